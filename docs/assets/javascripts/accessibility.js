@@ -1,0 +1,11 @@
+// The theme adds two things after a page has loaded. A table that is wider than the screen scrolls: the keyboard must
+// reach it. Each code block gets a landmark for its buttons: it needs a name of its own.
+function complete() {
+  for (const region of document.querySelectorAll(".md-typeset__scrollwrap:not([tabindex])")) region.tabIndex = 0;
+  document.querySelectorAll(".md-code__nav").forEach((buttons, number) => {
+    const name = `Code block ${number + 1}`;
+    if (buttons.getAttribute("aria-label") !== name) buttons.setAttribute("aria-label", name);
+  });
+}
+new MutationObserver(complete).observe(document.body, { childList: true, subtree: true });
+complete();

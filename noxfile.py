@@ -1,0 +1,469 @@
+#!/usr/bin/env -S uv run --script
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["nox>=2026.8", "uv>=0.8"]
+# ///
+"""Every task of this project, one session each.
+
+``nox`` runs what a pull request needs and ends with a table, ``nox -l`` lists the rest, ``nox -s NAME -- ARGUMENTS``
+passes arguments on. Environments are made by uv under the hashed files of ``constraints/`` and are kept in ``.nox``
+for the next time.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import nox
+
+sys.path.insert(0, str(Path(__file__).parent))
+from scripts.session_table import Outcome, render_session_table
+
+nox.needs_version = ">=2026.8"
+nox.options.default_venv_backend = "uv"
+nox.options.download_python = "never"
+nox.options.error_on_missing_interpreters = False
+nox.options.reuse_venv = "yes"
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+PYTHONS = nox.project.python_versions(PROJECT)
+COVERAGE = Path(".coverage-data").resolve()
+LOCKED_GROUPS = ("dev", *sorted(PROJECT["dependency-groups"].keys() - {"dev"}))  # the others keep to dev's versions
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
+COPYLEFT = "AGPL;GPL-2.0;GPL-3.0;GNU General Public"  # what an MIT project cannot be shipped with
+GROUP_TEST = nox.project.dependency_groups(PROJECT, "test")
+MKDOCS = {"NO_MKDOCS_2_WARNING": "1"}  # the theme's advertisement, which is printed as a warning
+PURE = ("stats", "gates", "reports")  # parts without files, processes or clocks
+ACCELERATOR = "import torch; print(torch.accelerator.current_accelerator() or '')"
+EXTRAS = {"benchmarks": "reference", "peers": "reference"} | dict.fromkeys(
+    ("dev", "docs", "pages", "test", "typecheck"), "reference,explain,tensorboard,export"
+)  # of the groups whose tools import the project
+
+SELECTORS = ("-s", "-e", "-k", "-t", "-p", "--session", "--keywords", "--tag", "--python")
+SELECTED = "NOXSESSION" in os.environ or any(argument.startswith(SELECTORS) for argument in sys.argv[1:])
+expected: list[str] = []
+outcomes: dict[str, Outcome] = {}
+
+
+def task(*, python: list[str] | None = None, default: bool = True) -> Callable[[Callable[[nox.Session], None]], Any]:
+    """Make a function a session whose outcome is a line of the final table."""
+
+    def decorate(function: Callable[[nox.Session], None]) -> Any:
+        @functools.wraps(function)
+        def run(session: nox.Session) -> None:
+            start, word = time.monotonic(), "failed"
+            try:
+                function(session)
+                word = "passed"
+            finally:
+                outcomes.setdefault(session.name, Outcome(word=word, seconds=time.monotonic() - start))
+
+        if default:
+            name = function.__name__
+            expected.extend([f"{name}-{version}" for version in python] if python else [name])
+        return nox.session(python=python, default=default)(run)
+
+    return decorate
+
+
+@atexit.register
+def print_session_table() -> None:
+    """End a bare ``nox`` with what ran, how long, what was not run and why, and what to run again."""
+    if outcomes and not SELECTED:
+        print(f"\n{render_session_table(expected, outcomes)}", flush=True)
+
+
+def not_run(session: nox.Session, reason: str) -> NoReturn:
+    """Give the reason: as an error where the session was asked for by name, else as a line of the table."""
+    if SELECTED:
+        session.error(reason)
+    outcomes[session.name] = Outcome(word="not run", reason=reason)
+    session.skip(reason)
+
+
+def constraints(group: str) -> tuple[str, str]:
+    """Return the installer's option that holds it to the tested versions of a group."""
+    return "--constraints", f"constraints/{group}.txt"
+
+
+def install_project(session: nox.Session, group: str) -> None:
+    """Install this tree, the reference model's libraries and one dependency group."""
+    session.install(
+        "--editable", f".[{EXTRAS[group]}]", *nox.project.dependency_groups(PROJECT, group), *constraints(group)
+    )
+
+
+def install_tools(session: nox.Session, group: str) -> None:
+    """Install one dependency group without the project."""
+    session.install(*nox.project.dependency_groups(PROJECT, group), *constraints(group))
+
+
+def npm_ci(session: nox.Session, folder: str) -> None:
+    """Install what the lock file of a folder names, unless that was done already."""
+    lock, done = Path(folder, "package-lock.json"), Path(folder, "node_modules", ".package-lock.json")
+    if done.exists() and done.stat().st_mtime >= lock.stat().st_mtime:
+        return
+    if not shutil.which("npm"):
+        not_run(session, "there is no npm on the PATH; it comes with Node")
+    session.run(
+        *("npm", "--prefix", folder, "ci", "--silent", "--no-audit", "--no-fund"),
+        external=True,
+        env={"PUPPETEER_SKIP_DOWNLOAD": "1"},
+    )
+
+
+def run_gate(session: nox.Session, *options: str) -> None:
+    """Run the gate, or a part of it, with the tool of this tree."""
+    session.install("--editable", ".", *constraints("benchmarks"))
+    session.run("mainstay", "gate", *options, *session.posargs)
+
+
+def last_tag(session: nox.Session) -> str:
+    """Return the newest version tag that this commit descends from, or nothing."""
+    found = session.run(
+        *("git", "describe", "--tags", "--abbrev=0", "--match", "v*"),
+        external=True,
+        silent=True,
+        success_codes=[0, 128],
+    )
+    return found.strip() if isinstance(found, str) and found.startswith("v") else ""
+
+
+@task()
+def lint(session: nox.Session) -> None:
+    """Check style, spelling, metadata, workflows, links, pins and the direction of imports."""
+    install_tools(session, "lint")
+    session.run("pre-commit", "run", "--all-files", "--show-diff-on-failure", *session.posargs)
+    session.run("lint-imports", "--no-cache", env={"PYTHONPATH": "src"}, silent=True)
+    session.run("python", "scripts/pins.py")
+    session.run("python", "scripts/check_links.py")
+    session.run("python", "scripts/documentation/translations.py")
+    session.run("interrogate", "src")
+    session.run("deptry", ".", silent=True)
+    session.run("repo-review", ".", "--show", "errskip")
+
+
+@task()
+def typecheck(session: nox.Session) -> None:
+    """Check the types, strictly."""
+    install_project(session, "typecheck")
+    session.run("mypy", *session.posargs)
+
+
+@task(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Run the tests and the examples of the docstrings; a Python that is not installed is skipped."""
+    install_project(session, "test")
+    data_file = COVERAGE / f"python-{session.python}"
+    for stale in COVERAGE.glob(f"{data_file.name}*"):
+        stale.unlink()
+    session.run(
+        *("coverage", "run", "-m", "pytest", "-n", "logical", "--maxprocesses", "4", "--dist", "worksteal"),
+        *session.posargs,
+        env={"COVERAGE_FILE": str(data_file), "OMP_NUM_THREADS": "1"},
+    )
+
+
+@task()
+def coverage(session: nox.Session) -> None:
+    """Join what the test runs covered; at least 95 % of the toolkit, branches included."""
+    measured = sorted(map(str, COVERAGE.glob("python-*")))
+    if not measured:
+        not_run(session, "nothing was measured: run nox -s tests first")
+    install_tools(session, "coverage")
+    data = {"COVERAGE_FILE": str(COVERAGE / "joined")}
+    session.run("coverage", "combine", "--quiet", "--keep", *measured, env=data)
+    session.run("coverage", "report", "--include=src/mnist_reference/*", env=data)
+    session.run("coverage", "report", "--include=src/mainstay/*", "--fail-under=95", env=data)
+
+
+@task()
+def pages(session: nox.Session) -> None:
+    """Open the HTML report in a browser: nothing broken, nothing fetched, readable for everyone."""
+    if not any(map(shutil.which, CHROMIUMS)):
+        not_run(session, "there is no Chromium on the PATH")
+    install_project(session, "pages")
+    npm_ci(session, "tests/pages")
+    session.run("pytest", "tests/pages/test_report_page.py", *session.posargs, env={"MAINSTAY_PAGES": "required"})
+
+
+@task()
+def docs(session: nox.Session) -> None:
+    """Build the documentation site, strictly and without network; ``-- serve`` serves it live."""
+    install_project(session, "docs")
+    command, *options = session.posargs or ["build"]
+    session.run("mkdocs", command, *([] if command == "serve" else ["--strict"]), *options, env=MKDOCS)
+
+
+@task(default=False)
+def report_speed(session: nox.Session) -> None:
+    """Time the reports of the largest gate that is expected; at most 2 s for all forms together."""
+    install_project(session, "pages")
+    session.run("python", "scripts/report_speed.py")
+
+
+@task()
+def build(session: nox.Session) -> None:
+    """Build wheel and sdist, check their contents, install the wheel into an empty environment and run it."""
+    install_tools(session, "build")
+    dist, from_tree = Path("dist").resolve(), Path(session.create_tmp(), "from-tree").resolve()
+    for folder in (dist, from_tree):
+        shutil.rmtree(folder, ignore_errors=True)
+    session.run_install("uv", "build", "--quiet", "--out-dir", str(dist))
+    session.run_install("uv", "build", "--quiet", "--wheel", "--out-dir", str(from_tree))
+    wheel, sdist = next(dist.glob("*.whl")), next(dist.glob("*.tar.gz"))
+    session.run("python", "scripts/compare_wheels.py", str(wheel), str(next(from_tree.glob("*.whl"))))
+    session.run("twine", "check", "--strict", str(wheel), str(sdist))
+    session.run("check-wheel-contents", str(wheel))
+    empty = Path(session.create_tmp(), "empty").resolve()
+    session.run_install("uv", "venv", "--quiet", "--clear", "--python", "python", str(empty))
+    python = str(empty / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python"))
+    session.run_install("uv", "pip", "install", "--quiet", "--python", python, str(wheel), *constraints("benchmarks"))
+    with session.chdir(empty):
+        session.run(python, "-m", "mainstay", "--version", external=True)
+        session.run(python, "-m", "mainstay", "doctor", "--quick", external=True, success_codes=[0, 4])
+
+
+@task()
+def changelog(session: nox.Session) -> None:
+    """Show what the next release will say; ``-- --compare-with REV`` asks for a fragment since that revision."""
+    install_tools(session, "changelog")
+    session.run(
+        "towncrier", *(("check", *session.posargs) if session.posargs else ("build", "--draft", "--version", "next"))
+    )
+
+
+@task()
+def gate(session: nox.Session) -> None:
+    """Compare the working tree with its base: is the model worse, is the code slower?"""
+    run_gate(session)
+
+
+@task(default=False)
+def accuracy(session: nox.Session) -> None:
+    """Compare the accuracy of the working tree with that of its base, and nothing else."""
+    run_gate(session, "--only", "accuracy")
+
+
+@task(default=False)
+def performance(session: nox.Session) -> None:
+    """Compare time, memory and size of the working tree with those of its base, and nothing else."""
+    run_gate(session, "--only", "performance")
+
+
+@task(default=False)
+def docs_pages(session: nox.Session) -> None:
+    """Open every page of the site in a browser: links, requests, accessibility, formulas, Lighthouse, search."""
+    if not any(map(shutil.which, CHROMIUMS)):
+        not_run(session, "there is no Chromium on the PATH")
+    install_project(session, "pages")
+    session.install(*nox.project.dependency_groups(PROJECT, "docs"), *constraints("docs"))
+    npm_ci(session, "tests/pages")
+    npm_ci(session, "scripts/documentation")
+    site = Path(session.create_tmp(), "site").resolve()
+    published = {"REPOSITORY_URL": "https://example.org/mainstay/"}
+    session.run("mkdocs", "build", "--strict", "--site-dir", str(site), env=MKDOCS | published)
+    session.run(
+        *("pytest", "tests/pages/test_site.py", *session.posargs),
+        env={"MAINSTAY_PAGES": "required", "MAINSTAY_SITE": str(site)},
+    )
+
+
+@task(default=False)
+def docs_publish(session: nox.Session) -> None:
+    """Publish the site: ``-- VERSION [ALIAS]`` builds it onto the branch gh-pages and pushes that."""
+    if not session.posargs:
+        session.error("name the version: nox -s docs_publish -- 0.2.0 latest")
+    install_project(session, "docs")
+    session.run("mike", "deploy", "--push", "--update-aliases", *session.posargs, env=MKDOCS)
+    published = str(session.run("mike", "list", silent=True, env=MKDOCS))
+    session.run("mike", "set-default", "--push", "latest" if "latest" in published else "dev", env=MKDOCS)
+
+
+@task(default=False)
+def diagrams(session: nox.Session) -> None:
+    """Draw the Mermaid diagrams of the site that were changed; their SVG is committed with the page."""
+    if not any(map(shutil.which, CHROMIUMS)):
+        not_run(session, "there is no Chromium on the PATH")
+    npm_ci(session, "scripts/documentation")
+    session.run("python", "scripts/documentation/diagrams.py")
+
+
+@task(default=False)
+def pure(session: nox.Session) -> None:
+    """Run the tests of what is pure Python, which holds on every system, Windows included."""
+    session.install("--editable", ".", *nox.project.dependency_groups(PROJECT, "test"), *constraints("test"))
+    session.run("pytest", *(f"{tree}/{part}" for tree in ("tests", "src/mainstay") for part in PURE), *session.posargs)
+
+
+@task(default=False)
+def calibration(session: nox.Session) -> None:
+    """Check the stated error rates by simulation; takes minutes."""
+    install_project(session, "test")
+    session.run("pytest", "--slow", "tests/calibration", *session.posargs)
+
+
+@task(default=False)
+def compression(session: nox.Session) -> None:
+    """Measure transfer learning and compression, and write ``docs/results``; takes ten minutes."""
+    install_project(session, "test")
+    session.run("python", "scripts/measure_compression.py", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+
+
+@task(default=False)
+def ablations(session: nox.Session) -> None:
+    """Measure what each remedy against overfitting brings, on the real MNIST; takes half an hour."""
+    install_project(session, "test")
+    session.run("python", "scripts/ablations.py", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+
+
+@task(default=False)
+def recipe_accuracy(session: nox.Session) -> None:
+    """Measure what the convolutional recipe reaches on the real MNIST, five seeds; takes an hour."""
+    install_project(session, "test")
+    arguments = session.posargs or ["--recipe", "cnn_99_5"]
+    session.run("python", "scripts/recipe_accuracy.py", *arguments, env={"OMP_NUM_THREADS": "1"})
+
+
+@task(default=False)
+def lowest(session: nox.Session) -> None:
+    """Run the tests with the lowest versions that the metadata allows."""
+    session.install("--resolution", "lowest-direct", "--editable", f".[{EXTRAS['test']}]", *GROUP_TEST)
+    session.run("pytest", "--import-mode=importlib", *(session.posargs or ["tests"]), env={"OMP_NUM_THREADS": "1"})
+
+
+@task(default=False)
+def newest(session: nox.Session) -> None:
+    """Run the tests with the newest versions of everything, constraints left aside."""
+    session.install("--upgrade", "--editable", f".[{EXTRAS['test']}]", *GROUP_TEST)
+    session.run("pytest", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+
+
+@task(default=False)
+def nightly(session: nox.Session) -> None:
+    """Run the tests of the reference model with PyTorch's nightly build, from the index that ``UV_INDEX`` names."""
+    if not os.environ.get("UV_INDEX"):
+        not_run(session, "UV_INDEX does not name the index of PyTorch's nightly builds")
+    install_project(session, "test")
+    session.install("--upgrade", "--prerelease=allow", "--index-strategy=unsafe-best-match", "torch", "torchvision")
+    session.run("python", "-c", "import torch; assert 'dev' in torch.__version__, torch.__version__")
+    session.run("pytest", "tests/mnist_reference", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+
+
+@task(default=False)
+def gpu(session: nox.Session) -> None:
+    """Run the tests and the gate on an accelerator."""
+    install_project(session, "test")
+    session.install(*constraints("benchmarks"), "--editable", ".")
+    found = session.run("python", "-c", ACCELERATOR, silent=True)
+    if not (isinstance(found, str) and found.strip()):
+        not_run(session, "PyTorch finds no accelerator on this machine")
+    session.log(f"accelerator: {str(found).strip()}")
+    session.run("pytest", "tests/gpu", *session.posargs)
+    session.run("mainstay", "gate")
+
+
+@task(default=False)
+def installed(session: nox.Session) -> None:
+    """Run the tests outside the repository, against the wheel."""
+    session.install("--reinstall-package", "mainstay", f".[{EXTRAS['test']}]", *constraints("test"))
+    session.install(*GROUP_TEST, *constraints("test"))
+    outside = Path(session.create_tmp(), "outside").resolve()
+    shutil.rmtree(outside, ignore_errors=True)
+    shutil.copytree("tests", outside / "tests")
+    shutil.copy("pyproject.toml", outside)
+    with session.chdir(outside):
+        session.run("pytest", "tests", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+
+
+@task(default=False)
+def audit(session: nox.Session) -> None:
+    """Look up known vulnerabilities and check the licences of what is installed with the project."""
+    session.install("--editable", ".[reference]", *constraints("benchmarks"))
+    session.install(*nox.project.dependency_groups(PROJECT, "audit"), *constraints("audit"))
+    session.run("pip-licenses", "--from=mixed", "--partial-match", f"--fail-on={COPYLEFT}", silent=True)
+    report = Path(session.create_tmp(), "audit.json")
+    report.unlink(missing_ok=True)
+    session.run(
+        *("pip-audit", "--disable-pip", "--require-hashes", "--requirement", "constraints/benchmarks.txt"),
+        *("--format", "json", "--output", str(report)),
+        success_codes=[0, 1],
+    )
+    session.run("python", "scripts/audit.py", str(report))
+
+
+@task(default=False)
+def api(session: nox.Session) -> None:
+    """Compare the public API with the last release; a break needs a fragment ``changes/*.breaking.md``."""
+    tag = last_tag(session)
+    if not tag:
+        session.skip("there is no release to compare with yet: no tag v*")
+    install_tools(session, "api")
+    announced = any(Path("changes").glob("*.breaking*.md"))
+    session.run(
+        *("griffe", "check", "mainstay", "--search", "src", "--against", tag),
+        success_codes=[0, 1] if announced else [0],
+    )
+
+
+@task(default=False)
+def pins(session: nox.Session) -> None:
+    """Check that hooks, workflows and constraints name the same versions; ``-- --fix`` mends hooks and workflows."""
+    session.run("python", "scripts/pins.py", *session.posargs)
+
+
+@task(default=False)
+def lock(session: nox.Session) -> None:
+    """Resolve ``constraints/`` anew after a change of dependencies; ``-- --upgrade`` takes the newest versions."""
+    for group in LOCKED_GROUPS:
+        session.run_install(
+            *("uv", "pip", "compile", "--universal", "--python-version", PYTHONS[0]),
+            *("--generate-hashes", "--no-header", "--no-annotate", "--quiet"),
+            *(() if group == "dev" else constraints("dev")),
+            *(("pyproject.toml",) if group in EXTRAS else ()),
+            *(f"--extra={extra}" for extra in EXTRAS.get(group, "").split(",") if extra),
+            *("--group", f"pyproject.toml:{group}"),
+            *("--output-file", f"constraints/{group}.txt"),
+            *session.posargs,
+        )
+
+
+@task(default=False)
+def release(session: nox.Session) -> None:
+    """Rehearse a release in a temporary clone: ``-- patch|minor|major``; with ``--commit``, make its commit here."""
+    session.install(
+        *nox.project.dependency_groups(PROJECT, "build", "changelog"), *constraints("build"), *constraints("changelog")
+    )
+    session.run("python", "scripts/release.py", *session.posargs)
+
+
+@task(default=False)
+def walk(session: nox.Session) -> None:
+    """Follow the README and the first contribution of CONTRIBUTING.md to the letter, in a fresh clone and empty home."""
+    session.run("python", "scripts/walk.py", *session.posargs)
+
+
+@task(default=False)
+def peers(session: nox.Session) -> None:
+    """Time the reference model beside every other way to train it, in turns; ``-- --help`` lists the choices."""
+    install_project(session, "peers")
+    session.run("python", "benchmarks/peers/compare.py", *session.posargs)
+
+
+@task(default=False)
+def gate_report(session: nox.Session) -> None:
+    """Comment on a pull request with the run of its gate; called by ``gate-report.yml``."""
+    session.install("--editable", ".", *constraints("benchmarks"))
+    session.run("python", ".github/scripts/gate_report.py")
+
+
+if __name__ == "__main__":
+    nox.main()

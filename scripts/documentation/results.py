@@ -1,0 +1,229 @@
+"""What the project measured about itself, from ``docs/results/*.json``: one page a file.
+
+A page shows everything that its file holds: the facts of the measurement first, then each table. Known files have a
+title and an introduction in :data:`INTRODUCTIONS`; a new file gets its page without a change here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from scripts.documentation.pictures import draw_losses, draw_rates
+
+FOLDED_ROWS = 24
+"""Longer tables are folded."""
+
+SHORT_LIST = 8
+"""Longer lists of numbers are counted, not shown."""
+
+UNSAFE = re.compile(r"[|<>*_\[\]`]")
+
+
+class Introduction(NamedTuple):
+    """What a page of results begins with.
+
+    Attributes:
+        title: Its heading.
+        text: What was measured and what it shows, as Markdown.
+    """
+
+    title: str
+    text: str
+
+
+INTRODUCTIONS: Mapping[str, Introduction] = {
+    "faults": Introduction(
+        "Injected faults",
+        "Changes whose effect is known, harmless and harmful ones, each measured against the unchanged model with the "
+        "same seeds. They support the margins: a harmless change stays inside, a fault that matters lies outside. "
+        "Losses are positive where the changed model is worse.",
+    ),
+    "operating_characteristics": Introduction(
+        "Error rates",
+        "How often a gate is wrong: the false alarm rate (a clean change fails) and the miss rate (a loss of twice the "
+        "margin passes), from simulated gates that run the real judgement, for noise that fits the assumptions and noise "
+        "that does not. Intervals hold with 95 %.",
+    ),
+    "ablations": Introduction(
+        "Ablations", "What each technique against overfitting is worth on the reference model, one at a time."
+    ),
+    "peers": Introduction("Peers", "The same task done with other tools, measured on the same machine."),
+    "selftest": Introduction("Self-test", "The gate, run on changes of its own model whose effect is known."),
+    "gate_time": Introduction("Time of a gate", "How long a gate takes, by part."),
+    "compression": Introduction(
+        "Compression",
+        "Size and latency against accuracy for each way to make the model smaller, on MNIST, each beside its parent with "
+        "the same seed. Deflated bytes are those of the file after zlib, where zeros pay. Latency is a ratio measured in "
+        "turns; that of the parent's second copy tells how far such a ratio can be trusted.",
+    ),
+    "transfer": Introduction(
+        "Transfer",
+        "Accuracy on digits from a few labels of it: weights pretrained on MNIST beside new ones, with the same labels, "
+        "recipe and seed. Untuned is the pretrained model as it is.",
+    ),
+}
+
+
+def result_pages(folder: Path) -> dict[str, str]:
+    """Return the pages of a folder of results, by the name of the page; the known files come first.
+
+    Args:
+        folder: Holds the JSON files.
+    """
+    known = list(INTRODUCTIONS)
+    files = sorted(
+        folder.glob("*.json"),
+        key=lambda file: (known.index(file.stem) if file.stem in known else len(known), file.stem),
+    )
+    return {
+        file.stem.replace("_", "-"): render_page(
+            file.stem, json.loads(file.read_text("utf-8")), where=f"docs/results/{file.name}"
+        )
+        for file in files
+    }
+
+
+def page_title(stem: str) -> str:
+    """Return the title of the page of a file.
+
+    Example:
+        >>> page_title("faults"), page_title("gpu_speed")
+        ('Injected faults', 'Gpu speed')
+    """
+    known = INTRODUCTIONS.get(stem)
+    return known.title if known else stem.replace("_", " ").replace("-", " ").capitalize()
+
+
+def render_page(stem: str, document: Any, *, where: str) -> str:
+    """Return the page of a document.
+
+    Args:
+        stem: Name of the file without its suffix.
+        document: Its content.
+        where: What to call the file.
+    """
+    introduction = INTRODUCTIONS.get(stem)
+    picture = PICTURES[stem](document) if stem in PICTURES else ""
+    head = f"# {page_title(stem)}\n\n{introduction.text if introduction else ''}\n\nEvery figure is from `{where}`.\n"
+    return "\n".join(filter(None, [head, picture, *_iter_blocks(document, level=2)]))
+
+
+def _iter_blocks(value: Any, *, level: int) -> Iterator[str]:
+    """Yield facts, tables and sections of a table of JSON."""
+    if isinstance(value, list):
+        value = {"rows": value}
+    facts = {key: text for key, inner in value.items() if (text := _shown(inner)) is not None}
+    if facts:
+        yield _table(["fact", "value"], [[_words(key), text] for key, text in facts.items()])
+    for key, inner in value.items():
+        if key in facts or not inner:
+            continue
+        yield f"{'#' * min(level, 6)} {_words(key).capitalize()}\n"
+        if rows := _records(inner):
+            yield _folded(rows)
+        elif isinstance(inner, list):
+            yield f"{len(inner)} values.\n"
+        else:
+            yield from _iter_blocks(inner, level=level + 1)
+
+
+def _records(value: Any) -> list[Mapping[str, Any]]:
+    """Return the rows of a table: a list of records, or a table of records whose keys name them."""
+    if isinstance(value, list) and all(isinstance(item, dict) for item in value):
+        return value
+    if isinstance(value, dict) and len(value) > 1 and all(isinstance(item, dict) for item in value.values()):
+        shapes = {frozenset(item) for item in value.values()}
+        if len(shapes) == 1:
+            return [{"name": key} | item for key, item in value.items()]
+    return []
+
+
+def _folded(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return a table of records, folded where it is long."""
+    cells = [dict(_flat(row)) for row in rows]
+    columns = list(dict.fromkeys(key for row in cells for key in row))
+    table = _table(
+        [_words(column) for column in columns], [[row.get(column, "") for column in columns] for row in cells]
+    )
+    if len(rows) <= FOLDED_ROWS:
+        return table
+    indented = "".join(f"    {line}\n" for line in table.splitlines())
+    return f'??? note "{len(rows)} rows"\n\n{indented}'
+
+
+def _flat(row: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the cells of a row; a table inside it becomes columns of its own."""
+    for key, value in row.items():
+        name = f"{prefix}{key}"
+        if (text := _shown(value)) is not None:
+            yield name, text
+        elif isinstance(value, dict):
+            yield from _flat(value, f"{name} ")
+        elif isinstance(value, list):
+            yield name, f"{len(value)} values"
+
+
+def _shown(value: Any) -> str | None:
+    """Return a value that fits a cell, or nothing."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+    if isinstance(value, str):
+        return UNSAFE.sub(lambda match: f"\\{match[0]}", value)
+    if (
+        isinstance(value, list)
+        and all(isinstance(item, int | float | str) for item in value)
+        and len(value) <= SHORT_LIST
+    ):
+        return ", ".join(str(_shown(item)) for item in value)
+    if isinstance(value, dict) and {"rate", "low", "high", "n"} <= value.keys():
+        return f"{value['rate']:.2%} ({value['low']:.2%} to {value['high']:.2%}) of {value['n']:,}"
+    if isinstance(value, dict) and {"mean", "interval"} <= value.keys():
+        low, high = value["interval"]
+        return f"{value['mean']:.4g} ({low:.4g} to {high:.4g})"
+    return None
+
+
+def _words(key: str) -> str:
+    return _shown(key.replace("_", " ")) or ""
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _losses_picture(document: Any) -> str:
+    """Return the losses of the faults, for each data set and metric."""
+    pictures = []
+    for dataset, measured in document.items():
+        for metric in measured["changes"][0]["metrics"]:
+            rows = [(change["change"], *change["metrics"][metric]["interval"]) for change in measured["changes"]]
+            margin = measured["changes"][0]["metrics"][metric]["margin"]
+            title = (
+                f"Loss of {_words(metric)} on {dataset}: {measured['confidence_level']:.0%} intervals, on a scale that "
+                "shrinks what lies beyond the margin"
+            )
+            pictures.append(draw_losses(title, rows, margin=margin))
+    return "\n".join(pictures)
+
+
+def _rates_picture(document: Any) -> str:
+    """Return how often a gate of one metric fails and passes, by its true loss."""
+    curves = []
+    for gate in document["whole_gates"]:
+        if gate["noise"] == "normal" and gate["metrics"] == 1:
+            points = [(0.0, gate["clean"]), (1.0, gate["margin"]), (2.0, gate["double_margin"])]
+            passes = [(loss, outcome["passes"]["rate"]) for loss, outcome in points if "passes" in outcome]
+            curves.append((f"margin {gate['margin_over_sd']:g} standard deviations of a pair", passes))
+    return draw_rates("How often a gate passes, by the true loss in margins", curves)
+
+
+PICTURES = {"faults": _losses_picture, "operating_characteristics": _rates_picture}

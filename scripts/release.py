@@ -1,0 +1,149 @@
+"""Prepare a release: version, changelog, citation, one commit, one tag.
+
+    python scripts/release.py minor             rehearses in a temporary clone; this tree stays as it is
+    python scripts/release.py minor --commit    makes the release commit here, without the tag
+
+The rehearsal goes as far as a release goes without an account: it bumps, writes the changelog, commits, tags, builds
+wheel and sdist, checks them, installs the wheel into an empty environment and runs it. Uploading is the work of
+``release.yml``, which a pushed tag starts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+VERSION_LINE = re.compile(r'^version = "(\d+)\.(\d+)\.(\d+)"$', re.MULTILINE)
+
+
+def next_version(current: tuple[int, int, int], part: str) -> str:
+    """Return the version after a change of that size.
+
+    Args:
+        current: Major, minor and patch.
+        part: ``major``, ``minor`` or ``patch``.
+
+    Example:
+        >>> next_version((0, 1, 4), "minor")
+        '0.2.0'
+    """
+    major, minor, patch = current
+    return {
+        "major": f"{major + 1}.0.0",
+        "minor": f"{major}.{minor + 1}.0",
+        "patch": f"{major}.{minor}.{patch + 1}",
+    }[part]
+
+
+def cite(citation: str, version: str, day: datetime.date) -> str:
+    r"""Return the citation file for a version.
+
+    Example:
+        >>> print(cite("version: 0.1.0\ndate-released: 2026-01-01", "0.2.0", datetime.date(2026, 3, 1)))
+        version: 0.2.0
+        date-released: 2026-03-01
+    """
+    citation = re.sub(r"^version: .*$", f"version: {version}", citation, flags=re.MULTILINE)
+    return re.sub(r"^date-released: .*$", f"date-released: {day}", citation, flags=re.MULTILINE)
+
+
+def prepare(root: Path, part: str, day: datetime.date) -> str:
+    """Bump the version, write the changelog from its fragments and commit; return the version.
+
+    Raises:
+        SystemExit: If the tree has uncommitted changes, or there is no fragment to tell of.
+    """
+    if run(root, "git", "status", "--porcelain"):
+        raise SystemExit("error: the tree has changes that are not committed\n  next: git status")
+    if not [file for file in (root / "changes").glob("*.md") if file.name != "README.md"]:
+        raise SystemExit("error: nothing has changed since the last release\n  looked in: changes/")
+    project = root / "pyproject.toml"
+    text = project.read_text("utf-8")
+    current = VERSION_LINE.search(text)
+    if not current:
+        raise SystemExit("error: no version\n  looked in: pyproject.toml")
+    version = next_version((int(current[1]), int(current[2]), int(current[3])), part)
+    project.write_text(VERSION_LINE.sub(f'version = "{version}"', text, count=1), "utf-8")
+    citation = root / "CITATION.cff"
+    citation.write_text(cite(citation.read_text("utf-8"), version, day), "utf-8")
+    run(root, sys.executable, "-m", "towncrier", "build", "--yes", "--version", version, "--date", str(day))
+    run(root, "git", "add", "--all")
+    run(root, "git", "commit", "--quiet", "--message", f"Release {version}")
+    return version
+
+
+def rehearse(root: Path, part: str, day: datetime.date) -> str:
+    """Go through a release in a temporary clone; return its notes."""
+    with tempfile.TemporaryDirectory() as folder:
+        clone, built, environment = Path(folder, "clone"), Path(folder, "dist"), Path(folder, "environment")
+        run(root, "git", "clone", "--quiet", "--no-hardlinks", str(root), str(clone))
+        for key in ("user.name", "user.email"):
+            run(clone, "git", "config", key, f"rehearsal@{key}")
+        version = prepare(clone, part, day)
+        run(clone, "git", "tag", "--annotate", f"v{version}", "--message", f"mainstay {version}")
+        run(clone, "uv", "build", "--quiet", "--out-dir", str(built))
+        wheel, sdist = next(built.glob("*.whl")), next(built.glob("*.tar.gz"))
+        run(clone, sys.executable, "-m", "twine", "check", "--strict", str(wheel), str(sdist))
+        run(clone, "uv", "venv", "--quiet", "--python", sys.executable, str(environment))
+        python = environment / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+        run(clone, "uv", "pip", "install", "--quiet", "--python", str(python), str(wheel))
+        says = run(Path(folder), str(python), "-m", "mainstay", "--version")
+        if version not in says:
+            raise SystemExit(f"error: the installed wheel says {says!r}, expected {version}")
+        return release_notes((clone / "CHANGELOG.md").read_text("utf-8"), version)
+
+
+def release_notes(changelog: str, version: str) -> str:
+    r"""Return the section of a version.
+
+    Raises:
+        SystemExit: If the changelog has no such section.
+
+    Example:
+        >>> release_notes("## 0.2.0 (2026-03-01)\n\nnew\n\n## 0.1.0 (2026-01-01)\n\nold\n", "0.2.0")
+        '## 0.2.0 (2026-03-01)\n\nnew'
+    """
+    section = re.search(rf"^## {re.escape(version)} .*?(?=^## |\Z)", changelog, re.MULTILINE | re.DOTALL)
+    if not section:
+        raise SystemExit(f"error: no section {version}\n  looked in: CHANGELOG.md")
+    return section[0].rstrip()
+
+
+def run(folder: Path, *command: str) -> str:
+    """Run a command there and return what it printed.
+
+    Raises:
+        SystemExit: If it fails; with its output.
+    """
+    done = subprocess.run(command, cwd=folder, text=True, capture_output=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"error: {' '.join(command)} exited with {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stdout.strip()
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Rehearse, or make the release commit."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", nargs="?", choices=["major", "minor", "patch"], default="patch")
+    parser.add_argument(
+        "--notes", metavar="VERSION", help="print that version's section of the changelog, nothing else"
+    )
+    parser.add_argument("--commit", action="store_true", help="make the release commit in this tree")
+    options = parser.parse_args(arguments)
+    root, day = Path(__file__).resolve().parents[1], datetime.datetime.now(datetime.UTC).date()
+    if options.notes:
+        print(release_notes((root / "CHANGELOG.md").read_text("utf-8"), options.notes))
+        return
+    print(rehearse(root, options.part, day))
+    if options.commit:
+        version = prepare(root, options.part, day)
+        print(f"\nnext: open a pull request; when it is merged, git tag -a v{version} and push the tag")
+
+
+if __name__ == "__main__":
+    main()

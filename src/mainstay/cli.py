@@ -1,0 +1,232 @@
+"""The command line: parse, one call of the workflow, print, exit status.
+
+Everything heavy is imported by the command that needs it, so ``mainstay --help`` answers at once. This is the one
+place where errors become text and an exit status.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+
+from mainstay.errors import Interrupted, MainstayError
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+
+EXIT_STATUS_HELP = """
+\b
+Exit status:
+    0  pass (or nothing worse; new workloads count 0)
+    1  fail, missing, an implausible accuracy, or the candidate alone is broken
+    2  wrong usage: an option, a revision, a key of [tool.mainstay]
+    3  inconclusive (a policy may map it to 0 or 1)
+    4  the baseline, the tool or the environment is broken, or nothing was judged
+  130  interrupted; continue with 'mainstay gate --resume'
+"""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_STATUS_HELP)
+@click.version_option(package_name="mainstay")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.pass_context
+def main(context: click.Context, *, debug: bool) -> None:
+    """Tell whether a change made the model less accurate or the code slower.
+
+    Workloads are pytest tests in the folder 'benchmarks': one that records a metric with the fixture 'trial', or
+    times a call with the fixture 'benchmark'. Settings live in [tool.mainstay] of pyproject.toml.
+    """
+    context.obj = debug
+
+
+@main.command(epilog=EXIT_STATUS_HELP)
+@click.option("--baseline", metavar="REV", help="Compare with this revision.  [default: the merge base]")
+@click.option("--candidate", metavar="REV", help="Judge this revision.  [default: the working tree]")
+@click.option("--resume", is_flag=True, help="Continue the latest interrupted gate; nothing is measured twice.")
+@click.option("--markdown", type=FILE, help="Write a report for a pull request.")
+@click.option("--html", type=FILE, help="Write a page that explains the verdict.")
+@click.option("--junit", type=FILE, help="Write JUnit XML.")
+@click.option("--json", type=FILE, help="Write a copy of the run.")
+@click.option("--seconds", type=click.FloatRange(min=0), help="Budget for measuring.  [default: as configured]")
+@click.option("--fail-fast/--no-fail-fast", default=None, help="Stop at the first fail.  [default: as configured]")
+@click.option("--fresh", is_flag=True, help="Draw other seeds than those that belong to the baseline.")
+@click.option("--only", type=click.Choice(["accuracy", "performance"]), help="Gate a part.  [default: all workloads]")
+@click.option("--allow-unjudged", is_flag=True, help="Let a gate pass that judged nothing.")
+@click.option("-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Run there.")
+def gate(
+    *, markdown: Path | None, html: Path | None, junit: Path | None, json: Path | None, folder: Path, **options: Any
+) -> int:
+    """Judge the working tree, or a revision, against its baseline."""
+    from mainstay import publishing, workflow
+    from mainstay.progress import progress_for
+
+    with interruptible(), progress_for(sys.stderr) as observer:
+        outcome = workflow.gate(folder, workflow.GateOptions(**options), environ=os.environ, observer=observer)
+    publishing.write_reports(outcome.run, {"markdown": markdown, "html": html, "junit": junit, "json": json})
+    click.echo(publishing.render_for(outcome.run, sys.stdout, os.environ))
+    click.echo(publishing.report_to_actions(outcome.run, os.environ), nl=False)
+    click.echo(f"run: {os.path.relpath(outcome.path)}")
+    return outcome.run.exit_status
+
+
+CALIBRATE_EXIT_STATUS_HELP = """
+\b
+Exit status:
+    0  the budget supports every margin
+    1  a margin is refused; the report says what would support it
+    2, 4, 130  as for the gate
+"""
+
+
+@main.command(epilog=CALIBRATE_EXIT_STATUS_HELP)
+@click.option("--revision", metavar="REV", help="Build this revision twice.  [default: the working tree]")
+@click.option("--pairs", type=int, help="Pairs to measure.  [default: the last configured look]")
+@click.option(
+    "--seconds", type=click.FloatRange(min=0, min_open=True), help="Budget of a gate.  [default: as configured]"
+)
+@click.option("--write", is_flag=True, help="Write the proposed settings to [tool.mainstay] of pyproject.toml.")
+@click.option("--json", type=FILE, help="Write a copy of the document.")
+@click.option("-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Run there.")
+def calibrate(*, write: bool, json: Path | None, folder: Path, **options: Any) -> int:
+    """Gate the working tree against itself: how noisy is this machine, and which settings does it support?"""
+    from mainstay import calibration
+    from mainstay.progress import progress_for
+
+    with interruptible(), progress_for(sys.stderr) as observer:
+        outcome = calibration.calibrate(
+            folder, calibration.CalibrationOptions(**options), environ=os.environ, observer=observer
+        )
+    if json:
+        calibration.write_document(json, outcome.calibration)
+    click.echo(calibration.render(outcome.calibration))
+    click.echo(f"calibration: {os.path.relpath(outcome.path)}")
+    if write:
+        place = calibration.write_settings(folder, outcome.calibration)
+        click.echo(f"written to {os.path.relpath(place)}; commit it with the workloads")
+    return outcome.exit_status
+
+
+@main.command()
+@click.argument("run", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--text", is_flag=True, help="Print the report.  [default, where no file is asked for]")
+@click.option("--markdown", type=FILE, help="Write a report for a pull request.")
+@click.option("--html", type=FILE, help="Write a page that explains the verdict.")
+@click.option("--junit", type=FILE, help="Write JUnit XML.")
+def report(*, run: Path, text: bool, **places: Path | None) -> int:
+    """Render the document RUN of a gate."""
+    from mainstay import publishing
+
+    document = publishing.read_run(run)
+    publishing.write_reports(document, places)
+    if text or not any(places.values()):
+        click.echo(publishing.render_for(document, sys.stdout, os.environ))
+    return 0
+
+
+@main.command()
+@click.argument("first", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("second", type=click.Path(dir_okay=False, path_type=Path))
+def compare(*, first: Path, second: Path) -> int:
+    """Say what differs between the documents of two gates."""
+    from mainstay import publishing
+
+    click.echo(publishing.compare(first, second))
+    return 0
+
+
+@main.command()
+@click.argument("metric")
+@click.option("--limit", type=float, required=True, help="The largest loss accepted, on the scale of the margin.")
+@click.option("--reason", required=True, help="Why it is accepted.")
+@click.option("--until", required=True, metavar="DATE", help="Last day it holds, such as 2027-01-31.")
+@click.option("-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Run there.")
+def waive(*, folder: Path, **entry: Any) -> int:
+    """Accept a loss of METRIC, in a file that is reviewed with the change."""
+    from mainstay import workflow
+
+    place = workflow.waive(folder, **entry)
+    click.echo(f"waived in {os.path.relpath(place)}; commit it with the change")
+    return 0
+
+
+@main.command()
+@click.option("--quick", is_flag=True, help="Look only at what is at hand; start no interpreter of the subject.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Look there.")
+def doctor(*, quick: bool, as_json: bool, folder: Path) -> int:
+    """Say what the machine offers, and what would stop a gate from running."""
+    from mainstay import doctor as examination
+
+    report = examination.examine(folder, quick=quick)
+    click.echo(examination.render_json(report) if as_json else examination.render_text(report))
+    return report.exit_status
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Turn the first Ctrl-C or SIGTERM into one ``KeyboardInterrupt``; later ones wait for the clean-up.
+
+    Raises:
+        Interrupted: In place of the ``KeyboardInterrupt``.
+    """
+    signals = (signal.SIGINT, signal.SIGTERM)
+
+    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        for each in signals:
+            signal.signal(each, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    previous = {number: signal.signal(number, interrupt) for number in signals}
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise Interrupted(
+            "interrupted", next_step="continue with 'mainstay gate --resume': what was measured is kept"
+        ) from error
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run a command line.
+
+    Args:
+        arguments: Without the program's name; the process's own if ``None``.
+
+    Returns:
+        The exit status.
+    """
+    debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
+    try:
+        return int(main.main(args=arguments, prog_name="mainstay", standalone_mode=False) or 0)
+    except MainstayError as error:
+        return _complain(str(error), error.exit_status, debug=debug)
+    except click.exceptions.Abort:
+        return _complain("interrupted", Interrupted.exit_status, debug=debug)
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 4
+
+
+def _complain(text: str, status: int, *, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    click.echo(f"error: {text}", err=True)
+    return status
+
+
+def entry_point() -> NoReturn:
+    """The ``mainstay`` command."""
+    sys.exit(run())

@@ -1,0 +1,103 @@
+"""What can go wrong, each with the exit status it leads to.
+
+::
+
+    MainstayError                  4   fact, where it was looked for, what to do next
+    ├── UsageError                 2   an option, a revision or a configuration key is wrong
+    │   ├── ConfigurationError     2   ``[tool.mainstay]`` does not read
+    │   └── RevisionError          2   git does not know the revision asked for
+    ├── GitError                   4   the repository cannot be gated as it is
+    ├── EnvironmentBuildError      4   a revision cannot be resolved, built or installed; 1 if the candidate cannot
+    ├── WorkerError                4   a worker broke its protocol
+    ├── StoreError                 4   a file could not be written or read
+    │   └── SchemaError            4   a run document is not of schema version 1
+    └── Interrupted              130   Ctrl-C; what was measured is in the journal
+
+Library code raises these and never prints or exits; the command line is the one handler.
+"""
+
+from __future__ import annotations
+
+
+class MainstayError(Exception):
+    """A failure that is explained to the user.
+
+    Args:
+        fact: What was found, with the value; lower case, no final stop.
+        looked_in: Where it was looked for, if a place can be named.
+        next_step: What the user can do now.
+
+    Example:
+        >>> print(GitError("not a git repository", looked_in="a folder", next_step="git init"))
+        not a git repository
+          looked in: a folder
+          next: git init
+    """
+
+    exit_status = 4
+
+    def __init__(self, fact: str, *, looked_in: str | None = None, next_step: str | None = None) -> None:
+        super().__init__(fact)
+        self.fact = fact
+        self.looked_in = looked_in
+        self.next_step = next_step
+
+    def __str__(self) -> str:
+        lines = [self.fact]
+        if self.looked_in:
+            lines.append(f"  looked in: {self.looked_in}")
+        if self.next_step:
+            lines.append(f"  next: {self.next_step}")
+        return "\n".join(lines)
+
+
+class UsageError(MainstayError):
+    """What the user asked for cannot be understood or does not exist."""
+
+    exit_status = 2
+
+
+class ConfigurationError(UsageError):
+    """``[tool.mainstay]`` has an unknown key or a value of the wrong type."""
+
+
+class RevisionError(UsageError):
+    """A revision that was named does not exist in the repository."""
+
+
+class GitError(MainstayError):
+    """The repository cannot be gated: none, bare, shallow, or with a dirty submodule."""
+
+
+class EnvironmentBuildError(MainstayError):
+    """The dependencies or the wheel of a revision could not be resolved, built or installed.
+
+    Args:
+        side: ``"baseline"``, ``"candidate"`` or ``None`` where both or neither is to blame.
+    """
+
+    def __init__(
+        self, fact: str, *, side: str | None = None, looked_in: str | None = None, next_step: str | None = None
+    ) -> None:
+        super().__init__(fact, looked_in=looked_in, next_step=next_step)
+        self.side = side
+        if side == "candidate":
+            self.exit_status = 1
+
+
+class WorkerError(MainstayError):
+    """A worker process broke its protocol, so nothing it said can be trusted."""
+
+
+class StoreError(MainstayError):
+    """A journal, a run or a report could not be written or read."""
+
+
+class SchemaError(StoreError):
+    """A document does not fit the published schema; the message names the path of the bad key."""
+
+
+class Interrupted(MainstayError):
+    """The user pressed Ctrl-C; completed trials are in the journal."""
+
+    exit_status = 130

@@ -1,0 +1,150 @@
+"""What is special to accuracy: implausible values, and two trained models compared example by example.
+
+The comparison of examples describes and explains one seed: it tests "these two trained models", not "these two
+revisions", and decides nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mainstay.errors import MainstayError
+from mainstay.records import Direction, FlippedExample, FlipSummary, Metric, Predictions
+from mainstay.stats.proportions import mcnemar_p_value
+
+MAX_FLIPPED_EXAMPLES = 100
+"""Flipped examples that a summary names."""
+
+
+def is_implausible(metric: Metric, value: float) -> bool:
+    """Whether a value lies beyond the ceiling of its metric in the good direction.
+
+    Example:
+        >>> from mainstay.records import Direction, Kind, Metric
+        >>> top1 = Metric(
+        ...     workload="w", name="a", kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=0.002, ceiling=0.9995
+        ... )
+        >>> is_implausible(top1, 1.0), is_implausible(top1, 0.9995)
+        (True, False)
+    """
+    if metric.ceiling is None:
+        return False
+    return value > metric.ceiling if metric.direction == Direction.HIGHER else value < metric.ceiling
+
+
+def decode_classes(text: str) -> NDArray[np.uint8]:
+    """Class of each example from base64, one byte each.
+
+    Args:
+        text: As recorded in :class:`~mainstay.records.Predictions`.
+
+    Raises:
+        MainstayError: If the text is not base64.
+
+    Example:
+        >>> decode_classes("BwIB").tolist()
+        [7, 2, 1]
+    """
+    try:
+        return np.frombuffer(base64.b64decode(text, validate=True), dtype=np.uint8)
+    except binascii.Error as error:
+        raise MainstayError("recorded predictions are not base64", next_step="measure this pair again") from error
+
+
+def compare_predictions(
+    *, seed: int, labels: NDArray[np.uint8], baseline: NDArray[np.uint8], candidate: NDArray[np.uint8]
+) -> FlipSummary:
+    """Compare what two models trained at one seed answered for the same examples.
+
+    Args:
+        seed: The seed of both trainings.
+        labels: (N,) true class of each example.
+        baseline: (N,) class predicted by the baseline.
+        candidate: (N,) class predicted by the candidate.
+
+    Returns:
+        Counts, McNemar's p-value, both confusion matrices and at most 100 flipped examples: those that the candidate
+        lost, then those that it won, half of each where there are many of both.
+
+    Raises:
+        ValueError: If the three arrays differ in shape.
+
+    Example:
+        >>> labels, right = np.array([0, 1, 1], np.uint8), np.array([0, 1, 1], np.uint8)
+        >>> summary = compare_predictions(seed=1, labels=labels, baseline=right, candidate=np.array([0, 0, 1], np.uint8))
+        >>> summary.right_to_wrong, summary.wrong_to_right, summary.candidate_confusion
+        (1, 0, ((1, 0), (1, 1)))
+    """
+    if not labels.shape == baseline.shape == candidate.shape or labels.ndim != 1:
+        raise ValueError(f"shapes differ: {labels.shape}, {baseline.shape} and {candidate.shape}")
+    lost = np.flatnonzero((baseline == labels) & (candidate != labels))
+    won = np.flatnonzero((baseline != labels) & (candidate == labels))
+    num_lost = max(MAX_FLIPPED_EXAMPLES // 2, MAX_FLIPPED_EXAMPLES - len(won))
+    flipped = np.concatenate([lost[:num_lost], won])[:MAX_FLIPPED_EXAMPLES]
+    num_classes = int(max(array.max(initial=0) for array in (labels, baseline, candidate))) + 1
+    return FlipSummary(
+        seed=seed,
+        num_examples=len(labels),
+        right_to_wrong=len(lost),
+        wrong_to_right=len(won),
+        p_value=mcnemar_p_value(len(lost), len(won)),
+        baseline_confusion=confusion_matrix(labels, baseline, num_classes=num_classes),
+        candidate_confusion=confusion_matrix(labels, candidate, num_classes=num_classes),
+        examples=tuple(
+            FlippedExample(index=i, label=int(labels[i]), baseline=int(baseline[i]), candidate=int(candidate[i]))
+            for i in flipped.tolist()
+        ),
+    )
+
+
+def compare_recorded_predictions(*, seed: int, baseline: Predictions, candidate: Predictions) -> FlipSummary:
+    """Compare two recorded sets of predictions, see :func:`compare_predictions`.
+
+    Args:
+        seed: The seed of both trainings.
+        baseline: Recorded by the baseline.
+        candidate: Recorded by the candidate.
+
+    Raises:
+        MainstayError: If the two were made on different labels or numbers of examples.
+
+    Example:
+        >>> recorded = Predictions(predicted="BwI=", labels="BwE=", labels_digest="d")
+        >>> compare_recorded_predictions(seed=1, baseline=recorded, candidate=recorded).right_to_wrong
+        0
+    """
+    if baseline.labels_digest != candidate.labels_digest or baseline.labels != candidate.labels:
+        raise MainstayError(
+            f"the revisions recorded predictions for different labels at seed {seed}",
+            next_step="let both revisions read the same test set",
+        )
+    labels, first, second = map(decode_classes, (baseline.labels, baseline.predicted, candidate.predicted))
+    if not labels.shape == first.shape == second.shape:
+        raise MainstayError(
+            f"{len(labels)} labels, but {len(first)} and {len(second)} predictions at seed {seed}",
+            next_step="record one prediction for each label",
+        )
+    return compare_predictions(seed=seed, labels=labels, baseline=first, candidate=second)
+
+
+def confusion_matrix(
+    labels: NDArray[np.uint8], predicted: NDArray[np.uint8], *, num_classes: int
+) -> tuple[tuple[int, ...], ...]:
+    """Counts by true and predicted class: ``confusion[label][predicted]``.
+
+    Args:
+        labels: (N,) true class of each example.
+        predicted: (N,) predicted class of each example.
+        num_classes: Rows and columns.
+
+    Example:
+        >>> confusion_matrix(np.array([0, 1], np.uint8), np.array([1, 1], np.uint8), num_classes=2)
+        ((0, 1), (0, 1))
+    """
+    cells = labels.astype(np.intp) * num_classes + predicted
+    counts = np.bincount(cells, minlength=num_classes**2).reshape(num_classes, num_classes)
+    return tuple(tuple(row) for row in counts.tolist())

@@ -1,0 +1,298 @@
+"""From pairs of two equal revisions to settings that the machine's noise supports.
+
+A margin is supported by a number of pairs if a clean change then reliably passes: the margin must exceed what the
+standard deviation of a pair needs at that number, and three times the bias between two builds of one revision, which
+more pairs do not remove. Nothing here measures.
+
+- :func:`measure_noise`: what the pairs say about one metric.
+- :func:`resample_gates`: how often a gate over such pairs raises a false alarm.
+- :func:`propose_settings`: looks and margins that fit a budget.
+- :func:`explain_refusal`: why a margin is refused, and what would support it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mainstay.gates.family import decide, weigh_evidence
+from mainstay.gates.findings import smallest_honest_margin, stated_limits
+from mainstay.gates.policy import Plan
+from mainstay.gates.samples import MetricSamples
+from mainstay.gates.wording import amount
+from mainstay.records import DetectableLoss, Interval, Kind, Metric, MetricNoise, Proposal
+from mainstay.stats.noise import deviation_interval, split_noise
+from mainstay.stats.paired import mean_interval, summarise_pairs
+from mainstay.stats.power import supported_ratio
+
+LONGEST_LOOKS = (5, 8, 12, 20, 30, 45)
+"""Looks of a noisy project; a proposal is a beginning of these, from two looks on."""
+
+BIAS_FACTOR = 3.0
+"""How many times the bias between two builds a margin must be."""
+
+BIAS_LEVEL = 0.005
+"""Error of either bound of the bias."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Budget:
+    """What measuring may cost.
+
+    Attributes:
+        seconds: Budget for measuring.
+        seconds_per_pair: Wall time of a pair, all workloads together.
+        pair_seconds: Of it, the time of the blocks of each timed workload.
+
+    Example:
+        >>> Budget(seconds=300, seconds_per_pair=20, pair_seconds=2.5).max_pairs
+        15
+    """
+
+    seconds: float
+    seconds_per_pair: float
+    pair_seconds: float
+
+    @property
+    def max_pairs(self) -> int:
+        """Pairs that fit."""
+        return int(self.seconds / self.seconds_per_pair)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ResampledGates:
+    """Verdicts of gates made of measured pairs.
+
+    Attributes:
+        num_gates: How many.
+        num_fails: False alarms.
+        num_passes: Gates in which every metric passed.
+    """
+
+    num_gates: int
+    num_fails: int
+    num_passes: int
+
+
+def schedules() -> tuple[tuple[int, ...], ...]:
+    """The looks that may be proposed, shortest first.
+
+    Example:
+        >>> schedules()[:2]
+        ((5, 8), (5, 8, 12))
+    """
+    return tuple(LONGEST_LOOKS[:end] for end in range(2, len(LONGEST_LOOKS) + 1))
+
+
+def measure_noise(samples: MetricSamples, block_errors: Sequence[float], plan: Plan) -> MetricNoise:
+    """What pairs of two equal revisions say about one metric.
+
+    Args:
+        samples: Values of both builds in every pair, at least two pairs.
+        block_errors: Standard error of each pair's loss from its blocks; empty where there are no blocks.
+        plan: Levels and number of metrics.
+
+    Raises:
+        ValueError: If there are fewer than two pairs.
+
+    Example:
+        >>> from mainstay.records import Direction
+        >>> step = Metric(workload="w", name="t", kind=Kind.PERFORMANCE, direction=Direction.LOWER, margin=0.05)
+        >>> values = MetricSamples(
+        ...     metric=step, seeds=(1, 2, 3), baseline_values=(1.0, 1.1, 1.0), candidate_values=(1.02, 1.1, 0.98)
+        ... )
+        >>> noise = measure_noise(values, [], Plan(num_gated=1))
+        >>> f"{noise.deviation:.3f}"
+        '0.020'
+    """
+    metric = samples.metric
+    losses = losses_of(samples)
+    summary = summarise_pairs(losses)
+    deviation, num_pairs = float(summary.deviation), len(losses)
+    low, high = mean_interval(summary, level=BIAS_LEVEL)
+    parts = split_noise(deviation, block_errors) if block_errors else None
+    return MetricNoise(
+        metric=metric,
+        losses=tuple(losses.tolist()),
+        bias=float(summary.mean),
+        bias_interval=Interval(float(low), float(high)),
+        deviation=deviation,
+        deviation_interval=Interval(*deviation_interval(deviation, num_pairs)),
+        within=parts.within if parts else None,
+        between=parts.between if parts else None,
+        detectable=tuple(_detectable(metric, deviation, end, plan) for end in range(1, len(LONGEST_LOOKS) + 1)),
+    )
+
+
+def losses_of(samples: MetricSamples) -> NDArray[np.float64]:
+    """Loss of each pair."""
+    pairs = zip(samples.baseline_values, samples.candidate_values, strict=True)
+    return np.array([samples.metric.loss(baseline, candidate) for baseline, candidate in pairs], dtype=np.float64)
+
+
+def supported_loss(noise: MetricNoise, plan: Plan) -> float:
+    """The smallest margin with which a clean change reliably passes, on the scale of the losses.
+
+    Args:
+        noise: Of the metric.
+        plan: Levels, looks and number of metrics; its last look has at least 5 pairs.
+    """
+    ratio, honest = supported_ratio(plan.max_pairs), smallest_honest_margin(noise.deviation, plan)
+    return max(ratio * noise.deviation, honest, BIAS_FACTOR * certain_bias(noise))
+
+
+def certain_bias(noise: MetricNoise) -> float:
+    """How much the two builds differ; 0 where chance explains it, since noise is accounted for already."""
+    is_chance = noise.bias_interval.low <= 0 <= noise.bias_interval.high
+    return 0.0 if is_chance else abs(noise.bias)
+
+
+def supported_margin(noise: MetricNoise, plan: Plan) -> float:
+    """The same as a workload declares it: a fraction for performance, in the metric's unit for accuracy."""
+    loss = supported_loss(noise, plan)
+    return math.expm1(loss) if noise.metric.kind is Kind.PERFORMANCE else loss
+
+
+def is_supported(noise: MetricNoise, plan: Plan) -> bool:
+    """Whether a metric's own margin is supported by the plan."""
+    return noise.metric.scaled_margin >= supported_loss(noise, plan)
+
+
+def resample_gates(
+    losses: NDArray[np.float64],
+    *,
+    margins: Sequence[float],
+    plan: Plan,
+    num_gates: int,
+    rng: np.random.Generator,
+) -> ResampledGates:
+    """Judge gates made of measured pairs, in random order and with a fair coin for the sign of each pair.
+
+    For two equal revisions the design makes either sign of a pair equally likely, so these are the gates that the same
+    noise could have given. All metrics of a pair keep together, so their correlation does too.
+
+    Args:
+        losses: (metrics, pairs) losses of two equal revisions.
+        margins: (metrics,) on the scale of the losses.
+        plan: Levels, looks and number of metrics; looks beyond the pairs at hand are not taken.
+        num_gates: How many gates to make.
+        rng: Source of all draws.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> losses = rng.normal(scale=0.01, size=(6, 20))
+        >>> gates = resample_gates(losses, margins=[0.0488] * 6, plan=Plan(num_gated=6), num_gates=200, rng=rng)
+        >>> gates.num_fails, gates.num_passes
+        (0, 200)
+    """
+    num_metrics, num_pairs = losses.shape
+    orders = rng.permuted(np.tile(np.arange(num_pairs), (num_gates, 1)), axis=1)
+    signs = rng.choice([-1.0, 1.0], size=(num_gates, 1, num_pairs))
+    drawn = np.moveaxis(losses[:, orders], 0, 1) * signs
+    rows = num_gates * num_metrics
+    evidence = weigh_evidence(
+        list(drawn.reshape(rows, num_pairs)),
+        margins=np.tile(np.asarray(margins, dtype=np.float64), num_gates),
+        resolutions=np.zeros(rows),
+        plan=plan,
+    )
+    decisions = decide(evidence.p_values.reshape(len(plan.looks), num_gates, num_metrics, -1), plan)
+    return ResampledGates(
+        num_gates=num_gates,
+        num_fails=int(decisions.fails.any(axis=1).sum()),
+        num_passes=int(decisions.passes.all(axis=1).sum()),
+    )
+
+
+def propose_settings(noises: Sequence[MetricNoise], budget: Budget, plan: Plan) -> Proposal:
+    """The shortest looks within the budget that support every margin; else the longest, and wider margins.
+
+    Args:
+        noises: One a metric, of the pairs of two equal revisions.
+        budget: What measuring may cost.
+        plan: Levels and number of metrics.
+
+    Returns:
+        Looks of at least two steps, even where the budget holds not even these; then ``seconds`` is raised to hold
+        them. Margins are given by name for the metrics whose own is not supported.
+    """
+    affordable = [looks for looks in schedules() if looks[-1] <= budget.max_pairs] or [schedules()[0]]
+    plans = [_with_looks(plan, looks) for looks in affordable]
+    chosen = next((each for each in plans if all(is_supported(noise, each) for noise in noises)), plans[-1])
+    margins: dict[str, float] = {}
+    for noise in noises:
+        if not is_supported(noise, chosen):
+            needed = rounded_up(supported_margin(noise, chosen))
+            margins[noise.metric.name] = max(needed, margins.get(noise.metric.name, 0.0))
+    seconds = max(budget.seconds, math.ceil(chosen.max_pairs * budget.seconds_per_pair))
+    return Proposal(looks=chosen.looks, seconds=seconds, margins=margins)
+
+
+def rounded_up(margin: float) -> float:
+    """A margin rounded up to two digits.
+
+    Example:
+        >>> rounded_up(0.0612), rounded_up(0.113), rounded_up(0.05)
+        (0.062, 0.12, 0.05)
+    """
+    unit = 10.0 ** (math.floor(math.log10(margin)) - 1)
+    return float(f"{math.ceil(margin / unit - 1e-9) * unit:.2g}")
+
+
+def explain_refusal(noise: MetricNoise, budget: Budget, plan: Plan, proposal: Proposal) -> str:
+    """Why a margin is refused and what would support it, in sentences; empty where the proposed looks support it.
+
+    Args:
+        noise: Of the metric.
+        budget: What measuring may cost.
+        plan: Levels and number of metrics.
+        proposal: What is proposed.
+    """
+    chosen = _with_looks(plan, proposal.looks)
+    if is_supported(noise, chosen):
+        return ""
+    metric = noise.metric
+    wanted = amount(metric, metric.scaled_margin)
+    ways = [f"a margin of {amount(metric, supported_loss(noise, chosen))}"]
+    if BIAS_FACTOR * certain_bias(noise) > metric.scaled_margin:
+        cause = (
+            f"two builds of one revision differ by {amount(metric, abs(noise.bias))}, more than a third of the margin "
+            f"of {wanted}; more pairs do not help"
+        )
+        return f"{cause}; it would take {ways[0]}"
+    longer = next((looks for looks in schedules() if is_supported(noise, _with_looks(plan, looks))), None)
+    if longer:
+        ways.append(
+            f"{longer[-1]} pairs (looks = {list(longer)}, seconds = {math.ceil(longer[-1] * budget.seconds_per_pair)})"
+        )
+    if stretch := _stretch(noise, chosen):
+        ways.append(f"{chosen.max_pairs} longer pairs (pair_seconds = {stretch * budget.pair_seconds:.1f})")
+    return (
+        f"{chosen.max_pairs} pairs of this noise ({amount(metric, noise.deviation)} a pair) do not support the margin "
+        f"of {wanted}; it would take {' or '.join(ways)}"
+    )
+
+
+def _stretch(noise: MetricNoise, plan: Plan) -> float | None:
+    """How many times as long a pair must be measured to support the margin; ``None`` where that does not help."""
+    if noise.within is None or noise.between is None:
+        return None
+    ratio = max(supported_ratio(plan.max_pairs), smallest_honest_margin(1.0, plan))
+    left = (noise.metric.scaled_margin / ratio) ** 2 - noise.between**2
+    return noise.within**2 / left if left > 0 else None
+
+
+def _detectable(metric: Metric, deviation: float, num_looks: int, plan: Plan) -> DetectableLoss:
+    """What the first so many looks can tell."""
+    looks = LONGEST_LOOKS[:num_looks]
+    fails_above, passes_below = stated_limits(metric.scaled_margin, deviation, _with_looks(plan, looks))
+    return DetectableLoss(num_pairs=looks[-1], fails_above=fails_above, passes_below=passes_below)
+
+
+def _with_looks(plan: Plan, looks: Sequence[int]) -> Plan:
+    """The plan with other looks."""
+    return Plan(alpha=plan.alpha, edge=plan.edge, looks=tuple(looks), num_gated=plan.num_gated)

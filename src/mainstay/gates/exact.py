@@ -1,0 +1,195 @@
+"""Verdicts without statistics: equal digests, and values that repeat themselves exactly.
+
+Equal digests of parameters and recorded metrics prove that an accuracy has not changed on the seeds run, if the
+baseline repeats itself and two seeds differ. Nothing is proved about seeds that were not run, and nothing about time.
+Neither verdict spends any of the error that the sequential judgement shares out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from mainstay.gates.samples import MetricSamples, fault_finding, find_fault
+from mainstay.gates.wording import amount
+from mainstay.records import Blame, Finding, Interval, Method, Metric, Verdict
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Digests:
+    """Digests of one workload's trials on its first seeds.
+
+    Attributes:
+        seeds: The seeds run, at least two.
+        baseline: Digest of the baseline at each seed; empty where it recorded none.
+        candidate: Digest of the candidate at each seed.
+        repeated_baseline: Digest of a second trial of the baseline at the first seed.
+
+    Raises:
+        ValueError: If there are fewer than two seeds or the sequences differ in length.
+    """
+
+    seeds: tuple[int, ...]
+    baseline: tuple[str, ...]
+    candidate: tuple[str, ...]
+    repeated_baseline: str
+
+    def __post_init__(self) -> None:
+        if len(self.seeds) < 2 or not len(self.seeds) == len(self.baseline) == len(self.candidate):
+            raise ValueError(f"digests of both revisions are needed on at least two seeds, got seeds {self.seeds}")
+
+
+class DigestComparison(StrEnum):
+    """What the digests of a workload say."""
+
+    EQUAL = "both revisions gave the same digests"
+    DIFFERENT = "the revisions gave different digests, which is no evidence of a loss"
+    NOT_REPEATABLE = "the baseline is not deterministic: the same seed gave another digest"
+    INSENSITIVE = "two seeds gave the same digest: the workload ignores its seed or the digest is empty"
+    ABSENT = "no digest was recorded"
+
+
+def compare_digests(digests: Digests) -> DigestComparison:
+    """What the digests of a workload say, the conditions of a proof checked first.
+
+    Example:
+        >>> compare_digests(Digests(seeds=(1, 2), baseline=("a", "b"), candidate=("a", "c"), repeated_baseline="a")).name
+        'DIFFERENT'
+    """
+    if not all((*digests.baseline, *digests.candidate)):
+        return DigestComparison.ABSENT
+    if digests.repeated_baseline != digests.baseline[0]:
+        return DigestComparison.NOT_REPEATABLE
+    if any(len(set(side)) < len(digests.seeds) for side in (digests.baseline, digests.candidate)):
+        return DigestComparison.INSENSITIVE
+    return DigestComparison.EQUAL if digests.baseline == digests.candidate else DigestComparison.DIFFERENT
+
+
+def judge_exact(samples: Sequence[MetricSamples], digests: Digests) -> tuple[Finding, ...]:
+    """Judge the metrics of one workload by its digests.
+
+    Args:
+        samples: The gated metrics of the workload, with their values on the seeds run.
+        digests: Digests of the same trials.
+
+    Returns:
+        One finding for each metric where the digests settle it: ``pass`` where they are equal, ``error`` where the
+        workload ignores its seed. Empty where pairs must decide.
+
+    Example:
+        >>> from mainstay.records import Direction, Kind, Metric
+        >>> top1 = Metric(workload="w", name="a", kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=0.002)
+        >>> samples = MetricSamples(metric=top1, seeds=(1, 2), baseline_values=(0.9, 0.8), candidate_values=(0.9, 0.8))
+        >>> digests = Digests(seeds=(1, 2), baseline=("a", "b"), candidate=("a", "b"), repeated_baseline="a")
+        >>> print(judge_exact([samples], digests)[0].reason)
+        identical on 2 seeds; excludes (1 %) only changes that touch more than 90 % of seeds
+    """
+    comparison = compare_digests(digests)
+    if comparison is DigestComparison.EQUAL:
+        return tuple(_judge_equal(sample, digests.seeds) for sample in samples)
+    if comparison is DigestComparison.INSENSITIVE:
+        blame = _insensitive_side(digests)
+        return tuple(
+            Finding(metric=sample.metric, verdict=Verdict.ERROR, reason=comparison.value, blame=blame)
+            for sample in samples
+        )
+    return ()
+
+
+def excluded_share_of_seeds(num_seeds: int, *, level: float = 0.01) -> float:
+    """The largest share of seeds that a change can touch and still, at this level, be missed by all seeds run.
+
+    Example:
+        >>> [f"{excluded_share_of_seeds(k):.0%}" for k in (1, 2, 3, 5)]
+        ['99%', '90%', '78%', '60%']
+    """
+    return float(1 - level ** (1 / num_seeds))
+
+
+def judge_deterministic(
+    metric: Metric, *, baseline_value: float, candidate_value: float, repeated_baseline: float
+) -> Finding:
+    """Judge a value that must repeat itself exactly, such as a number of parameters.
+
+    Args:
+        metric: What was counted; its margin is a relative allowance.
+        baseline_value: Count of the baseline.
+        candidate_value: Count of the candidate.
+        repeated_baseline: Count of a second trial of the baseline.
+
+    Example:
+        >>> from mainstay.records import Direction, Kind, Metric
+        >>> count = Metric(
+        ...     workload="w", name="parameters", kind=Kind.DETERMINISTIC, direction=Direction.LOWER, margin=0.0
+        ... )
+        >>> judge_deterministic(count, baseline_value=10, candidate_value=11, repeated_baseline=10).reason
+        '10 became 11, 10.00 % worse: more than the allowance of 0.00 %'
+    """
+    values = MetricSamples(
+        metric=metric, seeds=(0,), baseline_values=(baseline_value,), candidate_values=(candidate_value,)
+    )
+    fault = find_fault(values)
+    if fault:
+        return fault_finding(values, fault)
+    if repeated_baseline != baseline_value:
+        reason = f"not deterministic: the baseline gave {baseline_value:.12g} and then {repeated_baseline:.12g}"
+        return Finding(metric=metric, verdict=Verdict.ERROR, reason=reason, blame=Blame.BASELINE)
+    loss = metric.loss(baseline_value, candidate_value)
+    return Finding(
+        metric=metric,
+        verdict=Verdict.FAIL if loss > metric.margin else Verdict.PASS,
+        reason=_equality_reason(metric, baseline_value, candidate_value, loss),
+        method=Method.EQUALITY,
+        num_pairs=1,
+        estimate=loss,
+        interval=Interval(loss, loss),
+        baseline_mean=float(baseline_value),
+        candidate_mean=float(candidate_value),
+        baseline_values=(float(baseline_value),),
+        candidate_values=(float(candidate_value),),
+        losses=(loss,),
+    )
+
+
+def _judge_equal(samples: MetricSamples, seeds: tuple[int, ...]) -> Finding:
+    """``pass`` of a metric whose digests are equal, unless its values are unfit."""
+    fault = find_fault(samples)
+    if fault:
+        return fault_finding(samples, fault)
+    share = excluded_share_of_seeds(len(seeds))
+    return Finding(
+        metric=samples.metric,
+        verdict=Verdict.PASS,
+        reason=f"identical on {len(seeds)} seeds; excludes (1 %) only changes that touch more than "
+        f"{100 * share:.0f} % of seeds",
+        method=Method.EXACT,
+        num_pairs=len(seeds),
+        estimate=0.0,
+        baseline_mean=math.fsum(samples.baseline_values) / len(seeds),
+        candidate_mean=math.fsum(samples.candidate_values) / len(seeds),
+        seeds=seeds,
+        baseline_values=samples.baseline_values,
+        candidate_values=samples.candidate_values,
+        losses=(0.0,) * len(seeds),
+        exact_seeds=seeds,
+    )
+
+
+def _insensitive_side(digests: Digests) -> Blame:
+    """Which revision ignores its seed."""
+    baseline, candidate = (len(set(side)) < len(digests.seeds) for side in (digests.baseline, digests.candidate))
+    if baseline and candidate:
+        return Blame.BOTH
+    return Blame.BASELINE if baseline else Blame.CANDIDATE
+
+
+def _equality_reason(metric: Metric, baseline: float, candidate: float, loss: float) -> str:
+    """What happened to a count, in one sentence."""
+    if candidate == baseline:
+        return f"unchanged at {baseline:.12g}"
+    moved = f"{baseline:.12g} became {candidate:.12g}, {amount(metric, abs(loss))} {'worse' if loss > 0 else 'better'}"
+    return (
+        f"{moved}: {'more than' if loss > metric.margin else 'within'} the allowance of {amount(metric, metric.margin)}"
+    )

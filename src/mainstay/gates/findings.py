@@ -1,0 +1,247 @@
+"""Everything a reader is told about one metric: numbers, limits, outlook and warnings, with the verdict in a sentence.
+
+Nothing is decided here, see :mod:`~mainstay.gates.family`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mainstay.gates.policy import Plan
+from mainstay.gates.samples import MetricSamples
+from mainstay.gates.wording import amount, change, interval_text
+from mainstay.records import Finding, Interval, Method, Metric, Verdict
+from mainstay.stats.paired import lag_one_correlation, skewness
+from mainstay.stats.power import detectable_distance, pairs_to_settle
+
+HYPOTHESES = ("above_zero", "above_margin", "below_margin", "below_double_margin")
+"""What each sequential p-value is evidence for."""
+
+STATED_POWER = 0.9
+"""Chance with which the stated losses would have failed or passed."""
+
+MIN_PAIRS_FOR_DIAGNOSIS = 12
+"""Pairs from which dependence and skew of the losses can be told from chance."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MetricJudgement:
+    """What is known of a metric at the look that decided it, or at its last.
+
+    Attributes:
+        verdict: ``pass``, ``fail`` or ``inconclusive``.
+        num_looks: Looks taken.
+        num_pairs: Pairs at the last of them.
+        mean: Mean loss.
+        deviation: Standard deviation of a loss.
+        interval: Repeated confidence interval; where the looks contradict each other, that of the last alone.
+        looks_agree: Whether some loss is excluded by no look.
+        p_values: Sequential p-values in the order of :data:`HYPOTHESES`.
+    """
+
+    verdict: Verdict
+    num_looks: int
+    num_pairs: int
+    mean: float
+    deviation: float
+    interval: Interval
+    looks_agree: bool
+    p_values: tuple[float, ...]
+
+
+def sequential_finding(
+    samples: MetricSamples, losses: NDArray[np.float64], judgement: MetricJudgement, plan: Plan
+) -> Finding:
+    """The finding of a metric that was looked at.
+
+    Args:
+        samples: What was measured.
+        losses: Losses of the pairs that the judgement rests on.
+        judgement: What is known.
+        plan: Levels, looks and number of metrics.
+    """
+    num_pairs = judgement.num_pairs
+    fails_above, passes_below = stated_limits(samples.metric.scaled_margin, judgement.deviation, plan)
+    further = further_pairs(samples.metric.scaled_margin, judgement, plan)
+    return Finding(
+        metric=samples.metric,
+        verdict=judgement.verdict,
+        reason=_reason(samples.metric, judgement, further, plan),
+        method=Method.SEQUENTIAL,
+        num_pairs=num_pairs,
+        num_looks=judgement.num_looks,
+        estimate=judgement.mean,
+        interval=judgement.interval,
+        standard_deviation=judgement.deviation,
+        baseline_mean=float(np.mean(samples.baseline_values[:num_pairs])),
+        candidate_mean=float(np.mean(samples.candidate_values[:num_pairs])),
+        fails_above=fails_above,
+        passes_below=passes_below,
+        further_pairs=further,
+        p_values=dict(zip(HYPOTHESES, judgement.p_values, strict=True)),
+        seeds=samples.seeds[:num_pairs],
+        baseline_values=samples.baseline_values[:num_pairs],
+        candidate_values=samples.candidate_values[:num_pairs],
+        losses=tuple(losses.tolist()),
+        warnings=(
+            *_contradiction_warnings(judgement),
+            *_noise_warnings(samples.metric, judgement.deviation, plan),
+            *_pair_warnings(samples.metric, losses),
+        ),
+    )
+
+
+def unlooked_finding(samples: MetricSamples, losses: NDArray[np.float64], plan: Plan) -> Finding:
+    """``inconclusive`` of a metric that has too few pairs for the first look; its numbers only describe.
+
+    Args:
+        samples: What was measured.
+        losses: Losses of all its pairs.
+        plan: Levels, looks and number of metrics.
+    """
+    num_pairs, first = len(losses), plan.looks[0]
+    too_few = f"{num_pairs} pairs measured, the first look needs {first}"
+    return Finding(
+        metric=samples.metric,
+        verdict=Verdict.INCONCLUSIVE,
+        reason=f"too few pairs to judge: {too_few}",
+        method=Method.SEQUENTIAL,
+        num_pairs=num_pairs,
+        estimate=float(losses.mean()) if num_pairs else None,
+        standard_deviation=float(losses.std(ddof=1)) if num_pairs > 1 else None,
+        baseline_mean=float(np.mean(samples.baseline_values)) if num_pairs else None,
+        candidate_mean=float(np.mean(samples.candidate_values)) if num_pairs else None,
+        further_pairs=first - num_pairs,
+        p_values=dict.fromkeys(HYPOTHESES, 1.0),
+        seeds=samples.seeds,
+        baseline_values=samples.baseline_values,
+        candidate_values=samples.candidate_values,
+        losses=tuple(losses.tolist()),
+        warnings=(too_few,),
+    )
+
+
+def stated_limits(margin: float, deviation: float, plan: Plan) -> tuple[float, float]:
+    """The losses that would have failed, and passed, with 90 % chance at the last planned look alone.
+
+    Args:
+        margin: On the scale of the losses.
+        deviation: Standard deviation of a loss over pairs.
+        plan: Levels, looks and number of metrics.
+
+    Returns:
+        The smallest true loss that fails and the largest that passes; each meets both tests of its verdict.
+
+    Example:
+        >>> fails_above, passes_below = stated_limits(0.002, 0.001, Plan(num_gated=1))
+        >>> f"{fails_above:.4f} {passes_below:.4f}"
+        '0.0028 0.0012'
+    """
+    near, harmed, bounded = (
+        _distance(deviation, level, plan) for level in (plan.edge, plan.alpha / plan.num_gated, plan.alpha)
+    )
+    return max(margin + near, harmed), min(margin - near, 2 * margin - bounded)
+
+
+def smallest_honest_margin(deviation: float, plan: Plan) -> float:
+    """The margin at which a clean change passes with 90 % chance at the last planned look alone.
+
+    Args:
+        deviation: Standard deviation of a loss over pairs.
+        plan: Levels and looks.
+
+    Returns:
+        A margin on the scale of the losses.
+
+    Example:
+        >>> f"{smallest_honest_margin(0.03, Plan(num_gated=6)):.4f}"
+        '0.0237'
+    """
+    return max(_distance(deviation, plan.edge, plan), _distance(deviation, plan.alpha, plan) / 2)
+
+
+def further_pairs(margin: float, judgement: MetricJudgement, plan: Plan) -> int | None:
+    """Pairs still expected to be needed, in the direction in which the estimate points.
+
+    Args:
+        margin: On the scale of the losses.
+        judgement: What is known.
+        plan: Levels, looks and number of metrics.
+
+    Returns:
+        ``None`` where the metric is decided, or no number of pairs is expected to decide it.
+    """
+    if judgement.verdict is not Verdict.INCONCLUSIVE:
+        return None
+    is_worse = judgement.mean > margin
+    total = pairs_to_settle(
+        judgement.mean,
+        judgement.deviation,
+        num_pairs=judgement.num_pairs,
+        looks=plan.looks,
+        near=(margin, plan.edge),
+        far=(0.0, plan.alpha / plan.num_gated) if is_worse else (2 * margin, plan.alpha),
+    )
+    return None if total is None else total - judgement.num_pairs
+
+
+def _distance(deviation: float, level: float, plan: Plan) -> float:
+    """Distance from a null value that the last look alone detects at its share of a level."""
+    return deviation * detectable_distance(plan.max_pairs, level=level * plan.weights[-1], power=STATED_POWER)
+
+
+def _contradiction_warnings(judgement: MetricJudgement) -> tuple[str, ...]:
+    """What a reader must know where no loss agrees with every look."""
+    if judgement.looks_agree:
+        return ()
+    return ("the looks contradict each other, as under drift: the interval is that of the last look alone",)
+
+
+def _noise_warnings(metric: Metric, deviation: float, plan: Plan) -> tuple[str, ...]:
+    """What a reader must know where the margin is finer than the noise."""
+    honest = smallest_honest_margin(deviation, plan)
+    if metric.scaled_margin >= honest:
+        return ()
+    supported = f"{plan.max_pairs} pairs of this noise support a margin of {amount(metric, honest)}"
+    wanted = f"not {amount(metric, metric.scaled_margin)}: widen the margin or lengthen the trials"
+    return (f"this gate cannot reliably pass a clean change: {supported}, {wanted}",)
+
+
+def _pair_warnings(metric: Metric, losses: NDArray[np.float64]) -> tuple[str, ...]:
+    """What a reader must know where the pairs are not what the test assumes."""
+    if np.ptp(losses) == 0 and metric.resolution == 0:
+        return ("every pair gave the same loss and no resolution is declared, so noise was taken to be nil",)
+    if len(losses) < MIN_PAIRS_FOR_DIAGNOSIS:
+        return ()
+    correlation, skew = lag_one_correlation(losses), skewness(losses)
+    warnings = []
+    if correlation > 2 / np.sqrt(len(losses)):
+        warnings.append(f"pairs are not independent (lag-1 correlation {correlation:.2f}): levels are approximate")
+    if abs(skew) > 3 * np.sqrt(6 / len(losses)):
+        unstable = "candidate" if skew > 0 else "baseline"
+        warnings.append(f"the {unstable} is unstable (skewness of the loss {skew:.1f}): levels are approximate")
+    return tuple(warnings)
+
+
+def _reason(metric: Metric, judgement: MetricJudgement, further: int | None, plan: Plan) -> str:
+    """The verdict in one sentence."""
+    margin, num_pairs = amount(metric, metric.scaled_margin), judgement.num_pairs
+    interval = interval_text(metric, judgement.interval)
+    seen = f"{change(metric, judgement.mean)} ({interval}) in {num_pairs} pairs"
+    if judgement.verdict is Verdict.PASS:
+        return f"{seen}: not worse by the margin of {margin}"
+    if judgement.verdict is Verdict.FAIL:
+        return f"{seen}: worse by more than the margin of {margin}"
+    return f"{seen}: neither within nor beyond the margin of {margin}; {_outlook(further, num_pairs, plan)}"
+
+
+def _outlook(further: int | None, num_pairs: int, plan: Plan) -> str:
+    """What it would take to decide."""
+    if further is None:
+        return "no number of pairs is expected to settle it"
+    if num_pairs + further <= plan.max_pairs:
+        return f"{further} more pairs are expected to settle it"
+    return f"about {further} more pairs would settle it, beyond the {plan.max_pairs} planned"

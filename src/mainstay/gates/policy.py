@@ -1,0 +1,206 @@
+"""What is planned before the first pair, and what a gate comes to after the last.
+
+:data:`GATE_RULES` is the one table of how facts become a verdict and an exit status; its first rule that applies
+decides, so it reads in order of precedence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from mainstay.errors import ConfigurationError
+from mainstay.records import Blame, Finding, Verdict
+from mainstay.stats.sequential import look_weights
+
+InconclusiveStatus = Literal[0, 1, 3]
+"""What a policy may map an inconclusive gate to."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What is fixed before the first pair; changing it afterwards would void the error rates.
+
+    Attributes:
+        alpha: Level of the strict tests: a clean gate fails, or a loss of twice the margin passes, at most this often.
+        edge: Level of the tests at the margin.
+        looks: Numbers of pairs at which the gate looks.
+        num_gated: K, the number of metrics that share ``alpha``.
+
+    Raises:
+        ConfigurationError: If levels or looks cannot be used.
+
+    Example:
+        >>> Plan(num_gated=6).weights
+        (0.25, 0.15, 0.2, 0.4)
+    """
+
+    alpha: float = 0.01
+    edge: float = 0.05
+    looks: tuple[int, ...] = (5, 8, 12, 20)
+    num_gated: int
+
+    def __post_init__(self) -> None:
+        if not 0 < self.alpha <= self.edge < 0.5:
+            raise ConfigurationError(
+                f"alpha = {self.alpha} and edge = {self.edge} are not levels of a gate",
+                next_step="choose 0 < alpha <= edge < 0.5, such as 0.01 and 0.05",
+            )
+        if self.num_gated < 0:
+            raise ConfigurationError(f"a gate cannot have {self.num_gated} metrics")
+        try:
+            look_weights(self.looks)
+        except ValueError as error:
+            raise ConfigurationError(str(error), next_step="choose looks such as [5, 8, 12, 20]") from error
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """Share of the error that each look spends."""
+        return tuple(look_weights(self.looks).tolist())
+
+    @property
+    def max_pairs(self) -> int:
+        """Pairs at the last look."""
+        return self.looks[-1]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GateFacts:
+    """All that decides the verdict of a gate and its exit status.
+
+    Attributes:
+        usage_error: An option, a revision or a configuration key was wrong.
+        interrupted: The user pressed Ctrl-C.
+        broken: What kept the gate from running at all: a revision that cannot be built, the tool, the environment.
+        findings: One a gated metric.
+        allow_unjudged: Whether a gate that judged nothing may pass.
+        inconclusive_status: What the policy maps an inconclusive gate to.
+    """
+
+    usage_error: bool = False
+    interrupted: bool = False
+    broken: Blame | None = None
+    findings: tuple[Finding, ...] = ()
+    allow_unjudged: bool = False
+    inconclusive_status: InconclusiveStatus = 3
+
+
+class GateRule(NamedTuple):
+    """One row of the table: the first that applies decides.
+
+    Attributes:
+        status: What the command exits with; 3 is subject to the policy.
+        verdict: Of the whole gate.
+        when: The condition in words.
+        applies: The condition.
+    """
+
+    status: int
+    verdict: Verdict
+    when: str
+    applies: Callable[[GateFacts], bool]
+
+
+class GateJudgement(NamedTuple):
+    """What a gate comes to.
+
+    Attributes:
+        verdict: Of the whole gate.
+        reason: Why, in one sentence.
+        exit_status: What the command exits with.
+    """
+
+    verdict: Verdict
+    reason: str
+    exit_status: int
+
+
+def _having(verdict: Verdict) -> Callable[[GateFacts], bool]:
+    """A condition: some finding has this verdict."""
+    return lambda facts: any(finding.verdict is verdict for finding in facts.findings)
+
+
+def _candidate_error(facts: GateFacts) -> bool:
+    """A condition: the candidate alone made a metric an error."""
+    return any(_is_candidate_error(finding) for finding in facts.findings)
+
+
+def _is_candidate_error(finding: Finding) -> bool:
+    """Whether the candidate alone is to blame for an error."""
+    return finding.verdict is Verdict.ERROR and finding.blame is Blame.CANDIDATE
+
+
+def _nothing_judged(facts: GateFacts) -> bool:
+    """A condition: no finding says anything about the candidate, and that is not allowed."""
+    judged = {Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.WAIVED}
+    return not facts.allow_unjudged and not any(finding.verdict in judged for finding in facts.findings)
+
+
+GATE_RULES: tuple[GateRule, ...] = (
+    GateRule(2, Verdict.ERROR, "the command was used wrongly", lambda facts: facts.usage_error),
+    GateRule(130, Verdict.ERROR, "interrupted", lambda facts: facts.interrupted),
+    GateRule(
+        4,
+        Verdict.ERROR,
+        "the baseline, the tool or the environment is broken",
+        lambda facts: facts.broken not in (None, Blame.CANDIDATE),
+    ),
+    GateRule(1, Verdict.ERROR, "the candidate is broken", lambda facts: facts.broken is Blame.CANDIDATE),
+    GateRule(1, Verdict.FAIL, "a metric lost more than its margin", _having(Verdict.FAIL)),
+    GateRule(1, Verdict.MISSING, "a metric of the baseline is missing", _having(Verdict.MISSING)),
+    GateRule(1, Verdict.ERROR, "the candidate alone could not be measured", _candidate_error),
+    GateRule(4, Verdict.ERROR, "a metric could not be measured", _having(Verdict.ERROR)),
+    GateRule(4, Verdict.ERROR, "nothing was judged", _nothing_judged),
+    GateRule(3, Verdict.INCONCLUSIVE, "a metric is undecided", _having(Verdict.INCONCLUSIVE)),
+    GateRule(0, Verdict.PASS, "no metric lost more than its margin", lambda facts: True),
+)
+"""How facts become a verdict and an exit status, in order of precedence; the last rule always applies."""
+
+
+def judge_gate(facts: GateFacts) -> GateJudgement:
+    """The verdict of a gate, why, and what the command exits with.
+
+    Example:
+        >>> judge_gate(GateFacts())
+        GateJudgement(verdict=<Verdict.ERROR: 'error'>, reason='nothing was judged', exit_status=4)
+    """
+    rule = next(rule for rule in GATE_RULES if rule.applies(facts))
+    status = facts.inconclusive_status if rule.verdict is Verdict.INCONCLUSIVE else rule.status
+    return GateJudgement(rule.verdict, _reason(rule, facts), status)
+
+
+def exit_status(facts: GateFacts) -> int:
+    """What the command exits with, see :data:`GATE_RULES`.
+
+    Example:
+        >>> exit_status(GateFacts(interrupted=True))
+        130
+    """
+    return judge_gate(facts).exit_status
+
+
+def _reason(rule: GateRule, facts: GateFacts) -> str:
+    """The condition in words, with the metrics that meet it."""
+    if rule.verdict is Verdict.PASS:
+        return f"{rule.when}: {_passed(facts.findings)}" if facts.findings else rule.when
+    if rule.applies is _candidate_error:
+        culprits = [finding for finding in facts.findings if _is_candidate_error(finding)]
+    elif facts.broken or facts.usage_error or facts.interrupted:
+        culprits = []
+    else:
+        culprits = [finding for finding in facts.findings if finding.verdict is rule.verdict]
+    return f"{rule.when}: {_names(culprits)}" if culprits else rule.when
+
+
+def _passed(findings: Sequence[Finding]) -> str:
+    """How many passed, and what passes only because it is waived."""
+    waived = [finding for finding in findings if finding.verdict is Verdict.WAIVED]
+    num_passed = sum(finding.verdict is Verdict.PASS for finding in findings)
+    return f"{num_passed} of {len(findings)} passed" + (f", waived: {_names(waived)}" if waived else "")
+
+
+def _names(findings: Sequence[Finding], *, at_most: int = 3) -> str:
+    """Ids of the first metrics, and how many more there are."""
+    named = ", ".join(finding.metric.id for finding in findings[:at_most])
+    return named + (f" and {len(findings) - at_most} more" if len(findings) > at_most else "")

@@ -1,0 +1,118 @@
+"""The values of one metric in every pair, and what makes them unfit to be judged.
+
+A value that is not finite, not positive where a ratio is taken, or better than the metric's ceiling is a *fault*: the
+metric becomes an error and can never pass.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from mainstay.gates.accuracy import is_implausible
+from mainstay.gates.performance import has_ratio
+from mainstay.records import Blame, Finding, Kind, Metric, Side, Verdict
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MetricSamples:
+    """What was measured of one metric.
+
+    Attributes:
+        metric: What was measured.
+        seeds: Seeds of the pairs, in the order in which the pairs were measured.
+        baseline_values: Value of the baseline in each pair.
+        candidate_values: Value of the candidate in each pair.
+        preset: A finding that was reached without pairs and stays, such as an ``error`` or a ``missing``.
+
+    Raises:
+        ValueError: If the three sequences differ in length.
+    """
+
+    metric: Metric
+    seeds: tuple[int, ...] = ()
+    baseline_values: tuple[float, ...] = ()
+    candidate_values: tuple[float, ...] = ()
+    preset: Finding | None = None
+
+    def __post_init__(self) -> None:
+        lengths = {len(self.seeds), len(self.baseline_values), len(self.candidate_values)}
+        if len(lengths) > 1:
+            raise ValueError(
+                f"{self.metric.id}: seeds and values of both revisions differ in length: {sorted(lengths)}"
+            )
+
+    @property
+    def num_pairs(self) -> int:
+        """Pairs measured."""
+        return len(self.seeds)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fault:
+    """The first pair whose values cannot be judged.
+
+    Attributes:
+        pair: Its number, from 0; the pairs before it are sound.
+        blame: Which revision gave the value.
+        reason: What is wrong, in one sentence.
+    """
+
+    pair: int
+    blame: Blame
+    reason: str
+
+
+def find_fault(samples: MetricSamples) -> Fault | None:
+    """The first value that cannot be judged, if there is one.
+
+    Example:
+        >>> from mainstay.records import Direction, Kind, Metric
+        >>> top1 = Metric(workload="w", name="a", kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=0.002)
+        >>> samples = MetricSamples(
+        ...     metric=top1, seeds=(7,), baseline_values=(0.9,), candidate_values=(float("nan"),)
+        ... )
+        >>> find_fault(samples).reason
+        'a of the candidate is nan at seed 7'
+    """
+    pairs = zip(samples.seeds, samples.baseline_values, samples.candidate_values, strict=True)
+    for pair, (seed, baseline, candidate) in enumerate(pairs):
+        complaints = {
+            side: complaint
+            for side, value in ((Side.BASELINE, baseline), (Side.CANDIDATE, candidate))
+            if (complaint := _complaint(samples.metric, value))
+        }
+        if complaints:
+            parts = [f"{samples.metric.name} of the {side} is {complaint}" for side, complaint in complaints.items()]
+            return Fault(pair=pair, blame=_blame(tuple(complaints)), reason=f"{' and '.join(parts)} at seed {seed}")
+    return None
+
+
+def fault_finding(samples: MetricSamples, fault: Fault) -> Finding:
+    """The ``error`` that a fault makes of a metric; it holds the sound pairs before the fault."""
+    return Finding(
+        metric=samples.metric,
+        verdict=Verdict.ERROR,
+        reason=fault.reason,
+        blame=fault.blame,
+        num_pairs=fault.pair,
+        seeds=samples.seeds[: fault.pair],
+        baseline_values=samples.baseline_values[: fault.pair],
+        candidate_values=samples.candidate_values[: fault.pair],
+    )
+
+
+def _complaint(metric: Metric, value: float) -> str:
+    """What is wrong with a value; empty if nothing is."""
+    if not math.isfinite(value):
+        return f"{value}"
+    if metric.kind is Kind.PERFORMANCE and not has_ratio(value):
+        return f"{value:g}, which has no ratio"
+    if is_implausible(metric, value):
+        return f"{value:g}, which is implausible beyond its ceiling of {metric.ceiling:g}"
+    return ""
+
+
+def _blame(sides: tuple[Side, ...]) -> Blame:
+    """Whose fault it is: one revision's or both."""
+    return Blame.BOTH if len(sides) == 2 else Blame(sides[0].value)

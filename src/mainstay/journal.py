@@ -1,0 +1,231 @@
+"""The journal of a run: every completed trial, on disk before the next one starts.
+
+A journal is a file of JSON lines, only ever appended to and flushed to the disk line by line. A gate that is killed
+leaves at most one torn last line, which is dropped when the journal is read; the trials before it are never measured
+again.
+
+- :class:`Journal`: append to and read one journal.
+- :class:`RunFolder`: where a run keeps its journal and its document, and who holds it.
+- :func:`new_run`, :func:`interrupted_run`: start or find one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+from cattrs.preconf.json import make_converter
+from filelock import FileLock, Timeout
+
+from mainstay.errors import StoreError, UsageError
+from mainstay.files import write_text
+from mainstay.records import Trial
+
+FOLDER = ".mainstay"
+"""Folder in the user's repository that holds the runs; it ignores itself."""
+
+RUNS = "runs"
+"""Folder in it for the runs of gates, which can be resumed."""
+
+CALIBRATIONS = "calibrations"
+"""Folder in it for calibrations, which cannot."""
+
+JOURNAL_VERSION = 1
+"""First field of a journal's first line."""
+
+CONVERTER = make_converter()
+"""Builds records from what JSON gives back."""
+
+
+class Journal:
+    """An append-only file of JSON lines.
+
+    Args:
+        path: The file; made when the first line is appended.
+
+    Example:
+        >>> import tempfile
+        >>> journal = Journal(Path(tempfile.mkdtemp()) / "journal.jsonl")
+        >>> journal.append("start", salt="a")
+        >>> journal.read()
+        [{'type': 'start', 'salt': 'a'}]
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+
+    def append(self, kind: str, **content: Any) -> None:
+        """Append one line and wait until it is on the disk.
+
+        Raises:
+            StoreError: If it cannot be written, for want of space for instance.
+        """
+        data = (json.dumps({"type": kind, **content}) + "\n").encode()
+        try:
+            with self._lock, self.path.open("ab", buffering=0) as stream:  # a buffer would be written again on closing
+                end, rest = stream.tell(), memoryview(data)
+                try:
+                    while rest:
+                        rest = rest[stream.write(rest) :]
+                    os.fsync(stream.fileno())
+                except OSError:
+                    with suppress(OSError):
+                        os.truncate(self.path, end)
+                    raise
+        except OSError as error:
+            raise StoreError(
+                f"the journal cannot be written: {error.strerror}",
+                looked_in=f"{FOLDER}/runs/{self.path.parent.name}/{self.path.name}",
+                next_step="make room, then continue with 'mainstay gate --resume': what was measured is kept",
+            ) from error
+
+    def append_trial(self, trial: Trial) -> None:
+        """Append a trial."""
+        content = asdict(trial)
+        for name, value in content["values"].items():
+            content["values"][name] = repr(value)
+        content["series"] = {name: [repr(value) for value in values] for name, values in content["series"].items()}
+        self.append("trial", trial=content)
+
+    def read(self) -> list[dict[str, Any]]:
+        """All complete lines; a torn last line is dropped from the file too.
+
+        Raises:
+            StoreError: If a line that is not the last one does not read.
+        """
+        try:
+            data = self.path.read_bytes()
+        except FileNotFoundError:
+            return []
+        whole = data[: data.rfind(b"\n") + 1]
+        if len(whole) < len(data):
+            os.truncate(self.path, len(whole))
+        try:
+            return [json.loads(line) for line in whole.splitlines()]
+        except ValueError as error:
+            raise StoreError(
+                f"a line of the journal does not read: {error}",
+                looked_in=f"{FOLDER}/runs/{self.path.parent.name}/{self.path.name}",
+                next_step="start a new gate without --resume",
+            ) from error
+
+    def trials(self) -> list[Trial]:
+        """The trials in the journal, in the order of their completion."""
+        return [CONVERTER.structure(line["trial"], Trial) for line in self.read() if line["type"] == "trial"]
+
+
+class RunFolder:
+    """The folder of one run, held by one process at a time.
+
+    Args:
+        path: ``.mainstay/runs/ID`` in the user's repository.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.id = path.name
+        self.journal = Journal(path / "journal.jsonl")
+        self._lock = FileLock(path / "lock")
+
+    def __enter__(self) -> Self:
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise UsageError(
+                f"run {self.id} is still going on in another process",
+                looked_in=f"{FOLDER}/runs",
+                next_step="wait for it, or start a gate of its own without --resume",
+            ) from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a process holds the run now."""
+        try:
+            with self._lock.acquire(timeout=0):
+                return False
+        except Timeout:
+            return True
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run came to a verdict."""
+        return any(line["type"] == "finish" for line in self.journal.read())
+
+    def write(self, name: str, text: str) -> Path:
+        """Write a document of the run, whole or not at all.
+
+        Raises:
+            StoreError: If it cannot be written.
+        """
+        return write_text(self.path / name, text, shown=f"{FOLDER}/runs/{self.id}/{name}")
+
+
+def new_run(root: Path, now: datetime, start: Mapping[str, Any], *, among: str = RUNS) -> RunFolder:
+    """Make the folder of a new run and start its journal.
+
+    Args:
+        root: The user's repository.
+        now: Time of the start, in UTC; it names the run.
+        start: Facts that a resumed gate needs.
+        among: Folder of the runs of this kind.
+
+    Raises:
+        StoreError: If the folder cannot be made.
+    """
+    runs = root / FOLDER / among
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+        (root / FOLDER / ".gitignore").write_text("*\n", encoding="utf-8")
+        run = RunFolder(_fresh_folder(runs, f"{now:%Y%m%dT%H%M%S}"))
+    except OSError as error:
+        raise StoreError(
+            f"the run's folder cannot be made: {error.strerror}",
+            looked_in=f"{FOLDER}/{among} in the repository",
+            next_step="make room, or make the repository writable",
+        ) from error
+    run.journal.append("start", version=JOURNAL_VERSION, **start)
+    return run
+
+
+def _fresh_folder(runs: Path, stem: str) -> Path:
+    """A folder that did not exist: two gates may start in one second."""
+    for number in range(1000):
+        path = runs / f"{stem}-{number:03d}"
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue
+        return path
+    raise FileExistsError(0, "a thousand runs started in one second")
+
+
+def unfinished_runs(root: Path, *, among: str = RUNS) -> list[RunFolder]:
+    """The runs that did not come to a verdict, the latest first; some may still be going on."""
+    journals = sorted((root / FOLDER / among).glob("*/journal.jsonl"), reverse=True)
+    runs = [RunFolder(path.parent) for path in journals if not (path.parent / "run.json").exists()]
+    return [run for run in runs if not run.is_finished]
+
+
+def interrupted_run(root: Path) -> RunFolder:
+    """The latest run that did not come to a verdict.
+
+    Raises:
+        UsageError: If there is none.
+    """
+    for run in unfinished_runs(root):
+        return run
+    raise UsageError(
+        "no interrupted gate to resume", looked_in=f"{FOLDER}/runs", next_step="start one with 'mainstay gate'"
+    )

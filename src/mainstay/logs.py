@@ -1,0 +1,378 @@
+"""The trials of one workload, and what follows from them without another one.
+
+- :class:`WorkloadLog`: takes trials, gives samples to be judged, findings that no further pair can change, and what a
+  report shows besides.
+- :func:`make_logs`: one for every workload.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from mainstay.gates.accuracy import compare_recorded_predictions
+from mainstay.gates.exact import DigestComparison, Digests, compare_digests, judge_deterministic, judge_exact
+from mainstay.gates.samples import MetricSamples, fault_finding, find_fault
+from mainstay.records import (
+    Blame,
+    ContextValue,
+    Curve,
+    Finding,
+    FlippedExample,
+    FlipSummary,
+    Kind,
+    Metric,
+    Outcome,
+    Side,
+    Trial,
+    Verdict,
+    Workload,
+    WorkloadResult,
+)
+from mainstay.scheduling import derive_seeds
+
+NUM_EXACT_SEEDS = 2
+"""Seeds on which digests must be equal before a change counts as exact."""
+
+MarginSource = Callable[[Metric, Mapping[str, ContextValue]], float]
+"""Gives the margin of a metric for the recorded context of its workload."""
+
+
+@dataclass(kw_only=True, slots=True)
+class WorkloadLog:
+    """The trials of one workload, and what follows from them.
+
+    Attributes:
+        workload: What is measured.
+        seeds: Seed of each pair, fixed beforehand.
+        is_changed: Whether the baseline does not have this workload as it is now.
+        trials: By pair, side and repetition.
+        images: PNG as base64, by pair and position in the test set.
+        presets: Findings that pairs cannot change, by metric.
+    """
+
+    workload: Workload
+    seeds: tuple[int, ...]
+    is_changed: bool = False
+    trials: dict[tuple[int, Side, int], Trial] = field(default_factory=dict)
+    images: dict[int, Mapping[int, str]] = field(default_factory=dict)
+    presets: dict[str, Finding] = field(default_factory=dict)
+
+    def add(self, trial: Trial) -> None:
+        """Take a trial into account."""
+        self.trials[trial.pair, trial.side, trial.repetition] = trial
+
+    def drop_halves(self) -> None:
+        """Forget the trials of pairs of which only one side is known."""
+        self.trials = {key: trial for key, trial in self.trials.items() if self.has_pair(key[0])}
+
+    def adopt_margins(self, margin_of: MarginSource) -> None:
+        """Give every metric the margin that belongs to the data set, once a trial told which it is."""
+        if context := self.context:
+            metrics = tuple(replace(metric, margin=margin_of(metric, context)) for metric in self.workload.metrics)
+            self.workload = replace(self.workload, metrics=metrics)
+
+    def has_pair(self, pair: int) -> bool:
+        """Whether both trials of a pair are known."""
+        return all((pair, side, 0) in self.trials for side in Side)
+
+    @property
+    def num_pairs(self) -> int:
+        """Pairs known without a gap from the first."""
+        return next(pair for pair in range(len(self.trials) + 1) if not self.has_pair(pair))
+
+    def trials_of(self, side: Side) -> list[Trial]:
+        """The trials of one side, in the order of the pairs without a gap."""
+        return [self.trials[pair, side, 0] for pair in range(self.num_pairs)]
+
+    @property
+    def context(self) -> Mapping[str, ContextValue]:
+        """Recorded circumstances of the first completed trial."""
+        completed = (trial for trial in self.trials.values() if trial.outcome is Outcome.COMPLETED)
+        return next((trial.context for trial in completed), {})
+
+    def samples(self, metric: Metric) -> MetricSamples:
+        """The values of one metric in every pair."""
+        if preset := self.presets.get(metric.id):
+            return MetricSamples(metric=metric, preset=preset)
+        if metric.kind is Kind.DETERMINISTIC:
+            reason = "not counted: the time was used up before its trials"
+            return MetricSamples(
+                metric=metric, preset=Finding(metric=metric, verdict=Verdict.INCONCLUSIVE, reason=reason)
+            )
+        return MetricSamples(
+            metric=metric,
+            seeds=self.seeds[: self.num_pairs],
+            baseline_values=tuple(trial.values[metric.name] for trial in self.trials_of(Side.BASELINE)),
+            candidate_values=tuple(trial.values[metric.name] for trial in self.trials_of(Side.CANDIDATE)),
+        )
+
+    def find_trouble(self) -> Finding | None:
+        """The first thing in the trials that makes the whole workload unfit to be judged, as a finding without metric.
+
+        Returns:
+            A finding of the workload's first metric, to be given to each of its metrics.
+        """
+        broken = {
+            side: next((t for t in self.trials.values() if t.side is side and t.outcome is not Outcome.COMPLETED), None)
+            for side in Side
+        }
+        baseline, candidate = broken[Side.BASELINE], broken[Side.CANDIDATE]
+        if candidate is not None:
+            return self._explain_candidate(baseline, candidate)
+        if baseline is not None:
+            return self._explain_baseline(baseline)
+        for pair in range(self.num_pairs):
+            if reason := _difference(self.trials[pair, Side.BASELINE, 0], self.trials[pair, Side.CANDIDATE, 0]):
+                return self._finding(Verdict.ERROR, reason, blame=Blame.ENVIRONMENT)
+        return None
+
+    def _explain_baseline(self, baseline: Trial) -> Finding:
+        """What follows where only the baseline did not complete a trial, even when repeated."""
+        if baseline.outcome is Outcome.SKIPPED:
+            return self._finding(Verdict.NEW, f"skipped on the baseline: {baseline.cause}")
+        if self.is_changed:
+            return self._finding(Verdict.NEW, f"the baseline cannot run it: {baseline.cause}")
+        return self._broken(Blame.BASELINE, "the baseline", baseline)
+
+    def _explain_candidate(self, baseline: Trial | None, candidate: Trial) -> Finding:
+        """What follows where the candidate did not complete a trial, even when repeated."""
+        if baseline is None and candidate.outcome is Outcome.SKIPPED:
+            return self._finding(Verdict.MISSING, f"skipped on the candidate only: {candidate.cause}")
+        if baseline is None:
+            return self._broken(Blame.CANDIDATE, "the candidate", candidate)
+        return self._broken(Blame.BOTH, "both revisions", candidate)
+
+    def _broken(self, blame: Blame, who: str, trial: Trial) -> Finding:
+        reason = f"{who} did not complete a trial at seed {trial.seed}, twice: {trial.cause}"
+        return self._finding(Verdict.ERROR, reason, blame=blame, detail=trial.last_lines)
+
+    def _finding(
+        self, verdict: Verdict, reason: str, *, blame: Blame | None = None, detail: tuple[str, ...] = ()
+    ) -> Finding:
+        return Finding(metric=self.workload.metrics[0], verdict=verdict, reason=reason, blame=blame, detail=detail)
+
+    def settle(self) -> None:
+        """Fix the findings that no further pair can change: troubles, counts and faulty values."""
+        if self.skip_reason:
+            return
+        if trouble := self.find_trouble():
+            for metric in self.workload.metrics:
+                self.presets.setdefault(metric.id, replace(trouble, metric=metric))
+            return
+        if self.workload.kind is Kind.DETERMINISTIC:
+            self._settle_counts()
+            return
+        for metric in self.workload.metrics:
+            if metric.id not in self.presets and (fault := find_fault(self.samples(metric))):
+                self.presets[metric.id] = fault_finding(self.samples(metric), fault)
+
+    @property
+    def skip_reason(self) -> str:
+        """Why neither revision runs the workload on this machine; empty if one does."""
+        first = [self.trials.get((0, side, 0)) for side in Side]
+        reasons = [trial.cause for trial in first if trial is not None and trial.outcome is Outcome.SKIPPED]
+        return reasons[0] if len(reasons) == len(Side) else ""
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether every metric has a finding already, or the workload is skipped."""
+        return bool(self.skip_reason) or all(metric.id in self.presets for metric in self.workload.metrics)
+
+    @property
+    def counts_differ(self) -> bool:
+        """Whether a gated count of the two revisions differs, so that the baseline must show that it repeats itself."""
+        if self.is_settled or not self.num_pairs:
+            return False
+        baseline, candidate = (self.trials[0, side, 0].values for side in Side)
+        return any(baseline[metric.name] != candidate[metric.name] for metric in self.workload.metrics)
+
+    def _settle_counts(self) -> None:
+        """Judge the counts, once the baseline has repeated itself where that is needed."""
+        repetition = self.trials.get((0, Side.BASELINE, 1))
+        if self.is_settled or not self.num_pairs or (self.counts_differ and repetition is None):
+            return
+        baseline, candidate = (self.trials[0, side, 0] for side in Side)
+        for metric in self.workload.metrics:
+            finding = judge_deterministic(
+                metric,
+                baseline_value=baseline.values[metric.name],
+                candidate_value=candidate.values[metric.name],
+                repeated_baseline=(repetition or baseline).values[metric.name],
+            )
+            detail = _changed_names(baseline.names.get(metric.name, ()), candidate.names.get(metric.name, ()))
+            self.presets[metric.id] = replace(finding, detail=detail)
+
+    def digests_agree(self, pair: int) -> bool:
+        """Whether both revisions recorded the same digest in a pair."""
+        first, second = (self.trials[pair, side, 0].digest for side in Side)
+        return bool(first) and first == second
+
+    def settle_exact(self) -> str:
+        """Fix what equal digests prove, or what they say against the workload.
+
+        Returns:
+            Why digests could not settle it, for the report; empty if they did or none were recorded.
+        """
+        if self.workload.kind is not Kind.ACCURACY or self.is_settled or self.num_pairs < NUM_EXACT_SEEDS:
+            return ""
+        repetition = self.trials.get((0, Side.BASELINE, 1))
+        sides = {side: [trial.digest for trial in self.trials_of(side)[:NUM_EXACT_SEEDS]] for side in Side}
+        digests = Digests(
+            seeds=self.seeds[:NUM_EXACT_SEEDS],
+            baseline=tuple(sides[Side.BASELINE]),
+            candidate=tuple(sides[Side.CANDIDATE]),
+            repeated_baseline=repetition.digest if repetition else sides[Side.BASELINE][0],
+        )
+        comparison = compare_digests(digests)
+        if comparison is DigestComparison.EQUAL and repetition is None:
+            return ""
+        samples = [self.samples(metric) for metric in self.workload.metrics]
+        cut = [replace_pairs(sample, NUM_EXACT_SEEDS) for sample in samples]
+        for finding in judge_exact(cut, digests):
+            self.presets[finding.metric.id] = finding
+        return comparison.value if comparison is DigestComparison.NOT_REPEATABLE else ""
+
+    def result(self) -> WorkloadResult:
+        """What the workload gave besides its findings."""
+        status, reason = self._status()
+        pairs = [pair for pair in range(len(self.seeds)) if self._is_complete(pair)]
+        return WorkloadResult(
+            id=self.workload.id,
+            kind=self.workload.kind,
+            status=status,
+            reason=reason,
+            context=self.context,
+            num_pairs=len(pairs),
+            seconds=sum(trial.duration_s for trial in self.trials.values()),
+            curves=tuple(self._curves(pairs)),
+            flips=tuple(self._flips(pairs)),
+            descriptive=self._descriptive(pairs),
+            block_times_s=self._block_times(pairs),
+            loads=tuple(self._load(pair) for pair in pairs),
+        )
+
+    def _status(self) -> tuple[str, str]:
+        """Whether the workload was judged, and why not."""
+        if self.skip_reason:
+            return "skipped", self.skip_reason
+        unjudged = {Verdict.ERROR, Verdict.NEW, Verdict.MISSING}
+        reasons = [(f.verdict.value, f.reason) for f in self.presets.values() if f.verdict in unjudged]
+        return reasons[0] if reasons and self.is_settled else ("judged", "")
+
+    def _is_complete(self, pair: int) -> bool:
+        known = [self.trials.get((pair, side, 0)) for side in Side]
+        return all(trial is not None and trial.outcome is Outcome.COMPLETED for trial in known)
+
+    def _load(self, pair: int) -> float:
+        """Processors that others kept busy during a pair, the larger of its two trials."""
+        return max(self.trials[pair, side, 0].load or 0.0 for side in Side)
+
+    def _block_times(self, pairs: Iterable[int]) -> Mapping[str, tuple[float, ...]]:
+        """Time of a call in every block, by side; empty for what is not timed by blocks."""
+        times = {
+            side.value: tuple(time for pair in pairs for time in self.trials[pair, side, 0].block_times_s)
+            for side in Side
+        }
+        return times if all(times.values()) else {}
+
+    def _curves(self, pairs: Iterable[int]) -> Iterable[Curve]:
+        for pair in pairs:
+            baseline, candidate = self.trials[pair, Side.BASELINE, 0], self.trials[pair, Side.CANDIDATE, 0]
+            for name in baseline.series.keys() & candidate.series.keys():
+                yield Curve(
+                    name=name, seed=baseline.seed, baseline=baseline.series[name], candidate=candidate.series[name]
+                )
+
+    def _flips(self, pairs: Iterable[int]) -> Iterable[FlipSummary]:
+        for pair in pairs:
+            baseline = self.trials[pair, Side.BASELINE, 0].predictions
+            candidate = self.trials[pair, Side.CANDIDATE, 0].predictions
+            if baseline is None or candidate is None:
+                continue
+            summary = compare_recorded_predictions(seed=self.seeds[pair], baseline=baseline, candidate=candidate)
+            images = self.images.get(pair, {})
+            yield replace(summary, examples=_with_images(summary.examples, images) if images else ())
+
+    def _descriptive(self, pairs: Sequence[int]) -> Mapping[str, tuple[float, float]]:
+        gated = {metric.name for metric in self.workload.metrics}
+        sides = {side: [self.trials[pair, side, 0].values for pair in pairs] for side in Side}
+        common = [set(values) for side in Side for values in sides[side]]
+        names = sorted(set.intersection(*common) - gated) if common else []
+        return {
+            name: (_mean(v[name] for v in sides[Side.BASELINE]), _mean(v[name] for v in sides[Side.CANDIDATE]))
+            for name in names
+        }
+
+
+def _changed_names(baseline: Sequence[str], candidate: Sequence[str]) -> tuple[str, ...]:
+    """What was added and what is gone, a line each.
+
+    Example:
+        >>> _changed_names(["json", "math"], ["decimal", "math"])
+        ('added: decimal', 'gone: json')
+    """
+    added = [f"added: {name}" for name in candidate if name not in set(baseline)]
+    return (*added, *(f"gone: {name}" for name in baseline if name not in set(candidate)))
+
+
+def _mean(values: Iterable[float]) -> float:
+    numbers = list(values)
+    return sum(numbers) / len(numbers)
+
+
+def _with_images(examples: Iterable[FlippedExample], images: Mapping[int, str]) -> tuple[FlippedExample, ...]:
+    return tuple(replace(example, image=images.get(example.index, "")) for example in examples)
+
+
+def examples_to_show(trials: Sequence[Trial]) -> list[int]:
+    """Positions in the test set of the flipped examples that a report shows; none where a side recorded nothing."""
+    recorded = {trial.side: trial.predictions for trial in trials if trial.predictions}
+    if len(recorded) < len(Side) or len({predictions.labels_digest for predictions in recorded.values()}) > 1:
+        return []
+    summary = compare_recorded_predictions(
+        seed=trials[0].seed, baseline=recorded[Side.BASELINE], candidate=recorded[Side.CANDIDATE]
+    )
+    return [example.index for example in summary.examples]
+
+
+def replace_pairs(samples: MetricSamples, num_pairs: int) -> MetricSamples:
+    """The first pairs of a metric's samples."""
+    return replace(
+        samples,
+        seeds=samples.seeds[:num_pairs],
+        baseline_values=samples.baseline_values[:num_pairs],
+        candidate_values=samples.candidate_values[:num_pairs],
+    )
+
+
+def _difference(baseline: Trial, candidate: Trial) -> str:
+    """What should have been equal in a pair and is not; empty if all is."""
+    for name in sorted(baseline.context.keys() | candidate.context.keys()):
+        first, second = baseline.context.get(name), candidate.context.get(name)
+        if first != second:
+            return f"the revisions were measured under different {name}: {first!r} and {second!r}"
+    labels = {trial.predictions.labels_digest for trial in (baseline, candidate) if trial.predictions}
+    return "the revisions were tested on different labels" if len(labels) > 1 else ""
+
+
+def make_logs(
+    workloads: Sequence[Workload], *, salt: str, commit: str, num_seeds: int, changed: frozenset[str]
+) -> list[WorkloadLog]:
+    """Logs without trials, one a workload.
+
+    Args:
+        workloads: What is to be measured.
+        salt: Of the seeds.
+        commit: The baseline's.
+        num_seeds: Seeds of each workload, one a pair.
+        changed: Workloads that the baseline does not have as they are now.
+    """
+    return [
+        WorkloadLog(
+            workload=workload,
+            seeds=derive_seeds(salt, commit, workload.id, num_seeds),
+            is_changed=workload.id in changed,
+        )
+        for workload in workloads
+    ]

@@ -1,0 +1,71 @@
+"""Sessions for a noxfile of your own.
+
+Each function is the body of a session; the decorator, and so the name, the Python and the default, stays yours::
+
+    import nox
+    from mainstay import nox_sessions
+
+    gate = nox.session(nox_sessions.gate)
+    doctor = nox.session(nox_sessions.doctor)
+
+Then ``nox -s gate -- --seconds 600`` passes its arguments on. Needs the extra ``nox``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import nox
+
+__all__ = ["accuracy", "doctor", "gate", "performance"]
+
+
+def gate(session: nox.Session, *, install: Sequence[str] | None = None) -> None:
+    """Compare the working tree with its base: is the model worse, is the code slower?
+
+    The session's environment holds the tool alone; the gate builds those of the two revisions itself.
+
+    Args:
+        session: From nox.
+        install: What to install to get the tool; this very version if ``None``.
+    """
+    _run(session, install, "gate")
+
+
+def accuracy(session: nox.Session, *, install: Sequence[str] | None = None) -> None:
+    """Compare the accuracy of the working tree with that of its base, and nothing else.
+
+    Args:
+        session: From nox.
+        install: What to install to get the tool; this very version if ``None``.
+    """
+    _run(session, install, "gate", "--only", "accuracy")
+
+
+def performance(session: nox.Session, *, install: Sequence[str] | None = None) -> None:
+    """Compare time, memory and size of the working tree with those of its base, and nothing else.
+
+    Args:
+        session: From nox.
+        install: What to install to get the tool; this very version if ``None``.
+    """
+    _run(session, install, "gate", "--only", "performance")
+
+
+def doctor(session: nox.Session, *, install: Sequence[str] | None = None) -> None:
+    """Say what this machine offers, and what would stop a gate from running.
+
+    Args:
+        session: From nox.
+        install: What to install to get the tool; this very version if ``None``.
+    """
+    _run(session, install, "doctor")
+
+
+def _run(session: nox.Session, install: Sequence[str] | None, *command: str) -> None:
+    """Install the tool and call it with the session's own arguments last."""
+    session.install(*(install or [f"mainstay=={version('mainstay')}"]))
+    session.run("mainstay", *command, *session.posargs)

@@ -1,0 +1,43 @@
+"""The pytest plugin: workloads are ordinary tests under plain ``pytest``.
+
+It registers the markers and gives the fixtures ``trial``, ``counts`` and ``import_timer``; ``benchmark`` comes from
+pytest-benchmark. The gate does not use it: there the worker's own fixtures serve both revisions alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from mainstay.worker_main import MARKERS, Counts, Trial, probe_import
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--trial-seed``."""
+    group = parser.getgroup("mainstay")
+    group.addoption("--trial-seed", type=int, default=0, help="seed of the trial fixture (default: 0)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the markers."""
+    for line in MARKERS.values():
+        config.addinivalue_line("markers", line)
+
+
+@pytest.fixture
+def trial(request: pytest.FixtureRequest) -> Trial:
+    """What an accuracy workload records into, with the seed of ``--trial-seed``."""
+    return Trial(seed=request.config.getoption("--trial-seed"))
+
+
+@pytest.fixture
+def counts() -> Counts:
+    """What a workload counts that must repeat itself exactly."""
+    return Counts()
+
+
+@pytest.fixture
+def import_timer() -> Callable[[str], float]:
+    """Imports a module once in a fresh interpreter; returns the seconds."""
+    return lambda module: probe_import(module).seconds

@@ -1,0 +1,65 @@
+"""What GitHub Actions shows: workflow commands for a step's output.
+
+The job summary is the Markdown report. GitHub shows ten annotations of a kind a step, so what blocks a merge comes
+first and the rest is counted.
+"""
+
+from __future__ import annotations
+
+from mainstay.records import Run, Verdict
+from mainstay.reports.view import FindingRow, view_run
+
+MAX_ANNOTATIONS = 9
+"""Annotations of one kind; the tenth says how many more there are."""
+
+_LEVELS = {
+    Verdict.FAIL: "error",
+    Verdict.MISSING: "error",
+    Verdict.ERROR: "error",
+    Verdict.INCONCLUSIVE: "warning",
+    Verdict.WAIVED: "notice",
+    Verdict.NEW: "notice",
+}
+
+
+def render_annotations(run: Run) -> str:
+    """A run as workflow commands, one a line.
+
+    Args:
+        run: What a gate produced.
+
+    Returns:
+        A command for the gate, then one for each finding that did not pass; all text escaped, so that none of it can
+        be a command of its own.
+    """
+    view = view_run(run)
+    level = _LEVELS.get(view.verdict, "notice")
+    lines = [_command(level, title=f"mainstay: {view.headline}", message=view.reason)]
+    for kind in ("error", "warning", "notice"):
+        rows = [row for row in view.findings if _LEVELS.get(row.verdict) == kind]
+        shown = MAX_ANNOTATIONS - (kind == level)
+        lines.extend(_finding(kind, row) for row in rows[:shown])
+        if len(rows) > shown:
+            lines.append(_command(kind, title="mainstay", message=f"{len(rows) - shown} more findings in the report"))
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _finding(level: str, row: FindingRow) -> str:
+    """One finding as a command."""
+    return _command(level, title=f"{row.verdict}: {row.metric}", message=f"{row.reason}. {row.estimate}")
+
+
+def _command(level: str, *, title: str, message: str) -> str:
+    """A workflow command.
+
+    Example:
+        >>> _command("error", title="a,b::c", message="50 %, see log")
+        '::error title=a%2Cb%3A%3Ac::50 %25, see log'
+    """
+    escaped = _escaped(title).replace(":", "%3A").replace(",", "%2C")
+    return f"::{level} title={escaped}::{_escaped(message)}"
+
+
+def _escaped(text: str) -> str:
+    """Text without what ends a command; line breaks are gone since the text is clean."""
+    return text.replace("%", "%25")

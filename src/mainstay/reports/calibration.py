@@ -1,0 +1,139 @@
+"""The report of a calibration: how noisy the machine is, what a gate can tell on it, and what to configure.
+
+Plain text for a log or a terminal; all numbers are in the calibration document.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+
+from mainstay.records import Calibration, MetricNoise, Verdict
+from mainstay.reports.cleaning import clean
+from mainstay.reports.units import UNKNOWN, fixed, interval_text, loss_number, loss_text, percent, seconds_text
+
+WIDTH = 100
+"""Columns at which sentences wrap; tables may be wider where the name of a metric is long."""
+
+
+def render_calibration(calibration: Calibration) -> str:
+    """A calibration as plain text.
+
+    Args:
+        calibration: What was found.
+
+    Returns:
+        Lines ending in a line break.
+    """
+    blocks = (_head(calibration), _noise(calibration), _detectable(calibration), _errors(calibration))
+    lines = [line for block in (*blocks, _settings(calibration)) for line in (*block, "")]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _head(calibration: Calibration) -> Iterator[str]:
+    """What was measured, and where."""
+    revision, machine = calibration.revision, calibration.machine
+    yield f"mainstay calibrate: {calibration.num_pairs} pairs of one revision, built twice and gated against itself"
+    yield f"  revision: {revision.commit[:12]} {clean(revision.subject)}"
+    yield f"  machine: {machine.processor}, {machine.num_cores} cores, {machine.system}"
+    load = UNKNOWN if calibration.max_load is None else f"at most {fixed(calibration.max_load, decimals=1)} processors"
+    yield f"  load by others: {load}"
+    for note in calibration.notes:
+        yield from _wrapped("note: ", clean(note))
+
+
+def _noise(calibration: Calibration) -> Iterator[str]:
+    """The spread of a pair's loss, and the bias between the two builds."""
+    yield "noise of a pair (standard deviation of its loss) and bias between the two builds, by metric"
+    heading = ("metric", "a pair", "95 % interval", "within", "between", "bias", "99 % interval")
+    yield from _table([heading, *(_noise_row(noise) for noise in calibration.metrics)])
+    yield from _wrapped(
+        "",
+        "within: from block to block, smaller with a longer pair; between: from process to process, only more pairs help",
+    )
+    for noise in calibration.metrics:
+        if not noise.bias_interval.low <= 0 <= noise.bias_interval.high:
+            sentence = f"the two builds differ in {clean(noise.metric.id)} by {loss_text(noise.metric, noise.bias)}"
+            yield from _wrapped("bias: ", f"{sentence}; more pairs do not remove that")
+
+
+def _noise_row(noise: MetricNoise) -> tuple[str, ...]:
+    metric = noise.metric
+    parts = (UNKNOWN if part is None else loss_text(metric, part) for part in (noise.within, noise.between))
+    return (
+        clean(metric.id),
+        loss_text(metric, noise.deviation),
+        interval_text(metric, noise.deviation_interval),
+        *parts,
+        loss_text(metric, noise.bias),
+        interval_text(metric, noise.bias_interval),
+    )
+
+
+def _detectable(calibration: Calibration) -> Iterator[str]:
+    """What numbers of pairs can tell at each metric's margin."""
+    yield "what is told with 90 % chance, by pairs: a loss above the first fails, one below the second passes"
+    numbers = [str(detectable.num_pairs) for detectable in calibration.metrics[0].detectable]
+    rows = [("metric", "margin", *numbers)]
+    for noise in calibration.metrics:
+        cells = (
+            f"{loss_number(noise.metric, each.fails_above)} / {loss_number(noise.metric, each.passes_below)}"
+            for each in noise.detectable
+        )
+        rows.append((clean(noise.metric.id), loss_text(noise.metric, noise.metric.scaled_margin), *cells))
+    yield from _table(rows)
+    yield "a negative second number: even a clean change does not reliably pass"
+
+
+def _errors(calibration: Calibration) -> Iterator[str]:
+    """False alarms and passes of gates like this one."""
+    low, high = calibration.false_alarm_interval
+    share = calibration.num_false_alarms / calibration.num_gates
+    yield from _wrapped(
+        "false alarms: ",
+        f"{calibration.num_false_alarms} of {calibration.num_gates} gates made of these pairs fail "
+        f"({percent(share)}, 95 % interval {percent(low)} to {percent(high)}; stated: {percent(calibration.alpha)}); "
+        f"{percent(calibration.num_passes / calibration.num_gates)} pass",
+    )
+    counts = {verdict: list(calibration.verdicts.values()).count(verdict) for verdict in Verdict}
+    found = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
+    yield f"this revision against itself: {found}"
+
+
+def _settings(calibration: Calibration) -> Iterator[str]:
+    """What is proposed, and which margins are refused."""
+    proposal = calibration.proposal
+    yield (
+        f"a pair takes {seconds_text(calibration.seconds_per_pair)}: {seconds_text(calibration.seconds)} hold "
+        f"{int(calibration.seconds / calibration.seconds_per_pair)} pairs"
+    )
+    for noise in calibration.metrics:
+        if noise.refusal:
+            yield from _wrapped("refused: ", f"{clean(noise.metric.id)}: {noise.refusal}")
+    yield "proposed settings:"
+    yield "  [tool.mainstay]"
+    yield f"  looks = {list(proposal.looks)}"
+    yield f"  seconds = {proposal.seconds:g}"
+    if proposal.margins:
+        yield "  [tool.mainstay.margins]"
+        yield from (f"  {clean(name)} = {margin:g}" for name, margin in proposal.margins.items())
+
+
+def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Rows in columns: the first to the left, numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for first, *rest in rows:
+        cells = (cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True))
+        yield "  " + "  ".join((first.ljust(widths[0]), *cells))
+
+
+def _wrapped(label: str, sentence: str) -> Iterable[str]:
+    """A sentence under its label."""
+    return textwrap.wrap(
+        sentence,
+        WIDTH,
+        initial_indent=f"  {label}",
+        subsequent_indent="    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

@@ -1,0 +1,65 @@
+r"""Text that others wrote, made harmless for every report: one line, bounded, and nothing in it that acts.
+
+Names, subjects and exception texts come from the repository that is judged. Terminal escapes, control characters,
+bidirectional overrides, invisible format characters and lone surrogates become visible escapes such as ``\x1b``.
+Escaping for a language (HTML, Markdown, XML) is left to the report that writes it.
+"""
+
+from __future__ import annotations
+
+import re
+
+MAX_LENGTH = 300
+"""Characters of a text that a report shows unless it says otherwise."""
+
+_PLAIN = re.compile(r"[ -~]*")
+_ACTING = re.compile(
+    "["
+    "\x00-\x1f\x7f-\x9f\xad"  # control characters, soft hyphen
+    "\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"  # invisible, line-breaking and direction-changing
+    "\ud800-\udfff\ufdd0-\ufdef\ufff9-\uffff"  # lone surrogates, noncharacters, annotations
+    "\U000e0000-\U000e0fff"  # tags
+    + "".join(f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0x10000, 0x110000, 0x10000))
+    + "]"
+)
+"""What acts instead of being seen; listed, since the categories of Unicode differ between versions of Python."""
+
+_COMBINING = "[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]"
+_TOWER = re.compile(f"({_COMBINING}{{4}}){_COMBINING}+")
+"""Combining marks so many that they paint over other lines."""
+
+
+def clean(text: str, *, at_most: int = MAX_LENGTH) -> str:
+    r"""One harmless line of a text that others wrote.
+
+    Args:
+        text: Anything.
+        at_most: Characters kept; a longer text loses its middle and says how long it was.
+
+    Returns:
+        Text without line breaks, control, invisible or surrogate characters, and without towers of
+        combining marks.
+
+    Example:
+        >>> clean("fix \x1b[31mred\x1b[0m\nand \u202eevil")
+        'fix \\x1b[31mred\\x1b[0m and \\u202eevil'
+        >>> clean("x" * 100_000, at_most=40)
+        'xxxxxxx ... (100,000 characters) xxxxxxx'
+    """
+    shortened = _shorten(text, at_most=at_most) if len(text) > at_most else text
+    if _PLAIN.fullmatch(shortened):
+        return shortened
+    line = " ".join(shortened.split())
+    return _TOWER.sub(r"\1", _ACTING.sub(_escape, line))
+
+
+def _shorten(text: str, *, at_most: int) -> str:
+    """Both ends of a text, and its length in between."""
+    notice = f" ... ({len(text):,} characters) "
+    ends = max(0, at_most - len(notice)) // 2
+    return text[:ends] + notice + text[len(text) - ends :]
+
+
+def _escape(match: re.Match[str]) -> str:
+    """The escape that Python would write."""
+    return f"\\x{ord(match[0]):02x}" if match[0] <= "\xff" else match[0].encode("ascii", "backslashreplace").decode()

@@ -1,0 +1,306 @@
+"""The geometry of the figures of the HTML report: records in, rounded coordinates out, no markup.
+
+Every figure is drawn in a box of its own whose coordinates are rounded to a tenth of a pixel, so that the same run
+gives the same bytes everywhere. What a figure shows is given beside it as rows of text.
+
+- :func:`forest`: one loss with its interval against its margin.
+- :func:`pairs_plot`: the loss of each pair.
+- :func:`curves_plot`: learning curves of both revisions.
+- :func:`block_times_plot`: how the time of a call is distributed.
+- :func:`loads_plot`: load by other processes during each pair.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+from mainstay.records import Curve, Finding
+from mainstay.reports.units import displayed_loss, seconds_text
+
+FOREST_WIDTH, FOREST_HEIGHT = 240, 26
+"""Box of a forest mark in a table row."""
+FOREST_RANGE = (-2.0, 3.0)
+"""What a forest mark spans, in margins; what lies beyond ends in an arrow."""
+PLOT_WIDTH, PLOT_HEIGHT = 640, 200
+"""Box of every other figure."""
+
+_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 44, 18, 30
+_FOREST_STEM = 0.3
+_NUM_BINS = 24
+_OVERFLOW_QUANTILE = 0.98
+_LARGEST_DRAWN = 1e100
+
+
+class Tick(NamedTuple):
+    """A labelled place on an axis."""
+
+    position: float
+    label: str
+
+
+class Forest(NamedTuple):
+    """One loss with its interval: horizontal places in the forest box.
+
+    Attributes:
+        zero: Where nothing is lost.
+        margin: Where the margin lies.
+        low: Start of the interval.
+        high: End of the interval.
+        low_end: What the interval starts with: ``bar``, ``left`` where it goes on beyond the box, or nothing.
+        high_end: What it ends with: ``bar``, ``right`` where it goes on beyond the box, or nothing.
+        point: The estimate; ``None`` where it lies beyond the box.
+    """
+
+    zero: float
+    margin: float
+    low: float
+    high: float
+    low_end: str
+    high_end: str
+    point: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plot:
+    """A figure with two axes.
+
+    Attributes:
+        x_ticks: Along the bottom.
+        y_ticks: Along the left, with grid lines.
+        paths: Class of the stroke and its path.
+        levels: Class, height and label of horizontal lines that mean something.
+        headings: Heads of the rows.
+        rows: What the figure shows, in text.
+    """
+
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+    paths: tuple[tuple[str, str], ...]
+    levels: tuple[tuple[str, float, str], ...] = ()
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    @property
+    def left(self) -> int:
+        """Where the drawing area starts."""
+        return _LEFT
+
+    @property
+    def right(self) -> int:
+        """Where the drawing area ends."""
+        return PLOT_WIDTH - _RIGHT
+
+    @property
+    def bottom(self) -> int:
+        """Height of the horizontal axis."""
+        return PLOT_HEIGHT - _BOTTOM
+
+
+def forest(finding: Finding) -> Forest | None:
+    """A loss with its interval, in margins; ``None`` without an estimate or a margin.
+
+    Args:
+        finding: The judgement.
+    """
+    margin = finding.metric.scaled_margin
+    if finding.estimate is None or not margin or not math.isfinite(finding.estimate):
+        return None
+    bounds = finding.interval or (finding.estimate, finding.estimate)
+    low, high = (bound / margin for bound in bounds)
+    start, end = FOREST_RANGE
+    return Forest(
+        zero=_forest_x(0.0),
+        margin=_forest_x(1.0),
+        low=_forest_x(min(low, end - _FOREST_STEM)),
+        high=_forest_x(max(high, start + _FOREST_STEM)),
+        low_end="left" if low < start else "bar" if low <= end else "",
+        high_end="right" if high > end else "bar" if high >= start else "",
+        point=_forest_x(finding.estimate / margin) if start <= finding.estimate / margin <= end else None,
+    )
+
+
+def pairs_plot(finding: Finding) -> Plot | None:
+    """The loss of each pair in the order measured; ``None`` where fewer than two pairs lost anything measurable.
+
+    Args:
+        finding: The judgement, with its pairs.
+    """
+    losses = [displayed_loss(finding.metric, loss) for loss in finding.losses]
+    if len(losses) < 2 or not any(losses):
+        return None
+    margin = displayed_loss(finding.metric, finding.metric.scaled_margin)
+    vertical = _Scale.over([0.0, margin, *losses], start=PLOT_HEIGHT - _BOTTOM, end=_TOP)
+    horizontal = _Scale(low=0.5, high=len(losses) + 0.5, start=_LEFT, end=PLOT_WIDTH - _RIGHT)
+    dots = "".join(f"M{horizontal(i)} {vertical(loss)}h0" for i, loss in enumerate(losses, start=1))
+    mean = displayed_loss(finding.metric, math.fsum(loss / len(losses) for loss in finding.losses))
+    values = zip(finding.seeds or losses, finding.baseline_values, finding.candidate_values, losses, strict=False)
+    return Plot(
+        x_ticks=tuple(Tick(horizontal(i), str(i)) for i in _counted_ticks(len(losses))),
+        y_ticks=vertical.ticks(),
+        paths=(("dots", dots),),
+        levels=(("zero", vertical(0.0), ""), ("margin", vertical(margin), "margin"), ("mean", vertical(mean), "mean")),
+        headings=("pair", "seed", "baseline", "candidate", "loss"),
+        rows=tuple(
+            (str(i), str(seed) if finding.seeds else "", f"{baseline:.6g}", f"{candidate:.6g}", f"{loss:.3g}")
+            for i, (seed, baseline, candidate, loss) in enumerate(values, start=1)
+        ),
+    )
+
+
+def curves_plot(curves: Sequence[Curve]) -> Plot | None:
+    """Learning curves of one name, a line for each revision and seed; ``None`` where there is nothing to draw.
+
+    Args:
+        curves: One a seed.
+    """
+    values = [value for curve in curves for value in (*curve.baseline, *curve.candidate) if _is_drawable(value)]
+    length = max((max(len(curve.baseline), len(curve.candidate)) for curve in curves), default=0)
+    if length < 2 or not values:
+        return None
+    vertical = _Scale.over(values, start=PLOT_HEIGHT - _BOTTOM, end=_TOP)
+    horizontal = _Scale(low=1, high=length, start=_LEFT, end=PLOT_WIDTH - _RIGHT)
+    lines = [(side, getattr(curve, side)) for side in ("baseline", "candidate") for curve in curves]
+    headings = [f"{side}, seed {curve.seed}" for curve in curves for side in ("baseline", "candidate")]
+    columns = [getattr(curve, side) for curve in curves for side in ("baseline", "candidate")]
+    return Plot(
+        x_ticks=tuple(Tick(horizontal(i), str(i)) for i in _counted_ticks(length)),
+        y_ticks=vertical.ticks(),
+        paths=tuple((side, _line(line, horizontal, vertical)) for side, line in lines),
+        headings=("epoch", *headings),
+        rows=tuple(
+            (str(i + 1), *(f"{column[i]:.5g}" if i < len(column) else "" for column in columns)) for i in range(length)
+        ),
+    )
+
+
+def block_times_plot(baseline: Sequence[float], candidate: Sequence[float]) -> Plot | None:
+    """Histogram of the time of a call in each block; ``None`` without at least two blocks of each.
+
+    Args:
+        baseline: Seconds of each block of the baseline.
+        candidate: The same of the candidate.
+    """
+    both = sorted((*baseline, *candidate))
+    if min(len(baseline), len(candidate)) < 2 or both[0] == both[-1]:
+        return None
+    top = both[min(len(both) - 1, math.ceil(_OVERFLOW_QUANTILE * len(both)))]
+    edges = [both[0] + i * (top - both[0]) / _NUM_BINS for i in range(_NUM_BINS + 1)]
+    counts = [_histogram(side, edges) for side in (baseline, candidate)]
+    shares = [
+        [count / len(side) for count in column] for side, column in zip((baseline, candidate), counts, strict=True)
+    ]
+    vertical = _Scale(low=0.0, high=max(map(max, shares)), start=PLOT_HEIGHT - _BOTTOM, end=_TOP)
+    horizontal = _Scale(low=0, high=_NUM_BINS, start=_LEFT, end=PLOT_WIDTH - _RIGHT)
+    return Plot(
+        x_ticks=tuple(Tick(horizontal(i), seconds_text(edges[i])) for i in range(0, _NUM_BINS + 1, _NUM_BINS // 4)),
+        y_ticks=vertical.ticks(factor=100, unit=" %"),
+        paths=tuple(
+            (s, _steps(c, horizontal, vertical)) for s, c in zip(("baseline", "candidate"), shares, strict=True)
+        ),
+        headings=("from", "to", "baseline blocks", "candidate blocks"),
+        rows=tuple(
+            (seconds_text(low), seconds_text(high) if i < _NUM_BINS - 1 else "and above", str(old), str(new))
+            for i, ((low, high), old, new) in enumerate(zip(pairwise(edges), *counts, strict=True))
+        ),
+    )
+
+
+def loads_plot(loads: Sequence[float]) -> Plot | None:
+    """Load by other processes during each pair, in processors; ``None`` where it is unknown.
+
+    Args:
+        loads: One a pair.
+    """
+    if not loads:
+        return None
+    vertical = _Scale(low=0.0, high=max(1.0, *loads), start=PLOT_HEIGHT - _BOTTOM, end=_TOP)
+    horizontal = _Scale(low=0.5, high=len(loads) + 0.5, start=_LEFT, end=PLOT_WIDTH - _RIGHT)
+    bars = "".join(f"M{horizontal(i)} {vertical(0.0)}V{vertical(load)}" for i, load in enumerate(loads, start=1))
+    return Plot(
+        x_ticks=tuple(Tick(horizontal(i), str(i)) for i in _counted_ticks(len(loads))),
+        y_ticks=vertical.ticks(),
+        paths=(("bars", bars),),
+        headings=("pair", "processors used by others"),
+        rows=tuple((str(i), f"{load:.3g}") for i, load in enumerate(loads, start=1)),
+    )
+
+
+class _Scale(NamedTuple):
+    """From values to coordinates."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+
+    @classmethod
+    def over(cls, values: Iterable[float], *, start: float, end: float) -> _Scale:
+        """A scale that holds all values that can be drawn, with a little room."""
+        drawn = [value for value in values if _is_drawable(value)]
+        low, high = min(drawn), max(drawn)
+        size = max(abs(low), abs(high))
+        span = high - low if high - low > 1e-9 * size else size
+        room = 0.06 * span if span > 1 / _LARGEST_DRAWN else 1.0
+        return cls(low - room, high + room, start, end)
+
+    def __call__(self, value: float) -> float:
+        """The coordinate of a value, rounded to a tenth and held inside the box."""
+        share = (value - self.low) / (self.high - self.low) if self.high > self.low else 0.5
+        return round(self.start + min(1.0, max(0.0, share)) * (self.end - self.start), 1)
+
+    def ticks(self, *, factor: float = 1, unit: str = "") -> tuple[Tick, ...]:
+        """Two to six round values, shown as so many of a unit."""
+        step = _round_step((self.high - self.low) / 5)
+        first, last = math.ceil(self.low / step), math.floor(self.high / step)
+        return tuple(Tick(self(i * step), f"{factor * i * step:.10g}{unit}") for i in range(first, last + 1))
+
+
+def _is_drawable(value: float) -> bool:
+    """Whether a value has a place on an axis: a diverged loss can be finite and still dwarf every figure."""
+    return math.isfinite(value) and abs(value) < _LARGEST_DRAWN
+
+
+def _forest_x(margins: float) -> float:
+    """A loss in margins as a place in the forest box."""
+    start, end = FOREST_RANGE
+    return _Scale(low=start, high=end, start=6, end=FOREST_WIDTH - 6)(margins)
+
+
+def _round_step(rough: float) -> float:
+    """The next 1, 2 or 5 times a power of ten."""
+    power = 10.0 ** math.floor(math.log10(rough))
+    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
+
+
+def _counted_ticks(count: int, *, at_most: int = 12) -> range:
+    """Numbers from 1, thinned out evenly."""
+    return range(1, count + 1, max(1, math.ceil(count / at_most)))
+
+
+def _line(values: Sequence[float], horizontal: _Scale, vertical: _Scale) -> str:
+    """A path through the values that can be drawn; a gap where one is missing."""
+    path, pen_is_down = "", False
+    for i, value in enumerate(values, start=1):
+        if _is_drawable(value):
+            path += f"{'L' if pen_is_down else 'M'}{horizontal(i)} {vertical(value)}"
+        pen_is_down = _is_drawable(value)
+    return path
+
+
+def _histogram(values: Sequence[float], edges: Sequence[float]) -> list[int]:
+    """Values in each bin; the last bin takes all above."""
+    counts = [0] * (len(edges) - 1)
+    width = edges[1] - edges[0] or 1.0
+    for value in values:
+        counts[int(min(len(counts) - 1, (value - edges[0]) / width))] += 1
+    return counts
+
+
+def _steps(shares: Sequence[float], horizontal: _Scale, vertical: _Scale) -> str:
+    """The outline of a histogram."""
+    outline = "".join(f"V{vertical(share)}H{horizontal(i)}" for i, share in enumerate(shares, start=1))
+    return f"M{horizontal(0)} {vertical(0.0)}{outline}V{vertical(0.0)}"

@@ -1,0 +1,165 @@
+"""The report for a browser: one file with everything, which asks the network for nothing.
+
+Markup comes from the templates beside this module, with every text escaped by jinja2; style and script are part of the
+page, named by their hash in a policy that forbids anything else. The page reads without the script, which only sorts,
+filters and opens what is folded before printing.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from itertools import groupby
+
+from jinja2 import DictLoader, Environment, StrictUndefined
+
+from mainstay.records import Finding, Kind, Method, Run, WorkloadResult
+from mainstay.reports import figures
+from mainstay.reports.cleaning import clean
+from mainstay.reports.figures import Forest, Plot
+from mainstay.reports.flips import FlipPart, flip_part
+from mainstay.reports.view import VERDICT_ORDER, FindingRow, WorkloadRow, view_run
+
+MAX_DRAWN_PAIRS = 5_000
+"""Pairs drawn and listed one by one; of further findings, which block no merge, only the figures of the table."""
+
+_MAX_CURVES = 12
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FindingPart:
+    """A finding and its figures.
+
+    Attributes:
+        row: In display text.
+        rank: Place of its verdict, for sorting.
+        forest: Its mark in the table.
+        pairs: Its pairs; ``None`` where they are not drawn.
+        is_large: Whether its pairs were left out for the size of the page.
+        names: Modules and the like that were added.
+        lines: Last lines of a worker.
+    """
+
+    row: FindingRow
+    rank: int
+    forest: Forest | None
+    pairs: Plot | None
+    is_large: bool
+    names: tuple[str, ...]
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkloadPart:
+    """A workload and what explains its findings.
+
+    Attributes:
+        row: In display text.
+        curves: Name and figure of its learning curves.
+        flips: Comparison example by example.
+        block_times: How the time of a call is distributed.
+        loads: Load by others.
+    """
+
+    row: WorkloadRow
+    curves: tuple[tuple[str, Plot], ...]
+    flips: FlipPart | None
+    block_times: Plot | None
+    loads: Plot | None
+
+    @property
+    def explains(self) -> bool:
+        """Whether there is anything to show."""
+        return bool(
+            self.curves or self.flips or self.block_times or self.loads or self.row.descriptive or self.row.context
+        )
+
+
+def render_html(run: Run) -> str:
+    """A run as one self-contained page.
+
+    Args:
+        run: What a gate produced.
+
+    Returns:
+        A document in UTF-8 without a byte order mark.
+    """
+    view = view_run(run)
+    style, script = _resource("report.css"), _resource("report.js")
+    page = (
+        _environment()
+        .get_template("report.html")
+        .render(
+            view=view,
+            findings=tuple(_finding_parts(view.findings, run.findings)),
+            workloads=tuple(map(_workload_part, view.workloads, run.workloads)),
+            verdicts=[verdict for verdict in VERDICT_ORDER if any(row.verdict is verdict for row in view.findings)],
+            style=style,
+            script=script,
+            style_hash=_source_hash(style),
+            script_hash=_source_hash(script),
+            forest_box=(figures.FOREST_WIDTH, figures.FOREST_HEIGHT),
+            plot_box=(figures.PLOT_WIDTH, figures.PLOT_HEIGHT),
+        )
+    )
+    return page.strip() + "\n"
+
+
+@cache
+def _environment() -> Environment:
+    """Templates that escape every text and refuse unknown names."""
+    sources = {name: _resource(name) for name in ("report.html", "parts.html")}
+    return Environment(
+        loader=DictLoader(sources), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+
+
+@cache
+def _resource(name: str) -> str:
+    """A file beside this module."""
+    return files("mainstay.reports").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _source_hash(source: str) -> str:
+    """How the content security policy names a style or a script."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
+
+
+def _finding_parts(rows: Sequence[FindingRow], findings: Sequence[Finding]) -> Iterator[FindingPart]:
+    """Findings in the order of the rows, drawn while pairs are few enough."""
+    num_pairs = 0
+    for row in rows:
+        finding = findings[row.number - 1]
+        num_pairs += len(finding.losses)
+        is_small = num_pairs <= MAX_DRAWN_PAIRS
+        is_count = finding.method is Method.EQUALITY or finding.metric.kind is Kind.DETERMINISTIC
+        yield FindingPart(
+            row=row,
+            rank=VERDICT_ORDER.index(row.verdict),
+            forest=figures.forest(finding),
+            pairs=figures.pairs_plot(finding) if is_small else None,
+            is_large=not is_small and len(finding.losses) > 1,
+            names=row.detail if is_count else (),
+            lines=() if is_count else row.detail,
+        )
+
+
+def _workload_part(row: WorkloadRow, workload: WorkloadResult) -> WorkloadPart:
+    """A workload with its figures."""
+    by_name = sorted(workload.curves, key=lambda curve: curve.name)
+    drawn = (
+        (clean(name), figures.curves_plot(list(group)[:_MAX_CURVES]))
+        for name, group in groupby(by_name, key=lambda curve: curve.name)
+    )
+    blocks = workload.block_times_s
+    return WorkloadPart(
+        row=row,
+        curves=tuple((name, plot) for name, plot in drawn if plot is not None),
+        flips=flip_part(workload.flips),
+        block_times=figures.block_times_plot(blocks.get("baseline", ()), blocks.get("candidate", ())),
+        loads=figures.loads_plot(workload.loads),
+    )

@@ -1,0 +1,612 @@
+"""A run as rows of display text, which every report shares, so that no two reports differ in what they say.
+
+Everything here is cleaned and rounded; nothing is escaped for a language yet. The rows come in the order in which a
+maintainer needs them: what blocks a merge first.
+
+- :func:`view_run`: the whole of it, a :class:`RunView`.
+- :func:`view_finding`: one finding, a :class:`FindingRow`.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from mainstay.records import (
+    Blame,
+    Environment,
+    Finding,
+    Kind,
+    Method,
+    Metric,
+    Revision,
+    Run,
+    Settings,
+    Verdict,
+    WorkloadResult,
+)
+from mainstay.reports.cleaning import clean
+from mainstay.reports.units import (
+    UNKNOWN,
+    bytes_text,
+    change_text,
+    displayed_loss,
+    fixed,
+    interval_text,
+    loss_text,
+    loss_unit,
+    percent,
+    seconds_text,
+    value_text,
+)
+
+VERDICT_ORDER = (
+    Verdict.FAIL,
+    Verdict.MISSING,
+    Verdict.ERROR,
+    Verdict.INCONCLUSIVE,
+    Verdict.WAIVED,
+    Verdict.NEW,
+    Verdict.PASS,
+)
+"""What blocks a merge first."""
+
+_ADVICE = {
+    Verdict.PASS: "may be merged",
+    Verdict.FAIL: "do not merge as it is",
+    Verdict.MISSING: "do not merge as it is",
+    Verdict.INCONCLUSIVE: "not decided",
+    Verdict.ERROR: "says nothing about the change",
+}
+_NAME_LENGTH = 160
+_LINE_LENGTH = 500
+_MAX_LINES = 40
+
+
+class Step(NamedTuple):
+    """What to do now.
+
+    Attributes:
+        about: Metric or empty.
+        action: In words; empty where there is nothing to do.
+        command: What to type, or empty.
+        fact: What is known about the metric in a few words, or empty.
+    """
+
+    about: str
+    action: str
+    command: str = ""
+    fact: str = ""
+
+    @property
+    def instruction(self) -> str:
+        """What to do, and what to type for it."""
+        return ": ".join(filter(None, (self.action, self.command)))
+
+    @property
+    def sentence(self) -> str:
+        """All of it in one line, for a reader who has not seen the finding.
+
+        Example:
+            >>> Step("test_a.py::test_b#time", "repair it", fact="9.1 % slower").sentence
+            'test_a.py::test_b#time (9.1 % slower): repair it'
+        """
+        about = f"{self.about} ({self.fact})" if self.fact else self.about
+        return ": ".join(filter(None, (about, self.instruction)))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FindingRow:
+    """One finding as a reader sees it.
+
+    Attributes:
+        number: From 1, in the order of the run; stable across reports.
+        verdict: As recorded.
+        workload: Node id.
+        name: Name of the metric.
+        metric: Node id and name.
+        reason: Why, in one sentence.
+        baseline: Mean value of the baseline.
+        candidate: Mean value of the candidate.
+        change: The estimate in words; ``unknown`` without one.
+        interval: Bounds of the loss, without the unit; ``exact`` where there is nothing to estimate.
+        unit: What loss, interval and margin count.
+        margin: The loss tolerated, with the unit.
+        num_pairs: Pairs judged.
+        is_exact: Whether the estimate is known without error.
+        method: What the judgement rests on, in words.
+        detectable: The smallest loss that could be seen; empty where it does not apply.
+        flipped: Counts of examples flipped, a sentence each.
+        next_step: What settles or repairs it.
+        waiver: Limit, last day and reason; empty without one.
+        detail: Last lines of a worker, or names.
+        warnings: What a reader must know to trust the numbers.
+        sort_loss: The loss as a share of its margin, for sorting; positive is worse.
+    """
+
+    number: int
+    verdict: Verdict
+    workload: str
+    name: str
+    metric: str
+    reason: str
+    baseline: str
+    candidate: str
+    change: str
+    interval: str
+    unit: str
+    margin: str
+    num_pairs: int
+    is_exact: bool
+    method: str
+    detectable: str
+    flipped: tuple[str, ...]
+    next_step: Step
+    waiver: str
+    detail: tuple[str, ...]
+    warnings: tuple[str, ...]
+    sort_loss: float
+
+    @property
+    def fact(self) -> str:
+        """What a reader must know first: the change with its bounds, else why there are none."""
+        if UNKNOWN in (self.change, self.interval):
+            return self.reason
+        bounds = "exactly" if self.is_exact else f"interval {self.interval}"
+        return f"{self.change}, {bounds}, margin {self.margin}"
+
+    @property
+    def estimate(self) -> str:
+        """The change, its interval and its margin in one phrase."""
+        if self.change == UNKNOWN:
+            return f"no estimate, margin {self.margin}"
+        if self.is_exact:
+            return f"{self.change}, exactly; the margin is {self.margin}"
+        within = f" (interval {self.interval})" if self.interval != UNKNOWN else ""
+        return f"about {self.change}{within} against a margin of {self.margin}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RevisionRow:
+    """One revision as a reader sees it.
+
+    Attributes:
+        side: Baseline or candidate.
+        commit: Twelve digits of the hash.
+        subject: First line of the commit message.
+        name: What the user calls it.
+    """
+
+    side: str
+    commit: str
+    subject: str
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkloadRow:
+    """One workload as a reader sees it.
+
+    Attributes:
+        id: Node id.
+        kind: What is compared.
+        status: Judged or not.
+        reason: Why it was not judged.
+        num_pairs: Pairs completed.
+        seconds: Time of all its trials.
+        context: Recorded circumstances, a pair of name and value each.
+        descriptive: What was recorded and not gated: name, baseline, candidate.
+    """
+
+    id: str
+    kind: str
+    status: str
+    reason: str
+    num_pairs: int
+    seconds: str
+    context: tuple[tuple[str, str], ...]
+    descriptive: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunView:
+    """A run as a reader sees it.
+
+    Attributes:
+        id: Name of the run.
+        created: ISO time of its start.
+        verdict: Of the whole gate.
+        advice: Whether to merge, in a few words.
+        reason: Why, in one sentence.
+        exit_status: What the command exits with.
+        exit_meaning: What that status means.
+        counts: Findings by verdict, such as ``1 fail, 3 pass``.
+        revisions: Baseline and candidate.
+        next_steps: What to do now.
+        findings: What blocks a merge first.
+        workloads: In the order of the run.
+        error_rate: What was decided beforehand and what it guarantees, a sentence each.
+        facts: Machine, versions, data set, seeds, budget: a pair of name and value each.
+        packages: Dependencies that differ: name, baseline, candidate.
+        notes: What a reader must know, a sentence each.
+    """
+
+    id: str
+    created: str
+    verdict: Verdict
+    advice: str
+    reason: str
+    exit_status: int
+    exit_meaning: str
+    counts: str
+    revisions: tuple[RevisionRow, RevisionRow]
+    next_steps: tuple[Step, ...]
+    findings: tuple[FindingRow, ...]
+    workloads: tuple[WorkloadRow, ...]
+    error_rate: tuple[str, ...]
+    facts: tuple[tuple[str, str], ...]
+    packages: tuple[tuple[str, str, str], ...]
+    notes: tuple[str, ...]
+
+    @property
+    def headline(self) -> str:
+        """The verdict and whether to merge."""
+        return f"{self.verdict.upper()}: {self.advice}"
+
+
+EXIT_MEANINGS = {
+    0: "nothing lost more than its margin",
+    1: "a loss, a missing metric or a broken candidate",
+    2: "the command was used wrongly",
+    3: "undecided",
+    4: "the baseline, the tool or the environment is broken, or nothing was judged",
+    130: "interrupted",
+}
+"""Exit status of the gate in words."""
+
+
+def view_run(run: Run) -> RunView:
+    """Everything a report says about a run.
+
+    Args:
+        run: What a gate produced.
+    """
+    workloads = {workload.id: workload for workload in run.workloads}
+    rows = [
+        view_finding(finding, number=number, workload=workloads.get(finding.metric.workload))
+        for number, finding in enumerate(run.findings, start=1)
+    ]
+    ordered = tuple(sorted(rows, key=lambda row: VERDICT_ORDER.index(row.verdict)))
+    return RunView(
+        id=clean(run.id),
+        created=clean(run.created),
+        verdict=run.verdict,
+        advice=_advice(run),
+        reason=clean(run.reason),
+        exit_status=run.exit_status,
+        exit_meaning=_exit_meaning(run),
+        counts=_counts(run.findings),
+        revisions=(_revision(run.baseline), _revision(run.candidate)),
+        next_steps=_next_steps(run, ordered),
+        findings=ordered,
+        workloads=tuple(map(_workload, run.workloads)),
+        error_rate=_error_rate(run.settings, run.findings),
+        facts=_facts(run),
+        packages=_packages(run.environments),
+        notes=tuple(clean(note, at_most=_LINE_LENGTH) for note in run.notes),
+    )
+
+
+def view_finding(finding: Finding, *, number: int = 1, workload: WorkloadResult | None = None) -> FindingRow:
+    """One finding in display text.
+
+    Args:
+        finding: The judgement.
+        number: Its place in the run, from 1.
+        workload: What its workload gave besides, for the flipped examples.
+    """
+    metric = finding.metric
+    is_exact = finding.method in (Method.EXACT, Method.EQUALITY)
+    return FindingRow(
+        number=number,
+        verdict=finding.verdict,
+        workload=clean(metric.workload, at_most=_NAME_LENGTH),
+        name=clean(metric.name, at_most=_NAME_LENGTH),
+        metric=clean(metric.id, at_most=_NAME_LENGTH),
+        reason=clean(finding.reason, at_most=_LINE_LENGTH),
+        baseline=clean(value_text(metric, finding.baseline_mean)),
+        candidate=clean(value_text(metric, finding.candidate_mean)),
+        change=_change(finding),
+        interval="exact" if is_exact else interval_text(metric, finding.interval),
+        unit=clean(loss_unit(metric)),
+        margin=clean(loss_text(metric, metric.scaled_margin)),
+        num_pairs=finding.num_pairs,
+        is_exact=is_exact,
+        method=_method(finding),
+        detectable=clean(_detectable(finding)),
+        flipped=_flipped(metric, workload),
+        next_step=_next_step(finding),
+        waiver=_waiver(finding),
+        detail=tuple(clean(line, at_most=_LINE_LENGTH) for line in finding.detail[:_MAX_LINES]),
+        warnings=tuple(clean(warning, at_most=_LINE_LENGTH) for warning in finding.warnings),
+        sort_loss=_share_of_margin(finding),
+    )
+
+
+def _advice(run: Run) -> str:
+    """Whether to merge, in a few words."""
+    if run.verdict is Verdict.ERROR and run.exit_status == 1:
+        return "do not merge, the candidate could not be measured"
+    return _ADVICE[run.verdict]
+
+
+def _exit_meaning(run: Run) -> str:
+    """The exit status in words; an inconclusive gate may be mapped by policy."""
+    if run.verdict is Verdict.INCONCLUSIVE and run.exit_status != 3:
+        return f"undecided, which the policy maps to {run.exit_status}"
+    return EXIT_MEANINGS[run.exit_status]
+
+
+def _counts(findings: Sequence[Finding]) -> str:
+    """Findings by verdict."""
+    present = ((verdict, sum(f.verdict is verdict for f in findings)) for verdict in VERDICT_ORDER)
+    return ", ".join(f"{count} {verdict}" for verdict, count in present if count) or "no findings"
+
+
+def _revision(revision: Revision) -> RevisionRow:
+    """One revision in display text."""
+    return RevisionRow(
+        side=revision.side.value,
+        commit=clean(revision.commit)[:12],
+        subject=clean(revision.subject, at_most=_NAME_LENGTH),
+        name=clean(revision.name, at_most=_NAME_LENGTH),
+    )
+
+
+def _next_steps(run: Run, rows: Sequence[FindingRow]) -> tuple[Step, ...]:
+    """What to do now: one step for each finding that blocks, or that nothing stands in the way."""
+    blocking = [row for row in rows if row.next_step.action and row.verdict is not Verdict.NEW]
+    if blocking:
+        return tuple(row.next_step._replace(fact=row.fact) for row in blocking)
+    if run.verdict is Verdict.PASS:
+        found = "no loss beyond the margins was found"
+        if any(row.verdict is Verdict.WAIVED for row in rows):
+            found = "the losses beyond the margins are waived, see below"
+        return (Step("", f"merge when the review is done: {found}"),)
+    return (Step("", "repair what the reason names and run the gate again"),)
+
+
+def _next_step(finding: Finding) -> Step:
+    """What settles or repairs a finding."""
+    metric = clean(finding.metric.id, at_most=_NAME_LENGTH)
+    match finding.verdict:
+        case Verdict.INCONCLUSIVE:
+            return Step(metric, _settling(finding))
+        case Verdict.ERROR:
+            return Step(metric, _repair(finding.blame))
+        case Verdict.FAIL:
+            return Step(metric, "repair it, or accept the loss", _waive_command(finding, metric))
+        case Verdict.MISSING:
+            return Step(metric, "restore it, or accept that it is gone", _waive_command(finding, metric))
+        case Verdict.NEW:
+            return Step(metric, "nothing: it is judged as soon as the baseline has it")
+        case _:
+            return Step(metric, "")
+
+
+def _change(finding: Finding) -> str:
+    """The estimate in words."""
+    if finding.estimate is None:
+        return UNKNOWN
+    if finding.method in (Method.EXACT, Method.EQUALITY) and finding.estimate == 0:
+        return "no change"
+    return clean(change_text(finding.metric, finding.estimate))
+
+
+def _settling(finding: Finding) -> str:
+    """What would settle an inconclusive finding; a rerun would be a new gate with a new error rate."""
+    if finding.further_pairs:
+        pairs = "1 further pair" if finding.further_pairs == 1 else f"{finding.further_pairs} further pairs"
+        return f"about {pairs} should settle it: raise seconds, or the last look if it was reached"
+    return "no planned number of pairs is expected to settle it: quieten the measurement or widen the margin"
+
+
+def _repair(blame: Blame | None) -> str:
+    """What to repair, by whose fault it is."""
+    if blame is Blame.CANDIDATE:
+        return "repair the candidate; its last lines say where it broke"
+    if blame is Blame.BASELINE:
+        return "the baseline cannot be measured: repair it there or choose another one with --baseline"
+    return "repair the machine, the environment or the workload, then run the gate again"
+
+
+def _waive_command(finding: Finding, metric: str) -> str:
+    """The command that accepts the estimated loss, with a limit on the scale of the margin."""
+    limit = max(_margin_scale(finding.metric, loss) for loss in _waivable(finding))
+    return f"mainstay waive {shlex.quote(metric)} --limit {_round_up(limit)} --reason WHY --until DATE"
+
+
+def _waivable(finding: Finding) -> list[float]:
+    """Losses that a waiver must cover."""
+    return [finding.metric.scaled_margin, *([] if finding.estimate is None else [finding.estimate])]
+
+
+def _margin_scale(metric: Metric, loss: float) -> float:
+    """A loss on the scale of the margin: a fraction for performance, else itself."""
+    return displayed_loss(metric, loss) / 100 if metric.kind is Kind.PERFORMANCE else loss
+
+
+def _round_up(limit: float) -> str:
+    """Two digits, not below the limit."""
+    rounded = float(f"{limit:.1e}")
+    return f"{rounded if rounded >= limit else float(f'{limit * 1.05:.1e}'):.6g}"
+
+
+def _method(finding: Finding) -> str:
+    """What a judgement rests on, in words."""
+    if finding.method is Method.EXACT:
+        return f"equal digests on {len(finding.exact_seeds)} seeds"
+    if finding.method is Method.EQUALITY:
+        return "comparison of two deterministic values"
+    if finding.method is Method.SEQUENTIAL and finding.num_looks == 0:
+        return "paired t, before its first look"
+    if finding.method is Method.SEQUENTIAL:
+        looks = "1 look" if finding.num_looks == 1 else f"{finding.num_looks} looks"
+        return f"paired t at {looks}"
+    return "nothing was judged"
+
+
+def _detectable(finding: Finding) -> str:
+    """The smallest losses that the planned pairs can tell from the margin."""
+    if finding.fails_above is None or finding.passes_below is None:
+        return ""
+    above = loss_text(finding.metric, finding.fails_above)
+    below = loss_text(finding.metric, finding.passes_below)
+    unreliable = "; a clean change is not sure to pass" if finding.passes_below <= 0 else ""
+    return f"would fail a loss above {above}, would pass a loss below {below}, each with 90 % chance{unreliable}"
+
+
+def _flipped(metric: Metric, workload: WorkloadResult | None) -> tuple[str, ...]:
+    """Counts of flipped examples under the accuracy metrics they explain: at the first seed, then over all seeds."""
+    if workload is None or metric.kind is not Kind.ACCURACY or not workload.flips:
+        return ()
+    first, num_seeds = workload.flips[0], len(workload.flips)
+    lost, won = (
+        sum(counts) for counts in zip(*((f.right_to_wrong, f.wrong_to_right) for f in workload.flips), strict=True)
+    )
+    at_first = (
+        f"{first.right_to_wrong} right to wrong and {first.wrong_to_right} wrong to right of {first.num_examples} "
+        f"examples at seed {first.seed} (McNemar p = {first.p_value:.2g} for these two trained models)"
+    )
+    if num_seeds == 1:
+        return (at_first,)
+    means = f"{lost / num_seeds:.1f} right to wrong and {won / num_seeds:.1f} wrong to right"
+    return (at_first, f"{means} on average of {num_seeds} seeds")
+
+
+def _waiver(finding: Finding) -> str:
+    """The waiver that covers or covered a finding."""
+    if finding.waiver is None:
+        return ""
+    waiver, metric = finding.waiver, finding.metric
+    scale = 1.0 if metric.unit and metric.kind is Kind.ACCURACY else 100.0
+    limit = f"{scale * waiver.limit:.4g} {loss_unit(metric)}"
+    return clean(f"loss up to {limit} accepted until {waiver.until}: {waiver.reason}", at_most=_LINE_LENGTH)
+
+
+def _share_of_margin(finding: Finding) -> float:
+    """The loss in margins, 0 where there is none; rounded, since it only orders."""
+    margin = finding.metric.scaled_margin
+    if finding.estimate is None:
+        return 0.0
+    return round(finding.estimate / margin, 4) if margin else round(finding.estimate, 4)
+
+
+def _workload(workload: WorkloadResult) -> WorkloadRow:
+    """One workload in display text."""
+    return WorkloadRow(
+        id=clean(workload.id, at_most=_NAME_LENGTH),
+        kind=workload.kind.value,
+        status=workload.status,
+        reason=clean(workload.reason),
+        num_pairs=workload.num_pairs,
+        seconds=seconds_text(workload.seconds),
+        context=tuple((clean(key), clean(str(value))) for key, value in sorted(workload.context.items())),
+        descriptive=tuple(
+            (clean(name), f"{baseline:.6g}", f"{candidate:.6g}")
+            for name, (baseline, candidate) in sorted(workload.descriptive.items())
+        ),
+    )
+
+
+def _error_rate(settings: Settings, findings: Sequence[Finding]) -> tuple[str, ...]:
+    """What was decided before the first pair, and what it guarantees."""
+    looks = ", ".join(map(str, settings.looks))
+    shared = f"{settings.num_gated} metric{'s' if settings.num_gated != 1 else ''}"
+    plan = (
+        f"alpha {percent(settings.alpha)} shared by K = {shared}, edge {percent(settings.edge)}, looks at {looks} pairs"
+    )
+    promise = (
+        f"a clean change fails in at most {percent(settings.alpha)} of gates; a metric that lost its margin passes in "
+        f"at most {percent(settings.edge)}, one that lost twice its margin in at most {percent(settings.alpha)}"
+    )
+    if findings and all(f.method in (Method.EXACT, Method.EQUALITY) for f in findings):
+        return (plan, promise, "nothing here was judged by statistics: digests and counts spend none of it")
+    return (plan, promise)
+
+
+def _facts(run: Run) -> tuple[tuple[str, str], ...]:
+    """Machine, versions, data set, seeds, budget."""
+    machine, settings = run.machine, run.settings
+    memory = bytes_text(machine.memory_bytes)
+    where = f"{machine.processor}, {machine.num_cores} processors, {memory}, {machine.system} {machine.architecture}"
+    spent = sum(run.phases_s.values())
+    phases = ", ".join(f"{name} {seconds_text(seconds)}" for name, seconds in run.phases_s.items())
+    facts = [
+        ("run", f"{run.id}, started {run.created}"),
+        ("machine", where),
+        ("accelerator", machine.accelerator or "none"),
+        ("versions", _versions(run)),
+        ("data set", _data_sets(run.workloads)),
+        ("seeds", _seeds(run)),
+        ("workers", f"threads in each: {settings.threads}, accuracy trials at once: {settings.jobs}"),
+        ("budget", f"{seconds_text(spent)} spent ({phases}); {seconds_text(settings.seconds)} were allowed to measure"),
+        ("load", _load(run)),
+        ("earlier runs", "not known"),
+    ]
+    return tuple((name, clean(value, at_most=_LINE_LENGTH)) for name, value in facts)
+
+
+def _versions(run: Run) -> str:
+    """Versions of the tool, the interpreter and the packages that matter most, of both revisions where they differ."""
+    shown = [f"mainstay {run.mainstay_version}"]
+    pythons = [environment.python for environment in run.environments]
+    if pythons:
+        shown.append(f"Python {_both(pythons)}")
+    for name in ("torch", "torchvision", "numpy"):
+        versions = [environment.packages.get(name, "none") for environment in run.environments]
+        if any(version != "none" for version in versions):
+            shown.append(f"{name} {_both(versions)}")
+    return ", ".join(shown)
+
+
+def _both(values: Sequence[str]) -> str:
+    """One value, or baseline's and candidate's where they differ."""
+    return values[0] if len(set(values)) == 1 else " -> ".join(values)
+
+
+def _data_sets(workloads: Sequence[WorkloadResult]) -> str:
+    """Data sets in the order of the workloads, each once."""
+    named = dict.fromkeys(str(workload.context["dataset"]) for workload in workloads if "dataset" in workload.context)
+    return ", ".join(named) or "none recorded"
+
+
+def _seeds(run: Run) -> str:
+    """Where the seeds come from and how many there were."""
+    num_seeds = len({seed for finding in run.findings for seed in finding.seeds})
+    salt = f"the salt {run.settings.salt!r}, " if run.settings.salt else ""
+    return f"{num_seeds} derived from {salt}the baseline's commit and the workload"
+
+
+def _load(run: Run) -> str:
+    """Load by others before and during the run."""
+    before, during = run.machine.load_at_start, run.max_load
+    parts = [
+        "unknown at the start" if before is None else f"load average {fixed(before, decimals=2)} at the start",
+        "unknown during trials" if during is None else f"others used at most {fixed(during, decimals=2)} processors",
+    ]
+    return ", ".join(parts)
+
+
+def _packages(environments: Sequence[Environment]) -> tuple[tuple[str, str, str], ...]:
+    """Dependencies that differ between the two environments."""
+    if len(environments) != 2:
+        return ()
+    baseline, candidate = (environment.packages for environment in environments)
+    return tuple(
+        (clean(name), clean(baseline.get(name, "absent")), clean(candidate.get(name, "absent")))
+        for name in sorted({*baseline, *candidate})
+        if baseline.get(name) != candidate.get(name)
+    )

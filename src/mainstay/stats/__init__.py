@@ -1,0 +1,12 @@
+"""Statistics of paired trials: numbers and arrays in, numbers and arrays out.
+
+Nothing here knows of metrics, verdicts, files or clocks. scipy is imported inside the functions that need it, so that
+importing a module costs nothing.
+
+- :mod:`~mainstay.stats.paired`: Student's t over pairs at one look.
+- :mod:`~mainstay.stats.sequential`: several looks that share one error.
+- :mod:`~mainstay.stats.multiplicity`: several metrics that share one error.
+- :mod:`~mainstay.stats.proportions`: counts: Wilson, Clopper-Pearson, McNemar.
+- :mod:`~mainstay.stats.power`: what a number of pairs can detect, and how many are still needed.
+- :mod:`~mainstay.stats.noise`: noise between the blocks of a pair and between pairs.
+"""

@@ -1,0 +1,175 @@
+"""Student's t over pairs, at one look.
+
+A *loss* is how much worse the candidate was in one pair; positive is worse. The last axis of an array of losses runs
+over pairs, leading axes over whatever is judged together. Looking more than once is the business of
+:mod:`~mainstay.stats.sequential`.
+
+Valid where losses are independent and symmetric about their mean, which the design of a pair brings about (order drawn
+by a fair coin); conservative for heavy tails; wrong for skewed or serially dependent losses.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+ROUNDING_DEVIATION = 0.41
+"""Standard deviation of the difference of two values rounded to steps of one: ``1 / sqrt(6)``, rounded up."""
+
+
+class PairedSummary(NamedTuple):
+    """Mean and spread of losses over pairs.
+
+    Attributes:
+        mean: Mean loss.
+        deviation: Standard deviation of a loss (``ddof=1``), not below the floor.
+        num_pairs: Pairs.
+    """
+
+    mean: NDArray[np.float64]
+    deviation: NDArray[np.float64]
+    num_pairs: int
+
+    @property
+    def standard_error(self) -> NDArray[np.float64]:
+        """Standard error of the mean loss."""
+        return np.asarray(self.deviation / np.sqrt(self.num_pairs))
+
+
+class OneSidedPValues(NamedTuple):
+    """Evidence against a null value from either side.
+
+    Attributes:
+        above: P-value of "the true loss is at most the null value"; small where it lies above.
+        below: P-value of "the true loss is at least the null value"; small where it lies below.
+    """
+
+    above: NDArray[np.float64]
+    below: NDArray[np.float64]
+
+
+def summarise_pairs(losses: ArrayLike, *, resolution: ArrayLike = 0.0) -> PairedSummary:
+    """Mean and standard deviation over the last axis, with a floor for the deviation.
+
+    Equal losses do not prove that there is no noise, only that it is finer than the metric's resolution. The deviation
+    is therefore at least that of rounding to the resolution, and at least that of rounding in floating point.
+
+    Args:
+        losses: Losses, pairs on the last axis, at least two.
+        resolution: Smallest step of a loss, in its unit; broadcast over the leading axes.
+
+    Raises:
+        ValueError: If there are fewer than two pairs.
+
+    References:
+        Student (1908), Biometrika 6, 1-25.
+
+    Example:
+        >>> summary = summarise_pairs([0.001, 0.001, 0.001], resolution=1e-4)
+        >>> f"{summary.mean:.4f} {summary.deviation:.6f}"
+        '0.0010 0.000041'
+    """
+    losses = np.asarray(losses, dtype=np.float64)
+    num_pairs = losses.shape[-1] if losses.ndim else 0
+    if num_pairs < 2:
+        raise ValueError(f"a standard deviation needs at least 2 pairs, got {num_pairs}")
+    rounding = 4 * np.finfo(np.float64).eps * np.abs(losses).max(axis=-1)
+    floor = np.maximum(ROUNDING_DEVIATION * np.asarray(resolution, dtype=np.float64), rounding)
+    floor = np.maximum(floor, np.finfo(np.float64).tiny)
+    return PairedSummary(losses.mean(axis=-1), np.maximum(losses.std(axis=-1, ddof=1), floor), num_pairs)
+
+
+def one_sided_p_values(summary: PairedSummary, null: ArrayLike) -> OneSidedPValues:
+    """P-values of a mean loss against a null value, from both sides.
+
+    Args:
+        summary: Mean and deviation of the losses.
+        null: True loss under the null hypothesis; broadcast over the leading axes.
+
+    Returns:
+        Two p-values, which add up to 1.
+
+    Example:
+        >>> summary = summarise_pairs([0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0])
+        >>> above, below = one_sided_p_values(summary, 0.0)
+        >>> f"{above:.4f} {below:.4f}"
+        '0.1088 0.8912'
+    """
+    from scipy.special import stdtr
+
+    statistic = (summary.mean - np.asarray(null, dtype=np.float64)) / summary.standard_error
+    degrees = summary.num_pairs - 1
+    return OneSidedPValues(np.asarray(stdtr(degrees, -statistic)), np.asarray(stdtr(degrees, statistic)))
+
+
+def student_quantile(level: ArrayLike, degrees: ArrayLike) -> NDArray[np.float64]:
+    """The value that Student's t exceeds with probability ``level``.
+
+    Args:
+        level: Upper tail probability, inside (0, 1).
+        degrees: Degrees of freedom.
+
+    Example:
+        >>> f"{student_quantile(0.05, 9):.3f}"
+        '1.833'
+    """
+    from scipy.special import stdtrit
+
+    degrees, level = np.asarray(degrees, dtype=np.float64), np.asarray(level, dtype=np.float64)
+    return np.asarray(-stdtrit(degrees, level), dtype=np.float64)
+
+
+def mean_interval(summary: PairedSummary, *, level: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Bounds of the true mean loss, each of which errs with probability ``level``.
+
+    Args:
+        summary: Mean and deviation of the losses.
+        level: Error of either bound; the interval covers with ``1 - 2 * level``.
+
+    Example:
+        >>> low, high = mean_interval(summarise_pairs([1.0, 2.0, 3.0, 4.0, 5.0]), level=0.05)
+        >>> f"{low:.3f} to {high:.3f}"
+        '1.493 to 4.507'
+    """
+    reach = student_quantile(level, summary.num_pairs - 1) * summary.standard_error
+    return summary.mean - reach, summary.mean + reach
+
+
+def lag_one_correlation(losses: ArrayLike) -> float:
+    """Correlation of each loss with the next one; near zero where pairs are independent.
+
+    Args:
+        losses: Losses of the pairs in the order in which they were measured.
+
+    Returns:
+        The first autocorrelation; 0 where all losses are equal or there are fewer than two.
+
+    Example:
+        >>> round(lag_one_correlation([1.0, 2.0, 3.0, 4.0]), 2)
+        0.25
+    """
+    centred = np.asarray(losses, dtype=np.float64)
+    centred = centred - centred.mean() if centred.size else centred
+    total = float(centred @ centred)
+    return float(centred[:-1] @ centred[1:]) / total if total > 0 else 0.0
+
+
+def skewness(losses: ArrayLike) -> float:
+    """Sample skewness of losses: far from zero where one revision has slow states that the other lacks.
+
+    Args:
+        losses: Losses of the pairs.
+
+    Returns:
+        The third standardised moment; 0 where all losses are equal.
+
+    Example:
+        >>> round(skewness([0.0, 0.0, 0.0, 1.0]), 3)
+        1.155
+    """
+    centred = np.asarray(losses, dtype=np.float64)
+    centred = centred - centred.mean()
+    spread = float(np.mean(centred**2))
+    return float(np.mean(centred**3)) / spread**1.5 if spread > 0 else 0.0

@@ -1,0 +1,693 @@
+"""Worker processes as the gate sees them: start one, speak with it, end it with all its children.
+
+The other end is :mod:`mainstay.worker_main`. Nothing here decides which trial runs when (:mod:`mainstay.scheduling`)
+or what a trial means (:mod:`mainstay.gates`).
+
+- :class:`WorkerSpec`: all that is needed to start a worker for one revision; plain data, so it can travel.
+- :class:`Worker`: one process, as a context manager.
+- :class:`TrialForm`: from what a worker says to a trial.
+- :func:`collect_workloads`, :class:`Crew`: what the gate asks of workers.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import psutil
+
+from mainstay.errors import Interrupted, UsageError, WorkerError
+from mainstay.records import Direction, Kind, Metric, Outcome, Predictions, Side, Trial, Workload
+
+WORKER = str(Path(__file__).with_name("worker_main.py"))
+"""The program that is started; never imported here, since the tool may stand in an environment without pytest."""
+
+NUM_LAST_LINES = 20
+"""Lines of a worker's output that are kept when a trial does not complete."""
+
+START_SECONDS = 300.0
+"""How long a worker may take to import and collect the workloads before it counts as hung."""
+
+EXIT_SECONDS = 5.0
+"""How long a worker may take to leave after it was told to."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkerSpec:
+    """All that is needed to start a worker for one revision.
+
+    Attributes:
+        side: Baseline or candidate.
+        python: Interpreter of the revision's environment.
+        own: Folder that every module of the subject must come from.
+        roots: Import roots of the subject.
+        folder: The measuring folder; the same for both revisions.
+        configuration: pytest's configuration file in the measuring folder.
+        scratch: An existing folder for the worker's private HOME, TMPDIR, working folders and logs.
+        variables: The worker's whole environment but for HOME and TMPDIR.
+    """
+
+    side: Side
+    python: str
+    own: str
+    roots: tuple[str, ...]
+    folder: str
+    configuration: str
+    scratch: str
+    variables: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Problem:
+    """Something in the workload folder that could not be collected.
+
+    Attributes:
+        id: File or node id.
+        cause: Why, in one line.
+        is_usage: Whether a marker was written wrongly, rather than code that failed.
+    """
+
+    id: str
+    cause: str
+    is_usage: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Collection:
+    """What one revision can run.
+
+    Attributes:
+        workloads: The workloads found.
+        problems: What could not be collected.
+        last_lines: What the worker wrote last, where there were problems.
+    """
+
+    workloads: tuple[Workload, ...]
+    problems: tuple[Problem, ...] = ()
+    last_lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PairRequest:
+    """One pair of trials that is to be measured.
+
+    Attributes:
+        workload: Node id.
+        seed: Seed of both trials.
+        pair: Number of the pair.
+        sides: The sides to run, in the order drawn for this pair.
+        repetition: 1 for the repetition of a baseline that exact-first asks for.
+        gated: Names of the metrics that must be recorded, with finite values.
+        wants_images: Whether images of flipped examples are wanted.
+        apart: Whether the sides must never run at once, whatever the machine could do.
+        limit_s: Seconds that one trial may take.
+    """
+
+    workload: str
+    seed: int
+    pair: int
+    sides: tuple[Side, ...]
+    repetition: int = 0
+    gated: tuple[str, ...] = ()
+    wants_images: bool = False
+    apart: bool = False
+    limit_s: float = 600.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PairResult:
+    """The trials of a pair, and images of examples that flipped.
+
+    Attributes:
+        request: What was asked for.
+        trials: One a side.
+        images: PNG as base64 by position in the test set.
+    """
+
+    request: PairRequest
+    trials: tuple[Trial, ...]
+    images: Mapping[int, str] = field(default_factory=dict)
+
+
+class WorkerEndedError(Exception):
+    """The worker's process ended, or took too long, where an event was expected.
+
+    Args:
+        cause: What happened, in one sentence.
+        outcome: ``crashed`` or ``timed-out``.
+    """
+
+    def __init__(self, cause: str, outcome: Outcome) -> None:
+        super().__init__(cause)
+        self.cause = cause
+        self.outcome = outcome
+
+
+class Worker:
+    """One worker process; leaving the context ends it with everything it started.
+
+    Args:
+        spec: The revision's worker.
+        select: Paths or node ids to collect, relative to the measuring folder.
+    """
+
+    def __init__(self, spec: WorkerSpec, select: Sequence[str]) -> None:
+        self._spec = spec
+        self._select = tuple(select)
+        self._buffer = b""
+        self._commands: int | None = None
+
+    def __enter__(self) -> Self:
+        spec = self._spec
+        place = Path(tempfile.mkdtemp(prefix="worker-", dir=spec.scratch))
+        for name in ("home", "tmp", "cwd"):
+            (place / name).mkdir()
+        self._log = place / "output.txt"
+        commands_read, commands_write = os.pipe()
+        self._events, events_write = os.pipe()
+        options = {
+            "commands": commands_read,
+            "events": events_write,
+            "folder": spec.folder,
+            "configuration": spec.configuration,
+            "select": list(self._select),
+            "roots": list(spec.roots),
+            "own": spec.own,
+        }
+        variables = {**spec.variables, "HOME": str(place / "home"), "TMPDIR": str(place / "tmp")}
+        try:
+            with self._log.open("wb") as log:
+                self._process = subprocess.Popen(
+                    [spec.python, "-P", WORKER, json.dumps(options)],
+                    cwd=place / "cwd",
+                    env=variables,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    pass_fds=(commands_read, events_write),
+                    start_new_session=True,
+                )
+        except OSError as error:
+            os.close(commands_write)
+            os.close(self._events)
+            raise WorkerError(
+                f"the {spec.side} worker does not start: {error.strerror}", looked_in=spec.python
+            ) from error
+        finally:
+            os.close(commands_read)
+            os.close(events_write)
+        self._commands = commands_write
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        children = self.children()  # before the worker ends: those that left its group are then no longer its own
+        if kind is None:
+            self._leave()
+        for child in children:
+            kill_process(child)
+        kill_group(self._process.pid)
+        psutil.wait_procs(children, EXIT_SECONDS)
+        self._process.wait()
+        self.hang_up()
+        os.close(self._events)
+
+    def hang_up(self) -> None:
+        """Close the command pipe; the worker takes it that the gate is gone."""
+        if self._commands is not None:
+            os.close(self._commands)
+            self._commands = None
+
+    def _leave(self) -> None:
+        """Let the worker exit by itself, if it does so soon."""
+        try:
+            self.send(do="exit")
+            self._process.wait(EXIT_SECONDS)
+        except (BrokenPipeError, subprocess.TimeoutExpired):
+            return
+
+    @property
+    def pid(self) -> int:
+        """Process id of the worker, which leads a process group of its own."""
+        return self._process.pid
+
+    def children(self) -> list[psutil.Process]:
+        """The processes that the worker started, directly or not, and that are still there."""
+        try:
+            return psutil.Process(self._process.pid).children(recursive=True)
+        except psutil.Error:
+            return []
+
+    def send(self, **command: Any) -> None:
+        """Send a command."""
+        if self._commands is None:
+            raise BrokenPipeError("the command pipe is closed")
+        os.write(self._commands, (json.dumps(command) + "\n").encode())
+
+    def expect(self, event: str, limit_s: float) -> dict[str, Any]:
+        """The next event, which must be of one kind.
+
+        Raises:
+            WorkerEndedError: If the process ends or takes longer than the limit.
+            WorkerError: If another event comes.
+        """
+        return self.expect_one_of((event,), limit_s)[1]
+
+    def expect_one_of(self, events: Sequence[str], limit_s: float) -> tuple[str, dict[str, Any]]:
+        """The next event, which must be of one of some kinds.
+
+        Raises:
+            WorkerEndedError: If the process ends or takes longer than the limit.
+            WorkerError: If another event comes.
+        """
+        line = self._read_line(time.monotonic() + limit_s, limit_s)
+        content: dict[str, Any] = json.loads(line)
+        event = content.pop("event", "")
+        if event not in events:
+            raise WorkerError(f"the {self._spec.side} worker answered out of turn; expected {' or '.join(events)}")
+        return event, content
+
+    def _read_line(self, deadline: float, limit_s: float) -> bytes:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._events, selectors.EVENT_READ)
+            while b"\n" not in self._buffer:
+                if not selector.select(max(0.0, deadline - time.monotonic())):
+                    raise WorkerEndedError(f"the worker hung: no answer within {limit_s:g} s", Outcome.TIMED_OUT)
+                chunk = os.read(self._events, 1 << 16)
+                if not chunk:
+                    raise WorkerEndedError(self._describe_end(), Outcome.CRASHED)
+                self._buffer += chunk
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return line
+
+    def _describe_end(self) -> str:
+        """How the process ended, once its event pipe is closed."""
+        try:
+            status = self._process.wait(EXIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            return "the worker closed its pipe and went on"
+        if status < 0:
+            return f"the worker was killed by {signal.Signals(-status).name}"
+        return f"the worker exited with status {status} before it answered"
+
+    def last_lines(self) -> tuple[str, ...]:
+        """The last lines that the worker wrote to stdout and stderr, without paths of this machine."""
+        with self._log.open(encoding="utf-8", errors="replace") as stream:
+            lines = deque((line.rstrip() for line in stream), NUM_LAST_LINES)
+        return tuple(conceal(line, self._spec) for line in lines)
+
+
+def kill_group(pid: int) -> None:
+    """Kill a process group that may be gone already."""
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+def kill_process(process: psutil.Process) -> None:
+    """Kill a process that may be gone already."""
+    with suppress(psutil.Error):
+        process.kill()
+
+
+def conceal(text: str, spec: WorkerSpec) -> str:
+    """Text without the paths that name this machine or its user."""
+    places = {
+        WORKER: "worker_main.py",
+        str(Path(spec.python).parent.parent): "ENVIRONMENT",
+        spec.own: "SITE-PACKAGES",
+        spec.folder: "WORKLOADS",
+        spec.scratch: "SCRATCH",
+        sys.prefix: "MAINSTAY",
+        str(Path.home()): "~",
+    }
+    for place in sorted(places, key=len, reverse=True):
+        if len(place) > 1:
+            text = text.replace(place, places[place])
+    return text
+
+
+def collect_workloads(spec: WorkerSpec, select: Sequence[str]) -> Collection:
+    """What a revision can run of the workloads.
+
+    Args:
+        spec: The revision's worker.
+        select: Paths to collect, relative to the measuring folder.
+
+    Returns:
+        Workloads and problems; a worker that dies while it collects is a problem too.
+
+    Raises:
+        UsageError: If a marker is written wrongly.
+    """
+    with Worker(spec, select) as worker:
+        try:
+            event = worker.expect("collected", START_SECONDS)
+        except WorkerEndedError as ended:
+            problem = Problem(id=" ".join(select), cause=ended.cause)
+            return Collection(workloads=(), problems=(problem,), last_lines=worker.last_lines())
+        problems = tuple(
+            Problem(id=problem["id"], cause=conceal(problem["cause"], spec), is_usage="usage" in problem)
+            for problem in event["problems"]
+        )
+        if wrong := next((problem for problem in problems if problem.is_usage), None):
+            raise UsageError(wrong.cause, looked_in=wrong.id, next_step="correct the marker of this workload")
+        return Collection(
+            workloads=tuple(_parse_workload(content) for content in event["workloads"]),
+            problems=problems,
+            last_lines=worker.last_lines() if problems else (),
+        )
+
+
+def _parse_workload(content: Mapping[str, Any]) -> Workload:
+    """A workload as the worker describes it."""
+    metrics = tuple(
+        Metric(
+            workload=content["id"],
+            name=metric["name"],
+            kind=Kind(metric["kind"]),
+            direction=Direction(metric["direction"]),
+            margin=float(metric["margin"]),
+            unit=metric["unit"],
+            ceiling=metric.get("ceiling"),
+            resolution=metric.get("resolution", 0.0),
+        )
+        for metric in content["metrics"]
+    )
+    return Workload(id=content["id"], kind=Kind(content["kind"]), metrics=metrics, is_alone=content["is_alone"])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialForm:
+    """What is known of a trial before it ends; what the worker says at its end completes it.
+
+    Attributes:
+        spec: The revision's worker.
+        workload: Node id.
+        seed: Seed of the trial.
+        pair: Number of its pair.
+        repetition: 1 for the repetition of a baseline.
+        gated: Names of the metrics that must be recorded, with finite values.
+    """
+
+    spec: WorkerSpec
+    workload: str
+    seed: int
+    pair: int
+    repetition: int = 0
+    gated: tuple[str, ...] = ()
+
+    def failed(self, outcome: Outcome, cause: str, lines: Sequence[str] = ()) -> Trial:
+        """A trial that did not complete.
+
+        Args:
+            outcome: How it ended.
+            cause: Why, in one sentence.
+            lines: The last lines of a traceback or of the worker's output.
+        """
+        return Trial(
+            workload=self.workload,
+            side=self.spec.side,
+            seed=self.seed,
+            pair=self.pair,
+            repetition=self.repetition,
+            outcome=outcome,
+            cause=conceal(cause, self.spec),
+            last_lines=tuple(conceal(line, self.spec) for line in lines[-NUM_LAST_LINES:]),
+        )
+
+    def ended(self, content: Mapping[str, Any], *, load: float | None, last_lines: Sequence[str]) -> Trial:
+        """A trial that the worker says has ended.
+
+        Args:
+            content: Of the event ``finished``.
+            load: Processors that others kept busy meanwhile.
+            last_lines: What the worker wrote last, for a trial that cannot be judged.
+        """
+        if content["outcome"] not in {Outcome.COMPLETED, Outcome.SKIPPED}:
+            return self.failed(Outcome(content["outcome"]), content["cause"], content["detail"] or last_lines)
+        wrong = unusable_value(self.gated, content.get("values", {}))
+        if wrong and content["outcome"] == Outcome.COMPLETED:
+            return self.failed(Outcome.FAILED, wrong, last_lines)
+        predictions = content.get("predictions")
+        return Trial(
+            workload=self.workload,
+            side=self.spec.side,
+            seed=self.seed,
+            pair=self.pair,
+            repetition=self.repetition,
+            outcome=Outcome(content["outcome"]),
+            cause=content["cause"],
+            values={name: float(value) for name, value in content.get("values", {}).items()},
+            series={name: tuple(map(float, values)) for name, values in content.get("series", {}).items()},
+            context=content.get("context", {}),
+            digest=content.get("digest", ""),
+            predictions=Predictions(**predictions) if predictions else None,
+            duration_s=content["duration_s"],
+            peak_memory_bytes=content["peak_memory_bytes"],
+            load=load,
+            names={name: tuple(values) for name, values in content.get("names", {}).items()},
+        )
+
+
+class Crew:
+    """The workers of both revisions: measures pairs, and can be stopped from another thread.
+
+    Args:
+        specs: The worker of each side.
+        together: Run both sides of a pair at once; else one after the other in the order drawn.
+        on_trial: Called with each final trial as soon as it is known, from whatever thread measured it.
+        choose_examples: Tells from the trials of a pair which examples of the test set the report will show.
+    """
+
+    def __init__(
+        self,
+        specs: Mapping[Side, WorkerSpec],
+        *,
+        together: bool = True,
+        on_trial: Callable[[Trial], None] | None = None,
+        choose_examples: Callable[[Sequence[Trial]], Sequence[int]] = lambda _: (),
+    ) -> None:
+        self.specs = specs
+        self.together = together
+        self._choose_examples = choose_examples
+        self.on_trial = on_trial
+        self._lock = threading.Lock()
+        self._live: set[int] = set()
+        self._stopped = False
+
+    def measure(self, request: PairRequest, known: Sequence[Trial] = ()) -> PairResult:
+        """Measure a pair whose trials are whole runs: a fresh process for each revision.
+
+        A trial that does not complete is repeated once with the same seed.
+
+        Args:
+            request: What to measure.
+            known: Trials of this pair that were measured earlier; with them, which examples flipped is known.
+
+        Returns:
+            The trials that were asked for, with images if wanted and to be had.
+
+        Raises:
+            Interrupted: If the crew was stopped.
+        """
+        with ExitStack() as stack:
+            runs = [_SideRun(self, side, request, stack) for side in request.sides]
+            for run in runs if request.apart else ():  # they import at once, then run one after the other
+                run.start()
+            if self.together and len(runs) > 1 and not request.apart:
+                with ThreadPoolExecutor(len(runs)) as pool:
+                    trials = list(pool.map(_SideRun.measure, runs))
+            else:
+                trials = [run.measure() for run in runs]
+            images: dict[int, str] = {}
+            if request.wants_images and (examples := self._choose_examples([*known, *trials])):
+                images = next(filter(None, (run.images(examples) for run in reversed(runs))), {})
+        return PairResult(request=request, trials=tuple(trials), images=images)
+
+    def start(self, side: Side, select: Sequence[str], stack: ExitStack) -> Worker:
+        """Start a worker that ends with the stack, or when the crew is stopped."""
+        with self._lock:
+            if self._stopped:
+                raise Interrupted("interrupted")
+            worker = stack.enter_context(Worker(self.specs[side], select))
+            self._live.add(worker.pid)
+            stack.callback(self._live.discard, worker.pid)
+        return worker
+
+    def report(self, trials: Sequence[Trial]) -> None:
+        """Pass final trials on to whoever wants to know of each."""
+        if self.on_trial:
+            for trial in trials:
+                self.on_trial(trial)
+
+    def stop(self) -> None:
+        """Kill every worker and start no more; whoever waits for one gets :class:`Interrupted`."""
+        with self._lock:
+            self._stopped = True
+            for pid in self._live:
+                kill_group(pid)
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether :meth:`stop` was called."""
+        return self._stopped
+
+
+class _SideRun:
+    """One side of a pair: its worker stays alive until the images were asked for."""
+
+    def __init__(self, crew: Crew, side: Side, request: PairRequest, stack: ExitStack) -> None:
+        self._crew = crew
+        self._spec = crew.specs[side]
+        self._request = request
+        self._form = TrialForm(
+            spec=crew.specs[side],
+            workload=request.workload,
+            seed=request.seed,
+            pair=request.pair,
+            repetition=request.repetition,
+            gated=request.gated,
+        )
+        self._stack = stack
+        self._worker: Worker | None = None
+
+    def start(self) -> Worker:
+        """Start a fresh process."""
+        self._worker = self._crew.start(self._spec.side, [self._request.workload], self._stack)
+        return self._worker
+
+    def measure(self) -> Trial:
+        """The trial, repeated once in another process if it did not complete."""
+        trial = self._attempt()
+        if trial.outcome not in {Outcome.COMPLETED, Outcome.SKIPPED}:
+            trial = self._attempt()
+        self._crew.report([trial])
+        return trial
+
+    def images(self, indices: Sequence[int]) -> dict[int, str]:
+        """Images of examples, from a worker whose trial completed."""
+        if self._worker is None:
+            return {}
+        try:
+            self._worker.send(do="images", indices=list(indices))
+            images = self._worker.expect("images", START_SECONDS)["images"]
+        except (WorkerEndedError, BrokenPipeError):
+            return {}
+        return {index: image for index, image in zip(indices, images, strict=False) if is_png(image)}
+
+    def _attempt(self) -> Trial:
+        worker = self._worker or self.start()
+        load = LoadMeter()
+        try:
+            if reason := why_not_collected(self._request.workload, worker.expect("collected", START_SECONDS)):
+                self._worker = None
+                return self._form.failed(Outcome.FAILED, reason, worker.last_lines())
+            worker.send(do="run", workload=self._request.workload, seed=self._request.seed)
+            content = worker.expect("finished", self._request.limit_s)
+        except (WorkerEndedError, BrokenPipeError) as ended:
+            if self._crew.is_stopped:
+                raise Interrupted("interrupted") from ended
+            outcome = ended.outcome if isinstance(ended, WorkerEndedError) else Outcome.CRASHED
+            kill_group(worker.pid)
+            trial = self._form.failed(outcome, str(ended), worker.last_lines())
+        else:
+            trial = self._form.ended(content, load=load.of_others(), last_lines=worker.last_lines())
+        if trial.outcome not in {Outcome.COMPLETED, Outcome.SKIPPED}:
+            self._worker = None
+        return trial
+
+
+def why_not_collected(workload: str, collected: Mapping[str, Any]) -> str:
+    """Why a worker cannot run a workload; empty if it can.
+
+    Args:
+        workload: Node id.
+        collected: Content of the event ``collected``.
+    """
+    if any(found["id"] == workload for found in collected["workloads"]):
+        return ""
+    return str(next((problem["cause"] for problem in collected["problems"]), "the workload was not collected"))
+
+
+def unusable_value(gated: Sequence[str], values: Mapping[str, Any]) -> str:
+    """Why a finished trial cannot be judged; empty if it can.
+
+    Args:
+        gated: Names that must have been recorded.
+        values: What was recorded, by name.
+
+    Example:
+        >>> unusable_value(["top1_accuracy"], {"top1_accuracy": "nan"})
+        'top1_accuracy is nan'
+    """
+    for name in gated:
+        if name not in values:
+            return f"the gated metric {name} was not recorded"
+        if not math.isfinite(float(values[name])):
+            return f"{name} is {values[name]}"
+    return ""
+
+
+def is_png(image: str) -> bool:
+    """Whether a base64 text holds a PNG file."""
+    try:
+        return base64.b64decode(image, validate=True).startswith(b"\x89PNG\r\n\x1a\n")
+    except ValueError:
+        return False
+
+
+class LoadMeter:
+    """Measures how busy other processes keep the machine, from its making on.
+
+    What can be read is the busy time of the whole machine, from which that of this process and its descendants is
+    taken away.
+    """
+
+    def __init__(self) -> None:
+        self._others = _busy_seconds() - _own_seconds()
+        self._start = time.monotonic()
+
+    def of_others(self) -> float:
+        """Processors that others kept busy on average since the meter was made."""
+        elapsed = time.monotonic() - self._start
+        others = _busy_seconds() - _own_seconds() - self._others
+        return max(0.0, others / elapsed) if elapsed > 0 else 0.0
+
+
+def _busy_seconds() -> float:
+    """Processor seconds that the whole machine has spent on work."""
+    times = psutil.cpu_times()
+    return float(times.user + times.system + getattr(times, "nice", 0.0))
+
+
+def _own_seconds() -> float:
+    """Processor seconds of this process, of its descendants and of the children it has waited for."""
+    own = os.times()
+    total = own.user + own.system + own.children_user + own.children_system
+    for child in psutil.Process().children(recursive=True):
+        try:
+            times = child.cpu_times()
+        except psutil.Error:
+            continue
+        total += times.user + times.system + times.children_user + times.children_system
+    return total

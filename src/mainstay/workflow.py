@@ -1,0 +1,681 @@
+"""The main job: resolve two revisions, measure them side by side, judge, record.
+
+:func:`gate` is the whole of it, a list of plain steps; each step lives in a module of its own. Nothing here prints:
+whoever calls it passes an :class:`~mainstay.measurement.Observer`.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mainstay import __version__
+from mainstay.configuration import Configuration, read_configuration
+from mainstay.errors import MainstayError, UsageError
+from mainstay.git import Repository
+from mainstay.journal import (
+    CALIBRATIONS,
+    CONVERTER,
+    RUNS,
+    RunFolder,
+    interrupted_run,
+    new_run,
+    unfinished_runs,
+)
+from mainstay.machine import describe_machine, usable_cores
+from mainstay.records import (
+    Blame,
+    ContextValue,
+    Direction,
+    Environment,
+    Finding,
+    Kind,
+    Metric,
+    Revision,
+    Run,
+    Settings,
+    Side,
+    Trial,
+    Verdict,
+    Waiver,
+    Workload,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from mainstay.environments import Resolution
+    from mainstay.gates.policy import Plan
+    from mainstay.logs import WorkloadLog
+    from mainstay.measurement import Measurement, Observer
+    from mainstay.workers import Collection, WorkerSpec
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GateOptions:
+    """What the user asked for.
+
+    Attributes:
+        baseline: Revision to compare with; the merge base if ``None``.
+        candidate: Revision to judge; the working tree if ``None``.
+        resume: Continue the latest interrupted gate.
+        allow_unjudged: Let a gate pass that judged nothing.
+        fail_fast: Stop at the first ``fail``; as configured if ``None``.
+        seconds: Budget for measuring; as configured if ``None``.
+        fresh: Draw other seeds than those that belong to the baseline.
+        only: ``accuracy``, or ``performance`` for all that costs time or memory; everything if ``None``.
+    """
+
+    baseline: str | None = None
+    candidate: str | None = None
+    resume: bool = False
+    allow_unjudged: bool = False
+    fail_fast: bool | None = None
+    seconds: float | None = None
+    fresh: bool = False
+    only: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GateOutcome:
+    """What a gate leaves.
+
+    Attributes:
+        run: The document.
+        path: Where it was written.
+    """
+
+    run: Run
+    path: Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Start:
+    """What is fixed when a gate starts, and journalled so that it can be resumed.
+
+    Attributes:
+        baseline: One revision.
+        candidate: The other; of a working tree, its snapshot.
+        notes: What the choice of revisions means for the reader.
+        salt: What seeds and orders derive from.
+        created: ISO time in UTC.
+        seconds: Budget for measuring.
+        fail_fast: Whether the first ``fail`` ends the gate.
+        only: The part of the workloads that is gated; all if ``None``.
+    """
+
+    baseline: Revision
+    candidate: Revision
+    notes: tuple[str, ...]
+    salt: str
+    created: str
+    seconds: float
+    fail_fast: bool
+    only: str | None = None
+
+    @property
+    def revisions(self) -> Mapping[Side, Revision]:
+        """Both revisions by side."""
+        return {Side.BASELINE: self.baseline, Side.CANDIDATE: self.candidate}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bench:
+    """All that is needed to measure.
+
+    Attributes:
+        specs: Workers of both revisions, with the candidate's workloads.
+        own: Worker of the baseline with its own workloads, where they differ from the candidate's.
+        environments: Of both revisions.
+        notice: What ``prepare`` had to say.
+    """
+
+    specs: Mapping[Side, WorkerSpec]
+    own: WorkerSpec | None
+    environments: tuple[Environment, ...]
+    notice: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Agenda:
+    """What is to be judged.
+
+    Attributes:
+        workloads: What both revisions are asked to run.
+        changed: Those that the baseline does not have as they are.
+        settled: Findings that need no measuring.
+        notes: What could not be collected.
+    """
+
+    workloads: tuple[Workload, ...]
+    changed: frozenset[str]
+    settled: tuple[Finding, ...]
+    notes: tuple[str, ...]
+
+
+class Stopwatch:
+    """Seconds by phase.
+
+    Args:
+        clock: Gives the time.
+
+    Example:
+        >>> watch = Stopwatch(clock=iter([0.0, 2.0, 5.0]).__next__)
+        >>> watch.lap("revisions"), watch.lap("measuring")
+        (None, None)
+        >>> watch.seconds
+        {'revisions': 2.0, 'measuring': 3.0}
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._last = clock()
+        self.seconds: dict[str, float] = {}
+
+    def lap(self, phase: str) -> None:
+        """Book the time since the last lap."""
+        now = self._clock()
+        self.seconds[phase] = self.seconds.get(phase, 0.0) + now - self._last
+        self._last = now
+
+
+def gate(path: Path, options: GateOptions, *, environ: Mapping[str, str], observer: Observer) -> GateOutcome:
+    """Judge a candidate against its baseline.
+
+    Args:
+        path: A folder in the user's repository.
+        options: What the user asked for.
+        environ: The user's environment.
+        observer: Is told how it goes.
+
+    Returns:
+        The run, which has been written to the run's folder.
+
+    Raises:
+        MainstayError: If nothing can be judged; its ``exit_status`` says why.
+        Interrupted: On Ctrl-C; what was measured is in the journal.
+    """
+    check_platform(sys.platform)
+    repository = Repository.discover(path)
+    sweep(repository)
+    with ExitStack() as stack:
+        if options.resume:
+            folder = stack.enter_context(interrupted_run(repository.root))
+            start = recall_start(folder)
+        else:
+            start = choose_start(repository, options, environ)
+            folder = stack.enter_context(new_run(repository.root, datetime.fromisoformat(start.created), asdict(start)))
+        job = _Gate(
+            repository=repository, folder=folder, start=start, options=options, environ=environ, observer=observer
+        )
+        return job.run()
+
+
+def check_platform(platform: str) -> None:
+    """Refuse a platform on which workers cannot be started.
+
+    Raises:
+        MainstayError: On Windows.
+    """
+    if platform == "win32":
+        raise MainstayError(
+            "the gate needs Linux or macOS", looked_in=platform, next_step="run it there, or in a Linux container"
+        )
+
+
+def sweep(repository: Repository) -> None:
+    """Remove the worktrees and temporary folders that killed gates and calibrations left behind."""
+    for run in (run for among in (RUNS, CALIBRATIONS) for run in unfinished_runs(repository.root, among=among)):
+        if run.is_held:
+            continue
+        for line in run.journal.read():
+            if line["type"] == "scratch":
+                repository.remove_worktrees(Path(line["folder"]))
+                shutil.rmtree(line["folder"], ignore_errors=True)
+
+
+def choose_start(repository: Repository, options: GateOptions, environ: Mapping[str, str]) -> Start:
+    """Fix the two revisions and what a resumed gate must do alike."""
+    candidate = repository.candidate(options.candidate)
+    configuration = configuration_of(repository, candidate.revision)
+    baseline = repository.baseline(
+        candidate,
+        requested=options.baseline,
+        default_branch=configuration.default_branch,
+        environment=environ,
+    )
+    created = datetime.now(UTC)
+    return Start(
+        baseline=baseline.revision,
+        candidate=candidate.revision,
+        notes=(*baseline.notes, *candidate.notes, *([f"only {options.only} was gated"] if options.only else [])),
+        salt=created.isoformat() if options.fresh else "",
+        created=created.isoformat(timespec="seconds"),
+        seconds=configuration.seconds if options.seconds is None else options.seconds,
+        fail_fast=configuration.fail_fast if options.fail_fast is None else options.fail_fast,
+        only=options.only,
+    )
+
+
+def recall_start(folder: RunFolder) -> Start:
+    """What an interrupted gate had fixed."""
+    content = folder.journal.read()[0]
+    return CONVERTER.structure({name: content[name] for name in Start.__dataclass_fields__ if name in content}, Start)
+
+
+def waive(path: Path, *, metric: str, limit: float, reason: str, until: str) -> Path:
+    """Add a waiver to the reviewed file of the repository.
+
+    Args:
+        path: A folder in the user's repository.
+        metric: Id or name of the metric.
+        limit: The largest loss accepted, on the scale of the margin.
+        reason: Why.
+        until: ISO date of the last day it holds.
+
+    Returns:
+        The file.
+
+    Raises:
+        UsageError: If the last day is over.
+    """
+    from mainstay.waivers import append_waiver
+
+    today = datetime.now(UTC).date().isoformat()
+    if until < today:  # what is no date at all is refused with the entry
+        raise UsageError(f"a waiver until {until} has expired already", next_step=f"give --until a day from {today} on")
+    repository = Repository.discover(path)
+    candidate = repository.candidate().revision
+    place = repository.root / configuration_of(repository, candidate).waivers
+    append_waiver(place, Waiver(metric=metric, limit=limit, reason=reason, until=until))
+    return place
+
+
+def configuration_of(repository: Repository, revision: Revision) -> Configuration:
+    """``[tool.mainstay]`` of a revision."""
+    content = repository.read_file(revision.commit, "pyproject.toml")
+    return read_configuration(content or b"", "pyproject.toml")
+
+
+class Job:
+    """What a gate and a calibration do alike: build two revisions, collect their workloads, measure.
+
+    Args:
+        repository: The user's.
+        folder: Of the run.
+        start: What was fixed.
+        environ: The user's environment.
+        observer: Is told how it goes.
+    """
+
+    def __init__(
+        self,
+        *,
+        repository: Repository,
+        folder: RunFolder,
+        start: Start,
+        environ: Mapping[str, str],
+        observer: Observer,
+    ) -> None:
+        self._repository = repository
+        self._folder = folder
+        self._start = start
+        self._environ = environ
+        self._observer = observer
+        self._configuration = configuration_of(repository, start.candidate)
+        self._jobs = self._configuration.num_jobs(usable_cores())
+        self._shared: Mapping[str, str] = {}
+        self._watch = Stopwatch()
+
+    @contextmanager
+    def _bench(self) -> Iterator[Bench]:
+        """Both revisions, built and ready to measure; what is temporary is gone afterwards."""
+        from mainstay.workspace import scratch_folder, worktrees
+
+        with scratch_folder() as scratch, ExitStack() as stack:
+            self._folder.journal.append("scratch", folder=str(scratch))
+            trees = stack.enter_context(worktrees(self._repository, self._start.revisions, scratch))
+            self._watch.lap("revisions")
+            yield self._build(scratch, trees)
+
+    def _build(self, scratch: Path, trees: Mapping[Side, Path]) -> Bench:
+        """Environments, measuring folder and prepared data."""
+        from mainstay import workspace
+
+        self._observer.phase("environments")
+        subjects = workspace.build_subjects(trees, self._resolutions(trees), scratch)
+        for tree in trees.values():  # only now, or a build backend could pack what is shared
+            self._shared = self._repository.link_shared(self._configuration.share, tree)
+        self._watch.lap("environments")
+        stick = workspace.copy_workloads(trees[Side.CANDIDATE], scratch / "measure", self._configuration.workloads)
+        prepared = workspace.prepare(self._configuration, subjects[Side.CANDIDATE].python, scratch, self._environ)
+        if prepared.notice:
+            self._observer.note(prepared.notice)
+        variables = workspace.fixed_variables(self._configuration.threads, prepared.variables, self._environ)
+        specs = workspace.worker_specs(subjects, scratch, stick, variables)
+        own = None
+        if self._workloads_differ() and (trees[Side.BASELINE] / self._configuration.workloads).is_dir():
+            file = workspace.copy_workloads(trees[Side.BASELINE], scratch / "ownown_", self._configuration.workloads)
+            own = replace(specs[Side.BASELINE], folder=str(file.parent), configuration=str(file))
+        self._watch.lap("preparation")
+        return Bench(
+            specs=specs,
+            own=own,
+            environments=tuple(
+                replace(subjects[side].record, variables=workspace.recorded(variables)) for side in Side
+            ),
+            notice=prepared.notice,
+        )
+
+    def _resolutions(self, trees: Mapping[Side, Path]) -> Mapping[Side, Resolution]:
+        """Dependencies of both revisions, as they were when the gate started."""
+        from mainstay import environments
+
+        lines = [line for line in self._folder.journal.read() if line["type"] == "resolutions"]
+        if lines:
+            return CONVERTER.structure(lines[0]["resolutions"], dict[Side, environments.Resolution])
+        configurations = {side: configuration_of(self._repository, self._start.revisions[side]) for side in Side}
+        resolutions = environments.resolve(trees, configurations)
+        self._folder.journal.append("resolutions", resolutions={side: asdict(r) for side, r in resolutions.items()})
+        return resolutions
+
+    def _workloads_differ(self) -> bool:
+        """Whether the change touches the workloads."""
+        digests = {
+            self._repository.folder_digest(revision.commit, self._configuration.workloads)
+            for revision in self._start.revisions.values()
+        }
+        return len(digests) > 1
+
+    def _collect(self, bench: Bench) -> Agenda:
+        """What is to be judged, from what both revisions can collect."""
+        from mainstay.workers import collect_workloads
+
+        self._observer.phase("workloads")
+        specs = [*bench.specs.values(), *([bench.own] if bench.own else [])]
+        select = [self._configuration.workloads]
+        with ThreadPoolExecutor(len(specs)) as pool:
+            everything = list(pool.map(lambda spec: collect_workloads(spec, select), specs))
+        collections = [part_of(collection, self._start.only) for collection in everything]
+        self._watch.lap("workloads")
+        agenda = plan_agenda(*collections, changed=self._is_changed if self._workloads_differ() else lambda _: False)
+        if not agenda.workloads and not agenda.settled:
+            if any(collection.workloads for collection in everything):
+                raise UsageError(f"no workload of {self._start.only}", looked_in=self._configuration.workloads)
+            raise UsageError(
+                "no workloads: no test uses one of the fixtures trial, benchmark, import_timer and counts",
+                looked_in=self._configuration.workloads,
+                next_step="write one as the how-to 'add a workload' shows",
+            )
+        return agenda
+
+    def _is_changed(self, workload: str) -> bool:
+        """Whether the baseline does not have a workload as the candidate has it."""
+        file = workload.partition("::")[0]
+        conftest = f"{self._configuration.workloads}/conftest.py"
+        commits = [revision.commit for revision in self._start.revisions.values()]
+        return any(
+            len({self._repository.read_file(commit, path) for commit in commits}) > 1 for path in (file, conftest)
+        )
+
+    def _plan(self, agenda: Agenda) -> Plan:
+        """Levels, looks and the number of metrics that share alpha."""
+        from mainstay.gates.policy import Plan
+
+        return Plan(
+            alpha=self._configuration.alpha,
+            edge=self._configuration.edge,
+            looks=self._configuration.looks,
+            num_gated=sum(
+                metric.kind is not Kind.DETERMINISTIC for workload in agenda.workloads for metric in workload.metrics
+            ),
+        )
+
+    def _logs(self, agenda: Agenda, num_pairs: int) -> list[WorkloadLog]:
+        """Logs of all workloads, with the trials that an earlier attempt measured."""
+        from mainstay.logs import make_logs
+
+        logs = make_logs(
+            agenda.workloads,
+            salt=self._start.salt,
+            commit=self._start.baseline.commit,
+            num_seeds=num_pairs,
+            changed=agenda.changed,
+        )
+        restore_trials(logs, self._folder.journal.trials())
+        return logs
+
+    @contextmanager
+    def _measurement(
+        self, bench: Bench, logs: Sequence[WorkloadLog], settled: Sequence[Finding], plan: Plan
+    ) -> Iterator[Measurement]:
+        """What measures pairs; its workers are stopped where something goes wrong."""
+        from mainstay.logs import examples_to_show
+        from mainstay.measurement import Measurement
+        from mainstay.timed_pairs import TimedRequest, TimedResult, measure_timed_pair
+        from mainstay.workers import Crew
+
+        num_at_once = max(1, self._jobs // len(Side))
+        crew = Crew(bench.specs, together=self._jobs > 1, on_trial=self._keep_trial, choose_examples=examples_to_show)
+
+        def measure_timed(request: TimedRequest) -> TimedResult:
+            return measure_timed_pair(crew, request)
+
+        with ThreadPoolExecutor(num_at_once) as executor:
+            measurement = Measurement(
+                logs=logs,
+                settled=settled,
+                plan=plan,
+                salt=self._start.salt,
+                commit=self._start.baseline.commit,
+                margin_of=self._margin_of,
+                measure=crew.measure,
+                measure_timed=measure_timed,
+                executor=executor,
+                num_at_once=num_at_once,
+                trial_seconds=self._configuration.trial_seconds,
+                pair_seconds=self._configuration.pair_seconds,
+                fail_fast=self._start.fail_fast,
+                deadline=time.monotonic() + self._start.seconds,
+                observer=self._observer,
+            )
+            try:
+                yield measurement
+            except BaseException:
+                crew.stop()
+                raise
+        self._watch.lap("measuring")
+
+    def _keep_trial(self, trial: Trial) -> None:
+        self._folder.journal.append_trial(trial)
+        self._observer.trial_done(trial)
+
+    def _margin_of(self, metric: Metric, context: Mapping[str, ContextValue]) -> float:
+        """The margin of a metric: of the data set, else of the metric, else of its marker."""
+        dataset = context.get("dataset")
+        configured = self._configuration.margin(metric.name, dataset=str(dataset) if dataset is not None else None)
+        return metric.margin if configured is None else configured
+
+
+class _Gate(Job):
+    """One gate, step by step."""
+
+    def __init__(
+        self,
+        *,
+        repository: Repository,
+        folder: RunFolder,
+        start: Start,
+        options: GateOptions,
+        environ: Mapping[str, str],
+        observer: Observer,
+    ) -> None:
+        super().__init__(repository=repository, folder=folder, start=start, environ=environ, observer=observer)
+        self._options = options
+
+    def run(self) -> GateOutcome:
+        """Build, measure, judge, record."""
+        from mainstay.documents import run_to_json
+
+        with self._bench() as bench:
+            run = self._judge(bench, self._collect(bench))
+        path = self._folder.write("run.json", run_to_json(run))
+        self._folder.journal.append("finish", verdict=run.verdict, exit_status=run.exit_status)
+        return GateOutcome(run=run, path=path)
+
+    def _judge(self, bench: Bench, agenda: Agenda) -> Run:
+        """Trials, findings, and the document of it all."""
+        from mainstay.gates.policy import GateFacts, judge_gate
+
+        machine = describe_machine()
+        plan = self._plan(agenda)
+        logs = self._logs(agenda, plan.max_pairs)
+        with self._measurement(bench, logs, agenda.settled, plan) as measurement:
+            findings = measurement.run()
+        findings = self._waive(findings)
+        facts = GateFacts(
+            findings=findings,
+            allow_unjudged=self._options.allow_unjudged,
+            inconclusive_status=self._configuration.inconclusive,
+        )
+        judgement = judge_gate(facts)
+        notes = [*self._start.notes, *self._changed_settings(), bench.notice, *agenda.notes, *measurement.notes]
+        if self._repository.shared_digests(self._configuration.share) != self._shared:
+            notes.append(
+                "a shared input was changed while the gate ran: the two revisions may have read different data"
+            )
+        return Run(
+            id=self._folder.id,
+            created=self._start.created,
+            mainstay_version=__version__,
+            verdict=judgement.verdict,
+            reason=judgement.reason,
+            exit_status=judgement.exit_status,
+            baseline=self._start.baseline,
+            candidate=self._start.candidate,
+            environments=bench.environments,
+            machine=machine,
+            settings=self._settings(plan),
+            findings=findings,
+            workloads=measurement.results(),
+            notes=tuple(note.replace(str(Path.home()), "~") for note in notes if note),
+            phases_s=self._watch.seconds,
+            max_load=max((trial.load for log in logs for trial in log.trials.values() if trial.load), default=None),
+        )
+
+    def _changed_settings(self) -> Iterator[str]:
+        """A note where the change touches the settings that it is judged by."""
+        before, after = (configuration_of(self._repository, revision) for revision in self._start.revisions.values())
+        names = [item.name for item in fields(Configuration) if getattr(before, item.name) != getattr(after, item.name)]
+        if names:
+            yield f"this change also alters {', '.join(names)} of [tool.mainstay]; the candidate's values were used"
+
+    def _waive(self, findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+        """Apply the waivers of the candidate, as of the day on which the gate started."""
+        from mainstay.waivers import apply_waivers, parse_waivers
+
+        place = self._configuration.waivers
+        content = self._repository.read_file(self._start.candidate.commit, place)
+        waivers = parse_waivers((content or b"").decode("utf-8"), where=place)
+        return apply_waivers(findings, waivers, date.fromisoformat(self._start.created[:10]))
+
+    def _settings(self, plan: Plan) -> Settings:
+        """What was decided before the first pair, for the record."""
+        configuration = self._configuration
+        return Settings(
+            alpha=plan.alpha,
+            edge=plan.edge,
+            looks=plan.looks,
+            num_gated=plan.num_gated,
+            seconds=self._start.seconds,
+            fail_fast=self._start.fail_fast,
+            inconclusive=configuration.inconclusive,
+            salt=self._start.salt,
+            threads=configuration.threads,
+            jobs=self._jobs,
+            pair_seconds=configuration.pair_seconds,
+        )
+
+
+def part_of(collection: Collection, only: str | None) -> Collection:
+    """The workloads of accuracy, those of performance with what is counted exactly, or all."""
+    if only is None:
+        return collection
+    wanted = tuple(w for w in collection.workloads if (w.kind is Kind.ACCURACY) is (only == Kind.ACCURACY))
+    return replace(collection, workloads=wanted)
+
+
+def plan_agenda(
+    baseline: Collection,
+    candidate: Collection,
+    own: Collection | None = None,
+    *,
+    changed: Callable[[str], bool],
+) -> Agenda:
+    """What is to be judged.
+
+    Args:
+        baseline: What the baseline can run of the candidate's workloads.
+        candidate: What the candidate can run of them.
+        own: What the baseline can run of its own workloads; ``None`` where they are the same.
+        changed: Whether the baseline does not have a workload as it is now.
+    """
+    known = {workload.id: workload for workload in (*baseline.workloads, *candidate.workloads)}
+    order = [workload.id for workload in candidate.workloads]
+    order += [workload.id for workload in baseline.workloads if workload.id not in order]
+    workloads = tuple(known[name] for name in order if known[name].metrics)
+    gated = {metric.id for workload in workloads for metric in workload.metrics}
+    missing = [metric for workload in (own.workloads if own else ()) for metric in workload.metrics]
+    settled = [_missing(metric) for metric in missing if metric.id not in gated]
+    settled += _uncollected(baseline, candidate)
+    return Agenda(
+        workloads=workloads,
+        changed=frozenset(name for name in order if changed(name)),
+        settled=tuple(settled),
+        notes=tuple(f"{known[name].id} gates nothing: it has no marker" for name in order if not known[name].metrics),
+    )
+
+
+def _missing(metric: Metric) -> Finding:
+    return Finding(
+        metric=metric,
+        verdict=Verdict.MISSING,
+        reason="the baseline gates it and the candidate does not: the workload or its marker was removed",
+    )
+
+
+def _uncollected(baseline: Collection, candidate: Collection) -> list[Finding]:
+    """Findings for files that neither revision could collect."""
+    broken = {problem.id for problem in baseline.problems}
+    return [
+        Finding(
+            metric=Metric(
+                workload=problem.id, name="collection", kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=0.0
+            ),
+            verdict=Verdict.ERROR,
+            reason=f"neither revision can collect it: {problem.cause}",
+            blame=Blame.BOTH,
+            detail=candidate.last_lines,
+        )
+        for problem in candidate.problems
+        if problem.id in broken
+    ]
+
+
+def restore_trials(logs: Sequence[WorkloadLog], trials: Sequence[Trial]) -> None:
+    """Give the logs what an earlier attempt measured; of timed pairs only whole ones, whose sides took turns."""
+    by_workload = {log.workload.id: log for log in logs}
+    for trial in trials:
+        if trial.workload in by_workload:
+            by_workload[trial.workload].add(trial)
+    for log in logs:
+        if log.workload.is_timed:
+            log.drop_halves()

@@ -1,0 +1,238 @@
+"""The temporary place of one gate: worktrees, subjects, the measuring folder; gone when the gate ends.
+
+Both revisions live at paths of equal length, since the length of a path can change the speed of a program. The
+candidate's workloads and pytest configuration are copied to a folder outside both trees: one measuring stick for both.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from mainstay.configuration import Configuration
+from mainstay.environments import (
+    Resolution,
+    SubjectEnvironment,
+    build_subject,
+    interpreter_facts,
+    worker_variables,
+)
+from mainstay.errors import EnvironmentBuildError, StoreError
+from mainstay.git import Repository
+from mainstay.records import Revision, Side
+from mainstay.workers import WorkerSpec
+
+FOLDERS = {Side.BASELINE: "base", Side.CANDIDATE: "cand"}
+"""Names of equal length for what belongs to each revision."""
+
+PYTEST_FILES = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
+"""Where pytest looks for its configuration, in its order."""
+
+ASSIGNMENT = re.compile(r"([A-Z][A-Z0-9_]*)=(.*)")
+"""A line by which ``prepare`` sets a variable of the workers."""
+
+PREPARE_SECONDS = 1800.0
+"""How long ``prepare`` may fetch."""
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Hold Ctrl-C and SIGTERM back until a clean-up is done."""
+    signals = {signal.SIGINT, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A temporary folder that is removed with everything in it.
+
+    Raises:
+        StoreError: If it cannot be made.
+    """
+    try:
+        scratch = Path(tempfile.mkdtemp(prefix="mainstay-")).resolve()
+    except OSError as error:
+        raise StoreError(
+            f"no temporary folder can be made: {error.strerror}", next_step="make room, or set TMPDIR to a larger disk"
+        ) from error
+    try:
+        yield scratch
+    finally:
+        with undisturbed():
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
+def worktrees(repository: Repository, revisions: Mapping[Side, Revision], scratch: Path) -> Iterator[dict[Side, Path]]:
+    """A worktree of each revision, removed at the end."""
+    trees = {side: scratch / name / "tree" for side, name in FOLDERS.items()}
+    try:
+        for side, tree in trees.items():
+            tree.parent.mkdir(exist_ok=True)
+            repository.add_worktree(revisions[side].commit, tree)
+        yield trees
+    finally:
+        with undisturbed():
+            for tree in trees.values():
+                repository.remove_worktree(tree)
+
+
+def build_subjects(
+    trees: Mapping[Side, Path], resolutions: Mapping[Side, Resolution], scratch: Path
+) -> dict[Side, SubjectEnvironment]:
+    """Build and install the wheel of each revision, both at once.
+
+    Raises:
+        EnvironmentBuildError: If one does not build; the baseline is named first if neither does.
+    """
+
+    def build(side: Side) -> SubjectEnvironment:
+        return build_subject(side, trees[side], resolutions[side], scratch / FOLDERS[side] / "environment")
+
+    interpreter_facts()  # once, before two threads ask: sysconfig's table must not be read while it is half built
+    with ThreadPoolExecutor(len(trees)) as pool:
+        return dict(zip(trees, pool.map(build, trees), strict=True))
+
+
+def copy_workloads(tree: Path, folder: Path, workloads: str) -> Path:
+    """Copy a revision's workloads and pytest configuration to a measuring folder.
+
+    Args:
+        tree: The revision's worktree.
+        folder: The measuring folder; made here.
+        workloads: Path of the workload folder, relative to the tree; an empty one where the revision has none.
+
+    Returns:
+        pytest's configuration file in the measuring folder.
+    """
+    if (tree / workloads).is_dir():
+        shutil.copytree(tree / workloads, folder / workloads, ignore=shutil.ignore_patterns("__pycache__"))
+    else:
+        (folder / workloads).mkdir(parents=True)
+    for name in PYTEST_FILES:
+        if is_pytest_configuration(tree / name):
+            return Path(shutil.copy(tree / name, folder / name))
+    empty = folder / "pytest.ini"
+    empty.write_text("[pytest]\n", encoding="utf-8")
+    return empty
+
+
+def is_pytest_configuration(path: Path) -> bool:
+    """Whether pytest would take its configuration from a file."""
+    if not path.is_file():
+        return False
+    if "pytest" in path.name:
+        return True
+    if path.suffix == ".toml":
+        return "pytest" in tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {})
+    section = "[pytest]" if path.name == "tox.ini" else "[tool:pytest]"
+    return section in path.read_text(encoding="utf-8").splitlines()
+
+
+def worker_specs(
+    subjects: Mapping[Side, SubjectEnvironment],
+    scratch: Path,
+    configuration_file: Path,
+    variables: Mapping[str, str],
+) -> dict[Side, WorkerSpec]:
+    """How to start the workers of both revisions.
+
+    Args:
+        subjects: Environment of each revision.
+        scratch: The gate's temporary folder.
+        configuration_file: pytest's configuration file in the measuring folder.
+        variables: Environment variables of all workers.
+    """
+    own = scratch / "work"
+    own.mkdir(exist_ok=True)
+    return {
+        side: WorkerSpec(
+            side=side,
+            python=str(subject.python),
+            own=str(subject.site_packages),
+            roots=tuple(sorted({root for other in subjects.values() for root in other.roots})),
+            folder=str(configuration_file.parent),
+            configuration=str(configuration_file),
+            scratch=str(own),
+            variables=variables,
+        )
+        for side, subject in subjects.items()
+    }
+
+
+class Prepared(NamedTuple):
+    """What the ``prepare`` command said.
+
+    Attributes:
+        variables: Variables for all workers.
+        notice: What it wrote to stderr, on one line.
+    """
+
+    variables: Mapping[str, str]
+    notice: str
+
+
+def prepare(configuration: Configuration, python: Path, scratch: Path, environ: Mapping[str, str]) -> Prepared:
+    """Run the ``prepare`` command once, with the user's own home and network, in the candidate's environment.
+
+    Args:
+        configuration: Of the project.
+        python: The candidate's interpreter; the word ``python`` in the command means it.
+        scratch: The gate's temporary folder.
+        environ: The user's environment.
+
+    Returns:
+        Variables for all workers, from the lines ``KEY=VALUE`` that it printed, and its notice.
+
+    Raises:
+        EnvironmentBuildError: If it fails.
+    """
+    if not configuration.prepare:
+        return Prepared({}, "")
+    place = scratch / "prepare"
+    place.mkdir(exist_ok=True)
+    program, *arguments = configuration.prepare
+    command = [str(python) if program in {"python", "python3"} else program, *arguments]
+    try:
+        done = subprocess.run(
+            command, cwd=place, env=dict(environ), capture_output=True, text=True, timeout=PREPARE_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise _prepare_error(configuration.prepare, str(error)) from error
+    if done.returncode:
+        raise _prepare_error(configuration.prepare, f"exit status {done.returncode}", done.stderr)
+    matches = (ASSIGNMENT.fullmatch(line.strip()) for line in done.stdout.splitlines())
+    return Prepared({match[1]: match[2] for match in matches if match}, " ".join(done.stderr.split()))
+
+
+def _prepare_error(command: Sequence[str], cause: str, stderr: str = "") -> EnvironmentBuildError:
+    tail = "".join(f"\n  | {line}" for line in stderr.strip().splitlines()[-10:])
+    return EnvironmentBuildError(
+        f"the prepare command failed: {cause}{tail}",
+        looked_in=f"prepare = {list(command)} in [tool.mainstay]",
+        next_step="run it by hand until it succeeds",
+    )
+
+
+def fixed_variables(threads: int, prepared: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment of all workers but for HOME and TMPDIR."""
+    return {**worker_variables(threads=threads, environ=environ), **prepared}
+
+
+def recorded(variables: Mapping[str, str]) -> dict[str, str]:
+    """What the run document says of the workers' variables: those that the gate fixes, none that names a place."""
+    fixed = worker_variables(threads=1, environ={})
+    return {name: value for name, value in variables.items() if name in fixed}

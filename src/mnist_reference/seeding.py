@@ -1,0 +1,43 @@
+"""Independent streams of random numbers from one seed.
+
+Initialisation, shuffling and whatever else draws each get a stream of their own, so that a change to one leaves the
+others as they were.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+def derived_seed(seed: int, purpose: str) -> int:
+    """A 63-bit seed for one purpose.
+
+    Args:
+        seed: The seed of the whole training, any integer.
+        purpose: What the random numbers are for, such as ``"shuffling"``.
+
+    Example:
+        >>> derived_seed(0, "shuffling") == derived_seed(0, "initialisation")
+        False
+    """
+    return int.from_bytes(hashlib.sha256(f"{seed}/{purpose}".encode()).digest()[:8]) >> 1
+
+
+def generator(seed: int, purpose: str) -> torch.Generator:
+    """A generator on the CPU for one purpose; the same numbers for every device."""
+    return torch.Generator().manual_seed(derived_seed(seed, purpose))
+
+
+@contextmanager
+def seeded(seed: int, purpose: str, device: torch.device) -> Iterator[None]:
+    """A block in which torch's global generators, which dropout draws from, are a stream for one purpose.
+
+    Afterwards those of the CPU and of a CUDA device are as they were.
+    """
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else ()):
+        torch.manual_seed(derived_seed(seed, purpose))
+        yield

@@ -1,0 +1,111 @@
+"""Several models of one recipe trained at once, each with the bits that it gets alone on one thread.
+
+For ensembles and for everything that asks how much a result owes to its seed. The threads share the members out, where
+a single training can only share out each of its small products.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from mnist_reference.data import Split
+from mnist_reference.fast import Steps, Way, is_fit, stacked, tried_epoch
+from mnist_reference.losses import loss_by_name
+from mnist_reference.optimizers import Adam
+from mnist_reference.recipes import Recipe
+from mnist_reference.seeding import generator
+from mnist_reference.train import EpochRecord, require_finite, score, train, train_batches
+
+
+def train_together(
+    models: Sequence[nn.Module], split: Split, recipe: Recipe, *, seeds: Sequence[int], test: Split | None = None
+) -> Iterator[tuple[EpochRecord, ...]]:
+    """Train several models in place, on the device that they are on.
+
+    Args:
+        models: As :func:`mnist_reference.train.train` takes them, all by the same recipe.
+        split: What they learn from.
+        recipe: How.
+        seeds: One a model: govern the order of the examples.
+        test: Scored after every epoch, if given.
+
+    Yields:
+        One record a model for each epoch; their time is that of the epoch of all models.
+
+    Raises:
+        DivergenceError: If the loss of a step of any model is not finite.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> from mnist_reference.data import load
+        >>> from mnist_reference.model import initialised
+        >>> from mnist_reference.recipes import digits
+        >>> recipe, seeds = replace(digits(), num_epochs=1), range(3)
+        >>> models = [initialised(recipe.model, seed=seed) for seed in seeds]
+        >>> [records] = train_together(models, load("digits").train, recipe, seeds=seeds)
+        >>> len(records), len({record.train_loss for record in records})
+        (3, 3)
+    """
+    if not all(is_fit(model, recipe) for model in models):
+        alone = (train(model, split, recipe, seed=seed, test=test) for model, seed in zip(models, seeds, strict=True))
+        yield from zip(*alone, strict=True)
+        return
+    device = next(models[0].parameters()).device
+    split = split.to(device)
+    test = test.to(device) if test else None
+    optimizers = [Adam(model.parameters(), learning_rate=recipe.learning_rate) for model in models]
+    steps = Steps(stacked(optimizers), split)
+    loss_function = loss_by_name(recipe.loss)
+    rates = [recipe.learning_rate] * math.ceil(len(split.labels) / recipe.batch_size)
+    plain = in_turns(
+        [
+            partial(train_batches, model, loss_function, optimizer, split, rates=rates)
+            for model, optimizer in zip(models, optimizers, strict=True)
+        ]
+    )
+    shuffling = [generator(seed, "shuffling") for seed in seeds]
+    for model in models:
+        model.train()
+    for epoch in range(1, recipe.num_epochs + 1):
+        started = time.perf_counter()
+        orders = [torch.randperm(len(split.labels), generator=stream) for stream in shuffling]
+        batches = torch.stack(orders).to(device).split(recipe.batch_size, dim=1)  # of (members, N)
+        losses = tried_epoch(plain, steps.run, steps.state, batches)
+        for column in losses.T:
+            require_finite(column, epoch=epoch)
+        train_time_s = time.perf_counter() - started
+        yield tuple(
+            EpochRecord(
+                epoch=epoch,
+                train_loss=float(column.mean()),
+                learning_rate=recipe.learning_rate,
+                train_time_s=train_time_s,
+                test=score(model, test) if test else None,
+            )
+            for model, column in zip(models, losses.T.contiguous(), strict=True)
+        )
+
+
+def in_turns(ways: Sequence[Way]) -> Way:
+    """One way a member, one after another on one thread.
+
+    Returns:
+        Takes batches of (members, N) and gives losses of (batches, members).
+    """
+
+    def run(batches: Sequence[Tensor]) -> Tensor:
+        num_threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            columns = [way([batch[member] for batch in batches]) for member, way in enumerate(ways)]
+        finally:
+            torch.set_num_threads(num_threads)
+        return torch.stack(columns, dim=1)
+
+    return run

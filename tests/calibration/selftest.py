@@ -1,0 +1,494 @@
+"""Gate a real repository many times, against itself and with planted changes, and write down what the gate answered.
+
+Run from the root of the repository; it stops after the minutes given and continues when it is run again::
+
+    python -m tests.calibration.selftest --minutes 60 --profile hour
+    python -m tests.calibration.selftest --profile full
+
+The subject of ``tests/calibration/subject`` is committed to a repository of its own. Each gate compares that commit
+with another one, which changes words only or plants a change of random size in the library (``planting.py``); both are
+built and installed apart, as always. Every completed gate is a line of ``.mainstay/selftest/gates.jsonl``. The size of
+each planted change is measured afterwards by ``confirm.py``. Beside each rate stands that of simulated gates with the
+noise that the A/A gates showed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import math
+import os
+import platform
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+from mainstay.gates.policy import Plan
+from mainstay.machine import describe_machine
+from mainstay.stats.proportions import clopper_pearson_interval
+from tests.calibration.planting import CASES, CLOUDS, IMPORT, MEMORY, Case, Size, draw_size, plant
+from tests.calibration.simulate import judge_gates
+
+ROOT = Path(__file__).parents[2]
+SUBJECT = Path(__file__).with_name("subject")
+CONFIRM = Path(__file__).with_name("confirm.py")
+STATE = ROOT / ".mainstay" / "selftest"
+RESULTS = ROOT / "docs" / "results" / "selftest.json"
+
+SEED = 20_261_125
+GATE_SECONDS = 300.0
+"""What each gate may measure."""
+
+PAIR_SECONDS = 1.0
+"""Time of the blocks of each timed workload in a pair: six of them and the rest of a gate fit in a minute."""
+
+COST_SECONDS = 40.0
+SIMULATED_GATES = 4_000
+THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+Row = dict[str, Any]
+
+
+class Repository:
+    """The subject in a git repository of its own.
+
+    Args:
+        root: Where it is made, unless it is there.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.environ = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("GITHUB_", "GIT_"))},
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            **{
+                f"GIT_{who}_{what}": "selftest@example.org"
+                for who in ("AUTHOR", "COMMITTER")
+                for what in ("NAME", "EMAIL")
+            },
+        }
+        if not (root / ".git").exists():
+            shutil.rmtree(root, ignore_errors=True)
+            shutil.copytree(SUBJECT, root, ignore=shutil.ignore_patterns("__pycache__"))
+            self.git("init", "-q", "-b", "main")
+            self.git("add", "-A")
+            self.git("commit", "-q", "-m", "The subject as it is")
+
+    def git(self, *arguments: str) -> str:
+        """Run git; its output is returned."""
+        done = subprocess.run(
+            ["git", *arguments], cwd=self.root, env=self.environ, check=True, capture_output=True, text=True
+        )
+        return done.stdout.strip()
+
+    def commit_change(self, case: Case, size: Size, rng: random.Random) -> list[Any]:
+        """Make the branches ``base``, which gates the workloads of a case, and ``change``; return the edits."""
+        self.git("checkout", "-q", "--force", "-B", "base", "main")
+        with (self.root / "pyproject.toml").open("a", encoding="utf-8") as stream:
+            stream.write(f'workloads = "{case.workloads}"\npair_seconds = {PAIR_SECONDS}\n')
+            stream.write('extras = ["torch"]\n' if case.workloads == "synchronisation" else "")
+        self.git("commit", "-q", "-a", "-m", f"Gate {case.workloads}")
+        self.git("checkout", "-q", "-B", "change")
+        edits = plant(self.root, case, size, rng)
+        self.git("commit", "-q", "-a", "-m", "Reword the library")
+        return edits
+
+    def gate(self) -> Row:
+        """Gate the change against its base; the run document, with the exit status and the wall time."""
+        place = self.root.parent / "run.json"
+        place.unlink(missing_ok=True)
+        command = [
+            *(sys.executable, "-m", "mainstay", "gate", "--baseline", "base", "--candidate", "change"),
+            *("--fresh", "--fail-fast", "--seconds", str(GATE_SECONDS), "--json", str(place)),
+        ]
+        start = time.monotonic()
+        done = subprocess.run(
+            command, cwd=self.root, env=self.environ, capture_output=True, text=True, timeout=1200, check=False
+        )
+        seconds = time.monotonic() - start
+        run = json.loads(place.read_text(encoding="utf-8")) if place.exists() else {}
+        place.unlink(missing_ok=True)
+        shutil.rmtree(self.root / ".mainstay", ignore_errors=True)
+        return {
+            "status": done.returncode,
+            "text": done.stdout,
+            "stderr": done.stderr[-2000:],
+            "seconds": seconds,
+            "run": run,
+        }
+
+    @contextmanager
+    def both_trees(self) -> Iterator[tuple[Path, Path]]:
+        """Worktrees of the base and of the change."""
+        trees = [self.root.parent / name for name in ("base", "cand")]
+        try:
+            for tree, revision in zip(trees, ("base", "change"), strict=True):
+                self.git("worktree", "add", "-q", "--force", "--detach", str(tree), revision)
+            yield trees[0], trees[1]
+        finally:
+            for tree in trees:
+                self.git("worktree", "remove", "--force", str(tree))
+
+
+@contextmanager
+def burning_core(*, after: float) -> Iterator[None]:
+    """Another process that keeps one core busy, from so many seconds on."""
+    code = f"import time; time.sleep({after})\nwhile True: pass"
+    burner = subprocess.Popen([sys.executable, "-c", code])
+    try:
+        yield
+    finally:
+        burner.kill()
+        burner.wait()
+
+
+class Journal:
+    """The gates completed so far.
+
+    Args:
+        path: A file of JSON lines.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        self.gates: list[Row] = [json.loads(line) for line in lines]
+
+    def append(self, gate: Row) -> None:
+        """Keep a gate on disk."""
+        self.gates.append(gate)
+        with self._path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(gate) + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+
+    def of(self, case: Case) -> list[Row]:
+        """The gates of a case."""
+        return [gate for gate in self.gates if gate["case"] == case.name]
+
+
+def confirm(*arguments: str) -> Any:
+    """What ``confirm.py`` prints."""
+    command = [sys.executable, str(CONFIRM), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, **THREADS})
+    return json.loads(done.stdout)
+
+
+def kind_of_confirmation(case: Case) -> str:
+    """How the size of a case's change is confirmed."""
+    if case.workloads == "synchronisation":
+        return "deep"
+    return {MEMORY: "memory", IMPORT: "import", CLOUDS: "accuracy"}.get(case.harmed, "step")
+
+
+def next_case(journal: Journal, profile: int) -> Case | None:
+    """The case with the smallest share of its gates done; A/A first, which shows what others refer to."""
+    shares = {case.name: len(journal.of(case)) / case.wanted_gates[profile] for case in CASES.values()}
+    name = min(shares, key=lambda each: shares[each])
+    return CASES[name] if shares[name] < 1 else None
+
+
+def baseline_value(journal: Journal, case: Case) -> float:
+    """Mean of the harmed metric in the baseline as gates saw it; what the subject has by design if none did."""
+    seen = [
+        finding["baseline_mean"] for gate in journal.gates for finding in gate["findings"] if is_harmed(finding, case)
+    ]
+    return float(np.mean(seen)) if seen else {MEMORY: 6e7, CLOUDS: 0.9}.get(case.harmed, 0.0)
+
+
+def is_harmed(finding: Row, case: Case) -> bool:
+    """Whether a finding is about the metric that a case harms."""
+    test, metric = case.harmed
+    return bool(test) and finding["id"].endswith(f"::{test}#{metric}")
+
+
+def run_gate(repository: Repository, journal: Journal, case: Case, cost: tuple[float, float], confirm_s: float) -> Row:
+    """Plant, gate, confirm; one line of the journal."""
+    number = len(journal.gates)
+    rng = random.Random(f"{SEED} {case.name} {number}")
+    size = draw_size(case, rng, cost=cost, baseline=baseline_value(journal, case))
+    edits = repository.commit_change(case, size, rng)
+    load_before = psutil.getloadavg()[0]
+    usual = [gate["seconds"] for gate in journal.of(CASES["A/A"])]
+    if case.is_loaded:
+        with burning_core(after=float(np.mean(usual)) / 2 if usual else 30.0):
+            gate = repository.gate()
+    else:
+        gate = repository.gate()
+    confirmed = {}
+    if case.harmed[0] and confirm_s:
+        with repository.both_trees() as trees:
+            confirmed = confirm(kind_of_confirmation(case), *map(str, trees), str(confirm_s))
+    return {
+        "case": case.name,
+        "number": number,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "sources": sources_digest(),
+        "size": asdict(size),
+        "edits": edits,
+        "load_before": load_before,
+        "load_after": psutil.getloadavg()[0],
+        "confirmed": confirmed,
+        **summarise_run(gate),
+    }
+
+
+def summarise_run(gate: Row) -> Row:
+    """What is kept of a gate."""
+    run = gate["run"]
+    findings = [
+        {
+            "id": f"{finding['metric']['workload']}#{finding['metric']['name']}",
+            **{
+                key: finding[key]
+                for key in (
+                    "verdict",
+                    "num_pairs",
+                    "num_looks",
+                    "estimate",
+                    "standard_deviation",
+                    "baseline_mean",
+                    "losses",
+                )
+            },
+        }
+        for finding in run.get("findings", [])
+    ]
+    return {
+        "status": gate["status"],
+        "verdict": run.get("verdict", "error"),
+        "seconds": round(gate["seconds"], 1),
+        "phases": run.get("phases_s", {}),
+        "workload_seconds": round(sum(workload["seconds"] for workload in run.get("workloads", [])), 1),
+        "max_load": run.get("max_load"),
+        "names_load": "load" in gate["text"],
+        "findings": findings,
+        "trouble": "" if run else gate["stderr"],
+    }
+
+
+def sources_digest() -> str:
+    """A name for the code that was tried."""
+    files = [*sorted((ROOT / "src" / "mainstay").rglob("*.py")), *sorted(SUBJECT.rglob("*.py"))]
+    return hashlib.sha256("\0".join(path.read_text(encoding="utf-8") for path in files).encode()).hexdigest()[:12]
+
+
+# What the gates come to
+
+
+def share(count: int, n: int) -> Row:
+    """How often something happened, with its 95 % interval (Clopper, Pearson)."""
+    low, high = clopper_pearson_interval(count, n)
+    return {"count": count, "n": n, "low": round(low, 4), "high": round(high, 4)}
+
+
+def observed_noise(journal: Journal, workloads: str) -> dict[str, float]:
+    """Standard deviation of a pair's loss by metric, pooled over the gates of a folder of workloads.
+
+    A planted loss moves the mean of a gate, not its deviation.
+    """
+    squares: dict[str, list[tuple[float, int]]] = {}
+    for gate in journal.gates:
+        if CASES[gate["case"]].workloads == workloads and not CASES[gate["case"]].is_loaded:
+            for finding in gate["findings"]:
+                if finding["standard_deviation"] and finding["num_pairs"] > 1:
+                    squares.setdefault(finding["id"], []).append(
+                        (finding["standard_deviation"] ** 2, finding["num_pairs"] - 1)
+                    )
+    return {
+        name: math.sqrt(sum(square * degrees for square, degrees in rows) / sum(degrees for _, degrees in rows))
+        for name, rows in squares.items()
+    }
+
+
+def simulated(case: Case, noise: Mapping[str, float], loss: float) -> Row:
+    """Verdicts of simulated gates with the noise seen, normal and independent, and the loss confirmed."""
+    if not noise:
+        return {}
+    plan = Plan(num_gated=len(noise))
+    margins = {
+        name: 0.002 if name.endswith("top1_accuracy") else 0.1 if name.endswith("import_time") else 0.05
+        for name in noise
+    }
+    ratios = [
+        (margins[name] if name.endswith("top1_accuracy") else math.log1p(margins[name])) / deviation
+        for name, deviation in noise.items()
+    ]
+    truth = [loss / deviation if is_harmed({"id": name}, case) else 0.0 for name, deviation in noise.items()]
+    losses = np.random.default_rng(SEED).standard_normal((SIMULATED_GATES, len(noise), plan.max_pairs))
+    # in units of each metric's margin, so that one margin serves all
+    scaled = (losses + np.array(truth)[:, None]) / np.array(ratios)[:, None]
+    verdicts = judge_gates(scaled, margin=1.0, plan=plan)
+    return {
+        "gates": SIMULATED_GATES,
+        "fail": float(verdicts.gate_fails.mean()),
+        "pass": float(verdicts.gate_passes.mean()),
+        "noise": {name: round(deviation, 5) for name, deviation in noise.items()},
+    }
+
+
+def summarise_case(journal: Journal, case: Case) -> Row:
+    """What the gates of a case came to, beside what was asked and what is simulated."""
+    gates = journal.of(case)
+    counts = Counter(gate["verdict"] for gate in gates)
+    num_gates = len(gates)
+    confirmed = [gate["confirmed"]["loss"] for gate in gates if gate["confirmed"]]
+    loss = float(np.median(confirmed)) if confirmed else 0.0
+    harmed = Counter(f["verdict"] for gate in gates for f in gate["findings"] if is_harmed(f, case))
+    return {
+        "case": case.name,
+        "bar": case.bar,
+        "gates": num_gates,
+        "wanted": case.wanted_gates[0],
+        "verdicts": dict(counts),
+        "against_the_bar": share(sum(counts[verdict] for verdict in case.never), num_gates) if num_gates else None,
+        "never": sorted(case.never),
+        "fails": share(counts["fail"], num_gates) if num_gates else None,
+        "harmed_metric": dict(harmed),
+        "confirmed_loss": loss if confirmed else None,
+        "confirmed_losses": [round(value, 5) for value in confirmed],
+        "simulated": simulated(case, observed_noise(journal, case.workloads), loss) if num_gates else {},
+        "num_gated": sorted({len(gate["findings"]) for gate in gates}),
+        "pairs_mean": float(np.mean([max((f["num_pairs"] for f in gate["findings"]), default=0) for gate in gates]))
+        if num_gates
+        else None,
+        "seconds_mean": float(np.mean([gate["seconds"] for gate in gates])) if num_gates else None,
+        "seconds_max": max((gate["seconds"] for gate in gates), default=None),
+        "load_mean": float(np.mean([gate["load_before"] for gate in gates])) if num_gates else None,
+        "names_load": share(sum(gate["names_load"] for gate in gates), num_gates) if num_gates else None,
+    }
+
+
+def document(journal: Journal, cost: Row) -> Row:
+    """Everything, as the documentation shows it."""
+    git = ["git", "-C", str(ROOT)]
+    commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    changed = subprocess.run(
+        [*git, "status", "--porcelain", "--", "src/mainstay", "tests/calibration"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    return {
+        "provenance": {
+            "command": "python -m tests.calibration.selftest --profile full",
+            "commit": commit,
+            "is_clean": not changed,
+            "seed": SEED,
+            "machine": asdict(describe_machine()),
+            "versions": {
+                "python": platform.python_version(),
+                **{name: version(name) for name in ("numpy", "scipy", "pytest")},
+            },
+            "sources": dict(Counter(gate["sources"] for gate in journal.gates)),
+            "first": min((gate["time"] for gate in journal.gates), default=None),
+            "last": max((gate["time"] for gate in journal.gates), default=None),
+            "cost_of_rows": cost,
+        },
+        "cases": [summarise_case(journal, case) for case in CASES.values()],
+        "gates": journal.gates,
+    }
+
+
+def render_markdown(content: Row) -> str:
+    """The table that the documentation shows."""
+    provenance = content["provenance"]
+    machine = provenance["machine"]
+    lines = [
+        (
+            f"Commit {provenance['commit'][:12]}, {machine['processor']}, {machine['num_cores']} cores, "
+            f"Python {provenance['versions']['python']}, {provenance['first']} to {provenance['last']}."
+        ),
+        "",
+        (
+            "| case | size confirmed | gates | pass | inconclusive | fail | error | against the bar | 95 % interval "
+            "| simulated fail, pass | pairs | seconds | load |"
+        ),
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for case in content["cases"]:
+        lines.append("| " + " | ".join(_cells(case)) + " |")
+    return "\n".join([*lines, ""])
+
+
+def _cells(case: Row) -> list[str]:
+    """One row of the table."""
+    if not case["gates"]:
+        return [case["case"], "", "0", *[""] * 10]
+    verdicts, against, simulation = case["verdicts"], case["against_the_bar"], case["simulated"]
+    size = "" if case["confirmed_loss"] is None else _size_text(case)
+    return [
+        case["case"],
+        size,
+        f"{case['gates']} of {case['wanted']}",
+        *(str(verdicts.get(verdict, 0)) for verdict in ("pass", "inconclusive", "fail", "error")),
+        f"{against['count']} of {against['n']}" if case["never"] else "none asked",
+        f"{100 * against['low']:.1f} to {100 * against['high']:.1f} %" if case["never"] else "",
+        f"{100 * simulation['fail']:.1f} %, {100 * simulation['pass']:.1f} %" if simulation else "",
+        f"{case['pairs_mean']:.1f}",
+        f"{case['seconds_mean']:.0f}",
+        f"{case['load_mean']:.1f}",
+    ]
+
+
+def _size_text(case: Row) -> str:
+    """The median of the confirmed sizes."""
+    if "percentage points" in case["case"]:
+        return f"-{100 * case['confirmed_loss']:.2f} points"
+    return f"{100 * math.expm1(case['confirmed_loss']):+.1f} %"
+
+
+def write_results(content: Row, output: Path) -> None:
+    """The JSON document and, beside it, the table."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    gates = ",\n".join(f"  {json.dumps(gate)}" for gate in content["gates"])
+    head = json.dumps({key: value for key, value in content.items() if key != "gates"}, indent=1)
+    output.write_text(f'{head[:-2]},\n "gates": [\n{gates}\n ]\n}}\n', encoding="utf-8")
+    output.with_suffix(".md").write_text(render_markdown(content), encoding="utf-8")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Gate until the time is over, and write what all gates so far came to."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--profile", choices=("full", "hour"), default="full")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="start no gate after so many")
+    parser.add_argument("--confirm-seconds", type=float, default=10.0, help="for the size of each planted change")
+    parser.add_argument("--state", type=Path, default=STATE, help="where the journal is kept")
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    options = parser.parse_args(argv)
+    end = time.monotonic() + 60 * options.minutes
+    options.state.mkdir(parents=True, exist_ok=True)
+    journal = Journal(options.state / "gates.jsonl")
+    repository = Repository(options.state / "repository")
+    cost_file = options.state / "cost.json"
+    if not cost_file.exists():
+        cost_file.write_text(json.dumps(confirm("cost", str(SUBJECT), str(COST_SECONDS))), encoding="utf-8")
+    cost = json.loads(cost_file.read_text(encoding="utf-8"))
+    profile = ("full", "hour").index(options.profile)
+    while time.monotonic() < end and (case := next_case(journal, profile)):
+        gate = run_gate(repository, journal, case, (cost["fixed"], cost["per_row"]), options.confirm_seconds)
+        journal.append(gate)
+        print(
+            f"{gate['time']} {case.name}: {gate['verdict']} in {gate['seconds']} s, load {gate['load_before']:.1f}",
+            flush=True,
+        )
+    write_results(document(journal, cost), options.output)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,403 @@
+"""Simulated gates: draw losses from a noise model, judge them by the functions that judge real pairs, count verdicts.
+
+Losses are arrays of shape (gates, metrics, pairs) with a standard deviation near one, so a margin is given as its ratio
+to the noise. Nothing of the judgement is repeated here: :func:`judge_gates` calls ``weigh_evidence`` and ``decide``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mainstay.gates.family import Evidence, decide, weigh_evidence
+from mainstay.gates.policy import Plan
+from mainstay.stats.proportions import clopper_pearson_interval
+
+Losses = NDArray[np.float64]
+Shape = tuple[int, int, int]
+"""Gates, metrics, pairs."""
+Draw = Callable[[np.random.Generator, Shape], Losses]
+
+GATES_PER_BATCH = 2_000
+
+
+def standardised(losses: Losses, *, variance: float) -> Losses:
+    """Losses of unit deviation."""
+    return np.asarray(losses / np.sqrt(variance))
+
+
+# Noise of a pair that is symmetric by itself, such as two trainings of equal revisions
+
+
+def normal(rng: np.random.Generator, shape: Shape) -> Losses:
+    """Normal losses."""
+    return rng.standard_normal(shape)
+
+
+def heavy_tails(rng: np.random.Generator, shape: Shape) -> Losses:
+    """Student's t with 3 degrees of freedom."""
+    return standardised(rng.standard_t(3, size=shape), variance=3)
+
+
+def outliers(rng: np.random.Generator, shape: Shape) -> Losses:
+    """One pair in twenty has ten times the noise."""
+    is_outlier = rng.random(shape) < 0.05
+    return standardised(rng.standard_normal(shape) * np.where(is_outlier, 10.0, 1.0), variance=0.95 + 0.05 * 100)
+
+
+def two_states(rng: np.random.Generator, shape: Shape) -> Losses:
+    """Each trial is slow with a chance of 30 %, whichever revision it runs."""
+    slow = (rng.random((2, *shape)) < 0.3).astype(np.float64)
+    return standardised(5 * (slow[1] - slow[0]) + rng.standard_normal(shape), variance=1 + 2 * 25 * 0.3 * 0.7)
+
+
+def skewed(rng: np.random.Generator, shape: Shape) -> Losses:
+    """Lognormal losses (sigma 0.75) below their mean more often than above: the order did not change."""
+    variance = 0.75**2
+    losses = np.exp(variance / 2) - rng.lognormal(sigma=0.75, size=shape)
+    return standardised(losses, variance=float(np.expm1(variance) * np.exp(variance)))
+
+
+def slow_candidate(rng: np.random.Generator, shape: Shape) -> Losses:
+    """The candidate alone is slow in 15 % of pairs; about the mean."""
+    is_slow = rng.random(shape) < 0.15
+    return standardised(rng.standard_normal(shape) + 10 * (is_slow - 0.15), variance=1 + 100 * 0.15 * 0.85)
+
+
+def slow_baseline(rng: np.random.Generator, shape: Shape) -> Losses:
+    """The baseline alone is slow in 15 % of pairs; about the mean."""
+    return -slow_candidate(rng, shape)
+
+
+def dependent_pairs(rng: np.random.Generator, shape: Shape) -> Losses:
+    """Each loss follows half of the one before."""
+    return autoregressive(rng, shape, coefficient=0.5)
+
+
+# The state of the machine while trials run one after another: (gates, metrics, 2 * pairs)
+
+
+def drifting_machine(rng: np.random.Generator, shape: Shape) -> Losses:
+    """Slow wandering and a steady trend, such as a processor that heats up."""
+    return autoregressive(rng, shape, coefficient=0.9) + np.linspace(0, 3, shape[-1])
+
+
+def warming_machine(rng: np.random.Generator, shape: Shape) -> Losses:
+    """Much slower at the start."""
+    return np.asarray(rng.standard_normal(shape) + 10 * np.exp(-np.arange(shape[-1]) / 3))
+
+
+def bimodal_machine(rng: np.random.Generator, shape: Shape) -> Losses:
+    """Fast and slow spells that last about five trials."""
+    switches = rng.random(shape) < 0.2
+    state = (np.cumsum(switches, axis=-1) + rng.integers(0, 2, size=(*shape[:-1], 1))) % 2
+    return np.asarray(5.0 * state + rng.standard_normal(shape))
+
+
+def skewed_machine(rng: np.random.Generator, shape: Shape) -> Losses:
+    """Trials are never much faster than usual, but may be much slower."""
+    return rng.lognormal(size=shape)
+
+
+def loaded_machine(rng: np.random.Generator, shape: Shape) -> Losses:
+    """Another process takes a core during the second half of the run."""
+    is_loaded = np.arange(shape[-1]) >= shape[-1] // 2
+    return rng.standard_normal(shape) * np.where(is_loaded, 3.0, 1.0) + 4 * is_loaded
+
+
+def order_effect(rng: np.random.Generator, shape: Shape, *, size: float = 5.0) -> Losses:
+    """The first trial of each pair is slower by so many deviations of a trial, such as one that fills a cache."""
+    return np.asarray(rng.standard_normal(shape) + size * (np.arange(shape[-1]) % 2 == 0))
+
+
+def autoregressive(rng: np.random.Generator, shape: Shape, *, coefficient: float) -> Losses:
+    """A stationary AR(1) series of unit variance along the last axis."""
+    series = rng.standard_normal(shape)
+    for step in range(1, shape[-1]):
+        series[..., step] *= np.sqrt(1 - coefficient**2)
+        series[..., step] += coefficient * series[..., step - 1]
+    return series
+
+
+def draw_order(rng: np.random.Generator, order: str, *, gates: int, pairs: int) -> Losses:
+    """Which revision runs first: 1 the baseline, -1 the candidate; (gates, 1, pairs), the same for all metrics.
+
+    Args:
+        rng: Source of all draws.
+        order: ``coin``: drawn for each pair; ``couples``: drawn for every other pair, the one after it is reversed;
+            ``alternate``: baseline first in every other pair; ``baseline first``: always.
+        gates: How many gates.
+        pairs: Of each.
+    """
+    if order == "coin":
+        return rng.choice([-1.0, 1.0], size=(gates, 1, pairs))
+    if order == "couples":
+        coins = rng.choice([-1.0, 1.0], size=(gates, 1, (pairs + 1) // 2, 1))
+        return np.asarray((coins * [1.0, -1.0]).reshape(gates, 1, -1)[..., :pairs])
+    return np.broadcast_to(np.resize([1.0, -1.0] if order == "alternate" else [1.0], pairs), (gates, 1, pairs))
+
+
+def paired(rng: np.random.Generator, shape: Shape, *, machine: Draw, order: str) -> Losses:
+    """Losses between two equal revisions on a machine whose state changes, by the order of trials.
+
+    Args:
+        rng: Source of all draws.
+        shape: Gates, metrics, pairs.
+        machine: Draws the state of the machine at each trial.
+        order: See :func:`draw_order`; or ``blocks``: all trials of the baseline before those of the candidate.
+    """
+    gates, metrics, pairs = shape
+    state = machine(rng, (gates, metrics, 2 * pairs))
+    if order == "blocks":
+        losses = state[..., pairs:] - state[..., :pairs]
+    else:
+        losses = draw_order(rng, order, gates=gates, pairs=pairs) * (state[..., 1::2] - state[..., ::2])
+    return standardised(losses, variance=float(np.mean(losses**2)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Noise:
+    """A noise model.
+
+    Attributes:
+        draw: Draws losses of equal revisions, of unit deviation and mean zero in the long run.
+        is_covered: Whether losses of equal revisions are symmetric and independent, by themselves or by the order of
+            trials, so that the stated error rates must hold.
+    """
+
+    draw: Draw
+    is_covered: bool = True
+
+
+MACHINES: Mapping[str, Draw] = {
+    "drift": drifting_machine,
+    "warm-up": warming_machine,
+    "bimodal": bimodal_machine,
+    "skewed": skewed_machine,
+    "loaded half-way": loaded_machine,
+    "order effect": order_effect,
+}
+
+NOISE: Mapping[str, Noise] = {
+    "normal": Noise(draw=normal),
+    "heavy tails": Noise(draw=heavy_tails),
+    "outliers": Noise(draw=outliers),
+    "two states": Noise(draw=two_states),
+    "skewed losses": Noise(draw=skewed, is_covered=False),
+    "slow candidate": Noise(draw=slow_candidate, is_covered=False),
+    "slow baseline": Noise(draw=slow_baseline, is_covered=False),
+    "dependent pairs": Noise(draw=dependent_pairs, is_covered=False),
+    **{
+        f"{name}, {order}": Noise(
+            draw=partial(paired, machine=machine, order=order),
+            is_covered=order == "couples" or (order == "coin" and name != "order effect"),
+        )
+        for name, machine in MACHINES.items()
+        for order in ("couples", "coin", "alternate", "baseline first", "blocks")
+    },
+}
+
+
+def draw_losses(rng: np.random.Generator, noise: Noise, shape: Shape, *, correlation: float = 0.0) -> Losses:
+    """Losses of equal revisions whose metrics share a part of their noise.
+
+    Args:
+        rng: Source of all draws.
+        noise: The model.
+        shape: Gates, metrics, pairs.
+        correlation: Between any two metrics of a gate.
+    """
+    own = noise.draw(rng, shape)
+    if correlation == 0:
+        return own
+    shared = noise.draw(rng, (shape[0], 1, shape[2]))
+    return np.asarray(np.sqrt(1 - correlation) * own + np.sqrt(correlation) * shared)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdicts:
+    """What simulated gates came to; the first axis of every array runs over gates.
+
+    Attributes:
+        fails: (gates, metrics)
+        passes: (gates, metrics)
+        low: (gates, metrics) lower bound of the interval when the metric was decided.
+        high: (gates, metrics) upper bound.
+        pairs_of_metric: (gates, metrics) pairs when each metric was decided, or at the last look.
+    """
+
+    fails: NDArray[np.bool_]
+    passes: NDArray[np.bool_]
+    low: Losses
+    high: Losses
+    pairs_of_metric: NDArray[np.intp]
+
+    @property
+    def gate_fails(self) -> NDArray[np.bool_]:
+        """(gates,) some metric failed."""
+        return np.asarray(self.fails.any(axis=1))
+
+    @property
+    def gate_passes(self) -> NDArray[np.bool_]:
+        """(gates,) every metric passed."""
+        return np.asarray(self.passes.all(axis=1))
+
+    @property
+    def pairs(self) -> NDArray[np.intp]:
+        """(gates,) pairs until the first fail, else until every metric was decided."""
+        first_fail = np.where(self.fails, self.pairs_of_metric, np.iinfo(np.intp).max).min(axis=1)
+        return np.asarray(np.minimum(first_fail, self.pairs_of_metric.max(axis=1)))
+
+
+def judge_gates(losses: Losses, *, margin: float, plan: Plan) -> Verdicts:
+    """Judge many gates at once by the functions that judge one.
+
+    Args:
+        losses: (gates, metrics, pairs)
+        margin: Of every metric, on the scale of the losses.
+        plan: Levels, looks and number of metrics.
+    """
+    gates, metrics, pairs = losses.shape
+    rows = gates * metrics
+    evidence = weigh_evidence(
+        list(losses.reshape(rows, pairs)), margins=np.full(rows, margin), resolutions=np.zeros(rows), plan=plan
+    )
+    decisions = decide(evidence.p_values.reshape(len(plan.looks), gates, metrics, -1), plan)
+    low, high = _intervals(evidence, decisions.look)
+    return Verdicts(
+        fails=decisions.fails,
+        passes=decisions.passes,
+        low=low,
+        high=high,
+        pairs_of_metric=np.asarray(plan.looks)[decisions.look],
+    )
+
+
+def _intervals(evidence: Evidence, look: NDArray[np.intp]) -> tuple[Losses, Losses]:
+    """Bounds at the look that decided; those of the look alone where the looks contradict each other."""
+    bounds = np.stack([evidence.low, evidence.high, evidence.own_low, evidence.own_high])
+    bounds = bounds.reshape(4, len(evidence.low), *look.shape)
+    low, high, own_low, own_high = np.take_along_axis(bounds, look[None, None], axis=1)[:, 0]
+    agrees = low <= high
+    return np.where(agrees, low, own_low), np.where(agrees, high, own_high)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """How often something happened, with its 95 % interval (Clopper, Pearson)."""
+
+    count: int
+    n: int
+    rate: float = field(init=False)
+    low: float = field(init=False)
+    high: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        interval = clopper_pearson_interval(self.count, self.n)
+        object.__setattr__(self, "rate", self.count / self.n)
+        object.__setattr__(self, "low", round(interval.low, 6))
+        object.__setattr__(self, "high", round(interval.high, 6))
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateRates:
+    """Rates of a simulated gate in which the first metric has a loss and the others none.
+
+    Attributes:
+        fails: The gate failed.
+        passes: The gate passed.
+        harmed_passes: The metric with the loss passed, whatever became of the others.
+        unharmed_fails: Some metric without a loss failed.
+        covers: The interval of a metric held its true loss; ``n`` counts metrics, which are not independent.
+        mean_pairs: Pairs until the verdict of the gate.
+    """
+
+    fails: Rate
+    passes: Rate
+    harmed_passes: Rate
+    unharmed_fails: Rate
+    covers: Rate
+    mean_pairs: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """What to simulate.
+
+    Attributes:
+        noise: Name of the noise model.
+        ratio: Margin over standard deviation of a loss.
+        loss: True loss of the first metric, in margins.
+        num_metrics: K.
+        correlation: Between any two metrics.
+        plan_options: Of :class:`~mainstay.gates.policy.Plan`, where they differ from the defaults.
+    """
+
+    noise: str
+    ratio: float
+    loss: float = 0.0
+    num_metrics: int = 1
+    correlation: float = 0.0
+    plan_options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def plan(self) -> Plan:
+        """Levels and looks."""
+        return Plan(num_gated=self.num_metrics, **self.plan_options)
+
+
+def simulate_gates(scenario: Scenario, *, num_gates: int, seed: int) -> GateRates:
+    """Simulate many gates of one kind.
+
+    Args:
+        scenario: What to simulate.
+        num_gates: How often.
+        seed: Of all draws.
+    """
+    batches = [
+        _simulate_batch(
+            scenario, num_gates=min(GATES_PER_BATCH, num_gates - start), rng=np.random.default_rng([seed, start])
+        )
+        for start in range(0, num_gates, GATES_PER_BATCH)
+    ]
+    fails, passes, harmed_passes, unharmed_fails, covers, pairs = (
+        np.concatenate(column) for column in zip(*batches, strict=True)
+    )
+    return GateRates(
+        fails=_rate(fails),
+        passes=_rate(passes),
+        harmed_passes=_rate(harmed_passes),
+        unharmed_fails=_rate(unharmed_fails),
+        covers=_rate(covers),
+        mean_pairs=round(float(pairs.mean()), 2),
+    )
+
+
+def _simulate_batch(scenario: Scenario, *, num_gates: int, rng: np.random.Generator) -> tuple[NDArray[Any], ...]:
+    """Verdicts of a batch of gates, in the order of the fields of :class:`GateRates`."""
+    plan = scenario.plan
+    shape = (num_gates, scenario.num_metrics, plan.max_pairs)
+    losses = draw_losses(rng, NOISE[scenario.noise], shape, correlation=scenario.correlation)
+    truth = np.zeros((scenario.num_metrics, 1))
+    truth[0] = scenario.loss * scenario.ratio
+    verdicts = judge_gates(losses + truth, margin=scenario.ratio, plan=plan)
+    unharmed = verdicts.fails if scenario.loss <= 0 else verdicts.fails[:, 1:]
+    covers = (verdicts.low <= truth[:, 0]) & (truth[:, 0] <= verdicts.high)
+    return (
+        verdicts.gate_fails,
+        verdicts.gate_passes,
+        verdicts.passes[:, 0],
+        np.asarray(unharmed.any(axis=1)),
+        covers.ravel(),
+        verdicts.pairs,
+    )
+
+
+def _rate(happened: NDArray[Any]) -> Rate:
+    """How often it happened."""
+    return Rate(count=int(happened.sum()), n=happened.size)

@@ -1,0 +1,87 @@
+"""Options of the whole suite: ``--slow`` also runs what takes minutes."""
+
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from mainstay.records import (
+    Direction,
+    Finding,
+    Kind,
+    Machine,
+    Method,
+    Metric,
+    Revision,
+    Run,
+    Settings,
+    Side,
+    Verdict,
+    WorkloadResult,
+)
+
+pytest_plugins = ["pytester"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="also run tests marked slow, which take minutes")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "slow: takes minutes; skipped unless --slow is given")
+    config.addinivalue_line(
+        "markers", "package_index: installs from a package index, so it needs the network or a warm cache"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--slow"):
+        return
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.skip(reason="slow: run with --slow"))
+
+
+@pytest.fixture
+def untraced(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Time is measured without the tracer of coverage, here and in child processes."""
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+    tracer = sys.gettrace()
+    sys.settrace(None)
+    yield
+    sys.settrace(tracer)
+
+
+@pytest.fixture
+def sample_run():
+    """The smallest run that says something."""
+    metric = Metric(workload="w", name="top1_accuracy", kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=0.002)
+    finding = Finding(metric=metric, verdict=Verdict.PASS, reason="identical on 2 seeds", method=Method.EXACT)
+    settings = Settings(
+        alpha=0.01,
+        edge=0.05,
+        looks=(5, 8),
+        num_gated=1,
+        seconds=900.0,
+        fail_fast=False,
+        inconclusive=3,
+        salt="",
+        threads=1,
+        jobs=2,
+    )
+    revisions = [Revision(side=side, commit="c" * 40, tree="d" * 40, subject="s", name="n") for side in Side]
+    return Run(
+        id="20261123T120000-000",
+        created="2026-11-23T12:00:00+00:00",
+        mainstay_version="0.1.0",
+        verdict=Verdict.PASS,
+        reason="no metric lost more than its margin",
+        exit_status=0,
+        baseline=revisions[0],
+        candidate=revisions[1],
+        environments=(),
+        machine=Machine(system="Linux", architecture="x86_64", processor="p", num_cores=2, memory_bytes=1),
+        settings=settings,
+        findings=(finding,),
+        workloads=(WorkloadResult(id="w", kind=Kind.ACCURACY, status="judged"),),
+    )

@@ -1,0 +1,87 @@
+import json
+from xml.etree import ElementTree
+
+import pytest
+
+from scripts.documentation import results
+from scripts.documentation.releases import Release, parse_changelog, render_feed, render_releases_page
+from scripts.documentation.samples import VERDICTS, render_samples_page, sample_reports
+
+CHANGELOG = "# Changelog\n\n## 0.2.0 (2027-01-31)\n\n### Added\n\n- A <b>.\n\n## 0.1.0 (2026-12-01)\n\n- The first.\n"
+ATOM = {"": "http://www.w3.org/2005/Atom"}
+
+
+def test_every_file_of_results_has_a_page(root):
+    files = {file.stem.replace("_", "-") for file in (root / "docs" / "results").glob("*.json")}
+
+    pages = results.result_pages(root / "docs" / "results")
+
+    assert set(pages) == files
+    assert pages["faults"].startswith("# Injected faults\n")
+    assert "<svg" in pages["operating-characteristics"]
+
+
+def test_page_of_an_unknown_file_shows_all_that_it_holds(tmp_path):
+    document = {
+        "machine": "a|b",
+        "rows": [{"name": "x", "time": {"mean": 0.25, "low": 0.125}}, {"name": "y", "kept": True}],
+        "by_size": {"small": {"n": 1}, "large": {"n": 2000}},
+        "losses": [0.5] * 20,
+    }
+    (tmp_path / "gpu_speed.json").write_text(json.dumps(document))
+
+    page = results.result_pages(tmp_path)["gpu-speed"]
+
+    assert page.startswith("# Gpu speed\n")
+    assert "| machine | a\\|b |" in page
+    assert "| name | time mean | time low | kept |" in page
+    assert "| x | 0.25 | 0.125 |  |" in page
+    assert "| large | 2,000 |" in page
+    assert "20 values." in page
+
+
+def test_mean_with_its_interval_is_one_cell():
+    page = results.render_page(
+        "a", {"rows": [{"gain": {"mean": 0.25, "interval": [0.125, 0.375], "values": [1, 2]}}]}, where="a.json"
+    )
+
+    assert "| gain |" in page
+    assert "| 0.25 (0.125 to 0.375) |" in page
+
+
+def test_long_table_is_folded():
+    page = results.render_page("a", {"rows": [{"n": n} for n in range(100)]}, where="a.json")
+
+    assert '??? note "100 rows"' in page
+
+
+def test_sample_page_links_to_a_report_of_each_verdict(root):
+    golden = root / "tests" / "reports" / "golden"
+
+    page, reports = render_samples_page(golden), sample_reports(golden)
+
+    assert set(reports) == {f"{name}.html" for name in VERDICTS}
+    assert all(f"(reports/{name})" in page for name in reports)
+    assert all(report.lower().startswith("<!doctype html>") for report in reports.values())
+
+
+def test_feed_has_an_entry_for_each_release():
+    releases = parse_changelog(CHANGELOG)
+
+    feed = ElementTree.fromstring(render_feed(releases, "https://example.org/"))
+
+    assert [entry.findtext("title", namespaces=ATOM) for entry in feed.findall("entry", ATOM)] == [
+        "mainstay 0.2.0",
+        "mainstay 0.1.0",
+    ]
+    assert feed.findtext("updated", namespaces=ATOM) == "2027-01-31T00:00:00Z"
+    link = feed.find("entry/link", ATOM).get("href")
+    assert link == "https://example.org/project/releases/#v0.2.0"
+
+
+@pytest.mark.parametrize(
+    ("releases", "said"),
+    [([], "There is no release yet."), ([Release("0.1.0", "2026-12-01", "- The first.")], "{: #v0.1.0 }")],
+)
+def test_page_of_releases(releases, said):
+    assert said in render_releases_page(releases)

@@ -1,0 +1,218 @@
+"""A small subject package without torch, in a real git repository, gated by the real command."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+MODEL = '''
+"""Logistic regression on two overlapping clouds of points, in plain Python."""
+
+import math
+import random
+
+LEARNING_RATE = 0.02
+NUM_EPOCHS = 2
+NUM_TRAIN = 1000
+NUM_TEST = 2000
+
+
+def make_points(num_points, rng):
+    labels = [rng.randrange(2) for _ in range(num_points)]
+    return [([rng.gauss(2 * label, 1.5), rng.gauss(label, 1.5), 1.0], label) for label in labels]
+
+
+def score(weights, point):
+    return sum(weight * value for weight, value in zip(weights, point))
+
+
+def fit(seed):
+    rng = random.Random(seed)
+    weights = [rng.gauss(-2, 0.5) for _ in range(3)]
+    points = make_points(NUM_TRAIN, rng)
+    for _ in range(NUM_EPOCHS):
+        rng.shuffle(points)
+        for point, label in points:
+            error = 1 / (1 + math.exp(-score(weights, point))) - label
+            weights = [weight - LEARNING_RATE * error * value for weight, value in zip(weights, point)]
+    return weights
+
+
+def predict(weights, points):
+    return [int(score(weights, point) > 0) for point, _ in points]
+'''
+
+EVALUATE = '''
+"""Accuracy of predictions."""
+
+
+def accuracy(predicted, labels):
+    return sum(first == second for first, second in zip(predicted, labels)) / len(labels)
+'''
+
+WORKLOAD = """
+import random
+
+import pytest
+
+from subject import evaluate, model
+
+
+@pytest.mark.accuracy(metric="top1_accuracy", margin=0.01, ceiling=0.99, resolution=0.0005)
+def test_clouds(trial):
+    weights = model.fit(trial.seed)
+    points = model.make_points(model.NUM_TEST, random.Random(0))
+    labels = [label for _, label in points]
+    predicted = model.predict(weights, points)
+    trial.record(top1_accuracy=evaluate.accuracy(predicted, labels))
+    trial.record_predictions(predicted, labels)
+    trial.record_digest({"weights": weights})
+    trial.record_context(dataset="clouds")
+"""
+
+PYPROJECT = """
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+
+[project]
+name = "subject"
+version = "1.0"
+requires-python = ">=3.11"
+
+[dependency-groups]
+benchmarks = ["pytest>=8.4"]
+
+[tool.hatch.build.targets.wheel]
+packages = ["src/subject"]
+
+[tool.pytest]
+strict = true
+
+[tool.mainstay]
+trial_seconds = 20
+"""
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """What a user sees of a gate."""
+
+    status: int
+    stdout: str
+    stderr: str
+    run: dict | None
+
+    @property
+    def finding(self) -> dict:
+        """The only finding."""
+        (finding,) = self.run["findings"]
+        return finding
+
+    @property
+    def verdicts(self) -> dict[str, str]:
+        """Verdict of each metric by its id."""
+        return {f"{f['metric']['workload']}#{f['metric']['name']}": f["verdict"] for f in self.run["findings"]}
+
+
+class Project:
+    """A git repository with a subject, its workloads and its configuration."""
+
+    def __init__(self, root: Path, cache: Path) -> None:
+        self.root = root
+        self.environ = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("GITHUB_", "GIT_"))},
+            "XDG_CACHE_HOME": str(cache),
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_AUTHOR_NAME": "a",
+            "GIT_AUTHOR_EMAIL": "a@example.org",
+            "GIT_COMMITTER_NAME": "a",
+            "GIT_COMMITTER_EMAIL": "a@example.org",
+            "GIT_AUTHOR_DATE": "2026-11-23T12:00:00+00:00",  # the seeds come from the commit: the same in every run
+            "GIT_COMMITTER_DATE": "2026-11-23T12:00:00+00:00",
+        }
+
+    def write(self, path: str, text: str) -> None:
+        """Write a file of the working tree."""
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(textwrap.dedent(text).lstrip())
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        """Replace text that stands in a file exactly once."""
+        text = (self.root / path).read_text()
+        assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {path}"
+        (self.root / path).write_text(text.replace(old, new))
+
+    def git(self, *arguments: str) -> str:
+        """Run git; the output is returned."""
+        return subprocess.run(
+            ["git", *arguments], cwd=self.root, env=self.environ, check=True, capture_output=True, text=True
+        ).stdout.strip()
+
+    def commit(self, message: str = "change") -> str:
+        """Commit everything."""
+        self.git("add", "-A")
+        self.git("commit", "-q", "--allow-empty", "-m", message)
+        return self.git("rev-parse", "HEAD")
+
+    def command(self, *arguments: str) -> list[str]:
+        """The command line of mainstay."""
+        return [sys.executable, "-m", "mainstay", *arguments]
+
+    def gate(self, *arguments: str, cwd: Path | None = None) -> GateResult:
+        """Gate the working tree."""
+        done = subprocess.run(
+            self.command("gate", *arguments),
+            cwd=cwd or self.root,
+            env=self.environ,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        return GateResult(done.returncode, done.stdout, done.stderr, self.latest_run())
+
+    def latest_run(self) -> dict | None:
+        """The document of the latest gate that came to a verdict."""
+        documents = sorted((self.root / ".mainstay" / "runs").glob("*/run.json"))
+        return json.loads(documents[-1].read_text()) if documents else None
+
+
+@pytest.fixture(scope="session")
+def environments_cache(tmp_path_factory):
+    """A cache of environments that the whole session shares."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def project(tmp_path, environments_cache):
+    """A repository with one commit on main, and a second one that changes nothing."""
+    project = Project(tmp_path / "repository", environments_cache)
+    project.root.mkdir()
+    project.write("pyproject.toml", PYPROJECT)
+    project.write("src/subject/__init__.py", "")
+    project.write("src/subject/model.py", MODEL)
+    project.write("src/subject/evaluate.py", EVALUATE)
+    project.write("benchmarks/test_accuracy.py", WORKLOAD)
+    project.git("init", "-q", "-b", "main")
+    project.commit("first")
+    return project
+
+
+@pytest.fixture
+def clone_of_this_repository(tmp_path, environments_cache):
+    """A clone of the repository that the tests stand in."""
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        pytest.skip("the tests do not stand in a git repository")
+    project = Project(tmp_path / "clone", environments_cache)
+    subprocess.run(
+        ["git", "clone", "-q", "--depth=1", root.as_uri(), str(project.root)], check=True, env=project.environ
+    )
+    return project

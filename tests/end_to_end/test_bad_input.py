@@ -1,0 +1,152 @@
+"""What a user can get wrong: a clear message, a documented exit status, nothing lost."""
+
+import subprocess
+
+import pytest
+
+
+def assert_explained(result, status, *words):
+    """Fact, place and next step, on stderr, without a traceback."""
+    assert result.status == status, result.stderr
+    for word in (*words, "error: ", "  next: "):
+        assert word in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_not_a_repository(project, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+
+    assert_explained(project.gate(cwd=elsewhere), 4, "not a git repository")
+
+
+def test_an_unknown_revision(project):
+    assert_explained(project.gate("--baseline", "mian"), 2, "mian", "main")
+
+
+def test_a_bare_repository(project, tmp_path):
+    bare = tmp_path / "bare"
+    project.git("clone", "-q", "--bare", ".", str(bare))
+
+    assert_explained(project.gate(cwd=bare), 4, "bare")
+
+
+def test_a_shallow_clone_without_the_merge_base_says_which_fetch_helps(project, tmp_path):
+    project.git("checkout", "-q", "-b", "change")
+    for number in range(3):
+        project.commit(f"change {number}")
+    project.git("checkout", "-q", "main")
+    project.commit("main goes on")
+    clone = tmp_path / "clone"
+    url = project.root.as_uri()
+    project.git("clone", "-q", "--depth=1", "--no-single-branch", "--branch=change", url, str(clone))
+
+    assert_explained(project.gate(cwd=clone), 4, "git fetch")
+
+
+def test_a_clone_of_one_commit_is_gated_against_itself(project, tmp_path):
+    project.commit("second")
+    clone = tmp_path / "clone"
+    project.git("clone", "-q", "--depth=1", project.root.as_uri(), str(clone))
+
+    result = project.gate(cwd=clone)
+
+    assert result.status == 0
+    assert "compared with itself" in result.stdout
+
+
+def test_a_detached_head_is_normal(project):
+    project.commit("second")
+    project.git("checkout", "-q", "--detach")
+
+    assert project.gate().status == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        pytest.param("marign = 1", ["marign"], id="unknown-key"),
+        pytest.param('alpha = "small"', ["alpha"], id="wrong-type"),
+        pytest.param("looks = [5, 5]", ["looks"], id="looks-do-not-increase"),
+        pytest.param("looks = [", ["pyproject.toml"], id="no-toml"),
+    ],
+)
+def test_a_wrong_configuration(project, line, words):
+    project.write("pyproject.toml", (project.root / "pyproject.toml").read_text() + line + "\n")
+
+    assert_explained(project.gate(), 2, *words)
+
+
+def test_no_workloads(project):
+    project.git("rm", "-rq", "benchmarks")
+    project.git("commit", "-q", "--amend", "--no-edit")
+
+    assert_explained(project.gate(), 2, "no workloads", "benchmarks")
+
+
+def test_a_baseline_that_does_not_build(project):
+    text = (project.root / "pyproject.toml").read_text()
+    project.write("pyproject.toml", text.replace('packages = ["src/subject"]', 'packages = ["src/absent"]'))
+    project.commit("broken")
+    project.write("pyproject.toml", text)
+
+    assert_explained(project.gate(), 4, "baseline")
+
+
+def test_a_candidate_that_does_not_build(project):
+    text = (project.root / "pyproject.toml").read_text()
+    project.write("pyproject.toml", text.replace('packages = ["src/subject"]', 'packages = ["src/absent"]'))
+
+    assert_explained(project.gate(), 1, "candidate")
+
+
+def test_what_measures_conflicts_with_the_baseline(project):
+    text = (project.root / "pyproject.toml").read_text()
+    project.write("pyproject.toml", text.replace('version = "1.0"', 'version = "1.0"\ndependencies = ["pytest<8.4"]'))
+    project.git("commit", "-qam", "needs an old pytest")
+    project.write("pyproject.toml", text)
+
+    assert_explained(project.gate(), 4, "baseline", "pytest==", "pytest<8.4")
+
+
+def test_a_wrong_marker(project):
+    project.edit("benchmarks/test_accuracy.py", "margin=0.01", "margni=0.01")
+
+    assert_explained(project.gate(), 2, "margni", "test_clouds")
+
+
+def test_a_prepare_command_that_fails(project):
+    text = (project.root / "pyproject.toml").read_text()
+    command = 'prepare = ["python", "-c", "import sys; sys.exit(\'no data here\')"]'
+    project.write("pyproject.toml", f"{text}{command}\n")
+
+    assert_explained(project.gate(), 4, "prepare", "no data here")
+
+
+def test_what_prepare_says_reaches_the_workers(project):
+    text = (project.root / "pyproject.toml").read_text()
+    project.write("pyproject.toml", text + 'prepare = ["python", "-c", "print(\'DATA_ROOT=/data\')"]\n')
+    project.edit("benchmarks/test_accuracy.py", 'dataset="clouds"', 'dataset=__import__("os").environ["DATA_ROOT"]')
+
+    result = project.gate()
+
+    assert result.run["workloads"][0]["context"] == {"dataset": "/data"}
+
+
+def test_a_dirty_submodule(project, tmp_path):
+    other = tmp_path / "other"
+    subprocess.run(["git", "init", "-q", str(other)], check=True)
+    identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    subprocess.run(["git", "-C", other, *identity, "commit", "-q", "--allow-empty", "-m", "x"], check=True)
+    project.git("-c", "protocol.file.allow=always", "submodule", "add", "-q", str(other), "vendored")
+    project.commit("submodule")
+    (project.root / "vendored" / "file").write_text("dirty")
+
+    assert_explained(project.gate(), 4, "vendored")
+
+
+def test_an_unknown_option(project):
+    result = project.gate("--basline", "main")
+
+    assert result.status == 2
+    assert "--baseline" in result.stderr

@@ -1,0 +1,305 @@
+"""The whole gate on a small subject: real git, real environments, real processes."""
+
+import re
+
+import pytest
+
+TOP1 = "benchmarks/test_accuracy.py::test_clouds#top1_accuracy"
+
+EXACT_CHANGES = {
+    "nothing": lambda project: None,
+    "docstring": lambda project: project.edit("src/subject/model.py", "in plain Python", "by hand"),
+    "rename": lambda project: (
+        project.edit("src/subject/model.py", "def score(", "def raw_score("),
+        project.edit("src/subject/model.py", "-score(weights, point)", "-raw_score(weights, point)"),
+        project.edit("src/subject/model.py", "int(score(", "int(raw_score("),
+    ),
+    "refactor": lambda project: project.edit(
+        "src/subject/model.py",
+        "weight - LEARNING_RATE * error * value for weight",
+        "weight - (LEARNING_RATE * error) * value for weight",
+    ),
+}
+
+
+@pytest.mark.parametrize("change", EXACT_CHANGES)
+def test_what_keeps_the_numerics_passes_exactly_on_two_seeds(project, change):
+    EXACT_CHANGES[change](project)
+
+    result = project.gate()
+
+    assert result.status == 0
+    assert (result.finding["verdict"], result.finding["method"]) == ("pass", "exact")
+    assert len(result.finding["exact_seeds"]) == 2
+    assert result.run["workloads"][0]["num_pairs"] == 2
+
+
+def test_a_harmless_change_of_numerics_passes_over_seeds(project):
+    project.edit("src/subject/model.py", "[rng.gauss(-2, 0.5)", "[-rng.gauss(2, 0.5)")
+
+    result = project.gate()
+
+    assert (result.status, result.finding["verdict"], result.finding["method"]) == (0, "pass", "sequential")
+    assert result.finding["metric"]["margin"] / result.finding["standard_deviation"] >= 2.5
+
+
+def test_a_loss_fails_and_flipped_examples_are_counted(project):
+    project.edit("src/subject/model.py", "LEARNING_RATE = 0.02", "LEARNING_RATE = 0.00005")
+
+    result = project.gate("--markdown", "report.md")
+
+    assert (result.status, result.finding["verdict"]) == (1, "fail")
+    assert result.run["workloads"][0]["flips"][0]["right_to_wrong"] > 500
+    assert "FAIL" in (project.root / "report.md").read_text().upper()
+
+
+def test_a_margin_finer_than_the_noise_is_inconclusive(project):
+    project.edit("benchmarks/test_accuracy.py", "margin=0.01", "margin=0.0002")
+    project.write("pyproject.toml", (project.root / "pyproject.toml").read_text() + "looks = [5]\n")
+    project.commit("finer")
+    project.edit("src/subject/model.py", "[rng.gauss(-2, 0.5)", "[-rng.gauss(2, 0.5)")
+
+    result = project.gate()
+
+    assert (result.status, result.finding["verdict"]) == (3, "inconclusive")
+
+
+@pytest.mark.parametrize(("policy", "status"), [(0, 0), (1, 1), (3, 3)])
+def test_policy_maps_inconclusive(project, policy, status):
+    project.edit("benchmarks/test_accuracy.py", "margin=0.01", "margin=0.0002")
+    text = (project.root / "pyproject.toml").read_text()
+    project.write("pyproject.toml", f"{text}looks = [5]\ninconclusive = {policy}\n")
+    project.commit("finer")
+    project.edit("src/subject/model.py", "[rng.gauss(-2, 0.5)", "[-rng.gauss(2, 0.5)")
+
+    assert project.gate().status == status
+
+
+def test_evaluation_code_alone_is_seen(project):
+    project.edit("src/subject/evaluate.py", "/ len(labels)", "/ (len(labels) + 100)")
+
+    result = project.gate()
+
+    assert (result.status, result.finding["verdict"]) == (1, "fail")
+
+
+def test_a_workload_that_raises_on_the_candidate_alone_is_its_error(project):
+    project.edit("src/subject/model.py", "def fit(seed):", "def fit(seed):\n    raise RuntimeError('planted')")
+
+    result = project.gate()
+
+    assert (result.status, result.finding["verdict"], result.finding["blame"]) == (1, "error", "candidate")
+    assert "planted" in result.finding["reason"]
+    assert any("planted" in line for line in result.finding["detail"])
+
+
+@pytest.mark.parametrize(
+    ("body", "cause"),
+    [
+        pytest.param("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "killed by SIGKILL", id="killed"),
+        pytest.param("import time; time.sleep(100)", "hung", id="hangs"),
+        pytest.param("return [float('nan')] * 3, None", "", id="nonsense"),
+    ],
+)
+def test_a_worker_that_dies_is_an_error_with_its_cause(project, body, cause):
+    text = (project.root / "pyproject.toml").read_text()
+    project.write("pyproject.toml", text.replace("trial_seconds = 20", "trial_seconds = 3"))
+    project.edit("src/subject/model.py", "def fit(seed):", f"def fit(seed):\n    {body}")
+
+    result = project.gate()
+
+    assert (result.status, result.finding["verdict"], result.finding["blame"]) == (1, "error", "candidate")
+    assert cause in result.finding["reason"]
+
+
+def test_a_nan_is_an_error(project):
+    project.edit("src/subject/evaluate.py", "return sum(", "return float('nan') * sum(")
+
+    result = project.gate()
+
+    assert (result.status, result.finding["verdict"]) == (1, "error")
+    assert "nan" in result.finding["reason"]
+
+
+def test_a_deleted_workload_is_missing(project):
+    (project.root / "benchmarks" / "test_accuracy.py").unlink()
+
+    result = project.gate()
+
+    assert (result.status, result.verdicts) == (1, {TOP1: "missing"})
+
+
+def test_a_workload_that_the_baseline_cannot_run_is_new(project):
+    project.write("src/subject/extra.py", "def value(seed):\n    return 0.5\n")
+    project.write(
+        "benchmarks/test_extra.py",
+        """
+        import pytest
+
+        @pytest.mark.accuracy(metric="extra", margin=0.1)
+        def test_extra(trial):
+            from subject import extra
+            trial.record(extra=extra.value(trial.seed))
+        """,
+    )
+
+    result = project.gate()
+
+    assert result.status == 0
+    assert result.verdicts == {TOP1: "pass", "benchmarks/test_extra.py::test_extra#extra": "new"}
+
+
+@pytest.mark.parametrize(
+    ("digest", "words"),
+    [
+        pytest.param("{}", "empty", id="empty"),
+        pytest.param("{'weights': 1}", "ignores its seed", id="constant"),
+    ],
+)
+def test_a_digest_that_proves_nothing_is_an_error(project, digest, words):
+    project.edit("benchmarks/test_accuracy.py", '{"weights": weights}', digest)
+    project.edit("benchmarks/test_accuracy.py", "evaluate.accuracy(predicted, labels)", "0.5")
+    project.edit("benchmarks/test_accuracy.py", "    trial.record_predictions(predicted, labels)\n", "")
+    project.commit("a digest that proves nothing")
+
+    result = project.gate()
+
+    assert (result.status, result.finding["verdict"]) == (4, "error")
+    assert words in result.finding["reason"]
+
+
+def test_an_implausible_accuracy_is_reported(project):
+    project.edit("src/subject/evaluate.py", "return sum(", "return 1.0 or sum(")
+
+    result = project.gate()
+
+    assert (result.status, result.finding["verdict"]) == (1, "error")
+    assert "implausible" in result.finding["reason"]
+
+
+LAYOUTS = {
+    "src": ("src/subject", ""),
+    "flat": ("subject", ""),
+    "root-conftest": ("subject", "conftest"),
+    "pythonpath": ("src/subject", "pythonpath"),
+    "namespace": ("src/company/subject", ""),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_baseline_never_imports_the_candidate(project, layout):
+    folder, extra = LAYOUTS[layout]
+    name = folder.removeprefix("src/").replace("/", ".")
+    project.git("mv", "src/subject", "kept")
+    (project.root / folder).parent.mkdir(parents=True, exist_ok=True)
+    project.git("mv", "kept", folder)
+    text = (project.root / "pyproject.toml").read_text()
+    text = text.replace('packages = ["src/subject"]', f'packages = ["{folder.rpartition("/")[0] or "subject"}"]')
+    if folder.startswith("src/"):
+        text = text.replace('packages = ["src"]', 'packages = ["src/subject"]')
+        text = text.replace('["src/company"]', '["src/company"]')
+    if extra == "pythonpath":
+        text = text.replace(
+            "strict = true", 'strict = true\npythonpath = ["src", "."]\naddopts = "--import-mode=prepend"'
+        )
+    if extra == "conftest":
+        project.write("conftest.py", "import sys, os\nsys.path.insert(0, os.path.dirname(__file__))\nimport subject\n")
+    project.write("pyproject.toml", text)
+    project.edit("benchmarks/test_accuracy.py", "from subject import", f"from {name} import")
+    project.commit("move")
+    project.edit(f"{folder}/model.py", "LEARNING_RATE = 0.02", "LEARNING_RATE = 0.00005")
+
+    result = project.gate()
+
+    assert (result.status, result.finding["verdict"]) == (1, "fail")
+    assert result.finding["baseline_mean"] > 0.7 > result.finding["candidate_mean"]
+
+
+def test_an_editable_install_in_the_callers_environment_changes_nothing(project):
+    project.environ["PYTHONPATH"] = str(project.root / "src")
+    project.edit("src/subject/model.py", "LEARNING_RATE = 0.02", "LEARNING_RATE = 0.00005")
+
+    result = project.gate()
+
+    assert (result.status, result.finding["verdict"]) == (1, "fail")
+
+
+def test_a_dependency_bump_alone_is_gated(project):
+    text = (project.root / "pyproject.toml").read_text()
+    with_constraints = text.replace(
+        "trial_seconds = 20", 'trial_seconds = 20\nconstraints = ["constraints.txt"]'
+    ).replace('requires-python = ">=3.11"', 'requires-python = ">=3.11"\ndependencies = ["tabulate"]')
+    project.write("pyproject.toml", with_constraints)
+    project.write("constraints.txt", "tabulate==0.9.0\n")
+    project.edit(
+        "src/subject/evaluate.py",
+        "def accuracy",
+        "import importlib.metadata\n\nPENALTY = 0.1 if importlib.metadata.version('tabulate') == '0.8.10' else 0.0\n\n\ndef accuracy",
+    )
+    project.edit("src/subject/evaluate.py", "/ len(labels)", "/ len(labels) - PENALTY")
+    project.commit("depend")
+    project.write("constraints.txt", "tabulate==0.8.10\n")
+
+    result = project.gate()
+
+    assert (result.status, result.finding["verdict"]) == (1, "fail")
+    versions = [environment["packages"]["tabulate"] for environment in result.run["environments"]]
+    assert versions == ["0.9.0", "0.8.10"]
+
+
+def test_the_users_repository_stays_as_it_was(project):
+    project.write("staged.txt", "staged")
+    project.git("add", "staged.txt")
+    project.write("untracked.txt", "untracked")
+    project.write(".gitignore", "ignored.txt\n")
+    project.write("ignored.txt", "ignored")
+    before = (
+        (project.root / ".git" / "index").read_bytes(),
+        project.git("for-each-ref"),
+        project.git("status", "--porcelain"),
+    )
+
+    project.gate()
+
+    after = (
+        (project.root / ".git" / "index").read_bytes(),
+        project.git("for-each-ref"),
+        project.git("status", "--porcelain"),
+    )
+    assert after == before
+    assert len(project.git("worktree", "list").splitlines()) == 1
+
+
+def test_the_text_report_states_its_error_rate(project):
+    stdout = project.gate().stdout
+
+    assert re.search(r"alpha 1 %", stdout)
+    assert "earlier runs: not known" in stdout
+
+
+def test_github_actions_get_a_summary_and_annotations(project, tmp_path):
+    summary = tmp_path / "summary.md"
+    project.environ |= {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(summary)}
+    project.edit("src/subject/model.py", "LEARNING_RATE = 0.02", "LEARNING_RATE = 0.00005")
+
+    result = project.gate()
+
+    assert "FAIL" in summary.read_text()
+    assert re.search(r"^::error ", result.stdout, re.MULTILINE)
+
+
+def test_a_part_of_the_workloads_is_gated_and_the_report_says_so(project):
+    project.write("benchmarks/test_speed.py", "def test_sum(benchmark):\n    benchmark(sum, range(1000))\n")
+    project.commit("time a sum")
+
+    result = project.gate("--only", "accuracy")
+
+    assert (result.status, result.finding["metric"]["kind"]) == (0, "accuracy")
+    assert "only accuracy was gated" in result.run["notes"]
+
+
+def test_a_part_that_no_workload_belongs_to_is_wrong_usage(project):
+    result = project.gate("--only", "performance")
+
+    assert result.status == 2
+    assert "no workload of performance" in result.stderr

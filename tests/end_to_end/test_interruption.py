@@ -1,0 +1,140 @@
+"""Gates that are killed, interrupted, resumed, or run side by side."""
+
+import json
+import random
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+NUM_KILLS = 30
+SLOW_TRIAL = "    import time; time.sleep(0.3)\n    weights = model.fit(trial.seed)"
+
+
+@pytest.fixture
+def slow_project(project):
+    """A subject whose loss is near its margin, so that a gate takes several looks."""
+    project.write("pyproject.toml", (project.root / "pyproject.toml").read_text() + "looks = [3, 6]\n")
+    project.edit("benchmarks/test_accuracy.py", "    weights = model.fit(trial.seed)", SLOW_TRIAL)
+    project.edit("benchmarks/test_accuracy.py", "margin=0.01", "margin=0.0002")
+    project.commit("slow")
+    project.edit("src/subject/model.py", "[rng.gauss(-2, 0.5)", "[-rng.gauss(2, 0.5)")
+    project.undisturbed = project.gate().status  # the seeds come from the commit, and near the margin they decide
+    assert project.undisturbed in {0, 1, 3}
+    return project
+
+
+def start(project, *arguments):
+    return subprocess.Popen(
+        project.command("gate", *arguments),
+        cwd=project.root,
+        env=project.environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def runs(project):
+    return sorted((project.root / ".mainstay" / "runs").glob("*/journal.jsonl"))
+
+
+def trials(journal):
+    """What a journal says was measured, by pair, side and repetition."""
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    measured = [line["trial"] for line in lines if line["type"] == "trial"]
+    keys = [(trial["pair"], trial["side"], trial["repetition"]) for trial in measured]
+    assert len(keys) == len(set(keys)), "a trial was measured twice"
+    return {key: (trial["values"], trial["digest"]) for key, trial in zip(keys, measured, strict=True)}
+
+
+def test_a_gate_that_is_killed_at_any_moment_resumes_to_the_same_end(slow_project):
+    began = time.monotonic()
+    slow_project.gate("--fresh")
+    whole = time.monotonic() - began  # kills are spread over the length that a gate has on this machine now
+    expected, verdict = trials(runs(slow_project)[0]), slow_project.latest_run()["verdict"]
+    moments = random.Random(20261123)
+    num_kills, output = 0, ""
+    while num_kills < NUM_KILLS:
+        shutil.rmtree(slow_project.root / ".mainstay")
+        process = start(slow_project)
+        while True:
+            try:
+                output, _ = process.communicate(timeout=moments.uniform(0.05, 1.1) * whole)
+                break
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
+                num_kills += 1
+                if slow_project.latest_run():
+                    break  # it had come to its verdict and was about to leave
+                process = start(slow_project, *(["--resume"] if runs(slow_project) else []))
+        assert slow_project.latest_run(), output
+        (journal,) = runs(slow_project)
+        assert trials(journal) == expected
+        assert slow_project.latest_run()["verdict"] == verdict
+    assert len(slow_project.git("worktree", "list").splitlines()) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "terminated"])
+@pytest.mark.parametrize("moment", [0.0, 0.7, 1.5, 2.5])
+def test_an_interrupted_gate_removes_its_worktrees_and_keeps_its_journal(slow_project, number, moment):
+    shutil.rmtree(slow_project.root / ".mainstay")
+    slow_project.environ["TMPDIR"] = str(slow_project.root.parent)
+    process = start(slow_project)
+    process.stdout.readline()
+    time.sleep(moment)
+
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=60)
+
+    assert process.returncode == 130, output
+    assert "--resume" in output
+    assert len(slow_project.git("worktree", "list").splitlines()) == 1
+    assert not list(slow_project.root.parent.glob("mainstay-*"))
+    assert slow_project.gate("--resume").status == slow_project.undisturbed if runs(slow_project) else True
+
+
+def test_two_gates_at_once_do_not_disturb_each_other(slow_project):
+    expected = trials(runs(slow_project)[0])
+    shutil.rmtree(slow_project.root / ".mainstay")
+
+    processes = [start(slow_project) for _ in range(2)]
+    outputs = [process.communicate(timeout=120)[0] for process in processes]
+
+    assert [process.returncode for process in processes] == [slow_project.undisturbed] * 2, outputs
+    assert [trials(journal) for journal in runs(slow_project)] == [expected, expected]
+
+
+def test_nothing_to_resume_is_said(project):
+    result = project.gate("--resume")
+
+    assert result.status == 2
+    assert "no interrupted gate to resume" in result.stderr
+
+
+def test_a_full_disk_is_said_and_nothing_measured_is_lost(slow_project, tmp_path):
+    shutil.rmtree(slow_project.root / ".mainstay")
+    small = Path(tempfile.mkdtemp(dir=tmp_path))
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(small)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("a small disk cannot be mounted here without privileges")
+    try:
+        (slow_project.root / ".mainstay").symlink_to(small)
+        (small / "filler").write_bytes(bytes(1_000_000))
+        result = slow_project.gate()
+        (small / "filler").unlink()
+        resumed = slow_project.gate("--resume")
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+    assert (result.status, resumed.status) == (4, slow_project.undisturbed), (result.stderr, resumed.stderr)
+    assert "No space left" in result.stderr
+    assert "--resume" in result.stderr

@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+
+from mainstay.gates.samples import MetricSamples
+from mainstay.records import Direction, Finding, Kind, Metric, Verdict
+
+
+@pytest.fixture(scope="session")
+def top1():
+    """A gated accuracy: higher is better, two tenths of a percentage point are tolerated."""
+    return Metric(
+        workload="test_accuracy.py::test_mlp",
+        name="top1_accuracy",
+        kind=Kind.ACCURACY,
+        direction=Direction.HIGHER,
+        margin=0.002,
+        ceiling=0.9995,
+        resolution=1e-4,
+    )
+
+
+@pytest.fixture(scope="session")
+def step_time():
+    """A gated time: lower is better, 5 % are tolerated."""
+    return Metric(
+        workload="test_performance.py::test_step",
+        name="time",
+        kind=Kind.PERFORMANCE,
+        direction=Direction.LOWER,
+        margin=0.05,
+        unit="s",
+    )
+
+
+@pytest.fixture(scope="session")
+def parameters():
+    """A deterministic twin: a number of parameters that must not grow."""
+    return Metric(
+        workload="test_performance.py::test_twins",
+        name="parameters",
+        kind=Kind.DETERMINISTIC,
+        direction=Direction.LOWER,
+        margin=0.0,
+    )
+
+
+@pytest.fixture(scope="session")
+def with_losses():
+    """Makes the samples of a metric that have these losses, on the metric's own scale."""
+
+    def make(metric, losses):
+        losses = np.asarray(losses, dtype=np.float64)
+        sign = 1 if metric.direction is Direction.LOWER else -1
+        baseline = np.full(len(losses), 0.9)
+        is_ratio = metric.kind is Kind.PERFORMANCE
+        candidate = baseline * np.exp(sign * losses) if is_ratio else baseline + sign * losses
+        return MetricSamples(
+            metric=metric,
+            seeds=tuple(range(len(losses))),
+            baseline_values=tuple(baseline.tolist()),
+            candidate_values=tuple(candidate.tolist()),
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def finding_of(top1):
+    """Makes a finding with this verdict and blame."""
+
+    def make(verdict, blame=None):
+        return Finding(metric=top1, verdict=Verdict(verdict), reason="because", blame=blame)
+
+    return make

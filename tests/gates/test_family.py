@@ -1,0 +1,353 @@
+import math
+import time
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mainstay.gates.family import judge_family
+from mainstay.gates.policy import Plan
+from mainstay.records import Blame, Method, Verdict
+from mainstay.stats.sequential import boundaries
+
+PLAN = Plan(num_gated=1)
+SPREAD = np.array([-1.0, 0.5, 0.2, -0.4, 0.7] * 4)
+"""Twenty centred losses of deviation near 0.7."""
+
+VERDICTS_BY_LOSS = [Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.FAIL]
+
+
+def losses_at(look, statistic, *, null, deviation):
+    """Losses whose t against the null value is the given one at the first look that they reach."""
+    spread = np.resize([1.0, -1.0, 0.5, -0.5], look)
+    spread = (spread - spread.mean()) / spread.std(ddof=1) * deviation
+    return null + statistic * deviation / np.sqrt(look) + spread
+
+
+def drawn_losses(data, *, num_pairs, scale):
+    """Losses of any shape around a loss between a gain and four margins, at least one step apart."""
+    centre = data.draw(st.floats(-2, 4), label="centre")
+    spread = data.draw(st.sampled_from([0.02, 0.3, 1.0, 5.0]), label="spread")
+    seed = data.draw(st.integers(0, 10_000), label="seed")
+    return scale * (centre + spread * np.random.default_rng(seed).standard_t(4, size=num_pairs))
+
+
+@pytest.mark.parametrize(
+    ("mean", "deviation", "expected"),
+    [
+        pytest.param(0.0, 0.0005, (Verdict.PASS, 5), id="clean"),
+        pytest.param(-0.004, 0.0005, (Verdict.PASS, 5), id="better"),
+        pytest.param(0.005, 0.0005, (Verdict.FAIL, 5), id="clear-loss"),
+        pytest.param(0.004, 0.0015, (Verdict.FAIL, 8), id="loss-of-twice-the-margin"),
+        pytest.param(0.0021, 0.001, (Verdict.INCONCLUSIVE, 20), id="loss-at-the-margin"),
+        pytest.param(0.0, 0.02, (Verdict.INCONCLUSIVE, 20), id="noise-far-above-the-margin"),
+    ],
+)
+def test_verdicts_of_an_accuracy(top1, with_losses, mean, deviation, expected):
+    losses = mean + deviation * SPREAD / SPREAD.std(ddof=1)
+
+    (finding,) = judge_family([with_losses(top1, losses)], PLAN)
+
+    assert (finding.verdict, finding.num_pairs) == expected
+    assert finding.method is Method.SEQUENTIAL
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "pass"), (1.12, "fail"), (1.05, "inconclusive"), (0.5, "pass")])
+def test_verdicts_of_a_time(step_time, with_losses, factor, verdict):
+    losses = math.log(factor) + 0.01 * SPREAD
+
+    (finding,) = judge_family([with_losses(step_time, losses)], PLAN)
+
+    assert finding.verdict == verdict
+    assert finding.estimate == pytest.approx(losses[: finding.num_pairs].mean())
+
+
+@pytest.mark.parametrize("look", [5, 8, 12, 20])
+def test_pass_begins_at_the_boundary_of_the_margin(top1, with_losses, look):
+    metric, plan = replace(top1, resolution=0.0), Plan(num_gated=1, looks=(look, 40))
+    boundary = boundaries(plan.looks, level=0.05)[0]
+
+    inside = losses_at(look, -1.001 * boundary, null=metric.margin, deviation=1e-4)
+    outside = losses_at(look, -0.999 * boundary, null=metric.margin, deviation=1e-4)
+
+    assert judge_family([with_losses(metric, inside)], plan)[0].verdict is Verdict.PASS
+    assert judge_family([with_losses(metric, outside)], plan)[0].verdict is Verdict.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("num_gated", [1, 2, 6, 20])
+def test_fail_needs_the_strict_test_against_zero_shared_by_all_metrics(top1, with_losses, num_gated):
+    metric = replace(top1, margin=1e-9, resolution=0.0)
+    boundary = boundaries(PLAN.looks, level=0.01 / num_gated)[0]
+    just_beyond = losses_at(5, boundary * 1.001, null=0.0, deviation=0.01)
+    just_short = losses_at(5, boundary * 0.999, null=0.0, deviation=0.01)
+
+    plan = Plan(num_gated=num_gated)
+
+    assert judge_family([with_losses(metric, just_beyond)], plan)[0].verdict is Verdict.FAIL
+    assert judge_family([with_losses(metric, just_short)], plan)[0].verdict is Verdict.INCONCLUSIVE
+
+
+def test_pass_needs_the_strict_test_against_twice_the_margin(top1, with_losses):
+    plan = Plan(num_gated=1, alpha=0.01, edge=0.4)
+    losses = losses_at(5, -3.0, null=2 * top1.margin, deviation=0.02)
+
+    (finding,) = judge_family([with_losses(top1, losses)], plan)
+
+    assert finding.p_values["below_margin"] <= plan.edge
+    assert finding.p_values["below_double_margin"] > plan.alpha
+    assert finding.verdict is Verdict.INCONCLUSIVE
+
+
+def test_holm_lets_a_second_loss_use_the_share_of_the_first(top1, with_losses):
+    """Its p-value lies between alpha / 2 and alpha, so it fails only beside a metric that failed."""
+    alone = Plan(num_gated=2)
+    metric = replace(top1, margin=1e-9)
+    middling = with_losses(metric, losses_at(5, boundaries(alone.looks, level=0.0075)[0], null=0.0, deviation=0.01))
+    clear = with_losses(metric, losses_at(5, 100.0, null=0.0, deviation=0.01))
+    clean = with_losses(metric, losses_at(5, 0.0, null=0.0, deviation=0.01))
+
+    assert [f.verdict for f in judge_family([middling, clear], alone)] == [Verdict.FAIL, Verdict.FAIL]
+    assert [f.verdict for f in judge_family([middling, clean], alone)] == [Verdict.INCONCLUSIVE] * 2
+
+
+def test_a_preset_finding_stays_and_keeps_its_share_of_alpha(top1, with_losses, finding_of):
+    metric = replace(top1, margin=1e-9)
+    preset = replace(with_losses(metric, []), preset=finding_of("error", Blame.BASELINE))
+    middling = with_losses(metric, losses_at(5, boundaries(PLAN.looks, level=0.0075)[0], null=0.0, deviation=0.01))
+
+    findings = judge_family([preset, middling], Plan(num_gated=2))
+
+    assert findings[0] is preset.preset
+    assert findings[1].verdict is Verdict.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("num_pairs", range(5))
+def test_fewer_pairs_than_the_first_look_are_inconclusive(top1, with_losses, num_pairs):
+    (finding,) = judge_family([with_losses(top1, [0.0] * num_pairs)], PLAN)
+
+    assert (finding.verdict, finding.num_looks) == (Verdict.INCONCLUSIVE, 0)
+    assert finding.further_pairs == 5 - num_pairs
+    assert finding.warnings == (f"{num_pairs} pairs measured, the first look needs 5",)
+
+
+def test_pairs_beyond_the_last_completed_look_are_not_used(top1, with_losses):
+    losses = 0.002 + 0.001 * SPREAD[:11]
+
+    (finding,) = judge_family([with_losses(top1, losses)], PLAN)
+
+    assert (finding.num_pairs, finding.num_looks) == (8, 2)
+    assert finding.losses == pytest.approx(losses[:8])
+    assert len(finding.seeds) == len(finding.baseline_values) == len(finding.candidate_values) == 8
+
+
+def test_a_loss_after_the_verdict_does_not_change_it(top1, with_losses):
+    losses = np.concatenate([0.0002 * SPREAD[:5], np.full(15, 0.5)])
+
+    (finding,) = judge_family([with_losses(top1, losses)], PLAN)
+
+    assert (finding.verdict, finding.num_pairs) == (Verdict.PASS, 5)
+
+
+@pytest.mark.parametrize("position", [0, 4, 7, 19])
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("side", ["baseline", "candidate"])
+def test_a_value_that_is_not_finite_is_an_error_wherever_it_is(top1, with_losses, position, bad, side):
+    samples = with_losses(top1, 0.0001 * SPREAD)
+    values = list(getattr(samples, f"{side}_values"))
+    values[position] = bad
+
+    (finding,) = judge_family([replace(samples, **{f"{side}_values": tuple(values)})], PLAN)
+
+    assert (finding.verdict, finding.blame) == (Verdict.ERROR, Blame(side))
+
+
+def test_an_impossible_accuracy_does_not_pass(top1, with_losses):
+    perfect = replace(with_losses(top1, [0.0] * 5), candidate_values=(1.0,) * 5)
+
+    (finding,) = judge_family([perfect], PLAN)
+
+    assert (finding.verdict, finding.blame) == (Verdict.ERROR, Blame.CANDIDATE)
+
+
+def test_an_error_in_one_metric_takes_no_verdict_from_another(top1, with_losses):
+    """The pairs before the error stay in Holm's procedure, so the other metric's share does not shrink."""
+    metric = replace(top1, margin=1e-9, ceiling=None)
+    middling = with_losses(metric, losses_at(5, boundaries(PLAN.looks, level=0.0075)[0], null=0.0, deviation=0.01))
+    clear = with_losses(metric, [*losses_at(5, 100.0, null=0.0, deviation=0.01), math.nan])
+
+    assert [f.verdict for f in judge_family([middling, clear], Plan(num_gated=2))] == [Verdict.FAIL, Verdict.ERROR]
+
+
+def test_deterministic_metrics_have_no_place_in_the_family(parameters, with_losses):
+    with pytest.raises(ValueError, match="is deterministic"):
+        judge_family([with_losses(parameters, [])], PLAN)
+
+
+def test_more_metrics_than_planned_are_refused(top1, with_losses):
+    with pytest.raises(ValueError, match="2 metrics to judge, but the plan shares alpha among 1"):
+        judge_family([with_losses(top1, [])] * 2, PLAN)
+
+
+def test_a_family_of_none_has_no_findings():
+    assert judge_family([], Plan(num_gated=0)) == ()
+
+
+@pytest.mark.parametrize("loss", [0.0, 0.002, 0.01])
+def test_equal_losses_are_judged_with_the_noise_of_rounding(top1, with_losses, loss):
+    (finding,) = judge_family([with_losses(top1, [loss] * 20)], PLAN)
+
+    assert finding.standard_deviation == pytest.approx(0.41e-4)
+    assert finding.verdict is {0.0: Verdict.PASS, 0.002: Verdict.INCONCLUSIVE, 0.01: Verdict.FAIL}[loss]
+
+
+def test_higher_is_better_and_lower_is_better_mirror_each_other(step_time, with_losses):
+    samples = with_losses(step_time, 0.2 + 0.01 * SPREAD)
+    throughput = replace(step_time, name="throughput", direction="higher")
+    reciprocal = replace(
+        samples,
+        metric=throughput,
+        baseline_values=tuple(1 / value for value in samples.baseline_values),
+        candidate_values=tuple(1 / value for value in samples.candidate_values),
+    )
+
+    time_finding, throughput_finding = judge_family([samples, reciprocal], Plan(num_gated=2))
+
+    assert time_finding.verdict is throughput_finding.verdict is Verdict.FAIL
+    assert time_finding.estimate == pytest.approx(throughput_finding.estimate)
+
+
+@given(st.data())
+def test_decided_stays_decided_when_pairs_are_added(top1, with_losses, data):
+    losses = [drawn_losses(data, num_pairs=20, scale=top1.margin) for _ in range(3)]
+    metric, plan = replace(top1, ceiling=None), Plan(num_gated=3)
+    earlier, later = sorted(data.draw(st.tuples(st.integers(0, 20), st.integers(0, 20))))
+
+    before = judge_family([with_losses(metric, loss[:earlier]) for loss in losses], plan)
+    after = judge_family([with_losses(metric, loss[:later]) for loss in losses], plan)
+
+    for old, new in zip(before, after, strict=True):
+        assert old.verdict is Verdict.INCONCLUSIVE or new == old
+
+
+@given(st.data())
+def test_a_larger_loss_never_gets_a_better_verdict(top1, with_losses, data):
+    losses = drawn_losses(data, num_pairs=20, scale=top1.margin)
+    shift = data.draw(st.floats(0, 4)) * top1.margin
+    metric = replace(top1, ceiling=None)
+
+    (before,) = judge_family([with_losses(metric, losses)], PLAN)
+    (after,) = judge_family([with_losses(metric, losses + shift)], PLAN)
+
+    assert VERDICTS_BY_LOSS.index(after.verdict) >= VERDICTS_BY_LOSS.index(before.verdict)
+
+
+@given(st.data())
+def test_what_fails_passes_with_the_roles_swapped(top1, with_losses, data):
+    losses = drawn_losses(data, num_pairs=20, scale=top1.margin)
+    samples = with_losses(replace(top1, ceiling=None), losses)
+    swapped = replace(samples, baseline_values=samples.candidate_values, candidate_values=samples.baseline_values)
+
+    (finding,), (mirrored,) = judge_family([samples], PLAN), judge_family([swapped], PLAN)
+
+    assert finding.verdict is not Verdict.FAIL or mirrored.verdict is Verdict.PASS
+    if finding.num_pairs == mirrored.num_pairs:
+        assert mirrored.losses == pytest.approx([-loss for loss in finding.losses])
+
+
+@given(st.data(), st.randoms(use_true_random=False))
+def test_order_of_pairs_is_irrelevant_within_a_look(top1, with_losses, data, random):
+    losses = drawn_losses(data, num_pairs=20, scale=top1.margin)
+    metric = replace(top1, ceiling=None)
+    blocks = [losses[low:high].tolist() for low, high in pairwise((0, *PLAN.looks))]
+    shuffled = np.concatenate([random.sample(block, len(block)) for block in blocks])
+
+    (before,), (after,) = (judge_family([with_losses(metric, values)], PLAN) for values in (losses, shuffled))
+
+    assert (before.verdict, before.num_pairs) == (after.verdict, after.num_pairs)
+    assert before.interval == pytest.approx(after.interval)
+
+
+@given(st.data(), st.permutations(range(4)))
+def test_order_of_metrics_is_irrelevant(top1, with_losses, data, order):
+    metric, plan = replace(top1, ceiling=None), Plan(num_gated=4)
+    samples = [with_losses(metric, drawn_losses(data, num_pairs=20, scale=top1.margin)) for _ in order]
+
+    findings = judge_family(samples, plan)
+
+    assert judge_family([samples[index] for index in order], plan) == tuple(findings[index] for index in order)
+
+
+@given(st.data(), st.floats(1e-6, 1e6))
+def test_the_unit_of_a_time_is_irrelevant(step_time, with_losses, data, unit):
+    samples = with_losses(step_time, drawn_losses(data, num_pairs=20, scale=step_time.scaled_margin))
+    converted = replace(
+        samples,
+        baseline_values=tuple(unit * value for value in samples.baseline_values),
+        candidate_values=tuple(unit * value for value in samples.candidate_values),
+    )
+
+    (before,), (after,) = judge_family([samples], PLAN), judge_family([converted], PLAN)
+
+    assert (before.verdict, before.num_pairs) == (after.verdict, after.num_pairs)
+    assert before.estimate == pytest.approx(after.estimate, abs=1e-12)
+
+
+@given(st.data())
+def test_every_finding_is_whole_and_agrees_with_itself(top1, with_losses, data):
+    metric = replace(top1, ceiling=None)
+    (finding,) = judge_family([with_losses(metric, drawn_losses(data, num_pairs=20, scale=metric.margin))], PLAN)
+
+    assert finding.estimate == pytest.approx(np.mean(finding.losses))
+    assert finding.baseline_mean is not None
+    assert finding.candidate_mean == pytest.approx(finding.baseline_mean - np.mean(finding.losses))
+    assert finding.interval is not None
+    assert finding.interval.low <= finding.interval.high
+    assert finding.passes_below is not None
+    assert finding.fails_above is not None
+    assert finding.passes_below < metric.margin < finding.fails_above
+    assert all(0 <= p <= 1 for p in finding.p_values.values())
+    assert finding.reason.startswith("about ")
+    assert (finding.verdict is Verdict.INCONCLUSIVE) or finding.further_pairs is None
+
+
+@given(st.data())
+def test_the_interval_agrees_with_the_verdict(top1, with_losses, data):
+    metric = replace(top1, ceiling=None)
+    (finding,) = judge_family([with_losses(metric, drawn_losses(data, num_pairs=20, scale=metric.margin))], PLAN)
+
+    assert finding.interval is not None
+    if finding.verdict is Verdict.PASS:
+        assert finding.interval.high <= metric.margin * (1 + 1e-9)
+    if finding.verdict is Verdict.FAIL:
+        assert finding.interval.low >= metric.margin * (1 - 1e-9)
+
+
+@settings(max_examples=25)
+@given(st.data())
+def test_another_metric_without_evidence_only_takes_its_share(top1, with_losses, data):
+    """Beside K - 1 metrics without pairs a metric is judged as in a gate of one at alpha / K."""
+    metric = replace(top1, ceiling=None)
+    samples = with_losses(metric, drawn_losses(data, num_pairs=20, scale=metric.margin))
+
+    shared, *_ = judge_family([samples, *[with_losses(metric, [])] * 4], Plan(num_gated=5))
+    (alone,) = judge_family([samples], Plan(num_gated=5))
+
+    assert shared == alone
+
+
+@pytest.mark.usefixtures("untraced")
+def test_fifty_metrics_of_45_pairs_are_judged_within_50_ms(step_time, with_losses):
+    rng = np.random.default_rng(0)
+    samples = [with_losses(step_time, rng.normal(0.03, 0.06, size=45)) for _ in range(50)]
+    plan = Plan(num_gated=50, looks=(5, 8, 12, 20, 30, 45))
+    seconds = []
+
+    for _ in range(5):
+        start = time.process_time()  # other processes do not count
+        judge_family(samples, plan)
+        seconds.append(time.process_time() - start)
+
+    assert min(seconds) <= 0.050

@@ -1,0 +1,153 @@
+from itertools import product
+
+import pytest
+
+from mainstay.errors import ConfigurationError
+from mainstay.gates.policy import GATE_RULES, GateFacts, Plan, exit_status, judge_gate
+from mainstay.records import Blame, Verdict
+
+EXIT_STATUS_OF_A_FINDING = {
+    ("pass", None): 0,
+    ("waived", None): 0,
+    ("new", None): 0,
+    ("inconclusive", None): 3,
+    ("fail", None): 1,
+    ("missing", None): 1,
+    ("error", Blame.CANDIDATE): 1,
+    ("error", Blame.BASELINE): 4,
+    ("error", Blame.BOTH): 4,
+    ("error", Blame.ENVIRONMENT): 4,
+    ("error", None): 4,
+}
+"""Status of a gate with one such finding beside one that passes."""
+
+PRECEDENCE = [1, 4, 3, 0]
+"""Of two findings, the status that comes first decides."""
+
+
+@pytest.mark.parametrize(("kind", "status"), list(EXIT_STATUS_OF_A_FINDING.items()), ids=str)
+def test_exit_status_of_every_verdict(finding_of, kind, status):
+    assert exit_status(GateFacts(findings=(finding_of("pass"), finding_of(*kind)))) == status
+
+
+@pytest.mark.parametrize(("first", "second"), list(product(EXIT_STATUS_OF_A_FINDING, repeat=2)), ids=str)
+def test_exit_status_of_every_pair_of_verdicts(finding_of, first, second):
+    expected = min(EXIT_STATUS_OF_A_FINDING[first], EXIT_STATUS_OF_A_FINDING[second], key=PRECEDENCE.index)
+
+    status = exit_status(GateFacts(findings=(finding_of(*first), finding_of("pass"), finding_of(*second))))
+
+    assert status == expected
+
+
+@pytest.mark.parametrize("kind", list(EXIT_STATUS_OF_A_FINDING), ids=str)
+@pytest.mark.parametrize(
+    ("facts", "status"),
+    [
+        pytest.param({"usage_error": True}, 2, id="usage"),
+        pytest.param({"interrupted": True}, 130, id="interrupted"),
+        pytest.param({"broken": Blame.BASELINE}, 4, id="baseline-broken"),
+        pytest.param({"broken": Blame.BOTH}, 4, id="both-broken"),
+        pytest.param({"broken": Blame.ENVIRONMENT}, 4, id="environment-broken"),
+        pytest.param({"usage_error": True, "interrupted": True}, 2, id="usage-before-interrupted"),
+        pytest.param({"interrupted": True, "broken": Blame.BASELINE}, 130, id="interrupted-before-broken"),
+        pytest.param({"usage_error": True, "broken": Blame.BASELINE}, 2, id="usage-before-broken"),
+        pytest.param({"broken": Blame.CANDIDATE}, 1, id="candidate-broken"),
+    ],
+)
+def test_what_stops_a_gate_precedes_every_finding(finding_of, kind, facts, status):
+    assert exit_status(GateFacts(findings=(finding_of(*kind),), **facts)) == status
+
+
+@pytest.mark.parametrize("mapped", [0, 1, 3])
+@pytest.mark.parametrize(("kind", "status"), list(EXIT_STATUS_OF_A_FINDING.items()), ids=str)
+def test_policy_maps_inconclusive_and_nothing_else(finding_of, mapped, kind, status):
+    facts = GateFacts(findings=(finding_of("pass"), finding_of(*kind)), inconclusive_status=mapped)
+
+    assert exit_status(facts) == (mapped if status == 3 else status)
+
+
+@pytest.mark.parametrize("verdicts", [(), ("new",), ("new", "new")], ids=str)
+def test_nothing_judged_is_broken_unless_allowed(finding_of, verdicts):
+    findings = tuple(map(finding_of, verdicts))
+
+    assert judge_gate(GateFacts(findings=findings)).exit_status == 4
+    assert judge_gate(GateFacts(findings=findings)).reason == "nothing was judged"
+    assert judge_gate(GateFacts(findings=findings, allow_unjudged=True)).exit_status == 0
+
+
+@pytest.mark.parametrize(("kind", "status"), [("missing", 1), ("error", 4), ("inconclusive", 3), ("waived", 0)])
+def test_allowing_nothing_judged_allows_nothing_else(finding_of, kind, status):
+    assert exit_status(GateFacts(findings=(finding_of(kind),), allow_unjudged=True)) == status
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "expected"),
+    [
+        (("pass", "new", "waived"), Verdict.PASS),
+        (("pass", "inconclusive"), Verdict.INCONCLUSIVE),
+        (("fail", "error", "inconclusive"), Verdict.FAIL),
+        (("missing", "error"), Verdict.MISSING),
+        (("error", "inconclusive"), Verdict.ERROR),
+    ],
+)
+def test_verdict_of_a_gate(finding_of, verdicts, expected):
+    assert judge_gate(GateFacts(findings=tuple(map(finding_of, verdicts)))).verdict is expected
+
+
+def test_only_a_gate_that_passes_or_is_mapped_exits_with_zero():
+    assert [rule.status for rule in GATE_RULES if rule.status == 0] == [0]
+    assert GATE_RULES[-1].verdict is Verdict.PASS
+
+
+def test_reason_names_the_metrics_that_decided(finding_of):
+    facts = GateFacts(findings=(finding_of("pass"), *[finding_of("fail")] * 5))
+
+    reason = judge_gate(facts).reason
+
+    assert reason.startswith("a metric lost more than its margin: test_accuracy.py::test_mlp#top1_accuracy, ")
+    assert reason.endswith(" and 2 more")
+
+
+def test_reason_of_a_candidate_error_leaves_the_other_errors_out(finding_of):
+    facts = GateFacts(findings=(finding_of("error", Blame.BASELINE), finding_of("error", Blame.CANDIDATE)))
+
+    assert judge_gate(facts).reason.count("top1_accuracy") == 1
+
+
+def test_reason_of_what_stopped_a_gate_blames_no_metric(finding_of):
+    assert judge_gate(GateFacts(findings=(finding_of("error"),), interrupted=True)).reason == "interrupted"
+
+
+def test_reason_of_a_pass_counts(finding_of):
+    facts = GateFacts(findings=(finding_of("pass"), finding_of("new")))
+
+    assert judge_gate(facts).reason == "no metric lost more than its margin: 1 of 2 passed"
+
+
+def test_reason_of_a_pass_names_what_is_waived(finding_of):
+    facts = GateFacts(findings=(finding_of("pass"), finding_of("waived")))
+
+    assert judge_gate(facts).reason.endswith("1 of 2 passed, waived: test_accuracy.py::test_mlp#top1_accuracy")
+
+
+@pytest.mark.parametrize(
+    "levels",
+    [
+        {"alpha": 0.0},
+        {"alpha": 0.06},
+        {"edge": 0.5},
+        {"alpha": float("nan")},
+        {"looks": ()},
+        {"looks": (1, 5)},
+        {"looks": (8, 5)},
+        {"num_gated": -1},
+    ],
+    ids=str,
+)
+def test_plans_without_error_rates_are_refused(levels):
+    with pytest.raises(ConfigurationError):
+        Plan(**{"num_gated": 6, **levels})
+
+
+def test_strict_plan_is_allowed():
+    assert Plan(num_gated=1, alpha=0.01, edge=0.01, looks=(5, 8)).weights == pytest.approx((0.625, 0.375))

@@ -1,0 +1,66 @@
+import math
+
+import pytest
+
+from mainstay.gates.samples import MetricSamples, fault_finding, find_fault
+from mainstay.records import Blame, Verdict
+
+
+def samples_of(metric, baseline, candidate):
+    return MetricSamples(
+        metric=metric, seeds=tuple(range(len(baseline))), baseline_values=baseline, candidate_values=candidate
+    )
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, 1.0], ids=["nan", "inf", "minus-inf", "implausible"])
+@pytest.mark.parametrize(
+    ("baseline_is_bad", "candidate_is_bad", "blame"),
+    [(True, False, Blame.BASELINE), (False, True, Blame.CANDIDATE), (True, True, Blame.BOTH)],
+)
+def test_unfit_accuracies_are_blamed_on_their_revision(top1, bad, baseline_is_bad, candidate_is_bad, blame):
+    baseline = (0.9, bad if baseline_is_bad else 0.9)
+    candidate = (0.9, bad if candidate_is_bad else 0.9)
+
+    fault = find_fault(samples_of(top1, baseline, candidate))
+
+    assert fault is not None
+    assert (fault.pair, fault.blame) == (1, blame)
+    assert "at seed 1" in fault.reason
+
+
+@pytest.mark.parametrize("bad", [0.0, -1.0, math.nan])
+def test_times_without_a_ratio_are_faults(step_time, bad):
+    fault = find_fault(samples_of(step_time, (1.0,), (bad,)))
+
+    assert fault is not None
+    assert fault.blame is Blame.CANDIDATE
+
+
+def test_sound_values_have_no_fault(top1, step_time):
+    assert find_fault(samples_of(top1, (0.9, 0.0), (0.9995, -1.0))) is None
+    assert find_fault(samples_of(step_time, (1e-9,), (1e9,))) is None
+
+
+def test_an_implausible_accuracy_names_its_ceiling(top1):
+    fault = find_fault(samples_of(top1, (0.9,), (1.0,)))
+
+    assert fault is not None
+    assert fault.reason == (
+        "top1_accuracy of the candidate is 1, which is implausible beyond its ceiling of 0.9995 at seed 0"
+    )
+
+
+def test_a_fault_keeps_the_pairs_before_it(top1):
+    samples = samples_of(top1, (0.9, 0.8, 0.7), (0.9, math.nan, 0.7))
+    fault = find_fault(samples)
+    assert fault is not None
+
+    finding = fault_finding(samples, fault)
+
+    assert finding.verdict is Verdict.ERROR
+    assert (finding.seeds, finding.candidate_values) == ((0,), (0.9,))
+
+
+def test_values_of_unequal_number_are_refused(top1):
+    with pytest.raises(ValueError, match="differ in length"):
+        MetricSamples(metric=top1, seeds=(1,), baseline_values=(0.9, 0.9), candidate_values=(0.9,))

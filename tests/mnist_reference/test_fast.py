@@ -1,0 +1,266 @@
+"""The faster way must be the plain one, bit for bit, and must give way where it is not."""
+
+from dataclasses import replace
+from functools import partial
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn.utils import parametrizations, prune
+
+from mnist_reference import fast
+from mnist_reference.data import Split
+from mnist_reference.fast import Steps, as_it_is, copies, faster, is_fit, put_back, stacked, tried_epoch
+from mnist_reference.losses import loss_by_name
+from mnist_reference.model import IMAGE_SIDE, PerceptronConfig, initialised
+from mnist_reference.optimizers import Adam, optimizer_by_name
+from mnist_reference.recipes import article, digits
+from mnist_reference.train import train, train_batches
+
+CROSS_ENTROPY = loss_by_name("cross_entropy")
+SMALL = PerceptronConfig(hidden_widths=(8,), num_inputs=12, num_outputs=5)
+
+configs = st.builds(
+    PerceptronConfig,
+    hidden_widths=st.lists(st.integers(1, 40), max_size=3).map(tuple),
+    num_inputs=st.one_of(st.integers(1, 60), st.just(IMAGE_SIDE**2)),
+    num_outputs=st.integers(2, 11),
+)
+
+
+def random_split(config, num_examples, *, seed):
+    """Noise: stored images where the inputs are as many as their pixels, else numbers in [0, 1]."""
+    stream = torch.Generator().manual_seed(seed)
+    images = torch.randint(0, 256, (num_examples, config.num_inputs), generator=stream)
+    labels = torch.randint(0, config.num_outputs, (num_examples,), generator=stream)
+    is_stored = config.num_inputs == IMAGE_SIDE**2
+    images = images.to(torch.uint8).view(-1, IMAGE_SIDE, IMAGE_SIDE) if is_stored else images / 255
+    return Split(images=images, labels=labels)
+
+
+def plain_way(config, split, *, seed, learning_rate=0.01):
+    """A model, its optimiser and the plain loop over them."""
+    model = initialised(config, seed=seed)
+    optimizer = Adam(model.parameters(), learning_rate=learning_rate)
+    return (
+        model,
+        optimizer,
+        partial(train_batches, model, CROSS_ENTROPY, optimizer, split, rates=[learning_rate] * len(split.labels)),
+    )
+
+
+def batches_of(split, batch_size, *, seed):
+    return torch.randperm(len(split.labels), generator=torch.Generator().manual_seed(seed)).split(batch_size)
+
+
+def abreast(batches):
+    """Batches of (members, N) from those of each member."""
+    return [torch.stack(batch) for batch in zip(*batches, strict=True)]
+
+
+def same_bits(first, second):
+    return all(map(torch.equal, first, second))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    config=configs,
+    num_examples=st.integers(1, 70),
+    batch_size=st.integers(1, 33),
+    learning_rate=st.floats(1e-5, 0.5),
+    seed=st.integers(0, 2**31),
+)
+def test_steps_have_the_bits_of_the_plain_loop(config, num_examples, batch_size, learning_rate, seed):
+    split = random_split(config, num_examples, seed=seed)
+    model, _, plain = plain_way(config, split, seed=seed, learning_rate=learning_rate)
+    other, optimizer, _ = plain_way(config, split, seed=seed, learning_rate=learning_rate)
+    steps = Steps(optimizer, split)
+
+    for epoch in range(2):
+        batches = batches_of(split, batch_size, seed=epoch)
+        assert torch.equal(plain(batches), steps.run(batches))
+
+    assert same_bits(model.parameters(), other.parameters())
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    config=configs,
+    num_members=st.integers(1, 5),
+    num_examples=st.integers(1, 50),
+    batch_size=st.integers(1, 33),
+    seed=st.integers(0, 2**31),
+)
+def test_stacked_members_are_what_they_are_alone(config, num_members, num_examples, batch_size, seed):
+    split = random_split(config, num_examples, seed=seed)
+    seeds = range(seed, seed + num_members)
+    alone = [plain_way(config, split, seed=member) for member in seeds]
+    members = [plain_way(config, split, seed=member) for member in seeds]
+    batches = [batches_of(split, batch_size, seed=member) for member in seeds]
+
+    losses = Steps(stacked([optimizer for _, optimizer, _ in members]), split).run(abreast(batches))
+
+    # the product of a batch of small matrices sums in another order than that of one: bits differ for some shapes, and
+    # Adam's first steps, which follow the sign of a gradient, can turn such a bit into a step of another size
+    for member, (_, _, plain) in enumerate(alone):
+        torch.testing.assert_close(losses[0, member], plain(batches[member])[0], rtol=1e-5, atol=1e-6)
+
+
+def test_stacked_members_of_the_article_s_shape_have_the_bits_that_they_get_alone():
+    split = random_split(article().model, 150, seed=0)
+    alone = [plain_way(article().model, split, seed=member) for member in range(3)]
+    members = [plain_way(article().model, split, seed=member) for member in range(3)]
+    batches = [batches_of(split, 64, seed=member) for member in range(3)]
+
+    losses = Steps(stacked([optimizer for _, optimizer, _ in members]), split).run(abreast(batches))
+
+    for member, (model, _, plain) in enumerate(alone):
+        assert torch.equal(plain(batches[member]), losses[:, member])
+        assert same_bits(model.parameters(), members[member][0].parameters())
+
+
+def test_the_article_s_model_on_images_has_the_bits_of_the_plain_loop():
+    split = random_split(article().model, 300, seed=0)
+    split = Split(images=split.images.view(-1, 28, 28), labels=split.labels)
+    model, _, plain = plain_way(article().model, split, seed=0)
+    other, optimizer, _ = plain_way(article().model, split, seed=0)
+    batches = batches_of(split, 64, seed=0)
+
+    losses = Steps(optimizer, split).run(batches)
+
+    assert torch.equal(losses, plain(batches))
+    assert same_bits(model.parameters(), other.parameters())
+
+
+def test_either_way_can_take_the_next_step():
+    split = random_split(SMALL, 40, seed=1)
+    model, _, plain = plain_way(SMALL, split, seed=1)
+    mixed, optimizer, its_plain = plain_way(SMALL, split, seed=1)
+    steps = Steps(optimizer, split)
+    batches = batches_of(split, 8, seed=1)
+
+    plain(batches)
+    steps.run(batches[:2])
+    its_plain(batches[2:4])
+    steps.run(batches[4:])
+
+    assert same_bits(model.parameters(), mixed.parameters())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"label_smoothing": 0.1}, id="label-smoothing"),
+        pytest.param({"loss": "mean_squared_error"}, id="other-loss"),
+        pytest.param({"optimizer": "sgd"}, id="other-optimiser"),
+    ],
+)
+def test_a_recipe_that_asks_for_more_goes_the_plain_way(change):
+    recipe = replace(digits(), **change)
+    model = initialised(recipe.model, seed=0)
+
+    assert not is_fit(model, recipe)
+
+
+def test_another_model_goes_the_plain_way():
+    recipe = digits()
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 10))
+    optimizer = optimizer_by_name("adam", model.parameters(), learning_rate=0.01)
+    split = random_split(recipe.model, 4, seed=0)
+
+    assert faster(model, recipe, optimizer, split) is as_it_is
+
+
+@pytest.mark.parametrize(
+    "alter",
+    [
+        pytest.param(lambda model: prune.l1_unstructured(model.layers[0], "weight", amount=0.5), id="mask"),
+        pytest.param(lambda model: parametrizations.weight_norm(model.layers[0]), id="parametrisation"),
+        pytest.param(lambda model: model.layers[0].register_forward_hook(lambda *_: None), id="hook"),
+        pytest.param(lambda model: model.layers.__setitem__(1, torch.nn.Identity()), id="other-layer"),
+    ],
+)
+def test_an_altered_perceptron_goes_the_plain_way(alter):
+    recipe = digits()
+    model = initialised(recipe.model, seed=0)
+    assert is_fit(model, recipe)
+
+    alter(model)
+
+    assert not is_fit(model, recipe)
+
+
+def test_dropout_goes_the_plain_way():
+    recipe = replace(digits(), model=replace(digits().model, dropout=0.5))
+
+    assert not is_fit(initialised(recipe.model, seed=0), recipe)
+
+
+def test_the_recipes_of_both_data_sets_go_the_faster_way(monkeypatch):
+    ways = []
+
+    def noted(plain, run, state, batches):
+        ways.append(run)
+        return plain(batches)
+
+    monkeypatch.setattr(fast, "tried_epoch", noted)
+    for recipe in (article(), digits()):
+        split = random_split(recipe.model, 65, seed=0)
+
+        list(train(initialised(recipe.model, seed=0), split, replace(recipe, num_epochs=1), seed=0))
+
+    assert len(ways) == 2
+
+
+@pytest.mark.parametrize("wrong_batch", [0, -1], ids=["first", "last"])
+def test_a_changed_plain_loop_is_never_hidden(wrong_batch):
+    split = random_split(SMALL, 37, seed=2)
+    batches = batches_of(split, 8, seed=2)
+
+    def changed(plain, chosen):
+        wrong = batches[wrong_batch]
+        return plain([batch.flip(0)[: len(batch) // 2] if torch.equal(batch, wrong) else batch for batch in chosen])
+
+    expected, _, plain = plain_way(SMALL, split, seed=2)
+    losses = changed(plain, batches)
+    model, optimizer, plain = plain_way(SMALL, split, seed=2)
+    steps = Steps(optimizer, split)
+
+    assert torch.equal(tried_epoch(partial(changed, plain), steps.run, steps.state, batches), losses)
+    assert same_bits(model.parameters(), expected.parameters())
+
+
+def test_trying_leaves_no_trace():
+    split = random_split(SMALL, 37, seed=3)
+    batches = batches_of(split, 8, seed=3)
+    expected, _, plain = plain_way(SMALL, split, seed=3)
+    losses = plain(batches)
+    model, optimizer, plain = plain_way(SMALL, split, seed=3)
+    steps = Steps(optimizer, split)
+
+    assert torch.equal(tried_epoch(plain, steps.run, steps.state, batches), losses)
+    assert same_bits(model.parameters(), expected.parameters())
+
+
+def test_numbers_are_put_back():
+    tensors = [torch.arange(3.0), torch.zeros(())]
+    before = copies(tensors)
+    tensors[0] += 1
+
+    put_back(before, tensors)
+
+    assert same_bits(tensors, [torch.arange(3.0), torch.zeros(())])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch finds no CUDA device")
+def test_captured_steps_are_those_of_the_plain_loop():
+    split = random_split(article().model, 300, seed=0).to(torch.device("cuda"))
+    models = [initialised(article().model, seed=0).to("cuda") for _ in range(2)]
+    optimizers = [Adam(model.parameters(), learning_rate=0.001) for model in models]
+    batches = [batch.cuda() for batch in batches_of(split, 64, seed=0)]
+
+    losses = Steps(optimizers[1], split).run(batches)
+
+    expected = train_batches(models[0], CROSS_ENTROPY, optimizers[0], split, batches, rates=[0.001] * len(batches))
+    torch.testing.assert_close(losses, expected, rtol=1e-4, atol=1e-5)  # libraries choose their kernels by the call

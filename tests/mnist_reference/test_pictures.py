@@ -1,0 +1,143 @@
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageDraw
+
+from mnist_reference.errors import PictureError
+from mnist_reference.pictures import framed, has_bright_border, png, read_picture
+
+
+def drawing(size, *, ink=0, paper=255, mode="L"):
+    """A slanted stroke, off the middle."""
+    image = Image.new("L", size, paper)
+    width, height = size
+    stroke = (width * 0.15, height * 0.2, width * 0.4, height * 0.8)
+    ImageDraw.Draw(image).line(stroke, fill=ink, width=max(1, min(size) // 10))
+    return image.convert(mode)
+
+
+@pytest.fixture
+def saved(tmp_path):
+    def save(image, name="digit.png"):
+        image.save(tmp_path / name)
+        return tmp_path / name
+
+    return save
+
+
+@pytest.mark.parametrize("size", [(28, 28), (29, 28), (7, 9), (100, 40), (40, 100), (1000, 700), (3, 200)], ids=str)
+def test_picture_of_any_size_is_framed(saved, size):
+    image = read_picture(saved(drawing(size)), data_set="mnist")
+
+    rows, columns = (image > 50).nonzero(as_tuple=True)
+    assert (image.shape, image.dtype) == ((28, 28), torch.uint8)
+    assert max(int(rows.max() - rows.min()), int(columns.max() - columns.min())) + 1 in range(17, 22)
+    assert not has_bright_border(image.float() / 255)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA", "P", "1", "I;16"])
+def test_mode_makes_no_difference(saved, mode):
+    plain = drawing((90, 70))
+    sixteen_bits = Image.fromarray(np.asarray(plain).astype(np.uint16) * 257)
+    image = sixteen_bits if mode == "I;16" else plain.convert(mode)
+
+    expected = read_picture(saved(plain, "plain.png"), data_set="mnist")
+    found = read_picture(saved(image, "mode.png"), data_set="mnist")
+
+    assert (expected.int() - found.int()).abs().max() <= 1
+
+
+def test_white_on_black_and_black_on_white_are_the_same(saved):
+    dark_ink = read_picture(saved(drawing((90, 70)), "dark.png"), data_set="mnist")
+    bright_ink = read_picture(saved(drawing((90, 70), ink=255, paper=0), "bright.png"), data_set="mnist")
+
+    assert torch.equal(dark_ink, bright_ink)
+
+
+def test_transparent_pixels_are_paper(saved):
+    ink = drawing((90, 70))
+    image = Image.new("RGBA", ink.size)
+    image.putalpha(ink.point(lambda value: 255 - value))
+
+    assert torch.equal(
+        read_picture(saved(image, "alpha.png"), data_set="mnist"), read_picture(saved(ink), data_set="mnist")
+    )
+
+
+def test_faint_ink_on_grey_paper_is_brought_to_full_range(saved):
+    image = read_picture(saved(drawing((90, 70), ink=120, paper=190)), data_set="mnist")
+
+    assert image.max() > 200
+    assert image.min() == 0
+
+
+def test_image_of_the_data_set_is_taken_as_it_is(tmp_path, digits_data):
+    for index in range(20):
+        (tmp_path / "digit.png").write_bytes(png(digits_data.test.images[index]))
+
+        assert torch.equal(read_picture(tmp_path / "digit.png", data_set="digits"), digits_data.test.images[index])
+
+
+def test_png_is_read_back_by_pillow(digits_data):
+    image = Image.open(io.BytesIO(png(digits_data.test.images[3])))
+
+    assert (image.size, image.mode) == ((28, 28), "L")
+    assert list(image.tobytes()) == digits_data.test.images[3].flatten().tolist()
+
+
+def test_framing_centres_by_mass():
+    ink = torch.zeros(50, 80)
+    ink[5:25, 60:70] = 1.0
+
+    frame = framed(ink, box_side=20)
+
+    rows, columns = torch.arange(28.0), torch.arange(28.0)
+    assert float((frame.sum(1) * rows).sum() / frame.sum()) == pytest.approx(13.5, abs=0.5)
+    assert float((frame.sum(0) * columns).sum() / frame.sum()) == pytest.approx(13.5, abs=0.5)
+
+
+@pytest.mark.parametrize("box_side", [20, 28])
+def test_framing_reaches_the_side_of_the_box(box_side):
+    frame = framed(torch.eye(60), box_side=box_side)
+
+    assert len(frame.sum(1).nonzero()) == box_side
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        pytest.param(Image.new("L", (30, 30), 255), id="white"),
+        pytest.param(Image.new("L", (28, 28), 0), id="black"),
+        pytest.param(Image.new("RGBA", (30, 30)), id="transparent"),
+        pytest.param(Image.new("L", (1, 1), 255), id="one-pixel"),
+        pytest.param(drawing((40, 40), ink=250), id="hardly-any-ink"),
+    ],
+)
+def test_blank_picture_is_refused(saved, image):
+    with pytest.raises(PictureError, match="the picture is blank"):
+        read_picture(saved(image), data_set="mnist")
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"\x89PNG\r\n\x1a\n broken"], ids=["empty", "text", "broken-png"])
+def test_file_that_is_no_picture_is_refused(tmp_path, content):
+    (tmp_path / "digit.png").write_bytes(content)
+
+    with pytest.raises(PictureError, match="not a picture") as refusal:
+        read_picture(tmp_path / "digit.png", data_set="mnist")
+
+    assert refusal.value.looked_in == str(tmp_path / "digit.png")
+
+
+def test_truncated_png_is_refused(saved):
+    path = saved(drawing((300, 300)))
+    path.write_bytes(path.read_bytes()[:-60])
+
+    with pytest.raises(PictureError, match="not a picture"):
+        read_picture(path, data_set="mnist")
+
+
+def test_missing_file_is_refused(tmp_path):
+    with pytest.raises(PictureError, match="No such file"):
+        read_picture(tmp_path / "digit.png", data_set="mnist")

@@ -1,0 +1,60 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from mnist_reference.checkpoint import load_checkpoint, save_checkpoint
+from mnist_reference.data import Split
+from mnist_reference.errors import DivergenceError
+from mnist_reference.model import PerceptronConfig, initialised
+from mnist_reference.recipes import digits
+from mnist_reference.together import train_together
+from mnist_reference.train import train
+
+SEEDS = (4, 7, 8)
+RECIPE = replace(digits(), num_epochs=2, model=PerceptronConfig(hidden_widths=(16,)))
+
+
+@pytest.fixture(scope="module")
+def split():
+    stream = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (150, 28, 28), generator=stream, dtype=torch.uint8)
+    return Split(images=images, labels=torch.randint(0, 10, (150,), generator=stream))
+
+
+def trained_together(split, recipe, **options):
+    models = [initialised(recipe.model, seed=seed) for seed in SEEDS]
+    return models, list(train_together(models, split, recipe, seeds=SEEDS, **options))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1], ids=["faster", "plain"])
+def test_members_are_what_they_are_alone(split, smoothing):
+    recipe = replace(RECIPE, label_smoothing=smoothing)
+
+    models, history = trained_together(split, recipe, test=split)
+
+    for member, seed in enumerate(SEEDS):
+        alone = initialised(recipe.model, seed=seed)
+        records = list(train(alone, split, recipe, seed=seed, test=split))
+        assert all(map(torch.equal, models[member].parameters(), alone.parameters()))
+        assert [replace(records[member], train_time_s=0) for records in history] == [
+            replace(record, train_time_s=0) for record in records
+        ]
+
+
+def test_a_member_can_be_saved(split, provenance, tmp_path):
+    models, _ = trained_together(split, RECIPE)
+
+    save_checkpoint(tmp_path / "member", models[1], replace(provenance, recipe=RECIPE))
+
+    loaded, _ = load_checkpoint(tmp_path / "member")
+    assert all(map(torch.equal, models[1].parameters(), loaded.parameters()))
+
+
+def test_one_member_that_diverges_stops_all(split):
+    models = [initialised(RECIPE.model, seed=seed) for seed in SEEDS]
+    with torch.no_grad():
+        next(models[2].parameters()).fill_(float("nan"))
+
+    with pytest.raises(DivergenceError, match="the loss is nan at step 1 of epoch 1"):
+        list(train_together(models, split, RECIPE, seeds=SEEDS))

@@ -1,0 +1,289 @@
+"""The built documentation site in a browser; ``MAINSTAY_SITE`` names its folder, ``nox -s docs_pages`` builds it.
+
+Every page: nothing asked of another host, nothing on the console, no violation of accessibility, no link or anchor that
+leads nowhere. Five pages: Lighthouse. Search: the page that answers comes first.
+"""
+
+import functools
+import http.server
+import json
+import os
+import re
+import shutil
+import subprocess
+import threading
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urldefrag, urljoin, urlsplit
+from xml.etree import ElementTree
+
+import pytest
+
+SITE = Path(os.environ.get("MAINSTAY_SITE", "no site"))
+NODE_MODULES = Path(__file__).parents[2] / "scripts" / "documentation" / "node_modules"
+PAGES = sorted(file.relative_to(SITE).as_posix() for file in SITE.rglob("*.html") if file.is_file())
+VENDORED = Path(__file__).parents[2] / "docs" / "assets" / "katex"
+WIDTHS = (1280, 390)
+SCHEMES = ("light", "dark")
+LIGHTHOUSE_PAGES = (
+    "index.html",
+    "tutorials/one-neuron-to-mnist/index.html",
+    "explanation/losses-and-optimisers/index.html",
+    "reference/exit-statuses/index.html",
+    "project/samples/index.html",
+)
+CATEGORIES = ("accessibility", "best-practices", "seo")
+
+pytestmark = pytest.mark.skipif(not PAGES, reason="MAINSTAY_SITE names no built site: run nox -s docs_pages")
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serves the site and keeps still about it."""
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="session")
+def server():
+    """The address of the site, served where it was built for: links to the other language are given in full."""
+    handler = functools.partial(Quiet, directory=SITE)
+    sitemap = ElementTree.parse(SITE / "sitemap.xml").getroot()
+    home = min((str(address.text) for address in sitemap.findall(".//{*}loc")), key=len)
+    place = urlsplit(home)
+    with http.server.ThreadingHTTPServer((str(place.hostname), int(place.port or 0)), handler) as served:
+        threading.Thread(target=served.serve_forever, daemon=True).start()
+        yield home
+        served.shutdown()
+
+
+@pytest.fixture(scope="session")
+def visit(browser, server):
+    """Open a page of the site at a width and in a scheme, and note what it asks for and complains about."""
+    context = browser.new_context(bypass_csp=True, reduced_motion="reduce")
+
+    def open_page(place, *, width=1280, scheme="light"):
+        page = context.new_page()
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme=scheme)
+        page.requests, page.complaints = [], []
+        page.on("request", lambda request: page.requests.append(request.url))
+        page.on("console", lambda message: page.complaints.append(message.text))
+        page.on("pageerror", lambda error: page.complaints.append(str(error)))
+        page.goto(urljoin(server, place.removesuffix("index.html")), wait_until="networkidle")
+        return page
+
+    yield open_page
+    context.close()
+
+
+class Links(HTMLParser):
+    """The targets and the anchors of a page."""
+
+    def __init__(self):
+        super().__init__()
+        self.targets, self.anchors = set(), {""}
+
+    def handle_starttag(self, tag, attrs):
+        found = dict(attrs)
+        self.targets |= {found[key] for key in ("href", "src") if found.get(key)}
+        self.anchors |= {found[key] for key in ("id", "name") if found.get(key)}
+
+
+@functools.cache
+def links_of(place):
+    parser = Links()
+    parser.feed((SITE / place).read_text("utf-8"))
+    return parser
+
+
+def problem_of(page, target):
+    """What is wrong with a link, or nothing; other hosts are not asked."""
+    address, anchor = urldefrag(urljoin(f"http://site/{page}", target))
+    parts = urlsplit(address)
+    if parts.scheme != "http" or parts.netloc != "site":
+        return ""
+    path = unquote(parts.path).lstrip("/")
+    place = f"{path}index.html" if not path or path.endswith("/") else path
+    if not (SITE / place).is_file():
+        return f"{target}: no such page"
+    if place.endswith(".html") and unquote(anchor) not in links_of(place).anchors:
+        return f"{target}: no such anchor"
+    return ""
+
+
+@pytest.mark.parametrize("place", PAGES)
+def test_every_link_and_anchor_leads_somewhere(place):
+    if place == "404.html":
+        pytest.skip("its links start at the address where the site will stand")
+
+    problems = sorted(filter(None, (problem_of(place, target) for target in links_of(place).targets)))
+
+    assert problems == []
+
+
+@pytest.fixture(scope="session")
+def survey(visit, axe):
+    """Look at a page once, on a desk and then on a phone, and note what is to be judged."""
+
+    @functools.cache
+    def look(place):
+        page = visit(place)
+        page.evaluate("for (const details of document.querySelectorAll('details')) details.open = true")
+        seen = {
+            "violations": violations(page, axe),
+            "formulas left": page.locator(".arithmatex:not(:has(.katex))").all_text_contents(),
+            "wrong formulas": page.locator(".katex-error").all_text_contents(),
+        }
+        page.set_viewport_size({"width": 390, "height": 900})
+        seen["width on a phone"] = page.evaluate("document.documentElement.scrollWidth")
+        page.close()
+        return seen | {"requests": page.requests, "complaints": page.complaints}
+
+    return look
+
+
+def violations(page, axe):
+    page.evaluate(axe)
+    found = page.evaluate("axe.run()")["violations"]
+    return [(each["id"], [node["target"] for node in each["nodes"]][:5]) for each in found]
+
+
+@pytest.mark.parametrize("place", PAGES)
+def test_page_asks_no_other_host_and_complains_about_nothing(survey, server, place):
+    seen = survey(place)
+
+    assert [url for url in seen["requests"] if not url.startswith((server, "data:", "blob:"))] == []
+    assert seen["complaints"] == []
+
+
+@pytest.mark.parametrize("place", PAGES)
+def test_axe_finds_no_violation(survey, place):
+    assert survey(place)["violations"] == []
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("place", [place for place in PAGES if place.count("/") <= 1])
+def test_axe_finds_no_violation_on_any_screen(visit, axe, place, width, scheme):
+    page = visit(place, width=width, scheme=scheme)
+
+    found = violations(page, axe)
+    page.close()
+
+    assert found == []
+
+
+@pytest.mark.parametrize("place", PAGES)
+def test_page_fits_a_phone(survey, place):
+    assert survey(place)["width on a phone"] <= 390
+
+
+@pytest.mark.parametrize("place", PAGES)
+def test_every_formula_is_set(survey, place):
+    seen = survey(place)
+
+    assert seen["formulas left"] == []
+    assert seen["wrong formulas"] == []
+
+
+@pytest.mark.parametrize("place", PAGES)
+def test_no_macro_is_left(place):
+    text = re.sub(r"<code[\s>].*?</code>", "", (SITE / place).read_text("utf-8"), flags=re.DOTALL)
+
+    assert "{{" not in re.sub(r"<(script|style)[\s>].*?</\1>", "", text, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("category", CATEGORIES)
+@pytest.mark.parametrize("place", LIGHTHOUSE_PAGES)
+def test_lighthouse_gives_at_least_95(lighthouse, place, category):
+    report = lighthouse(place)
+
+    failed = [
+        reference["id"]
+        for reference in report["categories"][category]["auditRefs"]
+        if (report["audits"][reference["id"]]["score"] or 0) < 1 and reference["weight"]
+    ]
+
+    assert report["categories"][category]["score"] >= 0.95, failed
+
+
+@pytest.fixture(scope="session")
+def lighthouse(server, tmp_path_factory):
+    """Judge a page once."""
+    command = NODE_MODULES / ".bin" / "lighthouse"
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
+    flags = "--headless --no-sandbox --disable-gpu --disable-background-networking"
+
+    @functools.cache
+    def judge(place):
+        report = tmp_path_factory.mktemp("lighthouse") / "report.json"
+        subprocess.run(
+            [str(command), urljoin(server, place.removesuffix("index.html")), "--preset=desktop", "--quiet"]
+            + [f"--only-categories={','.join(CATEGORIES)}", f"--chrome-flags={flags}"]
+            + ["--output=json", f"--output-path={report}"],
+            check=True,
+            env=os.environ | {"CHROME_PATH": chromium},
+        )
+        return json.loads(report.read_text("utf-8"))
+
+    return judge
+
+
+@pytest.mark.parametrize(
+    ("query", "answer"),
+    [
+        ("inconclusive", "neither that the candidate is within the margin nor that it is beyond it"),
+        ("false alarm rate", "a clean change fails"),
+        ("add a workload", "write a pytest test in the folder benchmarks"),
+        ("early stopping", "ends the training when the validation loss no longer falls"),
+        ("Adam formula", "keeps running means of the gradient and of its square"),
+        ("exit code 3", "Exit code 3 is inconclusive"),
+        ("waive a regression", "mainstay waive"),
+        ("resume a gate", "mainstay gate --resume"),
+    ],
+)
+def test_first_answer_of_the_search_holds_the_answer(visit, server, query, answer):
+    page = visit("index.html")
+
+    page.locator(".md-search__input").first.fill(query)
+    first = page.locator(".md-search-result__item a.md-search-result__link").first
+    first.wait_for(timeout=60_000)
+    page.goto(urljoin(page.url, first.get_attribute("href")), wait_until="networkidle")
+
+    address = page.url
+    text = " ".join(page.locator("article").inner_text().split())
+    assert answer in text, f"{address} came first"
+
+
+def test_formulas_are_set_by_the_katex_of_the_lock_file():
+    distributed = NODE_MODULES / "katex" / "dist"
+
+    assert (VENDORED / "katex.min.js").read_bytes() == (distributed / "katex.min.js").read_bytes()
+    assert (VENDORED / "katex.min.css").read_bytes() == (distributed / "katex.min.css").read_bytes()
+    assert (VENDORED / "auto-render.min.js").read_bytes() == (
+        distributed / "contrib" / "auto-render.min.js"
+    ).read_bytes()
+
+
+def test_feed_reads_and_links_to_the_releases():
+    feed = ElementTree.parse(SITE / "feed.xml").getroot()
+    atom = {"atom": "http://www.w3.org/2005/Atom"}
+
+    pages = {link.get("href") for link in feed.findall("atom:link", atom)}
+
+    assert any(page.endswith("project/releases/") for page in pages)
+
+
+def test_every_page_can_be_edited_where_the_repository_has_an_address():
+    written = [place for place in PAGES if not place.startswith(("reference/", "project/", "404"))]
+
+    without = [place for place in written if 'rel="edit"' not in (SITE / place).read_text("utf-8")]
+
+    assert without == []
+
+
+def test_social_image_is_named_by_every_page_and_there():
+    named = re.search(r'<meta property="og:image" content="([^"]+)"', (SITE / "index.html").read_text("utf-8"))
+
+    assert (SITE / urlsplit(named[1]).path.removeprefix("/")).is_file()

@@ -1,0 +1,23 @@
+from mainstay.reports.annotations import render_annotations
+
+
+def test_gate_comes_first_and_passing_metrics_are_silent(runs):
+    lines = render_annotations(runs["passing"]).splitlines()
+
+    assert lines == [
+        "::notice title=mainstay%3A PASS%3A may be merged::no metric lost more than its margin: 5 of 5 passed"
+    ]
+
+
+def test_blocking_findings_are_errors(failing):
+    lines = render_annotations(failing).splitlines()
+
+    assert [line.split(" ")[0] for line in lines] == ["::error", "::error", "::error", "::notice", "::notice"]
+
+
+def test_no_kind_has_more_annotations_than_github_shows(many_findings):
+    lines = render_annotations(many_findings(300, 5)).splitlines()
+
+    for kind in ("error", "warning", "notice"):
+        assert sum(line.startswith(f"::{kind} ") for line in lines) <= 10
+    assert any("92 more findings in the report" in line for line in lines)

@@ -1,0 +1,36 @@
+import pytest
+
+from mainstay.reports.terminal import MAX_ROWS, render_terminal
+from mainstay.reports.text import render_text
+
+
+def test_plain_report_comes_whole(run):
+    assert render_terminal(run, width=100, colour=False).startswith(render_text(run, width=100))
+
+
+def test_no_colour_means_no_escape(run):
+    assert "\x1b" not in render_terminal(run, width=100, colour=False)
+    assert "\x1b[" in render_terminal(run, width=100, colour=True)
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_table_fits_the_terminal(run, width):
+    lines = render_terminal(run, width=width, colour=False).splitlines()
+
+    assert all(len(line) <= width for line in lines if line.startswith(("│", "┃", "└")))
+
+
+def test_table_of_many_findings_ends_with_how_many_more_there_are(many_findings):
+    report = render_terminal(many_findings(60, 3), width=200, colour=False)
+
+    assert sum(line.startswith("│") for line in report.splitlines()) == MAX_ROWS
+    assert "and 10 more, above" in report
+
+
+def test_environment_of_the_caller_changes_nothing(run, monkeypatch):
+    before = render_terminal(run, width=100, colour=True)
+
+    for name, value in {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "20", "FORCE_COLOR": "1"}.items():
+        monkeypatch.setenv(name, value)
+
+    assert render_terminal(run, width=100, colour=True) == before

@@ -1,0 +1,69 @@
+import math
+
+import pytest
+
+from mainstay.records import Direction, Interval, Kind, Metric
+from mainstay.reports.units import bytes_text, change_text, fixed, interval_text, loss_text, seconds_text, value_text
+
+
+def metric(kind=Kind.ACCURACY, *, margin=0.002, unit="", direction=Direction.HIGHER):
+    return Metric(workload="w", name="m", kind=kind, direction=direction, margin=margin, unit=unit)
+
+
+TOP1 = metric()
+STEP = metric(Kind.PERFORMANCE, margin=0.05, unit="s", direction=Direction.LOWER)
+MEMORY = metric(Kind.PERFORMANCE, margin=0.05, unit="B", direction=Direction.LOWER)
+COUNT = metric(Kind.DETERMINISTIC, margin=0.0, direction=Direction.LOWER)
+
+
+@pytest.mark.parametrize(
+    ("measured", "loss", "expected"),
+    [
+        pytest.param(TOP1, 0.0051, "0.51 points worse", id="fraction-in-points"),
+        pytest.param(TOP1, -0.0051, "0.51 points better", id="gain"),
+        pytest.param(TOP1, -0.00001, "0.00 points", id="rounds-to-nothing"),
+        pytest.param(STEP, math.log(1.1), "10.0 % slower", id="time"),
+        pytest.param(STEP, math.log(0.9), "10.0 % faster", id="faster"),
+        pytest.param(MEMORY, math.log(1.5), "50.0 % larger", id="memory"),
+        pytest.param(metric(margin=0.02, unit="nat"), 0.031, "0.031 nat worse", id="own-unit"),
+        pytest.param(COUNT, 0.25, "25.00 % worse", id="margin-of-zero"),
+        pytest.param(STEP, math.inf, "unknown", id="infinite"),
+    ],
+)
+def test_loss_is_said_in_the_words_of_its_metric(measured, loss, expected):
+    assert change_text(measured, loss) == expected
+
+
+@pytest.mark.parametrize(
+    ("measured", "value", "expected"),
+    [
+        pytest.param(TOP1, 0.97714, "97.714 %", id="percent"),
+        pytest.param(STEP, 0.00112, "1.120 ms", id="milliseconds"),
+        pytest.param(MEMORY, 412_876_800.0, "393.8 MiB", id="mebibytes"),
+        pytest.param(COUNT, 109_386.0, "109,386", id="count"),
+        pytest.param(TOP1, math.nan, "unknown", id="not-a-number"),
+    ],
+)
+def test_value_is_scaled(measured, value, expected):
+    assert value_text(measured, value) == expected
+
+
+def test_half_open_interval_names_its_open_end():
+    assert interval_text(TOP1, Interval(-math.inf, 0.001)) == "unbounded to 0.10"
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(0.0, "0.000 s"), (5e-10, "0.500 ns"), (3600.0, "3600 s")])
+def test_durations_at_the_edges(seconds, expected):
+    assert seconds_text(seconds) == expected
+
+
+def test_sizes_at_the_edges():
+    assert [bytes_text(size) for size in (0, 1023, 1024, 2**40)] == ["0 B", "1023 B", "1.000 KiB", "1.000 TiB"]
+
+
+def test_margin_has_two_digits():
+    assert [loss_text(metric(margin=m), m) for m in (0.2, 0.02, 0.002)] == ["20 points", "2.0 points", "0.20 points"]
+
+
+def test_zero_has_no_sign():
+    assert fixed(-0.0, decimals=1) == "0.0"

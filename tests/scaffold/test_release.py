@@ -1,0 +1,83 @@
+"""A release is prepared in a real git repository."""
+
+import datetime
+import subprocess
+
+import pytest
+
+pytest.importorskip("towncrier")
+
+DAY = datetime.date(2026, 3, 1)
+TOWNCRIER = """
+[tool.towncrier]
+name = "boat"
+directory = "changes"
+filename = "CHANGELOG.md"
+start_string = "<!-- towncrier release notes start -->\\n"
+title_format = "## {version} ({project_date})"
+"""
+
+
+@pytest.fixture(scope="module")
+def release(script):
+    return script("release")
+
+
+def git(folder, *arguments):
+    return subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    for role in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{role}_NAME", "Ada")
+        monkeypatch.setenv(f"GIT_{role}_EMAIL", "ada@example.org")
+    (tmp_path / "changes").mkdir()
+    (tmp_path / "changes" / "README.md").write_text("fragments\n")
+    (tmp_path / "changes" / "12.feature.md").write_text("It floats.\n")
+    (tmp_path / "CHANGELOG.md").write_text("# Changelog\n\n<!-- towncrier release notes start -->\n")
+    (tmp_path / "CITATION.cff").write_text("version: 0.1.0\ndate-released: 2026-01-01\n")
+    (tmp_path / "pyproject.toml").write_text(f'[project]\nname = "boat"\nversion = "0.1.0"\n{TOWNCRIER}')
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "add", "--all")
+    git(tmp_path, "commit", "--quiet", "--message", "Build a boat")
+    return tmp_path
+
+
+@pytest.mark.parametrize(("part", "version"), [("patch", "0.1.1"), ("minor", "0.2.0"), ("major", "1.0.0")])
+def test_every_place_names_the_new_version(release, repository, part, version):
+    assert release.prepare(repository, part, DAY) == version
+
+    assert f'version = "{version}"' in (repository / "pyproject.toml").read_text()
+    assert (repository / "CITATION.cff").read_text() == f"version: {version}\ndate-released: 2026-03-01\n"
+    assert "It floats." in release.release_notes((repository / "CHANGELOG.md").read_text(), version)
+    assert not (repository / "changes" / "12.feature.md").exists()
+    assert git(repository, "log", "-1", "--format=%s") == f"Release {version}"
+    assert git(repository, "status", "--porcelain") == ""
+
+
+def test_uncommitted_changes_stop_a_release(release, repository):
+    (repository / "CITATION.cff").write_text("version: 0.1.0\n")
+
+    with pytest.raises(SystemExit, match="not committed"):
+        release.prepare(repository, "patch", DAY)
+
+
+def test_nothing_to_tell_stops_a_release(release, repository):
+    git(repository, "rm", "--quiet", "changes/12.feature.md")
+    git(repository, "commit", "--quiet", "--message", "Forget")
+
+    with pytest.raises(SystemExit, match="nothing has changed"):
+        release.prepare(repository, "patch", DAY)
+
+
+def test_notes_end_where_the_version_before_begins(release):
+    changelog = "# Changelog\n\n## 0.2.0 (b)\n\nnew\n\n## 0.1.0 (a)\n\nold\n"
+
+    assert release.release_notes(changelog, "0.2.0") == "## 0.2.0 (b)\n\nnew"
+    assert release.release_notes(changelog, "0.1.0") == "## 0.1.0 (a)\n\nold"
+
+
+def test_notes_of_an_unknown_version_are_an_error(release):
+    with pytest.raises(SystemExit, match=r"no section 0\.3\.0"):
+        release.release_notes("## 0.2.0 (b)\n", "0.3.0")

@@ -1,0 +1,176 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import stats
+from statsmodels.stats.weightstats import DescrStatsW
+from statsmodels.tsa.stattools import acf
+
+from mainstay.stats.paired import (
+    lag_one_correlation,
+    mean_interval,
+    one_sided_p_values,
+    skewness,
+    student_quantile,
+    summarise_pairs,
+)
+
+STUDENT_SLEEP = [1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4]
+"""Additional hours of sleep of ten patients by one isomer against the other: Student (1908), Biometrika 6, 20."""
+
+losses_of_a_metric = arrays(
+    np.float64, st.integers(3, 30), elements=st.floats(-100, 100, allow_subnormal=False).map(lambda x: round(x, 3))
+)
+
+
+def p_values(losses, null=0.0, resolution=1e-3):
+    above, below = one_sided_p_values(summarise_pairs(losses, resolution=resolution), null)
+    return float(above), float(below)
+
+
+def test_sleep_data_of_student():
+    summary = summarise_pairs(STUDENT_SLEEP)
+    above, _ = one_sided_p_values(summary, 0.0)
+
+    assert summary.mean == pytest.approx(1.58)
+    assert summary.deviation * np.sqrt(9 / 10) == pytest.approx(1.17, abs=0.005)  # Student divides by n
+    assert summary.mean / summary.standard_error == pytest.approx(4.0621, abs=5e-5)
+    assert 1 / above == pytest.approx(666, rel=0.07)  # "the odds are about 666 to 1", from his table of four digits
+
+
+@pytest.mark.parametrize("null", [-1.0, 0.0, 0.3])
+@pytest.mark.parametrize("num_pairs", [2, 5, 8, 45])
+def test_p_values_agree_with_scipy(null, num_pairs):
+    losses = np.random.default_rng(num_pairs).normal(0.2, 1.0, size=(7, num_pairs))
+
+    above, below = one_sided_p_values(summarise_pairs(losses), null)
+
+    np.testing.assert_allclose(above, stats.ttest_1samp(losses, null, axis=1, alternative="greater").pvalue, rtol=1e-9)
+    np.testing.assert_allclose(below, stats.ttest_1samp(losses, null, axis=1, alternative="less").pvalue, rtol=1e-9)
+
+
+def test_interval_agrees_with_statsmodels():
+    losses = np.random.default_rng(3).standard_t(3, size=12)
+
+    low, high = mean_interval(summarise_pairs(losses), level=0.02)
+
+    assert (low, high) == pytest.approx(DescrStatsW(losses).tconfint_mean(alpha=0.04), rel=1e-9)
+
+
+@pytest.mark.parametrize("level", [1e-9, 0.01 / 20 * 0.15, 0.05, 0.4])
+@pytest.mark.parametrize("degrees", [1, 4, 7, 19, 44])
+def test_quantile_agrees_with_scipy(level, degrees):
+    assert student_quantile(level, degrees) == pytest.approx(stats.t.isf(level, degrees), rel=1e-7)
+
+
+def test_tail_keeps_its_digits_far_out():
+    losses = [9.9, 10.0, 10.1, 10.0, 9.95, 10.05] * 5
+
+    above, _ = one_sided_p_values(summarise_pairs(losses), 0.0)
+
+    assert 0 < above == pytest.approx(stats.ttest_1samp(losses, 0.0, alternative="greater").pvalue, rel=1e-6)
+
+
+def test_equal_losses_have_the_deviation_of_rounding():
+    summary = summarise_pairs([0.001] * 5, resolution=1e-4)
+
+    assert summary.deviation == pytest.approx(0.41e-4)
+
+
+def test_rounding_deviation_is_that_of_a_difference_of_two_rounded_values():
+    values = np.random.default_rng(0).uniform(0, 100, size=(2, 200_000))
+    rounding = np.round(values) - values
+
+    assert (rounding[0] - rounding[1]).std() == pytest.approx(0.408, abs=0.005)
+
+
+def test_noise_above_the_floor_is_left_alone():
+    losses = np.random.default_rng(0).normal(size=12)
+
+    assert summarise_pairs(losses, resolution=0.1).deviation == pytest.approx(losses.std(ddof=1))
+
+
+@pytest.mark.parametrize("null", [-1.0, 0.0, 0.1, 0.5])
+def test_equal_losses_without_resolution_give_finite_p_values(null):
+    above, below = one_sided_p_values(summarise_pairs([0.1] * 8), null)
+
+    assert 0 <= above <= 1
+    assert above + below == pytest.approx(1)
+
+
+@pytest.mark.parametrize("losses", [[], [1.0]])
+def test_fewer_than_two_pairs_have_no_deviation(losses):
+    with pytest.raises(ValueError, match="at least 2 pairs"):
+        summarise_pairs(losses)
+
+
+@given(losses_of_a_metric, st.floats(-50, 50))
+def test_p_values_lie_in_the_unit_interval(losses, null):
+    above, below = p_values(losses, null)
+
+    assert 0 <= above <= 1
+    assert above + below == pytest.approx(1)
+
+
+@given(losses_of_a_metric)
+def test_swapping_the_revisions_swaps_the_p_values(losses):
+    above, below = p_values(losses)
+    swapped_above, swapped_below = p_values(-losses)
+
+    assert (above, below) == pytest.approx((swapped_below, swapped_above), rel=1e-9)
+
+
+@given(losses_of_a_metric, st.floats(0, 20).map(lambda x: round(x, 3)))
+def test_a_larger_loss_is_stronger_evidence(losses, shift):
+    before, after = p_values(losses), p_values(losses + shift)
+
+    assert after[0] <= before[0] * (1 + 1e-6) + 1e-12
+    assert after[1] >= before[1] * (1 - 1e-6) - 1e-12
+
+
+@given(losses_of_a_metric, st.floats(-50, 50).map(lambda x: round(x, 3)))
+def test_adding_a_constant_to_losses_and_null_changes_nothing(losses, constant):
+    assert p_values(losses) == pytest.approx(p_values(losses + constant, constant), rel=1e-4, abs=1e-9)
+
+
+@given(losses_of_a_metric, st.randoms(use_true_random=False))
+def test_order_of_pairs_is_irrelevant_within_a_look(losses, random):
+    shuffled = random.sample(losses.tolist(), len(losses))
+
+    assert p_values(losses) == pytest.approx(p_values(shuffled), rel=1e-6, abs=1e-12)
+
+
+@given(losses_of_a_metric, st.floats(0.001, 0.4))
+def test_interval_holds_the_null_values_that_are_not_rejected(losses, level):
+    summary = summarise_pairs(losses, resolution=1e-3)
+    low, high = mean_interval(summary, level=level)
+
+    assert one_sided_p_values(summary, low).above == pytest.approx(level, rel=1e-5)
+    assert one_sided_p_values(summary, high).below == pytest.approx(level, rel=1e-5)
+
+
+def test_lag_one_correlation_tells_drift_from_independence():
+    rng = np.random.default_rng(1)
+    drifting = np.cumsum(rng.normal(size=200))
+
+    assert lag_one_correlation(drifting) > 0.8
+    assert abs(lag_one_correlation(rng.normal(size=5_000))) < 0.05
+
+
+def test_lag_one_correlation_agrees_with_statsmodels():
+    losses = np.random.default_rng(6).normal(size=25).cumsum()
+
+    assert lag_one_correlation(losses) == pytest.approx(acf(losses, nlags=1)[1])
+
+
+@pytest.mark.parametrize("losses", [[], [1.0], [2.0, 2.0, 2.0]])
+def test_lag_one_correlation_of_nothing_to_correlate_is_zero(losses):
+    assert lag_one_correlation(losses) == 0.0
+
+
+def test_skewness_agrees_with_scipy():
+    losses = np.random.default_rng(5).lognormal(size=20)
+
+    assert skewness(losses) == pytest.approx(stats.skew(losses))
+    assert skewness([1.0, 1.0, 1.0]) == 0.0

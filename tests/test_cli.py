@@ -1,0 +1,146 @@
+import json
+import os
+import re
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from mainstay import cli, workflow
+from mainstay.documents import run_to_json
+from mainstay.errors import EnvironmentBuildError, GitError, Interrupted, UsageError
+
+HEAVY = {"numpy", "scipy", "torch", "jinja2", "rich", "cattrs", "jsonschema_rs"}
+
+
+def modules_after(*arguments, cwd):
+    """Top-level modules that a command imports, and its exit status."""
+    code = (
+        "import sys, json\nfrom mainstay import cli\n"
+        f"status = cli.run({list(arguments)!r})\n"
+        "print(json.dumps([status, sorted({name.partition('.')[0] for name in sys.modules})]), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=cwd, env=dict(os.environ)
+    )
+    status, modules = json.loads(done.stderr.splitlines()[-1])
+    return status, set(modules)
+
+
+def test_help_imports_nothing_heavy(tmp_path):
+    status, modules = modules_after("--help", cwd=tmp_path)
+
+    assert status == 0
+    assert not modules & HEAVY
+
+
+def test_a_quick_doctor_imports_neither_torch_nor_arrays(tmp_path):
+    status, modules = modules_after("doctor", "--quick", cwd=tmp_path)
+
+    assert status == 4  # an empty folder is no repository
+    assert not modules & {"numpy", "scipy", "torch"}
+
+
+@pytest.mark.parametrize("command", sorted(cli.main.commands))
+def test_every_command_explains_itself(command, capsys):
+    assert cli.run([command, "--help"]) == 0
+    assert "Usage:" in capsys.readouterr().out
+
+
+def test_the_help_states_every_exit_status(capsys):
+    cli.run(["gate", "--help"])
+
+    output = capsys.readouterr().out
+    for status in (0, 1, 2, 3, 4, 130):
+        assert re.search(rf"^ +{status}  \w", output, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (UsageError("a"), 2),
+        (GitError("a"), 4),
+        (EnvironmentBuildError("a", side="baseline"), 4),
+        (EnvironmentBuildError("a", side="candidate"), 1),
+        (Interrupted("a"), 130),
+        (KeyboardInterrupt(), 130),
+    ],
+    ids=["usage", "git", "baseline", "candidate", "interrupted", "ctrl-c"],
+)
+def test_an_error_becomes_its_exit_status(error, status, monkeypatch, capsys):
+    def fail(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr(workflow, "gate", fail)
+
+    assert cli.run(["gate"]) == status
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_debug_shows_the_traceback(monkeypatch, capsys):
+    def fail(*arguments, **options):
+        raise GitError("a")
+
+    monkeypatch.setattr(workflow, "gate", fail)
+    cli.run(["--debug", "gate"])
+
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_run_that_is_not_there_is_a_usage_error(tmp_path, capsys):
+    assert cli.run(["report", str(tmp_path / "run.json")]) == 2
+    assert "looked in" in capsys.readouterr().err
+
+
+def test_a_run_that_was_altered_names_the_key(tmp_path, capsys, sample_run):
+    document = json.loads(run_to_json(sample_run))
+    document["settings"]["alpha"] = "small"
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps(document))
+
+    assert cli.run(["report", str(path)]) == 4
+    assert "settings.alpha" in capsys.readouterr().err
+
+
+def test_every_form_of_report_is_written(tmp_path, capsys, sample_run):
+    path = tmp_path / "run.json"
+    path.write_text(run_to_json(sample_run))
+    places = {form: tmp_path / f"report.{form}" for form in ("html", "markdown", "junit")}
+
+    status = cli.run(["report", str(path), *(f"--{form}={place}" for form, place in places.items())])
+
+    assert status == 0
+    assert all(place.read_text() for place in places.values())
+    assert capsys.readouterr().out == ""
+
+
+def test_two_runs_are_compared(tmp_path, capsys, sample_run):
+    path = tmp_path / "run.json"
+    path.write_text(run_to_json(sample_run))
+
+    assert cli.run(["compare", str(path), str(path)]) == 0
+    assert "metrics whose verdict moved: 0" in capsys.readouterr().out
+
+
+@pytest.fixture
+def waive(tmp_path):
+    """Waive a metric of an empty repository until a day."""
+    environ = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    subprocess.run(["git", "-C", tmp_path, *environ, "commit", "-q", "--allow-empty", "-m", "x"], check=True)
+    options = ["w#top1_accuracy", "--limit=0.01", "--reason=smaller model", "-C", str(tmp_path)]
+    return lambda until: cli.run(["waive", *options, f"--until={until}"])
+
+
+def test_a_waiver_is_written_to_the_reviewed_file(waive, tmp_path):
+    today = datetime.now(UTC).date()
+
+    assert waive(today + timedelta(days=30)) == 0
+    assert 'reason = "smaller model"' in (tmp_path / ".mainstay-waivers.toml").read_text()
+
+
+def test_a_waiver_that_has_expired_already_is_refused(waive, tmp_path, capsys):
+    assert waive("2026-01-31") == 2
+    assert "a waiver until 2026-01-31 has expired already" in capsys.readouterr().err
+    assert not (tmp_path / ".mainstay-waivers.toml").exists()

@@ -1,0 +1,494 @@
+import random
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from mainstay.gates.policy import Plan
+from mainstay.logs import make_logs
+from mainstay.measurement import Measurement
+from mainstay.records import (
+    Blame,
+    Direction,
+    Kind,
+    Method,
+    Metric,
+    Outcome,
+    Predictions,
+    Side,
+    Trial,
+    Verdict,
+    Workload,
+)
+from mainstay.timed_pairs import TimedResult
+from mainstay.workers import PairResult
+from mainstay.workflow import restore_trials
+
+WORKLOAD = "benchmarks/test_a.py::test_a"
+METRIC = Metric(workload=WORKLOAD, name="top1_accuracy", kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=0.01)
+
+
+class SilentObserver:
+    """Keeps what it is told."""
+
+    def __init__(self):
+        self.progress = []
+
+    def phase(self, name): ...
+
+    def note(self, text): ...
+
+    def trial_done(self, trial): ...
+
+    def pairs_done(self, progress):
+        self.progress.append(progress)
+
+
+class Subject:
+    """A simulated workload: ``baseline`` and ``candidate`` map a seed to trial fields."""
+
+    def __init__(self, baseline, candidate):
+        self.behaviour = {Side.BASELINE: baseline, Side.CANDIDATE: candidate}
+        self.measured = []
+
+    def measure_timed(self, request):
+        raise AssertionError("nothing is timed here")
+
+    def measure(self, request, known):
+        trials = []
+        for side in request.sides:
+            self.measured.append((request.pair, side, request.repetition))
+            fields = {"outcome": Outcome.COMPLETED, **self.behaviour[side](request.seed)}
+            trials.append(
+                Trial(
+                    workload=request.workload,
+                    side=side,
+                    seed=request.seed,
+                    pair=request.pair,
+                    repetition=request.repetition,
+                    **fields,
+                )
+            )
+        return PairResult(request=request, trials=tuple(trials))
+
+
+@pytest.fixture
+def run():
+    def run(subject, *, logs=None, changed=(), **options):
+        workload = Workload(id=WORKLOAD, kind=Kind.ACCURACY, metrics=(METRIC,))
+        logs = logs or make_logs([workload], salt="", commit="c", num_seeds=20, changed=frozenset(changed))
+        with ThreadPoolExecutor(2) as executor:
+            measurement = Measurement(
+                **{
+                    "logs": logs,
+                    "settled": (),
+                    "plan": Plan(num_gated=1),
+                    "salt": "",
+                    "commit": "c",
+                    "margin_of": lambda metric, context: metric.margin,
+                    "measure": subject.measure,
+                    "measure_timed": subject.measure_timed,
+                    "pair_seconds": 1.0,
+                    "executor": executor,
+                    "num_at_once": 2,
+                    "trial_seconds": 1.0,
+                    "fail_fast": False,
+                    "deadline": float("inf"),
+                    "observer": SilentObserver(),
+                    **options,
+                }
+            )
+            findings = measurement.run()
+        return findings, measurement
+
+    return run
+
+
+def accuracy(*, loss=0.0, deviation=0.003, digest=None, stream="a", **fields):
+    """A behaviour: accuracy about 0.9 with seed noise."""
+
+    def behave(seed):
+        value = 0.9 - loss + random.Random(f"{stream}{seed}").gauss(0, deviation)
+        return {"values": {"top1_accuracy": value}, "digest": digest(seed) if digest else "", **fields}
+
+    return behave
+
+
+def failing(cause="boom", outcome=Outcome.FAILED):
+    return lambda seed: {"outcome": outcome, "cause": cause, "last_lines": ("last words",)}
+
+
+def test_equal_digests_pass_on_two_seeds_without_further_training(run):
+    subject = Subject(accuracy(digest=str), accuracy(digest=str))
+
+    (finding,), _ = run(subject)
+
+    assert (finding.verdict, finding.method, len(finding.exact_seeds)) == (Verdict.PASS, Method.EXACT, 2)
+    assert len(subject.measured) == 5  # two pairs, and the baseline again
+
+
+def test_a_baseline_that_does_not_repeat_itself_goes_on_to_pairs(run):
+    times_run = Counter()
+
+    def unsteady(seed):
+        times_run[seed] += 1
+        return {**accuracy()(seed), "digest": f"{seed}, time {times_run[seed]}"}
+
+    subject = Subject(unsteady, accuracy(digest=lambda seed: f"{seed}, time 1"))
+
+    (finding,), measurement = run(subject)
+
+    assert (finding.verdict, finding.method) == (Verdict.PASS, Method.SEQUENTIAL)
+    assert any("not deterministic" in note for note in measurement.notes)
+
+
+@pytest.mark.parametrize(
+    ("digests", "blame"),
+    [
+        pytest.param(("constant", "constant"), Blame.BOTH, id="both-ignore-the-seed"),
+        pytest.param((None, "constant"), Blame.CANDIDATE, id="candidate-ignores-the-seed"),
+    ],
+)
+def test_a_workload_that_ignores_its_seed_is_an_error(run, digests, blame):
+    baseline, candidate = ((lambda seed, d=d: d or str(seed)) for d in digests)
+
+    (finding,), _ = run(Subject(accuracy(digest=baseline), accuracy(digest=candidate)))
+
+    assert (finding.verdict, finding.blame) == (Verdict.ERROR, blame)
+    assert "ignores its seed" in finding.reason
+
+
+def test_a_harmless_change_of_numerics_passes_at_the_first_look(run):
+    (finding,), _ = run(Subject(accuracy(digest=str), accuracy(digest=lambda s: f"{s}x", deviation=0.002)))
+
+    assert (finding.verdict, finding.num_pairs) == (Verdict.PASS, 5)
+
+
+def test_a_large_loss_fails_at_the_first_look(run):
+    (finding,), _ = run(Subject(accuracy(), accuracy(loss=0.1, stream="b")))
+
+    assert (finding.verdict, finding.num_pairs) == (Verdict.FAIL, 5)
+
+
+def test_a_loss_at_the_margin_uses_every_look_and_stays_inconclusive(run):
+    subject = Subject(accuracy(), accuracy(loss=0.01, stream="b"))
+
+    (finding,), _ = run(subject)
+
+    assert (finding.verdict, finding.num_pairs) == (Verdict.INCONCLUSIVE, 20)
+    assert len(subject.measured) == 40
+
+
+def test_nothing_is_measured_twice(run):
+    subject = Subject(accuracy(digest=str), accuracy(digest=lambda s: f"{s}x", loss=0.01, stream="b"))
+
+    run(subject)
+
+    assert len(subject.measured) == len(set(subject.measured))
+
+
+@pytest.mark.parametrize(
+    ("baseline", "candidate", "changed", "verdict", "blame"),
+    [
+        pytest.param(accuracy(), failing(), (), Verdict.ERROR, Blame.CANDIDATE, id="candidate-raises"),
+        pytest.param(failing(), accuracy(), (), Verdict.ERROR, Blame.BASELINE, id="baseline-raises"),
+        pytest.param(failing(), accuracy(), (WORKLOAD,), Verdict.NEW, None, id="baseline-lacks-it"),
+        pytest.param(failing(), failing(), (WORKLOAD,), Verdict.ERROR, Blame.BOTH, id="both-raise"),
+        pytest.param(
+            accuracy(), failing("no GPU", Outcome.SKIPPED), (), Verdict.MISSING, None, id="candidate-skips-alone"
+        ),
+        pytest.param(failing("no GPU", Outcome.SKIPPED), accuracy(), (), Verdict.NEW, None, id="baseline-skips-alone"),
+        pytest.param(
+            accuracy(context={"dataset": "a"}),
+            accuracy(context={"dataset": "b"}),
+            (),
+            Verdict.ERROR,
+            Blame.ENVIRONMENT,
+            id="other-data",
+        ),
+        pytest.param(accuracy(loss=float("nan")), accuracy(), (), Verdict.ERROR, Blame.BASELINE, id="baseline-is-nan"),
+    ],
+)
+def test_what_cannot_be_judged_is_said(run, baseline, candidate, changed, verdict, blame):
+    (finding,), _ = run(Subject(baseline, candidate), changed=changed)
+
+    assert (finding.verdict, finding.blame) == (verdict, blame)
+
+
+def test_an_error_names_the_cause_and_keeps_the_last_lines(run):
+    (finding,), _ = run(Subject(accuracy(), failing("ZeroDivisionError: gone")))
+
+    assert "ZeroDivisionError: gone" in finding.reason
+    assert finding.detail == ("last words",)
+
+
+def test_other_labels_are_an_error(run):
+    def predicting(labels):
+        return accuracy(predictions=Predictions(predicted="AA==", labels=labels, labels_digest=labels))
+
+    (finding,), _ = run(Subject(predicting("AA=="), predicting("AQ==")))
+
+    assert (finding.verdict, finding.reason) == (Verdict.ERROR, "the revisions were tested on different labels")
+
+
+def test_a_workload_that_neither_runs_is_listed_as_skipped_and_not_judged(run):
+    skipping = failing("no GPU", Outcome.SKIPPED)
+
+    findings, measurement = run(Subject(skipping, skipping))
+
+    (result,) = measurement.results()
+    assert findings == ()
+    assert (result.status, result.reason) == ("skipped", "no GPU")
+
+
+def test_the_last_completed_look_stands_when_time_runs_out(run):
+    ticks = iter(range(1000))
+    subject = Subject(accuracy(), accuracy(loss=0.01, stream="b"))
+
+    (finding,), measurement = run(subject, clock=lambda: next(ticks), deadline=30, num_at_once=1)
+
+    assert finding.verdict is Verdict.INCONCLUSIVE
+    assert finding.num_pairs < 20
+    assert any("time was used up" in note for note in measurement.notes)
+
+
+def test_a_resumed_measurement_measures_only_what_is_missing_and_agrees(run):
+    baseline, candidate = accuracy(), accuracy(loss=0.01, stream="b")
+    whole = Subject(baseline, candidate)
+    expected, measurement = run(whole)
+    trials = list(measurement._logs[WORKLOAD].trials.values())
+    workload = Workload(id=WORKLOAD, kind=Kind.ACCURACY, metrics=(METRIC,))
+    logs = make_logs([workload], salt="", commit="c", num_seeds=20, changed=frozenset())
+    for trial in random.Random(0).sample(trials, 17):
+        logs[0].add(trial)
+    rest = Subject(baseline, candidate)
+
+    findings, _ = run(rest, logs=logs)
+
+    assert findings == expected
+    assert len(rest.measured) == len(whole.measured) - 17
+
+
+def test_margins_follow_the_data_set(run):
+    subject = Subject(*(accuracy(context={"dataset": "digits"}) for _ in Side))
+
+    (finding,), _ = run(subject, margin_of=lambda metric, context: {"digits": 0.05}[context["dataset"]])
+
+    assert finding.metric.margin == 0.05
+
+
+def test_fail_fast_names_what_is_left_undecided(run):
+    other = Workload(
+        id="w2",
+        kind=Kind.ACCURACY,
+        metrics=(Metric(workload="w2", name="b", kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=0.01),),
+    )
+    first = Workload(id=WORKLOAD, kind=Kind.ACCURACY, metrics=(METRIC,))
+    logs = make_logs([first, other], salt="", commit="c", num_seeds=20, changed=frozenset())
+
+    def both(loss, other_loss, stream):
+        def behave(seed):
+            fields = accuracy(loss=loss, stream=stream)(seed)
+            fields["values"]["b"] = accuracy(loss=other_loss, stream=stream)(seed)["values"]["top1_accuracy"]
+            return fields
+
+        return behave
+
+    subject = Subject(both(0, 0, "a"), both(0.2, 0.01, "b"))
+    findings, measurement = run(subject, logs=logs, fail_fast=True, plan=Plan(num_gated=2))
+
+    assert [finding.verdict for finding in findings] == [Verdict.FAIL, Verdict.INCONCLUSIVE]
+    assert any("undecided" in note and "w2#b" in note for note in measurement.notes)
+
+
+def timed_workload(name="t", metric="call_time", kind=Kind.PERFORMANCE, **options):
+    metric = Metric(workload=name, name=metric, kind=kind, direction=Direction.LOWER, margin=0.05)
+    return Workload(id=name, kind=kind, metrics=(metric,), **options)
+
+
+class Machine:
+    """Simulated processes: seconds of a call by workload and side, with noise of a pair."""
+
+    def __init__(self, seconds, *, deviation=0.01, counts=lambda workload, side, repetition: {}):
+        self.seconds = seconds
+        self.deviation = deviation
+        self.counts = counts
+        self.measured = []
+        self.requests = []
+        self.under_way = 0
+
+    def measure(self, request, known):
+        trials = []
+        for side in request.sides:
+            self.measured.append((request.workload, request.pair, side, request.repetition))
+            values = self.counts(request.workload, side, request.repetition)
+            names = {"imported_modules": tuple(f"m{n}" for n in range(int(values.get("imported_modules", 0))))}
+            trials.append(self._trial(request, request.workload, request.seed, side, values, names=names))
+        return PairResult(request=request, trials=tuple(trials))
+
+    def measure_timed(self, request):
+        self.requests.append(request)
+        self.under_way += 1
+        assert self.under_way == 1
+        trials = []
+        for task in request.tasks:
+            for side in Side:
+                self.measured.append((task.workload, request.pair, side, 0))
+                noise = random.Random(f"{task.workload} {request.pair} {side}").gauss(0, self.deviation)
+                call_s = self.seconds[task.workload][side] * (1 + noise)
+                blocks = {"block_times_s": (call_s, call_s), "went_first": (True, False), "load": 0.5}
+                trials.append(self._trial(request, task.workload, task.seed, side, {"call_time": call_s}, **blocks))
+        self.under_way -= 1
+        return TimedResult(request=request, trials=tuple(trials), notes=("left threads",))
+
+    @staticmethod
+    def _trial(request, workload, seed, side, values, **fields):
+        return Trial(
+            workload=workload,
+            side=side,
+            seed=seed,
+            pair=request.pair,
+            repetition=getattr(request, "repetition", 0),
+            outcome=Outcome.COMPLETED,
+            values=values,
+            **fields,
+        )
+
+
+def logs_of(*workloads):
+    return make_logs(workloads, salt="", commit="c", num_seeds=20, changed=frozenset())
+
+
+EQUAL = {Side.BASELINE: 1.0, Side.CANDIDATE: 1.0}
+
+
+def test_equal_times_pass_at_the_first_look_and_double_times_fail_there(run):
+    machine = Machine({"t": EQUAL, "u": {Side.BASELINE: 1.0, Side.CANDIDATE: 2.0}})
+
+    findings, measurement = run(machine, logs=logs_of(timed_workload("t"), timed_workload("u")), plan=Plan(num_gated=2))
+
+    assert [finding.verdict for finding in findings] == [Verdict.PASS, Verdict.FAIL]
+    assert [finding.num_pairs for finding in findings] == [5, 5]
+    result = measurement.results()[0]
+    assert (len(result.block_times_s["baseline"]), len(result.block_times_s["candidate"])) == (10, 10)
+    assert result.loads == (0.5,) * 5
+    assert measurement.notes == ["left threads"]
+
+
+def test_decided_workloads_take_no_part_in_later_pairs(run):
+    machine = Machine({"t": EQUAL, "u": {Side.BASELINE: 1.0, Side.CANDIDATE: 1.05}})
+
+    run(machine, logs=logs_of(timed_workload("t"), timed_workload("u")), plan=Plan(num_gated=2))
+
+    assert {len(request.tasks) for request in machine.requests[:5]} == {2}
+    assert {task.workload for request in machine.requests[5:] for task in request.tasks} == {"u"}
+
+
+def test_the_order_of_workloads_changes_from_pair_to_pair(run):
+    names = "abcd"
+    machine = Machine(dict.fromkeys(names, EQUAL))
+
+    run(machine, logs=logs_of(*map(timed_workload, names)), plan=Plan(num_gated=4))
+
+    assert len({tuple(task.workload for task in request.tasks) for request in machine.requests}) > 1
+
+
+def test_a_resumed_gate_measures_no_timed_pair_twice_and_agrees(run):
+    workloads = timed_workload("t"), timed_workload("u")
+    seconds = {"t": EQUAL, "u": {Side.BASELINE: 1.0, Side.CANDIDATE: 1.05}}
+    whole = Machine(seconds)
+    expected, measurement = run(whole, logs=logs_of(*workloads), plan=Plan(num_gated=2))
+    logs = logs_of(*workloads)
+    kept = [trial for log in measurement._logs.values() for trial in log.trials.values() if trial.pair < 3]
+    restore_trials(logs, kept[:-1])  # the last pair was torn
+    rest = Machine(seconds)
+
+    findings, _ = run(rest, logs=logs, plan=Plan(num_gated=2))
+
+    assert findings == expected
+    assert len(rest.measured) == len(whole.measured) - len(kept) + 2
+
+
+def test_what_needs_a_process_of_its_own_runs_apart(run):
+    workload = timed_workload("m", metric="peak_memory", is_alone=True)
+    machine = Machine({}, counts=lambda name, side, repetition: {"peak_memory": 1e8})
+
+    (finding,), _ = run(machine, logs=logs_of(workload))
+
+    assert finding.verdict is Verdict.PASS
+    assert machine.requests == []
+
+
+@pytest.mark.parametrize(
+    ("baseline", "candidate", "repeated", "verdict", "num_trials"),
+    [
+        pytest.param(10, 10, 10, Verdict.PASS, 2, id="equal-needs-no-repetition"),
+        pytest.param(10, 12, 10, Verdict.FAIL, 3, id="more"),
+        pytest.param(10, 9, 10, Verdict.PASS, 3, id="fewer"),
+        pytest.param(10, 12, 11, Verdict.ERROR, 3, id="baseline-does-not-repeat-itself"),
+    ],
+)
+def test_counts_are_compared_once_and_spend_no_error(run, baseline, candidate, repeated, verdict, num_trials):
+    workload = timed_workload("n", metric="imported_modules", kind=Kind.DETERMINISTIC)
+    by_side = {Side.BASELINE: baseline, Side.CANDIDATE: candidate}
+    machine = Machine({}, counts=lambda name, side, again: {"imported_modules": repeated if again else by_side[side]})
+
+    (finding,), _ = run(machine, logs=logs_of(workload), plan=Plan(num_gated=0))
+
+    assert (finding.verdict, len(machine.measured)) == (verdict, num_trials)
+
+
+def test_the_names_of_what_was_added_are_shown(run):
+    workload = timed_workload("n", metric="imported_modules", kind=Kind.DETERMINISTIC)
+    machine = Machine({}, counts=lambda name, side, again: {"imported_modules": 3 if side is Side.CANDIDATE else 2})
+
+    (finding,), _ = run(machine, logs=logs_of(workload), plan=Plan(num_gated=0))
+
+    assert finding.detail == ("added: m2",)
+
+
+def test_counts_that_were_never_taken_are_inconclusive(run):
+    workload = timed_workload("n", metric="imported_modules", kind=Kind.DETERMINISTIC)
+
+    (finding,), _ = run(Machine({}), logs=logs_of(workload), plan=Plan(num_gated=0), deadline=0.0, clock=lambda: 1.0)
+
+    assert finding.verdict is Verdict.INCONCLUSIVE
+
+
+def test_trainings_and_timed_pairs_share_looks_and_never_overlap(run):
+    subject = Subject(accuracy(), accuracy(loss=0.01, stream="b"))
+    machine = Machine({"t": {Side.BASELINE: 1.0, Side.CANDIDATE: 1.05}})
+    order = []
+
+    def measure(request, known):
+        order.append("training")
+        return subject.measure(request, known)
+
+    def measure_timed(request):
+        order.append("timed")
+        return machine.measure_timed(request)
+
+    workload = Workload(id=WORKLOAD, kind=Kind.ACCURACY, metrics=(METRIC,))
+    run(
+        subject,
+        logs=logs_of(workload, timed_workload("t")),
+        plan=Plan(num_gated=2),
+        measure=measure,
+        measure_timed=measure_timed,
+    )
+
+    assert order[:10] == ["training"] * 5 + ["timed"] * 5
+    assert "training" in order[10:]
+
+
+def test_counts_that_a_killed_gate_had_taken_are_not_taken_again(run):
+    logs = logs_of(timed_workload("n", metric="imported_modules", kind=Kind.DETERMINISTIC))
+    machine = Machine({}, counts=lambda name, side, again: {"imported_modules": 7})
+    run(machine, logs=logs, plan=Plan(num_gated=0))
+    resumed = logs_of(timed_workload("n", metric="imported_modules", kind=Kind.DETERMINISTIC))
+    restore_trials(resumed, list(logs[0].trials.values()))
+    rest = Machine({})
+
+    (finding,), _ = run(rest, logs=resumed, plan=Plan(num_gated=0))
+
+    assert (finding.verdict, rest.measured) == (Verdict.PASS, [])
