@@ -1,8 +1,10 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -121,6 +123,36 @@ def test_two_runs_are_compared(tmp_path, capsys, sample_run):
 
     assert cli.run(["compare", str(path), str(path)]) == 0
     assert "metrics whose verdict moved: 0" in capsys.readouterr().out
+
+
+class InterruptedWhileDestroyed:
+    """Python drops what a destructor raises."""
+
+    def __del__(self):
+        signal.raise_signal(signal.SIGTERM)
+
+
+def test_an_interrupt_that_python_drops_is_raised_again():
+    def work():
+        with cli.interruptible():
+            InterruptedWhileDestroyed()
+            time.sleep(600)
+
+    with pytest.raises(Interrupted):
+        work()
+
+
+def test_other_errors_of_destructors_are_told_as_before(monkeypatch):
+    class Broken:
+        def __del__(self):
+            raise ValueError
+
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: told.append(unraisable.exc_type))
+    with cli.interruptible():
+        Broken()
+
+    assert told == [ValueError]
 
 
 @pytest.fixture

@@ -102,8 +102,8 @@ def test_appended_waivers_are_read_back_and_keep_what_stood_there(tmp_path: Path
     path.write_text("# reviewed by the maintainers\n", encoding="utf-8")
     second = replace(WAIVER, metric="w#time", until="2027-06-30")
 
-    append_waiver(path, WAIVER)
-    append_waiver(path, second)
+    append_waiver(path, WAIVER, TODAY)
+    append_waiver(path, second, TODAY)
 
     assert read_waivers(path) == (WAIVER, second)
     assert path.read_text(encoding="utf-8").startswith("# reviewed by the maintainers\n")
@@ -141,13 +141,14 @@ def test_file_that_does_not_read_is_an_error_that_names_the_key(text, message):
         ({"limit": True}, "limit is True"),
         ({"until": "soon"}, "until is 'soon'"),
         ({"until": "2027-02-30"}, "until is '2027-02-30'"),
+        ({"until": "2026-02-30"}, "until is '2026-02-30'"),
         ({"reason": "  "}, "reason is '  '"),
         ({"metric": "\ud800"}, "metric is"),
     ],
 )
 def test_entry_that_could_not_be_read_back_is_not_written(tmp_path, changes, message):
     with pytest.raises(ConfigurationError, match=message):
-        append_waiver(tmp_path / "waivers.toml", replace(WAIVER, **changes))
+        append_waiver(tmp_path / "waivers.toml", replace(WAIVER, **changes), TODAY)
 
     assert list(tmp_path.iterdir()) == []
 
@@ -157,7 +158,7 @@ def test_broken_file_is_not_appended_to(tmp_path):
     path.write_text("[[waiver]]\nmetric = 1\n", encoding="utf-8")
 
     with pytest.raises(ConfigurationError):
-        append_waiver(path, WAIVER)
+        append_waiver(path, WAIVER, TODAY)
 
     assert path.read_text(encoding="utf-8") == "[[waiver]]\nmetric = 1\n"
 

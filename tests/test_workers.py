@@ -1,4 +1,5 @@
 import os
+import subprocess
 import sys
 import textwrap
 import threading
@@ -10,7 +11,7 @@ import pytest
 
 from mainstay.errors import Interrupted, UsageError
 from mainstay.records import Direction, Outcome, Side
-from mainstay.workers import Crew, PairRequest, WorkerSpec, collect_workloads, is_png
+from mainstay.workers import Crew, PairRequest, WorkerSpec, at_once, collect_workloads, is_png
 
 BOTH = (Side.BASELINE, Side.CANDIDATE)
 
@@ -49,7 +50,7 @@ def write(tmp_path):
 @pytest.fixture
 def measure(specs):
     def measure(workload="test_a.py::test_a", **options):
-        defaults = {"seed": 5, "pair": 0, "sides": BOTH, "limit_s": 20.0, "gated": ("a",)}
+        defaults = {"seed": 5, "pair": 0, "sides": BOTH, "limit_s": 600.0, "gated": ("a",)}
         request = PairRequest(workload=f"benchmarks/{workload}", **{**defaults, **options})
         return Crew(specs, choose_examples=lambda trials: [1, 2]).measure(request)
 
@@ -138,7 +139,7 @@ BROKEN = {
     "records-nothing": ("pass", Outcome.FAILED, "the gated metric a was not recorded"),
     "is-killed": ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", Outcome.CRASHED, "killed by SIGKILL"),
     "exits": ("import os; os._exit(3)", Outcome.CRASHED, "exited with status 3"),
-    "hangs": ("import time; print('last words', flush=True); time.sleep(60)", Outcome.TIMED_OUT, "within 2 s"),
+    "hangs": ("import time; time.sleep(3600)", Outcome.TIMED_OUT, "within 2 s"),
     "digests-nothing": ("trial.record(a=1); trial.record_digest({})", Outcome.FAILED, "the digest is empty"),
     "connects": ("import socket; socket.create_connection(('192.0.2.1', 80))", Outcome.FAILED, "without network"),
 }
@@ -149,16 +150,16 @@ def test_a_broken_trial_says_how(measure, write, name):
     body, outcome, cause = BROKEN[name]
     write(f"def test_a(trial):\n    {body}")
 
-    (trial,) = measure(sides=(Side.CANDIDATE,), limit_s=2.0).trials
+    (trial,) = measure(sides=(Side.CANDIDATE,), limit_s=2.0 if name == "hangs" else 600.0).trials
 
     assert trial.outcome is outcome
     assert cause in trial.cause
 
 
 def test_the_last_lines_of_a_hung_worker_are_kept(measure, write):
-    write("def test_a(trial):\n    import time; print('last words', flush=True); time.sleep(60)")
+    write("def test_a(trial):\n    import time; print('last words', flush=True); time.sleep(3600)")
 
-    (trial,) = measure(sides=(Side.CANDIDATE,), limit_s=2.0).trials
+    (trial,) = measure(sides=(Side.CANDIDATE,), limit_s=5.0).trials
 
     assert "last words" in "\n".join(trial.last_lines)
 
@@ -245,30 +246,27 @@ def has_ended(pid):
 
 
 def test_a_worker_ends_when_the_gate_is_gone(specs, write):
-    write("def test_a(trial):\n    import time; time.sleep(60)")
+    write("def test_a(trial):\n    import time; time.sleep(3600)")
     crew = Crew(specs)
     with ExitStack() as stack:
         worker = crew.start(Side.CANDIDATE, ["benchmarks"], stack)
-        worker.expect("collected", 20)
+        worker.expect("collected", 600)
         worker.send(do="run", workload="benchmarks/test_a.py::test_a", seed=0)
         process = psutil.Process(worker.pid)
 
         worker.hang_up()
 
-        process.wait(20)
+        process.wait(600)
 
 
 def test_a_stopped_crew_lets_go_of_a_running_trial(specs, write):
-    write("def test_a(trial):\n    import time; time.sleep(60)")
+    write("def test_a(trial):\n    import time; time.sleep(3600)")
     crew = Crew(specs)
     stop = threading.Timer(2.0, crew.stop)
     stop.start()
-    start = time.monotonic()
 
     with pytest.raises(Interrupted):
         crew.measure(PairRequest(workload="benchmarks/test_a.py::test_a", seed=0, pair=0, sides=BOTH))
-
-    assert time.monotonic() - start < 30
 
 
 def test_the_workers_have_a_home_of_their_own(measure, write):
@@ -315,3 +313,31 @@ def test_peak_memory_is_measured_in_fresh_processes_one_after_the_other(measure,
 
     assert first.values["end"] <= second.values["start"]
     assert min(first.values["peak_memory"], second.values["peak_memory"]) > 64 * 2**20
+
+
+INTERRUPTED = """
+import signal, subprocess, sys, threading
+from mainstay.workers import at_once
+
+def wait_for_a_process(seconds):
+    return subprocess.run([sys.executable, "-c", f"import time; time.sleep({seconds})"]).returncode
+
+main = threading.get_ident()
+threading.Timer(0.5, signal.pthread_kill, (main, signal.SIGINT)).start()
+try:
+    at_once(wait_for_a_process, [3600, 3600])
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_an_interrupt_ends_the_processes_that_threads_wait_for():
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=600, check=True)
+
+    assert done.stdout == "interrupted\n"
+
+
+def test_what_is_done_at_once_keeps_its_order_and_its_first_error():
+    assert at_once(lambda seconds: time.sleep(seconds) or seconds, [0.2, 0.1]) == [0.2, 0.1]
+    with pytest.raises(KeyError):
+        at_once(lambda key: {}[key] if key else time.sleep(0.1), ["", "a"])

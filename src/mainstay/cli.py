@@ -22,6 +22,9 @@ from mainstay.errors import Interrupted, MainstayError
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 
+RAISE_AGAIN_SECONDS = 0.01
+"""How soon an interrupt that Python dropped is raised once more."""
+
 EXIT_STATUS_HELP = """
 \b
 Exit status:
@@ -174,6 +177,9 @@ def doctor(*, quick: bool, as_json: bool, folder: Path) -> int:
 def interruptible() -> Iterator[None]:
     """Turn the first Ctrl-C or SIGTERM into one ``KeyboardInterrupt``; later ones wait for the clean-up.
 
+    An exception that is raised while a destructor runs, or a callback of the import system, is dropped by Python; it
+    is then raised once more.
+
     Raises:
         Interrupted: In place of the ``KeyboardInterrupt``.
     """
@@ -184,7 +190,15 @@ def interruptible() -> Iterator[None]:
             signal.signal(each, signal.SIG_IGN)
         raise KeyboardInterrupt
 
+    def raise_again(unraisable: sys.UnraisableHookArgs) -> None:
+        if unraisable.exc_type is not KeyboardInterrupt:
+            hook(unraisable)
+            return
+        signal.signal(signal.SIGALRM, interrupt)
+        signal.setitimer(signal.ITIMER_REAL, RAISE_AGAIN_SECONDS)
+
     previous = {number: signal.signal(number, interrupt) for number in signals}
+    hook, sys.unraisablehook = sys.unraisablehook, raise_again
     try:
         yield
     except KeyboardInterrupt as error:
@@ -192,6 +206,7 @@ def interruptible() -> Iterator[None]:
             "interrupted", next_step="continue with 'mainstay gate --resume': what was measured is kept"
         ) from error
     finally:
+        sys.unraisablehook = hook
         for number, handler in previous.items():
             signal.signal(number, handler)
 

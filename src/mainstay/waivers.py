@@ -20,7 +20,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from mainstay.errors import ConfigurationError, StoreError
+from mainstay.errors import ConfigurationError, StoreError, UsageError
 from mainstay.records import Finding, Kind, Verdict, Waiver
 
 _KEYS = tuple(field.name for field in fields(Waiver))
@@ -72,19 +72,25 @@ def parse_waivers(text: str, *, where: str) -> tuple[Waiver, ...]:
     return tuple(_parse_entry(entry, where=f"{where}, waiver {i}") for i, entry in enumerate(entries, start=1))
 
 
-def append_waiver(path: Path, waiver: Waiver) -> None:
+def append_waiver(path: Path, waiver: Waiver, today: datetime.date) -> None:
     """Add an entry to a file, which is created if there is none; what it held stays as it was.
 
     Args:
         path: The file.
         waiver: The entry.
+        today: The day of writing.
 
     Raises:
         ConfigurationError: If the file or the entry does not read.
+        UsageError: If the last day of the waiver is over.
         StoreError: If the file cannot be written.
     """
     read_waivers(path)
     entry = waiver_toml(waiver)
+    if datetime.date.fromisoformat(waiver.until) < today:
+        raise UsageError(
+            f"a waiver until {waiver.until} has expired already", next_step=f"give --until a day from {today} on"
+        )
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         held = path.read_text(encoding="utf-8") if path.exists() else _HEADER

@@ -7,6 +7,7 @@ or what a trial means (:mod:`mainstay.gates`).
 - :class:`Worker`: one process, as a context manager.
 - :class:`TrialForm`: from what a worker says to a trial.
 - :func:`collect_workloads`, :class:`Crew`: what the gate asks of workers.
+- :func:`at_once`: several things that wait for processes, ended together when the gate is interrupted.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import psutil
 
@@ -47,6 +48,12 @@ START_SECONDS = 300.0
 
 EXIT_SECONDS = 5.0
 """How long a worker may take to leave after it was told to."""
+
+KILL_SECONDS = 0.1
+"""How long an interrupted gate waits before it kills processes that were started meanwhile."""
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -327,6 +334,34 @@ def kill_process(process: psutil.Process) -> None:
     """Kill a process that may be gone already."""
     with suppress(psutil.Error):
         process.kill()
+
+
+def at_once(call: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    """Call a function with each item, in threads of their own.
+
+    A thread that waits for a process, such as one that builds a wheel over a slow network, cannot be interrupted;
+    so the processes are killed, until all threads are through.
+
+    Args:
+        call: Waits for processes that it starts.
+        items: At least one.
+
+    Returns:
+        The results in the order of the items.
+
+    Raises:
+        Exception: The first that a call raised, in the order of the items.
+    """
+    with ThreadPoolExecutor(len(items)) as pool:
+        futures = [pool.submit(call, item) for item in items]
+        try:
+            wait(futures)
+        except BaseException:
+            while wait(futures, KILL_SECONDS).not_done:
+                for child in psutil.Process().children(recursive=True):
+                    kill_process(child)
+            raise
+        return [future.result() for future in futures]
 
 
 def conceal(text: str, spec: WorkerSpec) -> str:

@@ -289,13 +289,10 @@ def waive(path: Path, *, metric: str, limit: float, reason: str, until: str) -> 
     """
     from mainstay.waivers import append_waiver
 
-    today = datetime.now(UTC).date().isoformat()
-    if until < today:  # what is no date at all is refused with the entry
-        raise UsageError(f"a waiver until {until} has expired already", next_step=f"give --until a day from {today} on")
     repository = Repository.discover(path)
     candidate = repository.candidate().revision
     place = repository.root / configuration_of(repository, candidate).waivers
-    append_waiver(place, Waiver(metric=metric, limit=limit, reason=reason, until=until))
+    append_waiver(place, Waiver(metric=metric, limit=limit, reason=reason, until=until), datetime.now(UTC).date())
     return place
 
 
@@ -397,13 +394,12 @@ class Job:
 
     def _collect(self, bench: Bench) -> Agenda:
         """What is to be judged, from what both revisions can collect."""
-        from mainstay.workers import collect_workloads
+        from mainstay.workers import at_once, collect_workloads
 
         self._observer.phase("workloads")
         specs = [*bench.specs.values(), *([bench.own] if bench.own else [])]
         select = [self._configuration.workloads]
-        with ThreadPoolExecutor(len(specs)) as pool:
-            everything = list(pool.map(lambda spec: collect_workloads(spec, select), specs))
+        everything = at_once(lambda spec: collect_workloads(spec, select), specs)
         collections = [part_of(collection, self._start.only) for collection in everything]
         self._watch.lap("workloads")
         agenda = plan_agenda(*collections, changed=self._is_changed if self._workloads_differ() else lambda _: False)

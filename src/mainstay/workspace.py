@@ -13,7 +13,6 @@ import subprocess
 import tempfile
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -29,7 +28,7 @@ from mainstay.environments import (
 from mainstay.errors import EnvironmentBuildError, StoreError
 from mainstay.git import Repository
 from mainstay.records import Revision, Side
-from mainstay.workers import WorkerSpec
+from mainstay.workers import WorkerSpec, at_once
 
 FOLDERS = {Side.BASELINE: "base", Side.CANDIDATE: "cand"}
 """Names of equal length for what belongs to each revision."""
@@ -103,8 +102,7 @@ def build_subjects(
         return build_subject(side, trees[side], resolutions[side], scratch / FOLDERS[side] / "environment")
 
     interpreter_facts()  # once, before two threads ask: sysconfig's table must not be read while it is half built
-    with ThreadPoolExecutor(len(trees)) as pool:
-        return dict(zip(trees, pool.map(build, trees), strict=True))
+    return dict(zip(trees, at_once(build, list(trees)), strict=True))
 
 
 def copy_workloads(tree: Path, folder: Path, workloads: str) -> Path:

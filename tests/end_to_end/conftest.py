@@ -95,7 +95,7 @@ packages = ["src/subject"]
 strict = true
 
 [tool.mainstay]
-trial_seconds = 20
+trial_seconds = 300
 """
 
 

@@ -91,7 +91,7 @@ def test_an_interrupted_gate_removes_its_worktrees_and_keeps_its_journal(slow_pr
     time.sleep(moment)
 
     process.send_signal(number)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=600)
 
     assert process.returncode == 130, output
     assert "--resume" in output
@@ -105,7 +105,7 @@ def test_two_gates_at_once_do_not_disturb_each_other(slow_project):
     shutil.rmtree(slow_project.root / ".mainstay")
 
     processes = [start(slow_project) for _ in range(2)]
-    outputs = [process.communicate(timeout=120)[0] for process in processes]
+    outputs = [process.communicate(timeout=600)[0] for process in processes]
 
     assert [process.returncode for process in processes] == [slow_project.undisturbed] * 2, outputs
     assert [trials(journal) for journal in runs(slow_project)] == [expected, expected]
