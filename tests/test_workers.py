@@ -1,3 +1,4 @@
+import math
 import os
 import subprocess
 import sys
@@ -337,7 +338,12 @@ def test_an_interrupt_ends_the_processes_that_threads_wait_for():
     assert done.stdout == "interrupted\n"
 
 
+def root_after(seconds, number):
+    time.sleep(seconds)
+    return math.sqrt(number)
+
+
 def test_what_is_done_at_once_keeps_its_order_and_its_first_error():
-    assert at_once(lambda seconds: time.sleep(seconds) or seconds, [0.2, 0.1]) == [0.2, 0.1]
-    with pytest.raises(KeyError):
-        at_once(lambda key: {}[key] if key else time.sleep(0.1), ["", "a"])
+    assert at_once(lambda number: root_after(1 / number, number), [4, 9]) == [2, 3]
+    with pytest.raises(ValueError, match="math domain"):
+        at_once(lambda number: root_after(0.1, number), [1, -1])
