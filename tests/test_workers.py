@@ -324,6 +324,7 @@ def wait_for_a_process(seconds):
     return subprocess.run([sys.executable, "-c", f"import time; time.sleep({seconds})"]).returncode
 
 main = threading.get_ident()
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what started the tests may have it ignored
 threading.Timer(0.5, signal.pthread_kill, (main, signal.SIGINT)).start()
 try:
     at_once(wait_for_a_process, [3600, 3600])

@@ -18,6 +18,7 @@ SLOW_TRIAL = "    import time; time.sleep(0.3)\n    weights = model.fit(trial.se
 @pytest.fixture
 def slow_project(project):
     """A subject whose loss is near its margin, so that a gate takes several looks."""
+    project.environ["PYTHONFAULTHANDLER"] = "1"
     project.write("pyproject.toml", (project.root / "pyproject.toml").read_text() + "looks = [3, 6]\n")
     project.edit("benchmarks/test_accuracy.py", "    weights = model.fit(trial.seed)", SLOW_TRIAL)
     project.edit("benchmarks/test_accuracy.py", "margin=0.01", "margin=0.0002")
@@ -38,6 +39,15 @@ def start(project, *arguments):
         text=True,
         start_new_session=True,
     )
+
+
+def output_of(process):
+    """What a gate printed; one that does not end fails the test and says where each of its threads is."""
+    try:
+        return process.communicate(timeout=600)[0]
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)
+        pytest.fail(process.communicate()[0])
 
 
 def runs(project):
@@ -91,7 +101,7 @@ def test_an_interrupted_gate_removes_its_worktrees_and_keeps_its_journal(slow_pr
     time.sleep(moment)
 
     process.send_signal(number)
-    output, _ = process.communicate(timeout=600)
+    output = output_of(process)
 
     assert process.returncode == 130, output
     assert "--resume" in output
@@ -105,7 +115,7 @@ def test_two_gates_at_once_do_not_disturb_each_other(slow_project):
     shutil.rmtree(slow_project.root / ".mainstay")
 
     processes = [start(slow_project) for _ in range(2)]
-    outputs = [process.communicate(timeout=600)[0] for process in processes]
+    outputs = [output_of(process) for process in processes]
 
     assert [process.returncode for process in processes] == [slow_project.undisturbed] * 2, outputs
     assert [trials(journal) for journal in runs(slow_project)] == [expected, expected]
