@@ -313,21 +313,21 @@ def calibration(session: nox.Session) -> None:
 
 @task(default=False)
 def compression(session: nox.Session) -> None:
-    """Measure transfer learning and compression, and write ``docs/results``; takes ten minutes."""
+    """Measure transfer learning and compression, and write ``docs/results``; takes three minutes."""
     install_project(session, "test")
     session.run("python", "scripts/measure_compression.py", *session.posargs, env={"OMP_NUM_THREADS": "1"})
 
 
 @task(default=False)
 def ablations(session: nox.Session) -> None:
-    """Measure what each remedy against overfitting brings, on the real MNIST; takes half an hour."""
+    """Measure what each remedy against overfitting brings, on the real MNIST; takes four minutes."""
     install_project(session, "test")
     session.run("python", "scripts/ablations.py", *session.posargs, env={"OMP_NUM_THREADS": "1"})
 
 
 @task(default=False)
 def recipe_accuracy(session: nox.Session) -> None:
-    """Measure what the convolutional recipe reaches on the real MNIST, five seeds; takes an hour."""
+    """Measure what the convolutional recipe reaches on the real MNIST, five seeds; takes a quarter of an hour."""
     install_project(session, "test")
     arguments = session.posargs or ["--recipe", "cnn_99_5"]
     session.run("python", "scripts/recipe_accuracy.py", *arguments, env={"OMP_NUM_THREADS": "1"})

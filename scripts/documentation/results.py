@@ -51,6 +51,10 @@ INTRODUCTIONS: Mapping[str, Introduction] = {
     "ablations": Introduction(
         "Ablations", "What each technique against overfitting is worth on the reference model, one at a time."
     ),
+    "recipe_accuracy": Introduction(
+        "Recipes",
+        "What a recipe reaches on the real MNIST: one training for each seed, scored once, after the last epoch.",
+    ),
     "peers": Introduction("Peers", "The same task done with other tools, measured on the same machine."),
     "selftest": Introduction("Self-test", "The gate, run on changes of its own model whose effect is known."),
     "gate_time": Introduction("Time of a gate", "How long a gate takes, by part."),
