@@ -49,6 +49,14 @@ def test_mean_with_its_interval_is_one_cell():
     assert "| 0.25 (0.125 to 0.375) |" in page
 
 
+def test_with_and_without_is_one_cell_and_rounding_errors_are_nothing():
+    gain = {"on": 0.75, "off": 0.75, "difference": 2.5e-308, "interval": [-0.125, 0.125], "differences": [0.1, -0.1]}
+
+    page = results.render_page("a", {"rows": [{"accuracy": gain}]}, where="a.json")
+
+    assert "| 0.75 → 0.75: 0 (-0.125 to 0.125) |" in page
+
+
 def test_long_table_is_folded():
     page = results.render_page("a", {"rows": [{"n": n} for n in range(100)]}, where="a.json")
 
