@@ -29,12 +29,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slow: takes minutes; skipped unless --slow is given")
+    config.addinivalue_line("markers", "first: takes longest, so it begins first and the others run beside it")
     config.addinivalue_line(
         "markers", "package_index: installs from a package index, so it needs the network or a warm cache"
     )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.get_closest_marker("first"))
     if config.getoption("--slow"):
         return
     for item in items:

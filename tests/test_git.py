@@ -495,7 +495,7 @@ def test_gates_at_the_same_time_add_worktrees_safely(project, tmp_path):
 
     def come_and_go(gate):
         try:
-            for _ in range(5):
+            for _ in range(10):
                 repository.add_worktree("HEAD", tmp_path / gate / "baseline")
                 repository.remove_worktree(tmp_path / gate / "baseline")
         except GitError as error:

@@ -46,8 +46,8 @@ _OPTIONS = (
 
 _VARIABLES = {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
 
-_LOCKED = re.compile(r"\.lock'|File exists|could not create (leading )?director")
-"""What git says where another one changes the list of worktrees at the same time."""
+_LOCKED = re.compile(r"\.lock'|File exists|could not create (leading )?director|failed to read .*worktrees/")
+"""What git says where another one changes the list of worktrees at the same time, or has begun to."""
 
 _OF_A_HOOK = (
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
@@ -470,7 +470,7 @@ class Repository:
 
     def worktrees(self) -> tuple[Path, ...]:
         """Return the folders of all worktrees that git knows, the main one first."""
-        lines = self._git("worktree", "list", "--porcelain").text.splitlines()
+        lines = self._git_unlocked("worktree", "list", "--porcelain").text.splitlines()
         return tuple(Path(line.removeprefix("worktree ")) for line in lines if line.startswith("worktree "))
 
     def _submodules(self, commit: str, folder: Path | None = None) -> tuple[tuple[str, str], ...]:
@@ -498,12 +498,12 @@ class Repository:
                 _call(checkout, cwd=users, variables=own_index)
             self._fill_submodules(users, wanted, place)
 
-    def _git_unlocked(self, *arguments: str) -> None:
+    def _git_unlocked(self, *arguments: str) -> _Outcome:
         """Call git again while another one holds a lock."""
         outcome = self._git(*arguments, check=False)
         for attempt in range(NUM_LOCK_ATTEMPTS):
             if outcome.status == 0:
-                return
+                return outcome
             if not _LOCKED.search(outcome.errors):
                 break
             time.sleep(0.05 * (attempt + 1))

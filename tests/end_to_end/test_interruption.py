@@ -63,6 +63,7 @@ def trials(journal):
     return {key: (trial["values"], trial["digest"]) for key, trial in zip(keys, measured, strict=True)}
 
 
+@pytest.mark.first
 def test_a_gate_that_is_killed_at_any_moment_resumes_to_the_same_end(slow_project):
     began = time.monotonic()
     slow_project.gate("--fresh")
