@@ -22,6 +22,7 @@ from typing import Any
 
 MACRO = re.compile(r"(?P<escape>\\)?\{\{\s*figure\((?P<arguments>.*?)\)\s*\}\}", re.DOTALL)
 UNKNOWN_MACRO = re.compile(r"(?<![$\\])\{\{\s*\w+\(")
+NEXT_CONDITION = re.compile(r",(?=\w+=)")
 STEP = re.compile(r"(?P<name>[^.\[\]]+)(?:\[(?P<conditions>[^\]]*)\])?(?:\.|$)")
 
 
@@ -129,7 +130,7 @@ def _enter(value: Any, name: str, place: str) -> Any:
 
 
 def _select(value: Any, conditions: str, place: str) -> Any:
-    wanted = dict(condition.split("=", 1) for condition in conditions.split(",") if "=" in condition)
+    wanted = dict(condition.split("=", 1) for condition in NEXT_CONDITION.split(conditions) if "=" in condition)
     items = value if isinstance(value, list) else []
     found = [item for item in items if all(_spelled(item.get(key)) == text for key, text in wanted.items())]
     if len(found) != 1 or not wanted:

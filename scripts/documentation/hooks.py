@@ -5,7 +5,7 @@ Each event calls one module beside this one and holds no knowledge of its own:
 - ``on_config``: fills the two places of the navigation that are named by a folder, ``reference/api/`` and ``project/``; gives Mermaid's fences to ``diagrams.py``.
 - ``on_files``: adds the pages that are made from code and results.
 - ``on_page_markdown``: puts figures in their places, see ``figures.py``.
-- ``on_post_page``: says which pages are Chinese, and what each section of the navigation is called.
+- ``on_post_template``, ``on_post_page``: say what each section of the navigation is called, and which pages are Chinese.
 """
 
 from __future__ import annotations
@@ -159,11 +159,21 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, **_: An
         raise PluginError(f"{page.file.src_uri}: {error}") from None
 
 
+def on_post_template(output: str, *, template_name: str, config: MkDocsConfig) -> str:
+    """Name the sections of the navigation of ``404.html``."""
+    return with_named_sections(output) if template_name.endswith(".html") else output
+
+
+def with_named_sections(html: str) -> str:
+    """Return a page whose sections of the navigation say to a screen reader what they are called."""
+    return NAMELESS_SECTION.sub(r'aria-label="\3"\2', html)
+
+
 def on_post_page(output: str, *, page: Page, config: MkDocsConfig) -> str:
     """Name the language of a page and the sections of the navigation; give the other language's address in full."""
 
     def in_full(match: re.Match[str]) -> str:
         return f'{match[1]}href="{urljoin(f"{config.site_url}{page.url}", match[2])}"'
 
-    named = ALTERNATE.sub(in_full, NAMELESS_SECTION.sub(r'aria-label="\3"\2', output))
+    named = ALTERNATE.sub(in_full, with_named_sections(output))
     return named.replace('<html lang="en"', '<html lang="zh"', 1) if page.file.src_uri.startswith("zh/") else named

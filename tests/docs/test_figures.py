@@ -8,6 +8,7 @@ from scripts.documentation.figures import FigureError, replace_figures
 @pytest.fixture
 def root(tmp_path):
     rows = [{"noise": "normal", "n": 1, "rate": 0.0123}, {"noise": "normal", "n": 6, "rate": 0.5}]
+    rows += [{"noise": "drift, couples", "n": 6, "rate": 0.25}]
     (tmp_path / "a.json").write_text(json.dumps({"commit": "abc", "seconds": 0.0042, "rows": rows}))
     return tmp_path
 
@@ -17,6 +18,7 @@ def root(tmp_path):
     [
         ('{{ figure("a.json", "commit") }}', "abc"),
         ('{{ figure("a.json", "rows[noise=normal,n=1].rate", ".1%") }}', "1.2%"),
+        ('{{ figure("a.json", "rows[noise=drift, couples,n=6].rate") }}', "0.25"),
         ('{{ figure("a.json", "rows.1.n") }}', "6"),
         ('{{ figure("a.json", "seconds", ".1f", scale=1000) }} ms', "4.2 ms"),
         ('{{figure("a.json",\n  "commit")}}', "abc"),
@@ -33,9 +35,9 @@ def test_macro_becomes_the_figure(root, macro, text):
     [
         pytest.param('figure("b.json", "commit")', "no file b.json", id="file"),
         pytest.param('figure("a.json", "rows.0.rte")', "a.json: rows.0.rte is not there; there is noise, n", id="key"),
-        pytest.param('figure("a.json", "rows.2.n")', "there is 2 items", id="index"),
-        pytest.param('figure("a.json", "rows[noise=normal].n")', "names 2 of 2 items", id="ambiguous"),
-        pytest.param('figure("a.json", "rows")', "not one value but 2", id="table"),
+        pytest.param('figure("a.json", "rows.3.n")', "there is 3 items", id="index"),
+        pytest.param('figure("a.json", "rows[noise=normal].n")', "names 2 of 3 items", id="ambiguous"),
+        pytest.param('figure("a.json", "rows")', "not one value but 3", id="table"),
         pytest.param('figure("a.json", "commit", ".1%")', "Unknown format code", id="format"),
         pytest.param('figure("a.json", "commit", round=1)', "unknown argument round", id="argument"),
         pytest.param('figure("a.json")', "expected a file, a path", id="arguments"),

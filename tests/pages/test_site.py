@@ -230,6 +230,15 @@ def lighthouse(server, tmp_path_factory):
     return judge
 
 
+def first_answer(page):
+    """Where the first answer leads, once it has stood for two seconds: each key that is pressed is a search."""
+    first, seen = page.locator(".md-search-result__item a.md-search-result__link").first, None
+    while (answer := first.get_attribute("href", timeout=60_000)) != seen:
+        seen = answer
+        page.wait_for_timeout(2_000)
+    return answer
+
+
 @pytest.mark.parametrize(
     ("query", "answer"),
     [
@@ -246,10 +255,8 @@ def lighthouse(server, tmp_path_factory):
 def test_first_answer_of_the_search_holds_the_answer(visit, server, query, answer):
     page = visit("index.html")
 
-    page.locator(".md-search__input").first.fill(query)
-    first = page.locator(".md-search-result__item a.md-search-result__link").first
-    first.wait_for(timeout=60_000)
-    page.goto(urljoin(page.url, first.get_attribute("href")), wait_until="networkidle")
+    page.locator(".md-search__input").first.press_sequentially(query)  # the search listens to keys, as a reader's are
+    page.goto(urljoin(page.url, first_answer(page)), wait_until="networkidle")
 
     address = page.url
     text = " ".join(page.locator("article").inner_text().split())
