@@ -260,6 +260,28 @@ def performance(session: nox.Session) -> None:
 
 
 @task(default=False)
+def calibrate(session: nox.Session) -> None:
+    """Gate the working tree against itself: how noisy is this machine, and which margins does it support?"""
+    session.install("--editable", ".", *constraints("benchmarks"))
+    session.run("mainstay", "calibrate", *session.posargs)
+
+
+@task(default=False)
+def selftest(session: nox.Session) -> None:
+    """Gate a real repository again and again, unchanged and with planted changes; goes on where it was stopped."""
+    install_project(session, "test")
+    arguments = session.posargs or ["--profile", "hour", "--minutes", "60"]
+    session.run("python", "-m", "tests.calibration.selftest", *arguments, env={"OMP_NUM_THREADS": "1"})
+
+
+@task(default=False)
+def slow(session: nox.Session) -> None:
+    """Run the tests that take minutes: every fault on digits, every tutorial from top to bottom."""
+    install_project(session, "test")
+    session.run("pytest", "--slow", "-m", "slow", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+
+
+@task(default=False)
 def docs_pages(session: nox.Session) -> None:
     """Open every page of the site in a browser: links, requests, accessibility, formulas, Lighthouse, search."""
     if not any(map(shutil.which, CHROMIUMS)):

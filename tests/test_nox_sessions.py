@@ -38,6 +38,7 @@ def project(tmp_path):
     ("session", "command"),
     [
         ("gate", ["gate"]),
+        ("calibrate", ["calibrate"]),
         ("accuracy", ["gate", "--only", "accuracy"]),
         ("performance", ["gate", "--only", "performance"]),
         ("doctor", ["doctor"]),

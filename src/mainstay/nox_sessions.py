@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import nox
 
-__all__ = ["accuracy", "doctor", "gate", "performance"]
+__all__ = ["accuracy", "calibrate", "doctor", "gate", "performance"]
 
 
 def gate(session: nox.Session, *, install: Sequence[str] | None = None) -> None:
@@ -53,6 +53,16 @@ def performance(session: nox.Session, *, install: Sequence[str] | None = None) -
         install: What to install to get the tool; this very version if ``None``.
     """
     _run(session, install, "gate", "--only", "performance")
+
+
+def calibrate(session: nox.Session, *, install: Sequence[str] | None = None) -> None:
+    """Gate the working tree against itself: how noisy is this machine, and which margins does it support?
+
+    Args:
+        session: From nox.
+        install: What to install to get the tool; this very version if ``None``.
+    """
+    _run(session, install, "calibrate")
 
 
 def doctor(session: nox.Session, *, install: Sequence[str] | None = None) -> None:
