@@ -17,6 +17,7 @@ import functools
 import os
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -398,12 +399,11 @@ def installed(session: nox.Session) -> None:
     """Run the tests outside the repository, against the wheel."""
     session.install("--reinstall-package", "mainstay", f".[{EXTRAS['test']}]", *constraints("test"))
     session.install(*GROUP_TEST, *constraints("test"))
-    outside = Path(session.create_tmp(), "outside").resolve()
-    shutil.rmtree(outside, ignore_errors=True)
-    shutil.copytree("tests", outside / "tests")
-    shutil.copy("pyproject.toml", outside)
-    with session.chdir(outside):
-        session.run("pytest", "tests", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+    with tempfile.TemporaryDirectory() as outside:
+        shutil.copytree("tests", Path(outside, "tests"))
+        shutil.copy("pyproject.toml", outside)
+        with session.chdir(outside):
+            session.run("pytest", "tests", *session.posargs, env={"OMP_NUM_THREADS": "1"})
 
 
 @task(default=False)

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +23,8 @@ from mainstay.records import (
 
 pytest_plugins = ["pytester"]
 
+ROOT = Path(__file__).parents[1]
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="also run tests marked slow, which take minutes")
@@ -29,14 +32,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slow: takes minutes; skipped unless --slow is given")
+    config.addinivalue_line("markers", "in_repository: reads files beside the tests, so it is skipped outside")
     config.addinivalue_line("markers", "first: takes longest, so it begins first and the others run beside it")
     config.addinivalue_line(
         "markers", "package_index: installs from a package index, so it needs the network or a warm cache"
     )
 
 
+@pytest.hookimpl(trylast=True)  # after the conftests of folders have marked their tests
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not item.get_closest_marker("first"))
+    if not (ROOT / "noxfile.py").exists():
+        for item in items:
+            if item.get_closest_marker("in_repository"):
+                item.add_marker(pytest.mark.skip(reason="the tests stand outside the repository"))
     if config.getoption("--slow"):
         return
     for item in items:

@@ -420,6 +420,7 @@ def test_the_fixtures_work_under_plain_pytest(pytester):
     pytester.runpytest("--strict-markers").assert_outcomes(passed=2)
 
 
+@pytest.mark.in_repository
 @pytest.mark.parametrize("name", READY_METRICS)
 def test_the_documentation_lists_every_ready_metric(name):
     ready = READY_METRICS[name]

@@ -3,6 +3,8 @@ import json
 
 import pytest
 
+pytestmark = pytest.mark.in_repository
+
 
 def published_figures(table):
     """Every figure that stands beside a published one, with where it stands."""

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.in_repository
+
 HERE = Path(__file__).parent
 SPEC = importlib.util.spec_from_file_location("measure_faults", HERE / "measure_faults.py")
 assert SPEC
