@@ -321,8 +321,11 @@ def best_epoch(records: Sequence[EpochRecord]) -> int:
 
 
 def compiled(model: nn.Module, compiler: Compiler | None) -> Callable[[Tensor], Tensor]:
-    """A model, compiled if a backend of ``torch.compile`` is named; the parameters are the same."""
-    return torch.compile(model, backend=compiler) if compiler else model
+    """A model, compiled if a backend of ``torch.compile`` is named; the parameters and what dropout draws are the same."""
+    if not compiler:
+        return model
+    options = {"fallback_random": True} if compiler == "inductor" else None  # else it draws from a stream of its own
+    return torch.compile(model, backend=compiler, options=options)
 
 
 def in_precision(
