@@ -324,7 +324,8 @@ def compiled(model: nn.Module, compiler: Compiler | None) -> Callable[[Tensor], 
     """A model, compiled if a backend of ``torch.compile`` is named; the parameters and what dropout draws are the same."""
     if not compiler:
         return model
-    options = {"fallback_random": True} if compiler == "inductor" else None  # else it draws from a stream of its own
+    # else inductor draws from a stream of its own
+    options: dict[str, Any] | None = {"fallback_random": True} if compiler == "inductor" else None
     return torch.compile(model, backend=compiler, options=options)
 
 
