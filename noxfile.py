@@ -43,7 +43,7 @@ COPYLEFT = "AGPL;GPL-2.0;GPL-3.0;GNU General Public"  # what an MIT project cann
 GROUP_TEST = nox.project.dependency_groups(PROJECT, "test")
 MKDOCS = {"NO_MKDOCS_2_WARNING": "1"}  # the theme's advertisement, which is printed as a warning
 PURE = ("stats", "gates", "reports")  # parts without files, processes or clocks
-ACCELERATOR = "import torch; print(torch.accelerator.current_accelerator() or '')"
+ACCELERATOR = "import torch; print(torch.accelerator.current_accelerator() if torch.accelerator.is_available() else '')"
 EXTRAS = {"benchmarks": "reference", "peers": "reference"} | dict.fromkeys(
     ("dev", "docs", "pages", "test", "typecheck"), "reference,explain,tensorboard,export"
 )  # of the groups whose tools import the project

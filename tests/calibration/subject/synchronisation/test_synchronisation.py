@@ -5,7 +5,7 @@ from subject import deep
 
 
 def test_train_step(benchmark):
-    device = torch.accelerator.current_accelerator() or torch.device("cpu")
+    device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else torch.device("cpu")
     torch.manual_seed(0)
     model = deep.new_model(196, 64).to(device)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
