@@ -121,10 +121,10 @@ def npm_ci(session: nox.Session, folder: str) -> None:
     )
 
 
-def run_gate(session: nox.Session, *options: str) -> None:
-    """Run the gate, or a part of it, with the tool of this tree."""
+def run_mainstay(session: nox.Session, *command: str) -> None:
+    """Run a command of the tool of this tree."""
     session.install("--editable", ".", *constraints("benchmarks"))
-    session.run("mainstay", "gate", *options, *session.posargs)
+    session.run("mainstay", *command, *session.posargs)
 
 
 def last_tag(session: nox.Session) -> str:
@@ -245,26 +245,25 @@ def changelog(session: nox.Session) -> None:
 @task()
 def gate(session: nox.Session) -> None:
     """Compare the working tree with its base: is the model worse, is the code slower?"""
-    run_gate(session)
+    run_mainstay(session, "gate")
 
 
 @task(default=False)
 def accuracy(session: nox.Session) -> None:
     """Compare the accuracy of the working tree with that of its base, and nothing else."""
-    run_gate(session, "--only", "accuracy")
+    run_mainstay(session, "gate", "--only", "accuracy")
 
 
 @task(default=False)
 def performance(session: nox.Session) -> None:
     """Compare time, memory and size of the working tree with those of its base, and nothing else."""
-    run_gate(session, "--only", "performance")
+    run_mainstay(session, "gate", "--only", "performance")
 
 
 @task(default=False)
 def calibrate(session: nox.Session) -> None:
     """Gate the working tree against itself: how noisy is this machine, and which margins does it support?"""
-    session.install("--editable", ".", *constraints("benchmarks"))
-    session.run("mainstay", "calibrate", *session.posargs)
+    run_mainstay(session, "calibrate")
 
 
 @task(default=False)

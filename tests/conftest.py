@@ -42,15 +42,15 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(trylast=True)  # after the conftests of folders have marked their tests
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not item.get_closest_marker("first"))
+    skipped = {}
     if not (ROOT / "noxfile.py").exists():
-        for item in items:
-            if item.get_closest_marker("in_repository"):
-                item.add_marker(pytest.mark.skip(reason="the tests stand outside the repository"))
-    if config.getoption("--slow"):
-        return
+        skipped["in_repository"] = "the tests stand outside the repository"
+    if not config.getoption("--slow"):
+        skipped["slow"] = "slow: run with --slow"
     for item in items:
-        if item.get_closest_marker("slow"):
-            item.add_marker(pytest.mark.skip(reason="slow: run with --slow"))
+        for marker, reason in skipped.items():
+            if item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture

@@ -265,9 +265,12 @@ def test_a_stopped_crew_lets_go_of_a_running_trial(specs, write):
     crew = Crew(specs)
     stop = threading.Timer(2.0, crew.stop)
     stop.start()
+    start = time.monotonic()
 
     with pytest.raises(Interrupted):
-        crew.measure(PairRequest(workload="benchmarks/test_a.py::test_a", seed=0, pair=0, sides=BOTH))
+        crew.measure(PairRequest(workload="benchmarks/test_a.py::test_a", seed=0, pair=0, sides=BOTH, limit_s=3600.0))
+
+    assert time.monotonic() - start < 600
 
 
 def test_the_workers_have_a_home_of_their_own(measure, write):

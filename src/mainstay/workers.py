@@ -550,8 +550,7 @@ class Crew:
             for run in runs if request.apart else ():  # they import at once, then run one after the other
                 run.start()
             if self.together and len(runs) > 1 and not request.apart:
-                with ThreadPoolExecutor(len(runs)) as pool:
-                    trials = list(pool.map(_SideRun.measure, runs))
+                trials = at_once(_SideRun.measure, runs)
             else:
                 trials = [run.measure() for run in runs]
             images: dict[int, str] = {}

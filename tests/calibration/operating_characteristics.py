@@ -418,9 +418,8 @@ def caps(num_gates: int) -> Iterator[Row]:
                 )
                 cap, rates = _smallest_cap(scenario, looks, verdict, wanted, num_gates=num_gates)
                 rate = getattr(rates, verdict)
-                is_tie = (
-                    cap < cap_there and rate.low <= wanted
-                )  # enough within the error of the simulation, or not quite
+                # whether fewer pairs are enough, or not quite, is within the error of the simulation
+                is_tie = cap < cap_there and rate.low <= wanted
                 if is_tie:
                     those = tuple(look for look in looks if look <= cap_there)
                     rates = simulate_gates(_capped(scenario, those), num_gates=num_gates, seed=SEED)

@@ -125,13 +125,12 @@ class Project:
 
     def __init__(self, root: Path, cache: Path) -> None:
         self.root = root
-        users_cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+        user_cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+        uv_cache = os.environ.get("UV_CACHE_DIR", str(user_cache / "uv"))  # what is there is not fetched again
         self.environ = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("GITHUB_", "GIT_"))},
             "XDG_CACHE_HOME": str(cache),
-            "UV_CACHE_DIR": os.environ.get(
-                "UV_CACHE_DIR", str(users_cache / "uv")
-            ),  # what is there is not fetched again
+            "UV_CACHE_DIR": uv_cache,
             "GIT_CONFIG_GLOBAL": os.devnull,
             "GIT_AUTHOR_NAME": "a",
             "GIT_AUTHOR_EMAIL": "a@example.org",

@@ -31,14 +31,14 @@ def test_a_waived_loss_keeps_its_numbers_and_lets_the_gate_pass(losing):
 
 
 @pytest.mark.parametrize(
-    ("until", "words"),
+    ("limit", "until", "words"),
     [
-        pytest.param("2020-01-31", "its waiver expired on 2020-01-31", id="expired"),
-        pytest.param("2999-12-31", "more than the 0.1 that its waiver accepts", id="too-small"),
+        pytest.param(0.5, "2020-01-31", "its waiver expired on 2020-01-31", id="expired"),
+        pytest.param(0.1, "2999-12-31", "more than the 0.1 that its waiver accepts", id="too-small"),
     ],
 )
-def test_a_waiver_that_does_not_cover_the_loss_says_so(losing, until, words):
-    waive(losing, limit=0.1, until="2999-12-31")
+def test_a_waiver_that_does_not_cover_the_loss_says_so(losing, limit, until, words):
+    waive(losing, limit=limit, until="2999-12-31")
     losing.edit(".mainstay-waivers.toml", "2999-12-31", until)
 
     result = losing.gate()
