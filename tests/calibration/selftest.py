@@ -7,7 +7,8 @@ Run from the root of the repository; it stops after the minutes given and contin
 
 The subject of ``tests/calibration/subject`` is committed to a repository of its own. Each gate compares that commit
 with another one, which changes words only or plants a change of random size in the library (``planting.py``); both are
-built and installed apart, as always. Every completed gate is a line of ``.mainstay/selftest/gates.jsonl``. The size of
+built and installed apart, as always. Every completed gate is a line of ``.mainstay/selftest/gates.jsonl``; where that is
+not there, those of the published results are gone on from. The size of
 each planted change is measured afterwards by ``confirm.py``. Beside each rate stands that of simulated gates with the
 noise that the A/A gates showed.
 """
@@ -161,12 +162,17 @@ class Journal:
 
     Args:
         path: A file of JSON lines.
+        published: Results with the gates that the file begins with, if it is not there.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, published: Path) -> None:
         self._path = path
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        self.gates: list[Row] = [json.loads(line) for line in lines]
+        self.gates: list[Row] = []
+        if path.exists():
+            self.gates += map(json.loads, path.read_text(encoding="utf-8").splitlines())
+        elif published.exists():
+            for gate in json.loads(published.read_text(encoding="utf-8"))["gates"]:
+                self.append(gate)
 
     def append(self, gate: Row) -> None:
         """Keep a gate on disk."""
@@ -238,6 +244,7 @@ def run_gate(repository: Repository, journal: Journal, case: Case, cost: tuple[f
         "number": number,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "sources": sources_digest(),
+        "machine": machine_name(),
         "size": asdict(size),
         "edits": edits,
         "load_before": load_before,
@@ -279,6 +286,12 @@ def summarise_run(gate: Row) -> Row:
         "findings": findings,
         "trouble": "" if run else gate["stderr"],
     }
+
+
+def machine_name() -> str:
+    """The processor and its cores."""
+    machine = describe_machine()
+    return f"{machine.processor}, {machine.num_cores} cores"
 
 
 def sources_digest() -> str:
@@ -389,7 +402,7 @@ def document(journal: Journal, cost: Row) -> Row:
             "commit": commit,
             "is_clean": not changed,
             "seed": SEED,
-            "machine": asdict(describe_machine()),
+            "machines": dict(Counter(gate["machine"] for gate in journal.gates)),
             "versions": {
                 "python": platform.python_version(),
                 **{name: version(name) for name in ("numpy", "scipy", "pytest")},
@@ -407,10 +420,9 @@ def document(journal: Journal, cost: Row) -> Row:
 def render_markdown(content: Row) -> str:
     """The table that the documentation shows."""
     provenance = content["provenance"]
-    machine = provenance["machine"]
     lines = [
         (
-            f"Commit {provenance['commit'][:12]}, {machine['processor']}, {machine['num_cores']} cores, "
+            f"Commit {provenance['commit'][:12]}, {'; '.join(provenance['machines'])}, "
             f"Python {provenance['versions']['python']}, {provenance['first']} to {provenance['last']}."
         ),
         "",
@@ -472,7 +484,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     end = time.monotonic() + 60 * options.minutes
     options.state.mkdir(parents=True, exist_ok=True)
-    journal = Journal(options.state / "gates.jsonl")
+    journal = Journal(options.state / "gates.jsonl", options.output)
     repository = Repository(options.state / "repository")
     cost_file = options.state / "cost.json"
     if not cost_file.exists():
