@@ -15,10 +15,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import groupby
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from mnist_reference.data import Split
 from mnist_reference.model import Perceptron
@@ -31,11 +32,23 @@ NUM_TRIED = 3
 ACCELERATOR_TOLERANCE = 1e-4
 """Relative difference of two losses; float32 sums of 784 products differ by about 1e-6 with their order."""
 
+NUM_LOOKED_UP = 1024
+"""Examples whose pixels are looked up and scaled by one call: enough for all threads, and 3 MB, which a cache holds."""
+
+CACHE_LINE = 64
+"""Bytes; new tensors begin at the beginning of one."""
+
+LEAST_SHARED_OUT = 2**16
+"""Weights of a layer from which on its gradient is computed in parts; below, the call costs more than it saves."""
+
 NUM_WARM = 3
 """Launches of a step before it is captured as a CUDA graph, in which libraries make what they keep."""
 
 ADAM = {"amsgrad": False, "beta1": 0.9, "beta2": 0.999, "weight_decay": 0.0, "eps": 1e-8, "maximize": False}
 """What :class:`mnist_reference.optimizers.Adam` passes to the same kernel."""
+
+MEAN, NO_CLASS = 1, -100
+"""The kernel's number for the mean over a batch, and the class that it leaves out, which stands for none."""
 
 Way = Callable[[Sequence[Tensor]], Tensor]
 """Trains on some batches of indices and gives the loss of each."""
@@ -150,6 +163,8 @@ class Steps:
         self._weights, self._biases = parameters[0::2], parameters[1::2]
         if self._members:
             self._biases = [bias.unsqueeze(-2) for bias in self._biases]  # (members, 1, outputs)
+        self._transposed = [weight.mT for weight in self._weights]
+        self._num_classes = self._weights[-1].shape[-2]
         gradients = [torch.empty_like(parameter) for parameter in parameters]
         self._weight_gradients, self._bias_gradients = gradients[0::2], gradients[1::2]
         # each member's part by itself, since Adam's kernel rounds otherwise at the end of a tensor
@@ -157,8 +172,10 @@ class Steps:
             [part for tensor in tensors for part in tensor.view(math.prod(self._members), -1)]
             for tensors in (parameters, gradients, optimizer.means, optimizer.squares)
         ]
-        self._num_steps = [steps for tensor in optimizer.num_steps for steps in tensor.view(-1)]
-        self._launches: dict[int, tuple[_Buffers, Callable[[], None]]] = {}
+        self._num_steps = torch.zeros((), device=self._images.device)  # the same for all, so it is counted once
+        self._buffers: dict[int, _Buffers] = {}
+        self._examples: dict[torch.Size, _Examples] = {}
+        self._graphs: dict[int, _Graph] = {}
 
     @property
     def state(self) -> list[Tensor]:
@@ -177,86 +194,206 @@ class Steps:
             The loss of each batch before its step, (number of batches,) or (number of batches, members).
         """
         losses = torch.empty((len(batches), *self._members), device=self._images.device)
-        for batch, loss in zip(batches, losses, strict=True):
-            buffers, launch = self._prepared(batch.shape[-1])
-            buffers.batch.copy_(batch.reshape(-1))
-            launch()
-            loss.copy_(buffers.loss)
+        self._num_steps.copy_(self._optimizer.num_steps[0].view(-1)[0])
+        start = 0
+        for size, group in groupby(batches, key=lambda batch: batch.shape[-1]):
+            alike = torch.stack([*group])
+            run_alike = self._replay if self._images.is_cuda else self._compute
+            run_alike(size, alike, losses[start : start + len(alike)].view(len(alike), -1))
+            start += len(alike)
+        for num_steps in self._optimizer.num_steps:
+            num_steps.copy_(self._num_steps)
         return losses
 
-    def _prepared(self, size: int) -> tuple[_Buffers, Callable[[], None]]:
-        """Buffers for a batch size, and a step on them."""
-        if size not in self._launches:
-            buffers = _Buffers(self._images, self._weights, size)
-            step = partial(self._step, buffers)
-            self._launches[size] = buffers, captured(step, self.state) if self._images.is_cuda else step
-        return self._launches[size]
+    def _compute(self, size: int, batches: Tensor, losses: Tensor) -> None:
+        """One step for each batch of a size, kernel by kernel; the examples of several are looked up at once."""
+        buffers = self._buffers_for(size)
+        # the library's sums depend on where in a line of the cache their numbers begin
+        is_aligned = batches[0].numel() * self._images.shape[1] * losses.element_size() % CACHE_LINE == 0
+        at_once = max(1, NUM_LOOKED_UP // batches[0].numel()) if is_aligned else 1
+        for some, their_losses in zip(batches.split(at_once), losses.split(at_once), strict=True):
+            examples = self._examples_for(some.shape)
+            examples.look_up(self._images, self._labels, some)
+            for batch, loss in zip(examples.batches, their_losses, strict=True):
+                self._step(buffers, batch, loss)
 
-    def _step(self, buffers: _Buffers) -> None:
-        """One step on the batch in the buffers."""
+    def _replay(self, size: int, batches: Tensor, losses: Tensor) -> None:
+        """The same by a CUDA graph, which looks up the examples too."""
+        if size not in self._graphs:
+            buffers, examples = self._buffers_for(size), self._examples_for(batches[:1].shape)
+            indices, loss = batches[:1].clone(), torch.empty_like(losses[0])
+
+            def step() -> None:
+                examples.look_up(self._images, self._labels, indices)
+                self._step(buffers, examples.batches[0], loss)
+
+            self._graphs[size] = _Graph(indices, loss, captured(step, [*self.state, self._num_steps]))
+        graph = self._graphs[size]
+        for batch, loss in zip(batches, losses, strict=True):
+            graph.indices.copy_(batch)
+            graph.replay()
+            loss.copy_(graph.loss)
+
+    def _buffers_for(self, size: int) -> _Buffers:
+        """What steps on batches of a size write."""
+        if size not in self._buffers:
+            self._buffers[size] = _Buffers(self._weights, self._weight_gradients[0], size)
+        return self._buffers[size]
+
+    def _examples_for(self, shape: torch.Size) -> _Examples:
+        """Room for the examples of some batches."""
+        if shape not in self._examples:
+            self._examples[shape] = _Examples(self._images, shape, num_classes=self._weights[-1].shape[-2])
+        return self._examples[shape]
+
+    def _step(self, buffers: _Buffers, batch: _Batch, loss: Tensor) -> None:
+        """One step on a batch; the loss of each member is written down."""
         multiply, add_product = (torch.bmm, torch.baddbmm) if self._members else (torch.mm, torch.addmm)
-        buffers.fill_pixels(self._images)
         last = len(self._weights) - 1
+        inputs = [batch.pixels, *buffers.outputs[:-1]]
         for layer, outputs in enumerate(buffers.outputs):
-            add_product(self._biases[layer], buffers.inputs[layer], self._weights[layer].mT, out=outputs)
+            add_product(self._biases[layer], inputs[layer], self._transposed[layer], out=outputs)
             if layer < last:
                 outputs.relu_()
-        buffers.fill_logit_slopes(self._labels)
+        buffers.fill_logit_slopes(batch, loss)
         for layer in range(last, -1, -1):
-            slopes, inputs = buffers.slopes[layer], buffers.inputs[layer]
-            multiply(slopes.mT, inputs, out=self._weight_gradients[layer])
+            slopes = buffers.slopes[layer]
+            if layer == 0 and buffers.parts:
+                buffers.parts.fill_gradient(batch.pixels)
+            else:
+                multiply(buffers.transposed[layer], inputs[layer], out=self._weight_gradients[layer])
             torch.sum(slopes, -2, out=self._bias_gradients[layer])
             if layer:
                 before = multiply(slopes, self._weights[layer], out=buffers.slopes[layer - 1])
-                torch.ops.aten.threshold_backward.grad_input(before, inputs, 0, grad_input=before)  # of the ReLU
-        torch._foreach_add_(self._optimizer.num_steps, 1)
+                torch.ops.aten.threshold_backward.grad_input(before, inputs[layer], 0, grad_input=before)  # of the ReLU
+        self._num_steps.add_(1)
+        counts = [self._num_steps] * len(self._adam[0])
         rate: float = self._optimizer.param_groups[0]["lr"]
-        torch._fused_adam_(*self._adam, [], self._num_steps, lr=rate, **ADAM)  # type: ignore[call-overload]
+        torch._fused_adam_(*self._adam, [], counts, lr=rate, **ADAM)  # type: ignore[call-overload]
+
+
+class _Graph(NamedTuple):
+    """A captured step.
+
+    Attributes:
+        indices: Of the examples that the next launch works on, (1, N) or (1, members, N).
+        loss: What the last launch wrote, one a member.
+        replay: Launches it.
+    """
+
+    indices: Tensor
+    loss: Tensor
+    replay: Callable[[], None]
+
+
+class _Batch(NamedTuple):
+    """What is known of the examples of a batch before its step.
+
+    Attributes:
+        pixels: In [0, 1], (..., N, inputs).
+        labels: (N,), one a member.
+        shares: Slopes of the mean loss at the log-probabilities, (members * N, classes).
+    """
+
+    pixels: Tensor
+    labels: Sequence[Tensor]
+    shares: Tensor
+
+
+class _Examples:
+    """Room for the examples of some batches of one size.
+
+    Attributes:
+        batches: What :meth:`look_up` fills.
+    """
+
+    def __init__(self, images: Tensor, shape: torch.Size, *, num_classes: int) -> None:
+        num_batches, size = shape[0], shape[-1]
+        num_inputs = images.shape[1]
+        self._share = -1 / size
+        self._stored = torch.empty(math.prod(shape), num_inputs, dtype=images.dtype, device=images.device)
+        is_scaled = images.is_floating_point()
+        self._pixels = self._stored if is_scaled else torch.empty(self._stored.shape, device=images.device)
+        self._labels = torch.empty(math.prod(shape), dtype=torch.int64, device=images.device)
+        self._shares = torch.empty(len(self._labels), num_classes, device=images.device)
+        self.batches = [
+            _Batch(pixels, labels.split(size), shares)
+            for pixels, labels, shares in zip(
+                self._pixels.view(*shape, num_inputs),
+                self._labels.view(num_batches, -1),
+                self._shares.view(num_batches, -1, num_classes),
+                strict=True,
+            )
+        ]
+
+    def look_up(self, images: Tensor, labels: Tensor, indices: Tensor) -> None:
+        """Fill the batches; pixels are scaled as by :func:`mnist_reference.data.scaled_pixels`."""
+        rows = indices.reshape(-1)
+        torch.index_select(images, 0, rows, out=self._stored)
+        if self._pixels is not self._stored:
+            self._pixels.copy_(self._stored).div_(255)
+        torch.index_select(labels, 0, rows, out=self._labels)
+        self._shares.zero_().scatter_(1, self._labels.unsqueeze(1), self._share)
 
 
 class _Buffers:
-    """What a step reads and writes, for one batch size.
+    """What a step writes besides the state, for one batch size.
 
     Attributes:
-        batch: Indices of the examples, (members * N,).
-        loss: Mean over the batch, () or (members,).
-        inputs: Of each layer, (..., N, inputs).
         outputs: Of each layer after its ReLU, (..., N, outputs); the last are the logits.
         slopes: Of the loss with respect to the outputs of each layer before the ReLU, the same shapes.
+        transposed: The same memory, (..., outputs, N).
+        parts: For the gradient of the first weights, where the threads can share it out.
     """
 
-    def __init__(self, images: Tensor, weights: Sequence[Tensor], size: int) -> None:
+    def __init__(self, weights: Sequence[Tensor], gradient: Tensor, size: int) -> None:
         *members, num_classes, _ = weights[-1].shape
-        make = partial(torch.empty, device=images.device)
-        rows = (*members, size)
-        self._size = size
-        self._stored = make(math.prod(rows), images.shape[1], dtype=images.dtype)
-        self._pixels = self._stored if images.is_floating_point() else make(self._stored.shape)
-        self.batch = make(len(self._stored), dtype=torch.int64)
-        self.loss = make(tuple(members))
-        self.outputs = [make(*rows, weight.shape[-2]) for weight in weights]
-        self.inputs = [self._pixels.view(*rows, -1), *self.outputs[:-1]]
+        self.outputs = [torch.empty(*members, size, weight.shape[-2], device=weight.device) for weight in weights]
         self.slopes = [torch.empty_like(outputs) for outputs in self.outputs]
+        self.transposed = [slopes.mT for slopes in self.slopes]
+        self.parts = _Parts.of(self.slopes[0], gradient)
         self._logits, self._logit_slopes = self.outputs[-1].view(-1, num_classes), self.slopes[-1].view(-1, num_classes)
-        self._shares = torch.empty_like(self._logits)
+        self._log_probabilities = torch.empty_like(self._logits)
+        self._members = self._log_probabilities.split(size)
+        self._weight_of_all = torch.empty((), device=gradient.device)
 
-    def fill_pixels(self, images: Tensor) -> None:
-        """Fill the inputs of the first layer, scaled as by :func:`mnist_reference.data.scaled_pixels`."""
-        torch.index_select(images, 0, self.batch, out=self._stored)
-        if self._pixels is not self._stored:
-            self._pixels.copy_(self._stored).div_(255)
-
-    def fill_logit_slopes(self, labels: Tensor) -> None:
+    def fill_logit_slopes(self, batch: _Batch, loss: Tensor) -> None:
         """Fill the loss of each member and the slopes of the last layer by the kernels of ``functional.cross_entropy``."""
-        labels = labels[self.batch]
-        log_probabilities = torch.log_softmax(self._logits, 1)
-        parts = zip(log_probabilities.split(self._size), labels.split(self._size), self.loss.view(-1), strict=True)
-        for part, its_labels, loss in parts:
-            loss.copy_(functional.nll_loss(part, its_labels))
-        self._shares.zero_().scatter_(1, labels.unsqueeze(1), -1 / self._size)  # slopes at the log-probabilities
+        torch.log_softmax(self._logits, 1, out=self._log_probabilities)
+        for member, labels, its_loss in zip(self._members, batch.labels, loss.unbind(), strict=True):
+            torch.ops.aten.nll_loss_forward.output(
+                member, labels, None, MEAN, NO_CLASS, output=its_loss, total_weight=self._weight_of_all
+            )
         torch.ops.aten._log_softmax_backward_data.out(
-            self._shares, log_probabilities, 1, self._logits.dtype, out=self._logit_slopes
+            batch.shares, self._log_probabilities, 1, self._logits.dtype, out=self._logit_slopes
         )
+
+
+class _Parts(NamedTuple):
+    """A gradient of weights as one product for each thread; a library shares a product so small out less evenly.
+
+    Attributes:
+        slopes: Of the outputs of each part, (parts, outputs / parts, N).
+        gradient: Of the weights to these outputs, (parts, outputs / parts, inputs).
+    """
+
+    slopes: Tensor
+    gradient: Tensor
+
+    @classmethod
+    def of(cls, slopes: Tensor, gradient: Tensor) -> _Parts | None:
+        """The parts of a gradient (outputs, inputs) with slopes (N, outputs); none where there is nothing to share out."""
+        num_parts = torch.get_num_threads()
+        if num_parts == 1 or gradient.is_cuda or gradient.ndim > 2 or gradient.numel() < LEAST_SHARED_OUT:
+            return None
+        outputs, inputs = gradient.shape
+        if outputs % num_parts:
+            return None
+        return cls(slopes.view(len(slopes), num_parts, -1).permute(1, 2, 0), gradient.view(num_parts, -1, inputs))
+
+    def fill_gradient(self, inputs: Tensor) -> None:
+        """Fill it, given the inputs (N, inputs)."""
+        torch.bmm(self.slopes, inputs.expand(len(self.slopes), *inputs.shape), out=self.gradient)
 
 
 def stacked(optimizers: Sequence[Adam]) -> Adam:

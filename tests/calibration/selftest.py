@@ -55,7 +55,7 @@ GATE_SECONDS = 300.0
 """What each gate may measure."""
 
 PAIR_SECONDS = 1.0
-"""Time of the blocks of each timed workload in a pair: six of them and the rest of a gate fit in a minute."""
+"""Time of the blocks of each timed workload in a pair: four of them and the rest of a gate fit in a minute."""
 
 COST_SECONDS = 40.0
 SIMULATED_GATES = 4_000
@@ -147,8 +147,8 @@ class Repository:
 
 @contextmanager
 def burning_core(*, after: float) -> Iterator[None]:
-    """Another process that keeps one core busy, from so many seconds on."""
-    code = f"import time; time.sleep({after})\nwhile True: pass"
+    """Another process that keeps one core busy, from so many seconds on, and ends when this one does."""
+    code = f"import os, time; time.sleep({after})\nwhile os.getppid() == {os.getpid()}: pass"
     burner = subprocess.Popen([sys.executable, "-c", code])
     try:
         yield

@@ -120,8 +120,17 @@ def test_stacked_members_of_the_article_s_shape_have_the_bits_that_they_get_alon
         assert same_bits(model.parameters(), members[member][0].parameters())
 
 
-def test_the_article_s_model_on_images_has_the_bits_of_the_plain_loop():
-    split = random_split(article().model, 300, seed=0)
+@pytest.fixture
+def restored_threads():
+    num_threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(num_threads)
+
+
+@pytest.mark.parametrize("num_threads", [1, 2, 3])
+def test_the_article_s_model_on_images_has_the_bits_of_the_plain_loop(num_threads, restored_threads):
+    torch.set_num_threads(num_threads)
+    split = random_split(article().model, 1500, seed=0)
     split = Split(images=split.images.view(-1, 28, 28), labels=split.labels)
     model, _, plain = plain_way(article().model, split, seed=0)
     other, optimizer, _ = plain_way(article().model, split, seed=0)

@@ -1,8 +1,8 @@
-"""Seven timed metrics and one of memory, all on the paths of the library."""
+"""Five timed metrics and one of memory, all on the paths of the library."""
 
 import numpy as np
 import pytest
-from subject import checkpoint, data, network, search, text
+from subject import data, network, text
 
 BATCH, INPUTS, HIDDEN = 256, 196, 64
 
@@ -34,18 +34,6 @@ def test_tokenize(benchmark):
     merges = text.learn_merges(sample, 6)
 
     benchmark(text.tokenize, sample, merges)
-
-
-def test_nearest(benchmark):
-    points, _ = data.make_examples(1000, 32, np.random.default_rng(6))
-
-    benchmark(search.nearest, points[:64], points, 5)
-
-
-def test_checkpoint(benchmark):
-    weights = network.new_network(32, 32, np.random.default_rng(7))
-
-    benchmark(lambda: checkpoint.from_text(checkpoint.to_text(weights)))
 
 
 def test_import(import_timer):
