@@ -36,7 +36,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 
 from mainstay.gates.policy import Plan
 from mainstay.machine import describe_machine
@@ -59,6 +58,7 @@ PAIR_SECONDS = 1.0
 
 COST_SECONDS = 40.0
 SIMULATED_GATES = 4_000
+VERDICTS = ("pass", "inconclusive", "fail", "error")
 THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 Row = dict[str, Any]
@@ -126,7 +126,6 @@ class Repository:
         shutil.rmtree(self.root / ".mainstay", ignore_errors=True)
         return {
             "status": done.returncode,
-            "text": done.stdout,
             "stderr": done.stderr[-2000:],
             "seconds": seconds,
             "run": run,
@@ -228,7 +227,6 @@ def run_gate(repository: Repository, journal: Journal, case: Case, cost: tuple[f
     rng = random.Random(f"{SEED} {case.name} {number}")
     size = draw_size(case, rng, cost=cost, baseline=baseline_value(journal, case))
     edits = repository.commit_change(case, size, rng)
-    load_before = psutil.getloadavg()[0]
     usual = [gate["seconds"] for gate in journal.of(CASES["A/A"])]
     if case.is_loaded:
         with burning_core(after=float(np.mean(usual)) / 2 if usual else 30.0):
@@ -247,8 +245,6 @@ def run_gate(repository: Repository, journal: Journal, case: Case, cost: tuple[f
         "machine": machine_name(),
         "size": asdict(size),
         "edits": edits,
-        "load_before": load_before,
-        "load_after": psutil.getloadavg()[0],
         "confirmed": confirmed,
         **summarise_run(gate),
     }
@@ -282,7 +278,6 @@ def summarise_run(gate: Row) -> Row:
         "phases": run.get("phases_s", {}),
         "workload_seconds": round(sum(workload["seconds"] for workload in run.get("workloads", [])), 1),
         "max_load": run.get("max_load"),
-        "names_load": "load" in gate["text"],
         "findings": findings,
         "trouble": "" if run else gate["stderr"],
     }
@@ -303,10 +298,12 @@ def sources_digest() -> str:
 # What the gates come to
 
 
-def share(count: int, n: int) -> Row:
-    """How often something happened, with its 95 % interval (Clopper, Pearson)."""
+def share(count: int, n: int) -> Row | None:
+    """How often something happened, with its 95 % interval (Clopper, Pearson); nothing of nothing."""
+    if not n:
+        return None
     low, high = clopper_pearson_interval(count, n)
-    return {"count": count, "n": n, "low": round(low, 4), "high": round(high, 4)}
+    return {"rate": count / n, "low": round(low, 4), "high": round(high, 4), "n": n}
 
 
 def observed_noise(journal: Journal, workloads: str) -> dict[str, float]:
@@ -347,10 +344,8 @@ def simulated(case: Case, noise: Mapping[str, float], loss: float) -> Row:
     scaled = (losses + np.array(truth)[:, None]) / np.array(ratios)[:, None]
     verdicts = judge_gates(scaled, margin=1.0, plan=plan)
     return {
-        "gates": SIMULATED_GATES,
         "fail": float(verdicts.gate_fails.mean()),
         "pass": float(verdicts.gate_passes.mean()),
-        "noise": {name: round(deviation, 5) for name, deviation in noise.items()},
     }
 
 
@@ -358,49 +353,57 @@ def summarise_case(journal: Journal, case: Case) -> Row:
     """What the gates of a case came to, beside what was asked and what is simulated."""
     gates = journal.of(case)
     counts = Counter(gate["verdict"] for gate in gates)
-    num_gates = len(gates)
-    confirmed = [gate["confirmed"]["loss"] for gate in gates if gate["confirmed"]]
-    loss = float(np.median(confirmed)) if confirmed else 0.0
-    harmed = Counter(f["verdict"] for gate in gates for f in gate["findings"] if is_harmed(f, case))
+    losses = [gate["confirmed"]["loss"] for gate in gates if gate["confirmed"]]
+    noise = observed_noise(journal, case.workloads) if gates else {}
+    simulation = simulated(case, noise, float(np.median(losses)) if losses else 0.0)
+
+    def mean_of(values: Sequence[float]) -> float | None:
+        return round(float(np.mean(values)), 1) if values else None
+
     return {
         "case": case.name,
         "bar": case.bar,
-        "gates": num_gates,
+        "gates": len(gates),
         "wanted": case.wanted_gates[0],
-        "verdicts": dict(counts),
-        "against_the_bar": share(sum(counts[verdict] for verdict in case.never), num_gates) if num_gates else None,
-        "never": sorted(case.never),
-        "fails": share(counts["fail"], num_gates) if num_gates else None,
-        "harmed_metric": dict(harmed),
-        "confirmed_loss": loss if confirmed else None,
-        "confirmed_losses": [round(value, 5) for value in confirmed],
-        "simulated": simulated(case, observed_noise(journal, case.workloads), loss) if num_gates else {},
-        "num_gated": sorted({len(gate["findings"]) for gate in gates}),
-        "pairs_mean": float(np.mean([max((f["num_pairs"] for f in gate["findings"]), default=0) for gate in gates]))
-        if num_gates
-        else None,
-        "seconds_mean": float(np.mean([gate["seconds"] for gate in gates])) if num_gates else None,
+        **{verdict: counts[verdict] for verdict in VERDICTS},
+        "against_the_bar": share(sum(counts[verdict] for verdict in case.never), len(gates)) if case.never else None,
+        "size_confirmed": size_in_words(case, losses) if losses else None,
+        "simulated_fail": simulation.get("fail"),
+        "simulated_pass": simulation.get("pass"),
+        "pairs_mean": mean_of([max((f["num_pairs"] for f in gate["findings"]), default=0) for gate in gates]),
+        "seconds_mean": mean_of([gate["seconds"] for gate in gates]),
         "seconds_max": max((gate["seconds"] for gate in gates), default=None),
-        "load_mean": float(np.mean([gate["load_before"] for gate in gates])) if num_gates else None,
-        "names_load": share(sum(gate["names_load"] for gate in gates), num_gates) if num_gates else None,
+        "seconds_in_blocks_max": max((gate["workload_seconds"] for gate in gates), default=None),
+        "load_by_others": mean_of([gate["max_load"] for gate in gates if gate["max_load"] is not None]),
     }
 
 
-def document(journal: Journal, cost: Row) -> Row:
-    """Everything, as the documentation shows it."""
+def size_in_words(case: Case, losses: Sequence[float]) -> str:
+    """The median of the confirmed sizes, and the least and the greatest."""
+    if case.harmed == CLOUDS:
+        return "{:.2f} points ({:.2f} to {:.2f})".format(*(100 * f(losses) for f in (np.median, min, max)))
+    return "{:+.1f} % ({:+.1f} to {:+.1f})".format(*(100 * math.expm1(f(losses)) for f in (np.median, min, max)))
+
+
+def commit() -> str:
+    """The commit of the project, with ``-dirty`` behind it where the gate or the self-test differ from it."""
     git = ["git", "-C", str(ROOT)]
-    commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
     changed = subprocess.run(
         [*git, "status", "--porcelain", "--", "src/mainstay", "tests/calibration"],
         capture_output=True,
         text=True,
         check=True,
     ).stdout
+    return head + ("-dirty" if changed else "")
+
+
+def document(journal: Journal, cost: Row) -> Row:
+    """Everything, as the documentation shows it."""
     return {
         "provenance": {
             "command": "python -m tests.calibration.selftest --profile full",
-            "commit": commit,
-            "is_clean": not changed,
+            "commit": commit(),
             "seed": SEED,
             "machines": dict(Counter(gate["machine"] for gate in journal.gates)),
             "versions": {
@@ -413,64 +416,21 @@ def document(journal: Journal, cost: Row) -> Row:
             "cost_of_rows": cost,
         },
         "cases": [summarise_case(journal, case) for case in CASES.values()],
+        "noise_of_a_pair": {
+            name: round(deviation, 5)
+            for workloads in dict.fromkeys(case.workloads for case in CASES.values())
+            for name, deviation in observed_noise(journal, workloads).items()
+        },
         "gates": journal.gates,
     }
 
 
-def render_markdown(content: Row) -> str:
-    """The table that the documentation shows."""
-    provenance = content["provenance"]
-    lines = [
-        (
-            f"Commit {provenance['commit'][:12]}, {'; '.join(provenance['machines'])}, "
-            f"Python {provenance['versions']['python']}, {provenance['first']} to {provenance['last']}."
-        ),
-        "",
-        (
-            "| case | size confirmed | gates | pass | inconclusive | fail | error | against the bar | 95 % interval "
-            "| simulated fail, pass | pairs | seconds | load |"
-        ),
-        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for case in content["cases"]:
-        lines.append("| " + " | ".join(_cells(case)) + " |")
-    return "\n".join([*lines, ""])
-
-
-def _cells(case: Row) -> list[str]:
-    """One row of the table."""
-    if not case["gates"]:
-        return [case["case"], "", "0", *[""] * 10]
-    verdicts, against, simulation = case["verdicts"], case["against_the_bar"], case["simulated"]
-    size = "" if case["confirmed_loss"] is None else _size_text(case)
-    return [
-        case["case"],
-        size,
-        f"{case['gates']} of {case['wanted']}",
-        *(str(verdicts.get(verdict, 0)) for verdict in ("pass", "inconclusive", "fail", "error")),
-        f"{against['count']} of {against['n']}" if case["never"] else "none asked",
-        f"{100 * against['low']:.1f} to {100 * against['high']:.1f} %" if case["never"] else "",
-        f"{100 * simulation['fail']:.1f} %, {100 * simulation['pass']:.1f} %" if simulation else "",
-        f"{case['pairs_mean']:.1f}",
-        f"{case['seconds_mean']:.0f}",
-        f"{case['load_mean']:.1f}",
-    ]
-
-
-def _size_text(case: Row) -> str:
-    """The median of the confirmed sizes."""
-    if "percentage points" in case["case"]:
-        return f"-{100 * case['confirmed_loss']:.2f} points"
-    return f"{100 * math.expm1(case['confirmed_loss']):+.1f} %"
-
-
-def write_results(content: Row, output: Path) -> None:
-    """The JSON document and, beside it, the table."""
+def write_document(content: Row, output: Path) -> None:
+    """Write what all gates came to, then each on a line of its own."""
     output.parent.mkdir(parents=True, exist_ok=True)
     gates = ",\n".join(f"  {json.dumps(gate)}" for gate in content["gates"])
     head = json.dumps({key: value for key, value in content.items() if key != "gates"}, indent=1)
     output.write_text(f'{head[:-2]},\n "gates": [\n{gates}\n ]\n}}\n', encoding="utf-8")
-    output.with_suffix(".md").write_text(render_markdown(content), encoding="utf-8")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -495,10 +455,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         gate = run_gate(repository, journal, case, (cost["fixed"], cost["per_row"]), options.confirm_seconds)
         journal.append(gate)
         print(
-            f"{gate['time']} {case.name}: {gate['verdict']} in {gate['seconds']} s, load {gate['load_before']:.1f}",
+            f"{gate['time']} {case.name}: {gate['verdict']} in {gate['seconds']} s",
             flush=True,
         )
-    write_results(document(journal, cost), options.output)
+    content = document(journal, cost)
+    write_document(content, options.output)
+    for case in content["cases"]:
+        print(case["case"], *(f"{case[verdict]} {verdict}" for verdict in VERDICTS), sep=", ")
     return 0
 
 
