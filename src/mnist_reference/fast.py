@@ -51,10 +51,12 @@ MEAN, NO_CLASS = 1, -100
 """The kernel's number for the mean over a batch, and the class that it leaves out, which stands for none."""
 
 Way = Callable[[Sequence[Tensor]], Tensor]
-"""Trains on some batches of indices and gives the loss of each."""
+"""Trains on some batches of indices and gives the loss of each; knows the learning rates of its steps."""
 
 
-def faster(model: nn.Module, recipe: Recipe, optimizer: Optimizer, split: Split) -> Callable[[Way], Way]:
+def faster(
+    model: nn.Module, recipe: Recipe, optimizer: Optimizer, split: Split
+) -> Callable[[Way, Sequence[float]], Way]:
     """What makes of the plain way to train an epoch the fastest one with its bits.
 
     Args:
@@ -64,25 +66,26 @@ def faster(model: nn.Module, recipe: Recipe, optimizer: Optimizer, split: Split)
         split: Images and labels on the device of the model.
 
     Returns:
-        Takes a way that trains ``model`` by ``optimizer`` on ``split``; :func:`as_it_is` where none is faster.
+        Takes a way that trains ``model`` by ``optimizer`` on ``split``, and the learning rate of each of its steps;
+        :func:`as_it_is` where none is faster.
     """
-    if not (is_fit(model, recipe) and isinstance(optimizer, Adam)):
+    if not (is_fit(model, recipe) and isinstance(optimizer, Adam) and can_vary(recipe, split.images.device)):
         return as_it_is
     steps = Steps(optimizer, split)
 
-    def quicken(plain: Way) -> Way:
-        return partial(tried_epoch, plain, steps.run, steps.state)
+    def quicken(plain: Way, rates: Sequence[float]) -> Way:
+        return partial(tried_epoch, plain, partial(steps.run, rates=rates), steps.state)
 
     return quicken
 
 
-def as_it_is(plain: Way) -> Way:
+def as_it_is(plain: Way, rates: Sequence[float]) -> Way:
     """The plain way itself."""
     return plain
 
 
 def is_fit(model: nn.Module, recipe: Recipe) -> bool:
-    """Whether a recipe is cross-entropy and Adam on a perceptron, every other choice being that of the article.
+    """Whether a recipe is cross-entropy and Adam on a perceptron, at rates of any schedule, and nothing besides.
 
     Example:
         >>> from dataclasses import replace
@@ -96,10 +99,16 @@ def is_fit(model: nn.Module, recipe: Recipe) -> bool:
         name=recipe.name,
         model=recipe.model,
         learning_rate=recipe.learning_rate,
+        schedule=recipe.schedule,
         batch_size=recipe.batch_size,
         num_epochs=recipe.num_epochs,
     )
     return type(model) is Perceptron and recipe == simple and _is_ordinary(model)
+
+
+def can_vary(recipe: Recipe, device: torch.device) -> bool:
+    """Whether the rates of a recipe can be followed on a device: a CUDA graph holds the one that it was captured with."""
+    return recipe.schedule == "constant" or device.type != "cuda"
 
 
 def _is_ordinary(model: Perceptron) -> bool:
@@ -184,11 +193,13 @@ class Steps:
         return [*optimizer.parameters, *optimizer.means, *optimizer.squares, *optimizer.num_steps]
 
     @torch.inference_mode()
-    def run(self, batches: Sequence[Tensor]) -> Tensor:
+    def run(self, batches: Sequence[Tensor], rates: Sequence[float]) -> Tensor:
         """One step for each batch.
 
         Args:
             batches: Indices of the examples of each, (N,) or (members, N).
+            rates: Learning rates of the first steps, as many as there are batches, or more. On a CUDA device they must
+                be equal.
 
         Returns:
             The loss of each batch before its step, (number of batches,) or (number of batches, members).
@@ -199,33 +210,35 @@ class Steps:
         for size, group in groupby(batches, key=lambda batch: batch.shape[-1]):
             alike = torch.stack([*group])
             run_alike = self._replay if self._images.is_cuda else self._compute
-            run_alike(size, alike, losses[start : start + len(alike)].view(len(alike), -1))
-            start += len(alike)
+            end = start + len(alike)
+            run_alike(size, alike, rates[start:end], losses[start:end].view(len(alike), -1))
+            start = end
         for num_steps in self._optimizer.num_steps:
             num_steps.copy_(self._num_steps)
         return losses
 
-    def _compute(self, size: int, batches: Tensor, losses: Tensor) -> None:
+    def _compute(self, size: int, batches: Tensor, rates: Sequence[float], losses: Tensor) -> None:
         """One step for each batch of a size, kernel by kernel; the examples of several are looked up at once."""
         buffers = self._buffers_for(size)
         # the library's sums depend on where in a line of the cache their numbers begin
         is_aligned = batches[0].numel() * self._images.shape[1] * losses.element_size() % CACHE_LINE == 0
         at_once = max(1, NUM_LOOKED_UP // batches[0].numel()) if is_aligned else 1
+        left = iter(rates)
         for some, their_losses in zip(batches.split(at_once), losses.split(at_once), strict=True):
             examples = self._examples_for(some.shape)
             examples.look_up(self._images, self._labels, some)
-            for batch, loss in zip(examples.batches, their_losses, strict=True):
-                self._step(buffers, batch, loss)
+            for batch, loss, rate in zip(examples.batches, their_losses, left, strict=False):
+                self._step(buffers, batch, rate, loss)
 
-    def _replay(self, size: int, batches: Tensor, losses: Tensor) -> None:
-        """The same by a CUDA graph, which looks up the examples too."""
+    def _replay(self, size: int, batches: Tensor, rates: Sequence[float], losses: Tensor) -> None:
+        """The same by a CUDA graph, which looks up the examples too, at one rate for all steps."""
         if size not in self._graphs:
             buffers, examples = self._buffers_for(size), self._examples_for(batches[:1].shape)
             indices, loss = batches[:1].clone(), torch.empty_like(losses[0])
 
             def step() -> None:
                 examples.look_up(self._images, self._labels, indices)
-                self._step(buffers, examples.batches[0], loss)
+                self._step(buffers, examples.batches[0], rates[0], loss)
 
             self._graphs[size] = _Graph(indices, loss, captured(step, [*self.state, self._num_steps]))
         graph = self._graphs[size]
@@ -246,7 +259,7 @@ class Steps:
             self._examples[shape] = _Examples(self._images, shape, num_classes=self._weights[-1].shape[-2])
         return self._examples[shape]
 
-    def _step(self, buffers: _Buffers, batch: _Batch, loss: Tensor) -> None:
+    def _step(self, buffers: _Buffers, batch: _Batch, rate: float, loss: Tensor) -> None:
         """One step on a batch; the loss of each member is written down."""
         multiply, add_product = (torch.bmm, torch.baddbmm) if self._members else (torch.mm, torch.addmm)
         last = len(self._weights) - 1
@@ -268,7 +281,6 @@ class Steps:
                 torch.ops.aten.threshold_backward.grad_input(before, inputs[layer], 0, grad_input=before)  # of the ReLU
         self._num_steps.add_(1)
         counts = [self._num_steps] * len(self._adam[0])
-        rate: float = self._optimizer.param_groups[0]["lr"]
         torch._fused_adam_(*self._adam, [], counts, lr=rate, **ADAM)  # type: ignore[call-overload]
 
 

@@ -6,7 +6,6 @@ a single training can only share out each of its small products.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -15,12 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from mnist_reference.data import Split
-from mnist_reference.fast import Steps, Way, is_fit, stacked, tried_epoch
+from mnist_reference.fast import Steps, Way, can_vary, is_fit, stacked, tried_epoch
 from mnist_reference.losses import loss_by_name
 from mnist_reference.optimizers import Adam
 from mnist_reference.recipes import Recipe
 from mnist_reference.seeding import generator
-from mnist_reference.train import EpochRecord, require_finite, score, train, train_batches
+from mnist_reference.train import EpochRecord, learning_rates, require_finite, score, train, train_batches
 
 
 def train_together(
@@ -52,23 +51,17 @@ def train_together(
         >>> len(records), len({record.train_loss for record in records})
         (3, 3)
     """
-    if not all(is_fit(model, recipe) for model in models):
+    device = next(models[0].parameters()).device
+    if not all(is_fit(model, recipe) for model in models) or not can_vary(recipe, device):
         alone = (train(model, split, recipe, seed=seed, test=test) for model, seed in zip(models, seeds, strict=True))
         yield from zip(*alone, strict=True)
         return
-    device = next(models[0].parameters()).device
     split = split.to(device)
     test = test.to(device) if test else None
     optimizers = [Adam(model.parameters(), learning_rate=recipe.learning_rate) for model in models]
     steps = Steps(stacked(optimizers), split)
     loss_function = loss_by_name(recipe.loss)
-    rates = [recipe.learning_rate] * math.ceil(len(split.labels) / recipe.batch_size)
-    plain = in_turns(
-        [
-            partial(train_batches, model, loss_function, optimizer, split, rates=rates)
-            for model, optimizer in zip(models, optimizers, strict=True)
-        ]
-    )
+    rates = learning_rates(recipe, num_examples=len(split.labels))
     shuffling = [generator(seed, "shuffling") for seed in seeds]
     for model in models:
         model.train()
@@ -76,7 +69,14 @@ def train_together(
         started = time.perf_counter()
         orders = [torch.randperm(len(split.labels), generator=stream) for stream in shuffling]
         batches = torch.stack(orders).to(device).split(recipe.batch_size, dim=1)  # of (members, N)
-        losses = tried_epoch(plain, steps.run, steps.state, batches)
+        epoch_rates = rates[(epoch - 1) * len(batches) : epoch * len(batches)]
+        plain = in_turns(
+            [
+                partial(train_batches, model, loss_function, optimizer, split, rates=epoch_rates)
+                for model, optimizer in zip(models, optimizers, strict=True)
+            ]
+        )
+        losses = tried_epoch(plain, partial(steps.run, rates=epoch_rates), steps.state, batches)
         for column in losses.T:
             require_finite(column, epoch=epoch)
         train_time_s = time.perf_counter() - started
@@ -84,7 +84,7 @@ def train_together(
             EpochRecord(
                 epoch=epoch,
                 train_loss=float(column.mean()),
-                learning_rate=recipe.learning_rate,
+                learning_rate=epoch_rates[-1],
                 train_time_s=train_time_s,
                 test=score(model, test) if test else None,
             )

@@ -173,7 +173,7 @@ def train(
         plain = partial(train_batches, forward, loss_function, optimizer, split, rates=epoch_rates, movements=movements)
         with seeded(seed, f"dropout of epoch {epoch}, process {team.rank}", device):
             losses = within_memory(
-                partial(quicken(plain), shares),
+                partial(quicken(plain, epoch_rates), shares),
                 partial(try_batch, model, loss_function, split),
                 batch_size=len(shares[0]),
             )

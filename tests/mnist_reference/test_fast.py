@@ -11,7 +11,7 @@ from torch.nn.utils import parametrizations, prune
 
 from mnist_reference import fast
 from mnist_reference.data import Split
-from mnist_reference.fast import Steps, as_it_is, copies, faster, is_fit, put_back, stacked, tried_epoch
+from mnist_reference.fast import Steps, as_it_is, can_vary, copies, faster, is_fit, put_back, stacked, tried_epoch
 from mnist_reference.losses import loss_by_name
 from mnist_reference.model import IMAGE_SIDE, PerceptronConfig, initialised
 from mnist_reference.optimizers import Adam, optimizer_by_name
@@ -20,6 +20,14 @@ from mnist_reference.train import train, train_batches
 
 CROSS_ENTROPY = loss_by_name("cross_entropy")
 SMALL = PerceptronConfig(hidden_widths=(8,), num_inputs=12, num_outputs=5)
+
+
+def rates_from(learning_rate):
+    """Rates that fall from step to step, more of them than any test takes steps."""
+    return [learning_rate * 0.9**step for step in range(100)]
+
+
+RATES = rates_from(0.01)
 
 configs = st.builds(
     PerceptronConfig,
@@ -46,7 +54,7 @@ def plain_way(config, split, *, seed, learning_rate=0.01):
     return (
         model,
         optimizer,
-        partial(train_batches, model, CROSS_ENTROPY, optimizer, split, rates=[learning_rate] * len(split.labels)),
+        partial(train_batches, model, CROSS_ENTROPY, optimizer, split, rates=rates_from(learning_rate)),
     )
 
 
@@ -79,7 +87,7 @@ def test_steps_have_the_bits_of_the_plain_loop(config, num_examples, batch_size,
 
     for epoch in range(2):
         batches = batches_of(split, batch_size, seed=epoch)
-        assert torch.equal(plain(batches), steps.run(batches))
+        assert torch.equal(plain(batches), steps.run(batches, rates_from(learning_rate)))
 
     assert same_bits(model.parameters(), other.parameters())
 
@@ -99,7 +107,7 @@ def test_stacked_members_are_what_they_are_alone(config, num_members, num_exampl
     members = [plain_way(config, split, seed=member) for member in seeds]
     batches = [batches_of(split, batch_size, seed=member) for member in seeds]
 
-    losses = Steps(stacked([optimizer for _, optimizer, _ in members]), split).run(abreast(batches))
+    losses = Steps(stacked([optimizer for _, optimizer, _ in members]), split).run(abreast(batches), RATES)
 
     # the product of a batch of small matrices sums in another order than that of one: bits differ for some shapes, and
     # Adam's first steps, which follow the sign of a gradient, can turn such a bit into a step of another size
@@ -113,7 +121,7 @@ def test_stacked_members_of_the_article_s_shape_have_the_bits_that_they_get_alon
     members = [plain_way(article().model, split, seed=member) for member in range(3)]
     batches = [batches_of(split, 64, seed=member) for member in range(3)]
 
-    losses = Steps(stacked([optimizer for _, optimizer, _ in members]), split).run(abreast(batches))
+    losses = Steps(stacked([optimizer for _, optimizer, _ in members]), split).run(abreast(batches), RATES)
 
     for member, (model, _, plain) in enumerate(alone):
         assert torch.equal(plain(batches[member]), losses[:, member])
@@ -136,7 +144,7 @@ def test_the_article_s_model_on_images_has_the_bits_of_the_plain_loop(num_thread
     other, optimizer, _ = plain_way(article().model, split, seed=0)
     batches = batches_of(split, 64, seed=0)
 
-    losses = Steps(optimizer, split).run(batches)
+    losses = Steps(optimizer, split).run(batches, RATES)
 
     assert torch.equal(losses, plain(batches))
     assert same_bits(model.parameters(), other.parameters())
@@ -150,9 +158,9 @@ def test_either_way_can_take_the_next_step():
     batches = batches_of(split, 8, seed=1)
 
     plain(batches)
-    steps.run(batches[:2])
-    its_plain(batches[2:4])
-    steps.run(batches[4:])
+    steps.run(batches[:2], RATES)
+    its_plain(batches[2:4], rates=RATES[2:])
+    steps.run(batches[4:], RATES[4:])
 
     assert same_bits(model.parameters(), mixed.parameters())
 
@@ -206,6 +214,14 @@ def test_dropout_goes_the_plain_way():
     assert not is_fit(initialised(recipe.model, seed=0), recipe)
 
 
+def test_a_schedule_is_not_for_a_graph():
+    varying = replace(article(), schedule="one_cycle")
+
+    assert can_vary(varying, torch.device("cpu"))
+    assert can_vary(article(), torch.device("cuda"))
+    assert not can_vary(varying, torch.device("cuda"))
+
+
 def test_the_recipes_of_both_data_sets_go_the_faster_way(monkeypatch):
     ways = []
 
@@ -236,7 +252,9 @@ def test_a_changed_plain_loop_is_never_hidden(wrong_batch):
     model, optimizer, plain = plain_way(SMALL, split, seed=2)
     steps = Steps(optimizer, split)
 
-    assert torch.equal(tried_epoch(partial(changed, plain), steps.run, steps.state, batches), losses)
+    assert torch.equal(
+        tried_epoch(partial(changed, plain), partial(steps.run, rates=RATES), steps.state, batches), losses
+    )
     assert same_bits(model.parameters(), expected.parameters())
 
 
@@ -248,7 +266,7 @@ def test_trying_leaves_no_trace():
     model, optimizer, plain = plain_way(SMALL, split, seed=3)
     steps = Steps(optimizer, split)
 
-    assert torch.equal(tried_epoch(plain, steps.run, steps.state, batches), losses)
+    assert torch.equal(tried_epoch(plain, partial(steps.run, rates=RATES), steps.state, batches), losses)
     assert same_bits(model.parameters(), expected.parameters())
 
 
@@ -269,7 +287,7 @@ def test_captured_steps_are_those_of_the_plain_loop():
     optimizers = [Adam(model.parameters(), learning_rate=0.001) for model in models]
     batches = [batch.cuda() for batch in batches_of(split, 64, seed=0)]
 
-    losses = Steps(optimizers[1], split).run(batches)
+    losses = Steps(optimizers[1], split).run(batches, [0.001] * len(batches))
 
     expected = train_batches(models[0], CROSS_ENTROPY, optimizers[0], split, batches, rates=[0.001] * len(batches))
     torch.testing.assert_close(losses, expected, rtol=1e-4, atol=1e-5)  # libraries choose their kernels by the call

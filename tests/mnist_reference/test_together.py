@@ -27,9 +27,11 @@ def trained_together(split, recipe, **options):
     return models, list(train_together(models, split, recipe, seeds=SEEDS, **options))
 
 
-@pytest.mark.parametrize("smoothing", [0.0, 0.1], ids=["faster", "plain"])
-def test_members_are_what_they_are_alone(split, smoothing):
-    recipe = replace(RECIPE, label_smoothing=smoothing)
+@pytest.mark.parametrize(
+    "change", [{}, {"schedule": "one_cycle"}, {"label_smoothing": 0.1}], ids=["faster", "one-cycle", "plain"]
+)
+def test_members_are_what_they_are_alone(split, change):
+    recipe = replace(RECIPE, **change)
 
     models, history = trained_together(split, recipe, test=split)
 
