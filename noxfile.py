@@ -275,6 +275,14 @@ def selftest(session: nox.Session) -> None:
 
 
 @task(default=False)
+def comparison(session: nox.Session) -> None:
+    """Put asv and pytest-benchmark before the same changes as the gate; goes on where it was stopped."""
+    install_project(session, "peers")
+    arguments = session.posargs or ["--minutes", "60"]
+    session.run("python", "-m", "tests.calibration.comparison", *arguments, env={"OMP_NUM_THREADS": "1"})
+
+
+@task(default=False)
 def slow(session: nox.Session) -> None:
     """Run the tests that take minutes: every fault on digits, every tutorial from top to bottom."""
     install_project(session, "test")

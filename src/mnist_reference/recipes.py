@@ -116,6 +116,14 @@ def few_labels() -> Recipe:
     return replace(article(), name="few_labels", num_epochs=100)
 
 
+def mlp_98() -> Recipe:
+    """The article's perceptron in the shortest training that reads 98 % of the test images of MNIST rightly.
+
+    Larger batches at a larger rate that rises and falls: half the epochs of the article, and half the steps of each.
+    """
+    return replace(article(), name="mlp_98", learning_rate=0.005, schedule="one_cycle", batch_size=128, num_epochs=5)
+
+
 def regression() -> Recipe:
     """The article's section 3.5: one ReLU neuron between one number and another, squared error, plain SGD, rate 0.01."""
     return Recipe(
@@ -148,6 +156,7 @@ RECIPES: Mapping[str, Callable[[], Recipe]] = {
     "article": article,
     "digits": digits,
     "few_labels": few_labels,
+    "mlp_98": mlp_98,
     "cnn_99_5": cnn_99_5,
 }
 """Recipes for images of digits; :func:`regression` takes other data."""

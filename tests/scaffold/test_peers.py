@@ -51,8 +51,8 @@ def test_ratios_are_taken_within_turns(compare, turns):
 def test_every_bar_is_judged(compare, turns):
     judged = compare.judge_bars(turns)
 
-    assert [one.found.median for one in judged] == [2, 2, 0.5, 2, 1, 1]
-    assert [one.verdict for one in judged] == ["not met", "not met", "met", "met", "not met", "met"]
+    assert [one.found.median for one in judged] == [2, 2, 0.5, 2, 1, 1, 14, 1]
+    assert [one.verdict for one in judged] == ["not met", "not met", "met", "met", "not met", "told", "told", "met"]
 
 
 def test_a_bar_without_its_peers_is_not_measured(compare, turns):
@@ -60,7 +60,7 @@ def test_a_bar_without_its_peers_is_not_measured(compare, turns):
 
     verdicts = [one.verdict for one in compare.judge_bars(without)]
 
-    assert verdicts == ["not measured", "not measured", "met", "not measured", "not measured", "not measured"]
+    assert verdicts == ["met" if position == 2 else "not measured" for position in range(len(compare.BARS))]
 
 
 def test_the_text_has_every_way_and_every_bar(compare, turns):
