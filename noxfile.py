@@ -488,6 +488,13 @@ def peers(session: nox.Session) -> None:
 
 
 @task(default=False)
+def gate_time(session: nox.Session) -> None:
+    """Measure where the seconds of a gate go, and write ``docs/results``; takes ten minutes on an idle machine."""
+    install_project(session, "test")
+    session.run("python", "-m", "scripts.gate_time", *session.posargs)
+
+
+@task(default=False)
 def gate_report(session: nox.Session) -> None:
     """Comment on a pull request with the run of its gate; called by ``gate-report.yml``."""
     session.install("--editable", ".", *constraints("benchmarks"))

@@ -73,7 +73,11 @@ INTRODUCTIONS: Mapping[str, Introduction] = {
         "The gate, pytest-benchmark and asv before the same changes: how often each raises an alarm, in the same time on "
         "the same machine. A clean change should raise none; a slowdown beyond the margin of 5 % should.",
     ),
-    "gate_time": Introduction("Time of a gate", "How long a gate takes, by part."),
+    "gate_time": Introduction(
+        "Time of a gate",
+        "Where the seconds of a gate go, with warm environments. Overhead is the wall time less what the workloads ran: "
+        "environments, processes that start and import, judging, reporting.",
+    ),
     "compression": Introduction(
         "Compression",
         "Size and latency against accuracy for each way to make the model smaller, on MNIST, each beside its parent with "

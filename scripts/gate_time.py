@@ -1,0 +1,211 @@
+"""Measure where the seconds of a gate go, and write ``docs/results/gate_time.json``.
+
+Gates a clone of this repository, as a contributor would: changes of the reference model from
+``tests/end_to_end/faults.toml`` on whichever of MNIST and ``digits`` is there, and the workloads of time and memory.
+Environments are warm: a gate that is not counted comes first. A row has the wall time of the command, its phases, and
+what of it the workloads ran; the rest of the time that was measured in went into starting processes and importing.
+Beside them stand the start of the command line and the time of the judgement alone. Run it on an idle machine::
+
+    nox -s gate_time
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mainstay.gates.family import judge_family
+from mainstay.gates.policy import Plan
+from mainstay.gates.samples import MetricSamples
+from mainstay.machine import describe_machine
+from mainstay.records import Direction, Kind, Metric
+from tests.end_to_end.measure_faults import apply_change, load_changes
+
+PROJECT = Path(__file__).resolve().parents[1]
+RESULTS = PROJECT / "docs" / "results" / "gate_time.json"
+PACKAGE = Path("src") / "mnist_reference"
+
+NUM_STARTS = 15
+NUM_JUDGEMENTS = 20
+NUM_METRICS, NUM_PAIRS = 50, 45
+
+Row = dict[str, Any]
+
+
+class Timed(NamedTuple):
+    """A gate that is timed.
+
+    Attributes:
+        what: What it shows.
+        change: Name of the change that it gates.
+        options: Of ``mainstay gate``.
+    """
+
+    what: str
+    change: str
+    options: tuple[str, ...]
+
+
+GATES = (
+    Timed("words changed: equal bits end it", "docstring", ("--only", "accuracy", "--fresh")),
+    Timed("numerics changed", "other-initialisation", ("--only", "accuracy")),
+    Timed("numerics changed, on the baseline of the row above", "summation-order", ("--only", "accuracy")),
+    Timed("words changed: time and memory", "docstring", ("--only", "performance")),
+)
+
+
+class Clone:
+    """A clone of this repository.
+
+    Args:
+        root: Where it is made.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        subprocess.run(["git", "clone", "-q", str(PROJECT), str(root)], check=True)
+        subprocess.run(["git", "-C", str(root), "checkout", "-q", "-b", "baseline"], check=True)
+
+    def gate(self, timed: Timed) -> Row:
+        """Gate a change in the working tree, which is undone afterwards.
+
+        Raises:
+            SystemExit: If the gate came to no document, with what it said.
+        """
+        change = next(change for change in load_changes() if change["name"] == timed.change)
+        apply_change(change, self.root / PACKAGE)
+        report = self.root / ".mainstay" / "timed.json"
+        command = [*(sys.executable, "-m", "mainstay", "gate"), *timed.options, "--json", str(report)]
+        start = time.perf_counter()
+        done = subprocess.run(command, cwd=self.root, capture_output=True, text=True, check=False)
+        seconds = time.perf_counter() - start
+        subprocess.run(["git", "-C", str(self.root), "checkout", "-q", "--", str(PACKAGE)], check=True)
+        if not report.exists():
+            raise SystemExit(f"error: the gate ended with status {done.returncode}:\n{done.stderr}")
+        run = json.loads(report.read_text("utf-8"))
+        report.unlink()
+        return row_of(timed, run, seconds)
+
+
+def row_of(timed: Timed, run: Row, seconds: float) -> Row:
+    """Where the time of a gate went."""
+    phases = run["phases_s"]
+    at_once = 2 if run["settings"]["jobs"] > 1 and "performance" not in timed.options else 1
+    workloads = sum(workload["seconds"] for workload in run["workloads"]) / at_once
+    return {
+        "what": timed.what,
+        "verdict": run["verdict"],
+        "pairs": max((finding["num_pairs"] for finding in run["findings"]), default=0),
+        "data": next((w["context"]["dataset"] for w in run["workloads"] if "dataset" in w["context"]), None),
+        "wall_s": round(seconds, 1),
+        **{f"{phase}_s": round(spent, 1) for phase, spent in phases.items()},
+        "start_and_report_s": round(seconds - sum(phases.values()), 1),
+        "workloads_s": round(workloads, 1),
+        "overhead_s": round(seconds - workloads, 1),
+    }
+
+
+def best_of(repeats: int, call: Callable[[], Any]) -> float:
+    """The least time of a call, in seconds."""
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def time_of_help() -> Row:
+    """``mainstay --help`` beside the bare interpreter, in turns."""
+    commands = {
+        "help": [sys.executable, "-m", "mainstay", "--help"],
+        "bare": [sys.executable, "-c", "pass"],
+    }
+    times: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(NUM_STARTS):
+        for name, command in commands.items():
+            start = time.perf_counter()
+            subprocess.run(command, check=True, capture_output=True)
+            times[name].append(time.perf_counter() - start)
+    help_s, bare_s = (statistics.median(times[name]) for name in commands)
+    return {"what": "mainstay --help over python -c pass", "milliseconds": 1000 * (help_s - bare_s), "at_most": 100}
+
+
+def time_of_judgement() -> Row:
+    """All looks at many metrics."""
+    chance = random.Random(0)
+    samples = [
+        MetricSamples(
+            metric=Metric(
+                workload=f"w{number}", name="t", kind=Kind.PERFORMANCE, direction=Direction.LOWER, margin=0.05
+            ),
+            seeds=tuple(range(NUM_PAIRS)),
+            baseline_values=tuple(chance.gauss(1, 0.05) for _ in range(NUM_PAIRS)),
+            candidate_values=tuple(chance.gauss(1, 0.05) for _ in range(NUM_PAIRS)),
+        )
+        for number in range(NUM_METRICS)
+    ]
+    plan = Plan(num_gated=NUM_METRICS, looks=(5, 12, 20, NUM_PAIRS))
+    seconds = best_of(NUM_JUDGEMENTS, lambda: judge_family(samples, plan))
+    return {
+        "what": f"judging {NUM_METRICS} metrics of {NUM_PAIRS} pairs",
+        "milliseconds": 1000 * seconds,
+        "at_most": 50,
+    }
+
+
+def provenance() -> Row:
+    """Where, with what and on what all was measured."""
+    git = ["git", "-C", str(PROJECT)]
+    head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+    return {
+        "command": "nox -s gate_time",
+        "commit": head,
+        "machine": asdict(describe_machine()),
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("mainstay", "torch", "numpy", "scipy")},
+        },
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print, write."""
+    if arguments or sys.argv[1:]:
+        raise SystemExit(__doc__)
+    facts = provenance()
+    starts = [time_of_help(), time_of_judgement()]
+    for row in starts:
+        print(json.dumps(row), flush=True)
+    os.environ.pop("GITHUB_BASE_REF", None)
+    scratch = Path(tempfile.mkdtemp())
+    try:
+        clone = Clone(scratch / "clone")
+        clone.gate(GATES[0])  # makes the environments
+        rows = []
+        for timed in GATES:
+            rows.append(clone.gate(timed))
+            print(json.dumps(rows[-1]), flush=True)
+    finally:
+        shutil.rmtree(scratch)
+    RESULTS.write_text(
+        json.dumps({"provenance": facts, "gates": rows, "without_a_gate": starts}, indent=1) + "\n", "utf-8"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,42 @@
+"""What is made of the times of a gate; nothing is timed here."""
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def gate_time(script):
+    return script("gate_time")
+
+
+@pytest.fixture
+def run():
+    return {
+        "verdict": "pass",
+        "phases_s": {"environments": 3.0, "measuring": 40.0},
+        "settings": {"jobs": 2},
+        "findings": [{"num_pairs": 8}, {"num_pairs": 12}],
+        "workloads": [{"seconds": 60.0, "context": {"dataset": "mnist"}}],
+    }
+
+
+def test_trainings_run_two_at_once(gate_time, run):
+    row = gate_time.row_of(gate_time.Timed("words", "docstring", ("--only", "accuracy")), run, 45.0)
+
+    assert (row["pairs"], row["data"]) == (12, "mnist")
+    assert (row["workloads_s"], row["overhead_s"], row["start_and_report_s"]) == (30.0, 15.0, 2.0)
+
+
+def test_what_is_timed_runs_alone(gate_time, run):
+    row = gate_time.row_of(gate_time.Timed("words", "docstring", ("--only", "performance")), run, 65.0)
+
+    assert (row["workloads_s"], row["overhead_s"]) == (60.0, 5.0)
+
+
+def test_every_gate_plants_a_known_change(gate_time):
+    known = {change["name"] for change in gate_time.load_changes()}
+
+    assert {timed.change for timed in gate_time.GATES} <= known
+
+
+def test_the_judgement_is_timed(gate_time):
+    assert gate_time.time_of_judgement()["milliseconds"] > 0
