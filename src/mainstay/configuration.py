@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import keyword
 import math
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
@@ -53,6 +54,8 @@ class Configuration:
         pair_seconds: Time of the blocks of each timed workload in a pair, of both revisions together.
         threads: Threads of each worker.
         jobs: Accuracy trials run at once; ``None`` for as many as the processors allow.
+        preload: Modules that a server in each revision's environment imports once, to fork workers that find them
+            loaded (Linux only); a fresh interpreter for each worker if empty. Calibrate with it before gates use it.
 
     Example:
         >>> Configuration(margins={"top1_accuracy": 0.002}).margin("top1_accuracy", dataset="mnist")
@@ -79,6 +82,7 @@ class Configuration:
     pair_seconds: float = DEFAULT_PAIR_SECONDS
     threads: int = 1
     jobs: int | None = None
+    preload: tuple[str, ...] = ()
 
     def margin(self, metric: str, *, dataset: str | None = None) -> float | None:
         """Return the configured margin of a metric on a data set, or ``None`` where the marker's holds.
@@ -270,6 +274,14 @@ def _text(value: object) -> str:
     return value
 
 
+def _module(value: object) -> str:
+    """Read the full name of a module."""
+    name = _text(value)
+    if not all(part.isidentifier() and not keyword.iskeyword(part) for part in name.split(".")):
+        raise _ValueRefused(value, "the full name of a module, such as 'torch'")
+    return name
+
+
 def _inner_path(value: object) -> str:
     """Read a path that stays inside the project."""
     path = PurePosixPath(_text(value))
@@ -377,4 +389,5 @@ _READERS: Mapping[str, Callable[[object], Any]] = {
     "pair_seconds": _number_between(0, math.inf),
     "threads": _count,
     "jobs": _count,
+    "preload": _array_of(_module),
 }

@@ -12,11 +12,16 @@ lines over two pipes of their own; what the workload prints goes elsewhere and i
 - :data:`READY_METRICS`: unit, direction and margin of what can be gated without being defined first.
 - :class:`Channel`: the two pipes.
 - :class:`WorkerPlugin`: the pytest plugin that collects, waits for commands and runs one workload at a time.
+- :class:`WorkerServer`: imports modules once and forks workers that find them loaded.
 
 Events to the gate: ``collected``, ``ready``, ``block``, ``finished``, ``images``. Commands from it: ``run``, ``block``,
 ``done``, ``images``, ``exit``. A timed workload is started by ``run``, warms up and says ``ready``; each ``block`` asks
 for so many calls and is answered with their seconds, until ``done`` lets the test go on to ``finished``.
 A closed command pipe means that the gate is gone: the worker then kills its own process group.
+
+Asked for with ``preload``, the file is a server in place of a worker. It speaks with the gate over a Unix socket: it says
+``ready`` or ``refused``, then takes a line of JSON and four descriptors for each worker (commands, events, output and a
+socket that tells the worker's process id and, later, how it ended). A closed socket ends the server and its workers.
 """
 
 from __future__ import annotations
@@ -34,13 +39,16 @@ import math
 import os
 import queue
 import resource
+import selectors
 import signal
+import socket
 import statistics
 import struct
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -1403,8 +1411,205 @@ def _is_loopback(host: Any) -> bool:
         return False
 
 
+THREAD_SECONDS = 1.0
+"""How long a thread that an import has ended may take to disappear."""
+
+
+class PreloadError(Exception):
+    """A module cannot be preloaded; the text says which and why."""
+
+
+def preload(modules: Iterable[str]) -> None:
+    """Import modules into a process that is going to be forked.
+
+    Raises:
+        PreloadError: If one cannot be imported, or leaves a thread running: a forked process would lack it.
+    """
+    for name in modules:
+        try:
+            importlib.import_module(name)
+        except (Exception, SystemExit) as error:
+            raise PreloadError(f"{name} cannot be imported: {type(error).__name__}: {error}") from error
+        if num_threads := _count_other_threads():
+            named = sorted(thread.name for thread in threading.enumerate() if thread is not threading.main_thread())
+            names = f" ({', '.join(named)})" if named else ""
+            raise PreloadError(f"{name} left threads running, {num_threads} of them{names}, which a fork would lose")
+
+
+def _count_other_threads() -> int:
+    """Threads besides the one that asks, those of native libraries too; one that is about to end is waited for."""
+    deadline = time.monotonic() + THREAD_SECONDS
+    while (num_threads := len(os.listdir("/proc/self/task")) - 1) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return num_threads
+
+
+class WorkerServer:
+    """Forks a worker for each request of the gate; it never starts a thread, so that forking is safe.
+
+    A worker stays in the table of processes until the gate has heard how it ended, so that no other process gets its
+    id meanwhile.
+
+    Args:
+        control: The socket to the gate.
+    """
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._woken, self._wake = socket.socketpair()
+        self._lines: dict[int, socket.socket] = {}
+        self._ended: set[int] = set()
+
+    def serve(self) -> dict[str, Any] | None:
+        """Fork workers until the gate is gone, then kill those that are left.
+
+        Returns:
+            In each forked worker its options; in the server ``None``.
+        """
+        for end in (self._woken, self._wake):
+            end.setblocking(False)
+        handler = signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._control, selectors.EVENT_READ, self._control)
+            selector.register(self._woken, selectors.EVENT_READ, self._woken)
+            while (request := self._next_request(selector)) is not None:
+                options = self._fork(*request, selector)
+                if options is not None:
+                    signal.set_wakeup_fd(-1)
+                    signal.signal(signal.SIGCHLD, handler)
+                    return options
+        for pid in list(self._lines):
+            self._bury(pid)
+        return None
+
+    def _next_request(self, selector: selectors.BaseSelector) -> tuple[dict[str, Any], list[int]] | None:
+        """What the next worker is to be started with; ``None`` once the gate is gone. Looks after the others meanwhile."""
+        while True:
+            for key, _ in selector.select():
+                if key.data is self._control:
+                    return self._receive()
+                if key.data is self._woken:
+                    self._woken.recv(1 << 12)
+                    self._tell_ends()
+                else:
+                    selector.unregister(key.fileobj)
+                    self._bury(key.data)
+
+    def _receive(self) -> tuple[dict[str, Any], list[int]] | None:
+        data, descriptors, *_ = socket.recv_fds(self._control, 1 << 16, 4)
+        while not data.endswith(b"\n"):
+            if not (more := self._control.recv(1 << 16)):
+                return None
+            data += more
+        return json.loads(data), descriptors
+
+    def _fork(
+        self, request: dict[str, Any], descriptors: Sequence[int], selector: selectors.BaseSelector
+    ) -> dict[str, Any] | None:
+        """Fork a worker; its options in the worker, ``None`` in the server."""
+        commands, events, output, line = descriptors
+        pid = os.fork()
+        if pid == 0:
+            self._hang_up()
+            become_worker(output, request["cwd"], request["variables"])
+            with socket.socket(fileno=line) as connection:
+                connection.send(json.dumps({"pid": os.getpid()}).encode())
+            return {**request["options"], "commands": commands, "events": events}
+        for descriptor in (commands, events, output):
+            os.close(descriptor)
+        self._lines[pid] = socket.socket(fileno=line)
+        selector.register(self._lines[pid], selectors.EVENT_READ, pid)
+        return None
+
+    def _hang_up(self) -> None:
+        """Close in a worker what belongs to the server."""
+        for connection in (self._control, self._woken, self._wake, *self._lines.values()):
+            connection.close()
+
+    def _tell_ends(self) -> None:
+        """Tell the gate of workers that have ended: the exit status, or the negative number of the signal."""
+        for pid in self._lines.keys() - self._ended:
+            if end := os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                self._ended.add(pid)
+                status = end.si_status if end.si_code == os.CLD_EXITED else -end.si_status
+                with suppress(BrokenPipeError):
+                    self._lines[pid].send(json.dumps({"status": status}).encode())
+
+    def _bury(self, pid: int) -> None:
+        """Kill what is left of a worker that the gate has let go of, and take it from the table of processes."""
+        self._lines.pop(pid).close()
+        self._ended.discard(pid)
+        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def become_worker(output: int, cwd: str, variables: Mapping[str, str]) -> None:
+    """Give a process that was just forked what a fresh one starts with.
+
+    Args:
+        output: Descriptor that stdout and stderr go to.
+        cwd: Its working folder.
+        variables: Environment variables that differ from those of the server.
+    """
+    os.setsid()
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.close(output)
+    os.chdir(cwd)
+    os.environ.update(variables)
+    tempfile.tempdir = None
+    if numpy_random := sys.modules.get("numpy.random"):
+        numpy_random.seed()  # else every worker would draw the same; the module random does that by itself
+
+
+def serve(control: int, modules: Iterable[str], limit_s: float) -> dict[str, Any] | None:
+    """Be a server: import modules, then fork workers for as long as there is a gate.
+
+    Args:
+        control: Descriptor of the socket to the gate.
+        modules: Their full names.
+        limit_s: How long the imports may take; an alarm ends those that hang, even where no gate is left to do it.
+
+    Returns:
+        In each forked worker its options; in the server ``None``, when all is over.
+    """
+    connection = socket.socket(fileno=control)
+    connection.set_inheritable(False)
+    signal.alarm(math.ceil(limit_s))
+    try:
+        preload(modules)
+    except PreloadError as refusal:
+        connection.sendall(json.dumps({"refused": str(refusal)}).encode())
+        return None
+    signal.alarm(0)
+    sys.stdout.flush()  # or every worker would write again what the imports wrote
+    sys.stderr.flush()
+    connection.sendall(json.dumps({"ready": True}).encode())
+    return WorkerServer(connection).serve()
+
+
 def main(options: dict[str, Any]) -> int:
-    """Run the worker.
+    """Run a worker, or the server that forks workers.
+
+    Args:
+        options: Of a worker, as :func:`work` takes them; of a server ``preload`` (names of modules), ``control``
+            (descriptor) and ``limit_s`` as in :func:`serve`.
+
+    Returns:
+        The exit status.
+    """
+    sys.addaudithook(deny_network)
+    if "preload" not in options:
+        return work(options)
+    of_worker = serve(options["control"], options["preload"], options["limit_s"])
+    return work(of_worker) if of_worker else 0
+
+
+def work(options: dict[str, Any]) -> int:
+    """Run workloads.
 
     Args:
         options: ``commands`` and ``events`` (descriptors), ``folder`` (the measuring folder), ``configuration``
@@ -1415,7 +1620,6 @@ def main(options: dict[str, Any]) -> int:
         pytest's exit status.
     """
     channel = Channel(options["commands"], options["events"])
-    sys.addaudithook(deny_network)
     arguments = [
         f"--rootdir={options['folder']}",
         f"--config-file={options['configuration']}",

@@ -5,6 +5,8 @@ or what a trial means (:mod:`mainstay.gates`).
 
 - :class:`WorkerSpec`: all that is needed to start a worker for one revision; plain data, so it can travel.
 - :class:`Worker`: one process, as a context manager.
+- :class:`Launch`, :data:`Launcher`, :func:`start_fresh`: how its process is started, by a fresh interpreter unless
+  :mod:`mainstay.fork_server` forks it.
 - :class:`TrialForm`: from what a worker says to a trial.
 - :func:`collect_workloads`, :class:`Crew`: what the gate asks of workers.
 - :func:`at_once`: several things that wait for processes, ended together when the gate is interrupted.
@@ -30,7 +32,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import psutil
 
@@ -123,7 +125,8 @@ class PairRequest:
         repetition: 1 for the repetition of a baseline that exact-first asks for.
         gated: Names of the metrics that must be recorded, with finite values.
         wants_images: Whether images of flipped examples are wanted.
-        apart: Whether the sides must never run at once, whatever the machine could do.
+        apart: Whether the sides must never run at once, whatever the machine could do; their processes are then fresh
+            interpreters, since what else was loaded would count.
         limit_s: Seconds that one trial may take.
     """
 
@@ -167,53 +170,161 @@ class WorkerEndedError(Exception):
         self.outcome = outcome
 
 
+class WorkerProcess(Protocol):
+    """What is asked of a worker's process, however it was started."""
+
+    @property
+    def pid(self) -> int:
+        """Process id; the process leads a group of its own."""
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        """The exit status, or the negative number of the signal, once it has ended; ``None`` where nobody can tell.
+
+        Raises:
+            subprocess.TimeoutExpired: If it goes on for longer.
+        """
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Launch:
+    """What the process of a worker starts with.
+
+    Attributes:
+        spec: The revision's worker.
+        options: For :mod:`mainstay.worker_main`, without the descriptors.
+        variables: HOME and TMPDIR.
+        cwd: Working folder.
+        commands: Descriptor that it reads commands from.
+        events: Descriptor that it writes events to.
+        output: Descriptor of the file that takes stdout and stderr.
+    """
+
+    spec: WorkerSpec
+    options: Mapping[str, Any]
+    variables: Mapping[str, str]
+    cwd: Path
+    commands: int
+    events: int
+    output: int
+
+
+Launcher = Callable[[Launch], WorkerProcess]
+"""Starts the process of a worker; raises :class:`OSError` or :class:`~mainstay.errors.WorkerError` if it cannot."""
+
+
+def start_fresh(launch: Launch) -> WorkerProcess:
+    """Start a fresh interpreter."""
+    options = {**launch.options, "commands": launch.commands, "events": launch.events}
+    return start_program(
+        launch.spec,
+        options,
+        variables=launch.variables,
+        cwd=launch.cwd,
+        output=launch.output,
+        descriptors=(launch.commands, launch.events),
+    )
+
+
+def start_program(
+    spec: WorkerSpec,
+    options: Mapping[str, Any],
+    *,
+    variables: Mapping[str, str],
+    cwd: Path,
+    output: int,
+    descriptors: Sequence[int],
+) -> subprocess.Popen[bytes]:
+    """Start :mod:`mainstay.worker_main` in a session of its own.
+
+    Args:
+        spec: The revision's worker.
+        options: What its ``main`` takes.
+        variables: HOME and TMPDIR.
+        cwd: Working folder.
+        output: Descriptor of the file that takes stdout and stderr.
+        descriptors: Those that the options name.
+    """
+    return subprocess.Popen(
+        [spec.python, "-P", WORKER, json.dumps(options)],
+        cwd=cwd,
+        env={**spec.variables, **variables},
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        pass_fds=tuple(descriptors),
+        start_new_session=True,
+    )
+
+
+class Place:
+    """Folders of a process: HOME, TMPDIR, working folder, and the file that takes its output.
+
+    Args:
+        scratch: Where they are made.
+        prefix: Of the name.
+    """
+
+    def __init__(self, scratch: str, prefix: str) -> None:
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=scratch))
+        home, tmp, self.cwd = (folder / name for name in ("home", "tmp", "cwd"))
+        for inner in (home, tmp, self.cwd):
+            inner.mkdir()
+        self.variables = {"HOME": str(home), "TMPDIR": str(tmp)}
+        self.log = folder / "output.txt"
+
+    def last_lines(self, spec: WorkerSpec) -> tuple[str, ...]:
+        """The last lines of the output, without paths of this machine."""
+        with self.log.open(encoding="utf-8", errors="replace") as stream:
+            lines = deque((line.rstrip() for line in stream), NUM_LAST_LINES)
+        return tuple(conceal(line, spec) for line in lines)
+
+
 class Worker:
     """One worker process; leaving the context ends it with everything it started.
 
     Args:
         spec: The revision's worker.
         select: Paths or node ids to collect, relative to the measuring folder.
+        launcher: Starts the process.
     """
 
-    def __init__(self, spec: WorkerSpec, select: Sequence[str]) -> None:
+    def __init__(self, spec: WorkerSpec, select: Sequence[str], launcher: Launcher = start_fresh) -> None:
         self._spec = spec
         self._select = tuple(select)
+        self._launcher = launcher
         self._buffer = b""
         self._commands: int | None = None
 
     def __enter__(self) -> Self:
         spec = self._spec
-        place = Path(tempfile.mkdtemp(prefix="worker-", dir=spec.scratch))
-        for name in ("home", "tmp", "cwd"):
-            (place / name).mkdir()
-        self._log = place / "output.txt"
+        self._place = place = Place(spec.scratch, "worker-")
         commands_read, commands_write = os.pipe()
         self._events, events_write = os.pipe()
         options = {
-            "commands": commands_read,
-            "events": events_write,
             "folder": spec.folder,
             "configuration": spec.configuration,
             "select": list(self._select),
             "roots": list(spec.roots),
             "own": spec.own,
         }
-        variables = {**spec.variables, "HOME": str(place / "home"), "TMPDIR": str(place / "tmp")}
         try:
-            with self._log.open("wb") as log:
-                self._process = subprocess.Popen(
-                    [spec.python, "-P", WORKER, json.dumps(options)],
-                    cwd=place / "cwd",
-                    env=variables,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    pass_fds=(commands_read, events_write),
-                    start_new_session=True,
+            with place.log.open("wb") as log:
+                self._process = self._launcher(
+                    Launch(
+                        spec=spec,
+                        options=options,
+                        variables=place.variables,
+                        cwd=place.cwd,
+                        commands=commands_read,
+                        events=events_write,
+                        output=log.fileno(),
+                    )
                 )
-        except OSError as error:
+        except (OSError, WorkerError) as error:
             os.close(commands_write)
             os.close(self._events)
+            if isinstance(error, WorkerError):
+                raise
             raise WorkerError(
                 f"the {spec.side} worker does not start: {error.strerror}", looked_in=spec.python
             ) from error
@@ -311,15 +422,15 @@ class Worker:
             status = self._process.wait(EXIT_SECONDS)
         except subprocess.TimeoutExpired:
             return "the worker closed its pipe and went on"
+        if status is None:
+            return "the worker ended, and so had the server that it was forked from"
         if status < 0:
             return f"the worker was killed by {signal.Signals(-status).name}"
         return f"the worker exited with status {status} before it answered"
 
     def last_lines(self) -> tuple[str, ...]:
         """The last lines that the worker wrote to stdout and stderr, without paths of this machine."""
-        with self._log.open(encoding="utf-8", errors="replace") as stream:
-            lines = deque((line.rstrip() for line in stream), NUM_LAST_LINES)
-        return tuple(conceal(line, self._spec) for line in lines)
+        return self._place.last_lines(self._spec)
 
 
 def kill_group(pid: int) -> None:
@@ -381,12 +492,13 @@ def conceal(text: str, spec: WorkerSpec) -> str:
     return text
 
 
-def collect_workloads(spec: WorkerSpec, select: Sequence[str]) -> Collection:
+def collect_workloads(spec: WorkerSpec, select: Sequence[str], launcher: Launcher = start_fresh) -> Collection:
     """What a revision can run of the workloads.
 
     Args:
         spec: The revision's worker.
         select: Paths to collect, relative to the measuring folder.
+        launcher: Starts the worker's process.
 
     Returns:
         Workloads and problems; a worker that dies while it collects is a problem too.
@@ -394,7 +506,7 @@ def collect_workloads(spec: WorkerSpec, select: Sequence[str]) -> Collection:
     Raises:
         UsageError: If a marker is written wrongly.
     """
-    with Worker(spec, select) as worker:
+    with Worker(spec, select, launcher) as worker:
         try:
             event = worker.expect("collected", START_SECONDS)
         except WorkerEndedError as ended:
@@ -512,6 +624,7 @@ class Crew:
         together: Run both sides of a pair at once; else one after the other in the order drawn.
         on_trial: Called with each final trial as soon as it is known, from whatever thread measured it.
         choose_examples: Tells from the trials of a pair which examples of the test set the report will show.
+        launchers: Start the processes of a side, but for pairs that are measured apart; fresh interpreters if not given.
     """
 
     def __init__(
@@ -521,8 +634,10 @@ class Crew:
         together: bool = True,
         on_trial: Callable[[Trial], None] | None = None,
         choose_examples: Callable[[Sequence[Trial]], Sequence[int]] = lambda _: (),
+        launchers: Mapping[Side, Launcher] | None = None,
     ) -> None:
         self.specs = specs
+        self._launchers = launchers or {}
         self.together = together
         self._choose_examples = choose_examples
         self.on_trial = on_trial
@@ -558,12 +673,20 @@ class Crew:
                 images = next(filter(None, (run.images(examples) for run in reversed(runs))), {})
         return PairResult(request=request, trials=tuple(trials), images=images)
 
-    def start(self, side: Side, select: Sequence[str], stack: ExitStack) -> Worker:
-        """Start a worker that ends with the stack, or when the crew is stopped."""
+    def start(self, side: Side, select: Sequence[str], stack: ExitStack, *, is_fresh: bool = False) -> Worker:
+        """Start a worker that ends with the stack, or when the crew is stopped.
+
+        Args:
+            side: Whose.
+            select: Paths or node ids to collect.
+            stack: What it ends with.
+            is_fresh: Whether its process must be a fresh interpreter.
+        """
+        launcher = start_fresh if is_fresh else self._launchers.get(side, start_fresh)
         with self._lock:
             if self._stopped:
                 raise Interrupted("interrupted")
-            worker = stack.enter_context(Worker(self.specs[side], select))
+            worker = stack.enter_context(Worker(self.specs[side], select, launcher))
             self._live.add(worker.pid)
             stack.callback(self._live.discard, worker.pid)
         return worker
@@ -607,7 +730,9 @@ class _SideRun:
 
     def start(self) -> Worker:
         """Start a fresh process."""
-        self._worker = self._crew.start(self._spec.side, [self._request.workload], self._stack)
+        self._worker = self._crew.start(
+            self._spec.side, [self._request.workload], self._stack, is_fresh=self._request.apart
+        )
         return self._worker
 
     def measure(self) -> Trial:

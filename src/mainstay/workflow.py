@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from mainstay.gates.policy import Plan
     from mainstay.logs import WorkloadLog
     from mainstay.measurement import Measurement, Observer
-    from mainstay.workers import Collection, WorkerSpec
+    from mainstay.workers import Collection, Launcher, WorkerSpec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -136,12 +136,16 @@ class Bench:
         own: Worker of the baseline with its own workloads, where they differ from the candidate's.
         environments: Of both revisions.
         notice: What ``prepare`` had to say.
+        launchers: What starts the workers of each side; empty for fresh interpreters.
+        preload_note: How ``preload`` was followed; empty where it names nothing.
     """
 
     specs: Mapping[Side, WorkerSpec]
     own: WorkerSpec | None
     environments: tuple[Environment, ...]
     notice: str
+    launchers: Mapping[Side, Launcher] = field(default_factory=dict)
+    preload_note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -341,7 +345,26 @@ class Job:
             self._folder.journal.append("scratch", folder=str(scratch))
             trees = stack.enter_context(worktrees(self._repository, self._start.revisions, scratch))
             self._watch.lap("revisions")
-            yield self._build(scratch, trees)
+            bench = self._build(scratch, trees)
+            launchers, note = stack.enter_context(self._launchers(bench))
+            self._watch.lap("preparation")
+            yield replace(bench, launchers=launchers, preload_note=note)
+
+    @contextmanager
+    def _launchers(self, bench: Bench) -> Iterator[tuple[Mapping[Side, Launcher], str]]:
+        """What starts the workers, servers where the settings name modules, and what the reader must know of it."""
+        from mainstay.fork_server import can_fork, fork_servers
+
+        modules = self._configuration.preload
+        if not modules:
+            yield {}, ""
+        elif not can_fork(sys.platform):
+            yield {}, f"preload needs Linux, not {sys.platform}: every worker was a fresh interpreter"
+        else:
+            names = ", ".join(modules)
+            with fork_servers(bench.specs, modules) as servers:
+                launchers = {side: server.start for side, server in servers.items()}
+                yield launchers, f"workers were forked from servers that had {names} preloaded, but for peak memory"
 
     def _build(self, scratch: Path, trees: Mapping[Side, Path]) -> Bench:
         """Environments, measuring folder and prepared data."""
@@ -394,12 +417,14 @@ class Job:
 
     def _collect(self, bench: Bench) -> Agenda:
         """What is to be judged, from what both revisions can collect."""
-        from mainstay.workers import at_once, collect_workloads
+        from mainstay.workers import at_once, collect_workloads, start_fresh
 
         self._observer.phase("workloads")
         specs = [*bench.specs.values(), *([bench.own] if bench.own else [])]
         select = [self._configuration.workloads]
-        everything = at_once(lambda spec: collect_workloads(spec, select), specs)
+        everything = at_once(
+            lambda spec: collect_workloads(spec, select, bench.launchers.get(spec.side, start_fresh)), specs
+        )
         collections = [part_of(collection, self._start.only) for collection in everything]
         self._watch.lap("workloads")
         agenda = plan_agenda(*collections, changed=self._is_changed if self._workloads_differ() else lambda _: False)
@@ -460,7 +485,13 @@ class Job:
         from mainstay.workers import Crew
 
         num_at_once = max(1, self._jobs // len(Side))
-        crew = Crew(bench.specs, together=self._jobs > 1, on_trial=self._keep_trial, choose_examples=examples_to_show)
+        crew = Crew(
+            bench.specs,
+            together=self._jobs > 1,
+            on_trial=self._keep_trial,
+            choose_examples=examples_to_show,
+            launchers=bench.launchers,
+        )
 
         def measure_timed(request: TimedRequest) -> TimedResult:
             return measure_timed_pair(crew, request)
@@ -543,7 +574,8 @@ class _Gate(Job):
             inconclusive_status=self._configuration.inconclusive,
         )
         judgement = judge_gate(facts)
-        notes = [*self._start.notes, *self._changed_settings(), bench.notice, *agenda.notes, *measurement.notes]
+        notes = [*self._start.notes, *self._changed_settings(), bench.notice, bench.preload_note]
+        notes += [*agenda.notes, *measurement.notes]
         if self._repository.shared_digests(self._configuration.share) != self._shared:
             notes.append(
                 "a shared input was changed while the gate ran: the two revisions may have read different data"
