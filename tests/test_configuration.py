@@ -24,6 +24,7 @@ prepare = ["python", "-m", "fetch"]
 trial_seconds = 30.5
 threads = 2
 jobs = 3
+preload = ["torch", "torchvision.transforms"]
 
 [tool.mainstay.margins]
 top1_accuracy = 0.002
@@ -60,6 +61,7 @@ def test_every_key_is_read():
         trial_seconds=30.5,
         threads=2,
         jobs=3,
+        preload=("torch", "torchvision.transforms"),
     )
 
 
@@ -87,6 +89,9 @@ def test_every_key_is_read():
         pytest.param('share = "data"', "share", "'data' (a string)", id="text-for-an-array"),
         pytest.param('share = ["data", ""]', "share.1", "'' (a string)", id="empty-item"),
         pytest.param("prepare = [1]", "prepare.0", "1 (an integer)", id="number-in-a-command"),
+        pytest.param('preload = "torch"', "preload", "'torch' (a string)", id="one-module-for-an-array"),
+        pytest.param('preload = ["a", "b-c"]', "preload.1", "'b-c' (a string)", id="name-of-a-distribution"),
+        pytest.param('preload = ["a..b"]', "preload.0", "'a..b' (a string)", id="name-with-a-gap"),
         pytest.param("margins = 0.1", "margins", "0.1 (a number)", id="one-margin-for-all"),
         pytest.param("margins.loss = 0", "margins.loss", "0 (an integer)", id="margin-of-nought"),
         pytest.param(

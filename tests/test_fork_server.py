@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -127,3 +128,257 @@ def test_a_forked_worker_gives_the_same_trial_as_a_fresh_one(specs, forking, wri
     assert forked.outcome is Outcome.COMPLETED, forked.cause
     measured = {"duration_s": 0.0, "peak_memory_bytes": 0, "load": None}
     assert replace(forked, **measured) == replace(fresh, **measured)
+
+
+def test_a_module_is_imported_once_and_what_a_worker_changes_stays_in_it(forking, write, tmp_path):
+    write(
+        f"""
+        counter = [0]
+        with open({str(tmp_path / "imports")!r}, "a") as stream:
+            stream.write("imported")
+        print("a line of the import")
+        """,
+        "modules/preloaded.py",
+    )
+    write("""
+        import numpy, os, preloaded, random
+
+        def test_a(trial):
+            preloaded.counter[0] += 1
+            os.environ["CHANGED"] = str(preloaded.counter[0])
+            trial.record(a=preloaded.counter[0], process=os.getpid(), drawn=random.random(), too=numpy.random.random())
+    """)
+    crew, servers = forking("preloaded", "numpy.random")
+
+    trials = [trial for pair in range(3) for trial in crew.measure(request(pair=pair)).trials]
+
+    assert [trial.values["a"] for trial in trials] == [1.0] * 3
+    assert all(len({trial.values[name] for trial in trials}) == 3 for name in ("process", "drawn", "too"))
+    assert (tmp_path / "imports").read_text() == "imported" * len(servers)
+    assert not any("a line of the import" in line for trial in trials for line in trial.last_lines)
+
+
+def test_workloads_are_collected_by_forked_workers(specs, forking, write):
+    write("import decimal, sys\n\ndef test_a(trial): ...\nnames = sorted(sys.modules)\n")
+    _, servers = forking("decimal")
+
+    collection = collect_workloads(specs[Side.BASELINE], ["benchmarks"], servers[Side.BASELINE].start)
+
+    assert [workload.id for workload in collection.workloads] == [TEST_A]
+
+
+def test_timed_workloads_take_turns_in_forked_workers(forking, write):
+    write("""
+        import os
+
+        def test_a(benchmark):
+            benchmark.extra_info["parent"] = os.getppid()
+            benchmark(len, [])
+    """)
+    crew, servers = forking("decimal")
+    order = draw_block_orders("", "c", TEST_A, 0, MAX_ALTERNATIONS)
+    task = TimedTask(workload=TEST_A, seed=1, first=order, gated=("call_time",))
+
+    result = measure_timed_pair(crew, TimedRequest(pair=0, tasks=(task,), seconds=0.2))
+
+    assert {trial.side: trial.values["parent"] for trial in result.trials} == {
+        side: server.pid for side, server in servers.items()
+    }
+    assert all(len(trial.block_times_s) > 2 for trial in result.trials)
+
+
+def test_what_is_measured_apart_has_fresh_interpreters(forking, write):
+    write("""
+        import os
+
+        def test_a(trial):
+            trial.record(a=os.getppid())
+    """)
+    crew, _ = forking("decimal")
+
+    (trial,) = crew.measure(request(apart=True)).trials
+
+    assert trial.values["a"] == os.getpid()
+
+
+@pytest.mark.parametrize(
+    ("body", "outcome", "cause"),
+    [
+        pytest.param("os.kill(os.getpid(), 9)", Outcome.CRASHED, "killed by SIGKILL", id="is-killed"),
+        pytest.param("os._exit(3)", Outcome.CRASHED, "exited with status 3", id="exits"),
+        pytest.param("time.sleep(3600)", Outcome.TIMED_OUT, "within 3 s", id="hangs"),
+    ],
+)
+def test_a_broken_worker_says_how_and_its_children_end_while_the_server_goes_on(
+    forking, write, tmp_path, body, outcome, cause
+):
+    write(f"""
+        import os, pathlib, subprocess, sys, time
+
+        def test_a(trial):
+            child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+            pathlib.Path({str(tmp_path)!r}, f"pid-{{os.getpid()}}").write_text(str(child.pid))
+            if not pathlib.Path({str(tmp_path)!r}, "sound").exists():
+                print("last words", flush=True)
+                {body}
+            trial.record(a=1)
+    """)
+    crew, servers = forking("decimal")
+
+    (broken,) = crew.measure(request(limit_s=3.0 if "sleep" in body else 600.0)).trials
+    (tmp_path / "sound").touch()
+    (sound,) = crew.measure(request()).trials
+
+    assert (broken.outcome, cause in broken.cause, "last words" in broken.last_lines) == (outcome, True, True)
+    assert sound.outcome is Outcome.COMPLETED
+    assert all(ends(int(place.read_text())) for place in tmp_path.glob("pid-*"))
+    assert not psutil.Process(servers[Side.CANDIDATE].pid).children()
+
+
+def test_a_server_that_was_killed_is_named(forking, write):
+    write("def test_a(trial):\n    trial.record(a=1)")
+    crew, servers = forking("decimal")
+    os.kill(servers[Side.CANDIDATE].pid, signal.SIGKILL)
+
+    with pytest.raises(WorkerError, match=r"the candidate server, .* decimal preloaded, .* it was killed by SIGKILL"):
+        crew.measure(request())
+
+
+def test_a_worker_outlives_its_server_and_still_ends_in_time(forking, write):
+    write("""
+        import os, signal, time
+
+        def test_a(trial):
+            os.kill(os.getppid(), signal.SIGKILL)
+            os._exit(0)
+    """)
+    crew, servers = forking("decimal")
+
+    with pytest.raises(WorkerError, match="killed by SIGKILL"):
+        crew.measure(request())
+
+    assert ends(servers[Side.CANDIDATE].pid)
+
+
+def test_a_preloaded_module_from_elsewhere_is_foreign(forking, write):
+    write("", "modules/subject_of_the_test.py")
+    write("def test_a(trial):\n    trial.record(a=1)")
+    crew, _ = forking("subject_of_the_test")
+
+    (trial,) = crew.measure(request()).trials
+
+    assert trial.outcome is Outcome.FOREIGN
+    assert "subject_of_the_test" in trial.cause
+
+
+@pytest.mark.parametrize(
+    ("module", "fact"),
+    [
+        pytest.param("raise ImportError('no such library')", "ImportError: no such library", id="raises"),
+        pytest.param("raise SystemExit(0)", "SystemExit: 0", id="exits"),
+        pytest.param("import os; os.kill(os.getpid(), 9)", "it was killed by SIGKILL", id="dies"),
+        pytest.param(
+            "import threading, time\n"
+            "threading.Thread(target=time.sleep, args=(600,), daemon=True, name='pulse').start()",
+            "only_here left threads running, 1 of them (pulse)",
+            id="leaves-a-thread",
+        ),
+    ],
+)
+def test_a_module_that_cannot_be_preloaded_is_refused(forking, write, module, fact):
+    write(
+        f"import os\nif os.environ['SIDE'] == 'candidate':\n{textwrap.indent(module, '    ')}", "modules/only_here.py"
+    )
+
+    with pytest.raises(EnvironmentBuildError) as caught:
+        forking("decimal", "only_here")
+
+    assert fact in caught.value.fact
+    assert caught.value.fact.startswith("the candidate cannot preload decimal, only_here: ")
+    assert (caught.value.side, caught.value.exit_status) == (Side.CANDIDATE, 1)
+
+
+def test_a_module_that_no_revision_has_is_put_down_to_the_baseline(forking):
+    with pytest.raises(EnvironmentBuildError, match="the baseline cannot preload no_such_module") as caught:
+        forking("no_such_module")
+
+    assert "No module named 'no_such_module'" in caught.value.fact
+    assert caught.value.exit_status == 4
+
+
+def test_a_thread_that_ends_with_the_import_does_no_harm(forking, write):
+    write("import threading\nthread = threading.Thread(target=len, args=([],))\nthread.start()\n", "modules/brief.py")
+    write("def test_a(trial):\n    trial.record(a=1)")
+    crew, _ = forking("brief")
+
+    (trial,) = crew.measure(request()).trials
+
+    assert trial.outcome is Outcome.COMPLETED
+
+
+def test_an_order_of_any_length_comes_through(forking, specs, write):
+    write("def test_a(trial): ...")
+    _, servers = forking("decimal")
+
+    collection = collect_workloads(specs[Side.CANDIDATE], [TEST_A] * 20_000, servers[Side.CANDIDATE].start)
+
+    assert [workload.id for workload in collection.workloads] == [TEST_A]
+
+
+GATE = """
+import json, sys
+from contextlib import ExitStack
+from mainstay.fork_server import fork_servers
+from mainstay.records import Side
+from mainstay.workers import Crew, WorkerSpec
+
+options = json.loads(sys.argv[1])
+specs = {side: WorkerSpec(**{**options, "side": side, "roots": ()}) for side in Side}
+with fork_servers(specs, sys.argv[2:]) as servers, ExitStack() as stack:
+    crew = Crew(specs, launchers={side: server.start for side, server in servers.items()})
+    worker = crew.start(Side.CANDIDATE, ["benchmarks"], stack)
+    worker.expect("collected", 600)
+    worker.send(do="run", workload="benchmarks/test_a.py::test_a", seed=0)
+    print(json.dumps([worker.pid, *(server.pid for server in servers.values())]), flush=True)
+    worker.expect("finished", 3600)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "killed"])
+def test_servers_and_their_workers_end_with_the_gate(specs, write, number):
+    write("def test_a(trial):\n    import time; time.sleep(3600)")
+    spec = specs[Side.CANDIDATE]
+    options = {
+        name: getattr(spec, name) for name in ("python", "own", "folder", "configuration", "scratch", "variables")
+    }
+    gate = subprocess.Popen(
+        [sys.executable, "-c", f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n{GATE}"]
+        + [json.dumps(options), "decimal"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    pids = json.loads(gate.stdout.readline() or "[]")
+    assert all(psutil.pid_exists(pid) for pid in pids)
+
+    os.killpg(gate.pid, number)
+
+    errors = gate.communicate(timeout=600)[1]
+    assert len(pids) == 3, errors
+    assert all(ends(pid) for pid in pids)
+
+
+def test_an_import_that_hangs_is_ended_by_an_alarm_where_no_gate_is_left(write, tmp_path):
+    write("import time\ntime.sleep(3600)\n", "hanging.py")
+    near, far = socket.socketpair()
+    with near, far:
+        done = subprocess.run(
+            [sys.executable, "-c", f"from mainstay.worker_main import serve; serve({far.fileno()}, ['hanging'], 1.0)"],
+            pass_fds=[far.fileno()],
+            cwd=tmp_path,
+            timeout=600,
+            check=False,
+        )
+
+    assert done.returncode == -signal.SIGALRM

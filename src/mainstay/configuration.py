@@ -276,10 +276,10 @@ def _text(value: object) -> str:
 
 def _module(value: object) -> str:
     """Read the full name of a module."""
-    name = _text(value)
-    if not all(part.isidentifier() and not keyword.iskeyword(part) for part in name.split(".")):
+    parts = value.split(".") if isinstance(value, str) else [""]
+    if not all(part.isidentifier() and not keyword.iskeyword(part) for part in parts):
         raise _ValueRefused(value, "the full name of a module, such as 'torch'")
-    return name
+    return str(value)
 
 
 def _inner_path(value: object) -> str:

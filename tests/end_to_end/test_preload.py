@@ -1,0 +1,81 @@
+"""Gates whose workers are forked from servers with modules preloaded."""
+
+import json
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from mainstay.fork_server import can_fork
+
+pytestmark = [
+    pytest.mark.package_index,
+    pytest.mark.skipif(not can_fork(sys.platform), reason="servers fork on Linux only"),
+]
+
+TIMED = """
+def test_sum(benchmark):
+    benchmark(sum, range(2_000))
+"""
+
+
+def preload(project, *modules):
+    """Name modules in the settings of the working tree."""
+    text = (project.root / "pyproject.toml").read_text()
+    project.write("pyproject.toml", f"{text}preload = {json.dumps(modules)}\n")
+
+
+def processes_of(run_folder):
+    """Command lines of running processes that belong to the gate of a journal."""
+    lines = [json.loads(line) for line in (run_folder / "journal.jsonl").read_text().splitlines()]
+    (scratch,) = (line["folder"] for line in lines if line["type"] == "scratch")
+    commands = [" ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])]
+    return [command for command in commands if scratch in command]
+
+
+def test_a_gate_comes_to_the_same_findings_with_forked_workers(project):
+    project.edit("src/subject/model.py", "NUM_EPOCHS = 2", "NUM_EPOCHS = 1")
+    fresh = project.gate()
+    preload(project, "decimal", "subject.evaluate")
+
+    forked = project.gate()
+
+    assert forked.status == fresh.status
+    assert forked.run["findings"] == fresh.run["findings"]
+    assert any("decimal, subject.evaluate preloaded" in note for note in forked.run["notes"])
+    assert not any("preloaded" in note for note in fresh.run["notes"])
+    assert not processes_of(max((project.root / ".mainstay" / "runs").iterdir()))
+
+
+def test_a_module_that_a_revision_does_not_have_is_named(project):
+    preload(project, "subject.later")
+    project.write("src/subject/later.py", "")
+
+    result = project.gate()
+
+    assert result.status == 4
+    assert "the baseline cannot preload subject.later: " in result.stderr
+    assert "looked in: preload in [tool.mainstay]" in result.stderr
+
+
+def test_a_calibration_says_how_its_workers_were_started(project):
+    project.write("benchmarks/test_speed.py", TIMED)
+    preload(project, "decimal")
+    settings = (project.root / "pyproject.toml").read_text()
+    project.write("pyproject.toml", f"{settings}pair_seconds = 0.1\n")
+
+    done = subprocess.run(
+        project.command("calibrate", "--pairs", "5", "--json", "calibration.json"),
+        cwd=project.root,
+        env=project.environ,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+
+    assert done.returncode in {0, 1}, done.stderr
+    document = json.loads((project.root / "calibration.json").read_text())
+    assert any("decimal preloaded" in note for note in document["notes"])
+    assert "decimal preloaded" in done.stdout
