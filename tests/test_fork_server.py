@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from mainstay.errors import EnvironmentBuildError, WorkerError
-from mainstay.fork_server import can_fork, fork_servers
+from mainstay.fork_server import can_fork, describe_preload, fork_servers
 from mainstay.records import Outcome, Side
 from mainstay.scheduling import draw_block_orders
 from mainstay.timed_pairs import MAX_ALTERNATIONS, TimedRequest, TimedTask, measure_timed_pair
@@ -323,6 +323,19 @@ def test_an_order_of_any_length_comes_through(forking, specs, write):
     collection = collect_workloads(specs[Side.CANDIDATE], [TEST_A] * 20_000, servers[Side.CANDIDATE].start)
 
     assert [workload.id for workload in collection.workloads] == [TEST_A]
+
+
+@pytest.mark.parametrize(
+    ("modules", "platform", "expected"),
+    [
+        pytest.param((), "linux", "", id="nothing-asked-for"),
+        pytest.param(("a", "b.c"), "linux", "forked from servers that had a, b.c preloaded", id="forked"),
+        pytest.param(("a",), "darwin", "needs Linux, not darwin: every worker was a fresh interpreter", id="elsewhere"),
+    ],
+)
+def test_the_reader_is_told_how_workers_are_started(modules, platform, expected):
+    assert expected in describe_preload(modules, platform)
+    assert bool(describe_preload(modules, platform)) == bool(expected)
 
 
 GATE = """

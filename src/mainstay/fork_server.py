@@ -4,6 +4,7 @@ A server is :mod:`mainstay.worker_main` in the environment of one revision. It e
 which the end of the gate does too, however it comes. Linux only: elsewhere a forked process may not call what the system's
 libraries offer.
 
+- :func:`can_fork`, :func:`describe_preload`: whether that is done, and what the reader must know of it.
 - :func:`fork_servers`: one server for each revision, as a context manager.
 - :class:`ForkServer`: one server; its :meth:`~ForkServer.start` is a :data:`mainstay.workers.Launcher`.
 """
@@ -43,6 +44,20 @@ ANSWER_BYTES = 1 << 16
 def can_fork(platform: str) -> bool:
     """Whether servers can be used on a platform, as ``sys.platform`` names it."""
     return platform == "linux"
+
+
+def describe_preload(modules: Sequence[str], platform: str) -> str:
+    """A sentence for the reader on how workers are started; empty where no module is to be preloaded.
+
+    Example:
+        >>> describe_preload(["torch"], "darwin")
+        'preload needs Linux, not darwin: every worker was a fresh interpreter'
+    """
+    if not modules:
+        return ""
+    if not can_fork(platform):
+        return f"preload needs Linux, not {platform}: every worker was a fresh interpreter"
+    return f"workers were forked from servers that had {', '.join(modules)} preloaded, but for peak memory"
 
 
 @contextmanager
@@ -138,9 +153,9 @@ class ForkServer:
 
     def _refusal(self, cause: str) -> EnvironmentBuildError:
         """What is to be said of modules that cannot be preloaded."""
-        tail = "".join(f"\n  | {line}" for line in self._place.last_lines(self._spec))
+        names = ", ".join(self._modules)
         return EnvironmentBuildError(
-            f"the {self._spec.side} cannot preload {', '.join(self._modules)}: {conceal(cause, self._spec)}{tail}",
+            f"the {self._spec.side} cannot preload {names}: {conceal(cause, self._spec)}{self._last_words()}",
             side=self._spec.side,
             looked_in="preload in [tool.mainstay]",
             next_step="name only modules that both revisions can import, and with threads = 1 if they leave threads running",
@@ -176,9 +191,13 @@ class ForkServer:
         """What is to be said of a server that forks no more."""
         return WorkerError(
             f"the {self._spec.side} server, which had {', '.join(self._modules)} preloaded, forks no more workers: "
-            f"{self._describe_end()}",
+            f"{self._describe_end()}{self._last_words()}",
             next_step="run it again; if that does not help, take preload out of [tool.mainstay]",
         )
+
+    def _last_words(self) -> str:
+        """What the server wrote last, a line each, to follow an error."""
+        return "".join(f"\n  | {line}" for line in self._place.last_lines(self._spec))
 
     def _describe_end(self) -> str:
         """How the server ended."""

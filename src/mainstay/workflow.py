@@ -136,16 +136,16 @@ class Bench:
         own: Worker of the baseline with its own workloads, where they differ from the candidate's.
         environments: Of both revisions.
         notice: What ``prepare`` had to say.
+        preload_note: How ``preload`` is followed; empty where it names nothing.
         launchers: What starts the workers of each side; empty for fresh interpreters.
-        preload_note: How ``preload`` was followed; empty where it names nothing.
     """
 
     specs: Mapping[Side, WorkerSpec]
     own: WorkerSpec | None
     environments: tuple[Environment, ...]
     notice: str
+    preload_note: str
     launchers: Mapping[Side, Launcher] = field(default_factory=dict)
-    preload_note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -346,29 +346,23 @@ class Job:
             trees = stack.enter_context(worktrees(self._repository, self._start.revisions, scratch))
             self._watch.lap("revisions")
             bench = self._build(scratch, trees)
-            launchers, note = stack.enter_context(self._launchers(bench))
+            launchers = stack.enter_context(self._launchers(bench))
             self._watch.lap("preparation")
-            yield replace(bench, launchers=launchers, preload_note=note)
+            yield replace(bench, launchers=launchers)
 
     @contextmanager
-    def _launchers(self, bench: Bench) -> Iterator[tuple[Mapping[Side, Launcher], str]]:
-        """What starts the workers, servers where the settings name modules, and what the reader must know of it."""
+    def _launchers(self, bench: Bench) -> Iterator[Mapping[Side, Launcher]]:
+        """Servers that start the workers, where the settings name modules to preload."""
         from mainstay.fork_server import can_fork, fork_servers
 
-        modules = self._configuration.preload
-        if not modules:
-            yield {}, ""
-        elif not can_fork(sys.platform):
-            yield {}, f"preload needs Linux, not {sys.platform}: every worker was a fresh interpreter"
-        else:
-            names = ", ".join(modules)
-            with fork_servers(bench.specs, modules) as servers:
-                launchers = {side: server.start for side, server in servers.items()}
-                yield launchers, f"workers were forked from servers that had {names} preloaded, but for peak memory"
+        modules = self._configuration.preload if can_fork(sys.platform) else ()
+        with fork_servers(bench.specs, modules) as servers:
+            yield {side: server.start for side, server in servers.items()}
 
     def _build(self, scratch: Path, trees: Mapping[Side, Path]) -> Bench:
         """Environments, measuring folder and prepared data."""
         from mainstay import workspace
+        from mainstay.fork_server import describe_preload
 
         self._observer.phase("environments")
         subjects = workspace.build_subjects(trees, self._resolutions(trees), scratch)
@@ -393,6 +387,7 @@ class Job:
                 replace(subjects[side].record, variables=workspace.recorded(variables)) for side in Side
             ),
             notice=prepared.notice,
+            preload_note=describe_preload(self._configuration.preload, sys.platform),
         )
 
     def _resolutions(self, trees: Mapping[Side, Path]) -> Mapping[Side, Resolution]:

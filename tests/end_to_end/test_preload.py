@@ -1,8 +1,10 @@
 """Gates whose workers are forked from servers with modules preloaded."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 
 import psutil
 import pytest
@@ -26,6 +28,11 @@ def preload(project, *modules):
     project.write("pyproject.toml", f"{text}preload = {json.dumps(modules)}\n")
 
 
+def runs(project):
+    """Where the folders of runs are."""
+    return project.root / ".mainstay" / "runs"
+
+
 def processes_of(run_folder):
     """Command lines of running processes that belong to the gate of a journal."""
     lines = [json.loads(line) for line in (run_folder / "journal.jsonl").read_text().splitlines()]
@@ -45,7 +52,7 @@ def test_a_gate_comes_to_the_same_findings_with_forked_workers(project):
     assert forked.run["findings"] == fresh.run["findings"]
     assert any("decimal, subject.evaluate preloaded" in note for note in forked.run["notes"])
     assert not any("preloaded" in note for note in fresh.run["notes"])
-    assert not processes_of(max((project.root / ".mainstay" / "runs").iterdir()))
+    assert not processes_of(max(runs(project).iterdir()))
 
 
 def test_a_module_that_a_revision_does_not_have_is_named(project):
@@ -57,6 +64,37 @@ def test_a_module_that_a_revision_does_not_have_is_named(project):
     assert result.status == 4
     assert "the baseline cannot preload subject.later: " in result.stderr
     assert "looked in: preload in [tool.mainstay]" in result.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "killed"])
+def test_nothing_runs_on_after_a_gate_that_was_stopped_and_it_can_be_resumed(project, number):
+    project.edit("benchmarks/test_accuracy.py", "    weights = ", "    import time; time.sleep(0.5)\n    weights = ")
+    project.edit("src/subject/model.py", "NUM_EPOCHS = 2", "NUM_EPOCHS = 1")
+    preload(project, "decimal")
+    gate = subprocess.Popen(
+        project.command("gate"),
+        cwd=project.root,
+        env=project.environ,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while not any('"trial"' in place.read_text() for place in runs(project).glob("*/journal.jsonl")):
+        assert gate.poll() is None
+        time.sleep(0.05)
+    (folder,) = runs(project).iterdir()
+    assert processes_of(folder)
+
+    gate.send_signal(number)
+    errors = gate.communicate(timeout=600)[1]
+
+    assert gate.returncode == (130 if number == signal.SIGINT else -number), errors
+    deadline = time.monotonic() + 60
+    while processes_of(folder) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not processes_of(folder)
+    assert project.gate("--resume").run["verdict"] in {"pass", "fail", "inconclusive"}
 
 
 def test_a_calibration_says_how_its_workers_were_started(project):
