@@ -77,7 +77,7 @@ def run():
     def run(subject, *, logs=None, changed=(), **options):
         workload = Workload(id=WORKLOAD, kind=Kind.ACCURACY, metrics=(METRIC,))
         logs = logs or make_logs([workload], salt="", commit="c", num_seeds=20, changed=frozenset(changed))
-        with ThreadPoolExecutor(2) as executor:
+        with ThreadPoolExecutor(4) as executor:
             measurement = Measurement(
                 **{
                     "logs": logs,
@@ -90,7 +90,7 @@ def run():
                     "measure_timed": subject.measure_timed,
                     "pair_seconds": 1.0,
                     "executor": executor,
-                    "num_at_once": 2,
+                    "num_at_once": 4,
                     "trial_seconds": 1.0,
                     "fail_fast": False,
                     "deadline": float("inf"),
