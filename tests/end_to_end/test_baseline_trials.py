@@ -102,35 +102,32 @@ def write_prepare(project, *, data):
     (project.root / "prepare.py").write_text(script)
 
 
-OTHER_CONDITIONS = {
-    "workload": lambda project: project.edit("benchmarks/test_accuracy.py", "margin=0.01", "margin=0.02"),
-    "variable": lambda project: project.environ.update(NVIDIA_TF32_OVERRIDE="0"),
-    "dependency": lambda project: project.write("constraints.txt", "pytest<9.1\niniconfig<2.1\n"),
-    "threads": lambda project: project.edit("pyproject.toml", "looks = [3]", "looks = [3]\nthreads = 2"),
-    "shared": lambda project: (project.root / "shared.txt").write_text("other"),
-    "prepared": lambda project: write_prepare(project, data="other"),
-}
-
-
-@pytest.mark.parametrize("condition", OTHER_CONDITIONS)
-def test_under_other_conditions_everything_is_measured_anew(project, condition):
+def test_under_other_conditions_everything_is_measured_anew(project):
     project.write("constraints.txt", "pytest<9.1\n")
     project.write(".gitignore", "shared.txt\nprepare.py\n")
     project.write("shared.txt", "some")
-    settings = f'constraints = ["constraints.txt"]\nshare = ["shared.txt"]\nprepare = ["python", "{project.root}/prepare.py"]'
-    project.edit("pyproject.toml", "looks = [3]", f"looks = [3]\n{settings}")
+    settings = 'constraints = ["constraints.txt"]\nshare = ["shared.txt"]\nprepare = ["python", "{}/prepare.py"]'
+    project.edit("pyproject.toml", "looks = [3]", f"looks = [3]\n{settings.format(project.root)}")
     write_prepare(project, data="some")
     project.commit("all that can change")
     change_numerics(project)
     project.gate()
     project.gate()
     assert of_baseline(measured(project)) == []
-    OTHER_CONDITIONS[condition](project)
+    changes = {
+        "workload": lambda: project.edit("benchmarks/test_accuracy.py", "margin=0.01", "margin=0.02"),
+        "variable": lambda: project.environ.update(NVIDIA_TF32_OVERRIDE="0"),
+        "dependency": lambda: project.write("constraints.txt", "pytest<9.1\niniconfig<2.1\n"),
+        "shared": lambda: project.write("shared.txt", "other"),
+        "prepared": lambda: write_prepare(project, data="other"),
+    }
 
-    result = project.gate()
+    for change, make in changes.items():
+        make()
+        result = project.gate()
 
-    assert len(of_baseline(measured(project))) == 4
-    assert reuse_notes(result) == []
+        assert len(of_baseline(measured(project))) == 4, change
+        assert reuse_notes(result) == [], change
 
 
 def test_a_baseline_that_does_not_repeat_itself_is_not_reused_and_asked_only_once(project):
@@ -204,19 +201,33 @@ def test_damaged_trials_are_measured_anew_and_replaced(project):
     assert of_baseline(measured(project)) == []
 
 
-def test_a_resumed_gate_reuses_what_it_had_begun_with(project):
-    change_numerics(project)
-    project.gate()
-    expected = project.gate()
-    (journal,) = (project.root / ".mainstay" / "runs").glob(f"{expected.run['id']}/journal.jsonl")
+def interrupt_after_the_first_trial(project):
+    """Leave the latest run as if it had been killed, and nothing of what is kept."""
+    journal = max((project.root / ".mainstay" / "runs").glob("*/journal.jsonl"))
     lines = journal.read_text().splitlines(keepends=True)
     first_trial = next(number for number, line in enumerate(lines) if json.loads(line)["type"] == "trial")
     journal.write_text("".join(lines[: first_trial + 1]))
     journal.with_name("run.json").unlink()
     shutil.rmtree(project.root / ".mainstay" / "baselines")
 
-    result = project.gate("--resume")
+
+def test_a_resumed_gate_reuses_what_it_had_begun_with_but_not_under_other_conditions(project):
+    change_numerics(project)
+    project.gate()
+    expected = project.gate()
+    interrupt_after_the_first_trial(project)
+
+    resumed = project.gate("--resume")
 
     assert of_baseline(measured(project)) == []
-    assert result.run["findings"] == expected.run["findings"]
-    assert reuse_notes(result) == reuse_notes(expected)
+    assert resumed.run["findings"] == expected.run["findings"]
+    assert reuse_notes(resumed) == reuse_notes(expected)
+
+    project.environ["NVIDIA_TF32_OVERRIDE"] = "0"
+    interrupt_after_the_first_trial(project)
+
+    resumed = project.gate("--resume")
+
+    assert of_baseline(measured(project)) == [(0, 0), (1, 0), (2, 0)]
+    assert reuse_notes(resumed) == []
+    assert not (project.root / ".mainstay" / "baselines").exists()
