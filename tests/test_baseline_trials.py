@@ -1,5 +1,6 @@
 import threading
 from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ CONDITIONS = Conditions(
     mainstay_version="1",
     traits=("Some CPU",),
 )
-OTHER = {
+OTHER: dict[str, Any] = {
     **dict.fromkeys((field.name for field in fields(Conditions)), "other"),
     "roots": ("subject", "extra"),
     "shared": {"data": "other"},

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from mainstay import workflow
@@ -33,11 +35,11 @@ def test_a_note_counts_the_reused_trials_that_pairs_were_made_of(runs, words):
     (log,) = make_logs(
         [Workload(id="w", kind=Kind.ACCURACY, metrics=())], salt="", commit="c", num_seeds=20, changed=frozenset()
     )
-    fields = {"workload": "w", "seed": 0, "outcome": Outcome.COMPLETED}
+    trial = Trial(workload="w", side=Side.CANDIDATE, seed=0, pair=0, outcome=Outcome.COMPLETED)
     for pair, run in enumerate([*runs, "without a pair"]):
-        log.add(Trial(**fields, side=Side.BASELINE, pair=pair, reused_from=run))
+        log.add(replace(trial, side=Side.BASELINE, pair=pair, reused_from=run))
     for pair in range(len(runs)):
-        log.add(Trial(**fields, side=Side.CANDIDATE, pair=pair))
+        log.add(replace(trial, pair=pair))
 
     (note,) = workflow.notes_on_reuse([log])
 

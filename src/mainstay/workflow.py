@@ -74,7 +74,7 @@ class GateOptions:
         allow_unjudged: Let a gate pass that judged nothing.
         fail_fast: Stop at the first ``fail``; as configured if ``None``.
         seconds: Budget for measuring; as configured if ``None``.
-        fresh: Draw other seeds than those that belong to the baseline.
+        fresh: Draw other seeds than those that belong to the baseline; then none of its trials is reused or kept.
         only: ``accuracy``, or ``performance`` for all that costs time or memory; everything if ``None``.
     """
 
