@@ -1,4 +1,5 @@
 import random
+import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -354,6 +355,23 @@ def test_reused_trials_are_not_measured_and_give_the_same_findings(run, candidat
     assert findings == expected
     assert {side for _, side, _ in subject.measured} == {Side.CANDIDATE}
     assert len(measurement._logs[WORKLOAD].reused) == len(subject.measured) + 1  # the repetition
+
+
+def test_candidates_of_reused_pairs_run_as_many_at_once_as_pairs_have_sides(run):
+    class Meeting(Subject):
+        both = threading.Barrier(2, timeout=10)
+
+        def measure(self, request, known):
+            if request.pair > 0:
+                self.both.wait()
+            return super().measure(request, known)
+
+    baseline = accuracy(digest=str)
+    subject = Meeting(baseline, other_numerics)
+
+    run(subject, logs=gate_twice(run, baseline, other_numerics), num_at_once=2)
+
+    assert len(subject.measured) == 5
 
 
 def test_pairs_beyond_the_reused_ones_are_measured_whole(run):

@@ -9,6 +9,7 @@ A kept trial is used only under the :class:`Conditions` that it was measured und
 itself is remembered, so that no gate spends another trial on finding that out.
 
 - :class:`Conditions`: everything that could change a trial; its key names the file.
+- :func:`is_exact`: whether a dependency is pinned so that it cannot change.
 - :class:`BaselineTrials`: the file of one key, written whole or not at all.
 - :func:`reusable_trials`, :func:`repeats_itself`, :func:`is_unsteady`, :func:`merge_trials`: what trials allow.
 """
@@ -76,6 +77,16 @@ class Conditions:
         """SHA-256 over all of it."""
         content = json.dumps({"format": FORMAT, **asdict(self)}, sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()
+
+
+def is_exact(version: str) -> bool:
+    """Whether the version of a package, or the address that stands for it, names the same content for ever.
+
+    Example:
+        >>> [is_exact(v) for v in ("2.4.6", "git+https://example.org/a@c0ffee", "file:///wheels/a-1-py3-none-any.whl")]
+        [True, True, False]
+    """
+    return "://" not in version or version.startswith("git+") or "#sha256=" in version
 
 
 class BaselineTrials:

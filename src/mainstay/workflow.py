@@ -596,15 +596,15 @@ class _Gate(Job):
     def _key_of_conditions(self, bench: Bench, shared: Mapping[str, str]) -> str:
         """Key of all that could change a trial of the baseline; empty where none is to be kept or reused."""
         from mainstay import workspace
-        from mainstay.baseline_trials import Conditions
+        from mainstay.baseline_trials import Conditions, is_exact
         from mainstay.workers import WORKER
 
         if self._start.salt:  # these seeds are drawn for this gate alone
             return ""
         inputs = workspace.input_digests(bench.prepared.variables, bench.scratch)
-        if inputs is None:
-            return ""
         spec, environment = bench.specs[Side.BASELINE], bench.environments[0]
+        if inputs is None or not all(map(is_exact, environment.packages.values())):
+            return ""
         return Conditions(
             tree=self._start.baseline.tree,
             wheel_digest=environment.wheel_digest,
