@@ -280,7 +280,7 @@ class _Calibration(Job):
             false_alarm_interval=Interval(*clopper_pearson_interval(gates.num_fails, gates.num_gates)),
             num_passes=gates.num_passes,
             proposal=proposal,
-            notes=tuple(note for note in (*self._start.notes, bench.notice, *notes, *unusable) if note),
+            notes=tuple(note for note in (*self._start.notes, bench.prepared.notice, *notes, *unusable) if note),
         )
 
 
