@@ -1,9 +1,12 @@
 import random
+import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
+from mainstay.gates.exact import DigestComparison
 from mainstay.gates.policy import Plan
 from mainstay.logs import make_logs
 from mainstay.measurement import Measurement
@@ -25,6 +28,7 @@ from mainstay.workers import PairResult
 from mainstay.workflow import restore_trials
 
 WORKLOAD = "benchmarks/test_a.py::test_a"
+NOT_REPEATABLE = DigestComparison.NOT_REPEATABLE.value
 METRIC = Metric(workload=WORKLOAD, name="top1_accuracy", kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=0.01)
 
 
@@ -77,7 +81,7 @@ def run():
     def run(subject, *, logs=None, changed=(), **options):
         workload = Workload(id=WORKLOAD, kind=Kind.ACCURACY, metrics=(METRIC,))
         logs = logs or make_logs([workload], salt="", commit="c", num_seeds=20, changed=frozenset(changed))
-        with ThreadPoolExecutor(2) as executor:
+        with ThreadPoolExecutor(4) as executor:
             measurement = Measurement(
                 **{
                     "logs": logs,
@@ -90,7 +94,7 @@ def run():
                     "measure_timed": subject.measure_timed,
                     "pair_seconds": 1.0,
                     "executor": executor,
-                    "num_at_once": 2,
+                    "num_at_once": 4,
                     "trial_seconds": 1.0,
                     "fail_fast": False,
                     "deadline": float("inf"),
@@ -267,6 +271,146 @@ def test_a_resumed_measurement_measures_only_what_is_missing_and_agrees(run):
 
     assert findings == expected
     assert len(rest.measured) == len(whole.measured) - 17
+
+
+def reusing(trials):
+    """Logs with the baseline's trials of an earlier gate."""
+    workload = Workload(id=WORKLOAD, kind=Kind.ACCURACY, metrics=(METRIC,))
+    (log,) = make_logs([workload], salt="", commit="c", num_seeds=20, changed=frozenset())
+    for trial in trials:
+        log.add(replace(trial, reused_from="first", duration_s=0.0, load=None))
+    return [log]
+
+
+def gate_twice(run, baseline, candidate, **options):
+    """Logs of a second gate, with what the first one proved of the baseline."""
+    _, measurement = run(Subject(baseline, candidate), repeats=frozenset({WORKLOAD}), **options)
+    return reusing(measurement._logs[WORKLOAD].baseline_trials)
+
+
+def other_numerics(seed):
+    return accuracy(digest=lambda s: f"{s}x", deviation=0.002)(seed)
+
+
+def test_the_baseline_is_repeated_last_where_later_gates_gain_by_it(run):
+    subject = Subject(accuracy(digest=str), other_numerics)
+
+    (finding,), _ = run(subject, repeats=frozenset({WORKLOAD}))
+
+    assert (finding.verdict, finding.num_pairs) == (Verdict.PASS, 5)
+    assert subject.measured[-1] == (0, Side.BASELINE, 1)
+    assert len(subject.measured) == 11
+
+
+@pytest.mark.parametrize(
+    ("baseline", "candidate", "num_trials"),
+    [
+        pytest.param(accuracy(digest=str), accuracy(digest=str), 5, id="proved-already"),
+        pytest.param(accuracy(), accuracy(deviation=0.002), 10, id="no-digest"),
+        pytest.param(accuracy(digest=str), failing(), 2, id="one-trial-to-gain"),
+    ],
+)
+def test_the_baseline_is_not_repeated_without_need(run, baseline, candidate, num_trials):
+    subject = Subject(baseline, candidate)
+
+    run(subject, repeats=frozenset({WORKLOAD}))
+
+    assert len(subject.measured) == num_trials
+
+
+@pytest.mark.parametrize(
+    ("again", "notes"),
+    [
+        pytest.param({"digest": "another"}, [f"{WORKLOAD}: {NOT_REPEATABLE}"], id="another-digest"),
+        pytest.param({"outcome": Outcome.FAILED, "cause": "boom", "digest": ""}, [], id="fails"),
+    ],
+)
+def test_a_repetition_for_later_gates_changes_no_finding_even_when_resumed(run, again, notes):
+    times_run = Counter()
+
+    def unsteady(seed):
+        times_run[seed] += 1
+        return {**accuracy(digest=str)(seed), **(again if times_run[seed] > 1 else {})}
+
+    expected, measurement = run(Subject(unsteady, other_numerics), repeats=frozenset({WORKLOAD}))
+    log = measurement._logs[WORKLOAD]
+
+    findings, _ = run(Subject(failing(), failing()), logs=[log], repeats=frozenset({WORKLOAD}))
+
+    assert (0, Side.BASELINE, 1) in log.trials
+    assert findings == expected
+    assert measurement.notes == notes
+
+
+@pytest.mark.parametrize(
+    "candidate", [pytest.param(accuracy(digest=str), id="exact"), pytest.param(other_numerics, id="other-numerics")]
+)
+def test_reused_trials_are_not_measured_and_give_the_same_findings(run, candidate):
+    baseline = accuracy(digest=str)
+    expected, _ = run(Subject(baseline, candidate), repeats=frozenset({WORKLOAD}))
+    subject = Subject(baseline, candidate)
+
+    findings, measurement = run(subject, logs=gate_twice(run, baseline, candidate), repeats=frozenset({WORKLOAD}))
+
+    assert findings == expected
+    assert {side for _, side, _ in subject.measured} == {Side.CANDIDATE}
+    assert len(measurement._logs[WORKLOAD].reused) == len(subject.measured) + 1  # the repetition
+
+
+def test_candidates_of_reused_pairs_run_as_many_at_once_as_pairs_have_sides(run):
+    class Meeting(Subject):
+        both = threading.Barrier(2, timeout=10)
+
+        def measure(self, request, known):
+            if request.pair > 0:
+                self.both.wait()
+            return super().measure(request, known)
+
+    baseline = accuracy(digest=str)
+    subject = Meeting(baseline, other_numerics)
+
+    run(subject, logs=gate_twice(run, baseline, other_numerics), num_at_once=2)
+
+    assert len(subject.measured) == 5
+
+
+def test_pairs_beyond_the_reused_ones_are_measured_whole(run):
+    baseline = accuracy(digest=str)
+    logs = gate_twice(run, baseline, other_numerics)
+    near = accuracy(digest=lambda s: f"{s}y", loss=0.01, stream="b")
+    subject = Subject(baseline, near)
+
+    run(subject, logs=logs)
+
+    assert sorted(pair for pair, side, _ in subject.measured if side is Side.BASELINE) == list(range(5, 20))
+
+
+@pytest.mark.parametrize(
+    "candidate", [pytest.param(accuracy(digest=str), id="exact"), pytest.param(other_numerics, id="other-numerics")]
+)
+def test_reused_trials_of_other_data_are_measured_anew(run, candidate):
+    def on(data, behave):
+        return lambda seed: {**behave(seed), "context": {"sha256": data}}
+
+    baseline = accuracy(digest=str)
+    logs = gate_twice(run, on("old", baseline), on("old", candidate))
+    expected, whole = run(Subject(on("new", baseline), on("new", candidate)), repeats=frozenset({WORKLOAD}))
+    subject = Subject(on("new", baseline), on("new", candidate))
+
+    findings, measurement = run(subject, logs=logs, repeats=frozenset({WORKLOAD}))
+
+    assert findings == expected
+    assert sorted(subject.measured) == sorted(whole._logs[WORKLOAD].trials)
+    assert measurement._logs[WORKLOAD].reused == []
+
+
+def test_a_candidate_that_records_other_circumstances_is_an_error_all_the_same(run):
+    baseline = accuracy(digest=str, context={"dataset": "a"})
+    logs = gate_twice(run, baseline, accuracy(digest=lambda s: f"{s}x", context={"dataset": "a"}))
+
+    (finding,), _ = run(Subject(baseline, accuracy(digest=str, context={"dataset": "b"})), logs=logs)
+
+    assert (finding.verdict, finding.blame) == (Verdict.ERROR, Blame.ENVIRONMENT)
 
 
 def test_margins_follow_the_data_set(run):

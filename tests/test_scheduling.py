@@ -66,6 +66,25 @@ def test_no_more_than_allowed_are_under_way():
     assert most[0] <= 2
 
 
+def test_requests_that_need_one_process_run_as_many_at_once_as_pairs_have_processes():
+    both_started = threading.Barrier(2, timeout=10)
+    lock, under_way, most = threading.Lock(), [0], [0]
+
+    def measure(num_processes):
+        with lock:
+            under_way[0] += num_processes
+            most[0] = max(most[0], under_way[0])
+        if num_processes == 1:
+            both_started.wait()
+        with lock:
+            under_way[0] -= num_processes
+
+    with ThreadPoolExecutor(8) as executor:
+        list(measure_all([2, 1, 1, 2, 3], measure, executor, num_at_once=2, num_processes=lambda number: number))
+
+    assert most[0] == 3  # the one that needs more than there is ran by itself
+
+
 def test_nothing_starts_after_the_deadline():
     ticks = iter(range(100))
 

@@ -281,7 +281,9 @@ class _Calibration(Job):
             num_passes=gates.num_passes,
             proposal=proposal,
             notes=tuple(
-                note for note in (*self._start.notes, bench.notice, bench.preload_note, *notes, *unusable) if note
+                note
+                for note in (*self._start.notes, bench.prepared.notice, bench.preload_note, *notes, *unusable)
+                if note
             ),
         )
 

@@ -60,7 +60,7 @@ def main(context: click.Context, *, debug: bool) -> None:
 @click.option("--json", type=FILE, help="Write a copy of the run.")
 @click.option("--seconds", type=click.FloatRange(min=0), help="Budget for measuring.  [default: as configured]")
 @click.option("--fail-fast/--no-fail-fast", default=None, help="Stop at the first fail.  [default: as configured]")
-@click.option("--fresh", is_flag=True, help="Draw other seeds than those that belong to the baseline.")
+@click.option("--fresh", is_flag=True, help="Draw other seeds than those of the baseline, and reuse no trial.")
 @click.option("--only", type=click.Choice(["accuracy", "performance"]), help="Gate a part.  [default: all workloads]")
 @click.option("--allow-unjudged", is_flag=True, help="Let a gate pass that judged nothing.")
 @click.option("-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Run there.")

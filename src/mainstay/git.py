@@ -10,7 +10,6 @@ working tree becomes a commit that no reference points at, through an index of i
 from __future__ import annotations
 
 import difflib
-import hashlib
 import os
 import re
 import shutil
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mainstay.errors import GitError, RevisionError
+from mainstay.files import content_digest
 from mainstay.records import Revision, Side
 
 LARGE_FILE_BYTES = 50_000_000
@@ -567,7 +567,7 @@ class Repository:
                     looked_in=str(place),
                     next_step=f"fetch the data, or remove {path} from tool.mainstay.share",
                 )
-            digests[path] = _content_digest(place)
+            digests[path] = content_digest(place)
         return digests
 
     def _git(
@@ -648,14 +648,3 @@ def _refuse_lfs_pointers(worktree: Path) -> None:
                     looked_in=str(worktree),
                     next_step="install git-lfs, then git lfs install && git lfs pull",
                 )
-
-
-def _content_digest(place: Path) -> str:
-    """Return the SHA-256 over the names and contents of a file or of all files beneath a folder."""
-    digest = hashlib.sha256()
-    files = [place] if place.is_file() else sorted(path for path in place.rglob("*") if path.is_file())
-    for path in files:
-        with path.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
-        digest.update(f"{content} {path.relative_to(place).as_posix()}\n".encode(errors="surrogateescape"))
-    return digest.hexdigest()

@@ -7,6 +7,7 @@ again.
 - :class:`Journal`: append to and read one journal.
 - :class:`RunFolder`: where a run keeps its journal and its document, and who holds it.
 - :func:`new_run`, :func:`interrupted_run`: start or find one.
+- :func:`trial_content`, :func:`parse_trial`: a trial on its way to a file and back.
 """
 
 from __future__ import annotations
@@ -89,11 +90,7 @@ class Journal:
 
     def append_trial(self, trial: Trial) -> None:
         """Append a trial."""
-        content = asdict(trial)
-        for name, value in content["values"].items():
-            content["values"][name] = repr(value)
-        content["series"] = {name: [repr(value) for value in values] for name, values in content["series"].items()}
-        self.append("trial", trial=content)
+        self.append("trial", trial=trial_content(trial))
 
     def read(self) -> list[dict[str, Any]]:
         """All complete lines; a torn last line is dropped from the file too.
@@ -119,7 +116,20 @@ class Journal:
 
     def trials(self) -> list[Trial]:
         """The trials in the journal, in the order of their completion."""
-        return [CONVERTER.structure(line["trial"], Trial) for line in self.read() if line["type"] == "trial"]
+        return [parse_trial(line["trial"]) for line in self.read() if line["type"] == "trial"]
+
+
+def trial_content(trial: Trial) -> dict[str, Any]:
+    """A trial as JSON can hold it, bit for bit and with the numbers that JSON lacks."""
+    content = asdict(trial)
+    content["values"] = {name: repr(value) for name, value in content["values"].items()}
+    content["series"] = {name: [repr(value) for value in values] for name, values in content["series"].items()}
+    return content
+
+
+def parse_trial(content: Mapping[str, Any]) -> Trial:
+    """A trial from what JSON gives back."""
+    return CONVERTER.structure(content, Trial)
 
 
 class RunFolder:

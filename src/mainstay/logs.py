@@ -59,8 +59,22 @@ class WorkloadLog:
     presets: dict[str, Finding] = field(default_factory=dict)
 
     def add(self, trial: Trial) -> None:
-        """Take a trial into account."""
+        """Take a trial into account; where it shows that reused ones are out of date, these are forgotten."""
         self.trials[trial.pair, trial.side, trial.repetition] = trial
+        known = self.trials.get((trial.pair, trial.side.other, 0))
+        is_reused = known is not None and known.reused_from and trial.outcome is Outcome.COMPLETED
+        if known and is_reused and _difference(known, trial):
+            self.trials = {key: trial for key, trial in self.trials.items() if not trial.reused_from}
+
+    @property
+    def reused(self) -> list[Trial]:
+        """The trials of pairs that were not measured in this run."""
+        return [trial for trial in self.trials.values() if trial.reused_from and self.has_pair(trial.pair)]
+
+    @property
+    def baseline_trials(self) -> list[Trial]:
+        """The baseline's trials, with its repetitions."""
+        return [trial for trial in self.trials.values() if trial.side is Side.BASELINE]
 
     def drop_halves(self) -> None:
         """Forget the trials of pairs of which only one side is known."""
@@ -113,8 +127,9 @@ class WorkloadLog:
         Returns:
             A finding of the workload's first metric, to be given to each of its metrics.
         """
+        relevant = [trial for trial in self.trials.values() if not trial.repetition or self._is_repetition_judged]
         broken = {
-            side: next((t for t in self.trials.values() if t.side is side and t.outcome is not Outcome.COMPLETED), None)
+            side: next((t for t in relevant if t.side is side and t.outcome is not Outcome.COMPLETED), None)
             for side in Side
         }
         baseline, candidate = broken[Side.BASELINE], broken[Side.CANDIDATE]
@@ -202,6 +217,26 @@ class WorkloadLog:
             )
             detail = _changed_names(baseline.names.get(metric.name, ()), candidate.names.get(metric.name, ()))
             self.presets[metric.id] = replace(finding, detail=detail)
+
+    @property
+    def _is_repetition_judged(self) -> bool:
+        """Whether a verdict rests on the baseline's repetition, rather than only what later gates may reuse."""
+        if self.workload.kind is not Kind.ACCURACY:
+            return True
+        return all(self._is_complete(pair) and self.digests_agree(pair) for pair in range(NUM_EXACT_SEEDS))
+
+    @property
+    def wants_repetition(self) -> bool:
+        """Whether later gates would gain from a baseline that repeats itself, by more trials than the one it costs."""
+        digests = {trial.digest for trial in self.baseline_trials}
+        is_repeated = (0, Side.BASELINE, 1) in self.trials
+        return len(digests) >= NUM_EXACT_SEEDS and all(digests) and not is_repeated and not self.is_settled
+
+    @property
+    def is_unsteady(self) -> bool:
+        """Whether the baseline was repeated and gave another digest."""
+        known = [self.trials.get((0, Side.BASELINE, repetition)) for repetition in (0, 1)]
+        return len({trial.digest for trial in known if trial and trial.outcome is Outcome.COMPLETED}) > 1
 
     def digests_agree(self, pair: int) -> bool:
         """Whether both revisions recorded the same digest in a pair."""

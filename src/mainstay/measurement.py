@@ -17,6 +17,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Protocol
 
+from mainstay.gates.exact import DigestComparison
 from mainstay.gates.family import judge_family
 from mainstay.gates.policy import Plan
 from mainstay.logs import NUM_EXACT_SEEDS, MarginSource, WorkloadLog
@@ -72,7 +73,10 @@ class Measurement:
         measure: Measures one pair of whole runs, given what is known of it.
         measure_timed: Measures one pair of processes that take turns in all timed workloads.
         executor: Where pairs are measured.
-        num_at_once: Pairs of trainings under way at once.
+        num_at_once: Trainings under way at once; a pair is two.
+        repeats: Workloads whose baseline should show that it repeats itself, for the sake of later gates, even where
+            no verdict of this one depends on it. It costs one training each, after everything else and only where at
+            least two were measured that a later gate could then reuse.
         trial_seconds: Limit of one trial.
         pair_seconds: Time of the blocks of each timed workload in a pair.
         fail_fast: Whether the first ``fail`` ends the gate.
@@ -94,6 +98,7 @@ class Measurement:
         measure_timed: Callable[[TimedRequest], TimedResult],
         executor: Executor,
         num_at_once: int,
+        repeats: frozenset[str] = frozenset(),
         trial_seconds: float,
         pair_seconds: float,
         fail_fast: bool,
@@ -111,6 +116,7 @@ class Measurement:
         self._measure_turns = measure_timed
         self._executor = executor
         self._num_at_once = num_at_once
+        self._repeats = repeats
         self._trial_seconds = trial_seconds
         self._pair_seconds = pair_seconds
         self._fail_fast = fail_fast
@@ -149,6 +155,7 @@ class Measurement:
                     f"the time was used up before the look at {look} pairs; the last completed look stands"
                 )
                 break
+        self._repeat_baselines()
         return findings
 
     def measure_pairs(self, num_pairs: int) -> None:
@@ -184,6 +191,16 @@ class Measurement:
         for log in self._logs.values():
             if why_not := log.settle_exact():
                 self.notes.append(f"{log.workload.id}: {why_not}")
+
+    def _repeat_baselines(self) -> None:
+        """Let the baseline show that it repeats itself where later gates gain by it; no finding depends on that."""
+        logs = [log for log in self._logs.values() if log.workload.id in self._repeats and log.wants_repetition]
+        if logs:
+            self._observer.phase("repeating the baseline")
+            self._measure(((log, 0) for log in logs), repetition=1)
+        for log in logs:
+            if log.is_unsteady:
+                self.notes.append(f"{log.workload.id}: {DigestComparison.NOT_REPEATABLE.value}")
 
     def _measure_up_to(self, look: int, logs: Sequence[WorkloadLog]) -> None:
         """Measure what a look needs: trainings first, then what must have the machine for itself."""
@@ -233,6 +250,8 @@ class Measurement:
         self, pairs: Iterable[tuple[WorkloadLog, int]], *, repetition: int = 0, num_at_once: int | None = None
     ) -> None:
         """Measure what is not known yet of some pairs, in whatever order they end."""
+        pairs = list(pairs)
+        num_reused = self._num_reused
         requests = [
             request for log, pair in pairs if (request := self._request(log, pair, repetition)) and not log.is_settled
         ]
@@ -242,6 +261,7 @@ class Measurement:
             self._measure_request,
             self._executor,
             num_at_once=num_at_once or self._num_at_once,
+            num_processes=lambda request: len(request.sides),
             deadline=self._deadline,
             clock=self._clock,
         )
@@ -250,6 +270,13 @@ class Measurement:
                 self._logs[result.request.workload].images[result.request.pair] = result.images
             self._take(result.trials)
             self._tell(num_done, len(requests), start)
+        if self._num_reused < num_reused:
+            self._measure(pairs, repetition=repetition, num_at_once=num_at_once)
+
+    @property
+    def _num_reused(self) -> int:
+        """Trials that were given and not measured; fewer than before where some turned out to be out of date."""
+        return sum(bool(trial.reused_from) for log in self._logs.values() for trial in log.trials.values())
 
     def _take(self, trials: Sequence[Trial]) -> None:
         """Give trials to their logs, and fix what follows from them."""

@@ -239,6 +239,8 @@ class Trial:
         names: What was counted, by metric, where it has names: imported modules, for instance.
         block_times_s: Time of a call in each block of a timed workload, in the order measured.
         went_first: For each block, whether it came before the other revision's block that belongs to it.
+        reused_from: Run that measured it, where it is a baseline trial that was kept; empty if it was measured in this
+            run. Its duration and load, which say nothing about this run, are then 0 and unknown.
     """
 
     workload: str
@@ -260,6 +262,7 @@ class Trial:
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     block_times_s: tuple[float, ...] = ()
     went_first: tuple[bool, ...] = ()
+    reused_from: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -96,6 +96,7 @@ def measure_all(
     executor: Executor,
     *,
     num_at_once: int,
+    num_processes: Callable[[Request], int] = lambda _: 1,
     deadline: float = float("inf"),
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Result]:
@@ -105,7 +106,8 @@ def measure_all(
         requests: What to measure, in the order in which it is started.
         measure: Measures one.
         executor: Where.
-        num_at_once: How many may be under way.
+        num_at_once: How many processes may be under way; a request that needs more than that runs by itself.
+        num_processes: How many a request needs.
         deadline: Time after which nothing more is started; what is under way is completed.
         clock: Gives the time.
 
@@ -113,15 +115,20 @@ def measure_all(
         Results; fewer than requests if the deadline came first.
     """
     waiting = list(reversed(requests))
-    under_way: set[Future[Result]] = set()
+    under_way: dict[Future[Result], int] = {}
+
+    def is_room() -> bool:
+        return not under_way or sum(under_way.values()) + num_processes(waiting[-1]) <= num_at_once
+
     try:
         while waiting or under_way:
-            while waiting and len(under_way) < num_at_once and clock() < deadline:
-                under_way.add(executor.submit(measure, waiting.pop()))
+            while waiting and is_room() and clock() < deadline:
+                request = waiting.pop()
+                under_way[executor.submit(measure, request)] = num_processes(request)
             if not under_way:
                 return
-            done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
-            for future in done:
+            for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+                del under_way[future]
                 yield future.result()
     finally:
         for future in under_way:

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 
 from mainstay import __version__
 from mainstay.configuration import Configuration, read_configuration
-from mainstay.errors import MainstayError, UsageError
+from mainstay.errors import MainstayError, StoreError, UsageError
+from mainstay.files import content_digest
 from mainstay.git import Repository
 from mainstay.journal import (
     CALIBRATIONS,
@@ -28,9 +29,11 @@ from mainstay.journal import (
     RunFolder,
     interrupted_run,
     new_run,
+    parse_trial,
+    trial_content,
     unfinished_runs,
 )
-from mainstay.machine import describe_machine, usable_cores
+from mainstay.machine import computing_traits, describe_machine, usable_cores
 from mainstay.records import (
     Blame,
     ContextValue,
@@ -57,6 +60,7 @@ if TYPE_CHECKING:
     from mainstay.logs import WorkloadLog
     from mainstay.measurement import Measurement, Observer
     from mainstay.workers import Collection, Launcher, WorkerSpec
+    from mainstay.workspace import Prepared
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,7 +74,7 @@ class GateOptions:
         allow_unjudged: Let a gate pass that judged nothing.
         fail_fast: Stop at the first ``fail``; as configured if ``None``.
         seconds: Budget for measuring; as configured if ``None``.
-        fresh: Draw other seeds than those that belong to the baseline.
+        fresh: Draw other seeds than those that belong to the baseline; then none of its trials is reused or kept.
         only: ``accuracy``, or ``performance`` for all that costs time or memory; everything if ``None``.
     """
 
@@ -135,7 +139,8 @@ class Bench:
         specs: Workers of both revisions, with the candidate's workloads.
         own: Worker of the baseline with its own workloads, where they differ from the candidate's.
         environments: Of both revisions.
-        notice: What ``prepare`` had to say.
+        prepared: What ``prepare`` gave, and what it had to say.
+        scratch: The gate's temporary folder.
         preload_note: How ``preload`` is followed; empty where it names nothing.
         launchers: What starts the workers of each side; empty for fresh interpreters.
     """
@@ -143,7 +148,8 @@ class Bench:
     specs: Mapping[Side, WorkerSpec]
     own: WorkerSpec | None
     environments: tuple[Environment, ...]
-    notice: str
+    prepared: Prepared
+    scratch: Path
     preload_note: str
     launchers: Mapping[Side, Launcher] = field(default_factory=dict)
 
@@ -386,7 +392,8 @@ class Job:
             environments=tuple(
                 replace(subjects[side].record, variables=workspace.recorded(variables)) for side in Side
             ),
-            notice=prepared.notice,
+            prepared=prepared,
+            scratch=scratch,
             preload_note=describe_preload(self._configuration.preload, sys.platform),
         )
 
@@ -455,8 +462,14 @@ class Job:
             ),
         )
 
-    def _logs(self, agenda: Agenda, num_pairs: int) -> list[WorkloadLog]:
-        """Logs of all workloads, with the trials that an earlier attempt measured."""
+    def _logs(
+        self,
+        agenda: Agenda,
+        num_pairs: int,
+        *,
+        reuse: Callable[[Sequence[WorkloadLog]], Sequence[Trial]] = lambda _: (),
+    ) -> list[WorkloadLog]:
+        """Logs of all workloads, with trials that earlier gates measured and those of an earlier attempt at this one."""
         from mainstay.logs import make_logs
 
         logs = make_logs(
@@ -466,12 +479,18 @@ class Job:
             num_seeds=num_pairs,
             changed=agenda.changed,
         )
-        restore_trials(logs, self._folder.journal.trials())
+        restore_trials(logs, [*reuse(logs), *self._folder.journal.trials()])
         return logs
 
     @contextmanager
     def _measurement(
-        self, bench: Bench, logs: Sequence[WorkloadLog], settled: Sequence[Finding], plan: Plan
+        self,
+        bench: Bench,
+        logs: Sequence[WorkloadLog],
+        settled: Sequence[Finding],
+        plan: Plan,
+        *,
+        repeats: frozenset[str] = frozenset(),
     ) -> Iterator[Measurement]:
         """What measures pairs; its workers are stopped where something goes wrong."""
         from mainstay.logs import examples_to_show
@@ -479,7 +498,6 @@ class Job:
         from mainstay.timed_pairs import TimedRequest, TimedResult, measure_timed_pair
         from mainstay.workers import Crew
 
-        num_at_once = max(1, self._jobs // len(Side))
         crew = Crew(
             bench.specs,
             together=self._jobs > 1,
@@ -491,7 +509,7 @@ class Job:
         def measure_timed(request: TimedRequest) -> TimedResult:
             return measure_timed_pair(crew, request)
 
-        with ThreadPoolExecutor(num_at_once) as executor:
+        with ThreadPoolExecutor(self._jobs) as executor:
             measurement = Measurement(
                 logs=logs,
                 settled=settled,
@@ -502,7 +520,8 @@ class Job:
                 measure=crew.measure,
                 measure_timed=measure_timed,
                 executor=executor,
-                num_at_once=num_at_once,
+                num_at_once=self._jobs,
+                repeats=repeats,
                 trial_seconds=self._configuration.trial_seconds,
                 pair_seconds=self._configuration.pair_seconds,
                 fail_fast=self._start.fail_fast,
@@ -542,6 +561,8 @@ class _Gate(Job):
     ) -> None:
         super().__init__(repository=repository, folder=folder, start=start, environ=environ, observer=observer)
         self._options = options
+        self._key = ""
+        self._notes: list[str] = []
 
     def run(self) -> GateOutcome:
         """Build, measure, judge, record."""
@@ -559,19 +580,23 @@ class _Gate(Job):
 
         machine = describe_machine()
         plan = self._plan(agenda)
-        logs = self._logs(agenda, plan.max_pairs)
-        with self._measurement(bench, logs, agenda.settled, plan) as measurement:
-            findings = measurement.run()
-        findings = self._waive(findings)
+        self._key = self._key_of_conditions(bench, self._shared)
+        kept = self._read_kept()
+        logs = self._logs(agenda, plan.max_pairs, reuse=lambda logs: self._reuse(logs, kept))
+        repeats = self._workloads_to_repeat(logs, kept)
+        with self._measurement(bench, logs, agenda.settled, plan, repeats=repeats) as measurement:
+            findings = self._waive(measurement.run())
+        shared = self._repository.shared_digests(self._configuration.share)
+        self._keep(logs, self._key_of_conditions(bench, shared))
         facts = GateFacts(
             findings=findings,
             allow_unjudged=self._options.allow_unjudged,
             inconclusive_status=self._configuration.inconclusive,
         )
         judgement = judge_gate(facts)
-        notes = [*self._start.notes, *self._changed_settings(), bench.notice, bench.preload_note]
-        notes += [*agenda.notes, *measurement.notes]
-        if self._repository.shared_digests(self._configuration.share) != self._shared:
+        notes = [*self._start.notes, *self._changed_settings(), bench.prepared.notice, bench.preload_note]
+        notes += [*agenda.notes, *measurement.notes, *self._notes, *notes_on_reuse(logs)]
+        if shared != self._shared:
             notes.append(
                 "a shared input was changed while the gate ran: the two revisions may have read different data"
             )
@@ -593,6 +618,79 @@ class _Gate(Job):
             phases_s=self._watch.seconds,
             max_load=max((trial.load for log in logs for trial in log.trials.values() if trial.load), default=None),
         )
+
+    def _key_of_conditions(self, bench: Bench, shared: Mapping[str, str]) -> str:
+        """Key of all that could change a trial of the baseline; empty where none is to be kept or reused."""
+        from mainstay import workspace
+        from mainstay.baseline_trials import Conditions, is_exact
+        from mainstay.workers import WORKER
+
+        if self._start.salt:  # these seeds are drawn for this gate alone
+            return ""
+        inputs = workspace.input_digests(bench.prepared.variables, bench.scratch)
+        spec, environment = bench.specs[Side.BASELINE], bench.environments[0]
+        if inputs is None or not all(map(is_exact, environment.packages.values())):
+            return ""
+        return Conditions(
+            tree=self._start.baseline.tree,
+            wheel_digest=environment.wheel_digest,
+            packages_digest=environment.packages_digest,
+            roots=spec.roots,
+            workloads_digest=content_digest(Path(spec.folder)),
+            shared=shared,
+            inputs=inputs,
+            variables=workspace.portable(spec.variables, bench.scratch),
+            threads=self._configuration.threads,
+            preload=self._configuration.preload,
+            worker_digest=content_digest(Path(WORKER)),
+            mainstay_version=__version__,
+            traits=computing_traits(),
+        ).key
+
+    def _read_kept(self) -> tuple[Trial, ...]:
+        """The baseline's trials that are kept under the conditions of this gate; damaged ones are measured anew."""
+        from mainstay.baseline_trials import BaselineTrials
+
+        try:
+            return BaselineTrials(self._repository.root, self._key).read() if self._key else ()
+        except StoreError as error:
+            self._notes.append(f"{error.fact}, so they were measured anew ({error.looked_in})")
+            return ()
+
+    def _reuse(self, logs: Sequence[WorkloadLog], kept: Sequence[Trial]) -> list[Trial]:
+        """The trials that this gate need not measure: chosen when it starts, journalled, and the same when resumed."""
+        from mainstay.baseline_trials import reusable_trials
+
+        lines = [line for line in self._folder.journal.read() if line["type"] == "reused"]
+        if lines and lines[0]["key"] != self._key:  # resumed elsewhere: what was measured stands, what was not does not
+            self._key = ""
+            return []
+        if lines:
+            return [parse_trial(content) for content in lines[0]["trials"]]
+        trials = [trial for log in logs for trial in reusable_trials(kept, log.workload, log.seeds)]
+        self._folder.journal.append("reused", key=self._key, trials=[trial_content(trial) for trial in trials])
+        return trials
+
+    def _workloads_to_repeat(self, logs: Sequence[WorkloadLog], kept: Sequence[Trial]) -> frozenset[str]:
+        """Workloads whose baseline may be repeated for the sake of later gates."""
+        from mainstay.baseline_trials import is_unsteady
+
+        wanted = {log.workload.id for log in logs if self._key and log.workload.kind is Kind.ACCURACY}
+        return frozenset(
+            name for name in wanted if not is_unsteady([trial for trial in kept if trial.workload == name])
+        )
+
+    def _keep(self, logs: Sequence[WorkloadLog], key: str) -> None:
+        """Keep the baseline's trials for later gates, unless the conditions changed while they were measured."""
+        from mainstay.baseline_trials import BaselineTrials
+
+        if not key or key != self._key:
+            return
+        trials = [trial for log in logs if log.workload.kind is Kind.ACCURACY for trial in log.baseline_trials]
+        try:
+            BaselineTrials(self._repository.root, key).keep(trials, run=self._folder.id)
+        except StoreError as error:
+            self._notes.append(f"{error.fact}, so later gates measure them again ({error.looked_in})")
 
     def _changed_settings(self) -> Iterator[str]:
         """A note where the change touches the settings that it is judged by."""
@@ -626,6 +724,17 @@ class _Gate(Job):
             jobs=self._jobs,
             pair_seconds=configuration.pair_seconds,
         )
+
+
+def notes_on_reuse(logs: Sequence[WorkloadLog]) -> list[str]:
+    """What a reader must know where trials of the baseline were not measured in this gate."""
+    reused = [trial for log in logs for trial in log.reused]
+    if not reused:
+        return []
+    runs = ", ".join(sorted({trial.reused_from for trial in reused}))
+    what = "1 baseline trial was" if len(reused) == 1 else f"{len(reused)} baseline trials were"
+    why = "this baseline repeats itself bit for bit, so verdicts on it are correlated"
+    return [f"{what} reused from run {runs}: {why}; 'mainstay gate --fresh' draws other seeds"]
 
 
 def part_of(collection: Collection, only: str | None) -> Collection:

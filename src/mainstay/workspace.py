@@ -6,6 +6,7 @@ candidate's workloads and pytest configuration are copied to a folder outside bo
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import signal
@@ -26,6 +27,7 @@ from mainstay.environments import (
     worker_variables,
 )
 from mainstay.errors import EnvironmentBuildError, StoreError
+from mainstay.files import content_digest, iter_files
 from mainstay.git import Repository
 from mainstay.records import Revision, Side
 from mainstay.workers import WorkerSpec, at_once
@@ -41,6 +43,9 @@ ASSIGNMENT = re.compile(r"([A-Z][A-Z0-9_]*)=(.*)")
 
 PREPARE_SECONDS = 1800.0
 """How long ``prepare`` may fetch."""
+
+MAX_INPUT_BYTES, MAX_INPUT_FILES = 4_000_000_000, 100_000
+"""Largest input that is read in full to learn whether it is still the same; some seconds."""
 
 
 @contextmanager
@@ -200,7 +205,7 @@ def prepare(configuration: Configuration, python: Path, scratch: Path, environ: 
     """
     if not configuration.prepare:
         return Prepared({}, "")
-    place = scratch / "prepare"
+    place = _preparing_folder(scratch)
     place.mkdir(exist_ok=True)
     program, *arguments = configuration.prepare
     command = [str(python) if program in {"python", "python3"} else program, *arguments]
@@ -228,6 +233,52 @@ def _prepare_error(command: Sequence[str], cause: str, stderr: str = "") -> Envi
 def fixed_variables(threads: int, prepared: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
     """The environment of all workers but for HOME and TMPDIR."""
     return {**worker_variables(threads=threads, environ=environ), **prepared}
+
+
+def _preparing_folder(scratch: Path) -> Path:
+    """Where ``prepare`` runs."""
+    return scratch / "prepare"
+
+
+def portable(variables: Mapping[str, str], scratch: Path) -> dict[str, str]:
+    """Variables without the path of the scratch folder, which is another one in every gate.
+
+    Example:
+        >>> portable({"DATA": "/tmp/mainstay-x/prepare/data"}, Path("/tmp/mainstay-x"))
+        {'DATA': 'SCRATCH/prepare/data'}
+    """
+    return {name: value.replace(str(scratch), "SCRATCH") for name, value in variables.items()}
+
+
+def input_digests(prepared: Mapping[str, str], scratch: Path) -> dict[str, str] | None:
+    """SHA-256 of what the variables of ``prepare`` name, by variable, where they name a place.
+
+    Args:
+        prepared: Variables that ``prepare`` gave.
+        scratch: The gate's temporary folder; a value that only contains its path stands for all that ``prepare`` made.
+
+    Returns:
+        Digests; ``None`` where an input cannot be read, or not in a few seconds.
+    """
+    places = {name: Path(value) for name, value in prepared.items() if os.path.isabs(value) and os.path.exists(value)}
+    inside = [name for name, value in prepared.items() if str(scratch) in value and name not in places]
+    places |= dict.fromkeys(inside, _preparing_folder(scratch))
+    try:
+        if any(_is_large(place) for place in places.values()):
+            return None
+        return {name: content_digest(place) for name, place in places.items()}
+    except OSError:
+        return None
+
+
+def _is_large(place: Path) -> bool:
+    """Whether it would take long to read a file, or all files beneath a folder."""
+    num_bytes = 0
+    for number, file in enumerate([place] if place.is_file() else iter_files(place), start=1):
+        num_bytes += file.stat().st_size
+        if num_bytes > MAX_INPUT_BYTES or number > MAX_INPUT_FILES:
+            return True
+    return False
 
 
 def recorded(variables: Mapping[str, str]) -> dict[str, str]:

@@ -155,7 +155,7 @@ def ask_asv(repository: Repository, budget_s: float) -> Answers:
         "pythons": [f"{sys.version_info.major}.{sys.version_info.minor}"],
         "matrix": {"req": {"numpy": [version("numpy")]}},
         "build_command": ["python -m pip wheel --no-deps --wheel-dir {build_cache_dir} {build_dir}"],
-        "benchmark_dir": str(SUBJECT / "asv"),
+        "benchmark_dir": str(SUBJECT.with_name("asv")),
         "env_dir": str(place / "environments"),
         "results_dir": str(place / "results"),
     }
@@ -242,7 +242,7 @@ def summarise(journal: Journal) -> list[Row]:
     return rows
 
 
-def document(journal: Journal) -> Row:
+def document(journal: Journal, versions: Mapping[str, str]) -> Row:
     """Everything, as the documentation shows it."""
     return {
         "provenance": {
@@ -251,10 +251,7 @@ def document(journal: Journal) -> Row:
             "seed": SEED,
             "machines": sorted({row["machine"] for row in journal.gates}),
             "margin": MARGIN,
-            "versions": {
-                "python": platform.python_version(),
-                **{name: version(name) for name in ("numpy", "pytest", "pytest-benchmark", "asv")},
-            },
+            "versions": versions,
         },
         "alarms": summarise(journal),
         "gates": journal.gates,
@@ -281,7 +278,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         row = ask_all(repository, case, number, (cost["fixed"], cost["per_row"]))
         journal.append(row)
         print(f"{case.name}: gate {row['gate']}, {row['alarms']}, {row['budget_s']} s", flush=True)
-    write_document(document(journal), options.output)
+    versions = {name: version(name) for name in ("numpy", "pytest", "pytest-benchmark", "asv")}
+    write_document(document(journal, {"python": platform.python_version(), **versions}), options.output)
     return 0
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-collect_ignore = ["subject"]  # a project of its own, which these tests gate
+collect_ignore = ["subject", "asv"]  # a project of its own, which these tests gate, and what asv runs of it
 
 
 def load(name):

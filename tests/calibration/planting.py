@@ -147,7 +147,7 @@ CASES: Mapping[str, Case] = {
             name="A/A, one core loaded half of the run",
             workloads="performance",
             bar="no false alarm; the report names the load",
-            wanted_gates=(10, 3),
+            wanted_gates=(5, 3),
             never=FAIL,
             is_loaded=True,
         ),
@@ -158,7 +158,7 @@ CASES: Mapping[str, Case] = {
             target=0.03,
             edits=slower_step,
             bar="fails no more often than 1 %",
-            wanted_gates=(20, 3),
+            wanted_gates=(10, 3),
             never=FAIL,
         ),
         Case(
@@ -168,7 +168,7 @@ CASES: Mapping[str, Case] = {
             target=0.05,
             edits=slower_step,
             bar="none: exactly at the margin",
-            wanted_gates=(10, 2),
+            wanted_gates=(5, 2),
             never=frozenset(),
         ),
         Case(
@@ -198,7 +198,7 @@ CASES: Mapping[str, Case] = {
             target=0.20,
             edits=larger_memory,
             bar="never pass",
-            wanted_gates=(10, 2),
+            wanted_gates=(5, 2),
             never=PASS,
         ),
         Case(
@@ -208,7 +208,7 @@ CASES: Mapping[str, Case] = {
             target=0.0,
             edits=heavy_import,
             bar="never pass",
-            wanted_gates=(10, 2),
+            wanted_gates=(5, 2),
             never=PASS,
         ),
         Case(
@@ -217,7 +217,7 @@ CASES: Mapping[str, Case] = {
             harmed=STEP,
             edits=item_in_step,
             bar="what it costs where it runs; without a GPU there is nothing to wait for",
-            wanted_gates=(5, 1),
+            wanted_gates=(3, 1),
             never=frozenset(),
         ),
         Case(

@@ -1,0 +1,48 @@
+from pathlib import Path
+
+import pytest
+
+from mainstay import workspace
+from mainstay.workspace import input_digests
+
+UNREADABLE = Path("/proc/self/mem")
+
+
+@pytest.fixture
+def scratch(tmp_path):
+    """A gate's temporary folder, in which ``prepare`` wrote a file."""
+    folder = tmp_path / "mainstay-x"
+    (folder / "prepare").mkdir(parents=True)
+    (folder / "prepare" / "data").write_text("some")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param("{scratch}/prepare/data", id="a-file"),
+        pytest.param("{scratch}/prepare", id="a-folder"),
+        pytest.param("file://{scratch}/prepare/data", id="an-address"),
+    ],
+)
+def test_what_prepare_names_counts_by_its_content(scratch, value):
+    variables = {"DATA": value.format(scratch=scratch), "DATASET": "digits"}
+    before = input_digests(variables, scratch)
+
+    (scratch / "prepare" / "data").write_text("other")
+
+    assert list(before) == ["DATA"]
+    assert input_digests(variables, scratch) != before
+
+
+@pytest.mark.parametrize("limit", ["MAX_INPUT_BYTES", "MAX_INPUT_FILES"])
+@pytest.mark.parametrize("name", ["prepare", "prepare/data"])
+def test_what_takes_long_to_read_has_no_digest(monkeypatch, scratch, limit, name):
+    monkeypatch.setattr(workspace, limit, 0)
+
+    assert input_digests({"DATA": str(scratch / name)}, scratch) is None
+
+
+@pytest.mark.skipif(not UNREADABLE.exists(), reason="no file here fails when it is read")
+def test_what_cannot_be_read_has_no_digest(scratch):
+    assert input_digests({"DATA": str(UNREADABLE)}, scratch) is None
