@@ -184,7 +184,7 @@ def test_timed_workloads_take_turns_in_forked_workers(forking, write):
     assert {trial.side: trial.values["parent"] for trial in result.trials} == {
         side: server.pid for side, server in servers.items()
     }
-    assert all(len(trial.block_times_s) > 2 for trial in result.trials)
+    assert all(len(trial.block_times_s) >= 2 for trial in result.trials)
 
 
 def test_what_is_measured_apart_has_fresh_interpreters(forking, write):
