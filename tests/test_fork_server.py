@@ -382,6 +382,52 @@ def test_servers_and_their_workers_end_with_the_gate(specs, write, number):
     assert all(ends(pid) for pid in pids)
 
 
+SERVER = """
+import os, sys, time
+from mainstay.worker_main import serve
+
+options = serve(int(sys.argv[1]), ["decimal"], 600.0)
+if options:
+    time.sleep(options["sleep"])
+    os._exit(options["status"])
+"""
+
+
+def ask(control, tmp_path, **options):
+    """Ask a server for a worker; gives the worker's process id and the line on which its end is told."""
+    line, far_line = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    request = {"options": options, "cwd": str(tmp_path), "variables": {}}
+    with far_line, (tmp_path / "output").open("wb") as output:
+        descriptors = [*(os.dup(output.fileno()) for _ in range(2)), output.fileno(), far_line.fileno()]
+        socket.send_fds(control, [json.dumps(request).encode(), b"\n"], descriptors)
+        for copy in descriptors[:2]:
+            os.close(copy)
+    return json.loads(line.recv(1000))["pid"], line
+
+
+def test_a_worker_keeps_its_id_until_the_gate_has_heard_how_it_ended_and_none_outlives_the_server(tmp_path):
+    control, far = socket.socketpair()
+    with far:
+        server = subprocess.Popen([sys.executable, "-c", SERVER, str(far.fileno())], pass_fds=[far.fileno()])
+    assert json.loads(control.recv(1000)) == {"ready": True}
+    brief, brief_line = ask(control, tmp_path, sleep=0, status=3)
+    lasting, lasting_line = ask(control, tmp_path, sleep=3600, status=0)
+    hung, hung_line = ask(control, tmp_path, sleep=3600, status=0)
+
+    assert json.loads(brief_line.recv(1000)) == {"status": 3}
+    assert psutil.Process(brief).status() == psutil.STATUS_ZOMBIE
+    os.kill(lasting, signal.SIGTERM)
+    assert json.loads(lasting_line.recv(1000)) == {"status": -signal.SIGTERM}
+    brief_line.close()
+    assert ends(brief)
+    control.close()
+
+    assert server.wait(600) == 0
+    assert not any(psutil.pid_exists(pid) for pid in (brief, lasting, hung))
+    for line in (lasting_line, hung_line):
+        line.close()
+
+
 def test_an_import_that_hangs_is_ended_by_an_alarm_where_no_gate_is_left(write, tmp_path):
     write("import time\ntime.sleep(3600)\n", "hanging.py")
     near, far = socket.socketpair()
