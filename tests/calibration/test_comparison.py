@@ -4,7 +4,7 @@ import pytest
 
 from tests.calibration import comparison
 from tests.calibration.planting import CASES
-from tests.calibration.selftest import Journal
+from tests.calibration.selftest import Journal, write_document
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_the_case_asked_least_often_comes_next(journal):
 
 def test_a_journal_begins_with_what_was_published(journal, tmp_path):
     published = tmp_path / "published.json"
-    comparison.write_document(comparison.document(journal, {}), published)
+    write_document(comparison.document(journal, {}), published)
 
     again = Journal(tmp_path / "elsewhere.jsonl", published)
 
