@@ -3,7 +3,8 @@
 Gates a clone of this repository, as a contributor would: changes of the reference model from
 ``tests/end_to_end/faults.toml`` on whichever of MNIST and ``digits`` is there, and the workloads of time and memory.
 Environments are warm: a gate that is not counted comes first. A row has the wall time of the command, its phases, and
-what of it the workloads ran; the rest of the time that was measured in went into starting processes and importing.
+what of it the workloads ran; the rest of the measuring went into starting processes and importing. (The phase named
+workloads is their collection.)
 Beside them stand the start of the command line and the time of the judgement alone. Run it on an idle machine::
 
     nox -s gate_time
@@ -113,7 +114,7 @@ def row_of(timed: Timed, run: Row, seconds: float) -> Row:
         "wall_s": round(seconds, 1),
         **{f"{phase}_s": round(spent, 1) for phase, spent in phases.items()},
         "start_and_report_s": round(seconds - sum(phases.values()), 1),
-        "workloads_s": round(workloads, 1),
+        "in_workloads_s": round(workloads, 1),
         "overhead_s": round(seconds - workloads, 1),
     }
 
