@@ -191,7 +191,7 @@ def next_case(journal: Journal) -> tuple[Case, int]:
     return CASES[name], counts[name]
 
 
-def ask_all(repository: Repository, case: Case, number: int, cost: tuple[float, float]) -> Row:
+def ask_all(repository: Repository, case: Case, number: int, cost: Row) -> Row:
     """Plant a case and ask every tool; one line of the journal."""
     rng = random.Random(f"{SEED} comparison {case.name} {number}")
     size = draw_size(case, rng, cost=cost, baseline=0.0)
@@ -275,7 +275,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         case, number = next_case(journal)
         if number >= options.rounds:
             break
-        row = ask_all(repository, case, number, (cost["fixed"], cost["per_row"]))
+        row = ask_all(repository, case, number, cost)
         journal.append(row)
         print(f"{case.name}: gate {row['gate']}, {row['alarms']}, {row['budget_s']} s", flush=True)
     versions = {name: version(name) for name in ("numpy", "pytest", "pytest-benchmark", "asv")}

@@ -160,21 +160,31 @@ def accuracies(tree: Path, seeds: Sequence[str]) -> list[float]:
     return [recorder.top1_accuracy for recorder in recorders]
 
 
-def cost_of_rows(tree: Path, seconds: float) -> dict[str, float]:
-    """Share of a step that it takes to compute rows of the batch twice: by no row, and by each."""
+def cost_of_rows(tree: Path, seconds: float) -> dict[str, dict[str, float]]:
+    """Share of a step that it takes to compute rows of the batch twice: by no row, and by each.
+
+    Returns:
+        Both figures for the first product of matrices, and for the whole forward pass.
+    """
     network = load(tree, "network")
     rng = np.random.default_rng(1)
     inputs = rng.standard_normal((256, 196), dtype=np.float32)
     weights = network.new_network(196, 64, rng)
     step = step_turn(tree)
     rows = (16, 64, 128, 192)
-    shares = []
-    for count in rows:
-        part = block_of(partial(network.forward, weights, inputs[:count]))
-        losses = compare_turns([step, part], seconds / len(rows))
-        shares.append(math.exp(statistics.median(losses)))
-    slope, intercept = statistics.linear_regression(rows, shares)
-    return {"fixed": intercept, "per_row": slope}
+    parts: dict[str, Callable[[int], Any]] = {
+        "product": lambda count: inputs[:count] @ weights.first,
+        "forward": lambda count: network.forward(weights, inputs[:count]),
+    }
+    cost = {}
+    for name, part in parts.items():
+        shares = []
+        for count in rows:
+            losses = compare_turns([step, block_of(partial(part, count))], seconds / len(rows) / len(parts))
+            shares.append(math.exp(statistics.median(losses)))
+        slope, intercept = statistics.linear_regression(rows, shares)
+        cost[name] = {"fixed": intercept, "per_row": slope}
+    return cost
 
 
 def summarise(losses: Sequence[float]) -> dict[str, float | int]:

@@ -90,10 +90,16 @@ class Case:
         return {"top1_accuracy": 0.002, "import_time": 0.1}.get(self.harmed[1], 0.05)
 
 
+SMALL = 0.08
+"""Slowdowns up to this are made of one product of matrices: to call ``forward`` once more already costs some percent."""
+
+
 def slower_step(size: Size, rng: random.Random) -> Sequence[Edit]:
     """Compute a part of the batch twice in every step."""
     old = "    hidden, probabilities = forward(network, inputs)\n"
-    return [("network.py", old, f"{old}    forward(network, inputs[:{size.rows}])\n")]
+    is_small = size.wanted < SMALL
+    part = f"inputs[:{size.rows}] @ network.first" if is_small else f"forward(network, inputs[:{size.rows}])"
+    return [("network.py", old, f"{old}    {part}\n")]
 
 
 def larger_memory(size: Size, rng: random.Random) -> Sequence[Edit]:
@@ -255,18 +261,19 @@ CASES: Mapping[str, Case] = {
 """All cases by name."""
 
 
-def draw_size(case: Case, rng: random.Random, *, cost: tuple[float, float], baseline: float) -> Size:
+def draw_size(case: Case, rng: random.Random, *, cost: Mapping[str, Mapping[str, float]], baseline: float) -> Size:
     """A size within a tenth of the target.
 
     Args:
         case: What is planted.
         rng: Source of the draw.
-        cost: Slowdown of a step by no row and by each row that is computed twice.
+        cost: What part of a step it takes to compute no row twice (``fixed``), and each (``per_row``): by one
+            ``product`` of matrices, and by the whole ``forward`` pass.
         baseline: Peak memory in bytes, or accuracy, of the subject as it is.
     """
     wanted = case.target * rng.uniform(0.9, 1.1)
-    fixed, per_row = cost
-    return Size(wanted=wanted, rows=max(1, round((wanted - fixed) / per_row)), baseline=baseline)
+    line = cost["product" if wanted < SMALL else "forward"]
+    return Size(wanted=wanted, rows=max(1, round((wanted - line["fixed"]) / line["per_row"])), baseline=baseline)
 
 
 def plant(tree: Path, case: Case, size: Size, rng: random.Random) -> list[Edit]:

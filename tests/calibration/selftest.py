@@ -221,7 +221,7 @@ def is_harmed(finding: Row, case: Case) -> bool:
     return bool(test) and finding["id"].endswith(f"::{test}#{metric}")
 
 
-def run_gate(repository: Repository, journal: Journal, case: Case, cost: tuple[float, float], confirm_s: float) -> Row:
+def run_gate(repository: Repository, journal: Journal, case: Case, cost: Row, confirm_s: float) -> Row:
     """Plant, gate, confirm; one line of the journal."""
     number = len(journal.gates)
     rng = random.Random(f"{SEED} {case.name} {number}")
@@ -367,6 +367,13 @@ def summarise_case(journal: Journal, case: Case) -> Row:
         "wanted": case.wanted_gates[0],
         **{verdict: counts[verdict] for verdict in VERDICTS},
         "against_the_bar": share(sum(counts[verdict] for verdict in case.never), len(gates)) if case.never else None,
+        "failed_at_first_look": sum(
+            is_harmed(f, case) and f["verdict"] == "fail" and f["num_looks"] == 1
+            for gate in gates
+            for f in gate["findings"]
+        )
+        if case.harmed[0]
+        else None,
         "size_confirmed": size_in_words(case, losses) if losses else None,
         "simulated_fail": simulation.get("fail"),
         "simulated_pass": simulation.get("pass"),
@@ -452,7 +459,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     cost = json.loads(cost_file.read_text(encoding="utf-8"))
     profile = ("full", "hour").index(options.profile)
     while time.monotonic() < end and (case := next_case(journal, profile)):
-        gate = run_gate(repository, journal, case, (cost["fixed"], cost["per_row"]), options.confirm_seconds)
+        gate = run_gate(repository, journal, case, cost, options.confirm_seconds)
         journal.append(gate)
         print(
             f"{gate['time']} {case.name}: {gate['verdict']} in {gate['seconds']} s",
