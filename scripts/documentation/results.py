@@ -73,6 +73,12 @@ INTRODUCTIONS: Mapping[str, Introduction] = {
         "The gate, pytest-benchmark and asv before the same changes: how often each raises an alarm, in the same time on "
         "the same machine. A clean change should raise none; a slowdown beyond the margin of 5 % should.",
     ),
+    "pair_noise": Introduction(
+        "Noise of a pair",
+        "Both revisions are the same, so every difference is noise: its standard deviation by what is measured, for how "
+        "long, and how the workers start. Where more seconds do not help, the noise lies between processes or between "
+        "spells of the machine, and only more pairs do.",
+    ),
     "gate_time": Introduction(
         "Time of a gate",
         "Where the seconds of a gate go, with warm environments. Overhead is the wall time less what the workloads ran: "
