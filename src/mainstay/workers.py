@@ -209,7 +209,7 @@ class Launch:
 
 
 Launcher = Callable[[Launch], WorkerProcess]
-"""Starts the process of a worker; raises :class:`OSError` or :class:`~mainstay.errors.WorkerError` if it cannot."""
+"""Starts the process of a worker; raises ``OSError`` or :class:`~mainstay.errors.WorkerError` if it cannot."""
 
 
 def start_fresh(launch: Launch) -> WorkerProcess:
