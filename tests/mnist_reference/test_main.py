@@ -275,15 +275,25 @@ def test_help_documents_the_exit_statuses_without_importing_torch():
     assert "130  interrupted" in finished.stdout
 
 
+def read_terminal(descriptor):
+    """What is there to read; nothing once the other end is closed, which Linux tells by an error."""
+    try:
+        return os.read(descriptor, 1 << 16)
+    except OSError:
+        return b""
+
+
 def test_progress_bar_is_shown_on_a_terminal_alone():
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "mnist_reference", "train", "--epochs", "3", "--device", "cpu"]
     environment = os.environ | {"TERM": "xterm", "COLUMNS": "200"}
 
-    finished = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=theirs, env=environment, text=True)
-    os.close(theirs)
-    shown = os.read(ours, 1 << 16).decode()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env=environment, text=True) as process:
+        os.close(theirs)
+        shown = b"".join(iter(lambda: read_terminal(ours), b"")).decode()
+        written = process.stdout.read()
     os.close(ours)
 
+    assert process.returncode == 0
     assert "3/3" in shown
-    assert finished.stdout.startswith("wrote mnist_reference.safetensors")
+    assert written.startswith("wrote mnist_reference.safetensors")
