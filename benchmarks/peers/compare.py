@@ -67,7 +67,8 @@ PEERS: Mapping[str, Peer] = {
     "alone": Peer(("seeds", "alone"), "eight seeds, one after another in one process"),
     "paired": Peer(("seeds", "paired"), "eight seeds, two at a time, each on one thread of its own process"),
     "shortest": Peer(
-        ("shortest",), "the recipe mlp_98, which reads 98 % of the test images rightly, with its own epochs"
+        ("reference", "--recipe", "mlp_98"),
+        "the recipe mlp_98, which reads 98 % of the test images rightly, with its own epochs",
     ),
     "bare": Peer(("bare_torch",), "import torch and the data set, no training"),
 }

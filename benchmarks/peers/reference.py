@@ -1,23 +1,29 @@
-"""mainstay's own reference model: ``mnist_reference.train.train`` by the article's recipe.
+"""mainstay's own reference model: ``mnist_reference.train.train`` by the article's recipe, or by another with its epochs.
 
 python -m benchmarks.peers.reference --data FOLDER
+python -m benchmarks.peers.reference --data FOLDER --recipe mlp_98
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from benchmarks.peers.common import Clock, parsed_options
+from benchmarks.peers.common import Clock, options_parser
 
 
 def main() -> None:
     """Train and print what it took."""
-    options = parsed_options(__doc__)
+    parser = options_parser(__doc__)
+    parser.add_argument("--recipe", help="in place of the article's; its epochs are its own")
+    options = parser.parse_args()
     clock = Clock()
     from mnist_reference import data, model, recipes, train
 
     clock.imported()
-    recipe = replace(recipes.article(), num_epochs=options.epochs)
+    if options.recipe:
+        recipe = recipes.recipe_by_name(options.recipe)
+    else:
+        recipe = replace(recipes.article(), num_epochs=options.epochs)
     mnist = data.load(str(options.data))
     perceptron = model.initialised(recipe.model, seed=options.seed)
     clock.ready()

@@ -76,29 +76,21 @@ Answers = dict[str, bool]
 """Whether a tool raised an alarm, by the tool and its rule."""
 
 
-class Trees:
-    """Both versions of the subject, for tools that do not make environments.
+def install_both(root: Path, trees: Mapping[str, Path]) -> Mapping[str, Path]:
+    """An interpreter for each version of the subject, which is installed as a wheel, for tools that make none.
 
     Args:
         root: Folder for the environments.
-        base: Worktree of the baseline.
-        change: Worktree of the change.
+        trees: Worktrees by name.
     """
-
-    def __init__(self, root: Path, base: Path, change: Path) -> None:
-        self.root = root
-        self.trees = {"base": base, "change": change}
-
-    def build(self) -> Mapping[str, Path]:
-        """An interpreter for each, with the version installed as a wheel."""
-        pythons = {}
-        for name, tree in self.trees.items():
-            folder = self.root / f"environment-{name}"
-            run([find_uv_bin(), "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)])
-            pythons[name] = folder / "bin" / "python"
-            tools = [f"{package}=={version(package)}" for package in ("pytest", "pytest-benchmark", "numpy")]
-            run([find_uv_bin(), "pip", "install", "--quiet", "--python", str(pythons[name]), str(tree), *tools])
-        return pythons
+    pythons = {}
+    for name, tree in trees.items():
+        folder = root / f"environment-{name}"
+        run([find_uv_bin(), "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)])
+        pythons[name] = folder / "bin" / "python"
+        tools = [f"{package}=={version(package)}" for package in ("pytest", "pytest-benchmark", "numpy")]
+        run([find_uv_bin(), "pip", "install", "--quiet", "--python", str(pythons[name]), str(tree), *tools])
+    return pythons
 
 
 def run(command: Sequence[str], *, cwd: Path = ROOT, statuses: Sequence[int] = (0,)) -> str:
@@ -120,15 +112,15 @@ def ask_pytest_benchmark(repository: Repository, budget_s: float) -> Answers:
     place = repository.root.parent
     measured = {}
     with repository.both_trees() as (base, change):
-        trees = Trees(place, base, change)
-        for name, python in trees.build().items():
+        trees = {"base": base, "change": change}
+        for name, python in install_both(place, trees).items():
             report = place / f"{name}.json"
             command = [
                 *(str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "markers=performance"),
                 *("-k", "not import and not memory", "--benchmark-json", str(report)),
                 *("--benchmark-max-time", f"{budget_s / 2 / TIMED:.3f}", "performance"),
             ]
-            run(command, cwd=trees.trees[name])
+            run(command, cwd=trees[name])
             measured[name] = {b["name"]: b["stats"] for b in json.loads(report.read_text("utf-8"))["benchmarks"]}
     assert len(measured["base"]) == TIMED
     return {
@@ -164,21 +156,15 @@ def ask_asv(repository: Repository, budget_s: float) -> Answers:
     chosen = ["--config", str(configuration)]
     run([*asv, "machine", "--yes", *chosen], cwd=place)
     max_time = budget_s / 2 / ASV_ROUNDS / ASV_BENCHMARKS
-    answers = {}
-    for factor in FACTORS:
-        tail = ["--factor", str(factor), "base", "change"]
-        if not answers:
-            settings = [f"repeat=(2,1000,{max_time:.3f})", f"rounds={ASV_ROUNDS}"]
-            options = [option for setting in settings for option in ("--attribute", setting)]
-            said = run(
-                [*asv, "continuous", *chosen, "--interleave-rounds", *options, *tail], cwd=place, statuses=(0, 1)
-            )
-            is_alarm = "PERFORMANCE DECREASED" in said
-        else:
-            said = run([*asv, "compare", *chosen, "--only-changed", *tail], cwd=place)
-            is_alarm = any(line.startswith("| +") for line in said.splitlines())
-        answers[f"asv continuous, factor {factor:g}"] = is_alarm
-    return answers
+    settings = [f"repeat=(2,1000,{max_time:.3f})", f"rounds={ASV_ROUNDS}"]
+    options = [option for setting in settings for option in ("--attribute", setting)]
+    tight, usual = (["--factor", str(factor), "base", "change"] for factor in FACTORS)
+    said = run([*asv, "continuous", *chosen, "--interleave-rounds", *options, *tight], cwd=place, statuses=(0, 1))
+    compared = run([*asv, "compare", *chosen, "--only-changed", *usual], cwd=place)
+    return {
+        f"asv continuous, factor {FACTORS[0]:g}": "PERFORMANCE DECREASED" in said,
+        f"asv continuous, factor {FACTORS[1]:g}": any(line.startswith("| +") for line in compared.splitlines()),
+    }
 
 
 TOOLS: Sequence[Callable[[Repository, float], Answers]] = (ask_pytest_benchmark, ask_asv)
