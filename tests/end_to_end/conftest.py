@@ -168,10 +168,10 @@ class Project:
         """The command line of mainstay."""
         return [sys.executable, "-m", "mainstay", *arguments]
 
-    def gate(self, *arguments: str, cwd: Path | None = None) -> GateResult:
-        """Gate the working tree."""
-        done = subprocess.run(
-            self.command("gate", *arguments),
+    def run(self, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+        """Run mainstay to its end."""
+        return subprocess.run(
+            self.command(*arguments),
             cwd=cwd or self.root,
             env=self.environ,
             capture_output=True,
@@ -179,7 +179,23 @@ class Project:
             timeout=600,
             check=False,
         )
+
+    def gate(self, *arguments: str, cwd: Path | None = None) -> GateResult:
+        """Gate the working tree."""
+        done = self.run("gate", *arguments, cwd=cwd)
         return GateResult(done.returncode, done.stdout, done.stderr, self.latest_run())
+
+    def start_gate(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a gate in a session of its own, with all that it says on one stream."""
+        return subprocess.Popen(
+            self.command("gate", *arguments),
+            cwd=self.root,
+            env=self.environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
 
     def latest_run(self) -> dict | None:
         """The document of the latest gate that came to a verdict."""

@@ -1,6 +1,5 @@
 import json
 import re
-import subprocess
 import tomllib
 
 import pytest
@@ -22,15 +21,7 @@ def test_sort(benchmark):
 
 def calibrate(project, *arguments):
     """Calibrate the working tree; status, what it printed, what it complained about."""
-    done = subprocess.run(
-        project.command("calibrate", *arguments),
-        cwd=project.root,
-        env=project.environ,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
+    done = project.run("calibrate", *arguments)
     return done.returncode, done.stdout, done.stderr
 
 

@@ -29,18 +29,6 @@ def slow_project(project):
     return project
 
 
-def start(project, *arguments):
-    return subprocess.Popen(
-        project.command("gate", *arguments),
-        cwd=project.root,
-        env=project.environ,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
 def output_of(process):
     """What a gate printed; one that does not end fails the test and says where each of its threads is."""
     try:
@@ -73,7 +61,7 @@ def test_a_gate_that_is_killed_at_any_moment_resumes_to_the_same_end(slow_projec
     num_kills, output = 0, ""
     while num_kills < NUM_KILLS:
         shutil.rmtree(slow_project.root / ".mainstay")
-        process = start(slow_project)
+        process = slow_project.start_gate()
         while True:
             try:
                 output, _ = process.communicate(timeout=moments.uniform(0.05, 1.1) * whole)
@@ -84,7 +72,7 @@ def test_a_gate_that_is_killed_at_any_moment_resumes_to_the_same_end(slow_projec
                 num_kills += 1
                 if slow_project.latest_run():
                     break  # it had come to its verdict and was about to leave
-                process = start(slow_project, *(["--resume"] if runs(slow_project) else []))
+                process = slow_project.start_gate(*(["--resume"] if runs(slow_project) else []))
         assert slow_project.latest_run(), output
         (journal,) = runs(slow_project)
         assert trials(journal) == expected
@@ -97,7 +85,7 @@ def test_a_gate_that_is_killed_at_any_moment_resumes_to_the_same_end(slow_projec
 def test_an_interrupted_gate_removes_its_worktrees_and_keeps_its_journal(slow_project, number, moment):
     shutil.rmtree(slow_project.root / ".mainstay")
     slow_project.environ["TMPDIR"] = str(slow_project.root.parent)
-    process = start(slow_project)
+    process = slow_project.start_gate()
     process.stdout.readline()
     time.sleep(moment)
 
@@ -115,7 +103,7 @@ def test_two_gates_at_once_do_not_disturb_each_other(slow_project):
     expected = trials(runs(slow_project)[0])
     shutil.rmtree(slow_project.root / ".mainstay")
 
-    processes = [start(slow_project) for _ in range(2)]
+    processes = [slow_project.start_gate() for _ in range(2)]
     outputs = [output_of(process) for process in processes]
 
     assert [process.returncode for process in processes] == [slow_project.undisturbed] * 2, outputs

@@ -5,7 +5,6 @@ clean change must not fail. pytest-benchmark is not installed in these environme
 """
 
 import json
-import subprocess
 import time
 
 import pytest
@@ -110,19 +109,12 @@ def test_a_large_slowdown_fails_at_the_first_look_and_what_grew_is_named(timed_p
 
 @pytest.mark.slow
 def test_a_killed_gate_measures_no_timed_pair_twice(timed_project):
-    process = subprocess.Popen(
-        timed_project.command("gate"),
-        cwd=timed_project.root,
-        env=timed_project.environ,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    process = timed_project.start_gate()
     while timed_pairs(timed_project) < 2:
         assert process.poll() is None
         time.sleep(0.1)
     process.kill()
-    process.wait()
+    process.communicate()
     before = timed_pairs(timed_project)
 
     result = timed_project.gate("--resume")

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import subprocess
 import sys
 import time
 
@@ -71,15 +70,7 @@ def test_nothing_runs_on_after_a_gate_that_was_stopped_and_it_can_be_resumed(pro
     project.edit("benchmarks/test_accuracy.py", "    weights = ", "    import time; time.sleep(0.5)\n    weights = ")
     project.edit("src/subject/model.py", "NUM_EPOCHS = 2", "NUM_EPOCHS = 1")
     preload(project, "decimal")
-    gate = subprocess.Popen(
-        project.command("gate"),
-        cwd=project.root,
-        env=project.environ,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    gate = project.start_gate()
     while not any('"trial"' in place.read_text() for place in runs(project).glob("*/journal.jsonl")):
         assert gate.poll() is None
         time.sleep(0.05)
@@ -87,9 +78,9 @@ def test_nothing_runs_on_after_a_gate_that_was_stopped_and_it_can_be_resumed(pro
     assert processes_of(folder)
 
     gate.send_signal(number)
-    errors = gate.communicate(timeout=600)[1]
+    said = gate.communicate(timeout=600)[0]
 
-    assert gate.returncode == (130 if number == signal.SIGINT else -number), errors
+    assert gate.returncode == (130 if number == signal.SIGINT else -number), said
     deadline = time.monotonic() + 60
     while processes_of(folder) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -103,15 +94,7 @@ def test_a_calibration_says_how_its_workers_were_started(project):
     settings = (project.root / "pyproject.toml").read_text()
     project.write("pyproject.toml", f"{settings}pair_seconds = 0.1\n")
 
-    done = subprocess.run(
-        project.command("calibrate", "--pairs", "5", "--json", "calibration.json"),
-        cwd=project.root,
-        env=project.environ,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
+    done = project.run("calibrate", "--pairs", "5", "--json", "calibration.json")
 
     assert done.returncode in {0, 1}, done.stderr
     document = json.loads((project.root / "calibration.json").read_text())
