@@ -1,8 +1,12 @@
 """Options of the whole suite: ``--slow`` also runs what takes minutes."""
 
+from __future__ import annotations
+
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -21,9 +25,39 @@ from mainstay.records import (
     WorkloadResult,
 )
 
+if TYPE_CHECKING:
+    from mainstay.workers import WorkerSpec
+
 pytest_plugins = ["pytester"]
 
 ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def make_specs(tmp_path: Path) -> Callable[..., dict[Side, WorkerSpec]]:
+    """Make workers of both sides in this very environment; the measuring folder is empty but for ``pytest.ini``."""
+    from mainstay.workers import WorkerSpec  # here, since the pure parts are tested without workers, on Windows too
+
+    def make(ini: str, **variables: str) -> dict[Side, WorkerSpec]:
+        folder, scratch = tmp_path / "measure", tmp_path / "scratch"
+        for place in (folder / "benchmarks", scratch):
+            place.mkdir(parents=True)
+        (folder / "pytest.ini").write_text(ini)
+        return {
+            side: WorkerSpec(
+                side=side,
+                python=sys.executable,
+                own=str(tmp_path / "own"),
+                roots=("subject_of_the_test",),
+                folder=str(folder),
+                configuration=str(folder / "pytest.ini"),
+                scratch=str(scratch),
+                variables={"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1", "SIDE": side, **variables},
+            )
+            for side in Side
+        }
+
+    return make
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

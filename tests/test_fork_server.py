@@ -19,7 +19,7 @@ from mainstay.fork_server import can_fork, describe_preload, fork_servers
 from mainstay.records import Outcome, Side
 from mainstay.scheduling import draw_block_orders
 from mainstay.timed_pairs import MAX_ALTERNATIONS, TimedRequest, TimedTask, measure_timed_pair
-from mainstay.workers import Crew, PairRequest, WorkerSpec, collect_workloads
+from mainstay.workers import Crew, PairRequest, collect_workloads
 
 pytestmark = pytest.mark.skipif(not can_fork(sys.platform), reason="servers fork on Linux only")
 
@@ -27,32 +27,11 @@ TEST_A = "benchmarks/test_a.py::test_a"
 
 
 @pytest.fixture
-def specs(tmp_path):
-    """Workers of both sides in this very environment; modules to preload stand in the folder ``modules``."""
-    folder, scratch, modules = tmp_path / "measure", tmp_path / "scratch", tmp_path / "modules"
-    for place in (folder / "benchmarks", scratch, modules):
-        place.mkdir(parents=True)
-    (folder / "pytest.ini").write_text("[pytest]\n")
-    return {
-        side: WorkerSpec(
-            side=side,
-            python=sys.executable,
-            own=str(tmp_path / "own"),
-            roots=("subject_of_the_test",),
-            folder=str(folder),
-            configuration=str(folder / "pytest.ini"),
-            scratch=str(scratch),
-            variables={
-                "PATH": os.environ["PATH"],
-                "PYTHONPATH": str(modules),
-                "PYTHONDONTWRITEBYTECODE": "1",
-                "PYTHONHASHSEED": "0",
-                "OPENBLAS_NUM_THREADS": "1",
-                "SIDE": side,
-            },
-        )
-        for side in Side
-    }
+def specs(make_specs, tmp_path):
+    """Workers of both sides; modules to preload stand in the folder ``modules``."""
+    modules = tmp_path / "modules"
+    modules.mkdir()
+    return make_specs("[pytest]\n", PYTHONPATH=str(modules), PYTHONHASHSEED="0", OPENBLAS_NUM_THREADS="1")
 
 
 @pytest.fixture

@@ -1,5 +1,4 @@
 import math
-import os
 import subprocess
 import sys
 import textwrap
@@ -12,31 +11,15 @@ import pytest
 
 from mainstay.errors import Interrupted, UsageError
 from mainstay.records import Direction, Outcome, Side
-from mainstay.workers import Crew, PairRequest, WorkerSpec, at_once, collect_workloads, is_png
+from mainstay.workers import Crew, PairRequest, at_once, collect_workloads, is_png
 
 BOTH = (Side.BASELINE, Side.CANDIDATE)
 
 
 @pytest.fixture
-def specs(tmp_path):
-    """Workers of both sides in this very environment; the workloads are written by the test."""
-    folder, scratch = tmp_path / "measure", tmp_path / "scratch"
-    (folder / "benchmarks").mkdir(parents=True)
-    scratch.mkdir()
-    (folder / "pytest.ini").write_text("[pytest]\naddopts = --unknown-option\n")
-    return {
-        side: WorkerSpec(
-            side=side,
-            python=sys.executable,
-            own=str(tmp_path / "own"),
-            roots=("subject_of_the_test",),
-            folder=str(folder),
-            configuration=str(folder / "pytest.ini"),
-            scratch=str(scratch),
-            variables={"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1", "SIDE": side},
-        )
-        for side in Side
-    }
+def specs(make_specs):
+    """Workers of both sides; the workloads are written by the test."""
+    return make_specs("[pytest]\naddopts = --unknown-option\n")
 
 
 @pytest.fixture
