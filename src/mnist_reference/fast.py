@@ -39,7 +39,7 @@ CACHE_LINE = 64
 """Bytes; new tensors begin at the beginning of one."""
 
 LEAST_SHARED_OUT = 2**16
-"""Weights of a layer from which on its gradient is computed in parts; below, the call costs more than it saves."""
+"""Weights of a layer from which on each thread keeps to a part; below, the call costs more than it saves."""
 
 NUM_WARM = 3
 """Launches of a step before it is captured as a CUDA graph, in which libraries make what they keep."""
@@ -250,7 +250,7 @@ class Steps:
     def _buffers_for(self, size: int) -> _Buffers:
         """What steps on batches of a size write."""
         if size not in self._buffers:
-            self._buffers[size] = _Buffers(self._weights, self._weight_gradients[0], size)
+            self._buffers[size] = _Buffers(self._weights, self._biases[0], self._weight_gradients[0], size)
         return self._buffers[size]
 
     def _examples_for(self, shape: torch.Size) -> _Examples:
@@ -265,6 +265,9 @@ class Steps:
         last = len(self._weights) - 1
         inputs = [batch.pixels, *buffers.outputs[:-1]]
         for layer, outputs in enumerate(buffers.outputs):
+            if layer == 0 and buffers.parts:
+                buffers.parts.fill_outputs(batch.pixels, outputs)
+                continue
             add_product(self._biases[layer], inputs[layer], self._transposed[layer], out=outputs)
             if layer < last:
                 outputs.relu_()
@@ -355,15 +358,15 @@ class _Buffers:
         outputs: Of each layer after its ReLU, (..., N, outputs); the last are the logits.
         slopes: Of the loss with respect to the outputs of each layer before the ReLU, the same shapes.
         transposed: The same memory, (..., outputs, N).
-        parts: For the gradient of the first weights, where the threads can share it out.
+        parts: Of the first layer, if it has a ReLU and the threads can share it out.
     """
 
-    def __init__(self, weights: Sequence[Tensor], gradient: Tensor, size: int) -> None:
+    def __init__(self, weights: Sequence[Tensor], bias: Tensor, gradient: Tensor, size: int) -> None:
         *members, num_classes, _ = weights[-1].shape
         self.outputs = [torch.empty(*members, size, weight.shape[-2], device=weight.device) for weight in weights]
         self.slopes = [torch.empty_like(outputs) for outputs in self.outputs]
         self.transposed = [slopes.mT for slopes in self.slopes]
-        self.parts = _Parts.of(self.slopes[0], gradient)
+        self.parts = _Parts.of(weights[0], bias, gradient, self.slopes[0]) if len(weights) > 1 else None
         self._logits, self._logit_slopes = self.outputs[-1].view(-1, num_classes), self.slopes[-1].view(-1, num_classes)
         self._log_probabilities = torch.empty_like(self._logits)
         self._members = self._log_probabilities.split(size)
@@ -382,30 +385,66 @@ class _Buffers:
 
 
 class _Parts(NamedTuple):
-    """A gradient of weights as one product for each thread; a library shares a product so small out less evenly.
+    """The outputs of a layer with a ReLU in as many parts as there are threads: one product each way for each.
+
+    Adam's kernel shares weights out in the same way. So the weights of a part, their gradient and their moments stay in
+    the cache of one core, where moving them to another would take longer than the arithmetic, and a product this small
+    is shared out more evenly than by the library. Sizes below are those of a part.
 
     Attributes:
-        slopes: Of the outputs of each part, (parts, outputs / parts, N).
-        gradient: Of the weights to these outputs, (parts, outputs / parts, inputs).
+        weights: (parts, outputs, inputs).
+        bias: (parts, outputs, 1).
+        gradient: Of the weights, the same shape.
+        slopes: Of the loss with respect to the outputs before the ReLU, (parts, outputs, N).
+        outputs: Before the ReLU, (parts, outputs, N), in memory of their own.
+        all_outputs: The same memory, (N, outputs of all parts).
     """
 
-    slopes: Tensor
+    weights: Tensor
+    bias: Tensor
     gradient: Tensor
+    slopes: Tensor
+    outputs: Tensor
+    all_outputs: Tensor
 
     @classmethod
-    def of(cls, slopes: Tensor, gradient: Tensor) -> _Parts | None:
-        """The parts of a gradient (outputs, inputs) with slopes (N, outputs); none where there is nothing to share out."""
+    def of(cls, weights: Tensor, bias: Tensor, gradient: Tensor, slopes: Tensor) -> _Parts | None:
+        """The parts of a layer; none where there is nothing to share out.
+
+        Args:
+            weights: (outputs, inputs).
+            bias: (outputs,).
+            gradient: Of the weights.
+            slopes: Of the loss with respect to the outputs before the ReLU, (N, outputs).
+        """
         num_parts = torch.get_num_threads()
-        if num_parts == 1 or gradient.is_cuda or gradient.ndim > 2 or gradient.numel() < LEAST_SHARED_OUT:
+        if num_parts == 1 or weights.is_cuda or weights.ndim > 2 or weights.numel() < LEAST_SHARED_OUT:
             return None
-        outputs, inputs = gradient.shape
-        if outputs % num_parts:
+        if len(weights) % num_parts:
             return None
-        return cls(slopes.view(len(slopes), num_parts, -1).permute(1, 2, 0), gradient.view(num_parts, -1, inputs))
+        outputs = torch.empty(num_parts, len(weights) // num_parts, len(slopes))
+        size = outputs.shape[:2]
+        return cls(
+            weights=weights.view(*size, -1),
+            bias=bias.view(*size, -1),
+            gradient=gradient.view(*size, -1),
+            slopes=slopes.view(len(slopes), num_parts, -1).permute(1, 2, 0),
+            outputs=outputs,
+            all_outputs=outputs.flatten(0, 1).mT,
+        )
+
+    def fill_outputs(self, inputs: Tensor, outputs: Tensor) -> None:
+        """Fill the outputs of the layer after its ReLU, (N, outputs of all parts), given the inputs (N, inputs)."""
+        torch.baddbmm(self.bias, self.weights, self._for_each(inputs).mT, out=self.outputs)
+        torch.clamp_min(self.all_outputs, 0, out=outputs)
 
     def fill_gradient(self, inputs: Tensor) -> None:
-        """Fill it, given the inputs (N, inputs)."""
-        torch.bmm(self.slopes, inputs.expand(len(self.slopes), *inputs.shape), out=self.gradient)
+        """Fill the gradient of the weights, given the inputs (N, inputs)."""
+        torch.bmm(self.slopes, self._for_each(inputs), out=self.gradient)
+
+    def _for_each(self, inputs: Tensor) -> Tensor:
+        """The same inputs for each part, (parts, N, inputs)."""
+        return inputs.expand(len(self.weights), *inputs.shape)
 
 
 def stacked(optimizers: Sequence[Adam]) -> Adam:
