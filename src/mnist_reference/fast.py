@@ -176,9 +176,9 @@ class Steps:
         self._num_classes = self._weights[-1].shape[-2]
         gradients = [torch.empty_like(parameter) for parameter in parameters]
         self._weight_gradients, self._bias_gradients = gradients[0::2], gradients[1::2]
-        # each member's part by itself, since Adam's kernel rounds otherwise at the end of a tensor
+        num_members = math.prod(self._members)
         self._adam = [
-            [part for tensor in tensors for part in tensor.view(math.prod(self._members), -1)]
+            [part for tensor in tensors for part in _evenly_rounded(tensor, num_members)]
             for tensors in (parameters, gradients, optimizer.means, optimizer.squares)
         ]
         self._num_steps = torch.zeros((), device=self._images.device)  # the same for all, so it is counted once
@@ -285,6 +285,16 @@ class Steps:
         self._num_steps.add_(1)
         counts = [self._num_steps] * len(self._adam[0])
         torch._fused_adam_(*self._adam, [], counts, lr=rate, **ADAM)  # type: ignore[call-overload]
+
+
+def _evenly_rounded(tensor: Tensor, num_members: int) -> Tensor:
+    """A tensor of all members as rows for Adam's kernel, which rounds otherwise what is left at the end of a row.
+
+    That is one row, half of which each of two threads takes as the products of matrices do, if nothing is left at the
+    end of a member; else it is one row a member.
+    """
+    rows = tensor.view(num_members, -1)
+    return rows.view(1, -1) if rows[0].nbytes % CACHE_LINE == 0 else rows
 
 
 class _Graph(NamedTuple):

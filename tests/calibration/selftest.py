@@ -4,6 +4,7 @@ Run from the root of the repository; it stops after the minutes given and contin
 
     python -m tests.calibration.selftest --minutes 60 --profile hour
     python -m tests.calibration.selftest --profile full
+    python -m tests.calibration.selftest --profile full --only A/A "+10 % step time"
 
 The subject of ``tests/calibration/subject`` is committed to a repository of its own. Each gate compares that commit
 with another one, which changes words only or plants a change of random size in the library (``planting.py``); both are
@@ -200,9 +201,9 @@ def kind_of_confirmation(case: Case) -> str:
     return {MEMORY: "memory", IMPORT: "import", CLOUDS: "accuracy"}.get(case.harmed, "step")
 
 
-def next_case(journal: Journal, profile: int) -> Case | None:
+def next_case(journal: Journal, cases: Sequence[Case], profile: int) -> Case | None:
     """The case with the smallest share of its gates done; A/A first, which shows what others refer to."""
-    shares = {case.name: len(journal.of(case)) / case.wanted_gates[profile] for case in CASES.values()}
+    shares = {case.name: len(journal.of(case)) / case.wanted_gates[profile] for case in cases}
     name = min(shares, key=lambda each: shares[each])
     return CASES[name] if shares[name] < 1 else None
 
@@ -445,6 +446,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--profile", choices=("full", "hour"), default="full")
     parser.add_argument("--minutes", type=float, default=math.inf, help="start no gate after so many")
+    parser.add_argument("--only", nargs="+", choices=CASES, default=[*CASES], metavar="CASE", help="the cases to gate")
     parser.add_argument("--confirm-seconds", type=float, default=10.0, help="for the size of each planted change")
     parser.add_argument("--state", type=Path, default=STATE, help="where the journal is kept")
     parser.add_argument("--output", type=Path, default=RESULTS)
@@ -458,7 +460,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         cost_file.write_text(json.dumps(confirm("cost", str(SUBJECT), str(COST_SECONDS))), encoding="utf-8")
     cost = json.loads(cost_file.read_text(encoding="utf-8"))
     profile = ("full", "hour").index(options.profile)
-    while time.monotonic() < end and (case := next_case(journal, profile)):
+    cases = [CASES[name] for name in options.only]
+    while time.monotonic() < end and (case := next_case(journal, cases, profile)):
         gate = run_gate(repository, journal, case, cost, options.confirm_seconds)
         journal.append(gate)
         print(
