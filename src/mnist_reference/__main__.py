@@ -1,7 +1,8 @@
 """The command line: ``python -m mnist_reference train|evaluate|predict|card|export|fetch``.
 
-Each command parses, calls the library and prints. Results go to standard output, as JSON with ``--json``; notices,
-progress and errors go to standard error.
+Each command parses, calls the library and prints. Results go to standard output, a line for each epoch among them, or
+all as JSON with ``--json``. Notices, errors, and the bar that a terminal shows in place of these lines go to standard
+error.
 """
 
 from __future__ import annotations
@@ -292,10 +293,10 @@ def export(checkpoint: Path, output: Path, as_json: bool) -> None:
 @json_option
 def fetch(source: str, as_json: bool) -> None:
     """Make a data set ready and print where it is, as KEY=VALUE lines for the environment of later commands."""
-    from mnist_reference.data import default_root
+    from mnist_reference.data import located
 
     data_set = _load(source)
-    root = Path(source) if Path(source).is_dir() else default_root()
+    _, root = located(source)
     variables = {"MNIST_REFERENCE_DATA": data_set.name, "MNIST_REFERENCE_ROOT": str(root.resolve())}
     if as_json:
         click.echo(json.dumps(variables))
@@ -376,9 +377,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status.
     """
     try:
-        cli.main(arguments, prog_name="python -m mnist_reference", standalone_mode=False)
-    except click.exceptions.Exit as done:
-        return done.exit_code
+        status: int | None = cli.main(arguments, prog_name="python -m mnist_reference", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -388,7 +387,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         return 130
-    return 0
+    return status or 0
 
 
 if __name__ == "__main__":

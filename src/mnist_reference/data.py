@@ -33,6 +33,9 @@ from mnist_reference.seeding import generator
 NUM_DIGITS_TEST = 360
 """A fifth of the 1,797 digits; the split is fixed and stratified by class."""
 
+NAMES = ("auto", "digits", "mnist")
+"""What a source may be called; anything else is a folder."""
+
 NUM_PREPARED_KEPT = 4
 """Files of tensors kept for each data set; one of MNIST takes 55 MB."""
 
@@ -201,19 +204,43 @@ def load(source: str = "auto", *, root: Path | None = None, environment: Mapping
         UnknownNameError: If there is neither a data set nor a folder of that name.
         DataError: If the data set is absent, altered or cannot be fetched.
     """
-    root = root or default_root(environment)
+    name, folder = located(source, root=root, environment=environment)
+    if name == "auto":
+        return _load_auto(folder, environment)
+    if name == "digits":
+        return load_digits(folder)
+    return load_mnist(folder, mirrors=mirrors(environment) if name == "mnist" else ())
+
+
+def located(source: str, *, root: Path | None = None, environment: Mapping[str, str] = os.environ) -> tuple[str, Path]:
+    """What a source stands for, and the folder of the data.
+
+    Args:
+        source: As for :func:`load`.
+        root: As there.
+        environment: As there.
+
+    Returns:
+        ``auto``, ``mnist``, ``digits`` or ``folder``, and where its files are or will be.
+
+    Raises:
+        UnknownNameError: If there is neither a data set nor a folder of that name.
+
+    Example:
+        >>> located("auto", root=Path("data"), environment={"MNIST_REFERENCE_DATA": "digits"})[0]
+        'digits'
+    """
     if source == "auto":
-        source = environment.get("MNIST_REFERENCE_DATA", "auto")
-    if source == "auto":
-        return _load_auto(root, environment)
-    if source == "digits":
-        return load_digits(root)
-    if source == "mnist":
-        return load_mnist(root, mirrors=mirrors(environment))
+        source = environment.get("MNIST_REFERENCE_DATA") or "auto"
+    if source in NAMES:
+        return source, root or default_root(environment)
     if not Path(source).is_dir():
-        hint = nearest(source, ("auto", "digits", "mnist"))
-        raise UnknownNameError(f"no data set and no folder named {source!r}", looked_in=str(Path.cwd()), next_step=hint)
-    return load_mnist(Path(source), mirrors=())
+        raise UnknownNameError(
+            f"no data set and no folder named {source!r}",
+            looked_in=str(Path.cwd()),
+            next_step=nearest(source, NAMES),
+        )
+    return "folder", Path(source)
 
 
 def default_root(environment: Mapping[str, str] = os.environ) -> Path:

@@ -7,7 +7,6 @@ other logits move too.
 from __future__ import annotations
 
 import io
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -159,14 +158,15 @@ def write_explanations(
 
 
 def unique_names(names: Sequence[str]) -> list[str]:
-    """The same names, those that occur more than once with their place in the sequence in front.
+    """The same names; if one of them occurs more than once, all have their place in the sequence in front.
 
     Example:
         >>> unique_names(["7.png", "3.png", "7.png"])
-        ['1-7.png', '3.png', '3-7.png']
+        ['1-7.png', '2-3.png', '3-7.png']
     """
-    counts = Counter(names)
-    return [f"{place}-{name}" if counts[name] > 1 else name for place, name in enumerate(names, start=1)]
+    if len(set(names)) == len(names):
+        return list(names)
+    return [f"{place}-{name}" for place, name in enumerate(names, start=1)]
 
 
 def _in_colours(values: Tensor, *, ghost: Tensor, positive: tuple[int, int, int] = FOR) -> Tensor:

@@ -428,7 +428,7 @@ class _Parts(NamedTuple):
             slopes: Of the loss with respect to the outputs before the ReLU, (N, outputs).
         """
         num_parts = torch.get_num_threads()
-        if num_parts == 1 or weights.is_cuda or weights.ndim > 2 or weights.numel() < LEAST_SHARED_OUT:
+        if num_parts == 1 or weights.device.type != "cpu" or weights.ndim > 2 or weights.numel() < LEAST_SHARED_OUT:
             return None
         if len(weights) % num_parts:
             return None

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from mnist_reference.errors import MemoryExhaustedError
 
-SIGNS = ("out of memory", "can't allocate memory")
-"""What the allocators of MPS and of the CPU say; CUDA's has an exception of its own."""
+SIGNS = ("out of memory", "can't allocate memory", "not enough memory")
+"""What the allocators say of MPS and of the CPU, the last on Windows; CUDA's has an exception of its own."""
 
 
 def within_memory(run: Callable[[], Tensor], try_batch: Callable[[int], None], *, batch_size: int) -> Tensor:
@@ -56,6 +56,8 @@ def is_exhaustion(error: RuntimeError) -> bool:
 
     Example:
         >>> is_exhaustion(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"))
+        True
+        >>> is_exhaustion(RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes."))
         True
     """
     return isinstance(error, torch.OutOfMemoryError) or any(sign in str(error) for sign in SIGNS)

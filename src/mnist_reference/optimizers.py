@@ -132,10 +132,7 @@ def require_optimizer(name: str) -> None:
 def _classes() -> dict[str, Any]:
     """The optimisers of ``torch.optim`` by their names in lower case."""
     classes = {known.lower(): getattr(torch.optim, known) for known in torch.optim.__all__ if known[0].isupper()}
-    for unfit in (
-        "optimizer",
-        "lbfgs",
-        "sparseadam",
-    ):  # their base; asks for the loss again; takes sparse gradients alone
-        del classes[unfit]
+    # their base; asks for the loss again; takes sparse gradients alone; takes matrices alone, and is new
+    for unfit in ("optimizer", "lbfgs", "sparseadam", "muon"):
+        classes.pop(unfit, None)
     return classes

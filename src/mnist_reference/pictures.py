@@ -41,7 +41,7 @@ def read_picture(path: Path, *, data_set: str) -> Tensor:
         (28, 28), uint8, white on black.
 
     Raises:
-        PictureError: If the file is no picture or holds no digit.
+        PictureError: If the file is no picture, holds no digit, or so much ink that the paper cannot be told from it.
     """
     brightness = _read_brightness(path)
     is_on_white = has_bright_border(brightness)
@@ -49,6 +49,12 @@ def read_picture(path: Path, *, data_set: str) -> Tensor:
     if float(ink.max() - ink.min()) < MIN_CONTRAST:
         raise PictureError("the picture is blank", looked_in=str(path), next_step="draw one digit in one picture")
     if is_on_white or ink.shape != (IMAGE_SIDE, IMAGE_SIDE):
+        if float(ink.max() - ink.median()) < MIN_CONTRAST:
+            raise PictureError(
+                "most of the picture is as dark or as bright as its digit",
+                looked_in=str(path),
+                next_step="leave paper around the digit, and nothing else in the picture, such as a frame",
+            )
         ink = framed(ink, box_side=BOX_SIDES[data_set])
     return (ink * 255).round().to(torch.uint8)
 
@@ -85,7 +91,7 @@ def framed(ink: Tensor, *, box_side: int) -> Tensor:
     """One digit scaled into a box, its centre of mass in the middle of the frame, and its ink to full range.
 
     Args:
-        ink: (height, width), float32 in [0, 1], white on black.
+        ink: (height, width), float32 in [0, 1], white on black; less than half of it is ink.
         box_side: Longer side of the digit in pixels, at most 28.
 
     Returns:

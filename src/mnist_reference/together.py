@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import zip_longest
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +36,8 @@ def train_together(
         test: Scored after every epoch, if given.
 
     Yields:
-        One record a model for each epoch; their time is that of the epoch of all models.
+        One record a model for each epoch; their time is that of the epoch of all models. Where a training stops early,
+        its last record stands for it until the others end.
 
     Raises:
         DivergenceError: If the loss of a step of any model is not finite.
@@ -53,8 +55,8 @@ def train_together(
     """
     device = next(models[0].parameters()).device
     if not all(is_fit(model, recipe) for model in models) or not can_vary(recipe, device):
-        alone = (train(model, split, recipe, seed=seed, test=test) for model, seed in zip(models, seeds, strict=True))
-        yield from zip(*alone, strict=True)
+        alone = [train(model, split, recipe, seed=seed, test=test) for model, seed in zip(models, seeds, strict=True)]
+        yield from abreast(alone)
         return
     split = split.to(device)
     test = test.to(device) if test else None
@@ -90,6 +92,14 @@ def train_together(
             )
             for model, column in zip(models, losses.T.contiguous(), strict=True)
         )
+
+
+def abreast(trainings: Sequence[Iterator[EpochRecord]]) -> Iterator[tuple[EpochRecord, ...]]:
+    """The records of several trainings, epoch by epoch; the last one of a training that has ended comes again."""
+    last: tuple[EpochRecord, ...] = ()
+    for records in zip_longest(*trainings):
+        last = tuple(record or last[member] for member, record in enumerate(records))
+        yield last
 
 
 def in_turns(ways: Sequence[Way]) -> Way:

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from mnist_reference.augment import drawn_movements, moved
 from mnist_reference.data import Split, held_out, require_trainable, scaled_pixels
 from mnist_reference.distributed import ALONE, Team
-from mnist_reference.errors import DivergenceError
+from mnist_reference.errors import DataError, DivergenceError
 from mnist_reference.evaluate import negative_log_likelihood, predict, top1_accuracy
 from mnist_reference.fast import as_it_is, faster
 from mnist_reference.losses import Loss, loss_by_name, penalised
@@ -137,12 +137,14 @@ def train(
         the model has its best weights when the records end.
 
     Raises:
-        DataError: If the examples are not what the model takes.
+        DataError: If the examples are not what the model takes, are to be scored and have numbers for labels, or have
+            classes for labels where the loss wants a teacher's logits.
         RecipeError: If the batches cannot be shared evenly among the processes.
         DivergenceError: If the loss of a step is not finite; the message names the step.
         MemoryExhaustedError: If a batch does not fit in the memory; the message names a size that does.
     """
     require_trainable(split, num_inputs=recipe.model.num_inputs, num_outputs=recipe.model.num_outputs)
+    require_fitting_labels(recipe, split, test)
     team.require_even_shares(recipe.batch_size)
     state = state or TrainingState()
     device = next(model.parameters()).device
@@ -350,6 +352,29 @@ def try_batch(model: nn.Module, loss_function: Loss, split: Split, size: int) ->
     first, second = (loss_function(model(scaled_pixels(split.images[:size])), split.labels[:size]) for _ in range(2))
     (first + second).backward()
     model.zero_grad()
+
+
+def require_fitting_labels(recipe: Recipe, split: Split, test: Split | None) -> None:
+    """Refuse labels that the loss of a recipe cannot take, and numbers where scores are asked for, which need classes.
+
+    Raises:
+        DataError: With what to do about it.
+    """
+    if recipe.loss == "distillation" and not split.labels.is_floating_point():
+        raise DataError(
+            "the loss distillation wants a teacher's logits, and the labels are classes",
+            next_step="call mnist_reference.compress.distilled with a teacher, or choose another loss",
+        )
+    if recipe.validation_share and split.labels.is_floating_point():
+        raise DataError(
+            "what is held out for validation cannot be scored: its labels are numbers, not classes",
+            next_step="set validation_share and patience to 0",
+        )
+    if test and test.labels.is_floating_point():
+        raise DataError(
+            "the test examples cannot be scored: their labels are numbers, not classes",
+            next_step="leave them out, and score with mnist_reference.evaluate.predict",
+        )
 
 
 def require_finite(losses: Tensor, *, epoch: int) -> None:

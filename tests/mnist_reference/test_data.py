@@ -118,6 +118,21 @@ def test_variables_choose_data_set_and_folder(data_root, digits_data):
     assert (loaded.name, loaded.sha256, loaded.notice) == ("digits", digits_data.sha256, "")
 
 
+def test_a_source_is_a_data_set_before_it_is_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mnist").mkdir()
+    (tmp_path / "mine").mkdir()
+    root = Path("root")
+
+    assert data.located("mnist", root=root, environment={}) == ("mnist", root)
+    assert data.located("mine", root=root, environment={}) == ("folder", Path("mine"))
+    assert data.located("auto", root=root, environment={"MNIST_REFERENCE_DATA": "mine"}) == ("folder", Path("mine"))
+
+
+def test_an_empty_variable_names_no_data_set(tmp_path):
+    assert data.located("auto", root=tmp_path, environment={"MNIST_REFERENCE_DATA": ""}) == ("auto", tmp_path)
+
+
 def test_folder_of_the_data_is_named_or_the_platforms():
     assert data.default_root({"MNIST_REFERENCE_ROOT": "somewhere"}) == Path("somewhere")
     assert data.default_root({}).name == "mnist_reference"

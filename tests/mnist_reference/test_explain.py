@@ -117,13 +117,13 @@ def test_picture_of_no_attribution_at_all_is_drawn(patches):
 
 
 def test_pictures_of_the_same_name_do_not_overwrite_each_other(perceptron, digits_data, tmp_path):
-    sources = [tmp_path / "one" / "7.png", tmp_path / "two" / "7.png"]
-    images, answers = digits_data.test.images[:2], digits_data.test.labels[:2]
+    sources = [tmp_path / "one" / "7.png", tmp_path / "two" / "7.png", tmp_path / "1-7.png"]
+    images, answers = digits_data.test.images[:3], digits_data.test.labels[:3]
 
     written = write_explanations(perceptron, images, answers, sources, tmp_path / "out")
 
-    assert [path.name for path in written] == ["1-7.explained.png", "2-7.explained.png"]
-    assert written[0].read_bytes() != written[1].read_bytes()
+    assert [path.name for path in written] == ["1-7.explained.png", "2-7.explained.png", "3-1-7.explained.png"]
+    assert len({path.read_bytes() for path in written}) == 3
 
 
 def test_folder_that_cannot_be_made_is_explained(perceptron, digits_data, tmp_path):

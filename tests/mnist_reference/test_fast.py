@@ -280,6 +280,18 @@ def test_numbers_are_put_back():
     assert same_bits(tensors, [torch.arange(3.0), torch.zeros(())])
 
 
+def test_steps_stay_on_the_device_of_the_model_whatever_it_is(restored_threads):
+    torch.set_num_threads(2)
+    place = torch.device("meta")  # computes nothing, and like any other refuses tensors of the CPU
+    split = random_split(article().model, 300, seed=0).to(place)
+    optimizer = Adam(initialised(article().model, seed=0).to(place).parameters(), learning_rate=0.001)
+    batches = [batch.to(place) for batch in batches_of(split, 64, seed=0)]
+
+    losses = Steps(optimizer, split).run(batches, [0.001] * len(batches))
+
+    assert (losses.device, losses.shape) == (place, (5,))
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch finds no CUDA device")
 def test_captured_steps_are_those_of_the_plain_loop():
     split = random_split(article().model, 300, seed=0).to(torch.device("cuda"))

@@ -215,6 +215,17 @@ def test_fetch_prints_variables_for_later_commands(capsys, data_root):
     ]
 
 
+def test_fetch_names_the_folder_that_was_read(capsys, mnist_root, monkeypatch):
+    monkeypatch.setenv("MNIST_REFERENCE_DATA", str(mnist_root))
+
+    assert main(["fetch"]) == 0
+
+    assert capsys.readouterr().out.splitlines() == [
+        "MNIST_REFERENCE_DATA=mnist",
+        f"MNIST_REFERENCE_ROOT={mnist_root.resolve()}",
+    ]
+
+
 def test_digits_in_place_of_mnist_are_announced_on_stderr(capsys, monkeypatch):
     monkeypatch.delenv("MNIST_REFERENCE_DATA")
     monkeypatch.setenv("MNIST_MIRROR", "file:///no/such/folder")

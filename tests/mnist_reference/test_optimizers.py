@@ -81,7 +81,7 @@ def test_the_common_base_is_no_optimiser():
         optimizer_by_name("optimizer", [torch.ones(2, requires_grad=True)], learning_rate=0.5)
 
 
-@pytest.mark.parametrize("name", ["lbfgs", "sparseadam"])
+@pytest.mark.parametrize("name", ["lbfgs", "sparseadam", "muon"])
 def test_optimisers_that_the_loop_cannot_drive_are_not_offered(name):
     with pytest.raises(UnknownNameError, match=f"no optimiser named '{name}'"):
         optimizer_by_name(name, [torch.ones(2, requires_grad=True)], learning_rate=0.5)

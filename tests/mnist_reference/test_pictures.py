@@ -105,6 +105,26 @@ def test_framing_reaches_the_side_of_the_box(box_side):
     assert len(frame.sum(1).nonzero()) == box_side
 
 
+def thick(*, box, ink, paper):
+    """A block that fills most of a picture of 40 by 40 pixels."""
+    image = Image.new("L", (40, 40), paper)
+    ImageDraw.Draw(image).rectangle(box, fill=ink)
+    return image
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        pytest.param(thick(box=(1, 1, 38, 38), ink=0, paper=255), id="bold-digit-cut-out"),
+        pytest.param(thick(box=(1, 1, 38, 38), ink=255, paper=0), id="paper-in-a-dark-frame"),
+    ],
+)
+def test_ink_that_cannot_be_told_from_paper_is_refused(saved, image):
+    with pytest.raises(PictureError, match="most of the picture") as refusal:
+        read_picture(saved(image), data_set="mnist")
+    assert "frame" in refusal.value.next_step
+
+
 @pytest.mark.parametrize(
     "image",
     [

@@ -44,6 +44,22 @@ def test_members_are_what_they_are_alone(split, change):
         ]
 
 
+def test_members_stop_early_each_at_its_own_epoch(split):
+    recipe = replace(RECIPE, num_epochs=30, learning_rate=0.01, validation_share=0.3, patience=1)
+
+    models, history = trained_together(split, recipe)
+
+    num_epochs = []
+    for member, seed in enumerate(SEEDS):
+        alone = initialised(recipe.model, seed=seed)
+        records = list(train(alone, split, recipe, seed=seed))
+        num_epochs.append(len(records))
+        assert all(map(torch.equal, models[member].parameters(), alone.parameters()))
+        epochs = [each[member].epoch for each in history]
+        assert epochs == [*range(1, len(records) + 1), *[len(records)] * (len(history) - len(records))]
+    assert len(history) == max(num_epochs) > min(num_epochs)
+
+
 def test_a_member_can_be_saved(split, provenance, tmp_path):
     models, _ = trained_together(split, RECIPE)
 

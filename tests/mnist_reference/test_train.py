@@ -225,6 +225,23 @@ def test_last_weights_are_kept_where_the_best_came_last(few):
     assert digest(model) == digest(trained(few, replace(recipe, patience=0), seed=0)[0])
 
 
+@pytest.mark.parametrize(
+    ("changes", "labels", "message"),
+    [
+        pytest.param({"loss": "distillation"}, "classes", "wants a teacher's logits", id="distillation-of-classes"),
+        pytest.param({"validation_share": 0.2}, "numbers", "cannot be scored", id="validation-on-numbers"),
+        pytest.param({"loss": "mean_squared_error"}, "tested", "test examples cannot be scored", id="test-on-numbers"),
+    ],
+)
+def test_labels_that_a_recipe_cannot_take_are_refused(few, changes, labels, message):
+    numbers = Split(images=few.images, labels=torch.rand(len(few.labels), 10))
+    learned, tested = {"classes": (few, None), "numbers": (numbers, None), "tested": (few, numbers)}[labels]
+    recipe = replace(SHORT, **changes)
+
+    with pytest.raises(DataError, match=message):
+        list(train(initialised(recipe.model, seed=0), learned, recipe, seed=0, test=tested))
+
+
 @pytest.mark.parametrize("recipe", [replace(SHORT, l1_penalty=0.01), replace(SHORT, l2_penalty=0.01)], ids=["l1", "l2"])
 def test_penalty_makes_weights_smaller_and_leaves_biases(few, recipe):
     plain, penalised = (trained(few, each, seed=0)[0] for each in (SHORT, recipe))
