@@ -379,11 +379,13 @@ def newest(session: nox.Session) -> None:
 
 @task(default=False)
 def nightly(session: nox.Session) -> None:
-    """Run the tests of the reference model with PyTorch's nightly build, from the index that ``UV_INDEX`` names."""
-    if not os.environ.get("UV_INDEX"):
-        not_run(session, "UV_INDEX does not name the index of PyTorch's nightly builds")
+    """Run the tests of the reference model with PyTorch's nightly build, from the index in ``TORCH_NIGHTLY_INDEX``."""
+    index = os.environ.get("TORCH_NIGHTLY_INDEX")
+    if not index:
+        not_run(session, "TORCH_NIGHTLY_INDEX does not name the index of PyTorch's nightly builds")
     install_project(session, "test")
-    session.install("--upgrade", "--prerelease=allow", "--index-strategy=unsafe-best-match", "torch", "torchvision")
+    choice = ("--upgrade", "--prerelease=allow", "--index-strategy=unsafe-best-match", f"--index={index}")
+    session.install(*choice, "torch", "torchvision")
     session.run("python", "-c", "import torch; assert 'dev' in torch.__version__, torch.__version__")
     session.run("pytest", "tests/mnist_reference", *session.posargs, env={"OMP_NUM_THREADS": "1"})
 

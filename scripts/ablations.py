@@ -13,6 +13,7 @@ Trainings that are done are kept, so the work can be done in slices. The table g
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
@@ -27,13 +28,14 @@ from typing import Any
 
 import click
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from scipy import stats
 from torch import Tensor
 
 from mnist_reference import data, evaluate, model, recipes, revision, train
 from mnist_reference.augment import Augmentation
 from mnist_reference.ensemble import averaged
+from mnist_reference.files import write_tensors
 from mnist_reference.seeding import generator
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -80,7 +82,7 @@ def test_logits(
     recipe: recipes.Recipe, few: data.Split, data_set: data.Dataset, *, seed: int, deadline: float
 ) -> Tensor:
     """What a training of one seed says to the test set, (10000, 10)."""
-    facts = json.dumps([asdict(recipe), seed, data_set.sha256, NUM_IMAGES, version("torch")])
+    facts = json.dumps([asdict(recipe), seed, data_set.sha256, NUM_IMAGES, version("torch"), source_digest()])
     path = KEPT / f"{hashlib.sha256(facts.encode()).hexdigest()[:24]}.safetensors"
     if not path.exists():
         if time.monotonic() > deadline:
@@ -88,8 +90,17 @@ def test_logits(
         learner = model.initialised(recipe.model, seed=seed)
         for _ in train.train(learner, few, recipe, seed=seed):
             pass
-        save_file({"logits": evaluate.predict(learner, data_set.test.images)}, path)
+        write_tensors(path, {"logits": evaluate.predict(learner, data_set.test.images)}, {})
     return load_file(path)["logits"]
+
+
+@functools.cache
+def source_digest() -> str:
+    """SHA-256 of the reference model's source and of this script, as they were at the first call."""
+    digest = hashlib.sha256()
+    for source in [*sorted(Path(model.__file__).parent.glob("*.py")), Path(__file__)]:
+        digest.update(source.read_bytes())
+    return digest.hexdigest()
 
 
 def compared(on: Sequence[Tensor], off: Sequence[Tensor], labels: Tensor) -> dict[str, Any]:
@@ -154,6 +165,7 @@ def ablations(data_set: data.Dataset, *, num_seeds: int, deadline: float) -> dic
 def main(seeds: int, seconds: float) -> None:
     """Write the table of ablations."""
     torch.set_num_threads(1)
+    source_digest()  # of what runs, whatever happens to the files meanwhile
     KEPT.mkdir(parents=True, exist_ok=True)
     data_set = data.load("mnist")
     try:

@@ -30,9 +30,11 @@ import click
 import torch
 from torch import Tensor, nn
 
+from mainstay.files import write_text
 from mainstay.machine import describe_machine
 from mainstay.stats.paired import mean_interval, summarise_pairs
 from mnist_reference import compress, data, recipes, transfer
+from mnist_reference.files import replacing
 from mnist_reference.model import Model, PerceptronConfig, initialised
 from mnist_reference.train import score, train
 
@@ -112,8 +114,8 @@ def pretrained(seed: int) -> Model:
         model.load_state_dict(torch.load(path))
     else:
         model = trained(recipe, data.load("mnist").train, seed)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(model.state_dict(), path)
+        with replacing(path) as draft:
+            torch.save(model.state_dict(), draft)
     return model
 
 
@@ -231,8 +233,7 @@ def measured_row(kind: str, measure: Callable[[int], dict[str, Any]], seed: int)
     path = KEPT / f"{kind}-{fingerprint()}-{seed}.json"
     if not path.exists():
         row = measure(seed)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(row), "utf-8")
+        write_text(path, json.dumps(row))
     kept: dict[str, Any] = json.loads(path.read_text("utf-8"))
     return kept
 

@@ -40,7 +40,6 @@ from uv import find_uv_bin
 
 from tests.calibration.planting import CASES, Case, draw_size
 from tests.calibration.selftest import (
-    COST_SECONDS,
     ROOT,
     SEED,
     SUBJECT,
@@ -48,8 +47,8 @@ from tests.calibration.selftest import (
     Journal,
     Repository,
     commit,
-    confirm,
     machine_name,
+    prepared,
     share,
     sources_digest,
     summarise_run,
@@ -253,10 +252,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args(argv)
     end = time.monotonic() + 60 * options.minutes
-    options.state.mkdir(parents=True, exist_ok=True)
+    repository, cost = prepared(options.state)
     journal = Journal(options.state / "gates.jsonl", options.output)
-    repository = Repository(options.state / "repository")
-    cost = confirm("cost", str(SUBJECT), str(COST_SECONDS))
     while time.monotonic() < end:
         case, number = next_case(journal)
         if number >= options.rounds:

@@ -6,12 +6,14 @@ Run from the root of the repository; it stops after the minutes given and contin
     python -m tests.calibration.selftest --profile full
     python -m tests.calibration.selftest --profile full --only A/A "+10 % step time"
 
+The status is 1 where a rate that is bounded lies above its bound with all of its 95 % interval.
+
 The subject of ``tests/calibration/subject`` is committed to a repository of its own. Each gate compares that commit
 with another one, which changes words only or plants a change of random size in the library (``planting.py``); both are
-built and installed apart, as always. Every completed gate is a line of ``.mainstay/selftest/gates.jsonl``; where that is
-not there, those of the published results are gone on from. The size of
-each planted change is measured afterwards by ``confirm.py``. Beside each rate stands that of simulated gates with the
-noise that the A/A gates showed.
+built and installed apart, as always. Every completed gate is a line of a journal in ``.mainstay/selftest``, one for each
+profile. The full profile goes on from the published results and publishes; the hour begins anew, and its results stay
+beside its journal. The size of each planted change is measured afterwards by ``confirm.py``. Beside each rate stands
+that of simulated gates with the noise that the A/A gates showed.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -38,6 +40,7 @@ from typing import Any
 
 import numpy as np
 
+from mainstay.files import write_text
 from mainstay.gates.policy import Plan
 from mainstay.machine import describe_machine
 from mainstay.stats.proportions import clopper_pearson_interval
@@ -46,11 +49,14 @@ from tests.calibration.simulate import judge_gates
 
 ROOT = Path(__file__).parents[2]
 SUBJECT = Path(__file__).with_name("subject")
-CONFIRM = Path(__file__).with_name("confirm.py")
+PLANTING, CONFIRM = (Path(__file__).with_name(name) for name in ("planting.py", "confirm.py"))
 STATE = ROOT / ".mainstay" / "selftest"
 RESULTS = ROOT / "docs" / "results" / "selftest.json"
 
 SEED = 20_261_125
+ALPHA = Plan(num_gated=1).alpha
+"""The rate that the gate states."""
+
 GATE_SECONDS = 300.0
 """What each gate may measure."""
 
@@ -69,7 +75,7 @@ class Repository:
     """The subject in a git repository of its own.
 
     Args:
-        root: Where it is made, unless it is there.
+        root: Where it is made, unless it is there; bears the name of what it is made of.
     """
 
     def __init__(self, root: Path) -> None:
@@ -83,12 +89,15 @@ class Repository:
                 for what in ("NAME", "EMAIL")
             },
         }
-        if not (root / ".git").exists():
-            shutil.rmtree(root, ignore_errors=True)
-            shutil.copytree(SUBJECT, root, ignore=shutil.ignore_patterns("__pycache__"))
+        if not root.exists():
+            draft = root.with_suffix(".draft")
+            shutil.rmtree(draft, ignore_errors=True)
+            shutil.copytree(SUBJECT, draft, ignore=shutil.ignore_patterns("__pycache__"))
+            self.root = draft
             self.git("init", "-q", "-b", "main")
             self.git("add", "-A")
             self.git("commit", "-q", "-m", "The subject as it is")
+            self.root = draft.rename(root)
 
     def git(self, *arguments: str) -> str:
         """Run git; its output is returned."""
@@ -162,15 +171,15 @@ class Journal:
 
     Args:
         path: A file of JSON lines.
-        published: Results with the gates that the file begins with, if it is not there.
+        published: Results with the gates that the file begins with, if it is not there; ``None`` for no gates.
     """
 
-    def __init__(self, path: Path, published: Path) -> None:
+    def __init__(self, path: Path, published: Path | None) -> None:
         self._path = path
         self.gates: list[Row] = []
         if path.exists():
             self.gates += map(json.loads, path.read_text(encoding="utf-8").splitlines())
-        elif published.exists():
+        elif published and published.exists():
             for gate in json.loads(published.read_text(encoding="utf-8"))["gates"]:
                 self.append(gate)
 
@@ -292,8 +301,28 @@ def machine_name() -> str:
 
 def sources_digest() -> str:
     """A name for the code that was tried."""
-    files = [*sorted((ROOT / "src" / "mainstay").rglob("*.py")), *sorted(SUBJECT.rglob("*.py"))]
-    return hashlib.sha256("\0".join(path.read_text(encoding="utf-8") for path in files).encode()).hexdigest()[:12]
+    return digest_of([*(ROOT / "src" / "mainstay").rglob("*.py"), *made_of()])
+
+
+def made_of() -> list[Path]:
+    """The files that decide what is gated, and what it costs: the subject, and what changes and measures it."""
+    return [*SUBJECT.rglob("*.py"), SUBJECT / "pyproject.toml", PLANTING, CONFIRM]
+
+
+def digest_of(files: Iterable[Path]) -> str:
+    """A name for the contents of some files."""
+    texts = (path.read_text(encoding="utf-8") for path in sorted(files))
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:12]
+
+
+def prepared(state: Path) -> tuple[Repository, Row]:
+    """The repository that is gated, and what a row of its training costs; kept in a folder until either changes."""
+    folder = state / digest_of(made_of())
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = folder / "cost.json"
+    if not kept.exists():
+        write_text(kept, json.dumps(confirm("cost", str(SUBJECT), str(COST_SECONDS))))
+    return Repository(folder / "repository"), json.loads(kept.read_text(encoding="utf-8"))
 
 
 # What the gates come to
@@ -386,6 +415,11 @@ def summarise_case(journal: Journal, case: Case) -> Row:
     }
 
 
+def broken_bars(cases: Iterable[Row]) -> list[Row]:
+    """The cases in which what must not be said was said more often than a clean change may fail, beyond chance."""
+    return [case for case in cases if case["against_the_bar"] and case["against_the_bar"]["low"] > ALPHA]
+
+
 def size_in_words(case: Case, losses: Sequence[float]) -> str:
     """The median of the confirmed sizes, and the least and the greatest."""
     if case.harmed == CLOUDS:
@@ -449,16 +483,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", nargs="+", choices=CASES, default=[*CASES], metavar="CASE", help="the cases to gate")
     parser.add_argument("--confirm-seconds", type=float, default=10.0, help="for the size of each planted change")
     parser.add_argument("--state", type=Path, default=STATE, help="where the journal is kept")
-    parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument("--output", type=Path, help="the results; those that are published, or hour.json")
     options = parser.parse_args(argv)
     end = time.monotonic() + 60 * options.minutes
-    options.state.mkdir(parents=True, exist_ok=True)
-    journal = Journal(options.state / "gates.jsonl", options.output)
-    repository = Repository(options.state / "repository")
-    cost_file = options.state / "cost.json"
-    if not cost_file.exists():
-        cost_file.write_text(json.dumps(confirm("cost", str(SUBJECT), str(COST_SECONDS))), encoding="utf-8")
-    cost = json.loads(cost_file.read_text(encoding="utf-8"))
+    repository, cost = prepared(options.state)
+    is_full = options.profile == "full"
+    output = options.output or (RESULTS if is_full else options.state / "hour.json")
+    journal = Journal(options.state / f"{options.profile}.jsonl", output if is_full else None)
     profile = ("full", "hour").index(options.profile)
     cases = [CASES[name] for name in options.only]
     while time.monotonic() < end and (case := next_case(journal, cases, profile)):
@@ -469,10 +500,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             flush=True,
         )
     content = document(journal, cost)
-    write_document(content, options.output)
+    write_document(content, output)
     for case in content["cases"]:
         print(case["case"], *(f"{case[verdict]} {verdict}" for verdict in VERDICTS), sep=", ")
-    return 0
+    broken = broken_bars(content["cases"])
+    for row in broken:
+        print(f"broken: {row['case']}: {row['bar']}", file=sys.stderr)
+    return 1 if broken else 0
 
 
 if __name__ == "__main__":
