@@ -233,6 +233,7 @@ def measured_row(kind: str, measure: Callable[[int], dict[str, Any]], seed: int)
     path = KEPT / f"{kind}-{fingerprint()}-{seed}.json"
     if not path.exists():
         row = measure(seed)
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, json.dumps(row))
     kept: dict[str, Any] = json.loads(path.read_text("utf-8"))
     return kept
