@@ -375,15 +375,16 @@ class Job:
         for tree in trees.values():  # only now, or a build backend could pack what is shared
             self._shared = self._repository.link_shared(self._configuration.share, tree)
         self._watch.lap("environments")
-        stick = workspace.copy_workloads(trees[Side.CANDIDATE], scratch / "measure", self._configuration.workloads)
+        workloads, shared = self._configuration.workloads, self._configuration.share
+        stick = workspace.copy_workloads(trees[Side.CANDIDATE], scratch / "measure", workloads, shared)
         prepared = workspace.prepare(self._configuration, subjects[Side.CANDIDATE].python, scratch, self._environ)
         if prepared.notice:
             self._observer.note(prepared.notice)
         variables = workspace.fixed_variables(self._configuration.threads, prepared.variables, self._environ)
         specs = workspace.worker_specs(subjects, scratch, stick, variables)
         own = None
-        if self._workloads_differ() and (trees[Side.BASELINE] / self._configuration.workloads).is_dir():
-            file = workspace.copy_workloads(trees[Side.BASELINE], scratch / "ownown_", self._configuration.workloads)
+        if self._workloads_differ() and (trees[Side.BASELINE] / workloads).is_dir():
+            file = workspace.copy_workloads(trees[Side.BASELINE], scratch / "ownown_", workloads, shared)
             own = replace(specs[Side.BASELINE], folder=str(file.parent), configuration=str(file))
         self._watch.lap("preparation")
         return Bench(
@@ -636,7 +637,7 @@ class _Gate(Job):
             wheel_digest=environment.wheel_digest,
             packages_digest=environment.packages_digest,
             roots=spec.roots,
-            workloads_digest=content_digest(Path(spec.folder)),
+            workloads_digest=workspace.workloads_digest(spec, self._configuration.workloads),
             shared=shared,
             inputs=inputs,
             variables=workspace.portable(spec.variables, bench.scratch),

@@ -6,6 +6,7 @@ candidate's workloads and pytest configuration are copied to a folder outside bo
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -13,7 +14,7 @@ import signal
 import subprocess
 import tempfile
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -110,13 +111,16 @@ def build_subjects(
     return dict(zip(trees, at_once(build, list(trees)), strict=True))
 
 
-def copy_workloads(tree: Path, folder: Path, workloads: str) -> Path:
-    """Copy a revision's workloads and pytest configuration to a measuring folder.
+def copy_workloads(tree: Path, folder: Path, workloads: str, shared: Iterable[str] = ()) -> Path:
+    """Copy a revision's workloads and pytest configuration to a measuring folder, and link what is shared into it.
+
+    So a workload finds what is shared where it lies in the project, seen from its own file.
 
     Args:
-        tree: The revision's worktree.
+        tree: The revision's worktree, shared inputs included.
         folder: The measuring folder; made here.
         workloads: Path of the workload folder, relative to the tree; an empty one where the revision has none.
+        shared: Paths of the shared inputs, relative to the tree.
 
     Returns:
         pytest's configuration file in the measuring folder.
@@ -125,12 +129,29 @@ def copy_workloads(tree: Path, folder: Path, workloads: str) -> Path:
         shutil.copytree(tree / workloads, folder / workloads, ignore=shutil.ignore_patterns("__pycache__"))
     else:
         (folder / workloads).mkdir(parents=True)
+    for path in shared:
+        place = folder / path
+        if not place.exists():  # what lies in the workload folder came with it
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.symlink_to((tree / path).resolve())
     for name in PYTEST_FILES:
         if is_pytest_configuration(tree / name):
             return Path(shutil.copy(tree / name, folder / name))
     empty = folder / "pytest.ini"
     empty.write_text("[pytest]\n", encoding="utf-8")
     return empty
+
+
+def workloads_digest(spec: WorkerSpec, workloads: str) -> str:
+    """SHA-256 over the workloads of a measuring folder and pytest's configuration; what is shared does not count.
+
+    Args:
+        spec: Of a worker that stands in the folder.
+        workloads: Path of the workload folder, relative to it.
+    """
+    configuration = Path(spec.configuration)
+    parts = (content_digest(Path(spec.folder, workloads)), configuration.name, content_digest(configuration))
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def is_pytest_configuration(path: Path) -> bool:

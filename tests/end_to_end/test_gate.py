@@ -34,6 +34,23 @@ def test_what_keeps_the_numerics_passes_exactly_on_two_seeds(project, change):
     assert result.run["workloads"][0]["num_pairs"] == 2
 
 
+def test_a_workload_reads_what_is_shared_where_it_lies_in_the_project(project):
+    project.write(".gitignore", "data/\n")
+    project.write("data/name.txt", "clouds of the project")
+    project.edit(
+        "benchmarks/test_accuracy.py",
+        'dataset="clouds"',
+        'dataset=(Path(__file__).parents[1] / "data" / "name.txt").read_text()',
+    )
+    project.edit("benchmarks/test_accuracy.py", "import random\n", "import random\nfrom pathlib import Path\n")
+    project.edit("pyproject.toml", "trial_seconds = 300", 'trial_seconds = 300\nshare = ["data"]')
+
+    result = project.gate()
+
+    assert result.status == 0, result.stdout + result.stderr
+    assert result.run["workloads"][0]["context"]["dataset"] == "clouds of the project"
+
+
 def test_a_harmless_change_of_numerics_passes_over_seeds(project):
     project.edit("src/subject/model.py", "[rng.gauss(-2, 0.5)", "[-rng.gauss(2, 0.5)")
 
