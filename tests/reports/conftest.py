@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from mainstay.gates.wording import amount, change, interval_text
 from mainstay.records import (
     Blame,
     Curve,
@@ -93,15 +94,15 @@ def timed_metric(workload: str = STEP, *, margin: float = 0.05, unit: str = "s",
 def finding_of_pairs(
     metric: Metric,
     verdict: Verdict,
-    reason: str,
     *,
     level: float,
     loss: float,
     spread: float,
     num_pairs: int,
     seed: int,
+    outlook: str = "no number of pairs is expected to settle it",
 ) -> Finding:
-    """A finding with pairs drawn around a true loss, and the figures that a gate would give for them."""
+    """A finding with pairs drawn around a true loss, and the figures and words that a gate would give for them."""
     wobble, drift = noise(seed, num_pairs), noise(seed + 1, num_pairs)
     losses = [loss + spread * deviate for deviate in wobble]
     if metric.kind is Kind.PERFORMANCE:
@@ -114,16 +115,22 @@ def finding_of_pairs(
     mean = math.fsum(losses) / num_pairs
     deviation = math.sqrt(math.fsum((each - mean) ** 2 for each in losses) / (num_pairs - 1))
     half = {5: 3.5, 8: 3.2, 12: 2.72, 20: 2.2}[num_pairs] * deviation / math.sqrt(num_pairs)
+    interval = Interval(mean - half, mean + half)
     reach = 3.55 * deviation / math.sqrt(20)
+    limit = f"the margin of {amount(metric, metric.scaled_margin)}"
+    conclusion = {
+        Verdict.PASS: f"not worse by {limit}",
+        Verdict.INCONCLUSIVE: f"neither within nor beyond {limit}; {outlook}",
+    }.get(verdict, f"worse by more than {limit}")
     return Finding(
         metric=metric,
         verdict=verdict,
-        reason=reason,
+        reason=f"{change(metric, mean)} ({interval_text(metric, interval)}) in {num_pairs} pairs: {conclusion}",
         method=Method.SEQUENTIAL,
         num_pairs=num_pairs,
         num_looks=(5, 8, 12, 20).index(num_pairs) + 1,
         estimate=mean,
-        interval=Interval(mean - half, mean + half),
+        interval=interval,
         standard_deviation=deviation,
         baseline_mean=math.fsum(baseline) / num_pairs,
         candidate_mean=math.fsum(candidate) / num_pairs,
@@ -279,8 +286,7 @@ def sample_run(**more: Any) -> Run:
 
 def passing_run() -> Run:
     step = finding_of_pairs(
-        timed_metric(), Verdict.PASS, "about 0.4 % worse, which is surely less than the margin of 5.0 %",
-        level=0.00112, loss=0.003, spread=0.012, num_pairs=5, seed=11,
+        timed_metric(), Verdict.PASS, level=0.00112, loss=0.003, spread=0.012, num_pairs=5, seed=11,
     )  # fmt: skip
     seeds = (88_172_645_463, 191_520_373_251)
     findings = (
@@ -303,12 +309,11 @@ def failing_run() -> Run:
     """A real loss of accuracy, a waived one, a slower step within the margin, a new metric and a missing one."""
     lost = finding_of_pairs(
         accuracy_metric(ceiling=0.9995, resolution=1e-4), Verdict.FAIL,
-        "about 0.52 percentage points worse, more than the margin of 0.20 and surely not a clean change",
         level=0.9771, loss=0.0051, spread=0.0013, num_pairs=8, seed=21,
     )  # fmt: skip
     waived = finding_of_pairs(
         accuracy_metric("negative_log_likelihood", margin=0.02, unit="nat"), Verdict.WAIVED,
-        "about 0.031 nat worse, more than the margin of 0.020", level=0.0741, loss=0.031, spread=0.004,
+        level=0.0741, loss=0.031, spread=0.004,
         num_pairs=8, seed=31,
     )  # fmt: skip
     waiver = Waiver(
@@ -316,8 +321,7 @@ def failing_run() -> Run:
         until="2027-03-31",
     )  # fmt: skip
     step = finding_of_pairs(
-        timed_metric(), Verdict.PASS, "about 1.9 % worse, which is surely less than the margin of 5.0 %",
-        level=0.00112, loss=0.019, spread=0.012, num_pairs=8, seed=41,
+        timed_metric(), Verdict.PASS, level=0.00112, loss=0.019, spread=0.012, num_pairs=8, seed=41,
     )  # fmt: skip
     memory = Finding(
         metric=timed_metric(name="peak_memory_bytes", unit="B"), verdict=Verdict.NEW,
@@ -348,30 +352,33 @@ def failing_run() -> Run:
 
 def inconclusive_run() -> Run:
     undecided = finding_of_pairs(
-        timed_metric(), Verdict.INCONCLUSIVE, "about 4.1 % worse, too close to the margin of 5.0 % for 20 pairs",
-        level=0.00112, loss=0.042, spread=0.06, num_pairs=20, seed=51,
+        timed_metric(), Verdict.INCONCLUSIVE, level=0.00112, loss=0.042, spread=0.06, num_pairs=20, seed=51,
+        outlook="about 160 more pairs would settle it, beyond the 20 planned",
     )  # fmt: skip
     stopped = finding_of_pairs(
-        timed_metric(LOADER), Verdict.INCONCLUSIVE, "about 0.9 % worse, not yet decided after 5 pairs: seconds ran out",
-        level=0.0184, loss=0.009, spread=0.035, num_pairs=5, seed=61,
+        timed_metric(LOADER), Verdict.INCONCLUSIVE, level=0.0184, loss=0.009, spread=0.035, num_pairs=5, seed=61,
+        outlook="7 more pairs are expected to settle it",
     )  # fmt: skip
     few = Finding(
         metric=accuracy_metric(), verdict=Verdict.INCONCLUSIVE, reason="3 pairs, but the first look is at 5",
         num_pairs=3, interval=Interval(-math.inf, math.inf), further_pairs=2, seeds=(1, 2, 3),
         baseline_values=(0.977, 0.9768, 0.9775), candidate_values=(0.9769, 0.9771, 0.977), losses=(0.0001, -0.0003, 0.0005),
     )  # fmt: skip
-    warning = "the smallest detectable loss is larger than twice the margin: raise the margin or the pairs"
+    warning = "pairs are not independent (lag-1 correlation 0.52): levels are approximate"
     return sample_run(
         verdict=Verdict.INCONCLUSIVE,
         reason=f"a metric is undecided: {undecided.metric.id}, {stopped.metric.id} and 1 more",
         exit_status=3,
-        findings=(few, replace(undecided, warnings=(warning,)), replace(stopped, further_pairs=7)),
+        findings=(few, replace(undecided, warnings=(warning,), further_pairs=160), replace(stopped, further_pairs=7)),
         workloads=(
             accuracy_workload(num_pairs=3),
             timed_workload(slowdown=0.04),
             timed_workload(LOADER, slowdown=0.01, level=0.0184),
         ),
-        notes=("other processes used up to 1.9 processors: times are noisier than usual",),
+        notes=(
+            "the time was used up before the look at 8 pairs",
+            "other processes used up to 1.9 processors: times are noisier than usual",
+        ),
         max_load=1.9,
     )
 
@@ -498,7 +505,7 @@ def repeated_finding(workload: str, verdict: Verdict, *, num_pairs: int, seed: i
     """A finding of many pairs: twenty, over and over."""
     metric = timed_metric(workload)
     finding = finding_of_pairs(
-        metric, verdict, "about so much worse", level=1e-3, loss=0.01 * (seed % 7), spread=0.02, num_pairs=20, seed=seed
+        metric, verdict, level=1e-3, loss=0.01 * (seed % 7), spread=0.02, num_pairs=20, seed=seed
     )
     columns = ("seeds", "baseline_values", "candidate_values", "losses")
     changes: dict[str, Any] = {name: tuple(islice(cycle(getattr(finding, name)), num_pairs)) for name in columns}
