@@ -182,6 +182,8 @@ EXIT_STATUSES_TAIL = """
 - **Exit code 4** means that nothing can be said about the candidate: the baseline, the tool or the environment is
   broken, or nothing was judged; `--allow-unjudged` lets a gate pass that judged nothing.
 - **Exit code 130** means interrupted; `mainstay gate --resume` continues, and nothing is measured twice.
+
+`nox` knows only 0 and 1: under `nox -s gate`, read the line `exit status` of the report.
 """
 
 
