@@ -203,6 +203,12 @@ def test_nothing_is_measured_twice(run):
         ),
         pytest.param(failing("no GPU", Outcome.SKIPPED), accuracy(), (), Verdict.NEW, None, id="baseline-skips-alone"),
         pytest.param(
+            failing("no GPU", Outcome.SKIPPED), failing(), (), Verdict.ERROR, Blame.CANDIDATE, id="raises-where-skipped"
+        ),
+        pytest.param(
+            failing(), failing("no GPU", Outcome.SKIPPED), (), Verdict.ERROR, Blame.BASELINE, id="skips-what-raised"
+        ),
+        pytest.param(
             accuracy(context={"dataset": "a"}),
             accuracy(context={"dataset": "b"}),
             (),
@@ -230,9 +236,11 @@ def test_other_labels_are_an_error(run):
     def predicting(labels):
         return accuracy(predictions=Predictions(predicted="AA==", labels=labels, labels_digest=labels))
 
-    (finding,), _ = run(Subject(predicting("AA=="), predicting("AQ==")))
+    (finding,), measurement = run(Subject(predicting("AA=="), predicting("AQ==")))
 
     assert (finding.verdict, finding.reason) == (Verdict.ERROR, "the revisions were tested on different labels")
+    (result,) = measurement.results()
+    assert (result.status, result.flips) == ("error", ())
 
 
 def test_a_workload_that_neither_runs_is_listed_as_skipped_and_not_judged(run):
@@ -416,7 +424,7 @@ def test_a_candidate_that_records_other_circumstances_is_an_error_all_the_same(r
 def test_margins_follow_the_data_set(run):
     subject = Subject(*(accuracy(context={"dataset": "digits"}) for _ in Side))
 
-    (finding,), _ = run(subject, margin_of=lambda metric, context: {"digits": 0.05}[context["dataset"]])
+    (finding,), _ = run(subject, margin_of=lambda metric, context: {"digits": 0.05}.get(context.get("dataset"), 0.01))
 
     assert finding.metric.margin == 0.05
 
@@ -443,6 +451,40 @@ def test_fail_fast_names_what_is_left_undecided(run):
 
     assert [finding.verdict for finding in findings] == [Verdict.FAIL, Verdict.INCONCLUSIVE]
     assert any("undecided" in note and "w2#b" in note for note in measurement.notes)
+
+
+def two_metrics(loss, other_loss, *, stream):
+    """A behaviour that records ``a`` and ``b``."""
+
+    def behave(seed):
+        values = [accuracy(loss=each, stream=stream)(seed)["values"]["top1_accuracy"] for each in (loss, other_loss)]
+        return {"values": dict(zip("ab", values, strict=True))}
+
+    return behave
+
+
+@pytest.mark.parametrize("side", Side)
+@pytest.mark.parametrize("is_resumed", [False, True])
+def test_a_loss_that_was_proved_stays_a_loss_whatever_breaks_later(run, side, is_resumed):
+    metrics = tuple(replace(METRIC, name=name) for name in "ab")
+    workload = Workload(id=WORKLOAD, kind=Kind.ACCURACY, metrics=metrics)
+    logs = make_logs([workload], salt="", commit="c", num_seeds=20, changed=frozenset())
+    broken_seed = logs[0].seeds[6]
+    subject = Subject(two_metrics(0, 0, stream="a"), two_metrics(0.2, 0.01, stream="b"))
+    sound = subject.behaviour[side]
+    subject.behaviour[side] = lambda seed: failing()(seed) if seed == broken_seed else sound(seed)
+
+    findings, measurement = run(subject, logs=logs, plan=Plan(num_gated=2))
+    if is_resumed:
+        trials = [*measurement._logs[WORKLOAD].trials.values()]
+        logs = make_logs([workload], salt="", commit="c", num_seeds=20, changed=frozenset())
+        restore_trials(logs, trials)
+        findings, _ = run(subject, logs=logs, plan=Plan(num_gated=2))
+
+    lost, undecided = findings
+    assert (lost.verdict, lost.num_pairs) == (Verdict.FAIL, 5)
+    assert any("a later pair could not be judged: " in warning for warning in lost.warnings)
+    assert undecided.verdict is Verdict.ERROR
 
 
 def timed_workload(name="t", metric="call_time", kind=Kind.PERFORMANCE, **options):
@@ -517,6 +559,17 @@ def test_equal_times_pass_at_the_first_look_and_double_times_fail_there(run):
     assert (len(result.block_times_s["baseline"]), len(result.block_times_s["candidate"])) == (10, 10)
     assert result.loads == (0.5,) * 5
     assert measurement.notes == ["left threads"]
+
+
+def test_the_margin_that_a_project_sets_holds_without_a_data_set(run):
+    machine = Machine({"t": {Side.BASELINE: 1.0, Side.CANDIDATE: 1.2}})
+
+    verdicts = []
+    for margin in (0.05, 0.5):
+        (finding,), _ = run(machine, logs=logs_of(timed_workload()), margin_of=lambda metric, context, m=margin: m)
+        verdicts.append((finding.verdict, finding.metric.margin))
+
+    assert verdicts == [(Verdict.FAIL, 0.05), (Verdict.PASS, 0.5)]
 
 
 def test_decided_workloads_take_no_part_in_later_pairs(run):

@@ -54,7 +54,7 @@ def measure(crew, tmp_path):
         (tmp_path / "measure" / FILE).write_text(f"import os, pytest, time\n{textwrap.dedent(text)}")
         tasks = tuple(
             TimedTask(
-                workload=f"{FILE}::{name}",
+                workload=name if "::" in name else f"{FILE}::{name}",
                 seed=1,
                 first=draw_block_orders("", "c", name, 0, MAX_ALTERNATIONS),
                 gated=gated,
@@ -133,6 +133,38 @@ def test_an_existing_suite_of_pytest_benchmark_runs_unchanged(measure):
     assert {trial.outcome for sides in trials.values() for trial in sides.values()} == {Outcome.COMPLETED}
     assert trials["test_sum[1000]"][Side.BASELINE].values["size"] == 1000
     assert all(trial.values["call_time"] > 0 for sides in trials.values() for trial in sides.values())
+
+
+@pytest.mark.parametrize("side", Side)
+def test_what_one_revision_cannot_collect_leaves_the_others_alone(measure, tmp_path, side):
+    broken = "benchmarks/test_b.py"
+    (tmp_path / "measure" / broken).write_text(
+        f"import os\nif os.environ['SIDE'] == '{side}':\n    import no_such_module\ndef test_b(benchmark): benchmark(len, [])\n"
+    )
+
+    trials, _ = measure(
+        f"""
+        def test_a(benchmark):
+            benchmark(len, [])
+
+        @pytest.mark.parametrize("case", ["known"] if os.environ["SIDE"] == "{side}" else ["known", "other"])
+        def test_case(benchmark, case):
+            benchmark(len, [])
+
+        def test_z(benchmark):
+            benchmark(len, [])
+        """,
+        "test_a",
+        f"{broken}::test_b",
+        "test_case[known]",
+        "test_case[other]",
+        "test_z",
+    )
+
+    for name in ("test_a", "test_case[known]", "test_z"):
+        assert {trial.outcome for trial in trials[name].values()} == {Outcome.COMPLETED}
+    assert "no_such_module" in trials["test_b"][side].cause
+    assert trials["test_case[other]"][side].cause == "the workload was not collected"
 
 
 def test_what_goes_wrong_in_a_workload_is_said_and_the_others_go_on(measure):

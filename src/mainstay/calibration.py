@@ -236,9 +236,11 @@ class _Calibration(Job):
         from mainstay.gates.family import judge_family
         from mainstay.stats.proportions import clopper_pearson_interval
 
-        measured = [(log, sample) for log in logs for sample in map(log.samples, log.workload.metrics)]
-        usable = [(log, sample) for log, sample in measured if sample.preset is None and not log.skip_reason]
-        unusable = [_complaint(log, sample) for log, sample in measured if sample.preset or log.skip_reason]
+        run = [log for log in logs if not log.skip_reason]
+        measured = [(log, sample) for log in run for sample in map(log.samples, log.workload.metrics)]
+        usable = [(log, sample) for log, sample in measured if sample.preset is None]
+        unusable = [_complaint(sample.metric.id, sample.preset.reason) for _, sample in measured if sample.preset]
+        unusable += [_complaint(log.workload.id, log.skip_reason) for log in logs if log.skip_reason]
         if not usable:
             raise MainstayError(
                 f"no workload could be measured: {unusable[0]}",
@@ -288,10 +290,9 @@ class _Calibration(Job):
         )
 
 
-def _complaint(log: WorkloadLog, sample: MetricSamples) -> str:
-    """Why a metric could not be measured."""
-    reason = sample.preset.reason if sample.preset else log.skip_reason
-    return f"{sample.metric.id} was not measured: {reason}"
+def _complaint(name: str, reason: str) -> str:
+    """Why a metric or a workload could not be measured."""
+    return f"{name} was not measured: {reason}"
 
 
 def _noise(log: WorkloadLog, sample: MetricSamples, plan: Plan) -> MetricNoise:

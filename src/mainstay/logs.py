@@ -49,6 +49,7 @@ class WorkloadLog:
         trials: By pair, side and repetition.
         images: PNG as base64, by pair and position in the test set.
         presets: Findings that pairs cannot change, by metric.
+        is_broken: Whether a trial did not complete, or two cannot be compared; the presets say why.
     """
 
     workload: Workload
@@ -57,6 +58,7 @@ class WorkloadLog:
     trials: dict[tuple[int, Side, int], Trial] = field(default_factory=dict)
     images: dict[int, Mapping[int, str]] = field(default_factory=dict)
     presets: dict[str, Finding] = field(default_factory=dict)
+    is_broken: bool = False
 
     def add(self, trial: Trial) -> None:
         """Take a trial into account; where it shows that reused ones are out of date, these are forgotten."""
@@ -81,10 +83,9 @@ class WorkloadLog:
         self.trials = {key: trial for key, trial in self.trials.items() if self.has_pair(key[0])}
 
     def adopt_margins(self, margin_of: MarginSource) -> None:
-        """Give every metric the margin that belongs to the data set, once a trial told which it is."""
-        if context := self.context:
-            metrics = tuple(replace(metric, margin=margin_of(metric, context)) for metric in self.workload.metrics)
-            self.workload = replace(self.workload, metrics=metrics)
+        """Give every metric the margin that the project sets: that of the data set once a trial told which it is."""
+        metrics = tuple(replace(metric, margin=margin_of(metric, self.context)) for metric in self.workload.metrics)
+        self.workload = replace(self.workload, metrics=metrics)
 
     def has_pair(self, pair: int) -> bool:
         """Whether both trials of a pair are known."""
@@ -114,12 +115,35 @@ class WorkloadLog:
             return MetricSamples(
                 metric=metric, preset=Finding(metric=metric, verdict=Verdict.INCONCLUSIVE, reason=reason)
             )
-        return MetricSamples(
-            metric=metric,
-            seeds=self.seeds[: self.num_pairs],
-            baseline_values=tuple(trial.values[metric.name] for trial in self.trials_of(Side.BASELINE)),
-            candidate_values=tuple(trial.values[metric.name] for trial in self.trials_of(Side.CANDIDATE)),
+        return self._first_samples(metric, self.num_pairs)
+
+    def sound_samples(self, metric: Metric) -> MetricSamples:
+        """The values of one metric, where a pair broke of those before the first that did."""
+        if not self.is_broken or metric.kind is Kind.DETERMINISTIC:
+            return self.samples(metric)
+        num_sound = next(
+            pair
+            for pair in range(self.num_pairs + 1)
+            if pair == self.num_pairs or not self._is_complete(pair) or self._difference(pair)
         )
+        return self._first_samples(metric, num_sound)
+
+    def _first_samples(self, metric: Metric, num_pairs: int) -> MetricSamples:
+        baseline, candidate = (
+            tuple(trial.values[metric.name] for trial in self.trials_of(side)[:num_pairs]) for side in Side
+        )
+        return MetricSamples(
+            metric=metric, seeds=self.seeds[:num_pairs], baseline_values=baseline, candidate_values=candidate
+        )
+
+    def confirmed(self, finding: Finding) -> Finding:
+        """A finding of sound pairs where it is a loss, which nothing that broke later takes back; else why it broke."""
+        preset = self.presets.get(finding.metric.id)
+        if not self.is_broken or preset is None:
+            return finding
+        if finding.verdict is not Verdict.FAIL:
+            return preset
+        return replace(finding, warnings=(*finding.warnings, f"a later pair could not be judged: {preset.reason}"))
 
     def find_trouble(self) -> Finding | None:
         """The first thing in the trials that makes the whole workload unfit to be judged, as a finding without metric.
@@ -138,9 +162,13 @@ class WorkloadLog:
         if baseline is not None:
             return self._explain_baseline(baseline)
         for pair in range(self.num_pairs):
-            if reason := _difference(self.trials[pair, Side.BASELINE, 0], self.trials[pair, Side.CANDIDATE, 0]):
+            if reason := self._difference(pair):
                 return self._finding(Verdict.ERROR, reason, blame=Blame.ENVIRONMENT)
         return None
+
+    def _difference(self, pair: int) -> str:
+        """Why the trials of a pair cannot be compared; empty if they can."""
+        return _difference(self.trials[pair, Side.BASELINE, 0], self.trials[pair, Side.CANDIDATE, 0])
 
     def _explain_baseline(self, baseline: Trial) -> Finding:
         """What follows where only the baseline did not complete a trial, even when repeated."""
@@ -152,10 +180,14 @@ class WorkloadLog:
 
     def _explain_candidate(self, baseline: Trial | None, candidate: Trial) -> Finding:
         """What follows where the candidate did not complete a trial, even when repeated."""
-        if baseline is None and candidate.outcome is Outcome.SKIPPED:
+        is_skipped = candidate.outcome is Outcome.SKIPPED
+        if baseline is None and is_skipped:
             return self._finding(Verdict.MISSING, f"skipped on the candidate only: {candidate.cause}")
-        if baseline is None:
+        was_skipped = baseline is not None and baseline.outcome is Outcome.SKIPPED
+        if baseline is None or (was_skipped and not is_skipped):
             return self._broken(Blame.CANDIDATE, "the candidate", candidate)
+        if is_skipped and not was_skipped:
+            return self._broken(Blame.BASELINE, "the baseline", baseline)
         return self._broken(Blame.BOTH, "both revisions", candidate)
 
     def _broken(self, blame: Blame, who: str, trial: Trial) -> Finding:
@@ -172,6 +204,7 @@ class WorkloadLog:
         if self.skip_reason:
             return
         if trouble := self.find_trouble():
+            self.is_broken = True
             for metric in self.workload.metrics:
                 self.presets.setdefault(metric.id, replace(trouble, metric=metric))
             return
@@ -323,7 +356,7 @@ class WorkloadLog:
         for pair in pairs:
             baseline = self.trials[pair, Side.BASELINE, 0].predictions
             candidate = self.trials[pair, Side.CANDIDATE, 0].predictions
-            if baseline is None or candidate is None:
+            if baseline is None or candidate is None or self._difference(pair):
                 continue
             summary = compare_recorded_predictions(seed=self.seeds[pair], baseline=baseline, candidate=candidate)
             images = self.images.get(pair, {})

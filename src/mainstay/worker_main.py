@@ -1615,7 +1615,8 @@ def work(options: dict[str, Any]) -> int:
     Args:
         options: ``commands`` and ``events`` (descriptors), ``folder`` (the measuring folder), ``configuration``
             (pytest's configuration file in it), ``select`` (paths or node ids relative to the folder), ``roots`` and ``own`` as in
-            :class:`WorkerPlugin`.
+            :class:`WorkerPlugin`. Of a node id its file is collected: pytest would refuse all of them for one that it
+            does not find.
 
     Returns:
         pytest's exit status.
@@ -1629,7 +1630,7 @@ def work(options: dict[str, Any]) -> int:
         *("-p", "no:cacheprovider", "-p", "no:mainstay"),
         *("-W", "ignore:This process .* is multi-threaded:DeprecationWarning"),
         *("--capture=no", "--quiet", "--tb=short"),
-        *(os.path.join(options["folder"], path) for path in options["select"]),
+        *dict.fromkeys(os.path.join(options["folder"], name.partition("::")[0]) for name in options["select"]),
     ]
     plugin = WorkerPlugin(channel, options["roots"], options["own"])
     return int(pytest.main(arguments, plugins=[plugin]))

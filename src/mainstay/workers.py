@@ -30,7 +30,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
@@ -785,7 +785,22 @@ def why_not_collected(workload: str, collected: Mapping[str, Any]) -> str:
     """
     if any(found["id"] == workload for found in collected["workloads"]):
         return ""
-    return str(next((problem["cause"] for problem in collected["problems"]), "the workload was not collected"))
+    causes = (problem["cause"] for problem in collected["problems"] if concerns(problem["id"], workload))
+    return str(next(causes, "the workload was not collected"))
+
+
+def concerns(problem: str, workload: str) -> bool:
+    """Whether what could not be collected is a workload's file, or a folder that it lies in.
+
+    Args:
+        problem: Path relative to the measuring folder.
+        workload: Node id.
+
+    Example:
+        >>> [concerns(path, "benchmarks/test_a.py::test_a") for path in ("benchmarks/test_a.py", "benchmarks", "bench")]
+        [True, True, False]
+    """
+    return PurePosixPath(workload.partition("::")[0]).is_relative_to(problem)
 
 
 def unusable_value(gated: Sequence[str], values: Mapping[str, Any]) -> str:

@@ -762,19 +762,35 @@ def plan_agenda(
         changed: Whether the baseline does not have a workload as it is now.
     """
     known = {workload.id: workload for workload in (*baseline.workloads, *candidate.workloads)}
+    new, gone = _lacked(baseline, candidate), _lacked(candidate, baseline)
     order = [workload.id for workload in candidate.workloads]
-    order += [workload.id for workload in baseline.workloads if workload.id not in order]
+    order += [workload.id for workload in baseline.workloads if workload.id not in {*order, *gone}]
     workloads = tuple(known[name] for name in order if known[name].metrics)
     gated = {metric.id for workload in workloads for metric in workload.metrics}
-    missing = [metric for workload in (own.workloads if own else ()) for metric in workload.metrics]
-    settled = [_missing(metric) for metric in missing if metric.id not in gated]
-    settled += _uncollected(baseline, candidate)
+    before = [known[name] for name in gone] + [*(own.workloads if own else ())]
+    missing = {metric.id: metric for workload in before for metric in workload.metrics if metric.id not in gated}
+    settled = [*map(_missing, missing.values()), *_uncollected(baseline, candidate)]
     return Agenda(
         workloads=workloads,
-        changed=frozenset(name for name in order if changed(name)),
+        changed=frozenset(name for name in order if name in new or changed(name)),
         settled=tuple(settled),
         notes=tuple(f"{known[name].id} gates nothing: it has no marker" for name in order if not known[name].metrics),
     )
+
+
+def _lacked(by: Collection, other: Collection) -> list[str]:
+    """The workloads that one revision lacks and the other has, though the first can collect their files.
+
+    Such as a case of a test that is parametrised over what the project registers.
+    """
+    from mainstay.workers import concerns
+
+    known = {workload.id for workload in by.workloads}
+    return [
+        workload.id
+        for workload in other.workloads
+        if workload.id not in known and not any(concerns(problem.id, workload.id) for problem in by.problems)
+    ]
 
 
 def _missing(metric: Metric) -> Finding:

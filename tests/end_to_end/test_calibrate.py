@@ -16,6 +16,11 @@ def test_sum(benchmark):
 @pytest.mark.performance(margin=1e-9)
 def test_sort(benchmark):
     benchmark(sorted, range(3_000, 0, -1))
+
+
+@pytest.mark.skipif(True, reason="needs another machine")
+def test_elsewhere(benchmark):
+    benchmark(len, [])
 """
 
 
@@ -48,6 +53,7 @@ def test_a_revision_is_measured_against_itself(timed):
     assert len({environment["side"] for environment in document["environments"]}) == 2
     assert document["num_gates"] == 4_000
     assert noises["test_sort"]["refusal"]
+    assert any("test_elsewhere was not measured: " in note for note in document["notes"])
     assert "refused: benchmarks/test_speed.py::test_sort#call_time" in stdout
     assert re.search(r"calibration: \.mainstay/calibrations/.*/calibration\.json", stdout)
     assert not (timed.root / ".mainstay" / "runs").exists()

@@ -145,6 +145,14 @@ def test_a_margin_beyond_the_budget_is_widened_to_what_it_supports():
     assert proposal.margins == {"memory": rounded_up(math.expm1(1.67 * 0.05))}
 
 
+def test_a_margin_that_replaces_those_of_a_name_is_the_widest_of_them():
+    noises = [noise_of(0.03, margin=0.05), noise_of(0.04, margin=0.2)]
+    budget = Budget(seconds=300, seconds_per_pair=14, pair_seconds=2.5)
+
+    assert propose_settings(noises[:1], budget, PLAN).margins["time"] < 0.2
+    assert propose_settings(noises, budget, PLAN).margins == {"time": 0.2}
+
+
 def test_a_budget_without_eight_pairs_is_raised():
     proposal = propose_settings([noise_of(0.001)], Budget(seconds=30, seconds_per_pair=10.5, pair_seconds=2.5), PLAN)
 

@@ -218,16 +218,19 @@ def propose_settings(noises: Sequence[MetricNoise], budget: Budget, plan: Plan) 
 
     Returns:
         Looks of at least two steps, even where the budget holds not even these; then ``seconds`` is raised to hold
-        them. Margins are given by name for the metrics whose own is not supported.
+        them. Margins are given by name where that of a metric is not supported: then the widest that any metric of the
+        name has or needs, since it replaces them all.
     """
     affordable = [looks for looks in schedules() if looks[-1] <= budget.max_pairs] or [schedules()[0]]
     plans = [_with_looks(plan, looks) for looks in affordable]
     chosen = next((each for each in plans if all(is_supported(noise, each) for noise in noises)), plans[-1])
-    margins: dict[str, float] = {}
+    widest: dict[str, float] = {}
+    refused = {noise.metric.name for noise in noises if not is_supported(noise, chosen)}
     for noise in noises:
-        if not is_supported(noise, chosen):
-            needed = rounded_up(supported_margin(noise, chosen))
-            margins[noise.metric.name] = max(needed, margins.get(noise.metric.name, 0.0))
+        is_enough = is_supported(noise, chosen)
+        needed = noise.metric.margin if is_enough else rounded_up(supported_margin(noise, chosen))
+        widest[noise.metric.name] = max(needed, widest.get(noise.metric.name, 0.0))
+    margins = {name: margin for name, margin in widest.items() if name in refused}
     seconds = max(budget.seconds, math.ceil(chosen.max_pairs * budget.seconds_per_pair))
     return Proposal(looks=chosen.looks, seconds=seconds, margins=margins)
 
