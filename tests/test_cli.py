@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mainstay import cli, workflow
+from mainstay import calibration, cli, workflow
 from mainstay.documents import run_to_json
 from mainstay.errors import EnvironmentBuildError, GitError, Interrupted, UsageError
 
@@ -78,6 +78,19 @@ def test_an_error_becomes_its_exit_status(error, status, monkeypatch, capsys):
 
     assert cli.run(["gate"]) == status
     assert capsys.readouterr().err.startswith("error: ")
+
+
+@pytest.mark.parametrize(
+    ("module", "command", "is_continued"), [(workflow, "gate", True), (calibration, "calibrate", False)]
+)
+def test_only_an_interrupted_gate_says_that_it_can_be_continued(module, command, is_continued, monkeypatch, capsys):
+    def fail(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, command, fail)
+
+    assert cli.run([command]) == 130
+    assert ("gate --resume" in capsys.readouterr().err) is is_continued
 
 
 def test_debug_shows_the_traceback(monkeypatch, capsys):

@@ -22,6 +22,9 @@ from mainstay.errors import Interrupted, MainstayError
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 
+CONTINUE_GATE = "continue with 'mainstay gate --resume': what was measured is kept"
+"""The next step after an interrupted gate."""
+
 RAISE_AGAIN_SECONDS = 0.01
 """How soon an interrupt that Python dropped is raised once more."""
 
@@ -85,7 +88,8 @@ CALIBRATE_EXIT_STATUS_HELP = """
 Exit status:
     0  the budget supports every margin
     1  a margin is refused; the report says what would support it
-    2, 4, 130  as for the gate
+    2, 4  as for the gate
+    130  interrupted; a calibration is not continued
 """
 
 
@@ -103,7 +107,7 @@ def calibrate(*, write: bool, json: Path | None, folder: Path, **options: Any) -
     from mainstay import calibration
     from mainstay.progress import progress_for
 
-    with interruptible(), progress_for(sys.stderr) as observer:
+    with interruptible("start again: a calibration is not continued"), progress_for(sys.stderr) as observer:
         outcome = calibration.calibrate(
             folder, calibration.CalibrationOptions(**options), environ=os.environ, observer=observer
         )
@@ -174,11 +178,14 @@ def doctor(*, quick: bool, as_json: bool, folder: Path) -> int:
 
 
 @contextmanager
-def interruptible() -> Iterator[None]:
+def interruptible(next_step: str = CONTINUE_GATE) -> Iterator[None]:
     """Turn the first Ctrl-C or SIGTERM into one ``KeyboardInterrupt``; later ones wait for the clean-up.
 
     An exception that is raised while a destructor runs, or a callback of the import system, is dropped by Python; it
     is then raised once more.
+
+    Args:
+        next_step: What the user can do after it.
 
     Raises:
         Interrupted: In place of the ``KeyboardInterrupt``.
@@ -202,9 +209,7 @@ def interruptible() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as error:
-        raise Interrupted(
-            "interrupted", next_step="continue with 'mainstay gate --resume': what was measured is kept"
-        ) from error
+        raise Interrupted("interrupted", next_step=next_step) from error
     finally:
         sys.unraisablehook = hook
         for number, handler in previous.items():
