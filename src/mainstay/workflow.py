@@ -615,7 +615,7 @@ class _Gate(Job):
             settings=self._settings(plan),
             findings=findings,
             workloads=measurement.results(),
-            notes=tuple(note.replace(str(Path.home()), "~") for note in notes if note),
+            notes=tuple(without_home(note, str(Path.home())) for note in notes if note),
             phases_s=self._watch.seconds,
             max_load=max((trial.load for log in logs for trial in log.trials.values() if trial.load), default=None),
         )
@@ -736,6 +736,16 @@ def notes_on_reuse(logs: Sequence[WorkloadLog]) -> list[str]:
     what = "1 baseline trial was" if len(reused) == 1 else f"{len(reused)} baseline trials were"
     why = "this baseline repeats itself bit for bit, so verdicts on it are correlated"
     return [f"{what} reused from run {runs}: {why}; 'mainstay gate --fresh' draws other seeds"]
+
+
+def without_home(note: str, home: str) -> str:
+    """A note with ``~`` for the user's home, unless that is the root of everything.
+
+    Example:
+        >>> without_home("kept in /home/a/data", "/home/a"), without_home("kept in /data", "/")
+        ('kept in ~/data', 'kept in /data')
+    """
+    return note.replace(home, "~") if len(home) > 1 else note
 
 
 def part_of(collection: Collection, only: str | None) -> Collection:
