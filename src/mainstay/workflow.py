@@ -432,14 +432,23 @@ class Job:
         self._watch.lap("workloads")
         agenda = plan_agenda(*collections, changed=self._is_changed if self._workloads_differ() else lambda _: False)
         if not agenda.workloads and not agenda.settled:
-            if any(collection.workloads for collection in everything):
-                raise UsageError(f"no workload of {self._start.only}", looked_in=self._configuration.workloads)
-            raise UsageError(
-                "no workloads: no test uses one of the fixtures trial, benchmark, import_timer and counts",
-                looked_in=self._configuration.workloads,
-                next_step="write one as the how-to 'add a workload' shows",
-            )
+            raise self._nothing_to_judge(agenda, everything)
         return agenda
+
+    def _nothing_to_judge(self, agenda: Agenda, collections: Sequence[Collection]) -> UsageError:
+        """Why the agenda is empty: there are no markers, no workloads of the part asked for, or none at all."""
+        fact = "no workloads: no test uses one of the fixtures trial, benchmark, import_timer and counts"
+        next_step = "write one as the how-to 'add a workload' shows"
+        if agenda.notes:
+            fact = f"nothing to judge: {'; '.join(agenda.notes)}"
+            wanted = [workload for found in collections for workload in part_of(found, self._start.only).workloads]
+            next_step = "add @pytest.mark.accuracy(metric=..., margin=...)"
+            if all(workload.kind is Kind.DETERMINISTIC for workload in wanted):
+                next_step = "add @pytest.mark.deterministic(metric=...)"
+        elif any(collection.workloads for collection in collections):
+            fact = f"no workload of {self._start.only}"
+            next_step = "write one, or gate all workloads without --only"
+        return UsageError(fact, looked_in=self._configuration.workloads, next_step=next_step)
 
     def _is_changed(self, workload: str) -> bool:
         """Whether the baseline does not have a workload as the candidate has it."""
