@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mainstay import cli, workflow
+from mainstay import calibration, cli, workflow
 from mainstay.documents import run_to_json
 from mainstay.errors import EnvironmentBuildError, GitError, Interrupted, UsageError
 
@@ -78,6 +78,70 @@ def test_an_error_becomes_its_exit_status(error, status, monkeypatch, capsys):
 
     assert cli.run(["gate"]) == status
     assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_a_fault_of_mainstay_is_no_verdict_and_shows_its_traceback(monkeypatch, capsys):
+    def fail(*arguments, **options):
+        raise KeyError("x")
+
+    monkeypatch.setattr(workflow, "gate", fail)
+
+    assert cli.run(["gate"]) == 4
+    complaint = capsys.readouterr().err
+    assert complaint.startswith("Traceback")
+    assert "\nerror: KeyError: 'x'\n  next: this is a fault of mainstay, please report it" in complaint
+
+
+def test_what_the_system_refuses_is_no_verdict_and_readable(tmp_path, monkeypatch, capsys):
+    def fail(*arguments, **options):
+        (tmp_path / "absent").read_text()
+
+    monkeypatch.setattr(workflow, "gate", fail)
+
+    assert cli.run(["gate"]) == 4
+    complaint = capsys.readouterr().err
+    assert complaint.startswith(
+        f"error: the system refused: No such file or directory\n  looked in: {tmp_path}/absent\n"
+    )
+    assert "Traceback" not in complaint
+
+
+def test_output_that_nobody_reads_is_no_verdict():
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "mainstay", "--help"], stdout=writer, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(writer)
+
+    assert (done.returncode, done.stderr) == (4, "")
+
+
+def test_a_report_that_cannot_be_written_hides_no_verdict(tmp_path, monkeypatch, capsys, sample_run):
+    path = tmp_path / "run.json"
+    monkeypatch.setattr(workflow, "gate", lambda *_, **__: workflow.GateOutcome(run=sample_run, path=path))
+
+    status = cli.run(["gate", f"--html={tmp_path}/absent/page.html"])
+
+    output, complaint = capsys.readouterr()
+    assert status == 4
+    assert "PASS" in output
+    assert f"run: {os.path.relpath(path)}" in output
+    assert f"looked in: {tmp_path}/absent/page.html" in complaint
+    assert f"'mainstay report {os.path.relpath(path)}' writes a report elsewhere" in complaint
+
+
+@pytest.mark.parametrize(
+    ("module", "command", "is_continued"), [(workflow, "gate", True), (calibration, "calibrate", False)]
+)
+def test_only_an_interrupted_gate_says_that_it_can_be_continued(module, command, is_continued, monkeypatch, capsys):
+    def fail(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, command, fail)
+
+    assert cli.run([command]) == 130
+    assert ("gate --resume" in capsys.readouterr().err) is is_continued
 
 
 def test_debug_shows_the_traceback(monkeypatch, capsys):

@@ -12,6 +12,7 @@ from mainstay.doctor import Report, State, examine, mnist_folder, render_json, r
 from mainstay.environments import Resolution
 from mainstay.journal import new_run
 from mainstay.records import Side
+from mainstay.worker_main import FIXTURE_KINDS
 from mnist_reference.data import default_root
 
 WORKLOAD = "def test_model(trial):\n    trial.record(top1_accuracy=1.0)\n"
@@ -65,6 +66,13 @@ def test_a_sound_project_has_no_stopper(project):
     assert [check for check in report.checks if check.state is State.STOPPER] == []
     assert report.exit_status == 0
     assert found(report, "workloads") == [(State.OK, "tests in 'benchmarks' that measure: 1")]
+
+
+@pytest.mark.parametrize("fixture", FIXTURE_KINDS)
+def test_a_workload_is_known_by_each_fixture_that_measures(project, fixture):
+    write(project, "benchmarks/test_model.py", f"def test_model({fixture}): ...\n")
+
+    assert found(look(project), "workloads") == [(State.OK, "tests in 'benchmarks' that measure: 1")]
 
 
 def test_the_baseline_that_a_gate_would_take_is_named(project):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mainstay.errors import StoreError, UsageError
-from mainstay.journal import Journal, interrupted_run, new_run
+from mainstay.journal import CALIBRATIONS, Journal, interrupted_run, new_run
 from mainstay.records import Outcome, Predictions, Side, Trial
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -69,6 +69,28 @@ def test_a_full_disk_names_the_way_on(trial):
         journal.append_trial(trial)
 
     assert "--resume" in str(caught.value)
+
+
+def test_a_full_disk_in_a_calibration_does_not_promise_that_it_continues(tmp_path):
+    folder = new_run(tmp_path, NOW, {}, among=CALIBRATIONS)
+    folder.journal.path.unlink()
+    folder.journal.path.symlink_to("/dev/full")
+
+    with pytest.raises(StoreError, match="No space left") as caught:
+        folder.journal.append("finish")
+
+    assert caught.value.looked_in == f".mainstay/calibrations/{folder.id}/journal.jsonl"
+    assert "mainstay calibrate" in caught.value.next_step
+
+
+def test_a_document_that_cannot_be_written_is_named_where_it_lies(tmp_path):
+    folder = new_run(tmp_path, NOW, {}, among=CALIBRATIONS)
+    (folder.path / "calibration.json").mkdir()
+
+    with pytest.raises(StoreError) as caught:
+        folder.write("calibration.json", "{}")
+
+    assert caught.value.looked_in == f".mainstay/calibrations/{folder.id}/calibration.json"
 
 
 def test_the_latest_unfinished_run_is_resumed(tmp_path):

@@ -1,5 +1,7 @@
 import array
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -8,6 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mainstay.worker_main import RecordingError, TreeDigest, Trial, deny_network
+
+AS_ON_WINDOWS = """
+import importlib, os, pkgutil, signal, socket, sys
+import psutil  # its modules differ by system
+for name in ("fcntl", "grp", "pty", "pwd", "resource", "termios", "tty"):
+    sys.modules[name] = None
+for module, name in ((os, "fork"), (os, "killpg"), (os, "sched_getaffinity"), (signal, "SIGALRM"), (signal, "SIGKILL"),
+                     (signal, "pthread_sigmask"), (socket, "AF_UNIX")):
+    if hasattr(module, name):
+        delattr(module, name)
+import mainstay, mnist_reference
+for module in pkgutil.walk_packages(mainstay.__path__, "mainstay."):
+    importlib.import_module(module.name)
+"""
 
 
 def digest(tree):
@@ -147,3 +163,9 @@ def test_the_fixture_works_under_plain_pytest(pytester):
     """)
 
     pytester.runpytest("--trial-seed=7", "--strict-markers").assert_outcomes(passed=1)
+
+
+def test_everything_can_be_imported_where_there_is_no_posix():
+    done = subprocess.run([sys.executable, "-c", AS_ON_WINDOWS], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr

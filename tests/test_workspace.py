@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from mainstay import workspace
-from mainstay.workspace import input_digests
+from mainstay.workspace import copy_workloads, input_digests
 
 UNREADABLE = Path("/proc/self/mem")
 
@@ -46,3 +46,32 @@ def test_what_takes_long_to_read_has_no_digest(monkeypatch, scratch, limit, name
 @pytest.mark.skipif(not UNREADABLE.exists(), reason="no file here fails when it is read")
 def test_what_cannot_be_read_has_no_digest(scratch):
     assert input_digests({"DATA": str(UNREADABLE)}, scratch) is None
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """A revision's worktree with one workload, and a data set that is shared with it."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "images").write_text("many")
+    workloads = tmp_path / "tree" / "benchmarks"
+    workloads.mkdir(parents=True)
+    (workloads / "test_model.py").write_text("")
+    (workloads / "data").symlink_to(tmp_path / "data")
+    return tmp_path / "tree"
+
+
+def test_what_is_shared_among_the_workloads_is_linked_and_not_copied(tree, tmp_path):
+    copy_workloads(tree, tmp_path / "measure", "benchmarks", ["benchmarks/data"])
+
+    place = tmp_path / "measure" / "benchmarks" / "data"
+    assert place.is_symlink()
+    assert place.resolve() == tmp_path / "data"
+    assert (tmp_path / "measure" / "benchmarks" / "test_model.py").is_file()
+
+
+def test_a_link_that_leads_nowhere_is_left_out_of_the_workloads(tree, tmp_path):
+    (tree / "benchmarks" / "old").symlink_to(tmp_path / "absent")
+
+    copy_workloads(tree, tmp_path / "measure", "benchmarks")
+
+    assert sorted(path.name for path in (tmp_path / "measure" / "benchmarks").iterdir()) == ["data", "test_model.py"]

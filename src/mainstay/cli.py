@@ -18,9 +18,12 @@ from typing import Any, NoReturn
 
 import click
 
-from mainstay.errors import Interrupted, MainstayError
+from mainstay.errors import Interrupted, MainstayError, StoreError
 
 FILE = click.Path(dir_okay=False, path_type=Path)
+
+CONTINUE_GATE = "continue with 'mainstay gate --resume': what was measured is kept"
+"""The next step after an interrupted gate."""
 
 RAISE_AGAIN_SECONDS = 0.01
 """How soon an interrupt that Python dropped is raised once more."""
@@ -73,10 +76,15 @@ def gate(
 
     with interruptible(), progress_for(sys.stderr) as observer:
         outcome = workflow.gate(folder, workflow.GateOptions(**options), environ=os.environ, observer=observer)
-    publishing.write_reports(outcome.run, {"markdown": markdown, "html": html, "junit": junit, "json": json})
+    place = os.path.relpath(outcome.path)
     click.echo(publishing.render_for(outcome.run, sys.stdout, os.environ))
+    click.echo(f"run: {place}")
     click.echo(publishing.report_to_actions(outcome.run, os.environ), nl=False)
-    click.echo(f"run: {os.path.relpath(outcome.path)}")
+    try:
+        publishing.write_reports(outcome.run, {"markdown": markdown, "html": html, "junit": junit, "json": json})
+    except StoreError as error:
+        way_on = f"nothing is lost: 'mainstay report {place}' writes a report elsewhere, without measuring again"
+        raise StoreError(error.fact, looked_in=error.looked_in, next_step=way_on) from error
     return outcome.run.exit_status
 
 
@@ -85,7 +93,8 @@ CALIBRATE_EXIT_STATUS_HELP = """
 Exit status:
     0  the budget supports every margin
     1  a margin is refused; the report says what would support it
-    2, 4, 130  as for the gate
+    2, 4  as for the gate
+    130  interrupted; a calibration is not continued
 """
 
 
@@ -103,14 +112,14 @@ def calibrate(*, write: bool, json: Path | None, folder: Path, **options: Any) -
     from mainstay import calibration
     from mainstay.progress import progress_for
 
-    with interruptible(), progress_for(sys.stderr) as observer:
+    with interruptible("start again: a calibration is not continued"), progress_for(sys.stderr) as observer:
         outcome = calibration.calibrate(
             folder, calibration.CalibrationOptions(**options), environ=os.environ, observer=observer
         )
-    if json:
-        calibration.write_document(json, outcome.calibration)
     click.echo(calibration.render(outcome.calibration))
     click.echo(f"calibration: {os.path.relpath(outcome.path)}")
+    if json:
+        calibration.write_document(json, outcome.calibration)
     if write:
         place = calibration.write_settings(folder, outcome.calibration)
         click.echo(f"written to {os.path.relpath(place)}; commit it with the workloads")
@@ -174,11 +183,14 @@ def doctor(*, quick: bool, as_json: bool, folder: Path) -> int:
 
 
 @contextmanager
-def interruptible() -> Iterator[None]:
+def interruptible(next_step: str = CONTINUE_GATE) -> Iterator[None]:
     """Turn the first Ctrl-C or SIGTERM into one ``KeyboardInterrupt``; later ones wait for the clean-up.
 
     An exception that is raised while a destructor runs, or a callback of the import system, is dropped by Python; it
     is then raised once more.
+
+    Args:
+        next_step: What the user can do after it.
 
     Raises:
         Interrupted: In place of the ``KeyboardInterrupt``.
@@ -202,9 +214,7 @@ def interruptible() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as error:
-        raise Interrupted(
-            "interrupted", next_step="continue with 'mainstay gate --resume': what was measured is kept"
-        ) from error
+        raise Interrupted("interrupted", next_step=next_step) from error
     finally:
         sys.unraisablehook = hook
         for number, handler in previous.items():
@@ -212,7 +222,7 @@ def interruptible() -> Iterator[None]:
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """Run a command line.
+    """Run a command line; a fault of mainstay ends with 4, not with Python's own 1, which means a fail.
 
     Args:
         arguments: Without the program's name; the process's own if ``None``.
@@ -230,9 +240,21 @@ def run(arguments: list[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return 2
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 4
+    except SystemExit:  # how click ends where nobody reads what is printed
+        return MainstayError.exit_status
+    except OSError as error:
+        refused = MainstayError(
+            f"the system refused: {error.strerror or error}",
+            looked_in=None if error.filename is None else str(error.filename),
+            next_step="correct what it complains about, then try again; 'mainstay --debug' shows the traceback",
+        )
+        return _complain(str(refused), refused.exit_status, debug=debug)
+    except Exception as error:  # noqa: BLE001 - the last handler: Python itself would end with 1
+        fault = MainstayError(
+            f"{type(error).__name__}: {error}",
+            next_step="this is a fault of mainstay, please report it with the traceback above",
+        )
+        return _complain(str(fault), fault.exit_status, debug=True)
 
 
 def _complain(text: str, status: int, *, debug: bool) -> int:

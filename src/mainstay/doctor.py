@@ -45,7 +45,10 @@ MINIMAL_BYTES = 500_000_000
 TORCH_SECONDS = 120
 """How long torch may take to be imported from a cold disk."""
 
-WORKLOAD = re.compile(r"^\s*(?:async\s+)?def\s+test_\w*\s*\([^)]*\b(?:trial|benchmark)\b", re.MULTILINE)
+FIXTURES = ("trial", "benchmark", "import_timer", "counts")
+"""What the worker's FIXTURE_KINDS names; the worker itself is imported only where pytest is."""
+
+WORKLOAD = re.compile(rf"^\s*(?:async\s+)?def\s+test_\w*\s*\([^)]*\b(?:{'|'.join(FIXTURES)})\b", re.MULTILINE)
 """A test that takes one of the fixtures that measure."""
 
 TORCH_QUESTION = """
@@ -313,7 +316,7 @@ def _check_workloads(project: _Project) -> Check:
         return Check(
             name="workloads",
             state=State.STOPPER,
-            found=f"no test in {folder!r} takes the fixture trial or benchmark",
+            found=f"no test in {folder!r} takes one of the fixtures {', '.join(FIXTURES[:-1])} and {FIXTURES[-1]}",
             next_step=f"write one in {folder}/, or name the folder as 'workloads' in [tool.mainstay]",
         )
     return Check(name="workloads", found=f"tests in {folder!r} that measure: {num_workloads}")

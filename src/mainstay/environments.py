@@ -601,20 +601,6 @@ def _check_roots(side: Side, python: Path, site_packages: Path, roots: Sequence[
             )
 
 
-def packages_difference(baseline: Environment, candidate: Environment) -> dict[str, tuple[str, str]]:
-    """Dependencies that differ: name, version of the baseline, version of the candidate; empty where absent.
-
-    Example:
-        >>> from dataclasses import replace
-        >>> one = Environment(side=Side.BASELINE, python="3", packages={"a": "1"}, packages_digest="", wheel_digest="")
-        >>> packages_difference(one, replace(one, packages={"a": "2", "b": "1"}))
-        {'a': ('1', '2'), 'b': ('', '1')}
-    """
-    names = sorted(baseline.packages.keys() | candidate.packages.keys())
-    pairs = {name: (baseline.packages.get(name, ""), candidate.packages.get(name, "")) for name in names}
-    return {name: versions for name, versions in pairs.items() if versions[0] != versions[1]}
-
-
 def worker_variables(*, threads: int, environ: Mapping[str, str]) -> dict[str, str]:
     """The environment of every worker but for HOME and TMPDIR: fixed where it changes results, inherited where not.
 

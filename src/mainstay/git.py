@@ -522,12 +522,6 @@ class Repository:
         asked = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}:{path}")
         return self._git(*asked, check=False).text or None
 
-    def changed_files(self, baseline: str, candidate: str) -> tuple[str, ...]:
-        """Return the paths that differ between two commits, sorted; a renamed file counts under both names."""
-        return tuple(
-            sorted(self._git("diff-tree", "-r", "-z", "--no-renames", "--name-only", baseline, candidate).items)
-        )
-
     # --- shared inputs ---------------------------------------------------------------------------------------------
 
     def link_shared(self, paths: Iterable[str], worktree: Path) -> dict[str, str]:

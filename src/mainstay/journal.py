@@ -38,6 +38,12 @@ RUNS = "runs"
 CALIBRATIONS = "calibrations"
 """Folder in it for calibrations, which cannot."""
 
+WAYS_ON = {
+    RUNS: "continue with 'mainstay gate --resume': what was measured is kept",
+    CALIBRATIONS: "start 'mainstay calibrate' again: it measures everything anew",
+}
+"""What to do once there is room again, by folder."""
+
 JOURNAL_VERSION = 1
 """First field of a journal's first line."""
 
@@ -50,6 +56,7 @@ class Journal:
 
     Args:
         path: The file; made when the first line is appended.
+        among: Folder of the runs of its kind.
 
     Example:
         >>> import tempfile
@@ -59,8 +66,9 @@ class Journal:
         [{'type': 'start', 'salt': 'a'}]
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, among: str = RUNS) -> None:
         self.path = path
+        self._among = among
         self._lock = threading.Lock()
 
     def append(self, kind: str, **content: Any) -> None:
@@ -84,8 +92,8 @@ class Journal:
         except OSError as error:
             raise StoreError(
                 f"the journal cannot be written: {error.strerror}",
-                looked_in=f"{FOLDER}/runs/{self.path.parent.name}/{self.path.name}",
-                next_step="make room, then continue with 'mainstay gate --resume': what was measured is kept",
+                looked_in=f"{FOLDER}/{self._among}/{self.path.parent.name}/{self.path.name}",
+                next_step=f"make room, then {WAYS_ON[self._among]}",
             ) from error
 
     def append_trial(self, trial: Trial) -> None:
@@ -137,12 +145,14 @@ class RunFolder:
 
     Args:
         path: ``.mainstay/runs/ID`` in the user's repository.
+        among: Folder of the runs of its kind.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, among: str = RUNS) -> None:
         self.path = path
         self.id = path.name
-        self.journal = Journal(path / "journal.jsonl")
+        self.journal = Journal(path / "journal.jsonl", among)
+        self._among = among
         self._lock = FileLock(path / "lock")
 
     def __enter__(self) -> Self:
@@ -179,7 +189,7 @@ class RunFolder:
         Raises:
             StoreError: If it cannot be written.
         """
-        return write_text(self.path / name, text, shown=f"{FOLDER}/runs/{self.id}/{name}")
+        return write_text(self.path / name, text, shown=f"{FOLDER}/{self._among}/{self.id}/{name}")
 
 
 def new_run(root: Path, now: datetime, start: Mapping[str, Any], *, among: str = RUNS) -> RunFolder:
@@ -198,7 +208,7 @@ def new_run(root: Path, now: datetime, start: Mapping[str, Any], *, among: str =
     try:
         runs.mkdir(parents=True, exist_ok=True)
         (root / FOLDER / ".gitignore").write_text("*\n", encoding="utf-8")
-        run = RunFolder(_fresh_folder(runs, f"{now:%Y%m%dT%H%M%S}"))
+        run = RunFolder(_fresh_folder(runs, f"{now:%Y%m%dT%H%M%S}"), among)
     except OSError as error:
         raise StoreError(
             f"the run's folder cannot be made: {error.strerror}",
@@ -224,7 +234,7 @@ def _fresh_folder(runs: Path, stem: str) -> Path:
 def unfinished_runs(root: Path, *, among: str = RUNS) -> list[RunFolder]:
     """The runs that did not come to a verdict, the latest first; some may still be going on."""
     journals = sorted((root / FOLDER / among).glob("*/journal.jsonl"), reverse=True)
-    runs = [RunFolder(path.parent) for path in journals if not (path.parent / "run.json").exists()]
+    runs = [RunFolder(path.parent, among) for path in journals if not (path.parent / "run.json").exists()]
     return [run for run in runs if not run.is_finished]
 
 

@@ -38,7 +38,6 @@ import json
 import math
 import os
 import queue
-import resource
 import selectors
 import signal
 import socket
@@ -1383,6 +1382,8 @@ def _peak_memory_bytes() -> int:
         for line in status:
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
+    import resource  # here, since Windows has none, and plain pytest imports this module there too
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 

@@ -432,14 +432,23 @@ class Job:
         self._watch.lap("workloads")
         agenda = plan_agenda(*collections, changed=self._is_changed if self._workloads_differ() else lambda _: False)
         if not agenda.workloads and not agenda.settled:
-            if any(collection.workloads for collection in everything):
-                raise UsageError(f"no workload of {self._start.only}", looked_in=self._configuration.workloads)
-            raise UsageError(
-                "no workloads: no test uses one of the fixtures trial, benchmark, import_timer and counts",
-                looked_in=self._configuration.workloads,
-                next_step="write one as the how-to 'add a workload' shows",
-            )
+            raise self._nothing_to_judge(agenda, everything)
         return agenda
+
+    def _nothing_to_judge(self, agenda: Agenda, collections: Sequence[Collection]) -> UsageError:
+        """Why the agenda is empty: there are no markers, no workloads of the part asked for, or none at all."""
+        fact = "no workloads: no test uses one of the fixtures trial, benchmark, import_timer and counts"
+        next_step = "write one as the how-to 'add a workload' shows"
+        if agenda.notes:
+            fact = f"nothing to judge: {'; '.join(agenda.notes)}"
+            wanted = [workload for found in collections for workload in part_of(found, self._start.only).workloads]
+            next_step = "add @pytest.mark.accuracy(metric=..., margin=...)"
+            if all(workload.kind is Kind.DETERMINISTIC for workload in wanted):
+                next_step = "add @pytest.mark.deterministic(metric=...)"
+        elif any(collection.workloads for collection in collections):
+            fact = f"no workload of {self._start.only}"
+            next_step = "write one, or gate all workloads without --only"
+        return UsageError(fact, looked_in=self._configuration.workloads, next_step=next_step)
 
     def _is_changed(self, workload: str) -> bool:
         """Whether the baseline does not have a workload as the candidate has it."""
@@ -615,7 +624,7 @@ class _Gate(Job):
             settings=self._settings(plan),
             findings=findings,
             workloads=measurement.results(),
-            notes=tuple(note.replace(str(Path.home()), "~") for note in notes if note),
+            notes=tuple(without_home(note, str(Path.home())) for note in notes if note),
             phases_s=self._watch.seconds,
             max_load=max((trial.load for log in logs for trial in log.trials.values() if trial.load), default=None),
         )
@@ -736,6 +745,16 @@ def notes_on_reuse(logs: Sequence[WorkloadLog]) -> list[str]:
     what = "1 baseline trial was" if len(reused) == 1 else f"{len(reused)} baseline trials were"
     why = "this baseline repeats itself bit for bit, so verdicts on it are correlated"
     return [f"{what} reused from run {runs}: {why}; 'mainstay gate --fresh' draws other seeds"]
+
+
+def without_home(note: str, home: str) -> str:
+    """A note with ``~`` for the user's home, unless that is the root of everything.
+
+    Example:
+        >>> without_home("kept in /home/a/data", "/home/a"), without_home("kept in /data", "/")
+        ('kept in ~/data', 'kept in /data')
+    """
+    return note.replace(home, "~") if len(home) > 1 else note
 
 
 def part_of(collection: Collection, only: str | None) -> Collection:

@@ -114,7 +114,8 @@ def build_subjects(
 def copy_workloads(tree: Path, folder: Path, workloads: str, shared: Iterable[str] = ()) -> Path:
     """Copy a revision's workloads and pytest configuration to a measuring folder, and link what is shared into it.
 
-    So a workload finds what is shared where it lies in the project, seen from its own file.
+    So a workload finds what is shared where it lies in the project, seen from its own file. A link that leads nowhere is
+    left out.
 
     Args:
         tree: The revision's worktree, shared inputs included.
@@ -125,15 +126,20 @@ def copy_workloads(tree: Path, folder: Path, workloads: str, shared: Iterable[st
     Returns:
         pytest's configuration file in the measuring folder.
     """
+    inputs = {path: tree / path for path in shared}
+
+    def left_out(parent: str, names: list[str]) -> set[str]:
+        return {name for name in names if name == "__pycache__" or Path(parent, name) in inputs.values()}
+
     if (tree / workloads).is_dir():
-        shutil.copytree(tree / workloads, folder / workloads, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(tree / workloads, folder / workloads, ignore=left_out, ignore_dangling_symlinks=True)
     else:
         (folder / workloads).mkdir(parents=True)
-    for path in shared:
+    for path, source in inputs.items():
         place = folder / path
-        if not place.exists():  # what lies in the workload folder came with it
+        if not place.exists():  # one that lies in another came with it
             place.parent.mkdir(parents=True, exist_ok=True)
-            place.symlink_to((tree / path).resolve())
+            place.symlink_to(source.resolve())
     for name in PYTEST_FILES:
         if is_pytest_configuration(tree / name):
             return Path(shutil.copy(tree / name, folder / name))

@@ -84,6 +84,22 @@ def test_no_workloads(project):
     assert_explained(project.gate(), 2, "no workloads", "benchmarks")
 
 
+@pytest.mark.parametrize("options", [[], ["--only", "accuracy"]], ids=["all", "accuracy"])
+def test_a_workload_without_a_marker(project, options):
+    project.edit("benchmarks/test_accuracy.py", "@pytest.mark.accuracy", "# ")
+    project.git("commit", "-qa", "--amend", "--no-edit")
+
+    words = ["test_clouds gates nothing: it has no marker", "add @pytest.mark.accuracy(metric=..., margin=...)"]
+    assert_explained(project.gate(*options), 2, *words)
+
+
+def test_a_count_without_a_marker(project):
+    project.write("benchmarks/test_accuracy.py", "def test_size(counts):\n    counts.record(parameters=1)\n")
+    project.git("commit", "-qa", "--amend", "--no-edit")
+
+    assert_explained(project.gate(), 2, "test_size gates nothing", "add @pytest.mark.deterministic(metric=...)")
+
+
 def test_a_baseline_that_does_not_build(project):
     text = (project.root / "pyproject.toml").read_text()
     project.write("pyproject.toml", text.replace('packages = ["src/subject"]', 'packages = ["src/absent"]'))

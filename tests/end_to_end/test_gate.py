@@ -34,16 +34,17 @@ def test_what_keeps_the_numerics_passes_exactly_on_two_seeds(project, change):
     assert result.run["workloads"][0]["num_pairs"] == 2
 
 
-def test_a_workload_reads_what_is_shared_where_it_lies_in_the_project(project):
+@pytest.mark.parametrize("place", ["data", "benchmarks/data"])
+def test_a_workload_reads_what_is_shared_where_it_lies_in_the_project(project, place):
     project.write(".gitignore", "data/\n")
-    project.write("data/name.txt", "clouds of the project")
+    project.write(f"{place}/name.txt", "clouds of the project")
     project.edit(
         "benchmarks/test_accuracy.py",
         'dataset="clouds"',
-        'dataset=(Path(__file__).parents[1] / "data" / "name.txt").read_text()',
+        f'dataset=(Path(__file__).parents[1] / "{place}" / "name.txt").read_text()',
     )
     project.edit("benchmarks/test_accuracy.py", "import random\n", "import random\nfrom pathlib import Path\n")
-    project.edit("pyproject.toml", "trial_seconds = 300", 'trial_seconds = 300\nshare = ["data"]')
+    project.edit("pyproject.toml", "trial_seconds = 300", f'trial_seconds = 300\nshare = ["{place}"]')
 
     result = project.gate()
 
