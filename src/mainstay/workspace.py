@@ -149,7 +149,7 @@ def copy_workloads(tree: Path, folder: Path, workloads: str, shared: Iterable[st
 
 
 def workloads_digest(spec: WorkerSpec, workloads: str) -> str:
-    """SHA-256 over the workloads of a measuring folder and pytest's configuration; what is shared does not count.
+    """SHA-256 over the workloads of a measuring folder, with what is shared among them, and pytest's configuration.
 
     Args:
         spec: Of a worker that stands in the folder.
