@@ -193,6 +193,24 @@ def test_a_finished_run_is_not_mentioned(project):
     assert found(look(project), "runs") == []
 
 
+def test_a_failed_run_is_not_mentioned(project):
+    run = new_run(project, WHEN, {})
+    run.journal.append("failed", fact="building the wheel failed", exit_status=1)
+
+    assert found(look(project), "runs") == []
+
+
+def test_a_damaged_journal_hides_no_interrupted_run(project):
+    interrupted, damaged = (new_run(project, WHEN, {}) for _ in range(2))
+    damaged.journal.path.write_text("not json\n")
+
+    checks = [check for check in look(project).checks if check.name == "runs"]
+
+    assert [check.state for check in checks] == [State.WARNING] * 2
+    assert damaged.id in checks[0].found
+    assert checks[1].found == f"gate {interrupted.id} was interrupted"
+
+
 def gated_with(project, *pins):
     """Journal a gate that resolved these pins."""
     resolution = Resolution(side=Side.CANDIDATE, pins=pins)

@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from mainstay import environments
 from mainstay.configuration import Configuration
@@ -18,7 +19,7 @@ from mainstay.environments import (
     resolve,
     worker_variables,
 )
-from mainstay.errors import EnvironmentBuildError
+from mainstay.errors import EnvironmentBuildError, Interrupted
 from mainstay.records import Side
 
 BACKEND = '''
@@ -318,6 +319,32 @@ def test_gates_at_the_same_time_share_a_layer(shelf, trees):
 
     assert len(found) == 3
     assert len(set(found)) == 1
+
+
+@pytest.fixture
+def of_another_gate(cache):
+    """A resolution whose layer another gate is building, and the lock that it holds."""
+    resolution = Resolution(side=Side.BASELINE, pins=("tool==1.0",))
+    place = cache / "environments" / f"{resolution.digest[:32]}.lock"
+    place.parent.mkdir(parents=True)
+    with FileLock(place) as lock:
+        yield resolution, lock
+
+
+def test_an_interrupted_gate_does_not_wait_for_a_layer_that_another_builds(trees, of_another_gate):
+    resolution, _ = of_another_gate
+    answers = iter([False, True])
+
+    with pytest.raises(Interrupted):
+        ensure_dependencies(resolution, trees[Side.BASELINE], is_interrupted=lambda: next(answers))
+
+
+def test_a_layer_that_another_gate_gives_up_is_built(shelf, trees, of_another_gate):
+    resolution, lock = of_another_gate
+
+    layer = ensure_dependencies(resolution, trees[Side.BASELINE], is_interrupted=lambda: bool(lock.release()))
+
+    assert (layer / "tool.py").exists()
 
 
 def test_a_package_of_an_index_that_the_project_names_is_installed(shelf, trees, tmp_path):

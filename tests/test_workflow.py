@@ -1,9 +1,16 @@
-from dataclasses import replace
+import subprocess
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from io import StringIO
 
 import pytest
 
 from mainstay import workflow
+from mainstay.errors import ConfigurationError, EnvironmentBuildError, Interrupted, StoreError, UsageError
+from mainstay.git import Repository
+from mainstay.journal import interrupted_run, new_run
 from mainstay.logs import make_logs
+from mainstay.progress import PlainProgress
 from mainstay.records import Direction, Kind, Metric, Outcome, Side, Trial, Verdict, Workload
 from mainstay.workers import Collection, Problem
 
@@ -84,3 +91,91 @@ def test_a_note_counts_the_reused_trials_that_pairs_were_made_of(runs, words):
 
 def test_there_is_no_note_where_nothing_was_reused():
     assert workflow.notes_on_reuse([]) == []
+
+
+# --- how a gate ends ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def unbuildable(tmp_path):
+    """A repository that holds no package, so that no revision of it builds."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "README").write_text("nothing to install\n")
+    for arguments in (
+        ["init", "--quiet", "--initial-branch=main"],
+        ["add", "--all"],
+        ["-c", "user.name=a", "-c", "user.email=a@example.org", "commit", "--quiet", "--message=first"],
+    ):
+        subprocess.run(["git", *arguments], cwd=folder, check=True)
+    return folder
+
+
+def gate(folder, **options):
+    wanted = workflow.GateOptions(baseline="HEAD", **options)
+    return workflow.gate(folder, wanted, environ={}, observer=PlainProgress(StringIO()))
+
+
+TRIAL = Trial(workload="w", side=Side.CANDIDATE, seed=0, pair=0, outcome=Outcome.COMPLETED)
+
+
+def start(folder, trials=()):
+    """Leave what a gate leaves that was killed after it measured some trials."""
+    repository = Repository.discover(folder)
+    fixed = workflow.choose_start(repository, workflow.GateOptions(baseline="HEAD"), {})
+    run = new_run(repository.root, datetime(2026, 11, 23, 12, tzinfo=UTC), asdict(fixed))
+    for trial in trials:
+        run.journal.append_trial(trial)
+    return run
+
+
+def test_a_gate_that_does_not_build_is_not_taken_for_an_interrupted_one(unbuildable):
+    with pytest.raises(EnvironmentBuildError):
+        gate(unbuildable)
+
+    with pytest.raises(UsageError, match="no interrupted gate"):
+        gate(unbuildable, resume=True)
+
+
+def test_trials_are_not_given_up_when_a_resumed_gate_cannot_build(unbuildable):
+    run = start(unbuildable, [TRIAL])
+
+    with pytest.raises(EnvironmentBuildError):
+        gate(unbuildable, resume=True)
+
+    assert interrupted_run(unbuildable).id == run.id
+
+
+def end(run, error):
+    with workflow.recorded_failure(run):
+        raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "trials", "is_over"),
+    [
+        pytest.param(EnvironmentBuildError("does not build"), [], True, id="nothing-measured"),
+        pytest.param(EnvironmentBuildError("does not build"), [TRIAL], False, id="built-before"),
+        pytest.param(ConfigurationError("the waivers are not TOML"), [TRIAL], True, id="refused"),
+        pytest.param(StoreError("no room"), [], False, id="no-room"),
+        pytest.param(Interrupted("interrupted"), [], False, id="interrupted"),
+        pytest.param(KeyboardInterrupt(), [], False, id="ctrl-c"),
+    ],
+)
+def test_a_gate_is_over_when_it_would_fail_again(unbuildable, error, trials, is_over):
+    run = start(unbuildable, trials)
+
+    with pytest.raises(type(error)):
+        end(run, error)
+
+    assert run.is_finished is is_over
+
+
+def test_a_damaged_journal_stops_no_later_gate(unbuildable):
+    run = start(unbuildable)
+    run.journal.path.write_text("not json\n")
+
+    with pytest.raises(EnvironmentBuildError):
+        gate(unbuildable)
+
+    assert run.journal.path.read_text() == "not json\n"

@@ -1,8 +1,13 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from mainstay import workspace
+from mainstay.environments import Resolution
+from mainstay.records import Side
 from mainstay.workspace import copy_workloads, input_digests
 
 UNREADABLE = Path("/proc/self/mem")
@@ -75,3 +80,35 @@ def test_a_link_that_leads_nowhere_is_left_out_of_the_workloads(tree, tmp_path):
     copy_workloads(tree, tmp_path / "measure", "benchmarks")
 
     assert sorted(path.name for path in (tmp_path / "measure" / "benchmarks").iterdir()) == ["data", "test_model.py"]
+
+
+INTERRUPTED = """
+import signal, sys, threading
+from pathlib import Path
+from mainstay import environments, workspace
+from mainstay.environments import Resolution
+from mainstay.records import Side
+
+place = Path(sys.argv[1])
+environments.cache_folder = lambda: place
+resolutions = {side: Resolution(side=side, pins=("tool==1.0",)) for side in Side}
+environments.interpreter_facts()
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what started the tests may have it ignored
+threading.Timer(0.5, signal.pthread_kill, (threading.get_ident(), signal.SIGINT)).start()
+try:
+    workspace.build_subjects(dict.fromkeys(Side, place), resolutions, place)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_ctrl_c_ends_the_wait_for_a_layer_that_another_gate_builds(tmp_path):
+    digest = Resolution(side=Side.BASELINE, pins=("tool==1.0",)).digest
+    lock = tmp_path / "environments" / f"{digest[:32]}.lock"
+    lock.parent.mkdir()
+
+    with FileLock(lock):
+        command = [sys.executable, "-c", INTERRUPTED, str(tmp_path)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+
+    assert done.stdout == "interrupted\n"

@@ -415,11 +415,11 @@ def _broken_torch(found: str, complaint: str, layer: Path) -> Check:
 
 def _check_runs(root: Path) -> Iterator[Check]:
     """Look for gates that were interrupted, and for one that is going on."""
-    try:
-        unfinished = journal.unfinished_runs(root)
-    except StoreError as error:
-        yield Check(name="runs", state=State.WARNING, found=error.fact, next_step=error.next_step or "")
-        return
+    damages: list[StoreError] = []
+    unfinished = journal.unfinished_runs(root, on_damage=damages.append)
+    for error in damages:
+        found = f"{error.fact} ({error.looked_in})"
+        yield Check(name="runs", state=State.WARNING, found=found, next_step=error.next_step or "")
     going_on = [run for run in unfinished if run.is_held]
     interrupted = [run for run in unfinished if run not in going_on]
     if going_on:

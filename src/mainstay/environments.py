@@ -22,7 +22,8 @@ import sys
 import sysconfig
 import tomllib
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -30,11 +31,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import uv
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
 from mainstay.configuration import Configuration
-from mainstay.errors import EnvironmentBuildError
+from mainstay.errors import EnvironmentBuildError, Interrupted
 from mainstay.records import Environment, Side
 
 MEASURING_GROUP = "benchmarks"
@@ -65,6 +66,9 @@ COMPLETE_MARKER = "mainstay-complete"
 
 NETWORK_WORDS = ("error sending request", "dns error", "failed to fetch", "network connectivity", "connection refused")
 """What uv says when it reaches no index."""
+
+LOCK_SECONDS = 0.2
+"""How long an interrupted gate may go on waiting for a layer that another gate builds."""
 
 NUM_TAIL_LINES = 15
 """Lines of a failed command that a message quotes."""
@@ -428,7 +432,9 @@ def drop_names(constraints: str, names: Iterable[str]) -> str:
     return "".join(entry for entry in entries if requirement_name(entry) not in unwanted)
 
 
-def ensure_dependencies(resolution: Resolution, tree: Path) -> Path:
+def ensure_dependencies(
+    resolution: Resolution, tree: Path, *, is_interrupted: Callable[[], bool] = lambda: False
+) -> Path:
     """The layer of a resolved set, built if it is not there yet.
 
     Two gates that want the same layer build it once; a build that was killed is done again.
@@ -436,17 +442,19 @@ def ensure_dependencies(resolution: Resolution, tree: Path) -> Path:
     Args:
         resolution: Exact pins.
         tree: The revision's worktree, whose pyproject.toml may have settings of uv.
+        is_interrupted: Asked again and again while another gate builds the layer.
 
     Returns:
         Its ``site-packages``.
 
     Raises:
         EnvironmentBuildError: If a package cannot be installed.
+        Interrupted: If the gate was interrupted before the layer was its own to build.
     """
     place = cache_folder() / "environments" / resolution.digest[:32]
     place.parent.mkdir(parents=True, exist_ok=True)
     complete = place / COMPLETE_MARKER
-    with FileLock(f"{place}.lock"):
+    with _locked(Path(f"{place}.lock"), is_interrupted):
         if not complete.exists():
             run_uv(
                 ["venv", "--clear", "--quiet", "--python", sys.executable, str(place)], doing="making an environment"
@@ -463,6 +471,23 @@ def ensure_dependencies(resolution: Resolution, tree: Path) -> Path:
     return site_packages_of(place)
 
 
+@contextmanager
+def _locked(path: Path, is_interrupted: Callable[[], bool]) -> Iterator[None]:
+    """Hold a lock; the wait for it ends when the gate is interrupted."""
+    lock = FileLock(path)
+    while not lock.is_locked:
+        if is_interrupted():
+            raise Interrupted("interrupted")
+        try:
+            lock.acquire(timeout=LOCK_SECONDS)
+        except Timeout:
+            continue
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def python_of(environment: Path) -> Path:
     """Interpreter of a virtual environment."""
     return environment / "bin" / "python"
@@ -473,7 +498,9 @@ def site_packages_of(environment: Path) -> Path:
     return next(environment.glob("lib/python*/site-packages"))
 
 
-def build_subject(side: Side, tree: Path, resolution: Resolution, place: Path) -> SubjectEnvironment:
+def build_subject(
+    side: Side, tree: Path, resolution: Resolution, place: Path, *, is_interrupted: Callable[[], bool] = lambda: False
+) -> SubjectEnvironment:
     """Build a revision's wheel and install it over its dependencies.
 
     Args:
@@ -481,11 +508,13 @@ def build_subject(side: Side, tree: Path, resolution: Resolution, place: Path) -
         tree: The revision's worktree.
         resolution: Its dependencies.
         place: Where the environment goes; paths of both sides have equal length.
+        is_interrupted: Asked again and again while another gate builds the dependencies.
 
     Raises:
         EnvironmentBuildError: If the wheel does not build or install, or its modules are not where they should be.
+        Interrupted: If the gate was interrupted while another one built the dependencies.
     """
-    dependencies = ensure_dependencies(resolution, tree)
+    dependencies = ensure_dependencies(resolution, tree, is_interrupted=is_interrupted)
     wheels = _build_wheels(side, tree, resolution.local, place.with_name("wheel"))
     run_uv(["venv", "--quiet", "--python", sys.executable, str(place)], side=side, doing="making an environment")
     run_uv(

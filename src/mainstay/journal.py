@@ -1,8 +1,8 @@
 """The journal of a run: every completed trial, on disk before the next one starts.
 
 A journal is a file of JSON lines, only ever appended to and flushed to the disk line by line. A gate that is killed
-leaves at most one torn last line, which is dropped when the journal is read; the trials before it are never measured
-again.
+leaves at most one torn last line, which does not count and is dropped when the run is resumed; the trials before it are
+never measured again.
 
 - :class:`Journal`: append to and read one journal.
 - :class:`RunFolder`: where a run keeps its journal and its document, and who holds it.
@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
@@ -46,6 +46,9 @@ WAYS_ON = {
 
 JOURNAL_VERSION = 1
 """First field of a journal's first line."""
+
+ENDS = frozenset({"finish", "failed"})
+"""Lines after which nothing is left to resume: a verdict, or an error that a resumed gate would end with again."""
 
 CONVERTER = make_converter()
 """Builds records from what JSON gives back."""
@@ -101,30 +104,42 @@ class Journal:
         self.append("trial", trial=trial_content(trial))
 
     def read(self) -> list[dict[str, Any]]:
-        """All complete lines; a torn last line is dropped from the file too.
+        """All complete lines; the file stays as it is, since another process may be about to complete the last one.
 
         Raises:
-            StoreError: If a line that is not the last one does not read.
+            StoreError: If a complete line does not read.
         """
+        data = self._data()
         try:
-            data = self.path.read_bytes()
-        except FileNotFoundError:
-            return []
-        whole = data[: data.rfind(b"\n") + 1]
-        if len(whole) < len(data):
-            os.truncate(self.path, len(whole))
-        try:
-            return [json.loads(line) for line in whole.splitlines()]
+            return [json.loads(line) for line in data[: _whole_length(data)].splitlines()]
         except ValueError as error:
             raise StoreError(
                 f"a line of the journal does not read: {error}",
                 looked_in=f"{FOLDER}/runs/{self.path.parent.name}/{self.path.name}",
-                next_step="start a new gate without --resume",
+                next_step="start a new gate without --resume; the folder of the damaged run may be removed",
             ) from error
+
+    def mend(self) -> None:
+        """Drop a torn last line from the file, so that the next one does not continue it; for whoever holds the run."""
+        data = self._data()
+        if _whole_length(data) < len(data):
+            os.truncate(self.path, _whole_length(data))
+
+    def _data(self) -> bytes:
+        """What the file holds; nothing before the first line is appended."""
+        try:
+            return self.path.read_bytes()
+        except FileNotFoundError:
+            return b""
 
     def trials(self) -> list[Trial]:
         """The trials in the journal, in the order of their completion."""
         return [parse_trial(line["trial"]) for line in self.read() if line["type"] == "trial"]
+
+
+def _whole_length(data: bytes) -> int:
+    """Length without a torn last line."""
+    return data.rfind(b"\n") + 1
 
 
 def trial_content(trial: Trial) -> dict[str, Any]:
@@ -159,11 +174,8 @@ class RunFolder:
         try:
             self._lock.acquire(timeout=0)
         except Timeout as error:
-            raise UsageError(
-                f"run {self.id} is still going on in another process",
-                looked_in=f"{FOLDER}/runs",
-                next_step="wait for it, or start a gate of its own without --resume",
-            ) from error
+            raise _going_on(self) from error
+        self.journal.mend()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -179,9 +191,14 @@ class RunFolder:
             return True
 
     @property
+    def has_started(self) -> bool:
+        """Whether the journal says what the run is about; a gate that is killed at once leaves an empty one."""
+        return any(line["type"] == "start" for line in self.journal.read())
+
+    @property
     def is_finished(self) -> bool:
-        """Whether the run came to a verdict."""
-        return any(line["type"] == "finish" for line in self.journal.read())
+        """Whether the run came to a verdict, or to an error that it would come to again."""
+        return any(line["type"] in ENDS for line in self.journal.read())
 
     def write(self, name: str, text: str) -> Path:
         """Write a document of the run, whole or not at all.
@@ -231,21 +248,52 @@ def _fresh_folder(runs: Path, stem: str) -> Path:
     raise FileExistsError(0, "a thousand runs started in one second")
 
 
-def unfinished_runs(root: Path, *, among: str = RUNS) -> list[RunFolder]:
-    """The runs that did not come to a verdict, the latest first; some may still be going on."""
+def unfinished_runs(
+    root: Path, *, among: str = RUNS, on_damage: Callable[[StoreError], None] = lambda _: None
+) -> list[RunFolder]:
+    """The runs that did not come to an end, the latest first; some may still be going on.
+
+    Args:
+        root: The user's repository.
+        among: Folder of the runs of this kind.
+        on_damage: Called with what is wrong with each journal that does not read; such a run is left alone.
+    """
     journals = sorted((root / FOLDER / among).glob("*/journal.jsonl"), reverse=True)
-    runs = [RunFolder(path.parent, among) for path in journals if not (path.parent / "run.json").exists()]
-    return [run for run in runs if not run.is_finished]
+    unfinished = []
+    for run in [RunFolder(path.parent, among) for path in journals if not (path.parent / "run.json").exists()]:
+        try:
+            if run.has_started and not run.is_finished:
+                unfinished.append(run)
+        except StoreError as error:
+            on_damage(error)
+    return unfinished
 
 
 def interrupted_run(root: Path) -> RunFolder:
-    """The latest run that did not come to a verdict.
+    """The latest run that was interrupted: it did not come to an end, and no process holds it.
 
     Raises:
         UsageError: If there is none.
+        StoreError: If there is none but one whose journal does not read.
     """
-    for run in unfinished_runs(root):
-        return run
+    damages: list[StoreError] = []
+    unfinished = unfinished_runs(root, on_damage=damages.append)
+    for run in unfinished:
+        if not run.is_held and not run.is_finished:  # it may have come to its end a moment ago
+            return run
+    for run in unfinished:
+        raise _going_on(run)
+    for error in damages:
+        raise error
     raise UsageError(
         "no interrupted gate to resume", looked_in=f"{FOLDER}/runs", next_step="start one with 'mainstay gate'"
+    )
+
+
+def _going_on(run: RunFolder) -> UsageError:
+    """The refusal of a run that another process holds."""
+    return UsageError(
+        f"run {run.id} is still going on in another process",
+        looked_in=f"{FOLDER}/runs",
+        next_step="wait for it, or start a gate of its own without --resume",
     )

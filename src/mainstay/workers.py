@@ -447,15 +447,18 @@ def kill_process(process: psutil.Process) -> None:
         process.kill()
 
 
-def at_once(call: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+def at_once(
+    call: Callable[[Item], Result], items: Sequence[Item], *, on_interrupt: Callable[[], object] = lambda: None
+) -> list[Result]:
     """Call a function with each item, in threads of their own.
 
     A thread that waits for a process, such as one that builds a wheel over a slow network, cannot be interrupted;
-    so the processes are killed, until all threads are through.
+    so the processes are killed, until all threads are through. One that waits for anything else has to be told.
 
     Args:
         call: Waits for processes that it starts.
         items: At least one.
+        on_interrupt: Called first when the wait is interrupted; ends what the threads wait for besides processes.
 
     Returns:
         The results in the order of the items.
@@ -468,6 +471,7 @@ def at_once(call: Callable[[Item], Result], items: Sequence[Item]) -> list[Resul
         try:
             wait(futures)
         except BaseException:
+            on_interrupt()
             while wait(futures, KILL_SECONDS).not_done:
                 for child in psutil.Process().children(recursive=True):
                     kill_process(child)

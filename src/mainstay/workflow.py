@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from mainstay import __version__
 from mainstay.configuration import Configuration, read_configuration
-from mainstay.errors import MainstayError, StoreError, UsageError
+from mainstay.errors import ConfigurationError, Interrupted, MainstayError, StoreError, UsageError
 from mainstay.files import content_digest
 from mainstay.git import Repository
 from mainstay.journal import (
@@ -223,10 +223,29 @@ def gate(path: Path, options: GateOptions, *, environ: Mapping[str, str], observ
         else:
             start = choose_start(repository, options, environ)
             folder = stack.enter_context(new_run(repository.root, datetime.fromisoformat(start.created), asdict(start)))
-        job = _Gate(
-            repository=repository, folder=folder, start=start, options=options, environ=environ, observer=observer
-        )
-        return job.run()
+        with recorded_failure(folder):
+            job = _Gate(
+                repository=repository, folder=folder, start=start, options=options, environ=environ, observer=observer
+            )
+            return job.run()
+
+
+@contextmanager
+def recorded_failure(folder: RunFolder) -> Iterator[None]:
+    """Journal an error that ends a gate for good, so that it is not taken for an interrupted one.
+
+    A gate that is interrupted, or out of room, can be resumed. So can one that has measured something, since what was
+    built once is rarely to blame when it cannot be built again; only waivers and settings that are refused stay so.
+    """
+    try:
+        yield
+    except (Interrupted, StoreError):
+        raise
+    except MainstayError as error:
+        with suppress(StoreError):
+            if isinstance(error, ConfigurationError) or not folder.journal.trials():
+                folder.journal.append("failed", fact=error.fact, exit_status=error.exit_status)
+        raise
 
 
 def check_platform(platform: str) -> None:

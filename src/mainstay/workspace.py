@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -103,12 +104,14 @@ def build_subjects(
     Raises:
         EnvironmentBuildError: If one does not build; the baseline is named first if neither does.
     """
+    interrupted = threading.Event()
 
     def build(side: Side) -> SubjectEnvironment:
-        return build_subject(side, trees[side], resolutions[side], scratch / FOLDERS[side] / "environment")
+        place = scratch / FOLDERS[side] / "environment"
+        return build_subject(side, trees[side], resolutions[side], place, is_interrupted=interrupted.is_set)
 
     interpreter_facts()  # once, before two threads ask: sysconfig's table must not be read while it is half built
-    return dict(zip(trees, at_once(build, list(trees)), strict=True))
+    return dict(zip(trees, at_once(build, list(trees), on_interrupt=interrupted.set), strict=True))
 
 
 def copy_workloads(tree: Path, folder: Path, workloads: str, shared: Iterable[str] = ()) -> Path:
