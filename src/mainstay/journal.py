@@ -115,7 +115,7 @@ class Journal:
         except ValueError as error:
             raise StoreError(
                 f"a line of the journal does not read: {error}",
-                looked_in=f"{FOLDER}/runs/{self.path.parent.name}/{self.path.name}",
+                looked_in=f"{FOLDER}/{self._among}/{self.path.parent.name}/{self.path.name}",
                 next_step="start a new gate without --resume; the folder of the damaged run may be removed",
             ) from error
 
