@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 
 from mainstay.errors import ConfigurationError, StoreError
 from mainstay.records import Direction, Finding, Kind, Metric, Verdict, Waiver
-from mainstay.waivers import append_waiver, apply_waivers, parse_waivers, read_waivers, waiver_toml
+from mainstay.waivers import (
+    append_waiver,
+    apply_waivers,
+    parse_waivers,
+    read_waivers,
+    unknown_waivers,
+    waiver_toml,
+)
 
 TODAY = datetime.date(2027, 1, 31)
 WAIVER = Waiver(metric="w#top1_accuracy", limit=0.006, reason="a smaller model is wanted", until="2027-01-31")
@@ -88,9 +95,19 @@ def test_renewed_waiver_replaces_the_expired_one():
 
 def test_unknown_metric_is_an_error_that_names_the_nearest():
     with pytest.raises(ConfigurationError) as caught:
-        apply_waivers([failing()], [replace(WAIVER, metric="top1_acuracy")], TODAY)
+        unknown_waivers([replace(WAIVER, metric="top1_acuracy")], [failing().metric], TODAY)
 
     assert caught.value.next_step == "did you mean 'top1_accuracy'?"
+
+
+def test_what_the_baseline_waives_already_or_has_expired_blocks_no_change():
+    metrics = [failing().metric]
+    gone = replace(WAIVER, metric="gone")
+
+    assert unknown_waivers([WAIVER, gone], metrics, TODAY, reviewed=[gone]) == [gone]
+    assert unknown_waivers([replace(gone, until="2027-01-30")], metrics, TODAY) == []
+    with pytest.raises(ConfigurationError, match="'gone', which neither revision has"):
+        unknown_waivers([gone], metrics, TODAY, reviewed=[replace(gone, limit=0.5)])
 
 
 def test_no_file_means_no_waivers(tmp_path: Path):

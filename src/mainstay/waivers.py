@@ -4,6 +4,7 @@ A waiver covers one metric up to a limit and until a day. It changes a verdict a
 missing metric and never an error, and what it covers is shown as waived wherever the gate is shown.
 
 - :func:`read_waivers`, :func:`append_waiver`: the file.
+- :func:`unknown_waivers`: those that name nothing, checked before anything is measured.
 - :func:`apply_waivers`: what the waivers make of the findings.
 """
 
@@ -15,13 +16,13 @@ import json
 import math
 import os
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from mainstay.errors import ConfigurationError, StoreError, UsageError
-from mainstay.records import Finding, Kind, Verdict, Waiver
+from mainstay.records import Finding, Kind, Metric, Verdict, Waiver
 
 _KEYS = tuple(field.name for field in fields(Waiver))
 _HEADER = "# Accepted losses, read by the gate; each entry needs a review, and a day on which it ends.\n"
@@ -138,12 +139,8 @@ def apply_waivers(findings: Sequence[Finding], waivers: Iterable[Waiver], today:
         The findings with their numbers. A ``fail`` whose estimated loss is within the limit, or a ``missing``, is
         ``waived`` up to the last day of its waiver; with a waiver that has expired or is too small it stays what it
         was and says so.
-
-    Raises:
-        ConfigurationError: If a waiver names a metric that no finding has.
     """
     waivers = tuple(waivers)
-    _check_metrics(findings, waivers)
     return tuple(
         _waive(
             finding, [waiver for waiver in waivers if waiver.metric in (finding.metric.id, finding.metric.name)], today
@@ -166,7 +163,7 @@ def _waive(finding: Finding, waivers: Sequence[Waiver], today: datetime.date) ->
 
 def _complaint(finding: Finding, waiver: Waiver, today: datetime.date) -> str:
     """Why a waiver does not cover a finding; empty if it does."""
-    if today > datetime.date.fromisoformat(waiver.until):
+    if _has_expired(waiver, today):
         return f"its waiver expired on {waiver.until}"
     if finding.verdict is Verdict.FAIL and not _loss(finding) <= waiver.limit:
         return f"more than the {waiver.limit:g} that its waiver accepts"
@@ -182,16 +179,35 @@ def _loss(finding: Finding) -> float:
     return finding.estimate
 
 
-def _check_metrics(findings: Sequence[Finding], waivers: Iterable[Waiver]) -> None:
-    """Refuse a waiver that names nothing: a slip of the pen must not look like a decision."""
-    known = {name for finding in findings for name in (finding.metric.id, finding.metric.name)}
-    for waiver in waivers:
-        if waiver.metric not in known:
-            near = difflib.get_close_matches(waiver.metric, sorted(known), n=1, cutoff=0.4)
-            raise ConfigurationError(
-                f"a waiver names the metric {waiver.metric!r}, which this gate does not have",
-                next_step=f"did you mean {near[0]!r}?" if near else "remove the entry",
-            )
+def unknown_waivers(
+    waivers: Iterable[Waiver], metrics: Iterable[Metric], today: datetime.date, *, reviewed: Container[Waiver] = ()
+) -> list[Waiver]:
+    """Those that name nothing and have not expired, if they stand in the reviewed file of the baseline.
+
+    Args:
+        waivers: Of the candidate.
+        metrics: All that either revision has, gated now or not.
+        today: The day of the gate.
+        reviewed: Waivers of the baseline. One that has lost its metric since, such as one that waived its removal, is
+            not the fault of the change.
+
+    Raises:
+        ConfigurationError: If one names nothing that is not among these: a slip of the pen must not look like a
+            decision.
+    """
+    known = {name for metric in metrics for name in (metric.id, metric.name)}
+    unknown = [each for each in waivers if each.metric not in known and not _has_expired(each, today)]
+    if slip := next((waiver for waiver in unknown if waiver not in reviewed), None):
+        near = difflib.get_close_matches(slip.metric, sorted(known), n=1, cutoff=0.4)
+        raise ConfigurationError(
+            f"a waiver names the metric {slip.metric!r}, which neither revision has",
+            next_step=f"did you mean {near[0]!r}?" if near else "remove the entry",
+        )
+    return unknown
+
+
+def _has_expired(waiver: Waiver, today: datetime.date) -> bool:
+    return today > datetime.date.fromisoformat(waiver.until)
 
 
 def _parse_entry(entry: Any, *, where: str) -> Waiver:

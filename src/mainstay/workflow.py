@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -163,12 +163,14 @@ class Agenda:
         changed: Those that the baseline does not have as they are.
         settled: Findings that need no measuring.
         notes: What could not be collected.
+        metrics: Gated ones of either revision, those of the kinds that are left out included.
     """
 
     workloads: tuple[Workload, ...]
     changed: frozenset[str]
     settled: tuple[Finding, ...]
     notes: tuple[str, ...]
+    metrics: tuple[Metric, ...] = ()
 
 
 class Stopwatch:
@@ -452,7 +454,9 @@ class Job:
         agenda = plan_agenda(*collections, changed=self._is_changed if self._workloads_differ() else lambda _: False)
         if not agenda.workloads and not agenda.settled:
             raise self._nothing_to_judge(agenda, everything)
-        return agenda
+        return replace(
+            agenda, metrics=tuple(m for found in everything for workload in found.workloads for m in workload.metrics)
+        )
 
     def _nothing_to_judge(self, agenda: Agenda, collections: Sequence[Collection]) -> UsageError:
         """Why the agenda is empty: there are no markers, no workloads of the part asked for, or none at all."""
@@ -597,15 +601,19 @@ class _Gate(Job):
         """Build, measure, judge, record."""
         from mainstay.documents import run_to_json
 
+        waivers = self._waivers(Side.CANDIDATE)
         with self._bench() as bench:
-            run = self._judge(bench, self._collect(bench))
+            agenda = self._collect(bench)
+            self._check_waivers(waivers, agenda.metrics)
+            run = self._judge(bench, agenda, waivers)
         path = self._folder.write("run.json", run_to_json(run))
         self._folder.journal.append("finish", verdict=run.verdict, exit_status=run.exit_status)
         return GateOutcome(run=run, path=path)
 
-    def _judge(self, bench: Bench, agenda: Agenda) -> Run:
+    def _judge(self, bench: Bench, agenda: Agenda, waivers: Sequence[Waiver]) -> Run:
         """Trials, findings, and the document of it all."""
         from mainstay.gates.policy import GateFacts, judge_gate
+        from mainstay.waivers import apply_waivers
 
         machine = describe_machine()
         plan = self._plan(agenda)
@@ -614,7 +622,7 @@ class _Gate(Job):
         logs = self._logs(agenda, plan.max_pairs, reuse=lambda logs: self._reuse(logs, kept))
         repeats = self._workloads_to_repeat(logs, kept)
         with self._measurement(bench, logs, agenda.settled, plan, repeats=repeats) as measurement:
-            findings = self._waive(measurement.run())
+            findings = apply_waivers(measurement.run(), waivers, self._today)
         shared = self._repository.shared_digests(self._configuration.share)
         self._keep(logs, self._key_of_conditions(bench, shared))
         facts = GateFacts(
@@ -728,14 +736,28 @@ class _Gate(Job):
         if names:
             yield f"this change also alters {', '.join(names)} of [tool.mainstay]; the candidate's values were used"
 
-    def _waive(self, findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
-        """Apply the waivers of the candidate, as of the day on which the gate started."""
-        from mainstay.waivers import apply_waivers, parse_waivers
+    @property
+    def _today(self) -> date:
+        """The day on which the gate started."""
+        return date.fromisoformat(self._start.created[:10])
+
+    def _waivers(self, side: Side) -> tuple[Waiver, ...]:
+        """The waivers of a revision."""
+        from mainstay.waivers import parse_waivers
 
         place = self._configuration.waivers
-        content = self._repository.read_file(self._start.candidate.commit, place)
-        waivers = parse_waivers((content or b"").decode("utf-8"), where=place)
-        return apply_waivers(findings, waivers, date.fromisoformat(self._start.created[:10]))
+        content = self._repository.read_file(self._start.revisions[side].commit, place)
+        return parse_waivers((content or b"").decode("utf-8"), where=place)
+
+    def _check_waivers(self, waivers: Sequence[Waiver], metrics: Sequence[Metric]) -> None:
+        """Refuse waivers that name nothing, and note those that name nothing any more."""
+        from mainstay.waivers import unknown_waivers
+
+        reviewed: tuple[Waiver, ...] = ()
+        with suppress(ConfigurationError):  # whoever mends the file must get through
+            reviewed = self._waivers(Side.BASELINE)
+        for waiver in unknown_waivers(waivers, metrics, self._today, reviewed=reviewed):
+            self._notes.append(f"a waiver of {waiver.metric} names nothing that is gated any more: remove it")
 
     def _settings(self, plan: Plan) -> Settings:
         """What was decided before the first pair, for the record."""

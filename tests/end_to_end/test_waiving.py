@@ -45,3 +45,47 @@ def test_a_waiver_that_does_not_cover_the_loss_says_so(losing, limit, until, wor
 
     assert (result.status, result.finding["verdict"]) == (1, "fail")
     assert words in result.finding["reason"]
+
+
+WAIVERS = """
+[[waiver]]
+metric = "{metric}"
+limit = 0.5
+reason = "a smaller model"
+until = 2999-12-31
+"""
+
+
+def test_a_waiver_of_what_this_gate_leaves_out_is_no_slip(project):
+    project.write("benchmarks/test_speed.py", "def test_sum(benchmark):\n    benchmark(sum, range(100))\n")
+    project.write(".mainstay-waivers.toml", WAIVERS.format(metric="call_time"))
+
+    assert project.gate("--only", "accuracy").status == 0
+
+
+def test_a_waiver_that_has_lost_its_metric_is_noted_and_a_new_one_refused_before_anything_is_measured(project):
+    project.write(".mainstay-waivers.toml", WAIVERS.format(metric="gone"))
+    project.commit("a metric has gone")
+    project.edit("src/subject/model.py", "in plain Python", "by hand")
+
+    result = project.gate()
+
+    assert result.status == 0, result.stdout + result.stderr
+    assert any("a waiver of gone names nothing that is gated any more" in note for note in result.run["notes"])
+
+    project.edit(".mainstay-waivers.toml", '"gone"', '"top1_acuracy"')
+    refused = project.run("gate")
+
+    assert refused.returncode == 2
+    assert "did you mean 'top1_accuracy'?" in refused.stderr
+    assert "pairs" not in refused.stderr
+
+
+def test_a_slip_in_the_file_of_waivers_is_found_before_anything_is_built(project):
+    project.write(".mainstay-waivers.toml", "[[waiver]]\nmetrik = 1\n")
+
+    refused = project.run("gate")
+
+    assert refused.returncode == 2
+    assert "unknown key 'metrik'" in refused.stderr
+    assert "environments" not in refused.stderr
