@@ -83,7 +83,7 @@ def test_a_wrong_marker_is_a_usage_error(specs, write, marker, message):
     write(f"@pytest.mark.{marker}\ndef test_a(trial): ...")
 
     with pytest.raises(UsageError, match=message) as caught:
-        collect_workloads(specs[Side.CANDIDATE], ["benchmarks"])
+        collect_workloads(specs[Side.CANDIDATE], ["benchmarks"]).require_right_markers()
 
     assert caught.value.looked_in == "benchmarks/test_a.py::test_a"
 

@@ -112,6 +112,15 @@ class Collection:
     problems: tuple[Problem, ...] = ()
     last_lines: tuple[str, ...] = ()
 
+    def require_right_markers(self) -> None:
+        """Refuse markers that are written wrongly.
+
+        Raises:
+            UsageError: With the first of them.
+        """
+        if wrong := next((problem for problem in self.problems if problem.is_usage), None):
+            raise UsageError(wrong.cause, looked_in=wrong.id, next_step="correct the marker of this workload")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PairRequest:
@@ -506,9 +515,6 @@ def collect_workloads(spec: WorkerSpec, select: Sequence[str], launcher: Launche
 
     Returns:
         Workloads and problems; a worker that dies while it collects is a problem too.
-
-    Raises:
-        UsageError: If a marker is written wrongly.
     """
     with Worker(spec, select, launcher) as worker:
         try:
@@ -520,8 +526,6 @@ def collect_workloads(spec: WorkerSpec, select: Sequence[str], launcher: Launche
             Problem(id=problem["id"], cause=conceal(problem["cause"], spec), is_usage="usage" in problem)
             for problem in event["problems"]
         )
-        if wrong := next((problem for problem in problems if problem.is_usage), None):
-            raise UsageError(wrong.cause, looked_in=wrong.id, next_step="correct the marker of this workload")
         return Collection(
             workloads=tuple(_parse_workload(content) for content in event["workloads"]),
             problems=problems,

@@ -426,7 +426,9 @@ class Job:
         lines = [line for line in self._folder.journal.read() if line["type"] == "resolutions"]
         if lines:
             return CONVERTER.structure(lines[0]["resolutions"], dict[Side, environments.Resolution])
-        configurations = {side: configuration_of(self._repository, self._start.revisions[side]) for side in Side}
+        configurations = dict.fromkeys(Side, self._configuration)
+        with suppress(ConfigurationError):  # whoever mends the settings must get through; a note says so
+            configurations[Side.BASELINE] = configuration_of(self._repository, self._start.revisions[Side.BASELINE])
         resolutions = environments.resolve(trees, configurations)
         self._folder.journal.append("resolutions", resolutions={side: asdict(r) for side, r in resolutions.items()})
         return resolutions
@@ -449,13 +451,21 @@ class Job:
         everything = at_once(
             lambda spec: collect_workloads(spec, select, bench.launchers.get(spec.side, start_fresh)), specs
         )
+        _, of_candidate, *of_own = everything
+        of_candidate.require_right_markers()
         collections = [part_of(collection, self._start.only) for collection in everything]
         self._watch.lap("workloads")
         agenda = plan_agenda(*collections, changed=self._is_changed if self._workloads_differ() else lambda _: False)
         if not agenda.workloads and not agenda.settled:
             raise self._nothing_to_judge(agenda, everything)
+        wrong = [problem for found in of_own for problem in found.problems if problem.is_usage]
         return replace(
-            agenda, metrics=tuple(m for found in everything for workload in found.workloads for m in workload.metrics)
+            agenda,
+            notes=(
+                *agenda.notes,
+                *(f"not gated by the baseline, where {each.id} says: {each.cause}" for each in wrong),
+            ),
+            metrics=tuple(m for found in everything for workload in found.workloads for m in workload.metrics),
         )
 
     def _nothing_to_judge(self, agenda: Agenda, collections: Sequence[Collection]) -> UsageError:
@@ -731,7 +741,11 @@ class _Gate(Job):
 
     def _changed_settings(self) -> Iterator[str]:
         """A note where the change touches the settings that it is judged by."""
-        before, after = (configuration_of(self._repository, revision) for revision in self._start.revisions.values())
+        try:
+            before, after = (configuration_of(self._repository, each) for each in self._start.revisions.values())
+        except ConfigurationError as error:
+            yield f"the baseline's [tool.mainstay] does not read ({error.fact}); the candidate's was used for both"
+            return
         names = [item.name for item in fields(Configuration) if getattr(before, item.name) != getattr(after, item.name)]
         if names:
             yield f"this change also alters {', '.join(names)} of [tool.mainstay]; the candidate's values were used"

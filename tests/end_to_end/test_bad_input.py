@@ -131,6 +131,28 @@ def test_a_wrong_marker(project):
     assert_explained(project.gate(), 2, "margni", "test_clouds")
 
 
+def test_a_change_that_mends_a_marker_is_gated(project):
+    project.edit("benchmarks/test_accuracy.py", "margin=0.01", "margni=0.01")
+    project.commit("a slip")
+    project.edit("benchmarks/test_accuracy.py", "margni=0.01", "margin=0.01")
+
+    result = project.gate()
+
+    assert result.status == 0, result.stdout + result.stderr
+    assert any("not gated by the baseline, where benchmarks/test_accuracy.py" in note for note in result.run["notes"])
+
+
+def test_a_change_that_mends_the_settings_is_gated(project):
+    project.edit("pyproject.toml", "trial_seconds = 300", "trail_seconds = 300")
+    project.commit("a slip")
+    project.edit("pyproject.toml", "trail_seconds = 300", "trial_seconds = 300")
+
+    result = project.gate()
+
+    assert result.status == 0, result.stdout + result.stderr
+    assert any("the baseline's [tool.mainstay] does not read" in note for note in result.run["notes"])
+
+
 def test_a_prepare_command_that_fails(project):
     text = (project.root / "pyproject.toml").read_text()
     command = 'prepare = ["python", "-c", "import sys; sys.exit(\'no data here\')"]'
