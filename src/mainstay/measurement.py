@@ -323,7 +323,8 @@ class Measurement:
         """The findings as of now; a first verdict stays whatever comes later."""
         gated = [(log, metric) for log in self._logs.values() if not log.skip_reason for metric in log.workload.metrics]
         findings = judge_family([log.sound_samples(metric) for log, metric in gated], self._plan)
-        return (*(log.confirmed(finding) for (log, _), finding in zip(gated, findings, strict=True)), *self._settled)
+        confirmed = [log.confirmed(finding) for (log, _), finding in zip(gated, findings, strict=True)]
+        return (*confirmed, *self._settled)
 
     def _undecided(self, findings: Sequence[Finding]) -> list[WorkloadLog]:
         open_workloads = {f.metric.workload for f in findings if f.verdict is Verdict.INCONCLUSIVE}

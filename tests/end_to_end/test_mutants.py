@@ -10,18 +10,18 @@ import pytest
 
 import mainstay
 
-JUDGED = "return (*judge_family(samples, self._plan), *self._settled)"
+JUDGED = "return (*confirmed, *self._settled)"
 
 MUTANTS = {
     "always-passes": (
         "measurement.py",
         JUDGED,
-        "return tuple(replace(f, verdict=Verdict.PASS) for f in (*judge_family(samples, self._plan), *self._settled))",
+        "return tuple(replace(f, verdict=Verdict.PASS) for f in (*confirmed, *self._settled))",
     ),
     "always-fails": (
         "measurement.py",
         JUDGED,
-        "return tuple(replace(f, verdict=Verdict.FAIL) for f in (*judge_family(samples, self._plan), *self._settled))",
+        "return tuple(replace(f, verdict=Verdict.FAIL) for f in (*confirmed, *self._settled))",
     ),
     "skips-the-baseline": (
         "workers.py",
