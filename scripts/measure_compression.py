@@ -30,7 +30,6 @@ import click
 import torch
 from torch import Tensor, nn
 
-from mainstay.files import write_text
 from mainstay.machine import describe_machine
 from mainstay.stats.paired import mean_interval, summarise_pairs
 from mnist_reference import compress, data, recipes, transfer
@@ -233,8 +232,8 @@ def measured_row(kind: str, measure: Callable[[int], dict[str, Any]], seed: int)
     path = KEPT / f"{kind}-{fingerprint()}-{seed}.json"
     if not path.exists():
         row = measure(seed)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, json.dumps(row))
+        with replacing(path) as draft:
+            draft.write_text(json.dumps(row), "utf-8")
     kept: dict[str, Any] = json.loads(path.read_text("utf-8"))
     return kept
 

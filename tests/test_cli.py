@@ -198,7 +198,7 @@ class InterruptedWhileDestroyed:
 
 def test_an_interrupt_that_python_drops_is_raised_again():
     def work():
-        with cli.interruptible():
+        with cli.interruptible("try again"):
             InterruptedWhileDestroyed()
             time.sleep(600)
 
@@ -213,7 +213,7 @@ def test_other_errors_of_destructors_are_told_as_before(monkeypatch):
 
     told = []
     monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: told.append(unraisable.exc_type))
-    with cli.interruptible():
+    with cli.interruptible("try again"):
         Broken()
 
     assert told == [ValueError]

@@ -168,7 +168,7 @@ def test_a_gate_is_over_when_it_would_fail_again(unbuildable, error, trials, is_
     with pytest.raises(type(error)):
         end(run, error)
 
-    assert run.is_finished is is_over
+    assert run.is_unfinished is (not is_over)
 
 
 def test_a_damaged_journal_stops_no_later_gate(unbuildable):

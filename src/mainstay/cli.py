@@ -22,9 +22,6 @@ from mainstay.errors import Interrupted, MainstayError, StoreError
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 
-CONTINUE_GATE = "continue with 'mainstay gate --resume': what was measured is kept"
-"""The next step after an interrupted gate."""
-
 RAISE_AGAIN_SECONDS = 0.01
 """How soon an interrupt that Python dropped is raised once more."""
 
@@ -72,9 +69,10 @@ def gate(
 ) -> int:
     """Judge the working tree, or a revision, against its baseline."""
     from mainstay import publishing, workflow
+    from mainstay.journal import RUNS, WAYS_ON
     from mainstay.progress import progress_for
 
-    with interruptible(), progress_for(sys.stderr) as observer:
+    with interruptible(WAYS_ON[RUNS]), progress_for(sys.stderr) as observer:
         outcome = workflow.gate(folder, workflow.GateOptions(**options), environ=os.environ, observer=observer)
     place = os.path.relpath(outcome.path)
     click.echo(publishing.render_for(outcome.run, sys.stdout, os.environ))
@@ -110,9 +108,10 @@ Exit status:
 def calibrate(*, write: bool, json: Path | None, folder: Path, **options: Any) -> int:
     """Gate the working tree against itself: how noisy is this machine, and which settings does it support?"""
     from mainstay import calibration
+    from mainstay.journal import CALIBRATIONS, WAYS_ON
     from mainstay.progress import progress_for
 
-    with interruptible("start again: a calibration is not continued"), progress_for(sys.stderr) as observer:
+    with interruptible(WAYS_ON[CALIBRATIONS]), progress_for(sys.stderr) as observer:
         outcome = calibration.calibrate(
             folder, calibration.CalibrationOptions(**options), environ=os.environ, observer=observer
         )
@@ -183,7 +182,7 @@ def doctor(*, quick: bool, as_json: bool, folder: Path) -> int:
 
 
 @contextmanager
-def interruptible(next_step: str = CONTINUE_GATE) -> Iterator[None]:
+def interruptible(next_step: str) -> Iterator[None]:
     """Turn the first Ctrl-C or SIGTERM into one ``KeyboardInterrupt``; later ones wait for the clean-up.
 
     An exception that is raised while a destructor runs, or a callback of the import system, is dropped by Python; it

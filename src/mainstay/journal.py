@@ -42,7 +42,7 @@ WAYS_ON = {
     RUNS: "continue with 'mainstay gate --resume': what was measured is kept",
     CALIBRATIONS: "start 'mainstay calibrate' again: it measures everything anew",
 }
-"""What to do once there is room again, by folder."""
+"""What to do after an interrupt, or once there is room again, by folder."""
 
 JOURNAL_VERSION = 1
 """First field of a journal's first line."""
@@ -191,14 +191,10 @@ class RunFolder:
             return True
 
     @property
-    def has_started(self) -> bool:
-        """Whether the journal says what the run is about; a gate that is killed at once leaves an empty one."""
-        return any(line["type"] == "start" for line in self.journal.read())
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether the run came to a verdict, or to an error that it would come to again."""
-        return any(line["type"] in ENDS for line in self.journal.read())
+    def is_unfinished(self) -> bool:
+        """Whether the run began and did not come to an end; a gate that is killed at once leaves an empty journal."""
+        kinds = {line["type"] for line in self.journal.read()}
+        return "start" in kinds and not kinds & ENDS
 
     def write(self, name: str, text: str) -> Path:
         """Write a document of the run, whole or not at all.
@@ -262,7 +258,7 @@ def unfinished_runs(
     unfinished = []
     for run in [RunFolder(path.parent, among) for path in journals if not (path.parent / "run.json").exists()]:
         try:
-            if run.has_started and not run.is_finished:
+            if run.is_unfinished:
                 unfinished.append(run)
         except StoreError as error:
             on_damage(error)
@@ -279,12 +275,12 @@ def interrupted_run(root: Path) -> RunFolder:
     damages: list[StoreError] = []
     unfinished = unfinished_runs(root, on_damage=damages.append)
     for run in unfinished:
-        if not run.is_held and not run.is_finished:  # it may have come to its end a moment ago
+        if not run.is_held and run.is_unfinished:  # it may have come to its end a moment ago
             return run
-    for run in unfinished:
-        raise _going_on(run)
-    for error in damages:
-        raise error
+    if unfinished:
+        raise _going_on(unfinished[0])
+    if damages:
+        raise damages[0]
     raise UsageError(
         "no interrupted gate to resume", looked_in=f"{FOLDER}/runs", next_step="start one with 'mainstay gate'"
     )

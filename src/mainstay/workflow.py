@@ -358,7 +358,12 @@ class Job:
         self._start = start
         self._environ = environ
         self._observer = observer
-        self._configuration = configuration_of(repository, start.candidate)
+        self._configuration = self._configuration_before = configuration_of(repository, start.candidate)
+        self._misread = ""
+        try:
+            self._configuration_before = configuration_of(repository, start.baseline)
+        except ConfigurationError as error:  # whoever mends the settings must get through; a note says so
+            self._misread = error.fact
         self._jobs = self._configuration.num_jobs(usable_cores())
         self._shared: Mapping[str, str] = {}
         self._watch = Stopwatch()
@@ -426,9 +431,7 @@ class Job:
         lines = [line for line in self._folder.journal.read() if line["type"] == "resolutions"]
         if lines:
             return CONVERTER.structure(lines[0]["resolutions"], dict[Side, environments.Resolution])
-        configurations = dict.fromkeys(Side, self._configuration)
-        with suppress(ConfigurationError):  # whoever mends the settings must get through; a note says so
-            configurations[Side.BASELINE] = configuration_of(self._repository, self._start.revisions[Side.BASELINE])
+        configurations = {Side.BASELINE: self._configuration_before, Side.CANDIDATE: self._configuration}
         resolutions = environments.resolve(trees, configurations)
         self._folder.journal.append("resolutions", resolutions={side: asdict(r) for side, r in resolutions.items()})
         return resolutions
@@ -741,11 +744,9 @@ class _Gate(Job):
 
     def _changed_settings(self) -> Iterator[str]:
         """A note where the change touches the settings that it is judged by."""
-        try:
-            before, after = (configuration_of(self._repository, each) for each in self._start.revisions.values())
-        except ConfigurationError as error:
-            yield f"the baseline's [tool.mainstay] does not read ({error.fact}); the candidate's was used for both"
-            return
+        if self._misread:
+            yield f"the baseline's [tool.mainstay] does not read ({self._misread}); the candidate's was used for both"
+        before, after = self._configuration_before, self._configuration
         names = [item.name for item in fields(Configuration) if getattr(before, item.name) != getattr(after, item.name)]
         if names:
             yield f"this change also alters {', '.join(names)} of [tool.mainstay]; the candidate's values were used"
@@ -760,8 +761,13 @@ class _Gate(Job):
         from mainstay.waivers import parse_waivers
 
         place = self._configuration.waivers
-        content = self._repository.read_file(self._start.revisions[side].commit, place)
-        return parse_waivers((content or b"").decode("utf-8"), where=place)
+        content = self._repository.read_file(self._start.revisions[side].commit, place) or b""
+        try:
+            return parse_waivers(content.decode("utf-8"), where=place)
+        except UnicodeDecodeError as error:
+            raise ConfigurationError(
+                f"the waivers are not UTF-8: {error}", looked_in=place, next_step="save the file as UTF-8"
+            ) from error
 
     def _check_waivers(self, waivers: Sequence[Waiver], metrics: Sequence[Metric]) -> None:
         """Refuse waivers that name nothing, and note those that name nothing any more."""

@@ -131,26 +131,34 @@ def test_a_wrong_marker(project):
     assert_explained(project.gate(), 2, "margni", "test_clouds")
 
 
-def test_a_change_that_mends_a_marker_is_gated(project):
-    project.edit("benchmarks/test_accuracy.py", "margin=0.01", "margni=0.01")
+@pytest.mark.parametrize(
+    ("path", "right", "slip", "words"),
+    [
+        pytest.param(
+            "benchmarks/test_accuracy.py",
+            "margin=0.01",
+            "margni=0.01",
+            "not gated by the baseline, where benchmarks/test_accuracy.py",
+            id="marker",
+        ),
+        pytest.param(
+            "pyproject.toml",
+            "trial_seconds = 300",
+            "trail_seconds = 300",
+            "the baseline's [tool.mainstay] does not read",
+            id="settings",
+        ),
+    ],
+)
+def test_a_change_that_mends_a_slip_of_the_baseline_is_gated(project, path, right, slip, words):
+    project.edit(path, right, slip)
     project.commit("a slip")
-    project.edit("benchmarks/test_accuracy.py", "margni=0.01", "margin=0.01")
+    project.edit(path, slip, right)
 
     result = project.gate()
 
     assert result.status == 0, result.stdout + result.stderr
-    assert any("not gated by the baseline, where benchmarks/test_accuracy.py" in note for note in result.run["notes"])
-
-
-def test_a_change_that_mends_the_settings_is_gated(project):
-    project.edit("pyproject.toml", "trial_seconds = 300", "trail_seconds = 300")
-    project.commit("a slip")
-    project.edit("pyproject.toml", "trail_seconds = 300", "trial_seconds = 300")
-
-    result = project.gate()
-
-    assert result.status == 0, result.stdout + result.stderr
-    assert any("the baseline's [tool.mainstay] does not read" in note for note in result.run["notes"])
+    assert any(words in note for note in result.run["notes"])
 
 
 def test_a_prepare_command_that_fails(project):

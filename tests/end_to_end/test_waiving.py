@@ -89,3 +89,12 @@ def test_a_slip_in_the_file_of_waivers_is_found_before_anything_is_built(project
     assert refused.returncode == 2
     assert "unknown key 'metrik'" in refused.stderr
     assert "environments" not in refused.stderr
+
+
+def test_waivers_in_another_encoding_are_refused(project):
+    (project.root / ".mainstay-waivers.toml").write_bytes("# Größe\n".encode("latin-1"))
+
+    refused = project.run("gate")
+
+    assert refused.returncode == 2
+    assert "the waivers are not UTF-8" in refused.stderr
