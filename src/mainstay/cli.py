@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 import click
 
-from mainstay.errors import Interrupted, MainstayError, StoreError
+from mainstay.errors import RESTART_CALIBRATION, RESUME_GATE, Interrupted, MainstayError, StoreError
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -69,10 +69,9 @@ def gate(
 ) -> int:
     """Judge the working tree, or a revision, against its baseline."""
     from mainstay import publishing, workflow
-    from mainstay.journal import RUNS, WAYS_ON
     from mainstay.progress import progress_for
 
-    with interruptible(WAYS_ON[RUNS]), progress_for(sys.stderr) as observer:
+    with interruptible(RESUME_GATE), progress_for(sys.stderr) as observer:
         outcome = workflow.gate(folder, workflow.GateOptions(**options), environ=os.environ, observer=observer)
     place = os.path.relpath(outcome.path)
     click.echo(publishing.render_for(outcome.run, sys.stdout, os.environ))
@@ -108,10 +107,9 @@ Exit status:
 def calibrate(*, write: bool, json: Path | None, folder: Path, **options: Any) -> int:
     """Gate the working tree against itself: how noisy is this machine, and which settings does it support?"""
     from mainstay import calibration
-    from mainstay.journal import CALIBRATIONS, WAYS_ON
     from mainstay.progress import progress_for
 
-    with interruptible(WAYS_ON[CALIBRATIONS]), progress_for(sys.stderr) as observer:
+    with interruptible(RESTART_CALIBRATION), progress_for(sys.stderr) as observer:
         outcome = calibration.calibrate(
             folder, calibration.CalibrationOptions(**options), environ=os.environ, observer=observer
         )

@@ -18,6 +18,12 @@ Library code raises these and never prints or exits; the command line is the one
 
 from __future__ import annotations
 
+RESUME_GATE = "continue with 'mainstay gate --resume': what was measured is kept"
+"""The next step after a gate that was interrupted, or once there is room again."""
+
+RESTART_CALIBRATION = "start 'mainstay calibrate' again: it measures everything anew"
+"""The same for a calibration."""
+
 
 class MainstayError(Exception):
     """A failure that is explained to the user.

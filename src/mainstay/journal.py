@@ -25,7 +25,7 @@ from typing import Any, Self
 from cattrs.preconf.json import make_converter
 from filelock import FileLock, Timeout
 
-from mainstay.errors import StoreError, UsageError
+from mainstay.errors import RESTART_CALIBRATION, RESUME_GATE, StoreError, UsageError
 from mainstay.files import write_text
 from mainstay.records import Trial
 
@@ -39,10 +39,10 @@ CALIBRATIONS = "calibrations"
 """Folder in it for calibrations, which cannot."""
 
 WAYS_ON = {
-    RUNS: "continue with 'mainstay gate --resume': what was measured is kept",
-    CALIBRATIONS: "start 'mainstay calibrate' again: it measures everything anew",
+    RUNS: RESUME_GATE,
+    CALIBRATIONS: RESTART_CALIBRATION,
 }
-"""What to do after an interrupt, or once there is room again, by folder."""
+"""What to do once there is room again, by folder."""
 
 JOURNAL_VERSION = 1
 """First field of a journal's first line."""
