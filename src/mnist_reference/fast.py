@@ -50,6 +50,9 @@ ADAM = {"amsgrad": False, "beta1": 0.9, "beta2": 0.999, "weight_decay": 0.0, "ep
 MEAN, NO_CLASS = 1, -100
 """The kernel's number for the mean over a batch, and the class that it leaves out, which stands for none."""
 
+fill_nll_loss = torch.ops.aten.nll_loss_forward.output  # looking an overload up takes as long as calling it
+fill_relu_slopes = torch.ops.aten.threshold_backward.grad_input
+
 Way = Callable[[Sequence[Tensor]], Tensor]
 """Trains on some batches of indices and gives the loss of each; knows the learning rates of its steps."""
 
@@ -182,6 +185,7 @@ class Steps:
             for tensors in (parameters, gradients, optimizer.means, optimizer.squares)
         ]
         self._num_steps = torch.zeros((), device=self._images.device)  # the same for all, so it is counted once
+        self._one = torch.ones_like(self._num_steps)
         self._buffers: dict[int, _Buffers] = {}
         self._examples: dict[torch.Size, _Examples] = {}
         self._graphs: dict[int, _Graph] = {}
@@ -281,8 +285,8 @@ class Steps:
             torch.sum(slopes, -2, out=self._bias_gradients[layer])
             if layer:
                 before = multiply(slopes, self._weights[layer], out=buffers.slopes[layer - 1])
-                torch.ops.aten.threshold_backward.grad_input(before, inputs[layer], 0, grad_input=before)  # of the ReLU
-        self._num_steps.add_(1)
+                fill_relu_slopes(before, inputs[layer], 0, grad_input=before)
+        torch.add(self._num_steps, self._one, out=self._num_steps)
         counts = [self._num_steps] * len(self._adam[0])
         torch._fused_adam_(*self._adam, [], counts, lr=rate, **ADAM)  # type: ignore[call-overload]
 
@@ -386,10 +390,8 @@ class _Buffers:
         """Fill the loss of each member and the slopes of the last layer by the kernels of ``functional.cross_entropy``."""
         torch.log_softmax(self._logits, 1, out=self._log_probabilities)
         for member, labels, its_loss in zip(self._members, batch.labels, loss.unbind(), strict=True):
-            torch.ops.aten.nll_loss_forward.output(
-                member, labels, None, MEAN, NO_CLASS, output=its_loss, total_weight=self._weight_of_all
-            )
-        torch.ops.aten._log_softmax_backward_data.out(
+            fill_nll_loss(member, labels, None, MEAN, NO_CLASS, output=its_loss, total_weight=self._weight_of_all)
+        torch._log_softmax_backward_data(
             batch.shares, self._log_probabilities, 1, self._logits.dtype, out=self._logit_slopes
         )
 
