@@ -491,7 +491,7 @@ def peers(session: nox.Session) -> None:
 
 @task(default=False)
 def gate_time(session: nox.Session) -> None:
-    """Measure where the seconds of a gate go, and write ``docs/results``; takes ten minutes on an idle machine."""
+    """Measure where the seconds of a gate go, and write ``docs/results``; takes a quarter of an hour on an idle machine."""
     install_project(session, "test")
     session.run("python", "-m", "scripts.gate_time", *session.posargs)
 

@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 
-from mainstay.gates.wording import amount, change, interval_text
 from mainstay.records import (
     Blame,
     Curve,
@@ -44,6 +43,7 @@ from mainstay.reports.junit import render_junit
 from mainstay.reports.markdown import render_markdown
 from mainstay.reports.terminal import render_terminal
 from mainstay.reports.text import render_text
+from mainstay.units import change_text, interval_text, loss_text
 
 ACCURACY = "test_accuracy.py::test_mnist_mlp"
 STEP = "test_performance.py::test_train_step"
@@ -117,7 +117,7 @@ def finding_of_pairs(
     half = {5: 3.5, 8: 3.2, 12: 2.72, 20: 2.2}[num_pairs] * deviation / math.sqrt(num_pairs)
     interval = Interval(mean - half, mean + half)
     reach = 3.55 * deviation / math.sqrt(20)
-    limit = f"the margin of {amount(metric, metric.scaled_margin)}"
+    limit = f"the margin of {loss_text(metric, metric.scaled_margin)}"
     conclusion = {
         Verdict.PASS: f"not worse by {limit}",
         Verdict.INCONCLUSIVE: f"neither within nor beyond {limit}; {outlook}",
@@ -125,7 +125,7 @@ def finding_of_pairs(
     return Finding(
         metric=metric,
         verdict=verdict,
-        reason=f"{change(metric, mean)} ({interval_text(metric, interval)}) in {num_pairs} pairs: {conclusion}",
+        reason=f"about {change_text(metric, mean)} (interval {interval_text(metric, interval)}) in {num_pairs} pairs: {conclusion}",
         method=Method.SEQUENTIAL,
         num_pairs=num_pairs,
         num_looks=(5, 8, 12, 20).index(num_pairs) + 1,
@@ -167,7 +167,7 @@ def counted_finding(name: str, baseline: float, candidate: float, *, detail: tup
         workload=STEP, name=name, kind=Kind.DETERMINISTIC, direction=Direction.LOWER, margin=0.05, resolution=1.0
     )
     loss = metric.loss(baseline, candidate)
-    moved = f"{baseline:.12g} became {candidate:.12g}, {100 * loss:.1f} % worse"
+    moved = f"{baseline:.12g} became {candidate:.12g}, {change_text(metric, loss)}"
     return Finding(
         metric=metric,
         verdict=Verdict.PASS if loss <= metric.margin else Verdict.FAIL,

@@ -1,5 +1,8 @@
 """What is made of the times of a gate; nothing is timed here."""
 
+import subprocess
+import tomllib
+
 import pytest
 
 
@@ -24,6 +27,7 @@ def test_trainings_run_two_at_once(gate_time, run):
 
     assert (row["pairs"], row["data"]) == (12, "mnist")
     assert (row["in_workloads_s"], row["overhead_s"], row["start_and_report_s"]) == (30.0, 15.0, 2.0)
+    assert row["overhead_at_most_s"] is None
 
 
 def test_what_is_timed_runs_alone(gate_time, run):
@@ -36,6 +40,24 @@ def test_every_gate_plants_a_known_change(gate_time):
     known = {change["name"] for change in gate_time.load_changes()}
 
     assert {timed.change for timed in gate_time.GATES} <= known
+
+
+def test_what_is_preloaded_is_committed_and_followed_by_a_gate_that_is_not_counted(gate_time, tmp_path, monkeypatch):
+    gated = []
+    monkeypatch.setattr(gate_time.Clone, "gate", lambda self, timed: gated.append(timed))
+    clone = gate_time.Clone(tmp_path / "clone")
+    settings = tmp_path / "clone" / "pyproject.toml"
+
+    def preload():
+        return tomllib.loads(settings.read_text("utf-8"))["tool"]["mainstay"]["preload"]
+
+    for preloaded in ((), ("torch",), ("torch",), ("json", "torch")):
+        clone.prepare(gate_time.Timed("words", "docstring", (), preload=preloaded))
+
+        assert preload() == [*preloaded]
+        assert not subprocess.check_output(["git", "-C", str(clone.root), "status", "--porcelain"])
+
+    assert gated == [gate_time.GATES[0]] * 3
 
 
 def test_the_judgement_is_timed(gate_time):

@@ -8,5 +8,4 @@
 - :mod:`~mainstay.gates.findings`: everything a reader is told about one metric.
 - :mod:`~mainstay.gates.calibration`: settings that the noise of two equal revisions supports.
 - :mod:`~mainstay.gates.policy`: what is planned beforehand, the verdict of a gate and its exit status.
-- :mod:`~mainstay.gates.wording`: numbers as a reader of a finding wants them.
 """

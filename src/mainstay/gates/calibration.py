@@ -23,11 +23,11 @@ from mainstay.gates.family import decide, weigh_evidence
 from mainstay.gates.findings import smallest_honest_margin, stated_limits
 from mainstay.gates.policy import Plan
 from mainstay.gates.samples import MetricSamples
-from mainstay.gates.wording import amount
 from mainstay.records import DetectableLoss, Interval, Kind, Metric, MetricNoise, Proposal
 from mainstay.stats.noise import deviation_interval, split_noise
 from mainstay.stats.paired import mean_interval, summarise_pairs
 from mainstay.stats.power import supported_ratio
+from mainstay.units import loss_text
 
 LONGEST_LOOKS = (5, 8, 12, 20, 30, 45)
 """Looks of a noisy project; a proposal is a beginning of these, from two looks on."""
@@ -259,11 +259,11 @@ def explain_refusal(noise: MetricNoise, budget: Budget, plan: Plan, proposal: Pr
     if is_supported(noise, chosen):
         return ""
     metric = noise.metric
-    wanted = amount(metric, metric.scaled_margin)
-    ways = [f"a margin of {amount(metric, supported_loss(noise, chosen))}"]
+    wanted = loss_text(metric, metric.scaled_margin)
+    ways = [f"a margin of {loss_text(metric, supported_loss(noise, chosen))}"]
     if BIAS_FACTOR * certain_bias(noise) > metric.scaled_margin:
         cause = (
-            f"two builds of one revision differ by {amount(metric, abs(noise.bias))}, more than a third of the margin "
+            f"two builds of one revision differ by {loss_text(metric, abs(noise.bias))}, more than a third of the margin "
             f"of {wanted}; more pairs do not help"
         )
         return f"{cause}; it would take {ways[0]}"
@@ -275,7 +275,7 @@ def explain_refusal(noise: MetricNoise, budget: Budget, plan: Plan, proposal: Pr
     if stretch := _stretch(noise, chosen):
         ways.append(f"{chosen.max_pairs} longer pairs (pair_seconds = {stretch * budget.pair_seconds:.1f})")
     return (
-        f"{chosen.max_pairs} pairs of this noise ({amount(metric, noise.deviation)} a pair) do not support the margin "
+        f"{chosen.max_pairs} pairs of this noise ({loss_text(metric, noise.deviation)} a pair) do not support the margin "
         f"of {wanted}; it would take {' or '.join(ways)}"
     )
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from mainstay.gates.samples import MetricSamples, fault_finding, find_fault
-from mainstay.gates.wording import amount
 from mainstay.records import Blame, Finding, Interval, Method, Metric, Verdict
+from mainstay.units import change_text, loss_text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -189,7 +189,6 @@ def _equality_reason(metric: Metric, baseline: float, candidate: float, loss: fl
     """What happened to a count, in one sentence."""
     if candidate == baseline:
         return f"unchanged at {baseline:.12g}"
-    moved = f"{baseline:.12g} became {candidate:.12g}, {amount(metric, abs(loss))} {'worse' if loss > 0 else 'better'}"
-    return (
-        f"{moved}: {'more than' if loss > metric.margin else 'within'} the allowance of {amount(metric, metric.margin)}"
-    )
+    allowance = f"the allowance of {loss_text(metric, metric.margin)}"
+    moved = f"{baseline:.12g} became {candidate:.12g}, {change_text(metric, loss)}"
+    return f"{moved}: {'more than' if loss > metric.margin else 'within'} {allowance}"

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from mainstay.gates.policy import Plan
 from mainstay.gates.samples import MetricSamples
-from mainstay.gates.wording import amount, change, interval_text
 from mainstay.records import Finding, Interval, Method, Metric, Verdict
 from mainstay.stats.paired import lag_one_correlation, skewness
 from mainstay.stats.power import detectable_distance, pairs_to_settle
+from mainstay.units import change_text, interval_text, loss_text
 
 HYPOTHESES = ("above_zero", "above_margin", "below_margin", "below_double_margin")
 """What each sequential p-value is evidence for."""
@@ -205,8 +205,8 @@ def _noise_warnings(metric: Metric, deviation: float, plan: Plan) -> tuple[str, 
     honest = smallest_honest_margin(deviation, plan)
     if metric.scaled_margin >= honest:
         return ()
-    supported = f"{plan.max_pairs} pairs of this noise support a margin of {amount(metric, honest)}"
-    wanted = f"not {amount(metric, metric.scaled_margin)}: widen the margin or lengthen the trials"
+    supported = f"{plan.max_pairs} pairs of this noise support a margin of {loss_text(metric, honest)}"
+    wanted = f"not {loss_text(metric, metric.scaled_margin)}: widen the margin or lengthen the trials"
     return (f"this gate cannot reliably pass a clean change: {supported}, {wanted}",)
 
 
@@ -228,9 +228,9 @@ def _pair_warnings(metric: Metric, losses: NDArray[np.float64]) -> tuple[str, ..
 
 def _reason(metric: Metric, judgement: MetricJudgement, further: int | None, plan: Plan) -> str:
     """The verdict in one sentence."""
-    margin, num_pairs = amount(metric, metric.scaled_margin), judgement.num_pairs
+    margin, num_pairs = loss_text(metric, metric.scaled_margin), judgement.num_pairs
     interval = interval_text(metric, judgement.interval)
-    seen = f"{change(metric, judgement.mean)} ({interval}) in {num_pairs} pairs"
+    seen = f"about {change_text(metric, judgement.mean)} (interval {interval}) in {num_pairs} pairs"
     if judgement.verdict is Verdict.PASS:
         return f"{seen}: not worse by the margin of {margin}"
     if judgement.verdict is Verdict.FAIL:

@@ -3,7 +3,6 @@
 A report is a function of the run alone: no clock, no locale, no file, no environment variable, no order of a set.
 
 - :mod:`~mainstay.reports.cleaning`: hostile text made harmless.
-- :mod:`~mainstay.reports.units`: numbers as a reader wants them.
 - :mod:`~mainstay.reports.view`: a run as rows of display text, which every report shares.
 - :mod:`~mainstay.reports.text`, :mod:`~mainstay.reports.terminal`: for a log and for a terminal.
 - :mod:`~mainstay.reports.markdown`: for a pull request and a job summary.

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from mainstay.records import Calibration, MetricNoise, Verdict
 from mainstay.reports.cleaning import clean
-from mainstay.reports.units import UNKNOWN, fixed, interval_text, loss_number, loss_text, percent, seconds_text
+from mainstay.units import UNKNOWN, fixed, interval_text, loss_number, loss_text, percent, seconds_text
 
 WIDTH = 100
 """Columns at which sentences wrap; tables may be wider where the name of a metric is long."""

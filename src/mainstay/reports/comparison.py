@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 from mainstay.records import Finding, Run
 from mainstay.reports.cleaning import clean
-from mainstay.reports.units import UNKNOWN, change_text
 from mainstay.reports.view import FindingRow, RunView, view_run
+from mainstay.units import UNKNOWN, change_text
 
 _ABSENT = "absent"
 

@@ -19,7 +19,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from mainstay.records import Curve, Finding
-from mainstay.reports.units import displayed_loss, seconds_text
+from mainstay.units import displayed_loss, seconds_text
 
 FOREST_WIDTH, FOREST_HEIGHT = 240, 26
 """Box of a forest mark in a table row."""

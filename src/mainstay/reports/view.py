@@ -28,7 +28,7 @@ from mainstay.records import (
     WorkloadResult,
 )
 from mainstay.reports.cleaning import clean
-from mainstay.reports.units import (
+from mainstay.units import (
     UNKNOWN,
     bytes_text,
     change_text,

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from mainstay.records import Direction, Interval, Kind, Metric
-from mainstay.reports.units import bytes_text, change_text, fixed, interval_text, loss_text, seconds_text, value_text
+from mainstay.units import bytes_text, change_text, fixed, interval_text, loss_text, seconds_text, value_text
 
 
 def metric(kind=Kind.ACCURACY, *, margin=0.002, unit="", direction=Direction.HIGHER):
