@@ -38,6 +38,7 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
 COVERAGE = Path(".coverage-data").resolve()
 LOCKED_GROUPS = ("dev", *sorted(PROJECT["dependency-groups"].keys() - {"dev"}))  # the others keep to dev's versions
+COMPILED = "--compile-bytecode"  # where imports are timed: none may compile, whatever PYTHONDONTWRITEBYTECODE says
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 COPYLEFT = "AGPL;GPL-2.0;GPL-3.0;GNU General Public"  # what an MIT project cannot be shipped with
 GROUP_TEST = nox.project.dependency_groups(PROJECT, "test")
@@ -95,10 +96,11 @@ def constraints(group: str) -> tuple[str, str]:
     return "--constraints", f"constraints/{group}.txt"
 
 
-def install_project(session: nox.Session, group: str) -> None:
-    """Install this tree, the reference model's libraries and one dependency group."""
+def install_project(session: nox.Session, group: str, *options: str) -> None:
+    """Install this tree, the reference model's libraries and one dependency group, by options of the installer."""
     session.install(
-        "--editable", f".[{EXTRAS[group]}]", *nox.project.dependency_groups(PROJECT, group), *constraints(group)
+        *options,
+        *("--editable", f".[{EXTRAS[group]}]", *nox.project.dependency_groups(PROJECT, group), *constraints(group)),
     )
 
 
@@ -485,14 +487,14 @@ def walk(session: nox.Session) -> None:
 @task(default=False)
 def peers(session: nox.Session) -> None:
     """Time the reference model beside every other way to train it, in turns; ``-- --help`` lists the choices."""
-    install_project(session, "peers")
+    install_project(session, "peers", COMPILED)
     session.run("python", "benchmarks/peers/compare.py", *session.posargs)
 
 
 @task(default=False)
 def gate_time(session: nox.Session) -> None:
     """Measure where the seconds of a gate go, and write ``docs/results``; takes a quarter of an hour on an idle machine."""
-    install_project(session, "test")
+    install_project(session, "test", COMPILED)
     session.run("python", "-m", "scripts.gate_time", *session.posargs)
 
 
