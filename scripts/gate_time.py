@@ -5,8 +5,11 @@ Gates a clone of this repository, as a contributor would: changes of the referen
 workers that are started afresh and with workers that find PyTorch loaded. Environments are warm: a gate that is not
 counted comes first. A row has the wall time of the command, its phases, and
 what of it the workloads ran; the rest of the measuring went into starting processes and importing. (The phase named
-workloads is their collection.)
-Beside them stand the start of the command line and the time of the judgement alone. Run it on an idle machine::
+workloads is their collection.) Where time and memory are measured, it also has how often both revisions started a fresh
+interpreter, and how much of the overhead that is, by the time of one such start: memory is measured in fresh
+interpreters even where others find PyTorch loaded.
+Beside them stand the start of the command line, that of the subject, and the time of the judgement alone. Run it on an
+idle machine::
 
     nox -s gate_time
 """
@@ -41,6 +44,7 @@ RESULTS = PROJECT / "docs" / "results" / "gate_time.json"
 PACKAGE = Path("src") / "mnist_reference"
 
 NUM_STARTS = 15
+NUM_SUBJECT_STARTS = 5
 NUM_JUDGEMENTS = 20
 NUM_METRICS, NUM_PAIRS = 50, 45
 
@@ -55,7 +59,7 @@ class Timed(NamedTuple):
         change: Name of the change that it gates.
         options: Of ``mainstay gate``.
         preload: Modules that workers of both revisions find loaded.
-        at_most: What its overhead is held to, in seconds; ``None`` where it is told and not held to anything.
+        at_most: What its overhead but for fresh interpreters is held to, in seconds; ``None`` if to nothing.
     """
 
     what: str
@@ -111,8 +115,8 @@ class Clone:
         self._preload = timed.preload
         self.gate(GATES[0])
 
-    def gate(self, timed: Timed) -> Row:
-        """Gate a change in the working tree, which is undone afterwards.
+    def gate(self, timed: Timed, import_s: float = 0.0) -> Row:
+        """Gate a change in the working tree, which is undone afterwards; takes the time of a start of the subject.
 
         Raises:
             SystemExit: If the gate came to no document, with what it said.
@@ -130,13 +134,14 @@ class Clone:
             raise SystemExit(f"error: the gate ended with status {done.returncode}:\n{done.stderr}")
         run = json.loads(report.read_text("utf-8"))
         report.unlink()
-        return row_of(timed, run, seconds)
+        return row_of(timed, run, seconds, import_s)
 
 
-def row_of(timed: Timed, run: Row, seconds: float) -> Row:
-    """Where the time of a gate went."""
+def row_of(timed: Timed, run: Row, seconds: float, import_s: float) -> Row:
+    """Where the time of a gate went, given how long fresh interpreters of both revisions take to import the subject."""
     phases = run["phases_s"]
     at_once = 2 if run["settings"]["jobs"] > 1 and "performance" not in timed.options else 1
+    fresh_starts = num_fresh_starts(timed, run["findings"]) if "performance" in timed.options else 0
     workloads = sum(workload["seconds"] for workload in run["workloads"]) / at_once
     return {
         "what": timed.what,
@@ -148,8 +153,29 @@ def row_of(timed: Timed, run: Row, seconds: float) -> Row:
         "start_and_report_s": round(seconds - sum(phases.values()), 1),
         "in_workloads_s": round(workloads, 1),
         "overhead_s": round(seconds - workloads, 1),
-        "overhead_at_most_s": timed.at_most,
+        "fresh_starts": fresh_starts,
+        "overhead_but_for_them_s": round(seconds - workloads - fresh_starts * import_s, 1),
+        "at_most_s": timed.at_most,
     }
+
+
+def num_fresh_starts(timed: Timed, findings: Sequence[Row]) -> int:
+    """How often both revisions started a fresh interpreter to measure time and memory.
+
+    A pair has one for each workload of memory, and one for all that is timed; what is counted is counted once.
+    """
+    weighed: dict[str, int] = {
+        f["metric"]["workload"]: f["num_pairs"] for f in findings if f["metric"]["name"] == "peak_memory"
+    }
+    of_memory = sum(weighed.values())
+    if timed.preload:
+        return of_memory
+    others = [finding for finding in findings if finding["metric"]["workload"] not in weighed]
+    counted = {f["metric"]["workload"] for f in others if f["metric"]["kind"] == Kind.DETERMINISTIC}
+    timed_pairs: list[int] = [
+        finding["num_pairs"] for finding in others if finding["metric"]["workload"] not in counted
+    ]
+    return of_memory + len(counted) + max(timed_pairs, default=0)
 
 
 def best_of(repeats: int, call: Callable[[], Any]) -> float:
@@ -176,6 +202,22 @@ def time_of_help() -> Row:
             times[name].append(time.perf_counter() - start)
     help_s, bare_s = (statistics.median(times[name]) for name in commands)
     return {"what": "mainstay --help over python -c pass", "milliseconds": 1000 * (help_s - bare_s), "at_most": 100}
+
+
+def time_of_subject() -> Row:
+    """Two interpreters at once, as both revisions start them, that import the reference model and so PyTorch."""
+    seconds = []
+    for _ in range(NUM_SUBJECT_STARTS):
+        start = time.perf_counter()
+        both = [subprocess.Popen([sys.executable, "-c", "import mnist_reference.train"]) for _ in range(2)]
+        statuses = [process.wait() for process in both]
+        if any(statuses):
+            raise SystemExit("error: the reference model cannot be imported here")
+        seconds.append(time.perf_counter() - start)
+    return {
+        "what": "two interpreters at once import the reference model",
+        "milliseconds": 1000 * statistics.median(seconds),
+    }
 
 
 def time_of_judgement() -> Row:
@@ -221,7 +263,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments or sys.argv[1:]:
         raise SystemExit(__doc__)
     facts = provenance()
-    starts = [time_of_help(), time_of_judgement()]
+    starts = [time_of_help(), time_of_judgement(), time_of_subject()]
     for row in starts:
         print(json.dumps(row), flush=True)
     os.environ.pop("GITHUB_BASE_REF", None)
@@ -231,7 +273,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rows = []
         for timed in GATES:
             clone.prepare(timed)
-            rows.append(clone.gate(timed))
+            rows.append(clone.gate(timed, import_s=starts[-1]["milliseconds"] / 1000))
             print(json.dumps(rows[-1]), flush=True)
     finally:
         shutil.rmtree(scratch)

@@ -11,10 +11,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mainstay import __version__
 from mainstay.configuration import with_settings
 from mainstay.errors import MainstayError, UsageError
 from mainstay.files import write_text
@@ -264,7 +264,7 @@ class _Calibration(Job):
         )
         return Calibration(
             created=self._start.created,
-            mainstay_version=__version__,
+            mainstay_version=version("mainstay"),
             revision=self._start.candidate,
             environments=bench.environments,
             machine=machine,

@@ -14,10 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, date, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mainstay import __version__
 from mainstay.configuration import Configuration, read_configuration
 from mainstay.errors import ConfigurationError, Interrupted, MainstayError, StoreError, UsageError
 from mainstay.files import content_digest
@@ -653,7 +653,7 @@ class _Gate(Job):
         return Run(
             id=self._folder.id,
             created=self._start.created,
-            mainstay_version=__version__,
+            mainstay_version=version("mainstay"),
             verdict=judgement.verdict,
             reason=judgement.reason,
             exit_status=judgement.exit_status,
@@ -693,7 +693,7 @@ class _Gate(Job):
             threads=self._configuration.threads,
             preload=self._configuration.preload,
             worker_digest=content_digest(Path(WORKER)),
-            mainstay_version=__version__,
+            mainstay_version=version("mainstay"),
             traits=computing_traits(),
         ).key
 

@@ -17,23 +17,40 @@ def run():
         "verdict": "pass",
         "phases_s": {"environments": 3.0, "measuring": 40.0},
         "settings": {"jobs": 2},
-        "findings": [{"num_pairs": 8}, {"num_pairs": 12}],
+        "findings": [
+            {"num_pairs": 8, "metric": {"workload": "step", "name": "time", "kind": "performance"}},
+            {"num_pairs": 12, "metric": {"workload": "loading", "name": "time", "kind": "performance"}},
+            {"num_pairs": 5, "metric": {"workload": "memory", "name": "peak_memory", "kind": "performance"}},
+            {"num_pairs": 1, "metric": {"workload": "size", "name": "flops", "kind": "deterministic"}},
+            {"num_pairs": 1, "metric": {"workload": "size", "name": "bytes", "kind": "deterministic"}},
+        ],
         "workloads": [{"seconds": 60.0, "context": {"dataset": "mnist"}}],
     }
 
 
 def test_trainings_run_two_at_once(gate_time, run):
-    row = gate_time.row_of(gate_time.Timed("words", "docstring", ("--only", "accuracy")), run, 45.0)
+    row = gate_time.row_of(gate_time.Timed("words", "docstring", ("--only", "accuracy")), run, 45.0, 1.0)
 
     assert (row["pairs"], row["data"]) == (12, "mnist")
     assert (row["in_workloads_s"], row["overhead_s"], row["start_and_report_s"]) == (30.0, 15.0, 2.0)
-    assert row["overhead_at_most_s"] is None
+    assert (row["fresh_starts"], row["overhead_but_for_them_s"]) == (0, 15.0)
 
 
 def test_what_is_timed_runs_alone(gate_time, run):
-    row = gate_time.row_of(gate_time.Timed("words", "docstring", ("--only", "performance")), run, 65.0)
+    row = gate_time.row_of(gate_time.Timed("words", "docstring", ("--only", "performance")), run, 65.0, 1.0)
 
     assert (row["in_workloads_s"], row["overhead_s"]) == (60.0, 5.0)
+
+
+@pytest.mark.parametrize(("preload", "fresh_starts"), [((), 12 + 5 + 1), (("torch",), 5)])
+def test_fresh_interpreters_are_told_apart(gate_time, run, preload, fresh_starts):
+    timed = gate_time.Timed("words", "docstring", ("--only", "performance"), preload=preload, at_most=15)
+
+    row = gate_time.row_of(timed, run, 80.0, 0.5)
+
+    assert row["fresh_starts"] == fresh_starts
+    assert row["overhead_but_for_them_s"] == 20.0 - fresh_starts / 2
+    assert row["at_most_s"] == 15
 
 
 def test_every_gate_plants_a_known_change(gate_time):
