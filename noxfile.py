@@ -38,8 +38,6 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
 COVERAGE = Path(".coverage-data").resolve()
 LOCKED_GROUPS = ("dev", *sorted(PROJECT["dependency-groups"].keys() - {"dev"}))  # the others keep to dev's versions
-COMPILED = "--compile-bytecode"  # where imports are timed, none may compile; the variable would have each do so
-KEPT_BYTECODE = {"PYTHONDONTWRITEBYTECODE": None}
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 COPYLEFT = "AGPL;GPL-2.0;GPL-3.0;GNU General Public"  # what an MIT project cannot be shipped with
 GROUP_TEST = nox.project.dependency_groups(PROJECT, "test")
@@ -122,6 +120,12 @@ def npm_ci(session: nox.Session, folder: str) -> None:
         external=True,
         env={"PUPPETEER_SKIP_DOWNLOAD": "1"},
     )
+
+
+def run_with_bytecode(session: nox.Session, group: str, *command: str) -> None:
+    """Run Python where imports are timed: all is compiled before, and PYTHONDONTWRITEBYTECODE is not obeyed."""
+    install_project(session, group, "--compile-bytecode")
+    session.run("python", *command, *session.posargs, env={"PYTHONDONTWRITEBYTECODE": None})
 
 
 def run_mainstay(session: nox.Session, *command: str) -> None:
@@ -488,15 +492,13 @@ def walk(session: nox.Session) -> None:
 @task(default=False)
 def peers(session: nox.Session) -> None:
     """Time the reference model beside every other way to train it, in turns; ``-- --help`` lists the choices."""
-    install_project(session, "peers", COMPILED)
-    session.run("python", "benchmarks/peers/compare.py", *session.posargs, env=KEPT_BYTECODE)
+    run_with_bytecode(session, "peers", "benchmarks/peers/compare.py")
 
 
 @task(default=False)
 def gate_time(session: nox.Session) -> None:
     """Measure where the seconds of a gate go, and write ``docs/results``; takes a quarter of an hour on an idle machine."""
-    install_project(session, "test", COMPILED)
-    session.run("python", "-m", "scripts.gate_time", *session.posargs, env=KEPT_BYTECODE)
+    run_with_bytecode(session, "test", "-m", "scripts.gate_time")
 
 
 @task(default=False)

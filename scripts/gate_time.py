@@ -3,11 +3,13 @@
 Gates a clone of this repository, as a contributor would: changes of the reference model from
 ``tests/end_to_end/faults.toml`` on whichever of MNIST and ``digits`` is there, and the workloads of time and memory, with
 workers that are started afresh and with workers that find PyTorch loaded. Environments are warm: a gate that is not
-counted comes first. A row has the wall time of the command, its phases, and
-what of it the workloads ran; the rest of the measuring went into starting processes and importing. (The phase named
-workloads is their collection.) Where time and memory are measured, it also has how often both revisions started a fresh
-interpreter, and how much of the overhead that is, by the time of one such start: memory is measured in fresh
-interpreters even where others find PyTorch loaded.
+counted comes first.
+
+A row has the wall time of the command, its phases, and what of it the workloads ran; the rest of the measuring went
+into starting processes and importing. (The phase named workloads is their collection.) Where time and memory are
+measured, it also has how often both revisions started a fresh interpreter, and how much of the overhead that is, by the
+time of one such start: memory is measured in fresh interpreters even where others find PyTorch loaded.
+
 Beside them stand the start of the command line, that of the subject, and the time of the judgement alone. Run it on an
 idle machine::
 
@@ -164,18 +166,17 @@ def num_fresh_starts(timed: Timed, findings: Sequence[Row]) -> int:
 
     A pair has one for each workload of memory, and one for all that is timed; what is counted is counted once.
     """
-    weighed: dict[str, int] = {
-        f["metric"]["workload"]: f["num_pairs"] for f in findings if f["metric"]["name"] == "peak_memory"
-    }
-    of_memory = sum(weighed.values())
-    if timed.preload:
-        return of_memory
-    others = [finding for finding in findings if finding["metric"]["workload"] not in weighed]
-    counted = {f["metric"]["workload"] for f in others if f["metric"]["kind"] == Kind.DETERMINISTIC}
-    timed_pairs: list[int] = [
-        finding["num_pairs"] for finding in others if finding["metric"]["workload"] not in counted
-    ]
-    return of_memory + len(counted) + max(timed_pairs, default=0)
+    starts: dict[str, int] = {}
+    for finding in findings:
+        metric = finding["metric"]
+        if metric["name"] == "peak_memory":
+            process = metric["workload"]
+        elif timed.preload:
+            continue
+        else:
+            process = metric["workload"] if metric["kind"] == Kind.DETERMINISTIC else "timed"
+        starts[process] = max(finding["num_pairs"], starts.get(process, 0))
+    return sum(starts.values())
 
 
 def best_of(repeats: int, call: Callable[[], Any]) -> float:

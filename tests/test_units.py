@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -13,6 +14,7 @@ def metric(kind=Kind.ACCURACY, *, margin=0.002, unit="", direction=Direction.HIG
 TOP1 = metric()
 STEP = metric(Kind.PERFORMANCE, margin=0.05, unit="s", direction=Direction.LOWER)
 MEMORY = metric(Kind.PERFORMANCE, margin=0.05, unit="B", direction=Direction.LOWER)
+NATS = metric(margin=0.02, unit="nat", direction=Direction.LOWER)
 COUNT = metric(Kind.DETERMINISTIC, margin=0.0, direction=Direction.LOWER)
 
 
@@ -22,10 +24,17 @@ COUNT = metric(Kind.DETERMINISTIC, margin=0.0, direction=Direction.LOWER)
         pytest.param(TOP1, 0.0051, "0.51 points worse", id="fraction-in-points"),
         pytest.param(TOP1, -0.0051, "0.51 points better", id="gain"),
         pytest.param(TOP1, -0.00001, "0.00 points", id="rounds-to-nothing"),
+        pytest.param(TOP1, 0.0031, "0.31 points worse", id="points-have-two-digits-of-the-margin"),
+        pytest.param(TOP1, -0.0004, "0.04 points better", id="small-gain"),
+        pytest.param(STEP, 0.0953, "10.0 % slower", id="logarithms-are-told-in-percent"),
+        pytest.param(STEP, -0.1, "9.5 % faster", id="gains-too"),
+        pytest.param(STEP, 0.0, "0.0 %", id="no-change"),
+        pytest.param(STEP, -1e-9, "0.0 %", id="no-change-to-speak-of"),
         pytest.param(STEP, math.log(1.1), "10.0 % slower", id="time"),
         pytest.param(STEP, math.log(0.9), "10.0 % faster", id="faster"),
         pytest.param(MEMORY, math.log(1.5), "50.0 % larger", id="memory"),
         pytest.param(metric(margin=0.02, unit="nat"), 0.031, "0.031 nat worse", id="own-unit"),
+        pytest.param(NATS, 0.0213, "0.021 nat worse", id="own-unit-lower-is-better"),
         pytest.param(COUNT, 0.25, "25.00 % worse", id="margin-of-zero"),
         pytest.param(STEP, math.inf, "unknown", id="infinite"),
     ],
@@ -48,6 +57,10 @@ def test_value_is_scaled(measured, value, expected):
     assert value_text(measured, value) == expected
 
 
+def test_interval_has_the_decimals_of_the_margin():
+    assert interval_text(NATS, Interval(-0.01, 0.03)) == "-0.010 to 0.030"
+
+
 def test_half_open_interval_names_its_open_end():
     assert interval_text(TOP1, Interval(-math.inf, 0.001)) == "unbounded to 0.10"
 
@@ -63,6 +76,15 @@ def test_sizes_at_the_edges():
 
 def test_margin_has_two_digits():
     assert [loss_text(metric(margin=m), m) for m in (0.2, 0.02, 0.002)] == ["20 points", "2.0 points", "0.20 points"]
+
+
+def test_margin_of_a_time_is_told_as_it_was_set():
+    assert loss_text(STEP, STEP.scaled_margin) == "5.0 %"
+
+
+@pytest.mark.parametrize(("margin", "expected"), [(0.25, "3 %"), (0.05, "3.4 %"), (0.005, "3.36 %")])
+def test_finer_margins_get_more_decimals(margin, expected):
+    assert loss_text(replace(STEP, margin=margin), 0.033) == expected
 
 
 def test_zero_has_no_sign():

@@ -123,6 +123,14 @@ def test_deterministic_reason_names_both_values(parameters):
     assert finding.reason == "50000 became 60000, 20.00 % worse: more than the allowance of 0.00 %"
 
 
+def test_a_count_that_grows_by_less_than_is_shown_is_still_worse(parameters):
+    finding = judge_deterministic(
+        parameters, baseline_value=1_000_000, candidate_value=1_000_001, repeated_baseline=1_000_000
+    )
+
+    assert finding.reason == "1000000 became 1000001, 0.00 % worse: more than the allowance of 0.00 %"
+
+
 def test_a_baseline_that_does_not_repeat_its_value_is_an_error(parameters):
     finding = judge_deterministic(parameters, baseline_value=100, candidate_value=100, repeated_baseline=101)
 

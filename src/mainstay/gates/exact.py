@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from mainstay.gates.samples import MetricSamples, fault_finding, find_fault
 from mainstay.records import Blame, Finding, Interval, Method, Metric, Verdict
-from mainstay.units import change_text, loss_text
+from mainstay.units import loss_text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -190,5 +190,6 @@ def _equality_reason(metric: Metric, baseline: float, candidate: float, loss: fl
     if candidate == baseline:
         return f"unchanged at {baseline:.12g}"
     allowance = f"the allowance of {loss_text(metric, metric.margin)}"
-    moved = f"{baseline:.12g} became {candidate:.12g}, {change_text(metric, loss)}"
+    change = f"{loss_text(metric, abs(loss))} {'worse' if loss > 0 else 'better'}"  # however small: it is no estimate
+    moved = f"{baseline:.12g} became {candidate:.12g}, {change}"
     return f"{moved}: {'more than' if loss > metric.margin else 'within'} {allowance}"
