@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
 from mainstay.records import (
@@ -85,6 +88,39 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for marker, reason in skipped.items():
             if item.get_closest_marker(marker):
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture
+def start_process() -> Iterator[Callable[..., subprocess.Popen[Any]]]:
+    """Start processes that are killed at the end of the test: one left by a failed test would be reported in another."""
+    processes: list[subprocess.Popen[Any]] = []
+
+    def start(command: list[str], **options: Any) -> subprocess.Popen[Any]:
+        processes.append(subprocess.Popen(command, **options))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        with process:  # which waits for it, and closes its pipes
+            process.kill()
+
+
+@pytest.fixture
+def ends() -> Callable[[int], bool]:
+    """Whether a process that was told to end does so, or only waits for whoever inherited it."""
+
+    def ends(pid: int) -> bool:
+        try:
+            process = psutil.Process(pid)
+            for _ in range(1200):  # a minute, which only a process that goes on takes
+                if process.status() == psutil.STATUS_ZOMBIE:
+                    return True
+                time.sleep(0.05)
+        except psutil.NoSuchProcess:  # it may vanish between any two calls
+            return True
+        return False
+
+    return ends
 
 
 @pytest.fixture

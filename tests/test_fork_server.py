@@ -62,10 +62,10 @@ def request(**options):
     return PairRequest(workload=TEST_A, **{**defaults, **options})
 
 
-def ends(pid):
-    """Whether a process is soon gone, or only waits for whoever inherited it."""
-    for _ in range(200):
-        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+def is_buried(pid):
+    """Whether a process is soon taken from the table of processes."""
+    for _ in range(1200):
+        if not psutil.pid_exists(pid):
             return True
         time.sleep(0.05)
     return False
@@ -189,7 +189,7 @@ def test_what_is_measured_apart_has_fresh_interpreters(forking, write):
     ],
 )
 def test_a_broken_worker_says_how_and_its_children_end_while_the_server_goes_on(
-    forking, write, tmp_path, body, outcome, cause
+    forking, write, tmp_path, ends, body, outcome, cause
 ):
     write(f"""
         import os, pathlib, subprocess, sys, time
@@ -211,7 +211,7 @@ def test_a_broken_worker_says_how_and_its_children_end_while_the_server_goes_on(
     assert (broken.outcome, cause in broken.cause, "last words" in broken.last_lines) == (outcome, True, True)
     assert sound.outcome is Outcome.COMPLETED
     assert all(ends(int(place.read_text())) for place in tmp_path.glob("pid-*"))
-    assert not psutil.Process(servers[Side.CANDIDATE].pid).children()
+    assert all(is_buried(child.pid) for child in psutil.Process(servers[Side.CANDIDATE].pid).children())
 
 
 def test_a_server_that_was_killed_is_named(forking, write):
@@ -223,7 +223,7 @@ def test_a_server_that_was_killed_is_named(forking, write):
         crew.measure(request())
 
 
-def test_a_worker_outlives_its_server_and_still_ends_in_time(forking, write):
+def test_a_worker_outlives_its_server_and_still_ends_in_time(forking, write, ends):
     write("""
         import os, signal, time
 
@@ -337,13 +337,13 @@ with fork_servers(specs, sys.argv[2:]) as servers, ExitStack() as stack:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "killed"])
-def test_servers_and_their_workers_end_with_the_gate(specs, write, number):
+def test_servers_and_their_workers_end_with_the_gate(specs, write, ends, start_process, number):
     write("def test_a(trial):\n    import time; time.sleep(3600)")
     spec = specs[Side.CANDIDATE]
     options = {
         name: getattr(spec, name) for name in ("python", "own", "folder", "configuration", "scratch", "variables")
     }
-    gate = subprocess.Popen(
+    gate = start_process(
         [sys.executable, "-c", f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n{GATE}"]
         + [json.dumps(options), "decimal"],
         stdout=subprocess.PIPE,
@@ -384,10 +384,12 @@ def ask(control, tmp_path, **options):
     return json.loads(line.recv(1000))["pid"], line
 
 
-def test_a_worker_keeps_its_id_until_the_gate_has_heard_how_it_ended_and_none_outlives_the_server(tmp_path):
+def test_a_worker_keeps_its_id_until_the_gate_has_heard_how_it_ended_and_none_outlives_the_server(
+    tmp_path, start_process
+):
     control, far = socket.socketpair()
     with far:
-        server = subprocess.Popen([sys.executable, "-c", SERVER, str(far.fileno())], pass_fds=[far.fileno()])
+        server = start_process([sys.executable, "-c", SERVER, str(far.fileno())], pass_fds=[far.fileno()])
     assert json.loads(control.recv(1000)) == {"ready": True}
     brief, brief_line = ask(control, tmp_path, sleep=0, status=3)
     lasting, lasting_line = ask(control, tmp_path, sleep=3600, status=0)
@@ -398,7 +400,7 @@ def test_a_worker_keeps_its_id_until_the_gate_has_heard_how_it_ended_and_none_ou
     os.kill(lasting, signal.SIGTERM)
     assert json.loads(lasting_line.recv(1000)) == {"status": -signal.SIGTERM}
     brief_line.close()
-    assert ends(brief)
+    assert is_buried(brief)
     control.close()
 
     assert server.wait(600) == 0

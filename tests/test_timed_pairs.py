@@ -6,7 +6,6 @@ import sys
 import textwrap
 from itertools import pairwise
 
-import psutil
 import pytest
 
 from mainstay.records import Outcome, Side
@@ -256,7 +255,7 @@ def test_a_process_that_ends_in_a_block_fails_its_workload_only(measure, body, l
     assert {trial.outcome for trial in trials["test_sound"].values()} == {Outcome.COMPLETED}
 
 
-def test_what_a_workload_leaves_behind_is_ended_and_the_next_one_has_fresh_processes(measure, tmp_path):
+def test_what_a_workload_leaves_behind_is_ended_and_the_next_one_has_fresh_processes(measure, tmp_path, ends):
     trials, result = measure(
         """
         import subprocess, sys, threading
@@ -279,8 +278,7 @@ def test_what_a_workload_leaves_behind_is_ended_and_the_next_one_has_fresh_proce
     assert {trial.outcome for sides in trials.values() for trial in sides.values()} == {Outcome.COMPLETED}
     assert any("threads" in note and "leftover" in note for note in result.notes)
     assert any("1 processes" in note for note in result.notes)
-    pids = [int((tmp_path / f"pid-{side}").read_text()) for side in Side]
-    assert not any(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE for pid in pids)
+    assert all(ends(int((tmp_path / f"pid-{side}").read_text())) for side in Side)
 
 
 def test_a_block_longer_than_the_gate_waited_shows_a_clock_that_stepped(measure):

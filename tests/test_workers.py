@@ -204,29 +204,19 @@ def test_images_of_flipped_examples_are_asked_for(measure, write):
     assert measure(wants_images=True).images == {1: "iVBORw0KGgoB", 2: "iVBORw0KGgoC"}
 
 
-def test_children_of_a_worker_end_with_it(measure, write, tmp_path):
+def test_children_of_a_worker_end_with_it(measure, write, tmp_path, ends):
     write(f"""
         import pathlib, subprocess, sys
 
         def test_a(trial):
-            child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+            child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
             pathlib.Path({str(tmp_path / "pid")!r}).write_text(str(child.pid))
             trial.record(a=1)
     """)
 
     measure(sides=(Side.CANDIDATE,))
 
-    pid = int((tmp_path / "pid").read_text())
-    assert has_ended(pid)
-
-
-def has_ended(pid):
-    """Whether a killed process is gone, or only waits for whoever inherited it."""
-    for _ in range(200):
-        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-            return True
-        time.sleep(0.05)
-    return False
+    assert ends(int((tmp_path / "pid").read_text()))
 
 
 def test_a_worker_ends_when_the_gate_is_gone(specs, write):

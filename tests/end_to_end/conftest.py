@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -123,8 +124,9 @@ class GateResult:
 class Project:
     """A git repository with a subject, its workloads and its configuration."""
 
-    def __init__(self, root: Path, cache: Path) -> None:
+    def __init__(self, root: Path, cache: Path, start_process: Callable[..., subprocess.Popen[str]]) -> None:
         self.root = root
+        self._start_process = start_process
         user_cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
         uv_cache = os.environ.get("UV_CACHE_DIR", str(user_cache / "uv"))  # what is there is not fetched again
         self.environ = {
@@ -187,7 +189,7 @@ class Project:
 
     def start_gate(self, *arguments: str) -> subprocess.Popen[str]:
         """Start a gate in a session of its own, with all that it says on one stream."""
-        return subprocess.Popen(
+        return self._start_process(
             self.command("gate", *arguments),
             cwd=self.root,
             env=self.environ,
@@ -210,9 +212,9 @@ def environments_cache(tmp_path_factory):
 
 
 @pytest.fixture
-def project(tmp_path, environments_cache):
+def project(tmp_path, environments_cache, start_process):
     """A repository with one commit on main, and a second one that changes nothing."""
-    project = Project(tmp_path / "repository", environments_cache)
+    project = Project(tmp_path / "repository", environments_cache, start_process)
     project.root.mkdir()
     project.write("pyproject.toml", PYPROJECT)
     project.write("src/subject/__init__.py", "")
@@ -225,12 +227,12 @@ def project(tmp_path, environments_cache):
 
 
 @pytest.fixture
-def clone_of_this_repository(tmp_path, environments_cache):
+def clone_of_this_repository(tmp_path, environments_cache, start_process):
     """A clone of the repository that the tests stand in."""
     root = Path(__file__).parents[2]
     if not (root / ".git").exists():
         pytest.skip("the tests do not stand in a git repository")
-    project = Project(tmp_path / "clone", environments_cache)
+    project = Project(tmp_path / "clone", environments_cache, start_process)
     subprocess.run(
         ["git", "clone", "-q", "--depth=1", root.as_uri(), str(project.root)], check=True, env=project.environ
     )
