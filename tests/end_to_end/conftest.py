@@ -78,8 +78,8 @@ def test_clouds(trial):
 
 PYPROJECT = """
 [build-system]
-requires = ["hatchling"]
-build-backend = "hatchling.build"
+requires = ["uv_build>=0.8,<1"]
+build-backend = "uv_build"
 
 [project]
 name = "subject"
@@ -89,8 +89,8 @@ requires-python = ">=3.11"
 [dependency-groups]
 benchmarks = ["pytest>=8.4"]
 
-[tool.hatch.build.targets.wheel]
-packages = ["src/subject"]
+[tool.uv.build-backend]
+module-name = "subject"
 
 [tool.pytest]
 strict = true
@@ -98,6 +98,10 @@ strict = true
 [tool.mainstay]
 trial_seconds = 300
 """
+
+
+SHARED_CACHE = "MAINSTAY_TESTS_CACHE"
+"""Names the cache of environments to a session that a test starts."""
 
 
 @dataclass(frozen=True)
@@ -207,8 +211,11 @@ class Project:
 
 @pytest.fixture(scope="session")
 def environments_cache(tmp_path_factory):
-    """A cache of environments that the whole session shares."""
-    return tmp_path_factory.mktemp("cache")
+    """A cache of environments that the whole session shares, with a session that it starts and all workers of xdist."""
+    if shared := os.environ.get(SHARED_CACHE):
+        return Path(shared)
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "environments"
 
 
 @pytest.fixture

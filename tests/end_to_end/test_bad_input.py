@@ -102,7 +102,7 @@ def test_a_count_without_a_marker(project):
 
 def test_a_baseline_that_does_not_build(project):
     text = (project.root / "pyproject.toml").read_text()
-    project.write("pyproject.toml", text.replace('packages = ["src/subject"]', 'packages = ["src/absent"]'))
+    project.write("pyproject.toml", text.replace('module-name = "subject"', 'module-name = "absent"'))
     project.commit("broken")
     project.write("pyproject.toml", text)
 
@@ -111,7 +111,7 @@ def test_a_baseline_that_does_not_build(project):
 
 def test_a_candidate_that_does_not_build(project):
     text = (project.root / "pyproject.toml").read_text()
-    project.write("pyproject.toml", text.replace('packages = ["src/subject"]', 'packages = ["src/absent"]'))
+    project.write("pyproject.toml", text.replace('module-name = "subject"', 'module-name = "absent"'))
 
     assert_explained(project.gate(), 1, "candidate")
 

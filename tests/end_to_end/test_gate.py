@@ -195,6 +195,14 @@ def test_an_implausible_accuracy_is_reported(project):
     assert "implausible" in result.finding["reason"]
 
 
+HATCHLING = """
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+
+[tool.hatch.build.targets.wheel]
+packages = ["{package}"]
+"""
 LAYOUTS = {
     "src": ("src/subject", ""),
     "flat": ("subject", ""),
@@ -212,10 +220,8 @@ def test_the_baseline_never_imports_the_candidate(project, layout):
     (project.root / folder).parent.mkdir(parents=True, exist_ok=True)
     project.git("mv", "kept", folder)
     text = (project.root / "pyproject.toml").read_text()
-    text = text.replace('packages = ["src/subject"]', f'packages = ["{folder.rpartition("/")[0] or "subject"}"]')
-    if folder.startswith("src/"):
-        text = text.replace('packages = ["src"]', 'packages = ["src/subject"]')
-        text = text.replace('["src/company"]', '["src/company"]')
+    text = text.replace(text[text.index("[build-system]") : text.index("[project]")], "")
+    text += HATCHLING.format(package={"src/company/subject": "src/company"}.get(folder, folder))
     if extra == "pythonpath":
         text = text.replace(
             "strict = true", 'strict = true\npythonpath = ["src", "."]\naddopts = "--import-mode=prepend"'

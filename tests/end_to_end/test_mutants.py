@@ -31,11 +31,11 @@ MUTANTS = {
 }
 
 
-def run_suite(source: Path) -> int:
+def run_suite(source: Path, cache: Path) -> int:
     """Run two tests of the suite, a pass and a fail, with a copy of the package."""
     command = [sys.executable, "-m", "pytest", str(Path(__file__).with_name("test_gate.py")), "-q"]
     command += ["-p", "no:cacheprovider", "-k", "exactly_on_two_seeds and docstring or a_loss_fails"]
-    environ = {**os.environ, "PYTHONPATH": str(source)}
+    environ = {**os.environ, "PYTHONPATH": str(source), "MAINSTAY_TESTS_CACHE": str(cache)}
     return subprocess.run(
         command, env=environ, capture_output=True, check=False, cwd=Path(__file__).parents[2]
     ).returncode
@@ -48,15 +48,15 @@ def copy(tmp_path):
     return tmp_path
 
 
-def test_an_unchanged_copy_is_green(copy):
-    assert run_suite(copy) == 0
+def test_an_unchanged_copy_is_green(copy, environments_cache):
+    assert run_suite(copy, environments_cache) == 0
 
 
 @pytest.mark.parametrize("name", MUTANTS)
-def test_a_mutant_turns_the_suite_red(copy, name):
+def test_a_mutant_turns_the_suite_red(copy, environments_cache, name):
     file, find, replacement = MUTANTS[name]
     text = (copy / "mainstay" / file).read_text()
     assert text.count(find) == 1
     (copy / "mainstay" / file).write_text(text.replace(find, replacement))
 
-    assert run_suite(copy) == 1
+    assert run_suite(copy, environments_cache) == 1
