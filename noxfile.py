@@ -47,6 +47,10 @@ ACCELERATOR = "import torch; print(torch.accelerator.current_accelerator() if to
 EXTRAS = {"benchmarks": "reference", "peers": "reference"} | dict.fromkeys(
     ("dev", "docs", "pages", "test", "typecheck"), "reference,explain,tensorboard,export"
 )  # of the groups whose tools import the project
+TESTED_WITH: dict[str, str | None] = {
+    "OMP_NUM_THREADS": "1",
+    "PYTHONDONTWRITEBYTECODE": None,  # hundreds of interpreters are started, and each would compile what it imports
+}
 
 SELECTORS = ("-s", "-e", "-k", "-t", "-p", "--session", "--keywords", "--tag", "--python")
 SELECTED = "NOXSESSION" in os.environ or any(argument.startswith(SELECTORS) for argument in sys.argv[1:])
@@ -128,6 +132,14 @@ def run_with_bytecode(session: nox.Session, group: str, *command: str) -> None:
     session.run("python", *command, *session.posargs, env={"PYTHONDONTWRITEBYTECODE": None})
 
 
+def run_tests(session: nox.Session, *command: str, env: dict[str, str | None] | None = None) -> None:
+    """Run the whole suite, or what the arguments name, in up to four processes; the slowest tests are named at the end."""
+    session.run(
+        *(*command, "-n", "logical", "--maxprocesses", "4", "--dist", "worksteal", "--durations=10", *session.posargs),
+        env=TESTED_WITH | (env or {}),
+    )
+
+
 def run_mainstay(session: nox.Session, *command: str) -> None:
     """Run a command of the tool of this tree."""
     session.install("--editable", ".", *constraints("benchmarks"))
@@ -170,25 +182,17 @@ def typecheck(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests and the examples of the docstrings; a Python that is not installed is skipped."""
     install_project(session, "test")
-    data_file = COVERAGE / f"python-{session.python}"
-    for stale in COVERAGE.glob(f"{data_file.name}*"):
-        stale.unlink()
-    session.run(
-        *("coverage", "run", "-m", "pytest", "-n", "logical", "--maxprocesses", "4", "--dist", "worksteal"),
-        *session.posargs,
-        env={"COVERAGE_FILE": str(data_file), "OMP_NUM_THREADS": "1"},
-    )
+    run_tests(session, "pytest")
 
 
 @task()
 def coverage(session: nox.Session) -> None:
-    """Join what the test runs covered; at least 95 % of the toolkit, branches included."""
-    measured = sorted(map(str, COVERAGE.glob("python-*")))
-    if not measured:
-        not_run(session, "nothing was measured: run nox -s tests first")
-    install_tools(session, "coverage")
-    data = {"COVERAGE_FILE": str(COVERAGE / "joined")}
-    session.run("coverage", "combine", "--quiet", "--keep", *measured, env=data)
+    """Run the tests again, measured: at least 95 % of the toolkit is covered, branches included."""
+    install_project(session, "test")
+    shutil.rmtree(COVERAGE, ignore_errors=True)
+    data: dict[str, str | None] = {"COVERAGE_FILE": str(COVERAGE / "data")}
+    run_tests(session, "coverage", "run", "-m", "pytest", env=data)
+    session.run("coverage", "combine", "--quiet", env=data)
     session.run("coverage", "report", "--include=src/mnist_reference/*", env=data)
     session.run("coverage", "report", "--include=src/mainstay/*", "--fail-under=95", env=data)
 
@@ -293,7 +297,7 @@ def comparison(session: nox.Session) -> None:
 def slow(session: nox.Session) -> None:
     """Run the tests that take minutes: every fault on digits, every tutorial from top to bottom."""
     install_project(session, "test")
-    session.run("pytest", "--slow", "-m", "slow", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+    session.run("pytest", "--slow", "-m", "slow", "--durations=10", *session.posargs, env=TESTED_WITH)
 
 
 @task(default=False)
@@ -374,14 +378,14 @@ def recipe_accuracy(session: nox.Session) -> None:
 def lowest(session: nox.Session) -> None:
     """Run the tests with the lowest versions that the metadata allows."""
     session.install("--resolution", "lowest-direct", "--editable", f".[{EXTRAS['test']}]", *GROUP_TEST)
-    session.run("pytest", "--import-mode=importlib", *(session.posargs or ["tests"]), env={"OMP_NUM_THREADS": "1"})
+    run_tests(session, "pytest", "--import-mode=importlib", *(() if session.posargs else ("tests",)))
 
 
 @task(default=False)
 def newest(session: nox.Session) -> None:
     """Run the tests with the newest versions of everything, constraints left aside."""
     session.install("--upgrade", "--editable", f".[{EXTRAS['test']}]", *GROUP_TEST)
-    session.run("pytest", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+    run_tests(session, "pytest")
 
 
 @task(default=False)
@@ -394,7 +398,7 @@ def nightly(session: nox.Session) -> None:
     choice = ("--upgrade", "--prerelease=allow", "--index-strategy=unsafe-best-match", f"--index={index}")
     session.install(*choice, "torch", "torchvision")
     session.run("python", "-c", "import torch; assert 'dev' in torch.__version__, torch.__version__")
-    session.run("pytest", "tests/mnist_reference", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+    session.run("pytest", "tests/mnist_reference", *session.posargs, env=TESTED_WITH)
 
 
 @task(default=False)
@@ -419,7 +423,7 @@ def installed(session: nox.Session) -> None:
         shutil.copytree("tests", Path(outside, "tests"))
         shutil.copy("pyproject.toml", outside)
         with session.chdir(outside):
-            session.run("pytest", "tests", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+            run_tests(session, "pytest", "tests")
 
 
 @task(default=False)

@@ -78,7 +78,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)  # after the conftests of folders have marked their tests
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: not item.get_closest_marker("first"))
+    items.sort(key=lambda item: (not item.get_closest_marker("first"), "end_to_end" not in item.path.parts))
     skipped = {}
     if not (ROOT / "noxfile.py").exists():
         skipped["in_repository"] = "the tests stand outside the repository"

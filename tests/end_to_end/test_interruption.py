@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-NUM_KILLS = 30
 SLOW_TRIAL = "    import time; time.sleep(0.3)\n    weights = model.fit(trial.seed)"
 
 
@@ -52,14 +51,15 @@ def trials(journal):
 
 
 @pytest.mark.first
-def test_a_gate_that_is_killed_at_any_moment_resumes_to_the_same_end(slow_project):
+@pytest.mark.parametrize("num_kills_planned", [8, pytest.param(30, marks=pytest.mark.slow)])
+def test_a_gate_that_is_killed_at_any_moment_resumes_to_the_same_end(slow_project, num_kills_planned):
     began = time.monotonic()
     slow_project.gate("--fresh")
     whole = time.monotonic() - began  # kills are spread over the length that a gate has on this machine now
     expected, verdict = trials(runs(slow_project)[0]), slow_project.latest_run()["verdict"]
     moments = random.Random(20261123)
     num_kills, output = 0, ""
-    while num_kills < NUM_KILLS:
+    while num_kills < num_kills_planned:
         shutil.rmtree(slow_project.root / ".mainstay")
         process = slow_project.start_gate()
         while True:
