@@ -7,11 +7,12 @@ import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-
-from safetensors.torch import save
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from mnist_reference.errors import OutputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @contextmanager
@@ -65,6 +66,8 @@ def output(path: Path, what: str) -> Iterator[Path]:
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Write tensors and text as one safetensors file, atomically."""
+    from safetensors.torch import save
+
     content = save({name: tensor.contiguous() for name, tensor in tensors.items()}, dict(metadata))
     with replacing(path) as temporary:
         temporary.write_bytes(content)
