@@ -218,19 +218,29 @@ def environments_cache(tmp_path_factory):
     return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "environments"
 
 
+@pytest.fixture(scope="session")
+def make_project(environments_cache):
+    """Make a repository with one commit on main."""
+
+    def make(root, start_process=subprocess.Popen):
+        project = Project(root, environments_cache, start_process)
+        project.root.mkdir()
+        project.write("pyproject.toml", PYPROJECT)
+        project.write("src/subject/__init__.py", "")
+        project.write("src/subject/model.py", MODEL)
+        project.write("src/subject/evaluate.py", EVALUATE)
+        project.write("benchmarks/test_accuracy.py", WORKLOAD)
+        project.git("init", "-q", "-b", "main")
+        project.commit("first")
+        return project
+
+    return make
+
+
 @pytest.fixture
-def project(tmp_path, environments_cache, start_process):
-    """A repository with one commit on main, and a second one that changes nothing."""
-    project = Project(tmp_path / "repository", environments_cache, start_process)
-    project.root.mkdir()
-    project.write("pyproject.toml", PYPROJECT)
-    project.write("src/subject/__init__.py", "")
-    project.write("src/subject/model.py", MODEL)
-    project.write("src/subject/evaluate.py", EVALUATE)
-    project.write("benchmarks/test_accuracy.py", WORKLOAD)
-    project.git("init", "-q", "-b", "main")
-    project.commit("first")
-    return project
+def project(tmp_path, make_project, start_process):
+    """A repository of the test's own."""
+    return make_project(tmp_path / "repository", start_process)
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ import pytest
 SLOW_TRIAL = "    import time; time.sleep(0.3)\n    weights = model.fit(trial.seed)"
 
 
-@pytest.fixture
-def slow_project(project):
-    """A subject whose loss is near its margin, so that a gate takes several looks."""
-    project.environ["PYTHONFAULTHANDLER"] = "1"
+@pytest.fixture(scope="module")
+def gated_project(tmp_path_factory, make_project):
+    """A subject whose loss is near its margin, so that a gate takes several looks; it was gated once."""
+    project = make_project(tmp_path_factory.mktemp("gated") / "repository")
     project.write("pyproject.toml", (project.root / "pyproject.toml").read_text() + "looks = [3, 6]\n")
     project.edit("benchmarks/test_accuracy.py", "    weights = model.fit(trial.seed)", SLOW_TRIAL)
     project.edit("benchmarks/test_accuracy.py", "margin=0.01", "margin=0.0002")
@@ -25,6 +25,16 @@ def slow_project(project):
     project.edit("src/subject/model.py", "[rng.gauss(-2, 0.5)", "[-rng.gauss(2, 0.5)")
     project.undisturbed = project.gate().status  # the seeds come from the commit, and near the margin they decide
     assert project.undisturbed in {0, 1, 3}
+    return project
+
+
+@pytest.fixture
+def slow_project(project, gated_project):
+    """A copy of the gated project."""
+    shutil.rmtree(project.root)
+    shutil.copytree(gated_project.root, project.root)
+    project.environ["PYTHONFAULTHANDLER"] = "1"
+    project.undisturbed = gated_project.undisturbed
     return project
 
 
