@@ -1,4 +1,7 @@
-"""Several models of one recipe trained at once, each with the bits that it gets alone on one thread.
+"""Several models of one recipe trained at once, each as it is trained alone but for rounding.
+
+Where the library sums the products of a stack of matrices in the order in which it sums those of one, a member has the
+bits that it gets alone on one thread.
 
 For ensembles and for everything that asks how much a result owes to its seed. The threads share the members out, where
 a single training can only share out each of its small products.
@@ -15,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from mnist_reference.data import Split
-from mnist_reference.fast import Steps, Way, can_vary, is_fit, stacked, tried_epoch
+from mnist_reference.fast import Steps, Way, can_vary, is_fit, stacked
 from mnist_reference.losses import loss_by_name
 from mnist_reference.optimizers import Adam
 from mnist_reference.recipes import Recipe
@@ -65,6 +68,14 @@ def train_together(
     loss_function = loss_by_name(recipe.loss)
     rates = learning_rates(recipe, num_examples=len(split.labels))
     shuffling = [generator(seed, "shuffling") for seed in seeds]
+    train_members = steps.in_place_of(
+        in_turns(
+            [
+                partial(train_batches, model, loss_function, optimizer, split)
+                for model, optimizer in zip(models, optimizers, strict=True)
+            ]
+        )
+    )
     for model in models:
         model.train()
     for epoch in range(1, recipe.num_epochs + 1):
@@ -72,13 +83,7 @@ def train_together(
         orders = [torch.randperm(len(split.labels), generator=stream) for stream in shuffling]
         batches = torch.stack(orders).to(device).split(recipe.batch_size, dim=1)  # of (members, N)
         epoch_rates = rates[(epoch - 1) * len(batches) : epoch * len(batches)]
-        plain = in_turns(
-            [
-                partial(train_batches, model, loss_function, optimizer, split, rates=epoch_rates)
-                for model, optimizer in zip(models, optimizers, strict=True)
-            ]
-        )
-        losses = tried_epoch(plain, partial(steps.run, rates=epoch_rates), steps.state, batches)
+        losses = train_members(batches, epoch_rates)
         for column in losses.T:
             require_finite(column, epoch=epoch)
         train_time_s = time.perf_counter() - started
@@ -109,11 +114,11 @@ def in_turns(ways: Sequence[Way]) -> Way:
         Takes batches of (members, N) and gives losses of (batches, members).
     """
 
-    def run(batches: Sequence[Tensor]) -> Tensor:
+    def run(batches: Sequence[Tensor], rates: Sequence[float]) -> Tensor:
         num_threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
-            columns = [way([batch[member] for batch in batches]) for member, way in enumerate(ways)]
+            columns = [way([batch[member] for batch in batches], rates) for member, way in enumerate(ways)]
         finally:
             torch.set_num_threads(num_threads)
         return torch.stack(columns, dim=1)

@@ -172,10 +172,10 @@ def train(
         shares = [team.share(batch) for batch in order.split(recipe.batch_size)]
         epoch_rates = rates[(epoch - 1) * len(shares) : epoch * len(shares)]
         movements = movements_of(recipe, split, seed=seed, epoch=epoch)
-        plain = partial(train_batches, forward, loss_function, optimizer, split, rates=epoch_rates, movements=movements)
+        plain = partial(train_batches, forward, loss_function, optimizer, split, movements=movements)
         with seeded(seed, f"dropout of epoch {epoch}, process {team.rank}", device):
             losses = within_memory(
-                partial(quicken(plain, epoch_rates), shares),
+                partial(quicken(plain), shares, epoch_rates),
                 partial(try_batch, model, loss_function, split),
                 batch_size=len(shares[0]),
             )
@@ -235,17 +235,17 @@ def train_epoch(
     return torch.stack(losses)
 
 
-def train_batches(
+def train_batches(  # noqa: PLR0917 - the last two are what changes from call to call
     forward: Callable[[Tensor], Tensor],
     loss_function: Loss,
     optimizer: Optimizer,
     split: Split,
     batches: Sequence[Tensor],
-    *,
     rates: Sequence[float],
+    *,
     movements: Tensor | None = None,
 ) -> Tensor:
-    """One pass over the first batches of an epoch, or all, by index.
+    """One pass over some batches of an epoch, or all, by index.
 
     Args:
         forward: The model.
@@ -253,7 +253,7 @@ def train_batches(
         optimizer: Over the parameters of the model.
         split: On the device of the model.
         batches: Indices of the examples of each batch.
-        rates: Learning rate of each step of the epoch.
+        rates: Learning rate of each step.
         movements: By which every image of the split is moved, as :func:`mnist_reference.augment.moved` takes them.
 
     Returns:
