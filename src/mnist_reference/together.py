@@ -23,7 +23,15 @@ from mnist_reference.losses import loss_by_name
 from mnist_reference.optimizers import Adam
 from mnist_reference.recipes import Recipe
 from mnist_reference.seeding import generator
-from mnist_reference.train import EpochRecord, learning_rates, require_finite, score, train, train_batches
+from mnist_reference.train import (
+    EpochRecord,
+    learning_rates,
+    require_finite,
+    require_finite_weights,
+    score,
+    train,
+    train_batches,
+)
 
 
 def train_together(
@@ -43,7 +51,7 @@ def train_together(
         its last record stands for it until the others end.
 
     Raises:
-        DivergenceError: If the loss of a step of any model is not finite.
+        DivergenceError: If the loss of a step of any model, or after an epoch a weight or an answer, is not finite.
 
     Example:
         >>> from dataclasses import replace
@@ -86,6 +94,8 @@ def train_together(
         losses = train_members(batches, epoch_rates)
         for column in losses.T:
             require_finite(column, epoch=epoch)
+        for model in models:
+            require_finite_weights(model, epoch=epoch)
         train_time_s = time.perf_counter() - started
         yield tuple(
             EpochRecord(
