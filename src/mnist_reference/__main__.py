@@ -160,7 +160,7 @@ def train(
     state_file.unlink(missing_ok=True)
     facts = {"checkpoint": str(output), **asdict(provenance)}
     if as_json:
-        click.echo(json.dumps(facts | {"epochs": [asdict(record) for record in state.records]}))
+        click.echo(_json(facts | {"epochs": [asdict(record) for record in state.records]}))
     else:
         click.echo(f"wrote {output}: {_scores_line(facts)}")
 
@@ -186,7 +186,7 @@ def evaluate(checkpoint: Path, source: str, device: str, as_json: bool) -> None:
         "num_examples": len(data_set.test.labels),
         **asdict(training.score(perceptron.to(place), data_set.test)),
     }
-    click.echo(json.dumps(facts) if as_json else _scores_line(facts))
+    click.echo(_json(facts) if as_json else _scores_line(facts))
 
 
 @cli.command()
@@ -230,7 +230,7 @@ def predict(pictures: tuple[Path, ...], checkpoint: Path, device: str, explain: 
         written = write_explanations(perceptron, images, probabilities.argmax(1), pictures, explain)
         answers = [answer | {"explanation": str(path)} for answer, path in zip(answers, written, strict=True)]
     if as_json:
-        click.echo(json.dumps(answers))
+        click.echo(_json(answers))
         return
     for answer in answers:
         explanation = f", explained in {answer['explanation']}" if explain else ""
@@ -262,7 +262,7 @@ def card(checkpoint: Path, source: str | None, device: str, output: Path, as_jso
     with files.output(output, "the model card") as temporary:
         temporary.write_text(model_card.render_model_card(measured), "utf-8")
     facts = {"output": str(output), **asdict(measured)}
-    click.echo(json.dumps(facts) if as_json else f"wrote {output}: {_scores_line(facts)}")
+    click.echo(_json(facts) if as_json else f"wrote {output}: {_scores_line(facts)}")
 
 
 @cli.command()
@@ -285,7 +285,7 @@ def export(checkpoint: Path, output: Path, as_json: bool) -> None:
     write(perceptron, output)
     num_bytes = output.stat().st_size
     facts = {"output": str(output), "num_bytes": num_bytes}
-    click.echo(json.dumps(facts) if as_json else f"wrote {output} ({num_bytes} bytes)")
+    click.echo(_json(facts) if as_json else f"wrote {output} ({num_bytes} bytes)")
 
 
 @cli.command()
@@ -299,10 +299,15 @@ def fetch(source: str, as_json: bool) -> None:
     _, root = located(source)
     variables = {"MNIST_REFERENCE_DATA": data_set.name, "MNIST_REFERENCE_ROOT": str(root.resolve())}
     if as_json:
-        click.echo(json.dumps(variables))
+        click.echo(_json(variables))
         return
     for name, value in variables.items():
         click.echo(f"{name}={value}")
+
+
+def _json(document: object) -> str:
+    """A document as JSON, which has neither NaN nor infinity."""
+    return json.dumps(document, allow_nan=False)
 
 
 def _load(source: str) -> Dataset:

@@ -19,11 +19,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from torch import Tensor
 
 from mnist_reference.augment import Augmentation
 from mnist_reference.errors import CheckpointError, ModelError
 from mnist_reference.files import replacing, write_tensors
-from mnist_reference.model import CnnConfig, Model, ModelConfig, PerceptronConfig, constructed
+from mnist_reference.model import CnnConfig, Model, ModelConfig, PerceptronConfig, constructed, number_lost
 from mnist_reference.recipes import Recipe
 from mnist_reference.train import EpochRecord, Scores, TrainingState
 
@@ -61,11 +62,12 @@ def save_checkpoint(path: Path, model: Model, provenance: Provenance) -> None:
     """Write a checkpoint; a file that was there before is replaced in one step or stays as it was.
 
     Raises:
-        CheckpointError: If it cannot be written.
+        CheckpointError: If it cannot be written, or a weight is not finite.
     """
+    _require_finite(path, model.state_dict())
     facts = {"format_version": FORMAT_VERSION, "model": asdict(model.config), **asdict(provenance)}
     with _explaining_refusal(path):
-        write_tensors(path, model.state_dict(), {METADATA_KEY: json.dumps(facts)})
+        write_tensors(path, model.state_dict(), {METADATA_KEY: json.dumps(facts, allow_nan=False)})
 
 
 def load_checkpoint(path: Path) -> tuple[Model, Provenance]:
@@ -75,7 +77,7 @@ def load_checkpoint(path: Path) -> tuple[Model, Provenance]:
         The model, on the CPU, and where it came from.
 
     Raises:
-        CheckpointError: If there is no such file, or it is not a checkpoint of this model.
+        CheckpointError: If there is no such file, it is not a checkpoint of this model, or a weight is not finite.
     """
     if not path.is_file():
         raise CheckpointError(
@@ -83,7 +85,7 @@ def load_checkpoint(path: Path) -> tuple[Model, Provenance]:
         )
     try:
         with safe_open(path, framework="pt") as file:
-            facts = json.loads((file.metadata() or {})[METADATA_KEY])
+            facts = json.loads((file.metadata() or {})[METADATA_KEY], parse_constant=_refused)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
         model, provenance = _from_facts(facts)
         model.load_state_dict(tensors)
@@ -93,7 +95,32 @@ def load_checkpoint(path: Path) -> tuple[Model, Provenance]:
             looked_in=str(path),
             next_step="train writes checkpoints; weights of other programs do not load",
         ) from error
+    _require_finite(path, tensors)
     return model, provenance
+
+
+def _refused(constant: str) -> None:
+    """Refuse NaN and infinity, which JSON does not have and Python reads.
+
+    Raises:
+        ValueError: With what was found.
+    """
+    raise ValueError(f"a number is {constant}")
+
+
+def _require_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Refuse weights that are NaN or infinite.
+
+    Raises:
+        CheckpointError: With the first.
+    """
+    lost = number_lost(tensors)
+    if lost:
+        raise CheckpointError(
+            f"the model has diverged: {lost}",
+            looked_in=str(path),
+            next_step="train it again at a smaller learning rate",
+        )
 
 
 def _from_facts(facts: Mapping[str, Any]) -> tuple[Model, Provenance]:
@@ -172,6 +199,7 @@ def load_training_state(path: Path, *, recipe: Recipe, seed: int, data_sha256: s
             looked_in=str(path),
             next_step="give that training's recipe, seed and data, or train from the beginning",
         )
+    _require_finite(path, state.weights | state.best_weights)
     return state
 
 

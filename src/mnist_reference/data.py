@@ -21,7 +21,7 @@ from pathlib import Path
 import platformdirs
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from mnist_reference import download
@@ -50,7 +50,8 @@ class Split:
     """Examples of one purpose.
 
     Attributes:
-        images: (N, 28, 28), uint8, white on black; or (N, inputs), float32, for other data than images.
+        images: (N, 28, 28), uint8, white on black; or (N, inputs), float32, for other data than images. Numbers as
+            many as an image has pixels are pixels, in [0, 1].
         labels: (N,), int64 in [0, 9]; or (N, outputs), float32, where numbers are to be predicted.
 
     Raises:
@@ -123,6 +124,48 @@ def require_images(images: Tensor) -> None:
             f"images are {_described(images)}",
             next_step=f"stored images are (N, {IMAGE_SIDE}, {IMAGE_SIDE}) of uint8, other inputs (N, inputs) of float32",
         )
+    if images.is_floating_point() and len(images) and images[0].numel() == IMAGE_SIDE**2:
+        least, greatest = (float(value) for value in images.aminmax())
+        if least < 0 or greatest > 1:
+            raise DataError(
+                f"pixels lie between {least:g} and {greatest:g}",
+                next_step="pixels are uint8 in 0 to 255, or float32 in 0 to 1: divide by 255",
+            )
+
+
+def require_type_of(model: nn.Module, images: Tensor) -> None:
+    """Refuse images that are not of the type that a model computes in.
+
+    Raises:
+        DataError: With both types.
+    """
+    computed = next(model.parameters()).dtype
+    given = images.dtype if images.is_floating_point() else torch.float32  # as scaled_pixels gives them
+    if given != computed:
+        wanted, found = (str(dtype).removeprefix("torch.") for dtype in (computed, given))
+        raise DataError(
+            f"the images are {found}, and the model computes in {wanted}",
+            next_step=f"give them as {wanted}, or bring the model to {found}",
+        )
+
+
+def require_classes(labels: Tensor, *, num_classes: int) -> None:
+    """Refuse labels that are no classes.
+
+    Raises:
+        DataError: If there are none, or with the first that is outside the classes.
+    """
+    if labels.dtype != torch.int64 or labels.ndim != 1:
+        raise DataError(f"labels are {_described(labels)}", next_step="classes are (N,) of int64")
+    if not len(labels):
+        raise DataError("there are no examples to score")
+    is_outside = (labels < 0) | (labels >= num_classes)
+    if is_outside.any():
+        first = int(is_outside.int().argmax())
+        raise DataError(
+            f"label {int(labels[first])} of example {first} is outside the classes 0 to {num_classes - 1}",
+            next_step=f"{int(is_outside.sum())} of {len(is_outside)} labels are; correct them or leave them out",
+        )
 
 
 def require_trainable(split: Split, *, num_inputs: int, num_outputs: int) -> None:
@@ -140,13 +183,7 @@ def require_trainable(split: Split, *, num_inputs: int, num_outputs: int) -> Non
         if split.labels.shape[1] != num_outputs:
             raise DataError(f"a label has {split.labels.shape[1]} numbers, and the model gives {num_outputs}")
         return
-    is_outside = (split.labels < 0) | (split.labels >= num_outputs)
-    if is_outside.any():
-        first = int(is_outside.int().argmax())
-        raise DataError(
-            f"label {int(split.labels[first])} of example {first} is outside the classes 0 to {num_outputs - 1}",
-            next_step=f"{int(is_outside.sum())} of {len(is_outside)} labels are; correct them or leave them out",
-        )
+    require_classes(split.labels, num_classes=num_outputs)
 
 
 def _require_finite(kind: str, values: Tensor) -> None:

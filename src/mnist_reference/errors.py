@@ -12,7 +12,7 @@
     ├── OutputError            1   a file that was asked for could not be written, or is not what it must be
     ├── MissingExtraError      1   an optional part was asked for whose libraries are not installed
     ├── MemoryExhaustedError   1   a batch does not fit in the memory of its device
-    └── DivergenceError        1   the loss stopped being a finite number
+    └── DivergenceError        1   the loss, a weight or an answer stopped being a finite number
 
 Library code raises these and never prints or exits; the command line is the one handler.
 """
@@ -96,7 +96,7 @@ class MemoryExhaustedError(ModelError):
 
 
 class DivergenceError(ModelError):
-    """The training loss stopped being a finite number."""
+    """The training loss, a weight or an answer stopped being a finite number."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor, nn
 
 from mnist_reference.data import scaled_pixels
+from mnist_reference.evaluate import evaluating, predict, require_scorable
 from mnist_reference.extras import extra
 from mnist_reference.files import output
 
@@ -67,6 +68,8 @@ def explain(model: nn.Module, images: Tensor, digits: Tensor) -> Explanation:
 
     Raises:
         MissingExtraError: If the extra ``explain`` is not installed.
+        DataError: If the images have another shape, type or range, or a digit is none.
+        DivergenceError: If a logit is NaN or infinite.
 
     References:
         M. Sundararajan, A. Taly, Q. Yan (2017), Axiomatic attribution for deep networks (integrated gradients).
@@ -74,15 +77,14 @@ def explain(model: nn.Module, images: Tensor, digits: Tensor) -> Explanation:
     """
     with extra("explain"):
         from captum.attr import IntegratedGradients, Saliency
+    require_scorable(predict(model, images), digits)
     device = next(model.parameters()).device
     pixels, targets = scaled_pixels(images.to(device)), digits.to(device)
-    was_training = model.training
-    model.eval()
-    attributions, gaps = IntegratedGradients(model).attribute(
-        pixels, target=targets, n_steps=NUM_STEPS, internal_batch_size=2_000, return_convergence_delta=True
-    )
-    slopes = Saliency(model).attribute(pixels.clone().requires_grad_(), target=targets, abs=True)
-    model.train(was_training)
+    with evaluating(model):
+        attributions, gaps = IntegratedGradients(model).attribute(
+            pixels, target=targets, n_steps=NUM_STEPS, internal_batch_size=2_000, return_convergence_delta=True
+        )
+        slopes = Saliency(model).attribute(pixels.clone().requires_grad_(), target=targets, abs=True)
     return Explanation(
         images=images,
         digits=digits,

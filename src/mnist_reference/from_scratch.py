@@ -26,6 +26,8 @@ import torch
 from torch import Tensor
 
 from mnist_reference.data import Split, scaled_pixels
+from mnist_reference.errors import DivergenceError
+from mnist_reference.model import number_lost
 from mnist_reference.seeding import generator
 
 
@@ -209,11 +211,17 @@ def fit(
 
     Yields:
         The network after each epoch.
+
+    Raises:
+        DivergenceError: If a weight is not finite after an epoch.
     """
     inputs = scaled_pixels(split.images).flatten(1)  # (N, 784)
     stream = generator(seed, "shuffling")
-    for _ in range(num_epochs):
+    for epoch in range(1, num_epochs + 1):
         for batch in torch.randperm(len(inputs), generator=stream).split(batch_size):
             gradient = gradients(network, inputs[batch], split.labels[batch])
             network = descended(network, gradient, learning_rate=learning_rate)
+        lost = number_lost({f"weight of layer {place}": layer.weight for place, layer in enumerate(network.layers)})
+        if lost:
+            raise DivergenceError(f"{lost} after epoch {epoch}", next_step="try a smaller learning rate")
         yield network

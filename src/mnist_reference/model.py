@@ -5,6 +5,7 @@ They read top to bottom, with a shape beside each step. How they are trained sta
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, overload
@@ -185,6 +186,20 @@ def initialised(config: ModelConfig, *, seed: int) -> Model:
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(derived_seed(seed, "initialisation"))
         return constructed(config)
+
+
+def number_lost(tensors: Mapping[str, Tensor]) -> str:
+    """The first NaN or infinity among some tensors, in words; empty if all numbers are finite.
+
+    Example:
+        >>> number_lost({"weight": torch.tensor([1.0, float("inf")])})
+        'weight holds inf'
+    """
+    for name, tensor in tensors.items():
+        is_lost = ~tensor.isfinite()
+        if is_lost.any():
+            return f"{name} holds {tensor[is_lost][0].item()}"
+    return ""
 
 
 def constructed(config: ModelConfig) -> Model:

@@ -1,4 +1,7 @@
-"""Several models of one recipe trained at once, each with the bits that it gets alone on one thread.
+"""Several models of one recipe trained at once, each as it is trained alone but for rounding.
+
+Where the library sums the products of a stack of matrices in the order in which it sums those of one, a member has the
+bits that it gets alone on one thread.
 
 For ensembles and for everything that asks how much a result owes to its seed. The threads share the members out, where
 a single training can only share out each of its small products.
@@ -15,12 +18,20 @@ import torch
 from torch import Tensor, nn
 
 from mnist_reference.data import Split
-from mnist_reference.fast import Steps, Way, can_vary, is_fit, stacked, tried_epoch
+from mnist_reference.fast import Steps, Way, can_vary, is_fit, stacked
 from mnist_reference.losses import loss_by_name
 from mnist_reference.optimizers import Adam
 from mnist_reference.recipes import Recipe
 from mnist_reference.seeding import generator
-from mnist_reference.train import EpochRecord, learning_rates, require_finite, score, train, train_batches
+from mnist_reference.train import (
+    EpochRecord,
+    learning_rates,
+    require_finite,
+    require_finite_weights,
+    score,
+    train,
+    train_batches,
+)
 
 
 def train_together(
@@ -40,7 +51,7 @@ def train_together(
         its last record stands for it until the others end.
 
     Raises:
-        DivergenceError: If the loss of a step of any model is not finite.
+        DivergenceError: If the loss of a step of any model, or after an epoch a weight or an answer, is not finite.
 
     Example:
         >>> from dataclasses import replace
@@ -65,6 +76,14 @@ def train_together(
     loss_function = loss_by_name(recipe.loss)
     rates = learning_rates(recipe, num_examples=len(split.labels))
     shuffling = [generator(seed, "shuffling") for seed in seeds]
+    train_members = steps.in_place_of(
+        in_turns(
+            [
+                partial(train_batches, model, loss_function, optimizer, split)
+                for model, optimizer in zip(models, optimizers, strict=True)
+            ]
+        )
+    )
     for model in models:
         model.train()
     for epoch in range(1, recipe.num_epochs + 1):
@@ -72,15 +91,11 @@ def train_together(
         orders = [torch.randperm(len(split.labels), generator=stream) for stream in shuffling]
         batches = torch.stack(orders).to(device).split(recipe.batch_size, dim=1)  # of (members, N)
         epoch_rates = rates[(epoch - 1) * len(batches) : epoch * len(batches)]
-        plain = in_turns(
-            [
-                partial(train_batches, model, loss_function, optimizer, split, rates=epoch_rates)
-                for model, optimizer in zip(models, optimizers, strict=True)
-            ]
-        )
-        losses = tried_epoch(plain, partial(steps.run, rates=epoch_rates), steps.state, batches)
+        losses = train_members(batches, epoch_rates)
         for column in losses.T:
             require_finite(column, epoch=epoch)
+        for model in models:
+            require_finite_weights(model, epoch=epoch)
         train_time_s = time.perf_counter() - started
         yield tuple(
             EpochRecord(
@@ -109,11 +124,11 @@ def in_turns(ways: Sequence[Way]) -> Way:
         Takes batches of (members, N) and gives losses of (batches, members).
     """
 
-    def run(batches: Sequence[Tensor]) -> Tensor:
+    def run(batches: Sequence[Tensor], rates: Sequence[float]) -> Tensor:
         num_threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
-            columns = [way([batch[member] for batch in batches]) for member, way in enumerate(ways)]
+            columns = [way([batch[member] for batch in batches], rates) for member, way in enumerate(ways)]
         finally:
             torch.set_num_threads(num_threads)
         return torch.stack(columns, dim=1)

@@ -22,13 +22,14 @@ import torch
 from torch import Tensor, nn
 
 from mnist_reference.augment import drawn_movements, moved
-from mnist_reference.data import Split, held_out, require_trainable, scaled_pixels
+from mnist_reference.data import Split, held_out, require_trainable, require_type_of, scaled_pixels
 from mnist_reference.distributed import ALONE, Team
 from mnist_reference.errors import DataError, DivergenceError
 from mnist_reference.evaluate import negative_log_likelihood, predict, top1_accuracy
 from mnist_reference.fast import as_it_is, faster
 from mnist_reference.losses import Loss, loss_by_name, penalised
 from mnist_reference.memory import within_memory
+from mnist_reference.model import number_lost
 from mnist_reference.optimizers import Optimizer, optimizer_by_name
 from mnist_reference.recipes import Recipe
 from mnist_reference.schedules import schedule_by_name
@@ -140,10 +141,12 @@ def train(
         DataError: If the examples are not what the model takes, are to be scored and have numbers for labels, or have
             classes for labels where the loss wants a teacher's logits.
         RecipeError: If the batches cannot be shared evenly among the processes.
-        DivergenceError: If the loss of a step is not finite; the message names the step.
+        DivergenceError: If the loss of a step, or after an epoch a weight or an answer, is not finite; the message says
+            where.
         MemoryExhaustedError: If a batch does not fit in the memory; the message names a size that does.
     """
     require_trainable(split, num_inputs=recipe.model.num_inputs, num_outputs=recipe.model.num_outputs)
+    require_type_of(model, split.images)
     require_fitting_labels(recipe, split, test)
     team.require_even_shares(recipe.batch_size)
     state = state or TrainingState()
@@ -172,15 +175,16 @@ def train(
         shares = [team.share(batch) for batch in order.split(recipe.batch_size)]
         epoch_rates = rates[(epoch - 1) * len(shares) : epoch * len(shares)]
         movements = movements_of(recipe, split, seed=seed, epoch=epoch)
-        plain = partial(train_batches, forward, loss_function, optimizer, split, rates=epoch_rates, movements=movements)
+        plain = partial(train_batches, forward, loss_function, optimizer, split, movements=movements)
         with seeded(seed, f"dropout of epoch {epoch}, process {team.rank}", device):
             losses = within_memory(
-                partial(quicken(plain, epoch_rates), shares),
+                partial(quicken(plain), shares, epoch_rates),
                 partial(try_batch, model, loss_function, split),
                 batch_size=len(shares[0]),
             )
         losses = team.mean(losses)
         require_finite(losses, epoch=epoch)
+        require_finite_weights(model, epoch=epoch)
         record = EpochRecord(
             epoch=epoch,
             train_loss=float(losses.mean()),
@@ -235,17 +239,17 @@ def train_epoch(
     return torch.stack(losses)
 
 
-def train_batches(
+def train_batches(  # noqa: PLR0917 - the last two are what changes from call to call
     forward: Callable[[Tensor], Tensor],
     loss_function: Loss,
     optimizer: Optimizer,
     split: Split,
     batches: Sequence[Tensor],
-    *,
     rates: Sequence[float],
+    *,
     movements: Tensor | None = None,
 ) -> Tensor:
-    """One pass over the first batches of an epoch, or all, by index.
+    """One pass over some batches of an epoch, or all, by index.
 
     Args:
         forward: The model.
@@ -253,7 +257,7 @@ def train_batches(
         optimizer: Over the parameters of the model.
         split: On the device of the model.
         batches: Indices of the examples of each batch.
-        rates: Learning rate of each step of the epoch.
+        rates: Learning rate of each step.
         movements: By which every image of the split is moved, as :func:`mnist_reference.augment.moved` takes them.
 
     Returns:
@@ -392,6 +396,17 @@ def require_finite(losses: Tensor, *, epoch: int) -> None:
         f"the loss is {losses[step].item()} at step {step + 1} of epoch {epoch}{last}",
         next_step="try a smaller learning rate",
     )
+
+
+def require_finite_weights(model: nn.Module, *, epoch: int) -> None:
+    """Refuse a model in which the last step of an epoch, whose loss was still finite, has left NaN or infinity.
+
+    Raises:
+        DivergenceError: With the weight.
+    """
+    lost = number_lost(model.state_dict())
+    if lost:
+        raise DivergenceError(f"{lost} after epoch {epoch}", next_step="try a smaller learning rate")
 
 
 def score(model: nn.Module, split: Split) -> Scores:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from mnist_reference.augment import Augmentation
 from mnist_reference.checkpoint import load_checkpoint, load_training_state, save_checkpoint, save_training_state
@@ -198,3 +198,38 @@ def test_truncated_training_state_is_refused(path, perceptron, share):
 
     with pytest.raises(CheckpointError, match="not the state of a training"):
         load_training_state(path, **ORIGIN)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_neither_written_nor_read(path, provenance, number):
+    model = initialised(PerceptronConfig(), seed=0)
+    save_checkpoint(path, model, provenance)
+    tensors, metadata = load_file(path), safe_open(path, framework="pt").metadata()
+    tensors["layers.0.weight"][3, 4] = number
+    save_file(tensors, path, metadata)
+    model.load_state_dict(tensors)
+
+    with pytest.raises(CheckpointError, match=f"diverged: layers.0.weight holds {number}"):
+        load_checkpoint(path)
+    with pytest.raises(CheckpointError, match="diverged"):
+        save_checkpoint(path.with_name("other"), model, provenance)
+
+    assert not path.with_name("other").exists()
+
+
+def test_scores_that_are_no_numbers_are_refused(path, provenance):
+    save_checkpoint(path, initialised(PerceptronConfig(), seed=0), provenance)
+    metadata = safe_open(path, framework="pt").metadata()
+    metadata["mnist_reference"] = metadata["mnist_reference"].replace("0.97", "NaN")
+    save_file(load_file(path), path, metadata)
+
+    with pytest.raises(CheckpointError, match="a number is NaN"):
+        load_checkpoint(path)
+
+
+def test_state_of_a_diverged_training_is_refused(path):
+    origin: dict[str, Any] = {"recipe": digits(), "seed": 0, "data_sha256": "ab"}
+    save_training_state(path, TrainingState(weights={"weight": torch.tensor([float("nan")])}), **origin)
+
+    with pytest.raises(CheckpointError, match="diverged: weight holds nan"):
+        load_training_state(path, **origin)

@@ -1,10 +1,16 @@
 import math
+from contextlib import nullcontext
 
 import pytest
 import torch
 
 from mnist_reference import evaluate
-from mnist_reference.errors import DataError
+from mnist_reference.ensemble import predict_by_ensemble
+from mnist_reference.errors import DataError, DivergenceError
+
+
+def predict_alone(model, images):
+    return predict_by_ensemble([model], images)
 
 
 def test_predict_scales_pixels_and_keeps_the_order(perceptron, digits_data):
@@ -84,8 +90,92 @@ def test_confusion_matrix_has_a_row_for_each_class_and_a_column_for_each_answer(
 
 
 @pytest.mark.parametrize(
-    "images", [torch.zeros(2, 28, 27, dtype=torch.uint8), torch.zeros(2, 28, 28, dtype=torch.int64)]
+    ("images", "message"),
+    [
+        pytest.param(torch.zeros(2, 28, 27, dtype=torch.uint8), "images are", id="shape"),
+        pytest.param(torch.zeros(2, 28, 28, dtype=torch.int64), "images are", id="whole-numbers"),
+        pytest.param(torch.full((2, 28, 28), 255.0), "pixels lie between 255 and 255", id="not-divided-by-255"),
+        pytest.param(torch.full((2, 784), -0.5), "pixels lie between -0.5", id="flat-and-negative"),
+        pytest.param(
+            torch.zeros(2, 28, 28).double(), "the images are float64, and the model computes in float32", id="64"
+        ),
+        pytest.param(torch.zeros(2, 28, 28).half(), "the images are float16", id="16-bits"),
+        pytest.param(torch.full((2, 28, 28), math.nan), "image 0 holds nan", id="not-a-number"),
+    ],
 )
-def test_predict_refuses_images_of_another_kind(perceptron, images):
-    with pytest.raises(DataError, match="images are"):
-        evaluate.predict(perceptron, images)
+@pytest.mark.parametrize("use", [evaluate.predict, predict_alone], ids=["one-model", "ensemble"])
+def test_predict_refuses_images_of_another_kind(perceptron, use, images, message):
+    with pytest.raises(DataError, match=message):
+        use(perceptron, images)
+
+
+def test_stored_images_are_refused_by_a_model_in_float64(perceptron, digits_data):
+    with pytest.raises(DataError, match="the images are float32, and the model computes in float64"):
+        evaluate.predict(perceptron.double(), digits_data.test.images[:2])
+
+
+def test_scaled_images_are_predicted_like_stored_ones(perceptron, digits_data):
+    images = digits_data.test.images[:5]
+
+    assert torch.equal(evaluate.predict(perceptron, images), evaluate.predict(perceptron, images.float() / 255))
+
+
+def test_answers_that_are_no_numbers_are_refused(perceptron, digits_data):
+    with torch.no_grad():
+        for parameter in perceptron.parameters():
+            parameter.fill_(1e30)
+
+    with pytest.raises(DivergenceError, match="the model answers inf for class 0 of image 0"):
+        evaluate.predict(perceptron, digits_data.test.images[:2])
+
+
+SCORES = [
+    evaluate.top1_accuracy,
+    evaluate.negative_log_likelihood,
+    evaluate.calibration_error,
+    evaluate.confusion_matrix,
+]
+
+
+@pytest.mark.parametrize("score", SCORES)
+@pytest.mark.parametrize(
+    ("logits", "labels", "message"),
+    [
+        pytest.param(torch.zeros(3, 10), [1, -100, 2], "label -100 of example 1 is outside", id="label-of-none"),
+        pytest.param(torch.zeros(3, 10), [1, 2, 10], "label 10 of example 2 is outside", id="label-too-large"),
+        pytest.param(torch.zeros(0, 10), [], "there are no examples", id="no-example"),
+        pytest.param(torch.zeros(3, 10), [1, 2], "do not answer 2 labels", id="other-number"),
+        pytest.param(torch.zeros(3), [1, 2, 3], "do not answer", id="no-classes"),
+        pytest.param(torch.full((1, 10), math.nan), [1], "NaN or infinite", id="not-a-number"),
+    ],
+)
+def test_what_cannot_be_scored_is_refused(score, logits, labels, message):
+    with pytest.raises(DataError, match=message):
+        score(logits, torch.tensor(labels, dtype=torch.int64))
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_labels_that_are_no_classes_are_refused(score):
+    with pytest.raises(DataError, match="labels are"):
+        score(torch.zeros(3, 10), torch.zeros(3))
+
+
+class Refusing(torch.nn.Module):
+    """Raises whatever it is shown."""
+
+    def forward(self, images):
+        raise ValueError("no")
+
+
+@pytest.mark.parametrize("is_refusing", [False, True], ids=["answers", "raises"])
+def test_predict_leaves_the_mode_of_every_module(digits_data, is_refusing):
+    layers = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.BatchNorm1d(784), torch.nn.Linear(784, 10))
+    model = torch.nn.Sequential(layers, Refusing() if is_refusing else torch.nn.Identity())
+    model.train()
+    layers[1].eval()  # frozen, as for fine-tuning
+    before = [module.training for module in model.modules()]
+
+    with pytest.raises(ValueError, match="no") if is_refusing else nullcontext():
+        evaluate.predict(model, digits_data.test.images[:3])
+
+    assert [module.training for module in model.modules()] == before

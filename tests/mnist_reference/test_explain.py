@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mnist_reference.errors import OutputError
+from mnist_reference.errors import DataError, OutputError
 from mnist_reference.evaluate import predict
 from mnist_reference.explain import (
     AGAINST,
@@ -137,3 +137,12 @@ def test_folder_that_cannot_be_made_is_explained(perceptron, digits_data, tmp_pa
             [tmp_path / "7.png"],
             tmp_path / "file",
         )
+
+
+def test_images_and_digits_that_a_model_does_not_take_are_refused(perceptron, digits_data):
+    images = digits_data.test.images[:2]
+
+    with pytest.raises(DataError, match="label 10 of example 1"):
+        explain(perceptron, images, torch.tensor([1, 10]))
+    with pytest.raises(DataError, match="pixels lie between"):
+        explain(perceptron, images.float(), torch.tensor([1, 1]))

@@ -5,6 +5,7 @@ import torch
 from torch.nn import functional
 
 from mnist_reference.data import scaled_pixels
+from mnist_reference.errors import DivergenceError
 from mnist_reference.evaluate import top1_accuracy
 from mnist_reference.from_scratch import (
     RELU,
@@ -131,3 +132,10 @@ def test_plain_gradient_descent_learns_digits(activation, learning_rate, digits_
 
     logits = forward(trained, scaled_pixels(digits_data.test.images).flatten(1))[1][-1]
     assert top1_accuracy(logits, digits_data.test.labels) > 0.92
+
+
+def test_descent_that_diverges_is_told(digits_data):
+    network = random_network((784, 8, 10), RELU, seed=0)
+
+    with pytest.raises(DivergenceError, match="weight of layer 0 holds nan after epoch 1"):
+        list(fit(network, digits_data.train, learning_rate=1e20, batch_size=64, num_epochs=2, seed=0))

@@ -5,6 +5,8 @@ import subprocess
 import sys
 
 import pytest
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from mnist_reference.__main__ import main
 from mnist_reference.checkpoint import load_checkpoint
@@ -93,6 +95,35 @@ def test_diverging_training_keeps_the_state_of_its_last_sound_epoch(capsys, tmp_
     assert status == 1
     assert "error: the loss is" in capsys.readouterr().err
     assert not (tmp_path / "mnist_reference.safetensors").exists()
+
+
+@pytest.mark.parametrize("as_json", [[], ["--json"]], ids=["text", "json"])
+def test_training_whose_last_step_diverges_writes_nothing(capsys, tmp_path, as_json):
+    settings = ["batch_size=2000", "learning_rate=1e30", "optimizer=sgd"]
+
+    status = main(["train", "--device", "cpu", "--epochs", "1", *(f"--set={each}" for each in settings), *as_json])
+
+    captured = capsys.readouterr()
+    assert (status, captured.out) == (1, "")
+    assert captured.err.startswith("error: ")
+    assert "smaller learning rate" in captured.err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "command", [["evaluate"], ["predict", "a.png"], ["card"], ["export"]], ids=lambda each: each[0]
+)
+def test_a_model_that_has_diverged_is_refused_by_every_command(trained, capsys, tmp_path, command, digits_data):
+    (tmp_path / "a.png").write_bytes(png(digits_data.test.images[0]))
+    tensors, metadata = load_file(trained), safe_open(trained, framework="pt").metadata()
+    tensors["layers.0.bias"][0] = float("nan")
+    save_file(tensors, tmp_path / "lost", metadata)
+
+    assert main([*command, "--checkpoint", "lost"]) == 1
+
+    captured = capsys.readouterr()
+    assert captured.err.startswith("error: the model has diverged: layers.0.bias holds nan")
+    assert captured.out == ""
 
 
 def test_settings_reach_the_checkpoint(tmp_path, capsys):

@@ -161,3 +161,91 @@ def test_truncated_png_is_refused(saved):
 def test_missing_file_is_refused(tmp_path):
     with pytest.raises(PictureError, match="No such file"):
         read_picture(tmp_path / "digit.png", data_set="mnist")
+
+
+TURNED_BACK = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+"""How a camera's sensor saw an upright picture, by the orientation that the file states."""
+
+
+@pytest.mark.parametrize("orientation", TURNED_BACK)
+def test_picture_is_read_upright_however_the_camera_was_held(tmp_path, saved, orientation):
+    upright = drawing((90, 70))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    upright.transpose(TURNED_BACK[orientation]).save(tmp_path / "photo.png", exif=exif)
+
+    found = read_picture(tmp_path / "photo.png", data_set="mnist")
+
+    assert torch.equal(found, read_picture(saved(upright), data_set="mnist"))
+
+
+def shades(size):
+    """Brightness of paper of a size, (height, width) in [0, 1], by name."""
+    width, height = size
+    y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
+    return {
+        "from-left": 1 - 0.45 * x,
+        "from-above": 1 - 0.45 * y,
+        "from-a-corner": 1 - 0.3 * (x + y),
+        "from-a-lamp": 1 - 0.45 * ((x - 0.3) ** 2 + (y - 0.4) ** 2),
+        "shadow-across": 1 - 0.45 * (x > 0.6),
+        "soft-shadow-across": 1 - 0.45 / (1 + np.exp(15 * (0.5 - x))),
+        "nearly-dark": 1 - 0.9 * x,
+    }
+
+
+def on_paper(image, shade, *, noise=0.0, side=160):
+    """A stored image as dark ink on paper of some brightness."""
+    ink = Image.new("L", (side, side))
+    ink.paste(Image.fromarray(image.numpy()).resize((side // 2, side // 2), Image.Resampling.BICUBIC), (side // 4,) * 2)
+    brightness = shades((side, side))[shade] if shade else np.ones((side, side))
+    brightness = brightness * (1 - 0.9 * np.asarray(ink) / 255)
+    brightness = brightness + np.random.default_rng(0).normal(0, noise, brightness.shape)
+    return Image.fromarray((brightness.clip(0, 1) * 255).round().astype(np.uint8))
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.03], ids=["clean", "noisy"])
+@pytest.mark.parametrize("shade", ["from-left", "from-above", "from-a-corner", "from-a-lamp"])
+def test_shaded_paper_makes_no_difference(saved, digits_data, shade, noise):
+    for image in digits_data.test.images[:10]:
+        expected = read_picture(saved(on_paper(image, None)), data_set="mnist").float()
+        found = read_picture(saved(on_paper(image, shade, noise=noise), "shaded.png"), data_set="mnist").float()
+
+        assert (expected - found).abs().mean() < 0.2 * expected.mean()
+
+
+def test_bright_ink_on_a_shaded_board_is_read_too(saved, digits_data):
+    image = digits_data.test.images[0]
+    expected = read_picture(saved(on_paper(image, None)), data_set="mnist").float()
+    inverted = on_paper(image, "from-left").point(lambda value: 255 - value)
+
+    found = read_picture(saved(inverted, "board.png"), data_set="mnist").float()
+
+    assert (expected - found).abs().mean() < 0.2 * expected.mean()
+
+
+@pytest.mark.parametrize("shade", ["shadow-across", "soft-shadow-across", "nearly-dark"])
+def test_shadow_that_cannot_be_told_from_ink_is_refused(saved, digits_data, shade):
+    for image in digits_data.test.images[:10]:
+        with pytest.raises(PictureError, match="unevenly lit") as refusal:
+            read_picture(saved(on_paper(image, shade)), data_set="mnist")
+        assert "even light" in refusal.value.next_step
+
+
+def test_digit_cut_out_closely_is_read(saved, digits_data):
+    for image in digits_data.test.images[:10]:
+        ink = Image.fromarray(image.numpy())
+        left, top, right, bottom = ink.point(lambda value: 255 * (value > 50)).getbbox()
+        closely = ink.crop((left - 2, top - 2, right + 2, bottom + 2)).resize((100, 140))
+
+        found = read_picture(saved(closely.point(lambda value: 255 - value)), data_set="digits")
+
+        assert found.max() > 200

@@ -27,11 +27,26 @@ def trained_together(split, recipe, **options):
     return models, list(train_together(models, split, recipe, seeds=SEEDS, **options))
 
 
-@pytest.mark.parametrize(
-    "change", [{}, {"schedule": "one_cycle"}, {"label_smoothing": 0.1}], ids=["faster", "one-cycle", "plain"]
-)
-def test_members_are_what_they_are_alone(split, change):
+@pytest.mark.parametrize("change", [{}, {"schedule": "one_cycle"}], ids=["constant", "one-cycle"])
+def test_members_are_what_they_are_alone_but_for_rounding(split, change):
     recipe = replace(RECIPE, **change)
+
+    models, history = trained_together(split, recipe, test=split)
+
+    for member, seed in enumerate(SEEDS):
+        alone = initialised(recipe.model, seed=seed)
+        records = list(train(alone, split, recipe, seed=seed, test=split))
+        for parameter, expected in zip(models[member].parameters(), alone.parameters(), strict=True):
+            # not each weight: one whose gradient is zero but for rounding is moved by Adam one way or the other
+            assert (parameter - expected).norm() <= 1e-2 * expected.norm()
+        for record, other in zip([epoch[member] for epoch in history], records, strict=True):
+            assert record.train_loss == pytest.approx(other.train_loss, rel=1e-4)
+            assert record.learning_rate == other.learning_rate
+            assert record.test.negative_log_likelihood == pytest.approx(other.test.negative_log_likelihood, rel=1e-4)
+
+
+def test_members_of_a_recipe_without_a_faster_way_have_the_bits_that_they_have_alone(split):
+    recipe = replace(RECIPE, label_smoothing=0.1)
 
     models, history = trained_together(split, recipe, test=split)
 

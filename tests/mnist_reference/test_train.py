@@ -174,6 +174,32 @@ def test_loss_that_is_not_finite_stops_with_step_and_last_loss(digits_data):
     assert stop.value.next_step == "try a smaller learning rate"
 
 
+@pytest.mark.parametrize("learning_rate", [1e30, 1e38], ids=["answers", "weights"])
+def test_a_last_step_into_the_void_stops_too(digits_data, learning_rate):
+    """One step an epoch, whose loss is taken before it."""
+    recipe = replace(SHORT, optimizer="sgd", learning_rate=learning_rate, batch_size=2000, num_epochs=1)
+    state = TrainingState()
+    model = initialised(recipe.model, seed=0)
+
+    with pytest.raises(DivergenceError, match=r"(inf|nan) (for class|after epoch 1)") as stop:
+        list(train(model, digits_data.train, recipe, seed=0, test=digits_data.test, state=state))
+
+    assert "smaller learning rate" in stop.value.next_step
+    assert not state.records
+
+
+def test_images_that_the_model_does_not_compute_in_are_refused(few):
+    numbers = Split(images=few.images.double() / 255, labels=few.labels)
+
+    with pytest.raises(DataError, match="the images are float64"):
+        list(train(initialised(SHORT.model, seed=0), numbers, SHORT, seed=0))
+
+
+def test_images_that_were_not_scaled_are_refused(few):
+    with pytest.raises(DataError, match="pixels lie between 0 and 255"):
+        Split(images=few.images.float(), labels=few.labels)
+
+
 def test_label_outside_the_classes_stops_before_the_first_step(digits_data):
     labels = digits_data.train.labels.clone()
     labels[7] = 10
