@@ -7,12 +7,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from mainstay.gates.accuracy import compare_recorded_predictions
 from mainstay.gates.exact import DigestComparison, Digests, compare_digests, judge_deterministic, judge_exact
-from mainstay.gates.samples import MetricSamples, fault_finding, find_fault
+from mainstay.gates.samples import MetricSamples, fault_finding, find_fault, first_pairs
 from mainstay.records import (
     Blame,
     ContextValue,
@@ -30,6 +31,7 @@ from mainstay.records import (
     WorkloadResult,
 )
 from mainstay.scheduling import derive_seeds
+from mainstay.stats.paired import moments
 
 NUM_EXACT_SEEDS = 2
 """Seeds on which digests must be equal before a change counts as exact."""
@@ -296,7 +298,7 @@ class WorkloadLog:
         if comparison is DigestComparison.EQUAL and repetition is None:
             return ""
         samples = [self.samples(metric) for metric in self.workload.metrics]
-        cut = [replace_pairs(sample, NUM_EXACT_SEEDS) for sample in samples]
+        cut = [first_pairs(sample, NUM_EXACT_SEEDS) for sample in samples]
         for finding in judge_exact(cut, digests):
             self.presets[finding.metric.id] = finding
         return comparison.value if comparison is DigestComparison.NOT_REPEATABLE else ""
@@ -385,8 +387,9 @@ def _changed_names(baseline: Sequence[str], candidate: Sequence[str]) -> tuple[s
 
 
 def _mean(values: Iterable[float]) -> float:
+    """The mean of at least one number; NaN where one is not finite."""
     numbers = list(values)
-    return sum(numbers) / len(numbers)
+    return float(moments(numbers).mean) if all(map(math.isfinite, numbers)) else math.nan
 
 
 def _with_images(examples: Iterable[FlippedExample], images: Mapping[int, str]) -> tuple[FlippedExample, ...]:
@@ -402,16 +405,6 @@ def examples_to_show(trials: Sequence[Trial]) -> list[int]:
         seed=trials[0].seed, baseline=recorded[Side.BASELINE], candidate=recorded[Side.CANDIDATE]
     )
     return [example.index for example in summary.examples]
-
-
-def replace_pairs(samples: MetricSamples, num_pairs: int) -> MetricSamples:
-    """The first pairs of a metric's samples."""
-    return replace(
-        samples,
-        seeds=samples.seeds[:num_pairs],
-        baseline_values=samples.baseline_values[:num_pairs],
-        candidate_values=samples.candidate_values[:num_pairs],
-    )
 
 
 def _difference(baseline: Trial, candidate: Trial) -> str:

@@ -37,9 +37,16 @@ from tests.calibration.simulate import (
     NOISE,
     Draw,
     GateRates,
+    Losses,
+    Noise,
     Rate,
     Scenario,
+    Verdicts,
+    draw_losses,
+    draw_values,
+    explode,
     judge_gates,
+    no_moments,
     normal,
     order_effect,
     paired,
@@ -184,7 +191,7 @@ def _first_rejections(draw: Draw, distance: float, *, num_tests: int, seed: int)
     plan = Plan(num_gated=1)
     losses = draw(np.random.default_rng([SEED, seed]), (num_tests, 1, plan.max_pairs))[:, 0] + distance
     nothing = np.zeros(num_tests)
-    evidence = weigh_evidence(list(losses), margins=nothing, resolutions=nothing, plan=plan)
+    evidence = weigh_evidence(list(losses), levels=None, margins=nothing, resolutions=nothing, plan=plan)
     rejects = evidence.p_values[..., ABOVE_ZERO] <= plan.alpha
     first = np.where(rejects.any(axis=0), rejects.argmax(axis=0), len(plan.looks) - 1)
     mean = float(np.asarray(plan.looks)[first].mean())
@@ -199,8 +206,11 @@ def at_the_margin(num_gates: int) -> Iterator[Row]:
     """What is not held at 1 %: the word "more than the margin" where every metric sits exactly at it; strict setting."""
     for num_metrics, published in PUBLISHED_AT_MARGIN.items():
         plan = Plan(num_gated=num_metrics)
-        losses = normal(np.random.default_rng([SEED, num_metrics]), (num_gates, num_metrics, plan.max_pairs)) + 1.67
-        fails = int(judge_gates(losses, margin=1.67, plan=plan).gate_fails.sum())
+        rng = np.random.default_rng([SEED, num_metrics])
+        losses = normal(rng, (num_gates, num_metrics, plan.max_pairs))
+        values = draw_values(rng, NOISE["normal"], losses)
+        values[1] += 1.67
+        fails = int(judge_gates(losses + 1.67, values=values, margin=1.67, plan=plan).gate_fails.sum())
         yield {
             "metrics": num_metrics,
             "edge": plan.edge,
@@ -234,8 +244,10 @@ def order_effects(num_gates: int) -> Iterator[Row]:
     for size in (0.0, 0.5, 1.0, 2.0, 5.0):
         for order in ("coin", "couples"):
             rng = np.random.default_rng([SEED, round(10 * size)])
-            losses = paired(rng, (num_gates, 6, 20), machine=_order_effect(size), order=order)
-            verdicts = judge_gates(losses, margin=0.1, plan=Plan(num_gated=6))
+            noise = Noise(draw=partial(paired, machine=_order_effect(size), order=order))
+            losses = draw_losses(rng, noise, (num_gates, 6, 20))
+            values = draw_values(rng, noise, losses)
+            verdicts = judge_gates(losses, values=values, margin=0.1, plan=Plan(num_gated=6))
             fails = Rate(count=int(verdicts.gate_fails.sum()), n=num_gates)
             yield {"effect_over_noise_of_a_pair": size, "order": order, "clean_gate_fails": asdict(fails)}
 
@@ -496,8 +508,11 @@ def _promises_kept(loss: float, ratio: float, said_after: int, *, num_gates: int
     """Of the metrics that are undecided at a look and promised a later one, the share that it settles."""
     plan = Plan(num_gated=1)
     rng = np.random.default_rng([SEED, said_after])
-    losses = rng.standard_normal((num_gates, 1, plan.max_pairs)) + loss * ratio
-    verdicts = judge_gates(losses, margin=ratio, plan=plan)
+    losses = rng.standard_normal((num_gates, 1, plan.max_pairs))
+    values = draw_values(rng, NOISE["normal"], losses)
+    values[1] += loss * ratio
+    losses = losses + loss * ratio
+    verdicts = judge_gates(losses, values=values, margin=ratio, plan=plan)
     is_settled = (verdicts.fails | verdicts.passes)[:, 0]
     settled_at = np.where(is_settled, verdicts.pairs_of_metric[:, 0], plan.max_pairs + 1)
     kept = []
@@ -512,6 +527,96 @@ def _promises_kept(loss: float, ratio: float, said_after: int, *, num_gates: int
         if promised is not None and promised <= plan.max_pairs:
             kept.append(settled <= promised)
     return Rate(count=int(sum(kept)), n=len(kept))
+
+
+WAYS = ("as measured", "capped at 10 margins", "as the gate does")
+"""How large losses can count: in full; at most 10 margins; as :mod:`mainstay.stats.capping` has it."""
+
+
+def judged_in_a_way(way: str, losses: Losses, values: Losses, *, margin: float, plan: Plan) -> Verdicts:
+    """Verdicts with large losses counted in one of the :data:`WAYS`."""
+    seen = {WAYS[0]: None, WAYS[1]: np.zeros_like(values), WAYS[2]: values}[way]
+    return judge_gates(losses, values=seen, margin=margin, plan=plan)
+
+
+EXPLOSIONS = (
+    (0.02, 0.02),
+    (0.1, 0.1),
+    (0.0, 0.01),
+    (0.0, 0.02),
+    (0.0, 0.1),
+    (0.0, 0.5),
+    (0.0, 1.0),
+    (0.1, 0.0),
+    (1.0, 0.0),
+)
+"""Chances that a trial of the baseline and of the candidate diverges."""
+
+
+def explosions(num_gates: int) -> Iterator[Row]:
+    """What becomes of a change under which trainings diverge, by how large losses count; normal noise otherwise."""
+    for num_metrics, ratio in ((1, 1.67), (1, 3.3), (6, 1.67)):
+        plan = Plan(num_gated=num_metrics)
+        for baseline, candidate in EXPLOSIONS:
+            rng = np.random.default_rng([SEED, num_metrics])
+            noise = normal(rng, (num_gates, num_metrics, plan.max_pairs))
+            values = draw_values(rng, NOISE["normal"], noise)
+            losses, values = explode(rng, values, baseline=baseline, candidate=candidate, margin=ratio)
+            for way in WAYS:
+                verdicts = judged_in_a_way(way, losses, values, margin=ratio, plan=plan)
+                yield {
+                    "baseline_explodes": baseline,
+                    "candidate_explodes": candidate,
+                    "metrics": num_metrics,
+                    "margin_over_sd": ratio,
+                    "losses_count": way,
+                    "fails": asdict(Rate(count=int(verdicts.gate_fails.sum()), n=num_gates)),
+                    "passes": asdict(Rate(count=int(verdicts.gate_passes.sum()), n=num_gates)),
+                    "pairs": round(float(verdicts.pairs.mean()), 2),
+                }
+
+
+NOISE_ABOVE_THE_CAP: Mapping[str, Noise] = {
+    **{name: NOISE[name] for name in ("normal", "heavy tails", "outliers", "two states", "bimodal, couples")},
+    "no moments": Noise(draw=no_moments),
+}
+"""Models drawn with noise far above the margin."""
+
+
+def capping_in_noise(num_gates: int) -> Iterator[Row]:
+    """False alarms and false passes where the noise is 10 and 100 times the margin, by how large losses count."""
+    for name, noise in NOISE_ABOVE_THE_CAP.items():
+        for num_metrics in (1, 20):
+            for ratio in (0.01, 0.1):
+                rng = np.random.default_rng([SEED, num_metrics])
+                losses = draw_losses(rng, noise, (num_gates, num_metrics, 20))
+                values = draw_values(rng, noise, losses)
+                yield from _rates_by_way(name, losses, values, ratio=ratio)
+    for side, name in enumerate(("normal, the candidate is steady", "normal, the baseline is steady")):
+        losses = normal(np.random.default_rng([SEED, side]), (num_gates, 1, 20))
+        values = np.stack([-losses, np.zeros_like(losses)] if side == 0 else [np.zeros_like(losses), losses])
+        for ratio in (0.01, 0.1):
+            yield from _rates_by_way(name, losses, values, ratio=ratio)
+
+
+def _rates_by_way(name: str, losses: Losses, values: Losses, *, ratio: float) -> Iterator[Row]:
+    """One row for each way in which large losses can count."""
+    num_gates, num_metrics, _ = losses.shape
+    plan = Plan(num_gated=num_metrics)
+    shift = np.zeros((num_metrics, 1))
+    shift[0] = 2 * ratio
+    lost_values = np.stack([values[0], values[1] + shift])
+    for way in WAYS:
+        clean = judged_in_a_way(way, losses, values, margin=ratio, plan=plan)
+        lost = judged_in_a_way(way, losses + shift, lost_values, margin=ratio, plan=plan)
+        yield {
+            "noise": name,
+            "metrics": num_metrics,
+            "margin_over_sd": ratio,
+            "losses_count": way,
+            "clean_gate_fails": asdict(Rate(count=int(clean.gate_fails.sum()), n=num_gates)),
+            "double_margin_passes": asdict(Rate(count=int(lost.passes[:, 0].sum()), n=num_gates)),
+        }
 
 
 def _describe(scenario: Scenario) -> Row:
@@ -548,6 +653,8 @@ TABLES: Mapping[str, Sequence[Piece]] = {
     "caps": [caps],
     "accuracy_gates": [accuracy_gates],
     "promises": [promises],
+    "explosions": [explosions],
+    "capping_in_noise": [capping_in_noise],
 }
 """What each table is made of; a piece takes a few minutes at the most."""
 

@@ -117,7 +117,7 @@ def test_slow_states_of_one_revision_are_named(step_time, with_losses, sign, uns
 
 def test_normal_pairs_are_seldom_warned_about(top1, with_losses):
     rng = np.random.default_rng(0)
-    metric = replace(top1, ceiling=None)
+    metric = replace(top1, ceiling=None, unit="1")
     samples = [with_losses(metric, 0.002 + 0.001 * rng.normal(size=20)) for _ in range(400)]
 
     findings = judge_family(samples, Plan(num_gated=400))
