@@ -438,6 +438,13 @@ class Finding:
         return max(-LARGEST_LOSS, min(LARGEST_LOSS, in_margins))
 
     @property
+    def measured_loss(self) -> float | None:
+        """The estimate, or where that is of capped losses the mean of the losses as measured, if it is larger."""
+        if self.estimate is None or self.cap is None:
+            return self.estimate
+        return max(self.estimate, math.fsum(loss / len(self.losses) for loss in self.losses))
+
+    @property
     def exploded_seeds(self) -> tuple[int, ...]:
         """Seeds of the pairs whose loss was beyond the cap, where one was used."""
         if self.cap is None:

@@ -104,7 +104,7 @@ def test_reason_names_the_metrics_that_decided(finding_of):
 
     reason = judge_gate(facts).reason
 
-    assert reason.startswith("a metric lost more than its margin: test_accuracy.py::test_mlp#top1_accuracy, ")
+    assert reason.startswith("a metric degraded by more than its margin: test_accuracy.py::test_mlp#top1_accuracy, ")
     assert reason.endswith(" and 2 more")
 
 
@@ -121,7 +121,7 @@ def test_reason_of_what_stopped_a_gate_blames_no_metric(finding_of):
 def test_reason_of_a_pass_counts(finding_of):
     facts = GateFacts(findings=(finding_of("pass"), finding_of("new")))
 
-    assert judge_gate(facts).reason == "no metric lost more than its margin: 1 of 2 passed"
+    assert judge_gate(facts).reason == "no metric degraded by more than its margin: 1 of 2 passed"
 
 
 def test_reason_of_a_pass_names_what_is_waived(finding_of):
