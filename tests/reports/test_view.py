@@ -156,7 +156,10 @@ def test_waived_finding_keeps_its_numbers_with_reason_and_last_day(failing):
     waived = next(row for row in view_run(failing).findings if row.verdict is Verdict.WAIVED)
 
     assert waived.change == "0.031 nat worse"
-    assert waived.waiver == "degradation up to 0.05 nat accepted until 2027-03-31: label smoothing is meant to cost likelihood"
+    assert (
+        waived.waiver
+        == "degradation up to 0.05 nat accepted until 2027-03-31: label smoothing is meant to cost likelihood"
+    )
 
 
 def test_environment_variables_of_the_run_are_in_no_report(run, renderers):
