@@ -203,7 +203,7 @@ class Metric:
         else:
             worse = candidate - baseline
         worse = max(-LARGEST_LOSS, min(LARGEST_LOSS, worse))
-        return worse if self.direction is Direction.LOWER else -worse
+        return worse if self.direction == Direction.LOWER else -worse
 
     def level(self, value: float) -> float:
         """A value on the scale on which a loss is a difference: its logarithm for performance, else as it is.
@@ -382,7 +382,7 @@ class Finding:
         interval: Repeated confidence interval of the loss: it lies below the margin exactly where the pairs say
             ``pass``, above it exactly where they say ``fail``.
         cap: What larger losses, of either sign, were counted as in estimate, interval and deviation; ``None`` where
-            these are of the losses as measured.
+            these are of the losses as measured. Where all that were larger have one sign, the interval has no end there.
         standard_deviation: Of the loss over pairs.
         baseline_mean: Mean value of the baseline.
         candidate_mean: Mean value of the candidate.

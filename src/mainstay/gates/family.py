@@ -14,6 +14,7 @@ and none was better by as much, the candidate has a failure that the baseline la
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -29,6 +30,7 @@ from mainstay.stats.capping import loss_caps
 from mainstay.stats.multiplicity import holm_rejections
 from mainstay.stats.paired import mean_interval, one_sided_p_values, summarise_pairs
 from mainstay.stats.sequential import intersect_intervals, sequential_p_values
+from mainstay.units import is_bound
 
 ABOVE_ZERO, ABOVE_MARGIN, BELOW_MARGIN, BELOW_DOUBLE_MARGIN = range(len(HYPOTHESES))
 
@@ -312,9 +314,27 @@ def _judgement(
 def _as_measured(
     judgement: MetricJudgement, samples: MetricSamples, losses: NDArray[np.float64], plan: Plan
 ) -> MetricJudgement:
-    """A judgement of capped losses with the numbers of the losses as measured, where these tell the same."""
-    if judgement.cap is None or judgement.verdict is Verdict.INCONCLUSIVE:
+    """A judgement of capped losses with the numbers of the losses as measured, where these tell the same.
+
+    Where they do not, and losses were capped on the side of the estimate alone, the interval has no end on that side.
+    """
+    if judgement.cap is None:
         return judgement
+    measured = _uncapped(judgement, samples, losses, plan)
+    if measured is not None:
+        return measured
+    low, high = judgement.interval
+    if is_bound(judgement.mean, judgement.cap, losses[: judgement.num_pairs].tolist()):
+        low, high = (low, math.inf) if judgement.mean > 0 else (-math.inf, high)
+    return replace(judgement, interval=Interval(low, high))
+
+
+def _uncapped(
+    judgement: MetricJudgement, samples: MetricSamples, losses: NDArray[np.float64], plan: Plan
+) -> MetricJudgement | None:
+    """The judgement with the numbers of the losses as measured; ``None`` where these do not tell the same."""
+    if judgement.verdict is Verdict.INCONCLUSIVE:
+        return None
     margin = samples.metric.scaled_margin
     evidence = weigh_evidence(
         [losses], levels=None, margins=np.array([margin]), resolutions=np.array([_resolution(samples)]), plan=plan
@@ -323,8 +343,9 @@ def _as_measured(
     low, high, agrees = (
         bound.item() for bound in printed_interval(evidence, np.array([look]), np.array([has_failed]), plan)
     )
-    if not agrees or not (low >= margin if has_failed else high <= margin):
-        return judgement
+    tells_the_same = agrees and np.isfinite([low, high]).all() and (low >= margin if has_failed else high <= margin)
+    if not tells_the_same:
+        return None
     return replace(
         judgement,
         mean=float(evidence.mean[look, 0]),
