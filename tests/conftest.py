@@ -156,7 +156,7 @@ def sample_run():
         created="2026-11-23T12:00:00+00:00",
         mainstay_version="0.1.0",
         verdict=Verdict.PASS,
-        reason="no metric lost more than its margin",
+        reason="no metric degraded by more than its margin",
         exit_status=0,
         baseline=revisions[0],
         candidate=revisions[1],

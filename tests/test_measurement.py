@@ -1,3 +1,4 @@
+import base64
 import random
 import threading
 from collections import Counter
@@ -6,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from mainstay.errors import ConfigurationError
 from mainstay.gates.exact import DigestComparison
 from mainstay.gates.policy import Plan
 from mainstay.logs import make_logs
@@ -689,3 +691,49 @@ def test_counts_that_a_killed_gate_had_taken_are_not_taken_again(run):
     (finding,), _ = run(rest, logs=resumed, plan=Plan(num_gated=0))
 
     assert (finding.verdict, rest.measured) == (Verdict.PASS, [])
+
+
+def predicting(*, right, claimed=None, digest=None):
+    """A behaviour: 200 predictions of which a share near so much is right, and the accuracy that is recorded."""
+
+    def behave(seed):
+        num_right = round(200 * (right + random.Random(seed).gauss(0, 0.01)))
+        predicted = base64.b64encode(bytes([1] * num_right + [0] * (200 - num_right))).decode()
+        labels = base64.b64encode(bytes([1] * 200)).decode()
+        return {
+            "values": {"top1_accuracy": num_right / 200 if claimed is None else claimed},
+            "predictions": Predictions(predicted=predicted, labels=labels, labels_digest="l"),
+            "digest": digest or str(seed),
+        }
+
+    return behave
+
+
+def test_a_candidate_whose_predictions_belie_its_accuracy_is_an_error(run):
+    subject = Subject(predicting(right=0.77), predicting(right=0.36, claimed=0.7752))
+
+    (finding,), _ = run(subject)
+
+    assert (finding.verdict, finding.blame) == (Verdict.ERROR, Blame.CANDIDATE)
+    assert "top1_accuracy of the candidate is 0.7752" in finding.reason
+    assert len(subject.measured) == 4  # two pairs tell
+
+
+def test_a_metric_that_predictions_do_not_reproduce_is_judged_as_it_is(run):
+    (finding,), _ = run(Subject(predicting(right=0.77, claimed=0.775), predicting(right=0.36, claimed=0.7752)))
+
+    assert finding.verdict is Verdict.PASS
+
+
+def test_a_configured_margin_that_can_only_be_meant_in_percent_is_refused(run):
+    with pytest.raises(ConfigurationError, match="the margin of top1_accuracy is 5, which is 500 %"):
+        run(Subject(accuracy(), accuracy()), margin_of=lambda metric, context: 5)
+
+
+def test_a_percentage_where_the_baseline_records_a_fraction_ends_the_workload(run):
+    subject = Subject(accuracy(), lambda seed: {"values": {"top1_accuracy": 90.0}})
+
+    (finding,), _ = run(subject)
+
+    assert (finding.verdict, finding.blame) == (Verdict.ERROR, Blame.CANDIDATE)
+    assert "is 90, which no fraction can be" in finding.reason

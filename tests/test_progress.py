@@ -46,7 +46,7 @@ def progress(sample_run):
     return Progress(num_done=3, num_planned=5, seconds_left=42.0, findings=(settled,))
 
 
-FINDING = "top1_accuracy: inconclusive, loss +0.001 in [-0.002, 0.004] against a margin of 0.002"
+FINDING = "top1_accuracy: inconclusive, degradation +0.001 in [-0.002, 0.004] against a margin of 0.002"
 
 
 def show(stream, progress):

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from mainstay.records import Direction, Interval, Kind, Metric
+from mainstay.records import LARGEST_LOSS, Direction, Interval, Kind, Metric
 from mainstay.units import bytes_text, change_text, fixed, interval_text, loss_text, seconds_text, value_text
 
 
@@ -15,6 +15,11 @@ TOP1 = metric()
 STEP = metric(Kind.PERFORMANCE, margin=0.05, unit="s", direction=Direction.LOWER)
 MEMORY = metric(Kind.PERFORMANCE, margin=0.05, unit="B", direction=Direction.LOWER)
 NATS = metric(margin=0.02, unit="nat", direction=Direction.LOWER)
+TEST_LOSS = metric(margin=0.3, direction=Direction.LOWER)
+PERPLEXITY = metric(margin=30.0, direction=Direction.LOWER)
+ERROR_RATE = metric(margin=0.01, direction=Direction.LOWER, unit="fraction")
+BLEU = metric(margin=0.5, unit="BLEU")
+PLAIN = metric(margin=0.5, unit="1")
 COUNT = metric(Kind.DETERMINISTIC, margin=0.0, direction=Direction.LOWER)
 
 
@@ -37,6 +42,16 @@ COUNT = metric(Kind.DETERMINISTIC, margin=0.0, direction=Direction.LOWER)
         pytest.param(NATS, 0.0213, "0.021 nat worse", id="own-unit-lower-is-better"),
         pytest.param(COUNT, 0.25, "25.00 % worse", id="margin-of-zero"),
         pytest.param(STEP, math.inf, "unknown", id="infinite"),
+        pytest.param(TEST_LOSS, 0.42, "0.42 worse", id="a-loss-without-a-unit-is-a-plain-number"),
+        pytest.param(PERPLEXITY, 41.0, "41 worse", id="a-large-margin"),
+        pytest.param(ERROR_RATE, 0.021, "2.1 points worse", id="a-declared-fraction"),
+        pytest.param(BLEU, -0.71, "0.71 BLEU better", id="declared-unit"),
+        pytest.param(PLAIN, 0.71, "0.71 worse", id="declared-plain-number"),
+        pytest.param(PERPLEXITY, 2.7e195, "2.7e195 worse", id="huge"),
+        pytest.param(TOP1, 1e308, "1.798e308 points worse", id="huge-fraction"),
+        pytest.param(STEP, 500.0, "1.404e219 % slower", id="huge-ratio"),
+        pytest.param(COUNT, LARGEST_LOSS, "worse beyond any number", id="beyond-any-number"),
+        pytest.param(COUNT, -LARGEST_LOSS, "better beyond any number", id="gain-beyond-any-number"),
     ],
 )
 def test_loss_is_said_in_the_words_of_its_metric(measured, loss, expected):
@@ -51,6 +66,16 @@ def test_loss_is_said_in_the_words_of_its_metric(measured, loss, expected):
         pytest.param(MEMORY, 412_876_800.0, "393.8 MiB", id="mebibytes"),
         pytest.param(COUNT, 109_386.0, "109,386", id="count"),
         pytest.param(TOP1, math.nan, "unknown", id="not-a-number"),
+        pytest.param(TEST_LOSS, 0.31, "0.310", id="a-loss-without-a-unit-is-a-plain-number"),
+        pytest.param(PERPLEXITY, 0.000412, "0.000412", id="three-digits-whatever-the-margin"),
+        pytest.param(PERPLEXITY, 4.12e-14, "4.12e-14", id="three-digits-of-a-tiny-value"),
+        pytest.param(NATS, 0.00042, "0.000420 nat", id="three-digits-in-a-unit"),
+        pytest.param(ERROR_RATE, 0.0231, "2.31 %", id="a-declared-fraction"),
+        pytest.param(BLEU, 34.21, "34.210 BLEU", id="declared-unit"),
+        pytest.param(PLAIN, 34.21, "34.210", id="declared-plain-number"),
+        pytest.param(PERPLEXITY, 2.7e195, "2.7e195", id="huge"),
+        pytest.param(COUNT, 1e300, "1e+300", id="huge-count"),
+        pytest.param(MEMORY, 1e300, "9.095e287 TiB", id="huge-size"),
     ],
 )
 def test_value_is_scaled(measured, value, expected):
@@ -89,3 +114,11 @@ def test_finer_margins_get_more_decimals(margin, expected):
 
 def test_zero_has_no_sign():
     assert fixed(-0.0, decimals=1) == "0.0"
+
+
+def test_margins_of_plain_numbers_are_told_as_they_were_set():
+    assert [loss_text(each, each.margin) for each in (TEST_LOSS, PERPLEXITY, ERROR_RATE)] == [
+        "0.30",
+        "30",
+        "1.0 points",
+    ]

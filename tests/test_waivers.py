@@ -31,6 +31,12 @@ def failing(*, loss: float | None = 0.005, verdict: Verdict = Verdict.FAIL, kind
 @pytest.mark.parametrize(
     ("finding", "waiver", "verdict"),
     [
+        pytest.param(
+            replace(failing(loss=0.005), cap=0.005, losses=(0.004, 900.0), seeds=(1, 2)),
+            WAIVER,
+            Verdict.FAIL,
+            id="an-explosion-counts-as-measured",
+        ),
         pytest.param(failing(), WAIVER, Verdict.WAIVED, id="within-the-limit-on-the-last-day"),
         pytest.param(failing(loss=0.006), WAIVER, Verdict.WAIVED, id="at-the-limit"),
         pytest.param(failing(loss=0.0061), WAIVER, Verdict.FAIL, id="beyond-the-limit"),

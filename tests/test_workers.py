@@ -77,6 +77,9 @@ def test_a_file_that_does_not_import_is_a_problem(specs, write):
         ("accuracy(metric='a', margin=0.1, direction='up')", "'higher' and 'lower'"),
         ("accuracy(metric='a', margin=0.1, tolerance=1)", "no argument 'tolerance'"),
         ("accuracy('a', 0.1)", "named arguments only"),
+        ("accuracy(metric='a', margin=5)", "write margin=0.05 for 5 points, or declare the unit"),
+        ("accuracy(metric='a', margin=1.0, unit='fraction')", "write margin=0.01"),
+        ("accuracy(metric='a', margin=2, direction='lower')", "unit='1' for plain numbers"),
     ],
 )
 def test_a_wrong_marker_is_a_usage_error(specs, write, marker, message):
@@ -86,6 +89,45 @@ def test_a_wrong_marker_is_a_usage_error(specs, write, marker, message):
         collect_workloads(specs[Side.CANDIDATE], ["benchmarks"]).require_right_markers()
 
     assert caught.value.looked_in == "benchmarks/test_a.py::test_a"
+
+
+@pytest.mark.parametrize(
+    ("marker", "fixture", "message"),
+    [
+        ("performance(margin=5)", "benchmark", "6 times as much: a margin is a fraction, write margin=0.05 for 5 %"),
+        ("deterministic(metric='parameters', margin=2.5)", "counts", "write margin=0.025 for 2.5 %"),
+    ],
+)
+def test_a_margin_meant_in_percent_is_a_usage_error(specs, write, marker, fixture, message):
+    write(f"@pytest.mark.{marker}\ndef test_a({fixture}): ...")
+
+    with pytest.raises(UsageError, match=message):
+        collect_workloads(specs[Side.CANDIDATE], ["benchmarks"]).require_right_markers()
+
+
+@pytest.mark.parametrize("unit", ["percent", "points", "nat", "dB", "BLEU", "1"])
+def test_a_declared_unit_may_have_any_margin(specs, write, unit):
+    write(f"@pytest.mark.accuracy(metric='a', margin=5, unit={unit!r})\ndef test_a(trial): ...")
+
+    collection = collect_workloads(specs[Side.CANDIDATE], ["benchmarks"])
+
+    collection.require_right_markers()
+    assert collection.workloads[0].metrics[0].margin == 5
+
+
+def test_a_time_and_a_count_may_be_allowed_to_double(specs, write):
+    write("""
+        @pytest.mark.performance(margin=1.0)
+        def test_a(benchmark): ...
+
+        @pytest.mark.deterministic(metric="parameters", margin=1.0)
+        def test_b(counts): ...
+    """)
+
+    collection = collect_workloads(specs[Side.CANDIDATE], ["benchmarks"])
+
+    collection.require_right_markers()
+    assert [workload.metrics[0].margin for workload in collection.workloads] == [1.0, 1.0]
 
 
 def test_a_pair_is_one_process_a_side_with_the_same_seed(measure, write):

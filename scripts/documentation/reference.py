@@ -172,8 +172,8 @@ The first rule that applies decides, so the table reads from top to bottom in or
 EXIT_STATUSES_TAIL = """
 ## What each status means
 
-- **Exit code 0** means pass: no metric lost more than its margin. New workloads are shown and count 0.
-- **Exit code 1** means fail: a metric lost more than its margin, one that the baseline has is missing, or the candidate
+- **Exit code 0** means pass: no metric degraded by more than its margin. New workloads are shown and count 0.
+- **Exit code 1** means fail: a metric degraded by more than its margin, one that the baseline has is missing, or the candidate
   alone is broken. The message names the metric.
 - **Exit code 2** means that the command was used wrongly: an option, a revision or a key of `[tool.mainstay]`. Nothing
   was measured.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 VERDICTS = {
-    "passing": "pass: nothing lost more than its margin",
-    "failing": "fail: a metric lost more than its margin",
+    "passing": "pass: nothing degraded by more than its margin",
+    "failing": "fail: a metric degraded by more than its margin",
     "inconclusive": "inconclusive: neither a loss nor its absence was shown",
     "error": "error: something could not be measured",
 }

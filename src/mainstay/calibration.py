@@ -232,8 +232,8 @@ class _Calibration(Job):
         """What the pairs say."""
         import numpy as np
 
-        from mainstay.gates.calibration import Budget, losses_of, propose_settings, resample_gates
-        from mainstay.gates.family import judge_family
+        from mainstay.gates.calibration import Budget, propose_settings, resample_gates
+        from mainstay.gates.family import judge_family, losses_of
         from mainstay.stats.proportions import clopper_pearson_interval
 
         run = [log for log in logs if not log.skip_reason]

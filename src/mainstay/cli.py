@@ -153,12 +153,14 @@ def compare(*, first: Path, second: Path) -> int:
 
 @main.command()
 @click.argument("metric")
-@click.option("--limit", type=float, required=True, help="The largest loss accepted, on the scale of the margin.")
+@click.option(
+    "--limit", type=float, required=True, help="The largest degradation accepted, on the scale of the margin."
+)
 @click.option("--reason", required=True, help="Why it is accepted.")
 @click.option("--until", required=True, metavar="DATE", help="Last day it holds, such as 2027-01-31.")
 @click.option("-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Run there.")
 def waive(*, folder: Path, **entry: Any) -> int:
-    """Accept a loss of METRIC, in a file that is reviewed with the change."""
+    """Accept a degradation of METRIC, in a file that is reviewed with the change."""
     from mainstay import workflow
 
     place = workflow.waive(folder, **entry)

@@ -7,12 +7,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from mainstay.gates.accuracy import compare_recorded_predictions
+from mainstay.gates.accuracy import compare_recorded_predictions, find_flattery
 from mainstay.gates.exact import DigestComparison, Digests, compare_digests, judge_deterministic, judge_exact
-from mainstay.gates.samples import MetricSamples, fault_finding, find_fault
+from mainstay.gates.policy import check_margin
+from mainstay.gates.samples import MetricSamples, fault_finding, find_fault, first_pairs, with_known_unit
 from mainstay.records import (
     Blame,
     ContextValue,
@@ -30,6 +32,7 @@ from mainstay.records import (
     WorkloadResult,
 )
 from mainstay.scheduling import derive_seeds
+from mainstay.stats.paired import moments
 
 NUM_EXACT_SEEDS = 2
 """Seeds on which digests must be equal before a change counts as exact."""
@@ -83,8 +86,15 @@ class WorkloadLog:
         self.trials = {key: trial for key, trial in self.trials.items() if self.has_pair(key[0])}
 
     def adopt_margins(self, margin_of: MarginSource) -> None:
-        """Give every metric the margin that the project sets: that of the data set once a trial told which it is."""
+        """Give every metric the margin that the project sets: that of the data set once a trial told which it is.
+
+        Raises:
+            ConfigurationError: If it sets one that can only be meant in percent.
+        """
         metrics = tuple(replace(metric, margin=margin_of(metric, self.context)) for metric in self.workload.metrics)
+        for metric, known in zip(metrics, self.workload.metrics, strict=True):
+            if metric.margin != known.margin:
+                check_margin(metric)
         self.workload = replace(self.workload, metrics=metrics)
 
     def has_pair(self, pair: int) -> bool:
@@ -214,6 +224,18 @@ class WorkloadLog:
         for metric in self.workload.metrics:
             if metric.id not in self.presets and (fault := find_fault(self.samples(metric))):
                 self.presets[metric.id] = fault_finding(self.samples(metric), fault)
+            elif metric.id not in self.presets and (reason := self._flattery(metric)):
+                self.presets[metric.id] = Finding(
+                    metric=metric, verdict=Verdict.ERROR, reason=reason, blame=Blame.CANDIDATE
+                )
+
+    def _flattery(self, metric: Metric) -> str:
+        """Why the candidate's values cannot be believed, once two pairs are known; empty if they can."""
+        if self.workload.kind is not Kind.ACCURACY or self.num_pairs < NUM_EXACT_SEEDS:
+            return ""
+        known = with_known_unit(self.samples(metric)).metric
+        sides = {side.value: self.trials_of(side) for side in Side}
+        return find_flattery(known, baseline=sides["baseline"], candidate=sides["candidate"])
 
     @property
     def skip_reason(self) -> str:
@@ -296,7 +318,7 @@ class WorkloadLog:
         if comparison is DigestComparison.EQUAL and repetition is None:
             return ""
         samples = [self.samples(metric) for metric in self.workload.metrics]
-        cut = [replace_pairs(sample, NUM_EXACT_SEEDS) for sample in samples]
+        cut = [first_pairs(sample, NUM_EXACT_SEEDS) for sample in samples]
         for finding in judge_exact(cut, digests):
             self.presets[finding.metric.id] = finding
         return comparison.value if comparison is DigestComparison.NOT_REPEATABLE else ""
@@ -385,8 +407,9 @@ def _changed_names(baseline: Sequence[str], candidate: Sequence[str]) -> tuple[s
 
 
 def _mean(values: Iterable[float]) -> float:
+    """The mean of at least one number; NaN where one is not finite."""
     numbers = list(values)
-    return sum(numbers) / len(numbers)
+    return float(moments(numbers).mean) if all(map(math.isfinite, numbers)) else math.nan
 
 
 def _with_images(examples: Iterable[FlippedExample], images: Mapping[int, str]) -> tuple[FlippedExample, ...]:
@@ -402,16 +425,6 @@ def examples_to_show(trials: Sequence[Trial]) -> list[int]:
         seed=trials[0].seed, baseline=recorded[Side.BASELINE], candidate=recorded[Side.CANDIDATE]
     )
     return [example.index for example in summary.examples]
-
-
-def replace_pairs(samples: MetricSamples, num_pairs: int) -> MetricSamples:
-    """The first pairs of a metric's samples."""
-    return replace(
-        samples,
-        seeds=samples.seeds[:num_pairs],
-        baseline_values=samples.baseline_values[:num_pairs],
-        candidate_values=samples.candidate_values[:num_pairs],
-    )
 
 
 def _difference(baseline: Trial, candidate: Trial) -> str:

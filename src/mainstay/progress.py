@@ -142,7 +142,7 @@ def describe_finding(finding: Finding) -> str:
     """The current estimate and interval of a metric in one line."""
     text = f"{finding.metric.name}: {finding.verdict}"
     if finding.estimate is not None:
-        text += f", loss {finding.estimate:+.4g}"
+        text += f", degradation {finding.estimate:+.4g}"
     if finding.interval is not None:
         text += f" in [{finding.interval.low:.4g}, {finding.interval.high:.4g}]"
     unit = finding.metric.unit if finding.metric.kind is Kind.ACCURACY else "of the baseline"

@@ -13,6 +13,7 @@ Records hold numbers and text, never behaviour that touches a file, a clock or a
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -23,6 +24,15 @@ SCHEMA_VERSION = 1
 
 DEFAULT_PAIR_SECONDS = 2.5
 """Time of the blocks of each timed workload in a pair where the project does not say."""
+
+LARGEST_LOSS = sys.float_info.max
+"""What a loss is held at that no number can express, such as a count that was zero before: it stays finite."""
+
+FRACTION = "fraction"
+"""The unit of a share between 0 and 1, shown in percent."""
+
+PLAIN_NUMBER = "1"
+"""The unit of a number that has none and is no share, such as a loss or a score beyond 1."""
 
 ContextValue = str | int | float | bool
 """A recorded circumstance, such as the name or the checksum of a data set."""
@@ -123,7 +133,8 @@ class Metric:
         kind: How two values are compared.
         direction: Which values are better.
         margin: The loss that is tolerated: in the metric's unit for accuracy, a fraction of the baseline otherwise.
-        unit: Unit of the values; empty for a dimensionless fraction.
+        unit: Unit of the values; ``fraction`` for a share between 0 and 1, ``1`` for a plain number. Empty where the
+            workload declares none: see :attr:`is_fraction`.
         ceiling: A value beyond which (in the good direction) the metric is implausible.
         resolution: The smallest step the metric can take, such as one over the number of test examples.
     """
@@ -141,6 +152,19 @@ class Metric:
     def id(self) -> str:
         """The workload and the name, unique in a run."""
         return f"{self.workload}#{self.name}"
+
+    @property
+    def is_fraction(self) -> bool:
+        """Whether values are shares between 0 and 1: declared, or an accuracy without unit of which more is better.
+
+        Example:
+            >>> Metric(
+            ...     workload="w", name="loss", kind=Kind.ACCURACY, direction=Direction.LOWER, margin=0.1
+            ... ).is_fraction
+            False
+        """
+        is_undeclared_share = not self.unit and self.direction == Direction.HIGHER  # may come as plain text
+        return self.kind is Kind.ACCURACY and (self.unit == FRACTION or is_undeclared_share)
 
     @property
     def scaled_margin(self) -> float:
@@ -162,7 +186,8 @@ class Metric:
 
         Returns:
             A difference in the metric's unit for accuracy, a natural-log ratio for performance, a relative
-            difference for deterministic metrics.
+            difference for deterministic metrics. Always finite: what no number can express, such as any growth from
+            a count of zero, is :data:`LARGEST_LOSS` with its sign.
 
         Example:
             >>> top1 = Metric(workload="w", name="a", kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=0.002)
@@ -170,12 +195,25 @@ class Metric:
             0.003
         """
         if self.kind is Kind.PERFORMANCE:
-            worse = math.log(candidate / baseline)
+            worse = math.log(candidate) - math.log(baseline)
+        elif self.kind is Kind.DETERMINISTIC and baseline:
+            worse = (candidate - baseline) / abs(baseline)
         elif self.kind is Kind.DETERMINISTIC:
-            worse = (candidate - baseline) / abs(baseline) if baseline else float(candidate != baseline)
+            worse = math.copysign(LARGEST_LOSS, candidate) if candidate else 0.0
         else:
             worse = candidate - baseline
-        return worse if self.direction is Direction.LOWER else -worse
+        worse = max(-LARGEST_LOSS, min(LARGEST_LOSS, worse))
+        return worse if self.direction == Direction.LOWER else -worse
+
+    def level(self, value: float) -> float:
+        """A value on the scale on which a loss is a difference: its logarithm for performance, else as it is.
+
+        Example:
+            >>> step = Metric(workload="w", name="t", kind=Kind.PERFORMANCE, direction=Direction.LOWER, margin=0.05)
+            >>> step.level(1.0)
+            0.0
+        """
+        return math.log(value) if self.kind is Kind.PERFORMANCE else value
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -340,8 +378,11 @@ class Finding:
         method: What it rests on.
         num_pairs: Pairs the judgement used.
         num_looks: Looks taken until it was final.
-        estimate: Mean loss over the pairs.
-        interval: Repeated confidence interval of the loss.
+        estimate: Mean loss over the pairs, or the nearest value that the interval holds.
+        interval: Repeated confidence interval of the loss: it lies below the margin exactly where the pairs say
+            ``pass``, above it exactly where they say ``fail``.
+        cap: What larger losses, of either sign, were counted as in estimate, interval and deviation; ``None`` where
+            these are of the losses as measured. Where all that were larger have one sign, the interval has no end there.
         standard_deviation: Of the loss over pairs.
         baseline_mean: Mean value of the baseline.
         candidate_mean: Mean value of the candidate.
@@ -369,6 +410,7 @@ class Finding:
     num_looks: int = 0
     estimate: float | None = None
     interval: Interval | None = None
+    cap: float | None = None
     standard_deviation: float | None = None
     baseline_mean: float | None = None
     candidate_mean: float | None = None
@@ -385,6 +427,29 @@ class Finding:
     detail: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     waiver: Waiver | None = None
+
+    @property
+    def margins_lost(self) -> float:
+        """The estimate in margins, by which findings are sorted; 0 without an estimate."""
+        if self.estimate is None:
+            return 0.0
+        margin = self.metric.scaled_margin
+        in_margins = self.estimate / margin if margin else self.estimate
+        return max(-LARGEST_LOSS, min(LARGEST_LOSS, in_margins))
+
+    @property
+    def measured_loss(self) -> float | None:
+        """The estimate, or where that is of capped losses the mean of the losses as measured, if it is larger."""
+        if self.estimate is None or self.cap is None:
+            return self.estimate
+        return max(self.estimate, math.fsum(loss / len(self.losses) for loss in self.losses))
+
+    @property
+    def exploded_seeds(self) -> tuple[int, ...]:
+        """Seeds of the pairs whose loss was beyond the cap, where one was used."""
+        if self.cap is None:
+            return ()
+        return tuple(seed for seed, loss in zip(self.seeds, self.losses, strict=True) if loss > self.cap)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

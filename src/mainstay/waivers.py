@@ -25,7 +25,7 @@ from mainstay.errors import ConfigurationError, StoreError, UsageError
 from mainstay.records import Finding, Kind, Metric, Verdict, Waiver
 
 _KEYS = tuple(field.name for field in fields(Waiver))
-_HEADER = "# Accepted losses, read by the gate; each entry needs a review, and a day on which it ends.\n"
+_HEADER = "# Accepted degradations, read by the gate; each entry needs a review, and a day on which it ends.\n"
 
 
 def read_waivers(path: Path) -> tuple[Waiver, ...]:
@@ -172,11 +172,10 @@ def _complaint(finding: Finding, waiver: Waiver, today: datetime.date) -> str:
 
 def _loss(finding: Finding) -> float:
     """The estimated loss on the scale of the margin; infinite without an estimate, so that nothing covers it."""
-    if finding.estimate is None or math.isnan(finding.estimate):
+    loss = finding.measured_loss
+    if loss is None or math.isnan(loss):
         return math.inf
-    if finding.metric.kind is Kind.PERFORMANCE:
-        return math.expm1(min(finding.estimate, 700.0))
-    return finding.estimate
+    return math.expm1(min(loss, 700.0)) if finding.metric.kind is Kind.PERFORMANCE else loss
 
 
 def unknown_waivers(
@@ -241,7 +240,7 @@ def _limit(value: Any, *, where: str) -> float:
     """A finite loss that is not negative."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
         raise ConfigurationError(
-            f"limit is {value!r}, not a loss",
+            f"limit is {value!r}, not a degradation",
             looked_in=where,
             next_step="give it on the scale of the margin, such as 0.05",
         )

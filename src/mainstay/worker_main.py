@@ -443,6 +443,12 @@ def _accuracy_metric(marker: pytest.Mark) -> dict[str, Any]:
     metric = {"direction": "higher", "unit": "", "ceiling": None, "resolution": 0.0, **marker.kwargs}
     _check_marker(marker, metric, {"metric", "margin", "direction", "unit", "ceiling", "resolution"})
     _check_margin(marker, metric["margin"], least=math.ulp(0.0))
+    if metric["unit"] in {"", "fraction"} and metric["margin"] >= 1:
+        raise RecordingError(
+            f"marker accuracy has margin={metric['margin']!r} for {metric['metric']}, a fraction, which no loss exceeds: "
+            f"write margin={metric['margin'] / 100:g} for {metric['margin']:g} points, or declare the unit of values that "
+            "are no fractions, such as unit='percent', or unit='1' for plain numbers"
+        )
     return {"name": metric.pop("metric"), "kind": "accuracy", **metric}
 
 
@@ -459,6 +465,12 @@ def _ready_metric(marker: pytest.Mark, kind: str) -> dict[str, Any]:
     metric = {**default, **named}
     _check_marker(marker, metric, {"metric", "margin", "direction", "unit"})
     _check_margin(marker, metric["margin"], least=math.ulp(0.0) if kind == "performance" else 0.0)
+    if metric["margin"] > 1:
+        raise RecordingError(
+            f"marker {kind} has margin={metric['margin']!r} for {metric['metric']}, which lets it grow to "
+            f"{1 + metric['margin']:g} times as much: a margin is a fraction, write margin={metric['margin'] / 100:g} for "
+            f"{metric['margin']:g} %"
+        )
     return {"name": metric.pop("metric"), "kind": kind, **metric}
 
 

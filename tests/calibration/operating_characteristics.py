@@ -4,7 +4,8 @@ Run from the root of the repository, about ten minutes on one core::
 
     python -m tests.calibration.operating_characteristics --output docs/results/operating_characteristics.json
 
-Every rate carries its count, its number of simulated gates and its 95 % interval. Where the design of the statistics
+A part of the tables is made anew with ``--only``: the others stay as they are, and the document says at which commit
+each was made. Every rate carries its count, its number of simulated gates and its 95 % interval. Where the design of the statistics
 published a figure, it stands beside ours with whether the two agree within the error of both simulations. A piece that
 is finished is kept under ``.mainstay/simulated`` by all that it depends on: an interrupted run continues with the next.
 """
@@ -37,9 +38,16 @@ from tests.calibration.simulate import (
     NOISE,
     Draw,
     GateRates,
+    Losses,
+    Noise,
     Rate,
     Scenario,
+    Verdicts,
+    draw_losses,
+    draw_values,
+    explode,
     judge_gates,
+    no_moments,
     normal,
     order_effect,
     paired,
@@ -184,7 +192,7 @@ def _first_rejections(draw: Draw, distance: float, *, num_tests: int, seed: int)
     plan = Plan(num_gated=1)
     losses = draw(np.random.default_rng([SEED, seed]), (num_tests, 1, plan.max_pairs))[:, 0] + distance
     nothing = np.zeros(num_tests)
-    evidence = weigh_evidence(list(losses), margins=nothing, resolutions=nothing, plan=plan)
+    evidence = weigh_evidence(list(losses), levels=None, margins=nothing, resolutions=nothing, plan=plan)
     rejects = evidence.p_values[..., ABOVE_ZERO] <= plan.alpha
     first = np.where(rejects.any(axis=0), rejects.argmax(axis=0), len(plan.looks) - 1)
     mean = float(np.asarray(plan.looks)[first].mean())
@@ -199,8 +207,11 @@ def at_the_margin(num_gates: int) -> Iterator[Row]:
     """What is not held at 1 %: the word "more than the margin" where every metric sits exactly at it; strict setting."""
     for num_metrics, published in PUBLISHED_AT_MARGIN.items():
         plan = Plan(num_gated=num_metrics)
-        losses = normal(np.random.default_rng([SEED, num_metrics]), (num_gates, num_metrics, plan.max_pairs)) + 1.67
-        fails = int(judge_gates(losses, margin=1.67, plan=plan).gate_fails.sum())
+        rng = np.random.default_rng([SEED, num_metrics])
+        losses = normal(rng, (num_gates, num_metrics, plan.max_pairs))
+        values = draw_values(rng, NOISE["normal"], losses)
+        values[1] += 1.67
+        fails = int(judge_gates(losses + 1.67, values=values, margin=1.67, plan=plan).gate_fails.sum())
         yield {
             "metrics": num_metrics,
             "edge": plan.edge,
@@ -234,8 +245,10 @@ def order_effects(num_gates: int) -> Iterator[Row]:
     for size in (0.0, 0.5, 1.0, 2.0, 5.0):
         for order in ("coin", "couples"):
             rng = np.random.default_rng([SEED, round(10 * size)])
-            losses = paired(rng, (num_gates, 6, 20), machine=_order_effect(size), order=order)
-            verdicts = judge_gates(losses, margin=0.1, plan=Plan(num_gated=6))
+            noise = Noise(draw=partial(paired, machine=_order_effect(size), order=order))
+            losses = draw_losses(rng, noise, (num_gates, 6, 20))
+            values = draw_values(rng, noise, losses)
+            verdicts = judge_gates(losses, values=values, margin=0.1, plan=Plan(num_gated=6))
             fails = Rate(count=int(verdicts.gate_fails.sum()), n=num_gates)
             yield {"effect_over_noise_of_a_pair": size, "order": order, "clean_gate_fails": asdict(fails)}
 
@@ -355,9 +368,11 @@ def whole_gates(num_gates: int) -> Iterator[Row]:
 
 
 NOISE_OF_A_GATE = [
-    name for name in NOISE if "," not in name or name.endswith(", couples") or name == "order effect, coin"
+    name
+    for name in NOISE
+    if (name.endswith(", couples") or "," not in name or name == "order effect, coin") and name != "rare explosions"
 ]
-"""Other orders of trials are compared by :func:`orders_of_trials`."""
+"""Other orders of trials are compared by :func:`orders_of_trials`, explosions by :func:`capping_in_noise`."""
 
 
 def noise_model(noise: str, num_gates: int) -> Iterator[Row]:
@@ -496,8 +511,11 @@ def _promises_kept(loss: float, ratio: float, said_after: int, *, num_gates: int
     """Of the metrics that are undecided at a look and promised a later one, the share that it settles."""
     plan = Plan(num_gated=1)
     rng = np.random.default_rng([SEED, said_after])
-    losses = rng.standard_normal((num_gates, 1, plan.max_pairs)) + loss * ratio
-    verdicts = judge_gates(losses, margin=ratio, plan=plan)
+    losses = rng.standard_normal((num_gates, 1, plan.max_pairs))
+    values = draw_values(rng, NOISE["normal"], losses)
+    values[1] += loss * ratio
+    losses = losses + loss * ratio
+    verdicts = judge_gates(losses, values=values, margin=ratio, plan=plan)
     is_settled = (verdicts.fails | verdicts.passes)[:, 0]
     settled_at = np.where(is_settled, verdicts.pairs_of_metric[:, 0], plan.max_pairs + 1)
     kept = []
@@ -512,6 +530,94 @@ def _promises_kept(loss: float, ratio: float, said_after: int, *, num_gates: int
         if promised is not None and promised <= plan.max_pairs:
             kept.append(settled <= promised)
     return Rate(count=int(sum(kept)), n=len(kept))
+
+
+WAYS = ("as measured", "capped at 10 margins", "as the gate does")
+"""How large losses can count: in full; at most 10 margins; as :mod:`mainstay.stats.capping` has it."""
+
+
+def judged_in_a_way(way: str, losses: Losses, values: Losses, *, margin: float, plan: Plan) -> Verdicts:
+    """Verdicts with large losses counted in one of the :data:`WAYS`."""
+    seen = {WAYS[0]: None, WAYS[1]: np.zeros_like(values), WAYS[2]: values}[way]
+    return judge_gates(losses, values=seen, margin=margin, plan=plan)
+
+
+EXPLOSIONS = (
+    (0.02, 0.02),
+    (0.1, 0.1),
+    (0.0, 0.01),
+    (0.0, 0.02),
+    (0.0, 0.1),
+    (0.0, 0.5),
+    (0.0, 1.0),
+    (0.1, 0.0),
+    (1.0, 0.0),
+)
+"""Chances that a trial of the baseline and of the candidate diverges."""
+
+
+def explosions(num_gates: int) -> Iterator[Row]:
+    """What becomes of a change under which trainings diverge, by how large losses count; normal noise otherwise."""
+    for num_metrics, ratio in ((1, 1.67), (1, 3.3), (6, 1.67)):
+        plan = Plan(num_gated=num_metrics)
+        for baseline, candidate in EXPLOSIONS:
+            rng = np.random.default_rng([SEED, num_metrics])
+            noise = normal(rng, (num_gates, num_metrics, plan.max_pairs))
+            values = draw_values(rng, NOISE["normal"], noise)
+            losses, values = explode(rng, values, baseline=baseline, candidate=candidate, margin=ratio)
+            for way in WAYS:
+                verdicts = judged_in_a_way(way, losses, values, margin=ratio, plan=plan)
+                yield {
+                    "baseline_explodes": baseline,
+                    "candidate_explodes": candidate,
+                    "metrics": num_metrics,
+                    "margin_over_sd": ratio,
+                    "losses_count": way,
+                    "fails": asdict(Rate(count=int(verdicts.gate_fails.sum()), n=num_gates)),
+                    "passes": asdict(Rate(count=int(verdicts.gate_passes.sum()), n=num_gates)),
+                    "pairs": round(float(verdicts.pairs.mean()), 2),
+                }
+
+
+NOISE_ABOVE_THE_CAP: Mapping[str, Noise] = {
+    **{
+        name: NOISE[name]
+        for name in ("normal", "heavy tails", "outliers", "two states", "rare explosions", "bimodal, couples")
+    },
+    "no moments": Noise(draw=no_moments),
+}
+"""Models drawn with noise far above the margin."""
+
+
+def capping_in_noise(num_gates: int) -> Iterator[Row]:
+    """False alarms and false passes where the noise is 10 and 100 times the margin, by how large losses count."""
+    for name, noise in NOISE_ABOVE_THE_CAP.items():
+        for num_metrics in (1, 20):
+            for ratio in (0.01, 0.1):
+                rng = np.random.default_rng([SEED, num_metrics])
+                losses = draw_losses(rng, noise, (num_gates, num_metrics, 20))
+                values = draw_values(rng, noise, losses)
+                yield from _rates_by_way(name, losses, values, ratio=ratio)
+    for side, name in enumerate(("normal, the candidate is steady", "normal, the baseline is steady")):
+        losses = normal(np.random.default_rng([SEED, side]), (num_gates, 1, 20))
+        values = np.stack([-losses, np.zeros_like(losses)] if side == 0 else [np.zeros_like(losses), losses])
+        for ratio in (0.01, 0.1):
+            yield from _rates_by_way(name, losses, values, ratio=ratio)
+
+
+def _rates_by_way(name: str, losses: Losses, values: Losses, *, ratio: float) -> Iterator[Row]:
+    """One row for each way in which large losses can count; false passes, which others do not change, of one metric."""
+    num_gates, num_metrics, _ = losses.shape
+    plan = Plan(num_gated=num_metrics)
+    lost = np.stack([values[0], values[1] + 2 * ratio])
+    for way in WAYS:
+        fails = judged_in_a_way(way, losses, values, margin=ratio, plan=plan).gate_fails
+        row = {"noise": name, "metrics": num_metrics, "margin_over_sd": ratio, "losses_count": way}
+        row["clean_gate_fails"] = asdict(Rate(count=int(fails.sum()), n=num_gates))
+        if num_metrics == 1:
+            passes = judged_in_a_way(way, losses + 2 * ratio, lost, margin=ratio, plan=plan).gate_passes
+            row["double_margin_passes"] = asdict(Rate(count=int(passes.sum()), n=num_gates))
+        yield row
 
 
 def _describe(scenario: Scenario) -> Row:
@@ -548,6 +654,8 @@ TABLES: Mapping[str, Sequence[Piece]] = {
     "caps": [caps],
     "accuracy_gates": [accuracy_gates],
     "promises": [promises],
+    "explosions": [explosions],
+    "capping_in_noise": [capping_in_noise],
 }
 """What each table is made of; a piece takes a few minutes at the most."""
 
@@ -556,10 +664,11 @@ SOURCES = ("src/mainstay/stats", "src/mainstay/gates", "tests/calibration/simula
 """What the figures depend on."""
 
 
-def simulate_all(num_gates: int, kept: Path) -> Row:
-    """Every table.
+def simulate_tables(names: Iterable[str], num_gates: int, kept: Path) -> Row:
+    """Some of the tables.
 
     Args:
+        names: Which.
         num_gates: Simulated gates of each kind.
         kept: Folder of the pieces that an earlier run finished.
     """
@@ -568,10 +677,10 @@ def simulate_all(num_gates: int, kept: Path) -> Row:
     return {
         name: [
             row
-            for number, piece in enumerate(pieces)
+            for number, piece in enumerate(TABLES[name])
             for row in _kept_piece(folder / f"{name}-{number}.json", num_gates, piece)
         ]
-        for name, pieces in TABLES.items()
+        for name in names
     }
 
 
@@ -592,14 +701,20 @@ def sources_digest(num_gates: int) -> str:
     return hashlib.sha256("\0".join(facts).encode()).hexdigest()[:16]
 
 
-def provenance(num_gates: int) -> Row:
+def provenance(num_gates: int, only: Sequence[str] = ()) -> Row:
     """What is needed to get the same figures again."""
     git = ["git", "-C", str(ROOT)]
     commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
     changed = [*git, "status", "--porcelain", "--", *SOURCES]
     is_clean = not subprocess.run(changed, capture_output=True, text=True, check=True).stdout
     return {
-        "command": f"python -m tests.calibration.operating_characteristics --gates {num_gates}",
+        "command": " ".join(
+            [
+                "python -m tests.calibration.operating_characteristics --gates",
+                str(num_gates),
+                *(["--only", *only] if only else []),
+            ]
+        ),
         "commit": commit,
         "is_clean": is_clean,
         "seed": SEED,
@@ -607,6 +722,15 @@ def provenance(num_gates: int) -> Row:
         "versions": {"python": platform.python_version(), **{name: version(name) for name in ("numpy", "scipy")}},
         "plan": asdict(Plan(num_gated=1)),
     }
+
+
+def with_tables(document: Row, made: Row) -> Row:
+    """A document with some of its tables made anew, and where these come from beside where it comes from."""
+    where = made.pop("provenance")
+    others = {name: was for name, was in document["provenance"].get("tables", {}).items() if name not in made}
+    origin = {**document["provenance"], "tables": {**others, **dict.fromkeys(made, where)}}
+    tables = {**document, **made}
+    return {"provenance": origin, **{name: tables[name] for name in TABLES if name in tables}}
 
 
 def render(document: Row) -> str:
@@ -628,8 +752,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--gates", type=int, default=20_000, help="simulated gates of each kind")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--kept", type=Path, default=ROOT / ".mainstay" / "simulated", help="finished pieces")
+    parser.add_argument("--only", nargs="+", choices=TABLES, default=[], help="make these tables of the output anew")
     options = parser.parse_args(argv)
-    document = {"provenance": provenance(options.gates), **simulate_all(options.gates, options.kept)}
+    made = {"provenance": provenance(options.gates, options.only)}
+    made |= simulate_tables(options.only or TABLES, options.gates, options.kept)
+    document = with_tables(json.loads(options.output.read_text(encoding="utf-8")), made) if options.only else made
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(render(document), encoding="utf-8")
     return 0

@@ -45,7 +45,7 @@ from mainstay.gates.policy import Plan
 from mainstay.machine import describe_machine
 from mainstay.stats.proportions import clopper_pearson_interval
 from tests.calibration.planting import CASES, CLOUDS, IMPORT, MEMORY, Case, Size, draw_size, plant
-from tests.calibration.simulate import judge_gates
+from tests.calibration.simulate import NOISE, draw_values, judge_gates
 
 ROOT = Path(__file__).parents[2]
 SUBJECT = Path(__file__).with_name("subject")
@@ -369,10 +369,13 @@ def simulated(case: Case, noise: Mapping[str, float], loss: float) -> Row:
         for name, deviation in noise.items()
     ]
     truth = [loss / deviation if is_harmed({"id": name}, case) else 0.0 for name, deviation in noise.items()]
-    losses = np.random.default_rng(SEED).standard_normal((SIMULATED_GATES, len(noise), plan.max_pairs))
+    rng = np.random.default_rng(SEED)
+    losses = rng.standard_normal((SIMULATED_GATES, len(noise), plan.max_pairs))
+    values = draw_values(rng, NOISE["normal"], losses)
+    values[1] += np.array(truth)[:, None]
     # in units of each metric's margin, so that one margin serves all
-    scaled = (losses + np.array(truth)[:, None]) / np.array(ratios)[:, None]
-    verdicts = judge_gates(scaled, margin=1.0, plan=plan)
+    scaled = values / np.array(ratios)[:, None]
+    verdicts = judge_gates(scaled[1] - scaled[0], values=scaled, margin=1.0, plan=plan)
     return {
         "fail": float(verdicts.gate_fails.mean()),
         "pass": float(verdicts.gate_passes.mean()),

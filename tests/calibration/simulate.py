@@ -1,7 +1,8 @@
 """Simulated gates: draw losses from a noise model, judge them by the functions that judge real pairs, count verdicts.
 
 Losses are arrays of shape (gates, metrics, pairs) with a standard deviation near one, so a margin is given as its ratio
-to the noise. Nothing of the judgement is repeated here: :func:`judge_gates` calls ``weigh_evidence`` and ``decide``.
+to the noise. The values of the two revisions, whose differences they are, tell the judgement where to cap them. Nothing
+of it is repeated here: :func:`judge_gates` calls ``weigh_evidence`` and ``decide``.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstay.gates.family import Evidence, decide, weigh_evidence
+from mainstay.gates.family import decide, printed_interval, weigh_evidence
 from mainstay.gates.policy import Plan
 from mainstay.stats.proportions import clopper_pearson_interval
 
@@ -54,6 +55,18 @@ def two_states(rng: np.random.Generator, shape: Shape) -> Losses:
     """Each trial is slow with a chance of 30 %, whichever revision it runs."""
     slow = (rng.random((2, *shape)) < 0.3).astype(np.float64)
     return standardised(5 * (slow[1] - slow[0]) + rng.standard_normal(shape), variance=1 + 2 * 25 * 0.3 * 0.7)
+
+
+def rare_explosions(rng: np.random.Generator, shape: Shape) -> Losses:
+    """Each trial diverges with a chance of 2 %, whichever revision it runs, and is then off by 30 times the noise."""
+    diverged = (rng.random((2, *shape)) < 0.02).astype(np.float64)
+    losses = 30 * (diverged[1] - diverged[0]) + rng.standard_normal(shape)
+    return standardised(losses, variance=1 + 2 * 30**2 * 0.02 * 0.98)
+
+
+def no_moments(rng: np.random.Generator, shape: Shape) -> Losses:
+    """Cauchy losses, which have neither mean nor deviation."""
+    return rng.standard_cauchy(shape)
 
 
 def skewed(rng: np.random.Generator, shape: Shape) -> Losses:
@@ -188,6 +201,7 @@ NOISE: Mapping[str, Noise] = {
     "heavy tails": Noise(draw=heavy_tails),
     "outliers": Noise(draw=outliers),
     "two states": Noise(draw=two_states),
+    "rare explosions": Noise(draw=rare_explosions),
     "skewed losses": Noise(draw=skewed, is_covered=False),
     "slow candidate": Noise(draw=slow_candidate, is_covered=False),
     "slow baseline": Noise(draw=slow_baseline, is_covered=False),
@@ -254,37 +268,67 @@ class Verdicts:
         return np.asarray(np.minimum(first_fail, self.pairs_of_metric.max(axis=1)))
 
 
-def judge_gates(losses: Losses, *, margin: float, plan: Plan) -> Verdicts:
+def draw_values(rng: np.random.Generator, noise: Noise, losses: Losses, *, correlation: float = 0.0) -> Losses:
+    """Values of two equal revisions whose differences are these losses: (2, gates, metrics, pairs).
+
+    Each revision has half of the variance of a loss, and which of the two is which makes no difference.
+
+    Args:
+        rng: Source of all draws.
+        noise: The model of the losses.
+        losses: Of equal revisions.
+        correlation: Between any two metrics of a gate.
+    """
+    shared = draw_losses(rng, noise, losses.shape, correlation=correlation)
+    return np.stack([shared - losses, shared + losses]) / 2
+
+
+def explode(
+    rng: np.random.Generator, values: Losses, *, baseline: float, candidate: float, margin: float
+) -> tuple[Losses, Losses]:
+    """Losses and values of two revisions of which some trials diverge.
+
+    Args:
+        rng: Source of all draws.
+        values: (2, gates, metrics, pairs) of the trials if none diverged.
+        baseline: Chance that a trial of the baseline diverges.
+        candidate: The same of the candidate.
+        margin: Of the metrics; a diverged trial is worse by some 16 to a million of it.
+    """
+    chances = np.array([baseline, candidate]).reshape(2, 1, 1, 1)
+    sizes = margin * 10 ** rng.uniform(1.2, 6.0, size=values.shape)
+    values = values + np.where(rng.random(values.shape) < chances, sizes, 0.0)
+    return values[1] - values[0], values
+
+
+def judge_gates(losses: Losses, *, values: Losses | None, margin: float, plan: Plan) -> Verdicts:
     """Judge many gates at once by the functions that judge one.
 
     Args:
         losses: (gates, metrics, pairs)
+        values: (2, gates, metrics, pairs) of baseline and candidate; ``None`` judges losses that are not capped.
         margin: Of every metric, on the scale of the losses.
         plan: Levels, looks and number of metrics.
     """
     gates, metrics, pairs = losses.shape
     rows = gates * metrics
     evidence = weigh_evidence(
-        list(losses.reshape(rows, pairs)), margins=np.full(rows, margin), resolutions=np.zeros(rows), plan=plan
+        list(losses.reshape(rows, pairs)),
+        levels=None if values is None else list(np.moveaxis(values.reshape(2, rows, pairs), 0, 1)),
+        margins=np.full(rows, margin),
+        resolutions=np.zeros(rows),
+        plan=plan,
     )
-    decisions = decide(evidence.p_values.reshape(len(plan.looks), gates, metrics, -1), plan)
-    low, high = _intervals(evidence, decisions.look)
+    shape = (len(plan.looks), gates, metrics)
+    decisions = decide(evidence.p_values.reshape(*shape, -1), evidence.is_withheld.reshape(shape), plan)
+    low, high, _ = printed_interval(evidence, decisions.look.ravel(), decisions.fails.ravel(), plan)
     return Verdicts(
         fails=decisions.fails,
         passes=decisions.passes,
-        low=low,
-        high=high,
+        low=low.reshape(gates, metrics),
+        high=high.reshape(gates, metrics),
         pairs_of_metric=np.asarray(plan.looks)[decisions.look],
     )
-
-
-def _intervals(evidence: Evidence, look: NDArray[np.intp]) -> tuple[Losses, Losses]:
-    """Bounds at the look that decided; those of the look alone where the looks contradict each other."""
-    bounds = np.stack([evidence.low, evidence.high, evidence.own_low, evidence.own_high])
-    bounds = bounds.reshape(4, len(evidence.low), *look.shape)
-    low, high, own_low, own_high = np.take_along_axis(bounds, look[None, None], axis=1)[:, 0]
-    agrees = low <= high
-    return np.where(agrees, low, own_low), np.where(agrees, high, own_high)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -382,10 +426,13 @@ def _simulate_batch(scenario: Scenario, *, num_gates: int, rng: np.random.Genera
     """Verdicts of a batch of gates, in the order of the fields of :class:`GateRates`."""
     plan = scenario.plan
     shape = (num_gates, scenario.num_metrics, plan.max_pairs)
-    losses = draw_losses(rng, NOISE[scenario.noise], shape, correlation=scenario.correlation)
+    noise = NOISE[scenario.noise]
+    losses = draw_losses(rng, noise, shape, correlation=scenario.correlation)
+    values = draw_values(rng, noise, losses, correlation=scenario.correlation)
     truth = np.zeros((scenario.num_metrics, 1))
     truth[0] = scenario.loss * scenario.ratio
-    verdicts = judge_gates(losses + truth, margin=scenario.ratio, plan=plan)
+    values[1] += truth
+    verdicts = judge_gates(losses + truth, values=values, margin=scenario.ratio, plan=plan)
     unharmed = verdicts.fails if scenario.loss <= 0 else verdicts.fails[:, 1:]
     covers = (verdicts.low <= truth[:, 0]) & (truth[:, 0] <= verdicts.high)
     return (

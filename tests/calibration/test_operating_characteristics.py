@@ -4,6 +4,7 @@ import json
 import pytest
 
 pytestmark = pytest.mark.in_repository
+WAYS = ("as measured", "capped at 10 margins", "as the gate does")
 
 
 def published_figures(table):
@@ -40,11 +41,10 @@ def test_committed_error_rates_name_what_breaks_them(published):
 
 
 def test_committed_figures_come_from_a_commit(published):
-    provenance = published["provenance"]
-
-    assert provenance["is_clean"]
-    assert len(provenance["commit"]) == 40
-    assert provenance["gates_of_each_kind"] >= 10_000
+    for provenance in (published["provenance"], *published["provenance"]["tables"].values()):
+        assert provenance["is_clean"]
+        assert len(provenance["commit"]) == 40
+        assert provenance["gates_of_each_kind"] >= 10_000
 
 
 def test_boundaries_are_those_committed(characteristics, published):
@@ -84,11 +84,38 @@ def test_a_range_agrees_inside_and_near_its_ends(simulation, characteristics, co
 def test_a_finished_piece_is_not_simulated_again(characteristics, tmp_path, monkeypatch):
     fresh = itertools.count()
     pieces = [lambda num_gates: [{"number": next(fresh)}]] * 2
-    monkeypatch.setattr(characteristics, "TABLES", {"only": pieces})
+    pieces_of = {"only": pieces}
+    monkeypatch.setattr(characteristics, "TABLES", pieces_of)
 
-    documents = [characteristics.simulate_all(7, tmp_path) for _ in range(2)]
+    documents = [characteristics.simulate_tables(pieces_of, 7, tmp_path) for _ in range(2)]
 
     assert documents == [{"only": [{"number": 0}, {"number": 1}]}] * 2
+
+
+def test_tables_made_anew_say_where_they_come_from(characteristics):
+    document = {"provenance": {"commit": "first"}, "boundaries": [1], "promises": [2]}
+
+    for commit, table in (("second", [3]), ("third", [4])):
+        document = characteristics.with_tables(document, {"provenance": {"commit": commit}, "promises": table})
+
+    assert document == {
+        "provenance": {"commit": "first", "tables": {"promises": {"commit": "third"}}},
+        "boundaries": [1],
+        "promises": [4],
+    }
+
+
+def test_committed_caps_catch_what_explodes_and_keep_the_error_rates(published):
+    diverging = [row for row in published["explosions"] if row["candidate_explodes"] == 1.0]
+    rarely = [row for row in published["explosions"] if (row["candidate_explodes"], row["metrics"]) == (0.1, 1)]
+    covered = [row for row in published["capping_in_noise"] if "steady" not in row["noise"]]
+    by_way = {way: [row for row in covered if row["losses_count"] == way] for way in WAYS}
+
+    assert {row["fails"]["rate"] > 0.99 for row in diverging if row["losses_count"] == "as the gate does"} == {True}
+    assert {row["fails"]["rate"] < 0.1 for row in diverging if row["losses_count"] == "as measured"} == {True}
+    assert max(row["passes"]["rate"] for row in rarely if row["losses_count"] == "as the gate does") < 0.62
+    assert max(row["clean_gate_fails"]["high"] for row in by_way["as the gate does"]) <= 0.015
+    assert max(row["clean_gate_fails"]["rate"] for row in by_way["capped at 10 margins"]) > 0.3
 
 
 def test_a_document_is_written_that_reads_back(characteristics):

@@ -46,12 +46,17 @@ def parameters():
 
 @pytest.fixture(scope="session")
 def with_losses():
-    """Makes the samples of a metric that have these losses, on the metric's own scale."""
+    """Makes the samples of a metric that have these losses, on the metric's own scale.
 
-    def make(metric, losses):
+    The baseline's values have half of the variance of the first losses, or the deviation given.
+    """
+
+    def make(metric, losses, *, own_noise=None):
         losses = np.asarray(losses, dtype=np.float64)
+        if own_noise is None:
+            own_noise = losses[:5].std() / np.sqrt(2) if len(losses) else 0.0
         sign = 1 if metric.direction is Direction.LOWER else -1
-        baseline = np.full(len(losses), 0.9)
+        baseline = 0.9 + own_noise * np.resize([1.0, -1.0], len(losses))
         is_ratio = metric.kind is Kind.PERFORMANCE
         candidate = baseline * np.exp(sign * losses) if is_ratio else baseline + sign * losses
         return MetricSamples(

@@ -14,9 +14,11 @@ from mainstay.gates.accuracy import (
     compare_recorded_predictions,
     confusion_matrix,
     decode_classes,
+    find_flattery,
     is_implausible,
+    predicted_accuracy,
 )
-from mainstay.records import Direction, Predictions
+from mainstay.records import Direction, Outcome, Predictions, Side, Trial
 
 three_answers = st.integers(0, 200).flatmap(lambda n: arrays(np.uint8, (3, n), elements=st.integers(0, 9)))
 
@@ -134,3 +136,57 @@ def test_predictions_that_cannot_be_compared_are_explained(candidate, fact):
 def test_text_that_is_not_base64_is_explained(text):
     with pytest.raises(MainstayError, match="not base64"):
         decode_classes(text)
+
+
+def trials(side, *recorded):
+    """Trials that recorded a value, and predictions of which so many in ten are right."""
+    return [
+        Trial(
+            workload="w",
+            side=side,
+            seed=seed,
+            pair=seed,
+            outcome=Outcome.COMPLETED,
+            values={"top1_accuracy": value},
+            predictions=record([1] * right + [0] * (10 - right), [1] * 10) if right is not None else None,
+        )
+        for seed, (value, right) in enumerate(recorded)
+    ]
+
+
+SOUND = trials(Side.BASELINE, (0.9, 9), (0.8, 8))
+
+
+def test_an_accuracy_better_than_its_own_predictions_is_named(top1):
+    candidate = trials(Side.CANDIDATE, (0.9, 9), (0.9, 4))
+
+    assert find_flattery(top1, baseline=SOUND, candidate=candidate) == (
+        "top1_accuracy of the candidate is 0.9 at seed 1, but 0.4 of its recorded predictions are right; the baseline's "
+        "predictions reproduce its values"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "baseline", "candidate"),
+    [
+        pytest.param({}, SOUND, [(0.9, 9), (0.7, 7)], id="honest-loss"),
+        pytest.param({}, SOUND, [(0.6, 9), (0.5, 8)], id="worse-than-its-predictions"),
+        pytest.param({"resolution": 0.1}, SOUND, [(0.95, 9), (0.8, 8)], id="within-the-resolution"),
+        pytest.param({}, SOUND, [(np.float32(0.9).item(), 9), (0.8, 8)], id="single-precision"),
+        pytest.param({}, trials(Side.BASELINE, (0.9, 9), (0.85, 8)), [(0.9, 4), (0.9, 4)], id="a-mean-over-epochs"),
+        pytest.param({}, trials(Side.BASELINE, (0.9, 9), (0.8, None)), [(0.9, 4)] * 2, id="predictions-of-one-seed"),
+        pytest.param({}, SOUND, [(0.9, None), (0.9, None)], id="no-predictions"),
+        pytest.param({"unit": "percent"}, SOUND, [(0.9, 4), (0.9, 4)], id="another-unit"),
+        pytest.param({"direction": Direction.LOWER, "unit": "fraction"}, SOUND, [(0.9, 4)] * 2, id="an-error-rate"),
+        pytest.param({}, [], [], id="nothing-measured"),
+    ],
+)
+def test_what_cannot_be_told_from_predictions_is_judged_as_it_is(top1, changes, baseline, candidate):
+    candidate = trials(Side.CANDIDATE, *candidate)
+
+    assert not find_flattery(replace(top1, **changes), baseline=baseline, candidate=candidate)
+
+
+def test_predictions_without_a_label_each_have_no_accuracy():
+    assert predicted_accuracy(record([1, 2], [1])) is None
+    assert predicted_accuracy(record([], [])) is None

@@ -144,3 +144,37 @@ def test_deterministic_values_that_are_not_finite_are_errors(parameters, baselin
     )
 
     assert (finding.verdict, finding.blame) == (Verdict.ERROR, Blame(blame))
+
+
+@pytest.mark.parametrize(
+    ("direction", "candidate", "verdict"),
+    [
+        pytest.param(Direction.HIGHER, -3, Verdict.FAIL, id="fewer-where-more-is-better"),
+        pytest.param(Direction.HIGHER, 3, Verdict.PASS, id="more-where-more-is-better"),
+        pytest.param(Direction.LOWER, -3, Verdict.PASS, id="fewer-where-fewer-is-better"),
+        pytest.param(Direction.LOWER, 1, Verdict.FAIL, id="one-more"),
+        pytest.param(Direction.LOWER, 1_000_000, Verdict.FAIL, id="many-more"),
+        pytest.param(Direction.LOWER, 0, Verdict.PASS, id="unchanged"),
+    ],
+)
+@pytest.mark.parametrize("margin", [0.0, 1.0])
+def test_from_a_count_of_nothing_every_worsening_fails(parameters, margin, direction, candidate, verdict):
+    metric = replace(parameters, margin=margin, direction=direction)
+
+    finding = judge_deterministic(metric, baseline_value=0, candidate_value=candidate, repeated_baseline=0)
+
+    assert finding.verdict is verdict
+    assert math.isfinite(finding.estimate)
+    if candidate:
+        word = "worse" if verdict is Verdict.FAIL else "better"
+        assert finding.reason == f"0 became {candidate}, {word}: no allowance is a share of nothing"
+
+
+@pytest.mark.parametrize(("baseline", "candidate"), [(1e-300, 1e300), (-1e308, 1e308), (1.0, 1e308)])
+def test_a_count_that_grows_beyond_any_share_fails_with_finite_numbers(parameters, baseline, candidate):
+    finding = judge_deterministic(
+        parameters, baseline_value=baseline, candidate_value=candidate, repeated_baseline=baseline
+    )
+
+    assert finding.verdict is Verdict.FAIL
+    assert all(map(math.isfinite, (finding.estimate, *finding.interval, *finding.losses)))

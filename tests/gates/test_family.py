@@ -10,12 +10,16 @@ from hypothesis import strategies as st
 
 from mainstay.gates.family import judge_family
 from mainstay.gates.policy import Plan
-from mainstay.records import Blame, Method, Verdict
+from mainstay.gates.samples import MetricSamples
+from mainstay.records import Blame, Direction, Method, Verdict
 from mainstay.stats.sequential import boundaries
 
 PLAN = Plan(num_gated=1)
 SPREAD = np.array([-1.0, 0.5, 0.2, -0.4, 0.7] * 4)
 """Twenty centred losses of deviation near 0.7."""
+
+STEADY = 0.0003
+"""Deviation of a baseline whose noise is far below the margin of an accuracy."""
 
 VERDICTS_BY_LOSS = [Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.FAIL]
 
@@ -174,7 +178,7 @@ def test_an_impossible_accuracy_does_not_pass(top1, with_losses):
 
 def test_an_error_in_one_metric_takes_no_verdict_from_another(top1, with_losses):
     """The pairs before the error stay in Holm's procedure, so the other metric's share does not shrink."""
-    metric = replace(top1, margin=1e-9, ceiling=None)
+    metric = replace(top1, margin=1e-9, ceiling=None, unit="1")
     middling = with_losses(metric, losses_at(5, boundaries(PLAN.looks, level=0.0075)[0], null=0.0, deviation=0.01))
     clear = with_losses(metric, [*losses_at(5, 100.0, null=0.0, deviation=0.01), math.nan])
 
@@ -222,7 +226,7 @@ def test_higher_is_better_and_lower_is_better_mirror_each_other(step_time, with_
 @given(st.data())
 def test_decided_stays_decided_when_pairs_are_added(top1, with_losses, data):
     losses = [drawn_losses(data, num_pairs=20, scale=top1.margin) for _ in range(3)]
-    metric, plan = replace(top1, ceiling=None), Plan(num_gated=3)
+    metric, plan = replace(top1, ceiling=None, unit="1"), Plan(num_gated=3)
     earlier, later = sorted(data.draw(st.tuples(st.integers(0, 20), st.integers(0, 20))))
 
     before = judge_family([with_losses(metric, loss[:earlier]) for loss in losses], plan)
@@ -236,7 +240,7 @@ def test_decided_stays_decided_when_pairs_are_added(top1, with_losses, data):
 def test_a_larger_loss_never_gets_a_better_verdict(top1, with_losses, data):
     losses = drawn_losses(data, num_pairs=20, scale=top1.margin)
     shift = data.draw(st.floats(0, 4)) * top1.margin
-    metric = replace(top1, ceiling=None)
+    metric = replace(top1, ceiling=None, unit="1")
 
     (before,) = judge_family([with_losses(metric, losses)], PLAN)
     (after,) = judge_family([with_losses(metric, losses + shift)], PLAN)
@@ -247,7 +251,7 @@ def test_a_larger_loss_never_gets_a_better_verdict(top1, with_losses, data):
 @given(st.data())
 def test_what_fails_passes_with_the_roles_swapped(top1, with_losses, data):
     losses = drawn_losses(data, num_pairs=20, scale=top1.margin)
-    samples = with_losses(replace(top1, ceiling=None), losses)
+    samples = with_losses(replace(top1, ceiling=None, unit="1"), losses)
     swapped = replace(samples, baseline_values=samples.candidate_values, candidate_values=samples.baseline_values)
 
     (finding,), (mirrored,) = judge_family([samples], PLAN), judge_family([swapped], PLAN)
@@ -260,7 +264,7 @@ def test_what_fails_passes_with_the_roles_swapped(top1, with_losses, data):
 @given(st.data(), st.randoms(use_true_random=False))
 def test_order_of_pairs_is_irrelevant_within_a_look(top1, with_losses, data, random):
     losses = drawn_losses(data, num_pairs=20, scale=top1.margin)
-    metric = replace(top1, ceiling=None)
+    metric = replace(top1, ceiling=None, unit="1")
     blocks = [losses[low:high].tolist() for low, high in pairwise((0, *PLAN.looks))]
     shuffled = np.concatenate([random.sample(block, len(block)) for block in blocks])
 
@@ -272,7 +276,7 @@ def test_order_of_pairs_is_irrelevant_within_a_look(top1, with_losses, data, ran
 
 @given(st.data(), st.permutations(range(4)))
 def test_order_of_metrics_is_irrelevant(top1, with_losses, data, order):
-    metric, plan = replace(top1, ceiling=None), Plan(num_gated=4)
+    metric, plan = replace(top1, ceiling=None, unit="1"), Plan(num_gated=4)
     samples = [with_losses(metric, drawn_losses(data, num_pairs=20, scale=top1.margin)) for _ in order]
 
     findings = judge_family(samples, plan)
@@ -297,25 +301,26 @@ def test_the_unit_of_a_time_is_irrelevant(step_time, with_losses, data, unit):
 
 @given(st.data())
 def test_every_finding_is_whole_and_agrees_with_itself(top1, with_losses, data):
-    metric = replace(top1, ceiling=None)
+    metric = replace(top1, ceiling=None, unit="1")
     (finding,) = judge_family([with_losses(metric, drawn_losses(data, num_pairs=20, scale=metric.margin))], PLAN)
 
-    assert finding.estimate == pytest.approx(np.mean(finding.losses))
+    assert finding.interval is not None
+    counted = np.clip(finding.losses, *((-finding.cap, finding.cap) if finding.cap else (None, None)))
+    assert finding.estimate == pytest.approx(np.clip(np.mean(counted), *finding.interval))
     assert finding.baseline_mean is not None
     assert finding.candidate_mean == pytest.approx(finding.baseline_mean - np.mean(finding.losses))
-    assert finding.interval is not None
-    assert finding.interval.low <= finding.interval.high
+    assert finding.interval.low <= finding.estimate <= finding.interval.high
     assert finding.passes_below is not None
     assert finding.fails_above is not None
     assert finding.passes_below < metric.margin < finding.fails_above
     assert all(0 <= p <= 1 for p in finding.p_values.values())
-    assert finding.reason.startswith("about ")
+    assert finding.reason.startswith(("about ", "at least "))
     assert (finding.verdict is Verdict.INCONCLUSIVE) or finding.further_pairs is None
 
 
 @given(st.data())
 def test_the_interval_agrees_with_the_verdict(top1, with_losses, data):
-    metric = replace(top1, ceiling=None)
+    metric = replace(top1, ceiling=None, unit="1")
     (finding,) = judge_family([with_losses(metric, drawn_losses(data, num_pairs=20, scale=metric.margin))], PLAN)
 
     assert finding.interval is not None
@@ -329,7 +334,7 @@ def test_the_interval_agrees_with_the_verdict(top1, with_losses, data):
 @given(st.data())
 def test_another_metric_without_evidence_only_takes_its_share(top1, with_losses, data):
     """Beside K - 1 metrics without pairs a metric is judged as in a gate of one at alpha / K."""
-    metric = replace(top1, ceiling=None)
+    metric = replace(top1, ceiling=None, unit="1")
     samples = with_losses(metric, drawn_losses(data, num_pairs=20, scale=metric.margin))
 
     shared, *_ = judge_family([samples, *[with_losses(metric, [])] * 4], Plan(num_gated=5))
@@ -351,3 +356,201 @@ def test_fifty_metrics_of_45_pairs_are_judged_within_50_ms(step_time, with_losse
         seconds.append(time.process_time() - start)
 
     assert min(seconds) <= 0.050
+
+
+def exploded(losses, chosen, *, margin, size=1e6):
+    """Losses of which the chosen ones are so many margins."""
+    losses = np.array(losses)
+    losses[list(chosen)] = size * margin
+    return losses
+
+
+@pytest.mark.parametrize("size", [11.0, 1e3, 1e9, 1e150, 1e300])
+def test_an_explosion_in_every_pair_fails_at_the_first_look(top1, with_losses, size):
+    metric = replace(top1, unit="nat", direction=Direction.LOWER, ceiling=None)
+    losses = size * metric.margin * np.array([1.0, 7.0, 2.0, 1000.0, 30.0] * 4)
+
+    (finding,) = judge_family([with_losses(metric, losses, own_noise=STEADY)], PLAN)
+
+    assert (finding.verdict, finding.num_pairs) == (Verdict.FAIL, 5)
+    assert finding.reason.startswith(f"at least {finding.cap:.4f} nat worse (interval ")
+    assert "to unbounded) in 5 pairs: worse by more than the margin of 0.0020 nat" in finding.reason
+    assert finding.interval.low >= metric.margin
+
+
+@pytest.mark.parametrize("factor", [1.7, 3.0, 50.0])
+def test_a_clear_slowdown_beyond_the_cap_is_told_as_measured(step_time, with_losses, factor):
+    losses = math.log(factor) + 0.01 * SPREAD
+
+    (finding,) = judge_family([with_losses(step_time, losses)], Plan(num_gated=20))
+
+    assert (finding.verdict, finding.num_pairs, finding.cap) == (Verdict.FAIL, 5, None)
+    assert finding.estimate == pytest.approx(losses[:5].mean())
+    assert finding.interval.low < finding.estimate < finding.interval.high
+
+
+def test_a_gain_in_every_pair_passes_at_the_first_look_however_uneven(top1, with_losses):
+    metric = replace(top1, ceiling=None, unit="1")
+
+    (finding,) = judge_family([with_losses(metric, [-0.1, -5.0, -1e6, -0.3, -40.0], own_noise=STEADY)], PLAN)
+
+    assert (finding.verdict, finding.num_pairs) == (Verdict.PASS, 5)
+    assert finding.reason.startswith("at least ")
+
+
+@pytest.mark.parametrize("num_pairs", [8, 20])
+def test_an_explosion_of_the_candidate_alone_cannot_pass(top1, with_losses, num_pairs):
+    metric = replace(top1, ceiling=None, unit="1", resolution=0.0)
+    plan = Plan(num_gated=1, edge=0.45, alpha=0.45, looks=(num_pairs,))  # so easily passed that only that forbids it
+    losses = exploded(-0.5 * metric.margin * np.ones(num_pairs), [3], margin=metric.margin, size=10.5)
+
+    (with_it,) = judge_family([with_losses(metric, losses, own_noise=STEADY)], plan)
+    (without,) = judge_family(
+        [with_losses(metric, np.delete(losses, 3), own_noise=STEADY)], replace(plan, looks=(num_pairs - 1,))
+    )
+
+    assert (with_it.verdict, without.verdict) == (Verdict.INCONCLUSIVE, Verdict.PASS)
+    assert with_it.reason.endswith(
+        "1 trial of the candidate exploded, worse by more than 0.0200, and none of the baseline"
+    )
+    assert with_it.exploded_seeds == (3,)
+
+
+def test_an_explosion_of_both_revisions_may_pass(top1, with_losses):
+    metric = replace(top1, ceiling=None, unit="1")
+    plan = Plan(num_gated=1, edge=0.45, alpha=0.45, looks=(20,))
+    losses = exploded(-0.9 * metric.margin * np.ones(20), [3], margin=metric.margin)
+    losses[9] = -losses[3]
+
+    assert judge_family([with_losses(metric, losses, own_noise=STEADY)], plan)[0].verdict is Verdict.PASS
+
+
+def test_an_explosion_stays_in_mind_at_later_looks(top1, with_losses):
+    metric = replace(top1, ceiling=None, unit="1", resolution=0.0)
+    losses = exploded(-0.5 * metric.margin * np.ones(20), [2], margin=metric.margin, size=1e3)
+
+    (finding,) = judge_family([with_losses(metric, losses, own_noise=STEADY)], Plan(num_gated=1, edge=0.45, alpha=0.45))
+
+    assert finding.verdict is Verdict.INCONCLUSIVE
+
+
+def test_noise_far_above_the_margin_is_not_capped(top1, with_losses):
+    """Five pairs at the cap on one side would come up in one clean gate of sixteen and look like certainty."""
+    metric = replace(top1, margin=1e-9, ceiling=None, unit="1")
+
+    (finding,) = judge_family([with_losses(metric, 0.01 * (1 + 0.9 * SPREAD[:5]))], PLAN)
+
+    assert finding.cap is None
+    assert finding.verdict is Verdict.INCONCLUSIVE
+
+
+@given(st.data(), st.sets(st.integers(0, 19), min_size=1, max_size=6), st.floats(12, 1e9), st.floats(1, 1e9))
+def test_the_size_of_an_explosion_is_irrelevant(top1, with_losses, data, chosen, size, factor):
+    metric = replace(top1, ceiling=None, unit="1")
+    losses = 0.3 * metric.margin * np.random.default_rng(data.draw(st.integers(0, 999))).standard_normal(20)
+
+    before, after = (
+        judge_family(
+            [with_losses(metric, exploded(losses, chosen, margin=metric.margin, size=each), own_noise=STEADY)], PLAN
+        )[0]
+        for each in (size, size * factor)
+    )
+
+    assert (before.verdict, before.num_pairs) == (after.verdict, after.num_pairs)
+    assert before.p_values == pytest.approx(after.p_values)
+
+
+@given(st.data(), st.sets(st.integers(0, 19), max_size=4), st.sampled_from([-1e6, 1e6]))
+def test_roles_swap_with_explosions_too(top1, with_losses, data, chosen, size):
+    metric = replace(top1, ceiling=None, unit="1")
+    losses = exploded(drawn_losses(data, num_pairs=20, scale=metric.margin), chosen, margin=metric.margin, size=size)
+    samples = with_losses(metric, losses, own_noise=STEADY)
+    swapped = replace(samples, baseline_values=samples.candidate_values, candidate_values=samples.baseline_values)
+
+    (finding,), (mirrored,) = judge_family([samples], PLAN), judge_family([swapped], PLAN)
+
+    if finding.verdict is Verdict.FAIL:
+        assert mirrored.verdict is Verdict.PASS or mirrored.exploded_seeds
+
+
+@given(st.data(), st.sets(st.integers(0, 19), max_size=4), st.integers(-20, 20))
+def test_the_unit_of_an_accuracy_is_irrelevant(top1, with_losses, data, chosen, exponent):
+    metric, factor = replace(top1, ceiling=None, unit="nat"), 2.0**exponent
+    losses = exploded(drawn_losses(data, num_pairs=20, scale=metric.margin), chosen, margin=metric.margin)
+    samples = with_losses(metric, losses, own_noise=STEADY)
+    converted = replace(
+        samples,
+        metric=replace(metric, margin=factor * metric.margin, resolution=factor * metric.resolution),
+        baseline_values=tuple(factor * value for value in samples.baseline_values),
+        candidate_values=tuple(factor * value for value in samples.candidate_values),
+    )
+
+    (before,), (after,) = judge_family([samples], PLAN), judge_family([converted], PLAN)
+
+    assert (before.verdict, before.num_pairs) == (after.verdict, after.num_pairs)
+    assert before.p_values == after.p_values
+
+
+@given(st.data(), st.sets(st.integers(0, 19), max_size=4), st.sampled_from([-1e200, 1e3, 1e200]))
+def test_an_estimate_lies_in_its_interval_and_the_interval_agrees_with_the_verdict(
+    top1, with_losses, data, chosen, size
+):
+    metric = replace(top1, ceiling=None, unit="1")
+    losses = exploded(drawn_losses(data, num_pairs=20, scale=metric.margin), chosen, margin=metric.margin, size=size)
+
+    (finding,) = judge_family([with_losses(metric, losses, own_noise=STEADY)], Plan(num_gated=64))
+
+    assert finding.interval.low <= finding.estimate <= finding.interval.high
+    if not any("contradict each other" in warning for warning in finding.warnings):
+        is_beyond = finding.interval.low >= metric.margin * (1 - 1e-9)
+        is_within = finding.interval.high <= metric.margin * (1 + 1e-9)
+        assert is_beyond == (finding.verdict is Verdict.FAIL)
+        assert is_within == (finding.verdict is Verdict.PASS or bool(finding.exploded_seeds and is_within))
+
+
+def test_a_loss_that_many_metrics_might_show_by_chance_has_an_interval_that_says_so(step_time, with_losses):
+    """Each of five pairs is a third slower, which one gate in many of 64 metrics shows without a cause."""
+    losses = math.log(1.336) + 0.1 * SPREAD[:5] / SPREAD[:5].std(ddof=1)
+
+    (among_many,), (alone,) = (
+        judge_family([with_losses(step_time, losses)], Plan(num_gated=num_gated)) for num_gated in (64, 1)
+    )
+
+    assert (among_many.verdict, alone.verdict) == (Verdict.INCONCLUSIVE, Verdict.FAIL)
+    assert among_many.interval.low < 0 < step_time.scaled_margin < alone.interval.low
+    assert "neither within nor beyond the margin of 5.0 %" in among_many.reason
+
+
+HUGE = {
+    "perplexity": ([12.0, 12.5, 11.8, 12.2, 12.1], [math.exp(450) * k for k in (1.0, 3.0, 0.2, 7.0, 1.1)]),
+    "constant": ([0.3, 0.31, 0.3, 0.29, 0.3], [1e308] * 5),
+    "largest": ([0.3, 0.31, 0.3, 0.29, 0.3], [1.7976931348623157e308] * 5),
+    "beyond-all-differences": ([-1e308] * 5, [1e308] * 5),
+    "rounding-errors": ([1e308] * 5, [1.1e308, 1.2e308, 1.1e308, 1.3e308, 1.2e308]),
+}
+
+
+@pytest.mark.parametrize("name", HUGE)
+def test_huge_finite_values_fail_with_finite_numbers(top1, name):
+    metric = replace(top1, name=name, direction=Direction.LOWER, ceiling=None, resolution=0.0)
+    baseline, candidate = HUGE[name]
+
+    samples = MetricSamples(
+        metric=metric, seeds=tuple(range(5)), baseline_values=tuple(baseline), candidate_values=tuple(candidate)
+    )
+    (finding,) = judge_family([samples], PLAN)
+
+    assert finding.verdict is Verdict.FAIL
+    numbers = (finding.estimate, finding.standard_deviation, finding.baseline_mean, finding.candidate_mean)
+    assert all(map(math.isfinite, (*numbers, *finding.losses, finding.interval.low)))
+
+
+def test_times_of_any_size_fail_with_finite_numbers(step_time):
+    samples = MetricSamples(
+        metric=step_time, seeds=tuple(range(5)), baseline_values=(5e-324,) * 5, candidate_values=(1.7e308,) * 5
+    )
+
+    (finding,) = judge_family([samples], PLAN)
+
+    assert finding.verdict is Verdict.FAIL
+    assert math.isfinite(finding.estimate)

@@ -91,6 +91,15 @@ def test_a_margin_below_the_noise_is_named(step_time, with_losses):
     assert "20 pairs of this noise support a margin of 8.2 %, not 5.0 %" in finding.warnings[0]
 
 
+@pytest.mark.parametrize("mean", [-0.2, 0.4], ids=["pass", "fail"])
+def test_a_margin_below_the_noise_is_not_named_where_it_decided_all_the_same(step_time, with_losses, mean):
+    (finding,) = judge_family([with_losses(step_time, normal(mean, 0.1))], PLAN)
+
+    assert finding.verdict in (Verdict.PASS, Verdict.FAIL)
+    assert smallest_honest_margin(finding.standard_deviation, PLAN) > step_time.scaled_margin
+    assert not finding.warnings
+
+
 def test_a_margin_above_the_noise_is_not(step_time, with_losses):
     (finding,) = judge_family([with_losses(step_time, normal(0.04, 0.03))], PLAN)
 
@@ -117,7 +126,7 @@ def test_slow_states_of_one_revision_are_named(step_time, with_losses, sign, uns
 
 def test_normal_pairs_are_seldom_warned_about(top1, with_losses):
     rng = np.random.default_rng(0)
-    metric = replace(top1, ceiling=None)
+    metric = replace(top1, ceiling=None, unit="1")
     samples = [with_losses(metric, 0.002 + 0.001 * rng.normal(size=20)) for _ in range(400)]
 
     findings = judge_family(samples, Plan(num_gated=400))

@@ -1,10 +1,11 @@
+from dataclasses import replace
 from itertools import product
 
 import pytest
 
 from mainstay.errors import ConfigurationError
-from mainstay.gates.policy import GATE_RULES, GateFacts, Plan, exit_status, judge_gate
-from mainstay.records import Blame, Verdict
+from mainstay.gates.policy import GATE_RULES, GateFacts, Plan, check_margin, exit_status, judge_gate
+from mainstay.records import Blame, Direction, Verdict
 
 EXIT_STATUS_OF_A_FINDING = {
     ("pass", None): 0,
@@ -104,7 +105,7 @@ def test_reason_names_the_metrics_that_decided(finding_of):
 
     reason = judge_gate(facts).reason
 
-    assert reason.startswith("a metric lost more than its margin: test_accuracy.py::test_mlp#top1_accuracy, ")
+    assert reason.startswith("a metric degraded by more than its margin: test_accuracy.py::test_mlp#top1_accuracy, ")
     assert reason.endswith(" and 2 more")
 
 
@@ -121,7 +122,7 @@ def test_reason_of_what_stopped_a_gate_blames_no_metric(finding_of):
 def test_reason_of_a_pass_counts(finding_of):
     facts = GateFacts(findings=(finding_of("pass"), finding_of("new")))
 
-    assert judge_gate(facts).reason == "no metric lost more than its margin: 1 of 2 passed"
+    assert judge_gate(facts).reason == "no metric degraded by more than its margin: 1 of 2 passed"
 
 
 def test_reason_of_a_pass_names_what_is_waived(finding_of):
@@ -151,3 +152,42 @@ def test_plans_without_error_rates_are_refused(levels):
 
 def test_strict_plan_is_allowed():
     assert Plan(num_gated=1, alpha=0.01, edge=0.01, looks=(5, 8)).weights == pytest.approx((0.625, 0.375))
+
+
+def test_reason_names_what_lost_most_first(finding_of, top1):
+    lost = (0.003, 0.9, 0.004, 0.01)
+    findings = tuple(
+        replace(finding_of("fail"), metric=replace(top1, name=f"m{i}"), estimate=each) for i, each in enumerate(lost)
+    )
+
+    reason = judge_gate(GateFacts(findings=findings)).reason
+
+    assert [part.partition("#")[2].split()[0] for part in reason.split(", ")] == ["m1", "m3", "m2"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "hint"),
+    [
+        pytest.param({"margin": 5.0}, "write top1_accuracy = 0.05 for 5 %, or declare the unit", id="fraction"),
+        pytest.param({"margin": 1.0, "unit": "fraction"}, "write top1_accuracy = 0.01", id="declared-fraction"),
+        pytest.param({"margin": 2.0, "direction": Direction.LOWER}, "or declare the unit", id="loss-without-a-unit"),
+    ],
+)
+def test_a_margin_of_a_fraction_that_nothing_exceeds_is_refused(top1, changes, hint):
+    with pytest.raises(ConfigurationError) as refused:
+        check_margin(replace(top1, **changes))
+
+    assert hint in refused.value.next_step
+    assert refused.value.looked_in == "[tool.mainstay.margins]"
+
+
+def test_a_time_that_may_more_than_double_is_refused(step_time, parameters):
+    for metric in (step_time, parameters):
+        check_margin(replace(metric, margin=1.0))
+        with pytest.raises(ConfigurationError, match="which is 500 %"):
+            check_margin(replace(metric, margin=5.0))
+
+
+@pytest.mark.parametrize("unit", ["percent", "points", "nat", "dB", "BLEU", "1"])
+def test_a_declared_unit_may_be_given_any_margin(top1, unit):
+    check_margin(replace(top1, unit=unit, margin=5.0))

@@ -1,8 +1,9 @@
 import math
+from dataclasses import replace
 
 import pytest
 
-from mainstay.gates.samples import MetricSamples, fault_finding, find_fault
+from mainstay.gates.samples import MetricSamples, fault_finding, find_fault, with_known_unit
 from mainstay.records import Blame, Verdict
 
 
@@ -64,3 +65,43 @@ def test_a_fault_keeps_the_pairs_before_it(top1):
 def test_values_of_unequal_number_are_refused(top1):
     with pytest.raises(ValueError, match="differ in length"):
         MetricSamples(metric=top1, seeds=(1,), baseline_values=(0.9, 0.9), candidate_values=(0.9,))
+
+
+@pytest.mark.parametrize(("unit", "direction"), [("", "higher"), ("fraction", "higher"), ("fraction", "lower")])
+def test_a_percentage_where_the_baseline_has_a_fraction_is_an_error_of_the_candidate(top1, unit, direction):
+    metric = replace(top1, ceiling=None, unit=unit, direction=direction)
+
+    fault = find_fault(samples_of(metric, (0.9, 0.91), (0.9, 90.0)))
+
+    assert fault is not None
+    assert (fault.pair, fault.blame) == (1, Blame.CANDIDATE)
+    assert "is 90, which no fraction can be" in fault.reason
+
+
+def test_a_declared_fraction_above_one_is_blamed_on_the_baseline_too(top1):
+    fault = find_fault(samples_of(replace(top1, ceiling=None, unit="fraction"), (1.2,), (0.9,)))
+
+    assert fault is not None
+    assert fault.blame is Blame.BASELINE
+
+
+@pytest.mark.parametrize(
+    ("changes", "baseline", "candidate"),
+    [
+        pytest.param({"unit": "percent"}, (0.5, 0.6), (90.0, 91.0), id="percent"),
+        pytest.param({"unit": "1"}, (0.5, 0.6), (1.4, 1.5), id="plain-number"),
+        pytest.param({"unit": "dB"}, (0.9, 0.8), (31.0, 30.0), id="psnr"),
+        pytest.param({}, (34.2, 33.9), (34.0, 35.0), id="bleu-without-a-unit"),
+        pytest.param({}, (0.9, 1.2), (1.4, 1.1), id="not-a-fraction-in-every-pair"),
+        pytest.param({"direction": "lower"}, (0.3, 0.4), (1.7, 2.0), id="loss-without-a-unit"),
+        pytest.param({}, (0.9, 1.0), (1.0 + 1e-7, 1.0), id="rounding-of-single-precision"),
+        pytest.param({}, (0.9, 0.8), (-0.2, 0.7), id="coefficient-of-determination"),
+    ],
+)
+def test_what_is_no_fraction_may_be_of_any_size(top1, changes, baseline, candidate):
+    assert find_fault(samples_of(replace(top1, ceiling=None, **changes), baseline, candidate)) is None
+
+
+def test_the_unit_of_an_accuracy_is_told_from_the_baseline(top1):
+    assert with_known_unit(samples_of(top1, (0.9, 0.8), (0.9, 0.8))).metric == top1
+    assert with_known_unit(samples_of(top1, (34.2, 0.8), (0.9, 0.8))).metric.unit == "1"

@@ -299,7 +299,7 @@ def passing_run() -> Run:
         counted_finding("imported_modules", 412, 414, detail=("torch.fx.passes.shape_prop", "mnist_reference.warp")),
     )
     return sample_run(
-        reason="no metric lost more than its margin: 5 of 5 passed",
+        reason="no metric degraded by more than its margin: 5 of 5 passed",
         findings=findings,
         workloads=(accuracy_workload(num_pairs=2, seconds=38.1), timed_workload()),
     )
@@ -333,7 +333,7 @@ def failing_run() -> Run:
     )  # fmt: skip
     return sample_run(
         verdict=Verdict.FAIL,
-        reason=f"a metric lost more than its margin: {lost.metric.id}",
+        reason=f"a metric degraded by more than its margin: {lost.metric.id}",
         exit_status=1,
         findings=(lost, replace(waived, waiver=waiver), step, memory, missing),
         workloads=(

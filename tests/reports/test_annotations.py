@@ -5,7 +5,7 @@ def test_gate_comes_first_and_passing_metrics_are_silent(runs):
     lines = render_annotations(runs["passing"]).splitlines()
 
     assert lines == [
-        "::notice title=mainstay%3A PASS%3A may be merged::no metric lost more than its margin: 5 of 5 passed"
+        "::notice title=mainstay%3A PASS%3A may be merged::no metric degraded by more than its margin: 5 of 5 passed"
     ]
 
 

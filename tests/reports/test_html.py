@@ -34,7 +34,7 @@ def test_added_modules_are_listed_under_their_count(runs):
 def test_pairs_beyond_the_bound_are_left_to_the_document(many_findings):
     page = render_html(many_findings(60, 200))
 
-    assert page.count("<figcaption>loss of each pair") == MAX_DRAWN_PAIRS // 200
+    assert page.count("<figcaption>degradation in each pair") == MAX_DRAWN_PAIRS // 200
     assert page.count("these are in the run document") == 60 - MAX_DRAWN_PAIRS // 200
 
 

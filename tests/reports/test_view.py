@@ -156,9 +156,58 @@ def test_waived_finding_keeps_its_numbers_with_reason_and_last_day(failing):
     waived = next(row for row in view_run(failing).findings if row.verdict is Verdict.WAIVED)
 
     assert waived.change == "0.031 nat worse"
-    assert waived.waiver == "loss up to 0.05 nat accepted until 2027-03-31: label smoothing is meant to cost likelihood"
+    assert (
+        waived.waiver
+        == "degradation up to 0.05 nat accepted until 2027-03-31: label smoothing is meant to cost likelihood"
+    )
 
 
 def test_environment_variables_of_the_run_are_in_no_report(run, renderers):
     for render in renderers.values():
         assert "PYTHONHASHSEED" not in render(run)
+
+
+def test_what_lost_most_of_its_margin_comes_first_among_equal_verdicts(many_findings):
+    rows = view_run(many_findings(30, 5)).findings
+
+    for verdict in {row.verdict for row in rows}:
+        lost = [row.sort_loss for row in rows if row.verdict is verdict]
+        assert lost == sorted(lost, reverse=True)
+        assert lost[0] > lost[-1]
+
+
+@pytest.mark.parametrize("form", ["text", "terminal", "markdown", "html", "junit", "annotations"])
+def test_every_report_begins_with_what_lost_most(renderers, many_findings, form):
+    run = many_findings(12, 5)
+    fails = sorted((f for f in run.findings if f.verdict is Verdict.FAIL), key=lambda finding: -finding.estimate)
+    ids = [finding.metric.id for finding in fails]
+
+    report = renderers[form](replace(run, reason="because", workloads=()))
+    places = [report.replace('" name="', "#").find(name.split("#")[0]) for name in ids]
+
+    assert len(fails) > 2
+    assert places == sorted(places)
+
+
+def test_a_margin_below_the_noise_is_told_only_where_it_bears_on_the_verdict(runs):
+    finding = replace(runs["inconclusive"].findings[1], passes_below=-0.01)
+
+    told = {
+        verdict: "a clean change is not sure to pass" in view_finding(replace(finding, verdict=verdict)).detectable
+        for verdict in (Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE)
+    }
+
+    assert told == {Verdict.PASS: False, Verdict.FAIL: False, Verdict.INCONCLUSIVE: True}
+
+
+def test_the_next_step_after_an_explosion_names_its_seeds(runs):
+    finding = runs["inconclusive"].findings[1]
+    losses = (9.0, *finding.losses[1:4], 9.5, *finding.losses[5:])
+
+    row = view_finding(replace(finding, losses=losses, cap=0.5, further_pairs=None))
+
+    assert row.next_step.action == (
+        f"train the candidate with seeds {finding.seeds[0]}, {finding.seeds[4]} alone and see why it explodes"
+    )
+    assert row.estimate.startswith("at least 6.6 % slower")
+    assert row.fact.startswith("at least 6.6 % slower, interval ")

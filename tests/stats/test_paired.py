@@ -10,6 +10,7 @@ from statsmodels.tsa.stattools import acf
 from mainstay.stats.paired import (
     lag_one_correlation,
     mean_interval,
+    moments,
     one_sided_p_values,
     skewness,
     student_quantile,
@@ -174,3 +175,48 @@ def test_skewness_agrees_with_scipy():
 
     assert skewness(losses) == pytest.approx(stats.skew(losses))
     assert skewness([1.0, 1.0, 1.0]) == 0.0
+
+
+LARGEST = np.finfo(np.float64).max
+finite_losses = st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=2, max_size=12)
+
+
+@given(finite_losses)
+def test_finite_losses_have_a_finite_summary(losses):
+    summary = summarise_pairs(losses)
+
+    assert np.isfinite(summary.mean)
+    assert 0 < summary.deviation <= LARGEST
+    assert min(losses) <= summary.mean <= max(losses) or summary.mean == pytest.approx(losses[0], rel=1e-12)
+    for p_value in one_sided_p_values(summary, 1.0):
+        assert 0 <= p_value <= 1
+    assert not np.isnan(mean_interval(summary, level=0.01)).any()
+
+
+@given(finite_losses)
+def test_finite_losses_can_be_diagnosed(losses):
+    assert np.isfinite(lag_one_correlation(losses))
+    assert np.isfinite(skewness(losses))
+
+
+@given(losses_of_a_metric, st.integers(-200, 200))
+def test_moments_follow_a_power_of_two_exactly(losses, exponent):
+    plain, scaled = moments(losses), moments(np.ldexp(losses, exponent))
+
+    assert scaled.mean == pytest.approx(np.ldexp(plain.mean, exponent), rel=1e-12, abs=0)
+    assert scaled.deviation == pytest.approx(np.ldexp(plain.deviation, exponent), rel=1e-12, abs=0)
+
+
+def test_moments_of_huge_numbers_do_not_overflow():
+    mean, deviation = moments([1.5e308, 1.5e308, -1.5e308, -1.5e308])
+
+    assert mean == 0
+    assert deviation == pytest.approx(1.5e308 * np.sqrt(4 / 3), rel=1e-12)
+
+
+def test_a_deviation_beyond_all_numbers_is_the_largest():
+    assert moments([LARGEST, -LARGEST]).deviation == LARGEST
+
+
+def test_a_single_number_has_no_deviation():
+    assert moments([3.0]) == (3.0, 0.0)

@@ -96,3 +96,10 @@ def test_supported_ratio_falls_with_pairs(num_pairs, ratio):
 def test_four_pairs_support_no_margin():
     with pytest.raises(ValueError, match="the smallest number is 5"):
         supported_ratio(4)
+
+
+@pytest.mark.parametrize("deviation", [1e10, 1e200, 1.7e308])
+def test_noise_beyond_all_measure_promises_no_number_of_pairs(deviation):
+    further = pairs_to_settle(1e-5, deviation, num_pairs=5, looks=(5, 8, 12, 20), near=(1e-3, 0.05), far=(2e-3, 0.01))
+
+    assert further is None

@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mainstay.errors import MainstayError
-from mainstay.records import Direction, FlippedExample, FlipSummary, Metric, Predictions
+from mainstay.records import Direction, FlippedExample, FlipSummary, Metric, Predictions, Trial
 from mainstay.stats.proportions import mcnemar_p_value
 
 MAX_FLIPPED_EXAMPLES = 100
 """Flipped examples that a summary names."""
+
+ROUNDING_OF_AN_ACCURACY = 1e-6
+"""How far a share of examples is off where it was computed in single precision."""
 
 
 def is_implausible(metric: Metric, value: float) -> bool:
@@ -53,6 +58,68 @@ def decode_classes(text: str) -> NDArray[np.uint8]:
         return np.frombuffer(base64.b64decode(text, validate=True), dtype=np.uint8)
     except binascii.Error as error:
         raise MainstayError("recorded predictions are not base64", next_step="measure this pair again") from error
+
+
+def predicted_accuracy(predictions: Predictions) -> float | None:
+    """The share of recorded predictions that are right; ``None`` where there is not one for each label.
+
+    Example:
+        >>> predicted_accuracy(Predictions(predicted="BwI=", labels="BwE=", labels_digest="d"))
+        0.5
+    """
+    labels, predicted = decode_classes(predictions.labels), decode_classes(predictions.predicted)
+    if labels.shape != predicted.shape or not labels.size:
+        return None
+    return float(np.mean(labels == predicted))
+
+
+def find_flattery(metric: Metric, *, baseline: Sequence[Trial], candidate: Sequence[Trial]) -> str:
+    """Where the candidate claims a better accuracy than its own predictions have.
+
+    That is an error only where the metric is known to be the accuracy of the predictions: where the baseline's
+    predictions reproduce its value, but for rounding, in every trial. A mean over epochs, for instance, is not. A
+    value that is worse than the predictions is judged as it is.
+
+    Args:
+        metric: An accuracy; it is compared with predictions where it is a fraction of which more is better.
+        baseline: Completed trials of the baseline.
+        candidate: Completed trials of the candidate.
+
+    Returns:
+        What is wrong, in one sentence; empty if nothing is.
+    """
+    if not metric.is_fraction or metric.direction != Direction.HIGHER:
+        return ""
+    known, claimed = ([_claim(metric, trial) for trial in trials] for trials in (baseline, candidate))
+    if not known or any(claim is None or abs(claim.excess) > ROUNDING_OF_AN_ACCURACY for claim in known):
+        return ""
+    allowed = max(metric.resolution, ROUNDING_OF_AN_ACCURACY)
+    flattered = next((claim for claim in claimed if claim and claim.excess > allowed), None)
+    if flattered is None:
+        return ""
+    return (
+        f"{metric.name} of the candidate is {flattered.value:g} at seed {flattered.seed}, but {flattered.accuracy:g} of its "
+        "recorded predictions are right; the baseline's predictions reproduce its values"
+    )
+
+
+class _Claim(NamedTuple):
+    """A recorded accuracy beside that of the recorded predictions."""
+
+    seed: int
+    value: float
+    accuracy: float
+
+    @property
+    def excess(self) -> float:
+        """How much better the recorded value is."""
+        return self.value - self.accuracy
+
+
+def _claim(metric: Metric, trial: Trial) -> _Claim | None:
+    """What a trial recorded; ``None`` without predictions that can be counted."""
+    accuracy = predicted_accuracy(trial.predictions) if trial.predictions else None
+    return None if accuracy is None else _Claim(trial.seed, trial.values[metric.name], accuracy)
 
 
 def compare_predictions(

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstay.gates.family import decide, weigh_evidence
+from mainstay.gates.family import decide, losses_of, weigh_evidence
 from mainstay.gates.findings import smallest_honest_margin, stated_limits
 from mainstay.gates.policy import Plan
 from mainstay.gates.samples import MetricSamples
@@ -128,12 +128,6 @@ def measure_noise(samples: MetricSamples, block_errors: Sequence[float], plan: P
     )
 
 
-def losses_of(samples: MetricSamples) -> NDArray[np.float64]:
-    """Loss of each pair."""
-    pairs = zip(samples.baseline_values, samples.candidate_values, strict=True)
-    return np.array([samples.metric.loss(baseline, candidate) for baseline, candidate in pairs], dtype=np.float64)
-
-
 def supported_loss(noise: MetricNoise, plan: Plan) -> float:
     """The smallest margin with which a clean change reliably passes, on the scale of the losses.
 
@@ -173,7 +167,7 @@ def resample_gates(
     """Judge gates made of measured pairs, in random order and with a fair coin for the sign of each pair.
 
     For two equal revisions the design makes either sign of a pair equally likely, so these are the gates that the same
-    noise could have given. All metrics of a pair keep together, so their correlation does too.
+    noise could have given. All metrics of a pair keep together, so their correlation does too. Losses are not capped.
 
     Args:
         losses: (metrics, pairs) losses of two equal revisions.
@@ -196,11 +190,13 @@ def resample_gates(
     rows = num_gates * num_metrics
     evidence = weigh_evidence(
         list(drawn.reshape(rows, num_pairs)),
+        levels=None,
         margins=np.tile(np.asarray(margins, dtype=np.float64), num_gates),
         resolutions=np.zeros(rows),
         plan=plan,
     )
-    decisions = decide(evidence.p_values.reshape(len(plan.looks), num_gates, num_metrics, -1), plan)
+    shape = (len(plan.looks), num_gates, num_metrics)
+    decisions = decide(evidence.p_values.reshape(*shape, -1), evidence.is_withheld.reshape(shape), plan)
     return ResampledGates(
         num_gates=num_gates,
         num_fails=int(decisions.fails.any(axis=1).sum()),

@@ -7,13 +7,13 @@ Neither verdict spends any of the error that the sequential judgement shares out
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from mainstay.gates.samples import MetricSamples, fault_finding, find_fault
 from mainstay.records import Blame, Finding, Interval, Method, Metric, Verdict
+from mainstay.stats.paired import moments
 from mainstay.units import loss_text
 
 
@@ -167,8 +167,8 @@ def _judge_equal(samples: MetricSamples, seeds: tuple[int, ...]) -> Finding:
         method=Method.EXACT,
         num_pairs=len(seeds),
         estimate=0.0,
-        baseline_mean=math.fsum(samples.baseline_values) / len(seeds),
-        candidate_mean=math.fsum(samples.candidate_values) / len(seeds),
+        baseline_mean=float(moments(samples.baseline_values).mean),
+        candidate_mean=float(moments(samples.candidate_values).mean),
         seeds=seeds,
         baseline_values=samples.baseline_values,
         candidate_values=samples.candidate_values,
@@ -190,6 +190,9 @@ def _equality_reason(metric: Metric, baseline: float, candidate: float, loss: fl
     if candidate == baseline:
         return f"unchanged at {baseline:.12g}"
     allowance = f"the allowance of {loss_text(metric, metric.margin)}"
-    change = f"{loss_text(metric, abs(loss))} {'worse' if loss > 0 else 'better'}"  # however small: it is no estimate
+    worse_or_better = "worse" if loss > 0 else "better"  # however small: it is no estimate
+    if not baseline:
+        return f"{baseline:.12g} became {candidate:.12g}, {worse_or_better}: no allowance is a share of nothing"
+    change = f"{loss_text(metric, abs(loss))} {worse_or_better}"
     moved = f"{baseline:.12g} became {candidate:.12g}, {change}"
     return f"{moved}: {'more than' if loss > metric.margin else 'within'} {allowance}"

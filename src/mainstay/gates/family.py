@@ -7,12 +7,16 @@ interrupted, resumed or given more pairs cannot come to another verdict on what 
 - fails if its loss is above the margin (level ``edge``) and above zero (level ``alpha`` for the whole family, Holm).
 
 Its first verdict is final: later pairs are neither judged nor shown.
+
+Losses are capped before they are judged, see :mod:`~mainstay.stats.capping`. Where a pair was worse by more than the cap
+and none was better by as much, the candidate has a failure that the baseline lacks, however rare: that cannot pass.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +24,13 @@ from numpy.typing import NDArray
 from mainstay.gates.findings import HYPOTHESES, MetricJudgement, sequential_finding, unlooked_finding
 from mainstay.gates.performance import loss_resolution
 from mainstay.gates.policy import Plan
-from mainstay.gates.samples import Fault, MetricSamples, fault_finding, find_fault
+from mainstay.gates.samples import Fault, MetricSamples, fault_finding, find_fault, first_pairs, with_known_unit
 from mainstay.records import Finding, Interval, Kind, Verdict
+from mainstay.stats.capping import loss_caps
 from mainstay.stats.multiplicity import holm_rejections
 from mainstay.stats.paired import mean_interval, one_sided_p_values, summarise_pairs
 from mainstay.stats.sequential import intersect_intervals, sequential_p_values
+from mainstay.units import is_bound
 
 ABOVE_ZERO, ABOVE_MARGIN, BELOW_MARGIN, BELOW_DOUBLE_MARGIN = range(len(HYPOTHESES))
 
@@ -35,22 +41,23 @@ class Evidence:
 
     Attributes:
         p_values: (looks, metrics, 4) sequential p-values; at a look that a metric has not reached, its last ones.
-        low: (looks, metrics) lower bounds, intersected over looks.
-        high: (looks, metrics) upper bounds, intersected over looks.
-        own_low: (looks, metrics) lower bounds of each look alone.
-        own_high: (looks, metrics) upper bounds of each look alone.
+        is_withheld: (looks, metrics) whether the candidate exploded where the baseline never did, so that it must not
+            pass; at a look that a metric has not reached, as at its last one.
+        low: (2, looks, metrics) lower bounds of the loss at each look: of the test at the margin, of the strict test.
+        high: (2, looks, metrics) upper bounds, likewise.
         mean: (looks, metrics) mean loss.
         deviation: (looks, metrics) standard deviation of a loss.
+        caps: (looks, metrics) what larger losses counted as; infinite where none was larger.
         num_looks: (metrics,) looks that each metric has pairs for.
     """
 
     p_values: NDArray[np.float64]
+    is_withheld: NDArray[np.bool_]
     low: NDArray[np.float64]
     high: NDArray[np.float64]
-    own_low: NDArray[np.float64]
-    own_high: NDArray[np.float64]
     mean: NDArray[np.float64]
     deviation: NDArray[np.float64]
+    caps: NDArray[np.float64]
     num_looks: NDArray[np.intp]
 
 
@@ -96,26 +103,37 @@ def judge_family(samples: Sequence[MetricSamples], plan: Plan) -> tuple[Finding,
         >>> print(finding.verdict, finding.num_pairs, round(finding.estimate, 3))
         fail 5 0.183
     """
-    open_samples = [sample for sample in samples if sample.preset is None]
+    open_samples = [with_known_unit(sample) for sample in samples if sample.preset is None]
     _check_family(open_samples, plan)
     faults = [find_fault(sample) for sample in open_samples]
-    losses = [_losses(sample, fault) for sample, fault in zip(open_samples, faults, strict=True)]
-    resolutions = [_resolution(sample, len(loss)) for sample, loss in zip(open_samples, losses, strict=True)]
-    margins = np.array([sample.metric.scaled_margin for sample in open_samples])
-    evidence = weigh_evidence(losses, margins=margins, resolutions=np.array(resolutions), plan=plan)
-    decisions = decide(evidence.p_values, plan)
+    sound = list(map(_sound_samples, open_samples, faults))
+    losses = list(map(losses_of, sound))
+    evidence = weigh_evidence(
+        losses,
+        levels=list(map(_levels, sound)),
+        margins=np.array([sample.metric.scaled_margin for sample in sound]),
+        resolutions=np.array(list(map(_resolution, sound))),
+        plan=plan,
+    )
+    decisions = decide(evidence.p_values, evidence.is_withheld, plan)
+    judgements = _judgements(sound, losses, evidence, decisions, plan)
     findings = iter(
         fault_finding(sample, fault) if fault else _finding(sample, loss, judgement, plan)
-        for sample, loss, fault, judgement in zip(
-            open_samples, losses, faults, _judgements(evidence, decisions, plan), strict=True
-        )
+        for sample, loss, fault, judgement in zip(open_samples, losses, faults, judgements, strict=True)
     )
     return tuple(sample.preset or next(findings) for sample in samples)
+
+
+def losses_of(samples: MetricSamples) -> NDArray[np.float64]:
+    """The loss of each pair."""
+    pairs = zip(samples.baseline_values, samples.candidate_values, strict=True)
+    return np.array([samples.metric.loss(baseline, candidate) for baseline, candidate in pairs], dtype=np.float64)
 
 
 def weigh_evidence(
     losses: Sequence[NDArray[np.float64]],
     *,
+    levels: Sequence[NDArray[np.float64]] | None,
     margins: NDArray[np.float64],
     resolutions: NDArray[np.float64],
     plan: Plan,
@@ -124,58 +142,106 @@ def weigh_evidence(
 
     Args:
         losses: Losses of each metric, pairs in the order in which they were measured; lengths may differ.
+        levels: (2, pairs) values of baseline and candidate of each metric on the scale of its losses, which tell where
+            losses are capped; ``None`` judges them as they are.
         margins: (metrics,) margins on the scale of the losses.
         resolutions: (metrics,) smallest step of a loss.
         plan: Levels and looks.
     """
     shape = (len(plan.looks), len(losses))
-    p_values = np.ones((*shape, len(HYPOTHESES)))
-    low, high = np.full(shape, -np.inf), np.full(shape, np.inf)
-    mean, deviation = np.full(shape, np.nan), np.full(shape, np.nan)
+    p_values, is_withheld = np.ones((*shape, len(HYPOTHESES))), np.zeros(shape, dtype=np.bool_)
+    low, high = np.full((2, *shape), -np.inf), np.full((2, *shape), np.inf)
+    mean, deviation, caps = np.full(shape, np.nan), np.full(shape, np.nan), np.full(shape, np.inf)
     for look, (num_pairs, weight) in enumerate(zip(plan.looks, plan.weights, strict=True)):
         reached = np.flatnonzero([len(loss) >= num_pairs for loss in losses])
+        is_withheld[look] = is_withheld[look - 1] if look else False
         if not reached.size:
-            break
+            continue
         block = np.stack([losses[index][:num_pairs] for index in reached.tolist()])
+        if levels is not None:
+            known = np.stack([levels[index][:, :num_pairs] for index in reached.tolist()], axis=1)
+            cap = loss_caps(known, margins[reached])[:, np.newaxis]
+            is_withheld[look, reached] = (block > cap).any(axis=1) & ~(block < -cap).any(axis=1)
+            caps[look, reached] = np.where((np.abs(block) > cap).any(axis=1), cap[:, 0], np.inf)
+            block = np.clip(block, -cap, cap)
         summary = summarise_pairs(block, resolution=resolutions[reached])
         at_zero, at_margin, at_double = (one_sided_p_values(summary, c * margins[reached]) for c in (0, 1, 2))
         p_values[look, reached] = np.stack([at_zero.above, at_margin.above, at_margin.below, at_double.below], axis=-1)
-        low[look, reached], high[look, reached] = mean_interval(summary, level=plan.edge * weight)
+        for row, (level_above, level_below) in enumerate(
+            ((plan.edge, plan.edge), (plan.alpha / max(1, plan.num_gated), plan.alpha))
+        ):
+            low[row, look, reached] = mean_interval(summary, level=level_above * weight)[0]
+            high[row, look, reached] = mean_interval(summary, level=level_below * weight)[1]
         mean[look, reached], deviation[look, reached] = summary.mean, summary.deviation
-    joint_low, joint_high = intersect_intervals(low, high)
     return Evidence(
         p_values=sequential_p_values(p_values, plan.weights),
-        low=joint_low,
-        high=joint_high,
-        own_low=low,
-        own_high=high,
+        is_withheld=is_withheld,
+        low=low,
+        high=high,
         mean=mean,
         deviation=deviation,
+        caps=caps,
         num_looks=np.isfinite(mean).sum(axis=0),
     )
 
 
-def decide(p_values: NDArray[np.float64], plan: Plan) -> Decisions:
+def decide(p_values: NDArray[np.float64], is_withheld: NDArray[np.bool_], plan: Plan) -> Decisions:
     """Go through the looks; the first verdict of a metric is final, and so are its p-values for Holm.
 
     Args:
         p_values: (looks, ..., metrics, 4) sequential p-values in the order of :data:`HYPOTHESES`.
+        is_withheld: (looks, ..., metrics) what must not pass at a look.
         plan: Levels and number of metrics.
     """
     shape = p_values.shape[1:-1]
     fails, passes = np.zeros(shape, dtype=np.bool_), np.zeros(shape, dtype=np.bool_)
     decided_at = np.full(shape, len(p_values) - 1)
     above_zero = np.ones(shape)
-    for look, at_look in enumerate(p_values):
+    for look, (at_look, is_withheld_now) in enumerate(zip(p_values, is_withheld, strict=True)):
         is_open = ~(fails | passes)
         above_zero = np.where(is_open, at_look[..., ABOVE_ZERO], above_zero)
         is_harmed = holm_rejections(above_zero, family_size=plan.num_gated, level=plan.alpha)
         fails_now = is_open & is_harmed & (at_look[..., ABOVE_MARGIN] <= plan.edge)
         is_bounded = (at_look[..., BELOW_MARGIN] <= plan.edge) & (at_look[..., BELOW_DOUBLE_MARGIN] <= plan.alpha)
-        passes_now = is_open & is_bounded & ~fails_now
+        passes_now = is_open & is_bounded & ~is_withheld_now & ~fails_now
         decided_at[fails_now | passes_now] = look
         fails, passes = fails | fails_now, passes | passes_now
     return Decisions(fails=fails, passes=passes, look=decided_at)
+
+
+def printed_interval(
+    evidence: Evidence, look: NDArray[np.intp], fails: NDArray[np.bool_], plan: Plan
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    """The interval of each metric at a look that agrees with what the tests said.
+
+    Its bounds are those of the tests at the margin. Where one of them alone would say more than the verdict does, since
+    the strict test of its side does not reject, it is that of the strict test, which reaches to 0 or to twice the
+    margin. So the interval lies beyond the margin exactly where the metric fails, and within it exactly where nothing
+    but an explosion kept it from passing.
+
+    Args:
+        evidence: Of the metrics.
+        look: (metrics,) number of the look of each.
+        fails: (metrics,) which of them failed, by Holm's procedure too.
+        plan: Levels and number of metrics.
+
+    Returns:
+        Lower bounds, upper bounds, and whether some loss is excluded by no look; where none is, the bounds are those
+        of the look alone.
+    """
+    metrics = np.arange(len(look))
+    p_values = evidence.p_values[look, metrics]
+    is_strict_low = (p_values[:, ABOVE_MARGIN] <= plan.edge) & ~fails
+    is_strict_high = (p_values[:, BELOW_MARGIN] <= plan.edge) & (p_values[:, BELOW_DOUBLE_MARGIN] > plan.alpha)
+    at_edge, strict = (
+        [bounds[look, metrics] for bounds in intersect_intervals(low, high)]
+        for low, high in zip(evidence.low, evidence.high, strict=True)
+    )
+    agrees = at_edge[0] <= at_edge[1]
+    low = np.where(is_strict_low, strict[0], at_edge[0])
+    high = np.where(is_strict_high, strict[1], at_edge[1])
+    own_low, own_high = evidence.low[0, look, metrics], evidence.high[0, look, metrics]
+    return np.where(agrees, low, own_low), np.where(agrees, high, own_high), agrees
 
 
 def _check_family(samples: Sequence[MetricSamples], plan: Plan) -> None:
@@ -187,41 +253,105 @@ def _check_family(samples: Sequence[MetricSamples], plan: Plan) -> None:
             raise ValueError(f"{sample.metric.id} is deterministic: judge it by judge_deterministic")
 
 
-def _losses(samples: MetricSamples, fault: Fault | None) -> NDArray[np.float64]:
-    """Losses of the pairs before the first fault."""
-    sound = slice(0, fault.pair if fault else None)
-    pairs = zip(samples.baseline_values[sound], samples.candidate_values[sound], strict=True)
-    return np.array([samples.metric.loss(baseline, candidate) for baseline, candidate in pairs], dtype=np.float64)
+def _sound_samples(samples: MetricSamples, fault: Fault | None) -> MetricSamples:
+    """The pairs before the first fault."""
+    return samples if fault is None else first_pairs(samples, fault.pair)
 
 
-def _resolution(samples: MetricSamples, num_sound: int) -> float:
-    """The smallest step of a loss; 0 where there are no sound pairs to scale it by."""
-    return loss_resolution(samples.metric, samples.baseline_values[:num_sound]) if num_sound else 0.0
+def _levels(samples: MetricSamples) -> NDArray[np.float64]:
+    """(2, pairs) values of baseline and candidate on the scale of the losses."""
+    sides = (samples.baseline_values, samples.candidate_values)
+    return np.array([[samples.metric.level(value) for value in values] for values in sides], dtype=np.float64)
 
 
-def _judgements(evidence: Evidence, decisions: Decisions, plan: Plan) -> tuple[MetricJudgement | None, ...]:
+def _resolution(samples: MetricSamples) -> float:
+    """The smallest step of a loss; 0 where there are no pairs to scale it by."""
+    return loss_resolution(samples.metric, samples.baseline_values) if samples.num_pairs else 0.0
+
+
+def _judgements(
+    samples: Sequence[MetricSamples],
+    losses: Sequence[NDArray[np.float64]],
+    evidence: Evidence,
+    decisions: Decisions,
+    plan: Plan,
+) -> tuple[MetricJudgement | None, ...]:
     """What is known of each metric when it was decided, or at its last look; ``None`` if it had none."""
     num_looks = np.minimum(decisions.look + 1, evidence.num_looks)
+    look = np.maximum(num_looks - 1, 0)
+    bounds = np.stack(printed_interval(evidence, look, decisions.fails, plan), axis=-1)
+    known = (
+        _judgement(evidence, decisions, plan, index=index, look=look[index], bounds=bounds[index])
+        for index in range(len(losses))
+    )
     return tuple(
-        _judgement(evidence, decisions, plan, index=index, look=looks - 1) if looks else None
-        for index, looks in enumerate(num_looks.tolist())
+        _as_measured(judgement, sample, loss, plan) if reached else None
+        for judgement, sample, loss, reached in zip(known, samples, losses, num_looks, strict=True)
     )
 
 
-def _judgement(evidence: Evidence, decisions: Decisions, plan: Plan, *, index: int, look: int) -> MetricJudgement:
+def _judgement(
+    evidence: Evidence, decisions: Decisions, plan: Plan, *, index: int, look: int, bounds: NDArray[np.float64]
+) -> MetricJudgement:
     """What is known of one metric at one look."""
-    joint = Interval(float(evidence.low[look, index]), float(evidence.high[look, index]))
-    own = Interval(float(evidence.own_low[look, index]), float(evidence.own_high[look, index]))
     undecided = Verdict.PASS if decisions.passes[index] else Verdict.INCONCLUSIVE
+    cap = float(evidence.caps[look, index])
+    low, high, agrees = bounds.tolist()
     return MetricJudgement(
         verdict=Verdict.FAIL if decisions.fails[index] else undecided,
-        num_looks=look + 1,
+        num_looks=int(look) + 1,
         num_pairs=plan.looks[look],
         mean=float(evidence.mean[look, index]),
         deviation=float(evidence.deviation[look, index]),
-        interval=joint if joint.low <= joint.high else own,
-        looks_agree=joint.low <= joint.high,
+        interval=Interval(low, high),
+        looks_agree=bool(agrees),
         p_values=tuple(evidence.p_values[look, index].tolist()),
+        cap=cap if np.isfinite(cap) else None,
+        is_withheld=bool(evidence.is_withheld[look, index]),
+    )
+
+
+def _as_measured(
+    judgement: MetricJudgement, samples: MetricSamples, losses: NDArray[np.float64], plan: Plan
+) -> MetricJudgement:
+    """A judgement of capped losses with the numbers of the losses as measured, where these tell the same.
+
+    Where they do not, and losses were capped on the side of the estimate alone, the interval has no end on that side.
+    """
+    if judgement.cap is None:
+        return judgement
+    measured = _uncapped(judgement, samples, losses, plan)
+    if measured is not None:
+        return measured
+    low, high = judgement.interval
+    if is_bound(judgement.mean, judgement.cap, losses[: judgement.num_pairs].tolist()):
+        low, high = (low, math.inf) if judgement.mean > 0 else (-math.inf, high)
+    return replace(judgement, interval=Interval(low, high))
+
+
+def _uncapped(
+    judgement: MetricJudgement, samples: MetricSamples, losses: NDArray[np.float64], plan: Plan
+) -> MetricJudgement | None:
+    """The judgement with the numbers of the losses as measured; ``None`` where these do not tell the same."""
+    if judgement.verdict is Verdict.INCONCLUSIVE:
+        return None
+    margin = samples.metric.scaled_margin
+    evidence = weigh_evidence(
+        [losses], levels=None, margins=np.array([margin]), resolutions=np.array([_resolution(samples)]), plan=plan
+    )
+    look, has_failed = judgement.num_looks - 1, judgement.verdict is Verdict.FAIL
+    low, high, agrees = (
+        bound.item() for bound in printed_interval(evidence, np.array([look]), np.array([has_failed]), plan)
+    )
+    tells_the_same = agrees and np.isfinite([low, high]).all() and (low >= margin if has_failed else high <= margin)
+    if not tells_the_same:
+        return None
+    return replace(
+        judgement,
+        mean=float(evidence.mean[look, 0]),
+        deviation=float(evidence.deviation[look, 0]),
+        interval=Interval(low, high),
+        cap=None,
     )
 
 

@@ -5,17 +5,18 @@ Nothing is decided here, see :mod:`~mainstay.gates.family`.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from mainstay.gates.policy import Plan
 from mainstay.gates.samples import MetricSamples
 from mainstay.records import Finding, Interval, Method, Metric, Verdict
-from mainstay.stats.paired import lag_one_correlation, skewness
+from mainstay.stats.paired import lag_one_correlation, moments, skewness
 from mainstay.stats.power import detectable_distance, pairs_to_settle
-from mainstay.units import change_text, interval_text, loss_text
+from mainstay.units import change_text, estimate_text, interval_text, is_bound, loss_text
 
 HYPOTHESES = ("above_zero", "above_margin", "below_margin", "below_double_margin")
 """What each sequential p-value is evidence for."""
@@ -40,6 +41,8 @@ class MetricJudgement:
         interval: Repeated confidence interval; where the looks contradict each other, that of the last alone.
         looks_agree: Whether some loss is excluded by no look.
         p_values: Sequential p-values in the order of :data:`HYPOTHESES`.
+        cap: What larger losses counted as in mean, deviation and interval; ``None`` where these are as measured.
+        is_withheld: Whether the candidate exploded where the baseline never did, so that it must not pass.
     """
 
     verdict: Verdict
@@ -50,6 +53,13 @@ class MetricJudgement:
     interval: Interval
     looks_agree: bool
     p_values: tuple[float, ...]
+    cap: float | None = None
+    is_withheld: bool = False
+
+    @property
+    def estimate(self) -> float:
+        """The mean, or the nearest value that earlier looks do not exclude."""
+        return min(max(self.mean, self.interval.low), self.interval.high)
 
 
 def sequential_finding(
@@ -64,20 +74,22 @@ def sequential_finding(
         plan: Levels, looks and number of metrics.
     """
     num_pairs = judgement.num_pairs
-    fails_above, passes_below = stated_limits(samples.metric.scaled_margin, judgement.deviation, plan)
+    limits = stated_limits(samples.metric.scaled_margin, judgement.deviation, plan)
+    fails_above, passes_below = (limit if math.isfinite(limit) else None for limit in limits)
     further = further_pairs(samples.metric.scaled_margin, judgement, plan)
     return Finding(
         metric=samples.metric,
         verdict=judgement.verdict,
-        reason=_reason(samples.metric, judgement, further, plan),
+        reason=_reason(samples.metric, judgement, losses, further, plan),
         method=Method.SEQUENTIAL,
         num_pairs=num_pairs,
         num_looks=judgement.num_looks,
-        estimate=judgement.mean,
+        estimate=judgement.estimate,
         interval=judgement.interval,
+        cap=judgement.cap,
         standard_deviation=judgement.deviation,
-        baseline_mean=float(np.mean(samples.baseline_values[:num_pairs])),
-        candidate_mean=float(np.mean(samples.candidate_values[:num_pairs])),
+        baseline_mean=_mean(samples.baseline_values[:num_pairs]),
+        candidate_mean=_mean(samples.candidate_values[:num_pairs]),
         fails_above=fails_above,
         passes_below=passes_below,
         further_pairs=further,
@@ -87,8 +99,9 @@ def sequential_finding(
         candidate_values=samples.candidate_values[:num_pairs],
         losses=tuple(losses.tolist()),
         warnings=(
-            *_contradiction_warnings(judgement),
-            *_noise_warnings(samples.metric, judgement.deviation, plan),
+            *_contradiction_warnings(samples.metric, judgement),
+            *_cap_warnings(samples.metric, judgement, losses),
+            *_noise_warnings(samples.metric, judgement, plan),
             *_pair_warnings(samples.metric, losses),
         ),
     )
@@ -110,10 +123,10 @@ def unlooked_finding(samples: MetricSamples, losses: NDArray[np.float64], plan: 
         reason=f"too few pairs to judge: {too_few}",
         method=Method.SEQUENTIAL,
         num_pairs=num_pairs,
-        estimate=float(losses.mean()) if num_pairs else None,
-        standard_deviation=float(losses.std(ddof=1)) if num_pairs > 1 else None,
-        baseline_mean=float(np.mean(samples.baseline_values)) if num_pairs else None,
-        candidate_mean=float(np.mean(samples.candidate_values)) if num_pairs else None,
+        estimate=_mean(losses) if num_pairs else None,
+        standard_deviation=float(moments(losses).deviation) if num_pairs > 1 else None,
+        baseline_mean=_mean(samples.baseline_values) if num_pairs else None,
+        candidate_mean=_mean(samples.candidate_values) if num_pairs else None,
         further_pairs=first - num_pairs,
         p_values=dict.fromkeys(HYPOTHESES, 1.0),
         seeds=samples.seeds,
@@ -174,7 +187,7 @@ def further_pairs(margin: float, judgement: MetricJudgement, plan: Plan) -> int 
     Returns:
         ``None`` where the metric is decided, or no number of pairs is expected to decide it.
     """
-    if judgement.verdict is not Verdict.INCONCLUSIVE:
+    if judgement.verdict is not Verdict.INCONCLUSIVE or judgement.is_withheld:
         return None
     is_worse = judgement.mean > margin
     total = pairs_to_settle(
@@ -193,17 +206,34 @@ def _distance(deviation: float, level: float, plan: Plan) -> float:
     return deviation * detectable_distance(plan.max_pairs, level=level * plan.weights[-1], power=STATED_POWER)
 
 
-def _contradiction_warnings(judgement: MetricJudgement) -> tuple[str, ...]:
-    """What a reader must know where no loss agrees with every look."""
-    if judgement.looks_agree:
+def _mean(values: ArrayLike) -> float:
+    """The mean of at least one number, finite however large they are."""
+    return float(moments(values).mean)
+
+
+def _contradiction_warnings(metric: Metric, judgement: MetricJudgement) -> tuple[str, ...]:
+    """What a reader must know where no loss agrees with every look, or the mean does not."""
+    if not judgement.looks_agree:
+        return ("the looks contradict each other, as under drift: the interval is that of the last look alone",)
+    if judgement.estimate != judgement.mean:
+        mean = change_text(metric, judgement.mean)
+        return (f"the mean of all pairs ({mean}) lies outside what earlier looks left: the nearest end is given",)
+    return ()
+
+
+def _cap_warnings(metric: Metric, judgement: MetricJudgement, losses: NDArray[np.float64]) -> tuple[str, ...]:
+    """What a reader must know where large losses counted as a cap."""
+    if judgement.cap is None:
         return ()
-    return ("the looks contradict each other, as under drift: the interval is that of the last look alone",)
+    num_capped, cap = int((np.abs(losses) > judgement.cap).sum()), loss_text(metric, judgement.cap)
+    counted = "1 pair differs" if num_capped == 1 else f"{num_capped} of {len(losses)} pairs differ"
+    return (f"{counted} by more than {cap} and counted as that much, or a single one would blind the test",)
 
 
-def _noise_warnings(metric: Metric, deviation: float, plan: Plan) -> tuple[str, ...]:
-    """What a reader must know where the margin is finer than the noise."""
-    honest = smallest_honest_margin(deviation, plan)
-    if metric.scaled_margin >= honest:
+def _noise_warnings(metric: Metric, judgement: MetricJudgement, plan: Plan) -> tuple[str, ...]:
+    """What a reader must know where the margin is finer than the noise and nothing could be decided."""
+    honest = smallest_honest_margin(judgement.deviation, plan)
+    if judgement.verdict is not Verdict.INCONCLUSIVE or metric.scaled_margin >= honest:
         return ()
     supported = f"{plan.max_pairs} pairs of this noise support a margin of {loss_text(metric, honest)}"
     wanted = f"not {loss_text(metric, metric.scaled_margin)}: widen the margin or lengthen the trials"
@@ -212,8 +242,8 @@ def _noise_warnings(metric: Metric, deviation: float, plan: Plan) -> tuple[str, 
 
 def _pair_warnings(metric: Metric, losses: NDArray[np.float64]) -> tuple[str, ...]:
     """What a reader must know where the pairs are not what the test assumes."""
-    if np.ptp(losses) == 0 and metric.resolution == 0:
-        return ("every pair gave the same loss and no resolution is declared, so noise was taken to be nil",)
+    if losses.min() == losses.max() and metric.resolution == 0:
+        return ("every pair gave the same difference and no resolution is declared, so noise was taken to be nil",)
     if len(losses) < MIN_PAIRS_FOR_DIAGNOSIS:
         return ()
     correlation, skew = lag_one_correlation(losses), skewness(losses)
@@ -222,19 +252,27 @@ def _pair_warnings(metric: Metric, losses: NDArray[np.float64]) -> tuple[str, ..
         warnings.append(f"pairs are not independent (lag-1 correlation {correlation:.2f}): levels are approximate")
     if abs(skew) > 3 * np.sqrt(6 / len(losses)):
         unstable = "candidate" if skew > 0 else "baseline"
-        warnings.append(f"the {unstable} is unstable (skewness of the loss {skew:.1f}): levels are approximate")
+        warnings.append(f"the {unstable} is unstable (skewness over pairs {skew:.1f}): levels are approximate")
     return tuple(warnings)
 
 
-def _reason(metric: Metric, judgement: MetricJudgement, further: int | None, plan: Plan) -> str:
+def _reason(
+    metric: Metric, judgement: MetricJudgement, losses: NDArray[np.float64], further: int | None, plan: Plan
+) -> str:
     """The verdict in one sentence."""
     margin, num_pairs = loss_text(metric, metric.scaled_margin), judgement.num_pairs
     interval = interval_text(metric, judgement.interval)
-    seen = f"about {change_text(metric, judgement.mean)} (interval {interval}) in {num_pairs} pairs"
+    change = estimate_text(metric, judgement.estimate, is_bound=is_bound(judgement.estimate, judgement.cap, losses))
+    seen = f"{change} (interval {interval}) in {num_pairs} pairs"
     if judgement.verdict is Verdict.PASS:
         return f"{seen}: not worse by the margin of {margin}"
     if judgement.verdict is Verdict.FAIL:
         return f"{seen}: worse by more than the margin of {margin}"
+    if judgement.is_withheld and judgement.cap is not None:
+        num_exploded = int((losses > judgement.cap).sum())
+        trials = "1 trial" if num_exploded == 1 else f"{num_exploded} trials"
+        cap = loss_text(metric, judgement.cap)
+        return f"{seen}: {trials} of the candidate exploded, worse by more than {cap}, and none of the baseline"
     return f"{seen}: neither within nor beyond the margin of {margin}; {_outlook(further, num_pairs, plan)}"
 
 

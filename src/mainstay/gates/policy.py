@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from mainstay.errors import ConfigurationError
-from mainstay.records import Blame, Finding, Verdict
+from mainstay.records import FRACTION, Blame, Finding, Kind, Metric, Verdict
 from mainstay.stats.sequential import look_weights
 
 InconclusiveStatus = Literal[0, 1, 3]
@@ -63,6 +63,37 @@ class Plan:
     def max_pairs(self) -> int:
         """Pairs at the last look."""
         return self.looks[-1]
+
+
+def check_margin(metric: Metric) -> None:
+    """Refuse a margin that can only be meant in percent; a marker's was refused when its workload was collected.
+
+    Args:
+        metric: With the margin that ``[tool.mainstay.margins]`` gives it.
+
+    Raises:
+        ConfigurationError: If a fraction would have to lose everything, or a time or a count to more than double.
+
+    Example:
+        >>> from mainstay.records import Direction
+        >>> check_margin(Metric(workload="w", name="time", kind=Kind.PERFORMANCE, direction=Direction.LOWER, margin=5))
+        Traceback (most recent call last):
+        ...
+        mainstay.errors.ConfigurationError: the margin of time is 5, which is 500 %
+          looked in: [tool.mainstay.margins]
+          next: write time = 0.05 for 5 %
+    """
+    is_accuracy = metric.kind is Kind.ACCURACY
+    if is_accuracy and (metric.unit not in {"", FRACTION} or metric.margin < 1):
+        return
+    if not is_accuracy and metric.margin <= 1:
+        return
+    raise ConfigurationError(
+        f"the margin of {metric.name} is {metric.margin:g}, which is {100 * metric.margin:g} %",
+        looked_in="[tool.mainstay.margins]",
+        next_step=f"write {metric.name} = {metric.margin / 100:g} for {metric.margin:g} %"
+        + (", or declare the unit of what is no fraction in its marker" if is_accuracy else ""),
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,13 +178,13 @@ GATE_RULES: tuple[GateRule, ...] = (
         lambda facts: facts.broken not in (None, Blame.CANDIDATE),
     ),
     GateRule(1, Verdict.ERROR, "the candidate is broken", lambda facts: facts.broken is Blame.CANDIDATE),
-    GateRule(1, Verdict.FAIL, "a metric lost more than its margin", _having(Verdict.FAIL)),
+    GateRule(1, Verdict.FAIL, "a metric degraded by more than its margin", _having(Verdict.FAIL)),
     GateRule(1, Verdict.MISSING, "a metric of the baseline is missing", _having(Verdict.MISSING)),
     GateRule(1, Verdict.ERROR, "the candidate alone could not be measured", _candidate_error),
     GateRule(4, Verdict.ERROR, "a metric could not be measured", _having(Verdict.ERROR)),
     GateRule(4, Verdict.ERROR, "nothing was judged", _nothing_judged),
     GateRule(3, Verdict.INCONCLUSIVE, "a metric is undecided", _having(Verdict.INCONCLUSIVE)),
-    GateRule(0, Verdict.PASS, "no metric lost more than its margin", lambda facts: True),
+    GateRule(0, Verdict.PASS, "no metric degraded by more than its margin", lambda facts: True),
 )
 """How facts become a verdict and an exit status, in order of precedence; the last rule always applies."""
 
@@ -201,6 +232,7 @@ def _passed(findings: Sequence[Finding]) -> str:
 
 
 def _names(findings: Sequence[Finding], *, at_most: int = 3) -> str:
-    """Ids of the first metrics, and how many more there are."""
-    named = ", ".join(finding.metric.id for finding in findings[:at_most])
+    """Ids of the metrics that lost most of their margin, and how many more there are."""
+    worst = sorted(findings, key=lambda finding: -finding.margins_lost)
+    named = ", ".join(finding.metric.id for finding in worst[:at_most])
     return named + (f" and {len(findings) - at_most} more" if len(findings) > at_most else "")

@@ -7,11 +7,14 @@ metric becomes an error and can never pass.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mainstay.gates.accuracy import is_implausible
 from mainstay.gates.performance import has_ratio
-from mainstay.records import Blame, Finding, Kind, Metric, Side, Verdict
+from mainstay.records import PLAIN_NUMBER, Blame, Finding, Kind, Metric, Side, Verdict
+
+MOST_OF_A_FRACTION = 1 + 1e-6
+"""What a fraction may be at most: one, but for the rounding of single precision."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,8 +66,38 @@ class Fault:
     reason: str
 
 
+def first_pairs(samples: MetricSamples, num_pairs: int) -> MetricSamples:
+    """The first pairs of a metric's samples."""
+    return replace(
+        samples,
+        seeds=samples.seeds[:num_pairs],
+        baseline_values=samples.baseline_values[:num_pairs],
+        candidate_values=samples.candidate_values[:num_pairs],
+    )
+
+
+def with_known_unit(samples: MetricSamples) -> MetricSamples:
+    """Samples of an accuracy without unit as those of a plain number, where a value of the baseline is no fraction.
+
+    Example:
+        >>> from mainstay.records import Direction, Kind, Metric
+        >>> bleu = Metric(workload="w", name="bleu", kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=0.5)
+        >>> samples = MetricSamples(metric=bleu, seeds=(7,), baseline_values=(34.2,), candidate_values=(34.0,))
+        >>> bleu.is_fraction, with_known_unit(samples).metric.is_fraction
+        (True, False)
+    """
+    metric = samples.metric
+    if metric.unit or not metric.is_fraction:
+        return samples
+    if all(0 <= value <= MOST_OF_A_FRACTION for value in samples.baseline_values if math.isfinite(value)):
+        return samples
+    return replace(samples, metric=replace(metric, unit=PLAIN_NUMBER))
+
+
 def find_fault(samples: MetricSamples) -> Fault | None:
     """The first value that cannot be judged, if there is one.
+
+    Where an accuracy without unit was a fraction in every pair of the baseline, so it must be in the candidate's.
 
     Example:
         >>> from mainstay.records import Direction, Kind, Metric
@@ -75,6 +108,7 @@ def find_fault(samples: MetricSamples) -> Fault | None:
         >>> find_fault(samples).reason
         'a of the candidate is nan at seed 7'
     """
+    samples = with_known_unit(samples)
     pairs = zip(samples.seeds, samples.baseline_values, samples.candidate_values, strict=True)
     for pair, (seed, baseline, candidate) in enumerate(pairs):
         complaints = {
@@ -108,6 +142,9 @@ def _complaint(metric: Metric, value: float) -> str:
         return f"{value}"
     if metric.kind is Kind.PERFORMANCE and not has_ratio(value):
         return f"{value:g}, which has no ratio"
+    if metric.is_fraction and value > MOST_OF_A_FRACTION:
+        hint = "" if metric.unit else ": if it is none, declare its unit"
+        return f"{value:g}, which no fraction can be{hint}"
     if is_implausible(metric, value):
         return f"{value:g}, which is implausible beyond its ceiling of {metric.ceiling:g}"
     return ""

@@ -44,7 +44,7 @@ def _head(calibration: Calibration) -> Iterator[str]:
 
 def _noise(calibration: Calibration) -> Iterator[str]:
     """The spread of a pair's loss, and the bias between the two builds."""
-    yield "noise of a pair (standard deviation of its loss) and bias between the two builds, by metric"
+    yield "noise of a pair (standard deviation of its degradation) and bias between the two builds, by metric"
     heading = ("metric", "a pair", "95 % interval", "within", "between", "bias", "99 % interval")
     yield from _table([heading, *(_noise_row(noise) for noise in calibration.metrics)])
     yield from _wrapped(
@@ -72,7 +72,7 @@ def _noise_row(noise: MetricNoise) -> tuple[str, ...]:
 
 def _detectable(calibration: Calibration) -> Iterator[str]:
     """What numbers of pairs can tell at each metric's margin."""
-    yield "what is told with 90 % chance, by pairs: a loss above the first fails, one below the second passes"
+    yield "what is told with 90 % chance, by pairs: a degradation above the first fails, one below the second passes"
     numbers = [str(detectable.num_pairs) for detectable in calibration.metrics[0].detectable]
     rows = [("metric", "margin", *numbers)]
     for noise in calibration.metrics:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
-from mainstay.records import Curve, Finding
+from mainstay.records import LARGEST_LOSS, Curve, Finding
 from mainstay.units import displayed_loss, seconds_text
 
 FOREST_WIDTH, FOREST_HEIGHT = 240, 26
@@ -133,17 +133,20 @@ def pairs_plot(finding: Finding) -> Plot | None:
     if len(losses) < 2 or not any(losses):
         return None
     margin = displayed_loss(finding.metric, finding.metric.scaled_margin)
-    vertical = _Scale.over([0.0, margin, *losses], start=PLOT_HEIGHT - _BOTTOM, end=_TOP)
+    cap = LARGEST_LOSS if finding.cap is None else displayed_loss(finding.metric, finding.cap)
+    drawn = [max(-cap, min(cap, loss)) for loss in losses]  # what is beyond the cap lies at the edge
+    vertical = _Scale.over([0.0, margin, *drawn], start=PLOT_HEIGHT - _BOTTOM, end=_TOP)
     horizontal = _Scale(low=0.5, high=len(losses) + 0.5, start=_LEFT, end=PLOT_WIDTH - _RIGHT)
     dots = "".join(f"M{horizontal(i)} {vertical(loss)}h0" for i, loss in enumerate(losses, start=1))
-    mean = displayed_loss(finding.metric, math.fsum(loss / len(losses) for loss in finding.losses))
+    counted = [loss if finding.cap is None else max(-finding.cap, min(finding.cap, loss)) for loss in finding.losses]
+    mean = displayed_loss(finding.metric, math.fsum(loss / len(counted) for loss in counted))
     values = zip(finding.seeds or losses, finding.baseline_values, finding.candidate_values, losses, strict=False)
     return Plot(
         x_ticks=tuple(Tick(horizontal(i), str(i)) for i in _counted_ticks(len(losses))),
         y_ticks=vertical.ticks(),
         paths=(("dots", dots),),
         levels=(("zero", vertical(0.0), ""), ("margin", vertical(margin), "margin"), ("mean", vertical(mean), "mean")),
-        headings=("pair", "seed", "baseline", "candidate", "loss"),
+        headings=("pair", "seed", "baseline", "candidate", "degradation"),
         rows=tuple(
             (str(i), str(seed) if finding.seeds else "", f"{baseline:.6g}", f"{candidate:.6g}", f"{loss:.3g}")
             for i, (seed, baseline, candidate, loss) in enumerate(values, start=1)

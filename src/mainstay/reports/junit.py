@@ -50,11 +50,12 @@ def render_junit(run: Run) -> str:
 
 
 def _suites(view: RunView) -> list[tuple[str, list[FindingRow], WorkloadRow | None]]:
-    """Findings by workload, in the order of the run; workloads without findings too."""
+    """Findings by workload, in the order of the report; workloads without findings last."""
     workloads: dict[str, WorkloadRow | None] = {row.id: row for row in view.workloads}
-    by_workload: dict[str, list[FindingRow]] = {name: [] for name in workloads}
-    for row in sorted(view.findings, key=lambda row: row.number):
+    by_workload: dict[str, list[FindingRow]] = {}
+    for row in view.findings:
         by_workload.setdefault(row.workload, []).append(row)
+    by_workload = {**by_workload, **{name: [] for name in workloads if name not in by_workload}}
     return [(name, rows, workloads.get(name)) for name, rows in by_workload.items()]
 
 

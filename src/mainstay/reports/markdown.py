@@ -123,7 +123,7 @@ def _table(rows: Sequence[FindingRow], *, budget: int) -> tuple[str, int]:
     """One row for each finding while they fit, and how many did."""
     if not rows:
         return "", 0
-    lines = ["| verdict | metric | loss | interval | margin | pairs |", "|---|---|---:|---:|---:|---:|"]
+    lines = ["| verdict | metric | degradation | interval | margin | pairs |", "|---|---|---:|---:|---:|---:|"]
     kept = list(_within(map(_table_row, rows), budget=budget - sum(map(len, lines))))
     return "\n".join(lines + kept), len(kept)
 
@@ -131,7 +131,7 @@ def _table(rows: Sequence[FindingRow], *, budget: int) -> tuple[str, int]:
 def _table_row(row: FindingRow) -> str:
     """One finding as a row; every cell is ours or code."""
     verdict = f"{_MARKS[row.verdict]} {row.verdict}"
-    numbers = map(markdown_text, (row.change, row.interval, row.margin))
+    numbers = map(markdown_text, (row.bounded_change, row.interval, row.margin))
     return f"| {' | '.join((verdict, code(row.metric), *numbers, str(row.num_pairs)))} |"
 
 

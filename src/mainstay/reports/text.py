@@ -38,7 +38,7 @@ def finding_lines(row: FindingRow) -> Iterator[tuple[str, str]]:
     """
     yield "", row.reason
     if row.change != "unknown":
-        yield "loss", f"{row.estimate}; {row.baseline} -> {row.candidate}"
+        yield "degradation", f"{row.estimate}; {row.baseline} -> {row.candidate}"
     yield "pairs", f"{row.num_pairs}, {row.method}"
     if row.detectable:
         yield "power", row.detectable

@@ -35,6 +35,7 @@ from mainstay.units import (
     displayed_loss,
     fixed,
     interval_text,
+    is_bound,
     loss_text,
     loss_unit,
     percent,
@@ -51,7 +52,7 @@ VERDICT_ORDER = (
     Verdict.NEW,
     Verdict.PASS,
 )
-"""What blocks a merge first."""
+"""What blocks a merge first; within a verdict, what lost most of its margin."""
 
 _ADVICE = {
     Verdict.PASS: "may be merged",
@@ -124,6 +125,7 @@ class FindingRow:
         detail: Last lines of a worker, or names.
         warnings: What a reader must know to trust the numbers.
         sort_loss: The loss as a share of its margin, for sorting; positive is worse.
+        is_bound: Whether the estimate says only "at least".
     """
 
     number: int
@@ -148,6 +150,7 @@ class FindingRow:
     detail: tuple[str, ...]
     warnings: tuple[str, ...]
     sort_loss: float
+    is_bound: bool
 
     @property
     def fact(self) -> str:
@@ -155,7 +158,12 @@ class FindingRow:
         if UNKNOWN in (self.change, self.interval):
             return self.reason
         bounds = "exactly" if self.is_exact else f"interval {self.interval}"
-        return f"{self.change}, {bounds}, margin {self.margin}"
+        return f"{self.bounded_change}, {bounds}, margin {self.margin}"
+
+    @property
+    def bounded_change(self) -> str:
+        """The change, with "at least" where no more than that is known."""
+        return f"at least {self.change}" if self.is_bound else self.change
 
     @property
     def estimate(self) -> str:
@@ -165,7 +173,8 @@ class FindingRow:
         if self.is_exact:
             return f"{self.change}, exactly; the margin is {self.margin}"
         within = f" (interval {self.interval})" if self.interval != UNKNOWN else ""
-        return f"about {self.change}{within} against a margin of {self.margin}"
+        about = self.bounded_change if self.is_bound else f"about {self.change}"
+        return f"{about}{within} against a margin of {self.margin}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -257,8 +266,8 @@ class RunView:
 
 
 EXIT_MEANINGS = {
-    0: "nothing lost more than its margin",
-    1: "a loss, a missing metric or a broken candidate",
+    0: "nothing degraded by more than its margin",
+    1: "a degradation, a missing metric or a broken candidate",
     2: "the command was used wrongly",
     3: "undecided",
     4: "the baseline, the tool or the environment is broken, or nothing was judged",
@@ -278,7 +287,7 @@ def view_run(run: Run) -> RunView:
         view_finding(finding, number=number, workload=workloads.get(finding.metric.workload))
         for number, finding in enumerate(run.findings, start=1)
     ]
-    ordered = tuple(sorted(rows, key=lambda row: VERDICT_ORDER.index(row.verdict)))
+    ordered = tuple(sorted(rows, key=lambda row: (VERDICT_ORDER.index(row.verdict), -row.sort_loss)))
     return RunView(
         id=clean(run.id),
         created=clean(run.created),
@@ -331,7 +340,8 @@ def view_finding(finding: Finding, *, number: int = 1, workload: WorkloadResult 
         waiver=_waiver(finding),
         detail=tuple(clean(line, at_most=_LINE_LENGTH) for line in finding.detail[:_MAX_LINES]),
         warnings=tuple(clean(warning, at_most=_LINE_LENGTH) for warning in finding.warnings),
-        sort_loss=_share_of_margin(finding),
+        sort_loss=round(finding.margins_lost, 4),
+        is_bound=is_bound(finding.estimate, finding.cap, finding.losses),
     )
 
 
@@ -371,9 +381,9 @@ def _next_steps(run: Run, rows: Sequence[FindingRow]) -> tuple[Step, ...]:
     if blocking:
         return tuple(row.next_step._replace(fact=row.fact) for row in blocking)
     if run.verdict is Verdict.PASS:
-        found = "no loss beyond the margins was found"
+        found = "no degradation beyond the margins was found"
         if any(row.verdict is Verdict.WAIVED for row in rows):
-            found = "the losses beyond the margins are waived, see below"
+            found = "the degradations beyond the margins are waived, see below"
         return (Step("", f"merge when the review is done: {found}"),)
     return (Step("", "repair what the reason names and run the gate again"),)
 
@@ -387,7 +397,7 @@ def _next_step(finding: Finding) -> Step:
         case Verdict.ERROR:
             return Step(metric, _repair(finding.blame))
         case Verdict.FAIL:
-            return Step(metric, "repair it, or accept the loss", _waive_command(finding, metric))
+            return Step(metric, "repair it, or accept the degradation", _waive_command(finding, metric))
         case Verdict.MISSING:
             return Step(metric, "restore it, or accept that it is gone", _waive_command(finding, metric))
         case Verdict.NEW:
@@ -407,6 +417,11 @@ def _change(finding: Finding) -> str:
 
 def _settling(finding: Finding) -> str:
     """What would settle an inconclusive finding; a rerun would be a new gate with a new error rate."""
+    if seeds := finding.exploded_seeds:
+        shown = ", ".join(map(str, seeds[:3])) + (f" and {len(seeds) - 3} more" if len(seeds) > 3 else "")
+        return (
+            f"train the candidate with {'seed' if len(seeds) == 1 else 'seeds'} {shown} alone and see why it explodes"
+        )
     if finding.further_pairs:
         pairs = "1 further pair" if finding.further_pairs == 1 else f"{finding.further_pairs} further pairs"
         return f"about {pairs} should settle it: raise seconds, or the last look if it was reached"
@@ -430,7 +445,8 @@ def _waive_command(finding: Finding, metric: str) -> str:
 
 def _waivable(finding: Finding) -> list[float]:
     """Losses that a waiver must cover."""
-    return [finding.metric.scaled_margin, *([] if finding.estimate is None else [finding.estimate])]
+    loss = finding.measured_loss
+    return [finding.metric.scaled_margin, *([] if loss is None else [loss])]
 
 
 def _margin_scale(metric: Metric, loss: float) -> float:
@@ -440,6 +456,8 @@ def _margin_scale(metric: Metric, loss: float) -> float:
 
 def _round_up(limit: float) -> str:
     """Two digits, not below the limit."""
+    if limit > 1e300:
+        return f"{limit!r}"  # as it is: rounded up, it would be no number
     rounded = float(f"{limit:.1e}")
     return f"{rounded if rounded >= limit else float(f'{limit * 1.05:.1e}'):.6g}"
 
@@ -464,8 +482,9 @@ def _detectable(finding: Finding) -> str:
         return ""
     above = loss_text(finding.metric, finding.fails_above)
     below = loss_text(finding.metric, finding.passes_below)
-    unreliable = "; a clean change is not sure to pass" if finding.passes_below <= 0 else ""
-    return f"would fail a loss above {above}, would pass a loss below {below}, each with 90 % chance{unreliable}"
+    is_unsure = finding.verdict is Verdict.INCONCLUSIVE and finding.passes_below <= 0
+    unreliable = "; a clean change is not sure to pass" if is_unsure else ""
+    return f"would fail a degradation above {above}, would pass one below {below}, each with 90 % chance{unreliable}"
 
 
 def _flipped(metric: Metric, workload: WorkloadResult | None) -> tuple[str, ...]:
@@ -491,17 +510,9 @@ def _waiver(finding: Finding) -> str:
     if finding.waiver is None:
         return ""
     waiver, metric = finding.waiver, finding.metric
-    scale = 1.0 if metric.unit and metric.kind is Kind.ACCURACY else 100.0
-    limit = f"{scale * waiver.limit:.4g} {loss_unit(metric)}"
-    return clean(f"loss up to {limit} accepted until {waiver.until}: {waiver.reason}", at_most=_LINE_LENGTH)
-
-
-def _share_of_margin(finding: Finding) -> float:
-    """The loss in margins, 0 where there is none; rounded, since it only orders."""
-    margin = finding.metric.scaled_margin
-    if finding.estimate is None:
-        return 0.0
-    return round(finding.estimate / margin, 4) if margin else round(finding.estimate, 4)
+    scale = 1.0 if metric.kind is Kind.ACCURACY and not metric.is_fraction else 100.0
+    limit = f"{scale * waiver.limit:.4g} {loss_unit(metric)}".rstrip()
+    return clean(f"degradation up to {limit} accepted until {waiver.until}: {waiver.reason}", at_most=_LINE_LENGTH)
 
 
 def _workload(workload: WorkloadResult) -> WorkloadRow:
@@ -529,8 +540,8 @@ def _error_rate(settings: Settings, findings: Sequence[Finding]) -> tuple[str, .
         f"alpha {percent(settings.alpha)} shared by K = {shared}, edge {percent(settings.edge)}, looks at {looks} pairs"
     )
     promise = (
-        f"a clean change fails in at most {percent(settings.alpha)} of gates; a metric that lost its margin passes in "
-        f"at most {percent(settings.edge)}, one that lost twice its margin in at most {percent(settings.alpha)}"
+        f"a clean change fails in at most {percent(settings.alpha)} of gates; a metric degraded by its margin passes in "
+        f"at most {percent(settings.edge)}, one degraded by twice its margin in at most {percent(settings.alpha)}"
     )
     if findings and all(f.method in (Method.EXACT, Method.EQUALITY) for f in findings):
         return (plan, promise, "nothing here was judged by statistics: digests and counts spend none of it")

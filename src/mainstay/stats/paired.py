@@ -18,6 +18,8 @@ from numpy.typing import ArrayLike, NDArray
 ROUNDING_DEVIATION = 0.41
 """Standard deviation of the difference of two values rounded to steps of one: ``1 / sqrt(6)``, rounded up."""
 
+_LARGEST = np.finfo(np.float64).max
+
 
 class PairedSummary(NamedTuple):
     """Mean and spread of losses over pairs.
@@ -38,6 +40,13 @@ class PairedSummary(NamedTuple):
         return np.asarray(self.deviation / np.sqrt(self.num_pairs))
 
 
+class Moments(NamedTuple):
+    """Mean and standard deviation over the last axis, finite for all finite numbers."""
+
+    mean: NDArray[np.float64]
+    deviation: NDArray[np.float64]
+
+
 class OneSidedPValues(NamedTuple):
     """Evidence against a null value from either side.
 
@@ -48,6 +57,29 @@ class OneSidedPValues(NamedTuple):
 
     above: NDArray[np.float64]
     below: NDArray[np.float64]
+
+
+def moments(values: ArrayLike) -> Moments:
+    """Mean and standard deviation (``ddof=1``; 0 of a single value) over the last axis.
+
+    Sums and squares are taken of values scaled by a power of two, which is exact, so that no intermediate overflows. A
+    deviation beyond the largest number is that number.
+
+    Args:
+        values: Finite numbers, at least one on the last axis.
+
+    Example:
+        >>> mean, deviation = moments([1e308, 1e308, -1e308])
+        >>> f"{mean:.2e} {deviation:.2e}"
+        '3.33e+307 1.15e+308'
+    """
+    values = np.asarray(values, dtype=np.float64)
+    _, exponent = np.frexp(np.abs(values).max(axis=-1))
+    scaled = np.ldexp(values, -exponent[..., np.newaxis])
+    spread = scaled.std(axis=-1, ddof=1) if values.shape[-1] > 1 else np.zeros(values.shape[:-1])
+    with np.errstate(over="ignore"):
+        deviation = np.minimum(np.ldexp(spread, exponent), _LARGEST)
+    return Moments(np.ldexp(scaled.mean(axis=-1), exponent), deviation)
 
 
 def summarise_pairs(losses: ArrayLike, *, resolution: ArrayLike = 0.0) -> PairedSummary:
@@ -78,7 +110,8 @@ def summarise_pairs(losses: ArrayLike, *, resolution: ArrayLike = 0.0) -> Paired
     rounding = 4 * np.finfo(np.float64).eps * np.abs(losses).max(axis=-1)
     floor = np.maximum(ROUNDING_DEVIATION * np.asarray(resolution, dtype=np.float64), rounding)
     floor = np.maximum(floor, np.finfo(np.float64).tiny)
-    return PairedSummary(losses.mean(axis=-1), np.maximum(losses.std(axis=-1, ddof=1), floor), num_pairs)
+    mean, deviation = moments(losses)
+    return PairedSummary(mean, np.maximum(deviation, floor), num_pairs)
 
 
 def one_sided_p_values(summary: PairedSummary, null: ArrayLike) -> OneSidedPValues:
@@ -128,13 +161,17 @@ def mean_interval(summary: PairedSummary, *, level: float) -> tuple[NDArray[np.f
         summary: Mean and deviation of the losses.
         level: Error of either bound; the interval covers with ``1 - 2 * level``.
 
+    Returns:
+        Lower and upper bound; infinite where they lie beyond the largest number.
+
     Example:
         >>> low, high = mean_interval(summarise_pairs([1.0, 2.0, 3.0, 4.0, 5.0]), level=0.05)
         >>> f"{low:.3f} to {high:.3f}"
         '1.493 to 4.507'
     """
-    reach = student_quantile(level, summary.num_pairs - 1) * summary.standard_error
-    return summary.mean - reach, summary.mean + reach
+    with np.errstate(over="ignore"):
+        reach = student_quantile(level, summary.num_pairs - 1) * summary.standard_error
+        return summary.mean - reach, summary.mean + reach
 
 
 def lag_one_correlation(losses: ArrayLike) -> float:
@@ -150,8 +187,7 @@ def lag_one_correlation(losses: ArrayLike) -> float:
         >>> round(lag_one_correlation([1.0, 2.0, 3.0, 4.0]), 2)
         0.25
     """
-    centred = np.asarray(losses, dtype=np.float64)
-    centred = centred - centred.mean() if centred.size else centred
+    centred = _centred(losses)
     total = float(centred @ centred)
     return float(centred[:-1] @ centred[1:]) / total if total > 0 else 0.0
 
@@ -169,7 +205,15 @@ def skewness(losses: ArrayLike) -> float:
         >>> round(skewness([0.0, 0.0, 0.0, 1.0]), 3)
         1.155
     """
-    centred = np.asarray(losses, dtype=np.float64)
-    centred = centred - centred.mean()
+    centred = _centred(losses)
     spread = float(np.mean(centred**2))
     return float(np.mean(centred**3)) / spread**1.5 if spread > 0 else 0.0
+
+
+def _centred(losses: ArrayLike) -> NDArray[np.float64]:
+    """Losses less their mean, in units in which the largest is near one, so that no power of them overflows."""
+    losses = np.asarray(losses, dtype=np.float64)
+    if not losses.size:
+        return losses
+    scaled = np.ldexp(losses, -np.frexp(np.abs(losses).max())[1])
+    return np.asarray(scaled - scaled.mean())

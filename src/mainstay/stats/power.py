@@ -16,6 +16,9 @@ from mainstay.stats.sequential import look_weights
 SAFETY_OF_FURTHER_PAIRS = 1.25
 """Factor on the standard error in the "further pairs" rule; without it the promise is kept in 73-98 % only."""
 
+MOST_PAIRS = 1_000_000
+"""Further pairs beyond which a number of them says no more than that none will do."""
+
 SUPPORTED_RATIOS = ((5, 3.3), (8, 2.5), (20, 1.67), (30, 1.05), (45, 0.81))
 """Smallest ratio of margin to standard deviation that six metrics need, by number of pairs at the last look.
 
@@ -66,7 +69,7 @@ def pairs_to_settle(
 
     Returns:
         The smallest later look that suffices; beyond the last look, an extrapolation; ``None`` where the mean sits on
-        a null value, so that no number of pairs is expected to decide.
+        or so near a null value that no number of pairs is expected to decide.
 
     Example:
         >>> pairs_to_settle(
@@ -83,7 +86,7 @@ def pairs_to_settle(
         if look > num_pairs and max(needed) <= look:
             return look
     last = max(_pairs_needed(distance, deviation, level * weights[-1], looks[-1]) for distance, level in distances)
-    return max(math.ceil(last), max(looks[-1], num_pairs) + 1)
+    return max(math.ceil(last), max(looks[-1], num_pairs) + 1) if last <= MOST_PAIRS else None
 
 
 def supported_ratio(num_pairs: int) -> float:
@@ -125,4 +128,5 @@ def is_margin_supported(margin: float, deviation: float, *, num_pairs: int) -> b
 def _pairs_needed(distance: float, deviation: float, level: float, look: int) -> float:
     """Pairs at which the distance is the boundary of this look, with the safety factor."""
     boundary = float(student_quantile(level, look - 1))
-    return (SAFETY_OF_FURTHER_PAIRS * boundary * deviation / distance) ** 2
+    ratio = SAFETY_OF_FURTHER_PAIRS * boundary * deviation / distance
+    return ratio * ratio  # a power would raise where the product is infinite
