@@ -341,7 +341,8 @@ def test_servers_and_their_workers_end_with_the_gate(specs, write, number):
     write("def test_a(trial):\n    import time; time.sleep(3600)")
     spec = specs[Side.CANDIDATE]
     options = {
-        name: getattr(spec, name) for name in ("python", "own", "folder", "configuration", "scratch", "variables")
+        name: getattr(spec, name)
+        for name in ("python", "own", "folder", "configuration", "scratch", "variables", "writable")
     }
     gate = subprocess.Popen(
         [sys.executable, "-c", f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n{GATE}"]

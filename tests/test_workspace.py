@@ -96,7 +96,8 @@ environments.interpreter_facts()
 signal.signal(signal.SIGINT, signal.default_int_handler)  # what started the tests may have it ignored
 threading.Timer(0.5, signal.pthread_kill, (threading.get_ident(), signal.SIGINT)).start()
 try:
-    workspace.build_subjects(dict.fromkeys(Side, place), resolutions, place)
+    with workspace.open_layers(resolutions.values()) as layers:
+        workspace.build_subjects(dict.fromkeys(Side, place), resolutions, layers, place)
 except KeyboardInterrupt:
     print("interrupted")
 """
