@@ -14,6 +14,7 @@ from dataclasses import replace
 import psutil
 import pytest
 
+from mainstay.confinement import can_confine
 from mainstay.errors import EnvironmentBuildError, WorkerError
 from mainstay.fork_server import can_fork, describe_preload, fork_servers
 from mainstay.records import Outcome, Side
@@ -315,6 +316,25 @@ def test_an_order_of_any_length_comes_through(forking, specs, write):
 def test_the_reader_is_told_how_workers_are_started(modules, platform, expected):
     assert expected in describe_preload(modules, platform)
     assert bool(describe_preload(modules, platform)) == bool(expected)
+
+
+@pytest.mark.skipif(not can_confine(), reason="this kernel offers no Landlock that is new enough")
+def test_a_server_and_the_workers_that_it_forks_are_confined(forking, write, tmp_path, tmp_path_factory, specs):
+    place = tmp_path_factory.mktemp("elsewhere")
+    trying = f"""
+        try:
+            open({str(place)!r} + "/by-NAME", "w")
+        except PermissionError:
+            open({str(tmp_path)!r} + "/NAME-refused", "w").close()
+    """
+    write(textwrap.dedent(trying).replace("NAME", "server"), "modules/writing.py")
+    write("def test_a(trial):\n" + textwrap.indent(textwrap.dedent(trying), "    ").replace("NAME", "worker"))
+    crew, _ = forking("writing")
+
+    crew.measure(request(gated=()))
+
+    assert not list(place.iterdir())
+    assert {path.name for path in tmp_path.glob("*-refused")} == {"server-refused", "worker-refused"}
 
 
 GATE = """

@@ -669,10 +669,14 @@ class _Gate(Job):
         repeats = self._workloads_to_repeat(logs, kept)
         with self._measurement(bench, logs, agenda.settled, plan, repeats=repeats) as measurement:
             findings = apply_waivers(measurement.run(), waivers, self._today)
-        if changes := bench.seals.find_changes():
+        shared = self._repository.shared_digests(self._configuration.share)
+        changes = [
+            *bench.seals.find_changes(),
+            *(f"the shared input {path}" for path in changed_keys(self._shared, shared)),
+        ]
+        if changes:
             findings = spoiled(findings, changes)
             self._key = ""  # nothing that was measured is kept for later gates
-        shared = self._repository.shared_digests(self._configuration.share)
         self._keep(logs, self._key_of_conditions(bench, shared))
         facts = GateFacts(
             findings=findings,
@@ -683,10 +687,6 @@ class _Gate(Job):
         notes = [*self._start.notes, *self._changed_settings(), bench.prepared.notice, bench.preload_note]
         notes += bench.seals.notes
         notes += [*agenda.notes, *measurement.notes, *self._notes, *notes_on_reuse(logs)]
-        if shared != self._shared:
-            notes.append(
-                "a shared input was changed while the gate ran: the two revisions may have read different data"
-            )
         return Run(
             id=self._folder.id,
             created=self._start.created,
@@ -837,6 +837,16 @@ class _Gate(Job):
         )
 
 
+def changed_keys(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """The keys whose values differ, sorted.
+
+    Example:
+        >>> changed_keys({"a": "1", "b": "2"}, {"a": "1", "b": "3", "c": "4"})
+        ['b', 'c']
+    """
+    return sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
+
+
 def spoiled(findings: Sequence[Finding], changes: Sequence[str]) -> tuple[Finding, ...]:
     """Findings of a gate in which something was changed that no worker may change: none is a pass.
 
@@ -849,7 +859,7 @@ def spoiled(findings: Sequence[Finding], changes: Sequence[str]) -> tuple[Findin
     Raises:
         EnvironmentBuildError: If nothing was judged.
     """
-    reason = f"the candidate's run changed what is not its own: {'; '.join(changes)}"
+    reason = f"what no workload may change was changed while the gate ran: {'; '.join(changes)}"
     if not findings:
         raise EnvironmentBuildError(reason, side=Side.CANDIDATE, next_step=SPOILED_ADVICE)
     return tuple(

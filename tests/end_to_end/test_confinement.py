@@ -123,7 +123,7 @@ def test_where_workers_are_not_confined_changed_code_of_the_baseline_is_an_error
     assert status == 1
     (finding,) = run["findings"]
     assert (finding["verdict"], finding["blame"]) == ("error", "candidate")
-    assert "changed what is not its own: the environment of the baseline (lib/python" in finding["reason"]
+    assert "was changed while the gate ran: the environment of the baseline (lib/" in finding["reason"]
     assert "/site-packages/subject/model.py)" in finding["reason"]
     assert not list(project.root.glob(".mainstay/baselines/**/*.json*"))
 
@@ -145,6 +145,20 @@ def test_where_workers_are_not_confined_changed_workloads_are_an_error_of_the_ca
 
     assert status == 1
     assert "the workloads (benchmarks/test_accuracy.py)" in run["findings"][0]["reason"]
+
+
+def test_where_workers_are_not_confined_a_changed_shared_input_is_an_error_of_the_candidate(project, gate_unconfined):
+    text = (project.root / "pyproject.toml").read_text()
+    project.write("pyproject.toml", f"{text}share = ['data']\n")
+    project.write(".gitignore", "data\n.mainstay\n")
+    project.write("data/points", "some")
+    project.commit("share")
+    project.write("src/subject/__init__.py", f"open({str(project.root / 'data/points')!r}, 'a').write('more')\n")
+
+    status, run = gate_unconfined()
+
+    assert status == 1
+    assert run["findings"][0]["reason"].endswith("was changed while the gate ran: the shared input data")
 
 
 @needs_landlock
