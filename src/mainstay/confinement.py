@@ -1,11 +1,12 @@
-"""Confines a process to a few places that it may write to, by Landlock, the Linux security module for processes without rights.
+"""Confine a process by Landlock, a Linux security module that needs no privileges: it can then write to a few places only.
 
-The standard library only, for the file is also a program: the gate starts each worker by way of it, with its own
-interpreter. It gives up the right to write, then becomes the worker's interpreter, so nothing of the revision runs
-before: no ``.pth`` file, no ``sitecustomize``, no import. What it gave up, no process that it starts ever has.
+The file is also a program. The gate starts each worker by way of it, with the gate's own interpreter: it gives up the
+right to write, then becomes the interpreter of the revision. So nothing of the revision runs unconfined, no ``.pth``
+file, ``sitecustomize`` or import, and no process that a worker starts can get the right back. It imports little, since every
+worker waits for it.
 
-There are packages for Landlock. None is kept by more than one person or out of its first versions, and none could be
-imported here without being installed into what is measured; three system calls need no package.
+There are packages for Landlock: pre-releases or first versions of one person each. The three system calls that are
+needed have not changed since Linux 5.13, and need none.
 
 What Landlock does not cover: reading, changing modes, times and owners of files, sockets, and what is open already.
 
@@ -17,14 +18,10 @@ What Landlock does not cover: reading, changing modes, times and owners of files
 from __future__ import annotations
 
 import ctypes
-import glob
-import json
 import os
-import platform
 import stat
 import sys
 from collections.abc import Iterable, Sequence
-from functools import cache
 
 LEAST_ABI = 2
 """Version of Landlock that lets files be renamed from folder to folder: Linux 5.19."""
@@ -75,8 +72,8 @@ class _PathBeneath(ctypes.Structure):
     _fields_ = (("allowed_access", ctypes.c_uint64), ("parent_fd", ctypes.c_int32))
 
 
-@cache
 def _libc() -> ctypes.CDLL:
+    """The C library of this process."""
     return ctypes.CDLL(None, use_errno=True)
 
 
@@ -93,7 +90,6 @@ def _call(number: int, *arguments: object) -> int:
     return result
 
 
-@cache
 def landlock_abi() -> int:
     """Version of Landlock that this system offers; 0 without."""
     if sys.platform != "linux":
@@ -116,6 +112,8 @@ def describe_confinement() -> str:
         >>> describe_confinement().startswith("workers ")
         True
     """
+    import platform
+
     abi = landlock_abi()
     if can_confine():
         return f"workers are confined by Landlock, version {abi}: they can write to their own folders only"
@@ -170,17 +168,21 @@ def confined_command(writable: Sequence[str], command: Sequence[str]) -> list[st
         writable: Files and folders that it can write to, besides shared memory, terminals and accelerators.
         command: Full path of a program, and its arguments.
     """
-    return [sys.executable, "-I", "-S", __file__, json.dumps(list(writable)), *command]
+    import glob
+
+    places = [*writable, *(path for pattern in DEVICES for path in glob.glob(pattern))]
+    return [sys.executable, "-I", "-S", __file__, str(len(places)), *places, *command]
 
 
 def main(arguments: Sequence[str]) -> None:
     """Become another program, confined.
 
     Args:
-        arguments: What can be written to, as JSON; then the program and its arguments.
+        arguments: How many places can be written to; these; then the program and its arguments.
     """
-    writable, *command = arguments
-    confine([*json.loads(writable), *(path for pattern in DEVICES for path in glob.glob(pattern))])
+    num_places = int(arguments[0])
+    command = list(arguments[1 + num_places :])
+    confine(arguments[1 : 1 + num_places])
     os.execv(command[0], command)
 
 
