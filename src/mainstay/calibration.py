@@ -288,7 +288,14 @@ class _Calibration(Job):
             proposal=proposal,
             notes=tuple(
                 note
-                for note in (*self._start.notes, bench.prepared.notice, bench.preload_note, *notes, *unusable)
+                for note in (
+                    *self._start.notes,
+                    *bench.seals.notes,
+                    bench.prepared.notice,
+                    bench.preload_note,
+                    *notes,
+                    *unusable,
+                )
                 if note
             ),
         )
