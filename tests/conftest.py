@@ -56,6 +56,7 @@ def make_specs(tmp_path: Path) -> Callable[..., dict[Side, WorkerSpec]]:
                 configuration=str(folder / "pytest.ini"),
                 scratch=str(scratch),
                 variables={"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1", "SIDE": side, **variables},
+                writable=(str(tmp_path),),  # tests learn from files what workloads did
             )
             for side in Side
         }

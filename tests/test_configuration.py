@@ -20,6 +20,7 @@ constraints = ["constraints.txt"]
 extras = ["reference"]
 groups = ["runtime"]
 share = ["data"]
+writable = ["~/models", "/data"]
 prepare = ["python", "-m", "fetch"]
 trial_seconds = 30.5
 threads = 2
@@ -62,6 +63,7 @@ def test_every_key_is_read():
         threads=2,
         jobs=3,
         preload=("torch", "torchvision.transforms"),
+        writable=("~/models", "/data"),
     )
 
 
@@ -92,6 +94,8 @@ def test_every_key_is_read():
         pytest.param('preload = "torch"', "preload", "'torch' (a string)", id="one-module-for-an-array"),
         pytest.param('preload = ["a", "b-c"]', "preload.1", "'b-c' (a string)", id="name-of-a-distribution"),
         pytest.param('preload = ["a..b"]', "preload.0", "'a..b' (a string)", id="name-with-a-gap"),
+        pytest.param('writable = ["data"]', "writable.0", "'data' (a string)", id="place-in-the-project"),
+        pytest.param('writable = ["~"]', "writable.0", "'~' (a string)", id="the-whole-home"),
         pytest.param("margins = 0.1", "margins", "0.1 (a number)", id="one-margin-for-all"),
         pytest.param("margins.loss = 0", "margins.loss", "0 (an integer)", id="margin-of-nought"),
         pytest.param(

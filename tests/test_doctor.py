@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from mainstay import doctor, environments
+from mainstay import confinement, doctor, environments
 from mainstay.doctor import Report, State, examine, mnist_folder, render_json, render_text
 from mainstay.environments import Resolution
+from mainstay.integrity import take_manifest, write_manifest
 from mainstay.journal import new_run
 from mainstay.records import Side
 from mainstay.worker_main import FIXTURE_KINDS
@@ -224,7 +225,8 @@ def make_layer(cache, resolution, torch):
     place = cache / "environments" / resolution.digest[:32]
     environments.run_uv(["venv", "--quiet", "--python", sys.executable, str(place)])
     write(environments.site_packages_of(place), "torch.py", torch)
-    (place / environments.COMPLETE_MARKER).touch()
+    write_manifest(Path(f"{place}.json"), take_manifest(place))
+    return place
 
 
 def test_before_the_first_gate_nothing_is_known_of_the_environment(project):
@@ -259,6 +261,46 @@ def test_a_torch_that_cannot_be_imported_stops_a_gate(project, cache):
 
     assert state is State.STOPPER
     assert text.endswith("torch cannot be imported: ImportError: libcudart.so is missing")
+
+
+def test_a_layer_that_was_changed_is_not_run(project, cache):
+    place = make_layer(cache, gated_with(project, "torch==2.15.0"), "__version__ = '2.15.0'")
+    write(environments.site_packages_of(place), "evil.pth", "import sys; sys.exit('evil')")
+
+    ((state, text),) = found(look(project, quick=False), "environment")
+
+    assert state is State.WARNING
+    assert text.startswith("packages: 1, torch 2.15.0, cached, but changed since (lib/python")
+    assert text.endswith("/site-packages/evil.pth)")
+
+
+def test_the_size_of_the_cache_and_its_limit_are_told(project, cache):
+    make_layer(cache, gated_with(project, "torch==2.15.0"), "")
+
+    ((state, text),) = found(look(project, MAINSTAY_CACHE_LIMIT="2 GB"), "cached environments")
+    ((refused, why),) = found(look(project, MAINSTAY_CACHE_LIMIT="much"), "cached environments")
+
+    assert state is State.OK
+    assert text.startswith("sets of dependencies: 1, 0.0 GB; above 2.0 GB (MAINSTAY_CACHE_LIMIT)")
+    assert refused is State.STOPPER
+    assert why == "MAINSTAY_CACHE_LIMIT is 'much', expected a size"
+
+
+@pytest.mark.parametrize(
+    ("abi", "state", "expected"),
+    [
+        pytest.param(7, State.OK, "workers are confined by Landlock, version 7", id="confined"),
+        pytest.param(1, State.WARNING, "workers are not confined (Landlock is version 1, too old)", id="too-old"),
+        pytest.param(0, State.WARNING, "offers no Landlock): what they change in environments is found", id="none"),
+    ],
+)
+def test_the_protection_that_this_machine_gives_is_told(project, monkeypatch, abi, state, expected):
+    monkeypatch.setattr(confinement, "landlock_abi", lambda: abi)
+
+    ((found_state, text),) = found(look(project), "protection")
+
+    assert found_state is state
+    assert expected in text
 
 
 def test_a_layer_that_is_not_cached_is_installed_by_the_next_gate(project):

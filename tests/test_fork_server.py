@@ -14,6 +14,7 @@ from dataclasses import replace
 import psutil
 import pytest
 
+from mainstay.confinement import can_confine
 from mainstay.errors import EnvironmentBuildError, WorkerError
 from mainstay.fork_server import can_fork, describe_preload, fork_servers
 from mainstay.records import Outcome, Side
@@ -317,6 +318,25 @@ def test_the_reader_is_told_how_workers_are_started(modules, platform, expected)
     assert bool(describe_preload(modules, platform)) == bool(expected)
 
 
+@pytest.mark.skipif(not can_confine(), reason="this kernel offers no Landlock that is new enough")
+def test_a_server_and_the_workers_that_it_forks_are_confined(forking, write, tmp_path, tmp_path_factory, specs):
+    place = tmp_path_factory.mktemp("elsewhere")
+    trying = f"""
+        try:
+            open({str(place)!r} + "/by-NAME", "w")
+        except PermissionError:
+            open({str(tmp_path)!r} + "/NAME-refused", "w").close()
+    """
+    write(textwrap.dedent(trying).replace("NAME", "server"), "modules/writing.py")
+    write("def test_a(trial):\n" + textwrap.indent(textwrap.dedent(trying), "    ").replace("NAME", "worker"))
+    crew, _ = forking("writing")
+
+    crew.measure(request(gated=()))
+
+    assert not list(place.iterdir())
+    assert {path.name for path in tmp_path.glob("*-refused")} == {"server-refused", "worker-refused"}
+
+
 GATE = """
 import json, sys
 from contextlib import ExitStack
@@ -341,7 +361,8 @@ def test_servers_and_their_workers_end_with_the_gate(specs, write, ends, start_p
     write("def test_a(trial):\n    import time; time.sleep(3600)")
     spec = specs[Side.CANDIDATE]
     options = {
-        name: getattr(spec, name) for name in ("python", "own", "folder", "configuration", "scratch", "variables")
+        name: getattr(spec, name)
+        for name in ("python", "own", "folder", "configuration", "scratch", "variables", "writable")
     }
     gate = start_process(
         [sys.executable, "-c", f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n{GATE}"]

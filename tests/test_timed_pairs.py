@@ -39,6 +39,7 @@ def crew(tmp_path):
                     "SIDE": side,
                     "NOTES": str(tmp_path),
                 },
+                writable=(str(tmp_path),),
             )
             for side in Side
         }

@@ -5,11 +5,13 @@ import textwrap
 import threading
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 
 import psutil
 import pytest
 
-from mainstay.errors import Interrupted, UsageError
+from mainstay.confinement import can_confine
+from mainstay.errors import Interrupted, UsageError, WorkerError
 from mainstay.records import Direction, Outcome, Side
 from mainstay.workers import Crew, PairRequest, at_once, collect_workloads, is_png
 
@@ -366,3 +368,75 @@ def test_what_is_done_at_once_keeps_its_order_and_its_first_error():
     assert at_once(lambda number: root_after(1 / number, number), [4, 9]) == [2, 3]
     with pytest.raises(ValueError, match="math domain"):
         at_once(lambda number: root_after(0.1, number), [1, -1])
+
+
+def trial_of(spec):
+    """The candidate's trial of the workload, which records nothing."""
+    request = PairRequest(workload="benchmarks/test_a.py::test_a", seed=5, pair=0, sides=(Side.CANDIDATE,))
+    (trial,) = Crew({Side.CANDIDATE: spec}).measure(request).trials
+    return trial
+
+
+needs_landlock = pytest.mark.skipif(not can_confine(), reason="this kernel offers no Landlock that is new enough")
+
+
+@needs_landlock
+@pytest.mark.parametrize("is_at_import", [False, True], ids=["in-a-trial", "at-import"])
+def test_a_refused_write_names_the_path_and_the_key_that_would_allow_it(specs, write, tmp_path_factory, is_at_import):
+    place = tmp_path_factory.mktemp("elsewhere") / "model"
+    writing = f"open({str(place)!r}, 'w')"
+    write(f"{writing}\ndef test_a(trial): ..." if is_at_import else f"def test_a(trial):\n    {writing}")
+
+    trial = trial_of(specs[Side.CANDIDATE])
+
+    assert trial.outcome is Outcome.FAILED
+    assert f"PermissionError: [Errno 13] Permission denied: '{place}'" in trial.cause
+    assert "the key 'writable' in the [tool.mainstay] of the baseline" in trial.cause
+    assert not place.exists()
+
+
+@needs_landlock
+def test_a_place_that_is_named_can_be_written_to(specs, write, tmp_path_factory):
+    place = tmp_path_factory.mktemp("elsewhere")
+    write(f"def test_a(trial):\n    open({str(place / 'model')!r}, 'w')")
+    spec = replace(specs[Side.CANDIDATE], writable=(str(place),))
+
+    trial = trial_of(spec)
+
+    assert trial.outcome is Outcome.COMPLETED
+
+
+CACHES = """
+    import os, pathlib, tempfile
+
+    def test_a(trial):
+        home = os.environ["HOME"]
+        names = [name for name in os.environ if "CACHE" in name or name in ("HF_HOME", "TORCH_HOME", "MPLCONFIGDIR")]
+        places = [os.environ[name] for name in sorted(names) if name != "HF_HOME"]
+        assert len(places) == 7 and all(place.startswith(home) for place in places), places
+        assert os.environ["HF_HOME"] == "/models"
+        for place in (*places, tempfile.gettempdir(), os.getcwd()):
+            pathlib.Path(place).mkdir(parents=True, exist_ok=True)
+            pathlib.Path(place, "file").touch()
+"""
+
+
+def test_caches_lie_in_the_workers_own_folder_unless_prepare_names_another_place(specs, write):
+    write(CACHES)
+    spec = replace(
+        specs[Side.CANDIDATE], variables={**specs[Side.CANDIDATE].variables, "HF_HOME": "/models"}, writable=()
+    )
+
+    trial = trial_of(spec)
+
+    assert trial.outcome is Outcome.COMPLETED, trial.cause
+
+
+@needs_landlock
+def test_an_interpreter_that_is_not_there_is_named(specs):
+    spec = replace(specs[Side.CANDIDATE], python="/absent/python")
+
+    with pytest.raises(WorkerError, match="the candidate worker does not start: No such file") as caught:
+        collect_workloads(spec, ["benchmarks"])
+
+    assert caught.value.looked_in == "/absent/python"

@@ -6,9 +6,10 @@ import pytest
 from filelock import FileLock
 
 from mainstay import workspace
-from mainstay.environments import Resolution
-from mainstay.records import Side
-from mainstay.workspace import copy_workloads, input_digests
+from mainstay.environments import Resolution, SubjectEnvironment
+from mainstay.errors import ConfigurationError
+from mainstay.records import Environment, Side
+from mainstay.workspace import copy_workloads, input_digests, worker_specs, writable_places
 
 UNREADABLE = Path("/proc/self/mem")
 
@@ -82,6 +83,63 @@ def test_a_link_that_leads_nowhere_is_left_out_of_the_workloads(tree, tmp_path):
     assert sorted(path.name for path in (tmp_path / "measure" / "benchmarks").iterdir()) == ["data", "test_model.py"]
 
 
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A home with a folder of models, and a cache of environments."""
+    (tmp_path / "home" / "models").mkdir(parents=True)
+    (tmp_path / "home" / ".cache" / "mainstay").mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def test_what_workers_may_write_to_is_found_in_the_home(home):
+    protected = [home / ".cache" / "mainstay"]
+
+    assert writable_places(["~/models", str(home / "models")], protected) == (home / "models",) * 2
+
+
+@pytest.mark.parametrize(
+    ("path", "complaint"),
+    [
+        pytest.param("~/absent", "the writable place '~/absent' does not exist", id="absent"),
+        pytest.param("~/.cache", "overlap, to which no worker may write", id="holds-what-is-protected"),
+        pytest.param("~/.cache/mainstay/environments", "overlap, to which no worker may write", id="lies-in-it"),
+        pytest.param("~/link", "overlap, to which no worker may write", id="leads-there"),
+        pytest.param("/", "overlap, to which no worker may write", id="everything"),
+    ],
+)
+def test_what_no_worker_may_write_to_cannot_be_named(home, path, complaint):
+    (home / ".cache" / "mainstay" / "environments").mkdir()
+    (home / "link").symlink_to(home / ".cache")
+
+    with pytest.raises(ConfigurationError, match=complaint) as caught:
+        writable_places([path], [home / ".cache" / "mainstay"])
+
+    assert caught.value.looked_in == "[tool.mainstay] of the baseline"
+
+
+def test_the_workers_of_a_revision_have_a_folder_of_their_own_at_a_path_of_equal_length(tmp_path):
+    subjects = {
+        side: SubjectEnvironment(
+            python=tmp_path / "bin" / "python",
+            site_packages=tmp_path,
+            roots=("subject",),
+            record=Environment(side=side, python="3.11", packages={}, packages_digest="", wheel_digest=""),
+        )
+        for side in Side
+    }
+
+    specs = worker_specs(subjects, tmp_path, tmp_path / "measure" / "pytest.ini", {}, [tmp_path / "more"])
+
+    baseline, candidate = (Path(specs[side].scratch) for side in Side)
+    assert baseline.is_dir()
+    assert candidate.is_dir()
+    assert len(str(baseline)) == len(str(candidate))
+    assert not baseline.is_relative_to(candidate)
+    assert not candidate.is_relative_to(baseline)
+    assert specs[Side.CANDIDATE].writable == (str(tmp_path / "more"),)
+
+
 INTERRUPTED = """
 import signal, sys, threading
 from pathlib import Path
@@ -96,7 +154,8 @@ environments.interpreter_facts()
 signal.signal(signal.SIGINT, signal.default_int_handler)  # what started the tests may have it ignored
 threading.Timer(0.5, signal.pthread_kill, (threading.get_ident(), signal.SIGINT)).start()
 try:
-    workspace.build_subjects(dict.fromkeys(Side, place), resolutions, place)
+    with workspace.open_layers(resolutions.values()) as layers:
+        workspace.build_subjects(dict.fromkeys(Side, place), resolutions, layers, place)
 except KeyboardInterrupt:
     print("interrupted")
 """

@@ -22,7 +22,7 @@ from mainstay.git import Repository
 from mainstay.journal import CALIBRATIONS, RunFolder, new_run
 from mainstay.machine import describe_machine
 from mainstay.records import Calibration, Interval, Kind, Machine, MetricNoise, Proposal, Side
-from mainstay.workflow import Bench, Job, Start, check_platform, sweep
+from mainstay.workflow import SPOILED_ADVICE, Bench, Job, Start, check_platform, sweep
 
 if TYPE_CHECKING:
     from mainstay.gates.calibration import Budget
@@ -224,6 +224,10 @@ class _Calibration(Job):
             self._watch.lap("workloads")
             with self._measurement(bench, logs, (), plan) as measurement:
                 measurement.measure_pairs(self._num_pairs)
+            if changes := bench.seals.find_changes():
+                raise MainstayError(
+                    f"the workloads changed what is not their own: {'; '.join(changes)}", next_step=SPOILED_ADVICE
+                )
         return self._judge(bench, logs, plan, machine, notes=measurement.notes)
 
     def _judge(
@@ -284,7 +288,14 @@ class _Calibration(Job):
             proposal=proposal,
             notes=tuple(
                 note
-                for note in (*self._start.notes, bench.prepared.notice, bench.preload_note, *notes, *unusable)
+                for note in (
+                    *self._start.notes,
+                    *bench.seals.notes,
+                    bench.prepared.notice,
+                    bench.preload_note,
+                    *notes,
+                    *unusable,
+                )
                 if note
             ),
         )

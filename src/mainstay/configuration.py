@@ -56,6 +56,8 @@ class Configuration:
         jobs: Accuracy trials run at once; ``None`` for as many as the processors allow.
         preload: Modules that a server in each revision's environment imports once, to fork workers that find them
             loaded (Linux only); a fresh interpreter for each worker if empty. Calibrate with it before gates use it.
+        writable: Files and folders outside the project that workers can write to besides their own folders, absolute
+            or beginning with ``~/``. A gate takes it from the baseline.
 
     Example:
         >>> Configuration(margins={"top1_accuracy": 0.002}).margin("top1_accuracy", dataset="mnist")
@@ -83,6 +85,7 @@ class Configuration:
     threads: int = 1
     jobs: int | None = None
     preload: tuple[str, ...] = ()
+    writable: tuple[str, ...] = ()
 
     def margin(self, metric: str, *, dataset: str | None = None) -> float | None:
         """Return the configured margin of a metric on a data set, or ``None`` where the marker's holds.
@@ -290,6 +293,14 @@ def _inner_path(value: object) -> str:
     return str(path)
 
 
+def _outer_path(value: object) -> str:
+    """Read a path that does not depend on where the project lies."""
+    path = PurePosixPath(_text(value))
+    if not path.is_absolute() and (path.parts[0] != "~" or len(path.parts) < 2):
+        raise _ValueRefused(value, "an absolute path, or one that begins with '~/'")
+    return str(path)
+
+
 def _flag(value: object) -> bool:
     """Read true or false."""
     if not isinstance(value, bool):
@@ -390,4 +401,5 @@ _READERS: Mapping[str, Callable[[object], Any]] = {
     "threads": _count,
     "jobs": _count,
     "preload": _array_of(_module),
+    "writable": _array_of(_outer_path),
 }

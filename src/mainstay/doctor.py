@@ -27,10 +27,11 @@ import psutil
 import uv
 from platformdirs import user_cache_path
 
-from mainstay import environments, git, journal, machine
+from mainstay import confinement, environments, git, journal, layers, machine
 from mainstay.configuration import Configuration, read_configuration
 from mainstay.errors import MainstayError, StoreError
 from mainstay.git import Choice, Repository
+from mainstay.integrity import describe_changes
 from mainstay.records import Side
 
 BUSY_FRACTION = 0.5
@@ -175,6 +176,8 @@ def _checks(path: Path, environ: Mapping[str, str], *, quick: bool) -> Iterator[
     yield _check_memory()
     yield _check_disk("disk for temporary files", Path(tempfile.gettempdir()), MINIMAL_BYTES)
     yield _check_disk("disk for environments", environments.cache_folder(), MINIMAL_BYTES, roomy=LAYER_BYTES)
+    yield _check_cache(environ)
+    yield _check_protection()
 
 
 def _stopper(name: str, error: MainstayError) -> Check:
@@ -249,6 +252,21 @@ def _check_disk(name: str, place: Path, minimal: float, *, roomy: float = 0.0) -
         advice = f"make room: a new set of dependencies with torch may take {roomy / 1e9:.0f} GB"
         return Check(name=name, state=State.WARNING, found=found, next_step=advice)
     return Check(name=name, found=found)
+
+
+def _check_cache(environ: Mapping[str, str]) -> Check:
+    try:
+        return Check(name="cached environments", found=layers.describe_cache(layers.cache_limit(environ)))
+    except MainstayError as error:
+        return _stopper("cached environments", error)
+
+
+def _check_protection() -> Check:
+    found = confinement.describe_confinement()
+    if confinement.can_confine():
+        return Check(name="protection", found=found)
+    advice = "gate what you do not trust on Linux 5.19 or newer with Landlock, or in a container that is thrown away"
+    return Check(name="protection", state=State.WARNING, found=found, next_step=advice)
 
 
 # --- the project -------------------------------------------------------------------------------------------------------
@@ -368,9 +386,13 @@ def _check_environment(root: Path, *, quick: bool) -> Check:
     found = f"packages: {len(packages)}, {'torch ' + packages['torch'] if 'torch' in packages else 'without torch'}"
     if quick:
         return Check(name="environment", found=f"{found}, as the latest gate resolved them")
-    layer = environments.cache_folder() / "environments" / resolution.digest[:32]
-    if not (layer / environments.COMPLETE_MARKER).exists():
+    layer = layers.layers_folder() / resolution.digest[:32]
+    if not layers.is_complete(layer):
         return Check(name="environment", found=f"{found}, which the next gate installs anew")
+    if changes := layers.changes_of(layer):
+        changed = f"{found}, cached, but changed since ({describe_changes(changes)})"
+        advice = "find out what wrote there; the next gate installs them anew"
+        return Check(name="environment", state=State.WARNING, found=changed, next_step=advice)
     return _check_torch(layer, found) if "torch" in packages else Check(name="environment", found=f"{found}, cached")
 
 

@@ -1,11 +1,11 @@
 """The environments of the two revisions, built by uv in two layers.
 
-*Dependencies* are resolved for both revisions at one time and cached by the hash of the resolved set. The *subject* is
+*Dependencies* are resolved for both revisions at one time and cached by the hash of the resolved set
+(:mod:`mainstay.layers`). The *subject* is
 each revision's own wheel, built from its worktree and installed beside them, never cached and never editable. So a
 dependency bump is gated like any other change, and what a package index published today is never blamed on one.
 
 - :func:`resolve`: what each revision depends on.
-- :func:`ensure_dependencies`: the cached layer.
 - :func:`build_subject`: the layer of one revision.
 - :func:`worker_variables`: the environment variables of every worker.
 """
@@ -22,8 +22,7 @@ import sys
 import sysconfig
 import tomllib
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -31,11 +30,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import uv
-from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
 from mainstay.configuration import Configuration
-from mainstay.errors import EnvironmentBuildError, Interrupted
+from mainstay.confinement import can_confine, confined_command
+from mainstay.errors import EnvironmentBuildError
 from mainstay.records import Environment, Side
 
 MEASURING_GROUP = "benchmarks"
@@ -61,14 +60,8 @@ THREAD_VARIABLES = (
 SOURCE_DATE_EPOCH = "315532800"
 """1980-01-01, the earliest time a zip file can hold: equal trees give equal wheels."""
 
-COMPLETE_MARKER = "mainstay-complete"
-"""File that is written last into a cached layer; one without it was killed halfway and is built again."""
-
 NETWORK_WORDS = ("error sending request", "dns error", "failed to fetch", "network connectivity", "connection refused")
 """What uv says when it reaches no index."""
-
-LOCK_SECONDS = 0.2
-"""How long an interrupted gate may go on waiting for a layer that another gate builds."""
 
 NUM_TAIL_LINES = 15
 """Lines of a failed command that a message quotes."""
@@ -122,6 +115,11 @@ class SubjectEnvironment:
     site_packages: Path
     roots: tuple[str, ...]
     record: Environment
+
+    @property
+    def environment(self) -> Path:
+        """The virtual environment that holds it."""
+        return self.python.parents[1]
 
 
 @cache
@@ -432,62 +430,6 @@ def drop_names(constraints: str, names: Iterable[str]) -> str:
     return "".join(entry for entry in entries if requirement_name(entry) not in unwanted)
 
 
-def ensure_dependencies(
-    resolution: Resolution, tree: Path, *, is_interrupted: Callable[[], bool] = lambda: False
-) -> Path:
-    """The layer of a resolved set, built if it is not there yet.
-
-    Two gates that want the same layer build it once; a build that was killed is done again.
-
-    Args:
-        resolution: Exact pins.
-        tree: The revision's worktree, whose pyproject.toml may have settings of uv.
-        is_interrupted: Asked again and again while another gate builds the layer.
-
-    Returns:
-        Its ``site-packages``.
-
-    Raises:
-        EnvironmentBuildError: If a package cannot be installed.
-        Interrupted: If the gate was interrupted before the layer was its own to build.
-    """
-    place = cache_folder() / "environments" / resolution.digest[:32]
-    place.parent.mkdir(parents=True, exist_ok=True)
-    complete = place / COMPLETE_MARKER
-    with _locked(Path(f"{place}.lock"), is_interrupted):
-        if not complete.exists():
-            run_uv(
-                ["venv", "--clear", "--quiet", "--python", sys.executable, str(place)], doing="making an environment"
-            )
-            requirements = place / "requirements.txt"
-            requirements.write_text("\n".join(resolution.pins), encoding="utf-8")
-            arguments = ["pip", "install", "--quiet", "--python", str(python_of(place)), "--no-deps"]
-            arguments += ["--compile-bytecode", "--requirement", str(requirements)]
-            if resolution.indexes:  # a pin is exact, so it may come from any of them
-                arguments += [word for index in resolution.indexes for word in ("--index", index)]
-                arguments += ["--index-strategy", "unsafe-best-match"]
-            run_uv(arguments, side=resolution.side, doing="installing the dependencies", cwd=tree)
-            complete.touch()
-    return site_packages_of(place)
-
-
-@contextmanager
-def _locked(path: Path, is_interrupted: Callable[[], bool]) -> Iterator[None]:
-    """Hold a lock; the wait for it ends when the gate is interrupted."""
-    lock = FileLock(path)
-    while not lock.is_locked:
-        if is_interrupted():
-            raise Interrupted("interrupted")
-        try:
-            lock.acquire(timeout=LOCK_SECONDS)
-        except Timeout:
-            continue
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 def python_of(environment: Path) -> Path:
     """Interpreter of a virtual environment."""
     return environment / "bin" / "python"
@@ -499,7 +441,7 @@ def site_packages_of(environment: Path) -> Path:
 
 
 def build_subject(
-    side: Side, tree: Path, resolution: Resolution, place: Path, *, is_interrupted: Callable[[], bool] = lambda: False
+    side: Side, tree: Path, resolution: Resolution, place: Path, dependencies: Path
 ) -> SubjectEnvironment:
     """Build a revision's wheel and install it over its dependencies.
 
@@ -508,17 +450,25 @@ def build_subject(
         tree: The revision's worktree.
         resolution: Its dependencies.
         place: Where the environment goes; paths of both sides have equal length.
-        is_interrupted: Asked again and again while another gate builds the dependencies.
+        dependencies: ``site-packages`` of the layer that holds them.
 
     Raises:
         EnvironmentBuildError: If the wheel does not build or install, or its modules are not where they should be.
-        Interrupted: If the gate was interrupted while another one built the dependencies.
     """
-    dependencies = ensure_dependencies(resolution, tree, is_interrupted=is_interrupted)
     wheels = _build_wheels(side, tree, resolution.local, place.with_name("wheel"))
     run_uv(["venv", "--quiet", "--python", sys.executable, str(place)], side=side, doing="making an environment")
     run_uv(
-        ["pip", "install", "--quiet", "--python", str(python_of(place)), "--no-deps", "--no-cache"]
+        [
+            "pip",
+            "install",
+            "--quiet",
+            "--python",
+            str(python_of(place)),
+            "--no-deps",
+            "--no-cache",
+            "--link-mode",
+            "copy",
+        ]
         + ["--compile-bytecode", *map(str, wheels)],
         side=side,
         doing="installing the wheel",
@@ -611,8 +561,9 @@ def _check_roots(side: Side, python: Path, site_packages: Path, roots: Sequence[
             looked_in="the wheel",
             next_step="tell the build backend which packages belong to the wheel, and look with: uv build --wheel",
         )
+    command = [str(python), "-P", "-c", CHECK_ROOTS, json.dumps(roots)]
     done = subprocess.run(
-        [python, "-P", "-c", CHECK_ROOTS, json.dumps(roots)],
+        confined_command((), command) if can_confine() else command,  # what a wheel brings along may run at the start
         cwd=site_packages.parent,
         capture_output=True,
         text=True,

@@ -96,7 +96,7 @@ class ForkServer:
 
     def __enter__(self) -> Self:
         spec = self._spec
-        self._place = Place(spec.scratch, "server-")
+        self._place = Place(spec, "server-")
         self._control, control = socket.socketpair()
         with control, self._place.log.open("wb") as log:
             try:

@@ -15,9 +15,11 @@ or what a trial means (:mod:`mainstay.gates`).
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import math
 import os
+import re
 import selectors
 import signal
 import subprocess
@@ -36,6 +38,7 @@ from typing import Any, Protocol, Self, TypeVar
 
 import psutil
 
+from mainstay.confinement import can_confine, confined_command
 from mainstay.errors import Interrupted, UsageError, WorkerError
 from mainstay.records import Direction, Kind, Metric, Outcome, Predictions, Side, Trial, Workload
 
@@ -50,6 +53,9 @@ START_SECONDS = 300.0
 
 EXIT_SECONDS = 5.0
 """How long a worker may take to leave after it was told to."""
+
+REFUSED_WRITE = re.compile(r"Permission denied|PermissionError")
+"""What the cause of a failure says where a process wrote to a place that it may not write to."""
 
 KILL_SECONDS = 0.1
 """How long an interrupted gate waits before it kills processes that were started meanwhile."""
@@ -69,8 +75,10 @@ class WorkerSpec:
         roots: Import roots of the subject.
         folder: The measuring folder; the same for both revisions.
         configuration: pytest's configuration file in the measuring folder.
-        scratch: An existing folder for the worker's private HOME, TMPDIR, working folders and logs.
-        variables: The worker's whole environment but for HOME and TMPDIR.
+        scratch: An existing folder for the revision's private HOME, TMPDIR, caches, working folders and logs: all that
+            its workers can write to where they are confined, but for shared memory and devices.
+        variables: The worker's whole environment but for HOME, TMPDIR and caches.
+        writable: Files and folders that confined workers can write to besides.
     """
 
     side: Side
@@ -81,6 +89,7 @@ class WorkerSpec:
     configuration: str
     scratch: str
     variables: Mapping[str, str]
+    writable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -201,7 +210,7 @@ class Launch:
     Attributes:
         spec: The revision's worker.
         options: For :mod:`mainstay.worker_main`, without the descriptors.
-        variables: HOME and TMPDIR.
+        variables: HOME, TMPDIR and caches.
         cwd: Working folder.
         commands: Descriptor that it reads commands from.
         events: Descriptor that it writes events to.
@@ -243,18 +252,26 @@ def start_program(
     output: int,
     descriptors: Sequence[int],
 ) -> subprocess.Popen[bytes]:
-    """Start :mod:`mainstay.worker_main` in a session of its own.
+    """Start :mod:`mainstay.worker_main` in a session of its own, confined where the system offers that.
 
     Args:
         spec: The revision's worker.
         options: What its ``main`` takes.
-        variables: HOME and TMPDIR.
+        variables: HOME, TMPDIR and caches.
         cwd: Working folder.
         output: Descriptor of the file that takes stdout and stderr.
         descriptors: Those that the options name.
+
+    Raises:
+        OSError: If the interpreter cannot be run.
     """
+    command = [spec.python, "-P", WORKER, json.dumps(options)]
+    if can_confine():
+        if not os.access(spec.python, os.X_OK):  # nobody would hear of it from a process that is confined first
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        command = confined_command((spec.scratch, *spec.writable), command)
     return subprocess.Popen(
-        [spec.python, "-P", WORKER, json.dumps(options)],
+        command,
         cwd=cwd,
         env={**spec.variables, **variables},
         stdin=subprocess.DEVNULL,
@@ -265,20 +282,35 @@ def start_program(
     )
 
 
+CACHE_VARIABLES: Mapping[str, str] = {
+    "XDG_CACHE_HOME": ".",
+    "CUDA_CACHE_PATH": "cuda",
+    "HF_HOME": "huggingface",
+    "MPLCONFIGDIR": "matplotlib",
+    "NUMBA_CACHE_DIR": "numba",
+    "TORCH_HOME": "torch",
+    "TORCHINDUCTOR_CACHE_DIR": "inductor",
+    "TRITON_CACHE_DIR": "triton",
+}
+"""Variables by which libraries take the folder that they cache in, with the folder in a process's own cache."""
+
+
 class Place:
-    """Folders of a process: HOME, TMPDIR, working folder, and the file that takes its output.
+    """Folders of a process: HOME, TMPDIR, caches, working folder, and the file that takes its output.
 
     Args:
-        scratch: Where they are made.
+        spec: The revision's worker; a cache that its variables place elsewhere, as ``prepare`` may do, stays there.
         prefix: Of the name.
     """
 
-    def __init__(self, scratch: str, prefix: str) -> None:
-        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=scratch))
+    def __init__(self, spec: WorkerSpec, prefix: str) -> None:
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=spec.scratch))
         home, tmp, self.cwd = (folder / name for name in ("home", "tmp", "cwd"))
         for inner in (home, tmp, self.cwd):
             inner.mkdir()
-        self.variables = {"HOME": str(home), "TMPDIR": str(tmp)}
+        caches = {name: str(home / ".cache" / inner) for name, inner in CACHE_VARIABLES.items()}
+        own = {name: place for name, place in caches.items() if name not in spec.variables}
+        self.variables = {"HOME": str(home), "TMPDIR": str(tmp), **own}
         self.log = folder / "output.txt"
 
     def last_lines(self, spec: WorkerSpec) -> tuple[str, ...]:
@@ -306,7 +338,7 @@ class Worker:
 
     def __enter__(self) -> Self:
         spec = self._spec
-        self._place = place = Place(spec.scratch, "worker-")
+        self._place = place = Place(spec, "worker-")
         commands_read, commands_write = os.pipe()
         self._events, events_write = os.pipe()
         options = {
@@ -496,6 +528,7 @@ def conceal(text: str, spec: WorkerSpec) -> str:
         spec.own: "SITE-PACKAGES",
         spec.folder: "WORKLOADS",
         spec.scratch: "SCRATCH",
+        str(Path(spec.folder).parent): "GATE",
         sys.prefix: "MAINSTAY",
         str(Path.home()): "~",
     }
@@ -503,6 +536,24 @@ def conceal(text: str, spec: WorkerSpec) -> str:
         if len(place) > 1:
             text = text.replace(place, places[place])
     return text
+
+
+def explain_refusal(cause: str) -> str:
+    """Why a process failed, with what to do where it may have been refused to write.
+
+    Args:
+        cause: What the failure says of itself.
+
+    Example:
+        >>> explain_refusal("ValueError: no data")
+        'ValueError: no data'
+    """
+    if not REFUSED_WRITE.search(cause) or not can_confine():
+        return cause
+    return (
+        f"{cause} (workers can write to their own folders only, such as TMPDIR; a place that they must write to is named "
+        "by the key 'writable' in the [tool.mainstay] of the baseline)"
+    )
 
 
 def collect_workloads(spec: WorkerSpec, select: Sequence[str], launcher: Launcher = start_fresh) -> Collection:
@@ -523,7 +574,9 @@ def collect_workloads(spec: WorkerSpec, select: Sequence[str], launcher: Launche
             problem = Problem(id=" ".join(select), cause=ended.cause)
             return Collection(workloads=(), problems=(problem,), last_lines=worker.last_lines())
         problems = tuple(
-            Problem(id=problem["id"], cause=conceal(problem["cause"], spec), is_usage="usage" in problem)
+            Problem(
+                id=problem["id"], cause=conceal(explain_refusal(problem["cause"]), spec), is_usage="usage" in problem
+            )
             for problem in event["problems"]
         )
         return Collection(
@@ -586,7 +639,7 @@ class TrialForm:
             pair=self.pair,
             repetition=self.repetition,
             outcome=outcome,
-            cause=conceal(cause, self.spec),
+            cause=conceal(explain_refusal(cause), self.spec),
             last_lines=tuple(conceal(line, self.spec) for line in lines[-NUM_LAST_LINES:]),
         )
 

@@ -19,7 +19,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mainstay.configuration import Configuration, read_configuration
-from mainstay.errors import ConfigurationError, Interrupted, MainstayError, StoreError, UsageError
+from mainstay.errors import (
+    ConfigurationError,
+    EnvironmentBuildError,
+    Interrupted,
+    MainstayError,
+    StoreError,
+    UsageError,
+)
 from mainstay.files import content_digest
 from mainstay.git import Repository
 from mainstay.journal import (
@@ -57,10 +64,17 @@ if TYPE_CHECKING:
 
     from mainstay.environments import Resolution
     from mainstay.gates.policy import Plan
+    from mainstay.layers import Layer
     from mainstay.logs import WorkloadLog
     from mainstay.measurement import Measurement, Observer
     from mainstay.workers import Collection, Launcher, WorkerSpec
-    from mainstay.workspace import Prepared
+    from mainstay.workspace import Prepared, Seals
+
+
+SPOILED_ADVICE = (
+    "let the code write to the folder that tempfile.gettempdir() names, or to HOME, never beside its modules"
+)
+"""The next step where something was changed that no worker may change."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,6 +156,7 @@ class Bench:
         prepared: What ``prepare`` gave, and what it had to say.
         scratch: The gate's temporary folder.
         preload_note: How ``preload`` is followed; empty where it names nothing.
+        seals: What no worker may change.
         launchers: What starts the workers of each side; empty for fresh interpreters.
     """
 
@@ -151,6 +166,7 @@ class Bench:
     prepared: Prepared
     scratch: Path
     preload_note: str
+    seals: Seals
     launchers: Mapping[Side, Launcher] = field(default_factory=dict)
 
 
@@ -371,13 +387,16 @@ class Job:
     @contextmanager
     def _bench(self) -> Iterator[Bench]:
         """Both revisions, built and ready to measure; what is temporary is gone afterwards."""
-        from mainstay.workspace import scratch_folder, worktrees
+        from mainstay.workspace import open_layers, scratch_folder, worktrees
 
         with scratch_folder() as scratch, ExitStack() as stack:
             self._folder.journal.append("scratch", folder=str(scratch))
             trees = stack.enter_context(worktrees(self._repository, self._start.revisions, scratch))
             self._watch.lap("revisions")
-            bench = self._build(scratch, trees)
+            self._observer.phase("environments")
+            resolutions = self._resolutions(trees)
+            layers = stack.enter_context(open_layers(resolutions.values()))
+            bench = self._build(scratch, trees, resolutions, layers)
             launchers = stack.enter_context(self._launchers(bench))
             self._watch.lap("preparation")
             yield replace(bench, launchers=launchers)
@@ -391,13 +410,22 @@ class Job:
         with fork_servers(bench.specs, modules) as servers:
             yield {side: server.start for side, server in servers.items()}
 
-    def _build(self, scratch: Path, trees: Mapping[Side, Path]) -> Bench:
+    def _build(
+        self,
+        scratch: Path,
+        trees: Mapping[Side, Path],
+        resolutions: Mapping[Side, Resolution],
+        layers: Mapping[str, Layer],
+    ) -> Bench:
         """Environments, measuring folder and prepared data."""
         from mainstay import workspace
         from mainstay.fork_server import describe_preload
+        from mainstay.layers import layers_folder
 
-        self._observer.phase("environments")
-        subjects = workspace.build_subjects(trees, self._resolutions(trees), scratch)
+        subjects = workspace.build_subjects(trees, resolutions, layers, scratch)
+        seals = workspace.Seals(layers.values())
+        for side, subject in subjects.items():
+            seals.add(f"the environment of the {side}", subject.environment)
         for tree in trees.values():  # only now, or a build backend could pack what is shared
             self._shared = self._repository.link_shared(self._configuration.share, tree)
         self._watch.lap("environments")
@@ -407,11 +435,15 @@ class Job:
         if prepared.notice:
             self._observer.note(prepared.notice)
         variables = workspace.fixed_variables(self._configuration.threads, prepared.variables, self._environ)
-        specs = workspace.worker_specs(subjects, scratch, stick, variables)
+        protected = (self._repository.root, layers_folder(), scratch)
+        writable = workspace.writable_places(self._configuration_before.writable, protected)
+        specs = workspace.worker_specs(subjects, scratch, stick, variables, writable)
         own = None
         if self._workloads_differ() and (trees[Side.BASELINE] / workloads).is_dir():
             file = workspace.copy_workloads(trees[Side.BASELINE], scratch / "ownown_", workloads, shared)
             own = replace(specs[Side.BASELINE], folder=str(file.parent), configuration=str(file))
+        for folder in dict.fromkeys(spec.folder for spec in (*specs.values(), *([own] if own else []))):
+            seals.add("the workloads", Path(folder))
         self._watch.lap("preparation")
         return Bench(
             specs=specs,
@@ -422,6 +454,7 @@ class Job:
             prepared=prepared,
             scratch=scratch,
             preload_note=describe_preload(self._configuration.preload, sys.platform),
+            seals=seals,
         )
 
     def _resolutions(self, trees: Mapping[Side, Path]) -> Mapping[Side, Resolution]:
@@ -637,6 +670,13 @@ class _Gate(Job):
         with self._measurement(bench, logs, agenda.settled, plan, repeats=repeats) as measurement:
             findings = apply_waivers(measurement.run(), waivers, self._today)
         shared = self._repository.shared_digests(self._configuration.share)
+        changes = [
+            *bench.seals.find_changes(),
+            *(f"the shared input {path}" for path in changed_keys(self._shared, shared)),
+        ]
+        if changes:
+            findings = spoiled(findings, changes)
+            self._key = ""  # nothing that was measured is kept for later gates
         self._keep(logs, self._key_of_conditions(bench, shared))
         facts = GateFacts(
             findings=findings,
@@ -645,11 +685,8 @@ class _Gate(Job):
         )
         judgement = judge_gate(facts)
         notes = [*self._start.notes, *self._changed_settings(), bench.prepared.notice, bench.preload_note]
+        notes += bench.seals.notes
         notes += [*agenda.notes, *measurement.notes, *self._notes, *notes_on_reuse(logs)]
-        if shared != self._shared:
-            notes.append(
-                "a shared input was changed while the gate ran: the two revisions may have read different data"
-            )
         return Run(
             id=self._folder.id,
             created=self._start.created,
@@ -748,6 +785,9 @@ class _Gate(Job):
             yield f"the baseline's [tool.mainstay] does not read ({self._misread}); the candidate's was used for both"
         before, after = self._configuration_before, self._configuration
         names = [item.name for item in fields(Configuration) if getattr(before, item.name) != getattr(after, item.name)]
+        if "writable" in names:
+            names.remove("writable")
+            yield "this change also alters writable of [tool.mainstay]; the baseline's values were used"
         if names:
             yield f"this change also alters {', '.join(names)} of [tool.mainstay]; the candidate's values were used"
 
@@ -795,6 +835,45 @@ class _Gate(Job):
             jobs=self._jobs,
             pair_seconds=configuration.pair_seconds,
         )
+
+
+def changed_keys(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """The keys whose values differ, sorted.
+
+    Example:
+        >>> changed_keys({"a": "1", "b": "2"}, {"a": "1", "b": "3", "c": "4"})
+        ['b', 'c']
+    """
+    return sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
+
+
+def spoiled(findings: Sequence[Finding], changes: Sequence[str]) -> tuple[Finding, ...]:
+    """Findings of a gate in which something was changed that no worker may change: none is a pass.
+
+    The candidate is to blame, since it is what the baseline has not shown to be harmless.
+
+    Args:
+        findings: As they were judged.
+        changes: What was changed.
+
+    Raises:
+        EnvironmentBuildError: If nothing was judged.
+    """
+    reason = f"what no workload may change was changed while the gate ran: {'; '.join(changes)}"
+    if not findings:
+        raise EnvironmentBuildError(reason, side=Side.CANDIDATE, next_step=SPOILED_ADVICE)
+    return tuple(
+        finding
+        if finding.verdict is Verdict.MISSING
+        else Finding(
+            metric=finding.metric,
+            verdict=Verdict.ERROR,
+            reason=reason,
+            blame=Blame.CANDIDATE,
+            detail=(f"judged before that was known: {finding.verdict}, {finding.reason}", SPOILED_ADVICE),
+        )
+        for finding in findings
+    )
 
 
 def notes_on_reuse(logs: Sequence[WorkloadLog]) -> list[str]:

@@ -16,7 +16,7 @@ import tempfile
 import threading
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,9 +28,11 @@ from mainstay.environments import (
     interpreter_facts,
     worker_variables,
 )
-from mainstay.errors import EnvironmentBuildError, StoreError
+from mainstay.errors import ConfigurationError, EnvironmentBuildError, StoreError
 from mainstay.files import content_digest, iter_files
 from mainstay.git import Repository
+from mainstay.integrity import Manifest, describe_changes, find_changes, take_manifest
+from mainstay.layers import Layer
 from mainstay.records import Revision, Side
 from mainstay.workers import WorkerSpec, at_once
 
@@ -97,9 +99,18 @@ def worktrees(repository: Repository, revisions: Mapping[Side, Revision], scratc
 
 
 def build_subjects(
-    trees: Mapping[Side, Path], resolutions: Mapping[Side, Resolution], scratch: Path
+    trees: Mapping[Side, Path],
+    resolutions: Mapping[Side, Resolution],
+    layers: Mapping[str, Layer],
+    scratch: Path,
 ) -> dict[Side, SubjectEnvironment]:
-    """Build and install the wheel of each revision, both at once.
+    """Build and install the wheel of each revision over its dependencies, both at once.
+
+    Args:
+        trees: Worktree of each revision.
+        resolutions: Dependencies of each.
+        layers: Layers of dependencies, by digest.
+        scratch: The gate's temporary folder.
 
     Raises:
         EnvironmentBuildError: If one does not build; the baseline is named first if neither does.
@@ -107,11 +118,61 @@ def build_subjects(
     interrupted = threading.Event()
 
     def build(side: Side) -> SubjectEnvironment:
-        place = scratch / FOLDERS[side] / "environment"
-        return build_subject(side, trees[side], resolutions[side], place, is_interrupted=interrupted.is_set)
+        resolution = resolutions[side]
+        dependencies = layers[resolution.digest].ensure(trees[side], is_interrupted=interrupted.is_set)
+        return build_subject(side, trees[side], resolution, scratch / FOLDERS[side] / "environment", dependencies)
 
     interpreter_facts()  # once, before two threads ask: sysconfig's table must not be read while it is half built
     return dict(zip(trees, at_once(build, list(trees), on_interrupt=interrupted.set), strict=True))
+
+
+@contextmanager
+def open_layers(resolutions: Iterable[Resolution]) -> Iterator[dict[str, Layer]]:
+    """The layers of dependencies by digest, none of which is removed meanwhile."""
+    with ExitStack() as stack:
+        yield {resolution.digest: stack.enter_context(Layer(resolution)) for resolution in resolutions}
+
+
+class Seals:
+    """What no worker may change: installed trees, measuring folders and dependencies, as they were before measuring.
+
+    Args:
+        layers: The layers of dependencies.
+    """
+
+    def __init__(self, layers: Iterable[Layer]) -> None:
+        self._layers = tuple(layers)
+        self._folders: list[tuple[str, Path, Manifest]] = []
+
+    def add(self, name: str, folder: Path) -> None:
+        """Take down what a folder holds now.
+
+        Args:
+            name: What it is, for the reader.
+            folder: Where it lies.
+
+        Raises:
+            StoreError: If it cannot be read.
+        """
+        self._folders.append((name, folder, take_manifest(folder)))
+
+    def find_changes(self) -> tuple[str, ...]:
+        """What was changed since, each in a few words; a changed layer is thrown away."""
+        found = [
+            f"{name} ({describe_changes(paths)})"
+            for name, folder, manifest in self._folders
+            if (paths := find_changes(folder, manifest))
+        ]
+        for layer in self._layers:
+            if paths := layer.find_changes():
+                found.append(f"the cached dependencies ({describe_changes(paths)})")
+                layer.discard(f"it was changed while the gate ran ({describe_changes(paths)})")
+        return tuple(found)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know of the layers."""
+        return tuple(note for layer in self._layers for note in layer.notes)
 
 
 def copy_workloads(tree: Path, folder: Path, workloads: str, shared: Iterable[str] = ()) -> Path:
@@ -180,6 +241,7 @@ def worker_specs(
     scratch: Path,
     configuration_file: Path,
     variables: Mapping[str, str],
+    writable: Sequence[Path] = (),
 ) -> dict[Side, WorkerSpec]:
     """How to start the workers of both revisions.
 
@@ -188,9 +250,11 @@ def worker_specs(
         scratch: The gate's temporary folder.
         configuration_file: pytest's configuration file in the measuring folder.
         variables: Environment variables of all workers.
+        writable: What all workers can write to, besides the folder of their revision.
     """
-    own = scratch / "work"
-    own.mkdir(exist_ok=True)
+    work = {side: scratch / "work" / name for side, name in FOLDERS.items()}  # apart: neither writes to the other's
+    for own in work.values():
+        own.mkdir(parents=True, exist_ok=True)
     return {
         side: WorkerSpec(
             side=side,
@@ -199,11 +263,41 @@ def worker_specs(
             roots=tuple(sorted({root for other in subjects.values() for root in other.roots})),
             folder=str(configuration_file.parent),
             configuration=str(configuration_file),
-            scratch=str(own),
+            scratch=str(work[side]),
             variables=variables,
+            writable=tuple(map(str, writable)),
         )
         for side, subject in subjects.items()
     }
+
+
+def writable_places(paths: Iterable[str], protected: Iterable[Path]) -> tuple[Path, ...]:
+    """What workers can write to besides their own folders.
+
+    Args:
+        paths: As the settings name them.
+        protected: Folders that no worker may write to.
+
+    Raises:
+        ConfigurationError: If one does not exist, or holds a folder that is protected or lies in one.
+    """
+    places = []
+    for path in paths:
+        place = Path(path).expanduser().resolve()
+        if not place.exists():
+            raise _writable_error(path, "does not exist", "make it, or take it out of 'writable' in [tool.mainstay]")
+        for folder in (folder.resolve() for folder in protected):
+            if place.is_relative_to(folder) or folder.is_relative_to(place):
+                advice = "name only what the workloads must write to"
+                raise _writable_error(path, f"and {folder} overlap, to which no worker may write", advice)
+        places.append(place)
+    return tuple(places)
+
+
+def _writable_error(path: str, what: str, next_step: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"the writable place {path!r} {what}", looked_in="[tool.mainstay] of the baseline", next_step=next_step
+    )
 
 
 class Prepared(NamedTuple):

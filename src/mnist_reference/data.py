@@ -382,18 +382,31 @@ def content_digest(train: Split, test: Split) -> str:
 
 
 def _prepared(name: str, root: Path, read: Callable[[], tuple[Split, Split]], *, made_by: Sequence[str]) -> Dataset:
-    """What ``read`` gives, from a file of tensors if the same code and the same libraries have written one."""
+    """What ``read`` gives, from a file of tensors if the same code and the same libraries have written one.
+
+    Where the folder of the data cannot be written, as in the workers of a gate, the file lies in the user's cache.
+    """
     source = hashlib.sha256(Path(__file__).read_bytes())
     for package in made_by:
         source.update(f"{package} {version(package)} ".encode())
-    path = root / "prepared" / f"{name}-{source.hexdigest()[:16]}.safetensors"
-    with contextlib.suppress(OSError, SafetensorError, KeyError, DataError):  # absent or damaged: made anew
-        return _read_prepared(name, path)
+    file = f"{name}-{source.hexdigest()[:16]}.safetensors"
+    paths = (root / "prepared" / file, _own_cache(root) / file)
+    for path in paths:
+        with contextlib.suppress(OSError, SafetensorError, KeyError, DataError):  # absent or damaged: made anew
+            return _read_prepared(name, path)
     train, test = read()
     data_set = Dataset(name=name, train=train, test=test, sha256=content_digest(train, test))
-    with contextlib.suppress(OSError):  # a folder that cannot be written costs time, nothing else
-        _write_prepared(path, data_set)
+    for path in paths:
+        with contextlib.suppress(OSError):  # where no folder can be written it costs time, nothing else
+            _write_prepared(path, data_set)
+            break
     return data_set
+
+
+def _own_cache(root: Path) -> Path:
+    """Where prepared data lie if their own folder cannot be written."""
+    of_root = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]
+    return platformdirs.user_cache_path("mnist_reference", appauthor=False) / "prepared" / of_root
 
 
 def _read_prepared(name: str, path: Path) -> Dataset:

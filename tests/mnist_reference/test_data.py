@@ -193,6 +193,19 @@ def test_damaged_prepared_file_is_made_anew(digits_data, tmp_path, damage):
     assert data.load("digits", root=tmp_path).sha256 == digits_data.sha256
 
 
+def test_where_the_folder_cannot_be_written_what_was_prepared_is_kept_in_the_users_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda *_, **__: tmp_path / "cache")
+    (tmp_path / "a file").touch()
+    first = data.load_digits(tmp_path / "a file")
+    (path,) = (tmp_path / "cache" / "prepared").glob("*/*")
+    written = path.stat().st_mtime_ns
+
+    again = data.load_digits(tmp_path / "a file")
+
+    assert again.sha256 == first.sha256
+    assert path.stat().st_mtime_ns == written
+
+
 def test_prepared_files_of_other_sources_are_few(tmp_path):
     folder = tmp_path / "prepared"
     folder.mkdir()

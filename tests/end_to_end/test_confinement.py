@@ -1,0 +1,220 @@
+"""Candidates that change what is not their own: another revision's code, cached dependencies, the user's repository."""
+
+import json
+
+import pytest
+
+from mainstay import cli, confinement, environments, workers
+
+pytestmark = pytest.mark.package_index
+
+needs_landlock = pytest.mark.skipif(not confinement.can_confine(), reason="this kernel offers no Landlock")
+
+REWRITES_THE_BASELINE = """
+import pathlib
+import sys
+
+for model in pathlib.Path(sys.prefix.replace("/cand/", "/base/")).glob("lib/python*/site-packages/subject/model.py"):
+    model.write_text(model.read_text().replace("NUM_EPOCHS = 2", "NUM_EPOCHS = 1"))
+"""
+
+WRITES_INTO_THE_LAYER = """
+import pathlib
+
+import pytest
+
+pathlib.Path(pytest.__file__).parents[1].joinpath("evil.pth").write_text("import sys; sys.evil = True\\n")
+"""
+
+TRIES_EVERYTHING = """
+import os
+import pathlib
+import sys
+
+WORK = pathlib.Path(os.environ["HOME"]).parents[1]
+GATE = WORK.parents[1]
+PLACES = [
+    *GATE.glob("measure/benchmarks/test_accuracy.py"),
+    *GATE.glob("base/environment/pyvenv.cfg"),
+    *GATE.glob("cand/environment/pyvenv.cfg"),
+    *GATE.glob("base/tree/pyproject.toml"),
+    *pathlib.Path(REPOSITORY).glob(".mainstay/runs/*/journal.jsonl"),
+    *pathlib.Path(REPOSITORY).glob("pyproject.toml"),
+]
+ATTEMPTS = {
+    "append": lambda place: open(place, "a").write("#"),
+    "rename": lambda place: place.rename(place.with_name("gone")),
+    "take": lambda place: place.rename(WORK / "taken"),
+    "remove": lambda place: place.unlink(),
+    "beside": lambda place: place.with_name("evil.py").touch(),
+}
+DONE = []
+for place in PLACES:
+    for name, attempt in ATTEMPTS.items():
+        try:
+            attempt(place)
+        except OSError:
+            continue
+        DONE.append(f"{name} {place}")
+for other in GATE.glob("work/*"):
+    if other != WORK:
+        try:
+            (other / "evil.py").touch()
+        except OSError:
+            continue
+        DONE.append(str(other))
+if len(PLACES) != 6 or DONE:
+    raise RuntimeError(f"looked at {len(PLACES)} places, changed {DONE}")
+"""
+
+
+@pytest.fixture
+def own_cache(project, tmp_path):
+    """A cache of the test's own, so that no other test meets what is done to it."""
+    project.environ["XDG_CACHE_HOME"] = str(tmp_path / "own-cache")
+    return tmp_path / "own-cache"
+
+
+@pytest.fixture
+def gate_unconfined(project, monkeypatch):
+    """Gate in this process, as on a system without Landlock."""
+
+    def gate():
+        for name, value in project.environ.items():
+            monkeypatch.setenv(name, value)
+        for module in (workers, environments):
+            monkeypatch.setattr(module, "can_confine", lambda: False)
+        monkeypatch.chdir(project.root)
+        return cli.run(["gate"]), project.latest_run()
+
+    return gate
+
+
+@needs_landlock
+def test_a_candidate_that_writes_to_the_baselines_code_is_refused_and_told_how_to_write(project):
+    project.write("src/subject/__init__.py", REWRITES_THE_BASELINE)
+
+    result = project.gate()
+
+    assert result.status == 1
+    assert result.finding["verdict"] == "error"
+    assert result.finding["blame"] == "candidate"
+    assert "PermissionError: [Errno 13] Permission denied: 'GATE/base/environment/lib/" in result.finding["reason"]
+    assert "the key 'writable' in the [tool.mainstay] of the baseline" in result.finding["reason"]
+
+
+@needs_landlock
+def test_no_worker_changes_the_other_revision_the_workloads_or_the_repository(project):
+    project.write("src/subject/__init__.py", f"REPOSITORY = {str(project.root)!r}\n{TRIES_EVERYTHING}")
+
+    result = project.gate()
+
+    assert result.status == 0, result.stdout
+    assert result.finding["verdict"] == "pass"
+
+
+def test_where_workers_are_not_confined_changed_code_of_the_baseline_is_an_error_of_the_candidate(
+    project, gate_unconfined
+):
+    project.write("src/subject/__init__.py", REWRITES_THE_BASELINE)
+
+    status, run = gate_unconfined()
+
+    assert status == 1
+    (finding,) = run["findings"]
+    assert (finding["verdict"], finding["blame"]) == ("error", "candidate")
+    assert "was changed while the gate ran: the environment of the baseline (lib/" in finding["reason"]
+    assert "/site-packages/subject/model.py)" in finding["reason"]
+    assert not list(project.root.glob(".mainstay/baselines/**/*.json*"))
+
+
+def test_where_workers_are_not_confined_changed_workloads_are_an_error_of_the_candidate(project, gate_unconfined):
+    project.write(
+        "src/subject/__init__.py",
+        """
+        import os
+        import pathlib
+
+        gate = pathlib.Path(os.environ["HOME"]).parents[3]
+        workload = gate / "measure" / "benchmarks" / "test_accuracy.py"
+        workload.write_text(workload.read_text().replace("NUM_TEST", "NUM_TRAIN"))
+        """,
+    )
+
+    status, run = gate_unconfined()
+
+    assert status == 1
+    assert "the workloads (benchmarks/test_accuracy.py)" in run["findings"][0]["reason"]
+
+
+def test_where_workers_are_not_confined_a_changed_shared_input_is_an_error_of_the_candidate(project, gate_unconfined):
+    text = (project.root / "pyproject.toml").read_text()
+    project.write("pyproject.toml", f"{text}share = ['data']\n")
+    project.write(".gitignore", "data\n.mainstay\n")
+    project.write("data/points", "some")
+    project.commit("share")
+    project.write("src/subject/__init__.py", f"open({str(project.root / 'data/points')!r}, 'a').write('more')\n")
+
+    status, run = gate_unconfined()
+
+    assert status == 1
+    assert run["findings"][0]["reason"].endswith("was changed while the gate ran: the shared input data")
+
+
+@needs_landlock
+def test_a_candidate_cannot_write_into_cached_dependencies(project, own_cache):
+    project.write("src/subject/__init__.py", WRITES_INTO_THE_LAYER)
+
+    result = project.gate()
+
+    assert result.status == 1
+    assert "Permission denied: '" in result.finding["reason"]
+    assert not list(own_cache.rglob("evil.pth"))
+
+
+def test_where_workers_are_not_confined_a_changed_layer_is_an_error_and_no_later_gate_uses_it(
+    project, own_cache, gate_unconfined
+):
+    project.write("src/subject/__init__.py", WRITES_INTO_THE_LAYER)
+
+    status, run = gate_unconfined()
+
+    assert status == 1
+    assert "the cached dependencies (lib/python" in run["findings"][0]["reason"]
+    assert any("were thrown away: it was changed while the gate ran" in note for note in run["notes"])
+    assert not list(own_cache.rglob("evil.pth"))
+    project.write("src/subject/__init__.py", "")
+    status, run = gate_unconfined()
+    assert status == 0
+    assert not any("thrown away" in note for note in run["notes"])
+
+
+def test_a_layer_that_another_project_changed_is_named_and_built_anew(project, own_cache):
+    project.gate()
+    (site_packages,) = own_cache.glob("mainstay/environments/*/lib/python*/site-packages")
+    (site_packages / "evil.pth").write_text("raise SystemExit('evil')\n")
+
+    result = project.gate()
+
+    assert result.status == 0
+    assert any("were thrown away: it had been changed since it was built" in note for note in result.run["notes"])
+    assert not (site_packages / "evil.pth").exists()
+
+
+@needs_landlock
+def test_only_the_baseline_says_where_workers_may_write(project, tmp_path):
+    place = tmp_path / "place"
+    place.mkdir()
+    project.write("src/subject/__init__.py", f"open({str(place / 'note')!r}, 'a').write('x')\n")
+    text = (project.root / "pyproject.toml").read_text()
+    project.write("pyproject.toml", f"{text}writable = {json.dumps([str(place)])}\n")
+
+    by_the_candidate = project.gate()
+    project.commit("both may write")
+    by_the_baseline = project.gate("--baseline", "HEAD", "--candidate", "HEAD")
+
+    assert by_the_candidate.status == 1
+    assert "Permission denied" in by_the_candidate.finding["reason"]
+    assert any("alters writable of [tool.mainstay]; the baseline's" in note for note in by_the_candidate.run["notes"])
+    assert by_the_baseline.status == 0
+    assert (place / "note").exists()
