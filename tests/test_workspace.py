@@ -7,6 +7,7 @@ from filelock import FileLock
 
 from mainstay import workspace
 from mainstay.environments import Resolution
+from mainstay.errors import ConfigurationError
 from mainstay.records import Side
 from mainstay.workspace import copy_workloads, input_digests
 
@@ -80,6 +81,23 @@ def test_a_link_that_leads_nowhere_is_left_out_of_the_workloads(tree, tmp_path):
     copy_workloads(tree, tmp_path / "measure", "benchmarks")
 
     assert sorted(path.name for path in (tmp_path / "measure" / "benchmarks").iterdir()) == ["data", "test_model.py"]
+
+
+@pytest.mark.parametrize(
+    ("target", "why"),
+    [
+        pytest.param(".", "'benchmarks', which is a folder that holds the link itself", id="loop"),
+        pytest.param("/dev/zero", "'/dev/zero', which is a device or too large", id="device"),
+    ],
+)
+def test_a_link_that_a_copy_of_the_workloads_must_not_follow_is_named(tree, tmp_path, target, why):
+    (tree / "benchmarks" / "loop").symlink_to(target)
+
+    with pytest.raises(ConfigurationError, match=f"the link benchmarks/loop leads to {why}") as caught:
+        copy_workloads(tree, tmp_path / "measure", "benchmarks")
+
+    assert caught.value.exit_status == 2
+    assert not (tmp_path / "measure").exists()
 
 
 INTERRUPTED = """
