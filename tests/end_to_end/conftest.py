@@ -209,10 +209,9 @@ def environments_cache(tmp_path_factory):
     return tmp_path_factory.mktemp("cache")
 
 
-@pytest.fixture
-def project(tmp_path, environments_cache):
-    """A repository with one commit on main, and a second one that changes nothing."""
-    project = Project(tmp_path / "repository", environments_cache)
+def make_project(root: Path, cache: Path) -> Project:
+    """A repository with one commit on main."""
+    project = Project(root, cache)
     project.root.mkdir()
     project.write("pyproject.toml", PYPROJECT)
     project.write("src/subject/__init__.py", "")
@@ -222,6 +221,12 @@ def project(tmp_path, environments_cache):
     project.git("init", "-q", "-b", "main")
     project.commit("first")
     return project
+
+
+@pytest.fixture
+def project(tmp_path, environments_cache):
+    """A repository with one commit on main."""
+    return make_project(tmp_path / "repository", environments_cache)
 
 
 @pytest.fixture
