@@ -4,14 +4,16 @@ import re
 import signal
 import subprocess
 import sys
-import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from mainstay import calibration, cli, workflow
 from mainstay.documents import run_to_json
 from mainstay.errors import EnvironmentBuildError, GitError, Interrupted, UsageError
+from mainstay.records import Verdict
 
 HEAVY = {"numpy", "scipy", "torch", "jinja2", "rich", "cattrs", "jsonschema_rs"}
 
@@ -106,15 +108,58 @@ def test_what_the_system_refuses_is_no_verdict_and_readable(tmp_path, monkeypatc
     assert "Traceback" not in complaint
 
 
-def test_output_that_nobody_reads_is_no_verdict():
+GATE = """
+import sys
+from mainstay import cli, publishing, workflow
+
+sys.argv = ["mainstay", "gate"]
+run = publishing.read_run(workflow.Path({path!r}))
+workflow.gate = lambda *_, observer, **__: observer.phase("x") or workflow.GateOutcome(run=run, path={path!r})
+cli.entry_point()
+"""
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+@pytest.mark.parametrize(("verdict", "status"), [(Verdict.PASS, 0), (Verdict.FAIL, 1), (Verdict.INCONCLUSIVE, 3)])
+def test_a_verdict_that_nobody_reads_to_its_end_keeps_its_status(tmp_path, sample_run, stream, verdict, status):
+    path = tmp_path / "run.json"
+    run = replace(sample_run, verdict=verdict, exit_status=status, notes=("a note",) * 2_000)
+    path.write_text(run_to_json(run))
     reader, writer = os.pipe()
     os.close(reader)
-    done = subprocess.run(
-        [sys.executable, "-m", "mainstay", "--help"], stdout=writer, stderr=subprocess.PIPE, text=True, check=False
+    process = subprocess.Popen(
+        [sys.executable, "-c", GATE.format(path=str(path))],
+        stdout=writer if stream == "stdout" else subprocess.PIPE,
+        stderr=writer if stream == "stderr" else subprocess.PIPE,
+        text=True,
     )
     os.close(writer)
+    output, errors = process.communicate(timeout=600)
 
-    assert (done.returncode, done.stderr) == (4, "")
+    assert process.returncode == status
+    if stream == "stdout":
+        assert "Error" not in errors
+    else:
+        assert verdict.upper() in output
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device here")
+def test_output_that_cannot_be_written_is_no_verdict():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "mainstay", "--help"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+
+    assert done.returncode == 4
+    assert done.stderr.startswith("error: the system refused: No space left on device")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+def test_every_command_ends_as_interrupted(number):
+    code = f"import signal; from mainstay import cli; cli.run = lambda: signal.raise_signal({int(number)}) or 0"
+    done = subprocess.run([sys.executable, "-c", f"{code}; cli.entry_point()"], capture_output=True, check=False)
+
+    assert (done.returncode, done.stderr) == (130, b"")
 
 
 def test_a_report_that_cannot_be_written_hides_no_verdict(tmp_path, monkeypatch, capsys, sample_run):
@@ -189,36 +234,6 @@ def test_two_runs_are_compared(tmp_path, capsys, sample_run):
     assert "metrics whose verdict moved: 0" in capsys.readouterr().out
 
 
-class InterruptedWhileDestroyed:
-    """Python drops what a destructor raises."""
-
-    def __del__(self):
-        signal.raise_signal(signal.SIGTERM)
-
-
-def test_an_interrupt_that_python_drops_is_raised_again():
-    def work():
-        with cli.interruptible("try again"):
-            InterruptedWhileDestroyed()
-            time.sleep(600)
-
-    with pytest.raises(Interrupted):
-        work()
-
-
-def test_other_errors_of_destructors_are_told_as_before(monkeypatch):
-    class Broken:
-        def __del__(self):
-            raise ValueError
-
-    told = []
-    monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: told.append(unraisable.exc_type))
-    with cli.interruptible("try again"):
-        Broken()
-
-    assert told == [ValueError]
-
-
 @pytest.fixture
 def waive(tmp_path):
     """Waive a metric of an empty repository until a day."""
@@ -240,3 +255,22 @@ def test_a_waiver_that_has_expired_already_is_refused(waive, tmp_path, capsys):
     assert waive("2026-01-31") == 2
     assert "a waiver until 2026-01-31 has expired already" in capsys.readouterr().err
     assert not (tmp_path / ".mainstay-waivers.toml").exists()
+
+
+def test_no_waiver_is_written_where_a_link_leads_out_of_the_project(tmp_path, capsys):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    root = tmp_path / "repository"
+    subprocess.run(["git", "init", "-q", str(root)], check=True)
+    (root / "pyproject.toml").write_text('[tool.mainstay]\nwaivers = "link/waivers.toml"\n')
+    (root / "link").symlink_to(outside)
+    identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    subprocess.run(["git", "-C", root, *identity, "commit", "-q", "--allow-empty", "-m", "x"], check=True)
+
+    status = cli.run(
+        ["waive", "w#a", "--limit=0.01", "--reason=smaller", "-C", str(root), f"--until={datetime.now(UTC).date()}"]
+    )
+
+    assert status == 2
+    assert "out of the project" in capsys.readouterr().err
+    assert list(outside.iterdir()) == []

@@ -10,14 +10,25 @@ import pytest
 from mainstay import confinement, doctor, environments
 from mainstay.doctor import Report, State, examine, mnist_folder, render_json, render_text
 from mainstay.environments import Resolution
+from mainstay.git import Repository
 from mainstay.integrity import take_manifest, write_manifest
 from mainstay.journal import new_run
 from mainstay.records import Side
 from mainstay.worker_main import FIXTURE_KINDS
+from mainstay.workflow import GateOptions, choose_start
 from mnist_reference.data import default_root
 
 WORKLOAD = "def test_model(trial):\n    trial.record(top1_accuracy=1.0)\n"
 WHEN = datetime(2026, 1, 1, tzinfo=UTC)
+NO_RESOLUTION = "no gate has resolved the dependencies here yet; the first one does, and needs a package index"
+
+
+def left_run(project):
+    """A gate that was interrupted as soon as it began."""
+    repository = Repository.discover(project)
+    start = choose_start(repository, GateOptions(baseline="HEAD"), {})
+    with new_run(repository.root, WHEN, asdict(start)) as run:
+        return run
 
 
 def git(folder, *arguments):
@@ -172,7 +183,7 @@ def test_a_full_disk(tmp_path, minimal, roomy, state):
 
 
 def test_an_interrupted_run_is_pointed_out(project):
-    run = new_run(project, WHEN, {})
+    run = left_run(project)
 
     (check,) = [check for check in look(project).checks if check.name == "runs"]
 
@@ -181,28 +192,28 @@ def test_an_interrupted_run_is_pointed_out(project):
 
 
 def test_a_run_that_is_going_on_is_told_from_an_interrupted_one(project):
-    with new_run(project, WHEN, {}) as run:
+    with left_run(project) as run:
         assert found(look(project), "runs") == [
             (State.WARNING, f"gate {run.id} is going on, and would share the processors")
         ]
 
 
 def test_a_finished_run_is_not_mentioned(project):
-    run = new_run(project, WHEN, {})
+    run = left_run(project)
     run.journal.append("finish", verdict="pass", exit_status=0)
 
     assert found(look(project), "runs") == []
 
 
 def test_a_failed_run_is_not_mentioned(project):
-    run = new_run(project, WHEN, {})
+    run = left_run(project)
     run.journal.append("failed", fact="building the wheel failed", exit_status=1)
 
     assert found(look(project), "runs") == []
 
 
 def test_a_damaged_journal_hides_no_interrupted_run(project):
-    interrupted, damaged = (new_run(project, WHEN, {}) for _ in range(2))
+    interrupted, damaged = (left_run(project) for _ in range(2))
     damaged.journal.path.write_text("not json\n")
 
     checks = [check for check in look(project).checks if check.name == "runs"]
@@ -212,10 +223,42 @@ def test_a_damaged_journal_hides_no_interrupted_run(project):
     assert checks[1].found == f"gate {interrupted.id} was interrupted"
 
 
+@pytest.mark.parametrize(
+    ("lines", "fact"),
+    [
+        pytest.param(["[1]"], "line 1 of the journal does not read", id="no-object"),
+        pytest.param(['{"type": "start", "version": 1}'], "its first line lacks something", id="nothing-but-a-version"),
+        pytest.param(['{"type": "start", "version": 99}'], "the journal is of version 99", id="another-version"),
+        pytest.param(['{"type": "resolutions"}'], "", id="no-resolutions"),
+    ],
+)
+def test_a_journal_that_no_gate_continues_is_named_and_left_alone(project, lines, fact):
+    run = left_run(project)
+    content = "".join(f"{line}\n" for line in lines)
+    run.journal.path.write_text(content)
+
+    report = look(project)
+
+    assert report.exit_status == 0
+    assert [fact in check.found for check in report.checks if check.name == "runs"] == [True] * bool(fact)
+    assert found(report, "environment") == [(State.OK, NO_RESOLUTION)]
+    assert run.journal.path.read_text() == content
+
+
+def test_a_repository_that_tracks_runs_stops_a_gate(project):
+    write(project, ".mainstay/runs/a/journal.jsonl", "{}")
+    git(project, "add", "--force", ".mainstay")
+
+    assert look(project).exit_status == 4
+    assert [text for _, text in found(look(project), "repository")] == [
+        ".mainstay is tracked by git: runs of others could be taken for your own"
+    ]
+
+
 def gated_with(project, *pins):
     """Journal a gate that resolved these pins."""
     resolution = Resolution(side=Side.CANDIDATE, pins=pins)
-    run = new_run(project, WHEN, {})
+    run = left_run(project)
     run.journal.append("resolutions", resolutions={Side.CANDIDATE: asdict(resolution)})
     return resolution
 

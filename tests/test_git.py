@@ -1,10 +1,16 @@
 import hashlib
+import json
 import os
+import shutil
+import signal
 import subprocess
+import sys
+import tempfile
 import threading
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from mainstay.errors import GitError, RevisionError
 from mainstay.git import Repository
@@ -103,6 +109,65 @@ def test_the_variables_of_a_hook_do_not_mislead(project, monkeypatch, tmp_path):
     assert Repository.discover(project).candidate().revision.name == "HEAD"
 
 
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"GIT_LITERAL_PATHSPECS": "1"},
+        {"GIT_GLOB_PATHSPECS": "1"},
+        {"GIT_NOGLOB_PATHSPECS": "1"},
+        {"GIT_ICASE_PATHSPECS": "1"},
+        {"GIT_OBJECT_DIRECTORY": "/nonexistent"},
+        {"GIT_CONFIG": "/nonexistent"},
+        {"GIT_TRACE": "1"},
+    ],
+    ids=lambda variables: next(iter(variables)),
+)
+def test_no_variable_of_git_changes_what_is_gated(project, monkeypatch, variables):
+    (project / "new.py").write_text("new")
+    (project / "NEW.PY").write_text("another")
+    repository = Repository.discover(project)
+    expected = repository.candidate()
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    assert repository.candidate() == expected
+    assert Repository.discover(project) == repository
+
+
+def test_the_settings_that_the_environment_gives_to_git_reach_it(project, monkeypatch):
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", "core.excludesFile")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", str(project / "excluded"))
+    (project / "excluded").write_text("excluded\nresults\n")
+    (project / "results").write_text("ignored")
+
+    assert not Repository.discover(project).candidate().is_snapshot
+
+
+# --- runs that came with the repository ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", [".mainstay/runs/a/journal.jsonl", ".Mainstay/runs/a/journal.jsonl", ".mainstay"])
+def test_a_repository_that_tracks_runs_is_refused(project, path):
+    commit(project, path, "{}")
+    repository = Repository.discover(project)
+
+    for revision in (None, repository.resolve("HEAD")):
+        with pytest.raises(GitError, match="is tracked by git") as caught:
+            repository.refuse_tracked_runs(revision)
+        assert caught.value.exit_status == 4
+    repository.refuse_tracked_runs(repository.resolve("HEAD~1"))
+
+
+def test_runs_that_ignore_nothing_are_in_no_snapshot(project):
+    (project / ".mainstay" / "runs").mkdir(parents=True)
+    (project / ".mainstay" / "runs" / "journal.jsonl").write_text("{}")
+    repository = Repository.discover(project)
+
+    repository.refuse_tracked_runs()
+    assert not repository.candidate().is_snapshot
+
+
 # --- the candidate -------------------------------------------------------------------------------------------------
 
 
@@ -173,15 +238,58 @@ def test_the_same_tree_gives_the_same_snapshot(project):
     assert repository.candidate() == repository.candidate()
 
 
-def test_a_file_that_git_was_told_to_overlook_is_seen(project):
-    git(project, "update-index", "--assume-unchanged", "model.py")
+@pytest.mark.parametrize(
+    ("options", "tag"),
+    [
+        pytest.param(["--assume-unchanged"], "h", id="assumed-unchanged"),
+        pytest.param(["--skip-worktree"], "S", id="skipped"),
+        pytest.param(["--assume-unchanged", "--skip-worktree"], "s", id="both"),
+    ],
+)
+def test_a_file_that_git_was_told_to_overlook_is_seen(project, options, tag):
+    for option in options:
+        git(project, "update-index", option, "model.py")
     (project / "model.py").write_text("edited all the same")
     repository = Repository.discover(project)
 
     choice = repository.candidate()
 
     assert repository.read_file(choice.revision.commit, "model.py") == b"edited all the same"
-    assert git(project, "ls-files", "-v", "model.py").startswith("h")
+    assert git(project, "ls-files", "-v", "model.py").startswith(tag)
+
+
+@pytest.fixture(params=["--no-cone", "--cone", "--sparse-index"])
+def sparse(request, project):
+    """A project with two folders, of which only one is checked out."""
+    commit(project, "large/model.py", "large")
+    commit(project, "small/model.py", "small")
+    git(project, "sparse-checkout", "set", request.param, "small")
+    assert not (project / "large").exists()
+    return project
+
+
+def test_what_a_sparse_checkout_leaves_out_is_as_in_head(sparse):
+    (sparse / "small" / "model.py").write_text("edited")
+    (sparse / "large").mkdir()
+    (sparse / "large" / "new.py").write_text("new")
+    repository = Repository.discover(sparse)
+    before = state_of(sparse)
+
+    commit_made = repository.candidate().revision.commit
+
+    contents = {path: repository.read_file(commit_made, path) for path in ("large/model.py", "large/new.py")}
+    assert contents == {"large/model.py": b"large", "large/new.py": b"new"}
+    assert repository.read_file(commit_made, "small/model.py") == b"edited"
+    assert state_of(sparse) == before
+
+
+def test_a_worktree_of_a_sparse_checkout_is_whole(sparse, tmp_path):
+    repository = Repository.discover(sparse)
+
+    repository.add_worktree("HEAD", tmp_path / "worktree")
+
+    assert (tmp_path / "worktree" / "large" / "model.py").read_text() == "large"
+    assert not (sparse / "large").exists()
 
 
 @pytest.mark.parametrize(
@@ -251,6 +359,24 @@ def test_a_requested_baseline_is_taken(project):
     choice = baseline_of(Repository.discover(project), requested="main~1")
 
     assert (choice.revision.subject, choice.revision.name) == ("first", "main~1")
+
+
+@pytest.mark.parametrize("name", ["main", "main~1"])
+def test_a_branch_is_taken_before_a_tag_of_the_same_name_and_the_report_says_so(project, name):
+    commit(project, text="3", message="third")
+    git(project, "tag", "main", "HEAD~1")
+    repository = Repository.discover(project)
+    expected = git(project, "rev-parse", f"refs/heads/{name}")
+
+    for choice in (baseline_of(repository, requested=name), repository.candidate(name)):
+        assert choice.revision.commit == expected
+        assert choice.notes == (f"{name} names 2 revisions: refs/heads/{name} was taken, not refs/tags/{name}.",)
+
+
+def test_two_names_of_one_commit_need_no_note(project):
+    git(project, "tag", "main", "main")
+
+    assert baseline_of(Repository.discover(project), requested="main").notes == ()
 
 
 def test_a_branch_is_compared_with_its_merge_base(project):
@@ -478,15 +604,106 @@ def test_a_removed_worktree_leaves_nothing(project, tmp_path):
     assert repository.worktrees() == (project,)
 
 
-def test_only_worktrees_beneath_the_folder_are_removed(project, tmp_path):
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    """A folder for temporary files, also for child processes."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from mainstay.git import Repository
+
+repository = Repository.discover(Path(sys.argv[1]))
+with repository.scratch_folder() as folder:
+    repository.add_worktree("HEAD", folder / "base" / "tree")
+    print(folder, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def killed_gate(project):
+    """The temporary folder of a gate that was killed."""
+    done = subprocess.run([sys.executable, "-c", KILLED, str(project)], capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    return Path(done.stdout.strip())
+
+
+def test_what_killed_gates_left_is_swept_and_nothing_else(project, tmp_path, temporary):
     repository = Repository.discover(project)
-    repository.add_worktree("HEAD", tmp_path / "runs" / "killed")
+    killed, without_folder = killed_gate(project), killed_gate(project)
+    shutil.rmtree(without_folder)  # as after a restart of the machine
     repository.add_worktree("HEAD", tmp_path / "of-the-user")
+    repository.add_worktree("HEAD", tmp_path / "on-a-disk-that-is-away" / "tree")
+    (tmp_path / "on-a-disk-that-is-away").rename(tmp_path / "away")
 
-    removed = repository.remove_worktrees(tmp_path / "runs")
+    with repository.scratch_folder() as alive:
+        repository.add_worktree("HEAD", alive / "base" / "tree")
+        repository.sweep()
 
-    assert removed == (tmp_path / "runs" / "killed",)
-    assert repository.worktrees() == (project, tmp_path / "of-the-user")
+        assert not killed.exists()
+        assert set(repository.worktrees()) == {
+            project,
+            tmp_path / "of-the-user",
+            tmp_path / "on-a-disk-that-is-away" / "tree",
+            alive / "base" / "tree",
+        }
+        assert (alive / "base" / "tree" / "model.py").exists()
+
+    assert list(temporary.iterdir()) == []
+    assert len(repository.worktrees()) == 3
+
+
+def test_no_file_of_the_repository_says_what_is_swept(project, tmp_path, temporary):
+    run = project / ".mainstay" / "runs" / "a"
+    run.mkdir(parents=True)
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    lines = [{"type": "start", "version": 1}, {"type": "scratch", "folder": str(precious)}]
+    (run / "journal.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+
+    Repository.discover(project).sweep()
+
+    assert precious.is_dir()
+
+
+def test_gates_that_start_at_once_sweep_what_a_killed_one_left(project, temporary):
+    repository = Repository.discover(project)
+    failures = []
+
+    def start():
+        try:
+            repository.sweep()
+            with repository.scratch_folder() as folder:
+                for side in ("base", "cand"):
+                    repository.add_worktree("HEAD", folder / side / "tree")
+        except GitError as error:
+            failures.append(error)
+
+    for _ in range(3):
+        killed_gate(project)
+        gates = [threading.Thread(target=start) for _ in range(3)]
+        for gate in gates:
+            gate.start()
+        for gate in gates:
+            gate.join()
+
+    assert failures == []
+    assert repository.worktrees() == (project,)
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_gate_does_not_wait_for_another_without_end(project, monkeypatch):
+    monkeypatch.setattr("mainstay.git.LOCK_SECONDS", 0.01)
+    repository = Repository.discover(project)
+
+    with FileLock(repository.common_folder / "mainstay-worktrees.lock"), pytest.raises(GitError, match="does not come"):
+        repository.sweep()
 
 
 def test_gates_at_the_same_time_add_worktrees_safely(project, tmp_path):
@@ -562,6 +779,15 @@ def test_a_submodule_moved_to_another_commit_is_part_of_the_snapshot(with_submod
 @pytest.mark.parametrize("path", ["library/code.py", "library/new.py", "library/inner/code.py"])
 def test_a_dirty_submodule_is_named(with_submodule, path):
     (with_submodule / path).write_text("dirty")
+
+    with pytest.raises(GitError, match="the submodule 'library' has changes that are not committed"):
+        Repository.discover(with_submodule).candidate()
+
+
+@pytest.mark.parametrize("option", ["--assume-unchanged", "--skip-worktree"])
+def test_a_submodule_whose_edits_git_was_told_to_overlook_is_named(with_submodule, option):
+    git(with_submodule / "library", "update-index", option, "code.py")
+    (with_submodule / "library" / "code.py").write_text("edited all the same")
 
     with pytest.raises(GitError, match="the submodule 'library' has changes that are not committed"):
         Repository.discover(with_submodule).candidate()
@@ -678,3 +904,23 @@ def test_a_shared_input_that_cannot_be_linked_is_named(project, tmp_path, path, 
         repository.link_shared([path], tmp_path / "worktree")
 
     assert caught.value.fact.startswith(fact)
+
+
+def test_nothing_is_written_where_a_link_of_the_revision_leads_out_of_the_worktree(project, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (project / "data").symlink_to(outside)
+    git(project, "add", "--force", "data")
+    git(project, "commit", "-m", "a link")
+    (outside / "images").write_text("many")
+    repository = Repository.discover(project)
+    repository.add_worktree("HEAD", tmp_path / "worktree")
+    (outside / "images").rename(outside / "hidden")  # where the link leads, nothing of this name stands in the way
+    (project / "data").unlink()
+    (project / "data").mkdir()
+    (project / "data" / "images").write_text("many")
+
+    with pytest.raises(GitError, match="leads 'data/images' out of the project"):
+        repository.link_shared(["data/images"], tmp_path / "worktree")
+
+    assert [path.name for path in outside.iterdir()] == ["hidden"]

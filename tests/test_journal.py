@@ -1,5 +1,5 @@
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,6 +10,18 @@ from mainstay.journal import CALIBRATIONS, Journal, RunFolder, interrupted_run, 
 from mainstay.records import Outcome, Predictions, Side, Trial
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+def left_run(root, start=None, **options):
+    """A run that was interrupted as soon as it began."""
+    with new_run(root, NOW, start or {}, **options) as run:
+        return run
+
+
+def resumable(root):
+    """Id of the run that would be resumed."""
+    with interrupted_run(root) as run:
+        return run.id
 
 
 @pytest.fixture
@@ -42,7 +54,7 @@ def test_a_trial_comes_back_bit_for_bit(tmp_path, trial):
 @pytest.fixture
 def torn(tmp_path, trial):
     """A run with one trial, and with the beginning of a line after it."""
-    run = new_run(tmp_path, NOW, {})
+    run = left_run(tmp_path)
     run.journal.append_trial(trial)
     with run.journal.path.open("ab") as stream:
         stream.write(b'{"type": "trial", "tri')
@@ -61,7 +73,6 @@ def test_a_line_that_a_running_gate_is_writing_is_left_to_it(tmp_path, torn):
     before = torn.journal.path.read_bytes()
 
     unfinished_runs(tmp_path)
-    interrupted_run(tmp_path)
 
     assert torn.journal.path.read_bytes() == before
 
@@ -87,7 +98,7 @@ def test_a_full_disk_names_the_way_on(trial):
 
 
 def test_a_full_disk_in_a_calibration_does_not_promise_that_it_continues(tmp_path):
-    folder = new_run(tmp_path, NOW, {}, among=CALIBRATIONS)
+    folder = left_run(tmp_path, among=CALIBRATIONS)
     folder.journal.path.unlink()
     folder.journal.path.symlink_to("/dev/full")
 
@@ -99,7 +110,7 @@ def test_a_full_disk_in_a_calibration_does_not_promise_that_it_continues(tmp_pat
 
 
 def test_a_document_that_cannot_be_written_is_named_where_it_lies(tmp_path):
-    folder = new_run(tmp_path, NOW, {}, among=CALIBRATIONS)
+    folder = left_run(tmp_path, among=CALIBRATIONS)
     (folder.path / "calibration.json").mkdir()
 
     with pytest.raises(StoreError) as caught:
@@ -109,23 +120,23 @@ def test_a_document_that_cannot_be_written_is_named_where_it_lies(tmp_path):
 
 
 def test_the_latest_unfinished_run_is_resumed(tmp_path):
-    first = new_run(tmp_path, NOW, {"salt": "first"})
-    second = new_run(tmp_path, NOW, {"salt": "second"})
+    first = left_run(tmp_path, {"salt": "first"})
+    second = left_run(tmp_path, {"salt": "second"})
     second.journal.append("finish", verdict="pass")
 
-    assert interrupted_run(tmp_path).id == first.id
+    assert resumable(tmp_path) == first.id
 
 
 def test_nothing_to_resume_is_a_usage_error(tmp_path):
     with pytest.raises(UsageError, match="no interrupted gate") as caught:
-        interrupted_run(tmp_path)
+        resumable(tmp_path)
 
     assert caught.value.exit_status == 2
 
 
 def test_a_run_that_goes_on_cannot_be_resumed(tmp_path):
     with new_run(tmp_path, NOW, {}), pytest.raises(UsageError, match="still going on"):
-        interrupted_run(tmp_path)
+        resumable(tmp_path)
 
 
 def test_a_run_is_held_by_one_process(tmp_path):
@@ -151,33 +162,110 @@ def fail(run):
 
 @pytest.mark.parametrize("happen", [empty, damage, fail, RunFolder.__enter__])
 def test_a_run_that_cannot_be_resumed_does_not_hide_an_interrupted_one(tmp_path, happen):
-    interrupted, later = (new_run(tmp_path, NOW, {}) for _ in range(2))
+    interrupted, later = (left_run(tmp_path) for _ in range(2))
 
     happen(later)
 
-    assert interrupted_run(tmp_path).id == interrupted.id
+    assert resumable(tmp_path) == interrupted.id
 
 
 @pytest.mark.parametrize("happen", [empty, fail])
 def test_what_never_began_or_failed_is_nothing_to_resume(tmp_path, happen):
-    happen(new_run(tmp_path, NOW, {}))
+    happen(left_run(tmp_path))
 
     with pytest.raises(UsageError, match="no interrupted gate"):
-        interrupted_run(tmp_path)
+        resumable(tmp_path)
 
 
 def test_a_damaged_run_is_named_where_there_is_no_other_to_resume(tmp_path):
-    run = new_run(tmp_path, NOW, {})
+    run = left_run(tmp_path)
     damage(run)
 
     with pytest.raises(StoreError, match="does not read") as caught:
-        interrupted_run(tmp_path)
+        resumable(tmp_path)
 
     assert run.id in str(caught.value)
 
 
+@dataclass(frozen=True)
+class Start:
+    """What these runs begin with."""
+
+    salt: str
+
+
+@pytest.mark.parametrize(
+    ("line", "fact"),
+    [
+        pytest.param("[1]", "line 1 of the journal does not read", id="no-object"),
+        pytest.param('{"type": 1}', "line 1 of the journal does not read", id="no-type"),
+        pytest.param("[" * 100_000, "does not read", id="nested"),
+        pytest.param('{"type": "start", "version": 1}', "its first line lacks something", id="nothing-but-a-version"),
+        pytest.param('{"type": "start", "salt": "a"}', "is of version None", id="without-a-version"),
+        pytest.param('{"type": "start", "version": 99, "salt": "a"}', "is of version 99", id="another-version"),
+        pytest.param('{"type": "trial"}\n{"type": "start", "version": 1, "salt": "a"}', "does not begin", id="late"),
+    ],
+)
+def test_a_run_that_this_mainstay_cannot_continue_is_named_and_hides_no_other(tmp_path, line, fact):
+    run = left_run(tmp_path, {"salt": "b"})
+    run.journal.path.write_text(f"{line}\n")
+    with pytest.raises(StoreError, match=fact) as caught, interrupted_run(tmp_path, Start):
+        pass
+    assert caught.value.looked_in == f".mainstay/runs/{run.id}/journal.jsonl"
+
+    sound = left_run(tmp_path, {"salt": "c"})
+    damages = []
+
+    assert [each.id for each in unfinished_runs(tmp_path, Start, on_damage=damages.append)] == [sound.id]
+    assert len(damages) == 1
+    with interrupted_run(tmp_path, Start) as found:
+        assert found.journal.start(Start) == Start("c")
+    assert run.journal.path.read_text() == f"{line}\n"
+
+
+def test_a_journal_that_is_no_file_is_named(tmp_path):
+    run = left_run(tmp_path)
+    run.journal.path.unlink()
+    run.journal.path.mkdir()
+
+    with pytest.raises(StoreError, match="cannot be read"):
+        resumable(tmp_path)
+
+
+@pytest.mark.parametrize("content", [{}, {"trial": [1]}, {"trial": {"workload": "a"}}], ids=["none", "list", "part"])
+def test_a_trial_that_does_not_read_is_named(tmp_path, content):
+    run = left_run(tmp_path)
+    run.journal.append("trial", **content)
+
+    with pytest.raises(StoreError, match="trial in its line 'trial' lacks something"):
+        run.journal.trials()
+
+
+def test_two_that_resume_take_two_runs_or_the_second_is_told(tmp_path):
+    earlier, later = left_run(tmp_path), left_run(tmp_path)
+
+    with interrupted_run(tmp_path) as first, interrupted_run(tmp_path) as second:
+        assert (first.id, second.id) == (later.id, earlier.id)
+        with pytest.raises(UsageError, match=f"run {later.id} is still going on in another process"):
+            resumable(tmp_path)
+
+
+def test_a_run_is_held_before_it_can_be_taken_for_an_interrupted_one(tmp_path, monkeypatch):
+    append, held = Journal.append, []
+
+    def append_and_look(journal, *arguments, **content):
+        append(journal, *arguments, **content)
+        held.append(RunFolder(journal.path.parent).is_held)
+
+    monkeypatch.setattr(Journal, "append", append_and_look)
+    with new_run(tmp_path, NOW, {}):
+        pass
+
+    assert held == [True]
+
+
 def test_the_folder_of_runs_ignores_itself(tmp_path):
-    new_run(tmp_path, NOW, {})
+    left_run(tmp_path)
 
     assert (tmp_path / ".mainstay" / ".gitignore").read_text() == "*\n"
 

@@ -123,9 +123,9 @@ def start(folder, trials=()):
     """Leave what a gate leaves that was killed after it measured some trials."""
     repository = Repository.discover(folder)
     fixed = workflow.choose_start(repository, workflow.GateOptions(baseline="HEAD"), {})
-    run = new_run(repository.root, datetime(2026, 11, 23, 12, tzinfo=UTC), asdict(fixed))
-    for trial in trials:
-        run.journal.append_trial(trial)
+    with new_run(repository.root, datetime(2026, 11, 23, 12, tzinfo=UTC), asdict(fixed)) as run:
+        for trial in trials:
+            run.journal.append_trial(trial)
     return run
 
 
@@ -143,7 +143,8 @@ def test_trials_are_not_given_up_when_a_resumed_gate_cannot_build(unbuildable):
     with pytest.raises(EnvironmentBuildError):
         gate(unbuildable, resume=True)
 
-    assert interrupted_run(unbuildable).id == run.id
+    with interrupted_run(unbuildable) as resumable:
+        assert resumable.id == run.id
 
 
 def end(run, error):

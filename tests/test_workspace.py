@@ -140,6 +140,23 @@ def test_the_workers_of_a_revision_have_a_folder_of_their_own_at_a_path_of_equal
     assert specs[Side.CANDIDATE].writable == (str(tmp_path / "more"),)
 
 
+@pytest.mark.parametrize(
+    ("target", "why"),
+    [
+        pytest.param(".", "'benchmarks', which is a folder that holds the link itself", id="loop"),
+        pytest.param("/dev/zero", "'/dev/zero', which is a device or too large", id="device"),
+    ],
+)
+def test_a_link_that_a_copy_of_the_workloads_must_not_follow_is_named(tree, tmp_path, target, why):
+    (tree / "benchmarks" / "loop").symlink_to(target)
+
+    with pytest.raises(ConfigurationError, match=f"the link benchmarks/loop leads to {why}") as caught:
+        copy_workloads(tree, tmp_path / "measure", "benchmarks")
+
+    assert caught.value.exit_status == 2
+    assert not (tmp_path / "measure").exists()
+
+
 INTERRUPTED = """
 import signal, sys, threading
 from pathlib import Path

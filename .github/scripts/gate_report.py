@@ -34,9 +34,12 @@ from mainstay.reports.markdown import render_markdown
 ARTIFACT = "gate"
 MEMBER = "run.json"
 MAX_ARCHIVE_BYTES = 20_000_000
+MAX_MEMBERS = 1_000
 MAX_RUN_BYTES = 40_000_000
 MAX_COMMENT_CHARACTERS = 65_000
 MARK = "<!-- mainstay gate report -->"
+DIRECTORY_ENTRY = b"PK\x01\x02"
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 BOT = "github-actions[bot]"
 
 
@@ -92,17 +95,14 @@ def read_run(archive: bytes) -> Run:
     """
     if len(archive) > MAX_ARCHIVE_BYTES:
         raise Refused(f"the artifact has more than {MAX_ARCHIVE_BYTES:,} bytes")
+    if archive.count(DIRECTORY_ENTRY) > MAX_MEMBERS:
+        raise Refused(f"the artifact holds more than {MAX_MEMBERS:,} files")
     try:
-        with zipfile.ZipFile(io.BytesIO(archive)) as files:
-            members = [member for member in files.infolist() if member.filename == MEMBER]
-            if len(members) != 1:
-                raise Refused(f"the artifact holds {len(members)} files named {MEMBER}, expected 1")
-            with files.open(members[0]) as file:
-                document = file.read(MAX_RUN_BYTES + 1)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+        document = _read_member(archive)
+    except Refused:
+        raise
+    except Exception as error:  # bytes of a stranger: whatever zipfile and zlib stumble over
         raise Refused(f"the artifact is not a readable zip file: {type(error).__name__}") from error
-    if len(document) > MAX_RUN_BYTES:
-        raise Refused(f"{MEMBER} has more than {MAX_RUN_BYTES:,} bytes")
     try:
         return run_from_json(document.decode("utf-8"), where=MEMBER)
     except UnicodeDecodeError as error:
@@ -111,6 +111,37 @@ def read_run(archive: bytes) -> Run:
         raise Refused(f"{MEMBER} does not fit the schema of a run") from error
     except RecursionError as error:
         raise Refused(f"{MEMBER} is nested too deeply") from error
+    except Exception as error:  # such as a number of a million digits
+        raise Refused(f"{MEMBER} does not read: {type(error).__name__}") from error
+
+
+def _read_member(archive: bytes) -> bytes:
+    """Read the one ``run.json``, no further than its limit, whatever size it claims to have."""
+    with zipfile.ZipFile(io.BytesIO(archive)) as files:
+        members = [member for member in files.infolist() if member.filename == MEMBER]
+        if len(members) != 1:
+            raise Refused(f"the artifact holds {len(members)} files named {MEMBER}, expected 1")
+        if members[0].compress_type not in METHODS:  # of these alone zipfile bounds what it unpacks at once
+            raise Refused(f"{MEMBER} is neither stored nor deflated")
+        if members[0].file_size > MAX_RUN_BYTES:
+            raise Refused(f"{MEMBER} has more than {MAX_RUN_BYTES:,} bytes")
+        with files.open(members[0]) as file:
+            document = file.read(MAX_RUN_BYTES + 1)
+    if len(document) > MAX_RUN_BYTES:
+        raise Refused(f"{MEMBER} has more than {MAX_RUN_BYTES:,} bytes")
+    return document
+
+
+def render(run: Run) -> str:
+    """Render the report of a stranger's run.
+
+    Raises:
+        Refused: If its values cannot be shown.
+    """
+    try:
+        return render_markdown(run)
+    except Exception as error:  # the schema bounds the types of values, not what a report makes of them
+        raise Refused(f"{MEMBER} cannot be rendered: {type(error).__name__}") from error
 
 
 def matching_pull_request(pull_requests: Iterable[Mapping[str, Any]], head: Head) -> int | None:
@@ -242,7 +273,7 @@ def main(environ: Mapping[str, str]) -> int:
         archive = github.artifact(int(event["workflow_run"]["id"]))
         if archive is None:
             return _say(environ, "The gate left no run: it was cancelled, or broke before the first pair.", status=0)
-        report = render_markdown(read_run(archive))
+        report = render(read_run(archive))
     except Refused as refused:
         return _say(environ, f"The artifact of the gate was refused: {refused}.", status=1)
     return _say(environ, f"{report}\n\n{publish(github, head, report)}", status=0)

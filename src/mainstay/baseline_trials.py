@@ -23,11 +23,12 @@ from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
+from cattrs.errors import CattrsError
 from filelock import FileLock
 
 from mainstay.errors import StoreError
-from mainstay.files import write_text
-from mainstay.journal import FOLDER, parse_trial, trial_content
+from mainstay.files import FOLDER, write_text
+from mainstay.journal import parse_trial, trial_content
 from mainstay.records import Outcome, Side, Trial, Workload
 
 BASELINES = "baselines"
@@ -123,7 +124,10 @@ class BaselineTrials:
             raise self._error(f"cannot be read: {error.strerror}") from error
         if digest.decode(errors="replace") != _digest_line(content):
             raise self._error("are damaged")
-        return tuple(parse_trial(json.loads(line)) for line in content.splitlines())
+        try:
+            return tuple(parse_trial(json.loads(line)) for line in content.splitlines())
+        except (CattrsError, ValueError, TypeError, AttributeError, RecursionError) as error:
+            raise self._error("do not read") from error
 
     def keep(self, trials: Sequence[Trial], *, run: str) -> None:
         """Add what a gate measured to what is kept; two gates may do so at once.

@@ -22,7 +22,7 @@ from mainstay.git import Repository
 from mainstay.journal import CALIBRATIONS, RunFolder, new_run
 from mainstay.machine import describe_machine
 from mainstay.records import Calibration, Interval, Kind, Machine, MetricNoise, Proposal, Side
-from mainstay.workflow import SPOILED_ADVICE, Bench, Job, Start, check_platform, sweep
+from mainstay.workflow import SPOILED_ADVICE, Bench, Job, Start, check_platform
 
 if TYPE_CHECKING:
     from mainstay.gates.calibration import Budget
@@ -98,8 +98,10 @@ def calibrate(
     check_platform(sys.platform)
     _check_pairs(options)
     repository = Repository.discover(path)
-    sweep(repository)
+    repository.refuse_tracked_runs()
+    repository.sweep()
     candidate = repository.candidate(options.revision)
+    repository.refuse_tracked_runs(candidate.revision.commit)
     created = datetime.now(UTC).isoformat(timespec="microseconds")
     start = Start(
         baseline=replace(candidate.revision, side=Side.BASELINE),

@@ -6,24 +6,23 @@ place where errors become text and an exit status.
 
 from __future__ import annotations
 
+import io
 import os
-import signal
 import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import click
 
 from mainstay.errors import RESTART_CALIBRATION, RESUME_GATE, Interrupted, MainstayError, StoreError
+from mainstay.interruption import interruptible, interrupts_taken
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 FILE = click.Path(dir_okay=False, path_type=Path)
-
-RAISE_AGAIN_SECONDS = 0.01
-"""How soon an interrupt that Python dropped is raised once more."""
 
 EXIT_STATUS_HELP = """
 \b
@@ -181,45 +180,6 @@ def doctor(*, quick: bool, as_json: bool, folder: Path) -> int:
     return report.exit_status
 
 
-@contextmanager
-def interruptible(next_step: str) -> Iterator[None]:
-    """Turn the first Ctrl-C or SIGTERM into one ``KeyboardInterrupt``; later ones wait for the clean-up.
-
-    An exception that is raised while a destructor runs, or a callback of the import system, is dropped by Python; it
-    is then raised once more.
-
-    Args:
-        next_step: What the user can do after it.
-
-    Raises:
-        Interrupted: In place of the ``KeyboardInterrupt``.
-    """
-    signals = (signal.SIGINT, signal.SIGTERM)
-
-    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
-        for each in signals:
-            signal.signal(each, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    def raise_again(unraisable: sys.UnraisableHookArgs) -> None:
-        if unraisable.exc_type is not KeyboardInterrupt:
-            hook(unraisable)
-            return
-        signal.signal(signal.SIGALRM, interrupt)
-        signal.setitimer(signal.ITIMER_REAL, RAISE_AGAIN_SECONDS)
-
-    previous = {number: signal.signal(number, interrupt) for number in signals}
-    hook, sys.unraisablehook = sys.unraisablehook, raise_again
-    try:
-        yield
-    except KeyboardInterrupt as error:
-        raise Interrupted("interrupted", next_step=next_step) from error
-    finally:
-        sys.unraisablehook = hook
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
 def run(arguments: list[str] | None = None) -> int:
     """Run a command line; a fault of mainstay ends with 4, not with Python's own 1, which means a fail.
 
@@ -239,7 +199,7 @@ def run(arguments: list[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return 2
-    except SystemExit:  # how click ends where nobody reads what is printed
+    except SystemExit:  # how click ends on any broken pipe, with a status that would mean a fail
         return MainstayError.exit_status
     except OSError as error:
         refused = MainstayError(
@@ -263,6 +223,38 @@ def _complain(text: str, status: int, *, debug: bool) -> int:
     return status
 
 
+class _PerhapsUnread(io.FileIO):
+    """A stream that may lose its reader, such as ``head``, which changes no status; another fault is told once."""
+
+    _is_lost = False
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        try:
+            if not self._is_lost:
+                return super().write(data)
+        except BrokenPipeError:
+            self._is_lost = True
+        except OSError:
+            self._is_lost = True
+            raise
+        return memoryview(data).nbytes
+
+
+def _perhaps_unread(stream: TextIO) -> TextIO:
+    """A stream to the same file that nobody needs to read to its end."""
+    raw = _PerhapsUnread(stream.fileno(), "w", closefd=False)
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw), encoding=stream.encoding, errors=stream.errors, line_buffering=stream.isatty()
+    )
+
+
 def entry_point() -> NoReturn:
     """The ``mainstay`` command."""
-    sys.exit(run())
+    status = Interrupted.exit_status
+    with interrupts_taken(until_exit=True), suppress(KeyboardInterrupt):
+        if sys.stdout is not None:  # it is where the stream was closed before the start
+            sys.stdout = _perhaps_unread(sys.stdout)
+        if sys.stderr is not None:
+            sys.stderr = _perhaps_unread(sys.stderr)
+        status = run()
+    sys.exit(status)

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from importlib.metadata import version
@@ -30,9 +31,11 @@ from platformdirs import user_cache_path
 from mainstay import confinement, environments, git, journal, layers, machine
 from mainstay.configuration import Configuration, read_configuration
 from mainstay.errors import MainstayError, StoreError
+from mainstay.files import FOLDER
 from mainstay.git import Choice, Repository
 from mainstay.integrity import describe_changes
 from mainstay.records import Side
+from mainstay.workflow import Start
 
 BUSY_FRACTION = 0.5
 """Load for each processor above which timings are expected to be noisy."""
@@ -276,6 +279,7 @@ def _check_project(path: Path, environ: Mapping[str, str], *, quick: bool) -> It
     """Look at what a gate would read before it builds anything."""
     try:
         repository = Repository.discover(path)
+        repository.refuse_tracked_runs()
         candidate = repository.candidate()
     except MainstayError as error:
         yield _stopper("repository", error)
@@ -398,15 +402,13 @@ def _check_environment(root: Path, *, quick: bool) -> Check:
 
 def _latest_resolution(root: Path) -> environments.Resolution | None:
     """Return what the latest gate whose journal reads resolved for the candidate."""
-    for path in sorted((root / journal.FOLDER / "runs").glob("*/journal.jsonl"), reverse=True):
-        try:
-            lines = journal.Journal(path).read()
-        except StoreError:
-            continue
-        for line in lines:
-            if line["type"] == "resolutions":
-                found = line["resolutions"][Side.CANDIDATE]
-                return journal.CONVERTER.structure(found, environments.Resolution)
+    for path in sorted((root / FOLDER / "runs").glob("*/journal.jsonl"), reverse=True):
+        kept = journal.Journal(path)
+        with suppress(StoreError):
+            for line in kept.read():
+                if line["type"] == "resolutions":
+                    found = kept.content(line, "resolutions", dict[Side, environments.Resolution])
+                    return found.get(Side.CANDIDATE)
     return None
 
 
@@ -438,7 +440,7 @@ def _broken_torch(found: str, complaint: str, layer: Path) -> Check:
 def _check_runs(root: Path) -> Iterator[Check]:
     """Look for gates that were interrupted, and for one that is going on."""
     damages: list[StoreError] = []
-    unfinished = journal.unfinished_runs(root, on_damage=damages.append)
+    unfinished = journal.unfinished_runs(root, Start, on_damage=damages.append)
     for error in damages:
         found = f"{error.fact} ({error.looked_in})"
         yield Check(name="runs", state=State.WARNING, found=found, next_step=error.next_step or "")

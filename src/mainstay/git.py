@@ -14,7 +14,6 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,9 +21,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from filelock import FileLock, Timeout
+
 from mainstay.errors import GitError, RevisionError
-from mainstay.files import content_digest
+from mainstay.files import FOLDER, content_digest
+from mainstay.interruption import is_undisturbed
 from mainstay.records import Revision, Side
+from mainstay.scratch import is_scratch, remove_abandoned, scratch_folder
 
 LARGE_FILE_BYTES = 50_000_000
 """A new file beyond this size is copied like any other, and said so: it may be data that should be ignored."""
@@ -35,10 +38,14 @@ LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 NUM_LOCK_ATTEMPTS = 20
 """How often a change of the list of worktrees is tried while another git holds a lock."""
 
+LOCK_SECONDS = 600.0
+"""How long a gate waits while others change the list of worktrees; one of them may check out a large repository."""
+
 _OPTIONS = (
     *("-c", f"core.hooksPath={os.devnull}"),
     *("-c", "core.fsmonitor=false"),
     *("-c", "core.splitIndex=false"),
+    *("-c", "core.sparseCheckout=false"),  # a worktree is whole, and so is what a snapshot looks at
     *("-c", "core.quotePath=false"),
     *("-c", "gc.auto=0"),
     *("-c", "advice.addEmbeddedRepo=false"),
@@ -49,16 +56,15 @@ _VARIABLES = {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "
 _LOCKED = re.compile(r"\.lock'|File exists|could not create (leading )?director|failed to read .*worktrees/")
 """What git says where another one changes the list of worktrees at the same time, or has begun to."""
 
-_OF_A_HOOK = (
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_COMMON_DIR",
-    "GIT_DIR",
-    "GIT_INDEX_FILE",
-    "GIT_NAMESPACE",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_PREFIX",
-    "GIT_WORK_TREE",
-)  # set where a hook runs the gate; they would point git at the wrong index
+_PASSED = re.compile(
+    "GIT_(ASKPASS|SSH|SSH_COMMAND|SSH_VARIANT|SSL_.*|HTTP_.*|PROXY_.*|ALLOW_PROTOCOL|LFS_.*|EXEC_PATH"
+    "|CONFIG_.*|ATTR_NOSYSTEM|CEILING_DIRECTORIES|DISCOVERY_ACROSS_FILESYSTEM)"
+)
+"""Git's own variables that reach it: how it connects, its settings, and where it looks for a repository.
+
+All others could point it at another repository or index, as where a hook runs the gate, or change what it prints or how
+it reads a path.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,8 +82,8 @@ class Choice:
     notes: tuple[str, ...] = ()
 
 
-class _Base(NamedTuple):
-    """A commit to compare with, before it is looked up."""
+class _Named(NamedTuple):
+    """A commit with the name that led to it, before it is looked up."""
 
     commit: str
     name: str
@@ -153,6 +159,32 @@ class Repository:
             )
         return repository
 
+    @property
+    def common_folder(self) -> Path:
+        """Git's own folder, which all worktrees of the repository share."""
+        return Path(self.root, self._git("rev-parse", "--git-common-dir").text).resolve()
+
+    def refuse_tracked_runs(self, commit: str | None = None) -> None:
+        """Refuse a repository that tracks the folder of the runs, whose content would be another person's.
+
+        Args:
+            commit: Look there; in the index if ``None``.
+
+        Raises:
+            GitError: If the folder is tracked, whatever the case of its letters.
+        """
+        if commit is None:
+            tracked = self._git("ls-files", "-z", "--", f":(top,icase){FOLDER}").items
+        else:
+            top = self._git("ls-tree", "-z", "--name-only", commit).items
+            tracked = tuple(name for name in top if name.casefold() == FOLDER)
+        if tracked:
+            raise GitError(
+                f"{FOLDER} is tracked by git: runs of others could be taken for your own",
+                looked_in=f"{tracked[0]} in {'the index' if commit is None else commit[:10]}",
+                next_step=f"git rm -r --cached {FOLDER}, and commit; if it is not yours, do not run what it came with",
+            )
+
     # --- which revisions -------------------------------------------------------------------------------------------
 
     def candidate(self, requested: str | None = None) -> Choice:
@@ -165,7 +197,8 @@ class Repository:
             GitError: If the working tree cannot be copied faithfully.
         """
         if requested is not None:
-            return Choice(revision=self._revision(Side.CANDIDATE, self.resolve(requested), requested))
+            named = self._named(requested)
+            return Choice(revision=self._revision(Side.CANDIDATE, named.commit, named.name), notes=named.notes)
         head = self.resolve("HEAD")
         commit = self._snapshot(head)
         if commit == head:
@@ -197,7 +230,7 @@ class Repository:
             GitError: If no baseline can be told, or its commit is missing from a shallow clone.
         """
         if requested is not None:
-            base = _Base(self.resolve(requested), requested)
+            base = self._named(requested)
         else:
             base = self._base_of(candidate, default_branch, environment)
         return Choice(revision=self._revision(Side.BASELINE, base.commit, base.name), notes=base.notes)
@@ -215,6 +248,20 @@ class Repository:
         near = difflib.get_close_matches(name, known, n=3)
         advice = f"did you mean {' or '.join(near)}?" if near else "git fetch --all --tags, or name another revision"
         raise RevisionError(f"unknown revision {name!r}", looked_in=str(self.root), next_step=advice)
+
+    def _named(self, name: str) -> _Named:
+        """Return what a name stands for: a branch before a tag, where git itself would take the tag without a word.
+
+        Raises:
+            RevisionError: If git does not know it.
+        """
+        places = ("refs/heads/", "refs/remotes/", "refs/tags/")
+        found = {place + name: commit for place in places if (commit := self._commit(place + name)) is not None}
+        if len(set(found.values())) < 2 or re.match(r"(HEAD|@)\b", name):
+            return _Named(self.resolve(name), name)
+        taken, *others = found
+        note = f"{name} names {len(found)} revisions: {taken} was taken, not {' or '.join(others)}."
+        return _Named(found[taken], name, (note,))
 
     def default_branch(self, configured: str | None, environment: Mapping[str, str]) -> str | None:
         """Return the default branch as a reference that exists, or ``None`` where it cannot be told.
@@ -244,7 +291,7 @@ class Repository:
         found = [branch for branch in map(self._branch, ("main", "master")) if branch is not None]
         return found[0] if len(found) == 1 else None
 
-    def _base_of(self, candidate: Choice, default_branch: str | None, environment: Mapping[str, str]) -> _Base:
+    def _base_of(self, candidate: Choice, default_branch: str | None, environment: Mapping[str, str]) -> _Named:
         """Return what a candidate is compared with where nothing was requested."""
         head = self.resolve("HEAD")
         start = head if candidate.is_snapshot else candidate.revision.commit
@@ -259,23 +306,23 @@ class Repository:
             )
         merge_base = start if branch is None else self._merge_base(start, branch)
         if merge_base != start:
-            return _Base(merge_base, f"merge base with {_short(branch)}")
+            return _Named(merge_base, f"merge base with {_short(branch)}")
         if candidate.is_snapshot:
-            return _Base(head, "HEAD")
+            return _Named(head, "HEAD")
         return self._parent_or_itself(start)
 
-    def _parent_or_itself(self, commit: str) -> _Base:
+    def _parent_or_itself(self, commit: str) -> _Named:
         """Return the first parent, or the commit itself where it has none here."""
         parents = self._parents(commit)
         if parents:
-            return _Base(parents[0], f"parent of {commit[:10]}")
+            return _Named(parents[0], f"parent of {commit[:10]}")
         why = "is the first of the repository"
         if self._true_parents(commit):
             why = "has no parent in this shallow clone (git fetch --deepen=1 brings it)"
         note = f"The commit {commit[:10]} {why}, so it is compared with itself: only the gate is tried, not a change."
-        return _Base(commit, f"{commit[:10]} itself", (note,))
+        return _Named(commit, f"{commit[:10]} itself", (note,))
 
-    def _base_of_pull_request(self, merge: str) -> _Base:
+    def _base_of_pull_request(self, merge: str) -> _Named:
         """Return the first parent of a merge commit that CI made."""
         base = self._true_parents(merge)[0]
         if self._commit(base) is None:
@@ -284,7 +331,7 @@ class Repository:
                 looked_in=str(self.root),
                 next_step="git fetch --deepen=1 (with actions/checkout: fetch-depth: 2)",
             )
-        return _Base(base, "first parent of the pull request's merge commit")
+        return _Named(base, "first parent of the pull request's merge commit")
 
     def _is_pull_request_merge(self, head: str, environment: Mapping[str, str]) -> bool:
         """Whether HEAD is the merge commit that a CI service made of a pull request."""
@@ -352,7 +399,7 @@ class Repository:
     def _snapshot(self, head: str) -> str:
         """Commit the working tree through an index of its own; HEAD itself where nothing differs."""
         with self._own_index() as index:
-            self._git("add", "--all", "--", ":/", variables=index)
+            self._git("add", "--all", "--", ":/", f":(top,exclude){FOLDER}", variables=index)
             self._refuse_unfaithful_folders(head, index)
             tree = self._git("write-tree", variables=index).text
         if tree == self._git("rev-parse", f"{head}^{{tree}}").text:
@@ -376,20 +423,26 @@ class Repository:
                 looked_in=str(self.root),
                 next_step="resolve and commit them",
             )
-        with tempfile.TemporaryDirectory(prefix="mainstay-index-") as folder:
-            variables = {"GIT_INDEX_FILE": str(Path(folder, "index"))}
+        with scratch_folder(self.common_folder) as folder:
+            variables = {"GIT_INDEX_FILE": str(folder / "index")}
             users = Path(self.root, self._git("rev-parse", "--git-path", "index").text)
             if users.exists():
                 shutil.copyfile(users, variables["GIT_INDEX_FILE"])
                 os.utime(variables["GIT_INDEX_FILE"], (1, 1))  # so that git compares contents, not sizes and times
-            tagged = self._git("ls-files", "-v", "-z").items
-            assumed = "\0".join(entry[2:] for entry in tagged if entry[0].islower())
-            if assumed:
-                self._git(
-                    *("update-index", "--no-assume-unchanged", "-z", "--stdin"),
-                    variables=variables,
-                    stdin=assumed.encode(errors="surrogateescape"),
-                )
+            tagged = [(entry[0], entry[2:]) for entry in self._git("ls-files", "-v", "-z").items]
+            hidden = {
+                "--no-assume-unchanged": [path for tag, path in tagged if tag.islower()],
+                "--no-skip-worktree": [  # one that is not there is as in HEAD: the checkout is a sparse one
+                    path for tag, path in tagged if tag in "Ss" and os.path.lexists(self.root / path)
+                ],
+            }
+            for option, paths in hidden.items():
+                if paths:
+                    self._git(
+                        *("update-index", option, "-z", "--stdin"),
+                        variables=variables,
+                        stdin="\0".join(paths).encode(errors="surrogateescape"),
+                    )
             yield variables
 
     def _refuse_unfaithful_folders(self, head: str, index: Mapping[str, str]) -> None:
@@ -422,7 +475,9 @@ class Repository:
         folder = self.root / path
         if not (folder / ".git").exists():
             raise _not_checked_out(self.root, path)
-        if _call(("status", "--porcelain", "--ignore-submodules=none"), cwd=folder).text:
+        with Repository(folder)._own_index() as index:
+            changes = _call(("status", "--porcelain", "--ignore-submodules=none"), cwd=folder, variables=index).text
+        if changes:
             raise GitError(
                 f"the submodule {path!r} has changes that are not committed",
                 looked_in=str(folder),
@@ -440,13 +495,65 @@ class Repository:
 
     # --- worktrees -------------------------------------------------------------------------------------------------
 
+    @contextmanager
+    def scratch_folder(self) -> Iterator[Path]:
+        """A temporary folder of one gate that is removed at the end, with every worktree in it.
+
+        Raises:
+            StoreError: If it cannot be made.
+        """
+        with scratch_folder(self.common_folder, release=self._forget_worktrees) as folder:
+            yield folder
+
+    def sweep(self) -> None:
+        """Remove the temporary folders and worktrees that killed gates and calibrations left behind.
+
+        What is removed follows from the folder for temporary files and from git's own list of worktrees, never from a
+        file of the repository.
+
+        Raises:
+            GitError: If git cannot list its worktrees.
+        """
+        remove_abandoned(self.common_folder, release=self._forget_worktrees)
+        with self._worktrees_locked():
+            for path in self.worktrees():
+                scratch = path.parents[min(1, len(path.parents) - 1)]
+                if is_scratch(scratch) and not scratch.exists():  # such as after a restart of the machine
+                    self._remove_worktree(path)
+
+    def _forget_worktrees(self, under: Path) -> None:
+        """Drop git's notes of worktrees beneath a folder that is empty."""
+        with self._worktrees_locked():
+            for path in self.worktrees():
+                if path.is_relative_to(under):
+                    self._remove_worktree(path)
+
+    @contextmanager
+    def _worktrees_locked(self) -> Iterator[None]:
+        """Let one gate at a time change the list of worktrees, which git itself does not survive.
+
+        Raises:
+            GitError: If others do not come to an end.
+        """
+        place = self.common_folder / "mainstay-worktrees.lock"
+        try:
+            with FileLock(place, timeout=LOCK_SECONDS):
+                yield
+        except Timeout as error:
+            raise GitError(
+                "another gate changes the list of worktrees and does not come to an end",
+                looked_in=str(place),
+                next_step="end it, then run the gate again",
+            ) from error
+
     def add_worktree(self, commit: str, path: Path) -> None:
         """Check a commit out into a new folder, submodules included, with a detached HEAD and no hooks.
 
         Raises:
             GitError: If it cannot be checked out, a submodule's commit is not here, or Git LFS left only pointers.
         """
-        self._git_unlocked("worktree", "add", "--quiet", "--detach", str(path), commit)
+        with self._worktrees_locked():
+            self._git_unlocked("worktree", "add", "--quiet", "--detach", str(path), commit)
         try:
             self._fill_submodules(self.root, commit, path)
             _refuse_lfs_pointers(path)
@@ -456,17 +563,14 @@ class Repository:
 
     def remove_worktree(self, path: Path) -> None:
         """Remove a worktree's folder and git's note of it; one that is gone already is no error."""
+        with self._worktrees_locked():
+            self._remove_worktree(path)
+
+    def _remove_worktree(self, path: Path) -> None:
         if path.resolve() not in {listed.resolve() for listed in self.worktrees()}:
             shutil.rmtree(path, ignore_errors=True)
             return
         self._git_unlocked("worktree", "remove", "--force", "--force", str(path))
-
-    def remove_worktrees(self, under: Path) -> tuple[Path, ...]:
-        """Remove every worktree beneath a folder, such as one that a killed gate left behind, and return them."""
-        found = tuple(path for path in self.worktrees() if path.resolve().is_relative_to(under.resolve()))
-        for path in found:
-            self.remove_worktree(path)
-        return found
 
     def worktrees(self) -> tuple[Path, ...]:
         """Return the folders of all worktrees that git knows, the main one first."""
@@ -491,9 +595,10 @@ class Repository:
                     looked_in=str(users),
                     next_step=f"git -C {path} fetch origin {wanted}",
                 )
+            _refuse_way_out(place, target)
             place.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix="mainstay-index-") as folder:
-                own_index = {"GIT_INDEX_FILE": str(Path(folder, "index"))}
+            with scratch_folder(self.common_folder) as folder:
+                own_index = {"GIT_INDEX_FILE": str(folder / "index")}
                 checkout = (f"--work-tree={place}", "read-tree", "--reset", "-u", wanted)
                 _call(checkout, cwd=users, variables=own_index)
             self._fill_submodules(users, wanted, place)
@@ -542,6 +647,7 @@ class Repository:
                     looked_in=str(place),
                     next_step=f"remove {path} from tool.mainstay.share, or from git",
                 )
+            _refuse_way_out(place, worktree)
             place.parent.mkdir(parents=True, exist_ok=True)
             place.symlink_to((self.root / path).resolve())
         return digests
@@ -579,7 +685,9 @@ def _call(
     stdin: bytes = b"",
 ) -> _Outcome:
     """Run git in a folder, and raise where it fails unless told not to."""
-    inherited = {name: value for name, value in os.environ.items() if name not in _OF_A_HOOK}
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith("GIT_") or _PASSED.fullmatch(name)
+    }
     try:
         process = subprocess.run(
             ["git", *_OPTIONS, *arguments],
@@ -588,6 +696,7 @@ def _call(
             input=stdin,
             capture_output=True,
             check=False,
+            process_group=0 if is_undisturbed() else None,  # the terminal sends Ctrl-C to the whole group
         )
     except FileNotFoundError:
         raise GitError("git is not installed", looked_in="PATH", next_step="install git") from None
@@ -624,6 +733,16 @@ def _not_checked_out(root: Path, path: str) -> GitError:
         looked_in=str(root / path),
         next_step=f"git submodule update --init --recursive {path}",
     )
+
+
+def _refuse_way_out(place: Path, worktree: Path) -> None:
+    """Refuse to write where a tracked link leads out of a worktree."""
+    if not place.parent.resolve().is_relative_to(worktree.resolve()):
+        raise GitError(
+            f"a link of the revision leads {place.relative_to(worktree).as_posix()!r} out of the project",
+            looked_in=str(place.parent.resolve()),
+            next_step="remove the link from git",
+        )
 
 
 def _refuse_lfs_pointers(worktree: Path) -> None:

@@ -15,22 +15,22 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
+from cattrs.errors import CattrsError
 from cattrs.preconf.json import make_converter
 from filelock import FileLock, Timeout
 
 from mainstay.errors import RESTART_CALIBRATION, RESUME_GATE, StoreError, UsageError
-from mainstay.files import write_text
+from mainstay.files import FOLDER, write_text
 from mainstay.records import Trial
 
-FOLDER = ".mainstay"
-"""Folder in the user's repository that holds the runs; it ignores itself."""
+T = TypeVar("T")
 
 RUNS = "runs"
 """Folder in it for the runs of gates, which can be resumed."""
@@ -111,13 +111,52 @@ class Journal:
         """
         data = self._data()
         try:
-            return [json.loads(line) for line in data[: _whole_length(data)].splitlines()]
-        except ValueError as error:
-            raise StoreError(
-                f"a line of the journal does not read: {error}",
-                looked_in=f"{FOLDER}/{self._among}/{self.path.parent.name}/{self.path.name}",
-                next_step="start a new gate without --resume; the folder of the damaged run may be removed",
+            lines = [json.loads(line) for line in data[: _whole_length(data)].splitlines()]
+        except (ValueError, RecursionError) as error:
+            raise self._damage(f"a line of the journal does not read: {error}") from error
+        for number, line in enumerate(lines, start=1):
+            if not isinstance(line, dict) or not isinstance(line.get("type"), str):
+                raise self._damage(f"line {number} of the journal does not read: it is no object with a type")
+        return lines
+
+    def content(self, line: Mapping[str, Any], key: str, kind: type[T]) -> T:
+        """What a line holds under a key, as a record or a collection of records.
+
+        Raises:
+            StoreError: If it does not fit.
+        """
+        return self._structure(line.get(key), kind, f"{key} in its line {line['type']!r}")
+
+    def start(self, kind: type[T]) -> T:
+        """What the run began with.
+
+        Raises:
+            StoreError: If there is no first line, it is of another version, or does not fit.
+        """
+        lines = self.read()
+        if not lines or lines[0]["type"] != "start":
+            raise self._damage("the journal does not begin with what the run began with")
+        found = lines[0].get("version")
+        if found != JOURNAL_VERSION:
+            raise self._damage(
+                f"the journal is of version {found!r}, and this mainstay continues version {JOURNAL_VERSION}"
+            )
+        return self._structure(lines[0], kind, "its first line")
+
+    def _structure(self, content: Any, kind: type[T], what: str) -> T:
+        try:
+            return CONVERTER.structure(content, kind)
+        except (CattrsError, TypeError, ValueError, KeyError, AttributeError) as error:
+            raise self._damage(
+                f"the journal does not read: {what} lacks something or has it of another type"
             ) from error
+
+    def _damage(self, fact: str) -> StoreError:
+        return StoreError(
+            fact,
+            looked_in=f"{FOLDER}/{self._among}/{self.path.parent.name}/{self.path.name}",
+            next_step="start a new gate without --resume; the folder of the damaged run may be removed",
+        )
 
     def mend(self) -> None:
         """Drop a torn last line from the file, so that the next one does not continue it; for whoever holds the run."""
@@ -131,10 +170,12 @@ class Journal:
             return self.path.read_bytes()
         except FileNotFoundError:
             return b""
+        except OSError as error:
+            raise self._damage(f"the journal cannot be read: {error.strerror}") from error
 
     def trials(self) -> list[Trial]:
         """The trials in the journal, in the order of their completion."""
-        return [parse_trial(line["trial"]) for line in self.read() if line["type"] == "trial"]
+        return [self.content(line, "trial", Trial) for line in self.read() if line["type"] == "trial"]
 
 
 def _whole_length(data: bytes) -> int:
@@ -205,8 +246,9 @@ class RunFolder:
         return write_text(self.path / name, text, shown=f"{FOLDER}/{self._among}/{self.id}/{name}")
 
 
-def new_run(root: Path, now: datetime, start: Mapping[str, Any], *, among: str = RUNS) -> RunFolder:
-    """Make the folder of a new run and start its journal.
+@contextmanager
+def new_run(root: Path, now: datetime, start: Mapping[str, Any], *, among: str = RUNS) -> Iterator[RunFolder]:
+    """Make the folder of a new run, hold it, and start its journal.
 
     Args:
         root: The user's repository.
@@ -228,8 +270,9 @@ def new_run(root: Path, now: datetime, start: Mapping[str, Any], *, among: str =
             looked_in=f"{FOLDER}/{among} in the repository",
             next_step="make room, or make the repository writable",
         ) from error
-    run.journal.append("start", version=JOURNAL_VERSION, **start)
-    return run
+    with run:  # first, or another process could take it for an interrupted one
+        run.journal.append("start", version=JOURNAL_VERSION, **start)
+        yield run
 
 
 def _fresh_folder(runs: Path, stem: str) -> Path:
@@ -245,12 +288,13 @@ def _fresh_folder(runs: Path, stem: str) -> Path:
 
 
 def unfinished_runs(
-    root: Path, *, among: str = RUNS, on_damage: Callable[[StoreError], None] = lambda _: None
+    root: Path, start: type = dict, *, among: str = RUNS, on_damage: Callable[[StoreError], None] = lambda _: None
 ) -> list[RunFolder]:
     """The runs that did not come to an end, the latest first; some may still be going on.
 
     Args:
         root: The user's repository.
+        start: Record of what a run began with, which must fit.
         among: Folder of the runs of this kind.
         on_damage: Called with what is wrong with each journal that does not read; such a run is left alone.
     """
@@ -259,30 +303,42 @@ def unfinished_runs(
     for run in [RunFolder(path.parent, among) for path in journals if not (path.parent / "run.json").exists()]:
         try:
             if run.is_unfinished:
+                run.journal.start(start)
                 unfinished.append(run)
         except StoreError as error:
             on_damage(error)
     return unfinished
 
 
-def interrupted_run(root: Path) -> RunFolder:
-    """The latest run that was interrupted: it did not come to an end, and no process holds it.
+@contextmanager
+def interrupted_run(root: Path, start: type = dict) -> Iterator[RunFolder]:
+    """Hold the latest run that was interrupted: it did not come to an end, and no other process holds it.
+
+    Args:
+        root: The user's repository.
+        start: Record of what a run began with, which must fit.
 
     Raises:
         UsageError: If there is none.
         StoreError: If there is none but one whose journal does not read.
     """
     damages: list[StoreError] = []
-    unfinished = unfinished_runs(root, on_damage=damages.append)
-    for run in unfinished:
-        if not run.is_held and run.is_unfinished:  # it may have come to its end a moment ago
-            return run
-    if unfinished:
-        raise _going_on(unfinished[0])
-    if damages:
-        raise damages[0]
-    raise UsageError(
-        "no interrupted gate to resume", looked_in=f"{FOLDER}/runs", next_step="start one with 'mainstay gate'"
+    going_on: list[UsageError] = []
+    for run in unfinished_runs(root, start, on_damage=damages.append):
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(run)
+            except UsageError as error:
+                going_on.append(error)
+                continue
+            if run.is_unfinished:  # it may have come to its end a moment ago
+                yield run
+                return
+    raise next(
+        iter([*going_on, *damages]),
+        UsageError(
+            "no interrupted gate to resume", looked_in=f"{FOLDER}/runs", next_step="start one with 'mainstay gate'"
+        ),
     )
 
 

@@ -14,7 +14,6 @@ import datetime
 import difflib
 import json
 import math
-import os
 import tomllib
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from mainstay.errors import ConfigurationError, StoreError, UsageError
+from mainstay.files import write_text
 from mainstay.records import Finding, Kind, Metric, Verdict, Waiver
 
 _KEYS = tuple(field.name for field in fields(Waiver))
@@ -92,14 +92,8 @@ def append_waiver(path: Path, waiver: Waiver, today: datetime.date) -> None:
         raise UsageError(
             f"a waiver until {waiver.until} has expired already", next_step=f"give --until a day from {today} on"
         )
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        held = path.read_text(encoding="utf-8") if path.exists() else _HEADER
-        temporary.write_text(f"{held.rstrip()}\n\n{entry}", encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise StoreError(f"the waiver cannot be written: {error.strerror}", looked_in=path.name) from error
+    held = path.read_text(encoding="utf-8") if path.exists() else _HEADER
+    write_text(path, f"{held.rstrip()}\n\n{entry}", shown=path.name)
 
 
 def waiver_toml(waiver: Waiver) -> str:

@@ -6,7 +6,7 @@ whoever calls it passes an :class:`~mainstay.measurement.Observer`.
 
 from __future__ import annotations
 
-import shutil
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -30,15 +30,10 @@ from mainstay.errors import (
 from mainstay.files import content_digest
 from mainstay.git import Repository
 from mainstay.journal import (
-    CALIBRATIONS,
-    CONVERTER,
-    RUNS,
     RunFolder,
     interrupted_run,
     new_run,
-    parse_trial,
     trial_content,
-    unfinished_runs,
 )
 from mainstay.machine import computing_traits, describe_machine, usable_cores
 from mainstay.records import (
@@ -75,6 +70,10 @@ SPOILED_ADVICE = (
     "let the code write to the folder that tempfile.gettempdir() names, or to HOME, never beside its modules"
 )
 """The next step where something was changed that no worker may change."""
+
+
+HASH = re.compile("[0-9a-f]{40}([0-9a-f]{24})?")
+"""Name of a commit, which git cannot take for an option."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,6 +137,10 @@ class Start:
     seconds: float
     fail_fast: bool
     only: str | None = None
+
+    def __post_init__(self) -> None:
+        if not all(HASH.fullmatch(revision.commit) for revision in (self.baseline, self.candidate)):
+            raise ValueError("a revision is named by the full hash of its commit")
 
     @property
     def revisions(self) -> Mapping[Side, Revision]:
@@ -233,11 +236,12 @@ def gate(path: Path, options: GateOptions, *, environ: Mapping[str, str], observ
     """
     check_platform(sys.platform)
     repository = Repository.discover(path)
-    sweep(repository)
+    repository.refuse_tracked_runs()
+    repository.sweep()
     with ExitStack() as stack:
         if options.resume:
-            folder = stack.enter_context(interrupted_run(repository.root))
-            start = recall_start(folder)
+            folder = stack.enter_context(interrupted_run(repository.root, Start))
+            start = folder.journal.start(Start)
         else:
             start = choose_start(repository, options, environ)
             folder = stack.enter_context(new_run(repository.root, datetime.fromisoformat(start.created), asdict(start)))
@@ -278,20 +282,10 @@ def check_platform(platform: str) -> None:
         )
 
 
-def sweep(repository: Repository) -> None:
-    """Remove the worktrees and temporary folders that killed gates and calibrations left behind."""
-    for run in (run for among in (RUNS, CALIBRATIONS) for run in unfinished_runs(repository.root, among=among)):
-        if run.is_held:
-            continue
-        for line in run.journal.read():
-            if line["type"] == "scratch":
-                repository.remove_worktrees(Path(line["folder"]))
-                shutil.rmtree(line["folder"], ignore_errors=True)
-
-
 def choose_start(repository: Repository, options: GateOptions, environ: Mapping[str, str]) -> Start:
     """Fix the two revisions and what a resumed gate must do alike."""
     candidate = repository.candidate(options.candidate)
+    repository.refuse_tracked_runs(candidate.revision.commit)
     configuration = configuration_of(repository, candidate.revision)
     baseline = repository.baseline(
         candidate,
@@ -312,12 +306,6 @@ def choose_start(repository: Repository, options: GateOptions, environ: Mapping[
     )
 
 
-def recall_start(folder: RunFolder) -> Start:
-    """What an interrupted gate had fixed."""
-    content = folder.journal.read()[0]
-    return CONVERTER.structure({name: content[name] for name in Start.__dataclass_fields__ if name in content}, Start)
-
-
 def waive(path: Path, *, metric: str, limit: float, reason: str, until: str) -> Path:
     """Add a waiver to the reviewed file of the repository.
 
@@ -333,12 +321,20 @@ def waive(path: Path, *, metric: str, limit: float, reason: str, until: str) -> 
 
     Raises:
         UsageError: If the last day is over.
+        ConfigurationError: If the file lies outside the project.
     """
     from mainstay.waivers import append_waiver
 
     repository = Repository.discover(path)
     candidate = repository.candidate().revision
-    place = repository.root / configuration_of(repository, candidate).waivers
+    waivers = configuration_of(repository, candidate).waivers
+    place = repository.root / waivers
+    if not place.parent.resolve().is_relative_to(repository.root.resolve()):
+        raise ConfigurationError(
+            f"a link leads the waivers {waivers!r} out of the project",
+            looked_in=str(place.parent.resolve()),
+            next_step="name another file as 'waivers' in [tool.mainstay]",
+        )
     append_waiver(place, Waiver(metric=metric, limit=limit, reason=reason, until=until), datetime.now(UTC).date())
     return place
 
@@ -387,11 +383,10 @@ class Job:
     @contextmanager
     def _bench(self) -> Iterator[Bench]:
         """Both revisions, built and ready to measure; what is temporary is gone afterwards."""
-        from mainstay.workspace import open_layers, scratch_folder, worktrees
+        from mainstay.workspace import add_worktrees, open_layers
 
-        with scratch_folder() as scratch, ExitStack() as stack:
-            self._folder.journal.append("scratch", folder=str(scratch))
-            trees = stack.enter_context(worktrees(self._repository, self._start.revisions, scratch))
+        with self._repository.scratch_folder() as scratch, ExitStack() as stack:
+            trees = add_worktrees(self._repository, self._start.revisions, scratch)
             self._watch.lap("revisions")
             self._observer.phase("environments")
             resolutions = self._resolutions(trees)
@@ -463,7 +458,7 @@ class Job:
 
         lines = [line for line in self._folder.journal.read() if line["type"] == "resolutions"]
         if lines:
-            return CONVERTER.structure(lines[0]["resolutions"], dict[Side, environments.Resolution])
+            return self._folder.journal.content(lines[0], "resolutions", dict[Side, environments.Resolution])
         configurations = {Side.BASELINE: self._configuration_before, Side.CANDIDATE: self._configuration}
         resolutions = environments.resolve(trees, configurations)
         self._folder.journal.append("resolutions", resolutions={side: asdict(r) for side, r in resolutions.items()})
@@ -749,11 +744,13 @@ class _Gate(Job):
         from mainstay.baseline_trials import reusable_trials
 
         lines = [line for line in self._folder.journal.read() if line["type"] == "reused"]
-        if lines and lines[0]["key"] != self._key:  # resumed elsewhere: what was measured stands, what was not does not
+        if (
+            lines and lines[0].get("key") != self._key
+        ):  # resumed elsewhere: what was measured stands, what was not does not
             self._key = ""
             return []
         if lines:
-            return [parse_trial(content) for content in lines[0]["trials"]]
+            return self._folder.journal.content(lines[0], "trials", list[Trial])
         trials = [trial for log in logs for trial in reusable_trials(kept, log.workload, log.seeds)]
         self._folder.journal.append("reused", key=self._key, trials=[trial_content(trial) for trial in trials])
         return trials

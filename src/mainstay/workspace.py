@@ -10,9 +10,7 @@ import hashlib
 import os
 import re
 import shutil
-import signal
 import subprocess
-import tempfile
 import threading
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,8 +26,8 @@ from mainstay.environments import (
     interpreter_facts,
     worker_variables,
 )
-from mainstay.errors import ConfigurationError, EnvironmentBuildError, StoreError
-from mainstay.files import content_digest, iter_files
+from mainstay.errors import ConfigurationError, EnvironmentBuildError
+from mainstay.files import content_digest, harmful_link, iter_files
 from mainstay.git import Repository
 from mainstay.integrity import Manifest, describe_changes, find_changes, take_manifest
 from mainstay.layers import Layer
@@ -52,50 +50,13 @@ MAX_INPUT_BYTES, MAX_INPUT_FILES = 4_000_000_000, 100_000
 """Largest input that is read in full to learn whether it is still the same; some seconds."""
 
 
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """Hold Ctrl-C and SIGTERM back until a clean-up is done."""
-    signals = {signal.SIGINT, signal.SIGTERM}
-    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
-
-
-@contextmanager
-def scratch_folder() -> Iterator[Path]:
-    """A temporary folder that is removed with everything in it.
-
-    Raises:
-        StoreError: If it cannot be made.
-    """
-    try:
-        scratch = Path(tempfile.mkdtemp(prefix="mainstay-")).resolve()
-    except OSError as error:
-        raise StoreError(
-            f"no temporary folder can be made: {error.strerror}", next_step="make room, or set TMPDIR to a larger disk"
-        ) from error
-    try:
-        yield scratch
-    finally:
-        with undisturbed():
-            shutil.rmtree(scratch, ignore_errors=True)
-
-
-@contextmanager
-def worktrees(repository: Repository, revisions: Mapping[Side, Revision], scratch: Path) -> Iterator[dict[Side, Path]]:
-    """A worktree of each revision, removed at the end."""
+def add_worktrees(repository: Repository, revisions: Mapping[Side, Revision], scratch: Path) -> dict[Side, Path]:
+    """A worktree of each revision; they go with the scratch folder."""
     trees = {side: scratch / name / "tree" for side, name in FOLDERS.items()}
-    try:
-        for side, tree in trees.items():
-            tree.parent.mkdir(exist_ok=True)
-            repository.add_worktree(revisions[side].commit, tree)
-        yield trees
-    finally:
-        with undisturbed():
-            for tree in trees.values():
-                repository.remove_worktree(tree)
+    for side, tree in trees.items():
+        tree.parent.mkdir(exist_ok=True)
+        repository.add_worktree(revisions[side].commit, tree)
+    return trees
 
 
 def build_subjects(
@@ -189,8 +150,12 @@ def copy_workloads(tree: Path, folder: Path, workloads: str, shared: Iterable[st
 
     Returns:
         pytest's configuration file in the measuring folder.
+
+    Raises:
+        ConfigurationError: If a link among the workloads has no end, or leads out of the tree.
     """
     inputs = {path: tree / path for path in shared}
+    _refuse_harmful_links(tree, workloads, inputs.values())
 
     def left_out(parent: str, names: list[str]) -> set[str]:
         return {name for name in names if name == "__pycache__" or Path(parent, name) in inputs.values()}
@@ -210,6 +175,24 @@ def copy_workloads(tree: Path, folder: Path, workloads: str, shared: Iterable[st
     empty = folder / "pytest.ini"
     empty.write_text("[pytest]\n", encoding="utf-8")
     return empty
+
+
+def _refuse_harmful_links(tree: Path, workloads: str, left_out: Iterable[Path]) -> None:
+    """Refuse links among a revision's workloads that a copy must not follow."""
+    found = harmful_link(tree / workloads, tree, left_out=frozenset(left_out))
+    if found is None:
+        return
+    place, target = found
+    root = tree.resolve()
+    shown = target.relative_to(root).as_posix() if target.is_relative_to(root) else str(target)
+    why = "a device or too large to be copied"
+    if place.parent.resolve().is_relative_to(target) or target.is_relative_to(root):
+        why = "a folder that holds the link itself"
+    raise ConfigurationError(
+        f"the link {place.relative_to(tree).as_posix()} leads to {shown!r}, which is {why}",
+        looked_in=f"the workloads in {workloads}",
+        next_step="remove the link from git; what both revisions read belongs into 'share' of [tool.mainstay]",
+    )
 
 
 def workloads_digest(spec: WorkerSpec, workloads: str) -> str:

@@ -218,21 +218,26 @@ def environments_cache(tmp_path_factory):
     return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "environments"
 
 
+def new_project(root: Path, cache: Path, start_process=subprocess.Popen) -> Project:
+    """Make a repository with one commit on main."""
+    project = Project(root, cache, start_process)
+    project.root.mkdir()
+    project.write("pyproject.toml", PYPROJECT)
+    project.write("src/subject/__init__.py", "")
+    project.write("src/subject/model.py", MODEL)
+    project.write("src/subject/evaluate.py", EVALUATE)
+    project.write("benchmarks/test_accuracy.py", WORKLOAD)
+    project.git("init", "-q", "-b", "main")
+    project.commit("first")
+    return project
+
+
 @pytest.fixture(scope="session")
 def make_project(environments_cache):
-    """Make a repository with one commit on main."""
+    """Make a repository with one commit on main, with the environments of the session."""
 
     def make(root, start_process=subprocess.Popen):
-        project = Project(root, environments_cache, start_process)
-        project.root.mkdir()
-        project.write("pyproject.toml", PYPROJECT)
-        project.write("src/subject/__init__.py", "")
-        project.write("src/subject/model.py", MODEL)
-        project.write("src/subject/evaluate.py", EVALUATE)
-        project.write("benchmarks/test_accuracy.py", WORKLOAD)
-        project.git("init", "-q", "-b", "main")
-        project.commit("first")
-        return project
+        return new_project(root, environments_cache, start_process)
 
     return make
 

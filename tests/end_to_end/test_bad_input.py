@@ -196,3 +196,42 @@ def test_an_unknown_option(project):
 
     assert result.status == 2
     assert "--baseline" in result.stderr
+
+
+def test_a_repository_that_brings_runs_along_has_nothing_deleted(project, tmp_path):
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    project.write(
+        ".mainstay/runs/a/journal.jsonl",
+        f'{{"type": "start", "version": 1}}\n{{"type": "scratch", "folder": "{precious}"}}\n',
+    )
+    project.git("add", "--force", ".mainstay")
+    project.commit("runs of a stranger")
+    clone = tmp_path / "clone"
+    project.git("clone", "-q", str(project.root), str(clone))
+
+    for arguments in ([], ["--resume"], ["--candidate=HEAD"]):
+        assert_explained(project.gate(*arguments, cwd=clone), 4, ".mainstay is tracked by git", "git rm -r --cached")
+    assert project.run("calibrate", cwd=clone).returncode == 4
+    assert precious.is_dir()
+    assert [path.name for path in (clone / ".mainstay" / "runs").iterdir()] == ["a"]
+
+
+def test_a_candidate_that_brings_runs_along_is_refused_where_they_are_not_checked_out(project):
+    project.git("checkout", "-q", "-b", "change")
+    project.write(".mainstay/runs/a/journal.jsonl", "{}\n")
+    project.git("add", "--force", ".mainstay")
+    project.commit("runs of a stranger")
+    project.git("checkout", "-q", "main")
+
+    assert_explained(project.gate("--candidate=change"), 4, ".mainstay is tracked by git")
+    assert not (project.root / ".mainstay" / "runs").exists()
+
+
+def test_a_link_without_end_among_the_workloads_is_named(project):
+    (project.root / "benchmarks" / "loop").symlink_to(".")
+
+    result = project.gate()
+
+    assert_explained(result, 2, "the link benchmarks/loop leads to 'benchmarks', which is a folder that holds the link")
+    assert len(result.stderr) < 1_000

@@ -147,3 +147,42 @@ def test_a_full_disk_is_said_and_nothing_measured_is_lost(slow_project, tmp_path
     assert (result.status, resumed.status) == (4, slow_project.undisturbed), (result.stderr, resumed.stderr)
     assert "No space left" in result.stderr
     assert "--resume" in result.stderr
+
+
+def test_gates_that_start_together_after_a_killed_one_go_on(project):
+    process = project.start_gate()
+    process.stdout.readline()
+    process.kill()
+    process.communicate()
+
+    processes = [project.start_gate() for _ in range(2)]
+    outputs = [output_of(process) for process in processes]
+
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    assert len(project.git("worktree", "list").splitlines()) == 1
+
+
+def test_of_two_that_resume_one_run_one_goes_on_and_the_other_is_told(project):
+    process = project.start_gate()
+    assert any("seed" in line for line in process.stdout)  # one trial was measured
+    process.kill()
+    process.wait()
+    (interrupted,) = runs(project)
+
+    processes = [project.start_gate("--resume") for _ in range(2)]
+    outputs = [output_of(process) for process in processes]
+
+    (told,) = [output for process, output in zip(processes, outputs, strict=True) if process.returncode == 2]
+    assert sorted(process.returncode for process in processes) == [0, 2], outputs
+    assert f"run {interrupted.parent.name} is still going on" in told or "no interrupted gate to resume" in told
+    trials(interrupted)
+    assert len(project.git("worktree", "list").splitlines()) == 1
+
+
+def test_a_verdict_that_nobody_reads_keeps_its_status(project):
+    command = project.command("gate")
+    first = subprocess.Popen(command, cwd=project.root, env=project.environ, stdout=subprocess.PIPE, text=True)
+    first.stdout.close()
+
+    assert first.wait(timeout=600) == 0
+    assert project.latest_run()["verdict"] == "pass"

@@ -4,6 +4,7 @@ import http.server
 import importlib.util
 import io
 import json
+import struct
 import sys
 import threading
 import zipfile
@@ -33,12 +34,25 @@ def head(gate_report):
     return gate_report.Head(repository="ada/mainstay", branch="faster", sha="a" * 40)
 
 
-def zipped(*files):
+def zipped(*files, method=zipfile.ZIP_DEFLATED):
     archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as target:
+    with zipfile.ZipFile(archive, "w", method) as target:
         for name, content in files:
             target.writestr(name, content)
     return archive.getvalue()
+
+
+def altered(archive, offset, value, *, at):
+    """An archive with two bytes altered, counted from a header of its first member or from its end."""
+    content = bytearray(archive)
+    start = {"entry": archive.index(b"PK\x01\x02"), "data": len("run.json") + 30, "end": archive.index(b"PK\x05\x06")}
+    struct.pack_into("<H", content, start[at] + offset, value)
+    return bytes(content)
+
+
+BZIP2 = zipped(("run.json", " " * 50_000_000), method=zipfile.ZIP_BZIP2)
+LZMA = zipped(("run.json", " " * 50_000_000), method=zipfile.ZIP_LZMA)
+REPEATED = zipped(("run.json", "[" + "1, " * 10_000))
 
 
 def pull_request(number=7, *, repository="ada/mainstay", branch="faster", sha="a" * 40, state="open"):
@@ -84,6 +98,17 @@ def test_a_sound_artifact_is_read(gate_report, failing):
         pytest.param(zipped(("run.json", "[" * 100_000)), "does not fit|nested", id="nested"),
         pytest.param(zipped(("run.json", b"\xff\xfe")), "not UTF-8", id="not-text"),
         pytest.param(zipped(("run.json", " " * 50_000_000)), "run.json has more than", id="zip-bomb-of-50-MB"),
+        pytest.param(BZIP2, "neither stored nor deflated", id="bzip2"),
+        pytest.param(LZMA, "neither stored nor deflated", id="lzma"),
+        pytest.param(altered(REPEATED, 0, 0xFFFF, at="data"), "not a readable zip", id="damaged-deflate"),
+        pytest.param(altered(REPEATED, 8, 1, at="entry"), "not a readable zip", id="encrypted"),
+        pytest.param(altered(REPEATED, 24, 10, at="entry"), "not a readable zip", id="larger-than-it-says"),
+        pytest.param(altered(REPEATED, 26, 0x7FFF, at="entry"), "run.json has more than", id="claims-2-GB"),
+        pytest.param(altered(REPEATED, 42, 0xFFFF, at="entry"), "not a readable zip", id="lies-elsewhere"),
+        pytest.param(altered(REPEATED, 16, 0xFFFF, at="end"), "not a readable zip", id="no-directory"),
+        pytest.param(REPEATED[:-10], "not a readable zip", id="cut-off"),
+        pytest.param(zipped(*((f"{i}", "") for i in range(1_001))), "more than 1,000 files", id="many-files"),
+        pytest.param(zipped(("run.json", f'{{"schema_version": {"1" * 5_000}}}')), "does not", id="long-number"),
     ],
 )
 def test_hostile_artifact_is_refused(gate_report, archive, reason):
@@ -217,41 +242,69 @@ def github_server():
     server.server_close()
 
 
-def test_from_event_to_comment(gate_report, github_server, failing, tmp_path):
-    address, answers, seen = github_server
-    listing = {"artifacts": [{"id": 5, "name": "gate", "expired": False, "size_in_bytes": 1000}]}
-    answers["/repos/o/mainstay/actions/runs/3/artifacts"] = 200, None, json.dumps(listing).encode()
-    answers["/repos/o/mainstay/actions/artifacts/5/zip"] = 302, f"{address}/blob", b""
-    answers["/blob"] = 200, None, zipped(("run.json", run_to_json(failing)))
-    answers["/repos/o/mainstay/pulls"] = 200, None, json.dumps([pull_request()]).encode()
-    answers["/repos/o/mainstay/issues/7/comments"] = 200, None, b"[]"
-    event, summary = tmp_path / "event.json", tmp_path / "summary.md"
-    event.write_text(
-        json.dumps(
-            {
-                "workflow_run": {
-                    "id": 3,
-                    "head_repository": {"full_name": "ada/mainstay"},
-                    "head_branch": "faster",
-                    "head_sha": "a" * 40,
-                }
-            }
-        )
-    )
+@pytest.fixture
+def report_on(gate_report, github_server, tmp_path):
+    """Run the job on an artifact; returns its status, its summary and what it sent."""
 
-    status = gate_report.main(
-        {
+    def run(archive):
+        address, answers, seen = github_server
+        listing = {"artifacts": [{"id": 5, "name": "gate", "expired": False, "size_in_bytes": 1000}]}
+        answers["/repos/o/mainstay/actions/runs/3/artifacts"] = 200, None, json.dumps(listing).encode()
+        answers["/repos/o/mainstay/actions/artifacts/5/zip"] = 302, f"{address}/blob", b""
+        answers["/blob"] = 200, None, archive
+        answers["/repos/o/mainstay/pulls"] = 200, None, json.dumps([pull_request()]).encode()
+        answers["/repos/o/mainstay/issues/7/comments"] = 200, None, b"[]"
+        event, summary = tmp_path / "event.json", tmp_path / "summary.md"
+        head = {"head_repository": {"full_name": "ada/mainstay"}, "head_branch": "faster", "head_sha": "a" * 40}
+        event.write_text(json.dumps({"workflow_run": {"id": 3, **head}}))
+        environ = {
             "GITHUB_EVENT_PATH": str(event),
             "GITHUB_STEP_SUMMARY": str(summary),
             "GITHUB_API_URL": address,
             "GITHUB_REPOSITORY": "o/mainstay",
             "GITHUB_TOKEN": "secret",
         }
-    )
+        return gate_report.main(environ), summary.read_text(), seen
+
+    return run
+
+
+def test_from_event_to_comment(report_on, failing):
+    status, summary, seen = report_on(zipped(("run.json", run_to_json(failing))))
 
     posted = [json.loads(body)["body"] for method, _, body, _ in seen if method == "POST"]
     assert status == 0
     assert len(posted) == 1
     assert posted[0].startswith("<!-- mainstay gate report -->")
-    assert "commented on #7" in summary.read_text()
+    assert "commented on #7" in summary
     assert [token for _, path, _, token in seen if path == "/blob"] == [None]
+
+
+@pytest.mark.parametrize(
+    "archive",
+    [
+        pytest.param(LZMA, id="lzma"),
+        pytest.param(altered(REPEATED, 0, 0xFFFF, at="data"), id="damaged-deflate"),
+        pytest.param(b"", id="empty"),
+    ],
+)
+def test_a_refusal_stands_in_the_summary(report_on, archive):
+    status, summary, seen = report_on(archive)
+
+    assert status == 1
+    assert summary.startswith("The artifact of the gate was refused: ")
+    assert [method for method, *_ in seen if method != "GET"] == []
+
+
+def test_a_run_that_cannot_be_rendered_is_refused(gate_report, report_on, failing, monkeypatch):
+    def overflow(run):
+        raise OverflowError("math range error")
+
+    monkeypatch.setattr(gate_report, "render_markdown", overflow)
+
+    status, summary, _ = report_on(zipped(("run.json", run_to_json(failing))))
+
+    assert (status, summary) == (
+        1,
+        "The artifact of the gate was refused: run.json cannot be rendered: OverflowError.\n",
+    )
