@@ -69,9 +69,10 @@ def gate(
 ) -> int:
     """Judge the working tree, or a revision, against its baseline."""
     from mainstay import publishing, workflow
+    from mainstay.processes import inheriting_orphans
     from mainstay.progress import progress_for
 
-    with interruptible(RESUME_GATE), progress_for(sys.stderr) as observer:
+    with inheriting_orphans(), interruptible(RESUME_GATE), progress_for(sys.stderr) as observer:
         outcome = workflow.gate(folder, workflow.GateOptions(**options), environ=os.environ, observer=observer)
     place = os.path.relpath(outcome.path)
     click.echo(publishing.render_for(outcome.run, sys.stdout, os.environ))
@@ -107,9 +108,10 @@ Exit status:
 def calibrate(*, write: bool, json: Path | None, folder: Path, **options: Any) -> int:
     """Gate the working tree against itself: how noisy is this machine, and which settings does it support?"""
     from mainstay import calibration
+    from mainstay.processes import inheriting_orphans
     from mainstay.progress import progress_for
 
-    with interruptible(RESTART_CALIBRATION), progress_for(sys.stderr) as observer:
+    with inheriting_orphans(), interruptible(RESTART_CALIBRATION), progress_for(sys.stderr) as observer:
         outcome = calibration.calibrate(
             folder, calibration.CalibrationOptions(**options), environ=os.environ, observer=observer
         )

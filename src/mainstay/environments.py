@@ -36,6 +36,7 @@ from platformdirs import user_cache_path
 
 from mainstay.configuration import Configuration
 from mainstay.errors import EnvironmentBuildError, Interrupted
+from mainstay.processes import run_guarded
 from mainstay.records import Environment, Side
 
 MEASURING_GROUP = "benchmarks"
@@ -179,9 +180,7 @@ def _run_uv_once(arguments: Sequence[str], *, side: Side | None, doing: str, cwd
         "UV_NO_PROGRESS": "1",
         "SOURCE_DATE_EPOCH": SOURCE_DATE_EPOCH,
     }
-    done = subprocess.run(
-        [uv.find_uv_bin(), *arguments], env=environ, cwd=cwd, capture_output=True, text=True, check=False
-    )
+    done = run_guarded([uv.find_uv_bin(), *arguments], env=environ, cwd=cwd)
     if done.returncode == 0:
         return done.stdout
     lines = (done.stderr or done.stdout).strip().splitlines()[-NUM_TAIL_LINES:]
@@ -592,6 +591,9 @@ def _inside(path: PurePosixPath) -> PurePosixPath | None:
     return None
 
 
+CHECK_SECONDS = 120.0
+"""How long the interpreter of an environment may take to start and look for modules."""
+
 CHECK_ROOTS = """
 import importlib.util, json, sys
 found = {}
@@ -611,15 +613,13 @@ def _check_roots(side: Side, python: Path, site_packages: Path, roots: Sequence[
             looked_in="the wheel",
             next_step="tell the build backend which packages belong to the wheel, and look with: uv build --wheel",
         )
-    done = subprocess.run(
-        [python, "-P", "-c", CHECK_ROOTS, json.dumps(roots)],
-        cwd=site_packages.parent,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={"PATH": os.environ.get("PATH", "")},
-    )
-    found = json.loads(done.stdout) if done.returncode == 0 else dict.fromkeys(roots)
+    command = [str(python), "-P", "-c", CHECK_ROOTS, json.dumps(roots)]
+    environ = {"PATH": os.environ.get("PATH", "")}
+    try:
+        done = run_guarded(command, env=environ, cwd=site_packages.parent, timeout=CHECK_SECONDS)
+        found = json.loads(done.stdout) if done.returncode == 0 else dict.fromkeys(roots)
+    except (subprocess.TimeoutExpired, ValueError):  # what stands in a .pth file runs first
+        found = dict.fromkeys(roots)
     for root, origin in found.items():
         if origin is None or not Path(origin).resolve().is_relative_to(site_packages.resolve()):
             raise EnvironmentBuildError(

@@ -12,7 +12,6 @@ libraries offer.
 from __future__ import annotations
 
 import json
-import signal
 import socket
 import subprocess
 import threading
@@ -24,6 +23,7 @@ from typing import Any, Self
 import psutil
 
 from mainstay.errors import EnvironmentBuildError, WorkerError
+from mainstay.processes import forget_session, kill_group, kill_orphans
 from mainstay.records import Side
 from mainstay.workers import (
     EXIT_SECONDS,
@@ -33,7 +33,7 @@ from mainstay.workers import (
     Place,
     WorkerSpec,
     conceal,
-    kill_group,
+    signal_name,
     start_program,
 )
 
@@ -98,14 +98,14 @@ class ForkServer:
         spec = self._spec
         self._place = Place(spec.scratch, "server-")
         self._control, control = socket.socketpair()
-        with control, self._place.log.open("wb") as log:
+        with control:
             try:
                 self._process = start_program(
                     spec,
                     {"preload": self._modules, "control": control.fileno(), "limit_s": START_SECONDS + EXIT_SECONDS},
                     variables=self._place.variables,
                     cwd=self._place.cwd,
-                    output=log.fileno(),
+                    output=self._place.output.descriptor,
                     descriptors=[control.fileno()],
                 )
             except OSError as error:
@@ -113,6 +113,8 @@ class ForkServer:
                 raise WorkerError(
                     f"the {spec.side} server does not start: {error.strerror}", looked_in=spec.python
                 ) from error
+            finally:
+                self._place.output.close_writing()
         return self
 
     def __exit__(
@@ -123,6 +125,9 @@ class ForkServer:
             self._leave()
         kill_group(self._process.pid)
         self._process.wait()
+        forget_session(self._process.pid)
+        kill_orphans()
+        self._place.output.close()
 
     def _leave(self) -> None:
         """Let the server end its workers and exit by itself, if it does so soon."""
@@ -206,7 +211,7 @@ class ForkServer:
         except subprocess.TimeoutExpired:
             return "it does not answer"
         if status < 0:
-            return f"it was killed by {signal.Signals(-status).name}"
+            return f"it was killed by {signal_name(-status)}"
         return f"it exited with status {status}"
 
 

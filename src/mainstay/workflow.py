@@ -164,6 +164,7 @@ class Agenda:
         settled: Findings that need no measuring.
         notes: What could not be collected.
         metrics: Gated ones of either revision, those of the kinds that are left out included.
+        hung: Of workloads whose file hung while a revision collected it, which revision, why, and its last output.
     """
 
     workloads: tuple[Workload, ...]
@@ -171,6 +172,7 @@ class Agenda:
     settled: tuple[Finding, ...]
     notes: tuple[str, ...]
     metrics: tuple[Metric, ...] = ()
+    hung: Mapping[str, tuple[Side, str, tuple[str, ...]]] = field(default_factory=dict)
 
 
 class Stopwatch:
@@ -446,13 +448,15 @@ class Job:
 
     def _collect(self, bench: Bench) -> Agenda:
         """What is to be judged, from what both revisions can collect."""
-        from mainstay.workers import at_once, collect_workloads, start_fresh
+        from mainstay.workers import at_once, collect_workloads, collecting_seconds, start_fresh
 
         self._observer.phase("workloads")
+        limit_s = collecting_seconds(self._configuration.trial_seconds, self._start.seconds)
         specs = [*bench.specs.values(), *([bench.own] if bench.own else [])]
         select = [self._configuration.workloads]
         everything = at_once(
-            lambda spec: collect_workloads(spec, select, bench.launchers.get(spec.side, start_fresh)), specs
+            lambda spec: collect_workloads(spec, select, bench.launchers.get(spec.side, start_fresh), limit_s=limit_s),
+            specs,
         )
         _, of_candidate, *of_own = everything
         of_candidate.require_right_markers()
@@ -526,6 +530,9 @@ class Job:
             changed=agenda.changed,
         )
         restore_trials(logs, [*reuse(logs), *self._folder.journal.trials()])
+        for log in logs:
+            if log.workload.id in agenda.hung:
+                log.refuse(*agenda.hung[log.workload.id])
         return logs
 
     @contextmanager
@@ -855,7 +862,23 @@ def plan_agenda(
         changed=frozenset(name for name in order if name in new or changed(name)),
         settled=tuple(settled),
         notes=tuple(f"{known[name].id} gates nothing: it has no marker" for name in order if not known[name].metrics),
+        hung=_hung(workloads, {Side.BASELINE: baseline, Side.CANDIDATE: candidate}),
     )
+
+
+def _hung(
+    workloads: Sequence[Workload], collections: Mapping[Side, Collection]
+) -> dict[str, tuple[Side, str, tuple[str, ...]]]:
+    """The workloads whose file hung while a revision collected it: a trial would hang too."""
+    from mainstay.workers import concerns
+
+    return {
+        workload.id: (side, problem.cause, collection.last_lines)
+        for side, collection in collections.items()
+        for problem in collection.problems
+        for workload in workloads
+        if problem.is_hang and concerns(problem.id, workload.id)
+    }
 
 
 def _lacked(by: Collection, other: Collection) -> list[str]:
