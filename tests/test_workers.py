@@ -225,7 +225,10 @@ def test_children_of_a_worker_end_with_it(measure, write, tmp_path):
 def has_ended(pid):
     """Whether a killed process is gone, or only waits for whoever inherited it."""
     for _ in range(200):
-        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+        try:
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
             return True
         time.sleep(0.05)
     return False

@@ -359,6 +359,8 @@ class _Player:
             return form.failed(*self._broken, lines)
         trial = form.ended(self._finished or {}, load=load.of_others(), last_lines=lines)
         if trial.outcome is Outcome.COMPLETED and (wrong := self._contradiction(trial)):
+            self.is_fit = False
+            self._worker.kill()
             return form.failed(Outcome.FAILED, wrong, lines)
         return replace(trial, block_times_s=tuple(self._blocks_s), went_first=tuple(self._went_first))
 
