@@ -58,7 +58,7 @@ def main(context: click.Context, *, debug: bool) -> None:
 @click.option("--html", type=FILE, help="Write a page that explains the verdict.")
 @click.option("--junit", type=FILE, help="Write JUnit XML.")
 @click.option("--json", type=FILE, help="Write a copy of the run.")
-@click.option("--seconds", type=click.FloatRange(min=0), help="Budget for measuring.  [default: as configured]")
+@click.option("--seconds", type=click.FloatRange(min=0), help="Measure no longer than this.  [default: as configured]")
 @click.option("--fail-fast/--no-fail-fast", default=None, help="Stop at the first fail.  [default: as configured]")
 @click.option("--fresh", is_flag=True, help="Draw other seeds than those of the baseline, and reuse no trial.")
 @click.option("--only", type=click.Choice(["accuracy", "performance"]), help="Gate a part.  [default: all workloads]")

@@ -61,12 +61,15 @@ def describe_preload(modules: Sequence[str], platform: str) -> str:
 
 
 @contextmanager
-def fork_servers(specs: Mapping[Side, WorkerSpec], modules: Sequence[str]) -> Iterator[dict[Side, ForkServer]]:
+def fork_servers(
+    specs: Mapping[Side, WorkerSpec], modules: Sequence[str], *, limit_s: float = START_SECONDS
+) -> Iterator[dict[Side, ForkServer]]:
     """A server for each revision; they import at once.
 
     Args:
         specs: The worker of each side.
         modules: Full names of what is imported; without any there are no servers.
+        limit_s: How long the imports may take.
 
     Yields:
         Servers by side; they are gone afterwards.
@@ -75,7 +78,11 @@ def fork_servers(specs: Mapping[Side, WorkerSpec], modules: Sequence[str]) -> It
         EnvironmentBuildError: If a module cannot be preloaded; the baseline is named first if it can in neither.
     """
     with ExitStack() as stack:
-        servers = {side: stack.enter_context(ForkServer(spec, modules)) for side, spec in specs.items() if modules}
+        servers = {
+            side: stack.enter_context(ForkServer(spec, modules, limit_s=limit_s))
+            for side, spec in specs.items()
+            if modules
+        }
         for server in servers.values():
             server.await_ready()
         yield servers
@@ -87,10 +94,12 @@ class ForkServer:
     Args:
         spec: The revision's worker.
         modules: Full names of what is imported.
+        limit_s: How long the imports may take.
     """
 
-    def __init__(self, spec: WorkerSpec, modules: Sequence[str]) -> None:
+    def __init__(self, spec: WorkerSpec, modules: Sequence[str], *, limit_s: float = START_SECONDS) -> None:
         self._spec = spec
+        self._limit_s = limit_s
         self._modules = tuple(modules)
         self._lock = threading.Lock()
 
@@ -102,7 +111,7 @@ class ForkServer:
             try:
                 self._process = start_program(
                     spec,
-                    {"preload": self._modules, "control": control.fileno(), "limit_s": START_SECONDS + EXIT_SECONDS},
+                    {"preload": self._modules, "control": control.fileno(), "limit_s": self._limit_s + EXIT_SECONDS},
                     variables=self._place.variables,
                     cwd=self._place.cwd,
                     output=self._place.output.descriptor,
@@ -148,9 +157,9 @@ class ForkServer:
             EnvironmentBuildError: If one cannot be.
         """
         try:
-            answer = _receive(self._control, START_SECONDS)
+            answer = _receive(self._control, self._limit_s)
         except TimeoutError:
-            raise self._refusal(f"the imports took longer than {START_SECONDS:g} s") from None
+            raise self._refusal(f"the imports took longer than {self._limit_s:g} s") from None
         if answer is None:
             raise self._refusal(f"the server did not live through the imports: {self._describe_end()}")
         if "refused" in answer:

@@ -384,13 +384,20 @@ class Job:
             self._watch.lap("preparation")
             yield replace(bench, launchers=launchers)
 
+    @property
+    def _collecting_seconds(self) -> float:
+        """How long importing and collecting may take before it counts as hung."""
+        from mainstay.workers import collecting_seconds
+
+        return collecting_seconds(self._configuration.trial_seconds, self._start.seconds)
+
     @contextmanager
     def _launchers(self, bench: Bench) -> Iterator[Mapping[Side, Launcher]]:
         """Servers that start the workers, where the settings name modules to preload."""
         from mainstay.fork_server import can_fork, fork_servers
 
         modules = self._configuration.preload if can_fork(sys.platform) else ()
-        with fork_servers(bench.specs, modules) as servers:
+        with fork_servers(bench.specs, modules, limit_s=self._collecting_seconds) as servers:
             yield {side: server.start for side, server in servers.items()}
 
     def _build(self, scratch: Path, trees: Mapping[Side, Path]) -> Bench:
@@ -448,10 +455,10 @@ class Job:
 
     def _collect(self, bench: Bench) -> Agenda:
         """What is to be judged, from what both revisions can collect."""
-        from mainstay.workers import at_once, collect_workloads, collecting_seconds, start_fresh
+        from mainstay.workers import at_once, collect_workloads, start_fresh
 
         self._observer.phase("workloads")
-        limit_s = collecting_seconds(self._configuration.trial_seconds, self._start.seconds)
+        limit_s = self._collecting_seconds
         specs = [*bench.specs.values(), *([bench.own] if bench.own else [])]
         select = [self._configuration.workloads]
         everything = at_once(
