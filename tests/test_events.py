@@ -123,6 +123,37 @@ def test_an_answer_to_another_command_is_out_of_turn(change):
         parse({**COMPLETED, **change})
 
 
+METRIC = {"name": "a", "kind": "accuracy", "direction": "higher", "margin": 0.1, "unit": ""}
+WORKLOAD = {"id": "test_a.py::test_a", "kind": "accuracy", "metrics": [METRIC], "is_alone": False}
+
+
+def parse_collected(*workloads):
+    content = {"event": "collected", "token": "7f", "protocol": 1, "workloads": workloads, "problems": []}
+    return parse(content, expected=("collected",))[1]["workloads"]
+
+
+def test_workloads_come_through():
+    assert parse_collected(WORKLOAD, {**WORKLOAD, "id": "other"}) == [WORKLOAD, {**WORKLOAD, "id": "other"}]
+
+
+@pytest.mark.parametrize(
+    "workloads",
+    [
+        pytest.param([WORKLOAD, WORKLOAD], id="twice"),
+        pytest.param([{**WORKLOAD, "metrics": [METRIC, METRIC]}], id="a-metric-twice"),
+        pytest.param([{**WORKLOAD, "kind": "performance"}], id="metrics-of-another-kind"),
+        pytest.param([{**WORKLOAD, "metrics": [{**METRIC, "margin": 0}]}], id="no-margin"),
+        pytest.param([{**WORKLOAD, "metrics": [{**METRIC, "direction": "up"}]}], id="direction"),
+        pytest.param([{**WORKLOAD, "metrics": [{**METRIC, "ceiling": "high"}]}], id="ceiling"),
+        pytest.param([{**WORKLOAD, "is_alone": 1}], id="number-for-truth"),
+        pytest.param([{"id": "test_a.py::test_a"}], id="half-of-it"),
+    ],
+)
+def test_workloads_that_cannot_be_are_refused(workloads):
+    with pytest.raises(ProtocolError):
+        parse_collected(*workloads)
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),

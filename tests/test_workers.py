@@ -13,7 +13,7 @@ import pytest
 from mainstay import workers
 from mainstay.errors import Interrupted, UsageError
 from mainstay.records import Direction, Outcome, Side
-from mainstay.workers import Crew, PairRequest, at_once, collect_workloads, is_png
+from mainstay.workers import Crew, PairRequest, at_once, collect_workloads, conceal, is_png
 
 BOTH = (Side.BASELINE, Side.CANDIDATE)
 
@@ -283,6 +283,13 @@ def test_paths_of_this_machine_are_concealed(measure, write, tmp_path):
     assert str(tmp_path) not in trial.cause + "".join(trial.last_lines)
     assert trial.cause == "RuntimeError: benchmarks/test_a.py"
     assert not any(".." in line for line in trial.last_lines)
+
+
+def test_only_paths_of_this_machine_are_concealed(specs):
+    spec = specs[Side.CANDIDATE]
+    text = f"{spec.folder}/benchmarks/test_a.py ../../../measure/benchmarks/test_a.py ../../data {spec.own}/a.py"
+
+    assert conceal(text, spec) == "benchmarks/test_a.py benchmarks/test_a.py ../../data SITE-PACKAGES/a.py"
 
 
 @pytest.mark.parametrize(("text", "expected"), [("", False), ("iVBORw0KGgo=", True), ("!!", False), ("AAAA", False)])

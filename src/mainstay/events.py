@@ -167,6 +167,7 @@ def parse_event(line: bytes, expected: Sequence[str], *, token: str) -> tuple[st
         raise ProtocolError(f"its event {event} is not as agreed: {place}: {_shortened(error.message)}")
     if predictions := content.get("predictions"):
         _check_predictions(predictions)
+    _check_workloads(content.get("workloads", []))
     return event, content
 
 
@@ -206,6 +207,20 @@ def _check_predictions(predictions: Mapping[str, str]) -> None:
         raise ProtocolError(f"it sent {len(predicted)} predictions for {len(labels)} labels")
     if hashlib.sha256(labels).hexdigest() != predictions["labels_digest"]:
         raise ProtocolError("the digest of its labels is not that of its labels")
+
+
+def _check_workloads(workloads: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse workloads that could not be told apart, or whose metrics are of different kinds."""
+    if len({workload["id"] for workload in workloads}) < len(workloads):
+        raise ProtocolError("it collected a workload twice")
+    for workload in workloads:
+        metrics = workload["metrics"]
+        if len({metric["name"] for metric in metrics}) < len(metrics):
+            raise ProtocolError(f"it collected a metric of {_shortened(workload['id'])} twice")
+        if {metric["kind"] for metric in metrics} - {workload["kind"]}:
+            raise ProtocolError(f"metrics of {_shortened(workload['id'])} are of another kind than the workload")
+        if workload["kind"] != "deterministic" and not all(metric["margin"] > 0 for metric in metrics):
+            raise ProtocolError(f"a margin of {_shortened(workload['id'])} is not above 0")
 
 
 def _shortened(text: str) -> str:

@@ -622,12 +622,12 @@ def conceal(text: str, spec: WorkerSpec) -> str:
 
 
 def _relative(places: Mapping[str, str], spec: WorkerSpec) -> dict[str, str]:
-    """The same places as pytest names them, seen from a worker's working folder."""
+    """The same places as pytest names them, seen from a worker's working folder, but for those that it lies in."""
     cwd = os.path.join(spec.scratch, "worker", "cwd")
     return {
         os.path.relpath(place, cwd) + (os.sep if place.endswith(os.sep) else ""): name
         for place, name in places.items()
-        if os.path.isabs(place) and place != os.sep
+        if not Path(cwd).is_relative_to(place)
     }
 
 
