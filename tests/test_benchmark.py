@@ -2,15 +2,20 @@
 
 import gc
 import math
+import random
+from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
 from mainstay.worker_main import (
     READY_METRICS,
     Benchmark,
+    BlockStatistics,
     Counts,
     RecordingError,
     accelerator_barrier,
@@ -429,3 +434,208 @@ def test_the_documentation_lists_every_ready_metric(name):
     cells = (f"`{name}`", ready.unit, ready.direction, f"{100 * ready.margin:g} %", ready.meaning)
 
     assert f"| {' | '.join(cells)} |" in page.read_text(encoding="utf-8")
+
+
+async def coroutine(): ...
+
+
+async def asynchronous_generator():
+    yield 1
+
+
+def generator(*_):
+    yield 1
+
+
+class CallableGenerator:
+    def __call__(self):
+        yield 1
+
+
+class InheritedCall(CallableGenerator): ...
+
+
+class Awaitable:
+    def __await__(self):
+        return iter(())
+
+
+LAZY = {
+    "coroutine": (coroutine, "asyncio.run"),
+    "asynchronous-generator": (asynchronous_generator, "asyncio.run"),
+    "generator": (generator, "list"),
+    "partial": (partial(partial(coroutine)), "asyncio.run"),
+    "method": (SimpleNamespace(run=CallableGenerator().__call__).run, "list"),
+    "callable-object": (CallableGenerator(), "list"),
+    "inherited-call": (InheritedCall(), "list"),
+    "returns-a-coroutine": (lambda: coroutine(), "asyncio.run"),  # noqa: PLW0108 - a function that does not look like one
+    "returns-a-generator": (lambda: generator(), "list"),  # noqa: PLW0108
+    "returns-an-asynchronous-generator": (lambda: asynchronous_generator(), "asyncio.run"),  # noqa: PLW0108
+    "returns-an-awaitable": (Awaitable, "asyncio.run"),
+    "returns-a-map": (partial(map, str, [1]), "list"),
+    "returns-a-filter": (partial(filter, None, [1]), "list"),
+}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("way", ["benchmark", "pedantic"])
+@pytest.mark.parametrize("name", LAZY)
+def test_a_function_that_only_makes_what_would_do_the_work_is_refused(make, name, way):
+    benchmark, _ = make(1, 1)
+    benchmark._clock = iter(range(10**9)).__next__
+    function, remedy = LAZY[name]
+
+    with pytest.raises(RecordingError, match=rf"only the making of .*{remedy}\(\.\.\.\)"):
+        benchmark(function) if way == "benchmark" else benchmark.pedantic(function, rounds=2)
+
+    with pytest.raises(RecordingError, match="only the making"):  # also where the test swallows it
+        benchmark.recorded()
+
+
+@pytest.mark.parametrize("function", [coroutine, generator, lambda: generator()], ids=str)  # noqa: PLW0108
+def test_operations_of_what_only_makes_a_generator_are_not_counted(function):
+    with pytest.raises(RecordingError, match="only the making"):
+        Counts().flops(function)
+
+
+@pytest.mark.parametrize("function", [list, iter, {}.items, partial(sum, [1])], ids=["list", "iter", "view", "sum"])
+def test_what_does_its_work_at_once_may_return_anything(make, clock, function):
+    benchmark, _ = make(1)
+
+    def work():
+        clock.work()
+        return function([]) if function is iter else function()
+
+    benchmark(work)
+
+    assert "call_time" in benchmark.recorded()["values"]
+
+
+def random_seconds(number):
+    rng = random.Random(number)
+    return [round(rng.lognormvariate(0, 1), 3) for _ in range(number)]
+
+
+@pytest.mark.parametrize("number", [*range(1, 14), 100])
+def test_statistics_are_those_of_pytest_benchmark(number):
+    stats = pytest.importorskip("pytest_benchmark.stats")
+    theirs = stats.Stats()
+    for value in random_seconds(number):
+        theirs.update(value)
+
+    ours = BlockStatistics(random_seconds(number)).as_dict()
+
+    assert list(ours) == list(theirs.as_dict())
+    for name, value in theirs.as_dict().items():
+        assert ours[name] == (value if isinstance(value, str) else pytest.approx(value)), name
+
+
+def test_all_that_pytest_benchmark_offers_is_there(make, clock):
+    fixture, stats = (pytest.importorskip(f"pytest_benchmark.{name}") for name in ("fixture", "stats"))
+    benchmark, _ = make(2, 2, node=item(pytest.mark.benchmark(group="step", min_rounds=3)))
+
+    benchmark(clock.work)
+
+    for theirs, ours in (
+        (fixture.BenchmarkFixture, benchmark),
+        (stats.Metadata, benchmark.stats),
+        (stats.Stats, benchmark.stats.stats),
+    ):
+        offered = {name for name in vars(theirs) if not name.startswith("_")}
+        assert offered <= {name for name in dir(ours) if not name.startswith("_")}
+    known = benchmark.stats.as_dict()
+    assert (known["group"], known["stats"]["iterations"], known["stats"]["data"]) == (
+        "step",
+        2,
+        benchmark.stats["data"],
+    )
+    assert benchmark.stats.as_dict(flat=True, include_data=False)["q1"] == benchmark.stats["q1"]
+    assert benchmark.stats.get("fullname") == benchmark.fullname
+    assert (benchmark.stats.get("no such name", 7), benchmark.stats.options) == (7, {"group": "step", "min_rounds": 3})
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        pytest.param(np.prod([4, 16]), 64.0, id="numpy-integer"),
+        pytest.param(np.float32(0.5), 0.5, id="numpy-float"),
+        pytest.param(torch.tensor(64), 64.0, id="tensor"),
+        pytest.param(Fraction(1, 2), 0.5, id="fraction"),
+        pytest.param(np.bool_(True), None, id="numpy-truth"),
+        pytest.param(True, None, id="truth"),
+        pytest.param("64", None, id="text"),
+        pytest.param(10**400, None, id="beyond-a-float"),
+        pytest.param([64], None, id="list"),
+    ],
+)
+def test_a_number_of_any_library_counts_as_extra_information(make, clock, value, expected):
+    benchmark, _ = make(1, metrics=("throughput",))
+    benchmark.extra_info["examples"] = value
+    benchmark(clock.work)
+
+    if expected is None:
+        with pytest.raises(RecordingError, match="examples"):
+            benchmark.recorded()
+    else:
+        assert benchmark.recorded()["values"]["throughput"] == pytest.approx(expected / 0.001)
+
+
+PATCHED = """
+import builtins, sys, time
+time.sleep(0.3)
+time.perf_counter = time.monotonic = time.time = time.process_time = lambda: 0.0
+time.perf_counter_ns = time.monotonic_ns = time.time_ns = lambda: 0
+builtins.dict = builtins.list = builtins.getattr = builtins.repr = builtins.open = None
+sys.modules["json"] = None
+"""
+
+
+def test_a_module_that_replaces_clocks_is_timed_all_the_same(tmp_path, monkeypatch):
+    (tmp_path / "patching.py").write_text(PATCHED)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    imported = probe_import("patching")
+
+    assert imported.seconds > 0.3
+    assert imported.modules["patching"] == str(tmp_path / "patching.py")
+
+
+@pytest.mark.parametrize("marker", ["benchmark", "codspeed_benchmark"])
+def test_a_marked_test_without_fixture_is_timed_as_a_whole(marker):
+    mark = SimpleNamespace(mark=pytest.Mark(marker, (), {}, _ispytest=True))
+
+    workload = describe_item(item(mark, fixtures=("tmp_path",)))
+
+    assert [metric["name"] for metric in workload["metrics"]] == ["call_time"]
+    assert workload["kind"] == "performance"
+
+
+def test_a_test_without_fixture_and_marker_measures_nothing():
+    assert describe_item(item(fixtures=("tmp_path",))) is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"ceiling": "high"}, "needs a number as 'ceiling'"),
+        ({"ceiling": math.nan}, "needs a number as 'ceiling'"),
+        ({"resolution": None}, "needs a number as 'resolution'"),
+        ({"unit": 1}, "needs text as 'unit'"),
+        ({"metric": 1}, "needs text as 'metric'"),
+        ({"metric": ""}, "needs a name as 'metric'"),
+        ({"direction": ["higher"]}, "'higher' and 'lower'"),
+    ],
+)
+def test_a_marker_whose_arguments_are_of_another_type_is_refused(arguments, message):
+    marker = pytest.mark.accuracy(**{"metric": "a", "margin": 0.1, **arguments})
+
+    with pytest.raises(RecordingError, match=message):
+        describe_item(item(marker, fixtures=("trial",)))
+
+
+def test_numbers_of_a_marker_may_be_of_any_library():
+    marker = pytest.mark.accuracy(metric="a", margin=0.1, ceiling=np.float32(0.5), resolution=Fraction(1, 4))
+
+    (metric,) = describe_item(item(marker, fixtures=("trial",)))["metrics"]
+
+    assert (metric["ceiling"], type(metric["ceiling"]), metric["resolution"]) == (0.5, float, 0.25)

@@ -266,6 +266,65 @@ def test_the_last_completed_look_stands_when_time_runs_out(run):
     assert any("time was used up" in note for note in measurement.notes)
 
 
+class Endless(Subject):
+    """Every pair from one on is still under way when the time is used up."""
+
+    def __init__(self, baseline, candidate, *, first):
+        super().__init__(baseline, candidate)
+        self.first = first
+        self.seconds_left = []
+
+    def measure(self, request, known):
+        self.seconds_left.append(request.seconds_left)
+        if len(self.measured) >= 2 * self.first:
+            return PairResult(request=request, trials=(), was_cut=True)
+        return super().measure(request, known)
+
+
+@pytest.mark.parametrize(
+    ("behave", "first"),
+    [
+        pytest.param(accuracy(digest=str), 0, id="equal-before-the-first-pair"),
+        pytest.param(accuracy(digest=str), 1, id="equal-after-one-pair"),
+        pytest.param(accuracy(), 3, id="before-the-first-look"),
+    ],
+)
+def test_a_pair_that_the_time_cuts_off_is_dropped_and_never_passes(run, behave, first):
+    subject = Endless(behave, behave, first=first)
+
+    def clock():
+        return 10.0 if len(subject.seconds_left) > first else 0.0
+
+    (finding,), measurement = run(subject, clock=clock, deadline=10.0, num_at_once=1)
+
+    assert finding.verdict is Verdict.INCONCLUSIVE
+    assert finding.num_pairs == first
+    assert subject.seconds_left[0] == 10.0
+    assert "the time was used up before the look at 5 pairs; no look was completed" in measurement.notes
+    assert "1 pair was under way when the time was used up: ended and dropped" in measurement.notes
+
+
+@pytest.mark.parametrize(
+    ("side", "changed", "verdict", "blame"),
+    [
+        pytest.param(Side.CANDIDATE, (), Verdict.ERROR, Blame.CANDIDATE, id="candidate"),
+        pytest.param(Side.BASELINE, (), Verdict.ERROR, Blame.BASELINE, id="baseline"),
+        pytest.param(Side.BASELINE, (WORKLOAD,), Verdict.NEW, None, id="baseline-of-a-changed-workload"),
+        pytest.param(Side.CANDIDATE, (WORKLOAD,), Verdict.ERROR, Blame.CANDIDATE, id="candidate-of-a-changed-workload"),
+    ],
+)
+def test_a_workload_whose_file_hung_is_settled_without_a_trial(run, side, changed, verdict, blame):
+    workload = Workload(id=WORKLOAD, kind=Kind.ACCURACY, metrics=(METRIC,))
+    logs = make_logs([workload], salt="", commit="c", num_seeds=20, changed=frozenset(changed))
+    logs[0].refuse(side, "the worker hung", ("still here",))
+    subject = Subject(accuracy(), accuracy())
+
+    (finding,), _ = run(subject, logs=logs)
+
+    assert (finding.verdict, finding.blame, subject.measured) == (verdict, blame, [])
+    assert "the worker hung" in finding.reason
+
+
 def test_a_resumed_measurement_measures_only_what_is_missing_and_agrees(run):
     baseline, candidate = accuracy(), accuracy(loss=0.01, stream="b")
     whole = Subject(baseline, candidate)

@@ -1,6 +1,7 @@
 """Timed pairs with real processes: both revisions run this very environment, told apart by a variable."""
 
 import json
+import math
 import os
 import sys
 import textwrap
@@ -50,7 +51,7 @@ def crew(tmp_path):
 def measure(crew, tmp_path):
     """Measures a file of workloads; gives outcomes, causes and trials by workload and side."""
 
-    def measure(text, *workloads, seconds=0.2, limit_s=600.0, gated=("call_time",), **options):
+    def measure(text, *workloads, seconds=0.2, limit_s=600.0, seconds_left=math.inf, gated=("call_time",), **options):
         (tmp_path / "measure" / FILE).write_text(f"import os, pytest, time\n{textwrap.dedent(text)}")
         tasks = tuple(
             TimedTask(
@@ -61,7 +62,7 @@ def measure(crew, tmp_path):
             )
             for name in workloads
         )
-        request = TimedRequest(pair=0, tasks=tasks, seconds=seconds, limit_s=limit_s)
+        request = TimedRequest(pair=0, tasks=tasks, seconds=seconds, limit_s=limit_s, seconds_left=seconds_left)
         result = measure_timed_pair(crew, request, **options)
         trials = {}
         for trial in result.trials:
@@ -324,3 +325,123 @@ def test_an_import_is_timed_in_fresh_interpreters(measure):
 )
 def test_how_blocks_are_cut(call_s, left, expected):
     assert plan_blocks(seconds=2.0, call_s=call_s, left=left) == expected
+
+
+FORGING = """
+def test_a(benchmark):
+    channel = benchmark._channel
+    calls = []
+    def work():
+        calls.append(1)
+        if os.environ["SIDE"] == "candidate" and len(calls) > 40:
+            {body}
+        time.sleep(0.01)
+    benchmark(work)
+    if os.environ["SIDE"] == "candidate":
+        {after}
+
+def test_sound(benchmark):
+    benchmark(len, [])
+"""
+
+ENDED = """channel.send("finished", outcome="completed", cause="", detail=[], duration_s=1, peak_memory_bytes=1, threads=[],
+                           values={"call_time": 1e-9})"""
+
+
+@pytest.mark.parametrize(
+    ("body", "after", "cause"),
+    [
+        pytest.param(ENDED, "pass", "ended before all its blocks were measured", id="ends-too-early"),
+        pytest.param("channel.send('ready', call_s=0.1, left=None)", "pass", "out of turn", id="out-of-turn"),
+        pytest.param("channel.send('block', seconds='1')", "pass", "not as agreed", id="text-for-seconds"),
+        pytest.param(
+            "pass",
+            "benchmark.recorded = lambda: {'values': {'call_time': 1e-9}}",
+            "its blocks have a mean of",
+            id="another-mean",
+        ),
+    ],
+)
+def test_a_workload_that_contradicts_what_the_gate_has_heard_fails_alone(measure, body, after, cause):
+    trials, _ = measure(FORGING.format(body=body, after=after), "test_a", "test_sound", seconds=1.0)
+
+    assert trials["test_a"][Side.CANDIDATE].outcome is Outcome.FAILED
+    assert cause in trials["test_a"][Side.CANDIDATE].cause
+    assert trials["test_a"][Side.BASELINE].outcome is Outcome.COMPLETED
+    assert {trial.outcome for trial in trials["test_sound"].values()} == {Outcome.COMPLETED}
+
+
+def test_the_workloads_that_were_through_when_the_time_was_used_up_are_kept(measure):
+    trials, result = measure(
+        """
+        def test_a(benchmark):
+            benchmark(len, [])
+
+        def test_b(benchmark):
+            benchmark(time.sleep, 3600)
+        """,
+        "test_a",
+        "test_b",
+        seconds_left=30.0,
+    )
+
+    assert result.was_cut
+    assert "test_b" not in trials
+    assert all(len(sides) == 2 for sides in trials.values())
+
+
+def test_what_shares_a_file_that_hangs_is_not_tried_again(measure, monkeypatch):
+    monkeypatch.setattr("mainstay.workers.LEAST_START_SECONDS", 12.0)
+    trials, _ = measure(
+        """
+        if os.environ["SIDE"] == "candidate":
+            time.sleep(3600)
+
+        def test_a(benchmark):
+            benchmark(len, [])
+
+        def test_b(benchmark):
+            benchmark(len, [])
+        """,
+        "test_a",
+        "test_b",
+        limit_s=12.0,
+    )
+
+    hung = [trials[name][Side.CANDIDATE] for name in ("test_a", "test_b")]
+    assert {trial.outcome for trial in hung} == {Outcome.TIMED_OUT}
+    assert all("hung: no answer within 12 s" in trial.cause for trial in hung)
+
+
+def test_marked_tests_without_fixture_are_timed_as_a_whole(measure):
+    trials, _ = measure(
+        """
+        import asyncio
+
+        @pytest.fixture
+        def numbers():
+            return list(range(100))
+
+        @pytest.mark.benchmark
+        @pytest.mark.parametrize("seconds", [0.002])
+        def test_a(numbers, seconds):
+            assert len(numbers) == 100
+            time.sleep(seconds)
+
+        class TestGroup:
+            @pytest.mark.benchmark(group="sums")
+            def test_method(self, numbers):
+                sum(numbers)
+
+        @pytest.mark.benchmark
+        def test_fails():
+            assert 1 + 1 == 3
+        """,
+        "test_a[0.002]",
+        f"{FILE}::TestGroup::test_method",
+        "test_fails",
+    )
+
+    assert all(trial.values["call_time"] > 0.002 for trial in trials["test_a[0.002]"].values())
+    assert {trial.outcome for trial in trials["TestGroup::test_method"].values()} == {Outcome.COMPLETED}
+    assert {trial.outcome for trial in trials["test_fails"].values()} == {Outcome.FAILED}

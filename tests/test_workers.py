@@ -1,4 +1,5 @@
 import math
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -10,10 +11,11 @@ from dataclasses import replace
 import psutil
 import pytest
 
+from mainstay import workers
 from mainstay.confinement import can_confine
-from mainstay.errors import Interrupted, UsageError, WorkerError
+from mainstay.errors import Interrupted, UsageError
 from mainstay.records import Direction, Outcome, Side
-from mainstay.workers import Crew, PairRequest, at_once, collect_workloads, is_png
+from mainstay.workers import Crew, PairRequest, at_once, collect_workloads, conceal, is_png
 
 BOTH = (Side.BASELINE, Side.CANDIDATE)
 
@@ -310,7 +312,15 @@ def test_paths_of_this_machine_are_concealed(measure, write, tmp_path):
     (trial,) = measure(sides=(Side.CANDIDATE,)).trials
 
     assert str(tmp_path) not in trial.cause + "".join(trial.last_lines)
-    assert "WORKLOADS/benchmarks/test_a.py" in trial.cause
+    assert trial.cause == "RuntimeError: benchmarks/test_a.py"
+    assert not any(".." in line for line in trial.last_lines)
+
+
+def test_only_paths_of_this_machine_are_concealed(specs):
+    spec = specs[Side.CANDIDATE]
+    text = f"{spec.folder}/benchmarks/test_a.py ../../../measure/benchmarks/test_a.py ../../data {spec.own}/a.py"
+
+    assert conceal(text, spec) == "benchmarks/test_a.py benchmarks/test_a.py ../../data SITE-PACKAGES/a.py"
 
 
 @pytest.mark.parametrize(("text", "expected"), [("", False), ("iVBORw0KGgo=", True), ("!!", False), ("AAAA", False)])
@@ -436,7 +446,270 @@ def test_caches_lie_in_the_workers_own_folder_unless_prepare_names_another_place
 def test_an_interpreter_that_is_not_there_is_named(specs):
     spec = replace(specs[Side.CANDIDATE], python="/absent/python")
 
-    with pytest.raises(WorkerError, match="the candidate worker does not start: No such file") as caught:
-        collect_workloads(spec, ["benchmarks"])
+    (problem,) = collect_workloads(spec, ["benchmarks"]).problems
 
-    assert caught.value.looked_in == "/absent/python"
+    assert "the worker does not start: No such file" in problem.cause
+
+
+FIND_EVENTS = """
+    import json, os, shutil, sys
+    events = json.loads(sys.argv[1])["events"]
+"""
+
+HOSTILE = {
+    "sends-bytes-that-are-no-text": ("os.write(events, b'\\xff\\xfe\\n')", "broke its protocol"),
+    "sends-no-json": ("os.write(events, b'no JSON\\n')", "broke its protocol"),
+    "sends-nested-lists": ("os.write(events, b'[' * 60_000 + b'\\n')", "broke its protocol"),
+    "forges-its-end": (
+        """os.write(events, b'{"event": "finished", "outcome": "completed", "values": {"a": 9}, "cause": "", "detail": '
+            b'[], "duration_s": 1, "peak_memory_bytes": 1, "threads": []}\\n')""",
+        "out of turn",
+    ),
+    "sends-another-event": ('os.write(events, b\'{"event": "collected"}\\n\')', "out of turn"),
+    "sends-a-line-without-end": ("[os.write(events, b' ' * 2**16) for _ in range(1100)]", "bytes in one line"),
+    "closes-the-pipe": ("os.close(events); import time; time.sleep(3600)", "closed its pipe"),
+    "dies-of-a-signal-without-name": ("os.kill(os.getpid(), 40)", "killed by signal 40"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_what_a_worker_sends_is_held_against_its_own_side_only(measure, write, name):
+    body, cause = HOSTILE[name]
+    write(f"""
+{FIND_EVENTS}
+    def test_a(trial):
+        trial.record(a=1)
+        if os.environ["SIDE"] == "candidate":
+            {body}
+    """)
+
+    baseline, candidate = sorted(measure().trials, key=lambda trial: trial.side)
+
+    assert (baseline.outcome, baseline.values) == (Outcome.COMPLETED, {"a": 1.0})
+    assert (candidate.outcome in {Outcome.FAILED, Outcome.CRASHED}, candidate.values) == (True, {})
+    assert cause in candidate.cause
+
+
+def test_a_workload_may_delete_its_own_folder(measure, write):
+    write("""
+        import os, pathlib, shutil
+
+        def test_a(trial):
+            trial.record(a=1)
+            shutil.rmtree(pathlib.Path.home().parent)
+    """)
+
+    (trial,) = measure(sides=(Side.CANDIDATE,)).trials
+
+    assert trial.outcome in {Outcome.COMPLETED, Outcome.FAILED}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param("shutil.rmtree(pathlib.Path.home().parents[1])", id="scratch"),
+        pytest.param("pathlib.Path(sys.argv[0]).unlink()", id="program"),
+    ],
+)
+def test_a_worker_that_cannot_be_started_is_a_trial_that_did_not_complete(
+    measure, write, monkeypatch, tmp_path, damage
+):
+    program = tmp_path / "worker_main.py"
+    shutil.copy(workers.WORKER, program)
+    monkeypatch.setattr(workers, "WORKER", str(program))
+    write(f"""
+        import os, pathlib, shutil, sys
+
+        def test_a(trial):
+            {damage}
+            os._exit(1)
+    """)
+
+    (trial,) = measure(sides=(Side.CANDIDATE,)).trials
+
+    assert trial.outcome is Outcome.CRASHED
+
+
+def test_no_child_of_a_worker_can_speak_for_it(measure, write):
+    write(f"""
+{FIND_EVENTS}
+    import subprocess
+    WRITE = "import os, sys; os.write(int(sys.argv[1]), b'junk')"
+
+    def test_a(trial):
+        pid = os.fork()
+        if pid == 0:
+            try:
+                os.write(events, b"junk")
+            except OSError:
+                os._exit(7)
+            os._exit(0)
+        forked = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        started = subprocess.run([sys.executable, "-c", WRITE, str(events)], close_fds=False, capture_output=True)
+        trial.record(a=forked, started=started.returncode)
+    """)
+
+    (trial,) = measure(sides=(Side.CANDIDATE,)).trials
+
+    assert trial.values == {"a": 7.0, "started": 1.0}
+
+
+def test_a_file_that_ends_the_worker_leaves_the_others_to_be_collected(specs, write):
+    write("import os\nos._exit(5)")
+    write("def test_b(trial): ...", "test_b.py")
+
+    collection = collect_workloads(specs[Side.CANDIDATE], ["benchmarks"])
+
+    (problem,) = collection.problems
+    assert [workload.id for workload in collection.workloads] == ["benchmarks/test_b.py::test_b"]
+    assert (problem.id, problem.is_hang) == ("benchmarks/test_a.py", False)
+    assert "exited with status 5" in problem.cause
+
+
+@pytest.mark.parametrize("name", ["test_a.py", "conftest.py"])
+def test_a_file_that_hangs_is_said_to_hang(specs, write, name):
+    write("def test_a(trial): ...")
+    write("import time\nprint('still here', flush=True)\ntime.sleep(3600)", name)
+
+    collection = collect_workloads(specs[Side.CANDIDATE], ["benchmarks/test_a.py"], limit_s=10)
+
+    assert collection.workloads == ()
+    assert {problem.is_hang for problem in collection.problems} == {True}
+    assert all("hung: no answer within 10 s" in problem.cause for problem in collection.problems)
+
+
+def test_a_hang_while_collecting_is_not_tried_again(measure, write, monkeypatch):
+    monkeypatch.setattr(workers, "LEAST_START_SECONDS", 10.0)
+    write("import time\ntime.sleep(3600)")
+    start = time.monotonic()
+
+    (trial,) = measure(sides=(Side.CANDIDATE,), limit_s=10.0).trials
+
+    assert trial.outcome is Outcome.TIMED_OUT
+    assert "no answer within 10 s" in trial.cause
+    assert time.monotonic() - start < 600
+
+
+def test_a_pair_is_ended_and_dropped_when_the_time_is_used_up(measure, write):
+    write("""
+        import os, time
+
+        def test_a(trial):
+            trial.record(a=1)
+            if os.environ["SIDE"] == "candidate":
+                time.sleep(3600)
+    """)
+
+    result = measure(limit_s=3000.0, seconds_left=10.0)
+
+    assert (result.trials, result.was_cut) == ((), True)
+
+
+def test_a_pair_for_which_no_time_is_left_is_dropped(measure, write):
+    write("def test_a(trial):\n    trial.record(a=1)")
+
+    assert measure(seconds_left=-1.0).was_cut
+
+
+LEAVE_A_DAEMON = """
+    import os, pathlib, time
+
+    def leave_a_daemon():
+        if os.fork() == 0:
+            os.setsid()
+            if os.fork() == 0:
+                pathlib.Path({place!r} + ".part").write_text(str(os.getpid()))
+                os.rename({place!r} + ".part", {place!r})
+                time.sleep(3600)
+            os._exit(0)
+        os.wait()
+        while not os.path.exists({place!r}):
+            time.sleep(0.01)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="orphans are inherited on Linux only")
+@pytest.mark.parametrize("end", ["trial.record(a=1)", "time.sleep(3600)"], ids=["completes", "hangs"])
+def test_a_daemon_that_a_worker_left_ends_with_it(measure, write, tmp_path, ends, end):
+    place = str(tmp_path / "pid")
+    write(f"{LEAVE_A_DAEMON.format(place=place)}\n    def test_a(trial):\n        leave_a_daemon()\n        {end}\n")
+
+    measure(sides=(Side.CANDIDATE,), limit_s=600.0 if "record" in end else 10.0)
+
+    assert ends(int((tmp_path / "pid").read_text()))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="orphans are inherited on Linux only")
+def test_a_daemon_that_a_worker_left_ends_when_the_gate_is_gone(specs, write, tmp_path, ends):
+    place = str(tmp_path / "pid")
+    write(
+        f"{LEAVE_A_DAEMON.format(place=place)}\n    def test_a(trial):\n        leave_a_daemon()\n        time.sleep(3600)"
+    )
+    with ExitStack() as stack:
+        worker = Crew(specs).start(Side.CANDIDATE, ["benchmarks"], stack)
+        worker.expect("collected", 600)
+        worker.send(do="run", workload="benchmarks/test_a.py::test_a", seed=0)
+        for _ in range(12_000):
+            if (tmp_path / "pid").exists():
+                break
+            time.sleep(0.05)
+
+        worker.hang_up()
+
+        assert ends(int((tmp_path / "pid").read_text()))
+
+
+def test_output_of_any_size_is_not_kept_on_disk_and_its_end_is_shown(measure, write, tmp_path):
+    write("""
+        import os
+
+        def test_a(trial):
+            for _ in range(64):
+                os.write(1, b"x" * 99 + b"\\n" + b"y" * 2**20)
+            os.write(2, b"\\nlast words\\n")
+            raise RuntimeError("broken")
+    """)
+
+    (trial,) = measure(sides=(Side.CANDIDATE,)).trials
+
+    assert "last words" in trial.last_lines
+    assert any("bytes of output were not kept" in line for line in trial.last_lines)
+    assert max(map(len, trial.last_lines)) < 2000
+    assert sum(file.stat().st_size for file in (tmp_path / "scratch").rglob("*") if file.is_file()) < 2**20
+
+
+def test_what_a_workload_wrote_is_shown_with_the_error_that_it_raised(measure, write):
+    write("""
+        import sys
+
+        def test_a(trial):
+            print("usage: tool [-h]", file=sys.stderr)
+            print("on the other stream")
+            raise SystemExit(2)
+    """)
+
+    (trial,) = measure(sides=(Side.CANDIDATE,)).trials
+
+    assert trial.cause == "SystemExit: 2"
+    assert {"usage: tool [-h]", "on the other stream"} <= set(trial.last_lines)
+    assert any(line.startswith("benchmarks/test_a.py:") for line in trial.last_lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        pytest.param("def test_a(trial:\n    pass", "SyntaxError: '(' was never closed", id="syntax"),
+        pytest.param("  x = 1\n y = 2", "IndentationError: ", id="indentation"),
+        pytest.param("raise ValueError('no data')", "ValueError: no data", id="raises"),
+        pytest.param("raise SystemExit(3)", "the worker exited with status 3", id="exits"),
+    ],
+)
+def test_why_a_file_does_not_import_is_said_with_its_path_in_the_repository(specs, write, tmp_path, text, cause):
+    (tmp_path / "measure" / "benchmarks" / "test_a.py").write_text(text)
+
+    (problem,) = collect_workloads(specs[Side.CANDIDATE], ["benchmarks"]).problems
+
+    assert problem.id == "benchmarks/test_a.py"
+    assert problem.cause.startswith(cause)
+    assert ".." not in problem.cause
+    assert ('File "benchmarks/test_a.py", line' in problem.cause) == cause.startswith(("Syntax", "Indentation"))

@@ -57,7 +57,7 @@ def main(context: click.Context, *, debug: bool) -> None:
 @click.option("--html", type=FILE, help="Write a page that explains the verdict.")
 @click.option("--junit", type=FILE, help="Write JUnit XML.")
 @click.option("--json", type=FILE, help="Write a copy of the run.")
-@click.option("--seconds", type=click.FloatRange(min=0), help="Budget for measuring.  [default: as configured]")
+@click.option("--seconds", type=click.FloatRange(min=0), help="Measure no longer than this.  [default: as configured]")
 @click.option("--fail-fast/--no-fail-fast", default=None, help="Stop at the first fail.  [default: as configured]")
 @click.option("--fresh", is_flag=True, help="Draw other seeds than those of the baseline, and reuse no trial.")
 @click.option("--only", type=click.Choice(["accuracy", "performance"]), help="Gate a part.  [default: all workloads]")
@@ -68,9 +68,10 @@ def gate(
 ) -> int:
     """Judge the working tree, or a revision, against its baseline."""
     from mainstay import publishing, workflow
+    from mainstay.processes import inheriting_orphans
     from mainstay.progress import progress_for
 
-    with interruptible(RESUME_GATE), progress_for(sys.stderr) as observer:
+    with inheriting_orphans(), interruptible(RESUME_GATE), progress_for(sys.stderr) as observer:
         outcome = workflow.gate(folder, workflow.GateOptions(**options), environ=os.environ, observer=observer)
     place = os.path.relpath(outcome.path)
     click.echo(publishing.render_for(outcome.run, sys.stdout, os.environ))
@@ -106,9 +107,10 @@ Exit status:
 def calibrate(*, write: bool, json: Path | None, folder: Path, **options: Any) -> int:
     """Gate the working tree against itself: how noisy is this machine, and which settings does it support?"""
     from mainstay import calibration
+    from mainstay.processes import inheriting_orphans
     from mainstay.progress import progress_for
 
-    with interruptible(RESTART_CALIBRATION), progress_for(sys.stderr) as observer:
+    with inheriting_orphans(), interruptible(RESTART_CALIBRATION), progress_for(sys.stderr) as observer:
         outcome = calibration.calibrate(
             folder, calibration.CalibrationOptions(**options), environ=os.environ, observer=observer
         )

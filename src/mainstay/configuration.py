@@ -37,7 +37,7 @@ class Configuration:
         default_branch: Branch that changes are merged into; ``None`` to find out from git.
         workloads: Folder of the workloads, relative to the project.
         looks: Numbers of pairs at which the gate looks, strictly increasing, the first at least 2.
-        seconds: Budget for measuring.
+        seconds: Budget for measuring; a pair that is under way when it is used up is ended and dropped.
         alpha: Chance that a clean change fails the gate.
         edge: Level of the tests at the margin, at least ``alpha``.
         fail_fast: Whether the first ``fail`` stops the gate.
@@ -50,7 +50,8 @@ class Configuration:
         groups: Dependency groups that the project needs at run time.
         share: Ignored files and folders that both revisions read, such as ``data``.
         prepare: Command that is run once before the first trial, which may fetch data.
-        trial_seconds: How long one trial may take.
+        trial_seconds: How long one trial may take. Importing and collecting the workloads may take as long, or a quarter
+            of ``seconds`` where that is less: at least 30 s and at most 300 s.
         pair_seconds: Time of the blocks of each timed workload in a pair, of both revisions together.
         threads: Threads of each worker.
         jobs: Accuracy trials run at once; ``None`` for as many as the processors allow.

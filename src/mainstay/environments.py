@@ -35,6 +35,7 @@ from platformdirs import user_cache_path
 from mainstay.configuration import Configuration
 from mainstay.confinement import can_confine, confined_command
 from mainstay.errors import EnvironmentBuildError
+from mainstay.processes import run_guarded
 from mainstay.records import Environment, Side
 
 MEASURING_GROUP = "benchmarks"
@@ -177,9 +178,7 @@ def _run_uv_once(arguments: Sequence[str], *, side: Side | None, doing: str, cwd
         "UV_NO_PROGRESS": "1",
         "SOURCE_DATE_EPOCH": SOURCE_DATE_EPOCH,
     }
-    done = subprocess.run(
-        [uv.find_uv_bin(), *arguments], env=environ, cwd=cwd, capture_output=True, text=True, check=False
-    )
+    done = run_guarded([uv.find_uv_bin(), *arguments], env=environ, cwd=cwd)
     if done.returncode == 0:
         return done.stdout
     lines = (done.stderr or done.stdout).strip().splitlines()[-NUM_TAIL_LINES:]
@@ -542,6 +541,9 @@ def _inside(path: PurePosixPath) -> PurePosixPath | None:
     return None
 
 
+CHECK_SECONDS = 120.0
+"""How long the interpreter of an environment may take to start and look for modules."""
+
 CHECK_ROOTS = """
 import importlib.util, json, sys
 found = {}
@@ -562,15 +564,14 @@ def _check_roots(side: Side, python: Path, site_packages: Path, roots: Sequence[
             next_step="tell the build backend which packages belong to the wheel, and look with: uv build --wheel",
         )
     command = [str(python), "-P", "-c", CHECK_ROOTS, json.dumps(roots)]
-    done = subprocess.run(
-        confined_command((), command) if can_confine() else command,  # what a wheel brings along may run at the start
-        cwd=site_packages.parent,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={"PATH": os.environ.get("PATH", "")},
-    )
-    found = json.loads(done.stdout) if done.returncode == 0 else dict.fromkeys(roots)
+    environ = {"PATH": os.environ.get("PATH", "")}
+    if can_confine():  # what a wheel brings along may run at the start
+        command = confined_command((), command)
+    try:
+        done = run_guarded(command, env=environ, cwd=site_packages.parent, timeout=CHECK_SECONDS)
+        found = json.loads(done.stdout) if done.returncode == 0 else dict.fromkeys(roots)
+    except (subprocess.TimeoutExpired, ValueError):  # what stands in a .pth file runs first
+        found = dict.fromkeys(roots)
     for root, origin in found.items():
         if origin is None or not Path(origin).resolve().is_relative_to(site_packages.resolve()):
             raise EnvironmentBuildError(

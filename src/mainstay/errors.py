@@ -8,7 +8,7 @@
     │   └── RevisionError          2   git does not know the revision asked for
     ├── GitError                   4   the repository cannot be gated as it is
     ├── EnvironmentBuildError      4   a revision cannot be resolved, built or installed; 1 if the candidate cannot
-    ├── WorkerError                4   a worker broke its protocol
+    ├── WorkerError                4   a server of workers cannot be started
     ├── StoreError                 4   a file could not be written or read
     │   └── SchemaError            4   a run document is not of schema version 1
     └── Interrupted              130   Ctrl-C; what was measured is in the journal
@@ -92,7 +92,7 @@ class EnvironmentBuildError(MainstayError):
 
 
 class WorkerError(MainstayError):
-    """A worker process broke its protocol, so nothing it said can be trusted."""
+    """A server does not start, or forks no more workers."""
 
 
 class StoreError(MainstayError):

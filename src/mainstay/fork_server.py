@@ -12,7 +12,6 @@ libraries offer.
 from __future__ import annotations
 
 import json
-import signal
 import socket
 import subprocess
 import threading
@@ -24,6 +23,7 @@ from typing import Any, Self
 import psutil
 
 from mainstay.errors import EnvironmentBuildError, WorkerError
+from mainstay.processes import forget_session, kill_group, kill_orphans
 from mainstay.records import Side
 from mainstay.workers import (
     EXIT_SECONDS,
@@ -33,7 +33,7 @@ from mainstay.workers import (
     Place,
     WorkerSpec,
     conceal,
-    kill_group,
+    signal_name,
     start_program,
 )
 
@@ -61,12 +61,15 @@ def describe_preload(modules: Sequence[str], platform: str) -> str:
 
 
 @contextmanager
-def fork_servers(specs: Mapping[Side, WorkerSpec], modules: Sequence[str]) -> Iterator[dict[Side, ForkServer]]:
+def fork_servers(
+    specs: Mapping[Side, WorkerSpec], modules: Sequence[str], *, limit_s: float = START_SECONDS
+) -> Iterator[dict[Side, ForkServer]]:
     """A server for each revision; they import at once.
 
     Args:
         specs: The worker of each side.
         modules: Full names of what is imported; without any there are no servers.
+        limit_s: How long the imports may take.
 
     Yields:
         Servers by side; they are gone afterwards.
@@ -75,7 +78,11 @@ def fork_servers(specs: Mapping[Side, WorkerSpec], modules: Sequence[str]) -> It
         EnvironmentBuildError: If a module cannot be preloaded; the baseline is named first if it can in neither.
     """
     with ExitStack() as stack:
-        servers = {side: stack.enter_context(ForkServer(spec, modules)) for side, spec in specs.items() if modules}
+        servers = {
+            side: stack.enter_context(ForkServer(spec, modules, limit_s=limit_s))
+            for side, spec in specs.items()
+            if modules
+        }
         for server in servers.values():
             server.await_ready()
         yield servers
@@ -87,10 +94,12 @@ class ForkServer:
     Args:
         spec: The revision's worker.
         modules: Full names of what is imported.
+        limit_s: How long the imports may take.
     """
 
-    def __init__(self, spec: WorkerSpec, modules: Sequence[str]) -> None:
+    def __init__(self, spec: WorkerSpec, modules: Sequence[str], *, limit_s: float = START_SECONDS) -> None:
         self._spec = spec
+        self._limit_s = limit_s
         self._modules = tuple(modules)
         self._lock = threading.Lock()
 
@@ -98,14 +107,14 @@ class ForkServer:
         spec = self._spec
         self._place = Place(spec, "server-")
         self._control, control = socket.socketpair()
-        with control, self._place.log.open("wb") as log:
+        with control:
             try:
                 self._process = start_program(
                     spec,
-                    {"preload": self._modules, "control": control.fileno(), "limit_s": START_SECONDS + EXIT_SECONDS},
+                    {"preload": self._modules, "control": control.fileno(), "limit_s": self._limit_s + EXIT_SECONDS},
                     variables=self._place.variables,
                     cwd=self._place.cwd,
-                    output=log.fileno(),
+                    output=self._place.output.descriptor,
                     descriptors=[control.fileno()],
                 )
             except OSError as error:
@@ -113,6 +122,8 @@ class ForkServer:
                 raise WorkerError(
                     f"the {spec.side} server does not start: {error.strerror}", looked_in=spec.python
                 ) from error
+            finally:
+                self._place.output.close_writing()
         return self
 
     def __exit__(
@@ -123,6 +134,9 @@ class ForkServer:
             self._leave()
         kill_group(self._process.pid)
         self._process.wait()
+        forget_session(self._process.pid)
+        kill_orphans()
+        self._place.output.close()
 
     def _leave(self) -> None:
         """Let the server end its workers and exit by itself, if it does so soon."""
@@ -143,9 +157,9 @@ class ForkServer:
             EnvironmentBuildError: If one cannot be.
         """
         try:
-            answer = _receive(self._control, START_SECONDS)
+            answer = _receive(self._control, self._limit_s)
         except TimeoutError:
-            raise self._refusal(f"the imports took longer than {START_SECONDS:g} s") from None
+            raise self._refusal(f"the imports took longer than {self._limit_s:g} s") from None
         if answer is None:
             raise self._refusal(f"the server did not live through the imports: {self._describe_end()}")
         if "refused" in answer:
@@ -206,7 +220,7 @@ class ForkServer:
         except subprocess.TimeoutExpired:
             return "it does not answer"
         if status < 0:
-            return f"it was killed by {signal.Signals(-status).name}"
+            return f"it was killed by {signal_name(-status)}"
         return f"it exited with status {status}"
 
 

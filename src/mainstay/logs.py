@@ -200,6 +200,23 @@ class WorkloadLog:
             return self._broken(Blame.BASELINE, "the baseline", baseline)
         return self._broken(Blame.BOTH, "both revisions", candidate)
 
+    def refuse(self, side: Side, cause: str, detail: tuple[str, ...]) -> None:
+        """Settle the workload without a trial: a revision hung while it collected the file.
+
+        Args:
+            side: Which.
+            cause: What happened, in one sentence.
+            detail: What its worker wrote last.
+        """
+        if side is Side.BASELINE and self.is_changed:
+            finding = self._finding(Verdict.NEW, f"the baseline cannot run it: {cause}")
+        else:
+            reason = f"the {side} did not collect it: {cause}"
+            finding = self._finding(Verdict.ERROR, reason, blame=Blame(side.value), detail=detail)
+        self.is_broken = True
+        for metric in self.workload.metrics:
+            self.presets[metric.id] = replace(finding, metric=metric)
+
     def _broken(self, blame: Blame, who: str, trial: Trial) -> Finding:
         reason = f"{who} did not complete a trial at seed {trial.seed}, twice: {trial.cause}"
         return self._finding(Verdict.ERROR, reason, blame=blame, detail=trial.last_lines)

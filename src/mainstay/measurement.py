@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from mainstay.gates.exact import DigestComparison
@@ -80,7 +80,7 @@ class Measurement:
         trial_seconds: Limit of one trial.
         pair_seconds: Time of the blocks of each timed workload in a pair.
         fail_fast: Whether the first ``fail`` ends the gate.
-        deadline: Time after which no pair is started.
+        deadline: Time after which no pair is started; one that is under way is ended and dropped.
         observer: Is told how it goes.
         clock: Gives the time.
     """
@@ -123,6 +123,7 @@ class Measurement:
         self._deadline = deadline
         self._observer = observer
         self._clock = clock
+        self._num_cut = 0
         self.notes: list[str] = []
         for log in logs:
             log.adopt_margins(margin_of)
@@ -151,10 +152,12 @@ class Measurement:
                 log.settle_exact()
             findings = self._judge()
             if any(log.num_pairs < look and not log.is_settled for log in undecided):
-                self.notes.append(
-                    f"the time was used up before the look at {look} pairs; the last completed look stands"
-                )
+                stands = "no look was completed" if look == self._plan.looks[0] else "the last completed look stands"
+                self.notes.append(f"the time was used up before the look at {look} pairs; {stands}")
                 break
+        if self._num_cut:
+            pairs = "1 pair was" if self._num_cut == 1 else f"{self._num_cut} pairs were"
+            self.notes.append(f"{pairs} under way when the time was used up: ended and dropped")
         self._repeat_baselines()
         return findings
 
@@ -216,7 +219,7 @@ class Measurement:
         start = self._clock()
         results = measure_all(
             pairs,
-            lambda pair: self._measure_turns(self._timed_request(pair, logs)),
+            lambda pair: self._measure_turns(replace(self._timed_request(pair, logs), seconds_left=self._seconds_left)),
             self._executor,
             num_at_once=1,
             deadline=self._deadline,
@@ -224,6 +227,7 @@ class Measurement:
         )
         for num_done, result in enumerate(results, start=1):
             self.notes += [note for note in result.notes if note not in self.notes]
+            self._num_cut += result.was_cut
             self._take(result.trials)
             self._tell(num_done, len(pairs), start)
 
@@ -266,6 +270,7 @@ class Measurement:
             clock=self._clock,
         )
         for num_done, result in enumerate(results, start=1):
+            self._num_cut += result.was_cut
             if result.images:
                 self._logs[result.request.workload].images[result.request.pair] = result.images
             self._take(result.trials)
@@ -298,7 +303,12 @@ class Measurement:
         if log.is_settled:
             return PairResult(request=request, trials=())
         known = [trial for (pair, _, again), trial in log.trials.items() if pair == request.pair and not again]
-        return self._measure_one(request, known)
+        return self._measure_one(replace(request, seconds_left=self._seconds_left), known)
+
+    @property
+    def _seconds_left(self) -> float:
+        """Seconds until the time for measuring is used up."""
+        return self._deadline - self._clock()
 
     def _request(self, log: WorkloadLog, pair: int, repetition: int) -> PairRequest | None:
         """What is to be measured of a pair; ``None`` if all is known."""

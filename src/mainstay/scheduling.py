@@ -108,7 +108,7 @@ def measure_all(
         executor: Where.
         num_at_once: How many processes may be under way; a request that needs more than that runs by itself.
         num_processes: How many a request needs.
-        deadline: Time after which nothing more is started; what is under way is completed.
+        deadline: Time after which nothing more is started; what is under way has to end by itself.
         clock: Gives the time.
 
     Yields:

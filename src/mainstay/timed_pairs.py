@@ -12,6 +12,8 @@ two blocks thus hits both revisions alike.
 
 from __future__ import annotations
 
+import math
+import statistics
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -22,13 +24,14 @@ from typing import Any, NamedTuple
 from mainstay.errors import Interrupted
 from mainstay.records import Outcome, Side, Trial
 from mainstay.workers import (
-    START_SECONDS,
     Crew,
     LoadMeter,
+    OutOfTimeError,
     TrialForm,
     Worker,
     WorkerEndedError,
-    kill_group,
+    collecting_seconds,
+    concerns,
     why_not_collected,
 )
 
@@ -43,6 +46,9 @@ FIT = frozenset({Outcome.COMPLETED, Outcome.SKIPPED})
 
 CLOCK_TOLERANCE_S = 0.001
 """By how much a block may seem longer to the worker than to the gate, which also waits for the answer."""
+
+FROM_BLOCKS = ("call_time", "import_time")
+"""Metrics that are the mean over the blocks, which the gate has heard one by one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,12 +77,14 @@ class TimedRequest:
         tasks: The workloads, in the order drawn for this pair.
         seconds: Time of the blocks of each workload, of both revisions together.
         limit_s: Seconds that a worker may take to become ready, for one block, and to end a workload.
+        seconds_left: Seconds until the pair is ended; the workloads that were not through by then are dropped.
     """
 
     pair: int
     tasks: tuple[TimedTask, ...]
     seconds: float
     limit_s: float = 600.0
+    seconds_left: float = math.inf
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,13 +93,15 @@ class TimedResult:
 
     Attributes:
         request: What was asked for.
-        trials: One a side and workload.
+        trials: One a side and workload, of the workloads that were not dropped.
         notes: What was ended because a workload had left it behind, a sentence each.
+        was_cut: Whether the time was used up before all workloads were through.
     """
 
     request: TimedRequest
     trials: tuple[Trial, ...]
     notes: tuple[str, ...] = ()
+    was_cut: bool = False
 
 
 class Blocks(NamedTuple):
@@ -144,6 +154,7 @@ def measure_timed_pair(
 
     A workload that does not complete on one of them is repeated once, after the others and in fresh processes. After
     one that ended its process, or left threads or processes behind, the rest goes on in processes that are fresh again.
+    Where a file hangs while it is collected, none of its workloads is tried again.
 
     Args:
         crew: The workers of both revisions.
@@ -151,7 +162,7 @@ def measure_timed_pair(
         clock: Gives the gate's own time, against which the workers' is checked.
 
     Returns:
-        Two trials a workload.
+        Two trials a workload; where a file hung, of its other workloads those of the revision in which it did.
 
     Raises:
         Interrupted: If the crew was stopped.
@@ -159,19 +170,25 @@ def measure_timed_pair(
     trials: list[Trial] = []
     notes: dict[str, None] = {}
     first, again = deque(request.tasks), deque[TimedTask]()
-    for waiting in (first, again):
-        while waiting:
-            with ExitStack() as stack:
-                team = _Team(crew, [task.workload for task in waiting], request, stack, clock)
-                while waiting and team.is_fit:
-                    task = waiting.popleft()
-                    pair = team.measure(task)
-                    if waiting is first and any(trial.outcome not in FIT for trial in pair):
-                        again.append(task)
-                    else:
-                        trials += pair
-                        crew.report(pair)
-                notes |= dict.fromkeys(team.notes)
+    deadline = time.monotonic() + request.seconds_left
+    try:
+        for waiting in (first, again):
+            while waiting:
+                with ExitStack() as stack:
+                    names = [task.workload for task in waiting]
+                    team = _Team(crew, names, request, stack, clock=clock, deadline=deadline)
+                    while waiting and team.is_fit:
+                        task = waiting.popleft()
+                        pair = team.measure(task)
+                        hung = team.fail_hung(waiting)
+                        if waiting is first and not team.is_hung and any(trial.outcome not in FIT for trial in pair):
+                            again.append(task)
+                        else:
+                            trials += pair + hung
+                            crew.report(pair + hung)
+                    notes |= dict.fromkeys(team.notes)
+    except OutOfTimeError:
+        return TimedResult(request=request, trials=tuple(trials), notes=tuple(notes), was_cut=True)
     return TimedResult(request=request, trials=tuple(trials), notes=tuple(notes))
 
 
@@ -184,10 +201,12 @@ class _Team:
         workloads: Sequence[str],
         request: TimedRequest,
         stack: ExitStack,
+        *,
         clock: Callable[[], float],
+        deadline: float,
     ) -> None:
         self._request = request
-        workers = {side: crew.start(side, workloads, stack) for side in Side}  # both start at once
+        workers = {side: crew.start(side, workloads, stack, deadline=deadline) for side in Side}  # both start at once
         self._players = {side: _Player(crew, side, worker, request, clock) for side, worker in workers.items()}
         self.notes: list[str] = []
 
@@ -195,6 +214,21 @@ class _Team:
     def is_fit(self) -> bool:
         """Whether both processes can go on."""
         return all(player.is_fit for player in self._players.values())
+
+    @property
+    def is_hung(self) -> bool:
+        """Whether one of the processes hung while it collected."""
+        return any(player.hung_at for player in self._players.values())
+
+    def fail_hung(self, waiting: deque[TimedTask]) -> list[Trial]:
+        """Take those tasks away that the file in which a process hung leaves no hope for; gives their trials."""
+        trials = []
+        for player in self._players.values():
+            lost = [task for task in waiting if player.hung_at and concerns(player.hung_at, task.workload)]
+            for task in lost:
+                waiting.remove(task)
+            trials += [player.fail(task) for task in lost]
+        return trials
 
     def measure(self, task: TimedTask) -> list[Trial]:
         """Let both take turns in one workload."""
@@ -235,6 +269,7 @@ class _Player:
         self._request = request
         self._clock = clock
         self._collected: Mapping[str, Any] | None = None
+        self.hung_at = ""
         self._reset()
         self.is_fit = True
 
@@ -243,6 +278,7 @@ class _Player:
         self.left: int | None = None
         self.is_ready = False
         self.notes: list[str] = []
+        self._is_done = False
         self._finished: dict[str, Any] | None = None
         self._broken: tuple[Outcome, str] | None = None
         self._blocks_s: list[float] = []
@@ -259,7 +295,7 @@ class _Player:
         self._task = task
         try:
             if self._collected is None:
-                self._collected = self._worker.expect("collected", START_SECONDS)
+                self._collected = self._worker.expect("collected", collecting_seconds(self._request.limit_s))
             if reason := why_not_collected(task.workload, self._collected):
                 self._broken = (Outcome.FAILED, reason)
                 return
@@ -286,7 +322,7 @@ class _Player:
                 f"a clock stepped: a block of {content['seconds']:.6g} s was answered after {elapsed:.6g} s",
             )
             self.is_ready = self.is_fit = False
-            kill_group(self._worker.pid)
+            self._worker.kill()
         else:
             self._blocks_s.append(content["seconds"] / calls)
             self._went_first.append(goes_first)
@@ -300,6 +336,7 @@ class _Player:
         """
         if self.is_ready:
             try:
+                self._is_done = True
                 self._worker.send(do="done")
                 self._take(*self._worker.expect_one_of(("finished",), self._request.limit_s))
             except (WorkerEndedError, BrokenPipeError) as ended:
@@ -321,7 +358,29 @@ class _Player:
         if self._broken:
             return form.failed(*self._broken, lines)
         trial = form.ended(self._finished or {}, load=load.of_others(), last_lines=lines)
+        if trial.outcome is Outcome.COMPLETED and (wrong := self._contradiction(trial)):
+            self.is_fit = False
+            self._worker.kill()
+            return form.failed(Outcome.FAILED, wrong, lines)
         return replace(trial, block_times_s=tuple(self._blocks_s), went_first=tuple(self._went_first))
+
+    def _contradiction(self, trial: Trial) -> str:
+        """What a finished workload says against the blocks that the gate has heard of; empty if nothing."""
+        if not self._is_done:
+            return "the workload ended before all its blocks were measured"
+        if self._blocks_s:
+            mean = statistics.geometric_mean(self._blocks_s)
+            for name in FROM_BLOCKS:
+                value = trial.values.get(name, mean)
+                if not math.isclose(value, mean, rel_tol=1e-9):
+                    return f"the worker says that {name} is {value:g}, where its blocks have a mean of {mean:g}"
+        return ""
+
+    def fail(self, task: TimedTask) -> Trial:
+        """The trial of a workload whose file hung."""
+        form = TrialForm(spec=self._spec, workload=task.workload, seed=task.seed, pair=self._request.pair)
+        outcome, cause = self._broken or (Outcome.TIMED_OUT, "")
+        return form.failed(outcome, cause)
 
     def _take(self, event: str, content: dict[str, Any]) -> None:
         """Note what the worker answered."""
@@ -336,9 +395,11 @@ class _Player:
         if self._crew.is_stopped:
             raise Interrupted("interrupted") from ended
         outcome = ended.outcome if isinstance(ended, WorkerEndedError) else Outcome.CRASHED
+        if isinstance(ended, WorkerEndedError) and ended.is_hang:
+            self.hung_at = ended.collecting
         self._broken = (outcome, str(ended))
         self.is_ready = self.is_fit = False
-        kill_group(self._worker.pid)
+        self._worker.kill()
 
     def _left_behind(self) -> bool:
         """Whether the workload left threads or processes behind, which the end of this process will end."""

@@ -8,16 +8,19 @@ lines over two pipes of their own; what the workload prints goes elsewhere and i
 - :class:`TreeDigest`: SHA-256 of nested numbers, text and arrays.
 - :class:`Counts`: what a workload counts that must repeat itself exactly.
 - :class:`Benchmark`: the ``benchmark`` fixture, with the interface of pytest-benchmark, timed block by block.
+- :class:`BlockStatistics`, :class:`BenchmarkStatistics`: what ``benchmark.stats`` tells of it.
 - :class:`ImportTimer`: times an import in fresh interpreters.
 - :data:`READY_METRICS`: unit, direction and margin of what can be gated without being defined first.
 - :class:`Channel`: the two pipes.
 - :class:`WorkerPlugin`: the pytest plugin that collects, waits for commands and runs one workload at a time.
 - :class:`WorkerServer`: imports modules once and forks workers that find them loaded.
 
-Events to the gate: ``collected``, ``ready``, ``block``, ``finished``, ``images``. Commands from it: ``run``, ``block``,
-``done``, ``images``, ``exit``. A timed workload is started by ``run``, warms up and says ``ready``; each ``block`` asks
-for so many calls and is answered with their seconds, until ``done`` lets the test go on to ``finished``.
-A closed command pipe means that the gate is gone: the worker then kills its own process group.
+Events to the gate: ``collecting``, ``collected``, ``ready``, ``block``, ``finished``, ``images``. Commands from it:
+``collect``, ``run``, ``block``, ``done``, ``images``, ``exit``. A timed workload is started by ``run``, warms up and says
+``ready``; each ``block`` asks for so many calls and is answered with their seconds, until ``done`` lets the test go on to
+``finished``. Every command has a token that its answer repeats, so that nothing written to the pipe by accident is taken
+for one; :mod:`mainstay.events` has the form of each event.
+A closed command pipe means that the gate is gone: the worker then kills all that it started, and its own process group.
 
 Asked for with ``preload``, the file is a server in place of a worker. It speaks with the gate over a Unix socket: it says
 ``ready`` or ``refused``, then takes a line of JSON and four descriptors for each worker (commands, events, output and a
@@ -26,16 +29,22 @@ socket that tells the worker's process id and, later, how it ended). A closed so
 
 from __future__ import annotations
 
+import ast
 import base64
+import ctypes
 import errno
+import functools
 import gc
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import ipaddress
 import itertools
 import json
 import math
+import numbers
+import operator
 import os
 import queue
 import selectors
@@ -48,6 +57,8 @@ import sys
 import tempfile
 import threading
 import time
+import types
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -195,6 +206,8 @@ class Trial:
         for name, value in context.items():
             if not isinstance(value, (str, int, float, bool)):
                 raise RecordingError(f"context {name} must be text or a number, not {type(value).__qualname__}")
+            if isinstance(value, float) and not math.isfinite(value):
+                raise RecordingError(f"context {name} is {value}, which equals nothing")
             self.context[name] = value
 
     def record_predictions(
@@ -266,7 +279,7 @@ def _number(name: str, value: Any) -> float:
     """A recorded value as a float; what is not one number is refused."""
     try:
         return float(value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise RecordingError(f"{name} must be one number, not {type(value).__qualname__}") from error
 
 
@@ -282,7 +295,8 @@ def _classes(name: str, values: Any) -> bytes:
 class Channel:
     """JSON lines to and from the gate, over two descriptors of their own.
 
-    A thread waits for commands while the workload runs, so that the end of the gate ends the worker at once.
+    A thread waits for commands while the workload runs, so that the end of the gate ends the worker at once. No child of
+    the worker inherits the descriptors.
 
     Args:
         commands: Descriptor to read commands from.
@@ -291,22 +305,35 @@ class Channel:
 
     def __init__(self, commands: int, events: int) -> None:
         self._events = events
+        self._token = ""
         self._queue: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        for descriptor in (commands, events):
+            os.set_inheritable(descriptor, False)
+        os.register_at_fork(after_in_child=self._let_go)
         threading.Thread(target=self._listen, args=(commands,), daemon=True, name="mainstay commands").start()
 
     def _listen(self, commands: int) -> None:
         with os.fdopen(commands, "rb") as stream:
             for line in stream:
                 self._queue.put(json.loads(line))
+        kill_children()
         os.killpg(os.getpid(), signal.SIGKILL)
+
+    def _let_go(self) -> None:
+        """Close the event descriptor in a forked child."""
+        os.close(self._events)
+        self._events = -1
 
     def receive(self) -> dict[str, Any]:
         """The next command; waits for it."""
-        return self._queue.get()
+        command = self._queue.get()
+        self._token = command.pop("token")
+        return command
 
     def send(self, event: str, **content: Any) -> None:
         """Send an event."""
-        data = memoryview((json.dumps({"event": event, **content}) + "\n").encode())
+        line = json.dumps({"event": event, "token": self._token, **content}, allow_nan=False)
+        data = memoryview((line + "\n").encode())
         while data:
             data = data[os.write(self._events, data) :]
 
@@ -417,6 +444,16 @@ FIXTURE_KINDS = {
 """The fixtures that make a test a workload, with the kind of its metrics; a workload uses one of them."""
 
 
+WHOLE_TEST_MARKERS = ("benchmark", "codspeed_benchmark")
+"""Markers of pytest-codspeed; on a test that uses no fixture of a workload they ask for the time of the whole test."""
+
+
+def is_whole_test(item: Any) -> bool:
+    """Whether calls of the test function itself are timed."""
+    used = not FIXTURE_KINDS.keys().isdisjoint(getattr(item, "fixturenames", ()))
+    return not used and any(item.get_closest_marker(name) for name in WHOLE_TEST_MARKERS)
+
+
 def describe_item(item: pytest.Item) -> dict[str, Any] | None:
     """A collected test as a workload; ``None`` if it measures nothing.
 
@@ -424,6 +461,11 @@ def describe_item(item: pytest.Item) -> dict[str, Any] | None:
         RecordingError: If its markers cannot be understood.
     """
     used = [name for name in FIXTURE_KINDS if name in getattr(item, "fixturenames", ())]
+    if not used and is_whole_test(item):
+        unittest = sys.modules.get("unittest")
+        if unittest and issubclass(getattr(item, "cls", None) or object, unittest.TestCase):
+            raise RecordingError("a test of unittest cannot be timed as a whole: write a function that uses benchmark")
+        used = ["benchmark"]
     if not used:
         return None
     if len(used) > 1:
@@ -442,6 +484,9 @@ def _accuracy_metric(marker: pytest.Mark) -> dict[str, Any]:
     """The gated metric that an ``accuracy`` marker declares."""
     metric = {"direction": "higher", "unit": "", "ceiling": None, "resolution": 0.0, **marker.kwargs}
     _check_marker(marker, metric, {"metric", "margin", "direction", "unit", "ceiling", "resolution"})
+    for name in ("ceiling", "resolution"):
+        if not (name == "ceiling" and metric[name] is None):
+            metric[name] = _marked_number(marker, name, metric[name])
     _check_margin(marker, metric["margin"], least=math.ulp(0.0))
     if metric["unit"] in {"", "fraction"} and metric["margin"] >= 1:
         raise RecordingError(
@@ -455,7 +500,7 @@ def _accuracy_metric(marker: pytest.Mark) -> dict[str, Any]:
 def _ready_metric(marker: pytest.Mark, kind: str) -> dict[str, Any]:
     """The gated metric that a ``performance`` or ``deterministic`` marker declares, filled up from the table."""
     named = {"metric": "call_time", **marker.kwargs} if kind == "performance" else dict(marker.kwargs)
-    ready = READY_METRICS.get(named.get("metric", ""))
+    ready = READY_METRICS.get(str(named.get("metric", "")))
     if ready and ready.kind != kind:
         raise RecordingError(f"{named['metric']} is a {ready.kind} metric: mark it with {ready.kind}(...)")
     margin = DEFAULT_PERFORMANCE_MARGIN if kind == "performance" else 0.0
@@ -484,8 +529,20 @@ def _check_marker(marker: pytest.Mark, metric: dict[str, Any], known: set[str]) 
         )
     if missing := sorted({"metric", "margin"} - metric.keys()):
         raise RecordingError(f"marker {marker.name} needs {missing[0]!r}")
-    if metric["direction"] not in {"higher", "lower"}:
+    for name in ("metric", "unit"):
+        if not isinstance(metric[name], str):
+            raise RecordingError(f"marker {marker.name} needs text as {name!r}, not {metric[name]!r}")
+    if not metric["metric"]:
+        raise RecordingError(f"marker {marker.name} needs a name as 'metric'")
+    if metric["direction"] not in ("higher", "lower"):
         raise RecordingError(f"marker {marker.name} knows directions 'higher' and 'lower', not {metric['direction']!r}")
+
+
+def _marked_number(marker: pytest.Mark, name: str, value: Any) -> float:
+    """A number of a marker; what is not one number is refused."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+        raise RecordingError(f"marker {marker.name} needs a number as {name!r}, not {value!r}")
+    return float(value)
 
 
 def _check_margin(marker: pytest.Mark, margin: Any, *, least: float) -> None:
@@ -516,6 +573,43 @@ def _is_alone(metrics: Sequence[Mapping[str, Any]]) -> bool:
     if alone and len(alone) < len(metrics):
         raise RecordingError(f"{min(alone)} needs fresh processes: measure it in a test of its own")
     return bool(alone)
+
+
+def refuse_lazy_function(function: Callable[..., Any]) -> None:
+    """Refuse a function whose call does no work yet.
+
+    Raises:
+        RecordingError: If it makes a coroutine or a generator.
+    """
+    target = function
+    while isinstance(target, functools.partial):
+        target = target.func
+    name = getattr(target, "__qualname__", type(target).__qualname__)
+    for called in (target, inspect.getattr_static(type(target), "__call__", None)):
+        if inspect.iscoroutinefunction(called):
+            raise RecordingError(_lazy(f"the coroutine of {name}", "asyncio.run(...)"))
+        if inspect.isasyncgenfunction(called):
+            raise RecordingError(_lazy(f"the asynchronous generator of {name}", "asyncio.run(...)"))
+        if inspect.isgeneratorfunction(called):
+            raise RecordingError(_lazy(f"the generator of {name}", "list(...)"))
+
+
+def refuse_lazy_result(result: Any) -> None:
+    """Refuse what a function returned instead of doing its work.
+
+    Raises:
+        RecordingError: If it is awaitable, or an iterator that computes its items when they are asked for.
+    """
+    if isinstance(result, (types.GeneratorType, map, filter)):
+        raise RecordingError(_lazy(f"a {type(result).__name__}", "list(...)"))
+    if isinstance(result, types.CoroutineType):
+        result.close()  # or Python would warn that it was never awaited
+    if isinstance(result, types.AsyncGeneratorType) or inspect.isawaitable(result):
+        raise RecordingError(_lazy(f"an awaitable {type(result).__name__}", "asyncio.run(...)"))
+
+
+def _lazy(made: str, remedy: str) -> str:
+    return f"only the making of {made} would be measured, not its work: give a function that calls {remedy}"
 
 
 BLOCK_SECONDS = 0.025
@@ -595,16 +689,19 @@ class CallTimer:
             gc.disable()
         try:
             if self._times_each:
-                return self._time_each(calls, args, kwargs, synchronise)
-            synchronise()
-            start = clock()
-            for _ in itertools.repeat(None, calls):
-                self.result = target(*args, **kwargs)
-            synchronise()
-            return clock() - start
+                seconds = self._time_each(calls, args, kwargs, synchronise)
+            else:
+                synchronise()
+                start = clock()
+                for _ in itertools.repeat(None, calls):
+                    self.result = target(*args, **kwargs)
+                synchronise()
+                seconds = clock() - start
         finally:
             if was_enabled:
                 gc.enable()
+        refuse_lazy_result(self.result)
+        return seconds
 
     def _time_each(
         self, calls: int, args: Sequence[Any], kwargs: Mapping[str, Any], synchronise: Callable[[], None]
@@ -636,33 +733,43 @@ def _do_nothing() -> None:
 
 
 class BlockStatistics:
-    """What pytest-benchmark's ``benchmark.stats`` tells of the time of a call, over the blocks measured.
+    """What pytest-benchmark's ``benchmark.stats.stats`` tells of the time of a call, over the blocks measured.
+
+    Quartiles are those of pytest-benchmark: medians of the halves for an even number, method 3 of Mendenhall and Sincich
+    as Wikipedia gives it for an odd one.
 
     Args:
         seconds: Time of a call in each block.
-        iterations: Calls a block.
 
     Example:
-        >>> stats = BlockStatistics([1.0, 3.0], iterations=10)
-        >>> stats.stats.mean, stats["max"], stats.iterations
-        (2.0, 3.0, 10)
+        >>> stats = BlockStatistics([1.0, 2.0, 3.0, 10.0])
+        >>> stats.mean, stats.q1, stats.iqr, stats.outliers
+        (4.0, 1.5, 5.0, '1;0')
     """
 
-    def __init__(self, seconds: Sequence[float], iterations: int) -> None:
-        self.data = list(seconds)
-        self.iterations = iterations
+    fields = (
+        *("min", "max", "mean", "stddev", "rounds", "median", "iqr", "q1", "q3", "iqr_outliers", "stddev_outliers"),
+        *("outliers", "ld15iqr", "hd15iqr", "ops", "total"),
+    )
 
-    @property
-    def stats(self) -> BlockStatistics:
-        """The same: pytest-benchmark keeps its numbers one level deeper."""
-        return self
+    def __init__(self, seconds: Sequence[float]) -> None:
+        self.data = list(seconds)
 
     def __bool__(self) -> bool:
         return bool(self.data)
 
-    def __getitem__(self, name: str) -> float:
-        value: float = getattr(self, name)
-        return value
+    def as_dict(self) -> dict[str, Any]:
+        """All numbers by name."""
+        return {name: getattr(self, name) for name in self.fields}
+
+    def update(self, duration: float) -> None:
+        """Add a block."""
+        self.data.append(duration)
+
+    @property
+    def sorted_data(self) -> list[float]:
+        """From the fastest block to the slowest."""
+        return sorted(self.data)
 
     @property
     def rounds(self) -> int:
@@ -704,6 +811,127 @@ class BlockStatistics:
         """Calls a second."""
         return 1 / self.mean if self.mean else 0.0
 
+    @property
+    def q1(self) -> float:
+        """First quartile."""
+        return self._quartile(self.sorted_data)
+
+    @property
+    def q3(self) -> float:
+        """Third quartile."""
+        return self._quartile(self.sorted_data[::-1])
+
+    @property
+    def iqr(self) -> float:
+        """Distance of the quartiles."""
+        return self.q3 - self.q1
+
+    @property
+    def stddev_outliers(self) -> int:
+        """Blocks further than a standard deviation from the mean."""
+        return self._count_beyond(self.mean - self.stddev, self.mean + self.stddev)
+
+    @property
+    def iqr_outliers(self) -> int:
+        """Blocks further than 1.5 times the distance of the quartiles beyond them."""
+        return self._count_beyond(*self._fences)
+
+    @property
+    def outliers(self) -> str:
+        """Both numbers of outliers."""
+        return f"{self.stddev_outliers};{self.iqr_outliers}"
+
+    @property
+    def ld15iqr(self) -> float:
+        """The fastest block that is no outlier by the quartiles."""
+        data = self.sorted_data
+        return data[bisect_left(data, self._fences[0])] if data else 0.0
+
+    @property
+    def hd15iqr(self) -> float:
+        """The slowest block that is no outlier by the quartiles."""
+        data = self.sorted_data
+        return data[bisect_right(data, self._fences[1]) - 1] if data else 0.0
+
+    @property
+    def _fences(self) -> tuple[float, float]:
+        return self.q1 - 1.5 * self.iqr, self.q3 + 1.5 * self.iqr
+
+    def _count_beyond(self, low: float, high: float) -> int:
+        return sum(not low <= value <= high for value in self.data)
+
+    @staticmethod
+    def _quartile(ordered: Sequence[float]) -> float:
+        """The first quartile of numbers in this order."""
+        number, rest = divmod(len(ordered), 4)
+        if len(ordered) < 2:
+            return ordered[0] if ordered else 0.0
+        if rest == 1:
+            return 0.25 * ordered[number - 1] + 0.75 * ordered[number]
+        if rest == 3:
+            return 0.75 * ordered[number] + 0.25 * ordered[number + 1]
+        return statistics.median(ordered[: len(ordered) // 2])
+
+
+class BenchmarkStatistics:
+    """What pytest-benchmark's ``benchmark.stats`` tells: the benchmark, and the times of its blocks.
+
+    Args:
+        fixture: The benchmark.
+        seconds: Time of a call in each block.
+        iterations: Calls a block.
+        options: Settings of the benchmark.
+
+    Attributes:
+        stats: The numbers over blocks; also by name, as in ``benchmark.stats["mean"]``.
+    """
+
+    def __init__(
+        self, fixture: Benchmark, seconds: Sequence[float], iterations: int, options: Mapping[str, Any]
+    ) -> None:
+        self.fixture = fixture
+        self.stats = BlockStatistics(seconds)
+        self.iterations = iterations
+        self.options = dict(options)
+        self.name, self.fullname, self.group = fixture.name, fixture.fullname, fixture.group
+        self.param, self.params, self.extra_info = fixture.param, fixture.params, fixture.extra_info
+        self.cprofile_stats = None
+
+    def __bool__(self) -> bool:
+        return bool(self.stats)
+
+    def __getitem__(self, name: str) -> Any:
+        return getattr(self.stats, name) if hasattr(self.stats, name) else getattr(self, name)
+
+    @property
+    def has_error(self) -> bool:
+        """Whether the benchmark failed."""
+        return self.fixture.has_error
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """A number, or what else is known, by its name."""
+        return getattr(self.stats, name, getattr(self, name, default))
+
+    def update(self, duration: float) -> None:
+        """Add a block by the seconds of all its calls."""
+        self.stats.update(duration / self.iterations)
+
+    def as_dict(
+        self,
+        include_data: bool = True,
+        flat: bool = False,
+        stats: bool = True,
+        cprofile: Any = None,
+    ) -> dict[str, Any]:
+        """Everything by name, as pytest-benchmark writes it to its files; nothing is ever profiled."""
+        known = ("group", "name", "fullname", "params", "param", "extra_info")
+        result = {name: getattr(self, name) for name in known} | {"options": self.options}
+        if stats:
+            numbers_of_blocks = self.stats.as_dict() | ({"data": self.stats.data} if include_data else {})
+            numbers_of_blocks["iterations"] = self.iterations
+            result |= numbers_of_blocks if flat else {"stats": numbers_of_blocks}
+        return result
+
 
 class Benchmark:
     """The ``benchmark`` fixture under the gate: pytest-benchmark's interface, timed block by block at its command.
@@ -726,8 +954,8 @@ class Benchmark:
         metrics: Iterable[str] = ("call_time",),
         clock: Callable[[], float] = perf_counter,
     ) -> None:
-        marker = node.get_closest_marker("benchmark")
-        options = dict(marker.kwargs) if marker else {}
+        markers = (node.get_closest_marker(name) for name in WHOLE_TEST_MARKERS)
+        options = next((dict(marker.kwargs) for marker in markers if marker), {})
         callspec = getattr(node, "callspec", None)
         self.name = node.name
         self.fullname = node.nodeid
@@ -738,10 +966,12 @@ class Benchmark:
         self.disabled = False
         self.has_error = False
         self.skipped = False
-        self.cprofile = None
-        self.stats: BlockStatistics | None = None
+        self.cprofile: Any = None
+        self.cprofile_loops = self.cprofile_dump = self.cprofile_stats = None
+        self.stats: BenchmarkStatistics | None = None
         self.waited_s = 0.0
         self.misuse = ""
+        self._options = options
         self._disable_gc = bool(options.get("disable_gc", False))
         self._channel = channel
         self._metrics = frozenset(metrics)
@@ -839,6 +1069,18 @@ class Benchmark:
             rounds: The most calls that may be timed; ``None`` for any number.
             warmup_rounds: Calls before those, where their number is limited.
         """
+        try:
+            self._measure(time_calls, latencies, rounds, warmup_rounds)
+        except RecordingError as error:
+            self.misuse = str(error)  # it counts even where the test swallows it
+            raise
+        except Exception:
+            self.has_error = True
+            raise
+
+    def _measure(
+        self, time_calls: Callable[[int], float], latencies: list[float], rounds: int | None, warmup_rounds: int
+    ) -> None:
         if any(READY_METRICS[name].is_alone for name in self._metrics & READY_METRICS.keys()):
             self._sizes = self._measure_memory(time_calls, rounds)
             return
@@ -860,6 +1102,11 @@ class Benchmark:
         teardown: Callable[..., Any] | None = None,
         iterations: int = 1,
     ) -> CallTimer:
+        try:
+            refuse_lazy_function(target)
+        except RecordingError as error:
+            self.misuse = str(error)
+            raise
         return CallTimer(
             target,
             arguments,
@@ -914,13 +1161,14 @@ class Benchmark:
             self._block_times_s.append(seconds / calls)
             self._num_calls += calls
             self._channel.send("block", seconds=seconds)
-        self.stats = BlockStatistics(self._block_times_s, max(1, self._num_calls // max(1, len(self._block_times_s))))
+        calls = self._num_calls // max(1, len(self._block_times_s))
+        self.stats = BenchmarkStatistics(self, self._block_times_s, max(1, calls), self._options)
 
-    def _receive(self) -> dict[str, Any]:
+    def _receive(self, clock: Callable[[], float] = perf_counter) -> dict[str, Any]:
         """The next command; the time until it comes is the other revision's."""
-        start = perf_counter()
+        start = clock()
         command: dict[str, Any] = self._channel.receive()
-        self.waited_s += perf_counter() - start
+        self.waited_s += clock() - start
         return command
 
     def _measure_memory(self, time_calls: Callable[[int], float], rounds: int | None) -> dict[str, float]:
@@ -932,7 +1180,7 @@ class Benchmark:
         if cuda is not None:
             cuda.reset_peak_memory_stats()
         calls = min(MEMORY_CALLS, rounds or MEMORY_CALLS)
-        self.stats = BlockStatistics([time_calls(1) for _ in range(calls)], 1)
+        self.stats = BenchmarkStatistics(self, [time_calls(1) for _ in range(calls)], 1, self._options)
         sizes = {"peak_memory": float(_peak_memory_bytes())}
         if cuda is not None:
             sizes["peak_accelerator_memory"] = float(cuda.max_memory_allocated())
@@ -946,12 +1194,9 @@ class Benchmark:
         """
         if self.misuse or not self._mode:
             raise RecordingError(self.misuse or "benchmark was never called: a timed workload times one function")
-        numbers = {
-            name: float(value)
-            for name, value in self.extra_info.items()
-            if isinstance(value, (int, float)) and not isinstance(value, bool)
-        }
-        return {"values": {name: _json_number(value) for name, value in {**numbers, **self._values()}.items()}}
+        known = ((str(name), as_number(value)) for name, value in self.extra_info.items())
+        extra = {name: value for name, value in known if value is not None}
+        return {"values": {name: _json_number(value) for name, value in {**extra, **self._values()}.items()}}
 
     def _values(self) -> dict[str, float]:
         """The ready metrics, as far as they were measured."""
@@ -959,8 +1204,8 @@ class Benchmark:
         if self._block_times_s:
             call_s = statistics.geometric_mean(self._block_times_s)
             values["import_time" if "import_time" in self._metrics else "call_time"] = call_s
-            examples = self.extra_info.get("examples")
-            if isinstance(examples, (int, float)):
+            examples = as_number(self.extra_info.get("examples"))
+            if examples is not None:
                 values["throughput"] = examples / call_s
             elif "throughput" in self._metrics:
                 raise RecordingError("throughput needs benchmark.extra_info['examples'], the examples of one call")
@@ -968,6 +1213,21 @@ class Benchmark:
             values["latency_median"] = statistics.median(self._latencies)
             values["latency_p95"] = nearest_rank(self._latencies, 0.95)
         return values
+
+
+def as_number(value: Any) -> float | None:
+    """A number of any library as a float; ``None`` for what is none, or no more than true or false.
+
+    Example:
+        >>> as_number(3), as_number(True), as_number("3")
+        (3.0, None, None)
+    """
+    if isinstance(value, bool) or type(value).__name__ in {"bool", "bool_"}:
+        return None
+    try:
+        return float(value) if isinstance(value, numbers.Real) else float(operator.index(value))
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def _require_count(name: str, value: Any, *, least: int) -> None:
@@ -993,17 +1253,22 @@ def benchmark_class() -> type[Benchmark]:
 
 
 IMPORT_PROBE = """
-import sys, time
-before = set(sys.modules)
-start = time.perf_counter()
-__import__(sys.argv[1])
-seconds = time.perf_counter() - start
-loaded = {name: getattr(module, "__file__", None) for name, module in list(sys.modules.items()) if name not in before}
-import json
-with open(sys.argv[2], "w", encoding="utf-8") as stream:
-    json.dump({"seconds": seconds, "modules": loaded}, stream)
+import sys
+from time import perf_counter as clock
+load, listed, mapping, attribute, text, write, modules = __import__, list, dict, getattr, repr, open, sys.modules
+name, place = sys.argv[1:]
+before = set(modules)
+start = clock()
+load(name)
+seconds = clock() - start
+loaded = mapping((key, attribute(modules[key], "__file__", None)) for key in listed(modules) if key not in before)
+with write(place, "w", encoding="utf-8") as stream:
+    stream.write(text((seconds, loaded)))
 """
-"""Imports a module in a fresh interpreter; writes the seconds and the modules loaded, with their files."""
+"""Imports a module in a fresh interpreter; writes the seconds and the modules loaded, with their files.
+
+All that it uses is bound before the import: a module may replace clocks and built-in functions.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -1029,18 +1294,18 @@ def probe_import(module: str) -> Import:
         RecordingError: If it cannot be imported.
     """
     with tempfile.TemporaryDirectory() as folder:
-        place = os.path.join(folder, "import.json")
+        place = os.path.join(folder, "import.txt")
         command = [sys.executable, "-P", "-c", IMPORT_PROBE, module, place]
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=IMPORT_SECONDS, check=False
         )
         try:
             with open(place, encoding="utf-8") as stream:
-                content = json.load(stream)
-        except (OSError, ValueError):
+                seconds, modules = ast.literal_eval(stream.read())
+        except (OSError, ValueError, SyntaxError):
             cause = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
             raise RecordingError(f"{module} cannot be imported in a fresh interpreter: {cause}") from None
-    return Import(seconds=content["seconds"], modules=content["modules"])
+    return Import(seconds=seconds, modules=modules)
 
 
 class ImportTimer:
@@ -1126,9 +1391,11 @@ class Counts:
         """
         if "torch" not in sys.modules:
             raise RecordingError("flops are counted by torch, which this workload does not use")
+        refuse_lazy_function(function)
         counter = importlib.import_module("torch.utils.flop_counter").FlopCounterMode(display=False)
         with counter:
             result = function(*args, **kwargs)
+        refuse_lazy_result(result)
         self.record(flops=counter.get_total_flops())
         return result
 
@@ -1195,7 +1462,8 @@ class WorkerPlugin:
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:
         """Register the markers, and the fixtures last so that they win over those of installed plugins."""
-        for line in (*MARKERS.values(), "benchmark(group, ...): settings of pytest-benchmark"):
+        whole = (f"{name}(group, ...): time the test, or settings of pytest-benchmark" for name in WHOLE_TEST_MARKERS)
+        for line in (*MARKERS.values(), *whole):
             config.addinivalue_line("markers", line)
         config.pluginmanager.register(WorkerFixtures(self), WorkerFixtures.NAME)
 
@@ -1220,10 +1488,25 @@ class WorkerPlugin:
         self._recorder = counts = Counts(self._roots, self._refuse_strangers)
         return counts
 
+    def pytest_collectstart(self, collector: pytest.Collector) -> None:
+        """Tell what is about to be imported, so that whatever stops the worker there can be named."""
+        if isinstance(collector, (pytest.File, pytest.Directory)) and collector.nodeid not in {"", "."}:
+            self._channel.send("collecting", id=collector.nodeid)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool | None:
+        """Time the test function itself where the test asks for that."""
+        if not is_whole_test(pyfuncitem):
+            return None
+        metrics = [metric["name"] for metric in (describe_item(pyfuncitem) or {"metrics": []})["metrics"]]
+        arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+        self.new_benchmark(pyfuncitem, metrics)(pyfuncitem.obj, **arguments)
+        return True
+
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Keep what could not be collected."""
         if report.failed:
-            self._problems.append({"id": report.nodeid, "cause": _last_line(report.longreprtext)})
+            self._problems.append({"id": report.nodeid, "cause": _cause(report.longreprtext)})
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep what became of setup, call and teardown."""
@@ -1256,14 +1539,17 @@ class WorkerPlugin:
                 workloads += [workload] if workload else []
         return {"protocol": PROTOCOL_VERSION, "workloads": workloads, "problems": problems}
 
-    def _run(self, item: pytest.Item, seed: int) -> dict[str, Any]:
+    def _run(self, item: pytest.Item, seed: int, clock: Callable[[], float] = perf_counter) -> dict[str, Any]:
         self._recorder, self._seed, self._reports = None, seed, []
         threads = set(threading.enumerate())
-        start = perf_counter()
+        start = clock()
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
-        seconds = perf_counter() - start
+        seconds = clock() - start
         outcome, cause = self._outcome()
         failures = [report.longreprtext for report in self._reports if report.failed]
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(Exception):  # a workload may have put anything in their place
+                stream.flush()
         recorded: dict[str, Any] = {}
         if outcome == "completed":
             try:
@@ -1274,10 +1560,10 @@ class WorkerPlugin:
         return {
             "outcome": outcome,
             "cause": cause,
-            "detail": failures[0].splitlines() if failures else [],
+            "detail": [line[:MAX_LINE] for line in failures[0].splitlines()[-MAX_DETAIL:]] if failures else [],
             "duration_s": max(0.0, in_call - getattr(self._recorder, "waited_s", 0.0)),
             "peak_memory_bytes": _peak_memory_bytes(),
-            "threads": [thread.name for thread in threading.enumerate() if thread not in threads],
+            "threads": [str(thread.name)[:MAX_LINE] for thread in threading.enumerate() if thread not in threads],
             **recorded,
         }
 
@@ -1285,10 +1571,10 @@ class WorkerPlugin:
         """How the test ended, and why if not well."""
         for report in self._reports:
             if report.failed:
-                return "failed", _last_line(report.longreprtext)
+                return "failed", _cause(report.longreprtext)
             if report.skipped:
                 reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
-                return "skipped", reason.removeprefix("Skipped: ")
+                return "skipped", reason.removeprefix("Skipped: ")[:MAX_LINE]
         if strangers := sorted(self._strangers()):
             return "foreign", f"{len(strangers)} modules come from outside the revision's own tree: {strangers[0]}"
         return "completed", ""
@@ -1378,11 +1664,28 @@ def _json_number(value: float) -> float | str:
     return value if math.isfinite(value) else repr(value)
 
 
-def _last_line(text: str) -> str:
-    """The line of a failure report that says what happened."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+MAX_LINE = 2000
+"""Characters of a line that the gate is told."""
+
+MAX_DETAIL = 50
+"""Lines of a traceback that the gate is told: the last ones."""
+
+
+def _cause(report: str) -> str:
+    r"""What happened, in one line, from the text of a failure report.
+
+    Example:
+        >>> _cause("test_a.py:3: in test_a\n    1 / 0\nE   ZeroDivisionError: division by zero")
+        'ZeroDivisionError: division by zero'
+        >>> _cause('E     File "a.py", line 5\nE       f(\nE        ^\nE   SyntaxError: not closed')
+        'SyntaxError: not closed (File "a.py", line 5)'
+    """
+    lines = [line.strip() for line in report.splitlines() if line.strip()]
     raised = [line.removeprefix("E").strip() for line in lines if line.startswith("E  ")]
-    return (raised or lines or ["unknown cause"])[0]
+    first = (raised or lines or ["unknown cause"])[0]
+    if first.startswith("File ") and len(raised) > 1:  # of what does not parse, the place comes first
+        first = f"{raised[-1]} ({first})"
+    return first[:MAX_LINE]
 
 
 def _peak_memory_bytes() -> int:
@@ -1423,6 +1726,39 @@ def _is_loopback(host: Any) -> bool:
         return ipaddress.ip_address(host.decode() if isinstance(host, bytes) else host).is_loopback
     except ValueError:
         return False
+
+
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def inherit_orphans() -> None:
+    """Let processes that lose their parent become children of this one, so that they end with it; Linux only."""
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def kill_children(*, but: Iterable[int] = ()) -> None:
+    """Kill the children of this process, and those that it inherits from them, until there are none; Linux only.
+
+    Args:
+        but: Process ids of children to leave alone.
+    """
+    spared = set(but)
+    while pids := _children() - spared:
+        for pid in pids:
+            with suppress(ProcessLookupError, ChildProcessError):
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+
+
+def _children() -> set[int]:
+    """Process ids of the children of all threads; none where the system does not list them."""
+    pids: set[int] = set()
+    with suppress(OSError):
+        for task in os.listdir("/proc/self/task"):
+            with suppress(OSError), open(f"/proc/self/task/{task}/children", encoding="ascii") as stream:
+                pids.update(map(int, stream.read().split()))
+    return pids
 
 
 THREAD_SECONDS = 1.0
@@ -1472,6 +1808,7 @@ class WorkerServer:
         self._control = control
         self._woken, self._wake = socket.socketpair()
         self._lines: dict[int, socket.socket] = {}
+        self._helpers = _children()  # of preloaded modules
         self._ended: set[int] = set()
 
     def serve(self) -> dict[str, Any] | None:
@@ -1495,6 +1832,7 @@ class WorkerServer:
                     return options
         for pid in list(self._lines):
             self._bury(pid)
+        kill_children()
         return None
 
     def _next_request(self, selector: selectors.BaseSelector) -> tuple[dict[str, Any], list[int]] | None:
@@ -1558,6 +1896,7 @@ class WorkerServer:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
+        kill_children(but={*self._lines, *self._helpers})  # what the worker had left behind is the server's now
 
 
 def become_worker(output: int, cwd: str, variables: Mapping[str, str]) -> None:
@@ -1590,6 +1929,7 @@ def serve(control: int, modules: Iterable[str], limit_s: float) -> dict[str, Any
     Returns:
         In each forked worker its options; in the server ``None``, when all is over.
     """
+    inherit_orphans()
     connection = socket.socket(fileno=control)
     connection.set_inheritable(False)
     signal.alarm(math.ceil(limit_s))
@@ -1627,14 +1967,17 @@ def work(options: dict[str, Any]) -> int:
 
     Args:
         options: ``commands`` and ``events`` (descriptors), ``folder`` (the measuring folder), ``configuration``
-            (pytest's configuration file in it), ``select`` (paths or node ids relative to the folder), ``roots`` and ``own`` as in
+            (pytest's configuration file in it), ``select`` (paths or node ids relative to the folder), ``ignored`` (paths
+            relative to the folder that are not collected), ``roots`` and ``own`` as in
             :class:`WorkerPlugin`. Of a node id its file is collected: pytest would refuse all of them for one that it
             does not find.
 
     Returns:
         pytest's exit status.
     """
+    inherit_orphans()
     channel = Channel(options["commands"], options["events"])
+    channel.receive()  # the order to collect
     arguments = [
         f"--rootdir={options['folder']}",
         f"--config-file={options['configuration']}",
@@ -1643,6 +1986,7 @@ def work(options: dict[str, Any]) -> int:
         *("-p", "no:cacheprovider", "-p", "no:mainstay"),
         *("-W", "ignore:This process .* is multi-threaded:DeprecationWarning"),
         *("--capture=no", "--quiet", "--tb=short"),
+        *(f"--ignore={os.path.join(options['folder'], name)}" for name in options["ignored"]),
         *dict.fromkeys(os.path.join(options["folder"], name.partition("::")[0]) for name in options["select"]),
     ]
     plugin = WorkerPlugin(channel, options["roots"], options["own"])

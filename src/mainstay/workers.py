@@ -20,6 +20,7 @@ import json
 import math
 import os
 import re
+import secrets
 import selectors
 import signal
 import subprocess
@@ -27,11 +28,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
@@ -39,7 +39,19 @@ from typing import Any, Protocol, Self, TypeVar
 import psutil
 
 from mainstay.confinement import can_confine, confined_command
-from mainstay.errors import Interrupted, UsageError, WorkerError
+from mainstay.errors import Interrupted, StoreError, UsageError, WorkerError
+from mainstay.events import MAX_EVENT_BYTES, ProtocolError, parse_event
+from mainstay.processes import (
+    OutputTail,
+    adopt_session,
+    forget_session,
+    kill_group,
+    kill_orphans,
+    kill_process,
+    living_descendants,
+    shortened,
+    start_session,
+)
 from mainstay.records import Direction, Kind, Metric, Outcome, Predictions, Side, Trial, Workload
 
 WORKER = str(Path(__file__).with_name("worker_main.py"))
@@ -49,7 +61,16 @@ NUM_LAST_LINES = 20
 """Lines of a worker's output that are kept when a trial does not complete."""
 
 START_SECONDS = 300.0
-"""How long a worker may take to import and collect the workloads before it counts as hung."""
+"""How long a worker may take to import and collect the workloads before it counts as hung, at the most."""
+
+LEAST_START_SECONDS = 30.0
+"""How long it may always take, however short trials and budget are: an import of torch takes seconds, from a cold disk many."""
+
+MAX_ATTEMPTS = 4
+"""How often the workloads are collected, each time without the file in which the last worker came to its end."""
+
+MAX_HANGS = 2
+"""After how many files that hang nothing more is collected."""
 
 EXIT_SECONDS = 5.0
 """How long a worker may take to leave after it was told to."""
@@ -100,11 +121,13 @@ class Problem:
         id: File or node id.
         cause: Why, in one line.
         is_usage: Whether a marker was written wrongly, rather than code that failed.
+        is_hang: Whether the worker hung, which is not tried again.
     """
 
     id: str
     cause: str
     is_usage: bool = False
+    is_hang: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,6 +169,7 @@ class PairRequest:
         apart: Whether the sides must never run at once, whatever the machine could do; their processes are then fresh
             interpreters, since what else was loaded would count.
         limit_s: Seconds that one trial may take.
+        seconds_left: Seconds until the pair is ended and dropped, whatever its trials have come to.
     """
 
     workload: str
@@ -157,6 +181,7 @@ class PairRequest:
     wants_images: bool = False
     apart: bool = False
     limit_s: float = 600.0
+    seconds_left: float = math.inf
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -165,27 +190,55 @@ class PairResult:
 
     Attributes:
         request: What was asked for.
-        trials: One a side.
+        trials: One a side; none where the pair was dropped.
         images: PNG as base64 by position in the test set.
+        was_cut: Whether the pair was under way when the time was used up, so that it was ended and dropped.
     """
 
     request: PairRequest
     trials: tuple[Trial, ...]
     images: Mapping[int, str] = field(default_factory=dict)
+    was_cut: bool = False
 
 
 class WorkerEndedError(Exception):
-    """The worker's process ended, or took too long, where an event was expected.
+    """A worker ended, took too long, or sent what it must not send, where an event was expected.
 
     Args:
         cause: What happened, in one sentence.
-        outcome: ``crashed`` or ``timed-out``.
+        outcome: ``crashed``, ``timed-out`` or, for what it must not send, ``failed``.
+        collecting: What it was collecting: a path relative to the measuring folder, ``.`` before the first file; empty
+            where it was not.
     """
 
-    def __init__(self, cause: str, outcome: Outcome) -> None:
+    def __init__(self, cause: str, outcome: Outcome, *, collecting: str = "") -> None:
         super().__init__(cause)
         self.cause = cause
         self.outcome = outcome
+        self.collecting = collecting
+
+    @property
+    def is_hang(self) -> bool:
+        """Whether it hung while it collected, which another attempt would not better."""
+        return bool(self.collecting) and self.outcome is Outcome.TIMED_OUT
+
+
+class OutOfTimeError(Exception):
+    """The time for measuring was used up while a worker was at work."""
+
+
+def collecting_seconds(trial_seconds: float, seconds: float = math.inf) -> float:
+    """How long a worker may take to import and collect the workloads before it counts as hung.
+
+    Args:
+        trial_seconds: Limit of one trial.
+        seconds: Budget for measuring, of which a quarter may be spent on it.
+
+    Example:
+        >>> [collecting_seconds(600, seconds) for seconds in (20, 900, 7200)]
+        [30.0, 225.0, 300.0]
+    """
+    return max(LEAST_START_SECONDS, min(START_SECONDS, trial_seconds, seconds / 4))
 
 
 class WorkerProcess(Protocol):
@@ -214,7 +267,7 @@ class Launch:
         cwd: Working folder.
         commands: Descriptor that it reads commands from.
         events: Descriptor that it writes events to.
-        output: Descriptor of the file that takes stdout and stderr.
+        output: Descriptor that takes stdout and stderr.
     """
 
     spec: WorkerSpec
@@ -259,7 +312,7 @@ def start_program(
         options: What its ``main`` takes.
         variables: HOME, TMPDIR and caches.
         cwd: Working folder.
-        output: Descriptor of the file that takes stdout and stderr.
+        output: Descriptor that takes stdout and stderr.
         descriptors: Those that the options name.
 
     Raises:
@@ -270,15 +323,13 @@ def start_program(
         if not os.access(spec.python, os.X_OK):  # nobody would hear of it from a process that is confined first
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         command = confined_command((spec.scratch, *spec.writable), command)
-    return subprocess.Popen(
+    return start_session(
         command,
         cwd=cwd,
         env={**spec.variables, **variables},
-        stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.STDOUT,
         pass_fds=tuple(descriptors),
-        start_new_session=True,
     )
 
 
@@ -296,7 +347,7 @@ CACHE_VARIABLES: Mapping[str, str] = {
 
 
 class Place:
-    """Folders of a process: HOME, TMPDIR, caches, working folder, and the file that takes its output.
+    """Folders of a process: HOME, TMPDIR, caches and working folder; and what takes its output.
 
     Args:
         spec: The revision's worker; a cache that its variables place elsewhere, as ``prepare`` may do, stays there.
@@ -311,83 +362,115 @@ class Place:
         caches = {name: str(home / ".cache" / inner) for name, inner in CACHE_VARIABLES.items()}
         own = {name: place for name, place in caches.items() if name not in spec.variables}
         self.variables = {"HOME": str(home), "TMPDIR": str(tmp), **own}
-        self.log = folder / "output.txt"
+        self.output = OutputTail()
 
     def last_lines(self, spec: WorkerSpec) -> tuple[str, ...]:
         """The last lines of the output, without paths of this machine."""
-        with self.log.open(encoding="utf-8", errors="replace") as stream:
-            lines = deque((line.rstrip() for line in stream), NUM_LAST_LINES)
-        return tuple(conceal(line, spec) for line in lines)
+        return tuple(conceal(line, spec) for line in self.output.last_lines(NUM_LAST_LINES))
 
 
 class Worker:
     """One worker process; leaving the context ends it with everything it started.
 
+    Nothing that it says or does raises anything but :class:`WorkerEndedError`: even one that cannot be started says so
+    only where an event is expected of it.
+
     Args:
         spec: The revision's worker.
         select: Paths or node ids to collect, relative to the measuring folder.
         launcher: Starts the process.
+        ignored: Paths not to collect, relative to the measuring folder.
+        deadline: Time by the monotonic clock after which :class:`OutOfTimeError` ends every wait.
     """
 
-    def __init__(self, spec: WorkerSpec, select: Sequence[str], launcher: Launcher = start_fresh) -> None:
+    def __init__(
+        self,
+        spec: WorkerSpec,
+        select: Sequence[str],
+        launcher: Launcher = start_fresh,
+        *,
+        ignored: Sequence[str] = (),
+        deadline: float = math.inf,
+    ) -> None:
         self._spec = spec
         self._select = tuple(select)
         self._launcher = launcher
-        self._buffer = b""
+        self._ignored = tuple(ignored)
+        self._deadline = deadline
+        self._buffer = bytearray()
+        self._token = ""
+        self._collecting = ""
+        self._place: Place | None = None
+        self._process: WorkerProcess | None = None
+        self._why_not_started = ""
         self._commands: int | None = None
 
     def __enter__(self) -> Self:
-        spec = self._spec
-        self._place = place = Place(spec, "worker-")
-        commands_read, commands_write = os.pipe()
+        commands_read, self._commands = os.pipe()
         self._events, events_write = os.pipe()
+        try:
+            self._place = Place(self._spec, "worker-")
+            try:
+                self._process = self._launch(self._place, commands_read, events_write)
+            finally:
+                self._place.output.close_writing()
+            adopt_session(self._process.pid)
+        except OSError as error:
+            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+                self.hang_up()
+                os.close(self._events)
+                raise StoreError(f"no worker can be started: {error.strerror}", next_step="make room") from error
+            self._why_not_started = f"the worker does not start: {error.strerror}"
+        except WorkerError as error:
+            self._why_not_started = error.fact.partition("\n")[0]
+        finally:
+            os.close(commands_read)
+            os.close(events_write)
+        with suppress(BrokenPipeError):
+            self.send(do="collect")
+        return self
+
+    def _launch(self, place: Place, commands: int, events: int) -> WorkerProcess:
+        """Start the process."""
+        spec = self._spec
         options = {
             "folder": spec.folder,
             "configuration": spec.configuration,
             "select": list(self._select),
+            "ignored": list(self._ignored),
             "roots": list(spec.roots),
             "own": spec.own,
         }
-        try:
-            with place.log.open("wb") as log:
-                self._process = self._launcher(
-                    Launch(
-                        spec=spec,
-                        options=options,
-                        variables=place.variables,
-                        cwd=place.cwd,
-                        commands=commands_read,
-                        events=events_write,
-                        output=log.fileno(),
-                    )
-                )
-        except (OSError, WorkerError) as error:
-            os.close(commands_write)
-            os.close(self._events)
-            if isinstance(error, WorkerError):
-                raise
-            raise WorkerError(
-                f"the {spec.side} worker does not start: {error.strerror}", looked_in=spec.python
-            ) from error
-        finally:
-            os.close(commands_read)
-            os.close(events_write)
-        self._commands = commands_write
-        return self
+        return self._launcher(
+            Launch(
+                spec=spec,
+                options=options,
+                variables=place.variables,
+                cwd=place.cwd,
+                commands=commands,
+                events=events,
+                output=place.output.descriptor,
+            )
+        )
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        children = self.children()  # before the worker ends: those that left its group are then no longer its own
-        if kind is None:
-            self._leave()
-        for child in children:
-            kill_process(child)
-        kill_group(self._process.pid)
-        psutil.wait_procs(children, EXIT_SECONDS)
-        self._process.wait()
+        if self._process:
+            children = self.children()  # before the worker ends: those that left its group are then no longer its own
+            if kind is None:
+                self._leave(self._process)
+            for child in children:
+                kill_process(child)
+            kill_group(self._process.pid)
+            psutil.wait_procs(children, EXIT_SECONDS)
+            self._process.wait()
+            forget_session(self._process.pid)
+            kill_orphans()
         self.hang_up()
         os.close(self._events)
+        if self._place:
+            self._place.output.close()
 
     def hang_up(self) -> None:
         """Close the command pipe; the worker takes it that the gate is gone."""
@@ -395,38 +478,46 @@ class Worker:
             os.close(self._commands)
             self._commands = None
 
-    def _leave(self) -> None:
+    def _leave(self, process: WorkerProcess) -> None:
         """Let the worker exit by itself, if it does so soon."""
         try:
             self.send(do="exit")
-            self._process.wait(EXIT_SECONDS)
+            process.wait(EXIT_SECONDS)
         except (BrokenPipeError, subprocess.TimeoutExpired):
             return
 
+    def kill(self) -> None:
+        """Kill the process with all that it started."""
+        if self._process:
+            children = self.children()
+            kill_group(self._process.pid)
+            for child in children:
+                kill_process(child)
+
     @property
     def pid(self) -> int:
-        """Process id of the worker, which leads a process group of its own."""
-        return self._process.pid
+        """Process id of the worker, which leads a process group of its own; 0 where it could not be started."""
+        return self._process.pid if self._process else 0
 
     def children(self) -> list[psutil.Process]:
-        """The processes that the worker started, directly or not, and that are still there."""
-        try:
-            return psutil.Process(self._process.pid).children(recursive=True)
-        except psutil.Error:
-            return []
+        """The processes that the worker started, directly or not, and that have not ended."""
+        return living_descendants(self._process.pid) if self._process else []
 
     def send(self, **command: Any) -> None:
-        """Send a command."""
+        """Send a command, with a token that the answer must carry."""
         if self._commands is None:
             raise BrokenPipeError("the command pipe is closed")
-        os.write(self._commands, (json.dumps(command) + "\n").encode())
+        if command["do"] == "run" and self._place:
+            self._place.output.clear()  # what is said of a trial is what was written since it began
+        self._token = secrets.token_hex(8)
+        os.write(self._commands, (json.dumps({**command, "token": self._token}) + "\n").encode())
 
     def expect(self, event: str, limit_s: float) -> dict[str, Any]:
         """The next event, which must be of one kind.
 
         Raises:
-            WorkerEndedError: If the process ends or takes longer than the limit.
-            WorkerError: If another event comes.
+            WorkerEndedError: If the process ends, takes longer than the limit, or sends anything else.
+            OutOfTimeError: If the deadline comes first.
         """
         return self.expect_one_of((event,), limit_s)[1]
 
@@ -434,58 +525,80 @@ class Worker:
         """The next event, which must be of one of some kinds.
 
         Raises:
-            WorkerEndedError: If the process ends or takes longer than the limit.
-            WorkerError: If another event comes.
+            WorkerEndedError: If the process ends, takes longer than the limit, or sends anything else.
+            OutOfTimeError: If the deadline comes first.
         """
-        line = self._read_line(time.monotonic() + limit_s, limit_s)
-        content: dict[str, Any] = json.loads(line)
-        event = content.pop("event", "")
-        if event not in events:
-            raise WorkerError(f"the {self._spec.side} worker answered out of turn; expected {' or '.join(events)}")
-        return event, content
+        if self._why_not_started:
+            raise WorkerEndedError(self._why_not_started, Outcome.CRASHED)
+        expected = tuple(events)
+        if "collected" in events:
+            expected, self._collecting = (*events, "collecting"), "."
+        deadline = time.monotonic() + limit_s
+        while True:
+            line = self._read_line(deadline, limit_s)
+            try:
+                event, content = parse_event(line, expected, token=self._token)
+            except ProtocolError as error:
+                raise self._ended(f"the worker broke its protocol: {error}", Outcome.FAILED) from error
+            if event != "collecting":
+                self._collecting = ""
+                return event, content
+            self._collecting = content["id"]
+
+    def _ended(self, cause: str, outcome: Outcome) -> WorkerEndedError:
+        where = f", while it collected {self._collecting}" if self._collecting not in {"", "."} else ""
+        return WorkerEndedError(f"{cause}{where}", outcome, collecting=self._collecting)
 
     def _read_line(self, deadline: float, limit_s: float) -> bytes:
+        end = self._buffer.find(b"\n")
         with selectors.DefaultSelector() as selector:
             selector.register(self._events, selectors.EVENT_READ)
-            while b"\n" not in self._buffer:
-                if not selector.select(max(0.0, deadline - time.monotonic())):
-                    raise WorkerEndedError(f"the worker hung: no answer within {limit_s:g} s", Outcome.TIMED_OUT)
+            while end < 0:
+                if len(self._buffer) > MAX_EVENT_BYTES:
+                    fact = f"the worker broke its protocol: it sent more than {MAX_EVENT_BYTES:,} bytes in one line"
+                    raise self._ended(fact, Outcome.FAILED)
+                if not selector.select(max(0.0, min(deadline, self._deadline) - time.monotonic())):
+                    if self._deadline < deadline:
+                        raise OutOfTimeError
+                    raise self._ended(f"the worker hung: no answer within {limit_s:g} s", Outcome.TIMED_OUT)
                 chunk = os.read(self._events, 1 << 16)
                 if not chunk:
-                    raise WorkerEndedError(self._describe_end(), Outcome.CRASHED)
+                    raise self._ended(self._describe_end(), Outcome.CRASHED)
+                end = chunk.find(b"\n")
+                end += len(self._buffer) if end >= 0 else 0
                 self._buffer += chunk
-        line, _, self._buffer = self._buffer.partition(b"\n")
+        line = bytes(self._buffer[:end])
+        del self._buffer[: end + 1]
         return line
 
     def _describe_end(self) -> str:
         """How the process ended, once its event pipe is closed."""
         try:
-            status = self._process.wait(EXIT_SECONDS)
+            status = self._process.wait(EXIT_SECONDS) if self._process else None
         except subprocess.TimeoutExpired:
             return "the worker closed its pipe and went on"
         if status is None:
             return "the worker ended, and so had the server that it was forked from"
         if status < 0:
-            return f"the worker was killed by {signal.Signals(-status).name}"
+            return f"the worker was killed by {signal_name(-status)}"
         return f"the worker exited with status {status} before it answered"
 
     def last_lines(self) -> tuple[str, ...]:
         """The last lines that the worker wrote to stdout and stderr, without paths of this machine."""
-        return self._place.last_lines(self._spec)
+        return self._place.last_lines(self._spec) if self._place else ()
 
 
-def kill_group(pid: int) -> None:
-    """Kill a process group that may be gone already."""
+def signal_name(number: int) -> str:
+    """Name of a signal; its number where it has none.
+
+    Example:
+        >>> signal_name(9), signal_name(40)
+        ('SIGKILL', 'signal 40')
+    """
     try:
-        os.killpg(pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        return
-
-
-def kill_process(process: psutil.Process) -> None:
-    """Kill a process that may be gone already."""
-    with suppress(psutil.Error):
-        process.kill()
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def at_once(
@@ -521,17 +634,19 @@ def at_once(
 
 
 def conceal(text: str, spec: WorkerSpec) -> str:
-    """Text without the paths that name this machine or its user."""
-    places = {
+    """Text without the paths that name this machine or its user; those of workloads as in the repository."""
+    named = {
         WORKER: "worker_main.py",
         str(Path(spec.python).parent.parent): "ENVIRONMENT",
         spec.own: "SITE-PACKAGES",
-        spec.folder: "WORKLOADS",
+        f"{spec.folder}{os.sep}": "",
+        spec.folder: ".",
         spec.scratch: "SCRATCH",
         str(Path(spec.folder).parent): "GATE",
         sys.prefix: "MAINSTAY",
         str(Path.home()): "~",
     }
+    places = {**_relative(named, spec), **named}
     for place in sorted(places, key=len, reverse=True):
         if len(place) > 1:
             text = text.replace(place, places[place])
@@ -556,34 +671,65 @@ def explain_refusal(cause: str) -> str:
     )
 
 
-def collect_workloads(spec: WorkerSpec, select: Sequence[str], launcher: Launcher = start_fresh) -> Collection:
+def _relative(places: Mapping[str, str], spec: WorkerSpec) -> dict[str, str]:
+    """The same places as pytest names them, seen from a worker's working folder, but for those that it lies in."""
+    cwd = os.path.join(spec.scratch, "worker", "cwd")
+    return {
+        os.path.relpath(place, cwd) + (os.sep if place.endswith(os.sep) else ""): name
+        for place, name in places.items()
+        if not Path(cwd).is_relative_to(place)
+    }
+
+
+def collect_workloads(
+    spec: WorkerSpec, select: Sequence[str], launcher: Launcher = start_fresh, *, limit_s: float = START_SECONDS
+) -> Collection:
     """What a revision can run of the workloads.
+
+    A worker that comes to its end while it collects is a problem of the file that it was at; the others are then
+    collected without that file.
 
     Args:
         spec: The revision's worker.
         select: Paths to collect, relative to the measuring folder.
         launcher: Starts the worker's process.
+        limit_s: Seconds after which a worker counts as hung.
 
     Returns:
-        Workloads and problems; a worker that dies while it collects is a problem too.
+        Workloads and problems.
     """
-    with Worker(spec, select, launcher) as worker:
-        try:
-            event = worker.expect("collected", START_SECONDS)
-        except WorkerEndedError as ended:
-            problem = Problem(id=" ".join(select), cause=ended.cause)
-            return Collection(workloads=(), problems=(problem,), last_lines=worker.last_lines())
-        problems = tuple(
-            Problem(
-                id=problem["id"], cause=conceal(explain_refusal(problem["cause"]), spec), is_usage="usage" in problem
-            )
-            for problem in event["problems"]
-        )
-        return Collection(
-            workloads=tuple(_parse_workload(content) for content in event["workloads"]),
-            problems=problems,
-            last_lines=worker.last_lines() if problems else (),
-        )
+    fatal: list[Problem] = []
+    lines: tuple[str, ...] = ()
+    while True:
+        ignored = [problem.id for problem in fatal]
+        with Worker(spec, select, launcher, ignored=ignored) as worker:
+            try:
+                event = worker.expect("collected", limit_s)
+            except WorkerEndedError as ended:
+                worker.kill()
+                place = " ".join(select) if ended.collecting in {"", "."} else ended.collecting
+                fatal.append(Problem(id=place, cause=ended.cause, is_hang=ended.is_hang))
+                lines = worker.last_lines()
+            else:
+                found = _parse_collection(event, spec)
+                lines = worker.last_lines() if found.problems else lines
+                return replace(found, problems=(*fatal, *found.problems), last_lines=lines)
+        last = fatal[-1]
+        is_tried_enough = len(fatal) >= MAX_ATTEMPTS or sum(problem.is_hang for problem in fatal) >= MAX_HANGS
+        if last.id in {*ignored, *select, " ".join(select)}:
+            return Collection(workloads=(), problems=tuple(fatal), last_lines=lines)
+        if is_tried_enough:
+            everything = replace(last, id=" ".join(select))
+            return Collection(workloads=(), problems=(*fatal, everything), last_lines=lines)
+
+
+def _parse_collection(event: Mapping[str, Any], spec: WorkerSpec) -> Collection:
+    """What a worker says that it has collected."""
+    problems = tuple(
+        Problem(id=problem["id"], cause=conceal(explain_refusal(problem["cause"]), spec), is_usage="usage" in problem)
+        for problem in event["problems"]
+    )
+    return Collection(workloads=tuple(_parse_workload(content) for content in event["workloads"]), problems=problems)
 
 
 def _parse_workload(content: Mapping[str, Any]) -> Workload:
@@ -630,7 +776,7 @@ class TrialForm:
         Args:
             outcome: How it ended.
             cause: Why, in one sentence.
-            lines: The last lines of a traceback or of the worker's output.
+            lines: The last lines of the worker's output and of a traceback.
         """
         return Trial(
             workload=self.workload,
@@ -639,8 +785,8 @@ class TrialForm:
             pair=self.pair,
             repetition=self.repetition,
             outcome=outcome,
-            cause=conceal(explain_refusal(cause), self.spec),
-            last_lines=tuple(conceal(line, self.spec) for line in lines[-NUM_LAST_LINES:]),
+            cause=shortened(conceal(explain_refusal(cause), self.spec)),
+            last_lines=tuple(shortened(conceal(line, self.spec)) for line in lines),
         )
 
     def ended(self, content: Mapping[str, Any], *, load: float | None, last_lines: Sequence[str]) -> Trial:
@@ -652,7 +798,8 @@ class TrialForm:
             last_lines: What the worker wrote last, for a trial that cannot be judged.
         """
         if content["outcome"] not in {Outcome.COMPLETED, Outcome.SKIPPED}:
-            return self.failed(Outcome(content["outcome"]), content["cause"], content["detail"] or last_lines)
+            lines = (*last_lines, *content["detail"][-NUM_LAST_LINES:])
+            return self.failed(Outcome(content["outcome"]), content["cause"], lines)
         wrong = unusable_value(self.gated, content.get("values", {}))
         if wrong and content["outcome"] == Outcome.COMPLETED:
             return self.failed(Outcome.FAILED, wrong, last_lines)
@@ -703,38 +850,52 @@ class Crew:
         self._choose_examples = choose_examples
         self.on_trial = on_trial
         self._lock = threading.Lock()
-        self._live: set[int] = set()
+        self._live: set[Worker] = set()
         self._stopped = False
 
     def measure(self, request: PairRequest, known: Sequence[Trial] = ()) -> PairResult:
         """Measure a pair whose trials are whole runs: a fresh process for each revision.
 
-        A trial that does not complete is repeated once with the same seed.
+        A trial that does not complete is repeated once with the same seed, unless its worker hung while it collected.
 
         Args:
             request: What to measure.
             known: Trials of this pair that were measured earlier; with them, which examples flipped is known.
 
         Returns:
-            The trials that were asked for, with images if wanted and to be had.
+            The trials that were asked for, with images if wanted and to be had; no trial where the time was used up.
 
         Raises:
             Interrupted: If the crew was stopped.
         """
         with ExitStack() as stack:
-            runs = [_SideRun(self, side, request, stack) for side in request.sides]
-            for run in runs if request.apart else ():  # they import at once, then run one after the other
-                run.start()
-            if self.together and len(runs) > 1 and not request.apart:
-                trials = at_once(_SideRun.measure, runs)
-            else:
-                trials = [run.measure() for run in runs]
+            deadline = time.monotonic() + request.seconds_left
+            runs = [_SideRun(self, side, request, stack, deadline) for side in request.sides]
+            try:
+                for run in runs if request.apart else ():  # they import at once, then run one after the other
+                    run.start()
+                if self.together and len(runs) > 1 and not request.apart:
+                    trials = at_once(_SideRun.measure, runs)
+                else:
+                    trials = [run.measure() for run in runs]
+            except OutOfTimeError:
+                for run in runs:
+                    run.kill()
+                return PairResult(request=request, trials=(), was_cut=True)
             images: dict[int, str] = {}
             if request.wants_images and (examples := self._choose_examples([*known, *trials])):
                 images = next(filter(None, (run.images(examples) for run in reversed(runs))), {})
         return PairResult(request=request, trials=tuple(trials), images=images)
 
-    def start(self, side: Side, select: Sequence[str], stack: ExitStack, *, is_fresh: bool = False) -> Worker:
+    def start(
+        self,
+        side: Side,
+        select: Sequence[str],
+        stack: ExitStack,
+        *,
+        is_fresh: bool = False,
+        deadline: float = math.inf,
+    ) -> Worker:
         """Start a worker that ends with the stack, or when the crew is stopped.
 
         Args:
@@ -742,14 +903,15 @@ class Crew:
             select: Paths or node ids to collect.
             stack: What it ends with.
             is_fresh: Whether its process must be a fresh interpreter.
+            deadline: Time by the monotonic clock after which :class:`OutOfTimeError` ends every wait for it.
         """
         launcher = start_fresh if is_fresh else self._launchers.get(side, start_fresh)
         with self._lock:
             if self._stopped:
                 raise Interrupted("interrupted")
-            worker = stack.enter_context(Worker(self.specs[side], select, launcher))
-            self._live.add(worker.pid)
-            stack.callback(self._live.discard, worker.pid)
+            worker = stack.enter_context(Worker(self.specs[side], select, launcher, deadline=deadline))
+            self._live.add(worker)
+            stack.callback(self._live.discard, worker)
         return worker
 
     def report(self, trials: Sequence[Trial]) -> None:
@@ -762,8 +924,8 @@ class Crew:
         """Kill every worker and start no more; whoever waits for one gets :class:`Interrupted`."""
         with self._lock:
             self._stopped = True
-            for pid in self._live:
-                kill_group(pid)
+            for worker in self._live:
+                worker.kill()
 
     @property
     def is_stopped(self) -> bool:
@@ -774,8 +936,10 @@ class Crew:
 class _SideRun:
     """One side of a pair: its worker stays alive until the images were asked for."""
 
-    def __init__(self, crew: Crew, side: Side, request: PairRequest, stack: ExitStack) -> None:
+    def __init__(self, crew: Crew, side: Side, request: PairRequest, stack: ExitStack, deadline: float) -> None:
         self._crew = crew
+        self._deadline = deadline
+        self._is_hung = False
         self._spec = crew.specs[side]
         self._request = request
         self._form = TrialForm(
@@ -792,14 +956,23 @@ class _SideRun:
     def start(self) -> Worker:
         """Start a fresh process."""
         self._worker = self._crew.start(
-            self._spec.side, [self._request.workload], self._stack, is_fresh=self._request.apart
+            self._spec.side,
+            [self._request.workload],
+            self._stack,
+            is_fresh=self._request.apart,
+            deadline=self._deadline,
         )
         return self._worker
+
+    def kill(self) -> None:
+        """Kill the process, if there is one."""
+        if self._worker:
+            self._worker.kill()
 
     def measure(self) -> Trial:
         """The trial, repeated once in another process if it did not complete."""
         trial = self._attempt()
-        if trial.outcome not in {Outcome.COMPLETED, Outcome.SKIPPED}:
+        if trial.outcome not in {Outcome.COMPLETED, Outcome.SKIPPED} and not self._is_hung:
             trial = self._attempt()
         self._crew.report([trial])
         return trial
@@ -810,8 +983,9 @@ class _SideRun:
             return {}
         try:
             self._worker.send(do="images", indices=list(indices))
-            images = self._worker.expect("images", START_SECONDS)["images"]
-        except (WorkerEndedError, BrokenPipeError):
+            images = self._worker.expect("images", self._request.limit_s)["images"]
+        except (WorkerEndedError, BrokenPipeError, OutOfTimeError):
+            self._worker.kill()
             return {}
         return {index: image for index, image in zip(indices, images, strict=False) if is_png(image)}
 
@@ -819,7 +993,8 @@ class _SideRun:
         worker = self._worker or self.start()
         load = LoadMeter()
         try:
-            if reason := why_not_collected(self._request.workload, worker.expect("collected", START_SECONDS)):
+            collected = worker.expect("collected", collecting_seconds(self._request.limit_s))
+            if reason := why_not_collected(self._request.workload, collected):
                 self._worker = None
                 return self._form.failed(Outcome.FAILED, reason, worker.last_lines())
             worker.send(do="run", workload=self._request.workload, seed=self._request.seed)
@@ -828,7 +1003,8 @@ class _SideRun:
             if self._crew.is_stopped:
                 raise Interrupted("interrupted") from ended
             outcome = ended.outcome if isinstance(ended, WorkerEndedError) else Outcome.CRASHED
-            kill_group(worker.pid)
+            self._is_hung = isinstance(ended, WorkerEndedError) and ended.is_hang
+            worker.kill()
             trial = self._form.failed(outcome, str(ended), worker.last_lines())
         else:
             trial = self._form.ended(content, load=load.of_others(), last_lines=worker.last_lines())

@@ -183,6 +183,7 @@ class Agenda:
         settled: Findings that need no measuring.
         notes: What could not be collected.
         metrics: Gated ones of either revision, those of the kinds that are left out included.
+        hung: Of workloads whose file hung while a revision collected it, which revision, why, and its last output.
     """
 
     workloads: tuple[Workload, ...]
@@ -190,6 +191,7 @@ class Agenda:
     settled: tuple[Finding, ...]
     notes: tuple[str, ...]
     metrics: tuple[Metric, ...] = ()
+    hung: Mapping[str, tuple[Side, str, tuple[str, ...]]] = field(default_factory=dict)
 
 
 class Stopwatch:
@@ -396,13 +398,20 @@ class Job:
             self._watch.lap("preparation")
             yield replace(bench, launchers=launchers)
 
+    @property
+    def _collecting_seconds(self) -> float:
+        """How long importing and collecting may take before it counts as hung."""
+        from mainstay.workers import collecting_seconds
+
+        return collecting_seconds(self._configuration.trial_seconds, self._start.seconds)
+
     @contextmanager
     def _launchers(self, bench: Bench) -> Iterator[Mapping[Side, Launcher]]:
         """Servers that start the workers, where the settings name modules to preload."""
         from mainstay.fork_server import can_fork, fork_servers
 
         modules = self._configuration.preload if can_fork(sys.platform) else ()
-        with fork_servers(bench.specs, modules) as servers:
+        with fork_servers(bench.specs, modules, limit_s=self._collecting_seconds) as servers:
             yield {side: server.start for side, server in servers.items()}
 
     def _build(
@@ -477,10 +486,12 @@ class Job:
         from mainstay.workers import at_once, collect_workloads, start_fresh
 
         self._observer.phase("workloads")
+        limit_s = self._collecting_seconds
         specs = [*bench.specs.values(), *([bench.own] if bench.own else [])]
         select = [self._configuration.workloads]
         everything = at_once(
-            lambda spec: collect_workloads(spec, select, bench.launchers.get(spec.side, start_fresh)), specs
+            lambda spec: collect_workloads(spec, select, bench.launchers.get(spec.side, start_fresh), limit_s=limit_s),
+            specs,
         )
         _, of_candidate, *of_own = everything
         of_candidate.require_right_markers()
@@ -554,6 +565,9 @@ class Job:
             changed=agenda.changed,
         )
         restore_trials(logs, [*reuse(logs), *self._folder.journal.trials()])
+        for log in logs:
+            if log.workload.id in agenda.hung:
+                log.refuse(*agenda.hung[log.workload.id])
         return logs
 
     @contextmanager
@@ -931,7 +945,23 @@ def plan_agenda(
         changed=frozenset(name for name in order if name in new or changed(name)),
         settled=tuple(settled),
         notes=tuple(f"{known[name].id} gates nothing: it has no marker" for name in order if not known[name].metrics),
+        hung=_hung(workloads, {Side.BASELINE: baseline, Side.CANDIDATE: candidate}),
     )
+
+
+def _hung(
+    workloads: Sequence[Workload], collections: Mapping[Side, Collection]
+) -> dict[str, tuple[Side, str, tuple[str, ...]]]:
+    """The workloads whose file hung while a revision collected it: a trial would hang too."""
+    from mainstay.workers import concerns
+
+    return {
+        workload.id: (side, problem.cause, collection.last_lines)
+        for side, collection in collections.items()
+        for problem in collection.problems
+        for workload in workloads
+        if problem.is_hang and concerns(problem.id, workload.id)
+    }
 
 
 def _lacked(by: Collection, other: Collection) -> list[str]:

@@ -31,6 +31,7 @@ from mainstay.files import content_digest, harmful_link, iter_files
 from mainstay.git import Repository
 from mainstay.integrity import Manifest, describe_changes, find_changes, take_manifest
 from mainstay.layers import Layer
+from mainstay.processes import run_guarded
 from mainstay.records import Revision, Side
 from mainstay.workers import WorkerSpec, at_once
 
@@ -317,10 +318,8 @@ def prepare(configuration: Configuration, python: Path, scratch: Path, environ: 
     program, *arguments = configuration.prepare
     command = [str(python) if program in {"python", "python3"} else program, *arguments]
     try:
-        done = subprocess.run(
-            command, cwd=place, env=dict(environ), capture_output=True, text=True, timeout=PREPARE_SECONDS, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
+        done = run_guarded(command, cwd=place, env=environ, timeout=PREPARE_SECONDS)
+    except subprocess.TimeoutExpired as error:
         raise _prepare_error(configuration.prepare, str(error)) from error
     if done.returncode:
         raise _prepare_error(configuration.prepare, f"exit status {done.returncode}", done.stderr)

@@ -25,8 +25,8 @@ MUTANTS = {
     ),
     "skips-the-baseline": (
         "workers.py",
-        "worker = stack.enter_context(Worker(self.specs[side], select, launcher))",
-        "worker = stack.enter_context(Worker(self.specs[Side.CANDIDATE], select, launcher))",
+        "worker = stack.enter_context(Worker(self.specs[side], select, launcher, deadline=deadline))",
+        "worker = stack.enter_context(Worker(self.specs[Side.CANDIDATE], select, launcher, deadline=deadline))",
     ),
 }
 

@@ -1,0 +1,227 @@
+"""What a worker says, as far as it can be trusted: one line of JSON, bounded in size, checked in shape and type.
+
+A worker runs the code of a revision, so anything may come down its event pipe. What does not fit the schema of the event
+that was asked for is a :class:`ProtocolError`, which is held against the revision and never ends the gate.
+
+- :func:`parse_event`: a line as the event that was expected.
+- :data:`MAX_EVENT_BYTES`: the longest line that is read.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, NoReturn
+
+import jsonschema_rs
+
+MAX_EVENT_BYTES = 64 * 2**20
+"""The longest event: a trial with the predictions and labels of 20 million examples."""
+
+MAX_DIGITS = 30
+"""Digits of an integer; checksums of 64 bits have 20."""
+
+MAX_TEXT = 100_000
+"""Characters of a text, but for predictions and images."""
+
+MAX_NAMES = 100_000
+"""Entries of a list or a table, but for the points of a learning curve."""
+
+MAX_CURVE_POINTS = 1_000_000
+"""Points of a learning curve."""
+
+
+class ProtocolError(Exception):
+    """A worker sent something that it must not send; the text says what, in one sentence."""
+
+
+def _object(required: Mapping[str, Any], **optional: Any) -> dict[str, Any]:
+    """Schema of an object with these keys and no other."""
+    return {
+        "type": "object",
+        "properties": {**required, **optional},
+        "required": list(required),
+        "additionalProperties": False,
+    }
+
+
+def _list(items: Any, most: int = MAX_NAMES) -> dict[str, Any]:
+    return {"type": "array", "items": items, "maxItems": most}
+
+
+def _table(values: Any) -> dict[str, Any]:
+    """Schema of an object with names of any kind."""
+    return {
+        "type": "object",
+        "propertyNames": {"maxLength": 1000},
+        "additionalProperties": values,
+        "maxProperties": MAX_NAMES,
+    }
+
+
+_TEXT = {"type": "string", "maxLength": MAX_TEXT}
+_SECONDS = {"type": "number", "minimum": 0, "maximum": 1e9}
+_FINITE = {"type": "number"}  # JSON that holds another number is refused before
+_NUMBER = {"anyOf": [_FINITE, {"enum": ["nan", "inf", "-inf"]}]}
+_METRIC = _object(
+    {
+        "name": {"type": "string", "minLength": 1, "maxLength": 1000},
+        "kind": {"enum": ["accuracy", "performance", "deterministic"]},
+        "direction": {"enum": ["higher", "lower"]},
+        "margin": {"type": "number", "minimum": 0},
+        "unit": {"type": "string", "maxLength": 1000},
+    },
+    ceiling={"anyOf": [{"type": "null"}, _FINITE]},
+    resolution={"type": "number", "minimum": 0},
+)
+_WORKLOAD = _object(
+    {
+        "id": {"type": "string", "minLength": 1, "maxLength": MAX_TEXT},
+        "kind": {"enum": ["accuracy", "performance", "deterministic"]},
+        "metrics": _list(_METRIC),
+        "is_alone": {"type": "boolean"},
+    }
+)
+_FINISHED = _object(
+    {
+        "outcome": {"enum": ["completed", "failed", "foreign", "skipped"]},
+        "cause": _TEXT,
+        "detail": _list(_TEXT),
+        "duration_s": _SECONDS,
+        "peak_memory_bytes": {"type": "integer", "minimum": 0, "maximum": 2**63},
+        "threads": _list(_TEXT),
+    },
+    values=_table(_NUMBER),
+    series=_table(_list(_NUMBER, MAX_CURVE_POINTS)),
+    context=_table({"anyOf": [_TEXT, _FINITE, {"type": "boolean"}]}),
+    digest={"type": "string", "pattern": "^([0-9a-f]{64})?$"},
+    names=_table(_list(_TEXT)),
+    predictions={
+        "anyOf": [
+            {"type": "null"},
+            _object({key: {"type": "string"} for key in ("predicted", "labels", "labels_digest")}),
+        ]
+    },
+)
+
+SCHEMAS: Mapping[str, Mapping[str, Any]] = {
+    "collecting": _object({"id": {"type": "string", "minLength": 1, "maxLength": MAX_TEXT}}),
+    "collected": _object(
+        {
+            "protocol": {"const": 1},
+            "workloads": _list(_WORKLOAD),
+            "problems": _list(_object({"id": _TEXT, "cause": _TEXT}, usage={"const": "yes"})),
+        }
+    ),
+    "ready": _object(
+        {
+            "call_s": {"anyOf": [{"type": "null"}, _SECONDS]},
+            "left": {"anyOf": [{"type": "null"}, {"type": "integer", "minimum": 0, "maximum": 10**12}]},
+        }
+    ),
+    "block": _object({"seconds": {"type": "number", "exclusiveMinimum": 0, "maximum": 1e9}}),
+    "finished": _FINISHED,
+    "images": _object({"images": _list({"type": "string"})}),
+}
+"""The schema of what comes with each event, by its name."""
+
+
+@cache
+def _validator(event: str) -> jsonschema_rs.Draft202012Validator:
+    return jsonschema_rs.Draft202012Validator(dict(SCHEMAS[event]))
+
+
+def parse_event(line: bytes, expected: Sequence[str], *, token: str) -> tuple[str, dict[str, Any]]:
+    """A line that a worker sent as one of the events that it may send now.
+
+    Args:
+        line: Without the line break.
+        expected: Names of the events.
+        token: What the event must carry: that of the command which it answers.
+
+    Returns:
+        Name and content.
+
+    Raises:
+        ProtocolError: If it is something else.
+
+    Example:
+        >>> parse_event(b'{"event": "block", "token": "7f", "seconds": 0.025}', ["block"], token="7f")
+        ('block', {'seconds': 0.025})
+    """
+    content = _parse(line)
+    event, token_sent = content.pop("event", ""), content.pop("token", "")
+    if event not in expected or token_sent != token:
+        raise ProtocolError(f"it answered out of turn; expected {' or '.join(expected)}")
+    try:
+        error = next(_validator(event).iter_errors(content), None)
+    except ValueError as refused:  # nested too deeply
+        raise ProtocolError(f"its event {event} cannot be read: {refused}") from refused
+    if error is not None:
+        place = ".".join(map(str, error.instance_path)) or event
+        raise ProtocolError(f"its event {event} is not as agreed: {place}: {_shortened(error.message)}")
+    if predictions := content.get("predictions"):
+        _check_predictions(predictions)
+    _check_workloads(content.get("workloads", []))
+    return event, content
+
+
+def _parse(line: bytes) -> dict[str, Any]:
+    try:
+        content = json.loads(
+            line.decode("utf-8"), parse_constant=_refuse, parse_int=_parse_int, parse_float=_parse_float
+        )
+    except (ValueError, RecursionError) as error:
+        raise ProtocolError(f"it sent no line of JSON: {_shortened(str(error))}") from error
+    if not isinstance(content, dict):
+        raise ProtocolError("it sent JSON that is no object")
+    return content
+
+
+def _refuse(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _parse_float(text: str) -> float:
+    return number if math.isfinite(number := float(text)) else _refuse(_shortened(text))
+
+
+def _parse_int(text: str) -> int:
+    if len(text) > MAX_DIGITS:
+        raise ValueError(f"an integer of {len(text)} digits")
+    return int(text)
+
+
+def _check_predictions(predictions: Mapping[str, str]) -> None:
+    """Refuse predictions that are no bytes, or not one for each label."""
+    try:
+        predicted, labels = (base64.b64decode(predictions[name], validate=True) for name in ("predicted", "labels"))
+    except (binascii.Error, ValueError) as error:
+        raise ProtocolError(f"its predictions are no base64: {error}") from error
+    if len(predicted) != len(labels):
+        raise ProtocolError(f"it sent {len(predicted)} predictions for {len(labels)} labels")
+    if hashlib.sha256(labels).hexdigest() != predictions["labels_digest"]:
+        raise ProtocolError("the digest of its labels is not that of its labels")
+
+
+def _check_workloads(workloads: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse workloads that could not be told apart, or whose metrics are of different kinds."""
+    if len({workload["id"] for workload in workloads}) < len(workloads):
+        raise ProtocolError("it collected a workload twice")
+    for workload in workloads:
+        metrics = workload["metrics"]
+        if len({metric["name"] for metric in metrics}) < len(metrics):
+            raise ProtocolError(f"it collected a metric of {_shortened(workload['id'])} twice")
+        if {metric["kind"] for metric in metrics} - {workload["kind"]}:
+            raise ProtocolError(f"metrics of {_shortened(workload['id'])} are of another kind than the workload")
+        if workload["kind"] != "deterministic" and not all(metric["margin"] > 0 for metric in metrics):
+            raise ProtocolError(f"a margin of {_shortened(workload['id'])} is not above 0")
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 200 else f"{text[:200]}..."
