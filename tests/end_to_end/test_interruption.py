@@ -166,7 +166,7 @@ def test_of_two_that_resume_one_run_one_goes_on_and_the_other_is_told(project):
     process = project.start_gate()
     assert any("seed" in line for line in process.stdout)  # one trial was measured
     process.kill()
-    process.wait()
+    process.communicate()
     (interrupted,) = runs(project)
 
     processes = [project.start_gate("--resume") for _ in range(2)]
