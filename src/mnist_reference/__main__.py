@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mnist_reference.errors import ModelError
+from mnist_reference.errors import CheckpointError, ModelError
 
 if TYPE_CHECKING:
     from mnist_reference.checkpoint import Provenance
@@ -27,6 +27,13 @@ if TYPE_CHECKING:
 
 DEFAULT_CHECKPOINT = Path("mnist_reference.safetensors")
 MAX_SEED = 2**63 - 1
+
+WAITING = {"GOMP_SPINCOUNT": "10000", "KMP_BLOCKTIME": "1"}
+"""How long a thread that waits for another keeps its core, in turns of a loop for GNU's OpenMP and in ms for LLVM's.
+
+About 0.1 ms, longer than the pauses within a step. Left alone, GNU's takes ten times as long or more: beside busy
+processes two threads then spend nearly all their time waiting for each other's core.
+"""
 
 EXIT_STATUSES = """\b
 Exit statuses:
@@ -80,6 +87,12 @@ def cli() -> None:
 @click.option("--epochs", type=click.IntRange(min=1), help="Passes over the training set; short for --set num_epochs.")
 @click.option("--seed", type=click.IntRange(0, MAX_SEED), default=0, show_default=True, help="Governs all chance.")
 @device_option
+@click.option(
+    "--threads",
+    "num_threads",
+    type=click.IntRange(min=1),
+    help="Of the processor; other numbers give other bits.  [default: OMP_NUM_THREADS, else the fastest, found by trying]",
+)
 @click.option("--compile", "is_compiled", is_flag=True, help="Compile the model with torch.compile before training.")
 @click.option("--resume", is_flag=True, help="Go on where a training with the same arguments was interrupted.")
 @click.option(
@@ -108,6 +121,7 @@ def train(
     epochs: int | None,
     seed: int,
     device: str,
+    num_threads: int | None,
     is_compiled: bool,
     resume: bool,
     output: Path,
@@ -120,7 +134,11 @@ def train(
     Under torchrun, several processes share each batch; the first of them writes and prints.
     """
     os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # else the profiler calls the absence of a GPU an error
-    from mnist_reference import checkpoint, devices, distributed, model, observe, recipes, revision
+    for variable, value in WAITING.items():
+        os.environ.setdefault(variable, value)  # read when torch is imported
+    import torch
+
+    from mnist_reference import checkpoint, devices, distributed, model, observe, recipes, revision, threads
     from mnist_reference import train as training
 
     recipe = recipes.recipe_by_name(recipe_name) if recipe_name else None
@@ -130,9 +148,15 @@ def train(
     recipe = replace(recipe, num_epochs=epochs) if epochs else recipe
     origin: dict[str, Any] = {"recipe": recipe, "seed": seed, "data_sha256": data_set.sha256}
     state_file = output.with_name(f"{output.name}.state")
-    state = _resumed(state_file, origin) if resume else training.TrainingState()
+    num_threads = num_threads or threads.given_number()
+    state = _resumed(state_file, origin, num_threads) if resume else training.TrainingState()
+    num_threads = num_threads or state.num_threads
     learner = model.initialised(recipe.model, seed=seed).to(place)
-    with distributed.joined_team(place) as team:
+    if not num_threads:
+        allowed = torch.get_num_threads()
+        is_free = place.type == "cpu" and "WORLD_SIZE" not in os.environ
+        num_threads = threads.fastest_number(learner, data_set.train, recipe, allowed=allowed) if is_free else allowed
+    with threads.threads(num_threads), distributed.joined_team(place) as team:
         records: Iterator[EpochRecord] = training.train(
             learner,
             data_set.train,
@@ -155,6 +179,7 @@ def train(
         data_set=data_set.name,
         **asdict(training.score(learner, data_set.test)),
         revision=revision.source_revision(),
+        num_threads=num_threads,
     )
     checkpoint.save_checkpoint(output, learner, provenance)
     state_file.unlink(missing_ok=True)
@@ -162,7 +187,7 @@ def train(
     if as_json:
         click.echo(_json(facts | {"epochs": [asdict(record) for record in state.records]}))
     else:
-        click.echo(f"wrote {output}: {_scores_line(facts)}")
+        click.echo(f"wrote {output}: {_scores_line(facts)}, threads {num_threads}")
 
 
 @cli.command()
@@ -328,13 +353,24 @@ def _parsed_settings(settings: Sequence[str]) -> dict[str, str]:
     return dict(setting.split("=", 1) for setting in settings)
 
 
-def _resumed(path: Path, origin: dict[str, Any]) -> TrainingState:
-    """The state in a file, or that of the beginning with a notice."""
+def _resumed(path: Path, origin: dict[str, Any], num_threads: int | None) -> TrainingState:
+    """The state in a file, or that of the beginning with a notice.
+
+    Raises:
+        CheckpointError: If it is of another training, or of another number of threads than it shall go on with.
+    """
     from mnist_reference.checkpoint import load_training_state
     from mnist_reference.train import TrainingState
 
     if path.exists():
-        return load_training_state(path, **origin)
+        state = load_training_state(path, **origin)
+        if num_threads not in {None, state.num_threads}:
+            raise CheckpointError(
+                f"the training began with {state.num_threads} threads and would go on with {num_threads}, with other bits",
+                looked_in=str(path),
+                next_step=f"give --threads {state.num_threads}, or train from the beginning",
+            )
+        return state
     click.secho(f"notice: nothing to resume in {path}; training starts from the beginning", err=True, bold=True)
     return TrainingState()
 

@@ -47,6 +47,7 @@ class Provenance:
         top1_accuracy: Measured on its test split after the last epoch.
         negative_log_likelihood: The same, in nat.
         revision: Commit of the source, if known.
+        num_threads: Of the processor, with which they were trained, if known; other numbers give other bits.
     """
 
     recipe: Recipe
@@ -56,6 +57,7 @@ class Provenance:
     top1_accuracy: float
     negative_log_likelihood: float
     revision: str | None
+    num_threads: int | None = None
 
 
 def save_checkpoint(path: Path, model: Model, provenance: Provenance) -> None:
@@ -162,6 +164,7 @@ def save_training_state(path: Path, state: TrainingState, *, recipe: Recipe, see
         "weights": state.weights,
         "optimizer": state.optimizer,
         "best_weights": state.best_weights,
+        "num_threads": state.num_threads,
     }
     buffer = io.BytesIO()  # torch.save itself would not say why a file cannot be written
     torch.save(content, buffer)
@@ -185,7 +188,7 @@ def load_training_state(path: Path, *, recipe: Recipe, seed: int, data_sha256: s
         ]
         state = TrainingState(
             records=[_record(facts) for facts in content["records"]],
-            **{name: content[name] for name in ("weights", "optimizer", "best_weights")},
+            **{name: content[name] for name in ("weights", "optimizer", "best_weights", "num_threads")},
         )
     except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, KeyError, ValueError, TypeError) as error:
         raise CheckpointError(

@@ -183,14 +183,19 @@ def fitted_shading(ink: Tensor) -> Tensor:
     is_border = torch.zeros_like(grid, dtype=torch.bool)
     is_border[[0, -1]] = is_border[:, [0, -1]] = True
     terms = _terms(*grid.shape)
-    surface, is_paper = grid[is_border].median().expand_as(grid), is_border
+    coefficients, is_paper = torch.zeros(terms.shape[-1], 1, dtype=torch.float64), is_border
+    coefficients[0] = grid[is_border].median()
     for candidates in [is_border] * NUM_FITS + [torch.ones_like(is_border)] * NUM_FITS:
-        excess = grid - surface
+        excess = grid - _surface(terms, coefficients)
         spread = 1.4826 * float(excess[is_paper].abs().median())  # the standard deviation of normal noise
         is_paper = candidates & (excess < max(2.5 * spread, MIN_SHADING / 2))
         coefficients = torch.linalg.lstsq(terms[is_paper], grid[is_paper].double()[:, None], driver="gelsd").solution
-        surface = (terms @ coefficients)[..., 0].float()
-    return (_terms(*ink.shape) @ coefficients)[..., 0].float()
+    return _surface(_terms(*ink.shape), coefficients)
+
+
+def _surface(terms: Tensor, coefficients: Tensor) -> Tensor:
+    """A weighted sum of monomials at each pixel, (height, width), float32."""
+    return torch.matmul(terms, coefficients).squeeze(2).float()
 
 
 def _terms(height: int, width: int) -> Tensor:

@@ -84,12 +84,15 @@ class TrainingState:
         weights: Of the model, buffers included.
         optimizer: What the optimiser remembers.
         best_weights: Of the model after the epoch with the best validation loss; empty if nothing is chosen on it.
+        num_threads: Of the processor, with which the last epoch was trained; with another number it goes on with other
+            bits. 0 before the first epoch.
     """
 
     records: list[EpochRecord] = field(default_factory=list)
     weights: dict[str, Tensor] = field(default_factory=dict)
     optimizer: dict[str, Any] = field(default_factory=dict)
     best_weights: dict[str, Tensor] = field(default_factory=dict)
+    num_threads: int = 0
 
     def keep(self, record: EpochRecord, model: nn.Module, optimizer: Optimizer, *, is_choosing: bool) -> None:
         """Take up one more epoch.
@@ -101,6 +104,7 @@ class TrainingState:
             is_choosing: Whether the best weights are wanted too.
         """
         self.records.append(record)
+        self.num_threads = torch.get_num_threads()
         self.weights, self.optimizer = model.state_dict(), optimizer.state_dict()
         if is_choosing and best_epoch(self.records) == record.epoch:
             self.best_weights = {name: tensor.clone() for name, tensor in self.weights.items()}
@@ -119,7 +123,7 @@ def train(
 ) -> Generator[EpochRecord]:
     """Train a model in place, on the device that it is on.
 
-    The same seed on the same machine gives the same bits. The splits are held on the device and batched by index.
+    The same seed on the same machine gives the same bits with the same number of threads. The splits are held on the device and batched by index.
 
     Args:
         model: Takes float32 images in [0, 1] and gives logits.

@@ -5,9 +5,11 @@ import subprocess
 import sys
 
 import pytest
+import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from mnist_reference import checkpoint, threads
 from mnist_reference.__main__ import main
 from mnist_reference.checkpoint import load_checkpoint
 from mnist_reference.pictures import png
@@ -124,6 +126,65 @@ def test_a_model_that_has_diverged_is_refused_by_every_command(trained, capsys, 
     captured = capsys.readouterr()
     assert captured.err.startswith("error: the model has diverged: layers.0.bias holds nan")
     assert captured.out == ""
+
+
+@pytest.fixture
+def two_allowed(monkeypatch):
+    """Threads that the machine has and no one has chosen."""
+    for name in threads.VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(1)
+
+
+TRAIN = ["train", "--device", "cpu", "--epochs", "2", "--json"]
+
+
+def test_number_of_threads_is_found_by_trying_and_recorded(two_allowed, monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(threads, "fastest_number", lambda *_, allowed: allowed)
+
+    assert main(TRAIN) == 0
+
+    found = json.loads(capsys.readouterr().out)
+    _, provenance = load_checkpoint(tmp_path / "mnist_reference.safetensors")
+    assert found["num_threads"] == provenance.num_threads == 2
+    assert main([*TRAIN, "--threads", "2", "--output", "again"]) == 0
+    assert (tmp_path / "again").read_bytes() == (tmp_path / "mnist_reference.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "expected"),
+    [
+        pytest.param(["--threads", "1"], {}, 1, id="option"),
+        pytest.param([], {"OMP_NUM_THREADS": "1"}, 1, id="environment"),
+        pytest.param(["--threads", "2"], {"OMP_NUM_THREADS": "1"}, 2, id="option-before-environment"),
+    ],
+)
+def test_number_of_threads_that_is_given_holds(two_allowed, monkeypatch, capsys, arguments, environment, expected):
+    monkeypatch.setattr(threads, "fastest_number", lambda *_, **__: pytest.fail("tried in spite of a given number"))
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+    assert main([*TRAIN, *arguments]) == 0
+
+    assert json.loads(capsys.readouterr().out)["num_threads"] == expected
+
+
+def test_training_is_resumed_with_the_threads_that_it_began_with(two_allowed, monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(threads, "fastest_number", lambda *_, **__: 2)
+    save = checkpoint.save_checkpoint
+    monkeypatch.setattr(checkpoint, "save_checkpoint", lambda *_: sys.exit(9))
+    with pytest.raises(SystemExit):
+        main(TRAIN)
+    monkeypatch.setattr(checkpoint, "save_checkpoint", save)
+    monkeypatch.setattr(threads, "fastest_number", lambda *_, **__: 1)
+    capsys.readouterr()
+
+    assert main([*TRAIN, "--resume", "--threads", "1"]) == 1
+    assert "began with 2 threads and would go on with 1" in capsys.readouterr().err
+    assert main([*TRAIN, "--resume"]) == 0
+    assert json.loads(capsys.readouterr().out)["num_threads"] == 2
 
 
 def test_settings_reach_the_checkpoint(tmp_path, capsys):
