@@ -258,4 +258,5 @@ def clone_of_this_repository(tmp_path, environments_cache, start_process):
     subprocess.run(
         ["git", "clone", "-q", "--depth=1", root.as_uri(), str(project.root)], check=True, env=project.environ
     )
+    project.git("checkout", "-q", "-B", "main")  # whatever branch the contributor is on
     return project
