@@ -219,4 +219,4 @@ def test_a_deviation_beyond_all_numbers_is_the_largest():
 
 
 def test_a_single_number_has_no_deviation():
-    assert moments([3.0]) == (3.0, 0.0)
+    assert [float(moment) for moment in moments([3.0])] == [3.0, 0.0]

@@ -149,18 +149,19 @@ def weigh_evidence(
         plan: Levels and looks.
     """
     shape = (len(plan.looks), len(losses))
+    lengths = np.array([len(loss) for loss in losses], dtype=np.intp)
+    all_losses, all_levels = _padded(losses), None if levels is None else np.moveaxis(_padded(levels), 1, 0)
     p_values, is_withheld = np.ones((*shape, len(HYPOTHESES))), np.zeros(shape, dtype=np.bool_)
     low, high = np.full((2, *shape), -np.inf), np.full((2, *shape), np.inf)
     mean, deviation, caps = np.full(shape, np.nan), np.full(shape, np.nan), np.full(shape, np.inf)
     for look, (num_pairs, weight) in enumerate(zip(plan.looks, plan.weights, strict=True)):
-        reached = np.flatnonzero([len(loss) >= num_pairs for loss in losses])
+        reached = np.flatnonzero(lengths >= num_pairs)
         is_withheld[look] = is_withheld[look - 1] if look else False
         if not reached.size:
             continue
-        block = np.stack([losses[index][:num_pairs] for index in reached.tolist()])
-        if levels is not None:
-            known = np.stack([levels[index][:, :num_pairs] for index in reached.tolist()], axis=1)
-            cap = loss_caps(known, margins[reached])[:, np.newaxis]
+        block = all_losses[reached, :num_pairs]
+        if all_levels is not None:
+            cap = loss_caps(all_levels[:, reached, :num_pairs], margins[reached])[:, np.newaxis]
             is_withheld[look, reached] = (block > cap).any(axis=1) & ~(block < -cap).any(axis=1)
             caps[look, reached] = np.where((np.abs(block) > cap).any(axis=1), cap[:, 0], np.inf)
             block = np.clip(block, -cap, cap)
@@ -183,6 +184,18 @@ def weigh_evidence(
         caps=caps,
         num_looks=np.isfinite(mean).sum(axis=0),
     )
+
+
+def _padded(arrays: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Arrays of unequal lengths as one, with zeros where a shorter one has ended."""
+    longest = max((array.shape[-1] for array in arrays), default=0)
+    return np.stack([_with_zeros(array, longest) for array in arrays]) if arrays else np.zeros((0, 2, 0))
+
+
+def _with_zeros(array: NDArray[np.float64], length: int) -> NDArray[np.float64]:
+    """An array whose last axis has been made longer."""
+    missing = length - array.shape[-1]
+    return np.concatenate([array, np.zeros((*array.shape[:-1], missing))], axis=-1) if missing else array
 
 
 def decide(p_values: NDArray[np.float64], is_withheld: NDArray[np.bool_], plan: Plan) -> Decisions:
