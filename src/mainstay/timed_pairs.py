@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from mainstay.errors import Interrupted
-from mainstay.records import Outcome, Side, Trial
+from mainstay.records import MeasuredWith, Outcome, Side, Trial
 from mainstay.workers import (
     START_SECONDS,
     Crew,
@@ -71,12 +71,14 @@ class TimedRequest:
         tasks: The workloads, in the order drawn for this pair.
         seconds: Time of the blocks of each workload, of both revisions together.
         limit_s: Seconds that a worker may take to become ready, for one block, and to end a workload.
+        measured_with: Whose workload files are used.
     """
 
     pair: int
     tasks: tuple[TimedTask, ...]
     seconds: float
     limit_s: float = 600.0
+    measured_with: MeasuredWith = MeasuredWith.SHARED
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

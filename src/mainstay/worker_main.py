@@ -435,7 +435,21 @@ def describe_item(item: pytest.Item) -> dict[str, Any] | None:
         markers = [pytest.mark.performance(metric=default).mark]
     metrics = [_accuracy_metric(m) if kind == "accuracy" else _ready_metric(m, kind) for m in markers]
     _check_producer(used[0], metrics)
-    return {"id": item.nodeid, "kind": kind, "metrics": metrics, "is_alone": _is_alone(metrics)}
+    return {
+        "id": item.nodeid,
+        "kind": kind,
+        "metrics": metrics,
+        "is_alone": _is_alone(metrics),
+        "is_skipped": any(map(_skips, item.iter_markers())),
+    }
+
+
+def _skips(mark: pytest.Mark) -> bool:
+    """Whether a mark skips a test here, or lets it fail; a condition given as text is taken to hold."""
+    conditions = (*mark.args, *([mark.kwargs["condition"]] if "condition" in mark.kwargs else []))
+    if mark.name == "xfail":
+        return any(conditions) or not conditions
+    return mark.name == "skip" or (mark.name == "skipif" and any(conditions))
 
 
 def _accuracy_metric(marker: pytest.Mark) -> dict[str, Any]:

@@ -37,7 +37,7 @@ from typing import Any, Protocol, Self, TypeVar
 import psutil
 
 from mainstay.errors import Interrupted, UsageError, WorkerError
-from mainstay.records import Direction, Kind, Metric, Outcome, Predictions, Side, Trial, Workload
+from mainstay.records import Direction, Kind, MeasuredWith, Metric, Outcome, Predictions, Side, Trial, Workload
 
 WORKER = str(Path(__file__).with_name("worker_main.py"))
 """The program that is started; never imported here, since the tool may stand in an environment without pytest."""
@@ -67,10 +67,11 @@ class WorkerSpec:
         python: Interpreter of the revision's environment.
         own: Folder that every module of the subject must come from.
         roots: Import roots of the subject.
-        folder: The measuring folder; the same for both revisions.
+        folder: The measuring folder.
         configuration: pytest's configuration file in the measuring folder.
         scratch: An existing folder for the worker's private HOME, TMPDIR, working folders and logs.
         variables: The worker's whole environment but for HOME and TMPDIR.
+        files_of: The revision whose workload files lie in the measuring folder.
     """
 
     side: Side
@@ -81,6 +82,7 @@ class WorkerSpec:
     configuration: str
     scratch: str
     variables: Mapping[str, str]
+    files_of: Side = Side.BASELINE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,11 +108,13 @@ class Collection:
         workloads: The workloads found.
         problems: What could not be collected.
         last_lines: What the worker wrote last, where there were problems.
+        skipped: Workloads that a mark skips here, or lets fail.
     """
 
     workloads: tuple[Workload, ...]
     problems: tuple[Problem, ...] = ()
     last_lines: tuple[str, ...] = ()
+    skipped: frozenset[str] = frozenset()
 
     def require_right_markers(self) -> None:
         """Refuse markers that are written wrongly.
@@ -137,6 +141,7 @@ class PairRequest:
         apart: Whether the sides must never run at once, whatever the machine could do; their processes are then fresh
             interpreters, since what else was loaded would count.
         limit_s: Seconds that one trial may take.
+        measured_with: Whose workload files are used.
     """
 
     workload: str
@@ -148,6 +153,7 @@ class PairRequest:
     wants_images: bool = False
     apart: bool = False
     limit_s: float = 600.0
+    measured_with: MeasuredWith = MeasuredWith.SHARED
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -530,6 +536,7 @@ def collect_workloads(spec: WorkerSpec, select: Sequence[str], launcher: Launche
             workloads=tuple(_parse_workload(content) for content in event["workloads"]),
             problems=problems,
             last_lines=worker.last_lines() if problems else (),
+            skipped=frozenset(content["id"] for content in event["workloads"] if content["is_skipped"]),
         )
 
 
@@ -586,6 +593,7 @@ class TrialForm:
             pair=self.pair,
             repetition=self.repetition,
             outcome=outcome,
+            files_of=self.spec.files_of,
             cause=conceal(cause, self.spec),
             last_lines=tuple(conceal(line, self.spec) for line in lines[-NUM_LAST_LINES:]),
         )
@@ -611,6 +619,7 @@ class TrialForm:
             pair=self.pair,
             repetition=self.repetition,
             outcome=Outcome(content["outcome"]),
+            files_of=self.spec.files_of,
             cause=content["cause"],
             values={name: float(value) for name, value in content.get("values", {}).items()},
             series={name: tuple(map(float, values)) for name, values in content.get("series", {}).items()},
