@@ -709,18 +709,19 @@ def test_counts_that_a_killed_gate_had_taken_are_not_taken_again(run):
 # --- workload files that the candidate cannot run ------------------------------------------------------------------
 
 
+def with_renamed_function(trial):
+    """The trial, broken where the candidate ran with the baseline's file."""
+    if trial.side is trial.files_of:
+        return trial
+    return replace(trial, outcome=Outcome.FAILED, values={}, digest="", cause="no attribute 'fit'")
+
+
 class Renamed(Subject):
     """A workload that the candidate can run with its own file only."""
 
     def measure(self, request, known):
         result = super().measure(request, known)
-        return replace(result, trials=tuple(map(self.with_files, result.trials)))
-
-    def with_files(self, trial):
-        """The trial, broken where the candidate ran with the baseline's file."""
-        if trial.side is trial.files_of:
-            return trial
-        return replace(trial, outcome=Outcome.FAILED, values={}, digest="", cause="no attribute 'fit'")
+        return replace(result, trials=tuple(map(with_renamed_function, result.trials)))
 
 
 def changed_over(**options):
@@ -855,7 +856,7 @@ def test_what_runs_alone_changes_over_after_its_first_pair(run):
     class RenamedMachine(Machine):
         def measure(self, request, known):
             result = super().measure(request, known)
-            return replace(result, trials=tuple(Renamed.with_files(self, trial) for trial in result.trials))
+            return replace(result, trials=tuple(map(with_renamed_function, result.trials)))
 
     machine = RenamedMachine({}, counts=lambda name, side, repetition: {"peak_memory": 1e8})
     workload = timed_workload("m", metric="peak_memory", is_alone=True)

@@ -25,6 +25,9 @@ LINES_OF_FILE = 20
 LINES_OF_ALL = 60
 """Lines of all of them together."""
 
+PER_REVISION = frozenset({"constraints", "extras", "groups", "waivers"})
+"""Settings that each revision is built or read with."""
+
 HELD = {
     "alpha": "the baseline's holds",
     "edge": "the baseline's holds",
@@ -44,6 +47,21 @@ HELD = {
     "default_branch": "the candidate's led to the baseline",
 }
 """What a gate does with a setting that differs, by key; the candidate's value is used for all others."""
+
+_CANDIDATES = "the candidate's is used for both revisions"
+
+
+def effect_of(key: str) -> str:
+    """What a gate does with a setting that a change alters.
+
+    Args:
+        key: Of ``[tool.mainstay]``.
+
+    Example:
+        >>> effect_of("alpha"), effect_of("threads")
+        ("the baseline's holds", "the candidate's is used for both revisions")
+    """
+    return HELD.get(key, _CANDIDATES)
 
 
 class ChangedFile(NamedTuple):
@@ -159,7 +177,6 @@ def setting_changes(before: Configuration, after: Configuration, *, is_first: bo
         >>> [(each.name, each.before, each.after) for each in setting_changes(Configuration(), Configuration(alpha=0.02))]
         [('alpha', '0.01', '0.02')]
     """
-    held = {name: effect for name, effect in HELD.items() if not is_first or effect.startswith("each revision")}
     for item in fields(Configuration):
         old, new = getattr(before, item.name), getattr(after, item.name)
         if old != new:
@@ -168,7 +185,7 @@ def setting_changes(before: Configuration, after: Configuration, *, is_first: bo
                 name=item.name,
                 before=_shown(old),
                 after=_shown(new),
-                effect=held.get(item.name, "the candidate's is used for both revisions"),
+                effect=_CANDIDATES if is_first and item.name not in PER_REVISION else effect_of(item.name),
             )
 
 

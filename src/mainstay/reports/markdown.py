@@ -128,9 +128,7 @@ def _changes(view: RunView) -> Iterator[str]:
         yield ""
     for row in view.changes:
         yield f"- {row.kind} {code(row.name)}: {markdown_text(row.values)}"
-        if row.diff:
-            fence = "`" * max(3, 1 + max(len(run) for line in row.diff for run in re.findall("`*", line)))
-            yield from (f"  {line}" for line in (f"{fence}diff", *row.diff, fence))
+        yield from (f"    - {code(line)}" for line in row.diff)
     if view.num_more_changes:
         yield f"- and {view.num_more_changes} more, in the run document"
 
