@@ -340,7 +340,6 @@ def failing_run() -> Run:
         accuracy_metric(ceiling=0.9995, resolution=1e-4), Verdict.FAIL,
         level=0.9771, loss=0.0051, spread=0.0013, num_pairs=8, seed=21,
     )  # fmt: skip
-    lost = replace(lost, measured_with=MeasuredWith.BASELINE)
     waived = finding_of_pairs(
         accuracy_metric("negative_log_likelihood", margin=0.02, unit="nat"), Verdict.WAIVED,
         level=0.0741, loss=0.031, spread=0.004,
@@ -376,7 +375,6 @@ def failing_run() -> Run:
         environments=(
             environment(Side.BASELINE), environment(Side.CANDIDATE, numpy="2.4.0", einops="0.8.1"),
         ),
-        changes=changes(),
         notes=("the data set is the real MNIST, read from its cache",),
     )  # fmt: skip
 
@@ -428,7 +426,8 @@ def error_run() -> Run:
         verdict=Verdict.ERROR,
         reason=f"the candidate alone could not be measured: {broken.metric.id}",
         exit_status=1,
-        findings=(broken, passing_run().findings[2]),
+        findings=(broken, replace(passing_run().findings[2], measured_with=MeasuredWith.BASELINE)),
+        changes=changes(),
         workloads=(
             accuracy_workload(status="error", reason=reason, num_pairs=0, descriptive={}),
             timed_workload(),
