@@ -112,7 +112,7 @@ def plan_agenda(before: Collected, after: Collected | None = None) -> Agenda:
     return Agenda(
         assignments=tuple(assignments),
         settled=tuple(settled),
-        notes=_notes([*after.candidate.workloads, *before.baseline.workloads]),
+        notes=_notes([*after.candidate.workloads, *before.baseline.workloads], [before.baseline, after.candidate]),
         baseline=_metrics(before.baseline),
         candidate=_metrics(after.candidate),
     )
@@ -133,7 +133,7 @@ def _plan_shared(collected: Collected) -> Agenda:
             *(_missing(metric, _REMOVED) for name in gone for metric in known[name].metrics),
             *_uncollected_by_both(collected),
         ),
-        notes=_notes([known[name] for name in order]),
+        notes=_notes([known[name] for name in order], collected),
         baseline=_metrics(baseline),
         candidate=_metrics(candidate),
     )
@@ -212,10 +212,15 @@ def _metrics(collection: Collection) -> dict[str, Metric]:
     return {metric.id: metric for workload in collection.workloads for metric in workload.metrics}
 
 
-def _notes(workloads: Iterable[Workload]) -> tuple[str, ...]:
-    """A sentence on each workload that gates nothing."""
-    idle = dict.fromkeys(workload.id for workload in workloads if not workload.metrics)
-    return tuple(f"{name} gates nothing: it has no marker" for name in idle)
+def _notes(workloads: Iterable[Workload], collections: Iterable[Collection]) -> tuple[str, ...]:
+    """A sentence on each workload that gates nothing, and on each file that skips itself."""
+    idle = (f"{workload.id} gates nothing: it has no marker" for workload in workloads if not workload.metrics)
+    files = (
+        f"{file.id} is not judged, it skips itself: {file.cause}"
+        for collection in collections
+        for file in collection.skipped_files
+    )
+    return tuple(dict.fromkeys((*idle, *files)))
 
 
 def _problem_of(workload: str, collection: Collection) -> str:

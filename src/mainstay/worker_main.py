@@ -1183,6 +1183,7 @@ class WorkerPlugin:
         self._own = os.path.realpath(own) + os.sep
         self._reports: list[pytest.TestReport] = []
         self._problems: list[dict[str, str]] = []
+        self._skipped: list[dict[str, str]] = []
         self._recorder: Trial | Benchmark | ImportTimer | Counts | None = None
         self._seed = 0
 
@@ -1223,7 +1224,10 @@ class WorkerPlugin:
         return counts
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Keep what could not be collected."""
+        """Keep what could not be collected, and what was skipped as a whole."""
+        if report.skipped:
+            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
+            self._skipped.append({"id": report.nodeid, "cause": reason.removeprefix("Skipped: ")})
         if report.failed:
             self._problems.append({"id": report.nodeid, "cause": _last_line(report.longreprtext)})
 
@@ -1256,7 +1260,12 @@ class WorkerPlugin:
                 problems.append({"id": item.nodeid, "cause": str(error), "usage": "yes"})
             else:
                 workloads += [workload] if workload else []
-        return {"protocol": PROTOCOL_VERSION, "workloads": workloads, "problems": problems}
+        return {
+            "protocol": PROTOCOL_VERSION,
+            "workloads": workloads,
+            "problems": problems,
+            "skipped": self._skipped,
+        }
 
     def _run(self, item: pytest.Item, seed: int) -> dict[str, Any]:
         self._recorder, self._seed, self._reports = None, seed, []

@@ -109,12 +109,14 @@ class Collection:
         problems: What could not be collected.
         last_lines: What the worker wrote last, where there were problems.
         skipped: Workloads that a mark skips here, or lets fail.
+        skipped_files: Files that skip themselves here, so that what they gate is unknown.
     """
 
     workloads: tuple[Workload, ...]
     problems: tuple[Problem, ...] = ()
     last_lines: tuple[str, ...] = ()
     skipped: frozenset[str] = frozenset()
+    skipped_files: tuple[Problem, ...] = ()
 
     def require_right_markers(self) -> None:
         """Refuse markers that are written wrongly.
@@ -537,6 +539,9 @@ def collect_workloads(spec: WorkerSpec, select: Sequence[str], launcher: Launche
             problems=problems,
             last_lines=worker.last_lines() if problems else (),
             skipped=frozenset(content["id"] for content in event["workloads"] if content["is_skipped"]),
+            skipped_files=tuple(
+                Problem(id=skipped["id"], cause=conceal(skipped["cause"], spec)) for skipped in event["skipped"]
+            ),
         )
 
 

@@ -503,7 +503,7 @@ class Job:
         )
         everything[-1].require_right_markers()
         metrics = tuple(m for found in everything for workload in found.workloads for m in workload.metrics)
-        if not any(found.problems for found in everything):
+        if not any(found.problems or found.skipped_files for found in everything):  # else some gated ones are unknown
             require_known_margins(self._settings_of_both.own[Side.CANDIDATE], metrics)
         parts = [part_of(collection, self._start.only) for collection in everything]
         self._watch.lap("workloads")

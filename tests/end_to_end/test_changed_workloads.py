@@ -205,6 +205,25 @@ def test_a_workload_that_both_revisions_skip_is_not_judged(guarded):
     assert "no GPU" in result.stdout
 
 
+def test_a_file_that_skips_itself_in_both_revisions_is_named(guarded):
+    guarded.edit(FILE, "from subject import", "pytest.importorskip('no_such_module')\nfrom subject import")
+    guarded.commit("needs a module")
+    append(guarded, "pyproject.toml", "margins = { top1_accuracy = 0.01 }\n")
+
+    result = guarded.gate()
+
+    assert (result.status, result.verdicts) == (0, {HEALTHY: "pass"}), result.stdout + result.stderr
+    assert any(FILE in note and "no_such_module" in note for note in result.run["notes"])
+
+
+def test_a_file_that_skips_itself_on_the_candidate_alone_leaves_its_metrics_missing(guarded):
+    guarded.edit(FILE, "from subject import", "pytest.importorskip('no_such_module')\nfrom subject import")
+
+    result = guarded.gate()
+
+    assert (result.status, result.verdicts) == (1, {TOP1: "missing", HEALTHY: "pass"}), result.stdout
+
+
 def test_a_metric_with_another_direction_is_an_error_of_the_candidate(guarded):
     guarded.edit(FILE, "margin=0.01, ceiling=0.99", 'margin=0.01, direction="lower"')
 

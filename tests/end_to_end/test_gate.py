@@ -181,6 +181,7 @@ def test_a_digest_that_proves_nothing_is_an_error(project, digest, words):
     project.edit("benchmarks/test_accuracy.py", "evaluate.accuracy(predicted, labels)", "0.5")
     project.edit("benchmarks/test_accuracy.py", "    trial.record_predictions(predicted, labels)\n", "")
     project.commit("a digest that proves nothing")
+    EXACT_CHANGES["docstring"](project)
 
     result = project.gate()
 
