@@ -820,6 +820,30 @@ def test_what_the_candidate_skips_in_its_own_file_is_at_best_missing(run, loss, 
     assert finding.verdict is verdict
 
 
+def test_a_skip_of_what_the_baseline_may_gate_otherwise_is_not_passed_over(run):
+    skipped = failing("no GPU", Outcome.SKIPPED)
+
+    (finding,), _ = run(Subject(skipped, skipped), logs=changed_over(has_own=False, is_new=True, review="broken"))
+
+    assert (finding.verdict, finding.blame) == (Verdict.ERROR, Blame.BOTH)
+
+
+@pytest.mark.parametrize(
+    ("baseline", "candidate", "verdict"),
+    [
+        pytest.param(accuracy(digest=str), accuracy(digest=str), Verdict.INCONCLUSIVE, id="equal"),
+        pytest.param(failing(), accuracy(), Verdict.INCONCLUSIVE, id="new"),
+        pytest.param(accuracy(), accuracy(loss=0.2, stream="b"), Verdict.FAIL, id="worse"),
+    ],
+)
+def test_what_the_baseline_may_gate_otherwise_needs_a_review(run, baseline, candidate, verdict):
+    logs = changed_over(measured_with=MeasuredWith.CANDIDATE, has_own=False, is_new=True, review="its file is broken")
+
+    (finding,), _ = run(Subject(baseline, candidate), logs=logs)
+
+    assert (finding.verdict, finding.needs_review) == (verdict, verdict is Verdict.INCONCLUSIVE)
+
+
 def test_timed_workloads_change_over_one_by_one_and_share_processes_with_their_like_only(run):
     class RenamedMachine(Machine):
         def measure_timed(self, request):

@@ -278,7 +278,12 @@ class WorkloadLog:
 
     @property
     def skip_reason(self) -> str:
-        """Why neither revision runs the workload on this machine; empty if one does."""
+        """Why neither revision runs the workload on this machine; empty if one does.
+
+        Where the baseline may gate more than could be collected, a skip proves nothing and is an error like any other.
+        """
+        if self.assignment.review:
+            return ""
         first = [self.trials.get((0, side, 0)) for side in Side]
         reasons = [trial.cause for trial in first if trial is not None and trial.outcome is Outcome.SKIPPED]
         return reasons[0] if len(reasons) == len(Side) else ""
