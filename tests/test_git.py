@@ -864,6 +864,19 @@ def test_content_of_a_commit_is_read_without_checking_it_out(project):
     assert repository.folder_digest(second, "benchmarks") == git(project, "rev-parse", "HEAD:benchmarks")
 
 
+def test_files_that_two_commits_do_not_have_alike_are_listed(project):
+    first = commit(project, "benchmarks/test_[ä].py", "workload")
+    commit(project, "benchmarks/sub folder/helper.py", "added")
+    second = commit(project, "benchmarks/test_[ä].py", "changed")
+    commit(project, "elsewhere.py", "added")
+    repository = Repository.discover(project)
+
+    changed = repository.changed_files(first, "HEAD", ["benchmarks"])
+
+    assert changed == ("benchmarks/sub folder/helper.py", "benchmarks/test_[ä].py")
+    assert repository.changed_files(second, "HEAD", ["benchmarks", "absent"]) == ()
+
+
 def test_shared_inputs_are_linked_with_the_hash_of_their_content(project, tmp_path):
     (project / "data" / "raw").mkdir(parents=True)
     (project / "data" / "raw" / "images").write_text("images")

@@ -28,6 +28,26 @@ def rewrite_in_place(place):
     os.utime(place, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
+def add_a_pipe(folder):
+    os.mkfifo(folder / "pipe")
+
+
+def turn_a_link(folder):
+    (folder / "link").unlink()
+    (folder / "link").symlink_to("/")
+
+
+def put_a_pipe_for_a_file(folder):
+    (folder / "b.so").unlink()
+    os.mkfifo(folder / "b.so")
+
+
+def put_a_copy_in_its_place(folder):
+    shutil.copytree(folder, f"{folder}2", symlinks=True)
+    shutil.rmtree(folder)
+    (folder.parent / f"{folder.name}2").rename(folder)
+
+
 @pytest.mark.parametrize(
     ("change", "path"),
     [
@@ -40,15 +60,9 @@ def rewrite_in_place(place):
         pytest.param(lambda folder: (folder / "b.so").chmod(0o777), "b.so", id="a-mode"),
         pytest.param(lambda folder: (folder / "inner").chmod(0o500), "inner", id="the-mode-of-a-folder"),
         pytest.param(lambda folder: os.utime(folder / "b.so", (0, 0)), "b.so", id="a-time"),
-        pytest.param(lambda folder: os.mkfifo(folder / "pipe"), "pipe", id="a-pipe"),
-        pytest.param(
-            lambda folder: ((folder / "link").unlink(), (folder / "link").symlink_to("/")),
-            "link",
-            id="where-a-link-leads",
-        ),
-        pytest.param(
-            lambda folder: ((folder / "b.so").unlink(), os.mkfifo(folder / "b.so")), "b.so", id="a-pipe-for-a-file"
-        ),
+        pytest.param(add_a_pipe, "pipe", id="a-pipe"),
+        pytest.param(turn_a_link, "link", id="where-a-link-leads"),
+        pytest.param(put_a_pipe_for_a_file, "b.so", id="a-pipe-for-a-file"),
     ],
 )
 def test_whatever_changes_is_found_by_its_path(folder, change, path):
@@ -74,14 +88,7 @@ def test_a_folder_that_is_gone_has_changed(folder):
         pytest.param(lambda folder: None, id="nothing"),
         pytest.param(lambda folder: (folder / "inner" / "a.py").read_text(), id="reading"),
         pytest.param(lambda folder: (folder.parent / "outside").write_text("other"), id="what-a-link-leads-to"),
-        pytest.param(
-            lambda folder: (
-                shutil.copytree(folder, f"{folder}2", symlinks=True),
-                shutil.rmtree(folder),
-                os.rename(f"{folder}2", folder),
-            ),
-            id="a-copy-in-its-place",
-        ),
+        pytest.param(put_a_copy_in_its_place, id="a-copy-in-its-place"),
     ],
 )
 def test_what_changes_nothing_is_no_change(folder, harmless):

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from mainstay.agenda import Assignment
 from mainstay.errors import ConfigurationError
 from mainstay.gates.exact import DigestComparison
 from mainstay.gates.policy import Plan
@@ -16,6 +17,7 @@ from mainstay.records import (
     Blame,
     Direction,
     Kind,
+    MeasuredWith,
     Method,
     Metric,
     Outcome,
@@ -72,17 +74,24 @@ class Subject:
                     seed=request.seed,
                     pair=request.pair,
                     repetition=request.repetition,
+                    files_of=request.measured_with.files_for(side),
                     **fields,
                 )
             )
         return PairResult(request=request, trials=tuple(trials))
 
 
+def logs_of(*workloads, **options):
+    """Logs without trials, all workloads assigned alike."""
+    assignments = [Assignment(workload=workload, **options) for workload in workloads]
+    return make_logs(assignments, salt="", commit="c", num_seeds=20)
+
+
 @pytest.fixture
 def run():
-    def run(subject, *, logs=None, changed=(), **options):
+    def run(subject, *, logs=None, is_new=False, **options):
         workload = Workload(id=WORKLOAD, kind=Kind.ACCURACY, metrics=(METRIC,))
-        logs = logs or make_logs([workload], salt="", commit="c", num_seeds=20, changed=frozenset(changed))
+        logs = logs or logs_of(workload, is_new=is_new)
         with ThreadPoolExecutor(4) as executor:
             measurement = Measurement(
                 **{
@@ -194,35 +203,44 @@ def test_nothing_is_measured_twice(run):
 
 
 @pytest.mark.parametrize(
-    ("baseline", "candidate", "changed", "verdict", "blame"),
+    ("baseline", "candidate", "is_new", "verdict", "blame"),
     [
-        pytest.param(accuracy(), failing(), (), Verdict.ERROR, Blame.CANDIDATE, id="candidate-raises"),
-        pytest.param(failing(), accuracy(), (), Verdict.ERROR, Blame.BASELINE, id="baseline-raises"),
-        pytest.param(failing(), accuracy(), (WORKLOAD,), Verdict.NEW, None, id="baseline-lacks-it"),
-        pytest.param(failing(), failing(), (WORKLOAD,), Verdict.ERROR, Blame.BOTH, id="both-raise"),
+        pytest.param(accuracy(), failing(), False, Verdict.ERROR, Blame.CANDIDATE, id="candidate-raises"),
+        pytest.param(failing(), accuracy(), False, Verdict.ERROR, Blame.BASELINE, id="baseline-raises"),
+        pytest.param(failing(), accuracy(), True, Verdict.NEW, None, id="baseline-lacks-it"),
+        pytest.param(failing(), failing(), True, Verdict.ERROR, Blame.BOTH, id="both-raise"),
         pytest.param(
-            accuracy(), failing("no GPU", Outcome.SKIPPED), (), Verdict.MISSING, None, id="candidate-skips-alone"
-        ),
-        pytest.param(failing("no GPU", Outcome.SKIPPED), accuracy(), (), Verdict.NEW, None, id="baseline-skips-alone"),
-        pytest.param(
-            failing("no GPU", Outcome.SKIPPED), failing(), (), Verdict.ERROR, Blame.CANDIDATE, id="raises-where-skipped"
+            accuracy(), failing("no GPU", Outcome.SKIPPED), False, Verdict.MISSING, None, id="candidate-skips-alone"
         ),
         pytest.param(
-            failing(), failing("no GPU", Outcome.SKIPPED), (), Verdict.ERROR, Blame.BASELINE, id="skips-what-raised"
+            failing("no GPU", Outcome.SKIPPED), accuracy(), False, Verdict.NEW, None, id="baseline-skips-alone"
+        ),
+        pytest.param(
+            failing("no GPU", Outcome.SKIPPED),
+            failing(),
+            False,
+            Verdict.ERROR,
+            Blame.CANDIDATE,
+            id="raises-where-skipped",
+        ),
+        pytest.param(
+            failing(), failing("no GPU", Outcome.SKIPPED), False, Verdict.ERROR, Blame.BASELINE, id="skips-what-raised"
         ),
         pytest.param(
             accuracy(context={"dataset": "a"}),
             accuracy(context={"dataset": "b"}),
-            (),
+            False,
             Verdict.ERROR,
             Blame.ENVIRONMENT,
             id="other-data",
         ),
-        pytest.param(accuracy(loss=float("nan")), accuracy(), (), Verdict.ERROR, Blame.BASELINE, id="baseline-is-nan"),
+        pytest.param(
+            accuracy(loss=float("nan")), accuracy(), False, Verdict.ERROR, Blame.BASELINE, id="baseline-is-nan"
+        ),
     ],
 )
-def test_what_cannot_be_judged_is_said(run, baseline, candidate, changed, verdict, blame):
-    (finding,), _ = run(Subject(baseline, candidate), changed=changed)
+def test_what_cannot_be_judged_is_said(run, baseline, candidate, is_new, verdict, blame):
+    (finding,), _ = run(Subject(baseline, candidate), is_new=is_new)
 
     assert (finding.verdict, finding.blame) == (verdict, blame)
 
@@ -305,17 +323,17 @@ def test_a_pair_that_the_time_cuts_off_is_dropped_and_never_passes(run, behave, 
 
 
 @pytest.mark.parametrize(
-    ("side", "changed", "verdict", "blame"),
+    ("side", "is_new", "verdict", "blame"),
     [
-        pytest.param(Side.CANDIDATE, (), Verdict.ERROR, Blame.CANDIDATE, id="candidate"),
-        pytest.param(Side.BASELINE, (), Verdict.ERROR, Blame.BASELINE, id="baseline"),
-        pytest.param(Side.BASELINE, (WORKLOAD,), Verdict.NEW, None, id="baseline-of-a-changed-workload"),
-        pytest.param(Side.CANDIDATE, (WORKLOAD,), Verdict.ERROR, Blame.CANDIDATE, id="candidate-of-a-changed-workload"),
+        pytest.param(Side.CANDIDATE, False, Verdict.ERROR, Blame.CANDIDATE, id="candidate"),
+        pytest.param(Side.BASELINE, False, Verdict.ERROR, Blame.BASELINE, id="baseline"),
+        pytest.param(Side.BASELINE, True, Verdict.NEW, None, id="baseline-of-a-new-workload"),
+        pytest.param(Side.CANDIDATE, True, Verdict.ERROR, Blame.CANDIDATE, id="candidate-of-a-new-workload"),
     ],
 )
-def test_a_workload_whose_file_hung_is_settled_without_a_trial(run, side, changed, verdict, blame):
+def test_a_workload_whose_file_hung_is_settled_without_a_trial(run, side, is_new, verdict, blame):
     workload = Workload(id=WORKLOAD, kind=Kind.ACCURACY, metrics=(METRIC,))
-    logs = make_logs([workload], salt="", commit="c", num_seeds=20, changed=frozenset(changed))
+    logs = logs_of(workload, is_new=is_new)
     logs[0].refuse(side, "the worker hung", ("still here",))
     subject = Subject(accuracy(), accuracy())
 
@@ -331,7 +349,7 @@ def test_a_resumed_measurement_measures_only_what_is_missing_and_agrees(run):
     expected, measurement = run(whole)
     trials = list(measurement._logs[WORKLOAD].trials.values())
     workload = Workload(id=WORKLOAD, kind=Kind.ACCURACY, metrics=(METRIC,))
-    logs = make_logs([workload], salt="", commit="c", num_seeds=20, changed=frozenset())
+    logs = logs_of(workload)
     for trial in random.Random(0).sample(trials, 17):
         logs[0].add(trial)
     rest = Subject(baseline, candidate)
@@ -345,7 +363,7 @@ def test_a_resumed_measurement_measures_only_what_is_missing_and_agrees(run):
 def reusing(trials):
     """Logs with the baseline's trials of an earlier gate."""
     workload = Workload(id=WORKLOAD, kind=Kind.ACCURACY, metrics=(METRIC,))
-    (log,) = make_logs([workload], salt="", commit="c", num_seeds=20, changed=frozenset())
+    (log,) = logs_of(workload)
     for trial in trials:
         log.add(replace(trial, reused_from="first", duration_s=0.0, load=None))
     return [log]
@@ -497,7 +515,7 @@ def test_fail_fast_names_what_is_left_undecided(run):
         metrics=(Metric(workload="w2", name="b", kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=0.01),),
     )
     first = Workload(id=WORKLOAD, kind=Kind.ACCURACY, metrics=(METRIC,))
-    logs = make_logs([first, other], salt="", commit="c", num_seeds=20, changed=frozenset())
+    logs = logs_of(first, other)
 
     def both(loss, other_loss, stream):
         def behave(seed):
@@ -529,7 +547,7 @@ def two_metrics(loss, other_loss, *, stream):
 def test_a_loss_that_was_proved_stays_a_loss_whatever_breaks_later(run, side, is_resumed):
     metrics = tuple(replace(METRIC, name=name) for name in "ab")
     workload = Workload(id=WORKLOAD, kind=Kind.ACCURACY, metrics=metrics)
-    logs = make_logs([workload], salt="", commit="c", num_seeds=20, changed=frozenset())
+    logs = logs_of(workload)
     broken_seed = logs[0].seeds[6]
     subject = Subject(two_metrics(0, 0, stream="a"), two_metrics(0.2, 0.01, stream="b"))
     sound = subject.behaviour[side]
@@ -538,7 +556,7 @@ def test_a_loss_that_was_proved_stays_a_loss_whatever_breaks_later(run, side, is
     findings, measurement = run(subject, logs=logs, plan=Plan(num_gated=2))
     if is_resumed:
         trials = [*measurement._logs[WORKLOAD].trials.values()]
-        logs = make_logs([workload], salt="", commit="c", num_seeds=20, changed=frozenset())
+        logs = logs_of(workload)
         restore_trials(logs, trials)
         findings, _ = run(subject, logs=logs, plan=Plan(num_gated=2))
 
@@ -598,12 +616,9 @@ class Machine:
             repetition=getattr(request, "repetition", 0),
             outcome=Outcome.COMPLETED,
             values=values,
+            files_of=request.measured_with.files_for(side),
             **fields,
         )
-
-
-def logs_of(*workloads):
-    return make_logs(workloads, salt="", commit="c", num_seeds=20, changed=frozenset())
 
 
 EQUAL = {Side.BASELINE: 1.0, Side.CANDIDATE: 1.0}
@@ -796,3 +811,189 @@ def test_a_percentage_where_the_baseline_records_a_fraction_ends_the_workload(ru
 
     assert (finding.verdict, finding.blame) == (Verdict.ERROR, Blame.CANDIDATE)
     assert "is 90, which no fraction can be" in finding.reason
+
+
+# --- workload files that the candidate cannot run ------------------------------------------------------------------
+
+
+def with_renamed_function(trial):
+    """The trial, broken where the candidate ran with the baseline's file."""
+    if trial.side is trial.files_of:
+        return trial
+    return replace(trial, outcome=Outcome.FAILED, values={}, digest="", cause="no attribute 'fit'")
+
+
+class Renamed(Subject):
+    """A workload that the candidate can run with its own file only."""
+
+    def measure(self, request, known):
+        result = super().measure(request, known)
+        return replace(result, trials=tuple(map(with_renamed_function, result.trials)))
+
+
+def changed_over(**options):
+    """Logs of a workload that the candidate has in a file of its own."""
+    workload = Workload(id=WORKLOAD, kind=Kind.ACCURACY, metrics=(METRIC,))
+    return logs_of(workload, **{"measured_with": MeasuredWith.BASELINE, "has_own": True, **options})
+
+
+@pytest.mark.parametrize(
+    ("baseline", "candidate", "verdict"),
+    [
+        pytest.param(accuracy(digest=str), accuracy(digest=str), Verdict.INCONCLUSIVE, id="equal"),
+        pytest.param(accuracy(), accuracy(loss=-0.01, stream="b"), Verdict.INCONCLUSIVE, id="better"),
+        pytest.param(accuracy(), accuracy(loss=0.2, stream="b"), Verdict.FAIL, id="worse"),
+        pytest.param(accuracy(), failing(), Verdict.ERROR, id="broken"),
+    ],
+)
+def test_the_candidate_s_own_file_takes_over_and_is_at_best_inconclusive(run, baseline, candidate, verdict):
+    subject = Renamed(baseline, candidate)
+
+    (finding,), _ = run(subject, logs=changed_over())
+
+    assert (finding.verdict, finding.measured_with) == (verdict, MeasuredWith.OWN)
+    assert finding.needs_review is (verdict is Verdict.INCONCLUSIVE)
+    assert [each for each in subject.measured if each[1] is Side.BASELINE].count((0, Side.BASELINE, 0)) == 1
+
+
+def test_a_gate_that_is_resumed_changes_over_as_it_did(run):
+    baseline, candidate = accuracy(), accuracy(loss=0.01, stream="b")
+    journal = []
+
+    class Journalled(Renamed):
+        def measure(self, request, known):
+            result = super().measure(request, known)
+            journal.extend(result.trials)
+            return result
+
+    expected, _ = run(Journalled(baseline, candidate), logs=changed_over())
+
+    for num_kept in range(0, len(journal), 5):
+        logs = changed_over()
+        restore_trials(logs, journal[:num_kept])
+        rest = Renamed(baseline, candidate)
+
+        findings, _ = run(rest, logs=logs)
+
+        assert findings == expected
+        assert len(rest.measured) == len(journal) - num_kept
+
+
+@pytest.mark.parametrize(
+    ("options", "verdict", "blame"),
+    [
+        pytest.param({"has_own": False}, Verdict.ERROR, Blame.CANDIDATE, id="no-own-file"),
+        pytest.param({"has_own": False, "is_moved": True}, Verdict.MISSING, None, id="moved"),
+    ],
+)
+def test_without_a_file_of_its_own_the_candidate_does_not_get_through(run, options, verdict, blame):
+    (finding,), _ = run(Renamed(accuracy(), accuracy()), logs=changed_over(**options))
+
+    assert (finding.verdict, finding.blame, finding.measured_with) == (verdict, blame, MeasuredWith.BASELINE)
+
+
+@pytest.mark.parametrize(
+    ("baseline", "candidate", "verdict"),
+    [
+        pytest.param(failing(), failing(), Verdict.ERROR, id="both-broken"),
+        pytest.param(accuracy(), failing("no GPU", Outcome.SKIPPED), Verdict.MISSING, id="candidate-skips"),
+    ],
+)
+def test_the_baseline_s_file_stays_where_the_candidate_did_not_break_alone(run, baseline, candidate, verdict):
+    (finding,), _ = run(Subject(baseline, candidate), logs=changed_over())
+
+    assert (finding.verdict, finding.measured_with) == (verdict, MeasuredWith.BASELINE)
+
+
+def test_the_baseline_s_file_stays_once_the_candidate_has_completed_a_trial_with_it(run):
+    logs = changed_over()
+    later = logs[0].seeds[3]
+    sound, broken = accuracy(stream="b"), failing()
+    subject = Subject(accuracy(), lambda seed: broken(seed) if seed == later else sound(seed))
+
+    (finding,), _ = run(subject, logs=logs)
+
+    assert (finding.verdict, finding.measured_with) == (Verdict.ERROR, MeasuredWith.BASELINE)
+
+
+@pytest.mark.parametrize(
+    ("loss", "verdict"), [pytest.param(0.2, Verdict.FAIL, id="worse"), pytest.param(0.0, Verdict.MISSING, id="sound")]
+)
+def test_what_the_candidate_skips_in_its_own_file_is_at_best_missing(run, loss, verdict):
+    subject = Subject(accuracy(), accuracy(loss=loss, stream="b"))
+
+    (finding,), _ = run(subject, logs=changed_over(missing="a mark skips it"))
+
+    assert finding.verdict is verdict
+
+
+def test_a_skip_of_what_the_baseline_may_gate_otherwise_is_not_passed_over(run):
+    skipped = failing("no GPU", Outcome.SKIPPED)
+
+    (finding,), _ = run(Subject(skipped, skipped), logs=changed_over(has_own=False, is_new=True, review="broken"))
+
+    assert (finding.verdict, finding.blame) == (Verdict.ERROR, Blame.BOTH)
+
+
+@pytest.mark.parametrize(
+    ("baseline", "candidate", "verdict"),
+    [
+        pytest.param(accuracy(digest=str), accuracy(digest=str), Verdict.INCONCLUSIVE, id="equal"),
+        pytest.param(failing(), accuracy(), Verdict.INCONCLUSIVE, id="new"),
+        pytest.param(accuracy(), accuracy(loss=0.2, stream="b"), Verdict.FAIL, id="worse"),
+    ],
+)
+def test_what_the_baseline_may_gate_otherwise_needs_a_review(run, baseline, candidate, verdict):
+    logs = changed_over(measured_with=MeasuredWith.CANDIDATE, has_own=False, is_new=True, review="its file is broken")
+
+    (finding,), _ = run(Subject(baseline, candidate), logs=logs)
+
+    assert (finding.verdict, finding.needs_review) == (verdict, verdict is Verdict.INCONCLUSIVE)
+
+
+def test_timed_workloads_change_over_one_by_one_and_share_processes_with_their_like_only(run):
+    class RenamedMachine(Machine):
+        def measure_timed(self, request):
+            result = super().measure_timed(request)
+            broken = [
+                replace(t, outcome=Outcome.FAILED, values={}) if (t.workload, t.side) == ("t", Side.CANDIDATE) else t
+                for t in result.trials
+            ]
+            is_own = request.measured_with is MeasuredWith.OWN
+            return result if is_own else replace(result, trials=tuple(broken))
+
+    machine = RenamedMachine({"t": EQUAL, "u": EQUAL})
+    assigned = {"measured_with": MeasuredWith.BASELINE, "has_own": True}
+
+    findings, _ = run(
+        machine, logs=logs_of(timed_workload("t"), timed_workload("u"), **assigned), plan=Plan(num_gated=2)
+    )
+
+    assert [finding.verdict for finding in findings] == [Verdict.INCONCLUSIVE, Verdict.PASS]
+    assert [finding.measured_with for finding in findings] == [MeasuredWith.OWN, MeasuredWith.BASELINE]
+    together = [
+        (request.pair, request.measured_with, sorted(task.workload for task in request.tasks))
+        for request in machine.requests
+        if request.tasks
+    ]
+    assert together[:3] == [
+        (0, MeasuredWith.BASELINE, ["t", "u"]),
+        (0, MeasuredWith.OWN, ["t"]),
+        (1, MeasuredWith.BASELINE, ["u"]),
+    ]
+
+
+def test_what_runs_alone_changes_over_after_its_first_pair(run):
+    class RenamedMachine(Machine):
+        def measure(self, request, known):
+            result = super().measure(request, known)
+            return replace(result, trials=tuple(map(with_renamed_function, result.trials)))
+
+    machine = RenamedMachine({}, counts=lambda name, side, repetition: {"peak_memory": 1e8})
+    workload = timed_workload("m", metric="peak_memory", is_alone=True)
+
+    (finding,), _ = run(machine, logs=logs_of(workload, measured_with=MeasuredWith.BASELINE, has_own=True))
+
+    assert (finding.verdict, finding.measured_with) == (Verdict.INCONCLUSIVE, MeasuredWith.OWN)
+    assert machine.measured.count(("m", 0, Side.BASELINE, 0)) == 1
+    assert machine.measured.count(("m", 0, Side.CANDIDATE, 0)) == 2

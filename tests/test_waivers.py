@@ -28,6 +28,11 @@ def failing(*, loss: float | None = 0.005, verdict: Verdict = Verdict.FAIL, kind
     return Finding(metric=metric, verdict=verdict, reason="worse", estimate=loss, num_pairs=8)
 
 
+def unreviewed(finding: Finding) -> Finding:
+    """A finding that a person has to accept."""
+    return replace(finding, verdict=Verdict.INCONCLUSIVE, review="the workload changed")
+
+
 @pytest.mark.parametrize(
     ("finding", "waiver", "verdict"),
     [
@@ -47,6 +52,9 @@ def failing(*, loss: float | None = 0.005, verdict: Verdict = Verdict.FAIL, kind
         pytest.param(failing(loss=None, verdict=Verdict.MISSING), WAIVER, Verdict.WAIVED, id="missing"),
         pytest.param(failing(verdict=Verdict.ERROR), WAIVER, Verdict.ERROR, id="errors-cannot-be-waived"),
         pytest.param(failing(verdict=Verdict.INCONCLUSIVE), WAIVER, Verdict.INCONCLUSIVE, id="inconclusive-stays"),
+        pytest.param(unreviewed(failing()), WAIVER, Verdict.WAIVED, id="review-given"),
+        pytest.param(unreviewed(failing(loss=0.0061)), WAIVER, Verdict.INCONCLUSIVE, id="review-beyond-the-limit"),
+        pytest.param(unreviewed(failing(loss=None)), WAIVER, Verdict.INCONCLUSIVE, id="review-without-estimate"),
         pytest.param(failing(verdict=Verdict.PASS), WAIVER, Verdict.PASS, id="pass-stays"),
         pytest.param(
             failing(loss=math.log(1.08), kind=Kind.PERFORMANCE),

@@ -63,6 +63,27 @@ def test_workloads_are_collected_with_their_metrics(specs, write):
     assert (second.name, second.direction, second.unit) == ("second", Direction.LOWER, "nat")
 
 
+def test_marks_that_skip_a_workload_or_let_it_fail_are_told(specs, write):
+    marks = {
+        "plain": "usefixtures()",
+        "skip": "skip",
+        "skipif": "skipif(True, reason='no GPU')",
+        "not_skipif": "skipif(False, reason='no GPU')",
+        "text": "skipif('1 > 2', reason='text')",
+        "xfail": "xfail",
+        "xfail_here": "xfail(True, reason='known')",
+        "not_xfail": "xfail(False, reason='known')",
+        "keyword": "skipif(condition=True, reason='no GPU')",
+    }
+    write("\n".join(f"@pytest.mark.{mark}\ndef test_{name}(trial): ..." for name, mark in marks.items()))
+
+    collection = collect_workloads(specs[Side.CANDIDATE], ["benchmarks"])
+
+    assert {name.partition("::test_")[2] for name in collection.skipped} == {
+        "skip", "skipif", "text", "xfail", "xfail_here", "keyword"
+    }  # fmt: skip
+
+
 def test_a_file_that_does_not_import_is_a_problem(specs, write):
     write("import no_such_module")
 

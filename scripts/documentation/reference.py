@@ -68,6 +68,7 @@ def _escaped(text: str) -> str:
 
 def render_configuration() -> str:
     """Return the page of the keys of ``[tool.mainstay]``."""
+    from mainstay.changes import effect_of
     from mainstay.configuration import TABLE, Configuration
 
     meanings = attribute_meanings(Configuration)
@@ -80,6 +81,7 @@ def render_configuration() -> str:
             f"## `{field.name}`\n\n{meanings[field.name]}\n\n"
             f"- expected: {expected_value(field.name)}\n"
             f"- default: {_toml(getattr(default, field.name))}\n"
+            f"- in a change that alters it: {effect_of(field.name)}\n"
         )
         if field.name == "margins":
             sections.append(
@@ -178,7 +180,9 @@ EXIT_STATUSES_TAIL = """
 - **Exit code 2** means that the command was used wrongly: an option, a revision or a key of `[tool.mainstay]`. Nothing
   was measured.
 - **Exit code 3** means inconclusive: neither a loss nor its absence was shown, and the report says how many pairs would
-  settle it. The key [`inconclusive`](configuration.md#inconclusive) maps it to 0 or 1.
+  settle it. The key [`inconclusive`](configuration.md#inconclusive) maps it to 0 or 1. Where
+  [what judges a metric was changed](../explanation/questions.md#can-a-change-loosen-what-it-is-judged-by) and needs a
+  review, it never becomes 0.
 - **Exit code 4** means that nothing can be said about the candidate: the baseline, the tool or the environment is
   broken, or nothing was judged; `--allow-unjudged` lets a gate pass that judged nothing.
 - **Exit code 130** means interrupted; `mainstay gate --resume` continues, and nothing is measured twice.

@@ -34,7 +34,7 @@ from mainstay.records import Outcome, Side, Trial, Workload
 BASELINES = "baselines"
 """Folder for the kept trials, beside those of the runs."""
 
-FORMAT = 1
+FORMAT = 2
 """Raised when a file is written otherwise; files of another format are then not found."""
 
 
@@ -50,7 +50,7 @@ class Conditions:
         wheel_digest: SHA-256 of the wheel that was built from it.
         packages_digest: SHA-256 of its resolved dependencies, Python, platform and uv.
         roots: Packages that must come from the revision's own wheel.
-        workloads_digest: SHA-256 of the measuring folder: the candidate's workloads and pytest configuration.
+        workloads_digest: SHA-256 of the measuring folder: the workloads and the pytest configuration it ran with.
         shared: SHA-256 of each shared input.
         inputs: SHA-256 of what each variable given by ``prepare`` names, where it names a place.
         variables: Environment variables of the workers, without the path of the scratch folder.

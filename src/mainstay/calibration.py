@@ -215,8 +215,10 @@ class _Calibration(Job):
         with self._bench() as bench:
             agenda = self._collect(bench)
             plan = self._plan(agenda)
-            timed = replace(agenda, workloads=tuple(w for w in agenda.workloads if w.kind is Kind.PERFORMANCE))
-            if not timed.workloads:
+            timed = replace(
+                agenda, assignments=tuple(a for a in agenda.assignments if a.workload.kind is Kind.PERFORMANCE)
+            )
+            if not timed.assignments:
                 raise UsageError(
                     "nothing to calibrate: no workload is timed",
                     looked_in=self._configuration.workloads,

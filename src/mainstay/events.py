@@ -85,6 +85,7 @@ _WORKLOAD = _object(
         "kind": {"enum": ["accuracy", "performance", "deterministic"]},
         "metrics": _list(_METRIC),
         "is_alone": {"type": "boolean"},
+        "is_skipped": {"type": "boolean"},
     }
 )
 _FINISHED = _object(
@@ -116,6 +117,7 @@ SCHEMAS: Mapping[str, Mapping[str, Any]] = {
             "protocol": {"const": 1},
             "workloads": _list(_WORKLOAD),
             "problems": _list(_object({"id": _TEXT, "cause": _TEXT}, usage={"const": "yes"})),
+            "skipped": _list(_object({"id": _TEXT, "cause": _TEXT})),
         }
     ),
     "ready": _object(

@@ -627,6 +627,11 @@ class Repository:
         asked = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}:{path}")
         return self._git(*asked, check=False).text or None
 
+    def changed_files(self, before: str, after: str, paths: Iterable[str]) -> tuple[str, ...]:
+        """Return the files beneath some paths that two commits do not have alike, sorted."""
+        asked = ("--literal-pathspecs", "diff-tree", "-r", "-z", "--name-only", "--no-renames", before, after, "--")
+        return tuple(sorted(self._git(*asked, *paths).items))
+
     # --- shared inputs ---------------------------------------------------------------------------------------------
 
     def link_shared(self, paths: Iterable[str], worktree: Path) -> dict[str, str]:

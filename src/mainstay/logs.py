@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from mainstay.agenda import REVIEW, Assignment
 from mainstay.gates.accuracy import compare_recorded_predictions, find_flattery
 from mainstay.gates.exact import DigestComparison, Digests, compare_digests, judge_deterministic, judge_exact
 from mainstay.gates.policy import check_margin
@@ -23,6 +24,7 @@ from mainstay.records import (
     FlippedExample,
     FlipSummary,
     Kind,
+    MeasuredWith,
     Metric,
     Outcome,
     Side,
@@ -48,7 +50,10 @@ class WorkloadLog:
     Attributes:
         workload: What is measured.
         seeds: Seed of each pair, fixed beforehand.
-        is_changed: Whether the baseline does not have this workload as it is now.
+        assignment: What was decided about it before the first pair.
+        measured_with: Whose workload files its trials run with; each revision's own once the candidate did not complete
+            its first trial with the baseline's.
+        why_own: Why the candidate did not, where its own files took over.
         trials: By pair, side and repetition.
         images: PNG as base64, by pair and position in the test set.
         presets: Findings that pairs cannot change, by metric.
@@ -57,19 +62,51 @@ class WorkloadLog:
 
     workload: Workload
     seeds: tuple[int, ...]
-    is_changed: bool = False
+    assignment: Assignment
+    measured_with: MeasuredWith
+    why_own: str = ""
     trials: dict[tuple[int, Side, int], Trial] = field(default_factory=dict)
     images: dict[int, Mapping[int, str]] = field(default_factory=dict)
     presets: dict[str, Finding] = field(default_factory=dict)
     is_broken: bool = False
 
     def add(self, trial: Trial) -> None:
-        """Take a trial into account; where it shows that reused ones are out of date, these are forgotten."""
+        """Take a trial into account; where it shows that reused ones are out of date, these are forgotten.
+
+        A trial of the candidate that ran with other files than its workload is measured with now is out of date too.
+        """
+        if trial.side is Side.CANDIDATE and trial.files_of is not self.measured_with.files_for(Side.CANDIDATE):
+            if not self.can_fall_back or trial.files_of is Side.BASELINE:
+                return
+            self._fall_back()
         self.trials[trial.pair, trial.side, trial.repetition] = trial
         known = self.trials.get((trial.pair, trial.side.other, 0))
         is_reused = known is not None and known.reused_from and trial.outcome is Outcome.COMPLETED
         if known and is_reused and _difference(known, trial):
             self.trials = {key: trial for key, trial in self.trials.items() if not trial.reused_from}
+
+    @property
+    def can_fall_back(self) -> bool:
+        """Whether the candidate's own files could take over."""
+        return self.measured_with is MeasuredWith.BASELINE and self.assignment.has_own
+
+    @property
+    def _needs_own(self) -> bool:
+        """Whether the first trial of the candidate did not complete with the baseline's files, where the baseline's did."""
+        baseline, candidate = (self.trials.get((0, side, 0)) for side in Side)
+        if not self.can_fall_back or baseline is None or candidate is None:
+            return False
+        unfinished = candidate.outcome not in {Outcome.COMPLETED, Outcome.SKIPPED}
+        return unfinished and baseline.outcome is Outcome.COMPLETED
+
+    def _fall_back(self) -> None:
+        """Let the candidate run with its own files from now on; what it did with the baseline's is forgotten."""
+        first = self.trials.get((0, Side.CANDIDATE, 0))
+        self.why_own = first.cause if first else ""
+        self.measured_with = MeasuredWith.OWN
+        self.trials = {key: trial for key, trial in self.trials.items() if trial.side is Side.BASELINE}
+        if self.workload.is_timed:
+            self.drop_halves()
 
     @property
     def reused(self) -> list[Trial]:
@@ -155,6 +192,25 @@ class WorkloadLog:
             return preset
         return replace(finding, warnings=(*finding.warnings, f"a later pair could not be judged: {preset.reason}"))
 
+    def reviewed(self, finding: Finding) -> Finding:
+        """A finding with whose files were used, and no better than these allow."""
+        finding = replace(finding, measured_with=self.measured_with)
+        if self.assignment.missing and finding.verdict not in {Verdict.FAIL, Verdict.ERROR, Verdict.MISSING}:
+            reason = f"{self.assignment.missing}; as the baseline has it: {finding.reason}"
+            return replace(finding, verdict=Verdict.MISSING, reason=reason)
+        review = self._review
+        if review and finding.verdict in {Verdict.PASS, Verdict.NEW, Verdict.INCONCLUSIVE}:
+            reason = f"{review}; as measured: {finding.reason}"
+            return replace(finding, verdict=Verdict.INCONCLUSIVE, reason=reason, review=review)
+        return finding
+
+    @property
+    def _review(self) -> str:
+        """What a person has to review before the workload may pass; empty where there is nothing."""
+        if self.measured_with is not MeasuredWith.OWN:
+            return self.assignment.review
+        return f"{REVIEW} (the candidate cannot run the baseline's: {self.why_own})" if self.why_own else REVIEW
+
     def find_trouble(self) -> Finding | None:
         """The first thing in the trials that makes the whole workload unfit to be judged, as a finding without metric.
 
@@ -184,7 +240,7 @@ class WorkloadLog:
         """What follows where only the baseline did not complete a trial, even when repeated."""
         if baseline.outcome is Outcome.SKIPPED:
             return self._finding(Verdict.NEW, f"skipped on the baseline: {baseline.cause}")
-        if self.is_changed:
+        if self.assignment.is_new:
             return self._finding(Verdict.NEW, f"the baseline cannot run it: {baseline.cause}")
         return self._broken(Blame.BASELINE, "the baseline", baseline)
 
@@ -194,6 +250,9 @@ class WorkloadLog:
         if baseline is None and is_skipped:
             return self._finding(Verdict.MISSING, f"skipped on the candidate only: {candidate.cause}")
         was_skipped = baseline is not None and baseline.outcome is Outcome.SKIPPED
+        if baseline is None and self.assignment.is_moved:
+            reason = f"the candidate has moved the workload and cannot run it as the baseline has it: {candidate.cause}"
+            return self._finding(Verdict.MISSING, reason, detail=candidate.last_lines)
         if baseline is None or (was_skipped and not is_skipped):
             return self._broken(Blame.CANDIDATE, "the candidate", candidate)
         if is_skipped and not was_skipped:
@@ -208,7 +267,7 @@ class WorkloadLog:
             cause: What happened, in one sentence.
             detail: What its worker wrote last.
         """
-        if side is Side.BASELINE and self.is_changed:
+        if side is Side.BASELINE and self.assignment.is_new:
             finding = self._finding(Verdict.NEW, f"the baseline cannot run it: {cause}")
         else:
             reason = f"the {side} did not collect it: {cause}"
@@ -228,6 +287,8 @@ class WorkloadLog:
 
     def settle(self) -> None:
         """Fix the findings that no further pair can change: troubles, counts and faulty values."""
+        if self._needs_own:
+            self._fall_back()
         if self.skip_reason:
             return
         if trouble := self.find_trouble():
@@ -256,7 +317,12 @@ class WorkloadLog:
 
     @property
     def skip_reason(self) -> str:
-        """Why neither revision runs the workload on this machine; empty if one does."""
+        """Why neither revision runs the workload on this machine; empty if one does.
+
+        Where the baseline may gate more than could be collected, a skip proves nothing and is an error like any other.
+        """
+        if self.assignment.review:
+            return ""
         first = [self.trials.get((0, side, 0)) for side in Side]
         reasons = [trial.cause for trial in first if trial is not None and trial.outcome is Outcome.SKIPPED]
         return reasons[0] if len(reasons) == len(Side) else ""
@@ -454,23 +520,21 @@ def _difference(baseline: Trial, candidate: Trial) -> str:
     return "the revisions were tested on different labels" if len(labels) > 1 else ""
 
 
-def make_logs(
-    workloads: Sequence[Workload], *, salt: str, commit: str, num_seeds: int, changed: frozenset[str]
-) -> list[WorkloadLog]:
+def make_logs(assignments: Sequence[Assignment], *, salt: str, commit: str, num_seeds: int) -> list[WorkloadLog]:
     """Logs without trials, one a workload.
 
     Args:
-        workloads: What is to be measured.
+        assignments: What is to be measured, and how.
         salt: Of the seeds.
         commit: The baseline's.
         num_seeds: Seeds of each workload, one a pair.
-        changed: Workloads that the baseline does not have as they are now.
     """
     return [
         WorkloadLog(
-            workload=workload,
-            seeds=derive_seeds(salt, commit, workload.id, num_seeds),
-            is_changed=workload.id in changed,
+            workload=assignment.workload,
+            seeds=derive_seeds(salt, commit, assignment.workload.id, num_seeds),
+            assignment=assignment,
+            measured_with=assignment.measured_with,
         )
-        for workload in workloads
+        for assignment in assignments
     ]

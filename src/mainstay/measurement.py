@@ -21,7 +21,7 @@ from mainstay.gates.exact import DigestComparison
 from mainstay.gates.family import judge_family
 from mainstay.gates.policy import Plan
 from mainstay.logs import NUM_EXACT_SEEDS, MarginSource, WorkloadLog
-from mainstay.records import Finding, Kind, Side, Trial, Verdict, WorkloadResult
+from mainstay.records import Finding, Kind, MeasuredWith, Side, Trial, Verdict, WorkloadResult
 from mainstay.scheduling import draw_block_orders, draw_order, draw_workload_order, measure_all
 from mainstay.timed_pairs import MAX_ALTERNATIONS, TimedRequest, TimedResult, TimedTask
 from mainstay.workers import PairRequest, PairResult
@@ -159,7 +159,7 @@ class Measurement:
             pairs = "1 pair was" if self._num_cut == 1 else f"{self._num_cut} pairs were"
             self.notes.append(f"{pairs} under way when the time was used up: ended and dropped")
         self._repeat_baselines()
-        return findings
+        return tuple(self._reviewed(finding) for finding in findings)
 
     def measure_pairs(self, num_pairs: int) -> None:
         """Measure so many pairs of every workload, whether or not fewer would decide it, as a calibration does."""
@@ -216,10 +216,13 @@ class Measurement:
     def _measure_timed(self, look: int, logs: Sequence[WorkloadLog]) -> None:
         """Measure what is not known yet of the timed pairs up to a look, one after the other."""
         pairs = [pair for pair in range(look) if any(not log.has_pair(pair) for log in logs)]
+        groups = [(pair, measured_with) for pair in pairs for measured_with in _sources(logs)]
         start = self._clock()
         results = measure_all(
-            pairs,
-            lambda pair: self._measure_turns(replace(self._timed_request(pair, logs), seconds_left=self._seconds_left)),
+            groups,
+            lambda group: self._measure_turns(
+                replace(self._timed_request(*group, logs), seconds_left=self._seconds_left)
+            ),
             self._executor,
             num_at_once=1,
             deadline=self._deadline,
@@ -229,11 +232,15 @@ class Measurement:
             self.notes += [note for note in result.notes if note not in self.notes]
             self._num_cut += result.was_cut
             self._take(result.trials)
-            self._tell(num_done, len(pairs), start)
+            self._tell(num_done, len(groups), start)
 
-    def _timed_request(self, pair: int, logs: Sequence[WorkloadLog]) -> TimedRequest:
-        """What is to be measured of a timed pair: all its workloads that are neither known nor settled."""
-        wanted = {log.workload.id: log for log in logs if not log.has_pair(pair) and not log.is_settled}
+    def _timed_request(self, pair: int, measured_with: MeasuredWith, logs: Sequence[WorkloadLog]) -> TimedRequest:
+        """What is to be measured of a timed pair with some files: what is neither known nor settled."""
+        wanted = {
+            log.workload.id: log
+            for log in logs
+            if log.measured_with is measured_with and not log.has_pair(pair) and not log.is_settled
+        }
         order = draw_workload_order(self._salt, self._commit, pair, tuple(wanted))
         return TimedRequest(
             pair=pair,
@@ -248,6 +255,7 @@ class Measurement:
             ),
             seconds=self._pair_seconds,
             limit_s=self._trial_seconds,
+            measured_with=measured_with,
         )
 
     def _measure(
@@ -255,7 +263,7 @@ class Measurement:
     ) -> None:
         """Measure what is not known yet of some pairs, in whatever order they end."""
         pairs = list(pairs)
-        num_reused = self._num_reused
+        num_reused, num_own = self._num_reused, self._num_own
         requests = [
             request for log, pair in pairs if (request := self._request(log, pair, repetition)) and not log.is_settled
         ]
@@ -275,13 +283,18 @@ class Measurement:
                 self._logs[result.request.workload].images[result.request.pair] = result.images
             self._take(result.trials)
             self._tell(num_done, len(requests), start)
-        if self._num_reused < num_reused:
+        if self._num_reused < num_reused or self._num_own > num_own:
             self._measure(pairs, repetition=repetition, num_at_once=num_at_once)
 
     @property
     def _num_reused(self) -> int:
         """Trials that were given and not measured; fewer than before where some turned out to be out of date."""
         return sum(bool(trial.reused_from) for log in self._logs.values() for trial in log.trials.values())
+
+    @property
+    def _num_own(self) -> int:
+        """Workloads that are measured with each revision's own files; more than before where one had to change over."""
+        return sum(log.measured_with is MeasuredWith.OWN for log in self._logs.values())
 
     def _take(self, trials: Sequence[Trial]) -> None:
         """Give trials to their logs, and fix what follows from them."""
@@ -303,7 +316,8 @@ class Measurement:
         if log.is_settled:
             return PairResult(request=request, trials=())
         known = [trial for (pair, _, again), trial in log.trials.items() if pair == request.pair and not again]
-        return self._measure_one(replace(request, seconds_left=self._seconds_left), known)
+        request = replace(request, measured_with=log.measured_with, seconds_left=self._seconds_left)
+        return self._measure_one(request, known)
 
     @property
     def _seconds_left(self) -> float:
@@ -327,6 +341,7 @@ class Measurement:
             wants_images=log.workload.kind is Kind.ACCURACY and pair == 0 and not repetition,
             apart=log.workload.is_alone,
             limit_s=self._trial_seconds,
+            measured_with=log.measured_with,
         )
 
     def _judge(self) -> tuple[Finding, ...]:
@@ -336,9 +351,23 @@ class Measurement:
         confirmed = [log.confirmed(finding) for (log, _), finding in zip(gated, findings, strict=True)]
         return (*confirmed, *self._settled)
 
+    def _reviewed(self, finding: Finding) -> Finding:
+        """A finding no better than the files that its trials ran with allow."""
+        log = self._logs.get(finding.metric.workload)
+        is_measured = log is not None and finding.metric.name in {metric.name for metric in log.workload.metrics}
+        return log.reviewed(finding) if log is not None and is_measured else finding
+
     def _undecided(self, findings: Sequence[Finding]) -> list[WorkloadLog]:
         open_workloads = {f.metric.workload for f in findings if f.verdict is Verdict.INCONCLUSIVE}
         return [log for log in self._logs.values() if log.workload.id in open_workloads and not log.is_settled]
 
     def _is_failed(self, findings: Sequence[Finding]) -> bool:
         return self._fail_fast and any(finding.verdict is Verdict.FAIL for finding in findings)
+
+
+def _sources(logs: Sequence[WorkloadLog]) -> list[MeasuredWith]:
+    """Whose files some workloads are measured with, each revision's own last: others may have to change over to them."""
+    used = {log.measured_with for log in logs}
+    if any(log.can_fall_back for log in logs):
+        used.add(MeasuredWith.OWN)
+    return [measured_with for measured_with in MeasuredWith if measured_with in used]

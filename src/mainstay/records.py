@@ -6,6 +6,7 @@ Records hold numbers and text, never behaviour that touches a file, a clock or a
 - :class:`Metric`, :class:`Workload`: what is to be measured.
 - :class:`Trial`, :class:`FlipSummary`: what one execution gave.
 - :class:`Finding`, :class:`Verdict`: the judgement on one metric.
+- :class:`MeasuredWith`, :class:`Change`: whose workload files were used, and what of them the change touches.
 - :class:`Revision`, :class:`Environment`, :class:`Machine`: what was compared, and where.
 - :class:`Run`: everything one gate produced.
 """
@@ -105,6 +106,30 @@ class Outcome(StrEnum):
     FOREIGN = "foreign"
     """A module of the subject was imported from outside the revision's own tree."""
     SKIPPED = "skipped"
+
+
+class MeasuredWith(StrEnum):
+    """Whose workload files, conftest files and pytest settings the trials of a workload ran with."""
+
+    SHARED = "shared"
+    """Those of both revisions, which are equal."""
+    BASELINE = "baseline"
+    """The baseline's for both revisions: they differ, and both can run these."""
+    CANDIDATE = "candidate"
+    """The candidate's for both revisions: the baseline does not gate the workload."""
+    OWN = "own"
+    """Each revision's own: the candidate cannot run the baseline's."""
+
+    def files_for(self, side: Side) -> Side:
+        """Whose files a trial of one revision runs with.
+
+        Example:
+            >>> MeasuredWith.OWN.files_for(Side.CANDIDATE), MeasuredWith.SHARED.files_for(Side.CANDIDATE)
+            (<Side.CANDIDATE: 'candidate'>, <Side.BASELINE: 'baseline'>)
+        """
+        if self is MeasuredWith.OWN:
+            return side
+        return Side.CANDIDATE if self is MeasuredWith.CANDIDATE else Side.BASELINE
 
 
 class Blame(StrEnum):
@@ -279,6 +304,7 @@ class Trial:
         went_first: For each block, whether it came before the other revision's block that belongs to it.
         reused_from: Run that measured it, where it is a baseline trial that was kept; empty if it was measured in this
             run. Its duration and load, which say nothing about this run, are then 0 and unknown.
+        files_of: The revision whose workload files it ran with.
     """
 
     workload: str
@@ -301,6 +327,7 @@ class Trial:
     block_times_s: tuple[float, ...] = ()
     went_first: tuple[bool, ...] = ()
     reused_from: str = ""
+    files_of: Side = Side.BASELINE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -400,6 +427,9 @@ class Finding:
         detail: Last lines of the worker, or names that were added, for a reader who digs.
         warnings: What a reader must know to trust the numbers, a sentence each.
         waiver: The waiver that covers it, if any.
+        measured_with: Whose workload files its trials ran with; ``None`` where nothing was measured.
+        review: What a person has to review before it may pass, in one sentence; such a finding is ``inconclusive``
+            whatever its pairs say, unless they say ``fail``. Empty where there is nothing to review.
     """
 
     metric: Metric
@@ -427,6 +457,13 @@ class Finding:
     detail: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     waiver: Waiver | None = None
+    measured_with: MeasuredWith | None = None
+    review: str = ""
+
+    @property
+    def needs_review(self) -> bool:
+        """Whether it stays undecided until a person accepts what it was judged by."""
+        return self.verdict is Verdict.INCONCLUSIVE and bool(self.review)
 
     @property
     def margins_lost(self) -> float:
@@ -596,6 +633,44 @@ class Settings:
     pair_seconds: float = DEFAULT_PAIR_SECONDS
 
 
+class ChangeKind(StrEnum):
+    """What part of the means of judgement a change touches."""
+
+    WORKLOAD = "workload"
+    """A file of the workload folder."""
+    CONFTEST = "conftest"
+    """A ``conftest.py`` of the workload folder."""
+    PYTEST = "pytest"
+    """A setting of pytest."""
+    MARKER = "marker"
+    """What a workload's marker says of a metric."""
+    SETTING = "setting"
+    """A key of ``[tool.mainstay]``."""
+    WAIVER = "waiver"
+    """A waiver that the baseline does not have."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """A difference between the revisions in what they are judged by, rather than in what is judged.
+
+    Attributes:
+        kind: What was changed.
+        name: Path of the file, id of the metric, or name of the setting.
+        before: What the baseline has, in a few words; empty where it has nothing.
+        after: What the candidate has; empty where it has nothing.
+        effect: What this gate made of it.
+        diff: The first lines of a unified diff, for a file.
+    """
+
+    kind: ChangeKind
+    name: str
+    before: str = ""
+    after: str = ""
+    effect: str = ""
+    diff: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
     """Everything one gate produced.
@@ -615,6 +690,7 @@ class Run:
         findings: One a gated metric, in the order of the workloads.
         workloads: One a workload.
         notes: What a reader must know, a sentence each.
+        changes: Differences between the revisions in what they are judged by.
         phases_s: Seconds by phase of the gate.
         max_load: Largest load by other processes seen during a trial, in processors.
         schema_version: Always 1.
@@ -634,6 +710,7 @@ class Run:
     findings: tuple[Finding, ...]
     workloads: tuple[WorkloadResult, ...]
     notes: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()
     phases_s: Mapping[str, float] = field(default_factory=dict)
     max_load: float | None = None
     schema_version: int = SCHEMA_VERSION

@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from mainstay.errors import Interrupted
-from mainstay.records import Outcome, Side, Trial
+from mainstay.records import MeasuredWith, Outcome, Side, Trial
 from mainstay.workers import (
     Crew,
     LoadMeter,
@@ -78,6 +78,7 @@ class TimedRequest:
         seconds: Time of the blocks of each workload, of both revisions together.
         limit_s: Seconds that a worker may take to become ready, for one block, and to end a workload.
         seconds_left: Seconds until the pair is ended; the workloads that were not through by then are dropped.
+        measured_with: Whose workload files are used.
     """
 
     pair: int
@@ -85,6 +86,7 @@ class TimedRequest:
     seconds: float
     limit_s: float = 600.0
     seconds_left: float = math.inf
+    measured_with: MeasuredWith = MeasuredWith.SHARED
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

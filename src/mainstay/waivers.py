@@ -1,7 +1,8 @@
 """Waivers: losses that the maintainers decided to accept, in a reviewed TOML file of the repository.
 
-A waiver covers one metric up to a limit and until a day. It changes a verdict and never a number, it covers a loss or a
-missing metric and never an error, and what it covers is shown as waived wherever the gate is shown.
+A waiver covers one metric up to a limit and until a day. It changes a verdict and never a number, it covers a loss, a
+missing metric or one whose changed workload needs a review, never an error, and what it covers is shown as waived
+wherever the gate is shown.
 
 - :func:`read_waivers`, :func:`append_waiver`: the file.
 - :func:`unknown_waivers`: those that name nothing, checked before anything is measured.
@@ -130,9 +131,9 @@ def apply_waivers(findings: Sequence[Finding], waivers: Iterable[Waiver], today:
         today: The day of the gate.
 
     Returns:
-        The findings with their numbers. A ``fail`` whose estimated loss is within the limit, or a ``missing``, is
-        ``waived`` up to the last day of its waiver; with a waiver that has expired or is too small it stays what it
-        was and says so.
+        The findings with their numbers. A ``missing``, and a ``fail`` or what needs a review whose estimated loss is
+        within the limit, is ``waived`` up to the last day of its waiver; with a waiver that has expired or is too small
+        it stays what it was and says so.
     """
     waivers = tuple(waivers)
     return tuple(
@@ -145,7 +146,8 @@ def apply_waivers(findings: Sequence[Finding], waivers: Iterable[Waiver], today:
 
 def _waive(finding: Finding, waivers: Sequence[Waiver], today: datetime.date) -> Finding:
     """One finding under the waivers that name it."""
-    if not waivers or finding.verdict not in (Verdict.FAIL, Verdict.MISSING):
+    is_waivable = finding.verdict in (Verdict.FAIL, Verdict.MISSING) or finding.needs_review
+    if not waivers or not is_waivable:
         return finding
     complaints = {waiver: _complaint(finding, waiver, today) for waiver in waivers}
     covering = next((waiver for waiver, complaint in complaints.items() if not complaint), None)
@@ -159,7 +161,7 @@ def _complaint(finding: Finding, waiver: Waiver, today: datetime.date) -> str:
     """Why a waiver does not cover a finding; empty if it does."""
     if _has_expired(waiver, today):
         return f"its waiver expired on {waiver.until}"
-    if finding.verdict is Verdict.FAIL and not _loss(finding) <= waiver.limit:
+    if finding.verdict is not Verdict.MISSING and not _loss(finding) <= waiver.limit:
         return f"more than the {waiver.limit:g} that its waiver accepts"
     return ""
 

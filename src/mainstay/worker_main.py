@@ -477,7 +477,21 @@ def describe_item(item: pytest.Item) -> dict[str, Any] | None:
         markers = [pytest.mark.performance(metric=default).mark]
     metrics = [_accuracy_metric(m) if kind == "accuracy" else _ready_metric(m, kind) for m in markers]
     _check_producer(used[0], metrics)
-    return {"id": item.nodeid, "kind": kind, "metrics": metrics, "is_alone": _is_alone(metrics)}
+    return {
+        "id": item.nodeid,
+        "kind": kind,
+        "metrics": metrics,
+        "is_alone": _is_alone(metrics),
+        "is_skipped": any(map(_skips, item.iter_markers())),
+    }
+
+
+def _skips(mark: pytest.Mark) -> bool:
+    """Whether a mark skips a test here, or lets it fail; a condition given as text is taken to hold."""
+    conditions = (*mark.args, *([mark.kwargs["condition"]] if "condition" in mark.kwargs else []))
+    if mark.name == "xfail":
+        return any(conditions) or not conditions
+    return mark.name == "skip" or (mark.name == "skipif" and any(conditions))
 
 
 def _accuracy_metric(marker: pytest.Mark) -> dict[str, Any]:
@@ -1448,6 +1462,7 @@ class WorkerPlugin:
         self._own = os.path.realpath(own) + os.sep
         self._reports: list[pytest.TestReport] = []
         self._problems: list[dict[str, str]] = []
+        self._skipped: list[dict[str, str]] = []
         self._recorder: Trial | Benchmark | ImportTimer | Counts | None = None
         self._seed = 0
 
@@ -1504,7 +1519,10 @@ class WorkerPlugin:
         return True
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Keep what could not be collected."""
+        """Keep what could not be collected, and what was skipped as a whole."""
+        if report.skipped:
+            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
+            self._skipped.append({"id": report.nodeid, "cause": reason.removeprefix("Skipped: ")})
         if report.failed:
             self._problems.append({"id": report.nodeid, "cause": _cause(report.longreprtext)})
 
@@ -1537,7 +1555,12 @@ class WorkerPlugin:
                 problems.append({"id": item.nodeid, "cause": str(error), "usage": "yes"})
             else:
                 workloads += [workload] if workload else []
-        return {"protocol": PROTOCOL_VERSION, "workloads": workloads, "problems": problems}
+        return {
+            "protocol": PROTOCOL_VERSION,
+            "workloads": workloads,
+            "problems": problems,
+            "skipped": self._skipped,
+        }
 
     def _run(self, item: pytest.Item, seed: int, clock: Callable[[], float] = perf_counter) -> dict[str, Any]:
         self._recorder, self._seed, self._reports = None, seed, []

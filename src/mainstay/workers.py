@@ -52,7 +52,7 @@ from mainstay.processes import (
     shortened,
     start_session,
 )
-from mainstay.records import Direction, Kind, Metric, Outcome, Predictions, Side, Trial, Workload
+from mainstay.records import Direction, Kind, MeasuredWith, Metric, Outcome, Predictions, Side, Trial, Workload
 
 WORKER = str(Path(__file__).with_name("worker_main.py"))
 """The program that is started; never imported here, since the tool may stand in an environment without pytest."""
@@ -94,12 +94,13 @@ class WorkerSpec:
         python: Interpreter of the revision's environment.
         own: Folder that every module of the subject must come from.
         roots: Import roots of the subject.
-        folder: The measuring folder; the same for both revisions.
+        folder: The measuring folder.
         configuration: pytest's configuration file in the measuring folder.
         scratch: An existing folder for the revision's private HOME, TMPDIR, caches, working folders and logs: all that
             its workers can write to where they are confined, but for shared memory and devices.
         variables: The worker's whole environment but for HOME, TMPDIR and caches.
         writable: Files and folders that confined workers can write to besides.
+        files_of: The revision whose workload files lie in the measuring folder.
     """
 
     side: Side
@@ -111,6 +112,7 @@ class WorkerSpec:
     scratch: str
     variables: Mapping[str, str]
     writable: tuple[str, ...] = ()
+    files_of: Side = Side.BASELINE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,11 +140,15 @@ class Collection:
         workloads: The workloads found.
         problems: What could not be collected.
         last_lines: What the worker wrote last, where there were problems.
+        skipped: Workloads that a mark skips here, or lets fail.
+        skipped_files: Files that skip themselves here, so that what they gate is unknown.
     """
 
     workloads: tuple[Workload, ...]
     problems: tuple[Problem, ...] = ()
     last_lines: tuple[str, ...] = ()
+    skipped: frozenset[str] = frozenset()
+    skipped_files: tuple[Problem, ...] = ()
 
     def require_right_markers(self) -> None:
         """Refuse markers that are written wrongly.
@@ -170,6 +176,7 @@ class PairRequest:
             interpreters, since what else was loaded would count.
         limit_s: Seconds that one trial may take.
         seconds_left: Seconds until the pair is ended and dropped, whatever its trials have come to.
+        measured_with: Whose workload files are used.
     """
 
     workload: str
@@ -182,6 +189,7 @@ class PairRequest:
     apart: bool = False
     limit_s: float = 600.0
     seconds_left: float = math.inf
+    measured_with: MeasuredWith = MeasuredWith.SHARED
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -729,7 +737,14 @@ def _parse_collection(event: Mapping[str, Any], spec: WorkerSpec) -> Collection:
         Problem(id=problem["id"], cause=conceal(explain_refusal(problem["cause"]), spec), is_usage="usage" in problem)
         for problem in event["problems"]
     )
-    return Collection(workloads=tuple(_parse_workload(content) for content in event["workloads"]), problems=problems)
+    return Collection(
+        workloads=tuple(_parse_workload(content) for content in event["workloads"]),
+        problems=problems,
+        skipped=frozenset(content["id"] for content in event["workloads"] if content["is_skipped"]),
+        skipped_files=tuple(
+            Problem(id=skipped["id"], cause=conceal(skipped["cause"], spec)) for skipped in event["skipped"]
+        ),
+    )
 
 
 def _parse_workload(content: Mapping[str, Any]) -> Workload:
@@ -785,6 +800,7 @@ class TrialForm:
             pair=self.pair,
             repetition=self.repetition,
             outcome=outcome,
+            files_of=self.spec.files_of,
             cause=shortened(conceal(explain_refusal(cause), self.spec)),
             last_lines=tuple(shortened(conceal(line, self.spec)) for line in lines),
         )
@@ -811,6 +827,7 @@ class TrialForm:
             pair=self.pair,
             repetition=self.repetition,
             outcome=Outcome(content["outcome"]),
+            files_of=self.spec.files_of,
             cause=content["cause"],
             values={name: float(value) for name, value in content.get("values", {}).items()},
             series={name: tuple(map(float, values)) for name, values in content.get("series", {}).items()},

@@ -12,8 +12,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,11 +39,11 @@ from mainstay.journal import (
 from mainstay.machine import computing_traits, describe_machine, usable_cores
 from mainstay.records import (
     Blame,
-    ContextValue,
-    Direction,
+    Change,
     Environment,
     Finding,
     Kind,
+    MeasuredWith,
     Metric,
     Revision,
     Run,
@@ -51,19 +52,20 @@ from mainstay.records import (
     Trial,
     Verdict,
     Waiver,
-    Workload,
 )
+from mainstay.strictness import Margins, require_known_margins, settings_in_force
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from mainstay.agenda import Agenda
     from mainstay.environments import Resolution
     from mainstay.gates.policy import Plan
     from mainstay.layers import Layer
     from mainstay.logs import WorkloadLog
     from mainstay.measurement import Measurement, Observer
     from mainstay.workers import Collection, Launcher, WorkerSpec
-    from mainstay.workspace import Prepared, Seals
+    from mainstay.workspace import Prepared, PytestSettings, Seals
 
 
 SPOILED_ADVICE = (
@@ -153,8 +155,7 @@ class Bench:
     """All that is needed to measure.
 
     Attributes:
-        specs: Workers of both revisions, with the candidate's workloads.
-        own: Worker of the baseline with its own workloads, where they differ from the candidate's.
+        specs: Workers of both revisions, by whose workload files they run with; the baseline's alone where these are equal.
         environments: Of both revisions.
         prepared: What ``prepare`` gave, and what it had to say.
         scratch: The gate's temporary folder.
@@ -163,8 +164,7 @@ class Bench:
         launchers: What starts the workers of each side; empty for fresh interpreters.
     """
 
-    specs: Mapping[Side, WorkerSpec]
-    own: WorkerSpec | None
+    specs: Mapping[Side, Mapping[Side, WorkerSpec]]
     environments: tuple[Environment, ...]
     prepared: Prepared
     scratch: Path
@@ -172,26 +172,39 @@ class Bench:
     seals: Seals
     launchers: Mapping[Side, Launcher] = field(default_factory=dict)
 
+    @property
+    def teams(self) -> Mapping[MeasuredWith, Mapping[Side, WorkerSpec]]:
+        """The workers of both revisions, by what a workload is measured with."""
+        return {
+            measured_with: {side: self.specs[measured_with.files_for(side)][side] for side in Side}
+            for measured_with in MeasuredWith
+            if all(measured_with.files_for(side) in self.specs for side in Side)
+        }
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Agenda:
-    """What is to be judged.
+class BothSettings:
+    """``[tool.mainstay]`` of both revisions.
 
     Attributes:
-        workloads: What both revisions are asked to run.
-        changed: Those that the baseline does not have as they are.
-        settled: Findings that need no measuring.
-        notes: What could not be collected.
-        metrics: Gated ones of either revision, those of the kinds that are left out included.
-        hung: Of workloads whose file hung while a revision collected it, which revision, why, and its last output.
+        own: What each revision says; of a baseline whose settings do not read, the candidate's.
+        judging: What each counts with in the judgement; the candidate's for both where the baseline gates nothing.
+        misread: Why the baseline's settings do not read; empty if they do.
     """
 
-    workloads: tuple[Workload, ...]
-    changed: frozenset[str]
-    settled: tuple[Finding, ...]
-    notes: tuple[str, ...]
-    metrics: tuple[Metric, ...] = ()
-    hung: Mapping[str, tuple[Side, str, tuple[str, ...]]] = field(default_factory=dict)
+    own: Mapping[Side, Configuration]
+    judging: Mapping[Side, Configuration]
+    misread: str = ""
+
+    @property
+    def in_force(self) -> Configuration:
+        """The settings of the gate."""
+        return settings_in_force(self.judging[Side.BASELINE], self.judging[Side.CANDIDATE])
+
+    @property
+    def is_first(self) -> bool:
+        """Whether the baseline gates nothing that its settings could judge."""
+        return self.judging[Side.BASELINE] is self.judging[Side.CANDIDATE] and not self.misread
 
 
 class Stopwatch:
@@ -295,6 +308,7 @@ def choose_start(repository: Repository, options: GateOptions, environ: Mapping[
         default_branch=configuration.default_branch,
         environment=environ,
     )
+    settings = read_settings(repository, baseline.revision, candidate.revision).in_force
     created = datetime.now(UTC)
     return Start(
         baseline=baseline.revision,
@@ -302,8 +316,8 @@ def choose_start(repository: Repository, options: GateOptions, environ: Mapping[
         notes=(*baseline.notes, *candidate.notes, *([f"only {options.only} was gated"] if options.only else [])),
         salt=created.isoformat() if options.fresh else "",
         created=created.isoformat(timespec="seconds"),
-        seconds=configuration.seconds if options.seconds is None else options.seconds,
-        fail_fast=configuration.fail_fast if options.fail_fast is None else options.fail_fast,
+        seconds=settings.seconds if options.seconds is None else options.seconds,
+        fail_fast=settings.fail_fast if options.fail_fast is None else options.fail_fast,
         only=options.only,
     )
 
@@ -347,6 +361,25 @@ def configuration_of(repository: Repository, revision: Revision) -> Configuratio
     return read_configuration(content or b"", "pyproject.toml")
 
 
+def read_settings(repository: Repository, baseline: Revision, candidate: Revision) -> BothSettings:
+    """``[tool.mainstay]`` of both revisions.
+
+    Raises:
+        ConfigurationError: If the candidate's does not read.
+    """
+    after = configuration_of(repository, candidate)
+    try:
+        before = configuration_of(repository, baseline)
+    except ConfigurationError as error:  # whoever mends the settings must get through; a note says so
+        alike = dict.fromkeys(Side, after)
+        return BothSettings(own=alike, judging=alike, misread=error.fact)
+    gates = repository.folder_digest(baseline.commit, before.workloads) is not None
+    return BothSettings(
+        own={Side.BASELINE: before, Side.CANDIDATE: after},
+        judging={Side.BASELINE: before if gates else after, Side.CANDIDATE: after},
+    )
+
+
 class Job:
     """What a gate and a calibration do alike: build two revisions, collect their workloads, measure.
 
@@ -372,12 +405,9 @@ class Job:
         self._start = start
         self._environ = environ
         self._observer = observer
-        self._configuration = self._configuration_before = configuration_of(repository, start.candidate)
-        self._misread = ""
-        try:
-            self._configuration_before = configuration_of(repository, start.baseline)
-        except ConfigurationError as error:  # whoever mends the settings must get through; a note says so
-            self._misread = error.fact
+        self._settings_of_both = read_settings(repository, start.baseline, start.candidate)
+        self._configuration = self._settings_of_both.in_force
+        self._margins = Margins(settings=tuple(self._settings_of_both.judging[side] for side in Side))
         self._jobs = self._configuration.num_jobs(usable_cores())
         self._shared: Mapping[str, str] = {}
         self._watch = Stopwatch()
@@ -411,7 +441,7 @@ class Job:
         from mainstay.fork_server import can_fork, fork_servers
 
         modules = self._configuration.preload if can_fork(sys.platform) else ()
-        with fork_servers(bench.specs, modules, limit_s=self._collecting_seconds) as servers:
+        with fork_servers(bench.specs[Side.BASELINE], modules, limit_s=self._collecting_seconds) as servers:
             yield {side: server.start for side, server in servers.items()}
 
     def _build(
@@ -433,25 +463,31 @@ class Job:
         for tree in trees.values():  # only now, or a build backend could pack what is shared
             self._shared = self._repository.link_shared(self._configuration.share, tree)
         self._watch.lap("environments")
-        workloads, shared = self._configuration.workloads, self._configuration.share
-        stick = workspace.copy_workloads(trees[Side.CANDIDATE], scratch / "measure", workloads, shared)
+        sources = Side if self._workloads_differ() else (Side.BASELINE,)
+        measuring = {
+            side: workspace.copy_workloads(
+                trees[side],
+                scratch / "measure" / workspace.FOLDERS[side],
+                self._settings_of_both.judging[side].workloads,
+                self._configuration.share,
+            )
+            for side in sources
+        }
         prepared = workspace.prepare(self._configuration, subjects[Side.CANDIDATE].python, scratch, self._environ)
         if prepared.notice:
             self._observer.note(prepared.notice)
         variables = workspace.fixed_variables(self._configuration.threads, prepared.variables, self._environ)
         protected = (self._repository.root, layers_folder(), scratch)
-        writable = workspace.writable_places(self._configuration_before.writable, protected)
-        specs = workspace.worker_specs(subjects, scratch, stick, variables, writable)
-        own = None
-        if self._workloads_differ() and (trees[Side.BASELINE] / workloads).is_dir():
-            file = workspace.copy_workloads(trees[Side.BASELINE], scratch / "ownown_", workloads, shared)
-            own = replace(specs[Side.BASELINE], folder=str(file.parent), configuration=str(file))
-        for folder in dict.fromkeys(spec.folder for spec in (*specs.values(), *([own] if own else []))):
-            seals.add("the workloads", Path(folder))
+        writable = workspace.writable_places(self._settings_of_both.own[Side.BASELINE].writable, protected)
+        specs = {
+            side: workspace.worker_specs(subjects, scratch, file, variables, writable, files_of=side)
+            for side, file in measuring.items()
+        }
+        for file in measuring.values():
+            seals.add("the workloads", file.parent)
         self._watch.lap("preparation")
         return Bench(
             specs=specs,
-            own=own,
             environments=tuple(
                 replace(subjects[side].record, variables=workspace.recorded(variables)) for side in Side
             ),
@@ -468,46 +504,71 @@ class Job:
         lines = [line for line in self._folder.journal.read() if line["type"] == "resolutions"]
         if lines:
             return self._folder.journal.content(lines[0], "resolutions", dict[Side, environments.Resolution])
-        configurations = {Side.BASELINE: self._configuration_before, Side.CANDIDATE: self._configuration}
-        resolutions = environments.resolve(trees, configurations)
+        resolutions = environments.resolve(trees, self._settings_of_both.own)
         self._folder.journal.append("resolutions", resolutions={side: asdict(r) for side, r in resolutions.items()})
         return resolutions
 
     def _workloads_differ(self) -> bool:
-        """Whether the change touches the workloads."""
+        """Whether the change touches the workload files, or what pytest is told about them."""
+        folders = {side: configuration.workloads for side, configuration in self._settings_of_both.judging.items()}
         digests = {
-            self._repository.folder_digest(revision.commit, self._configuration.workloads)
-            for revision in self._start.revisions.values()
+            self._repository.folder_digest(revision.commit, folders[side])
+            for side, revision in self._start.revisions.items()
         }
-        return len(digests) > 1
+        pytest_settings = self._pytest_settings()
+        is_same_pytest = pytest_settings[Side.BASELINE] == pytest_settings[Side.CANDIDATE]
+        return len({*folders.values()}) > 1 or len(digests) > 1 or not is_same_pytest
+
+    def _pytest_settings(self) -> Mapping[Side, PytestSettings]:
+        """What each revision tells pytest."""
+        from mainstay.workspace import pytest_settings
+
+        return {
+            side: pytest_settings(partial(self._repository.read_file, revision.commit))
+            for side, revision in self._start.revisions.items()
+        }
 
     def _collect(self, bench: Bench) -> Agenda:
-        """What is to be judged, from what both revisions can collect."""
+        """What is to be judged, from what both revisions can collect of the files of each."""
+        from mainstay.agenda import Collected, plan_agenda
         from mainstay.workers import at_once, collect_workloads, start_fresh
 
         self._observer.phase("workloads")
+        folders = {side: configuration.workloads for side, configuration in self._settings_of_both.judging.items()}
         limit_s = self._collecting_seconds
-        specs = [*bench.specs.values(), *([bench.own] if bench.own else [])]
-        select = [self._configuration.workloads]
+
+        def collect(spec: WorkerSpec) -> Collection:
+            launcher = bench.launchers.get(spec.side, start_fresh)
+            return collect_workloads(spec, [folders[spec.files_of]], launcher, limit_s=limit_s)
+
         everything = at_once(
-            lambda spec: collect_workloads(spec, select, bench.launchers.get(spec.side, start_fresh), limit_s=limit_s),
-            specs,
+            collect,
+            [spec for specs in bench.specs.values() for spec in specs.values()],
         )
-        _, of_candidate, *of_own = everything
-        of_candidate.require_right_markers()
-        collections = [part_of(collection, self._start.only) for collection in everything]
+        everything[-1].require_right_markers()
+        metrics = tuple(m for found in everything for workload in found.workloads for m in workload.metrics)
+        if not any(found.problems or found.skipped_files for found in everything):  # else some gated ones are unknown
+            require_known_margins(self._settings_of_both.own[Side.CANDIDATE], metrics)
+        parts = [part_of(collection, self._start.only) for collection in everything]
         self._watch.lap("workloads")
-        agenda = plan_agenda(*collections, changed=self._is_changed if self._workloads_differ() else lambda _: False)
-        if not agenda.workloads and not agenda.settled:
+        agenda = plan_agenda(*(Collected(*parts[i : i + 2]) for i in range(0, len(parts), 2)))
+        if not agenda.assignments and not agenda.settled:
             raise self._nothing_to_judge(agenda, everything)
-        wrong = [problem for found in of_own for problem in found.problems if problem.is_usage]
+        self._margins = replace(
+            self._margins,
+            markers=tuple(
+                {name: metric.margin for name, metric in marked.items()}
+                for marked in (agenda.baseline, agenda.candidate)
+            ),
+        )
+        wrong = [problem for problem in everything[0].problems if problem.is_usage]
         return replace(
             agenda,
             notes=(
                 *agenda.notes,
                 *(f"not gated by the baseline, where {each.id} says: {each.cause}" for each in wrong),
             ),
-            metrics=tuple(m for found in everything for workload in found.workloads for m in workload.metrics),
+            known=(*metrics, *(finding.metric for finding in agenda.settled)),
         )
 
     def _nothing_to_judge(self, agenda: Agenda, collections: Sequence[Collection]) -> UsageError:
@@ -524,15 +585,6 @@ class Job:
             fact = f"no workload of {self._start.only}"
             next_step = "write one, or gate all workloads without --only"
         return UsageError(fact, looked_in=self._configuration.workloads, next_step=next_step)
-
-    def _is_changed(self, workload: str) -> bool:
-        """Whether the baseline does not have a workload as the candidate has it."""
-        file = workload.partition("::")[0]
-        conftest = f"{self._configuration.workloads}/conftest.py"
-        commits = [revision.commit for revision in self._start.revisions.values()]
-        return any(
-            len({self._repository.read_file(commit, path) for commit in commits}) > 1 for path in (file, conftest)
-        )
 
     def _plan(self, agenda: Agenda) -> Plan:
         """Levels, looks and the number of metrics that share alpha."""
@@ -558,11 +610,7 @@ class Job:
         from mainstay.logs import make_logs
 
         logs = make_logs(
-            agenda.workloads,
-            salt=self._start.salt,
-            commit=self._start.baseline.commit,
-            num_seeds=num_pairs,
-            changed=agenda.changed,
+            agenda.assignments, salt=self._start.salt, commit=self._start.baseline.commit, num_seeds=num_pairs
         )
         restore_trials(logs, [*reuse(logs), *self._folder.journal.trials()])
         for log in logs:
@@ -584,18 +632,24 @@ class Job:
         from mainstay.logs import examples_to_show
         from mainstay.measurement import Measurement
         from mainstay.timed_pairs import TimedRequest, TimedResult, measure_timed_pair
-        from mainstay.workers import Crew
+        from mainstay.workers import Crew, PairRequest, PairResult
 
-        crew = Crew(
-            bench.specs,
-            together=self._jobs > 1,
-            on_trial=self._keep_trial,
-            choose_examples=examples_to_show,
-            launchers=bench.launchers,
-        )
+        crews = {
+            measured_with: Crew(
+                specs,
+                together=self._jobs > 1,
+                on_trial=self._keep_trial,
+                choose_examples=examples_to_show,
+                launchers=bench.launchers,
+            )
+            for measured_with, specs in bench.teams.items()
+        }
+
+        def measure(request: PairRequest, known: Sequence[Trial]) -> PairResult:
+            return crews[request.measured_with].measure(request, known)
 
         def measure_timed(request: TimedRequest) -> TimedResult:
-            return measure_timed_pair(crew, request)
+            return measure_timed_pair(crews[request.measured_with], request)
 
         with ThreadPoolExecutor(self._jobs) as executor:
             measurement = Measurement(
@@ -604,8 +658,8 @@ class Job:
                 plan=plan,
                 salt=self._start.salt,
                 commit=self._start.baseline.commit,
-                margin_of=self._margin_of,
-                measure=crew.measure,
+                margin_of=self._margins,
+                measure=measure,
                 measure_timed=measure_timed,
                 executor=executor,
                 num_at_once=self._jobs,
@@ -619,19 +673,14 @@ class Job:
             try:
                 yield measurement
             except BaseException:
-                crew.stop()
+                for crew in crews.values():
+                    crew.stop()
                 raise
         self._watch.lap("measuring")
 
     def _keep_trial(self, trial: Trial) -> None:
         self._folder.journal.append_trial(trial)
         self._observer.trial_done(trial)
-
-    def _margin_of(self, metric: Metric, context: Mapping[str, ContextValue]) -> float:
-        """The margin of a metric: of the data set, else of the metric, else of its marker."""
-        dataset = context.get("dataset")
-        configured = self._configuration.margin(metric.name, dataset=str(dataset) if dataset is not None else None)
-        return metric.margin if configured is None else configured
 
 
 class _Gate(Job):
@@ -649,7 +698,7 @@ class _Gate(Job):
     ) -> None:
         super().__init__(repository=repository, folder=folder, start=start, environ=environ, observer=observer)
         self._options = options
-        self._key = ""
+        self._keys: Mapping[Side, str] = {}
         self._notes: list[str] = []
 
     def run(self) -> GateOutcome:
@@ -659,7 +708,7 @@ class _Gate(Job):
         waivers = self._waivers(Side.CANDIDATE)
         with self._bench() as bench:
             agenda = self._collect(bench)
-            self._check_waivers(waivers, agenda.metrics)
+            self._check_waivers(waivers, agenda.known)
             run = self._judge(bench, agenda, waivers)
         path = self._folder.write("run.json", run_to_json(run))
         self._folder.journal.append("finish", verdict=run.verdict, exit_status=run.exit_status)
@@ -672,7 +721,7 @@ class _Gate(Job):
 
         machine = describe_machine()
         plan = self._plan(agenda)
-        self._key = self._key_of_conditions(bench, self._shared)
+        self._keys = self._keys_of_conditions(bench, self._shared)
         kept = self._read_kept()
         logs = self._logs(agenda, plan.max_pairs, reuse=lambda logs: self._reuse(logs, kept))
         repeats = self._workloads_to_repeat(logs, kept)
@@ -685,15 +734,15 @@ class _Gate(Job):
         ]
         if changes:
             findings = spoiled(findings, changes)
-            self._key = ""  # nothing that was measured is kept for later gates
-        self._keep(logs, self._key_of_conditions(bench, shared))
+            self._keys = {}  # nothing that was measured is kept for later gates
+        self._keep(logs, self._keys_of_conditions(bench, shared))
         facts = GateFacts(
             findings=findings,
             allow_unjudged=self._options.allow_unjudged,
             inconclusive_status=self._configuration.inconclusive,
         )
         judgement = judge_gate(facts)
-        notes = [*self._start.notes, *self._changed_settings(), bench.prepared.notice, bench.preload_note]
+        notes = [*self._start.notes, *self._misread_note(), bench.prepared.notice, bench.preload_note]
         notes += bench.seals.notes
         notes += [*agenda.notes, *measurement.notes, *self._notes, *notes_on_reuse(logs)]
         return Run(
@@ -711,28 +760,34 @@ class _Gate(Job):
             findings=findings,
             workloads=measurement.results(),
             notes=tuple(without_home(note, str(Path.home())) for note in notes if note),
+            changes=tuple(self._changes(agenda, waivers)),
             phases_s=self._watch.seconds,
             max_load=max((trial.load for log in logs for trial in log.trials.values() if trial.load), default=None),
         )
 
-    def _key_of_conditions(self, bench: Bench, shared: Mapping[str, str]) -> str:
-        """Key of all that could change a trial of the baseline; empty where none is to be kept or reused."""
+    def _keys_of_conditions(self, bench: Bench, shared: Mapping[str, str]) -> Mapping[Side, str]:
+        """Key of all that could change a trial of the baseline, by whose workload files it runs with.
+
+        Returns:
+            Nothing where no trial is to be kept or reused.
+        """
         from mainstay import workspace
         from mainstay.baseline_trials import Conditions, is_exact
         from mainstay.workers import WORKER
 
         if self._start.salt:  # these seeds are drawn for this gate alone
-            return ""
+            return {}
         inputs = workspace.input_digests(bench.prepared.variables, bench.scratch)
-        spec, environment = bench.specs[Side.BASELINE], bench.environments[0]
+        environment = bench.environments[0]
         if inputs is None or not all(map(is_exact, environment.packages.values())):
-            return ""
-        return Conditions(
+            return {}
+        spec = bench.specs[Side.BASELINE][Side.BASELINE]
+        conditions = Conditions(
             tree=self._start.baseline.tree,
             wheel_digest=environment.wheel_digest,
             packages_digest=environment.packages_digest,
             roots=spec.roots,
-            workloads_digest=workspace.workloads_digest(spec, self._configuration.workloads),
+            workloads_digest="",
             shared=shared,
             inputs=inputs,
             variables=workspace.portable(spec.variables, bench.scratch),
@@ -741,66 +796,95 @@ class _Gate(Job):
             worker_digest=content_digest(Path(WORKER)),
             mainstay_version=version("mainstay"),
             traits=computing_traits(),
-        ).key
+        )
+        judging = self._settings_of_both.judging
+        digests = {
+            side: workspace.workloads_digest(specs[Side.BASELINE], judging[side].workloads)
+            for side, specs in bench.specs.items()
+        }
+        return {side: replace(conditions, workloads_digest=digest).key for side, digest in digests.items()}
 
-    def _read_kept(self) -> tuple[Trial, ...]:
+    def _read_kept(self) -> Mapping[Side, tuple[Trial, ...]]:
         """The baseline's trials that are kept under the conditions of this gate; damaged ones are measured anew."""
         from mainstay.baseline_trials import BaselineTrials
 
-        try:
-            return BaselineTrials(self._repository.root, self._key).read() if self._key else ()
-        except StoreError as error:
-            self._notes.append(f"{error.fact}, so they were measured anew ({error.looked_in})")
-            return ()
+        kept = {}
+        for side, key in self._keys.items():
+            try:
+                kept[side] = BaselineTrials(self._repository.root, key).read()
+            except StoreError as error:
+                self._notes.append(f"{error.fact}, so they were measured anew ({error.looked_in})")
+        return kept
 
-    def _reuse(self, logs: Sequence[WorkloadLog], kept: Sequence[Trial]) -> list[Trial]:
+    def _reuse(self, logs: Sequence[WorkloadLog], kept: Mapping[Side, Sequence[Trial]]) -> list[Trial]:
         """The trials that this gate need not measure: chosen when it starts, journalled, and the same when resumed."""
         from mainstay.baseline_trials import reusable_trials
 
         lines = [line for line in self._folder.journal.read() if line["type"] == "reused"]
         if (
-            lines and lines[0].get("key") != self._key
-        ):  # resumed elsewhere: what was measured stands, what was not does not
-            self._key = ""
+            lines and lines[0].get("keys") != self._keys
+        ):  # resumed elsewhere: what was measured stands, the rest does not
+            self._keys = {}
             return []
         if lines:
             return self._folder.journal.content(lines[0], "trials", list[Trial])
-        trials = [trial for log in logs for trial in reusable_trials(kept, log.workload, log.seeds)]
-        self._folder.journal.append("reused", key=self._key, trials=[trial_content(trial) for trial in trials])
+        trials = [trial for log in logs for trial in reusable_trials(_kept_of(log, kept), log.workload, log.seeds)]
+        self._folder.journal.append("reused", keys=self._keys, trials=[trial_content(trial) for trial in trials])
         return trials
 
-    def _workloads_to_repeat(self, logs: Sequence[WorkloadLog], kept: Sequence[Trial]) -> frozenset[str]:
+    def _workloads_to_repeat(self, logs: Sequence[WorkloadLog], kept: Mapping[Side, Sequence[Trial]]) -> frozenset[str]:
         """Workloads whose baseline may be repeated for the sake of later gates."""
         from mainstay.baseline_trials import is_unsteady
 
-        wanted = {log.workload.id for log in logs if self._key and log.workload.kind is Kind.ACCURACY}
+        wanted = [log for log in logs if self._keys and log.workload.kind is Kind.ACCURACY]
         return frozenset(
-            name for name in wanted if not is_unsteady([trial for trial in kept if trial.workload == name])
+            log.workload.id
+            for log in wanted
+            if not is_unsteady([trial for trial in _kept_of(log, kept) if trial.workload == log.workload.id])
         )
 
-    def _keep(self, logs: Sequence[WorkloadLog], key: str) -> None:
+    def _keep(self, logs: Sequence[WorkloadLog], keys: Mapping[Side, str]) -> None:
         """Keep the baseline's trials for later gates, unless the conditions changed while they were measured."""
         from mainstay.baseline_trials import BaselineTrials
 
-        if not key or key != self._key:
+        if keys != self._keys:
             return
-        trials = [trial for log in logs if log.workload.kind is Kind.ACCURACY for trial in log.baseline_trials]
-        try:
-            BaselineTrials(self._repository.root, key).keep(trials, run=self._folder.id)
-        except StoreError as error:
-            self._notes.append(f"{error.fact}, so later gates measure them again ({error.looked_in})")
+        for side, key in keys.items():
+            trials = [
+                trial
+                for log in logs
+                if log.workload.kind is Kind.ACCURACY and log.measured_with.files_for(Side.BASELINE) is side
+                for trial in log.baseline_trials
+            ]
+            try:
+                BaselineTrials(self._repository.root, key).keep(trials, run=self._folder.id)
+            except StoreError as error:
+                self._notes.append(f"{error.fact}, so later gates measure them again ({error.looked_in})")
 
-    def _changed_settings(self) -> Iterator[str]:
-        """A note where the change touches the settings that it is judged by."""
-        if self._misread:
-            yield f"the baseline's [tool.mainstay] does not read ({self._misread}); the candidate's was used for both"
-        before, after = self._configuration_before, self._configuration
-        names = [item.name for item in fields(Configuration) if getattr(before, item.name) != getattr(after, item.name)]
-        if "writable" in names:
-            names.remove("writable")
-            yield "this change also alters writable of [tool.mainstay]; the baseline's values were used"
-        if names:
-            yield f"this change also alters {', '.join(names)} of [tool.mainstay]; the candidate's values were used"
+    def _misread_note(self) -> Iterator[str]:
+        """A note where the candidate's settings stand in for the baseline's."""
+        if misread := self._settings_of_both.misread:
+            yield f"the baseline's [tool.mainstay] does not read ({misread}); the candidate's was used for both"
+
+    def _changes(self, agenda: Agenda, waivers: Sequence[Waiver]) -> Iterator[Change]:
+        """What the change alters of the means by which it is judged."""
+        from mainstay import changes
+
+        settings, repository = self._settings_of_both, self._repository
+        commits = [revision.commit for revision in self._start.revisions.values()]
+        folders = {configuration.workloads for configuration in settings.judging.values()}
+        files = [
+            changes.ChangedFile(path, *(repository.read_file(commit, path) for commit in commits))
+            for path in repository.changed_files(commits[0], commits[1], sorted(folders))
+        ]
+        yield from changes.waiver_changes(self._reviewed_waivers(), waivers)
+        yield from changes.file_changes(files)
+        pytest_settings = self._pytest_settings()
+        yield from changes.pytest_changes(*({"file": found.file, **found.values} for found in pytest_settings.values()))
+        yield from changes.marker_changes(agenda.baseline, agenda.candidate)
+        yield from changes.setting_changes(
+            settings.own[Side.BASELINE], settings.own[Side.CANDIDATE], is_first=settings.is_first
+        )
 
     @property
     def _today(self) -> date:
@@ -811,7 +895,7 @@ class _Gate(Job):
         """The waivers of a revision."""
         from mainstay.waivers import parse_waivers
 
-        place = self._configuration.waivers
+        place = self._settings_of_both.own[side].waivers
         content = self._repository.read_file(self._start.revisions[side].commit, place) or b""
         try:
             return parse_waivers(content.decode("utf-8"), where=place)
@@ -824,11 +908,14 @@ class _Gate(Job):
         """Refuse waivers that name nothing, and note those that name nothing any more."""
         from mainstay.waivers import unknown_waivers
 
-        reviewed: tuple[Waiver, ...] = ()
-        with suppress(ConfigurationError):  # whoever mends the file must get through
-            reviewed = self._waivers(Side.BASELINE)
-        for waiver in unknown_waivers(waivers, metrics, self._today, reviewed=reviewed):
+        for waiver in unknown_waivers(waivers, metrics, self._today, reviewed=self._reviewed_waivers()):
             self._notes.append(f"a waiver of {waiver.metric} names nothing that is gated any more: remove it")
+
+    def _reviewed_waivers(self) -> tuple[Waiver, ...]:
+        """The waivers of the baseline; none where they do not read, since whoever mends the file must get through."""
+        with suppress(ConfigurationError):
+            return self._waivers(Side.BASELINE)
+        return ()
 
     def _settings(self, plan: Plan) -> Settings:
         """What was decided before the first pair, for the record."""
@@ -887,6 +974,11 @@ def spoiled(findings: Sequence[Finding], changes: Sequence[str]) -> tuple[Findin
     )
 
 
+def _kept_of(log: WorkloadLog, kept: Mapping[Side, Sequence[Trial]]) -> Sequence[Trial]:
+    """The kept trials that ran with the workload files which the baseline runs with in this gate."""
+    return kept.get(log.measured_with.files_for(Side.BASELINE), ())
+
+
 def notes_on_reuse(logs: Sequence[WorkloadLog]) -> list[str]:
     """What a reader must know where trials of the baseline were not measured in this gate."""
     reused = [trial for log in logs for trial in log.reused]
@@ -914,95 +1006,6 @@ def part_of(collection: Collection, only: str | None) -> Collection:
         return collection
     wanted = tuple(w for w in collection.workloads if (w.kind is Kind.ACCURACY) is (only == Kind.ACCURACY))
     return replace(collection, workloads=wanted)
-
-
-def plan_agenda(
-    baseline: Collection,
-    candidate: Collection,
-    own: Collection | None = None,
-    *,
-    changed: Callable[[str], bool],
-) -> Agenda:
-    """What is to be judged.
-
-    Args:
-        baseline: What the baseline can run of the candidate's workloads.
-        candidate: What the candidate can run of them.
-        own: What the baseline can run of its own workloads; ``None`` where they are the same.
-        changed: Whether the baseline does not have a workload as it is now.
-    """
-    known = {workload.id: workload for workload in (*baseline.workloads, *candidate.workloads)}
-    new, gone = _lacked(baseline, candidate), _lacked(candidate, baseline)
-    order = [workload.id for workload in candidate.workloads]
-    order += [workload.id for workload in baseline.workloads if workload.id not in {*order, *gone}]
-    workloads = tuple(known[name] for name in order if known[name].metrics)
-    gated = {metric.id for workload in workloads for metric in workload.metrics}
-    before = [known[name] for name in gone] + [*(own.workloads if own else ())]
-    missing = {metric.id: metric for workload in before for metric in workload.metrics if metric.id not in gated}
-    settled = [*map(_missing, missing.values()), *_uncollected(baseline, candidate)]
-    return Agenda(
-        workloads=workloads,
-        changed=frozenset(name for name in order if name in new or changed(name)),
-        settled=tuple(settled),
-        notes=tuple(f"{known[name].id} gates nothing: it has no marker" for name in order if not known[name].metrics),
-        hung=_hung(workloads, {Side.BASELINE: baseline, Side.CANDIDATE: candidate}),
-    )
-
-
-def _hung(
-    workloads: Sequence[Workload], collections: Mapping[Side, Collection]
-) -> dict[str, tuple[Side, str, tuple[str, ...]]]:
-    """The workloads whose file hung while a revision collected it: a trial would hang too."""
-    from mainstay.workers import concerns
-
-    return {
-        workload.id: (side, problem.cause, collection.last_lines)
-        for side, collection in collections.items()
-        for problem in collection.problems
-        for workload in workloads
-        if problem.is_hang and concerns(problem.id, workload.id)
-    }
-
-
-def _lacked(by: Collection, other: Collection) -> list[str]:
-    """The workloads that one revision lacks and the other has, though the first can collect their files.
-
-    Such as a case of a test that is parametrised over what the project registers.
-    """
-    from mainstay.workers import concerns
-
-    known = {workload.id for workload in by.workloads}
-    return [
-        workload.id
-        for workload in other.workloads
-        if workload.id not in known and not any(concerns(problem.id, workload.id) for problem in by.problems)
-    ]
-
-
-def _missing(metric: Metric) -> Finding:
-    return Finding(
-        metric=metric,
-        verdict=Verdict.MISSING,
-        reason="the baseline gates it and the candidate does not: the workload or its marker was removed",
-    )
-
-
-def _uncollected(baseline: Collection, candidate: Collection) -> list[Finding]:
-    """Findings for files that neither revision could collect."""
-    broken = {problem.id for problem in baseline.problems}
-    return [
-        Finding(
-            metric=Metric(
-                workload=problem.id, name="collection", kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=0.0
-            ),
-            verdict=Verdict.ERROR,
-            reason=f"neither revision can collect it: {problem.cause}",
-            blame=Blame.BOTH,
-            detail=candidate.last_lines,
-        )
-        for problem in candidate.problems
-        if problem.id in broken
-    ]
 
 
 def restore_trials(logs: Sequence[WorkloadLog], trials: Sequence[Trial]) -> None:

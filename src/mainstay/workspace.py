@@ -1,11 +1,12 @@
 """The temporary place of one gate: worktrees, subjects, the measuring folder; gone when the gate ends.
 
-Both revisions live at paths of equal length, since the length of a path can change the speed of a program. The
-candidate's workloads and pytest configuration are copied to a folder outside both trees: one measuring stick for both.
+Both revisions live at paths of equal length, since the length of a path can change the speed of a program. Workloads
+and pytest configuration are copied to measuring folders outside both trees, so that either revision can run either's.
 """
 
 from __future__ import annotations
 
+import configparser
 import hashlib
 import os
 import re
@@ -13,7 +14,7 @@ import shutil
 import subprocess
 import threading
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -170,9 +171,8 @@ def copy_workloads(tree: Path, folder: Path, workloads: str, shared: Iterable[st
         if not place.exists():  # one that lies in another came with it
             place.parent.mkdir(parents=True, exist_ok=True)
             place.symlink_to(source.resolve())
-    for name in PYTEST_FILES:
-        if is_pytest_configuration(tree / name):
-            return Path(shutil.copy(tree / name, folder / name))
+    if name := pytest_settings(lambda name: _content(tree / name)).file:
+        return Path(shutil.copy(tree / name, folder / name))
     empty = folder / "pytest.ini"
     empty.write_text("[pytest]\n", encoding="utf-8")
     return empty
@@ -196,6 +196,10 @@ def _refuse_harmful_links(tree: Path, workloads: str, left_out: Iterable[Path]) 
     )
 
 
+def _content(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
+
+
 def workloads_digest(spec: WorkerSpec, workloads: str) -> str:
     """SHA-256 over the workloads of a measuring folder, with what is shared among them, and pytest's configuration.
 
@@ -208,16 +212,54 @@ def workloads_digest(spec: WorkerSpec, workloads: str) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def is_pytest_configuration(path: Path) -> bool:
-    """Whether pytest would take its configuration from a file."""
-    if not path.is_file():
-        return False
-    if "pytest" in path.name:
-        return True
-    if path.suffix == ".toml":
-        return "pytest" in tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {})
-    section = "[pytest]" if path.name == "tox.ini" else "[tool:pytest]"
-    return section in path.read_text(encoding="utf-8").splitlines()
+class PytestSettings(NamedTuple):
+    """Where pytest finds its settings, and what they are.
+
+    Attributes:
+        file: Name of the file; empty where there is none.
+        values: By name.
+    """
+
+    file: str
+    values: Mapping[str, str]
+
+
+def pytest_settings(read: Callable[[str], bytes | None]) -> PytestSettings:
+    r"""The settings that pytest would use.
+
+    Args:
+        read: Gives the content of a file of the project; ``None`` where there is none.
+
+    Example:
+        >>> pytest_settings({"tox.ini": b"[pytest]\nstrict = true\n"}.get)
+        PytestSettings(file='tox.ini', values={'strict': 'true'})
+    """
+    for name in PYTEST_FILES:
+        content = read(name)
+        values = None if content is None else _parse_pytest_settings(name, content.decode(errors="replace"))
+        if values is not None:
+            return PytestSettings(name, values)
+    return PytestSettings("", {})
+
+
+def _parse_pytest_settings(name: str, text: str) -> dict[str, str] | None:
+    """The settings in a file; ``None`` where pytest would pass it over. One that does not read is its own setting."""
+    is_own = "pytest" in name
+    try:
+        if name.endswith(".toml"):
+            document = tomllib.loads(text)
+            table = document.get("pytest", {}) if is_own else document.get("tool", {}).get("pytest")
+        else:
+            parser = configparser.ConfigParser(interpolation=None)
+            parser.read_string(text)
+            section = "tool:pytest" if name == "setup.cfg" else "pytest"
+            table = dict(parser[section]) if section in parser else {} if is_own else None
+    except (tomllib.TOMLDecodeError, configparser.Error):
+        return {"(the whole file)": text} if is_own else None
+    if not isinstance(table, Mapping):
+        return None
+    inner = table.get("ini_options", {})
+    return {key: str(value) for key, value in ({**table, **inner} if inner else table).items() if key != "ini_options"}
 
 
 def worker_specs(
@@ -226,8 +268,10 @@ def worker_specs(
     configuration_file: Path,
     variables: Mapping[str, str],
     writable: Sequence[Path] = (),
+    *,
+    files_of: Side = Side.BASELINE,
 ) -> dict[Side, WorkerSpec]:
-    """How to start the workers of both revisions.
+    """How to start the workers of both revisions with the workload files of one.
 
     Args:
         subjects: Environment of each revision.
@@ -235,6 +279,7 @@ def worker_specs(
         configuration_file: pytest's configuration file in the measuring folder.
         variables: Environment variables of all workers.
         writable: What all workers can write to, besides the folder of their revision.
+        files_of: The revision whose files lie in the measuring folder.
     """
     work = {side: scratch / "work" / name for side, name in FOLDERS.items()}  # apart: neither writes to the other's
     for own in work.values():
@@ -250,6 +295,7 @@ def worker_specs(
             scratch=str(work[side]),
             variables=variables,
             writable=tuple(map(str, writable)),
+            files_of=files_of,
         )
         for side, subject in subjects.items()
     }

@@ -173,6 +173,8 @@ def test_what_prepare_says_reaches_the_workers(project):
     text = (project.root / "pyproject.toml").read_text()
     project.write("pyproject.toml", text + 'prepare = ["python", "-c", "print(\'DATA_ROOT=/data\')"]\n')
     project.edit("benchmarks/test_accuracy.py", 'dataset="clouds"', 'dataset=__import__("os").environ["DATA_ROOT"]')
+    project.commit("data from prepare")
+    project.edit("src/subject/model.py", "in plain Python", "by hand")
 
     result = project.gate()
 

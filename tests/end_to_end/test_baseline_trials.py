@@ -115,7 +115,6 @@ def test_under_other_conditions_everything_is_measured_anew(project):
     project.gate()
     assert of_baseline(measured(project)) == []
     changes = {
-        "workload": lambda: project.edit("benchmarks/test_accuracy.py", "margin=0.01", "margin=0.02"),
         "variable": lambda: project.environ.update(NVIDIA_TF32_OVERRIDE="0"),
         "dependency": lambda: project.write("constraints.txt", "pytest<9.1\niniconfig<2.1\n"),
         "shared": lambda: project.write("shared.txt", "other"),
@@ -128,6 +127,19 @@ def test_under_other_conditions_everything_is_measured_anew(project):
 
         assert len(of_baseline(measured(project))) == 4, change
         assert reuse_notes(result) == [], change
+
+
+def test_trials_are_reused_by_the_files_that_they_ran_with(project):
+    added = "benchmarks/test_added.py"
+    project.write(added, (project.root / "benchmarks/test_accuracy.py").read_text().replace("clouds(", "added("))
+    change_numerics(project)
+    project.gate()
+    project.edit("benchmarks/test_accuracy.py", "margin=0.01", "margin=0.02")
+    project.edit(added, "margin=0.01", "margin=0.02")
+
+    project.gate()
+
+    assert {trial[0] for trial in measured(project) if trial[2] == "baseline"} == {"test_added"}
 
 
 def test_a_baseline_that_does_not_repeat_itself_is_not_reused_and_asked_only_once(project):

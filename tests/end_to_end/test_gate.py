@@ -45,6 +45,8 @@ def test_a_workload_reads_what_is_shared_where_it_lies_in_the_project(project, p
     )
     project.edit("benchmarks/test_accuracy.py", "import random\n", "import random\nfrom pathlib import Path\n")
     project.edit("pyproject.toml", "trial_seconds = 300", f'trial_seconds = 300\nshare = ["{place}"]')
+    project.commit("read what is shared")
+    EXACT_CHANGES["docstring"](project)
 
     result = project.gate()
 
@@ -179,6 +181,7 @@ def test_a_digest_that_proves_nothing_is_an_error(project, digest, words):
     project.edit("benchmarks/test_accuracy.py", "evaluate.accuracy(predicted, labels)", "0.5")
     project.edit("benchmarks/test_accuracy.py", "    trial.record_predictions(predicted, labels)\n", "")
     project.commit("a digest that proves nothing")
+    EXACT_CHANGES["docstring"](project)
 
     result = project.gate()
 

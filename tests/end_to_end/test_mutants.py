@@ -31,11 +31,47 @@ MUTANTS = {
 }
 
 
+RULES = {
+    "margin-of-the-candidate": (
+        "strictness.py",
+        "margin=min(baseline.margin, candidate.margin)",
+        "margin=candidate.margin",
+        "test_agenda.py",
+    ),
+    "settings-of-the-candidate": (
+        "strictness.py",
+        "return min((margin for margin in said if margin is not None), default=metric.margin)",
+        "return next((margin for margin in reversed(said) if margin is not None), metric.margin)",
+        "test_strictness.py",
+    ),
+    "removal-passed-over": (
+        "agenda.py",
+        "return None, [_missing(metric, _REMOVED) for metric in workload.metrics]",
+        "return None, []",
+        "test_agenda.py",
+    ),
+    "skip-that-counts-as-pass": ("logs.py", "if self.assignment.missing and", "if False and", "test_measurement.py"),
+    "changed-stick-that-passes": ("logs.py", "if review and finding", "if False and finding", "test_measurement.py"),
+    "policy-over-review": (
+        "gates/policy.py",
+        "return policy or (3 if any(finding.needs_review for finding in findings) else 0)",
+        "return policy",
+        "gates/test_policy.py",
+    ),
+}
+
+
 def run_suite(source: Path, cache: Path) -> int:
     """Run two tests of the suite, a pass and a fail, with a copy of the package."""
-    command = [sys.executable, "-m", "pytest", str(Path(__file__).with_name("test_gate.py")), "-q"]
-    command += ["-p", "no:cacheprovider", "-k", "exactly_on_two_seeds and docstring or a_loss_fails"]
-    environ = {**os.environ, "PYTHONPATH": str(source), "MAINSTAY_TESTS_CACHE": str(cache)}
+    file, chosen = "end_to_end/test_gate.py", "exactly_on_two_seeds and docstring or a_loss_fails"
+    return run_tests(source, file, "-k", chosen, MAINSTAY_TESTS_CACHE=str(cache))
+
+
+def run_tests(source: Path, file: str, *options: str, **variables: str) -> int:
+    """Run tests with a copy of the package."""
+    command = [sys.executable, "-m", "pytest", str(Path(__file__).parents[1] / file), "-q", "-p", "no:cacheprovider"]
+    command += options
+    environ = {**os.environ, "PYTHONPATH": str(source), **variables}
     return subprocess.run(
         command, env=environ, capture_output=True, check=False, cwd=Path(__file__).parents[2]
     ).returncode
@@ -60,3 +96,13 @@ def test_a_mutant_turns_the_suite_red(copy, environments_cache, name):
     (copy / "mainstay" / file).write_text(text.replace(find, replacement))
 
     assert run_suite(copy, environments_cache) == 1
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_rule_that_lets_a_change_loosen_what_judges_it_turns_its_tests_red(copy, name):
+    file, find, replacement, tests = RULES[name]
+    text = (copy / "mainstay" / file).read_text()
+    assert text.count(find) == 1
+    (copy / "mainstay" / file).write_text(text.replace(find, replacement))
+
+    assert run_tests(copy, tests, "-x") == 1

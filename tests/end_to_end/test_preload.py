@@ -68,6 +68,7 @@ def test_a_module_that_a_revision_does_not_have_is_named(project):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "killed"])
 def test_nothing_runs_on_after_a_gate_that_was_stopped_and_it_can_be_resumed(project, number):
     project.edit("benchmarks/test_accuracy.py", "    weights = ", "    import time; time.sleep(0.5)\n    weights = ")
+    project.commit("slow trials")
     project.edit("src/subject/model.py", "NUM_EPOCHS = 2", "NUM_EPOCHS = 1")
     preload(project, "decimal")
     gate = project.start_gate()

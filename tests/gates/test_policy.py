@@ -67,6 +67,26 @@ def test_policy_maps_inconclusive_and_nothing_else(finding_of, mapped, kind, sta
     assert exit_status(facts) == (mapped if status == 3 else status)
 
 
+@pytest.mark.parametrize(("mapped", "status"), [(0, 3), (1, 1), (3, 3)])
+def test_no_policy_lets_pass_what_needs_a_review(finding_of, mapped, status):
+    unreviewed = replace(finding_of("inconclusive"), review="the workload changed")
+    findings = (finding_of("pass"), finding_of("inconclusive"), unreviewed)
+
+    judgement = judge_gate(GateFacts(findings=findings, inconclusive_status=mapped))
+
+    assert (judgement.verdict, judgement.exit_status) == (Verdict.INCONCLUSIVE, status)
+    assert judgement.reason.startswith("what judges a metric was changed and needs a review: ")
+    assert judgement.reason.count("top1_accuracy") == 1
+
+
+@pytest.mark.parametrize(("kind", "status"), list(EXIT_STATUS_OF_A_FINDING.items()), ids=str)
+def test_what_needs_a_review_precedes_only_what_would_pass(finding_of, kind, status):
+    unreviewed = replace(finding_of("inconclusive"), review="the workload changed")
+    facts = GateFacts(findings=(unreviewed, finding_of(*kind)), inconclusive_status=0)
+
+    assert exit_status(facts) == min(status, 3, key=PRECEDENCE.index)
+
+
 @pytest.mark.parametrize("verdicts", [(), ("new",), ("new", "new")], ids=str)
 def test_nothing_judged_is_broken_unless_allowed(finding_of, verdicts):
     findings = tuple(map(finding_of, verdicts))

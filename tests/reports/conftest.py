@@ -18,6 +18,8 @@ import pytest
 
 from mainstay.records import (
     Blame,
+    Change,
+    ChangeKind,
     Curve,
     Direction,
     Environment,
@@ -27,6 +29,7 @@ from mainstay.records import (
     Interval,
     Kind,
     Machine,
+    MeasuredWith,
     Method,
     Metric,
     Revision,
@@ -305,6 +308,32 @@ def passing_run() -> Run:
     )
 
 
+def changes() -> tuple[Change, ...]:
+    """One of each kind."""
+    diff = (
+        "@@ -7 +7,2 @@",
+        "-    trial.record(top1_accuracy=top1)",
+        "+    # `best of two`",
+        "+    trial.record(top1_accuracy=best)",
+    )
+    return (
+        Change(
+            kind=ChangeKind.WAIVER, name="negative_log_likelihood", effect="it counts in this gate",
+            after="a loss up to 0.05 until 2027-03-31: label smoothing is meant to cost likelihood",
+        ),
+        Change(
+            kind=ChangeKind.WORKLOAD, name="benchmarks/test_accuracy.py", before="sha256 0f0f", after="sha256 a7a7", diff=diff,
+        ),
+        Change(kind=ChangeKind.CONFTEST, name="benchmarks/conftest.py", after="sha256 b1b1", diff=("@@ -0,0 +1 @@", "+import os")),
+        Change(kind=ChangeKind.PYTEST, name="addopts", after="-p no:randomly"),
+        Change(
+            kind=ChangeKind.MARKER, name=f"{ACCURACY}#top1_accuracy", before="margin 0.002", after="margin 0.02",
+            effect="the stricter holds",
+        ),
+        Change(kind=ChangeKind.SETTING, name="alpha", before="0.01", after="0.05", effect="the baseline's holds"),
+    )  # fmt: skip
+
+
 def failing_run() -> Run:
     """A real loss of accuracy, a waived one, a slower step within the margin, a new metric and a missing one."""
     lost = finding_of_pairs(
@@ -397,7 +426,8 @@ def error_run() -> Run:
         verdict=Verdict.ERROR,
         reason=f"the candidate alone could not be measured: {broken.metric.id}",
         exit_status=1,
-        findings=(broken, passing_run().findings[2]),
+        findings=(broken, replace(passing_run().findings[2], measured_with=MeasuredWith.BASELINE)),
+        changes=changes(),
         workloads=(
             accuracy_workload(status="error", reason=reason, num_pairs=0, descriptive={}),
             timed_workload(),

@@ -1,6 +1,7 @@
 """Whatever a name, a subject or an output line holds, it stays text in every form of the report."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
 
@@ -42,6 +43,12 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 EXAMPLES = settings(max_examples=40, deadline=None)
 """No deadline: a text of 100,000 characters takes its time on a busy machine."""
+
+
+@pytest.fixture(scope="session")
+def failing(failing, runs):
+    """A failing run that also alters what it is judged by."""
+    return replace(failing, changes=runs["error"].changes)
 
 
 class Structure(HTMLParser):

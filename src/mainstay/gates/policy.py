@@ -121,7 +121,7 @@ class GateRule(NamedTuple):
     """One row of the table: the first that applies decides.
 
     Attributes:
-        status: What the command exits with; 3 is subject to the policy.
+        status: What the command exits with; 3 is subject to the policy, which lets nothing pass that needs a review.
         verdict: Of the whole gate.
         when: The condition in words.
         applies: The condition.
@@ -162,6 +162,25 @@ def _is_candidate_error(finding: Finding) -> bool:
     return finding.verdict is Verdict.ERROR and finding.blame is Blame.CANDIDATE
 
 
+def _unreviewed(facts: GateFacts) -> bool:
+    """A condition: a metric was judged by what only a review can accept."""
+    return any(finding.needs_review for finding in facts.findings)
+
+
+def status_of_inconclusive(findings: Sequence[Finding], policy: InconclusiveStatus) -> InconclusiveStatus:
+    """What an inconclusive gate exits with; the policy lets nothing pass that needs a review.
+
+    Args:
+        findings: All of the gate, or one.
+        policy: What the project maps an inconclusive gate to.
+
+    Example:
+        >>> status_of_inconclusive([], 0)
+        0
+    """
+    return policy or (3 if any(finding.needs_review for finding in findings) else 0)
+
+
 def _nothing_judged(facts: GateFacts) -> bool:
     """A condition: no finding says anything about the candidate, and that is not allowed."""
     judged = {Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.WAIVED}
@@ -183,6 +202,7 @@ GATE_RULES: tuple[GateRule, ...] = (
     GateRule(1, Verdict.ERROR, "the candidate alone could not be measured", _candidate_error),
     GateRule(4, Verdict.ERROR, "a metric could not be measured", _having(Verdict.ERROR)),
     GateRule(4, Verdict.ERROR, "nothing was judged", _nothing_judged),
+    GateRule(3, Verdict.INCONCLUSIVE, "what judges a metric was changed and needs a review", _unreviewed),
     GateRule(3, Verdict.INCONCLUSIVE, "a metric is undecided", _having(Verdict.INCONCLUSIVE)),
     GateRule(0, Verdict.PASS, "no metric degraded by more than its margin", lambda facts: True),
 )
@@ -197,7 +217,9 @@ def judge_gate(facts: GateFacts) -> GateJudgement:
         GateJudgement(verdict=<Verdict.ERROR: 'error'>, reason='nothing was judged', exit_status=4)
     """
     rule = next(rule for rule in GATE_RULES if rule.applies(facts))
-    status = facts.inconclusive_status if rule.verdict is Verdict.INCONCLUSIVE else rule.status
+    status: int = rule.status
+    if rule.verdict is Verdict.INCONCLUSIVE:
+        status = status_of_inconclusive(facts.findings, facts.inconclusive_status)
     return GateJudgement(rule.verdict, _reason(rule, facts), status)
 
 
@@ -217,6 +239,8 @@ def _reason(rule: GateRule, facts: GateFacts) -> str:
         return f"{rule.when}: {_passed(facts.findings)}" if facts.findings else rule.when
     if rule.applies is _candidate_error:
         culprits = [finding for finding in facts.findings if _is_candidate_error(finding)]
+    elif rule.applies is _unreviewed:
+        culprits = [finding for finding in facts.findings if finding.needs_review]
     elif facts.broken or facts.usage_error or facts.interrupted:
         culprits = []
     else:

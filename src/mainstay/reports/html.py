@@ -22,6 +22,7 @@ from mainstay.reports import figures
 from mainstay.reports.cleaning import clean
 from mainstay.reports.figures import Forest, Plot
 from mainstay.reports.flips import FlipPart, flip_part
+from mainstay.reports.text import JUDGED_BY
 from mainstay.reports.view import VERDICT_ORDER, FindingRow, WorkloadRow, view_run
 
 MAX_DRAWN_PAIRS = 5_000
@@ -95,6 +96,7 @@ def render_html(run: Run) -> str:
         .get_template("report.html")
         .render(
             view=view,
+            judged_by=f"{JUDGED_BY[0].upper()}{JUDGED_BY[1:-1]}",
             findings=tuple(_finding_parts(view.findings, run.findings)),
             workloads=tuple(map(_workload_part, view.workloads, run.workloads)),
             verdicts=[verdict for verdict in VERDICT_ORDER if any(row.verdict is verdict for row in view.findings)],

@@ -2,7 +2,7 @@
 
 ``fail`` and ``missing`` are failures, ``error`` is an error, ``waived`` and ``skipped`` are skipped, ``new`` passes. An
 inconclusive finding is what the policy makes of an inconclusive gate: an error where the exit status is 3, a failure
-where it is 1, skipped where it is 0.
+where it is 1, skipped where it is 0, but an error where it needs a review.
 """
 
 from __future__ import annotations
@@ -63,6 +63,8 @@ def _add_case(suite: ET.Element, row: FindingRow, *, inconclusive: str) -> None:
     """One finding as a case, with all there is to say about it."""
     case = ET.SubElement(suite, "testcase", classname=row.workload, name=row.name)
     element = inconclusive if row.verdict is Verdict.INCONCLUSIVE else _ELEMENTS.get(row.verdict)
+    if row.needs_review and element == "skipped":
+        element = "error"
     lines = "\n".join(_lines(row))
     if element is None:
         ET.SubElement(case, "system-out").text = lines
@@ -90,6 +92,11 @@ def _add_unjudged(suite: ET.Element, workload: WorkloadRow) -> None:
 def _add_gate(suites: ET.Element, view: RunView) -> None:
     """The gate itself as a suite of one case, so that a gate without findings is not an empty, green report."""
     suite = ET.SubElement(suites, "testsuite", name="gate", timestamp=view.created)
+    if view.changes:
+        properties = ET.SubElement(suite, "properties")
+        for change in view.changes:
+            value = "\n".join((change.values, *change.diff))
+            ET.SubElement(properties, "property", name=f"{change.kind} {change.name}", value=value)
     case = ET.SubElement(suite, "testcase", classname="mainstay", name="gate")
     if view.exit_status and not any(row.verdict is view.verdict for row in view.findings):
         element = "failure" if view.exit_status == 1 else "error"

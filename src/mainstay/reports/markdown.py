@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from mainstay.records import Run, Verdict
-from mainstay.reports.text import finding_lines
+from mainstay.reports.text import JUDGED_BY, finding_lines
 from mainstay.reports.view import FindingRow, RunView, Step, view_run
 
 MAX_CHARACTERS = 60_000
@@ -117,6 +117,20 @@ def _head(view: RunView) -> Iterator[str]:
         yield _step(step)
     if len(view.next_steps) > 3:
         yield f"- next: {len(view.next_steps) - 3} more, in the details"
+    yield from _changes(view)
+
+
+def _changes(view: RunView) -> Iterator[str]:
+    """What the change alters of the means by which it is judged; never folded."""
+    if view.changes:
+        yield ""
+        yield f"**{JUDGED_BY[0].upper()}{JUDGED_BY[1:]}**"
+        yield ""
+    for row in view.changes:
+        yield f"- {row.kind} {code(row.name)}: {markdown_text(row.values)}"
+        yield from (f"    - {code(line)}" for line in row.diff)
+    if view.num_more_changes:
+        yield f"- and {view.num_more_changes} more, in the run document"
 
 
 def _table(rows: Sequence[FindingRow], *, budget: int) -> tuple[str, int]:

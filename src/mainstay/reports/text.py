@@ -11,6 +11,9 @@ from collections.abc import Iterable, Iterator
 from mainstay.records import Run, Verdict
 from mainstay.reports.view import FindingRow, RunView, view_run
 
+JUDGED_BY = "this change also alters what it is judged by:"
+"""Head of the list of such changes."""
+
 MAX_NEXT_STEPS = 5
 """Steps named at the top; where there are more, each finding names its own."""
 
@@ -40,6 +43,8 @@ def finding_lines(row: FindingRow) -> Iterator[tuple[str, str]]:
     if row.change != "unknown":
         yield "degradation", f"{row.estimate}; {row.baseline} -> {row.candidate}"
     yield "pairs", f"{row.num_pairs}, {row.method}"
+    if row.measured_with:
+        yield "measured with", row.measured_with
     if row.detectable:
         yield "power", row.detectable
     for label, sentences in (("flipped", row.flipped), ("warning", row.warnings)):
@@ -61,7 +66,18 @@ def _verdict(view: RunView) -> list[tuple[str, str]]:
         lines.append(("  next: ", f"and {len(view.next_steps) - MAX_NEXT_STEPS} more, with the findings below"))
     for revision in view.revisions:
         lines.append((f"  {revision.side + ':':<11}", f"{revision.commit} {revision.subject} ({revision.name})"))
-    return lines
+    return [*lines, *_changes(view)]
+
+
+def _changes(view: RunView) -> Iterator[tuple[str, str]]:
+    """What the change alters of the means by which it is judged."""
+    if view.changes:
+        yield "  ", JUDGED_BY
+    for row in view.changes:
+        yield "    ", f"{row.kind} {row.name}: {row.values}"
+        yield from (("      | ", line) for line in row.diff)
+    if view.num_more_changes:
+        yield "    ", f"and {view.num_more_changes} more, in the run document"
 
 
 def _findings(view: RunView) -> list[tuple[str, str]]:

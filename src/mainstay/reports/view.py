@@ -10,15 +10,18 @@ maintainer needs them: what blocks a merge first.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from mainstay.records import (
     Blame,
+    Change,
+    ChangeKind,
     Environment,
     Finding,
     Kind,
+    MeasuredWith,
     Method,
     Metric,
     Revision,
@@ -61,9 +64,17 @@ _ADVICE = {
     Verdict.INCONCLUSIVE: "not decided",
     Verdict.ERROR: "says nothing about the change",
 }
+_MEASURED_WITH = {
+    MeasuredWith.BASELINE: "the baseline's workload files, conftest and pytest settings on both revisions",
+    MeasuredWith.CANDIDATE: "the candidate's workload files on both revisions, since the baseline does not gate it",
+    MeasuredWith.OWN: "each revision's own workload files, since the candidate cannot run the baseline's",
+}
 _NAME_LENGTH = 160
 _LINE_LENGTH = 500
 _MAX_LINES = 40
+_MAX_CHANGES = 30
+_DIFF_LENGTH = 160
+_MAX_DIFF_LINES = 60
 
 
 class Step(NamedTuple):
@@ -117,6 +128,8 @@ class FindingRow:
         margin: The loss tolerated, with the unit.
         num_pairs: Pairs judged.
         is_exact: Whether the estimate is known without error.
+        needs_review: Whether it is undecided until a person accepts what it was judged by.
+        measured_with: Whose workload files were used, where the revisions differ in them; else empty.
         method: What the judgement rests on, in words.
         detectable: The smallest loss that could be seen; empty where it does not apply.
         flipped: Counts of examples flipped, a sentence each.
@@ -142,6 +155,8 @@ class FindingRow:
     margin: str
     num_pairs: int
     is_exact: bool
+    needs_review: bool
+    measured_with: str
     method: str
     detectable: str
     flipped: tuple[str, ...]
@@ -195,6 +210,23 @@ class RevisionRow:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ChangeRow:
+    """A difference in what the revisions are judged by, as a reader sees it.
+
+    Attributes:
+        kind: What was changed, such as ``conftest``.
+        name: Path, id of a metric or name of a setting.
+        values: Old and new value, and what this gate made of it.
+        diff: The first lines of the difference, for a file.
+    """
+
+    kind: str
+    name: str
+    values: str
+    diff: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class WorkloadRow:
     """One workload as a reader sees it.
 
@@ -233,6 +265,8 @@ class RunView:
         exit_meaning: What that status means.
         counts: Findings by verdict, such as ``1 fail, 3 pass``.
         revisions: Baseline and candidate.
+        changes: What the change alters of the means by which it is judged, waivers that it adds first.
+        num_more_changes: Further ones, which only the run document holds.
         next_steps: What to do now.
         findings: What blocks a merge first.
         workloads: In the order of the run.
@@ -251,6 +285,8 @@ class RunView:
     exit_meaning: str
     counts: str
     revisions: tuple[RevisionRow, RevisionRow]
+    changes: tuple[ChangeRow, ...]
+    num_more_changes: int
     next_steps: tuple[Step, ...]
     findings: tuple[FindingRow, ...]
     workloads: tuple[WorkloadRow, ...]
@@ -298,6 +334,8 @@ def view_run(run: Run) -> RunView:
         exit_meaning=_exit_meaning(run),
         counts=_counts(run.findings),
         revisions=(_revision(run.baseline), _revision(run.candidate)),
+        changes=tuple(_change_rows(run.changes[:_MAX_CHANGES])),
+        num_more_changes=max(0, len(run.changes) - _MAX_CHANGES),
         next_steps=_next_steps(run, ordered),
         findings=ordered,
         workloads=tuple(map(_workload, run.workloads)),
@@ -333,6 +371,8 @@ def view_finding(finding: Finding, *, number: int = 1, workload: WorkloadResult 
         margin=clean(loss_text(metric, metric.scaled_margin)),
         num_pairs=finding.num_pairs,
         is_exact=is_exact,
+        needs_review=finding.needs_review,
+        measured_with=_MEASURED_WITH.get(finding.measured_with, "") if finding.measured_with else "",
         method=_method(finding),
         detectable=clean(_detectable(finding)),
         flipped=_flipped(metric, workload),
@@ -375,6 +415,33 @@ def _revision(revision: Revision) -> RevisionRow:
     )
 
 
+def _change_rows(changes: Sequence[Change]) -> Iterator[ChangeRow]:
+    """Differences in what the revisions are judged by, with so many lines of files as a head has room for."""
+    left = _MAX_DIFF_LINES
+    for change in changes:
+        row = _change_row(change, at_most=left)
+        left -= len(row.diff)
+        yield row
+
+
+def _change_row(change: Change, *, at_most: int) -> ChangeRow:
+    """A difference in what the revisions are judged by, in display text."""
+    before, after = (clean(value, at_most=_NAME_LENGTH) for value in (change.before, change.after))
+    if change.kind in (ChangeKind.WORKLOAD, ChangeKind.CONFTEST):
+        values = "changed" if before and after else "added" if after else "removed"
+    elif change.kind is ChangeKind.WAIVER:
+        values = f"added by this change: {after}"
+    else:
+        values = f"{before or 'not set'} -> {after or 'not set'}"
+    effect = f"; {clean(change.effect, at_most=_NAME_LENGTH)}" if change.effect else ""
+    return ChangeRow(
+        kind=change.kind.value,
+        name=clean(change.name, at_most=_NAME_LENGTH),
+        values=values + effect,
+        diff=tuple(clean(line, at_most=_DIFF_LENGTH) for line in change.diff[:at_most]),
+    )
+
+
 def _next_steps(run: Run, rows: Sequence[FindingRow]) -> tuple[Step, ...]:
     """What to do now: one step for each finding that blocks, or that nothing stands in the way."""
     blocking = [row for row in rows if row.next_step.action and row.verdict is not Verdict.NEW]
@@ -392,6 +459,8 @@ def _next_step(finding: Finding) -> Step:
     """What settles or repairs a finding."""
     metric = clean(finding.metric.id, at_most=_NAME_LENGTH)
     match finding.verdict:
+        case Verdict.INCONCLUSIVE if finding.needs_review:
+            return Step(metric, "review what the workload became, and accept it", _waive_command(finding, metric))
         case Verdict.INCONCLUSIVE:
             return Step(metric, _settling(finding))
         case Verdict.ERROR:

@@ -1,0 +1,301 @@
+"""A change that touches the workloads, their markers, conftest or settings beside what they measure.
+
+Whatever the baseline gates is judged or missing: a change can tighten what it is judged by, never loosen it. A second
+workload stays as it is in every test, so that something always passes.
+"""
+
+import pytest
+
+FILE = "benchmarks/test_accuracy.py"
+TOP1 = f"{FILE}::test_clouds#top1_accuracy"
+HEALTHY = "benchmarks/test_healthy.py::test_constant#parameters"
+
+
+@pytest.fixture
+def guarded(project):
+    """A project with a second workload that no change here touches."""
+    project.write(
+        "benchmarks/test_healthy.py",
+        """
+        import pytest
+
+        @pytest.mark.deterministic(metric="parameters")
+        def test_constant(counts):
+            counts.record(parameters=3)
+        """,
+    )
+    project.commit("a healthy workload")
+    return project
+
+
+def ruin(project):
+    """Make the model much worse."""
+    project.edit("src/subject/model.py", "LEARNING_RATE = 0.02", "LEARNING_RATE = 0.0002")
+
+
+def rename(project):
+    """Rename a function of the library together with its use in the workload."""
+    project.edit("src/subject/model.py", "def fit(seed)", "def train(seed)")
+    project.edit(FILE, "model.fit(", "model.train(")
+
+
+def append(project, path, text):
+    project.write(path, (project.root / path).read_text() + text)
+
+
+def changed(result):
+    """What the run document says was changed, by name."""
+    return {change["name"]: change for change in result.run["changes"]}
+
+
+def finding(result, metric=TOP1):
+    return next(
+        each for each in result.run["findings"] if f"{each['metric']['workload']}#{each['metric']['name']}" == metric
+    )
+
+
+REWRITE = """
+import pytest
+
+@pytest.fixture(autouse=True)
+def rewrite(request):
+    if "trial" in request.fixturenames:
+        trial = request.getfixturevalue("trial")
+        record = trial.record
+        trial.record = lambda **values: record(**dict.fromkeys(values, 0.777))
+"""
+
+SKIP_ALL = """
+def pytest_collection_modifyitems(items):
+    import pytest
+    for item in items:
+        if "clouds" in item.name:
+            item.add_marker(pytest.mark.skip(reason="not today"))
+"""
+
+WEAKER = {
+    "margin-of-marker": lambda project: project.edit(FILE, "margin=0.01", "margin=0.9"),
+    "margin-of-settings": lambda project: append(
+        project, "pyproject.toml", "margins = { top1_accuracy = 0.9, clouds = { top1_accuracy = 0.9 } }\n"
+    ),
+    "body": lambda project: project.edit(FILE, "evaluate.accuracy(predicted, labels)", "0.7 + weights[0] % 0.1"),
+    "conftest": lambda project: project.write("benchmarks/conftest.py", REWRITE),
+    "helper": lambda project: (
+        project.write("benchmarks/helper.py", "def accuracy(predicted, labels):\n    return 0.777\n"),
+        project.edit(FILE, "from subject import evaluate, model", "from subject import model\nfrom . import helper"),
+        project.edit(FILE, "evaluate.accuracy", "helper.accuracy"),
+    ),
+    "skip-mark": lambda project: project.edit(FILE, "def test_clouds", "@pytest.mark.skip\ndef test_clouds"),
+    "skip-in-body": lambda project: project.edit(
+        FILE, "    weights = model.fit", "    pytest.skip('slow')\n    weights = model.fit"
+    ),
+    "xfail": lambda project: (
+        project.edit(FILE, "def test_clouds", "@pytest.mark.xfail\ndef test_clouds"),
+        project.edit(FILE, "    weights = model.fit", "    raise RuntimeError\n    weights = model.fit"),
+    ),
+    "skipped-by-conftest": lambda project: project.write("benchmarks/conftest.py", SKIP_ALL),
+    "pytest-settings": lambda project: project.edit(
+        "pyproject.toml", "strict = true", 'strict = true\naddopts = ["--maxfail=1", "-m", "not performance"]'
+    ),
+    "policy": lambda project: append(
+        project, "pyproject.toml", "inconclusive = 0\nalpha = 0.4\nedge = 0.45\nlooks = [2]\nseconds = 1\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("weaken", list(WEAKER.values()), ids=list(WEAKER))
+def test_a_ruined_model_fails_however_its_workload_was_weakened(guarded, weaken):
+    ruin(guarded)
+    weaken(guarded)
+
+    result = guarded.gate("--markdown", "report.md", "--html", "report.html", "--junit", "report.xml")
+
+    assert (result.status, result.verdicts) == (1, {TOP1: "fail", HEALTHY: "pass"}), result.stdout
+    assert result.run["changes"]
+    head = (guarded.root / "report.md").read_text().partition("<details>")[0]
+    for name in changed(result):
+        assert name in head
+        assert name in result.stdout.partition("findings:")[0]
+        assert name in (guarded.root / "report.html").read_text()
+        assert name in (guarded.root / "report.xml").read_text()
+
+
+def test_a_renamed_function_does_not_hide_a_loss(guarded):
+    rename(guarded)
+    ruin(guarded)
+
+    result = guarded.gate()
+
+    assert (result.status, result.verdicts) == (1, {TOP1: "fail", HEALTHY: "pass"}), result.stdout
+    assert finding(result)["measured_with"] == "own"
+    assert "+    weights = model.train(trial.seed)" in changed(result)[FILE]["diff"]
+
+
+@pytest.mark.parametrize("policy", [3, 0])
+def test_a_renamed_function_needs_a_review_that_a_waiver_gives(guarded, policy):
+    append(guarded, "pyproject.toml", f"inconclusive = {policy}\n")
+    guarded.commit("policy")
+    rename(guarded)
+
+    result = guarded.gate()
+
+    assert (result.status, result.verdicts) == (3, {TOP1: "inconclusive", HEALTHY: "pass"}), result.stdout
+    assert "the workload changed: review it, accept it with a waiver" in result.stdout
+    assert "model' has no attribute 'fit'" in finding(result)["reason"]
+
+    waived = guarded.run("waive", TOP1, "--limit=0.01", "--reason=fit is train", "--until=2999-12-31")
+    result = guarded.gate()
+
+    assert waived.returncode == 0
+    assert (result.status, result.verdicts) == (0, {TOP1: "waived", HEALTHY: "pass"}), result.stdout
+    assert "waiver" in [change["kind"] for change in result.run["changes"]]
+    assert "fit is train" in result.stdout.partition("findings:")[0]
+
+
+def test_a_library_that_skips_its_own_workload_leaves_the_metric_missing(guarded):
+    ruin(guarded)
+    guarded.edit("src/subject/model.py", "def fit(seed):", "def fit(seed):\n    import pytest; pytest.skip('no')")
+    append(guarded, FILE, "# touched\n")
+
+    result = guarded.gate()
+
+    assert (result.status, result.verdicts) == (1, {TOP1: "missing", HEALTHY: "pass"}), result.stdout
+
+
+UNGATED = {
+    "renamed-test": lambda project: project.edit(FILE, "def test_clouds", "def not_a_test"),
+    "deselected": lambda project: project.write(
+        "benchmarks/conftest.py",
+        """
+        def pytest_collection_modifyitems(items):
+            items[:] = [item for item in items if "clouds" not in item.name]
+        """,
+    ),
+    "unmarked": lambda project: project.edit(FILE, "@pytest.mark.accuracy", "# "),
+    "marked-otherwise": lambda project: project.edit(FILE, 'metric="top1_accuracy"', 'metric="top1"'),
+}
+
+
+@pytest.mark.parametrize("hide", list(UNGATED.values()), ids=list(UNGATED))
+def test_what_is_not_gated_any_more_is_missing(guarded, hide):
+    hide(guarded)
+
+    result = guarded.gate()
+
+    assert (result.status, finding(result)["verdict"]) == (1, "missing"), result.stdout
+    assert finding(result, HEALTHY)["verdict"] == "pass"
+
+
+def test_a_skip_that_the_baseline_does_not_have_is_missing_though_nothing_was_lost(guarded):
+    guarded.edit(FILE, "def test_clouds", "@pytest.mark.skip\ndef test_clouds")
+
+    result = guarded.gate()
+
+    assert (result.status, result.verdicts) == (1, {TOP1: "missing", HEALTHY: "pass"}), result.stdout
+
+
+def test_a_workload_that_both_revisions_skip_is_not_judged(guarded):
+    guarded.edit(FILE, "def test_clouds", "@pytest.mark.skipif(True, reason='no GPU')\ndef test_clouds")
+    guarded.commit("needs a GPU")
+    append(guarded, FILE, "# touched\n")
+
+    result = guarded.gate()
+
+    assert (result.status, result.verdicts) == (0, {HEALTHY: "pass"}), result.stdout
+    assert "no GPU" in result.stdout
+
+
+def test_a_file_that_skips_itself_in_both_revisions_is_named(guarded):
+    guarded.edit(FILE, "from subject import", "pytest.importorskip('no_such_module')\nfrom subject import")
+    guarded.commit("needs a module")
+    append(guarded, "pyproject.toml", "margins = { top1_accuracy = 0.01 }\n")
+
+    result = guarded.gate()
+
+    assert (result.status, result.verdicts) == (0, {HEALTHY: "pass"}), result.stdout + result.stderr
+    assert any(FILE in note and "no_such_module" in note for note in result.run["notes"])
+
+
+def test_a_file_that_skips_itself_on_the_candidate_alone_leaves_its_metrics_missing(guarded):
+    guarded.edit(FILE, "from subject import", "pytest.importorskip('no_such_module')\nfrom subject import")
+
+    result = guarded.gate()
+
+    assert (result.status, result.verdicts) == (1, {TOP1: "missing", HEALTHY: "pass"}), result.stdout
+
+
+def test_a_metric_with_another_direction_is_an_error_of_the_candidate(guarded):
+    guarded.edit(FILE, "margin=0.01, ceiling=0.99", 'margin=0.01, direction="lower"')
+
+    result = guarded.gate()
+
+    assert (result.status, result.verdicts) == (1, {TOP1: "error", HEALTHY: "pass"}), result.stdout
+    assert "direction 'lower', the baseline's 'higher'" in finding(result)["reason"]
+
+
+@pytest.mark.parametrize("is_ruined", [False, True])
+def test_a_moved_workload_is_measured_where_the_baseline_has_it(guarded, is_ruined):
+    guarded.git("mv", FILE, "benchmarks/test_points.py")
+    if is_ruined:
+        ruin(guarded)
+
+    result = guarded.gate()
+
+    assert (result.status, finding(result)["verdict"]) == ((1, "fail") if is_ruined else (0, "pass")), result.stdout
+    assert finding(result)["measured_with"] == "baseline"
+
+
+def test_a_moved_workload_that_the_candidate_cannot_run_as_it_was_is_missing(guarded):
+    rename(guarded)
+    guarded.git("mv", FILE, "benchmarks/test_points.py")
+
+    result = guarded.gate()
+
+    assert (result.status, finding(result)["verdict"]) == (1, "missing"), result.stdout
+    moved = finding(result, "benchmarks/test_points.py::test_clouds#top1_accuracy")
+    assert moved["verdict"] == "new"
+
+
+def test_a_tighter_margin_judges_the_change_that_brings_it(guarded):
+    guarded.edit(FILE, "margin=0.01", "margin=0.001")
+
+    result = guarded.gate()
+
+    assert (result.status, finding(result)["metric"]["margin"]) == (0, 0.001), result.stdout
+
+
+@pytest.mark.parametrize(
+    ("margins", "words"),
+    [
+        pytest.param("margins = { top1_acuracy = 0.01 }", "tool.mainstay.margins.top1_acuracy", id="metric"),
+        pytest.param(
+            "margins = { clouds = { top1_acuracy = 0.01 } }", "tool.mainstay.margins.clouds.top1_acuracy", id="data-set"
+        ),
+    ],
+)
+def test_a_margin_of_nothing_is_refused_before_anything_is_measured(guarded, margins, words):
+    append(guarded, "pyproject.toml", f"{margins}\n")
+
+    refused = guarded.run("gate")
+
+    assert refused.returncode == 2
+    assert words in refused.stderr
+    assert "did you mean 'top1_accuracy'?" in refused.stderr
+    assert "pairs" not in refused.stderr
+
+
+def test_a_gate_that_is_resumed_keeps_to_the_files_that_it_changed_over_to(guarded):
+    rename(guarded)
+    whole = guarded.gate()
+    folder = max((guarded.root / ".mainstay" / "runs").iterdir())
+    lines = (folder / "journal.jsonl").read_text().splitlines()
+    (folder / "run.json").unlink()
+    kept = [line for line in lines if '"type": "finish"' not in line]
+    (folder / "journal.jsonl").write_text("\n".join(kept) + "\n")
+
+    resumed = guarded.gate("--resume")
+
+    assert (resumed.status, resumed.verdicts) == (whole.status, whole.verdicts), resumed.stdout
+    assert finding(resumed)["measured_with"] == "own"
+    assert finding(resumed)["candidate_values"] == finding(whole)["candidate_values"]
+    assert len((folder / "journal.jsonl").read_text().splitlines()) <= len(lines) + 1
