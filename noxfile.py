@@ -282,6 +282,13 @@ def selftest(session: nox.Session) -> None:
 
 
 @task(default=False)
+def samples(session: nox.Session) -> None:
+    """Gate real changes of the reference model, one for each verdict, and write ``docs/samples``; a quarter of an hour."""
+    install_project(session, "test")
+    session.run("python", "-m", "experiments.samples", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+
+
+@task(default=False)
 def comparison(session: nox.Session) -> None:
     """Put asv and pytest-benchmark before the same changes as the gate; goes on where it was stopped."""
     install_project(session, "peers")
