@@ -17,7 +17,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,12 +24,12 @@ from typing import Any
 
 import click
 
+from experiments.faults import load_changes
 from mainstay.documents import run_from_json, run_to_json
 from mainstay.records import Run
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLES = ROOT / "docs" / "samples"
-CHANGES = ROOT / "tests" / "end_to_end" / "faults.toml"
 
 Edit = Mapping[str, str]
 """A ``file`` of the reference model, a text to ``find`` that stands in it exactly once, and what to ``replace`` it with."""
@@ -150,9 +149,7 @@ class Project:
 
 def named_change(name: str) -> Mapping[str, Any]:
     """A change of ``faults.toml``."""
-    changes = tomllib.loads(CHANGES.read_text(encoding="utf-8"))["change"]
-    found: Mapping[str, Any] = next(change for change in changes if change["name"] == name)
-    return found
+    return next(change for change in load_changes() if change["name"] == name)
 
 
 @click.command(help=__doc__)

@@ -1,34 +1,25 @@
 import ast
-import importlib.util
 import json
 import shutil
-from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.in_repository
+from experiments import faults
 
-HERE = Path(__file__).parent
-SPEC = importlib.util.spec_from_file_location("measure_faults", HERE / "measure_faults.py")
-assert SPEC
-assert SPEC.loader
-measure_faults = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(measure_faults)
-
-CHANGES = {change["name"]: change for change in measure_faults.load_changes()}
+CHANGES = {change["name"]: change for change in faults.load_changes()}
 
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_change_applies_to_the_model_as_it_is(name, tmp_path):
     package = tmp_path / "mnist_reference"
-    shutil.copytree(measure_faults.PACKAGE, package)
+    shutil.copytree(faults.PACKAGE, package)
 
-    measure_faults.apply_change(CHANGES[name], package)
+    faults.apply_change(CHANGES[name], package)
 
     edited = {edit["file"] for edit in CHANGES[name]["edits"]}
     for file in edited:
         source = (package / file).read_text("utf-8")
-        assert source != (measure_faults.PACKAGE / file).read_text("utf-8")
+        assert source != (faults.PACKAGE / file).read_text("utf-8")
         ast.parse(source)
 
 
@@ -37,7 +28,7 @@ def test_change_that_does_not_apply_is_refused(tmp_path):
     change = {"name": "width", "edits": [{"file": "model.py", "find": "width = 1", "replace": "width = 2"}]}
 
     with pytest.raises(ValueError, match="occurs 2 times"):
-        measure_faults.apply_change(change, tmp_path)
+        faults.apply_change(change, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -50,12 +41,12 @@ def test_change_that_does_not_apply_is_refused(tmp_path):
     ],
 )
 def test_expected_verdict_follows_from_the_interval(low, high, deviation, expected):
-    assert measure_faults.expected_verdict(low, high, margin=0.002, deviation=deviation) == expected
+    assert faults.expected_verdict(low, high, margin=0.002, deviation=deviation) == expected
 
 
 @pytest.mark.parametrize("data_set", ["digits", "mnist"])
 def test_committed_results_cover_every_change(data_set):
-    results = json.loads(measure_faults.RESULTS.read_text("utf-8"))[data_set]
+    results = json.loads(faults.RESULTS.read_text("utf-8"))[data_set]
 
     measured = [row["change"] for row in results["changes"]]
 

@@ -2,13 +2,13 @@
 
 Run from the root of the repository; it stops after the minutes given and continues when it is run again::
 
-    python -m tests.calibration.selftest --minutes 60 --profile hour
-    python -m tests.calibration.selftest --profile full
-    python -m tests.calibration.selftest --profile full --only A/A "+10 % step time"
+    python -m experiments.selftest --minutes 60 --profile hour
+    python -m experiments.selftest --profile full
+    python -m experiments.selftest --profile full --only A/A "+10 % step time"
 
 The status is 1 where a rate that is bounded lies above its bound with all of its 95 % interval.
 
-The subject of ``tests/calibration/subject`` is committed to a repository of its own. Each gate compares that commit
+The subject of ``experiments/subject`` is committed to a repository of its own. Each gate compares that commit
 with another one, which changes words only or plants a change of random size in the library (``planting.py``); both are
 built and installed apart, as always. Every completed gate is a line of a journal in ``.mainstay/selftest``, one for each
 profile. The full profile goes on from the published results and publishes; the hour begins anew, and its results stay
@@ -40,14 +40,14 @@ from typing import Any
 
 import numpy as np
 
+from experiments.planting import CASES, CLOUDS, IMPORT, MEMORY, Case, Size, draw_size, plant
+from experiments.simulate import judge_gates
 from mainstay.files import write_text
 from mainstay.gates.policy import Plan
 from mainstay.machine import describe_machine
 from mainstay.stats.proportions import clopper_pearson_interval
-from tests.calibration.planting import CASES, CLOUDS, IMPORT, MEMORY, Case, Size, draw_size, plant
-from tests.calibration.simulate import judge_gates
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 SUBJECT = Path(__file__).with_name("subject")
 PLANTING, CONFIRM = (Path(__file__).with_name(name) for name in ("planting.py", "confirm.py"))
 STATE = ROOT / ".mainstay" / "selftest"
@@ -432,7 +432,7 @@ def commit() -> str:
     git = ["git", "-C", str(ROOT)]
     head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
     changed = subprocess.run(
-        [*git, "status", "--porcelain", "--", "src/mainstay", "tests/calibration"],
+        [*git, "status", "--porcelain", "--", "src/mainstay", "experiments"],
         capture_output=True,
         text=True,
         check=True,
@@ -444,7 +444,7 @@ def document(journal: Journal, cost: Row) -> Row:
     """Everything, as the documentation shows it."""
     return {
         "provenance": {
-            "command": "python -m tests.calibration.selftest --profile full",
+            "command": "python -m experiments.selftest --profile full",
             "commit": commit(),
             "seed": SEED,
             "machines": dict(Counter(gate["machine"] for gate in journal.gates)),

@@ -7,8 +7,8 @@ import pytest
 
 
 @pytest.fixture(scope="module")
-def compare(script):
-    return script("compare", folder="benchmarks/peers")
+def compare():
+    return importlib.import_module("experiments.peers.__main__")
 
 
 @pytest.fixture
@@ -71,8 +71,7 @@ def test_the_text_has_every_way_and_every_bar(compare, turns):
     assert "met: steady epoch of mainstay over JAX's compiled scan: 0.50 (0.50 to 0.50), bar at most 1.2" in text
 
 
-def test_what_is_kept_makes_a_page(compare, turns, root, monkeypatch):
-    monkeypatch.syspath_prepend(root)
+def test_what_is_kept_makes_a_page(compare, turns):
     results = importlib.import_module("scripts.documentation.results")
     document = compare.results_document({"commit": "abc"}, turns, compare.judge_bars(turns))
 

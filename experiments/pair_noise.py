@@ -3,7 +3,7 @@
 Both revisions are this very environment, so every log ratio is noise. Run from the root of the repository on a machine
 that does nothing else, about half a minute a pair::
 
-    python -m tests.calibration.pair_noise --pairs 12 --seconds 8 --output docs/results/pair_noise.json
+    python -m experiments.pair_noise --pairs 12 --seconds 8 --output docs/results/pair_noise.json
 
 With ``--preload torch`` every pair is measured twice, in fresh interpreters and in workers forked from servers that have
 torch loaded, so that noise and cost of the two stand side by side; every five pairs, as many as a gate measures up to
@@ -42,7 +42,7 @@ from mainstay.scheduling import derive_seeds, draw_block_orders, draw_workload_o
 from mainstay.timed_pairs import MAX_ALTERNATIONS, TimedRequest, TimedTask, measure_timed_pair
 from mainstay.workers import Crew, WorkerSpec
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 WORKLOADS = tuple(
     f"benchmarks/test_performance.py::{name}"
     for name in ("test_training_step", "test_evaluation_pass", "test_latency_of_one_image", "test_data_loading")
@@ -200,14 +200,14 @@ def provenance(argv: Sequence[str]) -> Row:
     git = ["git", "-C", str(ROOT)]
     commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
     changed = subprocess.run(
-        [*git, "status", "--porcelain", "src", "benchmarks", "tests/calibration"],
+        [*git, "status", "--porcelain", "src", "benchmarks", "experiments"],
         capture_output=True,
         text=True,
         check=True,
     ).stdout
     machine = asdict(describe_machine())
     return {
-        "command": " ".join(["python -m tests.calibration.pair_noise", *argv]),
+        "command": " ".join(["python -m experiments.pair_noise", *argv]),
         "commit": commit,
         "is_clean": not changed,
         "salt": SALT,

@@ -4,7 +4,7 @@ For every change the reference model is copied, edited and trained on the same s
 workload of ``benchmarks/test_accuracy.py``. The paired losses go to ``docs/results/faults.json``; which verdict a gate
 must reach follows from them::
 
-    python tests/end_to_end/measure_faults.py --data digits --seeds 8
+    python -m experiments.faults --data digits --seeds 8
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from scipy import stats
 from mainstay.configuration import read_configuration
 from mainstay.worker_main import Trial
 
-PROJECT = Path(__file__).resolve().parents[2]
+PROJECT = Path(__file__).resolve().parents[1]
 PACKAGE = PROJECT / "src" / "mnist_reference"
 WORKLOAD = PROJECT / "benchmarks" / "test_accuracy.py"
 CHANGES = Path(__file__).with_name("faults.toml")

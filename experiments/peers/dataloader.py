@@ -1,11 +1,11 @@
 """The common loop: all images scaled once into tensors, a ``TensorDataset`` in a ``DataLoader``, ``torch.optim.Adam``.
 
-python -m benchmarks.peers.dataloader --data FOLDER
+python -m experiments.peers.dataloader --data FOLDER
 """
 
 from __future__ import annotations
 
-from benchmarks.peers.common import (
+from experiments.peers.common import (
     BATCH_SIZE,
     LEARNING_RATE,
     Clock,

@@ -1,13 +1,13 @@
 """JAX with optax: a whole epoch is one compiled function, its steps a ``lax.scan``, its arguments donated.
 
-python -m benchmarks.peers.jax_scan --data FOLDER
+python -m experiments.peers.jax_scan --data FOLDER
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.peers.common import (
+from experiments.peers.common import (
     BATCH_SIZE,
     LEARNING_RATE,
     Clock,

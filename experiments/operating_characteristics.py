@@ -2,7 +2,7 @@
 
 Run from the root of the repository, about ten minutes on one core::
 
-    python -m tests.calibration.operating_characteristics --output docs/results/operating_characteristics.json
+    python -m experiments.operating_characteristics --output docs/results/operating_characteristics.json
 
 Every rate carries its count, its number of simulated gates and its 95 % interval. Where the design of the statistics
 published a figure, it stands beside ours with whether the two agree within the error of both simulations. A piece that
@@ -27,12 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from mainstay.gates.family import ABOVE_ZERO, weigh_evidence
-from mainstay.gates.policy import Plan
-from mainstay.stats.paired import one_sided_p_values, summarise_pairs
-from mainstay.stats.power import pairs_to_settle
-from mainstay.stats.sequential import boundaries
-from tests.calibration.simulate import (
+from experiments.simulate import (
     MACHINES,
     NOISE,
     Draw,
@@ -45,6 +40,11 @@ from tests.calibration.simulate import (
     paired,
     simulate_gates,
 )
+from mainstay.gates.family import ABOVE_ZERO, weigh_evidence
+from mainstay.gates.policy import Plan
+from mainstay.stats.paired import one_sided_p_values, summarise_pairs
+from mainstay.stats.power import pairs_to_settle
+from mainstay.stats.sequential import boundaries
 
 SEED = 20_240_613
 PUBLISHED_GATES = 10_000
@@ -551,8 +551,8 @@ TABLES: Mapping[str, Sequence[Piece]] = {
 }
 """What each table is made of; a piece takes a few minutes at the most."""
 
-ROOT = Path(__file__).parents[2]
-SOURCES = ("src/mainstay/stats", "src/mainstay/gates", "tests/calibration/simulate.py", __file__)
+ROOT = Path(__file__).parents[1]
+SOURCES = ("src/mainstay/stats", "src/mainstay/gates", "experiments/simulate.py", __file__)
 """What the figures depend on."""
 
 
@@ -599,7 +599,7 @@ def provenance(num_gates: int) -> Row:
     changed = [*git, "status", "--porcelain", "--", *SOURCES]
     is_clean = not subprocess.run(changed, capture_output=True, text=True, check=True).stdout
     return {
-        "command": f"python -m tests.calibration.operating_characteristics --gates {num_gates}",
+        "command": f"python -m experiments.operating_characteristics --gates {num_gates}",
         "commit": commit,
         "is_clean": is_clean,
         "seed": SEED,

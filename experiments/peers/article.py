@@ -1,13 +1,13 @@
 """The article's script as it is printed: torchvision's MNIST through ``ToTensor``, image by image, in a ``DataLoader``.
 
-python -m benchmarks.peers.article --data FOLDER
+python -m experiments.peers.article --data FOLDER
 """
 
 from __future__ import annotations
 
 import sys
 
-from benchmarks.peers.common import (
+from experiments.peers.common import (
     BATCH_SIZE,
     HIDDEN_WIDTHS,
     LEARNING_RATE,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.calibration import selftest
-from tests.calibration.selftest import Repository, broken_bars, share
+from experiments import selftest
+from experiments.selftest import Repository, broken_bars, share
 
 
 @pytest.mark.parametrize(

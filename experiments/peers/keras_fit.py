@@ -1,13 +1,13 @@
 """Keras: ``Sequential``, ``compile`` and ``fit``.
 
-python -m benchmarks.peers.keras_fit --data FOLDER
+python -m experiments.peers.keras_fit --data FOLDER
 """
 
 from __future__ import annotations
 
 import os
 
-from benchmarks.peers.common import (
+from experiments.peers.common import (
     BATCH_SIZE,
     HIDDEN_WIDTHS,
     LEARNING_RATE,

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.calibration import comparison
-from tests.calibration.planting import CASES
-from tests.calibration.selftest import Journal, write_document
+from experiments import comparison
+from experiments.planting import CASES
+from experiments.selftest import Journal, write_document
 
 
 @pytest.fixture

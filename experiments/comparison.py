@@ -38,8 +38,8 @@ from typing import Any
 from pytest_benchmark.utils import PercentageRegressionCheck
 from uv import find_uv_bin
 
-from tests.calibration.planting import CASES, Case, draw_size
-from tests.calibration.selftest import (
+from experiments.planting import CASES, Case, draw_size
+from experiments.selftest import (
     ROOT,
     SEED,
     SUBJECT,

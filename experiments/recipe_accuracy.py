@@ -3,7 +3,7 @@
 Trainings go on where they were interrupted, so the work can be done in slices. The scores go to
 ``docs/results/recipe_accuracy.json``::
 
-    python scripts/recipe_accuracy.py --recipe cnn_99_5 --seeds 5 --seconds 540
+    python -m experiments.recipe_accuracy --recipe cnn_99_5 --seeds 5 --seconds 540
 """
 
 from __future__ import annotations

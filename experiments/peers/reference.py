@@ -1,14 +1,14 @@
 """mainstay's own reference model: ``mnist_reference.train.train`` by the article's recipe, or by another with its epochs.
 
-python -m benchmarks.peers.reference --data FOLDER
-python -m benchmarks.peers.reference --data FOLDER --recipe mlp_98
+python -m experiments.peers.reference --data FOLDER
+python -m experiments.peers.reference --data FOLDER --recipe mlp_98
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from benchmarks.peers.common import Clock, options_parser
+from experiments.peers.common import Clock, options_parser
 
 
 def main() -> None:

@@ -400,7 +400,7 @@ def measure_sample(name: str, *, turn: int, epochs: int, data: str) -> Sample:
         SystemExit: If it fails, with what it said.
     """
     script, *arguments = PEERS[name].module
-    command = [sys.executable, "-m", f"benchmarks.peers.{script}", *arguments, "--data", data]
+    command = [sys.executable, "-m", f"experiments.peers.{script}", *arguments, "--data", data]
     command += ["--epochs", str(epochs), "--seed", str(turn - 1)]
     environment = os.environ | THREADS | NO_ACCELERATOR
     started = time.perf_counter()

@@ -8,7 +8,7 @@ sees the fifth of the 1,000 images that it holds out, and never the test set. Th
 Trainings that are done are kept, so the work can be done in slices. The table goes to
 ``docs/results/ablations.json``::
 
-    python scripts/ablations.py --seeds 10
+    python -m experiments.ablations --seeds 10
 """
 
 from __future__ import annotations

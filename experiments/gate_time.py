@@ -34,12 +34,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from experiments.faults import apply_change, load_changes
 from mainstay.gates.family import judge_family
 from mainstay.gates.policy import Plan
 from mainstay.gates.samples import MetricSamples
 from mainstay.machine import describe_machine
 from mainstay.records import Direction, Kind, Metric
-from tests.end_to_end.measure_faults import apply_change, load_changes
 
 PROJECT = Path(__file__).resolve().parents[1]
 RESULTS = PROJECT / "docs" / "results" / "gate_time.json"

@@ -3,9 +3,9 @@
 Their epochs are those of all eight: where they are trained one after another, the sum over the seeds; where two
 processes with one thread each share them, a part of the time from when both have imported PyTorch to the last result.
 
-    python -m benchmarks.peers.seeds together --data FOLDER
-    python -m benchmarks.peers.seeds alone --data FOLDER
-    python -m benchmarks.peers.seeds paired --data FOLDER
+    python -m experiments.peers.seeds together --data FOLDER
+    python -m experiments.peers.seeds alone --data FOLDER
+    python -m experiments.peers.seeds paired --data FOLDER
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from functools import partial
 from multiprocessing.synchronize import Barrier
 from statistics import mean
 
-from benchmarks.peers.common import Clock, Options, options_parser
+from experiments.peers.common import Clock, Options, options_parser
 
 NUM_SEEDS = 8
 NUM_AT_ONCE = 2

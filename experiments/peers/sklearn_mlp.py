@@ -1,11 +1,11 @@
 """scikit-learn's ``MLPClassifier``, an epoch for each call of ``partial_fit``, which keeps weights and moments.
 
-python -m benchmarks.peers.sklearn_mlp --data FOLDER
+python -m experiments.peers.sklearn_mlp --data FOLDER
 """
 
 from __future__ import annotations
 
-from benchmarks.peers.common import (
+from experiments.peers.common import (
     BATCH_SIZE,
     HIDDEN_WIDTHS,
     LEARNING_RATE,

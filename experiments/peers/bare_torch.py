@@ -1,11 +1,11 @@
 """No training: PyTorch imported and the data set in memory as it is stored, to compare the memory of a training with.
 
-python -m benchmarks.peers.bare_torch --data FOLDER
+python -m experiments.peers.bare_torch --data FOLDER
 """
 
 from __future__ import annotations
 
-from benchmarks.peers.common import Clock, mnist_split, parsed_options
+from experiments.peers.common import Clock, mnist_split, parsed_options
 
 
 def main() -> None:
