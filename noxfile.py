@@ -282,7 +282,14 @@ def selftest(session: nox.Session) -> None:
     """Gate a real repository again and again, unchanged and with planted changes; goes on where it was stopped."""
     install_project(session, "test")
     arguments = session.posargs or ["--profile", "hour", "--minutes", "60"]
-    session.run("python", "-m", "tests.calibration.selftest", *arguments, env={"OMP_NUM_THREADS": "1"})
+    session.run("python", "-m", "experiments.selftest", *arguments, env={"OMP_NUM_THREADS": "1"})
+
+
+@task(default=False)
+def samples(session: nox.Session) -> None:
+    """Gate real changes of the reference model, one for each verdict, and write ``docs/samples``; a quarter of an hour."""
+    install_project(session, "test")
+    session.run("python", "-m", "experiments.samples", *session.posargs, env={"OMP_NUM_THREADS": "1"})
 
 
 @task(default=False)
@@ -290,7 +297,7 @@ def comparison(session: nox.Session) -> None:
     """Put asv and pytest-benchmark before the same changes as the gate; goes on where it was stopped."""
     install_project(session, "peers")
     arguments = session.posargs or ["--minutes", "60"]
-    session.run("python", "-m", "tests.calibration.comparison", *arguments, env={"OMP_NUM_THREADS": "1"})
+    session.run("python", "-m", "experiments.comparison", *arguments, env={"OMP_NUM_THREADS": "1"})
 
 
 @task(default=False)
@@ -349,21 +356,21 @@ def pure(session: nox.Session) -> None:
 def calibration(session: nox.Session) -> None:
     """Check the stated error rates by simulation; takes minutes."""
     install_project(session, "test")
-    session.run("pytest", "--slow", "tests/calibration", *session.posargs)
+    session.run("pytest", "--slow", "tests/experiments", *session.posargs)
 
 
 @task(default=False)
 def compression(session: nox.Session) -> None:
     """Measure transfer learning and compression, and write ``docs/results``; takes three minutes."""
     install_project(session, "test")
-    session.run("python", "scripts/measure_compression.py", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+    session.run("python", "-m", "experiments.compression", *session.posargs, env={"OMP_NUM_THREADS": "1"})
 
 
 @task(default=False)
 def ablations(session: nox.Session) -> None:
     """Measure what each remedy against overfitting brings, on the real MNIST; takes four minutes."""
     install_project(session, "test")
-    session.run("python", "scripts/ablations.py", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+    session.run("python", "-m", "experiments.ablations", *session.posargs, env={"OMP_NUM_THREADS": "1"})
 
 
 @task(default=False)
@@ -371,7 +378,7 @@ def recipe_accuracy(session: nox.Session) -> None:
     """Measure what the convolutional recipe reaches on the real MNIST, five seeds; takes a quarter of an hour."""
     install_project(session, "test")
     arguments = session.posargs or ["--recipe", "cnn_99_5"]
-    session.run("python", "scripts/recipe_accuracy.py", *arguments, env={"OMP_NUM_THREADS": "1"})
+    session.run("python", "-m", "experiments.recipe_accuracy", *arguments, env={"OMP_NUM_THREADS": "1"})
 
 
 @task(default=False)
@@ -496,13 +503,13 @@ def walk(session: nox.Session) -> None:
 @task(default=False)
 def peers(session: nox.Session) -> None:
     """Time the reference model beside every other way to train it, in turns; ``-- --help`` lists the choices."""
-    run_with_bytecode(session, "peers", "benchmarks/peers/compare.py")
+    run_with_bytecode(session, "peers", "-m", "experiments.peers")
 
 
 @task(default=False)
 def gate_time(session: nox.Session) -> None:
     """Measure where the seconds of a gate go, and write ``docs/results``; takes a quarter of an hour on an idle machine."""
-    run_with_bytecode(session, "test", "-m", "scripts.gate_time")
+    run_with_bytecode(session, "test", "-m", "experiments.gate_time")
 
 
 @task(default=False)

@@ -29,7 +29,7 @@ from mainstay.records import Finding, Run
 NUM_FINDINGS, NUM_PAIRS = 500, 200
 LIMIT_S = 2.0
 REPEATS = 5
-GOLDEN = Path(__file__).resolve().parents[1] / "tests" / "reports" / "golden" / "failing.json"
+SAMPLE = Path(__file__).resolve().parents[1] / "docs" / "samples" / "failing.json"
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 RENDER_ALL = """
 import sys
@@ -93,7 +93,7 @@ def main() -> int:
     chromium = next(filter(None, map(shutil.which, CHROMIUMS)), None)
     with tempfile.TemporaryDirectory() as folder:
         document = Path(folder, "run.json")
-        run = large_run(run_from_json(GOLDEN.read_text(encoding="utf-8"), where=GOLDEN.name))
+        run = large_run(run_from_json(SAMPLE.read_text(encoding="utf-8"), where=SAMPLE.name))
         document.write_text(run_to_json(run), encoding="utf-8")
         print(f"{NUM_FINDINGS} findings of {NUM_PAIRS} pairs: a document of {document.stat().st_size / 1e6:.1f} MB")
         processor, elapsed = zip(*(render_seconds(document) for _ in range(REPEATS)), strict=True)

@@ -25,7 +25,7 @@ from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "docs" / "results"
-GOLDEN = ROOT / "tests" / "reports" / "golden"
+SAMPLES = ROOT / "docs" / "samples"
 NAMELESS_SECTION = re.compile(
     r'aria-labelledby="__nav_(\w+)_label"([^>]*>\s*<label class="md-nav__title" for="__nav_\1">'
     r"\s*<span[^>]*></span>\s*([^<]+?)\s*</label>)"
@@ -114,7 +114,7 @@ def generated_pages() -> dict[str, str]:
         "reference/sessions.md": reference.render_sessions((ROOT / "noxfile.py").read_text("utf-8")),
         "reference/api/index.md": "# API\n\n" + "".join(f"- [`{name}`]({name}.md)\n" for name in modules),
         "project/index.md": PROJECT + "".join(f"- {link}\n" for link in project_links()),
-        "project/samples.md": samples.render_samples_page(GOLDEN),
+        "project/samples.md": samples.render_samples_page(SAMPLES),
         "project/releases.md": releases.render_releases_page(read_changelog()),
         **{f"project/{name}.md": text for name, text in results.result_pages(RESULTS).items()},
         **{api_page(name): reference.render_module(name) for name in modules},
@@ -133,7 +133,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     feed = releases.render_feed(read_changelog(), config.site_url or "")
     files.append(File.generated(config, "feed.xml", content=feed))
     files.append(File.generated(config, "zh/sitemap.xml", content=chinese_sitemap(files, config.site_url or "")))
-    for name, page in samples.sample_reports(GOLDEN).items():
+    for name, page in samples.sample_reports(SAMPLES).items():
         files.append(File.generated(config, f"project/reports/{name}", content=page))
     schema = ROOT / "src" / "mainstay" / "run.schema.json"
     files.append(File.generated(config, "reference/run.schema.json", abs_src_path=str(schema)))

@@ -2,7 +2,7 @@
 
     python scripts/documentation/report_picture.py
 
-Renders the golden run ``tests/reports/golden/failing.json`` as a page, opens it in the system's Chromium and writes
+Renders the sample ``docs/samples/failing.json`` as a page, opens it in the system's Chromium and writes
 ``docs/assets/pictures/report.png``.
 """
 
@@ -17,7 +17,7 @@ from mainstay.documents import run_from_json
 from mainstay.reports.html import render_html
 
 ROOT = Path(__file__).resolve().parents[2]
-RUN = ROOT / "tests" / "reports" / "golden" / "failing.json"
+RUN = ROOT / "docs" / "samples" / "failing.json"
 PICTURE = ROOT / "docs" / "assets" / "pictures" / "report.png"
 WIDTH, HEIGHT = 1000, 760
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")

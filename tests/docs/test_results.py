@@ -64,9 +64,9 @@ def test_long_table_is_folded():
 
 
 def test_sample_page_links_to_a_report_of_each_verdict(root):
-    golden = root / "tests" / "reports" / "golden"
+    folder = root / "docs" / "samples"
 
-    page, reports = render_samples_page(golden), sample_reports(golden)
+    page, reports = render_samples_page(folder), sample_reports(folder)
 
     assert set(reports) == {f"{name}.html" for name in VERDICTS}
     assert all(f"(reports/{name})" in page for name in reports)

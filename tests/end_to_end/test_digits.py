@@ -1,6 +1,6 @@
 """Real faults of the reference model, gated on the embedded data set.
 
-The changes stand in ``faults.toml``. What each costs was measured without the gate (``measure_faults.py``, figures in
+The changes stand in ``faults.toml``. What each costs was measured without the gate (``experiments/faults.py``, figures in
 ``docs/results/faults.json``), and the verdict that is expected follows from that figure. One gate of each verdict runs
 always; the rest with ``--slow``.
 """
@@ -13,7 +13,8 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[2]
 CHANGES = {
-    change["name"]: change for change in tomllib.loads(Path(__file__).with_name("faults.toml").read_text())["change"]
+    change["name"]: change
+    for change in tomllib.loads((REPOSITORY / "experiments" / "faults.toml").read_text())["change"]
 }
 MEASURED = REPOSITORY / "docs" / "results" / "faults.json"
 

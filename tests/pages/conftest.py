@@ -21,6 +21,7 @@ from mainstay.reports.html import render_html
 
 HERE = Path(__file__).parent
 GOLDEN = HERE.parent / "reports" / "golden"
+SAMPLES = HERE.parents[1] / "docs" / "samples"
 MODULES = HERE / "node_modules"
 NAMES = ("passing", "failing", "inconclusive", "error")
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
@@ -100,8 +101,8 @@ def open_page(browser: Any) -> Iterator[Callable[..., Opened]]:
 
 @pytest.fixture(scope="session")
 def runs() -> dict[str, Run]:
-    """The golden runs."""
-    documents = {name: (GOLDEN / f"{name}.json").read_text(encoding="utf-8") for name in NAMES}
+    """The published samples."""
+    documents = {name: (SAMPLES / f"{name}.json").read_text(encoding="utf-8") for name in NAMES}
     return {name: run_from_json(text, where=name) for name, text in documents.items()}
 
 

@@ -1,4 +1,4 @@
-"""Reports of the four runs, byte for byte.
+"""Reports of the published samples and of a run with every verdict, byte for byte.
 
 After an intended change write them anew with ``MAINSTAY_REGENERATE_GOLDEN=1 pytest tests/reports/test_golden.py`` and
 read the difference before committing it.
@@ -12,34 +12,39 @@ import pytest
 from mainstay.documents import run_from_json, run_to_json
 
 GOLDEN = Path(__file__).parent / "golden"
+SAMPLES = Path(__file__).parents[2] / "docs" / "samples"
+SAMPLE_NAMES = ("passing", "failing", "inconclusive", "error")
 SUFFIXES = {"text": "txt", "markdown": "md", "html": "html", "junit": "xml", "annotations": "log"}
 
 
+@pytest.fixture(scope="session")
+def documents(failing):
+    """The published samples, and ``mixed``: a run made up by the tests that has verdicts which the samples lack."""
+    samples = {name: (SAMPLES / f"{name}.json").read_text(encoding="utf-8") for name in SAMPLE_NAMES}
+    return {**samples, "mixed": run_to_json(failing)}
+
+
 @pytest.fixture(scope="session", autouse=True)
-def regenerated(runs, renderers):
+def regenerated(documents, renderers):
     """Golden files as they are, or written anew when asked for."""
     if os.environ.get("MAINSTAY_REGENERATE_GOLDEN"):
-        for name, run in runs.items():
-            (GOLDEN / f"{name}.json").write_bytes(run_to_json(run).encode())
+        for name, document in documents.items():
             for form, suffix in SUFFIXES.items():
-                (GOLDEN / f"{name}.{suffix}").write_bytes(renderers[form](run).encode())
+                report = renderers[form](run_from_json(document, where=name))
+                (GOLDEN / f"{name}.{suffix}").write_bytes(report.encode())
 
 
-@pytest.mark.parametrize("name", ["passing", "failing", "inconclusive", "error"])
+@pytest.mark.parametrize("name", [*SAMPLE_NAMES, "mixed"])
 @pytest.mark.parametrize("form", SUFFIXES)
-def test_document_renders_to_the_golden_report(renderers, name, form):
-    text = (GOLDEN / f"{name}.json").read_text(encoding="utf-8")
-
-    report = renderers[form](run_from_json(text, where=name))
+def test_document_renders_to_the_golden_report(documents, renderers, name, form):
+    report = renderers[form](run_from_json(documents[name], where=name))
 
     assert report.encode() == (GOLDEN / f"{name}.{SUFFIXES[form]}").read_bytes()
 
 
-@pytest.mark.parametrize("name", ["passing", "failing", "inconclusive", "error"])
-def test_golden_document_is_the_run_it_stands_for(runs, name):
-    text = (GOLDEN / f"{name}.json").read_text(encoding="utf-8")
-
-    assert run_from_json(text, where=name) == runs[name]
+def test_document_of_a_run_reads_as_that_run(runs):
+    for name, run in runs.items():
+        assert run_from_json(run_to_json(run), where=name) == run
 
 
 def test_page_of_the_largest_golden_run_is_small_enough_for_an_artifact(renderers, failing):

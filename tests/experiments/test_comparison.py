@@ -1,0 +1,49 @@
+"""What is made of the answers of several tools; no tool is asked here."""
+
+import pytest
+
+from experiments import comparison
+from experiments.planting import CASES
+from experiments.selftest import Journal, write_document
+
+
+@pytest.fixture
+def journal(tmp_path):
+    journal = Journal(tmp_path / "gates.jsonl", tmp_path / "none.json")
+    for case, gate, is_alarm in (
+        ("A/A", "pass", True),
+        ("A/A", "inconclusive", False),
+        ("+10 % step time", "fail", True),
+    ):
+        journal.append({"case": case, "gate": gate, "alarms": {"other": is_alarm}, "machine": "m"})
+    return journal
+
+
+def test_alarms_are_counted_by_tool_and_case(journal):
+    rows = {(row["case"], row["tool"]): row for row in comparison.summarise(journal)}
+
+    assert rows["A/A", "mainstay gate"]["alarms"]["rate"] == 0
+    assert rows["A/A", "mainstay gate"]["inconclusive"] == 1
+    assert rows["A/A", "other"]["alarms"]["rate"] == 0.5
+    assert rows["+10 % step time", "mainstay gate"]["alarms"]["rate"] == 1
+    assert ("+3 % step time", "other") not in rows
+
+
+def test_the_case_asked_least_often_comes_next(journal):
+    case, number = comparison.next_case(journal)
+
+    assert (case.name, number) == ("+3 % step time", 0)
+
+
+def test_a_journal_begins_with_what_was_published(journal, tmp_path):
+    published = tmp_path / "published.json"
+    write_document(comparison.document(journal, {}), published)
+
+    again = Journal(tmp_path / "elsewhere.jsonl", published)
+
+    assert again.gates == journal.gates
+    assert Journal(tmp_path / "elsewhere.jsonl", tmp_path / "none.json").gates == journal.gates
+
+
+def test_every_compared_case_is_one_of_the_self_test():
+    assert set(comparison.COMPARED) <= CASES.keys()
