@@ -7,6 +7,8 @@ importing a module costs nothing.
 - :mod:`~mainstay.stats.sequential`: several looks that share one error.
 - :mod:`~mainstay.stats.multiplicity`: several metrics that share one error.
 - :mod:`~mainstay.stats.proportions`: counts: Wilson, Clopper-Pearson, McNemar.
+- :mod:`~mainstay.stats.flips`: two systems right or wrong on the same items.
+- :mod:`~mainstay.stats.scores`: two systems scored on the same items, in clusters or not.
 - :mod:`~mainstay.stats.power`: what a number of pairs can detect, and how many are still needed.
 - :mod:`~mainstay.stats.noise`: noise between the blocks of a pair and between pairs.
 """

@@ -1,0 +1,475 @@
+"""Files of stored results, read as scored items: lm-evaluation-harness, Inspect AI, promptfoo, and a plain form.
+
+Files are untrusted: lines, documents and members of archives are bounded in size while they are read, nothing in them is
+executed, and every fault names the file, the line and what to do.
+
+- lm-evaluation-harness: a folder, or ``samples_<task>_<date>.jsonl`` files of it (``--log_samples --output_path``).
+- Inspect AI: ``.json`` and ``.eval`` logs.
+- promptfoo: the JSON of ``promptfoo eval --output``.
+- the plain form: ``.jsonl``, ``.csv`` or ``.parquet`` with ``id`` and ``score``, and, if wanted, ``task``, ``cluster``,
+  ``repeat``, ``error``, ``digest`` and ``prompt``.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import math
+import re
+import sys
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+from mainstay.errors import StoreError, UsageError
+from mainstay.evaluation.items import ScoredItem, Scores
+from mainstay.records import Direction
+
+MAX_LINE_BYTES = 64 << 20
+"""Longest line of a file of lines."""
+
+MAX_DOCUMENT_BYTES = 1 << 29
+"""Largest JSON document, or member of an archive, that is read as a whole."""
+
+MAX_ITEMS = 10_000_000
+"""Most scores of one side."""
+
+LM_EVAL_NAME = re.compile(r"samples_(?P<task>.+)_(?P<date>\d{4}-\d\d-\d\dT[\d:.-]+)\.jsonl")
+LM_EVAL_FACTS = ("model_name", "model_source", "lm_eval_version", "transformers_version", "git_hash")
+LM_EVAL_SEEDS = ("random_seed", "numpy_seed", "torch_seed", "fewshot_seed", "limit")
+INSPECT_GRADES = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
+"""Values of Inspect's scorers that are letters: correct, partly, incorrect, no answer."""
+
+PROMPTFOO_ERROR = 2
+"""``failureReason`` of a result that could not be had."""
+
+PLAIN_COLUMNS = ("task", "id", "score", "repeat", "cluster", "error", "digest", "prompt")
+
+
+def read_scores(path: Path, *, chosen_filter: str = "", cluster: str = "") -> Scores:
+    """Read what an evaluation left.
+
+    Args:
+        path: A file, or a folder of lm-evaluation-harness or Inspect.
+        chosen_filter: Of lm-evaluation-harness, where a task has more than one filter of answers.
+        cluster: Name of a field of an item (of its document, metadata or variables) that says what it belongs to.
+
+    Raises:
+        StoreError: If a file cannot be read, is damaged, or is larger than the bounds.
+        UsageError: If there is nothing to read, or a choice must be made.
+    """
+    if path.is_dir():
+        return _read_folder(path, chosen_filter, cluster)
+    if not path.is_file():
+        raise UsageError("there is no such file", looked_in=str(path), next_step="name a file or a folder of results")
+    return _read_file(path, chosen_filter, cluster)
+
+
+def _read_folder(folder: Path, chosen_filter: str, cluster: str) -> Scores:
+    samples = sorted(folder.rglob("samples_*.jsonl"))
+    logs = sorted([*folder.rglob("*.eval"), *(file for file in folder.rglob("*.json") if file.name[:1].isdigit())])
+    if files := samples or logs:
+        return joined([_read_file(file, chosen_filter, cluster) for file in files])
+    raise UsageError(
+        "no stored results: neither samples_*.jsonl of lm-evaluation-harness nor logs of Inspect",
+        looked_in=str(folder),
+        next_step="run lm_eval with --log_samples --output_path, or name a file",
+    )
+
+
+def joined(parts: Iterable[Scores]) -> Scores:
+    """Scores of several files of one side as one."""
+    parts = list(parts)
+    facts: dict[str, str] = {}
+    directions: dict[str, Direction] = {}
+    for part in parts:
+        facts |= part.facts
+        directions |= part.directions
+    return Scores(
+        format=parts[0].format,
+        items=tuple(item for part in parts for item in part.items),
+        facts=facts,
+        directions=directions,
+    )
+
+
+def _read_file(path: Path, chosen_filter: str, cluster: str) -> Scores:
+    suffix = path.suffix.lower()
+    if match := LM_EVAL_NAME.fullmatch(path.name):
+        return _read_lm_eval(path, match["task"], chosen_filter, cluster)
+    if suffix == ".eval":
+        return _from_inspect(_read_eval_log(path), path, cluster)
+    if suffix == ".json":
+        return _read_document(path, cluster)
+    readers: Mapping[str, Callable[[Path], Iterator[tuple[str, Mapping[str, Any]]]]] = {
+        ".jsonl": _json_lines,
+        ".csv": _csv_rows,
+        ".parquet": _parquet_rows,
+    }
+    if suffix not in readers:
+        raise UsageError(
+            f"results in a {suffix or 'nameless'} file cannot be read",
+            looked_in=str(path),
+            next_step="give .jsonl, .csv, .parquet, .json or .eval",
+        )
+    return Scores(format="plain", items=tuple(_plain_items(readers[suffix](path), path)))
+
+
+def _damaged(fact: str, where: str, next_step: str = "write the results anew") -> NoReturn:
+    raise StoreError(fact, looked_in=where, next_step=next_step)
+
+
+def _parse_json(text: bytes, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise StoreError(
+            f"not JSON: {error}" if isinstance(error, ValueError) else "JSON that is nested too deeply",
+            looked_in=where,
+            next_step="write the results anew",
+        ) from error
+
+
+def _json_lines(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Objects of a file of JSON lines, each with its place."""
+    try:
+        with path.open("rb") as stream:
+            for number, line in enumerate(iter(lambda: stream.readline(MAX_LINE_BYTES + 1), b""), start=1):
+                where = f"{path}, line {number}"
+                if len(line) > MAX_LINE_BYTES:
+                    _damaged(f"a line of more than {MAX_LINE_BYTES >> 20} MiB", where)
+                if line.strip():
+                    row = _parse_json(line, where)
+                    if not isinstance(row, dict):
+                        _damaged("a line that is no JSON object", where)
+                    yield where, row
+    except OSError as error:
+        raise StoreError(f"cannot be read: {error.strerror}", looked_in=str(path)) from error
+
+
+def _csv_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Rows of a CSV file, each with its place; an empty score is missing."""
+    csv.field_size_limit(MAX_LINE_BYTES)
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            for number, row in enumerate(csv.DictReader(_bounded(stream, path), strict=True), start=2):
+                where = f"{path}, row {number}"
+                if None in row or None in row.values():
+                    _damaged("a row that has not the columns of the head", where)
+                yield where, {name: value for name, value in row.items() if value != ""}
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise StoreError(f"not CSV in UTF-8: {error}", looked_in=str(path), next_step="write it anew") from error
+    except OSError as error:
+        raise StoreError(f"cannot be read: {error.strerror}", looked_in=str(path)) from error
+
+
+def _bounded(stream: Any, path: Path) -> Iterator[str]:
+    for number, line in enumerate(iter(lambda: stream.readline(MAX_LINE_BYTES + 1), ""), start=1):
+        if len(line) > MAX_LINE_BYTES:
+            _damaged(f"a line of more than {MAX_LINE_BYTES >> 20} MiB", f"{path}, line {number}")
+        yield line
+
+
+def _parquet_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Rows of a Parquet file, batch by batch."""
+    try:
+        from pyarrow import ArrowException, parquet
+    except ImportError as error:
+        raise UsageError(
+            "Parquet files need the package pyarrow",
+            looked_in=str(path),
+            next_step="pip install 'mainstay[evaluation]', or give JSONL or CSV",
+        ) from error
+    try:
+        with parquet.ParquetFile(path) as file:
+            columns = [name for name in file.schema_arrow.names if name in PLAIN_COLUMNS]
+            number = 0
+            for batch in file.iter_batches(columns=columns):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield f"{path}, row {number}", {name: value for name, value in row.items() if value is not None}
+    except (ArrowException, OSError) as error:
+        raise StoreError(
+            f"not a Parquet file: {str(error).splitlines()[0]}", looked_in=str(path), next_step="write it anew"
+        ) from error
+
+
+def _plain_items(rows: Iterable[tuple[str, Mapping[str, Any]]], path: Path) -> Iterator[ScoredItem]:
+    for number, (where, row) in enumerate(rows):
+        if number >= MAX_ITEMS:
+            _damaged(f"more than {MAX_ITEMS} scores", where)
+        if "id" not in row:
+            _damaged(f"no id; the row has {', '.join(map(str, list(row)[:8])) or 'nothing'}", where)
+        yield ScoredItem(
+            task=str(row.get("task", path.stem)),
+            id=str(row["id"]),
+            score=_score(row.get("score"), where),
+            repeat=_whole(row.get("repeat", 0), where),
+            **{name: str(row.get(name) or "") for name in ("cluster", "error", "digest", "prompt")},
+        )
+
+
+def _whole(value: Any, where: str) -> int:
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        _damaged(f"repeat is {value!r}, not a whole number", where)
+
+
+def _score(value: Any, where: str) -> float | None:
+    """A finite number, or nothing."""
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return float(value)
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        _damaged(f"a score of {str(value)[:40]!r}, which is not a number", where)
+    if not math.isfinite(number):
+        _damaged(f"a score of {number}", where, "leave the score out where there is none: it is then missing")
+    return number
+
+
+def _digest(*parts: Any) -> str:
+    """SHA-256 of what JSON can hold."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _named(places: Iterable[Any], name: str) -> str:
+    """A field of the first mapping that has it; empty without one."""
+    found = next((place[name] for place in places if isinstance(place, dict) and name in place), "") if name else ""
+    return str(found)
+
+
+def _read_lm_eval(path: Path, task: str, chosen_filter: str, cluster: str) -> Scores:
+    """Rows of lm-evaluation-harness: one for each document and filter, with the names of its scores."""
+    rows = list(_json_lines(path))
+    filters = list(dict.fromkeys(str(row.get("filter", "none")) for _, row in rows))
+    wanted = chosen_filter if chosen_filter in filters else filters[0] if len(filters) == 1 else ""
+    if rows and not wanted:
+        raise UsageError(
+            f"{task} has {len(filters)} filters of answers: {', '.join(filters)}",
+            looked_in=str(path),
+            next_step=f"choose one: --filter {filters[0]}",
+        )
+    seen: Counter[str] = Counter()
+    items: list[ScoredItem] = []
+    for where, row in rows:
+        if str(row.get("filter", "none")) == wanted:
+            key = str(row.get("doc_hash") or row.get("doc_id"))
+            seen[key] += 1
+            items += _lm_eval_items(row, where, task=task, id_=f"{key[:16]}/{seen[key]}", cluster=cluster)
+    repeated = {key for key, count in seen.items() if count > 1}
+    items = [
+        item
+        if item.cluster or item.id.partition("/")[0] not in {key[:16] for key in repeated}
+        else item._replace(cluster=item.id.partition("/")[0])
+        for item in items
+    ]  # documents that come twice are one unit
+    facts, directions = _lm_eval_facts(path, task)
+    return Scores(format="lm-eval", items=tuple(items), facts=facts, directions=directions)
+
+
+def _lm_eval_items(row: Mapping[str, Any], where: str, *, task: str, id_: str, cluster: str) -> Iterator[ScoredItem]:
+    names = row.get("metrics")
+    if not isinstance(names, list) or not names:
+        _damaged("a row without the names of its scores in 'metrics'", where, "write it with lm-eval 0.4.9 or newer")
+    for name in map(str, names):
+        value = row.get(name)
+        if isinstance(value, (list, dict)):  # what is only defined over all documents, such as a perplexity
+            continue
+        is_missing = value is None or (isinstance(value, float) and math.isnan(value))
+        yield ScoredItem(
+            task=task if len(names) == 1 else f"{task}#{name}",
+            id=id_,
+            score=None if is_missing else _score(value, where),
+            cluster=_named([row.get("doc"), row], cluster),
+            digest=_digest(row.get("filtered_resps"), row.get("resps")),
+            prompt=f"{row.get('prompt_hash', '')}{row.get('target_hash', '')}",
+        )
+
+
+def _lm_eval_facts(path: Path, task: str) -> tuple[dict[str, str], dict[str, Direction]]:
+    """What ``results_<date>.json`` beside the samples says; nothing where it is not there."""
+    match = LM_EVAL_NAME.fullmatch(path.name)
+    beside = path.with_name(f"results_{match['date']}.json") if match else path
+    if not beside.is_file() or beside == path:
+        return {}, {}
+    document = _load_document(beside)
+    settings = document.get("config", {})
+    told = {name: document.get(name) for name in LM_EVAL_FACTS} | {name: settings.get(name) for name in LM_EVAL_SEEDS}
+    told |= {
+        f"{name} of {task}": document.get(place, {}).get(task)
+        for name, place in (("version", "versions"), ("hash", "task_hashes"), ("few-shot examples", "n-shot"))
+    }
+    better = document.get("higher_is_better", {}).get(task, {})
+    directions = {
+        name: Direction.HIGHER if is_higher else Direction.LOWER
+        for score, is_higher in better.items()
+        for name in ({task, f"{task}#{score}"} if len(better) == 1 else {f"{task}#{score}"})
+    }
+    return {name: str(value) for name, value in told.items() if value is not None}, directions
+
+
+def _load_document(path: Path) -> dict[str, Any]:
+    """A JSON object of a file."""
+    try:
+        if path.stat().st_size > MAX_DOCUMENT_BYTES:
+            _damaged(
+                f"a document of more than {MAX_DOCUMENT_BYTES >> 20} MiB", str(path), "give it as lines, or as .eval"
+            )
+        document = _parse_json(path.read_bytes(), str(path))
+    except OSError as error:
+        raise StoreError(f"cannot be read: {error.strerror}", looked_in=str(path)) from error
+    if not isinstance(document, dict):
+        _damaged("a document that is no JSON object", str(path))
+    return document
+
+
+def _read_document(path: Path, cluster: str) -> Scores:
+    """A JSON document of Inspect or promptfoo."""
+    document = _load_document(path)
+    if isinstance(document.get("samples"), list) and "eval" in document:
+        return _from_inspect(document, path, cluster)
+    results = document.get("results")
+    if isinstance(results, dict) and isinstance(results.get("results"), list):
+        return _from_promptfoo(results["results"], path, cluster)
+    raise UsageError(
+        "a JSON document that neither Inspect nor promptfoo wrote",
+        looked_in=str(path),
+        next_step="give a log of Inspect, the output of promptfoo, or lines with id and score",
+    )
+
+
+def _read_eval_log(path: Path) -> dict[str, Any]:
+    """Header and summaries of an ``.eval`` archive of Inspect, as its JSON log would have them."""
+    archives, broken = _archives()
+    try:
+        with archives.ZipFile(path) as archive:
+            header, samples = (_member(archive, name, path) for name in ("header.json", "summaries.json"))
+    except broken as error:
+        raise StoreError(
+            f"not a log of Inspect: {error}",
+            looked_in=str(path),
+            next_step="convert it: inspect log convert --to json",
+        ) from error
+    if not isinstance(header, dict) or not isinstance(samples, list):
+        _damaged("a log of Inspect whose members are not what they should be", str(path))
+    return {**header, "samples": samples}
+
+
+def _archives() -> tuple[Any, tuple[type[Exception], ...]]:
+    """The module for ZIP archives whose members may be compressed by zstd, and what it raises on a damaged one.
+
+    The standard library's own is such a module from Python 3.14 on.
+    """
+    broken = (zlib.error, OSError, KeyError, NotImplementedError, EOFError, ValueError)
+    if sys.version_info >= (3, 14):
+        from compression.zstd import ZstdError as Damaged
+
+        return zipfile, (zipfile.BadZipFile, Damaged, *broken)
+    try:
+        from backports.zstd import ZstdError
+        from backports.zstd import zipfile as with_zstd
+    except ImportError:
+        return zipfile, (zipfile.BadZipFile, *broken)
+    return with_zstd, (with_zstd.BadZipFile, ZstdError, *broken)
+
+
+def _member(archive: Any, name: str, path: Path) -> Any:
+    with archive.open(name) as stream:
+        content = stream.read(MAX_DOCUMENT_BYTES + 1)
+    if len(content) > MAX_DOCUMENT_BYTES:
+        _damaged(f"{name} is larger than {MAX_DOCUMENT_BYTES >> 20} MiB", str(path))
+    return _parse_json(content, f"{path}, {name}")
+
+
+def _from_inspect(document: Mapping[str, Any], path: Path, cluster: str) -> Scores:
+    """Samples of Inspect; one that has no score for a reason is missing, not left out as in its own accuracy."""
+    about = document.get("eval") if isinstance(document.get("eval"), dict) else {}
+    task = str((about or {}).get("task", path.stem))
+    samples = [sample for sample in document["samples"] if isinstance(sample, dict)]
+    if len(samples) < len(document["samples"]):
+        _damaged("a sample that is no JSON object", str(path))
+    scorers = list(dict.fromkeys(name for sample in samples for name in (sample.get("scores") or {})))
+    if samples and not scorers:
+        _damaged("no sample has a score", str(path), "score the log first: inspect score")
+    items = [
+        _inspect_item(sample, scorer, path, task=task if len(scorers) == 1 else f"{task}#{scorer}", cluster=cluster)
+        for sample in samples
+        for scorer in scorers
+    ]
+    told = {"model": (about or {}).get("model"), "status": document.get("status"), "task": task}
+    told |= {f"package {name}": value for name, value in ((about or {}).get("packages") or {}).items()}
+    facts = {name: str(value) for name, value in told.items() if value is not None}
+    return Scores(format="inspect", items=tuple(items), facts=facts)
+
+
+def _inspect_item(sample: Mapping[str, Any], scorer: str, path: Path, *, task: str, cluster: str) -> ScoredItem:
+    where = f"{path}, sample {sample.get('id')!r}, epoch {sample.get('epoch')}"
+    score = (sample.get("scores") or {}).get(scorer)
+    value = score.get("value") if isinstance(score, dict) else None
+    error = sample.get("error")
+    completion = (sample.get("output") or {}).get("completion") if isinstance(sample.get("output"), dict) else None
+    return ScoredItem(
+        task=task,
+        id=str(sample.get("id")),
+        score=_inspect_value(value, where),
+        repeat=_whole(sample.get("epoch", 1), where) - 1,
+        cluster=_named([sample.get("metadata")], cluster),
+        error=str(error.get("message", "error") if isinstance(error, dict) else error or ""),
+        digest=_digest(completion) if completion is not None else "",
+        prompt=_digest(sample.get("input"), sample.get("target")),
+    )
+
+
+def _inspect_value(value: Any, where: str) -> float | None:
+    if isinstance(value, str):
+        if value not in INSPECT_GRADES:
+            _damaged(f"a score of {value[:40]!r}, which has no number", where, "use a scorer of C, P, I, N or numbers")
+        return INSPECT_GRADES[value]
+    if isinstance(value, float) and math.isnan(value):  # Inspect's sign of a sample that was not scored
+        return None
+    return _score(value, where)
+
+
+def _from_promptfoo(rows: list[Any], path: Path, cluster: str) -> Scores:
+    """Results of promptfoo: an item is its variables, a task is its prompt, repeats come in order."""
+    seen: Counter[tuple[str, str]] = Counter()
+    items = []
+    for number, row in enumerate(rows, start=1):
+        where = f"{path}, result {number}"
+        if not isinstance(row, dict) or "vars" not in row:
+            _damaged("a result without its variables", where)
+        prompt = row.get("prompt") if isinstance(row.get("prompt"), dict) else {}
+        task, id_ = str((prompt or {}).get("label") or row.get("promptIdx", 0)), _digest(row["vars"])[:16]
+        is_missing = row.get("failureReason") == PROMPTFOO_ERROR
+        output = row.get("response", {}).get("output") if isinstance(row.get("response"), dict) else None
+        items.append(
+            ScoredItem(
+                task=task,
+                id=id_,
+                score=None if is_missing else _score(row.get("score"), where),
+                repeat=seen[task, id_],
+                cluster=_named([row["vars"]], cluster),
+                error=str(row.get("error") or "") if is_missing else "",
+                digest="" if output is None else _digest(output),
+                prompt=_digest((prompt or {}).get("raw")),
+            )
+        )
+        seen[task, id_] += 1
+    providers = sorted(
+        {str(row.get("provider", {}).get("id")) for row in rows if isinstance(row.get("provider"), dict)}
+    )
+    return Scores(format="promptfoo", items=tuple(items), facts={"providers": ", ".join(providers)})
+
+
+def with_task(scores: Scores, task: str) -> Scores:
+    """The same scores under another name of their only task."""
+    return replace(scores, items=tuple(item._replace(task=task) for item in scores.items))

@@ -1,0 +1,275 @@
+"""Scored items of one side, and the items of both sides side by side.
+
+- :class:`ScoredItem`, :class:`Scores`: what one side's evaluation gave.
+- :class:`PairedTask`, :func:`pair_scores`: the same items of both sides, repeats averaged, missing scores counted.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mainstay.records import Direction, Side
+
+
+class ItemsError(ValueError):
+    """Two sides whose items cannot be compared; the text says how they differ."""
+
+
+class ScoredItem(NamedTuple):
+    """One score of one item.
+
+    Attributes:
+        task: What it belongs to, with the name of the score where a task has several.
+        id: Of the item, unique in its task.
+        score: The score; ``None`` where it is missing: a time-out, an error, an answer that was not scored.
+        repeat: Number of the repeat, from 0, where a sampling model answers more than once.
+        cluster: What items that belong together share, such as a passage; empty where an item stands for itself.
+        error: Why the score is missing.
+        digest: Of the raw output; empty where it is not known.
+        prompt: Digest of what was asked; empty where it is not known.
+    """
+
+    task: str
+    id: str
+    score: float | None
+    repeat: int = 0
+    cluster: str = ""
+    error: str = ""
+    digest: str = ""
+    prompt: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scores:
+    """What one side's evaluation gave.
+
+    Attributes:
+        format: What wrote it, such as ``lm-eval``.
+        items: All scores, in the order of the files.
+        facts: What the files say of how they came about: model, versions, seeds.
+        directions: Which scores are better, by task; higher where it is not said.
+    """
+
+    format: str
+    items: tuple[ScoredItem, ...]
+    facts: Mapping[str, str] = field(default_factory=dict)
+    directions: Mapping[str, Direction] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PairedTask:
+    """The items of one task, both sides in the same order.
+
+    Attributes:
+        name: Of the task.
+        direction: Which scores are better.
+        ids: Of the items.
+        scores: Mean score of each item over its repeats, by side; missing repeats have the worst score.
+        favoured: The baseline's scores with its missing repeats at the best score: a pass must hold with them, too.
+        clusters: What each item belongs to; ``None`` where every item stands for itself.
+        num_missing: Missing scores, by side.
+        num_scores: Scores of each side, missing ones included.
+        repeats: Most repeats of an item.
+        is_identical: Whether all outputs are known and equal.
+        score_range: Largest minus smallest score possible, or seen where it is not declared.
+        causes: Why scores are missing, by side: cause and number.
+    """
+
+    name: str
+    direction: Direction
+    ids: tuple[str, ...]
+    scores: Mapping[Side, NDArray[np.float64]]
+    favoured: NDArray[np.float64]
+    clusters: NDArray[np.intp] | None
+    num_missing: Mapping[Side, int]
+    num_scores: Mapping[Side, int]
+    repeats: int
+    is_identical: bool
+    score_range: tuple[float, float]
+    causes: Mapping[Side, Mapping[str, int]] = field(default_factory=dict)
+
+    @property
+    def differences(self) -> NDArray[np.float64]:
+        """How much worse the candidate is at each item, positive where it is."""
+        sign = 1.0 if self.direction is Direction.HIGHER else -1.0
+        return sign * (self.scores[Side.BASELINE] - self.scores[Side.CANDIDATE])
+
+    @property
+    def guarded_differences(self) -> NDArray[np.float64]:
+        """The same with the baseline's missing scores at their best."""
+        sign = 1.0 if self.direction is Direction.HIGHER else -1.0
+        return sign * (self.favoured - self.scores[Side.CANDIDATE])
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether every item is right or wrong, once, and stands for itself."""
+        return (
+            self.repeats == 1
+            and self.clusters is None
+            and all(bool(np.isin(values, (0.0, 1.0)).all()) for values in self.scores.values())
+        )
+
+
+def pair_scores(
+    baseline: Scores,
+    candidate: Scores,
+    *,
+    ranges: Mapping[str, tuple[float, float]] | None = None,
+    prompt_changed: bool = False,
+) -> tuple[PairedTask, ...]:
+    """Put the items of both sides side by side, task by task.
+
+    Items are never intersected silently: a task whose items differ between the sides is refused.
+
+    Args:
+        baseline: One side.
+        candidate: The other.
+        ranges: Smallest and largest score possible, by task; 0 and 1 where all scores lie in it, else what was seen.
+        prompt_changed: Whether other prompts for the same items are meant.
+
+    Returns:
+        Tasks that both sides have, in the baseline's order.
+
+    Raises:
+        ItemsError: If an item comes twice, items, repeats or prompts differ, or a side has no items.
+    """
+    sides = {Side.BASELINE: _by_task(baseline, Side.BASELINE), Side.CANDIDATE: _by_task(candidate, Side.CANDIDATE)}
+    return tuple(
+        _pair(
+            name,
+            {side: tasks[name] for side, tasks in sides.items()},
+            direction=baseline.directions.get(name, Direction.HIGHER),
+            declared=(ranges or {}).get(name),
+            prompt_changed=prompt_changed,
+        )
+        for name in sides[Side.BASELINE]
+        if name in sides[Side.CANDIDATE]
+    )
+
+
+Repeats = dict[str, dict[int, ScoredItem]]
+"""Items by id and number of the repeat."""
+
+
+def _by_task(scores: Scores, side: Side) -> dict[str, Repeats]:
+    """Items by task; an item that comes twice is refused."""
+    tasks: dict[str, Repeats] = defaultdict(lambda: defaultdict(dict))
+    for item in scores.items:
+        repeats = tasks[item.task][item.id]
+        if item.repeat in repeats:
+            raise ItemsError(f"item {item.id!r} of {item.task} comes twice in the {side} (repeat {item.repeat})")
+        repeats[item.repeat] = item
+    if not tasks:
+        raise ItemsError(f"the {side} has no scored items")
+    return dict(tasks)
+
+
+def _pair(
+    name: str,
+    sides: Mapping[Side, Repeats],
+    *,
+    direction: Direction,
+    declared: tuple[float, float] | None,
+    prompt_changed: bool,
+) -> PairedTask:
+    baseline, candidate = sides[Side.BASELINE], sides[Side.CANDIDATE]
+    _require_same_items(name, baseline, candidate)
+    if not prompt_changed:
+        _require_same_prompts(name, baseline, candidate)
+    low, high = declared or _score_range(sides.values())
+    worst, best = (low, high) if direction is Direction.HIGHER else (high, low)
+    everything = {side: [item for id_ in baseline for item in items[id_].values()] for side, items in sides.items()}
+    missing = {side: [item for item in items if item.score is None] for side, items in everything.items()}
+    labels = [next(iter(repeats.values())).cluster for repeats in baseline.values()]
+    return PairedTask(
+        name=name,
+        direction=direction,
+        ids=tuple(baseline),
+        scores={side: _means(baseline, items, worst) for side, items in sides.items()},
+        favoured=_means(baseline, baseline, best),
+        clusters=_clusters(labels),
+        num_missing={side: len(items) for side, items in missing.items()},
+        num_scores={side: len(items) for side, items in everything.items()},
+        repeats=max(map(len, baseline.values())),
+        is_identical=_is_identical(baseline, candidate),
+        score_range=(low, high),
+        causes={side: _count_causes(items) for side, items in missing.items()},
+    )
+
+
+def _require_same_items(name: str, baseline: Repeats, candidate: Repeats) -> None:
+    lacking = {
+        Side.CANDIDATE: [id_ for id_ in baseline if id_ not in candidate],
+        Side.BASELINE: [id_ for id_ in candidate if id_ not in baseline],
+    }
+    for side, ids in lacking.items():
+        if ids:
+            more = f" and {len(ids) - 1} more" if len(ids) > 1 else ""
+            raise ItemsError(f"the {side} lacks item {ids[0]!r}{more} of {name}: both sides must score the same items")
+    for id_, repeats in baseline.items():
+        if repeats.keys() != candidate[id_].keys():
+            raise ItemsError(
+                f"item {id_!r} of {name} has {len(repeats)} repeats in the baseline and {len(candidate[id_])} in the "
+                "candidate: both sides must repeat it alike"
+            )
+
+
+def _require_same_prompts(name: str, baseline: Repeats, candidate: Repeats) -> None:
+    for id_, repeats in baseline.items():
+        for number, item in repeats.items():
+            if item.prompt != candidate[id_][number].prompt:
+                raise ItemsError(f"item {id_!r} of {name} was asked otherwise in the candidate")
+
+
+def _score_range(sides: Iterable[Repeats]) -> tuple[float, float]:
+    """0 and 1 where all scores lie between them, else the smallest and the largest."""
+    values = [
+        item.score for side in sides for repeats in side.values() for item in repeats.values() if item.score is not None
+    ]
+    low, high = min(values, default=0.0), max(values, default=1.0)
+    return (0.0, 1.0) if low >= 0 and high <= 1 else (low, high)
+
+
+def _means(order: Repeats, items: Repeats, missing: float) -> NDArray[np.float64]:
+    """Mean score of each item over its repeats."""
+    return np.array(
+        [
+            sum(missing if item.score is None else item.score for item in items[id_].values()) / len(items[id_])
+            for id_ in order
+        ],
+        dtype=np.float64,
+    )
+
+
+def _clusters(labels: list[str]) -> NDArray[np.intp] | None:
+    """Numbers of the clusters; an item without a label is a cluster of its own."""
+    if not any(labels):
+        return None
+    named = [label or f"\0{number}" for number, label in enumerate(labels)]
+    _, numbers = np.unique(np.array(named, dtype=object), return_inverse=True)
+    return np.asarray(numbers, dtype=np.intp) if len(set(named)) < len(named) else None
+
+
+def _is_identical(baseline: Repeats, candidate: Repeats) -> bool:
+    """Whether every output is known on both sides, and equal, and scored alike."""
+    return all(
+        bool(item.digest)
+        and item.digest == candidate[id_][number].digest
+        and item.score is not None
+        and item.score == candidate[id_][number].score
+        for id_, repeats in baseline.items()
+        for number, item in repeats.items()
+    )
+
+
+def _count_causes(items: Iterable[ScoredItem]) -> dict[str, int]:
+    counts: dict[str, int] = defaultdict(int)
+    for item in items:
+        counts[item.error or "not scored"] += 1
+    return dict(counts)

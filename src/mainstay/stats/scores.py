@@ -1,0 +1,244 @@
+"""Two systems scored on the same items: p-values of the mean difference, items in clusters or not.
+
+For scores that are not merely right or wrong, that are means over repeats, or whose items belong together: questions on
+one text, pages of one document. A *difference* is the baseline's score of an item minus the candidate's, positive where
+the candidate is worse. The unit that varies independently is the cluster; without clusters each item is its own.
+
+Student's t with a cluster-robust variance is right where differences are many. Two things make it wrong where a pass is
+claimed, and both are mended here: the loss that a pass excludes need not have been *seen* yet, so the variance under the
+null hypothesis is that of the differences seen together with as many more as the null asks for; and where almost nothing
+differs, a bound counts clusters in place of estimating a variance.
+
+References:
+    R. M. Bell, D. F. McCaffrey (2002), Bias reduction in standard errors for linear regression with multi-stage
+    samples, Survey Methodology 28, 169-181.
+    G. W. Imbens, M. Kolesár (2016), Robust standard errors in small samples, Review of Economics and Statistics 98,
+    701-712.
+    E. Miller (2024), Adding error bars to evals: a statistical approach to language model evaluations.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mainstay.stats.paired import OneSidedPValues
+
+FEW_EFFECTIVE = 5.0
+"""Below so many effective clusters that differ, no variance can be estimated from them."""
+
+FEWEST_CLUSTERS = 30
+"""With fewer clusters nothing passes: no variance between them is known well enough."""
+
+UNSEEN_LEVEL = 0.05
+"""Largest chance that a loss of the margin, carried by items that are wholly lost, was not seen at all."""
+
+
+class DifferenceSummary(NamedTuple):
+    """What the differences of all items say.
+
+    Attributes:
+        mean: Mean difference over items.
+        variance: Variance of the difference of an item.
+        square_mean: Mean of its square.
+        typical: Size of a typical difference, by which a loss not yet seen is made: ``sum d^2 / sum |d|``; the range of
+            the score where nothing differs.
+        design_effect: How much clusters enlarge the variance of the mean; 1 without clusters.
+        degrees: Degrees of freedom of the cluster-robust variance.
+        num_items: Items.
+        num_clusters: Clusters; the items where there are none.
+        num_worse: Clusters whose differences add up to a loss.
+        num_effective: Effective number of clusters that differ, ``(sum D^2)^2 / sum D^4``.
+        largest_cluster: Items of the largest cluster.
+    """
+
+    mean: float
+    variance: float
+    square_mean: float
+    typical: float
+    design_effect: float
+    degrees: float
+    num_items: int
+    num_clusters: int
+    num_worse: int
+    num_effective: float
+    largest_cluster: int
+
+
+def summarise_differences(
+    differences: ArrayLike, *, score_range: float, clusters: ArrayLike | None = None
+) -> DifferenceSummary:
+    """Mean, variances and degrees of freedom of paired differences.
+
+    Args:
+        differences: Baseline minus candidate, one an item, at least two; repeats of an item are averaged before.
+        score_range: The largest difference that an item can have; infinite where scores are unbounded.
+        clusters: A label of the cluster of each item; each item is its own without it.
+
+    Raises:
+        ValueError: If there are fewer than two items or clusters, or a label is missing.
+
+    Example:
+        >>> summary = summarise_differences([0.0, 1.0, 0.0, 0.0, -1.0, 1.0], score_range=1.0)
+        >>> round(summary.mean, 3), round(summary.design_effect, 3), round(summary.degrees, 1)
+        (0.167, 1.0, 5.0)
+    """
+    values = np.asarray(differences, dtype=np.float64)
+    num_items = values.size
+    labels = np.arange(num_items) if clusters is None else np.asarray(clusters)
+    if labels.shape != values.shape:
+        raise ValueError(f"{labels.size} labels of clusters for {num_items} items")
+    _, members, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    if num_items < 2 or sizes.size < 2:
+        raise ValueError(f"a variance needs at least 2 clusters, got {sizes.size} of {num_items} items")
+    sums = np.bincount(members, weights=values)
+    mean, variance = float(values.mean()), float(values.var(ddof=1))
+    residuals, shares = sums - sizes * mean, sizes / num_items
+    of_mean = float((residuals**2 / (1 - shares)).sum()) / num_items**2
+    within = float((sizes * (sizes - 1.0)).sum())
+    shared = float((residuals**2).sum() - ((values - mean) ** 2).sum())
+    correlation = min(max(shared / (variance * within), 0.0), 1.0) if variance and within else 0.0
+    weights = sizes * (1 + (sizes - 1) * correlation)
+    total, fourth = float(np.abs(values).sum()), float((sums**4).sum())
+    return DifferenceSummary(
+        mean=mean,
+        variance=variance,
+        square_mean=float((values**2).mean()),
+        typical=float((values**2).sum()) / total if total else score_range,
+        design_effect=max(1.0, num_items * of_mean / variance) if variance else 1.0,
+        degrees=float(weights.sum() ** 2 / (weights**2).sum()) - 1,
+        num_items=num_items,
+        num_clusters=int(sizes.size),
+        num_worse=int((sums > 0).sum()),
+        num_effective=float((sums**2).sum()) ** 2 / fourth if fourth else 0.0,
+        largest_cluster=int(sizes.max()),
+    )
+
+
+def score_p_values(summary: DifferenceSummary, null: float, *, score_range: float) -> OneSidedPValues:
+    """P-values of a mean difference against a null value, from both sides.
+
+    Args:
+        summary: Of the differences.
+        null: The true difference under the null hypothesis.
+        score_range: The largest difference that an item can have; infinite where scores are unbounded.
+
+    Returns:
+        ``above`` by the variance seen; ``below`` by that under the null where the null is a loss, and by counting
+        clusters that lost where fewer than five effective ones differ.
+
+    Example:
+        >>> summary = summarise_differences([0.0] * 299 + [1.0], score_range=1.0)
+        >>> above, below = score_p_values(summary, 0.02, score_range=1.0)
+        >>> f"{above:.3f} {below:.3f}"
+        '1.000 0.017'
+    """
+    from scipy.special import stdtr
+
+    excess = summary.mean - null
+    above = stdtr(summary.degrees, -_ratio(excess, summary.variance, summary))
+    if null <= 0:
+        below = float(stdtr(summary.degrees, _ratio(excess, summary.variance, summary)))
+    elif summary.num_effective < FEW_EFFECTIVE:
+        below = _count_p_value(summary, null, score_range)
+    else:
+        below = float(stdtr(summary.degrees, _ratio(excess, _null_variance(summary, null), summary)))
+    return OneSidedPValues(np.asarray(above), np.asarray(below))
+
+
+def mean_variance(summary: DifferenceSummary, null: float = 0.0) -> float:
+    """Variance of the mean difference under a null value; what a mean over several tasks adds up.
+
+    Args:
+        summary: Of the differences.
+        null: The true difference under the null hypothesis; at 0 the variance is the one seen.
+    """
+    variance = _null_variance(summary, null) if null > 0 else summary.variance
+    return variance * summary.design_effect / summary.num_items
+
+
+def _null_variance(summary: DifferenceSummary, null: float) -> float:
+    """Variance of a difference if the loss of the null were made of differences like those seen."""
+    made = summary.square_mean + (null - summary.mean) * summary.typical - null**2
+    return max(summary.variance, made)
+
+
+def _ratio(excess: float, variance: float, summary: DifferenceSummary) -> float:
+    """Student's t of a mean; infinite where nothing varies."""
+    error = math.sqrt(variance * summary.design_effect / summary.num_items)
+    if error:
+        return excess / error
+    return math.copysign(math.inf, excess) if excess else 0.0
+
+
+def _count_p_value(summary: DifferenceSummary, null: float, score_range: float) -> float:
+    """Chance of so few clusters that lost, if the loss of the null were carried by clusters that are wholly lost."""
+    from scipy.special import bdtr
+
+    if math.isinf(score_range):
+        return 1.0
+    least = null * summary.num_items / (summary.num_clusters * summary.largest_cluster * score_range)
+    return float(bdtr(summary.num_worse, summary.num_clusters, min(least, 1.0)))
+
+
+def can_pass(summary: DifferenceSummary, margin: float, *, score_range: float) -> bool:
+    """Whether so many items and clusters could have shown a loss of the margin at all.
+
+    Args:
+        summary: Of the differences.
+        margin: The loss to be excluded.
+        score_range: The largest difference that an item can have.
+
+    Example:
+        >>> summary = summarise_differences([0.0] * 149, score_range=1.0)
+        >>> can_pass(summary, 0.02, score_range=1.0), can_pass(summary, 0.01, score_range=1.0)
+        (True, False)
+    """
+    unseen = (1 - min(margin / score_range, 1.0)) ** summary.num_items
+    return summary.num_clusters >= FEWEST_CLUSTERS and (math.isinf(score_range) or unseen <= UNSEEN_LEVEL)
+
+
+def excludes_whole_clusters(summary: DifferenceSummary, margin: float, *, score_range: float) -> bool:
+    """Whether a loss of the margin would have been seen, too, if it were carried by few whole clusters.
+
+    Args:
+        summary: Of the differences.
+        margin: The loss to be excluded.
+        score_range: The largest difference that an item can have.
+    """
+    return (1 - min(margin / score_range, 1.0)) ** summary.num_clusters <= UNSEEN_LEVEL
+
+
+def block_ends(num_clusters: int, fractions: ArrayLike) -> NDArray[np.int64]:
+    """Numbers of clusters at which to look, for fractions of all.
+
+    Args:
+        num_clusters: Clusters of a task, in the order drawn before scoring.
+        fractions: Ascending, the last one 1.
+
+    Example:
+        >>> block_ends(1319, [0.1, 0.25, 0.5, 1.0]).tolist()
+        [132, 330, 660, 1319]
+    """
+    return np.ceil(np.asarray(fractions, dtype=np.float64) * num_clusters).astype(np.int64)
+
+
+def block_weights(fractions: ArrayLike, *, power: float = 1.5) -> NDArray[np.float64]:
+    """Share of the error that each look spends: the increments of the fractions to a power.
+
+    A power above 1 keeps most of the error for the last look, where the number of items is fixed and nothing is left
+    to add.
+
+    Args:
+        fractions: Fractions of the items at each look, ascending, the last one 1.
+        power: Of the fractions.
+
+    Example:
+        >>> block_weights([0.1, 0.25, 0.5, 1.0]).round(2).tolist()
+        [0.03, 0.09, 0.23, 0.65]
+    """
+    spent = np.asarray(fractions, dtype=np.float64) ** power
+    return np.diff(spent, prepend=0.0)

@@ -1,0 +1,98 @@
+"""The items of both sides side by side: the same ones, repeats averaged, missing scores never dropped."""
+
+import numpy as np
+import pytest
+
+from mainstay.evaluation.items import ItemsError, ScoredItem, Scores, pair_scores
+from mainstay.records import Direction, Side
+
+
+def scores(*values, task="t", **more):
+    items = tuple(ScoredItem(task=task, id=f"i{number}", score=value, **more) for number, value in enumerate(values))
+    return Scores(format="plain", items=items)
+
+
+def test_a_loss_is_positive_whichever_way_is_better():
+    (accuracy,) = pair_scores(scores(1.0, 1.0), scores(1.0, 0.0))
+    baseline = Scores(format="plain", items=scores(2.0, 3.0).items, directions={"t": Direction.LOWER})
+    (loss,) = pair_scores(baseline, scores(2.0, 5.0))
+
+    assert accuracy.differences.tolist() == [0.0, 1.0]
+    assert loss.differences.tolist() == [0.0, 2.0]
+
+
+def test_repeats_are_averaged_within_their_item():
+    items = tuple(
+        ScoredItem(task="t", id=name, score=value, repeat=repeat)
+        for name, values in (("a", (1.0, 0.0)), ("b", (1.0, 1.0)))
+        for repeat, value in enumerate(values)
+    )
+    side = Scores(format="plain", items=items)
+
+    (task,) = pair_scores(side, side)
+
+    assert task.scores[Side.BASELINE].tolist() == [0.5, 1.0]
+    assert not task.is_binary
+
+
+def test_missing_scores_count_as_the_worst_and_a_pass_must_also_hold_with_the_baseline_s_best():
+    (task,) = pair_scores(scores(1.0, None, 0.0), scores(1.0, 1.0, None))
+
+    assert task.scores[Side.BASELINE].tolist() == [1.0, 0.0, 0.0]
+    assert task.scores[Side.CANDIDATE].tolist() == [1.0, 1.0, 0.0]
+    assert task.guarded_differences.tolist() == [0.0, 0.0, 0.0]
+    assert task.num_missing == {Side.BASELINE: 1, Side.CANDIDATE: 1}
+    assert task.causes[Side.CANDIDATE] == {"not scored": 1}
+
+
+def test_order_of_the_files_does_not_count():
+    baseline, candidate = scores(1.0, 0.0, 1.0), scores(1.0, 1.0, 0.0)
+    turned = Scores(format="plain", items=candidate.items[::-1])
+
+    (straight,), (other,) = pair_scores(baseline, candidate), pair_scores(baseline, turned)
+
+    assert np.array_equal(straight.differences, other.differences)
+
+
+def test_equal_outputs_are_told_only_where_all_are_known():
+    known, unknown = scores(1.0, 0.0, digest="a"), scores(1.0, 0.0)
+
+    assert pair_scores(known, known)[0].is_identical
+    assert not pair_scores(unknown, unknown)[0].is_identical
+
+
+@pytest.mark.parametrize(
+    ("baseline", "candidate", "said"),
+    [
+        (scores(1.0, 1.0), scores(1.0), "the candidate lacks item 'i1' of t"),
+        (scores(1.0), scores(1.0, 1.0, 1.0), "the baseline lacks item 'i1' and 1 more of t"),
+        (scores(1.0, prompt="x"), scores(1.0, prompt="y"), "item 'i0' of t was asked otherwise"),
+        (Scores(format="plain", items=scores(1.0).items * 2), scores(1.0), "comes twice in the baseline"),
+        (Scores(format="plain", items=()), scores(1.0), "the baseline has no scored items"),
+    ],
+)
+def test_items_that_cannot_be_compared_are_refused(baseline, candidate, said):
+    with pytest.raises(ItemsError, match=said):
+        pair_scores(baseline, candidate)
+
+
+def test_other_prompts_are_taken_where_they_are_meant():
+    assert pair_scores(scores(1.0, prompt="x"), scores(1.0, prompt="y"), prompt_changed=True)
+
+
+def test_repeats_must_be_alike():
+    twice = Scores(format="plain", items=(*scores(1.0).items, *scores(1.0, repeat=1).items))
+
+    with pytest.raises(ItemsError, match="has 2 repeats in the baseline and 1 in the candidate"):
+        pair_scores(twice, scores(1.0))
+
+
+def test_an_item_without_a_label_is_a_cluster_of_its_own():
+    items = tuple(
+        ScoredItem(task="t", id=f"i{n}", score=1.0, cluster=name) for n, name in enumerate(["p", "p", "", ""])
+    )
+    side = Scores(format="plain", items=items)
+
+    (task,) = pair_scores(side, side)
+
+    assert len(set(task.clusters.tolist())) == 3

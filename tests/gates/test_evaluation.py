@@ -1,0 +1,101 @@
+"""What scored items say of one metric: verdicts agree with intervals, and what limits a claim is said."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mainstay.gates.evaluation import ScoredDifferences, weigh_items
+
+LEVEL = 0.05
+
+
+def flips(num_items, lost, gained):
+    return np.array([1.0] * lost + [-1.0] * gained + [0.0] * (num_items - lost - gained))
+
+
+def scored(differences, *, clusters=None, score_range=1.0, guarded=None):
+    differences = np.asarray(differences, dtype=float)
+    is_binary = clusters is None and score_range == 1.0 and bool(np.isin(differences, (-1.0, 0.0, 1.0)).all())
+    return ScoredDifferences(
+        differences=differences,
+        guarded=differences if guarded is None else guarded,
+        clusters=clusters,
+        score_range=score_range,
+        is_binary=is_binary,
+    )
+
+
+@settings(max_examples=20, deadline=None)
+@given(lost=st.integers(0, 40), gained=st.integers(0, 40))
+def test_interval_of_flips_and_tests_at_the_margin_say_the_same(lost, gained):
+    evidence = weigh_items(scored(flips(2000, lost, gained)), margin=0.01, level=LEVEL)
+
+    assert (evidence.interval.high < 0.01) == (evidence.below_margin <= LEVEL)
+    assert (evidence.interval.low > 0.01) == (evidence.above_margin <= LEVEL)
+    assert evidence.interval.low <= evidence.mean <= evidence.interval.high
+
+
+def test_swapping_the_sides_mirrors_the_interval():
+    one = weigh_items(scored(flips(500, 12, 4)), margin=0.02, level=LEVEL)
+    other = weigh_items(scored(flips(500, 4, 12)), margin=0.02, level=LEVEL)
+
+    assert one.interval.low == pytest.approx(-other.interval.high, abs=1e-6)
+    assert one.interval.high == pytest.approx(-other.interval.low, abs=1e-6)
+
+
+def test_missing_scores_of_the_baseline_cannot_make_a_pass():
+    differences = flips(1319, 5, 35)  # 30 of the gains are time-outs of the baseline
+    guarded = flips(1319, 35, 5)
+
+    alone = weigh_items(scored(differences), margin=0.02, level=LEVEL)
+    with_guard = weigh_items(scored(differences, guarded=guarded), margin=0.02, level=LEVEL)
+
+    assert alone.below_margin < 1e-6
+    assert with_guard.below_margin > LEVEL
+
+
+def test_too_few_items_pass_nothing_and_say_so():
+    evidence = weigh_items(scored(np.zeros(100)), margin=0.02, level=LEVEL)
+
+    assert evidence.below_margin == evidence.below_double == 1.0
+    assert "100 items" in evidence.notes[0]
+
+
+def test_too_few_clusters_pass_nothing_and_say_so():
+    clusters = np.repeat(np.arange(20), 100)
+
+    evidence = weigh_items(scored(np.zeros(2000), clusters=clusters), margin=0.02, level=LEVEL)
+
+    assert evidence.below_margin == 1.0
+    assert "fewer than 30 clusters" in evidence.notes[0]
+
+
+def test_a_loss_of_whole_clusters_that_is_not_excluded_is_told():
+    rng = np.random.default_rng(1)
+    differences = rng.choice([-1.0, 0.0, 1.0], 1300, p=[0.015, 0.97, 0.015])
+
+    evidence = weigh_items(scored(differences, clusters=np.repeat(np.arange(65), 20)), margin=0.02, level=LEVEL)
+
+    assert any("whole clusters" in note for note in evidence.notes)
+
+
+def test_a_large_loss_is_seen_by_every_way():
+    rng = np.random.default_rng(2)
+    graded = rng.normal(0.1, 0.2, 400)
+
+    for items in (scored(flips(400, 60, 5)), scored(graded), scored(graded, clusters=np.repeat(np.arange(100), 4))):
+        evidence = weigh_items(items, margin=0.02, level=LEVEL)
+        assert evidence.above_zero < 0.001
+        assert evidence.above_margin < LEVEL
+        assert evidence.below_margin > 0.9
+
+
+def test_scores_without_a_range_are_approximate():
+    evidence = weigh_items(
+        scored(np.random.default_rng(3).normal(0, 1, 2000), score_range=math.inf), margin=0.5, level=LEVEL
+    )
+
+    assert "approximate" in evidence.notes[-1]

@@ -1,0 +1,128 @@
+"""P-values of mean differences: other implementations, laws, and levels by simulation."""
+
+import math
+
+import numpy as np
+import pytest
+import statsmodels.api as sm
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from mainstay.stats.scores import (
+    block_ends,
+    block_weights,
+    can_pass,
+    excludes_whole_clusters,
+    mean_variance,
+    score_p_values,
+    summarise_differences,
+)
+
+FRACTIONS = (0.1, 0.25, 0.5, 1.0)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(20_261_128)
+
+
+def test_without_clusters_the_mean_is_tested_by_student_s_t(rng):
+    differences = rng.normal(0.01, 0.1, 200)
+
+    above, below = score_p_values(summarise_differences(differences, score_range=1.0), 0.0, score_range=1.0)
+
+    assert above == pytest.approx(stats.ttest_1samp(differences, 0.0, alternative="greater").pvalue)
+    assert below == pytest.approx(stats.ttest_1samp(differences, 0.0, alternative="less").pvalue)
+
+
+def test_equal_clusters_have_the_robust_variance_of_a_regression_on_a_constant(rng):
+    clusters = np.repeat(np.arange(40), 5)
+    differences = rng.normal(0, 0.1, 200) + rng.normal(0, 0.2, 40)[clusters]
+
+    summary = summarise_differences(differences, score_range=4.0, clusters=clusters)
+
+    fitted = sm.OLS(differences, np.ones(200)).fit(
+        cov_type="cluster", cov_kwds={"groups": clusters, "use_correction": False}
+    )
+    assert mean_variance(summary) == pytest.approx(fitted.bse[0] ** 2 * 40 / 39)  # CR2 of equal clusters
+    assert summary.degrees == pytest.approx(39)
+    assert summary.design_effect > 3
+
+
+def test_clusters_of_one_item_change_nothing(rng):
+    differences = rng.choice([-1.0, 0.0, 1.0], 300, p=[0.03, 0.93, 0.04])
+
+    assert summarise_differences(differences, score_range=1.0) == summarise_differences(
+        differences, score_range=1.0, clusters=rng.permutation(300)
+    )
+
+
+@given(shift=st.floats(-0.2, 0.2), seed=st.integers(0, 2**16))
+def test_a_worse_candidate_is_more_evidence_of_a_loss(shift, seed):
+    differences = np.random.default_rng(seed).normal(0, 0.1, 60)
+    before, after = (
+        score_p_values(summarise_differences(values, score_range=2.0), 0.0, score_range=2.0)
+        for values in (differences, differences + abs(shift))
+    )
+
+    assert after.above <= before.above + 1e-12
+
+
+def test_a_loss_that_nobody_has_seen_is_not_excluded_by_a_variance_of_nothing():
+    summary = summarise_differences([0.0] * 40, score_range=1.0)
+
+    assert score_p_values(summary, 0.02, score_range=1.0).below == pytest.approx(0.98**40)
+    assert not can_pass(summary, 0.02, score_range=1.0)
+
+
+def test_unbounded_scores_that_hardly_differ_exclude_nothing():
+    summary = summarise_differences([0.0] * 400 + [0.1], score_range=math.inf)
+
+    assert score_p_values(summary, 0.02, score_range=math.inf).below == 1.0
+
+
+def test_few_clusters_never_pass():
+    clusters = np.repeat(np.arange(29), 50)
+
+    summary = summarise_differences(np.zeros(29 * 50), score_range=1.0, clusters=clusters)
+
+    assert not can_pass(summary, 0.05, score_range=1.0)
+
+
+def test_a_loss_of_whole_clusters_is_excluded_by_clusters_alone():
+    clusters = np.repeat(np.arange(65), 20)
+    summary = summarise_differences(np.zeros(1300), score_range=1.0, clusters=clusters)
+
+    assert can_pass(summary, 0.02, score_range=1.0)
+    assert not excludes_whole_clusters(summary, 0.02, score_range=1.0)
+    assert excludes_whole_clusters(summary, 0.05, score_range=1.0)
+
+
+@pytest.mark.parametrize(("side", "true", "null", "level"), [("below", 0.02, 0.02, 0.05), ("above", 0.0, 0.0, 0.01)])
+def test_levels_hold_for_few_differences(rng, side, true, null, level):
+    num_gates, num_items, flips = 1_000, 300, 0.01
+    draws = rng.random((num_gates, num_items))
+    differences = (draws < flips / 2 + true) * 1.0 - (draws > 1 - flips / 2)
+
+    rejected = sum(
+        getattr(score_p_values(summarise_differences(row, score_range=1.0), null, score_range=1.0), side) <= level
+        for row in differences
+    )
+
+    assert rejected <= stats.binom.isf(1e-4, num_gates, level)
+
+
+def test_looks_spend_the_whole_error_and_see_every_cluster():
+    assert block_weights(FRACTIONS).sum() == pytest.approx(1.0)
+    assert block_ends(7, FRACTIONS).tolist() == [1, 2, 4, 7]
+
+
+def test_one_cluster_has_no_variance():
+    with pytest.raises(ValueError, match="at least 2 clusters"):
+        summarise_differences([0.0, 1.0], score_range=1.0, clusters=[3, 3])
+
+
+def test_every_item_needs_a_cluster():
+    with pytest.raises(ValueError, match="3 labels of clusters for 2 items"):
+        summarise_differences([0.0, 1.0], score_range=1.0, clusters=[1, 2, 3])
