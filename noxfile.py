@@ -45,7 +45,7 @@ MKDOCS = {"NO_MKDOCS_2_WARNING": "1"}  # the theme's advertisement, which is pri
 PURE = ("stats", "gates", "reports")  # parts without files, processes or clocks
 ACCELERATOR = "import torch; print(torch.accelerator.current_accelerator() if torch.accelerator.is_available() else '')"
 EXTRAS = {"benchmarks": "reference", "peers": "reference"} | dict.fromkeys(
-    ("dev", "docs", "pages", "test", "typecheck"), "reference,explain,tensorboard,export"
+    ("dev", "docs", "pages", "test", "typecheck"), "reference,explain,tensorboard,export,evaluation"
 )  # of the groups whose tools import the project
 TESTED_WITH: dict[str, str | None] = {
     "OMP_NUM_THREADS": "1",
