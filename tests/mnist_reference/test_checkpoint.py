@@ -233,3 +233,14 @@ def test_state_of_a_diverged_training_is_refused(path):
 
     with pytest.raises(CheckpointError, match="diverged: weight holds nan"):
         load_training_state(path, **origin)
+
+
+def test_number_of_threads_is_kept(path, provenance):
+    model = initialised(PerceptronConfig(), seed=0)
+    origin: dict[str, Any] = {"recipe": digits(), "seed": 0, "data_sha256": "ab"}
+
+    save_checkpoint(path, model, replace(provenance, num_threads=3))
+    save_training_state(path.with_name("state"), TrainingState(num_threads=2), **origin)
+
+    assert load_checkpoint(path)[1].num_threads == 3
+    assert load_training_state(path.with_name("state"), **origin).num_threads == 2
