@@ -492,7 +492,7 @@ def test_a_function_that_only_makes_what_would_do_the_work_is_refused(make, name
         benchmark.recorded()
 
 
-@pytest.mark.parametrize("function", [coroutine, generator, lambda: generator()], ids=str)  # noqa: PLW0108
+@pytest.mark.parametrize("function", [coroutine, generator, lambda: generator()], ids=["coroutine", "generator", "lambda"])  # noqa: PLW0108
 def test_operations_of_what_only_makes_a_generator_are_not_counted(function):
     with pytest.raises(RecordingError, match="only the making"):
         Counts().flops(function)
