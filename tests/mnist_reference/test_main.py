@@ -4,8 +4,10 @@ import pty
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -230,6 +232,25 @@ def test_predict_reads_most_digits_of_the_test_split(trained, capsys, tmp_path, 
     assert status == 0
     assert right >= 0.9 * count
     assert all(sum(answer["probabilities"]) == pytest.approx(1, abs=1e-5) for answer in answers)
+
+
+def test_predict_reads_the_same_digits_on_paper_in_the_shade(trained, capsys, tmp_path, digits_data):
+    shade = np.linspace(1.0, 0.55, 200)
+    for index in range(20):
+        image = Image.fromarray(digits_data.test.images[index].numpy()).resize((100, 100), Image.Resampling.BICUBIC)
+        ink = np.pad(np.asarray(image) / 255, 50)
+        for kind, paper in (("even", 1.0), ("shaded", shade)):
+            picture = Image.fromarray((paper * (1 - 0.9 * ink) * 255).round().astype(np.uint8))
+            picture.save(tmp_path / f"{kind}{index:02}.png")
+    names = [f"{kind}{index:02}.png" for kind in ("even", "shaded") for index in range(20)]
+
+    assert main(["predict", "--checkpoint", str(trained), "--json", *names]) == 0
+
+    answers = [answer["digit"] for answer in json.loads(capsys.readouterr().out)]
+    labels = digits_data.test.labels[:20].tolist()
+    right = [sum(map(int.__eq__, answers[start : start + 20], labels)) for start in (0, 20)]
+    assert right[1] >= right[0] - 1
+    assert right[1] >= 17
 
 
 def test_predict_prints_digit_and_probability(trained, capsys, tmp_path, digits_data):
