@@ -70,7 +70,7 @@ def item(*markers, fixtures=("benchmark",), name="test_a"):
         name=name,
         nodeid=f"benchmarks/test_a.py::{name}",
         fixturenames=fixtures,
-        iter_markers=lambda kind: [mark for mark in marks if mark.name == kind],
+        iter_markers=lambda kind=None: [mark for mark in marks if kind in (None, mark.name)],
         get_closest_marker=lambda kind: next((mark for mark in marks if mark.name == kind), None),
     )
 

@@ -5,7 +5,7 @@ import hashlib
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mainstay.events import MAX_NAMES, SCHEMAS, ProtocolError, parse_event
@@ -124,11 +124,12 @@ def test_an_answer_to_another_command_is_out_of_turn(change):
 
 
 METRIC = {"name": "a", "kind": "accuracy", "direction": "higher", "margin": 0.1, "unit": ""}
-WORKLOAD = {"id": "test_a.py::test_a", "kind": "accuracy", "metrics": [METRIC], "is_alone": False}
+WORKLOAD = {"id": "test_a.py::test_a", "kind": "accuracy", "metrics": [METRIC], "is_alone": False, "is_skipped": False}
 
 
 def parse_collected(*workloads):
-    content = {"event": "collected", "token": "7f", "protocol": 1, "workloads": workloads, "problems": []}
+    found = {"workloads": workloads, "problems": [], "skipped": []}
+    content = {"event": "collected", "token": "7f", "protocol": 1, **found}
     return parse(content, expected=("collected",))[1]["workloads"]
 
 
@@ -161,6 +162,7 @@ JSON = st.recursive(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(sorted(SCHEMAS)), st.dictionaries(st.sampled_from([*COMPLETED, "values", "seconds"]), JSON))
 def test_nothing_that_is_sent_raises_anything_else(event, content):
     try:

@@ -24,7 +24,7 @@ from pathlib import Path
 from mainstay.errors import MainstayError, StoreError
 from mainstay.interruption import cleaned_up, undisturbed
 
-if sys.platform != "win32":
+with suppress(ImportError):  # Windows has none, where no gate runs
     import fcntl
 
 PREFIX = "mainstay-"
