@@ -6,7 +6,9 @@ from statistics import fmean
 
 import pytest
 
-from mnist_reference import data, evaluate, model, pictures, recipes, train
+from mnist_reference.data import datasets, pictures
+from mnist_reference.models import evaluate, networks
+from mnist_reference.training import recipes, train
 
 NUM_AVERAGED = 5
 """Epochs whose scores are averaged: successive epochs err almost independently, so the mean is the steadier metric."""
@@ -15,9 +17,9 @@ NUM_AVERAGED = 5
 @pytest.mark.accuracy(metric="top1_accuracy", margin=0.002, ceiling=0.9995, resolution=1e-4)
 @pytest.mark.accuracy(metric="negative_log_likelihood", margin=0.02, direction="lower", unit="nat")
 def test_perceptron(trial):
-    data_set = data.load("auto")
+    data_set = datasets.load("auto")
     recipe = recipes.recipe_for(data_set.name)
-    perceptron = model.initialised(recipe.model, seed=trial.seed)
+    perceptron = networks.initialised(recipe.model, seed=trial.seed)
 
     history = list(train.train(perceptron, data_set.train, recipe, seed=trial.seed, test=data_set.test))
 

@@ -12,7 +12,10 @@ import itertools
 import pytest
 import torch
 
-from mnist_reference import checkpoint, data, evaluate, losses, model, optimizers, recipes, train
+from mnist_reference.data import datasets
+from mnist_reference.models import evaluate, networks
+from mnist_reference.training import losses, optimizers, recipes, train
+from mnist_reference.using import checkpoint
 
 NUM_EXAMPLES = 6_400
 """Examples of noise, 100 batches."""
@@ -28,7 +31,7 @@ def recipe():
 def noise():
     """Images and labels that have the shape of MNIST."""
     generator = torch.Generator().manual_seed(0)
-    return data.Split(
+    return datasets.Split(
         images=torch.randint(0, 256, (NUM_EXAMPLES, 28, 28), dtype=torch.uint8, generator=generator),
         labels=torch.randint(0, 10, (NUM_EXAMPLES,), generator=generator),
     )
@@ -37,7 +40,7 @@ def noise():
 @pytest.fixture
 def perceptron(recipe):
     """The model, as it is before training."""
-    return model.initialised(recipe.model, seed=0)
+    return networks.initialised(recipe.model, seed=0)
 
 
 @pytest.fixture
@@ -76,12 +79,12 @@ def test_latency_of_one_image(benchmark, noise, perceptron):
 
 @pytest.mark.performance(margin=0.1)
 def test_data_loading(benchmark):
-    benchmark(data.load, "auto")
+    benchmark(datasets.load, "auto")
 
 
 @pytest.mark.performance(metric="import_time", margin=0.1)
 def test_import_time(import_timer):
-    import_timer("mnist_reference.train")
+    import_timer("mnist_reference.training.train")
 
 
 @pytest.mark.performance(metric="peak_memory", margin=0.05)
@@ -98,7 +101,7 @@ def test_memory_of_training(benchmark, recipe, noise, perceptron):
 def test_size(counts, recipe, step, perceptron, tmp_path):
     counts.parameters(perceptron)
     counts.flops(step)
-    counts.imports("mnist_reference.train")
+    counts.imports("mnist_reference.training.train")
     path = tmp_path / "model.safetensors"
     provenance = checkpoint.Provenance(
         recipe=recipe,

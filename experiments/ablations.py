@@ -32,11 +32,15 @@ from safetensors.torch import load_file
 from scipy import stats
 from torch import Tensor
 
-from mnist_reference import data, evaluate, model, recipes, revision, train
-from mnist_reference.augment import Augmentation
-from mnist_reference.ensemble import averaged
+from mnist_reference import revision
+from mnist_reference.data import datasets
+from mnist_reference.data.augment import Augmentation
 from mnist_reference.files import write_tensors
+from mnist_reference.models import evaluate, networks
+from mnist_reference.models.ensemble import averaged
+from mnist_reference.models.networks import PerceptronConfig
 from mnist_reference.seeding import generator
+from mnist_reference.training import recipes, train
 
 PROJECT = Path(__file__).resolve().parents[1]
 RESULTS = PROJECT / "docs" / "results" / "ablations.json"
@@ -53,7 +57,7 @@ PARTS: Mapping[str, Mapping[str, Any]] = {
     "augmentation": {"augmentation": Augmentation(rotation_degrees=10, scaling=0.1, shift_pixels=2)},
     "l1": {"l1_penalty": 1e-5},
     "l2": {"l2_penalty": 1e-4},
-    "dropout": {"model": replace(model.PerceptronConfig(), dropout=0.2)},
+    "dropout": {"model": replace(PerceptronConfig(), dropout=0.2)},
     "label_smoothing": {"label_smoothing": 0.1},
     "early_stopping": {"validation_share": 0.2, "patience": 5},
 }
@@ -68,7 +72,7 @@ def combined(parts: Iterable[str]) -> recipes.Recipe:
     return recipe
 
 
-def few_images(data_set: data.Dataset) -> data.Split:
+def few_images(data_set: datasets.Dataset) -> datasets.Split:
     """The images that are learned from: the same for every seed and every remedy."""
     chosen = torch.randperm(len(data_set.train.labels), generator=generator(0, "ablations"))[:NUM_IMAGES]
     return data_set.train.at(chosen)
@@ -79,7 +83,7 @@ class OutOfTimeError(Exception):
 
 
 def test_logits(
-    recipe: recipes.Recipe, few: data.Split, data_set: data.Dataset, *, seed: int, deadline: float
+    recipe: recipes.Recipe, few: datasets.Split, data_set: datasets.Dataset, *, seed: int, deadline: float
 ) -> Tensor:
     """What a training of one seed says to the test set, (10000, 10)."""
     facts = json.dumps([asdict(recipe), seed, data_set.sha256, NUM_IMAGES, version("torch"), source_digest()])
@@ -87,7 +91,7 @@ def test_logits(
     if not path.exists():
         if time.monotonic() > deadline:
             raise OutOfTimeError
-        learner = model.initialised(recipe.model, seed=seed)
+        learner = networks.initialised(recipe.model, seed=seed)
         for _ in train.train(learner, few, recipe, seed=seed):
             pass
         write_tensors(path, {"logits": evaluate.predict(learner, data_set.test.images)}, {})
@@ -98,7 +102,7 @@ def test_logits(
 def source_digest() -> str:
     """SHA-256 of the reference model's source and of this script, as they were at the first call."""
     digest = hashlib.sha256()
-    for source in [*sorted(Path(model.__file__).parent.glob("*.py")), Path(__file__)]:
+    for source in [*sorted(Path(networks.__file__).parents[1].rglob("*.py")), Path(__file__)]:
         digest.update(source.read_bytes())
     return digest.hexdigest()
 
@@ -132,7 +136,7 @@ def paired(on: Sequence[float], off: Sequence[float]) -> dict[str, Any]:
     }
 
 
-def ablations(data_set: data.Dataset, *, num_seeds: int, deadline: float) -> dict[str, Any]:
+def ablations(data_set: datasets.Dataset, *, num_seeds: int, deadline: float) -> dict[str, Any]:
     """Every remedy alone and left out, and ensembles of plain and of fully treated trainings."""
     few, labels = few_images(data_set), data_set.test.labels
 
@@ -167,7 +171,7 @@ def main(seeds: int, seconds: float) -> None:
     torch.set_num_threads(1)
     source_digest()  # of what runs, whatever happens to the files meanwhile
     KEPT.mkdir(parents=True, exist_ok=True)
-    data_set = data.load("mnist")
+    data_set = datasets.load("mnist")
     try:
         table = ablations(data_set, num_seeds=seeds, deadline=time.monotonic() + seconds)
     except OutOfTimeError:

@@ -30,12 +30,14 @@ import click
 import torch
 from torch import Tensor, nn
 
-from mainstay.machine import describe_machine
 from mainstay.stats.paired import mean_interval, summarise_pairs
-from mnist_reference import compress, data, recipes, transfer
+from mainstay.workers.machine import describe_machine
+from mnist_reference.data import datasets
 from mnist_reference.files import replacing
-from mnist_reference.model import Model, PerceptronConfig, initialised
-from mnist_reference.train import score, train
+from mnist_reference.models.networks import Model, PerceptronConfig, initialised
+from mnist_reference.training import recipes
+from mnist_reference.training.train import score, train
+from mnist_reference.using import compress, transfer
 
 PROJECT = Path(__file__).resolve().parents[1]
 RESULTS = PROJECT / "docs" / "results"
@@ -56,7 +58,7 @@ LATENCY_SECONDS = 0.005
 
 def transfer_row(seed: int) -> dict[str, Any]:
     """Test accuracies on digits for one seed, by the form of the images and the number of labels."""
-    digits, parent = data.load("digits"), pretrained(seed)
+    digits, parent = datasets.load("digits"), pretrained(seed)
     recipe = recipes.few_labels()
     starts = {"pretrained": parent, "new": initialised(recipe.model, seed=seed)}
     row: dict[str, Any] = {}
@@ -76,7 +78,7 @@ def transfer_row(seed: int) -> dict[str, Any]:
 
 def compression_row(seed: int) -> dict[str, Any]:
     """Scores, bytes and latency of every compressed model for one seed."""
-    mnist, parent = data.load("mnist"), pretrained(seed)
+    mnist, parent = datasets.load("mnist"), pretrained(seed)
     article = recipes.article()
     retraining = replace(article, num_epochs=RETRAINING_EPOCHS)
     small = replace(article, model=STUDENT)
@@ -112,13 +114,13 @@ def pretrained(seed: int) -> Model:
     if path.exists():
         model.load_state_dict(torch.load(path))
     else:
-        model = trained(recipe, data.load("mnist").train, seed)
+        model = trained(recipe, datasets.load("mnist").train, seed)
         with replacing(path) as draft:
             torch.save(model.state_dict(), draft)
     return model
 
 
-def trained(recipe: recipes.Recipe, split: data.Split, seed: int) -> Model:
+def trained(recipe: recipes.Recipe, split: datasets.Split, seed: int) -> Model:
     """A new model, trained."""
     model = initialised(recipe.model, seed=seed)
     for _ in train(model, split, recipe, seed=seed):
@@ -136,7 +138,7 @@ def latency_ratio(candidate: nn.Module, baseline: nn.Module, images: Tensor, *, 
         images: One batch, uint8.
         chance: Draws the orders.
     """
-    pixels = data.scaled_pixels(images)
+    pixels = datasets.scaled_pixels(images)
     models = [candidate.eval(), baseline.eval()]
     number = max(1, math.ceil(LATENCY_SECONDS / min(seconds_of(model, pixels, 3) for model in models)))
     times: list[list[float]] = [[], []]

@@ -30,8 +30,8 @@ from typing import Any
 import click
 from scipy import stats
 
-from mainstay.configuration import read_configuration
-from mainstay.worker_main import Trial
+from mainstay.project.configuration import read_configuration
+from mainstay.runner.worker_main import Trial
 
 PROJECT = Path(__file__).resolve().parents[1]
 PACKAGE = PROJECT / "src" / "mnist_reference"
@@ -86,7 +86,7 @@ def run_trials(seeds: Sequence[int]) -> list[dict[str, Any]]:
 def measure(change: Mapping[str, Any] | None, data_set: str, seeds: Sequence[int]) -> list[dict[str, Any]]:
     """Trials of a changed copy of the model, or of the unmodified one; those of an interrupted run are not repeated."""
     facts = [change, data_set, list(seeds), version("torch"), platform.python_version(), WORKLOAD.read_text("utf-8")]
-    facts += [path.read_text("utf-8") for path in sorted(PACKAGE.glob("*.py"))]
+    facts += [path.read_text("utf-8") for path in sorted(PACKAGE.rglob("*.py"))]
     kept = KEPT / f"{hashlib.sha256(json.dumps(facts).encode()).hexdigest()}.json"
     if not kept.exists():
         trials = measure_in_process(change, data_set, seeds)

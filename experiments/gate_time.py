@@ -38,8 +38,8 @@ from experiments.faults import apply_change, load_changes
 from mainstay.gates.family import judge_family
 from mainstay.gates.policy import Plan
 from mainstay.gates.samples import MetricSamples
-from mainstay.machine import describe_machine
-from mainstay.records import Direction, Kind, Metric
+from mainstay.records.metrics import Direction, Kind, Metric
+from mainstay.workers.machine import describe_machine
 
 PROJECT = Path(__file__).resolve().parents[1]
 RESULTS = PROJECT / "docs" / "results" / "gate_time.json"
@@ -210,7 +210,7 @@ def time_of_subject() -> Row:
     seconds = []
     for _ in range(NUM_SUBJECT_STARTS):
         start = time.perf_counter()
-        both = [subprocess.Popen([sys.executable, "-c", "import mnist_reference.train"]) for _ in range(2)]
+        both = [subprocess.Popen([sys.executable, "-c", "import mnist_reference.training.train"]) for _ in range(2)]
         statuses = [process.wait() for process in both]
         if any(statuses):
             raise SystemExit("error: the reference model cannot be imported here")

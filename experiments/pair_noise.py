@@ -33,14 +33,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstay.environments import THREAD_VARIABLES
-from mainstay.files import write_text
-from mainstay.fork_server import fork_servers
-from mainstay.machine import describe_machine
-from mainstay.records import Side
-from mainstay.scheduling import derive_seeds, draw_block_orders, draw_workload_order
-from mainstay.timed_pairs import MAX_ALTERNATIONS, TimedRequest, TimedTask, measure_timed_pair
-from mainstay.workers import Crew, WorkerSpec
+from mainstay.measuring.scheduling import derive_seeds, draw_block_orders, draw_workload_order
+from mainstay.records.trials import Side
+from mainstay.revisions.environments import THREAD_VARIABLES
+from mainstay.store.files import write_text
+from mainstay.workers.fork_server import fork_servers
+from mainstay.workers.interleaved import MAX_ALTERNATIONS, TimedRequest, TimedTask, measure_timed_pair
+from mainstay.workers.machine import describe_machine
+from mainstay.workers.process import WorkerSpec
+from mainstay.workers.session import Crew
 
 ROOT = Path(__file__).parents[1]
 WORKLOADS = tuple(

@@ -24,7 +24,11 @@ import click
 import torch
 from scipy import stats
 
-from mnist_reference import checkpoint, data, model, recipes, revision, train
+from mnist_reference import revision
+from mnist_reference.data import datasets
+from mnist_reference.models import networks
+from mnist_reference.training import recipes, train
+from mnist_reference.using import checkpoint
 
 PROJECT = Path(__file__).resolve().parents[1]
 RESULTS = PROJECT / "docs" / "results" / "recipe_accuracy.json"
@@ -34,7 +38,9 @@ KEPT = PROJECT / ".mainstay" / "recipe_accuracy"
 CONFIDENCE_LEVEL = 0.95
 
 
-def measured(recipe: recipes.Recipe, data_set: data.Dataset, *, seed: int, deadline: float) -> dict[str, Any] | None:
+def measured(
+    recipe: recipes.Recipe, data_set: datasets.Dataset, *, seed: int, deadline: float
+) -> dict[str, Any] | None:
     """The scores of one training; ``None`` if there was no time to finish it."""
     recipe = replace(recipe, name="measured")  # a recipe that is only renamed is not trained again
     facts = json.dumps([asdict(recipe), data_set.sha256, version("torch")])
@@ -43,7 +49,7 @@ def measured(recipe: recipes.Recipe, data_set: data.Dataset, *, seed: int, deadl
     if not done.exists():
         origin: dict[str, Any] = {"recipe": recipe, "seed": seed, "data_sha256": data_set.sha256}
         state = checkpoint.load_training_state(kept, **origin) if kept.exists() else train.TrainingState()
-        learner = model.initialised(recipe.model, seed=seed)
+        learner = networks.initialised(recipe.model, seed=seed)
         started = time.process_time()
         for record in train.train(learner, data_set.train, recipe, seed=seed, state=state):
             checkpoint.save_training_state(kept, state, **origin)
@@ -60,7 +66,7 @@ def measured(recipe: recipes.Recipe, data_set: data.Dataset, *, seed: int, deadl
     return kept_row
 
 
-def summary(recipe: recipes.Recipe, data_set: data.Dataset, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def summary(recipe: recipes.Recipe, data_set: datasets.Dataset, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Scores of all seeds with their mean, and what they were measured with."""
     accuracies = [row["top1_accuracy"] for row in rows]
     facts = {
@@ -90,7 +96,7 @@ def main(name: str, seeds: int, seconds: float) -> None:
     """Train a recipe on MNIST for some seeds and write down what it reaches."""
     torch.set_num_threads(1)
     deadline = time.monotonic() + seconds
-    recipe, data_set = recipes.recipe_by_name(name), data.load("mnist")
+    recipe, data_set = recipes.recipe_by_name(name), datasets.load("mnist")
     KEPT.mkdir(parents=True, exist_ok=True)
     rows = []
     for seed in range(seeds):

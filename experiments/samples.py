@@ -25,8 +25,8 @@ from typing import Any
 import click
 
 from experiments.faults import load_changes
-from mainstay.documents import run_from_json, run_to_json
-from mainstay.records import Run
+from mainstay.records.runs import Run
+from mainstay.store.documents import run_from_json, run_to_json
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLES = ROOT / "docs" / "samples"

@@ -42,10 +42,10 @@ import numpy as np
 
 from experiments.planting import CASES, CLOUDS, IMPORT, MEMORY, Case, Size, draw_size, plant
 from experiments.simulate import NOISE, draw_values, judge_gates
-from mainstay.files import write_text
 from mainstay.gates.policy import Plan
-from mainstay.machine import describe_machine
 from mainstay.stats.proportions import clopper_pearson_interval
+from mainstay.store.files import write_text
+from mainstay.workers.machine import describe_machine
 
 ROOT = Path(__file__).parents[1]
 SUBJECT = Path(__file__).with_name("subject")

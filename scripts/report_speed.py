@@ -23,8 +23,9 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-from mainstay.documents import run_from_json, run_to_json
-from mainstay.records import Finding, Run
+from mainstay.records.findings import Finding
+from mainstay.records.runs import Run
+from mainstay.store.documents import run_from_json, run_to_json
 
 NUM_FINDINGS, NUM_PAIRS = 500, 200
 LIMIT_S = 2.0
@@ -34,7 +35,7 @@ CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 RENDER_ALL = """
 import sys
 from pathlib import Path
-from mainstay import publishing
+from mainstay.reports import publishing
 from mainstay.reports.terminal import render_terminal
 
 document = Path(sys.argv[1])

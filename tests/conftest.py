@@ -13,23 +13,13 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
-from mainstay.records import (
-    Direction,
-    Finding,
-    Kind,
-    Machine,
-    Method,
-    Metric,
-    Revision,
-    Run,
-    Settings,
-    Side,
-    Verdict,
-    WorkloadResult,
-)
+from mainstay.records.findings import Finding, Method, Verdict
+from mainstay.records.metrics import Direction, Kind, Metric
+from mainstay.records.runs import Machine, Revision, Run, Settings, WorkloadResult
+from mainstay.records.trials import Side
 
 if TYPE_CHECKING:
-    from mainstay.workers import WorkerSpec
+    from mainstay.workers.process import WorkerSpec
 
 pytest_plugins = ["pytester"]
 
@@ -39,7 +29,9 @@ ROOT = Path(__file__).parents[1]
 @pytest.fixture
 def make_specs(tmp_path: Path) -> Callable[..., dict[Side, WorkerSpec]]:
     """Make workers of both sides in this very environment; the measuring folder is empty but for ``pytest.ini``."""
-    from mainstay.workers import WorkerSpec  # here, since the pure parts are tested without workers, on Windows too
+    from mainstay.workers.process import (
+        WorkerSpec,  # here, since the pure parts are tested without workers, on Windows too
+    )
 
     def make(ini: str, **variables: str) -> dict[Side, WorkerSpec]:
         folder, scratch = tmp_path / "measure", tmp_path / "scratch"

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from mainstay import calibration, cli, workflow
-from mainstay.documents import run_to_json
-from mainstay.errors import EnvironmentBuildError, GitError, Interrupted, UsageError
-from mainstay.records import Verdict
+from mainstay import cli
+from mainstay.commands import calibrate
+from mainstay.commands import gate as gating
+from mainstay.records.errors import EnvironmentBuildError, GitError, Interrupted, UsageError
+from mainstay.records.findings import Verdict
+from mainstay.store.documents import run_to_json
 
 HEAVY = {"numpy", "scipy", "torch", "jinja2", "rich", "cattrs", "jsonschema_rs"}
 
@@ -76,7 +78,7 @@ def test_an_error_becomes_its_exit_status(error, status, monkeypatch, capsys):
     def fail(*arguments, **options):
         raise error
 
-    monkeypatch.setattr(workflow, "gate", fail)
+    monkeypatch.setattr(gating, "gate", fail)
 
     assert cli.run(["gate"]) == status
     assert capsys.readouterr().err.startswith("error: ")
@@ -86,7 +88,7 @@ def test_a_fault_of_mainstay_is_no_verdict_and_shows_its_traceback(monkeypatch, 
     def fail(*arguments, **options):
         raise KeyError("x")
 
-    monkeypatch.setattr(workflow, "gate", fail)
+    monkeypatch.setattr(gating, "gate", fail)
 
     assert cli.run(["gate"]) == 4
     complaint = capsys.readouterr().err
@@ -98,7 +100,7 @@ def test_what_the_system_refuses_is_no_verdict_and_readable(tmp_path, monkeypatc
     def fail(*arguments, **options):
         (tmp_path / "absent").read_text()
 
-    monkeypatch.setattr(workflow, "gate", fail)
+    monkeypatch.setattr(gating, "gate", fail)
 
     assert cli.run(["gate"]) == 4
     complaint = capsys.readouterr().err
@@ -110,11 +112,13 @@ def test_what_the_system_refuses_is_no_verdict_and_readable(tmp_path, monkeypatc
 
 GATE = """
 import sys
-from mainstay import cli, publishing, workflow
+from mainstay import cli
+from mainstay.reports import publishing
+from mainstay.commands import gate as gating
 
 sys.argv = ["mainstay", "gate"]
-run = publishing.read_run(workflow.Path({path!r}))
-workflow.gate = lambda *_, observer, **__: observer.phase("x") or workflow.GateOutcome(run=run, path={path!r})
+run = publishing.read_run(gating.Path({path!r}))
+gating.gate = lambda *_, observer, **__: observer.phase("x") or gating.GateOutcome(run=run, path={path!r})
 cli.entry_point()
 """
 
@@ -164,7 +168,7 @@ def test_every_command_ends_as_interrupted(number):
 
 def test_a_report_that_cannot_be_written_hides_no_verdict(tmp_path, monkeypatch, capsys, sample_run):
     path = tmp_path / "run.json"
-    monkeypatch.setattr(workflow, "gate", lambda *_, **__: workflow.GateOutcome(run=sample_run, path=path))
+    monkeypatch.setattr(gating, "gate", lambda *_, **__: gating.GateOutcome(run=sample_run, path=path))
 
     status = cli.run(["gate", f"--html={tmp_path}/absent/page.html"])
 
@@ -177,7 +181,7 @@ def test_a_report_that_cannot_be_written_hides_no_verdict(tmp_path, monkeypatch,
 
 
 @pytest.mark.parametrize(
-    ("module", "command", "is_continued"), [(workflow, "gate", True), (calibration, "calibrate", False)]
+    ("module", "command", "is_continued"), [(gating, "gate", True), (calibrate, "calibrate", False)]
 )
 def test_only_an_interrupted_gate_says_that_it_can_be_continued(module, command, is_continued, monkeypatch, capsys):
     def fail(*arguments, **options):
@@ -193,7 +197,7 @@ def test_debug_shows_the_traceback(monkeypatch, capsys):
     def fail(*arguments, **options):
         raise GitError("a")
 
-    monkeypatch.setattr(workflow, "gate", fail)
+    monkeypatch.setattr(gating, "gate", fail)
     cli.run(["--debug", "gate"])
 
     assert "Traceback" in capsys.readouterr().err

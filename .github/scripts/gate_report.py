@@ -26,10 +26,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from mainstay.documents import run_from_json
-from mainstay.errors import SchemaError
-from mainstay.records import Run
+from mainstay.records.errors import SchemaError
+from mainstay.records.runs import Run
 from mainstay.reports.markdown import render_markdown
+from mainstay.store.documents import run_from_json
 
 ARTIFACT = "gate"
 MEMBER = "run.json"

@@ -29,7 +29,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from mainstay.machine import describe_machine
+from mainstay.workers.machine import describe_machine
 
 PROJECT = Path(__file__).resolve().parents[2]
 RESULTS = PROJECT / "docs" / "results" / "peers.json"
@@ -57,7 +57,7 @@ class Peer(NamedTuple):
 
 
 PEERS: Mapping[str, Peer] = {
-    "mainstay": Peer(("reference",), "mnist_reference.train.train"),
+    "mainstay": Peer(("reference",), "mnist_reference.training.train.train"),
     "article": Peer(("article",), "the article's script: torchvision, ToTensor, DataLoader", ("torch", "torchvision")),
     "dataloader": Peer(("dataloader",), "PyTorch, TensorDataset in a DataLoader"),
     "sklearn": Peer(("sklearn_mlp",), "scikit-learn, MLPClassifier", ("sklearn",)),

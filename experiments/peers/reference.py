@@ -1,4 +1,4 @@
-"""mainstay's own reference model: ``mnist_reference.train.train`` by the article's recipe, or by another with its epochs.
+"""mainstay's own reference model: ``mnist_reference.training.train.train`` by the article's recipe, or by another with its epochs.
 
 python -m experiments.peers.reference --data FOLDER
 python -m experiments.peers.reference --data FOLDER --recipe mlp_98
@@ -17,15 +17,17 @@ def main() -> None:
     parser.add_argument("--recipe", help="in place of the article's; its epochs are its own")
     options = parser.parse_args()
     clock = Clock()
-    from mnist_reference import data, model, recipes, train
+    from mnist_reference.data import datasets
+    from mnist_reference.models import networks
+    from mnist_reference.training import recipes, train
 
     clock.imported()
     if options.recipe:
         recipe = recipes.recipe_by_name(options.recipe)
     else:
         recipe = replace(recipes.article(), num_epochs=options.epochs)
-    mnist = data.load(str(options.data))
-    perceptron = model.initialised(recipe.model, seed=options.seed)
+    mnist = datasets.load(str(options.data))
+    perceptron = networks.initialised(recipe.model, seed=options.seed)
     clock.ready()
     for _ in train.train(perceptron, mnist.train, recipe, seed=options.seed):
         clock.epoch_done()

@@ -26,12 +26,14 @@ NUM_AT_ONCE = 2
 
 def train_together(options: Options, clock: Clock) -> Sequence[float]:
     """One call for all."""
-    from mnist_reference import data, model, recipes, together, train
+    from mnist_reference.data import datasets
+    from mnist_reference.models import networks
+    from mnist_reference.training import recipes, together, train
 
     clock.imported()
     recipe = replace(recipes.article(), num_epochs=options.epochs)
-    mnist, seeds = data.load(str(options.data)), seeds_from(options)
-    members = [model.initialised(recipe.model, seed=seed) for seed in seeds]
+    mnist, seeds = datasets.load(str(options.data)), seeds_from(options)
+    members = [networks.initialised(recipe.model, seed=seed) for seed in seeds]
     clock.ready()
     for _ in together.train_together(members, mnist.train, recipe, seeds=seeds):
         clock.epoch_done()
@@ -40,12 +42,14 @@ def train_together(options: Options, clock: Clock) -> Sequence[float]:
 
 def train_alone(options: Options, clock: Clock) -> Sequence[float]:
     """One after another, each on all threads."""
-    from mnist_reference import data, model, recipes, train
+    from mnist_reference.data import datasets
+    from mnist_reference.models import networks
+    from mnist_reference.training import recipes, train
 
     clock.imported()
     recipe = replace(recipes.article(), num_epochs=options.epochs)
-    mnist, seeds = data.load(str(options.data)), seeds_from(options)
-    members = [model.initialised(recipe.model, seed=seed) for seed in seeds]
+    mnist, seeds = datasets.load(str(options.data)), seeds_from(options)
+    members = [networks.initialised(recipe.model, seed=seed) for seed in seeds]
     clock.ready()
     for member, seed in zip(members, seeds, strict=True):
         for _ in train.train(member, mnist.train, recipe, seed=seed):
@@ -70,7 +74,7 @@ def train_paired(options: Options, clock: Clock) -> Sequence[float]:
 
 def import_and_wait(barrier: Barrier) -> None:
     """Import what a training needs, and wait until all have."""
-    importlib.import_module("mnist_reference.train")
+    importlib.import_module("mnist_reference.training.train")
     barrier.wait()
 
 
@@ -78,12 +82,14 @@ def train_one(options: Options, seed: int) -> float:
     """Train one seed on one thread; its test accuracy."""
     import torch
 
-    from mnist_reference import data, model, recipes, train
+    from mnist_reference.data import datasets
+    from mnist_reference.models import networks
+    from mnist_reference.training import recipes, train
 
     torch.set_num_threads(1)
     recipe = replace(recipes.article(), num_epochs=options.epochs)
-    mnist = data.load(str(options.data))
-    member = model.initialised(recipe.model, seed=seed)
+    mnist = datasets.load(str(options.data))
+    member = networks.initialised(recipe.model, seed=seed)
     for _ in train.train(member, mnist.train, recipe, seed=seed):
         pass
     return train.score(member, mnist.test).top1_accuracy

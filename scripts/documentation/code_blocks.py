@@ -177,8 +177,8 @@ def evaluate_script(source: str, shell: Shell) -> str | None:
 
 def evaluate_toml(source: str, place: str) -> str | None:
     """Read TOML, and the settings of the gate in it."""
-    from mainstay.configuration import read_configuration
-    from mainstay.errors import ConfigurationError
+    from mainstay.project.configuration import read_configuration
+    from mainstay.records.errors import ConfigurationError
 
     try:
         tomllib.loads(source)

@@ -135,7 +135,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     files.append(File.generated(config, "zh/sitemap.xml", content=chinese_sitemap(files, config.site_url or "")))
     for name, page in samples.sample_reports(SAMPLES).items():
         files.append(File.generated(config, f"project/reports/{name}", content=page))
-    schema = ROOT / "src" / "mainstay" / "run.schema.json"
+    schema = ROOT / "src" / "mainstay" / "store" / "run.schema.json"
     files.append(File.generated(config, "reference/run.schema.json", abs_src_path=str(schema)))
     return files
 

@@ -68,8 +68,8 @@ def _escaped(text: str) -> str:
 
 def render_configuration() -> str:
     """Return the page of the keys of ``[tool.mainstay]``."""
-    from mainstay.changes import effect_of
-    from mainstay.configuration import TABLE, Configuration
+    from mainstay.measuring.changes import effect_of
+    from mainstay.project.configuration import TABLE, Configuration
 
     meanings = attribute_meanings(Configuration)
     default = Configuration()
@@ -113,8 +113,8 @@ def expected_value(key: str) -> str:
 
 
 def _refusal(key: str, value: str) -> str:
-    from mainstay.configuration import read_configuration
-    from mainstay.errors import ConfigurationError
+    from mainstay.project.configuration import read_configuration
+    from mainstay.records.errors import ConfigurationError
 
     try:
         read_configuration(f"[tool.mainstay]\n{key} = {value}", "pyproject.toml")
@@ -240,7 +240,7 @@ def render_module(name: str) -> str:
     r"""Return the page of a module, which mkdocstrings fills.
 
     Example:
-        >>> render_module("mainstay.errors")
-        '::: mainstay.errors\n'
+        >>> render_module("mainstay.records.errors")
+        '::: mainstay.records.errors\n'
     """
     return f"::: {name}\n"

@@ -13,8 +13,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from mainstay.documents import run_from_json
 from mainstay.reports.html import render_html
+from mainstay.store.documents import run_from_json
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = ROOT / "docs" / "samples" / "failing.json"

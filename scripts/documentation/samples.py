@@ -19,8 +19,8 @@ def sample_reports(folder: Path) -> dict[str, str]:
     Args:
         folder: Holds one run document a verdict.
     """
-    from mainstay.documents import run_from_json
     from mainstay.reports.html import render_html
+    from mainstay.store.documents import run_from_json
 
     runs = {name: folder / f"{name}.json" for name in VERDICTS}
     return {
@@ -35,8 +35,8 @@ def render_samples_page(folder: Path) -> str:
     Args:
         folder: Holds one run document a verdict.
     """
-    from mainstay.documents import run_from_json
     from mainstay.reports.text import render_text
+    from mainstay.store.documents import run_from_json
 
     sections = []
     for name, meaning in VERDICTS.items():

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import click
 
-from mainstay.errors import RESTART_CALIBRATION, RESUME_GATE, Interrupted, MainstayError, StoreError
-from mainstay.interruption import interruptible, interrupts_taken
+from mainstay.records.errors import RESTART_CALIBRATION, RESUME_GATE, Interrupted, MainstayError, StoreError
+from mainstay.store.interruption import interruptible, interrupts_taken
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -67,12 +67,13 @@ def gate(
     *, markdown: Path | None, html: Path | None, junit: Path | None, json: Path | None, folder: Path, **options: Any
 ) -> int:
     """Judge the working tree, or a revision, against its baseline."""
-    from mainstay import publishing, workflow
-    from mainstay.processes import inheriting_orphans
-    from mainstay.progress import progress_for
+    from mainstay.commands import gate as gating
+    from mainstay.reports import publishing
+    from mainstay.reports.progress import progress_for
+    from mainstay.workers.descendants import inheriting_orphans
 
     with inheriting_orphans(), interruptible(RESUME_GATE), progress_for(sys.stderr) as observer:
-        outcome = workflow.gate(folder, workflow.GateOptions(**options), environ=os.environ, observer=observer)
+        outcome = gating.gate(folder, gating.GateOptions(**options), environ=os.environ, observer=observer)
     place = os.path.relpath(outcome.path)
     click.echo(publishing.render_for(outcome.run, sys.stdout, os.environ))
     click.echo(f"run: {place}")
@@ -106,20 +107,20 @@ Exit status:
 @click.option("-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Run there.")
 def calibrate(*, write: bool, json: Path | None, folder: Path, **options: Any) -> int:
     """Gate the working tree against itself: how noisy is this machine, and which settings does it support?"""
-    from mainstay import calibration
-    from mainstay.processes import inheriting_orphans
-    from mainstay.progress import progress_for
+    from mainstay.commands import calibrate as calibrating
+    from mainstay.reports.progress import progress_for
+    from mainstay.workers.descendants import inheriting_orphans
 
     with inheriting_orphans(), interruptible(RESTART_CALIBRATION), progress_for(sys.stderr) as observer:
-        outcome = calibration.calibrate(
-            folder, calibration.CalibrationOptions(**options), environ=os.environ, observer=observer
+        outcome = calibrating.calibrate(
+            folder, calibrating.CalibrationOptions(**options), environ=os.environ, observer=observer
         )
-    click.echo(calibration.render(outcome.calibration))
+    click.echo(calibrating.render(outcome.calibration))
     click.echo(f"calibration: {os.path.relpath(outcome.path)}")
     if json:
-        calibration.write_document(json, outcome.calibration)
+        calibrating.write_document(json, outcome.calibration)
     if write:
-        place = calibration.write_settings(folder, outcome.calibration)
+        place = calibrating.write_settings(folder, outcome.calibration)
         click.echo(f"written to {os.path.relpath(place)}; commit it with the workloads")
     return outcome.exit_status
 
@@ -132,7 +133,7 @@ def calibrate(*, write: bool, json: Path | None, folder: Path, **options: Any) -
 @click.option("--junit", type=FILE, help="Write JUnit XML.")
 def report(*, run: Path, text: bool, **places: Path | None) -> int:
     """Render the document RUN of a gate."""
-    from mainstay import publishing
+    from mainstay.reports import publishing
 
     document = publishing.read_run(run)
     publishing.write_reports(document, places)
@@ -146,7 +147,7 @@ def report(*, run: Path, text: bool, **places: Path | None) -> int:
 @click.argument("second", type=click.Path(dir_okay=False, path_type=Path))
 def compare(*, first: Path, second: Path) -> int:
     """Say what differs between the documents of two gates."""
-    from mainstay import publishing
+    from mainstay.reports import publishing
 
     click.echo(publishing.compare(first, second))
     return 0
@@ -162,9 +163,9 @@ def compare(*, first: Path, second: Path) -> int:
 @click.option("-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Run there.")
 def waive(*, folder: Path, **entry: Any) -> int:
     """Accept a degradation of METRIC, in a file that is reviewed with the change."""
-    from mainstay import workflow
+    from mainstay.commands import waive as waiving
 
-    place = workflow.waive(folder, **entry)
+    place = waiving.waive(folder, **entry)
     click.echo(f"waived in {os.path.relpath(place)}; commit it with the change")
     return 0
 
@@ -175,7 +176,7 @@ def waive(*, folder: Path, **entry: Any) -> int:
 @click.option("-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Look there.")
 def doctor(*, quick: bool, as_json: bool, folder: Path) -> int:
     """Say what the machine offers, and what would stop a gate from running."""
-    from mainstay import doctor as examination
+    from mainstay.commands import doctor as examination
 
     report = examination.examine(folder, quick=quick)
     click.echo(examination.render_json(report) if as_json else examination.render_text(report))

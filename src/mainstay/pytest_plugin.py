@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from mainstay.worker_main import MARKERS, Counts, Trial, probe_import
+from mainstay.runner.worker_main import MARKERS, Counts, Trial, probe_import
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

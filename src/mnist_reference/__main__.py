@@ -20,10 +20,10 @@ import click
 from mnist_reference.errors import CheckpointError, ModelError
 
 if TYPE_CHECKING:
-    from mnist_reference.checkpoint import Provenance
-    from mnist_reference.data import Dataset
-    from mnist_reference.recipes import Recipe
-    from mnist_reference.train import EpochRecord, TrainingState
+    from mnist_reference.data.datasets import Dataset
+    from mnist_reference.training.recipes import Recipe
+    from mnist_reference.training.train import EpochRecord, TrainingState
+    from mnist_reference.using.checkpoint import Provenance
 
 DEFAULT_CHECKPOINT = Path("mnist_reference.safetensors")
 MAX_SEED = 2**63 - 1
@@ -131,8 +131,11 @@ def train(
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     import torch
 
-    from mnist_reference import checkpoint, devices, distributed, model, observe, recipes, revision, threads
-    from mnist_reference import train as training
+    from mnist_reference import devices, revision
+    from mnist_reference.models import networks
+    from mnist_reference.training import distributed, observe, recipes, threads
+    from mnist_reference.training import train as training
+    from mnist_reference.using import checkpoint
 
     recipe = recipes.recipe_by_name(recipe_name) if recipe_name else None
     place = devices.device_by_name(device)
@@ -144,7 +147,7 @@ def train(
     num_threads = num_threads or threads.given_number()
     state = _resumed(state_file, origin, num_threads) if resume else training.TrainingState()
     num_threads = num_threads or state.num_threads
-    learner = model.initialised(recipe.model, seed=seed).to(place)
+    learner = networks.initialised(recipe.model, seed=seed).to(place)
     if not num_threads:
         allowed = torch.get_num_threads()
         is_free = place.type == "cpu" and "WORLD_SIZE" not in os.environ
@@ -191,8 +194,8 @@ def train(
 def evaluate(checkpoint: Path, source: str, device: str, as_json: bool) -> None:
     """Score a checkpoint on the test split."""
     from mnist_reference import devices
-    from mnist_reference import train as training
-    from mnist_reference.checkpoint import load_checkpoint
+    from mnist_reference.training import train as training
+    from mnist_reference.using.checkpoint import load_checkpoint
 
     perceptron, provenance = load_checkpoint(checkpoint)
     place = devices.device_by_name(device)
@@ -225,9 +228,9 @@ def predict(pictures: tuple[Path, ...], checkpoint: Path, device: str, explain: 
     import torch
 
     from mnist_reference import devices
-    from mnist_reference import evaluate as evaluation
-    from mnist_reference.checkpoint import load_checkpoint
-    from mnist_reference.pictures import read_picture
+    from mnist_reference.data.pictures import read_picture
+    from mnist_reference.models import evaluate as evaluation
+    from mnist_reference.using.checkpoint import load_checkpoint
 
     perceptron, provenance = load_checkpoint(checkpoint)
     perceptron.to(devices.device_by_name(device))
@@ -243,7 +246,7 @@ def predict(pictures: tuple[Path, ...], checkpoint: Path, device: str, explain: 
         for path, row in zip(pictures, probabilities, strict=True)
     ]
     if explain:
-        from mnist_reference.explain import write_explanations
+        from mnist_reference.using.explain import write_explanations
 
         written = write_explanations(perceptron, images, probabilities.argmax(1), pictures, explain)
         answers = [answer | {"explanation": str(path)} for answer, path in zip(answers, written, strict=True)]
@@ -269,8 +272,9 @@ def predict(pictures: tuple[Path, ...], checkpoint: Path, device: str, explain: 
 @json_option
 def card(checkpoint: Path, source: str | None, device: str, output: Path, as_json: bool) -> None:
     """Measure a checkpoint on the test split and write its model card."""
-    from mnist_reference import devices, files, model_card
-    from mnist_reference.checkpoint import load_checkpoint
+    from mnist_reference import devices, files
+    from mnist_reference.using import model_card
+    from mnist_reference.using.checkpoint import load_checkpoint
 
     perceptron, provenance = load_checkpoint(checkpoint)
     place = devices.device_by_name(device)
@@ -295,8 +299,8 @@ def card(checkpoint: Path, source: str | None, device: str, output: Path, as_jso
 @json_option
 def export(checkpoint: Path, output: Path, as_json: bool) -> None:
     """Write a model that runs without this package's source, after a check that it computes the same."""
-    from mnist_reference.checkpoint import load_checkpoint
-    from mnist_reference.export import exporter_for
+    from mnist_reference.using.checkpoint import load_checkpoint
+    from mnist_reference.using.export import exporter_for
 
     write = exporter_for(output)
     perceptron, _ = load_checkpoint(checkpoint)
@@ -311,7 +315,7 @@ def export(checkpoint: Path, output: Path, as_json: bool) -> None:
 @json_option
 def fetch(source: str, as_json: bool) -> None:
     """Make a data set ready and print where it is, as KEY=VALUE lines for the environment of later commands."""
-    from mnist_reference.data import located
+    from mnist_reference.data.datasets import located
 
     data_set = _load(source)
     _, root = located(source)
@@ -330,9 +334,9 @@ def _json(document: object) -> str:
 
 def _load(source: str) -> Dataset:
     """A data set, its notice on standard error."""
-    from mnist_reference import data
+    from mnist_reference.data import datasets
 
-    data_set = data.load(source)
+    data_set = datasets.load(source)
     if data_set.notice:
         click.secho(f"notice: {data_set.notice}", err=True, bold=True)
     return data_set
@@ -352,8 +356,8 @@ def _resumed(path: Path, origin: dict[str, Any], num_threads: int | None) -> Tra
     Raises:
         CheckpointError: If it is of another training, or of another number of threads than it shall go on with.
     """
-    from mnist_reference.checkpoint import load_training_state
-    from mnist_reference.train import TrainingState
+    from mnist_reference.training.train import TrainingState
+    from mnist_reference.using.checkpoint import load_training_state
 
     if path.exists():
         state = load_training_state(path, **origin)

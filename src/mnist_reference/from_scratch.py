@@ -25,9 +25,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mnist_reference.data import Split, scaled_pixels
+from mnist_reference.data.datasets import Split, scaled_pixels
 from mnist_reference.errors import DivergenceError
-from mnist_reference.model import number_lost
+from mnist_reference.models.networks import number_lost
 from mnist_reference.seeding import generator
 
 

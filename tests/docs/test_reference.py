@@ -5,9 +5,9 @@ import click
 import pytest
 
 from mainstay import cli
-from mainstay.configuration import Configuration
 from mainstay.gates.policy import GATE_RULES
-from mainstay.records import Run
+from mainstay.project.configuration import Configuration
+from mainstay.records.runs import Run
 from mnist_reference.__main__ import cli as model_cli
 from scripts.documentation import reference, run_schema
 

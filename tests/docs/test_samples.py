@@ -5,11 +5,12 @@ from dataclasses import fields
 import pytest
 
 from experiments.samples import SAMPLES_BY_NAME, named_change
-from mainstay.documents import run_from_json
 from mainstay.gates.family import judge_family
 from mainstay.gates.policy import GateFacts, Plan, judge_gate
 from mainstay.gates.samples import MetricSamples
-from mainstay.records import Finding, Interval, Kind, Method
+from mainstay.records.findings import Finding, Interval, Method
+from mainstay.records.metrics import Kind
+from mainstay.store.documents import run_from_json
 
 NUMBERS = ("num_pairs", "estimate", "standard_deviation", "baseline_mean", "candidate_mean", "losses")
 

@@ -4,7 +4,10 @@ import json
 
 import pytest
 
-from mainstay import cli, confinement, environments, workers
+from mainstay import cli
+from mainstay.revisions import environments
+from mainstay.runner import confinement
+from mainstay.workers import session
 
 pytestmark = pytest.mark.package_index
 
@@ -82,7 +85,7 @@ def gate_unconfined(project, monkeypatch):
     def gate():
         for name, value in project.environ.items():
             monkeypatch.setenv(name, value)
-        for module in (workers, environments):
+        for module in (session, environments):
             monkeypatch.setattr(module, "can_confine", lambda: False)
         monkeypatch.chdir(project.root)
         return cli.run(["gate"]), project.latest_run()

@@ -109,7 +109,7 @@ def test_a_margin_that_digits_cannot_resolve_is_inconclusive(reference):
 
 def test_a_loss_that_is_nan_is_an_error(reference):
     reference.edit(
-        "src/mnist_reference/train.py",
+        "src/mnist_reference/training/train.py",
         "        loss = loss_function(forward(batch.inputs), batch.labels)\n",
         "        loss = loss_function(forward(batch.inputs), batch.labels) * float('nan')\n",
     )

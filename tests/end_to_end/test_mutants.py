@@ -14,17 +14,17 @@ JUDGED = "return (*confirmed, *self._settled)"
 
 MUTANTS = {
     "always-passes": (
-        "measurement.py",
+        "measuring/loop.py",
         JUDGED,
         "return tuple(replace(f, verdict=Verdict.PASS) for f in (*confirmed, *self._settled))",
     ),
     "always-fails": (
-        "measurement.py",
+        "measuring/loop.py",
         JUDGED,
         "return tuple(replace(f, verdict=Verdict.FAIL) for f in (*confirmed, *self._settled))",
     ),
     "skips-the-baseline": (
-        "workers.py",
+        "workers/session.py",
         "worker = stack.enter_context(Worker(self.specs[side], select, launcher, deadline=deadline))",
         "worker = stack.enter_context(Worker(self.specs[Side.CANDIDATE], select, launcher, deadline=deadline))",
     ),
@@ -33,25 +33,35 @@ MUTANTS = {
 
 RULES = {
     "margin-of-the-candidate": (
-        "strictness.py",
+        "measuring/strictness.py",
         "margin=min(baseline.margin, candidate.margin)",
         "margin=candidate.margin",
         "test_agenda.py",
     ),
     "settings-of-the-candidate": (
-        "strictness.py",
+        "measuring/strictness.py",
         "return min((margin for margin in said if margin is not None), default=metric.margin)",
         "return next((margin for margin in reversed(said) if margin is not None), metric.margin)",
         "test_strictness.py",
     ),
     "removal-passed-over": (
-        "agenda.py",
+        "measuring/agenda.py",
         "return None, [_missing(metric, _REMOVED) for metric in workload.metrics]",
         "return None, []",
         "test_agenda.py",
     ),
-    "skip-that-counts-as-pass": ("logs.py", "if self.assignment.missing and", "if False and", "test_measurement.py"),
-    "changed-stick-that-passes": ("logs.py", "if review and finding", "if False and finding", "test_measurement.py"),
+    "skip-that-counts-as-pass": (
+        "measuring/ledger.py",
+        "if self.assignment.missing and",
+        "if False and",
+        "test_measurement.py",
+    ),
+    "changed-stick-that-passes": (
+        "measuring/ledger.py",
+        "if review and finding",
+        "if False and finding",
+        "test_measurement.py",
+    ),
     "policy-over-review": (
         "gates/policy.py",
         "return policy or (3 if any(finding.needs_review for finding in findings) else 0)",

@@ -8,7 +8,7 @@ import time
 import psutil
 import pytest
 
-from mainstay.fork_server import can_fork
+from mainstay.workers.fork_server import can_fork
 
 pytestmark = [
     pytest.mark.package_index,

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from mainstay.errors import MainstayError, StoreError, UsageError
 from mainstay.evaluation import formats
 from mainstay.evaluation.formats import read_scores
-from mainstay.records import Direction
+from mainstay.records.errors import MainstayError, StoreError, UsageError
+from mainstay.records.metrics import Direction
 
 FILES = Path(__file__).with_name("files")
 LOG_OF_THE_CANDIDATE = next((FILES / "inspect" / "candidate").glob("*.json"))

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from mainstay.evaluation.items import ItemsError, ScoredItem, Scores, pair_scores
-from mainstay.records import Direction, Side
+from mainstay.records.metrics import Direction
+from mainstay.records.trials import Side
 
 
 def scores(*values, task="t", **more):

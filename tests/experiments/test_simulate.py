@@ -4,7 +4,8 @@ import pytest
 from mainstay.gates.family import judge_family
 from mainstay.gates.policy import Plan
 from mainstay.gates.samples import MetricSamples
-from mainstay.records import Direction, Kind, Metric, Verdict
+from mainstay.records.findings import Verdict
+from mainstay.records.metrics import Direction, Kind, Metric
 
 SYMMETRIC = ["normal", "heavy tails", "outliers", "two states", "rare explosions"]
 MACHINES = ["drift", "warm-up", "bimodal", "skewed", "loaded half-way", "order effect"]

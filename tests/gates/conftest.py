@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from mainstay.gates.samples import MetricSamples
-from mainstay.records import Direction, Finding, Kind, Metric, Verdict
+from mainstay.records.findings import Finding, Verdict
+from mainstay.records.metrics import Direction, Kind, Metric
 
 
 @pytest.fixture(scope="session")

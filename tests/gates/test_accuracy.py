@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from mainstay.errors import MainstayError
 from mainstay.gates.accuracy import (
     MAX_FLIPPED_EXAMPLES,
     compare_predictions,
@@ -18,7 +17,9 @@ from mainstay.gates.accuracy import (
     is_implausible,
     predicted_accuracy,
 )
-from mainstay.records import Direction, Outcome, Predictions, Side, Trial
+from mainstay.records.errors import MainstayError
+from mainstay.records.metrics import Direction
+from mainstay.records.trials import Outcome, Predictions, Side, Trial
 
 three_answers = st.integers(0, 200).flatmap(lambda n: arrays(np.uint8, (3, n), elements=st.integers(0, 9)))
 

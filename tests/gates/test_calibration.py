@@ -20,7 +20,7 @@ from mainstay.gates.calibration import (
 )
 from mainstay.gates.policy import Plan
 from mainstay.gates.samples import MetricSamples
-from mainstay.records import Direction, Kind, Metric
+from mainstay.records.metrics import Direction, Kind, Metric
 
 PLAN = Plan(num_gated=6)
 

@@ -12,7 +12,8 @@ from mainstay.gates.exact import (
     judge_exact,
 )
 from mainstay.gates.samples import MetricSamples
-from mainstay.records import Blame, Direction, Method, Verdict
+from mainstay.records.findings import Blame, Method, Verdict
+from mainstay.records.metrics import Direction
 
 
 def digests(baseline=("a", "b"), candidate=("a", "b"), repeated="a"):

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from mainstay.gates.family import judge_family
 from mainstay.gates.policy import Plan
 from mainstay.gates.samples import MetricSamples
-from mainstay.records import Blame, Direction, Method, Verdict
+from mainstay.records.findings import Blame, Method, Verdict
+from mainstay.records.metrics import Direction
 from mainstay.stats.sequential import boundaries
 
 PLAN = Plan(num_gated=1)

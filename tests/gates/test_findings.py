@@ -8,7 +8,7 @@ from scipy.stats import t
 from mainstay.gates.family import judge_family
 from mainstay.gates.findings import smallest_honest_margin, stated_limits
 from mainstay.gates.policy import Plan
-from mainstay.records import Verdict
+from mainstay.records.findings import Verdict
 
 PLAN = Plan(num_gated=1)
 SPREAD = np.array([-1.0, 0.5, 0.2, -0.4, 0.7] * 4)

@@ -3,9 +3,10 @@ from itertools import product
 
 import pytest
 
-from mainstay.errors import ConfigurationError
 from mainstay.gates.policy import GATE_RULES, GateFacts, Plan, check_margin, exit_status, judge_gate
-from mainstay.records import Blame, Direction, Verdict
+from mainstay.records.errors import ConfigurationError
+from mainstay.records.findings import Blame, Verdict
+from mainstay.records.metrics import Direction
 
 EXIT_STATUS_OF_A_FINDING = {
     ("pass", None): 0,

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from mainstay.gates.samples import MetricSamples, fault_finding, find_fault, with_known_unit
-from mainstay.records import Blame, Verdict
+from mainstay.records.findings import Blame, Verdict
 
 
 def samples_of(metric, baseline, candidate):

@@ -9,11 +9,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from mnist_reference import data
+from mnist_reference.data import datasets
 from mnist_reference.errors import MemoryExhaustedError
-from mnist_reference.model import CnnConfig, PerceptronConfig, initialised
-from mnist_reference.recipes import cnn_99_5, digits
-from mnist_reference.train import train
+from mnist_reference.models.networks import CnnConfig, PerceptronConfig, initialised
+from mnist_reference.training.recipes import cnn_99_5, digits
+from mnist_reference.training.train import train
 
 ACCELERATOR = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
 pytestmark = pytest.mark.skipif(ACCELERATOR is None, reason="PyTorch finds no accelerator")
@@ -25,7 +25,7 @@ CNN = replace(cnn_99_5(), num_epochs=3, model=CnnConfig(channels=(8, 16, 16, 16)
 
 @pytest.fixture(scope="module")
 def digits_data(tmp_path_factory):
-    return data.load("digits", root=tmp_path_factory.mktemp("data"))
+    return datasets.load("digits", root=tmp_path_factory.mktemp("data"))
 
 
 def trained(split, recipe, device, **options):
@@ -69,7 +69,7 @@ def test_compiled_training_learns_the_same(digits_data):
 @needs_cuda
 def test_batch_that_exceeds_the_device_names_one_that_fits():
     size = 2**16
-    split = data.Split(images=torch.rand(size, 16), labels=torch.zeros(size, dtype=torch.int64))
+    split = datasets.Split(images=torch.rand(size, 16), labels=torch.zeros(size, dtype=torch.int64))
     recipe = replace(
         digits(), model=PerceptronConfig(num_inputs=16, hidden_widths=(4096,)), batch_size=size, num_epochs=1
     )
@@ -97,7 +97,7 @@ def test_two_devices_train_what_one_trains(digits_data, tmp_path):
             env=os.environ | {"OMP_NUM_THREADS": "1"},
         )
 
-    from mnist_reference.checkpoint import load_checkpoint
+    from mnist_reference.using.checkpoint import load_checkpoint
 
     one, two = (load_checkpoint(tmp_path / name)[0].state_dict() for name in ("one", "two"))
     for name, value in one.items():

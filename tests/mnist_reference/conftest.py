@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from mnist_reference import data
-from mnist_reference.checkpoint import Provenance
-from mnist_reference.model import PerceptronConfig, initialised
-from mnist_reference.recipes import digits
+from mnist_reference.data import datasets
+from mnist_reference.models.networks import PerceptronConfig, initialised
+from mnist_reference.training.recipes import digits
+from mnist_reference.using.checkpoint import Provenance
 
 NEIGHBOURING_MIRROR = Path(__file__).resolve().parents[3] / "shared" / "mnist"
 
@@ -26,7 +26,7 @@ def data_root(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def digits_data(data_root):
-    return data.load("digits", root=data_root)
+    return datasets.load("digits", root=data_root)
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +40,7 @@ def mnist_mirror():
 @pytest.fixture(scope="session")
 def mnist_root(mnist_mirror, tmp_path_factory):
     root = tmp_path_factory.mktemp("mnist")
-    data.load("mnist", root=root, environment={"MNIST_MIRROR": mnist_mirror})
+    datasets.load("mnist", root=root, environment={"MNIST_MIRROR": mnist_mirror})
     return root
 
 

@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
-from mnist_reference.checkpoint import save_checkpoint
+from mnist_reference.data.pictures import png
 from mnist_reference.errors import MissingExtraError
 from mnist_reference.extras import extra
-from mnist_reference.pictures import png
+from mnist_reference.using.checkpoint import save_checkpoint
 
 COMMANDS = {
     "captum": ["predict", "digit.png", "--device", "cpu", "--explain", "out"],

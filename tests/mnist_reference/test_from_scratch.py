@@ -4,9 +4,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from mnist_reference.data import scaled_pixels
+from mnist_reference.data.datasets import scaled_pixels
 from mnist_reference.errors import DivergenceError
-from mnist_reference.evaluate import top1_accuracy
 from mnist_reference.from_scratch import (
     RELU,
     SIGMOID,
@@ -20,6 +19,7 @@ from mnist_reference.from_scratch import (
     relu,
     sigmoid,
 )
+from mnist_reference.models.evaluate import top1_accuracy
 
 ACTIVATIONS = pytest.mark.parametrize("activation", [SIGMOID, RELU], ids=["sigmoid", "relu"])
 WIDTHS = pytest.mark.parametrize("widths", [(5, 3), (5, 4, 3), (5, 7, 6, 4, 3)], ids=len)

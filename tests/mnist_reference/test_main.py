@@ -11,10 +11,11 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from mnist_reference import checkpoint, threads
 from mnist_reference.__main__ import main
-from mnist_reference.checkpoint import load_checkpoint
-from mnist_reference.pictures import png
+from mnist_reference.data.pictures import png
+from mnist_reference.training import threads
+from mnist_reference.using import checkpoint
+from mnist_reference.using.checkpoint import load_checkpoint
 
 
 @pytest.fixture(autouse=True)

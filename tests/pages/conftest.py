@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 
-from mainstay.documents import run_from_json
-from mainstay.records import Finding, Run
+from mainstay.records.findings import Finding
+from mainstay.records.runs import Run
 from mainstay.reports.html import render_html
+from mainstay.store.documents import run_from_json
 
 HERE = Path(__file__).parent
 GOLDEN = HERE.parent / "reports" / "golden"

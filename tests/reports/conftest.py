@@ -16,37 +16,29 @@ from typing import Any
 
 import pytest
 
-from mainstay.records import (
-    Blame,
+from mainstay.records.findings import Blame, Finding, Interval, MeasuredWith, Method, Verdict, Waiver
+from mainstay.records.formatting import change_text, interval_text, loss_text
+from mainstay.records.metrics import Direction, Kind, Metric
+from mainstay.records.runs import (
     Change,
     ChangeKind,
     Curve,
-    Direction,
     Environment,
-    Finding,
     FlippedExample,
     FlipSummary,
-    Interval,
-    Kind,
     Machine,
-    MeasuredWith,
-    Method,
-    Metric,
     Revision,
     Run,
     Settings,
-    Side,
-    Verdict,
-    Waiver,
     WorkloadResult,
 )
+from mainstay.records.trials import Side
 from mainstay.reports.annotations import render_annotations
 from mainstay.reports.html import render_html
 from mainstay.reports.junit import render_junit
 from mainstay.reports.markdown import render_markdown
 from mainstay.reports.terminal import render_terminal
 from mainstay.reports.text import render_text
-from mainstay.units import change_text, interval_text, loss_text
 
 ACCURACY = "test_accuracy.py::test_mnist_mlp"
 STEP = "test_performance.py::test_train_step"

@@ -2,20 +2,11 @@ from dataclasses import replace
 
 import pytest
 
-from mainstay.records import (
-    Calibration,
-    DetectableLoss,
-    Direction,
-    Interval,
-    Kind,
-    Machine,
-    Metric,
-    MetricNoise,
-    Proposal,
-    Revision,
-    Side,
-    Verdict,
-)
+from mainstay.records.calibrations import Calibration, DetectableLoss, MetricNoise, Proposal
+from mainstay.records.findings import Interval, Verdict
+from mainstay.records.metrics import Direction, Kind, Metric
+from mainstay.records.runs import Machine, Revision
+from mainstay.records.trials import Side
 from mainstay.reports.calibration import render_calibration
 
 NOISE = MetricNoise(

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mainstay.records import Curve, Interval
+from mainstay.records.findings import Interval
+from mainstay.records.runs import Curve
 from mainstay.reports.figures import (
     FOREST_WIDTH,
     PLOT_HEIGHT,

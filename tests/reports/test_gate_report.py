@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from mainstay.documents import run_to_json
+from mainstay.store.documents import run_to_json
 
 SCRIPT = Path(__file__).parents[2] / ".github" / "scripts" / "gate_report.py"
 pytestmark = pytest.mark.skipif(not SCRIPT.exists(), reason="the tests stand outside the repository")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mainstay.documents import run_from_json, run_to_json
+from mainstay.store.documents import run_from_json, run_to_json
 
 GOLDEN = Path(__file__).parent / "golden"
 SAMPLES = Path(__file__).parents[2] / "docs" / "samples"

@@ -5,15 +5,16 @@ from dataclasses import replace
 
 import pytest
 
-from mainstay.documents import run_from_json, run_to_json
 from mainstay.gates.exact import judge_deterministic
 from mainstay.gates.family import judge_family
 from mainstay.gates.policy import Plan
 from mainstay.gates.samples import MetricSamples
-from mainstay.records import Direction, Kind, Metric, Verdict
+from mainstay.records.findings import Verdict
+from mainstay.records.metrics import Direction, Kind, Metric
 from mainstay.reports.comparison import render_comparison
 from mainstay.reports.figures import forest, pairs_plot
 from mainstay.reports.view import view_finding
+from mainstay.store.documents import run_from_json, run_to_json
 
 LOSS = Metric(
     workload="test_a.py::test_a", name="perplexity", kind=Kind.ACCURACY, direction=Direction.LOWER, margin=0.5

@@ -3,7 +3,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from mainstay.records import Verdict
+from mainstay.records.findings import Verdict
 from mainstay.reports.junit import render_junit
 
 OUTCOMES = ("failure", "error", "skipped")

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from mainstay.records import Blame, Verdict
+from mainstay.records.findings import Blame, Verdict
 from mainstay.reports.view import EXIT_MEANINGS, VERDICT_ORDER, view_finding, view_run
 
 

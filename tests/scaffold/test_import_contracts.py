@@ -19,23 +19,29 @@ contract_types = [
 name = "table"
 type = "import_table"
 package = "boat"
-rows = ["hull keel -> ", "mast -> hull"]
+rows = ["hull keel -> ", "mast -> hull", "deck -> keel", "deck.ladder -> hull", "crew -> deck mast.top"]
 [[tool.importlinter.contracts]]
 name = "alone"
 type = "standard_library_only"
-modules = ["boat.keel"]
+packages = ["boat.keel"]
 except_for = ["pytest"]
 """
+
+MODULES = [
+    *("__init__", "hull", "crew", "keel.__init__", "keel.bolt", "mast.__init__", "mast.top", "mast.foot"),
+    *("deck.__init__", "deck.ladder", "deck.plank"),
+]
 
 
 @pytest.fixture
 def lint(root, tmp_path):
-    def run(**modules):
-        package = tmp_path / "boat"
-        package.mkdir()
-        (tmp_path / "pyproject.toml").write_text(CONTRACTS)
-        for name, text in {"__init__": "", "hull": "", "keel": "", "mast": "", **modules}.items():
-            (package / f"{name}.py").write_text(text)
+    def run(modules, rows=()):
+        for name, text in {**dict.fromkeys(MODULES, ""), **modules}.items():
+            path = tmp_path / "boat" / f"{name.replace('.', '/')}.py"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        more = "".join(f', "{row}"' for row in rows)
+        (tmp_path / "pyproject.toml").write_text(CONTRACTS.replace(' mast.top"]', f' mast.top"{more}]'))
         return subprocess.run(
             [sys.executable, "-c", "from importlinter.cli import lint_imports_command as run; run(['--no-cache'])"],
             cwd=tmp_path,
@@ -48,8 +54,18 @@ def lint(root, tmp_path):
     return run
 
 
-def test_allowed_arrows_are_kept(lint):
-    done = lint(mast="from boat import hull\nimport numpy", keel="import json\nimport pytest")
+@pytest.mark.parametrize(
+    "modules",
+    [
+        pytest.param({"mast.foot": "from boat import hull\nimport numpy"}, id="named"),
+        pytest.param({"keel.bolt": "import json\nimport boat.keel\nimport pytest"}, id="standard-library"),
+        pytest.param({"mast.foot": "from boat.mast import top"}, id="inside-a-folder"),
+        pytest.param({"deck.ladder": "from boat.deck import plank\nfrom boat import hull"}, id="module-with-a-row"),
+        pytest.param({"crew": "from boat.mast import top\nfrom boat.deck import plank"}, id="one-module-of-a-folder"),
+    ],
+)
+def test_allowed_arrows_are_kept(lint, modules):
+    done = lint(modules)
 
     assert done.returncode == 0, done.stdout
 
@@ -58,13 +74,32 @@ def test_allowed_arrows_are_kept(lint):
     ("modules", "finding"),
     [
         pytest.param({"hull": "from boat import mast"}, "boat.hull imports boat.mast", id="upward"),
-        pytest.param({"mast": "def f():\n    import boat.keel"}, "boat.mast imports boat.keel", id="late"),
+        pytest.param({"mast.foot": "def f():\n    import boat.keel"}, "boat.mast.foot imports boat.keel", id="late"),
         pytest.param({"sail": ""}, "boat.sail has no row", id="no-row"),
-        pytest.param({"keel": "import numpy"}, "boat.keel imports numpy", id="third-party"),
+        pytest.param({"sail.__init__": "", "sail.jib": ""}, "boat.sail has no row", id="folder-without-a-row"),
+        pytest.param({"keel.bolt": "import numpy"}, "boat.keel.bolt imports numpy", id="third-party"),
+        pytest.param(
+            {"deck.ladder": "from boat import keel"}, "boat.deck.ladder imports boat.keel", id="row-of-its-own"
+        ),
+        pytest.param(
+            {"deck.plank": "from boat.deck import ladder"}, "boat.deck.plank imports boat.deck", id="to-the-edge"
+        ),
+        pytest.param(
+            {"crew": "from boat.deck import ladder"}, "boat.crew imports boat.deck.ladder", id="through-a-folder"
+        ),
+        pytest.param({"crew": "from boat.mast import foot"}, "boat.crew imports boat.mast.foot", id="another-module"),
     ],
 )
 def test_other_arrows_are_findings(lint, modules, finding):
-    done = lint(**modules)
+    done = lint(modules)
 
     assert done.returncode == 1
     assert finding in done.stdout
+
+
+@pytest.mark.parametrize("row", ["anchor -> hull", "mast.foot -> anchor"])
+def test_a_row_of_what_does_not_exist_is_a_finding(lint, row):
+    done = lint({}, rows=[row])
+
+    assert done.returncode == 1
+    assert "boat.anchor, which does not exist" in done.stdout

@@ -26,9 +26,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from mainstay.errors import StoreError, UsageError
 from mainstay.evaluation.items import ScoredItem, Scores
-from mainstay.records import Direction
+from mainstay.records.errors import StoreError, UsageError
+from mainstay.records.metrics import Direction
 
 MAX_LINE_BYTES = 64 << 20
 """Longest line of a file of lines."""

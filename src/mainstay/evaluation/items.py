@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstay.records import Direction, Side
+from mainstay.records.metrics import Direction
+from mainstay.records.trials import Side
 
 
 class ItemsError(ValueError):

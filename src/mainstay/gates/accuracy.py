@@ -14,8 +14,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstay.errors import MainstayError
-from mainstay.records import Direction, FlippedExample, FlipSummary, Metric, Predictions, Trial
+from mainstay.records.errors import MainstayError
+from mainstay.records.metrics import Direction, Metric
+from mainstay.records.runs import FlippedExample, FlipSummary
+from mainstay.records.trials import Predictions, Trial
 from mainstay.stats.proportions import mcnemar_p_value
 
 MAX_FLIPPED_EXAMPLES = 100
@@ -29,7 +31,7 @@ def is_implausible(metric: Metric, value: float) -> bool:
     """Whether a value lies beyond the ceiling of its metric in the good direction.
 
     Example:
-        >>> from mainstay.records import Direction, Kind, Metric
+        >>> from mainstay.records.metrics import Direction, Kind, Metric
         >>> top1 = Metric(
         ...     workload="w", name="a", kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=0.002, ceiling=0.9995
         ... )
@@ -45,7 +47,7 @@ def decode_classes(text: str) -> NDArray[np.uint8]:
     """Class of each example from base64, one byte each.
 
     Args:
-        text: As recorded in :class:`~mainstay.records.Predictions`.
+        text: As recorded in :class:`~mainstay.records.trials.Predictions`.
 
     Raises:
         MainstayError: If the text is not base64.

@@ -23,11 +23,13 @@ from mainstay.gates.family import decide, losses_of, weigh_evidence
 from mainstay.gates.findings import smallest_honest_margin, stated_limits
 from mainstay.gates.policy import Plan
 from mainstay.gates.samples import MetricSamples
-from mainstay.records import DetectableLoss, Interval, Kind, Metric, MetricNoise, Proposal
+from mainstay.records.calibrations import DetectableLoss, MetricNoise, Proposal
+from mainstay.records.findings import Interval
+from mainstay.records.formatting import loss_text
+from mainstay.records.metrics import Kind, Metric
 from mainstay.stats.noise import deviation_interval, split_noise
 from mainstay.stats.paired import mean_interval, summarise_pairs
 from mainstay.stats.power import supported_ratio
-from mainstay.units import loss_text
 
 LONGEST_LOOKS = (5, 8, 12, 20, 30, 45)
 """Looks of a noisy project; a proposal is a beginning of these, from two looks on."""
@@ -100,7 +102,7 @@ def measure_noise(samples: MetricSamples, block_errors: Sequence[float], plan: P
         ValueError: If there are fewer than two pairs.
 
     Example:
-        >>> from mainstay.records import Direction
+        >>> from mainstay.records.metrics import Direction
         >>> step = Metric(workload="w", name="t", kind=Kind.PERFORMANCE, direction=Direction.LOWER, margin=0.05)
         >>> values = MetricSamples(
         ...     metric=step, seeds=(1, 2, 3), baseline_values=(1.0, 1.1, 1.0), candidate_values=(1.02, 1.1, 0.98)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstay.records import Interval
+from mainstay.records.findings import Interval
 from mainstay.stats.flips import flip_p_values
 from mainstay.stats.paired import OneSidedPValues, student_quantile
 from mainstay.stats.scores import (

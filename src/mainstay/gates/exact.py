@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from mainstay.gates.samples import MetricSamples, fault_finding, find_fault
-from mainstay.records import Blame, Finding, Interval, Method, Metric, Verdict
+from mainstay.records.findings import Blame, Finding, Interval, Method, Verdict
+from mainstay.records.formatting import loss_text
+from mainstay.records.metrics import Metric
 from mainstay.stats.paired import moments
-from mainstay.units import loss_text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,7 +80,7 @@ def judge_exact(samples: Sequence[MetricSamples], digests: Digests) -> tuple[Fin
         workload ignores its seed. Empty where pairs must decide.
 
     Example:
-        >>> from mainstay.records import Direction, Kind, Metric
+        >>> from mainstay.records.metrics import Direction, Kind, Metric
         >>> top1 = Metric(workload="w", name="a", kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=0.002)
         >>> samples = MetricSamples(metric=top1, seeds=(1, 2), baseline_values=(0.9, 0.8), candidate_values=(0.9, 0.8))
         >>> digests = Digests(seeds=(1, 2), baseline=("a", "b"), candidate=("a", "b"), repeated_baseline="a")
@@ -120,7 +121,7 @@ def judge_deterministic(
         repeated_baseline: Count of a second trial of the baseline.
 
     Example:
-        >>> from mainstay.records import Direction, Kind, Metric
+        >>> from mainstay.records.metrics import Direction, Kind, Metric
         >>> count = Metric(
         ...     workload="w", name="parameters", kind=Kind.DETERMINISTIC, direction=Direction.LOWER, margin=0.0
         ... )

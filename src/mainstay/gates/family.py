@@ -25,12 +25,13 @@ from mainstay.gates.findings import HYPOTHESES, MetricJudgement, sequential_find
 from mainstay.gates.performance import loss_resolution
 from mainstay.gates.policy import Plan
 from mainstay.gates.samples import Fault, MetricSamples, fault_finding, find_fault, first_pairs, with_known_unit
-from mainstay.records import Finding, Interval, Kind, Verdict
+from mainstay.records.findings import Finding, Interval, Verdict
+from mainstay.records.formatting import is_bound
+from mainstay.records.metrics import Kind
 from mainstay.stats.capping import loss_caps
 from mainstay.stats.multiplicity import holm_rejections
 from mainstay.stats.paired import mean_interval, one_sided_p_values, summarise_pairs
 from mainstay.stats.sequential import intersect_intervals, sequential_p_values
-from mainstay.units import is_bound
 
 ABOVE_ZERO, ABOVE_MARGIN, BELOW_MARGIN, BELOW_DOUBLE_MARGIN = range(len(HYPOTHESES))
 
@@ -91,7 +92,7 @@ def judge_family(samples: Sequence[MetricSamples], plan: Plan) -> tuple[Finding,
         ValueError: If there are more metrics than planned, or a deterministic one, which needs no pairs.
 
     Example:
-        >>> from mainstay.records import Direction, Kind, Metric
+        >>> from mainstay.records.metrics import Direction, Kind, Metric
         >>> step = Metric(workload="w", name="t", kind=Kind.PERFORMANCE, direction=Direction.LOWER, margin=0.05)
         >>> samples = MetricSamples(
         ...     metric=step,

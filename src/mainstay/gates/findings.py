@@ -13,10 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from mainstay.gates.policy import Plan
 from mainstay.gates.samples import MetricSamples
-from mainstay.records import Finding, Interval, Method, Metric, Verdict
+from mainstay.records.findings import Finding, Interval, Method, Verdict
+from mainstay.records.formatting import change_text, estimate_text, interval_text, is_bound, loss_text
+from mainstay.records.metrics import Metric
 from mainstay.stats.paired import lag_one_correlation, moments, skewness
 from mainstay.stats.power import detectable_distance, pairs_to_settle
-from mainstay.units import change_text, estimate_text, interval_text, is_bound, loss_text
 
 HYPOTHESES = ("above_zero", "above_margin", "below_margin", "below_double_margin")
 """What each sequential p-value is evidence for."""

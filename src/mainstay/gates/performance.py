@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mainstay.records import Kind, Metric
+from mainstay.records.metrics import Kind, Metric
 
 
 def has_ratio(value: float) -> bool:
@@ -28,7 +28,7 @@ def loss_resolution(metric: Metric, baseline_values: Sequence[float]) -> float:
         baseline_values: Positive values of the baseline, at least one.
 
     Example:
-        >>> from mainstay.records import Direction, Kind, Metric
+        >>> from mainstay.records.metrics import Direction, Kind, Metric
         >>> step = Metric(
         ...     workload="w", name="t", kind=Kind.PERFORMANCE, direction=Direction.LOWER, margin=0.05, resolution=1e-6
         ... )

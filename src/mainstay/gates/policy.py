@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from mainstay.errors import ConfigurationError
-from mainstay.records import FRACTION, Blame, Finding, Kind, Metric, Verdict
+from mainstay.records.errors import ConfigurationError
+from mainstay.records.findings import Blame, Finding, Verdict
+from mainstay.records.metrics import FRACTION, Kind, Metric
 from mainstay.stats.sequential import look_weights
 
 InconclusiveStatus = Literal[0, 1, 3]
@@ -75,11 +76,11 @@ def check_margin(metric: Metric) -> None:
         ConfigurationError: If a fraction would have to lose everything, or a time or a count to more than double.
 
     Example:
-        >>> from mainstay.records import Direction
+        >>> from mainstay.records.metrics import Direction
         >>> check_margin(Metric(workload="w", name="time", kind=Kind.PERFORMANCE, direction=Direction.LOWER, margin=5))
         Traceback (most recent call last):
         ...
-        mainstay.errors.ConfigurationError: the margin of time is 5, which is 500 %
+        mainstay.records.errors.ConfigurationError: the margin of time is 5, which is 500 %
           looked in: [tool.mainstay.margins]
           next: write time = 0.05 for 5 %
     """

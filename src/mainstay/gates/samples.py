@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 
 from mainstay.gates.accuracy import is_implausible
 from mainstay.gates.performance import has_ratio
-from mainstay.records import PLAIN_NUMBER, Blame, Finding, Kind, Metric, Side, Verdict
+from mainstay.records.findings import Blame, Finding, Verdict
+from mainstay.records.metrics import PLAIN_NUMBER, Kind, Metric
+from mainstay.records.trials import Side
 
 MOST_OF_A_FRACTION = 1 + 1e-6
 """What a fraction may be at most: one, but for the rounding of single precision."""
@@ -80,7 +82,7 @@ def with_known_unit(samples: MetricSamples) -> MetricSamples:
     """Samples of an accuracy without unit as those of a plain number, where a value of the baseline is no fraction.
 
     Example:
-        >>> from mainstay.records import Direction, Kind, Metric
+        >>> from mainstay.records.metrics import Direction, Kind, Metric
         >>> bleu = Metric(workload="w", name="bleu", kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=0.5)
         >>> samples = MetricSamples(metric=bleu, seeds=(7,), baseline_values=(34.2,), candidate_values=(34.0,))
         >>> bleu.is_fraction, with_known_unit(samples).metric.is_fraction
@@ -100,7 +102,7 @@ def find_fault(samples: MetricSamples) -> Fault | None:
     Where an accuracy without unit was a fraction in every pair of the baseline, so it must be in the candidate's.
 
     Example:
-        >>> from mainstay.records import Direction, Kind, Metric
+        >>> from mainstay.records.metrics import Direction, Kind, Metric
         >>> top1 = Metric(workload="w", name="a", kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=0.002)
         >>> samples = MetricSamples(
         ...     metric=top1, seeds=(7,), baseline_values=(0.9,), candidate_values=(float("nan"),)

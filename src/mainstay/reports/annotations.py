@@ -6,7 +6,8 @@ first and the rest is counted.
 
 from __future__ import annotations
 
-from mainstay.records import Run, Verdict
+from mainstay.records.findings import Verdict
+from mainstay.records.runs import Run
 from mainstay.reports.view import FindingRow, view_run
 
 MAX_ANNOTATIONS = 9

@@ -8,9 +8,10 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
-from mainstay.records import Calibration, MetricNoise, Verdict
+from mainstay.records.calibrations import Calibration, MetricNoise
+from mainstay.records.findings import Verdict
+from mainstay.records.formatting import UNKNOWN, fixed, interval_text, loss_number, loss_text, percent, seconds_text
 from mainstay.reports.cleaning import clean
-from mainstay.units import UNKNOWN, fixed, interval_text, loss_number, loss_text, percent, seconds_text
 
 WIDTH = 100
 """Columns at which sentences wrap; tables may be wider where the name of a metric is long."""

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mainstay.records import Finding, Run
+from mainstay.records.findings import Finding
+from mainstay.records.formatting import UNKNOWN, change_text
+from mainstay.records.runs import Run
 from mainstay.reports.cleaning import clean
 from mainstay.reports.view import FindingRow, RunView, view_run
-from mainstay.units import UNKNOWN, change_text
 
 _ABSENT = "absent"
 

@@ -18,8 +18,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
-from mainstay.records import LARGEST_LOSS, Curve, Finding
-from mainstay.units import displayed_loss, seconds_text
+from mainstay.records.findings import Finding
+from mainstay.records.formatting import displayed_loss, seconds_text
+from mainstay.records.metrics import LARGEST_LOSS
+from mainstay.records.runs import Curve
 
 FOREST_WIDTH, FOREST_HEIGHT = 240, 26
 """Box of a forest mark in a table row."""

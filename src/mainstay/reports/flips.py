@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mainstay.records import FlippedExample, FlipSummary
+from mainstay.records.runs import FlippedExample, FlipSummary
 
 _MAX_CLASSES = 20
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")

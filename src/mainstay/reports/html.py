@@ -17,7 +17,9 @@ from itertools import groupby
 
 from jinja2 import DictLoader, Environment, StrictUndefined
 
-from mainstay.records import Finding, Kind, Method, Run, WorkloadResult
+from mainstay.records.findings import Finding, Method
+from mainstay.records.metrics import Kind
+from mainstay.records.runs import Run, WorkloadResult
 from mainstay.reports import figures
 from mainstay.reports.cleaning import clean
 from mainstay.reports.figures import Forest, Plot

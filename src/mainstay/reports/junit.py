@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
-from mainstay.records import Run, Verdict
+from mainstay.records.findings import Verdict
+from mainstay.records.runs import Run
 from mainstay.reports.text import finding_lines
 from mainstay.reports.view import FindingRow, RunView, WorkloadRow, view_run
 

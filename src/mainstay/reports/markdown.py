@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
-from mainstay.records import Run, Verdict
+from mainstay.records.findings import Verdict
+from mainstay.records.runs import Run
 from mainstay.reports.text import JUDGED_BY, finding_lines
 from mainstay.reports.view import FindingRow, RunView, Step, view_run
 

@@ -12,7 +12,8 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from mainstay.records import Run, Verdict
+from mainstay.records.findings import Verdict
+from mainstay.records.runs import Run
 from mainstay.reports.text import render_text
 from mainstay.reports.view import RunView, view_run
 

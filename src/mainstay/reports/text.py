@@ -8,7 +8,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator
 
-from mainstay.records import Run, Verdict
+from mainstay.records.findings import Verdict
+from mainstay.records.runs import Run
 from mainstay.reports.view import FindingRow, RunView, view_run
 
 JUDGED_BY = "this change also alters what it is judged by:"

@@ -14,24 +14,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from mainstay.records import (
-    Blame,
-    Change,
-    ChangeKind,
-    Environment,
-    Finding,
-    Kind,
-    MeasuredWith,
-    Method,
-    Metric,
-    Revision,
-    Run,
-    Settings,
-    Verdict,
-    WorkloadResult,
-)
-from mainstay.reports.cleaning import clean
-from mainstay.units import (
+from mainstay.records.findings import Blame, Finding, MeasuredWith, Method, Verdict
+from mainstay.records.formatting import (
     UNKNOWN,
     bytes_text,
     change_text,
@@ -45,6 +29,9 @@ from mainstay.units import (
     seconds_text,
     value_text,
 )
+from mainstay.records.metrics import Kind, Metric
+from mainstay.records.runs import Change, ChangeKind, Environment, Revision, Run, Settings, WorkloadResult
+from mainstay.reports.cleaning import clean
 
 VERDICT_ORDER = (
     Verdict.FAIL,

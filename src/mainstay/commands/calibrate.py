@@ -1,0 +1,338 @@
+"""Gate a revision against itself, to learn how noisy the machine is and which settings it supports.
+
+:func:`calibrate` builds the revision twice, as a gate builds its two, measures a fixed number of pairs and hands them to
+:mod:`mainstay.gates.calibration`. Nothing stops early: every workload gets all pairs. Only what is timed or weighed is
+calibrated; an accuracy of equal revisions is equal, so it needs no pairs.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mainstay.commands.gate import SPOILED_ADVICE
+from mainstay.commands.session import Bench, Job, Start, check_platform
+from mainstay.project.configuration import with_settings
+from mainstay.records.calibrations import Calibration, MetricNoise, Proposal
+from mainstay.records.errors import MainstayError, UsageError
+from mainstay.records.findings import Interval
+from mainstay.records.metrics import Kind
+from mainstay.records.runs import Machine
+from mainstay.records.trials import Side
+from mainstay.revisions.git import Repository
+from mainstay.store.files import write_text
+from mainstay.store.journal import CALIBRATIONS, RunFolder, new_run
+from mainstay.workers.machine import describe_machine
+
+if TYPE_CHECKING:
+    from mainstay.gates.calibration import Budget
+    from mainstay.gates.policy import Plan
+    from mainstay.gates.samples import MetricSamples
+    from mainstay.measuring.ledger import WorkloadLog
+    from mainstay.measuring.loop import Observer
+
+NUM_RESAMPLED = 4_000
+"""Gates that are made of the measured pairs."""
+
+OF_BLOCKS = frozenset({"call_time", "import_time", "throughput"})
+"""Metrics that are means over blocks, so that the blocks tell a part of their noise."""
+
+LARGEST_MARGIN = 0.5
+"""Margin beyond which settings are not written."""
+
+MIN_PAIRS = 5
+"""Pairs from which noise can be judged at all."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CalibrationOptions:
+    """What the user asked for.
+
+    Attributes:
+        revision: What is built twice; the working tree if ``None``.
+        pairs: Pairs to measure; as many as the last configured look if ``None``.
+        seconds: Budget of a gate that the settings must fit; as configured if ``None``.
+    """
+
+    revision: str | None = None
+    pairs: int | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CalibrationOutcome:
+    """What a calibration leaves.
+
+    Attributes:
+        calibration: The document.
+        path: Where it was written.
+    """
+
+    calibration: Calibration
+    path: Path
+
+    @property
+    def exit_status(self) -> int:
+        """0 where the budget supports every margin, 1 where one is refused."""
+        return int(any(noise.refusal for noise in self.calibration.metrics))
+
+
+def calibrate(
+    path: Path, options: CalibrationOptions, *, environ: Mapping[str, str], observer: Observer
+) -> CalibrationOutcome:
+    """Measure a revision against itself.
+
+    Args:
+        path: A folder in the user's repository.
+        options: What the user asked for.
+        environ: The user's environment.
+        observer: Is told how it goes.
+
+    Raises:
+        UsageError: If nothing is timed, or the pairs asked for are too few.
+        MainstayError: If the revision cannot be built or none of its timed workloads be measured.
+        Interrupted: On Ctrl-C.
+    """
+    from mainstay.store.documents import calibration_to_json
+
+    check_platform(sys.platform)
+    _check_pairs(options)
+    repository = Repository.discover(path)
+    repository.refuse_tracked_runs()
+    repository.sweep()
+    candidate = repository.candidate(options.revision)
+    repository.refuse_tracked_runs(candidate.revision.commit)
+    created = datetime.now(UTC).isoformat(timespec="microseconds")
+    start = Start(
+        baseline=replace(candidate.revision, side=Side.BASELINE),
+        candidate=candidate.revision,
+        notes=candidate.notes,
+        salt=created,
+        created=created,
+        seconds=float("inf"),
+        fail_fast=False,
+    )
+    with new_run(repository.root, datetime.fromisoformat(created), asdict(start), among=CALIBRATIONS) as folder:
+        job = _Calibration(
+            repository=repository, folder=folder, start=start, options=options, environ=environ, observer=observer
+        )
+        calibration = job.run()
+        place = folder.write("calibration.json", calibration_to_json(calibration))
+        folder.journal.append("finish")
+    return CalibrationOutcome(calibration=calibration, path=place)
+
+
+def render(calibration: Calibration) -> str:
+    """A calibration as plain text."""
+    from mainstay.reports.calibration import render_calibration
+
+    return render_calibration(calibration)
+
+
+def write_document(place: Path, calibration: Calibration) -> Path:
+    """Write the calibration document to a file.
+
+    Raises:
+        StoreError: If it cannot be written.
+    """
+    from mainstay.store.documents import calibration_to_json
+
+    return write_text(place, calibration_to_json(calibration))
+
+
+def write_settings(path: Path, calibration: Calibration) -> Path:
+    """Write the proposed settings to the pyproject.toml of the user's working tree, whose comments stay.
+
+    Args:
+        path: A folder in the user's repository.
+        calibration: What proposes them.
+
+    Returns:
+        The file.
+
+    Raises:
+        MainstayError: If the machine is so noisy that the margins would let anything pass.
+        ConfigurationError: If the file does not read.
+    """
+    refuse_meaningless(calibration.proposal)
+    place = Repository.discover(path).root / "pyproject.toml"
+    text = place.read_text(encoding="utf-8") if place.exists() else ""
+    proposal = calibration.proposal
+    settings = with_settings(
+        text, "pyproject.toml", looks=proposal.looks, seconds=proposal.seconds, margins=proposal.margins
+    )
+    return write_text(place, settings)
+
+
+def refuse_meaningless(proposal: Proposal) -> None:
+    """Refuse margins that would let almost anything pass.
+
+    Example:
+        >>> refuse_meaningless(Proposal(looks=(5, 8), seconds=60, margins={"call_time": 3.0}))
+        Traceback (most recent call last):
+        ...
+        mainstay.records.errors.MainstayError: this machine is too noisy to gate call_time: it would take a margin of 300 %
+          next: calibrate while nothing else runs, or with longer or more pairs; nothing was written
+    """
+    for name, margin in proposal.margins.items():
+        if margin > LARGEST_MARGIN:
+            raise MainstayError(
+                f"this machine is too noisy to gate {name}: it would take a margin of {100 * margin:.0f} %",
+                next_step="calibrate while nothing else runs, or with longer or more pairs; nothing was written",
+            )
+
+
+def _check_pairs(options: CalibrationOptions) -> None:
+    """Refuse pairs from which nothing follows."""
+    if options.pairs is not None and options.pairs < MIN_PAIRS:
+        raise UsageError(
+            f"{options.pairs} pairs are too few to judge noise by",
+            next_step=f"ask for at least {MIN_PAIRS}; 20 tell a standard deviation to a quarter",
+        )
+
+
+class _Calibration(Job):
+    """One calibration, step by step."""
+
+    def __init__(
+        self,
+        *,
+        repository: Repository,
+        folder: RunFolder,
+        start: Start,
+        options: CalibrationOptions,
+        environ: Mapping[str, str],
+        observer: Observer,
+    ) -> None:
+        super().__init__(repository=repository, folder=folder, start=start, environ=environ, observer=observer)
+        self._options = options
+        self._seconds = self._configuration.seconds if options.seconds is None else options.seconds
+        self._num_pairs = options.pairs or self._configuration.looks[-1]
+
+    def run(self) -> Calibration:
+        """Build twice, measure, judge."""
+        machine = describe_machine()
+        with self._bench() as bench:
+            agenda = self._collect(bench)
+            plan = self._plan(agenda)
+            timed = replace(
+                agenda, assignments=tuple(a for a in agenda.assignments if a.workload.kind is Kind.PERFORMANCE)
+            )
+            if not timed.assignments:
+                raise UsageError(
+                    "nothing to calibrate: no workload is timed",
+                    looked_in=self._configuration.workloads,
+                    next_step="write a test that uses the fixture benchmark",
+                )
+            logs = self._logs(timed, self._num_pairs)
+            self._watch.lap("workloads")
+            with self._measurement(bench, logs, (), plan) as measurement:
+                measurement.measure_pairs(self._num_pairs)
+            if changes := bench.seals.find_changes():
+                raise MainstayError(
+                    f"the workloads changed what is not their own: {'; '.join(changes)}", next_step=SPOILED_ADVICE
+                )
+        return self._judge(bench, logs, plan, machine, notes=measurement.notes)
+
+    def _judge(
+        self, bench: Bench, logs: Sequence[WorkloadLog], plan: Plan, machine: Machine, *, notes: Sequence[str]
+    ) -> Calibration:
+        """What the pairs say."""
+        import numpy as np
+
+        from mainstay.gates.calibration import Budget, propose_settings, resample_gates
+        from mainstay.gates.family import judge_family, losses_of
+        from mainstay.stats.proportions import clopper_pearson_interval
+
+        run = [log for log in logs if not log.skip_reason]
+        measured = [(log, sample) for log in run for sample in map(log.samples, log.workload.metrics)]
+        usable = [(log, sample) for log, sample in measured if sample.preset is None]
+        unusable = [_complaint(sample.metric.id, sample.preset.reason) for _, sample in measured if sample.preset]
+        unusable += [_complaint(log.workload.id, log.skip_reason) for log in logs if log.skip_reason]
+        if not usable:
+            raise MainstayError(
+                f"no workload could be measured: {unusable[0]}",
+                looked_in=self._configuration.workloads,
+                next_step="let 'pytest' run the workloads first",
+            )
+        samples = [sample for _, sample in usable]
+        budget = Budget(
+            seconds=self._seconds,
+            seconds_per_pair=self._watch.seconds["measuring"] / self._num_pairs,
+            pair_seconds=self._configuration.pair_seconds,
+        )
+        noises = [_noise(log, sample, plan) for log, sample in usable]
+        proposal = propose_settings(noises, budget, plan)
+        gates = resample_gates(
+            np.stack([losses_of(sample) for sample in samples]),
+            margins=[sample.metric.scaled_margin for sample in samples],
+            plan=plan,
+            num_gates=NUM_RESAMPLED,
+            rng=np.random.default_rng(),
+        )
+        return Calibration(
+            created=self._start.created,
+            mainstay_version=version("mainstay"),
+            revision=self._start.candidate,
+            environments=bench.environments,
+            machine=machine,
+            max_load=max((trial.load for log in logs for trial in log.trials.values() if trial.load), default=None),
+            alpha=plan.alpha,
+            edge=plan.edge,
+            looks=plan.looks,
+            seconds=budget.seconds,
+            num_pairs=self._num_pairs,
+            seconds_per_pair=budget.seconds_per_pair,
+            metrics=tuple(with_judgement(noise, budget, plan, proposal) for noise in noises),
+            verdicts={finding.metric.id: finding.verdict for finding in judge_family(samples, plan)},
+            num_gates=gates.num_gates,
+            num_false_alarms=gates.num_fails,
+            false_alarm_interval=Interval(*clopper_pearson_interval(gates.num_fails, gates.num_gates)),
+            num_passes=gates.num_passes,
+            proposal=proposal,
+            notes=tuple(
+                note
+                for note in (
+                    *self._start.notes,
+                    *bench.seals.notes,
+                    bench.prepared.notice,
+                    bench.preload_note,
+                    *notes,
+                    *unusable,
+                )
+                if note
+            ),
+        )
+
+
+def _complaint(name: str, reason: str) -> str:
+    """Why a metric or a workload could not be measured."""
+    return f"{name} was not measured: {reason}"
+
+
+def _noise(log: WorkloadLog, sample: MetricSamples, plan: Plan) -> MetricNoise:
+    """What the pairs say about one metric, by their blocks too where it is the mean over these."""
+    from mainstay.gates.calibration import measure_noise
+    from mainstay.stats.noise import block_error
+
+    pairs = zip(log.trials_of(Side.BASELINE), log.trials_of(Side.CANDIDATE), strict=True)
+    blocks = [(baseline.block_times_s, candidate.block_times_s) for baseline, candidate in pairs]
+    is_mean = sample.metric.name in OF_BLOCKS and all(len(first) > 1 for first, _ in blocks)
+    return measure_noise(sample, [block_error(*pair) for pair in blocks] if is_mean else [], plan)
+
+
+def with_judgement(noise: MetricNoise, budget: Budget, plan: Plan, proposal: Proposal) -> MetricNoise:
+    """The noise of a metric with what the proposal means for its margin."""
+    from mainstay.gates.calibration import explain_refusal, supported_margin
+
+    proposed = replace(plan, looks=proposal.looks)
+    return replace(
+        noise,
+        supported_margin=supported_margin(noise, proposed),
+        refusal=explain_refusal(noise, budget, plan, proposal),
+    )

@@ -1,0 +1,465 @@
+"""What the machine and the project offer a gate, and what would stop one; nothing is measured, built or fetched.
+
+A quick examination starts no process but git. A full one also asks nvidia-smi and the interpreter of an environment
+that an earlier gate left in the cache.
+
+- :func:`examine`: all checks, as a :class:`Report`.
+- :func:`render_text`, :func:`render_json`: the report for a person and for a program.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from importlib.metadata import version
+from pathlib import Path
+
+import psutil
+import uv
+from platformdirs import user_cache_path
+
+from mainstay.commands.session import Start
+from mainstay.project.configuration import Configuration, read_configuration
+from mainstay.records.errors import MainstayError, StoreError
+from mainstay.records.trials import Side
+from mainstay.revisions import environments, git, layers
+from mainstay.revisions.git import Choice, Repository
+from mainstay.runner import confinement
+from mainstay.store import journal
+from mainstay.store.files import FOLDER
+from mainstay.store.integrity import describe_changes
+from mainstay.workers import machine
+
+BUSY_FRACTION = 0.5
+"""Load for each processor above which timings are expected to be noisy."""
+
+LAYER_BYTES = 8_000_000_000
+"""Free disk that a first gate may need: torch with CUDA unpacks to 5 GB, its download takes 2 GB more."""
+
+MINIMAL_BYTES = 500_000_000
+"""Free disk without which two worktrees, two small environments and a journal may not fit."""
+
+TORCH_SECONDS = 120
+"""How long torch may take to be imported from a cold disk."""
+
+FIXTURES = ("trial", "benchmark", "import_timer", "counts")
+"""What the worker's FIXTURE_KINDS names; the worker itself is imported only where pytest is."""
+
+WORKLOAD = re.compile(rf"^\s*(?:async\s+)?def\s+test_\w*\s*\([^)]*\b(?:{'|'.join(FIXTURES)})\b", re.MULTILINE)
+"""A test that takes one of the fixtures that measure."""
+
+TORCH_QUESTION = """
+import torch
+devices = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+print(torch.__version__, "sees", ", ".join(devices) or "no GPU")
+"""
+
+
+class State(StrEnum):
+    """What a check means for a gate."""
+
+    OK = "ok"
+    WARNING = "warning"
+    """A gate runs; something about it may surprise."""
+    STOPPER = "stopper"
+    """A gate would end with an error."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Check:
+    """One thing that was looked at.
+
+    Attributes:
+        name: What.
+        state: What it means for a gate.
+        found: What was found, with the value.
+        next_step: What the user can do, where something should be done.
+    """
+
+    name: str
+    state: State = State.OK
+    found: str
+    next_step: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Report:
+    """Everything that was looked at, in the order of a gate's own needs."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def exit_status(self) -> int:
+        """0 if nothing would stop a gate, else 4.
+
+        Example:
+            >>> Report(checks=(Check(name="git", state=State.STOPPER, found="git is not installed"),)).exit_status
+            4
+        """
+        return 4 if any(check.state is State.STOPPER for check in self.checks) else 0
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the report as plain mappings and lists."""
+        return {"exit_status": self.exit_status, "checks": [asdict(check) for check in self.checks]}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Project:
+    """What is known of the project once its candidate and configuration have been read."""
+
+    repository: Repository
+    candidate: Choice
+    configuration: Configuration
+
+
+def examine(path: Path, *, quick: bool, environ: Mapping[str, str] = os.environ) -> Report:
+    """Look at the machine, and at the project that a folder belongs to.
+
+    Args:
+        path: A folder in the user's repository.
+        quick: Whether to start no process but git.
+        environ: Environment variables.
+
+    Example:
+        >>> report = examine(Path(tempfile.mkdtemp()), quick=True)
+        >>> [check.found for check in report.checks if check.name == "repository"]
+        ['not a git repository']
+    """
+    return Report(checks=tuple(_checks(path, environ, quick=quick)))
+
+
+def render_text(report: Report) -> str:
+    """Render a report for a terminal.
+
+    Example:
+        >>> print(render_text(Report(checks=(Check(name="git", found="2.39.5"),))))
+        ok       git  2.39.5
+        nothing would stop a gate
+    """
+    width = max((len(check.name) for check in report.checks), default=0)
+    lines = []
+    for check in report.checks:
+        lines.append(f"{check.state:<7}  {check.name:<{width}}  {check.found}")
+        if check.next_step:
+            lines.append(f"{'':<7}  {'':<{width}}  next: {check.next_step}")
+    stoppers = [check.name for check in report.checks if check.state is State.STOPPER]
+    lines.append(f"a gate would stop at: {', '.join(stoppers)}" if stoppers else "nothing would stop a gate")
+    return "\n".join(lines)
+
+
+def render_json(report: Report) -> str:
+    """Render a report as JSON.
+
+    Example:
+        >>> json.loads(render_json(Report(checks=())))
+        {'exit_status': 0, 'checks': []}
+    """
+    return json.dumps(report.to_dict(), indent=2)
+
+
+def _checks(path: Path, environ: Mapping[str, str], *, quick: bool) -> Iterator[Check]:
+    yield _check_platform(sys.platform)
+    yield _check_python()
+    yield _check_uv()
+    try:
+        yield Check(name="git", found=git.git_version())
+    except MainstayError as error:
+        yield _stopper("git", error)
+    else:
+        yield from _check_project(path, environ, quick=quick)
+    yield _check_gpu(quick=quick)
+    yield _check_load(psutil.getloadavg()[0], machine.usable_cores())
+    yield _check_memory()
+    yield _check_disk("disk for temporary files", Path(tempfile.gettempdir()), MINIMAL_BYTES)
+    yield _check_disk("disk for environments", environments.cache_folder(), MINIMAL_BYTES, roomy=LAYER_BYTES)
+    yield _check_cache(environ)
+    yield _check_protection()
+
+
+def _stopper(name: str, error: MainstayError) -> Check:
+    """Return the check for what a gate would end with."""
+    return Check(name=name, state=State.STOPPER, found=error.fact, next_step=error.next_step or "")
+
+
+# --- the machine -------------------------------------------------------------------------------------------------------
+
+
+def _check_platform(name: str) -> Check:
+    found = f"{platform.system()} {platform.release()}, {platform.machine()}"
+    if name == "win32":
+        advice = "run the gate in a Linux container; reports and configuration work here"
+        return Check(
+            name="platform", state=State.STOPPER, found=f"{found}: a gate needs Linux or macOS", next_step=advice
+        )
+    return Check(name="platform", found=found)
+
+
+def _check_python() -> Check:
+    return Check(name="python", found=f"{platform.python_version()}, also for the two revisions ({sys.executable})")
+
+
+def _check_uv() -> Check:
+    try:
+        uv.find_uv_bin()
+    except FileNotFoundError:
+        return Check(
+            name="uv", state=State.STOPPER, found="its binary is missing", next_step="pip install --force-reinstall uv"
+        )
+    return Check(name="uv", found=version("uv"))
+
+
+def _check_gpu(*, quick: bool) -> Check:
+    if shutil.which("nvidia-smi") is None:
+        return Check(name="gpu", found="no NVIDIA driver")
+    if quick:
+        return Check(name="gpu", found="there is an NVIDIA driver, which a quick look does not ask")
+    name = machine.accelerator_name()
+    if not name:
+        return Check(
+            name="gpu",
+            state=State.WARNING,
+            found="there is an NVIDIA driver that names no GPU",
+            next_step="run nvidia-smi to see why, if the workloads need a GPU",
+        )
+    return Check(name="gpu", found=name)
+
+
+def _check_load(load: float, num_cores: int) -> Check:
+    found = f"{load:.1f} of {num_cores} processors are busy"
+    if load > BUSY_FRACTION * num_cores:
+        advice = "end other work before timings are measured; the gate stays right, but decides later"
+        return Check(name="load", state=State.WARNING, found=found, next_step=advice)
+    return Check(name="load", found=found)
+
+
+def _check_memory() -> Check:
+    memory = psutil.virtual_memory()
+    return Check(name="memory", found=f"{memory.available / 1e9:.1f} of {memory.total / 1e9:.1f} GB are free")
+
+
+def _check_disk(name: str, place: Path, minimal: float, *, roomy: float = 0.0) -> Check:
+    """Look at the free disk of the nearest folder that exists; one environment of torch is large."""
+    existing = next(folder for folder in (place, *place.parents) if folder.exists())
+    free = shutil.disk_usage(existing).free
+    found = f"{free / 1e9:.1f} GB are free in {place}"
+    if free < minimal:
+        return Check(name=name, state=State.STOPPER, found=found, next_step="make room, or choose another disk")
+    if free < roomy:
+        advice = f"make room: a new set of dependencies with torch may take {roomy / 1e9:.0f} GB"
+        return Check(name=name, state=State.WARNING, found=found, next_step=advice)
+    return Check(name=name, found=found)
+
+
+def _check_cache(environ: Mapping[str, str]) -> Check:
+    try:
+        return Check(name="cached environments", found=layers.describe_cache(layers.cache_limit(environ)))
+    except MainstayError as error:
+        return _stopper("cached environments", error)
+
+
+def _check_protection() -> Check:
+    found = confinement.describe_confinement()
+    if confinement.can_confine():
+        return Check(name="protection", found=found)
+    advice = "gate what you do not trust on Linux 5.19 or newer with Landlock, or in a container that is thrown away"
+    return Check(name="protection", state=State.WARNING, found=found, next_step=advice)
+
+
+# --- the project -------------------------------------------------------------------------------------------------------
+
+
+def _check_project(path: Path, environ: Mapping[str, str], *, quick: bool) -> Iterator[Check]:
+    """Look at what a gate would read before it builds anything."""
+    try:
+        repository = Repository.discover(path)
+        repository.refuse_tracked_runs()
+        candidate = repository.candidate()
+    except MainstayError as error:
+        yield _stopper("repository", error)
+        return
+    yield Check(name="repository", found=str(repository.root))
+    yield from _check_notes("candidate", candidate)
+    content = repository.read_file(candidate.revision.commit, "pyproject.toml")
+    try:
+        configuration = read_configuration(content or b"", "pyproject.toml")
+    except MainstayError as error:
+        yield _stopper("configuration", error)
+        return
+    project = _Project(repository=repository, candidate=candidate, configuration=configuration)
+    yield Check(name="configuration", found=_describe(configuration, has_file=content is not None))
+    yield from _check_baseline(project, environ)
+    yield _check_workloads(project)
+    yield from _check_data(project, environ)
+    yield _check_environment(repository.root, quick=quick)
+    yield from _check_runs(repository.root)
+
+
+def _describe(configuration: Configuration, *, has_file: bool) -> str:
+    where = "valid" if has_file else "no pyproject.toml, so all defaults"
+    looks = ", ".join(map(str, configuration.looks))
+    return f"{where}: looks at {looks} pairs, at most {configuration.seconds:g} s of measuring"
+
+
+def _check_notes(name: str, choice: Choice) -> Iterator[Check]:
+    """Say which revision a gate would take, and what is special about it."""
+    revision = choice.revision
+    subject = "" if choice.is_snapshot else f" {revision.subject}"
+    yield Check(name=name, found=f"{revision.name}: {revision.commit[:10]}{subject}")
+    for note in choice.notes:
+        yield Check(name=name, state=State.WARNING, found=note)
+
+
+def _check_baseline(project: _Project, environ: Mapping[str, str]) -> Iterator[Check]:
+    try:
+        choice = project.repository.baseline(
+            project.candidate, default_branch=project.configuration.default_branch, environment=environ
+        )
+    except MainstayError as error:
+        yield _stopper("baseline", error)
+    else:
+        yield from _check_notes("baseline", choice)
+
+
+def _check_workloads(project: _Project) -> Check:
+    folder = project.configuration.workloads
+    texts = [
+        path.read_text(encoding="utf-8", errors="replace")
+        for path in sorted((project.repository.root / folder).rglob("*.py"))
+    ]
+    num_workloads = sum(len(WORKLOAD.findall(text)) for text in texts)
+    if not num_workloads:
+        return Check(
+            name="workloads",
+            state=State.STOPPER,
+            found=f"no test in {folder!r} takes one of the fixtures {', '.join(FIXTURES[:-1])} and {FIXTURES[-1]}",
+            next_step=f"write one in {folder}/, or name the folder as 'workloads' in [tool.mainstay]",
+        )
+    return Check(name="workloads", found=f"tests in {folder!r} that measure: {num_workloads}")
+
+
+def _check_data(project: _Project, environ: Mapping[str, str]) -> Iterator[Check]:
+    """Look for the inputs that git does not hold."""
+    root, configuration = project.repository.root, project.configuration
+    for path in configuration.share:
+        if (root / path).exists():
+            yield Check(name="data", found=f"{path} is shared with both revisions")
+        else:
+            yield Check(
+                name="data",
+                state=State.STOPPER,
+                found=f"the shared input {path!r} does not exist",
+                next_step="fetch it, or take it out of 'share' in [tool.mainstay]",
+            )
+    if any("mnist" in word for word in configuration.prepare):
+        yield _check_mnist(mnist_folder(environ), environ)
+
+
+def mnist_folder(environ: Mapping[str, str]) -> Path:
+    """Return where the reference model keeps MNIST, by its own convention."""
+    named = environ.get("MNIST_REFERENCE_ROOT")
+    root = Path(named) if named else user_cache_path("mnist_reference", appauthor=False)
+    return root / "MNIST" / "raw"
+
+
+def _check_mnist(folder: Path, environ: Mapping[str, str]) -> Check:
+    if (folder / "train-images-idx3-ubyte").exists():
+        return Check(name="data", found=f"MNIST is in {folder}")
+    mirror = environ.get("MNIST_MIRROR")
+    return Check(
+        name="data",
+        state=State.WARNING,
+        found=f"MNIST is not in {folder}; it will be fetched from {mirror or 'the public mirrors'}",
+        next_step="stay connected for the first gate; without MNIST the embedded digits take its place",
+    )
+
+
+def _check_environment(root: Path, *, quick: bool) -> Check:
+    """Look for torch in the dependencies that the latest gate resolved for the candidate."""
+    resolution = _latest_resolution(root)
+    if resolution is None:
+        found = "no gate has resolved the dependencies here yet; the first one does, and needs a package index"
+        return Check(name="environment", found=found)
+    packages = resolution.packages
+    found = f"packages: {len(packages)}, {'torch ' + packages['torch'] if 'torch' in packages else 'without torch'}"
+    if quick:
+        return Check(name="environment", found=f"{found}, as the latest gate resolved them")
+    layer = layers.layers_folder() / resolution.digest[:32]
+    if not layers.is_complete(layer):
+        return Check(name="environment", found=f"{found}, which the next gate installs anew")
+    if changes := layers.changes_of(layer):
+        changed = f"{found}, cached, but changed since ({describe_changes(changes)})"
+        advice = "find out what wrote there; the next gate installs them anew"
+        return Check(name="environment", state=State.WARNING, found=changed, next_step=advice)
+    return _check_torch(layer, found) if "torch" in packages else Check(name="environment", found=f"{found}, cached")
+
+
+def _latest_resolution(root: Path) -> environments.Resolution | None:
+    """Return what the latest gate whose journal reads resolved for the candidate."""
+    for path in sorted((root / FOLDER / "runs").glob("*/journal.jsonl"), reverse=True):
+        kept = journal.Journal(path)
+        with suppress(StoreError):
+            for line in kept.read():
+                if line["type"] == "resolutions":
+                    found = kept.content(line, "resolutions", dict[Side, environments.Resolution])
+                    return found.get(Side.CANDIDATE)
+    return None
+
+
+def _check_torch(layer: Path, found: str) -> Check:
+    """Import torch as a worker would."""
+    command = [str(environments.python_of(layer)), "-P", "-c", TORCH_QUESTION]
+    variables = environments.worker_variables(threads=1, environ=os.environ)
+    try:
+        done = subprocess.run(
+            command, env=variables, capture_output=True, text=True, timeout=TORCH_SECONDS, check=False
+        )
+        complaint = (done.stderr.strip().splitlines() or ["it said nothing"])[-1] if done.returncode else ""
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return _broken_torch(found, str(error), layer)
+    if complaint:
+        return _broken_torch(found, complaint, layer)
+    return Check(name="environment", found=f"{found}, cached; torch {done.stdout.strip()}")
+
+
+def _broken_torch(found: str, complaint: str, layer: Path) -> Check:
+    return Check(
+        name="environment",
+        state=State.STOPPER,
+        found=f"{found}, cached, but torch cannot be imported: {complaint}",
+        next_step=f"remove {layer}; the next gate installs it anew",
+    )
+
+
+def _check_runs(root: Path) -> Iterator[Check]:
+    """Look for gates that were interrupted, and for one that is going on."""
+    damages: list[StoreError] = []
+    unfinished = journal.unfinished_runs(root, Start, on_damage=damages.append)
+    for error in damages:
+        found = f"{error.fact} ({error.looked_in})"
+        yield Check(name="runs", state=State.WARNING, found=found, next_step=error.next_step or "")
+    going_on = [run for run in unfinished if run.is_held]
+    interrupted = [run for run in unfinished if run not in going_on]
+    if going_on:
+        yield Check(
+            name="runs",
+            state=State.WARNING,
+            found=f"gate {going_on[0].id} is going on, and would share the processors",
+            next_step="wait for it",
+        )
+    if interrupted:
+        yield Check(
+            name="runs",
+            state=State.WARNING,
+            found=f"gate {interrupted[0].id} was interrupted",
+            next_step="mainstay gate --resume continues it",
+        )

@@ -1,0 +1,321 @@
+"""What a gate judges, and with whose workload files: decided from what both revisions can collect, before the first pair.
+
+One rule holds in every case: whatever the baseline gates is judged or ``missing``. Where the workload folders differ,
+it is measured with the baseline's files as long as the candidate can run them, else with each revision's own. Nothing
+here runs anything.
+
+- :class:`Collected`: what both revisions can run of one folder of workloads.
+- :func:`plan_agenda`: the decision, an :class:`Agenda`.
+- :class:`Assignment`: what is decided about one workload.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from mainstay.measuring.strictness import stricter_metric, why_incomparable
+from mainstay.records.findings import Blame, Finding, MeasuredWith, Verdict
+from mainstay.records.metrics import Direction, Kind, Metric, Workload
+from mainstay.records.trials import Side
+from mainstay.workers.collecting import Collection, Problem, concerns
+
+REVIEW = "the workload changed: review it, accept it with a waiver"
+"""What is left to a person where each revision was measured with its own files."""
+
+
+class Collected(NamedTuple):
+    """What both revisions can run of the workload files of one revision.
+
+    Attributes:
+        baseline: What the baseline can run.
+        candidate: What the candidate can run.
+    """
+
+    baseline: Collection
+    candidate: Collection
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Assignment:
+    """How one workload is measured, and how good its verdict can be.
+
+    Attributes:
+        workload: With the metrics that are judged.
+        measured_with: Whose files its trials run with.
+        is_new: Whether the baseline does not gate it, so that it is ``new`` where the baseline cannot run it.
+        has_own: Whether the candidate's own files can take over where it cannot complete a trial with the baseline's.
+        is_moved: Whether the candidate has the workload elsewhere, so that it is ``missing`` where the candidate cannot
+            complete a trial with the baseline's file.
+        review: What a person has to review before it may pass; empty where there is nothing.
+        missing: Why it is ``missing`` unless it fails; empty where it is not.
+    """
+
+    workload: Workload
+    measured_with: MeasuredWith = MeasuredWith.SHARED
+    is_new: bool = False
+    has_own: bool = False
+    is_moved: bool = False
+    review: str = ""
+    missing: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Agenda:
+    """What is to be judged.
+
+    Attributes:
+        assignments: One for each workload that both revisions are asked to run.
+        settled: Findings that need no measuring.
+        notes: What gates nothing, a sentence each.
+        baseline: Metrics that the baseline gates by its own files.
+        candidate: Metrics that the candidate gates by its own files.
+        known: All metrics of either revision, those of the kinds that are left out included.
+        hung: Of workloads whose file hung while a revision collected it, which revision, why, and its last output.
+    """
+
+    assignments: tuple[Assignment, ...]
+    settled: tuple[Finding, ...]
+    notes: tuple[str, ...] = ()
+    baseline: Mapping[str, Metric] = field(default_factory=dict)
+    candidate: Mapping[str, Metric] = field(default_factory=dict)
+    known: tuple[Metric, ...] = ()
+    hung: Mapping[str, tuple[Side, str, tuple[str, ...]]] = field(default_factory=dict)
+
+    @property
+    def workloads(self) -> tuple[Workload, ...]:
+        """What is to be measured."""
+        return tuple(assignment.workload for assignment in self.assignments)
+
+
+def plan_agenda(before: Collected, after: Collected | None = None) -> Agenda:
+    """What is to be judged, and with whose files.
+
+    Args:
+        before: What both revisions can run of the baseline's files.
+        after: What both can run of the candidate's; ``None`` where the files are the same.
+    """
+    agenda = _plan_shared(before) if after is None else _plan_both(before, after)
+    return replace(agenda, hung=dict(_hung(agenda.assignments, before, after or before)))
+
+
+def _hung(
+    assignments: Iterable[Assignment], before: Collected, after: Collected
+) -> Iterator[tuple[str, tuple[Side, str, tuple[str, ...]]]]:
+    """The workloads whose file hung while a revision collected it: a trial would hang too."""
+    for assignment in assignments:
+        name = assignment.workload.id
+        for side in Side:
+            collected = before if assignment.measured_with.files_for(side) is Side.BASELINE else after
+            collection = collected.baseline if side is Side.BASELINE else collected.candidate
+            for problem in collection.problems:
+                if problem.is_hang and concerns(problem.id, name):
+                    yield name, (side, problem.cause, collection.last_lines)
+
+
+def _plan_both(before: Collected, after: Collected) -> Agenda:
+    """The agenda where the revisions have other files."""
+    gated_before, gated_after = _gated(before.baseline), _gated(after.candidate)
+    assignments: list[Assignment] = []
+    settled: list[Finding] = []
+    for workload in gated_before.values():
+        assignment, findings = _plan_gated(workload, before, after)
+        assignments += [assignment] if assignment else []
+        settled += findings
+    for workload in gated_after.values():
+        if workload.id not in gated_before:
+            cause = _problem_of(workload.id, before.baseline)
+            review = f"the baseline's own file cannot be collected ({cause}): {REVIEW}" if cause else ""
+            assignments.append(
+                Assignment(workload=workload, measured_with=MeasuredWith.CANDIDATE, is_new=True, review=review)
+            )
+    settled += _uncollected(before, after)
+    return Agenda(
+        assignments=tuple(assignments),
+        settled=tuple(settled),
+        notes=_notes([*after.candidate.workloads, *before.baseline.workloads], [before.baseline, after.candidate]),
+        baseline=_metrics(before.baseline),
+        candidate=_metrics(after.candidate),
+    )
+
+
+def _plan_shared(collected: Collected) -> Agenda:
+    """The agenda where both revisions have the same files."""
+    baseline, candidate = collected
+    known = {workload.id: workload for workload in (*baseline.workloads, *candidate.workloads)}
+    new, gone = _lacked(baseline, candidate), _lacked(candidate, baseline)
+    order = [workload.id for workload in candidate.workloads]
+    order += [workload.id for workload in baseline.workloads if workload.id not in {*order, *gone}]
+    return Agenda(
+        assignments=tuple(
+            Assignment(workload=known[name], is_new=name in new) for name in order if known[name].metrics
+        ),
+        settled=(
+            *(_missing(metric, _REMOVED) for name in gone for metric in known[name].metrics),
+            *_uncollected_by_both(collected),
+        ),
+        notes=_notes([known[name] for name in order], collected),
+        baseline=_metrics(baseline),
+        candidate=_metrics(candidate),
+    )
+
+
+def _plan_gated(workload: Workload, before: Collected, after: Collected) -> tuple[Assignment | None, list[Finding]]:
+    """What becomes of a workload that the baseline gates by its own files."""
+    if cause := _problem_of(workload.id, after.candidate):
+        reason = f"the candidate's own file cannot be collected: {cause}"
+        lines = after.candidate.last_lines
+        return None, [_error(metric, reason, Blame.CANDIDATE, lines) for metric in workload.metrics]
+    own = next((each for each in after.candidate.workloads if each.id == workload.id), None)
+    is_moved = own is None and _is_moved(workload, before.baseline, after.candidate)
+    if own is None and not is_moved:
+        return None, [_missing(metric, _REMOVED) for metric in workload.metrics]
+    metrics, settled = _compare_markers(workload, own) if own else (workload.metrics, [])
+    if not metrics:
+        return None, settled
+    runs = any(each.id == workload.id for each in before.candidate.workloads)
+    if not runs and own is None:
+        cause = _problem_of(workload.id, before.candidate) or "it is not collected"
+        return None, [_missing(metric, f"{_MOVED}: {cause}") for metric in metrics]
+    is_skipped = workload.id in after.candidate.skipped and workload.id not in before.baseline.skipped
+    return (
+        Assignment(
+            workload=replace(workload, metrics=tuple(metrics)),
+            measured_with=MeasuredWith.BASELINE if runs else MeasuredWith.OWN,
+            has_own=own is not None,
+            is_moved=is_moved,
+            missing="a mark in the candidate's own file skips it, or lets it fail" if is_skipped else "",
+        ),
+        settled,
+    )
+
+
+_REMOVED = "the baseline gates it and the candidate does not: the workload or its marker was removed"
+_MOVED = "the candidate has moved the workload and cannot run it as the baseline has it"
+
+
+def _compare_markers(workload: Workload, own: Workload) -> tuple[list[Metric], list[Finding]]:
+    """The metrics that both revisions mark alike, as strict as the stricter marker, and findings on all others."""
+    marked = {metric.name: metric for metric in own.metrics}
+    metrics, settled = [], []
+    for metric in workload.metrics:
+        theirs = marked.pop(metric.name, None)
+        if theirs is None:
+            settled.append(_missing(metric, _REMOVED))
+        elif reason := why_incomparable(metric, theirs):
+            settled.append(_error(metric, f"{reason}: give the new metric a name of its own", Blame.CANDIDATE))
+        else:
+            metrics.append(stricter_metric(metric, theirs))
+    reason = "the baseline's workload does not gate it"
+    settled += [Finding(metric=metric, verdict=Verdict.NEW, reason=reason) for metric in marked.values()]
+    return metrics, settled
+
+
+def _is_moved(workload: Workload, baseline: Collection, candidate: Collection) -> bool:
+    """Whether the candidate gates the same test, with the same metrics, in a file where the baseline has none."""
+    known = {each.id for each in baseline.workloads}
+    names = {metric.name for metric in workload.metrics}
+    return any(
+        each.id not in known
+        and each.id.partition("::")[2] == workload.id.partition("::")[2]
+        and names <= {metric.name for metric in each.metrics}
+        for each in candidate.workloads
+    )
+
+
+def _gated(collection: Collection) -> dict[str, Workload]:
+    """The workloads that gate something, by id."""
+    return {workload.id: workload for workload in collection.workloads if workload.metrics}
+
+
+def _metrics(collection: Collection) -> dict[str, Metric]:
+    """All gated metrics, by id."""
+    return {metric.id: metric for workload in collection.workloads for metric in workload.metrics}
+
+
+def _notes(workloads: Iterable[Workload], collections: Iterable[Collection]) -> tuple[str, ...]:
+    """A sentence on each workload that gates nothing, and on each file that skips itself."""
+    idle = (f"{workload.id} gates nothing: it has no marker" for workload in workloads if not workload.metrics)
+    files = (
+        f"{file.id} is not judged, it skips itself: {file.cause}"
+        for collection in collections
+        for file in collection.skipped_files
+    )
+    return tuple(dict.fromkeys((*idle, *files)))
+
+
+def _problem_of(workload: str, collection: Collection) -> str:
+    """Why the file of a workload could not be collected, where code failed; empty where none did."""
+    causes = (each.cause for each in collection.problems if not each.is_usage and concerns(each.id, workload))
+    return next(causes, "")
+
+
+def _lacked(by: Collection, other: Collection) -> list[str]:
+    """The workloads that one revision lacks and the other has, though the first can collect their files.
+
+    Such as a case of a test that is parametrised over what the project registers.
+    """
+    known = {workload.id for workload in by.workloads}
+    return [
+        workload.id
+        for workload in other.workloads
+        if workload.id not in known and not any(concerns(problem.id, workload.id) for problem in by.problems)
+    ]
+
+
+def _uncollected_by_both(collected: Collected) -> Iterator[Finding]:
+    """Findings for files that neither revision could collect."""
+    broken = {problem.id for problem in collected.baseline.problems}
+    for problem in collected.candidate.problems:
+        if problem.id in broken:
+            yield _uncollectable(problem, Blame.BOTH, collected.candidate)
+
+
+def _uncollected(before: Collected, after: Collected) -> Iterator[Finding]:
+    """Findings for files in which code failed, so that nobody can tell what a revision gates there.
+
+    Where the candidate's is broken, that is its ``error``. Where only the baseline's is and the candidate has nothing
+    there, what was gated is ``missing``. Nothing is said of files whose workloads are dealt with one by one.
+    """
+    gated_before, gated_after = _gated(before.baseline), _gated(after.candidate)
+    of_candidate = [problem for problem in after.candidate.problems if not problem.is_usage]
+    for problem in of_candidate:
+        if not _concerns_any(problem, gated_before):
+            is_shared = problem.id in {each.id for each in after.baseline.problems}
+            yield _uncollectable(problem, Blame.BOTH if is_shared else Blame.CANDIDATE, after.candidate)
+    for problem in before.baseline.problems:
+        is_known = problem.id in {each.id for each in of_candidate} or _concerns_any(problem, gated_after)
+        if not (problem.is_usage or is_known):
+            reason = f"the candidate has no workload there, and what the baseline gates is unknown: {problem.cause}"
+            yield _missing(_of_file(problem), reason)
+
+
+def _uncollectable(problem: Problem, blame: Blame, collection: Collection) -> Finding:
+    who = "neither revision can" if blame is Blame.BOTH else "the candidate cannot"
+    return _error(_of_file(problem), f"{who} collect it: {problem.cause}", blame, collection.last_lines)
+
+
+def _concerns_any(problem: Problem, workloads: Iterable[str]) -> bool:
+    return any(concerns(problem.id, workload) for workload in workloads)
+
+
+def _of_file(problem: Problem) -> Metric:
+    """A metric that stands for a file that could not be collected."""
+    return Metric(workload=problem.id, name="collection", kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=0.0)
+
+
+def _missing(metric: Metric, reason: str) -> Finding:
+    return Finding(metric=metric, verdict=Verdict.MISSING, reason=reason)
+
+
+def _error(metric: Metric, reason: str, blame: Blame, detail: Sequence[str] = ()) -> Finding:
+    return Finding(metric=metric, verdict=Verdict.ERROR, reason=reason, blame=blame, detail=tuple(detail))
+
+
+def part_of(collection: Collection, only: str | None) -> Collection:
+    """The workloads of accuracy, those of performance with what is counted exactly, or all."""
+    if only is None:
+        return collection
+    wanted = tuple(w for w in collection.workloads if (w.kind is Kind.ACCURACY) is (only == Kind.ACCURACY))
+    return replace(collection, workloads=wanted)

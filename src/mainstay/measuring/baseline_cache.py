@@ -1,0 +1,260 @@
+"""Accuracy trials of a baseline, kept for later gates on the same baseline; times are never kept.
+
+A training that repeats itself bit for bit need not be repeated. So what a baseline gave at a seed is kept in
+``.mainstay/baselines`` once the baseline has shown, in a gate, that it repeats itself: it ran one seed twice and gave
+the same digest of weights and metrics. A later gate measures only its candidate on these seeds. Time, memory, import
+time and counts are measured anew in every gate, since a machine does not repeat itself.
+
+A kept trial is used only under the :class:`Conditions` that it was measured under. A baseline that once did not repeat
+itself is remembered, so that no gate spends another trial on finding that out.
+
+- :class:`Conditions`: everything that could change a trial; its key names the file.
+- :func:`is_exact`: whether a dependency is pinned so that it cannot change.
+- :class:`BaselineTrials`: the file of one key, written whole or not at all.
+- :func:`reusable_trials`, :func:`repeats_itself`, :func:`is_unsteady`, :func:`merge_trials`: what trials allow.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import groupby
+from pathlib import Path
+
+from cattrs.errors import CattrsError
+from filelock import FileLock
+
+from mainstay.records.errors import StoreError
+from mainstay.records.metrics import Workload
+from mainstay.records.trials import Outcome, Side, Trial
+from mainstay.store.files import FOLDER, write_text
+from mainstay.store.journal import parse_trial, trial_content
+
+BASELINES = "baselines"
+"""Folder for the kept trials, beside those of the runs."""
+
+FORMAT = 2
+"""Raised when a file is written otherwise; files of another format are then not found."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Conditions:
+    """Everything that could change a trial of the baseline but for the workload and the seed.
+
+    What is not in here must not matter: paths of the scratch folder, the private home of a worker, how many trials run
+    at once, and the commit, whose tree counts.
+
+    Attributes:
+        tree: Git's hash of the baseline's tree.
+        wheel_digest: SHA-256 of the wheel that was built from it.
+        packages_digest: SHA-256 of its resolved dependencies, Python, platform and uv.
+        roots: Packages that must come from the revision's own wheel.
+        workloads_digest: SHA-256 of the measuring folder: the workloads and the pytest configuration it ran with.
+        shared: SHA-256 of each shared input.
+        inputs: SHA-256 of what each variable given by ``prepare`` names, where it names a place.
+        variables: Environment variables of the workers, without the path of the scratch folder.
+        threads: Threads of each worker.
+        preload: Modules that workers find loaded.
+        worker_digest: SHA-256 of the worker's source.
+        mainstay_version: Version of the tool.
+        traits: What is known of processor, operating system, accelerators and their drivers.
+    """
+
+    tree: str
+    wheel_digest: str
+    packages_digest: str
+    roots: tuple[str, ...]
+    workloads_digest: str
+    shared: Mapping[str, str]
+    inputs: Mapping[str, str]
+    variables: Mapping[str, str]
+    threads: int
+    preload: tuple[str, ...]
+    worker_digest: str
+    mainstay_version: str
+    traits: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """SHA-256 over all of it."""
+        content = json.dumps({"format": FORMAT, **asdict(self)}, sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()
+
+
+def is_exact(version: str) -> bool:
+    """Whether the version of a package, or the address that stands for it, names the same content for ever.
+
+    Example:
+        >>> [is_exact(v) for v in ("2.4.6", "git+https://example.org/a@c0ffee", "file:///wheels/a-1-py3-none-any.whl")]
+        [True, True, False]
+    """
+    return "://" not in version or version.startswith("git+") or "#sha256=" in version
+
+
+class BaselineTrials:
+    """The kept trials of a baseline under one set of conditions.
+
+    Args:
+        root: The user's repository.
+        key: Of the conditions.
+
+    Example:
+        >>> import tempfile
+        >>> BaselineTrials(Path(tempfile.mkdtemp()), "c0ffee").read()
+        ()
+    """
+
+    def __init__(self, root: Path, key: str) -> None:
+        self._folder = root / FOLDER / BASELINES
+        self._file = self._folder / f"{key}.jsonl"
+        self._shown = f"{FOLDER}/{BASELINES}/{self._file.name}"
+
+    def read(self) -> tuple[Trial, ...]:
+        """The trials, as they were kept.
+
+        Raises:
+            StoreError: If the file cannot be read, or is not as it was written.
+        """
+        try:
+            digest, _, content = self._file.read_bytes().partition(b"\n")
+        except FileNotFoundError:
+            return ()
+        except OSError as error:
+            raise self._error(f"cannot be read: {error.strerror}") from error
+        if digest.decode(errors="replace") != _digest_line(content):
+            raise self._error("are damaged")
+        try:
+            return tuple(parse_trial(json.loads(line)) for line in content.splitlines())
+        except (CattrsError, ValueError, TypeError, AttributeError, RecursionError) as error:
+            raise self._error("do not read") from error
+
+    def keep(self, trials: Sequence[Trial], *, run: str) -> None:
+        """Add what a gate measured to what is kept; two gates may do so at once.
+
+        Args:
+            trials: Trials of accuracy workloads; of these only the baseline's count, if they were measured in this run,
+                completed and recorded a digest.
+            run: Id of the run that measured them.
+
+        Raises:
+            StoreError: If the file cannot be written; the old one stays.
+        """
+        new = [
+            replace(trial, reused_from=run, duration_s=0.0, load=None)
+            for trial in trials
+            if trial.side is Side.BASELINE
+            and trial.outcome is Outcome.COMPLETED
+            and trial.digest
+            and not trial.reused_from
+        ]
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(self._folder / "lock"):
+                old = self._read_or_forget()
+                merged = [
+                    trial
+                    for workload in sorted({trial.workload for trial in (*old, *new)})
+                    for trial in merge_trials(_of(workload, old), _of(workload, new))
+                ]
+                if merged != list(old):
+                    content = "".join(f"{json.dumps(trial_content(trial))}\n" for trial in merged)
+                    write_text(self._file, f"{_digest_line(content.encode())}\n{content}", shown=self._shown)
+        except OSError as error:
+            raise self._error(f"cannot be written: {error.strerror}") from error
+
+    def _read_or_forget(self) -> tuple[Trial, ...]:
+        """The trials that are kept; none where they do not read, so that they are written anew."""
+        try:
+            return self.read()
+        except StoreError:
+            return ()
+
+    def _error(self, what: str) -> StoreError:
+        return StoreError(
+            f"the kept trials of the baseline {what}",
+            looked_in=self._shown,
+            next_step=f"make {FOLDER}/{BASELINES} readable and writable, or remove it: it only saves time",
+        )
+
+
+def _digest_line(content: bytes) -> str:
+    """First line of a file, which tells whether the rest is whole."""
+    return json.dumps(hashlib.sha256(content).hexdigest())
+
+
+def _of(workload: str, trials: Sequence[Trial]) -> list[Trial]:
+    return [trial for trial in trials if trial.workload == workload]
+
+
+def _digests_by_seed(trials: Sequence[Trial]) -> dict[int, list[str]]:
+    """Digests of the trial and its repetitions at each seed."""
+    ordered = sorted(trials, key=lambda trial: trial.seed)
+    return {seed: [trial.digest for trial in group] for seed, group in groupby(ordered, lambda trial: trial.seed)}
+
+
+def repeats_itself(trials: Sequence[Trial]) -> bool:
+    """Whether trials of one workload prove that the baseline is deterministic: a seed was repeated, and seeds differ.
+
+    Example:
+        >>> trial = Trial(workload="w", side=Side.BASELINE, seed=1, pair=0, outcome=Outcome.COMPLETED, digest="a")
+        >>> again = replace(trial, repetition=1)
+        >>> repeats_itself([trial]), repeats_itself([trial, again]), repeats_itself([trial, replace(again, digest="b")])
+        (False, True, False)
+    """
+    digests = _digests_by_seed(trials)
+    is_repeated = any(len(group) > 1 for group in digests.values())
+    return is_repeated and not is_unsteady(trials) and len({group[0] for group in digests.values()}) == len(digests)
+
+
+def is_unsteady(trials: Sequence[Trial]) -> bool:
+    """Whether trials of one workload prove that the baseline is not deterministic: a seed gave two digests."""
+    return any(len(set(group)) > 1 for group in _digests_by_seed(trials).values())
+
+
+def reusable_trials(kept: Sequence[Trial], workload: Workload, seeds: Sequence[int]) -> list[Trial]:
+    """The kept trials that stand in for trials of this gate, numbered as its pairs are.
+
+    Args:
+        kept: All trials that are kept under the conditions of this gate.
+        workload: What is to be measured.
+        seeds: Seed of each pair.
+    """
+    trials = _of(workload.id, kept)
+    if not repeats_itself(trials):
+        return []
+    gated = {metric.name for metric in workload.metrics}
+    pairs = {seed: pair for pair, seed in enumerate(seeds)}
+    return [
+        replace(trial, pair=pairs[trial.seed])
+        for trial in trials
+        if trial.seed in pairs and gated <= trial.values.keys()
+    ]
+
+
+def merge_trials(old: Sequence[Trial], new: Sequence[Trial]) -> list[Trial]:
+    """What to keep of a workload.
+
+    Where the two disagree, the circumstances have changed in a way that only the workload records, such as another
+    file of data: the new ones then stand alone. Of a baseline that does not repeat itself, only the proof is kept.
+
+    Args:
+        old: What is kept so far.
+        new: What a gate measured.
+    """
+    if is_unsteady(old):
+        return list(old)
+    known = {(trial.seed, trial.repetition): trial for trial in old}
+    measured = {(trial.seed, trial.repetition): trial for trial in new}
+    if any(_disagree(known[key], measured[key]) for key in known.keys() & measured.keys()):
+        known = {}
+    merged = [trial for _, trial in sorted({**measured, **known}.items())]
+    if is_unsteady(merged):
+        repeated = {trial.seed for trial in merged if trial.repetition}
+        return [trial for trial in merged if trial.seed in repeated]
+    return merged if repeats_itself(merged) else list(old)
+
+
+def _disagree(first: Trial, second: Trial) -> bool:
+    return (first.digest, first.context) != (second.digest, second.context)

@@ -1,0 +1,221 @@
+"""What a change alters of the means by which it is judged, for the head of every report.
+
+Pure functions of what both revisions have: files, markers, settings, waivers. Nothing here decides what is done about it:
+that is :mod:`mainstay.measuring.strictness` and :mod:`mainstay.measuring.agenda`.
+
+- :func:`file_changes`, :func:`pytest_changes`, :func:`marker_changes`, :func:`setting_changes`, :func:`waiver_changes`
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+from itertools import islice
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+from mainstay.project.configuration import Configuration
+from mainstay.records.findings import Waiver
+from mainstay.records.metrics import Metric
+from mainstay.records.runs import Change, ChangeKind
+
+LINES_OF_FILE = 20
+"""Lines of the difference of one file that a report shows."""
+
+LINES_OF_ALL = 60
+"""Lines of all of them together."""
+
+PER_REVISION = frozenset({"constraints", "extras", "groups", "waivers"})
+"""Settings that each revision is built or read with."""
+
+HELD = {
+    "alpha": "the baseline's holds",
+    "edge": "the baseline's holds",
+    "looks": "the baseline's hold",
+    "inconclusive": "the stricter holds",
+    "fail_fast": "the gate stops early only where both say so",
+    "seconds": "the larger holds",
+    "pair_seconds": "the larger holds",
+    "trial_seconds": "the smaller holds",
+    "margins": "the smaller margin of each metric holds",
+    "margins_by_dataset": "the smaller margin of each metric holds",
+    "constraints": "each revision was resolved with its own",
+    "extras": "each revision was built with its own; what the baseline lacks needs a commit of its own before this one",
+    "groups": "each revision was built with its own; what the baseline lacks needs a commit of its own before this one",
+    "workloads": "each revision's own folder was collected",
+    "waivers": "each revision's own file was read",
+    "default_branch": "the candidate's led to the baseline",
+}
+"""What a gate does with a setting that differs, by key; the candidate's value is used for all others."""
+
+_CANDIDATES = "the candidate's is used for both revisions"
+
+
+def effect_of(key: str) -> str:
+    """What a gate does with a setting that a change alters.
+
+    Args:
+        key: Of ``[tool.mainstay]``.
+
+    Example:
+        >>> effect_of("alpha"), effect_of("threads")
+        ("the baseline's holds", "the candidate's is used for both revisions")
+    """
+    return HELD.get(key, _CANDIDATES)
+
+
+class ChangedFile(NamedTuple):
+    """A file that the revisions do not have alike.
+
+    Attributes:
+        path: Relative to the repository.
+        before: Content in the baseline; ``None`` where it is absent.
+        after: Content in the candidate; ``None`` where it is absent.
+    """
+
+    path: str
+    before: bytes | None
+    after: bytes | None
+
+
+def file_changes(files: Sequence[ChangedFile]) -> list[Change]:
+    r"""Files of the workload folder, with the first lines of what differs.
+
+    Args:
+        files: Those that differ.
+
+    Example:
+        >>> (change,) = file_changes([ChangedFile("benchmarks/conftest.py", b"a = 1\n", b"a = 2\n")])
+        >>> change.kind.value, change.diff
+        ('conftest', ('@@ -1 +1 @@', '-a = 1', '+a = 2'))
+    """
+    left, changes = LINES_OF_ALL, []
+    for path, before, after in files:
+        diff = _diff(before, after, at_most=min(left, LINES_OF_FILE))
+        left -= len(diff)
+        kind = ChangeKind.CONFTEST if PurePosixPath(path).name == "conftest.py" else ChangeKind.WORKLOAD
+        changes.append(Change(kind=kind, name=path, before=_version(before), after=_version(after), diff=diff))
+    return changes
+
+
+def _version(content: bytes | None) -> str:
+    """What tells a version of a file from another one; empty where there is none."""
+    return "" if content is None else f"sha256 {hashlib.sha256(content).hexdigest()[:12]}"
+
+
+def _diff(before: bytes | None, after: bytes | None, *, at_most: int) -> tuple[str, ...]:
+    """The first lines of a unified difference, and a line that says how many were left out."""
+    try:
+        old, new = ((content or b"").decode("utf-8").splitlines() for content in (before, after))
+    except UnicodeDecodeError:
+        return ("(not a text)",) if at_most else ()
+    lines = list(islice(difflib.unified_diff(old, new, n=1, lineterm=""), 2, None))
+    if len(lines) <= at_most:
+        return tuple(lines)
+    kept = lines[: max(0, at_most - 1)]
+    return (*kept, f"... and {len(lines) - len(kept)} more lines") if at_most else ()
+
+
+def pytest_changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[Change]:
+    """Settings of pytest.
+
+    Args:
+        before: The baseline's, by name.
+        after: The candidate's.
+    """
+    names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    return [
+        Change(kind=ChangeKind.PYTEST, name=name, before=before.get(name, ""), after=after.get(name, ""))
+        for name in names
+    ]
+
+
+def marker_changes(before: Mapping[str, Metric], after: Mapping[str, Metric]) -> list[Change]:
+    """What the markers of one metric say in each revision; metrics that are new or gone are findings of their own.
+
+    Args:
+        before: What the baseline gates, by id.
+        after: What the candidate gates.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> from mainstay.records.metrics import Direction, Kind
+        >>> top1 = Metric(workload="w", name="a", kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=0.01)
+        >>> (change,) = marker_changes({"w#a": top1}, {"w#a": replace(top1, margin=0.9)})
+        >>> change.before, change.after, change.effect
+        ('margin 0.01', 'margin 0.9', 'the stricter holds')
+    """
+    compared = ("kind", "direction", "unit", "margin", "ceiling", "resolution")
+    changes = []
+    for name in before.keys() & after.keys():
+        sides = before[name], after[name]
+        differing = [each for each in compared if len({getattr(metric, each) for metric in sides}) > 1]
+        if differing:
+            old, new = (", ".join(_said(metric, each) for each in differing) for metric in sides)
+            effect = "not the same metric" if {"kind", "direction", "unit"} & {*differing} else "the stricter holds"
+            changes.append(Change(kind=ChangeKind.MARKER, name=name, before=old, after=new, effect=effect))
+    return sorted(changes, key=lambda change: change.name)
+
+
+def _said(metric: Metric, name: str) -> str:
+    """A value of a marker with its name."""
+    value = getattr(metric, name)
+    return (
+        f"no {name}" if value in (None, "") else f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
+    )
+
+
+def setting_changes(before: Configuration, after: Configuration, *, is_first: bool = False) -> Iterator[Change]:
+    """Keys of ``[tool.mainstay]`` with both values and what is done about it.
+
+    Args:
+        before: The baseline's.
+        after: The candidate's.
+        is_first: Whether the baseline gates nothing, so that there is nothing that the candidate's could loosen.
+
+    Example:
+        >>> [(each.name, each.before, each.after) for each in setting_changes(Configuration(), Configuration(alpha=0.02))]
+        [('alpha', '0.01', '0.02')]
+    """
+    for item in fields(Configuration):
+        old, new = getattr(before, item.name), getattr(after, item.name)
+        if old != new:
+            yield Change(
+                kind=ChangeKind.SETTING,
+                name=item.name,
+                before=_shown(old),
+                after=_shown(new),
+                effect=_CANDIDATES if is_first and item.name not in PER_REVISION else effect_of(item.name),
+            )
+
+
+def _shown(value: object) -> str:
+    """A setting in a few words; empty where it is not set."""
+    if isinstance(value, Mapping):
+        return ", ".join(
+            f"{key}: {_shown(inner) if isinstance(inner, Mapping) else inner}" for key, inner in value.items()
+        )
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def waiver_changes(before: Sequence[Waiver], after: Sequence[Waiver]) -> list[Change]:
+    """Waivers that the change itself adds.
+
+    Args:
+        before: The baseline's.
+        after: The candidate's.
+    """
+    return [
+        Change(
+            kind=ChangeKind.WAIVER,
+            name=waiver.metric,
+            after=f"a loss up to {waiver.limit:g} until {waiver.until}: {waiver.reason}",
+            effect="it counts in this gate",
+        )
+        for waiver in after
+        if waiver not in before
+    ]

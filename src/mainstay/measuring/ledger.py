@@ -1,0 +1,527 @@
+"""The trials of one workload, and what follows from them without another one.
+
+- :class:`WorkloadLog`: takes trials, gives samples to be judged, findings that no further pair can change, and what a
+  report shows besides.
+- :func:`make_logs`: one for every workload.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from mainstay.gates.accuracy import compare_recorded_predictions, find_flattery
+from mainstay.gates.exact import DigestComparison, Digests, compare_digests, judge_deterministic, judge_exact
+from mainstay.gates.policy import check_margin
+from mainstay.gates.samples import MetricSamples, fault_finding, find_fault, first_pairs, with_known_unit
+from mainstay.measuring.agenda import REVIEW, Assignment
+from mainstay.measuring.scheduling import derive_seeds
+from mainstay.records.findings import Blame, Finding, MeasuredWith, Verdict
+from mainstay.records.metrics import Kind, Metric, Workload
+from mainstay.records.runs import Curve, FlippedExample, FlipSummary, WorkloadResult
+from mainstay.records.trials import ContextValue, Outcome, Side, Trial
+from mainstay.stats.paired import moments
+
+NUM_EXACT_SEEDS = 2
+"""Seeds on which digests must be equal before a change counts as exact."""
+
+MarginSource = Callable[[Metric, Mapping[str, ContextValue]], float]
+"""Gives the margin of a metric for the recorded context of its workload."""
+
+
+@dataclass(kw_only=True, slots=True)
+class WorkloadLog:
+    """The trials of one workload, and what follows from them.
+
+    Attributes:
+        workload: What is measured.
+        seeds: Seed of each pair, fixed beforehand.
+        assignment: What was decided about it before the first pair.
+        measured_with: Whose workload files its trials run with; each revision's own once the candidate did not complete
+            its first trial with the baseline's.
+        why_own: Why the candidate did not, where its own files took over.
+        trials: By pair, side and repetition.
+        images: PNG as base64, by pair and position in the test set.
+        presets: Findings that pairs cannot change, by metric.
+        is_broken: Whether a trial did not complete, or two cannot be compared; the presets say why.
+    """
+
+    workload: Workload
+    seeds: tuple[int, ...]
+    assignment: Assignment
+    measured_with: MeasuredWith
+    why_own: str = ""
+    trials: dict[tuple[int, Side, int], Trial] = field(default_factory=dict)
+    images: dict[int, Mapping[int, str]] = field(default_factory=dict)
+    presets: dict[str, Finding] = field(default_factory=dict)
+    is_broken: bool = False
+
+    def add(self, trial: Trial) -> None:
+        """Take a trial into account; where it shows that reused ones are out of date, these are forgotten.
+
+        A trial of the candidate that ran with other files than its workload is measured with now is out of date too.
+        """
+        if trial.side is Side.CANDIDATE and trial.files_of is not self.measured_with.files_for(Side.CANDIDATE):
+            if not self.can_fall_back or trial.files_of is Side.BASELINE:
+                return
+            self._fall_back()
+        self.trials[trial.pair, trial.side, trial.repetition] = trial
+        known = self.trials.get((trial.pair, trial.side.other, 0))
+        is_reused = known is not None and known.reused_from and trial.outcome is Outcome.COMPLETED
+        if known and is_reused and _difference(known, trial):
+            self.trials = {key: trial for key, trial in self.trials.items() if not trial.reused_from}
+
+    @property
+    def can_fall_back(self) -> bool:
+        """Whether the candidate's own files could take over."""
+        return self.measured_with is MeasuredWith.BASELINE and self.assignment.has_own
+
+    @property
+    def _needs_own(self) -> bool:
+        """Whether the first trial of the candidate did not complete with the baseline's files, where the baseline's did."""
+        baseline, candidate = (self.trials.get((0, side, 0)) for side in Side)
+        if not self.can_fall_back or baseline is None or candidate is None:
+            return False
+        unfinished = candidate.outcome not in {Outcome.COMPLETED, Outcome.SKIPPED}
+        return unfinished and baseline.outcome is Outcome.COMPLETED
+
+    def _fall_back(self) -> None:
+        """Let the candidate run with its own files from now on; what it did with the baseline's is forgotten."""
+        first = self.trials.get((0, Side.CANDIDATE, 0))
+        self.why_own = first.cause if first else ""
+        self.measured_with = MeasuredWith.OWN
+        self.trials = {key: trial for key, trial in self.trials.items() if trial.side is Side.BASELINE}
+        if self.workload.is_timed:
+            self.drop_halves()
+
+    @property
+    def reused(self) -> list[Trial]:
+        """The trials of pairs that were not measured in this run."""
+        return [trial for trial in self.trials.values() if trial.reused_from and self.has_pair(trial.pair)]
+
+    @property
+    def baseline_trials(self) -> list[Trial]:
+        """The baseline's trials, with its repetitions."""
+        return [trial for trial in self.trials.values() if trial.side is Side.BASELINE]
+
+    def drop_halves(self) -> None:
+        """Forget the trials of pairs of which only one side is known."""
+        self.trials = {key: trial for key, trial in self.trials.items() if self.has_pair(key[0])}
+
+    def adopt_margins(self, margin_of: MarginSource) -> None:
+        """Give every metric the margin that the project sets: that of the data set once a trial told which it is.
+
+        Raises:
+            ConfigurationError: If it sets one that can only be meant in percent.
+        """
+        metrics = tuple(replace(metric, margin=margin_of(metric, self.context)) for metric in self.workload.metrics)
+        for metric, known in zip(metrics, self.workload.metrics, strict=True):
+            if metric.margin != known.margin:
+                check_margin(metric)
+        self.workload = replace(self.workload, metrics=metrics)
+
+    def has_pair(self, pair: int) -> bool:
+        """Whether both trials of a pair are known."""
+        return all((pair, side, 0) in self.trials for side in Side)
+
+    @property
+    def num_pairs(self) -> int:
+        """Pairs known without a gap from the first."""
+        return next(pair for pair in range(len(self.trials) + 1) if not self.has_pair(pair))
+
+    def trials_of(self, side: Side) -> list[Trial]:
+        """The trials of one side, in the order of the pairs without a gap."""
+        return [self.trials[pair, side, 0] for pair in range(self.num_pairs)]
+
+    @property
+    def context(self) -> Mapping[str, ContextValue]:
+        """Recorded circumstances of the first completed trial."""
+        completed = (trial for trial in self.trials.values() if trial.outcome is Outcome.COMPLETED)
+        return next((trial.context for trial in completed), {})
+
+    def samples(self, metric: Metric) -> MetricSamples:
+        """The values of one metric in every pair."""
+        if preset := self.presets.get(metric.id):
+            return MetricSamples(metric=metric, preset=preset)
+        if metric.kind is Kind.DETERMINISTIC:
+            reason = "not counted: the time was used up before its trials"
+            return MetricSamples(
+                metric=metric, preset=Finding(metric=metric, verdict=Verdict.INCONCLUSIVE, reason=reason)
+            )
+        return self._first_samples(metric, self.num_pairs)
+
+    def sound_samples(self, metric: Metric) -> MetricSamples:
+        """The values of one metric, where a pair broke of those before the first that did."""
+        if not self.is_broken or metric.kind is Kind.DETERMINISTIC:
+            return self.samples(metric)
+        num_sound = next(
+            pair
+            for pair in range(self.num_pairs + 1)
+            if pair == self.num_pairs or not self._is_complete(pair) or self._difference(pair)
+        )
+        return self._first_samples(metric, num_sound)
+
+    def _first_samples(self, metric: Metric, num_pairs: int) -> MetricSamples:
+        baseline, candidate = (
+            tuple(trial.values[metric.name] for trial in self.trials_of(side)[:num_pairs]) for side in Side
+        )
+        return MetricSamples(
+            metric=metric, seeds=self.seeds[:num_pairs], baseline_values=baseline, candidate_values=candidate
+        )
+
+    def confirmed(self, finding: Finding) -> Finding:
+        """A finding of sound pairs where it is a loss, which nothing that broke later takes back; else why it broke."""
+        preset = self.presets.get(finding.metric.id)
+        if not self.is_broken or preset is None:
+            return finding
+        if finding.verdict is not Verdict.FAIL:
+            return preset
+        return replace(finding, warnings=(*finding.warnings, f"a later pair could not be judged: {preset.reason}"))
+
+    def reviewed(self, finding: Finding) -> Finding:
+        """A finding with whose files were used, and no better than these allow."""
+        finding = replace(finding, measured_with=self.measured_with)
+        if self.assignment.missing and finding.verdict not in {Verdict.FAIL, Verdict.ERROR, Verdict.MISSING}:
+            reason = f"{self.assignment.missing}; as the baseline has it: {finding.reason}"
+            return replace(finding, verdict=Verdict.MISSING, reason=reason)
+        review = self._review
+        if review and finding.verdict in {Verdict.PASS, Verdict.NEW, Verdict.INCONCLUSIVE}:
+            reason = f"{review}; as measured: {finding.reason}"
+            return replace(finding, verdict=Verdict.INCONCLUSIVE, reason=reason, review=review)
+        return finding
+
+    @property
+    def _review(self) -> str:
+        """What a person has to review before the workload may pass; empty where there is nothing."""
+        if self.measured_with is not MeasuredWith.OWN:
+            return self.assignment.review
+        return f"{REVIEW} (the candidate cannot run the baseline's: {self.why_own})" if self.why_own else REVIEW
+
+    def find_trouble(self) -> Finding | None:
+        """The first thing in the trials that makes the whole workload unfit to be judged, as a finding without metric.
+
+        Returns:
+            A finding of the workload's first metric, to be given to each of its metrics.
+        """
+        relevant = [trial for trial in self.trials.values() if not trial.repetition or self._is_repetition_judged]
+        broken = {
+            side: next((t for t in relevant if t.side is side and t.outcome is not Outcome.COMPLETED), None)
+            for side in Side
+        }
+        baseline, candidate = broken[Side.BASELINE], broken[Side.CANDIDATE]
+        if candidate is not None:
+            return self._explain_candidate(baseline, candidate)
+        if baseline is not None:
+            return self._explain_baseline(baseline)
+        for pair in range(self.num_pairs):
+            if reason := self._difference(pair):
+                return self._finding(Verdict.ERROR, reason, blame=Blame.ENVIRONMENT)
+        return None
+
+    def _difference(self, pair: int) -> str:
+        """Why the trials of a pair cannot be compared; empty if they can."""
+        return _difference(self.trials[pair, Side.BASELINE, 0], self.trials[pair, Side.CANDIDATE, 0])
+
+    def _explain_baseline(self, baseline: Trial) -> Finding:
+        """What follows where only the baseline did not complete a trial, even when repeated."""
+        if baseline.outcome is Outcome.SKIPPED:
+            return self._finding(Verdict.NEW, f"skipped on the baseline: {baseline.cause}")
+        if self.assignment.is_new:
+            return self._finding(Verdict.NEW, f"the baseline cannot run it: {baseline.cause}")
+        return self._broken(Blame.BASELINE, "the baseline", baseline)
+
+    def _explain_candidate(self, baseline: Trial | None, candidate: Trial) -> Finding:
+        """What follows where the candidate did not complete a trial, even when repeated."""
+        is_skipped = candidate.outcome is Outcome.SKIPPED
+        if baseline is None and is_skipped:
+            return self._finding(Verdict.MISSING, f"skipped on the candidate only: {candidate.cause}")
+        was_skipped = baseline is not None and baseline.outcome is Outcome.SKIPPED
+        if baseline is None and self.assignment.is_moved:
+            reason = f"the candidate has moved the workload and cannot run it as the baseline has it: {candidate.cause}"
+            return self._finding(Verdict.MISSING, reason, detail=candidate.last_lines)
+        if baseline is None or (was_skipped and not is_skipped):
+            return self._broken(Blame.CANDIDATE, "the candidate", candidate)
+        if is_skipped and not was_skipped:
+            return self._broken(Blame.BASELINE, "the baseline", baseline)
+        return self._broken(Blame.BOTH, "both revisions", candidate)
+
+    def refuse(self, side: Side, cause: str, detail: tuple[str, ...]) -> None:
+        """Settle the workload without a trial: a revision hung while it collected the file.
+
+        Args:
+            side: Which.
+            cause: What happened, in one sentence.
+            detail: What its worker wrote last.
+        """
+        if side is Side.BASELINE and self.assignment.is_new:
+            finding = self._finding(Verdict.NEW, f"the baseline cannot run it: {cause}")
+        else:
+            reason = f"the {side} did not collect it: {cause}"
+            finding = self._finding(Verdict.ERROR, reason, blame=Blame(side.value), detail=detail)
+        self.is_broken = True
+        for metric in self.workload.metrics:
+            self.presets[metric.id] = replace(finding, metric=metric)
+
+    def _broken(self, blame: Blame, who: str, trial: Trial) -> Finding:
+        reason = f"{who} did not complete a trial at seed {trial.seed}, twice: {trial.cause}"
+        return self._finding(Verdict.ERROR, reason, blame=blame, detail=trial.last_lines)
+
+    def _finding(
+        self, verdict: Verdict, reason: str, *, blame: Blame | None = None, detail: tuple[str, ...] = ()
+    ) -> Finding:
+        return Finding(metric=self.workload.metrics[0], verdict=verdict, reason=reason, blame=blame, detail=detail)
+
+    def settle(self) -> None:
+        """Fix the findings that no further pair can change: troubles, counts and faulty values."""
+        if self._needs_own:
+            self._fall_back()
+        if self.skip_reason:
+            return
+        if trouble := self.find_trouble():
+            self.is_broken = True
+            for metric in self.workload.metrics:
+                self.presets.setdefault(metric.id, replace(trouble, metric=metric))
+            return
+        if self.workload.kind is Kind.DETERMINISTIC:
+            self._settle_counts()
+            return
+        for metric in self.workload.metrics:
+            if metric.id not in self.presets and (fault := find_fault(self.samples(metric))):
+                self.presets[metric.id] = fault_finding(self.samples(metric), fault)
+            elif metric.id not in self.presets and (reason := self._flattery(metric)):
+                self.presets[metric.id] = Finding(
+                    metric=metric, verdict=Verdict.ERROR, reason=reason, blame=Blame.CANDIDATE
+                )
+
+    def _flattery(self, metric: Metric) -> str:
+        """Why the candidate's values cannot be believed, once two pairs are known; empty if they can."""
+        if self.workload.kind is not Kind.ACCURACY or self.num_pairs < NUM_EXACT_SEEDS:
+            return ""
+        known = with_known_unit(self.samples(metric)).metric
+        sides = {side.value: self.trials_of(side) for side in Side}
+        return find_flattery(known, baseline=sides["baseline"], candidate=sides["candidate"])
+
+    @property
+    def skip_reason(self) -> str:
+        """Why neither revision runs the workload on this machine; empty if one does.
+
+        Where the baseline may gate more than could be collected, a skip proves nothing and is an error like any other.
+        """
+        if self.assignment.review:
+            return ""
+        first = [self.trials.get((0, side, 0)) for side in Side]
+        reasons = [trial.cause for trial in first if trial is not None and trial.outcome is Outcome.SKIPPED]
+        return reasons[0] if len(reasons) == len(Side) else ""
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether every metric has a finding already, or the workload is skipped."""
+        return bool(self.skip_reason) or all(metric.id in self.presets for metric in self.workload.metrics)
+
+    @property
+    def counts_differ(self) -> bool:
+        """Whether a gated count of the two revisions differs, so that the baseline must show that it repeats itself."""
+        if self.is_settled or not self.num_pairs:
+            return False
+        baseline, candidate = (self.trials[0, side, 0].values for side in Side)
+        return any(baseline[metric.name] != candidate[metric.name] for metric in self.workload.metrics)
+
+    def _settle_counts(self) -> None:
+        """Judge the counts, once the baseline has repeated itself where that is needed."""
+        repetition = self.trials.get((0, Side.BASELINE, 1))
+        if self.is_settled or not self.num_pairs or (self.counts_differ and repetition is None):
+            return
+        baseline, candidate = (self.trials[0, side, 0] for side in Side)
+        for metric in self.workload.metrics:
+            finding = judge_deterministic(
+                metric,
+                baseline_value=baseline.values[metric.name],
+                candidate_value=candidate.values[metric.name],
+                repeated_baseline=(repetition or baseline).values[metric.name],
+            )
+            detail = _changed_names(baseline.names.get(metric.name, ()), candidate.names.get(metric.name, ()))
+            self.presets[metric.id] = replace(finding, detail=detail)
+
+    @property
+    def _is_repetition_judged(self) -> bool:
+        """Whether a verdict rests on the baseline's repetition, rather than only what later gates may reuse."""
+        if self.workload.kind is not Kind.ACCURACY:
+            return True
+        return all(self._is_complete(pair) and self.digests_agree(pair) for pair in range(NUM_EXACT_SEEDS))
+
+    @property
+    def wants_repetition(self) -> bool:
+        """Whether later gates would gain from a baseline that repeats itself, by more trials than the one it costs."""
+        digests = {trial.digest for trial in self.baseline_trials}
+        is_repeated = (0, Side.BASELINE, 1) in self.trials
+        return len(digests) >= NUM_EXACT_SEEDS and all(digests) and not is_repeated and not self.is_settled
+
+    @property
+    def is_unsteady(self) -> bool:
+        """Whether the baseline was repeated and gave another digest."""
+        known = [self.trials.get((0, Side.BASELINE, repetition)) for repetition in (0, 1)]
+        return len({trial.digest for trial in known if trial and trial.outcome is Outcome.COMPLETED}) > 1
+
+    def digests_agree(self, pair: int) -> bool:
+        """Whether both revisions recorded the same digest in a pair."""
+        first, second = (self.trials[pair, side, 0].digest for side in Side)
+        return bool(first) and first == second
+
+    def settle_exact(self) -> str:
+        """Fix what equal digests prove, or what they say against the workload.
+
+        Returns:
+            Why digests could not settle it, for the report; empty if they did or none were recorded.
+        """
+        if self.workload.kind is not Kind.ACCURACY or self.is_settled or self.num_pairs < NUM_EXACT_SEEDS:
+            return ""
+        repetition = self.trials.get((0, Side.BASELINE, 1))
+        sides = {side: [trial.digest for trial in self.trials_of(side)[:NUM_EXACT_SEEDS]] for side in Side}
+        digests = Digests(
+            seeds=self.seeds[:NUM_EXACT_SEEDS],
+            baseline=tuple(sides[Side.BASELINE]),
+            candidate=tuple(sides[Side.CANDIDATE]),
+            repeated_baseline=repetition.digest if repetition else sides[Side.BASELINE][0],
+        )
+        comparison = compare_digests(digests)
+        if comparison is DigestComparison.EQUAL and repetition is None:
+            return ""
+        samples = [self.samples(metric) for metric in self.workload.metrics]
+        cut = [first_pairs(sample, NUM_EXACT_SEEDS) for sample in samples]
+        for finding in judge_exact(cut, digests):
+            self.presets[finding.metric.id] = finding
+        return comparison.value if comparison is DigestComparison.NOT_REPEATABLE else ""
+
+    def result(self) -> WorkloadResult:
+        """What the workload gave besides its findings."""
+        status, reason = self._status()
+        pairs = [pair for pair in range(len(self.seeds)) if self._is_complete(pair)]
+        return WorkloadResult(
+            id=self.workload.id,
+            kind=self.workload.kind,
+            status=status,
+            reason=reason,
+            context=self.context,
+            num_pairs=len(pairs),
+            seconds=sum(trial.duration_s for trial in self.trials.values()),
+            curves=tuple(self._curves(pairs)),
+            flips=tuple(self._flips(pairs)),
+            descriptive=self._descriptive(pairs),
+            block_times_s=self._block_times(pairs),
+            loads=tuple(self._load(pair) for pair in pairs),
+        )
+
+    def _status(self) -> tuple[str, str]:
+        """Whether the workload was judged, and why not."""
+        if self.skip_reason:
+            return "skipped", self.skip_reason
+        unjudged = {Verdict.ERROR, Verdict.NEW, Verdict.MISSING}
+        reasons = [(f.verdict.value, f.reason) for f in self.presets.values() if f.verdict in unjudged]
+        return reasons[0] if reasons and self.is_settled else ("judged", "")
+
+    def _is_complete(self, pair: int) -> bool:
+        known = [self.trials.get((pair, side, 0)) for side in Side]
+        return all(trial is not None and trial.outcome is Outcome.COMPLETED for trial in known)
+
+    def _load(self, pair: int) -> float:
+        """Processors that others kept busy during a pair, the larger of its two trials."""
+        return max(self.trials[pair, side, 0].load or 0.0 for side in Side)
+
+    def _block_times(self, pairs: Iterable[int]) -> Mapping[str, tuple[float, ...]]:
+        """Time of a call in every block, by side; empty for what is not timed by blocks."""
+        times = {
+            side.value: tuple(time for pair in pairs for time in self.trials[pair, side, 0].block_times_s)
+            for side in Side
+        }
+        return times if all(times.values()) else {}
+
+    def _curves(self, pairs: Iterable[int]) -> Iterable[Curve]:
+        for pair in pairs:
+            baseline, candidate = self.trials[pair, Side.BASELINE, 0], self.trials[pair, Side.CANDIDATE, 0]
+            for name in baseline.series.keys() & candidate.series.keys():
+                yield Curve(
+                    name=name, seed=baseline.seed, baseline=baseline.series[name], candidate=candidate.series[name]
+                )
+
+    def _flips(self, pairs: Iterable[int]) -> Iterable[FlipSummary]:
+        for pair in pairs:
+            baseline = self.trials[pair, Side.BASELINE, 0].predictions
+            candidate = self.trials[pair, Side.CANDIDATE, 0].predictions
+            if baseline is None or candidate is None or self._difference(pair):
+                continue
+            summary = compare_recorded_predictions(seed=self.seeds[pair], baseline=baseline, candidate=candidate)
+            images = self.images.get(pair, {})
+            yield replace(summary, examples=_with_images(summary.examples, images) if images else ())
+
+    def _descriptive(self, pairs: Sequence[int]) -> Mapping[str, tuple[float, float]]:
+        gated = {metric.name for metric in self.workload.metrics}
+        sides = {side: [self.trials[pair, side, 0].values for pair in pairs] for side in Side}
+        common = [set(values) for side in Side for values in sides[side]]
+        names = sorted(set.intersection(*common) - gated) if common else []
+        return {
+            name: (_mean(v[name] for v in sides[Side.BASELINE]), _mean(v[name] for v in sides[Side.CANDIDATE]))
+            for name in names
+        }
+
+
+def _changed_names(baseline: Sequence[str], candidate: Sequence[str]) -> tuple[str, ...]:
+    """What was added and what is gone, a line each.
+
+    Example:
+        >>> _changed_names(["json", "math"], ["decimal", "math"])
+        ('added: decimal', 'gone: json')
+    """
+    added = [f"added: {name}" for name in candidate if name not in set(baseline)]
+    return (*added, *(f"gone: {name}" for name in baseline if name not in set(candidate)))
+
+
+def _mean(values: Iterable[float]) -> float:
+    """The mean of at least one number; NaN where one is not finite."""
+    numbers = list(values)
+    return float(moments(numbers).mean) if all(map(math.isfinite, numbers)) else math.nan
+
+
+def _with_images(examples: Iterable[FlippedExample], images: Mapping[int, str]) -> tuple[FlippedExample, ...]:
+    return tuple(replace(example, image=images.get(example.index, "")) for example in examples)
+
+
+def examples_to_show(trials: Sequence[Trial]) -> list[int]:
+    """Positions in the test set of the flipped examples that a report shows; none where a side recorded nothing."""
+    recorded = {trial.side: trial.predictions for trial in trials if trial.predictions}
+    if len(recorded) < len(Side) or len({predictions.labels_digest for predictions in recorded.values()}) > 1:
+        return []
+    summary = compare_recorded_predictions(
+        seed=trials[0].seed, baseline=recorded[Side.BASELINE], candidate=recorded[Side.CANDIDATE]
+    )
+    return [example.index for example in summary.examples]
+
+
+def _difference(baseline: Trial, candidate: Trial) -> str:
+    """What should have been equal in a pair and is not; empty if all is."""
+    for name in sorted(baseline.context.keys() | candidate.context.keys()):
+        first, second = baseline.context.get(name), candidate.context.get(name)
+        if first != second:
+            return f"the revisions were measured under different {name}: {first!r} and {second!r}"
+    labels = {trial.predictions.labels_digest for trial in (baseline, candidate) if trial.predictions}
+    return "the revisions were tested on different labels" if len(labels) > 1 else ""
+
+
+def make_logs(assignments: Sequence[Assignment], *, salt: str, commit: str, num_seeds: int) -> list[WorkloadLog]:
+    """Logs without trials, one a workload.
+
+    Args:
+        assignments: What is to be measured, and how.
+        salt: Of the seeds.
+        commit: The baseline's.
+        num_seeds: Seeds of each workload, one a pair.
+    """
+    return [
+        WorkloadLog(
+            workload=assignment.workload,
+            seeds=derive_seeds(salt, commit, assignment.workload.id, num_seeds),
+            assignment=assignment,
+            measured_with=assignment.measured_with,
+        )
+        for assignment in assignments
+    ]

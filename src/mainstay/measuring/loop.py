@@ -1,0 +1,376 @@
+"""From workloads to findings: counts and exact first, then pairs up to each planned look, until all is decided.
+
+This is the part of the gate that waits: it decides which pair is measured next and hands what came of it to the
+pure judgement of :mod:`mainstay.gates`. Everything it knows is in trials, so a resumed gate comes to the same verdict
+as an undisturbed one. Up to a look, trainings come first, several at once; what is timed or weighed comes after them,
+and never overlaps with anything.
+
+- :class:`Measurement`: all workloads of a gate.
+- :class:`Observer`, :class:`Progress`: who is told how it goes, and what.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from mainstay.gates.exact import DigestComparison
+from mainstay.gates.family import judge_family
+from mainstay.gates.policy import Plan
+from mainstay.measuring.ledger import NUM_EXACT_SEEDS, MarginSource, WorkloadLog
+from mainstay.measuring.scheduling import draw_block_orders, draw_order, draw_workload_order, measure_all
+from mainstay.records.findings import Finding, MeasuredWith, Verdict
+from mainstay.records.metrics import Kind
+from mainstay.records.runs import WorkloadResult
+from mainstay.records.trials import Side, Trial
+from mainstay.workers.interleaved import MAX_ALTERNATIONS, TimedRequest, TimedResult, TimedTask
+from mainstay.workers.session import PairRequest, PairResult
+
+
+class Observer(Protocol):
+    """Whoever shows the progress of a gate."""
+
+    def phase(self, name: str) -> None:
+        """A phase of the gate begins."""
+
+    def note(self, text: str) -> None:
+        """Something that the reader must know now."""
+
+    def trial_done(self, trial: Trial) -> None:
+        """A trial ended."""
+
+    def pairs_done(self, progress: Progress) -> None:
+        """A pair ended, or a look was taken."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """Where a gate stands.
+
+    Attributes:
+        num_done: Pairs measured, over all workloads.
+        num_planned: Pairs that the next look needs.
+        seconds_left: Expected until the next look; ``None`` before the first pair.
+        findings: As of the last look, with the pairs measured since in their estimates.
+    """
+
+    num_done: int
+    num_planned: int
+    seconds_left: float | None
+    findings: tuple[Finding, ...]
+
+
+class Measurement:
+    """All workloads of a gate while they are measured.
+
+    Args:
+        logs: One a workload, with the trials known from an earlier attempt.
+        settled: Findings reached without measuring, such as ``missing``.
+        plan: Levels, looks and K.
+        salt: What seeds and orders derive from.
+        commit: The baseline's.
+        margin_of: Gives a metric's margin once the data set is known.
+        measure: Measures one pair of whole runs, given what is known of it.
+        measure_timed: Measures one pair of processes that take turns in all timed workloads.
+        executor: Where pairs are measured.
+        num_at_once: Trainings under way at once; a pair is two.
+        repeats: Workloads whose baseline should show that it repeats itself, for the sake of later gates, even where
+            no verdict of this one depends on it. It costs one training each, after everything else and only where at
+            least two were measured that a later gate could then reuse.
+        trial_seconds: Limit of one trial.
+        pair_seconds: Time of the blocks of each timed workload in a pair.
+        fail_fast: Whether the first ``fail`` ends the gate.
+        deadline: Time after which no pair is started; one that is under way is ended and dropped.
+        observer: Is told how it goes.
+        clock: Gives the time.
+    """
+
+    def __init__(
+        self,
+        *,
+        logs: Sequence[WorkloadLog],
+        settled: Sequence[Finding],
+        plan: Plan,
+        salt: str,
+        commit: str,
+        margin_of: MarginSource,
+        measure: Callable[[PairRequest, Sequence[Trial]], PairResult],
+        measure_timed: Callable[[TimedRequest], TimedResult],
+        executor: Executor,
+        num_at_once: int,
+        repeats: frozenset[str] = frozenset(),
+        trial_seconds: float,
+        pair_seconds: float,
+        fail_fast: bool,
+        deadline: float,
+        observer: Observer,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._logs = {log.workload.id: log for log in logs}
+        self._settled = tuple(settled)
+        self._plan = plan
+        self._salt = salt
+        self._commit = commit
+        self._margin_of = margin_of
+        self._measure_one = measure
+        self._measure_turns = measure_timed
+        self._executor = executor
+        self._num_at_once = num_at_once
+        self._repeats = repeats
+        self._trial_seconds = trial_seconds
+        self._pair_seconds = pair_seconds
+        self._fail_fast = fail_fast
+        self._deadline = deadline
+        self._observer = observer
+        self._clock = clock
+        self._num_cut = 0
+        self.notes: list[str] = []
+        for log in logs:
+            log.adopt_margins(margin_of)
+            log.settle()
+
+    def run(self) -> tuple[Finding, ...]:
+        """Measure until every metric is decided, the looks are used up or the time is.
+
+        Returns:
+            One finding a gated metric, in the order of the workloads.
+        """
+        self._count()
+        self._try_exact()
+        findings = self._judge()
+        for look in self._plan.looks:
+            undecided = self._undecided(findings)
+            if undecided and self._is_failed(findings):
+                names = ", ".join(f.metric.id for f in findings if f.verdict is Verdict.INCONCLUSIVE)
+                self.notes.append(f"stopped at the first fail; left undecided: {names}")
+                break
+            if not undecided:
+                break
+            self._observer.phase(f"pairs up to look {look}")
+            self._measure_up_to(look, undecided)
+            for log in undecided:
+                log.settle_exact()
+            findings = self._judge()
+            if any(log.num_pairs < look and not log.is_settled for log in undecided):
+                stands = "no look was completed" if look == self._plan.looks[0] else "the last completed look stands"
+                self.notes.append(f"the time was used up before the look at {look} pairs; {stands}")
+                break
+        if self._num_cut:
+            pairs = "1 pair was" if self._num_cut == 1 else f"{self._num_cut} pairs were"
+            self.notes.append(f"{pairs} under way when the time was used up: ended and dropped")
+        self._repeat_baselines()
+        return tuple(self._reviewed(finding) for finding in findings)
+
+    def measure_pairs(self, num_pairs: int) -> None:
+        """Measure so many pairs of every workload, whether or not fewer would decide it, as a calibration does."""
+        self._observer.phase(f"{num_pairs} pairs")
+        self._measure_up_to(num_pairs, list(self._logs.values()))
+
+    def results(self) -> tuple[WorkloadResult, ...]:
+        """What each workload gave besides its findings."""
+        return tuple(log.result() for log in self._logs.values())
+
+    def _logs_of(self, kind: Kind) -> list[WorkloadLog]:
+        """The workloads of one kind that are not settled."""
+        return [log for log in self._logs.values() if log.workload.kind is kind and not log.is_settled]
+
+    def _count(self) -> None:
+        """Run what must repeat itself exactly: once a side, and the baseline again where the sides differ."""
+        if not (logs := self._logs_of(Kind.DETERMINISTIC)):
+            return
+        self._observer.phase("counts")
+        self._measure((log, 0) for log in logs)
+        self._measure(((log, 0) for log in logs if log.counts_differ), repetition=1)
+
+    def _try_exact(self) -> None:
+        """Run the seeds on which equal digests would prove that nothing changed; two pairs at the most are spent."""
+        if not (logs := self._logs_of(Kind.ACCURACY)):
+            return
+        self._observer.phase("exact first")
+        for pair in range(NUM_EXACT_SEEDS):
+            self._measure((log, pair) for log in logs)
+            logs = [log for log in logs if log.has_pair(pair) and not log.is_settled and log.digests_agree(pair)]
+        self._measure(((log, 0) for log in logs), repetition=1)
+        for log in self._logs.values():
+            if why_not := log.settle_exact():
+                self.notes.append(f"{log.workload.id}: {why_not}")
+
+    def _repeat_baselines(self) -> None:
+        """Let the baseline show that it repeats itself where later gates gain by it; no finding depends on that."""
+        logs = [log for log in self._logs.values() if log.workload.id in self._repeats and log.wants_repetition]
+        if logs:
+            self._observer.phase("repeating the baseline")
+            self._measure(((log, 0) for log in logs), repetition=1)
+        for log in logs:
+            if log.is_unsteady:
+                self.notes.append(f"{log.workload.id}: {DigestComparison.NOT_REPEATABLE.value}")
+
+    def _measure_up_to(self, look: int, logs: Sequence[WorkloadLog]) -> None:
+        """Measure what a look needs: trainings first, then what must have the machine for itself."""
+        trained = [log for log in logs if log.workload.kind is Kind.ACCURACY]
+        alone = [log for log in logs if log.workload.is_alone]
+        self._measure((log, pair) for pair in range(look) for log in trained)
+        self._measure(((log, pair) for pair in range(look) for log in alone), num_at_once=1)
+        self._measure_timed(look, [log for log in logs if log.workload.is_timed])
+
+    def _measure_timed(self, look: int, logs: Sequence[WorkloadLog]) -> None:
+        """Measure what is not known yet of the timed pairs up to a look, one after the other."""
+        pairs = [pair for pair in range(look) if any(not log.has_pair(pair) for log in logs)]
+        groups = [(pair, measured_with) for pair in pairs for measured_with in _sources(logs)]
+        start = self._clock()
+        results = measure_all(
+            groups,
+            lambda group: self._measure_turns(
+                replace(self._timed_request(*group, logs), seconds_left=self._seconds_left)
+            ),
+            self._executor,
+            num_at_once=1,
+            deadline=self._deadline,
+            clock=self._clock,
+        )
+        for num_done, result in enumerate(results, start=1):
+            self.notes += [note for note in result.notes if note not in self.notes]
+            self._num_cut += result.was_cut
+            self._take(result.trials)
+            self._tell(num_done, len(groups), start)
+
+    def _timed_request(self, pair: int, measured_with: MeasuredWith, logs: Sequence[WorkloadLog]) -> TimedRequest:
+        """What is to be measured of a timed pair with some files: what is neither known nor settled."""
+        wanted = {
+            log.workload.id: log
+            for log in logs
+            if log.measured_with is measured_with and not log.has_pair(pair) and not log.is_settled
+        }
+        order = draw_workload_order(self._salt, self._commit, pair, tuple(wanted))
+        return TimedRequest(
+            pair=pair,
+            tasks=tuple(
+                TimedTask(
+                    workload=name,
+                    seed=wanted[name].seeds[pair],
+                    first=draw_block_orders(self._salt, self._commit, name, pair, MAX_ALTERNATIONS),
+                    gated=tuple(metric.name for metric in wanted[name].workload.metrics),
+                )
+                for name in order
+            ),
+            seconds=self._pair_seconds,
+            limit_s=self._trial_seconds,
+            measured_with=measured_with,
+        )
+
+    def _measure(
+        self, pairs: Iterable[tuple[WorkloadLog, int]], *, repetition: int = 0, num_at_once: int | None = None
+    ) -> None:
+        """Measure what is not known yet of some pairs, in whatever order they end."""
+        pairs = list(pairs)
+        num_reused, num_own = self._num_reused, self._num_own
+        requests = [
+            request for log, pair in pairs if (request := self._request(log, pair, repetition)) and not log.is_settled
+        ]
+        start = self._clock()
+        results = measure_all(
+            requests,
+            self._measure_request,
+            self._executor,
+            num_at_once=num_at_once or self._num_at_once,
+            num_processes=lambda request: len(request.sides),
+            deadline=self._deadline,
+            clock=self._clock,
+        )
+        for num_done, result in enumerate(results, start=1):
+            self._num_cut += result.was_cut
+            if result.images:
+                self._logs[result.request.workload].images[result.request.pair] = result.images
+            self._take(result.trials)
+            self._tell(num_done, len(requests), start)
+        if self._num_reused < num_reused or self._num_own > num_own:
+            self._measure(pairs, repetition=repetition, num_at_once=num_at_once)
+
+    @property
+    def _num_reused(self) -> int:
+        """Trials that were given and not measured; fewer than before where some turned out to be out of date."""
+        return sum(bool(trial.reused_from) for log in self._logs.values() for trial in log.trials.values())
+
+    @property
+    def _num_own(self) -> int:
+        """Workloads that are measured with each revision's own files; more than before where one had to change over."""
+        return sum(log.measured_with is MeasuredWith.OWN for log in self._logs.values())
+
+    def _take(self, trials: Sequence[Trial]) -> None:
+        """Give trials to their logs, and fix what follows from them."""
+        for trial in trials:
+            self._logs[trial.workload].add(trial)
+        for log in {trial.workload: self._logs[trial.workload] for trial in trials}.values():
+            log.adopt_margins(self._margin_of)
+            log.settle()
+
+    def _tell(self, num_done: int, num_planned: int, start: float) -> None:
+        """Tell the observer where the gate stands."""
+        left = (self._clock() - start) / num_done * (num_planned - num_done)
+        self._observer.pairs_done(
+            Progress(num_done=num_done, num_planned=num_planned, seconds_left=left, findings=self._judge())
+        )
+
+    def _measure_request(self, request: PairRequest) -> PairResult:
+        log = self._logs[request.workload]
+        if log.is_settled:
+            return PairResult(request=request, trials=())
+        known = [trial for (pair, _, again), trial in log.trials.items() if pair == request.pair and not again]
+        request = replace(request, measured_with=log.measured_with, seconds_left=self._seconds_left)
+        return self._measure_one(request, known)
+
+    @property
+    def _seconds_left(self) -> float:
+        """Seconds until the time for measuring is used up."""
+        return self._deadline - self._clock()
+
+    def _request(self, log: WorkloadLog, pair: int, repetition: int) -> PairRequest | None:
+        """What is to be measured of a pair; ``None`` if all is known."""
+        order = draw_order(self._salt, self._commit, log.workload.id, pair)
+        wanted = (Side.BASELINE,) if repetition else order
+        sides = tuple(side for side in wanted if (pair, side, repetition) not in log.trials)
+        if not sides:
+            return None
+        return PairRequest(
+            workload=log.workload.id,
+            seed=log.seeds[pair],
+            pair=pair,
+            sides=sides,
+            repetition=repetition,
+            gated=tuple(metric.name for metric in log.workload.metrics),
+            wants_images=log.workload.kind is Kind.ACCURACY and pair == 0 and not repetition,
+            apart=log.workload.is_alone,
+            limit_s=self._trial_seconds,
+            measured_with=log.measured_with,
+        )
+
+    def _judge(self) -> tuple[Finding, ...]:
+        """The findings as of now; a first verdict stays whatever comes later."""
+        gated = [(log, metric) for log in self._logs.values() if not log.skip_reason for metric in log.workload.metrics]
+        findings = judge_family([log.sound_samples(metric) for log, metric in gated], self._plan)
+        confirmed = [log.confirmed(finding) for (log, _), finding in zip(gated, findings, strict=True)]
+        return (*confirmed, *self._settled)
+
+    def _reviewed(self, finding: Finding) -> Finding:
+        """A finding no better than the files that its trials ran with allow."""
+        log = self._logs.get(finding.metric.workload)
+        is_measured = log is not None and finding.metric.name in {metric.name for metric in log.workload.metrics}
+        return log.reviewed(finding) if log is not None and is_measured else finding
+
+    def _undecided(self, findings: Sequence[Finding]) -> list[WorkloadLog]:
+        open_workloads = {f.metric.workload for f in findings if f.verdict is Verdict.INCONCLUSIVE}
+        return [log for log in self._logs.values() if log.workload.id in open_workloads and not log.is_settled]
+
+    def _is_failed(self, findings: Sequence[Finding]) -> bool:
+        return self._fail_fast and any(finding.verdict is Verdict.FAIL for finding in findings)
+
+
+def _sources(logs: Sequence[WorkloadLog]) -> list[MeasuredWith]:
+    """Whose files some workloads are measured with, each revision's own last: others may have to change over to them."""
+    used = {log.measured_with for log in logs}
+    if any(log.can_fall_back for log in logs):
+        used.add(MeasuredWith.OWN)
+    return [measured_with for measured_with in MeasuredWith if measured_with in used]

@@ -1,0 +1,135 @@
+"""Which pair is measured when: seeds and order drawn beforehand, pairs handed to an executor.
+
+Nothing here knows what a pair is for; any :class:`concurrent.futures.Executor` will do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from typing import TypeVar
+
+from mainstay.records.trials import Side
+
+Request = TypeVar("Request")
+Result = TypeVar("Result")
+
+SEED_BITS = 31
+"""Seeds fit a signed 32-bit integer, which every library takes."""
+
+
+def derive_seeds(salt: str, commit: str, workload: str, num_seeds: int) -> tuple[int, ...]:
+    """The seeds of a workload's pairs, fixed before the first one is measured.
+
+    Args:
+        salt: Of the project, or of this run where fresh seeds are wanted.
+        commit: Full hash of the baseline.
+        workload: Node id.
+        num_seeds: How many.
+
+    Returns:
+        Distinct integers in [0, 2**31).
+
+    Example:
+        >>> derive_seeds("salt", "c0ffee", "test_accuracy.py::test_mlp", 3)
+        (1465836891, 1493756621, 579011610)
+    """
+    seeds: dict[int, None] = {}
+    number = 0
+    while len(seeds) < num_seeds:
+        seeds[_hash_bits(SEED_BITS, "seed", salt, commit, workload, str(number))] = None
+        number += 1
+    return tuple(seeds)
+
+
+def draw_order(salt: str, commit: str, workload: str, pair: int) -> tuple[Side, Side]:
+    """Which side goes first in a pair: one fair coin for every two pairs, fixed beforehand, the second pair reversed.
+
+    A random order makes the loss of two equal revisions symmetric about zero whatever the machine does meanwhile. A
+    coin for each pair would do that too, but shows one side first in all of five pairs in 1 of 16 gates: where the
+    first trial of a pair is much slower than the second, five nearly equal losses then look like a certain change
+    (simulated: 3.7 % false alarms in place of 1 %, ``docs/results/operating_characteristics.json``).
+
+    Example:
+        >>> first, second = draw_order("salt", "c0ffee", "w", pair=0)
+        >>> first.other is second
+        True
+    """
+    sides = (Side.BASELINE, Side.CANDIDATE)
+    coin = _hash_bits(1, "order", salt, commit, workload, str(pair // 2))
+    return sides if coin ^ (pair % 2) else sides[::-1]
+
+
+def draw_block_orders(salt: str, commit: str, workload: str, pair: int, num_alternations: int) -> tuple[Side, ...]:
+    """Which side's block goes first in each alternation of a pair: one fair coin for every two, the second reversed.
+
+    Example:
+        >>> first, second, third, fourth = draw_block_orders("salt", "c0ffee", "w", 0, 4)
+        >>> first is second.other and third is fourth.other
+        True
+    """
+    stream = f"{workload} blocks of pair {pair}"
+    return tuple(draw_order(salt, commit, stream, alternation)[0] for alternation in range(num_alternations))
+
+
+def draw_workload_order(salt: str, commit: str, pair: int, workloads: Sequence[str]) -> tuple[str, ...]:
+    """The order in which the workloads that share the processes of a pair are run, the same for both revisions.
+
+    Example:
+        >>> sorted(draw_workload_order("salt", "c0ffee", 0, ["a", "b"]))
+        ['a', 'b']
+    """
+    return tuple(sorted(workloads, key=lambda workload: _hash_bits(64, "turn", salt, commit, workload, str(pair))))
+
+
+def _hash_bits(num_bits: int, *parts: str) -> int:
+    """Uniform bits that depend on text only."""
+    digest = hashlib.sha256("\0".join(parts).encode()).digest()
+    return int.from_bytes(digest[:8], "big") & ((1 << num_bits) - 1)
+
+
+def measure_all(
+    requests: Sequence[Request],
+    measure: Callable[[Request], Result],
+    executor: Executor,
+    *,
+    num_at_once: int,
+    num_processes: Callable[[Request], int] = lambda _: 1,
+    deadline: float = float("inf"),
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[Result]:
+    """Measure requests over an executor; results come in the order of their completion.
+
+    Args:
+        requests: What to measure, in the order in which it is started.
+        measure: Measures one.
+        executor: Where.
+        num_at_once: How many processes may be under way; a request that needs more than that runs by itself.
+        num_processes: How many a request needs.
+        deadline: Time after which nothing more is started; what is under way has to end by itself.
+        clock: Gives the time.
+
+    Yields:
+        Results; fewer than requests if the deadline came first.
+    """
+    waiting = list(reversed(requests))
+    under_way: dict[Future[Result], int] = {}
+
+    def is_room() -> bool:
+        return not under_way or sum(under_way.values()) + num_processes(waiting[-1]) <= num_at_once
+
+    try:
+        while waiting or under_way:
+            while waiting and is_room() and clock() < deadline:
+                request = waiting.pop()
+                under_way[executor.submit(measure, request)] = num_processes(request)
+            if not under_way:
+                return
+            for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+                del under_way[future]
+                yield future.result()
+    finally:
+        for future in under_way:
+            future.cancel()

@@ -1,0 +1,154 @@
+"""The stricter of two revisions: a change can tighten what it is judged by, never loosen it.
+
+Pure functions of what both revisions say.
+
+- :func:`settings_in_force`: ``[tool.mainstay]``.
+- :func:`stricter_metric`, :func:`why_incomparable`: what both revisions' markers say of one metric.
+- :class:`Margins`: the margin of each metric, under the markers and settings of both revisions.
+- :func:`require_known_margins`: a margin of nothing is a slip of the pen.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from mainstay.project.configuration import TABLE, Configuration
+from mainstay.records.errors import ConfigurationError
+from mainstay.records.metrics import Direction, Metric
+from mainstay.records.trials import ContextValue
+
+STRICTNESS = {0: 0, 3: 1, 1: 2}
+"""Exit statuses of an inconclusive gate, the strictest last."""
+
+
+def settings_in_force(baseline: Configuration, candidate: Configuration) -> Configuration:
+    """The settings of a gate: the candidate's, but for what would judge it less strictly than the baseline's.
+
+    Levels and looks are the baseline's: another level makes either passing or failing easier. Margins are left to
+    :class:`Margins`, since they depend on the metric and its data set.
+
+    Args:
+        baseline: Settings of the baseline.
+        candidate: Settings of the candidate.
+
+    Example:
+        >>> settings = settings_in_force(Configuration(), Configuration(alpha=0.05, inconclusive=0, threads=2))
+        >>> settings.alpha, settings.inconclusive, settings.threads
+        (0.01, 3, 2)
+    """
+    return replace(
+        candidate,
+        alpha=baseline.alpha,
+        edge=baseline.edge,
+        looks=baseline.looks,
+        inconclusive=max(baseline.inconclusive, candidate.inconclusive, key=STRICTNESS.__getitem__),
+        fail_fast=baseline.fail_fast and candidate.fail_fast,
+        seconds=max(baseline.seconds, candidate.seconds),
+        pair_seconds=max(baseline.pair_seconds, candidate.pair_seconds),
+        trial_seconds=min(baseline.trial_seconds, candidate.trial_seconds),
+    )
+
+
+def why_incomparable(baseline: Metric, candidate: Metric) -> str:
+    """Why the markers of two revisions cannot mean the same metric; empty if they can.
+
+    Example:
+        >>> from mainstay.records.metrics import Kind
+        >>> loss = Metric(workload="w", name="a", kind=Kind.ACCURACY, direction=Direction.LOWER, margin=0.1)
+        >>> why_incomparable(loss, replace(loss, direction=Direction.HIGHER))
+        "the candidate's marker says direction 'higher', the baseline's 'lower'"
+    """
+    for name in ("kind", "direction", "unit"):
+        before, after = str(getattr(baseline, name)), str(getattr(candidate, name))
+        if before != after:
+            return f"the candidate's marker says {name} {after!r}, the baseline's {before!r}"
+    return ""
+
+
+def stricter_metric(baseline: Metric, candidate: Metric) -> Metric:
+    """The metric as the stricter of two comparable markers has it, value by value.
+
+    Args:
+        baseline: As the baseline marks it.
+        candidate: As the candidate marks it.
+
+    Example:
+        >>> from mainstay.records.metrics import Kind
+        >>> top1 = Metric(workload="w", name="a", kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=0.1, ceiling=0.9)
+        >>> both = stricter_metric(top1, replace(top1, margin=0.9, ceiling=None, resolution=0.01))
+        >>> both.margin, both.ceiling, both.resolution
+        (0.1, 0.9, 0.01)
+    """
+    nearest: Callable[[Iterable[float]], float] = min if baseline.direction is Direction.HIGHER else max
+    ceilings = [metric.ceiling for metric in (baseline, candidate) if metric.ceiling is not None]
+    return replace(
+        baseline,
+        margin=min(baseline.margin, candidate.margin),
+        ceiling=nearest(ceilings) if ceilings else None,
+        resolution=max(baseline.resolution, candidate.resolution),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Margins:
+    """The margin of each metric: the smaller of what the two revisions say.
+
+    Attributes:
+        settings: Settings of baseline and candidate.
+        markers: Margin by id of a metric, as the markers of baseline and candidate have it.
+    """
+
+    settings: tuple[Configuration, ...]
+    markers: tuple[Mapping[str, float], ...] = ({}, {})
+
+    def __call__(self, metric: Metric, context: Mapping[str, ContextValue]) -> float:
+        """The margin of a metric, on the data set that its context names.
+
+        What a revision says is the margin of the data set in its settings, else that of the metric there, else that of
+        its marker.
+
+        Args:
+            metric: As it is judged.
+            context: Recorded circumstances.
+
+        Example:
+            >>> from mainstay.records.metrics import Kind
+            >>> metric = Metric(workload="w", name="a", kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=0.2)
+            >>> settings = Configuration(margins={"a": 0.02}), Configuration(margins_by_dataset={"digits": {"a": 0.9}})
+            >>> Margins(settings=settings)(metric, {"dataset": "digits"})
+            0.02
+        """
+        dataset = context.get("dataset")
+        name = None if dataset is None else str(dataset)
+        said = []
+        for settings, markers in zip(self.settings, self.markers, strict=True):
+            configured = settings.margin(metric.name, dataset=name)
+            said.append(markers.get(metric.id) if configured is None else configured)
+        return min((margin for margin in said if margin is not None), default=metric.margin)
+
+
+def require_known_margins(configuration: Configuration, metrics: Iterable[Metric]) -> None:
+    """Refuse a margin of a metric that no workload gates.
+
+    Args:
+        configuration: The settings.
+        metrics: All that either revision gates.
+
+    Raises:
+        ConfigurationError: With the nearest name.
+    """
+    known = sorted({metric.name for metric in metrics})
+    tables = {f"{TABLE}.margins": configuration.margins} | {
+        f"{TABLE}.margins.{dataset}": margins for dataset, margins in configuration.margins_by_dataset.items()
+    }
+    for table, margins in tables.items():
+        for name in margins:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+                raise ConfigurationError(
+                    f"{table}.{name} is the margin of a metric that no workload gates",
+                    looked_in="pyproject.toml",
+                    next_step=f"did you mean {near[0]!r}?" if near else f"gated: {', '.join(known) or 'nothing'}",
+                )

@@ -1,0 +1,5 @@
+"""What a project says: its settings and its waivers.
+
+- :mod:`~mainstay.project.configuration`: ``[tool.mainstay]``.
+- :mod:`~mainstay.project.waivers`: losses that were accepted.
+"""

@@ -1,0 +1,406 @@
+"""What ``[tool.mainstay]`` of a pyproject.toml says, checked in full before anything is measured.
+
+A key that is not known, a value of the wrong type and a number outside its range are errors that name the key. This
+module reads text that it is given; which revision's file counts is the business of :mod:`mainstay.commands.gate`.
+
+- :class:`Configuration`: the settings, with their defaults.
+- :func:`read_configuration`: from the text of a pyproject.toml.
+- :func:`with_settings`: the text with some settings replaced, everything else as it was.
+"""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import keyword
+import math
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any, Literal, NoReturn, TypeVar
+
+from mainstay.records.errors import ConfigurationError
+from mainstay.records.runs import DEFAULT_PAIR_SECONDS
+
+T = TypeVar("T")
+
+TABLE = "tool.mainstay"
+"""Where the settings stand in pyproject.toml."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Configuration:
+    """The settings of a gate.
+
+    Attributes:
+        default_branch: Branch that changes are merged into; ``None`` to find out from git.
+        workloads: Folder of the workloads, relative to the project.
+        looks: Numbers of pairs at which the gate looks, strictly increasing, the first at least 2.
+        seconds: Budget for measuring; a pair that is under way when it is used up is ended and dropped.
+        alpha: Chance that a clean change fails the gate.
+        edge: Level of the tests at the margin, at least ``alpha``.
+        fail_fast: Whether the first ``fail`` stops the gate.
+        margins: Tolerated loss by metric; it replaces the margin of the workload's marker.
+        margins_by_dataset: The same by data set, which replaces both.
+        inconclusive: What an inconclusive gate exits with: 3, 0 or 1.
+        waivers: File of accepted losses.
+        constraints: Constraints files of the dependencies, relative to the project.
+        extras: Extras of the project that the workloads need.
+        groups: Dependency groups that the project needs at run time.
+        share: Ignored files and folders that both revisions read, such as ``data``.
+        prepare: Command that is run once before the first trial, which may fetch data.
+        trial_seconds: How long one trial may take. Importing and collecting the workloads may take as long, or a quarter
+            of ``seconds`` where that is less: at least 30 s and at most 300 s.
+        pair_seconds: Time of the blocks of each timed workload in a pair, of both revisions together.
+        threads: Threads of each worker.
+        jobs: Accuracy trials run at once; ``None`` for as many as the processors allow.
+        preload: Modules that a server in each revision's environment imports once, to fork workers that find them
+            loaded (Linux only); a fresh interpreter for each worker if empty. Calibrate with it before gates use it.
+        writable: Files and folders outside the project that workers can write to besides their own folders, absolute
+            or beginning with ``~/``. A gate takes it from the baseline.
+
+    Example:
+        >>> Configuration(margins={"top1_accuracy": 0.002}).margin("top1_accuracy", dataset="mnist")
+        0.002
+    """
+
+    default_branch: str | None = None
+    workloads: str = "benchmarks"
+    looks: tuple[int, ...] = (5, 8, 12, 20)
+    seconds: float = 900.0
+    alpha: float = 0.01
+    edge: float = 0.05
+    fail_fast: bool = False
+    margins: Mapping[str, float] = field(default_factory=dict)
+    margins_by_dataset: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    inconclusive: Literal[0, 1, 3] = 3
+    waivers: str = ".mainstay-waivers.toml"
+    constraints: tuple[str, ...] = ()
+    extras: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    share: tuple[str, ...] = ()
+    prepare: tuple[str, ...] = ()
+    trial_seconds: float = 600.0
+    pair_seconds: float = DEFAULT_PAIR_SECONDS
+    threads: int = 1
+    jobs: int | None = None
+    preload: tuple[str, ...] = ()
+    writable: tuple[str, ...] = ()
+
+    def margin(self, metric: str, *, dataset: str | None = None) -> float | None:
+        """Return the configured margin of a metric on a data set, or ``None`` where the marker's holds.
+
+        Example:
+            >>> settings = Configuration(margins={"top1_accuracy": 0.002},
+            ...                          margins_by_dataset={"digits": {"top1_accuracy": 0.03}})
+            >>> settings.margin("top1_accuracy", dataset="digits"), settings.margin("perplexity")
+            (0.03, None)
+        """
+        by_dataset = self.margins_by_dataset.get(dataset, {}) if dataset is not None else {}
+        return by_dataset.get(metric, self.margins.get(metric))
+
+    def num_jobs(self, num_cores: int) -> int:
+        """Return how many accuracy trials run at once on a machine with so many processors.
+
+        Example:
+            >>> Configuration(threads=2).num_jobs(5)
+            2
+        """
+        return self.jobs if self.jobs is not None else max(1, num_cores // self.threads)
+
+
+def read_configuration(pyproject_text: bytes | str, where: str) -> Configuration:
+    r"""Read the settings from the text of a pyproject.toml.
+
+    Args:
+        pyproject_text: The whole file; bytes are UTF-8.
+        where: What to call the file in a message.
+
+    Raises:
+        ConfigurationError: If the file is not TOML, or a key or value of ``[tool.mainstay]`` is wrong.
+
+    Example:
+        >>> read_configuration("[tool.mainstay]\nseconds = 60", "pyproject.toml").seconds
+        60.0
+    """
+    table = _tool_table(pyproject_text, where)
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        if key not in _READERS:
+            _refuse_key(key, _READERS, where)
+        try:
+            values[key] = _READERS[key](value)
+        except _ValueRefused as refusal:
+            path = ".".join((TABLE, key, *refusal.path))
+            raise ConfigurationError(
+                f"{path} is {_display(refusal.found)}, expected {refusal.expected}",
+                looked_in=where,
+                next_step=f"correct {path}",
+            ) from None
+    if "margins" in values:
+        values["margins"], values["margins_by_dataset"] = values["margins"]
+    configuration = Configuration(**values)
+    if configuration.alpha > configuration.edge:
+        raise ConfigurationError(
+            f"{TABLE}.alpha is {configuration.alpha}, expected at most {TABLE}.edge, which is {configuration.edge}",
+            looked_in=where,
+            next_step=f"lower {TABLE}.alpha or raise {TABLE}.edge",
+        )
+    return configuration
+
+
+def with_settings(
+    pyproject_text: str, where: str, *, looks: Iterable[int], seconds: float, margins: Mapping[str, float]
+) -> str:
+    r"""Replace settings in the text of a pyproject.toml; comments and everything else stay as they are.
+
+    Args:
+        pyproject_text: The whole file.
+        where: What to call the file in a message.
+        looks: Numbers of pairs at which the gate looks.
+        seconds: Budget for measuring.
+        margins: Margins by metric, to be added to those that are there.
+
+    Returns:
+        The new text.
+
+    Raises:
+        ConfigurationError: If the old or the new text does not read.
+
+    Example:
+        >>> old = "[tool.mainstay]\nseconds = 60  # short\n"
+        >>> print(with_settings(old, "pyproject.toml", looks=(5, 8), seconds=90, margins={}), end="")
+        [tool.mainstay]
+        seconds = 90  # short
+        looks = [5, 8]
+    """
+    import tomlkit
+
+    read_configuration(pyproject_text, where)
+    document = tomlkit.parse(pyproject_text)
+    tool = _child(document, "tool")
+    table = _child(tool, "mainstay")
+    _replace(table, "seconds", int(seconds) if seconds == int(seconds) else seconds)
+    _replace(table, "looks", list(looks))
+    if margins:
+        by_metric = _child(table, "margins")
+        for name, margin in margins.items():
+            _replace(by_metric, name, margin)
+    text: str = tomlkit.dumps(document)
+    read_configuration(text, where)
+    return text
+
+
+def _child(parent: Any, key: str) -> Any:
+    """A table in a table of tomlkit's: that which is there, else a new one at the end.
+
+    One that is only implied, by ``[a.b]`` where there is no ``[a]``, is made anew: tomlkit would give its header the
+    comment of ``[a.b]``.
+    """
+    from tomlkit import inline_table, table
+    from tomlkit.items import InlineTable, Table
+
+    known = parent.get(key)
+    if known is None:
+        parent[key] = inline_table() if isinstance(parent, InlineTable) else table(is_super_table=key == "tool")
+    elif isinstance(known, Table) and known.is_super_table() and key != "tool":
+        explicit = table()
+        for name, value in known.items():
+            explicit.append(name, value)
+        parent.remove(key)
+        parent.append(key, explicit)
+    return parent[key]
+
+
+def _replace(table: Any, key: str, value: Any) -> None:
+    """Set a key of a TOML table, unless it has that value already, which keeps how it is written."""
+    if key not in table or table[key] != value:
+        table[key] = value
+
+
+class _ValueRefused(Exception):
+    """A value does not fit; ``path`` leads to it from the key."""
+
+    def __init__(self, found: object, expected: str, path: tuple[str, ...] = ()) -> None:
+        super().__init__(expected)
+        self.found = found
+        self.expected = expected
+        self.path = path
+
+
+def _tool_table(pyproject_text: bytes | str, where: str) -> Mapping[str, Any]:
+    """Return ``[tool.mainstay]``, empty where there is none."""
+    try:
+        text = pyproject_text.decode() if isinstance(pyproject_text, bytes) else pyproject_text
+        found: Any = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"not a TOML file: {error}", looked_in=where, next_step="correct the syntax of the file"
+        ) from None
+    for key in TABLE.split("."):
+        found = found.get(key, {})
+        if not isinstance(found, dict):
+            raise ConfigurationError(
+                f"{key} of {TABLE} is {_display(found)}, expected a table",
+                looked_in=where,
+                next_step=f"write the settings under [{TABLE}]",
+            )
+    return dict(found)
+
+
+def _refuse_key(key: str, known: Iterable[str], where: str) -> NoReturn:
+    """Raise for an unknown key, naming the nearest known one."""
+    names = sorted(known)
+    near = difflib.get_close_matches(key.lower().replace("-", "_"), names, n=1)
+    advice = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(names)}"
+    raise ConfigurationError(f"unknown key {TABLE}.{key}", looked_in=where, next_step=advice)
+
+
+def _display(value: object) -> str:
+    """Return a value as TOML would show it, with its type."""
+    names = {
+        bool: "a boolean",
+        int: "an integer",
+        float: "a number",
+        str: "a string",
+        list: "an array",
+        dict: "a table",
+    }
+    shown = str(value).lower() if isinstance(value, bool) else repr(value)
+    return f"{shown if len(shown) <= 60 else shown[:57] + '...'} ({names.get(type(value), type(value).__name__)})"
+
+
+def _text(value: object) -> str:
+    """Read a string that is not empty."""
+    if not isinstance(value, str) or not value.strip():
+        raise _ValueRefused(value, "a non-empty string")
+    return value
+
+
+def _module(value: object) -> str:
+    """Read the full name of a module."""
+    parts = value.split(".") if isinstance(value, str) else [""]
+    if not all(part.isidentifier() and not keyword.iskeyword(part) for part in parts):
+        raise _ValueRefused(value, "the full name of a module, such as 'torch'")
+    return str(value)
+
+
+def _inner_path(value: object) -> str:
+    """Read a path that stays inside the project."""
+    path = PurePosixPath(_text(value))
+    if path.is_absolute() or ".." in path.parts or path == PurePosixPath():
+        raise _ValueRefused(value, "a path inside the project, relative to pyproject.toml")
+    return str(path)
+
+
+def _outer_path(value: object) -> str:
+    """Read a path that does not depend on where the project lies."""
+    path = PurePosixPath(_text(value))
+    if not path.is_absolute() and (path.parts[0] != "~" or len(path.parts) < 2):
+        raise _ValueRefused(value, "an absolute path, or one that begins with '~/'")
+    return str(path)
+
+
+def _flag(value: object) -> bool:
+    """Read true or false."""
+    if not isinstance(value, bool):
+        raise _ValueRefused(value, "true or false")
+    return value
+
+
+def _number_between(low: float, high: float) -> Callable[[object], float]:
+    """Return a reader of numbers strictly between two bounds."""
+    expected = f"a number above {low:g}" + ("" if high == math.inf else f" and below {high:g}")
+
+    def read(value: object) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low < value < high:
+            raise _ValueRefused(value, expected)
+        return float(value)
+
+    return read
+
+
+def _count(value: object) -> int:
+    """Read an integer of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise _ValueRefused(value, "an integer of at least 1")
+    return value
+
+
+def _looks(value: object) -> tuple[int, ...]:
+    """Read the numbers of pairs at which the gate looks."""
+    looks = _array_of(_count)(value)
+    if not looks or looks[0] < 2 or any(after <= before for before, after in itertools.pairwise(looks)):
+        raise _ValueRefused(value, "strictly increasing integers, the first at least 2")
+    return looks
+
+
+def _inconclusive(value: object) -> int:
+    """Read the exit status of an inconclusive gate."""
+    if isinstance(value, bool) or not isinstance(value, int) or value not in (0, 1, 3):
+        raise _ValueRefused(value, "0, 1 or 3")
+    return value
+
+
+def _array_of(read: Callable[[object], T]) -> Callable[[object], tuple[T, ...]]:
+    """Return a reader of arrays whose items are all read alike."""
+
+    def read_array(value: object) -> tuple[T, ...]:
+        if not isinstance(value, list):
+            raise _ValueRefused(value, "an array")
+        items = []
+        for index, item in enumerate(value):
+            try:
+                items.append(read(item))
+            except _ValueRefused as refusal:
+                raise _ValueRefused(refusal.found, refusal.expected, (str(index), *refusal.path)) from None
+        return tuple(items)
+
+    return read_array
+
+
+def _margins(value: object) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+    """Read margins by metric and, one level deeper, by data set and metric."""
+    if not isinstance(value, dict):
+        raise _ValueRefused(value, "a table of margins by metric")
+    read = _number_between(0, math.inf)
+    by_metric: dict[str, float] = {}
+    by_dataset: dict[str, dict[str, float]] = {}
+    for name, entry in value.items():
+        try:
+            if isinstance(entry, dict):
+                inner, deeper = _margins(entry)
+                if deeper:
+                    raise _ValueRefused(entry, "margins by metric")
+                by_dataset[name] = inner
+            else:
+                by_metric[name] = read(entry)
+        except _ValueRefused as refusal:
+            raise _ValueRefused(refusal.found, refusal.expected, (name, *refusal.path)) from None
+    return by_metric, by_dataset
+
+
+_READERS: Mapping[str, Callable[[object], Any]] = {
+    "default_branch": _text,
+    "workloads": _inner_path,
+    "looks": _looks,
+    "seconds": _number_between(0, math.inf),
+    "alpha": _number_between(0, 0.5),
+    "edge": _number_between(0, 0.5),
+    "fail_fast": _flag,
+    "margins": _margins,
+    "inconclusive": _inconclusive,
+    "waivers": _inner_path,
+    "constraints": _array_of(_inner_path),
+    "extras": _array_of(_text),
+    "groups": _array_of(_text),
+    "share": _array_of(_inner_path),
+    "prepare": _array_of(_text),
+    "trial_seconds": _number_between(0, math.inf),
+    "pair_seconds": _number_between(0, math.inf),
+    "threads": _count,
+    "jobs": _count,
+    "preload": _array_of(_module),
+    "writable": _array_of(_outer_path),
+}

@@ -1,0 +1,271 @@
+"""Waivers: losses that the maintainers decided to accept, in a reviewed TOML file of the repository.
+
+A waiver covers one metric up to a limit and until a day. It changes a verdict and never a number, it covers a loss, a
+missing metric or one whose changed workload needs a review, never an error, and what it covers is shown as waived
+wherever the gate is shown.
+
+- :func:`read_waivers`, :func:`append_waiver`: the file.
+- :func:`unknown_waivers`: those that name nothing, checked before anything is measured.
+- :func:`apply_waivers`: what the waivers make of the findings.
+"""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+import json
+import math
+import tomllib
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from mainstay.records.errors import ConfigurationError, StoreError, UsageError
+from mainstay.records.findings import Finding, Verdict, Waiver
+from mainstay.records.metrics import Kind, Metric
+from mainstay.store.files import write_text
+
+_KEYS = tuple(field.name for field in fields(Waiver))
+_HEADER = "# Accepted degradations, read by the gate; each entry needs a review, and a day on which it ends.\n"
+
+
+def read_waivers(path: Path) -> tuple[Waiver, ...]:
+    """The waivers of a file, in its order.
+
+    Args:
+        path: The file; none is the same as an empty one.
+
+    Raises:
+        ConfigurationError: If the file is not TOML, or an entry lacks a key, has another or a value of the wrong type.
+        StoreError: If the file cannot be read.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ()
+    except (OSError, UnicodeDecodeError) as error:
+        raise StoreError(f"the waivers cannot be read: {error}", looked_in=path.name) from error
+    return parse_waivers(text, where=path.name)
+
+
+def parse_waivers(text: str, *, where: str) -> tuple[Waiver, ...]:
+    r"""The waivers in a TOML text, see :func:`read_waivers`.
+
+    Args:
+        text: TOML with a table ``[[waiver]]`` for each entry.
+        where: What to call it in an error.
+
+    Example:
+        >>> parse_waivers('[[waiver]]\nmetric = "a"\nlimit = 0.01\nreason = "b"\nuntil = 2027-01-31', where="x")
+        (Waiver(metric='a', limit=0.01, reason='b', until='2027-01-31'),)
+    """
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"the waivers are not TOML: {error}", looked_in=where) from error
+    unknown = next((key for key in document if key != "waiver"), None)
+    entries = document.get("waiver", [])
+    if unknown is not None or not isinstance(entries, list):
+        raise ConfigurationError(
+            f"{unknown or 'waiver'} is not a list of waivers",
+            looked_in=where,
+            next_step="write [[waiver]] for each entry",
+        )
+    return tuple(_parse_entry(entry, where=f"{where}, waiver {i}") for i, entry in enumerate(entries, start=1))
+
+
+def append_waiver(path: Path, waiver: Waiver, today: datetime.date) -> None:
+    """Add an entry to a file, which is created if there is none; what it held stays as it was.
+
+    Args:
+        path: The file.
+        waiver: The entry.
+        today: The day of writing.
+
+    Raises:
+        ConfigurationError: If the file or the entry does not read.
+        UsageError: If the last day of the waiver is over.
+        StoreError: If the file cannot be written.
+    """
+    read_waivers(path)
+    entry = waiver_toml(waiver)
+    if datetime.date.fromisoformat(waiver.until) < today:
+        raise UsageError(
+            f"a waiver until {waiver.until} has expired already", next_step=f"give --until a day from {today} on"
+        )
+    held = path.read_text(encoding="utf-8") if path.exists() else _HEADER
+    write_text(path, f"{held.rstrip()}\n\n{entry}", shown=path.name)
+
+
+def waiver_toml(waiver: Waiver) -> str:
+    """An entry as it stands in the file.
+
+    Args:
+        waiver: The entry.
+
+    Raises:
+        ConfigurationError: If the entry would not be read back.
+
+    Example:
+        >>> print(waiver_toml(Waiver(metric="w#time", limit=0.08, reason="a safer kernel", until="2027-01-31")), end="")
+        [[waiver]]
+        metric = "w#time"
+        limit = 0.08
+        reason = "a safer kernel"
+        until = 2027-01-31
+    """
+    entry = {"metric": waiver.metric, "limit": waiver.limit, "reason": waiver.reason, "until": waiver.until}
+    checked = _parse_entry(entry, where="the waiver that was to be written")
+    return (
+        f"[[waiver]]\nmetric = {_toml_string(checked.metric)}\nlimit = {checked.limit!r}\n"
+        f"reason = {_toml_string(checked.reason)}\nuntil = {checked.until}\n"
+    )
+
+
+def apply_waivers(findings: Sequence[Finding], waivers: Iterable[Waiver], today: datetime.date) -> tuple[Finding, ...]:
+    """What the waivers make of the findings.
+
+    Args:
+        findings: As judged.
+        waivers: As read.
+        today: The day of the gate.
+
+    Returns:
+        The findings with their numbers. A ``missing``, and a ``fail`` or what needs a review whose estimated loss is
+        within the limit, is ``waived`` up to the last day of its waiver; with a waiver that has expired or is too small
+        it stays what it was and says so.
+    """
+    waivers = tuple(waivers)
+    return tuple(
+        _waive(
+            finding, [waiver for waiver in waivers if waiver.metric in (finding.metric.id, finding.metric.name)], today
+        )
+        for finding in findings
+    )
+
+
+def _waive(finding: Finding, waivers: Sequence[Waiver], today: datetime.date) -> Finding:
+    """One finding under the waivers that name it."""
+    is_waivable = finding.verdict in (Verdict.FAIL, Verdict.MISSING) or finding.needs_review
+    if not waivers or not is_waivable:
+        return finding
+    complaints = {waiver: _complaint(finding, waiver, today) for waiver in waivers}
+    covering = next((waiver for waiver, complaint in complaints.items() if not complaint), None)
+    if covering is not None:
+        return replace(finding, verdict=Verdict.WAIVED, waiver=covering)
+    waiver, complaint = list(complaints.items())[-1]
+    return replace(finding, reason=f"{finding.reason}; {complaint}", waiver=waiver)
+
+
+def _complaint(finding: Finding, waiver: Waiver, today: datetime.date) -> str:
+    """Why a waiver does not cover a finding; empty if it does."""
+    if _has_expired(waiver, today):
+        return f"its waiver expired on {waiver.until}"
+    if finding.verdict is not Verdict.MISSING and not _loss(finding) <= waiver.limit:
+        return f"more than the {waiver.limit:g} that its waiver accepts"
+    return ""
+
+
+def _loss(finding: Finding) -> float:
+    """The estimated loss on the scale of the margin; infinite without an estimate, so that nothing covers it."""
+    loss = finding.measured_loss
+    if loss is None or math.isnan(loss):
+        return math.inf
+    return math.expm1(min(loss, 700.0)) if finding.metric.kind is Kind.PERFORMANCE else loss
+
+
+def unknown_waivers(
+    waivers: Iterable[Waiver], metrics: Iterable[Metric], today: datetime.date, *, reviewed: Container[Waiver] = ()
+) -> list[Waiver]:
+    """Those that name nothing and have not expired, if they stand in the reviewed file of the baseline.
+
+    Args:
+        waivers: Of the candidate.
+        metrics: All that either revision has, gated now or not.
+        today: The day of the gate.
+        reviewed: Waivers of the baseline. One that has lost its metric since, such as one that waived its removal, is
+            not the fault of the change.
+
+    Raises:
+        ConfigurationError: If one names nothing that is not among these: a slip of the pen must not look like a
+            decision.
+    """
+    known = {name for metric in metrics for name in (metric.id, metric.name)}
+    unknown = [each for each in waivers if each.metric not in known and not _has_expired(each, today)]
+    if slip := next((waiver for waiver in unknown if waiver not in reviewed), None):
+        near = difflib.get_close_matches(slip.metric, sorted(known), n=1, cutoff=0.4)
+        raise ConfigurationError(
+            f"a waiver names the metric {slip.metric!r}, which neither revision has",
+            next_step=f"did you mean {near[0]!r}?" if near else "remove the entry",
+        )
+    return unknown
+
+
+def _has_expired(waiver: Waiver, today: datetime.date) -> bool:
+    return today > datetime.date.fromisoformat(waiver.until)
+
+
+def _parse_entry(entry: Any, *, where: str) -> Waiver:
+    """One entry, or an error that names the key."""
+    if not isinstance(entry, Mapping):
+        raise ConfigurationError("a waiver is a table", looked_in=where, next_step="write [[waiver]] for each entry")
+    for key in (*entry, *_KEYS):
+        if key not in _KEYS:
+            near = difflib.get_close_matches(key, _KEYS, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"use {', '.join(_KEYS)}"
+            raise ConfigurationError(f"unknown key {key!r}", looked_in=where, next_step=hint)
+        if key not in entry:
+            raise ConfigurationError(f"the key {key!r} is missing", looked_in=where, next_step=f"add {key}")
+    return Waiver(
+        metric=_text(entry, "metric", where=where),
+        limit=_limit(entry["limit"], where=where),
+        reason=_text(entry, "reason", where=where),
+        until=_day(entry["until"], where=where),
+    )
+
+
+def _text(entry: Mapping[str, Any], key: str, *, where: str) -> str:
+    """A text that is not empty and can be written."""
+    value = entry[key]
+    if not isinstance(value, str) or not value.strip() or not _is_encodable(value):
+        raise ConfigurationError(f"{key} is {value!r}, not a text", looked_in=where, next_step=f"say the {key}")
+    return value
+
+
+def _limit(value: Any, *, where: str) -> float:
+    """A finite loss that is not negative."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise ConfigurationError(
+            f"limit is {value!r}, not a degradation",
+            looked_in=where,
+            next_step="give it on the scale of the margin, such as 0.05",
+        )
+    return float(value)
+
+
+def _day(value: Any, *, where: str) -> str:
+    """An ISO date."""
+    try:
+        day = value if isinstance(value, datetime.date) else datetime.date.fromisoformat(value)
+    except (TypeError, ValueError):
+        day = None
+    if day is None or isinstance(day, datetime.datetime):
+        raise ConfigurationError(
+            f"until is {value!r}, not a date", looked_in=where, next_step="give the last day as YEAR-MONTH-DAY"
+        )
+    return day.isoformat()
+
+
+def _is_encodable(text: str) -> bool:
+    """Whether UTF-8 can carry a text."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _toml_string(text: str) -> str:
+    """A basic string of TOML, whose escapes are those of JSON."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,0 +1,12 @@
+"""The frozen facts of a gate: what was measured, what was judged, what a run is.
+
+Records hold numbers and text, never behaviour that touches a file, a clock or a process.
+
+- :mod:`~mainstay.records.metrics`: what is to be measured.
+- :mod:`~mainstay.records.trials`: what one execution gave.
+- :mod:`~mainstay.records.findings`: the judgement on one metric.
+- :mod:`~mainstay.records.runs`: everything one gate produced.
+- :mod:`~mainstay.records.calibrations`: what a revision gated against itself says about a machine.
+- :mod:`~mainstay.records.formatting`: values and losses as text.
+- :mod:`~mainstay.records.errors`: what can go wrong, each with its exit status.
+"""

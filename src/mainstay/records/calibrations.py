@@ -1,0 +1,122 @@
+"""What a revision gated against itself says about a machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from mainstay.records.findings import Interval, Verdict
+from mainstay.records.metrics import Metric
+from mainstay.records.runs import SCHEMA_VERSION, Environment, Machine, Revision
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DetectableLoss:
+    """What a number of pairs can tell, each with 90 % chance.
+
+    Attributes:
+        num_pairs: Pairs at the last look.
+        fails_above: A true loss above this fails.
+        passes_below: A true loss below this passes; negative where even a clean change does not reliably pass.
+    """
+
+    num_pairs: int
+    fails_above: float
+    passes_below: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MetricNoise:
+    """What two equal revisions showed of one metric.
+
+    Attributes:
+        metric: What was measured.
+        losses: Loss of each pair, which would be 0 without noise.
+        bias: Mean loss.
+        bias_interval: 99 % interval of the true mean loss; without 0 in it, the two builds differ.
+        deviation: Standard deviation of a loss over pairs.
+        deviation_interval: Its 95 % interval.
+        within: The part of the deviation that more blocks in a pair would shrink; ``None`` without blocks.
+        between: The part that differs from process to process; ``None`` without blocks.
+        detectable: What numbers of pairs can tell at the metric's margin.
+        supported_margin: Smallest margin that the proposed looks support; ``None`` until there is a proposal.
+        refusal: Why the margin is refused and what would support it; empty where it is supported.
+    """
+
+    metric: Metric
+    losses: tuple[float, ...]
+    bias: float
+    bias_interval: Interval
+    deviation: float
+    deviation_interval: Interval
+    within: float | None
+    between: float | None
+    detectable: tuple[DetectableLoss, ...]
+    supported_margin: float | None = None
+    refusal: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Proposal:
+    """Settings that the machine's noise supports.
+
+    Attributes:
+        looks: Numbers of pairs at which the gate looks.
+        seconds: Budget for measuring.
+        margins: Margin by name of a metric, for those whose margin is refused.
+    """
+
+    looks: tuple[int, ...]
+    seconds: float
+    margins: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Calibration:
+    """What a revision gated against itself says about the machine.
+
+    Attributes:
+        created: ISO time in UTC of the start.
+        mainstay_version: Version of the tool.
+        revision: What was built twice and compared with itself.
+        environments: Of the two builds.
+        machine: Where.
+        max_load: Largest load by other processes seen during a trial, in processors.
+        alpha: Level of the strict tests.
+        edge: Level of the tests at the margin.
+        looks: Numbers of pairs at which the gate looks, as configured.
+        seconds: Budget for measuring, as configured.
+        num_pairs: Pairs measured.
+        seconds_per_pair: Mean wall time of a pair, all its workloads together.
+        metrics: One a timed metric.
+        verdicts: What a gate over these pairs says, by metric id.
+        num_gates: Gates made of these pairs with their signs drawn anew.
+        num_false_alarms: Those that fail.
+        false_alarm_interval: 95 % interval of their share.
+        num_passes: Those that pass.
+        proposal: Settings that are supported.
+        notes: What a reader must know, a sentence each.
+        schema_version: Always 1.
+    """
+
+    created: str
+    mainstay_version: str
+    revision: Revision
+    environments: tuple[Environment, ...]
+    machine: Machine
+    max_load: float | None
+    alpha: float
+    edge: float
+    looks: tuple[int, ...]
+    seconds: float
+    num_pairs: int
+    seconds_per_pair: float
+    metrics: tuple[MetricNoise, ...]
+    verdicts: Mapping[str, Verdict]
+    num_gates: int
+    num_false_alarms: int
+    false_alarm_interval: Interval
+    num_passes: int
+    proposal: Proposal
+    notes: tuple[str, ...] = ()
+    schema_version: int = SCHEMA_VERSION

@@ -1,0 +1,192 @@
+"""The judgement on one metric, and what a finding rests on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+from mainstay.records.metrics import LARGEST_LOSS, Metric
+from mainstay.records.trials import Side
+
+
+class Verdict(StrEnum):
+    """The judgement on a metric, and on a whole gate."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+    NEW = "new"
+    MISSING = "missing"
+    ERROR = "error"
+    WAIVED = "waived"
+
+
+class Method(StrEnum):
+    """What a finding rests on."""
+
+    EXACT = "exact"
+    """Equal digests of parameters and recorded metrics on the seeds run."""
+    SEQUENTIAL = "sequential"
+    """Student's t over pairs at planned looks."""
+    EQUALITY = "equality"
+    """Comparison of two deterministic values."""
+    NONE = "none"
+    """Nothing was judged."""
+
+
+class MeasuredWith(StrEnum):
+    """Whose workload files, conftest files and pytest settings the trials of a workload ran with."""
+
+    SHARED = "shared"
+    """Those of both revisions, which are equal."""
+    BASELINE = "baseline"
+    """The baseline's for both revisions: they differ, and both can run these."""
+    CANDIDATE = "candidate"
+    """The candidate's for both revisions: the baseline does not gate the workload."""
+    OWN = "own"
+    """Each revision's own: the candidate cannot run the baseline's."""
+
+    def files_for(self, side: Side) -> Side:
+        """Whose files a trial of one revision runs with.
+
+        Example:
+            >>> MeasuredWith.OWN.files_for(Side.CANDIDATE), MeasuredWith.SHARED.files_for(Side.CANDIDATE)
+            (<Side.CANDIDATE: 'candidate'>, <Side.BASELINE: 'baseline'>)
+        """
+        if self is MeasuredWith.OWN:
+            return side
+        return Side.CANDIDATE if self is MeasuredWith.CANDIDATE else Side.BASELINE
+
+
+class Blame(StrEnum):
+    """Which part broke, where something did; it decides the exit status of an ``error``."""
+
+    BASELINE = "baseline"
+    CANDIDATE = "candidate"
+    BOTH = "both"
+    ENVIRONMENT = "environment"
+
+
+class Interval(NamedTuple):
+    """Bounds of an estimate; infinite where nothing is known."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Waiver:
+    """A reviewed decision to accept a loss.
+
+    Attributes:
+        metric: Id or name of the metric waived.
+        limit: The largest loss accepted, on the scale of the margin.
+        reason: Why.
+        until: ISO date of the last day it holds.
+    """
+
+    metric: str
+    limit: float
+    reason: str
+    until: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """The judgement on one metric.
+
+    All losses are positive where the candidate is worse: differences in the metric's unit for accuracy, natural-log
+    ratios for performance.
+
+    Attributes:
+        metric: What was judged.
+        verdict: The judgement.
+        reason: Why, in one sentence for a reader.
+        method: What it rests on.
+        num_pairs: Pairs the judgement used.
+        num_looks: Looks taken until it was final.
+        estimate: Mean loss over the pairs, or the nearest value that the interval holds.
+        interval: Repeated confidence interval of the loss: it lies below the margin exactly where the pairs say
+            ``pass``, above it exactly where they say ``fail``.
+        cap: What larger losses, of either sign, were counted as in estimate, interval and deviation; ``None`` where
+            these are of the losses as measured. Where all that were larger have one sign, the interval has no end there.
+        standard_deviation: Of the loss over pairs.
+        baseline_mean: Mean value of the baseline.
+        candidate_mean: Mean value of the candidate.
+        fails_above: A true loss above this would have failed with 90 % chance, at the largest planned look.
+        passes_below: A true loss below this would have passed with 90 % chance, at the largest planned look.
+        further_pairs: Pairs expected to settle an inconclusive finding; ``None`` if not applicable.
+        p_values: Sequential p-values by hypothesis: ``above_zero``, ``above_margin``, ``below_margin``,
+            ``below_double_margin``.
+        seeds: Seeds of the pairs, in order.
+        baseline_values: Value of the baseline in each pair.
+        candidate_values: Value of the candidate in each pair.
+        losses: Loss of each pair.
+        exact_seeds: Seeds on which the digests of both revisions were equal.
+        blame: Which part broke, for ``error``.
+        detail: Last lines of the worker, or names that were added, for a reader who digs.
+        warnings: What a reader must know to trust the numbers, a sentence each.
+        waiver: The waiver that covers it, if any.
+        measured_with: Whose workload files its trials ran with; ``None`` where nothing was measured.
+        review: What a person has to review before it may pass, in one sentence; such a finding is ``inconclusive``
+            whatever its pairs say, unless they say ``fail``. Empty where there is nothing to review.
+    """
+
+    metric: Metric
+    verdict: Verdict
+    reason: str
+    method: Method = Method.NONE
+    num_pairs: int = 0
+    num_looks: int = 0
+    estimate: float | None = None
+    interval: Interval | None = None
+    cap: float | None = None
+    standard_deviation: float | None = None
+    baseline_mean: float | None = None
+    candidate_mean: float | None = None
+    fails_above: float | None = None
+    passes_below: float | None = None
+    further_pairs: int | None = None
+    p_values: Mapping[str, float] = field(default_factory=dict)
+    seeds: tuple[int, ...] = ()
+    baseline_values: tuple[float, ...] = ()
+    candidate_values: tuple[float, ...] = ()
+    losses: tuple[float, ...] = ()
+    exact_seeds: tuple[int, ...] = ()
+    blame: Blame | None = None
+    detail: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    waiver: Waiver | None = None
+    measured_with: MeasuredWith | None = None
+    review: str = ""
+
+    @property
+    def needs_review(self) -> bool:
+        """Whether it stays undecided until a person accepts what it was judged by."""
+        return self.verdict is Verdict.INCONCLUSIVE and bool(self.review)
+
+    @property
+    def margins_lost(self) -> float:
+        """The estimate in margins, by which findings are sorted; 0 without an estimate."""
+        if self.estimate is None:
+            return 0.0
+        margin = self.metric.scaled_margin
+        in_margins = self.estimate / margin if margin else self.estimate
+        return max(-LARGEST_LOSS, min(LARGEST_LOSS, in_margins))
+
+    @property
+    def measured_loss(self) -> float | None:
+        """The estimate, or where that is of capped losses the mean of the losses as measured, if it is larger."""
+        if self.estimate is None or self.cap is None:
+            return self.estimate
+        return max(self.estimate, math.fsum(loss / len(self.losses) for loss in self.losses))
+
+    @property
+    def exploded_seeds(self) -> tuple[int, ...]:
+        """Seeds of the pairs whose loss was beyond the cap, where one was used."""
+        if self.cap is None:
+            return ()
+        return tuple(seed for seed, loss in zip(self.seeds, self.losses, strict=True) if loss > self.cap)

@@ -1,0 +1,259 @@
+"""Numbers as a reader wants them: fractions as percent, their losses in percentage points, times and sizes scaled.
+
+Rounding happens here and nowhere earlier. Losses carry as many decimals as give the margin two digits, values at least
+three digits. What has no unit and is no fraction stays the number that was recorded.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from mainstay.records.findings import Interval
+from mainstay.records.metrics import LARGEST_LOSS, PLAIN_NUMBER, Kind, Metric
+
+UNKNOWN = "unknown"
+"""What is shown where there is no number."""
+
+_LARGEST_EXPONENT = 700.0
+_LARGEST_WRITTEN_OUT = 1e9
+_TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
+_SIZES = ((2.0**40, "TiB"), (2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"))
+_BYTE_UNITS = frozenset({"B", "byte", "bytes"})
+_SECOND_UNITS = frozenset({"s", "second", "seconds"})
+_WORSE = {"seconds": "slower", "bytes": "larger"}
+_BETTER = {"seconds": "faster", "bytes": "smaller"}
+
+
+def displayed_loss(metric: Metric, loss: float) -> float:
+    """A loss in the number a reader is shown: percent, percentage points or the metric's unit.
+
+    Args:
+        metric: What was lost.
+        loss: A natural-log ratio for performance, else as recorded.
+
+    Example:
+        >>> step = Metric(workload="w", name="t", kind=Kind.PERFORMANCE, direction="lower", margin=0.05, unit="s")
+        >>> round(displayed_loss(step, step.scaled_margin), 6)
+        5.0
+    """
+    if metric.kind is Kind.PERFORMANCE:
+        return 100 * math.expm1(min(loss, _LARGEST_EXPONENT))
+    if metric.kind is Kind.ACCURACY and not metric.is_fraction:
+        return loss
+    return max(-LARGEST_LOSS, min(LARGEST_LOSS, 100 * loss))
+
+
+def loss_unit(metric: Metric) -> str:
+    """What a displayed loss counts; empty for a plain number.
+
+    Example:
+        >>> loss_unit(Metric(workload="w", name="a", kind=Kind.ACCURACY, direction="higher", margin=0.002))
+        'points'
+        >>> loss_unit(Metric(workload="w", name="loss", kind=Kind.ACCURACY, direction="lower", margin=0.3))
+        ''
+    """
+    if metric.kind is not Kind.ACCURACY:
+        return "%"
+    return "points" if metric.is_fraction else _shown_unit(metric)
+
+
+def loss_number(metric: Metric, loss: float) -> str:
+    """A displayed loss, rounded, without its unit.
+
+    Example:
+        >>> top1 = Metric(workload="w", name="a", kind=Kind.ACCURACY, direction="higher", margin=0.002)
+        >>> loss_number(top1, 0.0012345), loss_number(top1, -0.000001), loss_number(top1, math.inf)
+        ('0.12', '0.00', 'unbounded')
+    """
+    if not math.isfinite(loss) or abs(loss) == LARGEST_LOSS:
+        return "unbounded"
+    displayed = displayed_loss(metric, loss)
+    if abs(displayed) >= _LARGEST_WRITTEN_OUT:
+        return _in_powers(displayed)
+    return fixed(displayed, decimals=_decimals(metric))
+
+
+def loss_text(metric: Metric, loss: float) -> str:
+    """A displayed loss with its unit.
+
+    Example:
+        >>> loss_text(Metric(workload="w", name="t", kind=Kind.PERFORMANCE, direction="lower", margin=0.05), 0.1)
+        '10.5 %'
+    """
+    return f"{loss_number(metric, loss)} {loss_unit(metric)}".rstrip()
+
+
+def change_text(metric: Metric, loss: float) -> str:
+    """A loss or a gain in words.
+
+    Example:
+        >>> top1 = Metric(workload="w", name="a", kind=Kind.ACCURACY, direction="higher", margin=0.002)
+        >>> step = Metric(workload="w", name="t", kind=Kind.PERFORMANCE, direction="lower", margin=0.05, unit="s")
+        >>> change_text(top1, 0.0031), change_text(step, -0.03), change_text(top1, 0.0)
+        ('0.31 points worse', '3.0 % faster', '0.00 points')
+    """
+    if not math.isfinite(loss):
+        return UNKNOWN
+    words, default = (_BETTER, "better") if loss < 0 else (_WORSE, "worse")
+    word = words.get(_quantity(metric), default) if metric.kind is Kind.PERFORMANCE else default
+    if abs(loss) == LARGEST_LOSS:
+        return f"{word} beyond any number"
+    size = loss_text(metric, loss).removeprefix("-")
+    return f"{size} {word}" if any(digit in size.split()[0] for digit in "123456789") else size
+
+
+def is_bound(estimate: float | None, cap: float | None, losses: Iterable[float]) -> bool:
+    """Whether an estimate says only "at least": losses were capped, and all of those on the side of the estimate.
+
+    Args:
+        estimate: Mean of the capped losses.
+        cap: What larger losses counted as; ``None`` where none was capped.
+        losses: As measured.
+
+    Example:
+        >>> is_bound(0.2, 0.2, [0.5, 3.0]), is_bound(0.04, 0.2, [0.3, -0.9]), is_bound(0.1, None, [0.1])
+        (True, False, False)
+    """
+    if estimate is None or cap is None:
+        return False
+    sides = {loss > 0 for loss in losses if abs(loss) > cap}
+    return sides == {estimate > 0}
+
+
+def estimate_text(metric: Metric, estimate: float, *, is_bound: bool) -> str:
+    """An estimate in words, with how it is meant.
+
+    Example:
+        >>> top1 = Metric(workload="w", name="a", kind=Kind.ACCURACY, direction="higher", margin=0.002)
+        >>> estimate_text(top1, 0.0031, is_bound=False), estimate_text(top1, 0.02, is_bound=True)
+        ('about 0.31 points worse', 'at least 2.00 points worse')
+    """
+    return f"{'at least' if is_bound else 'about'} {change_text(metric, estimate)}"
+
+
+def interval_text(metric: Metric, interval: Interval | None) -> str:
+    """The bounds of a loss.
+
+    Example:
+        >>> top1 = Metric(workload="w", name="a", kind=Kind.ACCURACY, direction="higher", margin=0.002)
+        >>> interval_text(top1, Interval(-0.001, 0.0004)), interval_text(top1, Interval(-math.inf, math.inf))
+        ('-0.10 to 0.04', 'unknown')
+    """
+    if interval is None or not any(map(math.isfinite, interval)):
+        return UNKNOWN
+    return f"{loss_number(metric, interval.low)} to {loss_number(metric, interval.high)}"
+
+
+def value_text(metric: Metric, value: float | None) -> str:
+    """A value of a metric, scaled.
+
+    Example:
+        >>> top1 = Metric(workload="w", name="a", kind=Kind.ACCURACY, direction="higher", margin=0.002)
+        >>> step = Metric(workload="w", name="t", kind=Kind.PERFORMANCE, direction="lower", margin=0.05, unit="s")
+        >>> value_text(top1, 0.97714), value_text(step, 0.00112), value_text(step, None)
+        ('97.714 %', '1.120 ms', 'unknown')
+    """
+    if value is None or not math.isfinite(value):
+        return UNKNOWN
+    if metric.kind is Kind.DETERMINISTIC and float(value).is_integer() and not metric.unit and abs(value) < 1e15:
+        return f"{int(value):,}"
+    quantity = _quantity(metric)
+    if quantity == "seconds":
+        return seconds_text(value)
+    if quantity == "bytes":
+        return bytes_text(value)
+    if metric.is_fraction:
+        return f"{_value_number(displayed_loss(metric, value), decimals=_decimals(metric) + 1)} %"
+    if metric.kind is Kind.ACCURACY:
+        return f"{_value_number(value, decimals=_decimals(metric) + 1)} {_shown_unit(metric)}".rstrip()
+    return f"{value:.6g} {_shown_unit(metric)}".rstrip()
+
+
+def seconds_text(seconds: float) -> str:
+    """A duration with four digits.
+
+    Example:
+        >>> [seconds_text(s) for s in (12.3456, 0.00112, 3.2e-7, 315.4)]
+        ['12.35 s', '1.120 ms', '320.0 ns', '315.4 s']
+    """
+    scale, unit = next((row for row in _TIMES if abs(seconds) >= row[0]), _TIMES[-1] if seconds else _TIMES[0])
+    return f"{_four_digits(seconds / scale)} {unit}"
+
+
+def bytes_text(size: float) -> str:
+    """A size in binary units.
+
+    Example:
+        >>> bytes_text(412_876_800), bytes_text(812)
+        ('393.8 MiB', '812 B')
+    """
+    for scale, unit in _SIZES:
+        if abs(size) >= scale:
+            return f"{_four_digits(size / scale)} {unit}"
+    return f"{size:.0f} B"
+
+
+def fixed(value: float, *, decimals: int) -> str:
+    """A number with fixed decimals, never a negative zero.
+
+    Example:
+        >>> fixed(-0.001, decimals=2)
+        '0.00'
+    """
+    text = f"{value:.{decimals}f}"
+    return text.removeprefix("-") if not any(digit in text for digit in "123456789") else text
+
+
+def percent(fraction: float) -> str:
+    """A level as percent, without needless zeros.
+
+    Example:
+        >>> percent(0.01), percent(0.025)
+        ('1 %', '2.5 %')
+    """
+    return f"{100 * fraction:.4g} %"
+
+
+def _four_digits(value: float) -> str:
+    """Four significant digits, without an exponent below a hundred million."""
+    magnitude = math.floor(math.log10(abs(value))) if value else 0
+    return _in_powers(value) if magnitude > 7 else fixed(value, decimals=max(0, 3 - max(0, magnitude)))
+
+
+def _value_number(value: float, *, decimals: int) -> str:
+    """A value with so many decimals, or with as many as give it three digits."""
+    if abs(value) >= _LARGEST_WRITTEN_OUT:
+        return _in_powers(value)
+    digits = 2 - math.floor(math.log10(abs(value))) if value else 0
+    return f"{value:.3g}" if digits > max(decimals, 9) else fixed(value, decimals=max(decimals, digits))
+
+
+def _in_powers(value: float) -> str:
+    """A large number with its power of ten.
+
+    Example:
+        >>> _in_powers(-2.7e195)
+        '-2.7e195'
+    """
+    return f"{value:.4g}".replace("e+", "e")
+
+
+def _shown_unit(metric: Metric) -> str:
+    """The unit of values, unless they are plain numbers."""
+    return "" if metric.unit == PLAIN_NUMBER else metric.unit
+
+
+def _decimals(metric: Metric) -> int:
+    """Decimals that give the margin two digits, at most nine."""
+    margin = abs(displayed_loss(metric, metric.scaled_margin))
+    if not (margin > 0 and math.isfinite(margin)):
+        return 2
+    return min(9, max(0, 1 - math.floor(math.log10(margin))))
+
+
+def _quantity(metric: Metric) -> str:
+    """``seconds``, ``bytes`` or neither."""
+    if metric.unit in _SECOND_UNITS:
+        return "seconds"
+    return "bytes" if metric.unit in _BYTE_UNITS else ""

@@ -1,0 +1,291 @@
+"""Everything that one gate produced: one document, from which every report is rendered.
+
+Numbers stay numbers (fractions, seconds, bytes) until a report renders them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from mainstay.records.findings import Finding, Verdict
+from mainstay.records.metrics import Kind
+from mainstay.records.trials import ContextValue, Side
+
+SCHEMA_VERSION = 1
+"""Version of the run document; raised when a reader of the old one would misread the new one."""
+
+DEFAULT_PAIR_SECONDS = 2.5
+"""Time of the blocks of each timed workload in a pair where the project does not say."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FlippedExample:
+    """A test example that the two revisions classify differently in correctness.
+
+    Attributes:
+        index: Position in the test set.
+        label: True class.
+        baseline: The baseline's prediction.
+        candidate: The candidate's prediction.
+        image: PNG of the example as base64, or empty.
+    """
+
+    index: int
+    label: int
+    baseline: int
+    candidate: int
+    image: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FlipSummary:
+    """Per-example comparison of two trained models at one seed; it describes and does not decide.
+
+    Attributes:
+        seed: The seed of the two trainings.
+        num_examples: Size of the test set.
+        right_to_wrong: Examples that only the baseline classifies correctly.
+        wrong_to_right: Examples that only the candidate classifies correctly.
+        p_value: McNemar's exact two-sided p-value for these two trained models.
+        baseline_confusion: ``confusion[label][predicted]`` of the baseline.
+        candidate_confusion: The same of the candidate.
+        examples: At most 100 flipped examples.
+    """
+
+    seed: int
+    num_examples: int
+    right_to_wrong: int
+    wrong_to_right: int
+    p_value: float
+    baseline_confusion: tuple[tuple[int, ...], ...] = ()
+    candidate_confusion: tuple[tuple[int, ...], ...] = ()
+    examples: tuple[FlippedExample, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Curve:
+    """A learning curve of one trial.
+
+    Attributes:
+        name: The recorded name.
+        seed: Seed of the trial.
+        baseline: Values of the baseline, one an epoch.
+        candidate: Values of the candidate.
+    """
+
+    name: str
+    seed: int
+    baseline: tuple[float, ...]
+    candidate: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkloadResult:
+    """What a workload gave besides its findings.
+
+    Attributes:
+        id: Node id.
+        kind: How its metrics are compared.
+        status: ``judged``, ``new``, ``missing``, ``skipped`` or ``error``.
+        reason: Why it was not judged; empty if it was.
+        context: Recorded circumstances, such as the data set.
+        num_pairs: Pairs completed.
+        seconds: Wall time of all its trials.
+        curves: Learning curves of both revisions.
+        flips: Per-example comparison, a seed each.
+        descriptive: Mean of what was recorded and not gated, by name: baseline, candidate.
+        block_times_s: Time of a call in each measured block, by side, for timed workloads.
+        loads: Largest load by other processes during each pair, in processors; empty where unknown.
+    """
+
+    id: str
+    kind: Kind
+    status: str
+    reason: str = ""
+    context: Mapping[str, ContextValue] = field(default_factory=dict)
+    num_pairs: int = 0
+    seconds: float = 0.0
+    curves: tuple[Curve, ...] = ()
+    flips: tuple[FlipSummary, ...] = ()
+    descriptive: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    block_times_s: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    loads: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Revision:
+    """One of the two revisions compared.
+
+    Attributes:
+        side: Baseline or candidate.
+        commit: Full hash of the commit that was measured; for a working tree, of its snapshot.
+        tree: Full hash of its tree.
+        subject: First line of the commit message.
+        name: What the user would call it, such as ``merge base with origin/main`` or ``working tree``.
+    """
+
+    side: Side
+    commit: str
+    tree: str
+    subject: str
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Environment:
+    """What a revision ran in.
+
+    Attributes:
+        side: Baseline or candidate.
+        python: Version of the interpreter.
+        packages: Name and version of every dependency, sorted.
+        packages_digest: SHA-256 of the resolved set, Python, platform and uv.
+        wheel_digest: SHA-256 of the subject's wheel.
+        variables: Environment variables fixed for the workers.
+    """
+
+    side: Side
+    python: str
+    packages: Mapping[str, str]
+    packages_digest: str
+    wheel_digest: str
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Machine:
+    """Where the run took place, without anything that names its owner.
+
+    Attributes:
+        system: Operating system and release.
+        architecture: Such as ``x86_64``.
+        processor: Model name.
+        num_cores: Logical processors the run could use.
+        memory_bytes: Physical memory.
+        accelerator: Name of the GPU, or empty.
+        load_at_start: Load average before the first trial; ``None`` where unknown.
+    """
+
+    system: str
+    architecture: str
+    processor: str
+    num_cores: int
+    memory_bytes: int
+    accelerator: str = ""
+    load_at_start: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """What was decided before the first pair.
+
+    Attributes:
+        alpha: Chance that a clean change fails the gate; level of every strict test.
+        edge: Level of the tests at the margin.
+        looks: Numbers of pairs at which the gate looks.
+        num_gated: K, the number of metrics that share alpha.
+        seconds: Budget for measuring.
+        fail_fast: Whether the first ``fail`` stops the gate.
+        inconclusive: What an inconclusive gate exits with: 3, 0 or 1.
+        salt: What the seeds derive from, with the baseline's commit and the workload.
+        threads: Threads of each worker.
+        jobs: Accuracy trials run at once.
+        pair_seconds: Time of the blocks of each timed workload in a pair, of both revisions together.
+    """
+
+    alpha: float
+    edge: float
+    looks: tuple[int, ...]
+    num_gated: int
+    seconds: float
+    fail_fast: bool
+    inconclusive: int
+    salt: str
+    threads: int
+    jobs: int
+    pair_seconds: float = DEFAULT_PAIR_SECONDS
+
+
+class ChangeKind(StrEnum):
+    """What part of the means of judgement a change touches."""
+
+    WORKLOAD = "workload"
+    """A file of the workload folder."""
+    CONFTEST = "conftest"
+    """A ``conftest.py`` of the workload folder."""
+    PYTEST = "pytest"
+    """A setting of pytest."""
+    MARKER = "marker"
+    """What a workload's marker says of a metric."""
+    SETTING = "setting"
+    """A key of ``[tool.mainstay]``."""
+    WAIVER = "waiver"
+    """A waiver that the baseline does not have."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """A difference between the revisions in what they are judged by, rather than in what is judged.
+
+    Attributes:
+        kind: What was changed.
+        name: Path of the file, id of the metric, or name of the setting.
+        before: What the baseline has, in a few words; empty where it has nothing.
+        after: What the candidate has; empty where it has nothing.
+        effect: What this gate made of it.
+        diff: The first lines of a unified diff, for a file.
+    """
+
+    kind: ChangeKind
+    name: str
+    before: str = ""
+    after: str = ""
+    effect: str = ""
+    diff: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """Everything one gate produced.
+
+    Attributes:
+        id: Unique name, sorted by time.
+        created: ISO time in UTC of the start.
+        mainstay_version: Version of the tool.
+        verdict: Of the whole gate.
+        reason: Why, in one sentence.
+        exit_status: What the command exits with.
+        baseline: One revision.
+        candidate: The other.
+        environments: Of baseline and candidate, in that order; empty if they could not be built.
+        machine: Where.
+        settings: What was decided beforehand.
+        findings: One a gated metric, in the order of the workloads.
+        workloads: One a workload.
+        notes: What a reader must know, a sentence each.
+        changes: Differences between the revisions in what they are judged by.
+        phases_s: Seconds by phase of the gate.
+        max_load: Largest load by other processes seen during a trial, in processors.
+        schema_version: Always 1.
+    """
+
+    id: str
+    created: str
+    mainstay_version: str
+    verdict: Verdict
+    reason: str
+    exit_status: int
+    baseline: Revision
+    candidate: Revision
+    environments: tuple[Environment, ...]
+    machine: Machine
+    settings: Settings
+    findings: tuple[Finding, ...]
+    workloads: tuple[WorkloadResult, ...]
+    notes: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()
+    phases_s: Mapping[str, float] = field(default_factory=dict)
+    max_load: float | None = None
+    schema_version: int = SCHEMA_VERSION

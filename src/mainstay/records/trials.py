@@ -1,0 +1,103 @@
+"""What one execution of a workload gave, for one of the two revisions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+ContextValue = str | int | float | bool
+"""A recorded circumstance, such as the name or the checksum of a data set."""
+
+
+class Side(StrEnum):
+    """The two revisions compared."""
+
+    BASELINE = "baseline"
+    CANDIDATE = "candidate"
+
+    @property
+    def other(self) -> Side:
+        """The opposite side."""
+        return Side.CANDIDATE if self is Side.BASELINE else Side.BASELINE
+
+
+class Outcome(StrEnum):
+    """How one trial ended."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    """The workload raised, or recorded what cannot be judged."""
+    CRASHED = "crashed"
+    """The process ended before the trial did."""
+    TIMED_OUT = "timed-out"
+    FOREIGN = "foreign"
+    """A module of the subject was imported from outside the revision's own tree."""
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Predictions:
+    """What a classifier answered for each example of the test set, in the order of the test set.
+
+    Attributes:
+        predicted: Predicted class of each example, one byte each, base64.
+        labels_digest: SHA-256 of the true labels; equal in both revisions or the trials cannot be compared.
+        labels: True class of each example, one byte each, base64.
+    """
+
+    predicted: str
+    labels: str
+    labels_digest: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trial:
+    """One execution of a workload for one revision.
+
+    Attributes:
+        workload: Node id of the workload.
+        side: The revision it ran for.
+        seed: The seed it was given.
+        pair: Number of the pair it belongs to, from 0; the repetition of a baseline for exact-first has the pair's
+            number too, and ``repetition`` 1.
+        outcome: How it ended.
+        values: Recorded metrics.
+        series: Recorded learning curves.
+        context: Recorded circumstances, which must be equal in both revisions.
+        digest: SHA-256 of what was recorded by ``record_digest`` together with the values; empty if nothing was.
+        predictions: Recorded predictions, if any.
+        cause: Why it did not complete, in one sentence.
+        last_lines: The last lines the worker wrote.
+        duration_s: Wall time of the workload itself.
+        peak_memory_bytes: Peak resident memory of the worker.
+        load: Other processes' share of the machine while it ran, in processors; ``None`` where unknown.
+        names: What was counted, by metric, where it has names: imported modules, for instance.
+        block_times_s: Time of a call in each block of a timed workload, in the order measured.
+        went_first: For each block, whether it came before the other revision's block that belongs to it.
+        reused_from: Run that measured it, where it is a baseline trial that was kept; empty if it was measured in this
+            run. Its duration and load, which say nothing about this run, are then 0 and unknown.
+        files_of: The revision whose workload files it ran with.
+    """
+
+    workload: str
+    side: Side
+    seed: int
+    pair: int
+    outcome: Outcome
+    repetition: int = 0
+    values: Mapping[str, float] = field(default_factory=dict)
+    series: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    context: Mapping[str, ContextValue] = field(default_factory=dict)
+    digest: str = ""
+    predictions: Predictions | None = None
+    cause: str = ""
+    last_lines: tuple[str, ...] = ()
+    duration_s: float = 0.0
+    peak_memory_bytes: int = 0
+    load: float | None = None
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    block_times_s: tuple[float, ...] = ()
+    went_first: tuple[bool, ...] = ()
+    reused_from: str = ""
+    files_of: Side = Side.BASELINE

@@ -1,0 +1,101 @@
+"""From a run to its reports: files, a terminal, GitHub Actions.
+
+The renderings themselves are pure and live in :mod:`mainstay.reports`; a form is imported when it is wanted, and nothing
+that only measuring needs is imported at all, so a report is there at once.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import TextIO
+
+from mainstay.records.errors import UsageError
+from mainstay.records.runs import Run
+from mainstay.store.files import write_text
+
+RENDERERS = {
+    "text": ("mainstay.reports.text", "render_text"),
+    "markdown": ("mainstay.reports.markdown", "render_markdown"),
+    "html": ("mainstay.reports.html", "render_html"),
+    "junit": ("mainstay.reports.junit", "render_junit"),
+    "annotations": ("mainstay.reports.annotations", "render_annotations"),
+    "json": ("mainstay.store.documents", "run_to_json"),
+}
+"""Module and function of every form of report; a form is imported when it is wanted."""
+
+
+def render(run: Run, form: str) -> str:
+    """A report of a run.
+
+    Args:
+        run: The run.
+        form: ``text``, ``markdown``, ``html``, ``junit``, ``annotations`` or ``json``.
+    """
+    module, name = RENDERERS[form]
+    text: str = getattr(import_module(module), name)(run)
+    return text
+
+
+def write_reports(run: Run, places: Mapping[str, Path | None]) -> None:
+    """Write the reports that were asked for.
+
+    Args:
+        run: The run.
+        places: File of each form; ``None`` for a form that is not wanted.
+
+    Raises:
+        StoreError: If one cannot be written.
+    """
+    for form, place in places.items():
+        if place:
+            write_text(place, render(run, form))
+
+
+def render_for(run: Run, stream: TextIO, environ: Mapping[str, str]) -> str:
+    """The report for a stream: tables where there is a terminal, plain text elsewhere."""
+    from mainstay.reports.terminal import render_terminal
+
+    if not stream.isatty():
+        return render(run, "text")
+    width = shutil.get_terminal_size().columns
+    return render_terminal(run, width=width, colour=not environ.get("NO_COLOR") and environ.get("TERM") != "dumb")
+
+
+def report_to_actions(run: Run, environ: Mapping[str, str]) -> str:
+    """Write the job summary where GitHub Actions wants one, and return the annotations for its log; empty elsewhere."""
+    if environ.get("GITHUB_ACTIONS") != "true":
+        return ""
+    if summary := environ.get("GITHUB_STEP_SUMMARY"):
+        with Path(summary).open("a", encoding="utf-8") as stream:
+            stream.write(render(run, "markdown"))
+    return render(run, "annotations")
+
+
+def read_run(path: Path) -> Run:
+    """A run from its document.
+
+    Raises:
+        SchemaError: If it is no run document of a version that is known.
+        UsageError: If there is no such file.
+    """
+    from mainstay.store.documents import run_from_json
+
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"the run cannot be read: {getattr(error, 'strerror', None) or error}",
+            looked_in=str(path),
+            next_step="name a run.json, such as the latest under .mainstay/runs",
+        ) from error
+    return run_from_json(text, where=str(path))
+
+
+def compare(first: Path, second: Path) -> str:
+    """What differs between two runs."""
+    from mainstay.reports.comparison import render_comparison
+
+    return render_comparison(read_run(first), read_run(second))

@@ -1,0 +1,7 @@
+"""What is compared: two revisions, each in an environment of its own.
+
+- :mod:`~mainstay.revisions.git`: which revisions, and their worktrees.
+- :mod:`~mainstay.revisions.environments`: dependencies and the wheel of each.
+- :mod:`~mainstay.revisions.layers`: cached dependency layers.
+- :mod:`~mainstay.revisions.workspace`: folders, workloads, prepared data and variables of both.
+"""

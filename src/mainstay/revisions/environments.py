@@ -1,0 +1,608 @@
+"""The environments of the two revisions, built by uv in two layers.
+
+*Dependencies* are resolved for both revisions at one time and cached by the hash of the resolved set
+(:mod:`mainstay.revisions.layers`). The *subject* is
+each revision's own wheel, built from its worktree and installed beside them, never cached and never editable. So a
+dependency bump is gated like any other change, and what a package index published today is never blamed on one.
+
+- :func:`resolve`: what each revision depends on.
+- :func:`build_subject`: the layer of one revision.
+- :func:`worker_variables`: the environment variables of every worker.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import sysconfig
+import tomllib
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+import uv
+from platformdirs import user_cache_path
+
+from mainstay.project.configuration import Configuration
+from mainstay.records.errors import EnvironmentBuildError
+from mainstay.records.runs import Environment
+from mainstay.records.trials import Side
+from mainstay.runner.confinement import can_confine, confined_command
+from mainstay.workers.descendants import run_guarded
+
+MEASURING_GROUP = "benchmarks"
+"""Dependency group of the candidate that both revisions are measured with."""
+
+PASSED_VARIABLES = frozenset(
+    {"PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_HOME", "CUDA_PATH", "SSL_CERT_FILE"}
+)
+"""Variables that workers inherit from the user."""
+
+PASSED_PREFIXES = ("NVIDIA_", "HSA_", "HIP_", "ROCR_")
+"""Beginnings of further variables that workers inherit."""
+
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+"""Variables by which numerical libraries take their number of threads."""
+
+SOURCE_DATE_EPOCH = "315532800"
+"""1980-01-01, the earliest time a zip file can hold: equal trees give equal wheels."""
+
+NETWORK_WORDS = ("error sending request", "dns error", "failed to fetch", "network connectivity", "connection refused")
+"""What uv says when it reaches no index."""
+
+NUM_TAIL_LINES = 15
+"""Lines of a failed command that a message quotes."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Resolution:
+    """Everything a revision depends on, exactly.
+
+    Attributes:
+        side: Baseline or candidate.
+        pins: Requirements such as ``numpy==2.4.6``, sorted.
+        local: Folders of the revision's own tree that it depends on, such as ``libs/common``; built like its wheel.
+        indexes: Addresses of the package indexes that its pyproject.toml names.
+    """
+
+    side: Side
+    pins: tuple[str, ...]
+    local: tuple[str, ...] = ()
+    indexes: tuple[str, ...] = ()
+
+    @property
+    def packages(self) -> dict[str, str]:
+        """Version of each package; of one that is pinned by an address, the address.
+
+        Example:
+            >>> Resolution(side=Side.BASELINE, pins=("click==8.1.8", "own @ file:///own")).packages
+            {'click': '8.1.8', 'own': 'file:///own'}
+        """
+        return dict(re.split(r"==| @ ", pin, maxsplit=1) for pin in self.pins)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the set, where it comes from, the Python, the platform and uv."""
+        parts = [*self.pins, *self.indexes, *interpreter_facts()]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SubjectEnvironment:
+    """Where a revision's wheel is installed.
+
+    Attributes:
+        python: Its interpreter.
+        site_packages: Where the wheel is; every module of the subject must come from there.
+        roots: Import roots of the wheel, such as ``mnist_reference`` or ``namespace.package``.
+        record: For the run document.
+    """
+
+    python: Path
+    site_packages: Path
+    roots: tuple[str, ...]
+    record: Environment
+
+    @property
+    def environment(self) -> Path:
+        """The virtual environment that holds it."""
+        return self.python.parents[1]
+
+
+@cache
+def interpreter_facts() -> tuple[str, ...]:
+    """What an environment depends on besides its packages: Python, platform and uv."""
+    return (
+        sys.implementation.name,
+        platform.python_version(),
+        str(sysconfig.get_config_var("SOABI")),  # tells a free-threaded build from another one
+        platform.system(),
+        platform.machine(),
+        "-".join(platform.libc_ver()),
+        run_uv(["--version"]).strip(),
+    )
+
+
+def cache_folder() -> Path:
+    """Where layers and resolutions are kept between gates."""
+    return user_cache_path("mainstay")
+
+
+class UnreachableError(EnvironmentBuildError):
+    """No package index answers, and what is needed is not in uv's cache."""
+
+
+def run_uv(arguments: Sequence[str], *, side: Side | None = None, doing: str = "uv", cwd: Path | None = None) -> str:
+    """Run uv; it never downloads a Python of its own, and makes do with its cache where no index answers.
+
+    Args:
+        arguments: Of uv.
+        side: Whose environment it is, for the message.
+        doing: What is being done, for the message.
+        cwd: Where; uv reads the settings of the project there.
+
+    Returns:
+        What it wrote to stdout.
+
+    Raises:
+        EnvironmentBuildError: If it fails, with the last lines that it wrote.
+    """
+    try:
+        return _run_uv_once(arguments, side=side, doing=doing, cwd=cwd)
+    except UnreachableError as unreachable:
+        try:
+            return _run_uv_once([*arguments, "--offline"], side=side, doing=doing, cwd=cwd)
+        except EnvironmentBuildError:
+            raise unreachable from None
+
+
+def _run_uv_once(arguments: Sequence[str], *, side: Side | None, doing: str, cwd: Path | None) -> str:
+    """Run uv, and tell a failure of the network from others."""
+    environ = {
+        **{name: value for name, value in os.environ.items() if name not in {"VIRTUAL_ENV", "PYTHONPATH"}},
+        "UV_PYTHON_DOWNLOADS": "never",
+        "UV_NO_PROGRESS": "1",
+        "SOURCE_DATE_EPOCH": SOURCE_DATE_EPOCH,
+    }
+    done = run_guarded([uv.find_uv_bin(), *arguments], env=environ, cwd=cwd)
+    if done.returncode == 0:
+        return done.stdout
+    lines = (done.stderr or done.stdout).strip().splitlines()[-NUM_TAIL_LINES:]
+    fact = f"{doing} failed{f' for the {side}' if side else ''}" + "".join(f"\n  | {line}" for line in lines)
+    if any(word in done.stderr.lower() for word in NETWORK_WORDS):
+        raise UnreachableError(
+            fact,
+            side=side,
+            looked_in="the package index and the cache of uv",
+            next_step="connect to the network once; what is needed is then cached",
+        )
+    raise EnvironmentBuildError(
+        fact,
+        side=side,
+        looked_in="the output of uv",
+        next_step=f"make it install by hand: uv pip install . in a checkout of the {side or 'revision'}",
+    )
+
+
+def resolve(trees: Mapping[Side, Path], configurations: Mapping[Side, Configuration]) -> dict[Side, Resolution]:
+    """What both revisions depend on, resolved at one time.
+
+    Runtime dependencies come from each revision, under its own constraints. What measures, the candidate's group
+    ``benchmarks`` and pytest, comes from the candidate for both. A resolution is kept for the day it was made, for the
+    two revisions together: that saves seconds and lets a gate run without network, and one revision is never resolved
+    on another day than the other.
+
+    Args:
+        trees: Worktree of each revision.
+        configurations: ``[tool.mainstay]`` of each revision.
+
+    Raises:
+        EnvironmentBuildError: If a revision does not resolve, or what measures conflicts with the baseline.
+    """
+    requests = {side: _Request.of(side, trees[side], configurations[side]) for side in Side}
+    parts = [part for request in requests.values() for part in request.identity()]
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    key = hashlib.sha256("\0".join([*parts, *interpreter_facts(), today]).encode()).hexdigest()
+    file = cache_folder() / "resolutions" / f"{key[:32]}.json"
+    if file.exists():
+        kept = json.loads(file.read_text(encoding="utf-8"))
+        found = {side: _Pins(pins=tuple(kept[side]["pins"]), local=tuple(kept[side]["local"])) for side in Side}
+    else:
+        found = _resolve_both(requests)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        draft = file.with_suffix(f".{os.getpid()}")
+        draft.write_text(json.dumps({side: pins._asdict() for side, pins in found.items()}), encoding="utf-8")
+        draft.replace(file)
+    return {
+        side: Resolution(side=side, pins=pins.pins, local=pins.local, indexes=requests[side].indexes)
+        for side, pins in found.items()
+    }
+
+
+class _Pins(NamedTuple):
+    """What the resolver answers: exact requirements, and folders of the tree itself."""
+
+    pins: tuple[str, ...]
+    local: tuple[str, ...]
+
+    @property
+    def names(self) -> set[str]:
+        return {requirement_name(pin) for pin in self.pins}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Request:
+    """What is asked of the resolver for one revision."""
+
+    side: Side
+    tree: Path
+    source: str
+    extras: tuple[str, ...]
+    groups: tuple[str, ...]
+    constraints: str
+    project: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, side: Side, tree: Path, configuration: Configuration) -> _Request:
+        project = _read_project(tree, side)
+        source = "pyproject.toml" if {"project", "build-system"} & project.keys() else "setup.py"
+        if not (tree / source).is_file():
+            raise EnvironmentBuildError(
+                "there is neither a [project] in pyproject.toml nor a setup.py, so nothing can be installed",
+                side=side,
+                looked_in=f"the top folder of the {side}",
+                next_step="describe the package in pyproject.toml",
+            )
+        return cls(
+            side=side,
+            tree=tree,
+            source=source,
+            extras=configuration.extras,
+            groups=configuration.groups,
+            constraints=_read_constraints(tree, configuration.constraints, side),
+            project=project,
+        )
+
+    @property
+    def indexes(self) -> tuple[str, ...]:
+        """Package indexes that the project names; those that uv calls explicit serve the exact pins too."""
+        return tuple(entry["url"] for entry in self._uv_settings.get("index", []) if "url" in entry)
+
+    @property
+    def _uv_settings(self) -> Mapping[str, Any]:
+        settings: Mapping[str, Any] = self.project.get("tool", {}).get("uv", {})
+        return settings
+
+    @property
+    def _is_static(self) -> bool:
+        """Whether a few files say all that the revision depends on; else any file of the tree may."""
+        project = self.project.get("project", {})
+        is_computed = {"dependencies", "optional-dependencies"} & set(project.get("dynamic", []))
+        return bool(project) and not is_computed and not {"sources", "workspace"} & self._uv_settings.keys()
+
+    def identity(self) -> tuple[str, ...]:
+        """All text that the resolution depends on."""
+        files = [self.tree / name for name in ("pyproject.toml", "uv.toml")]
+        if not self._is_static:
+            files = sorted(file for file in self.tree.rglob("*") if file.relative_to(self.tree).parts[0] != ".git")
+        digests = [
+            f"{file.relative_to(self.tree).as_posix()} {hashlib.sha256(file.read_bytes()).hexdigest()}"
+            for file in files
+            if file.is_file()
+        ]
+        return (self.source, *self.extras, *self.groups, self.constraints, *digests)
+
+    def compile(self, *, measuring: Sequence[str] = (), groups: Sequence[str] = (), constraints: str) -> _Pins:
+        """Exact pins of the revision, and of what measures it."""
+        wanted = [self.source, *(word for extra in self.extras for word in ("--extra", extra))]
+        return self._compile(wanted, measuring=measuring, groups=(*self.groups, *groups), constraints=constraints)
+
+    def compile_measuring(self, groups: Sequence[str], constraints: str) -> _Pins:
+        """Exact pins of what measures alone."""
+        return self._compile((), measuring=("pytest",), groups=groups, constraints=constraints)
+
+    def _compile(
+        self, wanted: Sequence[str], *, measuring: Sequence[str], groups: Sequence[str], constraints: str
+    ) -> _Pins:
+        place = self.tree.parent
+        requirements = place / "measuring-requirements.txt"
+        requirements.write_text("\n".join(measuring), encoding="utf-8")
+        constraint_file = place / "constraints.txt"
+        constraint_file.write_text(constraints, encoding="utf-8")
+        arguments = ["pip", "compile", *wanted, str(requirements), "--constraints", str(constraint_file)]
+        arguments += [word for group in groups for word in ("--group", group)]
+        arguments += ["--python", sys.executable, "--no-header", "--no-annotate", "--quiet"]
+        output = run_uv(arguments, side=self.side, doing="resolving the dependencies", cwd=self.tree)
+        lines = [line.partition(" ;")[0].strip().removeprefix("-e ") for line in output.splitlines()]
+        pins = sorted(line for line in lines if "==" in line or " @ " in line)
+        return _Pins(
+            pins=tuple(pins),
+            local=tuple(sorted(line for line in lines if line and line not in pins and line[0] not in "#-")),
+        )
+
+
+def _resolve_both(requests: Mapping[Side, _Request]) -> dict[Side, _Pins]:
+    """Resolve the candidate with what measures, then the baseline with the candidate's pins of that."""
+    candidate, baseline = requests[Side.CANDIDATE], requests[Side.BASELINE]
+    groups = [MEASURING_GROUP] if MEASURING_GROUP in candidate.project.get("dependency-groups", {}) else []
+    found = candidate.compile(measuring=("pytest",), groups=groups, constraints=candidate.constraints)
+    if candidate.identity() == baseline.identity():
+        return {Side.BASELINE: found, Side.CANDIDATE: found}
+    own = baseline.compile(constraints=baseline.constraints)
+    roots = {requirement_name(wanted) for wanted in [*expand_group(candidate.project, MEASURING_GROUP), "pytest"]}
+    stick = candidate.compile_measuring(groups, constraints="\n".join(pin for pin in found.pins if "==" in pin))
+    borrowed = [pin for pin in stick.pins if requirement_name(pin) in roots or requirement_name(pin) not in own.names]
+    constraints = drop_names(baseline.constraints, {requirement_name(pin) for pin in borrowed})
+    try:
+        return {
+            Side.BASELINE: baseline.compile(measuring=borrowed, constraints=constraints),
+            Side.CANDIDATE: found,
+        }
+    except UnreachableError:
+        raise
+    except EnvironmentBuildError as error:
+        raise EnvironmentBuildError(
+            f"the candidate's measuring packages do not fit the baseline: {', '.join(borrowed)}\n{error.fact}",
+            side=Side.BASELINE,
+            looked_in=f"the dependencies of the baseline, and the group {MEASURING_GROUP!r} of the candidate",
+            next_step="let the group allow a version that both revisions can have, or change it in a commit of its own",
+        ) from error
+
+
+def _read_project(tree: Path, side: Side) -> Mapping[str, Any]:
+    file = tree / "pyproject.toml"
+    if not file.is_file():
+        return {}
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise EnvironmentBuildError(
+            f"pyproject.toml does not read: {error}", side=side, looked_in=f"the {side}", next_step="correct it"
+        ) from error
+
+
+def _read_constraints(tree: Path, paths: Iterable[str], side: Side) -> str:
+    """All constraints files of a revision; one that the baseline does not have yet constrains nothing."""
+    texts = []
+    for path in paths:
+        file = tree / path
+        if file.is_file():
+            texts.append(file.read_text(encoding="utf-8"))
+        elif side is Side.CANDIDATE:
+            raise EnvironmentBuildError(
+                f"there is no constraints file {path!r}",
+                side=side,
+                looked_in=f"constraints in [tool.mainstay] and the tree of the {side}",
+                next_step="add the file, or take it out of the configuration",
+            )
+    return "\n".join(texts)
+
+
+def expand_group(project: Mapping[str, Any], group: str) -> list[str]:
+    """Requirements of a dependency group with all groups that it includes; empty without the group.
+
+    Example:
+        >>> groups = {"benchmarks": ["pytest", {"include-group": "more"}], "more": ["tabulate"]}
+        >>> expand_group({"dependency-groups": groups}, "benchmarks")
+        ['pytest', 'tabulate']
+    """
+    requirements = []
+    for entry in project.get("dependency-groups", {}).get(group, []):
+        requirements += [entry] if isinstance(entry, str) else expand_group(project, entry["include-group"])
+    return requirements
+
+
+def requirement_name(requirement: str) -> str:
+    """Normalised name of the package that a requirement asks for (PEP 503).
+
+    Example:
+        >>> requirement_name("Pytest_Benchmark[x]>=5 ; python_version > '3'")
+        'pytest-benchmark'
+    """
+    match = re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)", requirement)
+    return re.sub(r"[-_.]+", "-", match[1]).lower() if match else ""
+
+
+def drop_names(constraints: str, names: Iterable[str]) -> str:
+    r"""Constraints without those on some packages, with the hashes that follow each.
+
+    Example:
+        >>> drop_names("pytest==9.0 \\\n    --hash=sha256:00\nnumpy==2.0\n", ["pytest"])
+        'numpy==2.0\n'
+    """
+    entries = re.findall(r"(?:[^\n]*\\\n)*[^\n]*\n?", constraints)
+    unwanted = set(names)
+    return "".join(entry for entry in entries if requirement_name(entry) not in unwanted)
+
+
+def python_of(environment: Path) -> Path:
+    """Interpreter of a virtual environment."""
+    return environment / "bin" / "python"
+
+
+def site_packages_of(environment: Path) -> Path:
+    """``site-packages`` of a virtual environment."""
+    return next(environment.glob("lib/python*/site-packages"))
+
+
+def build_subject(
+    side: Side, tree: Path, resolution: Resolution, place: Path, dependencies: Path
+) -> SubjectEnvironment:
+    """Build a revision's wheel and install it over its dependencies.
+
+    Args:
+        side: Baseline or candidate.
+        tree: The revision's worktree.
+        resolution: Its dependencies.
+        place: Where the environment goes; paths of both sides have equal length.
+        dependencies: ``site-packages`` of the layer that holds them.
+
+    Raises:
+        EnvironmentBuildError: If the wheel does not build or install, or its modules are not where they should be.
+    """
+    wheels = _build_wheels(side, tree, resolution.local, place.with_name("wheel"))
+    run_uv(["venv", "--quiet", "--python", sys.executable, str(place)], side=side, doing="making an environment")
+    run_uv(
+        [
+            "pip",
+            "install",
+            "--quiet",
+            "--python",
+            str(python_of(place)),
+            "--no-deps",
+            "--no-cache",
+            "--link-mode",
+            "copy",
+        ]
+        + ["--compile-bytecode", *map(str, wheels)],
+        side=side,
+        doing="installing the wheel",
+    )
+    site_packages = site_packages_of(place)
+    (site_packages / "mainstay-dependencies.pth").write_text(
+        f"import site; site.addsitedir({str(dependencies)!r})\n", encoding="utf-8"
+    )
+    roots = tuple(sorted({root for wheel in wheels for root in import_roots(wheel)}))
+    _check_roots(side, python_of(place), site_packages, roots)
+    return SubjectEnvironment(
+        python=python_of(place),
+        site_packages=site_packages,
+        roots=roots,
+        record=Environment(
+            side=side,
+            python=platform.python_version(),
+            packages=resolution.packages,
+            packages_digest=resolution.digest,
+            wheel_digest=_digest_of_wheels(wheels),
+        ),
+    )
+
+
+def _build_wheels(side: Side, tree: Path, local: Iterable[str], output: Path) -> list[Path]:
+    """Build the revision's wheel and those of the folders of its tree that it depends on."""
+    for folder in (".", *local):
+        run_uv(
+            ["build", "--wheel", "--python", sys.executable, "--out-dir", str(output), str(tree / folder)],
+            side=side,
+            doing="building the wheel",
+            cwd=tree,
+        )
+    return sorted(output.glob("*.whl"))
+
+
+def _digest_of_wheels(wheels: Iterable[Path]) -> str:
+    """SHA-256 of a wheel; of several, of their digests in the order of their names."""
+    digests = [hashlib.sha256(wheel.read_bytes()).hexdigest() for wheel in wheels]
+    return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+def import_roots(wheel: Path) -> tuple[str, ...]:
+    """Import roots of a wheel: its modules and packages; of a namespace, the packages inside it.
+
+    Args:
+        wheel: The file.
+    """
+    with zipfile.ZipFile(wheel) as archive:
+        paths = [_inside(PurePosixPath(name)) for name in archive.namelist()]
+    modules = [path for path in paths if path is not None and path.suffix in {".py", ".so", ".pyd"}]
+    packages = {path.parent for path in modules if _module_name(path) == "__init__"}
+    roots = set()
+    for module in modules:
+        parents = [parent for parent in reversed(module.parents) if parent in packages]
+        roots.add(".".join(parents[0].parts if parents else (*module.parent.parts, _module_name(module))))
+    return tuple(sorted(roots))
+
+
+def _module_name(path: PurePosixPath) -> str:
+    """Name of a module's file without suffixes such as ``.cpython-311-x86_64-linux-gnu.so``."""
+    return path.name.partition(".")[0]
+
+
+def _inside(path: PurePosixPath) -> PurePosixPath | None:
+    """Where a file of a wheel is installed in ``site-packages``; ``None`` for a script or a header."""
+    if not path.parts[0].endswith(".data"):
+        return path
+    if path.parts[1] in {"purelib", "platlib"}:
+        return PurePosixPath(*path.parts[2:])
+    return None
+
+
+CHECK_SECONDS = 120.0
+"""How long the interpreter of an environment may take to start and look for modules."""
+
+CHECK_ROOTS = """
+import importlib.util, json, sys
+found = {}
+for root in json.loads(sys.argv[1]):
+    spec = importlib.util.find_spec(root)
+    found[root] = None if spec is None else spec.origin or list(spec.submodule_search_locations)[0]
+print(json.dumps(found))
+"""
+
+
+def _check_roots(side: Side, python: Path, site_packages: Path, roots: Sequence[str]) -> None:
+    """Refuse an environment whose interpreter finds the subject elsewhere, or nothing of it."""
+    if not roots:
+        raise EnvironmentBuildError(
+            f"the wheel of the {side} holds no module",
+            side=side,
+            looked_in="the wheel",
+            next_step="tell the build backend which packages belong to the wheel, and look with: uv build --wheel",
+        )
+    command = [str(python), "-P", "-c", CHECK_ROOTS, json.dumps(roots)]
+    environ = {"PATH": os.environ.get("PATH", "")}
+    if can_confine():  # what a wheel brings along may run at the start
+        command = confined_command((), command)
+    try:
+        done = run_guarded(command, env=environ, cwd=site_packages.parent, timeout=CHECK_SECONDS)
+        found = json.loads(done.stdout) if done.returncode == 0 else dict.fromkeys(roots)
+    except (subprocess.TimeoutExpired, ValueError):  # what stands in a .pth file runs first
+        found = dict.fromkeys(roots)
+    for root, origin in found.items():
+        if origin is None or not Path(origin).resolve().is_relative_to(site_packages.resolve()):
+            raise EnvironmentBuildError(
+                f"{root} of the {side} is imported from {origin or 'nowhere'}, not from its own wheel",
+                side=side,
+                looked_in="the environment of the revision",
+                next_step="check what the wheel holds, and that no dependency ships the same package",
+            )
+
+
+def worker_variables(*, threads: int, environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment of every worker but for HOME and TMPDIR: fixed where it changes results, inherited where not.
+
+    Args:
+        threads: Threads of the numerical libraries.
+        environ: The user's environment.
+
+    Example:
+        >>> worker_variables(threads=1, environ={"PATH": "/bin", "SECRET": "x"})["OMP_NUM_THREADS"]
+        '1'
+    """
+    passed = {
+        name: value for name, value in environ.items() if name in PASSED_VARIABLES or name.startswith(PASSED_PREFIXES)
+    }
+    return {
+        **passed,
+        **dict.fromkeys(THREAD_VARIABLES, str(threads)),
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+        "LC_ALL": "C.UTF-8",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONHASHSEED": "0",
+        "TZ": "UTC",
+    }

@@ -1,0 +1,769 @@
+"""The git command as the gate needs it: which two revisions are compared, and a worktree for each.
+
+Nothing here changes what belongs to the user: not the working tree, the index, a branch, a tag or the stash. A dirty
+working tree becomes a commit that no reference points at, through an index of its own. Hooks never run.
+
+- :class:`Repository`: one repository with a working tree; all else is asked of it.
+- :class:`Choice`: a revision that was chosen, with what a reader must know about the choice.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from filelock import FileLock, Timeout
+
+from mainstay.records.errors import GitError, RevisionError
+from mainstay.records.runs import Revision
+from mainstay.records.trials import Side
+from mainstay.store.files import FOLDER, content_digest
+from mainstay.store.interruption import is_undisturbed
+from mainstay.store.scratch import is_scratch, remove_abandoned, scratch_folder
+
+LARGE_FILE_BYTES = 50_000_000
+"""A new file beyond this size is copied like any other, and said so: it may be data that should be ignored."""
+
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+"""How a file begins whose content Git LFS has not fetched."""
+
+NUM_LOCK_ATTEMPTS = 20
+"""How often a change of the list of worktrees is tried while another git holds a lock."""
+
+LOCK_SECONDS = 600.0
+"""How long a gate waits while others change the list of worktrees; one of them may check out a large repository."""
+
+_OPTIONS = (
+    *("-c", f"core.hooksPath={os.devnull}"),
+    *("-c", "core.fsmonitor=false"),
+    *("-c", "core.splitIndex=false"),
+    *("-c", "core.sparseCheckout=false"),  # a worktree is whole, and so is what a snapshot looks at
+    *("-c", "core.quotePath=false"),
+    *("-c", "gc.auto=0"),
+    *("-c", "advice.addEmbeddedRepo=false"),
+)
+
+_VARIABLES = {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
+
+_LOCKED = re.compile(r"\.lock'|File exists|could not create (leading )?director|failed to read .*worktrees/")
+"""What git says where another one changes the list of worktrees at the same time, or has begun to."""
+
+_PASSED = re.compile(
+    "GIT_(ASKPASS|SSH|SSH_COMMAND|SSH_VARIANT|SSL_.*|HTTP_.*|PROXY_.*|ALLOW_PROTOCOL|LFS_.*|EXEC_PATH"
+    "|CONFIG_.*|ATTR_NOSYSTEM|CEILING_DIRECTORIES|DISCOVERY_ACROSS_FILESYSTEM)"
+)
+"""Git's own variables that reach it: how it connects, its settings, and where it looks for a repository.
+
+All others could point it at another repository or index, as where a hook runs the gate, or change what it prints or how
+it reads a path.
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """A revision that was chosen.
+
+    Attributes:
+        revision: What will be measured.
+        is_snapshot: Whether it is a working tree that differs from HEAD.
+        notes: What a reader must know, a sentence each.
+    """
+
+    revision: Revision
+    is_snapshot: bool = False
+    notes: tuple[str, ...] = ()
+
+
+class _Named(NamedTuple):
+    """A commit with the name that led to it, before it is looked up."""
+
+    commit: str
+    name: str
+    notes: tuple[str, ...] = ()
+
+
+class _Outcome(NamedTuple):
+    """What one call of git gave."""
+
+    status: int
+    output: bytes
+    errors: str
+
+    @property
+    def text(self) -> str:
+        return self.output.decode(errors="surrogateescape").rstrip("\n")
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """Parts of an output that separates by NUL."""
+        return tuple(part for part in self.output.decode(errors="surrogateescape").split("\0") if part)
+
+
+def git_version() -> str:
+    """Return the version of the git command.
+
+    Raises:
+        GitError: If there is no git.
+    """
+    return _call(("--version",), cwd=Path.cwd()).text.removeprefix("git version ")
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A git repository with a working tree.
+
+    Attributes:
+        root: Top folder of the working tree.
+    """
+
+    root: Path
+
+    @classmethod
+    def discover(cls, path: Path) -> Repository:
+        """Find the repository that a folder belongs to.
+
+        Raises:
+            GitError: If there is none, if it has no working tree or no commit.
+        """
+        if not path.is_dir():
+            raise GitError("no such folder", looked_in=str(path), next_step="name a folder inside a git repository")
+        asked = _call(("rev-parse", "--is-inside-work-tree"), cwd=path, check=False)
+        if asked.status != 0 and "not a git repository" in asked.errors:
+            raise GitError(
+                "not a git repository",
+                looked_in=f"{path} and its parents",
+                next_step="git init, and commit the project",
+            )
+        if asked.status != 0:
+            raise GitError(f"git cannot read the repository: {_last_lines(asked.errors)}", looked_in=str(path))
+        if asked.text != "true":
+            raise GitError(
+                "a bare repository, or the inside of .git: there is no working tree to gate",
+                looked_in=str(path),
+                next_step="git clone it, and run the gate in the clone",
+            )
+        repository = cls(Path(_call(("rev-parse", "--show-toplevel"), cwd=path).text))
+        if repository._commit("HEAD") is None:
+            raise GitError(
+                "the repository has no commit yet, so there is nothing to compare with",
+                looked_in=str(repository.root),
+                next_step="git add . && git commit",
+            )
+        return repository
+
+    @property
+    def common_folder(self) -> Path:
+        """Git's own folder, which all worktrees of the repository share."""
+        return Path(self.root, self._git("rev-parse", "--git-common-dir").text).resolve()
+
+    def refuse_tracked_runs(self, commit: str | None = None) -> None:
+        """Refuse a repository that tracks the folder of the runs, whose content would be another person's.
+
+        Args:
+            commit: Look there; in the index if ``None``.
+
+        Raises:
+            GitError: If the folder is tracked, whatever the case of its letters.
+        """
+        if commit is None:
+            tracked = self._git("ls-files", "-z", "--", f":(top,icase){FOLDER}").items
+        else:
+            top = self._git("ls-tree", "-z", "--name-only", commit).items
+            tracked = tuple(name for name in top if name.casefold() == FOLDER)
+        if tracked:
+            raise GitError(
+                f"{FOLDER} is tracked by git: runs of others could be taken for your own",
+                looked_in=f"{tracked[0]} in {'the index' if commit is None else commit[:10]}",
+                next_step=f"git rm -r --cached {FOLDER}, and commit; if it is not yours, do not run what it came with",
+            )
+
+    # --- which revisions -------------------------------------------------------------------------------------------
+
+    def candidate(self, requested: str | None = None) -> Choice:
+        """Choose the candidate: a named revision, or else the working tree as it is.
+
+        A working tree that equals HEAD is HEAD itself.
+
+        Raises:
+            RevisionError: If git does not know the revision.
+            GitError: If the working tree cannot be copied faithfully.
+        """
+        if requested is not None:
+            named = self._named(requested)
+            return Choice(revision=self._revision(Side.CANDIDATE, named.commit, named.name), notes=named.notes)
+        head = self.resolve("HEAD")
+        commit = self._snapshot(head)
+        if commit == head:
+            return Choice(revision=self._revision(Side.CANDIDATE, head, "HEAD"))
+        return Choice(
+            revision=self._revision(Side.CANDIDATE, commit, "working tree"),
+            is_snapshot=True,
+            notes=self._notes_on_large_files(head, commit),
+        )
+
+    def baseline(
+        self,
+        candidate: Choice,
+        *,
+        requested: str | None = None,
+        default_branch: str | None = None,
+        environment: Mapping[str, str],
+    ) -> Choice:
+        """Choose the baseline of a candidate.
+
+        Args:
+            candidate: What will be compared with it.
+            requested: The revision that the user named.
+            default_branch: The configured default branch.
+            environment: Environment variables, where a CI service says what it checked out.
+
+        Raises:
+            RevisionError: If git does not know the revision.
+            GitError: If no baseline can be told, or its commit is missing from a shallow clone.
+        """
+        if requested is not None:
+            base = self._named(requested)
+        else:
+            base = self._base_of(candidate, default_branch, environment)
+        return Choice(revision=self._revision(Side.BASELINE, base.commit, base.name), notes=base.notes)
+
+    def resolve(self, name: str) -> str:
+        """Return the full hash of the commit that a revision names.
+
+        Raises:
+            RevisionError: If git does not know it; the message names the nearest references.
+        """
+        commit = self._commit(name)
+        if commit is not None:
+            return commit
+        known = self._git("for-each-ref", "--format=%(refname:short)").text.splitlines()
+        near = difflib.get_close_matches(name, known, n=3)
+        advice = f"did you mean {' or '.join(near)}?" if near else "git fetch --all --tags, or name another revision"
+        raise RevisionError(f"unknown revision {name!r}", looked_in=str(self.root), next_step=advice)
+
+    def _named(self, name: str) -> _Named:
+        """Return what a name stands for: a branch before a tag, where git itself would take the tag without a word.
+
+        Raises:
+            RevisionError: If git does not know it.
+        """
+        places = ("refs/heads/", "refs/remotes/", "refs/tags/")
+        found = {place + name: commit for place in places if (commit := self._commit(place + name)) is not None}
+        if len(set(found.values())) < 2 or re.match(r"(HEAD|@)\b", name):
+            return _Named(self.resolve(name), name)
+        taken, *others = found
+        note = f"{name} names {len(found)} revisions: {taken} was taken, not {' or '.join(others)}."
+        return _Named(found[taken], name, (note,))
+
+    def default_branch(self, configured: str | None, environment: Mapping[str, str]) -> str | None:
+        """Return the default branch as a reference that exists, or ``None`` where it cannot be told.
+
+        The configured name, else ``GITHUB_BASE_REF``, else what the remote calls its HEAD, else the sole one of main
+        and master; a remote-tracking branch before a local one.
+
+        Raises:
+            GitError: If a branch is named, by the configuration or by CI, that is not here.
+        """
+        named = configured or environment.get("GITHUB_BASE_REF") or None
+        if named is not None:
+            reference = self._branch(named)
+            if reference is None:
+                source = "tool.mainstay.default_branch" if configured else "GITHUB_BASE_REF"
+                raise GitError(
+                    f"the default branch {named!r}, named by {source}, is not here",
+                    looked_in=str(self.root),
+                    next_step=f"git fetch origin {named}:refs/remotes/origin/{named}",
+                )
+            return reference
+        remote = self._remote()
+        if remote is not None:
+            head = self._git("symbolic-ref", "--quiet", f"refs/remotes/{remote}/HEAD", check=False).text
+            if head and self._commit(head) is not None:
+                return head
+        found = [branch for branch in map(self._branch, ("main", "master")) if branch is not None]
+        return found[0] if len(found) == 1 else None
+
+    def _base_of(self, candidate: Choice, default_branch: str | None, environment: Mapping[str, str]) -> _Named:
+        """Return what a candidate is compared with where nothing was requested."""
+        head = self.resolve("HEAD")
+        start = head if candidate.is_snapshot else candidate.revision.commit
+        if start == head and self._is_pull_request_merge(head, environment):
+            return self._base_of_pull_request(head)
+        branch = self.default_branch(default_branch, environment)
+        if branch is None and self._parents(start):
+            raise GitError(
+                "cannot tell the default branch: no origin/HEAD, and not exactly one of main and master",
+                looked_in=str(self.root),
+                next_step="git remote set-head origin --auto, set tool.mainstay.default_branch, or name the baseline",
+            )
+        merge_base = start if branch is None else self._merge_base(start, branch)
+        if merge_base != start:
+            return _Named(merge_base, f"merge base with {_short(branch)}")
+        if candidate.is_snapshot:
+            return _Named(head, "HEAD")
+        return self._parent_or_itself(start)
+
+    def _parent_or_itself(self, commit: str) -> _Named:
+        """Return the first parent, or the commit itself where it has none here."""
+        parents = self._parents(commit)
+        if parents:
+            return _Named(parents[0], f"parent of {commit[:10]}")
+        why = "is the first of the repository"
+        if self._true_parents(commit):
+            why = "has no parent in this shallow clone (git fetch --deepen=1 brings it)"
+        note = f"The commit {commit[:10]} {why}, so it is compared with itself: only the gate is tried, not a change."
+        return _Named(commit, f"{commit[:10]} itself", (note,))
+
+    def _base_of_pull_request(self, merge: str) -> _Named:
+        """Return the first parent of a merge commit that CI made."""
+        base = self._true_parents(merge)[0]
+        if self._commit(base) is None:
+            raise GitError(
+                f"the base {base[:10]} of the pull request is missing from this shallow clone",
+                looked_in=str(self.root),
+                next_step="git fetch --deepen=1 (with actions/checkout: fetch-depth: 2)",
+            )
+        return _Named(base, "first parent of the pull request's merge commit")
+
+    def _is_pull_request_merge(self, head: str, environment: Mapping[str, str]) -> bool:
+        """Whether HEAD is the merge commit that a CI service made of a pull request."""
+        if len(self._true_parents(head)) < 2:
+            return False
+        if environment.get("GITHUB_EVENT_NAME") == "pull_request" and environment.get("GITHUB_SHA") == head:
+            return True
+        pointing = self._git("for-each-ref", f"--points-at={head}", "--format=%(refname)").text.splitlines()
+        return any(re.fullmatch(r"refs/(remotes/)?pull/\d+/merge", name) for name in pointing)
+
+    def _merge_base(self, commit: str, branch: str) -> str:
+        """Return the newest commit that two histories share."""
+        found = self._git("merge-base", commit, branch, check=False)
+        if found.status == 0:
+            return found.text
+        if self._git("rev-parse", "--is-shallow-repository").text == "true":
+            name = re.sub(r"^refs/(heads/|remotes/[^/]+/)", "", branch)
+            remote = self._remote() or "origin"
+            raise GitError(
+                f"the merge base with {_short(branch)} is missing from this shallow clone",
+                looked_in=str(self.root),
+                next_step=f"git fetch --deepen=1000 {remote} {name}, or git fetch --unshallow {remote}",
+            )
+        raise GitError(
+            f"{commit[:10]} and {_short(branch)} share no commit",
+            looked_in=str(self.root),
+            next_step="name the baseline to compare with",
+        )
+
+    def _branch(self, name: str) -> str | None:
+        """Return the full reference of a branch, remote-tracking before local."""
+        remote = self._remote()
+        places = (*((f"refs/remotes/{remote}/",) if remote else ()), "refs/remotes/", "refs/heads/")
+        return next((place + name for place in places if self._commit(place + name) is not None), None)
+
+    def _remote(self) -> str | None:
+        """Return origin, or else the sole remote."""
+        remotes = self._git("remote").text.splitlines()
+        if "origin" in remotes:
+            return "origin"
+        return remotes[0] if len(remotes) == 1 else None
+
+    def _commit(self, name: str) -> str | None:
+        """Return the full hash of a commit, or ``None``."""
+        asked = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+        return self._git(*asked, check=False).text or None
+
+    def _parents(self, commit: str) -> list[str]:
+        """Return the parents that are here."""
+        return self._git("rev-list", "--parents", "--max-count=1", commit).text.split()[1:]
+
+    def _true_parents(self, commit: str) -> list[str]:
+        """Return the parents that the commit names, which a shallow clone may lack."""
+        header = self._git("cat-file", "commit", commit).text.split("\n\n", 1)[0]
+        return [line.removeprefix("parent ") for line in header.splitlines() if line.startswith("parent ")]
+
+    def _revision(self, side: Side, commit: str, name: str) -> Revision:
+        tree, _, subject = self._git(
+            "show", "--no-patch", "--no-show-signature", "--format=%T %s", commit
+        ).text.partition(" ")
+        return Revision(side=side, commit=commit, tree=tree, subject=subject, name=name)
+
+    # --- the working tree as a commit ------------------------------------------------------------------------------
+
+    def _snapshot(self, head: str) -> str:
+        """Commit the working tree through an index of its own; HEAD itself where nothing differs."""
+        with self._own_index() as index:
+            self._git("add", "--all", "--", ":/", f":(top,exclude){FOLDER}", variables=index)
+            self._refuse_unfaithful_folders(head, index)
+            tree = self._git("write-tree", variables=index).text
+        if tree == self._git("rev-parse", f"{head}^{{tree}}").text:
+            return head
+        date = self._git("show", "--no-patch", "--no-show-signature", "--format=%cI", head).text
+        identity = {
+            f"GIT_{role}_{key}": value
+            for role in ("AUTHOR", "COMMITTER")
+            for key, value in (("NAME", "mainstay"), ("EMAIL", "mainstay@example.invalid"), ("DATE", date))
+        }  # nothing of the moment, so the same tree on the same HEAD is the same commit
+        message = ("-m", "working tree, with untracked files that are not ignored")
+        return self._git("commit-tree", "--no-gpg-sign", "-p", head, *message, tree, variables=identity).text
+
+    @contextmanager
+    def _own_index(self) -> Iterator[Mapping[str, str]]:
+        """Copy the user's index, for its knowledge of unchanged files, and hide nothing that the user edited."""
+        conflicts = [line.partition("\t")[2] for line in self._git("ls-files", "--unmerged", "-z").items]
+        if conflicts:
+            raise GitError(
+                f"{conflicts[0]!r} has unresolved conflicts",
+                looked_in=str(self.root),
+                next_step="resolve and commit them",
+            )
+        with scratch_folder(self.common_folder) as folder:
+            variables = {"GIT_INDEX_FILE": str(folder / "index")}
+            users = Path(self.root, self._git("rev-parse", "--git-path", "index").text)
+            if users.exists():
+                shutil.copyfile(users, variables["GIT_INDEX_FILE"])
+                os.utime(variables["GIT_INDEX_FILE"], (1, 1))  # so that git compares contents, not sizes and times
+            tagged = [(entry[0], entry[2:]) for entry in self._git("ls-files", "-v", "-z").items]
+            hidden = {
+                "--no-assume-unchanged": [path for tag, path in tagged if tag.islower()],
+                "--no-skip-worktree": [  # one that is not there is as in HEAD: the checkout is a sparse one
+                    path for tag, path in tagged if tag in "Ss" and os.path.lexists(self.root / path)
+                ],
+            }
+            for option, paths in hidden.items():
+                if paths:
+                    self._git(
+                        *("update-index", option, "-z", "--stdin"),
+                        variables=variables,
+                        stdin="\0".join(paths).encode(errors="surrogateescape"),
+                    )
+            yield variables
+
+    def _refuse_unfaithful_folders(self, head: str, index: Mapping[str, str]) -> None:
+        """Refuse folders with a repository of their own whose content a commit here would not hold."""
+        known = {path for path, _ in self._submodules(head)}
+        declared = self._declared_submodules(index)
+        for line in self._git("ls-files", "--stage", "-z", variables=index).items:
+            mode, _, rest = line.partition(" ")
+            if mode != "160000":
+                continue
+            path = rest.partition("\t")[2]
+            if path not in known and path not in declared:
+                raise GitError(
+                    f"the untracked folder {path!r} is a git repository of its own, whose files a copy would lack",
+                    looked_in=str(self.root),
+                    next_step=f"add {path} to .gitignore, or make it a submodule",
+                )
+            self._refuse_dirty_submodule(path)
+
+    def _declared_submodules(self, index: Mapping[str, str]) -> set[str]:
+        """Return the paths that .gitmodules of an index names."""
+        listed = self._git(
+            *("config", "--blob", ":.gitmodules", "--get-regexp", r"^submodule\..*\.path$"),
+            variables=index,
+            check=False,
+        )
+        return {line.partition(" ")[2] for line in listed.text.splitlines()}
+
+    def _refuse_dirty_submodule(self, path: str) -> None:
+        folder = self.root / path
+        if not (folder / ".git").exists():
+            raise _not_checked_out(self.root, path)
+        with Repository(folder)._own_index() as index:
+            changes = _call(("status", "--porcelain", "--ignore-submodules=none"), cwd=folder, variables=index).text
+        if changes:
+            raise GitError(
+                f"the submodule {path!r} has changes that are not committed",
+                looked_in=str(folder),
+                next_step=f"commit or remove the changes inside {path}",
+            )
+
+    def _notes_on_large_files(self, head: str, commit: str) -> tuple[str, ...]:
+        added = self._git("diff-tree", "-r", "-z", "--no-renames", "--name-only", "--diff-filter=A", head, commit).items
+        sizes = {path: (self.root / path).lstat().st_size for path in added if os.path.lexists(self.root / path)}
+        return tuple(
+            f"The new file {path} has {size / 1e6:.0f} MB; if it is data, ignore it and share it."
+            for path, size in sizes.items()
+            if size > LARGE_FILE_BYTES
+        )
+
+    # --- worktrees -------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def scratch_folder(self) -> Iterator[Path]:
+        """A temporary folder of one gate that is removed at the end, with every worktree in it.
+
+        Raises:
+            StoreError: If it cannot be made.
+        """
+        with scratch_folder(self.common_folder, release=self._forget_worktrees) as folder:
+            yield folder
+
+    def sweep(self) -> None:
+        """Remove the temporary folders and worktrees that killed gates and calibrations left behind.
+
+        What is removed follows from the folder for temporary files and from git's own list of worktrees, never from a
+        file of the repository.
+
+        Raises:
+            GitError: If git cannot list its worktrees.
+        """
+        remove_abandoned(self.common_folder, release=self._forget_worktrees)
+        with self._worktrees_locked():
+            for path in self.worktrees():
+                scratch = path.parents[min(1, len(path.parents) - 1)]
+                if is_scratch(scratch) and not scratch.exists():  # such as after a restart of the machine
+                    self._remove_worktree(path)
+
+    def _forget_worktrees(self, under: Path) -> None:
+        """Drop git's notes of worktrees beneath a folder that is empty."""
+        with self._worktrees_locked():
+            for path in self.worktrees():
+                if path.is_relative_to(under):
+                    self._remove_worktree(path)
+
+    @contextmanager
+    def _worktrees_locked(self) -> Iterator[None]:
+        """Let one gate at a time change the list of worktrees, which git itself does not survive.
+
+        Raises:
+            GitError: If others do not come to an end.
+        """
+        place = self.common_folder / "mainstay-worktrees.lock"
+        try:
+            with FileLock(place, timeout=LOCK_SECONDS):
+                yield
+        except Timeout as error:
+            raise GitError(
+                "another gate changes the list of worktrees and does not come to an end",
+                looked_in=str(place),
+                next_step="end it, then run the gate again",
+            ) from error
+
+    def add_worktree(self, commit: str, path: Path) -> None:
+        """Check a commit out into a new folder, submodules included, with a detached HEAD and no hooks.
+
+        Raises:
+            GitError: If it cannot be checked out, a submodule's commit is not here, or Git LFS left only pointers.
+        """
+        with self._worktrees_locked():
+            self._git_unlocked("worktree", "add", "--quiet", "--detach", str(path), commit)
+        try:
+            self._fill_submodules(self.root, commit, path)
+            _refuse_lfs_pointers(path)
+        except BaseException:
+            self.remove_worktree(path)
+            raise
+
+    def remove_worktree(self, path: Path) -> None:
+        """Remove a worktree's folder and git's note of it; one that is gone already is no error."""
+        with self._worktrees_locked():
+            self._remove_worktree(path)
+
+    def _remove_worktree(self, path: Path) -> None:
+        if path.resolve() not in {listed.resolve() for listed in self.worktrees()}:
+            shutil.rmtree(path, ignore_errors=True)
+            return
+        self._git_unlocked("worktree", "remove", "--force", "--force", str(path))
+
+    def worktrees(self) -> tuple[Path, ...]:
+        """Return the folders of all worktrees that git knows, the main one first."""
+        lines = self._git_unlocked("worktree", "list", "--porcelain").text.splitlines()
+        return tuple(Path(line.removeprefix("worktree ")) for line in lines if line.startswith("worktree "))
+
+    def _submodules(self, commit: str, folder: Path | None = None) -> tuple[tuple[str, str], ...]:
+        """Return path and commit of each submodule of a commit."""
+        lines = _call(("ls-tree", "-r", "-z", "--full-tree", commit), cwd=folder or self.root).items
+        entries = (line.partition("\t") for line in lines)
+        return tuple((path, facts.split()[2]) for facts, _, path in entries if facts.startswith("160000 "))
+
+    def _fill_submodules(self, source: Path, commit: str, target: Path) -> None:
+        """Check out submodules from the user's own copies, so that no network is needed."""
+        for path, wanted in self._submodules(commit, source):
+            users, place = source / path, target / path
+            if not (users / ".git").exists():
+                raise _not_checked_out(source, path)
+            if _call(("cat-file", "-e", f"{wanted}^{{commit}}"), cwd=users, check=False).status != 0:
+                raise GitError(
+                    f"the commit {wanted[:10]} of the submodule {path!r} is not here",
+                    looked_in=str(users),
+                    next_step=f"git -C {path} fetch origin {wanted}",
+                )
+            _refuse_way_out(place, target)
+            place.mkdir(parents=True, exist_ok=True)
+            with scratch_folder(self.common_folder) as folder:
+                own_index = {"GIT_INDEX_FILE": str(folder / "index")}
+                checkout = (f"--work-tree={place}", "read-tree", "--reset", "-u", wanted)
+                _call(checkout, cwd=users, variables=own_index)
+            self._fill_submodules(users, wanted, place)
+
+    def _git_unlocked(self, *arguments: str) -> _Outcome:
+        """Call git again while another one holds a lock."""
+        outcome = self._git(*arguments, check=False)
+        for attempt in range(NUM_LOCK_ATTEMPTS):
+            if outcome.status == 0:
+                return outcome
+            if not _LOCKED.search(outcome.errors):
+                break
+            time.sleep(0.05 * (attempt + 1))
+            outcome = self._git(*arguments, check=False)
+        raise _failure(arguments, self.root, outcome)
+
+    # --- content ---------------------------------------------------------------------------------------------------
+
+    def read_file(self, commit: str, path: str) -> bytes | None:
+        """Return a file's content at a commit, or ``None`` where it has no such file."""
+        found = self._git("cat-file", "blob", f"{commit}:{path}", check=False)
+        return found.output if found.status == 0 else None
+
+    def folder_digest(self, commit: str, path: str) -> str | None:
+        """Return a hash over all names and contents beneath a path at a commit, or ``None`` where it does not exist."""
+        asked = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}:{path}")
+        return self._git(*asked, check=False).text or None
+
+    def changed_files(self, before: str, after: str, paths: Iterable[str]) -> tuple[str, ...]:
+        """Return the files beneath some paths that two commits do not have alike, sorted."""
+        asked = ("--literal-pathspecs", "diff-tree", "-r", "-z", "--name-only", "--no-renames", before, after, "--")
+        return tuple(sorted(self._git(*asked, *paths).items))
+
+    # --- shared inputs ---------------------------------------------------------------------------------------------
+
+    def link_shared(self, paths: Iterable[str], worktree: Path) -> dict[str, str]:
+        """Link ignored inputs of the user's tree into a worktree, and return the SHA-256 of each.
+
+        A link cannot forbid writing, and a copy of a large data set would cost more than the gate. So what is linked
+        is the input itself, and a write by a workload shows when :meth:`shared_digests` is asked again.
+
+        Raises:
+            GitError: If an input does not exist, or git tracks it, so that each revision has its own.
+        """
+        digests = self.shared_digests(paths)
+        for path in digests:
+            place = worktree / path
+            if os.path.lexists(place):
+                raise GitError(
+                    f"the shared input {path!r} is tracked by git, so each revision has its own",
+                    looked_in=str(place),
+                    next_step=f"remove {path} from tool.mainstay.share, or from git",
+                )
+            _refuse_way_out(place, worktree)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.symlink_to((self.root / path).resolve())
+        return digests
+
+    def shared_digests(self, paths: Iterable[str]) -> dict[str, str]:
+        """Return the SHA-256 over names and contents of each shared input.
+
+        Raises:
+            GitError: If one does not exist.
+        """
+        digests = {}
+        for path in paths:
+            place = self.root / path
+            if not place.exists():
+                raise GitError(
+                    f"the shared input {path!r} does not exist",
+                    looked_in=str(place),
+                    next_step=f"fetch the data, or remove {path} from tool.mainstay.share",
+                )
+            digests[path] = content_digest(place)
+        return digests
+
+    def _git(
+        self, *arguments: str, check: bool = True, variables: Mapping[str, str] | None = None, stdin: bytes = b""
+    ) -> _Outcome:
+        return _call(arguments, cwd=self.root, check=check, variables=variables, stdin=stdin)
+
+
+def _call(
+    arguments: Sequence[str],
+    *,
+    cwd: Path,
+    check: bool = True,
+    variables: Mapping[str, str] | None = None,
+    stdin: bytes = b"",
+) -> _Outcome:
+    """Run git in a folder, and raise where it fails unless told not to."""
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith("GIT_") or _PASSED.fullmatch(name)
+    }
+    try:
+        process = subprocess.run(
+            ["git", *_OPTIONS, *arguments],
+            cwd=cwd,
+            env={**inherited, **_VARIABLES, **(variables or {})},
+            input=stdin,
+            capture_output=True,
+            check=False,
+            process_group=0 if is_undisturbed() else None,  # the terminal sends Ctrl-C to the whole group
+        )
+    except FileNotFoundError:
+        raise GitError("git is not installed", looked_in="PATH", next_step="install git") from None
+    outcome = _Outcome(process.returncode, process.stdout, process.stderr.decode(errors="replace"))
+    if check and outcome.status != 0:
+        raise _failure(arguments, cwd, outcome)
+    return outcome
+
+
+def _failure(arguments: Sequence[str], cwd: Path, outcome: _Outcome) -> GitError:
+    """Return the error for a call of git that failed."""
+    fact = f"git {' '.join(arguments[:2])} failed with status {outcome.status}: {_last_lines(outcome.errors)}"
+    if "git-lfs" in outcome.errors:
+        return GitError(fact, looked_in=str(cwd), next_step="install git-lfs, then git lfs install && git lfs pull")
+    if "No space left" in outcome.errors:
+        return GitError(fact, looked_in=str(cwd), next_step="free some disk space")
+    return GitError(fact, looked_in=str(cwd), next_step="correct what git complains about, then run the gate again")
+
+
+def _last_lines(text: str) -> str:
+    """Return the last three lines of git's complaint in one."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return "; ".join(lines[-3:]) or "it said nothing"
+
+
+def _short(reference: str | None) -> str:
+    """Return a reference as a user writes it."""
+    return re.sub(r"^refs/(heads|remotes|tags)/", "", reference or "")
+
+
+def _not_checked_out(root: Path, path: str) -> GitError:
+    return GitError(
+        f"the submodule {path!r} is not checked out",
+        looked_in=str(root / path),
+        next_step=f"git submodule update --init --recursive {path}",
+    )
+
+
+def _refuse_way_out(place: Path, worktree: Path) -> None:
+    """Refuse to write where a tracked link leads out of a worktree."""
+    if not place.parent.resolve().is_relative_to(worktree.resolve()):
+        raise GitError(
+            f"a link of the revision leads {place.relative_to(worktree).as_posix()!r} out of the project",
+            looked_in=str(place.parent.resolve()),
+            next_step="remove the link from git",
+        )
+
+
+def _refuse_lfs_pointers(worktree: Path) -> None:
+    """Refuse files whose content Git LFS should have fetched."""
+    files = _call(("ls-files", "-z"), cwd=worktree).output
+    listed = _call(("check-attr", "-z", "--stdin", "filter"), cwd=worktree, stdin=files).output
+    fields = listed.decode(errors="surrogateescape").split("\0")
+    for path, _, driver in zip(fields[0::3], fields[1::3], fields[2::3], strict=False):
+        place = worktree / path
+        if driver != "lfs" or not place.is_file():
+            continue
+        with place.open("rb") as file:
+            if file.read(len(LFS_POINTER)) == LFS_POINTER:
+                raise GitError(
+                    f"{path!r} is a Git LFS pointer, its content was not fetched",
+                    looked_in=str(worktree),
+                    next_step="install git-lfs, then git lfs install && git lfs pull",
+                )

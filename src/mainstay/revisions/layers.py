@@ -1,0 +1,317 @@
+"""Cached dependency layers: built once, verified before and after use, removed when the cache is full.
+
+A layer is a virtual environment that holds one resolved set of packages. Beside it lie its manifest, written last, and
+a lock: shared by the gates that use the layer, exclusive for whoever builds or removes it. A layer without a manifest
+was killed halfway, or thrown away, and is built again.
+
+Packages are copied out of uv's cache and not linked: with a hard link, whoever edits a file of one environment edits
+that of all others. A layer of torch (20,000 files, 5.5 GB) takes 45 s to copy on a busy machine with two processors where
+links take 2, and the manifest 6 s more, once; to verify it takes 0.3 s. Where the file system can share blocks, a copy
+costs no more than a link.
+
+- :class:`Layer`: one layer, as a context manager.
+- :func:`cache_limit`, :func:`describe_cache`: how large the cache may be, and is.
+- :func:`evict`: remove what was not used for longest.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from mainstay.records.errors import Interrupted, UsageError
+from mainstay.revisions import environments
+from mainstay.revisions.environments import Resolution, python_of, run_uv, site_packages_of
+from mainstay.store.integrity import (
+    Manifest,
+    describe_changes,
+    find_changes,
+    read_manifest,
+    take_manifest,
+    write_manifest,
+)
+
+LOCK_SECONDS = 0.2
+"""How long an interrupted gate may go on waiting for a layer that another gate builds."""
+
+LIMIT_VARIABLE = "MAINSTAY_CACHE_LIMIT"
+"""Variable of the user's environment by which the limit of the cache is set, such as ``50 GB``."""
+
+DEFAULT_LIMIT = 30_000_000_000
+"""Bytes of layers that are kept: five of torch with CUDA."""
+
+UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+"""First letters of the units of a limit."""
+
+RESOLUTION_SECONDS = 2 * 86_400.0
+"""How long a resolution is kept, which holds for the day on which it was made."""
+
+
+class Layer:
+    """The layer of a resolved set, in use until the context is left.
+
+    Two gates that want the same layer build it once, and none is removed while a gate uses it.
+
+    Args:
+        resolution: Exact pins.
+
+    Attributes:
+        place: The virtual environment.
+        notes: What a reader must know of it.
+    """
+
+    def __init__(self, resolution: Resolution) -> None:
+        self._resolution = resolution
+        self.place = layers_folder() / resolution.digest[:32]
+        self.notes: list[str] = []
+        self._mutex = threading.Lock()
+        self._is_ready = False
+
+    def __enter__(self) -> Self:
+        self.place.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = _Lock(self.place)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.close()
+
+    def ensure(self, tree: Path, *, is_interrupted: Callable[[], bool] = lambda: False) -> Path:
+        """Verify the layer, or build it.
+
+        Args:
+            tree: The revision's worktree, whose pyproject.toml may have settings of uv.
+            is_interrupted: Asked again and again while another gate builds the layer.
+
+        Returns:
+            Its ``site-packages``.
+
+        Raises:
+            EnvironmentBuildError: If a package cannot be installed.
+            UsageError: If the limit of the cache does not read.
+            Interrupted: If the gate was interrupted before the layer was its own to build.
+        """
+        limit = cache_limit(os.environ)
+        with self._mutex:
+            while not self._is_ready:
+                if is_interrupted():
+                    raise Interrupted("interrupted")
+                if not self._lock.share():
+                    time.sleep(LOCK_SECONDS)
+                elif self._verify():
+                    self._is_ready = True
+                elif self._lock.claim():
+                    if not is_complete(self.place):  # else another gate has built it meanwhile
+                        self._build(tree)
+                        evict(limit)
+                else:
+                    self._lock.release()
+                    time.sleep(LOCK_SECONDS)
+        self._lock.touch()
+        return site_packages_of(self.place)
+
+    def _verify(self) -> bool:
+        """Whether the layer is there, as it was built; one that is not is thrown away."""
+        if not is_complete(self.place):
+            return False
+        changes = self.find_changes()
+        if changes:
+            self.discard(f"it had been changed since it was built ({describe_changes(changes)})")
+        return not changes
+
+    def _build(self, tree: Path) -> None:
+        """Install the packages, then write the manifest."""
+        place, resolution = self.place, self._resolution
+        run_uv(["venv", "--clear", "--quiet", "--python", sys.executable, str(place)], doing="making an environment")
+        requirements = place / "requirements.txt"
+        requirements.write_text("\n".join(resolution.pins), encoding="utf-8")
+        arguments = ["pip", "install", "--quiet", "--python", str(python_of(place)), "--no-deps"]
+        arguments += ["--compile-bytecode", "--link-mode", "copy", "--requirement", str(requirements)]
+        if resolution.indexes:  # a pin is exact, so it may come from any of them
+            arguments += [word for index in resolution.indexes for word in ("--index", index)]
+            arguments += ["--index-strategy", "unsafe-best-match"]
+        run_uv(arguments, side=resolution.side, doing="installing the dependencies", cwd=tree)
+        write_manifest(_manifest_place(place), take_manifest(place))
+
+    def find_changes(self) -> tuple[str, ...]:
+        """The paths in it that are not as they were when it was built."""
+        return changes_of(self.place)
+
+    def discard(self, why: str) -> None:
+        """Throw the layer away: the next gate builds it anew.
+
+        Args:
+            why: For the reader.
+        """
+        name = self._resolution.digest[:8]
+        self.notes.append(f"the cached dependencies {name} were thrown away: {why}")
+        _manifest_place(self.place).unlink(missing_ok=True)
+        if self._lock.claim():  # else another gate uses it, and whoever builds it next makes room
+            shutil.rmtree(self.place, ignore_errors=True)
+
+
+class _Lock:
+    """The lock of a layer, shared or exclusive; nothing here waits.
+
+    Args:
+        place: Of the layer.
+    """
+
+    def __init__(self, place: Path) -> None:
+        self._path = Path(f"{place}.lock")
+        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+
+    def close(self) -> None:
+        """Let go of the lock for good."""
+        os.close(self._descriptor)
+
+    def share(self) -> bool:
+        """Whether the lock is now shared with others that use the layer."""
+        return self._try(exclusive=False)
+
+    def claim(self) -> bool:
+        """Whether the lock is now held alone; if not, it is no longer held at all."""
+        return self._try(exclusive=True)
+
+    def release(self) -> None:
+        """Let go of the lock."""
+        import fcntl  # here, since Windows has none, and doctor reads this module there too
+
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def touch(self) -> None:
+        """Note that the layer is used now."""
+        os.utime(self._path)
+
+    def _try(self, *, exclusive: bool) -> bool:
+        import fcntl
+
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_NB | (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH))
+        except BlockingIOError:
+            return False
+        return True
+
+
+def layers_folder() -> Path:
+    """Where the layers are."""
+    return environments.cache_folder() / "environments"
+
+
+def _manifest_place(place: Path) -> Path:
+    """The manifest of a layer; without it the layer is not complete."""
+    return Path(f"{place}.json")
+
+
+def is_complete(place: Path) -> bool:
+    """Whether a layer was built to its end."""
+    return _manifest_place(place).exists()
+
+
+def changes_of(place: Path) -> tuple[str, ...]:
+    """The paths in a layer that are not as they were when it was built."""
+    manifest = read_manifest(_manifest_place(place))
+    return find_changes(place, manifest) if manifest else (_manifest_place(place).name,)
+
+
+class Cached(NamedTuple):
+    """A layer in the cache.
+
+    Attributes:
+        place: The virtual environment.
+        num_bytes: Size of its files; 0 for one that was killed halfway.
+        used: When a gate used it last, in seconds since the epoch.
+    """
+
+    place: Path
+    num_bytes: int
+    used: float
+
+
+def iter_layers() -> Iterator[Cached]:
+    """All layers in the cache."""
+    folder = layers_folder()
+    for place in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if place.is_dir():
+            manifest = read_manifest(_manifest_place(place)) or Manifest(entries={})
+            lock = Path(f"{place}.lock")
+            yield Cached(place, manifest.num_bytes, lock.stat().st_mtime if lock.exists() else 0.0)
+
+
+def cache_limit(environ: Mapping[str, str]) -> int:
+    """How many bytes of layers are kept.
+
+    Args:
+        environ: The user's environment.
+
+    Raises:
+        UsageError: If the variable does not say.
+
+    Example:
+        >>> cache_limit({"MAINSTAY_CACHE_LIMIT": "12.5 GB"})
+        12500000000
+    """
+    text = environ.get(LIMIT_VARIABLE, "").strip()
+    if not text:
+        return DEFAULT_LIMIT
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)B?", text, re.IGNORECASE)
+    if match is None:
+        raise UsageError(
+            f"{LIMIT_VARIABLE} is {text!r}, expected a size",
+            looked_in="the environment",
+            next_step=f"set it to a size such as {LIMIT_VARIABLE}='30 GB'",
+        )
+    return int(float(match[1]) * UNITS[match[2].upper()])
+
+
+def describe_cache(limit: int) -> str:
+    """How large the cache is.
+
+    Args:
+        limit: Bytes that are kept.
+    """
+    layers = list(iter_layers())
+    size = sum(layer.num_bytes for layer in layers)
+    return (
+        f"sets of dependencies: {len(layers)}, {size / 1e9:.1f} GB; above {limit / 1e9:.1f} GB ({LIMIT_VARIABLE}) those not "
+        f"used for longest are removed ({layers_folder()})"
+    )
+
+
+def evict(limit: int) -> None:
+    """Remove what was killed halfway, then layers until the cache is small enough: what was not used for longest first.
+
+    One that a gate uses is never removed.
+
+    Args:
+        limit: Bytes that are kept.
+    """
+    layers = sorted(iter_layers(), key=lambda layer: layer.used)
+    total = sum(layer.num_bytes for layer in layers)
+    for layer in layers:
+        if (total > limit or not is_complete(layer.place)) and _remove(layer.place):
+            total -= layer.num_bytes
+    for file in (environments.cache_folder() / "resolutions").glob("*"):
+        with suppress(OSError):  # another gate may remove it
+            if time.time() - file.stat().st_mtime > RESOLUTION_SECONDS:
+                file.unlink()
+
+
+def _remove(place: Path) -> bool:
+    """Remove a layer that no gate uses; whether that was done."""
+    lock = _Lock(place)
+    try:
+        if not lock.claim():
+            return False
+        _manifest_place(place).unlink(missing_ok=True)  # first: without it nobody takes what is left for a layer
+        shutil.rmtree(place, ignore_errors=True)
+        return True
+    finally:
+        lock.close()

@@ -1,0 +1,440 @@
+"""The temporary place of one gate: worktrees, subjects, the measuring folder; gone when the gate ends.
+
+Both revisions live at paths of equal length, since the length of a path can change the speed of a program. Workloads
+and pytest configuration are copied to measuring folders outside both trees, so that either revision can run either's.
+"""
+
+from __future__ import annotations
+
+import configparser
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import threading
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from mainstay.project.configuration import Configuration
+from mainstay.records.errors import ConfigurationError, EnvironmentBuildError
+from mainstay.records.runs import Revision
+from mainstay.records.trials import Side
+from mainstay.revisions.environments import (
+    Resolution,
+    SubjectEnvironment,
+    build_subject,
+    interpreter_facts,
+    worker_variables,
+)
+from mainstay.revisions.git import Repository
+from mainstay.revisions.layers import Layer
+from mainstay.store.files import content_digest, harmful_link, iter_files
+from mainstay.store.integrity import Manifest, describe_changes, find_changes, take_manifest
+from mainstay.workers.descendants import run_guarded
+from mainstay.workers.process import WorkerSpec, at_once
+
+FOLDERS = {Side.BASELINE: "base", Side.CANDIDATE: "cand"}
+"""Names of equal length for what belongs to each revision."""
+
+PYTEST_FILES = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
+"""Where pytest looks for its configuration, in its order."""
+
+ASSIGNMENT = re.compile(r"([A-Z][A-Z0-9_]*)=(.*)")
+"""A line by which ``prepare`` sets a variable of the workers."""
+
+PREPARE_SECONDS = 1800.0
+"""How long ``prepare`` may fetch."""
+
+MAX_INPUT_BYTES, MAX_INPUT_FILES = 4_000_000_000, 100_000
+"""Largest input that is read in full to learn whether it is still the same; some seconds."""
+
+
+def add_worktrees(repository: Repository, revisions: Mapping[Side, Revision], scratch: Path) -> dict[Side, Path]:
+    """A worktree of each revision; they go with the scratch folder."""
+    trees = {side: scratch / name / "tree" for side, name in FOLDERS.items()}
+    for side, tree in trees.items():
+        tree.parent.mkdir(exist_ok=True)
+        repository.add_worktree(revisions[side].commit, tree)
+    return trees
+
+
+def build_subjects(
+    trees: Mapping[Side, Path],
+    resolutions: Mapping[Side, Resolution],
+    layers: Mapping[str, Layer],
+    scratch: Path,
+) -> dict[Side, SubjectEnvironment]:
+    """Build and install the wheel of each revision over its dependencies, both at once.
+
+    Args:
+        trees: Worktree of each revision.
+        resolutions: Dependencies of each.
+        layers: Layers of dependencies, by digest.
+        scratch: The gate's temporary folder.
+
+    Raises:
+        EnvironmentBuildError: If one does not build; the baseline is named first if neither does.
+    """
+    interrupted = threading.Event()
+
+    def build(side: Side) -> SubjectEnvironment:
+        resolution = resolutions[side]
+        dependencies = layers[resolution.digest].ensure(trees[side], is_interrupted=interrupted.is_set)
+        return build_subject(side, trees[side], resolution, scratch / FOLDERS[side] / "environment", dependencies)
+
+    interpreter_facts()  # once, before two threads ask: sysconfig's table must not be read while it is half built
+    return dict(zip(trees, at_once(build, list(trees), on_interrupt=interrupted.set), strict=True))
+
+
+@contextmanager
+def open_layers(resolutions: Iterable[Resolution]) -> Iterator[dict[str, Layer]]:
+    """The layers of dependencies by digest, none of which is removed meanwhile."""
+    with ExitStack() as stack:
+        yield {resolution.digest: stack.enter_context(Layer(resolution)) for resolution in resolutions}
+
+
+class Seals:
+    """What no worker may change: installed trees, measuring folders and dependencies, as they were before measuring.
+
+    Args:
+        layers: The layers of dependencies.
+    """
+
+    def __init__(self, layers: Iterable[Layer]) -> None:
+        self._layers = tuple(layers)
+        self._folders: list[tuple[str, Path, Manifest]] = []
+
+    def add(self, name: str, folder: Path) -> None:
+        """Take down what a folder holds now.
+
+        Args:
+            name: What it is, for the reader.
+            folder: Where it lies.
+
+        Raises:
+            StoreError: If it cannot be read.
+        """
+        self._folders.append((name, folder, take_manifest(folder)))
+
+    def find_changes(self) -> tuple[str, ...]:
+        """What was changed since, each in a few words; a changed layer is thrown away."""
+        found = [
+            f"{name} ({describe_changes(paths)})"
+            for name, folder, manifest in self._folders
+            if (paths := find_changes(folder, manifest))
+        ]
+        for layer in self._layers:
+            if paths := layer.find_changes():
+                found.append(f"the cached dependencies ({describe_changes(paths)})")
+                layer.discard(f"it was changed while the gate ran ({describe_changes(paths)})")
+        return tuple(found)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know of the layers."""
+        return tuple(note for layer in self._layers for note in layer.notes)
+
+
+def copy_workloads(tree: Path, folder: Path, workloads: str, shared: Iterable[str] = ()) -> Path:
+    """Copy a revision's workloads and pytest configuration to a measuring folder, and link what is shared into it.
+
+    So a workload finds what is shared where it lies in the project, seen from its own file. A link that leads nowhere is
+    left out.
+
+    Args:
+        tree: The revision's worktree, shared inputs included.
+        folder: The measuring folder; made here.
+        workloads: Path of the workload folder, relative to the tree; an empty one where the revision has none.
+        shared: Paths of the shared inputs, relative to the tree.
+
+    Returns:
+        pytest's configuration file in the measuring folder.
+
+    Raises:
+        ConfigurationError: If a link among the workloads has no end, or leads out of the tree.
+    """
+    inputs = {path: tree / path for path in shared}
+    _refuse_harmful_links(tree, workloads, inputs.values())
+
+    def left_out(parent: str, names: list[str]) -> set[str]:
+        return {name for name in names if name == "__pycache__" or Path(parent, name) in inputs.values()}
+
+    if (tree / workloads).is_dir():
+        shutil.copytree(tree / workloads, folder / workloads, ignore=left_out, ignore_dangling_symlinks=True)
+    else:
+        (folder / workloads).mkdir(parents=True)
+    for path, source in inputs.items():
+        place = folder / path
+        if not place.exists():  # one that lies in another came with it
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.symlink_to(source.resolve())
+    if name := pytest_settings(lambda name: _content(tree / name)).file:
+        return Path(shutil.copy(tree / name, folder / name))
+    empty = folder / "pytest.ini"
+    empty.write_text("[pytest]\n", encoding="utf-8")
+    return empty
+
+
+def _refuse_harmful_links(tree: Path, workloads: str, left_out: Iterable[Path]) -> None:
+    """Refuse links among a revision's workloads that a copy must not follow."""
+    found = harmful_link(tree / workloads, tree, left_out=frozenset(left_out))
+    if found is None:
+        return
+    place, target = found
+    root = tree.resolve()
+    shown = target.relative_to(root).as_posix() if target.is_relative_to(root) else str(target)
+    why = "a device or too large to be copied"
+    if place.parent.resolve().is_relative_to(target) or target.is_relative_to(root):
+        why = "a folder that holds the link itself"
+    raise ConfigurationError(
+        f"the link {place.relative_to(tree).as_posix()} leads to {shown!r}, which is {why}",
+        looked_in=f"the workloads in {workloads}",
+        next_step="remove the link from git; what both revisions read belongs into 'share' of [tool.mainstay]",
+    )
+
+
+def _content(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
+
+
+def workloads_digest(spec: WorkerSpec, workloads: str) -> str:
+    """SHA-256 over the workloads of a measuring folder, with what is shared among them, and pytest's configuration.
+
+    Args:
+        spec: Of a worker that stands in the folder.
+        workloads: Path of the workload folder, relative to it.
+    """
+    configuration = Path(spec.configuration)
+    parts = (content_digest(Path(spec.folder, workloads)), configuration.name, content_digest(configuration))
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+class PytestSettings(NamedTuple):
+    """Where pytest finds its settings, and what they are.
+
+    Attributes:
+        file: Name of the file; empty where there is none.
+        values: By name.
+    """
+
+    file: str
+    values: Mapping[str, str]
+
+
+def pytest_settings(read: Callable[[str], bytes | None]) -> PytestSettings:
+    r"""The settings that pytest would use.
+
+    Args:
+        read: Gives the content of a file of the project; ``None`` where there is none.
+
+    Example:
+        >>> pytest_settings({"tox.ini": b"[pytest]\nstrict = true\n"}.get)
+        PytestSettings(file='tox.ini', values={'strict': 'true'})
+    """
+    for name in PYTEST_FILES:
+        content = read(name)
+        values = None if content is None else _parse_pytest_settings(name, content.decode(errors="replace"))
+        if values is not None:
+            return PytestSettings(name, values)
+    return PytestSettings("", {})
+
+
+def _parse_pytest_settings(name: str, text: str) -> dict[str, str] | None:
+    """The settings in a file; ``None`` where pytest would pass it over. One that does not read is its own setting."""
+    is_own = "pytest" in name
+    try:
+        if name.endswith(".toml"):
+            document = tomllib.loads(text)
+            table = document.get("pytest", {}) if is_own else document.get("tool", {}).get("pytest")
+        else:
+            parser = configparser.ConfigParser(interpolation=None)
+            parser.read_string(text)
+            section = "tool:pytest" if name == "setup.cfg" else "pytest"
+            table = dict(parser[section]) if section in parser else {} if is_own else None
+    except (tomllib.TOMLDecodeError, configparser.Error):
+        return {"(the whole file)": text} if is_own else None
+    if not isinstance(table, Mapping):
+        return None
+    inner = table.get("ini_options", {})
+    return {key: str(value) for key, value in ({**table, **inner} if inner else table).items() if key != "ini_options"}
+
+
+def worker_specs(
+    subjects: Mapping[Side, SubjectEnvironment],
+    scratch: Path,
+    configuration_file: Path,
+    variables: Mapping[str, str],
+    writable: Sequence[Path] = (),
+    *,
+    files_of: Side = Side.BASELINE,
+) -> dict[Side, WorkerSpec]:
+    """How to start the workers of both revisions with the workload files of one.
+
+    Args:
+        subjects: Environment of each revision.
+        scratch: The gate's temporary folder.
+        configuration_file: pytest's configuration file in the measuring folder.
+        variables: Environment variables of all workers.
+        writable: What all workers can write to, besides the folder of their revision.
+        files_of: The revision whose files lie in the measuring folder.
+    """
+    work = {side: scratch / "work" / name for side, name in FOLDERS.items()}  # apart: neither writes to the other's
+    for own in work.values():
+        own.mkdir(parents=True, exist_ok=True)
+    return {
+        side: WorkerSpec(
+            side=side,
+            python=str(subject.python),
+            own=str(subject.site_packages),
+            roots=tuple(sorted({root for other in subjects.values() for root in other.roots})),
+            folder=str(configuration_file.parent),
+            configuration=str(configuration_file),
+            scratch=str(work[side]),
+            variables=variables,
+            writable=tuple(map(str, writable)),
+            files_of=files_of,
+        )
+        for side, subject in subjects.items()
+    }
+
+
+def writable_places(paths: Iterable[str], protected: Iterable[Path]) -> tuple[Path, ...]:
+    """What workers can write to besides their own folders.
+
+    Args:
+        paths: As the settings name them.
+        protected: Folders that no worker may write to.
+
+    Raises:
+        ConfigurationError: If one does not exist, or holds a folder that is protected or lies in one.
+    """
+    places = []
+    for path in paths:
+        place = Path(path).expanduser().resolve()
+        if not place.exists():
+            raise _writable_error(path, "does not exist", "make it, or take it out of 'writable' in [tool.mainstay]")
+        for folder in (folder.resolve() for folder in protected):
+            if place.is_relative_to(folder) or folder.is_relative_to(place):
+                advice = "name only what the workloads must write to"
+                raise _writable_error(path, f"and {folder} overlap, to which no worker may write", advice)
+        places.append(place)
+    return tuple(places)
+
+
+def _writable_error(path: str, what: str, next_step: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"the writable place {path!r} {what}", looked_in="[tool.mainstay] of the baseline", next_step=next_step
+    )
+
+
+class Prepared(NamedTuple):
+    """What the ``prepare`` command said.
+
+    Attributes:
+        variables: Variables for all workers.
+        notice: What it wrote to stderr, on one line.
+    """
+
+    variables: Mapping[str, str]
+    notice: str
+
+
+def prepare(configuration: Configuration, python: Path, scratch: Path, environ: Mapping[str, str]) -> Prepared:
+    """Run the ``prepare`` command once, with the user's own home and network, in the candidate's environment.
+
+    Args:
+        configuration: Of the project.
+        python: The candidate's interpreter; the word ``python`` in the command means it.
+        scratch: The gate's temporary folder.
+        environ: The user's environment.
+
+    Returns:
+        Variables for all workers, from the lines ``KEY=VALUE`` that it printed, and its notice.
+
+    Raises:
+        EnvironmentBuildError: If it fails.
+    """
+    if not configuration.prepare:
+        return Prepared({}, "")
+    place = _preparing_folder(scratch)
+    place.mkdir(exist_ok=True)
+    program, *arguments = configuration.prepare
+    command = [str(python) if program in {"python", "python3"} else program, *arguments]
+    try:
+        done = run_guarded(command, cwd=place, env=environ, timeout=PREPARE_SECONDS)
+    except subprocess.TimeoutExpired as error:
+        raise _prepare_error(configuration.prepare, str(error)) from error
+    if done.returncode:
+        raise _prepare_error(configuration.prepare, f"exit status {done.returncode}", done.stderr)
+    matches = (ASSIGNMENT.fullmatch(line.strip()) for line in done.stdout.splitlines())
+    return Prepared({match[1]: match[2] for match in matches if match}, " ".join(done.stderr.split()))
+
+
+def _prepare_error(command: Sequence[str], cause: str, stderr: str = "") -> EnvironmentBuildError:
+    tail = "".join(f"\n  | {line}" for line in stderr.strip().splitlines()[-10:])
+    return EnvironmentBuildError(
+        f"the prepare command failed: {cause}{tail}",
+        looked_in=f"prepare = {list(command)} in [tool.mainstay]",
+        next_step="run it by hand until it succeeds",
+    )
+
+
+def fixed_variables(threads: int, prepared: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment of all workers but for HOME and TMPDIR."""
+    return {**worker_variables(threads=threads, environ=environ), **prepared}
+
+
+def _preparing_folder(scratch: Path) -> Path:
+    """Where ``prepare`` runs."""
+    return scratch / "prepare"
+
+
+def portable(variables: Mapping[str, str], scratch: Path) -> dict[str, str]:
+    """Variables without the path of the scratch folder, which is another one in every gate.
+
+    Example:
+        >>> portable({"DATA": "/tmp/mainstay-x/prepare/data"}, Path("/tmp/mainstay-x"))
+        {'DATA': 'SCRATCH/prepare/data'}
+    """
+    return {name: value.replace(str(scratch), "SCRATCH") for name, value in variables.items()}
+
+
+def input_digests(prepared: Mapping[str, str], scratch: Path) -> dict[str, str] | None:
+    """SHA-256 of what the variables of ``prepare`` name, by variable, where they name a place.
+
+    Args:
+        prepared: Variables that ``prepare`` gave.
+        scratch: The gate's temporary folder; a value that only contains its path stands for all that ``prepare`` made.
+
+    Returns:
+        Digests; ``None`` where an input cannot be read, or not in a few seconds.
+    """
+    places = {name: Path(value) for name, value in prepared.items() if os.path.isabs(value) and os.path.exists(value)}
+    inside = [name for name, value in prepared.items() if str(scratch) in value and name not in places]
+    places |= dict.fromkeys(inside, _preparing_folder(scratch))
+    try:
+        if any(_is_large(place) for place in places.values()):
+            return None
+        return {name: content_digest(place) for name, place in places.items()}
+    except OSError:
+        return None
+
+
+def _is_large(place: Path) -> bool:
+    """Whether it would take long to read a file, or all files beneath a folder."""
+    num_bytes = 0
+    for number, file in enumerate([place] if place.is_file() else iter_files(place), start=1):
+        num_bytes += file.stat().st_size
+        if num_bytes > MAX_INPUT_BYTES or number > MAX_INPUT_FILES:
+            return True
+    return False
+
+
+def recorded(variables: Mapping[str, str]) -> dict[str, str]:
+    """What the run document says of the workers' variables: those that the gate fixes, none that names a place."""
+    fixed = worker_variables(threads=1, environ={})
+    return {name: value for name, value in variables.items() if name in fixed}

@@ -1,0 +1,131 @@
+"""A file written whole or not at all, the digest of what a place holds, and links that do harm.
+
+- :func:`write_text`, :func:`content_digest`, :func:`iter_files`: of any place.
+- :func:`harmful_link`: a link that a copy of a folder must not follow.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from mainstay.records.errors import StoreError
+
+FOLDER = ".mainstay"
+"""Folder in the user's repository for what gates keep; it ignores itself, and no repository may track it."""
+
+
+MAX_COPIED_BYTES, MAX_COPIED_FILES = 4_000_000_000, 100_000
+"""The most that is copied because a link leads there."""
+
+
+def write_text(path: Path, text: str, *, shown: str | None = None) -> Path:
+    """Write a new file beside its place, then rename it: readers see the old file or the new one, no link is followed.
+
+    Args:
+        path: The file.
+        text: Its new content.
+        shown: How messages name it; as given if absent.
+
+    Raises:
+        StoreError: If it cannot be written; the old file is kept.
+    """
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        with draft.open("x", encoding="utf-8", newline="\n") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        draft.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            draft.unlink()
+        raise StoreError(
+            f"{path.name} cannot be written: {error.strerror}",
+            looked_in=shown or str(path),
+            next_step="make room or choose another place, then try again",
+        ) from error
+    return path
+
+
+def content_digest(place: Path) -> str:
+    """SHA-256 over the names and contents of a file or of all files beneath a folder, links followed."""
+    digest = hashlib.sha256()
+    for path in [place] if place.is_file() else sorted(iter_files(place)):
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        digest.update(f"{content} {path.relative_to(place).as_posix()}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest()
+
+
+def iter_files(folder: Path) -> Iterator[Path]:
+    """All files beneath a folder; a folder that several links lead to is entered once."""
+    entered = set()
+    for root, folders, names in os.walk(folder, followlinks=True):
+        folders.sort()
+        place = Path(root)
+        if place.resolve() in entered:
+            folders.clear()
+            continue
+        entered.add(place.resolve())
+        yield from (place / name for name in names if (place / name).is_file())
+
+
+def harmful_link(folder: Path, root: Path, *, left_out: Collection[Path] = ()) -> tuple[Path, Path] | None:
+    """A folder that is a link, or a link beneath it, that a copy must not follow, and what it leads to; ``None`` if there is none.
+
+    Harm does a link to a folder that holds the link itself, which has no end, and one that leads out of the root to a
+    device, or to more than a copy should take. A link that leads nowhere does none.
+
+    Args:
+        folder: What would be copied, links followed.
+        root: What is small enough to be copied in any case.
+        left_out: Places beneath the folder that would not be copied.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp()).resolve()
+        >>> (folder / "loop").symlink_to(folder)
+        >>> harmful_link(folder, folder) == (folder / "loop", folder)
+        True
+    """
+    return _harmful_link([folder], root.resolve(), frozenset(left_out), frozenset())
+
+
+def _harmful_link(
+    places: Iterable[Path], root: Path, left_out: Collection[Path], above: frozenset[Path]
+) -> tuple[Path, Path] | None:
+    for place in places:
+        if place.is_symlink():
+            try:
+                target = place.resolve(strict=True)
+            except (OSError, RuntimeError):  # it leads nowhere, or to itself
+                continue
+            has_no_end = place.parent.resolve().is_relative_to(target) or target in above
+            if has_no_end or not (target.is_relative_to(root) or _is_copyable(target)):
+                return place, target
+        if place.is_dir():
+            inner = sorted(set(place.iterdir()) - set(left_out))
+            if found := _harmful_link(inner, root, left_out, above | {place.resolve()}):
+                return found
+    return None
+
+
+def _is_copyable(place: Path) -> bool:
+    """Whether a place is a file or a folder of files, and not too large."""
+    if place.is_file():
+        return place.stat().st_size <= MAX_COPIED_BYTES
+    num_files = num_bytes = 0
+    for folder, _, names in os.walk(place):
+        for file in (Path(folder, name) for name in names):
+            if not file.exists():
+                continue
+            num_files += 1
+            num_bytes += file.stat().st_size
+            if not file.is_file() or num_files > MAX_COPIED_FILES or num_bytes > MAX_COPIED_BYTES:
+                return False
+    return place.is_dir()

@@ -1,0 +1,184 @@
+"""What a folder held at one time, and whether it holds that still.
+
+- :class:`Manifest`: every file, link and folder beneath a folder, with what tells a change; :func:`take_manifest` makes one.
+- :func:`find_changes`: what is no longer as a manifest says.
+- :func:`read_manifest`, :func:`write_manifest`: a manifest as a file, beside what it describes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from mainstay.records.errors import StoreError
+from mainstay.store.files import write_text
+
+VERSION = 1
+"""Raised when the file changes its meaning; one of another version counts as none."""
+
+FOLDER = "/"
+"""What stands for the content of a folder: its files have entries of their own."""
+
+
+class Entry(NamedTuple):
+    """What is known of a path.
+
+    Attributes:
+        content: SHA-256 of a file; of a link, ``->`` and where it leads; ``/`` for a folder.
+        mode: Kind and permissions.
+        size: Bytes.
+        mtime_ns: When the content changed last, as whoever owns it says: Python goes by it when it takes bytecode.
+        ctime_ns: When anything changed last, as the system says: nobody can set it without setting the clock.
+        inode: Number of the file in its file system.
+    """
+
+    content: str
+    mode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+
+    def is_as(self, other: Entry) -> bool:
+        """Whether both mean the same to whoever uses the file; a copy does, such as one that a CI system restores."""
+        if (self.content, self.mode) != (other.content, other.mode):
+            return False
+        return self.content == FOLDER or self.mtime_ns // 10**9 == other.mtime_ns // 10**9
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Manifest:
+    """Every file, link and folder beneath a folder.
+
+    Attributes:
+        entries: By path relative to the folder.
+    """
+
+    entries: Mapping[str, Entry]
+
+    @property
+    def num_bytes(self) -> int:
+        """Size of all files together."""
+        return sum(entry.size for entry in self.entries.values() if entry.content != FOLDER)
+
+
+def take_manifest(folder: Path) -> Manifest:
+    """Read everything beneath a folder; links are not followed.
+
+    Args:
+        folder: One of torch has 20,000 files and 5.5 GB, which two processors read in 6 s.
+
+    Raises:
+        StoreError: If something cannot be read.
+    """
+    try:
+        found = dict(_walk(folder))
+        with ThreadPoolExecutor() as pool:  # the interpreter is free while files are read and hashed
+            contents = list(pool.map(lambda path: _content(folder / path, found[path].st_mode), found))
+    except OSError as error:
+        raise StoreError(
+            f"what was installed cannot be read: {error.strerror}", looked_in=str(error.filename)
+        ) from error
+    return Manifest(entries={path: _entry(found[path], content) for path, content in zip(found, contents, strict=True)})
+
+
+def find_changes(folder: Path, manifest: Manifest) -> tuple[str, ...]:
+    """The paths beneath a folder that are no longer as a manifest says, sorted.
+
+    What the system says of a file is compared first; one that it says something else of is read. What Python runs by
+    itself when it starts is always read. For the 20,000 files of torch that takes 0.3 s.
+
+    Args:
+        folder: Where it lies.
+        manifest: What was there.
+    """
+    try:
+        found = dict(_walk(folder))
+        changed = manifest.entries.keys() ^ found.keys()
+        for path, status in found.items():
+            if path not in changed and not _is_unchanged(folder / path, manifest.entries[path], status):
+                changed.add(path)
+    except OSError as error:
+        return (str(Path(error.filename or folder).name),)
+    return tuple(sorted(changed))
+
+
+def describe_changes(paths: tuple[str, ...]) -> str:
+    """Changed paths in a few words.
+
+    Example:
+        >>> describe_changes(("lib/a.py", "lib/b.py", "lib/c.py"))
+        'lib/a.py and 2 more'
+    """
+    return paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
+
+
+def _is_unchanged(place: Path, known: Entry, status: os.stat_result) -> bool:
+    """Whether a path is as it was."""
+    if _entry(status, known.content) == known and not _is_run_at_start(PurePosixPath(place)):
+        return True
+    return _entry(status, _content(place, status.st_mode)).is_as(known)
+
+
+def _is_run_at_start(path: PurePosixPath) -> bool:
+    """Whether an interpreter may read a file when it starts: ``.pth``, ``sitecustomize``, ``pyvenv.cfg``."""
+    return path.suffix in {".pth", ".cfg"} or (path.suffix == ".py" and path.parent.name == "site-packages")
+
+
+def _walk(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
+    """Every path beneath a folder with its status, links not followed."""
+    waiting = [""]
+    while waiting:
+        inner = waiting.pop()
+        with os.scandir(folder / inner) as paths:
+            for path in paths:
+                name = f"{inner}/{path.name}" if inner else path.name
+                yield name, path.stat(follow_symlinks=False)
+                if path.is_dir(follow_symlinks=False):
+                    waiting.append(name)
+
+
+def _content(place: Path, mode: int) -> str:
+    """What stands for the content of a path."""
+    if stat.S_ISDIR(mode):
+        return FOLDER
+    if stat.S_ISLNK(mode):
+        return f"->{os.readlink(place)}"
+    if not stat.S_ISREG(mode):  # a pipe would be waited for
+        return "special"
+    with place.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _entry(status: os.stat_result, content: str) -> Entry:
+    """What is known of a path; of a folder nothing that changes with what lies in it."""
+    if content == FOLDER:
+        return Entry(content, status.st_mode, 0, 0, 0, 0)
+    return Entry(content, status.st_mode, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
+
+def write_manifest(place: Path, manifest: Manifest) -> None:
+    """Write a manifest, whole or not at all.
+
+    Raises:
+        StoreError: If it cannot be written.
+    """
+    write_text(place, json.dumps({"version": VERSION, "entries": manifest.entries}))
+
+
+def read_manifest(place: Path) -> Manifest | None:
+    """A manifest that was written; ``None`` if there is none, or it does not read."""
+    try:
+        content = json.loads(place.read_text(encoding="utf-8"))
+        if content["version"] != VERSION:
+            return None
+        return Manifest(entries={path: Entry(*entry) for path, entry in content["entries"].items()})
+    except (OSError, ValueError, TypeError, KeyError):
+        return None

@@ -1,0 +1,182 @@
+"""Ctrl-C and the signals that ask a program to end: raised once, and never inside a clean-up.
+
+Python runs the handler of a signal in the main thread, whichever thread the system delivers it to. A mask of signals for
+one thread therefore holds nothing back once there are others, such as those of numpy. Here the handler itself holds
+back: while a clean-up goes on it only takes a note, and the interrupt is raised when the clean-up is done.
+
+- :func:`interrupts_taken`: the first signal becomes one ``KeyboardInterrupt``, later ones do nothing.
+- :func:`undisturbed`: hold it back for a while.
+- :func:`cleaned_up`: a clean-up that happens whichever moment an interrupt comes at.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from types import FrameType
+
+from mainstay.records.errors import Interrupted
+
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""Ctrl-C, a request to end, and the end of the terminal."""
+
+RAISE_AGAIN_SECONDS = 0.01
+"""How soon an interrupt that Python dropped is raised once more."""
+
+
+@dataclass(slots=True)
+class _State:
+    """What the handlers share.
+
+    Attributes:
+        is_taken: Whether the handlers are installed.
+        num_holds: How many clean-ups hold interrupts back.
+        is_held_back: Whether one came meanwhile.
+        is_raised: Whether one was raised; all later ones are dropped.
+    """
+
+    is_taken: bool = False
+    num_holds: int = 0
+    is_held_back: bool = False
+    is_raised: bool = False
+
+
+_state = _State()
+_pending: list[Callable[[], object]] = []
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Handle one of the signals."""
+    if _state.is_raised:
+        return
+    if _state.num_holds:
+        _state.is_held_back = True
+        return
+    _state.is_raised = True
+    raise KeyboardInterrupt
+
+
+@contextmanager
+def interrupts_taken(*, until_exit: bool = False) -> Iterator[None]:
+    """Turn the first of :data:`SIGNALS` into one ``KeyboardInterrupt``; later ones do not disturb what it leads to.
+
+    An exception that is raised while a destructor runs, or a callback of the import system, is dropped by Python; it
+    is then raised once more. At the end, clean-ups that an interrupt kept from running are made up for. A hang-up stays
+    ignored where it is, as under ``nohup``. Does nothing inside itself, or outside the main thread.
+
+    Args:
+        until_exit: Ignore the signals afterwards, since the process is about to end with a status of its own.
+    """
+    is_outermost = not _state.is_taken
+    with _handlers(until_exit=until_exit):
+        try:
+            yield
+        finally:
+            if is_outermost and threading.current_thread() is threading.main_thread():
+                _state.is_raised = True  # nothing is left that one could change
+                for clean in reversed(list(_pending)):
+                    _finish(clean)
+
+
+@contextmanager
+def _handlers(*, until_exit: bool = False) -> Iterator[None]:
+    """Handle the signals, and what Python drops."""
+    if _state.is_taken or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous_hook = sys.unraisablehook
+
+    def raise_again(unraisable: sys.UnraisableHookArgs) -> None:
+        if unraisable.exc_type is not KeyboardInterrupt or sys.platform == "win32":
+            previous_hook(unraisable)
+            return
+        _state.is_raised = False
+        signal.signal(signal.SIGALRM, _interrupt)
+        signal.setitimer(signal.ITIMER_REAL, RAISE_AGAIN_SECONDS)
+
+    _state.is_taken, _state.is_raised, _state.is_held_back = True, False, False
+    previous = {}
+    try:
+        sys.unraisablehook = raise_again
+        for each in SIGNALS:
+            if each.name != "SIGHUP" or signal.getsignal(each) is not signal.SIG_IGN:
+                previous[each] = signal.getsignal(each)
+                signal.signal(each, _interrupt)
+        yield
+    finally:
+        _state.is_raised = True
+        sys.unraisablehook = previous_hook
+        _state.is_taken = False
+        for each, handler in reversed(previous.items()):  # Ctrl-C last: it may be raised as soon as it is given back
+            signal.signal(each, signal.SIG_IGN if until_exit else handler)
+
+
+@contextmanager
+def interruptible(next_step: str) -> Iterator[None]:
+    """Explain an interrupt to the user.
+
+    Args:
+        next_step: What the user can do after it.
+
+    Raises:
+        Interrupted: In place of the ``KeyboardInterrupt``.
+    """
+    with interrupts_taken():
+        try:
+            yield
+        except KeyboardInterrupt as error:
+            raise Interrupted("interrupted", next_step=next_step) from error
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Hold interrupts back; one that came is raised at the end. Does nothing outside the main thread.
+
+    Raises:
+        KeyboardInterrupt: At the end, if a signal came meanwhile.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    with _handlers():
+        _state.num_holds += 1
+        try:
+            yield
+        finally:
+            _state.num_holds -= 1
+            if _state.is_held_back and not _state.num_holds and not _state.is_raised:
+                _state.is_held_back, _state.is_raised = False, True
+                raise KeyboardInterrupt
+
+
+def is_undisturbed() -> bool:
+    """Whether an interrupt would have no effect now, so that child processes must not feel Ctrl-C either."""
+    return _state.is_taken and (_state.num_holds > 0 or _state.is_raised)
+
+
+@contextmanager
+def cleaned_up(clean: Callable[[], object]) -> Iterator[None]:
+    """Call a function at the end, whichever moment an interrupt comes at.
+
+    An interrupt between the end of the body and the clean-up skips the clean-up; :func:`interrupts_taken` then makes up
+    for it.
+
+    Args:
+        clean: What to call; it may be called a second time where the first was broken off.
+    """
+    _pending.append(clean)
+    try:
+        yield
+    finally:
+        with undisturbed():
+            _finish(clean)
+
+
+def _finish(clean: Callable[[], object]) -> None:
+    clean()
+    with suppress(ValueError):
+        _pending.remove(clean)

@@ -1,0 +1,351 @@
+"""The journal of a run: every completed trial, on disk before the next one starts.
+
+A journal is a file of JSON lines, only ever appended to and flushed to the disk line by line. A gate that is killed
+leaves at most one torn last line, which does not count and is dropped when the run is resumed; the trials before it are
+never measured again.
+
+- :class:`Journal`: append to and read one journal.
+- :class:`RunFolder`: where a run keeps its journal and its document, and who holds it.
+- :func:`new_run`, :func:`interrupted_run`: start or find one.
+- :func:`trial_content`, :func:`parse_trial`: a trial on its way to a file and back.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from cattrs.errors import CattrsError
+from cattrs.preconf.json import make_converter
+from filelock import FileLock, Timeout
+
+from mainstay.records.errors import RESTART_CALIBRATION, RESUME_GATE, StoreError, UsageError
+from mainstay.records.trials import Trial
+from mainstay.store.files import FOLDER, write_text
+
+T = TypeVar("T")
+
+RUNS = "runs"
+"""Folder in it for the runs of gates, which can be resumed."""
+
+CALIBRATIONS = "calibrations"
+"""Folder in it for calibrations, which cannot."""
+
+WAYS_ON = {
+    RUNS: RESUME_GATE,
+    CALIBRATIONS: RESTART_CALIBRATION,
+}
+"""What to do once there is room again, by folder."""
+
+JOURNAL_VERSION = 1
+"""First field of a journal's first line."""
+
+ENDS = frozenset({"finish", "failed"})
+"""Lines after which nothing is left to resume: a verdict, or an error that a resumed gate would end with again."""
+
+CONVERTER = make_converter()
+"""Builds records from what JSON gives back."""
+
+
+class Journal:
+    """An append-only file of JSON lines.
+
+    Args:
+        path: The file; made when the first line is appended.
+        among: Folder of the runs of its kind.
+
+    Example:
+        >>> import tempfile
+        >>> journal = Journal(Path(tempfile.mkdtemp()) / "journal.jsonl")
+        >>> journal.append("start", salt="a")
+        >>> journal.read()
+        [{'type': 'start', 'salt': 'a'}]
+    """
+
+    def __init__(self, path: Path, among: str = RUNS) -> None:
+        self.path = path
+        self._among = among
+        self._lock = threading.Lock()
+
+    def append(self, kind: str, **content: Any) -> None:
+        """Append one line and wait until it is on the disk.
+
+        Raises:
+            StoreError: If it cannot be written, for want of space for instance.
+        """
+        data = (json.dumps({"type": kind, **content}) + "\n").encode()
+        try:
+            with self._lock, self.path.open("ab", buffering=0) as stream:  # a buffer would be written again on closing
+                end, rest = stream.tell(), memoryview(data)
+                try:
+                    while rest:
+                        rest = rest[stream.write(rest) :]
+                    os.fsync(stream.fileno())
+                except OSError:
+                    with suppress(OSError):
+                        os.truncate(self.path, end)
+                    raise
+        except OSError as error:
+            raise StoreError(
+                f"the journal cannot be written: {error.strerror}",
+                looked_in=f"{FOLDER}/{self._among}/{self.path.parent.name}/{self.path.name}",
+                next_step=f"make room, then {WAYS_ON[self._among]}",
+            ) from error
+
+    def append_trial(self, trial: Trial) -> None:
+        """Append a trial."""
+        self.append("trial", trial=trial_content(trial))
+
+    def read(self) -> list[dict[str, Any]]:
+        """All complete lines; the file stays as it is, since another process may be about to complete the last one.
+
+        Raises:
+            StoreError: If a complete line does not read.
+        """
+        data = self._data()
+        try:
+            lines = [json.loads(line) for line in data[: _whole_length(data)].splitlines()]
+        except (ValueError, RecursionError) as error:
+            raise self._damage(f"a line of the journal does not read: {error}") from error
+        for number, line in enumerate(lines, start=1):
+            if not isinstance(line, dict) or not isinstance(line.get("type"), str):
+                raise self._damage(f"line {number} of the journal does not read: it is no object with a type")
+        return lines
+
+    def content(self, line: Mapping[str, Any], key: str, kind: type[T]) -> T:
+        """What a line holds under a key, as a record or a collection of records.
+
+        Raises:
+            StoreError: If it does not fit.
+        """
+        return self._structure(line.get(key), kind, f"{key} in its line {line['type']!r}")
+
+    def start(self, kind: type[T]) -> T:
+        """What the run began with.
+
+        Raises:
+            StoreError: If there is no first line, it is of another version, or does not fit.
+        """
+        lines = self.read()
+        if not lines or lines[0]["type"] != "start":
+            raise self._damage("the journal does not begin with what the run began with")
+        found = lines[0].get("version")
+        if found != JOURNAL_VERSION:
+            raise self._damage(
+                f"the journal is of version {found!r}, and this mainstay continues version {JOURNAL_VERSION}"
+            )
+        return self._structure(lines[0], kind, "its first line")
+
+    def _structure(self, content: Any, kind: type[T], what: str) -> T:
+        try:
+            return CONVERTER.structure(content, kind)
+        except (CattrsError, TypeError, ValueError, KeyError, AttributeError) as error:
+            raise self._damage(
+                f"the journal does not read: {what} lacks something or has it of another type"
+            ) from error
+
+    def _damage(self, fact: str) -> StoreError:
+        return StoreError(
+            fact,
+            looked_in=f"{FOLDER}/{self._among}/{self.path.parent.name}/{self.path.name}",
+            next_step="start a new gate without --resume; the folder of the damaged run may be removed",
+        )
+
+    def mend(self) -> None:
+        """Drop a torn last line from the file, so that the next one does not continue it; for whoever holds the run."""
+        data = self._data()
+        if _whole_length(data) < len(data):
+            os.truncate(self.path, _whole_length(data))
+
+    def _data(self) -> bytes:
+        """What the file holds; nothing before the first line is appended."""
+        try:
+            return self.path.read_bytes()
+        except FileNotFoundError:
+            return b""
+        except OSError as error:
+            raise self._damage(f"the journal cannot be read: {error.strerror}") from error
+
+    def trials(self) -> list[Trial]:
+        """The trials in the journal, in the order of their completion."""
+        return [self.content(line, "trial", Trial) for line in self.read() if line["type"] == "trial"]
+
+
+def _whole_length(data: bytes) -> int:
+    """Length without a torn last line."""
+    return data.rfind(b"\n") + 1
+
+
+def trial_content(trial: Trial) -> dict[str, Any]:
+    """A trial as JSON can hold it, bit for bit and with the numbers that JSON lacks."""
+    content = asdict(trial)
+    content["values"] = {name: repr(value) for name, value in content["values"].items()}
+    content["series"] = {name: [repr(value) for value in values] for name, values in content["series"].items()}
+    return content
+
+
+def parse_trial(content: Mapping[str, Any]) -> Trial:
+    """A trial from what JSON gives back."""
+    return CONVERTER.structure(content, Trial)
+
+
+class RunFolder:
+    """The folder of one run, held by one process at a time.
+
+    Args:
+        path: ``.mainstay/runs/ID`` in the user's repository.
+        among: Folder of the runs of its kind.
+    """
+
+    def __init__(self, path: Path, among: str = RUNS) -> None:
+        self.path = path
+        self.id = path.name
+        self.journal = Journal(path / "journal.jsonl", among)
+        self._among = among
+        self._lock = FileLock(path / "lock")
+
+    def __enter__(self) -> Self:
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise _going_on(self) from error
+        self.journal.mend()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a process holds the run now."""
+        try:
+            with self._lock.acquire(timeout=0):
+                return False
+        except Timeout:
+            return True
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether the run began and did not come to an end; a gate that is killed at once leaves an empty journal."""
+        kinds = {line["type"] for line in self.journal.read()}
+        return "start" in kinds and not kinds & ENDS
+
+    def write(self, name: str, text: str) -> Path:
+        """Write a document of the run, whole or not at all.
+
+        Raises:
+            StoreError: If it cannot be written.
+        """
+        return write_text(self.path / name, text, shown=f"{FOLDER}/{self._among}/{self.id}/{name}")
+
+
+@contextmanager
+def new_run(root: Path, now: datetime, start: Mapping[str, Any], *, among: str = RUNS) -> Iterator[RunFolder]:
+    """Make the folder of a new run, hold it, and start its journal.
+
+    Args:
+        root: The user's repository.
+        now: Time of the start, in UTC; it names the run.
+        start: Facts that a resumed gate needs.
+        among: Folder of the runs of this kind.
+
+    Raises:
+        StoreError: If the folder cannot be made.
+    """
+    runs = root / FOLDER / among
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+        (root / FOLDER / ".gitignore").write_text("*\n", encoding="utf-8")
+        run = RunFolder(_fresh_folder(runs, f"{now:%Y%m%dT%H%M%S}"), among)
+    except OSError as error:
+        raise StoreError(
+            f"the run's folder cannot be made: {error.strerror}",
+            looked_in=f"{FOLDER}/{among} in the repository",
+            next_step="make room, or make the repository writable",
+        ) from error
+    with run:  # first, or another process could take it for an interrupted one
+        run.journal.append("start", version=JOURNAL_VERSION, **start)
+        yield run
+
+
+def _fresh_folder(runs: Path, stem: str) -> Path:
+    """A folder that did not exist: two gates may start in one second."""
+    for number in range(1000):
+        path = runs / f"{stem}-{number:03d}"
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue
+        return path
+    raise FileExistsError(0, "a thousand runs started in one second")
+
+
+def unfinished_runs(
+    root: Path, start: type = dict, *, among: str = RUNS, on_damage: Callable[[StoreError], None] = lambda _: None
+) -> list[RunFolder]:
+    """The runs that did not come to an end, the latest first; some may still be going on.
+
+    Args:
+        root: The user's repository.
+        start: Record of what a run began with, which must fit.
+        among: Folder of the runs of this kind.
+        on_damage: Called with what is wrong with each journal that does not read; such a run is left alone.
+    """
+    journals = sorted((root / FOLDER / among).glob("*/journal.jsonl"), reverse=True)
+    unfinished = []
+    for run in [RunFolder(path.parent, among) for path in journals if not (path.parent / "run.json").exists()]:
+        try:
+            if run.is_unfinished:
+                run.journal.start(start)
+                unfinished.append(run)
+        except StoreError as error:
+            on_damage(error)
+    return unfinished
+
+
+@contextmanager
+def interrupted_run(root: Path, start: type = dict) -> Iterator[RunFolder]:
+    """Hold the latest run that was interrupted: it did not come to an end, and no other process holds it.
+
+    Args:
+        root: The user's repository.
+        start: Record of what a run began with, which must fit.
+
+    Raises:
+        UsageError: If there is none.
+        StoreError: If there is none but one whose journal does not read.
+    """
+    damages: list[StoreError] = []
+    going_on: list[UsageError] = []
+    for run in unfinished_runs(root, start, on_damage=damages.append):
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(run)
+            except UsageError as error:
+                going_on.append(error)
+                continue
+            if run.is_unfinished:  # it may have come to its end a moment ago
+                yield run
+                return
+    raise next(
+        iter([*going_on, *damages]),
+        UsageError(
+            "no interrupted gate to resume", looked_in=f"{FOLDER}/runs", next_step="start one with 'mainstay gate'"
+        ),
+    )
+
+
+def _going_on(run: RunFolder) -> UsageError:
+    """The refusal of a run that another process holds."""
+    return UsageError(
+        f"run {run.id} is still going on in another process",
+        looked_in=f"{FOLDER}/runs",
+        next_step="wait for it, or start a gate of its own without --resume",
+    )

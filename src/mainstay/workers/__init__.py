@@ -1,0 +1,12 @@
+"""Processes that run workloads, as the gate sees them; the other end is :mod:`mainstay.runner`.
+
+- :mod:`~mainstay.workers.process`: one process: started, spoken with, ended with all its children.
+- :mod:`~mainstay.workers.collecting`: what a revision can run.
+- :mod:`~mainstay.workers.session`: pairs whose trials are whole runs.
+- :mod:`~mainstay.workers.interleaved`: pairs of timed workloads, block by block in turns.
+- :mod:`~mainstay.workers.fork_server`: processes forked from one that has imported modules already.
+- :mod:`~mainstay.workers.events`: what a worker says, as far as it can be trusted.
+- :mod:`~mainstay.workers.descendants`: processes that must end with the gate, and what they write.
+- :mod:`~mainstay.workers.guard`: a program that runs a command which must not outlive the gate.
+- :mod:`~mainstay.workers.machine`, :mod:`~mainstay.workers.load`: what the machine is, and how busy others keep it.
+"""

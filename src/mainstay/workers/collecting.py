@@ -1,0 +1,189 @@
+"""What a revision can run of the workloads, as its worker collects them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import Any
+
+from mainstay.records.errors import UsageError
+from mainstay.records.metrics import Direction, Kind, Metric, Workload
+from mainstay.runner.confinement import can_confine
+from mainstay.workers.process import START_SECONDS, Launcher, Worker, WorkerEndedError, WorkerSpec, conceal, start_fresh
+
+MAX_ATTEMPTS = 4
+"""How often the workloads are collected, each time without the file in which the last worker came to its end."""
+
+MAX_HANGS = 2
+"""After how many files that hang nothing more is collected."""
+
+REFUSED_WRITE = re.compile(r"Permission denied|PermissionError")
+"""What the cause of a failure says where a process wrote to a place that it may not write to."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Problem:
+    """Something in the workload folder that could not be collected.
+
+    Attributes:
+        id: File or node id.
+        cause: Why, in one line.
+        is_usage: Whether a marker was written wrongly, rather than code that failed.
+        is_hang: Whether the worker hung, which is not tried again.
+    """
+
+    id: str
+    cause: str
+    is_usage: bool = False
+    is_hang: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Collection:
+    """What one revision can run.
+
+    Attributes:
+        workloads: The workloads found.
+        problems: What could not be collected.
+        last_lines: What the worker wrote last, where there were problems.
+        skipped: Workloads that a mark skips here, or lets fail.
+        skipped_files: Files that skip themselves here, so that what they gate is unknown.
+    """
+
+    workloads: tuple[Workload, ...]
+    problems: tuple[Problem, ...] = ()
+    last_lines: tuple[str, ...] = ()
+    skipped: frozenset[str] = frozenset()
+    skipped_files: tuple[Problem, ...] = ()
+
+    def require_right_markers(self) -> None:
+        """Refuse markers that are written wrongly.
+
+        Raises:
+            UsageError: With the first of them.
+        """
+        if wrong := next((problem for problem in self.problems if problem.is_usage), None):
+            raise UsageError(wrong.cause, looked_in=wrong.id, next_step="correct the marker of this workload")
+
+
+def explain_refusal(cause: str) -> str:
+    """Why a process failed, with what to do where it may have been refused to write.
+
+    Args:
+        cause: What the failure says of itself.
+
+    Example:
+        >>> explain_refusal("ValueError: no data")
+        'ValueError: no data'
+    """
+    if not REFUSED_WRITE.search(cause) or not can_confine():
+        return cause
+    return (
+        f"{cause} (workers can write to their own folders only, such as TMPDIR; a place that they must write to is named "
+        "by the key 'writable' in the [tool.mainstay] of the baseline)"
+    )
+
+
+def collect_workloads(
+    spec: WorkerSpec, select: Sequence[str], launcher: Launcher = start_fresh, *, limit_s: float = START_SECONDS
+) -> Collection:
+    """What a revision can run of the workloads.
+
+    A worker that comes to its end while it collects is a problem of the file that it was at; the others are then
+    collected without that file.
+
+    Args:
+        spec: The revision's worker.
+        select: Paths to collect, relative to the measuring folder.
+        launcher: Starts the worker's process.
+        limit_s: Seconds after which a worker counts as hung.
+
+    Returns:
+        Workloads and problems.
+    """
+    fatal: list[Problem] = []
+    lines: tuple[str, ...] = ()
+    while True:
+        ignored = [problem.id for problem in fatal]
+        with Worker(spec, select, launcher, ignored=ignored) as worker:
+            try:
+                event = worker.expect("collected", limit_s)
+            except WorkerEndedError as ended:
+                worker.kill()
+                place = " ".join(select) if ended.collecting in {"", "."} else ended.collecting
+                fatal.append(Problem(id=place, cause=ended.cause, is_hang=ended.is_hang))
+                lines = worker.last_lines()
+            else:
+                found = _parse_collection(event, spec)
+                lines = worker.last_lines() if found.problems else lines
+                return replace(found, problems=(*fatal, *found.problems), last_lines=lines)
+        last = fatal[-1]
+        is_tried_enough = len(fatal) >= MAX_ATTEMPTS or sum(problem.is_hang for problem in fatal) >= MAX_HANGS
+        if last.id in {*ignored, *select, " ".join(select)}:
+            return Collection(workloads=(), problems=tuple(fatal), last_lines=lines)
+        if is_tried_enough:
+            everything = replace(last, id=" ".join(select))
+            return Collection(workloads=(), problems=(*fatal, everything), last_lines=lines)
+
+
+def _parse_collection(event: Mapping[str, Any], spec: WorkerSpec) -> Collection:
+    """What a worker says that it has collected."""
+    problems = tuple(
+        Problem(id=problem["id"], cause=conceal(explain_refusal(problem["cause"]), spec), is_usage="usage" in problem)
+        for problem in event["problems"]
+    )
+    return Collection(
+        workloads=tuple(_parse_workload(content) for content in event["workloads"]),
+        problems=problems,
+        skipped=frozenset(content["id"] for content in event["workloads"] if content["is_skipped"]),
+        skipped_files=tuple(
+            Problem(id=skipped["id"], cause=conceal(skipped["cause"], spec)) for skipped in event["skipped"]
+        ),
+    )
+
+
+def _parse_workload(content: Mapping[str, Any]) -> Workload:
+    """A workload as the worker describes it."""
+    metrics = tuple(
+        Metric(
+            workload=content["id"],
+            name=metric["name"],
+            kind=Kind(metric["kind"]),
+            direction=Direction(metric["direction"]),
+            margin=float(metric["margin"]),
+            unit=metric["unit"],
+            ceiling=metric.get("ceiling"),
+            resolution=metric.get("resolution", 0.0),
+        )
+        for metric in content["metrics"]
+    )
+    return Workload(id=content["id"], kind=Kind(content["kind"]), metrics=metrics, is_alone=content["is_alone"])
+
+
+def why_not_collected(workload: str, collected: Mapping[str, Any]) -> str:
+    """Why a worker cannot run a workload; empty if it can.
+
+    Args:
+        workload: Node id.
+        collected: Content of the event ``collected``.
+    """
+    if any(found["id"] == workload for found in collected["workloads"]):
+        return ""
+    causes = (problem["cause"] for problem in collected["problems"] if concerns(problem["id"], workload))
+    return str(next(causes, "the workload was not collected"))
+
+
+def concerns(problem: str, workload: str) -> bool:
+    """Whether what could not be collected is a workload's file, or a folder that it lies in.
+
+    Args:
+        problem: Path relative to the measuring folder.
+        workload: Node id.
+
+    Example:
+        >>> [concerns(path, "benchmarks/test_a.py::test_a") for path in ("benchmarks/test_a.py", "benchmarks", "bench")]
+        [True, True, False]
+    """
+    return PurePosixPath(workload.partition("::")[0]).is_relative_to(problem)

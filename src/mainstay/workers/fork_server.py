@@ -1,0 +1,285 @@
+"""Servers that have imported modules and fork workers: a worker is then there at once, not after seconds of imports.
+
+A server is :mod:`mainstay.runner.worker_main` in the environment of one revision. It ends when its socket to the gate is closed,
+which the end of the gate does too, however it comes. Linux only: elsewhere a forked process may not call what the system's
+libraries offer.
+
+- :func:`can_fork`, :func:`describe_preload`: whether that is done, and what the reader must know of it.
+- :func:`fork_servers`: one server for each revision, as a context manager.
+- :class:`ForkServer`: one server; its :meth:`~ForkServer.start` is a :data:`mainstay.workers.process.Launcher`.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from types import TracebackType
+from typing import Any, Self
+
+import psutil
+
+from mainstay.records.errors import EnvironmentBuildError, WorkerError
+from mainstay.records.trials import Side
+from mainstay.workers.descendants import forget_session, kill_group, kill_orphans
+from mainstay.workers.process import (
+    EXIT_SECONDS,
+    START_SECONDS,
+    WORKER,
+    Launch,
+    Place,
+    WorkerSpec,
+    conceal,
+    signal_name,
+    start_program,
+)
+
+ANSWER_BYTES = 1 << 16
+"""The most that a server says at once."""
+
+
+def can_fork(platform: str) -> bool:
+    """Whether servers can be used on a platform, as ``sys.platform`` names it."""
+    return platform == "linux"
+
+
+def describe_preload(modules: Sequence[str], platform: str) -> str:
+    """A sentence for the reader on how workers are started; empty where no module is to be preloaded.
+
+    Example:
+        >>> describe_preload(["torch"], "darwin")
+        'preload needs Linux, not darwin: every worker was a fresh interpreter'
+    """
+    if not modules:
+        return ""
+    if not can_fork(platform):
+        return f"preload needs Linux, not {platform}: every worker was a fresh interpreter"
+    return f"workers were forked from servers that had {', '.join(modules)} preloaded, but for peak memory"
+
+
+@contextmanager
+def fork_servers(
+    specs: Mapping[Side, WorkerSpec], modules: Sequence[str], *, limit_s: float = START_SECONDS
+) -> Iterator[dict[Side, ForkServer]]:
+    """A server for each revision; they import at once.
+
+    Args:
+        specs: The worker of each side.
+        modules: Full names of what is imported; without any there are no servers.
+        limit_s: How long the imports may take.
+
+    Yields:
+        Servers by side; they are gone afterwards.
+
+    Raises:
+        EnvironmentBuildError: If a module cannot be preloaded; the baseline is named first if it can in neither.
+    """
+    with ExitStack() as stack:
+        servers = {
+            side: stack.enter_context(ForkServer(spec, modules, limit_s=limit_s))
+            for side, spec in specs.items()
+            if modules
+        }
+        for server in servers.values():
+            server.await_ready()
+        yield servers
+
+
+class ForkServer:
+    """One server; leaving the context ends it with all workers that it forked.
+
+    Args:
+        spec: The revision's worker.
+        modules: Full names of what is imported.
+        limit_s: How long the imports may take.
+    """
+
+    def __init__(self, spec: WorkerSpec, modules: Sequence[str], *, limit_s: float = START_SECONDS) -> None:
+        self._spec = spec
+        self._limit_s = limit_s
+        self._modules = tuple(modules)
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        spec = self._spec
+        self._place = Place(spec, "server-")
+        self._control, control = socket.socketpair()
+        with control:
+            try:
+                self._process = start_program(
+                    spec,
+                    {"preload": self._modules, "control": control.fileno(), "limit_s": self._limit_s + EXIT_SECONDS},
+                    variables=self._place.variables,
+                    cwd=self._place.cwd,
+                    output=self._place.output.descriptor,
+                    descriptors=[control.fileno()],
+                )
+            except OSError as error:
+                self._control.close()
+                raise WorkerError(
+                    f"the {spec.side} server does not start: {error.strerror}", looked_in=spec.python
+                ) from error
+            finally:
+                self._place.output.close_writing()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._control.close()
+        if kind is None:
+            self._leave()
+        kill_group(self._process.pid)
+        self._process.wait()
+        forget_session(self._process.pid)
+        kill_orphans()
+        self._place.output.close()
+
+    def _leave(self) -> None:
+        """Let the server end its workers and exit by itself, if it does so soon."""
+        try:
+            self._process.wait(EXIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            return
+
+    @property
+    def pid(self) -> int:
+        """Process id of the server, which leads a process group of its own."""
+        return self._process.pid
+
+    def await_ready(self) -> None:
+        """Wait until the modules are imported.
+
+        Raises:
+            EnvironmentBuildError: If one cannot be.
+        """
+        try:
+            answer = _receive(self._control, self._limit_s)
+        except TimeoutError:
+            raise self._refusal(f"the imports took longer than {self._limit_s:g} s") from None
+        if answer is None:
+            raise self._refusal(f"the server did not live through the imports: {self._describe_end()}")
+        if "refused" in answer:
+            raise self._refusal(answer["refused"])
+
+    def _refusal(self, cause: str) -> EnvironmentBuildError:
+        """What is to be said of modules that cannot be preloaded."""
+        names = ", ".join(self._modules)
+        return EnvironmentBuildError(
+            f"the {self._spec.side} cannot preload {names}: {conceal(cause, self._spec)}{self._last_words()}",
+            side=self._spec.side,
+            looked_in="preload in [tool.mainstay]",
+            next_step="name only modules that both revisions can import, and with threads = 1 if they leave threads running",
+        )
+
+    def start(self, launch: Launch) -> ForkedProcess:
+        """Fork a worker.
+
+        Raises:
+            WorkerError: If the server has ended.
+        """
+        line, far_line = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        request = {"options": launch.options, "cwd": str(launch.cwd), "variables": launch.variables}
+        descriptors = [launch.commands, launch.events, launch.output, far_line.fileno()]
+        with self._lock:  # until it has answered: requests that overlap would lose descriptors
+            try:
+                with far_line:
+                    self._send((json.dumps(request) + "\n").encode(), descriptors)
+                answer = _receive(line, START_SECONDS)
+            except OSError:  # a time-out among them
+                answer = None
+        if answer is None or "pid" not in answer:
+            line.close()
+            raise self._ended()
+        return ForkedProcess(answer["pid"], line)
+
+    def _send(self, data: bytes, descriptors: Sequence[int]) -> None:
+        """Send a request with its descriptors."""
+        sent = socket.send_fds(self._control, [data], descriptors)
+        self._control.sendall(data[sent:])
+
+    def _ended(self) -> WorkerError:
+        """What is to be said of a server that forks no more."""
+        return WorkerError(
+            f"the {self._spec.side} server, which had {', '.join(self._modules)} preloaded, forks no more workers: "
+            f"{self._describe_end()}{self._last_words()}",
+            next_step="run it again; if that does not help, take preload out of [tool.mainstay]",
+        )
+
+    def _last_words(self) -> str:
+        """What the server wrote last, a line each, to follow an error."""
+        return "".join(f"\n  | {line}" for line in self._place.last_lines(self._spec))
+
+    def _describe_end(self) -> str:
+        """How the server ended."""
+        try:
+            status = self._process.wait(EXIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            return "it does not answer"
+        if status < 0:
+            return f"it was killed by {signal_name(-status)}"
+        return f"it exited with status {status}"
+
+
+class ForkedProcess:
+    """A worker's process that is a child of its server, which tells how it ended.
+
+    Args:
+        pid: Its process id, which no other process gets before :meth:`wait` has told the end.
+        line: The socket on which the server tells the end.
+    """
+
+    def __init__(self, pid: int, line: socket.socket) -> None:
+        self.pid = pid
+        self._line = line
+        self._status: int | None = None
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        """The exit status, or the negative number of the signal, once the process has ended.
+
+        Returns:
+            ``None`` if the server ended before it could tell.
+
+        Raises:
+            subprocess.TimeoutExpired: If the process goes on for longer.
+        """
+        if self._line.fileno() == -1:
+            return self._status
+        try:
+            answer = _receive(self._line, timeout)
+            if answer is None:
+                self._wait_for_orphan(timeout)
+        except (TimeoutError, psutil.TimeoutExpired):
+            raise subprocess.TimeoutExpired(WORKER, timeout or 0.0) from None
+        self._line.close()
+        self._status = answer["status"] if answer else None
+        return self._status
+
+    def _wait_for_orphan(self, timeout: float | None) -> None:
+        """Wait for a process whose server is gone.
+
+        Raises:
+            psutil.TimeoutExpired: If it goes on for longer.
+        """
+        with suppress(psutil.NoSuchProcess):
+            psutil.Process(self.pid).wait(timeout)
+
+
+def _receive(connection: socket.socket, limit_s: float | None) -> dict[str, Any] | None:
+    """What a server says next; ``None`` if it is gone.
+
+    Raises:
+        TimeoutError: If it says nothing for so long.
+    """
+    connection.settimeout(limit_s)
+    try:
+        data = connection.recv(ANSWER_BYTES)
+    except ConnectionError:
+        return None
+    finally:
+        connection.settimeout(None)
+    answer: dict[str, Any] | None = json.loads(data) if data else None
+    return answer

@@ -1,0 +1,69 @@
+"""Runs a command that must not outlive the gate: ``python guard.py DESCRIPTOR COMMAND...``.
+
+The descriptor is the reading end of a pipe that the gate holds open. When it is closed, however the gate came to its
+end, the command is killed with all that it started. So is what a finished command has left running. Started by
+:func:`mainstay.workers.descendants.run_guarded`, by its path, with the gate's own interpreter.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+
+PR_SET_CHILD_SUBREAPER = 36
+
+NOT_FOUND = 127
+"""What a shell exits with where there is no such program."""
+
+
+def main(lifeline: int, command: Sequence[str]) -> int:
+    """Run the command.
+
+    Args:
+        lifeline: Descriptor that is at its end once the gate is gone.
+        command: Program and arguments; stdin, stdout and stderr are those of this process.
+
+    Returns:
+        Its exit status; 128 and the number of the signal that killed it; 127 where there is no such program.
+    """
+    with suppress(AttributeError, OSError):  # Linux only: what loses its parent becomes a child of this process
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    signal.signal(signal.SIGINT, lambda *_: None)  # the command gets it too, and decides
+    threading.Thread(target=_await_end_of_gate, args=(lifeline,), daemon=True).start()
+    try:
+        status = subprocess.run(command, check=False).returncode
+    except OSError as error:
+        print(f"{command[0]}: {error.strerror}", file=sys.stderr)
+        return NOT_FOUND
+    _kill_descendants()
+    return status if status >= 0 else 128 - status
+
+
+def _await_end_of_gate(lifeline: int) -> None:
+    os.read(lifeline, 1)
+    _kill_descendants()
+    os._exit(1)
+
+
+def _kill_descendants() -> None:
+    """Kill until nothing is left: what is killed may leave others behind."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+        import psutil  # only where something is left, since it takes longer than the rest
+
+        while children := psutil.Process().children(recursive=True):
+            for child in children:
+                with suppress(psutil.Error):
+                    child.kill()
+            psutil.wait_procs(children, 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]), sys.argv[2:]))

@@ -1,0 +1,45 @@
+"""How busy other processes keep the machine while a trial runs."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import psutil
+
+
+class LoadMeter:
+    """Measures how busy other processes keep the machine, from its making on.
+
+    What can be read is the busy time of the whole machine, from which that of this process and its descendants is
+    taken away.
+    """
+
+    def __init__(self) -> None:
+        self._others = _busy_seconds() - _own_seconds()
+        self._start = time.monotonic()
+
+    def of_others(self) -> float:
+        """Processors that others kept busy on average since the meter was made."""
+        elapsed = time.monotonic() - self._start
+        others = _busy_seconds() - _own_seconds() - self._others
+        return max(0.0, others / elapsed) if elapsed > 0 else 0.0
+
+
+def _busy_seconds() -> float:
+    """Processor seconds that the whole machine has spent on work."""
+    times = psutil.cpu_times()
+    return float(times.user + times.system + getattr(times, "nice", 0.0))
+
+
+def _own_seconds() -> float:
+    """Processor seconds of this process, of its descendants and of the children it has waited for."""
+    own = os.times()
+    total = own.user + own.system + own.children_user + own.children_system
+    for child in psutil.Process().children(recursive=True):
+        try:
+            times = child.cpu_times()
+        except psutil.Error:
+            continue
+        total += times.user + times.system + times.children_user + times.children_system
+    return total

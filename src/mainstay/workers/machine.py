@@ -1,0 +1,132 @@
+"""What the machine is, without anything that names its owner."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from mainstay.records.runs import Machine
+
+
+def describe_machine() -> Machine:
+    """The machine as it is now.
+
+    Example:
+        >>> describe_machine().num_cores >= 1
+        True
+    """
+    return Machine(
+        system=f"{platform.system()} {platform.release()}",
+        architecture=platform.machine(),
+        processor=processor_name(),
+        num_cores=usable_cores(),
+        memory_bytes=psutil.virtual_memory().total,
+        accelerator=accelerator_name(),
+        load_at_start=psutil.getloadavg()[0],
+    )
+
+
+def usable_cores() -> int:
+    """Logical processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def processor_name(info: Path = Path("/proc/cpuinfo")) -> str:
+    """Model name of the processor; the architecture where it cannot be told."""
+    try:
+        lines = info.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
+
+
+def accelerator_name() -> str:
+    """Name of the first NVIDIA GPU; empty without one."""
+    return _output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader").partition("\n")[0].strip()
+
+
+PROCESSOR_FIELDS = frozenset(
+    {
+        *("vendor_id", "cpu family", "model", "model name", "stepping", "cache size", "flags"),
+        *("CPU implementer", "CPU architecture", "CPU variant", "CPU part", "CPU revision", "Features"),
+    }
+)
+"""Lines of Linux on a processor that tell how it computes, those of x86 first, then those of ARM."""
+
+DISPLAY, ACCELERATOR = "0x03", "0x12"
+"""Beginnings of the PCI classes of devices that may compute."""
+
+
+def computing_traits(
+    info: Path = Path("/proc/cpuinfo"),
+    devices: Path = Path("/sys/bus/pci/devices"),
+    driver: Path = Path("/proc/driver/nvidia/version"),
+) -> tuple[str, ...]:
+    """All that is known of what may change the last bit of a result on another machine, or on this one tomorrow.
+
+    The processor with its instructions and how many may be used, the operating system, the devices that may compute,
+    with those of NVIDIA as their driver names them, and that driver. No library is imported to find out: what one
+    would see of the devices depends besides on the variables that it is started with.
+
+    Args:
+        info: Where Linux describes the processor.
+        devices: Where Linux lists the PCI devices.
+        driver: Where the driver of NVIDIA tells its version.
+
+    Example:
+        >>> computing_traits() == computing_traits()
+        True
+    """
+    return (
+        *(platform.system(), platform.release(), platform.version(), platform.machine()),
+        str(usable_cores()),
+        *_processor_traits(info),
+        *_pci_traits(devices),
+        _output("nvidia-smi", "-L"),
+        _text(driver),
+    )
+
+
+def _processor_traits(info: Path) -> Iterator[str]:
+    """What kind of processor it is: each different line once; on macOS, what its kernel says."""
+    if not info.exists():
+        yield _output("sysctl", "machdep.cpu")
+        return
+    lines = (line.partition(":") for line in info.read_text(encoding="utf-8").splitlines())
+    yield from sorted({f"{name.strip()}:{value}" for name, _, value in lines if name.strip() in PROCESSOR_FIELDS})
+
+
+def _pci_traits(devices: Path) -> Iterator[str]:
+    """Maker and model of each device that may compute."""
+    for device in sorted(devices.glob("*")):
+        kind, *model = (_text(device / name) for name in ("class", "vendor", "device"))
+        if kind.startswith((DISPLAY, ACCELERATOR)):
+            yield " ".join(model)
+
+
+def _text(file: Path) -> str:
+    """A small file's text; empty where it cannot be read."""
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
+
+
+def _output(program: str, *arguments: str) -> str:
+    """What a program prints; empty where it is not installed or fails."""
+    command = shutil.which(program)
+    if command is None:
+        return ""
+    try:
+        return subprocess.run([command, *arguments], capture_output=True, text=True, timeout=10, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return ""

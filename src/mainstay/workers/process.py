@@ -1,0 +1,561 @@
+"""One worker process: started, spoken with, ended with all its children.
+
+The other end is :mod:`mainstay.runner.worker_main`.
+
+- :class:`WorkerSpec`: all that is needed to start a worker for one revision; plain data, so it can travel.
+- :class:`Worker`: one process, as a context manager.
+- :class:`Launch`, :data:`Launcher`, :func:`start_fresh`: how its process is started, by a fresh interpreter unless
+  :mod:`mainstay.workers.fork_server` forks it.
+- :func:`at_once`: several things that wait for processes, ended together when the gate is interrupted.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+import secrets
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeVar
+
+import psutil
+
+from mainstay.records.errors import StoreError, WorkerError
+from mainstay.records.trials import Outcome, Side
+from mainstay.runner.confinement import can_confine, confined_command
+from mainstay.workers.descendants import (
+    OutputTail,
+    adopt_session,
+    forget_session,
+    kill_group,
+    kill_orphans,
+    kill_process,
+    living_descendants,
+    start_session,
+)
+from mainstay.workers.events import MAX_EVENT_BYTES, ProtocolError, parse_event
+
+WORKER = str(Path(__file__).parents[1] / "runner" / "worker_main.py")
+"""The program that is started; never imported here, since the tool may stand in an environment without pytest."""
+
+NUM_LAST_LINES = 20
+"""Lines of a worker's output that are kept when a trial does not complete."""
+
+START_SECONDS = 300.0
+"""How long a worker may take to import and collect the workloads before it counts as hung, at the most."""
+
+LEAST_START_SECONDS = 30.0
+"""How long it may always take, however short trials and budget are: an import of torch takes seconds, from a cold disk many."""
+
+EXIT_SECONDS = 5.0
+"""How long a worker may take to leave after it was told to."""
+
+KILL_SECONDS = 0.1
+"""How long an interrupted gate waits before it kills processes that were started meanwhile."""
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkerSpec:
+    """All that is needed to start a worker for one revision.
+
+    Attributes:
+        side: Baseline or candidate.
+        python: Interpreter of the revision's environment.
+        own: Folder that every module of the subject must come from.
+        roots: Import roots of the subject.
+        folder: The measuring folder.
+        configuration: pytest's configuration file in the measuring folder.
+        scratch: An existing folder for the revision's private HOME, TMPDIR, caches, working folders and logs: all that
+            its workers can write to where they are confined, but for shared memory and devices.
+        variables: The worker's whole environment but for HOME, TMPDIR and caches.
+        writable: Files and folders that confined workers can write to besides.
+        files_of: The revision whose workload files lie in the measuring folder.
+    """
+
+    side: Side
+    python: str
+    own: str
+    roots: tuple[str, ...]
+    folder: str
+    configuration: str
+    scratch: str
+    variables: Mapping[str, str]
+    writable: tuple[str, ...] = ()
+    files_of: Side = Side.BASELINE
+
+
+class WorkerEndedError(Exception):
+    """A worker ended, took too long, or sent what it must not send, where an event was expected.
+
+    Args:
+        cause: What happened, in one sentence.
+        outcome: ``crashed``, ``timed-out`` or, for what it must not send, ``failed``.
+        collecting: What it was collecting: a path relative to the measuring folder, ``.`` before the first file; empty
+            where it was not.
+    """
+
+    def __init__(self, cause: str, outcome: Outcome, *, collecting: str = "") -> None:
+        super().__init__(cause)
+        self.cause = cause
+        self.outcome = outcome
+        self.collecting = collecting
+
+    @property
+    def is_hang(self) -> bool:
+        """Whether it hung while it collected, which another attempt would not better."""
+        return bool(self.collecting) and self.outcome is Outcome.TIMED_OUT
+
+
+class OutOfTimeError(Exception):
+    """The time for measuring was used up while a worker was at work."""
+
+
+def collecting_seconds(trial_seconds: float, seconds: float = math.inf) -> float:
+    """How long a worker may take to import and collect the workloads before it counts as hung.
+
+    Args:
+        trial_seconds: Limit of one trial.
+        seconds: Budget for measuring, of which a quarter may be spent on it.
+
+    Example:
+        >>> [collecting_seconds(600, seconds) for seconds in (20, 900, 7200)]
+        [30.0, 225.0, 300.0]
+    """
+    return max(LEAST_START_SECONDS, min(START_SECONDS, trial_seconds, seconds / 4))
+
+
+class WorkerProcess(Protocol):
+    """What is asked of a worker's process, however it was started."""
+
+    @property
+    def pid(self) -> int:
+        """Process id; the process leads a group of its own."""
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        """The exit status, or the negative number of the signal, once it has ended; ``None`` where nobody can tell.
+
+        Raises:
+            subprocess.TimeoutExpired: If it goes on for longer.
+        """
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Launch:
+    """What the process of a worker starts with.
+
+    Attributes:
+        spec: The revision's worker.
+        options: For :mod:`mainstay.runner.worker_main`, without the descriptors.
+        variables: HOME, TMPDIR and caches.
+        cwd: Working folder.
+        commands: Descriptor that it reads commands from.
+        events: Descriptor that it writes events to.
+        output: Descriptor that takes stdout and stderr.
+    """
+
+    spec: WorkerSpec
+    options: Mapping[str, Any]
+    variables: Mapping[str, str]
+    cwd: Path
+    commands: int
+    events: int
+    output: int
+
+
+Launcher = Callable[[Launch], WorkerProcess]
+"""Starts the process of a worker; raises ``OSError`` or :class:`~mainstay.records.errors.WorkerError` if it cannot."""
+
+
+def start_fresh(launch: Launch) -> WorkerProcess:
+    """Start a fresh interpreter."""
+    options = {**launch.options, "commands": launch.commands, "events": launch.events}
+    return start_program(
+        launch.spec,
+        options,
+        variables=launch.variables,
+        cwd=launch.cwd,
+        output=launch.output,
+        descriptors=(launch.commands, launch.events),
+    )
+
+
+def start_program(
+    spec: WorkerSpec,
+    options: Mapping[str, Any],
+    *,
+    variables: Mapping[str, str],
+    cwd: Path,
+    output: int,
+    descriptors: Sequence[int],
+) -> subprocess.Popen[bytes]:
+    """Start :mod:`mainstay.runner.worker_main` in a session of its own, confined where the system offers that.
+
+    Args:
+        spec: The revision's worker.
+        options: What its ``main`` takes.
+        variables: HOME, TMPDIR and caches.
+        cwd: Working folder.
+        output: Descriptor that takes stdout and stderr.
+        descriptors: Those that the options name.
+
+    Raises:
+        OSError: If the interpreter cannot be run.
+    """
+    command = [spec.python, "-P", WORKER, json.dumps(options)]
+    if can_confine():
+        if not os.access(spec.python, os.X_OK):  # nobody would hear of it from a process that is confined first
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        command = confined_command((spec.scratch, *spec.writable), command)
+    return start_session(
+        command,
+        cwd=cwd,
+        env={**spec.variables, **variables},
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        pass_fds=tuple(descriptors),
+    )
+
+
+CACHE_VARIABLES: Mapping[str, str] = {
+    "XDG_CACHE_HOME": ".",
+    "CUDA_CACHE_PATH": "cuda",
+    "HF_HOME": "huggingface",
+    "MPLCONFIGDIR": "matplotlib",
+    "NUMBA_CACHE_DIR": "numba",
+    "TORCH_HOME": "torch",
+    "TORCHINDUCTOR_CACHE_DIR": "inductor",
+    "TRITON_CACHE_DIR": "triton",
+}
+"""Variables by which libraries take the folder that they cache in, with the folder in a process's own cache."""
+
+
+class Place:
+    """Folders of a process: HOME, TMPDIR, caches and working folder; and what takes its output.
+
+    Args:
+        spec: The revision's worker; a cache that its variables place elsewhere, as ``prepare`` may do, stays there.
+        prefix: Of the name.
+    """
+
+    def __init__(self, spec: WorkerSpec, prefix: str) -> None:
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=spec.scratch))
+        home, tmp, self.cwd = (folder / name for name in ("home", "tmp", "cwd"))
+        for inner in (home, tmp, self.cwd):
+            inner.mkdir()
+        caches = {name: str(home / ".cache" / inner) for name, inner in CACHE_VARIABLES.items()}
+        own = {name: place for name, place in caches.items() if name not in spec.variables}
+        self.variables = {"HOME": str(home), "TMPDIR": str(tmp), **own}
+        self.output = OutputTail()
+
+    def last_lines(self, spec: WorkerSpec) -> tuple[str, ...]:
+        """The last lines of the output, without paths of this machine."""
+        return tuple(conceal(line, spec) for line in self.output.last_lines(NUM_LAST_LINES))
+
+
+class Worker:
+    """One worker process; leaving the context ends it with everything it started.
+
+    Nothing that it says or does raises anything but :class:`WorkerEndedError`: even one that cannot be started says so
+    only where an event is expected of it.
+
+    Args:
+        spec: The revision's worker.
+        select: Paths or node ids to collect, relative to the measuring folder.
+        launcher: Starts the process.
+        ignored: Paths not to collect, relative to the measuring folder.
+        deadline: Time by the monotonic clock after which :class:`OutOfTimeError` ends every wait.
+    """
+
+    def __init__(
+        self,
+        spec: WorkerSpec,
+        select: Sequence[str],
+        launcher: Launcher = start_fresh,
+        *,
+        ignored: Sequence[str] = (),
+        deadline: float = math.inf,
+    ) -> None:
+        self._spec = spec
+        self._select = tuple(select)
+        self._launcher = launcher
+        self._ignored = tuple(ignored)
+        self._deadline = deadline
+        self._buffer = bytearray()
+        self._token = ""
+        self._collecting = ""
+        self._place: Place | None = None
+        self._process: WorkerProcess | None = None
+        self._why_not_started = ""
+        self._commands: int | None = None
+
+    def __enter__(self) -> Self:
+        commands_read, self._commands = os.pipe()
+        self._events, events_write = os.pipe()
+        try:
+            self._place = Place(self._spec, "worker-")
+            try:
+                self._process = self._launch(self._place, commands_read, events_write)
+            finally:
+                self._place.output.close_writing()
+            adopt_session(self._process.pid)
+        except OSError as error:
+            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+                self.hang_up()
+                os.close(self._events)
+                raise StoreError(f"no worker can be started: {error.strerror}", next_step="make room") from error
+            self._why_not_started = f"the worker does not start: {error.strerror}"
+        except WorkerError as error:
+            self._why_not_started = error.fact.partition("\n")[0]
+        finally:
+            os.close(commands_read)
+            os.close(events_write)
+        with suppress(BrokenPipeError):
+            self.send(do="collect")
+        return self
+
+    def _launch(self, place: Place, commands: int, events: int) -> WorkerProcess:
+        """Start the process."""
+        spec = self._spec
+        options = {
+            "folder": spec.folder,
+            "configuration": spec.configuration,
+            "select": list(self._select),
+            "ignored": list(self._ignored),
+            "roots": list(spec.roots),
+            "own": spec.own,
+        }
+        return self._launcher(
+            Launch(
+                spec=spec,
+                options=options,
+                variables=place.variables,
+                cwd=place.cwd,
+                commands=commands,
+                events=events,
+                output=place.output.descriptor,
+            )
+        )
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process:
+            children = self.children()  # before the worker ends: those that left its group are then no longer its own
+            if kind is None:
+                self._leave(self._process)
+            for child in children:
+                kill_process(child)
+            kill_group(self._process.pid)
+            psutil.wait_procs(children, EXIT_SECONDS)
+            self._process.wait()
+            forget_session(self._process.pid)
+            kill_orphans()
+        self.hang_up()
+        os.close(self._events)
+        if self._place:
+            self._place.output.close()
+
+    def hang_up(self) -> None:
+        """Close the command pipe; the worker takes it that the gate is gone."""
+        if self._commands is not None:
+            os.close(self._commands)
+            self._commands = None
+
+    def _leave(self, process: WorkerProcess) -> None:
+        """Let the worker exit by itself, if it does so soon."""
+        try:
+            self.send(do="exit")
+            process.wait(EXIT_SECONDS)
+        except (BrokenPipeError, subprocess.TimeoutExpired):
+            return
+
+    def kill(self) -> None:
+        """Kill the process with all that it started."""
+        if self._process:
+            children = self.children()
+            kill_group(self._process.pid)
+            for child in children:
+                kill_process(child)
+
+    @property
+    def pid(self) -> int:
+        """Process id of the worker, which leads a process group of its own; 0 where it could not be started."""
+        return self._process.pid if self._process else 0
+
+    def children(self) -> list[psutil.Process]:
+        """The processes that the worker started, directly or not, and that have not ended."""
+        return living_descendants(self._process.pid) if self._process else []
+
+    def send(self, **command: Any) -> None:
+        """Send a command, with a token that the answer must carry."""
+        if self._commands is None:
+            raise BrokenPipeError("the command pipe is closed")
+        if command["do"] == "run" and self._place:
+            self._place.output.clear()  # what is said of a trial is what was written since it began
+        self._token = secrets.token_hex(8)
+        os.write(self._commands, (json.dumps({**command, "token": self._token}) + "\n").encode())
+
+    def expect(self, event: str, limit_s: float) -> dict[str, Any]:
+        """The next event, which must be of one kind.
+
+        Raises:
+            WorkerEndedError: If the process ends, takes longer than the limit, or sends anything else.
+            OutOfTimeError: If the deadline comes first.
+        """
+        return self.expect_one_of((event,), limit_s)[1]
+
+    def expect_one_of(self, events: Sequence[str], limit_s: float) -> tuple[str, dict[str, Any]]:
+        """The next event, which must be of one of some kinds.
+
+        Raises:
+            WorkerEndedError: If the process ends, takes longer than the limit, or sends anything else.
+            OutOfTimeError: If the deadline comes first.
+        """
+        if self._why_not_started:
+            raise WorkerEndedError(self._why_not_started, Outcome.CRASHED)
+        expected = tuple(events)
+        if "collected" in events:
+            expected, self._collecting = (*events, "collecting"), "."
+        deadline = time.monotonic() + limit_s
+        while True:
+            line = self._read_line(deadline, limit_s)
+            try:
+                event, content = parse_event(line, expected, token=self._token)
+            except ProtocolError as error:
+                raise self._ended(f"the worker broke its protocol: {error}", Outcome.FAILED) from error
+            if event != "collecting":
+                self._collecting = ""
+                return event, content
+            self._collecting = content["id"]
+
+    def _ended(self, cause: str, outcome: Outcome) -> WorkerEndedError:
+        where = f", while it collected {self._collecting}" if self._collecting not in {"", "."} else ""
+        return WorkerEndedError(f"{cause}{where}", outcome, collecting=self._collecting)
+
+    def _read_line(self, deadline: float, limit_s: float) -> bytes:
+        end = self._buffer.find(b"\n")
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._events, selectors.EVENT_READ)
+            while end < 0:
+                if len(self._buffer) > MAX_EVENT_BYTES:
+                    fact = f"the worker broke its protocol: it sent more than {MAX_EVENT_BYTES:,} bytes in one line"
+                    raise self._ended(fact, Outcome.FAILED)
+                if not selector.select(max(0.0, min(deadline, self._deadline) - time.monotonic())):
+                    if self._deadline < deadline:
+                        raise OutOfTimeError
+                    raise self._ended(f"the worker hung: no answer within {limit_s:g} s", Outcome.TIMED_OUT)
+                chunk = os.read(self._events, 1 << 16)
+                if not chunk:
+                    raise self._ended(self._describe_end(), Outcome.CRASHED)
+                end = chunk.find(b"\n")
+                end += len(self._buffer) if end >= 0 else 0
+                self._buffer += chunk
+        line = bytes(self._buffer[:end])
+        del self._buffer[: end + 1]
+        return line
+
+    def _describe_end(self) -> str:
+        """How the process ended, once its event pipe is closed."""
+        try:
+            status = self._process.wait(EXIT_SECONDS) if self._process else None
+        except subprocess.TimeoutExpired:
+            return "the worker closed its pipe and went on"
+        if status is None:
+            return "the worker ended, and so had the server that it was forked from"
+        if status < 0:
+            return f"the worker was killed by {signal_name(-status)}"
+        return f"the worker exited with status {status} before it answered"
+
+    def last_lines(self) -> tuple[str, ...]:
+        """The last lines that the worker wrote to stdout and stderr, without paths of this machine."""
+        return self._place.last_lines(self._spec) if self._place else ()
+
+
+def signal_name(number: int) -> str:
+    """Name of a signal; its number where it has none.
+
+    Example:
+        >>> signal_name(9), signal_name(40)
+        ('SIGKILL', 'signal 40')
+    """
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def at_once(
+    call: Callable[[Item], Result], items: Sequence[Item], *, on_interrupt: Callable[[], object] = lambda: None
+) -> list[Result]:
+    """Call a function with each item, in threads of their own.
+
+    A thread that waits for a process, such as one that builds a wheel over a slow network, cannot be interrupted;
+    so the processes are killed, until all threads are through. One that waits for anything else has to be told.
+
+    Args:
+        call: Waits for processes that it starts.
+        items: At least one.
+        on_interrupt: Called first when the wait is interrupted; ends what the threads wait for besides processes.
+
+    Returns:
+        The results in the order of the items.
+
+    Raises:
+        Exception: The first that a call raised, in the order of the items.
+    """
+    with ThreadPoolExecutor(len(items)) as pool:
+        futures = [pool.submit(call, item) for item in items]
+        try:
+            wait(futures)
+        except BaseException:
+            on_interrupt()
+            while wait(futures, KILL_SECONDS).not_done:
+                for child in psutil.Process().children(recursive=True):
+                    kill_process(child)
+            raise
+        return [future.result() for future in futures]
+
+
+def conceal(text: str, spec: WorkerSpec) -> str:
+    """Text without the paths that name this machine or its user; those of workloads as in the repository."""
+    named = {
+        WORKER: "worker_main.py",
+        str(Path(spec.python).parent.parent): "ENVIRONMENT",
+        spec.own: "SITE-PACKAGES",
+        f"{spec.folder}{os.sep}": "",
+        spec.folder: ".",
+        spec.scratch: "SCRATCH",
+        str(Path(spec.folder).parent): "GATE",
+        sys.prefix: "MAINSTAY",
+        str(Path.home()): "~",
+    }
+    places = {**_relative(named, spec), **named}
+    for place in sorted(places, key=len, reverse=True):
+        if len(place) > 1:
+            text = text.replace(place, places[place])
+    return text
+
+
+def _relative(places: Mapping[str, str], spec: WorkerSpec) -> dict[str, str]:
+    """The same places as pytest names them, seen from a worker's working folder, but for those that it lies in."""
+    cwd = os.path.join(spec.scratch, "worker", "cwd")
+    return {
+        os.path.relpath(place, cwd) + (os.sep if place.endswith(os.sep) else ""): name
+        for place, name in places.items()
+        if not Path(cwd).is_relative_to(place)
+    }

@@ -1,0 +1,1 @@
+"""The networks, alone and as an ensemble, and how well they answer."""

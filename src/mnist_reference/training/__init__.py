@@ -1,0 +1,1 @@
+"""How a model is trained: recipes, losses, optimisers, schedules, and the one training loop."""

@@ -1,0 +1,589 @@
+"""The steps of a perceptron, faster: the arithmetic of the plain loop, with neither autograd nor allocation.
+
+The plain loop of :mod:`mnist_reference.training.train` stays the definition of training. What is here takes its place only where
+it makes the same steps but for rounding, which every epoch tries out on a few batches. So a change to the loop, to the
+model or to the optimiser that exceeds the rounding of float32 is not hidden by the faster way; it only is no longer made
+faster by it.
+
+On one thread of a CPU both ways call the same kernels on the same shapes in the same order, and give the same bits. On
+several threads, with several members at once and on an accelerator, products are split up in other ways, and their sums
+are rounded differently: see :data:`ROUNDING`.
+
+- :func:`faster`: the way to train an epoch, given the plain one; :func:`as_it_is` leaves it.
+- :func:`agrees`: whether both ways make the same steps.
+- :func:`is_fit`: whether a recipe asks for nothing else than what is here.
+- :class:`Steps`: forward pass, gradients by hand and Adam, for one perceptron or for several at once.
+- :func:`stacked`: several optimisers as one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from mnist_reference.data.datasets import Split
+from mnist_reference.models.networks import Perceptron
+from mnist_reference.training.memory import is_exhaustion
+from mnist_reference.training.optimizers import Adam, Optimizer
+from mnist_reference.training.recipes import Recipe
+
+NUM_TRIED = 2
+"""Batches at the start of an epoch that are trained both ways; the last one, which may be smaller, comes on top."""
+
+UNIT_ROUNDOFF = torch.finfo(torch.float32).eps / 2
+"""Largest relative error of one operation in float32, 6e-8."""
+
+ROUNDING = 1e-5
+"""How far the losses and the gradients of both ways may be apart, relative to their size, after one step from equal weights.
+
+Both ways sum the same products in another order. The rounding errors of a sum of n products grow like the root of n: by
+28 units of roundoff for the 784 pixels, 1.7e-6, and the passes through three layers and back chain six such sums: 1e-5.
+Steps are compared one at a time, each from equal weights, because differences grow from step to step without a bound:
+the first steps of Adam follow the sign of a gradient, so that a weight whose gradient is zero but for rounding moves one
+way or the other.
+"""
+
+MAX_UPDATE_ERROR = 16
+"""Units of roundoff in a weight and in its movement: what the dozen operations of Adam on one number can add up to."""
+
+NUM_LOOKED_UP = 1024
+"""Examples whose pixels are looked up and scaled by one call: enough for all threads, and 3 MB, which a cache holds."""
+
+CACHE_LINE = 64
+"""Bytes; new tensors begin at the beginning of one."""
+
+LEAST_SHARED_OUT = 2**16
+"""Weights of a layer from which on each thread keeps to a part; below, the call costs more than it saves."""
+
+NUM_WARM = 3
+"""Launches of a step before it is captured as a CUDA graph, in which libraries make what they keep."""
+
+ADAM = {"amsgrad": False, "beta1": 0.9, "beta2": 0.999, "weight_decay": 0.0, "eps": 1e-8, "maximize": False}
+"""What :class:`mnist_reference.training.optimizers.Adam` passes to the same kernel."""
+
+MEAN, NO_CLASS = 1, -100
+"""The kernel's number for the mean over a batch, and the class that it leaves out, which stands for none."""
+
+Way = Callable[[Sequence[Tensor], Sequence[float]], Tensor]
+"""Trains on some batches of indices, each at its learning rate, and gives the loss of each before its step."""
+
+
+try:  # no part of torch's documented interface; looking an overload up takes as long as calling it
+    fill_nll_loss = torch.ops.aten.nll_loss_forward.output
+    fill_relu_slopes = torch.ops.aten.threshold_backward.grad_input
+    fill_logit_slopes = torch._log_softmax_backward_data
+    step_by_adam = torch._fused_adam_
+except AttributeError:
+    HAS_KERNELS = False
+else:
+    HAS_KERNELS = True  # without one of them the plain way is taken
+
+
+def faster(model: nn.Module, recipe: Recipe, optimizer: Optimizer, split: Split) -> Callable[[Way], Way]:
+    """What makes of the plain way to train an epoch the fastest one that makes its steps.
+
+    Args:
+        model: What is trained.
+        recipe: How.
+        optimizer: Over the parameters of the model.
+        split: Images and labels on the device of the model.
+
+    Returns:
+        Takes a way that trains ``model`` by ``optimizer`` on ``split``; :func:`as_it_is` where none is faster.
+    """
+    if not (is_fit(model, recipe) and isinstance(optimizer, Adam) and can_vary(recipe, split.images.device)):
+        return as_it_is
+    return Steps(optimizer, split).in_place_of
+
+
+def as_it_is(plain: Way) -> Way:
+    """The plain way itself."""
+    return plain
+
+
+def is_fit(model: nn.Module, recipe: Recipe) -> bool:
+    """Whether a recipe is cross-entropy and Adam on a perceptron, at rates of any schedule, and nothing besides.
+
+    Never where torch lacks an operator that is called here.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> from mnist_reference.models.networks import initialised
+        >>> from mnist_reference.training.recipes import article, digits
+        >>> perceptron = initialised(article().model, seed=0)
+        >>> is_fit(perceptron, digits()), is_fit(perceptron, replace(digits(), label_smoothing=0.1))
+        (True, False)
+    """
+    simple = Recipe(
+        name=recipe.name,
+        model=recipe.model,
+        learning_rate=recipe.learning_rate,
+        schedule=recipe.schedule,
+        batch_size=recipe.batch_size,
+        num_epochs=recipe.num_epochs,
+    )
+    return HAS_KERNELS and type(model) is Perceptron and recipe == simple and _is_ordinary(model)
+
+
+def can_vary(recipe: Recipe, device: torch.device) -> bool:
+    """Whether the rates of a recipe can be followed on a device: a CUDA graph holds the one that it was captured with."""
+    return recipe.schedule == "constant" or device.type != "cuda"
+
+
+def _is_ordinary(model: Perceptron) -> bool:
+    """Whether nothing but layers of weight and bias takes part: no dropout, no masks, no parametrisation, no hooks."""
+    with torch.device("meta"):
+        ordinary = Perceptron(model.config)
+    modules = [*model.modules()]
+    return (
+        model.config.dropout == 0
+        and [*map(type, modules)] == [*map(type, ordinary.modules())]
+        and [*model.state_dict()] == [*ordinary.state_dict()]
+        and not any(module._forward_hooks or module._forward_pre_hooks for module in modules)
+    )
+
+
+def agrees(plain: Way, steps: Steps, batches: Sequence[Tensor], rates: Sequence[float]) -> bool:
+    """Whether the steps of the faster way are those of the plain one on the first batches of an epoch and the last.
+
+    Args:
+        plain: What is to be computed.
+        steps: Said to compute the same, on the same weights, which are left as they were.
+        batches: Indices of the examples of each batch of the epoch.
+        rates: Learning rate of each of its steps.
+    """
+    before = copies(steps.state)
+    last = len(batches) - 1
+    tried = [*range(min(NUM_TRIED, last)), last]
+    try:
+        return all(_is_same_step(plain, steps, batches[number], rates[number]) for number in tried)
+    except RuntimeError as error:  # what torch raises where an operator has come to take other arguments
+        if is_exhaustion(error):
+            raise
+        return False
+    finally:
+        put_back(before, steps.state)
+
+
+def _is_same_step(plain: Way, steps: Steps, batch: Tensor, rate: float) -> bool:
+    """Whether both ways make the same step on a batch from where they are; it is made by the plain one."""
+    before = copies(steps.state)
+    loss, after = plain([batch], [rate]), copies(steps.state)
+    put_back(before, steps.state)
+    loss_of_steps, after_steps = steps.run([batch], [rate]), copies(steps.state)
+    put_back(after, steps.state)
+    start, end, end_of_steps = map(_AdamState.of, (before, after, after_steps))
+    return (
+        torch.allclose(loss_of_steps, loss, rtol=ROUNDING, atol=ROUNDING)
+        and all(map(torch.equal, end.num_steps, end_of_steps.num_steps))
+        and all(map(_moved_alike, start.means, end.means, end_of_steps.means))
+        and all(map(_moved_alike, start.squares, end.squares, end_of_steps.squares))
+        and all(_moved_by_adam(old, *new, rate=rate) for old, *new in zip(start.parameters, *end, strict=True))
+    )
+
+
+class _AdamState(NamedTuple):
+    """What a step of Adam changes, a tensor each for every parameter."""
+
+    parameters: Sequence[Tensor]
+    means: Sequence[Tensor]
+    squares: Sequence[Tensor]
+    num_steps: Sequence[Tensor]
+
+    @classmethod
+    def of(cls, state: Sequence[Tensor]) -> _AdamState:
+        """The same tensors, which are in this order."""
+        num_each = len(state) // len(cls._fields)
+        return cls(*(state[start : start + num_each] for start in range(0, len(state), num_each)))
+
+
+def _moved_alike(start: Tensor, end: Tensor, other: Tensor) -> bool:
+    """Whether a moment went from the start to two ends that are equal but for rounding.
+
+    A moment takes up a gradient or its square, so this compares gradients. It is itself rounded too.
+    """
+    allowed = ROUNDING * (end - start).norm() + MAX_UPDATE_ERROR * UNIT_ROUNDOFF * end.norm()
+    return bool((other - end).norm() <= allowed)
+
+
+def _moved_by_adam(
+    start: Tensor, parameter: Tensor, mean: Tensor, square: Tensor, num_steps: Tensor, *, rate: float
+) -> bool:
+    """Whether a parameter went from the start to where the rule of Adam leads by the moments, but for rounding.
+
+    This compares what both ways make of a gradient: the fast way steps by that rule. It cannot be seen from the weights
+    themselves, because a gradient of nearly zero makes a step of full size, either way.
+    """
+    n = float(num_steps.flatten()[0])
+    mean_share, square_share = 1 - ADAM["beta1"] ** n, 1 - ADAM["beta2"] ** n
+    movement = rate / mean_share * mean / (square.sqrt() / math.sqrt(square_share) + ADAM["eps"])
+    allowed = MAX_UPDATE_ERROR * UNIT_ROUNDOFF * (start.abs() + movement.abs())
+    return bool(((start - movement - parameter).abs() <= allowed).all())
+
+
+class Steps:
+    """Steps of Adam along the gradient of the mean cross-entropy, on buffers that are made once for each batch size.
+
+    Several perceptrons of one shape are trained at once where their optimisers are :func:`stacked`: what is said below
+    with members in front. Every product of matrices is then one call for all of them, which keeps all cores busy where
+    the matrices of one member are too small to be shared out.
+
+    Args:
+        optimizer: Over weight and bias of each layer from the input to the output: (outputs, inputs) and (outputs,), or
+            (members, outputs, inputs) and (members, outputs). All of its tensors are trained in place.
+        split: Images and labels on the same device.
+    """
+
+    def __init__(self, optimizer: Adam, split: Split) -> None:
+        self._optimizer = optimizer
+        self._images, self._labels = split.images.flatten(1), split.labels
+        parameters = [parameter.detach() for parameter in optimizer.parameters]
+        self._members = parameters[0].shape[:-2]  # () for one perceptron
+        self._weights, self._biases = parameters[0::2], parameters[1::2]
+        if self._members:
+            self._biases = [bias.unsqueeze(-2) for bias in self._biases]  # (members, 1, outputs)
+        self._transposed = [weight.mT for weight in self._weights]
+        self._num_classes = self._weights[-1].shape[-2]
+        gradients = [torch.empty_like(parameter) for parameter in parameters]
+        self._weight_gradients, self._bias_gradients = gradients[0::2], gradients[1::2]
+        num_members = math.prod(self._members)
+        self._adam = [
+            [part for tensor in tensors for part in _evenly_rounded(tensor, num_members)]
+            for tensors in (parameters, gradients, optimizer.means, optimizer.squares)
+        ]
+        self._num_steps = torch.zeros((), device=self._images.device)  # the same for all, so it is counted once
+        self._one = torch.ones_like(self._num_steps)
+        self._buffers: dict[int, _Buffers] = {}
+        self._examples: dict[torch.Size, _Examples] = {}
+        self._graphs: dict[int, _Graph] = {}
+
+    @property
+    def state(self) -> list[Tensor]:
+        """Everything that a step changes."""
+        optimizer = self._optimizer
+        return [*optimizer.parameters, *optimizer.means, *optimizer.squares, *optimizer.num_steps]
+
+    def in_place_of(self, plain: Way) -> Way:
+        """A way that trains an epoch by these steps if they agree with those of the plain way, and else by that."""
+
+        def run(batches: Sequence[Tensor], rates: Sequence[float]) -> Tensor:
+            return (self.run if agrees(plain, self, batches, rates) else plain)(batches, rates)
+
+        return run
+
+    @torch.inference_mode()
+    def run(self, batches: Sequence[Tensor], rates: Sequence[float]) -> Tensor:
+        """One step for each batch.
+
+        Args:
+            batches: Indices of the examples of each, (N,) or (members, N).
+            rates: Learning rates of the first steps, as many as there are batches, or more. On a CUDA device they must
+                be equal.
+
+        Returns:
+            The loss of each batch before its step, (number of batches,) or (number of batches, members).
+        """
+        losses = torch.empty((len(batches), *self._members), device=self._images.device)
+        self._num_steps.copy_(self._optimizer.num_steps[0].view(-1)[0])
+        start = 0
+        for size, group in groupby(batches, key=lambda batch: batch.shape[-1]):
+            alike = torch.stack([*group])
+            run_alike = self._replay if self._images.is_cuda else self._compute
+            end = start + len(alike)
+            run_alike(size, alike, rates[start:end], losses[start:end].view(len(alike), -1))
+            start = end
+        for num_steps in self._optimizer.num_steps:
+            num_steps.copy_(self._num_steps)
+        return losses
+
+    def _compute(self, size: int, batches: Tensor, rates: Sequence[float], losses: Tensor) -> None:
+        """One step for each batch of a size, kernel by kernel; the examples of several are looked up at once."""
+        buffers = self._buffers_for(size)
+        # the library's sums depend on where in a line of the cache their numbers begin
+        is_aligned = batches[0].numel() * self._images.shape[1] * losses.element_size() % CACHE_LINE == 0
+        at_once = max(1, NUM_LOOKED_UP // batches[0].numel()) if is_aligned else 1
+        left = iter(rates)
+        for some, their_losses in zip(batches.split(at_once), losses.split(at_once), strict=True):
+            examples = self._examples_for(some.shape)
+            examples.look_up(self._images, self._labels, some)
+            for batch, loss, rate in zip(examples.batches, their_losses, left, strict=False):
+                self._step(buffers, batch, rate, loss)
+
+    def _replay(self, size: int, batches: Tensor, rates: Sequence[float], losses: Tensor) -> None:
+        """The same by a CUDA graph, which looks up the examples too, at one rate for all steps."""
+        if size not in self._graphs:
+            buffers, examples = self._buffers_for(size), self._examples_for(batches[:1].shape)
+            indices, loss = batches[:1].clone(), torch.empty_like(losses[0])
+
+            def step() -> None:
+                examples.look_up(self._images, self._labels, indices)
+                self._step(buffers, examples.batches[0], rates[0], loss)
+
+            self._graphs[size] = _Graph(indices, loss, captured(step, [*self.state, self._num_steps]))
+        graph = self._graphs[size]
+        for batch, loss in zip(batches, losses, strict=True):
+            graph.indices.copy_(batch)
+            graph.replay()
+            loss.copy_(graph.loss)
+
+    def _buffers_for(self, size: int) -> _Buffers:
+        """What steps on batches of a size write."""
+        if size not in self._buffers:
+            self._buffers[size] = _Buffers(self._weights, self._biases[0], self._weight_gradients[0], size)
+        return self._buffers[size]
+
+    def _examples_for(self, shape: torch.Size) -> _Examples:
+        """Room for the examples of some batches."""
+        if shape not in self._examples:
+            self._examples[shape] = _Examples(self._images, shape, num_classes=self._weights[-1].shape[-2])
+        return self._examples[shape]
+
+    def _step(self, buffers: _Buffers, batch: _Batch, rate: float, loss: Tensor) -> None:
+        """One step on a batch; the loss of each member is written down."""
+        multiply, add_product = (torch.bmm, torch.baddbmm) if self._members else (torch.mm, torch.addmm)
+        last = len(self._weights) - 1
+        inputs = [batch.pixels, *buffers.outputs[:-1]]
+        for layer, outputs in enumerate(buffers.outputs):
+            if layer == 0 and buffers.parts:
+                buffers.parts.fill_outputs(batch.pixels, outputs)
+                continue
+            add_product(self._biases[layer], inputs[layer], self._transposed[layer], out=outputs)
+            if layer < last:
+                outputs.relu_()
+        buffers.fill_logit_slopes(batch, loss)
+        for layer in range(last, -1, -1):
+            slopes = buffers.slopes[layer]
+            if layer == 0 and buffers.parts:
+                buffers.parts.fill_gradient(batch.pixels)
+            else:
+                multiply(buffers.transposed[layer], inputs[layer], out=self._weight_gradients[layer])
+            torch.sum(slopes, -2, out=self._bias_gradients[layer])
+            if layer:
+                before = multiply(slopes, self._weights[layer], out=buffers.slopes[layer - 1])
+                fill_relu_slopes(before, inputs[layer], 0, grad_input=before)
+        torch.add(self._num_steps, self._one, out=self._num_steps)
+        counts = [self._num_steps] * len(self._adam[0])
+        step_by_adam(*self._adam, [], counts, lr=rate, **ADAM)  # type: ignore[call-overload]
+
+
+def _evenly_rounded(tensor: Tensor, num_members: int) -> Tensor:
+    """A tensor of all members as rows for Adam's kernel, which rounds otherwise what is left at the end of a row.
+
+    That is one row, half of which each of two threads takes as the products of matrices do, if nothing is left at the
+    end of a member; else it is one row a member.
+    """
+    rows = tensor.view(num_members, -1)
+    return rows.view(1, -1) if rows[0].nbytes % CACHE_LINE == 0 else rows
+
+
+class _Graph(NamedTuple):
+    """A captured step.
+
+    Attributes:
+        indices: Of the examples that the next launch works on, (1, N) or (1, members, N).
+        loss: What the last launch wrote, one a member.
+        replay: Launches it.
+    """
+
+    indices: Tensor
+    loss: Tensor
+    replay: Callable[[], None]
+
+
+class _Batch(NamedTuple):
+    """What is known of the examples of a batch before its step.
+
+    Attributes:
+        pixels: In [0, 1], (..., N, inputs).
+        labels: (N,), one a member.
+        shares: Slopes of the mean loss at the log-probabilities, (members * N, classes).
+    """
+
+    pixels: Tensor
+    labels: Sequence[Tensor]
+    shares: Tensor
+
+
+class _Examples:
+    """Room for the examples of some batches of one size.
+
+    Attributes:
+        batches: What :meth:`look_up` fills.
+    """
+
+    def __init__(self, images: Tensor, shape: torch.Size, *, num_classes: int) -> None:
+        num_batches, size = shape[0], shape[-1]
+        num_inputs = images.shape[1]
+        self._share = -1 / size
+        self._stored = torch.empty(math.prod(shape), num_inputs, dtype=images.dtype, device=images.device)
+        is_scaled = images.is_floating_point()
+        self._pixels = self._stored if is_scaled else torch.empty(self._stored.shape, device=images.device)
+        self._labels = torch.empty(math.prod(shape), dtype=torch.int64, device=images.device)
+        self._shares = torch.empty(len(self._labels), num_classes, device=images.device)
+        self.batches = [
+            _Batch(pixels, labels.split(size), shares)
+            for pixels, labels, shares in zip(
+                self._pixels.view(*shape, num_inputs),
+                self._labels.view(num_batches, -1),
+                self._shares.view(num_batches, -1, num_classes),
+                strict=True,
+            )
+        ]
+
+    def look_up(self, images: Tensor, labels: Tensor, indices: Tensor) -> None:
+        """Fill the batches; pixels are scaled as by :func:`mnist_reference.data.datasets.scaled_pixels`."""
+        rows = indices.reshape(-1)
+        torch.index_select(images, 0, rows, out=self._stored)
+        if self._pixels is not self._stored:
+            self._pixels.copy_(self._stored).div_(255)
+        torch.index_select(labels, 0, rows, out=self._labels)
+        self._shares.zero_().scatter_(1, self._labels.unsqueeze(1), self._share)
+
+
+class _Buffers:
+    """What a step writes besides the state, for one batch size.
+
+    Attributes:
+        outputs: Of each layer after its ReLU, (..., N, outputs); the last are the logits.
+        slopes: Of the loss with respect to the outputs of each layer before the ReLU, the same shapes.
+        transposed: The same memory, (..., outputs, N).
+        parts: Of the first layer, if it has a ReLU and the threads can share it out.
+    """
+
+    def __init__(self, weights: Sequence[Tensor], bias: Tensor, gradient: Tensor, size: int) -> None:
+        *members, num_classes, _ = weights[-1].shape
+        self.outputs = [torch.empty(*members, size, weight.shape[-2], device=weight.device) for weight in weights]
+        self.slopes = [torch.empty_like(outputs) for outputs in self.outputs]
+        self.transposed = [slopes.mT for slopes in self.slopes]
+        self.parts = _Parts.of(weights[0], bias, gradient, self.slopes[0]) if len(weights) > 1 else None
+        self._logits, self._logit_slopes = self.outputs[-1].view(-1, num_classes), self.slopes[-1].view(-1, num_classes)
+        self._log_probabilities = torch.empty_like(self._logits)
+        self._members = self._log_probabilities.split(size)
+        self._weight_of_all = torch.empty((), device=gradient.device)
+
+    def fill_logit_slopes(self, batch: _Batch, loss: Tensor) -> None:
+        """Fill the loss of each member and the slopes of the last layer by the kernels of ``functional.cross_entropy``."""
+        torch.log_softmax(self._logits, 1, out=self._log_probabilities)
+        for member, labels, its_loss in zip(self._members, batch.labels, loss.unbind(), strict=True):
+            fill_nll_loss(member, labels, None, MEAN, NO_CLASS, output=its_loss, total_weight=self._weight_of_all)
+        fill_logit_slopes(batch.shares, self._log_probabilities, 1, self._logits.dtype, out=self._logit_slopes)
+
+
+class _Parts(NamedTuple):
+    """The outputs of a layer with a ReLU in as many parts as there are threads: one product each way for each.
+
+    Adam's kernel shares weights out in the same way. So the weights of a part, their gradient and their moments stay in
+    the cache of one core, where moving them to another would take longer than the arithmetic, and a product this small
+    is shared out more evenly than by the library. Sizes below are those of a part.
+
+    Attributes:
+        weights: (parts, outputs, inputs).
+        bias: (parts, outputs, 1).
+        gradient: Of the weights, the same shape.
+        slopes: Of the loss with respect to the outputs before the ReLU, (parts, outputs, N).
+        outputs: Before the ReLU, (parts, outputs, N), in memory of their own.
+        all_outputs: The same memory, (N, outputs of all parts).
+    """
+
+    weights: Tensor
+    bias: Tensor
+    gradient: Tensor
+    slopes: Tensor
+    outputs: Tensor
+    all_outputs: Tensor
+
+    @classmethod
+    def of(cls, weights: Tensor, bias: Tensor, gradient: Tensor, slopes: Tensor) -> _Parts | None:
+        """The parts of a layer; none where there is nothing to share out.
+
+        Args:
+            weights: (outputs, inputs).
+            bias: (outputs,).
+            gradient: Of the weights.
+            slopes: Of the loss with respect to the outputs before the ReLU, (N, outputs).
+        """
+        num_parts = torch.get_num_threads()
+        if num_parts == 1 or weights.device.type != "cpu" or weights.ndim > 2 or weights.numel() < LEAST_SHARED_OUT:
+            return None
+        if len(weights) % num_parts:
+            return None
+        outputs = torch.empty(num_parts, len(weights) // num_parts, len(slopes))
+        size = outputs.shape[:2]
+        return cls(
+            weights=weights.view(*size, -1),
+            bias=bias.view(*size, -1),
+            gradient=gradient.view(*size, -1),
+            slopes=slopes.view(len(slopes), num_parts, -1).permute(1, 2, 0),
+            outputs=outputs,
+            all_outputs=outputs.flatten(0, 1).mT,
+        )
+
+    def fill_outputs(self, inputs: Tensor, outputs: Tensor) -> None:
+        """Fill the outputs of the layer after its ReLU, (N, outputs of all parts), given the inputs (N, inputs)."""
+        torch.baddbmm(self.bias, self.weights, self._for_each(inputs).mT, out=self.outputs)
+        torch.clamp_min(self.all_outputs, 0, out=outputs)
+
+    def fill_gradient(self, inputs: Tensor) -> None:
+        """Fill the gradient of the weights, given the inputs (N, inputs)."""
+        torch.bmm(self.slopes, self._for_each(inputs), out=self.gradient)
+
+    def _for_each(self, inputs: Tensor) -> Tensor:
+        """The same inputs for each part, (parts, N, inputs)."""
+        return inputs.expand(len(self.weights), *inputs.shape)
+
+
+def stacked(optimizers: Sequence[Adam]) -> Adam:
+    """Several optimisers over parameters of equal shapes as one, with members in front.
+
+    Every tensor of each becomes a view into a tensor of the whole, so that either can take the next step.
+
+    Args:
+        optimizers: One a member, all with the same learning rate.
+    """
+    whole = Adam([], learning_rate=optimizers[0].param_groups[0]["lr"])
+    for name in ("parameters", "means", "squares", "num_steps"):
+        for tensors in zip(*(getattr(optimizer, name) for optimizer in optimizers), strict=True):
+            stack = torch.stack([tensor.detach() for tensor in tensors])
+            getattr(whole, name).append(stack)
+            for tensor, view in zip(tensors, stack, strict=True):
+                tensor.data = view
+    return whole
+
+
+def captured(step: Callable[[], None], state: Sequence[Tensor]) -> Callable[[], None]:
+    """A step as one CUDA graph, launched at once in place of kernel by kernel; the state stays as it was.
+
+    Args:
+        step: Reads and writes the same memory every time.
+        state: All that it changes and reads again.
+    """
+    before = copies(state)
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(NUM_WARM):
+            step()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step()
+    put_back(before, state)
+    replay: Callable[[], None] = graph.replay
+    return replay
+
+
+def copies(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Tensors of their own with the same numbers."""
+    return [tensor.detach().clone() for tensor in tensors]
+
+
+@torch.no_grad()
+def put_back(numbers: Sequence[Tensor], tensors: Sequence[Tensor]) -> None:
+    """Give tensors the numbers that they had."""
+    for number, tensor in zip(numbers, tensors, strict=True):
+        tensor.copy_(number)

@@ -1,0 +1,422 @@
+"""The training loop: one generator, which yields a record after every epoch and displays nothing.
+
+It serves every recipe. What a recipe does not ask for is not there: without augmentation, penalty, validation and mixed
+precision this is the article's loop, bit for bit. Whoever wants curves, histograms or a progress bar iterates over the
+records and looks at the model between two of them.
+
+- :func:`train`: the epochs, and what is decided between two of them.
+- :func:`train_epoch`: the steps.
+- :class:`TrainingState`: what goes from one epoch to the next, for a training that is interrupted.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from mnist_reference.data.augment import drawn_movements, moved
+from mnist_reference.data.datasets import Split, held_out, require_trainable, require_type_of, scaled_pixels
+from mnist_reference.errors import DataError, DivergenceError
+from mnist_reference.models.evaluate import negative_log_likelihood, predict, top1_accuracy
+from mnist_reference.models.networks import number_lost
+from mnist_reference.seeding import generator, seeded
+from mnist_reference.training.distributed import ALONE, Team
+from mnist_reference.training.fast import as_it_is, faster
+from mnist_reference.training.losses import Loss, loss_by_name, penalised
+from mnist_reference.training.memory import within_memory
+from mnist_reference.training.optimizers import Optimizer, optimizer_by_name
+from mnist_reference.training.recipes import Recipe
+from mnist_reference.training.schedules import schedule_by_name
+
+Compiler = str | Callable[..., Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scores:
+    """How well a model does on one split.
+
+    Attributes:
+        top1_accuracy: Fraction of correct answers.
+        negative_log_likelihood: In nat.
+    """
+
+    top1_accuracy: float
+    negative_log_likelihood: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EpochRecord:
+    """What one epoch gave.
+
+    Attributes:
+        epoch: Number of the epoch, from 1.
+        train_loss: Mean loss over the batches of the epoch, penalties included, in nat, while the weights moved.
+        learning_rate: Of the last step.
+        train_time_s: Wall time of the epoch without its evaluation.
+        test: Scores on the test split after the epoch; ``None`` if none was given.
+        validation: Scores on what the recipe holds out of the training split; ``None`` if nothing.
+    """
+
+    epoch: int
+    train_loss: float
+    learning_rate: float
+    train_time_s: float
+    test: Scores | None
+    validation: Scores | None = None
+
+
+@dataclass(kw_only=True, slots=True)
+class TrainingState:
+    """What a training carries from one epoch to the next; from it, it can go on with the same bits.
+
+    The loop keeps it up to date whenever it yields. Its tensors are those that are trained: save them before the next
+    record is asked for.
+
+    Attributes:
+        records: Of the epochs that are done.
+        weights: Of the model, buffers included.
+        optimizer: What the optimiser remembers.
+        best_weights: Of the model after the epoch with the best validation loss; empty if nothing is chosen on it.
+        num_threads: Of the processor, with which the last epoch was trained; with another number it goes on with other
+            bits. 0 before the first epoch.
+    """
+
+    records: list[EpochRecord] = field(default_factory=list)
+    weights: dict[str, Tensor] = field(default_factory=dict)
+    optimizer: dict[str, Any] = field(default_factory=dict)
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+    num_threads: int = 0
+
+    def keep(self, record: EpochRecord, model: nn.Module, optimizer: Optimizer, *, is_choosing: bool) -> None:
+        """Take up one more epoch.
+
+        Args:
+            record: Of the epoch.
+            model: As the epoch left it.
+            optimizer: The same.
+            is_choosing: Whether the best weights are wanted too.
+        """
+        self.records.append(record)
+        self.num_threads = torch.get_num_threads()
+        self.weights, self.optimizer = model.state_dict(), optimizer.state_dict()
+        if is_choosing and best_epoch(self.records) == record.epoch:
+            self.best_weights = {name: tensor.clone() for name, tensor in self.weights.items()}
+
+
+def train(
+    model: nn.Module,
+    split: Split,
+    recipe: Recipe,
+    *,
+    seed: int,
+    test: Split | None = None,
+    state: TrainingState | None = None,
+    team: Team = ALONE,
+    compiler: Compiler | None = None,
+) -> Generator[EpochRecord]:
+    """Train a model in place, on the device that it is on.
+
+    The same seed on the same machine gives the same bits with the same number of threads. The splits are held on the device and batched by index.
+
+    Args:
+        model: Takes float32 images in [0, 1] and gives logits.
+        split: What it learns from.
+        recipe: How.
+        seed: Governs the order of the examples, their augmentation, dropout, and what is held out for validation.
+        test: Scored after every epoch, if given; nothing is chosen on it.
+        state: Of an interrupted training with the same arguments, to go on from; kept up to date while it goes on.
+        team: The processes that share each batch; the result is that of one process but for rounding, and but for
+            dropout, which each of them draws on its own.
+        compiler: Backend of ``torch.compile``, such as ``"inductor"``, or a function that is one; ``None`` runs the
+            model as it is.
+
+    Yields:
+        One record an epoch; the model may be used, and not changed, between two of them. Where training stops early,
+        the model has its best weights when the records end.
+
+    Raises:
+        DataError: If the examples are not what the model takes, are to be scored and have numbers for labels, or have
+            classes for labels where the loss wants a teacher's logits.
+        RecipeError: If the batches cannot be shared evenly among the processes.
+        DivergenceError: If the loss of a step, or after an epoch a weight or an answer, is not finite; the message says
+            where.
+        MemoryExhaustedError: If a batch does not fit in the memory; the message names a size that does.
+    """
+    require_trainable(split, num_inputs=recipe.model.num_inputs, num_outputs=recipe.model.num_outputs)
+    require_type_of(model, split.images)
+    require_fitting_labels(recipe, split, test)
+    team.require_even_shares(recipe.batch_size)
+    state = state or TrainingState()
+    device = next(model.parameters()).device
+    split = split.to(device)
+    split, validation = held_out(split, recipe.validation_share, seed=seed)
+    test = test.to(device) if test else None
+    optimizer = optimizer_by_name(recipe.optimizer, model.parameters(), learning_rate=recipe.learning_rate)
+    loss_function = loss_of(recipe, model)
+    rates = learning_rates(recipe, num_examples=len(split.labels))
+    shuffling = generator(seed, "shuffling")
+    if state.records:
+        model.load_state_dict(state.weights)
+        optimizer.load_state_dict(state.optimizer)
+    for _ in state.records:
+        torch.randperm(
+            len(split.labels), generator=shuffling
+        )  # the next epoch finds the stream where it would have been
+    forward = in_precision(recipe.precision, device, compiled(team.sharing(model), compiler))
+    quicken = faster(model, recipe, optimizer, split) if team.size == 1 and compiler is None else as_it_is
+    model.train()
+    while not is_over(recipe, state.records):
+        epoch = len(state.records) + 1
+        started = time.perf_counter()
+        order = torch.randperm(len(split.labels), generator=shuffling).to(device)
+        shares = [team.share(batch) for batch in order.split(recipe.batch_size)]
+        epoch_rates = rates[(epoch - 1) * len(shares) : epoch * len(shares)]
+        movements = movements_of(recipe, split, seed=seed, epoch=epoch)
+        plain = partial(train_batches, forward, loss_function, optimizer, split, movements=movements)
+        with seeded(seed, f"dropout of epoch {epoch}, process {team.rank}", device):
+            losses = within_memory(
+                partial(quicken(plain), shares, epoch_rates),
+                partial(try_batch, model, loss_function, split),
+                batch_size=len(shares[0]),
+            )
+        losses = team.mean(losses)
+        require_finite(losses, epoch=epoch)
+        require_finite_weights(model, epoch=epoch)
+        record = EpochRecord(
+            epoch=epoch,
+            train_loss=float(losses.mean()),
+            learning_rate=epoch_rates[-1],
+            train_time_s=time.perf_counter() - started,
+            test=score(model, test) if test else None,
+            validation=score(model, validation) if validation else None,
+        )
+        state.keep(record, model, optimizer, is_choosing=recipe.patience > 0)
+        yield record
+    if recipe.patience:
+        model.load_state_dict(state.best_weights)
+
+
+class Batch(NamedTuple):
+    """What one step works on, on the device of the model.
+
+    Attributes:
+        inputs: As the model takes them.
+        labels: What is to come out.
+        learning_rate: Size of the step.
+    """
+
+    inputs: Tensor
+    labels: Tensor
+    learning_rate: float
+
+
+def train_epoch(
+    forward: Callable[[Tensor], Tensor], loss_function: Loss, optimizer: Optimizer, batches: Iterable[Batch]
+) -> Tensor:
+    """One pass over some batches of a split.
+
+    Args:
+        forward: The model.
+        loss_function: What is minimised.
+        optimizer: Over the parameters of the model.
+        batches: One a step.
+
+    Returns:
+        The loss of each batch before its step, (number of batches,), on the device of the model.
+    """
+    losses = []
+    for batch in batches:
+        loss = loss_function(forward(batch.inputs), batch.labels)
+        optimizer.zero_grad()
+        loss.backward()
+        for group in optimizer.param_groups:
+            group["lr"] = batch.learning_rate
+        optimizer.step()
+        losses.append(loss.detach())
+    return torch.stack(losses)
+
+
+def train_batches(  # noqa: PLR0917 - the last two are what changes from call to call
+    forward: Callable[[Tensor], Tensor],
+    loss_function: Loss,
+    optimizer: Optimizer,
+    split: Split,
+    batches: Sequence[Tensor],
+    rates: Sequence[float],
+    *,
+    movements: Tensor | None = None,
+) -> Tensor:
+    """One pass over some batches of an epoch, or all, by index.
+
+    Args:
+        forward: The model.
+        loss_function: What is minimised.
+        optimizer: Over the parameters of the model.
+        split: On the device of the model.
+        batches: Indices of the examples of each batch.
+        rates: Learning rate of each step.
+        movements: By which every image of the split is moved, as :func:`mnist_reference.data.augment.moved` takes them.
+
+    Returns:
+        The loss of each batch before its step, (number of batches,), on the device of the model.
+    """
+    steps = iter_batches(split, batches, rates[: len(batches)], movements)
+    return train_epoch(forward, loss_function, optimizer, steps)
+
+
+def iter_batches(
+    split: Split, batches: Sequence[Tensor], rates: Sequence[float], movements: Tensor | None
+) -> Iterator[Batch]:
+    """The batches of one epoch.
+
+    Args:
+        split: On the device of the model.
+        batches: Indices of the examples of each batch.
+        rates: Learning rate of each step.
+        movements: By which every image of the split is moved, as :func:`mnist_reference.data.augment.moved` takes them.
+    """
+    for batch, rate in zip(batches, rates, strict=True):
+        inputs = scaled_pixels(split.images[batch])
+        if movements is not None:
+            inputs = moved(inputs, movements[batch])
+        yield Batch(inputs, split.labels[batch], rate)
+
+
+def movements_of(recipe: Recipe, split: Split, *, seed: int, epoch: int) -> Tensor | None:
+    """By which every image of a split is moved in an epoch, on its device; ``None`` if the recipe leaves them alone."""
+    if not recipe.augmentation:
+        return None
+    stream = generator(seed, f"augmentation of epoch {epoch}")
+    return drawn_movements(len(split.images), recipe.augmentation, stream).to(split.images.device)
+
+
+def loss_of(recipe: Recipe, model: nn.Module) -> Loss:
+    """The loss that a recipe minimises, with its penalties on the weights of a model; biases are no weights."""
+    loss = loss_by_name(recipe.loss, label_smoothing=recipe.label_smoothing)
+    weights = [parameter for parameter in model.parameters() if parameter.ndim > 1]
+    return penalised(loss, weights, l1=recipe.l1_penalty, l2=recipe.l2_penalty)
+
+
+def learning_rates(recipe: Recipe, *, num_examples: int) -> list[float]:
+    """The learning rate of every step of a training that goes on to its last epoch.
+
+    Example:
+        >>> from mnist_reference.training.recipes import article
+        >>> set(learning_rates(article(), num_examples=60_000))
+        {0.001}
+    """
+    num_steps = recipe.num_epochs * math.ceil(num_examples / recipe.batch_size)
+    schedule = schedule_by_name(recipe.schedule)
+    return [recipe.learning_rate * schedule(step, num_steps) for step in range(num_steps)]
+
+
+def is_over(recipe: Recipe, records: Sequence[EpochRecord]) -> bool:
+    """Whether the last epoch is done, or as many as the recipe's patience since the one with the best validation loss."""
+    if len(records) >= recipe.num_epochs:
+        return True
+    return bool(recipe.patience and records) and len(records) - best_epoch(records) >= recipe.patience
+
+
+def best_epoch(records: Sequence[EpochRecord]) -> int:
+    """The number of the first epoch with the smallest validation loss; only of records that have one."""
+    losses = [record.validation.negative_log_likelihood for record in records if record.validation]
+    return losses.index(min(losses)) + 1
+
+
+def compiled(model: nn.Module, compiler: Compiler | None) -> Callable[[Tensor], Tensor]:
+    """A model, compiled if a backend of ``torch.compile`` is named; the parameters and what dropout draws are the same."""
+    if not compiler:
+        return model
+    # else inductor draws from a stream of its own
+    options: dict[str, Any] | None = {"fallback_random": True} if compiler == "inductor" else None
+    return torch.compile(model, backend=compiler, options=options)
+
+
+def in_precision(
+    precision: str, device: torch.device, forward: Callable[[Tensor], Tensor]
+) -> Callable[[Tensor], Tensor]:
+    """A forward pass in mixed precision with float32 outputs, or as it is."""
+    if precision == "float32":
+        return forward
+
+    def mixed(images: Tensor) -> Tensor:
+        with torch.autocast(device.type, getattr(torch, precision)):
+            outputs = forward(images)
+        return outputs.float()
+
+    return mixed
+
+
+def try_batch(model: nn.Module, loss_function: Loss, split: Split, size: int) -> None:
+    """Ask for the memory that a step of some size takes, without the step; twice, for the buffers of the faster way."""
+    model.zero_grad()
+    first, second = (loss_function(model(scaled_pixels(split.images[:size])), split.labels[:size]) for _ in range(2))
+    (first + second).backward()
+    model.zero_grad()
+
+
+def require_fitting_labels(recipe: Recipe, split: Split, test: Split | None) -> None:
+    """Refuse labels that the loss of a recipe cannot take, and numbers where scores are asked for, which need classes.
+
+    Raises:
+        DataError: With what to do about it.
+    """
+    if recipe.loss == "distillation" and not split.labels.is_floating_point():
+        raise DataError(
+            "the loss distillation wants a teacher's logits, and the labels are classes",
+            next_step="call mnist_reference.using.compress.distilled with a teacher, or choose another loss",
+        )
+    if recipe.validation_share and split.labels.is_floating_point():
+        raise DataError(
+            "what is held out for validation cannot be scored: its labels are numbers, not classes",
+            next_step="set validation_share and patience to 0",
+        )
+    if test and test.labels.is_floating_point():
+        raise DataError(
+            "the test examples cannot be scored: their labels are numbers, not classes",
+            next_step="leave them out, and score with mnist_reference.models.evaluate.predict",
+        )
+
+
+def require_finite(losses: Tensor, *, epoch: int) -> None:
+    """Refuse an epoch in which the loss of a step was NaN or infinite.
+
+    Raises:
+        DivergenceError: With the step and the last finite loss.
+    """
+    is_finite = losses.isfinite()
+    if is_finite.all():
+        return
+    step = int(is_finite.int().argmin())
+    last = f"; the loss before was {losses[step - 1]:.4g}" if step else ""
+    raise DivergenceError(
+        f"the loss is {losses[step].item()} at step {step + 1} of epoch {epoch}{last}",
+        next_step="try a smaller learning rate",
+    )
+
+
+def require_finite_weights(model: nn.Module, *, epoch: int) -> None:
+    """Refuse a model in which the last step of an epoch, whose loss was still finite, has left NaN or infinity.
+
+    Raises:
+        DivergenceError: With the weight.
+    """
+    lost = number_lost(model.state_dict())
+    if lost:
+        raise DivergenceError(f"{lost} after epoch {epoch}", next_step="try a smaller learning rate")
+
+
+def score(model: nn.Module, split: Split) -> Scores:
+    """Both scores of a model on a split."""
+    logits = predict(model, split.images)
+    return Scores(
+        top1_accuracy=top1_accuracy(logits, split.labels),
+        negative_log_likelihood=negative_log_likelihood(logits, split.labels),
+    )

@@ -1,0 +1,100 @@
+"""Gradient descent, momentum and Adam written out: each rule a pure function of weights, gradient and state.
+
+For reading beside section 4.3 of the article, two of whose formulas are not the methods they name. Training itself uses
+``torch.optim`` (:mod:`mnist_reference.training.optimizers`), to which these are equal.
+
+- *Momentum*. The article has ``w - alpha * gradient + beta * v`` with a ``v`` that never changes. The velocity must
+  gather the gradients, ``v = beta * v + gradient``, and the step is ``w - alpha * v``.
+- *Adam*. The article adds the gradient and both corrected moments. Adam steps along the first moment *divided by the root
+  of* the second, and the gradient itself does not appear: ``w - alpha * m / (sqrt(s) + eps)``. Added, a moment of squares
+  would always push in one direction, and with a unit that does not fit.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Moments(NamedTuple):
+    """What Adam remembers.
+
+    Attributes:
+        mean: Running mean of the gradients, shape of the weights.
+        square: Running mean of their squares, same shape.
+        num_steps: Steps taken.
+    """
+
+    mean: Tensor
+    square: Tensor
+    num_steps: int = 0
+
+
+def gradient_descent(weights: Tensor, gradient: Tensor, *, learning_rate: float) -> Tensor:
+    """One step down the slope, any shape.
+
+    Example:
+        >>> import torch
+        >>> gradient_descent(torch.tensor(1.0), torch.tensor(2.0), learning_rate=0.25)
+        tensor(0.5000)
+    """
+    return weights - learning_rate * gradient
+
+
+def momentum(
+    weights: Tensor, gradient: Tensor, velocity: Tensor, *, learning_rate: float, decay: float = 0.9
+) -> tuple[Tensor, Tensor]:
+    """One step of the heavy ball.
+
+    Args:
+        weights: Any shape.
+        gradient: Of the loss at the weights.
+        velocity: From the step before; zeros at the first.
+        learning_rate: Size of a step.
+        decay: Share of the velocity that is kept.
+
+    Returns:
+        New weights and new velocity.
+
+    References:
+        B. T. Polyak (1964), Some methods of speeding up the convergence of iteration methods, USSR Comput. Math. 4(5).
+    """
+    velocity = decay * velocity + gradient
+    return weights - learning_rate * velocity, velocity
+
+
+def adam(
+    weights: Tensor,
+    gradient: Tensor,
+    moments: Moments,
+    *,
+    learning_rate: float,
+    mean_decay: float = 0.9,
+    square_decay: float = 0.999,
+    epsilon: float = 1e-8,
+) -> tuple[Tensor, Moments]:
+    """One step of Adam.
+
+    Args:
+        weights: Any shape.
+        gradient: Of the loss at the weights.
+        moments: From the step before; zeros at the first.
+        learning_rate: Size of a step.
+        mean_decay: Beta 1.
+        square_decay: Beta 2.
+        epsilon: Keeps the divisor from zero.
+
+    Returns:
+        New weights and new moments.
+
+    References:
+        D. P. Kingma, J. Ba (2015), Adam: a method for stochastic optimization, algorithm 1.
+    """
+    num_steps = moments.num_steps + 1
+    mean = mean_decay * moments.mean + (1 - mean_decay) * gradient
+    square = square_decay * moments.square + (1 - square_decay) * gradient**2
+    corrected_mean = mean / (1 - mean_decay**num_steps)  # both start at zero, which biases them towards it
+    corrected_square = square / (1 - square_decay**num_steps)
+    weights = weights - learning_rate * corrected_mean / (corrected_square.sqrt() + epsilon)
+    return weights, Moments(mean, square, num_steps)

@@ -1,0 +1,150 @@
+import subprocess
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from io import StringIO
+
+import pytest
+
+from mainstay.commands import gate as gating
+from mainstay.commands import session
+from mainstay.measuring import agenda
+from mainstay.measuring.agenda import Assignment
+from mainstay.measuring.ledger import make_logs
+from mainstay.records.errors import ConfigurationError, EnvironmentBuildError, Interrupted, StoreError, UsageError
+from mainstay.records.metrics import Kind, Workload
+from mainstay.records.trials import Outcome, Side, Trial
+from mainstay.reports.progress import PlainProgress
+from mainstay.revisions.git import Repository
+from mainstay.store.journal import interrupted_run, new_run
+from mainstay.workers.collecting import Collection
+
+
+@pytest.mark.parametrize(
+    ("only", "kept"),
+    [
+        pytest.param(None, ["accuracy", "performance", "deterministic"], id="all"),
+        pytest.param("accuracy", ["accuracy"], id="accuracy"),
+        pytest.param("performance", ["performance", "deterministic"], id="performance-with-its-exact-twins"),
+    ],
+)
+def test_part_of_the_workloads_is_chosen_by_kind(only, kept):
+    collection = Collection(workloads=tuple(Workload(id=kind, kind=kind, metrics=()) for kind in Kind))
+
+    assert [workload.id for workload in agenda.part_of(collection, only).workloads] == kept
+
+
+@pytest.mark.parametrize(
+    ("runs", "words"),
+    [
+        pytest.param(["second"], "1 baseline trial was reused from run second: ", id="one"),
+        pytest.param(
+            ["second", "first", "second"], "3 baseline trials were reused from run first, second: ", id="more"
+        ),
+    ],
+)
+def test_a_note_counts_the_reused_trials_that_pairs_were_made_of(runs, words):
+    (log,) = make_logs(
+        [Assignment(workload=Workload(id="w", kind=Kind.ACCURACY, metrics=()))], salt="", commit="c", num_seeds=20
+    )
+    trial = Trial(workload="w", side=Side.CANDIDATE, seed=0, pair=0, outcome=Outcome.COMPLETED)
+    for pair, run in enumerate([*runs, "without a pair"]):
+        log.add(replace(trial, side=Side.BASELINE, pair=pair, reused_from=run))
+    for pair in range(len(runs)):
+        log.add(replace(trial, pair=pair))
+
+    (note,) = gating.notes_on_reuse([log])
+
+    assert note.startswith(words)
+
+
+def test_there_is_no_note_where_nothing_was_reused():
+    assert gating.notes_on_reuse([]) == []
+
+
+# --- how a gate ends ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def unbuildable(tmp_path):
+    """A repository that holds no package, so that no revision of it builds."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "README").write_text("nothing to install\n")
+    for arguments in (
+        ["init", "--quiet", "--initial-branch=main"],
+        ["add", "--all"],
+        ["-c", "user.name=a", "-c", "user.email=a@example.org", "commit", "--quiet", "--message=first"],
+    ):
+        subprocess.run(["git", *arguments], cwd=folder, check=True)
+    return folder
+
+
+def gate(folder, **options):
+    wanted = gating.GateOptions(baseline="HEAD", **options)
+    return gating.gate(folder, wanted, environ={}, observer=PlainProgress(StringIO()))
+
+
+TRIAL = Trial(workload="w", side=Side.CANDIDATE, seed=0, pair=0, outcome=Outcome.COMPLETED)
+
+
+def start(folder, trials=()):
+    """Leave what a gate leaves that was killed after it measured some trials."""
+    repository = Repository.discover(folder)
+    fixed = gating.choose_start(repository, gating.GateOptions(baseline="HEAD"), {})
+    with new_run(repository.root, datetime(2026, 11, 23, 12, tzinfo=UTC), asdict(fixed)) as run:
+        for trial in trials:
+            run.journal.append_trial(trial)
+    return run
+
+
+def test_a_gate_that_does_not_build_is_not_taken_for_an_interrupted_one(unbuildable):
+    with pytest.raises(EnvironmentBuildError):
+        gate(unbuildable)
+
+    with pytest.raises(UsageError, match="no interrupted gate"):
+        gate(unbuildable, resume=True)
+
+
+def test_trials_are_not_given_up_when_a_resumed_gate_cannot_build(unbuildable):
+    run = start(unbuildable, [TRIAL])
+
+    with pytest.raises(EnvironmentBuildError):
+        gate(unbuildable, resume=True)
+
+    with interrupted_run(unbuildable) as resumable:
+        assert resumable.id == run.id
+
+
+def end(run, error):
+    with session.recorded_failure(run):
+        raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "trials", "is_over"),
+    [
+        pytest.param(EnvironmentBuildError("does not build"), [], True, id="nothing-measured"),
+        pytest.param(EnvironmentBuildError("does not build"), [TRIAL], False, id="built-before"),
+        pytest.param(ConfigurationError("the waivers are not TOML"), [TRIAL], True, id="refused"),
+        pytest.param(StoreError("no room"), [], False, id="no-room"),
+        pytest.param(Interrupted("interrupted"), [], False, id="interrupted"),
+        pytest.param(KeyboardInterrupt(), [], False, id="ctrl-c"),
+    ],
+)
+def test_a_gate_is_over_when_it_would_fail_again(unbuildable, error, trials, is_over):
+    run = start(unbuildable, trials)
+
+    with pytest.raises(type(error)):
+        end(run, error)
+
+    assert run.is_unfinished is (not is_over)
+
+
+def test_a_damaged_journal_stops_no_later_gate(unbuildable):
+    run = start(unbuildable)
+    run.journal.path.write_text("not json\n")
+
+    with pytest.raises(EnvironmentBuildError):
+        gate(unbuildable)
+
+    assert run.journal.path.read_text() == "not json\n"

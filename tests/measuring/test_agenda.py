@@ -1,0 +1,261 @@
+"""Whatever the baseline gates is judged or missing, in every case of what the two revisions can collect."""
+
+import itertools
+from dataclasses import replace
+
+import pytest
+
+from mainstay.measuring.agenda import REVIEW, Collected, plan_agenda
+from mainstay.records.findings import Blame, MeasuredWith, Verdict
+from mainstay.records.metrics import Direction, Kind, Metric, Workload
+from mainstay.workers.collecting import Collection, Problem
+
+A = "a.py::test"
+
+
+def workload(name=A, *metrics, **marked):
+    """A workload with one gated metric, or those given."""
+    usual = {"kind": Kind.ACCURACY, "direction": Direction.HIGHER, "margin": 0.1}
+    default = Metric(workload=name, name="a", **{**usual, **marked})
+    return Workload(id=name, kind=Kind.ACCURACY, metrics=metrics or (default,))
+
+
+def collection(*workloads, broken=(), wrong=(), skipped=()):
+    """Workloads given whole or by name, files in which code failed, and files with a wrong marker."""
+    return Collection(
+        workloads=tuple(each if isinstance(each, Workload) else workload(each) for each in workloads),
+        problems=(
+            *(Problem(id=name, cause="no such module") for name in broken),
+            *(Problem(id=name, cause="no argument 'margni'", is_usage=True) for name in wrong),
+        ),
+        skipped=frozenset(skipped),
+    )
+
+
+NOTHING = collection()
+HAS = collection(A)
+BROKEN = collection(broken=("a.py",))
+
+
+def plan(*, before, after):
+    """The agenda where the files differ; each is what baseline and candidate can run of the files."""
+    return plan_agenda(Collected(*before), Collected(*after))
+
+
+def settled(agenda):
+    return {(finding.metric.id, finding.verdict) for finding in agenda.settled}
+
+
+# --- the same files ------------------------------------------------------------------------------------------------
+
+
+def test_a_case_that_the_baseline_does_not_know_is_new_and_one_that_is_gone_is_missing():
+    baseline = collection("a.py::test[kept]", "a.py::test[gone]")
+    candidate = collection("a.py::test[kept]", "a.py::test[new]")
+
+    agenda = plan_agenda(Collected(baseline, candidate))
+
+    assert [(each.workload.id, each.is_new) for each in agenda.assignments] == [
+        ("a.py::test[kept]", False),
+        ("a.py::test[new]", True),
+    ]
+    assert settled(agenda) == {("a.py::test[gone]#a", Verdict.MISSING)}
+
+
+def test_what_lies_in_a_file_that_does_not_import_is_neither_new_nor_missing():
+    whole, broken = collection(A, "b/c.py::test"), collection(A, broken=("b/c.py",))
+
+    for collected in itertools.permutations((whole, broken)):
+        agenda = plan_agenda(Collected(*collected))
+
+        assert [each.workload.id for each in agenda.assignments] == [A, "b/c.py::test"]
+        assert not any(each.is_new for each in agenda.assignments)
+        assert agenda.settled == ()
+
+
+def test_a_file_that_neither_revision_can_collect_is_an_error_of_both():
+    (finding,) = plan_agenda(Collected(BROKEN, BROKEN)).settled
+
+    assert (finding.verdict, finding.blame) == (Verdict.ERROR, Blame.BOTH)
+
+
+# --- files that differ ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "measured_with", "has_own"),
+    [
+        pytest.param((HAS, HAS), (HAS, HAS), MeasuredWith.BASELINE, True, id="both-can-run-both"),
+        pytest.param((HAS, HAS), (BROKEN, HAS), MeasuredWith.BASELINE, True, id="baseline-cannot-run-the-new"),
+        pytest.param((HAS, BROKEN), (HAS, HAS), MeasuredWith.OWN, True, id="candidate-cannot-import-the-old"),
+        pytest.param((HAS, NOTHING), (NOTHING, HAS), MeasuredWith.OWN, True, id="each-its-own-alone"),
+    ],
+)
+def test_what_both_gate_is_measured_with_the_baseline_s_files_where_the_candidate_can_run_them(
+    before, after, measured_with, has_own
+):
+    agenda = plan(before=before, after=after)
+
+    (assignment,) = agenda.assignments
+    assert (assignment.measured_with, assignment.has_own, assignment.is_new) == (measured_with, has_own, False)
+    assert agenda.settled == ()
+
+
+@pytest.mark.parametrize(
+    ("after", "expected"),
+    [
+        pytest.param(NOTHING, {(f"{A}#a", Verdict.MISSING)}, id="deleted"),
+        pytest.param(collection(replace(workload(), metrics=())), {(f"{A}#a", Verdict.MISSING)}, id="unmarked"),
+        pytest.param(BROKEN, {(f"{A}#a", Verdict.ERROR)}, id="broken"),
+        pytest.param(
+            collection(workload(A, replace(workload().metrics[0], name="b"))),
+            {(f"{A}#a", Verdict.MISSING), (f"{A}#b", Verdict.NEW)},
+            id="marked-otherwise",
+        ),
+        pytest.param(
+            collection(workload(direction=Direction.LOWER)), {(f"{A}#a", Verdict.ERROR)}, id="another-direction"
+        ),
+        pytest.param(collection(workload(unit="nat")), {(f"{A}#a", Verdict.ERROR)}, id="another-unit"),
+        pytest.param(collection(workload(kind=Kind.PERFORMANCE)), {(f"{A}#a", Verdict.ERROR)}, id="another-kind"),
+    ],
+)
+def test_what_the_candidate_does_not_gate_alike_any_more_is_missing_or_its_error(after, expected):
+    agenda = plan(before=(HAS, HAS), after=(after, after))
+
+    assert (settled(agenda), agenda.assignments) == (expected, ())
+    assert all(f.blame is Blame.CANDIDATE for f in agenda.settled if f.verdict is Verdict.ERROR)
+
+
+@pytest.mark.parametrize(
+    ("higher_is_better", "before", "after", "stricter"),
+    [
+        pytest.param(True, {"margin": 0.1}, {"margin": 0.9}, {"margin": 0.1}, id="wider-margin"),
+        pytest.param(True, {"margin": 0.1}, {"margin": 0.01}, {"margin": 0.01}, id="tighter-margin"),
+        pytest.param(True, {"ceiling": 0.99}, {"ceiling": None}, {"ceiling": 0.99}, id="no-ceiling-any-more"),
+        pytest.param(True, {"ceiling": 0.99}, {"ceiling": 1.5}, {"ceiling": 0.99}, id="higher-ceiling"),
+        pytest.param(True, {"ceiling": None}, {"ceiling": 0.9}, {"ceiling": 0.9}, id="first-ceiling"),
+        pytest.param(False, {"ceiling": 0.2}, {"ceiling": 0.1}, {"ceiling": 0.2}, id="lower-floor"),
+        pytest.param(True, {"resolution": 0.01}, {"resolution": 0.0}, {"resolution": 0.01}, id="finer-resolution"),
+    ],
+)
+def test_of_two_markers_the_stricter_value_holds(higher_is_better, before, after, stricter):
+    direction = Direction.HIGHER if higher_is_better else Direction.LOWER
+    old, new = (collection(replace_metric(direction=direction, **marked)) for marked in (before, after))
+
+    (assignment,) = plan(before=(old, old), after=(new, new)).assignments
+
+    (metric,) = assignment.workload.metrics
+    assert {name: getattr(metric, name) for name in stricter} == stricter
+
+
+def replace_metric(**marked):
+    whole = workload()
+    return replace(whole, metrics=(replace(whole.metrics[0], **marked),))
+
+
+def test_a_moved_workload_is_measured_where_the_baseline_has_it():
+    moved = collection("b.py::test")
+
+    agenda = plan(before=(HAS, HAS), after=(moved, moved))
+
+    assert [(each.workload.id, each.measured_with, each.is_new) for each in agenda.assignments] == [
+        (A, MeasuredWith.BASELINE, False),
+        ("b.py::test", MeasuredWith.CANDIDATE, True),
+    ]
+    assert agenda.assignments[0].is_moved
+
+
+def test_a_moved_workload_that_the_candidate_cannot_collect_as_it_was_is_missing():
+    moved = collection("b.py::test")
+
+    agenda = plan(before=(HAS, BROKEN), after=(moved, moved))
+
+    assert settled(agenda) == {(f"{A}#a", Verdict.MISSING)}
+
+
+def test_a_workload_of_the_same_name_that_the_baseline_has_too_is_no_move():
+    before, after = collection(A, "b.py::test"), collection("b.py::test")
+
+    agenda = plan(before=(before, before), after=(after, after))
+
+    assert settled(agenda) == {(f"{A}#a", Verdict.MISSING)}
+    assert [each.workload.id for each in agenda.assignments] == ["b.py::test"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_missing"),
+    [
+        pytest.param((), (A,), True, id="candidate-alone"),
+        pytest.param((A,), (A,), False, id="both"),
+        pytest.param((A,), (), False, id="baseline-alone"),
+    ],
+)
+def test_a_mark_that_skips_on_the_candidate_alone_leaves_it_missing(before, after, is_missing):
+    old, new = collection(A, skipped=before), collection(A, skipped=after)
+
+    (assignment,) = plan(before=(old, old), after=(new, new)).assignments
+
+    assert bool(assignment.missing) is is_missing
+
+
+@pytest.mark.parametrize("by_baseline", [HAS, NOTHING, BROKEN], ids=["can-run", "lacks", "cannot-import"])
+def test_what_only_the_candidate_gates_is_new_or_judged_by_its_own_file(by_baseline):
+    agenda = plan(before=(NOTHING, NOTHING), after=(by_baseline, HAS))
+
+    (assignment,) = agenda.assignments
+    assert (assignment.measured_with, assignment.is_new, assignment.review) == (MeasuredWith.CANDIDATE, True, "")
+
+
+def test_what_the_baseline_may_gate_in_a_file_that_breaks_needs_a_review():
+    agenda = plan(before=(BROKEN, BROKEN), after=(HAS, HAS))
+
+    (assignment,) = agenda.assignments
+    assert assignment.measured_with is MeasuredWith.CANDIDATE
+    assert REVIEW in assignment.review
+
+
+def test_a_slip_in_the_baseline_s_marker_needs_no_review():
+    slip = collection(wrong=(A,))
+
+    (assignment,) = plan(before=(slip, slip), after=(HAS, HAS)).assignments
+
+    assert (assignment.is_new, assignment.review) == (True, "")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        pytest.param((BROKEN, BROKEN), (NOTHING, NOTHING), ("missing", None), id="deleted-while-broken"),
+        pytest.param((BROKEN, BROKEN), (BROKEN, BROKEN), ("error", Blame.BOTH), id="broken-in-both"),
+        pytest.param((NOTHING, NOTHING), (HAS, BROKEN), ("error", Blame.CANDIDATE), id="added-broken"),
+        pytest.param((NOTHING, NOTHING), (BROKEN, BROKEN), ("error", Blame.BOTH), id="nobody-can-run-the-new"),
+    ],
+)
+def test_a_file_in_which_code_fails_is_never_passed_over(before, after, expected):
+    (finding,) = plan(before=before, after=after).settled
+
+    assert (finding.metric.id, finding.verdict, finding.blame) == ("a.py#collection", *expected)
+
+
+STATES = {
+    "has": HAS,
+    "nothing": NOTHING,
+    "broken": BROKEN,
+    "unmarked": collection(replace(workload(), metrics=())),
+    "moved": collection("b.py::test"),
+    "skipped": collection(A, skipped=(A,)),
+    "other": collection(workload(unit="nat")),
+}
+
+
+@pytest.mark.parametrize("states", list(itertools.product(STATES, repeat=3)), ids="-".join)
+def test_whatever_the_baseline_gates_is_judged_or_missing(states):
+    old_by_candidate, new_by_baseline, new_by_candidate = (STATES[state] for state in states)
+
+    agenda = plan(before=(HAS, old_by_candidate), after=(new_by_baseline, new_by_candidate))
+
+    judged = {each.workload.id for each in agenda.assignments if each.measured_with is not MeasuredWith.CANDIDATE}
+    found = {finding.metric.id: finding.verdict for finding in agenda.settled}
+    assert (A in judged) + (f"{A}#a" in found) == 1
+    assert found.get(f"{A}#a", Verdict.MISSING) in {Verdict.MISSING, Verdict.ERROR}
+    assert not any(each.is_new for each in agenda.assignments if each.workload.id == A)

@@ -1,0 +1,104 @@
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mainstay.measuring.scheduling import derive_seeds, draw_order, measure_all
+from mainstay.records.trials import Side
+
+
+@given(salt=st.text(), commit=st.text(), workload=st.text(), num_seeds=st.integers(0, 50))
+def test_seeds_are_distinct_and_fit_31_bits(salt, commit, workload, num_seeds):
+    seeds = derive_seeds(salt, commit, workload, num_seeds)
+
+    assert len(set(seeds)) == num_seeds
+    assert all(0 <= seed < 2**31 for seed in seeds)
+
+
+def test_more_seeds_begin_with_the_fewer():
+    assert derive_seeds("s", "c", "w", 20)[:5] == derive_seeds("s", "c", "w", 5)
+
+
+@pytest.mark.parametrize(("salt", "commit", "workload"), [("t", "c", "w"), ("s", "d", "w"), ("s", "c", "x")])
+def test_seeds_depend_on_every_part(salt, commit, workload):
+    assert derive_seeds(salt, commit, workload, 5) != derive_seeds("s", "c", "w", 5)
+
+
+def test_parts_do_not_run_into_each_other():
+    assert derive_seeds("ab", "c", "w", 5) != derive_seeds("a", "bc", "w", 5)
+
+
+def test_order_is_a_fair_coin_for_every_two_pairs():
+    first = Counter(draw_order("s", "c", "w", pair)[0] for pair in range(0, 8000, 2))
+
+    assert 1850 < first[Side.BASELINE] < 2150  # 4.7 standard deviations: 1 in 400,000, and the coin is fixed
+
+
+def test_the_second_of_two_pairs_reverses_the_order():
+    orders = [draw_order("s", "c", "w", pair) for pair in range(100)]
+
+    assert all(second == first[::-1] for first, second in zip(orders[::2], orders[1::2], strict=True))
+
+
+def test_every_request_is_measured_once():
+    with ThreadPoolExecutor(3) as executor:
+        results = list(measure_all(range(20), lambda number: number * 2, executor, num_at_once=3))
+
+    assert sorted(results) == list(range(0, 40, 2))
+
+
+def test_no_more_than_allowed_are_under_way():
+    lock, under_way, most = threading.Lock(), [0], [0]
+
+    def measure(_):
+        with lock:
+            under_way[0] += 1
+            most[0] = max(most[0], under_way[0])
+        with lock:
+            under_way[0] -= 1
+
+    with ThreadPoolExecutor(8) as executor:
+        list(measure_all(range(50), measure, executor, num_at_once=2))
+
+    assert most[0] <= 2
+
+
+def test_requests_that_need_one_process_run_as_many_at_once_as_pairs_have_processes():
+    both_started = threading.Barrier(2, timeout=10)
+    lock, under_way, most = threading.Lock(), [0], [0]
+
+    def measure(num_processes):
+        with lock:
+            under_way[0] += num_processes
+            most[0] = max(most[0], under_way[0])
+        if num_processes == 1:
+            both_started.wait()
+        with lock:
+            under_way[0] -= num_processes
+
+    with ThreadPoolExecutor(8) as executor:
+        list(measure_all([2, 1, 1, 2, 3], measure, executor, num_at_once=2, num_processes=lambda number: number))
+
+    assert most[0] == 3  # the one that needs more than there is ran by itself
+
+
+def test_nothing_starts_after_the_deadline():
+    ticks = iter(range(100))
+
+    with ThreadPoolExecutor(1) as executor:
+        results = list(
+            measure_all(range(50), lambda n: n, executor, num_at_once=1, deadline=10, clock=lambda: next(ticks))
+        )
+
+    assert results == list(range(10))
+
+
+def test_a_failure_reaches_the_caller():
+    def measure(number):
+        raise ZeroDivisionError
+
+    with ThreadPoolExecutor(1) as executor, pytest.raises(ZeroDivisionError):
+        list(measure_all([1], measure, executor, num_at_once=1))

@@ -1,0 +1,104 @@
+from dataclasses import fields
+
+import pytest
+
+from mainstay.measuring.strictness import Margins, require_known_margins, settings_in_force
+from mainstay.project.configuration import Configuration
+from mainstay.records.errors import ConfigurationError
+from mainstay.records.metrics import Direction, Kind, Metric
+
+METRIC = Metric(workload="w", name="a", kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=0.1)
+
+
+@pytest.mark.parametrize(
+    ("key", "baseline", "candidate", "in_force"),
+    [
+        ("alpha", 0.01, 0.04, 0.01),
+        ("alpha", 0.01, 0.001, 0.01),
+        ("edge", 0.05, 0.4, 0.05),
+        ("looks", (5, 8), (2,), (5, 8)),
+        ("inconclusive", 3, 0, 3),
+        ("inconclusive", 3, 1, 1),
+        ("inconclusive", 0, 3, 3),
+        ("inconclusive", 1, 3, 1),
+        ("fail_fast", False, True, False),
+        ("fail_fast", True, False, False),
+        ("fail_fast", True, True, True),
+        ("seconds", 900.0, 1.0, 900.0),
+        ("seconds", 900.0, 1000.0, 1000.0),
+        ("pair_seconds", 2.5, 0.1, 2.5),
+        ("trial_seconds", 600.0, 6000.0, 600.0),
+        ("trial_seconds", 600.0, 60.0, 60.0),
+        ("threads", 1, 2, 2),
+        ("prepare", ("a",), ("b",), ("b",)),
+    ],
+)
+def test_a_change_can_tighten_the_settings_and_not_loosen_them(key, baseline, candidate, in_force):
+    settings = settings_in_force(Configuration(**{key: baseline}), Configuration(**{key: candidate}))
+
+    assert getattr(settings, key) == in_force
+
+
+def test_equal_settings_are_in_force_as_they_are():
+    settings = Configuration(alpha=0.02, seconds=60, inconclusive=1, margins={"a": 0.3})
+
+    assert {item.name: getattr(settings_in_force(settings, settings), item.name) for item in fields(settings)} == {
+        item.name: getattr(settings, item.name) for item in fields(settings)
+    }
+
+
+@pytest.mark.parametrize(
+    ("baseline", "candidate", "marked", "margin"),
+    [
+        pytest.param({}, {}, (0.1, 0.1), 0.1, id="markers-alone"),
+        pytest.param({}, {}, (0.1, 0.9), 0.1, id="marker-loosened"),
+        pytest.param({}, {"margins": {"a": 0.9}}, (0.1, 0.1), 0.1, id="setting-loosens-the-marker"),
+        pytest.param({"margins": {"a": 0.2}}, {}, (0.1, 0.1), 0.1, id="setting-removed"),
+        pytest.param({"margins": {"a": 0.05}}, {}, (0.1, 0.1), 0.05, id="strict-setting-removed"),
+        pytest.param({"margins": {"a": 0.2}}, {"margins": {"a": 0.2}}, (0.1, 0.1), 0.2, id="setting-stays"),
+        pytest.param({"margins": {"a": 0.2}}, {"margins": {"a": 0.02}}, (0.1, 0.1), 0.02, id="setting-tightened"),
+        pytest.param(
+            {"margins_by_dataset": {"d": {"a": 0.03}}},
+            {"margins_by_dataset": {"d": {"a": 0.9}}},
+            (0.1, 0.1),
+            0.03,
+            id="margin-of-the-data-set-loosened",
+        ),
+        pytest.param(
+            {"margins": {"a": 0.03}},
+            {"margins": {"a": 0.03}, "margins_by_dataset": {"d": {"a": 0.9}}},
+            (0.1, 0.1),
+            0.03,
+            id="margin-of-the-data-set-added",
+        ),
+        pytest.param({}, {"margins": {"a": 0.5}}, (None, 0.1), 0.5, id="new-metric"),
+        pytest.param({"margins": {"a": 0.2}}, {"margins": {"a": 0.5}}, (None, 0.1), 0.2, id="new-metric-of-known-name"),
+    ],
+)
+def test_the_smaller_margin_of_both_revisions_holds(baseline, candidate, marked, margin):
+    margins = Margins(
+        settings=(Configuration(**baseline), Configuration(**candidate)),
+        markers=tuple({} if value is None else {METRIC.id: value} for value in marked),
+    )
+
+    assert margins(METRIC, {"dataset": "d"}) == margin
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        pytest.param({"margins": {"b": 1.0}}, "tool.mainstay.margins.b is the margin", id="metric"),
+        pytest.param(
+            {"margins_by_dataset": {"d": {"b": 1.0}}}, "tool.mainstay.margins.d.b is the margin", id="data-set"
+        ),
+    ],
+)
+def test_a_margin_of_nothing_is_refused(settings, words):
+    with pytest.raises(ConfigurationError, match=words) as refusal:
+        require_known_margins(Configuration(**settings), [METRIC])
+
+    assert refusal.value.next_step == "gated: a"
+
+
+def test_margins_of_what_is_gated_are_accepted():
+    require_known_margins(Configuration(margins={"a": 0.1}, margins_by_dataset={"d": {"a": 0.2}}), [METRIC])

@@ -1,0 +1,744 @@
+import hashlib
+import os
+import shutil
+import subprocess
+import textwrap
+import threading
+import zipfile
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from mainstay.project.configuration import Configuration
+from mainstay.records.errors import EnvironmentBuildError, Interrupted, UsageError
+from mainstay.records.trials import Side
+from mainstay.revisions import environments
+from mainstay.revisions.environments import (
+    Resolution,
+    UnreachableError,
+    build_subject,
+    import_roots,
+    resolve,
+    worker_variables,
+)
+from mainstay.revisions.layers import DEFAULT_LIMIT, Layer, cache_limit, describe_cache, evict, iter_layers
+
+BACKEND = '''
+"""A build backend without dependencies: the wheel holds what lies in src."""
+
+import pathlib
+import tomllib
+import zipfile
+
+
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    project = tomllib.loads(pathlib.Path("pyproject.toml").read_text())["project"]
+    if project.get("description") == "broken":
+        raise SystemExit("the compiler of this package is not installed")
+    stem = f"{project['name']}-{project['version']}"
+    listed = pathlib.Path("requirements.txt")
+    requirements = listed.read_text().split() if listed.exists() else project.get("dependencies", [])
+    lines = ["Metadata-Version: 2.1", f"Name: {project['name']}", f"Version: {project['version']}"]
+    lines += [f"Requires-Dist: {requirement}" for requirement in requirements]
+    with zipfile.ZipFile(pathlib.Path(folder, f"{stem}-py3-none-any.whl"), "w") as wheel:
+        for path in sorted(pathlib.Path("src").rglob("*.py")):
+            wheel.writestr(zipfile.ZipInfo(str(path.relative_to("src"))), path.read_bytes())
+        tags = "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any"
+        for name, text in (("METADATA", "\\n".join(lines)), ("WHEEL", tags), ("RECORD", "")):
+            wheel.writestr(zipfile.ZipInfo(f"{stem}.dist-info/{name}"), text)
+    return f"{stem}-py3-none-any.whl"
+'''
+
+BUILD_SYSTEM = """
+[build-system]
+requires = []
+build-backend = "backend"
+backend-path = ["."]
+"""
+
+
+def write(folder, **files):
+    """Write files whose names stand for themselves."""
+    for name, text in files.items():
+        place = Path(folder, name)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(textwrap.dedent(text))
+
+
+def publish(shelf, name, version, *requires, files=None):
+    """Put a wheel into a package index that is a folder, and return its SHA-256."""
+    page = shelf / name
+    page.mkdir(parents=True, exist_ok=True)
+    wheel = page / f"{name}-{version}-py3-none-any.whl"
+    dist_info = f"{name}-{version}.dist-info"
+    metadata = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for path, text in {f"{name}.py": f"VERSION = {version!r}\n", **(files or {})}.items():
+            archive.writestr(path, text)
+        archive.writestr(f"{dist_info}/METADATA", "\n".join(metadata + [f"Requires-Dist: {each}" for each in requires]))
+        archive.writestr(f"{dist_info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any")
+        archive.writestr(f"{dist_info}/RECORD", "")
+    links = (f'<a href="{found.name}">{found.name}</a>' for found in sorted(page.glob("*.whl")))
+    (page / "index.html").write_text(f"<!DOCTYPE html><html><body>{' '.join(links)}</body></html>")
+    return hashlib.sha256(wheel.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """A cache of layers and resolutions of the test's own."""
+    folder = tmp_path / "cache"
+    monkeypatch.setattr(environments, "cache_folder", lambda: folder)
+    return folder
+
+
+@pytest.fixture
+def shelf(tmp_path, monkeypatch, cache):
+    """A package index of the test's own, with all the packages there are."""
+    folder = tmp_path / "shelf"
+    publish(folder, "pluggy", "1.0")
+    publish(folder, "pluggy", "2.0")
+    publish(folder, "pytest", "8.0", "pluggy")
+    publish(folder, "pytest", "9.0", "pluggy>=2")
+    publish(folder, "tool", "1.0")
+    publish(folder, "tool", "2.0")
+    monkeypatch.setenv("UV_DEFAULT_INDEX", folder.as_uri())
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv-cache"))
+    return folder
+
+
+@pytest.fixture
+def trees(tmp_path):
+    """A worktree of each revision of one small package."""
+    found = {side: tmp_path / f"{side:_<9}" / "tree" for side in Side}
+    for tree in found.values():
+        write(tree, **{"backend.py": BACKEND, "src/subject/__init__.py": "", "pyproject.toml": pyproject()})
+    return found
+
+
+def pyproject(*, dependencies=(), benchmarks=("pytest",), more=""):
+    return (
+        f'{BUILD_SYSTEM}\n[project]\nname = "subject"\nversion = "1.0"\n'
+        f"dependencies = {list(dependencies)}\n{more}\n[dependency-groups]\nbenchmarks = {list(benchmarks)}\n"
+    )
+
+
+def resolved(trees, **configuration):
+    """The pins of baseline and candidate."""
+    both = resolve(trees, dict.fromkeys(Side, Configuration(**configuration)))
+    return both[Side.BASELINE].pins, both[Side.CANDIDATE].pins
+
+
+# --- resolution ----------------------------------------------------------------------------------------------------
+
+
+def test_a_bumped_dependency_differs_between_the_revisions(shelf, trees):
+    write(trees[Side.BASELINE], **{"pyproject.toml": pyproject(dependencies=["tool<2"])})
+    write(trees[Side.CANDIDATE], **{"pyproject.toml": pyproject(dependencies=["tool"])})
+
+    assert resolved(trees) == (
+        ("pluggy==2.0", "pytest==9.0", "tool==1.0"),
+        ("pluggy==2.0", "pytest==9.0", "tool==2.0"),
+    )
+
+
+def test_both_revisions_are_resolved_at_one_time(shelf, trees):
+    first = resolved(trees)
+
+    publish(shelf, "pytest", "9.1", "pluggy")
+
+    assert first == resolved(trees) == (("pluggy==2.0", "pytest==9.0"),) * 2
+
+
+@pytest.mark.parametrize(
+    ("of_baseline", "of_candidate", "expected"),
+    [
+        pytest.param("pytest==8.0\n", "pytest==9.0\n", "pytest==9.0", id="bumped"),
+        pytest.param("pytest==9.0\n", "pytest==8.0\n", "pytest==8.0", id="lowered"),
+        pytest.param("pytest==8.0\npluggy==1.0\n", "pytest==9.0\npluggy==2.0\n", "pytest==9.0", id="with-its-needs"),
+    ],
+)
+def test_what_measures_comes_from_the_candidate(shelf, trees, of_baseline, of_candidate, expected):
+    write(trees[Side.BASELINE], **{"constraints.txt": of_baseline})
+    write(trees[Side.CANDIDATE], **{"constraints.txt": of_candidate})
+
+    baseline, candidate = resolved(trees, constraints=("constraints.txt",))
+
+    assert expected in candidate
+    assert baseline == candidate
+
+
+def test_what_the_baseline_runs_with_stays_its_own_though_measuring_needs_it_too(shelf, trees):
+    publish(shelf, "gauge", "1.0", "tool")
+    write(trees[Side.BASELINE], **{"pyproject.toml": pyproject(dependencies=["tool<2"])})
+    write(trees[Side.CANDIDATE], **{"pyproject.toml": pyproject(dependencies=["tool"], benchmarks=["gauge"])})
+
+    baseline, candidate = resolved(trees)
+
+    assert {"gauge==1.0", "tool==1.0"} < set(baseline)
+    assert {"gauge==1.0", "tool==2.0"} < set(candidate)
+
+
+def test_a_conflict_between_measuring_and_baseline_names_both_pins(shelf, trees):
+    write(trees[Side.BASELINE], **{"pyproject.toml": pyproject(dependencies=["pytest<9"])})
+    write(trees[Side.CANDIDATE], **{"pyproject.toml": pyproject(benchmarks=["pytest>=9"])})
+
+    with pytest.raises(EnvironmentBuildError) as caught:
+        resolved(trees)
+
+    assert caught.value.side is Side.BASELINE
+    assert "do not fit the baseline: pytest==9.0" in caught.value.fact
+    assert "pytest<9" in caught.value.fact
+
+
+def test_hashed_constraints_hold(shelf, trees):
+    digest = publish(shelf, "tool", "1.5")
+    for tree in trees.values():
+        write(tree, **{"locked.txt": f"tool==1.5 \\\n    --hash=sha256:{digest}\n"})
+    for side, other in (("", Side.BASELINE), ('description = "changed"', Side.CANDIDATE)):
+        write(trees[other], **{"pyproject.toml": pyproject(dependencies=["tool"], more=side)})
+
+    baseline, candidate = resolved(trees, constraints=("locked.txt",))
+
+    assert "tool==1.5" in baseline
+    assert baseline == candidate
+
+
+def test_extras_and_groups_are_part_of_what_a_revision_needs(shelf, trees):
+    extra = '[project.optional-dependencies]\nfast = ["tool"]\n'
+    write(trees[Side.CANDIDATE], **{"pyproject.toml": pyproject(more=extra) + 'runtime = ["gauge"]\n'})
+    publish(shelf, "gauge", "1.0")
+    configurations = {
+        Side.BASELINE: Configuration(),
+        Side.CANDIDATE: Configuration(extras=("fast",), groups=("runtime",)),
+    }
+
+    both = resolve(trees, configurations)
+
+    assert set(both[Side.CANDIDATE].pins) - set(both[Side.BASELINE].pins) == {"tool==2.0", "gauge==1.0"}
+
+
+def test_dependencies_that_a_build_computes_are_seen_to_change(shelf, trees):
+    text = pyproject().replace("dependencies = []", 'dynamic = ["dependencies"]')
+    for tree, wanted in zip(trees.values(), ("tool==1.0", "tool==2.0"), strict=True):
+        write(tree, **{"pyproject.toml": text, "requirements.txt": wanted})
+
+    baseline, candidate = resolved(trees)
+
+    assert "tool==1.0" in baseline
+    assert "tool==2.0" in candidate
+
+
+def test_a_constraints_file_that_the_baseline_lacks_constrains_nothing_there(shelf, trees):
+    for tree in trees.values():
+        write(tree, **{"pyproject.toml": pyproject(dependencies=["tool"])})
+    write(trees[Side.CANDIDATE], **{"constraints.txt": "tool==1.0"})
+
+    baseline, candidate = resolved(trees, constraints=("constraints.txt",))
+
+    assert "tool==2.0" in baseline
+    assert "tool==1.0" in candidate
+
+
+def test_a_constraints_file_that_the_candidate_lacks_is_named(shelf, trees):
+    with pytest.raises(EnvironmentBuildError, match=r"no constraints file 'constraints\.txt'"):
+        resolved(trees, constraints=("constraints.txt",))
+
+
+@pytest.mark.parametrize("side", Side)
+def test_a_revision_that_does_not_resolve_is_named(shelf, trees, side):
+    write(trees[side], **{"pyproject.toml": pyproject(dependencies=["absent-package"])})
+
+    with pytest.raises(EnvironmentBuildError) as caught:
+        resolved(trees)
+
+    assert caught.value.side is side
+    assert f"resolving the dependencies failed for the {side}" in caught.value.fact
+    assert "absent-package" in caught.value.fact
+    assert caught.value.exit_status == (4 if side is Side.BASELINE else 1)
+
+
+def test_a_revision_that_is_no_package_is_named(shelf, trees):
+    (trees[Side.BASELINE] / "pyproject.toml").unlink()
+
+    with pytest.raises(
+        EnvironmentBuildError, match=r"neither a \[project\] in pyproject\.toml nor a setup\.py"
+    ) as caught:
+        resolved(trees)
+
+    assert caught.value.side is Side.BASELINE
+
+
+def test_without_network_and_cache_the_message_says_so(shelf, trees, monkeypatch):
+    write(trees[Side.CANDIDATE], **{"pyproject.toml": pyproject(dependencies=["absent-package"])})
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+
+    with pytest.raises(UnreachableError) as caught:
+        resolved(trees)
+
+    assert caught.value.looked_in == "the package index and the cache of uv"
+    assert caught.value.next_step == "connect to the network once; what is needed is then cached"
+
+
+# --- layers --------------------------------------------------------------------------------------------------------
+
+
+def ensure_dependencies(resolution, tree, **options):
+    """Use a layer as a gate does, and leave it."""
+    with Layer(resolution) as layer:
+        return layer.ensure(tree, **options)
+
+
+def tool(version="1.0", side=Side.BASELINE):
+    """A resolution of one small package."""
+    return Resolution(side=side, pins=(f"tool=={version}",))
+
+
+def test_a_layer_is_built_once(shelf, trees):
+    first = ensure_dependencies(tool(), trees[Side.BASELINE])
+    inode = (first / "tool.py").stat().st_ino
+
+    assert ensure_dependencies(tool(), trees[Side.CANDIDATE]) == first
+    assert (first / "tool.py").read_text() == "VERSION = '1.0'\n"
+    assert list(first.glob("__pycache__/tool.*.pyc"))
+    assert (first / "tool.py").stat().st_ino == inode
+
+
+def test_no_file_of_a_layer_is_shared_with_the_cache_of_uv_or_another_environment(shelf, trees):
+    layer = ensure_dependencies(tool(), trees[Side.BASELINE])
+
+    installed = [path for path in layer.rglob("*") if path.is_file()]
+    assert installed
+    assert {path.stat().st_nlink for path in installed} == {1}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda layer: (layer / "evil.pth").write_text("import evil"), id="a-pth-file-more"),
+        pytest.param(lambda layer: (layer / "tool.py").write_text("VERSION = '1.1'\n"), id="a-module-of-equal-length"),
+        pytest.param(lambda layer: (layer / "tool.py").unlink(), id="a-module-less"),
+        pytest.param(lambda layer: next(layer.glob("__pycache__/tool.*")).write_bytes(b""), id="bytecode"),
+        pytest.param(lambda layer: (layer / "tool.py").chmod(0o600), id="a-mode"),
+        pytest.param(lambda layer: os.utime(layer / "tool.py", (0, 0)), id="a-time-that-outdates-bytecode"),
+        pytest.param(lambda layer: (layer.parents[2] / "pyvenv.cfg").write_text("home = /"), id="the-environment"),
+        pytest.param(shutil.rmtree, id="everything"),
+    ],
+)
+def test_a_changed_layer_is_thrown_away_and_built_again_and_the_reader_is_told(shelf, trees, change):
+    layer = ensure_dependencies(tool(), trees[Side.BASELINE])
+    before = {path.name for path in layer.iterdir()}
+
+    change(layer)
+    with Layer(tool()) as again:
+        again.ensure(trees[Side.BASELINE])
+
+    assert {path.name for path in layer.iterdir()} == before
+    assert (layer / "tool.py").read_text() == "VERSION = '1.0'\n"
+    (note,) = again.notes
+    assert f"the cached dependencies {tool().digest[:8]} were thrown away: it had been changed" in note
+    with Layer(tool()) as third:
+        third.ensure(trees[Side.BASELINE])
+    assert not third.notes
+
+
+def test_a_layer_whose_manifest_does_not_read_is_built_again(shelf, trees):
+    layer = ensure_dependencies(tool(), trees[Side.BASELINE])
+    (layer / "evil.pth").touch()
+    Path(f"{layer.parents[2]}.json").write_text("{}")
+
+    ensure_dependencies(tool(), trees[Side.BASELINE])
+
+    assert not (layer / "evil.pth").exists()
+
+
+def test_a_copy_of_a_layer_that_was_restored_is_as_good_as_the_layer(shelf, trees, cache):
+    layer = ensure_dependencies(tool(), trees[Side.BASELINE])
+    shutil.copytree(cache, cache.with_name("saved"), symlinks=True)
+    shutil.rmtree(cache)
+    cache.with_name("saved").rename(cache)
+    inode = (layer / "tool.py").stat().st_ino
+
+    with Layer(tool()) as restored:
+        restored.ensure(trees[Side.BASELINE])
+
+    assert not restored.notes
+    assert (layer / "tool.py").stat().st_ino == inode
+
+
+def test_a_layer_that_another_gate_uses_is_built_again_once_that_has_ended(shelf, trees):
+    with Layer(tool()) as other:
+        layer = other.ensure(trees[Side.BASELINE])
+        (layer / "evil.pth").touch()
+        answers = iter([False, False, True])
+        with pytest.raises(Interrupted):
+            ensure_dependencies(tool(), trees[Side.BASELINE], is_interrupted=lambda: next(answers))
+        assert (layer / "evil.pth").exists()
+
+    ensure_dependencies(tool(), trees[Side.BASELINE])
+
+    assert not (layer / "evil.pth").exists()
+
+
+# --- the size of the cache -----------------------------------------------------------------------------------------
+
+
+def used(layer, seconds):
+    """Say when a layer was used last."""
+    os.utime(f"{layer.parents[2]}.lock", (seconds, seconds))
+
+
+def versions_kept():
+    """The versions of the package whose layers are in the cache."""
+    return sorted(path.read_text().split("'")[1] for cached in iter_layers() for path in cached.place.rglob("tool.py"))
+
+
+def test_layers_that_were_not_used_for_longest_are_removed_first(shelf, trees):
+    for version, seconds in (("1.0", 2_000), ("2.0", 1_000)):
+        used(ensure_dependencies(tool(version), trees[Side.BASELINE]), seconds)
+    sizes = [cached.num_bytes for cached in iter_layers()]
+
+    evict(sum(sizes))
+    assert versions_kept() == ["1.0", "2.0"]
+    evict(sum(sizes) - 1)
+    assert versions_kept() == ["1.0"]
+    evict(0)
+    assert versions_kept() == []
+
+
+def test_a_layer_is_used_anew_by_each_gate(shelf, trees):
+    for version, seconds in (("1.0", 1_000), ("2.0", 2_000)):
+        used(ensure_dependencies(tool(version), trees[Side.BASELINE]), seconds)
+
+    ensure_dependencies(tool("1.0"), trees[Side.BASELINE])
+    evict(max(cached.num_bytes for cached in iter_layers()))
+
+    assert versions_kept() == ["1.0"]
+
+
+def test_no_layer_is_removed_while_a_gate_uses_it(shelf, trees):
+    with Layer(tool("1.0")) as layer:
+        used(layer.ensure(trees[Side.BASELINE]), 0)
+        ensure_dependencies(tool("2.0"), trees[Side.BASELINE])
+
+        evict(0)
+
+        assert versions_kept() == ["1.0"]
+        assert not layer.find_changes()
+
+
+def test_a_build_makes_room_and_keeps_what_it_made(shelf, trees, monkeypatch):
+    monkeypatch.setenv("MAINSTAY_CACHE_LIMIT", "1 kB")
+    ensure_dependencies(tool("1.0"), trees[Side.BASELINE])
+    ensure_dependencies(tool("2.0"), trees[Side.BASELINE])
+
+    assert versions_kept() == ["2.0"]
+    assert describe_cache(1_000).startswith("sets of dependencies: 1, 0.0 GB; above 0.0 GB (MAINSTAY_CACHE_LIMIT)")
+
+
+def test_what_was_killed_halfway_and_resolutions_of_other_days_are_removed(shelf, trees, cache):
+    layer = ensure_dependencies(tool(), trees[Side.BASELINE])
+    Path(f"{layer.parents[2]}.json").unlink()
+    kept, old = (cache / "resolutions" / name for name in ("kept.json", "old.json"))
+    kept.parent.mkdir()
+    for file in (kept, old):
+        file.touch()
+    os.utime(old, (0, 0))
+
+    evict(DEFAULT_LIMIT)
+
+    assert not layer.exists()
+    assert [file.exists() for file in (kept, old)] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("", DEFAULT_LIMIT), ("0", 0), ("1000", 1000), ("2kb", 2000), ("1.5 GB", 1_500_000_000), ("30G", 30_000_000_000)],
+)
+def test_the_limit_of_the_cache_is_read_with_its_unit(text, expected):
+    assert cache_limit({"MAINSTAY_CACHE_LIMIT": text}) == expected
+
+
+@pytest.mark.parametrize("text", ["much", "-1", "30 GiB", "1e9"])
+def test_a_limit_that_is_no_size_is_refused_by_its_variable(text):
+    with pytest.raises(UsageError, match=f"MAINSTAY_CACHE_LIMIT is '{text}'"):
+        cache_limit({"MAINSTAY_CACHE_LIMIT": text})
+
+
+# --- layers that gates share ---------------------------------------------------------------------------------------
+
+
+def test_a_layer_whose_build_was_killed_is_built_again(shelf, trees):
+    resolution = Resolution(side=Side.BASELINE, pins=("tool==1.0",))
+    layer = ensure_dependencies(resolution, trees[Side.BASELINE])
+    (layer / "tool.py").unlink()
+    Path(f"{layer.parents[2]}.json").unlink()
+
+    ensure_dependencies(resolution, trees[Side.BASELINE])
+
+    assert (layer / "tool.py").read_text() == "VERSION = '1.0'\n"
+
+
+def test_gates_at_the_same_time_share_a_layer(shelf, trees):
+    resolution = Resolution(side=Side.BASELINE, pins=("pytest==9.0", "tool==1.0"))
+    found = []
+
+    def build():
+        found.append(ensure_dependencies(resolution, trees[Side.BASELINE]))
+
+    gates = [threading.Thread(target=build) for _ in range(3)]
+    for gate in gates:
+        gate.start()
+    for gate in gates:
+        gate.join()
+
+    assert len(found) == 3
+    assert len(set(found)) == 1
+
+
+@pytest.fixture
+def of_another_gate(cache):
+    """A resolution whose layer another gate is building, and the lock that it holds."""
+    resolution = Resolution(side=Side.BASELINE, pins=("tool==1.0",))
+    place = cache / "environments" / f"{resolution.digest[:32]}.lock"
+    place.parent.mkdir(parents=True)
+    with FileLock(place) as lock:
+        yield resolution, lock
+
+
+def test_an_interrupted_gate_does_not_wait_for_a_layer_that_another_builds(trees, of_another_gate):
+    resolution, _ = of_another_gate
+    answers = iter([False, True])
+
+    with pytest.raises(Interrupted):
+        ensure_dependencies(resolution, trees[Side.BASELINE], is_interrupted=lambda: next(answers))
+
+
+def test_a_layer_that_another_gate_gives_up_is_built(shelf, trees, of_another_gate):
+    resolution, lock = of_another_gate
+
+    layer = ensure_dependencies(resolution, trees[Side.BASELINE], is_interrupted=lambda: bool(lock.release()))
+
+    assert (layer / "tool.py").exists()
+
+
+def test_a_package_of_an_index_that_the_project_names_is_installed(shelf, trees, tmp_path):
+    private = tmp_path / "private"
+    publish(private, "ours", "1.0")
+    settings = f'[[tool.uv.index]]\nname = "private"\nurl = "{private.as_uri()}"\nexplicit = true\n'
+    source = '[tool.uv.sources]\nours = { index = "private" }\n'
+    write(trees[Side.CANDIDATE], **{"pyproject.toml": pyproject(dependencies=["ours"]) + settings + source})
+
+    found = resolve(trees, dict.fromkeys(Side, Configuration()))[Side.CANDIDATE]
+
+    assert "ours==1.0" in found.pins
+    assert found.indexes == (private.as_uri(),)
+    assert (ensure_dependencies(found, trees[Side.CANDIDATE]) / "ours.py").exists()
+
+
+def test_another_index_is_another_layer():
+    pins = ("torch==2.8.0",)
+    one = Resolution(side=Side.BASELINE, pins=pins, indexes=("https://one.example/simple",))
+
+    assert one.digest != Resolution(side=Side.BASELINE, pins=pins).digest
+
+
+# --- subjects ------------------------------------------------------------------------------------------------------
+
+
+def built(trees, side=Side.CANDIDATE, place="environment"):
+    resolution = resolve(trees, dict.fromkeys(Side, Configuration()))[side]
+    dependencies = ensure_dependencies(resolution, trees[side])
+    return build_subject(side, trees[side], resolution, trees[side].parent / place, dependencies)
+
+
+def ask(subject, code):
+    """What the subject's interpreter prints, started as a worker is."""
+    command = [str(subject.python), "-P", "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, check=True, cwd=subject.site_packages).stdout.strip()
+
+
+def test_a_subject_finds_its_own_code_and_its_dependencies(shelf, trees):
+    write(trees[Side.CANDIDATE], **{"pyproject.toml": pyproject(dependencies=["tool"])})
+
+    subject = built(trees)
+
+    assert subject.roots == ("subject",)
+    assert ask(subject, "import subject; print(subject.__file__)") == str(subject.site_packages / "subject/__init__.py")
+    assert ask(subject, "import tool; print(tool.VERSION)") == "2.0"
+    assert list(subject.site_packages.glob("subject/__pycache__/*.pyc"))
+    assert subject.record.packages == {"pluggy": "2.0", "pytest": "9.0", "tool": "2.0"}
+
+
+def test_the_paths_of_both_subjects_have_equal_length(shelf, trees):
+    baseline, candidate = built(trees, Side.BASELINE), built(trees)
+
+    assert len(str(baseline.site_packages)) == len(str(candidate.site_packages))
+    assert baseline.record.wheel_digest == candidate.record.wheel_digest
+    assert baseline.record.packages_digest == candidate.record.packages_digest
+
+
+def test_changed_code_of_the_same_version_is_installed(shelf, trees):
+    before = built(trees)
+    write(trees[Side.CANDIDATE], **{"src/subject/__init__.py": "CHANGED = True"})
+    (before.site_packages.parents[3] / "wheel").rename(trees[Side.CANDIDATE].parent / "old")
+
+    after = built(trees, place="environmentB")
+
+    assert ask(after, "import subject; print(subject.CHANGED)") == "True"
+    assert before.record.wheel_digest != after.record.wheel_digest
+
+
+def test_a_folder_of_the_tree_that_the_subject_depends_on_belongs_to_it(shelf, trees):
+    library = '[project]\nname = "library"\nversion = "1.0"\ndependencies = ["tool"]\n'
+    sources = '[tool.uv.sources]\nlibrary = { path = "libs/library", editable = true }\n'
+    for tree, code in zip(trees.values(), ("SIDE = 'baseline'", "SIDE = 'candidate'"), strict=True):
+        write(tree, **{"pyproject.toml": pyproject(dependencies=["library"]) + sources})
+        write(tree / "libs/library", **{"pyproject.toml": BUILD_SYSTEM + library, "backend.py": BACKEND})
+        write(tree / "libs/library", **{"src/library.py": code})
+
+    subjects = {side: built(trees, side) for side in Side}
+
+    for side, subject in subjects.items():
+        assert subject.roots == ("library", "subject")
+        assert ask(subject, "import library, tool; print(library.SIDE)") == side
+
+
+def test_a_subject_that_does_not_build_is_named_with_what_the_build_said(shelf, trees):
+    write(trees[Side.BASELINE], **{"pyproject.toml": pyproject(more='description = "broken"')})
+
+    with pytest.raises(EnvironmentBuildError) as caught:
+        built(trees, Side.BASELINE)
+
+    assert caught.value.side is Side.BASELINE
+    assert "building the wheel failed for the baseline" in caught.value.fact
+    assert "the compiler of this package is not installed" in caught.value.fact
+
+
+def test_a_wheel_without_modules_is_refused(shelf, trees):
+    (trees[Side.CANDIDATE] / "src/subject/__init__.py").unlink()
+
+    with pytest.raises(EnvironmentBuildError, match="the wheel of the candidate holds no module"):
+        built(trees)
+
+
+def test_a_package_that_python_takes_from_elsewhere_is_refused(shelf, trees):
+    write(trees[Side.CANDIDATE], **{"src/random/__init__.py": ""})
+
+    with pytest.raises(
+        EnvironmentBuildError, match=r"random of the candidate is imported from .*, not from its own wheel"
+    ):
+        built(trees)
+
+
+def test_the_subject_comes_before_a_dependency_of_the_same_name(shelf, trees):
+    publish(shelf, "impostor", "1.0", files={"subject/__init__.py": "raise ImportError('of the dependency')"})
+    write(trees[Side.CANDIDATE], **{"pyproject.toml": pyproject(dependencies=["impostor"])})
+
+    subject = built(trees)
+
+    assert ask(subject, "import subject; print(subject.__file__)").startswith(str(subject.site_packages))
+
+
+@pytest.mark.parametrize(
+    ("names", "roots"),
+    [
+        pytest.param(["a/__init__.py", "a/b/__init__.py", "a/b/c.py"], ("a",), id="package"),
+        pytest.param(["a.py", "b/__init__.py"], ("a", "b"), id="module-and-package"),
+        pytest.param(["ns/a/__init__.py", "ns/b/__init__.py"], ("ns.a", "ns.b"), id="namespace"),
+        pytest.param(["ns/deep/a/__init__.py"], ("ns.deep.a",), id="nested-namespace"),
+        pytest.param(["ns/a.py"], ("ns.a",), id="module-in-a-namespace"),
+        pytest.param(["_fast.cpython-311-x86_64-linux-gnu.so"], ("_fast",), id="extension"),
+        pytest.param(["a/__init__.cpython-311-x86_64-linux-gnu.so", "a/b.py"], ("a",), id="compiled-package"),
+        pytest.param(["a-1.data/purelib/a/__init__.py", "a-1.data/scripts/run.py"], ("a",), id="data-and-scripts"),
+        pytest.param(["a/__init__.py", "a/templates/x.py"], ("a",), id="code-as-data"),
+        pytest.param(["a-1.dist-info/METADATA", "a/data.txt"], (), id="no-module"),
+    ],
+)
+def test_import_roots_of_a_wheel(tmp_path, names, roots):
+    with zipfile.ZipFile(tmp_path / "a.whl", "w") as wheel:
+        for name in names:
+            wheel.writestr(name, "")
+
+    assert import_roots(tmp_path / "a.whl") == roots
+
+
+@pytest.mark.package_index
+@pytest.mark.parametrize(
+    ("build_system", "files", "roots"),
+    [
+        pytest.param(
+            'requires = ["hatchling"]\nbuild-backend = "hatchling.build"',
+            {"subject/__init__.py": ""},
+            ("subject",),
+            id="hatchling-flat",
+        ),
+        pytest.param(
+            'requires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"',
+            {"src/namespace/subject/__init__.py": ""},
+            ("namespace.subject",),
+            id="setuptools-namespace",
+        ),
+        pytest.param(
+            'requires = ["uv_build"]\nbuild-backend = "uv_build"',
+            {"src/subject/__init__.py": ""},
+            ("subject",),
+            id="uv-src",
+        ),
+    ],
+)
+def test_the_usual_backends_and_layouts_build(tmp_path, cache, build_system, files, roots):
+    trees = {side: tmp_path / side / "tree" for side in Side}
+    project = '[project]\nname = "subject"\nversion = "1.0"\ndependencies = ["iniconfig"]\n'
+    for tree in trees.values():
+        write(tree, **{"pyproject.toml": f"[build-system]\n{build_system}\n{project}", **files})
+
+    subject = built(trees)
+
+    assert subject.roots == roots
+    origin = ask(subject, f"import iniconfig, {roots[0]} as root; print(root.__file__)")
+    assert origin.startswith(str(subject.site_packages))
+    assert {"iniconfig", "pytest"} < set(subject.record.packages)
+
+
+@pytest.mark.package_index
+def test_a_project_with_only_setup_py_builds(tmp_path, cache):
+    trees = {side: tmp_path / side / "tree" for side in Side}
+    setup = "from setuptools import setup\nsetup(name='old', version='1', py_modules=['old'], install_requires=['iniconfig'])"
+    for tree in trees.values():
+        write(tree, **{"setup.py": setup, "old.py": ""})
+
+    subject = built(trees)
+
+    assert subject.roots == ("old",)
+    assert "iniconfig" in subject.record.packages
+
+
+# --- workers -------------------------------------------------------------------------------------------------------
+
+
+def test_workers_get_what_is_fixed_and_what_is_allowed_and_nothing_else():
+    environ = {
+        "PATH": "/bin",
+        "CUDA_VISIBLE_DEVICES": "1",
+        "NVIDIA_VISIBLE_DEVICES": "all",
+        "OMP_NUM_THREADS": "64",
+        "PYTHONPATH": "/elsewhere",
+        "TOKEN": "secret",
+        "HOME": "/home/user",
+    }
+
+    variables = worker_variables(threads=2, environ=environ)
+
+    assert variables == {
+        "PATH": "/bin",
+        "CUDA_VISIBLE_DEVICES": "1",
+        "NVIDIA_VISIBLE_DEVICES": "all",
+        **dict.fromkeys(environments.THREAD_VARIABLES, "2"),
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+        "LC_ALL": "C.UTF-8",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONHASHSEED": "0",
+        "TZ": "UTC",
+    }

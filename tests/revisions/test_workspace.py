@@ -1,0 +1,191 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from mainstay.records.errors import ConfigurationError
+from mainstay.records.runs import Environment
+from mainstay.records.trials import Side
+from mainstay.revisions import workspace
+from mainstay.revisions.environments import Resolution, SubjectEnvironment
+from mainstay.revisions.workspace import copy_workloads, input_digests, worker_specs, writable_places
+
+UNREADABLE = Path("/proc/self/mem")
+
+
+@pytest.fixture
+def scratch(tmp_path):
+    """A gate's temporary folder, in which ``prepare`` wrote a file."""
+    folder = tmp_path / "mainstay-x"
+    (folder / "prepare").mkdir(parents=True)
+    (folder / "prepare" / "data").write_text("some")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param("{scratch}/prepare/data", id="a-file"),
+        pytest.param("{scratch}/prepare", id="a-folder"),
+        pytest.param("file://{scratch}/prepare/data", id="an-address"),
+    ],
+)
+def test_what_prepare_names_counts_by_its_content(scratch, value):
+    variables = {"DATA": value.format(scratch=scratch), "DATASET": "digits"}
+    before = input_digests(variables, scratch)
+
+    (scratch / "prepare" / "data").write_text("other")
+
+    assert list(before) == ["DATA"]
+    assert input_digests(variables, scratch) != before
+
+
+@pytest.mark.parametrize("limit", ["MAX_INPUT_BYTES", "MAX_INPUT_FILES"])
+@pytest.mark.parametrize("name", ["prepare", "prepare/data"])
+def test_what_takes_long_to_read_has_no_digest(monkeypatch, scratch, limit, name):
+    monkeypatch.setattr(workspace, limit, 0)
+
+    assert input_digests({"DATA": str(scratch / name)}, scratch) is None
+
+
+@pytest.mark.skipif(not UNREADABLE.exists(), reason="no file here fails when it is read")
+def test_what_cannot_be_read_has_no_digest(scratch):
+    assert input_digests({"DATA": str(UNREADABLE)}, scratch) is None
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """A revision's worktree with one workload, and a data set that is shared with it."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "images").write_text("many")
+    workloads = tmp_path / "tree" / "benchmarks"
+    workloads.mkdir(parents=True)
+    (workloads / "test_model.py").write_text("")
+    (workloads / "data").symlink_to(tmp_path / "data")
+    return tmp_path / "tree"
+
+
+def test_what_is_shared_among_the_workloads_is_linked_and_not_copied(tree, tmp_path):
+    copy_workloads(tree, tmp_path / "measure", "benchmarks", ["benchmarks/data"])
+
+    place = tmp_path / "measure" / "benchmarks" / "data"
+    assert place.is_symlink()
+    assert place.resolve() == tmp_path / "data"
+    assert (tmp_path / "measure" / "benchmarks" / "test_model.py").is_file()
+
+
+def test_a_link_that_leads_nowhere_is_left_out_of_the_workloads(tree, tmp_path):
+    (tree / "benchmarks" / "old").symlink_to(tmp_path / "absent")
+
+    copy_workloads(tree, tmp_path / "measure", "benchmarks")
+
+    assert sorted(path.name for path in (tmp_path / "measure" / "benchmarks").iterdir()) == ["data", "test_model.py"]
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A home with a folder of models, and a cache of environments."""
+    (tmp_path / "home" / "models").mkdir(parents=True)
+    (tmp_path / "home" / ".cache" / "mainstay").mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def test_what_workers_may_write_to_is_found_in_the_home(home):
+    protected = [home / ".cache" / "mainstay"]
+
+    assert writable_places(["~/models", str(home / "models")], protected) == (home / "models",) * 2
+
+
+@pytest.mark.parametrize(
+    ("path", "complaint"),
+    [
+        pytest.param("~/absent", "the writable place '~/absent' does not exist", id="absent"),
+        pytest.param("~/.cache", "overlap, to which no worker may write", id="holds-what-is-protected"),
+        pytest.param("~/.cache/mainstay/environments", "overlap, to which no worker may write", id="lies-in-it"),
+        pytest.param("~/link", "overlap, to which no worker may write", id="leads-there"),
+        pytest.param("/", "overlap, to which no worker may write", id="everything"),
+    ],
+)
+def test_what_no_worker_may_write_to_cannot_be_named(home, path, complaint):
+    (home / ".cache" / "mainstay" / "environments").mkdir()
+    (home / "link").symlink_to(home / ".cache")
+
+    with pytest.raises(ConfigurationError, match=complaint) as caught:
+        writable_places([path], [home / ".cache" / "mainstay"])
+
+    assert caught.value.looked_in == "[tool.mainstay] of the baseline"
+
+
+def test_the_workers_of_a_revision_have_a_folder_of_their_own_at_a_path_of_equal_length(tmp_path):
+    subjects = {
+        side: SubjectEnvironment(
+            python=tmp_path / "bin" / "python",
+            site_packages=tmp_path,
+            roots=("subject",),
+            record=Environment(side=side, python="3.11", packages={}, packages_digest="", wheel_digest=""),
+        )
+        for side in Side
+    }
+
+    specs = worker_specs(subjects, tmp_path, tmp_path / "measure" / "pytest.ini", {}, [tmp_path / "more"])
+
+    baseline, candidate = (Path(specs[side].scratch) for side in Side)
+    assert baseline.is_dir()
+    assert candidate.is_dir()
+    assert len(str(baseline)) == len(str(candidate))
+    assert not baseline.is_relative_to(candidate)
+    assert not candidate.is_relative_to(baseline)
+    assert specs[Side.CANDIDATE].writable == (str(tmp_path / "more"),)
+
+
+@pytest.mark.parametrize(
+    ("target", "why"),
+    [
+        pytest.param(".", "'benchmarks', which is a folder that holds the link itself", id="loop"),
+        pytest.param("/dev/zero", "'/dev/zero', which is a device or too large", id="device"),
+    ],
+)
+def test_a_link_that_a_copy_of_the_workloads_must_not_follow_is_named(tree, tmp_path, target, why):
+    (tree / "benchmarks" / "loop").symlink_to(target)
+
+    with pytest.raises(ConfigurationError, match=f"the link benchmarks/loop leads to {why}") as caught:
+        copy_workloads(tree, tmp_path / "measure", "benchmarks")
+
+    assert caught.value.exit_status == 2
+    assert not (tmp_path / "measure").exists()
+
+
+INTERRUPTED = """
+import signal, sys, threading
+from pathlib import Path
+from mainstay.revisions import environments, workspace
+from mainstay.revisions.environments import Resolution
+from mainstay.records.trials import Side
+
+place = Path(sys.argv[1])
+environments.cache_folder = lambda: place
+resolutions = {side: Resolution(side=side, pins=("tool==1.0",)) for side in Side}
+environments.interpreter_facts()
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what started the tests may have it ignored
+threading.Timer(0.5, signal.pthread_kill, (threading.get_ident(), signal.SIGINT)).start()
+try:
+    with workspace.open_layers(resolutions.values()) as layers:
+        workspace.build_subjects(dict.fromkeys(Side, place), resolutions, layers, place)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_ctrl_c_ends_the_wait_for_a_layer_that_another_gate_builds(tmp_path):
+    digest = Resolution(side=Side.BASELINE, pins=("tool==1.0",)).digest
+    lock = tmp_path / "environments" / f"{digest[:32]}.lock"
+    lock.parent.mkdir()
+
+    with FileLock(lock):
+        command = [sys.executable, "-c", INTERRUPTED, str(tmp_path)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+
+    assert done.stdout == "interrupted\n"

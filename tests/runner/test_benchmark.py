@@ -1,0 +1,645 @@
+"""The worker's own fixtures, driven by a scripted gate: no process, no waiting."""
+
+import gc
+import math
+import random
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from mainstay.runner.worker_main import (
+    READY_METRICS,
+    Benchmark,
+    BlockStatistics,
+    Counts,
+    RecordingError,
+    accelerator_barrier,
+    describe_item,
+    probe_import,
+)
+
+
+class Clock:
+    """Advances by a fixed time at every call of the function that is measured."""
+
+    def __init__(self, call_s=0.001):
+        self.now = 0.0
+        self.call_s = call_s
+        self.calls = 0
+
+    def __call__(self):
+        return self.now
+
+    def work(self, *args, **kwargs):
+        self.calls += 1
+        self.now += self.call_s
+        return args or None
+
+
+class Gate:
+    """Asks for blocks of so many calls each, then for the end; keeps what it is told."""
+
+    def __init__(self, *blocks):
+        self.commands = [{"do": "block", "calls": calls} for calls in blocks] + [{"do": "done"}]
+        self.events = []
+
+    def receive(self):
+        return self.commands.pop(0)
+
+    def send(self, event, **content):
+        self.events.append((event, content))
+
+    @property
+    def ready(self):
+        return next(content for event, content in self.events if event == "ready")
+
+    @property
+    def seconds(self):
+        return [content["seconds"] for event, content in self.events if event == "block"]
+
+
+def item(*markers, fixtures=("benchmark",), name="test_a"):
+    """A collected test, as far as the worker looks at it."""
+    marks = [marker.mark for marker in markers]
+    return SimpleNamespace(
+        name=name,
+        nodeid=f"benchmarks/test_a.py::{name}",
+        fixturenames=fixtures,
+        iter_markers=lambda kind=None: [mark for mark in marks if kind in (None, mark.name)],
+        get_closest_marker=lambda kind: next((mark for mark in marks if mark.name == kind), None),
+    )
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def make(clock):
+    def make(*blocks, node=None, metrics=("call_time",)):
+        gate = Gate(*blocks)
+        return Benchmark(node or item(), channel=gate, metrics=metrics, clock=clock), gate
+
+    return make
+
+
+def test_a_call_is_timed_in_blocks_after_a_warm_up(make, clock):
+    benchmark, gate = make(10, 20)
+
+    result = benchmark(clock.work, 7)
+
+    assert result == (7,)
+    assert gate.ready["call_s"] == pytest.approx(0.001)
+    assert gate.seconds == pytest.approx([0.010, 0.020])
+    assert clock.calls > 10 + 20 + 1
+
+
+def test_the_value_is_the_geometric_mean_of_the_blocks(make, clock):
+    benchmark, _ = make(1, 1)
+    durations = iter([0.25, 0.1, 0.4, 0.1])  # the warm-up, two blocks, one for the result
+
+    def work():
+        clock.now += next(durations)
+
+    benchmark(work)
+
+    assert benchmark.recorded()["values"]["call_time"] == pytest.approx(0.2)
+    assert benchmark.stats.stats.rounds == 2
+
+
+def test_setup_and_teardown_do_not_count(make, clock):
+    benchmark, gate = make(2)
+    order = []
+
+    def slow(name):
+        def run(*args):
+            order.append(name)
+            clock.now += 5.0
+            return ((1,), {}) if name == "setup" else None
+
+        return run
+
+    benchmark.pedantic(clock.work, setup=slow("setup"), teardown=slow("teardown"), rounds=2, warmup_rounds=1)
+
+    assert gate.seconds == pytest.approx([0.002])
+    assert order == ["setup", "teardown"] * 3
+
+
+def test_pedantic_never_runs_more_rounds_than_it_names(make, clock):
+    benchmark, gate = make(1)
+
+    result = benchmark.pedantic(clock.work, args=(3,), rounds=1)
+
+    assert (clock.calls, result) == (1, (3,))
+    assert gate.ready == {"call_s": None, "left": 1}
+
+
+def test_pedantic_warms_up_with_a_quarter_of_many_rounds(make, clock):
+    benchmark, gate = make(3)
+
+    benchmark.pedantic(clock.work, rounds=40, iterations=2)
+
+    assert gate.ready == {"call_s": pytest.approx(0.001), "left": 30}
+    assert gate.seconds == pytest.approx([0.003])  # of one iteration each
+
+
+def test_a_side_that_is_kept_waiting_still_returns_a_result(make, clock):
+    benchmark, _ = make()
+
+    assert benchmark.pedantic(clock.work, args=(1,), rounds=1) == (1,)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"rounds": 0}, "rounds must be"),
+        ({"iterations": 1.5}, "iterations must be"),
+        ({"warmup_rounds": -1}, "warmup_rounds must be"),
+        ({"iterations": 2, "setup": lambda: None}, "one iteration a round"),
+    ],
+)
+def test_a_pedantic_call_that_cannot_be_meant_is_refused(make, clock, arguments, error):
+    benchmark, _ = make()
+
+    with pytest.raises(ValueError, match=error):
+        benchmark.pedantic(clock.work, **arguments)
+
+
+def test_arguments_come_from_one_place(make, clock):
+    benchmark, _ = make(1)
+
+    with pytest.raises(TypeError, match="not from both"):
+        benchmark.pedantic(clock.work, args=(1,), setup=lambda: ((2,), {}), rounds=1)
+
+
+def test_a_second_use_is_refused_even_where_the_test_swallows_it(make, clock):
+    benchmark, _ = make(1)
+    benchmark(clock.work)
+
+    with pytest.raises(RecordingError, match="twice"):
+        benchmark(clock.work)
+    with pytest.raises(RecordingError, match="twice"):
+        benchmark.recorded()
+
+
+def test_a_benchmark_that_is_never_called_is_refused(make):
+    benchmark, _ = make()
+
+    with pytest.raises(RecordingError, match="never called"):
+        benchmark.recorded()
+
+
+@pytest.mark.parametrize("name", ["weave", "patch"])
+def test_weaving_is_refused_with_what_to_do_instead(make, name):
+    benchmark, _ = make()
+
+    with pytest.raises(RecordingError, match="call benchmark"):
+        getattr(benchmark, name)("package.function")
+
+
+@pytest.mark.parametrize("step", [-10.0, 0.0])
+def test_a_clock_that_steps_is_an_error(make, clock, step):
+    benchmark, gate = make(1)
+
+    def work():
+        clock.now += step if any(event == "ready" for event, _ in gate.events) else 0.3
+
+    with pytest.raises(RecordingError, match="the clock stepped"):
+        benchmark(work)
+
+
+def test_a_clock_that_stands_still_is_an_error(make):
+    benchmark, _ = make()
+
+    with pytest.raises(RecordingError, match="stands still"):
+        benchmark(len, [])
+
+
+def test_throughput_needs_the_number_of_examples(make, clock):
+    benchmark, _ = make(1, metrics=("throughput",))
+    benchmark(clock.work)
+
+    with pytest.raises(RecordingError, match="examples"):
+        benchmark.recorded()
+
+    benchmark.extra_info["examples"] = 64
+    assert benchmark.recorded()["values"]["throughput"] == pytest.approx(64_000)
+
+
+def test_latencies_are_those_of_single_calls(make, clock):
+    benchmark, gate = make(10, metrics=("latency_median", "latency_p95"))
+    durations = iter([0.3, *range(1, 11), 1])
+
+    def work():
+        clock.now += next(durations)
+
+    benchmark(work)
+
+    values = benchmark.recorded()["values"]
+    assert (values["latency_median"], values["latency_p95"]) == pytest.approx((5.5, 10))
+    assert gate.seconds == pytest.approx([55])
+
+
+def test_numbers_in_extra_info_are_recorded_and_other_things_are_not(make, clock):
+    benchmark, _ = make(1)
+    benchmark.extra_info |= {"bytes_read": 10, "device": "cpu", "cached": True}
+    benchmark(clock.work)
+
+    assert benchmark.recorded()["values"].keys() == {"bytes_read", "call_time"}
+
+
+def test_the_garbage_collector_rests_only_where_the_marker_says_so(make, clock):
+    def collecting():
+        clock.work()
+        return gc.isenabled()
+
+    plain, _ = make(1)
+    resting, _ = make(1, node=item(pytest.mark.benchmark(group="step", disable_gc=True)))
+    plain(collecting)
+    timer = resting._timer(collecting, lambda: ((), {}))
+    timer.time_calls(1)
+
+    assert timer.result is False
+    assert gc.isenabled()
+    assert (plain.group, resting.group) == (None, "step")
+
+
+def test_what_other_suites_read_is_there(make, clock):
+    benchmark, _ = make(2, 2)
+    benchmark(clock.work)
+
+    assert (benchmark.name, benchmark.enabled, benchmark.disabled, benchmark.param) == ("test_a", True, False, None)
+    assert benchmark.stats.stats.mean == pytest.approx(benchmark.stats["median"])
+    assert (benchmark.stats.iterations, bool(benchmark.stats)) == (2, True)
+
+
+def test_peak_memory_is_taken_after_a_few_calls_and_asks_for_no_block(make, clock):
+    benchmark, gate = make(metrics=("peak_memory",))
+
+    benchmark(clock.work)
+
+    assert clock.calls == 3 + 1
+    assert gate.events == []
+    assert benchmark.recorded()["values"]["peak_memory"] > 2**20
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="says what happens without a GPU")
+def test_accelerator_memory_is_skipped_without_an_accelerator(make, clock):
+    benchmark, _ = make(metrics=("peak_accelerator_memory",))
+
+    with pytest.raises(pytest.skip.Exception, match="CUDA"):
+        benchmark(clock.work)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_blocks_wait_for_the_accelerator():
+    torch.zeros(1, device="cuda")
+
+    assert accelerator_barrier() == torch.cuda.synchronize
+
+
+@pytest.mark.parametrize("name", READY_METRICS)
+def test_a_ready_metric_is_gated_by_its_name_alone(name):
+    ready = READY_METRICS[name]
+    fixture = {"deterministic": "counts"}.get(ready.kind, "import_timer" if name == "import_time" else "benchmark")
+
+    workload = describe_item(item(getattr(pytest.mark, ready.kind)(metric=name), fixtures=(fixture,)))
+
+    assert workload["metrics"] == [
+        {
+            "name": name,
+            "kind": ready.kind,
+            "margin": ready.margin,
+            "direction": ready.direction,
+            "unit": ready.unit,
+        }
+    ]
+    assert workload["is_alone"] is name.startswith("peak_")
+
+
+def test_an_unmarked_benchmark_is_gated_at_the_default_margin():
+    (metric,) = describe_item(item())["metrics"]
+
+    assert (metric["name"], metric["margin"]) == ("call_time", 0.05)
+
+
+def test_markers_are_read_from_the_top_down():
+    first, second = pytest.mark.performance(metric="latency_p95"), pytest.mark.performance(metric="own", unit="J")
+
+    metrics = describe_item(item(second, first))["metrics"]  # pytest gives the nearest first
+
+    assert [(metric["name"], metric["unit"]) for metric in metrics] == [("latency_p95", "s"), ("own", "J")]
+
+
+@pytest.mark.parametrize(
+    ("markers", "fixtures", "message"),
+    [
+        ((), ("benchmark", "trial"), "one of"),
+        ((pytest.mark.performance(metric="flops"),), ("benchmark",), "deterministic metric"),
+        ((pytest.mark.deterministic(metric="call_time"),), ("counts",), "performance metric"),
+        ((pytest.mark.deterministic(margin=0.1),), ("counts",), "needs 'metric'"),
+        ((pytest.mark.deterministic(metric="a", margin=-0.1),), ("counts",), "0 or above"),
+        ((pytest.mark.performance(margin=0),), ("benchmark",), "above 0"),
+        ((pytest.mark.performance(), pytest.mark.performance()), ("benchmark",), "twice"),
+        ((pytest.mark.performance(), pytest.mark.performance(metric="peak_memory")), ("benchmark",), "fresh processes"),
+        ((pytest.mark.performance(metric="import_time"),), ("benchmark",), "import_timer"),
+        ((pytest.mark.performance(metric="call_time"),), ("import_timer",), "gives import_time"),
+    ],
+)
+def test_what_cannot_be_measured_together_is_refused(markers, fixtures, message):
+    with pytest.raises(RecordingError, match=message):
+        describe_item(item(*markers, fixtures=fixtures))
+
+
+def test_parameters_and_flops_are_counted():
+    counts = Counts()
+    linear = torch.nn.Linear(3, 2)
+
+    counts.parameters(linear)
+    result = counts.flops(linear, torch.zeros(5, 3))
+
+    assert counts.values == {"parameters": 8.0, "flops": 2.0 * 5 * 3 * 2}
+    assert result.shape == (5, 2)
+
+
+def test_imports_are_counted_by_name_without_the_projects_own():
+    everything, others = Counts(), Counts(roots=("wsgiref",))
+
+    everything.imports("wsgiref.simple_server")
+    others.imports("wsgiref.simple_server")
+
+    assert "wsgiref.simple_server" in everything.names["imported_modules"]
+    assert not any(name.startswith("wsgiref") for name in others.names["imported_modules"])
+    assert others.values["imported_modules"] == len(others.names["imported_modules"]) > 0
+
+
+def test_a_file_is_weighed(tmp_path):
+    (tmp_path / "model").write_bytes(bytes(12))
+    counts = Counts()
+
+    counts.file_size(tmp_path / "model")
+
+    assert counts.recorded() == {"values": {"checkpoint_bytes": 12.0}, "names": {}}
+
+
+def test_a_count_is_recorded_once():
+    counts = Counts()
+    counts.record(tokens=3)
+
+    with pytest.raises(RecordingError, match="twice"):
+        counts.record(tokens=3)
+
+
+def test_a_module_that_does_not_import_is_named_with_its_cause():
+    with pytest.raises(RecordingError, match="no_such_module cannot be imported.*ModuleNotFoundError"):
+        probe_import("no_such_module")
+
+
+def test_an_import_in_a_fresh_interpreter_takes_time_and_prints_what_it_likes():
+    imported = probe_import("this")  # prints to stdout
+
+    assert 0 < imported.seconds < math.inf
+    assert imported.modules.keys() == {"this"}
+
+
+def test_the_fixtures_work_under_plain_pytest(pytester):
+    pytester.makepyfile("""
+        import pytest
+
+        @pytest.mark.deterministic(metric="tokens")
+        def test_counts(counts):
+            counts.record(tokens=1)
+            assert counts.values == {"tokens": 1.0}
+
+        @pytest.mark.performance(metric="import_time")
+        def test_import(import_timer):
+            assert import_timer("json") > 0
+    """)
+
+    pytester.runpytest("--strict-markers").assert_outcomes(passed=2)
+
+
+@pytest.mark.in_repository
+@pytest.mark.parametrize("name", READY_METRICS)
+def test_the_documentation_lists_every_ready_metric(name):
+    ready = READY_METRICS[name]
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "add-a-workload.md"
+
+    cells = (f"`{name}`", ready.unit, ready.direction, f"{100 * ready.margin:g} %", ready.meaning)
+
+    assert f"| {' | '.join(cells)} |" in page.read_text(encoding="utf-8")
+
+
+async def coroutine(): ...
+
+
+async def asynchronous_generator():
+    yield 1
+
+
+def generator(*_):
+    yield 1
+
+
+class CallableGenerator:
+    def __call__(self):
+        yield 1
+
+
+class InheritedCall(CallableGenerator): ...
+
+
+class Awaitable:
+    def __await__(self):
+        return iter(())
+
+
+LAZY = {
+    "coroutine": (coroutine, "asyncio.run"),
+    "asynchronous-generator": (asynchronous_generator, "asyncio.run"),
+    "generator": (generator, "list"),
+    "partial": (partial(partial(coroutine)), "asyncio.run"),
+    "method": (SimpleNamespace(run=CallableGenerator().__call__).run, "list"),
+    "callable-object": (CallableGenerator(), "list"),
+    "inherited-call": (InheritedCall(), "list"),
+    "returns-a-coroutine": (lambda: coroutine(), "asyncio.run"),  # noqa: PLW0108 - a function that does not look like one
+    "returns-a-generator": (lambda: generator(), "list"),  # noqa: PLW0108
+    "returns-an-asynchronous-generator": (lambda: asynchronous_generator(), "asyncio.run"),  # noqa: PLW0108
+    "returns-an-awaitable": (Awaitable, "asyncio.run"),
+    "returns-a-map": (partial(map, str, [1]), "list"),
+    "returns-a-filter": (partial(filter, None, [1]), "list"),
+}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("way", ["benchmark", "pedantic"])
+@pytest.mark.parametrize("name", LAZY)
+def test_a_function_that_only_makes_what_would_do_the_work_is_refused(make, name, way):
+    benchmark, _ = make(1, 1)
+    benchmark._clock = iter(range(10**9)).__next__
+    function, remedy = LAZY[name]
+
+    with pytest.raises(RecordingError, match=rf"only the making of .*{remedy}\(\.\.\.\)"):
+        benchmark(function) if way == "benchmark" else benchmark.pedantic(function, rounds=2)
+
+    with pytest.raises(RecordingError, match="only the making"):  # also where the test swallows it
+        benchmark.recorded()
+
+
+def passes_a_generator_on():
+    return generator()
+
+
+@pytest.mark.parametrize("function", [coroutine, generator, passes_a_generator_on], ids=lambda each: each.__name__)
+def test_operations_of_what_only_makes_a_generator_are_not_counted(function):
+    with pytest.raises(RecordingError, match="only the making"):
+        Counts().flops(function)
+
+
+@pytest.mark.parametrize("function", [list, iter, {}.items, partial(sum, [1])], ids=["list", "iter", "view", "sum"])
+def test_what_does_its_work_at_once_may_return_anything(make, clock, function):
+    benchmark, _ = make(1)
+
+    def work():
+        clock.work()
+        return function([]) if function is iter else function()
+
+    benchmark(work)
+
+    assert "call_time" in benchmark.recorded()["values"]
+
+
+def random_seconds(number):
+    rng = random.Random(number)
+    return [round(rng.lognormvariate(0, 1), 3) for _ in range(number)]
+
+
+@pytest.mark.parametrize("number", [*range(1, 14), 100])
+def test_statistics_are_those_of_pytest_benchmark(number):
+    stats = pytest.importorskip("pytest_benchmark.stats")
+    theirs = stats.Stats()
+    for value in random_seconds(number):
+        theirs.update(value)
+
+    ours = BlockStatistics(random_seconds(number)).as_dict()
+
+    assert list(ours) == list(theirs.as_dict())
+    for name, value in theirs.as_dict().items():
+        assert ours[name] == (value if isinstance(value, str) else pytest.approx(value)), name
+
+
+def test_all_that_pytest_benchmark_offers_is_there(make, clock):
+    fixture, stats = (pytest.importorskip(f"pytest_benchmark.{name}") for name in ("fixture", "stats"))
+    benchmark, _ = make(2, 2, node=item(pytest.mark.benchmark(group="step", min_rounds=3)))
+
+    benchmark(clock.work)
+
+    for theirs, ours in (
+        (fixture.BenchmarkFixture, benchmark),
+        (stats.Metadata, benchmark.stats),
+        (stats.Stats, benchmark.stats.stats),
+    ):
+        offered = {name for name in vars(theirs) if not name.startswith("_")}
+        assert offered <= {name for name in dir(ours) if not name.startswith("_")}
+    known = benchmark.stats.as_dict()
+    assert (known["group"], known["stats"]["iterations"], known["stats"]["data"]) == (
+        "step",
+        2,
+        benchmark.stats["data"],
+    )
+    assert benchmark.stats.as_dict(flat=True, include_data=False)["q1"] == benchmark.stats["q1"]
+    assert benchmark.stats.get("fullname") == benchmark.fullname
+    assert (benchmark.stats.get("no such name", 7), benchmark.stats.options) == (7, {"group": "step", "min_rounds": 3})
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        pytest.param(np.prod([4, 16]), 64.0, id="numpy-integer"),
+        pytest.param(np.float32(0.5), 0.5, id="numpy-float"),
+        pytest.param(torch.tensor(64), 64.0, id="tensor"),
+        pytest.param(Fraction(1, 2), 0.5, id="fraction"),
+        pytest.param(np.bool_(True), None, id="numpy-truth"),
+        pytest.param(True, None, id="truth"),
+        pytest.param("64", None, id="text"),
+        pytest.param(10**400, None, id="beyond-a-float"),
+        pytest.param([64], None, id="list"),
+    ],
+)
+def test_a_number_of_any_library_counts_as_extra_information(make, clock, value, expected):
+    benchmark, _ = make(1, metrics=("throughput",))
+    benchmark.extra_info["examples"] = value
+    benchmark(clock.work)
+
+    if expected is None:
+        with pytest.raises(RecordingError, match="examples"):
+            benchmark.recorded()
+    else:
+        assert benchmark.recorded()["values"]["throughput"] == pytest.approx(expected / 0.001)
+
+
+PATCHED = """
+import builtins, sys, time
+time.sleep(0.3)
+time.perf_counter = time.monotonic = time.time = time.process_time = lambda: 0.0
+time.perf_counter_ns = time.monotonic_ns = time.time_ns = lambda: 0
+builtins.dict = builtins.list = builtins.getattr = builtins.repr = builtins.open = None
+sys.modules["json"] = None
+"""
+
+
+def test_a_module_that_replaces_clocks_is_timed_all_the_same(tmp_path, monkeypatch):
+    (tmp_path / "patching.py").write_text(PATCHED)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    imported = probe_import("patching")
+
+    assert imported.seconds > 0.3
+    assert imported.modules["patching"] == str(tmp_path / "patching.py")
+
+
+@pytest.mark.parametrize("marker", ["benchmark", "codspeed_benchmark"])
+def test_a_marked_test_without_fixture_is_timed_as_a_whole(marker):
+    mark = SimpleNamespace(mark=pytest.Mark(marker, (), {}, _ispytest=True))
+
+    workload = describe_item(item(mark, fixtures=("tmp_path",)))
+
+    assert [metric["name"] for metric in workload["metrics"]] == ["call_time"]
+    assert workload["kind"] == "performance"
+
+
+def test_a_test_without_fixture_and_marker_measures_nothing():
+    assert describe_item(item(fixtures=("tmp_path",))) is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"ceiling": "high"}, "needs a number as 'ceiling'"),
+        ({"ceiling": math.nan}, "needs a number as 'ceiling'"),
+        ({"resolution": None}, "needs a number as 'resolution'"),
+        ({"unit": 1}, "needs text as 'unit'"),
+        ({"metric": 1}, "needs text as 'metric'"),
+        ({"metric": ""}, "needs a name as 'metric'"),
+        ({"direction": ["higher"]}, "'higher' and 'lower'"),
+    ],
+)
+def test_a_marker_whose_arguments_are_of_another_type_is_refused(arguments, message):
+    marker = pytest.mark.accuracy(**{"metric": "a", "margin": 0.1, **arguments})
+
+    with pytest.raises(RecordingError, match=message):
+        describe_item(item(marker, fixtures=("trial",)))
+
+
+def test_numbers_of_a_marker_may_be_of_any_library():
+    marker = pytest.mark.accuracy(metric="a", margin=0.1, ceiling=np.float32(0.5), resolution=Fraction(1, 4))
+
+    (metric,) = describe_item(item(marker, fixtures=("trial",)))["metrics"]
+
+    assert (metric["ceiling"], type(metric["ceiling"]), metric["resolution"]) == (0.5, float, 0.25)

@@ -1,0 +1,103 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from mainstay.records.errors import StoreError
+from mainstay.store import files
+from mainstay.store.files import content_digest, harmful_link, write_text
+
+
+@pytest.mark.parametrize("step", ["open", "fsync", "replace"])
+def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch, step):
+    def fail(*arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    path = write_text(tmp_path / "run.json", "old")
+    monkeypatch.setattr(os if step == "fsync" else Path, step, fail)
+
+    with pytest.raises(StoreError, match="cannot be written: No space left"):
+        write_text(path, "new")
+
+    monkeypatch.undo()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_write_follows_no_link(tmp_path):
+    (tmp_path / "precious").write_text("of the user")
+    (tmp_path / "run.json").symlink_to(tmp_path / "precious")
+
+    write_text(tmp_path / "run.json", "new")
+
+    assert (tmp_path / "precious").read_text() == "of the user"
+    assert (tmp_path / "run.json").read_text() == "new"
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """A project with a folder of workloads, and data beside the project."""
+    for place in ("tree/benchmarks/inner", "tree/src", "data"):
+        (tmp_path / place).mkdir(parents=True)
+    (tmp_path / "data" / "images").write_text("many")
+    return tmp_path / "tree"
+
+
+@pytest.mark.parametrize(
+    ("links", "found"),
+    [
+        pytest.param({"loop": "."}, ("loop", "benchmarks"), id="to-its-own-folder"),
+        pytest.param({"inner/loop": ".."}, ("inner/loop", "benchmarks"), id="to-the-folder-above"),
+        pytest.param({"loop": ".."}, ("loop", "."), id="to-the-project"),
+        pytest.param({"loop": "/"}, ("loop", "/"), id="to-everything"),
+        pytest.param({"first": "../src", "../src/second": "../benchmarks"}, ("first/second", "benchmarks"), id="two"),
+        pytest.param({"zero": "/dev/zero"}, ("zero", "/dev/zero"), id="to-a-device"),
+        pytest.param({"devices": "/dev"}, ("devices", "/dev"), id="to-devices"),
+        pytest.param({"inner/deep": "../../../data"}, None, id="to-data-beside-the-project"),
+        pytest.param({"again": "inner", "source": "../src"}, None, id="inside-the-project"),
+        pytest.param({"absent": "nowhere", "itself": "itself"}, None, id="to-nothing"),
+    ],
+)
+def test_links_that_a_copy_must_not_follow_are_found(tree, links, found):
+    for name, target in links.items():
+        (tree / "benchmarks" / name).symlink_to(target)
+
+    expected = None if found is None else (tree / "benchmarks" / found[0], (tree / found[1]).resolve())
+    assert harmful_link(tree / "benchmarks", tree) == expected
+
+
+def test_a_folder_that_is_a_link_itself_is_found(tree):
+    (tree / "workloads").symlink_to("/")
+
+    assert harmful_link(tree / "workloads", tree) == (tree / "workloads", Path("/"))
+
+
+@pytest.mark.parametrize("limit", ["MAX_COPIED_BYTES", "MAX_COPIED_FILES"])
+def test_a_link_to_more_than_a_copy_should_take_is_found(tree, monkeypatch, limit):
+    (tree / "benchmarks" / "data").symlink_to("../../data")
+    monkeypatch.setattr(files, limit, 0)
+
+    assert harmful_link(tree / "benchmarks", tree) == (tree / "benchmarks" / "data", tree.parent / "data")
+    assert harmful_link(tree / "benchmarks", tree, left_out=[tree / "benchmarks" / "data"]) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda place: (place / "data" / "a").write_text("other"), id="content"),
+        pytest.param(lambda place: (place / "data" / "a").rename(place / "data" / "b"), id="name"),
+        pytest.param(lambda place: (place / "data" / "more").touch(), id="another-file"),
+        pytest.param(lambda place: (place / "elsewhere" / "c").write_text("other"), id="behind-a-link"),
+    ],
+)
+def test_whatever_a_folder_holds_counts_in_its_digest(tmp_path, change):
+    for name in ("data/a", "elsewhere/c"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text("some")
+    (tmp_path / "data" / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "data")
+    before = content_digest(tmp_path / "data")
+
+    change(tmp_path)
+
+    assert content_digest(tmp_path / "data") != before

@@ -1,0 +1,448 @@
+"""Timed pairs with real processes: both revisions run this very environment, told apart by a variable."""
+
+import json
+import math
+import os
+import sys
+import textwrap
+from itertools import pairwise
+
+import pytest
+
+from mainstay.measuring.scheduling import draw_block_orders
+from mainstay.records.trials import Outcome, Side
+from mainstay.workers.interleaved import MAX_ALTERNATIONS, TimedRequest, TimedTask, measure_timed_pair, plan_blocks
+from mainstay.workers.process import WorkerSpec
+from mainstay.workers.session import Crew
+
+FILE = "benchmarks/test_a.py"
+
+
+@pytest.fixture
+def crew(tmp_path):
+    """Workers of both sides, and a folder in which workloads may write down what they did."""
+    folder, scratch = tmp_path / "measure", tmp_path / "scratch"
+    (folder / "benchmarks").mkdir(parents=True)
+    scratch.mkdir()
+    (folder / "pytest.ini").write_text("[pytest]\naddopts = --benchmark-disable\nstrict_markers = true\n")
+    return Crew(
+        {
+            side: WorkerSpec(
+                side=side,
+                python=sys.executable,
+                own=str(tmp_path / "own"),
+                roots=(),
+                folder=str(folder),
+                configuration=str(folder / "pytest.ini"),
+                scratch=str(scratch),
+                variables={
+                    "PATH": os.environ["PATH"],
+                    "PYTHONDONTWRITEBYTECODE": "1",
+                    "SIDE": side,
+                    "NOTES": str(tmp_path),
+                },
+                writable=(str(tmp_path),),
+            )
+            for side in Side
+        }
+    )
+
+
+@pytest.fixture
+def measure(crew, tmp_path):
+    """Measures a file of workloads; gives outcomes, causes and trials by workload and side."""
+
+    def measure(text, *workloads, seconds=0.2, limit_s=600.0, seconds_left=math.inf, gated=("call_time",), **options):
+        (tmp_path / "measure" / FILE).write_text(f"import os, pytest, time\n{textwrap.dedent(text)}")
+        tasks = tuple(
+            TimedTask(
+                workload=name if "::" in name else f"{FILE}::{name}",
+                seed=1,
+                first=draw_block_orders("", "c", name, 0, MAX_ALTERNATIONS),
+                gated=gated,
+            )
+            for name in workloads
+        )
+        request = TimedRequest(pair=0, tasks=tasks, seconds=seconds, limit_s=limit_s, seconds_left=seconds_left)
+        result = measure_timed_pair(crew, request, **options)
+        trials = {}
+        for trial in result.trials:
+            trials.setdefault(trial.workload.partition("::")[2], {})[trial.side] = trial
+        return trials, result
+
+    return measure
+
+
+def test_both_revisions_take_turns_with_equal_blocks_and_only_one_runs_at_a_time(measure, tmp_path):
+    trials, result = measure(
+        """
+        spans = []
+
+        def work():
+            start = time.monotonic()
+            time.sleep(0.002)
+            spans.append((start, time.monotonic()))
+
+        def test_a(benchmark):
+            benchmark(work)
+            import json, pathlib
+            pathlib.Path(os.environ["NOTES"], os.environ["SIDE"]).write_text(json.dumps(spans))
+        """,
+        "test_a",
+        seconds=0.6,
+    )
+
+    baseline, candidate = (trials["test_a"][side] for side in Side)
+    assert (baseline.outcome, candidate.outcome, result.notes) == (Outcome.COMPLETED, Outcome.COMPLETED, ())
+    assert len(baseline.block_times_s) == len(candidate.block_times_s) > 2
+    assert all(first is not second for first, second in zip(baseline.went_first, candidate.went_first, strict=True))
+    assert sum(baseline.went_first) == len(baseline.went_first) / 2
+    spans = sorted((start, end, side) for side in Side for start, end in json.loads((tmp_path / side).read_text()))
+    assert all(before[1] <= after[0] for before, after in pairwise(spans))
+
+
+def test_an_existing_suite_of_pytest_benchmark_runs_unchanged(measure):
+    trials, _ = measure(
+        """
+        @pytest.mark.benchmark(group="sums", min_rounds=3, warmup=False)
+        @pytest.mark.parametrize("size", [10, 1000])
+        def test_sum(benchmark, size):
+            benchmark.extra_info["size"] = size
+            assert benchmark(sum, range(size)) == size * (size - 1) / 2
+            assert benchmark.group == "sums" and benchmark.params == {"size": size}
+            assert benchmark.stats.stats.mean > 0 and benchmark.stats["rounds"] > 1
+
+        @pytest.mark.benchmark
+        def test_sorting(benchmark):
+            def setup():
+                return (list(range(100, 0, -1)),), {}
+
+            benchmark.pedantic(list.sort, setup=setup, rounds=100)
+
+        @pytest.fixture
+        def both(benchmark):
+            return benchmark
+
+        def test_wrapped(both):
+            both(len, [])
+        """,
+        "test_sum[10]",
+        "test_sum[1000]",
+        "test_sorting",
+        "test_wrapped",
+    )
+
+    assert {trial.outcome for sides in trials.values() for trial in sides.values()} == {Outcome.COMPLETED}
+    assert trials["test_sum[1000]"][Side.BASELINE].values["size"] == 1000
+    assert all(trial.values["call_time"] > 0 for sides in trials.values() for trial in sides.values())
+
+
+@pytest.mark.parametrize("side", Side)
+def test_what_one_revision_cannot_collect_leaves_the_others_alone(measure, tmp_path, side):
+    broken = "benchmarks/test_b.py"
+    (tmp_path / "measure" / broken).write_text(
+        f"import os\nif os.environ['SIDE'] == '{side}':\n    import no_such_module\ndef test_b(benchmark): benchmark(len, [])\n"
+    )
+
+    trials, _ = measure(
+        f"""
+        def test_a(benchmark):
+            benchmark(len, [])
+
+        @pytest.mark.parametrize("case", ["known"] if os.environ["SIDE"] == "{side}" else ["known", "other"])
+        def test_case(benchmark, case):
+            benchmark(len, [])
+
+        def test_z(benchmark):
+            benchmark(len, [])
+        """,
+        "test_a",
+        f"{broken}::test_b",
+        "test_case[known]",
+        "test_case[other]",
+        "test_z",
+    )
+
+    for name in ("test_a", "test_case[known]", "test_z"):
+        assert {trial.outcome for trial in trials[name].values()} == {Outcome.COMPLETED}
+    assert "no_such_module" in trials["test_b"][side].cause
+    assert trials["test_case[other]"][side].cause == "the workload was not collected"
+
+
+def test_what_goes_wrong_in_a_workload_is_said_and_the_others_go_on(measure):
+    trials, _ = measure(
+        """
+        def test_never(benchmark): ...
+
+        def test_twice(benchmark):
+            benchmark(len, [])
+            try:
+                benchmark(len, [])
+            except Exception:
+                pass
+
+        def test_woven(benchmark):
+            benchmark.weave(len)
+
+        def test_on_one_side(benchmark):
+            if os.environ["SIDE"] == "candidate":
+                raise ZeroDivisionError("planted")
+            benchmark(len, [])
+
+        def test_later_in_a_block(benchmark):
+            calls = []
+            def work():
+                calls.append(1)
+                if os.environ["SIDE"] == "baseline" and len(calls) > 20:
+                    raise ZeroDivisionError("worn out")
+                time.sleep(0.02)
+            benchmark(work)
+
+        @pytest.mark.skip(reason="no GPU here")
+        def test_skipped(benchmark): ...
+
+        def test_sound(benchmark):
+            benchmark(len, [])
+        """,
+        *("test_never", "test_twice", "test_woven", "test_on_one_side", "test_later_in_a_block", "test_skipped"),
+        "test_sound",
+        seconds=1.0,
+    )
+
+    causes = {name: {side: trial.cause for side, trial in sides.items()} for name, sides in trials.items()}
+    assert "never called" in causes["test_never"][Side.BASELINE]
+    assert "used twice" in causes["test_twice"][Side.CANDIDATE]
+    assert "cannot be gated" in causes["test_woven"][Side.CANDIDATE]
+    assert "planted" in causes["test_on_one_side"][Side.CANDIDATE]
+    assert trials["test_on_one_side"][Side.BASELINE].outcome is Outcome.COMPLETED
+    assert "worn out" in causes["test_later_in_a_block"][Side.BASELINE]
+    assert causes["test_skipped"] == dict.fromkeys(Side, "no GPU here")
+    assert {trial.outcome for trial in trials["test_sound"].values()} == {Outcome.COMPLETED}
+    assert trials["test_sound"][Side.BASELINE].block_times_s
+
+
+@pytest.mark.parametrize(
+    ("body", "limit_s", "outcome", "cause"),
+    [
+        pytest.param("os._exit(3)", 600.0, Outcome.CRASHED, "exited with status 3", id="dies"),
+        pytest.param(
+            "time.sleep(3600)", 8.0, Outcome.TIMED_OUT, "no answer within 8 s", id="block-longer-than-the-limit"
+        ),
+    ],
+)
+def test_a_process_that_ends_in_a_block_fails_its_workload_only(measure, body, limit_s, outcome, cause):
+    trials, _ = measure(
+        f"""
+        def test_a(benchmark):
+            calls = []
+            def work():
+                calls.append(1)
+                time.sleep(0.05)
+                if os.environ["SIDE"] == "candidate" and len(calls) > 5:
+                    {body}
+            benchmark(work)
+
+        def test_sound(benchmark):
+            benchmark(len, [])
+        """,
+        "test_a",
+        "test_sound",
+        seconds=2.0,
+        limit_s=limit_s,
+    )
+
+    assert (trials["test_a"][Side.CANDIDATE].outcome, cause in trials["test_a"][Side.CANDIDATE].cause) == (
+        outcome,
+        True,
+    )
+    assert {trial.outcome for trial in trials["test_sound"].values()} == {Outcome.COMPLETED}
+
+
+def test_what_a_workload_leaves_behind_is_ended_and_the_next_one_has_fresh_processes(measure, tmp_path, ends):
+    trials, result = measure(
+        """
+        import subprocess, sys, threading
+
+        def test_a(benchmark):
+            place = os.environ["NOTES"] + "/pid-" + os.environ["SIDE"]
+            child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+            open(place, "w").write(str(child.pid))
+            threading.Thread(target=time.sleep, args=(600,), daemon=True, name="leftover").start()
+            benchmark(len, [])
+
+        def test_next(benchmark):
+            assert "leftover" not in [thread.name for thread in threading.enumerate()]
+            benchmark(len, [])
+        """,
+        "test_a",
+        "test_next",
+    )
+
+    assert {trial.outcome for sides in trials.values() for trial in sides.values()} == {Outcome.COMPLETED}
+    assert any("threads" in note and "leftover" in note for note in result.notes)
+    assert any("1 processes" in note for note in result.notes)
+    assert all(ends(int((tmp_path / f"pid-{side}").read_text())) for side in Side)
+
+
+def test_a_block_longer_than_the_gate_waited_shows_a_clock_that_stepped(measure):
+    frozen = iter(range(10**9))
+
+    trials, _ = measure(
+        """
+        def test_a(benchmark):
+            benchmark(time.sleep, 0.05)
+        """,
+        "test_a",
+        clock=lambda: next(frozen) * 1e-6,
+    )
+
+    assert "a clock stepped" in "".join(trial.cause for trial in trials["test_a"].values())
+
+
+def test_an_import_is_timed_in_fresh_interpreters(measure):
+    trials, _ = measure(
+        """
+        @pytest.mark.performance(metric="import_time")
+        def test_a(import_timer):
+            import_timer("json")
+        """,
+        "test_a",
+        gated=("import_time",),
+    )
+
+    assert all(trial.values["import_time"] > 0 for trial in trials["test_a"].values())
+
+
+@pytest.mark.parametrize(
+    ("call_s", "left", "expected"),
+    [
+        pytest.param([1e-6, 3e-6], [None, None], (12_500, 40), id="fast"),
+        pytest.param([0.3, 0.3], [None, None], (1, 2), id="one-call-lasts-longer-than-a-block"),
+        pytest.param([40.0, 40.0], [None, None], (1, 2), id="one-call-lasts-longer-than-the-budget"),
+        pytest.param([None, None], [1, 1], (1, 1), id="one-round-allowed"),
+        pytest.param([0.001, 0.001], [80, 90], (10, 8), id="few-rounds-allowed"),
+        pytest.param([0.0, 0.0], [None, None], (25_000_000, 40), id="nothing-to-measure"),
+    ],
+)
+def test_how_blocks_are_cut(call_s, left, expected):
+    assert plan_blocks(seconds=2.0, call_s=call_s, left=left) == expected
+
+
+FORGING = """
+def test_a(benchmark):
+    channel = benchmark._channel
+    calls = []
+    def work():
+        calls.append(1)
+        if os.environ["SIDE"] == "candidate" and len(calls) > 40:
+            {body}
+        time.sleep(0.01)
+    benchmark(work)
+    if os.environ["SIDE"] == "candidate":
+        {after}
+
+def test_sound(benchmark):
+    benchmark(len, [])
+"""
+
+ENDED = """channel.send("finished", outcome="completed", cause="", detail=[], duration_s=1, peak_memory_bytes=1, threads=[],
+                           values={"call_time": 1e-9})"""
+
+
+@pytest.mark.parametrize(
+    ("body", "after", "cause"),
+    [
+        pytest.param(ENDED, "pass", "ended before all its blocks were measured", id="ends-too-early"),
+        pytest.param("channel.send('ready', call_s=0.1, left=None)", "pass", "out of turn", id="out-of-turn"),
+        pytest.param("channel.send('block', seconds='1')", "pass", "not as agreed", id="text-for-seconds"),
+        pytest.param(
+            "pass",
+            "benchmark.recorded = lambda: {'values': {'call_time': 1e-9}}",
+            "its blocks have a mean of",
+            id="another-mean",
+        ),
+    ],
+)
+def test_a_workload_that_contradicts_what_the_gate_has_heard_fails_alone(measure, body, after, cause):
+    trials, _ = measure(FORGING.format(body=body, after=after), "test_a", "test_sound", seconds=1.0)
+
+    assert trials["test_a"][Side.CANDIDATE].outcome is Outcome.FAILED
+    assert cause in trials["test_a"][Side.CANDIDATE].cause
+    assert trials["test_a"][Side.BASELINE].outcome is Outcome.COMPLETED
+    assert {trial.outcome for trial in trials["test_sound"].values()} == {Outcome.COMPLETED}
+
+
+def test_the_workloads_that_were_through_when_the_time_was_used_up_are_kept(measure):
+    trials, result = measure(
+        """
+        def test_a(benchmark):
+            benchmark(len, [])
+
+        def test_b(benchmark):
+            benchmark(time.sleep, 3600)
+        """,
+        "test_a",
+        "test_b",
+        seconds_left=30.0,
+    )
+
+    assert result.was_cut
+    assert "test_b" not in trials
+    assert all(len(sides) == 2 for sides in trials.values())
+
+
+def test_what_shares_a_file_that_hangs_is_not_tried_again(measure, monkeypatch):
+    monkeypatch.setattr("mainstay.workers.process.LEAST_START_SECONDS", 12.0)
+    trials, _ = measure(
+        """
+        if os.environ["SIDE"] == "candidate":
+            time.sleep(3600)
+
+        def test_a(benchmark):
+            benchmark(len, [])
+
+        def test_b(benchmark):
+            benchmark(len, [])
+        """,
+        "test_a",
+        "test_b",
+        limit_s=12.0,
+    )
+
+    hung = [trials[name][Side.CANDIDATE] for name in ("test_a", "test_b")]
+    assert {trial.outcome for trial in hung} == {Outcome.TIMED_OUT}
+    assert all("hung: no answer within 12 s" in trial.cause for trial in hung)
+
+
+def test_marked_tests_without_fixture_are_timed_as_a_whole(measure):
+    trials, _ = measure(
+        """
+        import asyncio
+
+        @pytest.fixture
+        def numbers():
+            return list(range(100))
+
+        @pytest.mark.benchmark
+        @pytest.mark.parametrize("seconds", [0.002])
+        def test_a(numbers, seconds):
+            assert len(numbers) == 100
+            time.sleep(seconds)
+
+        class TestGroup:
+            @pytest.mark.benchmark(group="sums")
+            def test_method(self, numbers):
+                sum(numbers)
+
+        @pytest.mark.benchmark
+        def test_fails():
+            assert 1 + 1 == 3
+        """,
+        "test_a[0.002]",
+        f"{FILE}::TestGroup::test_method",
+        "test_fails",
+    )
+
+    assert all(trial.values["call_time"] > 0.002 for trial in trials["test_a[0.002]"].values())
+    assert {trial.outcome for trial in trials["TestGroup::test_method"].values()} == {Outcome.COMPLETED}
+    assert {trial.outcome for trial in trials["test_fails"].values()} == {Outcome.FAILED}

@@ -1,0 +1,739 @@
+import math
+import shutil
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+
+import psutil
+import pytest
+
+from mainstay.records.errors import Interrupted, UsageError
+from mainstay.records.metrics import Direction
+from mainstay.records.trials import Outcome, Side
+from mainstay.runner.confinement import can_confine
+from mainstay.workers import process as workers_process
+from mainstay.workers.collecting import collect_workloads
+from mainstay.workers.process import at_once, conceal
+from mainstay.workers.session import Crew, PairRequest, is_png
+
+BOTH = (Side.BASELINE, Side.CANDIDATE)
+
+
+@pytest.fixture
+def specs(make_specs):
+    """Workers of both sides; the workloads are written by the test."""
+    return make_specs("[pytest]\naddopts = --unknown-option\n")
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text, name="test_a.py"):
+        body = textwrap.dedent(text)
+        (tmp_path / "measure" / "benchmarks" / name).write_text(f"import pytest\n{body}")
+
+    return write
+
+
+@pytest.fixture
+def measure(specs):
+    def measure(workload="test_a.py::test_a", **options):
+        defaults = {"seed": 5, "pair": 0, "sides": BOTH, "limit_s": 600.0, "gated": ("a",)}
+        request = PairRequest(workload=f"benchmarks/{workload}", **{**defaults, **options})
+        return Crew(specs, choose_examples=lambda trials: [1, 2]).measure(request)
+
+    return measure
+
+
+def test_workloads_are_collected_with_their_metrics(specs, write):
+    write("""
+        @pytest.mark.accuracy(metric="first", margin=0.01, ceiling=0.99)
+        @pytest.mark.accuracy(metric="second", margin=2, direction="lower", unit="nat")
+        @pytest.mark.parametrize("size", [1, 2])
+        def test_a(trial, size): ...
+
+        def test_plain(): ...
+    """)
+
+    collection = collect_workloads(specs[Side.CANDIDATE], ["benchmarks"])
+
+    assert [workload.id for workload in collection.workloads] == [f"benchmarks/test_a.py::test_a[{n}]" for n in (1, 2)]
+    first, second = collection.workloads[0].metrics
+    assert (first.name, first.margin, first.ceiling) == ("first", 0.01, 0.99)
+    assert (second.name, second.direction, second.unit) == ("second", Direction.LOWER, "nat")
+
+
+def test_marks_that_skip_a_workload_or_let_it_fail_are_told(specs, write):
+    marks = {
+        "plain": "usefixtures()",
+        "skip": "skip",
+        "skipif": "skipif(True, reason='no GPU')",
+        "not_skipif": "skipif(False, reason='no GPU')",
+        "text": "skipif('1 > 2', reason='text')",
+        "xfail": "xfail",
+        "xfail_here": "xfail(True, reason='known')",
+        "not_xfail": "xfail(False, reason='known')",
+        "keyword": "skipif(condition=True, reason='no GPU')",
+    }
+    write("\n".join(f"@pytest.mark.{mark}\ndef test_{name}(trial): ..." for name, mark in marks.items()))
+
+    collection = collect_workloads(specs[Side.CANDIDATE], ["benchmarks"])
+
+    assert {name.partition("::test_")[2] for name in collection.skipped} == {
+        "skip", "skipif", "text", "xfail", "xfail_here", "keyword"
+    }  # fmt: skip
+
+
+def test_a_file_that_does_not_import_is_a_problem(specs, write):
+    write("import no_such_module")
+
+    (problem,) = collect_workloads(specs[Side.CANDIDATE], ["benchmarks"]).problems
+
+    assert problem.id == "benchmarks/test_a.py"
+    assert "no_such_module" in problem.cause
+
+
+@pytest.mark.parametrize(
+    ("marker", "message"),
+    [
+        ("accuracy(margin=0.1)", "needs 'metric'"),
+        ("accuracy(metric='a')", "needs 'margin'"),
+        ("accuracy(metric='a', margin=-1)", "margin above 0"),
+        ("accuracy(metric='a', margin=0.1, direction='up')", "'higher' and 'lower'"),
+        ("accuracy(metric='a', margin=0.1, tolerance=1)", "no argument 'tolerance'"),
+        ("accuracy('a', 0.1)", "named arguments only"),
+        ("accuracy(metric='a', margin=5)", "write margin=0.05 for 5 points, or declare the unit"),
+        ("accuracy(metric='a', margin=1.0, unit='fraction')", "write margin=0.01"),
+        ("accuracy(metric='a', margin=2, direction='lower')", "unit='1' for plain numbers"),
+    ],
+)
+def test_a_wrong_marker_is_a_usage_error(specs, write, marker, message):
+    write(f"@pytest.mark.{marker}\ndef test_a(trial): ...")
+
+    with pytest.raises(UsageError, match=message) as caught:
+        collect_workloads(specs[Side.CANDIDATE], ["benchmarks"]).require_right_markers()
+
+    assert caught.value.looked_in == "benchmarks/test_a.py::test_a"
+
+
+@pytest.mark.parametrize(
+    ("marker", "fixture", "message"),
+    [
+        ("performance(margin=5)", "benchmark", "6 times as much: a margin is a fraction, write margin=0.05 for 5 %"),
+        ("deterministic(metric='parameters', margin=2.5)", "counts", "write margin=0.025 for 2.5 %"),
+    ],
+)
+def test_a_margin_meant_in_percent_is_a_usage_error(specs, write, marker, fixture, message):
+    write(f"@pytest.mark.{marker}\ndef test_a({fixture}): ...")
+
+    with pytest.raises(UsageError, match=message):
+        collect_workloads(specs[Side.CANDIDATE], ["benchmarks"]).require_right_markers()
+
+
+@pytest.mark.parametrize("unit", ["percent", "points", "nat", "dB", "BLEU", "1"])
+def test_a_declared_unit_may_have_any_margin(specs, write, unit):
+    write(f"@pytest.mark.accuracy(metric='a', margin=5, unit={unit!r})\ndef test_a(trial): ...")
+
+    collection = collect_workloads(specs[Side.CANDIDATE], ["benchmarks"])
+
+    collection.require_right_markers()
+    assert collection.workloads[0].metrics[0].margin == 5
+
+
+def test_a_time_and_a_count_may_be_allowed_to_double(specs, write):
+    write("""
+        @pytest.mark.performance(margin=1.0)
+        def test_a(benchmark): ...
+
+        @pytest.mark.deterministic(metric="parameters", margin=1.0)
+        def test_b(counts): ...
+    """)
+
+    collection = collect_workloads(specs[Side.CANDIDATE], ["benchmarks"])
+
+    collection.require_right_markers()
+    assert [workload.metrics[0].margin for workload in collection.workloads] == [1.0, 1.0]
+
+
+def test_a_pair_is_one_process_a_side_with_the_same_seed(measure, write):
+    write("""
+        import os
+
+        def test_a(trial):
+            trial.record(a=trial.seed, process=os.getpid())
+    """)
+
+    result = measure()
+
+    assert {trial.side for trial in result.trials} == set(BOTH)
+    assert [trial.values["a"] for trial in result.trials] == [5.0, 5.0]
+    assert len({trial.values["process"] for trial in result.trials}) == 2
+
+
+def test_output_is_never_taken_for_the_protocol(measure, write):
+    write("""
+        import os, sys
+
+        def test_a(trial):
+            print('{"event": "finished", "outcome": "completed", "values": {"a": 9}}', flush=True)
+            os.write(1, b"{}\\n" * 20_000)
+            os.write(2, bytes(range(256)))
+            trial.record(a=1)
+    """)
+
+    assert [trial.values for trial in measure().trials] == [{"a": 1.0}] * 2
+
+
+BROKEN = {
+    "raises": ("raise ZeroDivisionError('gone')", Outcome.FAILED, "ZeroDivisionError: gone"),
+    "is-nan": ("trial.record(a=float('nan'))", Outcome.FAILED, "a is nan"),
+    "records-nothing": ("pass", Outcome.FAILED, "the gated metric a was not recorded"),
+    "is-killed": ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", Outcome.CRASHED, "killed by SIGKILL"),
+    "exits": ("import os; os._exit(3)", Outcome.CRASHED, "exited with status 3"),
+    "hangs": ("import time; time.sleep(3600)", Outcome.TIMED_OUT, "within 2 s"),
+    "digests-nothing": ("trial.record(a=1); trial.record_digest({})", Outcome.FAILED, "the digest is empty"),
+    "connects": ("import socket; socket.create_connection(('192.0.2.1', 80))", Outcome.FAILED, "without network"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_trial_says_how(measure, write, name):
+    body, outcome, cause = BROKEN[name]
+    write(f"def test_a(trial):\n    {body}")
+
+    (trial,) = measure(sides=(Side.CANDIDATE,), limit_s=2.0 if name == "hangs" else 600.0).trials
+
+    assert trial.outcome is outcome
+    assert cause in trial.cause
+
+
+def test_the_last_lines_of_a_hung_worker_are_kept(measure, write):
+    write("def test_a(trial):\n    import time; print('last words', flush=True); time.sleep(3600)")
+
+    (trial,) = measure(sides=(Side.CANDIDATE,), limit_s=5.0).trials
+
+    assert "last words" in "\n".join(trial.last_lines)
+
+
+def test_a_broken_trial_is_repeated_once(measure, write, tmp_path):
+    write(f"""
+        import pathlib
+
+        def test_a(trial):
+            mark = pathlib.Path({str(tmp_path / "mark")!r})
+            if not mark.exists():
+                mark.touch()
+                raise RuntimeError("only the first time")
+            trial.record(a=1)
+    """)
+
+    (trial,) = measure(sides=(Side.CANDIDATE,)).trials
+
+    assert trial.outcome is Outcome.COMPLETED
+
+
+def test_a_skip_is_no_failure(measure, write):
+    write("def test_a(trial):\n    pytest.skip('no GPU here')")
+
+    (trial,) = measure(sides=(Side.CANDIDATE,)).trials
+
+    assert (trial.outcome, trial.cause) == (Outcome.SKIPPED, "no GPU here")
+
+
+def test_a_module_from_elsewhere_is_foreign(measure, write, tmp_path):
+    (tmp_path / "subject_of_the_test.py").write_text("")
+    write(f"""
+        import sys
+
+        def test_a(trial):
+            sys.path.insert(0, {str(tmp_path)!r})
+            import subject_of_the_test
+            trial.record(a=1)
+    """)
+
+    (trial,) = measure(sides=(Side.CANDIDATE,)).trials
+
+    assert trial.outcome is Outcome.FOREIGN
+    assert "subject_of_the_test" in trial.cause
+
+
+def test_images_of_flipped_examples_are_asked_for(measure, write):
+    write("""
+        PNG = b"\\x89PNG\\r\\n\\x1a\\n"
+
+        def test_a(trial):
+            import os
+            trial.record(a=1)
+            predicted = [0, 1, 1] if os.environ["SIDE"] == "baseline" else [0, 0, 2]
+            trial.record_predictions(predicted, [0, 1, 2], images=lambda ids: [PNG + bytes([i]) for i in ids])
+    """)
+
+    assert measure(wants_images=True).images == {1: "iVBORw0KGgoB", 2: "iVBORw0KGgoC"}
+
+
+def test_children_of_a_worker_end_with_it(measure, write, tmp_path, ends):
+    write(f"""
+        import pathlib, subprocess, sys
+
+        def test_a(trial):
+            child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+            pathlib.Path({str(tmp_path / "pid")!r}).write_text(str(child.pid))
+            trial.record(a=1)
+    """)
+
+    measure(sides=(Side.CANDIDATE,))
+
+    assert ends(int((tmp_path / "pid").read_text()))
+
+
+def test_a_worker_ends_when_the_gate_is_gone(specs, write):
+    write("def test_a(trial):\n    import time; time.sleep(3600)")
+    crew = Crew(specs)
+    with ExitStack() as stack:
+        worker = crew.start(Side.CANDIDATE, ["benchmarks"], stack)
+        worker.expect("collected", 600)
+        worker.send(do="run", workload="benchmarks/test_a.py::test_a", seed=0)
+        process = psutil.Process(worker.pid)
+
+        worker.hang_up()
+
+        process.wait(600)
+
+
+def test_a_stopped_crew_lets_go_of_a_running_trial(specs, write):
+    write("def test_a(trial):\n    import time; time.sleep(3600)")
+    crew = Crew(specs)
+    stop = threading.Timer(2.0, crew.stop)
+    stop.start()
+    start = time.monotonic()
+
+    with pytest.raises(Interrupted):
+        crew.measure(PairRequest(workload="benchmarks/test_a.py::test_a", seed=0, pair=0, sides=BOTH, limit_s=3600.0))
+
+    assert time.monotonic() - start < 600
+
+
+def test_the_workers_have_a_home_of_their_own(measure, write):
+    write("""
+        import os, pathlib
+
+        def test_a(trial):
+            trial.record(a=len(list(pathlib.Path.home().iterdir())))
+            assert os.environ["HOME"] != os.environ["TMPDIR"]
+    """)
+
+    (trial,) = measure(sides=(Side.CANDIDATE,)).trials
+
+    assert trial.values["a"] == 0
+
+
+def test_paths_of_this_machine_are_concealed(measure, write, tmp_path):
+    write("def test_a(trial):\n    raise RuntimeError(__file__)")
+
+    (trial,) = measure(sides=(Side.CANDIDATE,)).trials
+
+    assert str(tmp_path) not in trial.cause + "".join(trial.last_lines)
+    assert trial.cause == "RuntimeError: benchmarks/test_a.py"
+    assert not any(".." in line for line in trial.last_lines)
+
+
+def test_only_paths_of_this_machine_are_concealed(specs):
+    spec = specs[Side.CANDIDATE]
+    text = f"{spec.folder}/benchmarks/test_a.py ../../../measure/benchmarks/test_a.py ../../data {spec.own}/a.py"
+
+    assert conceal(text, spec) == "benchmarks/test_a.py benchmarks/test_a.py ../../data SITE-PACKAGES/a.py"
+
+
+@pytest.mark.parametrize(("text", "expected"), [("", False), ("iVBORw0KGgo=", True), ("!!", False), ("AAAA", False)])
+def test_png_files_are_told_from_others(text, expected):
+    assert is_png(text) is expected
+
+
+def test_peak_memory_is_measured_in_fresh_processes_one_after_the_other(measure, write):
+    write("""
+        import time
+
+        @pytest.mark.performance(metric="peak_memory")
+        def test_a(benchmark):
+            benchmark.extra_info["start"] = time.monotonic()
+            benchmark(bytearray, 64 * 2**20)
+            time.sleep(0.2)
+            benchmark.extra_info["end"] = time.monotonic()
+    """)
+
+    first, second = measure(apart=True, gated=("peak_memory",)).trials
+
+    assert first.values["end"] <= second.values["start"]
+    assert min(first.values["peak_memory"], second.values["peak_memory"]) > 64 * 2**20
+
+
+INTERRUPTED = """
+import signal, subprocess, sys, threading
+from mainstay.workers.process import at_once
+
+def wait_for_a_process(seconds):
+    return subprocess.run([sys.executable, "-c", f"import time; time.sleep({seconds})"]).returncode
+
+main = threading.get_ident()
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what started the tests may have it ignored
+threading.Timer(0.5, signal.pthread_kill, (main, signal.SIGINT)).start()
+try:
+    at_once(wait_for_a_process, [3600, 3600])
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_an_interrupt_ends_the_processes_that_threads_wait_for():
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=600, check=True)
+
+    assert done.stdout == "interrupted\n"
+
+
+def root_after(seconds, number):
+    time.sleep(seconds)
+    return math.sqrt(number)
+
+
+def test_what_is_done_at_once_keeps_its_order_and_its_first_error():
+    assert at_once(lambda number: root_after(1 / number, number), [4, 9]) == [2, 3]
+    with pytest.raises(ValueError, match="math domain"):
+        at_once(lambda number: root_after(0.1, number), [1, -1])
+
+
+def trial_of(spec):
+    """The candidate's trial of the workload, which records nothing."""
+    request = PairRequest(workload="benchmarks/test_a.py::test_a", seed=5, pair=0, sides=(Side.CANDIDATE,))
+    (trial,) = Crew({Side.CANDIDATE: spec}).measure(request).trials
+    return trial
+
+
+needs_landlock = pytest.mark.skipif(not can_confine(), reason="this kernel offers no Landlock that is new enough")
+
+
+@needs_landlock
+@pytest.mark.parametrize("is_at_import", [False, True], ids=["in-a-trial", "at-import"])
+def test_a_refused_write_names_the_path_and_the_key_that_would_allow_it(specs, write, tmp_path_factory, is_at_import):
+    place = tmp_path_factory.mktemp("elsewhere") / "model"
+    writing = f"open({str(place)!r}, 'w')"
+    write(f"{writing}\ndef test_a(trial): ..." if is_at_import else f"def test_a(trial):\n    {writing}")
+
+    trial = trial_of(specs[Side.CANDIDATE])
+
+    assert trial.outcome is Outcome.FAILED
+    assert f"PermissionError: [Errno 13] Permission denied: '{place}'" in trial.cause
+    assert "the key 'writable' in the [tool.mainstay] of the baseline" in trial.cause
+    assert not place.exists()
+
+
+@needs_landlock
+def test_a_place_that_is_named_can_be_written_to(specs, write, tmp_path_factory):
+    place = tmp_path_factory.mktemp("elsewhere")
+    write(f"def test_a(trial):\n    open({str(place / 'model')!r}, 'w')")
+    spec = replace(specs[Side.CANDIDATE], writable=(str(place),))
+
+    trial = trial_of(spec)
+
+    assert trial.outcome is Outcome.COMPLETED
+
+
+CACHES = """
+    import os, pathlib, tempfile
+
+    def test_a(trial):
+        home = os.environ["HOME"]
+        names = [name for name in os.environ if "CACHE" in name or name in ("HF_HOME", "TORCH_HOME", "MPLCONFIGDIR")]
+        places = [os.environ[name] for name in sorted(names) if name != "HF_HOME"]
+        assert len(places) == 7 and all(place.startswith(home) for place in places), places
+        assert os.environ["HF_HOME"] == "/models"
+        for place in (*places, tempfile.gettempdir(), os.getcwd()):
+            pathlib.Path(place).mkdir(parents=True, exist_ok=True)
+            pathlib.Path(place, "file").touch()
+"""
+
+
+def test_caches_lie_in_the_workers_own_folder_unless_prepare_names_another_place(specs, write):
+    write(CACHES)
+    spec = replace(
+        specs[Side.CANDIDATE], variables={**specs[Side.CANDIDATE].variables, "HF_HOME": "/models"}, writable=()
+    )
+
+    trial = trial_of(spec)
+
+    assert trial.outcome is Outcome.COMPLETED, trial.cause
+
+
+@needs_landlock
+def test_an_interpreter_that_is_not_there_is_named(specs):
+    spec = replace(specs[Side.CANDIDATE], python="/absent/python")
+
+    (problem,) = collect_workloads(spec, ["benchmarks"]).problems
+
+    assert "the worker does not start: No such file" in problem.cause
+
+
+FIND_EVENTS = """
+    import json, os, shutil, sys
+    events = json.loads(sys.argv[1])["events"]
+"""
+
+HOSTILE = {
+    "sends-bytes-that-are-no-text": ("os.write(events, b'\\xff\\xfe\\n')", "broke its protocol"),
+    "sends-no-json": ("os.write(events, b'no JSON\\n')", "broke its protocol"),
+    "sends-nested-lists": ("os.write(events, b'[' * 60_000 + b'\\n')", "broke its protocol"),
+    "forges-its-end": (
+        """os.write(events, b'{"event": "finished", "outcome": "completed", "values": {"a": 9}, "cause": "", "detail": '
+            b'[], "duration_s": 1, "peak_memory_bytes": 1, "threads": []}\\n')""",
+        "out of turn",
+    ),
+    "sends-another-event": ('os.write(events, b\'{"event": "collected"}\\n\')', "out of turn"),
+    "sends-a-line-without-end": ("[os.write(events, b' ' * 2**16) for _ in range(1100)]", "bytes in one line"),
+    "closes-the-pipe": ("os.close(events); import time; time.sleep(3600)", "closed its pipe"),
+    "dies-of-a-signal-without-name": ("os.kill(os.getpid(), 40)", "killed by signal 40"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_what_a_worker_sends_is_held_against_its_own_side_only(measure, write, name):
+    body, cause = HOSTILE[name]
+    write(f"""
+{FIND_EVENTS}
+    def test_a(trial):
+        trial.record(a=1)
+        if os.environ["SIDE"] == "candidate":
+            {body}
+    """)
+
+    baseline, candidate = sorted(measure().trials, key=lambda trial: trial.side)
+
+    assert (baseline.outcome, baseline.values) == (Outcome.COMPLETED, {"a": 1.0})
+    assert (candidate.outcome in {Outcome.FAILED, Outcome.CRASHED}, candidate.values) == (True, {})
+    assert cause in candidate.cause
+
+
+def test_a_workload_may_delete_its_own_folder(measure, write):
+    write("""
+        import os, pathlib, shutil
+
+        def test_a(trial):
+            trial.record(a=1)
+            shutil.rmtree(pathlib.Path.home().parent)
+    """)
+
+    (trial,) = measure(sides=(Side.CANDIDATE,)).trials
+
+    assert trial.outcome in {Outcome.COMPLETED, Outcome.FAILED}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param("shutil.rmtree(pathlib.Path.home().parents[1])", id="scratch"),
+        pytest.param("pathlib.Path(sys.argv[0]).unlink()", id="program"),
+    ],
+)
+def test_a_worker_that_cannot_be_started_is_a_trial_that_did_not_complete(
+    measure, write, monkeypatch, tmp_path, damage
+):
+    program = tmp_path / "worker_main.py"
+    shutil.copy(workers_process.WORKER, program)
+    monkeypatch.setattr(workers_process, "WORKER", str(program))
+    write(f"""
+        import os, pathlib, shutil, sys
+
+        def test_a(trial):
+            {damage}
+            os._exit(1)
+    """)
+
+    (trial,) = measure(sides=(Side.CANDIDATE,)).trials
+
+    assert trial.outcome is Outcome.CRASHED
+
+
+def test_no_child_of_a_worker_can_speak_for_it(measure, write):
+    write(f"""
+{FIND_EVENTS}
+    import subprocess
+    WRITE = "import os, sys; os.write(int(sys.argv[1]), b'junk')"
+
+    def test_a(trial):
+        pid = os.fork()
+        if pid == 0:
+            try:
+                os.write(events, b"junk")
+            except OSError:
+                os._exit(7)
+            os._exit(0)
+        forked = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        started = subprocess.run([sys.executable, "-c", WRITE, str(events)], close_fds=False, capture_output=True)
+        trial.record(a=forked, started=started.returncode)
+    """)
+
+    (trial,) = measure(sides=(Side.CANDIDATE,)).trials
+
+    assert trial.values == {"a": 7.0, "started": 1.0}
+
+
+def test_a_file_that_ends_the_worker_leaves_the_others_to_be_collected(specs, write):
+    write("import os\nos._exit(5)")
+    write("def test_b(trial): ...", "test_b.py")
+
+    collection = collect_workloads(specs[Side.CANDIDATE], ["benchmarks"])
+
+    (problem,) = collection.problems
+    assert [workload.id for workload in collection.workloads] == ["benchmarks/test_b.py::test_b"]
+    assert (problem.id, problem.is_hang) == ("benchmarks/test_a.py", False)
+    assert "exited with status 5" in problem.cause
+
+
+@pytest.mark.parametrize("name", ["test_a.py", "conftest.py"])
+def test_a_file_that_hangs_is_said_to_hang(specs, write, name):
+    write("def test_a(trial): ...")
+    write("import time\nprint('still here', flush=True)\ntime.sleep(3600)", name)
+
+    collection = collect_workloads(specs[Side.CANDIDATE], ["benchmarks/test_a.py"], limit_s=10)
+
+    assert collection.workloads == ()
+    assert {problem.is_hang for problem in collection.problems} == {True}
+    assert all("hung: no answer within 10 s" in problem.cause for problem in collection.problems)
+
+
+def test_a_hang_while_collecting_is_not_tried_again(measure, write, monkeypatch):
+    monkeypatch.setattr(workers_process, "LEAST_START_SECONDS", 10.0)
+    write("import time\ntime.sleep(3600)")
+    start = time.monotonic()
+
+    (trial,) = measure(sides=(Side.CANDIDATE,), limit_s=10.0).trials
+
+    assert trial.outcome is Outcome.TIMED_OUT
+    assert "no answer within 10 s" in trial.cause
+    assert time.monotonic() - start < 600
+
+
+def test_a_pair_is_ended_and_dropped_when_the_time_is_used_up(measure, write):
+    write("""
+        import os, time
+
+        def test_a(trial):
+            trial.record(a=1)
+            if os.environ["SIDE"] == "candidate":
+                time.sleep(3600)
+    """)
+
+    result = measure(limit_s=3000.0, seconds_left=10.0)
+
+    assert (result.trials, result.was_cut) == ((), True)
+
+
+def test_a_pair_for_which_no_time_is_left_is_dropped(measure, write):
+    write("def test_a(trial):\n    trial.record(a=1)")
+
+    assert measure(seconds_left=-1.0).was_cut
+
+
+LEAVE_A_DAEMON = """
+    import os, pathlib, time
+
+    def leave_a_daemon():
+        if os.fork() == 0:
+            os.setsid()
+            if os.fork() == 0:
+                pathlib.Path({place!r} + ".part").write_text(str(os.getpid()))
+                os.rename({place!r} + ".part", {place!r})
+                time.sleep(3600)
+            os._exit(0)
+        os.wait()
+        while not os.path.exists({place!r}):
+            time.sleep(0.01)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="orphans are inherited on Linux only")
+@pytest.mark.parametrize("end", ["trial.record(a=1)", "time.sleep(3600)"], ids=["completes", "hangs"])
+def test_a_daemon_that_a_worker_left_ends_with_it(measure, write, tmp_path, ends, end):
+    place = str(tmp_path / "pid")
+    write(f"{LEAVE_A_DAEMON.format(place=place)}\n    def test_a(trial):\n        leave_a_daemon()\n        {end}\n")
+
+    measure(sides=(Side.CANDIDATE,), limit_s=600.0 if "record" in end else 10.0)
+
+    assert ends(int((tmp_path / "pid").read_text()))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="orphans are inherited on Linux only")
+def test_a_daemon_that_a_worker_left_ends_when_the_gate_is_gone(specs, write, tmp_path, ends):
+    place = str(tmp_path / "pid")
+    write(
+        f"{LEAVE_A_DAEMON.format(place=place)}\n    def test_a(trial):\n        leave_a_daemon()\n        time.sleep(3600)"
+    )
+    with ExitStack() as stack:
+        worker = Crew(specs).start(Side.CANDIDATE, ["benchmarks"], stack)
+        worker.expect("collected", 600)
+        worker.send(do="run", workload="benchmarks/test_a.py::test_a", seed=0)
+        for _ in range(12_000):
+            if (tmp_path / "pid").exists():
+                break
+            time.sleep(0.05)
+
+        worker.hang_up()
+
+        assert ends(int((tmp_path / "pid").read_text()))
+
+
+def test_output_of_any_size_is_not_kept_on_disk_and_its_end_is_shown(measure, write, tmp_path):
+    write("""
+        import os
+
+        def test_a(trial):
+            for _ in range(64):
+                os.write(1, b"x" * 99 + b"\\n" + b"y" * 2**20)
+            os.write(2, b"\\nlast words\\n")
+            raise RuntimeError("broken")
+    """)
+
+    (trial,) = measure(sides=(Side.CANDIDATE,)).trials
+
+    assert "last words" in trial.last_lines
+    assert any("bytes of output were not kept" in line for line in trial.last_lines)
+    assert max(map(len, trial.last_lines)) < 2000
+    assert sum(file.stat().st_size for file in (tmp_path / "scratch").rglob("*") if file.is_file()) < 2**20
+
+
+def test_what_a_workload_wrote_is_shown_with_the_error_that_it_raised(measure, write):
+    write("""
+        import sys
+
+        def test_a(trial):
+            print("usage: tool [-h]", file=sys.stderr)
+            print("on the other stream")
+            raise SystemExit(2)
+    """)
+
+    (trial,) = measure(sides=(Side.CANDIDATE,)).trials
+
+    assert trial.cause == "SystemExit: 2"
+    assert {"usage: tool [-h]", "on the other stream"} <= set(trial.last_lines)
+    assert any(line.startswith("benchmarks/test_a.py:") for line in trial.last_lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        pytest.param("def test_a(trial:\n    pass", "SyntaxError: '(' was never closed", id="syntax"),
+        pytest.param("  x = 1\n y = 2", "IndentationError: ", id="indentation"),
+        pytest.param("raise ValueError('no data')", "ValueError: no data", id="raises"),
+        pytest.param("raise SystemExit(3)", "the worker exited with status 3", id="exits"),
+    ],
+)
+def test_why_a_file_does_not_import_is_said_with_its_path_in_the_repository(specs, write, tmp_path, text, cause):
+    (tmp_path / "measure" / "benchmarks" / "test_a.py").write_text(text)
+
+    (problem,) = collect_workloads(specs[Side.CANDIDATE], ["benchmarks"]).problems
+
+    assert problem.id == "benchmarks/test_a.py"
+    assert problem.cause.startswith(cause)
+    assert ".." not in problem.cause
+    assert ('File "benchmarks/test_a.py", line' in problem.cause) == cause.startswith(("Syntax", "Indentation"))
