@@ -156,15 +156,40 @@ def attribute_meanings(record: type) -> dict[str, str]:
 def render_exit_statuses() -> str:
     """Return the page of verdicts and exit statuses."""
     from mainstay.gates.policy import GATE_RULES
+    from mainstay.records import errors
 
+    raised = [
+        each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, errors.MainstayError)
+    ]
+    ends = "".join(
+        f"| [`{each.__name__}`][mainstay.records.errors.{each.__name__}] | {(inspect.getdoc(each) or '').partition(chr(10))[0]} | "
+        f"{each.exit_status} |\n"
+        for each in sorted(raised, key=lambda each: ENDS.index(each.exit_status))
+    )
     rows = "".join(
         f"| {number} | {rule.when} | `{rule.verdict.value}` | {rule.status} |\n"
         for number, rule in enumerate(GATE_RULES, start=1)
     )
-    return f"{EXIT_STATUSES_HEAD}| rule | when | verdict | exit status |\n|---|---|---|---|\n{rows}{EXIT_STATUSES_TAIL}"
+    return (
+        f"{EXIT_STATUSES_HEAD}| error | when | exit status |\n|---|---|---|\n{ends}{EXIT_STATUSES_MIDDLE}"
+        f"| rule | when | verdict | exit status |\n|---|---|---|---|\n{rows}{EXIT_STATUSES_TAIL}"
+    )
+
+
+ENDS = (2, 130, 4, 1)
+"""Exit statuses of what ends a gate before it is judged, in the order of the page."""
 
 
 EXIT_STATUSES_HEAD = """# Verdicts and exit statuses
+
+## What ends a gate before it is judged
+
+An error that is raised ends the gate; whatever was measured stays in its journal. A candidate that cannot be built exits with 1, a baseline with 4.
+
+"""
+
+EXIT_STATUSES_MIDDLE = """
+## What a judged gate comes to
 
 The first rule that applies decides, so the table reads from top to bottom in order of precedence. It is
 [`GATE_RULES`][mainstay.gates.policy.GATE_RULES] itself, the one place where facts become a verdict.

@@ -7,6 +7,7 @@ import pytest
 from mainstay import cli
 from mainstay.gates.policy import GATE_RULES
 from mainstay.project.configuration import Configuration
+from mainstay.records.errors import Interrupted, UsageError
 from mainstay.records.runs import Run
 from mnist_reference.__main__ import cli as model_cli
 from scripts.documentation import reference, run_schema
@@ -44,7 +45,12 @@ def test_exit_statuses_show_every_rule_in_order_and_explain_every_status():
 
     places = [page.index(f"| {rule.when} | `{rule.verdict.value}` | {rule.status} |") for rule in GATE_RULES]
     assert places == sorted(places)
-    assert set(map(int, re.findall(r"\*\*Exit code (\d+)\*\*", page))) == {rule.status for rule in GATE_RULES}
+    explained = set(map(int, re.findall(r"\*\*Exit code (\d+)\*\*", page)))
+    assert explained == {rule.status for rule in GATE_RULES} | {UsageError.exit_status, Interrupted.exit_status}
+    assert (
+        "mainstay.records.errors.Interrupted] | The user pressed Ctrl-C; completed trials are in the journal. | 130 |"
+        in page
+    )
 
 
 def test_run_document_shows_every_key():

@@ -41,25 +41,6 @@ def test_exit_status_of_every_pair_of_verdicts(finding_of, first, second):
     assert status == expected
 
 
-@pytest.mark.parametrize("kind", list(EXIT_STATUS_OF_A_FINDING), ids=str)
-@pytest.mark.parametrize(
-    ("facts", "status"),
-    [
-        pytest.param({"usage_error": True}, 2, id="usage"),
-        pytest.param({"interrupted": True}, 130, id="interrupted"),
-        pytest.param({"broken": Blame.BASELINE}, 4, id="baseline-broken"),
-        pytest.param({"broken": Blame.BOTH}, 4, id="both-broken"),
-        pytest.param({"broken": Blame.ENVIRONMENT}, 4, id="environment-broken"),
-        pytest.param({"usage_error": True, "interrupted": True}, 2, id="usage-before-interrupted"),
-        pytest.param({"interrupted": True, "broken": Blame.BASELINE}, 130, id="interrupted-before-broken"),
-        pytest.param({"usage_error": True, "broken": Blame.BASELINE}, 2, id="usage-before-broken"),
-        pytest.param({"broken": Blame.CANDIDATE}, 1, id="candidate-broken"),
-    ],
-)
-def test_what_stops_a_gate_precedes_every_finding(finding_of, kind, facts, status):
-    assert exit_status(GateFacts(findings=(finding_of(*kind),), **facts)) == status
-
-
 @pytest.mark.parametrize("mapped", [0, 1, 3])
 @pytest.mark.parametrize(("kind", "status"), list(EXIT_STATUS_OF_A_FINDING.items()), ids=str)
 def test_policy_maps_inconclusive_and_nothing_else(finding_of, mapped, kind, status):
@@ -134,10 +115,6 @@ def test_reason_of_a_candidate_error_leaves_the_other_errors_out(finding_of):
     facts = GateFacts(findings=(finding_of("error", Blame.BASELINE), finding_of("error", Blame.CANDIDATE)))
 
     assert judge_gate(facts).reason.count("top1_accuracy") == 1
-
-
-def test_reason_of_what_stopped_a_gate_blames_no_metric(finding_of):
-    assert judge_gate(GateFacts(findings=(finding_of("error"),), interrupted=True)).reason == "interrupted"
 
 
 def test_reason_of_a_pass_counts(finding_of):

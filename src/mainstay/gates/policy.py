@@ -102,17 +102,11 @@ class GateFacts:
     """All that decides the verdict of a gate and its exit status.
 
     Attributes:
-        usage_error: An option, a revision or a configuration key was wrong.
-        interrupted: The user pressed Ctrl-C.
-        broken: What kept the gate from running at all: a revision that cannot be built, the tool, the environment.
         findings: One a gated metric.
         allow_unjudged: Whether a gate that judged nothing may pass.
         inconclusive_status: What the policy maps an inconclusive gate to.
     """
 
-    usage_error: bool = False
-    interrupted: bool = False
-    broken: Blame | None = None
     findings: tuple[Finding, ...] = ()
     allow_unjudged: bool = False
     inconclusive_status: InconclusiveStatus = 3
@@ -189,15 +183,6 @@ def _nothing_judged(facts: GateFacts) -> bool:
 
 
 GATE_RULES: tuple[GateRule, ...] = (
-    GateRule(2, Verdict.ERROR, "the command was used wrongly", lambda facts: facts.usage_error),
-    GateRule(130, Verdict.ERROR, "interrupted", lambda facts: facts.interrupted),
-    GateRule(
-        4,
-        Verdict.ERROR,
-        "the baseline, the tool or the environment is broken",
-        lambda facts: facts.broken not in (None, Blame.CANDIDATE),
-    ),
-    GateRule(1, Verdict.ERROR, "the candidate is broken", lambda facts: facts.broken is Blame.CANDIDATE),
     GateRule(1, Verdict.FAIL, "a metric degraded by more than its margin", _having(Verdict.FAIL)),
     GateRule(1, Verdict.MISSING, "a metric of the baseline is missing", _having(Verdict.MISSING)),
     GateRule(1, Verdict.ERROR, "the candidate alone could not be measured", _candidate_error),
@@ -207,7 +192,10 @@ GATE_RULES: tuple[GateRule, ...] = (
     GateRule(3, Verdict.INCONCLUSIVE, "a metric is undecided", _having(Verdict.INCONCLUSIVE)),
     GateRule(0, Verdict.PASS, "no metric degraded by more than its margin", lambda facts: True),
 )
-"""How facts become a verdict and an exit status, in order of precedence; the last rule always applies."""
+"""How facts become a verdict and an exit status, in order of precedence; the last rule always applies.
+
+What keeps a gate from coming to findings at all precedes every rule: it is raised, see :mod:`mainstay.records.errors`.
+"""
 
 
 def judge_gate(facts: GateFacts) -> GateJudgement:
@@ -228,8 +216,8 @@ def exit_status(facts: GateFacts) -> int:
     """What the command exits with, see :data:`GATE_RULES`.
 
     Example:
-        >>> exit_status(GateFacts(interrupted=True))
-        130
+        >>> exit_status(GateFacts(allow_unjudged=True))
+        0
     """
     return judge_gate(facts).exit_status
 
@@ -242,8 +230,6 @@ def _reason(rule: GateRule, facts: GateFacts) -> str:
         culprits = [finding for finding in facts.findings if _is_candidate_error(finding)]
     elif rule.applies is _unreviewed:
         culprits = [finding for finding in facts.findings if finding.needs_review]
-    elif facts.broken or facts.usage_error or facts.interrupted:
-        culprits = []
     else:
         culprits = [finding for finding in facts.findings if finding.verdict is rule.verdict]
     return f"{rule.when}: {_names(culprits)}" if culprits else rule.when
