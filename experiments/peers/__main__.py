@@ -63,9 +63,6 @@ PEERS: Mapping[str, Peer] = {
     "sklearn": Peer(("sklearn_mlp",), "scikit-learn, MLPClassifier", ("sklearn",)),
     "jax": Peer(("jax_scan",), "JAX and optax, an epoch as one compiled scan", ("jax", "optax")),
     "keras": Peer(("keras_fit",), "Keras on JAX, fit", ("keras", "jax")),
-    "together": Peer(("seeds", "together"), "eight seeds in one call of train_together"),
-    "alone": Peer(("seeds", "alone"), "eight seeds, one after another in one process"),
-    "paired": Peer(("seeds", "paired"), "eight seeds, two at a time, each on one thread of its own process"),
     "shortest": Peer(
         ("reference", "--recipe", "mlp_98"),
         "the recipe mlp_98, which reads 98 % of the test images rightly, with its own epochs",
@@ -211,18 +208,6 @@ BARS = (
         is_least=False,
     ),
     Bar("whole command of the fastest other way over mainstay's", SAME_WORK, fastest_other, limit=1),
-    Bar(
-        "training of eight seeds one after another over eight together",
-        ("together", "alone"),
-        lambda turn: sum(turn["alone"].epoch_s) / sum(turn["together"].epoch_s),
-        limit=2,
-    ),
-    Bar(
-        "training of eight seeds two at a time over eight together",
-        ("together", "paired"),
-        lambda turn: sum(turn["paired"].epoch_s) / sum(turn["together"].epoch_s),
-        limit=None,
-    ),
     Bar(
         "seconds of training to 98 % of the test images, by the recipe mlp_98",
         ("shortest",),

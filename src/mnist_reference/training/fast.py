@@ -6,14 +6,13 @@ model or to the optimiser that exceeds the rounding of float32 is not hidden by 
 faster by it.
 
 On one thread of a CPU both ways call the same kernels on the same shapes in the same order, and give the same bits. On
-several threads, with several members at once and on an accelerator, products are split up in other ways, and their sums
+several threads and on an accelerator, products are split up in other ways, and their sums
 are rounded differently: see :data:`ROUNDING`.
 
 - :func:`faster`: the way to train an epoch, given the plain one; :func:`as_it_is` leaves it.
 - :func:`agrees`: whether both ways make the same steps.
 - :func:`is_fit`: whether a recipe asks for nothing else than what is here.
-- :class:`Steps`: forward pass, gradients by hand and Adam, for one perceptron or for several at once.
-- :func:`stacked`: several optimisers as one.
+- :class:`Steps`: forward pass, gradients by hand and Adam.
 """
 
 from __future__ import annotations
@@ -229,13 +228,9 @@ def _moved_by_adam(
 class Steps:
     """Steps of Adam along the gradient of the mean cross-entropy, on buffers that are made once for each batch size.
 
-    Several perceptrons of one shape are trained at once where their optimisers are :func:`stacked`: what is said below
-    with members in front. Every product of matrices is then one call for all of them, which keeps all cores busy where
-    the matrices of one member are too small to be shared out.
-
     Args:
-        optimizer: Over weight and bias of each layer from the input to the output: (outputs, inputs) and (outputs,), or
-            (members, outputs, inputs) and (members, outputs). All of its tensors are trained in place.
+        optimizer: Over weight and bias of each layer from the input to the output: (outputs, inputs) and (outputs,). All
+            of its tensors are trained in place.
         split: Images and labels on the same device.
     """
 
@@ -243,19 +238,12 @@ class Steps:
         self._optimizer = optimizer
         self._images, self._labels = split.images.flatten(1), split.labels
         parameters = [parameter.detach() for parameter in optimizer.parameters]
-        self._members = parameters[0].shape[:-2]  # () for one perceptron
         self._weights, self._biases = parameters[0::2], parameters[1::2]
-        if self._members:
-            self._biases = [bias.unsqueeze(-2) for bias in self._biases]  # (members, 1, outputs)
         self._transposed = [weight.mT for weight in self._weights]
         self._num_classes = self._weights[-1].shape[-2]
         gradients = [torch.empty_like(parameter) for parameter in parameters]
         self._weight_gradients, self._bias_gradients = gradients[0::2], gradients[1::2]
-        num_members = math.prod(self._members)
-        self._adam = [
-            [part for tensor in tensors for part in _evenly_rounded(tensor, num_members)]
-            for tensors in (parameters, gradients, optimizer.means, optimizer.squares)
-        ]
+        self._adam = [parameters, gradients, [*optimizer.means], [*optimizer.squares]]
         self._num_steps = torch.zeros((), device=self._images.device)  # the same for all, so it is counted once
         self._one = torch.ones_like(self._num_steps)
         self._buffers: dict[int, _Buffers] = {}
@@ -281,21 +269,21 @@ class Steps:
         """One step for each batch.
 
         Args:
-            batches: Indices of the examples of each, (N,) or (members, N).
+            batches: Indices of the examples of each, (N,).
             rates: Learning rates of the first steps, as many as there are batches, or more. On a CUDA device they must
                 be equal.
 
         Returns:
-            The loss of each batch before its step, (number of batches,) or (number of batches, members).
+            The loss of each batch before its step, (number of batches,).
         """
-        losses = torch.empty((len(batches), *self._members), device=self._images.device)
-        self._num_steps.copy_(self._optimizer.num_steps[0].view(-1)[0])
+        losses = torch.empty(len(batches), device=self._images.device)
+        self._num_steps.copy_(self._optimizer.num_steps[0])
         start = 0
-        for size, group in groupby(batches, key=lambda batch: batch.shape[-1]):
+        for size, group in groupby(batches, key=len):
             alike = torch.stack([*group])
             run_alike = self._replay if self._images.is_cuda else self._compute
             end = start + len(alike)
-            run_alike(size, alike, rates[start:end], losses[start:end].view(len(alike), -1))
+            run_alike(size, alike, rates[start:end], losses[start:end])
             start = end
         for num_steps in self._optimizer.num_steps:
             num_steps.copy_(self._num_steps)
@@ -344,15 +332,14 @@ class Steps:
         return self._examples[shape]
 
     def _step(self, buffers: _Buffers, batch: _Batch, rate: float, loss: Tensor) -> None:
-        """One step on a batch; the loss of each member is written down."""
-        multiply, add_product = (torch.bmm, torch.baddbmm) if self._members else (torch.mm, torch.addmm)
+        """One step on a batch; its loss is written down."""
         last = len(self._weights) - 1
         inputs = [batch.pixels, *buffers.outputs[:-1]]
         for layer, outputs in enumerate(buffers.outputs):
             if layer == 0 and buffers.parts:
                 buffers.parts.fill_outputs(batch.pixels, outputs)
                 continue
-            add_product(self._biases[layer], inputs[layer], self._transposed[layer], out=outputs)
+            torch.addmm(self._biases[layer], inputs[layer], self._transposed[layer], out=outputs)
             if layer < last:
                 outputs.relu_()
         buffers.fill_logit_slopes(batch, loss)
@@ -361,32 +348,22 @@ class Steps:
             if layer == 0 and buffers.parts:
                 buffers.parts.fill_gradient(batch.pixels)
             else:
-                multiply(buffers.transposed[layer], inputs[layer], out=self._weight_gradients[layer])
+                torch.mm(buffers.transposed[layer], inputs[layer], out=self._weight_gradients[layer])
             torch.sum(slopes, -2, out=self._bias_gradients[layer])
             if layer:
-                before = multiply(slopes, self._weights[layer], out=buffers.slopes[layer - 1])
+                before = torch.mm(slopes, self._weights[layer], out=buffers.slopes[layer - 1])
                 fill_relu_slopes(before, inputs[layer], 0, grad_input=before)
         torch.add(self._num_steps, self._one, out=self._num_steps)
         counts = [self._num_steps] * len(self._adam[0])
         step_by_adam(*self._adam, [], counts, lr=rate, **ADAM)  # type: ignore[call-overload]
 
 
-def _evenly_rounded(tensor: Tensor, num_members: int) -> Tensor:
-    """A tensor of all members as rows for Adam's kernel, which rounds otherwise what is left at the end of a row.
-
-    That is one row, half of which each of two threads takes as the products of matrices do, if nothing is left at the
-    end of a member; else it is one row a member.
-    """
-    rows = tensor.view(num_members, -1)
-    return rows.view(1, -1) if rows[0].nbytes % CACHE_LINE == 0 else rows
-
-
 class _Graph(NamedTuple):
     """A captured step.
 
     Attributes:
-        indices: Of the examples that the next launch works on, (1, N) or (1, members, N).
-        loss: What the last launch wrote, one a member.
+        indices: Of the examples that the next launch works on, (1, N).
+        loss: What the last launch wrote.
         replay: Launches it.
     """
 
@@ -399,13 +376,13 @@ class _Batch(NamedTuple):
     """What is known of the examples of a batch before its step.
 
     Attributes:
-        pixels: In [0, 1], (..., N, inputs).
-        labels: (N,), one a member.
-        shares: Slopes of the mean loss at the log-probabilities, (members * N, classes).
+        pixels: In [0, 1], (N, inputs).
+        labels: (N,).
+        shares: Slopes of the mean loss at the log-probabilities, (N, classes).
     """
 
     pixels: Tensor
-    labels: Sequence[Tensor]
+    labels: Tensor
     shares: Tensor
 
 
@@ -417,7 +394,7 @@ class _Examples:
     """
 
     def __init__(self, images: Tensor, shape: torch.Size, *, num_classes: int) -> None:
-        num_batches, size = shape[0], shape[-1]
+        num_batches, size = shape
         num_inputs = images.shape[1]
         self._share = -1 / size
         self._stored = torch.empty(math.prod(shape), num_inputs, dtype=images.dtype, device=images.device)
@@ -426,7 +403,7 @@ class _Examples:
         self._labels = torch.empty(math.prod(shape), dtype=torch.int64, device=images.device)
         self._shares = torch.empty(len(self._labels), num_classes, device=images.device)
         self.batches = [
-            _Batch(pixels, labels.split(size), shares)
+            _Batch(pixels, labels, shares)
             for pixels, labels, shares in zip(
                 self._pixels.view(*shape, num_inputs),
                 self._labels.view(num_batches, -1),
@@ -449,29 +426,27 @@ class _Buffers:
     """What a step writes besides the state, for one batch size.
 
     Attributes:
-        outputs: Of each layer after its ReLU, (..., N, outputs); the last are the logits.
+        outputs: Of each layer after its ReLU, (N, outputs); the last are the logits.
         slopes: Of the loss with respect to the outputs of each layer before the ReLU, the same shapes.
-        transposed: The same memory, (..., outputs, N).
+        transposed: The same memory, (outputs, N).
         parts: Of the first layer, if it has a ReLU and the threads can share it out.
     """
 
     def __init__(self, weights: Sequence[Tensor], bias: Tensor, gradient: Tensor, size: int) -> None:
-        *members, num_classes, _ = weights[-1].shape
-        self.outputs = [torch.empty(*members, size, weight.shape[-2], device=weight.device) for weight in weights]
+        self.outputs = [torch.empty(size, len(weight), device=weight.device) for weight in weights]
         self.slopes = [torch.empty_like(outputs) for outputs in self.outputs]
         self.transposed = [slopes.mT for slopes in self.slopes]
         self.parts = _Parts.of(weights[0], bias, gradient, self.slopes[0]) if len(weights) > 1 else None
-        self._logits, self._logit_slopes = self.outputs[-1].view(-1, num_classes), self.slopes[-1].view(-1, num_classes)
-        self._log_probabilities = torch.empty_like(self._logits)
-        self._members = self._log_probabilities.split(size)
+        self._log_probabilities = torch.empty_like(self.outputs[-1])
         self._weight_of_all = torch.empty((), device=gradient.device)
 
     def fill_logit_slopes(self, batch: _Batch, loss: Tensor) -> None:
-        """Fill the loss of each member and the slopes of the last layer by the kernels of ``functional.cross_entropy``."""
-        torch.log_softmax(self._logits, 1, out=self._log_probabilities)
-        for member, labels, its_loss in zip(self._members, batch.labels, loss.unbind(), strict=True):
-            fill_nll_loss(member, labels, None, MEAN, NO_CLASS, output=its_loss, total_weight=self._weight_of_all)
-        fill_logit_slopes(batch.shares, self._log_probabilities, 1, self._logits.dtype, out=self._logit_slopes)
+        """Fill the loss and the slopes of the last layer by the kernels of ``functional.cross_entropy``."""
+        logits, log_probabilities = self.outputs[-1], self._log_probabilities
+        torch.log_softmax(logits, 1, out=log_probabilities)
+        weight = self._weight_of_all
+        fill_nll_loss(log_probabilities, batch.labels, None, MEAN, NO_CLASS, output=loss, total_weight=weight)
+        fill_logit_slopes(batch.shares, log_probabilities, 1, logits.dtype, out=self.slopes[-1])
 
 
 class _Parts(NamedTuple):
@@ -508,7 +483,7 @@ class _Parts(NamedTuple):
             slopes: Of the loss with respect to the outputs before the ReLU, (N, outputs).
         """
         num_parts = torch.get_num_threads()
-        if num_parts == 1 or weights.device.type != "cpu" or weights.ndim > 2 or weights.numel() < LEAST_SHARED_OUT:
+        if num_parts == 1 or weights.device.type != "cpu" or weights.numel() < LEAST_SHARED_OUT:
             return None
         if len(weights) % num_parts:
             return None
@@ -535,24 +510,6 @@ class _Parts(NamedTuple):
     def _for_each(self, inputs: Tensor) -> Tensor:
         """The same inputs for each part, (parts, N, inputs)."""
         return inputs.expand(len(self.weights), *inputs.shape)
-
-
-def stacked(optimizers: Sequence[Adam]) -> Adam:
-    """Several optimisers over parameters of equal shapes as one, with members in front.
-
-    Every tensor of each becomes a view into a tensor of the whole, so that either can take the next step.
-
-    Args:
-        optimizers: One a member, all with the same learning rate.
-    """
-    whole = Adam([], learning_rate=optimizers[0].param_groups[0]["lr"])
-    for name in ("parameters", "means", "squares", "num_steps"):
-        for tensors in zip(*(getattr(optimizer, name) for optimizer in optimizers), strict=True):
-            stack = torch.stack([tensor.detach() for tensor in tensors])
-            getattr(whole, name).append(stack)
-            for tensor, view in zip(tensors, stack, strict=True):
-                tensor.data = view
-    return whole
 
 
 def captured(step: Callable[[], None], state: Sequence[Tensor]) -> Callable[[], None]:

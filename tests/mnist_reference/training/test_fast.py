@@ -26,12 +26,10 @@ from mnist_reference.training.fast import (
     faster,
     is_fit,
     put_back,
-    stacked,
 )
 from mnist_reference.training.losses import loss_by_name
 from mnist_reference.training.optimizers import Adam, optimizer_by_name
 from mnist_reference.training.recipes import article, digits
-from mnist_reference.training.together import in_turns
 from mnist_reference.training.train import train, train_batches
 
 CROSS_ENTROPY = loss_by_name("cross_entropy")
@@ -78,11 +76,6 @@ def batches_of(split, batch_size, *, seed):
     return torch.randperm(len(split.labels), generator=torch.Generator().manual_seed(seed)).split(batch_size)
 
 
-def abreast(batches):
-    """Batches of (members, N) from those of each member."""
-    return [torch.stack(batch) for batch in zip(*batches, strict=True)]
-
-
 def same_bits(first, second):
     return all(map(torch.equal, first, second))
 
@@ -106,39 +99,6 @@ def test_steps_have_the_bits_of_the_plain_loop(config, num_examples, batch_size,
         assert torch.equal(plain(batches, rates_from(learning_rate)), steps.run(batches, rates_from(learning_rate)))
 
     assert same_bits(model.parameters(), other.parameters())
-
-
-@settings(max_examples=25, deadline=None)
-@given(
-    config=configs,
-    num_members=st.integers(1, 5),
-    num_examples=st.integers(1, 50),
-    batch_size=st.integers(1, 33),
-    seed=st.integers(0, 2**31),
-)
-def test_stacked_members_are_what_they_are_alone(config, num_members, num_examples, batch_size, seed):
-    split = random_split(config, num_examples, seed=seed)
-    seeds = range(seed, seed + num_members)
-    alone = [plain_way(config, split, seed=member) for member in seeds]
-    members = [plain_way(config, split, seed=member) for member in seeds]
-    batches = [batches_of(split, batch_size, seed=member) for member in seeds]
-
-    losses = Steps(stacked([optimizer for _, optimizer, _ in members]), split).run(abreast(batches), RATES)
-
-    # the product of a batch of small matrices sums in another order than that of one: bits differ for some shapes, and
-    # Adam's first steps, which follow the sign of a gradient, can turn such a bit into a step of another size
-    for member, (_, _, plain) in enumerate(alone):
-        torch.testing.assert_close(losses[0, member], plain(batches[member], RATES)[0], rtol=1e-5, atol=1e-6)
-
-
-def test_stacked_members_of_the_article_s_shape_make_the_steps_that_they_make_alone():
-    split = random_split(article().model, 150, seed=0)
-    members = [plain_way(article().model, split, seed=member) for member in range(3)]
-    batches = abreast([batches_of(split, 64, seed=member) for member in range(3)])
-
-    steps = Steps(stacked([optimizer for _, optimizer, _ in members]), split)
-
-    assert agrees(in_turns([plain for _, _, plain in members]), steps, batches, RATES)
 
 
 @pytest.fixture
