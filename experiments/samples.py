@@ -31,11 +31,14 @@ from mainstay.store.documents import run_from_json, run_to_json
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLES = ROOT / "docs" / "samples"
 
+DATE = "2026-11-28T12:00:00+00:00"
+"""Of all commits: seeds derive from the baseline's commit, so a sample that is made again has the same ones."""
+
 Edit = Mapping[str, str]
 """A ``file`` of the reference model, a text to ``find`` that stands in it exactly once, and what to ``replace`` it with."""
 
 WRONG_WIDTH: Edit = {
-    "file": "model.py",
+    "file": "models/networks.py",
     "find": "        logits: Tensor = self.layers[-1](hidden)  # (N, 10)\n        return logits\n\n\nclass Cnn",
     "replace": "        logits: Tensor = self.layers[-1](hidden[:, 1:])\n        return logits\n\n\nclass Cnn",
 }
@@ -102,6 +105,7 @@ class Project:
                 for who in ("AUTHOR", "COMMITTER")
                 for what in ("NAME", "EMAIL")
             },
+            **dict.fromkeys(("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"), DATE),
         }
         self._run("git", "clone", "--quiet", "--depth=1", ROOT.as_uri(), str(root), where=ROOT)
         fetch = '"mnist_reference", "fetch"'
