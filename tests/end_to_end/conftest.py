@@ -14,6 +14,8 @@ import pytest
 if not (Path(__file__).parents[2] / "experiments").exists():
     collect_ignore = ["test_digits.py"]  # its faults stand in the repository
 
+USER_CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+
 MODEL = '''
 """Logistic regression on two overlapping clouds of points, in plain Python."""
 
@@ -134,8 +136,7 @@ class Project:
     def __init__(self, root: Path, cache: Path, start_process: Callable[..., subprocess.Popen[str]]) -> None:
         self.root = root
         self._start_process = start_process
-        user_cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-        uv_cache = os.environ.get("UV_CACHE_DIR", str(user_cache / "uv"))  # what is there is not fetched again
+        uv_cache = os.environ.get("UV_CACHE_DIR", str(USER_CACHE / "uv"))  # what is there is not fetched again
         self.environ = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("GITHUB_", "GIT_"))},
             "XDG_CACHE_HOME": str(cache),
@@ -252,12 +253,12 @@ def project(tmp_path, make_project, start_process):
 
 
 @pytest.fixture
-def clone_of_this_repository(tmp_path, environments_cache, start_process):
-    """A clone of the repository that the tests stand in."""
+def clone_of_this_repository(tmp_path, start_process):
+    """A clone of the repository that the tests stand in; its PyTorch, 5 GB, is that of the contributor's own gates."""
     root = Path(__file__).parents[2]
     if not (root / ".git").exists():
         pytest.skip("the tests do not stand in a git repository")
-    project = Project(tmp_path / "clone", environments_cache, start_process)
+    project = Project(tmp_path / "clone", USER_CACHE, start_process)
     subprocess.run(
         ["git", "clone", "-q", "--depth=1", root.as_uri(), str(project.root)], check=True, env=project.environ
     )
