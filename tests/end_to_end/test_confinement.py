@@ -7,7 +7,7 @@ import pytest
 from mainstay import cli
 from mainstay.revisions import environments
 from mainstay.runner import confinement
-from mainstay.workers import session
+from mainstay.workers import process
 
 pytestmark = pytest.mark.package_index
 
@@ -37,7 +37,7 @@ import sys
 WORK = pathlib.Path(os.environ["HOME"]).parents[1]
 GATE = WORK.parents[1]
 PLACES = [
-    *GATE.glob("measure/benchmarks/test_accuracy.py"),
+    *GATE.glob("measure/base/benchmarks/test_accuracy.py"),
     *GATE.glob("base/environment/pyvenv.cfg"),
     *GATE.glob("cand/environment/pyvenv.cfg"),
     *GATE.glob("base/tree/pyproject.toml"),
@@ -85,7 +85,7 @@ def gate_unconfined(project, monkeypatch):
     def gate():
         for name, value in project.environ.items():
             monkeypatch.setenv(name, value)
-        for module in (session, environments):
+        for module in (process, environments):
             monkeypatch.setattr(module, "can_confine", lambda: False)
         monkeypatch.chdir(project.root)
         return cli.run(["gate"]), project.latest_run()
@@ -139,7 +139,7 @@ def test_where_workers_are_not_confined_changed_workloads_are_an_error_of_the_ca
         import pathlib
 
         gate = pathlib.Path(os.environ["HOME"]).parents[3]
-        workload = gate / "measure" / "benchmarks" / "test_accuracy.py"
+        workload = gate / "measure" / "base" / "benchmarks" / "test_accuracy.py"
         workload.write_text(workload.read_text().replace("NUM_TEST", "NUM_TRAIN"))
         """,
     )
@@ -218,6 +218,7 @@ def test_only_the_baseline_says_where_workers_may_write(project, tmp_path):
 
     assert by_the_candidate.status == 1
     assert "Permission denied" in by_the_candidate.finding["reason"]
-    assert any("alters writable of [tool.mainstay]; the baseline's" in note for note in by_the_candidate.run["notes"])
+    (change,) = [change for change in by_the_candidate.run["changes"] if change["name"].endswith("writable")]
+    assert change["effect"] == "the baseline's holds"
     assert by_the_baseline.status == 0
     assert (place / "note").exists()

@@ -76,7 +76,7 @@ def test_an_import_that_never_ends_is_an_error_of_the_candidate_as_soon_as_that_
     assert (result.status, result.run["verdict"]) == (1, "error")
     assert result.verdicts["benchmarks/test_accuracy.py::test_clouds#top1_accuracy"] == "error"
     reason = next(f["reason"] for f in result.run["findings"] if f["verdict"] == "error")
-    assert "the candidate did not collect it: the worker hung: no answer within 30 s" in reason
+    assert "the worker hung: no answer within 30 s" in reason
     assert "while it collected benchmarks/test_accuracy.py" in reason
     assert time.monotonic() - start < 300
 
@@ -97,8 +97,11 @@ def test_the_budget_ends_a_trial_that_would_take_longer(project):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="orphans are inherited on Linux only")
-def test_a_daemon_of_a_worker_that_crashed_does_not_outlive_the_gate(project, tmp_path):
-    place = tmp_path / "pids"
+def test_a_daemon_of_a_worker_that_crashed_does_not_outlive_the_gate(project, tmp_path_factory):
+    place = tmp_path_factory.mktemp("writable") / "pids"
+    settings = (project.root / "pyproject.toml").read_text()
+    project.write("pyproject.toml", f"{settings}writable = [{str(place.parent)!r}]\n")
+    project.commit("a place to write to")
     project.edit(
         "src/subject/model.py",
         "    rng = random.Random(seed)\n",

@@ -32,15 +32,21 @@ def runs(project):
     return project.root / ".mainstay" / "runs"
 
 
-def processes_of(run_folder):
-    """Command lines of running processes that belong to the gate of a journal."""
-    lines = [json.loads(line) for line in (run_folder / "journal.jsonl").read_text().splitlines()]
-    (scratch,) = (line["folder"] for line in lines if line["type"] == "scratch")
+@pytest.fixture
+def scratch(project, tmp_path):
+    """Where the gates of the project, and nobody else's, keep what is temporary."""
+    (tmp_path / "scratch").mkdir()
+    project.environ["TMPDIR"] = str(tmp_path / "scratch")
+    return tmp_path / "scratch"
+
+
+def processes_of(scratch):
+    """Command lines of running processes that belong to the gates of a folder of temporary things."""
     commands = [" ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])]
-    return [command for command in commands if scratch in command]
+    return [command for command in commands if str(scratch) in command]
 
 
-def test_a_gate_comes_to_the_same_findings_with_forked_workers(project):
+def test_a_gate_comes_to_the_same_findings_with_forked_workers(project, scratch):
     project.edit("src/subject/model.py", "NUM_EPOCHS = 2", "NUM_EPOCHS = 1")
     fresh = project.gate()
     preload(project, "decimal", "subject.evaluate")
@@ -51,7 +57,7 @@ def test_a_gate_comes_to_the_same_findings_with_forked_workers(project):
     assert forked.run["findings"] == fresh.run["findings"]
     assert any("decimal, subject.evaluate preloaded" in note for note in forked.run["notes"])
     assert not any("preloaded" in note for note in fresh.run["notes"])
-    assert not processes_of(max(runs(project).iterdir()))
+    assert not processes_of(scratch)
 
 
 def test_a_module_that_a_revision_does_not_have_is_named(project):
@@ -66,7 +72,7 @@ def test_a_module_that_a_revision_does_not_have_is_named(project):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "killed"])
-def test_nothing_runs_on_after_a_gate_that_was_stopped_and_it_can_be_resumed(project, number):
+def test_nothing_runs_on_after_a_gate_that_was_stopped_and_it_can_be_resumed(project, scratch, number):
     project.edit("benchmarks/test_accuracy.py", "    weights = ", "    import time; time.sleep(0.5)\n    weights = ")
     project.commit("slow trials")
     project.edit("src/subject/model.py", "NUM_EPOCHS = 2", "NUM_EPOCHS = 1")
@@ -75,17 +81,16 @@ def test_nothing_runs_on_after_a_gate_that_was_stopped_and_it_can_be_resumed(pro
     while not any('"trial"' in place.read_text() for place in runs(project).glob("*/journal.jsonl")):
         assert gate.poll() is None
         time.sleep(0.05)
-    (folder,) = runs(project).iterdir()
-    assert processes_of(folder)
+    assert processes_of(scratch)
 
     gate.send_signal(number)
     said = gate.communicate(timeout=600)[0]
 
     assert gate.returncode == (130 if number == signal.SIGINT else -number), said
     deadline = time.monotonic() + 60
-    while processes_of(folder) and time.monotonic() < deadline:
+    while processes_of(scratch) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not processes_of(folder)
+    assert not processes_of(scratch)
     assert project.gate("--resume").run["verdict"] in {"pass", "fail", "inconclusive"}
 
 

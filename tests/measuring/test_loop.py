@@ -13,7 +13,6 @@ from mainstay.gates.policy import Plan
 from mainstay.measuring.agenda import Assignment
 from mainstay.measuring.ledger import make_logs
 from mainstay.measuring.loop import Measurement
-from mainstay.records.errors import ConfigurationError
 from mainstay.records.findings import Blame, MeasuredWith, Method, Verdict
 from mainstay.records.metrics import Direction, Kind, Metric, Workload
 from mainstay.records.trials import Outcome, Predictions, Side, Trial
@@ -786,11 +785,6 @@ def test_a_metric_that_predictions_do_not_reproduce_is_judged_as_it_is(run):
     (finding,), _ = run(Subject(predicting(right=0.77, claimed=0.775), predicting(right=0.36, claimed=0.7752)))
 
     assert finding.verdict is Verdict.PASS
-
-
-def test_a_configured_margin_that_can_only_be_meant_in_percent_is_refused(run):
-    with pytest.raises(ConfigurationError, match="the margin of top1_accuracy is 5, which is 500 %"):
-        run(Subject(accuracy(), accuracy()), margin_of=lambda metric, context: 5)
 
 
 def test_a_percentage_where_the_baseline_records_a_fraction_ends_the_workload(run):

@@ -102,3 +102,9 @@ def test_a_margin_of_nothing_is_refused(settings, words):
 
 def test_margins_of_what_is_gated_are_accepted():
     require_known_margins(Configuration(margins={"a": 0.1}, margins_by_dataset={"d": {"a": 0.2}}), [METRIC])
+
+
+@pytest.mark.parametrize("settings", [{"margins": {"a": 5.0}}, {"margins_by_dataset": {"d": {"a": 5.0}}}], ids=str)
+def test_a_margin_that_can_only_be_meant_in_percent_is_refused_though_a_smaller_one_holds(settings):
+    with pytest.raises(ConfigurationError, match="the margin of a is 5, which is 500 %"):
+        require_known_margins(Configuration(**settings), [METRIC])

@@ -46,6 +46,7 @@ HELD = {
     "groups": "each revision was built with its own; what the baseline lacks needs a commit of its own before this one",
     "workloads": "each revision's own folder was collected",
     "waivers": "each revision's own file was read",
+    "writable": "the baseline's holds",
     "default_branch": "the candidate's led to the baseline",
 }
 """What a gate does with a setting that differs, by key; the candidate's value is used for all others."""

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 
 from mainstay.gates.accuracy import compare_recorded_predictions, find_flattery
 from mainstay.gates.exact import DigestComparison, Digests, compare_digests, judge_deterministic, judge_exact
-from mainstay.gates.policy import check_margin
 from mainstay.gates.samples import MetricSamples, fault_finding, find_fault, first_pairs, with_known_unit
 from mainstay.measuring.agenda import REVIEW, Assignment
 from mainstay.measuring.scheduling import derive_seeds
@@ -110,15 +109,8 @@ class WorkloadLog:
         self.trials = {key: trial for key, trial in self.trials.items() if self.has_pair(key[0])}
 
     def adopt_margins(self, margin_of: MarginSource) -> None:
-        """Give every metric the margin that the project sets: that of the data set once a trial told which it is.
-
-        Raises:
-            ConfigurationError: If it sets one that can only be meant in percent.
-        """
+        """Give every metric the margin that the project sets: that of the data set once a trial told which it is."""
         metrics = tuple(replace(metric, margin=margin_of(metric, self.context)) for metric in self.workload.metrics)
-        for metric, known in zip(metrics, self.workload.metrics, strict=True):
-            if metric.margin != known.margin:
-                check_margin(metric)
         self.workload = replace(self.workload, metrics=metrics)
 
     def has_pair(self, pair: int) -> bool:

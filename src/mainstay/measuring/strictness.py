@@ -5,15 +5,16 @@ Pure functions of what both revisions say.
 - :func:`settings_in_force`: ``[tool.mainstay]``.
 - :func:`stricter_metric`, :func:`why_incomparable`: what both revisions' markers say of one metric.
 - :class:`Margins`: the margin of each metric, under the markers and settings of both revisions.
-- :func:`require_known_margins`: a margin of nothing is a slip of the pen.
+- :func:`require_known_margins`: refuses a margin of nothing, or one that is meant in percent.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from mainstay.gates.policy import check_margin
 from mainstay.project.configuration import TABLE, Configuration
 from mainstay.records.errors import ConfigurationError
 from mainstay.records.metrics import Direction, Metric
@@ -129,22 +130,25 @@ class Margins:
         return min((margin for margin in said if margin is not None), default=metric.margin)
 
 
-def require_known_margins(configuration: Configuration, metrics: Iterable[Metric]) -> None:
-    """Refuse a margin of a metric that no workload gates.
+def require_known_margins(configuration: Configuration, metrics: Sequence[Metric]) -> None:
+    """Refuse a margin of a metric that no workload gates, and one that can only be meant in percent.
 
     Args:
         configuration: The settings.
         metrics: All that either revision gates.
 
     Raises:
-        ConfigurationError: With the nearest name.
+        ConfigurationError: With the nearest name, or the margin as a fraction.
     """
     known = sorted({metric.name for metric in metrics})
     tables = {f"{TABLE}.margins": configuration.margins} | {
         f"{TABLE}.margins.{dataset}": margins for dataset, margins in configuration.margins_by_dataset.items()
     }
     for table, margins in tables.items():
-        for name in margins:
+        for name, margin in margins.items():
+            for metric in metrics:
+                if metric.name == name:
+                    check_margin(replace(metric, margin=margin))
             if name not in known:
                 near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
                 raise ConfigurationError(

@@ -540,7 +540,7 @@ def conceal(text: str, spec: WorkerSpec) -> str:
         f"{spec.folder}{os.sep}": "",
         spec.folder: ".",
         spec.scratch: "SCRATCH",
-        str(Path(spec.folder).parent): "GATE",
+        str(Path(spec.folder).parents[1]): "GATE",
         sys.prefix: "MAINSTAY",
         str(Path.home()): "~",
     }
