@@ -287,7 +287,7 @@ def selftest(session: nox.Session) -> None:
 
 @task(default=False)
 def samples(session: nox.Session) -> None:
-    """Gate real changes of the reference model, one for each verdict, and write ``docs/samples``; a quarter of an hour."""
+    """Gate real changes of the reference model, one for each verdict, and write ``docs/samples``; a few minutes."""
     install_project(session, "test")
     session.run("python", "-m", "experiments.samples", *session.posargs, env={"OMP_NUM_THREADS": "1"})
 
