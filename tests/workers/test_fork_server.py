@@ -390,7 +390,7 @@ def test_servers_and_their_workers_end_with_the_gate(specs, write, ends, start_p
 
 SERVER = """
 import os, sys, time
-from mainstay.runner.worker_main import serve
+from mainstay.runner.preload import serve
 
 options = serve(int(sys.argv[1]), ["decimal"], 600.0)
 if options:
@@ -444,7 +444,7 @@ def test_an_import_that_hangs_is_ended_by_an_alarm_where_no_gate_is_left(write, 
             [
                 sys.executable,
                 "-c",
-                f"from mainstay.runner.worker_main import serve; serve({far.fileno()}, ['hanging'], 1.0)",
+                f"from mainstay.runner.preload import serve; serve({far.fileno()}, ['hanging'], 1.0)",
             ],
             pass_fds=[far.fileno()],
             cwd=tmp_path,

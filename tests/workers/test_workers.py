@@ -532,14 +532,14 @@ def test_a_workload_may_delete_its_own_folder(measure, write):
     "damage",
     [
         pytest.param("shutil.rmtree(pathlib.Path.home().parents[1])", id="scratch"),
-        pytest.param("pathlib.Path(sys.argv[0]).unlink()", id="program"),
+        pytest.param("shutil.rmtree(sys.argv[0])", id="program"),
     ],
 )
 def test_a_worker_that_cannot_be_started_is_a_trial_that_did_not_complete(
     measure, write, monkeypatch, tmp_path, damage
 ):
-    program = tmp_path / "worker_main.py"
-    shutil.copy(workers_process.WORKER, program)
+    program = tmp_path / "runner"
+    shutil.copytree(workers_process.WORKER, program)
     monkeypatch.setattr(workers_process, "WORKER", str(program))
     write(f"""
         import os, pathlib, shutil, sys

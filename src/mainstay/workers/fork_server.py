@@ -1,6 +1,6 @@
 """Servers that have imported modules and fork workers: a worker is then there at once, not after seconds of imports.
 
-A server is :mod:`mainstay.runner.worker_main` in the environment of one revision. It ends when its socket to the gate is closed,
+A server is :mod:`mainstay.runner` in the environment of one revision. It ends when its socket to the gate is closed,
 which the end of the gate does too, however it comes. Linux only: elsewhere a forked process may not call what the system's
 libraries offer.
 

@@ -1,6 +1,6 @@
 """One worker process: started, spoken with, ended with all its children.
 
-The other end is :mod:`mainstay.runner.worker_main`.
+The other end is :mod:`mainstay.runner`.
 
 - :class:`WorkerSpec`: all that is needed to start a worker for one revision; plain data, so it can travel.
 - :class:`Worker`: one process, as a context manager.
@@ -47,8 +47,8 @@ from mainstay.workers.descendants import (
 )
 from mainstay.workers.events import MAX_EVENT_BYTES, ProtocolError, parse_event
 
-WORKER = str(Path(__file__).parents[1] / "runner" / "worker_main.py")
-"""The program that is started; never imported here, since the tool may stand in an environment without pytest."""
+WORKER = str(Path(__file__).parents[1] / "runner")
+"""The folder that is started as a program; here only what needs no pytest is imported of it."""
 
 NUM_LAST_LINES = 20
 """Lines of a worker's output that are kept when a trial does not complete."""
@@ -160,7 +160,7 @@ class Launch:
 
     Attributes:
         spec: The revision's worker.
-        options: For :mod:`mainstay.runner.worker_main`, without the descriptors.
+        options: For :mod:`mainstay.runner`, without the descriptors.
         variables: HOME, TMPDIR and caches.
         cwd: Working folder.
         commands: Descriptor that it reads commands from.
@@ -203,11 +203,11 @@ def start_program(
     output: int,
     descriptors: Sequence[int],
 ) -> subprocess.Popen[bytes]:
-    """Start :mod:`mainstay.runner.worker_main` in a session of its own, confined where the system offers that.
+    """Start :mod:`mainstay.runner` in a session of its own, confined where the system offers that.
 
     Args:
         spec: The revision's worker.
-        options: What its ``main`` takes.
+        options: Of a worker or of a server.
         variables: HOME, TMPDIR and caches.
         cwd: Working folder.
         output: Descriptor that takes stdout and stderr.
@@ -534,7 +534,7 @@ def at_once(
 def conceal(text: str, spec: WorkerSpec) -> str:
     """Text without the paths that name this machine or its user; those of workloads as in the repository."""
     named = {
-        WORKER: "worker_main.py",
+        WORKER: "runner",
         str(Path(spec.python).parent.parent): "ENVIRONMENT",
         spec.own: "SITE-PACKAGES",
         f"{spec.folder}{os.sep}": "",
