@@ -10,8 +10,9 @@ import pytest
 from mainstay.records.trials import Outcome, Side
 from mainstay.runner.__main__ import NAME
 from mainstay.workers.fork_server import can_fork, fork_servers
+from mainstay.workers.pairs import PairRequest, run_pair
 from mainstay.workers.process import WORKER
-from mainstay.workers.session import Crew, PairRequest
+from mainstay.workers.session import LiveWorkers
 
 MODULES = sorted(file.stem for file in Path(WORKER).glob("*.py") if not file.stem.startswith("__"))
 
@@ -63,9 +64,8 @@ def measure_subject(make_specs, tmp_path):
         specs = {Side.CANDIDATE: replace(specs[Side.CANDIDATE], roots=roots)}
         request = PairRequest(workload="benchmarks/test_a.py::test_a", seed=0, pair=0, sides=(Side.CANDIDATE,))
         with fork_servers(specs, ["decimal"] if is_forked else []) as servers:
-            (trial,) = (
-                Crew(specs, launchers={side: each.start for side, each in servers.items()}).measure(request).trials
-            )
+            live = LiveWorkers({side: each.start for side, each in servers.items()})
+            (trial,) = run_pair(specs, request, live=live).trials
         assert trial.outcome is Outcome.COMPLETED, (trial.cause, trial.last_lines)
         return trial
 
@@ -111,7 +111,7 @@ def test_a_process_that_a_workload_spawns_does_not_run_the_program_again(make_sp
     )
     request = PairRequest(workload="benchmarks/test_a.py::test_a", seed=0, pair=0, sides=(Side.CANDIDATE,))
 
-    (trial,) = Crew(specs).measure(request).trials
+    (trial,) = run_pair(specs, request).trials
 
     assert (trial.outcome, trial.values) == (Outcome.COMPLETED, {"a": 0.0}), trial.cause
 
@@ -121,7 +121,7 @@ def test_a_traceback_names_files_of_the_worker_without_the_place_where_they_lie(
     (tmp_path / "measure" / "benchmarks" / "test_a.py").write_text("def test_a(trial): trial.record(a='text')\n")
     request = PairRequest(workload="benchmarks/test_a.py::test_a", seed=0, pair=0, sides=(Side.CANDIDATE,))
 
-    (trial,) = Crew(specs).measure(request).trials
+    (trial,) = run_pair(specs, request).trials
 
     shown = "\n".join((trial.cause, *trial.last_lines))
     assert "runner/recording.py:" in shown
