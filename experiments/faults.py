@@ -31,7 +31,7 @@ import click
 from scipy import stats
 
 from mainstay.project.configuration import read_configuration
-from mainstay.runner.worker_main import Trial
+from mainstay.runner.recording import Trial
 
 PROJECT = Path(__file__).resolve().parents[1]
 PACKAGE = PROJECT / "src" / "mnist_reference"

@@ -38,10 +38,10 @@ from mainstay.records.trials import Side
 from mainstay.revisions.environments import THREAD_VARIABLES
 from mainstay.store.files import write_text
 from mainstay.workers.fork_server import fork_servers
-from mainstay.workers.interleaved import MAX_ALTERNATIONS, TimedRequest, TimedTask, measure_timed_pair
+from mainstay.workers.interleaved import MAX_ALTERNATIONS, TimedRequest, TimedTask, run_timed_pair
 from mainstay.workers.machine import describe_machine
 from mainstay.workers.process import WorkerSpec
-from mainstay.workers.session import Crew
+from mainstay.workers.session import LiveWorkers
 
 ROOT = Path(__file__).parents[1]
 WORKLOADS = tuple(
@@ -99,7 +99,7 @@ def make_specs(scratch: Path) -> dict[Side, WorkerSpec]:
     }
 
 
-def measure_pair(crew: Crew, pair: int, seconds: float) -> list[Row]:
+def measure_pair(specs: Mapping[Side, WorkerSpec], live: LiveWorkers, pair: int, seconds: float) -> list[Row]:
     """The blocks of one pair, a row for each workload.
 
     Raises:
@@ -114,7 +114,7 @@ def measure_pair(crew: Crew, pair: int, seconds: float) -> list[Row]:
         for workload in draw_workload_order(SALT, "", pair, WORKLOADS)
     )
     start = time.monotonic()
-    result = measure_timed_pair(crew, TimedRequest(pair=pair, tasks=tasks, seconds=seconds))
+    result = run_timed_pair(specs, TimedRequest(pair=pair, tasks=tasks, seconds=seconds), live=live)
     overhead_s = round(time.monotonic() - start - sum(trial.duration_s for trial in result.trials), 2)
     rows = []
     for task in tasks:
@@ -142,12 +142,12 @@ def measure_pairs(scratch: Path, pairs: Sequence[int], seconds: float, modules: 
     start = time.monotonic()
     with fork_servers(specs, modules) as servers:
         server_s = round(time.monotonic() - start, 2)
-        crews = {FRESH: Crew(specs)}
+        live = {FRESH: LiveWorkers()}
         if servers:
-            crews[FORKED] = Crew(specs, launchers={side: server.start for side, server in servers.items()})
+            live[FORKED] = LiveWorkers({side: server.start for side, server in servers.items()})
         for pair in pairs:
-            for how in sorted(crews, reverse=bool(pair % 2)):
-                rows = measure_pair(crews[how], pair, seconds)
+            for how in sorted(live, reverse=bool(pair % 2)):
+                rows = measure_pair(specs, live[how], pair, seconds)
                 yield [{**row, "start": how, "servers_s": server_s if how == FORKED else 0.0} for row in rows]
 
 

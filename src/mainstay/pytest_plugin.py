@@ -10,7 +10,10 @@ from collections.abc import Callable
 
 import pytest
 
-from mainstay.runner.worker_main import MARKERS, Counts, Trial, probe_import
+from mainstay.runner.counting import Counts
+from mainstay.runner.importing import probe_import
+from mainstay.runner.markers import MARKERS
+from mainstay.runner.recording import Trial
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -15,7 +15,7 @@ from mainstay.revisions import environments
 from mainstay.revisions.environments import Resolution
 from mainstay.revisions.git import Repository
 from mainstay.runner import confinement
-from mainstay.runner.worker_main import FIXTURE_KINDS
+from mainstay.runner.markers import FIXTURE_KINDS
 from mainstay.store.integrity import take_manifest, write_manifest
 from mainstay.store.journal import new_run
 from mnist_reference.data.datasets import default_root

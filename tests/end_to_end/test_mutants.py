@@ -24,9 +24,9 @@ MUTANTS = {
         "return tuple(replace(f, verdict=Verdict.FAIL) for f in (*confirmed, *self._settled))",
     ),
     "skips-the-baseline": (
-        "workers/session.py",
-        "worker = stack.enter_context(Worker(self.specs[side], select, launcher, deadline=deadline))",
-        "worker = stack.enter_context(Worker(self.specs[Side.CANDIDATE], select, launcher, deadline=deadline))",
+        "workers/pairs.py",
+        "_WholeRun(live, specs[side], request, stack, deadline)",
+        "_WholeRun(live, specs[Side.CANDIDATE], request, stack, deadline)",
     ),
 }
 

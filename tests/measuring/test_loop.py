@@ -17,7 +17,7 @@ from mainstay.records.findings import Blame, MeasuredWith, Method, Verdict
 from mainstay.records.metrics import Direction, Kind, Metric, Workload
 from mainstay.records.trials import Outcome, Predictions, Side, Trial
 from mainstay.workers.interleaved import TimedResult
-from mainstay.workers.session import PairResult
+from mainstay.workers.pairs import PairResult
 
 WORKLOAD = "benchmarks/test_a.py::test_a"
 NOT_REPEATABLE = DigestComparison.NOT_REPEATABLE.value

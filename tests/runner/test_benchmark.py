@@ -12,16 +12,13 @@ import numpy as np
 import pytest
 import torch
 
-from mainstay.runner.worker_main import (
-    READY_METRICS,
-    Benchmark,
-    BlockStatistics,
-    Counts,
-    RecordingError,
-    accelerator_barrier,
-    describe_item,
-    probe_import,
-)
+from mainstay.runner.block_statistics import BlockStatistics
+from mainstay.runner.counting import Counts
+from mainstay.runner.importing import probe_import
+from mainstay.runner.markers import describe_item
+from mainstay.runner.metrics import READY_METRICS
+from mainstay.runner.recording import RecordingError
+from mainstay.runner.timing import Benchmark, accelerator_barrier
 
 
 class Clock:

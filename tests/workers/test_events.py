@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mainstay.runner.protocol import Event
 from mainstay.workers.events import MAX_NAMES, SCHEMAS, ProtocolError, parse_event
 
 COMPLETED = {
@@ -22,7 +23,7 @@ COMPLETED = {
 }
 
 
-def parse(content, expected=("finished",), token="7f"):
+def parse(content, expected=(Event.FINISHED,), token="7f"):
     line = content if isinstance(content, bytes) else json.dumps(content).encode()
     return parse_event(line, expected, token=token)
 
@@ -114,7 +115,7 @@ def test_an_event_without_one_of_its_keys_is_refused(name):
 @pytest.mark.parametrize("seconds", [0, -0.1, "1", None, 1e300])
 def test_a_block_takes_time(seconds):
     with pytest.raises(ProtocolError):
-        parse({"event": "block", "token": "7f", "seconds": seconds}, expected=("block",))
+        parse({"event": "block", "token": "7f", "seconds": seconds}, expected=(Event.BLOCK,))
 
 
 @pytest.mark.parametrize("change", [{"event": "ready"}, {"token": "80"}, {"token": ""}], ids=str)
@@ -130,7 +131,7 @@ WORKLOAD = {"id": "test_a.py::test_a", "kind": "accuracy", "metrics": [METRIC], 
 def parse_collected(*workloads):
     found = {"workloads": workloads, "problems": [], "skipped": []}
     content = {"event": "collected", "token": "7f", "protocol": 1, **found}
-    return parse(content, expected=("collected",))[1]["workloads"]
+    return parse(content, expected=(Event.COLLECTED,))[1]["workloads"]
 
 
 def test_workloads_come_through():

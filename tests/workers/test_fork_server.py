@@ -11,6 +11,7 @@ import textwrap
 import time
 from contextlib import ExitStack
 from dataclasses import replace
+from typing import Any
 
 import psutil
 import pytest
@@ -21,8 +22,9 @@ from mainstay.records.trials import Outcome, Side
 from mainstay.runner.confinement import can_confine
 from mainstay.workers.collecting import collect_workloads
 from mainstay.workers.fork_server import can_fork, describe_preload, fork_servers
-from mainstay.workers.interleaved import MAX_ALTERNATIONS, TimedRequest, TimedTask, measure_timed_pair
-from mainstay.workers.session import Crew, PairRequest
+from mainstay.workers.interleaved import MAX_ALTERNATIONS, TimedRequest, TimedTask, run_timed_pair
+from mainstay.workers.pairs import PairRequest, run_pair
+from mainstay.workers.session import LiveWorkers
 
 pytestmark = pytest.mark.skipif(not can_fork(sys.platform), reason="servers fork on Linux only")
 
@@ -49,12 +51,12 @@ def write(tmp_path):
 
 @pytest.fixture
 def forking(specs):
-    """Start a server for each side; gives the crew that it forks for, and the servers."""
+    """Start a server for each side; gives what starts the workers that they fork, and the servers."""
     with ExitStack() as stack:
 
         def forking(*modules):
             servers = stack.enter_context(fork_servers(specs, modules))
-            return Crew(specs, launchers={side: server.start for side, server in servers.items()}), servers
+            return LiveWorkers({side: server.start for side, server in servers.items()}), servers
 
         yield forking
 
@@ -65,7 +67,7 @@ def request(**options):
     return PairRequest(workload=TEST_A, **{**defaults, **options})
 
 
-def is_buried(pid):
+def is_gone(pid):
     """Whether a process is soon taken from the table of processes."""
     for _ in range(1200):
         if not psutil.pid_exists(pid):
@@ -103,16 +105,16 @@ WHAT_A_PROCESS_IS_LIKE = """
 
 def test_a_forked_worker_gives_the_same_trial_as_a_fresh_one(specs, forking, write):
     write(WHAT_A_PROCESS_IS_LIKE)
-    crew, _ = forking("decimal")
+    forked_live, _ = forking("decimal")
 
-    (forked,), (fresh,) = (some.measure(request()).trials for some in (crew, Crew(specs)))
+    (forked,), (fresh,) = (run_pair(specs, request(), live=live).trials for live in (forked_live, None))
 
     assert forked.outcome is Outcome.COMPLETED, forked.cause
-    measured = {"duration_s": 0.0, "peak_memory_bytes": 0, "load": None}
+    measured: dict[str, Any] = {"duration_s": 0.0, "peak_memory_bytes": 0, "load": None}
     assert replace(forked, **measured) == replace(fresh, **measured)
 
 
-def test_a_module_is_imported_once_and_what_a_worker_changes_stays_in_it(forking, write, tmp_path):
+def test_a_module_is_imported_once_and_what_a_worker_changes_stays_in_it(specs, forking, write, tmp_path):
     write(
         f"""
         counter = [0]
@@ -130,9 +132,9 @@ def test_a_module_is_imported_once_and_what_a_worker_changes_stays_in_it(forking
             os.environ["CHANGED"] = str(preloaded.counter[0])
             trial.record(a=preloaded.counter[0], process=os.getpid(), drawn=random.random(), too=numpy.random.random())
     """)
-    crew, servers = forking("preloaded", "numpy.random")
+    live, servers = forking("preloaded", "numpy.random")
 
-    trials = [trial for pair in range(3) for trial in crew.measure(request(pair=pair)).trials]
+    trials = [trial for pair in range(3) for trial in run_pair(specs, request(pair=pair), live=live).trials]
 
     assert [trial.values["a"] for trial in trials] == [1.0] * 3
     assert all(len({trial.values[name] for trial in trials}) == 3 for name in ("process", "drawn", "too"))
@@ -149,7 +151,7 @@ def test_workloads_are_collected_by_forked_workers(specs, forking, write):
     assert [workload.id for workload in collection.workloads] == [TEST_A]
 
 
-def test_timed_workloads_take_turns_in_forked_workers(forking, write):
+def test_timed_workloads_take_turns_in_forked_workers(specs, forking, write):
     write("""
         import os
 
@@ -157,11 +159,11 @@ def test_timed_workloads_take_turns_in_forked_workers(forking, write):
             benchmark.extra_info["parent"] = os.getppid()
             benchmark(len, [])
     """)
-    crew, servers = forking("decimal")
+    live, servers = forking("decimal")
     order = draw_block_orders("", "c", TEST_A, 0, MAX_ALTERNATIONS)
     task = TimedTask(workload=TEST_A, seed=1, first=order, gated=("call_time",))
 
-    result = measure_timed_pair(crew, TimedRequest(pair=0, tasks=(task,), seconds=0.2))
+    result = run_timed_pair(specs, TimedRequest(pair=0, tasks=(task,), seconds=0.2), live=live)
 
     assert {trial.side: trial.values["parent"] for trial in result.trials} == {
         side: server.pid for side, server in servers.items()
@@ -169,16 +171,16 @@ def test_timed_workloads_take_turns_in_forked_workers(forking, write):
     assert all(len(trial.block_times_s) >= 2 for trial in result.trials)
 
 
-def test_what_is_measured_apart_has_fresh_interpreters(forking, write):
+def test_what_is_measured_apart_has_fresh_interpreters(specs, forking, write):
     write("""
         import os
 
         def test_a(trial):
             trial.record(a=os.getppid())
     """)
-    crew, _ = forking("decimal")
+    live, _ = forking("decimal")
 
-    (trial,) = crew.measure(request(apart=True)).trials
+    (trial,) = run_pair(specs, request(apart=True), live=live).trials
 
     assert trial.values["a"] == os.getpid()
 
@@ -192,7 +194,7 @@ def test_what_is_measured_apart_has_fresh_interpreters(forking, write):
     ],
 )
 def test_a_broken_worker_says_how_and_its_children_end_while_the_server_goes_on(
-    forking, write, tmp_path, ends, body, outcome, cause
+    specs, forking, write, tmp_path, ends, body, outcome, cause
 ):
     write(f"""
         import os, pathlib, subprocess, sys, time
@@ -205,30 +207,30 @@ def test_a_broken_worker_says_how_and_its_children_end_while_the_server_goes_on(
                 {body}
             trial.record(a=1)
     """)
-    crew, servers = forking("decimal")
+    live, servers = forking("decimal")
 
-    (broken,) = crew.measure(request(limit_s=3.0 if "sleep" in body else 600.0)).trials
+    (broken,) = run_pair(specs, request(limit_s=3.0 if "sleep" in body else 600.0), live=live).trials
     (tmp_path / "sound").touch()
-    (sound,) = crew.measure(request()).trials
+    (sound,) = run_pair(specs, request(), live=live).trials
 
     assert (broken.outcome, cause in broken.cause, "last words" in broken.last_lines) == (outcome, True, True)
     assert sound.outcome is Outcome.COMPLETED
     assert all(ends(int(place.read_text())) for place in tmp_path.glob("pid-*"))
-    assert all(is_buried(child.pid) for child in psutil.Process(servers[Side.CANDIDATE].pid).children())
+    assert all(is_gone(child.pid) for child in psutil.Process(servers[Side.CANDIDATE].pid).children())
 
 
-def test_a_server_that_was_killed_is_named(forking, write):
+def test_a_server_that_was_killed_is_named(specs, forking, write):
     write("def test_a(trial):\n    trial.record(a=1)")
-    crew, servers = forking("decimal")
+    live, servers = forking("decimal")
     os.kill(servers[Side.CANDIDATE].pid, signal.SIGKILL)
 
-    (trial,) = crew.measure(request()).trials
+    (trial,) = run_pair(specs, request(), live=live).trials
 
     assert trial.outcome is Outcome.CRASHED
     assert re.match(r"the candidate server, .* decimal preloaded, .* it was killed by SIGKILL", trial.cause)
 
 
-def test_a_worker_outlives_its_server_and_still_ends_in_time(forking, write, ends):
+def test_a_worker_outlives_its_server_and_still_ends_in_time(specs, forking, write, ends):
     write("""
         import os, signal, time
 
@@ -236,21 +238,21 @@ def test_a_worker_outlives_its_server_and_still_ends_in_time(forking, write, end
             os.kill(os.getppid(), signal.SIGKILL)
             os._exit(0)
     """)
-    crew, servers = forking("decimal")
+    live, servers = forking("decimal")
 
-    (trial,) = crew.measure(request()).trials
+    (trial,) = run_pair(specs, request(), live=live).trials
 
     assert trial.outcome is Outcome.CRASHED
     assert "killed by SIGKILL" in trial.cause
     assert ends(servers[Side.CANDIDATE].pid)
 
 
-def test_a_preloaded_module_from_elsewhere_is_foreign(forking, write):
+def test_a_preloaded_module_from_elsewhere_is_foreign(specs, forking, write):
     write("", "modules/subject_of_the_test.py")
     write("def test_a(trial):\n    trial.record(a=1)")
-    crew, _ = forking("subject_of_the_test")
+    live, _ = forking("subject_of_the_test")
 
-    (trial,) = crew.measure(request()).trials
+    (trial,) = run_pair(specs, request(), live=live).trials
 
     assert trial.outcome is Outcome.FOREIGN
     assert "subject_of_the_test" in trial.cause
@@ -291,12 +293,12 @@ def test_a_module_that_no_revision_has_is_put_down_to_the_baseline(forking):
     assert caught.value.exit_status == 4
 
 
-def test_a_thread_that_ends_with_the_import_does_no_harm(forking, write):
+def test_a_thread_that_ends_with_the_import_does_no_harm(specs, forking, write):
     write("import threading\nthread = threading.Thread(target=len, args=([],))\nthread.start()\n", "modules/brief.py")
     write("def test_a(trial):\n    trial.record(a=1)")
-    crew, _ = forking("brief")
+    live, _ = forking("brief")
 
-    (trial,) = crew.measure(request()).trials
+    (trial,) = run_pair(specs, request(), live=live).trials
 
     assert trial.outcome is Outcome.COMPLETED
 
@@ -334,9 +336,9 @@ def test_a_server_and_the_workers_that_it_forks_are_confined(forking, write, tmp
     """
     write(textwrap.dedent(trying).replace("NAME", "server"), "modules/writing.py")
     write("def test_a(trial):\n" + textwrap.indent(textwrap.dedent(trying), "    ").replace("NAME", "worker"))
-    crew, _ = forking("writing")
+    live, _ = forking("writing")
 
-    crew.measure(request(gated=()))
+    run_pair(specs, request(gated=()), live=live)
 
     assert not list(place.iterdir())
     assert {path.name for path in tmp_path.glob("*-refused")} == {"server-refused", "worker-refused"}
@@ -347,18 +349,19 @@ import json, sys
 from contextlib import ExitStack
 from mainstay.workers.fork_server import fork_servers
 from mainstay.records.trials import Side
-from mainstay.workers.session import Crew
+from mainstay.runner.protocol import Command, Event
+from mainstay.workers.session import LiveWorkers
 from mainstay.workers.process import WorkerSpec
 
 options = json.loads(sys.argv[1])
 specs = {side: WorkerSpec(**{**options, "side": side, "roots": ()}) for side in Side}
 with fork_servers(specs, sys.argv[2:]) as servers, ExitStack() as stack:
-    crew = Crew(specs, launchers={side: server.start for side, server in servers.items()})
-    worker = crew.start(Side.CANDIDATE, ["benchmarks"], stack)
-    worker.expect("collected", 600)
-    worker.send(do="run", workload="benchmarks/test_a.py::test_a", seed=0)
+    live = LiveWorkers({side: server.start for side, server in servers.items()})
+    worker = live.start(specs[Side.CANDIDATE], ["benchmarks"], stack)
+    worker.expect(Event.COLLECTED, 600)
+    worker.send(Command.RUN, workload="benchmarks/test_a.py::test_a", seed=0)
     print(json.dumps([worker.pid, *(server.pid for server in servers.values())]), flush=True)
-    worker.expect("finished", 3600)
+    worker.expect(Event.FINISHED, 3600)
 """
 
 
@@ -390,7 +393,7 @@ def test_servers_and_their_workers_end_with_the_gate(specs, write, ends, start_p
 
 SERVER = """
 import os, sys, time
-from mainstay.runner.worker_main import serve
+from mainstay.runner.preload import serve
 
 options = serve(int(sys.argv[1]), ["decimal"], 600.0)
 if options:
@@ -427,7 +430,7 @@ def test_a_worker_keeps_its_id_until_the_gate_has_heard_how_it_ended_and_none_ou
     os.kill(lasting, signal.SIGTERM)
     assert json.loads(lasting_line.recv(1000)) == {"status": -signal.SIGTERM}
     brief_line.close()
-    assert is_buried(brief)
+    assert is_gone(brief)
     control.close()
 
     assert server.wait(600) == 0
@@ -444,7 +447,7 @@ def test_an_import_that_hangs_is_ended_by_an_alarm_where_no_gate_is_left(write, 
             [
                 sys.executable,
                 "-c",
-                f"from mainstay.runner.worker_main import serve; serve({far.fileno()}, ['hanging'], 1.0)",
+                f"from mainstay.runner.preload import serve; serve({far.fileno()}, ['hanging'], 1.0)",
             ],
             pass_fds=[far.fileno()],
             cwd=tmp_path,

@@ -11,45 +11,42 @@ import pytest
 
 from mainstay.measuring.scheduling import draw_block_orders
 from mainstay.records.trials import Outcome, Side
-from mainstay.workers.interleaved import MAX_ALTERNATIONS, TimedRequest, TimedTask, measure_timed_pair, plan_blocks
+from mainstay.workers.interleaved import MAX_ALTERNATIONS, TimedRequest, TimedTask, plan_blocks, run_timed_pair
 from mainstay.workers.process import WorkerSpec
-from mainstay.workers.session import Crew
 
 FILE = "benchmarks/test_a.py"
 
 
 @pytest.fixture
-def crew(tmp_path):
+def specs(tmp_path):
     """Workers of both sides, and a folder in which workloads may write down what they did."""
     folder, scratch = tmp_path / "measure", tmp_path / "scratch"
     (folder / "benchmarks").mkdir(parents=True)
     scratch.mkdir()
     (folder / "pytest.ini").write_text("[pytest]\naddopts = --benchmark-disable\nstrict_markers = true\n")
-    return Crew(
-        {
-            side: WorkerSpec(
-                side=side,
-                python=sys.executable,
-                own=str(tmp_path / "own"),
-                roots=(),
-                folder=str(folder),
-                configuration=str(folder / "pytest.ini"),
-                scratch=str(scratch),
-                variables={
-                    "PATH": os.environ["PATH"],
-                    "PYTHONDONTWRITEBYTECODE": "1",
-                    "SIDE": side,
-                    "NOTES": str(tmp_path),
-                },
-                writable=(str(tmp_path),),
-            )
-            for side in Side
-        }
-    )
+    return {
+        side: WorkerSpec(
+            side=side,
+            python=sys.executable,
+            own=str(tmp_path / "own"),
+            roots=(),
+            folder=str(folder),
+            configuration=str(folder / "pytest.ini"),
+            scratch=str(scratch),
+            variables={
+                "PATH": os.environ["PATH"],
+                "PYTHONDONTWRITEBYTECODE": "1",
+                "SIDE": side,
+                "NOTES": str(tmp_path),
+            },
+            writable=(str(tmp_path),),
+        )
+        for side in Side
+    }
 
 
 @pytest.fixture
-def measure(crew, tmp_path):
+def measure(specs, tmp_path):
     """Measures a file of workloads; gives outcomes, causes and trials by workload and side."""
 
     def measure(text, *workloads, seconds=0.2, limit_s=600.0, seconds_left=math.inf, gated=("call_time",), **options):
@@ -64,7 +61,7 @@ def measure(crew, tmp_path):
             for name in workloads
         )
         request = TimedRequest(pair=0, tasks=tasks, seconds=seconds, limit_s=limit_s, seconds_left=seconds_left)
-        result = measure_timed_pair(crew, request, **options)
+        result = run_timed_pair(specs, request, **options)
         trials = {}
         for trial in result.trials:
             trials.setdefault(trial.workload.partition("::")[2], {})[trial.side] = trial

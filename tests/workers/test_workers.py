@@ -15,10 +15,12 @@ from mainstay.records.errors import Interrupted, UsageError
 from mainstay.records.metrics import Direction
 from mainstay.records.trials import Outcome, Side
 from mainstay.runner.confinement import can_confine
+from mainstay.runner.protocol import Command, Event
 from mainstay.workers import process as workers_process
 from mainstay.workers.collecting import collect_workloads
+from mainstay.workers.pairs import PairRequest, is_png, run_pair
 from mainstay.workers.process import at_once, conceal
-from mainstay.workers.session import Crew, PairRequest, is_png
+from mainstay.workers.session import LiveWorkers
 
 BOTH = (Side.BASELINE, Side.CANDIDATE)
 
@@ -43,7 +45,7 @@ def measure(specs):
     def measure(workload="test_a.py::test_a", **options):
         defaults = {"seed": 5, "pair": 0, "sides": BOTH, "limit_s": 600.0, "gated": ("a",)}
         request = PairRequest(workload=f"benchmarks/{workload}", **{**defaults, **options})
-        return Crew(specs, choose_examples=lambda trials: [1, 2]).measure(request)
+        return run_pair(specs, request, choose_examples=lambda trials: [1, 2])
 
     return measure
 
@@ -291,27 +293,30 @@ def test_children_of_a_worker_end_with_it(measure, write, tmp_path, ends):
 
 def test_a_worker_ends_when_the_gate_is_gone(specs, write):
     write("def test_a(trial):\n    import time; time.sleep(3600)")
-    crew = Crew(specs)
     with ExitStack() as stack:
-        worker = crew.start(Side.CANDIDATE, ["benchmarks"], stack)
-        worker.expect("collected", 600)
-        worker.send(do="run", workload="benchmarks/test_a.py::test_a", seed=0)
+        worker = LiveWorkers().start(specs[Side.CANDIDATE], ["benchmarks"], stack)
+        worker.expect(Event.COLLECTED, 600)
+        worker.send(Command.RUN, workload="benchmarks/test_a.py::test_a", seed=0)
         process = psutil.Process(worker.pid)
 
-        worker.hang_up()
+        worker.close_commands()
 
         process.wait(600)
 
 
-def test_a_stopped_crew_lets_go_of_a_running_trial(specs, write):
+def test_workers_that_are_stopped_let_go_of_a_running_trial(specs, write):
     write("def test_a(trial):\n    import time; time.sleep(3600)")
-    crew = Crew(specs)
-    stop = threading.Timer(2.0, crew.stop)
+    live = LiveWorkers()
+    stop = threading.Timer(2.0, live.stop)
     stop.start()
     start = time.monotonic()
 
     with pytest.raises(Interrupted):
-        crew.measure(PairRequest(workload="benchmarks/test_a.py::test_a", seed=0, pair=0, sides=BOTH, limit_s=3600.0))
+        run_pair(
+            specs,
+            PairRequest(workload="benchmarks/test_a.py::test_a", seed=0, pair=0, sides=BOTH, limit_s=3600.0),
+            live=live,
+        )
 
     assert time.monotonic() - start < 600
 
@@ -407,7 +412,7 @@ def test_what_is_done_at_once_keeps_its_order_and_its_first_error():
 def trial_of(spec):
     """The candidate's trial of the workload, which records nothing."""
     request = PairRequest(workload="benchmarks/test_a.py::test_a", seed=5, pair=0, sides=(Side.CANDIDATE,))
-    (trial,) = Crew({Side.CANDIDATE: spec}).measure(request).trials
+    (trial,) = run_pair({Side.CANDIDATE: spec}, request).trials
     return trial
 
 
@@ -532,14 +537,14 @@ def test_a_workload_may_delete_its_own_folder(measure, write):
     "damage",
     [
         pytest.param("shutil.rmtree(pathlib.Path.home().parents[1])", id="scratch"),
-        pytest.param("pathlib.Path(sys.argv[0]).unlink()", id="program"),
+        pytest.param("shutil.rmtree(sys.argv[0])", id="program"),
     ],
 )
 def test_a_worker_that_cannot_be_started_is_a_trial_that_did_not_complete(
     measure, write, monkeypatch, tmp_path, damage
 ):
-    program = tmp_path / "worker_main.py"
-    shutil.copy(workers_process.WORKER, program)
+    program = tmp_path / "runner"
+    shutil.copytree(workers_process.WORKER, program)
     monkeypatch.setattr(workers_process, "WORKER", str(program))
     write(f"""
         import os, pathlib, shutil, sys
@@ -670,15 +675,15 @@ def test_a_daemon_that_a_worker_left_ends_when_the_gate_is_gone(specs, write, tm
         f"{LEAVE_A_DAEMON.format(place=place)}\n    def test_a(trial):\n        leave_a_daemon()\n        time.sleep(3600)"
     )
     with ExitStack() as stack:
-        worker = Crew(specs).start(Side.CANDIDATE, ["benchmarks"], stack)
-        worker.expect("collected", 600)
-        worker.send(do="run", workload="benchmarks/test_a.py::test_a", seed=0)
+        worker = LiveWorkers().start(specs[Side.CANDIDATE], ["benchmarks"], stack)
+        worker.expect(Event.COLLECTED, 600)
+        worker.send(Command.RUN, workload="benchmarks/test_a.py::test_a", seed=0)
         for _ in range(12_000):
             if (tmp_path / "pid").exists():
                 break
             time.sleep(0.05)
 
-        worker.hang_up()
+        worker.close_commands()
 
         assert ends(int((tmp_path / "pid").read_text()))
 

@@ -255,7 +255,7 @@ class _Gate(Job):
             variables=workspace.portable(spec.variables, bench.scratch),
             threads=self._configuration.threads,
             preload=self._configuration.preload,
-            worker_digest=content_digest(Path(WORKER)),
+            worker_digest=content_digest(Path(WORKER), suffix=".py"),
             mainstay_version=version("mainstay"),
             traits=computing_traits(),
         )

@@ -102,7 +102,7 @@ class Bench:
     launchers: Mapping[Side, Launcher] = field(default_factory=dict)
 
     @property
-    def teams(self) -> Mapping[MeasuredWith, Mapping[Side, WorkerSpec]]:
+    def specs_of_both(self) -> Mapping[MeasuredWith, Mapping[Side, WorkerSpec]]:
         """The workers of both revisions, by what a workload is measured with."""
         return {
             measured_with: {side: self.specs[measured_with.files_for(side)][side] for side in Side}
@@ -469,25 +469,25 @@ class Job:
         """What measures pairs; its workers are stopped where something goes wrong."""
         from mainstay.measuring.ledger import examples_to_show
         from mainstay.measuring.loop import Measurement
-        from mainstay.workers.interleaved import TimedRequest, TimedResult, measure_timed_pair
-        from mainstay.workers.session import Crew, PairRequest, PairResult
+        from mainstay.workers.interleaved import TimedRequest, TimedResult, run_timed_pair
+        from mainstay.workers.pairs import PairRequest, PairResult, run_pair
+        from mainstay.workers.session import LiveWorkers
 
-        crews = {
-            measured_with: Crew(
-                specs,
-                together=self._jobs > 1,
-                on_trial=self._keep_trial,
-                choose_examples=examples_to_show,
-                launchers=bench.launchers,
-            )
-            for measured_with, specs in bench.teams.items()
-        }
+        live = LiveWorkers(bench.launchers, self._keep_trial)
+        specs = bench.specs_of_both
 
         def measure(request: PairRequest, known: Sequence[Trial]) -> PairResult:
-            return crews[request.measured_with].measure(request, known)
+            return run_pair(
+                specs[request.measured_with],
+                request,
+                known,
+                together=self._jobs > 1,
+                choose_examples=examples_to_show,
+                live=live,
+            )
 
         def measure_timed(request: TimedRequest) -> TimedResult:
-            return measure_timed_pair(crews[request.measured_with], request)
+            return run_timed_pair(specs[request.measured_with], request, live=live)
 
         with ThreadPoolExecutor(self._jobs) as executor:
             measurement = Measurement(
@@ -511,8 +511,7 @@ class Job:
             try:
                 yield measurement
             except BaseException:
-                for crew in crews.values():
-                    crew.stop()
+                live.stop()
                 raise
         self._watch.lap("measuring")
 

@@ -27,7 +27,7 @@ from mainstay.records.metrics import Kind
 from mainstay.records.runs import WorkloadResult
 from mainstay.records.trials import Side, Trial
 from mainstay.workers.interleaved import MAX_ALTERNATIONS, TimedRequest, TimedResult, TimedTask
-from mainstay.workers.session import PairRequest, PairResult
+from mainstay.workers.pairs import PairRequest, PairResult
 
 
 class Observer(Protocol):
@@ -75,7 +75,7 @@ class Measurement:
         margin_of: Gives a metric's margin once the data set is known.
         measure: Measures one pair of whole runs, given what is known of it.
         measure_timed: Measures one pair of processes that take turns in all timed workloads.
-        executor: Where pairs are measured.
+        executor: Where pairs are measured: threads, or processes where both functions can be pickled.
         num_at_once: Trainings under way at once; a pair is two.
         repeats: Workloads whose baseline should show that it repeats itself, for the sake of later gates, even where
             no verdict of this one depends on it. It costs one training each, after everything else and only where at
@@ -223,10 +223,9 @@ class Measurement:
         start = self._clock()
         results = measure_all(
             groups,
-            lambda group: self._measure_turns(
-                replace(self._timed_request(*group, logs), seconds_left=self._seconds_left)
-            ),
+            self._measure_turns,
             self._executor,
+            arguments=lambda group: (replace(self._timed_request(*group, logs), seconds_left=self._seconds_left),),
             num_at_once=1,
             deadline=self._deadline,
             clock=self._clock,
@@ -273,8 +272,9 @@ class Measurement:
         start = self._clock()
         results = measure_all(
             requests,
-            self._measure_request,
+            self._measure_one,
             self._executor,
+            arguments=self._as_it_stands,
             num_at_once=num_at_once or self._num_at_once,
             num_processes=lambda request: len(request.sides),
             deadline=self._deadline,
@@ -314,13 +314,14 @@ class Measurement:
             Progress(num_done=num_done, num_planned=num_planned, seconds_left=left, findings=self._judge())
         )
 
-    def _measure_request(self, request: PairRequest) -> PairResult:
+    def _as_it_stands(self, request: PairRequest) -> tuple[PairRequest, Sequence[Trial]] | None:
+        """A request as it stands when its turn has come, and what is known of the pair; ``None`` where it is settled."""
         log = self._logs[request.workload]
         if log.is_settled:
-            return PairResult(request=request, trials=())
+            return None
         known = [trial for (pair, _, again), trial in log.trials.items() if pair == request.pair and not again]
         request = replace(request, measured_with=log.measured_with, seconds_left=self._seconds_left)
-        return self._measure_one(request, known)
+        return request, known
 
     @property
     def _seconds_left(self) -> float:

@@ -9,7 +9,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from mainstay.records.trials import Side
 
@@ -92,9 +92,10 @@ def _hash_bits(num_bits: int, *parts: str) -> int:
 
 def measure_all(
     requests: Sequence[Request],
-    measure: Callable[[Request], Result],
+    measure: Callable[..., Result],
     executor: Executor,
     *,
+    arguments: Callable[[Request], tuple[Any, ...] | None] = lambda request: (request,),
     num_at_once: int,
     num_processes: Callable[[Request], int] = lambda _: 1,
     deadline: float = float("inf"),
@@ -105,7 +106,9 @@ def measure_all(
     Args:
         requests: What to measure, in the order in which it is started.
         measure: Measures one.
-        executor: Where.
+        executor: Where; processes where what is measured and how can be pickled.
+        arguments: Gives what to call ``measure`` with, once the turn of a request has come; ``None`` if it is no longer
+            wanted.
         num_at_once: How many processes may be under way; a request that needs more than that runs by itself.
         num_processes: How many a request needs.
         deadline: Time after which nothing more is started; what is under way has to end by itself.
@@ -124,7 +127,8 @@ def measure_all(
         while waiting or under_way:
             while waiting and is_room() and clock() < deadline:
                 request = waiting.pop()
-                under_way[executor.submit(measure, request)] = num_processes(request)
+                if (called_with := arguments(request)) is not None:
+                    under_way[executor.submit(measure, *called_with)] = num_processes(request)
             if not under_way:
                 return
             for future in wait(under_way, return_when=FIRST_COMPLETED).done:

@@ -52,10 +52,17 @@ def write_text(path: Path, text: str, *, shown: str | None = None) -> Path:
     return path
 
 
-def content_digest(place: Path) -> str:
-    """SHA-256 over the names and contents of a file or of all files beneath a folder, links followed."""
+def content_digest(place: Path, *, suffix: str = "") -> str:
+    """SHA-256 over the names and contents of a file or of all files beneath a folder, links followed.
+
+    Args:
+        place: The file or folder.
+        suffix: Of the files in a folder that count, such as ``.py``; all without.
+    """
     digest = hashlib.sha256()
-    for path in [place] if place.is_file() else sorted(iter_files(place)):
+    for path in (
+        [place] if place.is_file() else sorted(file for file in iter_files(place) if file.name.endswith(suffix))
+    ):
         with path.open("rb") as file:
             content = hashlib.file_digest(file, "sha256").hexdigest()
         digest.update(f"{content} {path.relative_to(place).as_posix()}\n".encode(errors="surrogateescape"))

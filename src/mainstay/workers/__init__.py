@@ -2,7 +2,8 @@
 
 - :mod:`~mainstay.workers.process`: one process: started, spoken with, ended with all its children.
 - :mod:`~mainstay.workers.collecting`: what a revision can run.
-- :mod:`~mainstay.workers.session`: pairs whose trials are whole runs.
+- :mod:`~mainstay.workers.session`: one worker at work, from its start to the trials that come of it.
+- :mod:`~mainstay.workers.pairs`: pairs whose trials are whole runs.
 - :mod:`~mainstay.workers.interleaved`: pairs of timed workloads, block by block in turns.
 - :mod:`~mainstay.workers.fork_server`: processes forked from one that has imported modules already.
 - :mod:`~mainstay.workers.events`: what a worker says, as far as it can be trusted.

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import Any
 
 from mainstay.records.errors import UsageError
 from mainstay.records.metrics import Direction, Kind, Metric, Workload
 from mainstay.runner.confinement import can_confine
+from mainstay.runner.protocol import Collected, CollectedWorkload, Event
 from mainstay.workers.process import START_SECONDS, Launcher, Worker, WorkerEndedError, WorkerSpec, conceal, start_fresh
 
 MAX_ATTEMPTS = 4
@@ -109,7 +109,7 @@ def collect_workloads(
         ignored = [problem.id for problem in fatal]
         with Worker(spec, select, launcher, ignored=ignored) as worker:
             try:
-                event = worker.expect("collected", limit_s)
+                event = worker.expect(Event.COLLECTED, limit_s)
             except WorkerEndedError as ended:
                 worker.kill()
                 place = " ".join(select) if ended.collecting in {"", "."} else ended.collecting
@@ -128,7 +128,7 @@ def collect_workloads(
             return Collection(workloads=(), problems=(*fatal, everything), last_lines=lines)
 
 
-def _parse_collection(event: Mapping[str, Any], spec: WorkerSpec) -> Collection:
+def _parse_collection(event: Collected, spec: WorkerSpec) -> Collection:
     """What a worker says that it has collected."""
     problems = tuple(
         Problem(id=problem["id"], cause=conceal(explain_refusal(problem["cause"]), spec), is_usage="usage" in problem)
@@ -144,7 +144,7 @@ def _parse_collection(event: Mapping[str, Any], spec: WorkerSpec) -> Collection:
     )
 
 
-def _parse_workload(content: Mapping[str, Any]) -> Workload:
+def _parse_workload(content: CollectedWorkload) -> Workload:
     """A workload as the worker describes it."""
     metrics = tuple(
         Metric(
@@ -162,7 +162,7 @@ def _parse_workload(content: Mapping[str, Any]) -> Workload:
     return Workload(id=content["id"], kind=Kind(content["kind"]), metrics=metrics, is_alone=content["is_alone"])
 
 
-def why_not_collected(workload: str, collected: Mapping[str, Any]) -> str:
+def why_not_collected(workload: str, collected: Collected) -> str:
     """Why a worker cannot run a workload; empty if it can.
 
     Args:

@@ -16,9 +16,28 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 
 import jsonschema_rs
+
+from mainstay.runner.protocol import (
+    PROTOCOL_VERSION,
+    BetterValues,
+    Block,
+    Collected,
+    CollectedMetric,
+    CollectedProblem,
+    CollectedWorkload,
+    Collecting,
+    Event,
+    Finished,
+    Images,
+    MetricKind,
+    Ready,
+    RecordedPredictions,
+    Skipped,
+    TrialOutcome,
+)
 
 MAX_EVENT_BYTES = 64 * 2**20
 """The longest event: a trial with the predictions and labels of 20 million examples."""
@@ -40,12 +59,14 @@ class ProtocolError(Exception):
     """A worker sent something that it must not send; the text says what, in one sentence."""
 
 
-def _object(required: Mapping[str, Any], **optional: Any) -> dict[str, Any]:
-    """Schema of an object with these keys and no other."""
+def _object(content: Any, **properties: Any) -> dict[str, Any]:
+    """Schema of an object with the keys of a content of :mod:`mainstay.runner.protocol` and no other."""
+    if properties.keys() != content.__annotations__.keys():
+        raise TypeError(f"the schema of {content.__qualname__} has other keys than the protocol")
     return {
         "type": "object",
-        "properties": {**required, **optional},
-        "required": list(required),
+        "properties": properties,
+        "required": sorted(content.__required_keys__),
         "additionalProperties": False,
     }
 
@@ -68,97 +89,91 @@ _TEXT = {"type": "string", "maxLength": MAX_TEXT}
 _SECONDS = {"type": "number", "minimum": 0, "maximum": 1e9}
 _FINITE = {"type": "number"}  # JSON that holds another number is refused before
 _NUMBER = {"anyOf": [_FINITE, {"enum": ["nan", "inf", "-inf"]}]}
+_KIND = {"enum": list(get_args(MetricKind))}
 _METRIC = _object(
-    {
-        "name": {"type": "string", "minLength": 1, "maxLength": 1000},
-        "kind": {"enum": ["accuracy", "performance", "deterministic"]},
-        "direction": {"enum": ["higher", "lower"]},
-        "margin": {"type": "number", "minimum": 0},
-        "unit": {"type": "string", "maxLength": 1000},
-    },
+    CollectedMetric,
+    name={"type": "string", "minLength": 1, "maxLength": 1000},
+    kind=_KIND,
+    direction={"enum": list(get_args(BetterValues))},
+    margin={"type": "number", "minimum": 0},
+    unit={"type": "string", "maxLength": 1000},
     ceiling={"anyOf": [{"type": "null"}, _FINITE]},
     resolution={"type": "number", "minimum": 0},
 )
 _WORKLOAD = _object(
-    {
-        "id": {"type": "string", "minLength": 1, "maxLength": MAX_TEXT},
-        "kind": {"enum": ["accuracy", "performance", "deterministic"]},
-        "metrics": _list(_METRIC),
-        "is_alone": {"type": "boolean"},
-        "is_skipped": {"type": "boolean"},
-    }
+    CollectedWorkload,
+    id={"type": "string", "minLength": 1, "maxLength": MAX_TEXT},
+    kind=_KIND,
+    metrics=_list(_METRIC),
+    is_alone={"type": "boolean"},
+    is_skipped={"type": "boolean"},
 )
-_FINISHED = _object(
-    {
-        "outcome": {"enum": ["completed", "failed", "foreign", "skipped"]},
-        "cause": _TEXT,
-        "detail": _list(_TEXT),
-        "duration_s": _SECONDS,
-        "peak_memory_bytes": {"type": "integer", "minimum": 0, "maximum": 2**63},
-        "threads": _list(_TEXT),
-    },
-    values=_table(_NUMBER),
-    series=_table(_list(_NUMBER, MAX_CURVE_POINTS)),
-    context=_table({"anyOf": [_TEXT, _FINITE, {"type": "boolean"}]}),
-    digest={"type": "string", "pattern": "^([0-9a-f]{64})?$"},
-    names=_table(_list(_TEXT)),
-    predictions={
-        "anyOf": [
-            {"type": "null"},
-            _object({key: {"type": "string"} for key in ("predicted", "labels", "labels_digest")}),
-        ]
-    },
+_PREDICTIONS = _object(
+    RecordedPredictions, **{key: {"type": "string"} for key in RecordedPredictions.__required_keys__}
 )
 
-SCHEMAS: Mapping[str, Mapping[str, Any]] = {
-    "collecting": _object({"id": {"type": "string", "minLength": 1, "maxLength": MAX_TEXT}}),
-    "collected": _object(
-        {
-            "protocol": {"const": 1},
-            "workloads": _list(_WORKLOAD),
-            "problems": _list(_object({"id": _TEXT, "cause": _TEXT}, usage={"const": "yes"})),
-            "skipped": _list(_object({"id": _TEXT, "cause": _TEXT})),
-        }
+SCHEMAS: Mapping[Event, Mapping[str, Any]] = {
+    Event.COLLECTING: _object(Collecting, id={"type": "string", "minLength": 1, "maxLength": MAX_TEXT}),
+    Event.COLLECTED: _object(
+        Collected,
+        protocol={"const": PROTOCOL_VERSION},
+        workloads=_list(_WORKLOAD),
+        problems=_list(_object(CollectedProblem, id=_TEXT, cause=_TEXT, usage={"const": "yes"})),
+        skipped=_list(_object(Skipped, id=_TEXT, cause=_TEXT)),
     ),
-    "ready": _object(
-        {
-            "call_s": {"anyOf": [{"type": "null"}, _SECONDS]},
-            "left": {"anyOf": [{"type": "null"}, {"type": "integer", "minimum": 0, "maximum": 10**12}]},
-        }
+    Event.READY: _object(
+        Ready,
+        call_s={"anyOf": [{"type": "null"}, _SECONDS]},
+        left={"anyOf": [{"type": "null"}, {"type": "integer", "minimum": 0, "maximum": 10**12}]},
     ),
-    "block": _object({"seconds": {"type": "number", "exclusiveMinimum": 0, "maximum": 1e9}}),
-    "finished": _FINISHED,
-    "images": _object({"images": _list({"type": "string"})}),
+    Event.BLOCK: _object(Block, seconds={"type": "number", "exclusiveMinimum": 0, "maximum": 1e9}),
+    Event.FINISHED: _object(
+        Finished,
+        outcome={"enum": list(get_args(TrialOutcome))},
+        cause=_TEXT,
+        detail=_list(_TEXT),
+        duration_s=_SECONDS,
+        peak_memory_bytes={"type": "integer", "minimum": 0, "maximum": 2**63},
+        threads=_list(_TEXT),
+        values=_table(_NUMBER),
+        series=_table(_list(_NUMBER, MAX_CURVE_POINTS)),
+        context=_table({"anyOf": [_TEXT, _FINITE, {"type": "boolean"}]}),
+        digest={"type": "string", "pattern": "^([0-9a-f]{64})?$"},
+        names=_table(_list(_TEXT)),
+        predictions={"anyOf": [{"type": "null"}, _PREDICTIONS]},
+    ),
+    Event.IMAGES: _object(Images, images=_list({"type": "string"})),
 }
 """The schema of what comes with each event, by its name."""
 
 
 @cache
-def _validator(event: str) -> jsonschema_rs.Draft202012Validator:
+def _validator(event: Event) -> jsonschema_rs.Draft202012Validator:
     return jsonschema_rs.Draft202012Validator(dict(SCHEMAS[event]))
 
 
-def parse_event(line: bytes, expected: Sequence[str], *, token: str) -> tuple[str, dict[str, Any]]:
+def parse_event(line: bytes, expected: Sequence[Event], *, token: str) -> tuple[Event, dict[str, Any]]:
     """A line that a worker sent as one of the events that it may send now.
 
     Args:
         line: Without the line break.
-        expected: Names of the events.
+        expected: The events.
         token: What the event must carry: that of the command which it answers.
 
     Returns:
-        Name and content.
+        The event and its content.
 
     Raises:
         ProtocolError: If it is something else.
 
     Example:
-        >>> parse_event(b'{"event": "block", "token": "7f", "seconds": 0.025}', ["block"], token="7f")
-        ('block', {'seconds': 0.025})
+        >>> parse_event(b'{"event": "block", "token": "7f", "seconds": 0.025}', [Event.BLOCK], token="7f")
+        (<Event.BLOCK: 'block'>, {'seconds': 0.025})
     """
     content = _parse(line)
-    event, token_sent = content.pop("event", ""), content.pop("token", "")
-    if event not in expected or token_sent != token:
+    name, token_sent = content.pop("event", ""), content.pop("token", "")
+    event = next((event for event in expected if event == name), None)
+    if event is None or token_sent != token:
         raise ProtocolError(f"it answered out of turn; expected {' or '.join(expected)}")
     try:
         error = next(_validator(event).iter_errors(content), None)

@@ -1,6 +1,6 @@
 """Servers that have imported modules and fork workers: a worker is then there at once, not after seconds of imports.
 
-A server is :mod:`mainstay.runner.worker_main` in the environment of one revision. It ends when its socket to the gate is closed,
+A server is :mod:`mainstay.runner` in the environment of one revision. It ends when its socket to the gate is closed,
 which the end of the gate does too, however it comes. Linux only: elsewhere a forked process may not call what the system's
 libraries offer.
 
@@ -18,12 +18,13 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import psutil
 
 from mainstay.records.errors import EnvironmentBuildError, WorkerError
 from mainstay.records.trials import Side
+from mainstay.runner.protocol import ForkRequest, ServerAnswer, ServerOptions
 from mainstay.workers.descendants import forget_session, kill_group, kill_orphans
 from mainstay.workers.process import (
     EXIT_SECONDS,
@@ -107,11 +108,16 @@ class ForkServer:
         spec = self._spec
         self._place = Place(spec, "server-")
         self._control, control = socket.socketpair()
+        options: ServerOptions = {
+            "preload": self._modules,
+            "control": control.fileno(),
+            "limit_s": self._limit_s + EXIT_SECONDS,
+        }
         with control:
             try:
                 self._process = start_program(
                     spec,
-                    {"preload": self._modules, "control": control.fileno(), "limit_s": self._limit_s + EXIT_SECONDS},
+                    options,
                     variables=self._place.variables,
                     cwd=self._place.cwd,
                     output=self._place.output.descriptor,
@@ -182,7 +188,7 @@ class ForkServer:
             WorkerError: If the server has ended.
         """
         line, far_line = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        request = {"options": launch.options, "cwd": str(launch.cwd), "variables": launch.variables}
+        request: ForkRequest = {"options": launch.options, "cwd": str(launch.cwd), "variables": launch.variables}
         descriptors = [launch.commands, launch.events, launch.output, far_line.fileno()]
         with self._lock:  # until it has answered: requests that overlap would lose descriptors
             try:
@@ -268,7 +274,7 @@ class ForkedProcess:
             psutil.Process(self.pid).wait(timeout)
 
 
-def _receive(connection: socket.socket, limit_s: float | None) -> dict[str, Any] | None:
+def _receive(connection: socket.socket, limit_s: float | None) -> ServerAnswer | None:
     """What a server says next; ``None`` if it is gone.
 
     Raises:
@@ -281,5 +287,5 @@ def _receive(connection: socket.socket, limit_s: float | None) -> dict[str, Any]
         return None
     finally:
         connection.settimeout(None)
-    answer: dict[str, Any] | None = json.loads(data) if data else None
+    answer: ServerAnswer | None = json.loads(data) if data else None
     return answer

@@ -6,7 +6,7 @@ values of a pair is the mean of the log ratios of its neighbouring blocks. What 
 two blocks thus hits both revisions alike.
 
 - :class:`TimedRequest`, :class:`TimedTask`: what is to be measured.
-- :func:`measure_timed_pair`: measures it.
+- :func:`run_timed_pair`: measures it.
 - :func:`plan_blocks`: how many calls a block has, and how many blocks there are.
 """
 
@@ -19,24 +19,21 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from mainstay.records.errors import Interrupted
 from mainstay.records.findings import MeasuredWith
 from mainstay.records.trials import Outcome, Side, Trial
-from mainstay.workers.collecting import concerns, why_not_collected
+from mainstay.runner.protocol import BlockCommand, Command, Event
+from mainstay.workers.collecting import concerns
 from mainstay.workers.load import LoadMeter
-from mainstay.workers.process import OutOfTimeError, Worker, WorkerEndedError, collecting_seconds
-from mainstay.workers.session import Crew, TrialForm
+from mainstay.workers.process import OutOfTimeError, WorkerSpec
+from mainstay.workers.session import CONCLUSIVE, LiveWorkers, Session, TrialForm
 
 BLOCK_SECONDS = 0.025
 """How long a block is to last: noise lies between spans of tens of milliseconds, so many short blocks beat few long."""
 
 MAX_ALTERNATIONS = 400
 """Blocks of each revision in one pair, at the most."""
-
-FIT = frozenset({Outcome.COMPLETED, Outcome.SKIPPED})
-"""Outcomes that a repetition would not better."""
 
 CLOCK_TOLERANCE_S = 0.001
 """By how much a block may seem longer to the worker than to the gate, which also waits for the answer."""
@@ -143,8 +140,12 @@ def plan_blocks(*, seconds: float, call_s: Sequence[float | None], left: Sequenc
     return Blocks(calls, alternations if alternations == 1 else alternations // 2 * 2)
 
 
-def measure_timed_pair(
-    crew: Crew, request: TimedRequest, *, clock: Callable[[], float] = time.perf_counter
+def run_timed_pair(
+    specs: Mapping[Side, WorkerSpec],
+    request: TimedRequest,
+    *,
+    live: LiveWorkers | None = None,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> TimedResult:
     """Measure a pair: fresh processes for both revisions, which take turns in every workload.
 
@@ -153,16 +154,18 @@ def measure_timed_pair(
     Where a file hangs while it is collected, none of its workloads is tried again.
 
     Args:
-        crew: The workers of both revisions.
+        specs: The worker of each side.
         request: What to measure.
+        live: Starts the workers, where they are to be stopped from elsewhere, forked, or their trials passed on at once.
         clock: Gives the gate's own time, against which the workers' is checked.
 
     Returns:
         Two trials a workload; where a file hung, of its other workloads those of the revision in which it did.
 
     Raises:
-        Interrupted: If the crew was stopped.
+        Interrupted: If the workers were stopped.
     """
+    live = live or LiveWorkers()
     trials: list[Trial] = []
     notes: dict[str, None] = {}
     first, again = deque(request.tasks), deque[TimedTask]()
@@ -171,103 +174,99 @@ def measure_timed_pair(
         for waiting in (first, again):
             while waiting:
                 with ExitStack() as stack:
-                    names = [task.workload for task in waiting]
-                    team = _Team(crew, names, request, stack, clock=clock, deadline=deadline)
-                    while waiting and team.is_fit:
+                    select = [task.workload for task in waiting]
+                    sides = _BothSides(  # both processes start at once
+                        {
+                            side: _TimedSide(
+                                specs[side],
+                                Session(live, specs[side], select, stack, limit_s=request.limit_s, deadline=deadline),
+                                request.pair,
+                                clock,
+                            )
+                            for side in Side
+                        },
+                        request.seconds,
+                    )
+                    while waiting and sides.are_fit:
                         task = waiting.popleft()
-                        pair = team.measure(task)
-                        hung = team.fail_hung(waiting)
-                        if waiting is first and not team.is_hung and any(trial.outcome not in FIT for trial in pair):
+                        pair = sides.measure(task)
+                        hung = sides.fail_hung(waiting)
+                        if waiting is first and not sides.is_hung and any(t.outcome not in CONCLUSIVE for t in pair):
                             again.append(task)
                         else:
                             trials += pair + hung
-                            crew.report(pair + hung)
-                    notes |= dict.fromkeys(team.notes)
+                            live.report(pair + hung)
+                    notes |= dict.fromkeys(sides.notes)
     except OutOfTimeError:
         return TimedResult(request=request, trials=tuple(trials), notes=tuple(notes), was_cut=True)
     return TimedResult(request=request, trials=tuple(trials), notes=tuple(notes))
 
 
-class _Team:
+class _BothSides:
     """One process of each revision; fit until one of them ends, or is left with what would disturb the next workload."""
 
-    def __init__(
-        self,
-        crew: Crew,
-        workloads: Sequence[str],
-        request: TimedRequest,
-        stack: ExitStack,
-        *,
-        clock: Callable[[], float],
-        deadline: float,
-    ) -> None:
-        self._request = request
-        workers = {side: crew.start(side, workloads, stack, deadline=deadline) for side in Side}  # both start at once
-        self._players = {side: _Player(crew, side, worker, request, clock) for side, worker in workers.items()}
+    def __init__(self, sides: Mapping[Side, _TimedSide], seconds: float) -> None:
+        self._sides = sides
+        self._seconds = seconds
         self.notes: list[str] = []
 
     @property
-    def is_fit(self) -> bool:
+    def are_fit(self) -> bool:
         """Whether both processes can go on."""
-        return all(player.is_fit for player in self._players.values())
+        return all(side.is_fit for side in self._sides.values())
 
     @property
     def is_hung(self) -> bool:
         """Whether one of the processes hung while it collected."""
-        return any(player.hung_at for player in self._players.values())
+        return any(side.hung_at for side in self._sides.values())
 
     def fail_hung(self, waiting: deque[TimedTask]) -> list[Trial]:
         """Take those tasks away that the file in which a process hung leaves no hope for; gives their trials."""
         trials = []
-        for player in self._players.values():
-            lost = [task for task in waiting if player.hung_at and concerns(player.hung_at, task.workload)]
+        for side in self._sides.values():
+            lost = [task for task in waiting if side.hung_at and concerns(side.hung_at, task.workload)]
             for task in lost:
                 waiting.remove(task)
-            trials += [player.fail(task) for task in lost]
+            trials += [side.fail(task) for task in lost]
         return trials
 
     def measure(self, task: TimedTask) -> list[Trial]:
         """Let both take turns in one workload."""
-        players = [self._players[side] for side in (task.first[0], task.first[0].other)]
+        sides = [self._sides[side] for side in (task.first[0], task.first[0].other)]
         load = LoadMeter()
-        for player in players:
-            player.begin(task)
-        if all(player.is_ready for player in players):
+        for side in sides:
+            side.begin(task)
+        if all(side.is_ready for side in sides):
             self._alternate(task)
-        trials = [player.end(load, was_timed=player.has_blocks) for player in players]
-        self.notes += [note for player in players for note in player.notes]
+        trials = [side.end(load, was_timed=side.has_blocks) for side in sides]
+        self.notes += [note for side in sides for note in side.notes]
         return trials
 
     def _alternate(self, task: TimedTask) -> None:
         """Measure neighbouring blocks in the order drawn, until all are done or one side cannot go on."""
-        players = self._players.values()
+        sides = self._sides.values()
         blocks = plan_blocks(
-            seconds=self._request.seconds,
-            call_s=[player.call_s for player in players],
-            left=[player.left for player in players],
+            seconds=self._seconds,
+            call_s=[side.call_s for side in sides],
+            left=[side.left for side in sides],
         )
         for first in task.first[: blocks.alternations]:
             for side in (first, first.other):
-                self._players[side].run_block(blocks.calls, goes_first=side is first)
-                if not self._players[side].is_ready:
+                self._sides[side].run_block(blocks.calls, goes_first=side is first)
+                if not self._sides[side].is_ready:
                     return
 
 
-class _Player:
-    """The process of one revision while it takes turns with the other."""
+class _TimedSide:
+    """One revision's part in a timed pair: what was measured of the workload that is going on."""
 
-    def __init__(
-        self, crew: Crew, side: Side, worker: Worker, request: TimedRequest, clock: Callable[[], float]
-    ) -> None:
-        self._crew = crew
-        self._spec = crew.specs[side]
-        self._worker = worker
-        self._request = request
+    def __init__(self, spec: WorkerSpec, session: Session, pair: int, clock: Callable[[], float]) -> None:
+        self._spec = spec
+        self._session = session
+        self._pair = pair
         self._clock = clock
-        self._collected: Mapping[str, Any] | None = None
-        self.hung_at = ""
+        self._is_disturbed = False
         self._reset()
-        self.is_fit = True
 
     def _reset(self) -> None:
         self.call_s: float | None = None
@@ -275,10 +274,18 @@ class _Player:
         self.is_ready = False
         self.notes: list[str] = []
         self._is_done = False
-        self._finished: dict[str, Any] | None = None
-        self._broken: tuple[Outcome, str] | None = None
         self._blocks_s: list[float] = []
         self._went_first: list[bool] = []
+
+    @property
+    def is_fit(self) -> bool:
+        """Whether another workload can run in the same process."""
+        return self._session.is_alive and not self._is_disturbed
+
+    @property
+    def hung_at(self) -> str:
+        """The file in which the process hung while it collected; empty if it did not."""
+        return self._session.hung_at
 
     @property
     def has_blocks(self) -> bool:
@@ -289,39 +296,27 @@ class _Player:
         """Start a workload, and wait until it is warm."""
         self._reset()
         self._task = task
-        try:
-            if self._collected is None:
-                self._collected = self._worker.expect("collected", collecting_seconds(self._request.limit_s))
-            if reason := why_not_collected(task.workload, self._collected):
-                self._broken = (Outcome.FAILED, reason)
-                return
-            self._worker.send(do="run", workload=task.workload, seed=task.seed)
-            self._take(*self._worker.expect_one_of(("ready", "finished"), self._request.limit_s))
-        except (WorkerEndedError, BrokenPipeError) as ended:
-            self._give_up(ended)
+        ready = self._session.begin(task.workload, task.seed, Event.READY)
+        if ready is not None:
+            self.is_ready = True
+            self.call_s, self.left = ready["call_s"], ready["left"]
 
     def run_block(self, calls: int, *, goes_first: bool) -> None:
         """Have one block run; the other revision waits."""
-        try:
-            start = self._clock()
-            self._worker.send(do="block", calls=calls)
-            event, content = self._worker.expect_one_of(("block", "finished"), self._request.limit_s)
-            elapsed = self._clock() - start
-        except (WorkerEndedError, BrokenPipeError) as ended:
-            self._give_up(ended)
+        start = self._clock()
+        block = self._session.ask(Command.BLOCK, Event.BLOCK, **BlockCommand(calls=calls))
+        elapsed = self._clock() - start
+        self.is_ready = block is not None
+        if block is None:
             return
-        if event == "finished":
-            self._take(event, content)
-        elif content["seconds"] > 1.01 * elapsed + CLOCK_TOLERANCE_S:
-            self._broken = (
-                Outcome.FAILED,
-                f"a clock stepped: a block of {content['seconds']:.6g} s was answered after {elapsed:.6g} s",
+        if block["seconds"] > 1.01 * elapsed + CLOCK_TOLERANCE_S:
+            self.is_ready = False
+            self._session.fail(
+                f"a clock stepped: a block of {block['seconds']:.6g} s was answered after {elapsed:.6g} s"
             )
-            self.is_ready = self.is_fit = False
-            self._worker.kill()
-        else:
-            self._blocks_s.append(content["seconds"] / calls)
-            self._went_first.append(goes_first)
+            return
+        self._blocks_s.append(block["seconds"] / calls)
+        self._went_first.append(goes_first)
 
     def end(self, load: LoadMeter, *, was_timed: bool) -> Trial:
         """Let the workload go on to its end.
@@ -331,34 +326,24 @@ class _Player:
             was_timed: Whether it must have recorded what is gated; not so where the other revision kept it waiting.
         """
         if self.is_ready:
-            try:
-                self._is_done = True
-                self._worker.send(do="done")
-                self._take(*self._worker.expect_one_of(("finished",), self._request.limit_s))
-            except (WorkerEndedError, BrokenPipeError) as ended:
-                self._give_up(ended)
-        trial = self._trial(load, was_timed=was_timed)
-        self.is_fit = self.is_fit and not self._left_behind()
+            self._is_done = True
+            self._session.ask(Command.DONE)
+            self.is_ready = False
+        trial = self._trial(load, self._form(self._task, gated=self._task.gated if was_timed else ()))
+        self._is_disturbed = self._left_behind()
         return trial
 
-    def _trial(self, load: LoadMeter, *, was_timed: bool) -> Trial:
-        task = self._task
-        form = TrialForm(
-            spec=self._spec,
-            workload=task.workload,
-            seed=task.seed,
-            pair=self._request.pair,
-            gated=task.gated if was_timed else (),
-        )
-        lines = self._worker.last_lines()
-        if self._broken:
-            return form.failed(*self._broken, lines)
-        trial = form.ended(self._finished or {}, load=load.of_others(), last_lines=lines)
+    def _trial(self, load: LoadMeter, form: TrialForm) -> Trial:
+        trial = self._session.trial(form, load=load.of_others())
         if trial.outcome is Outcome.COMPLETED and (wrong := self._contradiction(trial)):
-            self.is_fit = False
-            self._worker.kill()
-            return form.failed(Outcome.FAILED, wrong, lines)
+            self._session.fail(wrong)
+            return self._session.trial(form, load=None)
+        if self._session.failure:
+            return trial
         return replace(trial, block_times_s=tuple(self._blocks_s), went_first=tuple(self._went_first))
+
+    def _form(self, task: TimedTask, *, gated: tuple[str, ...] = ()) -> TrialForm:
+        return TrialForm(spec=self._spec, workload=task.workload, seed=task.seed, pair=self._pair, gated=gated)
 
     def _contradiction(self, trial: Trial) -> str:
         """What a finished workload says against the blocks that the gate has heard of; empty if nothing."""
@@ -374,35 +359,15 @@ class _Player:
 
     def fail(self, task: TimedTask) -> Trial:
         """The trial of a workload whose file hung."""
-        form = TrialForm(spec=self._spec, workload=task.workload, seed=task.seed, pair=self._request.pair)
-        outcome, cause = self._broken or (Outcome.TIMED_OUT, "")
-        return form.failed(outcome, cause)
-
-    def _take(self, event: str, content: dict[str, Any]) -> None:
-        """Note what the worker answered."""
-        self.is_ready = event == "ready"
-        if event == "ready":
-            self.call_s, self.left = content["call_s"], content["left"]
-        else:
-            self._finished = content
-
-    def _give_up(self, ended: WorkerEndedError | BrokenPipeError) -> None:
-        """The process is gone, or must go."""
-        if self._crew.is_stopped:
-            raise Interrupted("interrupted") from ended
-        outcome = ended.outcome if isinstance(ended, WorkerEndedError) else Outcome.CRASHED
-        if isinstance(ended, WorkerEndedError) and ended.is_hang:
-            self.hung_at = ended.collecting
-        self._broken = (outcome, str(ended))
-        self.is_ready = self.is_fit = False
-        self._worker.kill()
+        outcome, cause = self._session.failure or (Outcome.TIMED_OUT, "")
+        return self._form(task).failed(outcome, cause)
 
     def _left_behind(self) -> bool:
         """Whether the workload left threads or processes behind, which the end of this process will end."""
-        threads = (self._finished or {}).get("threads", [])
-        children = self._worker.children()
+        threads = self._session.finished["threads"] if self._session.finished else ()
+        num_children = self._session.num_children()
         if threads:
             self.notes.append(f"{self._task.workload}: left threads running ({', '.join(sorted(threads))}); ended")
-        if children:
-            self.notes.append(f"{self._task.workload}: left {len(children)} processes running; ended")
-        return bool(threads or children)
+        if num_children:
+            self.notes.append(f"{self._task.workload}: left {num_children} processes running; ended")
+        return bool(threads or num_children)

@@ -1,6 +1,6 @@
 """One worker process: started, spoken with, ended with all its children.
 
-The other end is :mod:`mainstay.runner.worker_main`.
+The other end is :mod:`mainstay.runner`.
 
 - :class:`WorkerSpec`: all that is needed to start a worker for one revision; plain data, so it can travel.
 - :class:`Worker`: one process, as a context manager.
@@ -28,13 +28,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Literal, Protocol, Self, TypeVar, overload
 
 import psutil
 
 from mainstay.records.errors import StoreError, WorkerError
 from mainstay.records.trials import Outcome, Side
 from mainstay.runner.confinement import can_confine, confined_command
+from mainstay.runner.protocol import Collected, Command, Event, Finished, Images, WorkOptions
 from mainstay.workers.descendants import (
     OutputTail,
     adopt_session,
@@ -47,8 +48,8 @@ from mainstay.workers.descendants import (
 )
 from mainstay.workers.events import MAX_EVENT_BYTES, ProtocolError, parse_event
 
-WORKER = str(Path(__file__).parents[1] / "runner" / "worker_main.py")
-"""The program that is started; never imported here, since the tool may stand in an environment without pytest."""
+WORKER = str(Path(__file__).parents[1] / "runner")
+"""The folder that is started as a program; here only what needs no pytest is imported of it."""
 
 NUM_LAST_LINES = 20
 """Lines of a worker's output that are kept when a trial does not complete."""
@@ -160,7 +161,7 @@ class Launch:
 
     Attributes:
         spec: The revision's worker.
-        options: For :mod:`mainstay.runner.worker_main`, without the descriptors.
+        options: For :mod:`mainstay.runner`, without the descriptors.
         variables: HOME, TMPDIR and caches.
         cwd: Working folder.
         commands: Descriptor that it reads commands from.
@@ -169,7 +170,7 @@ class Launch:
     """
 
     spec: WorkerSpec
-    options: Mapping[str, Any]
+    options: WorkOptions
     variables: Mapping[str, str]
     cwd: Path
     commands: int
@@ -203,11 +204,11 @@ def start_program(
     output: int,
     descriptors: Sequence[int],
 ) -> subprocess.Popen[bytes]:
-    """Start :mod:`mainstay.runner.worker_main` in a session of its own, confined where the system offers that.
+    """Start :mod:`mainstay.runner` in a session of its own, confined where the system offers that.
 
     Args:
         spec: The revision's worker.
-        options: What its ``main`` takes.
+        options: Of a worker or of a server.
         variables: HOME, TMPDIR and caches.
         cwd: Working folder.
         output: Descriptor that takes stdout and stderr.
@@ -315,7 +316,7 @@ class Worker:
             adopt_session(self._process.pid)
         except OSError as error:
             if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-                self.hang_up()
+                self.close_commands()
                 os.close(self._events)
                 raise StoreError(f"no worker can be started: {error.strerror}", next_step="make room") from error
             self._why_not_started = f"the worker does not start: {error.strerror}"
@@ -325,13 +326,13 @@ class Worker:
             os.close(commands_read)
             os.close(events_write)
         with suppress(BrokenPipeError):
-            self.send(do="collect")
+            self.send(Command.COLLECT)
         return self
 
     def _launch(self, place: Place, commands: int, events: int) -> WorkerProcess:
         """Start the process."""
         spec = self._spec
-        options = {
+        options: WorkOptions = {
             "folder": spec.folder,
             "configuration": spec.configuration,
             "select": list(self._select),
@@ -365,12 +366,12 @@ class Worker:
             self._process.wait()
             forget_session(self._process.pid)
             kill_orphans()
-        self.hang_up()
+        self.close_commands()
         os.close(self._events)
         if self._place:
             self._place.output.close()
 
-    def hang_up(self) -> None:
+    def close_commands(self) -> None:
         """Close the command pipe; the worker takes it that the gate is gone."""
         if self._commands is not None:
             os.close(self._commands)
@@ -379,7 +380,7 @@ class Worker:
     def _leave(self, process: WorkerProcess) -> None:
         """Let the worker exit by itself, if it does so soon."""
         try:
-            self.send(do="exit")
+            self.send(Command.EXIT)
             process.wait(EXIT_SECONDS)
         except (BrokenPipeError, subprocess.TimeoutExpired):
             return
@@ -401,16 +402,25 @@ class Worker:
         """The processes that the worker started, directly or not, and that have not ended."""
         return living_descendants(self._process.pid) if self._process else []
 
-    def send(self, **command: Any) -> None:
-        """Send a command, with a token that the answer must carry."""
+    def send(self, do: Command, **content: Any) -> None:
+        """Send a command with its content, and a token that the answer must carry."""
         if self._commands is None:
             raise BrokenPipeError("the command pipe is closed")
-        if command["do"] == "run" and self._place:
+        if do is Command.RUN and self._place:
             self._place.output.clear()  # what is said of a trial is what was written since it began
         self._token = secrets.token_hex(8)
-        os.write(self._commands, (json.dumps({**command, "token": self._token}) + "\n").encode())
+        os.write(self._commands, (json.dumps({"do": do, **content, "token": self._token}) + "\n").encode())
 
-    def expect(self, event: str, limit_s: float) -> dict[str, Any]:
+    @overload
+    def expect(self, event: Literal[Event.COLLECTED], limit_s: float) -> Collected: ...
+
+    @overload
+    def expect(self, event: Literal[Event.FINISHED], limit_s: float) -> Finished: ...
+
+    @overload
+    def expect(self, event: Literal[Event.IMAGES], limit_s: float) -> Images: ...
+
+    def expect(self, event: Event, limit_s: float) -> Any:
         """The next event, which must be of one kind.
 
         Raises:
@@ -419,7 +429,7 @@ class Worker:
         """
         return self.expect_one_of((event,), limit_s)[1]
 
-    def expect_one_of(self, events: Sequence[str], limit_s: float) -> tuple[str, dict[str, Any]]:
+    def expect_one_of(self, events: Sequence[Event], limit_s: float) -> tuple[Event, Any]:
         """The next event, which must be of one of some kinds.
 
         Raises:
@@ -429,8 +439,8 @@ class Worker:
         if self._why_not_started:
             raise WorkerEndedError(self._why_not_started, Outcome.CRASHED)
         expected = tuple(events)
-        if "collected" in events:
-            expected, self._collecting = (*events, "collecting"), "."
+        if Event.COLLECTED in events:
+            expected, self._collecting = (*events, Event.COLLECTING), "."
         deadline = time.monotonic() + limit_s
         while True:
             line = self._read_line(deadline, limit_s)
@@ -438,7 +448,7 @@ class Worker:
                 event, content = parse_event(line, expected, token=self._token)
             except ProtocolError as error:
                 raise self._ended(f"the worker broke its protocol: {error}", Outcome.FAILED) from error
-            if event != "collecting":
+            if event is not Event.COLLECTING:
                 self._collecting = ""
                 return event, content
             self._collecting = content["id"]
@@ -534,7 +544,7 @@ def at_once(
 def conceal(text: str, spec: WorkerSpec) -> str:
     """Text without the paths that name this machine or its user; those of workloads as in the repository."""
     named = {
-        WORKER: "worker_main.py",
+        WORKER: "runner",
         str(Path(spec.python).parent.parent): "ENVIRONMENT",
         spec.own: "SITE-PACKAGES",
         f"{spec.folder}{os.sep}": "",

@@ -1,90 +1,37 @@
-"""Pairs of trials measured by the workers of both revisions.
+"""One worker at work, from its start to the trials that come of it; whole runs and turns are measured through this.
 
-Nothing here decides which trial runs when (:mod:`mainstay.measuring.scheduling`) or what a trial means (:mod:`mainstay.gates`).
-
-- :class:`PairRequest`, :class:`PairResult`: a pair of trials, asked for and measured.
+- :class:`LiveWorkers`: starts workers, and kills those that are alive when it is told to stop.
+- :class:`Session`: asks a worker to run workloads, and gives it up when it fails.
 - :class:`TrialForm`: from what a worker says to a trial.
-- :class:`Crew`: the workers of both revisions; measures pairs, and can be stopped from another thread.
 """
 
 from __future__ import annotations
 
-import base64
 import math
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from mainstay.records.errors import Interrupted
-from mainstay.records.findings import MeasuredWith
 from mainstay.records.trials import Outcome, Predictions, Side, Trial
+from mainstay.runner.protocol import Collected, Command, Event, Finished, RunCommand
 from mainstay.workers.collecting import explain_refusal, why_not_collected
 from mainstay.workers.descendants import shortened
-from mainstay.workers.load import LoadMeter
 from mainstay.workers.process import (
     NUM_LAST_LINES,
     Launcher,
-    OutOfTimeError,
     Worker,
     WorkerEndedError,
     WorkerSpec,
-    at_once,
     collecting_seconds,
     conceal,
     start_fresh,
 )
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PairRequest:
-    """One pair of trials that is to be measured.
-
-    Attributes:
-        workload: Node id.
-        seed: Seed of both trials.
-        pair: Number of the pair.
-        sides: The sides to run, in the order drawn for this pair.
-        repetition: 1 for the repetition of a baseline that exact-first asks for.
-        gated: Names of the metrics that must be recorded, with finite values.
-        wants_images: Whether images of flipped examples are wanted.
-        apart: Whether the sides must never run at once, whatever the machine could do; their processes are then fresh
-            interpreters, since what else was loaded would count.
-        limit_s: Seconds that one trial may take.
-        seconds_left: Seconds until the pair is ended and dropped, whatever its trials have come to.
-        measured_with: Whose workload files are used.
-    """
-
-    workload: str
-    seed: int
-    pair: int
-    sides: tuple[Side, ...]
-    repetition: int = 0
-    gated: tuple[str, ...] = ()
-    wants_images: bool = False
-    apart: bool = False
-    limit_s: float = 600.0
-    seconds_left: float = math.inf
-    measured_with: MeasuredWith = MeasuredWith.SHARED
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PairResult:
-    """The trials of a pair, and images of examples that flipped.
-
-    Attributes:
-        request: What was asked for.
-        trials: One a side; none where the pair was dropped.
-        images: PNG as base64 by position in the test set.
-        was_cut: Whether the pair was under way when the time was used up, so that it was ended and dropped.
-    """
-
-    request: PairRequest
-    trials: tuple[Trial, ...]
-    images: Mapping[int, str] = field(default_factory=dict)
-    was_cut: bool = False
+CONCLUSIVE = frozenset({Outcome.COMPLETED, Outcome.SKIPPED})
+"""Outcomes that a repetition would not better."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,7 +74,7 @@ class TrialForm:
             last_lines=tuple(shortened(conceal(line, self.spec)) for line in lines),
         )
 
-    def ended(self, content: Mapping[str, Any], *, load: float | None, last_lines: Sequence[str]) -> Trial:
+    def ended(self, content: Finished, *, load: float | None, last_lines: Sequence[str]) -> Trial:
         """A trial that the worker says has ended.
 
         Args:
@@ -135,11 +82,12 @@ class TrialForm:
             load: Processors that others kept busy meanwhile.
             last_lines: What the worker wrote last, for a trial that cannot be judged.
         """
-        if content["outcome"] not in {Outcome.COMPLETED, Outcome.SKIPPED}:
+        outcome = Outcome(content["outcome"])
+        if outcome not in CONCLUSIVE:
             lines = (*last_lines, *content["detail"][-NUM_LAST_LINES:])
-            return self.failed(Outcome(content["outcome"]), content["cause"], lines)
+            return self.failed(outcome, content["cause"], lines)
         wrong = unusable_value(self.gated, content.get("values", {}))
-        if wrong and content["outcome"] == Outcome.COMPLETED:
+        if wrong and outcome is Outcome.COMPLETED:
             return self.failed(Outcome.FAILED, wrong, last_lines)
         predictions = content.get("predictions")
         return Trial(
@@ -148,7 +96,7 @@ class TrialForm:
             seed=self.seed,
             pair=self.pair,
             repetition=self.repetition,
-            outcome=Outcome(content["outcome"]),
+            outcome=outcome,
             files_of=self.spec.files_of,
             cause=content["cause"],
             values={name: float(value) for name, value in content.get("values", {}).items()},
@@ -163,101 +111,58 @@ class TrialForm:
         )
 
 
-class Crew:
-    """The workers of both revisions: measures pairs, and can be stopped from another thread.
+class LiveWorkers:
+    """The workers of this process that are alive; can be stopped from another thread.
 
     Args:
-        specs: The worker of each side.
-        together: Run both sides of a pair at once; else one after the other in the order drawn.
+        launchers: Start the processes of a side, but for those that must be fresh; fresh interpreters if not given.
         on_trial: Called with each final trial as soon as it is known, from whatever thread measured it.
-        choose_examples: Tells from the trials of a pair which examples of the test set the report will show.
-        launchers: Start the processes of a side, but for pairs that are measured apart; fresh interpreters if not given.
     """
 
     def __init__(
-        self,
-        specs: Mapping[Side, WorkerSpec],
-        *,
-        together: bool = True,
-        on_trial: Callable[[Trial], None] | None = None,
-        choose_examples: Callable[[Sequence[Trial]], Sequence[int]] = lambda _: (),
-        launchers: Mapping[Side, Launcher] | None = None,
+        self, launchers: Mapping[Side, Launcher] | None = None, on_trial: Callable[[Trial], None] | None = None
     ) -> None:
-        self.specs = specs
         self._launchers = launchers or {}
-        self.together = together
-        self._choose_examples = choose_examples
-        self.on_trial = on_trial
+        self._on_trial = on_trial
         self._lock = threading.Lock()
         self._live: set[Worker] = set()
         self._stopped = False
 
-    def measure(self, request: PairRequest, known: Sequence[Trial] = ()) -> PairResult:
-        """Measure a pair whose trials are whole runs: a fresh process for each revision.
-
-        A trial that does not complete is repeated once with the same seed, unless its worker hung while it collected.
-
-        Args:
-            request: What to measure.
-            known: Trials of this pair that were measured earlier; with them, which examples flipped is known.
-
-        Returns:
-            The trials that were asked for, with images if wanted and to be had; no trial where the time was used up.
-
-        Raises:
-            Interrupted: If the crew was stopped.
-        """
-        with ExitStack() as stack:
-            deadline = time.monotonic() + request.seconds_left
-            runs = [_SideRun(self, side, request, stack, deadline) for side in request.sides]
-            try:
-                for run in runs if request.apart else ():  # they import at once, then run one after the other
-                    run.start()
-                if self.together and len(runs) > 1 and not request.apart:
-                    trials = at_once(_SideRun.measure, runs)
-                else:
-                    trials = [run.measure() for run in runs]
-            except OutOfTimeError:
-                for run in runs:
-                    run.kill()
-                return PairResult(request=request, trials=(), was_cut=True)
-            images: dict[int, str] = {}
-            if request.wants_images and (examples := self._choose_examples([*known, *trials])):
-                images = next(filter(None, (run.images(examples) for run in reversed(runs))), {})
-        return PairResult(request=request, trials=tuple(trials), images=images)
-
     def start(
         self,
-        side: Side,
+        spec: WorkerSpec,
         select: Sequence[str],
         stack: ExitStack,
         *,
         is_fresh: bool = False,
         deadline: float = math.inf,
     ) -> Worker:
-        """Start a worker that ends with the stack, or when the crew is stopped.
+        """Start a worker that ends with the stack, or when all are stopped.
 
         Args:
-            side: Whose.
+            spec: The revision's worker.
             select: Paths or node ids to collect.
             stack: What it ends with.
             is_fresh: Whether its process must be a fresh interpreter.
-            deadline: Time by the monotonic clock after which :class:`OutOfTimeError` ends every wait for it.
+            deadline: Time by the monotonic clock after which :class:`~mainstay.workers.process.OutOfTimeError` ends
+                every wait for it.
+
+        Raises:
+            Interrupted: If all were stopped.
         """
-        launcher = start_fresh if is_fresh else self._launchers.get(side, start_fresh)
+        launcher = start_fresh if is_fresh else self._launchers.get(spec.side, start_fresh)
         with self._lock:
-            if self._stopped:
-                raise Interrupted("interrupted")
-            worker = stack.enter_context(Worker(self.specs[side], select, launcher, deadline=deadline))
+            self.require_not_stopped()
+            worker = stack.enter_context(Worker(spec, select, launcher, deadline=deadline))
             self._live.add(worker)
             stack.callback(self._live.discard, worker)
         return worker
 
     def report(self, trials: Sequence[Trial]) -> None:
-        """Pass final trials on to whoever wants to know of each."""
-        if self.on_trial:
+        """Pass on final trials."""
+        if self._on_trial:
             for trial in trials:
-                self.on_trial(trial)
+                self._on_trial(trial)
 
     def stop(self) -> None:
         """Kill every worker and start no more; whoever waits for one gets :class:`Interrupted`."""
@@ -266,90 +171,150 @@ class Crew:
             for worker in self._live:
                 worker.kill()
 
-    @property
-    def is_stopped(self) -> bool:
-        """Whether :meth:`stop` was called."""
-        return self._stopped
+    def require_not_stopped(self) -> None:
+        """Tell an end that was asked for from one that is the worker's own.
+
+        Raises:
+            Interrupted: If :meth:`stop` was called.
+        """
+        if self._stopped:
+            raise Interrupted("interrupted")
 
 
-class _SideRun:
-    """One side of a pair: its worker stays alive until the images were asked for."""
+class Session:
+    """One worker that runs workloads, one after the other; it is killed as soon as it fails.
 
-    def __init__(self, crew: Crew, side: Side, request: PairRequest, stack: ExitStack, deadline: float) -> None:
-        self._crew = crew
-        self._deadline = deadline
-        self._is_hung = False
-        self._spec = crew.specs[side]
-        self._request = request
-        self._form = TrialForm(
-            spec=crew.specs[side],
-            workload=request.workload,
-            seed=request.seed,
-            pair=request.pair,
-            repetition=request.repetition,
-            gated=request.gated,
-        )
-        self._stack = stack
-        self._worker: Worker | None = None
+    Args:
+        live: Starts it.
+        spec: The revision's worker.
+        select: Paths or node ids to collect.
+        stack: What the worker ends with.
+        limit_s: Seconds that it may take for an answer.
+        is_fresh: Whether its process must be a fresh interpreter.
+        deadline: Time by the monotonic clock after which every wait for it is ended.
 
-    def start(self) -> Worker:
-        """Start a fresh process."""
-        self._worker = self._crew.start(
-            self._spec.side,
-            [self._request.workload],
-            self._stack,
-            is_fresh=self._request.apart,
-            deadline=self._deadline,
-        )
-        return self._worker
+    Attributes:
+        is_alive: Whether it can run another workload, as far as is known.
+        hung_at: What it was collecting when it hung; empty if it did not.
+        failure: How the workload that was begun last failed, and why; ``None`` unless it did.
+        finished: What the worker said at the end of that workload.
+    """
+
+    def __init__(
+        self,
+        live: LiveWorkers,
+        spec: WorkerSpec,
+        select: Sequence[str],
+        stack: ExitStack,
+        *,
+        limit_s: float,
+        is_fresh: bool = False,
+        deadline: float = math.inf,
+    ) -> None:
+        self._live = live
+        self._spec = spec
+        self._limit_s = limit_s
+        self._worker = live.start(spec, select, stack, is_fresh=is_fresh, deadline=deadline)
+        self._collected: Collected | None = None
+        self.is_alive = True
+        self.hung_at = ""
+        self.failure: tuple[Outcome, str] | None = None
+        self.finished: Finished | None = None
+
+    def begin(self, workload: str, seed: int, *answers: Event) -> Any:
+        """Run a workload.
+
+        Args:
+            workload: Node id.
+            seed: Seed of the trial.
+            answers: The events that may come next, besides ``finished``.
+
+        Returns:
+            Content of such an event; ``None`` where the workload has finished or failed.
+        """
+        self.failure = self.finished = None
+        try:
+            if self._collected is None:
+                self._collected = self._worker.expect(Event.COLLECTED, collecting_seconds(self._limit_s))
+        except (WorkerEndedError, BrokenPipeError) as ended:
+            self._give_up(ended)
+            return None
+        if reason := why_not_collected(workload, self._collected):
+            self.failure = (Outcome.FAILED, reason)
+            return None
+        return self.ask(Command.RUN, *answers, **RunCommand(workload=workload, seed=seed))
+
+    def ask(self, command: Command, *answers: Event, **content: Any) -> Any:
+        """Send a command to go on with the workload, and wait for what comes of it.
+
+        Args:
+            command: The command.
+            answers: The events that may come next, besides ``finished``.
+            content: Of the command.
+
+        Returns:
+            Content of such an event; ``None`` where the workload has finished or failed.
+        """
+        try:
+            self._worker.send(command, **content)
+            event, answer = self._worker.expect_one_of((*answers, Event.FINISHED), self._limit_s)
+        except (WorkerEndedError, BrokenPipeError) as ended:
+            self._give_up(ended)
+            return None
+        if event is Event.FINISHED:
+            self.finished = answer
+            return None
+        return answer
+
+    def images(self, indices: Sequence[int]) -> Sequence[str]:
+        """Images of examples, from a worker that has finished a workload.
+
+        Raises:
+            WorkerEndedError: If there are none to be had.
+            BrokenPipeError: Likewise.
+            OutOfTimeError: If the deadline comes first.
+        """
+        self._worker.send(Command.IMAGES, indices=list(indices))
+        return self._worker.expect(Event.IMAGES, self._limit_s)["images"]
+
+    def fail(self, cause: str) -> None:
+        """Hold something against the revision that its worker does not know of, and kill the worker."""
+        self.failure = (Outcome.FAILED, cause)
+        self.kill()
 
     def kill(self) -> None:
-        """Kill the process, if there is one."""
-        if self._worker:
-            self._worker.kill()
+        """Kill the process with all that it started."""
+        self.is_alive = False
+        self._worker.kill()
 
-    def measure(self) -> Trial:
-        """The trial, repeated once in another process if it did not complete."""
-        trial = self._attempt()
-        if trial.outcome not in {Outcome.COMPLETED, Outcome.SKIPPED} and not self._is_hung:
-            trial = self._attempt()
-        self._crew.report([trial])
-        return trial
+    def _give_up(self, ended: WorkerEndedError | BrokenPipeError) -> None:
+        """The process is gone, or must go.
 
-    def images(self, indices: Sequence[int]) -> dict[int, str]:
-        """Images of examples, from a worker whose trial completed."""
-        if self._worker is None:
-            return {}
-        try:
-            self._worker.send(do="images", indices=list(indices))
-            images = self._worker.expect("images", self._request.limit_s)["images"]
-        except (WorkerEndedError, BrokenPipeError, OutOfTimeError):
-            self._worker.kill()
-            return {}
-        return {index: image for index, image in zip(indices, images, strict=False) if is_png(image)}
+        Raises:
+            Interrupted: If that was asked for.
+        """
+        self._live.require_not_stopped()
+        outcome = ended.outcome if isinstance(ended, WorkerEndedError) else Outcome.CRASHED
+        if isinstance(ended, WorkerEndedError) and ended.is_hang:
+            self.hung_at = ended.collecting
+        self.failure = (outcome, str(ended))
+        self.kill()
 
-    def _attempt(self) -> Trial:
-        worker = self._worker or self.start()
-        load = LoadMeter()
-        try:
-            collected = worker.expect("collected", collecting_seconds(self._request.limit_s))
-            if reason := why_not_collected(self._request.workload, collected):
-                self._worker = None
-                return self._form.failed(Outcome.FAILED, reason, worker.last_lines())
-            worker.send(do="run", workload=self._request.workload, seed=self._request.seed)
-            content = worker.expect("finished", self._request.limit_s)
-        except (WorkerEndedError, BrokenPipeError) as ended:
-            if self._crew.is_stopped:
-                raise Interrupted("interrupted") from ended
-            outcome = ended.outcome if isinstance(ended, WorkerEndedError) else Outcome.CRASHED
-            self._is_hung = isinstance(ended, WorkerEndedError) and ended.is_hang
-            worker.kill()
-            trial = self._form.failed(outcome, str(ended), worker.last_lines())
-        else:
-            trial = self._form.ended(content, load=load.of_others(), last_lines=worker.last_lines())
-        if trial.outcome not in {Outcome.COMPLETED, Outcome.SKIPPED}:
-            self._worker = None
-        return trial
+    def trial(self, form: TrialForm, *, load: float | None) -> Trial:
+        """What came of the workload.
+
+        Args:
+            form: What is known of the trial.
+            load: Processors that others kept busy meanwhile.
+        """
+        lines = self._worker.last_lines()
+        if self.failure or self.finished is None:
+            return form.failed(*(self.failure or (Outcome.FAILED, "the workload did not finish")), lines)
+        return form.ended(self.finished, load=load, last_lines=lines)
+
+    def num_children(self) -> int:
+        """Processes that the worker started and that have not ended."""
+        return len(self._worker.children())
 
 
 def unusable_value(gated: Sequence[str], values: Mapping[str, Any]) -> str:
@@ -369,11 +334,3 @@ def unusable_value(gated: Sequence[str], values: Mapping[str, Any]) -> str:
         if not math.isfinite(float(values[name])):
             return f"{name} is {values[name]}"
     return ""
-
-
-def is_png(image: str) -> bool:
-    """Whether a base64 text holds a PNG file."""
-    try:
-        return base64.b64decode(image, validate=True).startswith(b"\x89PNG\r\n\x1a\n")
-    except ValueError:
-        return False

@@ -1,0 +1,93 @@
+"""What a workload counts that must repeat itself exactly."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, SupportsFloat
+
+from .importing import is_within, probe_import
+from .lazy import refuse_lazy_function, refuse_lazy_result
+from .protocol import Recorded
+from .recording import RecordingError, json_number, one_number
+
+
+class Counts:
+    """What a workload counts that must repeat itself exactly; ``deterministic`` markers gate it.
+
+    Args:
+        roots: Import roots of the project, whose own modules are not counted as imported.
+        check: Refuses modules that come from another revision.
+
+    Example:
+        >>> counts = Counts()
+        >>> counts.record(tokens=50257)
+        >>> counts.values
+        {'tokens': 50257.0}
+    """
+
+    def __init__(
+        self, roots: Sequence[str] = (), check: Callable[[Mapping[str, str | None]], None] = lambda _: None
+    ) -> None:
+        self.values: dict[str, float] = {}
+        self.names: dict[str, list[str]] = {}
+        self._roots = tuple(roots)
+        self._check = check
+
+    def record(self, **values: SupportsFloat) -> None:
+        """Record counts by name; a name is recorded once.
+
+        Raises:
+            RecordingError: If a name comes twice or a value is not one number.
+        """
+        for name, value in values.items():
+            if name in self.values:
+                raise RecordingError(f"{name} was recorded twice")
+            self.values[name] = one_number(name, value)
+
+    def parameters(self, model: Any) -> int:
+        """Record ``parameters``: the numbers that a torch module learns, those that are shared counted once."""
+        count = int(sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad))
+        self.record(parameters=count)
+        return count
+
+    def flops(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Record ``flops``: what one call of a function computes, forward and backward; returns its result.
+
+        Raises:
+            RecordingError: If torch is not loaded.
+        """
+        if "torch" not in sys.modules:
+            raise RecordingError("flops are counted by torch, which this workload does not use")
+        refuse_lazy_function(function)
+        counter = importlib.import_module("torch.utils.flop_counter").FlopCounterMode(display=False)
+        with counter:
+            result = function(*args, **kwargs)
+        refuse_lazy_result(result)
+        self.record(flops=counter.get_total_flops())
+        return result
+
+    def imports(self, module: str) -> int:
+        """Record ``imported_modules``: the modules from outside the project that an import loads.
+
+        Args:
+            module: Full name of the module that is imported, in a fresh interpreter.
+        """
+        imported = probe_import(module)
+        self._check(imported.modules)
+        names = sorted(name for name in imported.modules if not is_within(name, self._roots))
+        self.record(imported_modules=len(names))
+        self.names["imported_modules"] = names
+        return len(names)
+
+    def file_size(self, path: str | os.PathLike[str]) -> int:
+        """Record ``checkpoint_bytes``: the size of a file that the workload has written."""
+        size = os.path.getsize(path)
+        self.record(checkpoint_bytes=size)
+        return size
+
+    def recorded(self) -> Recorded:
+        """What goes to the gate."""
+        return {"values": {name: json_number(value) for name, value in self.values.items()}, "names": self.names}

@@ -1,0 +1,82 @@
+"""An import in a fresh interpreter: what it takes, and what it loads."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from .recording import RecordingError
+
+IMPORT_SECONDS = 600.0
+"""How long an import in a fresh interpreter may take."""
+
+
+IMPORT_PROBE = """
+import sys
+from time import perf_counter as clock
+load, listed, mapping, attribute, text, write, modules = __import__, list, dict, getattr, repr, open, sys.modules
+name, place = sys.argv[1:]
+before = set(modules)
+start = clock()
+load(name)
+seconds = clock() - start
+loaded = mapping((key, attribute(modules[key], "__file__", None)) for key in listed(modules) if key not in before)
+with write(place, "w", encoding="utf-8") as stream:
+    stream.write(text((seconds, loaded)))
+"""
+"""Imports a module in a fresh interpreter; writes the seconds and the modules loaded, with their files.
+
+All that it uses is bound before the import: a module may replace clocks and built-in functions.
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Import:
+    """One import in a fresh interpreter.
+
+    Attributes:
+        seconds: What it took.
+        modules: File of every module that it loaded, by name; ``None`` for those without one.
+    """
+
+    seconds: float
+    modules: Mapping[str, str | None]
+
+
+def probe_import(module: str) -> Import:
+    """Import a module in a fresh interpreter of this environment.
+
+    Args:
+        module: Its full name.
+
+    Raises:
+        RecordingError: If it cannot be imported.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        place = os.path.join(folder, "import.txt")
+        command = [sys.executable, "-P", "-c", IMPORT_PROBE, module, place]
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=IMPORT_SECONDS, check=False
+        )
+        try:
+            with open(place, encoding="utf-8") as stream:
+                seconds, modules = ast.literal_eval(stream.read())
+        except (OSError, ValueError, SyntaxError):
+            cause = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+            raise RecordingError(f"{module} cannot be imported in a fresh interpreter: {cause}") from None
+    return Import(seconds=seconds, modules=modules)
+
+
+def is_within(name: str, roots: Sequence[str]) -> bool:
+    """Whether a module is one of the roots or lies below one.
+
+    Example:
+        >>> is_within("package.part", ["package"]), is_within("packages", ["package"])
+        (True, False)
+    """
+    return any(name == root or name.startswith(f"{root}.") for root in roots)

@@ -1,0 +1,200 @@
+"""From a collected test to a workload: the fixture that it uses, and the metrics that its markers declare.
+
+- :func:`describe_item`: a test as a workload.
+- :func:`is_whole_test`: whether a test is timed as a whole.
+- :data:`MARKERS`, :data:`FIXTURE_KINDS`: what makes a test a workload.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from .metrics import READY_METRICS
+from .protocol import CollectedMetric, CollectedWorkload, MetricKind
+from .recording import RecordingError
+
+MARKERS = {
+    "accuracy": "accuracy(metric, margin, direction='higher', unit='', ceiling=None, resolution=0.0): gate a recorded "
+    "metric of the trial; the margin is in its unit",
+    "performance": "performance(metric='call_time', margin, direction='lower', unit=''): gate a timed workload; the "
+    "margin is a fraction, 0.05 unless the metric has another",
+    "deterministic": "deterministic(metric, margin=0.0, direction='lower', unit=''): gate a count that must repeat "
+    "itself exactly; the margin is a fraction",
+}
+"""The markers of mainstay with their help, as pytest registers them."""
+
+DEFAULT_PERFORMANCE_MARGIN = 0.05
+"""Margin of a timed metric that is not a ready one and names none: 5 % worse."""
+
+FIXTURE_KINDS: Mapping[str, MetricKind] = {
+    "trial": "accuracy",
+    "benchmark": "performance",
+    "import_timer": "performance",
+    "counts": "deterministic",
+}
+"""The fixtures that make a test a workload, with the kind of its metrics; a workload uses one of them."""
+
+
+WHOLE_TEST_MARKERS = ("benchmark", "codspeed_benchmark")
+"""Markers of pytest-codspeed; on a test that uses no fixture of a workload they ask for the time of the whole test."""
+
+
+def is_whole_test(item: Any) -> bool:
+    """Whether calls of the test function itself are timed."""
+    used = not FIXTURE_KINDS.keys().isdisjoint(getattr(item, "fixturenames", ()))
+    return not used and any(item.get_closest_marker(name) for name in WHOLE_TEST_MARKERS)
+
+
+def describe_item(item: pytest.Item) -> CollectedWorkload | None:
+    """A collected test as a workload; ``None`` if it measures nothing.
+
+    Raises:
+        RecordingError: If its markers cannot be understood.
+    """
+    used = [name for name in FIXTURE_KINDS if name in getattr(item, "fixturenames", ())]
+    if not used and is_whole_test(item):
+        unittest = sys.modules.get("unittest")
+        if unittest and issubclass(getattr(item, "cls", None) or object, unittest.TestCase):
+            raise RecordingError("a test of unittest cannot be timed as a whole: write a function that uses benchmark")
+        used = ["benchmark"]
+    if not used:
+        return None
+    if len(used) > 1:
+        raise RecordingError(f"a workload uses one of {', '.join(FIXTURE_KINDS)}, not {' and '.join(used)}")
+    kind = FIXTURE_KINDS[used[0]]
+    markers = list(reversed(list(item.iter_markers(kind))))
+    if kind == "performance" and not markers:
+        default = "import_time" if used[0] == "import_timer" else "call_time"
+        markers = [pytest.mark.performance(metric=default).mark]
+    metrics = [_accuracy_metric(m) if kind == "accuracy" else _ready_metric(m, kind) for m in markers]
+    _check_producer(used[0], metrics)
+    return {
+        "id": item.nodeid,
+        "kind": kind,
+        "metrics": metrics,
+        "is_alone": _is_alone(metrics),
+        "is_skipped": any(map(_skips, item.iter_markers())),
+    }
+
+
+def _skips(mark: pytest.Mark) -> bool:
+    """Whether a mark skips a test here, or lets it fail; a condition given as text is taken to hold."""
+    conditions = (*mark.args, *([mark.kwargs["condition"]] if "condition" in mark.kwargs else []))
+    if mark.name == "xfail":
+        return any(conditions) or not conditions
+    return mark.name == "skip" or (mark.name == "skipif" and any(conditions))
+
+
+def _accuracy_metric(marker: pytest.Mark) -> CollectedMetric:
+    """The gated metric that an ``accuracy`` marker declares."""
+    metric = {"direction": "higher", "unit": "", "ceiling": None, "resolution": 0.0, **marker.kwargs}
+    _check_marker(marker, metric, {"metric", "margin", "direction", "unit", "ceiling", "resolution"})
+    for name in ("ceiling", "resolution"):
+        if not (name == "ceiling" and metric[name] is None):
+            metric[name] = _marked_number(marker, name, metric[name])
+    _check_margin(marker, metric["margin"], least=math.ulp(0.0))
+    if metric["unit"] in {"", "fraction"} and metric["margin"] >= 1:
+        raise RecordingError(
+            f"marker accuracy has margin={metric['margin']!r} for {metric['metric']}, a fraction, which no loss exceeds: "
+            f"write margin={metric['margin'] / 100:g} for {metric['margin']:g} points, or declare the unit of values that "
+            "are no fractions, such as unit='percent', or unit='1' for plain numbers"
+        )
+    return {
+        "name": metric["metric"],
+        "kind": "accuracy",
+        "direction": metric["direction"],
+        "margin": metric["margin"],
+        "unit": metric["unit"],
+        "ceiling": metric["ceiling"],
+        "resolution": metric["resolution"],
+    }
+
+
+def _ready_metric(marker: pytest.Mark, kind: MetricKind) -> CollectedMetric:
+    """The gated metric that a ``performance`` or ``deterministic`` marker declares, filled up from the table."""
+    named = {"metric": "call_time", **marker.kwargs} if kind == "performance" else dict(marker.kwargs)
+    ready = READY_METRICS.get(str(named.get("metric", "")))
+    if ready and ready.kind != kind:
+        raise RecordingError(f"{named['metric']} is a {ready.kind} metric: mark it with {ready.kind}(...)")
+    margin = DEFAULT_PERFORMANCE_MARGIN if kind == "performance" else 0.0
+    default = {"margin": margin, "direction": "lower", "unit": ""}
+    if ready:
+        default = {"margin": ready.margin, "direction": ready.direction, "unit": ready.unit}
+    metric = {**default, **named}
+    _check_marker(marker, metric, {"metric", "margin", "direction", "unit"})
+    _check_margin(marker, metric["margin"], least=math.ulp(0.0) if kind == "performance" else 0.0)
+    if metric["margin"] > 1:
+        raise RecordingError(
+            f"marker {kind} has margin={metric['margin']!r} for {metric['metric']}, which lets it grow to "
+            f"{1 + metric['margin']:g} times as much: a margin is a fraction, write margin={metric['margin'] / 100:g} for "
+            f"{metric['margin']:g} %"
+        )
+    return {
+        "name": metric["metric"],
+        "kind": kind,
+        "direction": metric["direction"],
+        "margin": metric["margin"],
+        "unit": metric["unit"],
+    }
+
+
+def _check_marker(marker: pytest.Mark, metric: dict[str, Any], known: set[str]) -> None:
+    """Refuse a marker that names an unknown argument, lacks one, or has a direction that cannot be meant."""
+    if marker.args:
+        raise RecordingError(f"marker {marker.name} takes named arguments only")
+    if unknown := sorted(metric.keys() - known):
+        raise RecordingError(
+            f"marker {marker.name} has no argument {unknown[0]!r}; it knows {', '.join(sorted(known))}"
+        )
+    if missing := sorted({"metric", "margin"} - metric.keys()):
+        raise RecordingError(f"marker {marker.name} needs {missing[0]!r}")
+    for name in ("metric", "unit"):
+        if not isinstance(metric[name], str):
+            raise RecordingError(f"marker {marker.name} needs text as {name!r}, not {metric[name]!r}")
+    if not metric["metric"]:
+        raise RecordingError(f"marker {marker.name} needs a name as 'metric'")
+    if metric["direction"] not in ("higher", "lower"):
+        raise RecordingError(f"marker {marker.name} knows directions 'higher' and 'lower', not {metric['direction']!r}")
+
+
+def _marked_number(marker: pytest.Mark, name: str, value: Any) -> float:
+    """A number of a marker; what is not one number is refused."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+        raise RecordingError(f"marker {marker.name} needs a number as {name!r}, not {value!r}")
+    return float(value)
+
+
+def _check_margin(marker: pytest.Mark, margin: Any, *, least: float) -> None:
+    """Refuse a margin that is no number, or too small to be meant."""
+    if isinstance(margin, bool) or not isinstance(margin, (int, float)) or not least <= margin < math.inf:
+        expected = "a margin above 0" if least else "a margin of 0 or above"
+        raise RecordingError(f"marker {marker.name} needs {expected}, not {margin!r}")
+
+
+def _check_producer(fixture: str, metrics: Sequence[CollectedMetric]) -> None:
+    """Refuse a metric that the fixture of its workload cannot give."""
+    names = {metric["name"] for metric in metrics}
+    if len(names) < len(metrics):
+        raise RecordingError("a metric is marked twice")
+    if fixture == "import_timer" and (others := sorted(names - {"import_time"})):
+        raise RecordingError(f"import_timer gives import_time, not {others[0]}: measure that in a test of its own")
+    if fixture == "benchmark" and "import_time" in names:
+        raise RecordingError("import_time needs the fixture import_timer, which imports in fresh interpreters")
+
+
+def _is_alone(metrics: Sequence[CollectedMetric]) -> bool:
+    """Whether the trials of a workload need processes of their own.
+
+    Raises:
+        RecordingError: If some of its metrics do and some do not.
+    """
+    alone = {metric["name"] for metric in metrics if (m := READY_METRICS.get(metric["name"])) and m.is_alone}
+    if alone and len(alone) < len(metrics):
+        raise RecordingError(f"{min(alone)} needs fresh processes: measure it in a test of its own")
+    return bool(alone)

@@ -1,0 +1,306 @@
+"""The pytest plugin of a worker: collects the workloads, then runs the one that the gate names.
+
+- :class:`WorkerPlugin`: collects, waits for commands and runs one workload at a time.
+- :class:`WorkerFixtures`: the fixtures, a plugin of their own.
+"""
+
+from __future__ import annotations
+
+import base64
+import gc
+import importlib.util
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from time import perf_counter  # bound here: a workload that patches the module's clock must not change what is measured
+from typing import Any
+
+import pytest
+
+from .channel import Channel
+from .counting import Counts
+from .importing import is_within
+from .markers import FIXTURE_KINDS, MARKERS, WHOLE_TEST_MARKERS, describe_item, is_whole_test
+from .processes import peak_memory_bytes
+from .protocol import (
+    PROTOCOL_VERSION,
+    Collected,
+    CollectedProblem,
+    CollectedWorkload,
+    Collecting,
+    Command,
+    Event,
+    Finished,
+    Images,
+    Recorded,
+    Skipped,
+    TrialOutcome,
+)
+from .recording import RecordingError, Trial
+from .timing import Benchmark, ImportTimer, benchmark_class
+
+MAX_LINE = 2000
+"""Characters of a line that the gate is told."""
+
+MAX_DETAIL = 50
+"""Lines of a traceback that the gate is told: the last ones."""
+
+
+class WorkerPlugin:
+    """Collects the workloads, then runs the one that the gate names.
+
+    Args:
+        channel: The pipes to the gate.
+        roots: Import roots of the subject, such as ``mnist_reference`` or ``namespace.package``.
+        own: Folder that every module of the subject must come from.
+    """
+
+    def __init__(self, channel: Channel, roots: Sequence[str], own: str) -> None:
+        self._channel = channel
+        self._roots = tuple(roots)
+        self._own = os.path.realpath(own) + os.sep
+        self._reports: list[pytest.TestReport] = []
+        self._problems: list[CollectedProblem] = []
+        self._skipped: list[Skipped] = []
+        self._recorder: Trial | Benchmark | ImportTimer | Counts | None = None
+        self._seed = 0
+
+    def pytest_addoption(self, parser: pytest.Parser) -> None:
+        """Add the switches of pytest-benchmark where it is not installed, for a conftest that reads them."""
+        if importlib.util.find_spec("pytest_benchmark"):
+            return
+        group = parser.getgroup("benchmark")
+        for switch in ("disable", "enable", "only", "skip"):
+            group.addoption(f"--benchmark-{switch}", action="store_true", default=False, help="as in pytest-benchmark")
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Register the markers, and the fixtures last so that they win over those of installed plugins."""
+        whole = (f"{name}(group, ...): time the test, or settings of pytest-benchmark" for name in WHOLE_TEST_MARKERS)
+        for line in (*MARKERS.values(), *whole):
+            config.addinivalue_line("markers", line)
+        config.pluginmanager.register(WorkerFixtures(self), WorkerFixtures.NAME)
+
+    def new_trial(self) -> Trial:
+        """What the accuracy workload that is about to run records into."""
+        self._recorder = trial = Trial(self._seed)
+        return trial
+
+    def new_benchmark(self, node: Any, metrics: Iterable[str]) -> Benchmark:
+        """What times the workload that is about to run."""
+        self._recorder = benchmark = benchmark_class()(node, channel=self._channel, metrics=metrics)
+        return benchmark
+
+    def new_import_timer(self, node: Any) -> ImportTimer:
+        """What times the import that is about to be measured."""
+        benchmark = benchmark_class()(node, channel=self._channel, metrics=("import_time",))
+        self._recorder = timer = ImportTimer(benchmark, self._refuse_strangers)
+        return timer
+
+    def new_counts(self) -> Counts:
+        """What the counting workload that is about to run records into."""
+        self._recorder = counts = Counts(self._roots, self._refuse_strangers)
+        return counts
+
+    def pytest_collectstart(self, collector: pytest.Collector) -> None:
+        """Tell what is about to be imported, so that whatever stops the worker there can be named."""
+        if isinstance(collector, (pytest.File, pytest.Directory)) and collector.nodeid not in {"", "."}:
+            self._channel.send(Event.COLLECTING, **Collecting(id=collector.nodeid))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool | None:
+        """Time the test function itself where the test asks for that."""
+        if not is_whole_test(pyfuncitem):
+            return None
+        metrics = _metric_names(pyfuncitem)
+        arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+        self.new_benchmark(pyfuncitem, metrics)(pyfuncitem.obj, **arguments)
+        return True
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Keep what could not be collected, and what was skipped as a whole."""
+        if report.skipped:
+            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
+            self._skipped.append({"id": report.nodeid, "cause": reason.removeprefix("Skipped: ")})
+        if report.failed:
+            self._problems.append({"id": report.nodeid, "cause": _cause(report.longreprtext)})
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep what became of setup, call and teardown."""
+        self._reports.append(report)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Tell what was collected, then obey commands until told to exit."""
+        items = {item.nodeid: item for item in session.items}
+        self._channel.send(Event.COLLECTED, **self._collection(items.values()))
+        while True:
+            command = self._channel.receive()
+            if command["do"] == Command.RUN:
+                self._channel.send(Event.FINISHED, **self._run(items[command["workload"]], command["seed"]))
+            elif command["do"] == Command.IMAGES:
+                self._channel.send(Event.IMAGES, **Images(images=self._images(command["indices"])))
+            else:
+                gc.freeze()  # pytest ends with a full collection, which takes a quarter of a second beside torch
+                return True
+
+    def _collection(self, items: Iterable[pytest.Item]) -> Collected:
+        workloads: list[CollectedWorkload] = []
+        problems = list(self._problems)
+        for item in items:
+            try:
+                workload = describe_item(item)
+                require_own_fixtures(item)
+            except RecordingError as error:
+                problems.append({"id": item.nodeid, "cause": str(error), "usage": "yes"})
+            else:
+                workloads += [workload] if workload else []
+        return {
+            "protocol": PROTOCOL_VERSION,
+            "workloads": workloads,
+            "problems": problems,
+            "skipped": self._skipped,
+        }
+
+    def _run(self, item: pytest.Item, seed: int, clock: Callable[[], float] = perf_counter) -> Finished:
+        self._recorder, self._seed, self._reports = None, seed, []
+        threads = set(threading.enumerate())
+        start = clock()
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
+        seconds = clock() - start
+        outcome, cause = self._outcome()
+        failures = [report.longreprtext for report in self._reports if report.failed]
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(Exception):  # a workload may have put anything in their place
+                stream.flush()
+        recorded: Recorded = {}
+        if outcome == "completed":
+            try:
+                recorded = self._recorded()
+            except RecordingError as error:
+                outcome, cause = "failed", f"RecordingError: {error}"
+        in_call = sum((r.duration for r in self._reports if r.when == "call"), 0.0) or seconds
+        return {
+            "outcome": outcome,
+            "cause": cause,
+            "detail": [line[:MAX_LINE] for line in failures[0].splitlines()[-MAX_DETAIL:]] if failures else [],
+            "duration_s": max(0.0, in_call - getattr(self._recorder, "waited_s", 0.0)),
+            "peak_memory_bytes": peak_memory_bytes(),
+            "threads": [str(thread.name)[:MAX_LINE] for thread in threading.enumerate() if thread not in threads],
+            **recorded,
+        }
+
+    def _outcome(self) -> tuple[TrialOutcome, str]:
+        """How the test ended, and why if not well."""
+        for report in self._reports:
+            if report.failed:
+                return "failed", _cause(report.longreprtext)
+            if report.skipped:
+                reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
+                return "skipped", reason.removeprefix("Skipped: ")[:MAX_LINE]
+        if strangers := sorted(self._strangers()):
+            return "foreign", f"{len(strangers)} modules come from outside the revision's own tree: {strangers[0]}"
+        return "completed", ""
+
+    def _recorded(self) -> Recorded:
+        return self._recorder.recorded() if self._recorder else {}
+
+    def _images(self, indices: list[int]) -> list[str]:
+        """PNG files as base64; a source that fails must not spoil a finished trial."""
+        try:
+            images = self._recorder.images(indices) if isinstance(self._recorder, Trial) else []
+        except Exception as error:  # noqa: BLE001 - whatever the workload's own code raises
+            print(f"the images of flipped examples could not be made: {error!r}", file=sys.stderr)
+            images = []
+        return [base64.b64encode(image).decode() for image in images]
+
+    def _strangers(self) -> Iterator[str]:
+        """Modules of the subject that were imported from elsewhere."""
+        for name, module in list(sys.modules.items()):
+            if not is_within(name, self._roots):
+                continue
+            file = getattr(module, "__file__", None)
+            places = [file] if file else list(getattr(module, "__path__", ()))
+            for place in places:
+                if not self._is_own(place):
+                    yield f"{name} from {place}"
+
+    def _is_own(self, place: str) -> bool:
+        return os.path.realpath(place).startswith(self._own)
+
+    def _refuse_strangers(self, modules: Mapping[str, str | None]) -> None:
+        """Refuse what a fresh interpreter imported of the subject from elsewhere."""
+        for name, file in modules.items():
+            if file and is_within(name, self._roots) and not self._is_own(file):
+                raise RecordingError(f"{name} comes from outside the revision's own tree: {file}")
+
+
+class WorkerFixtures:
+    """The fixtures of the worker, a plugin of their own so that they are registered after every other.
+
+    Args:
+        worker: Makes the trials.
+    """
+
+    NAME = "mainstay-worker-fixtures"
+
+    def __init__(self, worker: WorkerPlugin) -> None:
+        self._worker = worker
+
+    @pytest.fixture
+    def trial(self) -> Trial:
+        """What an accuracy workload records into."""
+        return self._worker.new_trial()
+
+    @pytest.fixture
+    def benchmark(self, request: pytest.FixtureRequest) -> Benchmark:
+        """Times a function."""
+        return self._worker.new_benchmark(request.node, _metric_names(request.node))
+
+    @pytest.fixture
+    def import_timer(self, request: pytest.FixtureRequest) -> ImportTimer:
+        """Times an import."""
+        return self._worker.new_import_timer(request.node)
+
+    @pytest.fixture
+    def counts(self) -> Counts:
+        """What a workload counts into."""
+        return self._worker.new_counts()
+
+
+def _metric_names(item: pytest.Item) -> list[str]:
+    """Names of the gated metrics of a test."""
+    workload = describe_item(item)
+    return [metric["name"] for metric in workload["metrics"]] if workload else []
+
+
+def require_own_fixtures(item: pytest.Item) -> None:
+    """Make sure that no plugin's fixture stands before the worker's own; a conftest's may wrap it.
+
+    Raises:
+        RecordingError: If one does.
+    """
+    definitions = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
+    for name in FIXTURE_KINDS:
+        from_plugins = [definition for definition in definitions.get(name, ()) if not definition.baseid]
+        if from_plugins and not isinstance(getattr(from_plugins[-1].func, "__self__", None), WorkerFixtures):
+            raise RecordingError(f"a plugin's fixture {name} stands before the worker's: disable that plugin")
+
+
+def _cause(report: str) -> str:
+    r"""What happened, in one line, from the text of a failure report.
+
+    Example:
+        >>> _cause("test_a.py:3: in test_a\n    1 / 0\nE   ZeroDivisionError: division by zero")
+        'ZeroDivisionError: division by zero'
+        >>> _cause('E     File "a.py", line 5\nE       f(\nE        ^\nE   SyntaxError: not closed')
+        'SyntaxError: not closed (File "a.py", line 5)'
+    """
+    lines = [line.strip() for line in report.splitlines() if line.strip()]
+    raised = [line.removeprefix("E").strip() for line in lines if line.startswith("E  ")]
+    first = (raised or lines or ["unknown cause"])[0]
+    if first.startswith("File ") and len(raised) > 1:  # of what does not parse, the place comes first
+        first = f"{raised[-1]} ({first})"
+    return first[:MAX_LINE]

@@ -1,0 +1,502 @@
+"""Timed workloads: calls of a function, block by block at the gate's command.
+
+- :class:`Benchmark`: the ``benchmark`` fixture, with the interface of pytest-benchmark.
+- :class:`ImportTimer`: the ``import_timer`` fixture.
+- :class:`CallTimer`, :func:`accelerator_barrier`: how calls are timed.
+"""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import math
+import numbers
+import operator
+import statistics
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from time import perf_counter  # bound here: a workload that patches the module's clock must not change what is measured
+from typing import Any
+
+import pytest
+
+from .block_statistics import BenchmarkStatistics
+from .importing import probe_import
+from .lazy import refuse_lazy_function, refuse_lazy_result
+from .markers import WHOLE_TEST_MARKERS
+from .metrics import READY_METRICS
+from .processes import peak_memory_bytes
+from .protocol import Block, Command, Event, Ready, Recorded
+from .recording import RecordingError, json_number
+
+BLOCK_SECONDS = 0.025
+"""How long a block lasts: the noise lies between spans of tens of milliseconds, and the clock ticks far finer."""
+
+WARM_UP_SECONDS = 0.2
+"""How long calls are made before the first block, unless one call takes longer."""
+
+MOST_TIMELESS_CALLS = 1_000_000
+"""Calls that may take no time by a coarse clock; with more, it stands still."""
+
+MEMORY_CALLS = 3
+"""Calls whose peak memory is taken: the first ones allocate what later ones use again."""
+
+
+Arguments = tuple[Sequence[Any], Mapping[str, Any]]
+"""Positional and named arguments of a call."""
+
+
+class CallTimer:
+    """Times calls of one function.
+
+    Args:
+        target: The function.
+        arguments: Gives the arguments of a round; its time does not count.
+        teardown: Called after a round with its arguments; its time does not count.
+        iterations: Calls a round.
+        times_each: Whether every call is timed by itself, which latencies need.
+        disable_gc: Whether the garbage collector rests during a round.
+        clock: Gives the time in seconds.
+    """
+
+    def __init__(
+        self,
+        target: Callable[..., Any],
+        arguments: Callable[[], Arguments],
+        *,
+        teardown: Callable[..., Any] | None = None,
+        iterations: int = 1,
+        times_each: bool = False,
+        disable_gc: bool = False,
+        clock: Callable[[], float] = perf_counter,
+    ) -> None:
+        self._target = target
+        self._arguments = arguments
+        self._teardown = teardown
+        self._iterations = iterations
+        self._times_each = times_each
+        self._disable_gc = disable_gc
+        self._clock = clock
+        self.latencies: list[float] = []
+        self.result: Any = None
+
+    def time_rounds(self, rounds: int) -> float:
+        """Seconds of so many rounds, for one iteration of each."""
+        return math.fsum(self._time_round() for _ in range(rounds)) / self._iterations
+
+    def time_calls(self, calls: int) -> float:
+        """Seconds of so many calls with the same arguments, one after the other."""
+        args, kwargs = self._arguments()
+        return self._time_span(calls, args, kwargs)
+
+    def _time_round(self) -> float:
+        args, kwargs = self._arguments()
+        try:
+            return self._time_span(self._iterations, args, kwargs)
+        finally:
+            if self._teardown:
+                self._teardown(*args, **kwargs)
+
+    def _time_span(self, calls: int, args: Sequence[Any], kwargs: Mapping[str, Any]) -> float:
+        target, clock, synchronise = self._target, self._clock, accelerator_barrier()
+        was_enabled = gc.isenabled()
+        if self._disable_gc:
+            gc.disable()
+        try:
+            if self._times_each:
+                seconds = self._time_each(calls, args, kwargs, synchronise)
+            else:
+                synchronise()
+                start = clock()
+                for _ in itertools.repeat(None, calls):
+                    self.result = target(*args, **kwargs)
+                synchronise()
+                seconds = clock() - start
+        finally:
+            if was_enabled:
+                gc.enable()
+        refuse_lazy_result(self.result)
+        return seconds
+
+    def _time_each(
+        self, calls: int, args: Sequence[Any], kwargs: Mapping[str, Any], synchronise: Callable[[], None]
+    ) -> float:
+        target, clock, spans = self._target, self._clock, []
+        for _ in itertools.repeat(None, calls):
+            synchronise()
+            start = clock()
+            self.result = target(*args, **kwargs)
+            synchronise()
+            spans.append(clock() - start)
+        self.latencies += spans
+        return math.fsum(spans)
+
+
+def accelerator_barrier() -> Callable[[], None]:
+    """What waits until the accelerator has done all that was asked of it; does nothing where torch uses none."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return _do_nothing
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        return torch.cuda.synchronize  # type: ignore[no-any-return]
+    mps = getattr(torch.backends, "mps", None)
+    return torch.mps.synchronize if mps and mps.is_available() else _do_nothing
+
+
+def _do_nothing() -> None:
+    """Waits for nothing."""
+
+
+class Benchmark:
+    """The ``benchmark`` fixture under the gate: pytest-benchmark's interface, timed block by block at its command.
+
+    Rounds, warm-up and their lengths are the gate's to choose, equal for both revisions. Only ``pedantic`` with its
+    ``rounds`` is taken at its word where it comes to the number of calls: no more rounds are run than it names.
+
+    Args:
+        node: The test.
+        channel: The pipes to the gate.
+        metrics: Names of the gated metrics.
+        clock: Gives the time in seconds.
+    """
+
+    def __init__(
+        self,
+        node: Any,
+        *,
+        channel: Any,
+        metrics: Iterable[str] = ("call_time",),
+        clock: Callable[[], float] = perf_counter,
+    ) -> None:
+        markers = (node.get_closest_marker(name) for name in WHOLE_TEST_MARKERS)
+        options = next((dict(marker.kwargs) for marker in markers if marker), {})
+        callspec = getattr(node, "callspec", None)
+        self.name = node.name
+        self.fullname = node.nodeid
+        self.param = callspec.id if callspec else None
+        self.params = callspec.params if callspec else None
+        self.group = options.get("group")
+        self.extra_info: dict[str, Any] = {}
+        self.disabled = False
+        self.has_error = False
+        self.skipped = False
+        self.cprofile: Any = None
+        self.cprofile_loops = self.cprofile_dump = self.cprofile_stats = None
+        self.stats: BenchmarkStatistics | None = None
+        self.waited_s = 0.0
+        self.misuse = ""
+        self._options = options
+        self._disable_gc = bool(options.get("disable_gc", False))
+        self._channel = channel
+        self._metrics = frozenset(metrics)
+        self._clock = clock
+        self._mode = ""
+        self._block_times_s: list[float] = []
+        self._num_calls = 0
+        self._latencies: list[float] = []
+        self._sizes: dict[str, float] = {}
+
+    @property
+    def enabled(self) -> bool:
+        """Always: what is gated is measured."""
+        return not self.disabled
+
+    def __call__(self, function_to_benchmark: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Time calls of a function with these arguments; returns what one more call returns."""
+        self.claim("benchmark(...)")
+        timer = self._timer(function_to_benchmark, lambda: (args, kwargs))
+        self.measure(timer.time_calls, latencies=timer.latencies)
+        return function_to_benchmark(*args, **kwargs)
+
+    def pedantic(  # noqa: PLR0917 - the signature of pytest-benchmark
+        self,
+        target: Callable[..., Any],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        setup: Callable[[], Arguments | None] | None = None,
+        teardown: Callable[..., Any] | None = None,
+        rounds: int = 1,
+        warmup_rounds: int = 0,
+        iterations: int = 1,
+    ) -> Any:
+        """Time rounds of a function, each set up and torn down outside the clock.
+
+        Args:
+            target: The function.
+            args: Positional arguments of every call.
+            kwargs: Named arguments of every call.
+            setup: Called before each round; may return the arguments.
+            teardown: Called after each round with the arguments.
+            rounds: The most rounds that are timed.
+            warmup_rounds: Rounds before those.
+            iterations: Calls a round.
+
+        Returns:
+            What the last call returned.
+        """
+        self.claim("benchmark.pedantic(...)")
+        _require_count("iterations", iterations, least=1)
+        _require_count("rounds", rounds, least=1)
+        _require_count("warmup_rounds", warmup_rounds, least=0)
+        if iterations > 1 and setup:
+            raise ValueError(f"setup goes with one iteration a round, not {iterations}")
+        given: Arguments = (args, kwargs or {})
+
+        def arguments() -> Arguments:
+            made = setup() if setup else None
+            if made and (args or kwargs):
+                raise TypeError("the arguments come from setup or from args and kwargs, not from both")
+            return made or given
+
+        timer = self._timer(target, arguments, teardown=teardown, iterations=iterations)
+        self.measure(timer.time_rounds, latencies=timer.latencies, rounds=rounds, warmup_rounds=warmup_rounds)
+        if not self._num_calls and not self._sizes:
+            timer.time_rounds(1)
+        return timer.result
+
+    def weave(self, target: Any, **_: Any) -> None:
+        """Refused: what is called inside other code cannot be run block by block.
+
+        Raises:
+            RecordingError: Always.
+        """
+        raise RecordingError(
+            f"benchmark.weave and benchmark.patch cannot be gated, asked for {target!r}: they time calls inside other "
+            "code; call benchmark(function, ...) or benchmark.pedantic(function, ...)"
+        )
+
+    patch = weave
+
+    def measure(
+        self,
+        time_calls: Callable[[int], float],
+        *,
+        latencies: list[float],
+        rounds: int | None = None,
+        warmup_rounds: int = 0,
+    ) -> None:
+        """Warm up, then measure what the gate asks for.
+
+        Args:
+            time_calls: Makes so many calls and gives their seconds.
+            latencies: Filled by ``time_calls`` with the time of each call, where they are timed one by one.
+            rounds: The most calls that may be timed; ``None`` for any number.
+            warmup_rounds: Calls before those, where their number is limited.
+        """
+        try:
+            self._measure(time_calls, latencies, rounds, warmup_rounds)
+        except RecordingError as error:
+            self.misuse = str(error)  # it counts even where the test swallows it
+            raise
+        except Exception:
+            self.has_error = True
+            raise
+
+    def _measure(
+        self, time_calls: Callable[[int], float], latencies: list[float], rounds: int | None, warmup_rounds: int
+    ) -> None:
+        if any(READY_METRICS[name].is_alone for name in self._metrics & READY_METRICS.keys()):
+            self._sizes = self._measure_memory(time_calls, rounds)
+            return
+        call_s, left = self._warm_up(time_calls, rounds, warmup_rounds)
+        latencies.clear()
+        gc.collect()
+        gc.freeze()
+        try:
+            self._obey(time_calls, call_s, left)
+        finally:
+            gc.unfreeze()
+        self._latencies = latencies
+
+    def _timer(
+        self,
+        target: Callable[..., Any],
+        arguments: Callable[[], Arguments],
+        *,
+        teardown: Callable[..., Any] | None = None,
+        iterations: int = 1,
+    ) -> CallTimer:
+        try:
+            refuse_lazy_function(target)
+        except RecordingError as error:
+            self.misuse = str(error)
+            raise
+        return CallTimer(
+            target,
+            arguments,
+            teardown=teardown,
+            iterations=iterations,
+            times_each=not self._metrics.isdisjoint({"latency_median", "latency_p95"}),
+            disable_gc=self._disable_gc,
+            clock=self._clock,
+        )
+
+    def claim(self, mode: str) -> None:
+        """Refuse a second use: two timed functions would share one metric."""
+        if self._mode:
+            self.has_error = True
+            self.misuse = f"benchmark was used twice, by {self._mode} and {mode}: write a test for each"
+            raise RecordingError(self.misuse)
+        self._mode = mode
+
+    def _warm_up(
+        self, time_calls: Callable[[int], float], rounds: int | None, warmup_rounds: int
+    ) -> tuple[float | None, int | None]:
+        """Make the first calls.
+
+        Returns:
+            Seconds of a call, if known, and the calls that are left, if limited.
+        """
+        if rounds is not None:
+            spare = 0 if warmup_rounds else rounds // 4
+            calls = warmup_rounds or spare
+            seconds = [time_calls(1) for _ in range(calls)]
+            return (seconds[-1] if seconds else None), rounds - spare
+        calls, spent, call_s = 1, 0.0, math.inf
+        while spent < WARM_UP_SECONDS:
+            seconds_now = time_calls(calls)
+            if seconds_now < 0:
+                raise RecordingError(f"the clock stepped back by {-seconds_now:g} s during the warm-up")
+            if seconds_now == 0 and calls > MOST_TIMELESS_CALLS:
+                raise RecordingError(f"the clock stands still: {calls} calls took no time")
+            spent += max(seconds_now, 1e-6)
+            call_s = seconds_now / calls
+            calls = max(1, min(2 * calls, int(BLOCK_SECONDS * calls / max(seconds_now, 1e-9))))
+        return call_s, None
+
+    def _obey(self, time_calls: Callable[[int], float], call_s: float | None, left: int | None) -> None:
+        """Run the blocks that the gate asks for."""
+        self._channel.send(Event.READY, **Ready(call_s=call_s, left=left))
+        while (command := self._receive())["do"] == Command.BLOCK:
+            calls = command["calls"]
+            seconds = time_calls(calls)
+            if seconds <= 0:
+                raise RecordingError(f"the clock stepped: a block of {calls} calls took {seconds:g} s")
+            self._block_times_s.append(seconds / calls)
+            self._num_calls += calls
+            self._channel.send(Event.BLOCK, **Block(seconds=seconds))
+        calls = self._num_calls // max(1, len(self._block_times_s))
+        self.stats = BenchmarkStatistics(self, self._block_times_s, max(1, calls), self._options)
+
+    def _receive(self, clock: Callable[[], float] = perf_counter) -> dict[str, Any]:
+        """The next command; the time until it comes is the other revision's."""
+        start = clock()
+        command: dict[str, Any] = self._channel.receive()
+        self.waited_s += clock() - start
+        return command
+
+    def _measure_memory(self, time_calls: Callable[[int], float], rounds: int | None) -> dict[str, float]:
+        """Peak memory of a few calls; nothing else may have run in this process."""
+        torch = sys.modules.get("torch")
+        cuda = torch.cuda if torch is not None and torch.cuda.is_available() else None
+        if "peak_accelerator_memory" in self._metrics and cuda is None:
+            pytest.skip("peak_accelerator_memory needs a CUDA device, and torch sees none")
+        if cuda is not None:
+            cuda.reset_peak_memory_stats()
+        calls = min(MEMORY_CALLS, rounds or MEMORY_CALLS)
+        self.stats = BenchmarkStatistics(self, [time_calls(1) for _ in range(calls)], 1, self._options)
+        sizes = {"peak_memory": float(peak_memory_bytes())}
+        if cuda is not None:
+            sizes["peak_accelerator_memory"] = float(cuda.max_memory_allocated())
+        return sizes
+
+    def recorded(self) -> Recorded:
+        """What goes to the gate: values of the metrics, and the numbers in ``extra_info``.
+
+        Raises:
+            RecordingError: If the fixture was used otherwise than once.
+        """
+        if self.misuse or not self._mode:
+            raise RecordingError(self.misuse or "benchmark was never called: a timed workload times one function")
+        known = ((str(name), as_number(value)) for name, value in self.extra_info.items())
+        extra = {name: value for name, value in known if value is not None}
+        return {"values": {name: json_number(value) for name, value in {**extra, **self._values()}.items()}}
+
+    def _values(self) -> dict[str, float]:
+        """The ready metrics, as far as they were measured."""
+        values = dict(self._sizes)
+        if self._block_times_s:
+            call_s = statistics.geometric_mean(self._block_times_s)
+            values["import_time" if "import_time" in self._metrics else "call_time"] = call_s
+            examples = as_number(self.extra_info.get("examples"))
+            if examples is not None:
+                values["throughput"] = examples / call_s
+            elif "throughput" in self._metrics:
+                raise RecordingError("throughput needs benchmark.extra_info['examples'], the examples of one call")
+        if self._latencies:
+            values["latency_median"] = statistics.median(self._latencies)
+            values["latency_p95"] = nearest_rank(self._latencies, 0.95)
+        return values
+
+
+def as_number(value: Any) -> float | None:
+    """A number of any library as a float; ``None`` for what is none, or no more than true or false.
+
+    Example:
+        >>> as_number(3), as_number(True), as_number("3")
+        (3.0, None, None)
+    """
+    if isinstance(value, bool) or type(value).__name__ in {"bool", "bool_"}:
+        return None
+    try:
+        return float(value) if isinstance(value, numbers.Real) else float(operator.index(value))
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _require_count(name: str, value: Any, *, least: int) -> None:
+    """Refuse what is no number of calls."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}")
+
+
+def nearest_rank(values: Sequence[float], share: float) -> float:
+    """The smallest value that at least this share of the values do not exceed.
+
+    Example:
+        >>> nearest_rank([3.0, 1.0, 2.0, 4.0], 0.5)
+        2.0
+    """
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
+
+
+def benchmark_class() -> type[Benchmark]:
+    """:class:`Benchmark`; derived from pytest-benchmark's own class where that is loaded, which insists on it."""
+    loaded = sys.modules.get("pytest_benchmark.fixture")
+    return type("Benchmark", (Benchmark, loaded.BenchmarkFixture), {}) if loaded else Benchmark
+
+
+class ImportTimer:
+    """The ``import_timer`` fixture under the gate: times an import, each time in a fresh interpreter.
+
+    Args:
+        benchmark: Takes the blocks; one call is one import.
+        check: Refuses modules that come from another revision.
+    """
+
+    def __init__(self, benchmark: Benchmark, check: Callable[[Mapping[str, str | None]], None]) -> None:
+        self._benchmark = benchmark
+        self._check = check
+
+    def __call__(self, module: str) -> None:
+        """Time the import of a module by its full name."""
+        self._benchmark.claim("import_timer(...)")
+
+        def time_calls(calls: int) -> float:
+            seconds = []
+            for _ in range(calls):
+                imported = probe_import(module)
+                self._check(imported.modules)
+                seconds.append(imported.seconds)
+            return math.fsum(seconds)
+
+        self._benchmark.measure(time_calls, latencies=[])
+
+    @property
+    def waited_s(self) -> float:
+        """Time that was the other revision's."""
+        return self._benchmark.waited_s
+
+    def recorded(self) -> Recorded:
+        """What goes to the gate."""
+        return self._benchmark.recorded()

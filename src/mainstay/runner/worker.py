@@ -1,0 +1,62 @@
+"""What the program does: it runs workloads, or serves those who do.
+
+- :func:`main`: a worker or a server, as its options say.
+- :func:`work`: run workloads.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+
+from .channel import Channel
+from .network import deny_network
+from .plugin import WorkerPlugin
+from .preload import serve
+from .processes import inherit_orphans
+from .protocol import ServerOptions, WorkerOptions
+
+
+def main(options: WorkerOptions | ServerOptions) -> int:
+    """Run a worker, or the server that forks workers.
+
+    Args:
+        options: Those of a server have ``preload``.
+
+    Returns:
+        The exit status.
+    """
+    sys.addaudithook(deny_network)
+    if "preload" not in options:
+        return work(options)
+    of_worker = serve(options["control"], options["preload"], options["limit_s"])
+    return work(of_worker) if of_worker else 0
+
+
+def work(options: WorkerOptions) -> int:
+    """Run workloads.
+
+    Args:
+        options: Which, and how the gate is spoken with.
+
+    Returns:
+        pytest's exit status.
+    """
+    inherit_orphans()
+    channel = Channel(options["commands"], options["events"])
+    channel.receive()  # the order to collect
+    arguments = [
+        f"--rootdir={options['folder']}",
+        f"--config-file={options['configuration']}",
+        "--import-mode=importlib",
+        *("-o", "pythonpath=", "-o", "addopts=", "-o", "required_plugins=", "-o", "testpaths="),
+        *("-p", "no:cacheprovider", "-p", "no:mainstay"),
+        *("-W", "ignore:This process .* is multi-threaded:DeprecationWarning"),
+        *("--capture=no", "--quiet", "--tb=short"),
+        *(f"--ignore={os.path.join(options['folder'], name)}" for name in options["ignored"]),
+        *dict.fromkeys(os.path.join(options["folder"], name.partition("::")[0]) for name in options["select"]),
+    ]
+    plugin = WorkerPlugin(channel, options["roots"], options["own"])
+    return int(pytest.main(arguments, plugins=[plugin]))

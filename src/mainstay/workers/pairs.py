@@ -1,0 +1,195 @@
+"""Pairs of trials that are whole runs: a fresh process for each revision.
+
+Nothing here decides which trial runs when (:mod:`mainstay.measuring.scheduling`) or what a trial means (:mod:`mainstay.gates`).
+
+- :class:`PairRequest`, :class:`PairResult`: a pair of trials, asked for and measured.
+- :func:`run_pair`: measures it; plain data in and out, so that it runs in any thread or process.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+from mainstay.records.findings import MeasuredWith
+from mainstay.records.trials import Side, Trial
+from mainstay.workers.load import LoadMeter
+from mainstay.workers.process import OutOfTimeError, WorkerEndedError, WorkerSpec, at_once
+from mainstay.workers.session import CONCLUSIVE, LiveWorkers, Session, TrialForm
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PairRequest:
+    """One pair of trials that is to be measured.
+
+    Attributes:
+        workload: Node id.
+        seed: Seed of both trials.
+        pair: Number of the pair.
+        sides: The sides to run, in the order drawn for this pair.
+        repetition: 1 for the repetition of a baseline that exact-first asks for.
+        gated: Names of the metrics that must be recorded, with finite values.
+        wants_images: Whether images of flipped examples are wanted.
+        apart: Whether the sides must never run at once, whatever the machine could do; their processes are then fresh
+            interpreters, since what else was loaded would count.
+        limit_s: Seconds that one trial may take.
+        seconds_left: Seconds until the pair is ended and dropped, whatever its trials have come to.
+        measured_with: Whose workload files are used.
+    """
+
+    workload: str
+    seed: int
+    pair: int
+    sides: tuple[Side, ...]
+    repetition: int = 0
+    gated: tuple[str, ...] = ()
+    wants_images: bool = False
+    apart: bool = False
+    limit_s: float = 600.0
+    seconds_left: float = math.inf
+    measured_with: MeasuredWith = MeasuredWith.SHARED
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PairResult:
+    """The trials of a pair, and images of examples that flipped.
+
+    Attributes:
+        request: What was asked for.
+        trials: One a side; none where the pair was dropped.
+        images: PNG as base64 by position in the test set.
+        was_cut: Whether the pair was under way when the time was used up, so that it was ended and dropped.
+    """
+
+    request: PairRequest
+    trials: tuple[Trial, ...]
+    images: Mapping[int, str] = field(default_factory=dict)
+    was_cut: bool = False
+
+
+def run_pair(
+    specs: Mapping[Side, WorkerSpec],
+    request: PairRequest,
+    known: Sequence[Trial] = (),
+    *,
+    together: bool = True,
+    choose_examples: Callable[[Sequence[Trial]], Sequence[int]] | None = None,
+    live: LiveWorkers | None = None,
+) -> PairResult:
+    """Measure a pair whose trials are whole runs: a fresh process for each revision.
+
+    A trial that does not complete is repeated once with the same seed, unless its worker hung while it collected.
+
+    Args:
+        specs: The worker of each side.
+        request: What to measure.
+        known: Trials of this pair that were measured earlier; with them, which examples flipped is known.
+        together: Run both sides at once; else one after the other in the order drawn.
+        choose_examples: Tells from the trials of a pair which examples of the test set the report will show.
+        live: Starts the workers, where they are to be stopped from elsewhere, forked, or their trials passed on at once.
+
+    Returns:
+        The trials that were asked for, with images if wanted and to be had; no trial where the time was used up.
+
+    Raises:
+        Interrupted: If the workers were stopped.
+    """
+    live = live or LiveWorkers()
+    with ExitStack() as stack:
+        deadline = time.monotonic() + request.seconds_left
+        runs = [_WholeRun(live, specs[side], request, stack, deadline) for side in request.sides]
+        try:
+            for run in runs if request.apart else ():  # they import at once, then run one after the other
+                run.start()
+            if together and len(runs) > 1 and not request.apart:
+                trials = at_once(_WholeRun.measure, runs)
+            else:
+                trials = [run.measure() for run in runs]
+        except OutOfTimeError:
+            for run in runs:
+                run.kill()
+            return PairResult(request=request, trials=(), was_cut=True)
+        images: dict[int, str] = {}
+        if request.wants_images and choose_examples and (examples := choose_examples([*known, *trials])):
+            images = next(filter(None, (run.images(examples) for run in reversed(runs))), {})
+    return PairResult(request=request, trials=tuple(trials), images=images)
+
+
+class _WholeRun:
+    """One side of a pair: its worker stays alive until the images were asked for."""
+
+    def __init__(
+        self, live: LiveWorkers, spec: WorkerSpec, request: PairRequest, stack: ExitStack, deadline: float
+    ) -> None:
+        self._live = live
+        self._spec = spec
+        self._request = request
+        self._stack = stack
+        self._deadline = deadline
+        self._session: Session | None = None
+
+    def start(self) -> Session:
+        """Start a fresh process."""
+        self._session = Session(
+            self._live,
+            self._spec,
+            [self._request.workload],
+            self._stack,
+            limit_s=self._request.limit_s,
+            is_fresh=self._request.apart,
+            deadline=self._deadline,
+        )
+        return self._session
+
+    def kill(self) -> None:
+        """Kill the process, if there is one."""
+        if self._session:
+            self._session.kill()
+
+    def measure(self) -> Trial:
+        """The trial, repeated once in another process if it did not complete."""
+        session = self._session or self.start()
+        trial = self._attempt(session)
+        if trial.outcome not in CONCLUSIVE and not session.hung_at:
+            trial = self._attempt(self.start())
+        if trial.outcome not in CONCLUSIVE:
+            self._session = None
+        self._live.report([trial])
+        return trial
+
+    def images(self, indices: Sequence[int]) -> dict[int, str]:
+        """Images of examples, from a worker whose trial completed."""
+        if self._session is None:
+            return {}
+        try:
+            images = self._session.images(indices)
+        except (WorkerEndedError, BrokenPipeError, OutOfTimeError):
+            self._session.kill()
+            return {}
+        return {index: image for index, image in zip(indices, images, strict=False) if is_png(image)}
+
+    def _attempt(self, session: Session) -> Trial:
+        load = LoadMeter()
+        request = self._request
+        session.begin(request.workload, request.seed)
+        form = TrialForm(
+            spec=self._spec,
+            workload=request.workload,
+            seed=request.seed,
+            pair=request.pair,
+            repetition=request.repetition,
+            gated=request.gated,
+        )
+        return session.trial(form, load=load.of_others())
+
+
+def is_png(image: str) -> bool:
+    """Whether a base64 text holds a PNG file."""
+    try:
+        return base64.b64decode(image, validate=True).startswith(b"\x89PNG\r\n\x1a\n")
+    except ValueError:
+        return False
