@@ -546,11 +546,15 @@ def test_another_index_is_another_layer():
 
 # --- subjects ------------------------------------------------------------------------------------------------------
 
+VERSION_OF_GIT = "3.1"
+
 
 def built(trees, side=Side.CANDIDATE, place="environment"):
     resolution = resolve(trees, dict.fromkeys(Side, Configuration()))[side]
     dependencies = ensure_dependencies(resolution, trees[side])
-    return build_subject(side, trees[side], resolution, trees[side].parent / place, dependencies)
+    return build_subject(
+        side, trees[side], resolution, trees[side].parent / place, dependencies, version=VERSION_OF_GIT
+    )
 
 
 def ask(subject, code):
