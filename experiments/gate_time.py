@@ -109,7 +109,9 @@ class Clone:
         if timed.preload == self._preload:
             return
         settings = self.root / "pyproject.toml"
-        before, after = (f"preload = {json.dumps(modules)}\n" for modules in (self._preload, timed.preload))
+        before, after = (
+            f"proof = false\npreload = {json.dumps(modules)}\n" for modules in (self._preload, timed.preload)
+        )
         text = settings.read_text("utf-8").replace(SETTINGS + before, SETTINGS)
         settings.write_text(text.replace(SETTINGS, SETTINGS + after), "utf-8")
         author = ("-c", "user.name=gate_time", "-c", "user.email=gate_time@localhost")

@@ -110,7 +110,7 @@ class Repository:
         """Make the branches ``base``, which gates the workloads of a case, and ``change``; return the edits."""
         self.git("checkout", "-q", "--force", "-B", "base", "main")
         with (self.root / "pyproject.toml").open("a", encoding="utf-8") as stream:
-            stream.write(f'workloads = "{case.workloads}"\npair_seconds = {PAIR_SECONDS}\n')
+            stream.write(f'workloads = "{case.workloads}"\npair_seconds = {PAIR_SECONDS}\nproof = false\n')
             stream.write('extras = ["torch"]\n' if case.workloads == "synchronisation" else "")
         self.git("commit", "-q", "-a", "-m", f"Gate {case.workloads}")
         self.git("checkout", "-q", "-B", "change")

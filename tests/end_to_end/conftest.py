@@ -101,6 +101,7 @@ module-name = "subject"
 strict = true
 
 [tool.mainstay]
+proof = false
 trial_seconds = 300
 """
 

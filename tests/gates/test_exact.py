@@ -10,6 +10,7 @@ from mainstay.gates.exact import (
     excluded_share_of_seeds,
     judge_deterministic,
     judge_exact,
+    judge_unchanged,
 )
 from mainstay.gates.samples import MetricSamples
 from mainstay.records.findings import Blame, Method, Verdict
@@ -48,6 +49,14 @@ def test_equal_digests_pass_without_pairs(top1):
     assert (finding.verdict, finding.method, finding.exact_seeds) == (Verdict.PASS, Method.EXACT, (0, 1))
     assert finding.reason == "identical on 2 seeds; excludes (1 %) only changes that touch more than 90 % of seeds"
     assert finding.baseline_mean == finding.candidate_mean == pytest.approx(0.975)
+
+
+def test_unchanged_code_passes_with_a_loss_of_nothing_and_no_pair(top1):
+    finding = judge_unchanged(top1)
+
+    assert (finding.verdict, finding.method, finding.estimate) == (Verdict.PASS, Method.UNCHANGED, 0.0)
+    assert (finding.num_pairs, finding.losses, finding.measured_with) == (0, (), None)
+    assert finding.reason.startswith("unchanged code: ")
 
 
 def test_every_metric_of_the_workload_gets_a_finding(top1):

@@ -14,6 +14,7 @@ seconds = 60
 alpha = 0.02
 edge = 0.1
 fail_fast = true
+proof = false
 inconclusive = 1
 waivers = "accepted.toml"
 constraints = ["constraints.txt"]
@@ -50,6 +51,7 @@ def test_every_key_is_read():
         alpha=0.02,
         edge=0.1,
         fail_fast=True,
+        proof=False,
         margins={"top1_accuracy": 0.002},
         margins_by_dataset={"digits": {"top1_accuracy": 0.03}},
         inconclusive=1,
@@ -79,6 +81,9 @@ def test_every_key_is_read():
         pytest.param("trial_seconds = -1", "trial_seconds", "-1 (an integer)", id="negative-limit"),
         pytest.param("threads = 0", "threads", "0 (an integer)", id="no-threads"),
         pytest.param("jobs = 1.5", "jobs", "1.5 (a number)", id="fraction-of-a-job"),
+        pytest.param('proof = "executed"', "proof", "'executed' (a string)", id="proof-that-is-not-known"),
+        pytest.param("proof = true", "proof", "true (a boolean)", id="proof-of-no-kind"),
+        pytest.param("proof = 0", "proof", "0 (an integer)", id="zero-for-false"),
         pytest.param("fail_fast = 1", "fail_fast", "1 (an integer)", id="number-for-a-boolean"),
         pytest.param("looks = []", "looks", "[] (an array)", id="no-looks"),
         pytest.param("looks = [1, 5]", "looks", "[1, 5] (an array)", id="look-at-one-pair"),

@@ -546,11 +546,13 @@ def test_another_index_is_another_layer():
 
 # --- subjects ------------------------------------------------------------------------------------------------------
 
+VERSION_OF_GIT = "3.1"
 
-def built(trees, side=Side.CANDIDATE, place="environment"):
+
+def built(trees, side=Side.CANDIDATE, place="environment", version=VERSION_OF_GIT):
     resolution = resolve(trees, dict.fromkeys(Side, Configuration()))[side]
     dependencies = ensure_dependencies(resolution, trees[side])
-    return build_subject(side, trees[side], resolution, trees[side].parent / place, dependencies)
+    return build_subject(side, trees[side], resolution, trees[side].parent / place, dependencies, version=version)
 
 
 def ask(subject, code):
@@ -614,6 +616,54 @@ def test_a_subject_that_does_not_build_is_named_with_what_the_build_said(shelf, 
     assert caught.value.side is Side.BASELINE
     assert "building the wheel failed for the baseline" in caught.value.fact
     assert "the compiler of this package is not installed" in caught.value.fact
+
+
+GIT_BACKEND = BACKEND.replace("import pathlib", "import os\nimport pathlib").replace(
+    "    stem =",
+    """    tree = pathlib.Path.cwd().parent.name
+    project.setdefault("version", os.environ.get("SETUPTOOLS_SCM_PRETEND_VERSION", "0.1+of." + tree.strip("_")))
+    if project["version"] == "0.0.0":
+        raise SystemExit("nothing of mine has this version")
+    stem =""",
+)
+
+
+@pytest.fixture
+def versioned_trees(trees):
+    """Worktrees whose build takes the version from git, so that it is another one in each."""
+    dynamic = pyproject(more='dynamic = ["version"]').replace('version = "1.0"\n', "")
+    for tree in trees.values():
+        write(tree, **{"backend.py": GIT_BACKEND, "pyproject.toml": dynamic})
+    return trees
+
+
+def built_version(subject):
+    return ask(subject, "import importlib.metadata; print(importlib.metadata.version('subject'))")
+
+
+def test_a_version_that_comes_from_git_is_one_for_both_revisions(shelf, versioned_trees):
+    subjects = [built(versioned_trees, side) for side in Side]
+
+    assert [built_version(subject) for subject in subjects] == [VERSION_OF_GIT, VERSION_OF_GIT]
+    assert subjects[0].record.wheel_digest == subjects[1].record.wheel_digest
+
+
+def test_a_version_that_the_user_has_set_stands(shelf, versioned_trees, monkeypatch):
+    monkeypatch.setenv("SETUPTOOLS_SCM_PRETEND_VERSION", "7.0")
+
+    assert built_version(built(versioned_trees)) == "7.0"
+
+
+def test_a_build_that_cannot_take_the_version_is_made_with_its_own(shelf, versioned_trees):
+    subjects = [built(versioned_trees, side, version="0.0.0") for side in Side]
+
+    assert [built_version(subject) for subject in subjects] == ["0.1+of.baseline", "0.1+of.candidate"]
+
+
+def test_a_version_that_the_project_states_is_left_alone(shelf, trees):
+    write(trees[Side.CANDIDATE], **{"backend.py": GIT_BACKEND})
+
+    assert built_version(built(trees)) == "1.0"
 
 
 def test_a_wheel_without_modules_is_refused(shelf, trees):

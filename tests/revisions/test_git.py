@@ -13,7 +13,7 @@ import pytest
 from filelock import FileLock
 
 from mainstay.records.errors import GitError, RevisionError
-from mainstay.revisions.git import Repository
+from mainstay.revisions.git import Repository, version_of
 
 NO_CI: dict[str, str] = {}
 
@@ -50,6 +50,34 @@ def project(tmp_path):
     commit(folder, text="0", message="first")
     commit(folder, ".gitignore", "ignored\ndata\n", message="second")
     return folder
+
+
+@pytest.mark.parametrize(
+    ("tag", "version"),
+    [
+        ("v1.2.3", "1.2.3"),
+        ("1.2", "1.2"),
+        ("subject-v2.0rc1", "2.0rc1"),
+        ("release/2.0.post1", "2.0.post1"),
+        ("v2.0-beta", "0.0.0"),
+        ("nightly", "0.0.0"),
+        ("", "0.0.0"),
+    ],
+)
+def test_a_tag_names_a_version_at_its_end(tag, version):
+    assert version_of(tag) == version
+
+
+def test_the_latest_version_is_that_of_the_nearest_tag_before_a_commit(project):
+    repository = Repository.discover(project)
+    first, second = git(project, "rev-parse", "HEAD~1"), git(project, "rev-parse", "HEAD")
+    untagged = repository.latest_version(second)
+    git(project, "tag", "v1.0", first)
+    commit(project, text="3")
+    git(project, "tag", "v2.0")
+
+    assert (untagged, repository.latest_version(first), repository.latest_version(second)) == ("0.0.0", "1.0", "1.0")
+    assert repository.latest_version(git(project, "rev-parse", "HEAD")) == "2.0"
 
 
 def baseline_of(repository, candidate=None, *, environment=NO_CI, **options):

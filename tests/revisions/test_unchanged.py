@@ -2,10 +2,11 @@
 
 import os
 import shutil
+import zipfile
 
 import pytest
 
-from mainstay.revisions.unchanged import Sameness, compare_trees, is_reworded
+from mainstay.revisions.unchanged import Sameness, TreeComparison, compare_trees, compare_wheels, is_reworded
 
 MODULE = '''"""Old words."""
 
@@ -210,3 +211,60 @@ def test_whatever_else_differs_is_a_difference_and_named(trees, edit):
 
     assert comparison.sameness is Sameness.DIFFERENT
     assert comparison.files
+
+
+def test_a_compiled_module_without_source_counts(trees):
+    (trees[1] / "subject/_sourceless.pyc").write_bytes(b"compiled")
+
+    assert compare_trees(*trees) == TreeComparison(sameness=Sameness.DIFFERENT, files=("subject/_sourceless.pyc",))
+
+
+def wheel(place, files, *, stamp=(1980, 1, 1, 0, 0, 0), mode=0o644):
+    """A wheel with some files, in their order."""
+    place.parent.mkdir(exist_ok=True)
+    with zipfile.ZipFile(place, "w") as archive:
+        for name, text in files.items():
+            member = zipfile.ZipInfo(name, stamp)
+            member.external_attr = mode << 16
+            archive.writestr(member, text)
+    return place
+
+
+FILES = {"subject/__init__.py": "A = 1\n", "subject-1.0.dist-info/METADATA": "Name: subject\n"}
+NAME = "subject-1.0-py3-none-any.whl"
+
+
+def test_order_time_stamps_and_the_list_of_files_of_a_wheel_do_not_count(tmp_path):
+    baseline = wheel(tmp_path / "base" / NAME, {**FILES, "subject-1.0.dist-info/RECORD": "one"})
+    files = {"subject-1.0.dist-info/RECORD": "two", **dict(reversed(FILES.items()))}
+    candidate = wheel(tmp_path / "cand" / NAME, files, stamp=(2026, 1, 1, 0, 0, 0))
+
+    assert compare_wheels([baseline], [candidate]) == ()
+
+
+@pytest.mark.parametrize(
+    ("files", "more", "differing"),
+    [
+        pytest.param({"subject/__init__.py": "A = 2\n"}, {}, ("subject/__init__.py",), id="content"),
+        pytest.param(
+            {"subject-1.0.data/scripts/run": "#!python\n"}, {}, ("subject-1.0.data/scripts/run",), id="script"
+        ),
+        pytest.param({"subject-1.0.dist-info/WHEEL": "1"}, {}, ("subject-1.0.dist-info/WHEEL",), id="metadata"),
+        pytest.param(
+            {"subject/__pycache__/x.pyc": "1"}, {}, ("subject/__pycache__/x.pyc",), id="compiled-in-the-wheel"
+        ),
+        pytest.param({}, {"mode": 0o755}, tuple(sorted(FILES)), id="mode"),
+    ],
+)
+def test_whatever_a_wheel_holds_counts_and_is_named(tmp_path, files, more, differing):
+    baseline = wheel(tmp_path / "base" / NAME, FILES)
+    candidate = wheel(tmp_path / "cand" / NAME, {**FILES, **files}, **more)
+
+    assert compare_wheels([baseline], [candidate]) == differing
+
+
+def test_a_wheel_that_only_one_revision_has_counts(tmp_path):
+    own = [wheel(tmp_path / side / NAME, FILES) for side in ("base", "cand")]
+    library = wheel(tmp_path / "cand" / "library-1.0-py3-none-any.whl", {"library.py": ""})
+
+    assert compare_wheels(own[:1], [own[1], library]) == ("library.py",)

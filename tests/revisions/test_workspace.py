@@ -125,6 +125,7 @@ def test_the_workers_of_a_revision_have_a_folder_of_their_own_at_a_path_of_equal
             python=tmp_path / "bin" / "python",
             site_packages=tmp_path,
             roots=("subject",),
+            wheels=(),
             record=Environment(side=side, python="3.11", packages={}, packages_digest="", wheel_digest=""),
         )
         for side in Side
@@ -173,7 +174,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # what started the tes
 threading.Timer(0.5, signal.pthread_kill, (threading.get_ident(), signal.SIGINT)).start()
 try:
     with workspace.open_layers(resolutions.values()) as layers:
-        workspace.build_subjects(dict.fromkeys(Side, place), resolutions, layers, place)
+        workspace.build_subjects(dict.fromkeys(Side, place), resolutions, layers, place, version="1.0")
 except KeyboardInterrupt:
     print("interrupted")
 """

@@ -15,6 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mainstay.commands.proof import prove_unchanged
 from mainstay.commands.session import (
     Bench,
     Job,
@@ -182,10 +183,17 @@ class _Gate(Job):
         from mainstay.project.waivers import apply_waivers
 
         machine = describe_machine()
+        proof = prove_unchanged(self._settings_of_both, bench, agenda)
         plan = self._plan(agenda)
-        self._keys = self._keys_of_conditions(bench, self._shared)
+        if proof.holds:  # no pair will be measured: what is proved shares no error
+            plan = replace(plan, num_gated=0)
+        else:
+            self._keys = self._keys_of_conditions(bench, self._shared)
         kept = self._read_kept()
         logs = self._logs(agenda, plan.max_pairs, reuse=lambda logs: self._reuse(logs, kept))
+        if proof.holds:
+            for log in logs:
+                log.pass_unchanged()
         repeats = self._workloads_to_repeat(logs, kept)
         with self._measurement(bench, logs, agenda.settled, plan, repeats=repeats) as measurement:
             findings = apply_waivers(measurement.run(), waivers, self._today)
@@ -197,7 +205,8 @@ class _Gate(Job):
         if changes:
             findings = spoiled(findings, changes)
             self._keys = {}  # nothing that was measured is kept for later gates
-        self._keep(logs, self._keys_of_conditions(bench, shared))
+        if self._keys:
+            self._keep(logs, self._keys_of_conditions(bench, shared))
         facts = GateFacts(
             findings=findings,
             allow_unjudged=self._options.allow_unjudged,
@@ -205,7 +214,7 @@ class _Gate(Job):
         )
         judgement = judge_gate(facts)
         notes = [*self._start.notes, *self._misread_note(), bench.prepared.notice, bench.preload_note]
-        notes += bench.seals.notes
+        notes += [*bench.seals.notes, proof.note]
         notes += [*agenda.notes, *measurement.notes, *self._notes, *notes_on_reuse(logs)]
         return Run(
             id=self._folder.id,

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from mainstay.measuring.agenda import Agenda
     from mainstay.measuring.ledger import WorkloadLog
     from mainstay.measuring.loop import Measurement, Observer
-    from mainstay.revisions.environments import Resolution
+    from mainstay.revisions.environments import Resolution, SubjectEnvironment
     from mainstay.revisions.layers import Layer
     from mainstay.revisions.workspace import Prepared, PytestSettings, Seals
     from mainstay.workers.collecting import Collection
@@ -86,6 +86,7 @@ class Bench:
     Attributes:
         specs: Workers of both revisions, by whose workload files they run with; the baseline's alone where these are equal.
         environments: Of both revisions.
+        subjects: What is installed of each revision.
         prepared: What ``prepare`` gave, and what it had to say.
         scratch: The gate's temporary folder.
         preload_note: How ``preload`` is followed; empty where it names nothing.
@@ -95,6 +96,7 @@ class Bench:
 
     specs: Mapping[Side, Mapping[Side, WorkerSpec]]
     environments: tuple[Environment, ...]
+    subjects: Mapping[Side, SubjectEnvironment]
     prepared: Prepared
     scratch: Path
     preload_note: str
@@ -293,7 +295,8 @@ class Job:
         from mainstay.revisions.layers import layers_folder
         from mainstay.workers.fork_server import describe_preload
 
-        subjects = workspace.build_subjects(trees, resolutions, layers, scratch)
+        version = self._repository.latest_version(self._start.baseline.commit)
+        subjects = workspace.build_subjects(trees, resolutions, layers, scratch, version=version)
         seals = workspace.Seals(layers.values())
         for side, subject in subjects.items():
             seals.add(f"the environment of the {side}", subject.environment)
@@ -328,6 +331,7 @@ class Job:
             environments=tuple(
                 replace(subjects[side].record, variables=workspace.recorded(variables)) for side in Side
             ),
+            subjects=subjects,
             prepared=prepared,
             scratch=scratch,
             preload_note=describe_preload(self._configuration.preload, sys.platform),

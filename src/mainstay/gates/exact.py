@@ -1,8 +1,9 @@
-"""Verdicts without statistics: equal digests, and values that repeat themselves exactly.
+"""Verdicts without statistics: equal digests, values that repeat themselves exactly, and code that is unchanged.
 
 Equal digests of parameters and recorded metrics prove that an accuracy has not changed on the seeds run, if the
 baseline repeats itself and two seeds differ. Nothing is proved about seeds that were not run, and nothing about time.
-Neither verdict spends any of the error that the sequential judgement shares out.
+Unchanged code proves every metric, see :mod:`mainstay.revisions.unchanged`.
+No such verdict spends any of the error that the sequential judgement shares out.
 """
 
 from __future__ import annotations
@@ -151,6 +152,28 @@ def judge_deterministic(
         baseline_values=(float(baseline_value),),
         candidate_values=(float(candidate_value),),
         losses=(loss,),
+    )
+
+
+def judge_unchanged(metric: Metric) -> Finding:
+    """``pass`` of a metric, where both revisions have the same code and all else that it could depend on.
+
+    Args:
+        metric: What would have been measured.
+
+    Example:
+        >>> from mainstay.records.metrics import Direction, Kind, Metric
+        >>> top1 = Metric(workload="w", name="a", kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=0.002)
+        >>> finding = judge_unchanged(top1)
+        >>> print(finding.verdict, finding.method, finding.num_pairs)
+        pass unchanged 0
+    """
+    return Finding(
+        metric=metric,
+        verdict=Verdict.PASS,
+        reason="unchanged code: the installed files of both revisions are equal, byte for byte; nothing was run",
+        method=Method.UNCHANGED,
+        estimate=0.0,
     )
 
 

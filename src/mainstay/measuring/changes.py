@@ -36,6 +36,7 @@ HELD = {
     "looks": "the baseline's hold",
     "inconclusive": "the stricter holds",
     "fail_fast": "the gate stops early only where both say so",
+    "proof": "code is taken for unchanged only where both say so",
     "seconds": "the larger holds",
     "pair_seconds": "the larger holds",
     "trial_seconds": "the smaller holds",

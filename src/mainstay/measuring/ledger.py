@@ -12,11 +12,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from mainstay.gates.accuracy import compare_recorded_predictions, find_flattery
-from mainstay.gates.exact import DigestComparison, Digests, compare_digests, judge_deterministic, judge_exact
+from mainstay.gates.exact import (
+    DigestComparison,
+    Digests,
+    compare_digests,
+    judge_deterministic,
+    judge_exact,
+    judge_unchanged,
+)
 from mainstay.gates.samples import MetricSamples, fault_finding, find_fault, first_pairs, with_known_unit
 from mainstay.measuring.agenda import REVIEW, Assignment
 from mainstay.measuring.scheduling import derive_seeds
-from mainstay.records.findings import Blame, Finding, MeasuredWith, Verdict
+from mainstay.records.findings import Blame, Finding, MeasuredWith, Method, Verdict
 from mainstay.records.metrics import Kind, Metric, Workload
 from mainstay.records.runs import Curve, FlippedExample, FlipSummary, WorkloadResult
 from mainstay.records.trials import ContextValue, Outcome, Side, Trial
@@ -173,6 +180,8 @@ class WorkloadLog:
 
     def reviewed(self, finding: Finding) -> Finding:
         """A finding with whose files were used, and no better than these allow."""
+        if finding.method is Method.UNCHANGED:
+            return finding
         finding = replace(finding, measured_with=self.measured_with)
         if self.assignment.missing and finding.verdict not in {Verdict.FAIL, Verdict.ERROR, Verdict.MISSING}:
             reason = f"{self.assignment.missing}; as the baseline has it: {finding.reason}"
@@ -254,6 +263,12 @@ class WorkloadLog:
         self.is_broken = True
         for metric in self.workload.metrics:
             self.presets[metric.id] = replace(finding, metric=metric)
+
+    def pass_unchanged(self) -> None:
+        """Settle the workload without a trial: both revisions have the same code."""
+        self.trials.clear()
+        for metric in self.workload.metrics:
+            self.presets[metric.id] = judge_unchanged(metric)
 
     def _broken(self, blame: Blame, who: str, trial: Trial) -> Finding:
         reason = f"{who} did not complete a trial at seed {trial.seed}, twice: {trial.cause}"

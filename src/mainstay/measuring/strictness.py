@@ -46,6 +46,7 @@ def settings_in_force(baseline: Configuration, candidate: Configuration) -> Conf
         looks=baseline.looks,
         inconclusive=max(baseline.inconclusive, candidate.inconclusive, key=STRICTNESS.__getitem__),
         fail_fast=baseline.fail_fast and candidate.fail_fast,
+        proof=baseline.proof and candidate.proof,
         seconds=max(baseline.seconds, candidate.seconds),
         pair_seconds=max(baseline.pair_seconds, candidate.pair_seconds),
         trial_seconds=min(baseline.trial_seconds, candidate.trial_seconds),

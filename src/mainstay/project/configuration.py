@@ -41,6 +41,8 @@ class Configuration:
         alpha: Chance that a clean change fails the gate.
         edge: Level of the tests at the margin, at least ``alpha``.
         fail_fast: Whether the first ``fail`` stops the gate.
+        proof: What lets every metric pass unmeasured: ``"unchanged"`` where the installed files of both revisions, and
+            all else that a workload could depend on, are equal; ``false`` for nothing. ``false`` in either revision holds.
         margins: Tolerated loss by metric; it replaces the margin of the workload's marker.
         margins_by_dataset: The same by data set, which replaces both.
         inconclusive: What an inconclusive gate exits with: 3, 0 or 1.
@@ -72,6 +74,7 @@ class Configuration:
     alpha: float = 0.01
     edge: float = 0.05
     fail_fast: bool = False
+    proof: Literal["unchanged", False] = "unchanged"
     margins: Mapping[str, float] = field(default_factory=dict)
     margins_by_dataset: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     inconclusive: Literal[0, 1, 3] = 3
@@ -343,6 +346,13 @@ def _inconclusive(value: object) -> int:
     return value
 
 
+def _proof(value: object) -> str | bool:
+    """Read what lets a metric pass unmeasured."""
+    if value is False or value == "unchanged":
+        return value
+    raise _ValueRefused(value, "'unchanged' or false")
+
+
 def _array_of(read: Callable[[object], T]) -> Callable[[object], tuple[T, ...]]:
     """Return a reader of arrays whose items are all read alike."""
 
@@ -389,6 +399,7 @@ _READERS: Mapping[str, Callable[[object], Any]] = {
     "alpha": _number_between(0, 0.5),
     "edge": _number_between(0, 0.5),
     "fail_fast": _flag,
+    "proof": _proof,
     "margins": _margins,
     "inconclusive": _inconclusive,
     "waivers": _inner_path,

@@ -33,6 +33,8 @@ class Method(StrEnum):
     """Student's t over pairs at planned looks."""
     EQUALITY = "equality"
     """Comparison of two deterministic values."""
+    UNCHANGED = "unchanged"
+    """Proof that both revisions have the same code; nothing was run."""
     NONE = "none"
     """Nothing was judged."""
 

@@ -103,7 +103,9 @@ def _add_gate(suites: ET.Element, view: RunView) -> None:
         element = "failure" if view.exit_status == 1 else "error"
         ET.SubElement(case, element, message=f"{view.headline}: {view.reason}", type=view.verdict.value)
     else:
-        ET.SubElement(case, "system-out").text = f"{view.headline}\n{view.reason}\n{'; '.join(view.error_rate)}"
+        ET.SubElement(case, "system-out").text = "\n".join(
+            (view.headline, view.reason, "; ".join(view.error_rate), *view.assumptions)
+        )
     _count(suite)
 
 

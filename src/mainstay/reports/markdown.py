@@ -192,6 +192,8 @@ def _background(view: RunView) -> Iterator[str]:
     """Error rate, notes, unjudged workloads, dependencies, machine; the first of each kind."""
     yield f"**Error rate:** {markdown_text('; '.join(view.error_rate))}."
     yield ""
+    for sentence in view.assumptions:
+        yield f"- proof: {markdown_text(sentence)}"
     for note in view.notes[:20]:
         yield f"- note: {markdown_text(note)}"
     for row in [row for row in view.workloads if row.status != "judged"][:20]:

@@ -42,7 +42,7 @@ def finding_lines(row: FindingRow) -> Iterator[tuple[str, str]]:
     """
     yield "", row.reason
     if row.change != "unknown":
-        yield "degradation", f"{row.estimate}; {row.baseline} -> {row.candidate}"
+        yield "degradation", f"{row.estimate}; {row.values}" if row.values else row.estimate
     yield "pairs", f"{row.num_pairs}, {row.method}"
     if row.measured_with:
         yield "measured with", row.measured_with
@@ -107,6 +107,7 @@ def _workloads(view: RunView) -> list[tuple[str, str]]:
 def _background(view: RunView) -> list[tuple[str, str]]:
     """Error rate, notes, dependencies, machine."""
     lines = [("error rate: ", "; ".join(view.error_rate))]
+    lines += [("proof: ", sentence) for sentence in view.assumptions]
     lines += [("note: ", note) for note in view.notes]
     lines += [("dependency: ", f"{name} {old} -> {new}") for name, old, new in view.packages]
     lines += [(f"{name}: ", value) for name, value in view.facts]

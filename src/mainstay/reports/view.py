@@ -44,6 +44,23 @@ VERDICT_ORDER = (
 )
 """What blocks a merge first; within a verdict, what lost most of its margin."""
 
+PROOFS = (Method.EXACT, Method.EQUALITY, Method.UNCHANGED)
+"""Methods that know a loss without error."""
+
+ASSUMPTIONS = {
+    Method.UNCHANGED: (
+        (
+            "unchanged code was proved by comparison: installed files, dependencies, workload files, settings of pytest and "
+            "all that workers are started with are equal"
+        ),
+        (
+            "this assumes that the world outside the installed files, such as services, is the same for both revisions, and "
+            "that no workload depends on the paths or the time stamps of installed files"
+        ),
+    ),
+}
+"""What a proof rests on and what it assumes, by method, for those that say so once and not in every reason."""
+
 _ADVICE = {
     Verdict.PASS: "may be merged",
     Verdict.FAIL: "do not merge as it is",
@@ -163,6 +180,12 @@ class FindingRow:
         return f"{self.bounded_change}, {bounds}, margin {self.margin}"
 
     @property
+    def values(self) -> str:
+        """What both revisions gave; empty where neither was measured."""
+        known = {self.baseline, self.candidate} != {UNKNOWN}
+        return f"{self.baseline} -> {self.candidate}" if known else ""
+
+    @property
     def bounded_change(self) -> str:
         """The change, with "at least" where no more than that is known."""
         return f"at least {self.change}" if self.is_bound else self.change
@@ -258,6 +281,7 @@ class RunView:
         findings: What blocks a merge first.
         workloads: In the order of the run.
         error_rate: What was decided beforehand and what it guarantees, a sentence each.
+        assumptions: What the proofs rest on, a sentence each.
         facts: Machine, versions, data set, seeds, budget: a pair of name and value each.
         packages: Dependencies that differ: name, baseline, candidate.
         notes: What a reader must know, a sentence each.
@@ -278,6 +302,7 @@ class RunView:
     findings: tuple[FindingRow, ...]
     workloads: tuple[WorkloadRow, ...]
     error_rate: tuple[str, ...]
+    assumptions: tuple[str, ...]
     facts: tuple[tuple[str, str], ...]
     packages: tuple[tuple[str, str, str], ...]
     notes: tuple[str, ...]
@@ -327,6 +352,7 @@ def view_run(run: Run) -> RunView:
         findings=ordered,
         workloads=tuple(map(_workload, run.workloads)),
         error_rate=_error_rate(run.settings, run.findings),
+        assumptions=_assumptions(run.findings),
         facts=_facts(run),
         packages=_packages(run.environments),
         notes=tuple(clean(note, at_most=_LINE_LENGTH) for note in run.notes),
@@ -342,7 +368,7 @@ def view_finding(finding: Finding, *, number: int = 1, workload: WorkloadResult 
         workload: What its workload gave besides, for the flipped examples.
     """
     metric = finding.metric
-    is_exact = finding.method in (Method.EXACT, Method.EQUALITY)
+    is_exact = finding.method in PROOFS
     return FindingRow(
         number=number,
         verdict=finding.verdict,
@@ -466,7 +492,7 @@ def _change(finding: Finding) -> str:
     """The estimate in words."""
     if finding.estimate is None:
         return UNKNOWN
-    if finding.method in (Method.EXACT, Method.EQUALITY) and finding.estimate == 0:
+    if finding.method in PROOFS and finding.estimate == 0:
         return "no change"
     return clean(change_text(finding.metric, finding.estimate))
 
@@ -524,6 +550,8 @@ def _method(finding: Finding) -> str:
         return f"equal digests on {len(finding.exact_seeds)} seeds"
     if finding.method is Method.EQUALITY:
         return "comparison of two deterministic values"
+    if finding.method is Method.UNCHANGED:
+        return "proof that the code is unchanged"
     if finding.method is Method.SEQUENTIAL and finding.num_looks == 0:
         return "paired t, before its first look"
     if finding.method is Method.SEQUENTIAL:
@@ -599,9 +627,15 @@ def _error_rate(settings: Settings, findings: Sequence[Finding]) -> tuple[str, .
         f"a clean change fails in at most {percent(settings.alpha)} of gates; a metric degraded by its margin passes in "
         f"at most {percent(settings.edge)}, one degraded by twice its margin in at most {percent(settings.alpha)}"
     )
-    if findings and all(f.method in (Method.EXACT, Method.EQUALITY) for f in findings):
-        return (plan, promise, "nothing here was judged by statistics: digests and counts spend none of it")
+    if findings and all(f.method in PROOFS for f in findings):
+        return (plan, promise, "nothing here was judged by statistics: proofs, digests and counts spend none of it")
     return (plan, promise)
+
+
+def _assumptions(findings: Sequence[Finding]) -> tuple[str, ...]:
+    """What the proofs rest on, each once."""
+    used = {finding.method for finding in findings}
+    return tuple(sentence for method, sentences in ASSUMPTIONS.items() if method in used for sentence in sentences)
 
 
 def _facts(run: Run) -> tuple[tuple[str, str], ...]:

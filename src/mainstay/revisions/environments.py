@@ -25,7 +25,7 @@ import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -62,8 +62,19 @@ THREAD_VARIABLES = (
 SOURCE_DATE_EPOCH = "315532800"
 """1980-01-01, the earliest time a zip file can hold: equal trees give equal wheels."""
 
+PRETENDED_VERSIONS = (
+    "SETUPTOOLS_SCM_PRETEND_VERSION",  # hatch-vcs reads it, too
+    "PDM_BUILD_SCM_VERSION",
+    "POETRY_DYNAMIC_VERSIONING_BYPASS",
+    "UV_DYNAMIC_VERSIONING_BYPASS",
+)
+"""Variables by which build backends take a version from the environment rather than from git."""
+
 NETWORK_WORDS = ("error sending request", "dns error", "failed to fetch", "network connectivity", "connection refused")
 """What uv says when it reaches no index."""
+
+DEPENDENCIES_FILE = "mainstay-dependencies.pth"
+"""File in the subject's ``site-packages`` that leads to the layer of its dependencies."""
 
 NUM_TAIL_LINES = 15
 """Lines of a failed command that a message quotes."""
@@ -110,12 +121,14 @@ class SubjectEnvironment:
         python: Its interpreter.
         site_packages: Where the wheel is; every module of the subject must come from there.
         roots: Import roots of the wheel, such as ``mnist_reference`` or ``namespace.package``.
+        wheels: Its files: the revision's own, and those of the folders of its tree that it depends on.
         record: For the run document.
     """
 
     python: Path
     site_packages: Path
     roots: tuple[str, ...]
+    wheels: tuple[Path, ...]
     record: Environment
 
     @property
@@ -147,7 +160,14 @@ class UnreachableError(EnvironmentBuildError):
     """No package index answers, and what is needed is not in uv's cache."""
 
 
-def run_uv(arguments: Sequence[str], *, side: Side | None = None, doing: str = "uv", cwd: Path | None = None) -> str:
+def run_uv(
+    arguments: Sequence[str],
+    *,
+    side: Side | None = None,
+    doing: str = "uv",
+    cwd: Path | None = None,
+    variables: Mapping[str, str] | None = None,
+) -> str:
     """Run uv; it never downloads a Python of its own, and makes do with its cache where no index answers.
 
     Args:
@@ -155,6 +175,7 @@ def run_uv(arguments: Sequence[str], *, side: Side | None = None, doing: str = "
         side: Whose environment it is, for the message.
         doing: What is being done, for the message.
         cwd: Where; uv reads the settings of the project there.
+        variables: For its environment; what the user has set stands.
 
     Returns:
         What it wrote to stdout.
@@ -162,18 +183,22 @@ def run_uv(arguments: Sequence[str], *, side: Side | None = None, doing: str = "
     Raises:
         EnvironmentBuildError: If it fails, with the last lines that it wrote.
     """
+    run = partial(_run_uv_once, side=side, doing=doing, cwd=cwd, variables=variables or {})
     try:
-        return _run_uv_once(arguments, side=side, doing=doing, cwd=cwd)
+        return run(arguments)
     except UnreachableError as unreachable:
         try:
-            return _run_uv_once([*arguments, "--offline"], side=side, doing=doing, cwd=cwd)
+            return run([*arguments, "--offline"])
         except EnvironmentBuildError:
             raise unreachable from None
 
 
-def _run_uv_once(arguments: Sequence[str], *, side: Side | None, doing: str, cwd: Path | None) -> str:
+def _run_uv_once(
+    arguments: Sequence[str], *, side: Side | None, doing: str, cwd: Path | None, variables: Mapping[str, str]
+) -> str:
     """Run uv, and tell a failure of the network from others."""
     environ = {
+        **variables,
         **{name: value for name, value in os.environ.items() if name not in {"VIRTUAL_ENV", "PYTHONPATH"}},
         "UV_PYTHON_DOWNLOADS": "never",
         "UV_NO_PROGRESS": "1",
@@ -441,7 +466,7 @@ def site_packages_of(environment: Path) -> Path:
 
 
 def build_subject(
-    side: Side, tree: Path, resolution: Resolution, place: Path, dependencies: Path
+    side: Side, tree: Path, resolution: Resolution, place: Path, dependencies: Path, *, version: str
 ) -> SubjectEnvironment:
     """Build a revision's wheel and install it over its dependencies.
 
@@ -451,11 +476,12 @@ def build_subject(
         resolution: Its dependencies.
         place: Where the environment goes; paths of both sides have equal length.
         dependencies: ``site-packages`` of the layer that holds them.
+        version: What the wheel is built as, where its version comes from git.
 
     Raises:
         EnvironmentBuildError: If the wheel does not build or install, or its modules are not where they should be.
     """
-    wheels = _build_wheels(side, tree, resolution.local, place.with_name("wheel"))
+    wheels = _build_wheels(side, tree, resolution.local, place.with_name("wheel"), version)
     run_uv(["venv", "--quiet", "--python", sys.executable, str(place)], side=side, doing="making an environment")
     run_uv(
         [
@@ -474,7 +500,7 @@ def build_subject(
         doing="installing the wheel",
     )
     site_packages = site_packages_of(place)
-    (site_packages / "mainstay-dependencies.pth").write_text(
+    (site_packages / DEPENDENCIES_FILE).write_text(
         f"import site; site.addsitedir({str(dependencies)!r})\n", encoding="utf-8"
     )
     roots = tuple(sorted({root for wheel in wheels for root in import_roots(wheel)}))
@@ -483,6 +509,7 @@ def build_subject(
         python=python_of(place),
         site_packages=site_packages,
         roots=roots,
+        wheels=tuple(wheels),
         record=Environment(
             side=side,
             python=platform.python_version(),
@@ -493,15 +520,27 @@ def build_subject(
     )
 
 
-def _build_wheels(side: Side, tree: Path, local: Iterable[str], output: Path) -> list[Path]:
-    """Build the revision's wheel and those of the folders of its tree that it depends on."""
+def _build_wheels(side: Side, tree: Path, local: Iterable[str], output: Path, version: str) -> list[Path]:
+    """Build the revision's wheel and those of the folders of its tree that it depends on.
+
+    A version that comes from git is another one for every commit, so both revisions are built as one: a subject that
+    looks at its version does the same in both, and equal code makes equal wheels.
+    """
     for folder in (".", *local):
-        run_uv(
+        build = partial(
+            run_uv,
             ["build", "--wheel", "--python", sys.executable, "--out-dir", str(output), str(tree / folder)],
             side=side,
             doing="building the wheel",
             cwd=tree,
         )
+        if "version" in _read_project(tree / folder, side).get("project", {}):
+            build()
+            continue
+        try:
+            build(variables=dict.fromkeys(PRETENDED_VERSIONS, version))
+        except EnvironmentBuildError:  # a tool of the build that is itself built takes the version for its own
+            build()
     return sorted(output.glob("*.whl"))
 
 

@@ -628,6 +628,11 @@ class Repository:
         asked = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}:{path}")
         return self._git(*asked, check=False).text or None
 
+    def latest_version(self, commit: str) -> str:
+        """Return the version that the nearest tag before a commit names; ``0.0.0`` where none does."""
+        tag = self._git("describe", "--tags", "--abbrev=0", commit, check=False).text
+        return version_of(tag)
+
     def changed_files(self, before: str, after: str, paths: Iterable[str]) -> tuple[str, ...]:
         """Return the files beneath some paths that two commits do not have alike, sorted."""
         asked = ("--literal-pathspecs", "diff-tree", "-r", "-z", "--name-only", "--no-renames", before, after, "--")
@@ -731,6 +736,17 @@ def _last_lines(text: str) -> str:
 def _short(reference: str | None) -> str:
     """Return a reference as a user writes it."""
     return re.sub(r"^refs/(heads|remotes|tags)/", "", reference or "")
+
+
+def version_of(tag: str) -> str:
+    """Return the version at the end of a tag, as PEP 440 has it; ``0.0.0`` where there is none.
+
+    Example:
+        >>> [version_of(tag) for tag in ("v1.2.3", "subject-2.0rc1", "nightly", "")]
+        ['1.2.3', '2.0rc1', '0.0.0', '0.0.0']
+    """
+    match = re.search(r"(?<![\d.])\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?$", tag)
+    return match[0] if match else "0.0.0"
 
 
 def _not_checked_out(root: Path, path: str) -> GitError:

@@ -5,6 +5,7 @@ that a revision's wheels install, metadata and top-level modules included; nativ
 must be equal byte for byte, since nothing tells whether the program looks at them.
 
 - :func:`compare_trees`: how far two installed trees are equal.
+- :func:`compare_wheels`: which files of the wheels differ, those outside the tree included, such as scripts.
 - :func:`normalised_code`: a module compiled without its docstrings, comments, layout and names of locals.
 """
 
@@ -13,15 +14,13 @@ from __future__ import annotations
 import ast
 import hashlib
 import stat
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from types import CodeType
 from typing import Any
-
-DERIVED_SUFFIXES = frozenset({".pyc", ".pyo"})
-"""Made from the sources when a wheel is installed."""
 
 RECORDS_OF_INSTALLERS = frozenset({"RECORD", "INSTALLER", "REQUESTED", "WHEEL", "direct_url.json", "uv_cache.json"})
 """Files of ``*.dist-info`` that tell how a wheel was installed and not what it holds."""
@@ -87,13 +86,43 @@ def compare_trees(baseline: Path, candidate: Path) -> TreeComparison:
     return TreeComparison(sameness=Sameness.REWORDED, files=tuple(differing))
 
 
+def compare_wheels(baseline: Sequence[Path], candidate: Sequence[Path]) -> tuple[str, ...]:
+    """Compare what the wheels of two revisions hold, whatever the order and the time stamps of their files.
+
+    Args:
+        baseline: All wheels of one revision.
+        candidate: All wheels of the other.
+
+    Returns:
+        Names of files that only one side has or that differ in content or mode, sorted; ``RECORD``, which lists the
+        other files, is left out.
+    """
+    first, second = (_members(wheels) for wheels in (baseline, candidate))
+    return tuple(sorted({name for _, name, *_ in first ^ second}))
+
+
+def _members(wheels: Sequence[Path]) -> frozenset[tuple[str, str, int, str]]:
+    """Every file of some wheels: name of the wheel, its own name, mode and digest."""
+    found = set()
+    for wheel in wheels:
+        with zipfile.ZipFile(wheel) as archive:
+            for member in archive.infolist():
+                if not member.filename.endswith(".dist-info/RECORD"):
+                    digest = hashlib.sha256(archive.read(member)).hexdigest()
+                    found.add((wheel.name, member.filename, member.external_attr >> 16, digest))
+    return frozenset(found)
+
+
 def _iter_tree(place: Path) -> Iterator[tuple[str, Path]]:
-    """Files and links of a tree by their relative path; folders are followed, links are not."""
+    """Files and links of a tree by their relative path; folders are followed, links are not.
+
+    ``__pycache__`` is made from the sources when a wheel is installed; compiled code elsewhere is imported without one.
+    """
     for path in sorted(place.iterdir()):
         if path.is_dir() and not path.is_symlink():
             if path.name != "__pycache__":
                 yield from ((f"{path.name}/{name}", inner) for name, inner in _iter_tree(path))
-        elif path.suffix not in DERIVED_SUFFIXES and not _is_record(path):
+        elif not _is_record(path):
             yield path.name, path
 
 

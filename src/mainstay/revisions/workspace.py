@@ -67,6 +67,8 @@ def build_subjects(
     resolutions: Mapping[Side, Resolution],
     layers: Mapping[str, Layer],
     scratch: Path,
+    *,
+    version: str,
 ) -> dict[Side, SubjectEnvironment]:
     """Build and install the wheel of each revision over its dependencies, both at once.
 
@@ -75,6 +77,7 @@ def build_subjects(
         resolutions: Dependencies of each.
         layers: Layers of dependencies, by digest.
         scratch: The gate's temporary folder.
+        version: What both are built as, where their version comes from git.
 
     Raises:
         EnvironmentBuildError: If one does not build; the baseline is named first if neither does.
@@ -84,7 +87,8 @@ def build_subjects(
     def build(side: Side) -> SubjectEnvironment:
         resolution = resolutions[side]
         dependencies = layers[resolution.digest].ensure(trees[side], is_interrupted=interrupted.is_set)
-        return build_subject(side, trees[side], resolution, scratch / FOLDERS[side] / "environment", dependencies)
+        place = scratch / FOLDERS[side] / "environment"
+        return build_subject(side, trees[side], resolution, place, dependencies, version=version)
 
     interpreter_facts()  # once, before two threads ask: sysconfig's table must not be read while it is half built
     return dict(zip(trees, at_once(build, list(trees), on_interrupt=interrupted.set), strict=True))

@@ -1,0 +1,96 @@
+"""Whether a gate need not measure: both revisions have the same code, and all else that a workload could depend on.
+
+The proof looks at no measured value, so what it lets pass spends no error and leaves K before the first pair. It
+assumes what :data:`mainstay.reports.view.ASSUMPTIONS` lists, which every report prints.
+
+- :func:`prove_unchanged`: the proof, or why code that is the same is measured nevertheless.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from mainstay.commands.session import Bench, BothSettings
+from mainstay.records.findings import MeasuredWith, Verdict
+from mainstay.records.trials import Side
+
+if TYPE_CHECKING:
+    from mainstay.measuring.agenda import Agenda
+
+REACHES_WORKERS = ("threads", "preload", "share", "prepare", "writable")
+"""Settings that a worker is started with, or whose effect it could see."""
+
+
+class Proof(NamedTuple):
+    """What came of looking for a proof.
+
+    Attributes:
+        holds: Whether nothing need be measured.
+        note: Why code that is the same is measured nevertheless; empty where it is not the same, or the proof holds.
+    """
+
+    holds: bool
+    note: str = ""
+
+
+def prove_unchanged(settings: BothSettings, bench: Bench, agenda: Agenda) -> Proof:
+    """Compare all that could make a workload of one revision differ from that of the other.
+
+    Args:
+        settings: Of both revisions.
+        bench: Both revisions, as they were installed.
+        agenda: What is to be judged.
+
+    Raises:
+        OSError: If an installed file cannot be read.
+    """
+    if not settings.in_force.proof:
+        return Proof(False)
+    if differing := _differing_files(bench):
+        if all(".dist-info/" in name for name in differing):
+            return Proof(False, f"measured, since the metadata of the package differs: {', '.join(differing)}")
+        return Proof(False)
+    if obstacle := next(_obstacles(settings, bench, agenda), ""):
+        equal = "the installed files of both revisions are equal, byte for byte"
+        return Proof(False, f"{equal}; measured nevertheless, since {obstacle}")
+    return Proof(True)
+
+
+def _differing_files(bench: Bench) -> tuple[str, ...]:
+    """Files that the revisions do not install alike, by their names in the wheels, else in the environments."""
+    from mainstay.revisions.environments import DEPENDENCIES_FILE
+    from mainstay.revisions.unchanged import compare_trees, compare_wheels
+
+    subjects = [bench.subjects[side] for side in Side]
+    if differing := compare_wheels(*(subject.wheels for subject in subjects)):
+        return differing
+    files = compare_trees(*(subject.site_packages for subject in subjects)).files
+    return () if files == (DEPENDENCIES_FILE,) else files  # that obstacle is named as such
+
+
+def _obstacles(settings: BothSettings, bench: Bench, agenda: Agenda) -> Iterator[str]:
+    """What keeps equal files from being a proof."""
+    if settings.misread:
+        yield "the baseline's settings do not read"
+    baseline, candidate = bench.environments
+    if baseline.packages_digest != candidate.packages_digest:
+        yield "the dependencies differ"
+    if len(bench.specs) > 1:
+        yield "the workload files or the settings of pytest differ"
+    own = [settings.own[side] for side in Side]
+    if names := [name for name in REACHES_WORKERS if getattr(own[0], name) != getattr(own[1], name)]:
+        yield f"{', '.join(names)} of [tool.mainstay] differ"
+    specs = bench.specs[Side.BASELINE]
+    alike = [replace(spec, side=Side.BASELINE, python="", own="", scratch="") for spec in specs.values()]
+    if alike[0] != alike[1]:
+        yield "the workers of both revisions are not started alike"
+    is_collected_alike = agenda.baseline == agenda.candidate and all(
+        each.measured_with is MeasuredWith.SHARED and not (each.is_new or each.missing or each.review)
+        for each in agenda.assignments
+    )
+    if not is_collected_alike or any(finding.verdict is Verdict.MISSING for finding in agenda.settled):
+        yield "the revisions did not collect the same workloads"
+    if agenda.hung:
+        yield "a workload hung while it was collected"

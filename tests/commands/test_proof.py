@@ -1,0 +1,158 @@
+"""What keeps equal installed files from being a proof."""
+
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mainstay.commands.proof import REACHES_WORKERS, Proof, prove_unchanged
+from mainstay.commands.session import Bench, BothSettings
+from mainstay.measuring.agenda import Collected, plan_agenda
+from mainstay.project.configuration import Configuration
+from mainstay.records.metrics import Direction, Kind, Metric, Workload
+from mainstay.records.runs import Environment
+from mainstay.records.trials import Side
+from mainstay.revisions.environments import SubjectEnvironment
+from mainstay.revisions.workspace import Prepared, Seals
+from mainstay.workers.collecting import Collection, Problem
+from mainstay.workers.process import WorkerSpec
+
+TOP1 = Metric(workload="a.py::test", name="a", kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=0.1)
+COLLECTION = Collection(workloads=(Workload(id="a.py::test", kind=Kind.ACCURACY, metrics=(TOP1,)),))
+NOTHING = Collection(workloads=())
+AGENDA = plan_agenda(Collected(COLLECTION, COLLECTION))
+SETTINGS = BothSettings(own=dict.fromkeys(Side, Configuration()), judging=dict.fromkeys(Side, Configuration()))
+
+
+@pytest.fixture
+def bench(tmp_path):
+    """Two revisions that are equal in all."""
+    subjects = {}
+    for side in Side:
+        own = tmp_path / f"{side:_<9}"
+        (own / "site-packages").mkdir(parents=True)
+        (own / "site-packages" / "subject.py").write_text("A = 1\n")
+        with zipfile.ZipFile(own / "subject-1.0-py3-none-any.whl", "w") as wheel:
+            wheel.writestr("subject.py", "A = 1\n")
+        record = Environment(side=side, python="3.11", packages={}, packages_digest="same", wheel_digest="")
+        subjects[side] = SubjectEnvironment(
+            python=own / "bin" / "python",
+            site_packages=own / "site-packages",
+            roots=("subject",),
+            wheels=tuple(own.glob("*.whl")),
+            record=record,
+        )
+    specs = {
+        side: WorkerSpec(
+            side=side,
+            python=str(subject.python),
+            own=str(subject.site_packages),
+            roots=("subject",),
+            folder="measure",
+            configuration="measure/pytest.ini",
+            scratch=f"work/{side}",
+            variables={"OMP_NUM_THREADS": "1"},
+        )
+        for side, subject in subjects.items()
+    }
+    return Bench(
+        specs={Side.BASELINE: specs},
+        environments=tuple(subject.record for subject in subjects.values()),
+        subjects=subjects,
+        prepared=Prepared({}, ""),
+        scratch=tmp_path,
+        preload_note="",
+        seals=Seals([]),
+    )
+
+
+def with_own(**candidate):
+    """Settings of which the candidate has some of its own."""
+    return replace(SETTINGS, own={Side.BASELINE: Configuration(), Side.CANDIDATE: Configuration(**candidate)})
+
+
+def test_equal_in_all_is_proved(bench):
+    assert prove_unchanged(SETTINGS, bench, AGENDA) == Proof(True)
+
+
+OTHER = {
+    "threads": 2,
+    "preload": ("torch",),
+    "share": ("data",),
+    "prepare": ("python", "fetch.py"),
+    "writable": ("~/data",),
+}
+
+
+@pytest.mark.parametrize("key", REACHES_WORKERS)
+def test_a_setting_that_reaches_workers_is_an_obstacle_and_is_named(bench, key):
+    proof = prove_unchanged(with_own(**{key: OTHER[key]}), bench, AGENDA)
+
+    assert not proof.holds
+    assert proof.note.endswith(f"measured nevertheless, since {key} of [tool.mainstay] differ")
+
+
+@pytest.mark.parametrize("side", Side)
+def test_either_revision_can_have_everything_measured(bench, side):
+    settings = replace(SETTINGS, judging={**SETTINGS.judging, side: Configuration(proof=False)})
+
+    assert prove_unchanged(settings, bench, AGENDA) == Proof(False)
+
+
+def test_settings_that_do_not_read_may_have_said_so_too(bench):
+    proof = prove_unchanged(replace(SETTINGS, misread="not a TOML file"), bench, AGENDA)
+
+    assert (proof.holds, "settings do not read" in proof.note) == (False, True)
+
+
+def test_other_dependencies_are_an_obstacle(bench):
+    other = replace(bench.environments[1], packages_digest="other")
+
+    proof = prove_unchanged(SETTINGS, replace(bench, environments=(bench.environments[0], other)), AGENDA)
+
+    assert (proof.holds, "the dependencies differ" in proof.note) == (False, True)
+
+
+@pytest.mark.parametrize("part", [{"variables": {}}, {"roots": ()}, {"writable": ("data",)}, {"folder": "other"}])
+def test_workers_that_are_not_started_alike_are_an_obstacle(bench, part):
+    specs = bench.specs[Side.BASELINE]
+    other = {**specs, Side.CANDIDATE: replace(specs[Side.CANDIDATE], **part)}
+
+    proof = prove_unchanged(SETTINGS, replace(bench, specs={Side.BASELINE: other}), AGENDA)
+
+    assert (proof.holds, "not started alike" in proof.note) == (False, True)
+
+
+def test_workload_files_of_their_own_are_an_obstacle(bench):
+    proof = prove_unchanged(SETTINGS, replace(bench, specs=dict.fromkeys(Side, bench.specs[Side.BASELINE])), AGENDA)
+
+    assert (proof.holds, "the workload files" in proof.note) == (False, True)
+
+
+@pytest.mark.parametrize("collections", [(COLLECTION, NOTHING), (NOTHING, COLLECTION)])
+def test_workloads_that_only_one_revision_collected_are_an_obstacle(bench, collections):
+    proof = prove_unchanged(SETTINGS, bench, plan_agenda(Collected(*collections)))
+
+    assert (proof.holds, "did not collect the same" in proof.note) == (False, True)
+
+
+def test_a_workload_that_hung_is_an_obstacle(bench):
+    hung = replace(COLLECTION, problems=(Problem(id="a.py", cause="it hung", is_hang=True),))
+
+    proof = prove_unchanged(SETTINGS, bench, plan_agenda(Collected(hung, hung)))
+
+    assert (proof.holds, "hung" in proof.note) == (False, True)
+
+
+def test_a_wheel_with_another_script_is_other_code_though_the_trees_are_equal(bench):
+    with zipfile.ZipFile(bench.subjects[Side.CANDIDATE].wheels[0], "a") as wheel:
+        wheel.writestr("subject-1.0.data/scripts/run", "print(2)\n")
+
+    assert prove_unchanged(SETTINGS, bench, AGENDA) == Proof(False)
+
+
+def test_a_tree_that_differs_though_the_wheels_are_equal_is_other_code(bench):
+    Path(bench.subjects[Side.CANDIDATE].site_packages, "subject.py").write_text("A = 2\n")
+
+    assert prove_unchanged(SETTINGS, bench, AGENDA) == Proof(False)
