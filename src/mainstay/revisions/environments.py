@@ -23,7 +23,7 @@ import sysconfig
 import tomllib
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -36,6 +36,7 @@ from mainstay.project.configuration import Configuration
 from mainstay.records.errors import EnvironmentBuildError
 from mainstay.records.runs import Environment
 from mainstay.records.trials import Side
+from mainstay.revisions.startup import startup_code
 from mainstay.runner.confinement import can_confine, confined_command
 from mainstay.workers.descendants import run_guarded
 
@@ -111,12 +112,14 @@ class SubjectEnvironment:
         site_packages: Where the wheel is; every module of the subject must come from there.
         roots: Import roots of the wheel, such as ``mnist_reference`` or ``namespace.package``.
         record: For the run document.
+        startup: Code of its wheels that runs in every worker, as :func:`~mainstay.revisions.startup.startup_code` tells it.
     """
 
     python: Path
     site_packages: Path
     roots: tuple[str, ...]
     record: Environment
+    startup: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def environment(self) -> Path:
@@ -474,6 +477,7 @@ def build_subject(
         doing="installing the wheel",
     )
     site_packages = site_packages_of(place)
+    startup = startup_code(place, site_packages, dependencies)
     (site_packages / "mainstay-dependencies.pth").write_text(
         f"import site; site.addsitedir({str(dependencies)!r})\n", encoding="utf-8"
     )
@@ -490,6 +494,7 @@ def build_subject(
             packages_digest=resolution.digest,
             wheel_digest=_digest_of_wheels(wheels),
         ),
+        startup=startup,
     )
 
 
