@@ -286,6 +286,13 @@ def selftest(session: nox.Session) -> None:
 
 
 @task(default=False)
+def hostile(session: nox.Session) -> None:
+    """Gate hundreds of ruined models that tamper with what judges them, and write ``docs/results``; goes on where it was stopped."""
+    install_project(session, "test")
+    session.run("python", "-m", "experiments.hostile", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+
+
+@task(default=False)
 def samples(session: nox.Session) -> None:
     """Gate real changes of the reference model, one for each verdict, and write ``docs/samples``; a few minutes."""
     install_project(session, "test")

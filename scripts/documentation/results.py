@@ -68,6 +68,14 @@ INTRODUCTIONS: Mapping[str, Introduction] = {
         "gates with the noise that the real ones showed. A rate against the bar counts the verdicts that the bar rules "
         "out.",
     ),
+    "hostile": Introduction(
+        "Hostile candidates",
+        "Generated changes of a small project, gated one by one: each ruins the model and tampers with one to three of the "
+        "means by which it is judged. Passed counts gates that exited with 0 or came to the verdict pass: there may be none. "
+        "The exit statuses say how the others were held: 1 a loss, a missing metric or a broken candidate, 2 usage, 3 "
+        "inconclusive or in need of a review, 4 a baseline or an environment that is broken. `nox -s hostile` draws, gates "
+        "and counts them.",
+    ),
     "comparison": Introduction(
         "Other gates",
         "The gate, pytest-benchmark and asv before the same changes: how often each raises an alarm, in the same time on "

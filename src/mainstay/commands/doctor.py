@@ -28,7 +28,7 @@ import psutil
 import uv
 from platformdirs import user_cache_path
 
-from mainstay.commands.session import Start
+from mainstay.commands.session import Start, choose_baseline
 from mainstay.project.configuration import Configuration, read_configuration
 from mainstay.records.errors import MainstayError, StoreError
 from mainstay.records.trials import Side
@@ -321,9 +321,7 @@ def _check_notes(name: str, choice: Choice) -> Iterator[Check]:
 
 def _check_baseline(project: _Project, environ: Mapping[str, str]) -> Iterator[Check]:
     try:
-        choice = project.repository.baseline(
-            project.candidate, default_branch=project.configuration.default_branch, environment=environ
-        )
+        choice = choose_baseline(project.repository, project.candidate, project.configuration, environ=environ)
     except MainstayError as error:
         yield _stopper("baseline", error)
     else:

@@ -21,6 +21,7 @@ from mainstay.commands.session import (
     Job,
     Start,
     check_platform,
+    choose_baseline,
     configuration_of,
     read_settings,
     recorded_failure,
@@ -126,12 +127,7 @@ def choose_start(repository: Repository, options: GateOptions, environ: Mapping[
     candidate = repository.candidate(options.candidate)
     repository.refuse_tracked_runs(candidate.revision.commit)
     configuration = configuration_of(repository, candidate.revision)
-    baseline = repository.baseline(
-        candidate,
-        requested=options.baseline,
-        default_branch=configuration.default_branch,
-        environment=environ,
-    )
+    baseline = choose_baseline(repository, candidate, configuration, requested=options.baseline, environ=environ)
     settings = read_settings(repository, baseline.revision, candidate.revision).in_force
     created = datetime.now(UTC)
     return Start(
@@ -231,7 +227,7 @@ class _Gate(Job):
             findings=findings,
             workloads=measurement.results(),
             notes=tuple(without_home(note, str(Path.home())) for note in notes if note),
-            changes=tuple(self._changes(agenda, waivers)),
+            changes=tuple(self._changes(bench, agenda, waivers)),
             phases_s=self._watch.seconds,
             max_load=max((trial.load for log in logs for trial in log.trials.values() if trial.load), default=None),
         )
@@ -337,7 +333,7 @@ class _Gate(Job):
         if misread := self._settings_of_both.misread:
             yield f"the baseline's [tool.mainstay] does not read ({misread}); the candidate's was used for both"
 
-    def _changes(self, agenda: Agenda, waivers: Sequence[Waiver]) -> Iterator[Change]:
+    def _changes(self, bench: Bench, agenda: Agenda, waivers: Sequence[Waiver]) -> Iterator[Change]:
         """What the change alters of the means by which it is judged."""
         from mainstay.measuring import changes
 
@@ -352,6 +348,7 @@ class _Gate(Job):
         yield from changes.file_changes(files)
         pytest_settings = self._pytest_settings()
         yield from changes.pytest_changes(*({"file": found.file, **found.values} for found in pytest_settings.values()))
+        yield from changes.startup_changes(*(bench.startup[side] for side in Side))
         yield from changes.marker_changes(agenda.baseline, agenda.candidate)
         yield from changes.setting_changes(
             settings.own[Side.BASELINE], settings.own[Side.CANDIDATE], is_first=settings.is_first

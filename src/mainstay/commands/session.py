@@ -19,12 +19,20 @@ from typing import TYPE_CHECKING
 from mainstay.measuring.agenda import part_of
 from mainstay.measuring.strictness import Margins, require_known_margins, settings_in_force
 from mainstay.project.configuration import Configuration, read_configuration
-from mainstay.records.errors import ConfigurationError, Interrupted, MainstayError, StoreError, UsageError
+from mainstay.records.errors import (
+    ConfigurationError,
+    GitError,
+    Interrupted,
+    MainstayError,
+    StoreError,
+    UsageError,
+)
 from mainstay.records.findings import Finding, MeasuredWith
 from mainstay.records.metrics import Kind
 from mainstay.records.runs import Environment, Revision
 from mainstay.records.trials import Side, Trial
-from mainstay.revisions.git import Repository
+from mainstay.revisions.git import Choice, Repository
+from mainstay.store.integrity import find_changes, take_manifest
 from mainstay.store.journal import RunFolder
 from mainstay.workers.machine import usable_cores
 
@@ -40,6 +48,9 @@ if TYPE_CHECKING:
     from mainstay.revisions.workspace import Prepared, PytestSettings, Seals
     from mainstay.workers.collecting import Collection
     from mainstay.workers.process import Launcher, WorkerSpec
+
+ACCEPT = "review it, accept it with a waiver"
+"""What a person does about a change of what judges."""
 
 HASH = re.compile("[0-9a-f]{40}([0-9a-f]{24})?")
 """Name of a commit, which git cannot take for an option."""
@@ -102,6 +113,11 @@ class Bench:
     preload_note: str
     seals: Seals
     launchers: Mapping[Side, Launcher] = field(default_factory=dict)
+
+    @property
+    def startup(self) -> Mapping[Side, Mapping[str, str]]:
+        """Code of each revision's own wheels that runs in every worker, by what it is."""
+        return {side: subject.startup for side, subject in self.subjects.items()}
 
     @property
     def specs_of_both(self) -> Mapping[MeasuredWith, Mapping[Side, WorkerSpec]]:
@@ -200,6 +216,55 @@ def configuration_of(repository: Repository, revision: Revision) -> Configuratio
     return read_configuration(content or b"", "pyproject.toml")
 
 
+def choose_baseline(
+    repository: Repository,
+    candidate: Choice,
+    configuration: Configuration,
+    *,
+    requested: str | None = None,
+    environ: Mapping[str, str],
+) -> Choice:
+    """The baseline of a candidate.
+
+    Which branch is the default branch is no decision of the candidate's, or it could name its own: where git or CI knows a
+    default branch, what the settings say there holds.
+
+    Args:
+        repository: The user's.
+        candidate: What will be compared with it.
+        configuration: The candidate's.
+        requested: The revision that the user named.
+        environ: The user's environment.
+
+    Raises:
+        GitError: If no baseline can be told.
+    """
+    named, note = configuration.default_branch, ""
+    if requested is None and named is not None:
+        chosen = repository.default_branch(named, environ)
+        known = None
+        with suppress(GitError):
+            known = repository.default_branch(None, environ)
+        if known is not None:
+            named = _branch_named_at(repository, known)
+            if (holds := repository.default_branch(named, environ)) != chosen:
+                note = (
+                    f"the candidate's default_branch {configuration.default_branch!r} was not followed: "
+                    f"{holds} holds until the settings there say otherwise"
+                )
+    choice = repository.baseline(candidate, requested=requested, default_branch=named, environment=environ)
+    return replace(choice, notes=(*choice.notes, *([note] if note else [])))
+
+
+def _branch_named_at(repository: Repository, reference: str) -> str | None:
+    """What the settings of a branch call the default branch; ``None`` where they do not say, or do not read."""
+    content = repository.read_file(repository.resolve(reference), "pyproject.toml")
+    try:
+        return read_configuration(content or b"", "pyproject.toml").default_branch
+    except ConfigurationError:
+        return None
+
+
 def read_settings(repository: Repository, baseline: Revision, candidate: Revision) -> BothSettings:
     """``[tool.mainstay]`` of both revisions.
 
@@ -260,7 +325,11 @@ class Job:
             trees = add_worktrees(self._repository, self._start.revisions, scratch)
             self._watch.lap("revisions")
             self._observer.phase("environments")
+            untouched = take_manifest(trees[Side.BASELINE])
             resolutions = self._resolutions(trees)
+            if find_changes(trees[Side.BASELINE], untouched):  # what resolves may run code of either revision
+                self._repository.remove_worktree(trees[Side.BASELINE])
+                self._repository.add_worktree(self._start.baseline.commit, trees[Side.BASELINE])
             layers = stack.enter_context(open_layers(resolutions.values()))
             bench = self._build(scratch, trees, resolutions, layers)
             launchers = stack.enter_context(self._launchers(bench))
@@ -295,24 +364,25 @@ class Job:
         from mainstay.revisions.layers import layers_folder
         from mainstay.workers.fork_server import describe_preload
 
-        version = self._repository.latest_version(self._start.baseline.commit)
-        subjects = workspace.build_subjects(trees, resolutions, layers, scratch, version=version)
         seals = workspace.Seals(layers.values())
-        for side, subject in subjects.items():
-            seals.add(f"the environment of the {side}", subject.environment)
-        for tree in trees.values():  # only now, or a build backend could pack what is shared
-            self._shared = self._repository.link_shared(self._configuration.share, tree)
-        self._watch.lap("environments")
         sources = Side if self._workloads_differ() else (Side.BASELINE,)
-        measuring = {
-            side: workspace.copy_workloads(
-                trees[side],
-                scratch / "measure" / workspace.FOLDERS[side],
-                self._settings_of_both.judging[side].workloads,
-                self._configuration.share,
-            )
-            for side in sources
-        }
+        measuring = {}
+
+        def seal(side: Side, subject: SubjectEnvironment) -> None:
+            """Take down what is measured of a revision, before code of the other one runs."""
+            seals.add(f"the environment of the {side}", subject.environment)
+            # only now, or a build backend could pack what is shared
+            shared = self._repository.link_shared(self._configuration.share, trees[side])
+            self._shared = self._shared or shared
+            if side in sources:
+                folder = scratch / "measure" / workspace.FOLDERS[side]
+                workloads = self._settings_of_both.judging[side].workloads
+                measuring[side] = workspace.copy_workloads(trees[side], folder, workloads, self._configuration.share)
+                seals.add("the workloads", folder)
+
+        version = self._repository.latest_version(self._start.baseline.commit)
+        subjects = workspace.build_subjects(trees, resolutions, layers, scratch, version=version, on_built=seal)
+        self._watch.lap("environments")
         prepared = workspace.prepare(self._configuration, subjects[Side.CANDIDATE].python, scratch, self._environ)
         if prepared.notice:
             self._observer.note(prepared.notice)
@@ -323,8 +393,6 @@ class Job:
             side: workspace.worker_specs(subjects, scratch, file, variables, writable, files_of=side)
             for side, file in measuring.items()
         }
-        for file in measuring.values():
-            seals.add("the workloads", file.parent)
         self._watch.lap("preparation")
         return Bench(
             specs=specs,
@@ -371,7 +439,7 @@ class Job:
 
     def _collect(self, bench: Bench) -> Agenda:
         """What is to be judged, from what both revisions can collect of the files of each."""
-        from mainstay.measuring.agenda import Collected, plan_agenda
+        from mainstay.measuring.agenda import Collected, plan_agenda, with_review
         from mainstay.workers.collecting import collect_workloads
         from mainstay.workers.process import at_once, start_fresh
 
@@ -394,6 +462,7 @@ class Job:
         parts = [part_of(collection, self._start.only) for collection in everything]
         self._watch.lap("workloads")
         agenda = plan_agenda(*(Collected(*parts[i : i + 2]) for i in range(0, len(parts), 2)))
+        agenda = with_review(agenda, "; ".join(filter(None, self._reviews(bench))))
         if not agenda.assignments and not agenda.settled:
             raise self._nothing_to_judge(agenda, everything)
         self._margins = replace(
@@ -412,6 +481,13 @@ class Job:
             ),
             known=(*metrics, *(finding.metric for finding in agenda.settled)),
         )
+
+    def _reviews(self, bench: Bench) -> Iterator[str]:
+        """What a person has to review before anything passes: what measured otherwise than the baseline would have."""
+        yield startup_review(bench.startup)
+        prepare = {self._settings_of_both.judging[side].prepare for side in Side}
+        if len(prepare) > 1:
+            yield f"the command prepare changed, and the candidate's prepared both revisions: {ACCEPT}"
 
     def _nothing_to_judge(self, agenda: Agenda, collections: Sequence[Collection]) -> UsageError:
         """Why the agenda is empty: there are no markers, no workloads of the part asked for, or none at all."""
@@ -522,6 +598,23 @@ class Job:
     def _keep_trial(self, trial: Trial) -> None:
         self._folder.journal.append_trial(trial)
         self._observer.trial_done(trial)
+
+
+def startup_review(startup: Mapping[Side, Mapping[str, str]]) -> str:
+    """What a person has to review before anything passes, where the candidate alone brings along code that runs unasked.
+
+    Args:
+        startup: Code that runs in every worker of each revision, by what it is.
+
+    Example:
+        >>> startup_review({Side.BASELINE: {"a.pth": "1"}, Side.CANDIDATE: {"a.pth": "1", "b.pth": "2"}})
+        "the candidate's wheel brings along code that runs in every worker (b.pth): review it, accept it with a waiver"
+    """
+    new = [name for name, version in startup[Side.CANDIDATE].items() if startup[Side.BASELINE].get(name) != version]
+    if not new:
+        return ""
+    what = "the candidate's wheel brings along code that runs in every worker"
+    return f"{what} ({', '.join(sorted(new))}): {ACCEPT}"
 
 
 def restore_trials(logs: Sequence[WorkloadLog], trials: Sequence[Trial]) -> None:

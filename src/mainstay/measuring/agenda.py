@@ -5,7 +5,7 @@ it is measured with the baseline's files as long as the candidate can run them, 
 here runs anything.
 
 - :class:`Collected`: what both revisions can run of one folder of workloads.
-- :func:`plan_agenda`: the decision, an :class:`Agenda`.
+- :func:`plan_agenda`: the decision, an :class:`Agenda`; :func:`with_review` adds what a person has to review.
 - :class:`Assignment`: what is decided about one workload.
 """
 
@@ -98,6 +98,22 @@ def plan_agenda(before: Collected, after: Collected | None = None) -> Agenda:
     """
     agenda = _plan_shared(before) if after is None else _plan_both(before, after)
     return replace(agenda, hung=dict(_hung(agenda.assignments, before, after or before)))
+
+
+def with_review(agenda: Agenda, review: str) -> Agenda:
+    """An agenda of which nothing passes before a person has reviewed something.
+
+    Args:
+        agenda: What is to be judged.
+        review: What to review; nothing changes where it is empty.
+    """
+    if not review:
+        return agenda
+    assignments = tuple(
+        replace(assignment, review=f"{review}; {assignment.review}" if assignment.review else review)
+        for assignment in agenda.assignments
+    )
+    return replace(agenda, assignments=assignments)
 
 
 def _hung(

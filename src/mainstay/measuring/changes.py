@@ -3,7 +3,7 @@
 Pure functions of what both revisions have: files, markers, settings, waivers. Nothing here decides what is done about it:
 that is :mod:`mainstay.measuring.strictness` and :mod:`mainstay.measuring.agenda`.
 
-- :func:`file_changes`, :func:`pytest_changes`, :func:`marker_changes`, :func:`setting_changes`, :func:`waiver_changes`
+- :func:`file_changes`, :func:`pytest_changes`, :func:`startup_changes`, :func:`marker_changes`, :func:`setting_changes`, :func:`waiver_changes`
 """
 
 from __future__ import annotations
@@ -45,10 +45,11 @@ HELD = {
     "constraints": "each revision was resolved with its own",
     "extras": "each revision was built with its own; what the baseline lacks needs a commit of its own before this one",
     "groups": "each revision was built with its own; what the baseline lacks needs a commit of its own before this one",
+    "prepare": "the candidate's prepared both revisions, so that nothing passes unreviewed",
     "workloads": "each revision's own folder was collected",
     "waivers": "each revision's own file was read",
     "writable": "the baseline's holds",
-    "default_branch": "the candidate's led to the baseline",
+    "default_branch": "that of the default branch itself holds",
 }
 """What a gate does with a setting that differs, by key; the candidate's value is used for all others."""
 
@@ -131,6 +132,30 @@ def pytest_changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[
     return [
         Change(kind=ChangeKind.PYTEST, name=name, before=before.get(name, ""), after=after.get(name, ""))
         for name in names
+    ]
+
+
+def startup_changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[Change]:
+    """Code that runs in every worker of a revision though no workload imports it.
+
+    Args:
+        before: What the baseline's wheels bring along, by what it is.
+        after: What the candidate's bring along.
+
+    Example:
+        >>> [change.name for change in startup_changes({}, {"helping.pth": "0123"})]
+        ['helping.pth']
+    """
+    return [
+        Change(
+            kind=ChangeKind.STARTUP,
+            name=name,
+            before=before.get(name, ""),
+            after=after.get(name, ""),
+            effect="it ran in the processes that measured",
+        )
+        for name in {**before, **after}
+        if before.get(name) != after.get(name)
     ]
 
 

@@ -217,6 +217,8 @@ class ChangeKind(StrEnum):
     """A ``conftest.py`` of the workload folder."""
     PYTEST = "pytest"
     """A setting of pytest."""
+    STARTUP = "startup"
+    """Code of a revision's own wheel that runs in every worker, such as a ``.pth`` file or a plugin of pytest."""
     MARKER = "marker"
     """What a workload's marker says of a metric."""
     SETTING = "setting"

@@ -23,7 +23,7 @@ import sysconfig
 import tomllib
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path, PurePosixPath
@@ -36,6 +36,7 @@ from mainstay.project.configuration import Configuration
 from mainstay.records.errors import EnvironmentBuildError
 from mainstay.records.runs import Environment
 from mainstay.records.trials import Side
+from mainstay.revisions.startup import startup_code
 from mainstay.runner.confinement import can_confine, confined_command
 from mainstay.workers.descendants import run_guarded
 
@@ -123,6 +124,7 @@ class SubjectEnvironment:
         roots: Import roots of the wheel, such as ``mnist_reference`` or ``namespace.package``.
         wheels: Its files: the revision's own, and those of the folders of its tree that it depends on.
         record: For the run document.
+        startup: Code of its wheels that runs in every worker, as :func:`~mainstay.revisions.startup.startup_code` tells it.
     """
 
     python: Path
@@ -130,6 +132,7 @@ class SubjectEnvironment:
     roots: tuple[str, ...]
     wheels: tuple[Path, ...]
     record: Environment
+    startup: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def environment(self) -> Path:
@@ -500,6 +503,7 @@ def build_subject(
         doing="installing the wheel",
     )
     site_packages = site_packages_of(place)
+    startup = startup_code(place, site_packages, dependencies)
     (site_packages / DEPENDENCIES_FILE).write_text(
         f"import site; site.addsitedir({str(dependencies)!r})\n", encoding="utf-8"
     )
@@ -517,6 +521,7 @@ def build_subject(
             packages_digest=resolution.digest,
             wheel_digest=_digest_of_wheels(wheels),
         ),
+        startup=startup,
     )
 
 

@@ -46,6 +46,9 @@ PYTEST_FILES = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyp
 ASSIGNMENT = re.compile(r"([A-Z][A-Z0-9_]*)=(.*)")
 """A line by which ``prepare`` sets a variable of the workers."""
 
+HELD_PREFIXES = ("PYTHON", "PYTEST", "LD_PRELOAD", "LD_AUDIT", "DYLD_INSERT")
+"""Beginnings of the variables by which an interpreter, pytest or the linker takes in code and options."""
+
 PREPARE_SECONDS = 1800.0
 """How long ``prepare`` may fetch."""
 
@@ -69,8 +72,12 @@ def build_subjects(
     scratch: Path,
     *,
     version: str,
+    on_built: Callable[[Side, SubjectEnvironment], object] = lambda side, subject: None,
 ) -> dict[Side, SubjectEnvironment]:
-    """Build and install the wheel of each revision over its dependencies, both at once.
+    """Build and install the wheel of each revision over its dependencies.
+
+    The baseline comes first and alone: a build runs with the rights of the user, and could change what the other revision
+    is built from. What was built of the baseline can be sealed before code of the candidate runs.
 
     Args:
         trees: Worktree of each revision.
@@ -78,20 +85,24 @@ def build_subjects(
         layers: Layers of dependencies, by digest.
         scratch: The gate's temporary folder.
         version: What both are built as, where their version comes from git.
+        on_built: Is told of each revision as soon as it is built.
 
     Raises:
         EnvironmentBuildError: If one does not build; the baseline is named first if neither does.
     """
     interrupted = threading.Event()
 
-    def build(side: Side) -> SubjectEnvironment:
-        resolution = resolutions[side]
-        dependencies = layers[resolution.digest].ensure(trees[side], is_interrupted=interrupted.is_set)
-        place = scratch / FOLDERS[side] / "environment"
-        return build_subject(side, trees[side], resolution, place, dependencies, version=version)
+    def install(side: Side) -> Path:
+        return layers[resolutions[side].digest].ensure(trees[side], is_interrupted=interrupted.is_set)
 
     interpreter_facts()  # once, before two threads ask: sysconfig's table must not be read while it is half built
-    return dict(zip(trees, at_once(build, list(trees), on_interrupt=interrupted.set), strict=True))
+    dependencies = dict(zip(Side, at_once(install, list(Side), on_interrupt=interrupted.set), strict=True))
+    subjects = {}
+    for side in Side:
+        place = scratch / FOLDERS[side] / "environment"
+        subjects[side] = build_subject(side, trees[side], resolutions[side], place, dependencies[side], version=version)
+        on_built(side, subjects[side])
+    return subjects
 
 
 @contextmanager
@@ -375,7 +386,20 @@ def prepare(configuration: Configuration, python: Path, scratch: Path, environ: 
     if done.returncode:
         raise _prepare_error(configuration.prepare, f"exit status {done.returncode}", done.stderr)
     matches = (ASSIGNMENT.fullmatch(line.strip()) for line in done.stdout.splitlines())
-    return Prepared({match[1]: match[2] for match in matches if match}, " ".join(done.stderr.split()))
+    variables = {match[1]: match[2] for match in matches if match}
+    if held := sorted(filter(is_held, variables)):
+        raise _prepare_error(configuration.prepare, f"it sets {', '.join(held)}, which no project may set for workers")
+    return Prepared(variables, " ".join(done.stderr.split()))
+
+
+def is_held(name: str) -> bool:
+    """Whether a variable of workers is not for ``prepare`` to set: it would change what runs or what is collected.
+
+    Example:
+        >>> is_held("PYTEST_ADDOPTS"), is_held("LC_ALL"), is_held("MNIST_FOLDER")
+        (True, True, False)
+    """
+    return name.startswith(HELD_PREFIXES) or name in {"HOME", "TMPDIR", *worker_variables(threads=1, environ={})}
 
 
 def _prepare_error(command: Sequence[str], cause: str, stderr: str = "") -> EnvironmentBuildError:

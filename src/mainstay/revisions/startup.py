@@ -1,0 +1,64 @@
+"""What a revision's wheels bring along that runs in every worker without being imported by a workload.
+
+Such code is part of the means of measuring, as a conftest is, but no file of the workloads: ``.pth`` files,
+``sitecustomize``, plugins of pytest, packages that stand before a dependency of the same name, another interpreter.
+
+- :func:`startup_code`: what was brought along.
+"""
+
+from __future__ import annotations
+
+import configparser
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+STARTING = ("*.pth", "sitecustomize*", "usercustomize*", "_virtualenv*")
+"""What an interpreter reads when it starts; the last is what uv and virtualenv put into an environment."""
+
+PLUGINS = "pytest11"
+"""The group of entry points by which pytest finds plugins."""
+
+
+def startup_code(environment: Path, site_packages: Path, dependencies: Path) -> Mapping[str, str]:
+    """Code that runs in every worker, by what it is; the value tells one version from another.
+
+    Args:
+        environment: The virtual environment of one revision, before the gate has added anything of its own.
+        site_packages: Where its wheels are installed.
+        dependencies: ``site-packages`` of the layer that holds what it depends on.
+    """
+    return dict(_startup_code(environment, site_packages, dependencies))
+
+
+def _startup_code(environment: Path, site_packages: Path, dependencies: Path) -> Iterator[tuple[str, str]]:
+    yield "pyvenv.cfg", _digest(environment / "pyvenv.cfg")
+    yield "bin/python", str((environment / "bin" / "python").resolve())
+    for pattern in STARTING:
+        for place in sorted(site_packages.glob(pattern)):
+            for file in [place] if place.is_file() else sorted(place.rglob("*.py")):
+                yield str(file.relative_to(site_packages)), _digest(file)
+    for file in sorted(site_packages.glob("*.dist-info/entry_points.txt")):
+        yield from _plugins(file.read_text("utf-8", "replace"))
+    for place in sorted(site_packages.iterdir()):
+        name = place.name.partition(".")[0]
+        if (place.is_dir() or place.suffix in {".py", ".so"}) and _is_importable(dependencies, name):
+            yield f"{name} before the dependency of that name", "there"
+
+
+def _digest(file: Path) -> str:
+    return f"sha256 {hashlib.sha256(file.read_bytes()).hexdigest()[:12]}"
+
+
+def _is_importable(folder: Path, name: str) -> bool:
+    """Whether a folder has a module or a package, but for a namespace, which it may share."""
+    return (folder / name / "__init__.py").exists() or any(folder.glob(f"{name}.py")) or any(folder.glob(f"{name}.*so"))
+
+
+def _plugins(text: str) -> Iterator[tuple[str, str]]:
+    """Plugins of pytest among entry points."""
+    parser = configparser.ConfigParser(delimiters=("=",), interpolation=None, strict=False)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]  # names keep their case
+    parser.read_string(text)
+    for name, place in parser[PLUGINS].items() if PLUGINS in parser else ():
+        yield f"the plugin {name} of pytest", place
