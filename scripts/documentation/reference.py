@@ -124,12 +124,16 @@ def _refusal(key: str, value: str) -> str:
 
 
 def _toml(value: Any) -> str:
+    from mainstay.project.configuration import EvaluationSettings
+
     if value is None:
         return "none"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     if isinstance(value, tuple):
         return f"`{list(value)}`"
+    if isinstance(value, EvaluationSettings):
+        return "none of its keys"
     return f"`{value!r}`".replace("'", '"')
 
 

@@ -284,7 +284,7 @@ def _means(items: list[list[ScoredItem]], missing: float, low: float, high: floa
         [missing if item.score is None else item.score for repeats in items for item in repeats], dtype=np.float64
     )
     members = np.repeat(np.arange(len(items)), counts)
-    return np.bincount(members, weights=np.clip(scores, low, high)) / counts
+    return np.asarray(np.bincount(members, weights=np.clip(scores, low, high)) / counts, dtype=np.float64)
 
 
 def _clusters(labels: list[str]) -> NDArray[np.intp] | None:

@@ -226,9 +226,7 @@ def weigh_macro(tasks: Sequence[ScoredDifferences], *, margin: float, level: flo
     )
 
 
-def honest_margin(
-    items: ScoredDifferences, *, edge: float, alpha: float, power: float = HONEST_POWER
-) -> float | None:
+def honest_margin(items: ScoredDifferences, *, edge: float, alpha: float, power: float = HONEST_POWER) -> float | None:
     """The smallest margin at which a clean change passes.
 
     The flips of a clean change are taken to be twice the rarer ones: a loss adds to one kind only.
@@ -291,8 +289,10 @@ def _weigh(
     ]
     above_margin = float(sides.plain(margin).above)
     interval = Interval(
-        _end(sides.plain, sides.swapped, "above", mean, -error, level, score_range),
-        _end(sides.guarded, sides.guarded_swapped, "below", mean, error, level, score_range),
+        _end(sides.plain, sides.swapped, "above", mean=mean, error=-error, level=level, score_range=score_range),
+        _end(
+            sides.guarded, sides.guarded_swapped, "below", mean=mean, error=error, level=level, score_range=score_range
+        ),
     )
     return ItemEvidence(
         num_items=num_items,
@@ -338,9 +338,7 @@ def _mean_tests(tasks: Sequence[ScoredDifferences]) -> _Sides:
         return lambda null: macro_p_values(summaries, null, score_range=score_range)
 
     def swapped(pick: Callable[[ScoredDifferences], NDArray[np.float64]]) -> list[DifferenceSummary]:
-        return [
-            summarise_differences(-pick(task), score_range=score_range, clusters=task.clusters) for task in tasks
-        ]
+        return [summarise_differences(-pick(task), score_range=score_range, clusters=task.clusters) for task in tasks]
 
     plain, plain_swapped = test([task.summary for task in tasks]), test(swapped(lambda task: task.differences))
     if all(task.guarded is task.differences for task in tasks):
@@ -369,9 +367,7 @@ def _limits(summary: DifferenceSummary, margin: float, score_range: float) -> tu
     return tuple(notes)
 
 
-def _end(
-    loss: Test, gain: Test, side: str, mean: float, error: float, level: float, score_range: float
-) -> float:
+def _end(loss: Test, gain: Test, side: str, *, mean: float, error: float, level: float, score_range: float) -> float:
     """One end of an interval: the difference nearest to the mean that a test excludes; the range where none is.
 
     Args:
