@@ -17,6 +17,7 @@ References:
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -143,6 +144,7 @@ def _by_score(lost: int, gained: int, num_items: int, difference: float) -> OneS
     return OneSidedPValues(np.asarray(above), np.asarray(ndtr(statistic)))
 
 
+@lru_cache(maxsize=16_384)
 def _unconditional(lost: int, gained: int, num_items: int, difference: float) -> OneSidedPValues:
     """Sum the probability of all tables that are at least as extreme, at the worst gain rate that the data allow."""
     rates = _gain_rates(lost + gained, num_items, difference)
