@@ -277,7 +277,7 @@ def test_scores_of_a_declared_range_are_judged_in_points_of_it(judge, tmp_path):
 def test_settings_are_read_from_pyproject(judge, tmp_path):
     (tmp_path / "pyproject.toml").write_text(
         "[tool.mainstay]\ninconclusive = 1\n[tool.mainstay.evaluation]\nmargin = 0.02\n"
-        '[tool.mainstay.evaluation.tiers]\nextra = "advisory"\n'
+        '[tool.mainstay.evaluation.tiers]\nextra = "advisory"\nextar = "guard"\n'
     )
     before, after = answers(600, lost=20, gained=16)
     bad = answers(600, lost=100)
@@ -290,6 +290,7 @@ def test_settings_are_read_from_pyproject(judge, tmp_path):
     assert run.verdict is Verdict.INCONCLUSIVE
     assert [finding.tier for finding in run.findings] == [Tier.BLOCKING, Tier.ADVISORY]
     assert run.findings[1].verdict is Verdict.FAIL
+    assert "the settings name tasks that are not judged here: extar" in run.notes
 
 
 def test_a_margin_on_the_command_line_comes_before_the_settings(judge, tmp_path):

@@ -147,7 +147,7 @@ def test_levels_of_the_mean_of_tasks_hold(sizes, noise):
     margin, num_trials = 0.02, 1500
 
     below = [
-        macro_p_values(tasks_of_flips(rng, sizes, noise, null), null, score_range=1.0).below <= level
+        float(macro_p_values(tasks_of_flips(rng, sizes, noise, null), null, score_range=1.0).below) <= level
         for _ in range(num_trials)
         for null, level in ((margin, 0.05), (2 * margin, 0.01))
     ]

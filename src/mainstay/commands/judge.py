@@ -132,7 +132,7 @@ def judge(folder: Path, baseline: Path, candidate: Path, options: JudgeOptions) 
             settings=_settings(configuration, plan),
             findings=findings,
             workloads=(_workload(sides, findings),),
-            notes=(*notes, *_notes(sides, options, findings)),
+            notes=(*notes, *_notes(sides, options, findings), *_unused(settings, options, samples)),
             phases_s={"reading": reading_s, "judging": judging_s},
         )
         path = place.write("run.json", run_to_json(run))
@@ -386,6 +386,14 @@ def _notes(sides: Mapping[Side, Scores], options: JudgeOptions, findings: Sequen
     outside = [finding.metric.name for finding in findings if finding.metric.unit != FRACTION]
     if outside and any(finding.metric.name == MACRO for finding in findings):
         yield f"not part of the mean of the tasks, since they are no shares: {', '.join(outside[:8])}"
+
+
+def _unused(settings: EvaluationSettings, options: JudgeOptions, samples: Sequence[TaskSamples]) -> Iterator[str]:
+    """A note on settings that name no task: their file may serve several sets of results."""
+    known = {MACRO, *options.task_margins, *(each.metric.name for each in samples)}
+    named = dict.fromkeys((*settings.margins, *settings.tiers, *settings.ranges))
+    if unknown := [name for name in named if name not in known]:
+        yield f"the settings name tasks that are not judged here: {', '.join(unknown[:8])}"
 
 
 def _revision(side: Side, scores: Scores) -> Revision:
