@@ -56,6 +56,14 @@ INTRODUCTIONS: Mapping[str, Introduction] = {
         "with its 95 % interval; pairs share the seed. [How to cure overfitting](../how-to/cure-overfitting.md) explains "
         "them.",
     ),
+    "evaluation": Introduction(
+        "Evaluations",
+        "Simulated evaluations whose truth is known, judged by the functions that judge stored results: whole verdicts beside "
+        "exact sums that were published, levels of each test where its hypothesis is just true, and how often a fixed "
+        "floor, an unpaired z test, McNemar's test and this judgement are red on the same draws at the sizes of known "
+        "benchmarks, with a margin of 2 points. At losses of 2 points or less a rule should not be red. Intervals hold "
+        "with 95 %.",
+    ),
     "recipe_accuracy": Introduction(
         "Recipes",
         "What a recipe reaches on the real MNIST: one training for each seed, scored once, after the last epoch.",

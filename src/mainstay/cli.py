@@ -86,6 +86,102 @@ def gate(
     return outcome.run.exit_status
 
 
+JUDGE_EXIT_STATUS_HELP = """
+\b
+Exit status:
+    0  pass: no task lost more than its margin, as far as the promised error rates go
+    1  fail, a task is missing, or the candidate's results cannot be judged
+    2  wrong usage: no such file, no margin, a choice between filters
+    3  inconclusive, or a gain that nobody has looked at
+    4  a file is damaged, the baseline's results cannot be judged, or nothing was judged
+"""
+
+
+def _task_margins(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, float]:
+    """TASK=MARGIN pairs as a mapping."""
+    margins = {}
+    for text in given:
+        task, _, margin = text.rpartition("=")
+        try:
+            margins[task] = float(margin)
+        except ValueError:
+            margins[task] = 0.0
+        if not task or not 0 < margins[task] < float("inf"):
+            raise click.BadParameter(f"{text!r} is not TASK=MARGIN, such as gsm8k=0.02", context, parameter)
+    return margins
+
+
+def _score_range(context: click.Context, parameter: click.Parameter, given: str | None) -> tuple[float, float] | None:
+    """LOW:HIGH as two numbers."""
+    if given is None:
+        return None
+    try:
+        low, high = map(float, given.split(":"))
+    except ValueError:
+        low, high = 1.0, 0.0
+    if not float("-inf") < low < high < float("inf"):
+        raise click.BadParameter(f"{given!r} is not LOW:HIGH, such as 0:10", context, parameter)
+    return low, high
+
+
+@main.command(epilog=JUDGE_EXIT_STATUS_HELP)
+@click.argument("baseline", type=click.Path(path_type=Path))
+@click.argument("candidate", type=click.Path(path_type=Path))
+@click.option(
+    "--margin",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Loss of every task, and of their mean, that is tolerated: 0.02 is 2 points.  [default: as configured]",
+)
+@click.option(
+    "--task-margin",
+    "task_margins",
+    multiple=True,
+    metavar="TASK=MARGIN",
+    callback=_task_margins,
+    help="The same for one task, or for 'macro', the mean of the tasks.",
+)
+@click.option("--config", type=FILE, help="Read [tool.mainstay] there.  [default: pyproject.toml, if it is there]")
+@click.option("--filter", default="", metavar="NAME", help="Filter of answers that counts, of lm-evaluation-harness.")
+@click.option("--cluster", default="", metavar="FIELD", help="Field of an item that says what it belongs to.")
+@click.option("--prompt-changed", is_flag=True, help="Other prompts for the same items are meant.")
+@click.option(
+    "--range", "score_range", metavar="LOW:HIGH", callback=_score_range, help="Smallest and largest score possible."
+)
+@click.option(
+    "--acknowledge-gain", "acknowledged", multiple=True, metavar="TASK", help="A person has looked at its large gain."
+)
+@click.option("--markdown", type=FILE, help="Write a report for a pull request.")
+@click.option("--html", type=FILE, help="Write a page that explains the verdict.")
+@click.option("--junit", type=FILE, help="Write JUnit XML.")
+@click.option("--json", type=FILE, help="Write a copy of the run.")
+@click.option("-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Judge there.")
+def judge(
+    *,
+    baseline: Path,
+    candidate: Path,
+    markdown: Path | None,
+    html: Path | None,
+    junit: Path | None,
+    json: Path | None,
+    folder: Path,
+    **options: Any,
+) -> int:
+    """Judge stored results of an evaluation, CANDIDATE against BASELINE; nothing is measured.
+
+    Both are files or folders: samples of lm-evaluation-harness, logs of Inspect, the output of promptfoo, or JSONL, CSV
+    or Parquet with an id and a score a row.
+    """
+    from mainstay.commands import judge as judging
+    from mainstay.reports import publishing
+
+    outcome = judging.judge(folder, baseline, candidate, judging.JudgeOptions(**options))
+    click.echo(publishing.render_for(outcome.run, sys.stdout, os.environ))
+    click.echo(f"run: {os.path.relpath(outcome.path)}")
+    click.echo(publishing.report_to_actions(outcome.run, os.environ), nl=False)
+    publishing.write_reports(outcome.run, {"markdown": markdown, "html": html, "junit": junit, "json": json})
+    return outcome.run.exit_status
+
+
 CALIBRATE_EXIT_STATUS_HELP = """
 \b
 Exit status:
@@ -160,12 +256,13 @@ def compare(*, first: Path, second: Path) -> int:
 )
 @click.option("--reason", required=True, help="Why it is accepted.")
 @click.option("--until", required=True, metavar="DATE", help="Last day it holds, such as 2027-01-31.")
+@click.option("--judged", is_flag=True, help="METRIC is of stored results, which 'mainstay judge' judges.")
 @click.option("-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Run there.")
-def waive(*, folder: Path, **entry: Any) -> int:
+def waive(*, judged: bool, folder: Path, **entry: Any) -> int:
     """Accept a degradation of METRIC, in a file that is reviewed with the change."""
     from mainstay.commands import waive as waiving
 
-    place = waiving.waive(folder, **entry)
+    place = waiving.waive_judged(folder, **entry) if judged else waiving.waive(folder, **entry)
     click.echo(f"waived in {os.path.relpath(place)}; commit it with the change")
     return 0
 

@@ -3,7 +3,7 @@ from dataclasses import fields
 import pytest
 
 from mainstay.measuring import changes
-from mainstay.project.configuration import Configuration
+from mainstay.project.configuration import Configuration, EvaluationSettings
 from mainstay.records.findings import Waiver
 from mainstay.records.runs import ChangeKind
 
@@ -48,6 +48,7 @@ def test_settings_of_pytest_are_named_with_both_values():
 def test_every_setting_says_what_is_done_about_it():
     other = {
         float: 0.001, int: 7, bool: True, str: "x", tuple: ("x",), dict: {"a": 0.5}, type(None): "x",
+        EvaluationSettings: EvaluationSettings(margin=0.1),
     }  # fmt: skip
     before = Configuration()
     for item in fields(Configuration):

@@ -2,8 +2,9 @@ import tomllib
 
 import pytest
 
-from mainstay.project.configuration import Configuration, read_configuration, with_settings
+from mainstay.project.configuration import Configuration, EvaluationSettings, read_configuration, with_settings
 from mainstay.records.errors import ConfigurationError
+from mainstay.records.findings import Tier
 
 EVERY_KEY = """
 [tool.mainstay]
@@ -33,6 +34,14 @@ top1_accuracy = 0.002
 
 [tool.mainstay.margins.digits]
 top1_accuracy = 0.03
+
+[tool.mainstay.evaluation]
+margin = 0.02
+filter = "strict-match"
+cluster = "passage"
+margins = { gsm8k = 0.01, macro = 0.005 }
+tiers = { hellaswag = "guard" }
+ranges = { judge = [0, 10] }
 """
 
 
@@ -66,6 +75,14 @@ def test_every_key_is_read():
         jobs=3,
         preload=("torch", "torchvision.transforms"),
         writable=("~/models", "/data"),
+        evaluation=EvaluationSettings(
+            margin=0.02,
+            margins={"gsm8k": 0.01, "macro": 0.005},
+            tiers={"hellaswag": Tier.GUARD},
+            ranges={"judge": (0.0, 10.0)},
+            filter="strict-match",
+            cluster="passage",
+        ),
     )
 
 
@@ -106,6 +123,12 @@ def test_every_key_is_read():
         pytest.param(
             "margins.digits.loss = true", "margins.digits.loss", "true (a boolean)", id="margin-of-a-data-set"
         ),
+        pytest.param("evaluation = 0.02", "evaluation", "0.02 (a number)", id="evaluation-that-is-no-table"),
+        pytest.param("evaluation.margin = 0", "evaluation.margin", "0 (an integer)", id="margin-of-all-tasks"),
+        pytest.param("evaluation.margins.a = 0", "evaluation.margins.a", "0 (an integer)", id="margin-of-a-task"),
+        pytest.param('evaluation.tiers.a = "soft"', "evaluation.tiers.a", "'soft' (a string)", id="no-such-tier"),
+        pytest.param("evaluation.ranges.a = [1, 0]", "evaluation.ranges.a", "[1, 0] (an array)", id="range-turned"),
+        pytest.param("evaluation.margn = 0.1", "evaluation.margn", "0.1 (a number)", id="unknown-key-of-evaluation"),
         pytest.param("margins.a.b.loss = 1", "margins.a", "{'b': {'loss': 1}} (a table)", id="margins-too-deep"),
     ],
 )

@@ -9,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from mainstay.stats.proportions import clopper_pearson_interval
 from mainstay.stats.scores import (
     block_ends,
     block_weights,
     can_pass,
     excludes_whole_clusters,
+    macro_p_values,
     mean_variance,
     score_p_values,
     summarise_differences,
@@ -126,3 +128,46 @@ def test_one_cluster_has_no_variance():
 def test_every_item_needs_a_cluster():
     with pytest.raises(ValueError, match="3 labels of clusters for 2 items"):
         summarise_differences([0.0, 1.0], score_range=1.0, clusters=[1, 2, 3])
+
+
+def tasks_of_flips(rng, sizes, noise, loss):
+    """Summaries of tasks whose items flip by chance and are lost besides."""
+    shares = [-1.0, 0.0, 1.0]
+    chances = [noise / 2, 1 - noise - loss, noise / 2 + loss]
+    return [summarise_differences(rng.choice(shares, size, p=chances), score_range=1.0) for size in sizes]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "noise"),
+    [((100, 300, 900), 0.06), ((100,) * 10, 0.06), ((60, 60), 0.002), ((40, 400), 0.02), ((300,) * 5, 0.0)],
+    ids=str,
+)
+def test_levels_of_the_mean_of_tasks_hold(sizes, noise):
+    rng = np.random.default_rng(5)
+    margin, num_trials = 0.02, 1500
+
+    below = [
+        float(macro_p_values(tasks_of_flips(rng, sizes, noise, null), null, score_range=1.0).below) <= level
+        for _ in range(num_trials)
+        for null, level in ((margin, 0.05), (2 * margin, 0.01))
+    ]
+
+    at_margin, at_double = below[::2], below[1::2]
+    assert clopper_pearson_interval(sum(at_margin), num_trials, confidence_level=0.98)[0] <= 0.05
+    assert clopper_pearson_interval(sum(at_double), num_trials, confidence_level=0.98)[0] <= 0.01
+
+
+def test_a_loss_that_one_small_task_could_carry_unseen_is_not_excluded():
+    quiet = [summarise_differences(np.zeros(size), score_range=1.0) for size in (30, 2000)]
+
+    assert macro_p_values(quiet, 0.02, score_range=1.0).below > 0.05
+
+
+def test_the_mean_of_one_task_is_its_own():
+    summary = summarise_differences(np.random.default_rng(6).normal(0, 0.3, 400), score_range=1.0)
+
+    one, mean = (
+        score_p_values(summary, 0.02, score_range=1.0),
+        macro_p_values([summary], 0.02, score_range=1.0),
+    )
+    assert (float(one.above), float(one.below)) == pytest.approx((float(mean.above), float(mean.below)))

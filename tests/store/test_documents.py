@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mainstay.records.errors import SchemaError
-from mainstay.records.findings import Finding, Interval, Verdict, Waiver
+from mainstay.records.findings import Finding, Interval, ItemCounts, Verdict, Waiver
 from mainstay.records.metrics import Direction, Kind, Metric
 from mainstay.records.runs import (
     Curve,
@@ -29,6 +29,7 @@ RECORDS_BY_DEFINITION = {
     "metric": Metric,
     "waiver": Waiver,
     "finding": Finding,
+    "items": ItemCounts,
     "curve": Curve,
     "flipped_example": FlippedExample,
     "flip_summary": FlipSummary,

@@ -42,3 +42,27 @@ def waive(path: Path, *, metric: str, limit: float, reason: str, until: str) -> 
         )
     append_waiver(place, Waiver(metric=metric, limit=limit, reason=reason, until=until), datetime.now(UTC).date())
     return place
+
+
+def waive_judged(folder: Path, *, metric: str, limit: float, reason: str, until: str) -> Path:
+    """Add a waiver of a metric of stored results to the file that ``mainstay judge`` reads; no repository is needed.
+
+    Args:
+        folder: Where results are judged.
+        metric: Id or name of the metric.
+        limit: The largest loss accepted, on the scale of the margin.
+        reason: Why.
+        until: ISO date of the last day it holds.
+
+    Returns:
+        The file.
+
+    Raises:
+        UsageError: If the last day is over.
+        ConfigurationError: If the entry does not read.
+    """
+    from mainstay.project.waivers import JUDGED_WAIVERS, append_waiver
+
+    place = folder / JUDGED_WAIVERS
+    append_waiver(place, Waiver(metric=metric, limit=limit, reason=reason, until=until), datetime.now(UTC).date())
+    return place

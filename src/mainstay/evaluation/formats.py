@@ -93,12 +93,17 @@ def joined(parts: Iterable[Scores]) -> Scores:
     return Scores(
         format=parts[0].format,
         items=tuple(item for part in parts for item in part.items),
+        files=tuple(file for part in parts for file in part.files),
         facts=facts,
         directions=directions,
     )
 
 
 def _read_file(path: Path, chosen_filter: str, cluster: str) -> Scores:
+    return replace(_parse_file(path, chosen_filter, cluster), files=(path,))
+
+
+def _parse_file(path: Path, chosen_filter: str, cluster: str) -> Scores:
     suffix = path.suffix.lower()
     if match := LM_EVAL_NAME.fullmatch(path.name):
         return _read_lm_eval(path, match["task"], chosen_filter, cluster)

@@ -7,8 +7,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +20,22 @@ from mainstay.records.trials import Side
 
 
 class ItemsError(ValueError):
-    """Two sides whose items cannot be compared; the text says how they differ."""
+    """Two sides whose items cannot be compared; the text says how they differ.
+
+    Args:
+        fact: How they differ.
+        task: Where; empty where all of a side is meant.
+        side: Which side lacks or repeats something; ``None`` where neither alone does.
+    """
+
+    def __init__(self, fact: str, *, task: str = "", side: Side | None = None) -> None:
+        super().__init__(fact)
+        self.task = task
+        self.side = side
+
+
+def _refuse(error: ItemsError) -> None:
+    raise error
 
 
 class ScoredItem(NamedTuple):
@@ -53,12 +69,14 @@ class Scores:
     Attributes:
         format: What wrote it, such as ``lm-eval``.
         items: All scores, in the order of the files.
+        files: Those that were read.
         facts: What the files say of how they came about: model, versions, seeds.
         directions: Which scores are better, by task; higher where it is not said.
     """
 
     format: str
     items: tuple[ScoredItem, ...]
+    files: tuple[Path, ...] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
     directions: Mapping[str, Direction] = field(default_factory=dict)
 
@@ -78,7 +96,9 @@ class PairedTask:
         num_scores: Scores of each side, missing ones included.
         repeats: Most repeats of an item.
         is_identical: Whether all outputs are known and equal.
-        score_range: Largest minus smallest score possible, or seen where it is not declared.
+        score_range: Smallest and largest score possible, or seen where they are not declared.
+        is_bounded: Whether the range is declared, or that of a share.
+        num_outside: Scores beyond a declared range, which count as its end.
         causes: Why scores are missing, by side: cause and number.
     """
 
@@ -93,6 +113,8 @@ class PairedTask:
     repeats: int
     is_identical: bool
     score_range: tuple[float, float]
+    is_bounded: bool = True
+    num_outside: int = 0
     causes: Mapping[Side, Mapping[str, int]] = field(default_factory=dict)
 
     @property
@@ -113,6 +135,7 @@ class PairedTask:
         return (
             self.repeats == 1
             and self.clusters is None
+            and self.score_range == (0.0, 1.0)
             and all(bool(np.isin(values, (0.0, 1.0)).all()) for values in self.scores.values())
         )
 
@@ -123,6 +146,7 @@ def pair_scores(
     *,
     ranges: Mapping[str, tuple[float, float]] | None = None,
     prompt_changed: bool = False,
+    on_refused: Callable[[ItemsError], None] = _refuse,
 ) -> tuple[PairedTask, ...]:
     """Put the items of both sides side by side, task by task.
 
@@ -133,6 +157,7 @@ def pair_scores(
         candidate: The other.
         ranges: Smallest and largest score possible, by task; 0 and 1 where all scores lie in it, else what was seen.
         prompt_changed: Whether other prompts for the same items are meant.
+        on_refused: Told of each task whose items differ between the sides, which is then left out; raises if absent.
 
     Returns:
         Tasks that both sides have, in the baseline's order.
@@ -141,17 +166,22 @@ def pair_scores(
         ItemsError: If an item comes twice, items, repeats or prompts differ, or a side has no items.
     """
     sides = {Side.BASELINE: _by_task(baseline, Side.BASELINE), Side.CANDIDATE: _by_task(candidate, Side.CANDIDATE)}
-    return tuple(
-        _pair(
-            name,
-            {side: tasks[name] for side, tasks in sides.items()},
-            direction=baseline.directions.get(name, Direction.HIGHER),
-            declared=(ranges or {}).get(name),
-            prompt_changed=prompt_changed,
-        )
-        for name in sides[Side.BASELINE]
-        if name in sides[Side.CANDIDATE]
-    )
+    paired = []
+    for name in sides[Side.BASELINE]:
+        if name in sides[Side.CANDIDATE]:
+            try:
+                paired.append(
+                    _pair(
+                        name,
+                        {side: tasks[name] for side, tasks in sides.items()},
+                        direction=baseline.directions.get(name, Direction.HIGHER),
+                        declared=(ranges or {}).get(name),
+                        prompt_changed=prompt_changed,
+                    )
+                )
+            except ItemsError as error:
+                on_refused(error)
+    return tuple(paired)
 
 
 Repeats = dict[str, dict[int, ScoredItem]]
@@ -164,10 +194,14 @@ def _by_task(scores: Scores, side: Side) -> dict[str, Repeats]:
     for item in scores.items:
         repeats = tasks[item.task][item.id]
         if item.repeat in repeats:
-            raise ItemsError(f"item {item.id!r} of {item.task} comes twice in the {side} (repeat {item.repeat})")
+            raise ItemsError(
+                f"item {item.id!r} of {item.task} comes twice in the {side} (repeat {item.repeat})",
+                task=item.task,
+                side=side,
+            )
         repeats[item.repeat] = item
     if not tasks:
-        raise ItemsError(f"the {side} has no scored items")
+        raise ItemsError(f"the {side} has no scored items", side=side)
     return dict(tasks)
 
 
@@ -183,23 +217,27 @@ def _pair(
     _require_same_items(name, baseline, candidate)
     if not prompt_changed:
         _require_same_prompts(name, baseline, candidate)
-    low, high = declared or _score_range(sides.values())
-    worst, best = (low, high) if direction is Direction.HIGHER else (high, low)
     everything = {side: [item for id_ in baseline for item in items[id_].values()] for side, items in sides.items()}
+    known = [item.score for items in everything.values() for item in items if item.score is not None]
+    low, high = declared or _score_range(known)
+    worst, best = (low, high) if direction is Direction.HIGHER else (high, low)
     missing = {side: [item for item in items if item.score is None] for side, items in everything.items()}
+    everything_by_item = {side: [list(items[id_].values()) for id_ in baseline] for side, items in sides.items()}
     labels = [next(iter(repeats.values())).cluster for repeats in baseline.values()]
     return PairedTask(
         name=name,
         direction=direction,
         ids=tuple(baseline),
-        scores={side: _means(baseline, items, worst) for side, items in sides.items()},
-        favoured=_means(baseline, baseline, best),
+        scores={side: _means(items, worst, low, high) for side, items in everything_by_item.items()},
+        favoured=_means(everything_by_item[Side.BASELINE], best, low, high),
         clusters=_clusters(labels),
         num_missing={side: len(items) for side, items in missing.items()},
         num_scores={side: len(items) for side, items in everything.items()},
         repeats=max(map(len, baseline.values())),
         is_identical=_is_identical(baseline, candidate),
         score_range=(low, high),
+        is_bounded=declared is not None or (low, high) == (0.0, 1.0),
+        num_outside=sum(not low <= score <= high for score in known),
         causes={side: _count_causes(items) for side, items in missing.items()},
     )
 
@@ -212,12 +250,17 @@ def _require_same_items(name: str, baseline: Repeats, candidate: Repeats) -> Non
     for side, ids in lacking.items():
         if ids:
             more = f" and {len(ids) - 1} more" if len(ids) > 1 else ""
-            raise ItemsError(f"the {side} lacks item {ids[0]!r}{more} of {name}: both sides must score the same items")
+            raise ItemsError(
+                f"the {side} lacks item {ids[0]!r}{more} of {name}: both sides must score the same items",
+                task=name,
+                side=side,
+            )
     for id_, repeats in baseline.items():
         if repeats.keys() != candidate[id_].keys():
             raise ItemsError(
                 f"item {id_!r} of {name} has {len(repeats)} repeats in the baseline and {len(candidate[id_])} in the "
-                "candidate: both sides must repeat it alike"
+                "candidate: both sides must repeat it alike",
+                task=name,
             )
 
 
@@ -225,27 +268,23 @@ def _require_same_prompts(name: str, baseline: Repeats, candidate: Repeats) -> N
     for id_, repeats in baseline.items():
         for number, item in repeats.items():
             if item.prompt != candidate[id_][number].prompt:
-                raise ItemsError(f"item {id_!r} of {name} was asked otherwise in the candidate")
+                raise ItemsError(f"item {id_!r} of {name} was asked otherwise in the candidate", task=name)
 
 
-def _score_range(sides: Iterable[Repeats]) -> tuple[float, float]:
+def _score_range(values: list[float]) -> tuple[float, float]:
     """0 and 1 where all scores lie between them, else the smallest and the largest."""
-    values = [
-        item.score for side in sides for repeats in side.values() for item in repeats.values() if item.score is not None
-    ]
     low, high = min(values, default=0.0), max(values, default=1.0)
     return (0.0, 1.0) if low >= 0 and high <= 1 else (low, high)
 
 
-def _means(order: Repeats, items: Repeats, missing: float) -> NDArray[np.float64]:
-    """Mean score of each item over its repeats."""
-    return np.array(
-        [
-            sum(missing if item.score is None else item.score for item in items[id_].values()) / len(items[id_])
-            for id_ in order
-        ],
-        dtype=np.float64,
+def _means(items: list[list[ScoredItem]], missing: float, low: float, high: float) -> NDArray[np.float64]:
+    """Mean score of each item over its repeats, within the range."""
+    counts = np.array([len(repeats) for repeats in items])
+    scores = np.array(
+        [missing if item.score is None else item.score for repeats in items for item in repeats], dtype=np.float64
     )
+    members = np.repeat(np.arange(len(items)), counts)
+    return np.asarray(np.bincount(members, weights=np.clip(scores, low, high)) / counts, dtype=np.float64)
 
 
 def _clusters(labels: list[str]) -> NDArray[np.intp] | None:

@@ -3,36 +3,49 @@
 The items take the place of the pairs of a training: both revisions score the same ones, and nothing is random but which
 items there are. Right-or-wrong scores are judged by their flips (:mod:`mainstay.stats.flips`), all others by their mean
 difference (:mod:`mainstay.stats.scores`). A *difference* is positive where the candidate is worse.
+
+- :func:`weigh_items`: of one task.
+- :func:`weigh_macro`: of the mean of several tasks.
+- :func:`honest_margin`: the smallest margin that so many items support.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mainstay.records.findings import Interval
-from mainstay.stats.flips import flip_p_values
-from mainstay.stats.paired import OneSidedPValues, student_quantile
+from mainstay.stats.flips import flip_p_values, null_deviation
+from mainstay.stats.items import HONEST_POWER, NullTest, items_to_settle, smallest_margin
+from mainstay.stats.paired import OneSidedPValues
 from mainstay.stats.scores import (
     FEWEST_CLUSTERS,
+    FEWEST_UNBOUNDED,
     DifferenceSummary,
     can_pass,
     excludes_whole_clusters,
+    macro_p_values,
     mean_variance,
     score_p_values,
     summarise_differences,
 )
 
-INTERVAL_STEPS = 24
-"""Halvings of the search for an end of an interval: to 1e-7 of the range of a score."""
+INTERVAL_STEPS = 14
+"""Halvings of the search for an end of an interval, from a few standard errors."""
 
 PASS_NEEDS = "no pass: with {items} items a loss of the margin may well not have been seen"
 FEW_CLUSTERS = f"no pass: fewer than {FEWEST_CLUSTERS} clusters"
+FEW_UNBOUNDED = f"no pass: fewer than {FEWEST_UNBOUNDED} items, and no range is declared for their scores"
 WHOLE_CLUSTERS = "a loss carried by whole clusters is not excluded"
+APPROXIMATE = "scores without a declared range: levels are approximate"
+
+Test = Callable[[float], OneSidedPValues]
+"""P-values of a difference against null values from 0 on."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +56,7 @@ class ScoredDifferences:
         differences: (items,) how much worse the candidate is, missing scores at their worst.
         guarded: (items,) the same with the baseline's missing scores at their best: a pass must hold with them, too.
         clusters: (items,) what each item belongs to; ``None`` where every item stands for itself.
-        score_range: The largest difference that an item can have.
+        score_range: The largest difference that an item can have; infinite where it is not known.
         is_binary: Whether every item is right or wrong, once, and stands for itself.
     """
 
@@ -52,6 +65,29 @@ class ScoredDifferences:
     clusters: NDArray[np.intp] | None
     score_range: float
     is_binary: bool
+
+    @property
+    def num_worse(self) -> int:
+        """Items at which the candidate is worse."""
+        return int((self.differences > 0).sum())
+
+    @property
+    def num_better(self) -> int:
+        """Items at which it is better."""
+        return int((self.differences < 0).sum())
+
+    @property
+    def summary(self) -> DifferenceSummary:
+        """What the differences say."""
+        return self._summary(self.differences)
+
+    @property
+    def guarded_summary(self) -> DifferenceSummary:
+        """The same with the baseline's missing scores at their best."""
+        return self.summary if self.guarded is self.differences else self._summary(self.guarded)
+
+    def _summary(self, differences: NDArray[np.float64]) -> DifferenceSummary:
+        return summarise_differences(differences, score_range=self.score_range, clusters=self.clusters)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,25 +98,69 @@ class ItemEvidence:
         num_items: Items.
         num_worse: Items at which the candidate is worse.
         num_better: Items at which it is better.
+        num_clusters: Clusters; the items where there are none.
         mean: Mean difference.
-        interval: Differences that neither bound excludes, each at the level of the margin.
+        interval: Differences that neither bound excludes, each at the level of the margin; below the margin exactly
+            where the test at the margin says so, above it likewise.
         above_zero: P-value of "nothing was lost".
         above_margin: P-value of "no more than the margin was lost".
         below_margin: P-value of "at least the margin was lost".
         below_double: P-value of "at least twice the margin was lost".
+        gain_zero: P-value of "nothing was gained".
+        gain_margin: P-value of "no more than the margin was gained".
+        deviations: Standard deviation of an item's difference as seen, and if the margin or twice the margin were lost.
+        design_effect: How much clusters enlarge the variance of the mean.
         notes: What limits the claim, a sentence each.
     """
 
     num_items: int
     num_worse: int
     num_better: int
+    num_clusters: int
     mean: float
     interval: Interval
     above_zero: float
     above_margin: float
     below_margin: float
     below_double: float
+    gain_zero: float
+    gain_margin: float
+    deviations: tuple[float, float, float]
+    design_effect: float
     notes: tuple[str, ...] = ()
+
+    @property
+    def p_values(self) -> tuple[float, float, float, float]:
+        """For the family, in the order of :data:`mainstay.gates.findings.HYPOTHESES`."""
+        return self.above_zero, self.above_margin, self.below_margin, self.below_double
+
+    def further_items(self, margin: float, *, edge: float, alpha: float, num_gated: int) -> int | None:
+        """Items that are still expected to be needed, in the direction in which the mean points.
+
+        Args:
+            margin: The loss that is tolerated.
+            edge: Level of the tests at the margin.
+            alpha: Level of the strict tests.
+            num_gated: Metrics that share it on the side of a fail.
+
+        Returns:
+            ``None`` where no number of items is expected to do.
+        """
+        seen, at_margin, at_double = self.deviations
+        tests = [NullTest(margin, edge, at_margin), NullTest(2 * margin, alpha, at_double)]
+        if self.mean > margin:
+            tests = [NullTest(margin, edge, seen), NullTest(0.0, alpha / num_gated, seen)]
+        total = items_to_settle(self.mean, tests)
+        return None if total is None else max(1, math.ceil(total * self.design_effect) - self.num_items)
+
+
+class _Sides(NamedTuple):
+    """Tests of differences, of the same with the baseline's missing scores at their best, and of the sides swapped."""
+
+    plain: Test
+    guarded: Test
+    swapped: Test
+    guarded_swapped: Test
 
 
 def weigh_items(items: ScoredDifferences, *, margin: float, level: float) -> ItemEvidence:
@@ -100,35 +180,175 @@ def weigh_items(items: ScoredDifferences, *, margin: float, level: float) -> Ite
         >>> evidence.num_worse, evidence.num_better, evidence.below_margin < 0.05
         (18, 11, True)
     """
-    tests = _tests(items, items.differences)
-    guarded = tests if items.guarded is items.differences else _tests(items, items.guarded)
-    summary = summarise_differences(items.differences, score_range=items.score_range, clusters=items.clusters)
-    notes = _limits(summary, margin, items.score_range)
-    is_refused = not can_pass(summary, margin, score_range=items.score_range)
-    below = [
-        1.0 if is_refused else max(float(test(c).below) for test in (tests, guarded)) for c in (margin, 2 * margin)
-    ]
-    return ItemEvidence(
-        num_items=summary.num_items,
-        num_worse=int((items.differences > 0).sum()),
-        num_better=int((items.differences < 0).sum()),
-        mean=summary.mean,
-        interval=_flip_interval(tests, items, level) if items.is_binary else _mean_interval(summary, level),
-        above_zero=float(tests(0.0).above),
-        above_margin=float(tests(margin).above),
-        below_margin=below[0],
-        below_double=below[1],
-        notes=notes,
+    summary = items.summary
+    sides = _flip_tests(items) if items.is_binary else _mean_tests([items])
+    if items.is_binary:
+        shares = items.num_worse / summary.num_items, items.num_better / summary.num_items
+        deviations = [math.sqrt(summary.variance), *(null_deviation(*shares, c) for c in (margin, 2 * margin))]
+    else:
+        scale = summary.num_items / summary.design_effect
+        deviations = [math.sqrt(mean_variance(summary, c) * scale) for c in (0.0, margin, 2 * margin)]
+    return _weigh(
+        sides,
+        [summary],
+        margin=margin,
+        level=level,
+        deviations=deviations,
+        num_better=items.num_better,
+        num_worse=items.num_worse,
+        score_range=items.score_range,
     )
 
 
-def _tests(items: ScoredDifferences, differences: NDArray[np.float64]) -> Callable[[float], OneSidedPValues]:
-    """The test of some differences against a null value."""
+def weigh_macro(tasks: Sequence[ScoredDifferences], *, margin: float, level: float) -> ItemEvidence:
+    """Weigh the mean of the mean differences of several tasks, which have the same range and the same weight.
+
+    Args:
+        tasks: What was scored.
+        margin: The loss of the mean that is tolerated.
+        level: Of each end of the interval.
+    """
+    summaries = [task.summary for task in tasks]
+    num_items = sum(summary.num_items for summary in summaries)
+    deviations = [
+        math.sqrt(sum(mean_variance(summary, c) for summary in summaries) / len(tasks) ** 2 * num_items)
+        for c in (0.0, margin, 2 * margin)
+    ]
+    return _weigh(
+        _mean_tests(tasks),
+        summaries,
+        margin=margin,
+        level=level,
+        deviations=deviations,
+        num_better=sum(task.num_better for task in tasks),
+        num_worse=sum(task.num_worse for task in tasks),
+        score_range=tasks[0].score_range,
+    )
+
+
+def honest_margin(items: ScoredDifferences, *, edge: float, alpha: float, power: float = HONEST_POWER) -> float | None:
+    """The smallest margin at which a clean change passes.
+
+    The flips of a clean change are taken to be twice the rarer ones: a loss adds to one kind only.
+
+    Args:
+        items: What was scored.
+        edge: Level of the test at the margin.
+        alpha: Level of the test at twice the margin.
+        power: Chance of the pass.
+
+    Returns:
+        ``None`` where the items support no margin.
+    """
+    summary = items.summary
+    deviation, under_null = math.sqrt(summary.variance), _null_deviation(summary)
     if items.is_binary:
+        share = (min(items.num_worse, items.num_better) + 0.5) / summary.num_items
+        deviation, under_null = math.sqrt(2 * share), lambda null: null_deviation(share, share, null)
+    return smallest_margin(
+        summary.num_items / summary.design_effect,
+        deviation,
+        under_null,
+        edge=edge,
+        alpha=alpha,
+        power=power,
+        score_range=items.score_range,
+    )
+
+
+def _null_deviation(summary: DifferenceSummary) -> Callable[[float], float]:
+    scale = summary.num_items / summary.design_effect
+    return lambda null: math.sqrt(mean_variance(summary, null) * scale)
+
+
+def _weigh(
+    sides: _Sides,
+    summaries: Sequence[DifferenceSummary],
+    *,
+    margin: float,
+    level: float,
+    deviations: Sequence[float],
+    num_worse: int,
+    num_better: int,
+    score_range: float,
+) -> ItemEvidence:
+    """Evidence from tests and the summaries that they rest on."""
+    num_items = sum(summary.num_items for summary in summaries)
+    mean = sum(summary.mean for summary in summaries) / len(summaries)
+    error = deviations[0] / math.sqrt(num_items)
+    design_effect = max(summary.design_effect for summary in summaries)
+    pooled = summaries[0]._replace(
+        num_items=num_items,
+        num_clusters=sum(summary.num_clusters for summary in summaries),
+        largest_cluster=max(summary.largest_cluster for summary in summaries),
+    )
+    is_refused = not can_pass(pooled, margin, score_range=score_range)
+    below = [
+        1.0 if is_refused else max(float(test(c).below) for test in dict.fromkeys((sides.plain, sides.guarded)))
+        for c in (margin, 2 * margin)
+    ]
+    above_margin = float(sides.plain(margin).above)
+    interval = Interval(
+        _end(sides.plain, sides.swapped, "above", mean=mean, error=-error, level=level, score_range=score_range),
+        _end(
+            sides.guarded, sides.guarded_swapped, "below", mean=mean, error=error, level=level, score_range=score_range
+        ),
+    )
+    return ItemEvidence(
+        num_items=num_items,
+        num_worse=num_worse,
+        num_better=num_better,
+        num_clusters=pooled.num_clusters,
+        mean=mean,
+        interval=_agreeing(interval, margin, is_above=above_margin <= level, is_below=below[0] <= level),
+        above_zero=float(sides.plain(0.0).above),
+        above_margin=above_margin,
+        below_margin=below[0],
+        below_double=below[1],
+        gain_zero=float(sides.swapped(0.0).above),
+        gain_margin=float(sides.swapped(margin).above),
+        deviations=(deviations[0], deviations[1], deviations[2]),
+        design_effect=design_effect,
+        notes=_limits(pooled, margin, score_range),
+    )
+
+
+def _flip_tests(items: ScoredDifferences) -> _Sides:
+    """Tests of flips; swapped sides lose what the others gained."""
+
+    def test(differences: NDArray[np.float64]) -> tuple[Test, Test]:
         lost, gained = int((differences > 0).sum()), int((differences < 0).sum())
-        return lambda null: flip_p_values(lost, gained, differences.size, null)
-    summary = summarise_differences(differences, score_range=items.score_range, clusters=items.clusters)
-    return lambda null: score_p_values(summary, null, score_range=items.score_range)
+        return (
+            lambda null: flip_p_values(lost, gained, differences.size, null),
+            lambda null: flip_p_values(gained, lost, differences.size, null),
+        )
+
+    plain, swapped = test(items.differences)
+    guarded, guarded_swapped = (plain, swapped) if items.guarded is items.differences else test(items.guarded)
+    return _Sides(plain, guarded, swapped, guarded_swapped)
+
+
+def _mean_tests(tasks: Sequence[ScoredDifferences]) -> _Sides:
+    """Tests of one mean difference, or of the mean of several."""
+    score_range = tasks[0].score_range
+
+    def test(summaries: Sequence[DifferenceSummary]) -> Test:
+        if len(summaries) == 1:
+            return lambda null: score_p_values(summaries[0], null, score_range=score_range)
+        return lambda null: macro_p_values(summaries, null, score_range=score_range)
+
+    def swapped(pick: Callable[[ScoredDifferences], NDArray[np.float64]]) -> list[DifferenceSummary]:
+        return [summarise_differences(-pick(task), score_range=score_range, clusters=task.clusters) for task in tasks]
+
+    plain, plain_swapped = test([task.summary for task in tasks]), test(swapped(lambda task: task.differences))
+    if all(task.guarded is task.differences for task in tasks):
+        return _Sides(plain, plain, plain_swapped, plain_swapped)
+    return _Sides(
+        plain,
+        test([task.guarded_summary for task in tasks]),
+        plain_swapped,
+        test(swapped(lambda task: task.guarded)),
+    )
 
 
 def _limits(summary: DifferenceSummary, margin: float, score_range: float) -> tuple[str, ...]:
@@ -137,40 +357,54 @@ def _limits(summary: DifferenceSummary, margin: float, score_range: float) -> tu
     if summary.num_clusters < FEWEST_CLUSTERS:
         notes.append(FEW_CLUSTERS)
     elif not can_pass(summary, margin, score_range=score_range):
-        notes.append(PASS_NEEDS.format(items=summary.num_items))
+        unseen = PASS_NEEDS.format(items=summary.num_items)
+        notes.append(FEW_UNBOUNDED if math.isinf(score_range) else unseen)
     is_clustered = summary.num_clusters < summary.num_items
     if is_clustered and not excludes_whole_clusters(summary, margin, score_range=score_range):
         notes.append(WHOLE_CLUSTERS)
     if math.isinf(score_range):
-        notes.append("scores without a declared range: levels are approximate")
+        notes.append(APPROXIMATE)
     return tuple(notes)
 
 
-def _mean_interval(summary: DifferenceSummary, level: float) -> Interval:
-    reach = float(student_quantile(level, summary.degrees)) * math.sqrt(mean_variance(summary))
-    return Interval(summary.mean - reach, summary.mean + reach)
+def _end(loss: Test, gain: Test, side: str, *, mean: float, error: float, level: float, score_range: float) -> float:
+    """One end of an interval: the difference nearest to the mean that a test excludes; the range where none is.
 
+    Args:
+        loss: Test of null values from 0 on.
+        gain: The same with the sides swapped, for null values below 0.
+        side: Of the p-value: ``below`` for the upper end, ``above`` for the lower one.
+        mean: Inside the interval.
+        error: Standard error of the mean, negative for the lower end.
+        level: Of the end.
+        score_range: The largest difference there is.
+    """
+    other = {"below": "above", "above": "below"}[side]
+    farthest = math.copysign(score_range * (1 - 1e-9), error)
 
-def _flip_interval(tests: Callable[[float], OneSidedPValues], items: ScoredDifferences, level: float) -> Interval:
-    """Differences that the tests of the flips do not exclude; below zero they are those of the mirrored flips."""
-    mirrored = _tests(items, -items.differences)
+    def is_excluded(null: float) -> bool:
+        values, name = (loss(null), side) if null >= 0 else (gain(-null), other)
+        return float(getattr(values, name)) <= level
 
-    def is_excluded_as_too_large(null: float) -> bool:
-        return float(tests(null).below if null >= 0 else mirrored(-null).above) <= level
-
-    def is_excluded_as_too_small(null: float) -> bool:
-        return float(tests(null).above if null >= 0 else mirrored(-null).below) <= level
-
-    mean = float(items.differences.mean())
-    return Interval(_search(mean, -1.0, is_excluded_as_too_small), _search(mean, 1.0, is_excluded_as_too_large))
-
-
-def _search(inside: float, outside: float, is_excluded: Callable[[float], bool]) -> float:
-    """The end of an interval: halve the span between what is inside and what is excluded."""
-    outside *= 1 - 1e-9
-    if not is_excluded(outside):
-        return outside
+    step = 2 * error if error else math.copysign(min(score_range, 1.0) / 64, error)
+    inside, outside = mean, mean + step
+    while abs(outside) < abs(farthest) and not is_excluded(outside):
+        inside, step = outside, 2 * step
+        outside = mean + step
+        if not math.isfinite(outside):
+            return outside
+    if abs(outside) >= abs(farthest):
+        outside = farthest
+        if not is_excluded(outside):
+            return outside
     for _ in range(INTERVAL_STEPS):
         middle = (inside + outside) / 2
         inside, outside = (inside, middle) if is_excluded(middle) else (middle, outside)
     return outside
+
+
+def _agreeing(interval: Interval, margin: float, *, is_above: bool, is_below: bool) -> Interval:
+    """An interval whose ends lie on the sides of the margin that the tests say, though found in steps."""
+    low = max(interval.low, math.nextafter(margin, math.inf)) if is_above else min(interval.low, margin)
+    high = min(interval.high, math.nextafter(margin, -math.inf)) if is_below else max(interval.high, margin)
+    return Interval(low, high)

@@ -143,8 +143,8 @@ class GateJudgement(NamedTuple):
 
 
 def _having(verdict: Verdict) -> Callable[[GateFacts], bool]:
-    """A condition: some finding has this verdict."""
-    return lambda facts: any(finding.verdict is verdict for finding in facts.findings)
+    """A condition: some finding that blocks has this verdict."""
+    return lambda facts: any(finding.verdict is verdict and finding.blocks for finding in facts.findings)
 
 
 def _candidate_error(facts: GateFacts) -> bool:
@@ -154,12 +154,17 @@ def _candidate_error(facts: GateFacts) -> bool:
 
 def _is_candidate_error(finding: Finding) -> bool:
     """Whether the candidate alone is to blame for an error."""
-    return finding.verdict is Verdict.ERROR and finding.blame is Blame.CANDIDATE
+    return finding.verdict is Verdict.ERROR and finding.blame is Blame.CANDIDATE and finding.blocks
 
 
 def _unreviewed(facts: GateFacts) -> bool:
     """A condition: a metric was judged by what only a review can accept."""
     return any(finding.needs_review for finding in facts.findings)
+
+
+def _doubted(facts: GateFacts) -> bool:
+    """A condition: a metric passes in a way that nobody has looked at."""
+    return any(finding.is_doubted for finding in facts.findings)
 
 
 def status_of_inconclusive(findings: Sequence[Finding], policy: InconclusiveStatus) -> InconclusiveStatus:
@@ -173,13 +178,15 @@ def status_of_inconclusive(findings: Sequence[Finding], policy: InconclusiveStat
         >>> status_of_inconclusive([], 0)
         0
     """
-    return policy or (3 if any(finding.needs_review for finding in findings) else 0)
+    return policy or (3 if any(finding.needs_review or finding.is_doubted for finding in findings) else 0)
 
 
 def _nothing_judged(facts: GateFacts) -> bool:
     """A condition: no finding says anything about the candidate, and that is not allowed."""
     judged = {Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.WAIVED}
-    return not facts.allow_unjudged and not any(finding.verdict in judged for finding in facts.findings)
+    return not facts.allow_unjudged and not any(
+        finding.verdict in judged and finding.blocks for finding in facts.findings
+    )
 
 
 GATE_RULES: tuple[GateRule, ...] = (
@@ -190,6 +197,7 @@ GATE_RULES: tuple[GateRule, ...] = (
     GateRule(4, Verdict.ERROR, "nothing was judged", _nothing_judged),
     GateRule(3, Verdict.INCONCLUSIVE, "what judges a metric was changed and needs a review", _unreviewed),
     GateRule(3, Verdict.INCONCLUSIVE, "a metric is undecided", _having(Verdict.INCONCLUSIVE)),
+    GateRule(3, Verdict.INCONCLUSIVE, "a gain is implausible and nobody has looked at it", _doubted),
     GateRule(0, Verdict.PASS, "no metric degraded by more than its margin", lambda facts: True),
 )
 """How facts become a verdict and an exit status, in order of precedence; the last rule always applies.
@@ -230,8 +238,10 @@ def _reason(rule: GateRule, facts: GateFacts) -> str:
         culprits = [finding for finding in facts.findings if _is_candidate_error(finding)]
     elif rule.applies is _unreviewed:
         culprits = [finding for finding in facts.findings if finding.needs_review]
+    elif rule.applies is _doubted:
+        culprits = [finding for finding in facts.findings if finding.is_doubted]
     else:
-        culprits = [finding for finding in facts.findings if finding.verdict is rule.verdict]
+        culprits = [finding for finding in facts.findings if finding.verdict is rule.verdict and finding.blocks]
     return f"{rule.when}: {_names(culprits)}" if culprits else rule.when
 
 
@@ -239,7 +249,9 @@ def _passed(findings: Sequence[Finding]) -> str:
     """How many passed, and what passes only because it is waived."""
     waived = [finding for finding in findings if finding.verdict is Verdict.WAIVED]
     num_passed = sum(finding.verdict is Verdict.PASS for finding in findings)
-    return f"{num_passed} of {len(findings)} passed" + (f", waived: {_names(waived)}" if waived else "")
+    undecided = sum(finding.verdict is Verdict.INCONCLUSIVE for finding in findings)
+    told = f"{num_passed} of {len(findings)} passed" + (f", waived: {_names(waived)}" if waived else "")
+    return told + (f", {undecided} that do not block are undecided" if undecided else "")
 
 
 def _names(findings: Sequence[Finding], *, at_most: int = 3) -> str:

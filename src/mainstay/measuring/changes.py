@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from mainstay.project.configuration import Configuration
+from mainstay.project.configuration import Configuration, EvaluationSettings
 from mainstay.records.findings import Waiver
 from mainstay.records.metrics import Metric
 from mainstay.records.runs import Change, ChangeKind
@@ -49,6 +49,7 @@ HELD = {
     "workloads": "each revision's own folder was collected",
     "waivers": "each revision's own file was read",
     "writable": "the baseline's holds",
+    "evaluation": "none: it is for 'mainstay judge'",
     "default_branch": "that of the default branch itself holds",
 }
 """What a gate does with a setting that differs, by key; the candidate's value is used for all others."""
@@ -220,6 +221,8 @@ def setting_changes(before: Configuration, after: Configuration, *, is_first: bo
 
 def _shown(value: object) -> str:
     """A setting in a few words; empty where it is not set."""
+    if isinstance(value, EvaluationSettings):
+        return _shown({item.name: inner for item in fields(value) if (inner := getattr(value, item.name))})
     if isinstance(value, Mapping):
         return ", ".join(
             f"{key}: {_shown(inner) if isinstance(inner, Mapping) else inner}" for key, inner in value.items()

@@ -21,12 +21,34 @@ from pathlib import PurePosixPath
 from typing import Any, Literal, NoReturn, TypeVar
 
 from mainstay.records.errors import ConfigurationError
+from mainstay.records.findings import Tier
 from mainstay.records.runs import DEFAULT_PAIR_SECONDS
 
 T = TypeVar("T")
 
 TABLE = "tool.mainstay"
 """Where the settings stand in pyproject.toml."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvaluationSettings:
+    """``[tool.mainstay.evaluation]``: how stored results are judged.
+
+    Attributes:
+        margin: Tolerated loss of every task and of their mean, in points of score.
+        margins: The same by task; ``macro`` is the mean.
+        tiers: ``blocking``, ``guard`` or ``advisory`` by task; as the items support where a task is not named.
+        ranges: Smallest and largest score by task.
+        filter: Which filter of answers of lm-evaluation-harness counts.
+        cluster: Field of an item that says what it belongs to.
+    """
+
+    margin: float | None = None
+    margins: Mapping[str, float] = field(default_factory=dict)
+    tiers: Mapping[str, Tier] = field(default_factory=dict)
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    filter: str = ""
+    cluster: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,6 +83,8 @@ class Configuration:
             loaded (Linux only); a fresh interpreter for each worker if empty. Calibrate with it before gates use it.
         writable: Files and folders outside the project that workers can write to besides their own folders, absolute
             or beginning with ``~/``. A gate takes it from the baseline.
+        evaluation: How ``mainstay judge`` judges stored results: the keys ``margin``, ``margins``, ``tiers``, ``ranges``,
+            ``filter`` and ``cluster``. A gate does not use them.
 
     Example:
         >>> Configuration(margins={"top1_accuracy": 0.002}).margin("top1_accuracy", dataset="mnist")
@@ -90,6 +114,7 @@ class Configuration:
     jobs: int | None = None
     preload: tuple[str, ...] = ()
     writable: tuple[str, ...] = ()
+    evaluation: EvaluationSettings = EvaluationSettings()
 
     def margin(self, metric: str, *, dataset: str | None = None) -> float | None:
         """Return the configured margin of a metric on a data set, or ``None`` where the marker's holds.
@@ -391,6 +416,61 @@ def _margins(value: object) -> tuple[dict[str, float], dict[str, dict[str, float
     return by_metric, by_dataset
 
 
+def _table_of(read: Callable[[object], T], expected: str) -> Callable[[object], dict[str, T]]:
+    """Return a reader of tables whose values are all read alike."""
+
+    def read_table(value: object) -> dict[str, T]:
+        if not isinstance(value, dict):
+            raise _ValueRefused(value, expected)
+        return {name: _inside(name, read, entry) for name, entry in value.items()}
+
+    return read_table
+
+
+def _inside(name: str, read: Callable[[object], T], value: object) -> T:
+    """Read a value of a table; a refusal names the way to it."""
+    try:
+        return read(value)
+    except _ValueRefused as refusal:
+        raise _ValueRefused(refusal.found, refusal.expected, (name, *refusal.path)) from None
+
+
+def _tier(value: object) -> Tier:
+    """Read a tier."""
+    if value not in list(Tier):
+        raise _ValueRefused(value, "'blocking', 'guard' or 'advisory'")
+    return Tier(str(value))
+
+
+def _range(value: object) -> tuple[float, float]:
+    """Read the smallest and the largest score."""
+    ends = _array_of(_number_between(-math.inf, math.inf))(value)
+    if len(ends) != 2 or ends[0] >= ends[1]:
+        raise _ValueRefused(value, "the smallest and the largest score, such as [0, 10]")
+    return ends[0], ends[1]
+
+
+def _evaluation(value: object) -> EvaluationSettings:
+    """Read how stored results are judged."""
+    if not isinstance(value, dict):
+        raise _ValueRefused(value, "a table")
+    for key in value:
+        if key not in _EVALUATION_READERS:
+            near = difflib.get_close_matches(key, _EVALUATION_READERS, n=1)
+            known = f"{near[0]!r}, the nearest key" if near else f"one of the keys {', '.join(_EVALUATION_READERS)}"
+            raise _ValueRefused(value[key], known, (key,))
+    return EvaluationSettings(**{key: _inside(key, _EVALUATION_READERS[key], value[key]) for key in value})
+
+
+_EVALUATION_READERS: Mapping[str, Callable[[object], Any]] = {
+    "margin": _number_between(0, math.inf),
+    "margins": _table_of(_number_between(0, math.inf), "a table of margins by task"),
+    "tiers": _table_of(_tier, "a table of tiers by task"),
+    "ranges": _table_of(_range, "a table of ranges by task"),
+    "filter": _text,
+    "cluster": _text,
+}
+
 _READERS: Mapping[str, Callable[[object], Any]] = {
     "default_branch": _text,
     "workloads": _inner_path,
@@ -414,4 +494,5 @@ _READERS: Mapping[str, Callable[[object], Any]] = {
     "jobs": _count,
     "preload": _array_of(_module),
     "writable": _array_of(_outer_path),
+    "evaluation": _evaluation,
 }

@@ -26,6 +26,9 @@ from mainstay.records.findings import Finding, Verdict, Waiver
 from mainstay.records.metrics import Kind, Metric
 from mainstay.store.files import write_text
 
+JUDGED_WAIVERS = ".mainstay-judge-waivers.toml"
+"""Accepted losses of stored results, apart from those of the gate, which does not know their metrics."""
+
 _KEYS = tuple(field.name for field in fields(Waiver))
 _HEADER = "# Accepted degradations, read by the gate; each entry needs a review, and a day on which it ends.\n"
 

@@ -35,6 +35,8 @@ class Method(StrEnum):
     """Comparison of two deterministic values."""
     UNCHANGED = "unchanged"
     """Proof that both revisions have the same code; nothing was run."""
+    ITEMS = "items"
+    """Paired scores of the same items, looked at once."""
     NONE = "none"
     """Nothing was judged."""
 
@@ -63,6 +65,17 @@ class MeasuredWith(StrEnum):
         return Side.CANDIDATE if self is MeasuredWith.CANDIDATE else Side.BASELINE
 
 
+class Tier(StrEnum):
+    """Which of its verdicts may keep the gate of a metric from passing."""
+
+    BLOCKING = "blocking"
+    """All of them."""
+    GUARD = "guard"
+    """All but ``inconclusive``: it can fail, and what it does not exclude is told."""
+    ADVISORY = "advisory"
+    """None: it is shown."""
+
+
 class Blame(StrEnum):
     """Which part broke, where something did; it decides the exit status of an ``error``."""
 
@@ -77,6 +90,32 @@ class Interval(NamedTuple):
 
     low: float
     high: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ItemCounts:
+    """What a finding that rests on scored items counts besides the items themselves.
+
+    Attributes:
+        num_worse: Items at which the candidate is worse.
+        num_better: Items at which it is better.
+        num_clusters: Clusters that the items form; the items themselves where there are none.
+        num_tasks: Tasks that the items belong to.
+        repeats: Most scores of one item, which are averaged.
+        baseline_missing: Scores that the baseline lacks; they count as the worst.
+        candidate_missing: Scores that the candidate lacks.
+        honest_margin: The smallest margin at which a clean change with so many items and flips passes with 95 % chance;
+            ``None`` where no margin is.
+    """
+
+    num_worse: int
+    num_better: int
+    num_clusters: int
+    num_tasks: int = 1
+    repeats: int = 1
+    baseline_missing: int = 0
+    candidate_missing: int = 0
+    honest_margin: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,7 +147,7 @@ class Finding:
         verdict: The judgement.
         reason: Why, in one sentence for a reader.
         method: What it rests on.
-        num_pairs: Pairs the judgement used.
+        num_pairs: Pairs the judgement used; for items, those that both sides scored.
         num_looks: Looks taken until it was final.
         estimate: Mean loss over the pairs, or the nearest value that the interval holds.
         interval: Repeated confidence interval of the loss: it lies below the margin exactly where the pairs say
@@ -120,7 +159,7 @@ class Finding:
         candidate_mean: Mean value of the candidate.
         fails_above: A true loss above this would have failed with 90 % chance, at the largest planned look.
         passes_below: A true loss below this would have passed with 90 % chance, at the largest planned look.
-        further_pairs: Pairs expected to settle an inconclusive finding; ``None`` if not applicable.
+        further_pairs: Pairs, or items, expected to settle an inconclusive finding; ``None`` if not applicable.
         p_values: Sequential p-values by hypothesis: ``above_zero``, ``above_margin``, ``below_margin``,
             ``below_double_margin``.
         seeds: Seeds of the pairs, in order.
@@ -135,6 +174,10 @@ class Finding:
         measured_with: Whose workload files its trials ran with; ``None`` where nothing was measured.
         review: What a person has to review before it may pass, in one sentence; such a finding is ``inconclusive``
             whatever its pairs say, unless they say ``fail``. Empty where there is nothing to review.
+        items: What it counts where it rests on scored items; ``None`` elsewhere.
+        tier: Which of its verdicts may keep the gate from passing.
+        mark: Why a ``pass`` is not believed until a person has looked at it, such as an implausible gain; empty where
+            there is nothing to doubt, or a person has looked.
     """
 
     metric: Metric
@@ -164,11 +207,26 @@ class Finding:
     waiver: Waiver | None = None
     measured_with: MeasuredWith | None = None
     review: str = ""
+    items: ItemCounts | None = None
+    tier: Tier = Tier.BLOCKING
+    mark: str = ""
 
     @property
     def needs_review(self) -> bool:
         """Whether it stays undecided until a person accepts what it was judged by."""
         return self.verdict is Verdict.INCONCLUSIVE and bool(self.review)
+
+    @property
+    def is_doubted(self) -> bool:
+        """Whether it passes only when a person has looked at what is implausible about it."""
+        return self.verdict is Verdict.PASS and bool(self.mark) and self.blocks
+
+    @property
+    def blocks(self) -> bool:
+        """Whether its verdict counts in that of the gate."""
+        if self.tier is Tier.GUARD:
+            return self.verdict is not Verdict.INCONCLUSIVE or self.needs_review
+        return self.tier is Tier.BLOCKING
 
     @property
     def margins_lost(self) -> float:

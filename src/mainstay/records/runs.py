@@ -120,9 +120,10 @@ class Revision:
 
     Attributes:
         side: Baseline or candidate.
-        commit: Full hash of the commit that was measured; for a working tree, of its snapshot.
-        tree: Full hash of its tree.
-        subject: First line of the commit message.
+        commit: Full hash of the commit that was measured; for a working tree, of its snapshot; for stored results,
+            SHA-256 of the file, or of the digests and names of several.
+        tree: Full hash of its tree; empty for stored results.
+        subject: First line of the commit message, or names of the files.
         name: What the user would call it, such as ``merge base with origin/main`` or ``working tree``.
     """
 
@@ -184,7 +185,7 @@ class Settings:
     Attributes:
         alpha: Chance that a clean change fails the gate; level of every strict test.
         edge: Level of the tests at the margin.
-        looks: Numbers of pairs at which the gate looks.
+        looks: Numbers of pairs at which the gate looks; empty where all stored items are judged at once.
         num_gated: K, the number of metrics that share alpha.
         seconds: Budget for measuring.
         fail_fast: Whether the first ``fail`` stops the gate.
@@ -291,3 +292,8 @@ class Run:
     phases_s: Mapping[str, float] = field(default_factory=dict)
     max_load: float | None = None
     schema_version: int = SCHEMA_VERSION
+
+    @property
+    def is_of_stored_results(self) -> bool:
+        """Whether files were judged that others had made, so that nothing was measured."""
+        return not self.settings.looks

@@ -37,12 +37,19 @@ def render_annotations(run: Run) -> str:
     level = _LEVELS.get(view.verdict, "notice")
     lines = [_command(level, title=f"mainstay: {view.headline}", message=view.reason)]
     for kind in ("error", "warning", "notice"):
-        rows = [row for row in view.findings if _LEVELS.get(row.verdict) == kind]
+        rows = [row for row in view.findings if _level(row) == kind]
         shown = MAX_ANNOTATIONS - (kind == level)
         lines.extend(_finding(kind, row) for row in rows[:shown])
         if len(rows) > shown:
             lines.append(_command(kind, title="mainstay", message=f"{len(rows) - shown} more findings in the report"))
     return "".join(f"{line}\n" for line in lines)
+
+
+def _level(row: FindingRow) -> str | None:
+    """The kind of command for a finding; none where it passed."""
+    if row.mark:
+        return "warning"
+    return _LEVELS.get(row.verdict) if row.blocks else "notice"
 
 
 def _finding(level: str, row: FindingRow) -> str:

@@ -77,7 +77,9 @@ def _metric(
 
 def _judgement(row: FindingRow) -> str:
     """Verdict and estimate in one line."""
-    return f"{row.verdict}, {row.estimate}, {row.num_pairs} pair{'s' if row.num_pairs != 1 else ''}"
+    return (
+        f"{row.verdict}, {row.estimate}, {row.count} {row.units.removesuffix('s') if row.num_pairs == 1 else row.units}"
+    )
 
 
 def _movement(first: Finding, second: Finding) -> str:

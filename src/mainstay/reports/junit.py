@@ -2,7 +2,8 @@
 
 ``fail`` and ``missing`` are failures, ``error`` is an error, ``waived`` and ``skipped`` are skipped, ``new`` passes. An
 inconclusive finding is what the policy makes of an inconclusive gate: an error where the exit status is 3, a failure
-where it is 1, skipped where it is 0, but an error where it needs a review.
+where it is 1, skipped where it is 0, but an error where it needs a review. What does not block is skipped, and a pass that
+nobody believes yet is an error.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def render_junit(run: Run) -> str:
     """
     view = view_run(run)
     seconds = {workload.id: workload.seconds for workload in run.workloads}
-    suites = ET.Element("testsuites", name="mainstay gate", time=f"{sum(seconds.values()):.3f}")
+    suites = ET.Element("testsuites", name=view.command, time=f"{sum(seconds.values()):.3f}")
     for name, rows, workload in _suites(view):
         suite = ET.SubElement(suites, "testsuite", name=name, timestamp=view.created)
         for row in rows:
@@ -66,11 +67,15 @@ def _add_case(suite: ET.Element, row: FindingRow, *, inconclusive: str) -> None:
     element = inconclusive if row.verdict is Verdict.INCONCLUSIVE else _ELEMENTS.get(row.verdict)
     if row.needs_review and element == "skipped":
         element = "error"
+    if element and not row.blocks:
+        element = "skipped"
+    if row.mark:
+        element = "error"
     lines = "\n".join(_lines(row))
     if element is None:
         ET.SubElement(case, "system-out").text = lines
         return
-    outcome = ET.SubElement(case, element, message=f"{row.verdict}: {row.reason}")
+    outcome = ET.SubElement(case, element, message=f"{row.verdict}: {row.mark or row.reason}")
     if element != "skipped":
         outcome.set("type", row.verdict.value)
     outcome.text = lines

@@ -47,7 +47,7 @@ def render_markdown(run: Run) -> str:
     head = "\n".join(_head(view))
     tail = "\n".join(_within(_background(view), budget=MAX_CHARACTERS // 3))
     budget = MAX_CHARACTERS - len(head) - len(tail) - 500
-    table, num_rows = _table(view.findings, budget=budget // 2)
+    table, num_rows = _table(view.findings, view.units, budget=budget // 2)
     folded = _details(view.findings, budget=budget - len(table))
     parts = [
         head,
@@ -134,11 +134,11 @@ def _changes(view: RunView) -> Iterator[str]:
         yield f"- and {view.num_more_changes} more, in the run document"
 
 
-def _table(rows: Sequence[FindingRow], *, budget: int) -> tuple[str, int]:
+def _table(rows: Sequence[FindingRow], units: str, *, budget: int) -> tuple[str, int]:
     """One row for each finding while they fit, and how many did."""
     if not rows:
         return "", 0
-    lines = ["| verdict | metric | degradation | interval | margin | pairs |", "|---|---|---:|---:|---:|---:|"]
+    lines = [f"| verdict | metric | degradation | interval | margin | {units} |", "|---|---|---:|---:|---:|---:|"]
     kept = list(_within(map(_table_row, rows), budget=budget - sum(map(len, lines))))
     return "\n".join(lines + kept), len(kept)
 
@@ -147,7 +147,7 @@ def _table_row(row: FindingRow) -> str:
     """One finding as a row; every cell is ours or code."""
     verdict = f"{_MARKS[row.verdict]} {row.verdict}"
     numbers = map(markdown_text, (row.bounded_change, row.interval, row.margin))
-    return f"| {' | '.join((verdict, code(row.metric), *numbers, str(row.num_pairs)))} |"
+    return f"| {' | '.join((verdict, code(row.metric), *numbers, row.count))} |"
 
 
 def _rest(rows: Sequence[FindingRow]) -> str:

@@ -68,10 +68,10 @@ def _table(view: RunView) -> Table:
     )
     table.add_column("verdict", no_wrap=True)
     table.add_column("metric", overflow="fold")
-    for heading in ("degradation", "interval", "margin", "pairs"):
+    for heading in ("degradation", "interval", "margin", view.units):
         table.add_column(heading, justify="right")
     for row in view.findings[:MAX_ROWS]:
-        cells = (row.metric, row.bounded_change, row.interval, row.margin, str(row.num_pairs))
+        cells = (row.metric, row.bounded_change, row.interval, row.margin, row.count)
         table.add_row(Text(row.verdict.value, style=_STYLES[row.verdict]), *map(Text, cells))
     return table
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from mainstay.records.findings import Verdict
 from mainstay.records.runs import Run
-from mainstay.reports.view import FindingRow, RunView, view_run
+from mainstay.reports.view import ITEMS, FindingRow, RunView, view_run
 
 JUDGED_BY = "this change also alters what it is judged by:"
 """Head of the list of such changes."""
@@ -43,7 +43,10 @@ def finding_lines(row: FindingRow) -> Iterator[tuple[str, str]]:
     yield "", row.reason
     if row.change != "unknown":
         yield "degradation", f"{row.estimate}; {row.values}" if row.values else row.estimate
-    yield "pairs", f"{row.num_pairs}, {row.method}"
+    yield row.units, f"{row.count}, {row.method}"
+    for label, sentence in (("tier", row.tier), ("doubted", row.mark)):
+        if sentence:
+            yield label, sentence
     if row.measured_with:
         yield "measured with", row.measured_with
     if row.detectable:
@@ -58,7 +61,7 @@ def finding_lines(row: FindingRow) -> Iterator[tuple[str, str]]:
 def _verdict(view: RunView) -> list[tuple[str, str]]:
     """Verdict, why, exit status, revisions and what to do."""
     lines = [
-        ("", f"mainstay gate: {view.headline}"),
+        ("", f"{view.command}: {view.headline}"),
         ("  why: ", view.reason),
         ("  exit status: ", f"{view.exit_status} ({view.exit_meaning})"),
         *(("  next: ", step.sentence) for step in view.next_steps[:MAX_NEXT_STEPS]),
@@ -95,7 +98,7 @@ def _findings(view: RunView) -> list[tuple[str, str]]:
 
 def _detail(row: FindingRow) -> tuple[str, ...]:
     """Last lines where something broke, names where something was added."""
-    return row.detail if row.verdict in (Verdict.ERROR, Verdict.FAIL, Verdict.MISSING) else ()
+    return row.detail if row.verdict in (Verdict.ERROR, Verdict.FAIL, Verdict.MISSING) or row.units == ITEMS else ()
 
 
 def _workloads(view: RunView) -> list[tuple[str, str]]:

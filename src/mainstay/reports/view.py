@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from mainstay.records.findings import Blame, Finding, MeasuredWith, Method, Verdict
+from mainstay.records.findings import Blame, Finding, ItemCounts, MeasuredWith, Method, Tier, Verdict
 from mainstay.records.formatting import (
     UNKNOWN,
     bytes_text,
@@ -32,6 +32,12 @@ from mainstay.records.formatting import (
 from mainstay.records.metrics import Kind, Metric
 from mainstay.records.runs import Change, ChangeKind, Environment, Revision, Run, Settings, WorkloadResult
 from mainstay.reports.cleaning import clean
+
+STORED = "evaluation"
+"""Workload of what is judged by stored results."""
+
+PAIRS, ITEMS = "pairs", "items"
+"""What a finding rests on."""
 
 VERDICT_ORDER = (
     Verdict.FAIL,
@@ -72,6 +78,11 @@ _MEASURED_WITH = {
     MeasuredWith.BASELINE: "the baseline's workload files, conftest and pytest settings on both revisions",
     MeasuredWith.CANDIDATE: "the candidate's workload files on both revisions, since the baseline does not gate it",
     MeasuredWith.OWN: "each revision's own workload files, since the candidate cannot run the baseline's",
+}
+_TIERS = {
+    Tier.BLOCKING: "",
+    Tier.GUARD: "guard: it can fail, and blocks nothing while it is undecided",
+    Tier.ADVISORY: "advisory: it is shown and blocks nothing",
 }
 _NAME_LENGTH = 160
 _LINE_LENGTH = 500
@@ -130,7 +141,8 @@ class FindingRow:
         interval: Bounds of the loss, without the unit; ``exact`` where there is nothing to estimate.
         unit: What loss, interval and margin count.
         margin: The loss tolerated, with the unit.
-        num_pairs: Pairs judged.
+        num_pairs: Pairs judged, or items.
+        units: What these are: ``pairs`` or ``items``.
         is_exact: Whether the estimate is known without error.
         needs_review: Whether it is undecided until a person accepts what it was judged by.
         measured_with: Whose workload files were used, where the revisions differ in them; else empty.
@@ -143,6 +155,9 @@ class FindingRow:
         warnings: What a reader must know to trust the numbers.
         sort_loss: The loss as a share of its margin, for sorting; positive is worse.
         is_bound: Whether the estimate says only "at least".
+        tier: Which of its verdicts block, in words; empty where all do.
+        blocks: Whether its verdict counts in that of the gate.
+        mark: Why its pass is not believed until a person has looked at it; empty where there is nothing to doubt.
     """
 
     number: int
@@ -158,6 +173,7 @@ class FindingRow:
     unit: str
     margin: str
     num_pairs: int
+    units: str
     is_exact: bool
     needs_review: bool
     measured_with: str
@@ -170,6 +186,14 @@ class FindingRow:
     warnings: tuple[str, ...]
     sort_loss: float
     is_bound: bool
+    tier: str
+    blocks: bool
+    mark: str
+
+    @property
+    def count(self) -> str:
+        """How many pairs or items were judged; thousands of items are set apart."""
+        return f"{self.num_pairs:,}" if self.units == ITEMS else str(self.num_pairs)
 
     @property
     def fact(self) -> str:
@@ -285,6 +309,8 @@ class RunView:
         facts: Machine, versions, data set, seeds, budget: a pair of name and value each.
         packages: Dependencies that differ: name, baseline, candidate.
         notes: What a reader must know, a sentence each.
+        command: What made the run: ``mainstay gate`` or ``mainstay judge``.
+        units: What its findings rest on: ``pairs`` or ``items``.
     """
 
     id: str
@@ -306,6 +332,8 @@ class RunView:
     facts: tuple[tuple[str, str], ...]
     packages: tuple[tuple[str, str, str], ...]
     notes: tuple[str, ...]
+    command: str
+    units: str
 
     @property
     def headline(self) -> str:
@@ -356,6 +384,8 @@ def view_run(run: Run) -> RunView:
         facts=_facts(run),
         packages=_packages(run.environments),
         notes=tuple(clean(note, at_most=_LINE_LENGTH) for note in run.notes),
+        command="mainstay judge" if run.is_of_stored_results else "mainstay gate",
+        units=ITEMS if run.is_of_stored_results else PAIRS,
     )
 
 
@@ -383,6 +413,7 @@ def view_finding(finding: Finding, *, number: int = 1, workload: WorkloadResult 
         unit=clean(loss_unit(metric)),
         margin=clean(loss_text(metric, metric.scaled_margin)),
         num_pairs=finding.num_pairs,
+        units=ITEMS if metric.workload == STORED else PAIRS,
         is_exact=is_exact,
         needs_review=finding.needs_review,
         measured_with=_MEASURED_WITH.get(finding.measured_with, "") if finding.measured_with else "",
@@ -395,6 +426,9 @@ def view_finding(finding: Finding, *, number: int = 1, workload: WorkloadResult 
         warnings=tuple(clean(warning, at_most=_LINE_LENGTH) for warning in finding.warnings),
         sort_loss=round(finding.margins_lost, 4),
         is_bound=is_bound(finding.estimate, finding.cap, finding.losses),
+        tier=_TIERS[finding.tier],
+        blocks=finding.blocks,
+        mark=clean(finding.mark, at_most=_LINE_LENGTH) if finding.is_doubted else "",
     )
 
 
@@ -465,12 +499,17 @@ def _next_steps(run: Run, rows: Sequence[FindingRow]) -> tuple[Step, ...]:
         if any(row.verdict is Verdict.WAIVED for row in rows):
             found = "the degradations beyond the margins are waived, see below"
         return (Step("", f"merge when the review is done: {found}"),)
-    return (Step("", "repair what the reason names and run the gate again"),)
+    again = "judge again" if run.is_of_stored_results else "run the gate again"
+    return (Step("", f"repair what the reason names and {again}"),)
 
 
 def _next_step(finding: Finding) -> Step:
     """What settles or repairs a finding."""
     metric = clean(finding.metric.id, at_most=_NAME_LENGTH)
+    if not finding.blocks:
+        return Step(metric, "")
+    if finding.metric.workload == STORED and (step := _step_for_items(finding, metric)):
+        return step
     match finding.verdict:
         case Verdict.INCONCLUSIVE if finding.needs_review:
             return Step(metric, "review what the workload became, and accept it", _waive_command(finding, metric))
@@ -510,6 +549,25 @@ def _settling(finding: Finding) -> str:
     return "no planned number of pairs is expected to settle it: quieten the measurement or widen the margin"
 
 
+def _step_for_items(finding: Finding, metric: str) -> Step | None:
+    """What settles or repairs a finding of stored results, where that differs from what was measured."""
+    if finding.is_doubted:
+        name = shlex.quote(clean(finding.metric.name, at_most=_NAME_LENGTH))
+        return Step(metric, "look at the gain, then judge again with", f"--acknowledge-gain {name}")
+    if finding.verdict is Verdict.ERROR:
+        return Step(metric, "score the same items on both sides, all of them, then judge again")
+    return Step(metric, _settling_items(finding)) if finding.verdict is Verdict.INCONCLUSIVE else None
+
+
+def _settling_items(finding: Finding) -> str:
+    """What would settle an inconclusive finding of stored results; their number is what the benchmark has."""
+    otherwise = "score every item more often, or widen the margin"
+    if not finding.further_pairs:
+        return f"no number of items is expected to settle it: {otherwise}"
+    total = finding.num_pairs + finding.further_pairs
+    return f"about {total:,} items should settle it; where the benchmark has no more than these, {otherwise}"
+
+
 def _repair(blame: Blame | None) -> str:
     """What to repair, by whose fault it is."""
     if blame is Blame.CANDIDATE:
@@ -522,7 +580,8 @@ def _repair(blame: Blame | None) -> str:
 def _waive_command(finding: Finding, metric: str) -> str:
     """The command that accepts the estimated loss, with a limit on the scale of the margin."""
     limit = max(_margin_scale(finding.metric, loss) for loss in _waivable(finding))
-    return f"mainstay waive {shlex.quote(metric)} --limit {_round_up(limit)} --reason WHY --until DATE"
+    judged = " --judged" if finding.metric.workload == STORED else ""
+    return f"mainstay waive {shlex.quote(metric)} --limit {_round_up(limit)} --reason WHY --until DATE{judged}"
 
 
 def _waivable(finding: Finding) -> list[float]:
@@ -546,6 +605,8 @@ def _round_up(limit: float) -> str:
 
 def _method(finding: Finding) -> str:
     """What a judgement rests on, in words."""
+    if finding.items:
+        return _item_method(finding, finding.items)
     if finding.method is Method.EXACT:
         return f"equal digests on {len(finding.exact_seeds)} seeds"
     if finding.method is Method.EQUALITY:
@@ -558,6 +619,20 @@ def _method(finding: Finding) -> str:
         looks = "1 look" if finding.num_looks == 1 else f"{finding.num_looks} looks"
         return f"paired t at {looks}"
     return "nothing was judged"
+
+
+def _item_method(finding: Finding, items: ItemCounts) -> str:
+    """What a judgement by items counts, in words."""
+    is_exact = finding.method is Method.EXACT
+    parts = ["identical outputs" if is_exact else f"{items.num_worse:,} lost, {items.num_better:,} gained"]
+    if items.num_tasks > 1:
+        parts.append(f"{items.num_tasks} tasks of the same weight")
+    if items.num_clusters < finding.num_pairs:
+        parts.append(f"{items.num_clusters:,} clusters")
+    parts.append("1 score of each" if items.repeats == 1 else f"up to {items.repeats} scores of each, averaged")
+    if items.honest_margin is not None and not is_exact:
+        parts.append(f"smallest honest margin {loss_text(finding.metric, items.honest_margin)}")
+    return ", ".join(parts)
 
 
 def _detectable(finding: Finding) -> str:
@@ -618,6 +693,8 @@ def _workload(workload: WorkloadResult) -> WorkloadRow:
 
 def _error_rate(settings: Settings, findings: Sequence[Finding]) -> tuple[str, ...]:
     """What was decided before the first pair, and what it guarantees."""
+    if not settings.looks:
+        return _error_rate_of_items(settings, findings)
     looks = ", ".join(map(str, settings.looks))
     shared = f"{settings.num_gated} metric{'s' if settings.num_gated != 1 else ''}"
     plan = (
@@ -632,6 +709,35 @@ def _error_rate(settings: Settings, findings: Sequence[Finding]) -> tuple[str, .
     return (plan, promise)
 
 
+def _error_rate_of_items(settings: Settings, findings: Sequence[Finding]) -> tuple[str, ...]:
+    """The same for stored results; a guard promises less."""
+    shared = f"{settings.num_gated} metric{'s' if settings.num_gated != 1 else ''}"
+    promise = (
+        f"on items like these a clean change fails in at most {percent(settings.alpha)}; a metric degraded by its margin "
+        f"passes in at most {percent(settings.edge)}, one degraded by twice its margin in at most {percent(settings.alpha)}"
+    )
+    promises = [
+        f"alpha {percent(settings.alpha)} shared by K = {shared}, edge {percent(settings.edge)}, one look at all items",
+        promise,
+    ]
+    if any(finding.tier is not Tier.BLOCKING for finding in findings):
+        promises.append("what is a guard or advisory may have lost more than its margin in a gate that passes")
+    return tuple(promises)
+
+
+def _facts_of_stored_results(run: Run) -> tuple[tuple[str, str], ...]:
+    """What the files say of themselves; what was measured where is not known."""
+    told = (pair for workload in run.workloads for pair in workload.context.items())
+    facts = [
+        ("run", f"{run.id}, started {run.created}"),
+        ("made", "by whom, where and when is not known beyond what the files say"),
+        ("versions", f"mainstay {run.mainstay_version}"),
+        *((clean(name, at_most=_NAME_LENGTH), str(value)) for name, value in told),
+        ("time", ", ".join(f"{name} {seconds_text(seconds)}" for name, seconds in run.phases_s.items())),
+    ]
+    return tuple((name, clean(value, at_most=_LINE_LENGTH)) for name, value in facts)
+
+
 def _assumptions(findings: Sequence[Finding]) -> tuple[str, ...]:
     """What the proofs rest on, each once."""
     used = {finding.method for finding in findings}
@@ -640,6 +746,8 @@ def _assumptions(findings: Sequence[Finding]) -> tuple[str, ...]:
 
 def _facts(run: Run) -> tuple[tuple[str, str], ...]:
     """Machine, versions, data set, seeds, budget."""
+    if run.is_of_stored_results:
+        return _facts_of_stored_results(run)
     machine, settings = run.machine, run.settings
     memory = bytes_text(machine.memory_bytes)
     where = f"{machine.processor}, {machine.num_cores} processors, {memory}, {machine.system} {machine.architecture}"

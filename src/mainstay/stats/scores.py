@@ -20,6 +20,7 @@ References:
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -32,6 +33,9 @@ FEW_EFFECTIVE = 5.0
 
 FEWEST_CLUSTERS = 30
 """With fewer clusters nothing passes: no variance between them is known well enough."""
+
+FEWEST_UNBOUNDED = 1_000
+"""With fewer items nothing passes whose scores have no range: one item not seen could carry any loss."""
 
 UNSEEN_LEVEL = 0.05
 """Largest chance that a loss of the margin, carried by items that are wholly lost, was not seen at all."""
@@ -168,20 +172,66 @@ def _null_variance(summary: DifferenceSummary, null: float) -> float:
 
 def _ratio(excess: float, variance: float, summary: DifferenceSummary) -> float:
     """Student's t of a mean; infinite where nothing varies."""
-    error = math.sqrt(variance * summary.design_effect / summary.num_items)
-    if error:
-        return excess / error
+    return _over(excess, variance * summary.design_effect / summary.num_items)
+
+
+def _over(excess: float, variance: float) -> float:
+    """An excess in standard errors; infinite where nothing varies."""
+    if variance:
+        return excess / math.sqrt(variance)
     return math.copysign(math.inf, excess) if excess else 0.0
 
 
 def _count_p_value(summary: DifferenceSummary, null: float, score_range: float) -> float:
     """Chance of so few clusters that lost, if the loss of the null were carried by clusters that are wholly lost."""
+    least = null * summary.num_items / (summary.num_clusters * summary.largest_cluster * score_range)
+    return _few_lost(summary.num_worse, summary.num_clusters, least)
+
+
+def _few_lost(num_worse: int, num_clusters: int, share: float) -> float:
+    """Chance of so few clusters that lost, where a share of them does."""
     from scipy.special import bdtr
 
-    if math.isinf(score_range):
-        return 1.0
-    least = null * summary.num_items / (summary.num_clusters * summary.largest_cluster * score_range)
-    return float(bdtr(summary.num_worse, summary.num_clusters, min(least, 1.0)))
+    return float(bdtr(num_worse, num_clusters, min(share, 1.0))) if share else 1.0
+
+
+def macro_p_values(summaries: Sequence[DifferenceSummary], null: float, *, score_range: float) -> OneSidedPValues:
+    """P-values of the mean of the mean differences of several tasks, each of the same weight, as of one mean.
+
+    Args:
+        summaries: Of the differences of each task.
+        null: The true mean under the null hypothesis.
+        score_range: The largest difference that an item can have.
+
+    Returns:
+        As :func:`score_p_values`. Where fewer than five effective clusters differ in all tasks, ``below`` is also at
+        least the chance of so few clusters that lost, if the task with the fewest items carried the loss.
+
+    Example:
+        >>> quiet = summarise_differences([0.0] * 200, score_range=1.0)
+        >>> f"{macro_p_values([quiet, quiet], 0.02, score_range=1.0).below:.4f}"
+        '0.0022'
+    """
+    from scipy.special import stdtr
+
+    num_tasks = len(summaries)
+    excess = sum(summary.mean for summary in summaries) / num_tasks - null
+    seen = [mean_variance(summary) / num_tasks**2 for summary in summaries]
+    made = [mean_variance(summary, null) / num_tasks**2 for summary in summaries]
+    above = float(stdtr(_degrees(seen, summaries), -_over(excess, sum(seen))))
+    below = float(stdtr(_degrees(made, summaries), _over(excess, sum(made))))
+    if null > 0 and sum(summary.num_effective for summary in summaries) < FEW_EFFECTIVE:
+        num_clusters = sum(summary.num_clusters for summary in summaries)
+        carried = min(1.0, num_tasks * null / score_range) * min(each.num_items for each in summaries)
+        share = carried / (num_clusters * max(summary.largest_cluster for summary in summaries))
+        below = max(below, _few_lost(sum(summary.num_worse for summary in summaries), num_clusters, share))
+    return OneSidedPValues(np.asarray(above), np.asarray(below))
+
+
+def _degrees(variances: Sequence[float], summaries: Sequence[DifferenceSummary]) -> float:
+    """Degrees of freedom of a sum of variances by Satterthwaite."""
+    fourth = sum(each**2 / summary.degrees for each, summary in zip(variances, summaries, strict=True))
+    return sum(variances) ** 2 / fourth if fourth else min(summary.degrees for summary in summaries)
 
 
 def can_pass(summary: DifferenceSummary, margin: float, *, score_range: float) -> bool:
@@ -197,8 +247,10 @@ def can_pass(summary: DifferenceSummary, margin: float, *, score_range: float) -
         >>> can_pass(summary, 0.02, score_range=1.0), can_pass(summary, 0.01, score_range=1.0)
         (True, False)
     """
+    if math.isinf(score_range):
+        return summary.num_clusters >= FEWEST_CLUSTERS and summary.num_items >= FEWEST_UNBOUNDED
     unseen = (1 - min(margin / score_range, 1.0)) ** summary.num_items
-    return summary.num_clusters >= FEWEST_CLUSTERS and (math.isinf(score_range) or unseen <= UNSEEN_LEVEL)
+    return summary.num_clusters >= FEWEST_CLUSTERS and unseen <= UNSEEN_LEVEL
 
 
 def excludes_whole_clusters(summary: DifferenceSummary, margin: float, *, score_range: float) -> bool:

@@ -38,9 +38,13 @@ RUNS = "runs"
 CALIBRATIONS = "calibrations"
 """Folder in it for calibrations, which cannot."""
 
+JUDGEMENTS = "judgements"
+"""Folder in it for what stored results were judged to be, at once and from files that stay."""
+
 WAYS_ON = {
     RUNS: RESUME_GATE,
     CALIBRATIONS: RESTART_CALIBRATION,
+    JUDGEMENTS: "judge the files again",
 }
 """What to do once there is room again, by folder."""
 

@@ -1,0 +1,456 @@
+"""Stored results of two evaluations, judged as a gate would judge what it measured.
+
+Nothing is measured: files take the place of revisions. What the files do not tell, such as who made them and where, is
+not known, and the run document says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from mainstay.evaluation.formats import read_scores, with_task
+from mainstay.evaluation.items import ItemsError, PairedTask, Scores, pair_scores
+from mainstay.gates.evaluation import ScoredDifferences
+from mainstay.gates.policy import GateFacts, Plan, judge_gate
+from mainstay.gates.tasks import MACRO, WORKLOAD, TaskSamples, judge_tasks, missing_share
+from mainstay.project.configuration import Configuration, EvaluationSettings, read_configuration
+from mainstay.project.waivers import JUDGED_WAIVERS, apply_waivers, read_waivers, unknown_waivers
+from mainstay.records.errors import StoreError, UsageError
+from mainstay.records.findings import Blame, Finding, Verdict, Waiver
+from mainstay.records.metrics import FRACTION, PLAIN_NUMBER, Direction, Kind, Metric
+from mainstay.records.runs import Revision, Run, Settings, WorkloadResult
+from mainstay.records.trials import ContextValue, Side
+from mainstay.store.documents import run_to_json
+from mainstay.store.journal import JUDGEMENTS, new_run
+from mainstay.workers.machine import describe_machine
+
+LARGEST_MARGIN = 0.5
+"""Margins of shares lie below it, since twice the margin is tested, too."""
+
+UNNAMED = "scores"
+"""Name of the only task of both sides, where it would else be called after the file."""
+
+MAX_FACTS, MAX_CAUSES = 40, 5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JudgeOptions:
+    """What the user asked for; what is left out is as configured.
+
+    Attributes:
+        margin: Tolerated loss of every task and of their mean.
+        task_margins: The same by task.
+        config: File with ``[tool.mainstay]``; pyproject.toml of the folder, if there, where it is ``None``.
+        filter: Which filter of answers of lm-evaluation-harness counts.
+        cluster: Field of an item that says what it belongs to.
+        prompt_changed: Whether other prompts for the same items are meant.
+        score_range: Smallest and largest score of all tasks whose range is not configured.
+        acknowledged: Metrics whose implausible gain a person has looked at.
+    """
+
+    margin: float | None = None
+    task_margins: Mapping[str, float] = field(default_factory=dict)
+    config: Path | None = None
+    filter: str = ""
+    cluster: str = ""
+    prompt_changed: bool = False
+    score_range: tuple[float, float] | None = None
+    acknowledged: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JudgeOutcome:
+    """What a judgement leaves.
+
+    Attributes:
+        run: The document.
+        path: Where it was written.
+    """
+
+    run: Run
+    path: Path
+
+
+def judge(folder: Path, baseline: Path, candidate: Path, options: JudgeOptions) -> JudgeOutcome:
+    """Judge the stored results of a candidate against those of a baseline.
+
+    Args:
+        folder: Where settings and waivers are read and the run document is written.
+        baseline: A file, or a folder of files.
+        candidate: The same of the candidate.
+        options: What the user asked for.
+
+    Returns:
+        The run, which has been written to a folder of its own.
+
+    Raises:
+        MainstayError: If nothing can be judged; its ``exit_status`` says why.
+    """
+    watch, created = time.monotonic(), datetime.now(UTC)
+    configuration = _configuration(folder, options.config)
+    waivers = read_waivers(folder / JUDGED_WAIVERS)
+    settings = _in_force(configuration.evaluation, options)
+    read = {
+        side: read_scores(path, chosen_filter=settings.filter, cluster=settings.cluster)
+        for side, path in ((Side.BASELINE, baseline), (Side.CANDIDATE, candidate))
+    }
+    sides = _with_common_name(read)
+    reading_s, watch = time.monotonic() - watch, time.monotonic()
+    samples = _samples(sides, settings, options)
+    _check_names(samples, options)
+    findings, plan = judge_tasks(
+        samples,
+        macro_margin=_margin(MACRO, settings),
+        alpha=configuration.alpha,
+        edge=configuration.edge,
+        macro_tier=settings.tiers.get(MACRO),
+    )
+    findings = _acknowledged(findings, options.acknowledged)
+    notes = _waiver_notes(waivers, findings, created.date())
+    findings = apply_waivers(findings, waivers, created.date())
+    judgement = judge_gate(GateFacts(findings=findings, inconclusive_status=configuration.inconclusive))
+    judging_s = time.monotonic() - watch
+    with new_run(folder, created, {"created": created.isoformat()}, among=JUDGEMENTS) as place:
+        run = Run(
+            id=place.id,
+            created=created.isoformat(timespec="seconds"),
+            mainstay_version=version("mainstay"),
+            verdict=judgement.verdict,
+            reason=judgement.reason,
+            exit_status=judgement.exit_status,
+            baseline=_revision(Side.BASELINE, sides[Side.BASELINE]),
+            candidate=_revision(Side.CANDIDATE, sides[Side.CANDIDATE]),
+            environments=(),
+            machine=describe_machine(),
+            settings=_settings(configuration, plan),
+            findings=findings,
+            workloads=(_workload(sides, findings),),
+            notes=(*notes, *_notes(sides, options, findings), *_unused(settings, options, samples)),
+            phases_s={"reading": reading_s, "judging": judging_s},
+        )
+        path = place.write("run.json", run_to_json(run))
+        place.journal.append("finish", verdict=run.verdict, exit_status=run.exit_status)
+    return JudgeOutcome(run=run, path=path)
+
+
+def _configuration(folder: Path, config: Path | None) -> Configuration:
+    """The settings of a file; the defaults where none is named and the folder has none."""
+    place = config or folder / "pyproject.toml"
+    if config is None and not place.is_file():
+        return Configuration()
+    try:
+        return read_configuration(place.read_bytes(), str(place))
+    except OSError as error:
+        raise UsageError(
+            f"the settings cannot be read: {error.strerror}", looked_in=str(place), next_step="name a TOML file"
+        ) from error
+
+
+def _in_force(configured: EvaluationSettings, options: JudgeOptions) -> EvaluationSettings:
+    """What is configured, where an option does not say otherwise."""
+    return EvaluationSettings(
+        margin=configured.margin if options.margin is None else options.margin,
+        margins={**configured.margins, **options.task_margins},
+        tiers=configured.tiers,
+        ranges=configured.ranges,
+        filter=options.filter or configured.filter,
+        cluster=options.cluster or configured.cluster,
+    )
+
+
+def _with_common_name(sides: Mapping[Side, Scores]) -> Mapping[Side, Scores]:
+    """Both sides, with one name for the only task of each where it has no other than that of its file."""
+    names = {side: {item.task for item in scores.items} for side, scores in sides.items()}
+    stems = {side: {file.stem for file in scores.files} for side, scores in sides.items()}
+    is_unnamed = names != stems or len(names[Side.BASELINE]) != 1 or len(names[Side.CANDIDATE]) != 1
+    if is_unnamed or names[Side.BASELINE] == names[Side.CANDIDATE]:
+        return sides
+    return {side: with_task(scores, UNNAMED) for side, scores in sides.items()}
+
+
+def _margin(task: str, settings: EvaluationSettings) -> float:
+    """The margin of a task, or of the mean."""
+    margin = settings.margins.get(task, settings.margin)
+    if margin is None:
+        raise UsageError(
+            f"no margin for {task}",
+            looked_in="[tool.mainstay.evaluation]",
+            next_step="give --margin 0.02 for 2 points, or --task-margin",
+        )
+    return margin
+
+
+def _samples(sides: Mapping[Side, Scores], settings: EvaluationSettings, options: JudgeOptions) -> list[TaskSamples]:
+    """All tasks in the order of the baseline, then what only the candidate has."""
+    tasks = {side: list(dict.fromkeys(item.task for item in scores.items)) for side, scores in sides.items()}
+    ranges = {**dict.fromkeys(tasks[Side.BASELINE], options.score_range), **settings.ranges}
+    refused: dict[str, ItemsError] = {}
+    try:
+        paired = {
+            task.name: task
+            for task in pair_scores(
+                sides[Side.BASELINE],
+                sides[Side.CANDIDATE],
+                ranges={name: ends for name, ends in ranges.items() if ends is not None},
+                prompt_changed=options.prompt_changed,
+                on_refused=lambda error: refused.update({error.task: error}),
+            )
+        }
+    except ItemsError as error:
+        named = ", ".join(map(str, sides[error.side].files)) if error.side else None
+        kind = StoreError if error.task else UsageError
+        raise kind(
+            str(error), looked_in=named, next_step="write the results anew, each item of a task once for each repeat"
+        ) from error
+    samples = []
+    for name in tasks[Side.BASELINE]:
+        if name in paired:
+            samples.append(_paired_samples(paired[name], settings))
+        else:
+            samples.append(_preset_samples(name, sides[Side.BASELINE], settings, refused.get(name)))
+    new = [name for name in tasks[Side.CANDIDATE] if name not in set(tasks[Side.BASELINE])]
+    samples += [_new_samples(name, sides[Side.CANDIDATE], settings) for name in new]
+    return samples
+
+
+def _paired_samples(task: PairedTask, settings: EvaluationSettings) -> TaskSamples:
+    """A task that both sides have scored; an error where a side has scored too little of it."""
+    low, high = task.score_range
+    metric = _metric(task.name, settings, is_share=(low, high) == (0.0, 1.0), direction=task.direction)
+    missing = (task.num_missing[Side.BASELINE], task.num_missing[Side.CANDIDATE])
+    detail = tuple(_causes(task))
+    tier = settings.tiers.get(task.name)
+    at_fault = [
+        side
+        for side in Side
+        if missing_share(task.num_missing[side], task.num_scores[side], high - low) > metric.margin / 2
+    ]
+    if at_fault:
+        named = " and ".join(f"{task.num_missing[side]:,} of the {side}" for side in at_fault)
+        preset = Finding(
+            metric=metric,
+            verdict=Verdict.ERROR,
+            reason=f"too many scores are missing to judge by the rest: {named}, of {max(task.num_scores.values()):,}",
+            blame=Blame(at_fault[0]) if len(at_fault) == 1 else Blame.BOTH,
+            detail=detail,
+        )
+        return TaskSamples(metric=metric, preset=preset, tier=tier)
+    differences = task.differences
+    has_guard = bool(missing[0])
+    return TaskSamples(
+        metric=metric,
+        items=ScoredDifferences(
+            differences=differences,
+            guarded=task.guarded_differences if has_guard else differences,
+            clusters=task.clusters,
+            score_range=high - low if task.is_bounded else math.inf,
+            is_binary=task.is_binary,
+        ),
+        means=(float(task.scores[Side.BASELINE].mean()), float(task.scores[Side.CANDIDATE].mean())),
+        missing=missing,
+        repeats=task.repeats,
+        is_identical=task.is_identical,
+        tier=tier,
+        warnings=tuple(_warnings(task)),
+        detail=detail,
+    )
+
+
+def _metric(name: str, settings: EvaluationSettings, *, is_share: bool, direction: Direction) -> Metric:
+    """A task as a metric; a margin that a share cannot have is refused."""
+    margin = _margin(name, settings)
+    if is_share and margin >= LARGEST_MARGIN:
+        raise UsageError(
+            f"the margin of {name} is {margin:g}, which is {100 * margin:g} points of 100",
+            next_step=f"give {margin / 100:g} for {margin:g} points",
+        )
+    return Metric(
+        workload=WORKLOAD,
+        name=name,
+        kind=Kind.ACCURACY,
+        direction=direction,
+        margin=margin,
+        unit=FRACTION if is_share else PLAIN_NUMBER,
+    )
+
+
+def _preset_samples(
+    name: str, baseline: Scores, settings: EvaluationSettings, refused: ItemsError | None
+) -> TaskSamples:
+    """A task that cannot be judged: the candidate lacks it, or other items were scored."""
+    metric = _metric_of(name, baseline, settings)
+    tier = settings.tiers.get(name)
+    if refused is None:
+        reason = "the candidate has no scores of it"
+        return TaskSamples(
+            metric=metric, preset=Finding(metric=metric, verdict=Verdict.MISSING, reason=reason), tier=tier
+        )
+    advice = "; declare --prompt-changed if that is meant" if "asked otherwise" in str(refused) else ""
+    preset = Finding(
+        metric=metric,
+        verdict=Verdict.ERROR,
+        reason=f"{refused}{advice}",
+        blame=Blame(refused.side) if refused.side else Blame.BOTH,
+    )
+    return TaskSamples(metric=metric, preset=preset, tier=tier)
+
+
+def _new_samples(name: str, candidate: Scores, settings: EvaluationSettings) -> TaskSamples:
+    """A task that only the candidate has."""
+    metric = _metric_of(name, candidate, settings)
+    preset = Finding(metric=metric, verdict=Verdict.NEW, reason="the baseline has no scores of it")
+    return TaskSamples(metric=metric, preset=preset, tier=settings.tiers.get(name))
+
+
+def _metric_of(name: str, scores: Scores, settings: EvaluationSettings) -> Metric:
+    """The metric of a task of which one side is known."""
+    low, high = settings.ranges.get(name, (0.0, 1.0))
+    values = [item.score for item in scores.items if item.task == name and item.score is not None]
+    is_share = (low, high) == (0.0, 1.0) and all(0 <= value <= 1 for value in values)
+    return _metric(name, settings, is_share=is_share, direction=scores.directions.get(name, Direction.HIGHER))
+
+
+def _causes(task: PairedTask) -> Iterator[str]:
+    """Why scores are missing, the most frequent cause first."""
+    for side in Side:
+        causes = sorted(task.causes.get(side, {}).items(), key=lambda pair: (-pair[1], pair[0]))
+        yield from (f"missing in the {side}: {count} x {cause}" for cause, count in causes[:MAX_CAUSES])
+
+
+def _warnings(task: PairedTask) -> Iterator[str]:
+    """What a reader must know to trust the numbers of a task."""
+    missing = {side: count for side, count in task.num_missing.items() if count}
+    if missing:
+        counts = " and ".join(f"{count:,} scores of the {side}" for side, count in missing.items())
+        yield f"{counts} are missing and count as the worst; a pass also holds with the baseline's missing ones at best"
+    if task.num_outside:
+        yield f"{task.num_outside:,} scores lie outside the declared range and count as its nearest end"
+
+
+def _check_names(samples: Sequence[TaskSamples], options: JudgeOptions) -> None:
+    """Refuse what names no task: a slip of the pen must not look like a decision."""
+    names = [each.metric.name for each in samples]
+    if MACRO in names:
+        raise UsageError(f"a task is called {MACRO!r}, the name of the mean of the tasks", next_step="rename the task")
+    named = {
+        "--task-margin": options.task_margins,
+        "--acknowledge-gain": dict.fromkeys(options.acknowledged),
+    }
+    for place, given in named.items():
+        if slip := next((name for name in given if name not in {*names, MACRO}), None):
+            raise UsageError(
+                f"no task is called {slip!r}",
+                looked_in=place,
+                next_step=f"name one of {', '.join(names[:8])}{' and more' if len(names) > 8 else ''}",
+            )
+
+
+def _acknowledged(findings: Sequence[Finding], names: Sequence[str]) -> tuple[Finding, ...]:
+    """Findings without the marks of those whose gain a person has looked at."""
+    return tuple(
+        replace(
+            finding,
+            mark="",
+            warnings=(*finding.warnings, f"a person has looked at what is implausible: {finding.mark}"),
+        )
+        if finding.mark and finding.metric.name in names
+        else finding
+        for finding in findings
+    )
+
+
+def _waiver_notes(waivers: Sequence[Waiver], findings: Sequence[Finding], today: date) -> list[str]:
+    """Notes on waivers that name nothing: their file may serve several sets of results."""
+    metrics = [finding.metric for finding in findings]
+    unknown = unknown_waivers(waivers, metrics, today, reviewed=waivers)
+    return [f"a waiver of {waiver.metric} names nothing that is judged here" for waiver in unknown]
+
+
+def _notes(sides: Mapping[Side, Scores], options: JudgeOptions, findings: Sequence[Finding]) -> Iterator[str]:
+    """What a reader must know of results that were not measured here."""
+    yield "stored results: who made them, where and when is not known beyond what the files say"
+    formats = {side: scores.format for side, scores in sides.items()}
+    if len(set(formats.values())) > 1:
+        yield f"the sides come from different tools: {formats[Side.BASELINE]} and {formats[Side.CANDIDATE]}"
+    if options.prompt_changed:
+        yield "prompts were declared to differ between the sides: the claim is about model and prompt together"
+    if options.acknowledged:
+        yield f"implausible gains were acknowledged: {', '.join(options.acknowledged)}"
+    outside = [finding.metric.name for finding in findings if finding.metric.unit != FRACTION]
+    if outside and any(finding.metric.name == MACRO for finding in findings):
+        yield f"not part of the mean of the tasks, since they are no shares: {', '.join(outside[:8])}"
+
+
+def _unused(settings: EvaluationSettings, options: JudgeOptions, samples: Sequence[TaskSamples]) -> Iterator[str]:
+    """A note on settings that name no task: their file may serve several sets of results."""
+    known = {MACRO, *options.task_margins, *(each.metric.name for each in samples)}
+    named = dict.fromkeys((*settings.margins, *settings.tiers, *settings.ranges))
+    if unknown := [name for name in named if name not in known]:
+        yield f"the settings name tasks that are not judged here: {', '.join(unknown[:8])}"
+
+
+def _revision(side: Side, scores: Scores) -> Revision:
+    """The files of a side, in the place of a revision: their digest, their names, what wrote them."""
+    digest = hashlib.sha256()
+    for file in scores.files:
+        digest.update(f"{_file_digest(file)} {file.name}\n".encode(errors="surrogateescape"))
+    names = [file.name for file in scores.files]
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return Revision(
+        side=side,
+        commit=digest.hexdigest() if len(scores.files) > 1 else _file_digest(scores.files[0]),
+        tree="",
+        subject=f"{names[0]}{more}",
+        name=f"stored results, {scores.format}, {len(scores.items):,} scores",
+    )
+
+
+def _file_digest(file: Path) -> str:
+    try:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise StoreError(f"cannot be read: {error.strerror}", looked_in=str(file)) from error
+
+
+def _workload(sides: Mapping[Side, Scores], findings: Sequence[Finding]) -> WorkloadResult:
+    """What the files say of how they came about, both sides beside each other."""
+    context: dict[str, ContextValue] = {}
+    for side, scores in sides.items():
+        for file in scores.files[:MAX_FACTS]:
+            context[f"{side} file {file.name}"] = f"sha256 {_file_digest(file)}"
+    names = dict.fromkeys(name for scores in sides.values() for name in scores.facts)
+    for name in list(names)[:MAX_FACTS]:
+        baseline, candidate = (sides[side].facts.get(name, "not said") for side in Side)
+        context[name] = baseline if baseline == candidate else f"{baseline} -> {candidate}"
+    return WorkloadResult(
+        id=WORKLOAD,
+        kind=Kind.ACCURACY,
+        status="judged",
+        context=context,
+        num_pairs=sum(finding.num_pairs for finding in findings if finding.metric.name != MACRO),
+    )
+
+
+def _settings(configuration: Configuration, plan: Plan) -> Settings:
+    """What was decided beforehand, for the record; nothing is measured, so nothing is planned."""
+    return Settings(
+        alpha=plan.alpha,
+        edge=plan.edge,
+        looks=(),
+        num_gated=plan.num_gated,
+        seconds=0.0,
+        fail_fast=False,
+        inconclusive=configuration.inconclusive,
+        salt="",
+        threads=0,
+        jobs=0,
+        pair_seconds=0.0,
+    )
