@@ -3,10 +3,9 @@ from itertools import product
 
 import pytest
 
-from mainstay.gates.policy import GATE_RULES, GateFacts, Plan, check_margin, exit_status, judge_gate
+from mainstay.gates.policy import GATE_RULES, GateFacts, Plan, exit_status, judge_gate
 from mainstay.records.errors import ConfigurationError
 from mainstay.records.findings import Blame, Verdict
-from mainstay.records.metrics import Direction
 
 EXIT_STATUS_OF_A_FINDING = {
     ("pass", None): 0,
@@ -161,31 +160,3 @@ def test_reason_names_what_lost_most_first(finding_of, top1):
     reason = judge_gate(GateFacts(findings=findings)).reason
 
     assert [part.partition("#")[2].split()[0] for part in reason.split(", ")] == ["m1", "m3", "m2"]
-
-
-@pytest.mark.parametrize(
-    ("changes", "hint"),
-    [
-        pytest.param({"margin": 5.0}, "write top1_accuracy = 0.05 for 5 %, or declare the unit", id="fraction"),
-        pytest.param({"margin": 1.0, "unit": "fraction"}, "write top1_accuracy = 0.01", id="declared-fraction"),
-        pytest.param({"margin": 2.0, "direction": Direction.LOWER}, "or declare the unit", id="loss-without-a-unit"),
-    ],
-)
-def test_a_margin_of_a_fraction_that_nothing_exceeds_is_refused(top1, changes, hint):
-    with pytest.raises(ConfigurationError) as refused:
-        check_margin(replace(top1, **changes))
-
-    assert hint in refused.value.next_step
-    assert refused.value.looked_in == "[tool.mainstay.margins]"
-
-
-def test_a_time_that_may_more_than_double_is_refused(step_time, parameters):
-    for metric in (step_time, parameters):
-        check_margin(replace(metric, margin=1.0))
-        with pytest.raises(ConfigurationError, match="which is 500 %"):
-            check_margin(replace(metric, margin=5.0))
-
-
-@pytest.mark.parametrize("unit", ["percent", "points", "nat", "dB", "BLEU", "1"])
-def test_a_declared_unit_may_be_given_any_margin(top1, unit):
-    check_margin(replace(top1, unit=unit, margin=5.0))

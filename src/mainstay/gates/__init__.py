@@ -7,5 +7,6 @@
 - :mod:`~mainstay.gates.family`: the sequential judgement of all metrics of a gate together.
 - :mod:`~mainstay.gates.findings`: everything a reader is told about one metric.
 - :mod:`~mainstay.gates.calibration`: settings that the noise of two equal revisions supports.
+- :mod:`~mainstay.gates.margins`: what cannot be meant as a margin.
 - :mod:`~mainstay.gates.policy`: what is planned beforehand, the verdict of a gate and its exit status.
 """

@@ -14,7 +14,7 @@ import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from mainstay.gates.policy import check_margin
+from mainstay.gates.margins import check_margin
 from mainstay.project.configuration import TABLE, Configuration
 from mainstay.records.errors import ConfigurationError
 from mainstay.records.metrics import Direction, Metric

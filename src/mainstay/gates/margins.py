@@ -1,0 +1,37 @@
+"""What cannot be meant as a margin; without arrays, so that settings are checked at once."""
+
+from __future__ import annotations
+
+from mainstay.records.errors import ConfigurationError
+from mainstay.records.metrics import FRACTION, Kind, Metric
+
+
+def check_margin(metric: Metric) -> None:
+    """Refuse a margin that can only be meant in percent; a marker's was refused when its workload was collected.
+
+    Args:
+        metric: With the margin that ``[tool.mainstay.margins]`` gives it.
+
+    Raises:
+        ConfigurationError: If a fraction would have to lose everything, or a time or a count to more than double.
+
+    Example:
+        >>> from mainstay.records.metrics import Direction
+        >>> check_margin(Metric(workload="w", name="time", kind=Kind.PERFORMANCE, direction=Direction.LOWER, margin=5))
+        Traceback (most recent call last):
+        ...
+        mainstay.records.errors.ConfigurationError: the margin of time is 5, which is 500 %
+          looked in: [tool.mainstay.margins]
+          next: write time = 0.05 for 5 %
+    """
+    is_accuracy = metric.kind is Kind.ACCURACY
+    if is_accuracy and (metric.unit not in {"", FRACTION} or metric.margin < 1):
+        return
+    if not is_accuracy and metric.margin <= 1:
+        return
+    raise ConfigurationError(
+        f"the margin of {metric.name} is {metric.margin:g}, which is {100 * metric.margin:g} %",
+        looked_in="[tool.mainstay.margins]",
+        next_step=f"write {metric.name} = {metric.margin / 100:g} for {metric.margin:g} %"
+        + (", or declare the unit of what is no fraction in its marker" if is_accuracy else ""),
+    )
