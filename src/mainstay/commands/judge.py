@@ -19,12 +19,12 @@ from mainstay.evaluation.formats import read_scores, with_task
 from mainstay.evaluation.items import ItemsError, PairedTask, Scores, pair_scores
 from mainstay.gates.evaluation import ScoredDifferences
 from mainstay.gates.policy import GateFacts, Plan, judge_gate
-from mainstay.gates.tasks import MACRO, WORKLOAD, TaskSamples, judge_tasks, missing_share
+from mainstay.gates.tasks import MACRO, TaskSamples, judge_tasks, missing_share
 from mainstay.project.configuration import Configuration, EvaluationSettings, read_configuration
 from mainstay.project.waivers import JUDGED_WAIVERS, apply_waivers, read_waivers, unknown_waivers
 from mainstay.records.errors import StoreError, UsageError
 from mainstay.records.findings import Blame, Finding, Verdict, Waiver
-from mainstay.records.metrics import FRACTION, PLAIN_NUMBER, Direction, Kind, Metric
+from mainstay.records.metrics import FRACTION, PLAIN_NUMBER, STORED, Direction, Kind, Metric
 from mainstay.records.runs import Revision, Run, Settings, WorkloadResult
 from mainstay.records.trials import ContextValue, Side
 from mainstay.store.documents import run_to_json
@@ -272,7 +272,7 @@ def _metric(name: str, settings: EvaluationSettings, *, is_share: bool, directio
             next_step=f"give {margin / 100:g} for {margin:g} points",
         )
     return Metric(
-        workload=WORKLOAD,
+        workload=STORED,
         name=name,
         kind=Kind.ACCURACY,
         direction=direction,
@@ -431,7 +431,7 @@ def _workload(sides: Mapping[Side, Scores], findings: Sequence[Finding]) -> Work
         baseline, candidate = (sides[side].facts.get(name, "not said") for side in Side)
         context[name] = baseline if baseline == candidate else f"{baseline} -> {candidate}"
     return WorkloadResult(
-        id=WORKLOAD,
+        id=STORED,
         kind=Kind.ACCURACY,
         status="judged",
         context=context,
