@@ -101,7 +101,10 @@ def judge(folder: Path, baseline: Path, candidate: Path, options: JudgeOptions) 
         side: read_scores(path, chosen_filter=settings.filter, cluster=settings.cluster)
         for side, path in ((Side.BASELINE, baseline), (Side.CANDIDATE, candidate))
     }
-    sides = _with_common_name(read)
+    sides = {
+        side: replace(scores, directions={**scores.directions, **settings.directions})
+        for side, scores in _with_common_name(read).items()
+    }
     reading_s, watch = time.monotonic() - watch, time.monotonic()
     samples = _samples(sides, settings, options)
     _check_names(samples, options)
@@ -160,6 +163,7 @@ def _in_force(configured: EvaluationSettings, options: JudgeOptions) -> Evaluati
         margins={**configured.margins, **options.task_margins},
         tiers=configured.tiers,
         ranges=configured.ranges,
+        directions=configured.directions,
         filter=options.filter or configured.filter,
         cluster=options.cluster or configured.cluster,
     )
@@ -391,7 +395,7 @@ def _notes(sides: Mapping[Side, Scores], options: JudgeOptions, findings: Sequen
 def _unused(settings: EvaluationSettings, options: JudgeOptions, samples: Sequence[TaskSamples]) -> Iterator[str]:
     """A note on settings that name no task: their file may serve several sets of results."""
     known = {MACRO, *options.task_margins, *(each.metric.name for each in samples)}
-    named = dict.fromkeys((*settings.margins, *settings.tiers, *settings.ranges))
+    named = dict.fromkeys((*settings.margins, *settings.tiers, *settings.ranges, *settings.directions))
     if unknown := [name for name in named if name not in known]:
         yield f"the settings name tasks that are not judged here: {', '.join(unknown[:8])}"
 
