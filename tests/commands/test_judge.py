@@ -274,6 +274,15 @@ def test_scores_of_a_declared_range_are_judged_in_points_of_it(judge, tmp_path):
     assert run.findings[0].estimate == pytest.approx(10 / 400 - 4 / 400)
 
 
+def test_a_score_of_which_less_is_better_is_judged_so(judge, tmp_path):
+    (tmp_path / "pyproject.toml").write_text('[tool.mainstay.evaluation]\ndirections = { quiz = "lower" }\n')
+
+    status, _, run = judge(*flipped(tmp_path, 1319, lost=40, gained=120), "--margin", 0.02)
+
+    assert (status, run.findings[0].verdict) == (1, Verdict.FAIL)
+    assert run.findings[0].items.num_worse == 120
+
+
 def test_settings_are_read_from_pyproject(judge, tmp_path):
     (tmp_path / "pyproject.toml").write_text(
         "[tool.mainstay]\ninconclusive = 1\n[tool.mainstay.evaluation]\nmargin = 0.02\n"

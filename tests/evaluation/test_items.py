@@ -22,6 +22,17 @@ def test_a_loss_is_positive_whichever_way_is_better():
     assert loss.differences.tolist() == [0.0, 2.0]
 
 
+def test_either_side_may_say_which_way_is_better_and_both_must_agree():
+    lower = Scores(format="plain", items=scores(2.0, 5.0).items, directions={"t": Direction.LOWER})
+    higher = Scores(format="plain", items=scores(2.0, 3.0).items, directions={"t": Direction.HIGHER})
+
+    (task,) = pair_scores(scores(2.0, 3.0), lower)
+
+    assert task.differences.tolist() == [0.0, 2.0]
+    with pytest.raises(ItemsError, match="disagree"):
+        pair_scores(higher, lower)
+
+
 def test_repeats_are_averaged_within_their_item():
     items = tuple(
         ScoredItem(task="t", id=name, score=value, repeat=repeat)

@@ -5,6 +5,7 @@ import pytest
 from mainstay.project.configuration import Configuration, EvaluationSettings, read_configuration, with_settings
 from mainstay.records.errors import ConfigurationError
 from mainstay.records.findings import Tier
+from mainstay.records.metrics import Direction
 
 EVERY_KEY = """
 [tool.mainstay]
@@ -42,6 +43,7 @@ cluster = "passage"
 margins = { gsm8k = 0.01, macro = 0.005 }
 tiers = { hellaswag = "guard" }
 ranges = { judge = [0, 10] }
+directions = { errors = "lower" }
 """
 
 
@@ -80,6 +82,7 @@ def test_every_key_is_read():
             margins={"gsm8k": 0.01, "macro": 0.005},
             tiers={"hellaswag": Tier.GUARD},
             ranges={"judge": (0.0, 10.0)},
+            directions={"errors": Direction.LOWER},
             filter="strict-match",
             cluster="passage",
         ),
@@ -127,6 +130,7 @@ def test_every_key_is_read():
         pytest.param("evaluation.margin = 0", "evaluation.margin", "0 (an integer)", id="margin-of-all-tasks"),
         pytest.param("evaluation.margins.a = 0", "evaluation.margins.a", "0 (an integer)", id="margin-of-a-task"),
         pytest.param('evaluation.tiers.a = "soft"', "evaluation.tiers.a", "'soft' (a string)", id="no-such-tier"),
+        pytest.param('evaluation.directions.a = "up"', "evaluation.directions.a", "'up' (a string)", id="no-direction"),
         pytest.param("evaluation.ranges.a = [1, 0]", "evaluation.ranges.a", "[1, 0] (an array)", id="range-turned"),
         pytest.param("evaluation.margn = 0.1", "evaluation.margn", "0.1 (a number)", id="unknown-key-of-evaluation"),
         pytest.param("margins.a.b.loss = 1", "margins.a", "{'b': {'loss': 1}} (a table)", id="margins-too-deep"),

@@ -19,12 +19,12 @@ from mainstay.evaluation.formats import read_scores, with_task
 from mainstay.evaluation.items import ItemsError, PairedTask, Scores, pair_scores
 from mainstay.gates.evaluation import ScoredDifferences
 from mainstay.gates.policy import GateFacts, Plan, judge_gate
-from mainstay.gates.tasks import MACRO, WORKLOAD, TaskSamples, judge_tasks, missing_share
+from mainstay.gates.tasks import MACRO, TaskSamples, judge_tasks, missing_share
 from mainstay.project.configuration import Configuration, EvaluationSettings, read_configuration
 from mainstay.project.waivers import JUDGED_WAIVERS, apply_waivers, read_waivers, unknown_waivers
 from mainstay.records.errors import StoreError, UsageError
 from mainstay.records.findings import Blame, Finding, Verdict, Waiver
-from mainstay.records.metrics import FRACTION, PLAIN_NUMBER, Direction, Kind, Metric
+from mainstay.records.metrics import FRACTION, PLAIN_NUMBER, STORED, Direction, Kind, Metric
 from mainstay.records.runs import Revision, Run, Settings, WorkloadResult
 from mainstay.records.trials import ContextValue, Side
 from mainstay.store.documents import run_to_json
@@ -101,7 +101,10 @@ def judge(folder: Path, baseline: Path, candidate: Path, options: JudgeOptions) 
         side: read_scores(path, chosen_filter=settings.filter, cluster=settings.cluster)
         for side, path in ((Side.BASELINE, baseline), (Side.CANDIDATE, candidate))
     }
-    sides = _with_common_name(read)
+    sides = {
+        side: replace(scores, directions={**scores.directions, **settings.directions})
+        for side, scores in _with_common_name(read).items()
+    }
     reading_s, watch = time.monotonic() - watch, time.monotonic()
     samples = _samples(sides, settings, options)
     _check_names(samples, options)
@@ -160,6 +163,7 @@ def _in_force(configured: EvaluationSettings, options: JudgeOptions) -> Evaluati
         margins={**configured.margins, **options.task_margins},
         tiers=configured.tiers,
         ranges=configured.ranges,
+        directions=configured.directions,
         filter=options.filter or configured.filter,
         cluster=options.cluster or configured.cluster,
     )
@@ -272,7 +276,7 @@ def _metric(name: str, settings: EvaluationSettings, *, is_share: bool, directio
             next_step=f"give {margin / 100:g} for {margin:g} points",
         )
     return Metric(
-        workload=WORKLOAD,
+        workload=STORED,
         name=name,
         kind=Kind.ACCURACY,
         direction=direction,
@@ -391,7 +395,7 @@ def _notes(sides: Mapping[Side, Scores], options: JudgeOptions, findings: Sequen
 def _unused(settings: EvaluationSettings, options: JudgeOptions, samples: Sequence[TaskSamples]) -> Iterator[str]:
     """A note on settings that name no task: their file may serve several sets of results."""
     known = {MACRO, *options.task_margins, *(each.metric.name for each in samples)}
-    named = dict.fromkeys((*settings.margins, *settings.tiers, *settings.ranges))
+    named = dict.fromkeys((*settings.margins, *settings.tiers, *settings.ranges, *settings.directions))
     if unknown := [name for name in named if name not in known]:
         yield f"the settings name tasks that are not judged here: {', '.join(unknown[:8])}"
 
@@ -431,7 +435,7 @@ def _workload(sides: Mapping[Side, Scores], findings: Sequence[Finding]) -> Work
         baseline, candidate = (sides[side].facts.get(name, "not said") for side in Side)
         context[name] = baseline if baseline == candidate else f"{baseline} -> {candidate}"
     return WorkloadResult(
-        id=WORKLOAD,
+        id=STORED,
         kind=Kind.ACCURACY,
         status="judged",
         context=context,

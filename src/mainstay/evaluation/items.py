@@ -174,7 +174,7 @@ def pair_scores(
                     _pair(
                         name,
                         {side: tasks[name] for side, tasks in sides.items()},
-                        direction=baseline.directions.get(name, Direction.HIGHER),
+                        direction=_direction(name, baseline, candidate),
                         declared=(ranges or {}).get(name),
                         prompt_changed=prompt_changed,
                     )
@@ -182,6 +182,14 @@ def pair_scores(
             except ItemsError as error:
                 on_refused(error)
     return tuple(paired)
+
+
+def _direction(name: str, baseline: Scores, candidate: Scores) -> Direction:
+    """Which scores are better, as either side says; higher where neither does."""
+    told = {side.directions[name] for side in (baseline, candidate) if name in side.directions}
+    if len(told) > 1:
+        raise ItemsError(f"the sides disagree on whether higher scores of {name} are better", task=name)
+    return told.pop() if told else Direction.HIGHER
 
 
 Repeats = dict[str, dict[int, ScoredItem]]

@@ -21,12 +21,9 @@ from mainstay.gates.findings import HYPOTHESES
 from mainstay.gates.policy import Plan
 from mainstay.records.findings import Blame, Finding, Interval, ItemCounts, Method, Tier, Verdict
 from mainstay.records.formatting import change_text, interval_text, loss_text
-from mainstay.records.metrics import FRACTION, Direction, Kind, Metric
+from mainstay.records.metrics import FRACTION, STORED, Direction, Kind, Metric
 from mainstay.stats.items import HONEST_POWER
 from mainstay.stats.multiplicity import holm_rejections
-
-WORKLOAD = "evaluation"
-"""What all metrics of stored results are called before their own name."""
 
 MACRO = "macro"
 """Name of the mean of the task means."""
@@ -142,7 +139,7 @@ def _case(samples: TaskSamples, plan: Plan) -> _Case:
 def _macro(tasks: Sequence[TaskSamples], margin: float, tier: Tier, plan: Plan) -> _Case | Finding:
     """The mean of the tasks with what all items say, or why it cannot be judged."""
     metric = Metric(
-        workload=WORKLOAD, name=MACRO, kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=margin, unit=FRACTION
+        workload=STORED, name=MACRO, kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=margin, unit=FRACTION
     )
     lacking = [task for task in tasks if task.preset is not None]
     if lacking:

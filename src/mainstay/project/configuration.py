@@ -22,6 +22,7 @@ from typing import Any, Literal, NoReturn, TypeVar
 
 from mainstay.records.errors import ConfigurationError
 from mainstay.records.findings import Tier
+from mainstay.records.metrics import Direction
 from mainstay.records.runs import DEFAULT_PAIR_SECONDS
 
 T = TypeVar("T")
@@ -39,6 +40,7 @@ class EvaluationSettings:
         margins: The same by task; ``macro`` is the mean.
         tiers: ``blocking``, ``guard`` or ``advisory`` by task; as the items support where a task is not named.
         ranges: Smallest and largest score by task.
+        directions: ``lower`` by task where lower scores are better and the files do not say so.
         filter: Which filter of answers of lm-evaluation-harness counts.
         cluster: Field of an item that says what it belongs to.
     """
@@ -47,6 +49,7 @@ class EvaluationSettings:
     margins: Mapping[str, float] = field(default_factory=dict)
     tiers: Mapping[str, Tier] = field(default_factory=dict)
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    directions: Mapping[str, Direction] = field(default_factory=dict)
     filter: str = ""
     cluster: str = ""
 
@@ -84,7 +87,7 @@ class Configuration:
         writable: Files and folders outside the project that workers can write to besides their own folders, absolute
             or beginning with ``~/``. A gate takes it from the baseline.
         evaluation: How ``mainstay judge`` judges stored results: the keys ``margin``, ``margins``, ``tiers``, ``ranges``,
-            ``filter`` and ``cluster``. A gate does not use them.
+            ``directions``, ``filter`` and ``cluster``. A gate does not use them.
 
     Example:
         >>> Configuration(margins={"top1_accuracy": 0.002}).margin("top1_accuracy", dataset="mnist")
@@ -442,6 +445,13 @@ def _tier(value: object) -> Tier:
     return Tier(str(value))
 
 
+def _direction(value: object) -> Direction:
+    """Read which scores are better."""
+    if value not in list(Direction):
+        raise _ValueRefused(value, "'higher' or 'lower'")
+    return Direction(str(value))
+
+
 def _range(value: object) -> tuple[float, float]:
     """Read the smallest and the largest score."""
     ends = _array_of(_number_between(-math.inf, math.inf))(value)
@@ -467,6 +477,7 @@ _EVALUATION_READERS: Mapping[str, Callable[[object], Any]] = {
     "margins": _table_of(_number_between(0, math.inf), "a table of margins by task"),
     "tiers": _table_of(_tier, "a table of tiers by task"),
     "ranges": _table_of(_range, "a table of ranges by task"),
+    "directions": _table_of(_direction, "a table of directions by task"),
     "filter": _text,
     "cluster": _text,
 }

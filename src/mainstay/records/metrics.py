@@ -16,6 +16,9 @@ FRACTION = "fraction"
 PLAIN_NUMBER = "1"
 """The unit of a number that has none and is no share, such as a loss or a score beyond 1."""
 
+STORED = "evaluation"
+"""What the metrics of stored results have in place of a workload."""
+
 
 class Direction(StrEnum):
     """Which values of a metric are better."""

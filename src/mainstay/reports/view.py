@@ -29,12 +29,9 @@ from mainstay.records.formatting import (
     seconds_text,
     value_text,
 )
-from mainstay.records.metrics import Kind, Metric
+from mainstay.records.metrics import STORED, Kind, Metric
 from mainstay.records.runs import Change, ChangeKind, Environment, Revision, Run, Settings, WorkloadResult
 from mainstay.reports.cleaning import clean
-
-STORED = "evaluation"
-"""Workload of what is judged by stored results."""
 
 PAIRS, ITEMS = "pairs", "items"
 """What a finding rests on."""
