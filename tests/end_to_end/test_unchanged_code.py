@@ -5,6 +5,8 @@ The workload breaks when it is run, so a gate that passes has run nothing.
 
 import pytest
 
+pytestmark = pytest.mark.package_index
+
 WORKLOAD = """
 import pytest
 
