@@ -203,7 +203,8 @@ The first rule that applies decides, so the table reads from top to bottom in or
 EXIT_STATUSES_TAIL = """
 ## What each status means
 
-- **Exit code 0** means pass: no metric degraded by more than its margin. New workloads are shown and count 0.
+- **Exit code 0** means pass: no metric degraded by more than its margin, or
+  [the code is the same](../explanation/unchanged-code.md) and nothing was run. New workloads are shown and count 0.
 - **Exit code 1** means fail: a metric degraded by more than its margin, one that the baseline has is missing, or the candidate
   alone is broken. The message names the metric.
 - **Exit code 2** means that the command was used wrongly: an option, a revision or a key of `[tool.mainstay]`. Nothing

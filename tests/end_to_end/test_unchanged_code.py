@@ -5,6 +5,8 @@ The workload breaks when it is run, so a gate that passes has run nothing.
 
 import pytest
 
+pytestmark = pytest.mark.package_index
+
 WORKLOAD = """
 import pytest
 
@@ -150,3 +152,48 @@ def test_a_version_that_comes_from_git_is_the_same_for_both_revisions(project):
     assert unchanged.status == 0, unchanged.stdout + unchanged.stderr
     assert {finding["method"] for finding in unchanged.run["findings"]} == {"unchanged"}
     assert "this workload was run" in str(changed.run["findings"])
+
+
+def test_what_is_preloaded_waived_or_left_out_changes_nothing_about_it(project):
+    edit_settings("trial_seconds = 300", 'trial_seconds = 300\npreload = ["json"]')(project)
+    project.write(
+        ".mainstay-waivers.toml",
+        """
+        [[waiver]]
+        metric = "top1_accuracy"
+        limit = 0.1
+        reason = "known"
+        until = "2100-01-01"
+        """,
+    )
+    project.commit("preload")
+    project.write("docs/index.md", "# The subject\n")
+
+    result = project.gate("--only", "accuracy", "--junit", "report.xml", "--markdown", "report.md")
+
+    assert (result.status, result.finding["verdict"], result.finding["method"]) == (0, "pass", "unchanged")
+    assert 'failures="0" errors="0"' in (project.root / "report.xml").read_text()
+    assert "nothing was run" in (project.root / "report.md").read_text()
+
+
+def test_a_workload_that_no_longer_imports_is_an_error_though_the_code_is_unchanged(project):
+    project.write("benchmarks/test_more.py", "import absent\n")
+    project.commit("break")
+    project.write("docs/index.md", "# The subject\n")
+
+    result = project.gate()
+
+    assert (result.status, result.run["verdict"]) == (4, "error")
+    assert {finding["verdict"] for finding in result.run["findings"]} == {"pass", "error"}
+
+
+def test_installed_code_that_was_changed_after_it_was_built_is_no_proof(project):
+    meddling = "import pathlib, subject; pathlib.Path(subject.__file__).with_name('more.py').write_text('')"
+    edit_settings("trial_seconds = 300", f'trial_seconds = 300\nprepare = ["python", "-c", "{meddling}"]')(project)
+    project.commit("meddle")
+    project.write("docs/index.md", "# The subject\n")
+
+    result = project.gate()
+
+    assert (result.status, {finding["verdict"] for finding in result.run["findings"]}) == (1, {"error"})
+    assert "what no workload may change was changed while the gate ran" in result.run["findings"][0]["reason"]
