@@ -1,4 +1,5 @@
 import os
+import py_compile
 from pathlib import Path
 
 import pytest
@@ -101,3 +102,15 @@ def test_whatever_a_folder_holds_counts_in_its_digest(tmp_path, change):
     change(tmp_path)
 
     assert content_digest(tmp_path / "data") != before
+
+
+def test_a_digest_of_sources_does_not_change_when_they_are_compiled(tmp_path):
+    (tmp_path / "module.py").write_text("VALUE = 1\n")
+    before = content_digest(tmp_path, suffix=".py")
+
+    py_compile.compile(str(tmp_path / "module.py"))
+
+    assert [file.suffix for file in (tmp_path / "__pycache__").iterdir()] == [".pyc"]
+    assert content_digest(tmp_path, suffix=".py") == before
+    (tmp_path / "module.py").write_text("VALUE = 2\n")
+    assert content_digest(tmp_path, suffix=".py") != before

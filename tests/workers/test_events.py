@@ -8,7 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mainstay.runner.protocol import Event
+from mainstay.runner.protocol import Block, Event
+from mainstay.workers import events
 from mainstay.workers.events import MAX_NAMES, SCHEMAS, ProtocolError, parse_event
 
 COMPLETED = {
@@ -171,3 +172,12 @@ def test_nothing_that_is_sent_raises_anything_else(event, content):
     except ProtocolError:
         return
     assert (name, "token" in parsed) == (event, False)
+
+
+def test_every_event_of_the_protocol_has_a_schema():
+    assert set(SCHEMAS) == set(Event)
+
+
+def test_a_schema_with_other_keys_than_the_protocol_is_refused():
+    with pytest.raises(TypeError, match="Block has other keys"):
+        events._object(Block, seconds={}, calls={})

@@ -61,7 +61,7 @@ class ProtocolError(Exception):
 
 def _object(content: Any, **properties: Any) -> dict[str, Any]:
     """Schema of an object with the keys of a content of :mod:`mainstay.runner.protocol` and no other."""
-    if properties.keys() != content.__annotations__.keys():
+    if properties.keys() != content.__required_keys__ | content.__optional_keys__:
         raise TypeError(f"the schema of {content.__qualname__} has other keys than the protocol")
     return {
         "type": "object",
