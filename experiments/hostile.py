@@ -29,6 +29,7 @@ import shutil
 import subprocess
 import sys
 import time
+import tomllib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -650,7 +651,8 @@ class Campaign:
                 project.commit("ruin")
             for kind, name in candidate.changes:
                 CHANGES[kind][name](project)
-        except (AssertionError, OSError) as error:
+            tomllib.loads((project.root / SETTINGS).read_text("utf-8"))  # a key that stands twice is refused unread
+        except (AssertionError, OSError, tomllib.TOMLDecodeError) as error:
             raise DoesNotApplyError(str(error)) from error
         if candidate.committed:
             project.commit("changes")
