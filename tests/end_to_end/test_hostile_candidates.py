@@ -145,3 +145,12 @@ def test_a_changed_prepare_command_needs_a_review(guarded):
 
     assert (result.status, result.verdicts) == (3, {TOP1: "inconclusive", HEALTHY: "inconclusive"}), result.stdout
     assert "the command prepare changed" in result.stdout
+
+
+def test_modules_in_the_root_of_the_project_do_not_run_in_the_gate(guarded):
+    for name in ("json", "numpy", "platformdirs"):
+        guarded.write(f"{name}.py", "raise SystemExit(0)")
+
+    result = guarded.gate()
+
+    assert (result.status, result.verdicts) == (1, {TOP1: "fail", HEALTHY: "pass"}), result.stdout
