@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from mainstay.commands.proof import REACHES_WORKERS, Proof, prove_unchanged
-from mainstay.commands.session import Bench, BothSettings
+from mainstay.commands.session import Bench
+from mainstay.commands.start import BothSettings
 from mainstay.measuring.agenda import Collected, plan_agenda
 from mainstay.project.configuration import Configuration
 from mainstay.records.metrics import Direction, Kind, Metric, Workload

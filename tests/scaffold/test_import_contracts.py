@@ -1,5 +1,6 @@
 """The table of imports refuses what its rows do not name."""
 
+import ast
 import subprocess
 import sys
 
@@ -103,3 +104,22 @@ def test_a_row_of_what_does_not_exist_is_a_finding(lint, row):
 
     assert done.returncode == 1
     assert "boat.anchor, which does not exist" in done.stdout
+
+
+LAZY = {"src/mainstay/cli.py", "src/mnist_reference/__main__.py"}
+"""Where the project's own modules are imported late, so that ``--help`` answers at once."""
+
+
+def test_own_modules_are_imported_late_at_the_command_lines_alone(root):
+    late = {
+        file.relative_to(root).as_posix()
+        for file in (root / "src").rglob("*.py")
+        for function in ast.walk(ast.parse(file.read_text("utf-8")))
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""])
+        if name.partition(".")[0] in {"mainstay", "mnist_reference"}
+    }
+
+    assert late == LAZY

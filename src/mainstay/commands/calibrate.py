@@ -13,10 +13,23 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mainstay.commands.gate import SPOILED_ADVICE
-from mainstay.commands.session import Bench, Job, Start, check_platform
+from mainstay.commands.session import Bench, Job, check_platform
+from mainstay.commands.start import Start
+from mainstay.gates.calibration import (
+    Budget,
+    explain_refusal,
+    measure_noise,
+    propose_settings,
+    resample_gates,
+    supported_margin,
+)
+from mainstay.gates.family import judge_family, losses_of
+from mainstay.gates.policy import Plan
+from mainstay.gates.samples import MetricSamples
+from mainstay.measuring.ledger import WorkloadLog
+from mainstay.measuring.loop import Observer
 from mainstay.project.configuration import with_settings
 from mainstay.records.calibrations import Calibration, MetricNoise, Proposal
 from mainstay.records.errors import MainstayError, UsageError
@@ -24,17 +37,14 @@ from mainstay.records.findings import Interval
 from mainstay.records.metrics import Kind
 from mainstay.records.runs import Machine
 from mainstay.records.trials import Side
+from mainstay.reports.calibration import render_calibration
 from mainstay.revisions.git import Repository
+from mainstay.stats.noise import block_error
+from mainstay.stats.proportions import clopper_pearson_interval
+from mainstay.store.documents import calibration_to_json
 from mainstay.store.files import write_text
 from mainstay.store.journal import CALIBRATIONS, RunFolder, new_run
 from mainstay.workers.machine import describe_machine
-
-if TYPE_CHECKING:
-    from mainstay.gates.calibration import Budget
-    from mainstay.gates.policy import Plan
-    from mainstay.gates.samples import MetricSamples
-    from mainstay.measuring.ledger import WorkloadLog
-    from mainstay.measuring.loop import Observer
 
 NUM_RESAMPLED = 4_000
 """Gates that are made of the measured pairs."""
@@ -98,8 +108,6 @@ def calibrate(
         MainstayError: If the revision cannot be built or none of its timed workloads be measured.
         Interrupted: On Ctrl-C.
     """
-    from mainstay.store.documents import calibration_to_json
-
     check_platform(sys.platform)
     _check_pairs(options)
     repository = Repository.discover(path)
@@ -129,8 +137,6 @@ def calibrate(
 
 def render(calibration: Calibration) -> str:
     """A calibration as plain text."""
-    from mainstay.reports.calibration import render_calibration
-
     return render_calibration(calibration)
 
 
@@ -140,8 +146,6 @@ def write_document(place: Path, calibration: Calibration) -> Path:
     Raises:
         StoreError: If it cannot be written.
     """
-    from mainstay.store.documents import calibration_to_json
-
     return write_text(place, calibration_to_json(calibration))
 
 
@@ -245,10 +249,6 @@ class _Calibration(Job):
         """What the pairs say."""
         import numpy as np
 
-        from mainstay.gates.calibration import Budget, propose_settings, resample_gates
-        from mainstay.gates.family import judge_family, losses_of
-        from mainstay.stats.proportions import clopper_pearson_interval
-
         run = [log for log in logs if not log.skip_reason]
         measured = [(log, sample) for log in run for sample in map(log.samples, log.workload.metrics)]
         usable = [(log, sample) for log, sample in measured if sample.preset is None]
@@ -317,9 +317,6 @@ def _complaint(name: str, reason: str) -> str:
 
 def _noise(log: WorkloadLog, sample: MetricSamples, plan: Plan) -> MetricNoise:
     """What the pairs say about one metric, by their blocks too where it is the mean over these."""
-    from mainstay.gates.calibration import measure_noise
-    from mainstay.stats.noise import block_error
-
     pairs = zip(log.trials_of(Side.BASELINE), log.trials_of(Side.CANDIDATE), strict=True)
     blocks = [(baseline.block_times_s, candidate.block_times_s) for baseline, candidate in pairs]
     is_mean = sample.metric.name in OF_BLOCKS and all(len(first) > 1 for first, _ in blocks)
@@ -328,8 +325,6 @@ def _noise(log: WorkloadLog, sample: MetricSamples, plan: Plan) -> MetricNoise:
 
 def with_judgement(noise: MetricNoise, budget: Budget, plan: Plan, proposal: Proposal) -> MetricNoise:
     """The noise of a metric with what the proposal means for its margin."""
-    from mainstay.gates.calibration import explain_refusal, supported_margin
-
     proposed = replace(plan, looks=proposal.looks)
     return replace(
         noise,

@@ -28,7 +28,7 @@ import psutil
 import uv
 from platformdirs import user_cache_path
 
-from mainstay.commands.session import Start, choose_baseline
+from mainstay.commands.start import Start, choose_baseline
 from mainstay.project.configuration import Configuration, read_configuration
 from mainstay.records.errors import MainstayError, StoreError
 from mainstay.records.trials import Side

@@ -7,42 +7,35 @@ whoever calls it passes an :class:`~mainstay.measuring.loop.Observer`.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mainstay.commands.proof import prove_unchanged
-from mainstay.commands.session import (
-    Bench,
-    Job,
-    Start,
-    check_platform,
-    choose_baseline,
-    configuration_of,
-    read_settings,
-    recorded_failure,
-)
+from mainstay.commands.session import Bench, Job, check_platform, recorded_failure
+from mainstay.commands.start import Start, choose_baseline, configuration_of, read_settings
+from mainstay.gates.policy import GateFacts, Plan, judge_gate
+from mainstay.measuring import changes
+from mainstay.measuring.agenda import Agenda
+from mainstay.measuring.baseline_cache import BaselineTrials, Conditions, is_exact, is_unsteady, reusable_trials
+from mainstay.measuring.ledger import WorkloadLog
+from mainstay.measuring.loop import Observer
+from mainstay.project.waivers import apply_waivers, parse_waivers, unknown_waivers
 from mainstay.records.errors import ConfigurationError, EnvironmentBuildError, StoreError
 from mainstay.records.findings import Blame, Finding, Verdict, Waiver
 from mainstay.records.metrics import Kind, Metric
 from mainstay.records.runs import Change, Run, Settings
 from mainstay.records.trials import Side, Trial
+from mainstay.revisions import workspace
 from mainstay.revisions.git import Repository
+from mainstay.store.documents import run_to_json
 from mainstay.store.files import content_digest
 from mainstay.store.journal import RunFolder, interrupted_run, new_run, trial_content
 from mainstay.workers.machine import computing_traits, describe_machine
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mainstay.gates.policy import Plan
-    from mainstay.measuring.agenda import Agenda
-    from mainstay.measuring.ledger import WorkloadLog
-    from mainstay.measuring.loop import Observer
+from mainstay.workers.process import WORKER
 
 SPOILED_ADVICE = (
     "let the code write to the folder that tempfile.gettempdir() names, or to HOME, never beside its modules"
@@ -162,8 +155,6 @@ class _Gate(Job):
 
     def run(self) -> GateOutcome:
         """Build, measure, judge, record."""
-        from mainstay.store.documents import run_to_json
-
         waivers = self._waivers(Side.CANDIDATE)
         with self._bench() as bench:
             agenda = self._collect(bench)
@@ -175,9 +166,6 @@ class _Gate(Job):
 
     def _judge(self, bench: Bench, agenda: Agenda, waivers: Sequence[Waiver]) -> Run:
         """Trials, findings, and the document of it all."""
-        from mainstay.gates.policy import GateFacts, judge_gate
-        from mainstay.project.waivers import apply_waivers
-
         machine = describe_machine()
         proof = prove_unchanged(self._settings_of_both, bench, agenda)
         plan = self._plan(agenda)
@@ -238,10 +226,6 @@ class _Gate(Job):
         Returns:
             Nothing where no trial is to be kept or reused.
         """
-        from mainstay.measuring.baseline_cache import Conditions, is_exact
-        from mainstay.revisions import workspace
-        from mainstay.workers.process import WORKER
-
         if self._start.salt:  # these seeds are drawn for this gate alone
             return {}
         inputs = workspace.input_digests(bench.prepared.variables, bench.scratch)
@@ -273,8 +257,6 @@ class _Gate(Job):
 
     def _read_kept(self) -> Mapping[Side, tuple[Trial, ...]]:
         """The baseline's trials that are kept under the conditions of this gate; damaged ones are measured anew."""
-        from mainstay.measuring.baseline_cache import BaselineTrials
-
         kept = {}
         for side, key in self._keys.items():
             try:
@@ -285,8 +267,6 @@ class _Gate(Job):
 
     def _reuse(self, logs: Sequence[WorkloadLog], kept: Mapping[Side, Sequence[Trial]]) -> list[Trial]:
         """The trials that this gate need not measure: chosen when it starts, journalled, and the same when resumed."""
-        from mainstay.measuring.baseline_cache import reusable_trials
-
         lines = [line for line in self._folder.journal.read() if line["type"] == "reused"]
         if (
             lines and lines[0].get("keys") != self._keys
@@ -301,8 +281,6 @@ class _Gate(Job):
 
     def _workloads_to_repeat(self, logs: Sequence[WorkloadLog], kept: Mapping[Side, Sequence[Trial]]) -> frozenset[str]:
         """Workloads whose baseline may be repeated for the sake of later gates."""
-        from mainstay.measuring.baseline_cache import is_unsteady
-
         wanted = [log for log in logs if self._keys and log.workload.kind is Kind.ACCURACY]
         return frozenset(
             log.workload.id
@@ -312,8 +290,6 @@ class _Gate(Job):
 
     def _keep(self, logs: Sequence[WorkloadLog], keys: Mapping[Side, str]) -> None:
         """Keep the baseline's trials for later gates, unless the conditions changed while they were measured."""
-        from mainstay.measuring.baseline_cache import BaselineTrials
-
         if keys != self._keys:
             return
         for side, key in keys.items():
@@ -335,8 +311,6 @@ class _Gate(Job):
 
     def _changes(self, bench: Bench, agenda: Agenda, waivers: Sequence[Waiver]) -> Iterator[Change]:
         """What the change alters of the means by which it is judged."""
-        from mainstay.measuring import changes
-
         settings, repository = self._settings_of_both, self._repository
         commits = [revision.commit for revision in self._start.revisions.values()]
         folders = {configuration.workloads for configuration in settings.judging.values()}
@@ -361,8 +335,6 @@ class _Gate(Job):
 
     def _waivers(self, side: Side) -> tuple[Waiver, ...]:
         """The waivers of a revision."""
-        from mainstay.project.waivers import parse_waivers
-
         place = self._settings_of_both.own[side].waivers
         content = self._repository.read_file(self._start.revisions[side].commit, place) or b""
         try:
@@ -374,8 +346,6 @@ class _Gate(Job):
 
     def _check_waivers(self, waivers: Sequence[Waiver], metrics: Sequence[Metric]) -> None:
         """Refuse waivers that name nothing, and note those that name nothing any more."""
-        from mainstay.project.waivers import unknown_waivers
-
         for waiver in unknown_waivers(waivers, metrics, self._today, reviewed=self._reviewed_waivers()):
             self._notes.append(f"a waiver of {waiver.metric} names nothing that is gated any more: remove it")
 

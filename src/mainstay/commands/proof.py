@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from mainstay.commands.session import Bench, BothSettings
+from mainstay.commands.session import Bench
+from mainstay.commands.start import BothSettings
+from mainstay.measuring.agenda import Agenda
 from mainstay.records.findings import MeasuredWith, Verdict
 from mainstay.records.trials import Side
-
-if TYPE_CHECKING:
-    from mainstay.measuring.agenda import Agenda
+from mainstay.revisions.environments import DEPENDENCIES_FILE
+from mainstay.revisions.unchanged import compare_trees, compare_wheels
 
 REACHES_WORKERS = ("threads", "preload", "share", "prepare", "writable")
 """Settings that a worker is started with, or whose effect it could see."""
@@ -60,9 +61,6 @@ def prove_unchanged(settings: BothSettings, bench: Bench, agenda: Agenda) -> Pro
 
 def _differing_files(bench: Bench) -> tuple[str, ...]:
     """Files that the revisions do not install alike, by their names in the wheels, else in the environments."""
-    from mainstay.revisions.environments import DEPENDENCIES_FILE
-    from mainstay.revisions.unchanged import compare_trees, compare_wheels
-
     subjects = [bench.subjects[side] for side in Side]
     if differing := compare_wheels(*(subject.wheels for subject in subjects)):
         return differing

@@ -1,27 +1,27 @@
-"""What the commands that measure share: the start, the build of both revisions, the measurement.
+"""What the commands that measure share: the build of both revisions, the collection, the measurement.
 
 Nothing here prints: whoever calls it passes an :class:`~mainstay.measuring.loop.Observer`.
 """
 
 from __future__ import annotations
 
-import re
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from mainstay.measuring.agenda import part_of
-from mainstay.measuring.strictness import Margins, require_known_margins, settings_in_force
-from mainstay.project.configuration import Configuration, read_configuration
+from mainstay.commands.start import Start, read_settings
+from mainstay.gates.policy import Plan
+from mainstay.measuring.agenda import Agenda, Collected, part_of, plan_agenda, with_review
+from mainstay.measuring.ledger import WorkloadLog, examples_to_show, make_logs
+from mainstay.measuring.loop import Measurement, Observer
+from mainstay.measuring.strictness import Margins, require_known_margins
 from mainstay.records.errors import (
     ConfigurationError,
-    GitError,
     Interrupted,
     MainstayError,
     StoreError,
@@ -29,65 +29,25 @@ from mainstay.records.errors import (
 )
 from mainstay.records.findings import Finding, MeasuredWith
 from mainstay.records.metrics import Kind
-from mainstay.records.runs import Environment, Revision
+from mainstay.records.runs import Environment
 from mainstay.records.trials import Side, Trial
-from mainstay.revisions.git import Choice, Repository
+from mainstay.revisions import environments, workspace
+from mainstay.revisions.environments import Resolution, SubjectEnvironment
+from mainstay.revisions.git import Repository
+from mainstay.revisions.layers import Layer, layers_folder
+from mainstay.revisions.workspace import Prepared, PytestSettings, Seals, add_worktrees, open_layers, pytest_settings
 from mainstay.store.integrity import find_changes, take_manifest
 from mainstay.store.journal import RunFolder
+from mainstay.workers.collecting import Collection, collect_workloads
+from mainstay.workers.fork_server import can_fork, describe_preload, fork_servers
+from mainstay.workers.interleaved import TimedRequest, TimedResult, run_timed_pair
 from mainstay.workers.machine import usable_cores
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mainstay.gates.policy import Plan
-    from mainstay.measuring.agenda import Agenda
-    from mainstay.measuring.ledger import WorkloadLog
-    from mainstay.measuring.loop import Measurement, Observer
-    from mainstay.revisions.environments import Resolution, SubjectEnvironment
-    from mainstay.revisions.layers import Layer
-    from mainstay.revisions.workspace import Prepared, PytestSettings, Seals
-    from mainstay.workers.collecting import Collection
-    from mainstay.workers.process import Launcher, WorkerSpec
+from mainstay.workers.pairs import PairRequest, PairResult, run_pair
+from mainstay.workers.process import Launcher, WorkerSpec, at_once, collecting_seconds, start_fresh
+from mainstay.workers.session import LiveWorkers
 
 ACCEPT = "review it, accept it with a waiver"
 """What a person does about a change of what judges."""
-
-HASH = re.compile("[0-9a-f]{40}([0-9a-f]{24})?")
-"""Name of a commit, which git cannot take for an option."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Start:
-    """What is fixed when a gate starts, and journalled so that it can be resumed.
-
-    Attributes:
-        baseline: One revision.
-        candidate: The other; of a working tree, its snapshot.
-        notes: What the choice of revisions means for the reader.
-        salt: What seeds and orders derive from.
-        created: ISO time in UTC.
-        seconds: Budget for measuring.
-        fail_fast: Whether the first ``fail`` ends the gate.
-        only: The part of the workloads that is gated; all if ``None``.
-    """
-
-    baseline: Revision
-    candidate: Revision
-    notes: tuple[str, ...]
-    salt: str
-    created: str
-    seconds: float
-    fail_fast: bool
-    only: str | None = None
-
-    def __post_init__(self) -> None:
-        if not all(HASH.fullmatch(revision.commit) for revision in (self.baseline, self.candidate)):
-            raise ValueError("a revision is named by the full hash of its commit")
-
-    @property
-    def revisions(self) -> Mapping[Side, Revision]:
-        """Both revisions by side."""
-        return {Side.BASELINE: self.baseline, Side.CANDIDATE: self.candidate}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,31 +87,6 @@ class Bench:
             for measured_with in MeasuredWith
             if all(measured_with.files_for(side) in self.specs for side in Side)
         }
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BothSettings:
-    """``[tool.mainstay]`` of both revisions.
-
-    Attributes:
-        own: What each revision says; of a baseline whose settings do not read, the candidate's.
-        judging: What each counts with in the judgement; the candidate's for both where the baseline gates nothing.
-        misread: Why the baseline's settings do not read; empty if they do.
-    """
-
-    own: Mapping[Side, Configuration]
-    judging: Mapping[Side, Configuration]
-    misread: str = ""
-
-    @property
-    def in_force(self) -> Configuration:
-        """The settings of the gate."""
-        return settings_in_force(self.judging[Side.BASELINE], self.judging[Side.CANDIDATE])
-
-    @property
-    def is_first(self) -> bool:
-        """Whether the baseline gates nothing that its settings could judge."""
-        return self.judging[Side.BASELINE] is self.judging[Side.CANDIDATE] and not self.misread
 
 
 class Stopwatch:
@@ -210,80 +145,6 @@ def check_platform(platform: str) -> None:
         )
 
 
-def configuration_of(repository: Repository, revision: Revision) -> Configuration:
-    """``[tool.mainstay]`` of a revision."""
-    content = repository.read_file(revision.commit, "pyproject.toml")
-    return read_configuration(content or b"", "pyproject.toml")
-
-
-def choose_baseline(
-    repository: Repository,
-    candidate: Choice,
-    configuration: Configuration,
-    *,
-    requested: str | None = None,
-    environ: Mapping[str, str],
-) -> Choice:
-    """The baseline of a candidate.
-
-    Which branch is the default branch is no decision of the candidate's, or it could name its own: where git or CI knows a
-    default branch, what the settings say there holds.
-
-    Args:
-        repository: The user's.
-        candidate: What will be compared with it.
-        configuration: The candidate's.
-        requested: The revision that the user named.
-        environ: The user's environment.
-
-    Raises:
-        GitError: If no baseline can be told.
-    """
-    named, note = configuration.default_branch, ""
-    if requested is None and named is not None:
-        chosen = repository.default_branch(named, environ)
-        known = None
-        with suppress(GitError):
-            known = repository.default_branch(None, environ)
-        if known is not None:
-            named = _branch_named_at(repository, known)
-            if (holds := repository.default_branch(named, environ)) != chosen:
-                note = (
-                    f"the candidate's default_branch {configuration.default_branch!r} was not followed: "
-                    f"{holds} holds until the settings there say otherwise"
-                )
-    choice = repository.baseline(candidate, requested=requested, default_branch=named, environment=environ)
-    return replace(choice, notes=(*choice.notes, *([note] if note else [])))
-
-
-def _branch_named_at(repository: Repository, reference: str) -> str | None:
-    """What the settings of a branch call the default branch; ``None`` where they do not say, or do not read."""
-    content = repository.read_file(repository.resolve(reference), "pyproject.toml")
-    try:
-        return read_configuration(content or b"", "pyproject.toml").default_branch
-    except ConfigurationError:
-        return None
-
-
-def read_settings(repository: Repository, baseline: Revision, candidate: Revision) -> BothSettings:
-    """``[tool.mainstay]`` of both revisions.
-
-    Raises:
-        ConfigurationError: If the candidate's does not read.
-    """
-    after = configuration_of(repository, candidate)
-    try:
-        before = configuration_of(repository, baseline)
-    except ConfigurationError as error:  # whoever mends the settings must get through; a note says so
-        alike = dict.fromkeys(Side, after)
-        return BothSettings(own=alike, judging=alike, misread=error.fact)
-    gates = repository.folder_digest(baseline.commit, before.workloads) is not None
-    return BothSettings(
-        own={Side.BASELINE: before, Side.CANDIDATE: after},
-        judging={Side.BASELINE: before if gates else after, Side.CANDIDATE: after},
-    )
-
-
 class Job:
     """What a gate and a calibration do alike: build two revisions, collect their workloads, measure.
 
@@ -319,8 +180,6 @@ class Job:
     @contextmanager
     def _bench(self) -> Iterator[Bench]:
         """Both revisions, built and ready to measure; what is temporary is gone afterwards."""
-        from mainstay.revisions.workspace import add_worktrees, open_layers
-
         with self._repository.scratch_folder() as scratch, ExitStack() as stack:
             trees = add_worktrees(self._repository, self._start.revisions, scratch)
             self._watch.lap("revisions")
@@ -339,15 +198,11 @@ class Job:
     @property
     def _collecting_seconds(self) -> float:
         """How long importing and collecting may take before it counts as hung."""
-        from mainstay.workers.process import collecting_seconds
-
         return collecting_seconds(self._configuration.trial_seconds, self._start.seconds)
 
     @contextmanager
     def _launchers(self, bench: Bench) -> Iterator[Mapping[Side, Launcher]]:
         """Servers that start the workers, where the settings name modules to preload."""
-        from mainstay.workers.fork_server import can_fork, fork_servers
-
         modules = self._configuration.preload if can_fork(sys.platform) else ()
         with fork_servers(bench.specs[Side.BASELINE], modules, limit_s=self._collecting_seconds) as servers:
             yield {side: server.start for side, server in servers.items()}
@@ -360,10 +215,6 @@ class Job:
         layers: Mapping[str, Layer],
     ) -> Bench:
         """Environments, measuring folder and prepared data."""
-        from mainstay.revisions import workspace
-        from mainstay.revisions.layers import layers_folder
-        from mainstay.workers.fork_server import describe_preload
-
         seals = workspace.Seals(layers.values())
         sources = Side if self._workloads_differ() else (Side.BASELINE,)
         measuring = {}
@@ -408,8 +259,6 @@ class Job:
 
     def _resolutions(self, trees: Mapping[Side, Path]) -> Mapping[Side, Resolution]:
         """Dependencies of both revisions, as they were when the gate started."""
-        from mainstay.revisions import environments
-
         lines = [line for line in self._folder.journal.read() if line["type"] == "resolutions"]
         if lines:
             return self._folder.journal.content(lines[0], "resolutions", dict[Side, environments.Resolution])
@@ -430,8 +279,6 @@ class Job:
 
     def _pytest_settings(self) -> Mapping[Side, PytestSettings]:
         """What each revision tells pytest."""
-        from mainstay.revisions.workspace import pytest_settings
-
         return {
             side: pytest_settings(partial(self._repository.read_file, revision.commit))
             for side, revision in self._start.revisions.items()
@@ -439,10 +286,6 @@ class Job:
 
     def _collect(self, bench: Bench) -> Agenda:
         """What is to be judged, from what both revisions can collect of the files of each."""
-        from mainstay.measuring.agenda import Collected, plan_agenda, with_review
-        from mainstay.workers.collecting import collect_workloads
-        from mainstay.workers.process import at_once, start_fresh
-
         self._observer.phase("workloads")
         folders = {side: configuration.workloads for side, configuration in self._settings_of_both.judging.items()}
         limit_s = self._collecting_seconds
@@ -506,8 +349,6 @@ class Job:
 
     def _plan(self, agenda: Agenda) -> Plan:
         """Levels, looks and the number of metrics that share alpha."""
-        from mainstay.gates.policy import Plan
-
         return Plan(
             alpha=self._configuration.alpha,
             edge=self._configuration.edge,
@@ -525,8 +366,6 @@ class Job:
         reuse: Callable[[Sequence[WorkloadLog]], Sequence[Trial]] = lambda _: (),
     ) -> list[WorkloadLog]:
         """Logs of all workloads, with trials that earlier gates measured and those of an earlier attempt at this one."""
-        from mainstay.measuring.ledger import make_logs
-
         logs = make_logs(
             agenda.assignments, salt=self._start.salt, commit=self._start.baseline.commit, num_seeds=num_pairs
         )
@@ -547,12 +386,6 @@ class Job:
         repeats: frozenset[str] = frozenset(),
     ) -> Iterator[Measurement]:
         """What measures pairs; its workers are stopped where something goes wrong."""
-        from mainstay.measuring.ledger import examples_to_show
-        from mainstay.measuring.loop import Measurement
-        from mainstay.workers.interleaved import TimedRequest, TimedResult, run_timed_pair
-        from mainstay.workers.pairs import PairRequest, PairResult, run_pair
-        from mainstay.workers.session import LiveWorkers
-
         live = LiveWorkers(bench.launchers, self._keep_trial)
         specs = bench.specs_of_both
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mainstay.commands.session import configuration_of
+from mainstay.commands.start import configuration_of
+from mainstay.project.waivers import JUDGED_WAIVERS, append_waiver
 from mainstay.records.errors import ConfigurationError
 from mainstay.records.findings import Waiver
 from mainstay.revisions.git import Repository
@@ -28,8 +29,6 @@ def waive(path: Path, *, metric: str, limit: float, reason: str, until: str) -> 
         UsageError: If the last day is over.
         ConfigurationError: If the file lies outside the project.
     """
-    from mainstay.project.waivers import append_waiver
-
     repository = Repository.discover(path)
     candidate = repository.candidate().revision
     waivers = configuration_of(repository, candidate).waivers
@@ -61,8 +60,6 @@ def waive_judged(folder: Path, *, metric: str, limit: float, reason: str, until:
         UsageError: If the last day is over.
         ConfigurationError: If the entry does not read.
     """
-    from mainstay.project.waivers import JUDGED_WAIVERS, append_waiver
-
     place = folder / JUDGED_WAIVERS
     append_waiver(place, Waiver(metric=metric, limit=limit, reason=reason, until=until), datetime.now(UTC).date())
     return place

@@ -14,6 +14,9 @@ from typing import TextIO
 
 from mainstay.records.errors import UsageError
 from mainstay.records.runs import Run
+from mainstay.reports.comparison import render_comparison
+from mainstay.reports.terminal import render_terminal
+from mainstay.store.documents import run_from_json
 from mainstay.store.files import write_text
 
 RENDERERS = {
@@ -56,8 +59,6 @@ def write_reports(run: Run, places: Mapping[str, Path | None]) -> None:
 
 def render_for(run: Run, stream: TextIO, environ: Mapping[str, str]) -> str:
     """The report for a stream: tables where there is a terminal, plain text elsewhere."""
-    from mainstay.reports.terminal import render_terminal
-
     if not stream.isatty():
         return render(run, "text")
     width = shutil.get_terminal_size().columns
@@ -81,8 +82,6 @@ def read_run(path: Path) -> Run:
         SchemaError: If it is no run document of a version that is known.
         UsageError: If there is no such file.
     """
-    from mainstay.store.documents import run_from_json
-
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -96,6 +95,4 @@ def read_run(path: Path) -> Run:
 
 def compare(first: Path, second: Path) -> str:
     """What differs between two runs."""
-    from mainstay.reports.comparison import render_comparison
-
     return render_comparison(read_run(first), read_run(second))

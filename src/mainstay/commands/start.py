@@ -1,0 +1,156 @@
+"""What is fixed before anything is built: the two revisions, and the settings of both.
+
+- :class:`Start`: what a gate or a calibration starts with, journalled so that it can be resumed.
+- :func:`choose_baseline`: what a candidate is compared with.
+- :func:`read_settings`: ``[tool.mainstay]`` of both revisions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from mainstay.measuring.strictness import settings_in_force
+from mainstay.project.configuration import Configuration, read_configuration
+from mainstay.records.errors import ConfigurationError, GitError
+from mainstay.records.runs import Revision
+from mainstay.records.trials import Side
+from mainstay.revisions.git import Choice, Repository
+
+HASH = re.compile("[0-9a-f]{40}([0-9a-f]{24})?")
+"""Name of a commit, which git cannot take for an option."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Start:
+    """What is fixed when a gate starts, and journalled so that it can be resumed.
+
+    Attributes:
+        baseline: One revision.
+        candidate: The other; of a working tree, its snapshot.
+        notes: What the choice of revisions means for the reader.
+        salt: What seeds and orders derive from.
+        created: ISO time in UTC.
+        seconds: Budget for measuring.
+        fail_fast: Whether the first ``fail`` ends the gate.
+        only: The part of the workloads that is gated; all if ``None``.
+    """
+
+    baseline: Revision
+    candidate: Revision
+    notes: tuple[str, ...]
+    salt: str
+    created: str
+    seconds: float
+    fail_fast: bool
+    only: str | None = None
+
+    def __post_init__(self) -> None:
+        if not all(HASH.fullmatch(revision.commit) for revision in (self.baseline, self.candidate)):
+            raise ValueError("a revision is named by the full hash of its commit")
+
+    @property
+    def revisions(self) -> Mapping[Side, Revision]:
+        """Both revisions by side."""
+        return {Side.BASELINE: self.baseline, Side.CANDIDATE: self.candidate}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BothSettings:
+    """``[tool.mainstay]`` of both revisions.
+
+    Attributes:
+        own: What each revision says; of a baseline whose settings do not read, the candidate's.
+        judging: What each counts with in the judgement; the candidate's for both where the baseline gates nothing.
+        misread: Why the baseline's settings do not read; empty if they do.
+    """
+
+    own: Mapping[Side, Configuration]
+    judging: Mapping[Side, Configuration]
+    misread: str = ""
+
+    @property
+    def in_force(self) -> Configuration:
+        """The settings of the gate."""
+        return settings_in_force(self.judging[Side.BASELINE], self.judging[Side.CANDIDATE])
+
+    @property
+    def is_first(self) -> bool:
+        """Whether the baseline gates nothing that its settings could judge."""
+        return self.judging[Side.BASELINE] is self.judging[Side.CANDIDATE] and not self.misread
+
+
+def configuration_of(repository: Repository, revision: Revision) -> Configuration:
+    """``[tool.mainstay]`` of a revision."""
+    content = repository.read_file(revision.commit, "pyproject.toml")
+    return read_configuration(content or b"", "pyproject.toml")
+
+
+def choose_baseline(
+    repository: Repository,
+    candidate: Choice,
+    configuration: Configuration,
+    *,
+    requested: str | None = None,
+    environ: Mapping[str, str],
+) -> Choice:
+    """The baseline of a candidate.
+
+    Which branch is the default branch is no decision of the candidate's, or it could name its own: where git or CI knows a
+    default branch, what the settings say there holds.
+
+    Args:
+        repository: The user's.
+        candidate: What will be compared with it.
+        configuration: The candidate's.
+        requested: The revision that the user named.
+        environ: The user's environment.
+
+    Raises:
+        GitError: If no baseline can be told.
+    """
+    named, note = configuration.default_branch, ""
+    if requested is None and named is not None:
+        chosen = repository.default_branch(named, environ)
+        known = None
+        with suppress(GitError):
+            known = repository.default_branch(None, environ)
+        if known is not None:
+            named = _branch_named_at(repository, known)
+            if (holds := repository.default_branch(named, environ)) != chosen:
+                note = (
+                    f"the candidate's default_branch {configuration.default_branch!r} was not followed: "
+                    f"{holds} holds until the settings there say otherwise"
+                )
+    choice = repository.baseline(candidate, requested=requested, default_branch=named, environment=environ)
+    return replace(choice, notes=(*choice.notes, *([note] if note else [])))
+
+
+def _branch_named_at(repository: Repository, reference: str) -> str | None:
+    """What the settings of a branch call the default branch; ``None`` where they do not say, or do not read."""
+    content = repository.read_file(repository.resolve(reference), "pyproject.toml")
+    try:
+        return read_configuration(content or b"", "pyproject.toml").default_branch
+    except ConfigurationError:
+        return None
+
+
+def read_settings(repository: Repository, baseline: Revision, candidate: Revision) -> BothSettings:
+    """``[tool.mainstay]`` of both revisions.
+
+    Raises:
+        ConfigurationError: If the candidate's does not read.
+    """
+    after = configuration_of(repository, candidate)
+    try:
+        before = configuration_of(repository, baseline)
+    except ConfigurationError as error:  # whoever mends the settings must get through; a note says so
+        alike = dict.fromkeys(Side, after)
+        return BothSettings(own=alike, judging=alike, misread=error.fact)
+    gates = repository.folder_digest(baseline.commit, before.workloads) is not None
+    return BothSettings(
+        own={Side.BASELINE: before, Side.CANDIDATE: after},
+        judging={Side.BASELINE: before if gates else after, Side.CANDIDATE: after},
+    )
