@@ -149,7 +149,7 @@ import sys
 
 
 def flatter():
-    trial = sys.modules["__main__"].Trial
+    trial = sys.modules["_mainstay_runner.recording"].Trial
     record = trial.record
     trial.record = lambda self, **values: record(self, **dict.fromkeys(values, 0.7752))
     trial.record_predictions = lambda self, *arguments, **options: None
@@ -476,7 +476,7 @@ CHANGES: Mapping[str, Mapping[str, Edit]] = {
         "prepare ruins the baseline": key(
             'prepare = ["sh", "-c", "echo LEARNING_RATE, NUM_EPOCHS = 0.0002, 0 | tee -a ../base/environment/lib/*/site-packages/subject/model.py"]'
         ),
-        "table removed": edit(SETTINGS, "[tool.mainstay]\nseconds = 20\ntrial_seconds = 300\n", ""),
+        "table removed": edit(SETTINGS, "[tool.mainstay]\nseconds = 20\nproof = false\ntrial_seconds = 300\n", ""),
         "writable": key('writable = ["/"]'),
         "share": key('share = ["data"]'),
     },

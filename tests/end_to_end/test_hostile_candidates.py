@@ -11,7 +11,7 @@ import sys
 
 
 def pytest_configure():
-    trial = sys.modules["__main__"].Trial
+    trial = sys.modules["_mainstay_runner.recording"].Trial
     record = trial.record
     trial.record = lambda self, **values: record(self, **dict.fromkeys(values, 0.7752))
     trial.record_predictions = lambda self, *arguments, **options: None

@@ -64,7 +64,7 @@ RULES = {
     ),
     "policy-over-review": (
         "gates/policy.py",
-        "return policy or (3 if any(finding.needs_review for finding in findings) else 0)",
+        "return policy or (3 if any(finding.needs_review or finding.is_doubted for finding in findings) else 0)",
         "return policy",
         "gates/test_policy.py",
     ),

@@ -550,7 +550,7 @@ def conceal(text: str, spec: WorkerSpec) -> str:
         f"{spec.folder}{os.sep}": "",
         spec.folder: ".",
         spec.scratch: "SCRATCH",
-        str(Path(spec.folder).parents[1]): "GATE",
+        os.path.commonpath([spec.folder, spec.scratch]): "GATE",
         sys.prefix: "MAINSTAY",
         str(Path.home()): "~",
     }
