@@ -108,7 +108,7 @@ def start_session(command: Sequence[str], **options: Any) -> subprocess.Popen[by
 
     Args:
         command: Program and arguments.
-        options: As :class:`subprocess.Popen` takes them.
+        options: As ``subprocess.Popen`` takes them.
     """
     with _SESSIONS.lock:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, **options)
