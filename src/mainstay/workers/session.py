@@ -155,8 +155,13 @@ class LiveWorkers:
             self.require_not_stopped()
             worker = stack.enter_context(Worker(spec, select, launcher, deadline=deadline))
             self._live.add(worker)
-            stack.callback(self._live.discard, worker)
+            stack.callback(self._forget, worker)
         return worker
+
+    def _forget(self, worker: Worker) -> None:
+        """A worker has been let go of, perhaps because it was just killed by :meth:`stop` in another thread."""
+        with self._lock:
+            self._live.discard(worker)
 
     def report(self, trials: Sequence[Trial]) -> None:
         """Pass on final trials."""
