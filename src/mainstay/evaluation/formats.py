@@ -270,11 +270,11 @@ def _read_lm_eval(path: Path, task: str, chosen_filter: str, cluster: str) -> Sc
             key = str(row.get("doc_hash") or row.get("doc_id"))
             seen[key] += 1
             items += _lm_eval_items(row, where, task=task, id_=f"{key[:16]}/{seen[key]}", cluster=cluster)
-    repeated = {key for key, count in seen.items() if count > 1}
+    repeated = {key[:16] for key, count in seen.items() if count > 1}
     items = [
-        item
-        if item.cluster or item.id.partition("/")[0] not in {key[:16] for key in repeated}
-        else item._replace(cluster=item.id.partition("/")[0])
+        item._replace(cluster=document)
+        if not item.cluster and (document := item.id.partition("/")[0]) in repeated
+        else item
         for item in items
     ]  # documents that come twice are one unit
     facts, directions = _lm_eval_facts(path, task)
