@@ -2,6 +2,7 @@
 
 import threading
 from contextlib import ExitStack
+from typing import cast
 
 import pytest
 
@@ -14,9 +15,10 @@ from mainstay.workers.session import LiveWorkers
 class Killable:
     """A worker whose user lets go of it in another thread as soon as it is killed."""
 
+    user: threading.Thread
+
     def __init__(self, *arguments, **options):
-        self.stack = ExitStack()
-        self.user = threading.Thread(target=self.stack.close)
+        pass
 
     def __enter__(self):
         return self
@@ -33,17 +35,16 @@ def test_workers_that_are_let_go_of_while_all_are_stopped_are_stopped_all(monkey
     monkeypatch.setattr(session, "Worker", Killable)
     spec = make_specs("[pytest]\n")[Side.BASELINE]
     live = LiveWorkers()
-    workers = []
+    users = []
     for _ in range(3):
         stack = ExitStack()
-        worker = live.start(spec, ["benchmarks"], stack)
-        worker.stack = stack
-        worker.user = threading.Thread(target=stack.close)
-        workers.append(worker)
+        killable = cast("Killable", live.start(spec, ["benchmarks"], stack))
+        killable.user = threading.Thread(target=stack.close)
+        users.append(killable.user)
 
     live.stop()
 
-    for worker in workers:
-        worker.user.join()
+    for user in users:
+        user.join()
     with ExitStack() as stack, pytest.raises(Interrupted):
         live.start(spec, ["benchmarks"], stack)
