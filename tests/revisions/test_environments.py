@@ -2,11 +2,16 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
+import tempfile
 import textwrap
 import threading
+import time
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 from filelock import FileLock
 
@@ -616,6 +621,68 @@ def test_a_subject_that_does_not_build_is_named_with_what_the_build_said(shelf, 
     assert caught.value.side is Side.BASELINE
     assert "building the wheel failed for the baseline" in caught.value.fact
     assert "the compiler of this package is not installed" in caught.value.fact
+
+
+LEAVING_BACKEND = """
+import tempfile
+tempfile.mkdtemp(prefix="of-a-build-")
+"""
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    """A folder for temporary files of the test's own."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+@pytest.mark.parametrize("ending", ["", "raise SystemExit('broken')", "os.kill(os.getppid(), signal.SIGKILL)"])
+def test_what_uv_and_a_build_leave_behind_is_removed(shelf, trees, temporary, ending):
+    ends = "import os, signal\n_build = build_wheel\ndef build_wheel(*args):\n    " + (ending or "return _build(*args)")
+    write(trees[Side.BASELINE], **{"backend.py": f"{BACKEND}{LEAVING_BACKEND}{ends}"})
+
+    with suppress(EnvironmentBuildError):
+        built(trees, Side.BASELINE)
+
+    assert list(temporary.iterdir()) == []
+
+
+UNTIL_KILLED = """
+import pathlib, sys
+from mainstay.revisions import environments
+environments.cache_folder = lambda: pathlib.Path(sys.argv[1])
+environments.run_uv(["build", "--wheel", "--python", sys.executable, "--out-dir", sys.argv[2], sys.argv[3]])
+"""
+
+
+def test_what_uv_of_a_killed_gate_leaves_behind_is_removed_by_the_next(shelf, trees, temporary, cache, tmp_path):
+    tree, begun = trees[Side.BASELINE], tmp_path / "begun"
+    waiting = f"import os, pathlib, time\npathlib.Path({str(begun)!r}).symlink_to(str(os.getpid()))\ntime.sleep(600)"
+    write(tree, **{"backend.py": f"{BACKEND}{LEAVING_BACKEND}{waiting}"})
+    gate = subprocess.Popen([sys.executable, "-c", UNTIL_KILLED, str(cache), str(tmp_path / "wheels"), str(tree)])
+    while not begun.is_symlink():  # made with its content at once
+        assert gate.poll() is None
+        time.sleep(0.05)
+    gate.kill()
+    gate.wait()
+    build = int(begun.readlink().name)
+    while psutil.pid_exists(build):
+        time.sleep(0.05)
+    assert any(temporary.iterdir())
+
+    resolved(trees)
+
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_build_does_not_take_the_repository_of_a_hook_for_its_own(shelf, trees, monkeypatch):
+    monkeypatch.setenv("GIT_DIR", "/elsewhere")
+    write(trees[Side.BASELINE], **{"backend.py": f"{BACKEND}\nimport os\nassert 'GIT_DIR' not in os.environ\n"})
+
+    assert built(trees, Side.BASELINE).roots == ("subject",)
 
 
 GIT_BACKEND = BACKEND.replace("import pathlib", "import os\nimport pathlib").replace(

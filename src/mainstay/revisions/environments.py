@@ -36,8 +36,10 @@ from mainstay.project.configuration import Configuration
 from mainstay.records.errors import EnvironmentBuildError
 from mainstay.records.runs import Environment
 from mainstay.records.trials import Side
+from mainstay.revisions.git import without_repository
 from mainstay.revisions.startup import startup_code
 from mainstay.runner.confinement import can_confine, confined_command
+from mainstay.store.scratch import remove_abandoned, scratch_folder
 from mainstay.workers.descendants import run_guarded
 
 MEASURING_GROUP = "benchmarks"
@@ -200,14 +202,17 @@ def _run_uv_once(
     arguments: Sequence[str], *, side: Side | None, doing: str, cwd: Path | None, variables: Mapping[str, str]
 ) -> str:
     """Run uv, and tell a failure of the network from others."""
-    environ = {
-        **variables,
-        **{name: value for name, value in os.environ.items() if name not in {"VIRTUAL_ENV", "PYTHONPATH"}},
-        "UV_PYTHON_DOWNLOADS": "never",
-        "UV_NO_PROGRESS": "1",
-        "SOURCE_DATE_EPOCH": SOURCE_DATE_EPOCH,
-    }
-    done = run_guarded([uv.find_uv_bin(), *arguments], env=environ, cwd=cwd)
+    inherited = without_repository(os.environ)  # a version of a build may come from git
+    with scratch_folder(cache_folder()) as temporary:  # uv, and builds, that are killed remove nothing themselves
+        environ = {
+            **variables,
+            **{name: value for name, value in inherited.items() if name not in {"VIRTUAL_ENV", "PYTHONPATH"}},
+            "UV_PYTHON_DOWNLOADS": "never",
+            "UV_NO_PROGRESS": "1",
+            "SOURCE_DATE_EPOCH": SOURCE_DATE_EPOCH,
+            "TMPDIR": str(temporary),
+        }
+        done = run_guarded([uv.find_uv_bin(), *arguments], env=environ, cwd=cwd)
     if done.returncode == 0:
         return done.stdout
     lines = (done.stderr or done.stdout).strip().splitlines()[-NUM_TAIL_LINES:]
@@ -242,6 +247,7 @@ def resolve(trees: Mapping[Side, Path], configurations: Mapping[Side, Configurat
     Raises:
         EnvironmentBuildError: If a revision does not resolve, or what measures conflicts with the baseline.
     """
+    remove_abandoned(cache_folder())  # what uv and builds of killed gates left
     requests = {side: _Request.of(side, trees[side], configurations[side]) for side in Side}
     parts = [part for request in requests.values() for part in request.identity()]
     today = f"{datetime.now(UTC):%Y-%m-%d}"

@@ -687,6 +687,16 @@ class Repository:
         return _call(arguments, cwd=self.root, check=check, variables=variables, stdin=stdin)
 
 
+def without_repository(environ: Mapping[str, str]) -> dict[str, str]:
+    """Variables without those by which git takes another repository or index than that of its working folder.
+
+    Example:
+        >>> without_repository({"GIT_DIR": "/elsewhere", "GIT_SSH": "ssh", "LANG": "C"})
+        {'GIT_SSH': 'ssh', 'LANG': 'C'}
+    """
+    return {name: value for name, value in environ.items() if not name.startswith("GIT_") or _PASSED.fullmatch(name)}
+
+
 def _call(
     arguments: Sequence[str],
     *,
@@ -696,14 +706,11 @@ def _call(
     stdin: bytes = b"",
 ) -> _Outcome:
     """Run git in a folder, and raise where it fails unless told not to."""
-    inherited = {
-        name: value for name, value in os.environ.items() if not name.startswith("GIT_") or _PASSED.fullmatch(name)
-    }
     try:
         process = subprocess.run(
             ["git", *_OPTIONS, *arguments],
             cwd=cwd,
-            env={**inherited, **_VARIABLES, **(variables or {})},
+            env={**without_repository(os.environ), **_VARIABLES, **(variables or {})},
             input=stdin,
             capture_output=True,
             check=False,
