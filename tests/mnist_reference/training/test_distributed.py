@@ -3,6 +3,7 @@ import os
 import runpy
 import subprocess
 import sys
+import time
 
 import pytest
 import torch
@@ -11,7 +12,8 @@ from mnist_reference.errors import RecipeError
 from mnist_reference.training.distributed import ALONE, SynchronisedBatchNorm2d, Team, joined_team
 from mnist_reference.using.checkpoint import load_checkpoint
 
-TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+LOCAL = "127.0.0.1"  # no name of this machine is looked up, whatever its resolver answers
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--local-addr", LOCAL, "--nproc-per-node", "2")
 TRAINING = (
     *("train", "--data", "digits", "--device", "cpu", "--recipe", "cnn_99_5", "--seed", "3", "--epochs", "2", "--json"),
     *("--set", "model.channels=4,8,8,8", "--set", "l2_penalty=0.0001", "--set", "batch_size=90"),
@@ -42,7 +44,26 @@ with joined_team(torch.device("cpu")) as team:
 """
 
 
-def test_two_processes_train_what_one_trains(data_root, tmp_path, monkeypatch):
+@pytest.fixture
+def train_in_two(start_process):
+    """Run a script in two connected processes; what they write to stderr is shown if the test fails.
+
+    The store by which they find each other is held here on a port that the system gives, as ``torchrun`` does.
+    """
+
+    def train(*command):
+        store = torch.distributed.TCPStore(LOCAL, 0, is_master=True, wait_for_workers=False)
+        meeting = {"MASTER_ADDR": LOCAL, "MASTER_PORT": str(store.port), "TORCHELASTIC_USE_AGENT_STORE": "True"}
+        common = os.environ | meeting | {"OMP_NUM_THREADS": "1", "WORLD_SIZE": "2"}
+        processes = [start_process([sys.executable, *command], env=common | {"RANK": str(rank)}) for rank in range(2)]
+        while None in (statuses := [process.poll() for process in processes]) and not any(statuses):
+            time.sleep(0.05)
+        assert statuses == [0, 0]  # where one has failed, the other may wait for it: it is not waited for
+
+    return train
+
+
+def test_two_processes_train_what_one_trains(data_root, tmp_path, monkeypatch, train_in_two):
     """Augmentation, batch normalisation, a penalty, and a last batch of 87 that cannot be halved.
 
     In float64: rounding grows a thousandfold in these few steps, which in float32 could hide a mistake.
@@ -52,12 +73,7 @@ def test_two_processes_train_what_one_trains(data_root, tmp_path, monkeypatch):
 
     monkeypatch.setattr(sys, "argv", ["", str(data_root), str(alone)])
     runpy.run_path(str(script))
-    subprocess.run(
-        [sys.executable, *TORCHRUN, script, data_root, together],
-        check=True,
-        capture_output=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
+    train_in_two(script, data_root, together)
 
     (expected, loss), (found, other_loss) = torch.load(alone), torch.load(together)
     for name, tensor in expected.items():
