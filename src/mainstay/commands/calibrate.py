@@ -283,7 +283,7 @@ class _Calibration(Job):
             machine=machine,
             max_load=max((trial.load for log in logs for trial in log.trials.values() if trial.load), default=None),
             alpha=plan.alpha,
-            edge=plan.edge,
+            margin_level=plan.margin_level,
             looks=plan.looks,
             seconds=budget.seconds,
             num_pairs=self._num_pairs,

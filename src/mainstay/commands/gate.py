@@ -20,7 +20,7 @@ from mainstay.commands.start import Start, choose_baseline, configuration_of, re
 from mainstay.gates.policy import GateFacts, Plan, judge_gate
 from mainstay.measuring import changes
 from mainstay.measuring.agenda import Agenda
-from mainstay.measuring.baseline_cache import BaselineTrials, Conditions, is_exact, is_unsteady, reusable_trials
+from mainstay.measuring.baseline_cache import BaselineTrials, Conditions, is_exact, is_nondeterministic, reusable_trials
 from mainstay.measuring.ledger import WorkloadLog
 from mainstay.measuring.loop import Observer
 from mainstay.project.waivers import apply_waivers, parse_waivers, unknown_waivers
@@ -285,7 +285,7 @@ class _Gate(Job):
         return frozenset(
             log.workload.id
             for log in wanted
-            if not is_unsteady([trial for trial in _kept_of(log, kept) if trial.workload == log.workload.id])
+            if not is_nondeterministic([trial for trial in _kept_of(log, kept) if trial.workload == log.workload.id])
         )
 
     def _keep(self, logs: Sequence[WorkloadLog], keys: Mapping[Side, str]) -> None:
@@ -360,7 +360,7 @@ class _Gate(Job):
         configuration = self._configuration
         return Settings(
             alpha=plan.alpha,
-            edge=plan.edge,
+            margin_level=plan.margin_level,
             looks=plan.looks,
             num_gated=plan.num_gated,
             seconds=self._start.seconds,

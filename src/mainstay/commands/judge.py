@@ -112,7 +112,7 @@ def judge(folder: Path, baseline: Path, candidate: Path, options: JudgeOptions) 
         samples,
         macro_margin=_margin(MACRO, settings),
         alpha=configuration.alpha,
-        edge=configuration.edge,
+        margin_level=configuration.margin_level,
         macro_tier=settings.tiers.get(MACRO),
     )
     findings = _acknowledged(findings, options.acknowledged)
@@ -447,7 +447,7 @@ def _settings(configuration: Configuration, plan: Plan) -> Settings:
     """What was decided beforehand, for the record; nothing is measured, so nothing is planned."""
     return Settings(
         alpha=plan.alpha,
-        edge=plan.edge,
+        margin_level=plan.margin_level,
         looks=(),
         num_gated=plan.num_gated,
         seconds=0.0,

@@ -351,7 +351,7 @@ class Job:
         """Levels, looks and the number of metrics that share alpha."""
         return Plan(
             alpha=self._configuration.alpha,
-            edge=self._configuration.edge,
+            margin_level=self._configuration.margin_level,
             looks=self._configuration.looks,
             num_gated=sum(
                 metric.kind is not Kind.DETERMINISTIC for workload in agenda.workloads for metric in workload.metrics

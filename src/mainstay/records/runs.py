@@ -184,7 +184,7 @@ class Settings:
 
     Attributes:
         alpha: Chance that a clean change fails the gate; level of every strict test.
-        edge: Level of the tests at the margin.
+        margin_level: Level of the tests at the margin.
         looks: Numbers of pairs at which the gate looks; empty where all stored items are judged at once.
         num_gated: K, the number of metrics that share alpha.
         seconds: Budget for measuring.
@@ -197,7 +197,7 @@ class Settings:
     """
 
     alpha: float
-    edge: float
+    margin_level: float
     looks: tuple[int, ...]
     num_gated: int
     seconds: float

@@ -693,13 +693,12 @@ def _error_rate(settings: Settings, findings: Sequence[Finding]) -> tuple[str, .
     if not settings.looks:
         return _error_rate_of_items(settings, findings)
     looks = ", ".join(map(str, settings.looks))
+    alpha, level = percent(settings.alpha), percent(settings.margin_level)
     shared = f"{settings.num_gated} metric{'s' if settings.num_gated != 1 else ''}"
-    plan = (
-        f"alpha {percent(settings.alpha)} shared by K = {shared}, edge {percent(settings.edge)}, looks at {looks} pairs"
-    )
+    plan = f"alpha {alpha} shared by K = {shared}, margin level {level}, looks at {looks} pairs"
     promise = (
-        f"a clean change fails in at most {percent(settings.alpha)} of gates; a metric degraded by its margin passes in "
-        f"at most {percent(settings.edge)}, one degraded by twice its margin in at most {percent(settings.alpha)}"
+        f"a clean change fails in at most {alpha} of gates; a metric degraded by its margin passes in "
+        f"at most {level}, one degraded by twice its margin in at most {alpha}"
     )
     if findings and all(f.method in PROOFS for f in findings):
         return (plan, promise, "nothing here was judged by statistics: proofs, digests and counts spend none of it")
@@ -708,13 +707,14 @@ def _error_rate(settings: Settings, findings: Sequence[Finding]) -> tuple[str, .
 
 def _error_rate_of_items(settings: Settings, findings: Sequence[Finding]) -> tuple[str, ...]:
     """The same for stored results; a guard promises less."""
+    alpha, level = percent(settings.alpha), percent(settings.margin_level)
     shared = f"{settings.num_gated} metric{'s' if settings.num_gated != 1 else ''}"
     promise = (
-        f"on items like these a clean change fails in at most {percent(settings.alpha)}; a metric degraded by its margin "
-        f"passes in at most {percent(settings.edge)}, one degraded by twice its margin in at most {percent(settings.alpha)}"
+        f"on items like these a clean change fails in at most {alpha}; a metric degraded by its margin "
+        f"passes in at most {level}, one degraded by twice its margin in at most {alpha}"
     )
     promises = [
-        f"alpha {percent(settings.alpha)} shared by K = {shared}, edge {percent(settings.edge)}, one look at all items",
+        f"alpha {alpha} shared by K = {shared}, margin level {level}, one look at all items",
         promise,
     ]
     if any(finding.tier is not Tier.BLOCKING for finding in findings):
