@@ -144,7 +144,7 @@ class Clone:
 def row_of(timed: Timed, run: Row, seconds: float, import_s: float) -> Row:
     """Where the time of a gate went, given how long fresh interpreters of both revisions take to import the subject."""
     phases = run["phases_s"]
-    at_once = 2 if run["settings"]["jobs"] > 1 and "performance" not in timed.options else 1
+    at_once = 2 if run["plan"]["jobs"] > 1 and "performance" not in timed.options else 1
     fresh_starts = num_fresh_starts(timed, run["findings"]) if "performance" in timed.options else 0
     workloads = sum(workload["seconds"] for workload in run["workloads"]) / at_once
     return {

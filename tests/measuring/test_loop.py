@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from mainstay.commands.session import restore_trials
 from mainstay.gates.exact import DigestComparison
 from mainstay.gates.policy import Plan
 from mainstay.measuring.agenda import Assignment
-from mainstay.measuring.ledger import make_logs
+from mainstay.measuring.ledger import make_logs, restore_trials
 from mainstay.measuring.loop import Measurement
+from mainstay.measuring.scheduling import derive_seeds
 from mainstay.records.findings import Blame, MeasuredWith, Method, Verdict
 from mainstay.records.metrics import Direction, Kind, Metric, Workload
 from mainstay.records.trials import Outcome, Predictions, Side, Trial
@@ -72,7 +72,9 @@ class Subject:
 def logs_of(*workloads, **options):
     """Logs without trials, all workloads assigned alike."""
     assignments = [Assignment(workload=workload, **options) for workload in workloads]
-    return make_logs(assignments, salt="", commit="c", num_seeds=20)
+    return make_logs(
+        assignments, {each.workload.id: derive_seeds("", "c", each.workload.id, 20) for each in assignments}
+    )
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ import pytest
 from mainstay.records.findings import Blame, Finding, Interval, MeasuredWith, Method, Verdict, Waiver
 from mainstay.records.formatting import change_text, interval_text, loss_text
 from mainstay.records.metrics import Direction, Kind, Metric
+from mainstay.records.plans import Plan
 from mainstay.records.runs import (
     Change,
     ChangeKind,
@@ -29,7 +30,6 @@ from mainstay.records.runs import (
     Machine,
     Revision,
     Run,
-    Settings,
     WorkloadResult,
 )
 from mainstay.records.trials import Side
@@ -267,7 +267,7 @@ def sample_run(**more: Any) -> Run:
             system="Linux 6.8", architecture="x86_64", processor="AMD EPYC 7763", num_cores=4,
             memory_bytes=16_790_000_000, load_at_start=0.08,
         ),
-        settings=Settings(
+        plan=Plan(
             alpha=0.01, edge=0.05, looks=(5, 8, 12, 20), num_gated=4, seconds=600.0, fail_fast=False,
             inconclusive=3, salt="mainstay", threads=1, jobs=2,
         ),

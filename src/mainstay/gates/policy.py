@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Self
 
+from mainstay.records import plans
 from mainstay.records.errors import ConfigurationError
 from mainstay.records.findings import Blame, Finding, Verdict
 from mainstay.stats.sequential import look_weights
@@ -53,6 +54,15 @@ class Plan:
             look_weights(self.looks)
         except ValueError as error:
             raise ConfigurationError(str(error), next_step="choose looks such as [5, 8, 12, 20]") from error
+
+    @classmethod
+    def of(cls, plan: plans.Plan) -> Self:
+        """Take what the statistics need from all that was decided.
+
+        Args:
+            plan: With at least one look.
+        """
+        return cls(alpha=plan.alpha, edge=plan.edge, looks=plan.looks, num_gated=plan.num_gated)
 
     @property
     def weights(self) -> tuple[float, ...]:
