@@ -112,29 +112,29 @@ TURNS: dict[str, Callable[[Path], Turn]] = {
 
 def compare_turns(turns: Sequence[Turn], seconds: float) -> list[float]:
     """Log ratios of neighbouring turns of the candidate and the baseline, in an order drawn by a coin."""
-    losses: list[float] = []
+    degradations: list[float] = []
     end = time.monotonic() + seconds
     rng = random.Random(0)
-    while time.monotonic() < end or len(losses) < LEAST_TURNS:
+    while time.monotonic() < end or len(degradations) < LEAST_TURNS:
         order = (0, 1) if rng.random() < 0.5 else (1, 0)
         values = {which: turns[which]() for which in order}
-        losses.append(math.log(values[1] / values[0]))
-    return losses
+        degradations.append(math.log(values[1] / values[0]))
+    return degradations
 
 
 def compare_accuracies(trees: Sequence[Path], seconds: float) -> list[float]:
-    """Losses of accuracy, one a seed; both versions in processes of their own."""
-    losses: list[float] = []
+    """Degradations of accuracy, one a seed; both versions in processes of their own."""
+    degradations: list[float] = []
     end = time.monotonic() + seconds
     seed = 1_000_000
-    while time.monotonic() < end or len(losses) < LEAST_TURNS:
+    while time.monotonic() < end or len(degradations) < LEAST_TURNS:
         seeds = [str(seed + number) for number in range(LEAST_TURNS)]
         seed += LEAST_TURNS
         commands = [[sys.executable, __file__, "--accuracies", str(tree), *seeds] for tree in trees]
         outputs = [subprocess.run(command, capture_output=True, text=True, check=True).stdout for command in commands]
         baseline, candidate = map(json.loads, outputs)
-        losses += [old - new for old, new in zip(baseline, candidate, strict=True)]
-    return losses
+        degradations += [old - new for old, new in zip(baseline, candidate, strict=True)]
+    return degradations
 
 
 def accuracies(tree: Path, seeds: Sequence[str]) -> list[float]:
@@ -180,20 +180,20 @@ def cost_of_rows(tree: Path, seconds: float) -> dict[str, dict[str, float]]:
     for name, part in parts.items():
         shares = []
         for count in rows:
-            losses = compare_turns([step, block_of(partial(part, count))], seconds / len(rows) / len(parts))
-            shares.append(math.exp(statistics.median(losses)))
+            degradations = compare_turns([step, block_of(partial(part, count))], seconds / len(rows) / len(parts))
+            shares.append(math.exp(statistics.median(degradations)))
         slope, intercept = statistics.linear_regression(rows, shares)
         cost[name] = {"fixed": intercept, "per_row": slope}
     return cost
 
 
-def summarise(losses: Sequence[float]) -> dict[str, float | int]:
-    """Mean loss with twice its standard error, over groups of neighbours, which are less dependent than turns."""
-    size = max(1, len(losses) // LEAST_TURNS)
-    groups = [statistics.fmean(losses[start : start + size]) for start in range(0, size * LEAST_TURNS, size)]
-    mean = statistics.fmean(losses)
+def summarise(degradations: Sequence[float]) -> dict[str, float | int]:
+    """Mean degradation with twice its standard error, over groups of neighbours: they depend less on each other."""
+    size = max(1, len(degradations) // LEAST_TURNS)
+    groups = [statistics.fmean(degradations[start : start + size]) for start in range(0, size * LEAST_TURNS, size)]
+    mean = statistics.fmean(degradations)
     reach = 2 * statistics.stdev(groups) / math.sqrt(len(groups))
-    return {"loss": mean, "low": mean - reach, "high": mean + reach, "turns": len(losses)}
+    return {"degradation": mean, "low": mean - reach, "high": mean + reach, "turns": len(degradations)}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -208,10 +208,10 @@ def main(arguments: Sequence[str]) -> int:
         kind, *trees, seconds = arguments
         paths = [Path(tree) for tree in trees]
         if kind == "accuracy":
-            losses = compare_accuracies(paths, float(seconds))
+            degradations = compare_accuracies(paths, float(seconds))
         else:
-            losses = compare_turns([TURNS[kind](path) for path in paths], float(seconds))
-        print(json.dumps(summarise(losses)))
+            degradations = compare_turns([TURNS[kind](path) for path in paths], float(seconds))
+        print(json.dumps(summarise(degradations)))
     return 0
 
 

@@ -1,7 +1,7 @@
 """Simulate evaluations whose truth is known, and judge them by the functions that judge stored results.
 
-Items are right or wrong on both sides; so many are lost and gained by chance, and the loss comes besides. The tables go
-to ``docs/results/evaluation.json``::
+Items are right or wrong on both sides; so many are lost and gained by chance, and the degradation comes besides. The
+tables go to ``docs/results/evaluation.json``::
 
     python -m experiments.evaluation --draws 2000 --families 100 --output docs/results/evaluation.json
 """
@@ -38,7 +38,7 @@ FLOOR = 0.08
 """How far below the true accuracy the fixed floor of an engine's nightly tests lies."""
 
 BENCHMARKS = {"HumanEval": 164, "GPQA diamond": 198, "GSM8K": 1319, "MMLU": 14042}
-LOSSES = (0.0, 0.01, 0.02, 0.03, 0.05)
+DEGRADATIONS = (0.0, 0.01, 0.02, 0.03, 0.05)
 MARGIN = 0.02
 
 Row = dict[str, Any]
@@ -52,12 +52,12 @@ PUBLISHED_VERDICTS: Mapping[tuple[int, float, float], tuple[tuple[float, float],
     (1319, 0.02, 0.06): ((90, 0), (38, 0.1), (4.9, 4.8), (0, 75), (0, 100)),
     (5000, 0.01, 0.06): ((89, 0), (40, 0.1), (5.0, 4.9), (0, 81), (0, 100)),
 }
-"""Percent that pass and fail by exact sums, at losses of 0, 1/2, 1, 2 and 3 margins: items, margin, flips."""
+"""Percent that pass and fail by exact sums, at degradations of 0, 1/2, 1, 2 and 3 margins: items, margin, flips."""
 
 
-def draw(rng: np.random.Generator, num_items: int, flips: float, loss: float, size: int) -> Tables:
-    """Tables of one task: half of the flips each way, and the loss besides."""
-    lost, gained = flips / 2 + loss, flips / 2
+def draw(rng: np.random.Generator, num_items: int, flips: float, degradation: float, size: int) -> Tables:
+    """Tables of one task: half of the flips each way, and the degradation besides."""
+    lost, gained = flips / 2 + degradation, flips / 2
     right = ACCURACY - lost
     return np.asarray(rng.multinomial(num_items, [lost, gained, right, 1 - lost - gained - right], size))
 
@@ -90,7 +90,7 @@ def verdicts(tables: Tables, num_items: int, margin: float) -> tuple[NDArray[np.
 
 
 def whole_verdicts(draws: int) -> Iterator[Row]:
-    """What becomes of losses from none to three margins, beside the published exact sums."""
+    """What becomes of degradations from none to three margins, beside the published exact sums."""
     rng = np.random.default_rng([SEED, 1])
     for (num_items, margin, flips), published in PUBLISHED_VERDICTS.items():
         for factor, (passing, failing) in zip((0, 0.5, 1, 2, 3), published, strict=True):
@@ -99,7 +99,7 @@ def whole_verdicts(draws: int) -> Iterator[Row]:
                 "items": num_items,
                 "margin": margin,
                 "flips": flips,
-                "loss_in_margins": factor,
+                "degradation_in_margins": factor,
                 "passes": compare(passes, passing),
                 "fails": compare(fails, failing),
             }
@@ -155,14 +155,14 @@ def detection(draws: int) -> Iterator[Row]:
     rng = np.random.default_rng([SEED, 3])
     for name, num_items in BENCHMARKS.items():
         for flips in (0.03, 0.06):
-            for loss in LOSSES:
-                tables = draw(rng, num_items, flips, loss, draws)
+            for degradation in DEGRADATIONS:
+                tables = draw(rng, num_items, flips, degradation, draws)
                 passes, fails = verdicts(tables, num_items, MARGIN)
                 yield {
                     "benchmark": name,
                     "items": num_items,
                     "flips": flips,
-                    "loss": loss,
+                    "degradation": degradation,
                     **{rule: rate(is_red(tables)) for rule, is_red in OTHERS.items()},
                     "mainstay": rate(fails),
                     "mainstay_inconclusive": rate(~passes & ~fails),
@@ -191,9 +191,10 @@ def ten_tasks(families: int) -> Iterator[Row]:
     """The same for ten tasks of 300 items at 5 points and their mean at 2: red if any task is."""
     rng = np.random.default_rng([SEED, 4])
     for who_loses, num_losing in (("all", 10), ("one", 1)):
-        for loss in LOSSES:
+        for degradation in DEGRADATIONS:
             tables = np.stack(
-                [draw(rng, 300, 0.06, loss if task < num_losing else 0.0, families) for task in range(10)], axis=1
+                [draw(rng, 300, 0.06, degradation if task < num_losing else 0.0, families) for task in range(10)],
+                axis=1,
             )
             statuses = []
             for family in tables.tolist():
@@ -203,7 +204,7 @@ def ten_tasks(families: int) -> Iterator[Row]:
             flat = tables.reshape(-1, 4)
             yield {
                 "who_loses": who_loses,
-                "loss": loss,
+                "degradation": degradation,
                 **{rule: rate(np.asarray(is_red(flat).reshape(-1, 10).any(axis=1))) for rule, is_red in OTHERS.items()},
                 "mainstay": rate(np.array(statuses) == 1),
                 "mainstay_inconclusive": rate(np.array(statuses) == 3),

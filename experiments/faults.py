@@ -1,8 +1,8 @@
 """Measure what each change of ``faults.toml`` costs, without the gate.
 
 For every change the reference model is copied, edited and trained on the same seeds as the unmodified one, by the
-workload of ``benchmarks/test_accuracy.py``. The paired losses go to ``docs/results/faults.json``; which verdict a gate
-must reach follows from them::
+workload of ``benchmarks/test_accuracy.py``. The paired degradations go to ``docs/results/faults.json``; which verdict a
+gate must reach follows from them::
 
     python -m experiments.faults --data digits --seeds 8
 """
@@ -121,30 +121,30 @@ def measure_in_process(change: Mapping[str, Any] | None, data_set: str, seeds: S
 def compare(
     baseline: Sequence[Mapping[str, Any]], candidate: Sequence[Mapping[str, Any]], mark: Any, data_set: str
 ) -> dict[str, Any]:
-    """The paired losses in one gated metric, with the verdict that follows from them."""
+    """The paired degradations in one gated metric, with the verdict that follows from them."""
     metric, sign = mark.kwargs["metric"], -1 if mark.kwargs.get("direction") == "lower" else 1
     configured = read_configuration((PROJECT / "pyproject.toml").read_bytes(), "pyproject.toml")
     margin = configured.margin(metric, dataset=data_set) or mark.kwargs["margin"]
     before, after = ([trial["values"][metric] for trial in trials] for trials in (baseline, candidate))
-    losses = [sign * (old - new) for old, new in zip(before, after, strict=True)]
-    mean, deviation = statistics.fmean(losses), statistics.stdev(losses)
-    half_width = stats.t.ppf((1 + CONFIDENCE_LEVEL) / 2, len(losses) - 1) * deviation / len(losses) ** 0.5
+    degradations = [sign * (old - new) for old, new in zip(before, after, strict=True)]
+    mean, deviation = statistics.fmean(degradations), statistics.stdev(degradations)
+    half_width = stats.t.ppf((1 + CONFIDENCE_LEVEL) / 2, len(degradations) - 1) * deviation / len(degradations) ** 0.5
     return {
         "baseline_mean": statistics.fmean(before),
         "candidate_mean": statistics.fmean(after),
-        "mean_loss": mean,
+        "mean_degradation": mean,
         "standard_deviation": deviation,
         "interval": [mean - half_width, mean + half_width],
         "margin": margin,
         "expected": "implausible"
         if min(after) > mark.kwargs.get("ceiling", math.inf)
         else expected_verdict(mean - half_width, mean + half_width, margin=margin, deviation=deviation),
-        "losses": losses,
+        "degradations": degradations,
     }
 
 
 def expected_verdict(low: float, high: float, *, margin: float, deviation: float) -> str:
-    """What a gate must answer if the true loss lies in the interval; ``open`` where it may answer either way."""
+    """What a gate must answer if the true degradation lies in the interval; ``open`` where it may answer either way."""
     if low > margin:
         return "fail"
     if high < margin and margin >= SUPPORTED_RATIO * deviation:
@@ -195,7 +195,7 @@ def measure_all(
 def describe(row: Mapping[str, Any]) -> str:
     """A row on one line."""
     metrics = (
-        f"{name} {facts['mean_loss']:+.4f} sd {facts['standard_deviation']:.4f} {facts['expected']}"
+        f"{name} {facts['mean_degradation']:+.4f} sd {facts['standard_deviation']:.4f} {facts['expected']}"
         for name, facts in row["metrics"].items()
     )
     return f"{row['change']:32} {' | '.join(metrics)}"

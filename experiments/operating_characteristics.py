@@ -31,14 +31,14 @@ import numpy as np
 from experiments.simulate import (
     MACHINES,
     NOISE,
+    Degradations,
     Draw,
     GateRates,
-    Losses,
     Noise,
     Rate,
     Scenario,
     Verdicts,
-    draw_losses,
+    draw_degradations,
     draw_values,
     explode,
     judge_gates,
@@ -102,7 +102,7 @@ PUBLISHED_LEVELS = {
     "heavy tails": ("0.6", "0.7"),
     "outliers": ("0.9", "0.6"),
     "two states": ("0.4", "1.0"),
-    "skewed losses": ("7.5", "7.0"),
+    "skewed degradations": ("7.5", "7.0"),
     "slow baseline": ("21", "14"),
     "dependent pairs": ("5.5", "8.3"),
 }
@@ -110,7 +110,7 @@ PUBLISHED_LEVELS = {
 
 
 def one_look_levels(num_tests: int) -> Iterator[Row]:
-    """How often t at nominal 1 % finds a loss where there is none, in one look, by noise; the worse of both sides."""
+    """Rate of false degradations by t at nominal 1 %, in one look, by noise; the worse of both sides."""
     for index, (noise, published) in enumerate(PUBLISHED_LEVELS.items()):
         for num_pairs, figure in zip((5, 12), published, strict=True):
             rate = one_look_level(NOISE[noise].draw, num_pairs=num_pairs, num_tests=num_tests, seed=index)
@@ -119,8 +119,8 @@ def one_look_levels(num_tests: int) -> Iterator[Row]:
 
 def one_look_level(draw: Draw, *, num_pairs: int, num_tests: int, seed: int) -> Rate:
     """How often one look at nominal 1 % rejects the truth, on the side on which it does so more often."""
-    losses = draw(np.random.default_rng([SEED, seed]), (num_tests, 1, num_pairs))[:, 0]
-    above, below = one_sided_p_values(summarise_pairs(losses), 0.0)
+    degradations = draw(np.random.default_rng([SEED, seed]), (num_tests, 1, num_pairs))[:, 0]
+    above, below = one_sided_p_values(summarise_pairs(degradations), 0.0)
     return Rate(count=max(int((above <= 0.01).sum()), int((below <= 0.01).sum())), n=num_tests)
 
 
@@ -132,11 +132,13 @@ The levels of the other orders depend on the strength of the trend, which was no
 
 
 def one_look_orders(num_tests: int) -> Iterator[Row]:
-    """How often t at nominal 1 % finds a loss on a drifting machine where there is none, by the order of trials."""
+    """Rate of false degradations by t at nominal 1 % on a drifting machine, by the order of trials."""
     for order in ("coin", "couples", "alternate", "baseline first", "blocks"):
         for num_pairs in (5, 8, 12, 20):
-            losses = NOISE[f"drift, {order}"].draw(np.random.default_rng([SEED, num_pairs]), (num_tests, 1, num_pairs))
-            above, below = one_sided_p_values(summarise_pairs(losses[:, 0]), 0.0)
+            degradations = NOISE[f"drift, {order}"].draw(
+                np.random.default_rng([SEED, num_pairs]), (num_tests, 1, num_pairs)
+            )
+            above, below = one_sided_p_values(summarise_pairs(degradations[:, 0]), 0.0)
             better, worse = sorted(int((side <= 0.01).sum()) for side in (above, below))
             published = PUBLISHED_COIN_LEVELS if order == "coin" else None
             yield {
@@ -160,8 +162,8 @@ PUBLISHED_PASSES = {
 def one_look_passes(num_tests: int) -> Iterator[Row]:
     """How often one look finds a clean change below the margin, normal noise."""
     for num_pairs, by_level in PUBLISHED_PASSES.items():
-        losses = np.random.default_rng([SEED, num_pairs]).standard_normal((num_tests, num_pairs))
-        summary = summarise_pairs(losses)
+        degradations = np.random.default_rng([SEED, num_pairs]).standard_normal((num_tests, num_pairs))
+        summary = summarise_pairs(degradations)
         for level, by_ratio in zip((0.05, 0.01), by_level, strict=True):
             for ratio, published in zip((0.83, 1.67, 2.5), by_ratio, strict=True):
                 count = int((one_sided_p_values(summary, ratio).below <= level).sum())
@@ -188,11 +190,11 @@ def sequential_rule(num_tests: int) -> Iterator[Row]:
 
 
 def _first_rejections(draw: Draw, distance: float, *, num_tests: int, seed: int) -> tuple[Rate, float]:
-    """How often the sequential test of no loss rejects, and the mean pairs until it stops."""
+    """How often the sequential test of no degradation rejects, and the mean pairs until it stops."""
     plan = Plan(num_gated=1)
-    losses = draw(np.random.default_rng([SEED, seed]), (num_tests, 1, plan.max_pairs))[:, 0] + distance
+    degradations = draw(np.random.default_rng([SEED, seed]), (num_tests, 1, plan.max_pairs))[:, 0] + distance
     nothing = np.zeros(num_tests)
-    evidence = weigh_evidence(list(losses), levels=None, margins=nothing, resolutions=nothing, plan=plan)
+    evidence = weigh_evidence(list(degradations), levels=None, margins=nothing, resolutions=nothing, plan=plan)
     rejects = evidence.p_values[..., ABOVE_ZERO] <= plan.alpha
     first = np.where(rejects.any(axis=0), rejects.argmax(axis=0), len(plan.looks) - 1)
     mean = float(np.asarray(plan.looks)[first].mean())
@@ -208,17 +210,17 @@ def at_the_margin(num_gates: int) -> Iterator[Row]:
     for num_metrics, published in PUBLISHED_AT_MARGIN.items():
         plan = Plan(num_gated=num_metrics)
         rng = np.random.default_rng([SEED, num_metrics])
-        losses = normal(rng, (num_gates, num_metrics, plan.max_pairs))
-        values = draw_values(rng, NOISE["normal"], losses)
+        degradations = normal(rng, (num_gates, num_metrics, plan.max_pairs))
+        values = draw_values(rng, NOISE["normal"], degradations)
         values[1] += 1.67
-        fails = int(judge_gates(losses + 1.67, values=values, margin=1.67, plan=plan).gate_fails.sum())
+        fails = int(judge_gates(degradations + 1.67, values=values, margin=1.67, plan=plan).gate_fails.sum())
         yield {
             "metrics": num_metrics,
             "edge": plan.edge,
             "margin_over_sd": 1.67,
             "fails": compare(Rate(count=fails, n=num_gates), published),
         }
-    strict = Scenario(noise="normal", ratio=1.67, loss=1.0, plan_options={"edge": 0.01})
+    strict = Scenario(noise="normal", ratio=1.67, degradation=1.0, plan_options={"edge": 0.01})
     passes = simulate_gates(strict, num_gates=num_gates, seed=SEED).passes
     yield {"metrics": 1, "edge": 0.01, "margin_over_sd": 1.67, "passes": compare(passes, "0.9")}
 
@@ -229,7 +231,7 @@ def orders_of_trials(num_gates: int) -> Iterator[Row]:
         for order in ("couples", "coin", "alternate", "baseline first", "blocks"):
             scenario = Scenario(noise=f"{machine}, {order}", ratio=0.1, num_metrics=6)
             clean = simulate_gates(scenario, num_gates=num_gates, seed=SEED)
-            lost = simulate_gates(replace(scenario, loss=2.0, num_metrics=1), num_gates=num_gates, seed=SEED)
+            lost = simulate_gates(replace(scenario, degradation=2.0, num_metrics=1), num_gates=num_gates, seed=SEED)
             yield {
                 "machine": machine,
                 "order": order,
@@ -246,9 +248,9 @@ def order_effects(num_gates: int) -> Iterator[Row]:
         for order in ("coin", "couples"):
             rng = np.random.default_rng([SEED, round(10 * size)])
             noise = Noise(draw=partial(paired, machine=_order_effect(size), order=order))
-            losses = draw_losses(rng, noise, (num_gates, 6, 20))
-            values = draw_values(rng, noise, losses)
-            verdicts = judge_gates(losses, values=values, margin=0.1, plan=Plan(num_gated=6))
+            degradations = draw_degradations(rng, noise, (num_gates, 6, 20))
+            values = draw_values(rng, noise, degradations)
+            verdicts = judge_gates(degradations, values=values, margin=0.1, plan=Plan(num_gated=6))
             fails = Rate(count=int(verdicts.gate_fails.sum()), n=num_gates)
             yield {"effect_over_noise_of_a_pair": size, "order": order, "clean_gate_fails": asdict(fails)}
 
@@ -337,11 +339,11 @@ PUBLISHED_GATE_ROWS = (
 
 
 def whole_gates(num_gates: int) -> Iterator[Row]:
-    """Verdicts of the whole gate: one metric has the loss, the others none."""
+    """Verdicts of the whole gate: one metric has the degradation, the others none."""
     for published in PUBLISHED_GATE_ROWS:
         clean, half, margin, double, sixfold = (
-            simulate_gates(replace(published.scenario, loss=loss), num_gates=num_gates, seed=SEED)
-            for loss in (0.0, 0.5, 1.0, 2.0, 6.0)
+            simulate_gates(replace(published.scenario, degradation=degradation), num_gates=num_gates, seed=SEED)
+            for degradation in (0.0, 0.5, 1.0, 2.0, 6.0)
         )
         own = published.scenario.num_metrics == 12  # published as the metric's own false pass
         yield {
@@ -381,7 +383,7 @@ def noise_model(noise: str, num_gates: int) -> Iterator[Row]:
         for ratio in (0.1, 0.83, 1.67):
             scenario = Scenario(noise=noise, ratio=ratio, num_metrics=num_metrics, correlation=correlation)
             clean = simulate_gates(scenario, num_gates=num_gates, seed=SEED)
-            lost = simulate_gates(replace(scenario, loss=2.0), num_gates=num_gates, seed=SEED)
+            lost = simulate_gates(replace(scenario, degradation=2.0), num_gates=num_gates, seed=SEED)
             yield {
                 **_describe(scenario),
                 "is_covered": NOISE[noise].is_covered,
@@ -427,7 +429,7 @@ def caps(num_gates: int) -> Iterator[Row]:
                 scenario = Scenario(
                     noise="outliers",
                     ratio=math.log(1.05) / deviation,
-                    loss=math.log1p(slowdown) / math.log(1.05),
+                    degradation=math.log1p(slowdown) / math.log(1.05),
                     num_metrics=num_metrics,
                     correlation=0.5 if num_metrics > 1 else 0.0,
                 )
@@ -466,8 +468,8 @@ def _capped(scenario: Scenario, looks: Sequence[int]) -> Scenario:
 
 
 PUBLISHED_ACCURACY = {0.0013: (8, 5.7, 5, "87", "99", "90"), 0.0006: (5, 5.0, 5, "100", "100", "100")}
-"""By paired deviation: pairs for 95 % of clean passes, mean pairs, pairs for 95 % of fails at a loss of 0.005; percent
-of clean passes and of fails at 0.005 by 5 pairs; percent of fails at 0.003 by 20."""
+"""By paired deviation: pairs for 95 % of clean passes, mean pairs, pairs for 95 % of fails at a degradation of 0.005;
+percent of clean passes and of fails at 0.005 by 5 pairs; percent of fails at 0.003 by 20."""
 
 ACCURACY_MARGIN = 0.002
 
@@ -477,7 +479,7 @@ def accuracy_gates(num_gates: int) -> Iterator[Row]:
     for deviation, published in PUBLISHED_ACCURACY.items():
         cap_clean, pairs, cap_lost, passes_at_5, fails_at_5, fails_at_20 = published
         clean = Scenario(noise="normal", ratio=ACCURACY_MARGIN / deviation)
-        lost, slightly = (replace(clean, loss=loss / ACCURACY_MARGIN) for loss in (0.005, 0.003))
+        lost, slightly = (replace(clean, degradation=degradation / ACCURACY_MARGIN) for degradation in (0.005, 0.003))
         passing, rates = _smallest_cap(clean, (5, 8, 12, 20), "passes", 0.95, num_gates=num_gates, shortest=1)
         failing, _ = _smallest_cap(lost, (5, 8, 12, 20), "fails", 0.95, num_gates=num_gates, shortest=1)
         early, early_lost = (
@@ -495,32 +497,37 @@ def accuracy_gates(num_gates: int) -> Iterator[Row]:
 
 
 PUBLISHED_PROMISES = {(0.0, 0.83): ("85", "93"), (0.0, 1.67): ("97", "100")}
-"""Percent of promises kept after 5 and 8 pairs, by true loss in margins and ratio of margin to deviation."""
+"""Percent of promises kept after 5 and 8 pairs, by true degradation in margins and ratio of margin to deviation."""
 
 
 def promises(num_gates: int) -> Iterator[Row]:
     """How often "N more pairs" settles an undecided metric, by the pairs at which it was said."""
-    for loss, ratio in ((0.0, 0.83), (0.0, 1.67), (0.4, 0.83), (0.4, 1.67)):
-        published = PUBLISHED_PROMISES.get((loss, ratio), (None, None))
+    for degradation, ratio in ((0.0, 0.83), (0.0, 1.67), (0.4, 0.83), (0.4, 1.67)):
+        published = PUBLISHED_PROMISES.get((degradation, ratio), (None, None))
         for num_pairs, figure in zip((5, 8), published, strict=True):
-            rate = _promises_kept(loss, ratio, num_pairs, num_gates=num_gates)
-            yield {"loss": loss, "margin_over_sd": ratio, "said_after": num_pairs, "kept": compare(rate, figure)}
+            rate = _promises_kept(degradation, ratio, num_pairs, num_gates=num_gates)
+            yield {
+                "degradation": degradation,
+                "margin_over_sd": ratio,
+                "said_after": num_pairs,
+                "kept": compare(rate, figure),
+            }
 
 
-def _promises_kept(loss: float, ratio: float, said_after: int, *, num_gates: int) -> Rate:
+def _promises_kept(degradation: float, ratio: float, said_after: int, *, num_gates: int) -> Rate:
     """Of the metrics that are undecided at a look and promised a later one, the share that it settles."""
     plan = Plan(num_gated=1)
     rng = np.random.default_rng([SEED, said_after])
-    losses = rng.standard_normal((num_gates, 1, plan.max_pairs))
-    values = draw_values(rng, NOISE["normal"], losses)
-    values[1] += loss * ratio
-    losses = losses + loss * ratio
-    verdicts = judge_gates(losses, values=values, margin=ratio, plan=plan)
+    degradations = rng.standard_normal((num_gates, 1, plan.max_pairs))
+    values = draw_values(rng, NOISE["normal"], degradations)
+    values[1] += degradation * ratio
+    degradations = degradations + degradation * ratio
+    verdicts = judge_gates(degradations, values=values, margin=ratio, plan=plan)
     is_settled = (verdicts.fails | verdicts.passes)[:, 0]
     settled_at = np.where(is_settled, verdicts.pairs_of_metric[:, 0], plan.max_pairs + 1)
     kept = []
     for seen, settled in zip(
-        losses[settled_at > said_after, 0, :said_after], settled_at[settled_at > said_after], strict=True
+        degradations[settled_at > said_after, 0, :said_after], settled_at[settled_at > said_after], strict=True
     ):
         mean = float(seen.mean())
         far = (0.0, plan.alpha) if mean > ratio else (2 * ratio, plan.alpha)
@@ -533,13 +540,15 @@ def _promises_kept(loss: float, ratio: float, said_after: int, *, num_gates: int
 
 
 WAYS = ("as measured", "capped at 10 margins", "as the gate does")
-"""How large losses can count: in full; at most 10 margins; as :mod:`mainstay.stats.capping` has it."""
+"""How large degradations can count: in full; at most 10 margins; as :mod:`mainstay.stats.capping` has it."""
 
 
-def judged_in_a_way(way: str, losses: Losses, values: Losses, *, margin: float, plan: Plan) -> Verdicts:
-    """Verdicts with large losses counted in one of the :data:`WAYS`."""
+def judged_in_a_way(
+    way: str, degradations: Degradations, values: Degradations, *, margin: float, plan: Plan
+) -> Verdicts:
+    """Verdicts with large degradations counted in one of the :data:`WAYS`."""
     seen = {WAYS[0]: None, WAYS[1]: np.zeros_like(values), WAYS[2]: values}[way]
-    return judge_gates(losses, values=seen, margin=margin, plan=plan)
+    return judge_gates(degradations, values=seen, margin=margin, plan=plan)
 
 
 EXPLOSIONS = (
@@ -557,22 +566,22 @@ EXPLOSIONS = (
 
 
 def explosions(num_gates: int) -> Iterator[Row]:
-    """What becomes of a change under which trainings diverge, by how large losses count; normal noise otherwise."""
+    """Verdicts on a change under which trainings diverge, by how large degradations count; else normal noise."""
     for num_metrics, ratio in ((1, 1.67), (1, 3.3), (6, 1.67)):
         plan = Plan(num_gated=num_metrics)
         for baseline, candidate in EXPLOSIONS:
             rng = np.random.default_rng([SEED, num_metrics])
             noise = normal(rng, (num_gates, num_metrics, plan.max_pairs))
             values = draw_values(rng, NOISE["normal"], noise)
-            losses, values = explode(rng, values, baseline=baseline, candidate=candidate, margin=ratio)
+            degradations, values = explode(rng, values, baseline=baseline, candidate=candidate, margin=ratio)
             for way in WAYS:
-                verdicts = judged_in_a_way(way, losses, values, margin=ratio, plan=plan)
+                verdicts = judged_in_a_way(way, degradations, values, margin=ratio, plan=plan)
                 yield {
                     "baseline_explodes": baseline,
                     "candidate_explodes": candidate,
                     "metrics": num_metrics,
                     "margin_over_sd": ratio,
-                    "losses_count": way,
+                    "degradations_count": way,
                     "fails": asdict(Rate(count=int(verdicts.gate_fails.sum()), n=num_gates)),
                     "passes": asdict(Rate(count=int(verdicts.gate_passes.sum()), n=num_gates)),
                     "pairs": round(float(verdicts.pairs.mean()), 2),
@@ -590,36 +599,38 @@ NOISE_ABOVE_THE_CAP: Mapping[str, Noise] = {
 
 
 def capping_in_noise(name: str, num_gates: int) -> Iterator[Row]:
-    """False alarms and false passes where the noise is 10 and 100 times the margin, by how large losses count."""
+    """False alarms and false passes where the noise is 10 and 100 times the margin, by how large degradations count."""
     noise = NOISE_ABOVE_THE_CAP[name]
     for num_metrics in (1, 20):
         for ratio in (0.01, 0.1):
             rng = np.random.default_rng([SEED, num_metrics])
-            losses = draw_losses(rng, noise, (num_gates, num_metrics, 20))
-            values = draw_values(rng, noise, losses)
-            yield from _rates_by_way(name, losses, values, ratio=ratio)
+            degradations = draw_degradations(rng, noise, (num_gates, num_metrics, 20))
+            values = draw_values(rng, noise, degradations)
+            yield from _rates_by_way(name, degradations, values, ratio=ratio)
 
 
 def capping_in_noise_of_one(num_gates: int) -> Iterator[Row]:
     """The same where one revision alone is noisy, so that the cap lies inside its noise."""
     for side, name in enumerate(("normal, the candidate is steady", "normal, the baseline is steady")):
-        losses = normal(np.random.default_rng([SEED, side]), (num_gates, 1, 20))
-        values = np.stack([-losses, np.zeros_like(losses)] if side == 0 else [np.zeros_like(losses), losses])
+        degradations = normal(np.random.default_rng([SEED, side]), (num_gates, 1, 20))
+        values = np.stack(
+            [-degradations, np.zeros_like(degradations)] if side == 0 else [np.zeros_like(degradations), degradations]
+        )
         for ratio in (0.01, 0.1):
-            yield from _rates_by_way(name, losses, values, ratio=ratio)
+            yield from _rates_by_way(name, degradations, values, ratio=ratio)
 
 
-def _rates_by_way(name: str, losses: Losses, values: Losses, *, ratio: float) -> Iterator[Row]:
-    """One row for each way in which large losses can count; false passes, which others do not change, of one metric."""
-    num_gates, num_metrics, _ = losses.shape
+def _rates_by_way(name: str, degradations: Degradations, values: Degradations, *, ratio: float) -> Iterator[Row]:
+    """One row for each way in which large degradations can count; false passes of one metric only."""
+    num_gates, num_metrics, _ = degradations.shape
     plan = Plan(num_gated=num_metrics)
     lost = np.stack([values[0], values[1] + 2 * ratio])
     for way in WAYS:
-        fails = judged_in_a_way(way, losses, values, margin=ratio, plan=plan).gate_fails
-        row = {"noise": name, "metrics": num_metrics, "margin_over_sd": ratio, "losses_count": way}
+        fails = judged_in_a_way(way, degradations, values, margin=ratio, plan=plan).gate_fails
+        row = {"noise": name, "metrics": num_metrics, "margin_over_sd": ratio, "degradations_count": way}
         row["clean_gate_fails"] = asdict(Rate(count=int(fails.sum()), n=num_gates))
         if num_metrics == 1:
-            passes = judged_in_a_way(way, losses + 2 * ratio, lost, margin=ratio, plan=plan).gate_passes
+            passes = judged_in_a_way(way, degradations + 2 * ratio, lost, margin=ratio, plan=plan).gate_passes
             row["double_margin_passes"] = asdict(Rate(count=int(passes.sum()), n=num_gates))
         yield row
 

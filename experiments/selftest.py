@@ -275,7 +275,7 @@ def summarise_run(gate: Row) -> Row:
                     "estimate",
                     "standard_deviation",
                     "baseline_mean",
-                    "losses",
+                    "degradations",
                 )
             },
         }
@@ -337,9 +337,9 @@ def share(count: int, n: int) -> Row | None:
 
 
 def observed_noise(journal: Journal, workloads: str) -> dict[str, float]:
-    """Standard deviation of a pair's loss by metric, pooled over the gates of a folder of workloads.
+    """Standard deviation of a pair's degradation by metric, pooled over the gates of a folder of workloads.
 
-    A planted loss moves the mean of a gate, not its deviation.
+    A planted degradation moves the mean of a gate, not its deviation.
     """
     squares: dict[str, list[tuple[float, int]]] = {}
     for gate in journal.gates:
@@ -355,8 +355,8 @@ def observed_noise(journal: Journal, workloads: str) -> dict[str, float]:
     }
 
 
-def simulated(case: Case, noise: Mapping[str, float], loss: float) -> Row:
-    """Verdicts of simulated gates with the noise seen, normal and independent, and the loss confirmed."""
+def simulated(case: Case, noise: Mapping[str, float], degradation: float) -> Row:
+    """Verdicts of simulated gates with the noise seen, normal and independent, and the degradation confirmed."""
     if not noise:
         return {}
     plan = Plan(num_gated=len(noise))
@@ -368,10 +368,10 @@ def simulated(case: Case, noise: Mapping[str, float], loss: float) -> Row:
         (margins[name] if name.endswith("top1_accuracy") else math.log1p(margins[name])) / deviation
         for name, deviation in noise.items()
     ]
-    truth = [loss / deviation if is_harmed({"id": name}, case) else 0.0 for name, deviation in noise.items()]
+    truth = [degradation / deviation if is_harmed({"id": name}, case) else 0.0 for name, deviation in noise.items()]
     rng = np.random.default_rng(SEED)
-    losses = rng.standard_normal((SIMULATED_GATES, len(noise), plan.max_pairs))
-    values = draw_values(rng, NOISE["normal"], losses)
+    degradations = rng.standard_normal((SIMULATED_GATES, len(noise), plan.max_pairs))
+    values = draw_values(rng, NOISE["normal"], degradations)
     values[1] += np.array(truth)[:, None]
     # in units of each metric's margin, so that one margin serves all
     scaled = values / np.array(ratios)[:, None]
@@ -386,9 +386,9 @@ def summarise_case(journal: Journal, case: Case) -> Row:
     """What the gates of a case came to, beside what was asked and what is simulated."""
     gates = journal.of(case)
     counts = Counter(gate["verdict"] for gate in gates)
-    losses = [gate["confirmed"]["loss"] for gate in gates if gate["confirmed"]]
+    degradations = [gate["confirmed"]["degradation"] for gate in gates if gate["confirmed"]]
     noise = observed_noise(journal, case.workloads) if gates else {}
-    simulation = simulated(case, noise, float(np.median(losses)) if losses else 0.0)
+    simulation = simulated(case, noise, float(np.median(degradations)) if degradations else 0.0)
 
     def mean_of(values: Sequence[float]) -> float | None:
         return round(float(np.mean(values)), 1) if values else None
@@ -407,7 +407,7 @@ def summarise_case(journal: Journal, case: Case) -> Row:
         )
         if case.harmed[0]
         else None,
-        "size_confirmed": size_in_words(case, losses) if losses else None,
+        "size_confirmed": size_in_words(case, degradations) if degradations else None,
         "simulated_fail": simulation.get("fail"),
         "simulated_pass": simulation.get("pass"),
         "pairs_mean": mean_of([max((f["num_pairs"] for f in gate["findings"]), default=0) for gate in gates]),
@@ -423,11 +423,11 @@ def broken_bars(cases: Iterable[Row]) -> list[Row]:
     return [case for case in cases if case["against_the_bar"] and case["against_the_bar"]["low"] > ALPHA]
 
 
-def size_in_words(case: Case, losses: Sequence[float]) -> str:
+def size_in_words(case: Case, degradations: Sequence[float]) -> str:
     """The median of the confirmed sizes, and the least and the greatest."""
     if case.harmed == CLOUDS:
-        return "{:.2f} points ({:.2f} to {:.2f})".format(*(100 * f(losses) for f in (np.median, min, max)))
-    return "{:+.1f} % ({:+.1f} to {:+.1f})".format(*(100 * math.expm1(f(losses)) for f in (np.median, min, max)))
+        return "{:.2f} points ({:.2f} to {:.2f})".format(*(100 * f(degradations) for f in (np.median, min, max)))
+    return "{:+.1f} % ({:+.1f} to {:+.1f})".format(*(100 * math.expm1(f(degradations)) for f in (np.median, min, max)))
 
 
 def commit() -> str:

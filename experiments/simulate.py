@@ -1,8 +1,8 @@
-"""Simulated gates: draw losses from a noise model, judge them by the functions that judge real pairs, count verdicts.
+"""Simulated gates: draw degradations from a noise model, judge them as real pairs are judged, count verdicts.
 
-Losses are arrays of shape (gates, metrics, pairs) with a standard deviation near one, so a margin is given as its ratio
-to the noise. The values of the two revisions, whose differences they are, tell the judgement where to cap them. Nothing
-of it is repeated here: :func:`judge_gates` calls ``weigh_evidence`` and ``decide``.
+Degradations are arrays of shape (gates, metrics, pairs) with a standard deviation near one, so a margin is given as its
+ratio to the noise. The values of the two revisions, whose differences they are, tell the judgement where to cap them.
+Nothing of it is repeated here: :func:`judge_gates` calls ``weigh_evidence`` and ``decide``.
 """
 
 from __future__ import annotations
@@ -19,116 +19,116 @@ from mainstay.gates.family import decide, printed_interval, weigh_evidence
 from mainstay.gates.policy import Plan
 from mainstay.stats.proportions import clopper_pearson_interval
 
-Losses = NDArray[np.float64]
+Degradations = NDArray[np.float64]
 Shape = tuple[int, int, int]
 """Gates, metrics, pairs."""
-Draw = Callable[[np.random.Generator, Shape], Losses]
+Draw = Callable[[np.random.Generator, Shape], Degradations]
 
 GATES_PER_BATCH = 2_000
 
 
-def standardised(losses: Losses, *, variance: float) -> Losses:
-    """Losses of unit deviation."""
-    return np.asarray(losses / np.sqrt(variance))
+def standardised(degradations: Degradations, *, variance: float) -> Degradations:
+    """Degradations of unit deviation."""
+    return np.asarray(degradations / np.sqrt(variance))
 
 
 # Noise of a pair that is symmetric by itself, such as two trainings of equal revisions
 
 
-def normal(rng: np.random.Generator, shape: Shape) -> Losses:
-    """Normal losses."""
+def normal(rng: np.random.Generator, shape: Shape) -> Degradations:
+    """Normal degradations."""
     return rng.standard_normal(shape)
 
 
-def heavy_tails(rng: np.random.Generator, shape: Shape) -> Losses:
+def heavy_tails(rng: np.random.Generator, shape: Shape) -> Degradations:
     """Student's t with 3 degrees of freedom."""
     return standardised(rng.standard_t(3, size=shape), variance=3)
 
 
-def outliers(rng: np.random.Generator, shape: Shape) -> Losses:
+def outliers(rng: np.random.Generator, shape: Shape) -> Degradations:
     """One pair in twenty has ten times the noise."""
     is_outlier = rng.random(shape) < 0.05
     return standardised(rng.standard_normal(shape) * np.where(is_outlier, 10.0, 1.0), variance=0.95 + 0.05 * 100)
 
 
-def two_states(rng: np.random.Generator, shape: Shape) -> Losses:
+def two_states(rng: np.random.Generator, shape: Shape) -> Degradations:
     """Each trial is slow with a chance of 30 %, whichever revision it runs."""
     slow = (rng.random((2, *shape)) < 0.3).astype(np.float64)
     return standardised(5 * (slow[1] - slow[0]) + rng.standard_normal(shape), variance=1 + 2 * 25 * 0.3 * 0.7)
 
 
-def rare_explosions(rng: np.random.Generator, shape: Shape) -> Losses:
+def rare_explosions(rng: np.random.Generator, shape: Shape) -> Degradations:
     """Each trial diverges with a chance of 2 %, whichever revision it runs, and is then off by 30 times the noise."""
     diverged = (rng.random((2, *shape)) < 0.02).astype(np.float64)
-    losses = 30 * (diverged[1] - diverged[0]) + rng.standard_normal(shape)
-    return standardised(losses, variance=1 + 2 * 30**2 * 0.02 * 0.98)
+    degradations = 30 * (diverged[1] - diverged[0]) + rng.standard_normal(shape)
+    return standardised(degradations, variance=1 + 2 * 30**2 * 0.02 * 0.98)
 
 
-def no_moments(rng: np.random.Generator, shape: Shape) -> Losses:
-    """Cauchy losses, which have neither mean nor deviation."""
+def no_moments(rng: np.random.Generator, shape: Shape) -> Degradations:
+    """Cauchy degradations, which have neither mean nor deviation."""
     return rng.standard_cauchy(shape)
 
 
-def skewed(rng: np.random.Generator, shape: Shape) -> Losses:
-    """Lognormal losses (sigma 0.75) below their mean more often than above: the order did not change."""
+def skewed(rng: np.random.Generator, shape: Shape) -> Degradations:
+    """Lognormal degradations (sigma 0.75) below their mean more often than above: the order did not change."""
     variance = 0.75**2
-    losses = np.exp(variance / 2) - rng.lognormal(sigma=0.75, size=shape)
-    return standardised(losses, variance=float(np.expm1(variance) * np.exp(variance)))
+    degradations = np.exp(variance / 2) - rng.lognormal(sigma=0.75, size=shape)
+    return standardised(degradations, variance=float(np.expm1(variance) * np.exp(variance)))
 
 
-def slow_candidate(rng: np.random.Generator, shape: Shape) -> Losses:
+def slow_candidate(rng: np.random.Generator, shape: Shape) -> Degradations:
     """The candidate alone is slow in 15 % of pairs; about the mean."""
     is_slow = rng.random(shape) < 0.15
     return standardised(rng.standard_normal(shape) + 10 * (is_slow - 0.15), variance=1 + 100 * 0.15 * 0.85)
 
 
-def slow_baseline(rng: np.random.Generator, shape: Shape) -> Losses:
+def slow_baseline(rng: np.random.Generator, shape: Shape) -> Degradations:
     """The baseline alone is slow in 15 % of pairs; about the mean."""
     return -slow_candidate(rng, shape)
 
 
-def dependent_pairs(rng: np.random.Generator, shape: Shape) -> Losses:
-    """Each loss follows half of the one before."""
+def dependent_pairs(rng: np.random.Generator, shape: Shape) -> Degradations:
+    """Each degradation follows half of the one before."""
     return autoregressive(rng, shape, coefficient=0.5)
 
 
 # The state of the machine while trials run one after another: (gates, metrics, 2 * pairs)
 
 
-def drifting_machine(rng: np.random.Generator, shape: Shape) -> Losses:
+def drifting_machine(rng: np.random.Generator, shape: Shape) -> Degradations:
     """Slow wandering and a steady trend, such as a processor that heats up."""
     return autoregressive(rng, shape, coefficient=0.9) + np.linspace(0, 3, shape[-1])
 
 
-def warming_machine(rng: np.random.Generator, shape: Shape) -> Losses:
+def warming_machine(rng: np.random.Generator, shape: Shape) -> Degradations:
     """Much slower at the start."""
     return np.asarray(rng.standard_normal(shape) + 10 * np.exp(-np.arange(shape[-1]) / 3))
 
 
-def bimodal_machine(rng: np.random.Generator, shape: Shape) -> Losses:
+def bimodal_machine(rng: np.random.Generator, shape: Shape) -> Degradations:
     """Fast and slow spells that last about five trials."""
     switches = rng.random(shape) < 0.2
     state = (np.cumsum(switches, axis=-1) + rng.integers(0, 2, size=(*shape[:-1], 1))) % 2
     return np.asarray(5.0 * state + rng.standard_normal(shape))
 
 
-def skewed_machine(rng: np.random.Generator, shape: Shape) -> Losses:
+def skewed_machine(rng: np.random.Generator, shape: Shape) -> Degradations:
     """Trials are never much faster than usual, but may be much slower."""
     return rng.lognormal(size=shape)
 
 
-def loaded_machine(rng: np.random.Generator, shape: Shape) -> Losses:
+def loaded_machine(rng: np.random.Generator, shape: Shape) -> Degradations:
     """Another process takes a core during the second half of the run."""
     is_loaded = np.arange(shape[-1]) >= shape[-1] // 2
     return rng.standard_normal(shape) * np.where(is_loaded, 3.0, 1.0) + 4 * is_loaded
 
 
-def order_effect(rng: np.random.Generator, shape: Shape, *, size: float = 5.0) -> Losses:
+def order_effect(rng: np.random.Generator, shape: Shape, *, size: float = 5.0) -> Degradations:
     """The first trial of each pair is slower by so many deviations of a trial, such as one that fills a cache."""
     return np.asarray(rng.standard_normal(shape) + size * (np.arange(shape[-1]) % 2 == 0))
 
 
-def autoregressive(rng: np.random.Generator, shape: Shape, *, coefficient: float) -> Losses:
+def autoregressive(rng: np.random.Generator, shape: Shape, *, coefficient: float) -> Degradations:
     """A stationary AR(1) series of unit variance along the last axis."""
     series = rng.standard_normal(shape)
     for step in range(1, shape[-1]):
@@ -137,7 +137,7 @@ def autoregressive(rng: np.random.Generator, shape: Shape, *, coefficient: float
     return series
 
 
-def draw_order(rng: np.random.Generator, order: str, *, gates: int, pairs: int) -> Losses:
+def draw_order(rng: np.random.Generator, order: str, *, gates: int, pairs: int) -> Degradations:
     """Which revision runs first: 1 the baseline, -1 the candidate; (gates, 1, pairs), the same for all metrics.
 
     Args:
@@ -155,8 +155,8 @@ def draw_order(rng: np.random.Generator, order: str, *, gates: int, pairs: int) 
     return np.broadcast_to(np.resize([1.0, -1.0] if order == "alternate" else [1.0], pairs), (gates, 1, pairs))
 
 
-def paired(rng: np.random.Generator, shape: Shape, *, machine: Draw, order: str) -> Losses:
-    """Losses between two equal revisions on a machine whose state changes, by the order of trials.
+def paired(rng: np.random.Generator, shape: Shape, *, machine: Draw, order: str) -> Degradations:
+    """Degradations between two equal revisions on a machine whose state changes, by the order of trials.
 
     Args:
         rng: Source of all draws.
@@ -167,10 +167,10 @@ def paired(rng: np.random.Generator, shape: Shape, *, machine: Draw, order: str)
     gates, metrics, pairs = shape
     state = machine(rng, (gates, metrics, 2 * pairs))
     if order == "blocks":
-        losses = state[..., pairs:] - state[..., :pairs]
+        degradations = state[..., pairs:] - state[..., :pairs]
     else:
-        losses = draw_order(rng, order, gates=gates, pairs=pairs) * (state[..., 1::2] - state[..., ::2])
-    return standardised(losses, variance=float(np.mean(losses**2)))
+        degradations = draw_order(rng, order, gates=gates, pairs=pairs) * (state[..., 1::2] - state[..., ::2])
+    return standardised(degradations, variance=float(np.mean(degradations**2)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,9 +178,9 @@ class Noise:
     """A noise model.
 
     Attributes:
-        draw: Draws losses of equal revisions, of unit deviation and mean zero in the long run.
-        is_covered: Whether losses of equal revisions are symmetric and independent, by themselves or by the order of
-            trials, so that the stated error rates must hold.
+        draw: Draws degradations of equal revisions, of unit deviation and mean zero in the long run.
+        is_covered: Whether degradations of equal revisions are symmetric and independent, by themselves or by the order
+            of trials, so that the stated error rates must hold.
     """
 
     draw: Draw
@@ -202,7 +202,7 @@ NOISE: Mapping[str, Noise] = {
     "outliers": Noise(draw=outliers),
     "two states": Noise(draw=two_states),
     "rare explosions": Noise(draw=rare_explosions),
-    "skewed losses": Noise(draw=skewed, is_covered=False),
+    "skewed degradations": Noise(draw=skewed, is_covered=False),
     "slow candidate": Noise(draw=slow_candidate, is_covered=False),
     "slow baseline": Noise(draw=slow_baseline, is_covered=False),
     "dependent pairs": Noise(draw=dependent_pairs, is_covered=False),
@@ -217,8 +217,10 @@ NOISE: Mapping[str, Noise] = {
 }
 
 
-def draw_losses(rng: np.random.Generator, noise: Noise, shape: Shape, *, correlation: float = 0.0) -> Losses:
-    """Losses of equal revisions whose metrics share a part of their noise.
+def draw_degradations(
+    rng: np.random.Generator, noise: Noise, shape: Shape, *, correlation: float = 0.0
+) -> Degradations:
+    """Degradations of equal revisions whose metrics share a part of their noise.
 
     Args:
         rng: Source of all draws.
@@ -247,8 +249,8 @@ class Verdicts:
 
     fails: NDArray[np.bool_]
     passes: NDArray[np.bool_]
-    low: Losses
-    high: Losses
+    low: Degradations
+    high: Degradations
     pairs_of_metric: NDArray[np.intp]
 
     @property
@@ -268,25 +270,27 @@ class Verdicts:
         return np.asarray(np.minimum(first_fail, self.pairs_of_metric.max(axis=1)))
 
 
-def draw_values(rng: np.random.Generator, noise: Noise, losses: Losses, *, correlation: float = 0.0) -> Losses:
-    """Values of two equal revisions whose differences are these losses: (2, gates, metrics, pairs).
+def draw_values(
+    rng: np.random.Generator, noise: Noise, degradations: Degradations, *, correlation: float = 0.0
+) -> Degradations:
+    """Values of two equal revisions whose differences are these degradations: (2, gates, metrics, pairs).
 
-    Each revision has half of the variance of a loss, and which of the two is which makes no difference.
+    Each revision has half of the variance of a degradation, and which of the two is which makes no difference.
 
     Args:
         rng: Source of all draws.
-        noise: The model of the losses.
-        losses: Of equal revisions.
+        noise: The model of the degradations.
+        degradations: Of equal revisions.
         correlation: Between any two metrics of a gate.
     """
-    shared = draw_losses(rng, noise, losses.shape, correlation=correlation)
-    return np.stack([shared - losses, shared + losses]) / 2
+    shared = draw_degradations(rng, noise, degradations.shape, correlation=correlation)
+    return np.stack([shared - degradations, shared + degradations]) / 2
 
 
 def explode(
-    rng: np.random.Generator, values: Losses, *, baseline: float, candidate: float, margin: float
-) -> tuple[Losses, Losses]:
-    """Losses and values of two revisions of which some trials diverge.
+    rng: np.random.Generator, values: Degradations, *, baseline: float, candidate: float, margin: float
+) -> tuple[Degradations, Degradations]:
+    """Degradations and values of two revisions of which some trials diverge.
 
     Args:
         rng: Source of all draws.
@@ -301,19 +305,19 @@ def explode(
     return values[1] - values[0], values
 
 
-def judge_gates(losses: Losses, *, values: Losses | None, margin: float, plan: Plan) -> Verdicts:
+def judge_gates(degradations: Degradations, *, values: Degradations | None, margin: float, plan: Plan) -> Verdicts:
     """Judge many gates at once by the functions that judge one.
 
     Args:
-        losses: (gates, metrics, pairs)
-        values: (2, gates, metrics, pairs) of baseline and candidate; ``None`` judges losses that are not capped.
-        margin: Of every metric, on the scale of the losses.
+        degradations: (gates, metrics, pairs)
+        values: (2, gates, metrics, pairs) of baseline and candidate; ``None`` judges degradations that are not capped.
+        margin: Of every metric, on the scale of the degradations.
         plan: Levels, looks and number of metrics.
     """
-    gates, metrics, pairs = losses.shape
+    gates, metrics, pairs = degradations.shape
     rows = gates * metrics
     evidence = weigh_evidence(
-        list(losses.reshape(rows, pairs)),
+        list(degradations.reshape(rows, pairs)),
         levels=None if values is None else list(np.moveaxis(values.reshape(2, rows, pairs), 0, 1)),
         margins=np.full(rows, margin),
         resolutions=np.zeros(rows),
@@ -350,14 +354,14 @@ class Rate:
 
 @dataclass(frozen=True, kw_only=True)
 class GateRates:
-    """Rates of a simulated gate in which the first metric has a loss and the others none.
+    """Rates of a simulated gate in which the first metric has a degradation and the others none.
 
     Attributes:
         fails: The gate failed.
         passes: The gate passed.
-        harmed_passes: The metric with the loss passed, whatever became of the others.
-        unharmed_fails: Some metric without a loss failed.
-        covers: The interval of a metric held its true loss; ``n`` counts metrics, which are not independent.
+        harmed_passes: The metric with the degradation passed, whatever became of the others.
+        unharmed_fails: Some metric without a degradation failed.
+        covers: The interval of a metric held its true degradation; ``n`` counts metrics, which are not independent.
         mean_pairs: Pairs until the verdict of the gate.
     """
 
@@ -375,8 +379,8 @@ class Scenario:
 
     Attributes:
         noise: Name of the noise model.
-        ratio: Margin over standard deviation of a loss.
-        loss: True loss of the first metric, in margins.
+        ratio: Margin over standard deviation of a degradation.
+        degradation: True degradation of the first metric, in margins.
         num_metrics: K.
         correlation: Between any two metrics.
         plan_options: Of :class:`~mainstay.gates.policy.Plan`, where they differ from the defaults.
@@ -384,7 +388,7 @@ class Scenario:
 
     noise: str
     ratio: float
-    loss: float = 0.0
+    degradation: float = 0.0
     num_metrics: int = 1
     correlation: float = 0.0
     plan_options: Mapping[str, Any] = field(default_factory=dict)
@@ -427,13 +431,13 @@ def _simulate_batch(scenario: Scenario, *, num_gates: int, rng: np.random.Genera
     plan = scenario.plan
     shape = (num_gates, scenario.num_metrics, plan.max_pairs)
     noise = NOISE[scenario.noise]
-    losses = draw_losses(rng, noise, shape, correlation=scenario.correlation)
-    values = draw_values(rng, noise, losses, correlation=scenario.correlation)
+    degradations = draw_degradations(rng, noise, shape, correlation=scenario.correlation)
+    values = draw_values(rng, noise, degradations, correlation=scenario.correlation)
     truth = np.zeros((scenario.num_metrics, 1))
-    truth[0] = scenario.loss * scenario.ratio
+    truth[0] = scenario.degradation * scenario.ratio
     values[1] += truth
-    verdicts = judge_gates(losses + truth, values=values, margin=scenario.ratio, plan=plan)
-    unharmed = verdicts.fails if scenario.loss <= 0 else verdicts.fails[:, 1:]
+    verdicts = judge_gates(degradations + truth, values=values, margin=scenario.ratio, plan=plan)
+    unharmed = verdicts.fails if scenario.degradation <= 0 else verdicts.fails[:, 1:]
     covers = (verdicts.low <= truth[:, 0]) & (truth[:, 0] <= verdicts.high)
     return (
         verdicts.gate_fails,

@@ -53,7 +53,7 @@ def large_run(run: Run) -> Run:
 
 def grown(finding: Finding, *, number: int) -> Finding:
     """Return the same finding of another workload, with its pairs over and over."""
-    columns = ("seeds", "baseline_values", "candidate_values", "losses")
+    columns = ("seeds", "baseline_values", "candidate_values", "degradations")
     repeated: dict[str, Any] = {name: tuple(islice(cycle(getattr(finding, name)), NUM_PAIRS)) for name in columns}
     metric = replace(finding.metric, workload=f"test_{number}.py::test_it")
     return replace(finding, metric=metric, num_pairs=NUM_PAIRS, **repeated)

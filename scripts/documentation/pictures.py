@@ -11,17 +11,17 @@ DASHES = ("none", "6 3", "2 3", "8 3 2 3")
 MARKS = 5
 
 
-def draw_losses(title: str, rows: Sequence[tuple[str, float, float]], *, margin: float) -> str:
-    """Draw intervals of losses beside the margin, on a scale that shrinks what lies far outside.
+def draw_degradations(title: str, rows: Sequence[tuple[str, float, float]], *, margin: float) -> str:
+    """Draw intervals of degradations beside the margin, on a scale that shrinks what lies far outside.
 
     Args:
         title: What is shown.
         rows: Name, low and high end of each interval.
-        margin: The tolerated loss.
+        margin: The tolerated degradation.
     """
 
-    def place(loss: float) -> float:
-        scaled = math.asinh(2 * loss / margin)
+    def place(degradation: float) -> float:
+        scaled = math.asinh(2 * degradation / margin)
         return LEFT + (scaled - low) / (high - low) * (WIDTH - LEFT - RIGHT)
 
     ends = [math.asinh(2 * end / margin) for _, *both in rows for end in both] + [math.asinh(-2), math.asinh(4)]
@@ -44,17 +44,17 @@ def draw_losses(title: str, rows: Sequence[tuple[str, float, float]], *, margin:
 
 
 def draw_rates(title: str, curves: Sequence[tuple[str, Sequence[tuple[float, float]]]]) -> str:
-    """Draw rates over a loss in margins.
+    """Draw rates over a degradation in margins.
 
     Args:
         title: What is shown.
-        curves: A name, and loss and rate of each point.
+        curves: A name, and degradation and rate of each point.
     """
     left, top, bottom, height = 60, 16, 240, 290 + ROW * len(curves)
-    last = max(loss for _, points in curves for loss, _ in points)
+    last = max(degradation for _, points in curves for degradation, _ in points)
 
-    def at(loss: float, rate: float) -> tuple[float, float]:
-        return left + loss / last * (WIDTH - left - RIGHT), bottom - rate * (bottom - top)
+    def at(degradation: float, rate: float) -> tuple[float, float]:
+        return left + degradation / last * (WIDTH - left - RIGHT), bottom - rate * (bottom - top)
 
     parts = []
     for step in range(MARKS):
@@ -64,8 +64,10 @@ def draw_rates(title: str, curves: Sequence[tuple[str, Sequence[tuple[float, flo
             f'<line x1="{x}" y1="{y:.1f}" x2="{WIDTH - RIGHT}" y2="{y:.1f}" class="axis"/>'
             f'<text x="{x - 8}" y="{y + 4:.1f}" text-anchor="end">{rate:.0%}</text>'
         )
-    for loss in range(int(last) + 1):
-        parts.append(f'<text x="{at(loss, 0)[0]:.1f}" y="{bottom + 20}" text-anchor="middle">{loss}</text>')
+    for degradation in range(int(last) + 1):
+        parts.append(
+            f'<text x="{at(degradation, 0)[0]:.1f}" y="{bottom + 20}" text-anchor="middle">{degradation}</text>'
+        )
     for number, (name, points) in enumerate(curves):
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (at(*point) for point in points))
         y = bottom + 44 + ROW * number
@@ -75,7 +77,8 @@ def draw_rates(title: str, curves: Sequence[tuple[str, Sequence[tuple[float, flo
             f'<text x="{left + 60}" y="{y + 4}">{escape(name)}</text>'
         )
     description = "; ".join(
-        f"{name}: " + ", ".join(f"{rate:.1%} at {loss:g}" for loss, rate in points) for name, points in curves
+        f"{name}: " + ", ".join(f"{rate:.1%} at {degradation:g}" for degradation, rate in points)
+        for name, points in curves
     )
     return _figure(title, description, height, parts)
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from scripts.documentation.pictures import draw_losses, draw_rates
+from scripts.documentation.pictures import draw_degradations, draw_rates
 
 FOLDED_ROWS = 24
 """Longer tables are folded."""
@@ -41,13 +41,13 @@ INTRODUCTIONS: Mapping[str, Introduction] = {
         "Injected faults",
         "Changes whose effect is known, harmless and harmful ones, each measured against the unchanged model with the "
         "same seeds. They support the margins: a harmless change stays inside, a fault that matters lies outside. "
-        "Losses are positive where the changed model is worse.",
+        "Degradations are positive where the changed model is worse.",
     ),
     "operating_characteristics": Introduction(
         "Error rates",
-        "How often a gate is wrong: the false alarm rate (a clean change fails) and the miss rate (a loss of twice the "
-        "margin passes), from simulated gates that run the real judgement, for noise that fits the assumptions and noise "
-        "that does not. Intervals hold with 95 %.",
+        "How often a gate is wrong: the false alarm rate (a clean change fails) and the miss rate (a degradation of "
+        "twice the margin passes), from simulated gates that run the real judgement, for noise that fits the "
+        "assumptions and noise that does not. Intervals hold with 95 %.",
     ),
     "ablations": Introduction(
         "Ablations",
@@ -61,8 +61,8 @@ INTRODUCTIONS: Mapping[str, Introduction] = {
         "Simulated evaluations whose truth is known, judged by the functions that judge stored results: whole verdicts beside "
         "exact sums that were published, levels of each test where its hypothesis is just true, and how often a fixed "
         "floor, an unpaired z test, McNemar's test and this judgement are red on the same draws at the sizes of known "
-        "benchmarks, with a margin of 2 points. At losses of 2 points or less a rule should not be red. Intervals hold "
-        "with 95 %.",
+        "benchmarks, with a margin of 2 points. At degradations of 2 points or less a rule should not be red. "
+        "Intervals hold with 95 %.",
     ),
     "recipe_accuracy": Introduction(
         "Recipes",
@@ -80,9 +80,9 @@ INTRODUCTIONS: Mapping[str, Introduction] = {
         "Hostile candidates",
         "Generated changes of a small project, gated one by one: each ruins the model and tampers with one to three of the "
         "means by which it is judged. Passed counts gates that exited with 0 or came to the verdict pass: there may be none. "
-        "The exit statuses say how the others were held: 1 a loss, a missing metric or a broken candidate, 2 usage, 3 "
-        "inconclusive or in need of a review, 4 a baseline or an environment that is broken. `nox -s hostile` draws, gates "
-        "and counts them.",
+        "The exit statuses say how the others were held: 1 a degradation, a missing metric or a broken candidate, 2 "
+        "usage, 3 inconclusive or in need of a review, 4 a baseline or an environment that is broken. `nox -s hostile` "
+        "draws, gates and counts them.",
     ),
     "comparison": Introduction(
         "Other gates",
@@ -260,30 +260,32 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def _losses_picture(document: Any) -> str:
-    """Return the losses of the faults, for each data set and metric."""
+def _degradations_picture(document: Any) -> str:
+    """Return the degradations of the faults, for each data set and metric."""
     pictures = []
     for dataset, measured in document.items():
         for metric in measured["changes"][0]["metrics"]:
             rows = [(change["change"], *change["metrics"][metric]["interval"]) for change in measured["changes"]]
             margin = measured["changes"][0]["metrics"][metric]["margin"]
             title = (
-                f"Loss of {_words(metric)} on {dataset}: {measured['confidence_level']:.0%} intervals, on a scale that "
-                "shrinks what lies beyond the margin"
+                f"Degradation of {_words(metric)} on {dataset}: {measured['confidence_level']:.0%} intervals, on a "
+                "scale that shrinks what lies beyond the margin"
             )
-            pictures.append(draw_losses(title, rows, margin=margin))
+            pictures.append(draw_degradations(title, rows, margin=margin))
     return "\n".join(pictures)
 
 
 def _rates_picture(document: Any) -> str:
-    """Return how often a gate of one metric fails and passes, by its true loss."""
+    """Return how often a gate of one metric fails and passes, by its true degradation."""
     curves = []
     for gate in document["whole_gates"]:
         if gate["noise"] == "normal" and gate["metrics"] == 1:
             points = [(0.0, gate["clean"]), (1.0, gate["margin"]), (2.0, gate["double_margin"])]
-            passes = [(loss, outcome["passes"]["rate"]) for loss, outcome in points if "passes" in outcome]
+            passes = [
+                (degradation, outcome["passes"]["rate"]) for degradation, outcome in points if "passes" in outcome
+            ]
             curves.append((f"margin {gate['margin_over_sd']:g} standard deviations of a pair", passes))
-    return draw_rates("How often a gate passes, by the true loss in margins", curves)
+    return draw_rates("How often a gate passes, by the true degradation in margins", curves)
 
 
-PICTURES = {"faults": _losses_picture, "operating_characteristics": _rates_picture}
+PICTURES = {"faults": _degradations_picture, "operating_characteristics": _rates_picture}

@@ -16,8 +16,8 @@ JSON Schema 2020-12 is [`run.schema.json`](run.schema.json) and travels in the p
 checked against it when it is written and when it is read; the message names the path of the bad key. `schema_version`
 is raised when a reader of the old version would misread the new one.
 
-Fractions, seconds and bytes are unscaled. Losses are positive where the candidate is worse. JSON has no infinity and
-no NaN: where one stands in a record, the document has `null`.
+Fractions, seconds and bytes are unscaled. Degradations are positive where the candidate is worse. JSON has no infinity
+and no NaN: where one stands in a record, the document has `null`.
 """
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 VERDICTS = {
     "passing": "pass: nothing degraded by more than its margin",
     "failing": "fail: a metric degraded by more than its margin",
-    "inconclusive": "inconclusive: neither a loss nor its absence was shown",
+    "inconclusive": "inconclusive: neither a degradation nor its absence was shown",
     "error": "error: something could not be measured",
 }
 """Sample run, and what its verdict says."""

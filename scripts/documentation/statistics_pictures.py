@@ -123,7 +123,7 @@ def draw_bars(title: str, bars: Sequence[Bar], *, full: float, mark: float, mark
 
 
 def draw_stacks(title: str, rows: Iterable[tuple[str, float, float]]) -> str:
-    """A row for each true loss, split into the chances of the three verdicts."""
+    """A row for each true degradation, split into the chances of the three verdicts."""
     laid_out = []
     for number, (label, passes, fails) in enumerate(rows):
         left, parts = 204.0, []
@@ -172,12 +172,15 @@ def pictures(results: dict[str, Any]) -> dict[str, str]:
     """Every picture by its name."""
     levels = {(row["noise"], row["pairs"]): row["level"]["rate"] for row in results["one_look_levels"]}
     symmetric = ("normal", "heavy tails", "outliers", "two states")
-    noises = ("skewed losses", "slow baseline", "dependent pairs")
+    noises = ("skewed degradations", "slow baseline", "dependent pairs")
     orders = {(row["machine"], row["order"]): row["clean_gate_fails"]["rate"] for row in results["orders_of_trials"]}
     quiet = next(row for row in results["whole_gates"] if row["metrics"] == 1 and row["margin_over_sd"] == 0.83)
     rates = {
-        loss: (quiet[loss].get("passes", {}).get("rate", 0.0), quiet[loss].get("fails", {}).get("rate", 0.0))
-        for loss in ("clean", "double_margin", "sixfold_margin")
+        degradation: (
+            quiet[degradation].get("passes", {}).get("rate", 0.0),
+            quiet[degradation].get("fails", {}).get("rate", 0.0),
+        )
+        for degradation in ("clean", "double_margin", "sixfold_margin")
     }
     return {
         "boundaries": draw_boundaries(results["boundaries"]),
@@ -202,9 +205,9 @@ def pictures(results: dict[str, Any]) -> dict[str, str]:
             mark_label="promised 1 %",
         ),
         "verdicts": draw_stacks(
-            "What one noisy metric ends with, by its true loss",
+            "What one noisy metric ends with, by its true degradation",
             [
-                ("no loss", *rates["clean"]),
+                ("no degradation", *rates["clean"]),
                 ("twice the margin", *rates["double_margin"]),
                 ("six times the margin", *rates["sixfold_margin"]),
             ],

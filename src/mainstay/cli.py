@@ -130,7 +130,7 @@ def _score_range(context: click.Context, parameter: click.Parameter, given: str 
 @click.option(
     "--margin",
     type=click.FloatRange(min=0, min_open=True),
-    help="Loss of every task, and of their mean, that is tolerated: 0.02 is 2 points.  [default: as configured]",
+    help="Degradation of every task, and of their mean, that is tolerated: 0.02 is 2 points.  [default: as configured]",
 )
 @click.option(
     "--task-margin",

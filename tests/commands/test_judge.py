@@ -312,7 +312,7 @@ def test_a_margin_on_the_command_line_comes_before_the_settings(judge, tmp_path)
     assert (configured.findings[0].metric.margin, given.findings[0].metric.margin) == (0.02, 0.03)
 
 
-def test_a_waiver_covers_a_loss_and_is_written_without_a_repository(judge, tmp_path):
+def test_a_waiver_covers_a_degradation_and_is_written_without_a_repository(judge, tmp_path):
     paths = flipped(tmp_path, 1319, lost=120, gained=40)
     _, printed, _ = judge(*paths, "--margin", 0.02)
     assert "--judged" in printed

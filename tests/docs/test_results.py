@@ -26,7 +26,7 @@ def test_page_of_an_unknown_file_shows_all_that_it_holds(tmp_path):
         "machine": "a|b",
         "rows": [{"name": "x", "time": {"mean": 0.25, "low": 0.125}}, {"name": "y", "kept": True}],
         "by_size": {"small": {"n": 1}, "large": {"n": 2000}},
-        "losses": [0.5] * 20,
+        "degradations": [0.5] * 20,
     }
     (tmp_path / "gpu_speed.json").write_text(json.dumps(document))
 

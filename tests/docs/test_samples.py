@@ -12,7 +12,7 @@ from mainstay.records.findings import Finding, Interval, Method
 from mainstay.records.metrics import Kind
 from mainstay.store.documents import run_from_json
 
-NUMBERS = ("num_pairs", "estimate", "standard_deviation", "baseline_mean", "candidate_mean", "losses")
+NUMBERS = ("num_pairs", "estimate", "standard_deviation", "baseline_mean", "candidate_mean", "degradations")
 
 
 @pytest.fixture(params=SAMPLES_BY_NAME)

@@ -48,7 +48,7 @@ def test_a_revision_is_measured_against_itself(timed):
     noises = {noise["metric"]["workload"].partition("::")[2]: noise for noise in document["metrics"]}
     assert status == 1, stderr
     assert sorted(noises) == ["test_sort", "test_sum"]
-    assert all(len(noise["losses"]) == 5 for noise in noises.values())
+    assert all(len(noise["degradations"]) == 5 for noise in noises.values())
     assert all(0 <= noise["between"] <= noise["deviation"] for noise in noises.values())
     assert len({environment["side"] for environment in document["environments"]}) == 2
     assert document["num_gates"] == 4_000

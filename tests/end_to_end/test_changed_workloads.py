@@ -120,7 +120,7 @@ def test_a_ruined_model_fails_however_its_workload_was_weakened(guarded, weaken)
         assert name in (guarded.root / "report.xml").read_text()
 
 
-def test_a_renamed_function_does_not_hide_a_loss(guarded):
+def test_a_renamed_function_does_not_hide_a_degradation(guarded):
     rename(guarded)
     ruin(guarded)
 

@@ -18,7 +18,7 @@ CHANGES = {
 }
 MEASURED = REPOSITORY / "docs" / "results" / "faults.json"
 
-LEAK = "test-set-leaked"  # its verdict follows from the ceiling, not from a loss
+LEAK = "test-set-leaked"  # its verdict follows from the ceiling, not from a degradation
 ALWAYS = {"refactoring", "learning-rate"}
 
 
@@ -48,13 +48,13 @@ ANY = {"pass", "inconclusive", "fail"}
 
 
 def allowed_verdicts(name):
-    """By metric, the verdicts that the measured loss of a change allows."""
+    """By metric, the verdicts that the measured degradation of a change allows."""
     rows = {row["change"]: row for row in json.loads(MEASURED.read_text())["digits"]["changes"]}
     return {metric: _allowed(facts) for metric, facts in rows[name]["metrics"].items()}
 
 
 def _allowed(facts):
-    if facts["expected"] == "fail" and facts["mean_loss"] < 2 * facts["margin"]:
+    if facts["expected"] == "fail" and facts["mean_degradation"] < 2 * facts["margin"]:
         return {"fail", "inconclusive"}
     return {"pass": {"pass"}, "fail": {"fail"}, "not fail": {"pass", "inconclusive"}}.get(facts["expected"], ANY)
 
@@ -74,7 +74,7 @@ def test_an_accuracy_of_one_from_a_leaked_test_set_is_implausible(reference):
     "name",
     [pytest.param(name, marks=[] if name in ALWAYS else pytest.mark.slow) for name in CHANGES if name != LEAK],
 )
-def test_the_verdict_follows_from_the_measured_loss(reference, name):
+def test_the_verdict_follows_from_the_measured_degradation(reference, name):
     change = CHANGES[name]
     if not change.get("exact"):  # those few trials are made by fresh interpreters
         preload_torch(reference)

@@ -63,7 +63,7 @@ def test_a_harmless_change_of_numerics_passes_over_seeds(project):
     assert result.finding["metric"]["margin"] / result.finding["standard_deviation"] >= 2.5
 
 
-def test_a_loss_fails_and_flipped_examples_are_counted(project):
+def test_a_degradation_fails_and_flipped_examples_are_counted(project):
     project.edit("src/subject/model.py", "LEARNING_RATE = 0.02", "LEARNING_RATE = 0.00005")
 
     result = project.gate("--markdown", "report.md")

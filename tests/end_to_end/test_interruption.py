@@ -16,7 +16,7 @@ SLOW_TRIAL = "    import time; time.sleep(0.3)\n    weights = model.fit(trial.se
 
 @pytest.fixture(scope="module")
 def gated_project(tmp_path_factory, make_project):
-    """A subject whose loss is near its margin, so that a gate takes several looks; it was gated once."""
+    """A subject whose degradation is near its margin, so that a gate takes several looks; it was gated once."""
     project = make_project(tmp_path_factory.mktemp("gated") / "repository")
     project.write("pyproject.toml", (project.root / "pyproject.toml").read_text() + "looks = [3, 6]\n")
     project.edit("benchmarks/test_accuracy.py", "    weights = model.fit(trial.seed)", SLOW_TRIAL)

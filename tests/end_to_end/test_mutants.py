@@ -80,7 +80,7 @@ RULES = {
         "elif is_complete(self.place):",
         "revisions/test_environments.py::test_a_changed_layer_is_thrown_away_and_built_again_and_the_reader_is_told",
     ),
-    "uncapped-loss": (
+    "uncapped-degradation": (
         "gates/family.py",
         "block = np.clip(block, -cap, cap)",
         "block = np.clip(block, -np.inf, np.inf)",
@@ -97,7 +97,7 @@ RULES = {
 
 def run_suite(source: Path, cache: Path) -> int:
     """Run two tests of the suite, a pass and a fail, with a copy of the package."""
-    file, chosen = "end_to_end/test_gate.py", "exactly_on_two_seeds and docstring or a_loss_fails"
+    file, chosen = "end_to_end/test_gate.py", "exactly_on_two_seeds and docstring or a_degradation_fails"
     return run_tests(source, file, "-k", chosen, MAINSTAY_TESTS_CACHE=str(cache))
 
 

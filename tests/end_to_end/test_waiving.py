@@ -1,4 +1,4 @@
-"""A loss that is accepted in a reviewed file."""
+"""A degradation that is accepted in a reviewed file."""
 
 import subprocess
 
@@ -19,7 +19,7 @@ def waive(project, *, limit, until):
     subprocess.run(command, cwd=project.root, env=project.environ, check=True, capture_output=True)
 
 
-def test_a_waived_loss_keeps_its_numbers_and_lets_the_gate_pass(losing):
+def test_a_waived_degradation_keeps_its_numbers_and_lets_the_gate_pass(losing):
     waive(losing, limit=0.5, until="2999-12-31")
 
     result = losing.gate()
@@ -37,7 +37,7 @@ def test_a_waived_loss_keeps_its_numbers_and_lets_the_gate_pass(losing):
         pytest.param(0.1, "2999-12-31", "more than the 0.1 that its waiver accepts", id="too-small"),
     ],
 )
-def test_a_waiver_that_does_not_cover_the_loss_says_so(losing, limit, until, words):
+def test_a_waiver_that_does_not_cover_the_degradation_says_so(losing, limit, until, words):
     waive(losing, limit=limit, until="2999-12-31")
     losing.edit(".mainstay-waivers.toml", "2999-12-31", until)
 

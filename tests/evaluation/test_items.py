@@ -13,13 +13,13 @@ def scores(*values, task="t", **more):
     return Scores(format="plain", items=items)
 
 
-def test_a_loss_is_positive_whichever_way_is_better():
+def test_a_degradation_is_positive_whichever_way_is_better():
     (accuracy,) = pair_scores(scores(1.0, 1.0), scores(1.0, 0.0))
     baseline = Scores(format="plain", items=scores(2.0, 3.0).items, directions={"t": Direction.LOWER})
-    (loss,) = pair_scores(baseline, scores(2.0, 5.0))
+    (degradation,) = pair_scores(baseline, scores(2.0, 5.0))
 
     assert accuracy.differences.tolist() == [0.0, 1.0]
-    assert loss.differences.tolist() == [0.0, 2.0]
+    assert degradation.differences.tolist() == [0.0, 2.0]
 
 
 def test_either_side_may_say_which_way_is_better_and_both_must_agree():

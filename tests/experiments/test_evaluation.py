@@ -32,10 +32,10 @@ def test_committed_levels_hold(published):
             assert row[name]["low"] <= level, (row["items"], row["flips"], name)
 
 
-def test_committed_clean_families_rarely_fail_and_large_losses_are_found(published):
-    clean = [row for row in published["detection"] + published["ten_tasks"] if row["loss"] == 0]
+def test_committed_clean_families_rarely_fail_and_large_degradations_are_found(published):
+    clean = [row for row in published["detection"] + published["ten_tasks"] if row["degradation"] == 0]
     assert all(row["mainstay"]["low"] <= 0.01 for row in clean)
-    mmlu = [row for row in published["detection"] if row["benchmark"] == "MMLU" and row["loss"] >= 0.03]
+    mmlu = [row for row in published["detection"] if row["benchmark"] == "MMLU" and row["degradation"] >= 0.03]
     assert min(row["mainstay"]["rate"] for row in mmlu) > 0.95
 
 

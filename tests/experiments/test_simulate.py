@@ -47,18 +47,20 @@ def test_simulated_gates_are_judged_like_real_ones(simulation, num_metrics):
     noise = rng.standard_t(4, size=(120, num_metrics, plan.max_pairs)) * rng.choice([0.2, 0.6, 3.0], size=(120, 1, 1))
     truth = rng.choice([-1.0, 0.0, 0.5, 1.0, 2.0, 4.0], size=(120, num_metrics, 1))
     own = rng.choice([0.0, 0.3], size=(120, num_metrics, 1)) * rng.standard_normal(noise.shape)
-    losses, values = simulation.explode(
+    degradations, values = simulation.explode(
         rng, np.stack([own, own + noise + truth]), baseline=0.02, candidate=0.05, margin=1.0
     )
 
-    verdicts = simulation.judge_gates(losses, values=values, margin=1.0, plan=plan)
+    verdicts = simulation.judge_gates(degradations, values=values, margin=1.0, plan=plan)
 
     for gate in range(120):
         findings = judge_family([samples_with(values[:, gate, metric]) for metric in range(num_metrics)], plan)
         assert [f.verdict is Verdict.FAIL for f in findings] == verdicts.fails[gate].tolist()
         assert [f.verdict is Verdict.PASS for f in findings] == verdicts.passes[gate].tolist()
         assert [f.num_pairs for f in findings] == verdicts.pairs_of_metric[gate].tolist()
-        is_capped = np.abs(losses[gate]).max(axis=1) > 10  # then the interval may be that of the losses as measured
+        is_capped = (
+            np.abs(degradations[gate]).max(axis=1) > 10
+        )  # then the interval may be that of the degradations as measured
         intervals = np.array([f.interval for f in findings])
         simulated = np.stack([verdicts.low[gate], verdicts.high[gate]], axis=1)
         np.testing.assert_allclose(intervals[~is_capped], simulated[~is_capped])
@@ -70,19 +72,19 @@ def test_every_noise_that_the_error_rates_cover_is_tested(simulation):
 
 @pytest.mark.parametrize("noise", COVERED)
 def test_noise_is_centred_and_of_unit_deviation(simulation, noise):
-    losses = simulation.NOISE[noise].draw(np.random.default_rng(0), (20_000, 1, 20))
+    degradations = simulation.NOISE[noise].draw(np.random.default_rng(0), (20_000, 1, 20))
 
-    assert losses.mean() == pytest.approx(0.0, abs=0.02)
-    assert losses.std() == pytest.approx(1.0, abs=0.05)
+    assert degradations.mean() == pytest.approx(0.0, abs=0.02)
+    assert degradations.std() == pytest.approx(1.0, abs=0.05)
 
 
 def test_metrics_share_as_much_noise_as_asked(simulation):
     shape = (20_000, 2, 5)
     noise = simulation.NOISE["normal"]
 
-    losses = simulation.draw_losses(np.random.default_rng(0), noise, shape, correlation=0.5)
+    degradations = simulation.draw_degradations(np.random.default_rng(0), noise, shape, correlation=0.5)
 
-    assert np.corrcoef(losses[:, 0].ravel(), losses[:, 1].ravel())[0, 1] == pytest.approx(0.5, abs=0.01)
+    assert np.corrcoef(degradations[:, 0].ravel(), degradations[:, 1].ravel())[0, 1] == pytest.approx(0.5, abs=0.01)
 
 
 @pytest.mark.parametrize("noise", COVERED)
@@ -100,17 +102,17 @@ def test_neither_number_nor_correlation_of_metrics_adds_false_alarms(rates, num_
 
 
 @pytest.mark.parametrize("noise", COVERED)
-def test_a_loss_of_twice_the_margin_passes_in_at_most_one_percent(rates, noise):
-    assert rates(noise=noise, ratio=0.1, loss=2.0, num_gates=8_000).passes.high <= BOUND
+def test_a_degradation_of_twice_the_margin_passes_in_at_most_one_percent(rates, noise):
+    assert rates(noise=noise, ratio=0.1, degradation=2.0, num_gates=8_000).passes.high <= BOUND
 
 
 @pytest.mark.parametrize("noise", SYMMETRIC)
-def test_a_loss_of_the_margin_passes_in_at_most_five_percent(rates, noise):
-    assert rates(noise=noise, ratio=1.67, loss=1.0, num_gates=8_000).passes.high <= 0.055
+def test_a_degradation_of_the_margin_passes_in_at_most_five_percent(rates, noise):
+    assert rates(noise=noise, ratio=1.67, degradation=1.0, num_gates=8_000).passes.high <= 0.055
 
 
 def test_an_unharmed_metric_is_seldom_called_a_fail_beside_harmed_ones(rates):
-    gate = rates(noise="normal", ratio=0.1, loss=60.0, num_metrics=6, num_gates=8_000)
+    gate = rates(noise="normal", ratio=0.1, degradation=60.0, num_metrics=6, num_gates=8_000)
 
     assert gate.fails.low > 0.9
     assert gate.unharmed_fails.high <= BOUND
@@ -123,7 +125,10 @@ def test_repeated_intervals_cover_at_their_level(rates, noise):
 
 @pytest.mark.parametrize("noise", [*SYMMETRIC, "drift, couples", "bimodal, couples"])
 def test_a_margin_that_the_noise_supports_tells_clean_from_lost(rates, noise):
-    clean, lost = (rates(noise=noise, ratio=1.67, num_metrics=6, loss=loss, num_gates=2_000) for loss in (0.0, 2.0))
+    clean, lost = (
+        rates(noise=noise, ratio=1.67, num_metrics=6, degradation=degradation, num_gates=2_000)
+        for degradation in (0.0, 2.0)
+    )
 
     assert clean.passes.rate > 0.98
     assert lost.fails.rate > 0.98
@@ -137,7 +142,7 @@ def test_noise_far_above_the_margin_is_inconclusive(rates):
 
 
 @pytest.mark.parametrize(
-    "noise", ["slow baseline", "dependent pairs", "skewed losses", "drift, blocks", "order effect, coin"]
+    "noise", ["slow baseline", "dependent pairs", "skewed degradations", "drift, blocks", "order effect, coin"]
 )
 def test_noise_that_the_error_rates_do_not_cover_breaks_them(rates, noise):
     """The documentation says so: order by a coin for each pair alone is not enough where the order matters."""

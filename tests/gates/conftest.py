@@ -46,23 +46,23 @@ def parameters():
 
 
 @pytest.fixture(scope="session")
-def with_losses():
-    """Makes the samples of a metric that have these losses, on the metric's own scale.
+def with_degradations():
+    """Makes the samples of a metric that have these degradations, on the metric's own scale.
 
-    The baseline's values have half of the variance of the first losses, or the deviation given.
+    The baseline's values have half of the variance of the first degradations, or the deviation given.
     """
 
-    def make(metric, losses, *, own_noise=None):
-        losses = np.asarray(losses, dtype=np.float64)
+    def make(metric, degradations, *, own_noise=None):
+        degradations = np.asarray(degradations, dtype=np.float64)
         if own_noise is None:
-            own_noise = losses[:5].std() / np.sqrt(2) if len(losses) else 0.0
+            own_noise = degradations[:5].std() / np.sqrt(2) if len(degradations) else 0.0
         sign = 1 if metric.direction is Direction.LOWER else -1
-        baseline = 0.9 + own_noise * np.resize([1.0, -1.0], len(losses))
+        baseline = 0.9 + own_noise * np.resize([1.0, -1.0], len(degradations))
         is_ratio = metric.kind is Kind.PERFORMANCE
-        candidate = baseline * np.exp(sign * losses) if is_ratio else baseline + sign * losses
+        candidate = baseline * np.exp(sign * degradations) if is_ratio else baseline + sign * degradations
         return MetricSamples(
             metric=metric,
-            seeds=tuple(range(len(losses))),
+            seeds=tuple(range(len(degradations))),
             baseline_values=tuple(baseline.tolist()),
             candidate_values=tuple(candidate.tolist()),
         )

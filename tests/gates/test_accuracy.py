@@ -170,7 +170,7 @@ def test_an_accuracy_better_than_its_own_predictions_is_named(top1):
 @pytest.mark.parametrize(
     ("changes", "baseline", "candidate"),
     [
-        pytest.param({}, SOUND, [(0.9, 9), (0.7, 7)], id="honest-loss"),
+        pytest.param({}, SOUND, [(0.9, 9), (0.7, 7)], id="honest-degradation"),
         pytest.param({}, SOUND, [(0.6, 9), (0.5, 8)], id="worse-than-its-predictions"),
         pytest.param({"resolution": 0.1}, SOUND, [(0.95, 9), (0.8, 8)], id="within-the-resolution"),
         pytest.param({}, SOUND, [(np.float32(0.9).item(), 9), (0.8, 8)], id="single-precision"),

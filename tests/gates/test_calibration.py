@@ -27,8 +27,8 @@ PLAN = Plan(num_gated=6)
 
 def noise_of(deviation, *, bias=0.0, margin=0.05, name="time", block_errors=()):
     """Noise with exactly this deviation and bias."""
-    losses = np.random.default_rng(1).normal(size=20)
-    losses = (losses - losses.mean()) / losses.std(ddof=1) * deviation + bias
+    degradations = np.random.default_rng(1).normal(size=20)
+    degradations = (degradations - degradations.mean()) / degradations.std(ddof=1) * deviation + bias
     metric = Metric(
         workload=f"test_speed.py::test_{name}",
         name=name,
@@ -41,7 +41,7 @@ def noise_of(deviation, *, bias=0.0, margin=0.05, name="time", block_errors=()):
         metric=metric,
         seeds=tuple(range(20)),
         baseline_values=(1.0,) * 20,
-        candidate_values=tuple(np.exp(losses).tolist()),
+        candidate_values=tuple(np.exp(degradations).tolist()),
     )
     return measure_noise(samples, block_errors, PLAN)
 
@@ -200,26 +200,28 @@ def test_a_refusal_says_what_would_support_the_margin(noise, said):
 
 
 def test_resampled_gates_of_measured_noise_keep_the_stated_error_rate():
-    losses = np.random.default_rng(3).standard_t(4, size=(6, 20)) * 0.5
+    degradations = np.random.default_rng(3).standard_t(4, size=(6, 20)) * 0.5
 
-    gates = resample_gates(losses, margins=[0.01] * 6, plan=PLAN, num_gates=4_000, rng=np.random.default_rng(4))
+    gates = resample_gates(degradations, margins=[0.01] * 6, plan=PLAN, num_gates=4_000, rng=np.random.default_rng(4))
 
     assert gates.num_fails / gates.num_gates <= 0.015
 
 
 def test_resampling_does_not_see_the_bias_of_a_build():
-    losses = np.full((2, 20), 0.3) + np.random.default_rng(5).normal(scale=0.01, size=(2, 20))
+    degradations = np.full((2, 20), 0.3) + np.random.default_rng(5).normal(scale=0.01, size=(2, 20))
     plan = Plan(num_gated=2)
 
-    gates = resample_gates(losses, margins=[0.05] * 2, plan=plan, num_gates=500, rng=np.random.default_rng(6))
+    gates = resample_gates(degradations, margins=[0.05] * 2, plan=plan, num_gates=500, rng=np.random.default_rng(6))
 
     assert gates.num_fails / gates.num_gates < 0.1
 
 
 def test_looks_beyond_the_measured_pairs_are_not_taken():
-    losses = np.random.default_rng(7).normal(scale=0.001, size=(1, 6))
+    degradations = np.random.default_rng(7).normal(scale=0.001, size=(1, 6))
 
-    gates = resample_gates(losses, margins=[0.05], plan=Plan(num_gated=1), num_gates=50, rng=np.random.default_rng(8))
+    gates = resample_gates(
+        degradations, margins=[0.05], plan=Plan(num_gated=1), num_gates=50, rng=np.random.default_rng(8)
+    )
 
     assert gates.num_passes == 50
 

@@ -73,7 +73,7 @@ def test_too_few_clusters_pass_nothing_and_say_so():
     assert "fewer than 30 clusters" in evidence.notes[0]
 
 
-def test_a_loss_of_whole_clusters_that_is_not_excluded_is_told():
+def test_a_degradation_of_whole_clusters_that_is_not_excluded_is_told():
     rng = np.random.default_rng(1)
     differences = rng.choice([-1.0, 0.0, 1.0], 1300, p=[0.015, 0.97, 0.015])
 
@@ -82,7 +82,7 @@ def test_a_loss_of_whole_clusters_that_is_not_excluded_is_told():
     assert any("whole clusters" in note for note in evidence.notes)
 
 
-def test_a_large_loss_is_seen_by_every_way():
+def test_a_large_degradation_is_seen_by_every_way():
     rng = np.random.default_rng(2)
     graded = rng.normal(0.1, 0.2, 400)
 

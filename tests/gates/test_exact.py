@@ -51,11 +51,11 @@ def test_equal_digests_pass_without_pairs(top1):
     assert finding.baseline_mean == finding.candidate_mean == pytest.approx(0.975)
 
 
-def test_unchanged_code_passes_with_a_loss_of_nothing_and_no_pair(top1):
+def test_unchanged_code_passes_with_a_degradation_of_nothing_and_no_pair(top1):
     finding = judge_unchanged(top1)
 
     assert (finding.verdict, finding.method, finding.estimate) == (Verdict.PASS, Method.UNCHANGED, 0.0)
-    assert (finding.num_pairs, finding.losses, finding.measured_with) == (0, (), None)
+    assert (finding.num_pairs, finding.degradations, finding.measured_with) == (0, (), None)
     assert finding.reason.startswith("unchanged code: ")
 
 
@@ -187,4 +187,4 @@ def test_a_count_that_grows_beyond_any_share_fails_with_finite_numbers(parameter
     )
 
     assert finding.verdict is Verdict.FAIL
-    assert all(map(math.isfinite, (finding.estimate, *finding.interval, *finding.losses)))
+    assert all(map(math.isfinite, (finding.estimate, *finding.interval, *finding.degradations)))

@@ -17,23 +17,23 @@ from mainstay.stats.sequential import boundaries
 
 PLAN = Plan(num_gated=1)
 SPREAD = np.array([-1.0, 0.5, 0.2, -0.4, 0.7] * 4)
-"""Twenty centred losses of deviation near 0.7."""
+"""Twenty centred degradations of deviation near 0.7."""
 
 STEADY = 0.0003
 """Deviation of a baseline whose noise is far below the margin of an accuracy."""
 
-VERDICTS_BY_LOSS = [Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.FAIL]
+VERDICTS_BY_DEGRADATION = [Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.FAIL]
 
 
-def losses_at(look, statistic, *, null, deviation):
-    """Losses whose t against the null value is the given one at the first look that they reach."""
+def degradations_at(look, statistic, *, null, deviation):
+    """Degradations whose t against the null value is the given one at the first look that they reach."""
     spread = np.resize([1.0, -1.0, 0.5, -0.5], look)
     spread = (spread - spread.mean()) / spread.std(ddof=1) * deviation
     return null + statistic * deviation / np.sqrt(look) + spread
 
 
-def drawn_losses(data, *, num_pairs, scale):
-    """Losses of any shape around a loss between a gain and four margins, at least one step apart."""
+def drawn_degradations(data, *, num_pairs, scale):
+    """Degradations of any shape around a degradation between a gain and four margins, at least one step apart."""
     centre = data.draw(st.floats(-2, 4), label="centre")
     spread = data.draw(st.sampled_from([0.02, 0.3, 1.0, 5.0]), label="spread")
     seed = data.draw(st.integers(0, 10_000), label="seed")
@@ -45,83 +45,87 @@ def drawn_losses(data, *, num_pairs, scale):
     [
         pytest.param(0.0, 0.0005, (Verdict.PASS, 5), id="clean"),
         pytest.param(-0.004, 0.0005, (Verdict.PASS, 5), id="better"),
-        pytest.param(0.005, 0.0005, (Verdict.FAIL, 5), id="clear-loss"),
-        pytest.param(0.004, 0.0015, (Verdict.FAIL, 8), id="loss-of-twice-the-margin"),
-        pytest.param(0.0021, 0.001, (Verdict.INCONCLUSIVE, 20), id="loss-at-the-margin"),
+        pytest.param(0.005, 0.0005, (Verdict.FAIL, 5), id="clear-degradation"),
+        pytest.param(0.004, 0.0015, (Verdict.FAIL, 8), id="degradation-of-twice-the-margin"),
+        pytest.param(0.0021, 0.001, (Verdict.INCONCLUSIVE, 20), id="degradation-at-the-margin"),
         pytest.param(0.0, 0.02, (Verdict.INCONCLUSIVE, 20), id="noise-far-above-the-margin"),
     ],
 )
-def test_verdicts_of_an_accuracy(top1, with_losses, mean, deviation, expected):
-    losses = mean + deviation * SPREAD / SPREAD.std(ddof=1)
+def test_verdicts_of_an_accuracy(top1, with_degradations, mean, deviation, expected):
+    degradations = mean + deviation * SPREAD / SPREAD.std(ddof=1)
 
-    (finding,) = judge_family([with_losses(top1, losses)], PLAN)
+    (finding,) = judge_family([with_degradations(top1, degradations)], PLAN)
 
     assert (finding.verdict, finding.num_pairs) == expected
     assert finding.method is Method.SEQUENTIAL
 
 
 @pytest.mark.parametrize(("factor", "verdict"), [(1.0, "pass"), (1.12, "fail"), (1.05, "inconclusive"), (0.5, "pass")])
-def test_verdicts_of_a_time(step_time, with_losses, factor, verdict):
-    losses = math.log(factor) + 0.01 * SPREAD
+def test_verdicts_of_a_time(step_time, with_degradations, factor, verdict):
+    degradations = math.log(factor) + 0.01 * SPREAD
 
-    (finding,) = judge_family([with_losses(step_time, losses)], PLAN)
+    (finding,) = judge_family([with_degradations(step_time, degradations)], PLAN)
 
     assert finding.verdict == verdict
-    assert finding.estimate == pytest.approx(losses[: finding.num_pairs].mean())
+    assert finding.estimate == pytest.approx(degradations[: finding.num_pairs].mean())
 
 
 @pytest.mark.parametrize("look", [5, 8, 12, 20])
-def test_pass_begins_at_the_boundary_of_the_margin(top1, with_losses, look):
+def test_pass_begins_at_the_boundary_of_the_margin(top1, with_degradations, look):
     metric, plan = replace(top1, resolution=0.0), Plan(num_gated=1, looks=(look, 40))
     boundary = boundaries(plan.looks, level=0.05)[0]
 
-    inside = losses_at(look, -1.001 * boundary, null=metric.margin, deviation=1e-4)
-    outside = losses_at(look, -0.999 * boundary, null=metric.margin, deviation=1e-4)
+    inside = degradations_at(look, -1.001 * boundary, null=metric.margin, deviation=1e-4)
+    outside = degradations_at(look, -0.999 * boundary, null=metric.margin, deviation=1e-4)
 
-    assert judge_family([with_losses(metric, inside)], plan)[0].verdict is Verdict.PASS
-    assert judge_family([with_losses(metric, outside)], plan)[0].verdict is Verdict.INCONCLUSIVE
+    assert judge_family([with_degradations(metric, inside)], plan)[0].verdict is Verdict.PASS
+    assert judge_family([with_degradations(metric, outside)], plan)[0].verdict is Verdict.INCONCLUSIVE
 
 
 @pytest.mark.parametrize("num_gated", [1, 2, 6, 20])
-def test_fail_needs_the_strict_test_against_zero_shared_by_all_metrics(top1, with_losses, num_gated):
+def test_fail_needs_the_strict_test_against_zero_shared_by_all_metrics(top1, with_degradations, num_gated):
     metric = replace(top1, margin=1e-9, resolution=0.0)
     boundary = boundaries(PLAN.looks, level=0.01 / num_gated)[0]
-    just_beyond = losses_at(5, boundary * 1.001, null=0.0, deviation=0.01)
-    just_short = losses_at(5, boundary * 0.999, null=0.0, deviation=0.01)
+    just_beyond = degradations_at(5, boundary * 1.001, null=0.0, deviation=0.01)
+    just_short = degradations_at(5, boundary * 0.999, null=0.0, deviation=0.01)
 
     plan = Plan(num_gated=num_gated)
 
-    assert judge_family([with_losses(metric, just_beyond)], plan)[0].verdict is Verdict.FAIL
-    assert judge_family([with_losses(metric, just_short)], plan)[0].verdict is Verdict.INCONCLUSIVE
+    assert judge_family([with_degradations(metric, just_beyond)], plan)[0].verdict is Verdict.FAIL
+    assert judge_family([with_degradations(metric, just_short)], plan)[0].verdict is Verdict.INCONCLUSIVE
 
 
-def test_pass_needs_the_strict_test_against_twice_the_margin(top1, with_losses):
+def test_pass_needs_the_strict_test_against_twice_the_margin(top1, with_degradations):
     plan = Plan(num_gated=1, alpha=0.01, edge=0.4)
-    losses = losses_at(5, -3.0, null=2 * top1.margin, deviation=0.02)
+    degradations = degradations_at(5, -3.0, null=2 * top1.margin, deviation=0.02)
 
-    (finding,) = judge_family([with_losses(top1, losses)], plan)
+    (finding,) = judge_family([with_degradations(top1, degradations)], plan)
 
     assert finding.p_values["below_margin"] <= plan.edge
     assert finding.p_values["below_double_margin"] > plan.alpha
     assert finding.verdict is Verdict.INCONCLUSIVE
 
 
-def test_holm_lets_a_second_loss_use_the_share_of_the_first(top1, with_losses):
+def test_holm_lets_a_second_degradation_use_the_share_of_the_first(top1, with_degradations):
     """Its p-value lies between alpha / 2 and alpha, so it fails only beside a metric that failed."""
     alone = Plan(num_gated=2)
     metric = replace(top1, margin=1e-9)
-    middling = with_losses(metric, losses_at(5, boundaries(alone.looks, level=0.0075)[0], null=0.0, deviation=0.01))
-    clear = with_losses(metric, losses_at(5, 100.0, null=0.0, deviation=0.01))
-    clean = with_losses(metric, losses_at(5, 0.0, null=0.0, deviation=0.01))
+    middling = with_degradations(
+        metric, degradations_at(5, boundaries(alone.looks, level=0.0075)[0], null=0.0, deviation=0.01)
+    )
+    clear = with_degradations(metric, degradations_at(5, 100.0, null=0.0, deviation=0.01))
+    clean = with_degradations(metric, degradations_at(5, 0.0, null=0.0, deviation=0.01))
 
     assert [f.verdict for f in judge_family([middling, clear], alone)] == [Verdict.FAIL, Verdict.FAIL]
     assert [f.verdict for f in judge_family([middling, clean], alone)] == [Verdict.INCONCLUSIVE] * 2
 
 
-def test_a_preset_finding_stays_and_keeps_its_share_of_alpha(top1, with_losses, finding_of):
+def test_a_preset_finding_stays_and_keeps_its_share_of_alpha(top1, with_degradations, finding_of):
     metric = replace(top1, margin=1e-9)
-    preset = replace(with_losses(metric, []), preset=finding_of("error", Blame.BASELINE))
-    middling = with_losses(metric, losses_at(5, boundaries(PLAN.looks, level=0.0075)[0], null=0.0, deviation=0.01))
+    preset = replace(with_degradations(metric, []), preset=finding_of("error", Blame.BASELINE))
+    middling = with_degradations(
+        metric, degradations_at(5, boundaries(PLAN.looks, level=0.0075)[0], null=0.0, deviation=0.01)
+    )
 
     findings = judge_family([preset, middling], Plan(num_gated=2))
 
@@ -130,28 +134,28 @@ def test_a_preset_finding_stays_and_keeps_its_share_of_alpha(top1, with_losses, 
 
 
 @pytest.mark.parametrize("num_pairs", range(5))
-def test_fewer_pairs_than_the_first_look_are_inconclusive(top1, with_losses, num_pairs):
-    (finding,) = judge_family([with_losses(top1, [0.0] * num_pairs)], PLAN)
+def test_fewer_pairs_than_the_first_look_are_inconclusive(top1, with_degradations, num_pairs):
+    (finding,) = judge_family([with_degradations(top1, [0.0] * num_pairs)], PLAN)
 
     assert (finding.verdict, finding.num_looks) == (Verdict.INCONCLUSIVE, 0)
     assert finding.further_pairs == 5 - num_pairs
     assert finding.warnings == (f"{num_pairs} pairs measured, the first look needs 5",)
 
 
-def test_pairs_beyond_the_last_completed_look_are_not_used(top1, with_losses):
-    losses = 0.002 + 0.001 * SPREAD[:11]
+def test_pairs_beyond_the_last_completed_look_are_not_used(top1, with_degradations):
+    degradations = 0.002 + 0.001 * SPREAD[:11]
 
-    (finding,) = judge_family([with_losses(top1, losses)], PLAN)
+    (finding,) = judge_family([with_degradations(top1, degradations)], PLAN)
 
     assert (finding.num_pairs, finding.num_looks) == (8, 2)
-    assert finding.losses == pytest.approx(losses[:8])
+    assert finding.degradations == pytest.approx(degradations[:8])
     assert len(finding.seeds) == len(finding.baseline_values) == len(finding.candidate_values) == 8
 
 
-def test_a_loss_after_the_verdict_does_not_change_it(top1, with_losses):
-    losses = np.concatenate([0.0002 * SPREAD[:5], np.full(15, 0.5)])
+def test_a_degradation_after_the_verdict_does_not_change_it(top1, with_degradations):
+    degradations = np.concatenate([0.0002 * SPREAD[:5], np.full(15, 0.5)])
 
-    (finding,) = judge_family([with_losses(top1, losses)], PLAN)
+    (finding,) = judge_family([with_degradations(top1, degradations)], PLAN)
 
     assert (finding.verdict, finding.num_pairs) == (Verdict.PASS, 5)
 
@@ -159,8 +163,8 @@ def test_a_loss_after_the_verdict_does_not_change_it(top1, with_losses):
 @pytest.mark.parametrize("position", [0, 4, 7, 19])
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("side", ["baseline", "candidate"])
-def test_a_value_that_is_not_finite_is_an_error_wherever_it_is(top1, with_losses, position, bad, side):
-    samples = with_losses(top1, 0.0001 * SPREAD)
+def test_a_value_that_is_not_finite_is_an_error_wherever_it_is(top1, with_degradations, position, bad, side):
+    samples = with_degradations(top1, 0.0001 * SPREAD)
     values = list(getattr(samples, f"{side}_values"))
     values[position] = bad
 
@@ -169,47 +173,49 @@ def test_a_value_that_is_not_finite_is_an_error_wherever_it_is(top1, with_losses
     assert (finding.verdict, finding.blame) == (Verdict.ERROR, Blame(side))
 
 
-def test_an_impossible_accuracy_does_not_pass(top1, with_losses):
-    perfect = replace(with_losses(top1, [0.0] * 5), candidate_values=(1.0,) * 5)
+def test_an_impossible_accuracy_does_not_pass(top1, with_degradations):
+    perfect = replace(with_degradations(top1, [0.0] * 5), candidate_values=(1.0,) * 5)
 
     (finding,) = judge_family([perfect], PLAN)
 
     assert (finding.verdict, finding.blame) == (Verdict.ERROR, Blame.CANDIDATE)
 
 
-def test_an_error_in_one_metric_takes_no_verdict_from_another(top1, with_losses):
+def test_an_error_in_one_metric_takes_no_verdict_from_another(top1, with_degradations):
     """The pairs before the error stay in Holm's procedure, so the other metric's share does not shrink."""
     metric = replace(top1, margin=1e-9, ceiling=None, unit="1")
-    middling = with_losses(metric, losses_at(5, boundaries(PLAN.looks, level=0.0075)[0], null=0.0, deviation=0.01))
-    clear = with_losses(metric, [*losses_at(5, 100.0, null=0.0, deviation=0.01), math.nan])
+    middling = with_degradations(
+        metric, degradations_at(5, boundaries(PLAN.looks, level=0.0075)[0], null=0.0, deviation=0.01)
+    )
+    clear = with_degradations(metric, [*degradations_at(5, 100.0, null=0.0, deviation=0.01), math.nan])
 
     assert [f.verdict for f in judge_family([middling, clear], Plan(num_gated=2))] == [Verdict.FAIL, Verdict.ERROR]
 
 
-def test_deterministic_metrics_have_no_place_in_the_family(parameters, with_losses):
+def test_deterministic_metrics_have_no_place_in_the_family(parameters, with_degradations):
     with pytest.raises(ValueError, match="is deterministic"):
-        judge_family([with_losses(parameters, [])], PLAN)
+        judge_family([with_degradations(parameters, [])], PLAN)
 
 
-def test_more_metrics_than_planned_are_refused(top1, with_losses):
+def test_more_metrics_than_planned_are_refused(top1, with_degradations):
     with pytest.raises(ValueError, match="2 metrics to judge, but the plan shares alpha among 1"):
-        judge_family([with_losses(top1, [])] * 2, PLAN)
+        judge_family([with_degradations(top1, [])] * 2, PLAN)
 
 
 def test_a_family_of_none_has_no_findings():
     assert judge_family([], Plan(num_gated=0)) == ()
 
 
-@pytest.mark.parametrize("loss", [0.0, 0.002, 0.01])
-def test_equal_losses_are_judged_with_the_noise_of_rounding(top1, with_losses, loss):
-    (finding,) = judge_family([with_losses(top1, [loss] * 20)], PLAN)
+@pytest.mark.parametrize("degradation", [0.0, 0.002, 0.01])
+def test_equal_degradations_are_judged_with_the_noise_of_rounding(top1, with_degradations, degradation):
+    (finding,) = judge_family([with_degradations(top1, [degradation] * 20)], PLAN)
 
     assert finding.standard_deviation == pytest.approx(0.41e-4)
-    assert finding.verdict is {0.0: Verdict.PASS, 0.002: Verdict.INCONCLUSIVE, 0.01: Verdict.FAIL}[loss]
+    assert finding.verdict is {0.0: Verdict.PASS, 0.002: Verdict.INCONCLUSIVE, 0.01: Verdict.FAIL}[degradation]
 
 
-def test_higher_is_better_and_lower_is_better_mirror_each_other(step_time, with_losses):
-    samples = with_losses(step_time, 0.2 + 0.01 * SPREAD)
+def test_higher_is_better_and_lower_is_better_mirror_each_other(step_time, with_degradations):
+    samples = with_degradations(step_time, 0.2 + 0.01 * SPREAD)
     throughput = replace(step_time, name="throughput", direction="higher")
     reciprocal = replace(
         samples,
@@ -225,60 +231,62 @@ def test_higher_is_better_and_lower_is_better_mirror_each_other(step_time, with_
 
 
 @given(st.data())
-def test_decided_stays_decided_when_pairs_are_added(top1, with_losses, data):
-    losses = [drawn_losses(data, num_pairs=20, scale=top1.margin) for _ in range(3)]
+def test_decided_stays_decided_when_pairs_are_added(top1, with_degradations, data):
+    degradations = [drawn_degradations(data, num_pairs=20, scale=top1.margin) for _ in range(3)]
     metric, plan = replace(top1, ceiling=None, unit="1"), Plan(num_gated=3)
     earlier, later = sorted(data.draw(st.tuples(st.integers(0, 20), st.integers(0, 20))))
 
-    before = judge_family([with_losses(metric, loss[:earlier]) for loss in losses], plan)
-    after = judge_family([with_losses(metric, loss[:later]) for loss in losses], plan)
+    before = judge_family([with_degradations(metric, degradation[:earlier]) for degradation in degradations], plan)
+    after = judge_family([with_degradations(metric, degradation[:later]) for degradation in degradations], plan)
 
     for old, new in zip(before, after, strict=True):
         assert old.verdict is Verdict.INCONCLUSIVE or new == old
 
 
 @given(st.data())
-def test_a_larger_loss_never_gets_a_better_verdict(top1, with_losses, data):
-    losses = drawn_losses(data, num_pairs=20, scale=top1.margin)
+def test_a_larger_degradation_never_gets_a_better_verdict(top1, with_degradations, data):
+    degradations = drawn_degradations(data, num_pairs=20, scale=top1.margin)
     shift = data.draw(st.floats(0, 4)) * top1.margin
     metric = replace(top1, ceiling=None, unit="1")
 
-    (before,) = judge_family([with_losses(metric, losses)], PLAN)
-    (after,) = judge_family([with_losses(metric, losses + shift)], PLAN)
+    (before,) = judge_family([with_degradations(metric, degradations)], PLAN)
+    (after,) = judge_family([with_degradations(metric, degradations + shift)], PLAN)
 
-    assert VERDICTS_BY_LOSS.index(after.verdict) >= VERDICTS_BY_LOSS.index(before.verdict)
+    assert VERDICTS_BY_DEGRADATION.index(after.verdict) >= VERDICTS_BY_DEGRADATION.index(before.verdict)
 
 
 @given(st.data())
-def test_what_fails_passes_with_the_roles_swapped(top1, with_losses, data):
-    losses = drawn_losses(data, num_pairs=20, scale=top1.margin)
-    samples = with_losses(replace(top1, ceiling=None, unit="1"), losses)
+def test_what_fails_passes_with_the_roles_swapped(top1, with_degradations, data):
+    degradations = drawn_degradations(data, num_pairs=20, scale=top1.margin)
+    samples = with_degradations(replace(top1, ceiling=None, unit="1"), degradations)
     swapped = replace(samples, baseline_values=samples.candidate_values, candidate_values=samples.baseline_values)
 
     (finding,), (mirrored,) = judge_family([samples], PLAN), judge_family([swapped], PLAN)
 
     assert finding.verdict is not Verdict.FAIL or mirrored.verdict is Verdict.PASS
     if finding.num_pairs == mirrored.num_pairs:
-        assert mirrored.losses == pytest.approx([-loss for loss in finding.losses])
+        assert mirrored.degradations == pytest.approx([-degradation for degradation in finding.degradations])
 
 
 @given(st.data(), st.randoms(use_true_random=False))
-def test_order_of_pairs_is_irrelevant_within_a_look(top1, with_losses, data, random):
-    losses = drawn_losses(data, num_pairs=20, scale=top1.margin)
+def test_order_of_pairs_is_irrelevant_within_a_look(top1, with_degradations, data, random):
+    degradations = drawn_degradations(data, num_pairs=20, scale=top1.margin)
     metric = replace(top1, ceiling=None, unit="1")
-    blocks = [losses[low:high].tolist() for low, high in pairwise((0, *PLAN.looks))]
+    blocks = [degradations[low:high].tolist() for low, high in pairwise((0, *PLAN.looks))]
     shuffled = np.concatenate([random.sample(block, len(block)) for block in blocks])
 
-    (before,), (after,) = (judge_family([with_losses(metric, values)], PLAN) for values in (losses, shuffled))
+    (before,), (after,) = (
+        judge_family([with_degradations(metric, values)], PLAN) for values in (degradations, shuffled)
+    )
 
     assert (before.verdict, before.num_pairs) == (after.verdict, after.num_pairs)
     assert before.interval == pytest.approx(after.interval)
 
 
 @given(st.data(), st.permutations(range(4)))
-def test_order_of_metrics_is_irrelevant(top1, with_losses, data, order):
+def test_order_of_metrics_is_irrelevant(top1, with_degradations, data, order):
     metric, plan = replace(top1, ceiling=None, unit="1"), Plan(num_gated=4)
-    samples = [with_losses(metric, drawn_losses(data, num_pairs=20, scale=top1.margin)) for _ in order]
+    samples = [with_degradations(metric, drawn_degradations(data, num_pairs=20, scale=top1.margin)) for _ in order]
 
     findings = judge_family(samples, plan)
 
@@ -286,8 +294,8 @@ def test_order_of_metrics_is_irrelevant(top1, with_losses, data, order):
 
 
 @given(st.data(), st.floats(1e-6, 1e6))
-def test_the_unit_of_a_time_is_irrelevant(step_time, with_losses, data, unit):
-    samples = with_losses(step_time, drawn_losses(data, num_pairs=20, scale=step_time.scaled_margin))
+def test_the_unit_of_a_time_is_irrelevant(step_time, with_degradations, data, unit):
+    samples = with_degradations(step_time, drawn_degradations(data, num_pairs=20, scale=step_time.scaled_margin))
     converted = replace(
         samples,
         baseline_values=tuple(unit * value for value in samples.baseline_values),
@@ -301,15 +309,17 @@ def test_the_unit_of_a_time_is_irrelevant(step_time, with_losses, data, unit):
 
 
 @given(st.data())
-def test_every_finding_is_whole_and_agrees_with_itself(top1, with_losses, data):
+def test_every_finding_is_whole_and_agrees_with_itself(top1, with_degradations, data):
     metric = replace(top1, ceiling=None, unit="1")
-    (finding,) = judge_family([with_losses(metric, drawn_losses(data, num_pairs=20, scale=metric.margin))], PLAN)
+    (finding,) = judge_family(
+        [with_degradations(metric, drawn_degradations(data, num_pairs=20, scale=metric.margin))], PLAN
+    )
 
     assert finding.interval is not None
-    counted = np.clip(finding.losses, *((-finding.cap, finding.cap) if finding.cap else (None, None)))
+    counted = np.clip(finding.degradations, *((-finding.cap, finding.cap) if finding.cap else (None, None)))
     assert finding.estimate == pytest.approx(np.clip(np.mean(counted), *finding.interval))
     assert finding.baseline_mean is not None
-    assert finding.candidate_mean == pytest.approx(finding.baseline_mean - np.mean(finding.losses))
+    assert finding.candidate_mean == pytest.approx(finding.baseline_mean - np.mean(finding.degradations))
     assert finding.interval.low <= finding.estimate <= finding.interval.high
     assert finding.passes_below is not None
     assert finding.fails_above is not None
@@ -320,9 +330,11 @@ def test_every_finding_is_whole_and_agrees_with_itself(top1, with_losses, data):
 
 
 @given(st.data())
-def test_the_interval_agrees_with_the_verdict(top1, with_losses, data):
+def test_the_interval_agrees_with_the_verdict(top1, with_degradations, data):
     metric = replace(top1, ceiling=None, unit="1")
-    (finding,) = judge_family([with_losses(metric, drawn_losses(data, num_pairs=20, scale=metric.margin))], PLAN)
+    (finding,) = judge_family(
+        [with_degradations(metric, drawn_degradations(data, num_pairs=20, scale=metric.margin))], PLAN
+    )
 
     assert finding.interval is not None
     if finding.verdict is Verdict.PASS:
@@ -333,21 +345,21 @@ def test_the_interval_agrees_with_the_verdict(top1, with_losses, data):
 
 @settings(max_examples=25)
 @given(st.data())
-def test_another_metric_without_evidence_only_takes_its_share(top1, with_losses, data):
+def test_another_metric_without_evidence_only_takes_its_share(top1, with_degradations, data):
     """Beside K - 1 metrics without pairs a metric is judged as in a gate of one at alpha / K."""
     metric = replace(top1, ceiling=None, unit="1")
-    samples = with_losses(metric, drawn_losses(data, num_pairs=20, scale=metric.margin))
+    samples = with_degradations(metric, drawn_degradations(data, num_pairs=20, scale=metric.margin))
 
-    shared, *_ = judge_family([samples, *[with_losses(metric, [])] * 4], Plan(num_gated=5))
+    shared, *_ = judge_family([samples, *[with_degradations(metric, [])] * 4], Plan(num_gated=5))
     (alone,) = judge_family([samples], Plan(num_gated=5))
 
     assert shared == alone
 
 
 @pytest.mark.usefixtures("untraced")
-def test_fifty_metrics_of_45_pairs_are_judged_within_50_ms(step_time, with_losses):
+def test_fifty_metrics_of_45_pairs_are_judged_within_50_ms(step_time, with_degradations):
     rng = np.random.default_rng(0)
-    samples = [with_losses(step_time, rng.normal(0.03, 0.06, size=45)) for _ in range(50)]
+    samples = [with_degradations(step_time, rng.normal(0.03, 0.06, size=45)) for _ in range(50)]
     plan = Plan(num_gated=50, looks=(5, 8, 12, 20, 30, 45))
     seconds = []
 
@@ -359,19 +371,19 @@ def test_fifty_metrics_of_45_pairs_are_judged_within_50_ms(step_time, with_losse
     assert min(seconds) <= 0.050
 
 
-def exploded(losses, chosen, *, margin, size=1e6):
-    """Losses of which the chosen ones are so many margins."""
-    losses = np.array(losses)
-    losses[list(chosen)] = size * margin
-    return losses
+def exploded(degradations, chosen, *, margin, size=1e6):
+    """Degradations of which the chosen ones are so many margins."""
+    degradations = np.array(degradations)
+    degradations[list(chosen)] = size * margin
+    return degradations
 
 
 @pytest.mark.parametrize("size", [11.0, 1e3, 1e9, 1e150, 1e300])
-def test_an_explosion_in_every_pair_fails_at_the_first_look(top1, with_losses, size):
+def test_an_explosion_in_every_pair_fails_at_the_first_look(top1, with_degradations, size):
     metric = replace(top1, unit="nat", direction=Direction.LOWER, ceiling=None)
-    losses = size * metric.margin * np.array([1.0, 7.0, 2.0, 1000.0, 30.0] * 4)
+    degradations = size * metric.margin * np.array([1.0, 7.0, 2.0, 1000.0, 30.0] * 4)
 
-    (finding,) = judge_family([with_losses(metric, losses, own_noise=STEADY)], PLAN)
+    (finding,) = judge_family([with_degradations(metric, degradations, own_noise=STEADY)], PLAN)
 
     assert (finding.verdict, finding.num_pairs) == (Verdict.FAIL, 5)
     assert finding.reason.startswith(f"at least {finding.cap:.4f} nat worse (interval ")
@@ -380,34 +392,34 @@ def test_an_explosion_in_every_pair_fails_at_the_first_look(top1, with_losses, s
 
 
 @pytest.mark.parametrize("factor", [1.7, 3.0, 50.0])
-def test_a_clear_slowdown_beyond_the_cap_is_told_as_measured(step_time, with_losses, factor):
-    losses = math.log(factor) + 0.01 * SPREAD
+def test_a_clear_slowdown_beyond_the_cap_is_told_as_measured(step_time, with_degradations, factor):
+    degradations = math.log(factor) + 0.01 * SPREAD
 
-    (finding,) = judge_family([with_losses(step_time, losses)], Plan(num_gated=20))
+    (finding,) = judge_family([with_degradations(step_time, degradations)], Plan(num_gated=20))
 
     assert (finding.verdict, finding.num_pairs, finding.cap) == (Verdict.FAIL, 5, None)
-    assert finding.estimate == pytest.approx(losses[:5].mean())
+    assert finding.estimate == pytest.approx(degradations[:5].mean())
     assert finding.interval.low < finding.estimate < finding.interval.high
 
 
-def test_a_gain_in_every_pair_passes_at_the_first_look_however_uneven(top1, with_losses):
+def test_a_gain_in_every_pair_passes_at_the_first_look_however_uneven(top1, with_degradations):
     metric = replace(top1, ceiling=None, unit="1")
 
-    (finding,) = judge_family([with_losses(metric, [-0.1, -5.0, -1e6, -0.3, -40.0], own_noise=STEADY)], PLAN)
+    (finding,) = judge_family([with_degradations(metric, [-0.1, -5.0, -1e6, -0.3, -40.0], own_noise=STEADY)], PLAN)
 
     assert (finding.verdict, finding.num_pairs) == (Verdict.PASS, 5)
     assert finding.reason.startswith("at least ")
 
 
 @pytest.mark.parametrize("num_pairs", [8, 20])
-def test_an_explosion_of_the_candidate_alone_cannot_pass(top1, with_losses, num_pairs):
+def test_an_explosion_of_the_candidate_alone_cannot_pass(top1, with_degradations, num_pairs):
     metric = replace(top1, ceiling=None, unit="1", resolution=0.0)
     plan = Plan(num_gated=1, edge=0.45, alpha=0.45, looks=(num_pairs,))  # so easily passed that only that forbids it
-    losses = exploded(-0.5 * metric.margin * np.ones(num_pairs), [3], margin=metric.margin, size=10.5)
+    degradations = exploded(-0.5 * metric.margin * np.ones(num_pairs), [3], margin=metric.margin, size=10.5)
 
-    (with_it,) = judge_family([with_losses(metric, losses, own_noise=STEADY)], plan)
+    (with_it,) = judge_family([with_degradations(metric, degradations, own_noise=STEADY)], plan)
     (without,) = judge_family(
-        [with_losses(metric, np.delete(losses, 3), own_noise=STEADY)], replace(plan, looks=(num_pairs - 1,))
+        [with_degradations(metric, np.delete(degradations, 3), own_noise=STEADY)], replace(plan, looks=(num_pairs - 1,))
     )
 
     assert (with_it.verdict, without.verdict) == (Verdict.INCONCLUSIVE, Verdict.PASS)
@@ -417,42 +429,49 @@ def test_an_explosion_of_the_candidate_alone_cannot_pass(top1, with_losses, num_
     assert with_it.exploded_seeds == (3,)
 
 
-def test_an_explosion_of_both_revisions_may_pass(top1, with_losses):
+def test_an_explosion_of_both_revisions_may_pass(top1, with_degradations):
     metric = replace(top1, ceiling=None, unit="1")
     plan = Plan(num_gated=1, edge=0.45, alpha=0.45, looks=(20,))
-    losses = exploded(-0.9 * metric.margin * np.ones(20), [3], margin=metric.margin)
-    losses[9] = -losses[3]
+    degradations = exploded(-0.9 * metric.margin * np.ones(20), [3], margin=metric.margin)
+    degradations[9] = -degradations[3]
 
-    assert judge_family([with_losses(metric, losses, own_noise=STEADY)], plan)[0].verdict is Verdict.PASS
+    assert judge_family([with_degradations(metric, degradations, own_noise=STEADY)], plan)[0].verdict is Verdict.PASS
 
 
-def test_an_explosion_stays_in_mind_at_later_looks(top1, with_losses):
+def test_an_explosion_stays_in_mind_at_later_looks(top1, with_degradations):
     metric = replace(top1, ceiling=None, unit="1", resolution=0.0)
-    losses = exploded(-0.5 * metric.margin * np.ones(20), [2], margin=metric.margin, size=1e3)
+    degradations = exploded(-0.5 * metric.margin * np.ones(20), [2], margin=metric.margin, size=1e3)
 
-    (finding,) = judge_family([with_losses(metric, losses, own_noise=STEADY)], Plan(num_gated=1, edge=0.45, alpha=0.45))
+    (finding,) = judge_family(
+        [with_degradations(metric, degradations, own_noise=STEADY)], Plan(num_gated=1, edge=0.45, alpha=0.45)
+    )
 
     assert finding.verdict is Verdict.INCONCLUSIVE
 
 
-def test_noise_far_above_the_margin_is_not_capped(top1, with_losses):
+def test_noise_far_above_the_margin_is_not_capped(top1, with_degradations):
     """Five pairs at the cap on one side would come up in one clean gate of sixteen and look like certainty."""
     metric = replace(top1, margin=1e-9, ceiling=None, unit="1")
 
-    (finding,) = judge_family([with_losses(metric, 0.01 * (1 + 0.9 * SPREAD[:5]))], PLAN)
+    (finding,) = judge_family([with_degradations(metric, 0.01 * (1 + 0.9 * SPREAD[:5]))], PLAN)
 
     assert finding.cap is None
     assert finding.verdict is Verdict.INCONCLUSIVE
 
 
 @given(st.data(), st.sets(st.integers(0, 19), min_size=1, max_size=6), st.floats(12, 1e9), st.floats(1, 1e9))
-def test_the_size_of_an_explosion_is_irrelevant(top1, with_losses, data, chosen, size, factor):
+def test_the_size_of_an_explosion_is_irrelevant(top1, with_degradations, data, chosen, size, factor):
     metric = replace(top1, ceiling=None, unit="1")
-    losses = 0.3 * metric.margin * np.random.default_rng(data.draw(st.integers(0, 999))).standard_normal(20)
+    degradations = 0.3 * metric.margin * np.random.default_rng(data.draw(st.integers(0, 999))).standard_normal(20)
 
     before, after = (
         judge_family(
-            [with_losses(metric, exploded(losses, chosen, margin=metric.margin, size=each), own_noise=STEADY)], PLAN
+            [
+                with_degradations(
+                    metric, exploded(degradations, chosen, margin=metric.margin, size=each), own_noise=STEADY
+                )
+            ],
+            PLAN,
         )[0]
         for each in (size, size * factor)
     )
@@ -462,10 +481,12 @@ def test_the_size_of_an_explosion_is_irrelevant(top1, with_losses, data, chosen,
 
 
 @given(st.data(), st.sets(st.integers(0, 19), max_size=4), st.sampled_from([-1e6, 1e6]))
-def test_roles_swap_with_explosions_too(top1, with_losses, data, chosen, size):
+def test_roles_swap_with_explosions_too(top1, with_degradations, data, chosen, size):
     metric = replace(top1, ceiling=None, unit="1")
-    losses = exploded(drawn_losses(data, num_pairs=20, scale=metric.margin), chosen, margin=metric.margin, size=size)
-    samples = with_losses(metric, losses, own_noise=STEADY)
+    degradations = exploded(
+        drawn_degradations(data, num_pairs=20, scale=metric.margin), chosen, margin=metric.margin, size=size
+    )
+    samples = with_degradations(metric, degradations, own_noise=STEADY)
     swapped = replace(samples, baseline_values=samples.candidate_values, candidate_values=samples.baseline_values)
 
     (finding,), (mirrored,) = judge_family([samples], PLAN), judge_family([swapped], PLAN)
@@ -475,10 +496,10 @@ def test_roles_swap_with_explosions_too(top1, with_losses, data, chosen, size):
 
 
 @given(st.data(), st.sets(st.integers(0, 19), max_size=4), st.integers(-20, 20))
-def test_the_unit_of_an_accuracy_is_irrelevant(top1, with_losses, data, chosen, exponent):
+def test_the_unit_of_an_accuracy_is_irrelevant(top1, with_degradations, data, chosen, exponent):
     metric, factor = replace(top1, ceiling=None, unit="nat"), 2.0**exponent
-    losses = exploded(drawn_losses(data, num_pairs=20, scale=metric.margin), chosen, margin=metric.margin)
-    samples = with_losses(metric, losses, own_noise=STEADY)
+    degradations = exploded(drawn_degradations(data, num_pairs=20, scale=metric.margin), chosen, margin=metric.margin)
+    samples = with_degradations(metric, degradations, own_noise=STEADY)
     converted = replace(
         samples,
         metric=replace(metric, margin=factor * metric.margin, resolution=factor * metric.resolution),
@@ -494,12 +515,14 @@ def test_the_unit_of_an_accuracy_is_irrelevant(top1, with_losses, data, chosen, 
 
 @given(st.data(), st.sets(st.integers(0, 19), max_size=4), st.sampled_from([-1e200, 1e3, 1e200]))
 def test_an_estimate_lies_in_its_interval_and_the_interval_agrees_with_the_verdict(
-    top1, with_losses, data, chosen, size
+    top1, with_degradations, data, chosen, size
 ):
     metric = replace(top1, ceiling=None, unit="1")
-    losses = exploded(drawn_losses(data, num_pairs=20, scale=metric.margin), chosen, margin=metric.margin, size=size)
+    degradations = exploded(
+        drawn_degradations(data, num_pairs=20, scale=metric.margin), chosen, margin=metric.margin, size=size
+    )
 
-    (finding,) = judge_family([with_losses(metric, losses, own_noise=STEADY)], Plan(num_gated=64))
+    (finding,) = judge_family([with_degradations(metric, degradations, own_noise=STEADY)], Plan(num_gated=64))
 
     assert finding.interval.low <= finding.estimate <= finding.interval.high
     if not any("contradict each other" in warning for warning in finding.warnings):
@@ -509,12 +532,14 @@ def test_an_estimate_lies_in_its_interval_and_the_interval_agrees_with_the_verdi
         assert is_within == (finding.verdict is Verdict.PASS or bool(finding.exploded_seeds and is_within))
 
 
-def test_a_loss_that_many_metrics_might_show_by_chance_has_an_interval_that_says_so(step_time, with_losses):
+def test_a_degradation_that_many_metrics_might_show_by_chance_has_an_interval_that_says_so(
+    step_time, with_degradations
+):
     """Each of five pairs is a third slower, which one gate in many of 64 metrics shows without a cause."""
-    losses = math.log(1.336) + 0.1 * SPREAD[:5] / SPREAD[:5].std(ddof=1)
+    degradations = math.log(1.336) + 0.1 * SPREAD[:5] / SPREAD[:5].std(ddof=1)
 
     (among_many,), (alone,) = (
-        judge_family([with_losses(step_time, losses)], Plan(num_gated=num_gated)) for num_gated in (64, 1)
+        judge_family([with_degradations(step_time, degradations)], Plan(num_gated=num_gated)) for num_gated in (64, 1)
     )
 
     assert (among_many.verdict, alone.verdict) == (Verdict.INCONCLUSIVE, Verdict.FAIL)
@@ -543,7 +568,7 @@ def test_huge_finite_values_fail_with_finite_numbers(top1, name):
 
     assert finding.verdict is Verdict.FAIL
     numbers = (finding.estimate, finding.standard_deviation, finding.baseline_mean, finding.candidate_mean)
-    assert all(map(math.isfinite, (*numbers, *finding.losses, finding.interval.low)))
+    assert all(map(math.isfinite, (*numbers, *finding.degradations, finding.interval.low)))
 
 
 def test_times_of_any_size_fail_with_finite_numbers(step_time):

@@ -15,13 +15,13 @@ SPREAD = np.array([-1.0, 0.5, 0.2, -0.4, 0.7] * 4)
 
 
 def normal(mean, deviation, num_pairs=20):
-    """Losses with exactly this mean and deviation, in the order of a random draw."""
+    """Degradations with exactly this mean and deviation, in the order of a random draw."""
     drawn = np.random.default_rng(4).normal(size=num_pairs)
     return mean + deviation * (drawn - drawn.mean()) / drawn.std(ddof=1)
 
 
-def test_reason_of_a_pass(top1, with_losses):
-    (finding,) = judge_family([with_losses(top1, normal(0.0001, 0.0003, 5))], PLAN)
+def test_reason_of_a_pass(top1, with_degradations):
+    (finding,) = judge_family([with_degradations(top1, normal(0.0001, 0.0003, 5))], PLAN)
 
     assert finding.verdict is Verdict.PASS
     assert finding.reason == (
@@ -29,8 +29,8 @@ def test_reason_of_a_pass(top1, with_losses):
     )
 
 
-def test_reason_of_a_fail(step_time, with_losses):
-    (finding,) = judge_family([with_losses(step_time, normal(math.log(1.12), 0.01, 5))], PLAN)
+def test_reason_of_a_fail(step_time, with_degradations):
+    (finding,) = judge_family([with_degradations(step_time, normal(math.log(1.12), 0.01, 5))], PLAN)
 
     assert finding.verdict is Verdict.FAIL
     assert finding.reason == (
@@ -45,8 +45,8 @@ def test_reason_of_a_fail(step_time, with_losses):
         pytest.param(0.0015, 20, "beyond the 20 planned", id="beyond-the-plan"),
     ],
 )
-def test_reason_of_an_inconclusive_says_what_it_would_take(top1, with_losses, mean, num_pairs, outlook):
-    (finding,) = judge_family([with_losses(top1, normal(mean, 0.0015, num_pairs))], PLAN)
+def test_reason_of_an_inconclusive_says_what_it_would_take(top1, with_degradations, mean, num_pairs, outlook):
+    (finding,) = judge_family([with_degradations(top1, normal(mean, 0.0015, num_pairs))], PLAN)
 
     assert finding.verdict is Verdict.INCONCLUSIVE
     assert finding.reason.endswith(outlook)
@@ -54,11 +54,11 @@ def test_reason_of_an_inconclusive_says_what_it_would_take(top1, with_losses, me
     assert finding.further_pairs > 0
 
 
-def share_rejected(losses, *tests):
+def share_rejected(degradations, *tests):
     """Share of rows that t finds above every null value, each at its level."""
-    error = losses.std(axis=1, ddof=1) / np.sqrt(losses.shape[1])
-    degrees = losses.shape[1] - 1
-    rejected = [(losses.mean(axis=1) - null) / error >= t.isf(level, degrees) for null, level in tests]
+    error = degradations.std(axis=1, ddof=1) / np.sqrt(degradations.shape[1])
+    degrees = degradations.shape[1] - 1
+    rejected = [(degradations.mean(axis=1) - null) / error >= t.isf(level, degrees) for null, level in tests]
     return np.logical_and.reduce(rejected).mean()
 
 
@@ -84,77 +84,77 @@ def test_a_clean_change_passes_at_the_smallest_honest_margin(deviation):
     assert passes_below == pytest.approx(0.0, abs=1e-9 * deviation)
 
 
-def test_a_margin_below_the_noise_is_named(step_time, with_losses):
-    (finding,) = judge_family([with_losses(step_time, normal(0.0, 0.1))], PLAN)
+def test_a_margin_below_the_noise_is_named(step_time, with_degradations):
+    (finding,) = judge_family([with_degradations(step_time, normal(0.0, 0.1))], PLAN)
 
     assert [w for w in finding.warnings if "cannot reliably pass a clean change" in w]
     assert "20 pairs of this noise support a margin of 8.2 %, not 5.0 %" in finding.warnings[0]
 
 
 @pytest.mark.parametrize("mean", [-0.2, 0.4], ids=["pass", "fail"])
-def test_a_margin_below_the_noise_is_not_named_where_it_decided_all_the_same(step_time, with_losses, mean):
-    (finding,) = judge_family([with_losses(step_time, normal(mean, 0.1))], PLAN)
+def test_a_margin_below_the_noise_is_not_named_where_it_decided_all_the_same(step_time, with_degradations, mean):
+    (finding,) = judge_family([with_degradations(step_time, normal(mean, 0.1))], PLAN)
 
     assert finding.verdict in (Verdict.PASS, Verdict.FAIL)
     assert smallest_honest_margin(finding.standard_deviation, PLAN) > step_time.scaled_margin
     assert not finding.warnings
 
 
-def test_a_margin_above_the_noise_is_not(step_time, with_losses):
-    (finding,) = judge_family([with_losses(step_time, normal(0.04, 0.03))], PLAN)
+def test_a_margin_above_the_noise_is_not(step_time, with_degradations):
+    (finding,) = judge_family([with_degradations(step_time, normal(0.04, 0.03))], PLAN)
 
     assert finding.warnings == ()
 
 
-def test_drifting_pairs_are_named(top1, with_losses):
+def test_drifting_pairs_are_named(top1, with_degradations):
     drift = np.linspace(-0.02, 0.024, 20)
 
-    (finding,) = judge_family([with_losses(top1, drift)], Plan(num_gated=1, looks=(20, 40)))
+    (finding,) = judge_family([with_degradations(top1, drift)], Plan(num_gated=1, looks=(20, 40)))
 
     assert any("pairs are not independent (lag-1 correlation 0." in warning for warning in finding.warnings)
 
 
 @pytest.mark.parametrize(("sign", "unstable"), [(1, "candidate"), (-1, "baseline")])
-def test_slow_states_of_one_revision_are_named(step_time, with_losses, sign, unstable):
-    losses = 0.045 + 0.01 * SPREAD
-    losses[[3, 17]] += sign * 0.5
+def test_slow_states_of_one_revision_are_named(step_time, with_degradations, sign, unstable):
+    degradations = 0.045 + 0.01 * SPREAD
+    degradations[[3, 17]] += sign * 0.5
 
-    (finding,) = judge_family([with_losses(step_time, losses)], PLAN)
+    (finding,) = judge_family([with_degradations(step_time, degradations)], PLAN)
 
     assert any(f"the {unstable} is unstable" in warning for warning in finding.warnings)
 
 
-def test_normal_pairs_are_seldom_warned_about(top1, with_losses):
+def test_normal_pairs_are_seldom_warned_about(top1, with_degradations):
     rng = np.random.default_rng(0)
     metric = replace(top1, ceiling=None, unit="1")
-    samples = [with_losses(metric, 0.002 + 0.001 * rng.normal(size=20)) for _ in range(400)]
+    samples = [with_degradations(metric, 0.002 + 0.001 * rng.normal(size=20)) for _ in range(400)]
 
     findings = judge_family(samples, Plan(num_gated=400))
 
     assert sum(bool(finding.warnings) for finding in findings) / 400 < 0.05
 
 
-def test_looks_that_contradict_each_other_are_named(top1, with_losses):
-    losses = np.concatenate([0.0021 + 0.00005 * SPREAD[:5], 0.0005 + 0.00005 * SPREAD[:15]])
+def test_looks_that_contradict_each_other_are_named(top1, with_degradations):
+    degradations = np.concatenate([0.0021 + 0.00005 * SPREAD[:5], 0.0005 + 0.00005 * SPREAD[:15]])
     plan = Plan(num_gated=1, alpha=1e-20)
 
-    (finding,) = judge_family([with_losses(replace(top1, resolution=0.0), losses)], plan)
+    (finding,) = judge_family([with_degradations(replace(top1, resolution=0.0), degradations)], plan)
 
     assert any("contradict each other" in warning for warning in finding.warnings)
     assert finding.interval is not None
-    assert finding.interval.low < np.mean(finding.losses) < finding.interval.high
+    assert finding.interval.low < np.mean(finding.degradations) < finding.interval.high
 
 
-def test_equal_losses_without_a_resolution_are_named(top1, with_losses):
-    (finding,) = judge_family([with_losses(replace(top1, resolution=0.0), [0.0] * 5)], PLAN)
+def test_equal_degradations_without_a_resolution_are_named(top1, with_degradations):
+    (finding,) = judge_family([with_degradations(replace(top1, resolution=0.0), [0.0] * 5)], PLAN)
 
     assert finding.verdict is Verdict.PASS
     assert any("no resolution is declared" in warning for warning in finding.warnings)
 
 
-def test_more_metrics_take_more_pairs_to_settle_a_loss(top1, with_losses):
-    """A fail must also exclude no loss at a level that all metrics share; a pass shares nothing."""
-    worse, better = (with_losses(replace(top1, margin=1e-9), normal(mean, 0.01)) for mean in (0.004, -0.004))
+def test_more_metrics_take_more_pairs_to_settle_a_degradation(top1, with_degradations):
+    """A fail must also exclude no degradation at a level that all metrics share; a pass shares nothing."""
+    worse, better = (with_degradations(replace(top1, margin=1e-9), normal(mean, 0.01)) for mean in (0.004, -0.004))
 
     def further(samples, num_gated):
         return judge_family([samples], Plan(num_gated=num_gated))[0].further_pairs

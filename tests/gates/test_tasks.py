@@ -90,7 +90,7 @@ def test_a_guard_can_fail():
     assert status(findings) == 1
 
 
-def test_an_undecided_guard_says_which_loss_it_does_not_exclude():
+def test_an_undecided_guard_says_which_degradation_it_does_not_exclude():
     findings = judged(*(task(flips(246, 12, 7), f"t{number}", margin=0.05) for number in range(40)))
 
     assert any("a guard" in warning and "is not excluded" in warning for warning in findings[1].warnings)
@@ -195,9 +195,9 @@ def test_few_items_without_a_range_pass_nothing():
     assert any("fewer than 1000 items" in warning for warning in finding.warnings)
 
 
-def drawn(rng, num_items, noise, loss):
-    """Flips of one task: as many lost as gained, and the loss besides."""
-    lost, gained, _ = rng.multinomial(num_items, [noise / 2 + loss, noise / 2, 1 - noise - loss])
+def drawn(rng, num_items, noise, degradation):
+    """Flips of one task: as many lost as gained, and the degradation besides."""
+    lost, gained, _ = rng.multinomial(num_items, [noise / 2 + degradation, noise / 2, 1 - noise - degradation])
     return flips(num_items, lost, gained)
 
 
@@ -205,13 +205,13 @@ def upper_bound(count, trials):
     return clopper_pearson_interval(count, trials, confidence_level=0.9)[1]
 
 
-def simulate(trials, tasks, loss, seed):
+def simulate(trials, tasks, degradation, seed):
     """Exit statuses and verdicts of whole judgements of some tasks: (number of items, share of flips, margin) each."""
     rng = np.random.default_rng(seed)
     statuses, verdicts = [], []
     for _ in range(trials):
         samples = [
-            task(drawn(rng, num_items, noise, loss * margin), f"t{number}", margin=margin)
+            task(drawn(rng, num_items, noise, degradation * margin), f"t{number}", margin=margin)
             for number, (num_items, noise, margin) in enumerate(tasks)
         ]
         findings = judged(*samples, macro_margin=min(margin for *_, margin in tasks))
@@ -235,7 +235,7 @@ def test_clean_changes_rarely_fail(design):
 
 
 @pytest.mark.parametrize("design", DESIGNS)
-def test_a_loss_of_twice_the_margin_rarely_passes(design):
+def test_a_degradation_of_twice_the_margin_rarely_passes(design):
     statuses, verdicts = simulate(300, DESIGNS[design], 2.0, seed=12)
 
     assert (statuses == 0).mean() <= 0.01
@@ -243,7 +243,7 @@ def test_a_loss_of_twice_the_margin_rarely_passes(design):
 
 
 @pytest.mark.parametrize("design", DESIGNS)
-def test_a_loss_of_the_margin_passes_at_most_at_the_edge(design):
+def test_a_degradation_of_the_margin_passes_at_most_at_the_edge(design):
     _, verdicts = simulate(300, DESIGNS[design], 1.0, seed=13)
 
     passes = int((verdicts[:, 0] == Verdict.PASS).sum())

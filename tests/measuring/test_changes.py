@@ -79,4 +79,4 @@ def test_only_waivers_that_the_change_adds_are_named():
 
     (change,) = changes.waiver_changes([old], [old, new])
 
-    assert (change.name, change.after) == ("new", "a loss up to 0.1 until 2999-01-01: why")
+    assert (change.name, change.after) == ("new", "a degradation up to 0.1 until 2999-01-01: why")

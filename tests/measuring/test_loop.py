@@ -109,11 +109,11 @@ def run():
     return run
 
 
-def accuracy(*, loss=0.0, deviation=0.003, digest=None, stream="a", **fields):
+def accuracy(*, degradation=0.0, deviation=0.003, digest=None, stream="a", **fields):
     """A behaviour: accuracy about 0.9 with seed noise."""
 
     def behave(seed):
-        value = 0.9 - loss + random.Random(f"{stream}{seed}").gauss(0, deviation)
+        value = 0.9 - degradation + random.Random(f"{stream}{seed}").gauss(0, deviation)
         return {"values": {"top1_accuracy": value}, "digest": digest(seed) if digest else "", **fields}
 
     return behave
@@ -169,14 +169,14 @@ def test_a_harmless_change_of_numerics_passes_at_the_first_look(run):
     assert (finding.verdict, finding.num_pairs) == (Verdict.PASS, 5)
 
 
-def test_a_large_loss_fails_at_the_first_look(run):
-    (finding,), _ = run(Subject(accuracy(), accuracy(loss=0.1, stream="b")))
+def test_a_large_degradation_fails_at_the_first_look(run):
+    (finding,), _ = run(Subject(accuracy(), accuracy(degradation=0.1, stream="b")))
 
     assert (finding.verdict, finding.num_pairs) == (Verdict.FAIL, 5)
 
 
-def test_a_loss_at_the_margin_uses_every_look_and_stays_inconclusive(run):
-    subject = Subject(accuracy(), accuracy(loss=0.01, stream="b"))
+def test_a_degradation_at_the_margin_uses_every_look_and_stays_inconclusive(run):
+    subject = Subject(accuracy(), accuracy(degradation=0.01, stream="b"))
 
     (finding,), _ = run(subject)
 
@@ -185,7 +185,7 @@ def test_a_loss_at_the_margin_uses_every_look_and_stays_inconclusive(run):
 
 
 def test_nothing_is_measured_twice(run):
-    subject = Subject(accuracy(digest=str), accuracy(digest=lambda s: f"{s}x", loss=0.01, stream="b"))
+    subject = Subject(accuracy(digest=str), accuracy(digest=lambda s: f"{s}x", degradation=0.01, stream="b"))
 
     run(subject)
 
@@ -225,7 +225,7 @@ def test_nothing_is_measured_twice(run):
             id="other-data",
         ),
         pytest.param(
-            accuracy(loss=float("nan")), accuracy(), False, Verdict.ERROR, Blame.BASELINE, id="baseline-is-nan"
+            accuracy(degradation=float("nan")), accuracy(), False, Verdict.ERROR, Blame.BASELINE, id="baseline-is-nan"
         ),
     ],
 )
@@ -265,7 +265,7 @@ def test_a_workload_that_neither_runs_is_listed_as_skipped_and_not_judged(run):
 
 def test_the_last_completed_look_stands_when_time_runs_out(run):
     ticks = iter(range(1000))
-    subject = Subject(accuracy(), accuracy(loss=0.01, stream="b"))
+    subject = Subject(accuracy(), accuracy(degradation=0.01, stream="b"))
 
     (finding,), measurement = run(subject, clock=lambda: next(ticks), deadline=30, num_at_once=1)
 
@@ -334,7 +334,7 @@ def test_a_workload_whose_file_hung_is_settled_without_a_trial(run, side, is_new
 
 
 def test_a_resumed_measurement_measures_only_what_is_missing_and_agrees(run):
-    baseline, candidate = accuracy(), accuracy(loss=0.01, stream="b")
+    baseline, candidate = accuracy(), accuracy(degradation=0.01, stream="b")
     whole = Subject(baseline, candidate)
     expected, measurement = run(whole)
     trials = list(measurement._logs[WORKLOAD].trials.values())
@@ -454,7 +454,7 @@ def test_candidates_of_reused_pairs_run_as_many_at_once_as_pairs_have_sides(run)
 def test_pairs_beyond_the_reused_ones_are_measured_whole(run):
     baseline = accuracy(digest=str)
     logs = gate_twice(run, baseline, other_numerics)
-    near = accuracy(digest=lambda s: f"{s}y", loss=0.01, stream="b")
+    near = accuracy(digest=lambda s: f"{s}y", degradation=0.01, stream="b")
     subject = Subject(baseline, near)
 
     run(subject, logs=logs)
@@ -507,10 +507,12 @@ def test_fail_fast_names_what_is_left_undecided(run):
     first = Workload(id=WORKLOAD, kind=Kind.ACCURACY, metrics=(METRIC,))
     logs = logs_of(first, other)
 
-    def both(loss, other_loss, stream):
+    def both(degradation, other_degradation, stream):
         def behave(seed):
-            fields = accuracy(loss=loss, stream=stream)(seed)
-            fields["values"]["b"] = accuracy(loss=other_loss, stream=stream)(seed)["values"]["top1_accuracy"]
+            fields = accuracy(degradation=degradation, stream=stream)(seed)
+            fields["values"]["b"] = accuracy(degradation=other_degradation, stream=stream)(seed)["values"][
+                "top1_accuracy"
+            ]
             return fields
 
         return behave
@@ -522,11 +524,14 @@ def test_fail_fast_names_what_is_left_undecided(run):
     assert any("undecided" in note and "w2#b" in note for note in measurement.notes)
 
 
-def two_metrics(loss, other_loss, *, stream):
+def two_metrics(degradation, other_degradation, *, stream):
     """A behaviour that records ``a`` and ``b``."""
 
     def behave(seed):
-        values = [accuracy(loss=each, stream=stream)(seed)["values"]["top1_accuracy"] for each in (loss, other_loss)]
+        values = [
+            accuracy(degradation=each, stream=stream)(seed)["values"]["top1_accuracy"]
+            for each in (degradation, other_degradation)
+        ]
         return {"values": dict(zip("ab", values, strict=True))}
 
     return behave
@@ -534,7 +539,7 @@ def two_metrics(loss, other_loss, *, stream):
 
 @pytest.mark.parametrize("side", Side)
 @pytest.mark.parametrize("is_resumed", [False, True])
-def test_a_loss_that_was_proved_stays_a_loss_whatever_breaks_later(run, side, is_resumed):
+def test_a_degradation_that_was_proved_stays_a_degradation_whatever_breaks_later(run, side, is_resumed):
     metrics = tuple(replace(METRIC, name=name) for name in "ab")
     workload = Workload(id=WORKLOAD, kind=Kind.ACCURACY, metrics=metrics)
     logs = logs_of(workload)
@@ -719,7 +724,7 @@ def test_counts_that_were_never_taken_are_inconclusive(run):
 
 
 def test_trainings_and_timed_pairs_share_looks_and_never_overlap(run):
-    subject = Subject(accuracy(), accuracy(loss=0.01, stream="b"))
+    subject = Subject(accuracy(), accuracy(degradation=0.01, stream="b"))
     machine = Machine({"t": {Side.BASELINE: 1.0, Side.CANDIDATE: 1.05}})
     order = []
 
@@ -826,8 +831,8 @@ def changed_over(**options):
     ("baseline", "candidate", "verdict"),
     [
         pytest.param(accuracy(digest=str), accuracy(digest=str), Verdict.INCONCLUSIVE, id="equal"),
-        pytest.param(accuracy(), accuracy(loss=-0.01, stream="b"), Verdict.INCONCLUSIVE, id="better"),
-        pytest.param(accuracy(), accuracy(loss=0.2, stream="b"), Verdict.FAIL, id="worse"),
+        pytest.param(accuracy(), accuracy(degradation=-0.01, stream="b"), Verdict.INCONCLUSIVE, id="better"),
+        pytest.param(accuracy(), accuracy(degradation=0.2, stream="b"), Verdict.FAIL, id="worse"),
         pytest.param(accuracy(), failing(), Verdict.ERROR, id="broken"),
     ],
 )
@@ -842,7 +847,7 @@ def test_the_candidate_s_own_file_takes_over_and_is_at_best_inconclusive(run, ba
 
 
 def test_a_gate_that_is_resumed_changes_over_as_it_did(run):
-    baseline, candidate = accuracy(), accuracy(loss=0.01, stream="b")
+    baseline, candidate = accuracy(), accuracy(degradation=0.01, stream="b")
     journal = []
 
     class Journalled(Renamed):
@@ -902,10 +907,11 @@ def test_the_baseline_s_file_stays_once_the_candidate_has_completed_a_trial_with
 
 
 @pytest.mark.parametrize(
-    ("loss", "verdict"), [pytest.param(0.2, Verdict.FAIL, id="worse"), pytest.param(0.0, Verdict.MISSING, id="sound")]
+    ("degradation", "verdict"),
+    [pytest.param(0.2, Verdict.FAIL, id="worse"), pytest.param(0.0, Verdict.MISSING, id="sound")],
 )
-def test_what_the_candidate_skips_in_its_own_file_is_at_best_missing(run, loss, verdict):
-    subject = Subject(accuracy(), accuracy(loss=loss, stream="b"))
+def test_what_the_candidate_skips_in_its_own_file_is_at_best_missing(run, degradation, verdict):
+    subject = Subject(accuracy(), accuracy(degradation=degradation, stream="b"))
 
     (finding,), _ = run(subject, logs=changed_over(missing="a mark skips it"))
 
@@ -925,7 +931,7 @@ def test_a_skip_of_what_the_baseline_may_gate_otherwise_is_not_passed_over(run):
     [
         pytest.param(accuracy(digest=str), accuracy(digest=str), Verdict.INCONCLUSIVE, id="equal"),
         pytest.param(failing(), accuracy(), Verdict.INCONCLUSIVE, id="new"),
-        pytest.param(accuracy(), accuracy(loss=0.2, stream="b"), Verdict.FAIL, id="worse"),
+        pytest.param(accuracy(), accuracy(degradation=0.2, stream="b"), Verdict.FAIL, id="worse"),
     ],
 )
 def test_what_the_baseline_may_gate_otherwise_needs_a_review(run, baseline, candidate, verdict):

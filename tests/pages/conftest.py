@@ -158,7 +158,7 @@ def grown(finding: Finding, *, number: int) -> Finding:
         seeds=finding.seeds * 25,
         baseline_values=finding.baseline_values * 25,
         candidate_values=finding.candidate_values * 25,
-        losses=finding.losses * 25,
+        degradations=finding.degradations * 25,
     )
 
 

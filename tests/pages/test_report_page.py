@@ -76,7 +76,7 @@ def test_columns_sort_by_keyboard(open_page, failing_page):
     assert page.locator("th[data-sort=rank]").get_attribute("aria-sort") == "descending"
 
 
-@pytest.mark.parametrize(("key", "kind"), [("pairs", float), ("loss", float), ("name", str)])
+@pytest.mark.parametrize(("key", "kind"), [("pairs", float), ("degradation", float), ("name", str)])
 def test_each_column_sorts_by_its_own_values(open_page, failing_page, key, kind):
     page = open_page(failing_page).page
 
@@ -92,11 +92,11 @@ def test_values_behind_a_plot_sort_by_keyboard(open_page, failing_page):
     values = page.locator("details.values", has_text="top1_accuracy").first
     values.locator("summary").press("Enter")
 
-    values.get_by_role("button", name="loss").press("Enter")
+    values.get_by_role("button", name="degradation").press("Enter")
 
-    losses = values.locator("tbody tr td:last-child").all_text_contents()
-    assert list(map(float, losses)) == sorted(map(float, losses))
-    assert values.locator("th[aria-sort=ascending]").text_content() == "loss"
+    degradations = values.locator("tbody tr td:last-child").all_text_contents()
+    assert list(map(float, degradations)) == sorted(map(float, degradations))
+    assert values.locator("th[aria-sort=ascending]").text_content() == "degradation"
 
 
 def test_names_of_dependencies_sort_and_their_versions_do_not(open_page, failing_page):

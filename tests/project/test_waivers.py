@@ -23,10 +23,12 @@ TODAY = datetime.date(2027, 1, 31)
 WAIVER = Waiver(metric="w#top1_accuracy", limit=0.006, reason="a smaller model is wanted", until="2027-01-31")
 
 
-def failing(*, loss: float | None = 0.005, verdict: Verdict = Verdict.FAIL, kind: Kind = Kind.ACCURACY) -> Finding:
+def failing(
+    *, degradation: float | None = 0.005, verdict: Verdict = Verdict.FAIL, kind: Kind = Kind.ACCURACY
+) -> Finding:
     direction = Direction.HIGHER if kind is Kind.ACCURACY else Direction.LOWER
     metric = Metric(workload="w", name="top1_accuracy", kind=kind, direction=direction, margin=0.002)
-    return Finding(metric=metric, verdict=verdict, reason="worse", estimate=loss, num_pairs=8)
+    return Finding(metric=metric, verdict=verdict, reason="worse", estimate=degradation, num_pairs=8)
 
 
 def unreviewed(finding: Finding) -> Finding:
@@ -38,33 +40,35 @@ def unreviewed(finding: Finding) -> Finding:
     ("finding", "waiver", "verdict"),
     [
         pytest.param(
-            replace(failing(loss=0.005), cap=0.005, losses=(0.004, 900.0), seeds=(1, 2)),
+            replace(failing(degradation=0.005), cap=0.005, degradations=(0.004, 900.0), seeds=(1, 2)),
             WAIVER,
             Verdict.FAIL,
             id="an-explosion-counts-as-measured",
         ),
         pytest.param(failing(), WAIVER, Verdict.WAIVED, id="within-the-limit-on-the-last-day"),
-        pytest.param(failing(loss=0.006), WAIVER, Verdict.WAIVED, id="at-the-limit"),
-        pytest.param(failing(loss=0.0061), WAIVER, Verdict.FAIL, id="beyond-the-limit"),
-        pytest.param(failing(loss=None), WAIVER, Verdict.FAIL, id="no-estimate"),
-        pytest.param(failing(loss=math.nan), WAIVER, Verdict.FAIL, id="nan"),
+        pytest.param(failing(degradation=0.006), WAIVER, Verdict.WAIVED, id="at-the-limit"),
+        pytest.param(failing(degradation=0.0061), WAIVER, Verdict.FAIL, id="beyond-the-limit"),
+        pytest.param(failing(degradation=None), WAIVER, Verdict.FAIL, id="no-estimate"),
+        pytest.param(failing(degradation=math.nan), WAIVER, Verdict.FAIL, id="nan"),
         pytest.param(failing(), replace(WAIVER, until="2027-01-30"), Verdict.FAIL, id="expired"),
         pytest.param(failing(), replace(WAIVER, metric="top1_accuracy"), Verdict.WAIVED, id="by-name"),
-        pytest.param(failing(loss=None, verdict=Verdict.MISSING), WAIVER, Verdict.WAIVED, id="missing"),
+        pytest.param(failing(degradation=None, verdict=Verdict.MISSING), WAIVER, Verdict.WAIVED, id="missing"),
         pytest.param(failing(verdict=Verdict.ERROR), WAIVER, Verdict.ERROR, id="errors-cannot-be-waived"),
         pytest.param(failing(verdict=Verdict.INCONCLUSIVE), WAIVER, Verdict.INCONCLUSIVE, id="inconclusive-stays"),
         pytest.param(unreviewed(failing()), WAIVER, Verdict.WAIVED, id="review-given"),
-        pytest.param(unreviewed(failing(loss=0.0061)), WAIVER, Verdict.INCONCLUSIVE, id="review-beyond-the-limit"),
-        pytest.param(unreviewed(failing(loss=None)), WAIVER, Verdict.INCONCLUSIVE, id="review-without-estimate"),
+        pytest.param(
+            unreviewed(failing(degradation=0.0061)), WAIVER, Verdict.INCONCLUSIVE, id="review-beyond-the-limit"
+        ),
+        pytest.param(unreviewed(failing(degradation=None)), WAIVER, Verdict.INCONCLUSIVE, id="review-without-estimate"),
         pytest.param(failing(verdict=Verdict.PASS), WAIVER, Verdict.PASS, id="pass-stays"),
         pytest.param(
-            failing(loss=math.log(1.08), kind=Kind.PERFORMANCE),
+            failing(degradation=math.log(1.08), kind=Kind.PERFORMANCE),
             replace(WAIVER, limit=0.081),
             Verdict.WAIVED,
             id="ratio",
         ),
         pytest.param(
-            failing(loss=math.log(1.08), kind=Kind.PERFORMANCE),
+            failing(degradation=math.log(1.08), kind=Kind.PERFORMANCE),
             replace(WAIVER, limit=0.079),
             Verdict.FAIL,
             id="ratio-beyond",

@@ -7,13 +7,13 @@ from mainstay.records.findings import Interval
 from mainstay.records.formatting import (
     bytes_text,
     change_text,
+    degradation_text,
     fixed,
     interval_text,
-    loss_text,
     seconds_text,
     value_text,
 )
-from mainstay.records.metrics import LARGEST_LOSS, Direction, Kind, Metric
+from mainstay.records.metrics import LARGEST_DEGRADATION, Direction, Kind, Metric
 
 
 def metric(kind=Kind.ACCURACY, *, margin=0.002, unit="", direction=Direction.HIGHER):
@@ -33,7 +33,7 @@ COUNT = metric(Kind.DETERMINISTIC, margin=0.0, direction=Direction.LOWER)
 
 
 @pytest.mark.parametrize(
-    ("measured", "loss", "expected"),
+    ("measured", "degradation", "expected"),
     [
         pytest.param(TOP1, 0.0051, "0.51 points worse", id="fraction-in-points"),
         pytest.param(TOP1, -0.0051, "0.51 points better", id="gain"),
@@ -59,12 +59,12 @@ COUNT = metric(Kind.DETERMINISTIC, margin=0.0, direction=Direction.LOWER)
         pytest.param(PERPLEXITY, 2.7e195, "2.7e195 worse", id="huge"),
         pytest.param(TOP1, 1e308, "1.798e308 points worse", id="huge-fraction"),
         pytest.param(STEP, 500.0, "1.404e219 % slower", id="huge-ratio"),
-        pytest.param(COUNT, LARGEST_LOSS, "worse beyond any number", id="beyond-any-number"),
-        pytest.param(COUNT, -LARGEST_LOSS, "better beyond any number", id="gain-beyond-any-number"),
+        pytest.param(COUNT, LARGEST_DEGRADATION, "worse beyond any number", id="beyond-any-number"),
+        pytest.param(COUNT, -LARGEST_DEGRADATION, "better beyond any number", id="gain-beyond-any-number"),
     ],
 )
-def test_loss_is_said_in_the_words_of_its_metric(measured, loss, expected):
-    assert change_text(measured, loss) == expected
+def test_degradation_is_said_in_the_words_of_its_metric(measured, degradation, expected):
+    assert change_text(measured, degradation) == expected
 
 
 @pytest.mark.parametrize(
@@ -109,16 +109,20 @@ def test_sizes_at_the_edges():
 
 
 def test_margin_has_two_digits():
-    assert [loss_text(metric(margin=m), m) for m in (0.2, 0.02, 0.002)] == ["20 points", "2.0 points", "0.20 points"]
+    assert [degradation_text(metric(margin=m), m) for m in (0.2, 0.02, 0.002)] == [
+        "20 points",
+        "2.0 points",
+        "0.20 points",
+    ]
 
 
 def test_margin_of_a_time_is_told_as_it_was_set():
-    assert loss_text(STEP, STEP.scaled_margin) == "5.0 %"
+    assert degradation_text(STEP, STEP.scaled_margin) == "5.0 %"
 
 
 @pytest.mark.parametrize(("margin", "expected"), [(0.25, "3 %"), (0.05, "3.4 %"), (0.005, "3.36 %")])
 def test_finer_margins_get_more_decimals(margin, expected):
-    assert loss_text(replace(STEP, margin=margin), 0.033) == expected
+    assert degradation_text(replace(STEP, margin=margin), 0.033) == expected
 
 
 def test_zero_has_no_sign():
@@ -126,7 +130,7 @@ def test_zero_has_no_sign():
 
 
 def test_margins_of_plain_numbers_are_told_as_they_were_set():
-    assert [loss_text(each, each.margin) for each in (TEST_LOSS, PERPLEXITY, ERROR_RATE)] == [
+    assert [degradation_text(each, each.margin) for each in (TEST_LOSS, PERPLEXITY, ERROR_RATE)] == [
         "0.30",
         "30",
         "1.0 points",

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from mainstay.records.findings import Blame, Finding, Interval, MeasuredWith, Method, Verdict, Waiver
-from mainstay.records.formatting import change_text, interval_text, loss_text
+from mainstay.records.formatting import change_text, degradation_text, interval_text
 from mainstay.records.metrics import Direction, Kind, Metric
 from mainstay.records.plans import Plan
 from mainstay.records.runs import (
@@ -91,28 +91,28 @@ def finding_of_pairs(
     verdict: Verdict,
     *,
     level: float,
-    loss: float,
+    degradation: float,
     spread: float,
     num_pairs: int,
     seed: int,
     outlook: str = "no number of pairs is expected to settle it",
 ) -> Finding:
-    """A finding with pairs drawn around a true loss, and the figures and words that a gate would give for them."""
+    """A finding with pairs drawn around a true degradation, with the figures and words of a gate."""
     wobble, drift = noise(seed, num_pairs), noise(seed + 1, num_pairs)
-    losses = [loss + spread * deviate for deviate in wobble]
+    degradations = [degradation + spread * deviate for deviate in wobble]
     if metric.kind is Kind.PERFORMANCE:
         baseline = [level * (1 + 0.04 * deviate) for deviate in drift]
-        candidate = [round(value * math.exp(each), 12) for value, each in zip(baseline, losses, strict=True)]
+        candidate = [round(value * math.exp(each), 12) for value, each in zip(baseline, degradations, strict=True)]
     else:
         sign = 1 if metric.direction is Direction.LOWER else -1
         baseline = [level + 0.8 * spread * deviate for deviate in drift]
-        candidate = [value + sign * each for value, each in zip(baseline, losses, strict=True)]
-    mean = math.fsum(losses) / num_pairs
-    deviation = math.sqrt(math.fsum((each - mean) ** 2 for each in losses) / (num_pairs - 1))
+        candidate = [value + sign * each for value, each in zip(baseline, degradations, strict=True)]
+    mean = math.fsum(degradations) / num_pairs
+    deviation = math.sqrt(math.fsum((each - mean) ** 2 for each in degradations) / (num_pairs - 1))
     half = {5: 3.5, 8: 3.2, 12: 2.72, 20: 2.2}[num_pairs] * deviation / math.sqrt(num_pairs)
     interval = Interval(mean - half, mean + half)
     reach = 3.55 * deviation / math.sqrt(20)
-    limit = f"the margin of {loss_text(metric, metric.scaled_margin)}"
+    limit = f"the margin of {degradation_text(metric, metric.scaled_margin)}"
     conclusion = {
         Verdict.PASS: f"not worse by {limit}",
         Verdict.INCONCLUSIVE: f"neither within nor beyond {limit}; {outlook}",
@@ -135,7 +135,7 @@ def finding_of_pairs(
         seeds=tuple(random.Random(seed + 2).getrandbits(48) for _ in range(num_pairs)),
         baseline_values=tuple(baseline),
         candidate_values=tuple(candidate),
-        losses=tuple(losses),
+        degradations=tuple(degradations),
     )
 
 
@@ -152,7 +152,7 @@ def exact_finding(metric: Metric, *, values: Sequence[float], seeds: Sequence[in
         seeds=tuple(seeds),
         baseline_values=tuple(values),
         candidate_values=tuple(values),
-        losses=(0.0,) * len(seeds),
+        degradations=(0.0,) * len(seeds),
         exact_seeds=tuple(seeds),
     )
 
@@ -161,21 +161,21 @@ def counted_finding(name: str, baseline: float, candidate: float, *, detail: tup
     metric = Metric(
         workload=STEP, name=name, kind=Kind.DETERMINISTIC, direction=Direction.LOWER, margin=0.05, resolution=1.0
     )
-    loss = metric.loss(baseline, candidate)
-    moved = f"{baseline:.12g} became {candidate:.12g}, {change_text(metric, loss)}"
+    degradation = metric.degradation(baseline, candidate)
+    moved = f"{baseline:.12g} became {candidate:.12g}, {change_text(metric, degradation)}"
     return Finding(
         metric=metric,
-        verdict=Verdict.PASS if loss <= metric.margin else Verdict.FAIL,
-        reason=f"{moved}: within the allowance of 5.0 %" if loss else f"unchanged at {baseline:.12g}",
+        verdict=Verdict.PASS if degradation <= metric.margin else Verdict.FAIL,
+        reason=f"{moved}: within the allowance of 5.0 %" if degradation else f"unchanged at {baseline:.12g}",
         method=Method.EQUALITY,
         num_pairs=1,
-        estimate=loss,
-        interval=Interval(loss, loss),
+        estimate=degradation,
+        interval=Interval(degradation, degradation),
         baseline_mean=baseline,
         candidate_mean=candidate,
         baseline_values=(baseline,),
         candidate_values=(candidate,),
-        losses=(loss,),
+        degradations=(degradation,),
         detail=detail,
     )
 
@@ -206,14 +206,14 @@ def flips() -> FlipSummary:
     )  # fmt: skip
 
 
-def curve(seed: int, *, loss: float) -> Curve:
+def curve(seed: int, *, degradation: float) -> Curve:
     rise = [0.978 - 0.16 * 0.62**epoch for epoch in range(12)]
     wiggle = noise(seed, 24)
     return Curve(
         name="validation_accuracy",
         seed=seed,
         baseline=tuple(value + 0.0012 * wiggle[i] for i, value in enumerate(rise)),
-        candidate=tuple(value - loss + 0.0012 * wiggle[12 + i] for i, value in enumerate(rise)),
+        candidate=tuple(value - degradation + 0.0012 * wiggle[12 + i] for i, value in enumerate(rise)),
     )
 
 
@@ -281,7 +281,7 @@ def sample_run(**more: Any) -> Run:
 
 def passing_run() -> Run:
     step = finding_of_pairs(
-        timed_metric(), Verdict.PASS, level=0.00112, loss=0.003, spread=0.012, num_pairs=5, seed=11,
+        timed_metric(), Verdict.PASS, level=0.00112, degradation=0.003, spread=0.012, num_pairs=5, seed=11,
     )  # fmt: skip
     seeds = (88_172_645_463, 191_520_373_251)
     findings = (
@@ -311,7 +311,7 @@ def changes() -> tuple[Change, ...]:
     return (
         Change(
             kind=ChangeKind.WAIVER, name="negative_log_likelihood", effect="it counts in this gate",
-            after="a loss up to 0.05 until 2027-03-31: label smoothing is meant to cost likelihood",
+            after="a degradation up to 0.05 until 2027-03-31: label smoothing is meant to cost likelihood",
         ),
         Change(
             kind=ChangeKind.WORKLOAD, name="benchmarks/test_accuracy.py", before="sha256 0f0f", after="sha256 a7a7", diff=diff,
@@ -327,14 +327,14 @@ def changes() -> tuple[Change, ...]:
 
 
 def failing_run() -> Run:
-    """A real loss of accuracy, a waived one, a slower step within the margin, a new metric and a missing one."""
+    """A real degradation of accuracy, a waived one, a slower step within the margin, a new metric and a missing one."""
     lost = finding_of_pairs(
         accuracy_metric(ceiling=0.9995, resolution=1e-4), Verdict.FAIL,
-        level=0.9771, loss=0.0051, spread=0.0013, num_pairs=8, seed=21,
+        level=0.9771, degradation=0.0051, spread=0.0013, num_pairs=8, seed=21,
     )  # fmt: skip
     waived = finding_of_pairs(
         accuracy_metric("negative_log_likelihood", margin=0.02, unit="nat"), Verdict.WAIVED,
-        level=0.0741, loss=0.031, spread=0.004,
+        level=0.0741, degradation=0.031, spread=0.004,
         num_pairs=8, seed=31,
     )  # fmt: skip
     waiver = Waiver(
@@ -342,7 +342,7 @@ def failing_run() -> Run:
         until="2027-03-31",
     )  # fmt: skip
     step = finding_of_pairs(
-        timed_metric(), Verdict.PASS, level=0.00112, loss=0.019, spread=0.012, num_pairs=8, seed=41,
+        timed_metric(), Verdict.PASS, level=0.00112, degradation=0.019, spread=0.012, num_pairs=8, seed=41,
     )  # fmt: skip
     memory = Finding(
         metric=timed_metric(name="peak_memory_bytes", unit="B"), verdict=Verdict.NEW,
@@ -358,7 +358,7 @@ def failing_run() -> Run:
         exit_status=1,
         findings=(lost, replace(waived, waiver=waiver), step, memory, missing),
         workloads=(
-            accuracy_workload(curves=tuple(curve(seed, loss=0.005) for seed in (71, 72, 73)), flips=(flips(),)),
+            accuracy_workload(curves=tuple(curve(seed, degradation=0.005) for seed in (71, 72, 73)), flips=(flips(),)),
             timed_workload(slowdown=0.02),
             WorkloadResult(
                 id=LOADER, kind=Kind.PERFORMANCE, status="missing", reason="the candidate no longer has this workload"
@@ -373,17 +373,18 @@ def failing_run() -> Run:
 
 def inconclusive_run() -> Run:
     undecided = finding_of_pairs(
-        timed_metric(), Verdict.INCONCLUSIVE, level=0.00112, loss=0.042, spread=0.06, num_pairs=20, seed=51,
+        timed_metric(), Verdict.INCONCLUSIVE, level=0.00112, degradation=0.042, spread=0.06, num_pairs=20, seed=51,
         outlook="about 160 more pairs would settle it, beyond the 20 planned",
     )  # fmt: skip
     stopped = finding_of_pairs(
-        timed_metric(LOADER), Verdict.INCONCLUSIVE, level=0.0184, loss=0.009, spread=0.035, num_pairs=5, seed=61,
+        timed_metric(LOADER), Verdict.INCONCLUSIVE, level=0.0184, degradation=0.009, spread=0.035, num_pairs=5, seed=61,
         outlook="7 more pairs are expected to settle it",
     )  # fmt: skip
     few = Finding(
         metric=accuracy_metric(), verdict=Verdict.INCONCLUSIVE, reason="3 pairs, but the first look is at 5",
         num_pairs=3, interval=Interval(-math.inf, math.inf), further_pairs=2, seeds=(1, 2, 3),
-        baseline_values=(0.977, 0.9768, 0.9775), candidate_values=(0.9769, 0.9771, 0.977), losses=(0.0001, -0.0003, 0.0005),
+        baseline_values=(0.977, 0.9768, 0.9775), candidate_values=(0.9769, 0.9771, 0.977),
+        degradations=(0.0001, -0.0003, 0.0005),
     )  # fmt: skip
     warning = "pairs are not independent (lag-1 correlation 0.52): levels are approximate"
     return sample_run(
@@ -527,8 +528,8 @@ def repeated_finding(workload: str, verdict: Verdict, *, num_pairs: int, seed: i
     """A finding of many pairs: twenty, over and over."""
     metric = timed_metric(workload)
     finding = finding_of_pairs(
-        metric, verdict, level=1e-3, loss=0.01 * (seed % 7), spread=0.02, num_pairs=20, seed=seed
+        metric, verdict, level=1e-3, degradation=0.01 * (seed % 7), spread=0.02, num_pairs=20, seed=seed
     )
-    columns = ("seeds", "baseline_values", "candidate_values", "losses")
+    columns = ("seeds", "baseline_values", "candidate_values", "degradations")
     changes: dict[str, Any] = {name: tuple(islice(cycle(getattr(finding, name)), num_pairs)) for name in columns}
     return replace(finding, num_pairs=num_pairs, **changes)

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from mainstay.records.calibrations import Calibration, DetectableLoss, MetricNoise, Proposal
+from mainstay.records.calibrations import Calibration, DetectableDegradation, MetricNoise, Proposal
 from mainstay.records.findings import Interval, Verdict
 from mainstay.records.metrics import Direction, Kind, Metric
 from mainstay.records.runs import Machine, Revision
@@ -18,7 +18,7 @@ NOISE = MetricNoise(
         margin=0.05,
         unit="s",
     ),
-    losses=(0.01, -0.02),
+    degradations=(0.01, -0.02),
     bias=0.001,
     bias_interval=Interval(-0.01, 0.012),
     deviation=0.03,
@@ -26,8 +26,8 @@ NOISE = MetricNoise(
     within=0.02,
     between=0.022,
     detectable=(
-        DetectableLoss(num_pairs=5, fails_above=0.15, passes_below=-0.05),
-        DetectableLoss(num_pairs=20, fails_above=0.08, passes_below=0.02),
+        DetectableDegradation(num_pairs=5, fails_above=0.15, passes_below=-0.05),
+        DetectableDegradation(num_pairs=20, fails_above=0.08, passes_below=0.02),
     ),
     supported_margin=0.0514,
 )
@@ -71,7 +71,7 @@ def test_noise_is_told_by_metric(calibration):
     ]
 
 
-def test_detectable_losses_stand_under_their_pairs(calibration):
+def test_detectable_degradations_stand_under_their_pairs(calibration):
     text = render_calibration(calibration)
 
     assert "16.2 / -4.9" in text

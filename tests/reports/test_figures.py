@@ -49,7 +49,7 @@ def test_infinite_bounds_are_cut_at_the_box(failing):
 
 
 @pytest.mark.parametrize(("sign", "ends"), [(1, ("", "right")), (-1, ("left", ""))])
-def test_loss_beyond_the_box_is_an_arrow_without_a_point(failing, sign, ends):
+def test_degradation_beyond_the_box_is_an_arrow_without_a_point(failing, sign, ends):
     low, high = sorted([sign * 0.1, sign * 0.2])
 
     mark = drawn(forest(replace(failing.findings[0], estimate=sign * 0.15, interval=Interval(low, high))))
@@ -88,8 +88,8 @@ def test_curves_stay_in_their_box(baseline, candidate):
 
 
 @given(NUMBERS.map(lambda values: [value for value in values if math.isfinite(value)]))
-def test_losses_of_any_size_stay_in_their_box(failing, losses):
-    plot = pairs_plot(replace(failing.findings[0], losses=tuple(losses)))
+def test_degradations_of_any_size_stay_in_their_box(failing, degradations):
+    plot = pairs_plot(replace(failing.findings[0], degradations=tuple(degradations)))
 
     if plot is not None:
         assert all(0 <= number <= PLOT_WIDTH for number in coordinates(plot))

@@ -16,7 +16,7 @@ from mainstay.reports.figures import forest, pairs_plot
 from mainstay.reports.view import view_finding
 from mainstay.store.documents import run_from_json, run_to_json
 
-LOSS = Metric(
+DEGRADATION = Metric(
     workload="test_a.py::test_a", name="perplexity", kind=Kind.ACCURACY, direction=Direction.LOWER, margin=0.5
 )
 TIME = Metric(
@@ -25,12 +25,12 @@ TIME = Metric(
 COUNT = Metric(workload="test_a.py::test_c", name="n", kind=Kind.DETERMINISTIC, direction=Direction.LOWER, margin=1.0)
 BASELINE = (12.0, 12.5, 11.8, 12.2, 12.1)
 EXTREMES = {
-    "perplexity": (LOSS, BASELINE, tuple(math.exp(450) * k for k in (1.0, 3.0, 0.2, 7.0, 1.1))),
-    "constant": (LOSS, BASELINE, (1e308,) * 5),
-    "beyond-all-differences": (LOSS, (-1.7e308,) * 5, (1.7e308,) * 5),
-    "one-explosion": (LOSS, BASELINE, (12.0, 12.5, 1e200, 12.2, 12.1)),
-    "better-beyond-measure": (LOSS, (1e308, 1e300, 1e306, 1e290, 1e307), BASELINE),
-    "both-wild": (LOSS, (1e308, 1.0, 1e306, 3.0, 1e307), (1.0, 1e308, 2.0, 1e301, 1e10)),
+    "perplexity": (DEGRADATION, BASELINE, tuple(math.exp(450) * k for k in (1.0, 3.0, 0.2, 7.0, 1.1))),
+    "constant": (DEGRADATION, BASELINE, (1e308,) * 5),
+    "beyond-all-differences": (DEGRADATION, (-1.7e308,) * 5, (1.7e308,) * 5),
+    "one-explosion": (DEGRADATION, BASELINE, (12.0, 12.5, 1e200, 12.2, 12.1)),
+    "better-beyond-measure": (DEGRADATION, (1e308, 1e300, 1e306, 1e290, 1e307), BASELINE),
+    "both-wild": (DEGRADATION, (1e308, 1.0, 1e306, 3.0, 1e307), (1.0, 1e308, 2.0, 1e301, 1e10)),
     "time": (TIME, (5e-324,) * 5, (1.7e308,) * 5),
     "time-the-other-way": (TIME, (1.7e308,) * 5, (5e-324,) * 5),
 }

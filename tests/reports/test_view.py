@@ -49,7 +49,7 @@ def test_every_exit_status_has_a_meaning():
     assert set(EXIT_MEANINGS) == {0, 1, 2, 3, 4, 130}
 
 
-def test_failing_metric_offers_the_command_that_accepts_its_loss(failing):
+def test_failing_metric_offers_the_command_that_accepts_its_degradation(failing):
     lost = view_run(failing).findings[0]
 
     limit = float(lost.next_step.command.split("--limit ")[1].split()[0])
@@ -171,7 +171,7 @@ def test_what_lost_most_of_its_margin_comes_first_among_equal_verdicts(many_find
     rows = view_run(many_findings(30, 5)).findings
 
     for verdict in {row.verdict for row in rows}:
-        lost = [row.sort_loss for row in rows if row.verdict is verdict]
+        lost = [row.sort_degradation for row in rows if row.verdict is verdict]
         assert lost == sorted(lost, reverse=True)
         assert lost[0] > lost[-1]
 
@@ -202,9 +202,9 @@ def test_a_margin_below_the_noise_is_told_only_where_it_bears_on_the_verdict(run
 
 def test_the_next_step_after_an_explosion_names_its_seeds(runs):
     finding = runs["inconclusive"].findings[1]
-    losses = (9.0, *finding.losses[1:4], 9.5, *finding.losses[5:])
+    degradations = (9.0, *finding.degradations[1:4], 9.5, *finding.degradations[5:])
 
-    row = view_finding(replace(finding, losses=losses, cap=0.5, further_pairs=None))
+    row = view_finding(replace(finding, degradations=degradations, cap=0.5, further_pairs=None))
 
     assert row.next_step.action == (
         f"train the candidate with seeds {finding.seeds[0]}, {finding.seeds[4]} alone and see why it explodes"

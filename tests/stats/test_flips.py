@@ -31,7 +31,7 @@ def test_without_a_flip_a_pass_needs_enough_items_to_have_seen_the_margin(margin
 
 
 @pytest.mark.parametrize("num_items", [50, 100, 400])
-def test_more_lost_items_are_more_evidence_of_a_loss(num_items):
+def test_more_lost_items_are_more_evidence_of_a_degradation(num_items):
     values = {
         (lost, gained): flip_p_values(lost, gained, num_items, 0.02) for lost in range(22) for gained in range(21)
     }
@@ -57,7 +57,7 @@ def decides(lost, gained, num_items, null, side, level):
 
 def rejection_rate(num_items, null, flips, side, level):
     """Chance of a rejection at a true difference of the null, summed over all likely tables."""
-    loss_rate, gain_rate = flips / 2 + null, flips / 2
+    degradation_rate, gain_rate = flips / 2 + null, flips / 2
     rate = 0.0
     for lost in range(num_items + 1):
         for gained in range(num_items + 1 - lost):
@@ -65,9 +65,9 @@ def rejection_rate(num_items, null, flips, side, level):
             log_ways = math.lgamma(num_items + 1) - sum(math.lgamma(count + 1) for count in (lost, gained, kept))
             chance = math.exp(
                 log_ways
-                + lost * math.log(loss_rate)
+                + lost * math.log(degradation_rate)
                 + gained * math.log(gain_rate)
-                + kept * math.log1p(-loss_rate - gain_rate)
+                + kept * math.log1p(-degradation_rate - gain_rate)
             )
             if chance > 1e-7 and decides(lost, gained, num_items, null, side, level):
                 rate += chance

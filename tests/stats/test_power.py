@@ -46,9 +46,9 @@ def test_power_at_the_detectable_distance_agrees_with_scipy_and_statsmodels(num_
 
 
 def test_detectable_distance_is_what_a_simulation_detects():
-    losses = np.random.default_rng(0).normal(detectable_distance(8, level=0.05, power=0.9), 1.0, size=(20_000, 8))
+    degradations = np.random.default_rng(0).normal(detectable_distance(8, level=0.05, power=0.9), 1.0, size=(20_000, 8))
 
-    p_values = np.asarray(stats.ttest_1samp(losses, 0.0, axis=1, alternative="greater").pvalue)
+    p_values = np.asarray(stats.ttest_1samp(degradations, 0.0, axis=1, alternative="greater").pvalue)
     detected = np.mean(p_values <= 0.05)
 
     assert detected == pytest.approx(0.9, abs=0.007)
@@ -61,7 +61,7 @@ def test_detectable_distance_is_what_a_simulation_detects():
         pytest.param(0.0, 8, 12, id="only-later-looks-count"),
         pytest.param(0.5, 5, 20, id="half-way-to-the-margin"),
         pytest.param(0.9, 5, 476, id="beyond-the-budget"),
-        pytest.param(2.0, 5, 8, id="clear-loss"),
+        pytest.param(2.0, 5, 8, id="clear-degradation"),
     ],
 )
 def test_pairs_to_settle(mean, num_pairs, expected):

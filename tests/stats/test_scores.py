@@ -61,7 +61,7 @@ def test_clusters_of_one_item_change_nothing(rng):
 
 
 @given(shift=st.floats(-0.2, 0.2), seed=st.integers(0, 2**16))
-def test_a_worse_candidate_is_more_evidence_of_a_loss(shift, seed):
+def test_a_worse_candidate_is_more_evidence_of_a_degradation(shift, seed):
     differences = np.random.default_rng(seed).normal(0, 0.1, 60)
     before, after = (
         score_p_values(summarise_differences(values, score_range=2.0), 0.0, score_range=2.0)
@@ -71,7 +71,7 @@ def test_a_worse_candidate_is_more_evidence_of_a_loss(shift, seed):
     assert after.above <= before.above + 1e-12
 
 
-def test_a_loss_that_nobody_has_seen_is_not_excluded_by_a_variance_of_nothing():
+def test_a_degradation_that_nobody_has_seen_is_not_excluded_by_a_variance_of_nothing():
     summary = summarise_differences([0.0] * 40, score_range=1.0)
 
     assert score_p_values(summary, 0.02, score_range=1.0).below == pytest.approx(0.98**40)
@@ -92,7 +92,7 @@ def test_few_clusters_never_pass():
     assert not can_pass(summary, 0.05, score_range=1.0)
 
 
-def test_a_loss_of_whole_clusters_is_excluded_by_clusters_alone():
+def test_a_degradation_of_whole_clusters_is_excluded_by_clusters_alone():
     clusters = np.repeat(np.arange(65), 20)
     summary = summarise_differences(np.zeros(1300), score_range=1.0, clusters=clusters)
 
@@ -130,10 +130,10 @@ def test_every_item_needs_a_cluster():
         summarise_differences([0.0, 1.0], score_range=1.0, clusters=[1, 2, 3])
 
 
-def tasks_of_flips(rng, sizes, noise, loss):
+def tasks_of_flips(rng, sizes, noise, degradation):
     """Summaries of tasks whose items flip by chance and are lost besides."""
     shares = [-1.0, 0.0, 1.0]
-    chances = [noise / 2, 1 - noise - loss, noise / 2 + loss]
+    chances = [noise / 2, 1 - noise - degradation, noise / 2 + degradation]
     return [summarise_differences(rng.choice(shares, size, p=chances), score_range=1.0) for size in sizes]
 
 
@@ -157,7 +157,7 @@ def test_levels_of_the_mean_of_tasks_hold(sizes, noise):
     assert clopper_pearson_interval(sum(at_double), num_trials, confidence_level=0.98)[0] <= 0.01
 
 
-def test_a_loss_that_one_small_task_could_carry_unseen_is_not_excluded():
+def test_a_degradation_that_one_small_task_could_carry_unseen_is_not_excluded():
     quiet = [summarise_differences(np.zeros(size), score_range=1.0) for size in (30, 2000)]
 
     assert macro_p_values(quiet, 0.02, score_range=1.0).below > 0.05

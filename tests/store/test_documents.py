@@ -151,7 +151,9 @@ def test_schema_is_valid_json_schema_2020_12():
         pytest.param(altered(exit_status=1), "exit_status: ", id="status-against-verdict"),
         pytest.param(altered(extra=1), "'extra' was unexpected", id="unknown-key"),
         pytest.param(altered_finding(num_pairs="5"), "findings[0].num_pairs: ", id="wrong-type"),
-        pytest.param(altered_finding(losses=[0.1]), "findings[0].losses: has 1 values", id="lengths-differ"),
+        pytest.param(
+            altered_finding(degradations=[0.1]), "findings[0].degradations: has 1 values", id="lengths-differ"
+        ),
         pytest.param(altered_finding(metric={}), "findings[0].metric: ", id="key-missing"),
     ],
 )

@@ -3,7 +3,7 @@
 - :mod:`~mainstay.commands.gate`: judge a change against its baseline.
 - :mod:`~mainstay.commands.calibrate`: gate a revision against itself, to learn how noisy the machine is.
 - :mod:`~mainstay.commands.judge`: judge stored results of two evaluations.
-- :mod:`~mainstay.commands.waive`: accept a loss in the file that is reviewed.
+- :mod:`~mainstay.commands.waive`: accept a degradation in the file that is reviewed.
 - :mod:`~mainstay.commands.doctor`: what the machine offers, and what would stop a gate.
 
 The steps of a gate, in their order; a calibration takes those that it needs:

@@ -31,7 +31,7 @@ from mainstay.gates.calibration import (
     resample_gates,
     supported_margin,
 )
-from mainstay.gates.family import judge_family, losses_of
+from mainstay.gates.family import degradations_of, judge_family
 from mainstay.gates.policy import Plan as Design
 from mainstay.gates.samples import MetricSamples
 from mainstay.measuring.agenda import Agenda
@@ -293,7 +293,7 @@ def _judge(
     noises = [_noise(log, sample, plan) for log, sample in usable]
     proposal = propose_settings(noises, budget, plan)
     gates = resample_gates(
-        np.stack([losses_of(sample) for sample in samples]),
+        np.stack([degradations_of(sample) for sample in samples]),
         margins=[sample.metric.scaled_margin for sample in samples],
         plan=plan,
         num_gates=NUM_RESAMPLED,

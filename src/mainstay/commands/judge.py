@@ -47,7 +47,7 @@ class JudgeOptions:
     """What the user asked for; what is left out is as configured.
 
     Attributes:
-        margin: Tolerated loss of every task and of their mean.
+        margin: Tolerated degradation of every task and of their mean.
         task_margins: The same by task.
         config: File with ``[tool.mainstay]``; pyproject.toml of the folder, if there, where it is ``None``.
         filter: Which filter of answers of lm-evaluation-harness counts.

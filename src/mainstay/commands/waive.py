@@ -18,7 +18,7 @@ def waive(path: Path, *, metric: str, limit: float, reason: str, until: str) -> 
     Args:
         path: A folder in the user's repository.
         metric: Id or name of the metric.
-        limit: The largest loss accepted, on the scale of the margin.
+        limit: The largest degradation accepted, on the scale of the margin.
         reason: Why.
         until: ISO date of the last day it holds.
 
@@ -49,7 +49,7 @@ def waive_judged(folder: Path, *, metric: str, limit: float, reason: str, until:
     Args:
         folder: Where results are judged.
         metric: Id or name of the metric.
-        limit: The largest loss accepted, on the scale of the margin.
+        limit: The largest degradation accepted, on the scale of the margin.
         reason: Why.
         until: ISO date of the last day it holds.
 

@@ -19,13 +19,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstay.gates.family import decide, losses_of, weigh_evidence
+from mainstay.gates.family import decide, degradations_of, weigh_evidence
 from mainstay.gates.findings import smallest_honest_margin, stated_limits
 from mainstay.gates.policy import Plan
 from mainstay.gates.samples import MetricSamples
-from mainstay.records.calibrations import DetectableLoss, MetricNoise, Proposal
+from mainstay.records.calibrations import DetectableDegradation, MetricNoise, Proposal
 from mainstay.records.findings import Interval
-from mainstay.records.formatting import loss_text
+from mainstay.records.formatting import degradation_text
 from mainstay.records.metrics import Kind, Metric
 from mainstay.stats.noise import deviation_interval, split_noise
 from mainstay.stats.paired import mean_interval, summarise_pairs
@@ -95,7 +95,7 @@ def measure_noise(samples: MetricSamples, block_errors: Sequence[float], plan: P
 
     Args:
         samples: Values of both builds in every pair, at least two pairs.
-        block_errors: Standard error of each pair's loss from its blocks; empty where there are no blocks.
+        block_errors: Standard error of each pair's degradation from its blocks; empty where there are no blocks.
         plan: Levels and number of metrics.
 
     Raises:
@@ -112,14 +112,14 @@ def measure_noise(samples: MetricSamples, block_errors: Sequence[float], plan: P
         '0.020'
     """
     metric = samples.metric
-    losses = losses_of(samples)
-    summary = summarise_pairs(losses)
-    deviation, num_pairs = float(summary.deviation), len(losses)
+    degradations = degradations_of(samples)
+    summary = summarise_pairs(degradations)
+    deviation, num_pairs = float(summary.deviation), len(degradations)
     low, high = mean_interval(summary, level=BIAS_LEVEL)
     parts = split_noise(deviation, block_errors) if block_errors else None
     return MetricNoise(
         metric=metric,
-        losses=tuple(losses.tolist()),
+        degradations=tuple(degradations.tolist()),
         bias=float(summary.mean),
         bias_interval=Interval(float(low), float(high)),
         deviation=deviation,
@@ -130,8 +130,8 @@ def measure_noise(samples: MetricSamples, block_errors: Sequence[float], plan: P
     )
 
 
-def supported_loss(noise: MetricNoise, plan: Plan) -> float:
-    """The smallest margin with which a clean change reliably passes, on the scale of the losses.
+def supported_degradation(noise: MetricNoise, plan: Plan) -> float:
+    """The smallest margin with which a clean change reliably passes, on the scale of the degradations.
 
     Args:
         noise: Of the metric.
@@ -149,17 +149,17 @@ def certain_bias(noise: MetricNoise) -> float:
 
 def supported_margin(noise: MetricNoise, plan: Plan) -> float:
     """The same as a workload declares it: a fraction for performance, in the metric's unit for accuracy."""
-    loss = supported_loss(noise, plan)
-    return math.expm1(loss) if noise.metric.kind is Kind.PERFORMANCE else loss
+    degradation = supported_degradation(noise, plan)
+    return math.expm1(degradation) if noise.metric.kind is Kind.PERFORMANCE else degradation
 
 
 def is_supported(noise: MetricNoise, plan: Plan) -> bool:
     """Whether a metric's own margin is supported by the plan."""
-    return noise.metric.scaled_margin >= supported_loss(noise, plan)
+    return noise.metric.scaled_margin >= supported_degradation(noise, plan)
 
 
 def resample_gates(
-    losses: NDArray[np.float64],
+    degradations: NDArray[np.float64],
     *,
     margins: Sequence[float],
     plan: Plan,
@@ -169,26 +169,27 @@ def resample_gates(
     """Judge gates made of measured pairs, in random order and with a fair coin for the sign of each pair.
 
     For two equal revisions the design makes either sign of a pair equally likely, so these are the gates that the same
-    noise could have given. All metrics of a pair keep together, so their correlation does too. Losses are not capped.
+    noise could have given. All metrics of a pair keep together, so their correlation does too. Degradations are not
+    capped.
 
     Args:
-        losses: (metrics, pairs) losses of two equal revisions.
-        margins: (metrics,) on the scale of the losses.
+        degradations: (metrics, pairs) degradations of two equal revisions.
+        margins: (metrics,) on the scale of the degradations.
         plan: Levels, looks and number of metrics; looks beyond the pairs at hand are not taken.
         num_gates: How many gates to make.
         rng: Source of all draws.
 
     Example:
         >>> rng = np.random.default_rng(0)
-        >>> losses = rng.normal(scale=0.01, size=(6, 20))
-        >>> gates = resample_gates(losses, margins=[0.0488] * 6, plan=Plan(num_gated=6), num_gates=200, rng=rng)
+        >>> degradations = rng.normal(scale=0.01, size=(6, 20))
+        >>> gates = resample_gates(degradations, margins=[0.0488] * 6, plan=Plan(num_gated=6), num_gates=200, rng=rng)
         >>> gates.num_fails, gates.num_passes
         (0, 200)
     """
-    num_metrics, num_pairs = losses.shape
+    num_metrics, num_pairs = degradations.shape
     orders = rng.permuted(np.tile(np.arange(num_pairs), (num_gates, 1)), axis=1)
     signs = rng.choice([-1.0, 1.0], size=(num_gates, 1, num_pairs))
-    drawn = np.moveaxis(losses[:, orders], 0, 1) * signs
+    drawn = np.moveaxis(degradations[:, orders], 0, 1) * signs
     rows = num_gates * num_metrics
     evidence = weigh_evidence(
         list(drawn.reshape(rows, num_pairs)),
@@ -257,12 +258,12 @@ def explain_refusal(noise: MetricNoise, budget: Budget, plan: Plan, proposal: Pr
     if is_supported(noise, chosen):
         return ""
     metric = noise.metric
-    wanted = loss_text(metric, metric.scaled_margin)
-    ways = [f"a margin of {loss_text(metric, supported_loss(noise, chosen))}"]
+    wanted = degradation_text(metric, metric.scaled_margin)
+    ways = [f"a margin of {degradation_text(metric, supported_degradation(noise, chosen))}"]
     if BIAS_FACTOR * certain_bias(noise) > metric.scaled_margin:
         cause = (
-            f"two builds of one revision differ by {loss_text(metric, abs(noise.bias))}, more than a third of the margin "
-            f"of {wanted}; more pairs do not help"
+            f"two builds of one revision differ by {degradation_text(metric, abs(noise.bias))}, more than a third of "
+            f"the margin of {wanted}; more pairs do not help"
         )
         return f"{cause}; it would take {ways[0]}"
     longer = next((looks for looks in schedules() if is_supported(noise, _with_looks(plan, looks))), None)
@@ -273,8 +274,8 @@ def explain_refusal(noise: MetricNoise, budget: Budget, plan: Plan, proposal: Pr
     if stretch := _stretch(noise, chosen):
         ways.append(f"{chosen.max_pairs} longer pairs (pair_seconds = {stretch * budget.pair_seconds:.1f})")
     return (
-        f"{chosen.max_pairs} pairs of this noise ({loss_text(metric, noise.deviation)} a pair) do not support the margin "
-        f"of {wanted}; it would take {' or '.join(ways)}"
+        f"{chosen.max_pairs} pairs of this noise ({degradation_text(metric, noise.deviation)} a pair) do not support "
+        f"the margin of {wanted}; it would take {' or '.join(ways)}"
     )
 
 
@@ -287,11 +288,11 @@ def _stretch(noise: MetricNoise, plan: Plan) -> float | None:
     return noise.within**2 / left if left > 0 else None
 
 
-def _detectable(metric: Metric, deviation: float, num_looks: int, plan: Plan) -> DetectableLoss:
+def _detectable(metric: Metric, deviation: float, num_looks: int, plan: Plan) -> DetectableDegradation:
     """What the first so many looks can tell."""
     looks = LONGEST_LOOKS[:num_looks]
     fails_above, passes_below = stated_limits(metric.scaled_margin, deviation, _with_looks(plan, looks))
-    return DetectableLoss(num_pairs=looks[-1], fails_above=fails_above, passes_below=passes_below)
+    return DetectableDegradation(num_pairs=looks[-1], fails_above=fails_above, passes_below=passes_below)
 
 
 def _with_looks(plan: Plan, looks: Sequence[int]) -> Plan:

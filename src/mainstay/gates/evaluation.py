@@ -38,10 +38,10 @@ from mainstay.stats.scores import (
 INTERVAL_STEPS = 14
 """Halvings of the search for an end of an interval, from a few standard errors."""
 
-PASS_NEEDS = "no pass: with {items} items a loss of the margin may well not have been seen"
+PASS_NEEDS = "no pass: with {items} items a degradation of the margin may well not have been seen"
 FEW_CLUSTERS = f"no pass: fewer than {FEWEST_CLUSTERS} clusters"
 FEW_UNBOUNDED = f"no pass: fewer than {FEWEST_UNBOUNDED} items, and no range is declared for their scores"
-WHOLE_CLUSTERS = "a loss carried by whole clusters is not excluded"
+WHOLE_CLUSTERS = "a degradation carried by whole clusters is not excluded"
 APPROXIMATE = "scores without a declared range: levels are approximate"
 
 Test = Callable[[float], OneSidedPValues]
@@ -138,7 +138,7 @@ class ItemEvidence:
         """Items that are still expected to be needed, in the direction in which the mean points.
 
         Args:
-            margin: The loss that is tolerated.
+            margin: The degradation that is tolerated.
             edge: Level of the tests at the margin.
             alpha: Level of the strict tests.
             num_gated: Metrics that share it on the side of a fail.
@@ -168,7 +168,7 @@ def weigh_items(items: ScoredDifferences, *, margin: float, level: float) -> Ite
 
     Args:
         items: What was scored.
-        margin: The loss that is tolerated, in points of score.
+        margin: The degradation that is tolerated, in points of score.
         level: Of each end of the interval.
 
     Example:
@@ -205,7 +205,7 @@ def weigh_macro(tasks: Sequence[ScoredDifferences], *, margin: float, level: flo
 
     Args:
         tasks: What was scored.
-        margin: The loss of the mean that is tolerated.
+        margin: The degradation of the mean that is tolerated.
         level: Of each end of the interval.
     """
     summaries = [task.summary for task in tasks]
@@ -229,7 +229,7 @@ def weigh_macro(tasks: Sequence[ScoredDifferences], *, margin: float, level: flo
 def honest_margin(items: ScoredDifferences, *, edge: float, alpha: float, power: float = HONEST_POWER) -> float | None:
     """The smallest margin at which a clean change passes.
 
-    The flips of a clean change are taken to be twice the rarer ones: a loss adds to one kind only.
+    The flips of a clean change are taken to be twice the rarer ones: a degradation adds to one kind only.
 
     Args:
         items: What was scored.
@@ -367,11 +367,13 @@ def _limits(summary: DifferenceSummary, margin: float, score_range: float) -> tu
     return tuple(notes)
 
 
-def _end(loss: Test, gain: Test, side: str, *, mean: float, error: float, level: float, score_range: float) -> float:
+def _end(
+    degradation: Test, gain: Test, side: str, *, mean: float, error: float, level: float, score_range: float
+) -> float:
     """One end of an interval: the difference nearest to the mean that a test excludes; the range where none is.
 
     Args:
-        loss: Test of null values from 0 on.
+        degradation: Test of null values from 0 on.
         gain: The same with the sides swapped, for null values below 0.
         side: Of the p-value: ``below`` for the upper end, ``above`` for the lower one.
         mean: Inside the interval.
@@ -383,7 +385,7 @@ def _end(loss: Test, gain: Test, side: str, *, mean: float, error: float, level:
     farthest = math.copysign(score_range * (1 - 1e-9), error)
 
     def is_excluded(null: float) -> bool:
-        values, name = (loss(null), side) if null >= 0 else (gain(-null), other)
+        values, name = (degradation(null), side) if null >= 0 else (gain(-null), other)
         return float(getattr(values, name)) <= level
 
     step = 2 * error if error else math.copysign(min(score_range, 1.0) / 64, error)

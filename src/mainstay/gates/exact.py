@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from mainstay.gates.samples import MetricSamples, fault_finding, find_fault
 from mainstay.records.findings import Blame, Finding, Interval, Method, Verdict
-from mainstay.records.formatting import loss_text
+from mainstay.records.formatting import degradation_text
 from mainstay.records.metrics import Metric
 from mainstay.stats.paired import moments
 
@@ -47,7 +47,7 @@ class DigestComparison(StrEnum):
     """What the digests of a workload say."""
 
     EQUAL = "both revisions gave the same digests"
-    DIFFERENT = "the revisions gave different digests, which is no evidence of a loss"
+    DIFFERENT = "the revisions gave different digests, which is no evidence of a degradation"
     NOT_REPEATABLE = "the baseline is not deterministic: the same seed gave another digest"
     INSENSITIVE = "two seeds gave the same digest: the workload ignores its seed or the digest is empty"
     ABSENT = "no digest was recorded"
@@ -138,20 +138,20 @@ def judge_deterministic(
     if repeated_baseline != baseline_value:
         reason = f"not deterministic: the baseline gave {baseline_value:.12g} and then {repeated_baseline:.12g}"
         return Finding(metric=metric, verdict=Verdict.ERROR, reason=reason, blame=Blame.BASELINE)
-    loss = metric.loss(baseline_value, candidate_value)
+    degradation = metric.degradation(baseline_value, candidate_value)
     return Finding(
         metric=metric,
-        verdict=Verdict.FAIL if loss > metric.margin else Verdict.PASS,
-        reason=_equality_reason(metric, baseline_value, candidate_value, loss),
+        verdict=Verdict.FAIL if degradation > metric.margin else Verdict.PASS,
+        reason=_equality_reason(metric, baseline_value, candidate_value, degradation),
         method=Method.EQUALITY,
         num_pairs=1,
-        estimate=loss,
-        interval=Interval(loss, loss),
+        estimate=degradation,
+        interval=Interval(degradation, degradation),
         baseline_mean=float(baseline_value),
         candidate_mean=float(candidate_value),
         baseline_values=(float(baseline_value),),
         candidate_values=(float(candidate_value),),
-        losses=(loss,),
+        degradations=(degradation,),
     )
 
 
@@ -196,7 +196,7 @@ def _judge_equal(samples: MetricSamples, seeds: tuple[int, ...]) -> Finding:
         seeds=seeds,
         baseline_values=samples.baseline_values,
         candidate_values=samples.candidate_values,
-        losses=(0.0,) * len(seeds),
+        degradations=(0.0,) * len(seeds),
         exact_seeds=seeds,
     )
 
@@ -209,14 +209,14 @@ def _insensitive_side(digests: Digests) -> Blame:
     return Blame.BASELINE if baseline else Blame.CANDIDATE
 
 
-def _equality_reason(metric: Metric, baseline: float, candidate: float, loss: float) -> str:
+def _equality_reason(metric: Metric, baseline: float, candidate: float, degradation: float) -> str:
     """What happened to a count, in one sentence."""
     if candidate == baseline:
         return f"unchanged at {baseline:.12g}"
-    allowance = f"the allowance of {loss_text(metric, metric.margin)}"
-    worse_or_better = "worse" if loss > 0 else "better"  # however small: it is no estimate
+    allowance = f"the allowance of {degradation_text(metric, metric.margin)}"
+    worse_or_better = "worse" if degradation > 0 else "better"  # however small: it is no estimate
     if not baseline:
         return f"{baseline:.12g} became {candidate:.12g}, {worse_or_better}: no allowance is a share of nothing"
-    change = f"{loss_text(metric, abs(loss))} {worse_or_better}"
+    change = f"{degradation_text(metric, abs(degradation))} {worse_or_better}"
     moved = f"{baseline:.12g} became {candidate:.12g}, {change}"
-    return f"{moved}: {'more than' if loss > metric.margin else 'within'} {allowance}"
+    return f"{moved}: {'more than' if degradation > metric.margin else 'within'} {allowance}"

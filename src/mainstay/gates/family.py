@@ -3,13 +3,15 @@
 :func:`judge_family` is a pure function of the pairs: it takes every look again from the first, so a gate that was
 interrupted, resumed or given more pairs cannot come to another verdict on what it had decided. At each look a metric
 
-- passes if its loss is below the margin (level ``edge``) and below twice the margin (level ``alpha``);
-- fails if its loss is above the margin (level ``edge``) and above zero (level ``alpha`` for the whole family, Holm).
+- passes if its degradation is below the margin (level ``edge``) and below twice the margin (level ``alpha``);
+- fails if its degradation is above the margin (level ``edge``) and above zero (level ``alpha`` for the whole family,
+  Holm).
 
 Its first verdict is final: later pairs are neither judged nor shown.
 
-Losses are capped before they are judged, see :mod:`~mainstay.stats.capping`. Where a pair was worse by more than the cap
-and none was better by as much, the candidate has a failure that the baseline lacks, however rare: that cannot pass.
+Degradations are capped before they are judged, see :mod:`~mainstay.stats.capping`. Where a pair was worse by more than
+the cap and none was better by as much, the candidate has a failure that the baseline lacks, however rare: that cannot
+pass.
 """
 
 from __future__ import annotations
@@ -22,13 +24,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstay.gates.findings import HYPOTHESES, MetricJudgement, sequential_finding, unlooked_finding
-from mainstay.gates.performance import loss_resolution
+from mainstay.gates.performance import degradation_resolution
 from mainstay.gates.policy import Plan
 from mainstay.gates.samples import Fault, MetricSamples, fault_finding, find_fault, first_pairs, with_known_unit
 from mainstay.records.findings import Finding, Interval, Verdict
 from mainstay.records.formatting import is_bound
 from mainstay.records.metrics import Kind
-from mainstay.stats.capping import loss_caps
+from mainstay.stats.capping import degradation_caps
 from mainstay.stats.multiplicity import holm_rejections
 from mainstay.stats.paired import mean_interval, one_sided_p_values, summarise_pairs
 from mainstay.stats.sequential import intersect_intervals, sequential_p_values
@@ -44,11 +46,12 @@ class Evidence:
         p_values: (looks, metrics, 4) sequential p-values; at a look that a metric has not reached, its last ones.
         is_withheld: (looks, metrics) whether the candidate exploded where the baseline never did, so that it must not
             pass; at a look that a metric has not reached, as at its last one.
-        low: (2, looks, metrics) lower bounds of the loss at each look: of the test at the margin, of the strict test.
+        low: (2, looks, metrics) lower bounds of the degradation at each look: of the test at the margin, of the strict
+            test.
         high: (2, looks, metrics) upper bounds, likewise.
-        mean: (looks, metrics) mean loss.
-        deviation: (looks, metrics) standard deviation of a loss.
-        caps: (looks, metrics) what larger losses counted as; infinite where none was larger.
+        mean: (looks, metrics) mean degradation.
+        deviation: (looks, metrics) standard deviation of a degradation.
+        caps: (looks, metrics) what larger degradations counted as; infinite where none was larger.
         num_looks: (metrics,) looks that each metric has pairs for.
     """
 
@@ -108,31 +111,33 @@ def judge_family(samples: Sequence[MetricSamples], plan: Plan) -> tuple[Finding,
     _check_family(open_samples, plan)
     faults = [find_fault(sample) for sample in open_samples]
     sound = list(map(_sound_samples, open_samples, faults))
-    losses = list(map(losses_of, sound))
+    degradations = list(map(degradations_of, sound))
     evidence = weigh_evidence(
-        losses,
+        degradations,
         levels=list(map(_levels, sound)),
         margins=np.array([sample.metric.scaled_margin for sample in sound]),
         resolutions=np.array(list(map(_resolution, sound))),
         plan=plan,
     )
     decisions = decide(evidence.p_values, evidence.is_withheld, plan)
-    judgements = _judgements(sound, losses, evidence, decisions, plan)
+    judgements = _judgements(sound, degradations, evidence, decisions, plan)
     findings = iter(
-        fault_finding(sample, fault) if fault else _finding(sample, loss, judgement, plan)
-        for sample, loss, fault, judgement in zip(open_samples, losses, faults, judgements, strict=True)
+        fault_finding(sample, fault) if fault else _finding(sample, degradation, judgement, plan)
+        for sample, degradation, fault, judgement in zip(open_samples, degradations, faults, judgements, strict=True)
     )
     return tuple(sample.preset or next(findings) for sample in samples)
 
 
-def losses_of(samples: MetricSamples) -> NDArray[np.float64]:
-    """The loss of each pair."""
+def degradations_of(samples: MetricSamples) -> NDArray[np.float64]:
+    """The degradation of each pair."""
     pairs = zip(samples.baseline_values, samples.candidate_values, strict=True)
-    return np.array([samples.metric.loss(baseline, candidate) for baseline, candidate in pairs], dtype=np.float64)
+    return np.array(
+        [samples.metric.degradation(baseline, candidate) for baseline, candidate in pairs], dtype=np.float64
+    )
 
 
 def weigh_evidence(
-    losses: Sequence[NDArray[np.float64]],
+    degradations: Sequence[NDArray[np.float64]],
     *,
     levels: Sequence[NDArray[np.float64]] | None,
     margins: NDArray[np.float64],
@@ -142,16 +147,16 @@ def weigh_evidence(
     """Take every planned look at every metric that has pairs for it.
 
     Args:
-        losses: Losses of each metric, pairs in the order in which they were measured; lengths may differ.
-        levels: (2, pairs) values of baseline and candidate of each metric on the scale of its losses, which tell where
-            losses are capped; ``None`` judges them as they are.
-        margins: (metrics,) margins on the scale of the losses.
-        resolutions: (metrics,) smallest step of a loss.
+        degradations: Degradations of each metric, pairs in the order in which they were measured; lengths may differ.
+        levels: (2, pairs) values of baseline and candidate of each metric on the scale of its degradations, which tell
+            where degradations are capped; ``None`` judges them as they are.
+        margins: (metrics,) margins on the scale of the degradations.
+        resolutions: (metrics,) smallest step of a degradation.
         plan: Levels and looks.
     """
-    shape = (len(plan.looks), len(losses))
-    lengths = np.array([len(loss) for loss in losses], dtype=np.intp)
-    all_losses, all_levels = _padded(losses), None if levels is None else np.moveaxis(_padded(levels), 1, 0)
+    shape = (len(plan.looks), len(degradations))
+    lengths = np.array([len(degradation) for degradation in degradations], dtype=np.intp)
+    all_degradations, all_levels = _padded(degradations), None if levels is None else np.moveaxis(_padded(levels), 1, 0)
     p_values, is_withheld = np.ones((*shape, len(HYPOTHESES))), np.zeros(shape, dtype=np.bool_)
     low, high = np.full((2, *shape), -np.inf), np.full((2, *shape), np.inf)
     mean, deviation, caps = np.full(shape, np.nan), np.full(shape, np.nan), np.full(shape, np.inf)
@@ -160,9 +165,9 @@ def weigh_evidence(
         is_withheld[look] = is_withheld[look - 1] if look else False
         if not reached.size:
             continue
-        block = all_losses[reached, :num_pairs]
+        block = all_degradations[reached, :num_pairs]
         if all_levels is not None:
-            cap = loss_caps(all_levels[:, reached, :num_pairs], margins[reached])[:, np.newaxis]
+            cap = degradation_caps(all_levels[:, reached, :num_pairs], margins[reached])[:, np.newaxis]
             is_withheld[look, reached] = (block > cap).any(axis=1) & ~(block < -cap).any(axis=1)
             caps[look, reached] = np.where((np.abs(block) > cap).any(axis=1), cap[:, 0], np.inf)
             block = np.clip(block, -cap, cap)
@@ -240,8 +245,8 @@ def printed_interval(
         plan: Levels and number of metrics.
 
     Returns:
-        Lower bounds, upper bounds, and whether some loss is excluded by no look; where none is, the bounds are those
-        of the look alone.
+        Lower bounds, upper bounds, and whether some degradation is excluded by no look; where none is, the bounds are
+        those of the look alone.
     """
     metrics = np.arange(len(look))
     p_values = evidence.p_values[look, metrics]
@@ -273,19 +278,19 @@ def _sound_samples(samples: MetricSamples, fault: Fault | None) -> MetricSamples
 
 
 def _levels(samples: MetricSamples) -> NDArray[np.float64]:
-    """(2, pairs) values of baseline and candidate on the scale of the losses."""
+    """(2, pairs) values of baseline and candidate on the scale of the degradations."""
     sides = (samples.baseline_values, samples.candidate_values)
     return np.array([[samples.metric.level(value) for value in values] for values in sides], dtype=np.float64)
 
 
 def _resolution(samples: MetricSamples) -> float:
-    """The smallest step of a loss; 0 where there are no pairs to scale it by."""
-    return loss_resolution(samples.metric, samples.baseline_values) if samples.num_pairs else 0.0
+    """The smallest step of a degradation; 0 where there are no pairs to scale it by."""
+    return degradation_resolution(samples.metric, samples.baseline_values) if samples.num_pairs else 0.0
 
 
 def _judgements(
     samples: Sequence[MetricSamples],
-    losses: Sequence[NDArray[np.float64]],
+    degradations: Sequence[NDArray[np.float64]],
     evidence: Evidence,
     decisions: Decisions,
     plan: Plan,
@@ -296,11 +301,11 @@ def _judgements(
     bounds = np.stack(printed_interval(evidence, look, decisions.fails, plan), axis=-1)
     known = (
         _judgement(evidence, decisions, plan, index=index, look=look[index], bounds=bounds[index])
-        for index in range(len(losses))
+        for index in range(len(degradations))
     )
     return tuple(
-        _as_measured(judgement, sample, loss, plan) if reached else None
-        for judgement, sample, loss, reached in zip(known, samples, losses, num_looks, strict=True)
+        _as_measured(judgement, sample, degradation, plan) if reached else None
+        for judgement, sample, degradation, reached in zip(known, samples, degradations, num_looks, strict=True)
     )
 
 
@@ -326,32 +331,33 @@ def _judgement(
 
 
 def _as_measured(
-    judgement: MetricJudgement, samples: MetricSamples, losses: NDArray[np.float64], plan: Plan
+    judgement: MetricJudgement, samples: MetricSamples, degradations: NDArray[np.float64], plan: Plan
 ) -> MetricJudgement:
-    """A judgement of capped losses with the numbers of the losses as measured, where these tell the same.
+    """A judgement of capped degradations with the numbers of the degradations as measured, where these tell the same.
 
-    Where they do not, and losses were capped on the side of the estimate alone, the interval has no end on that side.
+    Where they do not, and degradations were capped on the side of the estimate alone, the interval has no end on that
+    side.
     """
     if judgement.cap is None:
         return judgement
-    measured = _uncapped(judgement, samples, losses, plan)
+    measured = _uncapped(judgement, samples, degradations, plan)
     if measured is not None:
         return measured
     low, high = judgement.interval
-    if is_bound(judgement.mean, judgement.cap, losses[: judgement.num_pairs].tolist()):
+    if is_bound(judgement.mean, judgement.cap, degradations[: judgement.num_pairs].tolist()):
         low, high = (low, math.inf) if judgement.mean > 0 else (-math.inf, high)
     return replace(judgement, interval=Interval(low, high))
 
 
 def _uncapped(
-    judgement: MetricJudgement, samples: MetricSamples, losses: NDArray[np.float64], plan: Plan
+    judgement: MetricJudgement, samples: MetricSamples, degradations: NDArray[np.float64], plan: Plan
 ) -> MetricJudgement | None:
-    """The judgement with the numbers of the losses as measured; ``None`` where these do not tell the same."""
+    """The judgement with the numbers of the degradations as measured; ``None`` where these do not tell the same."""
     if judgement.verdict is Verdict.INCONCLUSIVE:
         return None
     margin = samples.metric.scaled_margin
     evidence = weigh_evidence(
-        [losses], levels=None, margins=np.array([margin]), resolutions=np.array([_resolution(samples)]), plan=plan
+        [degradations], levels=None, margins=np.array([margin]), resolutions=np.array([_resolution(samples)]), plan=plan
     )
     look, has_failed = judgement.num_looks - 1, judgement.verdict is Verdict.FAIL
     low, high, agrees = (
@@ -370,9 +376,9 @@ def _uncapped(
 
 
 def _finding(
-    samples: MetricSamples, losses: NDArray[np.float64], judgement: MetricJudgement | None, plan: Plan
+    samples: MetricSamples, degradations: NDArray[np.float64], judgement: MetricJudgement | None, plan: Plan
 ) -> Finding:
     """The finding of a metric, whether or not it had pairs enough for a look."""
     if judgement is None:
-        return unlooked_finding(samples, losses, plan)
-    return sequential_finding(samples, losses[: judgement.num_pairs], judgement, plan)
+        return unlooked_finding(samples, degradations, plan)
+    return sequential_finding(samples, degradations[: judgement.num_pairs], judgement, plan)

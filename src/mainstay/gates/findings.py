@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from mainstay.gates.policy import Plan
 from mainstay.gates.samples import MetricSamples
 from mainstay.records.findings import Finding, Interval, Method, Verdict
-from mainstay.records.formatting import change_text, estimate_text, interval_text, is_bound, loss_text
+from mainstay.records.formatting import change_text, degradation_text, estimate_text, interval_text, is_bound
 from mainstay.records.metrics import Metric
 from mainstay.stats.paired import lag_one_correlation, moments, skewness
 from mainstay.stats.power import detectable_distance, pairs_to_settle
@@ -23,10 +23,10 @@ HYPOTHESES = ("above_zero", "above_margin", "below_margin", "below_double_margin
 """What each sequential p-value is evidence for."""
 
 STATED_POWER = 0.9
-"""Chance with which the stated losses would have failed or passed."""
+"""Chance with which the stated degradations would have failed or passed."""
 
 MIN_PAIRS_FOR_DIAGNOSIS = 12
-"""Pairs from which dependence and skew of the losses can be told from chance."""
+"""Pairs from which dependence and skew of the degradations can be told from chance."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,12 +37,12 @@ class MetricJudgement:
         verdict: ``pass``, ``fail`` or ``inconclusive``.
         num_looks: Looks taken.
         num_pairs: Pairs at the last of them.
-        mean: Mean loss.
-        deviation: Standard deviation of a loss.
+        mean: Mean degradation.
+        deviation: Standard deviation of a degradation.
         interval: Repeated confidence interval; where the looks contradict each other, that of the last alone.
-        looks_agree: Whether some loss is excluded by no look.
+        looks_agree: Whether some degradation is excluded by no look.
         p_values: Sequential p-values in the order of :data:`HYPOTHESES`.
-        cap: What larger losses counted as in mean, deviation and interval; ``None`` where these are as measured.
+        cap: What larger degradations counted as in mean, deviation and interval; ``None`` where these are as measured.
         is_withheld: Whether the candidate exploded where the baseline never did, so that it must not pass.
     """
 
@@ -64,13 +64,13 @@ class MetricJudgement:
 
 
 def sequential_finding(
-    samples: MetricSamples, losses: NDArray[np.float64], judgement: MetricJudgement, plan: Plan
+    samples: MetricSamples, degradations: NDArray[np.float64], judgement: MetricJudgement, plan: Plan
 ) -> Finding:
     """The finding of a metric that was looked at.
 
     Args:
         samples: What was measured.
-        losses: Losses of the pairs that the judgement rests on.
+        degradations: Degradations of the pairs that the judgement rests on.
         judgement: What is known.
         plan: Levels, looks and number of metrics.
     """
@@ -81,7 +81,7 @@ def sequential_finding(
     return Finding(
         metric=samples.metric,
         verdict=judgement.verdict,
-        reason=_reason(samples.metric, judgement, losses, further, plan),
+        reason=_reason(samples.metric, judgement, degradations, further, plan),
         method=Method.SEQUENTIAL,
         num_pairs=num_pairs,
         num_looks=judgement.num_looks,
@@ -98,25 +98,25 @@ def sequential_finding(
         seeds=samples.seeds[:num_pairs],
         baseline_values=samples.baseline_values[:num_pairs],
         candidate_values=samples.candidate_values[:num_pairs],
-        losses=tuple(losses.tolist()),
+        degradations=tuple(degradations.tolist()),
         warnings=(
             *_contradiction_warnings(samples.metric, judgement),
-            *_cap_warnings(samples.metric, judgement, losses),
+            *_cap_warnings(samples.metric, judgement, degradations),
             *_noise_warnings(samples.metric, judgement, plan),
-            *_pair_warnings(samples.metric, losses),
+            *_pair_warnings(samples.metric, degradations),
         ),
     )
 
 
-def unlooked_finding(samples: MetricSamples, losses: NDArray[np.float64], plan: Plan) -> Finding:
+def unlooked_finding(samples: MetricSamples, degradations: NDArray[np.float64], plan: Plan) -> Finding:
     """``inconclusive`` of a metric that has too few pairs for the first look; its numbers only describe.
 
     Args:
         samples: What was measured.
-        losses: Losses of all its pairs.
+        degradations: Degradations of all its pairs.
         plan: Levels, looks and number of metrics.
     """
-    num_pairs, first = len(losses), plan.looks[0]
+    num_pairs, first = len(degradations), plan.looks[0]
     too_few = f"{num_pairs} pairs measured, the first look needs {first}"
     return Finding(
         metric=samples.metric,
@@ -124,8 +124,8 @@ def unlooked_finding(samples: MetricSamples, losses: NDArray[np.float64], plan: 
         reason=f"too few pairs to judge: {too_few}",
         method=Method.SEQUENTIAL,
         num_pairs=num_pairs,
-        estimate=_mean(losses) if num_pairs else None,
-        standard_deviation=float(moments(losses).deviation) if num_pairs > 1 else None,
+        estimate=_mean(degradations) if num_pairs else None,
+        standard_deviation=float(moments(degradations).deviation) if num_pairs > 1 else None,
         baseline_mean=_mean(samples.baseline_values) if num_pairs else None,
         candidate_mean=_mean(samples.candidate_values) if num_pairs else None,
         further_pairs=first - num_pairs,
@@ -133,21 +133,21 @@ def unlooked_finding(samples: MetricSamples, losses: NDArray[np.float64], plan: 
         seeds=samples.seeds,
         baseline_values=samples.baseline_values,
         candidate_values=samples.candidate_values,
-        losses=tuple(losses.tolist()),
+        degradations=tuple(degradations.tolist()),
         warnings=(too_few,),
     )
 
 
 def stated_limits(margin: float, deviation: float, plan: Plan) -> tuple[float, float]:
-    """The losses that would have failed, and passed, with 90 % chance at the last planned look alone.
+    """The degradations that would have failed, and passed, with 90 % chance at the last planned look alone.
 
     Args:
-        margin: On the scale of the losses.
-        deviation: Standard deviation of a loss over pairs.
+        margin: On the scale of the degradations.
+        deviation: Standard deviation of a degradation over pairs.
         plan: Levels, looks and number of metrics.
 
     Returns:
-        The smallest true loss that fails and the largest that passes; each meets both tests of its verdict.
+        The smallest true degradation that fails and the largest that passes; each meets both tests of its verdict.
 
     Example:
         >>> fails_above, passes_below = stated_limits(0.002, 0.001, Plan(num_gated=1))
@@ -164,11 +164,11 @@ def smallest_honest_margin(deviation: float, plan: Plan) -> float:
     """The margin at which a clean change passes with 90 % chance at the last planned look alone.
 
     Args:
-        deviation: Standard deviation of a loss over pairs.
+        deviation: Standard deviation of a degradation over pairs.
         plan: Levels and looks.
 
     Returns:
-        A margin on the scale of the losses.
+        A margin on the scale of the degradations.
 
     Example:
         >>> f"{smallest_honest_margin(0.03, Plan(num_gated=6)):.4f}"
@@ -181,7 +181,7 @@ def further_pairs(margin: float, judgement: MetricJudgement, plan: Plan) -> int 
     """Pairs still expected to be needed, in the direction in which the estimate points.
 
     Args:
-        margin: On the scale of the losses.
+        margin: On the scale of the degradations.
         judgement: What is known.
         plan: Levels, looks and number of metrics.
 
@@ -213,7 +213,7 @@ def _mean(values: ArrayLike) -> float:
 
 
 def _contradiction_warnings(metric: Metric, judgement: MetricJudgement) -> tuple[str, ...]:
-    """What a reader must know where no loss agrees with every look, or the mean does not."""
+    """What a reader must know where no degradation agrees with every look, or the mean does not."""
     if not judgement.looks_agree:
         return ("the looks contradict each other, as under drift: the interval is that of the last look alone",)
     if judgement.estimate != judgement.mean:
@@ -222,12 +222,12 @@ def _contradiction_warnings(metric: Metric, judgement: MetricJudgement) -> tuple
     return ()
 
 
-def _cap_warnings(metric: Metric, judgement: MetricJudgement, losses: NDArray[np.float64]) -> tuple[str, ...]:
-    """What a reader must know where large losses counted as a cap."""
+def _cap_warnings(metric: Metric, judgement: MetricJudgement, degradations: NDArray[np.float64]) -> tuple[str, ...]:
+    """What a reader must know where large degradations counted as a cap."""
     if judgement.cap is None:
         return ()
-    num_capped, cap = int((np.abs(losses) > judgement.cap).sum()), loss_text(metric, judgement.cap)
-    counted = "1 pair differs" if num_capped == 1 else f"{num_capped} of {len(losses)} pairs differ"
+    num_capped, cap = int((np.abs(degradations) > judgement.cap).sum()), degradation_text(metric, judgement.cap)
+    counted = "1 pair differs" if num_capped == 1 else f"{num_capped} of {len(degradations)} pairs differ"
     return (f"{counted} by more than {cap} and counted as that much, or a single one would blind the test",)
 
 
@@ -236,43 +236,45 @@ def _noise_warnings(metric: Metric, judgement: MetricJudgement, plan: Plan) -> t
     honest = smallest_honest_margin(judgement.deviation, plan)
     if judgement.verdict is not Verdict.INCONCLUSIVE or metric.scaled_margin >= honest:
         return ()
-    supported = f"{plan.max_pairs} pairs of this noise support a margin of {loss_text(metric, honest)}"
-    wanted = f"not {loss_text(metric, metric.scaled_margin)}: widen the margin or lengthen the trials"
+    supported = f"{plan.max_pairs} pairs of this noise support a margin of {degradation_text(metric, honest)}"
+    wanted = f"not {degradation_text(metric, metric.scaled_margin)}: widen the margin or lengthen the trials"
     return (f"this gate cannot reliably pass a clean change: {supported}, {wanted}",)
 
 
-def _pair_warnings(metric: Metric, losses: NDArray[np.float64]) -> tuple[str, ...]:
+def _pair_warnings(metric: Metric, degradations: NDArray[np.float64]) -> tuple[str, ...]:
     """What a reader must know where the pairs are not what the test assumes."""
-    if losses.min() == losses.max() and metric.resolution == 0:
+    if degradations.min() == degradations.max() and metric.resolution == 0:
         return ("every pair gave the same difference and no resolution is declared, so noise was taken to be nil",)
-    if len(losses) < MIN_PAIRS_FOR_DIAGNOSIS:
+    if len(degradations) < MIN_PAIRS_FOR_DIAGNOSIS:
         return ()
-    correlation, skew = lag_one_correlation(losses), skewness(losses)
+    correlation, skew = lag_one_correlation(degradations), skewness(degradations)
     warnings = []
-    if correlation > 2 / np.sqrt(len(losses)):
+    if correlation > 2 / np.sqrt(len(degradations)):
         warnings.append(f"pairs are not independent (lag-1 correlation {correlation:.2f}): levels are approximate")
-    if abs(skew) > 3 * np.sqrt(6 / len(losses)):
+    if abs(skew) > 3 * np.sqrt(6 / len(degradations)):
         unstable = "candidate" if skew > 0 else "baseline"
         warnings.append(f"the {unstable} is unstable (skewness over pairs {skew:.1f}): levels are approximate")
     return tuple(warnings)
 
 
 def _reason(
-    metric: Metric, judgement: MetricJudgement, losses: NDArray[np.float64], further: int | None, plan: Plan
+    metric: Metric, judgement: MetricJudgement, degradations: NDArray[np.float64], further: int | None, plan: Plan
 ) -> str:
     """The verdict in one sentence."""
-    margin, num_pairs = loss_text(metric, metric.scaled_margin), judgement.num_pairs
+    margin, num_pairs = degradation_text(metric, metric.scaled_margin), judgement.num_pairs
     interval = interval_text(metric, judgement.interval)
-    change = estimate_text(metric, judgement.estimate, is_bound=is_bound(judgement.estimate, judgement.cap, losses))
+    change = estimate_text(
+        metric, judgement.estimate, is_bound=is_bound(judgement.estimate, judgement.cap, degradations)
+    )
     seen = f"{change} (interval {interval}) in {num_pairs} pairs"
     if judgement.verdict is Verdict.PASS:
         return f"{seen}: not worse by the margin of {margin}"
     if judgement.verdict is Verdict.FAIL:
         return f"{seen}: worse by more than the margin of {margin}"
     if judgement.is_withheld and judgement.cap is not None:
-        num_exploded = int((losses > judgement.cap).sum())
+        num_exploded = int((degradations > judgement.cap).sum())
         trials = "1 trial" if num_exploded == 1 else f"{num_exploded} trials"
-        cap = loss_text(metric, judgement.cap)
+        cap = degradation_text(metric, judgement.cap)
         return f"{seen}: {trials} of the candidate exploded, worse by more than {cap}, and none of the baseline"
     return f"{seen}: neither within nor beyond the margin of {margin}; {_outlook(further, num_pairs, plan)}"
 

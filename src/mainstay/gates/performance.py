@@ -1,4 +1,4 @@
-"""What is special to time and memory: their losses are log ratios, so values must be positive.
+"""What is special to time and memory: their degradations are log ratios, so values must be positive.
 
 A log ratio treats "twice as slow" and "twice as fast" alike and has the same noise at every scale.
 """
@@ -20,8 +20,8 @@ def has_ratio(value: float) -> bool:
     return value > 0
 
 
-def loss_resolution(metric: Metric, baseline_values: Sequence[float]) -> float:
-    """The smallest step of a loss: the metric's own for differences, its share of the value for log ratios.
+def degradation_resolution(metric: Metric, baseline_values: Sequence[float]) -> float:
+    """The smallest step of a degradation: the metric's own for differences, its share of the value for log ratios.
 
     Args:
         metric: What was measured.
@@ -32,7 +32,7 @@ def loss_resolution(metric: Metric, baseline_values: Sequence[float]) -> float:
         >>> step = Metric(
         ...     workload="w", name="t", kind=Kind.PERFORMANCE, direction=Direction.LOWER, margin=0.05, resolution=1e-6
         ... )
-        >>> f"{loss_resolution(step, [0.001, 0.002]):.4f}"
+        >>> f"{degradation_resolution(step, [0.001, 0.002]):.4f}"
         '0.0010'
     """
     return metric.resolution / min(baseline_values) if metric.kind is Kind.PERFORMANCE else metric.resolution

@@ -24,7 +24,8 @@ class Plan:
     """What is fixed before the first pair; changing it afterwards would void the error rates.
 
     Attributes:
-        alpha: Level of the strict tests: a clean gate fails, or a loss of twice the margin passes, at most this often.
+        alpha: Level of the strict tests: a clean gate fails, or a degradation of twice the margin passes, at most this
+            often.
         edge: Level of the tests at the margin.
         looks: Numbers of pairs at which the gate looks.
         num_gated: K, the number of metrics that share ``alpha``.
@@ -234,6 +235,6 @@ def _passed(findings: Sequence[Finding]) -> str:
 
 def _names(findings: Sequence[Finding], *, at_most: int = 3) -> str:
     """Ids of the metrics that lost most of their margin, and how many more there are."""
-    worst = sorted(findings, key=lambda finding: -finding.margins_lost)
+    worst = sorted(findings, key=lambda finding: -finding.degradation_in_margins)
     named = ", ".join(finding.metric.id for finding in worst[:at_most])
     return named + (f" and {len(findings) - at_most} more" if len(findings) > at_most else "")

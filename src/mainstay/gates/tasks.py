@@ -1,9 +1,9 @@
 """The judgement of all tasks of an evaluation together, whose items both sides have scored.
 
-The contract is that of :mod:`~mainstay.gates.family`, at one look: a task passes if its loss is below the margin (level
-``edge``) and below twice the margin (level ``alpha``); it fails if its loss is above the margin and above zero, the
-latter by Holm's procedure over all tasks and their mean. With two tasks or more the mean of the task means, the *macro*
-metric, must pass; a task whose margin is finer than its items support is then a guard.
+The contract is that of :mod:`~mainstay.gates.family`, at one look: a task passes if its degradation is below the margin
+(level ``edge``) and below twice the margin (level ``alpha``); it fails if its degradation is above the margin and above
+zero, the latter by Holm's procedure over all tasks and their mean. With two tasks or more the mean of the task means,
+the *macro* metric, must pass; a task whose margin is finer than its items support is then a guard.
 
 :func:`judge_tasks` is a pure function of the scores.
 """
@@ -20,7 +20,7 @@ from mainstay.gates.family import decide
 from mainstay.gates.findings import HYPOTHESES
 from mainstay.gates.policy import Plan
 from mainstay.records.findings import Blame, Finding, Interval, ItemCounts, Method, Tier, Verdict
-from mainstay.records.formatting import change_text, interval_text, loss_text
+from mainstay.records.formatting import change_text, degradation_text, interval_text
 from mainstay.records.metrics import FRACTION, STORED, Direction, Kind, Metric
 from mainstay.stats.items import HONEST_POWER
 from mainstay.stats.multiplicity import holm_rejections
@@ -92,7 +92,7 @@ def judge_tasks(
 
     Args:
         samples: One a task, in the order of the report.
-        macro_margin: The loss of the mean that is tolerated.
+        macro_margin: The degradation of the mean that is tolerated.
         alpha: Level of the strict tests.
         edge: Level of the tests at the margin.
         macro_tier: Of the mean, as declared.
@@ -272,7 +272,7 @@ def _finding(case: _Case, verdict: Verdict, *, is_implausible: bool, plan: Plan)
 def _reason(case: _Case, verdict: Verdict, interval: Interval, further: int | None) -> str:
     """The verdict in one sentence: what happened on these items, then what follows for items like these."""
     metric, evidence = case.samples.metric, case.evidence
-    margin = loss_text(metric, metric.margin)
+    margin = degradation_text(metric, metric.margin)
     moved = f"{evidence.num_worse:,} lost, {evidence.num_better:,} gained"
     of = f" of {case.num_tasks} tasks" if case.num_tasks > 1 else ""
     seen = (
@@ -294,11 +294,14 @@ def _margin_warnings(case: _Case, verdict: Verdict, tier: Tier, interval: Interv
     metric, honest = case.samples.metric, case.honest_margin
     warnings = []
     if verdict is Verdict.INCONCLUSIVE and case.num_tasks == 1 and (honest is None or honest > metric.margin):
-        supported = "no margin" if honest is None else f"a margin of {loss_text(metric, honest)}"
-        warnings.append(f"so many items with such flips support {supported}, not {loss_text(metric, metric.margin)}")
+        supported = "no margin" if honest is None else f"a margin of {degradation_text(metric, honest)}"
+        warnings.append(
+            f"so many items with such flips support {supported}, not {degradation_text(metric, metric.margin)}"
+        )
     if verdict is Verdict.INCONCLUSIVE and tier is Tier.GUARD:
         warnings.append(
-            f"a guard: it could have failed, but a loss of up to {loss_text(metric, interval.high)} is not excluded"
+            f"a guard: it could have failed, but a degradation of up to {degradation_text(metric, interval.high)} is "
+            "not excluded"
         )
     return warnings
 

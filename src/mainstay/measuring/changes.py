@@ -243,7 +243,7 @@ def waiver_changes(before: Sequence[Waiver], after: Sequence[Waiver]) -> list[Ch
         Change(
             kind=ChangeKind.WAIVER,
             name=waiver.metric,
-            after=f"a loss up to {waiver.limit:g} until {waiver.until}: {waiver.reason}",
+            after=f"a degradation up to {waiver.limit:g} until {waiver.until}: {waiver.reason}",
             effect="it counts in this gate",
         )
         for waiver in after

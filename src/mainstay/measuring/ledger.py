@@ -169,7 +169,7 @@ class WorkloadLog:
         )
 
     def confirmed(self, finding: Finding) -> Finding:
-        """A finding of sound pairs where it is a loss, which nothing that broke later takes back; else why it broke."""
+        """A finding of sound pairs where it is a degradation, which no later break takes back; else why it broke."""
         preset = self.presets.get(finding.metric.id)
         if not self.is_broken or preset is None:
             return finding

@@ -47,10 +47,10 @@ def derive_seeds(salt: str, commit: str, workload: str, num_seeds: int) -> tuple
 def draw_order(salt: str, commit: str, workload: str, pair: int) -> tuple[Side, Side]:
     """Which side goes first in a pair: one fair coin for every two pairs, fixed beforehand, the second pair reversed.
 
-    A random order makes the loss of two equal revisions symmetric about zero whatever the machine does meanwhile. A
-    coin for each pair would do that too, but shows one side first in all of five pairs in 1 of 16 gates: where the
-    first trial of a pair is much slower than the second, five nearly equal losses then look like a certain change
-    (simulated: 3.7 % false alarms in place of 1 %, ``docs/results/operating_characteristics.json``).
+    A random order makes the degradation of two equal revisions symmetric about zero whatever the machine does
+    meanwhile. A coin for each pair would do that too, but shows one side first in all of five pairs in 1 of 16 gates:
+    where the first trial of a pair is much slower than the second, five nearly equal degradations then look like a
+    certain change (simulated: 3.7 % false alarms in place of 1 %, ``docs/results/operating_characteristics.json``).
 
     Example:
         >>> first, second = draw_order("salt", "c0ffee", "w", pair=0)

@@ -36,7 +36,7 @@ class EvaluationSettings:
     """``[tool.mainstay.evaluation]``: how stored results are judged.
 
     Attributes:
-        margin: Tolerated loss of every task and of their mean, in points of score.
+        margin: Tolerated degradation of every task and of their mean, in points of score.
         margins: The same by task; ``macro`` is the mean.
         tiers: ``blocking``, ``guard`` or ``advisory`` by task; as the items support where a task is not named.
         ranges: Smallest and largest score by task.
@@ -68,10 +68,10 @@ class Configuration:
         fail_fast: Whether the first ``fail`` stops the gate.
         proof: What lets every metric pass unmeasured: ``"unchanged"`` where the installed files of both revisions, and
             all else that a workload could depend on, are equal; ``false`` for nothing. ``false`` in either revision holds.
-        margins: Tolerated loss by metric; it replaces the margin of the workload's marker.
+        margins: Tolerated degradation by metric; it replaces the margin of the workload's marker.
         margins_by_dataset: The same by data set, which replaces both.
         inconclusive: What an inconclusive gate exits with: 3, 0 or 1.
-        waivers: File of accepted losses.
+        waivers: File of accepted degradations.
         constraints: Constraints files of the dependencies, relative to the project.
         extras: Extras of the project that the workloads need.
         groups: Dependency groups that the project needs at run time.

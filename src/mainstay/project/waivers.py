@@ -1,8 +1,8 @@
-"""Waivers: losses that the maintainers decided to accept, in a reviewed TOML file of the repository.
+"""Waivers: degradations that the maintainers decided to accept, in a reviewed TOML file of the repository.
 
-A waiver covers one metric up to a limit and until a day. It changes a verdict and never a number, it covers a loss, a
-missing metric or one whose changed workload needs a review, never an error, and what it covers is shown as waived
-wherever the gate is shown.
+A waiver covers one metric up to a limit and until a day. It changes a verdict and never a number, it covers a
+degradation, a missing metric or one whose changed workload needs a review, never an error, and what it covers is shown
+as waived wherever the gate is shown.
 
 - :func:`read_waivers`, :func:`append_waiver`: the file.
 - :func:`unknown_waivers`: those that name nothing, checked before anything is measured.
@@ -27,7 +27,7 @@ from mainstay.records.metrics import Kind, Metric
 from mainstay.store.files import write_text
 
 JUDGED_WAIVERS = ".mainstay-judge-waivers.toml"
-"""Accepted losses of stored results, apart from those of the gate, which does not know their metrics."""
+"""Accepted degradations of stored results, apart from those of the gate, which does not know their metrics."""
 
 _KEYS = tuple(field.name for field in fields(Waiver))
 _HEADER = "# Accepted degradations, read by the gate; each entry needs a review, and a day on which it ends.\n"
@@ -135,9 +135,9 @@ def apply_waivers(findings: Sequence[Finding], waivers: Iterable[Waiver], today:
         today: The day of the gate.
 
     Returns:
-        The findings with their numbers. A ``missing``, and a ``fail`` or what needs a review whose estimated loss is
-        within the limit, is ``waived`` up to the last day of its waiver; with a waiver that has expired or is too small
-        it stays what it was and says so.
+        The findings with their numbers. A ``missing``, and a ``fail`` or what needs a review whose estimated
+        degradation is within the limit, is ``waived`` up to the last day of its waiver; with a waiver that has expired
+        or is too small it stays what it was and says so.
     """
     waivers = tuple(waivers)
     return tuple(
@@ -165,17 +165,17 @@ def _complaint(finding: Finding, waiver: Waiver, today: datetime.date) -> str:
     """Why a waiver does not cover a finding; empty if it does."""
     if _has_expired(waiver, today):
         return f"its waiver expired on {waiver.until}"
-    if finding.verdict is not Verdict.MISSING and not _loss(finding) <= waiver.limit:
+    if finding.verdict is not Verdict.MISSING and not _degradation(finding) <= waiver.limit:
         return f"more than the {waiver.limit:g} that its waiver accepts"
     return ""
 
 
-def _loss(finding: Finding) -> float:
-    """The estimated loss on the scale of the margin; infinite without an estimate, so that nothing covers it."""
-    loss = finding.measured_loss
-    if loss is None or math.isnan(loss):
+def _degradation(finding: Finding) -> float:
+    """The estimated degradation on the scale of the margin; infinite without an estimate, so that nothing covers it."""
+    degradation = finding.measured_degradation
+    if degradation is None or math.isnan(degradation):
         return math.inf
-    return math.expm1(min(loss, 700.0)) if finding.metric.kind is Kind.PERFORMANCE else loss
+    return math.expm1(min(degradation, 700.0)) if finding.metric.kind is Kind.PERFORMANCE else degradation
 
 
 def unknown_waivers(
@@ -237,7 +237,7 @@ def _text(entry: Mapping[str, Any], key: str, *, where: str) -> str:
 
 
 def _limit(value: Any, *, where: str) -> float:
-    """A finite loss that is not negative."""
+    """A finite degradation that is not negative."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
         raise ConfigurationError(
             f"limit is {value!r}, not a degradation",

@@ -8,6 +8,6 @@ Records hold numbers and text, never behaviour that touches a file, a clock or a
 - :mod:`~mainstay.records.findings`: the judgement on one metric.
 - :mod:`~mainstay.records.runs`: everything one gate produced.
 - :mod:`~mainstay.records.calibrations`: what a revision gated against itself says about a machine.
-- :mod:`~mainstay.records.formatting`: values and losses as text.
+- :mod:`~mainstay.records.formatting`: values and degradations as text.
 - :mod:`~mainstay.records.errors`: what can go wrong, each with its exit status.
 """

@@ -11,13 +11,13 @@ from mainstay.records.runs import SCHEMA_VERSION, Environment, Machine, Revision
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DetectableLoss:
+class DetectableDegradation:
     """What a number of pairs can tell, each with 90 % chance.
 
     Attributes:
         num_pairs: Pairs at the last look.
-        fails_above: A true loss above this fails.
-        passes_below: A true loss below this passes; negative where even a clean change does not reliably pass.
+        fails_above: A true degradation above this fails.
+        passes_below: A true degradation below this passes; negative where even a clean change does not reliably pass.
     """
 
     num_pairs: int
@@ -31,10 +31,10 @@ class MetricNoise:
 
     Attributes:
         metric: What was measured.
-        losses: Loss of each pair, which would be 0 without noise.
-        bias: Mean loss.
-        bias_interval: 99 % interval of the true mean loss; without 0 in it, the two builds differ.
-        deviation: Standard deviation of a loss over pairs.
+        degradations: Degradation of each pair, which would be 0 without noise.
+        bias: Mean degradation.
+        bias_interval: 99 % interval of the true mean degradation; without 0 in it, the two builds differ.
+        deviation: Standard deviation of a degradation over pairs.
         deviation_interval: Its 95 % interval.
         within: The part of the deviation that more blocks in a pair would shrink; ``None`` without blocks.
         between: The part that differs from process to process; ``None`` without blocks.
@@ -44,14 +44,14 @@ class MetricNoise:
     """
 
     metric: Metric
-    losses: tuple[float, ...]
+    degradations: tuple[float, ...]
     bias: float
     bias_interval: Interval
     deviation: float
     deviation_interval: Interval
     within: float | None
     between: float | None
-    detectable: tuple[DetectableLoss, ...]
+    detectable: tuple[DetectableDegradation, ...]
     supported_margin: float | None = None
     refusal: str = ""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from mainstay.records.metrics import LARGEST_LOSS, Metric
+from mainstay.records.metrics import LARGEST_DEGRADATION, Metric
 from mainstay.records.trials import Side
 
 
@@ -120,11 +120,11 @@ class ItemCounts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Waiver:
-    """A reviewed decision to accept a loss.
+    """A reviewed decision to accept a degradation.
 
     Attributes:
         metric: Id or name of the metric waived.
-        limit: The largest loss accepted, on the scale of the margin.
+        limit: The largest degradation accepted, on the scale of the margin.
         reason: Why.
         until: ISO date of the last day it holds.
     """
@@ -139,8 +139,8 @@ class Waiver:
 class Finding:
     """The judgement on one metric.
 
-    All losses are positive where the candidate is worse: differences in the metric's unit for accuracy, natural-log
-    ratios for performance.
+    All degradations are positive where the candidate is worse: differences in the metric's unit for accuracy,
+    natural-log ratios for performance.
 
     Attributes:
         metric: What was judged.
@@ -149,23 +149,24 @@ class Finding:
         method: What it rests on.
         num_pairs: Pairs the judgement used; for items, those that both sides scored.
         num_looks: Looks taken until it was final.
-        estimate: Mean loss over the pairs, or the nearest value that the interval holds.
-        interval: Repeated confidence interval of the loss: it lies below the margin exactly where the pairs say
+        estimate: Mean degradation over the pairs, or the nearest value that the interval holds.
+        interval: Repeated confidence interval of the degradation: it lies below the margin exactly where the pairs say
             ``pass``, above it exactly where they say ``fail``.
-        cap: What larger losses, of either sign, were counted as in estimate, interval and deviation; ``None`` where
-            these are of the losses as measured. Where all that were larger have one sign, the interval has no end there.
-        standard_deviation: Of the loss over pairs.
+        cap: What larger degradations, of either sign, were counted as in estimate, interval and deviation; ``None``
+            where these are of the degradations as measured. Where all that were larger have one sign, the interval has
+            no end there.
+        standard_deviation: Of the degradation over pairs.
         baseline_mean: Mean value of the baseline.
         candidate_mean: Mean value of the candidate.
-        fails_above: A true loss above this would have failed with 90 % chance, at the largest planned look.
-        passes_below: A true loss below this would have passed with 90 % chance, at the largest planned look.
+        fails_above: A true degradation above this would have failed with 90 % chance, at the largest planned look.
+        passes_below: A true degradation below this would have passed with 90 % chance, at the largest planned look.
         further_pairs: Pairs, or items, expected to settle an inconclusive finding; ``None`` if not applicable.
         p_values: Sequential p-values by hypothesis: ``above_zero``, ``above_margin``, ``below_margin``,
             ``below_double_margin``.
         seeds: Seeds of the pairs, in order.
         baseline_values: Value of the baseline in each pair.
         candidate_values: Value of the candidate in each pair.
-        losses: Loss of each pair.
+        degradations: Degradation of each pair.
         exact_seeds: Seeds on which the digests of both revisions were equal.
         blame: Which part broke, for ``error``.
         detail: Last lines of the worker, or names that were added, for a reader who digs.
@@ -199,7 +200,7 @@ class Finding:
     seeds: tuple[int, ...] = ()
     baseline_values: tuple[float, ...] = ()
     candidate_values: tuple[float, ...] = ()
-    losses: tuple[float, ...] = ()
+    degradations: tuple[float, ...] = ()
     exact_seeds: tuple[int, ...] = ()
     blame: Blame | None = None
     detail: tuple[str, ...] = ()
@@ -229,24 +230,26 @@ class Finding:
         return self.tier is Tier.BLOCKING
 
     @property
-    def margins_lost(self) -> float:
+    def degradation_in_margins(self) -> float:
         """The estimate in margins, by which findings are sorted; 0 without an estimate."""
         if self.estimate is None:
             return 0.0
         margin = self.metric.scaled_margin
         in_margins = self.estimate / margin if margin else self.estimate
-        return max(-LARGEST_LOSS, min(LARGEST_LOSS, in_margins))
+        return max(-LARGEST_DEGRADATION, min(LARGEST_DEGRADATION, in_margins))
 
     @property
-    def measured_loss(self) -> float | None:
-        """The estimate, or where that is of capped losses the mean of the losses as measured, if it is larger."""
+    def measured_degradation(self) -> float | None:
+        """The estimate, or the larger mean of the degradations as measured where the estimate is of capped ones."""
         if self.estimate is None or self.cap is None:
             return self.estimate
-        return max(self.estimate, math.fsum(loss / len(self.losses) for loss in self.losses))
+        return max(self.estimate, math.fsum(degradation / len(self.degradations) for degradation in self.degradations))
 
     @property
     def exploded_seeds(self) -> tuple[int, ...]:
-        """Seeds of the pairs whose loss was beyond the cap, where one was used."""
+        """Seeds of the pairs whose degradation was beyond the cap, where one was used."""
         if self.cap is None:
             return ()
-        return tuple(seed for seed, loss in zip(self.seeds, self.losses, strict=True) if loss > self.cap)
+        return tuple(
+            seed for seed, degradation in zip(self.seeds, self.degradations, strict=True) if degradation > self.cap
+        )

@@ -1,7 +1,7 @@
-"""Numbers as a reader wants them: fractions as percent, their losses in percentage points, times and sizes scaled.
+"""Numbers for a reader: fractions as percent, degradations of them in percentage points, times and sizes scaled.
 
-Rounding happens here and nowhere earlier. Losses carry as many decimals as give the margin two digits, values at least
-three digits. What has no unit and is no fraction stays the number that was recorded.
+Rounding happens here and nowhere earlier. Degradations carry as many decimals as give the margin two digits, values at
+least three digits. What has no unit and is no fraction stays the number that was recorded.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable
 
 from mainstay.records.findings import Interval
-from mainstay.records.metrics import LARGEST_LOSS, PLAIN_NUMBER, Kind, Metric
+from mainstay.records.metrics import LARGEST_DEGRADATION, PLAIN_NUMBER, Kind, Metric
 
 UNKNOWN = "unknown"
 """What is shown where there is no number."""
@@ -25,32 +25,32 @@ _WORSE = {"seconds": "slower", "bytes": "larger"}
 _BETTER = {"seconds": "faster", "bytes": "smaller"}
 
 
-def displayed_loss(metric: Metric, loss: float) -> float:
-    """A loss in the number a reader is shown: percent, percentage points or the metric's unit.
+def displayed_degradation(metric: Metric, degradation: float) -> float:
+    """A degradation in the number a reader is shown: percent, percentage points or the metric's unit.
 
     Args:
         metric: What was lost.
-        loss: A natural-log ratio for performance, else as recorded.
+        degradation: A natural-log ratio for performance, else as recorded.
 
     Example:
         >>> step = Metric(workload="w", name="t", kind=Kind.PERFORMANCE, direction="lower", margin=0.05, unit="s")
-        >>> round(displayed_loss(step, step.scaled_margin), 6)
+        >>> round(displayed_degradation(step, step.scaled_margin), 6)
         5.0
     """
     if metric.kind is Kind.PERFORMANCE:
-        return 100 * math.expm1(min(loss, _LARGEST_EXPONENT))
+        return 100 * math.expm1(min(degradation, _LARGEST_EXPONENT))
     if metric.kind is Kind.ACCURACY and not metric.is_fraction:
-        return loss
-    return max(-LARGEST_LOSS, min(LARGEST_LOSS, 100 * loss))
+        return degradation
+    return max(-LARGEST_DEGRADATION, min(LARGEST_DEGRADATION, 100 * degradation))
 
 
-def loss_unit(metric: Metric) -> str:
-    """What a displayed loss counts; empty for a plain number.
+def degradation_unit(metric: Metric) -> str:
+    """What a displayed degradation counts; empty for a plain number.
 
     Example:
-        >>> loss_unit(Metric(workload="w", name="a", kind=Kind.ACCURACY, direction="higher", margin=0.002))
+        >>> degradation_unit(Metric(workload="w", name="a", kind=Kind.ACCURACY, direction="higher", margin=0.002))
         'points'
-        >>> loss_unit(Metric(workload="w", name="loss", kind=Kind.ACCURACY, direction="lower", margin=0.3))
+        >>> degradation_unit(Metric(workload="w", name="loss", kind=Kind.ACCURACY, direction="lower", margin=0.3))
         ''
     """
     if metric.kind is not Kind.ACCURACY:
@@ -58,34 +58,34 @@ def loss_unit(metric: Metric) -> str:
     return "points" if metric.is_fraction else _shown_unit(metric)
 
 
-def loss_number(metric: Metric, loss: float) -> str:
-    """A displayed loss, rounded, without its unit.
+def degradation_number(metric: Metric, degradation: float) -> str:
+    """A displayed degradation, rounded, without its unit.
 
     Example:
         >>> top1 = Metric(workload="w", name="a", kind=Kind.ACCURACY, direction="higher", margin=0.002)
-        >>> loss_number(top1, 0.0012345), loss_number(top1, -0.000001), loss_number(top1, math.inf)
+        >>> degradation_number(top1, 0.0012345), degradation_number(top1, -0.000001), degradation_number(top1, math.inf)
         ('0.12', '0.00', 'unbounded')
     """
-    if not math.isfinite(loss) or abs(loss) == LARGEST_LOSS:
+    if not math.isfinite(degradation) or abs(degradation) == LARGEST_DEGRADATION:
         return "unbounded"
-    displayed = displayed_loss(metric, loss)
+    displayed = displayed_degradation(metric, degradation)
     if abs(displayed) >= _LARGEST_WRITTEN_OUT:
         return _in_powers(displayed)
     return fixed(displayed, decimals=_decimals(metric))
 
 
-def loss_text(metric: Metric, loss: float) -> str:
-    """A displayed loss with its unit.
+def degradation_text(metric: Metric, degradation: float) -> str:
+    """A displayed degradation with its unit.
 
     Example:
-        >>> loss_text(Metric(workload="w", name="t", kind=Kind.PERFORMANCE, direction="lower", margin=0.05), 0.1)
+        >>> degradation_text(Metric(workload="w", name="t", kind=Kind.PERFORMANCE, direction="lower", margin=0.05), 0.1)
         '10.5 %'
     """
-    return f"{loss_number(metric, loss)} {loss_unit(metric)}".rstrip()
+    return f"{degradation_number(metric, degradation)} {degradation_unit(metric)}".rstrip()
 
 
-def change_text(metric: Metric, loss: float) -> str:
-    """A loss or a gain in words.
+def change_text(metric: Metric, degradation: float) -> str:
+    """A degradation or a gain in words.
 
     Example:
         >>> top1 = Metric(workload="w", name="a", kind=Kind.ACCURACY, direction="higher", margin=0.002)
@@ -93,23 +93,23 @@ def change_text(metric: Metric, loss: float) -> str:
         >>> change_text(top1, 0.0031), change_text(step, -0.03), change_text(top1, 0.0)
         ('0.31 points worse', '3.0 % faster', '0.00 points')
     """
-    if not math.isfinite(loss):
+    if not math.isfinite(degradation):
         return UNKNOWN
-    words, default = (_BETTER, "better") if loss < 0 else (_WORSE, "worse")
+    words, default = (_BETTER, "better") if degradation < 0 else (_WORSE, "worse")
     word = words.get(_quantity(metric), default) if metric.kind is Kind.PERFORMANCE else default
-    if abs(loss) == LARGEST_LOSS:
+    if abs(degradation) == LARGEST_DEGRADATION:
         return f"{word} beyond any number"
-    size = loss_text(metric, loss).removeprefix("-")
+    size = degradation_text(metric, degradation).removeprefix("-")
     return f"{size} {word}" if any(digit in size.split()[0] for digit in "123456789") else size
 
 
-def is_bound(estimate: float | None, cap: float | None, losses: Iterable[float]) -> bool:
-    """Whether an estimate says only "at least": losses were capped, and all of those on the side of the estimate.
+def is_bound(estimate: float | None, cap: float | None, degradations: Iterable[float]) -> bool:
+    """Whether an estimate says only "at least": degradations were capped, and all of those on the side of the estimate.
 
     Args:
-        estimate: Mean of the capped losses.
-        cap: What larger losses counted as; ``None`` where none was capped.
-        losses: As measured.
+        estimate: Mean of the capped degradations.
+        cap: What larger degradations counted as; ``None`` where none was capped.
+        degradations: As measured.
 
     Example:
         >>> is_bound(0.2, 0.2, [0.5, 3.0]), is_bound(0.04, 0.2, [0.3, -0.9]), is_bound(0.1, None, [0.1])
@@ -117,7 +117,7 @@ def is_bound(estimate: float | None, cap: float | None, losses: Iterable[float])
     """
     if estimate is None or cap is None:
         return False
-    sides = {loss > 0 for loss in losses if abs(loss) > cap}
+    sides = {degradation > 0 for degradation in degradations if abs(degradation) > cap}
     return sides == {estimate > 0}
 
 
@@ -133,7 +133,7 @@ def estimate_text(metric: Metric, estimate: float, *, is_bound: bool) -> str:
 
 
 def interval_text(metric: Metric, interval: Interval | None) -> str:
-    """The bounds of a loss.
+    """The bounds of a degradation.
 
     Example:
         >>> top1 = Metric(workload="w", name="a", kind=Kind.ACCURACY, direction="higher", margin=0.002)
@@ -142,7 +142,7 @@ def interval_text(metric: Metric, interval: Interval | None) -> str:
     """
     if interval is None or not any(map(math.isfinite, interval)):
         return UNKNOWN
-    return f"{loss_number(metric, interval.low)} to {loss_number(metric, interval.high)}"
+    return f"{degradation_number(metric, interval.low)} to {degradation_number(metric, interval.high)}"
 
 
 def value_text(metric: Metric, value: float | None) -> str:
@@ -164,7 +164,7 @@ def value_text(metric: Metric, value: float | None) -> str:
     if quantity == "bytes":
         return bytes_text(value)
     if metric.is_fraction:
-        return f"{_value_number(displayed_loss(metric, value), decimals=_decimals(metric) + 1)} %"
+        return f"{_value_number(displayed_degradation(metric, value), decimals=_decimals(metric) + 1)} %"
     if metric.kind is Kind.ACCURACY:
         return f"{_value_number(value, decimals=_decimals(metric) + 1)} {_shown_unit(metric)}".rstrip()
     return f"{value:.6g} {_shown_unit(metric)}".rstrip()
@@ -246,7 +246,7 @@ def _shown_unit(metric: Metric) -> str:
 
 def _decimals(metric: Metric) -> int:
     """Decimals that give the margin two digits, at most nine."""
-    margin = abs(displayed_loss(metric, metric.scaled_margin))
+    margin = abs(displayed_degradation(metric, metric.scaled_margin))
     if not (margin > 0 and math.isfinite(margin)):
         return 2
     return min(9, max(0, 1 - math.floor(math.log10(margin))))

@@ -7,14 +7,14 @@ import sys
 from dataclasses import dataclass
 from enum import StrEnum
 
-LARGEST_LOSS = sys.float_info.max
-"""What a loss is held at that no number can express, such as a count that was zero before: it stays finite."""
+LARGEST_DEGRADATION = sys.float_info.max
+"""What a degradation is held at that no number can express, such as a count that was zero before: it stays finite."""
 
 FRACTION = "fraction"
 """The unit of a share between 0 and 1, shown in percent."""
 
 PLAIN_NUMBER = "1"
-"""The unit of a number that has none and is no share, such as a loss or a score beyond 1."""
+"""The unit of a number that has none and is no share, such as a degradation or a score beyond 1."""
 
 STORED = "evaluation"
 """What the metrics of stored results have in place of a workload."""
@@ -47,7 +47,8 @@ class Metric:
         name: The recorded name, such as ``top1_accuracy``.
         kind: How two values are compared.
         direction: Which values are better.
-        margin: The loss that is tolerated: in the metric's unit for accuracy, a fraction of the baseline otherwise.
+        margin: The degradation that is tolerated: in the metric's unit for accuracy, a fraction of the baseline
+            otherwise.
         unit: Unit of the values; ``fraction`` for a share between 0 and 1, ``1`` for a plain number. Empty where the
             workload declares none: see :attr:`is_fraction`.
         ceiling: A value beyond which (in the good direction) the metric is implausible.
@@ -83,7 +84,7 @@ class Metric:
 
     @property
     def scaled_margin(self) -> float:
-        """The margin on the scale of losses: itself for accuracy, ``log(1 + margin)`` for performance.
+        """The margin on the scale of degradations: itself for accuracy, ``log(1 + margin)`` for performance.
 
         Example:
             >>> step = Metric(workload="w", name="t", kind=Kind.PERFORMANCE, direction=Direction.LOWER, margin=0.05)
@@ -92,7 +93,7 @@ class Metric:
         """
         return math.log1p(self.margin) if self.kind is Kind.PERFORMANCE else self.margin
 
-    def loss(self, baseline: float, candidate: float) -> float:
+    def degradation(self, baseline: float, candidate: float) -> float:
         """How much worse the candidate is; positive is worse.
 
         Args:
@@ -102,11 +103,11 @@ class Metric:
         Returns:
             A difference in the metric's unit for accuracy, a natural-log ratio for performance, a relative
             difference for deterministic metrics. Always finite: what no number can express, such as any growth from
-            a count of zero, is :data:`LARGEST_LOSS` with its sign.
+            a count of zero, is :data:`LARGEST_DEGRADATION` with its sign.
 
         Example:
             >>> top1 = Metric(workload="w", name="a", kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=0.002)
-            >>> round(top1.loss(baseline=0.977, candidate=0.974), 4)
+            >>> round(top1.degradation(baseline=0.977, candidate=0.974), 4)
             0.003
         """
         if self.kind is Kind.PERFORMANCE:
@@ -114,14 +115,14 @@ class Metric:
         elif self.kind is Kind.DETERMINISTIC and baseline:
             worse = (candidate - baseline) / abs(baseline)
         elif self.kind is Kind.DETERMINISTIC:
-            worse = math.copysign(LARGEST_LOSS, candidate) if candidate else 0.0
+            worse = math.copysign(LARGEST_DEGRADATION, candidate) if candidate else 0.0
         else:
             worse = candidate - baseline
-        worse = max(-LARGEST_LOSS, min(LARGEST_LOSS, worse))
+        worse = max(-LARGEST_DEGRADATION, min(LARGEST_DEGRADATION, worse))
         return worse if self.direction == Direction.LOWER else -worse
 
     def level(self, value: float) -> float:
-        """A value on the scale on which a loss is a difference: its logarithm for performance, else as it is.
+        """A value on the scale on which a degradation is a difference: its logarithm for performance, else as it is.
 
         Example:
             >>> step = Metric(workload="w", name="t", kind=Kind.PERFORMANCE, direction=Direction.LOWER, margin=0.05)

@@ -10,7 +10,15 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from mainstay.records.calibrations import Calibration, MetricNoise
 from mainstay.records.findings import Verdict
-from mainstay.records.formatting import UNKNOWN, fixed, interval_text, loss_number, loss_text, percent, seconds_text
+from mainstay.records.formatting import (
+    UNKNOWN,
+    degradation_number,
+    degradation_text,
+    fixed,
+    interval_text,
+    percent,
+    seconds_text,
+)
 from mainstay.reports.cleaning import clean
 
 WIDTH = 100
@@ -44,7 +52,7 @@ def _head(calibration: Calibration) -> Iterator[str]:
 
 
 def _noise(calibration: Calibration) -> Iterator[str]:
-    """The spread of a pair's loss, and the bias between the two builds."""
+    """The spread of a pair's degradation, and the bias between the two builds."""
     yield "noise of a pair (standard deviation of its degradation) and bias between the two builds, by metric"
     heading = ("metric", "a pair", "95 % interval", "within", "between", "bias", "99 % interval")
     yield from _table([heading, *(_noise_row(noise) for noise in calibration.metrics)])
@@ -54,19 +62,21 @@ def _noise(calibration: Calibration) -> Iterator[str]:
     )
     for noise in calibration.metrics:
         if not noise.bias_interval.low <= 0 <= noise.bias_interval.high:
-            sentence = f"the two builds differ in {clean(noise.metric.id)} by {loss_text(noise.metric, noise.bias)}"
+            sentence = (
+                f"the two builds differ in {clean(noise.metric.id)} by {degradation_text(noise.metric, noise.bias)}"
+            )
             yield from _wrapped("bias: ", f"{sentence}; more pairs do not remove that")
 
 
 def _noise_row(noise: MetricNoise) -> tuple[str, ...]:
     metric = noise.metric
-    parts = (UNKNOWN if part is None else loss_text(metric, part) for part in (noise.within, noise.between))
+    parts = (UNKNOWN if part is None else degradation_text(metric, part) for part in (noise.within, noise.between))
     return (
         clean(metric.id),
-        loss_text(metric, noise.deviation),
+        degradation_text(metric, noise.deviation),
         interval_text(metric, noise.deviation_interval),
         *parts,
-        loss_text(metric, noise.bias),
+        degradation_text(metric, noise.bias),
         interval_text(metric, noise.bias_interval),
     )
 
@@ -78,10 +88,10 @@ def _detectable(calibration: Calibration) -> Iterator[str]:
     rows = [("metric", "margin", *numbers)]
     for noise in calibration.metrics:
         cells = (
-            f"{loss_number(noise.metric, each.fails_above)} / {loss_number(noise.metric, each.passes_below)}"
+            " / ".join(degradation_number(noise.metric, limit) for limit in (each.fails_above, each.passes_below))
             for each in noise.detectable
         )
-        rows.append((clean(noise.metric.id), loss_text(noise.metric, noise.metric.scaled_margin), *cells))
+        rows.append((clean(noise.metric.id), degradation_text(noise.metric, noise.metric.scaled_margin), *cells))
     yield from _table(rows)
     yield "a negative second number: even a clean change does not reliably pass"
 

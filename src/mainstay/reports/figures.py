@@ -3,8 +3,8 @@
 Every figure is drawn in a box of its own whose coordinates are rounded to a tenth of a pixel, so that the same run
 gives the same bytes everywhere. What a figure shows is given beside it as rows of text.
 
-- :func:`forest`: one loss with its interval against its margin.
-- :func:`pairs_plot`: the loss of each pair.
+- :func:`forest`: one degradation with its interval against its margin.
+- :func:`pairs_plot`: the degradation of each pair.
 - :func:`curves_plot`: learning curves of both revisions.
 - :func:`block_times_plot`: how the time of a call is distributed.
 - :func:`loads_plot`: load by other processes during each pair.
@@ -19,8 +19,8 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from mainstay.records.findings import Finding
-from mainstay.records.formatting import displayed_loss, seconds_text
-from mainstay.records.metrics import LARGEST_LOSS
+from mainstay.records.formatting import displayed_degradation, seconds_text
+from mainstay.records.metrics import LARGEST_DEGRADATION
 from mainstay.records.runs import Curve
 
 FOREST_WIDTH, FOREST_HEIGHT = 240, 26
@@ -45,7 +45,7 @@ class Tick(NamedTuple):
 
 
 class Forest(NamedTuple):
-    """One loss with its interval: horizontal places in the forest box.
+    """One degradation with its interval: horizontal places in the forest box.
 
     Attributes:
         zero: Where nothing is lost.
@@ -103,7 +103,7 @@ class Plot:
 
 
 def forest(finding: Finding) -> Forest | None:
-    """A loss with its interval, in margins; ``None`` without an estimate or a margin.
+    """A degradation with its interval, in margins; ``None`` without an estimate or a margin.
 
     Args:
         finding: The judgement.
@@ -126,32 +126,39 @@ def forest(finding: Finding) -> Forest | None:
 
 
 def pairs_plot(finding: Finding) -> Plot | None:
-    """The loss of each pair in the order measured; ``None`` where fewer than two pairs lost anything measurable.
+    """The degradation of each pair in the order measured; ``None`` where fewer than two pairs lost anything measurable.
 
     Args:
         finding: The judgement, with its pairs.
     """
-    losses = [displayed_loss(finding.metric, loss) for loss in finding.losses]
-    if len(losses) < 2 or not any(losses):
+    degradations = [displayed_degradation(finding.metric, degradation) for degradation in finding.degradations]
+    if len(degradations) < 2 or not any(degradations):
         return None
-    margin = displayed_loss(finding.metric, finding.metric.scaled_margin)
-    cap = LARGEST_LOSS if finding.cap is None else displayed_loss(finding.metric, finding.cap)
-    drawn = [max(-cap, min(cap, loss)) for loss in losses]  # what is beyond the cap lies at the edge
+    margin = displayed_degradation(finding.metric, finding.metric.scaled_margin)
+    cap = LARGEST_DEGRADATION if finding.cap is None else displayed_degradation(finding.metric, finding.cap)
+    drawn = [
+        max(-cap, min(cap, degradation)) for degradation in degradations
+    ]  # what is beyond the cap lies at the edge
     vertical = _Scale.over([0.0, margin, *drawn], start=PLOT_HEIGHT - _BOTTOM, end=_TOP)
-    horizontal = _Scale(low=0.5, high=len(losses) + 0.5, start=_LEFT, end=PLOT_WIDTH - _RIGHT)
-    dots = "".join(f"M{horizontal(i)} {vertical(loss)}h0" for i, loss in enumerate(losses, start=1))
-    counted = [loss if finding.cap is None else max(-finding.cap, min(finding.cap, loss)) for loss in finding.losses]
-    mean = displayed_loss(finding.metric, math.fsum(loss / len(counted) for loss in counted))
-    values = zip(finding.seeds or losses, finding.baseline_values, finding.candidate_values, losses, strict=False)
+    horizontal = _Scale(low=0.5, high=len(degradations) + 0.5, start=_LEFT, end=PLOT_WIDTH - _RIGHT)
+    dots = "".join(f"M{horizontal(i)} {vertical(degradation)}h0" for i, degradation in enumerate(degradations, start=1))
+    counted = [
+        degradation if finding.cap is None else max(-finding.cap, min(finding.cap, degradation))
+        for degradation in finding.degradations
+    ]
+    mean = displayed_degradation(finding.metric, math.fsum(degradation / len(counted) for degradation in counted))
+    values = zip(
+        finding.seeds or degradations, finding.baseline_values, finding.candidate_values, degradations, strict=False
+    )
     return Plot(
-        x_ticks=tuple(Tick(horizontal(i), str(i)) for i in _counted_ticks(len(losses))),
+        x_ticks=tuple(Tick(horizontal(i), str(i)) for i in _counted_ticks(len(degradations))),
         y_ticks=vertical.ticks(),
         paths=(("dots", dots),),
         levels=(("zero", vertical(0.0), ""), ("margin", vertical(margin), "margin"), ("mean", vertical(mean), "mean")),
         headings=("pair", "seed", "baseline", "candidate", "degradation"),
         rows=tuple(
-            (str(i), str(seed) if finding.seeds else "", f"{baseline:.6g}", f"{candidate:.6g}", f"{loss:.3g}")
-            for i, (seed, baseline, candidate, loss) in enumerate(values, start=1)
+            (str(i), str(seed) if finding.seeds else "", f"{baseline:.6g}", f"{candidate:.6g}", f"{degradation:.3g}")
+            for i, (seed, baseline, candidate, degradation) in enumerate(values, start=1)
         ),
     )
 
@@ -270,7 +277,7 @@ def _is_drawable(value: float) -> bool:
 
 
 def _forest_x(margins: float) -> float:
-    """A loss in margins as a place in the forest box."""
+    """A degradation in margins as a place in the forest box."""
     start, end = FOREST_RANGE
     return _Scale(low=start, high=end, start=6, end=FOREST_WIDTH - 6)(margins)
 

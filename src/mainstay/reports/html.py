@@ -138,7 +138,7 @@ def _finding_parts(rows: Sequence[FindingRow], findings: Sequence[Finding]) -> I
     num_pairs = 0
     for row in rows:
         finding = findings[row.number - 1]
-        num_pairs += len(finding.losses)
+        num_pairs += len(finding.degradations)
         is_small = num_pairs <= MAX_DRAWN_PAIRS
         is_count = finding.method is Method.EQUALITY or finding.metric.kind is Kind.DETERMINISTIC
         yield FindingPart(
@@ -146,7 +146,7 @@ def _finding_parts(rows: Sequence[FindingRow], findings: Sequence[Finding]) -> I
             rank=VERDICT_ORDER.index(row.verdict),
             forest=figures.forest(finding),
             pairs=figures.pairs_plot(finding) if is_small else None,
-            is_large=not is_small and len(finding.losses) > 1,
+            is_large=not is_small and len(finding.degradations) > 1,
             names=row.detail if is_count else (),
             lines=() if is_count else row.detail,
         )

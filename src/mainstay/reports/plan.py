@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from mainstay.records.formatting import loss_text, percent, seconds_text
+from mainstay.records.formatting import degradation_text, percent, seconds_text
 from mainstay.records.metrics import STORED, Metric
 from mainstay.records.plans import Plan, PlannedWorkload
 from mainstay.reports.cleaning import clean
@@ -109,7 +109,7 @@ def _metrics(metrics: Sequence[Metric]) -> Iterator[str]:
     """Direction and margin of each metric."""
     for metric in metrics[:MAX_METRICS]:
         name = clean(metric.name, at_most=_NAME_LENGTH)
-        yield f"{name}: {metric.direction} is better, margin {loss_text(metric, metric.scaled_margin)}"
+        yield f"{name}: {metric.direction} is better, margin {degradation_text(metric, metric.scaled_margin)}"
     if len(metrics) > MAX_METRICS:
         yield f"{len(metrics) - MAX_METRICS} more metrics, in the run document"
 
@@ -125,4 +125,4 @@ def _margins(plan: Plan, dataset: str) -> str:
 
 def _margin_on(metric: Metric, margin: float) -> str:
     """A margin with its unit."""
-    return loss_text(metric, replace(metric, margin=margin).scaled_margin)
+    return degradation_text(metric, replace(metric, margin=margin).scaled_margin)

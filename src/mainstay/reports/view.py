@@ -19,12 +19,12 @@ from mainstay.records.formatting import (
     UNKNOWN,
     bytes_text,
     change_text,
-    displayed_loss,
+    degradation_text,
+    degradation_unit,
+    displayed_degradation,
     fixed,
     interval_text,
     is_bound,
-    loss_text,
-    loss_unit,
     percent,
     seconds_text,
     value_text,
@@ -50,7 +50,7 @@ VERDICT_ORDER = (
 """What blocks a merge first; within a verdict, what lost most of its margin."""
 
 PROOFS = (Method.EXACT, Method.EQUALITY, Method.UNCHANGED)
-"""Methods that know a loss without error."""
+"""Methods that know a degradation without error."""
 
 ASSUMPTIONS = {
     Method.UNCHANGED: (
@@ -137,22 +137,22 @@ class FindingRow:
         baseline: Mean value of the baseline.
         candidate: Mean value of the candidate.
         change: The estimate in words; ``unknown`` without one.
-        interval: Bounds of the loss, without the unit; ``exact`` where there is nothing to estimate.
-        unit: What loss, interval and margin count.
-        margin: The loss tolerated, with the unit.
+        interval: Bounds of the degradation, without the unit; ``exact`` where there is nothing to estimate.
+        unit: What degradation, interval and margin count.
+        margin: The degradation tolerated, with the unit.
         num_pairs: Pairs judged, or items.
         units: What these are: ``pairs`` or ``items``.
         is_exact: Whether the estimate is known without error.
         needs_review: Whether it is undecided until a person accepts what it was judged by.
         measured_with: Whose workload files were used, where the revisions differ in them; else empty.
         method: What the judgement rests on, in words.
-        detectable: The smallest loss that could be seen; empty where it does not apply.
+        detectable: The smallest degradation that could be seen; empty where it does not apply.
         flipped: Counts of examples flipped, a sentence each.
         next_step: What settles or repairs it.
         waiver: Limit, last day and reason; empty without one.
         detail: Last lines of a worker, or names.
         warnings: What a reader must know to trust the numbers.
-        sort_loss: The loss as a share of its margin, for sorting; positive is worse.
+        sort_degradation: The degradation as a share of its margin, for sorting; positive is worse.
         is_bound: Whether the estimate says only "at least".
         tier: Which of its verdicts block, in words; empty where all do.
         blocks: Whether its verdict counts in that of the gate.
@@ -183,7 +183,7 @@ class FindingRow:
     waiver: str
     detail: tuple[str, ...]
     warnings: tuple[str, ...]
-    sort_loss: float
+    sort_degradation: float
     is_bound: bool
     tier: str
     blocks: bool
@@ -366,7 +366,7 @@ def view_run(run: Run) -> RunView:
         view_finding(finding, number=number, workload=workloads.get(finding.metric.workload))
         for number, finding in enumerate(run.findings, start=1)
     ]
-    ordered = tuple(sorted(rows, key=lambda row: (VERDICT_ORDER.index(row.verdict), -row.sort_loss)))
+    ordered = tuple(sorted(rows, key=lambda row: (VERDICT_ORDER.index(row.verdict), -row.sort_degradation)))
     return RunView(
         id=clean(run.id),
         created=clean(run.created),
@@ -415,8 +415,8 @@ def view_finding(finding: Finding, *, number: int = 1, workload: WorkloadResult 
         candidate=clean(value_text(metric, finding.candidate_mean)),
         change=_change(finding),
         interval="exact" if is_exact else interval_text(metric, finding.interval),
-        unit=clean(loss_unit(metric)),
-        margin=clean(loss_text(metric, metric.scaled_margin)),
+        unit=clean(degradation_unit(metric)),
+        margin=clean(degradation_text(metric, metric.scaled_margin)),
         num_pairs=finding.num_pairs,
         units=ITEMS if metric.workload == STORED else PAIRS,
         is_exact=is_exact,
@@ -429,8 +429,8 @@ def view_finding(finding: Finding, *, number: int = 1, workload: WorkloadResult 
         waiver=_waiver(finding),
         detail=tuple(clean(line, at_most=_LINE_LENGTH) for line in finding.detail[:_MAX_LINES]),
         warnings=tuple(clean(warning, at_most=_LINE_LENGTH) for warning in finding.warnings),
-        sort_loss=round(finding.margins_lost, 4),
-        is_bound=is_bound(finding.estimate, finding.cap, finding.losses),
+        sort_degradation=round(finding.degradation_in_margins, 4),
+        is_bound=is_bound(finding.estimate, finding.cap, finding.degradations),
         tier=_TIERS[finding.tier],
         blocks=finding.blocks,
         mark=clean(finding.mark, at_most=_LINE_LENGTH) if finding.is_doubted else "",
@@ -583,21 +583,21 @@ def _repair(blame: Blame | None) -> str:
 
 
 def _waive_command(finding: Finding, metric: str) -> str:
-    """The command that accepts the estimated loss, with a limit on the scale of the margin."""
-    limit = max(_margin_scale(finding.metric, loss) for loss in _waivable(finding))
+    """The command that accepts the estimated degradation, with a limit on the scale of the margin."""
+    limit = max(_margin_scale(finding.metric, degradation) for degradation in _waivable(finding))
     judged = " --judged" if finding.metric.workload == STORED else ""
     return f"mainstay waive {shlex.quote(metric)} --limit {_round_up(limit)} --reason WHY --until DATE{judged}"
 
 
 def _waivable(finding: Finding) -> list[float]:
-    """Losses that a waiver must cover."""
-    loss = finding.measured_loss
-    return [finding.metric.scaled_margin, *([] if loss is None else [loss])]
+    """Degradations that a waiver must cover."""
+    degradation = finding.measured_degradation
+    return [finding.metric.scaled_margin, *([] if degradation is None else [degradation])]
 
 
-def _margin_scale(metric: Metric, loss: float) -> float:
-    """A loss on the scale of the margin: a fraction for performance, else itself."""
-    return displayed_loss(metric, loss) / 100 if metric.kind is Kind.PERFORMANCE else loss
+def _margin_scale(metric: Metric, degradation: float) -> float:
+    """A degradation on the scale of the margin: a fraction for performance, else itself."""
+    return displayed_degradation(metric, degradation) / 100 if metric.kind is Kind.PERFORMANCE else degradation
 
 
 def _round_up(limit: float) -> str:
@@ -636,16 +636,16 @@ def _item_method(finding: Finding, items: ItemCounts) -> str:
         parts.append(f"{items.num_clusters:,} clusters")
     parts.append("1 score of each" if items.repeats == 1 else f"up to {items.repeats} scores of each, averaged")
     if items.honest_margin is not None and not is_exact:
-        parts.append(f"smallest honest margin {loss_text(finding.metric, items.honest_margin)}")
+        parts.append(f"smallest honest margin {degradation_text(finding.metric, items.honest_margin)}")
     return ", ".join(parts)
 
 
 def _detectable(finding: Finding) -> str:
-    """The smallest losses that the planned pairs can tell from the margin."""
+    """The smallest degradations that the planned pairs can tell from the margin."""
     if finding.fails_above is None or finding.passes_below is None:
         return ""
-    above = loss_text(finding.metric, finding.fails_above)
-    below = loss_text(finding.metric, finding.passes_below)
+    above = degradation_text(finding.metric, finding.fails_above)
+    below = degradation_text(finding.metric, finding.passes_below)
     is_unsure = finding.verdict is Verdict.INCONCLUSIVE and finding.passes_below <= 0
     unreliable = "; a clean change is not sure to pass" if is_unsure else ""
     return f"would fail a degradation above {above}, would pass one below {below}, each with 90 % chance{unreliable}"
@@ -675,7 +675,7 @@ def _waiver(finding: Finding) -> str:
         return ""
     waiver, metric = finding.waiver, finding.metric
     scale = 1.0 if metric.kind is Kind.ACCURACY and not metric.is_fraction else 100.0
-    limit = f"{scale * waiver.limit:.4g} {loss_unit(metric)}".rstrip()
+    limit = f"{scale * waiver.limit:.4g} {degradation_unit(metric)}".rstrip()
     return clean(f"degradation up to {limit} accepted until {waiver.until}: {waiver.reason}", at_most=_LINE_LENGTH)
 
 

@@ -101,9 +101,9 @@ def _accuracy_metric(marker: pytest.Mark) -> CollectedMetric:
     _check_margin(marker, metric["margin"], least=math.ulp(0.0))
     if metric["unit"] in {"", "fraction"} and metric["margin"] >= 1:
         raise RecordingError(
-            f"marker accuracy has margin={metric['margin']!r} for {metric['metric']}, a fraction, which no loss exceeds: "
-            f"write margin={metric['margin'] / 100:g} for {metric['margin']:g} points, or declare the unit of values that "
-            "are no fractions, such as unit='percent', or unit='1' for plain numbers"
+            f"marker accuracy has margin={metric['margin']!r} for {metric['metric']}, a fraction, which no degradation "
+            f"exceeds: write margin={metric['margin'] / 100:g} for {metric['margin']:g} points, or declare the unit of "
+            "values that are no fractions, such as unit='percent', or unit='1' for plain numbers"
         )
     return {
         "name": metric["metric"],

@@ -17,7 +17,7 @@ class ReadyMetric:
         kind: ``performance`` (ratios over pairs) or ``deterministic`` (compared once, by equality).
         unit: Of its values; empty for a count.
         direction: Which values are better.
-        margin: The loss tolerated where the marker names none, as a fraction of the baseline.
+        margin: The degradation tolerated where the marker names none, as a fraction of the baseline.
         meaning: What it is, in a line.
         is_alone: Whether each trial needs a process of its own, which nothing else has used.
     """

@@ -1,7 +1,7 @@
 """How much a single pair may count, so that one trial that diverged does not blind the test to all others.
 
 A diverged training can be worse by any number, and a few such numbers make the deviation so large that nothing can be
-told any more. Losses are therefore capped, on both sides alike so that what is symmetric stays symmetric: at
+told any more. Degradations are therefore capped, on both sides alike so that what is symmetric stays symmetric: at
 :data:`CAP_IN_MARGINS` margins, or at :data:`CAP_IN_DEVIATIONS` deviations of the steadier revision's own values where
 that is more. The second keeps the cap out of the noise. With margins alone, five pairs of a metric whose noise is far
 above its margin would all lie at the cap, on one side in one case of sixteen, and look like certainty.
@@ -21,19 +21,20 @@ CAP_IN_DEVIATIONS = 20.0
 """The same in deviations of the values of the steadier revision."""
 
 
-def loss_caps(levels: ArrayLike, margins: ArrayLike) -> NDArray[np.float64]:
-    """What larger losses count as, whichever their sign.
+def degradation_caps(levels: ArrayLike, margins: ArrayLike) -> NDArray[np.float64]:
+    """What larger degradations count as, whichever their sign.
 
     Args:
-        levels: (2, ..., pairs) values of baseline and candidate on the scale on which a loss is their difference.
-        margins: (...) tolerated losses on this scale; where one is 0, nothing is capped.
+        levels: (2, ..., pairs) values of baseline and candidate on the scale on which a degradation is their
+            difference.
+        margins: (...) tolerated degradations on this scale; where one is 0, nothing is capped.
 
     Returns:
         (...) caps; infinite where nothing is capped.
 
     Example:
         >>> exploded = [[0.97, 0.98, 0.97], [0.97, 0.10, 1e9]]
-        >>> float(loss_caps(exploded, 0.02))
+        >>> float(degradation_caps(exploded, 0.02))
         0.2
     """
     margins = np.asarray(margins, dtype=np.float64)

@@ -1,7 +1,7 @@
 """How noisy two equal revisions are: what a pair's spread consists of, and how surely it is known.
 
-The loss of a pair is the mean over blocks measured in turn. Its spread over pairs has two parts: what is left of the
-noise between blocks, which more blocks in a pair make smaller, and what differs from process to process, which only
+The degradation of a pair is the mean over blocks measured in turn. Its spread over pairs has two parts: what is left of
+the noise between blocks, which more blocks in a pair make smaller, and what differs from process to process, which only
 more pairs do.
 """
 
@@ -16,10 +16,10 @@ from numpy.typing import ArrayLike
 
 
 class NoiseParts(NamedTuple):
-    """The spread of a pair's loss, taken apart: ``total**2 = within**2 + between**2`` but for chance.
+    """The spread of a pair's degradation, taken apart: ``total**2 = within**2 + between**2`` but for chance.
 
     Attributes:
-        within: Standard deviation that the noise between blocks leaves in a pair's loss.
+        within: Standard deviation that the noise between blocks leaves in a pair's degradation.
         between: Standard deviation from process to process; 0 where the blocks explain all.
     """
 
@@ -55,11 +55,11 @@ def block_error(baseline: ArrayLike, candidate: ArrayLike) -> float:
 
 
 def split_noise(deviation: float, block_errors: Sequence[float]) -> NoiseParts:
-    """Take the spread of a pair's loss apart.
+    """Take the spread of a pair's degradation apart.
 
     Args:
-        deviation: Standard deviation of the loss over pairs.
-        block_errors: Standard error of each pair's loss from its blocks, see :func:`block_error`; at least one.
+        deviation: Standard deviation of the degradation over pairs.
+        block_errors: Standard error of each pair's degradation from its blocks, see :func:`block_error`; at least one.
 
     Example:
         >>> within, between = split_noise(0.05, [0.03, 0.03])
@@ -71,7 +71,7 @@ def split_noise(deviation: float, block_errors: Sequence[float]) -> NoiseParts:
 
 
 def deviation_interval(deviation: float, num_pairs: int, *, confidence_level: float = 0.95) -> DeviationInterval:
-    """Interval for the standard deviation of normal losses.
+    """Interval for the standard deviation of normal degradations.
 
     Args:
         deviation: Standard deviation seen (``ddof=1``).

@@ -1,11 +1,11 @@
 """Student's t over pairs, at one look.
 
-A *loss* is how much worse the candidate was in one pair; positive is worse. The last axis of an array of losses runs
-over pairs, leading axes over whatever is judged together. Looking more than once is the business of
+A *degradation* is how much worse the candidate was in one pair; positive is worse. The last axis of an array of
+degradations runs over pairs, leading axes over whatever is judged together. Looking more than once is the business of
 :mod:`~mainstay.stats.sequential`.
 
-Valid where losses are independent and symmetric about their mean, which the design of a pair brings about (order drawn
-by a fair coin); conservative for heavy tails; wrong for skewed or serially dependent losses.
+Valid where degradations are independent and symmetric about their mean, which the design of a pair brings about (order
+drawn by a fair coin); conservative for heavy tails; wrong for skewed or serially dependent degradations.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _LARGEST = np.finfo(np.float64).max
 
 
 class PairedSummary(NamedTuple):
-    """Mean and spread of losses over pairs.
+    """Mean and spread of degradations over pairs.
 
     Attributes:
-        mean: Mean loss.
-        deviation: Standard deviation of a loss (``ddof=1``), not below the floor.
+        mean: Mean degradation.
+        deviation: Standard deviation of a degradation (``ddof=1``), not below the floor.
         num_pairs: Pairs.
     """
 
@@ -36,7 +36,7 @@ class PairedSummary(NamedTuple):
 
     @property
     def standard_error(self) -> NDArray[np.float64]:
-        """Standard error of the mean loss."""
+        """Standard error of the mean degradation."""
         return np.asarray(self.deviation / np.sqrt(self.num_pairs))
 
 
@@ -51,8 +51,8 @@ class OneSidedPValues(NamedTuple):
     """Evidence against a null value from either side.
 
     Attributes:
-        above: P-value of "the true loss is at most the null value"; small where it lies above.
-        below: P-value of "the true loss is at least the null value"; small where it lies below.
+        above: P-value of "the true degradation is at most the null value"; small where it lies above.
+        below: P-value of "the true degradation is at least the null value"; small where it lies below.
     """
 
     above: NDArray[np.float64]
@@ -82,15 +82,15 @@ def moments(values: ArrayLike) -> Moments:
     return Moments(np.ldexp(scaled.mean(axis=-1), exponent), deviation)
 
 
-def summarise_pairs(losses: ArrayLike, *, resolution: ArrayLike = 0.0) -> PairedSummary:
+def summarise_pairs(degradations: ArrayLike, *, resolution: ArrayLike = 0.0) -> PairedSummary:
     """Mean and standard deviation over the last axis, with a floor for the deviation.
 
-    Equal losses do not prove that there is no noise, only that it is finer than the metric's resolution. The deviation
-    is therefore at least that of rounding to the resolution, and at least that of rounding in floating point.
+    Equal degradations do not prove that there is no noise, only that it is finer than the metric's resolution. The
+    deviation is therefore at least that of rounding to the resolution, and at least that of rounding in floating point.
 
     Args:
-        losses: Losses, pairs on the last axis, at least two.
-        resolution: Smallest step of a loss, in its unit; broadcast over the leading axes.
+        degradations: Degradations, pairs on the last axis, at least two.
+        resolution: Smallest step of a degradation, in its unit; broadcast over the leading axes.
 
     Raises:
         ValueError: If there are fewer than two pairs.
@@ -103,23 +103,23 @@ def summarise_pairs(losses: ArrayLike, *, resolution: ArrayLike = 0.0) -> Paired
         >>> f"{summary.mean:.4f} {summary.deviation:.6f}"
         '0.0010 0.000041'
     """
-    losses = np.asarray(losses, dtype=np.float64)
-    num_pairs = losses.shape[-1] if losses.ndim else 0
+    degradations = np.asarray(degradations, dtype=np.float64)
+    num_pairs = degradations.shape[-1] if degradations.ndim else 0
     if num_pairs < 2:
         raise ValueError(f"a standard deviation needs at least 2 pairs, got {num_pairs}")
-    rounding = 4 * np.finfo(np.float64).eps * np.abs(losses).max(axis=-1)
+    rounding = 4 * np.finfo(np.float64).eps * np.abs(degradations).max(axis=-1)
     floor = np.maximum(ROUNDING_DEVIATION * np.asarray(resolution, dtype=np.float64), rounding)
     floor = np.maximum(floor, np.finfo(np.float64).tiny)
-    mean, deviation = moments(losses)
+    mean, deviation = moments(degradations)
     return PairedSummary(mean, np.maximum(deviation, floor), num_pairs)
 
 
 def one_sided_p_values(summary: PairedSummary, null: ArrayLike) -> OneSidedPValues:
-    """P-values of a mean loss against a null value, from both sides.
+    """P-values of a mean degradation against a null value, from both sides.
 
     Args:
-        summary: Mean and deviation of the losses.
-        null: True loss under the null hypothesis; broadcast over the leading axes.
+        summary: Mean and deviation of the degradations.
+        null: True degradation under the null hypothesis; broadcast over the leading axes.
 
     Returns:
         Two p-values, which add up to 1.
@@ -155,10 +155,10 @@ def student_quantile(level: ArrayLike, degrees: ArrayLike) -> NDArray[np.float64
 
 
 def mean_interval(summary: PairedSummary, *, level: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Bounds of the true mean loss, each of which errs with probability ``level``.
+    """Bounds of the true mean degradation, each of which errs with probability ``level``.
 
     Args:
-        summary: Mean and deviation of the losses.
+        summary: Mean and deviation of the degradations.
         level: Error of either bound; the interval covers with ``1 - 2 * level``.
 
     Returns:
@@ -174,46 +174,46 @@ def mean_interval(summary: PairedSummary, *, level: float) -> tuple[NDArray[np.f
         return summary.mean - reach, summary.mean + reach
 
 
-def lag_one_correlation(losses: ArrayLike) -> float:
-    """Correlation of each loss with the next one; near zero where pairs are independent.
+def lag_one_correlation(degradations: ArrayLike) -> float:
+    """Correlation of each degradation with the next one; near zero where pairs are independent.
 
     Args:
-        losses: Losses of the pairs in the order in which they were measured.
+        degradations: Degradations of the pairs in the order in which they were measured.
 
     Returns:
-        The first autocorrelation; 0 where all losses are equal or there are fewer than two.
+        The first autocorrelation; 0 where all degradations are equal or there are fewer than two.
 
     Example:
         >>> round(lag_one_correlation([1.0, 2.0, 3.0, 4.0]), 2)
         0.25
     """
-    centred = _centred(losses)
+    centred = _centred(degradations)
     total = float(centred @ centred)
     return float(centred[:-1] @ centred[1:]) / total if total > 0 else 0.0
 
 
-def skewness(losses: ArrayLike) -> float:
-    """Sample skewness of losses: far from zero where one revision has slow states that the other lacks.
+def skewness(degradations: ArrayLike) -> float:
+    """Sample skewness of degradations: far from zero where one revision has slow states that the other lacks.
 
     Args:
-        losses: Losses of the pairs.
+        degradations: Degradations of the pairs.
 
     Returns:
-        The third standardised moment; 0 where all losses are equal.
+        The third standardised moment; 0 where all degradations are equal.
 
     Example:
         >>> round(skewness([0.0, 0.0, 0.0, 1.0]), 3)
         1.155
     """
-    centred = _centred(losses)
+    centred = _centred(degradations)
     spread = float(np.mean(centred**2))
     return float(np.mean(centred**3)) / spread**1.5 if spread > 0 else 0.0
 
 
-def _centred(losses: ArrayLike) -> NDArray[np.float64]:
-    """Losses less their mean, in units in which the largest is near one, so that no power of them overflows."""
-    losses = np.asarray(losses, dtype=np.float64)
-    if not losses.size:
-        return losses
-    scaled = np.ldexp(losses, -np.frexp(np.abs(losses).max())[1])
+def _centred(degradations: ArrayLike) -> NDArray[np.float64]:
+    """Degradations less their mean, in units in which the largest is near one, so that no power of them overflows."""
+    degradations = np.asarray(degradations, dtype=np.float64)
+    if not degradations.size:
+        return degradations
+    scaled = np.ldexp(degradations, -np.frexp(np.abs(degradations).max())[1])
     return np.asarray(scaled - scaled.mean())

@@ -1,7 +1,8 @@
 """What a number of pairs can detect, and how many are still needed.
 
-Everything is a function of the standard deviation of a loss over pairs, the levels and the looks. The smallest
-detectable loss is exact for normal losses; the number of further pairs is a rule whose hit rate was simulated.
+Everything is a function of the standard deviation of a degradation over pairs, the levels and the looks. The smallest
+detectable degradation is exact for normal degradations; the number of further pairs is a rule whose hit rate was
+simulated.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ Simulated, a clean gate of six then passes in 92 % or more (5 and 8 pairs, noise
 
 @lru_cache(maxsize=256)
 def detectable_distance(num_pairs: int, *, level: float, power: float) -> float:
-    """Distance from the null value that is detected with the given power, in standard deviations of a loss.
+    """Distance from the null value that is detected with the given power, in standard deviations of a degradation.
 
     Args:
         num_pairs: Pairs at the one look taken, at least 2.
@@ -60,12 +61,12 @@ def pairs_to_settle(
     """The number of pairs at which an undecided metric is expected to be decided, should its mean stay as it is.
 
     Args:
-        mean: Mean loss so far.
-        deviation: Standard deviation of a loss so far.
+        mean: Mean degradation so far.
+        deviation: Standard deviation of a degradation so far.
         num_pairs: Pairs so far.
         looks: Planned numbers of pairs.
         near: Null value and level of the ordinary test, at the margin.
-        far: Null value and level of the strict test, at no loss or at twice the margin.
+        far: Null value and level of the strict test, at no degradation or at twice the margin.
 
     Returns:
         The smallest later look that suffices; beyond the last look, an extrapolation; ``None`` where the mean sits on
@@ -112,8 +113,8 @@ def is_margin_supported(margin: float, deviation: float, *, num_pairs: int) -> b
     """Whether a clean change reliably passes with this margin, noise and number of pairs.
 
     Args:
-        margin: Tolerated loss, on the scale of the losses.
-        deviation: Standard deviation of a loss between two equal revisions.
+        margin: Tolerated degradation, on the scale of the degradations.
+        deviation: Standard deviation of a degradation between two equal revisions.
         num_pairs: Pairs at the last look, at least 5.
 
     Example:

@@ -5,9 +5,9 @@ one text, pages of one document. A *difference* is the baseline's score of an it
 the candidate is worse. The unit that varies independently is the cluster; without clusters each item is its own.
 
 Student's t with a cluster-robust variance is right where differences are many. Two things make it wrong where a pass is
-claimed, and both are mended here: the loss that a pass excludes need not have been *seen* yet, so the variance under the
-null hypothesis is that of the differences seen together with as many more as the null asks for; and where almost nothing
-differs, a bound counts clusters in place of estimating a variance.
+claimed, and both are mended here: the degradation that a pass excludes need not have been *seen* yet, so the variance
+under the null hypothesis is that of the differences seen together with as many more as the null asks for; and where
+almost nothing differs, a bound counts clusters in place of estimating a variance.
 
 References:
     R. M. Bell, D. F. McCaffrey (2002), Bias reduction in standard errors for linear regression with multi-stage
@@ -35,10 +35,10 @@ FEWEST_CLUSTERS = 30
 """With fewer clusters nothing passes: no variance between them is known well enough."""
 
 FEWEST_UNBOUNDED = 1_000
-"""With fewer items nothing passes whose scores have no range: one item not seen could carry any loss."""
+"""With fewer items nothing passes whose scores have no range: one item not seen could carry any degradation."""
 
 UNSEEN_LEVEL = 0.05
-"""Largest chance that a loss of the margin, carried by items that are wholly lost, was not seen at all."""
+"""Largest chance that a degradation of the margin, carried by items that are wholly lost, was not seen at all."""
 
 
 class DifferenceSummary(NamedTuple):
@@ -48,13 +48,13 @@ class DifferenceSummary(NamedTuple):
         mean: Mean difference over items.
         variance: Variance of the difference of an item.
         square_mean: Mean of its square.
-        typical: Size of a typical difference, by which a loss not yet seen is made: ``sum d^2 / sum |d|``; the range of
-            the score where nothing differs.
+        typical: Size of a typical difference, by which a degradation not yet seen is made: ``sum d^2 / sum |d|``; the
+            range of the score where nothing differs.
         design_effect: How much clusters enlarge the variance of the mean; 1 without clusters.
         degrees: Degrees of freedom of the cluster-robust variance.
         num_items: Items.
         num_clusters: Clusters; the items where there are none.
-        num_worse: Clusters whose differences add up to a loss.
+        num_worse: Clusters whose differences add up to a degradation.
         num_effective: Effective number of clusters that differ, ``(sum D^2)^2 / sum D^4``.
         largest_cluster: Items of the largest cluster.
     """
@@ -131,8 +131,8 @@ def score_p_values(summary: DifferenceSummary, null: float, *, score_range: floa
         score_range: The largest difference that an item can have; infinite where scores are unbounded.
 
     Returns:
-        ``above`` by the variance seen; ``below`` by that under the null where the null is a loss, and by counting
-        clusters that lost where fewer than five effective ones differ.
+        ``above`` by the variance seen; ``below`` by that under the null where the null is a degradation, and by
+        counting clusters that lost where fewer than five effective ones differ.
 
     Example:
         >>> summary = summarise_differences([0.0] * 299 + [1.0], score_range=1.0)
@@ -165,7 +165,7 @@ def mean_variance(summary: DifferenceSummary, null: float = 0.0) -> float:
 
 
 def _null_variance(summary: DifferenceSummary, null: float) -> float:
-    """Variance of a difference if the loss of the null were made of differences like those seen."""
+    """Variance of a difference if the degradation of the null were made of differences like those seen."""
     made = summary.square_mean + (null - summary.mean) * summary.typical - null**2
     return max(summary.variance, made)
 
@@ -183,7 +183,7 @@ def _over(excess: float, variance: float) -> float:
 
 
 def _count_p_value(summary: DifferenceSummary, null: float, score_range: float) -> float:
-    """Chance of so few clusters that lost, if the loss of the null were carried by clusters that are wholly lost."""
+    """Chance of so few clusters that lost, if wholly lost clusters carried the degradation of the null."""
     least = null * summary.num_items / (summary.num_clusters * summary.largest_cluster * score_range)
     return _few_lost(summary.num_worse, summary.num_clusters, least)
 
@@ -205,7 +205,7 @@ def macro_p_values(summaries: Sequence[DifferenceSummary], null: float, *, score
 
     Returns:
         As :func:`score_p_values`. Where fewer than five effective clusters differ in all tasks, ``below`` is also at
-        least the chance of so few clusters that lost, if the task with the fewest items carried the loss.
+        least the chance of so few clusters that lost, if the task with the fewest items carried the degradation.
 
     Example:
         >>> quiet = summarise_differences([0.0] * 200, score_range=1.0)
@@ -235,11 +235,11 @@ def _degrees(variances: Sequence[float], summaries: Sequence[DifferenceSummary])
 
 
 def can_pass(summary: DifferenceSummary, margin: float, *, score_range: float) -> bool:
-    """Whether so many items and clusters could have shown a loss of the margin at all.
+    """Whether so many items and clusters could have shown a degradation of the margin at all.
 
     Args:
         summary: Of the differences.
-        margin: The loss to be excluded.
+        margin: The degradation to be excluded.
         score_range: The largest difference that an item can have.
 
     Example:
@@ -254,11 +254,11 @@ def can_pass(summary: DifferenceSummary, margin: float, *, score_range: float) -
 
 
 def excludes_whole_clusters(summary: DifferenceSummary, margin: float, *, score_range: float) -> bool:
-    """Whether a loss of the margin would have been seen, too, if it were carried by few whole clusters.
+    """Whether a degradation of the margin would have been seen, too, if it were carried by few whole clusters.
 
     Args:
         summary: Of the differences.
-        margin: The loss to be excluded.
+        margin: The degradation to be excluded.
         score_range: The largest difference that an item can have.
     """
     return (1 - min(margin / score_range, 1.0)) ** summary.num_clusters <= UNSEEN_LEVEL

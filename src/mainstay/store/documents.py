@@ -140,9 +140,9 @@ def _check(document: Any, *, where: str) -> None:
 
 
 def _check_lengths(finding: Mapping[str, Any], *, path: str, where: str) -> None:
-    """Values of both revisions, and seeds and losses where there are any, must come one a pair."""
+    """Values of both revisions, and seeds and degradations where there are any, must come one a pair."""
     num_values = len(finding["baseline_values"])
-    for key in ("candidate_values", "losses", "seeds"):
+    for key in ("candidate_values", "degradations", "seeds"):
         length = len(finding[key])
         if length != num_values and (length or key == "candidate_values"):
             raise SchemaError(
