@@ -11,15 +11,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass, replace
 from enum import StrEnum
 from functools import partial
-from itertools import cycle, islice
+from itertools import cycle, groupby, islice
 from typing import Any
 
 import pytest
 
 from mainstay.records.findings import Blame, Finding, Interval, MeasuredWith, Method, Verdict, Waiver
 from mainstay.records.formatting import change_text, degradation_text, interval_text
-from mainstay.records.metrics import Direction, Kind, Metric
-from mainstay.records.plans import Plan
+from mainstay.records.metrics import Direction, Kind, Metric, Workload
+from mainstay.records.plans import Plan, PlannedWorkload
 from mainstay.records.runs import (
     Change,
     ChangeKind,
@@ -245,6 +245,21 @@ def environment(side: Side, **more: str) -> Environment:
     )  # fmt: skip
 
 
+def planned(findings: Sequence[Finding]) -> tuple[PlannedWorkload, ...]:
+    """The workloads of some findings, as they were planned."""
+    return tuple(
+        PlannedWorkload(
+            id=workload,
+            execution=Workload(id=workload, kind=metrics[0].kind, metrics=()).execution,
+            measured_with=MeasuredWith.SHARED,
+            metrics=tuple(metrics),
+            seeds=tuple(range(11, 31)),
+        )
+        for workload, group in groupby((finding.metric for finding in findings), key=lambda metric: metric.workload)
+        if (metrics := list(group))
+    )
+
+
 def sample_run(**more: Any) -> Run:
     """A run without findings; the samples below replace what they are about."""
     run = Run(
@@ -270,6 +285,7 @@ def sample_run(**more: Any) -> Run:
         plan=Plan(
             alpha=0.01, edge=0.05, looks=(5, 8, 12, 20), num_gated=4, seconds=600.0, fail_fast=False,
             inconclusive=3, salt="mainstay", threads=1, jobs=2,
+            workloads=planned(more.get("findings", ())),
         ),
         findings=(),
         workloads=(),
