@@ -443,7 +443,7 @@ CHANGES: Mapping[str, Mapping[str, Edit]] = {
         "margins": key("margins = { top1_accuracy = 0.9 }"),
         "margins of the data set": key("margins = { clouds = { top1_accuracy = 0.9 } }"),
         "alpha": key("alpha = 1e-9"),
-        "alpha and edge": key("alpha = 0.4\nedge = 0.45"),
+        "alpha and margin_level": key("alpha = 0.4\nmargin_level = 0.45"),
         "one look at 2 pairs": key("looks = [2]"),
         "looks far away": key("looks = [500]"),
         "inconclusive = 0": key("inconclusive = 0"),

@@ -90,7 +90,7 @@ def compare_range(rate: Rate, published: tuple[str, str] | None) -> Row:
 def boundary_table() -> list[Row]:
     """Values of t beyond which each look rejects, by level."""
     looks = (5, 8, 12, 20)
-    levels = {"edge": 0.05, "alpha": 0.01, **{f"alpha/{k}": 0.01 / k for k in (2, 6, 12, 20)}}
+    levels = {"margin_level": 0.05, "alpha": 0.01, **{f"alpha/{k}": 0.01 / k for k in (2, 6, 12, 20)}}
     return [
         {"level": name, "looks": looks, "t": boundaries(looks, level=level).round(2).tolist()}
         for name, level in levels.items()
@@ -216,13 +216,13 @@ def at_the_margin(num_gates: int) -> Iterator[Row]:
         fails = int(judge_gates(degradations + 1.67, values=values, margin=1.67, plan=plan).gate_fails.sum())
         yield {
             "metrics": num_metrics,
-            "edge": plan.edge,
+            "margin_level": plan.margin_level,
             "margin_over_sd": 1.67,
             "fails": compare(Rate(count=fails, n=num_gates), published),
         }
-    strict = Scenario(noise="normal", ratio=1.67, degradation=1.0, plan_options={"edge": 0.01})
+    strict = Scenario(noise="normal", ratio=1.67, degradation=1.0, plan_options={"margin_level": 0.01})
     passes = simulate_gates(strict, num_gates=num_gates, seed=SEED).passes
-    yield {"metrics": 1, "edge": 0.01, "margin_over_sd": 1.67, "passes": compare(passes, "0.9")}
+    yield {"metrics": 1, "margin_level": 0.01, "margin_over_sd": 1.67, "passes": compare(passes, "0.9")}
 
 
 def orders_of_trials(num_gates: int) -> Iterator[Row]:
@@ -532,7 +532,12 @@ def _promises_kept(degradation: float, ratio: float, said_after: int, *, num_gat
         mean = float(seen.mean())
         far = (0.0, plan.alpha) if mean > ratio else (2 * ratio, plan.alpha)
         promised = pairs_to_settle(
-            mean, float(seen.std(ddof=1)), num_pairs=said_after, looks=plan.looks, near=(ratio, plan.edge), far=far
+            mean,
+            float(seen.std(ddof=1)),
+            num_pairs=said_after,
+            looks=plan.looks,
+            near=(ratio, plan.margin_level),
+            far=far,
         )
         if promised is not None and promised <= plan.max_pairs:
             kept.append(settled <= promised)

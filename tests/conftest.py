@@ -134,7 +134,7 @@ def sample_run():
     finding = Finding(metric=metric, verdict=Verdict.PASS, reason="identical on 2 seeds", method=Method.EXACT)
     plan = Plan(
         alpha=0.01,
-        edge=0.05,
+        margin_level=0.05,
         looks=(5, 8),
         num_gated=1,
         seconds=900.0,

@@ -140,8 +140,8 @@ def draw_stacks(title: str, rows: Iterable[tuple[str, float, float]]) -> str:
 
 def draw_boundaries(rows: Sequence[dict[str, Any]]) -> str:
     """The value of t that each look asks for, by level."""
-    names = {"edge": "5 %, at the margin", "alpha": "1 %", "alpha/6": "1 % over 6 metrics"}
-    colours = {"edge": TEAL, "alpha": RED, "alpha/6": GREY}
+    names = {"margin_level": "5 %, at the margin", "alpha": "1 %", "alpha/6": "1 % over 6 metrics"}
+    colours = {"margin_level": TEAL, "alpha": RED, "alpha/6": GREY}
 
     def place(look: float, t: float) -> tuple[float, float]:
         return round(60 + 500 * (look - 5) / 15, 1), round(264 - 220 * t / 10, 1)
@@ -155,7 +155,7 @@ def draw_boundaries(rows: Sequence[dict[str, Any]]) -> str:
                     "label": names[row["level"]],
                     "colour": colours[row["level"]],
                     "points": " ".join(f"{x},{y}" for x, y in points),
-                    "end": points[-1][1] + {"edge": 8, "alpha": 0, "alpha/6": -8}[row["level"]],
+                    "end": points[-1][1] + {"margin_level": 8, "alpha": 0, "alpha/6": -8}[row["level"]],
                 }
             )
     return draw(

@@ -36,7 +36,7 @@ def trial(request: pytest.FixtureRequest) -> Trial:
 
 @pytest.fixture
 def counts() -> Counts:
-    """What a workload counts that must repeat itself exactly."""
+    """Deterministic counts of a workload."""
     return Counts()
 
 

@@ -152,7 +152,7 @@ def train(
         allowed = torch.get_num_threads()
         is_free = place.type == "cpu" and "WORLD_SIZE" not in os.environ
         num_threads = threads.fastest_number(learner, data_set.train, recipe, allowed=allowed) if is_free else allowed
-    with threads.threads(num_threads), distributed.joined_team(place) as team:
+    with threads.threads(num_threads), distributed.joined_group(place) as group:
         records: Iterator[EpochRecord] = training.train(
             learner,
             data_set.train,
@@ -160,10 +160,10 @@ def train(
             seed=seed,
             test=data_set.test,
             state=state,
-            team=team,
+            group=group,
             compiler="inductor" if is_compiled else None,
         )
-        if team.rank:
+        if group.rank:
             list(records)
             return
         records = observe.profiled(records, learner, profile) if profile else records

@@ -142,7 +142,7 @@ def test_trials_are_reused_by_the_files_that_they_ran_with(project):
     assert {trial[0] for trial in measured(project) if trial[2] == "baseline"} == {"test_added"}
 
 
-def test_a_baseline_that_does_not_repeat_itself_is_not_reused_and_asked_only_once(project):
+def test_a_nondeterministic_baseline_is_not_reused_and_asked_only_once(project):
     project.edit("src/subject/model.py", "rng = random.Random(seed)", "rng = random.SystemRandom()")
     project.commit("unsteady")
     change_numerics(project)

@@ -56,7 +56,7 @@ RULES = {
         "if False and",
         "measuring/test_loop.py",
     ),
-    "changed-stick-that-passes": (
+    "changed-harness-that-passes": (
         "measuring/ledger.py",
         "if review and finding",
         "if False and finding",

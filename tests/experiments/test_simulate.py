@@ -58,9 +58,8 @@ def test_simulated_gates_are_judged_like_real_ones(simulation, num_metrics):
         assert [f.verdict is Verdict.FAIL for f in findings] == verdicts.fails[gate].tolist()
         assert [f.verdict is Verdict.PASS for f in findings] == verdicts.passes[gate].tolist()
         assert [f.num_pairs for f in findings] == verdicts.pairs_of_metric[gate].tolist()
-        is_capped = (
-            np.abs(degradations[gate]).max(axis=1) > 10
-        )  # then the interval may be that of the degradations as measured
+        # where a degradation was capped, the interval may be that of the degradations as measured
+        is_capped = np.abs(degradations[gate]).max(axis=1) > 10
         intervals = np.array([f.interval for f in findings])
         simulated = np.stack([verdicts.low[gate], verdicts.high[gate]], axis=1)
         np.testing.assert_allclose(intervals[~is_capped], simulated[~is_capped])

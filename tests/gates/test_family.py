@@ -96,12 +96,12 @@ def test_fail_needs_the_strict_test_against_zero_shared_by_all_metrics(top1, wit
 
 
 def test_pass_needs_the_strict_test_against_twice_the_margin(top1, with_degradations):
-    plan = Plan(num_gated=1, alpha=0.01, edge=0.4)
+    plan = Plan(num_gated=1, alpha=0.01, margin_level=0.4)
     degradations = degradations_at(5, -3.0, null=2 * top1.margin, deviation=0.02)
 
     (finding,) = judge_family([with_degradations(top1, degradations)], plan)
 
-    assert finding.p_values["below_margin"] <= plan.edge
+    assert finding.p_values["below_margin"] <= plan.margin_level
     assert finding.p_values["below_double_margin"] > plan.alpha
     assert finding.verdict is Verdict.INCONCLUSIVE
 
@@ -414,7 +414,8 @@ def test_a_gain_in_every_pair_passes_at_the_first_look_however_uneven(top1, with
 @pytest.mark.parametrize("num_pairs", [8, 20])
 def test_an_explosion_of_the_candidate_alone_cannot_pass(top1, with_degradations, num_pairs):
     metric = replace(top1, ceiling=None, unit="1", resolution=0.0)
-    plan = Plan(num_gated=1, edge=0.45, alpha=0.45, looks=(num_pairs,))  # so easily passed that only that forbids it
+    # so easily passed that only that forbids it
+    plan = Plan(num_gated=1, margin_level=0.45, alpha=0.45, looks=(num_pairs,))
     degradations = exploded(-0.5 * metric.margin * np.ones(num_pairs), [3], margin=metric.margin, size=10.5)
 
     (with_it,) = judge_family([with_degradations(metric, degradations, own_noise=STEADY)], plan)
@@ -431,7 +432,7 @@ def test_an_explosion_of_the_candidate_alone_cannot_pass(top1, with_degradations
 
 def test_an_explosion_of_both_revisions_may_pass(top1, with_degradations):
     metric = replace(top1, ceiling=None, unit="1")
-    plan = Plan(num_gated=1, edge=0.45, alpha=0.45, looks=(20,))
+    plan = Plan(num_gated=1, margin_level=0.45, alpha=0.45, looks=(20,))
     degradations = exploded(-0.9 * metric.margin * np.ones(20), [3], margin=metric.margin)
     degradations[9] = -degradations[3]
 
@@ -443,7 +444,7 @@ def test_an_explosion_stays_in_mind_at_later_looks(top1, with_degradations):
     degradations = exploded(-0.5 * metric.margin * np.ones(20), [2], margin=metric.margin, size=1e3)
 
     (finding,) = judge_family(
-        [with_degradations(metric, degradations, own_noise=STEADY)], Plan(num_gated=1, edge=0.45, alpha=0.45)
+        [with_degradations(metric, degradations, own_noise=STEADY)], Plan(num_gated=1, margin_level=0.45, alpha=0.45)
     )
 
     assert finding.verdict is Verdict.INCONCLUSIVE

@@ -67,7 +67,9 @@ def share_rejected(degradations, *tests):
 def test_stated_limits_are_what_a_simulation_finds(num_gated, deviation):
     plan = Plan(num_gated=num_gated)
     noise = deviation * np.random.default_rng(1).normal(size=(40_000, plan.max_pairs))
-    near, far_fail, far_pass = (level * plan.weights[-1] for level in (plan.edge, plan.alpha / num_gated, plan.alpha))
+    near, far_fail, far_pass = (
+        level * plan.weights[-1] for level in (plan.margin_level, plan.alpha / num_gated, plan.alpha)
+    )
 
     fails_above, passes_below = stated_limits(1.0, deviation, plan)
 

@@ -133,7 +133,7 @@ def test_reason_of_a_pass_names_what_is_waived(finding_of):
     [
         {"alpha": 0.0},
         {"alpha": 0.06},
-        {"edge": 0.5},
+        {"margin_level": 0.5},
         {"alpha": float("nan")},
         {"looks": ()},
         {"looks": (1, 5)},
@@ -148,7 +148,7 @@ def test_plans_without_error_rates_are_refused(levels):
 
 
 def test_strict_plan_is_allowed():
-    assert Plan(num_gated=1, alpha=0.01, edge=0.01, looks=(5, 8)).weights == pytest.approx((0.625, 0.375))
+    assert Plan(num_gated=1, alpha=0.01, margin_level=0.01, looks=(5, 8)).weights == pytest.approx((0.625, 0.375))
 
 
 def test_reason_names_what_lost_most_first(finding_of, top1):

@@ -7,9 +7,9 @@ import pytest
 from mainstay.measuring.baseline_cache import (
     BaselineTrials,
     Conditions,
-    is_unsteady,
+    is_deterministic,
+    is_nondeterministic,
     merge_trials,
-    repeats_itself,
     reusable_trials,
 )
 from mainstay.records.errors import StoreError
@@ -110,7 +110,7 @@ def test_only_sound_baseline_trials_of_this_run_are_kept(store, unfit):
     assert {one.seed for one in store.read()} == {1, 2}
 
 
-def test_what_is_not_proved_to_repeat_itself_is_not_kept(store):
+def test_trials_not_proved_to_be_deterministic_are_not_cached(store):
     store.keep([trial(1), trial(2)], run="first")
 
     assert store.read() == ()
@@ -189,7 +189,7 @@ def test_a_folder_that_cannot_be_written_is_an_error_with_a_next_step(store, tmp
     ],
 )
 def test_a_baseline_is_deterministic_where_a_seed_was_repeated_and_seeds_differ(trials, is_steady):
-    assert repeats_itself(trials) is is_steady
+    assert is_deterministic(trials) is is_steady
 
 
 def test_trials_are_numbered_as_the_pairs_of_this_gate():
@@ -217,7 +217,7 @@ def test_an_unsteady_baseline_leaves_its_proof_alone_and_stays_unsteady():
     kept = merge_trials((), [*unsteady, trial(2)])
 
     assert kept == list(unsteady)
-    assert is_unsteady(merge_trials(kept, PROVED))
+    assert is_nondeterministic(merge_trials(kept, PROVED))
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ def test_equal_digests_pass_on_two_seeds_without_further_training(run):
     assert len(subject.measured) == 5  # two pairs, and the baseline again
 
 
-def test_a_baseline_that_does_not_repeat_itself_goes_on_to_pairs(run):
+def test_a_nondeterministic_baseline_goes_on_to_pairs(run):
     times_run = Counter()
 
     def unsteady(seed):

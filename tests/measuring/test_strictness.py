@@ -15,7 +15,7 @@ METRIC = Metric(workload="w", name="a", kind=Kind.ACCURACY, direction=Direction.
     [
         ("alpha", 0.01, 0.04, 0.01),
         ("alpha", 0.01, 0.001, 0.01),
-        ("edge", 0.05, 0.4, 0.05),
+        ("margin_level", 0.05, 0.4, 0.05),
         ("looks", (5, 8), (2,), (5, 8)),
         ("inconclusive", 3, 0, 3),
         ("inconclusive", 3, 1, 1),

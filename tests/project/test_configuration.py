@@ -14,7 +14,7 @@ workloads = "perf/gated"
 looks = [3, 6]
 seconds = 60
 alpha = 0.02
-edge = 0.1
+margin_level = 0.1
 fail_fast = true
 proof = false
 inconclusive = 1
@@ -60,7 +60,7 @@ def test_every_key_is_read():
         looks=(3, 6),
         seconds=60.0,
         alpha=0.02,
-        edge=0.1,
+        margin_level=0.1,
         fail_fast=True,
         proof=False,
         margins={"top1_accuracy": 0.002},
@@ -96,7 +96,7 @@ def test_every_key_is_read():
         pytest.param("alpha = true", "alpha", "true (a boolean)", id="boolean-for-a-number"),
         pytest.param("alpha = 0", "alpha", "0 (an integer)", id="level-of-nought"),
         pytest.param("alpha = nan", "alpha", "nan (a number)", id="level-that-is-no-number"),
-        pytest.param("edge = 0.5", "edge", "0.5 (a number)", id="level-of-a-half"),
+        pytest.param("margin_level = 0.5", "margin_level", "0.5 (a number)", id="level-of-a-half"),
         pytest.param("seconds = inf", "seconds", "inf (a number)", id="endless-budget"),
         pytest.param("trial_seconds = -1", "trial_seconds", "-1 (an integer)", id="negative-limit"),
         pytest.param("threads = 0", "threads", "0 (an integer)", id="no-threads"),
@@ -179,7 +179,7 @@ def test_a_file_that_does_not_read_is_refused(text, fact):
 
 
 def test_alpha_may_not_exceed_edge():
-    with pytest.raises(ConfigurationError, match=r"alpha is 0\.2, expected at most tool\.mainstay\.edge"):
+    with pytest.raises(ConfigurationError, match=r"alpha is 0\.2, expected at most tool\.mainstay\.margin_level"):
         read_configuration("[tool.mainstay]\nalpha = 0.2\n", "pyproject.toml")
 
 

@@ -283,7 +283,7 @@ def sample_run(**more: Any) -> Run:
             memory_bytes=16_790_000_000, load_at_start=0.08,
         ),
         plan=Plan(
-            alpha=0.01, edge=0.05, looks=(5, 8, 12, 20), num_gated=4, seconds=600.0, fail_fast=False,
+            alpha=0.01, margin_level=0.05, looks=(5, 8, 12, 20), num_gated=4, seconds=600.0, fail_fast=False,
             inconclusive=3, salt="mainstay", threads=1, jobs=2,
             workloads=planned(more.get("findings", ())),
         ),

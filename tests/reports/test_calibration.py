@@ -45,7 +45,7 @@ def calibration():
         ),
         max_load=0.3,
         alpha=0.01,
-        edge=0.05,
+        margin_level=0.05,
         looks=(5, 8, 12, 20),
         seconds=900.0,
         num_pairs=20,

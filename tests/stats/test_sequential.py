@@ -15,7 +15,7 @@ p_values_of_looks = arrays(np.float64, (4, 3), elements=st.floats(0, 1))
 @pytest.mark.parametrize(
     ("level", "expected"),
     [
-        pytest.param(0.05, [3.50, 3.20, 2.72, 2.20], id="edge"),
+        pytest.param(0.05, [3.50, 3.20, 2.72, 2.20], id="margin_level"),
         pytest.param(0.01, [5.60, 4.44, 3.62, 2.96], id="alpha"),
         pytest.param(0.01 / 2, [6.76, 5.04, 4.02, 3.27], id="alpha-of-2"),
         pytest.param(0.01 / 6, [9.03, 6.08, 4.68, 3.76], id="alpha-of-6"),

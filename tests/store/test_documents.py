@@ -65,7 +65,7 @@ def small_run(**changes: Any) -> Run:
         environments=(),
         machine=Machine(system="Linux", architecture="x", processor="p", num_cores=2, memory_bytes=1),
         plan=Plan(
-            alpha=0.01, edge=0.05, looks=(5, 8), num_gated=1, seconds=1.0, fail_fast=False, inconclusive=3, salt="s",
+            alpha=0.01, margin_level=0.05, looks=(5, 8), num_gated=1, seconds=1.0, fail_fast=False, inconclusive=3, salt="s",
             threads=1, jobs=1,
         ),
         findings=(finding,),

@@ -14,7 +14,7 @@ The steps of a gate, in their order; a calibration takes those that it needs:
 - :mod:`~mainstay.commands.collecting`: the agenda, what is to be judged.
 - :mod:`~mainstay.commands.proof`: whether anything need be measured.
 - :mod:`~mainstay.commands.planning`: the plan, all that is decided before the first pair.
-- :mod:`~mainstay.commands.reuse`: trials of the baseline that earlier gates kept.
+- :mod:`~mainstay.commands.reuse`: trials of the baseline that earlier gates cached.
 - :mod:`~mainstay.commands.measurement`: ledgers, and the pairs that fill them.
 - :mod:`~mainstay.commands.tampering`: what no worker may change.
 - :mod:`~mainstay.commands.review`: waivers, and what the change alters of the means by which it is judged.

@@ -307,7 +307,7 @@ def _judge(
         machine=machine,
         max_load=max_load,
         alpha=plan.alpha,
-        edge=plan.edge,
+        margin_level=plan.margin_level,
         looks=plan.looks,
         seconds=budget.seconds,
         num_pairs=num_pairs,

@@ -21,10 +21,10 @@ from mainstay.commands.measurement import measuring, open_ledgers
 from mainstay.commands.planning import fix_plan
 from mainstay.commands.proof import Proof, prove_unchanged
 from mainstay.commands.reuse import (
-    Kept,
+    Cached,
+    cache_trials,
     choose_reused,
-    find_kept,
-    keep_trials,
+    find_cached,
     notes_on_reuse,
     repeatable_workloads,
 )
@@ -55,7 +55,7 @@ class GateOptions:
         allow_unjudged: Let a gate pass that judged nothing.
         fail_fast: Stop at the first ``fail``; as configured if ``None``.
         seconds: Budget for measuring; as configured if ``None``.
-        fresh: Draw other seeds than those that belong to the baseline; then none of its trials is reused or kept.
+        fresh: Draw other seeds than those that belong to the baseline; then none of its trials is reused or cached.
         only: ``accuracy``, or ``performance`` for all that costs time or memory; everything if ``None``.
     """
 
@@ -130,20 +130,20 @@ def run_gate(session: Session, *, allow_unjudged: bool) -> Run:
         plan = fix_plan(session, agenda, is_proved=proof.holds)
 
         ledgers = open_ledgers(agenda, plan)
-        kept, reused = choose_reused(session, Kept() if proof.holds else find_kept(session, harness), ledgers)
+        cached, reused = choose_reused(session, Cached() if proof.holds else find_cached(session, harness), ledgers)
         restore_trials(ledgers, [*reused, *session.folder.journal.trials()])
         if proof.holds:
             for ledger in ledgers:
                 ledger.pass_unchanged()
 
-        repeats = repeatable_workloads(kept, ledgers)
+        repeats = repeatable_workloads(cached, ledgers)
         with measuring(session, harness, agenda, plan, ledgers, repeats=repeats) as measurement:
             findings = apply_waivers(measurement.run(), waivers, session.today)
         shared = session.repository.shared_digests(plan.share)
         if changes := find_tampering(harness, shared):
             findings = spoiled(findings, changes)
-            kept = replace(kept, keys={})
-        keeping_notes = keep_trials(session, harness, kept, ledgers, shared=shared)
+            cached = replace(cached, keys={})
+        caching_notes = cache_trials(session, harness, cached, ledgers, shared=shared)
 
         judgement = judge_gate(
             GateFacts(findings=findings, allow_unjudged=allow_unjudged, inconclusive_status=plan.inconclusive)
@@ -153,8 +153,8 @@ def run_gate(session: Session, *, allow_unjudged: bool) -> Run:
             *agenda.notes,
             *measurement.notes,
             *waiver_notes,
-            *kept.notes,
-            *keeping_notes,
+            *cached.notes,
+            *caching_notes,
             *notes_on_reuse(ledgers),
         ]
         return Run(
@@ -224,7 +224,7 @@ def without_home(note: str, home: str) -> str:
     """A note with ``~`` for the user's home, unless that is the root of everything.
 
     Example:
-        >>> without_home("kept in /home/a/data", "/home/a"), without_home("kept in /data", "/")
-        ('kept in ~/data', 'kept in /data')
+        >>> without_home("cached in /home/a/data", "/home/a"), without_home("cached in /data", "/")
+        ('cached in ~/data', 'cached in /data')
     """
     return note.replace(home, "~") if len(home) > 1 else note

@@ -114,7 +114,7 @@ def judge(folder: Path, baseline: Path, candidate: Path, options: JudgeOptions) 
         samples,
         macro_margin=_margin(MACRO, settings),
         alpha=configuration.alpha,
-        edge=configuration.edge,
+        margin_level=configuration.margin_level,
         macro_tier=settings.tiers.get(MACRO),
     )
     findings = _acknowledged(findings, options.acknowledged)
@@ -449,7 +449,7 @@ def _plan(configuration: Configuration, findings: Sequence[Finding], design: Des
     """What was decided beforehand, for the record: all items are there, so there is one look and no budget."""
     return Plan(
         alpha=design.alpha,
-        edge=design.edge,
+        margin_level=design.margin_level,
         looks=(),
         num_gated=design.num_gated,
         salt="",

@@ -93,7 +93,7 @@ def _make_plan(session: Session, agenda: Agenda, *, num_pairs: int | None, is_pr
     gated = sum(len(each.metrics) for each in workloads if each.execution is not Execution.ONCE)
     return Plan(
         alpha=configuration.alpha,
-        edge=configuration.edge,
+        margin_level=configuration.margin_level,
         looks=configuration.looks,
         num_gated=0 if is_proved else gated,
         salt=start.salt,

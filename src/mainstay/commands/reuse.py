@@ -1,9 +1,9 @@
-"""Trials of the baseline that earlier gates kept, and those that this one keeps for later gates.
+"""Trials of the baseline that earlier gates cached, and those that this one caches for later gates.
 
-The order matters: :func:`find_kept` before the ledgers are filled, :func:`choose_reused` to fill them,
-:func:`keep_trials` once everything was measured.
+The order matters: :func:`find_cached` before the ledgers are filled, :func:`choose_reused` to fill them,
+:func:`cache_trials` once everything was measured.
 
-- :class:`Kept`: what is kept under the conditions of this gate.
+- :class:`Cached`: what is cached under the conditions of this gate.
 - :func:`repeatable_workloads`: which baselines may be repeated for the sake of later gates.
 - :func:`notes_on_reuse`: what a reader must know of it.
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from mainstay.commands.harness import Harness
 from mainstay.commands.session import Session
-from mainstay.measuring.baseline_cache import BaselineTrials, Conditions, is_exact, is_unsteady, reusable_trials
+from mainstay.measuring.baseline_cache import BaselineTrials, Conditions, is_exact, is_nondeterministic, reusable_trials
 from mainstay.measuring.ledger import WorkloadLog
 from mainstay.records.errors import StoreError
 from mainstay.records.metrics import Kind
@@ -30,11 +30,11 @@ from mainstay.workers.process import WORKER
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Kept:
-    """The baseline's trials that are kept under the conditions of a gate.
+class Cached:
+    """The baseline's trials that are cached under the conditions of a gate.
 
     Attributes:
-        keys: Key of the conditions, by whose workload files the baseline runs with; empty where nothing is reused or kept.
+        keys: Key of the conditions, by whose workload files the baseline runs with; empty where nothing is reused or cached.
         trials: By whose workload files they ran with.
         notes: On trials that do not read, a sentence each.
     """
@@ -48,8 +48,8 @@ class Kept:
         return self.trials.get(ledger.measured_with.files_for(Side.BASELINE), ())
 
 
-def find_kept(session: Session, harness: Harness) -> Kept:
-    """Read the baseline's trials that are kept under the conditions of this gate; damaged ones are measured anew.
+def find_cached(session: Session, harness: Harness) -> Cached:
+    """Read the baseline's trials that are cached under the conditions of this gate; damaged ones are measured anew.
 
     Args:
         session: Of the run.
@@ -62,66 +62,66 @@ def find_kept(session: Session, harness: Harness) -> Kept:
             trials[side] = BaselineTrials(session.repository.root, key).read()
         except StoreError as error:
             notes.append(f"{error.fact}, so they were measured anew ({error.looked_in})")
-    return Kept(keys=keys, trials=trials, notes=tuple(notes))
+    return Cached(keys=keys, trials=trials, notes=tuple(notes))
 
 
-def choose_reused(session: Session, kept: Kept, ledgers: Sequence[WorkloadLog]) -> tuple[Kept, list[Trial]]:
+def choose_reused(session: Session, cached: Cached, ledgers: Sequence[WorkloadLog]) -> tuple[Cached, list[Trial]]:
     """Choose the trials that this gate need not measure: once, when it starts, and the same when it is resumed.
 
     Args:
         session: Of the run.
-        kept: What earlier gates kept.
+        cached: What earlier gates cached.
         ledgers: One a workload.
 
     Returns:
-        What may still be kept, and the trials. A gate that is resumed under other conditions keeps what it measured, but
+        What may still be cached, and the trials. A gate that is resumed under other conditions keeps what it measured, but
         reuses nothing and leaves nothing for later gates.
     """
     journal = session.folder.journal
     lines = [line for line in journal.read() if line["type"] == "reused"]
-    if lines and lines[0].get("keys") != kept.keys:
-        return replace(kept, keys={}), []
+    if lines and lines[0].get("keys") != cached.keys:
+        return replace(cached, keys={}), []
     if lines:
-        return kept, journal.content(lines[0], "trials", list[Trial])
-    trials = [trial for log in ledgers for trial in reusable_trials(kept.of(log), log.workload, log.seeds)]
-    journal.append("reused", keys=kept.keys, trials=[trial_content(trial) for trial in trials])
-    return kept, trials
+        return cached, journal.content(lines[0], "trials", list[Trial])
+    trials = [trial for log in ledgers for trial in reusable_trials(cached.of(log), log.workload, log.seeds)]
+    journal.append("reused", keys=cached.keys, trials=[trial_content(trial) for trial in trials])
+    return cached, trials
 
 
-def repeatable_workloads(kept: Kept, ledgers: Sequence[WorkloadLog]) -> frozenset[str]:
+def repeatable_workloads(cached: Cached, ledgers: Sequence[WorkloadLog]) -> frozenset[str]:
     """The workloads whose baseline may be repeated for the sake of later gates.
 
     Args:
-        kept: What earlier gates kept.
+        cached: What earlier gates cached.
         ledgers: One a workload.
     """
-    wanted = [log for log in ledgers if kept.keys and log.workload.kind is Kind.ACCURACY]
+    wanted = [log for log in ledgers if cached.keys and log.workload.kind is Kind.ACCURACY]
     return frozenset(
         log.workload.id
         for log in wanted
-        if not is_unsteady([trial for trial in kept.of(log) if trial.workload == log.workload.id])
+        if not is_nondeterministic([trial for trial in cached.of(log) if trial.workload == log.workload.id])
     )
 
 
-def keep_trials(
-    session: Session, harness: Harness, kept: Kept, ledgers: Sequence[WorkloadLog], *, shared: Mapping[str, str]
+def cache_trials(
+    session: Session, harness: Harness, cached: Cached, ledgers: Sequence[WorkloadLog], *, shared: Mapping[str, str]
 ) -> list[str]:
-    """Keep the baseline's trials for later gates, unless the conditions changed while they were measured.
+    """Cache the baseline's trials for later gates, unless the conditions changed while they were measured.
 
     Args:
         session: Of the run.
         harness: Both revisions.
-        kept: With the keys that held before the first trial.
+        cached: With the keys that held before the first trial.
         ledgers: One a workload.
         shared: SHA-256 of each shared input after the last trial.
 
     Returns:
-        Notes on trials that could not be kept.
+        Notes on trials that could not be cached.
     """
     notes: list[str] = []
-    if not kept.keys or _keys(session, harness, shared) != kept.keys:
+    if not cached.keys or _keys(session, harness, shared) != cached.keys:
         return notes
-    for side, key in kept.keys.items():
+    for side, key in cached.keys.items():
         trials = [
             trial
             for log in ledgers
@@ -154,7 +154,7 @@ def _keys(session: Session, harness: Harness, shared: Mapping[str, str]) -> Mapp
     """Key of all that could change a trial of the baseline, by whose workload files it runs with.
 
     Returns:
-        Nothing where no trial is to be kept or reused.
+        Nothing where no trial is to be cached or reused.
     """
     if session.start.salt:  # these seeds are drawn for this gate alone
         return {}

@@ -297,4 +297,4 @@ def _detectable(metric: Metric, deviation: float, num_looks: int, plan: Plan) ->
 
 def _with_looks(plan: Plan, looks: Sequence[int]) -> Plan:
     """The plan with other looks."""
-    return Plan(alpha=plan.alpha, edge=plan.edge, looks=tuple(looks), num_gated=plan.num_gated)
+    return Plan(alpha=plan.alpha, margin_level=plan.margin_level, looks=tuple(looks), num_gated=plan.num_gated)

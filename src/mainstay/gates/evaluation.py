@@ -134,12 +134,12 @@ class ItemEvidence:
         """For the family, in the order of :data:`mainstay.gates.findings.HYPOTHESES`."""
         return self.above_zero, self.above_margin, self.below_margin, self.below_double
 
-    def further_items(self, margin: float, *, edge: float, alpha: float, num_gated: int) -> int | None:
+    def further_items(self, margin: float, *, margin_level: float, alpha: float, num_gated: int) -> int | None:
         """Items that are still expected to be needed, in the direction in which the mean points.
 
         Args:
             margin: The degradation that is tolerated.
-            edge: Level of the tests at the margin.
+            margin_level: Level of the tests at the margin.
             alpha: Level of the strict tests.
             num_gated: Metrics that share it on the side of a fail.
 
@@ -147,9 +147,9 @@ class ItemEvidence:
             ``None`` where no number of items is expected to do.
         """
         seen, at_margin, at_double = self.deviations
-        tests = [NullTest(margin, edge, at_margin), NullTest(2 * margin, alpha, at_double)]
+        tests = [NullTest(margin, margin_level, at_margin), NullTest(2 * margin, alpha, at_double)]
         if self.mean > margin:
-            tests = [NullTest(margin, edge, seen), NullTest(0.0, alpha / num_gated, seen)]
+            tests = [NullTest(margin, margin_level, seen), NullTest(0.0, alpha / num_gated, seen)]
         total = items_to_settle(self.mean, tests)
         return None if total is None else max(1, math.ceil(total * self.design_effect) - self.num_items)
 
@@ -226,14 +226,16 @@ def weigh_macro(tasks: Sequence[ScoredDifferences], *, margin: float, level: flo
     )
 
 
-def honest_margin(items: ScoredDifferences, *, edge: float, alpha: float, power: float = HONEST_POWER) -> float | None:
+def honest_margin(
+    items: ScoredDifferences, *, margin_level: float, alpha: float, power: float = HONEST_POWER
+) -> float | None:
     """The smallest margin at which a clean change passes.
 
     The flips of a clean change are taken to be twice the rarer ones: a degradation adds to one kind only.
 
     Args:
         items: What was scored.
-        edge: Level of the test at the margin.
+        margin_level: Level of the test at the margin.
         alpha: Level of the test at twice the margin.
         power: Chance of the pass.
 
@@ -249,7 +251,7 @@ def honest_margin(items: ScoredDifferences, *, edge: float, alpha: float, power:
         summary.num_items / summary.design_effect,
         deviation,
         under_null,
-        edge=edge,
+        margin_level=margin_level,
         alpha=alpha,
         power=power,
         score_range=items.score_range,

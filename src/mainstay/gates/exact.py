@@ -1,7 +1,7 @@
-"""Verdicts without statistics: equal digests, values that repeat themselves exactly, and code that is unchanged.
+"""Verdicts without statistics: equal digests, deterministic values, and unchanged code.
 
 Equal digests of parameters and recorded metrics prove that an accuracy has not changed on the seeds run, if the
-baseline repeats itself and two seeds differ. Nothing is proved about seeds that were not run, and nothing about time.
+baseline is deterministic and two seeds differ. Nothing is proved about seeds that were not run, and nothing about time.
 Unchanged code proves every metric, see :mod:`mainstay.revisions.unchanged`.
 No such verdict spends any of the error that the sequential judgement shares out.
 """
@@ -113,7 +113,7 @@ def excluded_share_of_seeds(num_seeds: int, *, level: float = 0.01) -> float:
 def judge_deterministic(
     metric: Metric, *, baseline_value: float, candidate_value: float, repeated_baseline: float
 ) -> Finding:
-    """Judge a value that must repeat itself exactly, such as a number of parameters.
+    """Judge a value that must be deterministic, such as a number of parameters.
 
     Args:
         metric: What was counted; its margin is a relative allowance.

@@ -3,9 +3,9 @@
 :func:`judge_family` is a pure function of the pairs: it takes every look again from the first, so a gate that was
 interrupted, resumed or given more pairs cannot come to another verdict on what it had decided. At each look a metric
 
-- passes if its degradation is below the margin (level ``edge``) and below twice the margin (level ``alpha``);
-- fails if its degradation is above the margin (level ``edge``) and above zero (level ``alpha`` for the whole family,
-  Holm).
+- passes if its degradation is below the margin (level ``margin_level``) and below twice the margin (level ``alpha``);
+- fails if its degradation is above the margin (level ``margin_level``) and above zero (level ``alpha`` for the whole
+  family, Holm).
 
 Its first verdict is final: later pairs are neither judged nor shown.
 
@@ -175,7 +175,7 @@ def weigh_evidence(
         at_zero, at_margin, at_double = (one_sided_p_values(summary, c * margins[reached]) for c in (0, 1, 2))
         p_values[look, reached] = np.stack([at_zero.above, at_margin.above, at_margin.below, at_double.below], axis=-1)
         for row, (level_above, level_below) in enumerate(
-            ((plan.edge, plan.edge), (plan.alpha / max(1, plan.num_gated), plan.alpha))
+            ((plan.margin_level, plan.margin_level), (plan.alpha / max(1, plan.num_gated), plan.alpha))
         ):
             low[row, look, reached] = mean_interval(summary, level=level_above * weight)[0]
             high[row, look, reached] = mean_interval(summary, level=level_below * weight)[1]
@@ -220,8 +220,10 @@ def decide(p_values: NDArray[np.float64], is_withheld: NDArray[np.bool_], plan: 
         is_open = ~(fails | passes)
         above_zero = np.where(is_open, at_look[..., ABOVE_ZERO], above_zero)
         is_harmed = holm_rejections(above_zero, family_size=plan.num_gated, level=plan.alpha)
-        fails_now = is_open & is_harmed & (at_look[..., ABOVE_MARGIN] <= plan.edge)
-        is_bounded = (at_look[..., BELOW_MARGIN] <= plan.edge) & (at_look[..., BELOW_DOUBLE_MARGIN] <= plan.alpha)
+        fails_now = is_open & is_harmed & (at_look[..., ABOVE_MARGIN] <= plan.margin_level)
+        is_bounded = (at_look[..., BELOW_MARGIN] <= plan.margin_level) & (
+            at_look[..., BELOW_DOUBLE_MARGIN] <= plan.alpha
+        )
         passes_now = is_open & is_bounded & ~is_withheld_now & ~fails_now
         decided_at[fails_now | passes_now] = look
         fails, passes = fails | fails_now, passes | passes_now
@@ -250,8 +252,8 @@ def printed_interval(
     """
     metrics = np.arange(len(look))
     p_values = evidence.p_values[look, metrics]
-    is_strict_low = (p_values[:, ABOVE_MARGIN] <= plan.edge) & ~fails
-    is_strict_high = (p_values[:, BELOW_MARGIN] <= plan.edge) & (p_values[:, BELOW_DOUBLE_MARGIN] > plan.alpha)
+    is_strict_low = (p_values[:, ABOVE_MARGIN] <= plan.margin_level) & ~fails
+    is_strict_high = (p_values[:, BELOW_MARGIN] <= plan.margin_level) & (p_values[:, BELOW_DOUBLE_MARGIN] > plan.alpha)
     at_edge, strict = (
         [bounds[look, metrics] for bounds in intersect_intervals(low, high)]
         for low, high in zip(evidence.low, evidence.high, strict=True)

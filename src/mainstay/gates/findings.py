@@ -155,7 +155,7 @@ def stated_limits(margin: float, deviation: float, plan: Plan) -> tuple[float, f
         '0.0028 0.0012'
     """
     near, harmed, bounded = (
-        _distance(deviation, level, plan) for level in (plan.edge, plan.alpha / plan.num_gated, plan.alpha)
+        _distance(deviation, level, plan) for level in (plan.margin_level, plan.alpha / plan.num_gated, plan.alpha)
     )
     return max(margin + near, harmed), min(margin - near, 2 * margin - bounded)
 
@@ -174,7 +174,7 @@ def smallest_honest_margin(deviation: float, plan: Plan) -> float:
         >>> f"{smallest_honest_margin(0.03, Plan(num_gated=6)):.4f}"
         '0.0237'
     """
-    return max(_distance(deviation, plan.edge, plan), _distance(deviation, plan.alpha, plan) / 2)
+    return max(_distance(deviation, plan.margin_level, plan), _distance(deviation, plan.alpha, plan) / 2)
 
 
 def further_pairs(margin: float, judgement: MetricJudgement, plan: Plan) -> int | None:
@@ -196,7 +196,7 @@ def further_pairs(margin: float, judgement: MetricJudgement, plan: Plan) -> int 
         judgement.deviation,
         num_pairs=judgement.num_pairs,
         looks=plan.looks,
-        near=(margin, plan.edge),
+        near=(margin, plan.margin_level),
         far=(0.0, plan.alpha / plan.num_gated) if is_worse else (2 * margin, plan.alpha),
     )
     return None if total is None else total - judgement.num_pairs

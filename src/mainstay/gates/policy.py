@@ -26,7 +26,7 @@ class Plan:
     Attributes:
         alpha: Level of the strict tests: a clean gate fails, or a degradation of twice the margin passes, at most this
             often.
-        edge: Level of the tests at the margin.
+        margin_level: Level of the tests at the margin.
         looks: Numbers of pairs at which the gate looks.
         num_gated: K, the number of metrics that share ``alpha``.
 
@@ -39,15 +39,15 @@ class Plan:
     """
 
     alpha: float = 0.01
-    edge: float = 0.05
+    margin_level: float = 0.05
     looks: tuple[int, ...] = (5, 8, 12, 20)
     num_gated: int
 
     def __post_init__(self) -> None:
-        if not 0 < self.alpha <= self.edge < 0.5:
+        if not 0 < self.alpha <= self.margin_level < 0.5:
             raise ConfigurationError(
-                f"alpha = {self.alpha} and edge = {self.edge} are not levels of a gate",
-                next_step="choose 0 < alpha <= edge < 0.5, such as 0.01 and 0.05",
+                f"alpha = {self.alpha} and margin_level = {self.margin_level} are not levels of a gate",
+                next_step="choose 0 < alpha <= margin_level < 0.5, such as 0.01 and 0.05",
             )
         if self.num_gated < 0:
             raise ConfigurationError(f"a gate cannot have {self.num_gated} metrics")
@@ -63,7 +63,7 @@ class Plan:
         Args:
             plan: With at least one look.
         """
-        return cls(alpha=plan.alpha, edge=plan.edge, looks=plan.looks, num_gated=plan.num_gated)
+        return cls(alpha=plan.alpha, margin_level=plan.margin_level, looks=plan.looks, num_gated=plan.num_gated)
 
     @property
     def weights(self) -> tuple[float, ...]:

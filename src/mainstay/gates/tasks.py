@@ -1,9 +1,9 @@
 """The judgement of all tasks of an evaluation together, whose items both sides have scored.
 
 The contract is that of :mod:`~mainstay.gates.family`, at one look: a task passes if its degradation is below the margin
-(level ``edge``) and below twice the margin (level ``alpha``); it fails if its degradation is above the margin and above
-zero, the latter by Holm's procedure over all tasks and their mean. With two tasks or more the mean of the task means,
-the *macro* metric, must pass; a task whose margin is finer than its items support is then a guard.
+(level ``margin_level``) and below twice the margin (level ``alpha``); it fails if its degradation is above the margin
+and above zero, the latter by Holm's procedure over all tasks and their mean. With two tasks or more the mean of the
+task means, the *macro* metric, must pass; a task whose margin is finer than its items support is then a guard.
 
 :func:`judge_tasks` is a pure function of the scores.
 """
@@ -85,7 +85,7 @@ def judge_tasks(
     *,
     macro_margin: float,
     alpha: float = 0.01,
-    edge: float = 0.05,
+    margin_level: float = 0.05,
     macro_tier: Tier | None = None,
 ) -> tuple[tuple[Finding, ...], Plan]:
     """Judge all tasks, and their mean where there are several.
@@ -94,7 +94,7 @@ def judge_tasks(
         samples: One a task, in the order of the report.
         macro_margin: The degradation of the mean that is tolerated.
         alpha: Level of the strict tests.
-        edge: Level of the tests at the margin.
+        margin_level: Level of the tests at the margin.
         macro_tier: Of the mean, as declared.
 
     Returns:
@@ -103,7 +103,7 @@ def judge_tasks(
     in_macro = [each for each in samples if each.is_in_macro]
     has_macro = len(in_macro) > 1
     num_tasks = sum(each.preset is None or each.preset.verdict is not Verdict.NEW for each in samples)
-    plan = Plan(alpha=alpha, edge=edge, num_gated=num_tasks + has_macro)
+    plan = Plan(alpha=alpha, margin_level=margin_level, num_gated=num_tasks + has_macro)
     with_default = [
         replace(each, tier=each.tier or _default_tier(each, num_tasks if has_macro else 1, plan)) for each in samples
     ]
@@ -122,7 +122,7 @@ def _default_tier(samples: TaskSamples, num_tasks: int, plan: Plan) -> Tier:
     if num_tasks == 1 or samples.items is None or not samples.is_in_macro:
         return Tier.BLOCKING
     power = 1 - (1 - HONEST_POWER) / num_tasks
-    honest = honest_margin(samples.items, edge=plan.edge, alpha=plan.alpha, power=power)
+    honest = honest_margin(samples.items, margin_level=plan.margin_level, alpha=plan.alpha, power=power)
     return Tier.BLOCKING if honest is not None and honest <= samples.metric.margin else Tier.GUARD
 
 
@@ -131,8 +131,8 @@ def _case(samples: TaskSamples, plan: Plan) -> _Case:
     assert samples.items is not None
     return _Case(
         samples=samples,
-        evidence=weigh_items(samples.items, margin=samples.metric.margin, level=plan.edge),
-        honest_margin=honest_margin(samples.items, edge=plan.edge, alpha=plan.alpha),
+        evidence=weigh_items(samples.items, margin=samples.metric.margin, level=plan.margin_level),
+        honest_margin=honest_margin(samples.items, margin_level=plan.margin_level, alpha=plan.alpha),
     )
 
 
@@ -155,7 +155,7 @@ def _macro(tasks: Sequence[TaskSamples], margin: float, tier: Tier, plan: Plan) 
             is_identical=all(task.is_identical for task in tasks),
             tier=tier,
         ),
-        evidence=weigh_macro(items, margin=margin, level=plan.edge),
+        evidence=weigh_macro(items, margin=margin, level=plan.margin_level),
         honest_margin=None,
         num_tasks=len(tasks),
     )
@@ -192,7 +192,7 @@ def _judge(cases: Sequence[_Case], plan: Plan) -> list[Finding]:
             else Verdict.PASS
             if decisions.passes[index]
             else Verdict.INCONCLUSIVE,
-            is_implausible=bool(is_gain[index]) and case.evidence.gain_margin <= plan.edge,
+            is_implausible=bool(is_gain[index]) and case.evidence.gain_margin <= plan.margin_level,
             plan=plan,
         )
         for index, case in enumerate(cases)
@@ -237,14 +237,14 @@ def _finding(case: _Case, verdict: Verdict, *, is_implausible: bool, plan: Plan)
     metric, margin = samples.metric, samples.metric.margin
     tier = samples.tier or Tier.BLOCKING
     further = (
-        evidence.further_items(margin, edge=plan.edge, alpha=plan.alpha, num_gated=plan.num_gated)
+        evidence.further_items(margin, margin_level=plan.margin_level, alpha=plan.alpha, num_gated=plan.num_gated)
         if verdict is Verdict.INCONCLUSIVE
         else None
     )
     low, high = evidence.interval
-    if verdict is not Verdict.FAIL and evidence.above_margin <= plan.edge:
+    if verdict is not Verdict.FAIL and evidence.above_margin <= plan.margin_level:
         low = min(low, 0.0)  # the strict test does not reject
-    if verdict is Verdict.INCONCLUSIVE and evidence.below_margin <= plan.edge:
+    if verdict is Verdict.INCONCLUSIVE and evidence.below_margin <= plan.margin_level:
         high = max(high, 2 * margin)
     interval = Interval(low, high)
     return Finding(

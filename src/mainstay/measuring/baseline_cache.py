@@ -1,17 +1,18 @@
-"""Accuracy trials of a baseline, kept for later gates on the same baseline; times are never kept.
+"""Cache of a baseline's accuracy trials for later gates on the same baseline; times are never cached.
 
-A training that repeats itself bit for bit need not be repeated. So what a baseline gave at a seed is kept in
-``.mainstay/baselines`` once the baseline has shown, in a gate, that it repeats itself: it ran one seed twice and gave
-the same digest of weights and metrics. A later gate measures only its candidate on these seeds. Time, memory, import
-time and counts are measured anew in every gate, since a machine does not repeat itself.
+A deterministic training need not be repeated. So what a baseline gave at a seed is cached in ``.mainstay/baselines``
+once the baseline has shown, in a gate, that it is deterministic: it ran one seed twice and gave the same digest of
+weights and metrics. A later gate measures only its candidate on these seeds. Time, memory, import time and counts are
+measured anew in every gate, since a machine is never the same again.
 
-A kept trial is used only under the :class:`Conditions` that it was measured under. A baseline that once did not repeat
-itself is remembered, so that no gate spends another trial on finding that out.
+A cached trial is used only under the :class:`Conditions` that it was measured under. A baseline that was found to be
+nondeterministic is remembered, so that no gate spends another trial on finding that out.
 
 - :class:`Conditions`: everything that could change a trial; its key names the file.
 - :func:`is_exact`: whether a dependency is pinned so that it cannot change.
 - :class:`BaselineTrials`: the file of one key, written whole or not at all.
-- :func:`reusable_trials`, :func:`repeats_itself`, :func:`is_unsteady`, :func:`merge_trials`: what trials allow.
+- :func:`reusable_trials`, :func:`is_deterministic`, :func:`is_nondeterministic`, :func:`merge_trials`: what trials
+  allow.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from mainstay.store.files import FOLDER, write_text
 from mainstay.store.journal import parse_trial, trial_content
 
 BASELINES = "baselines"
-"""Folder for the kept trials, beside those of the runs."""
+"""Folder of the cached trials, beside those of the runs."""
 
 FORMAT = 2
 """Raised when a file is written otherwise; files of another format are then not found."""
@@ -94,7 +95,7 @@ def is_exact(version: str) -> bool:
 
 
 class BaselineTrials:
-    """The kept trials of a baseline under one set of conditions.
+    """The cached trials of a baseline under one set of conditions.
 
     Args:
         root: The user's repository.
@@ -112,7 +113,7 @@ class BaselineTrials:
         self._shown = f"{FOLDER}/{BASELINES}/{self._file.name}"
 
     def read(self) -> tuple[Trial, ...]:
-        """The trials, as they were kept.
+        """The trials, as they were cached.
 
         Raises:
             StoreError: If the file cannot be read, or is not as it was written.
@@ -131,7 +132,7 @@ class BaselineTrials:
             raise self._error("do not read") from error
 
     def keep(self, trials: Sequence[Trial], *, run: str) -> None:
-        """Add what a gate measured to what is kept; two gates may do so at once.
+        """Add what a gate measured to the cache; two gates may do so at once.
 
         Args:
             trials: Trials of accuracy workloads; of these only the baseline's count, if they were measured in this run,
@@ -165,7 +166,7 @@ class BaselineTrials:
             raise self._error(f"cannot be written: {error.strerror}") from error
 
     def _read_or_forget(self) -> tuple[Trial, ...]:
-        """The trials that are kept; none where they do not read, so that they are written anew."""
+        """The cached trials; none where they do not read, so that they are written anew."""
         try:
             return self.read()
         except StoreError:
@@ -173,7 +174,7 @@ class BaselineTrials:
 
     def _error(self, what: str) -> StoreError:
         return StoreError(
-            f"the kept trials of the baseline {what}",
+            f"the cached trials of the baseline {what}",
             looked_in=self._shown,
             next_step=f"make {FOLDER}/{BASELINES} readable and writable, or remove it: it only saves time",
         )
@@ -194,35 +195,40 @@ def _digests_by_seed(trials: Sequence[Trial]) -> dict[int, list[str]]:
     return {seed: [trial.digest for trial in group] for seed, group in groupby(ordered, lambda trial: trial.seed)}
 
 
-def repeats_itself(trials: Sequence[Trial]) -> bool:
+def is_deterministic(trials: Sequence[Trial]) -> bool:
     """Whether trials of one workload prove that the baseline is deterministic: a seed was repeated, and seeds differ.
 
     Example:
         >>> trial = Trial(workload="w", side=Side.BASELINE, seed=1, pair=0, outcome=Outcome.COMPLETED, digest="a")
         >>> again = replace(trial, repetition=1)
-        >>> repeats_itself([trial]), repeats_itself([trial, again]), repeats_itself([trial, replace(again, digest="b")])
+        >>> other = replace(again, digest="b")
+        >>> is_deterministic([trial]), is_deterministic([trial, again]), is_deterministic([trial, other])
         (False, True, False)
     """
     digests = _digests_by_seed(trials)
     is_repeated = any(len(group) > 1 for group in digests.values())
-    return is_repeated and not is_unsteady(trials) and len({group[0] for group in digests.values()}) == len(digests)
+    return (
+        is_repeated
+        and not is_nondeterministic(trials)
+        and len({group[0] for group in digests.values()}) == len(digests)
+    )
 
 
-def is_unsteady(trials: Sequence[Trial]) -> bool:
+def is_nondeterministic(trials: Sequence[Trial]) -> bool:
     """Whether trials of one workload prove that the baseline is not deterministic: a seed gave two digests."""
     return any(len(set(group)) > 1 for group in _digests_by_seed(trials).values())
 
 
-def reusable_trials(kept: Sequence[Trial], workload: Workload, seeds: Sequence[int]) -> list[Trial]:
-    """The kept trials that stand in for trials of this gate, numbered as its pairs are.
+def reusable_trials(cached: Sequence[Trial], workload: Workload, seeds: Sequence[int]) -> list[Trial]:
+    """The cached trials that stand in for trials of this gate, numbered as its pairs are.
 
     Args:
-        kept: All trials that are kept under the conditions of this gate.
+        cached: All trials that are cached under the conditions of this gate.
         workload: What is to be measured.
         seeds: Seed of each pair.
     """
-    trials = _of(workload.id, kept)
-    if not repeats_itself(trials):
+    trials = _of(workload.id, cached)
+    if not is_deterministic(trials):
         return []
     gated = {metric.name for metric in workload.metrics}
     pairs = {seed: pair for pair, seed in enumerate(seeds)}
@@ -234,26 +240,26 @@ def reusable_trials(kept: Sequence[Trial], workload: Workload, seeds: Sequence[i
 
 
 def merge_trials(old: Sequence[Trial], new: Sequence[Trial]) -> list[Trial]:
-    """What to keep of a workload.
+    """Merge cached and measured trials of a workload.
 
     Where the two disagree, the circumstances have changed in a way that only the workload records, such as another
-    file of data: the new ones then stand alone. Of a baseline that does not repeat itself, only the proof is kept.
+    file of data: the new ones then stand alone. Of a nondeterministic baseline, only the proof is kept.
 
     Args:
-        old: What is kept so far.
+        old: The cached trials.
         new: What a gate measured.
     """
-    if is_unsteady(old):
+    if is_nondeterministic(old):
         return list(old)
     known = {(trial.seed, trial.repetition): trial for trial in old}
     measured = {(trial.seed, trial.repetition): trial for trial in new}
     if any(_disagree(known[key], measured[key]) for key in known.keys() & measured.keys()):
         known = {}
     merged = [trial for _, trial in sorted({**measured, **known}.items())]
-    if is_unsteady(merged):
+    if is_nondeterministic(merged):
         repeated = {trial.seed for trial in merged if trial.repetition}
         return [trial for trial in merged if trial.seed in repeated]
-    return merged if repeats_itself(merged) else list(old)
+    return merged if is_deterministic(merged) else list(old)
 
 
 def _disagree(first: Trial, second: Trial) -> bool:

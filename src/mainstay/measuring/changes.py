@@ -32,7 +32,7 @@ PER_REVISION = frozenset({"constraints", "extras", "groups", "waivers"})
 
 HELD = {
     "alpha": "the baseline's holds",
-    "edge": "the baseline's holds",
+    "margin_level": "the baseline's holds",
     "looks": "the baseline's hold",
     "inconclusive": "the stricter holds",
     "fail_fast": "the gate stops early only where both say so",

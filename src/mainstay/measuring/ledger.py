@@ -327,7 +327,7 @@ class WorkloadLog:
 
     @property
     def counts_differ(self) -> bool:
-        """Whether a gated count of the two revisions differs, so that the baseline must show that it repeats itself."""
+        """Whether a gated count of the two revisions differs, so that the baseline must prove deterministic."""
         if self.is_settled or not self.num_pairs:
             return False
         baseline, candidate = (self.trials[0, side, 0].values for side in Side)
@@ -358,13 +358,13 @@ class WorkloadLog:
 
     @property
     def wants_repetition(self) -> bool:
-        """Whether later gates would gain from a baseline that repeats itself, by more trials than the one it costs."""
+        """Whether later gates would gain from a deterministic baseline, by more trials than the one it costs."""
         digests = {trial.digest for trial in self.baseline_trials}
         is_repeated = (0, Side.BASELINE, 1) in self.trials
         return len(digests) >= NUM_EXACT_SEEDS and all(digests) and not is_repeated and not self.is_settled
 
     @property
-    def is_unsteady(self) -> bool:
+    def is_nondeterministic(self) -> bool:
         """Whether the baseline was repeated and gave another digest."""
         known = [self.trials.get((0, Side.BASELINE, repetition)) for repetition in (0, 1)]
         return len({trial.digest for trial in known if trial and trial.outcome is Outcome.COMPLETED}) > 1

@@ -77,7 +77,7 @@ class Measurement:
         measure_timed: Measures one pair of processes that take turns in all timed workloads.
         executor: Where pairs are measured: threads, or processes where both functions can be pickled.
         num_at_once: Trainings under way at once; a pair is two.
-        repeats: Workloads whose baseline should show that it repeats itself, for the sake of later gates, even where
+        repeats: Workloads whose baseline should be shown to be deterministic, for the sake of later gates, even where
             no verdict of this one depends on it. It costs one training each, after everything else and only where at
             least two were measured that a later gate could then reuse.
         trial_seconds: Limit of one trial.
@@ -178,7 +178,7 @@ class Measurement:
         return [log for log in self._logs.values() if log.workload.kind is kind and not log.is_settled]
 
     def _count(self) -> None:
-        """Run what must repeat itself exactly: once a side, and the baseline again where the sides differ."""
+        """Run deterministic counts: once a side, and the baseline again where the sides differ."""
         if not (logs := self._logs_of(Kind.DETERMINISTIC)):
             return
         self._observer.phase("counts")
@@ -199,13 +199,13 @@ class Measurement:
                 self.notes.append(f"{log.workload.id}: {why_not}")
 
     def _repeat_baselines(self) -> None:
-        """Let the baseline show that it repeats itself where later gates gain by it; no finding depends on that."""
+        """Show that the baseline is deterministic where later gates gain by it; no finding depends on that."""
         logs = [log for log in self._logs.values() if log.workload.id in self._repeats and log.wants_repetition]
         if logs:
             self._observer.phase("repeating the baseline")
             self._measure(((log, 0) for log in logs), repetition=1)
         for log in logs:
-            if log.is_unsteady:
+            if log.is_nondeterministic:
                 self.notes.append(f"{log.workload.id}: {DigestComparison.NOT_REPEATABLE.value}")
 
     def _measure_up_to(self, look: int, logs: Sequence[WorkloadLog]) -> None:

@@ -42,7 +42,7 @@ def settings_in_force(baseline: Configuration, candidate: Configuration) -> Conf
     return replace(
         candidate,
         alpha=baseline.alpha,
-        edge=baseline.edge,
+        margin_level=baseline.margin_level,
         looks=baseline.looks,
         inconclusive=max(baseline.inconclusive, candidate.inconclusive, key=STRICTNESS.__getitem__),
         fail_fast=baseline.fail_fast and candidate.fail_fast,

@@ -64,7 +64,7 @@ class Configuration:
         looks: Numbers of pairs at which the gate looks, strictly increasing, the first at least 2.
         seconds: Budget for measuring; a pair that is under way when it is used up is ended and dropped.
         alpha: Chance that a clean change fails the gate.
-        edge: Level of the tests at the margin, at least ``alpha``.
+        margin_level: Level of the tests at the margin, at least ``alpha``.
         fail_fast: Whether the first ``fail`` stops the gate.
         proof: What lets every metric pass unmeasured: ``"unchanged"`` where the installed files of both revisions, and
             all else that a workload could depend on, are equal; ``false`` for nothing. ``false`` in either revision holds.
@@ -99,7 +99,7 @@ class Configuration:
     looks: tuple[int, ...] = (5, 8, 12, 20)
     seconds: float = 900.0
     alpha: float = 0.01
-    edge: float = 0.05
+    margin_level: float = 0.05
     fail_fast: bool = False
     proof: Literal["unchanged", False] = "unchanged"
     margins: Mapping[str, float] = field(default_factory=dict)
@@ -172,11 +172,12 @@ def read_configuration(pyproject_text: bytes | str, where: str) -> Configuration
     if "margins" in values:
         values["margins"], values["margins_by_dataset"] = values["margins"]
     configuration = Configuration(**values)
-    if configuration.alpha > configuration.edge:
+    if configuration.alpha > configuration.margin_level:
         raise ConfigurationError(
-            f"{TABLE}.alpha is {configuration.alpha}, expected at most {TABLE}.edge, which is {configuration.edge}",
+            f"{TABLE}.alpha is {configuration.alpha}, expected at most {TABLE}.margin_level, which is "
+            f"{configuration.margin_level}",
             looked_in=where,
-            next_step=f"lower {TABLE}.alpha or raise {TABLE}.edge",
+            next_step=f"lower {TABLE}.alpha or raise {TABLE}.margin_level",
         )
     return configuration
 
@@ -488,7 +489,7 @@ _READERS: Mapping[str, Callable[[object], Any]] = {
     "looks": _looks,
     "seconds": _number_between(0, math.inf),
     "alpha": _number_between(0, 0.5),
-    "edge": _number_between(0, 0.5),
+    "margin_level": _number_between(0, 0.5),
     "fail_fast": _flag,
     "proof": _proof,
     "margins": _margins,

@@ -83,7 +83,7 @@ class Calibration:
         machine: Where.
         max_load: Largest load by other processes seen during a trial, in processors.
         alpha: Level of the strict tests.
-        edge: Level of the tests at the margin.
+        margin_level: Level of the tests at the margin.
         looks: Numbers of pairs at which the gate looks, as configured.
         seconds: Budget for measuring, as configured.
         num_pairs: Pairs measured.
@@ -106,7 +106,7 @@ class Calibration:
     machine: Machine
     max_load: float | None
     alpha: float
-    edge: float
+    margin_level: float
     looks: tuple[int, ...]
     seconds: float
     num_pairs: int

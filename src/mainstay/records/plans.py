@@ -41,7 +41,7 @@ class Plan:
 
     Attributes:
         alpha: Chance that a clean change fails the gate; level of every strict test.
-        edge: Level of the tests at the margin.
+        margin_level: Level of the tests at the margin.
         looks: Numbers of pairs at which the gate looks; empty where all stored items are judged at once.
         num_gated: K, the number of metrics that share alpha; 0 where a proof lets everything pass.
         salt: What seeds and orders derive from, with the baseline's commit and the workload.
@@ -62,7 +62,7 @@ class Plan:
     """
 
     alpha: float
-    edge: float
+    margin_level: float
     looks: tuple[int, ...]
     num_gated: int
     salt: str

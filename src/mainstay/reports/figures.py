@@ -136,9 +136,7 @@ def pairs_plot(finding: Finding) -> Plot | None:
         return None
     margin = displayed_degradation(finding.metric, finding.metric.scaled_margin)
     cap = LARGEST_DEGRADATION if finding.cap is None else displayed_degradation(finding.metric, finding.cap)
-    drawn = [
-        max(-cap, min(cap, degradation)) for degradation in degradations
-    ]  # what is beyond the cap lies at the edge
+    drawn = [max(-cap, min(cap, each)) for each in degradations]  # what is beyond the cap lies at the edge
     vertical = _Scale.over([0.0, margin, *drawn], start=PLOT_HEIGHT - _BOTTOM, end=_TOP)
     horizontal = _Scale(low=0.5, high=len(degradations) + 0.5, start=_LEFT, end=PLOT_WIDTH - _RIGHT)
     dots = "".join(f"M{horizontal(i)} {vertical(degradation)}h0" for i, degradation in enumerate(degradations, start=1))

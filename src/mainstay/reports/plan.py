@@ -57,7 +57,7 @@ def _levels(plan: Plan) -> str:
     """Levels, K and looks."""
     shared = f"{plan.num_gated} metric{'s' if plan.num_gated != 1 else ''}"
     looks = f"looks at {', '.join(map(str, plan.looks))} pairs" if plan.looks else "one look at all items"
-    return f"alpha {percent(plan.alpha)} shared by K = {shared}, edge {percent(plan.edge)}, {looks}"
+    return f"alpha {percent(plan.alpha)} shared by K = {shared}, margin level {percent(plan.margin_level)}, {looks}"
 
 
 def _policy(plan: Plan) -> str:

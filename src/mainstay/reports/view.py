@@ -702,7 +702,7 @@ def _error_rate(plan: Plan, findings: Sequence[Finding]) -> tuple[str, ...]:
         return _error_rate_of_items(plan, findings)
     promise = (
         f"a clean change fails in at most {percent(plan.alpha)} of gates; a metric degraded by its margin passes in "
-        f"at most {percent(plan.edge)}, one degraded by twice its margin in at most {percent(plan.alpha)}"
+        f"at most {percent(plan.margin_level)}, one degraded by twice its margin in at most {percent(plan.alpha)}"
     )
     if findings and all(f.method in PROOFS for f in findings):
         return (promise, "nothing here was judged by statistics: proofs, digests and counts spend none of it")
@@ -713,7 +713,7 @@ def _error_rate_of_items(plan: Plan, findings: Sequence[Finding]) -> tuple[str, 
     """The same for stored results; a guard promises less."""
     promise = (
         f"on items like these a clean change fails in at most {percent(plan.alpha)}; a metric degraded by its margin "
-        f"passes in at most {percent(plan.edge)}, one degraded by twice its margin in at most {percent(plan.alpha)}"
+        f"passes in at most {percent(plan.margin_level)}, one degraded by twice its margin in at most {percent(plan.alpha)}"
     )
     if any(finding.tier is not Tier.BLOCKING for finding in findings):
         return (promise, "what is a guard or advisory may have lost more than its margin in a gate that passes")

@@ -373,8 +373,8 @@ def _resolve_both(requests: Mapping[Side, _Request]) -> dict[Side, _Pins]:
         return {Side.BASELINE: found, Side.CANDIDATE: found}
     own = baseline.compile(constraints=baseline.constraints)
     roots = {requirement_name(wanted) for wanted in [*expand_group(candidate.project, MEASURING_GROUP), "pytest"]}
-    stick = candidate.compile_measuring(groups, constraints="\n".join(pin for pin in found.pins if "==" in pin))
-    borrowed = [pin for pin in stick.pins if requirement_name(pin) in roots or requirement_name(pin) not in own.names]
+    harness = candidate.compile_measuring(groups, constraints="\n".join(pin for pin in found.pins if "==" in pin))
+    borrowed = [pin for pin in harness.pins if requirement_name(pin) in roots or requirement_name(pin) not in own.names]
     constraints = drop_names(baseline.constraints, {requirement_name(pin) for pin in borrowed})
     try:
         return {

@@ -1,4 +1,4 @@
-"""What a workload counts that must repeat itself exactly."""
+"""Deterministic counts of a workload."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .recording import RecordingError, json_number, one_number
 
 
 class Counts:
-    """What a workload counts that must repeat itself exactly; ``deterministic`` markers gate it.
+    """Deterministic counts of a workload; ``deterministic`` markers gate it.
 
     Args:
         roots: Import roots of the project, whose own modules are not counted as imported.

@@ -24,8 +24,8 @@ MARKERS = {
     "metric of the trial; the margin is in its unit",
     "performance": "performance(metric='call_time', margin, direction='lower', unit=''): gate a timed workload; the "
     "margin is a fraction, 0.05 unless the metric has another",
-    "deterministic": "deterministic(metric, margin=0.0, direction='lower', unit=''): gate a count that must repeat "
-    "itself exactly; the margin is a fraction",
+    "deterministic": "deterministic(metric, margin=0.0, direction='lower', unit=''): gate a deterministic "
+    "count; the margin is a fraction",
 }
 """The markers of mainstay with their help, as pytest registers them."""
 

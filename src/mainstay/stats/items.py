@@ -67,7 +67,7 @@ def smallest_margin(
     deviation: float,
     under_null: Callable[[float], float],
     *,
-    edge: float = 0.05,
+    margin_level: float = 0.05,
     alpha: float = 0.01,
     power: float = HONEST_POWER,
     score_range: float = 1.0,
@@ -78,7 +78,7 @@ def smallest_margin(
         num_items: Items; fewer than there are where they come in clusters.
         deviation: Of an item's difference where nothing was lost.
         under_null: The same under a null hypothesis.
-        edge: Level of the test at the margin.
+        margin_level: Level of the test at the margin.
         alpha: Level of the test at twice the margin.
         power: Chance of the pass.
         score_range: The largest difference that an item can have.
@@ -91,7 +91,7 @@ def smallest_margin(
     def is_large_enough(margin: float) -> bool:
         return all(
             null * root >= _quantile(level) * under_null(null) + reach
-            for null, level in ((margin, edge), (2 * margin, alpha))
+            for null, level in ((margin, margin_level), (2 * margin, alpha))
         )
 
     unseen = 0.0 if math.isinf(score_range) else score_range * (1 - UNSEEN_LEVEL ** (1 / num_items))

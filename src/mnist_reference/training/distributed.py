@@ -19,7 +19,7 @@ from mnist_reference.errors import RecipeError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Team:
+class DataParallelGroup:
     """The processes that train together.
 
     Attributes:
@@ -49,7 +49,8 @@ class Team:
         The last batch of an epoch may be of that kind: done by everyone in whole, its gradient is the same mean.
 
         Example:
-            >>> Team(rank=1, size=2).share(torch.arange(6)), Team(rank=1, size=2).share(torch.arange(3))
+            >>> second = DataParallelGroup(rank=1, size=2)
+            >>> second.share(torch.arange(6)), second.share(torch.arange(3))
             (tensor([3, 4, 5]), tensor([0, 1, 2]))
         """
         return batch if len(batch) % self.size else batch.chunk(self.size)[self.rank]
@@ -69,7 +70,7 @@ class Team:
         return nn.parallel.DistributedDataParallel(model, broadcast_buffers=False)
 
 
-ALONE = Team(rank=0, size=1)
+ALONE = DataParallelGroup(rank=0, size=1)
 """A process without others."""
 
 
@@ -117,7 +118,7 @@ def synchronise_normalisation(model: nn.Module) -> None:
 
 
 @contextmanager
-def joined_team(device: torch.device, environment: Mapping[str, str] = os.environ) -> Iterator[Team]:
+def joined_group(device: torch.device, environment: Mapping[str, str] = os.environ) -> Iterator[DataParallelGroup]:
     """The processes that ``torchrun`` has started, connected; this one alone where it has not.
 
     Args:
@@ -129,6 +130,6 @@ def joined_team(device: torch.device, environment: Mapping[str, str] = os.enviro
         return
     torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
-        yield Team(rank=torch.distributed.get_rank(), size=torch.distributed.get_world_size())
+        yield DataParallelGroup(rank=torch.distributed.get_rank(), size=torch.distributed.get_world_size())
     finally:
         torch.distributed.destroy_process_group()

@@ -27,7 +27,7 @@ from mnist_reference.errors import DataError, DivergenceError
 from mnist_reference.models.evaluate import negative_log_likelihood, predict, top1_accuracy
 from mnist_reference.models.networks import number_lost
 from mnist_reference.seeding import generator, seeded
-from mnist_reference.training.distributed import ALONE, Team
+from mnist_reference.training.distributed import ALONE, DataParallelGroup
 from mnist_reference.training.fast import as_it_is, faster
 from mnist_reference.training.losses import Loss, loss_by_name, penalised
 from mnist_reference.training.memory import within_memory
@@ -118,7 +118,7 @@ def train(
     seed: int,
     test: Split | None = None,
     state: TrainingState | None = None,
-    team: Team = ALONE,
+    group: DataParallelGroup = ALONE,
     compiler: Compiler | None = None,
 ) -> Generator[EpochRecord]:
     """Train a model in place, on the device that it is on.
@@ -132,7 +132,7 @@ def train(
         seed: Governs the order of the examples, their augmentation, dropout, and what is held out for validation.
         test: Scored after every epoch, if given; nothing is chosen on it.
         state: Of an interrupted training with the same arguments, to go on from; kept up to date while it goes on.
-        team: The processes that share each batch; the result is that of one process but for rounding, and but for
+        group: The processes that share each batch; the result is that of one process but for rounding, and but for
             dropout, which each of them draws on its own.
         compiler: Backend of ``torch.compile``, such as ``"inductor"``, or a function that is one; ``None`` runs the
             model as it is.
@@ -152,7 +152,7 @@ def train(
     require_trainable(split, num_inputs=recipe.model.num_inputs, num_outputs=recipe.model.num_outputs)
     require_type_of(model, split.images)
     require_fitting_labels(recipe, split, test)
-    team.require_even_shares(recipe.batch_size)
+    group.require_even_shares(recipe.batch_size)
     state = state or TrainingState()
     device = next(model.parameters()).device
     split = split.to(device)
@@ -169,24 +169,24 @@ def train(
         torch.randperm(
             len(split.labels), generator=shuffling
         )  # the next epoch finds the stream where it would have been
-    forward = in_precision(recipe.precision, device, compiled(team.sharing(model), compiler))
-    quicken = faster(model, recipe, optimizer, split) if team.size == 1 and compiler is None else as_it_is
+    forward = in_precision(recipe.precision, device, compiled(group.sharing(model), compiler))
+    quicken = faster(model, recipe, optimizer, split) if group.size == 1 and compiler is None else as_it_is
     model.train()
     while not is_over(recipe, state.records):
         epoch = len(state.records) + 1
         started = time.perf_counter()
         order = torch.randperm(len(split.labels), generator=shuffling).to(device)
-        shares = [team.share(batch) for batch in order.split(recipe.batch_size)]
+        shares = [group.share(batch) for batch in order.split(recipe.batch_size)]
         epoch_rates = rates[(epoch - 1) * len(shares) : epoch * len(shares)]
         movements = movements_of(recipe, split, seed=seed, epoch=epoch)
         plain = partial(train_batches, forward, loss_function, optimizer, split, movements=movements)
-        with seeded(seed, f"dropout of epoch {epoch}, process {team.rank}", device):
+        with seeded(seed, f"dropout of epoch {epoch}, process {group.rank}", device):
             losses = within_memory(
                 partial(quicken(plain), shares, epoch_rates),
                 partial(try_batch, model, loss_function, split),
                 batch_size=len(shares[0]),
             )
-        losses = team.mean(losses)
+        losses = group.mean(losses)
         require_finite(losses, epoch=epoch)
         require_finite_weights(model, epoch=epoch)
         record = EpochRecord(

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mnist_reference.errors import RecipeError
-from mnist_reference.training.distributed import ALONE, SynchronisedBatchNorm2d, Team, joined_team
+from mnist_reference.training.distributed import ALONE, DataParallelGroup, SynchronisedBatchNorm2d, joined_group
 from mnist_reference.using.checkpoint import load_checkpoint
 
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
@@ -27,7 +27,7 @@ from mnist_reference.data import datasets
 from mnist_reference.models.networks import CnnConfig
 from mnist_reference.models import networks
 from mnist_reference.training import recipes
-from mnist_reference.training.distributed import joined_team
+from mnist_reference.training.distributed import joined_group
 from mnist_reference.training.train import train
 
 recipe = recipes.recipe_by_name("cnn_99_5")
@@ -35,9 +35,9 @@ recipe = replace(recipe, model=CnnConfig(channels=(4, 8, 8, 8)), l2_penalty=1e-4
 stored = datasets.load("digits", root=Path(sys.argv[1])).train
 split = datasets.Split(images=stored.images.double() / 255, labels=stored.labels)
 learner = networks.initialised(recipe.model, seed=3).double()
-with joined_team(torch.device("cpu")) as team:
-    (record,) = train(learner, split, recipe, seed=3, team=team)
-    if team.rank == 0:
+with joined_group(torch.device("cpu")) as group:
+    (record,) = train(learner, split, recipe, seed=3, group=group)
+    if group.rank == 0:
         torch.save((learner.state_dict(), record.train_loss), sys.argv[2])
 """
 
@@ -84,7 +84,7 @@ def test_the_command_line_trains_in_two_processes(data_root, tmp_path):
 def test_shares_are_the_batch():
     batch = torch.arange(12)
 
-    shares = [Team(rank=rank, size=3).share(batch) for rank in range(3)]
+    shares = [DataParallelGroup(rank=rank, size=3).share(batch) for rank in range(3)]
 
     assert torch.equal(torch.cat(shares), batch)
     assert {len(share) for share in shares} == {4}
@@ -92,13 +92,13 @@ def test_shares_are_the_batch():
 
 def test_batch_that_cannot_be_shared_evenly_names_the_nearest_that_can():
     with pytest.raises(RecipeError, match="a batch_size of 64 cannot be shared evenly among 3 processes") as refusal:
-        Team(rank=0, size=3).require_even_shares(64)
+        DataParallelGroup(rank=0, size=3).require_even_shares(64)
 
     assert "63" in refusal.value.next_step
 
 
 def test_one_process_is_alone_and_leaves_everything_as_it_is(perceptron):
-    with joined_team(torch.device("cpu"), environment={}) as team:
-        assert team is ALONE
+    with joined_group(torch.device("cpu"), environment={}) as group:
+        assert group is ALONE
 
     assert ALONE.sharing(perceptron) is perceptron
