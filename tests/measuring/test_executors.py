@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from mainstay.gates.policy import Plan
+from mainstay.gates.policy import Design
 from mainstay.measuring.agenda import Assignment
 from mainstay.measuring.ledger import examples_to_show, make_logs
 from mainstay.measuring.loop import Measurement
@@ -84,7 +84,7 @@ def test_a_gate_comes_to_the_same_verdict_over_processes_and_threads(specs, pool
         measurement = Measurement(
             logs=make_logs([Assignment(workload=each) for each in workloads], seeds(*workloads)),
             settled=(),
-            plan=Plan(num_gated=2, looks=(5,)),
+            design=Design(num_gated=2, looks=(5,)),
             salt="",
             commit="c",
             margin_of=lambda metric, context: metric.margin,
@@ -112,7 +112,7 @@ def test_timed_pairs_run_in_a_process_of_their_own(specs):
         measurement = Measurement(
             logs=logs,
             settled=(),
-            plan=Plan(num_gated=1),
+            design=Design(num_gated=1),
             salt="",
             commit="c",
             margin_of=lambda metric, context: metric.margin,

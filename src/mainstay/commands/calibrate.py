@@ -32,7 +32,7 @@ from mainstay.gates.calibration import (
     supported_margin,
 )
 from mainstay.gates.family import degradations_of, judge_family
-from mainstay.gates.policy import Plan as Design
+from mainstay.gates.policy import Design
 from mainstay.gates.samples import MetricSamples
 from mainstay.measuring.agenda import Agenda
 from mainstay.measuring.ledger import WorkloadLog
@@ -280,7 +280,7 @@ def _judge(
     session: Session,
     harness: Harness,
     usable: Sequence[tuple[WorkloadLog, MetricSamples]],
-    plan: Design,
+    design: Design,
     budget: Budget,
     *,
     machine: Machine,
@@ -290,12 +290,12 @@ def _judge(
 ) -> Calibration:
     """What the pairs say."""
     samples = [sample for _, sample in usable]
-    noises = [_noise(log, sample, plan) for log, sample in usable]
-    proposal = propose_settings(noises, budget, plan)
+    noises = [_noise(log, sample, design) for log, sample in usable]
+    proposal = propose_settings(noises, budget, design)
     gates = resample_gates(
         np.stack([degradations_of(sample) for sample in samples]),
         margins=[sample.metric.scaled_margin for sample in samples],
-        plan=plan,
+        design=design,
         num_gates=NUM_RESAMPLED,
         rng=np.random.default_rng(),
     )
@@ -306,14 +306,14 @@ def _judge(
         environments=harness.environments,
         machine=machine,
         max_load=max_load,
-        alpha=plan.alpha,
-        margin_level=plan.margin_level,
-        looks=plan.looks,
+        alpha=design.alpha,
+        margin_level=design.margin_level,
+        looks=design.looks,
         seconds=budget.seconds,
         num_pairs=num_pairs,
         seconds_per_pair=budget.seconds_per_pair,
-        metrics=tuple(with_judgement(noise, budget, plan, proposal) for noise in noises),
-        verdicts={finding.metric.id: finding.verdict for finding in judge_family(samples, plan)},
+        metrics=tuple(with_judgement(noise, budget, design, proposal) for noise in noises),
+        verdicts={finding.metric.id: finding.verdict for finding in judge_family(samples, design)},
         num_gates=gates.num_gates,
         num_false_alarms=gates.num_fails,
         false_alarm_interval=Interval(*clopper_pearson_interval(gates.num_fails, gates.num_gates)),
@@ -339,19 +339,19 @@ def _complaint(name: str, reason: str) -> str:
     return f"{name} was not measured: {reason}"
 
 
-def _noise(log: WorkloadLog, sample: MetricSamples, plan: Design) -> MetricNoise:
+def _noise(log: WorkloadLog, sample: MetricSamples, design: Design) -> MetricNoise:
     """What the pairs say about one metric, by their blocks too where it is the mean over these."""
     pairs = zip(log.trials_of(Side.BASELINE), log.trials_of(Side.CANDIDATE), strict=True)
     blocks = [(baseline.block_times_s, candidate.block_times_s) for baseline, candidate in pairs]
     is_mean = sample.metric.name in OF_BLOCKS and all(len(first) > 1 for first, _ in blocks)
-    return measure_noise(sample, [block_error(*pair) for pair in blocks] if is_mean else [], plan)
+    return measure_noise(sample, [block_error(*pair) for pair in blocks] if is_mean else [], design)
 
 
-def with_judgement(noise: MetricNoise, budget: Budget, plan: Design, proposal: Proposal) -> MetricNoise:
+def with_judgement(noise: MetricNoise, budget: Budget, design: Design, proposal: Proposal) -> MetricNoise:
     """The noise of a metric with what the proposal means for its margin."""
-    proposed = replace(plan, looks=proposal.looks)
+    proposed = replace(design, looks=proposal.looks)
     return replace(
         noise,
         supported_margin=supported_margin(noise, proposed),
-        refusal=explain_refusal(noise, budget, plan, proposal),
+        refusal=explain_refusal(noise, budget, design, proposal),
     )

@@ -18,8 +18,7 @@ from pathlib import Path
 from mainstay.evaluation.formats import read_scores, with_task
 from mainstay.evaluation.items import ItemsError, PairedTask, Scores, pair_scores
 from mainstay.gates.evaluation import ScoredDifferences
-from mainstay.gates.policy import GateFacts, judge_gate
-from mainstay.gates.policy import Plan as Design
+from mainstay.gates.policy import Design, GateFacts, judge_gate
 from mainstay.gates.tasks import MACRO, TaskSamples, judge_tasks, missing_share
 from mainstay.project.configuration import Configuration, EvaluationSettings, read_configuration
 from mainstay.project.waivers import JUDGED_WAIVERS, apply_waivers, read_waivers, unknown_waivers

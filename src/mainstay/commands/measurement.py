@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from mainstay.commands.harness import Harness
 from mainstay.commands.planning import margins_of
 from mainstay.commands.session import Session
-from mainstay.gates.policy import Plan as Design
+from mainstay.gates.policy import Design
 from mainstay.measuring.agenda import Agenda
 from mainstay.measuring.ledger import WorkloadLog, examples_to_show, make_logs
 from mainstay.measuring.loop import Measurement
@@ -87,7 +87,7 @@ def measuring(
         measurement = Measurement(
             logs=ledgers,
             settled=agenda.settled,
-            plan=Design.of(plan),
+            design=Design.of(plan),
             salt=plan.salt,
             commit=session.start.baseline.commit,
             margin_of=margins_of(session, agenda),

@@ -1,4 +1,4 @@
-"""What is planned before the first pair, and what a gate comes to after the last.
+"""The design of a gate, fixed before the first pair, and what the gate comes to after the last.
 
 :data:`GATE_RULES` is the one table of how facts become a verdict and an exit status; its first rule that applies
 decides, so it reads in order of precedence.
@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Self
 
-from mainstay.records import plans
 from mainstay.records.errors import ConfigurationError
 from mainstay.records.findings import Blame, Finding, Verdict
+from mainstay.records.plans import Plan
 from mainstay.stats.sequential import look_weights
 
 InconclusiveStatus = Literal[0, 1, 3]
@@ -20,8 +20,8 @@ InconclusiveStatus = Literal[0, 1, 3]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
-    """What is fixed before the first pair; changing it afterwards would void the error rates.
+class Design:
+    """The group-sequential design of a gate; changing it after the first pair would void the error rates.
 
     Attributes:
         alpha: Level of the strict tests: a clean gate fails, or a degradation of twice the margin passes, at most this
@@ -34,7 +34,7 @@ class Plan:
         ConfigurationError: If levels or looks cannot be used.
 
     Example:
-        >>> Plan(num_gated=6).weights
+        >>> Design(num_gated=6).weights
         (0.25, 0.15, 0.2, 0.4)
     """
 
@@ -57,7 +57,7 @@ class Plan:
             raise ConfigurationError(str(error), next_step="choose looks such as [5, 8, 12, 20]") from error
 
     @classmethod
-    def of(cls, plan: plans.Plan) -> Self:
+    def of(cls, plan: Plan) -> Self:
         """Take what the statistics need from all that was decided.
 
         Args:
