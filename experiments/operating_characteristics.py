@@ -220,7 +220,7 @@ def at_the_margin(num_gates: int) -> Iterator[Row]:
             "margin_over_sd": 1.67,
             "fails": compare(Rate(count=fails, n=num_gates), published),
         }
-    strict = Scenario(noise="normal", ratio=1.67, degradation=1.0, plan_options={"margin_level": 0.01})
+    strict = Scenario(noise="normal", ratio=1.67, degradation=1.0, design_options={"margin_level": 0.01})
     passes = simulate_gates(strict, num_gates=num_gates, seed=SEED).passes
     yield {"metrics": 1, "margin_level": 0.01, "margin_over_sd": 1.67, "passes": compare(passes, "0.9")}
 
@@ -464,7 +464,7 @@ def _smallest_cap(
 
 def _capped(scenario: Scenario, looks: Sequence[int]) -> Scenario:
     """The scenario with other looks."""
-    return replace(scenario, plan_options={"looks": tuple(looks)})
+    return replace(scenario, design_options={"looks": tuple(looks)})
 
 
 PUBLISHED_ACCURACY = {0.0013: (8, 5.7, 5, "87", "99", "90"), 0.0006: (5, 5.0, 5, "100", "100", "100")}

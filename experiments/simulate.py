@@ -383,7 +383,7 @@ class Scenario:
         degradation: True degradation of the first metric, in margins.
         num_metrics: K.
         correlation: Between any two metrics.
-        plan_options: Of :class:`~mainstay.gates.policy.Design`, where they differ from the defaults.
+        design_options: Of :class:`~mainstay.gates.policy.Design`, where they differ from the defaults.
     """
 
     noise: str
@@ -391,12 +391,12 @@ class Scenario:
     degradation: float = 0.0
     num_metrics: int = 1
     correlation: float = 0.0
-    plan_options: Mapping[str, Any] = field(default_factory=dict)
+    design_options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def design(self) -> Design:
         """Levels and looks."""
-        return Design(num_gated=self.num_metrics, **self.plan_options)
+        return Design(num_gated=self.num_metrics, **self.design_options)
 
 
 def simulate_gates(scenario: Scenario, *, num_gates: int, seed: int) -> GateRates:

@@ -142,12 +142,12 @@ def test_reason_of_a_pass_names_what_is_waived(finding_of):
     ],
     ids=str,
 )
-def test_plans_without_error_rates_are_refused(levels):
+def test_designs_without_error_rates_are_refused(levels):
     with pytest.raises(ConfigurationError):
         Design(**{"num_gated": 6, **levels})
 
 
-def test_strict_plan_is_allowed():
+def test_strict_design_is_allowed():
     assert Design(num_gated=1, alpha=0.01, margin_level=0.01, looks=(5, 8)).weights == pytest.approx((0.625, 0.375))
 
 

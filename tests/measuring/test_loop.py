@@ -87,7 +87,7 @@ def run():
                 **{
                     "logs": logs,
                     "settled": (),
-                    "plan": Design(num_gated=1),
+                    "design": Design(num_gated=1),
                     "salt": "",
                     "commit": "c",
                     "margin_of": lambda metric, context: metric.margin,
