@@ -23,7 +23,7 @@ from scipy.stats import binom, norm
 
 from mainstay.gates.evaluation import ScoredDifferences
 from mainstay.gates.family import decide
-from mainstay.gates.policy import GateFacts, Plan, judge_gate
+from mainstay.gates.policy import Design, GateFacts, judge_gate
 from mainstay.gates.tasks import TaskSamples, judge_tasks
 from mainstay.records.metrics import FRACTION, Direction, Kind, Metric
 from mainstay.stats.flips import flip_p_values
@@ -80,12 +80,12 @@ def compare(hits: NDArray[np.bool_], published: float) -> Row:
 
 def verdicts(tables: Tables, num_items: int, margin: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Which draws pass and which fail, a gate of one metric each."""
-    plan = Plan(num_gated=1)
+    design = Design(num_gated=1)
     p_values = np.empty((1, len(tables), 1, 4))
     for index, (lost, gained, *_) in enumerate(tables.tolist()):
         zero, at_margin, double = (flip_p_values(lost, gained, num_items, c * margin) for c in (0, 1, 2))
         p_values[0, index, 0] = zero.above, at_margin.above, at_margin.below, double.below
-    decisions = decide(p_values, np.zeros(p_values.shape[:-1], dtype=np.bool_), plan)
+    decisions = decide(p_values, np.zeros(p_values.shape[:-1], dtype=np.bool_), design)
     return decisions.passes[:, 0], decisions.fails[:, 0]
 
 

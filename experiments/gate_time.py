@@ -36,7 +36,7 @@ from typing import Any, NamedTuple
 
 from experiments.faults import apply_change, load_changes
 from mainstay.gates.family import judge_family
-from mainstay.gates.policy import Plan
+from mainstay.gates.policy import Design
 from mainstay.gates.samples import MetricSamples
 from mainstay.records.metrics import Direction, Kind, Metric
 from mainstay.workers.machine import describe_machine
@@ -144,7 +144,7 @@ class Clone:
 def row_of(timed: Timed, run: Row, seconds: float, import_s: float) -> Row:
     """Where the time of a gate went, given how long fresh interpreters of both revisions take to import the subject."""
     phases = run["phases_s"]
-    at_once = 2 if run["settings"]["jobs"] > 1 and "performance" not in timed.options else 1
+    at_once = 2 if run["plan"]["jobs"] > 1 and "performance" not in timed.options else 1
     fresh_starts = num_fresh_starts(timed, run["findings"]) if "performance" in timed.options else 0
     workloads = sum(workload["seconds"] for workload in run["workloads"]) / at_once
     return {
@@ -237,8 +237,8 @@ def time_of_judgement() -> Row:
         )
         for number in range(NUM_METRICS)
     ]
-    plan = Plan(num_gated=NUM_METRICS, looks=(5, 12, 20, NUM_PAIRS))
-    seconds = best_of(NUM_JUDGEMENTS, lambda: judge_family(samples, plan))
+    design = Design(num_gated=NUM_METRICS, looks=(5, 12, 20, NUM_PAIRS))
+    seconds = best_of(NUM_JUDGEMENTS, lambda: judge_family(samples, design))
     return {
         "what": f"judging {NUM_METRICS} metrics of {NUM_PAIRS} pairs",
         "milliseconds": 1000 * seconds,

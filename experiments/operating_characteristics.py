@@ -49,7 +49,7 @@ from experiments.simulate import (
     simulate_gates,
 )
 from mainstay.gates.family import ABOVE_ZERO, weigh_evidence
-from mainstay.gates.policy import Plan
+from mainstay.gates.policy import Design
 from mainstay.stats.paired import one_sided_p_values, summarise_pairs
 from mainstay.stats.power import pairs_to_settle
 from mainstay.stats.sequential import boundaries
@@ -191,13 +191,13 @@ def sequential_rule(num_tests: int) -> Iterator[Row]:
 
 def _first_rejections(draw: Draw, distance: float, *, num_tests: int, seed: int) -> tuple[Rate, float]:
     """How often the sequential test of no degradation rejects, and the mean pairs until it stops."""
-    plan = Plan(num_gated=1)
-    degradations = draw(np.random.default_rng([SEED, seed]), (num_tests, 1, plan.max_pairs))[:, 0] + distance
+    design = Design(num_gated=1)
+    degradations = draw(np.random.default_rng([SEED, seed]), (num_tests, 1, design.max_pairs))[:, 0] + distance
     nothing = np.zeros(num_tests)
-    evidence = weigh_evidence(list(degradations), levels=None, margins=nothing, resolutions=nothing, plan=plan)
-    rejects = evidence.p_values[..., ABOVE_ZERO] <= plan.alpha
-    first = np.where(rejects.any(axis=0), rejects.argmax(axis=0), len(plan.looks) - 1)
-    mean = float(np.asarray(plan.looks)[first].mean())
+    evidence = weigh_evidence(list(degradations), levels=None, margins=nothing, resolutions=nothing, design=design)
+    rejects = evidence.p_values[..., ABOVE_ZERO] <= design.alpha
+    first = np.where(rejects.any(axis=0), rejects.argmax(axis=0), len(design.looks) - 1)
+    mean = float(np.asarray(design.looks)[first].mean())
     return Rate(count=int(rejects[-1].sum()), n=num_tests), round(mean, 2)
 
 
@@ -208,19 +208,19 @@ PUBLISHED_AT_MARGIN = {1: None, 6: "21", 20: "53"}
 def at_the_margin(num_gates: int) -> Iterator[Row]:
     """What is not held at 1 %: the word "more than the margin" where every metric sits exactly at it; strict setting."""
     for num_metrics, published in PUBLISHED_AT_MARGIN.items():
-        plan = Plan(num_gated=num_metrics)
+        design = Design(num_gated=num_metrics)
         rng = np.random.default_rng([SEED, num_metrics])
-        degradations = normal(rng, (num_gates, num_metrics, plan.max_pairs))
+        degradations = normal(rng, (num_gates, num_metrics, design.max_pairs))
         values = draw_values(rng, NOISE["normal"], degradations)
         values[1] += 1.67
-        fails = int(judge_gates(degradations + 1.67, values=values, margin=1.67, plan=plan).gate_fails.sum())
+        fails = int(judge_gates(degradations + 1.67, values=values, margin=1.67, design=design).gate_fails.sum())
         yield {
             "metrics": num_metrics,
-            "margin_level": plan.margin_level,
+            "margin_level": design.margin_level,
             "margin_over_sd": 1.67,
             "fails": compare(Rate(count=fails, n=num_gates), published),
         }
-    strict = Scenario(noise="normal", ratio=1.67, degradation=1.0, plan_options={"margin_level": 0.01})
+    strict = Scenario(noise="normal", ratio=1.67, degradation=1.0, design_options={"margin_level": 0.01})
     passes = simulate_gates(strict, num_gates=num_gates, seed=SEED).passes
     yield {"metrics": 1, "margin_level": 0.01, "margin_over_sd": 1.67, "passes": compare(passes, "0.9")}
 
@@ -250,7 +250,7 @@ def order_effects(num_gates: int) -> Iterator[Row]:
             noise = Noise(draw=partial(paired, machine=_order_effect(size), order=order))
             degradations = draw_degradations(rng, noise, (num_gates, 6, 20))
             values = draw_values(rng, noise, degradations)
-            verdicts = judge_gates(degradations, values=values, margin=0.1, plan=Plan(num_gated=6))
+            verdicts = judge_gates(degradations, values=values, margin=0.1, design=Design(num_gated=6))
             fails = Rate(count=int(verdicts.gate_fails.sum()), n=num_gates)
             yield {"effect_over_noise_of_a_pair": size, "order": order, "clean_gate_fails": asdict(fails)}
 
@@ -464,7 +464,7 @@ def _smallest_cap(
 
 def _capped(scenario: Scenario, looks: Sequence[int]) -> Scenario:
     """The scenario with other looks."""
-    return replace(scenario, plan_options={"looks": tuple(looks)})
+    return replace(scenario, design_options={"looks": tuple(looks)})
 
 
 PUBLISHED_ACCURACY = {0.0013: (8, 5.7, 5, "87", "99", "90"), 0.0006: (5, 5.0, 5, "100", "100", "100")}
@@ -516,30 +516,30 @@ def promises(num_gates: int) -> Iterator[Row]:
 
 def _promises_kept(degradation: float, ratio: float, said_after: int, *, num_gates: int) -> Rate:
     """Of the metrics that are undecided at a look and promised a later one, the share that it settles."""
-    plan = Plan(num_gated=1)
+    design = Design(num_gated=1)
     rng = np.random.default_rng([SEED, said_after])
-    degradations = rng.standard_normal((num_gates, 1, plan.max_pairs))
+    degradations = rng.standard_normal((num_gates, 1, design.max_pairs))
     values = draw_values(rng, NOISE["normal"], degradations)
     values[1] += degradation * ratio
     degradations = degradations + degradation * ratio
-    verdicts = judge_gates(degradations, values=values, margin=ratio, plan=plan)
+    verdicts = judge_gates(degradations, values=values, margin=ratio, design=design)
     is_settled = (verdicts.fails | verdicts.passes)[:, 0]
-    settled_at = np.where(is_settled, verdicts.pairs_of_metric[:, 0], plan.max_pairs + 1)
+    settled_at = np.where(is_settled, verdicts.pairs_of_metric[:, 0], design.max_pairs + 1)
     kept = []
     for seen, settled in zip(
         degradations[settled_at > said_after, 0, :said_after], settled_at[settled_at > said_after], strict=True
     ):
         mean = float(seen.mean())
-        far = (0.0, plan.alpha) if mean > ratio else (2 * ratio, plan.alpha)
+        far = (0.0, design.alpha) if mean > ratio else (2 * ratio, design.alpha)
         promised = pairs_to_settle(
             mean,
             float(seen.std(ddof=1)),
             num_pairs=said_after,
-            looks=plan.looks,
-            near=(ratio, plan.margin_level),
+            looks=design.looks,
+            near=(ratio, design.margin_level),
             far=far,
         )
-        if promised is not None and promised <= plan.max_pairs:
+        if promised is not None and promised <= design.max_pairs:
             kept.append(settled <= promised)
     return Rate(count=int(sum(kept)), n=len(kept))
 
@@ -549,11 +549,11 @@ WAYS = ("as measured", "capped at 10 margins", "as the gate does")
 
 
 def judged_in_a_way(
-    way: str, degradations: Degradations, values: Degradations, *, margin: float, plan: Plan
+    way: str, degradations: Degradations, values: Degradations, *, margin: float, design: Design
 ) -> Verdicts:
     """Verdicts with large degradations counted in one of the :data:`WAYS`."""
     seen = {WAYS[0]: None, WAYS[1]: np.zeros_like(values), WAYS[2]: values}[way]
-    return judge_gates(degradations, values=seen, margin=margin, plan=plan)
+    return judge_gates(degradations, values=seen, margin=margin, design=design)
 
 
 EXPLOSIONS = (
@@ -573,14 +573,14 @@ EXPLOSIONS = (
 def explosions(num_gates: int) -> Iterator[Row]:
     """Verdicts on a change under which trainings diverge, by how large degradations count; else normal noise."""
     for num_metrics, ratio in ((1, 1.67), (1, 3.3), (6, 1.67)):
-        plan = Plan(num_gated=num_metrics)
+        design = Design(num_gated=num_metrics)
         for baseline, candidate in EXPLOSIONS:
             rng = np.random.default_rng([SEED, num_metrics])
-            noise = normal(rng, (num_gates, num_metrics, plan.max_pairs))
+            noise = normal(rng, (num_gates, num_metrics, design.max_pairs))
             values = draw_values(rng, NOISE["normal"], noise)
             degradations, values = explode(rng, values, baseline=baseline, candidate=candidate, margin=ratio)
             for way in WAYS:
-                verdicts = judged_in_a_way(way, degradations, values, margin=ratio, plan=plan)
+                verdicts = judged_in_a_way(way, degradations, values, margin=ratio, design=design)
                 yield {
                     "baseline_explodes": baseline,
                     "candidate_explodes": candidate,
@@ -628,14 +628,14 @@ def capping_in_noise_of_one(num_gates: int) -> Iterator[Row]:
 def _rates_by_way(name: str, degradations: Degradations, values: Degradations, *, ratio: float) -> Iterator[Row]:
     """One row for each way in which large degradations can count; false passes of one metric only."""
     num_gates, num_metrics, _ = degradations.shape
-    plan = Plan(num_gated=num_metrics)
+    design = Design(num_gated=num_metrics)
     lost = np.stack([values[0], values[1] + 2 * ratio])
     for way in WAYS:
-        fails = judged_in_a_way(way, degradations, values, margin=ratio, plan=plan).gate_fails
+        fails = judged_in_a_way(way, degradations, values, margin=ratio, design=design).gate_fails
         row = {"noise": name, "metrics": num_metrics, "margin_over_sd": ratio, "degradations_count": way}
         row["clean_gate_fails"] = asdict(Rate(count=int(fails.sum()), n=num_gates))
         if num_metrics == 1:
-            passes = judged_in_a_way(way, degradations + 2 * ratio, lost, margin=ratio, plan=plan).gate_passes
+            passes = judged_in_a_way(way, degradations + 2 * ratio, lost, margin=ratio, design=design).gate_passes
             row["double_margin_passes"] = asdict(Rate(count=int(passes.sum()), n=num_gates))
         yield row
 
@@ -740,7 +740,7 @@ def provenance(num_gates: int, only: Sequence[str] = ()) -> Row:
         "seed": SEED,
         "gates_of_each_kind": num_gates,
         "versions": {"python": platform.python_version(), **{name: version(name) for name in ("numpy", "scipy")}},
-        "plan": asdict(Plan(num_gated=1)),
+        "plan": asdict(Design(num_gated=1)),
     }
 
 

@@ -42,7 +42,7 @@ import numpy as np
 
 from experiments.planting import CASES, CLOUDS, IMPORT, MEMORY, Case, Size, draw_size, plant
 from experiments.simulate import NOISE, draw_values, judge_gates
-from mainstay.gates.policy import Plan
+from mainstay.gates.policy import Design
 from mainstay.stats.proportions import clopper_pearson_interval
 from mainstay.store.files import write_text
 from mainstay.workers.machine import describe_machine
@@ -54,7 +54,7 @@ STATE = ROOT / ".mainstay" / "selftest"
 RESULTS = ROOT / "docs" / "results" / "selftest.json"
 
 SEED = 20_261_125
-ALPHA = Plan(num_gated=1).alpha
+ALPHA = Design(num_gated=1).alpha
 """The rate that the gate states."""
 
 GATE_SECONDS = 300.0
@@ -359,7 +359,7 @@ def simulated(case: Case, noise: Mapping[str, float], degradation: float) -> Row
     """Verdicts of simulated gates with the noise seen, normal and independent, and the degradation confirmed."""
     if not noise:
         return {}
-    plan = Plan(num_gated=len(noise))
+    design = Design(num_gated=len(noise))
     margins = {
         name: 0.002 if name.endswith("top1_accuracy") else 0.1 if name.endswith("import_time") else 0.05
         for name in noise
@@ -370,12 +370,12 @@ def simulated(case: Case, noise: Mapping[str, float], degradation: float) -> Row
     ]
     truth = [degradation / deviation if is_harmed({"id": name}, case) else 0.0 for name, deviation in noise.items()]
     rng = np.random.default_rng(SEED)
-    degradations = rng.standard_normal((SIMULATED_GATES, len(noise), plan.max_pairs))
+    degradations = rng.standard_normal((SIMULATED_GATES, len(noise), design.max_pairs))
     values = draw_values(rng, NOISE["normal"], degradations)
     values[1] += np.array(truth)[:, None]
     # in units of each metric's margin, so that one margin serves all
     scaled = values / np.array(ratios)[:, None]
-    verdicts = judge_gates(scaled[1] - scaled[0], values=scaled, margin=1.0, plan=plan)
+    verdicts = judge_gates(scaled[1] - scaled[0], values=scaled, margin=1.0, design=design)
     return {
         "fail": float(verdicts.gate_fails.mean()),
         "pass": float(verdicts.gate_passes.mean()),

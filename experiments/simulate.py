@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstay.gates.family import decide, printed_interval, weigh_evidence
-from mainstay.gates.policy import Plan
+from mainstay.gates.policy import Design
 from mainstay.stats.proportions import clopper_pearson_interval
 
 Degradations = NDArray[np.float64]
@@ -305,14 +305,14 @@ def explode(
     return values[1] - values[0], values
 
 
-def judge_gates(degradations: Degradations, *, values: Degradations | None, margin: float, plan: Plan) -> Verdicts:
+def judge_gates(degradations: Degradations, *, values: Degradations | None, margin: float, design: Design) -> Verdicts:
     """Judge many gates at once by the functions that judge one.
 
     Args:
         degradations: (gates, metrics, pairs)
         values: (2, gates, metrics, pairs) of baseline and candidate; ``None`` judges degradations that are not capped.
         margin: Of every metric, on the scale of the degradations.
-        plan: Levels, looks and number of metrics.
+        design: Levels, looks and number of metrics.
     """
     gates, metrics, pairs = degradations.shape
     rows = gates * metrics
@@ -321,17 +321,17 @@ def judge_gates(degradations: Degradations, *, values: Degradations | None, marg
         levels=None if values is None else list(np.moveaxis(values.reshape(2, rows, pairs), 0, 1)),
         margins=np.full(rows, margin),
         resolutions=np.zeros(rows),
-        plan=plan,
+        design=design,
     )
-    shape = (len(plan.looks), gates, metrics)
-    decisions = decide(evidence.p_values.reshape(*shape, -1), evidence.is_withheld.reshape(shape), plan)
-    low, high, _ = printed_interval(evidence, decisions.look.ravel(), decisions.fails.ravel(), plan)
+    shape = (len(design.looks), gates, metrics)
+    decisions = decide(evidence.p_values.reshape(*shape, -1), evidence.is_withheld.reshape(shape), design)
+    low, high, _ = printed_interval(evidence, decisions.look.ravel(), decisions.fails.ravel(), design)
     return Verdicts(
         fails=decisions.fails,
         passes=decisions.passes,
         low=low.reshape(gates, metrics),
         high=high.reshape(gates, metrics),
-        pairs_of_metric=np.asarray(plan.looks)[decisions.look],
+        pairs_of_metric=np.asarray(design.looks)[decisions.look],
     )
 
 
@@ -383,7 +383,7 @@ class Scenario:
         degradation: True degradation of the first metric, in margins.
         num_metrics: K.
         correlation: Between any two metrics.
-        plan_options: Of :class:`~mainstay.gates.policy.Plan`, where they differ from the defaults.
+        design_options: Of :class:`~mainstay.gates.policy.Design`, where they differ from the defaults.
     """
 
     noise: str
@@ -391,12 +391,12 @@ class Scenario:
     degradation: float = 0.0
     num_metrics: int = 1
     correlation: float = 0.0
-    plan_options: Mapping[str, Any] = field(default_factory=dict)
+    design_options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def plan(self) -> Plan:
+    def design(self) -> Design:
         """Levels and looks."""
-        return Plan(num_gated=self.num_metrics, **self.plan_options)
+        return Design(num_gated=self.num_metrics, **self.design_options)
 
 
 def simulate_gates(scenario: Scenario, *, num_gates: int, seed: int) -> GateRates:
@@ -428,15 +428,15 @@ def simulate_gates(scenario: Scenario, *, num_gates: int, seed: int) -> GateRate
 
 def _simulate_batch(scenario: Scenario, *, num_gates: int, rng: np.random.Generator) -> tuple[NDArray[Any], ...]:
     """Verdicts of a batch of gates, in the order of the fields of :class:`GateRates`."""
-    plan = scenario.plan
-    shape = (num_gates, scenario.num_metrics, plan.max_pairs)
+    design = scenario.design
+    shape = (num_gates, scenario.num_metrics, design.max_pairs)
     noise = NOISE[scenario.noise]
     degradations = draw_degradations(rng, noise, shape, correlation=scenario.correlation)
     values = draw_values(rng, noise, degradations, correlation=scenario.correlation)
     truth = np.zeros((scenario.num_metrics, 1))
     truth[0] = scenario.degradation * scenario.ratio
     values[1] += truth
-    verdicts = judge_gates(degradations + truth, values=values, margin=scenario.ratio, plan=plan)
+    verdicts = judge_gates(degradations + truth, values=values, margin=scenario.ratio, design=design)
     unharmed = verdicts.fails if scenario.degradation <= 0 else verdicts.fails[:, 1:]
     covers = (verdicts.low <= truth[:, 0]) & (truth[:, 0] <= verdicts.high)
     return (

@@ -15,7 +15,8 @@ import pytest
 
 from mainstay.records.findings import Finding, Method, Verdict
 from mainstay.records.metrics import Direction, Kind, Metric
-from mainstay.records.runs import Machine, Revision, Run, Settings, WorkloadResult
+from mainstay.records.plans import Plan
+from mainstay.records.runs import Machine, Revision, Run, WorkloadResult
 from mainstay.records.trials import Side
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def sample_run():
     """The smallest run that says something."""
     metric = Metric(workload="w", name="top1_accuracy", kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=0.002)
     finding = Finding(metric=metric, verdict=Verdict.PASS, reason="identical on 2 seeds", method=Method.EXACT)
-    settings = Settings(
+    plan = Plan(
         alpha=0.01,
         margin_level=0.05,
         looks=(5, 8),
@@ -168,7 +169,7 @@ def sample_run():
         candidate=revisions[1],
         environments=(),
         machine=Machine(system="Linux", architecture="x86_64", processor="p", num_cores=2, memory_bytes=1),
-        settings=settings,
+        plan=plan,
         findings=(finding,),
         workloads=(WorkloadResult(id="w", kind=Kind.ACCURACY, status="judged"),),
     )

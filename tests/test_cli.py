@@ -210,12 +210,12 @@ def test_a_run_that_is_not_there_is_a_usage_error(tmp_path, capsys):
 
 def test_a_run_that_was_altered_names_the_key(tmp_path, capsys, sample_run):
     document = json.loads(run_to_json(sample_run))
-    document["settings"]["alpha"] = "small"
+    document["plan"]["alpha"] = "small"
     path = tmp_path / "run.json"
     path.write_text(json.dumps(document))
 
     assert cli.run(["report", str(path)]) == 4
-    assert "settings.alpha" in capsys.readouterr().err
+    assert "plan.alpha" in capsys.readouterr().err
 
 
 def test_every_form_of_report_is_written(tmp_path, capsys, sample_run):

@@ -23,7 +23,7 @@ PACKAGES = ("mainstay", "mnist_reference")
 logger = griffe.get_logger("griffe.roles")
 
 
-class SphinxRoles(griffe.Extension):  # type: ignore[misc]  # griffe is not there where types are checked
+class SphinxRoles(griffe.Extension):
     """Rewrites every docstring once its package is loaded."""
 
     def on_package(self, *, pkg: griffe.Module, **_: Any) -> None:

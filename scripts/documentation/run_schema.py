@@ -6,7 +6,7 @@ import dataclasses
 import inspect
 import re
 
-from mainstay.records import findings, metrics, runs, trials
+from mainstay.records import findings, metrics, plans, runs, trials
 from scripts.documentation.reference import attribute_meanings
 
 HEAD = """# The run document
@@ -25,7 +25,7 @@ def record_types() -> list[type]:
     """The records that a document is made of, the document itself first."""
     known = {
         name: value
-        for module in (metrics, trials, findings, runs)
+        for module in (metrics, plans, trials, findings, runs)
         for name, value in vars(module).items()
         if isinstance(value, type) and dataclasses.is_dataclass(value)
     }

@@ -7,6 +7,7 @@ import pytest
 
 from mainstay.commands import gate as gating
 from mainstay.commands import session
+from mainstay.commands.reuse import notes_on_reuse
 from mainstay.measuring import agenda
 from mainstay.measuring.agenda import Assignment
 from mainstay.measuring.ledger import make_logs
@@ -43,22 +44,21 @@ def test_part_of_the_workloads_is_chosen_by_kind(only, kept):
     ],
 )
 def test_a_note_counts_the_reused_trials_that_pairs_were_made_of(runs, words):
-    (log,) = make_logs(
-        [Assignment(workload=Workload(id="w", kind=Kind.ACCURACY, metrics=()))], salt="", commit="c", num_seeds=20
-    )
+    workload = Workload(id="w", kind=Kind.ACCURACY, metrics=())
+    (log,) = make_logs([Assignment(workload=workload)], {"w": tuple(range(20))})
     trial = Trial(workload="w", side=Side.CANDIDATE, seed=0, pair=0, outcome=Outcome.COMPLETED)
     for pair, run in enumerate([*runs, "without a pair"]):
         log.add(replace(trial, side=Side.BASELINE, pair=pair, reused_from=run))
     for pair in range(len(runs)):
         log.add(replace(trial, pair=pair))
 
-    (note,) = gating.notes_on_reuse([log])
+    (note,) = notes_on_reuse([log])
 
     assert note.startswith(words)
 
 
 def test_there_is_no_note_where_nothing_was_reused():
-    assert gating.notes_on_reuse([]) == []
+    assert notes_on_reuse([]) == []
 
 
 # --- how a gate ends ---------------------------------------------------------------------------------------------

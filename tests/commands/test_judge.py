@@ -76,7 +76,7 @@ def test_the_document_names_the_files_by_their_digests(judge, tmp_path):
     assert len(run.baseline.commit) == 64
     assert run.baseline.commit != run.candidate.commit
     assert run.environments == ()
-    assert run.settings.looks == ()
+    assert run.plan.looks == ()
     assert list((tmp_path / ".mainstay" / "judgements").glob("*/run.json"))
 
 
@@ -119,7 +119,7 @@ def test_many_tasks_give_a_mean_and_guards(judge, tmp_path):
     macro, *tasks = run.findings
     assert (macro.metric.name, macro.metric.margin, macro.items.num_tasks) == ("macro", 0.01, 20)
     assert {finding.tier for finding in tasks} == {Tier.GUARD}
-    assert run.settings.num_gated == 21
+    assert run.plan.num_gated == 21
     assert "guard" in printed
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from mainstay.commands.harness import Harness
 from mainstay.commands.proof import REACHES_WORKERS, Proof, prove_unchanged
-from mainstay.commands.session import Bench
 from mainstay.commands.start import BothSettings
 from mainstay.measuring.agenda import Collected, plan_agenda
 from mainstay.project.configuration import Configuration
@@ -27,7 +27,7 @@ SETTINGS = BothSettings(own=dict.fromkeys(Side, Configuration()), judging=dict.f
 
 
 @pytest.fixture
-def bench(tmp_path):
+def harness(tmp_path):
     """Two revisions that are equal in all."""
     subjects = {}
     for side in Side:
@@ -57,7 +57,7 @@ def bench(tmp_path):
         )
         for side, subject in subjects.items()
     }
-    return Bench(
+    return Harness(
         specs={Side.BASELINE: specs},
         environments=tuple(subject.record for subject in subjects.values()),
         subjects=subjects,
@@ -73,8 +73,8 @@ def with_own(**candidate):
     return replace(SETTINGS, own={Side.BASELINE: Configuration(), Side.CANDIDATE: Configuration(**candidate)})
 
 
-def test_equal_in_all_is_proved(bench):
-    assert prove_unchanged(SETTINGS, bench, AGENDA) == Proof(True)
+def test_equal_in_all_is_proved(harness):
+    assert prove_unchanged(SETTINGS, harness, AGENDA) == Proof(True)
 
 
 OTHER = {
@@ -87,73 +87,73 @@ OTHER = {
 
 
 @pytest.mark.parametrize("key", REACHES_WORKERS)
-def test_a_setting_that_reaches_workers_is_an_obstacle_and_is_named(bench, key):
-    proof = prove_unchanged(with_own(**{key: OTHER[key]}), bench, AGENDA)
+def test_a_setting_that_reaches_workers_is_an_obstacle_and_is_named(harness, key):
+    proof = prove_unchanged(with_own(**{key: OTHER[key]}), harness, AGENDA)
 
     assert not proof.holds
     assert proof.note.endswith(f"measured nevertheless, since {key} of [tool.mainstay] differ")
 
 
 @pytest.mark.parametrize("side", Side)
-def test_either_revision_can_have_everything_measured(bench, side):
+def test_either_revision_can_have_everything_measured(harness, side):
     settings = replace(SETTINGS, judging={**SETTINGS.judging, side: Configuration(proof=False)})
 
-    assert prove_unchanged(settings, bench, AGENDA) == Proof(False)
+    assert prove_unchanged(settings, harness, AGENDA) == Proof(False)
 
 
-def test_settings_that_do_not_read_may_have_said_so_too(bench):
-    proof = prove_unchanged(replace(SETTINGS, misread="not a TOML file"), bench, AGENDA)
+def test_settings_that_do_not_read_may_have_said_so_too(harness):
+    proof = prove_unchanged(replace(SETTINGS, misread="not a TOML file"), harness, AGENDA)
 
     assert (proof.holds, "settings do not read" in proof.note) == (False, True)
 
 
-def test_other_dependencies_are_an_obstacle(bench):
-    other = replace(bench.environments[1], packages_digest="other")
+def test_other_dependencies_are_an_obstacle(harness):
+    other = replace(harness.environments[1], packages_digest="other")
 
-    proof = prove_unchanged(SETTINGS, replace(bench, environments=(bench.environments[0], other)), AGENDA)
+    proof = prove_unchanged(SETTINGS, replace(harness, environments=(harness.environments[0], other)), AGENDA)
 
     assert (proof.holds, "the dependencies differ" in proof.note) == (False, True)
 
 
 @pytest.mark.parametrize("part", [{"variables": {}}, {"roots": ()}, {"writable": ("data",)}, {"folder": "other"}])
-def test_workers_that_are_not_started_alike_are_an_obstacle(bench, part):
-    specs = bench.specs[Side.BASELINE]
+def test_workers_that_are_not_started_alike_are_an_obstacle(harness, part):
+    specs = harness.specs[Side.BASELINE]
     other = {**specs, Side.CANDIDATE: replace(specs[Side.CANDIDATE], **part)}
 
-    proof = prove_unchanged(SETTINGS, replace(bench, specs={Side.BASELINE: other}), AGENDA)
+    proof = prove_unchanged(SETTINGS, replace(harness, specs={Side.BASELINE: other}), AGENDA)
 
     assert (proof.holds, "not started alike" in proof.note) == (False, True)
 
 
-def test_workload_files_of_their_own_are_an_obstacle(bench):
-    proof = prove_unchanged(SETTINGS, replace(bench, specs=dict.fromkeys(Side, bench.specs[Side.BASELINE])), AGENDA)
+def test_workload_files_of_their_own_are_an_obstacle(harness):
+    proof = prove_unchanged(SETTINGS, replace(harness, specs=dict.fromkeys(Side, harness.specs[Side.BASELINE])), AGENDA)
 
     assert (proof.holds, "the workload files" in proof.note) == (False, True)
 
 
 @pytest.mark.parametrize("collections", [(COLLECTION, NOTHING), (NOTHING, COLLECTION)])
-def test_workloads_that_only_one_revision_collected_are_an_obstacle(bench, collections):
-    proof = prove_unchanged(SETTINGS, bench, plan_agenda(Collected(*collections)))
+def test_workloads_that_only_one_revision_collected_are_an_obstacle(harness, collections):
+    proof = prove_unchanged(SETTINGS, harness, plan_agenda(Collected(*collections)))
 
     assert (proof.holds, "did not collect the same" in proof.note) == (False, True)
 
 
-def test_a_workload_that_hung_is_an_obstacle(bench):
+def test_a_workload_that_hung_is_an_obstacle(harness):
     hung = replace(COLLECTION, problems=(Problem(id="a.py", cause="it hung", is_hang=True),))
 
-    proof = prove_unchanged(SETTINGS, bench, plan_agenda(Collected(hung, hung)))
+    proof = prove_unchanged(SETTINGS, harness, plan_agenda(Collected(hung, hung)))
 
     assert (proof.holds, "hung" in proof.note) == (False, True)
 
 
-def test_a_wheel_with_another_script_is_other_code_though_the_trees_are_equal(bench):
-    with zipfile.ZipFile(bench.subjects[Side.CANDIDATE].wheels[0], "a") as wheel:
+def test_a_wheel_with_another_script_is_other_code_though_the_trees_are_equal(harness):
+    with zipfile.ZipFile(harness.subjects[Side.CANDIDATE].wheels[0], "a") as wheel:
         wheel.writestr("subject-1.0.data/scripts/run", "print(2)\n")
 
-    assert prove_unchanged(SETTINGS, bench, AGENDA) == Proof(False)
+    assert prove_unchanged(SETTINGS, harness, AGENDA) == Proof(False)
 
 
-def test_a_tree_that_differs_though_the_wheels_are_equal_is_other_code(bench):
-    Path(bench.subjects[Side.CANDIDATE].site_packages, "subject.py").write_text("A = 2\n")
+def test_a_tree_that_differs_though_the_wheels_are_equal_is_other_code(harness):
+    Path(harness.subjects[Side.CANDIDATE].site_packages, "subject.py").write_text("A = 2\n")
 
-    assert prove_unchanged(SETTINGS, bench, AGENDA) == Proof(False)
+    assert prove_unchanged(SETTINGS, harness, AGENDA) == Proof(False)

@@ -6,7 +6,7 @@ import pytest
 
 from experiments.samples import SAMPLES_BY_NAME, named_change
 from mainstay.gates.family import judge_family
-from mainstay.gates.policy import GateFacts, Plan, judge_gate
+from mainstay.gates.policy import Design, GateFacts, judge_gate
 from mainstay.gates.samples import MetricSamples
 from mainstay.records.findings import Finding, Interval, Method
 from mainstay.records.metrics import Kind
@@ -27,10 +27,10 @@ def run(root, name):
 
 def judged_again(run):
     """The findings of a run with those that rest on pairs judged anew, by the plan that it states."""
-    names = [field.name for field in fields(Plan)]
-    plan = Plan(**{name: getattr(run.settings, name) for name in names})
+    names = [field.name for field in fields(Design)]
+    design = Design(**{name: getattr(run.plan, name) for name in names})
     samples = [as_samples(finding) for finding in run.findings if finding.metric.kind is not Kind.DETERMINISTIC]
-    findings = {finding.metric.id: finding for finding in judge_family(samples, plan)}
+    findings = {finding.metric.id: finding for finding in judge_family(samples, design)}
     return [findings.get(finding.metric.id, finding) for finding in run.findings]
 
 
@@ -55,7 +55,7 @@ def test_pairs_of_a_sample_judged_again_give_its_findings(run):
 
 
 def test_findings_of_a_sample_judged_again_give_its_gate(run):
-    facts = GateFacts(findings=tuple(judged_again(run)), inconclusive_status=run.settings.inconclusive)
+    facts = GateFacts(findings=tuple(judged_again(run)), inconclusive_status=run.plan.inconclusive)
 
     judgement = judge_gate(facts)
 

@@ -87,7 +87,7 @@ RULES = {
         "gates/test_family.py::test_an_explosion_in_every_pair_fails_at_the_first_look",
     ),
     "prepared-by-the-candidate": (
-        "commands/session.py",
+        "commands/collecting.py",
         "agenda = with_review(agenda, ",
         "agenda = (lambda agenda, review: agenda)(agenda, ",
         "end_to_end/test_hostile_candidates.py::test_a_changed_prepare_command_needs_a_review",

@@ -79,7 +79,7 @@ def test_a_clean_change_does_not_fail(timed_project):
     assert result.verdicts[PREDICT] in {"pass", "inconclusive"}
     assert result.verdicts[LATENCY] in {"pass", "inconclusive"}
     assert [result.verdicts[metric] for metric in (IMPORTS, PARAMETERS, BYTES)] == ["pass"] * 3
-    assert (result.status, result.run["settings"]["num_gated"]) in {(0, 3), (3, 3)}
+    assert (result.status, result.run["plan"]["num_gated"]) in {(0, 3), (3, 3)}
     timed = next(w for w in result.run["workloads"] if w["id"] == PREDICT.partition("#")[0])
     assert (timed["kind"], timed["num_pairs"], len(timed["loads"])) == ("performance", 5, 5)
     assert len(timed["block_times_s"]["baseline"]) == len(timed["block_times_s"]["candidate"]) >= 5 * 2

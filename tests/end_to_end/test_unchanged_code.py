@@ -106,7 +106,7 @@ def test_equal_installed_files_pass_and_nothing_is_run(project, change):
     assert result.status == 0, result.stdout + result.stderr
     assert {(finding["verdict"], finding["method"]) for finding in result.run["findings"]} == {("pass", "unchanged")}
     assert len(result.run["findings"]) == 2
-    assert result.run["settings"]["num_gated"] == 0
+    assert result.run["plan"]["num_gated"] == 0
     assert [workload["seconds"] for workload in result.run["workloads"]] == [0, 0]
     assert result.stdout.count("this assumes that the world outside the installed files") == 1
 

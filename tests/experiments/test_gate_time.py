@@ -17,7 +17,7 @@ def run():
     return {
         "verdict": "pass",
         "phases_s": {"environments": 3.0, "measuring": 40.0},
-        "settings": {"jobs": 2},
+        "plan": {"jobs": 2},
         "findings": [
             {"num_pairs": 8, "metric": {"workload": "step", "name": "time", "kind": "performance"}},
             {"num_pairs": 12, "metric": {"workload": "loading", "name": "time", "kind": "performance"}},

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mainstay.gates.family import judge_family
-from mainstay.gates.policy import Plan
+from mainstay.gates.policy import Design
 from mainstay.gates.samples import MetricSamples
 from mainstay.records.findings import Verdict
 from mainstay.records.metrics import Direction, Kind, Metric
@@ -43,18 +43,18 @@ def samples_with(values):
 @pytest.mark.parametrize("num_metrics", [1, 3, 8])
 def test_simulated_gates_are_judged_like_real_ones(simulation, num_metrics):
     rng = np.random.default_rng(num_metrics)
-    plan = Plan(num_gated=num_metrics)
-    noise = rng.standard_t(4, size=(120, num_metrics, plan.max_pairs)) * rng.choice([0.2, 0.6, 3.0], size=(120, 1, 1))
+    design = Design(num_gated=num_metrics)
+    noise = rng.standard_t(4, size=(120, num_metrics, design.max_pairs)) * rng.choice([0.2, 0.6, 3.0], size=(120, 1, 1))
     truth = rng.choice([-1.0, 0.0, 0.5, 1.0, 2.0, 4.0], size=(120, num_metrics, 1))
     own = rng.choice([0.0, 0.3], size=(120, num_metrics, 1)) * rng.standard_normal(noise.shape)
     degradations, values = simulation.explode(
         rng, np.stack([own, own + noise + truth]), baseline=0.02, candidate=0.05, margin=1.0
     )
 
-    verdicts = simulation.judge_gates(degradations, values=values, margin=1.0, plan=plan)
+    verdicts = simulation.judge_gates(degradations, values=values, margin=1.0, design=design)
 
     for gate in range(120):
-        findings = judge_family([samples_with(values[:, gate, metric]) for metric in range(num_metrics)], plan)
+        findings = judge_family([samples_with(values[:, gate, metric]) for metric in range(num_metrics)], design)
         assert [f.verdict is Verdict.FAIL for f in findings] == verdicts.fails[gate].tolist()
         assert [f.verdict is Verdict.PASS for f in findings] == verdicts.passes[gate].tolist()
         assert [f.num_pairs for f in findings] == verdicts.pairs_of_metric[gate].tolist()

@@ -18,11 +18,11 @@ from mainstay.gates.calibration import (
     schedules,
     supported_margin,
 )
-from mainstay.gates.policy import Plan
+from mainstay.gates.policy import Design
 from mainstay.gates.samples import MetricSamples
 from mainstay.records.metrics import Direction, Kind, Metric
 
-PLAN = Plan(num_gated=6)
+DESIGN = Design(num_gated=6)
 
 
 def noise_of(deviation, *, bias=0.0, margin=0.05, name="time", block_errors=()):
@@ -43,7 +43,7 @@ def noise_of(deviation, *, bias=0.0, margin=0.05, name="time", block_errors=()):
         baseline_values=(1.0,) * 20,
         candidate_values=tuple(np.exp(degradations).tolist()),
     )
-    return measure_noise(samples, block_errors, PLAN)
+    return measure_noise(samples, block_errors, DESIGN)
 
 
 def test_noise_is_what_the_pairs_show():
@@ -75,7 +75,7 @@ def test_one_pair_has_no_noise():
     samples = MetricSamples(metric=metric, seeds=(1,), baseline_values=(1.0,), candidate_values=(1.1,))
 
     with pytest.raises(ValueError, match="at least 2 pairs"):
-        measure_noise(samples, [], PLAN)
+        measure_noise(samples, [], DESIGN)
 
 
 @pytest.mark.parametrize(
@@ -94,22 +94,22 @@ def test_one_pair_has_no_noise():
 def test_a_margin_of_five_percent_is_supported_by_noise_and_pairs(deviation, bias, looks, supported):
     noise = noise_of(deviation, bias=bias)
 
-    assert is_supported(noise, Plan(num_gated=6, looks=looks)) is supported
+    assert is_supported(noise, Design(num_gated=6, looks=looks)) is supported
 
 
 @pytest.mark.parametrize("looks", schedules())
 @pytest.mark.parametrize("deviation", [0.004, 0.02, 0.09])
 def test_a_supported_margin_is_supported_and_a_smaller_one_is_not(deviation, looks):
-    plan = Plan(num_gated=6, looks=looks)
-    margin = supported_margin(noise_of(deviation), plan)
+    design = Design(num_gated=6, looks=looks)
+    margin = supported_margin(noise_of(deviation), design)
 
-    assert is_supported(noise_of(deviation, margin=margin * 1.0001), plan)
-    assert not is_supported(noise_of(deviation, margin=margin * 0.999), plan)
+    assert is_supported(noise_of(deviation, margin=margin * 1.0001), design)
+    assert not is_supported(noise_of(deviation, margin=margin * 0.999), design)
 
 
 @given(st.floats(1e-4, 0.5), st.floats(1e-4, 0.5))
 def test_more_noise_never_supports_a_finer_margin(first, second):
-    less, more = (supported_margin(noise_of(deviation), PLAN) for deviation in sorted((first, second)))
+    less, more = (supported_margin(noise_of(deviation), DESIGN) for deviation in sorted((first, second)))
 
     assert less <= more * (1 + 1e-9)
 
@@ -118,11 +118,11 @@ def test_a_bias_that_chance_explains_is_no_bias():
     noise = noise_of(0.03, bias=0.018)
 
     assert noise.bias_interval.low < 0
-    assert supported_margin(noise, PLAN) == pytest.approx(supported_margin(noise_of(0.03), PLAN))
+    assert supported_margin(noise, DESIGN) == pytest.approx(supported_margin(noise_of(0.03), DESIGN))
 
 
 def test_a_quiet_machine_is_proposed_the_fewest_pairs():
-    proposal = propose_settings([noise_of(0.005)], Budget(seconds=900, seconds_per_pair=10, pair_seconds=2.5), PLAN)
+    proposal = propose_settings([noise_of(0.005)], Budget(seconds=900, seconds_per_pair=10, pair_seconds=2.5), DESIGN)
 
     assert (proposal.looks, proposal.seconds, proposal.margins) == ((5, 8), 900, {})
 
@@ -130,7 +130,7 @@ def test_a_quiet_machine_is_proposed_the_fewest_pairs():
 def test_a_noisy_machine_is_proposed_more_pairs():
     noises = [noise_of(0.005), noise_of(0.055, name="memory")]
 
-    proposal = propose_settings(noises, Budget(seconds=900, seconds_per_pair=10, pair_seconds=2.5), PLAN)
+    proposal = propose_settings(noises, Budget(seconds=900, seconds_per_pair=10, pair_seconds=2.5), DESIGN)
 
     assert (proposal.looks, proposal.margins) == (LONGEST_LOOKS, {})
 
@@ -139,7 +139,7 @@ def test_a_margin_beyond_the_budget_is_widened_to_what_it_supports():
     noises = [noise_of(0.005), noise_of(0.04, name="memory"), noise_of(0.05, name="memory")]
     budget = Budget(seconds=300, seconds_per_pair=14, pair_seconds=2.5)
 
-    proposal = propose_settings(noises, budget, PLAN)
+    proposal = propose_settings(noises, budget, DESIGN)
 
     assert proposal.looks == (5, 8, 12, 20)
     assert proposal.margins == {"memory": rounded_up(math.expm1(1.67 * 0.05))}
@@ -149,12 +149,12 @@ def test_a_margin_that_replaces_those_of_a_name_is_the_widest_of_them():
     noises = [noise_of(0.03, margin=0.05), noise_of(0.04, margin=0.2)]
     budget = Budget(seconds=300, seconds_per_pair=14, pair_seconds=2.5)
 
-    assert propose_settings(noises[:1], budget, PLAN).margins["time"] < 0.2
-    assert propose_settings(noises, budget, PLAN).margins == {"time": 0.2}
+    assert propose_settings(noises[:1], budget, DESIGN).margins["time"] < 0.2
+    assert propose_settings(noises, budget, DESIGN).margins == {"time": 0.2}
 
 
 def test_a_budget_without_eight_pairs_is_raised():
-    proposal = propose_settings([noise_of(0.001)], Budget(seconds=30, seconds_per_pair=10.5, pair_seconds=2.5), PLAN)
+    proposal = propose_settings([noise_of(0.001)], Budget(seconds=30, seconds_per_pair=10.5, pair_seconds=2.5), DESIGN)
 
     assert (proposal.looks, proposal.seconds) == ((5, 8), 84)
 
@@ -193,25 +193,27 @@ def test_a_budget_without_eight_pairs_is_raised():
 def test_a_refusal_says_what_would_support_the_margin(noise, said):
     budget = Budget(seconds=130, seconds_per_pair=10, pair_seconds=2.5)
 
-    proposal = propose_settings([noise], budget, PLAN)
+    proposal = propose_settings([noise], budget, DESIGN)
 
-    assert explain_refusal(noise, budget, PLAN, proposal) == said
+    assert explain_refusal(noise, budget, DESIGN, proposal) == said
     assert bool(proposal.margins) == bool(said)
 
 
 def test_resampled_gates_of_measured_noise_keep_the_stated_error_rate():
     degradations = np.random.default_rng(3).standard_t(4, size=(6, 20)) * 0.5
 
-    gates = resample_gates(degradations, margins=[0.01] * 6, plan=PLAN, num_gates=4_000, rng=np.random.default_rng(4))
+    gates = resample_gates(
+        degradations, margins=[0.01] * 6, design=DESIGN, num_gates=4_000, rng=np.random.default_rng(4)
+    )
 
     assert gates.num_fails / gates.num_gates <= 0.015
 
 
 def test_resampling_does_not_see_the_bias_of_a_build():
     degradations = np.full((2, 20), 0.3) + np.random.default_rng(5).normal(scale=0.01, size=(2, 20))
-    plan = Plan(num_gated=2)
+    design = Design(num_gated=2)
 
-    gates = resample_gates(degradations, margins=[0.05] * 2, plan=plan, num_gates=500, rng=np.random.default_rng(6))
+    gates = resample_gates(degradations, margins=[0.05] * 2, design=design, num_gates=500, rng=np.random.default_rng(6))
 
     assert gates.num_fails / gates.num_gates < 0.1
 
@@ -220,7 +222,7 @@ def test_looks_beyond_the_measured_pairs_are_not_taken():
     degradations = np.random.default_rng(7).normal(scale=0.001, size=(1, 6))
 
     gates = resample_gates(
-        degradations, margins=[0.05], plan=Plan(num_gated=1), num_gates=50, rng=np.random.default_rng(8)
+        degradations, margins=[0.05], design=Design(num_gated=1), num_gates=50, rng=np.random.default_rng(8)
     )
 
     assert gates.num_passes == 50

@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mainstay.gates.family import judge_family
-from mainstay.gates.policy import Plan
+from mainstay.gates.policy import Design
 from mainstay.gates.samples import MetricSamples
 from mainstay.records.findings import Blame, Method, Verdict
 from mainstay.records.metrics import Direction
 from mainstay.stats.sequential import boundaries
 
-PLAN = Plan(num_gated=1)
+DESIGN = Design(num_gated=1)
 SPREAD = np.array([-1.0, 0.5, 0.2, -0.4, 0.7] * 4)
 """Twenty centred degradations of deviation near 0.7."""
 
@@ -54,7 +54,7 @@ def drawn_degradations(data, *, num_pairs, scale):
 def test_verdicts_of_an_accuracy(top1, with_degradations, mean, deviation, expected):
     degradations = mean + deviation * SPREAD / SPREAD.std(ddof=1)
 
-    (finding,) = judge_family([with_degradations(top1, degradations)], PLAN)
+    (finding,) = judge_family([with_degradations(top1, degradations)], DESIGN)
 
     assert (finding.verdict, finding.num_pairs) == expected
     assert finding.method is Method.SEQUENTIAL
@@ -64,7 +64,7 @@ def test_verdicts_of_an_accuracy(top1, with_degradations, mean, deviation, expec
 def test_verdicts_of_a_time(step_time, with_degradations, factor, verdict):
     degradations = math.log(factor) + 0.01 * SPREAD
 
-    (finding,) = judge_family([with_degradations(step_time, degradations)], PLAN)
+    (finding,) = judge_family([with_degradations(step_time, degradations)], DESIGN)
 
     assert finding.verdict == verdict
     assert finding.estimate == pytest.approx(degradations[: finding.num_pairs].mean())
@@ -72,43 +72,43 @@ def test_verdicts_of_a_time(step_time, with_degradations, factor, verdict):
 
 @pytest.mark.parametrize("look", [5, 8, 12, 20])
 def test_pass_begins_at_the_boundary_of_the_margin(top1, with_degradations, look):
-    metric, plan = replace(top1, resolution=0.0), Plan(num_gated=1, looks=(look, 40))
-    boundary = boundaries(plan.looks, level=0.05)[0]
+    metric, design = replace(top1, resolution=0.0), Design(num_gated=1, looks=(look, 40))
+    boundary = boundaries(design.looks, level=0.05)[0]
 
     inside = degradations_at(look, -1.001 * boundary, null=metric.margin, deviation=1e-4)
     outside = degradations_at(look, -0.999 * boundary, null=metric.margin, deviation=1e-4)
 
-    assert judge_family([with_degradations(metric, inside)], plan)[0].verdict is Verdict.PASS
-    assert judge_family([with_degradations(metric, outside)], plan)[0].verdict is Verdict.INCONCLUSIVE
+    assert judge_family([with_degradations(metric, inside)], design)[0].verdict is Verdict.PASS
+    assert judge_family([with_degradations(metric, outside)], design)[0].verdict is Verdict.INCONCLUSIVE
 
 
 @pytest.mark.parametrize("num_gated", [1, 2, 6, 20])
 def test_fail_needs_the_strict_test_against_zero_shared_by_all_metrics(top1, with_degradations, num_gated):
     metric = replace(top1, margin=1e-9, resolution=0.0)
-    boundary = boundaries(PLAN.looks, level=0.01 / num_gated)[0]
+    boundary = boundaries(DESIGN.looks, level=0.01 / num_gated)[0]
     just_beyond = degradations_at(5, boundary * 1.001, null=0.0, deviation=0.01)
     just_short = degradations_at(5, boundary * 0.999, null=0.0, deviation=0.01)
 
-    plan = Plan(num_gated=num_gated)
+    design = Design(num_gated=num_gated)
 
-    assert judge_family([with_degradations(metric, just_beyond)], plan)[0].verdict is Verdict.FAIL
-    assert judge_family([with_degradations(metric, just_short)], plan)[0].verdict is Verdict.INCONCLUSIVE
+    assert judge_family([with_degradations(metric, just_beyond)], design)[0].verdict is Verdict.FAIL
+    assert judge_family([with_degradations(metric, just_short)], design)[0].verdict is Verdict.INCONCLUSIVE
 
 
 def test_pass_needs_the_strict_test_against_twice_the_margin(top1, with_degradations):
-    plan = Plan(num_gated=1, alpha=0.01, margin_level=0.4)
+    design = Design(num_gated=1, alpha=0.01, margin_level=0.4)
     degradations = degradations_at(5, -3.0, null=2 * top1.margin, deviation=0.02)
 
-    (finding,) = judge_family([with_degradations(top1, degradations)], plan)
+    (finding,) = judge_family([with_degradations(top1, degradations)], design)
 
-    assert finding.p_values["below_margin"] <= plan.margin_level
-    assert finding.p_values["below_double_margin"] > plan.alpha
+    assert finding.p_values["below_margin"] <= design.margin_level
+    assert finding.p_values["below_double_margin"] > design.alpha
     assert finding.verdict is Verdict.INCONCLUSIVE
 
 
 def test_holm_lets_a_second_degradation_use_the_share_of_the_first(top1, with_degradations):
     """Its p-value lies between alpha / 2 and alpha, so it fails only beside a metric that failed."""
-    alone = Plan(num_gated=2)
+    alone = Design(num_gated=2)
     metric = replace(top1, margin=1e-9)
     middling = with_degradations(
         metric, degradations_at(5, boundaries(alone.looks, level=0.0075)[0], null=0.0, deviation=0.01)
@@ -124,10 +124,10 @@ def test_a_preset_finding_stays_and_keeps_its_share_of_alpha(top1, with_degradat
     metric = replace(top1, margin=1e-9)
     preset = replace(with_degradations(metric, []), preset=finding_of("error", Blame.BASELINE))
     middling = with_degradations(
-        metric, degradations_at(5, boundaries(PLAN.looks, level=0.0075)[0], null=0.0, deviation=0.01)
+        metric, degradations_at(5, boundaries(DESIGN.looks, level=0.0075)[0], null=0.0, deviation=0.01)
     )
 
-    findings = judge_family([preset, middling], Plan(num_gated=2))
+    findings = judge_family([preset, middling], Design(num_gated=2))
 
     assert findings[0] is preset.preset
     assert findings[1].verdict is Verdict.INCONCLUSIVE
@@ -135,7 +135,7 @@ def test_a_preset_finding_stays_and_keeps_its_share_of_alpha(top1, with_degradat
 
 @pytest.mark.parametrize("num_pairs", range(5))
 def test_fewer_pairs_than_the_first_look_are_inconclusive(top1, with_degradations, num_pairs):
-    (finding,) = judge_family([with_degradations(top1, [0.0] * num_pairs)], PLAN)
+    (finding,) = judge_family([with_degradations(top1, [0.0] * num_pairs)], DESIGN)
 
     assert (finding.verdict, finding.num_looks) == (Verdict.INCONCLUSIVE, 0)
     assert finding.further_pairs == 5 - num_pairs
@@ -145,7 +145,7 @@ def test_fewer_pairs_than_the_first_look_are_inconclusive(top1, with_degradation
 def test_pairs_beyond_the_last_completed_look_are_not_used(top1, with_degradations):
     degradations = 0.002 + 0.001 * SPREAD[:11]
 
-    (finding,) = judge_family([with_degradations(top1, degradations)], PLAN)
+    (finding,) = judge_family([with_degradations(top1, degradations)], DESIGN)
 
     assert (finding.num_pairs, finding.num_looks) == (8, 2)
     assert finding.degradations == pytest.approx(degradations[:8])
@@ -155,7 +155,7 @@ def test_pairs_beyond_the_last_completed_look_are_not_used(top1, with_degradatio
 def test_a_degradation_after_the_verdict_does_not_change_it(top1, with_degradations):
     degradations = np.concatenate([0.0002 * SPREAD[:5], np.full(15, 0.5)])
 
-    (finding,) = judge_family([with_degradations(top1, degradations)], PLAN)
+    (finding,) = judge_family([with_degradations(top1, degradations)], DESIGN)
 
     assert (finding.verdict, finding.num_pairs) == (Verdict.PASS, 5)
 
@@ -168,7 +168,7 @@ def test_a_value_that_is_not_finite_is_an_error_wherever_it_is(top1, with_degrad
     values = list(getattr(samples, f"{side}_values"))
     values[position] = bad
 
-    (finding,) = judge_family([replace(samples, **{f"{side}_values": tuple(values)})], PLAN)
+    (finding,) = judge_family([replace(samples, **{f"{side}_values": tuple(values)})], DESIGN)
 
     assert (finding.verdict, finding.blame) == (Verdict.ERROR, Blame(side))
 
@@ -176,7 +176,7 @@ def test_a_value_that_is_not_finite_is_an_error_wherever_it_is(top1, with_degrad
 def test_an_impossible_accuracy_does_not_pass(top1, with_degradations):
     perfect = replace(with_degradations(top1, [0.0] * 5), candidate_values=(1.0,) * 5)
 
-    (finding,) = judge_family([perfect], PLAN)
+    (finding,) = judge_family([perfect], DESIGN)
 
     assert (finding.verdict, finding.blame) == (Verdict.ERROR, Blame.CANDIDATE)
 
@@ -185,30 +185,30 @@ def test_an_error_in_one_metric_takes_no_verdict_from_another(top1, with_degrada
     """The pairs before the error stay in Holm's procedure, so the other metric's share does not shrink."""
     metric = replace(top1, margin=1e-9, ceiling=None, unit="1")
     middling = with_degradations(
-        metric, degradations_at(5, boundaries(PLAN.looks, level=0.0075)[0], null=0.0, deviation=0.01)
+        metric, degradations_at(5, boundaries(DESIGN.looks, level=0.0075)[0], null=0.0, deviation=0.01)
     )
     clear = with_degradations(metric, [*degradations_at(5, 100.0, null=0.0, deviation=0.01), math.nan])
 
-    assert [f.verdict for f in judge_family([middling, clear], Plan(num_gated=2))] == [Verdict.FAIL, Verdict.ERROR]
+    assert [f.verdict for f in judge_family([middling, clear], Design(num_gated=2))] == [Verdict.FAIL, Verdict.ERROR]
 
 
 def test_deterministic_metrics_have_no_place_in_the_family(parameters, with_degradations):
     with pytest.raises(ValueError, match="is deterministic"):
-        judge_family([with_degradations(parameters, [])], PLAN)
+        judge_family([with_degradations(parameters, [])], DESIGN)
 
 
 def test_more_metrics_than_planned_are_refused(top1, with_degradations):
-    with pytest.raises(ValueError, match="2 metrics to judge, but the plan shares alpha among 1"):
-        judge_family([with_degradations(top1, [])] * 2, PLAN)
+    with pytest.raises(ValueError, match="2 metrics to judge, but the design shares alpha among 1"):
+        judge_family([with_degradations(top1, [])] * 2, DESIGN)
 
 
 def test_a_family_of_none_has_no_findings():
-    assert judge_family([], Plan(num_gated=0)) == ()
+    assert judge_family([], Design(num_gated=0)) == ()
 
 
 @pytest.mark.parametrize("degradation", [0.0, 0.002, 0.01])
 def test_equal_degradations_are_judged_with_the_noise_of_rounding(top1, with_degradations, degradation):
-    (finding,) = judge_family([with_degradations(top1, [degradation] * 20)], PLAN)
+    (finding,) = judge_family([with_degradations(top1, [degradation] * 20)], DESIGN)
 
     assert finding.standard_deviation == pytest.approx(0.41e-4)
     assert finding.verdict is {0.0: Verdict.PASS, 0.002: Verdict.INCONCLUSIVE, 0.01: Verdict.FAIL}[degradation]
@@ -224,7 +224,7 @@ def test_higher_is_better_and_lower_is_better_mirror_each_other(step_time, with_
         candidate_values=tuple(1 / value for value in samples.candidate_values),
     )
 
-    time_finding, throughput_finding = judge_family([samples, reciprocal], Plan(num_gated=2))
+    time_finding, throughput_finding = judge_family([samples, reciprocal], Design(num_gated=2))
 
     assert time_finding.verdict is throughput_finding.verdict is Verdict.FAIL
     assert time_finding.estimate == pytest.approx(throughput_finding.estimate)
@@ -233,11 +233,11 @@ def test_higher_is_better_and_lower_is_better_mirror_each_other(step_time, with_
 @given(st.data())
 def test_decided_stays_decided_when_pairs_are_added(top1, with_degradations, data):
     degradations = [drawn_degradations(data, num_pairs=20, scale=top1.margin) for _ in range(3)]
-    metric, plan = replace(top1, ceiling=None, unit="1"), Plan(num_gated=3)
+    metric, design = replace(top1, ceiling=None, unit="1"), Design(num_gated=3)
     earlier, later = sorted(data.draw(st.tuples(st.integers(0, 20), st.integers(0, 20))))
 
-    before = judge_family([with_degradations(metric, degradation[:earlier]) for degradation in degradations], plan)
-    after = judge_family([with_degradations(metric, degradation[:later]) for degradation in degradations], plan)
+    before = judge_family([with_degradations(metric, degradation[:earlier]) for degradation in degradations], design)
+    after = judge_family([with_degradations(metric, degradation[:later]) for degradation in degradations], design)
 
     for old, new in zip(before, after, strict=True):
         assert old.verdict is Verdict.INCONCLUSIVE or new == old
@@ -249,8 +249,8 @@ def test_a_larger_degradation_never_gets_a_better_verdict(top1, with_degradation
     shift = data.draw(st.floats(0, 4)) * top1.margin
     metric = replace(top1, ceiling=None, unit="1")
 
-    (before,) = judge_family([with_degradations(metric, degradations)], PLAN)
-    (after,) = judge_family([with_degradations(metric, degradations + shift)], PLAN)
+    (before,) = judge_family([with_degradations(metric, degradations)], DESIGN)
+    (after,) = judge_family([with_degradations(metric, degradations + shift)], DESIGN)
 
     assert VERDICTS_BY_DEGRADATION.index(after.verdict) >= VERDICTS_BY_DEGRADATION.index(before.verdict)
 
@@ -261,7 +261,7 @@ def test_what_fails_passes_with_the_roles_swapped(top1, with_degradations, data)
     samples = with_degradations(replace(top1, ceiling=None, unit="1"), degradations)
     swapped = replace(samples, baseline_values=samples.candidate_values, candidate_values=samples.baseline_values)
 
-    (finding,), (mirrored,) = judge_family([samples], PLAN), judge_family([swapped], PLAN)
+    (finding,), (mirrored,) = judge_family([samples], DESIGN), judge_family([swapped], DESIGN)
 
     assert finding.verdict is not Verdict.FAIL or mirrored.verdict is Verdict.PASS
     if finding.num_pairs == mirrored.num_pairs:
@@ -272,11 +272,11 @@ def test_what_fails_passes_with_the_roles_swapped(top1, with_degradations, data)
 def test_order_of_pairs_is_irrelevant_within_a_look(top1, with_degradations, data, random):
     degradations = drawn_degradations(data, num_pairs=20, scale=top1.margin)
     metric = replace(top1, ceiling=None, unit="1")
-    blocks = [degradations[low:high].tolist() for low, high in pairwise((0, *PLAN.looks))]
+    blocks = [degradations[low:high].tolist() for low, high in pairwise((0, *DESIGN.looks))]
     shuffled = np.concatenate([random.sample(block, len(block)) for block in blocks])
 
     (before,), (after,) = (
-        judge_family([with_degradations(metric, values)], PLAN) for values in (degradations, shuffled)
+        judge_family([with_degradations(metric, values)], DESIGN) for values in (degradations, shuffled)
     )
 
     assert (before.verdict, before.num_pairs) == (after.verdict, after.num_pairs)
@@ -285,12 +285,12 @@ def test_order_of_pairs_is_irrelevant_within_a_look(top1, with_degradations, dat
 
 @given(st.data(), st.permutations(range(4)))
 def test_order_of_metrics_is_irrelevant(top1, with_degradations, data, order):
-    metric, plan = replace(top1, ceiling=None, unit="1"), Plan(num_gated=4)
+    metric, design = replace(top1, ceiling=None, unit="1"), Design(num_gated=4)
     samples = [with_degradations(metric, drawn_degradations(data, num_pairs=20, scale=top1.margin)) for _ in order]
 
-    findings = judge_family(samples, plan)
+    findings = judge_family(samples, design)
 
-    assert judge_family([samples[index] for index in order], plan) == tuple(findings[index] for index in order)
+    assert judge_family([samples[index] for index in order], design) == tuple(findings[index] for index in order)
 
 
 @given(st.data(), st.floats(1e-6, 1e6))
@@ -302,7 +302,7 @@ def test_the_unit_of_a_time_is_irrelevant(step_time, with_degradations, data, un
         candidate_values=tuple(unit * value for value in samples.candidate_values),
     )
 
-    (before,), (after,) = judge_family([samples], PLAN), judge_family([converted], PLAN)
+    (before,), (after,) = judge_family([samples], DESIGN), judge_family([converted], DESIGN)
 
     assert (before.verdict, before.num_pairs) == (after.verdict, after.num_pairs)
     assert before.estimate == pytest.approx(after.estimate, abs=1e-12)
@@ -312,7 +312,7 @@ def test_the_unit_of_a_time_is_irrelevant(step_time, with_degradations, data, un
 def test_every_finding_is_whole_and_agrees_with_itself(top1, with_degradations, data):
     metric = replace(top1, ceiling=None, unit="1")
     (finding,) = judge_family(
-        [with_degradations(metric, drawn_degradations(data, num_pairs=20, scale=metric.margin))], PLAN
+        [with_degradations(metric, drawn_degradations(data, num_pairs=20, scale=metric.margin))], DESIGN
     )
 
     assert finding.interval is not None
@@ -333,7 +333,7 @@ def test_every_finding_is_whole_and_agrees_with_itself(top1, with_degradations, 
 def test_the_interval_agrees_with_the_verdict(top1, with_degradations, data):
     metric = replace(top1, ceiling=None, unit="1")
     (finding,) = judge_family(
-        [with_degradations(metric, drawn_degradations(data, num_pairs=20, scale=metric.margin))], PLAN
+        [with_degradations(metric, drawn_degradations(data, num_pairs=20, scale=metric.margin))], DESIGN
     )
 
     assert finding.interval is not None
@@ -350,8 +350,8 @@ def test_another_metric_without_evidence_only_takes_its_share(top1, with_degrada
     metric = replace(top1, ceiling=None, unit="1")
     samples = with_degradations(metric, drawn_degradations(data, num_pairs=20, scale=metric.margin))
 
-    shared, *_ = judge_family([samples, *[with_degradations(metric, [])] * 4], Plan(num_gated=5))
-    (alone,) = judge_family([samples], Plan(num_gated=5))
+    shared, *_ = judge_family([samples, *[with_degradations(metric, [])] * 4], Design(num_gated=5))
+    (alone,) = judge_family([samples], Design(num_gated=5))
 
     assert shared == alone
 
@@ -360,12 +360,12 @@ def test_another_metric_without_evidence_only_takes_its_share(top1, with_degrada
 def test_fifty_metrics_of_45_pairs_are_judged_within_50_ms(step_time, with_degradations):
     rng = np.random.default_rng(0)
     samples = [with_degradations(step_time, rng.normal(0.03, 0.06, size=45)) for _ in range(50)]
-    plan = Plan(num_gated=50, looks=(5, 8, 12, 20, 30, 45))
+    design = Design(num_gated=50, looks=(5, 8, 12, 20, 30, 45))
     seconds = []
 
     for _ in range(5):
         start = time.process_time()  # other processes do not count
-        judge_family(samples, plan)
+        judge_family(samples, design)
         seconds.append(time.process_time() - start)
 
     assert min(seconds) <= 0.050
@@ -383,7 +383,7 @@ def test_an_explosion_in_every_pair_fails_at_the_first_look(top1, with_degradati
     metric = replace(top1, unit="nat", direction=Direction.LOWER, ceiling=None)
     degradations = size * metric.margin * np.array([1.0, 7.0, 2.0, 1000.0, 30.0] * 4)
 
-    (finding,) = judge_family([with_degradations(metric, degradations, own_noise=STEADY)], PLAN)
+    (finding,) = judge_family([with_degradations(metric, degradations, own_noise=STEADY)], DESIGN)
 
     assert (finding.verdict, finding.num_pairs) == (Verdict.FAIL, 5)
     assert finding.reason.startswith(f"at least {finding.cap:.4f} nat worse (interval ")
@@ -395,7 +395,7 @@ def test_an_explosion_in_every_pair_fails_at_the_first_look(top1, with_degradati
 def test_a_clear_slowdown_beyond_the_cap_is_told_as_measured(step_time, with_degradations, factor):
     degradations = math.log(factor) + 0.01 * SPREAD
 
-    (finding,) = judge_family([with_degradations(step_time, degradations)], Plan(num_gated=20))
+    (finding,) = judge_family([with_degradations(step_time, degradations)], Design(num_gated=20))
 
     assert (finding.verdict, finding.num_pairs, finding.cap) == (Verdict.FAIL, 5, None)
     assert finding.estimate == pytest.approx(degradations[:5].mean())
@@ -405,7 +405,7 @@ def test_a_clear_slowdown_beyond_the_cap_is_told_as_measured(step_time, with_deg
 def test_a_gain_in_every_pair_passes_at_the_first_look_however_uneven(top1, with_degradations):
     metric = replace(top1, ceiling=None, unit="1")
 
-    (finding,) = judge_family([with_degradations(metric, [-0.1, -5.0, -1e6, -0.3, -40.0], own_noise=STEADY)], PLAN)
+    (finding,) = judge_family([with_degradations(metric, [-0.1, -5.0, -1e6, -0.3, -40.0], own_noise=STEADY)], DESIGN)
 
     assert (finding.verdict, finding.num_pairs) == (Verdict.PASS, 5)
     assert finding.reason.startswith("at least ")
@@ -415,12 +415,13 @@ def test_a_gain_in_every_pair_passes_at_the_first_look_however_uneven(top1, with
 def test_an_explosion_of_the_candidate_alone_cannot_pass(top1, with_degradations, num_pairs):
     metric = replace(top1, ceiling=None, unit="1", resolution=0.0)
     # so easily passed that only that forbids it
-    plan = Plan(num_gated=1, margin_level=0.45, alpha=0.45, looks=(num_pairs,))
+    design = Design(num_gated=1, margin_level=0.45, alpha=0.45, looks=(num_pairs,))
     degradations = exploded(-0.5 * metric.margin * np.ones(num_pairs), [3], margin=metric.margin, size=10.5)
 
-    (with_it,) = judge_family([with_degradations(metric, degradations, own_noise=STEADY)], plan)
+    (with_it,) = judge_family([with_degradations(metric, degradations, own_noise=STEADY)], design)
     (without,) = judge_family(
-        [with_degradations(metric, np.delete(degradations, 3), own_noise=STEADY)], replace(plan, looks=(num_pairs - 1,))
+        [with_degradations(metric, np.delete(degradations, 3), own_noise=STEADY)],
+        replace(design, looks=(num_pairs - 1,)),
     )
 
     assert (with_it.verdict, without.verdict) == (Verdict.INCONCLUSIVE, Verdict.PASS)
@@ -432,11 +433,11 @@ def test_an_explosion_of_the_candidate_alone_cannot_pass(top1, with_degradations
 
 def test_an_explosion_of_both_revisions_may_pass(top1, with_degradations):
     metric = replace(top1, ceiling=None, unit="1")
-    plan = Plan(num_gated=1, margin_level=0.45, alpha=0.45, looks=(20,))
+    design = Design(num_gated=1, margin_level=0.45, alpha=0.45, looks=(20,))
     degradations = exploded(-0.9 * metric.margin * np.ones(20), [3], margin=metric.margin)
     degradations[9] = -degradations[3]
 
-    assert judge_family([with_degradations(metric, degradations, own_noise=STEADY)], plan)[0].verdict is Verdict.PASS
+    assert judge_family([with_degradations(metric, degradations, own_noise=STEADY)], design)[0].verdict is Verdict.PASS
 
 
 def test_an_explosion_stays_in_mind_at_later_looks(top1, with_degradations):
@@ -444,7 +445,7 @@ def test_an_explosion_stays_in_mind_at_later_looks(top1, with_degradations):
     degradations = exploded(-0.5 * metric.margin * np.ones(20), [2], margin=metric.margin, size=1e3)
 
     (finding,) = judge_family(
-        [with_degradations(metric, degradations, own_noise=STEADY)], Plan(num_gated=1, margin_level=0.45, alpha=0.45)
+        [with_degradations(metric, degradations, own_noise=STEADY)], Design(num_gated=1, margin_level=0.45, alpha=0.45)
     )
 
     assert finding.verdict is Verdict.INCONCLUSIVE
@@ -454,7 +455,7 @@ def test_noise_far_above_the_margin_is_not_capped(top1, with_degradations):
     """Five pairs at the cap on one side would come up in one clean gate of sixteen and look like certainty."""
     metric = replace(top1, margin=1e-9, ceiling=None, unit="1")
 
-    (finding,) = judge_family([with_degradations(metric, 0.01 * (1 + 0.9 * SPREAD[:5]))], PLAN)
+    (finding,) = judge_family([with_degradations(metric, 0.01 * (1 + 0.9 * SPREAD[:5]))], DESIGN)
 
     assert finding.cap is None
     assert finding.verdict is Verdict.INCONCLUSIVE
@@ -472,7 +473,7 @@ def test_the_size_of_an_explosion_is_irrelevant(top1, with_degradations, data, c
                     metric, exploded(degradations, chosen, margin=metric.margin, size=each), own_noise=STEADY
                 )
             ],
-            PLAN,
+            DESIGN,
         )[0]
         for each in (size, size * factor)
     )
@@ -490,7 +491,7 @@ def test_roles_swap_with_explosions_too(top1, with_degradations, data, chosen, s
     samples = with_degradations(metric, degradations, own_noise=STEADY)
     swapped = replace(samples, baseline_values=samples.candidate_values, candidate_values=samples.baseline_values)
 
-    (finding,), (mirrored,) = judge_family([samples], PLAN), judge_family([swapped], PLAN)
+    (finding,), (mirrored,) = judge_family([samples], DESIGN), judge_family([swapped], DESIGN)
 
     if finding.verdict is Verdict.FAIL:
         assert mirrored.verdict is Verdict.PASS or mirrored.exploded_seeds
@@ -508,7 +509,7 @@ def test_the_unit_of_an_accuracy_is_irrelevant(top1, with_degradations, data, ch
         candidate_values=tuple(factor * value for value in samples.candidate_values),
     )
 
-    (before,), (after,) = judge_family([samples], PLAN), judge_family([converted], PLAN)
+    (before,), (after,) = judge_family([samples], DESIGN), judge_family([converted], DESIGN)
 
     assert (before.verdict, before.num_pairs) == (after.verdict, after.num_pairs)
     assert before.p_values == after.p_values
@@ -523,7 +524,7 @@ def test_an_estimate_lies_in_its_interval_and_the_interval_agrees_with_the_verdi
         drawn_degradations(data, num_pairs=20, scale=metric.margin), chosen, margin=metric.margin, size=size
     )
 
-    (finding,) = judge_family([with_degradations(metric, degradations, own_noise=STEADY)], Plan(num_gated=64))
+    (finding,) = judge_family([with_degradations(metric, degradations, own_noise=STEADY)], Design(num_gated=64))
 
     assert finding.interval.low <= finding.estimate <= finding.interval.high
     if not any("contradict each other" in warning for warning in finding.warnings):
@@ -540,7 +541,7 @@ def test_a_degradation_that_many_metrics_might_show_by_chance_has_an_interval_th
     degradations = math.log(1.336) + 0.1 * SPREAD[:5] / SPREAD[:5].std(ddof=1)
 
     (among_many,), (alone,) = (
-        judge_family([with_degradations(step_time, degradations)], Plan(num_gated=num_gated)) for num_gated in (64, 1)
+        judge_family([with_degradations(step_time, degradations)], Design(num_gated=num_gated)) for num_gated in (64, 1)
     )
 
     assert (among_many.verdict, alone.verdict) == (Verdict.INCONCLUSIVE, Verdict.FAIL)
@@ -565,7 +566,7 @@ def test_huge_finite_values_fail_with_finite_numbers(top1, name):
     samples = MetricSamples(
         metric=metric, seeds=tuple(range(5)), baseline_values=tuple(baseline), candidate_values=tuple(candidate)
     )
-    (finding,) = judge_family([samples], PLAN)
+    (finding,) = judge_family([samples], DESIGN)
 
     assert finding.verdict is Verdict.FAIL
     numbers = (finding.estimate, finding.standard_deviation, finding.baseline_mean, finding.candidate_mean)
@@ -577,7 +578,7 @@ def test_times_of_any_size_fail_with_finite_numbers(step_time):
         metric=step_time, seeds=tuple(range(5)), baseline_values=(5e-324,) * 5, candidate_values=(1.7e308,) * 5
     )
 
-    (finding,) = judge_family([samples], PLAN)
+    (finding,) = judge_family([samples], DESIGN)
 
     assert finding.verdict is Verdict.FAIL
     assert math.isfinite(finding.estimate)

@@ -7,10 +7,10 @@ from scipy.stats import t
 
 from mainstay.gates.family import judge_family
 from mainstay.gates.findings import smallest_honest_margin, stated_limits
-from mainstay.gates.policy import Plan
+from mainstay.gates.policy import Design
 from mainstay.records.findings import Verdict
 
-PLAN = Plan(num_gated=1)
+DESIGN = Design(num_gated=1)
 SPREAD = np.array([-1.0, 0.5, 0.2, -0.4, 0.7] * 4)
 
 
@@ -21,7 +21,7 @@ def normal(mean, deviation, num_pairs=20):
 
 
 def test_reason_of_a_pass(top1, with_degradations):
-    (finding,) = judge_family([with_degradations(top1, normal(0.0001, 0.0003, 5))], PLAN)
+    (finding,) = judge_family([with_degradations(top1, normal(0.0001, 0.0003, 5))], DESIGN)
 
     assert finding.verdict is Verdict.PASS
     assert finding.reason == (
@@ -30,7 +30,7 @@ def test_reason_of_a_pass(top1, with_degradations):
 
 
 def test_reason_of_a_fail(step_time, with_degradations):
-    (finding,) = judge_family([with_degradations(step_time, normal(math.log(1.12), 0.01, 5))], PLAN)
+    (finding,) = judge_family([with_degradations(step_time, normal(math.log(1.12), 0.01, 5))], DESIGN)
 
     assert finding.verdict is Verdict.FAIL
     assert finding.reason == (
@@ -46,7 +46,7 @@ def test_reason_of_a_fail(step_time, with_degradations):
     ],
 )
 def test_reason_of_an_inconclusive_says_what_it_would_take(top1, with_degradations, mean, num_pairs, outlook):
-    (finding,) = judge_family([with_degradations(top1, normal(mean, 0.0015, num_pairs))], PLAN)
+    (finding,) = judge_family([with_degradations(top1, normal(mean, 0.0015, num_pairs))], DESIGN)
 
     assert finding.verdict is Verdict.INCONCLUSIVE
     assert finding.reason.endswith(outlook)
@@ -65,13 +65,13 @@ def share_rejected(degradations, *tests):
 @pytest.mark.parametrize("num_gated", [1, 6, 20])
 @pytest.mark.parametrize("deviation", [0.1, 1.0, 10.0])
 def test_stated_limits_are_what_a_simulation_finds(num_gated, deviation):
-    plan = Plan(num_gated=num_gated)
-    noise = deviation * np.random.default_rng(1).normal(size=(40_000, plan.max_pairs))
+    design = Design(num_gated=num_gated)
+    noise = deviation * np.random.default_rng(1).normal(size=(40_000, design.max_pairs))
     near, far_fail, far_pass = (
-        level * plan.weights[-1] for level in (plan.margin_level, plan.alpha / num_gated, plan.alpha)
+        level * design.weights[-1] for level in (design.margin_level, design.alpha / num_gated, design.alpha)
     )
 
-    fails_above, passes_below = stated_limits(1.0, deviation, plan)
+    fails_above, passes_below = stated_limits(1.0, deviation, design)
 
     assert share_rejected(noise + fails_above, (1.0, near), (0.0, far_fail)) == pytest.approx(0.9, abs=0.008)
     assert share_rejected(-noise - passes_below, (-1.0, near), (-2.0, far_pass)) == pytest.approx(0.9, abs=0.008)
@@ -79,15 +79,15 @@ def test_stated_limits_are_what_a_simulation_finds(num_gated, deviation):
 
 @pytest.mark.parametrize("deviation", [0.01, 1.0, 100.0])
 def test_a_clean_change_passes_at_the_smallest_honest_margin(deviation):
-    margin = smallest_honest_margin(deviation, PLAN)
+    margin = smallest_honest_margin(deviation, DESIGN)
 
-    _, passes_below = stated_limits(margin, deviation, PLAN)
+    _, passes_below = stated_limits(margin, deviation, DESIGN)
 
     assert passes_below == pytest.approx(0.0, abs=1e-9 * deviation)
 
 
 def test_a_margin_below_the_noise_is_named(step_time, with_degradations):
-    (finding,) = judge_family([with_degradations(step_time, normal(0.0, 0.1))], PLAN)
+    (finding,) = judge_family([with_degradations(step_time, normal(0.0, 0.1))], DESIGN)
 
     assert [w for w in finding.warnings if "cannot reliably pass a clean change" in w]
     assert "20 pairs of this noise support a margin of 8.2 %, not 5.0 %" in finding.warnings[0]
@@ -95,15 +95,15 @@ def test_a_margin_below_the_noise_is_named(step_time, with_degradations):
 
 @pytest.mark.parametrize("mean", [-0.2, 0.4], ids=["pass", "fail"])
 def test_a_margin_below_the_noise_is_not_named_where_it_decided_all_the_same(step_time, with_degradations, mean):
-    (finding,) = judge_family([with_degradations(step_time, normal(mean, 0.1))], PLAN)
+    (finding,) = judge_family([with_degradations(step_time, normal(mean, 0.1))], DESIGN)
 
     assert finding.verdict in (Verdict.PASS, Verdict.FAIL)
-    assert smallest_honest_margin(finding.standard_deviation, PLAN) > step_time.scaled_margin
+    assert smallest_honest_margin(finding.standard_deviation, DESIGN) > step_time.scaled_margin
     assert not finding.warnings
 
 
 def test_a_margin_above_the_noise_is_not(step_time, with_degradations):
-    (finding,) = judge_family([with_degradations(step_time, normal(0.04, 0.03))], PLAN)
+    (finding,) = judge_family([with_degradations(step_time, normal(0.04, 0.03))], DESIGN)
 
     assert finding.warnings == ()
 
@@ -111,7 +111,7 @@ def test_a_margin_above_the_noise_is_not(step_time, with_degradations):
 def test_drifting_pairs_are_named(top1, with_degradations):
     drift = np.linspace(-0.02, 0.024, 20)
 
-    (finding,) = judge_family([with_degradations(top1, drift)], Plan(num_gated=1, looks=(20, 40)))
+    (finding,) = judge_family([with_degradations(top1, drift)], Design(num_gated=1, looks=(20, 40)))
 
     assert any("pairs are not independent (lag-1 correlation 0." in warning for warning in finding.warnings)
 
@@ -121,7 +121,7 @@ def test_slow_states_of_one_revision_are_named(step_time, with_degradations, sig
     degradations = 0.045 + 0.01 * SPREAD
     degradations[[3, 17]] += sign * 0.5
 
-    (finding,) = judge_family([with_degradations(step_time, degradations)], PLAN)
+    (finding,) = judge_family([with_degradations(step_time, degradations)], DESIGN)
 
     assert any(f"the {unstable} is unstable" in warning for warning in finding.warnings)
 
@@ -131,16 +131,16 @@ def test_normal_pairs_are_seldom_warned_about(top1, with_degradations):
     metric = replace(top1, ceiling=None, unit="1")
     samples = [with_degradations(metric, 0.002 + 0.001 * rng.normal(size=20)) for _ in range(400)]
 
-    findings = judge_family(samples, Plan(num_gated=400))
+    findings = judge_family(samples, Design(num_gated=400))
 
     assert sum(bool(finding.warnings) for finding in findings) / 400 < 0.05
 
 
 def test_looks_that_contradict_each_other_are_named(top1, with_degradations):
     degradations = np.concatenate([0.0021 + 0.00005 * SPREAD[:5], 0.0005 + 0.00005 * SPREAD[:15]])
-    plan = Plan(num_gated=1, alpha=1e-20)
+    design = Design(num_gated=1, alpha=1e-20)
 
-    (finding,) = judge_family([with_degradations(replace(top1, resolution=0.0), degradations)], plan)
+    (finding,) = judge_family([with_degradations(replace(top1, resolution=0.0), degradations)], design)
 
     assert any("contradict each other" in warning for warning in finding.warnings)
     assert finding.interval is not None
@@ -148,7 +148,7 @@ def test_looks_that_contradict_each_other_are_named(top1, with_degradations):
 
 
 def test_equal_degradations_without_a_resolution_are_named(top1, with_degradations):
-    (finding,) = judge_family([with_degradations(replace(top1, resolution=0.0), [0.0] * 5)], PLAN)
+    (finding,) = judge_family([with_degradations(replace(top1, resolution=0.0), [0.0] * 5)], DESIGN)
 
     assert finding.verdict is Verdict.PASS
     assert any("no resolution is declared" in warning for warning in finding.warnings)
@@ -159,7 +159,7 @@ def test_more_metrics_take_more_pairs_to_settle_a_degradation(top1, with_degrada
     worse, better = (with_degradations(replace(top1, margin=1e-9), normal(mean, 0.01)) for mean in (0.004, -0.004))
 
     def further(samples, num_gated):
-        return judge_family([samples], Plan(num_gated=num_gated))[0].further_pairs
+        return judge_family([samples], Design(num_gated=num_gated))[0].further_pairs
 
     assert further(worse, 20) > further(worse, 1) > 0
     assert further(better, 20) == further(better, 1) > 0

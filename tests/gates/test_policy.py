@@ -3,7 +3,7 @@ from itertools import product
 
 import pytest
 
-from mainstay.gates.policy import GATE_RULES, GateFacts, Plan, exit_status, judge_gate
+from mainstay.gates.policy import GATE_RULES, Design, GateFacts, exit_status, judge_gate
 from mainstay.records.errors import ConfigurationError
 from mainstay.records.findings import Blame, Verdict
 
@@ -142,13 +142,13 @@ def test_reason_of_a_pass_names_what_is_waived(finding_of):
     ],
     ids=str,
 )
-def test_plans_without_error_rates_are_refused(levels):
+def test_designs_without_error_rates_are_refused(levels):
     with pytest.raises(ConfigurationError):
-        Plan(**{"num_gated": 6, **levels})
+        Design(**{"num_gated": 6, **levels})
 
 
-def test_strict_plan_is_allowed():
-    assert Plan(num_gated=1, alpha=0.01, margin_level=0.01, looks=(5, 8)).weights == pytest.approx((0.625, 0.375))
+def test_strict_design_is_allowed():
+    assert Design(num_gated=1, alpha=0.01, margin_level=0.01, looks=(5, 8)).weights == pytest.approx((0.625, 0.375))
 
 
 def test_reason_names_what_lost_most_first(finding_of, top1):

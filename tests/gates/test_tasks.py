@@ -166,11 +166,11 @@ def test_the_mean_is_an_error_where_a_task_is_not_known(preset, blame):
 def test_a_new_task_counts_nowhere():
     new = Finding(metric=metric("new"), verdict=Verdict.NEW, reason="new")
 
-    findings, plan = judge_tasks(
+    findings, design = judge_tasks(
         [task(flips(2000, 20, 20)), TaskSamples(metric=metric("new"), preset=new)], macro_margin=0.01
     )
 
-    assert plan.num_gated == 1
+    assert design.num_gated == 1
     assert [finding.verdict for finding in findings] == [Verdict.PASS, Verdict.NEW]
 
 

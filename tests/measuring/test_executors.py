@@ -7,10 +7,11 @@ from functools import partial
 
 import pytest
 
-from mainstay.gates.policy import Plan
+from mainstay.gates.policy import Design
 from mainstay.measuring.agenda import Assignment
 from mainstay.measuring.ledger import examples_to_show, make_logs
 from mainstay.measuring.loop import Measurement
+from mainstay.measuring.scheduling import derive_seeds
 from mainstay.records.findings import Method, Verdict
 from mainstay.records.metrics import Direction, Kind, Metric, Workload
 from mainstay.records.trials import Outcome, Side
@@ -57,6 +58,10 @@ def workload(name, metric, kind, direction, margin):
     return Workload(id=place, kind=kind, metrics=(gated,))
 
 
+def seeds(*workloads):
+    return {each.id: derive_seeds("", "c", each.id, 20) for each in workloads}
+
+
 @pytest.fixture
 def specs(make_specs, tmp_path):
     def specs(worse):
@@ -77,9 +82,9 @@ def test_a_gate_comes_to_the_same_verdict_over_processes_and_threads(specs, pool
     ]
     with pool() as executor:
         measurement = Measurement(
-            logs=make_logs([Assignment(workload=each) for each in workloads], salt="", commit="c", num_seeds=20),
+            logs=make_logs([Assignment(workload=each) for each in workloads], seeds(*workloads)),
             settled=(),
-            plan=Plan(num_gated=2, looks=(5,)),
+            design=Design(num_gated=2, looks=(5,)),
             salt="",
             commit="c",
             margin_of=lambda metric, context: metric.margin,
@@ -101,17 +106,13 @@ def test_a_gate_comes_to_the_same_verdict_over_processes_and_threads(specs, pool
 
 def test_timed_pairs_run_in_a_process_of_their_own(specs):
     both = specs("neither")
-    logs = make_logs(
-        [Assignment(workload=workload("timed", "call_time", Kind.PERFORMANCE, Direction.LOWER, 0.5))],
-        salt="",
-        commit="c",
-        num_seeds=20,
-    )
+    timed = workload("timed", "call_time", Kind.PERFORMANCE, Direction.LOWER, 0.5)
+    logs = make_logs([Assignment(workload=timed)], seeds(timed))
     with in_processes() as executor:
         measurement = Measurement(
             logs=logs,
             settled=(),
-            plan=Plan(num_gated=1),
+            design=Design(num_gated=1),
             salt="",
             commit="c",
             margin_of=lambda metric, context: metric.margin,

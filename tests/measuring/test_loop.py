@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from mainstay.commands.session import restore_trials
 from mainstay.gates.exact import DigestComparison
-from mainstay.gates.policy import Plan
+from mainstay.gates.policy import Design
 from mainstay.measuring.agenda import Assignment
-from mainstay.measuring.ledger import make_logs
+from mainstay.measuring.ledger import make_logs, restore_trials
 from mainstay.measuring.loop import Measurement
+from mainstay.measuring.scheduling import derive_seeds
 from mainstay.records.findings import Blame, MeasuredWith, Method, Verdict
 from mainstay.records.metrics import Direction, Kind, Metric, Workload
 from mainstay.records.trials import Outcome, Predictions, Side, Trial
@@ -72,7 +72,9 @@ class Subject:
 def logs_of(*workloads, **options):
     """Logs without trials, all workloads assigned alike."""
     assignments = [Assignment(workload=workload, **options) for workload in workloads]
-    return make_logs(assignments, salt="", commit="c", num_seeds=20)
+    return make_logs(
+        assignments, {each.workload.id: derive_seeds("", "c", each.workload.id, 20) for each in assignments}
+    )
 
 
 @pytest.fixture
@@ -85,7 +87,7 @@ def run():
                 **{
                     "logs": logs,
                     "settled": (),
-                    "plan": Plan(num_gated=1),
+                    "design": Design(num_gated=1),
                     "salt": "",
                     "commit": "c",
                     "margin_of": lambda metric, context: metric.margin,
@@ -516,7 +518,7 @@ def test_fail_fast_names_what_is_left_undecided(run):
         return behave
 
     subject = Subject(both(0, 0, "a"), both(0.2, 0.01, "b"))
-    findings, measurement = run(subject, logs=logs, fail_fast=True, plan=Plan(num_gated=2))
+    findings, measurement = run(subject, logs=logs, fail_fast=True, design=Design(num_gated=2))
 
     assert [finding.verdict for finding in findings] == [Verdict.FAIL, Verdict.INCONCLUSIVE]
     assert any("undecided" in note and "w2#b" in note for note in measurement.notes)
@@ -546,12 +548,12 @@ def test_a_degradation_that_was_proved_stays_a_degradation_whatever_breaks_later
     sound = subject.behaviour[side]
     subject.behaviour[side] = lambda seed: failing()(seed) if seed == broken_seed else sound(seed)
 
-    findings, measurement = run(subject, logs=logs, plan=Plan(num_gated=2))
+    findings, measurement = run(subject, logs=logs, design=Design(num_gated=2))
     if is_resumed:
         trials = [*measurement._logs[WORKLOAD].trials.values()]
         logs = logs_of(workload)
         restore_trials(logs, trials)
-        findings, _ = run(subject, logs=logs, plan=Plan(num_gated=2))
+        findings, _ = run(subject, logs=logs, design=Design(num_gated=2))
 
     lost, undecided = findings
     assert (lost.verdict, lost.num_pairs) == (Verdict.FAIL, 5)
@@ -620,7 +622,9 @@ EQUAL = {Side.BASELINE: 1.0, Side.CANDIDATE: 1.0}
 def test_equal_times_pass_at_the_first_look_and_double_times_fail_there(run):
     machine = Machine({"t": EQUAL, "u": {Side.BASELINE: 1.0, Side.CANDIDATE: 2.0}})
 
-    findings, measurement = run(machine, logs=logs_of(timed_workload("t"), timed_workload("u")), plan=Plan(num_gated=2))
+    findings, measurement = run(
+        machine, logs=logs_of(timed_workload("t"), timed_workload("u")), design=Design(num_gated=2)
+    )
 
     assert [finding.verdict for finding in findings] == [Verdict.PASS, Verdict.FAIL]
     assert [finding.num_pairs for finding in findings] == [5, 5]
@@ -644,7 +648,7 @@ def test_the_margin_that_a_project_sets_holds_without_a_data_set(run):
 def test_decided_workloads_take_no_part_in_later_pairs(run):
     machine = Machine({"t": EQUAL, "u": {Side.BASELINE: 1.0, Side.CANDIDATE: 1.05}})
 
-    run(machine, logs=logs_of(timed_workload("t"), timed_workload("u")), plan=Plan(num_gated=2))
+    run(machine, logs=logs_of(timed_workload("t"), timed_workload("u")), design=Design(num_gated=2))
 
     assert {len(request.tasks) for request in machine.requests[:5]} == {2}
     assert {task.workload for request in machine.requests[5:] for task in request.tasks} == {"u"}
@@ -654,7 +658,7 @@ def test_the_order_of_workloads_changes_from_pair_to_pair(run):
     names = "abcd"
     machine = Machine(dict.fromkeys(names, EQUAL))
 
-    run(machine, logs=logs_of(*map(timed_workload, names)), plan=Plan(num_gated=4))
+    run(machine, logs=logs_of(*map(timed_workload, names)), design=Design(num_gated=4))
 
     assert len({tuple(task.workload for task in request.tasks) for request in machine.requests}) > 1
 
@@ -663,13 +667,13 @@ def test_a_resumed_gate_measures_no_timed_pair_twice_and_agrees(run):
     workloads = timed_workload("t"), timed_workload("u")
     seconds = {"t": EQUAL, "u": {Side.BASELINE: 1.0, Side.CANDIDATE: 1.05}}
     whole = Machine(seconds)
-    expected, measurement = run(whole, logs=logs_of(*workloads), plan=Plan(num_gated=2))
+    expected, measurement = run(whole, logs=logs_of(*workloads), design=Design(num_gated=2))
     logs = logs_of(*workloads)
     kept = [trial for log in measurement._logs.values() for trial in log.trials.values() if trial.pair < 3]
     restore_trials(logs, kept[:-1])  # the last pair was torn
     rest = Machine(seconds)
 
-    findings, _ = run(rest, logs=logs, plan=Plan(num_gated=2))
+    findings, _ = run(rest, logs=logs, design=Design(num_gated=2))
 
     assert findings == expected
     assert len(rest.measured) == len(whole.measured) - len(kept) + 2
@@ -699,7 +703,7 @@ def test_counts_are_compared_once_and_spend_no_error(run, baseline, candidate, r
     by_side = {Side.BASELINE: baseline, Side.CANDIDATE: candidate}
     machine = Machine({}, counts=lambda name, side, again: {"imported_modules": repeated if again else by_side[side]})
 
-    (finding,), _ = run(machine, logs=logs_of(workload), plan=Plan(num_gated=0))
+    (finding,), _ = run(machine, logs=logs_of(workload), design=Design(num_gated=0))
 
     assert (finding.verdict, len(machine.measured)) == (verdict, num_trials)
 
@@ -708,7 +712,7 @@ def test_the_names_of_what_was_added_are_shown(run):
     workload = timed_workload("n", metric="imported_modules", kind=Kind.DETERMINISTIC)
     machine = Machine({}, counts=lambda name, side, again: {"imported_modules": 3 if side is Side.CANDIDATE else 2})
 
-    (finding,), _ = run(machine, logs=logs_of(workload), plan=Plan(num_gated=0))
+    (finding,), _ = run(machine, logs=logs_of(workload), design=Design(num_gated=0))
 
     assert finding.detail == ("added: m2",)
 
@@ -716,7 +720,9 @@ def test_the_names_of_what_was_added_are_shown(run):
 def test_counts_that_were_never_taken_are_inconclusive(run):
     workload = timed_workload("n", metric="imported_modules", kind=Kind.DETERMINISTIC)
 
-    (finding,), _ = run(Machine({}), logs=logs_of(workload), plan=Plan(num_gated=0), deadline=0.0, clock=lambda: 1.0)
+    (finding,), _ = run(
+        Machine({}), logs=logs_of(workload), design=Design(num_gated=0), deadline=0.0, clock=lambda: 1.0
+    )
 
     assert finding.verdict is Verdict.INCONCLUSIVE
 
@@ -738,7 +744,7 @@ def test_trainings_and_timed_pairs_share_looks_and_never_overlap(run):
     run(
         subject,
         logs=logs_of(workload, timed_workload("t")),
-        plan=Plan(num_gated=2),
+        design=Design(num_gated=2),
         measure=measure,
         measure_timed=measure_timed,
     )
@@ -750,12 +756,12 @@ def test_trainings_and_timed_pairs_share_looks_and_never_overlap(run):
 def test_counts_that_a_killed_gate_had_taken_are_not_taken_again(run):
     logs = logs_of(timed_workload("n", metric="imported_modules", kind=Kind.DETERMINISTIC))
     machine = Machine({}, counts=lambda name, side, again: {"imported_modules": 7})
-    run(machine, logs=logs, plan=Plan(num_gated=0))
+    run(machine, logs=logs, design=Design(num_gated=0))
     resumed = logs_of(timed_workload("n", metric="imported_modules", kind=Kind.DETERMINISTIC))
     restore_trials(resumed, list(logs[0].trials.values()))
     rest = Machine({})
 
-    (finding,), _ = run(rest, logs=resumed, plan=Plan(num_gated=0))
+    (finding,), _ = run(rest, logs=resumed, design=Design(num_gated=0))
 
     assert (finding.verdict, rest.measured) == (Verdict.PASS, [])
 
@@ -955,7 +961,7 @@ def test_timed_workloads_change_over_one_by_one_and_share_processes_with_their_l
     assigned = {"measured_with": MeasuredWith.BASELINE, "has_own": True}
 
     findings, _ = run(
-        machine, logs=logs_of(timed_workload("t"), timed_workload("u"), **assigned), plan=Plan(num_gated=2)
+        machine, logs=logs_of(timed_workload("t"), timed_workload("u"), **assigned), design=Design(num_gated=2)
     )
 
     assert [finding.verdict for finding in findings] == [Verdict.INCONCLUSIVE, Verdict.PASS]

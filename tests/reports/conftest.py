@@ -11,14 +11,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass, replace
 from enum import StrEnum
 from functools import partial
-from itertools import cycle, islice
+from itertools import cycle, groupby, islice
 from typing import Any
 
 import pytest
 
 from mainstay.records.findings import Blame, Finding, Interval, MeasuredWith, Method, Verdict, Waiver
 from mainstay.records.formatting import change_text, degradation_text, interval_text
-from mainstay.records.metrics import Direction, Kind, Metric
+from mainstay.records.metrics import Direction, Kind, Metric, Workload
+from mainstay.records.plans import Plan, PlannedWorkload
 from mainstay.records.runs import (
     Change,
     ChangeKind,
@@ -29,7 +30,6 @@ from mainstay.records.runs import (
     Machine,
     Revision,
     Run,
-    Settings,
     WorkloadResult,
 )
 from mainstay.records.trials import Side
@@ -245,6 +245,21 @@ def environment(side: Side, **more: str) -> Environment:
     )  # fmt: skip
 
 
+def planned(findings: Sequence[Finding]) -> tuple[PlannedWorkload, ...]:
+    """The workloads of some findings, as they were planned."""
+    return tuple(
+        PlannedWorkload(
+            id=workload,
+            execution=Workload(id=workload, kind=metrics[0].kind, metrics=()).execution,
+            measured_with=MeasuredWith.SHARED,
+            metrics=tuple(metrics),
+            seeds=tuple(range(11, 31)),
+        )
+        for workload, group in groupby((finding.metric for finding in findings), key=lambda metric: metric.workload)
+        if (metrics := list(group))
+    )
+
+
 def sample_run(**more: Any) -> Run:
     """A run without findings; the samples below replace what they are about."""
     run = Run(
@@ -267,9 +282,10 @@ def sample_run(**more: Any) -> Run:
             system="Linux 6.8", architecture="x86_64", processor="AMD EPYC 7763", num_cores=4,
             memory_bytes=16_790_000_000, load_at_start=0.08,
         ),
-        settings=Settings(
+        plan=Plan(
             alpha=0.01, margin_level=0.05, looks=(5, 8, 12, 20), num_gated=4, seconds=600.0, fail_fast=False,
             inconclusive=3, salt="mainstay", threads=1, jobs=2,
+            workloads=planned(more.get("findings", ())),
         ),
         findings=(),
         workloads=(),

@@ -7,7 +7,7 @@ import pytest
 
 from mainstay.gates.exact import judge_deterministic
 from mainstay.gates.family import judge_family
-from mainstay.gates.policy import Plan
+from mainstay.gates.policy import Design
 from mainstay.gates.samples import MetricSamples
 from mainstay.records.findings import Verdict
 from mainstay.records.metrics import Direction, Kind, Metric
@@ -43,7 +43,7 @@ def finding(request):
         return judge_deterministic(COUNT, baseline_value=0, candidate_value=1_000_000, repeated_baseline=0)
     metric, baseline, candidate = EXTREMES[request.param]
     samples = MetricSamples(metric=metric, seeds=(1, 2, 3, 4, 5), baseline_values=baseline, candidate_values=candidate)
-    return judge_family([samples], Plan(num_gated=1))[0]
+    return judge_family([samples], Design(num_gated=1))[0]
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_what_is_said_of_it(name, verdict, beginning):
     metric, baseline, candidate = EXTREMES[name]
     samples = MetricSamples(metric=metric, seeds=(1, 2, 3, 4, 5), baseline_values=baseline, candidate_values=candidate)
 
-    (finding,) = judge_family([samples], Plan(num_gated=1))
+    (finding,) = judge_family([samples], Design(num_gated=1))
 
     assert finding.verdict is verdict
     assert finding.reason.startswith(beginning), finding.reason

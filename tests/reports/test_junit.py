@@ -39,7 +39,7 @@ def test_verdict_becomes_an_outcome(failing, verdict, expected):
 @pytest.mark.parametrize(("policy", "expected"), [(0, "skipped"), (1, "failure"), (3, "error")])
 def test_inconclusive_is_what_the_policy_makes_of_it(runs, policy, expected):
     run = runs["inconclusive"]
-    run = replace(run, settings=replace(run.settings, inconclusive=policy))
+    run = replace(run, plan=replace(run.plan, inconclusive=policy))
 
     assert outcome(tree(run), "top1_accuracy") == expected
 

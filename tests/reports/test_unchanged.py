@@ -17,7 +17,7 @@ def unchanged(runs):
     run = runs["passing"]
     return replace(
         run,
-        settings=replace(run.settings, num_gated=0),
+        plan=replace(run.plan, num_gated=0),
         findings=tuple(judge_unchanged(finding.metric) for finding in run.findings),
     )
 

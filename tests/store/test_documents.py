@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from mainstay.records.errors import SchemaError
 from mainstay.records.findings import Finding, Interval, ItemCounts, Verdict, Waiver
 from mainstay.records.metrics import Direction, Kind, Metric
+from mainstay.records.plans import Plan, PlannedWorkload
 from mainstay.records.runs import (
     Curve,
     Environment,
@@ -19,7 +20,6 @@ from mainstay.records.runs import (
     Machine,
     Revision,
     Run,
-    Settings,
     WorkloadResult,
 )
 from mainstay.records.trials import Side
@@ -37,7 +37,8 @@ RECORDS_BY_DEFINITION = {
     "revision": Revision,
     "environment": Environment,
     "machine": Machine,
-    "settings": Settings,
+    "plan": Plan,
+    "planned_workload": PlannedWorkload,
 }
 
 
@@ -63,9 +64,8 @@ def small_run(**changes: Any) -> Run:
         candidate=Revision(side=Side.CANDIDATE, commit="ab", tree="cd", subject="s", name="n"),
         environments=(),
         machine=Machine(system="Linux", architecture="x", processor="p", num_cores=2, memory_bytes=1),
-        settings=Settings(
-            alpha=0.01, margin_level=0.05, looks=(5, 8), num_gated=1, seconds=1.0, fail_fast=False, inconclusive=3,
-            salt="s",
+        plan=Plan(
+            alpha=0.01, margin_level=0.05, looks=(5, 8), num_gated=1, seconds=1.0, fail_fast=False, inconclusive=3, salt="s",
             threads=1, jobs=1,
         ),
         findings=(finding,),

@@ -14,9 +14,15 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from mainstay.commands.gate import SPOILED_ADVICE
-from mainstay.commands.session import Bench, Job, check_platform
+import numpy as np
+
+from mainstay.commands.collecting import collect_agenda
+from mainstay.commands.harness import Harness, open_harness
+from mainstay.commands.measurement import measuring, open_ledgers
+from mainstay.commands.planning import fix_plan
+from mainstay.commands.session import Session, check_platform
 from mainstay.commands.start import Start
+from mainstay.commands.tampering import require_untouched
 from mainstay.gates.calibration import (
     Budget,
     explain_refusal,
@@ -26,8 +32,9 @@ from mainstay.gates.calibration import (
     supported_margin,
 )
 from mainstay.gates.family import degradations_of, judge_family
-from mainstay.gates.policy import Plan
+from mainstay.gates.policy import Design
 from mainstay.gates.samples import MetricSamples
+from mainstay.measuring.agenda import Agenda
 from mainstay.measuring.ledger import WorkloadLog
 from mainstay.measuring.loop import Observer
 from mainstay.project.configuration import with_settings
@@ -43,7 +50,7 @@ from mainstay.stats.noise import block_error
 from mainstay.stats.proportions import clopper_pearson_interval
 from mainstay.store.documents import calibration_to_json
 from mainstay.store.files import write_text
-from mainstay.store.journal import CALIBRATIONS, RunFolder, new_run
+from mainstay.store.journal import CALIBRATIONS, new_run
 from mainstay.workers.machine import describe_machine
 
 NUM_RESAMPLED = 4_000
@@ -126,10 +133,8 @@ def calibrate(
         fail_fast=False,
     )
     with new_run(repository.root, datetime.fromisoformat(created), asdict(start), among=CALIBRATIONS) as folder:
-        job = _Calibration(
-            repository=repository, folder=folder, start=start, options=options, environ=environ, observer=observer
-        )
-        calibration = job.run()
+        session = Session.of_run(repository, folder, start, environ=environ, observer=observer)
+        calibration = run_calibration(session, options)
         place = folder.write("calibration.json", calibration_to_json(calibration))
         folder.journal.append("finish")
     return CalibrationOutcome(calibration=calibration, path=place)
@@ -200,114 +205,133 @@ def _check_pairs(options: CalibrationOptions) -> None:
         )
 
 
-class _Calibration(Job):
-    """One calibration, step by step."""
+def run_calibration(session: Session, options: CalibrationOptions) -> Calibration:
+    """Build twice, collect, plan, measure, judge: the steps of a calibration, in their order.
 
-    def __init__(
-        self,
-        *,
-        repository: Repository,
-        folder: RunFolder,
-        start: Start,
-        options: CalibrationOptions,
-        environ: Mapping[str, str],
-        observer: Observer,
-    ) -> None:
-        super().__init__(repository=repository, folder=folder, start=start, environ=environ, observer=observer)
-        self._options = options
-        self._seconds = self._configuration.seconds if options.seconds is None else options.seconds
-        self._num_pairs = options.pairs or self._configuration.looks[-1]
+    Args:
+        session: Of a run of one revision against itself.
+        options: What the user asked for.
 
-    def run(self) -> Calibration:
-        """Build twice, measure, judge."""
-        machine = describe_machine()
-        with self._bench() as bench:
-            agenda = self._collect(bench)
-            plan = self._plan(agenda)
-            timed = replace(
-                agenda, assignments=tuple(a for a in agenda.assignments if a.workload.kind is Kind.PERFORMANCE)
-            )
-            if not timed.assignments:
-                raise UsageError(
-                    "nothing to calibrate: no workload is timed",
-                    looked_in=self._configuration.workloads,
-                    next_step="write a test that uses the fixture benchmark",
-                )
-            logs = self._logs(timed, self._num_pairs)
-            self._watch.lap("workloads")
-            with self._measurement(bench, logs, (), plan) as measurement:
-                measurement.measure_pairs(self._num_pairs)
-            if changes := bench.seals.find_changes():
-                raise MainstayError(
-                    f"the workloads changed what is not their own: {'; '.join(changes)}", next_step=SPOILED_ADVICE
-                )
-        return self._judge(bench, logs, plan, machine, notes=measurement.notes)
+    Raises:
+        UsageError: If nothing is timed.
+        MainstayError: If the revision cannot be built or none of its timed workloads be measured.
+    """
+    machine = describe_machine()
+    num_pairs = options.pairs or session.configuration.looks[-1]
+    with open_harness(session) as harness:
+        agenda = collect_agenda(session, harness)
+        plan = fix_plan(session, agenda, num_pairs=num_pairs)
+        timed = _timed_part(session, agenda)
+        ledgers = open_ledgers(timed, plan)
+        session.watch.lap("workloads")
+        with measuring(session, harness, timed, plan, ledgers) as measurement:
+            measurement.measure_pairs(num_pairs)
+        require_untouched(harness)
+    budget = Budget(
+        seconds=session.configuration.seconds if options.seconds is None else options.seconds,
+        seconds_per_pair=session.watch.seconds["measuring"] / num_pairs,
+        pair_seconds=plan.pair_seconds,
+    )
+    usable, unusable = _usable_samples(session, ledgers)
+    return _judge(
+        session,
+        harness,
+        usable,
+        Design.of(plan),
+        budget,
+        machine=machine,
+        max_load=max((trial.load for log in ledgers for trial in log.trials.values() if trial.load), default=None),
+        num_pairs=num_pairs,
+        notes=(*measurement.notes, *unusable),
+    )
 
-    def _judge(
-        self, bench: Bench, logs: Sequence[WorkloadLog], plan: Plan, machine: Machine, *, notes: Sequence[str]
-    ) -> Calibration:
-        """What the pairs say."""
-        import numpy as np
 
-        run = [log for log in logs if not log.skip_reason]
-        measured = [(log, sample) for log in run for sample in map(log.samples, log.workload.metrics)]
-        usable = [(log, sample) for log, sample in measured if sample.preset is None]
-        unusable = [_complaint(sample.metric.id, sample.preset.reason) for _, sample in measured if sample.preset]
-        unusable += [_complaint(log.workload.id, log.skip_reason) for log in logs if log.skip_reason]
-        if not usable:
-            raise MainstayError(
-                f"no workload could be measured: {unusable[0]}",
-                looked_in=self._configuration.workloads,
-                next_step="let 'pytest' run the workloads first",
-            )
-        samples = [sample for _, sample in usable]
-        budget = Budget(
-            seconds=self._seconds,
-            seconds_per_pair=self._watch.seconds["measuring"] / self._num_pairs,
-            pair_seconds=self._configuration.pair_seconds,
+def _timed_part(session: Session, agenda: Agenda) -> Agenda:
+    """The part of the agenda that is timed or weighed; accuracies of equal revisions are equal."""
+    timed = tuple(each for each in agenda.assignments if each.workload.kind is Kind.PERFORMANCE)
+    if not timed:
+        raise UsageError(
+            "nothing to calibrate: no workload is timed",
+            looked_in=session.configuration.workloads,
+            next_step="write a test that uses the fixture benchmark",
         )
-        noises = [_noise(log, sample, plan) for log, sample in usable]
-        proposal = propose_settings(noises, budget, plan)
-        gates = resample_gates(
-            np.stack([degradations_of(sample) for sample in samples]),
-            margins=[sample.metric.scaled_margin for sample in samples],
-            plan=plan,
-            num_gates=NUM_RESAMPLED,
-            rng=np.random.default_rng(),
+    return replace(agenda, assignments=timed, settled=())
+
+
+def _usable_samples(
+    session: Session, ledgers: Sequence[WorkloadLog]
+) -> tuple[list[tuple[WorkloadLog, MetricSamples]], list[str]]:
+    """The samples of each metric that noise can be told by, and why the others cannot be used."""
+    run = [log for log in ledgers if not log.skip_reason]
+    measured = [(log, sample) for log in run for sample in map(log.samples, log.workload.metrics)]
+    usable = [(log, sample) for log, sample in measured if sample.preset is None]
+    unusable = [_complaint(sample.metric.id, sample.preset.reason) for _, sample in measured if sample.preset]
+    unusable += [_complaint(log.workload.id, log.skip_reason) for log in ledgers if log.skip_reason]
+    if not usable:
+        raise MainstayError(
+            f"no workload could be measured: {unusable[0]}",
+            looked_in=session.configuration.workloads,
+            next_step="let 'pytest' run the workloads first",
         )
-        return Calibration(
-            created=self._start.created,
-            mainstay_version=version("mainstay"),
-            revision=self._start.candidate,
-            environments=bench.environments,
-            machine=machine,
-            max_load=max((trial.load for log in logs for trial in log.trials.values() if trial.load), default=None),
-            alpha=plan.alpha,
-            margin_level=plan.margin_level,
-            looks=plan.looks,
-            seconds=budget.seconds,
-            num_pairs=self._num_pairs,
-            seconds_per_pair=budget.seconds_per_pair,
-            metrics=tuple(with_judgement(noise, budget, plan, proposal) for noise in noises),
-            verdicts={finding.metric.id: finding.verdict for finding in judge_family(samples, plan)},
-            num_gates=gates.num_gates,
-            num_false_alarms=gates.num_fails,
-            false_alarm_interval=Interval(*clopper_pearson_interval(gates.num_fails, gates.num_gates)),
-            num_passes=gates.num_passes,
-            proposal=proposal,
-            notes=tuple(
-                note
-                for note in (
-                    *self._start.notes,
-                    *bench.seals.notes,
-                    bench.prepared.notice,
-                    bench.preload_note,
+    return usable, unusable
+
+
+def _judge(
+    session: Session,
+    harness: Harness,
+    usable: Sequence[tuple[WorkloadLog, MetricSamples]],
+    design: Design,
+    budget: Budget,
+    *,
+    machine: Machine,
+    max_load: float | None,
+    num_pairs: int,
+    notes: Sequence[str],
+) -> Calibration:
+    """What the pairs say."""
+    samples = [sample for _, sample in usable]
+    noises = [_noise(log, sample, design) for log, sample in usable]
+    proposal = propose_settings(noises, budget, design)
+    gates = resample_gates(
+        np.stack([degradations_of(sample) for sample in samples]),
+        margins=[sample.metric.scaled_margin for sample in samples],
+        design=design,
+        num_gates=NUM_RESAMPLED,
+        rng=np.random.default_rng(),
+    )
+    return Calibration(
+        created=session.start.created,
+        mainstay_version=version("mainstay"),
+        revision=session.start.candidate,
+        environments=harness.environments,
+        machine=machine,
+        max_load=max_load,
+        alpha=design.alpha,
+        margin_level=design.margin_level,
+        looks=design.looks,
+        seconds=budget.seconds,
+        num_pairs=num_pairs,
+        seconds_per_pair=budget.seconds_per_pair,
+        metrics=tuple(with_judgement(noise, budget, design, proposal) for noise in noises),
+        verdicts={finding.metric.id: finding.verdict for finding in judge_family(samples, design)},
+        num_gates=gates.num_gates,
+        num_false_alarms=gates.num_fails,
+        false_alarm_interval=Interval(*clopper_pearson_interval(gates.num_fails, gates.num_gates)),
+        num_passes=gates.num_passes,
+        proposal=proposal,
+        notes=tuple(
+            filter(
+                None,
+                (
+                    *session.start.notes,
+                    *harness.seals.notes,
+                    harness.prepared.notice,
+                    harness.preload_note,
                     *notes,
-                    *unusable,
-                )
-                if note
-            ),
-        )
+                ),
+            )
+        ),
+    )
 
 
 def _complaint(name: str, reason: str) -> str:
@@ -315,19 +339,19 @@ def _complaint(name: str, reason: str) -> str:
     return f"{name} was not measured: {reason}"
 
 
-def _noise(log: WorkloadLog, sample: MetricSamples, plan: Plan) -> MetricNoise:
+def _noise(log: WorkloadLog, sample: MetricSamples, design: Design) -> MetricNoise:
     """What the pairs say about one metric, by their blocks too where it is the mean over these."""
     pairs = zip(log.trials_of(Side.BASELINE), log.trials_of(Side.CANDIDATE), strict=True)
     blocks = [(baseline.block_times_s, candidate.block_times_s) for baseline, candidate in pairs]
     is_mean = sample.metric.name in OF_BLOCKS and all(len(first) > 1 for first, _ in blocks)
-    return measure_noise(sample, [block_error(*pair) for pair in blocks] if is_mean else [], plan)
+    return measure_noise(sample, [block_error(*pair) for pair in blocks] if is_mean else [], design)
 
 
-def with_judgement(noise: MetricNoise, budget: Budget, plan: Plan, proposal: Proposal) -> MetricNoise:
+def with_judgement(noise: MetricNoise, budget: Budget, design: Design, proposal: Proposal) -> MetricNoise:
     """The noise of a metric with what the proposal means for its margin."""
-    proposed = replace(plan, looks=proposal.looks)
+    proposed = replace(design, looks=proposal.looks)
     return replace(
         noise,
         supported_margin=supported_margin(noise, proposed),
-        refusal=explain_refusal(noise, budget, plan, proposal),
+        refusal=explain_refusal(noise, budget, design, proposal),
     )

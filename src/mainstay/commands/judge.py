@@ -18,14 +18,15 @@ from pathlib import Path
 from mainstay.evaluation.formats import read_scores, with_task
 from mainstay.evaluation.items import ItemsError, PairedTask, Scores, pair_scores
 from mainstay.gates.evaluation import ScoredDifferences
-from mainstay.gates.policy import GateFacts, Plan, judge_gate
+from mainstay.gates.policy import Design, GateFacts, judge_gate
 from mainstay.gates.tasks import MACRO, TaskSamples, judge_tasks, missing_share
 from mainstay.project.configuration import Configuration, EvaluationSettings, read_configuration
 from mainstay.project.waivers import JUDGED_WAIVERS, apply_waivers, read_waivers, unknown_waivers
 from mainstay.records.errors import StoreError, UsageError
-from mainstay.records.findings import Blame, Finding, Verdict, Waiver
-from mainstay.records.metrics import FRACTION, PLAIN_NUMBER, STORED, Direction, Kind, Metric
-from mainstay.records.runs import Revision, Run, Settings, WorkloadResult
+from mainstay.records.findings import Blame, Finding, MeasuredWith, Verdict, Waiver
+from mainstay.records.metrics import FRACTION, PLAIN_NUMBER, STORED, Direction, Execution, Kind, Metric
+from mainstay.records.plans import Plan, PlannedWorkload
+from mainstay.records.runs import Revision, Run, WorkloadResult
 from mainstay.records.trials import ContextValue, Side
 from mainstay.store.documents import run_to_json
 from mainstay.store.journal import JUDGEMENTS, new_run
@@ -108,7 +109,7 @@ def judge(folder: Path, baseline: Path, candidate: Path, options: JudgeOptions) 
     reading_s, watch = time.monotonic() - watch, time.monotonic()
     samples = _samples(sides, settings, options)
     _check_names(samples, options)
-    findings, plan = judge_tasks(
+    findings, design = judge_tasks(
         samples,
         macro_margin=_margin(MACRO, settings),
         alpha=configuration.alpha,
@@ -132,7 +133,7 @@ def judge(folder: Path, baseline: Path, candidate: Path, options: JudgeOptions) 
             candidate=_revision(Side.CANDIDATE, sides[Side.CANDIDATE]),
             environments=(),
             machine=describe_machine(),
-            settings=_settings(configuration, plan),
+            plan=_plan(configuration, findings, design),
             findings=findings,
             workloads=(_workload(sides, findings),),
             notes=(*notes, *_notes(sides, options, findings), *_unused(settings, options, samples)),
@@ -443,18 +444,27 @@ def _workload(sides: Mapping[Side, Scores], findings: Sequence[Finding]) -> Work
     )
 
 
-def _settings(configuration: Configuration, plan: Plan) -> Settings:
-    """What was decided beforehand, for the record; nothing is measured, so nothing is planned."""
-    return Settings(
-        alpha=plan.alpha,
-        margin_level=plan.margin_level,
+def _plan(configuration: Configuration, findings: Sequence[Finding], design: Design) -> Plan:
+    """What was decided beforehand, for the record: all items are there, so there is one look and no budget."""
+    return Plan(
+        alpha=design.alpha,
+        margin_level=design.margin_level,
         looks=(),
-        num_gated=plan.num_gated,
+        num_gated=design.num_gated,
+        salt="",
+        workloads=(
+            PlannedWorkload(
+                id=STORED,
+                execution=Execution.STORED,
+                measured_with=MeasuredWith.SHARED,
+                metrics=tuple(finding.metric for finding in findings),
+            ),
+        ),
         seconds=0.0,
+        pair_seconds=0.0,
+        trial_seconds=0.0,
         fail_fast=False,
         inconclusive=configuration.inconclusive,
-        salt="",
         threads=0,
         jobs=0,
-        pair_seconds=0.0,
     )

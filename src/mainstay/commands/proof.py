@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
-from mainstay.commands.session import Bench
+from mainstay.commands.harness import Harness
 from mainstay.commands.start import BothSettings
 from mainstay.measuring.agenda import Agenda
 from mainstay.records.findings import MeasuredWith, Verdict
@@ -36,12 +36,12 @@ class Proof(NamedTuple):
     note: str = ""
 
 
-def prove_unchanged(settings: BothSettings, bench: Bench, agenda: Agenda) -> Proof:
+def prove_unchanged(settings: BothSettings, harness: Harness, agenda: Agenda) -> Proof:
     """Compare all that could make a workload of one revision differ from that of the other.
 
     Args:
         settings: Of both revisions.
-        bench: Both revisions, as they were installed.
+        harness: Both revisions, as they were installed.
         agenda: What is to be judged.
 
     Raises:
@@ -49,38 +49,38 @@ def prove_unchanged(settings: BothSettings, bench: Bench, agenda: Agenda) -> Pro
     """
     if not settings.in_force.proof:
         return Proof(False)
-    if differing := _differing_files(bench):
+    if differing := _differing_files(harness):
         if all(".dist-info/" in name for name in differing):
             return Proof(False, f"measured, since the metadata of the package differs: {', '.join(differing)}")
         return Proof(False)
-    if obstacle := next(_obstacles(settings, bench, agenda), ""):
+    if obstacle := next(_obstacles(settings, harness, agenda), ""):
         equal = "the installed files of both revisions are equal, byte for byte"
         return Proof(False, f"{equal}; measured nevertheless, since {obstacle}")
     return Proof(True)
 
 
-def _differing_files(bench: Bench) -> tuple[str, ...]:
+def _differing_files(harness: Harness) -> tuple[str, ...]:
     """Files that the revisions do not install alike, by their names in the wheels, else in the environments."""
-    subjects = [bench.subjects[side] for side in Side]
+    subjects = [harness.subjects[side] for side in Side]
     if differing := compare_wheels(*(subject.wheels for subject in subjects)):
         return differing
     files = compare_trees(*(subject.site_packages for subject in subjects)).files
     return () if files == (DEPENDENCIES_FILE,) else files  # that obstacle is named as such
 
 
-def _obstacles(settings: BothSettings, bench: Bench, agenda: Agenda) -> Iterator[str]:
+def _obstacles(settings: BothSettings, harness: Harness, agenda: Agenda) -> Iterator[str]:
     """What keeps equal files from being a proof."""
     if settings.misread:
         yield "the baseline's settings do not read"
-    baseline, candidate = bench.environments
+    baseline, candidate = harness.environments
     if baseline.packages_digest != candidate.packages_digest:
         yield "the dependencies differ"
-    if len(bench.specs) > 1:
+    if len(harness.specs) > 1:
         yield "the workload files or the settings of pytest differ"
     own = [settings.own[side] for side in Side]
     if names := [name for name in REACHES_WORKERS if getattr(own[0], name) != getattr(own[1], name)]:
         yield f"{', '.join(names)} of [tool.mainstay] differ"
-    specs = bench.specs[Side.BASELINE]
+    specs = harness.specs[Side.BASELINE]
     alike = [replace(spec, side=Side.BASELINE, python="", own="", scratch="") for spec in specs.values()]
     if alike[0] != alike[1]:
         yield "the workers of both revisions are not started alike"

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from mainstay.gates.family import decide, degradations_of, weigh_evidence
 from mainstay.gates.findings import smallest_honest_margin, stated_limits
-from mainstay.gates.policy import Plan
+from mainstay.gates.policy import Design
 from mainstay.gates.samples import MetricSamples
 from mainstay.records.calibrations import DetectableDegradation, MetricNoise, Proposal
 from mainstay.records.findings import Interval
@@ -90,13 +90,13 @@ def schedules() -> tuple[tuple[int, ...], ...]:
     return tuple(LONGEST_LOOKS[:end] for end in range(2, len(LONGEST_LOOKS) + 1))
 
 
-def measure_noise(samples: MetricSamples, block_errors: Sequence[float], plan: Plan) -> MetricNoise:
+def measure_noise(samples: MetricSamples, block_errors: Sequence[float], design: Design) -> MetricNoise:
     """What pairs of two equal revisions say about one metric.
 
     Args:
         samples: Values of both builds in every pair, at least two pairs.
         block_errors: Standard error of each pair's degradation from its blocks; empty where there are no blocks.
-        plan: Levels and number of metrics.
+        design: Levels and number of metrics.
 
     Raises:
         ValueError: If there are fewer than two pairs.
@@ -107,7 +107,7 @@ def measure_noise(samples: MetricSamples, block_errors: Sequence[float], plan: P
         >>> values = MetricSamples(
         ...     metric=step, seeds=(1, 2, 3), baseline_values=(1.0, 1.1, 1.0), candidate_values=(1.02, 1.1, 0.98)
         ... )
-        >>> noise = measure_noise(values, [], Plan(num_gated=1))
+        >>> noise = measure_noise(values, [], Design(num_gated=1))
         >>> f"{noise.deviation:.3f}"
         '0.020'
     """
@@ -126,18 +126,18 @@ def measure_noise(samples: MetricSamples, block_errors: Sequence[float], plan: P
         deviation_interval=Interval(*deviation_interval(deviation, num_pairs)),
         within=parts.within if parts else None,
         between=parts.between if parts else None,
-        detectable=tuple(_detectable(metric, deviation, end, plan) for end in range(1, len(LONGEST_LOOKS) + 1)),
+        detectable=tuple(_detectable(metric, deviation, end, design) for end in range(1, len(LONGEST_LOOKS) + 1)),
     )
 
 
-def supported_degradation(noise: MetricNoise, plan: Plan) -> float:
+def supported_degradation(noise: MetricNoise, design: Design) -> float:
     """The smallest margin with which a clean change reliably passes, on the scale of the degradations.
 
     Args:
         noise: Of the metric.
-        plan: Levels, looks and number of metrics; its last look has at least 5 pairs.
+        design: Levels, looks and number of metrics; its last look has at least 5 pairs.
     """
-    ratio, honest = supported_ratio(plan.max_pairs), smallest_honest_margin(noise.deviation, plan)
+    ratio, honest = supported_ratio(design.max_pairs), smallest_honest_margin(noise.deviation, design)
     return max(ratio * noise.deviation, honest, BIAS_FACTOR * certain_bias(noise))
 
 
@@ -147,22 +147,22 @@ def certain_bias(noise: MetricNoise) -> float:
     return 0.0 if is_chance else abs(noise.bias)
 
 
-def supported_margin(noise: MetricNoise, plan: Plan) -> float:
+def supported_margin(noise: MetricNoise, design: Design) -> float:
     """The same as a workload declares it: a fraction for performance, in the metric's unit for accuracy."""
-    degradation = supported_degradation(noise, plan)
+    degradation = supported_degradation(noise, design)
     return math.expm1(degradation) if noise.metric.kind is Kind.PERFORMANCE else degradation
 
 
-def is_supported(noise: MetricNoise, plan: Plan) -> bool:
-    """Whether a metric's own margin is supported by the plan."""
-    return noise.metric.scaled_margin >= supported_degradation(noise, plan)
+def is_supported(noise: MetricNoise, design: Design) -> bool:
+    """Whether a metric's own margin is supported by the design."""
+    return noise.metric.scaled_margin >= supported_degradation(noise, design)
 
 
 def resample_gates(
     degradations: NDArray[np.float64],
     *,
     margins: Sequence[float],
-    plan: Plan,
+    design: Design,
     num_gates: int,
     rng: np.random.Generator,
 ) -> ResampledGates:
@@ -175,14 +175,14 @@ def resample_gates(
     Args:
         degradations: (metrics, pairs) degradations of two equal revisions.
         margins: (metrics,) on the scale of the degradations.
-        plan: Levels, looks and number of metrics; looks beyond the pairs at hand are not taken.
+        design: Levels, looks and number of metrics; looks beyond the pairs at hand are not taken.
         num_gates: How many gates to make.
         rng: Source of all draws.
 
     Example:
         >>> rng = np.random.default_rng(0)
         >>> degradations = rng.normal(scale=0.01, size=(6, 20))
-        >>> gates = resample_gates(degradations, margins=[0.0488] * 6, plan=Plan(num_gated=6), num_gates=200, rng=rng)
+        >>> gates = resample_gates(degradations, margins=[0.0488] * 6, design=Design(num_gated=6), num_gates=200, rng=rng)
         >>> gates.num_fails, gates.num_passes
         (0, 200)
     """
@@ -196,10 +196,10 @@ def resample_gates(
         levels=None,
         margins=np.tile(np.asarray(margins, dtype=np.float64), num_gates),
         resolutions=np.zeros(rows),
-        plan=plan,
+        design=design,
     )
-    shape = (len(plan.looks), num_gates, num_metrics)
-    decisions = decide(evidence.p_values.reshape(*shape, -1), evidence.is_withheld.reshape(shape), plan)
+    shape = (len(design.looks), num_gates, num_metrics)
+    decisions = decide(evidence.p_values.reshape(*shape, -1), evidence.is_withheld.reshape(shape), design)
     return ResampledGates(
         num_gates=num_gates,
         num_fails=int(decisions.fails.any(axis=1).sum()),
@@ -207,13 +207,13 @@ def resample_gates(
     )
 
 
-def propose_settings(noises: Sequence[MetricNoise], budget: Budget, plan: Plan) -> Proposal:
+def propose_settings(noises: Sequence[MetricNoise], budget: Budget, design: Design) -> Proposal:
     """The shortest looks within the budget that support every margin; else the longest, and wider margins.
 
     Args:
         noises: One a metric, of the pairs of two equal revisions.
         budget: What measuring may cost.
-        plan: Levels and number of metrics.
+        design: Levels and number of metrics.
 
     Returns:
         Looks of at least two steps, even where the budget holds not even these; then ``seconds`` is raised to hold
@@ -221,8 +221,8 @@ def propose_settings(noises: Sequence[MetricNoise], budget: Budget, plan: Plan) 
         name has or needs, since it replaces them all.
     """
     affordable = [looks for looks in schedules() if looks[-1] <= budget.max_pairs] or [schedules()[0]]
-    plans = [_with_looks(plan, looks) for looks in affordable]
-    chosen = next((each for each in plans if all(is_supported(noise, each) for noise in noises)), plans[-1])
+    designs = [_with_looks(design, looks) for looks in affordable]
+    chosen = next((each for each in designs if all(is_supported(noise, each) for noise in noises)), designs[-1])
     widest: dict[str, float] = {}
     refused = {noise.metric.name for noise in noises if not is_supported(noise, chosen)}
     for noise in noises:
@@ -245,16 +245,16 @@ def rounded_up(margin: float) -> float:
     return float(f"{math.ceil(margin / unit - 1e-9) * unit:.2g}")
 
 
-def explain_refusal(noise: MetricNoise, budget: Budget, plan: Plan, proposal: Proposal) -> str:
+def explain_refusal(noise: MetricNoise, budget: Budget, design: Design, proposal: Proposal) -> str:
     """Why a margin is refused and what would support it, in sentences; empty where the proposed looks support it.
 
     Args:
         noise: Of the metric.
         budget: What measuring may cost.
-        plan: Levels and number of metrics.
+        design: Levels and number of metrics.
         proposal: What is proposed.
     """
-    chosen = _with_looks(plan, proposal.looks)
+    chosen = _with_looks(design, proposal.looks)
     if is_supported(noise, chosen):
         return ""
     metric = noise.metric
@@ -266,7 +266,7 @@ def explain_refusal(noise: MetricNoise, budget: Budget, plan: Plan, proposal: Pr
             f"the margin of {wanted}; more pairs do not help"
         )
         return f"{cause}; it would take {ways[0]}"
-    longer = next((looks for looks in schedules() if is_supported(noise, _with_looks(plan, looks))), None)
+    longer = next((looks for looks in schedules() if is_supported(noise, _with_looks(design, looks))), None)
     if longer:
         ways.append(
             f"{longer[-1]} pairs (looks = {list(longer)}, seconds = {math.ceil(longer[-1] * budget.seconds_per_pair)})"
@@ -279,22 +279,22 @@ def explain_refusal(noise: MetricNoise, budget: Budget, plan: Plan, proposal: Pr
     )
 
 
-def _stretch(noise: MetricNoise, plan: Plan) -> float | None:
+def _stretch(noise: MetricNoise, design: Design) -> float | None:
     """How many times as long a pair must be measured to support the margin; ``None`` where that does not help."""
     if noise.within is None or noise.between is None:
         return None
-    ratio = max(supported_ratio(plan.max_pairs), smallest_honest_margin(1.0, plan))
+    ratio = max(supported_ratio(design.max_pairs), smallest_honest_margin(1.0, design))
     left = (noise.metric.scaled_margin / ratio) ** 2 - noise.between**2
     return noise.within**2 / left if left > 0 else None
 
 
-def _detectable(metric: Metric, deviation: float, num_looks: int, plan: Plan) -> DetectableDegradation:
+def _detectable(metric: Metric, deviation: float, num_looks: int, design: Design) -> DetectableDegradation:
     """What the first so many looks can tell."""
     looks = LONGEST_LOOKS[:num_looks]
-    fails_above, passes_below = stated_limits(metric.scaled_margin, deviation, _with_looks(plan, looks))
+    fails_above, passes_below = stated_limits(metric.scaled_margin, deviation, _with_looks(design, looks))
     return DetectableDegradation(num_pairs=looks[-1], fails_above=fails_above, passes_below=passes_below)
 
 
-def _with_looks(plan: Plan, looks: Sequence[int]) -> Plan:
-    """The plan with other looks."""
-    return Plan(alpha=plan.alpha, margin_level=plan.margin_level, looks=tuple(looks), num_gated=plan.num_gated)
+def _with_looks(design: Design, looks: Sequence[int]) -> Design:
+    """The design with other looks."""
+    return Design(alpha=design.alpha, margin_level=design.margin_level, looks=tuple(looks), num_gated=design.num_gated)

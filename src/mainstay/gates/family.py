@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from mainstay.gates.findings import HYPOTHESES, MetricJudgement, sequential_finding, unlooked_finding
 from mainstay.gates.performance import degradation_resolution
-from mainstay.gates.policy import Plan
+from mainstay.gates.policy import Design
 from mainstay.gates.samples import Fault, MetricSamples, fault_finding, find_fault, first_pairs, with_known_unit
 from mainstay.records.findings import Finding, Interval, Verdict
 from mainstay.records.formatting import is_bound
@@ -80,13 +80,13 @@ class Decisions:
     look: NDArray[np.intp]
 
 
-def judge_family(samples: Sequence[MetricSamples], plan: Plan) -> tuple[Finding, ...]:
+def judge_family(samples: Sequence[MetricSamples], design: Design) -> tuple[Finding, ...]:
     """Judge all gated metrics of a gate, which share one error.
 
     Args:
         samples: One a gated metric, in the order of the report. A preset finding stays; it still counts in
-            ``plan.num_gated``, where its p-value is 1.
-        plan: Levels, looks and number of metrics, fixed before the first pair.
+            ``design.num_gated``, where its p-value is 1.
+        design: Levels, looks and number of metrics, fixed before the first pair.
 
     Returns:
         One finding for each of ``samples``, in the same order.
@@ -103,12 +103,12 @@ def judge_family(samples: Sequence[MetricSamples], plan: Plan) -> tuple[Finding,
         ...     baseline_values=(1.00, 1.01, 0.99, 1.02, 1.00),
         ...     candidate_values=(1.20, 1.22, 1.18, 1.22, 1.21),
         ... )
-        >>> finding = judge_family([samples], Plan(num_gated=1))[0]
+        >>> finding = judge_family([samples], Design(num_gated=1))[0]
         >>> print(finding.verdict, finding.num_pairs, round(finding.estimate, 3))
         fail 5 0.183
     """
     open_samples = [with_known_unit(sample) for sample in samples if sample.preset is None]
-    _check_family(open_samples, plan)
+    _check_family(open_samples, design)
     faults = [find_fault(sample) for sample in open_samples]
     sound = list(map(_sound_samples, open_samples, faults))
     degradations = list(map(degradations_of, sound))
@@ -117,12 +117,12 @@ def judge_family(samples: Sequence[MetricSamples], plan: Plan) -> tuple[Finding,
         levels=list(map(_levels, sound)),
         margins=np.array([sample.metric.scaled_margin for sample in sound]),
         resolutions=np.array(list(map(_resolution, sound))),
-        plan=plan,
+        design=design,
     )
-    decisions = decide(evidence.p_values, evidence.is_withheld, plan)
-    judgements = _judgements(sound, degradations, evidence, decisions, plan)
+    decisions = decide(evidence.p_values, evidence.is_withheld, design)
+    judgements = _judgements(sound, degradations, evidence, decisions, design)
     findings = iter(
-        fault_finding(sample, fault) if fault else _finding(sample, degradation, judgement, plan)
+        fault_finding(sample, fault) if fault else _finding(sample, degradation, judgement, design)
         for sample, degradation, fault, judgement in zip(open_samples, degradations, faults, judgements, strict=True)
     )
     return tuple(sample.preset or next(findings) for sample in samples)
@@ -142,7 +142,7 @@ def weigh_evidence(
     levels: Sequence[NDArray[np.float64]] | None,
     margins: NDArray[np.float64],
     resolutions: NDArray[np.float64],
-    plan: Plan,
+    design: Design,
 ) -> Evidence:
     """Take every planned look at every metric that has pairs for it.
 
@@ -152,15 +152,15 @@ def weigh_evidence(
             where degradations are capped; ``None`` judges them as they are.
         margins: (metrics,) margins on the scale of the degradations.
         resolutions: (metrics,) smallest step of a degradation.
-        plan: Levels and looks.
+        design: Levels and looks.
     """
-    shape = (len(plan.looks), len(degradations))
+    shape = (len(design.looks), len(degradations))
     lengths = np.array([len(degradation) for degradation in degradations], dtype=np.intp)
     all_degradations, all_levels = _padded(degradations), None if levels is None else np.moveaxis(_padded(levels), 1, 0)
     p_values, is_withheld = np.ones((*shape, len(HYPOTHESES))), np.zeros(shape, dtype=np.bool_)
     low, high = np.full((2, *shape), -np.inf), np.full((2, *shape), np.inf)
     mean, deviation, caps = np.full(shape, np.nan), np.full(shape, np.nan), np.full(shape, np.inf)
-    for look, (num_pairs, weight) in enumerate(zip(plan.looks, plan.weights, strict=True)):
+    for look, (num_pairs, weight) in enumerate(zip(design.looks, design.weights, strict=True)):
         reached = np.flatnonzero(lengths >= num_pairs)
         is_withheld[look] = is_withheld[look - 1] if look else False
         if not reached.size:
@@ -175,13 +175,13 @@ def weigh_evidence(
         at_zero, at_margin, at_double = (one_sided_p_values(summary, c * margins[reached]) for c in (0, 1, 2))
         p_values[look, reached] = np.stack([at_zero.above, at_margin.above, at_margin.below, at_double.below], axis=-1)
         for row, (level_above, level_below) in enumerate(
-            ((plan.margin_level, plan.margin_level), (plan.alpha / max(1, plan.num_gated), plan.alpha))
+            ((design.margin_level, design.margin_level), (design.alpha / max(1, design.num_gated), design.alpha))
         ):
             low[row, look, reached] = mean_interval(summary, level=level_above * weight)[0]
             high[row, look, reached] = mean_interval(summary, level=level_below * weight)[1]
         mean[look, reached], deviation[look, reached] = summary.mean, summary.deviation
     return Evidence(
-        p_values=sequential_p_values(p_values, plan.weights),
+        p_values=sequential_p_values(p_values, design.weights),
         is_withheld=is_withheld,
         low=low,
         high=high,
@@ -204,13 +204,13 @@ def _with_zeros(array: NDArray[np.float64], length: int) -> NDArray[np.float64]:
     return np.concatenate([array, np.zeros((*array.shape[:-1], missing))], axis=-1) if missing else array
 
 
-def decide(p_values: NDArray[np.float64], is_withheld: NDArray[np.bool_], plan: Plan) -> Decisions:
+def decide(p_values: NDArray[np.float64], is_withheld: NDArray[np.bool_], design: Design) -> Decisions:
     """Go through the looks; the first verdict of a metric is final, and so are its p-values for Holm.
 
     Args:
         p_values: (looks, ..., metrics, 4) sequential p-values in the order of :data:`HYPOTHESES`.
         is_withheld: (looks, ..., metrics) what must not pass at a look.
-        plan: Levels and number of metrics.
+        design: Levels and number of metrics.
     """
     shape = p_values.shape[1:-1]
     fails, passes = np.zeros(shape, dtype=np.bool_), np.zeros(shape, dtype=np.bool_)
@@ -219,10 +219,10 @@ def decide(p_values: NDArray[np.float64], is_withheld: NDArray[np.bool_], plan: 
     for look, (at_look, is_withheld_now) in enumerate(zip(p_values, is_withheld, strict=True)):
         is_open = ~(fails | passes)
         above_zero = np.where(is_open, at_look[..., ABOVE_ZERO], above_zero)
-        is_harmed = holm_rejections(above_zero, family_size=plan.num_gated, level=plan.alpha)
-        fails_now = is_open & is_harmed & (at_look[..., ABOVE_MARGIN] <= plan.margin_level)
-        is_bounded = (at_look[..., BELOW_MARGIN] <= plan.margin_level) & (
-            at_look[..., BELOW_DOUBLE_MARGIN] <= plan.alpha
+        is_harmed = holm_rejections(above_zero, family_size=design.num_gated, level=design.alpha)
+        fails_now = is_open & is_harmed & (at_look[..., ABOVE_MARGIN] <= design.margin_level)
+        is_bounded = (at_look[..., BELOW_MARGIN] <= design.margin_level) & (
+            at_look[..., BELOW_DOUBLE_MARGIN] <= design.alpha
         )
         passes_now = is_open & is_bounded & ~is_withheld_now & ~fails_now
         decided_at[fails_now | passes_now] = look
@@ -231,7 +231,7 @@ def decide(p_values: NDArray[np.float64], is_withheld: NDArray[np.bool_], plan: 
 
 
 def printed_interval(
-    evidence: Evidence, look: NDArray[np.intp], fails: NDArray[np.bool_], plan: Plan
+    evidence: Evidence, look: NDArray[np.intp], fails: NDArray[np.bool_], design: Design
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
     """The interval of each metric at a look that agrees with what the tests said.
 
@@ -244,7 +244,7 @@ def printed_interval(
         evidence: Of the metrics.
         look: (metrics,) number of the look of each.
         fails: (metrics,) which of them failed, by Holm's procedure too.
-        plan: Levels and number of metrics.
+        design: Levels and number of metrics.
 
     Returns:
         Lower bounds, upper bounds, and whether some degradation is excluded by no look; where none is, the bounds are
@@ -252,8 +252,10 @@ def printed_interval(
     """
     metrics = np.arange(len(look))
     p_values = evidence.p_values[look, metrics]
-    is_strict_low = (p_values[:, ABOVE_MARGIN] <= plan.margin_level) & ~fails
-    is_strict_high = (p_values[:, BELOW_MARGIN] <= plan.margin_level) & (p_values[:, BELOW_DOUBLE_MARGIN] > plan.alpha)
+    is_strict_low = (p_values[:, ABOVE_MARGIN] <= design.margin_level) & ~fails
+    is_strict_high = (p_values[:, BELOW_MARGIN] <= design.margin_level) & (
+        p_values[:, BELOW_DOUBLE_MARGIN] > design.alpha
+    )
     at_edge, strict = (
         [bounds[look, metrics] for bounds in intersect_intervals(low, high)]
         for low, high in zip(evidence.low, evidence.high, strict=True)
@@ -265,10 +267,10 @@ def printed_interval(
     return np.where(agrees, low, own_low), np.where(agrees, high, own_high), agrees
 
 
-def _check_family(samples: Sequence[MetricSamples], plan: Plan) -> None:
-    """Refuse a family that the plan does not cover."""
-    if len(samples) > plan.num_gated:
-        raise ValueError(f"{len(samples)} metrics to judge, but the plan shares alpha among {plan.num_gated}")
+def _check_family(samples: Sequence[MetricSamples], design: Design) -> None:
+    """Refuse a family that the design does not cover."""
+    if len(samples) > design.num_gated:
+        raise ValueError(f"{len(samples)} metrics to judge, but the design shares alpha among {design.num_gated}")
     for sample in samples:
         if sample.metric.kind is Kind.DETERMINISTIC:
             raise ValueError(f"{sample.metric.id} is deterministic: judge it by judge_deterministic")
@@ -295,24 +297,24 @@ def _judgements(
     degradations: Sequence[NDArray[np.float64]],
     evidence: Evidence,
     decisions: Decisions,
-    plan: Plan,
+    design: Design,
 ) -> tuple[MetricJudgement | None, ...]:
     """What is known of each metric when it was decided, or at its last look; ``None`` if it had none."""
     num_looks = np.minimum(decisions.look + 1, evidence.num_looks)
     look = np.maximum(num_looks - 1, 0)
-    bounds = np.stack(printed_interval(evidence, look, decisions.fails, plan), axis=-1)
+    bounds = np.stack(printed_interval(evidence, look, decisions.fails, design), axis=-1)
     known = (
-        _judgement(evidence, decisions, plan, index=index, look=look[index], bounds=bounds[index])
+        _judgement(evidence, decisions, design, index=index, look=look[index], bounds=bounds[index])
         for index in range(len(degradations))
     )
     return tuple(
-        _as_measured(judgement, sample, degradation, plan) if reached else None
+        _as_measured(judgement, sample, degradation, design) if reached else None
         for judgement, sample, degradation, reached in zip(known, samples, degradations, num_looks, strict=True)
     )
 
 
 def _judgement(
-    evidence: Evidence, decisions: Decisions, plan: Plan, *, index: int, look: int, bounds: NDArray[np.float64]
+    evidence: Evidence, decisions: Decisions, design: Design, *, index: int, look: int, bounds: NDArray[np.float64]
 ) -> MetricJudgement:
     """What is known of one metric at one look."""
     undecided = Verdict.PASS if decisions.passes[index] else Verdict.INCONCLUSIVE
@@ -321,7 +323,7 @@ def _judgement(
     return MetricJudgement(
         verdict=Verdict.FAIL if decisions.fails[index] else undecided,
         num_looks=int(look) + 1,
-        num_pairs=plan.looks[look],
+        num_pairs=design.looks[look],
         mean=float(evidence.mean[look, index]),
         deviation=float(evidence.deviation[look, index]),
         interval=Interval(low, high),
@@ -333,7 +335,7 @@ def _judgement(
 
 
 def _as_measured(
-    judgement: MetricJudgement, samples: MetricSamples, degradations: NDArray[np.float64], plan: Plan
+    judgement: MetricJudgement, samples: MetricSamples, degradations: NDArray[np.float64], design: Design
 ) -> MetricJudgement:
     """A judgement of capped degradations with the numbers of the degradations as measured, where these tell the same.
 
@@ -342,7 +344,7 @@ def _as_measured(
     """
     if judgement.cap is None:
         return judgement
-    measured = _uncapped(judgement, samples, degradations, plan)
+    measured = _uncapped(judgement, samples, degradations, design)
     if measured is not None:
         return measured
     low, high = judgement.interval
@@ -352,18 +354,22 @@ def _as_measured(
 
 
 def _uncapped(
-    judgement: MetricJudgement, samples: MetricSamples, degradations: NDArray[np.float64], plan: Plan
+    judgement: MetricJudgement, samples: MetricSamples, degradations: NDArray[np.float64], design: Design
 ) -> MetricJudgement | None:
     """The judgement with the numbers of the degradations as measured; ``None`` where these do not tell the same."""
     if judgement.verdict is Verdict.INCONCLUSIVE:
         return None
     margin = samples.metric.scaled_margin
     evidence = weigh_evidence(
-        [degradations], levels=None, margins=np.array([margin]), resolutions=np.array([_resolution(samples)]), plan=plan
+        [degradations],
+        levels=None,
+        margins=np.array([margin]),
+        resolutions=np.array([_resolution(samples)]),
+        design=design,
     )
     look, has_failed = judgement.num_looks - 1, judgement.verdict is Verdict.FAIL
     low, high, agrees = (
-        bound.item() for bound in printed_interval(evidence, np.array([look]), np.array([has_failed]), plan)
+        bound.item() for bound in printed_interval(evidence, np.array([look]), np.array([has_failed]), design)
     )
     tells_the_same = agrees and np.isfinite([low, high]).all() and (low >= margin if has_failed else high <= margin)
     if not tells_the_same:
@@ -378,9 +384,9 @@ def _uncapped(
 
 
 def _finding(
-    samples: MetricSamples, degradations: NDArray[np.float64], judgement: MetricJudgement | None, plan: Plan
+    samples: MetricSamples, degradations: NDArray[np.float64], judgement: MetricJudgement | None, design: Design
 ) -> Finding:
     """The finding of a metric, whether or not it had pairs enough for a look."""
     if judgement is None:
-        return unlooked_finding(samples, degradations, plan)
-    return sequential_finding(samples, degradations[: judgement.num_pairs], judgement, plan)
+        return unlooked_finding(samples, degradations, design)
+    return sequential_finding(samples, degradations[: judgement.num_pairs], judgement, design)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mainstay.gates.policy import Plan
+from mainstay.gates.policy import Design
 from mainstay.gates.samples import MetricSamples
 from mainstay.records.findings import Finding, Interval, Method, Verdict
 from mainstay.records.formatting import change_text, degradation_text, estimate_text, interval_text, is_bound
@@ -64,7 +64,7 @@ class MetricJudgement:
 
 
 def sequential_finding(
-    samples: MetricSamples, degradations: NDArray[np.float64], judgement: MetricJudgement, plan: Plan
+    samples: MetricSamples, degradations: NDArray[np.float64], judgement: MetricJudgement, design: Design
 ) -> Finding:
     """The finding of a metric that was looked at.
 
@@ -72,16 +72,16 @@ def sequential_finding(
         samples: What was measured.
         degradations: Degradations of the pairs that the judgement rests on.
         judgement: What is known.
-        plan: Levels, looks and number of metrics.
+        design: Levels, looks and number of metrics.
     """
     num_pairs = judgement.num_pairs
-    limits = stated_limits(samples.metric.scaled_margin, judgement.deviation, plan)
+    limits = stated_limits(samples.metric.scaled_margin, judgement.deviation, design)
     fails_above, passes_below = (limit if math.isfinite(limit) else None for limit in limits)
-    further = further_pairs(samples.metric.scaled_margin, judgement, plan)
+    further = further_pairs(samples.metric.scaled_margin, judgement, design)
     return Finding(
         metric=samples.metric,
         verdict=judgement.verdict,
-        reason=_reason(samples.metric, judgement, degradations, further, plan),
+        reason=_reason(samples.metric, judgement, degradations, further, design),
         method=Method.SEQUENTIAL,
         num_pairs=num_pairs,
         num_looks=judgement.num_looks,
@@ -102,21 +102,21 @@ def sequential_finding(
         warnings=(
             *_contradiction_warnings(samples.metric, judgement),
             *_cap_warnings(samples.metric, judgement, degradations),
-            *_noise_warnings(samples.metric, judgement, plan),
+            *_noise_warnings(samples.metric, judgement, design),
             *_pair_warnings(samples.metric, degradations),
         ),
     )
 
 
-def unlooked_finding(samples: MetricSamples, degradations: NDArray[np.float64], plan: Plan) -> Finding:
+def unlooked_finding(samples: MetricSamples, degradations: NDArray[np.float64], design: Design) -> Finding:
     """``inconclusive`` of a metric that has too few pairs for the first look; its numbers only describe.
 
     Args:
         samples: What was measured.
         degradations: Degradations of all its pairs.
-        plan: Levels, looks and number of metrics.
+        design: Levels, looks and number of metrics.
     """
-    num_pairs, first = len(degradations), plan.looks[0]
+    num_pairs, first = len(degradations), design.looks[0]
     too_few = f"{num_pairs} pairs measured, the first look needs {first}"
     return Finding(
         metric=samples.metric,
@@ -138,52 +138,53 @@ def unlooked_finding(samples: MetricSamples, degradations: NDArray[np.float64], 
     )
 
 
-def stated_limits(margin: float, deviation: float, plan: Plan) -> tuple[float, float]:
+def stated_limits(margin: float, deviation: float, design: Design) -> tuple[float, float]:
     """The degradations that would have failed, and passed, with 90 % chance at the last planned look alone.
 
     Args:
         margin: On the scale of the degradations.
         deviation: Standard deviation of a degradation over pairs.
-        plan: Levels, looks and number of metrics.
+        design: Levels, looks and number of metrics.
 
     Returns:
         The smallest true degradation that fails and the largest that passes; each meets both tests of its verdict.
 
     Example:
-        >>> fails_above, passes_below = stated_limits(0.002, 0.001, Plan(num_gated=1))
+        >>> fails_above, passes_below = stated_limits(0.002, 0.001, Design(num_gated=1))
         >>> f"{fails_above:.4f} {passes_below:.4f}"
         '0.0028 0.0012'
     """
     near, harmed, bounded = (
-        _distance(deviation, level, plan) for level in (plan.margin_level, plan.alpha / plan.num_gated, plan.alpha)
+        _distance(deviation, level, design)
+        for level in (design.margin_level, design.alpha / design.num_gated, design.alpha)
     )
     return max(margin + near, harmed), min(margin - near, 2 * margin - bounded)
 
 
-def smallest_honest_margin(deviation: float, plan: Plan) -> float:
+def smallest_honest_margin(deviation: float, design: Design) -> float:
     """The margin at which a clean change passes with 90 % chance at the last planned look alone.
 
     Args:
         deviation: Standard deviation of a degradation over pairs.
-        plan: Levels and looks.
+        design: Levels and looks.
 
     Returns:
         A margin on the scale of the degradations.
 
     Example:
-        >>> f"{smallest_honest_margin(0.03, Plan(num_gated=6)):.4f}"
+        >>> f"{smallest_honest_margin(0.03, Design(num_gated=6)):.4f}"
         '0.0237'
     """
-    return max(_distance(deviation, plan.margin_level, plan), _distance(deviation, plan.alpha, plan) / 2)
+    return max(_distance(deviation, design.margin_level, design), _distance(deviation, design.alpha, design) / 2)
 
 
-def further_pairs(margin: float, judgement: MetricJudgement, plan: Plan) -> int | None:
+def further_pairs(margin: float, judgement: MetricJudgement, design: Design) -> int | None:
     """Pairs still expected to be needed, in the direction in which the estimate points.
 
     Args:
         margin: On the scale of the degradations.
         judgement: What is known.
-        plan: Levels, looks and number of metrics.
+        design: Levels, looks and number of metrics.
 
     Returns:
         ``None`` where the metric is decided, or no number of pairs is expected to decide it.
@@ -195,16 +196,16 @@ def further_pairs(margin: float, judgement: MetricJudgement, plan: Plan) -> int 
         judgement.mean,
         judgement.deviation,
         num_pairs=judgement.num_pairs,
-        looks=plan.looks,
-        near=(margin, plan.margin_level),
-        far=(0.0, plan.alpha / plan.num_gated) if is_worse else (2 * margin, plan.alpha),
+        looks=design.looks,
+        near=(margin, design.margin_level),
+        far=(0.0, design.alpha / design.num_gated) if is_worse else (2 * margin, design.alpha),
     )
     return None if total is None else total - judgement.num_pairs
 
 
-def _distance(deviation: float, level: float, plan: Plan) -> float:
+def _distance(deviation: float, level: float, design: Design) -> float:
     """Distance from a null value that the last look alone detects at its share of a level."""
-    return deviation * detectable_distance(plan.max_pairs, level=level * plan.weights[-1], power=STATED_POWER)
+    return deviation * detectable_distance(design.max_pairs, level=level * design.weights[-1], power=STATED_POWER)
 
 
 def _mean(values: ArrayLike) -> float:
@@ -231,12 +232,12 @@ def _cap_warnings(metric: Metric, judgement: MetricJudgement, degradations: NDAr
     return (f"{counted} by more than {cap} and counted as that much, or a single one would blind the test",)
 
 
-def _noise_warnings(metric: Metric, judgement: MetricJudgement, plan: Plan) -> tuple[str, ...]:
+def _noise_warnings(metric: Metric, judgement: MetricJudgement, design: Design) -> tuple[str, ...]:
     """What a reader must know where the margin is finer than the noise and nothing could be decided."""
-    honest = smallest_honest_margin(judgement.deviation, plan)
+    honest = smallest_honest_margin(judgement.deviation, design)
     if judgement.verdict is not Verdict.INCONCLUSIVE or metric.scaled_margin >= honest:
         return ()
-    supported = f"{plan.max_pairs} pairs of this noise support a margin of {degradation_text(metric, honest)}"
+    supported = f"{design.max_pairs} pairs of this noise support a margin of {degradation_text(metric, honest)}"
     wanted = f"not {degradation_text(metric, metric.scaled_margin)}: widen the margin or lengthen the trials"
     return (f"this gate cannot reliably pass a clean change: {supported}, {wanted}",)
 
@@ -258,7 +259,7 @@ def _pair_warnings(metric: Metric, degradations: NDArray[np.float64]) -> tuple[s
 
 
 def _reason(
-    metric: Metric, judgement: MetricJudgement, degradations: NDArray[np.float64], further: int | None, plan: Plan
+    metric: Metric, judgement: MetricJudgement, degradations: NDArray[np.float64], further: int | None, design: Design
 ) -> str:
     """The verdict in one sentence."""
     margin, num_pairs = degradation_text(metric, metric.scaled_margin), judgement.num_pairs
@@ -276,13 +277,13 @@ def _reason(
         trials = "1 trial" if num_exploded == 1 else f"{num_exploded} trials"
         cap = degradation_text(metric, judgement.cap)
         return f"{seen}: {trials} of the candidate exploded, worse by more than {cap}, and none of the baseline"
-    return f"{seen}: neither within nor beyond the margin of {margin}; {_outlook(further, num_pairs, plan)}"
+    return f"{seen}: neither within nor beyond the margin of {margin}; {_outlook(further, num_pairs, design)}"
 
 
-def _outlook(further: int | None, num_pairs: int, plan: Plan) -> str:
+def _outlook(further: int | None, num_pairs: int, design: Design) -> str:
     """What it would take to decide."""
     if further is None:
         return "no number of pairs is expected to settle it"
-    if num_pairs + further <= plan.max_pairs:
+    if num_pairs + further <= design.max_pairs:
         return f"{further} more pairs are expected to settle it"
-    return f"about {further} more pairs would settle it, beyond the {plan.max_pairs} planned"
+    return f"about {further} more pairs would settle it, beyond the {design.max_pairs} planned"

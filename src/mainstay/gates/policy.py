@@ -1,4 +1,4 @@
-"""What is planned before the first pair, and what a gate comes to after the last.
+"""The design of a gate, fixed before the first pair, and what the gate comes to after the last.
 
 :data:`GATE_RULES` is the one table of how facts become a verdict and an exit status; its first rule that applies
 decides, so it reads in order of precedence.
@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Self
 
 from mainstay.records.errors import ConfigurationError
 from mainstay.records.findings import Blame, Finding, Verdict
+from mainstay.records.plans import Plan
 from mainstay.stats.sequential import look_weights
 
 InconclusiveStatus = Literal[0, 1, 3]
@@ -19,8 +20,8 @@ InconclusiveStatus = Literal[0, 1, 3]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
-    """What is fixed before the first pair; changing it afterwards would void the error rates.
+class Design:
+    """The group-sequential design of a gate; changing it after the first pair would void the error rates.
 
     Attributes:
         alpha: Level of the strict tests: a clean gate fails, or a degradation of twice the margin passes, at most this
@@ -33,7 +34,7 @@ class Plan:
         ConfigurationError: If levels or looks cannot be used.
 
     Example:
-        >>> Plan(num_gated=6).weights
+        >>> Design(num_gated=6).weights
         (0.25, 0.15, 0.2, 0.4)
     """
 
@@ -54,6 +55,15 @@ class Plan:
             look_weights(self.looks)
         except ValueError as error:
             raise ConfigurationError(str(error), next_step="choose looks such as [5, 8, 12, 20]") from error
+
+    @classmethod
+    def of(cls, plan: Plan) -> Self:
+        """Take what the statistics need from all that was decided.
+
+        Args:
+            plan: With at least one look.
+        """
+        return cls(alpha=plan.alpha, margin_level=plan.margin_level, looks=plan.looks, num_gated=plan.num_gated)
 
     @property
     def weights(self) -> tuple[float, ...]:

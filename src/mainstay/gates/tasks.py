@@ -18,7 +18,7 @@ import numpy as np
 from mainstay.gates.evaluation import ItemEvidence, ScoredDifferences, honest_margin, weigh_items, weigh_macro
 from mainstay.gates.family import decide
 from mainstay.gates.findings import HYPOTHESES
-from mainstay.gates.policy import Plan
+from mainstay.gates.policy import Design
 from mainstay.records.findings import Blame, Finding, Interval, ItemCounts, Method, Tier, Verdict
 from mainstay.records.formatting import change_text, degradation_text, interval_text
 from mainstay.records.metrics import FRACTION, STORED, Direction, Kind, Metric
@@ -87,7 +87,7 @@ def judge_tasks(
     alpha: float = 0.01,
     margin_level: float = 0.05,
     macro_tier: Tier | None = None,
-) -> tuple[tuple[Finding, ...], Plan]:
+) -> tuple[tuple[Finding, ...], Design]:
     """Judge all tasks, and their mean where there are several.
 
     Args:
@@ -98,45 +98,45 @@ def judge_tasks(
         macro_tier: Of the mean, as declared.
 
     Returns:
-        The findings, that of the mean first, and the plan with the number of metrics that share ``alpha``.
+        The findings, that of the mean first, and the design with the number of metrics that share ``alpha``.
     """
     in_macro = [each for each in samples if each.is_in_macro]
     has_macro = len(in_macro) > 1
     num_tasks = sum(each.preset is None or each.preset.verdict is not Verdict.NEW for each in samples)
-    plan = Plan(alpha=alpha, margin_level=margin_level, num_gated=num_tasks + has_macro)
+    design = Design(alpha=alpha, margin_level=margin_level, num_gated=num_tasks + has_macro)
     with_default = [
-        replace(each, tier=each.tier or _default_tier(each, num_tasks if has_macro else 1, plan)) for each in samples
+        replace(each, tier=each.tier or _default_tier(each, num_tasks if has_macro else 1, design)) for each in samples
     ]
-    cases = [_case(each, plan) for each in with_default if each.preset is None]
-    macro = _macro(in_macro, macro_margin, macro_tier or Tier.BLOCKING, plan) if has_macro else None
-    judged = iter(_judge([*([macro] if isinstance(macro, _Case) else []), *cases], plan))
+    cases = [_case(each, design) for each in with_default if each.preset is None]
+    macro = _macro(in_macro, macro_margin, macro_tier or Tier.BLOCKING, design) if has_macro else None
+    judged = iter(_judge([*([macro] if isinstance(macro, _Case) else []), *cases], design))
     head = () if macro is None else (macro,) if isinstance(macro, Finding) else (next(judged),)
     rest = [
         replace(each.preset, tier=each.tier or Tier.BLOCKING) if each.preset else next(judged) for each in with_default
     ]
-    return (*head, *rest), plan
+    return (*head, *rest), design
 
 
-def _default_tier(samples: TaskSamples, num_tasks: int, plan: Plan) -> Tier:
+def _default_tier(samples: TaskSamples, num_tasks: int, design: Design) -> Tier:
     """Blocking, unless the margin is finer than the items support where all tasks are to pass together."""
     if num_tasks == 1 or samples.items is None or not samples.is_in_macro:
         return Tier.BLOCKING
     power = 1 - (1 - HONEST_POWER) / num_tasks
-    honest = honest_margin(samples.items, margin_level=plan.margin_level, alpha=plan.alpha, power=power)
+    honest = honest_margin(samples.items, margin_level=design.margin_level, alpha=design.alpha, power=power)
     return Tier.BLOCKING if honest is not None and honest <= samples.metric.margin else Tier.GUARD
 
 
-def _case(samples: TaskSamples, plan: Plan) -> _Case:
+def _case(samples: TaskSamples, design: Design) -> _Case:
     """A task with what its items say."""
     assert samples.items is not None
     return _Case(
         samples=samples,
-        evidence=weigh_items(samples.items, margin=samples.metric.margin, level=plan.margin_level),
-        honest_margin=honest_margin(samples.items, margin_level=plan.margin_level, alpha=plan.alpha),
+        evidence=weigh_items(samples.items, margin=samples.metric.margin, level=design.margin_level),
+        honest_margin=honest_margin(samples.items, margin_level=design.margin_level, alpha=design.alpha),
     )
 
 
-def _macro(tasks: Sequence[TaskSamples], margin: float, tier: Tier, plan: Plan) -> _Case | Finding:
+def _macro(tasks: Sequence[TaskSamples], margin: float, tier: Tier, design: Design) -> _Case | Finding:
     """The mean of the tasks with what all items say, or why it cannot be judged."""
     metric = Metric(
         workload=STORED, name=MACRO, kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=margin, unit=FRACTION
@@ -155,7 +155,7 @@ def _macro(tasks: Sequence[TaskSamples], margin: float, tier: Tier, plan: Plan) 
             is_identical=all(task.is_identical for task in tasks),
             tier=tier,
         ),
-        evidence=weigh_macro(items, margin=margin, level=plan.margin_level),
+        evidence=weigh_macro(items, margin=margin, level=design.margin_level),
         honest_margin=None,
         num_tasks=len(tasks),
     )
@@ -174,14 +174,14 @@ def _unknown_macro(metric: Metric, lacking: Sequence[Finding], tier: Tier) -> Fi
     )
 
 
-def _judge(cases: Sequence[_Case], plan: Plan) -> list[Finding]:
+def _judge(cases: Sequence[_Case], design: Design) -> list[Finding]:
     """Findings of all metrics that are judged by their items; a gain beyond belief is marked by the mirrored tests."""
     if not cases:
         return []
     p_values = np.array([[(1.0,) * 4 if case.samples.is_identical else case.evidence.p_values for case in cases]])
-    decisions = decide(p_values, np.zeros(p_values.shape[:-1], dtype=np.bool_), plan)
+    decisions = decide(p_values, np.zeros(p_values.shape[:-1], dtype=np.bool_), design)
     gains = [1.0 if case.samples.is_identical else case.evidence.gain_zero for case in cases]
-    is_gain = holm_rejections(gains, family_size=plan.num_gated, level=plan.alpha)
+    is_gain = holm_rejections(gains, family_size=design.num_gated, level=design.alpha)
     return [
         _identical(case)
         if case.samples.is_identical
@@ -192,8 +192,8 @@ def _judge(cases: Sequence[_Case], plan: Plan) -> list[Finding]:
             else Verdict.PASS
             if decisions.passes[index]
             else Verdict.INCONCLUSIVE,
-            is_implausible=bool(is_gain[index]) and case.evidence.gain_margin <= plan.margin_level,
-            plan=plan,
+            is_implausible=bool(is_gain[index]) and case.evidence.gain_margin <= design.margin_level,
+            design=design,
         )
         for index, case in enumerate(cases)
     ]
@@ -231,20 +231,20 @@ def _identical(case: _Case) -> Finding:
     )
 
 
-def _finding(case: _Case, verdict: Verdict, *, is_implausible: bool, plan: Plan) -> Finding:
+def _finding(case: _Case, verdict: Verdict, *, is_implausible: bool, design: Design) -> Finding:
     """The finding of one metric, with all that a reader is told."""
     samples, evidence = case.samples, case.evidence
     metric, margin = samples.metric, samples.metric.margin
     tier = samples.tier or Tier.BLOCKING
     further = (
-        evidence.further_items(margin, margin_level=plan.margin_level, alpha=plan.alpha, num_gated=plan.num_gated)
+        evidence.further_items(margin, margin_level=design.margin_level, alpha=design.alpha, num_gated=design.num_gated)
         if verdict is Verdict.INCONCLUSIVE
         else None
     )
     low, high = evidence.interval
-    if verdict is not Verdict.FAIL and evidence.above_margin <= plan.margin_level:
+    if verdict is not Verdict.FAIL and evidence.above_margin <= design.margin_level:
         low = min(low, 0.0)  # the strict test does not reject
-    if verdict is Verdict.INCONCLUSIVE and evidence.below_margin <= plan.margin_level:
+    if verdict is Verdict.INCONCLUSIVE and evidence.below_margin <= design.margin_level:
         high = max(high, 2 * margin)
     interval = Interval(low, high)
     return Finding(

@@ -2,7 +2,7 @@
 
 - :class:`WorkloadLog`: takes trials, gives samples to be judged, findings that no further pair can change, and what a
   report shows besides.
-- :func:`make_logs`: one for every workload.
+- :func:`make_logs`: one for every workload; :func:`restore_trials` gives them what was measured before.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from mainstay.gates.exact import (
 )
 from mainstay.gates.samples import MetricSamples, fault_finding, find_fault, first_pairs, with_known_unit
 from mainstay.measuring.agenda import REVIEW, Assignment
-from mainstay.measuring.scheduling import derive_seeds
 from mainstay.records.findings import Blame, Finding, MeasuredWith, Method, Verdict
 from mainstay.records.metrics import Kind, Metric, Workload
 from mainstay.records.runs import Curve, FlippedExample, FlipSummary, WorkloadResult
@@ -514,21 +513,35 @@ def _difference(baseline: Trial, candidate: Trial) -> str:
     return "the revisions were tested on different labels" if len(labels) > 1 else ""
 
 
-def make_logs(assignments: Sequence[Assignment], *, salt: str, commit: str, num_seeds: int) -> list[WorkloadLog]:
+def make_logs(assignments: Sequence[Assignment], seeds: Mapping[str, tuple[int, ...]]) -> list[WorkloadLog]:
     """Logs without trials, one a workload.
 
     Args:
         assignments: What is to be measured, and how.
-        salt: Of the seeds.
-        commit: The baseline's.
-        num_seeds: Seeds of each workload, one a pair.
+        seeds: Seeds of each workload, one a pair.
     """
     return [
         WorkloadLog(
             workload=assignment.workload,
-            seeds=derive_seeds(salt, commit, assignment.workload.id, num_seeds),
+            seeds=seeds[assignment.workload.id],
             assignment=assignment,
             measured_with=assignment.measured_with,
         )
         for assignment in assignments
     ]
+
+
+def restore_trials(logs: Sequence[WorkloadLog], trials: Sequence[Trial]) -> None:
+    """Give the logs what was measured before; of timed pairs only whole ones, whose sides took turns.
+
+    Args:
+        logs: One a workload.
+        trials: Of earlier gates, then of an earlier attempt at this one.
+    """
+    by_workload = {log.workload.id: log for log in logs}
+    for trial in trials:
+        if trial.workload in by_workload:
+            by_workload[trial.workload].add(trial)
+    for log in logs:
+        if log.workload.is_timed:
+            log.drop_halves()

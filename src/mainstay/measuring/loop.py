@@ -19,7 +19,7 @@ from typing import Protocol
 
 from mainstay.gates.exact import DigestComparison
 from mainstay.gates.family import judge_family
-from mainstay.gates.policy import Plan
+from mainstay.gates.policy import Design
 from mainstay.measuring.ledger import NUM_EXACT_SEEDS, MarginSource, WorkloadLog
 from mainstay.measuring.scheduling import draw_block_orders, draw_order, draw_workload_order, measure_all
 from mainstay.records.findings import Finding, MeasuredWith, Verdict
@@ -69,7 +69,7 @@ class Measurement:
     Args:
         logs: One a workload, with the trials known from an earlier attempt.
         settled: Findings reached without measuring, such as ``missing``.
-        plan: Levels, looks and K.
+        design: Levels, looks and K.
         salt: What seeds and orders derive from.
         commit: The baseline's.
         margin_of: Gives a metric's margin once the data set is known.
@@ -93,7 +93,7 @@ class Measurement:
         *,
         logs: Sequence[WorkloadLog],
         settled: Sequence[Finding],
-        plan: Plan,
+        design: Design,
         salt: str,
         commit: str,
         margin_of: MarginSource,
@@ -111,7 +111,7 @@ class Measurement:
     ) -> None:
         self._logs = {log.workload.id: log for log in logs}
         self._settled = tuple(settled)
-        self._plan = plan
+        self._design = design
         self._salt = salt
         self._commit = commit
         self._margin_of = margin_of
@@ -141,7 +141,7 @@ class Measurement:
         self._count()
         self._try_exact()
         findings = self._judge()
-        for look in self._plan.looks:
+        for look in self._design.looks:
             undecided = self._undecided(findings)
             if undecided and self._is_failed(findings):
                 names = ", ".join(f.metric.id for f in findings if f.verdict is Verdict.INCONCLUSIVE)
@@ -155,7 +155,7 @@ class Measurement:
                 log.settle_exact()
             findings = self._judge()
             if any(log.num_pairs < look and not log.is_settled for log in undecided):
-                stands = "no look was completed" if look == self._plan.looks[0] else "the last completed look stands"
+                stands = "no look was completed" if look == self._design.looks[0] else "the last completed look stands"
                 self.notes.append(f"the time was used up before the look at {look} pairs; {stands}")
                 break
         if self._num_cut:
@@ -351,7 +351,7 @@ class Measurement:
     def _judge(self) -> tuple[Finding, ...]:
         """The findings as of now; a first verdict stays whatever comes later."""
         gated = [(log, metric) for log in self._logs.values() if not log.skip_reason for metric in log.workload.metrics]
-        findings = judge_family([log.sound_samples(metric) for log, metric in gated], self._plan)
+        findings = judge_family([log.sound_samples(metric) for log, metric in gated], self._design)
         confirmed = [log.confirmed(finding) for (log, _), finding in zip(gated, findings, strict=True)]
         return (*confirmed, *self._settled)
 

@@ -23,7 +23,7 @@ from typing import Any, Literal, NoReturn, TypeVar
 from mainstay.records.errors import ConfigurationError
 from mainstay.records.findings import Tier
 from mainstay.records.metrics import Direction
-from mainstay.records.runs import DEFAULT_PAIR_SECONDS
+from mainstay.records.plans import DEFAULT_PAIR_SECONDS
 
 T = TypeVar("T")
 

@@ -3,6 +3,7 @@
 Records hold numbers and text, never behaviour that touches a file, a clock or a process.
 
 - :mod:`~mainstay.records.metrics`: what is to be measured.
+- :mod:`~mainstay.records.plans`: what a gate decides before its first pair.
 - :mod:`~mainstay.records.trials`: what one execution gave.
 - :mod:`~mainstay.records.findings`: the judgement on one metric.
 - :mod:`~mainstay.records.runs`: everything one gate produced.

@@ -8,6 +8,7 @@
     │   └── RevisionError          2   git does not know the revision asked for
     ├── GitError                   4   the repository cannot be gated as it is
     ├── EnvironmentBuildError      4   a revision cannot be resolved, built or installed; 1 if the candidate cannot
+    ├── PlanError                  4   a resumed gate would go by another plan than the one it started with
     ├── WorkerError                4   a server of workers cannot be started
     ├── StoreError                 4   a file could not be written or read
     │   └── SchemaError            4   a run document is not of schema version 1
@@ -89,6 +90,10 @@ class EnvironmentBuildError(MainstayError):
         self.side = side
         if side == "candidate":
             self.exit_status = 1
+
+
+class PlanError(MainstayError):
+    """What a resumed gate would decide beforehand differs from what it had decided when it started."""
 
 
 class WorkerError(MainstayError):

@@ -132,6 +132,21 @@ class Metric:
         return math.log(value) if self.kind is Kind.PERFORMANCE else value
 
 
+class Execution(StrEnum):
+    """How the trials of a workload run."""
+
+    TRAINED = "trained"
+    """Each in a process of its own, several at once."""
+    INTERLEAVED = "interleaved"
+    """Both revisions alive, block by block, with nothing beside them."""
+    ALONE = "alone"
+    """Each in a process that nothing else has used, with nothing beside it."""
+    ONCE = "once"
+    """One for each revision, since it repeats itself exactly."""
+    STORED = "stored"
+    """Not at all: the results were there."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Workload:
     """One pytest test that measures.
@@ -149,6 +164,20 @@ class Workload:
     is_alone: bool = False
 
     @property
+    def execution(self) -> Execution:
+        """How its trials run.
+
+        Example:
+            >>> Workload(id="w", kind=Kind.PERFORMANCE, metrics=(), is_alone=True).execution
+            <Execution.ALONE: 'alone'>
+        """
+        if self.kind is Kind.ACCURACY:
+            return Execution.TRAINED
+        if self.kind is Kind.DETERMINISTIC:
+            return Execution.ONCE
+        return Execution.ALONE if self.is_alone else Execution.INTERLEAVED
+
+    @property
     def is_timed(self) -> bool:
         """Whether both revisions take turns in it, block by block, in processes that all timed workloads share."""
-        return self.kind is Kind.PERFORMANCE and not self.is_alone
+        return self.execution is Execution.INTERLEAVED

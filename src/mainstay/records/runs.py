@@ -11,13 +11,11 @@ from enum import StrEnum
 
 from mainstay.records.findings import Finding, Verdict
 from mainstay.records.metrics import Kind
+from mainstay.records.plans import Plan
 from mainstay.records.trials import ContextValue, Side
 
 SCHEMA_VERSION = 1
 """Version of the run document; raised when a reader of the old one would misread the new one."""
-
-DEFAULT_PAIR_SECONDS = 2.5
-"""Time of the blocks of each timed workload in a pair where the project does not say."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -178,37 +176,6 @@ class Machine:
     load_at_start: float | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Settings:
-    """What was decided before the first pair.
-
-    Attributes:
-        alpha: Chance that a clean change fails the gate; level of every strict test.
-        margin_level: Level of the tests at the margin.
-        looks: Numbers of pairs at which the gate looks; empty where all stored items are judged at once.
-        num_gated: K, the number of metrics that share alpha.
-        seconds: Budget for measuring.
-        fail_fast: Whether the first ``fail`` stops the gate.
-        inconclusive: What an inconclusive gate exits with: 3, 0 or 1.
-        salt: What the seeds derive from, with the baseline's commit and the workload.
-        threads: Threads of each worker.
-        jobs: Accuracy trials run at once.
-        pair_seconds: Time of the blocks of each timed workload in a pair, of both revisions together.
-    """
-
-    alpha: float
-    margin_level: float
-    looks: tuple[int, ...]
-    num_gated: int
-    seconds: float
-    fail_fast: bool
-    inconclusive: int
-    salt: str
-    threads: int
-    jobs: int
-    pair_seconds: float = DEFAULT_PAIR_SECONDS
-
-
 class ChangeKind(StrEnum):
     """What part of the means of judgement a change touches."""
 
@@ -264,7 +231,7 @@ class Run:
         candidate: The other.
         environments: Of baseline and candidate, in that order; empty if they could not be built.
         machine: Where.
-        settings: What was decided beforehand.
+        plan: What was decided before the first pair.
         findings: One a gated metric, in the order of the workloads.
         workloads: One a workload.
         notes: What a reader must know, a sentence each.
@@ -284,7 +251,7 @@ class Run:
     candidate: Revision
     environments: tuple[Environment, ...]
     machine: Machine
-    settings: Settings
+    plan: Plan
     findings: tuple[Finding, ...]
     workloads: tuple[WorkloadResult, ...]
     notes: tuple[str, ...] = ()
@@ -296,4 +263,4 @@ class Run:
     @property
     def is_of_stored_results(self) -> bool:
         """Whether files were judged that others had made, so that nothing was measured."""
-        return not self.settings.looks
+        return not self.plan.looks

@@ -41,7 +41,7 @@ def render_junit(run: Run) -> str:
     for name, rows, workload in _suites(view):
         suite = ET.SubElement(suites, "testsuite", name=name, timestamp=view.created)
         for row in rows:
-            _add_case(suite, row, inconclusive=_INCONCLUSIVE_ELEMENTS[run.settings.inconclusive])
+            _add_case(suite, row, inconclusive=_INCONCLUSIVE_ELEMENTS[run.plan.inconclusive])
         if workload is not None and not rows:
             _add_unjudged(suite, workload)
         _count(suite)
@@ -98,11 +98,12 @@ def _add_unjudged(suite: ET.Element, workload: WorkloadRow) -> None:
 def _add_gate(suites: ET.Element, view: RunView) -> None:
     """The gate itself as a suite of one case, so that a gate without findings is not an empty, green report."""
     suite = ET.SubElement(suites, "testsuite", name="gate", timestamp=view.created)
-    if view.changes:
-        properties = ET.SubElement(suite, "properties")
-        for change in view.changes:
-            value = "\n".join((change.values, *change.diff))
-            ET.SubElement(properties, "property", name=f"{change.kind} {change.name}", value=value)
+    properties = ET.SubElement(suite, "properties")
+    for change in view.changes:
+        value = "\n".join((change.values, *change.diff))
+        ET.SubElement(properties, "property", name=f"{change.kind} {change.name}", value=value)
+    for name, value in view.plan:
+        ET.SubElement(properties, "property", name=f"{view.plan_title}: {name}", value=value)
     case = ET.SubElement(suite, "testcase", classname="mainstay", name="gate")
     if view.exit_status and not any(row.verdict is view.verdict for row in view.findings):
         element = "failure" if view.exit_status == 1 else "error"

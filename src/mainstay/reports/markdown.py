@@ -46,7 +46,8 @@ def render_markdown(run: Run) -> str:
     view = view_run(run)
     head = "\n".join(_head(view))
     tail = "\n".join(_within(_background(view), budget=MAX_CHARACTERS // 3))
-    budget = MAX_CHARACTERS - len(head) - len(tail) - 500
+    plan = "\n".join(_within(_plan(view), budget=MAX_CHARACTERS // 6))
+    budget = MAX_CHARACTERS - len(head) - len(tail) - len(plan) - 500
     table, num_rows = _table(view.findings, view.units, budget=budget // 2)
     folded = _details(view.findings, budget=budget - len(table))
     parts = [
@@ -56,6 +57,9 @@ def render_markdown(run: Run) -> str:
         "<details><summary>Details</summary>",
         folded,
         tail,
+        "</details>",
+        f"<details><summary>{view.plan_title}</summary>",
+        plan,
         "</details>",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -202,6 +206,12 @@ def _background(view: RunView) -> Iterator[str]:
         yield f"- dependency {code(name)}: {code(old)} -> {code(new)}"
     for name, value in view.facts:
         yield f"- {name}: {markdown_text(value)}"
+
+
+def _plan(view: RunView) -> Iterator[str]:
+    """What was decided before the first pair, as a list."""
+    for name, value in view.plan:
+        yield f"- {markdown_text(name)}: {markdown_text(value)}"
 
 
 def _within(lines: Iterable[str], *, budget: int) -> Iterator[str]:

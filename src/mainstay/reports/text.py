@@ -30,7 +30,7 @@ def render_text(run: Run, *, width: int = 100) -> str:
         Lines ending in a line break.
     """
     view = view_run(run)
-    blocks = (_verdict(view), _findings(view), _workloads(view), _background(view))
+    blocks = (_verdict(view), _findings(view), _workloads(view), _background(view), _plan(view))
     return "\n".join("".join(f"{line}\n" for line in _wrapped(block, width=width)) for block in blocks if block)
 
 
@@ -115,6 +115,14 @@ def _background(view: RunView) -> list[tuple[str, str]]:
     lines += [("dependency: ", f"{name} {old} -> {new}") for name, old, new in view.packages]
     lines += [(f"{name}: ", value) for name, value in view.facts]
     return lines
+
+
+def _plan(view: RunView) -> list[tuple[str, str]]:
+    """What was decided before the first pair; last, where a log is rarely read."""
+    return [
+        ("", f"{view.plan_title[0].lower()}{view.plan_title[1:]}:"),
+        *((f"  {name}: ", value) for name, value in view.plan),
+    ]
 
 
 def _wrapped(lines: Iterable[tuple[str, str]], *, width: int) -> Iterator[str]:

@@ -30,8 +30,10 @@ from mainstay.records.formatting import (
     value_text,
 )
 from mainstay.records.metrics import STORED, Kind, Metric
-from mainstay.records.runs import Change, ChangeKind, Environment, Revision, Run, Settings, WorkloadResult
+from mainstay.records.plans import Plan
+from mainstay.records.runs import Change, ChangeKind, Environment, Revision, Run, WorkloadResult
 from mainstay.reports.cleaning import clean
+from mainstay.reports.plan import plan_rows, plan_title
 
 PAIRS, ITEMS = "pairs", "items"
 """What a finding rests on."""
@@ -301,7 +303,9 @@ class RunView:
         next_steps: What to do now.
         findings: What blocks a merge first.
         workloads: In the order of the run.
-        error_rate: What was decided beforehand and what it guarantees, a sentence each.
+        error_rate: What the plan guarantees, a sentence each.
+        plan: What was decided before the first pair: a pair of name and value each.
+        plan_title: Head of the section that shows it.
         assumptions: What the proofs rest on, a sentence each.
         facts: Machine, versions, data set, seeds, budget: a pair of name and value each.
         packages: Dependencies that differ: name, baseline, candidate.
@@ -325,6 +329,8 @@ class RunView:
     findings: tuple[FindingRow, ...]
     workloads: tuple[WorkloadRow, ...]
     error_rate: tuple[str, ...]
+    plan: tuple[tuple[str, str], ...]
+    plan_title: str
     assumptions: tuple[str, ...]
     facts: tuple[tuple[str, str], ...]
     packages: tuple[tuple[str, str, str], ...]
@@ -376,7 +382,9 @@ def view_run(run: Run) -> RunView:
         next_steps=_next_steps(run, ordered),
         findings=ordered,
         workloads=tuple(map(_workload, run.workloads)),
-        error_rate=_error_rate(run.settings, run.findings),
+        error_rate=_error_rate(run.plan, run.findings),
+        plan=plan_rows(run.plan),
+        plan_title=plan_title(run.plan),
         assumptions=_assumptions(run.findings),
         facts=_facts(run),
         packages=_packages(run.environments),
@@ -688,38 +696,28 @@ def _workload(workload: WorkloadResult) -> WorkloadRow:
     )
 
 
-def _error_rate(settings: Settings, findings: Sequence[Finding]) -> tuple[str, ...]:
-    """What was decided before the first pair, and what it guarantees."""
-    if not settings.looks:
-        return _error_rate_of_items(settings, findings)
-    looks = ", ".join(map(str, settings.looks))
-    alpha, level = percent(settings.alpha), percent(settings.margin_level)
-    shared = f"{settings.num_gated} metric{'s' if settings.num_gated != 1 else ''}"
-    plan = f"alpha {alpha} shared by K = {shared}, margin level {level}, looks at {looks} pairs"
+def _error_rate(plan: Plan, findings: Sequence[Finding]) -> tuple[str, ...]:
+    """What the plan guarantees, a sentence each."""
+    if not plan.looks:
+        return _error_rate_of_items(plan, findings)
     promise = (
-        f"a clean change fails in at most {alpha} of gates; a metric degraded by its margin passes in "
-        f"at most {level}, one degraded by twice its margin in at most {alpha}"
+        f"a clean change fails in at most {percent(plan.alpha)} of gates; a metric degraded by its margin passes in "
+        f"at most {percent(plan.margin_level)}, one degraded by twice its margin in at most {percent(plan.alpha)}"
     )
     if findings and all(f.method in PROOFS for f in findings):
-        return (plan, promise, "nothing here was judged by statistics: proofs, digests and counts spend none of it")
-    return (plan, promise)
+        return (promise, "nothing here was judged by statistics: proofs, digests and counts spend none of it")
+    return (promise,)
 
 
-def _error_rate_of_items(settings: Settings, findings: Sequence[Finding]) -> tuple[str, ...]:
+def _error_rate_of_items(plan: Plan, findings: Sequence[Finding]) -> tuple[str, ...]:
     """The same for stored results; a guard promises less."""
-    alpha, level = percent(settings.alpha), percent(settings.margin_level)
-    shared = f"{settings.num_gated} metric{'s' if settings.num_gated != 1 else ''}"
     promise = (
-        f"on items like these a clean change fails in at most {alpha}; a metric degraded by its margin "
-        f"passes in at most {level}, one degraded by twice its margin in at most {alpha}"
+        f"on items like these a clean change fails in at most {percent(plan.alpha)}; a metric degraded by its margin "
+        f"passes in at most {percent(plan.margin_level)}, one degraded by twice its margin in at most {percent(plan.alpha)}"
     )
-    promises = [
-        f"alpha {alpha} shared by K = {shared}, margin level {level}, one look at all items",
-        promise,
-    ]
     if any(finding.tier is not Tier.BLOCKING for finding in findings):
-        promises.append("what is a guard or advisory may have lost more than its margin in a gate that passes")
-    return tuple(promises)
+        return (promise, "what is a guard or advisory may have lost more than its margin in a gate that passes")
+    return (promise,)
 
 
 def _facts_of_stored_results(run: Run) -> tuple[tuple[str, str], ...]:
@@ -745,7 +743,7 @@ def _facts(run: Run) -> tuple[tuple[str, str], ...]:
     """Machine, versions, data set, seeds, budget."""
     if run.is_of_stored_results:
         return _facts_of_stored_results(run)
-    machine, settings = run.machine, run.settings
+    machine = run.machine
     memory = bytes_text(machine.memory_bytes)
     where = f"{machine.processor}, {machine.num_cores} processors, {memory}, {machine.system} {machine.architecture}"
     spent = sum(run.phases_s.values())
@@ -757,8 +755,7 @@ def _facts(run: Run) -> tuple[tuple[str, str], ...]:
         ("versions", _versions(run)),
         ("data set", _data_sets(run.workloads)),
         ("seeds", _seeds(run)),
-        ("workers", f"threads in each: {settings.threads}, accuracy trials at once: {settings.jobs}"),
-        ("budget", f"{seconds_text(spent)} spent ({phases}); {seconds_text(settings.seconds)} were allowed to measure"),
+        ("budget", f"{seconds_text(spent)} spent ({phases}); {seconds_text(run.plan.seconds)} were allowed to measure"),
         ("load", _load(run)),
         ("earlier runs", "not known"),
     ]
@@ -790,10 +787,8 @@ def _data_sets(workloads: Sequence[WorkloadResult]) -> str:
 
 
 def _seeds(run: Run) -> str:
-    """Where the seeds come from and how many there were."""
-    num_seeds = len({seed for finding in run.findings for seed in finding.seeds})
-    salt = f"the salt {run.settings.salt!r}, " if run.settings.salt else ""
-    return f"{num_seeds} derived from {salt}the baseline's commit and the workload"
+    """How many seeds were used."""
+    return f"{len({seed for finding in run.findings for seed in finding.seeds})} used of those planned"
 
 
 def _load(run: Run) -> str:

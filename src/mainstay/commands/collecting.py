@@ -1,0 +1,103 @@
+"""What is to be judged: both revisions collect the workload files of each, and the agenda follows from that.
+
+- :func:`collect_agenda`: the agenda of a session.
+- :func:`startup_review`: what a person has to review where a wheel brings along code that runs unasked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from mainstay.commands.harness import Harness
+from mainstay.commands.session import Session
+from mainstay.measuring.agenda import Agenda, Collected, part_of, plan_agenda, with_review
+from mainstay.measuring.strictness import require_known_margins
+from mainstay.records.errors import UsageError
+from mainstay.records.metrics import Kind
+from mainstay.records.trials import Side
+from mainstay.workers.collecting import Collection, collect_workloads
+from mainstay.workers.process import WorkerSpec, at_once, start_fresh
+
+ACCEPT = "review it, accept it with a waiver"
+"""What a person does about a change of what judges."""
+
+
+def collect_agenda(session: Session, harness: Harness) -> Agenda:
+    """Decide what is to be judged, from what both revisions can collect of the files of each.
+
+    Args:
+        session: Of the run.
+        harness: Both revisions, ready to measure.
+
+    Raises:
+        UsageError: If there is nothing to judge, or the settings name a margin of nothing.
+    """
+    session.observer.phase("workloads")
+    folders = {side: configuration.workloads for side, configuration in session.settings.judging.items()}
+    limit_s = session.collecting_seconds
+
+    def collect(spec: WorkerSpec) -> Collection:
+        launcher = harness.launchers.get(spec.side, start_fresh)
+        return collect_workloads(spec, [folders[spec.files_of]], launcher, limit_s=limit_s)
+
+    everything = at_once(collect, [spec for specs in harness.specs.values() for spec in specs.values()])
+    everything[-1].require_right_markers()
+    metrics = tuple(m for found in everything for workload in found.workloads for m in workload.metrics)
+    if not any(found.problems or found.skipped_files for found in everything):  # else some gated ones are unknown
+        require_known_margins(session.settings.own[Side.CANDIDATE], metrics)
+    parts = [part_of(collection, session.start.only) for collection in everything]
+    session.watch.lap("workloads")
+    agenda = plan_agenda(*(Collected(*parts[i : i + 2]) for i in range(0, len(parts), 2)))
+    agenda = with_review(agenda, "; ".join(filter(None, _reviews(session, harness))))
+    if not agenda.assignments and not agenda.settled:
+        raise _nothing_to_judge(session, agenda, everything)
+    wrong = [problem for problem in everything[0].problems if problem.is_usage]
+    return replace(
+        agenda,
+        notes=(
+            *agenda.notes,
+            *(f"not gated by the baseline, where {each.id} says: {each.cause}" for each in wrong),
+        ),
+        known=(*metrics, *(finding.metric for finding in agenda.settled)),
+    )
+
+
+def startup_review(startup: Mapping[Side, Mapping[str, str]]) -> str:
+    """What a person has to review before anything passes, where the candidate alone brings along code that runs unasked.
+
+    Args:
+        startup: Code that runs in every worker of each revision, by what it is.
+
+    Example:
+        >>> startup_review({Side.BASELINE: {"a.pth": "1"}, Side.CANDIDATE: {"a.pth": "1", "b.pth": "2"}})
+        "the candidate's wheel brings along code that runs in every worker (b.pth): review it, accept it with a waiver"
+    """
+    new = [name for name, version in startup[Side.CANDIDATE].items() if startup[Side.BASELINE].get(name) != version]
+    if not new:
+        return ""
+    what = "the candidate's wheel brings along code that runs in every worker"
+    return f"{what} ({', '.join(sorted(new))}): {ACCEPT}"
+
+
+def _reviews(session: Session, harness: Harness) -> Iterator[str]:
+    """What a person has to review before anything passes: what measured otherwise than the baseline would have."""
+    yield startup_review(harness.startup)
+    if len({session.settings.judging[side].prepare for side in Side}) > 1:
+        yield f"the command prepare changed, and the candidate's prepared both revisions: {ACCEPT}"
+
+
+def _nothing_to_judge(session: Session, agenda: Agenda, collections: Sequence[Collection]) -> UsageError:
+    """Why the agenda is empty: there are no markers, no workloads of the part asked for, or none at all."""
+    fact = "no workloads: no test uses one of the fixtures trial, benchmark, import_timer and counts"
+    next_step = "write one as the how-to 'add a workload' shows"
+    if agenda.notes:
+        fact = f"nothing to judge: {'; '.join(agenda.notes)}"
+        wanted = [workload for found in collections for workload in part_of(found, session.start.only).workloads]
+        next_step = "add @pytest.mark.accuracy(metric=..., margin=...)"
+        if all(workload.kind is Kind.DETERMINISTIC for workload in wanted):
+            next_step = "add @pytest.mark.deterministic(metric=...)"
+    elif any(collection.workloads for collection in collections):
+        fact = f"no workload of {session.start.only}"
+        next_step = "write one, or gate all workloads without --only"
+    return UsageError(fact, looked_in=session.configuration.workloads, next_step=next_step)

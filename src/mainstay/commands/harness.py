@@ -1,0 +1,181 @@
+"""Both revisions, built and ready to measure: worktrees, environments, workload files, prepared data, workers.
+
+- :func:`open_harness`: the :class:`Harness` of a session; what is temporary is gone when it is closed.
+- :class:`Harness`: all that is needed to measure.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from mainstay.commands.session import Session
+from mainstay.records.findings import MeasuredWith
+from mainstay.records.runs import Environment
+from mainstay.records.trials import Side
+from mainstay.revisions import environments, workspace
+from mainstay.revisions.environments import Resolution, SubjectEnvironment
+from mainstay.revisions.layers import Layer, layers_folder
+from mainstay.revisions.workspace import Prepared, Seals, add_worktrees, open_layers
+from mainstay.store.integrity import find_changes, take_manifest
+from mainstay.workers.fork_server import can_fork, describe_preload, fork_servers
+from mainstay.workers.process import Launcher, WorkerSpec
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Harness:
+    """All that is needed to measure.
+
+    Attributes:
+        specs: Workers of both revisions, by whose workload files they run with; the baseline's alone where these are equal.
+        environments: Of both revisions.
+        subjects: What is installed of each revision.
+        prepared: What ``prepare`` gave, and what it had to say.
+        scratch: The run's temporary folder.
+        preload_note: How ``preload`` is followed; empty where it names nothing.
+        seals: What no worker may change.
+        shared: SHA-256 of each input that both revisions read, as it was before the first trial.
+        launchers: What starts the workers of each side; empty for fresh interpreters.
+    """
+
+    specs: Mapping[Side, Mapping[Side, WorkerSpec]]
+    environments: tuple[Environment, ...]
+    subjects: Mapping[Side, SubjectEnvironment]
+    prepared: Prepared
+    scratch: Path
+    preload_note: str
+    seals: Seals
+    shared: Mapping[str, str] = field(default_factory=dict)
+    launchers: Mapping[Side, Launcher] = field(default_factory=dict)
+
+    @property
+    def startup(self) -> Mapping[Side, Mapping[str, str]]:
+        """Code of each revision's own wheels that runs in every worker, by what it is."""
+        return {side: subject.startup for side, subject in self.subjects.items()}
+
+    @property
+    def specs_of_both(self) -> Mapping[MeasuredWith, Mapping[Side, WorkerSpec]]:
+        """The workers of both revisions, by what a workload is measured with."""
+        return {
+            measured_with: {side: self.specs[measured_with.files_for(side)][side] for side in Side}
+            for measured_with in MeasuredWith
+            if all(measured_with.files_for(side) in self.specs for side in Side)
+        }
+
+
+@contextmanager
+def open_harness(session: Session) -> Iterator[Harness]:
+    """Build both revisions; what is temporary is gone afterwards.
+
+    Args:
+        session: Of the run.
+
+    Yields:
+        Both revisions, ready to measure.
+
+    Raises:
+        EnvironmentBuildError: If one cannot be resolved, built or installed.
+    """
+    repository, start = session.repository, session.start
+    with repository.scratch_folder() as scratch, ExitStack() as stack:
+        trees = add_worktrees(repository, start.revisions, scratch)
+        session.watch.lap("revisions")
+        session.observer.phase("environments")
+        untouched = take_manifest(trees[Side.BASELINE])
+        resolutions = _resolutions(session, trees)
+        if find_changes(trees[Side.BASELINE], untouched):  # what resolves may run code of either revision
+            repository.remove_worktree(trees[Side.BASELINE])
+            repository.add_worktree(start.baseline.commit, trees[Side.BASELINE])
+        layers = stack.enter_context(open_layers(resolutions.values()))
+        harness = _build(session, scratch, trees, resolutions, layers)
+        launchers = stack.enter_context(_open_launchers(session, harness))
+        session.watch.lap("preparation")
+        yield replace(harness, launchers=launchers)
+
+
+@contextmanager
+def _open_launchers(session: Session, harness: Harness) -> Iterator[Mapping[Side, Launcher]]:
+    """Servers that start the workers, where the settings name modules to preload."""
+    modules = session.configuration.preload if can_fork(sys.platform) else ()
+    specs, limit_s = harness.specs[Side.BASELINE], session.collecting_seconds
+    with fork_servers(specs, modules, limit_s=limit_s) as servers:
+        yield {side: server.start for side, server in servers.items()}
+
+
+def _build(
+    session: Session,
+    scratch: Path,
+    trees: Mapping[Side, Path],
+    resolutions: Mapping[Side, Resolution],
+    layers: Mapping[str, Layer],
+) -> Harness:
+    """Environments, measuring folder and prepared data."""
+    repository, configuration, settings = session.repository, session.configuration, session.settings
+    seals = Seals(layers.values())
+    sources = Side if _workloads_differ(session) else (Side.BASELINE,)
+    measuring: dict[Side, Path] = {}
+    shared: dict[str, str] = {}
+
+    def seal(side: Side, subject: SubjectEnvironment) -> None:
+        """Take down what is measured of a revision, before code of the other one runs."""
+        seals.add(f"the environment of the {side}", subject.environment)
+        # only now, or a build backend could pack what is shared
+        linked = repository.link_shared(configuration.share, trees[side])
+        if not shared:
+            shared.update(linked)
+        if side in sources:
+            folder = scratch / "measure" / workspace.FOLDERS[side]
+            workloads = settings.judging[side].workloads
+            measuring[side] = workspace.copy_workloads(trees[side], folder, workloads, configuration.share)
+            seals.add("the workloads", folder)
+
+    version = repository.latest_version(session.start.baseline.commit)
+    subjects = workspace.build_subjects(trees, resolutions, layers, scratch, version=version, on_built=seal)
+    session.watch.lap("environments")
+    prepared = workspace.prepare(configuration, subjects[Side.CANDIDATE].python, scratch, session.environ)
+    if prepared.notice:
+        session.observer.note(prepared.notice)
+    variables = workspace.fixed_variables(configuration.threads, prepared.variables, session.environ)
+    protected = (repository.root, layers_folder(), scratch)
+    writable = workspace.writable_places(settings.own[Side.BASELINE].writable, protected)
+    specs = {
+        side: workspace.worker_specs(subjects, scratch, file, variables, writable, files_of=side)
+        for side, file in measuring.items()
+    }
+    session.watch.lap("preparation")
+    return Harness(
+        specs=specs,
+        environments=tuple(replace(subjects[side].record, variables=workspace.recorded(variables)) for side in Side),
+        subjects=subjects,
+        prepared=prepared,
+        scratch=scratch,
+        preload_note=describe_preload(configuration.preload, sys.platform),
+        seals=seals,
+        shared=shared,
+    )
+
+
+def _resolutions(session: Session, trees: Mapping[Side, Path]) -> Mapping[Side, Resolution]:
+    """Dependencies of both revisions, as they were when the run started."""
+    journal = session.folder.journal
+    lines = [line for line in journal.read() if line["type"] == "resolutions"]
+    if lines:
+        return journal.content(lines[0], "resolutions", dict[Side, Resolution])
+    resolutions = environments.resolve(trees, session.settings.own)
+    journal.append("resolutions", resolutions={side: asdict(each) for side, each in resolutions.items()})
+    return resolutions
+
+
+def _workloads_differ(session: Session) -> bool:
+    """Whether the change touches the workload files, or what pytest is told about them."""
+    folders = {side: configuration.workloads for side, configuration in session.settings.judging.items()}
+    digests = {
+        session.repository.folder_digest(revision.commit, folders[side])
+        for side, revision in session.start.revisions.items()
+    }
+    settings = session.pytest_settings
+    is_same_pytest = settings[Side.BASELINE] == settings[Side.CANDIDATE]
+    return len({*folders.values()}) > 1 or len(digests) > 1 or not is_same_pytest

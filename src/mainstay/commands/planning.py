@@ -1,0 +1,141 @@
+"""The plan of a run: fixed once, before the first pair, and the same when the run is resumed.
+
+- :func:`fix_plan`: the :class:`~mainstay.records.plans.Plan` of a session, journalled when the run starts.
+- :func:`margins_of`: the margin of each metric, under the markers and settings of both revisions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+
+from mainstay.commands.session import Session
+from mainstay.measuring.agenda import Agenda, Assignment
+from mainstay.measuring.scheduling import derive_seeds
+from mainstay.measuring.strictness import Margins
+from mainstay.records.errors import PlanError
+from mainstay.records.metrics import Execution
+from mainstay.records.plans import Plan, PlannedWorkload
+from mainstay.records.trials import Side
+from mainstay.store.journal import RunFolder
+from mainstay.workers.machine import usable_cores
+
+
+def fix_plan(session: Session, agenda: Agenda, *, num_pairs: int | None = None, is_proved: bool = False) -> Plan:
+    """Decide all that has to be decided before the first pair, or read what was decided when the run started.
+
+    Args:
+        session: Of the run.
+        agenda: What is to be judged.
+        num_pairs: Pairs that need a seed; as many as the last look if ``None``.
+        is_proved: Whether a proof lets everything pass, so that nothing shares alpha.
+
+    Returns:
+        The plan, which is in the journal.
+
+    Raises:
+        PlanError: If a resumed run would go by another plan.
+    """
+    plan = _make_plan(session, agenda, num_pairs=num_pairs, is_proved=is_proved)
+    return keep_plan(session.folder, plan)
+
+
+def keep_plan(folder: RunFolder, plan: Plan) -> Plan:
+    """Journal the plan of a run that starts; hold a run that is resumed to the plan that it started with.
+
+    Args:
+        folder: Of the run.
+        plan: What would be decided now.
+
+    Returns:
+        The plan that the run started with.
+
+    Raises:
+        PlanError: If what would be decided now differs from it: pairs that were measured under one plan say nothing
+            under another.
+    """
+    journal = folder.journal
+    lines = [line for line in journal.read() if line["type"] == "plan"]
+    if not lines:
+        journal.append("plan", plan=asdict(plan))
+        return plan
+    first = journal.content(lines[0], "plan", Plan)
+    if names := first.differences(plan):
+        raise PlanError(
+            f"the plan of this gate is not the one that it started with: {', '.join(names)} would differ",
+            looked_in=folder.id,
+            next_step="resume it as it was started, on the same machine; or start a gate of its own without --resume",
+        )
+    return first
+
+
+def margins_of(session: Session, agenda: Agenda) -> Margins:
+    """The margin of each metric: the smaller of what the two revisions say.
+
+    Args:
+        session: Of the run.
+        agenda: What is to be judged.
+    """
+    return Margins(
+        settings=tuple(session.settings.judging[side] for side in Side),
+        markers=tuple(
+            {name: metric.margin for name, metric in marked.items()} for marked in (agenda.baseline, agenda.candidate)
+        ),
+    )
+
+
+def _make_plan(session: Session, agenda: Agenda, *, num_pairs: int | None, is_proved: bool) -> Plan:
+    """The plan that follows from settings, options and agenda."""
+    start, configuration, margins = session.start, session.configuration, margins_of(session, agenda)
+    workloads = tuple(
+        _planned(session, assignment, margins, num_pairs or configuration.looks[-1])
+        for assignment in agenda.assignments
+    )
+    gated = sum(len(each.metrics) for each in workloads if each.execution is not Execution.ONCE)
+    return Plan(
+        alpha=configuration.alpha,
+        margin_level=configuration.margin_level,
+        looks=configuration.looks,
+        num_gated=0 if is_proved else gated,
+        salt=start.salt,
+        workloads=workloads,
+        margins_by_dataset=_margins_by_dataset(workloads, margins),
+        seconds=start.seconds,
+        pair_seconds=configuration.pair_seconds,
+        trial_seconds=configuration.trial_seconds,
+        fail_fast=start.fail_fast,
+        inconclusive=configuration.inconclusive,
+        proof=configuration.proof or "",
+        threads=configuration.threads,
+        jobs=configuration.num_jobs(usable_cores()),
+        preload=configuration.preload,
+        share=configuration.share,
+        prepare=configuration.prepare,
+        writable=session.settings.own[Side.BASELINE].writable,
+    )
+
+
+def _planned(session: Session, assignment: Assignment, margins: Margins, num_pairs: int) -> PlannedWorkload:
+    """One workload as it will be measured."""
+    start, workload = session.start, assignment.workload
+    return PlannedWorkload(
+        id=workload.id,
+        execution=workload.execution,
+        measured_with=assignment.measured_with,
+        metrics=tuple(replace(metric, margin=margins(metric, {})) for metric in workload.metrics),
+        seeds=derive_seeds(start.salt, start.baseline.commit, workload.id, num_pairs),
+    )
+
+
+def _margins_by_dataset(workloads: tuple[PlannedWorkload, ...], margins: Margins) -> dict[str, dict[str, float]]:
+    """Margins that hold on one data set alone."""
+    datasets = sorted({name for settings in margins.settings for name in settings.margins_by_dataset})
+    own = {
+        dataset: {
+            metric.id: margin
+            for workload in workloads
+            for metric in workload.metrics
+            if (margin := margins(metric, {"dataset": dataset})) != metric.margin
+        }
+        for dataset in datasets
+    }
+    return {dataset: found for dataset, found in own.items() if found}

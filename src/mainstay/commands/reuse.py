@@ -1,0 +1,186 @@
+"""Trials of the baseline that earlier gates cached, and those that this one caches for later gates.
+
+The order matters: :func:`find_cached` before the ledgers are filled, :func:`choose_reused` to fill them,
+:func:`cache_trials` once everything was measured.
+
+- :class:`Cached`: what is cached under the conditions of this gate.
+- :func:`repeatable_workloads`: which baselines may be repeated for the sake of later gates.
+- :func:`notes_on_reuse`: what a reader must know of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+
+from mainstay.commands.harness import Harness
+from mainstay.commands.session import Session
+from mainstay.measuring.baseline_cache import BaselineTrials, Conditions, is_exact, is_nondeterministic, reusable_trials
+from mainstay.measuring.ledger import WorkloadLog
+from mainstay.records.errors import StoreError
+from mainstay.records.metrics import Kind
+from mainstay.records.trials import Side, Trial
+from mainstay.revisions import workspace
+from mainstay.store.files import content_digest
+from mainstay.store.journal import trial_content
+from mainstay.workers.machine import computing_traits
+from mainstay.workers.process import WORKER
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cached:
+    """The baseline's trials that are cached under the conditions of a gate.
+
+    Attributes:
+        keys: Key of the conditions, by whose workload files the baseline runs with; empty where nothing is reused or cached.
+        trials: By whose workload files they ran with.
+        notes: On trials that do not read, a sentence each.
+    """
+
+    keys: Mapping[Side, str] = field(default_factory=dict)
+    trials: Mapping[Side, tuple[Trial, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def of(self, ledger: WorkloadLog) -> Sequence[Trial]:
+        """The trials that ran with the workload files which the baseline of a workload runs with in this gate."""
+        return self.trials.get(ledger.measured_with.files_for(Side.BASELINE), ())
+
+
+def find_cached(session: Session, harness: Harness) -> Cached:
+    """Read the baseline's trials that are cached under the conditions of this gate; damaged ones are measured anew.
+
+    Args:
+        session: Of the run.
+        harness: Both revisions.
+    """
+    keys = _keys(session, harness, harness.shared)
+    trials, notes = {}, []
+    for side, key in keys.items():
+        try:
+            trials[side] = BaselineTrials(session.repository.root, key).read()
+        except StoreError as error:
+            notes.append(f"{error.fact}, so they were measured anew ({error.looked_in})")
+    return Cached(keys=keys, trials=trials, notes=tuple(notes))
+
+
+def choose_reused(session: Session, cached: Cached, ledgers: Sequence[WorkloadLog]) -> tuple[Cached, list[Trial]]:
+    """Choose the trials that this gate need not measure: once, when it starts, and the same when it is resumed.
+
+    Args:
+        session: Of the run.
+        cached: What earlier gates cached.
+        ledgers: One a workload.
+
+    Returns:
+        What may still be cached, and the trials. A gate that is resumed under other conditions keeps what it measured, but
+        reuses nothing and leaves nothing for later gates.
+    """
+    journal = session.folder.journal
+    lines = [line for line in journal.read() if line["type"] == "reused"]
+    if lines and lines[0].get("keys") != cached.keys:
+        return replace(cached, keys={}), []
+    if lines:
+        return cached, journal.content(lines[0], "trials", list[Trial])
+    trials = [trial for log in ledgers for trial in reusable_trials(cached.of(log), log.workload, log.seeds)]
+    journal.append("reused", keys=cached.keys, trials=[trial_content(trial) for trial in trials])
+    return cached, trials
+
+
+def repeatable_workloads(cached: Cached, ledgers: Sequence[WorkloadLog]) -> frozenset[str]:
+    """The workloads whose baseline may be repeated for the sake of later gates.
+
+    Args:
+        cached: What earlier gates cached.
+        ledgers: One a workload.
+    """
+    wanted = [log for log in ledgers if cached.keys and log.workload.kind is Kind.ACCURACY]
+    return frozenset(
+        log.workload.id
+        for log in wanted
+        if not is_nondeterministic([trial for trial in cached.of(log) if trial.workload == log.workload.id])
+    )
+
+
+def cache_trials(
+    session: Session, harness: Harness, cached: Cached, ledgers: Sequence[WorkloadLog], *, shared: Mapping[str, str]
+) -> list[str]:
+    """Cache the baseline's trials for later gates, unless the conditions changed while they were measured.
+
+    Args:
+        session: Of the run.
+        harness: Both revisions.
+        cached: With the keys that held before the first trial.
+        ledgers: One a workload.
+        shared: SHA-256 of each shared input after the last trial.
+
+    Returns:
+        Notes on trials that could not be cached.
+    """
+    notes: list[str] = []
+    if not cached.keys or _keys(session, harness, shared) != cached.keys:
+        return notes
+    for side, key in cached.keys.items():
+        trials = [
+            trial
+            for log in ledgers
+            if log.workload.kind is Kind.ACCURACY and log.measured_with.files_for(Side.BASELINE) is side
+            for trial in log.baseline_trials
+        ]
+        try:
+            BaselineTrials(session.repository.root, key).keep(trials, run=session.folder.id)
+        except StoreError as error:
+            notes.append(f"{error.fact}, so later gates measure them again ({error.looked_in})")
+    return notes
+
+
+def notes_on_reuse(ledgers: Sequence[WorkloadLog]) -> list[str]:
+    """What a reader must know where trials of the baseline were not measured in this gate.
+
+    Args:
+        ledgers: One a workload.
+    """
+    reused = [trial for log in ledgers for trial in log.reused]
+    if not reused:
+        return []
+    runs = ", ".join(sorted({trial.reused_from for trial in reused}))
+    what = "1 baseline trial was" if len(reused) == 1 else f"{len(reused)} baseline trials were"
+    why = "this baseline repeats itself bit for bit, so verdicts on it are correlated"
+    return [f"{what} reused from run {runs}: {why}; 'mainstay gate --fresh' draws other seeds"]
+
+
+def _keys(session: Session, harness: Harness, shared: Mapping[str, str]) -> Mapping[Side, str]:
+    """Key of all that could change a trial of the baseline, by whose workload files it runs with.
+
+    Returns:
+        Nothing where no trial is to be cached or reused.
+    """
+    if session.start.salt:  # these seeds are drawn for this gate alone
+        return {}
+    inputs = workspace.input_digests(harness.prepared.variables, harness.scratch)
+    environment = harness.environments[0]
+    if inputs is None or not all(map(is_exact, environment.packages.values())):
+        return {}
+    spec = harness.specs[Side.BASELINE][Side.BASELINE]
+    conditions = Conditions(
+        tree=session.start.baseline.tree,
+        wheel_digest=environment.wheel_digest,
+        packages_digest=environment.packages_digest,
+        roots=spec.roots,
+        workloads_digest="",
+        shared=shared,
+        inputs=inputs,
+        variables=workspace.portable(spec.variables, harness.scratch),
+        threads=session.configuration.threads,
+        preload=session.configuration.preload,
+        worker_digest=content_digest(Path(WORKER), suffix=".py"),
+        mainstay_version=version("mainstay"),
+        traits=computing_traits(),
+    )
+    judging = session.settings.judging
+    digests = {
+        side: workspace.workloads_digest(specs[Side.BASELINE], judging[side].workloads)
+        for side, specs in harness.specs.items()
+    }
+    return {side: replace(conditions, workloads_digest=digest).key for side, digest in digests.items()}

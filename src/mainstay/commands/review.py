@@ -1,0 +1,96 @@
+"""What a reviewer decides and has to see: waivers, and what the change alters of the means by which it is judged.
+
+- :func:`waivers_of`, :func:`reviewed_waivers`: the waivers of a revision, and those that the baseline already has.
+- :func:`notes_on_waivers`: refuses waivers that name nothing.
+- :func:`changes_of_judgement`: what the candidate is judged by and the baseline was not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+
+from mainstay.commands.harness import Harness
+from mainstay.commands.session import Session
+from mainstay.measuring import changes
+from mainstay.measuring.agenda import Agenda
+from mainstay.project.waivers import parse_waivers, unknown_waivers
+from mainstay.records.errors import ConfigurationError
+from mainstay.records.findings import Waiver
+from mainstay.records.runs import Change
+from mainstay.records.trials import Side
+
+
+def waivers_of(session: Session, side: Side) -> tuple[Waiver, ...]:
+    """Read the waivers of a revision.
+
+    Args:
+        session: Of the run.
+        side: The revision.
+
+    Raises:
+        ConfigurationError: If they do not read.
+    """
+    place = session.settings.own[side].waivers
+    content = session.repository.read_file(session.start.revisions[side].commit, place) or b""
+    try:
+        return parse_waivers(content.decode("utf-8"), where=place)
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(
+            f"the waivers are not UTF-8: {error}", looked_in=place, next_step="save the file as UTF-8"
+        ) from error
+
+
+def reviewed_waivers(session: Session) -> tuple[Waiver, ...]:
+    """The waivers of the baseline; none where they do not read, since whoever mends the file must get through.
+
+    Args:
+        session: Of the run.
+    """
+    with suppress(ConfigurationError):
+        return waivers_of(session, Side.BASELINE)
+    return ()
+
+
+def notes_on_waivers(session: Session, agenda: Agenda, waivers: Sequence[Waiver]) -> list[str]:
+    """Refuse waivers that name nothing, and note those that name nothing any more.
+
+    Args:
+        session: Of the run.
+        agenda: With all metrics that are known.
+        waivers: Of the candidate.
+
+    Raises:
+        ConfigurationError: If a waiver that the baseline does not have names nothing.
+    """
+    unknown = unknown_waivers(waivers, agenda.known, session.today, reviewed=reviewed_waivers(session))
+    return [f"a waiver of {waiver.metric} names nothing that is gated any more: remove it" for waiver in unknown]
+
+
+def changes_of_judgement(
+    session: Session, harness: Harness, agenda: Agenda, waivers: Sequence[Waiver]
+) -> Iterator[Change]:
+    """What the change alters of the means by which it is judged.
+
+    Args:
+        session: Of the run.
+        harness: Both revisions, with the code that they bring along.
+        agenda: With the markers of both revisions.
+        waivers: Of the candidate.
+    """
+    settings, repository = session.settings, session.repository
+    commits = [revision.commit for revision in session.start.revisions.values()]
+    folders = {configuration.workloads for configuration in settings.judging.values()}
+    files = [
+        changes.ChangedFile(path, *(repository.read_file(commit, path) for commit in commits))
+        for path in repository.changed_files(commits[0], commits[1], sorted(folders))
+    ]
+    yield from changes.waiver_changes(reviewed_waivers(session), waivers)
+    yield from changes.file_changes(files)
+    told = session.pytest_settings.values()
+    yield from changes.pytest_changes(*({"file": found.file, **found.values} for found in told))
+    yield from changes.startup_changes(*(harness.startup[side] for side in Side))
+    yield from changes.marker_changes(agenda.baseline, agenda.candidate)
+    yield from changes.setting_changes(
+        settings.own[Side.BASELINE], settings.own[Side.CANDIDATE], is_first=settings.is_first
+    )

@@ -1,0 +1,81 @@
+"""What no worker may change, and what becomes of a run in which something of it was changed.
+
+- :func:`find_tampering`: what was changed.
+- :func:`require_untouched`: refuses a run in which something was.
+- :func:`spoiled`: findings of which none is a pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from mainstay.commands.harness import Harness
+from mainstay.records.errors import EnvironmentBuildError, MainstayError
+from mainstay.records.findings import Blame, Finding, Verdict
+from mainstay.records.trials import Side
+
+ADVICE = "let the code write to the folder that tempfile.gettempdir() names, or to HOME, never beside its modules"
+"""The next step where something was changed that no worker may change."""
+
+
+def find_tampering(harness: Harness, shared: Mapping[str, str]) -> list[str]:
+    """Compare what no worker may change with what it was before the first trial.
+
+    Args:
+        harness: With the seals.
+        shared: SHA-256 of each shared input after the last trial.
+
+    Returns:
+        What was changed.
+    """
+    inputs = changed_keys(harness.shared, shared)
+    return [*harness.seals.find_changes(), *(f"the shared input {path}" for path in inputs)]
+
+
+def require_untouched(harness: Harness) -> None:
+    """Refuse a run in which workloads changed what no worker may change.
+
+    Raises:
+        MainstayError: If they did.
+    """
+    if changes := harness.seals.find_changes():
+        raise MainstayError(f"the workloads changed what is not their own: {'; '.join(changes)}", next_step=ADVICE)
+
+
+def changed_keys(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """The keys whose values differ, sorted.
+
+    Example:
+        >>> changed_keys({"a": "1", "b": "2"}, {"a": "1", "b": "3", "c": "4"})
+        ['b', 'c']
+    """
+    return sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
+
+
+def spoiled(findings: Sequence[Finding], changes: Sequence[str]) -> tuple[Finding, ...]:
+    """Findings of a gate in which something was changed that no worker may change: none is a pass.
+
+    The candidate is to blame, since it is what the baseline has not shown to be harmless.
+
+    Args:
+        findings: As they were judged.
+        changes: What was changed.
+
+    Raises:
+        EnvironmentBuildError: If nothing was judged.
+    """
+    reason = f"what no workload may change was changed while the gate ran: {'; '.join(changes)}"
+    if not findings:
+        raise EnvironmentBuildError(reason, side=Side.CANDIDATE, next_step=ADVICE)
+    return tuple(
+        finding
+        if finding.verdict is Verdict.MISSING
+        else Finding(
+            metric=finding.metric,
+            verdict=Verdict.ERROR,
+            reason=reason,
+            blame=Blame.CANDIDATE,
+            detail=(f"judged before that was known: {finding.verdict}, {finding.reason}", ADVICE),
+        )
+        for finding in findings
+    )

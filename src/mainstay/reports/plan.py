@@ -1,0 +1,128 @@
+"""What was decided before the first pair, as rows that every report shows folded.
+
+- :func:`plan_rows`: a name and a sentence for each part of the plan.
+- :func:`plan_title`: the head of the section.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from mainstay.records.formatting import degradation_text, percent, seconds_text
+from mainstay.records.metrics import STORED, Metric
+from mainstay.records.plans import Plan, PlannedWorkload
+from mainstay.reports.cleaning import clean
+
+MAX_WORKLOADS = 40
+"""Workloads in a report; the run document holds them all."""
+
+MAX_METRICS = 20
+"""Metrics of one workload in a report."""
+
+_NAME_LENGTH = 160
+_LINE_LENGTH = 500
+_ROW_LENGTH = 4_000
+
+
+def plan_title(plan: Plan) -> str:
+    """The head of the section; where results were stored there are no pairs.
+
+    Args:
+        plan: Of a run.
+    """
+    return "Decided before the first pair" if plan.looks else "Decided before the first item was compared"
+
+
+def plan_rows(plan: Plan) -> tuple[tuple[str, str], ...]:
+    """A name and a sentence for each part of the plan.
+
+    Args:
+        plan: Of a run.
+    """
+    shown = plan.workloads[:MAX_WORKLOADS]
+    rows = [
+        ("levels", _levels(plan)),
+        ("policy", _policy(plan)),
+        *(_of_measuring(plan) if plan.looks else ()),
+        *((clean(each.id, at_most=_NAME_LENGTH), _workload(each)) for each in shown),
+        *((f"margins on {clean(dataset)}", _margins(plan, dataset)) for dataset in sorted(plan.margins_by_dataset)),
+    ]
+    if len(plan.workloads) > len(shown):
+        rows.append(("further workloads", f"{len(plan.workloads) - len(shown)}, in the run document"))
+    return tuple((name, clean(sentence, at_most=_ROW_LENGTH)) for name, sentence in rows)
+
+
+def _levels(plan: Plan) -> str:
+    """Levels, K and looks."""
+    shared = f"{plan.num_gated} metric{'s' if plan.num_gated != 1 else ''}"
+    looks = f"looks at {', '.join(map(str, plan.looks))} pairs" if plan.looks else "one look at all items"
+    return f"alpha {percent(plan.alpha)} shared by K = {shared}, margin level {percent(plan.margin_level)}, {looks}"
+
+
+def _policy(plan: Plan) -> str:
+    """What becomes of verdicts."""
+    parts = [f"an inconclusive gate exits with {plan.inconclusive}"]
+    if plan.fail_fast:
+        parts.append("the first fail ends the gate")
+    if plan.proof:
+        parts.append("what is proved unchanged passes unmeasured")
+    return "; ".join(parts)
+
+
+def _of_measuring(plan: Plan) -> Iterator[tuple[str, str]]:
+    """Budget, seeds and what workers are started with."""
+    limits = {
+        "to measure": plan.seconds,
+        "for a trial": plan.trial_seconds,
+        "of blocks in a timed pair": plan.pair_seconds,
+    }
+    yield "limits", ", ".join(f"{seconds_text(seconds)} {what}" for what, seconds in limits.items())
+    yield "seeds", f"derived from {_salt(plan)}the baseline's commit and the workload"
+    started = [f"threads in each: {plan.threads}", f"accuracy trials at once: {plan.jobs}"]
+    named = {"preload": plan.preload, "share": plan.share, "prepare": plan.prepare, "writable": plan.writable}
+    started += [f"{name}: {clean(' '.join(values), at_most=_LINE_LENGTH)}" for name, values in named.items() if values]
+    yield "workers", ", ".join(started)
+
+
+def _salt(plan: Plan) -> str:
+    """The salt, where there is one."""
+    return f"the salt {plan.salt!r}, " if plan.salt else ""
+
+
+def _workload(workload: PlannedWorkload) -> str:
+    """How a workload is measured, with which seeds, and for what."""
+    parts = [] if workload.id == STORED else [_execution(workload)]
+    if workload.seeds:
+        first = ", ".join(map(str, workload.seeds[:3]))
+        more = f" and {len(workload.seeds) - 3} more" if len(workload.seeds) > 3 else ""
+        parts.append(f"seeds {first}{more}")
+    return "; ".join((*parts, *_metrics(workload.metrics)))
+
+
+def _execution(workload: PlannedWorkload) -> str:
+    """How trials run, and with whose files."""
+    return f"{workload.execution}, workload files: {workload.measured_with}"
+
+
+def _metrics(metrics: Sequence[Metric]) -> Iterator[str]:
+    """Direction and margin of each metric."""
+    for metric in metrics[:MAX_METRICS]:
+        name = clean(metric.name, at_most=_NAME_LENGTH)
+        yield f"{name}: {metric.direction} is better, margin {degradation_text(metric, metric.scaled_margin)}"
+    if len(metrics) > MAX_METRICS:
+        yield f"{len(metrics) - MAX_METRICS} more metrics, in the run document"
+
+
+def _margins(plan: Plan, dataset: str) -> str:
+    """Margins that hold on one data set alone."""
+    margins = plan.margins_by_dataset[dataset]
+    known = [metric for workload in plan.workloads for metric in workload.metrics if metric.id in margins]
+    shown = [f"{metric.id}: {_margin_on(metric, margins[metric.id])}" for metric in known[:MAX_METRICS]]
+    more = [f"{len(known) - len(shown)} more, in the run document"] if len(known) > len(shown) else []
+    return "; ".join((*shown, *more))
+
+
+def _margin_on(metric: Metric, margin: float) -> str:
+    """A margin with its unit."""
+    return degradation_text(metric, replace(metric, margin=margin).scaled_margin)

@@ -1,0 +1,70 @@
+"""A run goes by the plan that it started with, or not at all."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from mainstay.commands.planning import keep_plan
+from mainstay.records.errors import PlanError
+from mainstay.records.findings import MeasuredWith
+from mainstay.records.metrics import Direction, Execution, Kind, Metric
+from mainstay.records.plans import PlannedWorkload
+from mainstay.store.journal import new_run
+
+STEP = Metric(
+    workload="b.py::test", name="call_time", kind=Kind.PERFORMANCE, direction=Direction.LOWER, margin=0.05, unit="s"
+)
+TOP1 = Metric(workload="a.py::test", name="a", kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=0.1, ceiling=0.99)
+
+
+@pytest.fixture
+def plan(sample_run):
+    workloads = (
+        PlannedWorkload(
+            id="a.py::test",
+            execution=Execution.TRAINED,
+            measured_with=MeasuredWith.OWN,
+            metrics=(TOP1,),
+            seeds=(2**31 - 1, 0, 7),
+        ),
+        PlannedWorkload(
+            id="b.py::test", execution=Execution.INTERLEAVED, measured_with=MeasuredWith.SHARED, metrics=(STEP,)
+        ),
+    )
+    return replace(
+        sample_run.plan,
+        workloads=workloads,
+        margins_by_dataset={"digits": {TOP1.id: 1 / 3}},
+        seconds=float("inf"),
+        prepare=("python", "fetch.py"),
+    )
+
+
+@pytest.fixture
+def folder(tmp_path):
+    with new_run(tmp_path, datetime(2026, 11, 28, tzinfo=UTC), {}) as folder:
+        yield folder
+
+
+def test_a_resumed_run_has_the_plan_that_it_started_with(folder, plan):
+    keep_plan(folder, plan)
+
+    assert keep_plan(folder, replace(plan, jobs=16)) == plan
+    assert [line["type"] for line in folder.journal.read()] == ["start", "plan"]
+
+
+@pytest.mark.parametrize(
+    ("part", "named"),
+    [
+        pytest.param({"looks": (5, 8, 12)}, "looks", id="looks"),
+        pytest.param({"workloads": (), "num_gated": 0}, "num_gated, workloads", id="workloads"),
+    ],
+)
+def test_a_run_does_not_go_on_under_another_plan(folder, plan, part, named):
+    keep_plan(folder, plan)
+
+    with pytest.raises(PlanError, match=f"{named} would differ"):
+        keep_plan(folder, replace(plan, **part))
+
+    assert keep_plan(folder, plan) == plan

@@ -1,0 +1,92 @@
+"""What was decided before the first pair is told by every report, and folded where a report can fold."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from mainstay.records.findings import MeasuredWith
+from mainstay.records.metrics import Execution
+from mainstay.records.plans import PlannedWorkload
+from mainstay.reports.plan import MAX_WORKLOADS, plan_rows, plan_title
+from mainstay.reports.view import view_run
+
+TITLE = "Decided before the first pair"
+
+
+@pytest.fixture
+def plan(failing):
+    return failing.plan
+
+
+def test_levels_k_and_looks_are_stated(plan):
+    assert dict(plan_rows(plan))["levels"].startswith("alpha 1 % shared by K = 4 metrics, ")
+    assert dict(plan_rows(plan))["levels"].endswith("looks at 5, 8, 12, 20 pairs")
+
+
+def test_each_workload_is_told_with_its_execution_its_seeds_and_its_margins(plan):
+    (first, *_) = plan.workloads
+
+    told = dict(plan_rows(plan))[first.id]
+
+    assert told.startswith("trained, workload files: shared; seeds ")
+    assert "top1_accuracy: higher is better, margin 0.20 points" in told
+
+
+def test_margins_of_a_data_set_are_told(plan):
+    metric = plan.workloads[0].metrics[0]
+
+    rows = dict(plan_rows(replace(plan, margins_by_dataset={"digits": {metric.id: 0.012}})))
+
+    assert rows["margins on digits"] == f"{metric.id}: 1.20 points"
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "words"),
+    [
+        ({"fail_fast": True}, "policy", "the first fail ends the gate"),
+        ({"inconclusive": 0}, "policy", "an inconclusive gate exits with 0"),
+        ({"proof": "unchanged"}, "policy", "what is proved unchanged passes unmeasured"),
+        ({"salt": "a\x1b"}, "seeds", "the salt 'a\\x1b'"),
+        ({"prepare": ("python", "fetch.py")}, "workers", "prepare: python fetch.py"),
+        ({"num_gated": 1}, "levels", "K = 1 metric,"),
+    ],
+)
+def test_parts_are_told_where_they_say_something(plan, part, name, words):
+    assert words in dict(plan_rows(replace(plan, **part)))[name]
+
+
+def test_many_workloads_are_counted(plan):
+    many = tuple(
+        PlannedWorkload(
+            id=f"w{number}", execution=Execution.ONCE, measured_with=MeasuredWith.SHARED, metrics=(), seeds=(1,)
+        )
+        for number in range(MAX_WORKLOADS + 7)
+    )
+
+    assert plan_rows(replace(plan, workloads=many))[-1] == ("further workloads", "7, in the run document")
+
+
+def test_stored_results_have_no_pairs_to_decide_before(plan):
+    stored = replace(plan, looks=())
+
+    assert plan_title(stored) != TITLE
+    assert not {"limits", "seeds", "workers"} & dict(plan_rows(stored)).keys()
+
+
+@pytest.mark.parametrize("form", ["text", "markdown", "html", "junit"])
+def test_every_report_tells_the_plan(renderers, failing, form):
+    report = renderers[form](failing)
+
+    assert TITLE.lower() in report.lower()
+    for name, _ in view_run(failing).plan[:5]:
+        assert name in report
+
+
+@pytest.mark.parametrize("form", ["markdown", "html"])
+def test_the_plan_is_folded_where_a_report_can_fold(renderers, failing, form):
+    (section,) = re.findall(
+        rf"<details[^>]*>\s*<summary>{TITLE}</summary>(.*?)</details>", renderers[form](failing), re.DOTALL
+    )
+
+    assert "K = 4 metrics" in section
