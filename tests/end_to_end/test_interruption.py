@@ -62,7 +62,10 @@ def trials(journal):
 
 @pytest.mark.first
 @pytest.mark.parametrize("num_kills_planned", [8, pytest.param(30, marks=pytest.mark.slow)])
-def test_a_gate_that_is_killed_at_any_moment_resumes_to_the_same_end(slow_project, num_kills_planned):
+def test_a_gate_that_is_killed_at_any_moment_resumes_to_the_same_end(slow_project, num_kills_planned, tmp_path):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    slow_project.environ["TMPDIR"] = str(temporary)
     began = time.monotonic()
     slow_project.gate("--fresh")
     whole = time.monotonic() - began  # kills are spread over the length that a gate has on this machine now
@@ -75,6 +78,7 @@ def test_a_gate_that_is_killed_at_any_moment_resumes_to_the_same_end(slow_projec
         while True:
             try:
                 output, _ = process.communicate(timeout=moments.uniform(0.05, 1.1) * whole)
+                assert list(temporary.iterdir()) == []
                 break
             except subprocess.TimeoutExpired:
                 process.kill()

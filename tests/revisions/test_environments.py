@@ -673,7 +673,7 @@ def test_what_uv_of_a_killed_gate_leaves_behind_is_removed_by_the_next(shelf, tr
         time.sleep(0.05)
     assert any(temporary.iterdir())
 
-    resolved(trees)
+    environments.sweep_builds()
 
     assert list(temporary.iterdir()) == []
 

@@ -91,6 +91,7 @@ def open_harness(session: Session) -> Iterator[Harness]:
             repository.add_worktree(start.baseline.commit, trees[Side.BASELINE])
         layers = stack.enter_context(open_layers(resolutions.values()))
         harness = _build(session, scratch, trees, resolutions, layers)
+        environments.sweep_builds()  # by now, what a killed gate had started has ended
         launchers = stack.enter_context(_open_launchers(session, harness))
         session.watch.lap("preparation")
         yield replace(harness, launchers=launchers)

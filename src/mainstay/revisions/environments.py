@@ -161,6 +161,11 @@ def cache_folder() -> Path:
     return user_cache_path("mainstay")
 
 
+def sweep_builds() -> None:
+    """Remove the temporary files that uv and builds of killed gates left behind."""
+    remove_abandoned(cache_folder())
+
+
 class UnreachableError(EnvironmentBuildError):
     """No package index answers, and what is needed is not in uv's cache."""
 
@@ -247,7 +252,6 @@ def resolve(trees: Mapping[Side, Path], configurations: Mapping[Side, Configurat
     Raises:
         EnvironmentBuildError: If a revision does not resolve, or what measures conflicts with the baseline.
     """
-    remove_abandoned(cache_folder())  # what uv and builds of killed gates left
     requests = {side: _Request.of(side, trees[side], configurations[side]) for side in Side}
     parts = [part for request in requests.values() for part in request.identity()]
     today = f"{datetime.now(UTC):%Y-%m-%d}"
