@@ -34,7 +34,6 @@ from mainstay.project.configuration import with_settings
 from mainstay.records.calibrations import Calibration, MetricNoise, Proposal
 from mainstay.records.errors import MainstayError, UsageError
 from mainstay.records.findings import Interval
-from mainstay.records.metrics import Kind
 from mainstay.records.runs import Machine
 from mainstay.records.trials import Side
 from mainstay.reports.calibration import render_calibration
@@ -225,7 +224,7 @@ class _Calibration(Job):
             agenda = self._collect(bench)
             plan = self._plan(agenda)
             timed = replace(
-                agenda, assignments=tuple(a for a in agenda.assignments if a.workload.kind is Kind.PERFORMANCE)
+                agenda, assignments=tuple(a for a in agenda.assignments if a.workload.execution.has_noise_of_machine)
             )
             if not timed.assignments:
                 raise UsageError(

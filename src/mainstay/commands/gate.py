@@ -26,7 +26,7 @@ from mainstay.measuring.loop import Observer
 from mainstay.project.waivers import apply_waivers, parse_waivers, unknown_waivers
 from mainstay.records.errors import ConfigurationError, EnvironmentBuildError, StoreError
 from mainstay.records.findings import Blame, Finding, Verdict, Waiver
-from mainstay.records.metrics import Kind, Metric
+from mainstay.records.metrics import Metric
 from mainstay.records.runs import Change, Run, Settings
 from mainstay.records.trials import Side, Trial
 from mainstay.revisions import workspace
@@ -281,7 +281,7 @@ class _Gate(Job):
 
     def _workloads_to_repeat(self, logs: Sequence[WorkloadLog], kept: Mapping[Side, Sequence[Trial]]) -> frozenset[str]:
         """Workloads whose baseline may be repeated for the sake of later gates."""
-        wanted = [log for log in logs if self._keys and log.workload.kind is Kind.ACCURACY]
+        wanted = [log for log in logs if self._keys and log.workload.execution.has_digests]
         return frozenset(
             log.workload.id
             for log in wanted
@@ -296,7 +296,7 @@ class _Gate(Job):
             trials = [
                 trial
                 for log in logs
-                if log.workload.kind is Kind.ACCURACY and log.measured_with.files_for(Side.BASELINE) is side
+                if log.workload.execution.has_digests and log.measured_with.files_for(Side.BASELINE) is side
                 for trial in log.baseline_trials
             ]
             try:

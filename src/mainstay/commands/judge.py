@@ -24,8 +24,9 @@ from mainstay.project.configuration import Configuration, EvaluationSettings, re
 from mainstay.project.waivers import JUDGED_WAIVERS, apply_waivers, read_waivers, unknown_waivers
 from mainstay.records.errors import StoreError, UsageError
 from mainstay.records.findings import Blame, Finding, Verdict, Waiver
-from mainstay.records.metrics import FRACTION, PLAIN_NUMBER, STORED, Direction, Kind, Metric
+from mainstay.records.metrics import FRACTION, STORED, Direction, Kind, Metric
 from mainstay.records.runs import Revision, Run, Settings, WorkloadResult
+from mainstay.records.scales import PLAIN_NUMBER
 from mainstay.records.trials import ContextValue, Side
 from mainstay.store.documents import run_to_json
 from mainstay.store.journal import JUDGEMENTS, new_run

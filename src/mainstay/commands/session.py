@@ -28,7 +28,6 @@ from mainstay.records.errors import (
     UsageError,
 )
 from mainstay.records.findings import Finding, MeasuredWith
-from mainstay.records.metrics import Kind
 from mainstay.records.runs import Environment
 from mainstay.records.trials import Side, Trial
 from mainstay.revisions import environments, workspace
@@ -340,7 +339,7 @@ class Job:
             fact = f"nothing to judge: {'; '.join(agenda.notes)}"
             wanted = [workload for found in collections for workload in part_of(found, self._start.only).workloads]
             next_step = "add @pytest.mark.accuracy(metric=..., margin=...)"
-            if all(workload.kind is Kind.DETERMINISTIC for workload in wanted):
+            if all(workload.execution.is_once for workload in wanted):
                 next_step = "add @pytest.mark.deterministic(metric=...)"
         elif any(collection.workloads for collection in collections):
             fact = f"no workload of {self._start.only}"
@@ -353,9 +352,7 @@ class Job:
             alpha=self._configuration.alpha,
             margin_level=self._configuration.margin_level,
             looks=self._configuration.looks,
-            num_gated=sum(
-                metric.kind is not Kind.DETERMINISTIC for workload in agenda.workloads for metric in workload.metrics
-            ),
+            num_gated=sum(not metric.scale.is_exact for workload in agenda.workloads for metric in workload.metrics),
         )
 
     def _logs(
@@ -457,5 +454,5 @@ def restore_trials(logs: Sequence[WorkloadLog], trials: Sequence[Trial]) -> None
         if trial.workload in by_workload:
             by_workload[trial.workload].add(trial)
     for log in logs:
-        if log.workload.is_timed:
+        if log.workload.execution.is_interleaved:
             log.drop_halves()
