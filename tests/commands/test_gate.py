@@ -12,7 +12,7 @@ from mainstay.measuring import agenda
 from mainstay.measuring.agenda import Assignment
 from mainstay.measuring.ledger import make_logs
 from mainstay.records.errors import ConfigurationError, EnvironmentBuildError, Interrupted, StoreError, UsageError
-from mainstay.records.executions import EXECUTIONS
+from mainstay.records.executions import EXECUTIONS, TRAINED
 from mainstay.records.metrics import Workload
 from mainstay.records.trials import Outcome, Side, Trial
 from mainstay.reports.progress import PlainProgress
