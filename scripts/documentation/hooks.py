@@ -10,6 +10,7 @@ Each event calls one module beside this one and holds no knowledge of its own:
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -41,6 +42,7 @@ command that makes it anew, the commit, the machine, the versions and the seeds.
 
 sys.path.insert(0, str(ROOT))
 
+from mainstay.store import documents
 from scripts.documentation import diagrams, figures, reference, releases, results, run_schema, samples
 
 
@@ -135,8 +137,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     files.append(File.generated(config, "zh/sitemap.xml", content=chinese_sitemap(files, config.site_url or "")))
     for name, page in samples.sample_reports(SAMPLES).items():
         files.append(File.generated(config, f"project/reports/{name}", content=page))
-    schema = ROOT / "src" / "mainstay" / "store" / "run.schema.json"
-    files.append(File.generated(config, "reference/run.schema.json", abs_src_path=str(schema)))
+    schema = json.dumps(documents.run_schema(), indent=2)
+    files.append(File.generated(config, "reference/run.schema.json", content=f"{schema}\n"))
     return files
 
 

@@ -12,7 +12,8 @@ from mainstay.measuring import agenda
 from mainstay.measuring.agenda import Assignment
 from mainstay.measuring.ledger import make_logs
 from mainstay.records.errors import ConfigurationError, EnvironmentBuildError, Interrupted, StoreError, UsageError
-from mainstay.records.metrics import Kind, Workload
+from mainstay.records.executions import EXECUTIONS, TRAINED
+from mainstay.records.metrics import Workload
 from mainstay.records.trials import Outcome, Side, Trial
 from mainstay.reports.progress import PlainProgress
 from mainstay.revisions.git import Repository
@@ -23,13 +24,14 @@ from mainstay.workers.collecting import Collection
 @pytest.mark.parametrize(
     ("only", "kept"),
     [
-        pytest.param(None, ["accuracy", "performance", "deterministic"], id="all"),
-        pytest.param("accuracy", ["accuracy"], id="accuracy"),
-        pytest.param("performance", ["performance", "deterministic"], id="performance-with-its-exact-twins"),
+        pytest.param(None, ["trained", "interleaved", "alone", "once"], id="all"),
+        pytest.param("accuracy", ["trained"], id="accuracy"),
+        pytest.param("performance", ["interleaved", "alone", "once"], id="performance-with-its-exact-twins"),
     ],
 )
-def test_part_of_the_workloads_is_chosen_by_kind(only, kept):
-    collection = Collection(workloads=tuple(Workload(id=kind, kind=kind, metrics=()) for kind in Kind))
+def test_part_of_the_workloads_is_chosen_by_execution(only, kept):
+    workloads = [Workload(id=name, execution=execution, metrics=()) for name, execution in EXECUTIONS.items()]
+    collection = Collection(workloads=tuple(workloads))
 
     assert [workload.id for workload in agenda.part_of(collection, only).workloads] == kept
 
@@ -44,7 +46,7 @@ def test_part_of_the_workloads_is_chosen_by_kind(only, kept):
     ],
 )
 def test_a_note_counts_the_reused_trials_that_pairs_were_made_of(runs, words):
-    workload = Workload(id="w", kind=Kind.ACCURACY, metrics=())
+    workload = Workload(id="w", execution=TRAINED, metrics=())
     (log,) = make_logs([Assignment(workload=workload)], {"w": tuple(range(20))})
     trial = Trial(workload="w", side=Side.CANDIDATE, seed=0, pair=0, outcome=Outcome.COMPLETED)
     for pair, run in enumerate([*runs, "without a pair"]):

@@ -8,7 +8,7 @@ import pytest
 from mainstay.commands.planning import keep_plan
 from mainstay.records.errors import PlanError
 from mainstay.records.findings import MeasuredWith
-from mainstay.records.metrics import Direction, Execution, Kind, Metric
+from mainstay.records.metrics import Direction, Kind, Metric
 from mainstay.records.plans import PlannedWorkload
 from mainstay.store.journal import new_run
 
@@ -23,14 +23,12 @@ def plan(sample_run):
     workloads = (
         PlannedWorkload(
             id="a.py::test",
-            execution=Execution.TRAINED,
+            execution="trained",
             measured_with=MeasuredWith.OWN,
             metrics=(TOP1,),
             seeds=(2**31 - 1, 0, 7),
         ),
-        PlannedWorkload(
-            id="b.py::test", execution=Execution.INTERLEAVED, measured_with=MeasuredWith.SHARED, metrics=(STEP,)
-        ),
+        PlannedWorkload(id="b.py::test", execution="interleaved", measured_with=MeasuredWith.SHARED, metrics=(STEP,)),
     )
     return replace(
         sample_run.plan,

@@ -11,6 +11,7 @@ from mainstay.commands.proof import REACHES_WORKERS, Proof, prove_unchanged
 from mainstay.commands.start import BothSettings
 from mainstay.measuring.agenda import Collected, plan_agenda
 from mainstay.project.configuration import Configuration
+from mainstay.records.executions import TRAINED
 from mainstay.records.metrics import Direction, Kind, Metric, Workload
 from mainstay.records.runs import Environment
 from mainstay.records.trials import Side
@@ -20,7 +21,7 @@ from mainstay.workers.collecting import Collection, Problem
 from mainstay.workers.process import WorkerSpec
 
 TOP1 = Metric(workload="a.py::test", name="a", kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=0.1)
-COLLECTION = Collection(workloads=(Workload(id="a.py::test", kind=Kind.ACCURACY, metrics=(TOP1,)),))
+COLLECTION = Collection(workloads=(Workload(id="a.py::test", execution=TRAINED, metrics=(TOP1,)),))
 NOTHING = Collection(workloads=())
 AGENDA = plan_agenda(Collected(COLLECTION, COLLECTION))
 SETTINGS = BothSettings(own=dict.fromkeys(Side, Configuration()), judging=dict.fromkeys(Side, Configuration()))

@@ -190,3 +190,58 @@ def test_a_verdict_that_nobody_reads_keeps_its_status(project):
 
     assert first.wait(timeout=600) == 0
     assert project.latest_run()["verdict"] == "pass"
+
+
+# --- what was decided before the first pair --------------------------------------------------------------------------
+
+
+def plans(journal):
+    """The plans in a journal."""
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    return [line["plan"] for line in lines if line["type"] == "plan"]
+
+
+@pytest.fixture
+def killed(slow_project):
+    """The journal of a gate that was killed once it had measured something."""
+    shutil.rmtree(slow_project.root / ".mainstay")
+    process = slow_project.start_gate()
+    while not (found := runs(slow_project)) or not trials_so_far(found[0]):
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.05)
+    process.kill()
+    process.communicate()
+    return found[0]
+
+
+def trials_so_far(journal):
+    """How many trials a journal has."""
+    return journal.read_text().count('{"type": "trial"')
+
+
+def test_a_gate_that_was_killed_goes_on_with_the_plan_that_it_started_with(slow_project, killed):
+    (first,) = plans(killed)
+
+    result = slow_project.gate("--resume")
+
+    assert result.status == slow_project.undisturbed
+    assert plans(killed) == [first]
+    assert result.run["plan"] == first
+    assert [workload["id"] for workload in first["workloads"]] == ["benchmarks/test_accuracy.py::test_clouds"]
+    assert first["workloads"][0]["metrics"][0]["margin"] == 0.0002
+    assert set(result.finding["seeds"]) <= set(first["workloads"][0]["seeds"])
+
+
+def test_a_gate_whose_plan_would_differ_does_not_go_on_with_the_old_pairs(slow_project, killed):
+    """As where a workload would be collected otherwise on another machine, or by another mainstay."""
+    text = killed.read_text()
+    assert text.count('"looks": [3, 6]') == 1
+    killed.write_text(text.replace('"looks": [3, 6]', '"looks": [4, 6]'))
+    num_trials = trials_so_far(killed)
+
+    result = slow_project.gate("--resume")
+
+    assert result.status == 4
+    assert "the plan of this gate is not the one that it started with: looks would differ" in result.stderr
+    assert result.run is None
+    assert trials_so_far(killed) == num_trials

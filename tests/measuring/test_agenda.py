@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from mainstay.measuring.agenda import REVIEW, Collected, plan_agenda
+from mainstay.records.executions import TRAINED
 from mainstay.records.findings import Blame, MeasuredWith, Verdict
 from mainstay.records.metrics import Direction, Kind, Metric, Workload
 from mainstay.workers.collecting import Collection, Problem
@@ -17,7 +18,7 @@ def workload(name=A, *metrics, **marked):
     """A workload with one gated metric, or those given."""
     usual = {"kind": Kind.ACCURACY, "direction": Direction.HIGHER, "margin": 0.1}
     default = Metric(workload=name, name="a", **{**usual, **marked})
-    return Workload(id=name, kind=Kind.ACCURACY, metrics=metrics or (default,))
+    return Workload(id=name, execution=TRAINED, metrics=metrics or (default,))
 
 
 def collection(*workloads, broken=(), wrong=(), skipped=()):

@@ -13,12 +13,13 @@ from mainstay.measuring.baseline_cache import (
     reusable_trials,
 )
 from mainstay.records.errors import StoreError
+from mainstay.records.executions import TRAINED
 from mainstay.records.metrics import Direction, Kind, Metric, Workload
 from mainstay.records.trials import Outcome, Predictions, Side, Trial
 
 WORKLOAD = Workload(
     id="w",
-    kind=Kind.ACCURACY,
+    execution=TRAINED,
     metrics=(Metric(workload="w", name="top1", kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=0.01),),
 )
 CONDITIONS = Conditions(

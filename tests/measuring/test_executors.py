@@ -12,6 +12,7 @@ from mainstay.measuring.agenda import Assignment
 from mainstay.measuring.ledger import examples_to_show, make_logs
 from mainstay.measuring.loop import Measurement
 from mainstay.measuring.scheduling import derive_seeds
+from mainstay.records.executions import INTERLEAVED, ONCE, TRAINED
 from mainstay.records.findings import Method, Verdict
 from mainstay.records.metrics import Direction, Kind, Metric, Workload
 from mainstay.records.trials import Outcome, Side
@@ -52,10 +53,10 @@ def in_processes():
     return ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn"))
 
 
-def workload(name, metric, kind, direction, margin):
+def workload(name, metric, execution, direction, margin):
     place = f"{FILE}::test_{name}"
-    gated = Metric(workload=place, name=metric, kind=kind, direction=direction, margin=margin)
-    return Workload(id=place, kind=kind, metrics=(gated,))
+    gated = Metric(workload=place, name=metric, kind=Kind(execution.kinds[0]), direction=direction, margin=margin)
+    return Workload(id=place, execution=execution, metrics=(gated,))
 
 
 def seeds(*workloads):
@@ -77,8 +78,8 @@ def specs(make_specs, tmp_path):
 def test_a_gate_comes_to_the_same_verdict_over_processes_and_threads(specs, pool, worse):
     both = specs(worse)
     workloads = [
-        workload("trained", "quality", Kind.ACCURACY, Direction.HIGHER, 0.02),
-        workload("counted", "tokens", Kind.DETERMINISTIC, Direction.LOWER, 0.0),
+        workload("trained", "quality", TRAINED, Direction.HIGHER, 0.02),
+        workload("counted", "tokens", ONCE, Direction.LOWER, 0.0),
     ]
     with pool() as executor:
         measurement = Measurement(
@@ -106,7 +107,7 @@ def test_a_gate_comes_to_the_same_verdict_over_processes_and_threads(specs, pool
 
 def test_timed_pairs_run_in_a_process_of_their_own(specs):
     both = specs("neither")
-    timed = workload("timed", "call_time", Kind.PERFORMANCE, Direction.LOWER, 0.5)
+    timed = workload("timed", "call_time", INTERLEAVED, Direction.LOWER, 0.5)
     logs = make_logs([Assignment(workload=timed)], seeds(timed))
     with in_processes() as executor:
         measurement = Measurement(

@@ -13,6 +13,7 @@ from mainstay.measuring.agenda import Assignment
 from mainstay.measuring.ledger import make_logs, restore_trials
 from mainstay.measuring.loop import Measurement
 from mainstay.measuring.scheduling import derive_seeds
+from mainstay.records.executions import ALONE, INTERLEAVED, ONCE, TRAINED
 from mainstay.records.findings import Blame, MeasuredWith, Method, Verdict
 from mainstay.records.metrics import Direction, Kind, Metric, Workload
 from mainstay.records.trials import Outcome, Predictions, Side, Trial
@@ -80,7 +81,7 @@ def logs_of(*workloads, **options):
 @pytest.fixture
 def run():
     def run(subject, *, logs=None, is_new=False, **options):
-        workload = Workload(id=WORKLOAD, kind=Kind.ACCURACY, metrics=(METRIC,))
+        workload = Workload(id=WORKLOAD, execution=TRAINED, metrics=(METRIC,))
         logs = logs or logs_of(workload, is_new=is_new)
         with ThreadPoolExecutor(4) as executor:
             measurement = Measurement(
@@ -322,7 +323,7 @@ def test_a_pair_that_the_time_cuts_off_is_dropped_and_never_passes(run, behave, 
     ],
 )
 def test_a_workload_whose_file_hung_is_settled_without_a_trial(run, side, is_new, verdict, blame):
-    workload = Workload(id=WORKLOAD, kind=Kind.ACCURACY, metrics=(METRIC,))
+    workload = Workload(id=WORKLOAD, execution=TRAINED, metrics=(METRIC,))
     logs = logs_of(workload, is_new=is_new)
     logs[0].refuse(side, "the worker hung", ("still here",))
     subject = Subject(accuracy(), accuracy())
@@ -338,7 +339,7 @@ def test_a_resumed_measurement_measures_only_what_is_missing_and_agrees(run):
     whole = Subject(baseline, candidate)
     expected, measurement = run(whole)
     trials = list(measurement._logs[WORKLOAD].trials.values())
-    workload = Workload(id=WORKLOAD, kind=Kind.ACCURACY, metrics=(METRIC,))
+    workload = Workload(id=WORKLOAD, execution=TRAINED, metrics=(METRIC,))
     logs = logs_of(workload)
     for trial in random.Random(0).sample(trials, 17):
         logs[0].add(trial)
@@ -352,7 +353,7 @@ def test_a_resumed_measurement_measures_only_what_is_missing_and_agrees(run):
 
 def reusing(trials):
     """Logs with the baseline's trials of an earlier gate."""
-    workload = Workload(id=WORKLOAD, kind=Kind.ACCURACY, metrics=(METRIC,))
+    workload = Workload(id=WORKLOAD, execution=TRAINED, metrics=(METRIC,))
     (log,) = logs_of(workload)
     for trial in trials:
         log.add(replace(trial, reused_from="first", duration_s=0.0, load=None))
@@ -501,10 +502,10 @@ def test_margins_follow_the_data_set(run):
 def test_fail_fast_names_what_is_left_undecided(run):
     other = Workload(
         id="w2",
-        kind=Kind.ACCURACY,
+        execution=TRAINED,
         metrics=(Metric(workload="w2", name="b", kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=0.01),),
     )
-    first = Workload(id=WORKLOAD, kind=Kind.ACCURACY, metrics=(METRIC,))
+    first = Workload(id=WORKLOAD, execution=TRAINED, metrics=(METRIC,))
     logs = logs_of(first, other)
 
     def both(degradation, other_degradation, stream):
@@ -541,7 +542,7 @@ def two_metrics(degradation, other_degradation, *, stream):
 @pytest.mark.parametrize("is_resumed", [False, True])
 def test_a_degradation_that_was_proved_stays_a_degradation_whatever_breaks_later(run, side, is_resumed):
     metrics = tuple(replace(METRIC, name=name) for name in "ab")
-    workload = Workload(id=WORKLOAD, kind=Kind.ACCURACY, metrics=metrics)
+    workload = Workload(id=WORKLOAD, execution=TRAINED, metrics=metrics)
     logs = logs_of(workload)
     broken_seed = logs[0].seeds[6]
     subject = Subject(two_metrics(0, 0, stream="a"), two_metrics(0.2, 0.01, stream="b"))
@@ -561,9 +562,9 @@ def test_a_degradation_that_was_proved_stays_a_degradation_whatever_breaks_later
     assert undecided.verdict is Verdict.ERROR
 
 
-def timed_workload(name="t", metric="call_time", kind=Kind.PERFORMANCE, **options):
-    metric = Metric(workload=name, name=metric, kind=kind, direction=Direction.LOWER, margin=0.05)
-    return Workload(id=name, kind=kind, metrics=(metric,), **options)
+def timed_workload(name="t", metric="call_time", execution=INTERLEAVED):
+    metric = Metric(workload=name, name=metric, kind=Kind(execution.kinds[0]), direction=Direction.LOWER, margin=0.05)
+    return Workload(id=name, execution=execution, metrics=(metric,))
 
 
 class Machine:
@@ -680,7 +681,7 @@ def test_a_resumed_gate_measures_no_timed_pair_twice_and_agrees(run):
 
 
 def test_what_needs_a_process_of_its_own_runs_apart(run):
-    workload = timed_workload("m", metric="peak_memory", is_alone=True)
+    workload = timed_workload("m", metric="peak_memory", execution=ALONE)
     machine = Machine({}, counts=lambda name, side, repetition: {"peak_memory": 1e8})
 
     (finding,), _ = run(machine, logs=logs_of(workload))
@@ -699,7 +700,7 @@ def test_what_needs_a_process_of_its_own_runs_apart(run):
     ],
 )
 def test_counts_are_compared_once_and_spend_no_error(run, baseline, candidate, repeated, verdict, num_trials):
-    workload = timed_workload("n", metric="imported_modules", kind=Kind.DETERMINISTIC)
+    workload = timed_workload("n", metric="imported_modules", execution=ONCE)
     by_side = {Side.BASELINE: baseline, Side.CANDIDATE: candidate}
     machine = Machine({}, counts=lambda name, side, again: {"imported_modules": repeated if again else by_side[side]})
 
@@ -709,7 +710,7 @@ def test_counts_are_compared_once_and_spend_no_error(run, baseline, candidate, r
 
 
 def test_the_names_of_what_was_added_are_shown(run):
-    workload = timed_workload("n", metric="imported_modules", kind=Kind.DETERMINISTIC)
+    workload = timed_workload("n", metric="imported_modules", execution=ONCE)
     machine = Machine({}, counts=lambda name, side, again: {"imported_modules": 3 if side is Side.CANDIDATE else 2})
 
     (finding,), _ = run(machine, logs=logs_of(workload), design=Design(num_gated=0))
@@ -718,7 +719,7 @@ def test_the_names_of_what_was_added_are_shown(run):
 
 
 def test_counts_that_were_never_taken_are_inconclusive(run):
-    workload = timed_workload("n", metric="imported_modules", kind=Kind.DETERMINISTIC)
+    workload = timed_workload("n", metric="imported_modules", execution=ONCE)
 
     (finding,), _ = run(
         Machine({}), logs=logs_of(workload), design=Design(num_gated=0), deadline=0.0, clock=lambda: 1.0
@@ -740,7 +741,7 @@ def test_trainings_and_timed_pairs_share_looks_and_never_overlap(run):
         order.append("timed")
         return machine.measure_timed(request)
 
-    workload = Workload(id=WORKLOAD, kind=Kind.ACCURACY, metrics=(METRIC,))
+    workload = Workload(id=WORKLOAD, execution=TRAINED, metrics=(METRIC,))
     run(
         subject,
         logs=logs_of(workload, timed_workload("t")),
@@ -754,10 +755,10 @@ def test_trainings_and_timed_pairs_share_looks_and_never_overlap(run):
 
 
 def test_counts_that_a_killed_gate_had_taken_are_not_taken_again(run):
-    logs = logs_of(timed_workload("n", metric="imported_modules", kind=Kind.DETERMINISTIC))
+    logs = logs_of(timed_workload("n", metric="imported_modules", execution=ONCE))
     machine = Machine({}, counts=lambda name, side, again: {"imported_modules": 7})
     run(machine, logs=logs, design=Design(num_gated=0))
-    resumed = logs_of(timed_workload("n", metric="imported_modules", kind=Kind.DETERMINISTIC))
+    resumed = logs_of(timed_workload("n", metric="imported_modules", execution=ONCE))
     restore_trials(resumed, list(logs[0].trials.values()))
     rest = Machine({})
 
@@ -827,7 +828,7 @@ class Renamed(Subject):
 
 def changed_over(**options):
     """Logs of a workload that the candidate has in a file of its own."""
-    workload = Workload(id=WORKLOAD, kind=Kind.ACCURACY, metrics=(METRIC,))
+    workload = Workload(id=WORKLOAD, execution=TRAINED, metrics=(METRIC,))
     return logs_of(workload, **{"measured_with": MeasuredWith.BASELINE, "has_own": True, **options})
 
 
@@ -985,7 +986,7 @@ def test_what_runs_alone_changes_over_after_its_first_pair(run):
             return replace(result, trials=tuple(map(with_renamed_function, result.trials)))
 
     machine = RenamedMachine({}, counts=lambda name, side, repetition: {"peak_memory": 1e8})
-    workload = timed_workload("m", metric="peak_memory", is_alone=True)
+    workload = timed_workload("m", metric="peak_memory", execution=ALONE)
 
     (finding,), _ = run(machine, logs=logs_of(workload, measured_with=MeasuredWith.BASELINE, has_own=True))
 

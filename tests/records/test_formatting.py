@@ -13,7 +13,8 @@ from mainstay.records.formatting import (
     seconds_text,
     value_text,
 )
-from mainstay.records.metrics import LARGEST_DEGRADATION, Direction, Kind, Metric
+from mainstay.records.metrics import Direction, Kind, Metric
+from mainstay.records.scales import LARGEST_DEGRADATION
 
 
 def metric(kind=Kind.ACCURACY, *, margin=0.002, unit="", direction=Direction.HIGHER):

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 
 from mainstay.records.findings import MeasuredWith
-from mainstay.records.metrics import Direction, Execution, Kind, Metric, Workload
+from mainstay.records.metrics import Direction, Kind, Metric
 from mainstay.records.plans import Plan, PlannedWorkload
 
 TOP1 = Metric(workload="w", name="top1_accuracy", kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=0.002)
 TRAINED = PlannedWorkload(
-    id="w", execution=Execution.TRAINED, measured_with=MeasuredWith.SHARED, metrics=(TOP1,), seeds=(3, 1, 2)
+    id="w", execution="trained", measured_with=MeasuredWith.SHARED, metrics=(TOP1,), seeds=(3, 1, 2)
 )
 
 
@@ -41,16 +41,3 @@ def test_trials_at_once_follow_from_the_machine_and_make_no_other_plan(plan):
 
 def test_seeds_are_known_by_workload(plan: Plan):
     assert plan.seeds == {"w": (3, 1, 2)}
-
-
-@pytest.mark.parametrize(
-    ("kind", "is_alone", "execution"),
-    [
-        (Kind.ACCURACY, False, Execution.TRAINED),
-        (Kind.PERFORMANCE, False, Execution.INTERLEAVED),
-        (Kind.PERFORMANCE, True, Execution.ALONE),
-        (Kind.DETERMINISTIC, False, Execution.ONCE),
-    ],
-)
-def test_what_a_workload_records_decides_how_its_trials_run(kind, is_alone, execution):
-    assert Workload(id="w", kind=kind, metrics=(), is_alone=is_alone).execution is execution

@@ -18,7 +18,7 @@ import pytest
 
 from mainstay.records.findings import Blame, Finding, Interval, MeasuredWith, Method, Verdict, Waiver
 from mainstay.records.formatting import change_text, degradation_text, interval_text
-from mainstay.records.metrics import Direction, Kind, Metric, Workload
+from mainstay.records.metrics import Direction, Kind, Metric
 from mainstay.records.plans import Plan, PlannedWorkload
 from mainstay.records.runs import (
     Change,
@@ -245,12 +245,15 @@ def environment(side: Side, **more: str) -> Environment:
     )  # fmt: skip
 
 
+EXECUTION_NAMES = {Kind.ACCURACY: "trained", Kind.PERFORMANCE: "interleaved", Kind.DETERMINISTIC: "once"}
+
+
 def planned(findings: Sequence[Finding]) -> tuple[PlannedWorkload, ...]:
     """The workloads of some findings, as they were planned."""
     return tuple(
         PlannedWorkload(
             id=workload,
-            execution=Workload(id=workload, kind=metrics[0].kind, metrics=()).execution,
+            execution=EXECUTION_NAMES[metrics[0].kind],
             measured_with=MeasuredWith.SHARED,
             metrics=tuple(metrics),
             seeds=tuple(range(11, 31)),

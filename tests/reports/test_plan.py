@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 
 from mainstay.records.findings import MeasuredWith
-from mainstay.records.metrics import Execution
 from mainstay.records.plans import PlannedWorkload
 from mainstay.reports.plan import MAX_WORKLOADS, plan_rows, plan_title
 from mainstay.reports.view import view_run
@@ -58,9 +57,7 @@ def test_parts_are_told_where_they_say_something(plan, part, name, words):
 
 def test_many_workloads_are_counted(plan):
     many = tuple(
-        PlannedWorkload(
-            id=f"w{number}", execution=Execution.ONCE, measured_with=MeasuredWith.SHARED, metrics=(), seeds=(1,)
-        )
+        PlannedWorkload(id=f"w{number}", execution="once", measured_with=MeasuredWith.SHARED, metrics=(), seeds=(1,))
         for number in range(MAX_WORKLOADS + 7)
     )
 

@@ -317,7 +317,7 @@ def test_a_ready_metric_is_gated_by_its_name_alone(name):
             "unit": ready.unit,
         }
     ]
-    assert workload["is_alone"] is name.startswith("peak_")
+    assert (workload["execution"] == "alone") is name.startswith("peak_")
 
 
 def test_an_unmarked_benchmark_is_gated_at_the_default_margin():
@@ -608,7 +608,7 @@ def test_a_marked_test_without_fixture_is_timed_as_a_whole(marker):
     workload = describe_item(item(mark, fixtures=("tmp_path",)))
 
     assert [metric["name"] for metric in workload["metrics"]] == ["call_time"]
-    assert workload["kind"] == "performance"
+    assert workload["execution"] == "interleaved"
 
 
 def test_a_test_without_fixture_and_marker_measures_nothing():

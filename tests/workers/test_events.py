@@ -126,7 +126,7 @@ def test_an_answer_to_another_command_is_out_of_turn(change):
 
 
 METRIC = {"name": "a", "kind": "accuracy", "direction": "higher", "margin": 0.1, "unit": ""}
-WORKLOAD = {"id": "test_a.py::test_a", "kind": "accuracy", "metrics": [METRIC], "is_alone": False, "is_skipped": False}
+WORKLOAD = {"id": "test_a.py::test_a", "execution": "trained", "metrics": [METRIC], "is_skipped": False}
 
 
 def parse_collected(*workloads):
@@ -144,11 +144,12 @@ def test_workloads_come_through():
     [
         pytest.param([WORKLOAD, WORKLOAD], id="twice"),
         pytest.param([{**WORKLOAD, "metrics": [METRIC, METRIC]}], id="a-metric-twice"),
-        pytest.param([{**WORKLOAD, "kind": "performance"}], id="metrics-of-another-kind"),
+        pytest.param([{**WORKLOAD, "execution": "interleaved"}], id="metrics-of-another-kind"),
         pytest.param([{**WORKLOAD, "metrics": [{**METRIC, "margin": 0}]}], id="no-margin"),
         pytest.param([{**WORKLOAD, "metrics": [{**METRIC, "direction": "up"}]}], id="direction"),
         pytest.param([{**WORKLOAD, "metrics": [{**METRIC, "ceiling": "high"}]}], id="ceiling"),
-        pytest.param([{**WORKLOAD, "is_alone": 1}], id="number-for-truth"),
+        pytest.param([{**WORKLOAD, "is_skipped": 1}], id="number-for-truth"),
+        pytest.param([{**WORKLOAD, "execution": "often"}], id="unknown-execution"),
         pytest.param([{"id": "test_a.py::test_a"}], id="half-of-it"),
     ],
 )

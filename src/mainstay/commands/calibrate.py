@@ -41,7 +41,6 @@ from mainstay.project.configuration import with_settings
 from mainstay.records.calibrations import Calibration, MetricNoise, Proposal
 from mainstay.records.errors import MainstayError, UsageError
 from mainstay.records.findings import Interval
-from mainstay.records.metrics import Kind
 from mainstay.records.runs import Machine
 from mainstay.records.trials import Side
 from mainstay.reports.calibration import render_calibration
@@ -248,7 +247,7 @@ def run_calibration(session: Session, options: CalibrationOptions) -> Calibratio
 
 def _timed_part(session: Session, agenda: Agenda) -> Agenda:
     """The part of the agenda that is timed or weighed; accuracies of equal revisions are equal."""
-    timed = tuple(each for each in agenda.assignments if each.workload.kind is Kind.PERFORMANCE)
+    timed = tuple(each for each in agenda.assignments if each.workload.execution.has_noise_of_machine)
     if not timed:
         raise UsageError(
             "nothing to calibrate: no workload is timed",

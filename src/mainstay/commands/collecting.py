@@ -14,7 +14,6 @@ from mainstay.commands.session import Session
 from mainstay.measuring.agenda import Agenda, Collected, part_of, plan_agenda, with_review
 from mainstay.measuring.strictness import require_known_margins
 from mainstay.records.errors import UsageError
-from mainstay.records.metrics import Kind
 from mainstay.records.trials import Side
 from mainstay.workers.collecting import Collection, collect_workloads
 from mainstay.workers.process import WorkerSpec, at_once, start_fresh
@@ -95,7 +94,7 @@ def _nothing_to_judge(session: Session, agenda: Agenda, collections: Sequence[Co
         fact = f"nothing to judge: {'; '.join(agenda.notes)}"
         wanted = [workload for found in collections for workload in part_of(found, session.start.only).workloads]
         next_step = "add @pytest.mark.accuracy(metric=..., margin=...)"
-        if all(workload.kind is Kind.DETERMINISTIC for workload in wanted):
+        if all(workload.execution.is_once for workload in wanted):
             next_step = "add @pytest.mark.deterministic(metric=...)"
     elif any(collection.workloads for collection in collections):
         fact = f"no workload of {session.start.only}"

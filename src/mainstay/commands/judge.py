@@ -24,9 +24,10 @@ from mainstay.project.configuration import Configuration, EvaluationSettings, re
 from mainstay.project.waivers import JUDGED_WAIVERS, apply_waivers, read_waivers, unknown_waivers
 from mainstay.records.errors import StoreError, UsageError
 from mainstay.records.findings import Blame, Finding, MeasuredWith, Verdict, Waiver
-from mainstay.records.metrics import FRACTION, PLAIN_NUMBER, STORED, Direction, Execution, Kind, Metric
+from mainstay.records.metrics import FRACTION, STORED, Direction, Kind, Metric
 from mainstay.records.plans import Plan, PlannedWorkload
 from mainstay.records.runs import Revision, Run, WorkloadResult
+from mainstay.records.scales import PLAIN_NUMBER
 from mainstay.records.trials import ContextValue, Side
 from mainstay.store.documents import run_to_json
 from mainstay.store.journal import JUDGEMENTS, new_run
@@ -455,7 +456,7 @@ def _plan(configuration: Configuration, findings: Sequence[Finding], design: Des
         workloads=(
             PlannedWorkload(
                 id=STORED,
-                execution=Execution.STORED,
+                execution="stored",
                 measured_with=MeasuredWith.SHARED,
                 metrics=tuple(finding.metric for finding in findings),
             ),

@@ -13,7 +13,6 @@ from mainstay.measuring.agenda import Agenda, Assignment
 from mainstay.measuring.scheduling import derive_seeds
 from mainstay.measuring.strictness import Margins
 from mainstay.records.errors import PlanError
-from mainstay.records.metrics import Execution
 from mainstay.records.plans import Plan, PlannedWorkload
 from mainstay.records.trials import Side
 from mainstay.store.journal import RunFolder
@@ -90,7 +89,7 @@ def _make_plan(session: Session, agenda: Agenda, *, num_pairs: int | None, is_pr
         _planned(session, assignment, margins, num_pairs or configuration.looks[-1])
         for assignment in agenda.assignments
     )
-    gated = sum(len(each.metrics) for each in workloads if each.execution is not Execution.ONCE)
+    gated = sum(not metric.scale.is_exact for workload in workloads for metric in workload.metrics)
     return Plan(
         alpha=configuration.alpha,
         margin_level=configuration.margin_level,
@@ -119,7 +118,7 @@ def _planned(session: Session, assignment: Assignment, margins: Margins, num_pai
     start, workload = session.start, assignment.workload
     return PlannedWorkload(
         id=workload.id,
-        execution=workload.execution,
+        execution=workload.execution.name,
         measured_with=assignment.measured_with,
         metrics=tuple(replace(metric, margin=margins(metric, {})) for metric in workload.metrics),
         seeds=derive_seeds(start.salt, start.baseline.commit, workload.id, num_pairs),

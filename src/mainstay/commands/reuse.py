@@ -20,7 +20,6 @@ from mainstay.commands.session import Session
 from mainstay.measuring.baseline_cache import BaselineTrials, Conditions, is_exact, is_nondeterministic, reusable_trials
 from mainstay.measuring.ledger import WorkloadLog
 from mainstay.records.errors import StoreError
-from mainstay.records.metrics import Kind
 from mainstay.records.trials import Side, Trial
 from mainstay.revisions import workspace
 from mainstay.store.files import content_digest
@@ -95,7 +94,7 @@ def repeatable_workloads(cached: Cached, ledgers: Sequence[WorkloadLog]) -> froz
         cached: What earlier gates cached.
         ledgers: One a workload.
     """
-    wanted = [log for log in ledgers if cached.keys and log.workload.kind is Kind.ACCURACY]
+    wanted = [log for log in ledgers if cached.keys and log.workload.execution.has_digests]
     return frozenset(
         log.workload.id
         for log in wanted
@@ -125,7 +124,7 @@ def cache_trials(
         trials = [
             trial
             for log in ledgers
-            if log.workload.kind is Kind.ACCURACY and log.measured_with.files_for(Side.BASELINE) is side
+            if log.workload.execution.has_digests and log.measured_with.files_for(Side.BASELINE) is side
             for trial in log.baseline_trials
         ]
         try:

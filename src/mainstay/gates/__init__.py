@@ -2,7 +2,6 @@
 
 - :mod:`~mainstay.gates.samples`: what is judged: the values of one metric in every pair.
 - :mod:`~mainstay.gates.accuracy`: what is special to accuracy: implausible values, comparison example by example.
-- :mod:`~mainstay.gates.performance`: what is special to time and memory: log ratios of positive values.
 - :mod:`~mainstay.gates.exact`: verdicts without statistics: equal digests, deterministic values.
 - :mod:`~mainstay.gates.family`: the sequential judgement of all metrics of a gate together.
 - :mod:`~mainstay.gates.findings`: everything a reader is told about one metric.

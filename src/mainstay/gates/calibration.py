@@ -26,7 +26,7 @@ from mainstay.gates.samples import MetricSamples
 from mainstay.records.calibrations import DetectableDegradation, MetricNoise, Proposal
 from mainstay.records.findings import Interval
 from mainstay.records.formatting import degradation_text
-from mainstay.records.metrics import Kind, Metric
+from mainstay.records.metrics import Metric
 from mainstay.stats.noise import deviation_interval, split_noise
 from mainstay.stats.paired import mean_interval, summarise_pairs
 from mainstay.stats.power import supported_ratio
@@ -103,6 +103,7 @@ def measure_noise(samples: MetricSamples, block_errors: Sequence[float], design:
 
     Example:
         >>> from mainstay.records.metrics import Direction
+        >>> from mainstay.records.metrics import Kind
         >>> step = Metric(workload="w", name="t", kind=Kind.PERFORMANCE, direction=Direction.LOWER, margin=0.05)
         >>> values = MetricSamples(
         ...     metric=step, seeds=(1, 2, 3), baseline_values=(1.0, 1.1, 1.0), candidate_values=(1.02, 1.1, 0.98)
@@ -149,8 +150,7 @@ def certain_bias(noise: MetricNoise) -> float:
 
 def supported_margin(noise: MetricNoise, design: Design) -> float:
     """The same as a workload declares it: a fraction for performance, in the metric's unit for accuracy."""
-    degradation = supported_degradation(noise, design)
-    return math.expm1(degradation) if noise.metric.kind is Kind.PERFORMANCE else degradation
+    return noise.metric.scale.to_margin(supported_degradation(noise, design))
 
 
 def is_supported(noise: MetricNoise, design: Design) -> bool:

@@ -24,12 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstay.gates.findings import HYPOTHESES, MetricJudgement, sequential_finding, unlooked_finding
-from mainstay.gates.performance import degradation_resolution
 from mainstay.gates.policy import Design
 from mainstay.gates.samples import Fault, MetricSamples, fault_finding, find_fault, first_pairs, with_known_unit
 from mainstay.records.findings import Finding, Interval, Verdict
 from mainstay.records.formatting import is_bound
-from mainstay.records.metrics import Kind
 from mainstay.stats.capping import degradation_caps
 from mainstay.stats.multiplicity import holm_rejections
 from mainstay.stats.paired import mean_interval, one_sided_p_values, summarise_pairs
@@ -272,7 +270,7 @@ def _check_family(samples: Sequence[MetricSamples], design: Design) -> None:
     if len(samples) > design.num_gated:
         raise ValueError(f"{len(samples)} metrics to judge, but the design shares alpha among {design.num_gated}")
     for sample in samples:
-        if sample.metric.kind is Kind.DETERMINISTIC:
+        if sample.metric.scale.is_exact:
             raise ValueError(f"{sample.metric.id} is deterministic: judge it by judge_deterministic")
 
 
@@ -289,7 +287,8 @@ def _levels(samples: MetricSamples) -> NDArray[np.float64]:
 
 def _resolution(samples: MetricSamples) -> float:
     """The smallest step of a degradation; 0 where there are no pairs to scale it by."""
-    return degradation_resolution(samples.metric, samples.baseline_values) if samples.num_pairs else 0.0
+    metric = samples.metric
+    return metric.scale.resolution(metric.resolution, samples.baseline_values) if samples.num_pairs else 0.0
 
 
 def _judgements(

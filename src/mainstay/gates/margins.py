@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mainstay.records.errors import ConfigurationError
-from mainstay.records.metrics import FRACTION, Kind, Metric
+from mainstay.records.metrics import FRACTION, Metric
 
 
 def check_margin(metric: Metric) -> None:
@@ -16,7 +16,7 @@ def check_margin(metric: Metric) -> None:
         ConfigurationError: If a fraction would have to lose everything, or a time or a count to more than double.
 
     Example:
-        >>> from mainstay.records.metrics import Direction
+        >>> from mainstay.records.metrics import Direction, Kind
         >>> check_margin(Metric(workload="w", name="time", kind=Kind.PERFORMANCE, direction=Direction.LOWER, margin=5))
         Traceback (most recent call last):
         ...
@@ -24,14 +24,14 @@ def check_margin(metric: Metric) -> None:
           looked in: [tool.mainstay.margins]
           next: write time = 0.05 for 5 %
     """
-    is_accuracy = metric.kind is Kind.ACCURACY
-    if is_accuracy and (metric.unit not in {"", FRACTION} or metric.margin < 1):
+    is_relative = metric.scale.is_relative
+    if is_relative and metric.margin <= 1:
         return
-    if not is_accuracy and metric.margin <= 1:
+    if not is_relative and (metric.unit not in {"", FRACTION} or metric.margin < 1):
         return
     raise ConfigurationError(
         f"the margin of {metric.name} is {metric.margin:g}, which is {100 * metric.margin:g} %",
         looked_in="[tool.mainstay.margins]",
         next_step=f"write {metric.name} = {metric.margin / 100:g} for {metric.margin:g} %"
-        + (", or declare the unit of what is no fraction in its marker" if is_accuracy else ""),
+        + ("" if is_relative else ", or declare the unit of what is no fraction in its marker"),
     )

@@ -10,9 +10,9 @@ import math
 from dataclasses import dataclass, replace
 
 from mainstay.gates.accuracy import is_implausible
-from mainstay.gates.performance import has_ratio
 from mainstay.records.findings import Blame, Finding, Verdict
-from mainstay.records.metrics import PLAIN_NUMBER, Kind, Metric
+from mainstay.records.metrics import Metric
+from mainstay.records.scales import PLAIN_NUMBER
 from mainstay.records.trials import Side
 
 MOST_OF_A_FRACTION = 1 + 1e-6
@@ -142,8 +142,8 @@ def _complaint(metric: Metric, value: float) -> str:
     """What is wrong with a value; empty if nothing is."""
     if not math.isfinite(value):
         return f"{value}"
-    if metric.kind is Kind.PERFORMANCE and not has_ratio(value):
-        return f"{value:g}, which has no ratio"
+    if complaint := metric.scale.complaint(value):
+        return complaint
     if metric.is_fraction and value > MOST_OF_A_FRACTION:
         hint = "" if metric.unit else ": if it is none, declare its unit"
         return f"{value:g}, which no fraction can be{hint}"

@@ -333,5 +333,5 @@ def part_of(collection: Collection, only: str | None) -> Collection:
     """The workloads of accuracy, those of performance with what is counted exactly, or all."""
     if only is None:
         return collection
-    wanted = tuple(w for w in collection.workloads if (w.kind is Kind.ACCURACY) is (only == Kind.ACCURACY))
+    wanted = tuple(w for w in collection.workloads if w.execution.part == only)
     return replace(collection, workloads=wanted)

@@ -97,7 +97,7 @@ class WorkloadLog:
         self.why_own = first.cause if first else ""
         self.measured_with = MeasuredWith.OWN
         self.trials = {key: trial for key, trial in self.trials.items() if trial.side is Side.BASELINE}
-        if self.workload.is_timed:
+        if self.workload.execution.is_interleaved:
             self.drop_halves()
 
     @property
@@ -142,7 +142,7 @@ class WorkloadLog:
         """The values of one metric in every pair."""
         if preset := self.presets.get(metric.id):
             return MetricSamples(metric=metric, preset=preset)
-        if metric.kind is Kind.DETERMINISTIC:
+        if metric.scale.is_exact:
             reason = "not counted: the time was used up before its trials"
             return MetricSamples(
                 metric=metric, preset=Finding(metric=metric, verdict=Verdict.INCONCLUSIVE, reason=reason)
@@ -151,7 +151,7 @@ class WorkloadLog:
 
     def sound_samples(self, metric: Metric) -> MetricSamples:
         """The values of one metric, where a pair broke of those before the first that did."""
-        if not self.is_broken or metric.kind is Kind.DETERMINISTIC:
+        if not self.is_broken or metric.scale.is_exact:
             return self.samples(metric)
         num_sound = next(
             pair
@@ -289,7 +289,7 @@ class WorkloadLog:
             for metric in self.workload.metrics:
                 self.presets.setdefault(metric.id, replace(trouble, metric=metric))
             return
-        if self.workload.kind is Kind.DETERMINISTIC:
+        if self.workload.execution.is_once:
             self._settle_counts()
             return
         for metric in self.workload.metrics:
@@ -302,7 +302,7 @@ class WorkloadLog:
 
     def _flattery(self, metric: Metric) -> str:
         """Why the candidate's values cannot be believed, once two pairs are known; empty if they can."""
-        if self.workload.kind is not Kind.ACCURACY or self.num_pairs < NUM_EXACT_SEEDS:
+        if not self.workload.execution.has_digests or self.num_pairs < NUM_EXACT_SEEDS:
             return ""
         known = with_known_unit(self.samples(metric)).metric
         sides = {side.value: self.trials_of(side) for side in Side}
@@ -352,7 +352,7 @@ class WorkloadLog:
     @property
     def _is_repetition_judged(self) -> bool:
         """Whether a verdict rests on the baseline's repetition, rather than only what later gates may reuse."""
-        if self.workload.kind is not Kind.ACCURACY:
+        if not self.workload.execution.has_digests:
             return True
         return all(self._is_complete(pair) and self.digests_agree(pair) for pair in range(NUM_EXACT_SEEDS))
 
@@ -380,7 +380,7 @@ class WorkloadLog:
         Returns:
             Why digests could not settle it, for the report; empty if they did or none were recorded.
         """
-        if self.workload.kind is not Kind.ACCURACY or self.is_settled or self.num_pairs < NUM_EXACT_SEEDS:
+        if not self.workload.execution.has_digests or self.is_settled or self.num_pairs < NUM_EXACT_SEEDS:
             return ""
         repetition = self.trials.get((0, Side.BASELINE, 1))
         sides = {side: [trial.digest for trial in self.trials_of(side)[:NUM_EXACT_SEEDS]] for side in Side}
@@ -405,7 +405,7 @@ class WorkloadLog:
         pairs = [pair for pair in range(len(self.seeds)) if self._is_complete(pair)]
         return WorkloadResult(
             id=self.workload.id,
-            kind=self.workload.kind,
+            kind=Kind(self.workload.execution.kinds[0]),
             status=status,
             reason=reason,
             context=self.context,
@@ -543,5 +543,5 @@ def restore_trials(logs: Sequence[WorkloadLog], trials: Sequence[Trial]) -> None
         if trial.workload in by_workload:
             by_workload[trial.workload].add(trial)
     for log in logs:
-        if log.workload.is_timed:
+        if log.workload.execution.is_interleaved:
             log.drop_halves()

@@ -23,7 +23,6 @@ from mainstay.gates.policy import Design
 from mainstay.measuring.ledger import NUM_EXACT_SEEDS, MarginSource, WorkloadLog
 from mainstay.measuring.scheduling import draw_block_orders, draw_order, draw_workload_order, measure_all
 from mainstay.records.findings import Finding, MeasuredWith, Verdict
-from mainstay.records.metrics import Kind
 from mainstay.records.runs import WorkloadResult
 from mainstay.records.trials import Side, Trial
 from mainstay.workers.interleaved import MAX_ALTERNATIONS, TimedRequest, TimedResult, TimedTask
@@ -173,13 +172,10 @@ class Measurement:
         """What each workload gave besides its findings."""
         return tuple(log.result() for log in self._logs.values())
 
-    def _logs_of(self, kind: Kind) -> list[WorkloadLog]:
-        """The workloads of one kind that are not settled."""
-        return [log for log in self._logs.values() if log.workload.kind is kind and not log.is_settled]
-
     def _count(self) -> None:
         """Run deterministic counts: once a side, and the baseline again where the sides differ."""
-        if not (logs := self._logs_of(Kind.DETERMINISTIC)):
+        logs = [log for log in self._logs.values() if log.workload.execution.is_once and not log.is_settled]
+        if not logs:
             return
         self._observer.phase("counts")
         self._measure((log, 0) for log in logs)
@@ -187,7 +183,8 @@ class Measurement:
 
     def _try_exact(self) -> None:
         """Run the seeds on which equal digests would prove that nothing changed; two pairs at the most are spent."""
-        if not (logs := self._logs_of(Kind.ACCURACY)):
+        logs = [log for log in self._logs.values() if log.workload.execution.has_digests and not log.is_settled]
+        if not logs:
             return
         self._observer.phase("exact first")
         for pair in range(NUM_EXACT_SEEDS):
@@ -210,11 +207,12 @@ class Measurement:
 
     def _measure_up_to(self, look: int, logs: Sequence[WorkloadLog]) -> None:
         """Measure what a look needs: trainings first, then what must have the machine for itself."""
-        trained = [log for log in logs if log.workload.kind is Kind.ACCURACY]
-        alone = [log for log in logs if log.workload.is_alone]
-        self._measure((log, pair) for pair in range(look) for log in trained)
+        whole = [log for log in logs if not (log.workload.execution.is_once or log.workload.execution.is_interleaved)]
+        overlapping = [log for log in whole if log.workload.execution.may_overlap]
+        alone = [log for log in whole if not log.workload.execution.may_overlap]
+        self._measure((log, pair) for pair in range(look) for log in overlapping)
         self._measure(((log, pair) for pair in range(look) for log in alone), num_at_once=1)
-        self._measure_timed(look, [log for log in logs if log.workload.is_timed])
+        self._measure_timed(look, [log for log in logs if log.workload.execution.is_interleaved])
 
     def _measure_timed(self, look: int, logs: Sequence[WorkloadLog]) -> None:
         """Measure what is not known yet of the timed pairs up to a look, one after the other."""
@@ -342,8 +340,8 @@ class Measurement:
             sides=sides,
             repetition=repetition,
             gated=tuple(metric.name for metric in log.workload.metrics),
-            wants_images=log.workload.kind is Kind.ACCURACY and pair == 0 and not repetition,
-            apart=log.workload.is_alone,
+            wants_images=log.workload.execution.has_digests and pair == 0 and not repetition,
+            apart=log.workload.execution.needs_fresh_process,
             limit_s=self._trial_seconds,
             measured_with=log.measured_with,
         )

@@ -23,7 +23,7 @@ from typing import Any
 
 from mainstay.records.errors import ConfigurationError, StoreError, UsageError
 from mainstay.records.findings import Finding, Verdict, Waiver
-from mainstay.records.metrics import Kind, Metric
+from mainstay.records.metrics import Metric
 from mainstay.store.files import write_text
 
 JUDGED_WAIVERS = ".mainstay-judge-waivers.toml"
@@ -175,7 +175,7 @@ def _degradation(finding: Finding) -> float:
     degradation = finding.measured_degradation
     if degradation is None or math.isnan(degradation):
         return math.inf
-    return math.expm1(min(degradation, 700.0)) if finding.metric.kind is Kind.PERFORMANCE else degradation
+    return finding.metric.scale.to_margin(degradation)
 
 
 def unknown_waivers(

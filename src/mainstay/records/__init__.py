@@ -2,7 +2,9 @@
 
 Records hold numbers and text, never behaviour that touches a file, a clock or a process.
 
-- :mod:`~mainstay.records.metrics`: what is to be measured.
+- :mod:`~mainstay.records.metrics`: metrics and the workloads that record them.
+- :mod:`~mainstay.records.scales`: how two values of a metric compare.
+- :mod:`~mainstay.records.executions`: how the trials of a workload run.
 - :mod:`~mainstay.records.plans`: what a gate decides before its first pair.
 - :mod:`~mainstay.records.trials`: what one execution gave.
 - :mod:`~mainstay.records.findings`: the judgement on one metric.

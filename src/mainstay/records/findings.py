@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from mainstay.records.metrics import LARGEST_DEGRADATION, Metric
+from mainstay.records.metrics import Metric
+from mainstay.records.scales import LARGEST_DEGRADATION
 from mainstay.records.trials import Side
 
 

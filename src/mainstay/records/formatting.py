@@ -10,19 +10,17 @@ import math
 from collections.abc import Iterable
 
 from mainstay.records.findings import Interval
-from mainstay.records.metrics import LARGEST_DEGRADATION, PLAIN_NUMBER, Kind, Metric
+from mainstay.records.metrics import Metric
+from mainstay.records.scales import LARGEST_DEGRADATION, shown_unit
 
 UNKNOWN = "unknown"
 """What is shown where there is no number."""
 
-_LARGEST_EXPONENT = 700.0
 _LARGEST_WRITTEN_OUT = 1e9
 _TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 _SIZES = ((2.0**40, "TiB"), (2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"))
 _BYTE_UNITS = frozenset({"B", "byte", "bytes"})
 _SECOND_UNITS = frozenset({"s", "second", "seconds"})
-_WORSE = {"seconds": "slower", "bytes": "larger"}
-_BETTER = {"seconds": "faster", "bytes": "smaller"}
 
 
 def displayed_degradation(metric: Metric, degradation: float) -> float:
@@ -33,35 +31,32 @@ def displayed_degradation(metric: Metric, degradation: float) -> float:
         degradation: A natural-log ratio for performance, else as recorded.
 
     Example:
+        >>> from mainstay.records.metrics import Kind
         >>> step = Metric(workload="w", name="t", kind=Kind.PERFORMANCE, direction="lower", margin=0.05, unit="s")
         >>> round(displayed_degradation(step, step.scaled_margin), 6)
         5.0
     """
-    if metric.kind is Kind.PERFORMANCE:
-        return 100 * math.expm1(min(degradation, _LARGEST_EXPONENT))
-    if metric.kind is Kind.ACCURACY and not metric.is_fraction:
-        return degradation
-    return max(-LARGEST_DEGRADATION, min(LARGEST_DEGRADATION, 100 * degradation))
+    return metric.scale.displayed(degradation, is_fraction=metric.is_fraction)
 
 
 def degradation_unit(metric: Metric) -> str:
     """What a displayed degradation counts; empty for a plain number.
 
     Example:
+        >>> from mainstay.records.metrics import Kind
         >>> degradation_unit(Metric(workload="w", name="a", kind=Kind.ACCURACY, direction="higher", margin=0.002))
         'points'
         >>> degradation_unit(Metric(workload="w", name="loss", kind=Kind.ACCURACY, direction="lower", margin=0.3))
         ''
     """
-    if metric.kind is not Kind.ACCURACY:
-        return "%"
-    return "points" if metric.is_fraction else _shown_unit(metric)
+    return metric.scale.displayed_unit(metric.unit, is_fraction=metric.is_fraction)
 
 
 def degradation_number(metric: Metric, degradation: float) -> str:
     """A displayed degradation, rounded, without its unit.
 
     Example:
+        >>> from mainstay.records.metrics import Kind
         >>> top1 = Metric(workload="w", name="a", kind=Kind.ACCURACY, direction="higher", margin=0.002)
         >>> degradation_number(top1, 0.0012345), degradation_number(top1, -0.000001), degradation_number(top1, math.inf)
         ('0.12', '0.00', 'unbounded')
@@ -78,6 +73,7 @@ def degradation_text(metric: Metric, degradation: float) -> str:
     """A displayed degradation with its unit.
 
     Example:
+        >>> from mainstay.records.metrics import Kind
         >>> degradation_text(Metric(workload="w", name="t", kind=Kind.PERFORMANCE, direction="lower", margin=0.05), 0.1)
         '10.5 %'
     """
@@ -88,6 +84,7 @@ def change_text(metric: Metric, degradation: float) -> str:
     """A degradation or a gain in words.
 
     Example:
+        >>> from mainstay.records.metrics import Kind
         >>> top1 = Metric(workload="w", name="a", kind=Kind.ACCURACY, direction="higher", margin=0.002)
         >>> step = Metric(workload="w", name="t", kind=Kind.PERFORMANCE, direction="lower", margin=0.05, unit="s")
         >>> change_text(top1, 0.0031), change_text(step, -0.03), change_text(top1, 0.0)
@@ -95,8 +92,7 @@ def change_text(metric: Metric, degradation: float) -> str:
     """
     if not math.isfinite(degradation):
         return UNKNOWN
-    words, default = (_BETTER, "better") if degradation < 0 else (_WORSE, "worse")
-    word = words.get(_quantity(metric), default) if metric.kind is Kind.PERFORMANCE else default
+    word = metric.scale.word(_quantity(metric), is_worse=degradation >= 0)
     if abs(degradation) == LARGEST_DEGRADATION:
         return f"{word} beyond any number"
     size = degradation_text(metric, degradation).removeprefix("-")
@@ -125,6 +121,7 @@ def estimate_text(metric: Metric, estimate: float, *, is_bound: bool) -> str:
     """An estimate in words, with how it is meant.
 
     Example:
+        >>> from mainstay.records.metrics import Kind
         >>> top1 = Metric(workload="w", name="a", kind=Kind.ACCURACY, direction="higher", margin=0.002)
         >>> estimate_text(top1, 0.0031, is_bound=False), estimate_text(top1, 0.02, is_bound=True)
         ('about 0.31 points worse', 'at least 2.00 points worse')
@@ -136,6 +133,7 @@ def interval_text(metric: Metric, interval: Interval | None) -> str:
     """The bounds of a degradation.
 
     Example:
+        >>> from mainstay.records.metrics import Kind
         >>> top1 = Metric(workload="w", name="a", kind=Kind.ACCURACY, direction="higher", margin=0.002)
         >>> interval_text(top1, Interval(-0.001, 0.0004)), interval_text(top1, Interval(-math.inf, math.inf))
         ('-0.10 to 0.04', 'unknown')
@@ -149,6 +147,7 @@ def value_text(metric: Metric, value: float | None) -> str:
     """A value of a metric, scaled.
 
     Example:
+        >>> from mainstay.records.metrics import Kind
         >>> top1 = Metric(workload="w", name="a", kind=Kind.ACCURACY, direction="higher", margin=0.002)
         >>> step = Metric(workload="w", name="t", kind=Kind.PERFORMANCE, direction="lower", margin=0.05, unit="s")
         >>> value_text(top1, 0.97714), value_text(step, 0.00112), value_text(step, None)
@@ -156,7 +155,7 @@ def value_text(metric: Metric, value: float | None) -> str:
     """
     if value is None or not math.isfinite(value):
         return UNKNOWN
-    if metric.kind is Kind.DETERMINISTIC and float(value).is_integer() and not metric.unit and abs(value) < 1e15:
+    if metric.scale.is_exact and float(value).is_integer() and not metric.unit and abs(value) < 1e15:
         return f"{int(value):,}"
     quantity = _quantity(metric)
     if quantity == "seconds":
@@ -165,9 +164,9 @@ def value_text(metric: Metric, value: float | None) -> str:
         return bytes_text(value)
     if metric.is_fraction:
         return f"{_value_number(displayed_degradation(metric, value), decimals=_decimals(metric) + 1)} %"
-    if metric.kind is Kind.ACCURACY:
-        return f"{_value_number(value, decimals=_decimals(metric) + 1)} {_shown_unit(metric)}".rstrip()
-    return f"{value:.6g} {_shown_unit(metric)}".rstrip()
+    if not metric.scale.is_relative:
+        return f"{_value_number(value, decimals=_decimals(metric) + 1)} {shown_unit(metric.unit)}".rstrip()
+    return f"{value:.6g} {shown_unit(metric.unit)}".rstrip()
 
 
 def seconds_text(seconds: float) -> str:
@@ -237,11 +236,6 @@ def _in_powers(value: float) -> str:
         '-2.7e195'
     """
     return f"{value:.4g}".replace("e+", "e")
-
-
-def _shown_unit(metric: Metric) -> str:
-    """The unit of values, unless they are plain numbers."""
-    return "" if metric.unit == PLAIN_NUMBER else metric.unit
 
 
 def _decimals(metric: Metric) -> int:

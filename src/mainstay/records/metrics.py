@@ -1,23 +1,19 @@
-"""What is to be measured: metrics, how two values of one are compared, and the workloads that record them."""
+"""Metrics, and the workloads that record them."""
 
 from __future__ import annotations
 
-import math
-import sys
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Self
 
-LARGEST_DEGRADATION = sys.float_info.max
-"""What a degradation is held at that no number can express, such as a count that was zero before: it stays finite."""
+from mainstay.records.executions import Execution
+from mainstay.records.scales import LARGEST_DEGRADATION, Difference, Equality, LogRatio, Scale
 
 FRACTION = "fraction"
 """The unit of a share between 0 and 1, shown in percent."""
 
-PLAIN_NUMBER = "1"
-"""The unit of a number that has none and is no share, such as a degradation or a score beyond 1."""
-
 STORED = "evaluation"
-"""What the metrics of stored results have in place of a workload."""
+"""Name that the metrics of stored results have in place of a workload."""
 
 
 class Direction(StrEnum):
@@ -27,15 +23,24 @@ class Direction(StrEnum):
     LOWER = "lower"
 
 
-class Kind(StrEnum):
-    """How two values of a metric are compared."""
+_DIFFERENCE = Difference()
 
-    ACCURACY = "accuracy"
-    """By their difference, in the metric's own unit."""
-    PERFORMANCE = "performance"
-    """By the logarithm of their ratio."""
-    DETERMINISTIC = "deterministic"
-    """By equality with the margin as a relative allowance; spends no error and is not counted in K."""
+
+class Kind(StrEnum):
+    """Names of the scales in markers and run documents; a line registers a scale."""
+
+    ACCURACY = "accuracy", _DIFFERENCE
+    PERFORMANCE = "performance", LogRatio()
+    DETERMINISTIC = "deterministic", Equality()
+
+    scale: Scale
+
+    def __new__(cls, name: str, scale: Scale = _DIFFERENCE) -> Self:
+        """A name with its scale; looking a name up, as in ``Kind("accuracy")``, does not come here."""
+        kind = str.__new__(cls, name)
+        kind._value_ = name
+        kind.scale = scale
+        return kind
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +50,7 @@ class Metric:
     Attributes:
         workload: The pytest node id of the workload that records it, such as ``test_accuracy.py::test_mlp``.
         name: The recorded name, such as ``top1_accuracy``.
-        kind: How two values are compared.
+        kind: Name of the scale on which two values compare.
         direction: Which values are better.
         margin: The degradation that is tolerated: in the metric's unit for accuracy, a fraction of the baseline
             otherwise.
@@ -80,7 +85,12 @@ class Metric:
             False
         """
         is_undeclared_share = not self.unit and self.direction == Direction.HIGHER  # may come as plain text
-        return self.kind is Kind.ACCURACY and (self.unit == FRACTION or is_undeclared_share)
+        return not self.scale.is_relative and (self.unit == FRACTION or is_undeclared_share)
+
+    @property
+    def scale(self) -> Scale:
+        """How two values compare."""
+        return self.kind.scale
 
     @property
     def scaled_margin(self) -> float:
@@ -91,7 +101,7 @@ class Metric:
             >>> round(step.scaled_margin, 4)
             0.0488
         """
-        return math.log1p(self.margin) if self.kind is Kind.PERFORMANCE else self.margin
+        return self.scale.from_margin(self.margin)
 
     def degradation(self, baseline: float, candidate: float) -> float:
         """How much worse the candidate is; positive is worse.
@@ -101,24 +111,16 @@ class Metric:
             candidate: The candidate's value; positive for performance.
 
         Returns:
-            A difference in the metric's unit for accuracy, a natural-log ratio for performance, a relative
-            difference for deterministic metrics. Always finite: what no number can express, such as any growth from
-            a count of zero, is :data:`LARGEST_DEGRADATION` with its sign.
+            A number on the metric's scale. Always finite: what no number can express, such as any growth from a count
+            of zero, is :data:`~mainstay.records.scales.LARGEST_DEGRADATION` with its sign.
 
         Example:
             >>> top1 = Metric(workload="w", name="a", kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=0.002)
             >>> round(top1.degradation(baseline=0.977, candidate=0.974), 4)
             0.003
         """
-        if self.kind is Kind.PERFORMANCE:
-            worse = math.log(candidate) - math.log(baseline)
-        elif self.kind is Kind.DETERMINISTIC and baseline:
-            worse = (candidate - baseline) / abs(baseline)
-        elif self.kind is Kind.DETERMINISTIC:
-            worse = math.copysign(LARGEST_DEGRADATION, candidate) if candidate else 0.0
-        else:
-            worse = candidate - baseline
-        worse = max(-LARGEST_DEGRADATION, min(LARGEST_DEGRADATION, worse))
+        growth = self.scale.growth(baseline, candidate)
+        worse = max(-LARGEST_DEGRADATION, min(LARGEST_DEGRADATION, growth))
         return worse if self.direction == Direction.LOWER else -worse
 
     def level(self, value: float) -> float:
@@ -129,22 +131,7 @@ class Metric:
             >>> step.level(1.0)
             0.0
         """
-        return math.log(value) if self.kind is Kind.PERFORMANCE else value
-
-
-class Execution(StrEnum):
-    """How the trials of a workload run."""
-
-    TRAINED = "trained"
-    """Each in a process of its own, several at once."""
-    INTERLEAVED = "interleaved"
-    """Both revisions alive, block by block, with nothing beside them."""
-    ALONE = "alone"
-    """Each in a process that nothing else has used, with nothing beside it."""
-    ONCE = "once"
-    """One for each revision, since it repeats itself exactly."""
-    STORED = "stored"
-    """Not at all: the results were there."""
+        return self.scale.level(value)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -153,31 +140,10 @@ class Workload:
 
     Attributes:
         id: The pytest node id, relative to the workload folder.
-        kind: How its metrics are compared.
-        metrics: What it gates.
-        is_alone: Whether each trial needs a process that nothing else has used, as peak memory does.
+        execution: How its trials run.
+        metrics: The metrics that it gates.
     """
 
     id: str
-    kind: Kind
+    execution: Execution
     metrics: tuple[Metric, ...]
-    is_alone: bool = False
-
-    @property
-    def execution(self) -> Execution:
-        """How its trials run.
-
-        Example:
-            >>> Workload(id="w", kind=Kind.PERFORMANCE, metrics=(), is_alone=True).execution
-            <Execution.ALONE: 'alone'>
-        """
-        if self.kind is Kind.ACCURACY:
-            return Execution.TRAINED
-        if self.kind is Kind.DETERMINISTIC:
-            return Execution.ONCE
-        return Execution.ALONE if self.is_alone else Execution.INTERLEAVED
-
-    @property
-    def is_timed(self) -> bool:
-        """Whether both revisions take turns in it, block by block, in processes that all timed workloads share."""
-        return self.execution is Execution.INTERLEAVED

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from mainstay.records.findings import MeasuredWith
-from mainstay.records.metrics import Execution, Metric
+from mainstay.records.metrics import Metric
 
 DEFAULT_PAIR_SECONDS = 2.5
 """Time of the blocks of each timed workload in a pair where the project does not say."""
@@ -22,14 +22,14 @@ class PlannedWorkload:
 
     Attributes:
         id: Node id.
-        execution: How its trials run.
+        execution: Name of how its trials run; ``stored`` where the results were there.
         measured_with: Whose workload files they run with.
         metrics: What is gated, each with its direction, its unit and the margin that holds unless a data set has its own.
         seeds: Seed of each pair up to the last look.
     """
 
     id: str
-    execution: Execution
+    execution: str
     measured_with: MeasuredWith
     metrics: tuple[Metric, ...]
     seeds: tuple[int, ...] = ()

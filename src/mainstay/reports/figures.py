@@ -20,8 +20,8 @@ from typing import NamedTuple
 
 from mainstay.records.findings import Finding
 from mainstay.records.formatting import displayed_degradation, seconds_text
-from mainstay.records.metrics import LARGEST_DEGRADATION
 from mainstay.records.runs import Curve
+from mainstay.records.scales import LARGEST_DEGRADATION
 
 FOREST_WIDTH, FOREST_HEIGHT = 240, 26
 """Box of a forest mark in a table row."""

@@ -18,7 +18,6 @@ from itertools import groupby
 from jinja2 import DictLoader, Environment, StrictUndefined
 
 from mainstay.records.findings import Finding, Method
-from mainstay.records.metrics import Kind
 from mainstay.records.runs import Run, WorkloadResult
 from mainstay.reports import figures
 from mainstay.reports.cleaning import clean
@@ -140,7 +139,7 @@ def _finding_parts(rows: Sequence[FindingRow], findings: Sequence[Finding]) -> I
         finding = findings[row.number - 1]
         num_pairs += len(finding.degradations)
         is_small = num_pairs <= MAX_DRAWN_PAIRS
-        is_count = finding.method is Method.EQUALITY or finding.metric.kind is Kind.DETERMINISTIC
+        is_count = finding.method is Method.EQUALITY or finding.metric.scale.is_exact
         yield FindingPart(
             row=row,
             rank=VERDICT_ORDER.index(row.verdict),

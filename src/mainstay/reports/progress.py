@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
-from mainstay.records.metrics import Kind
 from mainstay.reports.cleaning import clean
 
 if TYPE_CHECKING:
@@ -146,5 +145,5 @@ def describe_finding(finding: Finding) -> str:
         text += f", degradation {finding.estimate:+.4g}"
     if finding.interval is not None:
         text += f" in [{finding.interval.low:.4g}, {finding.interval.high:.4g}]"
-    unit = finding.metric.unit if finding.metric.kind is Kind.ACCURACY else "of the baseline"
+    unit = "of the baseline" if finding.metric.scale.is_relative else finding.metric.unit
     return clean(f"{text} against a margin of {finding.metric.margin:g} {unit}".rstrip())

@@ -21,7 +21,6 @@ from mainstay.records.formatting import (
     change_text,
     degradation_text,
     degradation_unit,
-    displayed_degradation,
     fixed,
     interval_text,
     is_bound,
@@ -29,7 +28,7 @@ from mainstay.records.formatting import (
     seconds_text,
     value_text,
 )
-from mainstay.records.metrics import STORED, Kind, Metric
+from mainstay.records.metrics import STORED, Metric
 from mainstay.records.plans import Plan
 from mainstay.records.runs import Change, ChangeKind, Environment, Revision, Run, WorkloadResult
 from mainstay.reports.cleaning import clean
@@ -584,7 +583,7 @@ def _repair(blame: Blame | None) -> str:
 
 def _waive_command(finding: Finding, metric: str) -> str:
     """The command that accepts the estimated degradation, with a limit on the scale of the margin."""
-    limit = max(_margin_scale(finding.metric, degradation) for degradation in _waivable(finding))
+    limit = max(map(finding.metric.scale.to_margin, _waivable(finding)))
     judged = " --judged" if finding.metric.workload == STORED else ""
     return f"mainstay waive {shlex.quote(metric)} --limit {_round_up(limit)} --reason WHY --until DATE{judged}"
 
@@ -593,11 +592,6 @@ def _waivable(finding: Finding) -> list[float]:
     """Degradations that a waiver must cover."""
     degradation = finding.measured_degradation
     return [finding.metric.scaled_margin, *([] if degradation is None else [degradation])]
-
-
-def _margin_scale(metric: Metric, degradation: float) -> float:
-    """A degradation on the scale of the margin: a fraction for performance, else itself."""
-    return displayed_degradation(metric, degradation) / 100 if metric.kind is Kind.PERFORMANCE else degradation
 
 
 def _round_up(limit: float) -> str:
@@ -653,7 +647,7 @@ def _detectable(finding: Finding) -> str:
 
 def _flipped(metric: Metric, workload: WorkloadResult | None) -> tuple[str, ...]:
     """Counts of flipped examples under the accuracy metrics they explain: at the first seed, then over all seeds."""
-    if workload is None or metric.kind is not Kind.ACCURACY or not workload.flips:
+    if workload is None or metric.scale.is_relative or not workload.flips:
         return ()
     first, num_seeds = workload.flips[0], len(workload.flips)
     lost, won = (
@@ -674,8 +668,8 @@ def _waiver(finding: Finding) -> str:
     if finding.waiver is None:
         return ""
     waiver, metric = finding.waiver, finding.metric
-    scale = 1.0 if metric.kind is Kind.ACCURACY and not metric.is_fraction else 100.0
-    limit = f"{scale * waiver.limit:.4g} {degradation_unit(metric)}".rstrip()
+    factor = 100.0 if metric.scale.is_relative or metric.is_fraction else 1.0
+    limit = f"{factor * waiver.limit:.4g} {degradation_unit(metric)}".rstrip()
     return clean(f"degradation up to {limit} accepted until {waiver.until}: {waiver.reason}", at_most=_LINE_LENGTH)
 
 

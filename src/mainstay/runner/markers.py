@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from .metrics import READY_METRICS
-from .protocol import CollectedMetric, CollectedWorkload, MetricKind
+from .protocol import CollectedMetric, CollectedWorkload
 from .recording import RecordingError
 
 MARKERS = {
@@ -32,7 +32,7 @@ MARKERS = {
 DEFAULT_PERFORMANCE_MARGIN = 0.05
 """Margin of a timed metric that is not a ready one and names none: 5 % worse."""
 
-FIXTURE_KINDS: Mapping[str, MetricKind] = {
+FIXTURE_KINDS: Mapping[str, str] = {
     "trial": "accuracy",
     "benchmark": "performance",
     "import_timer": "performance",
@@ -40,6 +40,8 @@ FIXTURE_KINDS: Mapping[str, MetricKind] = {
 }
 """The fixtures that make a test a workload, with the kind of its metrics; a workload uses one of them."""
 
+EXECUTIONS: Mapping[str, str] = {"accuracy": "trained", "performance": "interleaved", "deterministic": "once"}
+"""How workloads run by the kind of their metrics, unless they need processes of their own: ``alone``."""
 
 WHOLE_TEST_MARKERS = ("benchmark", "codspeed_benchmark")
 """Markers of pytest-codspeed; on a test that uses no fixture of a workload they ask for the time of the whole test."""
@@ -76,9 +78,8 @@ def describe_item(item: pytest.Item) -> CollectedWorkload | None:
     _check_producer(used[0], metrics)
     return {
         "id": item.nodeid,
-        "kind": kind,
+        "execution": "alone" if _is_alone(metrics) else EXECUTIONS[kind],
         "metrics": metrics,
-        "is_alone": _is_alone(metrics),
         "is_skipped": any(map(_skips, item.iter_markers())),
     }
 
@@ -116,7 +117,7 @@ def _accuracy_metric(marker: pytest.Mark) -> CollectedMetric:
     }
 
 
-def _ready_metric(marker: pytest.Mark, kind: MetricKind) -> CollectedMetric:
+def _ready_metric(marker: pytest.Mark, kind: str) -> CollectedMetric:
     """The gated metric that a ``performance`` or ``deterministic`` marker declares, filled up from the table."""
     named = {"metric": "call_time", **marker.kwargs} if kind == "performance" else dict(marker.kwargs)
     ready = READY_METRICS.get(str(named.get("metric", "")))

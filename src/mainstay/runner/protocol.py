@@ -23,9 +23,6 @@ from typing import Literal, TypedDict, final
 PROTOCOL_VERSION = 1
 """Raised whenever an event or a command changes its meaning; a worker of another installation is then refused."""
 
-MetricKind = Literal["accuracy", "performance", "deterministic"]
-"""How the values of a metric come about."""
-
 BetterValues = Literal["higher", "lower"]
 """Which values of a metric are better."""
 
@@ -73,7 +70,7 @@ class CollectedMetric(_OfAccuracy):
     """A gated metric, as the markers of its workload declare it; ``ceiling`` and ``resolution`` where it is of accuracy."""
 
     name: str
-    kind: MetricKind
+    kind: str
     direction: BetterValues
     margin: float
     unit: str
@@ -83,9 +80,8 @@ class CollectedWorkload(TypedDict):
     """A test that measures something."""
 
     id: str
-    kind: MetricKind
+    execution: str
     metrics: Sequence[CollectedMetric]
-    is_alone: bool
     is_skipped: bool
 
 

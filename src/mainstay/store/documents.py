@@ -24,6 +24,7 @@ import jsonschema_rs
 from mainstay.records.calibrations import Calibration
 from mainstay.records.errors import SchemaError
 from mainstay.records.findings import Interval
+from mainstay.records.metrics import Kind
 from mainstay.records.runs import SCHEMA_VERSION, Run
 from mainstay.records.trials import ContextValue
 
@@ -91,6 +92,7 @@ def run_schema() -> Mapping[str, Any]:
         'https://json-schema.org/draft/2020-12/schema'
     """
     schema: dict[str, Any] = json.loads(files("mainstay.store").joinpath("run.schema.json").read_text(encoding="utf-8"))
+    schema["$defs"]["kind"]["enum"] = list(map(str, Kind))
     return schema
 
 

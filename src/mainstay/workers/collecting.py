@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from mainstay.records.errors import UsageError
+from mainstay.records.executions import EXECUTIONS
 from mainstay.records.metrics import Direction, Kind, Metric, Workload
 from mainstay.runner.confinement import can_confine
 from mainstay.runner.protocol import Collected, CollectedWorkload, Event
@@ -159,7 +160,7 @@ def _parse_workload(content: CollectedWorkload) -> Workload:
         )
         for metric in content["metrics"]
     )
-    return Workload(id=content["id"], kind=Kind(content["kind"]), metrics=metrics, is_alone=content["is_alone"])
+    return Workload(id=content["id"], execution=EXECUTIONS[content["execution"]], metrics=metrics)
 
 
 def why_not_collected(workload: str, collected: Collected) -> str:

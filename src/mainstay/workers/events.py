@@ -20,6 +20,8 @@ from typing import Any, NoReturn, get_args
 
 import jsonschema_rs
 
+from mainstay.records.executions import EXECUTIONS
+from mainstay.records.metrics import Kind
 from mainstay.runner.protocol import (
     PROTOCOL_VERSION,
     BetterValues,
@@ -32,7 +34,6 @@ from mainstay.runner.protocol import (
     Event,
     Finished,
     Images,
-    MetricKind,
     Ready,
     RecordedPredictions,
     Skipped,
@@ -89,11 +90,10 @@ _TEXT = {"type": "string", "maxLength": MAX_TEXT}
 _SECONDS = {"type": "number", "minimum": 0, "maximum": 1e9}
 _FINITE = {"type": "number"}  # JSON that holds another number is refused before
 _NUMBER = {"anyOf": [_FINITE, {"enum": ["nan", "inf", "-inf"]}]}
-_KIND = {"enum": list(get_args(MetricKind))}
 _METRIC = _object(
     CollectedMetric,
     name={"type": "string", "minLength": 1, "maxLength": 1000},
-    kind=_KIND,
+    kind={"enum": list(Kind)},
     direction={"enum": list(get_args(BetterValues))},
     margin={"type": "number", "minimum": 0},
     unit={"type": "string", "maxLength": 1000},
@@ -103,9 +103,8 @@ _METRIC = _object(
 _WORKLOAD = _object(
     CollectedWorkload,
     id={"type": "string", "minLength": 1, "maxLength": MAX_TEXT},
-    kind=_KIND,
+    execution={"enum": list(EXECUTIONS)},
     metrics=_list(_METRIC),
-    is_alone={"type": "boolean"},
     is_skipped={"type": "boolean"},
 )
 _PREDICTIONS = _object(
@@ -234,9 +233,9 @@ def _check_workloads(workloads: Sequence[Mapping[str, Any]]) -> None:
         metrics = workload["metrics"]
         if len({metric["name"] for metric in metrics}) < len(metrics):
             raise ProtocolError(f"it collected a metric of {_shortened(workload['id'])} twice")
-        if {metric["kind"] for metric in metrics} - {workload["kind"]}:
+        if {metric["kind"] for metric in metrics}.difference(EXECUTIONS[workload["execution"]].kinds):
             raise ProtocolError(f"metrics of {_shortened(workload['id'])} are of another kind than the workload")
-        if workload["kind"] != "deterministic" and not all(metric["margin"] > 0 for metric in metrics):
+        if not all(metric["margin"] > 0 or Kind(metric["kind"]).scale.is_exact for metric in metrics):
             raise ProtocolError(f"a margin of {_shortened(workload['id'])} is not above 0")
 
 

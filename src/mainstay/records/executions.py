@@ -1,0 +1,58 @@
+"""Executions: how the trials of a workload run, what a pair of it is, and what may run beside it.
+
+A new execution is a constant and its line in :data:`EXECUTIONS`, where it is registered under the name by which a worker
+asks for it. What measures looks at these facts and never at a name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Execution:
+    """How trials run.
+
+    Attributes:
+        name: As a worker says it.
+        kinds: Kinds of metrics that its workloads may gate; reports call a workload by the first.
+        part: The part of a gate that it belongs to, as ``--only`` names it.
+        may_overlap: Whether trials of it may run at the same time as others of its sort.
+        is_interleaved: Whether both revisions are alive at once, measured block by block, in processes that all
+            such workloads share.
+        needs_fresh_process: Whether each trial needs a process that nothing else has used, as peak memory does.
+        is_once: Whether one trial of each revision decides, at no look.
+        has_digests: Whether trials record digests and predictions: equal digests prove that nothing changed, and trials
+            of a deterministic baseline are cached.
+    """
+
+    name: str
+    kinds: tuple[str, ...]
+    part: str
+    may_overlap: bool = False
+    is_interleaved: bool = False
+    needs_fresh_process: bool = False
+    is_once: bool = False
+    has_digests: bool = False
+
+    @property
+    def has_noise_of_machine(self) -> bool:
+        """Whether the machine makes noise in it, which a calibration measures."""
+        return not self.may_overlap
+
+
+TRAINED = Execution(name="trained", kinds=("accuracy",), part="accuracy", may_overlap=True, has_digests=True)
+"""Whole runs from a seed."""
+
+INTERLEAVED = Execution(name="interleaved", kinds=("performance",), part="performance", is_interleaved=True)
+"""Timed calls of both revisions, block by block, the order of blocks drawn."""
+
+ALONE = Execution(name="alone", kinds=("performance",), part="performance", needs_fresh_process=True)
+"""One call sequence in a process of its own."""
+
+ONCE = Execution(name="once", kinds=("deterministic",), part="performance", may_overlap=True, is_once=True)
+"""Deterministic counts."""
+
+EXECUTIONS: Mapping[str, Execution] = {each.name: each for each in (TRAINED, INTERLEAVED, ALONE, ONCE)}
+"""All executions by name."""

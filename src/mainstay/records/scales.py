@@ -1,0 +1,189 @@
+"""Scales: how two values of a metric compare, and how a reader is told. Nothing else asks what kind a metric is.
+
+A new scale is a subclass of :class:`Scale`, and a line in :class:`~mainstay.records.metrics.Kind`, where it is
+registered under the name by which markers and run documents ask for it.
+
+- :class:`Difference`: in the metric's own unit, as for accuracies.
+- :class:`LogRatio`: natural logarithm of a ratio, as for times and sizes.
+- :class:`Equality`: relative difference of values that are deterministic.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+LARGEST_DEGRADATION = sys.float_info.max
+"""Limit of a degradation that no number can express, such as a count that was zero before: it stays finite."""
+
+PLAIN_NUMBER = "1"
+"""The unit of a number that has none and is no share, such as a perplexity or a score beyond 1."""
+
+_LARGEST_EXPONENT = 700.0
+_WORSE = {"seconds": "slower", "bytes": "larger"}
+_BETTER = {"seconds": "faster", "bytes": "smaller"}
+
+
+class Scale(ABC):
+    """Comparison of two values of a metric. A degradation is a number on the scale, positive where it is worse.
+
+    Attributes:
+        is_relative: Whether a margin is a fraction of the baseline, rather than in the metric's unit.
+        is_exact: Whether one pair decides, without statistics: it spends no error and is not counted in K.
+    """
+
+    is_relative: bool = True
+    is_exact: bool = False
+
+    @abstractmethod
+    def growth(self, baseline: float, candidate: float) -> float:
+        """How much larger the candidate's value is, on the scale; infinite where no number can express it."""
+
+    def level(self, value: float) -> float:
+        """A value on the scale on which a degradation is a difference."""
+        return value
+
+    def from_margin(self, margin: float) -> float:
+        """A margin, as a workload declares it, on the scale of degradations."""
+        return margin
+
+    def to_margin(self, degradation: float) -> float:
+        """A degradation as a margin that a workload could declare."""
+        return degradation
+
+    def resolution(self, step: float, baseline_values: Sequence[float]) -> float:
+        """The smallest step of a degradation.
+
+        Args:
+            step: The smallest step of the metric's values.
+            baseline_values: Values of the baseline, at least one.
+        """
+        return step
+
+    def complaint(self, value: float) -> str:
+        """Why a finite value cannot be compared; empty if it can."""
+        return ""
+
+    def displayed(self, degradation: float, *, is_fraction: bool) -> float:
+        """A degradation in the number that a reader is shown."""
+        return max(-LARGEST_DEGRADATION, min(LARGEST_DEGRADATION, 100 * degradation))
+
+    def displayed_unit(self, unit: str, *, is_fraction: bool) -> str:
+        """What a displayed degradation counts; empty for a plain number."""
+        return "%"
+
+    def word(self, quantity: str, *, is_worse: bool) -> str:
+        """The word for a change: ``worse``, ``slower``, ``smaller``.
+
+        Args:
+            quantity: ``seconds``, ``bytes`` or neither.
+            is_worse: Whether it is a degradation, rather than a gain.
+        """
+        return "worse" if is_worse else "better"
+
+
+class Difference(Scale):
+    """Difference in the metric's own unit; a share is shown in percentage points.
+
+    Example:
+        >>> scale = Difference()
+        >>> round(scale.growth(0.9, 0.92), 4), scale.displayed_unit("", is_fraction=True)
+        (0.02, 'points')
+    """
+
+    is_relative = False
+
+    def growth(self, baseline: float, candidate: float) -> float:
+        """The difference of the values."""
+        return candidate - baseline
+
+    def displayed(self, degradation: float, *, is_fraction: bool) -> float:
+        """Percentage points of a share, else the difference itself."""
+        return super().displayed(degradation, is_fraction=is_fraction) if is_fraction else degradation
+
+    def displayed_unit(self, unit: str, *, is_fraction: bool) -> str:
+        """Points of a share, else the metric's unit."""
+        return "points" if is_fraction else shown_unit(unit)
+
+
+class LogRatio(Scale):
+    """Natural logarithm of the ratio of positive values, shown in percent of the baseline.
+
+    It treats "twice as slow" and "twice as fast" alike and has the same noise at every scale.
+
+    Example:
+        >>> scale = LogRatio()
+        >>> round(scale.growth(1.0, 1.05), 4), scale.word("seconds", is_worse=True)
+        (0.0488, 'slower')
+    """
+
+    def growth(self, baseline: float, candidate: float) -> float:
+        """The logarithm of candidate over baseline."""
+        return math.log(candidate) - math.log(baseline)
+
+    def level(self, value: float) -> float:
+        """The logarithm of a value."""
+        return math.log(value)
+
+    def from_margin(self, margin: float) -> float:
+        """``log(1 + margin)``."""
+        return math.log1p(margin)
+
+    def to_margin(self, degradation: float) -> float:
+        """``exp(degradation) - 1``, large where it would overflow."""
+        return math.expm1(min(degradation, _LARGEST_EXPONENT))
+
+    def resolution(self, step: float, baseline_values: Sequence[float]) -> float:
+        """The share of a step in the smallest value.
+
+        Example:
+            >>> LogRatio().resolution(1e-6, [0.001, 0.002])
+            0.001
+        """
+        return step / min(baseline_values)
+
+    def complaint(self, value: float) -> str:
+        """Refuse what is not positive.
+
+        Example:
+            >>> LogRatio().complaint(0.0), LogRatio().complaint(1e-12)
+            ('0, which has no ratio', '')
+        """
+        return "" if value > 0 else f"{value:g}, which has no ratio"
+
+    def displayed(self, degradation: float, *, is_fraction: bool) -> float:
+        """Percent of the baseline."""
+        return 100 * self.to_margin(degradation)
+
+    def word(self, quantity: str, *, is_worse: bool) -> str:
+        """Slower or larger, faster or smaller, where the unit tells."""
+        return (_WORSE if is_worse else _BETTER).get(quantity, super().word(quantity, is_worse=is_worse))
+
+
+class Equality(Scale):
+    """Equality of deterministic values, with the margin as a relative allowance.
+
+    Example:
+        >>> Equality().growth(200.0, 201.0), Equality().growth(0.0, 1.0)
+        (0.005, inf)
+    """
+
+    is_exact = True
+
+    def growth(self, baseline: float, candidate: float) -> float:
+        """The relative difference."""
+        if baseline:
+            return (candidate - baseline) / abs(baseline)
+        return math.copysign(math.inf, candidate) if candidate else 0.0
+
+
+def shown_unit(unit: str) -> str:
+    """The unit of values as it is written after them: nothing for plain numbers.
+
+    Example:
+        >>> shown_unit("nat"), shown_unit("1")
+        ('nat', '')
+    """
+    return "" if unit == PLAIN_NUMBER else unit
