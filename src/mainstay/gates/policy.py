@@ -1,4 +1,4 @@
-"""What is planned before the first pair, and what a gate comes to after the last.
+"""Plan of a gate before the first pair, and its outcome after the last.
 
 :data:`GATE_RULES` is the one table of how facts become a verdict and an exit status; its first rule that applies
 decides, so it reads in order of precedence.
@@ -15,12 +15,12 @@ from mainstay.records.findings import Blame, Finding, Verdict
 from mainstay.stats.sequential import look_weights
 
 InconclusiveStatus = Literal[0, 1, 3]
-"""What a policy may map an inconclusive gate to."""
+"""Exit statuses to which a policy may map an inconclusive gate."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """What is fixed before the first pair; changing it afterwards would void the error rates.
+    """Decisions fixed before the first pair; changing them afterwards would void the error rates.
 
     Attributes:
         alpha: Level of the strict tests: a clean gate fails, or a degradation of twice the margin passes, at most this
@@ -98,7 +98,7 @@ class GateRule(NamedTuple):
 
 
 class GateJudgement(NamedTuple):
-    """What a gate comes to.
+    """Outcome of a gate.
 
     Attributes:
         verdict: Of the whole gate.
@@ -137,7 +137,7 @@ def _doubted(facts: GateFacts) -> bool:
 
 
 def status_of_inconclusive(findings: Sequence[Finding], policy: InconclusiveStatus) -> InconclusiveStatus:
-    """What an inconclusive gate exits with; the policy lets nothing pass that needs a review.
+    """Exit status of an inconclusive gate; the policy lets nothing pass that needs a review.
 
     Args:
         findings: All of the gate, or one.
@@ -190,7 +190,7 @@ def judge_gate(facts: GateFacts) -> GateJudgement:
 
 
 def exit_status(facts: GateFacts) -> int:
-    """What the command exits with, see :data:`GATE_RULES`.
+    """Exit status of the command, see :data:`GATE_RULES`.
 
     Example:
         >>> exit_status(GateFacts(allow_unjudged=True))

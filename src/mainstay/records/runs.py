@@ -83,7 +83,7 @@ class Curve:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkloadResult:
-    """What a workload gave besides its findings.
+    """Result of a workload besides its findings.
 
     Attributes:
         id: Node id.
@@ -136,7 +136,7 @@ class Revision:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Environment:
-    """What a revision ran in.
+    """Environment that a revision ran in.
 
     Attributes:
         side: Baseline or candidate.
@@ -180,7 +180,7 @@ class Machine:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """What was decided before the first pair.
+    """Settings decided before the first pair.
 
     Attributes:
         alpha: Chance that a clean change fails the gate; level of every strict test.
@@ -210,7 +210,7 @@ class Settings:
 
 
 class ChangeKind(StrEnum):
-    """What part of the means of judgement a change touches."""
+    """Part of the means of judgement that a change touches."""
 
     WORKLOAD = "workload"
     """A file of the workload folder."""
@@ -221,7 +221,7 @@ class ChangeKind(StrEnum):
     STARTUP = "startup"
     """Code of a revision's own wheel that runs in every worker, such as a ``.pth`` file or a plugin of pytest."""
     MARKER = "marker"
-    """What a workload's marker says of a metric."""
+    """A declaration of a metric in the marker of its workload."""
     SETTING = "setting"
     """A key of ``[tool.mainstay]``."""
     WAIVER = "waiver"

@@ -72,5 +72,5 @@ def read_run(path: Path) -> Run:
 
 
 def compare(first: Path, second: Path) -> str:
-    """What differs between two runs."""
+    """Compare two runs."""
     return render_comparison(read_run(first), read_run(second))
