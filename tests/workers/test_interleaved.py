@@ -12,7 +12,14 @@ import pytest
 from mainstay.measuring.scheduling import draw_block_orders
 from mainstay.records.trials import Outcome, Side
 from mainstay.runner.run_delay import ACCOUNT
-from mainstay.workers.interleaved import MAX_ALTERNATIONS, TimedRequest, TimedTask, plan_blocks, run_timed_pair
+from mainstay.workers.interleaved import (
+    LEAST_IMPORTS,
+    MAX_ALTERNATIONS,
+    TimedRequest,
+    TimedTask,
+    plan_blocks,
+    run_timed_pair,
+)
 from mainstay.workers.process import WorkerSpec
 
 FILE = "benchmarks/test_a.py"
@@ -313,6 +320,7 @@ def test_an_import_is_timed_in_fresh_interpreters(measure):
     )
 
     assert all(trial.values["import_time"] > 0 for trial in trials["test_a"].values())
+    assert all(len(trial.block_times_s) >= LEAST_IMPORTS for trial in trials["test_a"].values())
 
 
 @pytest.mark.parametrize(
@@ -329,6 +337,20 @@ def test_an_import_is_timed_in_fresh_interpreters(measure):
 )
 def test_how_blocks_are_cut(call_s, left, expected):
     assert plan_blocks(seconds=2.0, call_s=call_s, left=left) == expected
+
+
+@pytest.mark.parametrize(
+    ("call_s", "alternations"),
+    [
+        pytest.param(0.1, 10, id="more-fit"),
+        pytest.param(0.45, 4, id="two-fit"),
+        pytest.param(0.8, 2, id="four-take-more-than-twice-the-time"),
+    ],
+)
+def test_imports_are_repeated_where_twice_the_time_suffices(call_s, alternations):
+    blocks = plan_blocks(seconds=2.0, call_s=[call_s, call_s], left=[None, None], least=LEAST_IMPORTS)
+
+    assert blocks == (1, alternations)
 
 
 FORGING = """

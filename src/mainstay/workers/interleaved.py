@@ -35,6 +35,10 @@ from mainstay.workers.session import CONCLUSIVE, LiveWorkers, Session, TrialForm
 MAX_ALTERNATIONS = 2000
 """Blocks of each revision in one pair, at the most; they are longer where more would fit."""
 
+LEAST_IMPORTS = 4
+"""Imports of each revision in one pair, unless they take more than twice the time of its blocks: a fresh interpreter
+differs from the next by 1 to 3 %, and the time of the blocks seldom holds two."""
+
 CLOCK_TOLERANCE_S = 0.001
 """By how much a block may seem longer to the worker than to the gate, which also waits for the answer."""
 
@@ -112,7 +116,12 @@ class Blocks(NamedTuple):
 
 
 def plan_blocks(
-    *, seconds: float, call_s: Sequence[float | None], left: Sequence[int | None], block_s: float = BLOCK_SECONDS
+    *,
+    seconds: float,
+    call_s: Sequence[float | None],
+    left: Sequence[int | None],
+    block_s: float = BLOCK_SECONDS,
+    least: int = 2,
 ) -> Blocks:
     """Cut the time of a workload into blocks.
 
@@ -121,6 +130,7 @@ def plan_blocks(
         call_s: Time of a call of each revision after its warm-up, where known.
         left: Calls that each revision may still make, where limited.
         block_s: How long a block is to last.
+        least: Alternations that are made where they fit into twice the time.
 
     Returns:
         Blocks of about that length; an even number of alternations where more than one fits, since the coins come in twos.
@@ -138,8 +148,8 @@ def plan_blocks(
     calls = max(1, round(max(block_s, seconds / (2 * MAX_ALTERNATIONS)) / call))
     if most is not None:
         calls = max(1, min(calls, most // 8))
-    fitting = int(seconds / (2 * calls * call))
-    alternations = max(2, min(fitting, MAX_ALTERNATIONS))
+    fitting = seconds / (2 * calls * call)
+    alternations = max(2, min(int(fitting), MAX_ALTERNATIONS), min(int(2 * fitting), least))
     if most is not None:
         alternations = max(1, min(alternations, most // calls))
     return Blocks(calls, alternations if alternations == 1 else alternations // 2 * 2)
@@ -253,6 +263,7 @@ class _BothSides:
         blocks = plan_blocks(
             seconds=self._request.seconds,
             block_s=self._request.block_s,
+            least=LEAST_IMPORTS if "import_time" in task.gated else 2,
             call_s=[side.call_s for side in sides],
             left=[side.left for side in sides],
         )
