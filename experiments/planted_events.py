@@ -37,12 +37,14 @@ HARMED, LEFT = "test_tokenize", "test_augment"
 CONFIRM_SECONDS = 6.0
 
 PLANTED = """
+from os import urandom as _urandom
 from time import thread_time as _clock
 
 
 class _Slower:
     def __init__(self, function, share, event_s):
-        self.function, self.share, self.event_s, self.debt_s = function, share, event_s, 0.0
+        self.function, self.share, self.event_s = function, share, event_s
+        self.debt_s = int.from_bytes(_urandom(4), "big") / 2**32 * event_s  # each process begins elsewhere
 
     def __call__(self, *args):
         start = _clock()

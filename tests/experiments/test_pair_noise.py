@@ -116,9 +116,9 @@ def test_a_planted_slowdown_has_its_size_in_the_mean_whatever_its_shape(planted_
     def tokenize(*_):
         clock.now += 0.001
 
-    module = {"tokenize": tokenize}
-    exec(planted_events.CASES[case].replace("from time import thread_time as _clock", ""), module)  # noqa: S102 - our own text
-    module["_clock"] = clock
+    module = {"tokenize": tokenize, "_clock": clock}
+    text = planted_events.CASES[case].replace("from time import thread_time as _clock", "")
+    exec(text.replace("from os import urandom as _urandom", "_urandom = bytes"), module)  # noqa: S102 - our own text
 
     spans = []
     for _ in range(4_000):
