@@ -91,9 +91,16 @@ INTRODUCTIONS: Mapping[str, Introduction] = {
     ),
     "pair_noise": Introduction(
         "Noise of a pair",
-        "Both revisions are the same, so every difference is noise: its standard deviation by what is measured, for how "
-        "long, and how the workers start. Where more seconds do not help, the noise lies between processes or between "
-        "spells of the machine, and only more pairs do.",
+        "Both revisions are the same, so every difference is noise: its standard deviation by what is measured, how it is "
+        "timed, how the workers start, and how many busy processes run beside them. The gate takes the ratio of sums over "
+        "blocks of 2 ms, less the time that others kept a process waiting for a core. What then remains lies between "
+        "processes, and only more pairs help.",
+    ),
+    "planted_events": Introduction(
+        "Slowdowns of different shapes",
+        "A slowdown of 5 % at a margin of 2 %: steady, or by rare calls that take 1, 15 or 50 ms longer, or by a thread of "
+        "the library's own; beside nothing else and beside busy processes. An estimator that trims or leaves interrupted "
+        "blocks out would lose the rare ones; none may pass. The control and the other workload must not fail.",
     ),
     "gate_time": Introduction(
         "Time of a gate",

@@ -577,6 +577,7 @@ class Machine:
         self.measured = []
         self.requests = []
         self.under_way = 0
+        self.tells_delays = True
 
     def measure(self, request, known):
         trials = []
@@ -597,7 +598,12 @@ class Machine:
                 self.measured.append((task.workload, request.pair, side, 0))
                 noise = random.Random(f"{task.workload} {request.pair} {side}").gauss(0, self.deviation)
                 call_s = self.seconds[task.workload][side] * (1 + noise)
-                blocks = {"block_times_s": (call_s, call_s), "went_first": (True, False), "load": 0.5}
+                blocks = {
+                    "block_times_s": (call_s, call_s),
+                    "run_delays_s": (call_s / 2, 0.0) if self.tells_delays else (),
+                    "went_first": (True, False),
+                    "load": 0.5,
+                }
                 trials.append(self._trial(request, task.workload, task.seed, side, {"call_time": call_s}, **blocks))
         self.under_way -= 1
         return TimedResult(request=request, trials=tuple(trials), notes=("left threads",))
@@ -632,7 +638,17 @@ def test_equal_times_pass_at_the_first_look_and_double_times_fail_there(run):
     result = measurement.results()[0]
     assert (len(result.block_times_s["baseline"]), len(result.block_times_s["candidate"])) == (10, 10)
     assert result.loads == (0.5,) * 5
+    assert result.run_delay == pytest.approx(0.2)
     assert measurement.notes == ["left threads"]
+
+
+def test_what_was_taken_off_is_unknown_where_the_times_are_those_of_the_wall_clock(run):
+    machine = Machine({"t": EQUAL})
+    machine.tells_delays = False
+
+    _, measurement = run(machine, logs=logs_of(timed_workload("t")), design=Design(num_gated=1))
+
+    assert measurement.results()[0].run_delay is None
 
 
 def test_the_margin_that_a_project_sets_holds_without_a_data_set(run):

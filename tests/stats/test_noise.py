@@ -33,10 +33,14 @@ def test_interval_of_a_deviation_covers_at_its_level():
     assert covered == pytest.approx(0.9, abs=0.02)
 
 
-def test_block_error_is_that_of_a_mean():
-    baseline, candidate = np.random.default_rng(1).lognormal(sigma=0.1, size=(2, 30))
+def test_block_error_is_that_of_a_ratio_of_sums():
+    rng = np.random.default_rng(1)
+    shared = rng.lognormal(sigma=0.1, size=(4_000, 1, 60))  # what disturbs neighbouring blocks alike
+    blocks = shared * rng.lognormal(sigma=0.1, size=(4_000, 2, 60))
 
-    assert block_error(baseline, candidate) == pytest.approx(stats.sem(np.log(candidate) - np.log(baseline)))
+    seen = np.diff(np.log(blocks.sum(axis=2))).std()
+
+    assert np.mean([block_error(*pair) for pair in blocks]) == pytest.approx(seen, rel=0.05)
 
 
 @given(st.lists(st.tuples(positive, positive), min_size=2, max_size=20), positive)
@@ -46,6 +50,7 @@ def test_block_error_knows_neither_unit_nor_order(blocks, unit):
     error = block_error(baseline, candidate)
 
     assert block_error(unit * candidate[::-1], unit * baseline[::-1]) == pytest.approx(error, abs=1e-9)
+    assert block_error(candidate, unit * baseline) == pytest.approx(error, abs=1e-9)
 
 
 @pytest.mark.parametrize(("baseline", "candidate"), [([1.0], [1.0]), ([1.0, 2.0], [1.0]), ([], [])])

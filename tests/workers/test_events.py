@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mainstay.runner.protocol import Block, Event
+from mainstay.runner.protocol import PROTOCOL_VERSION, Block, Event
 from mainstay.workers import events
 from mainstay.workers.events import MAX_NAMES, SCHEMAS, ProtocolError, parse_event
 
@@ -116,7 +116,7 @@ def test_an_event_without_one_of_its_keys_is_refused(name):
 @pytest.mark.parametrize("seconds", [0, -0.1, "1", None, 1e300])
 def test_a_block_takes_time(seconds):
     with pytest.raises(ProtocolError):
-        parse({"event": "block", "token": "7f", "seconds": seconds}, expected=(Event.BLOCK,))
+        parse({"event": "block", "token": "7f", "seconds": seconds, "run_delay_s": None}, expected=(Event.BLOCK,))
 
 
 @pytest.mark.parametrize("change", [{"event": "ready"}, {"token": "80"}, {"token": ""}], ids=str)
@@ -131,7 +131,7 @@ WORKLOAD = {"id": "test_a.py::test_a", "execution": "trained", "metrics": [METRI
 
 def parse_collected(*workloads):
     found = {"workloads": workloads, "problems": [], "skipped": []}
-    content = {"event": "collected", "token": "7f", "protocol": 1, **found}
+    content = {"event": "collected", "token": "7f", "protocol": PROTOCOL_VERSION, **found}
     return parse(content, expected=(Event.COLLECTED,))[1]["workloads"]
 
 

@@ -11,10 +11,19 @@ import pytest
 
 from mainstay.measuring.scheduling import draw_block_orders
 from mainstay.records.trials import Outcome, Side
-from mainstay.workers.interleaved import MAX_ALTERNATIONS, TimedRequest, TimedTask, plan_blocks, run_timed_pair
+from mainstay.runner.run_delay import ACCOUNT
+from mainstay.workers.interleaved import (
+    LEAST_IMPORTS,
+    MAX_ALTERNATIONS,
+    TimedRequest,
+    TimedTask,
+    plan_blocks,
+    run_timed_pair,
+)
 from mainstay.workers.process import WorkerSpec
 
 FILE = "benchmarks/test_a.py"
+KEEPS_ACCOUNT = os.path.exists(ACCOUNT)
 
 
 @pytest.fixture
@@ -278,6 +287,9 @@ def test_what_a_workload_leaves_behind_is_ended_and_the_next_one_has_fresh_proce
     assert {trial.outcome for sides in trials.values() for trial in sides.values()} == {Outcome.COMPLETED}
     assert any("threads" in note and "leftover" in note for note in result.notes)
     assert any("1 processes" in note for note in result.notes)
+    assert any("test_a: timed by the wall clock alone" in note for note in result.notes) or not KEEPS_ACCOUNT
+    assert not any(trial.run_delays_s for trial in trials["test_a"].values())
+    assert all(bool(trial.run_delays_s) is KEEPS_ACCOUNT for trial in trials["test_next"].values())
     assert all(ends(int((tmp_path / f"pid-{side}").read_text())) for side in Side)
 
 
@@ -313,16 +325,31 @@ def test_an_import_is_timed_in_fresh_interpreters(measure):
 @pytest.mark.parametrize(
     ("call_s", "left", "expected"),
     [
-        pytest.param([1e-6, 3e-6], [None, None], (12_500, 40), id="fast"),
+        pytest.param([1e-6, 3e-6], [None, None], (1_000, 500), id="fast"),
         pytest.param([0.3, 0.3], [None, None], (1, 2), id="one-call-lasts-longer-than-a-block"),
         pytest.param([40.0, 40.0], [None, None], (1, 2), id="one-call-lasts-longer-than-the-budget"),
         pytest.param([None, None], [1, 1], (1, 1), id="one-round-allowed"),
-        pytest.param([0.001, 0.001], [80, 90], (10, 8), id="few-rounds-allowed"),
-        pytest.param([0.0, 0.0], [None, None], (25_000_000, 40), id="nothing-to-measure"),
+        pytest.param([2e-4, 2e-4], [40, 40], (5, 8), id="so-few-that-blocks-are-shorter"),
+        pytest.param([0.001, 0.001], [80, 90], (2, 40), id="few-rounds-allowed"),
+        pytest.param([0.0, 0.0], [None, None], (2_000_000, 500), id="nothing-to-measure"),
     ],
 )
 def test_how_blocks_are_cut(call_s, left, expected):
     assert plan_blocks(seconds=2.0, call_s=call_s, left=left) == expected
+
+
+@pytest.mark.parametrize(
+    ("call_s", "alternations"),
+    [
+        pytest.param(0.1, 10, id="more-fit"),
+        pytest.param(0.45, 4, id="two-fit"),
+        pytest.param(0.8, 2, id="four-take-more-than-twice-the-time"),
+    ],
+)
+def test_imports_are_repeated_where_twice_the_time_suffices(call_s, alternations):
+    blocks = plan_blocks(seconds=2.0, call_s=[call_s, call_s], left=[None, None], least=LEAST_IMPORTS)
+
+    assert blocks == (1, alternations)
 
 
 FORGING = """

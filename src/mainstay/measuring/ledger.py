@@ -28,6 +28,9 @@ from mainstay.records.runs import Curve, FlippedExample, FlipSummary, WorkloadRe
 from mainstay.records.trials import ContextValue, Outcome, Side, Trial
 from mainstay.stats.paired import moments
 
+MAX_BLOCKS_SHOWN = 60
+"""Blocks of a trial that a run document tells of; neighbours are put together where there are more."""
+
 NUM_EXACT_SEEDS = 2
 """Seeds on which digests must be equal before a change counts as exact."""
 
@@ -415,6 +418,7 @@ class WorkloadLog:
             flips=tuple(self._flips(pairs)),
             descriptive=self._descriptive(pairs),
             block_times_s=self._block_times(pairs),
+            run_delay=self._run_delay(pairs),
             loads=tuple(self._load(pair) for pair in pairs),
         )
 
@@ -435,12 +439,22 @@ class WorkloadLog:
         return max(self.trials[pair, side, 0].load or 0.0 for side in Side)
 
     def _block_times(self, pairs: Iterable[int]) -> Mapping[str, tuple[float, ...]]:
-        """Time of a call in every block, by side; empty for what is not timed by blocks."""
+        """Time of a call in the blocks, by side; empty for what is not timed by blocks."""
         times = {
-            side.value: tuple(time for pair in pairs for time in self.trials[pair, side, 0].block_times_s)
+            side.value: tuple(
+                time for pair in pairs for time in _put_together(self.trials[pair, side, 0].block_times_s)
+            )
             for side in Side
         }
         return times if all(times.values()) else {}
+
+    def _run_delay(self, pairs: Iterable[int]) -> float | None:
+        """Share of the blocks' wall time that was taken off; ``None`` where it is not known of all."""
+        trials = [self.trials[pair, side, 0] for pair in pairs for side in Side]
+        if not trials or not all(trial.run_delays_s for trial in trials):
+            return None
+        delays = math.fsum(delay for trial in trials for delay in trial.run_delays_s)
+        return delays / (delays + math.fsum(time for trial in trials for time in trial.block_times_s))
 
     def _curves(self, pairs: Iterable[int]) -> Iterable[Curve]:
         for pair in pairs:
@@ -501,6 +515,18 @@ def examples_to_show(trials: Sequence[Trial]) -> list[int]:
         seed=trials[0].seed, baseline=recorded[Side.BASELINE], candidate=recorded[Side.CANDIDATE]
     )
     return [example.index for example in summary.examples]
+
+
+def _put_together(times: Sequence[float]) -> list[float]:
+    """Mean times of neighbouring blocks, so many together that no more are left than a run document tells of.
+
+    Example:
+        >>> len(_put_together([1.0] * 61)), _put_together([1.0, 2.0])
+        (31, [1.0, 2.0])
+    """
+    size = math.ceil(len(times) / MAX_BLOCKS_SHOWN)
+    groups = (times[first : first + size] for first in range(0, len(times), size or 1))
+    return [math.fsum(group) / len(group) for group in groups]
 
 
 def _difference(baseline: Trial, candidate: Trial) -> str:

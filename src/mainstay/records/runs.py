@@ -94,7 +94,10 @@ class WorkloadResult:
         curves: Learning curves of both revisions.
         flips: Per-example comparison, a seed each.
         descriptive: Mean of what was recorded and not gated, by name: baseline, candidate.
-        block_times_s: Time of a call in each measured block, by side, for timed workloads.
+        block_times_s: Time of a call by side, for timed workloads, in the order measured; neighbouring blocks of a pair
+            are put together where it has many.
+        run_delay: Of the wall time of these blocks, the share in which others kept a process waiting for a core, which
+            is taken off; ``None`` where it is not known, so that the times are those of the wall clock.
         loads: Largest load by other processes during each pair, in processors; empty where unknown.
     """
 
@@ -109,6 +112,7 @@ class WorkloadResult:
     flips: tuple[FlipSummary, ...] = ()
     descriptive: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     block_times_s: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    run_delay: float | None = None
     loads: tuple[float, ...] = ()
 
 

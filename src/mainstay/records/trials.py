@@ -74,6 +74,8 @@ class Trial:
         load: Other processes' share of the machine while it ran, in processors; ``None`` where unknown.
         names: What was counted, by metric, where it has names: imported modules, for instance.
         block_times_s: Time of a call in each block of a timed workload, in the order measured.
+        run_delays_s: What was taken off the time of a call in each block, since others kept the process waiting for a
+            core; empty where the kernel does not tell, so that the times are those of the wall clock.
         went_first: For each block, whether it came before the other revision's block that belongs to it.
         reused_from: Run that measured it, where it is a baseline trial that was kept; empty if it was measured in this
             run. Its duration and load, which say nothing about this run, are then 0 and unknown.
@@ -98,6 +100,7 @@ class Trial:
     load: float | None = None
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     block_times_s: tuple[float, ...] = ()
+    run_delays_s: tuple[float, ...] = ()
     went_first: tuple[bool, ...] = ()
     reused_from: str = ""
     files_of: Side = Side.BASELINE

@@ -11,6 +11,7 @@ workload prints goes elsewhere and is never parsed. Under plain ``pytest`` the s
 - :mod:`~mainstay.runner.markers`, :mod:`~mainstay.runner.metrics`: which tests are workloads, and what they gate.
 - :mod:`~mainstay.runner.recording`, :mod:`~mainstay.runner.timing`, :mod:`~mainstay.runner.counting`: what the fixtures
   give: trials, timed blocks (:mod:`~mainstay.runner.block_statistics` are their numbers), counts.
+- :mod:`~mainstay.runner.run_delay`: what others took of the core while a block ran, by the kernel's account.
 - :mod:`~mainstay.runner.importing`, :mod:`~mainstay.runner.lazy`: imports in fresh interpreters; functions that do no
   work when they are called.
 - :mod:`~mainstay.runner.preload`, :mod:`~mainstay.runner.processes`, :mod:`~mainstay.runner.network`: forked workers,

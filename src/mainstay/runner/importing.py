@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from . import run_delay
 from .recording import RecordingError
 
 IMPORT_SECONDS = 600.0
@@ -17,19 +18,26 @@ IMPORT_SECONDS = 600.0
 
 
 IMPORT_PROBE = """
-import sys
+import builtins, sys
 from time import perf_counter as clock
 load, listed, mapping, attribute, text, write, modules = __import__, list, dict, getattr, repr, open, sys.modules
-name, place = sys.argv[1:]
+name, place, meters = sys.argv[1:]
+own = {"__builtins__": mapping(vars(builtins)), "__name__": "run_delay"}
+with write(meters, encoding="utf-8") as stream:
+    exec(compile(stream.read(), meters, "exec"), own)
 before = set(modules)
-start = clock()
-load(name)
-seconds = clock() - start
+with own["RunDelayMeter"]() as meter:
+    reading = meter.read()
+    start = clock()
+    load(name)
+    seconds = clock() - start
+    seconds -= meter.take_off(reading, seconds)
+    waited = meter.total_s if meter.is_known else None
 loaded = mapping((key, attribute(modules[key], "__file__", None)) for key in listed(modules) if key not in before)
 with write(place, "w", encoding="utf-8") as stream:
-    stream.write(text((seconds, loaded)))
+    stream.write(text((seconds, waited, loaded)))
 """
-"""Imports a module in a fresh interpreter; writes the seconds and the modules loaded, with their files.
+"""Imports a module in a fresh interpreter; writes the seconds, those taken off, and the modules loaded, with their files.
 
 All that it uses is bound before the import: a module may replace clocks and built-in functions.
 """
@@ -40,11 +48,13 @@ class Import:
     """One import in a fresh interpreter.
 
     Attributes:
-        seconds: What it took.
+        seconds: What it took, less what follows.
+        run_delay_s: How long others kept it waiting for a core meanwhile; ``None`` where that is not known.
         modules: File of every module that it loaded, by name; ``None`` for those without one.
     """
 
     seconds: float
+    run_delay_s: float | None
     modules: Mapping[str, str | None]
 
 
@@ -59,17 +69,17 @@ def probe_import(module: str) -> Import:
     """
     with tempfile.TemporaryDirectory() as folder:
         place = os.path.join(folder, "import.txt")
-        command = [sys.executable, "-P", "-c", IMPORT_PROBE, module, place]
+        command = [sys.executable, "-P", "-c", IMPORT_PROBE, module, place, run_delay.__file__]
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=IMPORT_SECONDS, check=False
         )
         try:
             with open(place, encoding="utf-8") as stream:
-                seconds, modules = ast.literal_eval(stream.read())
+                seconds, run_delay_s, modules = ast.literal_eval(stream.read())
         except (OSError, ValueError, SyntaxError):
             cause = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
             raise RecordingError(f"{module} cannot be imported in a fresh interpreter: {cause}") from None
-    return Import(seconds=seconds, modules=modules)
+    return Import(seconds=seconds, run_delay_s=run_delay_s, modules=modules)
 
 
 def is_within(name: str, roots: Sequence[str]) -> bool:

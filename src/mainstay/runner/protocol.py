@@ -4,7 +4,7 @@ A worker is told its options in JSON on its command line. From then on it reads 
 each, over two pipes of their own. Every command has a token that its answer repeats, so that nothing written to the pipe
 by accident is taken for an answer. ``collect`` is answered with ``collected``, and with ``collecting`` before each file;
 ``run`` with ``finished``; ``images`` with ``images``. A timed workload is started by ``run``, warms up and says ``ready``;
-each ``block`` asks for so many calls and is answered with their seconds, until ``done`` lets the test go on to
+each ``block`` asks for so many calls and is answered with what they took, until ``done`` lets the test go on to
 ``finished``. A closed command pipe means that the gate is gone.
 
 A server of workers is told its own options, and answers on a socket; see :mod:`mainstay.runner.preload`.
@@ -20,8 +20,12 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Literal, TypedDict, final
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 """Raised whenever an event or a command changes its meaning; a worker of another installation is then refused."""
+
+BLOCK_SECONDS = 0.002
+"""How long a block of calls is to last: other processes take a core for a few milliseconds at a time, which longer blocks
+would hide inside."""
 
 BetterValues = Literal["higher", "lower"]
 """Which values of a metric are better."""
@@ -120,9 +124,15 @@ class Ready(TypedDict):
 
 
 class Block(TypedDict):
-    """With ``block``: seconds of the calls that were asked for."""
+    """With ``block``: what the calls that were asked for took.
+
+    Attributes:
+        seconds: Their time, less what follows.
+        run_delay_s: How long others kept the process waiting for a core meanwhile; ``None`` where that is not known.
+    """
 
     seconds: float
+    run_delay_s: float | None
 
 
 class RecordedPredictions(TypedDict):

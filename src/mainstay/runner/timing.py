@@ -26,11 +26,9 @@ from .lazy import refuse_lazy_function, refuse_lazy_result
 from .markers import WHOLE_TEST_MARKERS
 from .metrics import READY_METRICS
 from .processes import peak_memory_bytes
-from .protocol import Block, Command, Event, Ready, Recorded
+from .protocol import BLOCK_SECONDS, Block, Command, Event, Ready, Recorded
 from .recording import RecordingError, json_number
-
-BLOCK_SECONDS = 0.025
-"""How long a block lasts: the noise lies between spans of tens of milliseconds, and the clock ticks far finer."""
+from .run_delay import RunDelayMeter
 
 WARM_UP_SECONDS = 0.2
 """How long calls are made before the first block, unless one call takes longer."""
@@ -57,6 +55,7 @@ class CallTimer:
         times_each: Whether every call is timed by itself, which latencies need.
         disable_gc: Whether the garbage collector rests during a round.
         clock: Gives the time in seconds.
+        run_delay: Tells how long others kept the thread waiting for a core, which does not count.
     """
 
     def __init__(
@@ -64,6 +63,7 @@ class CallTimer:
         target: Callable[..., Any],
         arguments: Callable[[], Arguments],
         *,
+        run_delay: RunDelayMeter,
         teardown: Callable[..., Any] | None = None,
         iterations: int = 1,
         times_each: bool = False,
@@ -77,6 +77,7 @@ class CallTimer:
         self._times_each = times_each
         self._disable_gc = disable_gc
         self._clock = clock
+        self._run_delay = run_delay
         self.latencies: list[float] = []
         self.result: Any = None
 
@@ -98,7 +99,7 @@ class CallTimer:
                 self._teardown(*args, **kwargs)
 
     def _time_span(self, calls: int, args: Sequence[Any], kwargs: Mapping[str, Any]) -> float:
-        target, clock, synchronise = self._target, self._clock, accelerator_barrier()
+        target, clock, run_delay, synchronise = self._target, self._clock, self._run_delay, accelerator_barrier()
         was_enabled = gc.isenabled()
         if self._disable_gc:
             gc.disable()
@@ -107,11 +108,13 @@ class CallTimer:
                 seconds = self._time_each(calls, args, kwargs, synchronise)
             else:
                 synchronise()
+                before = run_delay.read()
                 start = clock()
                 for _ in itertools.repeat(None, calls):
                     self.result = target(*args, **kwargs)
                 synchronise()
                 seconds = clock() - start
+                seconds -= run_delay.take_off(before, seconds)
         finally:
             if was_enabled:
                 gc.enable()
@@ -121,13 +124,15 @@ class CallTimer:
     def _time_each(
         self, calls: int, args: Sequence[Any], kwargs: Mapping[str, Any], synchronise: Callable[[], None]
     ) -> float:
-        target, clock, spans = self._target, self._clock, []
+        target, clock, run_delay, spans = self._target, self._clock, self._run_delay, []
         for _ in itertools.repeat(None, calls):
             synchronise()
+            before = run_delay.read()
             start = clock()
             self.result = target(*args, **kwargs)
             synchronise()
-            spans.append(clock() - start)
+            seconds = clock() - start
+            spans.append(seconds - run_delay.take_off(before, seconds))
         self.latencies += spans
         return math.fsum(spans)
 
@@ -158,6 +163,7 @@ class Benchmark:
         channel: The pipes to the gate.
         metrics: Names of the gated metrics.
         clock: Gives the time in seconds.
+        run_delay: Tells how long others kept the process waiting for a core, which does not count.
     """
 
     def __init__(
@@ -167,6 +173,7 @@ class Benchmark:
         channel: Any,
         metrics: Iterable[str] = ("call_time",),
         clock: Callable[[], float] = perf_counter,
+        run_delay: RunDelayMeter | None = None,
     ) -> None:
         markers = (node.get_closest_marker(name) for name in WHOLE_TEST_MARKERS)
         options = next((dict(marker.kwargs) for marker in markers if marker), {})
@@ -184,6 +191,7 @@ class Benchmark:
         self.cprofile_loops = self.cprofile_dump = self.cprofile_stats = None
         self.stats: BenchmarkStatistics | None = None
         self.waited_s = 0.0
+        self.run_delay = RunDelayMeter() if run_delay is None else run_delay
         self.misuse = ""
         self._options = options
         self._disable_gc = bool(options.get("disable_gc", False))
@@ -274,6 +282,7 @@ class Benchmark:
         latencies: list[float],
         rounds: int | None = None,
         warmup_rounds: int = 0,
+        warm_up_s: float = WARM_UP_SECONDS,
     ) -> None:
         """Warm up, then measure what the gate asks for.
 
@@ -282,9 +291,11 @@ class Benchmark:
             latencies: Filled by ``time_calls`` with the time of each call, where they are timed one by one.
             rounds: The most calls that may be timed; ``None`` for any number.
             warmup_rounds: Calls before those, where their number is limited.
+            warm_up_s: How long calls are made before those, where their number is not; at least one is.
         """
         try:
-            self._measure(time_calls, latencies, rounds, warmup_rounds)
+            with self.run_delay:
+                self._measure(time_calls, latencies, rounds, warmup_rounds, warm_up_s)
         except RecordingError as error:
             self.misuse = str(error)  # it counts even where the test swallows it
             raise
@@ -293,12 +304,17 @@ class Benchmark:
             raise
 
     def _measure(
-        self, time_calls: Callable[[int], float], latencies: list[float], rounds: int | None, warmup_rounds: int
+        self,
+        time_calls: Callable[[int], float],
+        latencies: list[float],
+        rounds: int | None,
+        warmup_rounds: int,
+        warm_up_s: float,
     ) -> None:
         if any(READY_METRICS[name].is_alone for name in self._metrics & READY_METRICS.keys()):
             self._sizes = self._measure_memory(time_calls, rounds)
             return
-        call_s, left = self._warm_up(time_calls, rounds, warmup_rounds)
+        call_s, left = self._warm_up(time_calls, rounds, warmup_rounds, warm_up_s)
         latencies.clear()
         gc.collect()
         gc.freeze()
@@ -329,6 +345,7 @@ class Benchmark:
             times_each=not self._metrics.isdisjoint({"latency_median", "latency_p95"}),
             disable_gc=self._disable_gc,
             clock=self._clock,
+            run_delay=self.run_delay,
         )
 
     def claim(self, mode: str) -> None:
@@ -340,7 +357,7 @@ class Benchmark:
         self._mode = mode
 
     def _warm_up(
-        self, time_calls: Callable[[int], float], rounds: int | None, warmup_rounds: int
+        self, time_calls: Callable[[int], float], rounds: int | None, warmup_rounds: int, warm_up_s: float
     ) -> tuple[float | None, int | None]:
         """Make the first calls.
 
@@ -353,7 +370,7 @@ class Benchmark:
             seconds = [time_calls(1) for _ in range(calls)]
             return (seconds[-1] if seconds else None), rounds - spare
         calls, spent, call_s = 1, 0.0, math.inf
-        while spent < WARM_UP_SECONDS:
+        while not spent or spent < warm_up_s:
             seconds_now = time_calls(calls)
             if seconds_now < 0:
                 raise RecordingError(f"the clock stepped back by {-seconds_now:g} s during the warm-up")
@@ -368,13 +385,14 @@ class Benchmark:
         """Run the blocks that the gate asks for."""
         self._channel.send(Event.READY, **Ready(call_s=call_s, left=left))
         while (command := self._receive())["do"] == Command.BLOCK:
-            calls = command["calls"]
+            calls, taken_off_s = command["calls"], self.run_delay.total_s
             seconds = time_calls(calls)
             if seconds <= 0:
                 raise RecordingError(f"the clock stepped: a block of {calls} calls took {seconds:g} s")
             self._block_times_s.append(seconds / calls)
             self._num_calls += calls
-            self._channel.send(Event.BLOCK, **Block(seconds=seconds))
+            run_delay_s = self.run_delay.total_s - taken_off_s if self.run_delay.is_known else None
+            self._channel.send(Event.BLOCK, **Block(seconds=seconds, run_delay_s=run_delay_s))
         calls = self._num_calls // max(1, len(self._block_times_s))
         self.stats = BenchmarkStatistics(self, self._block_times_s, max(1, calls), self._options)
 
@@ -416,7 +434,7 @@ class Benchmark:
         """The ready metrics, as far as they were measured."""
         values = dict(self._sizes)
         if self._block_times_s:
-            call_s = statistics.geometric_mean(self._block_times_s)
+            call_s = statistics.fmean(self._block_times_s)
             values["import_time" if "import_time" in self._metrics else "call_time"] = call_s
             examples = as_number(self.extra_info.get("examples"))
             if examples is not None:
@@ -487,10 +505,11 @@ class ImportTimer:
             for _ in range(calls):
                 imported = probe_import(module)
                 self._check(imported.modules)
+                self._benchmark.run_delay.add(imported.run_delay_s)
                 seconds.append(imported.seconds)
             return math.fsum(seconds)
 
-        self._benchmark.measure(time_calls, latencies=[])
+        self._benchmark.measure(time_calls, latencies=[], warm_up_s=0.0)
 
     @property
     def waited_s(self) -> float:

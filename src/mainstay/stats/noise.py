@@ -1,7 +1,7 @@
 """How noisy two equal revisions are: what a pair's spread consists of, and how surely it is known.
 
-The degradation of a pair is the mean over blocks measured in turn. Its spread over pairs has two parts: what is left of
-the noise between blocks, which more blocks in a pair make smaller, and what differs from process to process, which only
+The degradation of a pair is the log ratio of two sums over blocks measured in turn. Its spread over pairs has two
+parts: what is left of the noise between blocks, which more blocks in a pair make smaller, and what differs from process to process, which only
 more pairs do.
 """
 
@@ -35,7 +35,7 @@ class DeviationInterval(NamedTuple):
 
 
 def block_error(baseline: ArrayLike, candidate: ArrayLike) -> float:
-    """Standard error of the mean log ratio of adjacent blocks.
+    """Standard error of the log ratio of two sums over blocks that take turns (delta method).
 
     Args:
         baseline: (blocks,) positive times of the baseline, in the order in which they were measured.
@@ -46,12 +46,12 @@ def block_error(baseline: ArrayLike, candidate: ArrayLike) -> float:
 
     Example:
         >>> f"{block_error([1.00, 1.10, 1.00, 1.05], [1.02, 1.00, 1.04, 1.05]):.4f}"
-        '0.0298'
+        '0.0300'
     """
     first, second = np.asarray(baseline, dtype=np.float64), np.asarray(candidate, dtype=np.float64)
     if first.shape != second.shape or first.ndim != 1 or first.size < 2:
         raise ValueError(f"two or more blocks of each revision are needed, got {first.shape} and {second.shape}")
-    return float(np.log(second / first).std(ddof=1)) / math.sqrt(first.size)
+    return float((second / second.mean() - first / first.mean()).std(ddof=1)) / math.sqrt(first.size)
 
 
 def split_noise(deviation: float, block_errors: Sequence[float]) -> NoiseParts:

@@ -125,7 +125,11 @@ SCHEMAS: Mapping[Event, Mapping[str, Any]] = {
         call_s={"anyOf": [{"type": "null"}, _SECONDS]},
         left={"anyOf": [{"type": "null"}, {"type": "integer", "minimum": 0, "maximum": 10**12}]},
     ),
-    Event.BLOCK: _object(Block, seconds={"type": "number", "exclusiveMinimum": 0, "maximum": 1e9}),
+    Event.BLOCK: _object(
+        Block,
+        seconds={"type": "number", "exclusiveMinimum": 0, "maximum": 1e9},
+        run_delay_s={"anyOf": [{"type": "null"}, _SECONDS]},
+    ),
     Event.FINISHED: _object(
         Finished,
         outcome={"enum": list(get_args(TrialOutcome))},
@@ -166,8 +170,8 @@ def parse_event(line: bytes, expected: Sequence[Event], *, token: str) -> tuple[
         ProtocolError: If it is something else.
 
     Example:
-        >>> parse_event(b'{"event": "block", "token": "7f", "seconds": 0.025}', [Event.BLOCK], token="7f")
-        (<Event.BLOCK: 'block'>, {'seconds': 0.025})
+        >>> parse_event(b'{"event": "images", "token": "7f", "images": []}', [Event.IMAGES], token="7f")
+        (<Event.IMAGES: 'images'>, {'images': []})
     """
     content = _parse(line)
     name, token_sent = content.pop("event", ""), content.pop("token", "")

@@ -1,9 +1,10 @@
 """Timed pairs: the workers of both revisions are alive at once and take turns, block by block; only one runs at a time.
 
 A pair is one fresh process for each revision, shared by its timed workloads one after the other. Both make the same
-number of calls in every block, and neighbouring blocks, one of each revision, belong together: the log ratio of the two
-values of a pair is the mean of the log ratios of its neighbouring blocks. What disturbs the machine for longer than
-two blocks thus hits both revisions alike.
+number of calls in every block; the ratio of the two values of a pair is that of the sums of all its blocks. What disturbs
+the machine for longer than two blocks hits both revisions alike, and what others take of the core during a block, in
+slices of a few milliseconds, is taken off by the worker (:mod:`mainstay.runner.run_delay`). No block is left out,
+trimmed or weighted: rare slow calls are part of what a revision costs.
 
 - :class:`TimedRequest`, :class:`TimedTask`: what is to be measured.
 - :func:`run_timed_pair`: measures it.
@@ -13,6 +14,7 @@ two blocks thus hits both revisions alike.
 from __future__ import annotations
 
 import math
+import os
 import statistics
 import time
 from collections import deque
@@ -23,17 +25,19 @@ from typing import NamedTuple
 
 from mainstay.records.findings import MeasuredWith
 from mainstay.records.trials import Outcome, Side, Trial
-from mainstay.runner.protocol import BlockCommand, Command, Event
+from mainstay.runner.protocol import BLOCK_SECONDS, BlockCommand, Command, Event
+from mainstay.runner.run_delay import ACCOUNT
 from mainstay.workers.collecting import concerns
 from mainstay.workers.load import LoadMeter
 from mainstay.workers.process import OutOfTimeError, WorkerSpec
 from mainstay.workers.session import CONCLUSIVE, LiveWorkers, Session, TrialForm
 
-BLOCK_SECONDS = 0.025
-"""How long a block is to last: noise lies between spans of tens of milliseconds, so many short blocks beat few long."""
+MAX_ALTERNATIONS = 2000
+"""Blocks of each revision in one pair, at the most; they are longer where more would fit."""
 
-MAX_ALTERNATIONS = 400
-"""Blocks of each revision in one pair, at the most."""
+LEAST_IMPORTS = 4
+"""Imports of each revision in one pair, unless they take more than twice the time of its blocks: a fresh interpreter
+differs from the next by 1 to 3 %, and the time of the blocks seldom holds two."""
 
 CLOCK_TOLERANCE_S = 0.001
 """By how much a block may seem longer to the worker than to the gate, which also waits for the answer."""
@@ -67,6 +71,7 @@ class TimedRequest:
         pair: Number of the pair.
         tasks: The workloads, in the order drawn for this pair.
         seconds: Time of the blocks of each workload, of both revisions together.
+        block_s: How long a block is to last.
         limit_s: Seconds that a worker may take to become ready, for one block, and to end a workload.
         seconds_left: Seconds until the pair is ended; the workloads that were not through by then are dropped.
         measured_with: Whose workload files are used.
@@ -75,6 +80,7 @@ class TimedRequest:
     pair: int
     tasks: tuple[TimedTask, ...]
     seconds: float
+    block_s: float = BLOCK_SECONDS
     limit_s: float = 600.0
     seconds_left: float = math.inf
     measured_with: MeasuredWith = MeasuredWith.SHARED
@@ -109,32 +115,41 @@ class Blocks(NamedTuple):
     alternations: int
 
 
-def plan_blocks(*, seconds: float, call_s: Sequence[float | None], left: Sequence[int | None]) -> Blocks:
+def plan_blocks(
+    *,
+    seconds: float,
+    call_s: Sequence[float | None],
+    left: Sequence[int | None],
+    block_s: float = BLOCK_SECONDS,
+    least: int = 2,
+) -> Blocks:
     """Cut the time of a workload into blocks.
 
     Args:
         seconds: Time of all blocks of both revisions together.
         call_s: Time of a call of each revision after its warm-up, where known.
         left: Calls that each revision may still make, where limited.
+        block_s: How long a block is to last.
+        least: Alternations that are made where they fit into twice the time.
 
     Returns:
-        Blocks of about 25 ms; an even number of alternations where more than one fits, since the coins come in twos.
+        Blocks of about that length; an even number of alternations where more than one fits, since the coins come in twos.
         One call a block where a call takes longer, and at least two alternations unless the calls do not suffice.
 
     Example:
         >>> plan_blocks(seconds=2.5, call_s=[0.001, 0.001], left=[None, None])
-        Blocks(calls=25, alternations=50)
+        Blocks(calls=2, alternations=624)
         >>> plan_blocks(seconds=2.5, call_s=[4.0, 4.0], left=[None, None])
         Blocks(calls=1, alternations=2)
     """
     known = [max(value, 1e-9) for value in call_s if value is not None]
-    call = sum(known) / len(known) if known else BLOCK_SECONDS
+    call = sum(known) / len(known) if known else block_s
     most = min((value for value in left if value is not None), default=None)
-    calls = max(1, round(BLOCK_SECONDS / call))
+    calls = max(1, round(max(block_s, seconds / (2 * MAX_ALTERNATIONS)) / call))
     if most is not None:
         calls = max(1, min(calls, most // 8))
-    fitting = int(seconds / (2 * calls * call))
-    alternations = max(2, min(fitting, MAX_ALTERNATIONS))
+    fitting = seconds / (2 * calls * call)
+    alternations = max(2, min(int(fitting), MAX_ALTERNATIONS), min(int(2 * fitting), least))
     if most is not None:
         alternations = max(1, min(alternations, most // calls))
     return Blocks(calls, alternations if alternations == 1 else alternations // 2 * 2)
@@ -185,7 +200,7 @@ def run_timed_pair(
                             )
                             for side in Side
                         },
-                        request.seconds,
+                        request,
                     )
                     while waiting and sides.are_fit:
                         task = waiting.popleft()
@@ -205,9 +220,9 @@ def run_timed_pair(
 class _BothSides:
     """One process of each revision; fit until one of them ends, or is left with what would disturb the next workload."""
 
-    def __init__(self, sides: Mapping[Side, _TimedSide], seconds: float) -> None:
+    def __init__(self, sides: Mapping[Side, _TimedSide], request: TimedRequest) -> None:
         self._sides = sides
-        self._seconds = seconds
+        self._request = request
         self.notes: list[str] = []
 
     @property
@@ -246,7 +261,9 @@ class _BothSides:
         """Measure neighbouring blocks in the order drawn, until all are done or one side cannot go on."""
         sides = self._sides.values()
         blocks = plan_blocks(
-            seconds=self._seconds,
+            seconds=self._request.seconds,
+            block_s=self._request.block_s,
+            least=LEAST_IMPORTS if "import_time" in task.gated else 2,
             call_s=[side.call_s for side in sides],
             left=[side.left for side in sides],
         )
@@ -275,6 +292,8 @@ class _TimedSide:
         self.notes: list[str] = []
         self._is_done = False
         self._blocks_s: list[float] = []
+        self._run_delays_s: list[float] = []
+        self._is_delay_known = True
         self._went_first: list[bool] = []
 
     @property
@@ -309,13 +328,15 @@ class _TimedSide:
         self.is_ready = block is not None
         if block is None:
             return
-        if block["seconds"] > 1.01 * elapsed + CLOCK_TOLERANCE_S:
+        delay_s = block["run_delay_s"]
+        wall_s = block["seconds"] + (delay_s or 0.0)
+        if wall_s > 1.01 * elapsed + CLOCK_TOLERANCE_S:
             self.is_ready = False
-            self._session.fail(
-                f"a clock stepped: a block of {block['seconds']:.6g} s was answered after {elapsed:.6g} s"
-            )
+            self._session.fail(f"a clock stepped: a block of {wall_s:.6g} s was answered after {elapsed:.6g} s")
             return
         self._blocks_s.append(block["seconds"] / calls)
+        self._run_delays_s.append((delay_s or 0.0) / calls)
+        self._is_delay_known &= delay_s is not None
         self._went_first.append(goes_first)
 
     def end(self, load: LoadMeter, *, was_timed: bool) -> Trial:
@@ -330,6 +351,8 @@ class _TimedSide:
             self._session.ask(Command.DONE)
             self.is_ready = False
         trial = self._trial(load, self._form(self._task, gated=self._task.gated if was_timed else ()))
+        if trial.block_times_s and not trial.run_delays_s:
+            self.notes.append(self._why_wall_time())
         self._is_disturbed = self._left_behind()
         return trial
 
@@ -340,7 +363,12 @@ class _TimedSide:
             return self._session.trial(form, load=None)
         if self._session.failure:
             return trial
-        return replace(trial, block_times_s=tuple(self._blocks_s), went_first=tuple(self._went_first))
+        return replace(
+            trial,
+            block_times_s=tuple(self._blocks_s),
+            run_delays_s=tuple(self._run_delays_s) if self._is_delay_known else (),
+            went_first=tuple(self._went_first),
+        )
 
     def _form(self, task: TimedTask, *, gated: tuple[str, ...] = ()) -> TrialForm:
         return TrialForm(spec=self._spec, workload=task.workload, seed=task.seed, pair=self._pair, gated=gated)
@@ -350,7 +378,7 @@ class _TimedSide:
         if not self._is_done:
             return "the workload ended before all its blocks were measured"
         if self._blocks_s:
-            mean = statistics.geometric_mean(self._blocks_s)
+            mean = statistics.fmean(self._blocks_s)
             for name in FROM_BLOCKS:
                 value = trial.values.get(name, mean)
                 if not math.isclose(value, mean, rel_tol=1e-9):
@@ -361,6 +389,14 @@ class _TimedSide:
         """The trial of a workload whose file hung."""
         outcome, cause = self._session.failure or (Outcome.TIMED_OUT, "")
         return self._form(task).failed(outcome, cause)
+
+    def _why_wall_time(self) -> str:
+        """Why nothing could be taken off for the time that others kept the process waiting for a core."""
+        if not os.path.exists(ACCOUNT):
+            return "timed by the wall clock alone: this system does not say how long a process waits for a core"
+        return (
+            f"{self._task.workload}: timed by the wall clock alone: it starts processes, or the kernel keeps no account"
+        )
 
     def _left_behind(self) -> bool:
         """Whether the workload left threads or processes behind, which the end of this process will end."""

@@ -12,7 +12,7 @@ class LoadMeter:
     """Measures how busy other processes keep the machine, from its making on.
 
     What can be read is the busy time of the whole machine, from which that of this process and its descendants is
-    taken away.
+    taken away. Time that a hypervisor gave to other machines counts as theirs.
     """
 
     def __init__(self) -> None:
@@ -27,9 +27,9 @@ class LoadMeter:
 
 
 def _busy_seconds() -> float:
-    """Processor seconds that the whole machine has spent on work."""
+    """Processor seconds that the whole machine has spent on work, or that were stolen from it."""
     times = psutil.cpu_times()
-    return float(times.user + times.system + getattr(times, "nice", 0.0))
+    return float(times.user + times.system + getattr(times, "nice", 0.0) + getattr(times, "steal", 0.0))
 
 
 def _own_seconds() -> float:

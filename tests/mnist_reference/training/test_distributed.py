@@ -7,6 +7,7 @@ import time
 
 import pytest
 import torch
+from torch._C._distributed_c10d import TCPStore
 
 from mnist_reference.errors import RecipeError
 from mnist_reference.training.distributed import ALONE, DataParallelGroup, SynchronisedBatchNorm2d, joined_group
@@ -25,6 +26,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 import torch
+from torch._C._distributed_c10d import TCPStore
 from mnist_reference.data import datasets
 from mnist_reference.models.networks import CnnConfig
 from mnist_reference.models import networks
@@ -52,7 +54,7 @@ def train_in_two(start_process):
     """
 
     def train(*command):
-        store = torch.distributed.TCPStore(LOCAL, 0, is_master=True, wait_for_workers=False)
+        store = TCPStore(LOCAL, 0, is_master=True, wait_for_workers=False)
         meeting = {"MASTER_ADDR": LOCAL, "MASTER_PORT": str(store.port), "TORCHELASTIC_USE_AGENT_STORE": "True"}
         common = os.environ | meeting | {"OMP_NUM_THREADS": "1", "WORLD_SIZE": "2"}
         processes = [start_process([sys.executable, *command], env=common | {"RANK": str(rank)}) for rank in range(2)]

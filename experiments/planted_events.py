@@ -1,0 +1,250 @@
+"""Gate slowdowns of 5 % that come in different shapes at a margin of 2 %: a gate must see each of them, whatever its estimator.
+
+Run from the root of the repository, about a minute a gate; it continues where it stopped::
+
+    python -m experiments.planted_events --gates 10 --load 0 2
+
+A slowdown is planted into one function of the subject of the self-test: steadily, or in rare calls that each take 1, 15
+or 50 ms longer and make up 5 % in the mean, or by a thread of the library's own that keeps the interpreter from it.
+Estimators that trim, or leave interrupted blocks out, lose the rare ones. How large each came out is measured apart, by
+the processor time of both versions in turns in one process; for the thread that of both threads. Another workload is
+left as it is, and nothing is planted in the control.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.load import busy_processes
+from experiments.selftest import VERDICTS, Repository, commit, machine_name
+from mainstay.store.files import write_text
+
+ROOT = Path(__file__).parents[1]
+SHARE, MARGIN = 0.05, 0.02
+HARMED, LEFT = "test_tokenize", "test_augment"
+CONFIRM_SECONDS = 6.0
+
+PLANTED = """
+from os import urandom as _urandom
+from time import thread_time as _clock
+
+
+class _Slower:
+    def __init__(self, function, share, event_s):
+        self.function, self.share, self.event_s = function, share, event_s
+        self.debt_s = int.from_bytes(_urandom(4), "big") / 2**32 * event_s  # each process begins elsewhere
+
+    def __call__(self, *args):
+        start = _clock()
+        result = self.function(*args)
+        now = _clock()
+        self.debt_s += self.share * (now - start)
+        if self.debt_s >= self.event_s:
+            while _clock() - now < self.debt_s:
+                pass
+            self.debt_s = 0.0
+        return result
+"""
+EVENTS = "\n\ntokenize = _Slower(tokenize, {share}, {event_s})\n"
+THREAD = """
+import threading
+import time
+
+
+def _work_beside(share):
+    while True:
+        start = time.perf_counter()
+        end = _clock() + 0.002
+        while _clock() < end:
+            pass
+        time.sleep(max(0.0, 0.002 / share - (time.perf_counter() - start)))
+
+
+class _Beside:
+    def __init__(self, function):
+        self.function, self.is_started = function, False
+
+    def __call__(self, *args):
+        if not self.is_started:
+            threading.Thread(target=_work_beside, args=({share},), daemon=True).start()
+            self.is_started = True
+        return self.function(*args)
+
+
+tokenize = _Beside(tokenize)
+"""
+CASES: Mapping[str, str] = {
+    "nothing": "\n\n# nothing is planted\n",
+    "steady": PLANTED + EVENTS.format(share=SHARE, event_s=0.0),
+    **{f"rare, {ms} ms": PLANTED + EVENTS.format(share=SHARE, event_s=ms / 1000) for ms in (1, 15, 50)},
+    "own thread": PLANTED + THREAD.replace("{share}", str(SHARE)),
+}
+"""What is appended to the module with the harmed function."""
+
+WORKLOADS = f'''"""What is harmed, and what is not."""
+
+import numpy as np
+import pytest
+from subject import data, text
+
+
+@pytest.mark.performance(margin={MARGIN})
+def {HARMED}(benchmark):
+    sample = "the rain in spain stays mainly in the plain " * 8
+    benchmark(text.tokenize, sample, text.learn_merges(sample, 6))
+
+
+@pytest.mark.performance(margin={MARGIN})
+def {LEFT}(benchmark):
+    images = np.random.default_rng(4).random((128, 14, 14), dtype=np.float32)
+    benchmark(lambda: data.augment(images, np.random.default_rng(5)))
+'''
+
+CONFIRM = """
+import importlib.util, json, sys, time
+def load(path):
+    spec = importlib.util.spec_from_file_location(path.replace("/", "_"), path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+sample = "the rain in spain stays mainly in the plain " * 8
+sides = [load(path) for path in sys.argv[1:3]]
+merges, spent = sides[0].learn_merges(sample, 6), [0.0, 0.0]
+end = time.process_time() + float(sys.argv[3])
+while time.process_time() < end:
+    for index in (0, 1, 1, 0):
+        start = time.thread_time()
+        for _ in range(50):
+            sides[index].tokenize(sample, merges)
+        spent[index] += time.thread_time() - start
+print(json.dumps(spent[1] / spent[0] - 1))
+"""
+
+Row = dict[str, Any]
+
+
+class Planted(Repository):
+    """The subject with the workloads of this experiment."""
+
+    def commit_case(self, case: str, pair_seconds: float) -> None:
+        """Make the branches ``base`` and ``change``, which differ by what is planted."""
+        self.git("checkout", "-q", "--force", "-B", "base", "main")
+        (self.root / "performance" / "test_performance.py").write_text(WORKLOADS, encoding="utf-8")
+        with (self.root / "pyproject.toml").open("a", encoding="utf-8") as stream:
+            stream.write(f'workloads = "performance"\npair_seconds = {pair_seconds}\nproof = false\n')
+        self.git("commit", "-q", "-a", "-m", "Gate two functions")
+        self.git("checkout", "-q", "-B", "change")
+        with (self.root / "src" / "subject" / "text.py").open("a", encoding="utf-8") as stream:
+            stream.write(CASES[case])
+        self.git("commit", "-q", "-a", "-m", "Reword the library")
+
+
+def confirm(repository: Planted, case: str) -> float | None:
+    """How much slower the harmed function is, by processor time; that of the thread's case is what the thread uses."""
+    if case == "own thread":
+        return None
+    with repository.both_trees() as trees:
+        files = [str(tree / "src" / "subject" / "text.py") for tree in trees]
+        command = [sys.executable, "-c", CONFIRM, *files, str(CONFIRM_SECONDS)]
+        return float(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
+
+
+def run_gate(repository: Planted, case: str, busy: int, pair_seconds: float) -> Row:
+    """Plant, gate beside so many busy processes, confirm."""
+    repository.commit_case(case, pair_seconds)
+    with busy_processes(busy):
+        gate = repository.gate()
+    run = gate["run"]
+    findings = {finding["metric"]["workload"].partition("::")[2]: finding for finding in run.get("findings", [])}
+    kept = ("verdict", "num_pairs", "estimate", "standard_deviation")
+    return {
+        "case": case,
+        "busy": busy,
+        "verdict": run.get("verdict", "error"),
+        "seconds": round(gate["seconds"], 1),
+        "load": run.get("max_load"),
+        "planted": confirm(repository, case),
+        "harmed": {key: findings[HARMED][key] for key in kept} if HARMED in findings else None,
+        "left": {key: findings[LEFT][key] for key in kept} if LEFT in findings else None,
+        "trouble": "" if run else gate["stderr"],
+    }
+
+
+def summarise(gates: Sequence[Row]) -> list[Row]:
+    """What the gates of each case came to at each load."""
+    kinds = dict.fromkeys((gate["case"], gate["busy"]) for gate in gates)
+    return [summarise_kind([gate for gate in gates if (gate["case"], gate["busy"]) == kind]) for kind in kinds]
+
+
+def summarise_kind(gates: Sequence[Row]) -> Row:
+    """Verdicts, and the estimate of the slowdown beside its size."""
+    verdicts = Counter(gate["harmed"]["verdict"] for gate in gates if gate["harmed"])
+    seen = [math.expm1(gate["harmed"]["estimate"]) for gate in gates if gate["harmed"]]
+    known = [gate["planted"] for gate in gates if gate["planted"] is not None]
+    noise = [gate["harmed"]["standard_deviation"] for gate in gates if gate["harmed"]]
+    return {
+        "case": gates[0]["case"],
+        "busy": gates[0]["busy"],
+        "gates": len(gates),
+        **{verdict: verdicts[verdict] for verdict in VERDICTS},
+        "false_fails": sum(bool(gate["left"]) and gate["left"]["verdict"] == "fail" for gate in gates),
+        "planted": round(float(np.mean(known)), 4) if known else None,
+        "estimated": round(float(np.mean(seen)), 4) if seen else None,
+        "sd_of_a_pair": round(float(np.sqrt(np.mean(np.square(noise)))), 4) if noise else None,
+        "pairs": round(float(np.mean([gate["harmed"]["num_pairs"] for gate in gates if gate["harmed"]] or [0])), 1),
+        "seconds": round(float(np.mean([gate["seconds"] for gate in gates])), 1),
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Gate what is missing and write what all gates came to; 1 where a slowdown passed or a control failed."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--gates", type=int, default=3, help="of each case at each load")
+    parser.add_argument("--load", type=int, nargs="+", default=[0, 2], help="busy processes beside the gates")
+    parser.add_argument("--only", nargs="+", choices=CASES, default=[*CASES], metavar="CASE")
+    parser.add_argument("--pair-seconds", type=float, default=2.5)
+    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "results" / "planted_events.json")
+    options = parser.parse_args(argv)
+    gates: list[Row] = json.loads(options.output.read_text())["gates"] if options.output.exists() else []
+    with tempfile.TemporaryDirectory() as folder:
+        repository = Planted(Path(folder) / "repository")
+        for number in range(options.gates):
+            for case in options.only:
+                for busy in options.load:
+                    if sum((gate["case"], gate["busy"]) == (case, busy) for gate in gates) > number:
+                        continue
+                    gate = run_gate(repository, case, busy, options.pair_seconds)
+                    gates.append(gate)
+                    print(time.strftime("%H:%M:%S"), json.dumps(gate), flush=True)
+                    content = {
+                        "provenance": {
+                            "command": f"python -m experiments.planted_events --gates {options.gates}",
+                            "commit": commit(),
+                            "machine": machine_name(),
+                            "margin": MARGIN,
+                            "pair_seconds": options.pair_seconds,
+                        },
+                        "cases": summarise(gates),
+                        "gates": gates,
+                    }
+                    write_text(options.output, json.dumps(content, indent=1) + "\n")
+    rows = summarise(gates)
+    for row in rows:
+        print(json.dumps(row))
+    return int(any(row["false_fails"] or row["fail" if row["case"] == "nothing" else "pass"] for row in rows))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

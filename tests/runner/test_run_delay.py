@@ -1,0 +1,150 @@
+"""Time that others kept a thread waiting for a core, by an account that the test keeps and by that of the kernel."""
+
+import hashlib
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from mainstay.runner import run_delay
+from mainstay.runner.importing import probe_import
+from mainstay.runner.run_delay import ACCOUNT, RunDelayMeter
+
+needs_account = pytest.mark.skipif(not os.path.exists(ACCOUNT), reason="the kernel keeps no account")
+
+
+class Account:
+    """A file like the kernel's, and the clocks beside it; milliseconds."""
+
+    def __init__(self, file, monkeypatch):
+        self.file = file
+        self.thread = self.process = 0.0
+        self.spend(delay=0)
+        monkeypatch.setattr(run_delay, "thread_time", lambda: self.thread / 1000)
+        monkeypatch.setattr(run_delay, "process_time", lambda: self.process / 1000)
+
+    def spend(self, *, delay, thread=0.0, others=0.0):
+        self.thread += thread
+        self.process += thread + others
+        self.file.write_text(f"1000 {delay * 1_000_000} 1\n")
+
+
+@pytest.fixture
+def account(tmp_path, monkeypatch):
+    return Account(tmp_path / "schedstat", monkeypatch)
+
+
+@pytest.fixture
+def one_core():
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    yield
+    os.sched_setaffinity(0, allowed)
+
+
+@pytest.mark.parametrize(
+    ("span_ms", "spent", "taken_ms"),
+    [
+        pytest.param(7, {"delay": 5, "thread": 2}, 5, id="others-had-the-core"),
+        pytest.param(7, {"delay": 0, "thread": 7}, 0, id="nobody-did"),
+        pytest.param(9, {"delay": 5, "thread": 2}, 5, id="it-slept-too"),
+        pytest.param(7, {"delay": 5, "thread": 2, "others": 3}, 2, id="its-own-threads-had-it-for-a-part"),
+        pytest.param(7, {"delay": 5, "thread": 2, "others": 14}, 0, id="its-own-threads-kept-more-than-one-busy"),
+        pytest.param(7, {"delay": 50, "thread": 2}, 5, id="most-of-it-before-or-after-the-span"),
+    ],
+)
+def test_what_is_taken_off(account, span_ms, spent, taken_ms):
+    with RunDelayMeter(str(account.file)) as meter:
+        before = meter.read()
+        account.spend(**spent)
+        taken = meter.take_off(before, span_ms / 1000)
+
+    assert (taken, meter.total_s) == pytest.approx((taken_ms / 1000, taken_ms / 1000))
+
+
+@pytest.mark.parametrize("content", [None, "", "0 0 0\n"])
+def test_nothing_is_taken_off_where_no_account_is_kept(tmp_path, content):
+    if content is not None:
+        (tmp_path / "schedstat").write_text(content)
+    with RunDelayMeter(str(tmp_path / "schedstat")) as meter:
+        taken = meter.take_off(meter.read(), 1.0)
+
+        assert (taken, meter.is_known) == (0.0, False)
+
+
+def test_nothing_is_taken_off_a_process_that_starts_others(account):
+    with RunDelayMeter(str(account.file)) as meter:
+        before = meter.read()
+        child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+        account.spend(delay=5)
+        taken = meter.take_off(before, 1.0)
+        child.communicate(b"\n")
+
+        assert (taken, meter.is_known) == (0.0, False)
+        assert meter.take_off(meter.read(), 1.0) == 0.0
+
+
+@needs_account
+def test_a_busy_process_on_the_same_core_does_not_count(one_core):
+    burner = subprocess.Popen([sys.executable, "-c", "print(flush=True)\nwhile True: pass"], stdout=subprocess.PIPE)
+    try:
+        burner.stdout.readline()
+        meters = subprocess.run([sys.executable, "-c", MEASURED], capture_output=True, text=True, check=True).stdout
+    finally:
+        burner.kill()
+        burner.communicate()
+    span_s, taken_s, busy_s = map(float, meters.split())
+
+    assert taken_s > 0.2 * span_s
+    assert busy_s <= span_s - taken_s < 0.8 * span_s
+
+
+MEASURED = """
+import time
+from mainstay.runner.run_delay import RunDelayMeter
+with RunDelayMeter() as meter:
+    before, start = meter.read(), time.perf_counter()
+    while time.thread_time() - before[1] < 0.3: pass
+    span = time.perf_counter() - start
+    print(span, meter.take_off(before, span), 0.3)
+"""
+
+
+@needs_account
+def test_a_busy_thread_of_its_own_on_the_same_core_counts(one_core):
+    data, goes_on = bytes(10**7), threading.Event()
+
+    def burn():
+        while not goes_on.is_set():
+            hashlib.sha256(data)
+
+    thread = threading.Thread(target=burn)
+    with RunDelayMeter() as meter:
+        thread.start()
+        before, busy, start = meter.read(), time.process_time(), time.perf_counter()
+        while time.process_time() - busy < 0.4:
+            hashlib.sha256(data)
+        span = time.perf_counter() - start
+        taken = meter.take_off(before, span)
+        goes_on.set()
+        thread.join()
+
+    assert span - taken >= 0.39
+
+
+@needs_account
+def test_an_import_is_timed_by_the_same_account(tmp_path, monkeypatch):
+    (tmp_path / "patching.py").write_text(
+        "import builtins, time\nbuiltins.max = builtins.min = time.thread_time = None\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    imported = probe_import("patching")
+
+    assert imported.seconds > 0
+    assert imported.run_delay_s >= 0
+    assert "patching" in imported.modules
+    assert "mainstay.runner.run_delay" not in imported.modules
