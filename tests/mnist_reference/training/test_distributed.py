@@ -52,7 +52,7 @@ def train_in_two(start_process):
     """
 
     def train(*command):
-        store = torch.distributed.TCPStore(LOCAL, 0, is_master=True, wait_for_workers=False)
+        store = torch.distributed.TCPStore(LOCAL, 0, is_master=True, wait_for_workers=False)  # type: ignore[attr-defined]
         meeting = {"MASTER_ADDR": LOCAL, "MASTER_PORT": str(store.port), "TORCHELASTIC_USE_AGENT_STORE": "True"}
         common = os.environ | meeting | {"OMP_NUM_THREADS": "1", "WORLD_SIZE": "2"}
         processes = [start_process([sys.executable, *command], env=common | {"RANK": str(rank)}) for rank in range(2)]
