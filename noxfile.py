@@ -47,6 +47,7 @@ ACCELERATOR = "import torch; print(torch.accelerator.current_accelerator() if to
 EXTRAS = {"benchmarks": "reference", "peers": "reference"} | dict.fromkeys(
     ("dev", "docs", "pages", "test", "typecheck"), "reference,explain,tensorboard,export,evaluation"
 )  # of the groups whose tools import the project
+NUM_TEST_PROCESSES = min((os.cpu_count() or 1) + 1, 4)  # more than processors: some tests wait for a limit to pass
 TESTED_WITH: dict[str, str | None] = {
     "OMP_NUM_THREADS": "1",
     "PYTHONDONTWRITEBYTECODE": None,  # hundreds of interpreters are started, and each would compile what it imports
@@ -135,7 +136,7 @@ def run_with_bytecode(session: nox.Session, group: str, *command: str) -> None:
 def run_tests(session: nox.Session, *command: str, env: dict[str, str | None] | None = None) -> None:
     """Run the whole suite, or what the arguments name, in up to four processes; the slowest tests are named at the end."""
     session.run(
-        *(*command, "-n", "logical", "--maxprocesses", "4", "--dist", "worksteal", "--durations=10", *session.posargs),
+        *(*command, "-n", str(NUM_TEST_PROCESSES), "--dist", "worksteal", "--durations=10", *session.posargs),
         env=TESTED_WITH | (env or {}),
     )
 

@@ -131,11 +131,57 @@ class GateResult:
         return {f"{f['metric']['workload']}#{f['metric']['name']}": f["verdict"] for f in self.run["findings"]}
 
 
+class CommandServer:
+    """Runs command lines in forks of one process, which is started when the first one comes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._process: subprocess.Popen[str] | None = None
+
+    def stands_for(self, environ: dict[str, str]) -> bool:
+        """Whether a fork is what a new process would be: an interpreter reads some variables when it starts."""
+        own, its = ({name: text for name, text in of.items() if name[:6] == "PYTHON"} for of in (os.environ, environ))
+        return hasattr(os, "fork") and "COVERAGE_PROCESS_CONFIG" not in environ and own == its
+
+    def run(
+        self, arguments: tuple[str, ...], folder: Path, environ: dict[str, str]
+    ) -> subprocess.CompletedProcess[str]:
+        """Run one to its end."""
+        if self._process is None:
+            self._process = subprocess.Popen(
+                [sys.executable, str(Path(__file__).with_name("command_server.py"))],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        streams = [self._folder / name for name in ("stdout", "stderr")]
+        for stream in streams:
+            stream.write_bytes(b"")
+        places = {"folder": str(folder), "stdout": str(streams[0]), "stderr": str(streams[1])}
+        self._process.stdin.write(json.dumps({"arguments": arguments, "environ": environ, **places}) + "\n")
+        self._process.stdin.flush()
+        status = os.waitstatus_to_exitcode(int(self._process.stdout.readline()))
+        return subprocess.CompletedProcess(arguments, status, *(stream.read_text() for stream in streams))
+
+    def close(self) -> None:
+        """End the process."""
+        if self._process:
+            with self._process:
+                self._process.stdin.close()
+
+
 class Project:
     """A git repository with a subject, its workloads and its configuration."""
 
-    def __init__(self, root: Path, cache: Path, start_process: Callable[..., subprocess.Popen[str]]) -> None:
+    def __init__(
+        self,
+        root: Path,
+        cache: Path,
+        start_process: Callable[..., subprocess.Popen[str]],
+        commands: CommandServer | None = None,
+    ) -> None:
         self.root = root
+        self._commands = commands
         self._start_process = start_process
         uv_cache = os.environ.get("UV_CACHE_DIR", str(USER_CACHE / "uv"))  # what is there is not fetched again
         self.environ = {
@@ -181,6 +227,8 @@ class Project:
 
     def run(self, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
         """Run mainstay to its end."""
+        if self._commands and self._commands.stands_for(self.environ):
+            return self._commands.run(arguments, cwd or self.root, self.environ)
         return subprocess.run(
             self.command(*arguments),
             cwd=cwd or self.root,
@@ -223,9 +271,19 @@ def environments_cache(tmp_path_factory):
     return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "environments"
 
 
-def new_project(root: Path, cache: Path, start_process=subprocess.Popen) -> Project:
+@pytest.fixture(scope="session")
+def commands(tmp_path_factory):
+    """Runs the command lines of this worker of xdist."""
+    server = CommandServer(tmp_path_factory.mktemp("commands"))
+    yield server
+    server.close()
+
+
+def new_project(
+    root: Path, cache: Path, start_process=subprocess.Popen, commands: CommandServer | None = None
+) -> Project:
     """Make a repository with one commit on main."""
-    project = Project(root, cache, start_process)
+    project = Project(root, cache, start_process, commands)
     project.root.mkdir()
     project.write("pyproject.toml", PYPROJECT)
     project.write("src/subject/__init__.py", "")
@@ -238,11 +296,11 @@ def new_project(root: Path, cache: Path, start_process=subprocess.Popen) -> Proj
 
 
 @pytest.fixture(scope="session")
-def make_project(environments_cache):
+def make_project(environments_cache, commands):
     """Make a repository with one commit on main, with the environments of the session."""
 
     def make(root, start_process=subprocess.Popen):
-        return new_project(root, environments_cache, start_process)
+        return new_project(root, environments_cache, start_process, commands)
 
     return make
 
@@ -254,12 +312,12 @@ def project(tmp_path, make_project, start_process):
 
 
 @pytest.fixture
-def clone_of_this_repository(tmp_path, start_process):
+def clone_of_this_repository(tmp_path, start_process, commands):
     """A clone of the repository that the tests stand in; its PyTorch, 5 GB, is that of the contributor's own gates."""
     root = Path(__file__).parents[2]
     if not (root / ".git").exists():
         pytest.skip("the tests do not stand in a git repository")
-    project = Project(tmp_path / "clone", USER_CACHE, start_process)
+    project = Project(tmp_path / "clone", USER_CACHE, start_process, commands)
     subprocess.run(
         ["git", "clone", "-q", "--depth=1", root.as_uri(), str(project.root)], check=True, env=project.environ
     )

@@ -84,7 +84,7 @@ def test_a_margin_finer_than_the_noise_is_inconclusive(project):
     assert (result.status, result.finding["verdict"]) == (3, "inconclusive")
 
 
-@pytest.mark.parametrize(("policy", "status"), [(0, 0), (1, 1), (3, 3)])
+@pytest.mark.parametrize(("policy", "status"), [(0, 0), (1, 1)])
 def test_policy_maps_inconclusive(project, policy, status):
     project.edit("benchmarks/test_accuracy.py", "margin=0.01", "margin=0.0002")
     text = (project.root / "pyproject.toml").read_text()

@@ -67,7 +67,11 @@ def test_a_broken_protocol_is_an_error_of_the_candidate_alone(project, hostile, 
 
 
 def test_an_import_that_never_ends_is_an_error_of_the_candidate_as_soon_as_that_is_known(project):
-    project.edit("src/subject/evaluate.py", '"""Accuracy of predictions."""\n', "while True:\n    pass\n")
+    project.edit(
+        "src/subject/evaluate.py",
+        '"""Accuracy of predictions."""\n',
+        "import time\n\nwhile True:\n    time.sleep(0.1)\n",
+    )
     project.write("benchmarks/test_healthy.py", HEALTHY)
     start = time.monotonic()
 

@@ -94,8 +94,14 @@ def test_a_gate_that_is_killed_at_any_moment_resumes_to_the_same_end(slow_projec
     assert len(slow_project.git("worktree", "list").splitlines()) == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "terminated"])
-@pytest.mark.parametrize("moment", [0.0, 0.7, 1.5, 2.5])
+INTERRUPTIONS = [(signal.SIGINT, 0.0), (signal.SIGTERM, 0.7), (signal.SIGINT, 1.5), (signal.SIGTERM, 2.5)]
+MORE_INTERRUPTIONS = [(signal.SIGTERM, 0.0), (signal.SIGINT, 0.7), (signal.SIGTERM, 1.5), (signal.SIGINT, 2.5)]
+
+
+@pytest.mark.parametrize(
+    ("number", "moment"),
+    [*INTERRUPTIONS, *(pytest.param(*interruption, marks=pytest.mark.slow) for interruption in MORE_INTERRUPTIONS)],
+)
 def test_an_interrupted_gate_removes_its_worktrees_and_keeps_its_journal(slow_project, number, moment):
     shutil.rmtree(slow_project.root / ".mainstay")
     slow_project.environ["TMPDIR"] = str(slow_project.root.parent)

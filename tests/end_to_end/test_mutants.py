@@ -98,7 +98,7 @@ RULES = {
 def run_suite(source: Path, cache: Path) -> int:
     """Run two tests of the suite, a pass and a fail, with a copy of the package."""
     file, chosen = "end_to_end/test_gate.py", "exactly_on_two_seeds and docstring or a_degradation_fails"
-    return run_tests(source, file, "-k", chosen, MAINSTAY_TESTS_CACHE=str(cache))
+    return run_tests(source, file, "-x", "-k", chosen, MAINSTAY_TESTS_CACHE=str(cache))
 
 
 def run_tests(source: Path, file: str, *options: str, **variables: str) -> int:

@@ -87,7 +87,7 @@ def test_metrics_share_as_much_noise_as_asked(simulation):
 
 
 @pytest.mark.parametrize("noise", COVERED)
-@pytest.mark.parametrize("ratio", [0.1, 0.83])
+@pytest.mark.parametrize("ratio", [0.1, pytest.param(0.83, marks=pytest.mark.slow)])
 def test_a_clean_gate_of_six_metrics_fails_in_at_most_one_percent(rates, noise, ratio):
     assert rates(noise=noise, ratio=ratio, num_metrics=6, num_gates=8_000).fails.high <= BOUND
 

@@ -437,7 +437,7 @@ def test_reused_trials_are_not_measured_and_give_the_same_findings(run, candidat
 
 def test_candidates_of_reused_pairs_run_as_many_at_once_as_pairs_have_sides(run):
     class Meeting(Subject):
-        both = threading.Barrier(2, timeout=10)
+        both = threading.Barrier(2, timeout=600)
 
         def measure(self, request, known):
             if request.pair > 0:
