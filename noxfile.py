@@ -457,6 +457,23 @@ def audit(session: nox.Session) -> None:
 
 
 @task(default=False)
+def bom(session: nox.Session) -> None:
+    """Write the bills of materials into ``dist-bom``: of the locked dependencies, and of the reference model."""
+    install_tools(session, "bom")
+    folder = Path("dist-bom").resolve()
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    version = PROJECT["project"]["version"]
+    session.run(
+        *("cyclonedx-py", "requirements", "--pyproject", "pyproject.toml", "--mc-type", "library", "--validate"),
+        *("--output-reproducible", "--output-file", str(folder / f"mainstay-{version}.cdx.json")),
+        "constraints/benchmarks.txt",
+        env={"PYTHONWARNINGS": "ignore"},  # that a lock does not say what depends on what
+    )
+    session.run("python", "scripts/model_bom.py", str(folder / f"mnist_reference-{version}.ml.cdx.json"))
+
+
+@task(default=False)
 def api(session: nox.Session) -> None:
     """Compare the public API with the last release; a break needs a fragment ``changes/*.breaking.md``."""
     tag = last_tag(session)
