@@ -536,12 +536,5 @@ def gate_time(session: nox.Session) -> None:
     run_with_bytecode(session, "test", "-m", "experiments.gate_time")
 
 
-@task(default=False)
-def gate_report(session: nox.Session) -> None:
-    """Comment on a pull request with the run of its gate; called by ``gate-report.yml``."""
-    session.install("--editable", ".", *constraints("benchmarks"))
-    session.run("python", ".github/scripts/gate_report.py")
-
-
 if __name__ == "__main__":
     nox.main()
