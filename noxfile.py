@@ -488,6 +488,36 @@ def api(session: nox.Session) -> None:
 
 
 @task(default=False)
+def template(session: nox.Session) -> None:
+    """Render the scaffold for each kind of project, update it from the last commit's, and run its own sessions; takes minutes."""
+    session.install("copier", "nox", *constraints("test"))
+    git = functools.partial(session.run, "git", "-c", "user.name=A", "-c", "user.email=a@example.org", external=True)
+    root, begin = Path.cwd(), "HEAD~1"
+    if "copier.yml" not in str(git("ls-tree", "--name-only", begin, silent=True)).split():
+        begin = "HEAD"  # the commit that adds the template
+    copier = ("copier", "--quiet", "--defaults", "--vcs-ref")
+    with tempfile.TemporaryDirectory() as folder:
+        for kind in ("library", "application", "monorepo"):
+            project = Path(folder, kind)
+            answers = ("--data", "name=deep-plankton", "--data", f"kind={kind}", "--data", "gpu=true")
+            session.run(copier[0], "copy", *copier[1:], begin, *answers, str(root), str(project))
+            with session.chdir(project):
+                git("init", "--quiet", "--initial-branch", "main")
+                git("add", "--all")
+                git("commit", "--quiet", "--message", "Begin")
+                session.run(copier[0], "update", *copier[1:], "HEAD", "--conflict", "rej")
+                if conflicts := [*project.rglob("*.rej")]:
+                    session.error(f"the update conflicts with what nobody edited: {conflicts}")
+                git("add", "--all")
+                git("commit", "--quiet", "--allow-empty", "--message", "Take the later scaffold")
+                env = {"MAINSTAY": str(root)}
+                session.run(
+                    "nox", "-s", "lint", f"tests-{PYTHONS[0]}", "typecheck", "docs", "build", "changelog", env=env
+                )
+                session.run("nox", "-s", "gate", "--", "--only", "accuracy", env=env)
+
+
+@task(default=False)
 def pins(session: nox.Session) -> None:
     """Check that hooks, workflows and constraints name the same versions; ``-- --fix`` mends hooks and workflows."""
     session.run("python", "scripts/pins.py", *session.posargs)
