@@ -193,6 +193,27 @@ def test_answer_that_makes_no_project_is_refused(template, tmp_path, question, a
     assert not (tmp_path / "out" / "noxfile.py").exists()
 
 
+def test_project_that_exists_keeps_what_it_has_written(template, tmp_path):
+    own = (
+        "README.md",
+        "CHANGELOG.md",
+        "pyproject.toml",
+        "constraints/dev.txt",
+        "docs/index.md",
+        "tests/test_plankton.py",
+    )
+    for name in own:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("ours\n")
+
+    copier.run_copy(
+        str(template), tmp_path, data={"name": "plankton"}, defaults=True, quiet=True, overwrite=True, vcs_ref="HEAD"
+    )
+
+    assert {(tmp_path / name).read_text() for name in own} == {"ours\n"}
+    assert (tmp_path / "noxfile.py").is_file()
+
+
 @pytest.mark.slow
 def test_update_to_a_later_template_has_no_conflict_and_leaves_what_is_the_projects(commit, template, tmp_path):
     def git(*arguments, cwd):
