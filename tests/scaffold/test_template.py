@@ -44,16 +44,10 @@ WORDED_FOR_OTHERS = frozenset(
 
 
 TEMPLATE = (
-    "template",
-    "copier.yml",
-    "pyproject.toml",
-    "*.md",
-    "LICENSE*",
-    ".editorconfig",
-    ".gitattributes",
-    ".github",
+    *("template", "copier.yml", "pyproject.toml", "*.md", "LICENSE*", ".editorconfig", ".gitattributes", ".github"),
+    *("constraints", "scripts", "docs/assets/stylesheets", "docs/assets/javascripts"),
 )
-TEMPLATE += ("constraints", "scripts", "docs/assets/stylesheets", "docs/assets/javascripts")
+"""What the template is made of."""
 
 
 @pytest.fixture(scope="module")
