@@ -490,7 +490,7 @@ def api(session: nox.Session) -> None:
 @task(default=False)
 def template(session: nox.Session) -> None:
     """Render the scaffold for each kind of project, update it from the last commit's, and run its own sessions; takes minutes."""
-    session.install("copier", "nox", *constraints("test"))
+    session.install("copier", "nox", "uv", *constraints("test"))
     git = functools.partial(session.run, "git", "-c", "user.name=A", "-c", "user.email=a@example.org", external=True)
     root, begin = Path.cwd(), "HEAD~1"
     if "copier.yml" not in str(git("ls-tree", "--name-only", begin, silent=True)).split():
