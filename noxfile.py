@@ -458,6 +458,23 @@ def audit(session: nox.Session) -> None:
 
 
 @task(default=False)
+def bom(session: nox.Session) -> None:
+    """Write the bills of materials into ``dist-bom``: of the locked dependencies, and of the reference model."""
+    install_tools(session, "bom")
+    folder = Path("dist-bom").resolve()
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    version = PROJECT["project"]["version"]
+    session.run(
+        *("cyclonedx-py", "requirements", "--pyproject", "pyproject.toml", "--mc-type", "library", "--validate"),
+        *("--output-reproducible", "--output-file", str(folder / f"mainstay-{version}.cdx.json")),
+        "constraints/benchmarks.txt",
+        env={"PYTHONWARNINGS": "ignore"},  # that a lock does not say what depends on what
+    )
+    session.run("python", "scripts/model_bom.py", str(folder / f"mnist_reference-{version}.ml.cdx.json"))
+
+
+@task(default=False)
 def api(session: nox.Session) -> None:
     """Compare the public modules with the last release; a break needs a fragment ``changes/*.breaking.md``."""
     tag = last_tag(session)
@@ -466,6 +483,36 @@ def api(session: nox.Session) -> None:
     install_tools(session, "api")
     announced = any(Path("changes").glob("*.breaking*.md"))
     session.run("python", "scripts/public_api.py", tag, success_codes=[0, 1] if announced else [0])
+
+
+@task(default=False)
+def template(session: nox.Session) -> None:
+    """Render the scaffold for each kind of project, update it from the last commit's, and run its own sessions; takes minutes."""
+    session.install("copier", "nox", "uv", *constraints("test"))
+    git = functools.partial(session.run, "git", "-c", "user.name=A", "-c", "user.email=a@example.org", external=True)
+    root, begin = Path.cwd(), "HEAD~1"
+    if "copier.yml" not in str(git("ls-tree", "--name-only", begin, silent=True)).split():
+        begin = "HEAD"  # the commit that adds the template
+    copier = ("copier", "--quiet", "--defaults", "--vcs-ref")
+    with tempfile.TemporaryDirectory() as folder:
+        for kind in ("library", "application", "monorepo"):
+            project = Path(folder, kind)
+            answers = ("--data", "name=deep-plankton", "--data", f"kind={kind}", "--data", "gpu=true")
+            session.run(copier[0], "copy", *copier[1:], begin, *answers, str(root), str(project))
+            with session.chdir(project):
+                git("init", "--quiet", "--initial-branch", "main")
+                git("add", "--all")
+                git("commit", "--quiet", "--message", "Begin")
+                session.run(copier[0], "update", *copier[1:], "HEAD", "--conflict", "rej")
+                if conflicts := [*project.rglob("*.rej")]:
+                    session.error(f"the update conflicts with what nobody edited: {conflicts}")
+                git("add", "--all")
+                git("commit", "--quiet", "--allow-empty", "--message", "Take the later scaffold")
+                env = {"MAINSTAY": str(root)}
+                session.run(
+                    "nox", "-s", "lint", f"tests-{PYTHONS[0]}", "typecheck", "docs", "build", "changelog", env=env
+                )
+                session.run("nox", "-s", "gate", "--", "--only", "accuracy", env=env)
 
 
 @task(default=False)
@@ -515,13 +562,6 @@ def peers(session: nox.Session) -> None:
 def gate_time(session: nox.Session) -> None:
     """Measure where the seconds of a gate go, and write ``docs/results``; takes a quarter of an hour on an idle machine."""
     run_with_bytecode(session, "test", "-m", "experiments.gate_time")
-
-
-@task(default=False)
-def gate_report(session: nox.Session) -> None:
-    """Comment on a pull request with the run of its gate; called by ``gate-report.yml``."""
-    session.install("--editable", ".", *constraints("benchmarks"))
-    session.run("python", ".github/scripts/gate_report.py")
 
 
 if __name__ == "__main__":

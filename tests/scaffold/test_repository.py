@@ -71,6 +71,19 @@ def test_citation_names_the_version(root):
     assert f"version: {version}\n" in (root / "CITATION.cff").read_text()
 
 
+def test_what_a_pull_request_must_pass_runs_in_the_merge_queue_too(root):
+    for name in ("ci", "docs", "gate"):
+        events, _, _ = (root / ".github" / "workflows" / f"{name}.yml").read_text().partition("permissions:")
+        assert {"pull_request:", "merge_group:"} <= set(events.split()), name
+
+
+def test_pull_request_form_asks_who_wrote_it_and_leads_to_the_policy(root):
+    form = (root / ".github" / "PULL_REQUEST_TEMPLATE.md").read_text()
+
+    assert "Which tools wrote what?" in form
+    assert "AI_POLICY.md" in form
+
+
 def test_no_workflow_runs_a_stranger_with_rights(root):
     for workflow in (root / ".github" / "workflows").glob("*.yml"):
         text = workflow.read_text()
