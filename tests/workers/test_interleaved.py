@@ -308,6 +308,22 @@ def test_a_block_longer_than_the_gate_waited_shows_a_clock_that_stepped(measure)
     assert "a clock stepped" in "".join(trial.cause for trial in trials["test_a"].values())
 
 
+def test_no_more_blocks_are_begun_once_they_take_three_times_as_long_by_the_wall_clock(measure):
+    trials, _ = measure(
+        """
+        def test_a(benchmark):
+            benchmark.pedantic(len, args=([],), setup=lambda: time.sleep(0.1), rounds=10_000, warmup_rounds=1)
+        """,
+        "test_a",
+        seconds=0.2,
+    )
+
+    baseline, candidate = (trials["test_a"][side] for side in Side)
+    assert baseline.outcome is candidate.outcome is Outcome.COMPLETED
+    assert len(baseline.block_times_s) == len(candidate.block_times_s) == 2
+    assert sum(baseline.went_first) == 1
+
+
 def test_an_import_is_timed_in_fresh_interpreters(measure):
     trials, _ = measure(
         """

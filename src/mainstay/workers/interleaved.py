@@ -35,6 +35,10 @@ from mainstay.workers.session import CONCLUSIVE, LiveWorkers, Session, TrialForm
 MAX_ALTERNATIONS = 2000
 """Blocks of each revision in one pair, at the most; they are longer where more would fit."""
 
+MOST_WALL_TIME = 3.0
+"""By the wall clock the blocks of a workload may take so many times as long as they are meant to. On two cores this is
+reached with more than five busy processes beside; more pairs are then worth more than more blocks."""
+
 LEAST_IMPORTS = 4
 """Imports of each revision in one pair, unless they take more than twice the time of its blocks: a fresh interpreter
 differs from the next by 1 to 3 %, and the time of the blocks seldom holds two."""
@@ -70,7 +74,8 @@ class TimedRequest:
     Attributes:
         pair: Number of the pair.
         tasks: The workloads, in the order drawn for this pair.
-        seconds: Time of the blocks of each workload, of both revisions together.
+        seconds: Time of the blocks of each workload, of both revisions together. Where others hold the cores so long that
+            the blocks take more than three times that by the wall clock, no more of them are begun.
         block_s: How long a block is to last.
         limit_s: Seconds that a worker may take to become ready, for one block, and to end a workload.
         seconds_left: Seconds until the pair is ended; the workloads that were not through by then are dropped.
@@ -267,7 +272,10 @@ class _BothSides:
             call_s=[side.call_s for side in sides],
             left=[side.left for side in sides],
         )
-        for first in task.first[: blocks.alternations]:
+        end = time.monotonic() + MOST_WALL_TIME * self._request.seconds
+        for done, first in enumerate(task.first[: blocks.alternations]):
+            if done and done % 2 == 0 and time.monotonic() > end:
+                return
             for side in (first, first.other):
                 self._sides[side].run_block(blocks.calls, goes_first=side is first)
                 if not self._sides[side].is_ready:
