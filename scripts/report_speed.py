@@ -36,11 +36,12 @@ RENDER_ALL = """
 import sys
 from pathlib import Path
 from mainstay.reports import publishing
+from mainstay.reports.forms import FORMS
 from mainstay.reports.terminal import render_terminal
 
 document = Path(sys.argv[1])
 run = publishing.read_run(document)
-forms = [form for form in publishing.RENDERERS if form != "json"]
+forms = [form for form in FORMS if form != "json"]
 publishing.write_reports(run, {form: document.with_suffix(f".{form}") for form in forms})
 render_terminal(run, width=100, colour=True)
 """

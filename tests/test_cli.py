@@ -15,6 +15,7 @@ from mainstay.commands import calibrate
 from mainstay.commands import gate as gating
 from mainstay.records.errors import EnvironmentBuildError, GitError, Interrupted, UsageError
 from mainstay.records.findings import Verdict
+from mainstay.reports.forms import FORMS
 from mainstay.store.documents import run_to_json
 
 HEAVY = {"numpy", "scipy", "torch", "jinja2", "rich", "cattrs", "jsonschema_rs"}
@@ -278,3 +279,11 @@ def test_no_waiver_is_written_where_a_link_leads_out_of_the_project(tmp_path, ca
     assert status == 2
     assert "out of the project" in capsys.readouterr().err
     assert list(outside.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["gate", "judge"])
+def test_every_form_of_report_that_has_a_help_text_is_an_option(command):
+    options = [each for each in cli.main.commands[command].params if hasattr(each, "help")]
+    offered = {each.opts[0]: each.help for each in options}
+
+    assert {f"--{name}": form.help for name, form in FORMS.items() if form.help}.items() <= offered.items()

@@ -10,6 +10,7 @@ import io
 import os
 import sys
 import traceback
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
@@ -17,12 +18,16 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 import click
 
 from mainstay.records.errors import RESTART_CALIBRATION, RESUME_GATE, Interrupted, MainstayError, StoreError
+from mainstay.reports.forms import FORMS
 from mainstay.store.interruption import interruptible, interrupts_taken
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 FILE = click.Path(dir_okay=False, path_type=Path)
+
+FILES = tuple(name for name, form in FORMS.items() if form.help)
+"""Forms of report that an option writes to a file, in the order of the help."""
 
 EXIT_STATUS_HELP = """
 \b
@@ -34,6 +39,21 @@ Exit status:
     4  the baseline, the tool or the environment is broken, or nothing was judged
   130  interrupted; continue with 'mainstay gate --resume'
 """
+
+
+def report_options(forms: Sequence[str]) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Give a command an option for each form of report, which names the file to write.
+
+    Args:
+        forms: Of :data:`FILES`.
+    """
+
+    def with_options(command: Callable[..., int]) -> Callable[..., int]:
+        for form in reversed(forms):
+            command = click.option(f"--{form}", type=FILE, help=FORMS[form].help)(command)
+        return command
+
+    return with_options
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_STATUS_HELP)
@@ -53,25 +73,21 @@ def main(context: click.Context, *, debug: bool) -> None:
 @click.option("--baseline", metavar="REV", help="Compare with this revision.  [default: the merge base]")
 @click.option("--candidate", metavar="REV", help="Judge this revision.  [default: the working tree]")
 @click.option("--resume", is_flag=True, help="Continue the latest interrupted gate; nothing is measured twice.")
-@click.option("--markdown", type=FILE, help="Write a report for a pull request.")
-@click.option("--html", type=FILE, help="Write a page that explains the verdict.")
-@click.option("--junit", type=FILE, help="Write JUnit XML.")
-@click.option("--json", type=FILE, help="Write a copy of the run.")
+@report_options(FILES)
 @click.option("--seconds", type=click.FloatRange(min=0), help="Measure no longer than this.  [default: as configured]")
 @click.option("--fail-fast/--no-fail-fast", default=None, help="Stop at the first fail.  [default: as configured]")
 @click.option("--fresh", is_flag=True, help="Draw other seeds than those of the baseline, and reuse no trial.")
 @click.option("--only", type=click.Choice(["accuracy", "performance"]), help="Gate a part.  [default: all workloads]")
 @click.option("--allow-unjudged", is_flag=True, help="Let a gate pass that judged nothing.")
 @click.option("-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Run there.")
-def gate(
-    *, markdown: Path | None, html: Path | None, junit: Path | None, json: Path | None, folder: Path, **options: Any
-) -> int:
+def gate(*, folder: Path, **options: Any) -> int:
     """Judge the working tree, or a revision, against its baseline."""
     from mainstay.commands import gate as gating
     from mainstay.reports import publishing
     from mainstay.reports.progress import progress_for
     from mainstay.workers.descendants import inheriting_orphans
 
+    places = {form: options.pop(form) for form in FILES}
     with inheriting_orphans(), interruptible(RESUME_GATE), progress_for(sys.stderr) as observer:
         outcome = gating.gate(folder, gating.GateOptions(**options), environ=os.environ, observer=observer)
     place = os.path.relpath(outcome.path)
@@ -79,7 +95,7 @@ def gate(
     click.echo(f"run: {place}")
     click.echo(publishing.report_to_actions(outcome.run, os.environ), nl=False)
     try:
-        publishing.write_reports(outcome.run, {"markdown": markdown, "html": html, "junit": junit, "json": json})
+        publishing.write_reports(outcome.run, places)
     except StoreError as error:
         way_on = f"nothing is lost: 'mainstay report {place}' writes a report elsewhere, without measuring again"
         raise StoreError(error.fact, looked_in=error.looked_in, next_step=way_on) from error
@@ -150,19 +166,12 @@ def _score_range(context: click.Context, parameter: click.Parameter, given: str 
 @click.option(
     "--acknowledge-gain", "acknowledged", multiple=True, metavar="TASK", help="A person has looked at its large gain."
 )
-@click.option("--markdown", type=FILE, help="Write a report for a pull request.")
-@click.option("--html", type=FILE, help="Write a page that explains the verdict.")
-@click.option("--junit", type=FILE, help="Write JUnit XML.")
-@click.option("--json", type=FILE, help="Write a copy of the run.")
+@report_options(FILES)
 @click.option("-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Judge there.")
 def judge(
     *,
     baseline: Path,
     candidate: Path,
-    markdown: Path | None,
-    html: Path | None,
-    junit: Path | None,
-    json: Path | None,
     folder: Path,
     **options: Any,
 ) -> int:
@@ -174,11 +183,12 @@ def judge(
     from mainstay.commands import judge as judging
     from mainstay.reports import publishing
 
+    places = {form: options.pop(form) for form in FILES}
     outcome = judging.judge(folder, baseline, candidate, judging.JudgeOptions(**options))
     click.echo(publishing.render_for(outcome.run, sys.stdout, os.environ))
     click.echo(f"run: {os.path.relpath(outcome.path)}")
     click.echo(publishing.report_to_actions(outcome.run, os.environ), nl=False)
-    publishing.write_reports(outcome.run, {"markdown": markdown, "html": html, "junit": junit, "json": json})
+    publishing.write_reports(outcome.run, places)
     return outcome.run.exit_status
 
 
@@ -224,9 +234,7 @@ def calibrate(*, write: bool, json: Path | None, folder: Path, **options: Any) -
 @main.command()
 @click.argument("run", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--text", is_flag=True, help="Print the report.  [default, where no file is asked for]")
-@click.option("--markdown", type=FILE, help="Write a report for a pull request.")
-@click.option("--html", type=FILE, help="Write a page that explains the verdict.")
-@click.option("--junit", type=FILE, help="Write JUnit XML.")
+@report_options([form for form in FILES if form != "json"])
 def report(*, run: Path, text: bool, **places: Path | None) -> int:
     """Render the document RUN of a gate."""
     from mainstay.reports import publishing

@@ -30,7 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def trial(request: pytest.FixtureRequest) -> Trial:
-    """What an accuracy workload records into, with the seed of ``--trial-seed``."""
+    """Recorder of an accuracy workload, with the seed of ``--trial-seed``."""
     return Trial(seed=request.config.getoption("--trial-seed"))
 
 

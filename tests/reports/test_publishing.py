@@ -3,6 +3,7 @@ import io
 import pytest
 
 from mainstay.reports import publishing
+from mainstay.reports.forms import FORMS
 
 
 class Terminal(io.StringIO):
@@ -26,7 +27,7 @@ def test_terminal_is_coloured_unless_it_must_not_be(sample_run, environ, is_colo
 
 
 def test_report_for_a_pipe_is_plain_text(sample_run):
-    assert publishing.render_for(sample_run, io.StringIO(), {}) == publishing.render(sample_run, "text")
+    assert publishing.render_for(sample_run, io.StringIO(), {}) == FORMS["text"].render(sample_run)
 
 
 def test_actions_get_annotations_and_a_summary(sample_run, tmp_path):
@@ -36,7 +37,7 @@ def test_actions_get_annotations_and_a_summary(sample_run, tmp_path):
     annotations = publishing.report_to_actions(sample_run, environ)
 
     assert annotations.startswith("::notice title=mainstay")
-    assert summary.read_text(encoding="utf-8") == publishing.render(sample_run, "markdown")
+    assert summary.read_text(encoding="utf-8") == FORMS["markdown"].render(sample_run)
 
 
 def test_outside_of_actions_nothing_is_annotated(sample_run, tmp_path):

@@ -301,7 +301,7 @@ def _lm_eval_items(row: Mapping[str, Any], where: str, *, task: str, id_: str, c
 
 
 def _lm_eval_facts(path: Path, task: str) -> tuple[dict[str, str], dict[str, Direction]]:
-    """What ``results_<date>.json`` beside the samples says; nothing where it is not there."""
+    """Content of ``results_<date>.json`` beside the samples; nothing where it is not there."""
     match = LM_EVAL_NAME.fullmatch(path.name)
     beside = path.with_name(f"results_{match['date']}.json") if match else path
     if not beside.is_file() or beside == path:

@@ -64,7 +64,7 @@ class ScoredItem(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scores:
-    """What one side's evaluation gave.
+    """Scores that one side's evaluation gave.
 
     Attributes:
         format: What wrote it, such as ``lm-eval``.

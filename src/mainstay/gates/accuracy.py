@@ -1,4 +1,4 @@
-"""What is special to accuracy: implausible values, and two trained models compared example by example.
+"""Checks special to accuracy: implausible values, and two trained models compared example by example.
 
 The comparison of examples describes and explains one seed: it tests "these two trained models", not "these two
 revisions", and decides nothing.
@@ -119,7 +119,7 @@ class _Claim(NamedTuple):
 
 
 def _claim(metric: Metric, trial: Trial) -> _Claim | None:
-    """What a trial recorded; ``None`` without predictions that can be counted."""
+    """Predictions that a trial recorded; ``None`` without predictions that can be counted."""
     accuracy = predicted_accuracy(trial.predictions) if trial.predictions else None
     return None if accuracy is None else _Claim(trial.seed, trial.values[metric.name], accuracy)
 

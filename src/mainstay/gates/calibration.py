@@ -43,7 +43,7 @@ BIAS_LEVEL = 0.005
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Budget:
-    """What measuring may cost.
+    """Budget of measuring.
 
     Attributes:
         seconds: Budget for measuring.
@@ -91,7 +91,7 @@ def schedules() -> tuple[tuple[int, ...], ...]:
 
 
 def measure_noise(samples: MetricSamples, block_errors: Sequence[float], design: Design) -> MetricNoise:
-    """What pairs of two equal revisions say about one metric.
+    """Measure the noise of one metric from pairs of two equal revisions.
 
     Args:
         samples: Values of both builds in every pair, at least two pairs.
@@ -289,7 +289,7 @@ def _stretch(noise: MetricNoise, design: Design) -> float | None:
 
 
 def _detectable(metric: Metric, deviation: float, num_looks: int, design: Design) -> DetectableDegradation:
-    """What the first so many looks can tell."""
+    """Degradations that the first so many looks can detect."""
     looks = LONGEST_LOOKS[:num_looks]
     fails_above, passes_below = stated_limits(metric.scaled_margin, deviation, _with_looks(design, looks))
     return DetectableDegradation(num_pairs=looks[-1], fails_above=fails_above, passes_below=passes_below)

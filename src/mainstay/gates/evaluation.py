@@ -1,4 +1,4 @@
-"""What scored items say of one metric: p-values for the family of the gate, an interval, and what limits them.
+"""Evidence of scored items about one metric: p-values for the family of the gate, an interval, and what limits them.
 
 The items take the place of the pairs of a training: both revisions score the same ones, and nothing is random but which
 items there are. Right-or-wrong scores are judged by their flips (:mod:`mainstay.stats.flips`), all others by their mean
@@ -78,7 +78,7 @@ class ScoredDifferences:
 
     @property
     def summary(self) -> DifferenceSummary:
-        """What the differences say."""
+        """P-values of the differences."""
         return self._summary(self.differences)
 
     @property
@@ -92,7 +92,7 @@ class ScoredDifferences:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ItemEvidence:
-    """What the items of one metric say.
+    """Weigh the items of one metric.
 
     Attributes:
         num_items: Items.
@@ -354,7 +354,7 @@ def _mean_tests(tasks: Sequence[ScoredDifferences]) -> _Sides:
 
 
 def _limits(summary: DifferenceSummary, margin: float, score_range: float) -> tuple[str, ...]:
-    """What limits the claim."""
+    """Limits of the claim."""
     notes = []
     if summary.num_clusters < FEWEST_CLUSTERS:
         notes.append(FEW_CLUSTERS)

@@ -44,7 +44,7 @@ class Digests:
 
 
 class DigestComparison(StrEnum):
-    """What the digests of a workload say."""
+    """Result of comparing the digests of a workload."""
 
     EQUAL = "both revisions gave the same digests"
     DIFFERENT = "the revisions gave different digests, which is no evidence of a degradation"
@@ -54,7 +54,7 @@ class DigestComparison(StrEnum):
 
 
 def compare_digests(digests: Digests) -> DigestComparison:
-    """What the digests of a workload say, the conditions of a proof checked first.
+    """Compare the digests of a workload, the conditions of a proof checked first.
 
     Example:
         >>> compare_digests(Digests(seeds=(1, 2), baseline=("a", "b"), candidate=("a", "c"), repeated_baseline="a")).name
@@ -210,7 +210,7 @@ def _insensitive_side(digests: Digests) -> Blame:
 
 
 def _equality_reason(metric: Metric, baseline: float, candidate: float, degradation: float) -> str:
-    """What happened to a count, in one sentence."""
+    """Describe the change of a count, in one sentence."""
     if candidate == baseline:
         return f"unchanged at {baseline:.12g}"
     allowance = f"the allowance of {degradation_text(metric, metric.margin)}"

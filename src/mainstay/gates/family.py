@@ -38,7 +38,7 @@ ABOVE_ZERO, ABOVE_MARGIN, BELOW_MARGIN, BELOW_DOUBLE_MARGIN = range(len(HYPOTHES
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evidence:
-    """What every look says about every metric, whether or not it is decided by then.
+    """Evidence of every look about every metric, whether or not it is decided by then.
 
     Attributes:
         p_values: (looks, metrics, 4) sequential p-values; at a look that a metric has not reached, its last ones.
@@ -298,7 +298,7 @@ def _judgements(
     decisions: Decisions,
     design: Design,
 ) -> tuple[MetricJudgement | None, ...]:
-    """What is known of each metric when it was decided, or at its last look; ``None`` if it had none."""
+    """Judgement of each metric when it was decided, or at its last look; ``None`` if it had none."""
     num_looks = np.minimum(decisions.look + 1, evidence.num_looks)
     look = np.maximum(num_looks - 1, 0)
     bounds = np.stack(printed_interval(evidence, look, decisions.fails, design), axis=-1)
@@ -315,7 +315,7 @@ def _judgements(
 def _judgement(
     evidence: Evidence, decisions: Decisions, design: Design, *, index: int, look: int, bounds: NDArray[np.float64]
 ) -> MetricJudgement:
-    """What is known of one metric at one look."""
+    """Judgement of one metric at one look."""
     undecided = Verdict.PASS if decisions.passes[index] else Verdict.INCONCLUSIVE
     cap = float(evidence.caps[look, index])
     low, high, agrees = bounds.tolist()

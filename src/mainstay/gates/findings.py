@@ -20,7 +20,7 @@ from mainstay.stats.paired import lag_one_correlation, moments, skewness
 from mainstay.stats.power import detectable_distance, pairs_to_settle
 
 HYPOTHESES = ("above_zero", "above_margin", "below_margin", "below_double_margin")
-"""What each sequential p-value is evidence for."""
+"""Hypothesis that each sequential p-value is evidence for."""
 
 STATED_POWER = 0.9
 """Chance with which the stated degradations would have failed or passed."""
@@ -31,7 +31,7 @@ MIN_PAIRS_FOR_DIAGNOSIS = 12
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MetricJudgement:
-    """What is known of a metric at the look that decided it, or at its last.
+    """State of a metric at the look that decided it, or at its last.
 
     Attributes:
         verdict: ``pass``, ``fail`` or ``inconclusive``.
@@ -214,7 +214,7 @@ def _mean(values: ArrayLike) -> float:
 
 
 def _contradiction_warnings(metric: Metric, judgement: MetricJudgement) -> tuple[str, ...]:
-    """What a reader must know where no degradation agrees with every look, or the mean does not."""
+    """Warn a reader where no degradation agrees with every look, or the mean does not."""
     if not judgement.looks_agree:
         return ("the looks contradict each other, as under drift: the interval is that of the last look alone",)
     if judgement.estimate != judgement.mean:
@@ -224,7 +224,7 @@ def _contradiction_warnings(metric: Metric, judgement: MetricJudgement) -> tuple
 
 
 def _cap_warnings(metric: Metric, judgement: MetricJudgement, degradations: NDArray[np.float64]) -> tuple[str, ...]:
-    """What a reader must know where large degradations counted as a cap."""
+    """Warn a reader where large degradations counted as a cap."""
     if judgement.cap is None:
         return ()
     num_capped, cap = int((np.abs(degradations) > judgement.cap).sum()), degradation_text(metric, judgement.cap)
@@ -233,7 +233,7 @@ def _cap_warnings(metric: Metric, judgement: MetricJudgement, degradations: NDAr
 
 
 def _noise_warnings(metric: Metric, judgement: MetricJudgement, design: Design) -> tuple[str, ...]:
-    """What a reader must know where the margin is finer than the noise and nothing could be decided."""
+    """Warn a reader where the margin is finer than the noise and nothing could be decided."""
     honest = smallest_honest_margin(judgement.deviation, design)
     if judgement.verdict is not Verdict.INCONCLUSIVE or metric.scaled_margin >= honest:
         return ()
@@ -243,7 +243,7 @@ def _noise_warnings(metric: Metric, judgement: MetricJudgement, design: Design) 
 
 
 def _pair_warnings(metric: Metric, degradations: NDArray[np.float64]) -> tuple[str, ...]:
-    """What a reader must know where the pairs are not what the test assumes."""
+    """Warn a reader where the pairs are not what the test assumes."""
     if degradations.min() == degradations.max() and metric.resolution == 0:
         return ("every pair gave the same difference and no resolution is declared, so noise was taken to be nil",)
     if len(degradations) < MIN_PAIRS_FOR_DIAGNOSIS:
@@ -281,7 +281,7 @@ def _reason(
 
 
 def _outlook(further: int | None, num_pairs: int, design: Design) -> str:
-    """What it would take to decide."""
+    """Say how many further pairs would decide."""
     if further is None:
         return "no number of pairs is expected to settle it"
     if num_pairs + further <= design.max_pairs:

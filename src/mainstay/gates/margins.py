@@ -1,4 +1,4 @@
-"""What cannot be meant as a margin; without arrays, so that settings are checked at once."""
+"""Refusal of margins that cannot be meant; without arrays, so that settings are checked at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The design of a gate, fixed before the first pair, and what the gate comes to after the last.
+"""Design of a gate, fixed before the first pair, and its outcome after the last.
 
 :data:`GATE_RULES` is the one table of how facts become a verdict and an exit status; its first rule that applies
 decides, so it reads in order of precedence.
@@ -16,12 +16,12 @@ from mainstay.records.plans import Plan
 from mainstay.stats.sequential import look_weights
 
 InconclusiveStatus = Literal[0, 1, 3]
-"""What a policy may map an inconclusive gate to."""
+"""Exit statuses to which a policy may map an inconclusive gate."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Design:
-    """The group-sequential design of a gate; changing it after the first pair would void the error rates.
+    """Group-sequential design of a gate; changing it after the first pair would void the error rates.
 
     Attributes:
         alpha: Level of the strict tests: a clean gate fails, or a degradation of twice the margin passes, at most this
@@ -108,7 +108,7 @@ class GateRule(NamedTuple):
 
 
 class GateJudgement(NamedTuple):
-    """What a gate comes to.
+    """Outcome of a gate.
 
     Attributes:
         verdict: Of the whole gate.
@@ -147,7 +147,7 @@ def _doubted(facts: GateFacts) -> bool:
 
 
 def status_of_inconclusive(findings: Sequence[Finding], policy: InconclusiveStatus) -> InconclusiveStatus:
-    """What an inconclusive gate exits with; the policy lets nothing pass that needs a review.
+    """Exit status of an inconclusive gate; the policy lets nothing pass that needs a review.
 
     Args:
         findings: All of the gate, or one.
@@ -200,7 +200,7 @@ def judge_gate(facts: GateFacts) -> GateJudgement:
 
 
 def exit_status(facts: GateFacts) -> int:
-    """What the command exits with, see :data:`GATE_RULES`.
+    """Exit status of the command, see :data:`GATE_RULES`.
 
     Example:
         >>> exit_status(GateFacts(allow_unjudged=True))

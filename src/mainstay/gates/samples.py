@@ -16,12 +16,12 @@ from mainstay.records.scales import PLAIN_NUMBER
 from mainstay.records.trials import Side
 
 MOST_OF_A_FRACTION = 1 + 1e-6
-"""What a fraction may be at most: one, but for the rounding of single precision."""
+"""Largest value of a fraction: one, but for the rounding of single precision."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MetricSamples:
-    """What was measured of one metric.
+    """Measured values of one metric.
 
     Attributes:
         metric: What was measured.
@@ -139,7 +139,7 @@ def fault_finding(samples: MetricSamples, fault: Fault) -> Finding:
 
 
 def _complaint(metric: Metric, value: float) -> str:
-    """What is wrong with a value; empty if nothing is."""
+    """Reason to refuse a value; empty if there is none."""
     if not math.isfinite(value):
         return f"{value}"
     if complaint := metric.scale.complaint(value):

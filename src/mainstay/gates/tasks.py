@@ -290,7 +290,7 @@ def _reason(case: _Case, verdict: Verdict, interval: Interval, further: int | No
 
 
 def _margin_warnings(case: _Case, verdict: Verdict, tier: Tier, interval: Interval) -> list[str]:
-    """What a reader must know where the margin is finer than the items support."""
+    """Warn a reader where the margin is finer than the items support."""
     metric, honest = case.samples.metric, case.honest_margin
     warnings = []
     if verdict is Verdict.INCONCLUSIVE and case.num_tasks == 1 and (honest is None or honest > metric.margin):

@@ -1,4 +1,4 @@
-"""What a gate judges, and with whose workload files: decided from what both revisions can collect, before the first pair.
+"""Agenda of a gate: what it judges, and with whose workload files, decided from what both revisions can collect.
 
 One rule holds in every case: whatever the baseline gates is judged or ``missing``. Where the workload folders differ,
 it is measured with the baseline's files as long as the candidate can run them, else with each revision's own. Nothing
@@ -22,11 +22,11 @@ from mainstay.records.trials import Side
 from mainstay.workers.collecting import Collection, Problem, concerns
 
 REVIEW = "the workload changed: review it, accept it with a waiver"
-"""What is left to a person where each revision was measured with its own files."""
+"""Review left to a person where each revision was measured with its own files."""
 
 
 class Collected(NamedTuple):
-    """What both revisions can run of the workload files of one revision.
+    """Workloads that both revisions can run of the workload files of one revision.
 
     Attributes:
         baseline: What the baseline can run.
@@ -63,7 +63,7 @@ class Assignment:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Agenda:
-    """What is to be judged.
+    """One workload to be judged.
 
     Attributes:
         assignments: One for each workload that both revisions are asked to run.
@@ -85,12 +85,12 @@ class Agenda:
 
     @property
     def workloads(self) -> tuple[Workload, ...]:
-        """What is to be measured."""
+        """Workloads to be measured."""
         return tuple(assignment.workload for assignment in self.assignments)
 
 
 def plan_agenda(before: Collected, after: Collected | None = None) -> Agenda:
-    """What is to be judged, and with whose files.
+    """Everything to be judged, and with whose files.
 
     Args:
         before: What both revisions can run of the baseline's files.
@@ -178,7 +178,7 @@ def _plan_shared(collected: Collected) -> Agenda:
 
 
 def _plan_gated(workload: Workload, before: Collected, after: Collected) -> tuple[Assignment | None, list[Finding]]:
-    """What becomes of a workload that the baseline gates by its own files."""
+    """Decide about a workload that the baseline gates by its own files."""
     if cause := _problem_of(workload.id, after.candidate):
         reason = f"the candidate's own file cannot be collected: {cause}"
         lines = after.candidate.last_lines

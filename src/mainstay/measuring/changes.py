@@ -1,4 +1,4 @@
-"""What a change alters of the means by which it is judged, for the head of every report.
+"""Changes to the means of judgement, for the head of every report.
 
 Pure functions of what both revisions have: files, markers, settings, waivers. Nothing here decides what is done about it:
 that is :mod:`mainstay.measuring.strictness` and :mod:`mainstay.measuring.agenda`.
@@ -52,13 +52,13 @@ HELD = {
     "evaluation": "none: it is for 'mainstay judge'",
     "default_branch": "that of the default branch itself holds",
 }
-"""What a gate does with a setting that differs, by key; the candidate's value is used for all others."""
+"""Treatment of a setting that differs, by key; the candidate's value is used for all others."""
 
 _CANDIDATES = "the candidate's is used for both revisions"
 
 
 def effect_of(key: str) -> str:
-    """What a gate does with a setting that a change alters.
+    """Say what a gate does with a setting that a change alters.
 
     Args:
         key: Of ``[tool.mainstay]``.
@@ -105,7 +105,7 @@ def file_changes(files: Sequence[ChangedFile]) -> list[Change]:
 
 
 def _version(content: bytes | None) -> str:
-    """What tells a version of a file from another one; empty where there is none."""
+    """Identify a version of a file; empty where there is none."""
     return "" if content is None else f"sha256 {hashlib.sha256(content).hexdigest()[:12]}"
 
 
@@ -161,7 +161,7 @@ def startup_changes(before: Mapping[str, str], after: Mapping[str, str]) -> list
 
 
 def marker_changes(before: Mapping[str, Metric], after: Mapping[str, Metric]) -> list[Change]:
-    """What the markers of one metric say in each revision; metrics that are new or gone are findings of their own.
+    """Compare the markers of one metric in both revisions; metrics that are new or gone are findings of their own.
 
     Args:
         before: What the baseline gates, by id.

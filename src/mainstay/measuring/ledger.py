@@ -193,7 +193,7 @@ class WorkloadLog:
 
     @property
     def _review(self) -> str:
-        """What a person has to review before the workload may pass; empty where there is nothing."""
+        """Review that a person has to make before the workload may pass; empty where there is nothing."""
         if self.measured_with is not MeasuredWith.OWN:
             return self.assignment.review
         return f"{REVIEW} (the candidate cannot run the baseline's: {self.why_own})" if self.why_own else REVIEW
@@ -224,7 +224,7 @@ class WorkloadLog:
         return _difference(self.trials[pair, Side.BASELINE, 0], self.trials[pair, Side.CANDIDATE, 0])
 
     def _explain_baseline(self, baseline: Trial) -> Finding:
-        """What follows where only the baseline did not complete a trial, even when repeated."""
+        """Finding where only the baseline did not complete a trial, even when repeated."""
         if baseline.outcome is Outcome.SKIPPED:
             return self._finding(Verdict.NEW, f"skipped on the baseline: {baseline.cause}")
         if self.assignment.is_new:
@@ -232,7 +232,7 @@ class WorkloadLog:
         return self._broken(Blame.BASELINE, "the baseline", baseline)
 
     def _explain_candidate(self, baseline: Trial | None, candidate: Trial) -> Finding:
-        """What follows where the candidate did not complete a trial, even when repeated."""
+        """Finding where the candidate did not complete a trial, even when repeated."""
         is_skipped = candidate.outcome is Outcome.SKIPPED
         if baseline is None and is_skipped:
             return self._finding(Verdict.MISSING, f"skipped on the candidate only: {candidate.cause}")
@@ -400,7 +400,7 @@ class WorkloadLog:
         return comparison.value if comparison is DigestComparison.NOT_REPEATABLE else ""
 
     def result(self) -> WorkloadResult:
-        """What the workload gave besides its findings."""
+        """Result of the workload besides its findings."""
         status, reason = self._status()
         pairs = [pair for pair in range(len(self.seeds)) if self._is_complete(pair)]
         return WorkloadResult(
@@ -472,7 +472,7 @@ class WorkloadLog:
 
 
 def _changed_names(baseline: Sequence[str], candidate: Sequence[str]) -> tuple[str, ...]:
-    """What was added and what is gone, a line each.
+    """Name what was added and what is gone, a line each.
 
     Example:
         >>> _changed_names(["json", "math"], ["decimal", "math"])
@@ -504,7 +504,7 @@ def examples_to_show(trials: Sequence[Trial]) -> list[int]:
 
 
 def _difference(baseline: Trial, candidate: Trial) -> str:
-    """What should have been equal in a pair and is not; empty if all is."""
+    """Name what should have been equal in a pair and is not; empty if all is."""
     for name in sorted(baseline.context.keys() | candidate.context.keys()):
         first, second = baseline.context.get(name), candidate.context.get(name)
         if first != second:

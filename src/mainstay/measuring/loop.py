@@ -30,7 +30,7 @@ from mainstay.workers.pairs import PairRequest, PairResult
 
 
 class Observer(Protocol):
-    """Whoever shows the progress of a gate."""
+    """Observer of a gate's progress."""
 
     def phase(self, name: str) -> None:
         """A phase of the gate begins."""
@@ -169,7 +169,7 @@ class Measurement:
         self._measure_up_to(num_pairs, list(self._logs.values()))
 
     def results(self) -> tuple[WorkloadResult, ...]:
-        """What each workload gave besides its findings."""
+        """Result of each workload besides its findings."""
         return tuple(log.result() for log in self._logs.values())
 
     def _count(self) -> None:
@@ -235,7 +235,7 @@ class Measurement:
             self._tell(num_done, len(groups), start)
 
     def _timed_request(self, pair: int, measured_with: MeasuredWith, logs: Sequence[WorkloadLog]) -> TimedRequest:
-        """What is to be measured of a timed pair with some files: what is neither known nor settled."""
+        """Request for a timed pair with some files: what is neither known nor settled."""
         wanted = {
             log.workload.id: log
             for log in logs
@@ -327,7 +327,7 @@ class Measurement:
         return self._deadline - self._clock()
 
     def _request(self, log: WorkloadLog, pair: int, repetition: int) -> PairRequest | None:
-        """What is to be measured of a pair; ``None`` if all is known."""
+        """Request for a pair; ``None`` if all is known."""
         order = draw_order(self._salt, self._commit, log.workload.id, pair)
         wanted = (Side.BASELINE,) if repetition else order
         sides = tuple(side for side in wanted if (pair, side, repetition) not in log.trials)

@@ -1,4 +1,4 @@
-"""What a project says: its settings and its waivers.
+"""Settings and waivers of a project.
 
 - :mod:`~mainstay.project.configuration`: ``[tool.mainstay]``.
 - :mod:`~mainstay.project.waivers`: degradations that were accepted.

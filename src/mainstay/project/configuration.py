@@ -1,4 +1,4 @@
-"""What ``[tool.mainstay]`` of a pyproject.toml says, checked in full before anything is measured.
+"""Settings in ``[tool.mainstay]`` of a pyproject.toml, checked in full before anything is measured.
 
 A key that is not known, a value of the wrong type and a number outside its range are errors that name the key. This
 module reads text that it is given; which revision's file counts is the business of :mod:`mainstay.commands.gate`.

@@ -127,7 +127,7 @@ def waiver_toml(waiver: Waiver) -> str:
 
 
 def apply_waivers(findings: Sequence[Finding], waivers: Iterable[Waiver], today: datetime.date) -> tuple[Finding, ...]:
-    """What the waivers make of the findings.
+    """Apply waivers to findings.
 
     Args:
         findings: As judged.

@@ -1,4 +1,4 @@
-"""What a revision gated against itself says about a machine."""
+"""Calibrations: the noise of a machine, told by a revision gated against itself."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mainstay.records.runs import SCHEMA_VERSION, Environment, Machine, Revision
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DetectableDegradation:
-    """What a number of pairs can tell, each with 90 % chance.
+    """Degradations that a number of pairs can tell, each with 90 % chance.
 
     Attributes:
         num_pairs: Pairs at the last look.
@@ -27,7 +27,7 @@ class DetectableDegradation:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MetricNoise:
-    """What two equal revisions showed of one metric.
+    """Noise of one metric between two equal revisions.
 
     Attributes:
         metric: What was measured.
@@ -73,7 +73,7 @@ class Proposal:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Calibration:
-    """What a revision gated against itself says about the machine.
+    """Calibration of a machine by a revision gated against itself.
 
     Attributes:
         created: ISO time in UTC of the start.

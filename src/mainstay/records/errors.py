@@ -1,4 +1,4 @@
-"""What can go wrong, each with the exit status it leads to.
+"""Errors, each with the exit status it leads to.
 
 ::
 
@@ -59,7 +59,7 @@ class MainstayError(Exception):
 
 
 class UsageError(MainstayError):
-    """What the user asked for cannot be understood or does not exist."""
+    """A request that cannot be understood, or names what does not exist."""
 
     exit_status = 2
 

@@ -26,7 +26,7 @@ class Verdict(StrEnum):
 
 
 class Method(StrEnum):
-    """What a finding rests on."""
+    """Method that a finding rests on."""
 
     EXACT = "exact"
     """Equal digests of parameters and recorded metrics on the seeds run."""
@@ -95,7 +95,7 @@ class Interval(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ItemCounts:
-    """What a finding that rests on scored items counts besides the items themselves.
+    """Counts of a finding that rests on scored items, besides the items themselves.
 
     Attributes:
         num_worse: Items at which the candidate is worse.

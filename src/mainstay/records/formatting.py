@@ -14,7 +14,7 @@ from mainstay.records.metrics import Metric
 from mainstay.records.scales import LARGEST_DEGRADATION, shown_unit
 
 UNKNOWN = "unknown"
-"""What is shown where there is no number."""
+"""Text shown where there is no number."""
 
 _LARGEST_WRITTEN_OUT = 1e9
 _TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
@@ -40,7 +40,7 @@ def displayed_degradation(metric: Metric, degradation: float) -> float:
 
 
 def degradation_unit(metric: Metric) -> str:
-    """What a displayed degradation counts; empty for a plain number.
+    """Unit of a displayed degradation; empty for a plain number.
 
     Example:
         >>> from mainstay.records.metrics import Kind

@@ -81,7 +81,7 @@ class Curve:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkloadResult:
-    """What a workload gave besides its findings.
+    """Result of a workload besides its findings.
 
     Attributes:
         id: Node id.
@@ -134,7 +134,7 @@ class Revision:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Environment:
-    """What a revision ran in.
+    """Environment that a revision ran in.
 
     Attributes:
         side: Baseline or candidate.
@@ -177,7 +177,7 @@ class Machine:
 
 
 class ChangeKind(StrEnum):
-    """What part of the means of judgement a change touches."""
+    """Part of the means of judgement that a change touches."""
 
     WORKLOAD = "workload"
     """A file of the workload folder."""
@@ -188,7 +188,7 @@ class ChangeKind(StrEnum):
     STARTUP = "startup"
     """Code of a revision's own wheel that runs in every worker, such as a ``.pth`` file or a plugin of pytest."""
     MARKER = "marker"
-    """What a workload's marker says of a metric."""
+    """A declaration of a metric in the marker of its workload."""
     SETTING = "setting"
     """A key of ``[tool.mainstay]``."""
     WAIVER = "waiver"

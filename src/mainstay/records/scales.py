@@ -71,7 +71,7 @@ class Scale(ABC):
         return max(-LARGEST_DEGRADATION, min(LARGEST_DEGRADATION, 100 * degradation))
 
     def displayed_unit(self, unit: str, *, is_fraction: bool) -> str:
-        """What a displayed degradation counts; empty for a plain number."""
+        """Unit of a displayed degradation; empty for a plain number."""
         return "%"
 
     def word(self, quantity: str, *, is_worse: bool) -> str:

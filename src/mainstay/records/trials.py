@@ -1,4 +1,4 @@
-"""What one execution of a workload gave, for one of the two revisions."""
+"""Trials: executions of a workload for one of the two revisions."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Predictions:
-    """What a classifier answered for each example of the test set, in the order of the test set.
+    """Answers of a classifier for each example of the test set, in the order of the test set.
 
     Attributes:
         predicted: Predicted class of each example, one byte each, base64.

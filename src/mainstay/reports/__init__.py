@@ -2,6 +2,7 @@
 
 A report is a function of the run alone: no clock, no locale, no file, no environment variable, no order of a set.
 
+- :mod:`~mainstay.reports.forms`: all forms of report, by name.
 - :mod:`~mainstay.reports.cleaning`: hostile text made harmless.
 - :mod:`~mainstay.reports.view`: a run as rows of display text, which every report shares.
 - :mod:`~mainstay.reports.text`, :mod:`~mainstay.reports.terminal`: for a log and for a terminal.

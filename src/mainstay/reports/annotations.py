@@ -1,4 +1,4 @@
-"""What GitHub Actions shows: workflow commands for a step's output.
+"""Annotations of GitHub Actions: workflow commands for a step's output.
 
 The job summary is the Markdown report. GitHub shows ten annotations of a kind a step, so what blocks a merge comes
 first and the rest is counted.

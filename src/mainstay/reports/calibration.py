@@ -40,7 +40,7 @@ def render_calibration(calibration: Calibration) -> str:
 
 
 def _head(calibration: Calibration) -> Iterator[str]:
-    """What was measured, and where."""
+    """State what was measured, and where."""
     revision, machine = calibration.revision, calibration.machine
     yield f"mainstay calibrate: {calibration.num_pairs} pairs of one revision, built twice and gated against itself"
     yield f"  revision: {revision.commit[:12]} {clean(revision.subject)}"
@@ -82,7 +82,7 @@ def _noise_row(noise: MetricNoise) -> tuple[str, ...]:
 
 
 def _detectable(calibration: Calibration) -> Iterator[str]:
-    """What numbers of pairs can tell at each metric's margin."""
+    """Tabulate what numbers of pairs can tell at each metric's margin."""
     yield "what is told with 90 % chance, by pairs: a degradation above the first fails, one below the second passes"
     numbers = [str(detectable.num_pairs) for detectable in calibration.metrics[0].detectable]
     rows = [("metric", "margin", *numbers)]
@@ -112,7 +112,7 @@ def _errors(calibration: Calibration) -> Iterator[str]:
 
 
 def _settings(calibration: Calibration) -> Iterator[str]:
-    """What is proposed, and which margins are refused."""
+    """State the proposal, and which margins are refused."""
     proposal = calibration.proposal
     yield (
         f"a pair takes {seconds_text(calibration.seconds_per_pair)}: {seconds_text(calibration.seconds)} hold "

@@ -22,7 +22,7 @@ _ACTING = re.compile(
     + "".join(f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0x10000, 0x110000, 0x10000))
     + "]"
 )
-"""What acts instead of being seen; listed, since the categories of Unicode differ between versions of Python."""
+"""Characters that act instead of being seen; listed, since Unicode's categories differ between versions of Python."""
 
 _COMBINING = "[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]"
 _TOWER = re.compile(f"({_COMBINING}{{4}}){_COMBINING}+")

@@ -90,7 +90,7 @@ def _movement(first: Finding, second: Finding) -> str:
 
 
 def _circumstances(views: tuple[RunView, RunView]) -> Iterator[str]:
-    """What else differs, and what the reader must not conclude."""
+    """State what else differs, and what the reader must not conclude."""
     if views[0].revisions[0].commit != views[1].revisions[0].commit:
         yield "the baselines differ: a movement is a change of the difference, not of one candidate against the other"
     second = dict(views[1].facts)

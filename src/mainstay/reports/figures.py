@@ -26,7 +26,7 @@ from mainstay.records.scales import LARGEST_DEGRADATION
 FOREST_WIDTH, FOREST_HEIGHT = 240, 26
 """Box of a forest mark in a table row."""
 FOREST_RANGE = (-2.0, 3.0)
-"""What a forest mark spans, in margins; what lies beyond ends in an arrow."""
+"""Span of a forest mark, in margins; what lies beyond ends in an arrow."""
 PLOT_WIDTH, PLOT_HEIGHT = 640, 200
 """Box of every other figure."""
 

@@ -126,7 +126,7 @@ def _head(view: RunView) -> Iterator[str]:
 
 
 def _changes(view: RunView) -> Iterator[str]:
-    """What the change alters of the means by which it is judged; never folded."""
+    """Changes to the means of judgement; never folded."""
     if view.changes:
         yield ""
         yield f"**{JUDGED_BY[0].upper()}{JUDGED_BY[1:]}**"
@@ -155,7 +155,7 @@ def _table_row(row: FindingRow) -> str:
 
 
 def _rest(rows: Sequence[FindingRow]) -> str:
-    """What the table had no room for."""
+    """Findings that the table had no room for."""
     if not rows:
         return ""
     verdicts = ", ".join(f"{count} {verdict}" for verdict, count in _count(row.verdict for row in rows))
@@ -186,7 +186,7 @@ def _paragraph(row: FindingRow) -> str:
 
 
 def _step(step: Step) -> str:
-    """What to do now; a command is code from end to end."""
+    """Steps to take now; a command is code from end to end."""
     fact = f" ({markdown_text(step.fact)})" if step.fact else ""
     about = f"{code(step.about)}{fact}: " if step.about else ""
     return f"- next: {about}{markdown_text(step.action)}{': ' + code(step.command) if step.command else ''}"

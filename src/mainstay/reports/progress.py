@@ -1,4 +1,4 @@
-"""What the user sees while a gate runs: live on a terminal, plain lines elsewhere."""
+"""Progress of a gate as the user sees it: live on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 

@@ -8,38 +8,16 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import TextIO
 
 from mainstay.records.errors import UsageError
 from mainstay.records.runs import Run
 from mainstay.reports.comparison import render_comparison
+from mainstay.reports.forms import FORMS
 from mainstay.reports.terminal import render_terminal
 from mainstay.store.documents import run_from_json
 from mainstay.store.files import write_text
-
-RENDERERS = {
-    "text": ("mainstay.reports.text", "render_text"),
-    "markdown": ("mainstay.reports.markdown", "render_markdown"),
-    "html": ("mainstay.reports.html", "render_html"),
-    "junit": ("mainstay.reports.junit", "render_junit"),
-    "annotations": ("mainstay.reports.annotations", "render_annotations"),
-    "json": ("mainstay.store.documents", "run_to_json"),
-}
-"""Module and function of every form of report; a form is imported when it is wanted."""
-
-
-def render(run: Run, form: str) -> str:
-    """A report of a run.
-
-    Args:
-        run: The run.
-        form: ``text``, ``markdown``, ``html``, ``junit``, ``annotations`` or ``json``.
-    """
-    module, name = RENDERERS[form]
-    text: str = getattr(import_module(module), name)(run)
-    return text
 
 
 def write_reports(run: Run, places: Mapping[str, Path | None]) -> None:
@@ -47,20 +25,20 @@ def write_reports(run: Run, places: Mapping[str, Path | None]) -> None:
 
     Args:
         run: The run.
-        places: File of each form; ``None`` for a form that is not wanted.
+        places: File of each form, see :mod:`mainstay.reports.forms`; ``None`` for a form that is not wanted.
 
     Raises:
         StoreError: If one cannot be written.
     """
     for form, place in places.items():
         if place:
-            write_text(place, render(run, form))
+            write_text(place, FORMS[form].render(run))
 
 
 def render_for(run: Run, stream: TextIO, environ: Mapping[str, str]) -> str:
     """The report for a stream: tables where there is a terminal, plain text elsewhere."""
     if not stream.isatty():
-        return render(run, "text")
+        return FORMS["text"].render(run)
     width = shutil.get_terminal_size().columns
     return render_terminal(run, width=width, colour=not environ.get("NO_COLOR") and environ.get("TERM") != "dumb")
 
@@ -71,8 +49,8 @@ def report_to_actions(run: Run, environ: Mapping[str, str]) -> str:
         return ""
     if summary := environ.get("GITHUB_STEP_SUMMARY"):
         with Path(summary).open("a", encoding="utf-8") as stream:
-            stream.write(render(run, "markdown"))
-    return render(run, "annotations")
+            stream.write(FORMS["markdown"].render(run))
+    return FORMS["annotations"].render(run)
 
 
 def read_run(path: Path) -> Run:
@@ -94,5 +72,5 @@ def read_run(path: Path) -> Run:
 
 
 def compare(first: Path, second: Path) -> str:
-    """What differs between two runs."""
+    """Compare two runs."""
     return render_comparison(read_run(first), read_run(second))

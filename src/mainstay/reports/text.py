@@ -35,7 +35,7 @@ def render_text(run: Run, *, width: int = 100) -> str:
 
 
 def finding_lines(row: FindingRow) -> Iterator[tuple[str, str]]:
-    """What there is to say about a finding besides its verdict and what to do: a label and a sentence each.
+    """Lines about a finding besides its verdict and what to do: a label and a sentence each.
 
     Args:
         row: The finding.
@@ -74,7 +74,7 @@ def _verdict(view: RunView) -> list[tuple[str, str]]:
 
 
 def _changes(view: RunView) -> Iterator[tuple[str, str]]:
-    """What the change alters of the means by which it is judged."""
+    """Changes to the means of judgement."""
     if view.changes:
         yield "  ", JUDGED_BY
     for row in view.changes:

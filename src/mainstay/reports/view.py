@@ -35,7 +35,7 @@ from mainstay.reports.cleaning import clean
 from mainstay.reports.plan import plan_rows, plan_title
 
 PAIRS, ITEMS = "pairs", "items"
-"""What a finding rests on."""
+"""Words for what a finding rests on."""
 
 VERDICT_ORDER = (
     Verdict.FAIL,
@@ -46,7 +46,7 @@ VERDICT_ORDER = (
     Verdict.NEW,
     Verdict.PASS,
 )
-"""What blocks a merge first; within a verdict, what lost most of its margin."""
+"""Order of verdicts: blocking ones first; within a verdict, the largest degradation first."""
 
 PROOFS = (Method.EXACT, Method.EQUALITY, Method.UNCHANGED)
 """Methods that know a degradation without error."""
@@ -63,7 +63,7 @@ ASSUMPTIONS = {
         ),
     ),
 }
-"""What a proof rests on and what it assumes, by method, for those that say so once and not in every reason."""
+"""Grounds and assumptions of a proof, by method, for those that say so once and not in every reason."""
 
 _ADVICE = {
     Verdict.PASS: "may be merged",
@@ -91,7 +91,7 @@ _MAX_DIFF_LINES = 60
 
 
 class Step(NamedTuple):
-    """What to do now.
+    """A step to take now.
 
     Attributes:
         about: Metric or empty.
@@ -107,7 +107,7 @@ class Step(NamedTuple):
 
     @property
     def instruction(self) -> str:
-        """What to do, and what to type for it."""
+        """Sentence of the step, with the command for it."""
         return ": ".join(filter(None, (self.action, self.command)))
 
     @property
@@ -195,7 +195,7 @@ class FindingRow:
 
     @property
     def fact(self) -> str:
-        """What a reader must know first: the change with its bounds, else why there are none."""
+        """Headline: the change with its bounds, else why there are none."""
         if UNKNOWN in (self.change, self.interval):
             return self.reason
         bounds = "exactly" if self.is_exact else f"interval {self.interval}"
@@ -203,7 +203,7 @@ class FindingRow:
 
     @property
     def values(self) -> str:
-        """What both revisions gave; empty where neither was measured."""
+        """Values of both revisions; empty where neither was measured."""
         known = {self.baseline, self.candidate} != {UNKNOWN}
         return f"{self.baseline} -> {self.candidate}" if known else ""
 
@@ -494,7 +494,7 @@ def _change_row(change: Change, *, at_most: int) -> ChangeRow:
 
 
 def _next_steps(run: Run, rows: Sequence[FindingRow]) -> tuple[Step, ...]:
-    """What to do now: one step for each finding that blocks, or that nothing stands in the way."""
+    """Steps to take now: one step for each finding that blocks, or that nothing stands in the way."""
     blocking = [row for row in rows if row.next_step.action and row.verdict is not Verdict.NEW]
     if blocking:
         return tuple(row.next_step._replace(fact=row.fact) for row in blocking)
@@ -508,7 +508,7 @@ def _next_steps(run: Run, rows: Sequence[FindingRow]) -> tuple[Step, ...]:
 
 
 def _next_step(finding: Finding) -> Step:
-    """What settles or repairs a finding."""
+    """Step that settles or repairs a finding."""
     metric = clean(finding.metric.id, at_most=_NAME_LENGTH)
     if not finding.blocks:
         return Step(metric, "")
@@ -541,7 +541,7 @@ def _change(finding: Finding) -> str:
 
 
 def _settling(finding: Finding) -> str:
-    """What would settle an inconclusive finding; a rerun would be a new gate with a new error rate."""
+    """Step that would settle an inconclusive finding; a rerun would be a new gate with a new error rate."""
     if seeds := finding.exploded_seeds:
         shown = ", ".join(map(str, seeds[:3])) + (f" and {len(seeds) - 3} more" if len(seeds) > 3 else "")
         return (
@@ -554,7 +554,7 @@ def _settling(finding: Finding) -> str:
 
 
 def _step_for_items(finding: Finding, metric: str) -> Step | None:
-    """What settles or repairs a finding of stored results, where that differs from what was measured."""
+    """Step that settles or repairs a finding of stored results, where that differs from what was measured."""
     if finding.is_doubted:
         name = shlex.quote(clean(finding.metric.name, at_most=_NAME_LENGTH))
         return Step(metric, "look at the gain, then judge again with", f"--acknowledge-gain {name}")
@@ -564,7 +564,7 @@ def _step_for_items(finding: Finding, metric: str) -> Step | None:
 
 
 def _settling_items(finding: Finding) -> str:
-    """What would settle an inconclusive finding of stored results; their number is what the benchmark has."""
+    """Step that would settle an inconclusive finding of stored results; their number is what the benchmark has."""
     otherwise = "score every item more often, or widen the margin"
     if not finding.further_pairs:
         return f"no number of items is expected to settle it: {otherwise}"
@@ -573,7 +573,7 @@ def _settling_items(finding: Finding) -> str:
 
 
 def _repair(blame: Blame | None) -> str:
-    """What to repair, by whose fault it is."""
+    """Repair to make, by whose fault it is."""
     if blame is Blame.CANDIDATE:
         return "repair the candidate; its last lines say where it broke"
     if blame is Blame.BASELINE:
@@ -603,7 +603,7 @@ def _round_up(limit: float) -> str:
 
 
 def _method(finding: Finding) -> str:
-    """What a judgement rests on, in words."""
+    """Describe the grounds of a judgement."""
     if finding.items:
         return _item_method(finding, finding.items)
     if finding.method is Method.EXACT:
@@ -621,7 +621,7 @@ def _method(finding: Finding) -> str:
 
 
 def _item_method(finding: Finding, items: ItemCounts) -> str:
-    """What a judgement by items counts, in words."""
+    """Describe the counts of a judgement by items."""
     is_exact = finding.method is Method.EXACT
     parts = ["identical outputs" if is_exact else f"{items.num_worse:,} lost, {items.num_better:,} gained"]
     if items.num_tasks > 1:
@@ -691,7 +691,7 @@ def _workload(workload: WorkloadResult) -> WorkloadRow:
 
 
 def _error_rate(plan: Plan, findings: Sequence[Finding]) -> tuple[str, ...]:
-    """What the plan guarantees, a sentence each."""
+    """State what the plan guarantees, a sentence each."""
     if not plan.looks:
         return _error_rate_of_items(plan, findings)
     promise = (
@@ -715,7 +715,7 @@ def _error_rate_of_items(plan: Plan, findings: Sequence[Finding]) -> tuple[str, 
 
 
 def _facts_of_stored_results(run: Run) -> tuple[tuple[str, str], ...]:
-    """What the files say of themselves; what was measured where is not known."""
+    """Statements of the files about themselves; where they were measured is not known."""
     told = (pair for workload in run.workloads for pair in workload.context.items())
     facts = [
         ("run", f"{run.id}, started {run.created}"),
@@ -728,7 +728,7 @@ def _facts_of_stored_results(run: Run) -> tuple[tuple[str, str], ...]:
 
 
 def _assumptions(findings: Sequence[Finding]) -> tuple[str, ...]:
-    """What the proofs rest on, each once."""
+    """Grounds of the proofs, each once."""
     used = {finding.method for finding in findings}
     return tuple(sentence for method, sentences in ASSUMPTIONS.items() if method in used for sentence in sentences)
 

@@ -1,4 +1,4 @@
-"""What is compared: two revisions, each in an environment of its own.
+"""The two revisions compared, each in an environment of its own.
 
 - :mod:`~mainstay.revisions.git`: which revisions, and their worktrees.
 - :mod:`~mainstay.revisions.environments`: dependencies and the wheel of each.

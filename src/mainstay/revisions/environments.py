@@ -72,7 +72,7 @@ PRETENDED_VERSIONS = (
 """Variables by which build backends take a version from the environment rather than from git."""
 
 NETWORK_WORDS = ("error sending request", "dns error", "failed to fetch", "network connectivity", "connection refused")
-"""What uv says when it reaches no index."""
+"""Message of uv when it reaches no index."""
 
 DEPENDENCIES_FILE = "mainstay-dependencies.pth"
 """File in the subject's ``site-packages`` that leads to the layer of its dependencies."""
@@ -142,7 +142,7 @@ class SubjectEnvironment:
 
 @cache
 def interpreter_facts() -> tuple[str, ...]:
-    """What an environment depends on besides its packages: Python, platform and uv."""
+    """Dependencies of an environment besides its packages: Python, platform and uv."""
     return (
         sys.implementation.name,
         platform.python_version(),
@@ -228,7 +228,7 @@ def _run_uv_once(
 
 
 def resolve(trees: Mapping[Side, Path], configurations: Mapping[Side, Configuration]) -> dict[Side, Resolution]:
-    """What both revisions depend on, resolved at one time.
+    """Resolve the dependencies of both revisions at one time.
 
     Runtime dependencies come from each revision, under its own constraints. What measures, the candidate's group
     ``benchmarks`` and pytest, comes from the candidate for both. A resolution is kept for the day it was made, for the
@@ -263,7 +263,7 @@ def resolve(trees: Mapping[Side, Path], configurations: Mapping[Side, Configurat
 
 
 class _Pins(NamedTuple):
-    """What the resolver answers: exact requirements, and folders of the tree itself."""
+    """Answer of the resolver: exact requirements, and folders of the tree itself."""
 
     pins: tuple[str, ...]
     local: tuple[str, ...]
@@ -275,7 +275,7 @@ class _Pins(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Request:
-    """What is asked of the resolver for one revision."""
+    """Request to the resolver for one revision."""
 
     side: Side
     tree: Path

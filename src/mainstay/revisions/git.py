@@ -55,7 +55,7 @@ _OPTIONS = (
 _VARIABLES = {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
 
 _LOCKED = re.compile(r"\.lock'|File exists|could not create (leading )?director|failed to read .*worktrees/")
-"""What git says where another one changes the list of worktrees at the same time, or has begun to."""
+"""Messages of git where another one changes the list of worktrees at the same time, or has begun to."""
 
 _PASSED = re.compile(
     "GIT_(ASKPASS|SSH|SSH_COMMAND|SSH_VARIANT|SSL_.*|HTTP_.*|PROXY_.*|ALLOW_PROTOCOL|LFS_.*|EXEC_PATH"
@@ -92,7 +92,7 @@ class _Named(NamedTuple):
 
 
 class _Outcome(NamedTuple):
-    """What one call of git gave."""
+    """Result of one call of git."""
 
     status: int
     output: bytes

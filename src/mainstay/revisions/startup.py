@@ -1,4 +1,4 @@
-"""What a revision's wheels bring along that runs in every worker without being imported by a workload.
+"""Startup code of a revision's wheels: what runs in every worker without being imported by a workload.
 
 Such code is part of the means of measuring, as a conftest is, but no file of the workloads: ``.pth`` files,
 ``sitecustomize``, plugins of pytest, packages that stand before a dependency of the same name, another interpreter.
@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 STARTING = ("*.pth", "sitecustomize*", "usercustomize*", "_virtualenv*")
-"""What an interpreter reads when it starts; the last is what uv and virtualenv put into an environment."""
+"""Files that an interpreter reads when it starts; the last is what uv and virtualenv put into an environment."""
 
 PLUGINS = "pytest11"
 """The group of entry points by which pytest finds plugins."""

@@ -113,7 +113,7 @@ def open_layers(resolutions: Iterable[Resolution]) -> Iterator[dict[str, Layer]]
 
 
 class Seals:
-    """What no worker may change: installed trees, measuring folders and dependencies, as they were before measuring.
+    """Seals on what no worker may change: installed trees, measuring folders and dependencies, as first built.
 
     Args:
         layers: The layers of dependencies.
@@ -136,7 +136,7 @@ class Seals:
         self._folders.append((name, folder, take_manifest(folder)))
 
     def find_changes(self) -> tuple[str, ...]:
-        """What was changed since, each in a few words; a changed layer is thrown away."""
+        """Changes since, each in a few words; a changed layer is thrown away."""
         found = [
             f"{name} ({describe_changes(paths)})"
             for name, folder, manifest in self._folders
@@ -150,7 +150,7 @@ class Seals:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader must know of the layers."""
+        """Notes about the layers for a reader."""
         return tuple(note for layer in self._layers for note in layer.notes)
 
 
@@ -318,7 +318,7 @@ def worker_specs(
 
 
 def writable_places(paths: Iterable[str], protected: Iterable[Path]) -> tuple[Path, ...]:
-    """What workers can write to besides their own folders.
+    """Places that workers can write to besides their own folders.
 
     Args:
         paths: As the settings name them.
@@ -347,7 +347,7 @@ def _writable_error(path: str, what: str, next_step: str) -> ConfigurationError:
 
 
 class Prepared(NamedTuple):
-    """What the ``prepare`` command said.
+    """Variables and output of the ``prepare`` command.
 
     Attributes:
         variables: Variables for all workers.
@@ -463,6 +463,6 @@ def _is_large(place: Path) -> bool:
 
 
 def recorded(variables: Mapping[str, str]) -> dict[str, str]:
-    """What the run document says of the workers' variables: those that the gate fixes, none that names a place."""
+    """Variables of the workers for the run document: those that the gate fixes, none that names a place."""
     fixed = worker_variables(threads=1, environ={})
     return {name: value for name, value in variables.items() if name in fixed}

@@ -1,4 +1,4 @@
-"""What ``benchmark.stats`` tells of a benchmark, with the interface of pytest-benchmark.
+"""Statistics in ``benchmark.stats``, with the interface of pytest-benchmark.
 
 - :class:`BlockStatistics`: numbers over the blocks measured.
 - :class:`BenchmarkStatistics`: these, and the benchmark that they belong to.
@@ -14,7 +14,7 @@ from typing import Any
 
 
 class BlockStatistics:
-    """What pytest-benchmark's ``benchmark.stats.stats`` tells of the time of a call, over the blocks measured.
+    """The ``benchmark.stats.stats`` of pytest-benchmark: statistics of the time of a call, over the blocks measured.
 
     Quartiles are those of pytest-benchmark: medians of the halves for an even number, method 3 of Mendenhall and Sincich
     as Wikipedia gives it for an odd one.
@@ -155,7 +155,7 @@ class BlockStatistics:
 
 
 class BenchmarkStatistics:
-    """What pytest-benchmark's ``benchmark.stats`` tells: the benchmark, and the times of its blocks.
+    """The ``benchmark.stats`` of pytest-benchmark: the benchmark, and the times of its blocks.
 
     Args:
         fixture: The benchmark.

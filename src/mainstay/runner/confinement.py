@@ -30,7 +30,7 @@ DEVICES = (
     *("/dev/null", "/dev/zero", "/dev/full", "/dev/tty", "/dev/ptmx", "/dev/pts", "/dev/shm"),
     *("/dev/nvidia*", "/dev/dri", "/dev/kfd", "/dev/accel*"),
 )
-"""What every worker may write to besides its own folder: shared memory, terminals and accelerators, as glob patterns."""
+"""Glob patterns of what every worker may write to besides its own folder: shared memory, terminals, accelerators."""
 
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
 """Numbers of the system calls, the same on all processors."""
@@ -55,7 +55,7 @@ SCOPE_SIGNAL = 1 << 1
 
 
 class _Ruleset(ctypes.Structure):
-    """What a process gives up."""
+    """Rights that a process gives up."""
 
     _fields_ = (
         ("handled_access_fs", ctypes.c_uint64),
@@ -65,7 +65,7 @@ class _Ruleset(ctypes.Structure):
 
 
 class _PathBeneath(ctypes.Structure):
-    """What it keeps, beneath one path."""
+    """Rights that it keeps, beneath one path."""
 
     _pack_ = 1
     _layout_ = "ms"  # asked for by Python 3.14 beside _pack_
@@ -106,7 +106,7 @@ def can_confine() -> bool:
 
 
 def describe_confinement() -> str:
-    """What this machine offers, in a sentence.
+    """Describe what this machine offers, in a sentence.
 
     Example:
         >>> describe_confinement().startswith("workers ")

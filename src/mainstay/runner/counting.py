@@ -89,5 +89,5 @@ class Counts:
         return size
 
     def recorded(self) -> Recorded:
-        """What goes to the gate."""
+        """Content of the event that goes to the gate."""
         return {"values": {name: json_number(value) for name, value in self.values.items()}, "names": self.names}

@@ -11,7 +11,7 @@ from .protocol import BetterValues
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReadyMetric:
-    """What can be gated by its name alone.
+    """A metric that can be gated by its name alone.
 
     Attributes:
         kind: ``performance`` (ratios over pairs) or ``deterministic`` (compared once, by equality).

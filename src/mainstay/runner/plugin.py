@@ -84,23 +84,23 @@ class WorkerPlugin:
         config.pluginmanager.register(WorkerFixtures(self), WorkerFixtures.NAME)
 
     def new_trial(self) -> Trial:
-        """What the accuracy workload that is about to run records into."""
+        """Recorder of the accuracy workload that is about to run."""
         self._recorder = trial = Trial(self._seed)
         return trial
 
     def new_benchmark(self, node: Any, metrics: Iterable[str]) -> Benchmark:
-        """What times the workload that is about to run."""
+        """Timer of the workload that is about to run."""
         self._recorder = benchmark = benchmark_class()(node, channel=self._channel, metrics=metrics)
         return benchmark
 
     def new_import_timer(self, node: Any) -> ImportTimer:
-        """What times the import that is about to be measured."""
+        """Timer of the import that is about to be measured."""
         benchmark = benchmark_class()(node, channel=self._channel, metrics=("import_time",))
         self._recorder = timer = ImportTimer(benchmark, self._refuse_strangers)
         return timer
 
     def new_counts(self) -> Counts:
-        """What the counting workload that is about to run records into."""
+        """Recorder of the counting workload that is about to run."""
         self._recorder = counts = Counts(self._roots, self._refuse_strangers)
         return counts
 
@@ -251,7 +251,7 @@ class WorkerFixtures:
 
     @pytest.fixture
     def trial(self) -> Trial:
-        """What an accuracy workload records into."""
+        """Recorder of an accuracy workload."""
         return self._worker.new_trial()
 
     @pytest.fixture
@@ -266,7 +266,7 @@ class WorkerFixtures:
 
     @pytest.fixture
     def counts(self) -> Counts:
-        """What a workload counts into."""
+        """Recorder of a workload's counts."""
         return self._worker.new_counts()
 
 
@@ -290,7 +290,7 @@ def require_own_fixtures(item: pytest.Item) -> None:
 
 
 def _cause(report: str) -> str:
-    r"""What happened, in one line, from the text of a failure report.
+    r"""Cause of a failure in one line, from the text of a failure report.
 
     Example:
         >>> _cause("test_a.py:3: in test_a\n    1 / 0\nE   ZeroDivisionError: division by zero")

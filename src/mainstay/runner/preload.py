@@ -102,7 +102,7 @@ class WorkerServer:
         return None
 
     def _next_request(self, selector: selectors.BaseSelector) -> tuple[ForkRequest, list[int]] | None:
-        """What the next worker is to be started with; ``None`` once the gate is gone. Looks after the others meanwhile."""
+        """Request for the next worker; ``None`` once the gate is gone. Looks after the others meanwhile."""
         while True:
             for key, _ in selector.select():
                 if key.data is self._control:

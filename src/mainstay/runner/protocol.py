@@ -1,4 +1,4 @@
-"""What a worker and the gate say to each other: events, commands and their content, the same file for both sides.
+"""Protocol between a worker and the gate: events, commands and their content, the same file for both sides.
 
 A worker is told its options in JSON on its command line. From then on it reads commands and writes events, a line of JSON
 each, over two pipes of their own. Every command has a token that its answer repeats, so that nothing written to the pipe
@@ -34,7 +34,7 @@ JsonNumber = float | str
 
 
 class Command(StrEnum):
-    """What the gate tells a worker to do; the key ``do`` of a command."""
+    """Commands of the gate to a worker; the key ``do`` of a command."""
 
     COLLECT = "collect"
     RUN = "run"
@@ -45,7 +45,7 @@ class Command(StrEnum):
 
 
 class Event(StrEnum):
-    """What a worker tells the gate; the key ``event``."""
+    """Events of a worker for the gate; the key ``event``."""
 
     COLLECTING = "collecting"
     COLLECTED = "collected"
@@ -97,7 +97,7 @@ class _OfUsage(TypedDict, total=False):
 
 
 class CollectedProblem(_OfUsage):
-    """What could not be collected, and why; ``usage`` where a marker was written wrongly."""
+    """A file or test that could not be collected, and why; ``usage`` where a marker was written wrongly."""
 
     id: str
     cause: str
@@ -134,7 +134,7 @@ class RecordedPredictions(TypedDict):
 
 
 class Recorded(TypedDict, total=False):
-    """What a workload recorded, whichever fixture it used."""
+    """Values that a workload recorded, whichever fixture it used."""
 
     values: Mapping[str, JsonNumber]
     series: Mapping[str, Sequence[JsonNumber]]
@@ -181,7 +181,7 @@ class ImagesCommand(TypedDict):
 
 
 class WorkOptions(TypedDict):
-    """What a worker runs.
+    """Specification of what a worker runs.
 
     Attributes:
         folder: The measuring folder.
@@ -203,7 +203,7 @@ class WorkOptions(TypedDict):
 
 @final
 class WorkerOptions(WorkOptions):
-    """What a worker starts with: what it runs, and the descriptors that it reads commands from and writes events to."""
+    """Start options of a worker: what it runs, and the descriptors that it reads commands from and writes events to."""
 
     commands: int
     events: int
@@ -211,7 +211,7 @@ class WorkerOptions(WorkOptions):
 
 @final
 class ServerOptions(TypedDict):
-    """What a server of workers starts with.
+    """Start options of a server of workers.
 
     Attributes:
         preload: Full names of the modules that it imports.
@@ -225,7 +225,7 @@ class ServerOptions(TypedDict):
 
 
 class ForkRequest(TypedDict):
-    """What a server is asked to fork; four descriptors come along: commands, events, output, and the worker's own socket.
+    """Request to a server to fork; four descriptors come along: commands, events, output, and the worker's own socket.
 
     Attributes:
         options: Of the worker, without the descriptors.
@@ -239,7 +239,7 @@ class ForkRequest(TypedDict):
 
 
 class ServerAnswer(TypedDict, total=False):
-    """What a server says, one key at a time.
+    """Answer of a server, one key at a time.
 
     Attributes:
         ready: The modules are imported.

@@ -1,4 +1,4 @@
-"""What an accuracy workload records, and the digest by which two trials are compared bit for bit.
+"""Recording of an accuracy workload, and the digest by which two trials are compared bit for bit.
 
 - :class:`Trial`: what an accuracy workload records.
 - :class:`TreeDigest`: SHA-256 of nested numbers, text and arrays.
@@ -209,7 +209,7 @@ class Trial:
         return whole.hexdigest()
 
     def recorded(self) -> Recorded:
-        """What goes to the gate."""
+        """Content of the event that goes to the gate."""
         return {
             "values": {name: json_number(value) for name, value in self.values.items()},
             "series": {name: [json_number(value) for value in values] for name, values in self.series.items()},

@@ -133,7 +133,7 @@ class CallTimer:
 
 
 def accelerator_barrier() -> Callable[[], None]:
-    """What waits until the accelerator has done all that was asked of it; does nothing where torch uses none."""
+    """Function that waits until the accelerator is done; does nothing where torch uses none."""
     torch = sys.modules.get("torch")
     if torch is None:
         return _do_nothing
@@ -401,7 +401,7 @@ class Benchmark:
         return sizes
 
     def recorded(self) -> Recorded:
-        """What goes to the gate: values of the metrics, and the numbers in ``extra_info``.
+        """Content of the event that goes to the gate: values of the metrics, and the numbers in ``extra_info``.
 
         Raises:
             RecordingError: If the fixture was used otherwise than once.
@@ -498,5 +498,5 @@ class ImportTimer:
         return self._benchmark.waited_s
 
     def recorded(self) -> Recorded:
-        """What goes to the gate."""
+        """Content of the event that goes to the gate."""
         return self._benchmark.recorded()

@@ -1,4 +1,4 @@
-"""What the program does: it runs workloads, or serves those who do.
+"""Program of a worker: it runs workloads, or serves workers that do.
 
 - :func:`main`: a worker or a server, as its options say.
 - :func:`work`: run workloads.

@@ -22,7 +22,7 @@ CAP_IN_DEVIATIONS = 20.0
 
 
 def degradation_caps(levels: ArrayLike, margins: ArrayLike) -> NDArray[np.float64]:
-    """What larger degradations count as, whichever their sign.
+    """Caps that larger degradations count as, whichever their sign.
 
     Args:
         levels: (2, ..., pairs) values of baseline and candidate on the scale on which a degradation is their

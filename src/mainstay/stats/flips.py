@@ -41,7 +41,7 @@ NEGLIGIBLE = 1e-12
 """Probability of the tables that are not enumerated, on each margin; counted as extreme."""
 
 IMPOSSIBLE = 1e-300
-"""What a share of nothing is taken for, so that it has a logarithm."""
+"""Share assumed in place of zero, so that it has a logarithm."""
 
 
 def score_statistic(lost: int, gained: int, num_items: int, difference: float) -> float:

@@ -1,4 +1,4 @@
-"""What a number of pairs can detect, and how many are still needed.
+"""Power: what a number of pairs can detect, and how many are still needed.
 
 Everything is a function of the standard deviation of a degradation over pairs, the levels and the looks. The smallest
 detectable degradation is exact for normal degradations; the number of further pairs is a rule whose hit rate was

@@ -42,7 +42,7 @@ UNSEEN_LEVEL = 0.05
 
 
 class DifferenceSummary(NamedTuple):
-    """What the differences of all items say.
+    """Summary of the differences of all items.
 
     Attributes:
         mean: Mean difference over items.

@@ -1,4 +1,4 @@
-"""What a gate keeps on disk.
+"""Files that a gate keeps on disk.
 
 - :mod:`~mainstay.store.journal`: every trial as soon as it is measured, and the folders of runs.
 - :mod:`~mainstay.store.documents`: the run document, checked against its schema.

@@ -1,4 +1,4 @@
-"""What a folder held at one time, and whether it holds that still.
+"""Manifests: the content of a folder at one time, and whether it has changed since.
 
 - :class:`Manifest`: every file, link and folder beneath a folder, with what tells a change; :func:`take_manifest` makes one.
 - :func:`find_changes`: what is no longer as a manifest says.
@@ -24,11 +24,11 @@ VERSION = 1
 """Raised when the file changes its meaning; one of another version counts as none."""
 
 FOLDER = "/"
-"""What stands for the content of a folder: its files have entries of their own."""
+"""Entry in place of the content of a folder: its files have entries of their own."""
 
 
 class Entry(NamedTuple):
-    """What is known of a path.
+    """Recorded facts of a path.
 
     Attributes:
         content: SHA-256 of a file; of a link, ``->`` and where it leads; ``/`` for a folder.
@@ -146,7 +146,7 @@ def _walk(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
 
 
 def _content(place: Path, mode: int) -> str:
-    """What stands for the content of a path."""
+    """Entry for the content of a path."""
     if stat.S_ISDIR(mode):
         return FOLDER
     if stat.S_ISLNK(mode):
@@ -158,7 +158,7 @@ def _content(place: Path, mode: int) -> str:
 
 
 def _entry(status: os.stat_result, content: str) -> Entry:
-    """What is known of a path; of a folder nothing that changes with what lies in it."""
+    """Facts of a path; of a folder nothing that changes with what lies in it."""
     if content == FOLDER:
         return Entry(content, status.st_mode, 0, 0, 0, 0)
     return Entry(content, status.st_mode, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)

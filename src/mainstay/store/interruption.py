@@ -30,7 +30,7 @@ RAISE_AGAIN_SECONDS = 0.01
 
 @dataclass(slots=True)
 class _State:
-    """What the handlers share.
+    """State that the handlers share.
 
     Attributes:
         is_taken: Whether the handlers are installed.

@@ -46,7 +46,7 @@ WAYS_ON = {
     CALIBRATIONS: RESTART_CALIBRATION,
     JUDGEMENTS: "judge the files again",
 }
-"""What to do once there is room again, by folder."""
+"""Command to run once there is room again, by folder."""
 
 JOURNAL_VERSION = 1
 """First field of a journal's first line."""
@@ -124,7 +124,7 @@ class Journal:
         return lines
 
     def content(self, line: Mapping[str, Any], key: str, kind: type[T]) -> T:
-        """What a line holds under a key, as a record or a collection of records.
+        """Content of a line under a key, as a record or a collection of records.
 
         Raises:
             StoreError: If it does not fit.
@@ -132,7 +132,7 @@ class Journal:
         return self._structure(line.get(key), kind, f"{key} in its line {line['type']!r}")
 
     def start(self, kind: type[T]) -> T:
-        """What the run began with.
+        """Content with which the run began.
 
         Raises:
             StoreError: If there is no first line, it is of another version, or does not fit.
@@ -169,7 +169,7 @@ class Journal:
             os.truncate(self.path, _whole_length(data))
 
     def _data(self) -> bytes:
-        """What the file holds; nothing before the first line is appended."""
+        """Lines of the file; nothing before the first line is appended."""
         try:
             return self.path.read_bytes()
         except FileNotFoundError:

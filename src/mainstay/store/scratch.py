@@ -44,7 +44,7 @@ NUM_ATTEMPTS = 100
 
 
 def _keep_nothing(_: Path) -> None:
-    """What else to do when a folder is removed: nothing."""
+    """Do nothing else when a folder is removed."""
 
 
 @contextmanager

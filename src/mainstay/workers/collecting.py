@@ -1,4 +1,4 @@
-"""What a revision can run of the workloads, as its worker collects them."""
+"""Collection: the workloads that a revision can run, as its worker collects them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_HANGS = 2
 """After how many files that hang nothing more is collected."""
 
 REFUSED_WRITE = re.compile(r"Permission denied|PermissionError")
-"""What the cause of a failure says where a process wrote to a place that it may not write to."""
+"""Part of the cause of a failure where a process wrote to a place that it may not write to."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +43,7 @@ class Problem:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Collection:
-    """What one revision can run.
+    """Workloads that one revision can run.
 
     Attributes:
         workloads: The workloads found.
@@ -90,7 +90,7 @@ def explain_refusal(cause: str) -> str:
 def collect_workloads(
     spec: WorkerSpec, select: Sequence[str], launcher: Launcher = start_fresh, *, limit_s: float = START_SECONDS
 ) -> Collection:
-    """What a revision can run of the workloads.
+    """Collect the workloads that a revision can run.
 
     A worker that comes to its end while it collects is a problem of the file that it was at; the others are then
     collected without that file.
@@ -130,7 +130,7 @@ def collect_workloads(
 
 
 def _parse_collection(event: Collected, spec: WorkerSpec) -> Collection:
-    """What a worker says that it has collected."""
+    """Parse what a worker says that it has collected."""
     problems = tuple(
         Problem(id=problem["id"], cause=conceal(explain_refusal(problem["cause"]), spec), is_usage="usage" in problem)
         for problem in event["problems"]

@@ -1,4 +1,4 @@
-"""What a worker says, as far as it can be trusted: one line of JSON, bounded in size, checked in shape and type.
+"""Events of a worker, as far as they can be trusted: one line of JSON, bounded in size, checked in shape and type.
 
 A worker runs the code of a revision, so anything may come down its event pipe. What does not fit the schema of the event
 that was asked for is a :class:`ProtocolError`, which is held against the revision and never ends the gate.

@@ -172,7 +172,7 @@ class ForkServer:
             raise self._refusal(answer["refused"])
 
     def _refusal(self, cause: str) -> EnvironmentBuildError:
-        """What is to be said of modules that cannot be preloaded."""
+        """Error for modules that cannot be preloaded."""
         names = ", ".join(self._modules)
         return EnvironmentBuildError(
             f"the {self._spec.side} cannot preload {names}: {conceal(cause, self._spec)}{self._last_words()}",
@@ -208,7 +208,7 @@ class ForkServer:
         self._control.sendall(data[sent:])
 
     def _ended(self) -> WorkerError:
-        """What is to be said of a server that forks no more."""
+        """Error for a server that forks no more."""
         return WorkerError(
             f"the {self._spec.side} server, which had {', '.join(self._modules)} preloaded, forks no more workers: "
             f"{self._describe_end()}{self._last_words()}",
@@ -216,7 +216,7 @@ class ForkServer:
         )
 
     def _last_words(self) -> str:
-        """What the server wrote last, a line each, to follow an error."""
+        """Last output of the server, a line each, to follow an error."""
         return "".join(f"\n  | {line}" for line in self._place.last_lines(self._spec))
 
     def _describe_end(self) -> str:
@@ -275,7 +275,7 @@ class ForkedProcess:
 
 
 def _receive(connection: socket.socket, limit_s: float | None) -> ServerAnswer | None:
-    """What a server says next; ``None`` if it is gone.
+    """Next answer of a server; ``None`` if it is gone.
 
     Raises:
         TimeoutError: If it says nothing for so long.

@@ -19,7 +19,7 @@ from contextlib import suppress
 PR_SET_CHILD_SUBREAPER = 36
 
 NOT_FOUND = 127
-"""What a shell exits with where there is no such program."""
+"""Exit status of a shell where there is no such program."""
 
 
 def main(lifeline: int, command: Sequence[str]) -> int:

@@ -82,7 +82,7 @@ class TimedRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TimedResult:
-    """What a timed pair gave.
+    """Result of a timed pair.
 
     Attributes:
         request: What was asked for.
@@ -346,7 +346,7 @@ class _TimedSide:
         return TrialForm(spec=self._spec, workload=task.workload, seed=task.seed, pair=self._pair, gated=gated)
 
     def _contradiction(self, trial: Trial) -> str:
-        """What a finished workload says against the blocks that the gate has heard of; empty if nothing."""
+        """Contradiction between a finished workload and the blocks that the gate has heard of; empty if nothing."""
         if not self._is_done:
             return "the workload ended before all its blocks were measured"
         if self._blocks_s:

@@ -1,4 +1,4 @@
-"""What the machine is, without anything that names its owner."""
+"""Description of the machine, without anything that names its owner."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def computing_traits(
 
 
 def _processor_traits(info: Path) -> Iterator[str]:
-    """What kind of processor it is: each different line once; on macOS, what its kernel says."""
+    """Name of the processor: each different line once; on macOS, what its kernel says."""
     if not info.exists():
         yield _output("sysctl", "machdep.cpu")
         return
@@ -122,7 +122,7 @@ def _text(file: Path) -> str:
 
 
 def _output(program: str, *arguments: str) -> str:
-    """What a program prints; empty where it is not installed or fails."""
+    """Output of a program; empty where it is not installed or fails."""
     command = shutil.which(program)
     if command is None:
         return ""

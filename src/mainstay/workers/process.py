@@ -141,7 +141,7 @@ def collecting_seconds(trial_seconds: float, seconds: float = math.inf) -> float
 
 
 class WorkerProcess(Protocol):
-    """What is asked of a worker's process, however it was started."""
+    """Interface to a worker's process, however it was started."""
 
     @property
     def pid(self) -> int:
@@ -157,7 +157,7 @@ class WorkerProcess(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Launch:
-    """What the process of a worker starts with.
+    """Start arguments of a worker's process.
 
     Attributes:
         spec: The revision's worker.

@@ -36,7 +36,7 @@ CONCLUSIVE = frozenset({Outcome.COMPLETED, Outcome.SKIPPED})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrialForm:
-    """What is known of a trial before it ends; what the worker says at its end completes it.
+    """Facts of a trial before it ends; what the worker says at its end completes it.
 
     Attributes:
         spec: The revision's worker.
@@ -306,7 +306,7 @@ class Session:
         self.kill()
 
     def trial(self, form: TrialForm, *, load: float | None) -> Trial:
-        """What came of the workload.
+        """Trial that came of the workload.
 
         Args:
             form: What is known of the trial.

@@ -1,0 +1,43 @@
+"""Forms of report: a form is a function from a run to text, and a line here.
+
+Nothing is imported before a form is wanted, so that the command line can offer all of them at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from mainstay.records.runs import Run
+
+
+class Form(NamedTuple):
+    """One form of report.
+
+    Attributes:
+        module: Where its function is.
+        function: Takes a run, returns the report.
+        help: Of the option that writes it to a file; empty where there is no such option.
+    """
+
+    module: str
+    function: str
+    help: str = ""
+
+    def render(self, run: Run) -> str:
+        """A report of a run."""
+        text: str = getattr(import_module(self.module), self.function)(run)
+        return text
+
+
+FORMS: Mapping[str, Form] = {
+    "text": Form("mainstay.reports.text", "render_text"),
+    "annotations": Form("mainstay.reports.annotations", "render_annotations"),
+    "markdown": Form("mainstay.reports.markdown", "render_markdown", "Write a report for a pull request."),
+    "html": Form("mainstay.reports.html", "render_html", "Write a page that explains the verdict."),
+    "junit": Form("mainstay.reports.junit", "render_junit", "Write JUnit XML."),
+    "json": Form("mainstay.store.documents", "run_to_json", "Write a copy of the run."),
+}
+"""All forms by name."""
