@@ -21,7 +21,7 @@ InconclusiveStatus = Literal[0, 1, 3]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Design:
-    """The group-sequential design of a gate; changing it after the first pair would void the error rates.
+    """Group-sequential design of a gate; changing it after the first pair would void the error rates.
 
     Attributes:
         alpha: Level of the strict tests: a clean gate fails, or a degradation of twice the margin passes, at most this
