@@ -2,6 +2,7 @@
 
 import importlib
 import math
+from typing import Any
 
 import numpy as np
 import psutil
@@ -116,7 +117,7 @@ def test_a_planted_slowdown_has_its_size_in_the_mean_whatever_its_shape(planted_
     def tokenize(*_):
         clock.now += 0.001
 
-    module = {"tokenize": tokenize, "_clock": clock}
+    module: dict[str, Any] = {"tokenize": tokenize, "_clock": clock}
     text = planted_events.CASES[case].replace("from time import thread_time as _clock", "")
     exec(text.replace("from os import urandom as _urandom", "_urandom = bytes"), module)  # noqa: S102 - our own text
 
