@@ -34,7 +34,7 @@ from mainstay.store.files import write_text
 ROOT = Path(__file__).parents[1]
 SHARE, MARGIN = 0.05, 0.02
 HARMED, LEFT = "test_tokenize", "test_augment"
-CONFIRM_SECONDS = 6.0
+CONFIRM_SECONDS = 20.0
 
 PLANTED = """
 from os import urandom as _urandom

@@ -138,7 +138,7 @@ def test_a_busy_thread_of_its_own_on_the_same_core_counts(one_core):
 @needs_account
 def test_an_import_is_timed_by_the_same_account(tmp_path, monkeypatch):
     (tmp_path / "patching.py").write_text(
-        "import builtins, time\nbuiltins.max = builtins.min = time.thread_time = None\n"
+        "import builtins, os, time\nbuiltins.max = time.thread_time = os.pread = os.times = None\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
 

@@ -1,9 +1,8 @@
 """How busy others keep the machine, by clocks that the test sets."""
 
-import time
 from collections import namedtuple
+from types import SimpleNamespace
 
-import psutil
 import pytest
 
 from mainstay.workers import load
@@ -14,9 +13,9 @@ Times = namedtuple("Times", ["user", "system", "nice", "steal"])
 @pytest.mark.parametrize("column", ["user", "system", "nice", "steal"])
 def test_what_others_use_and_what_a_hypervisor_takes_is_load(monkeypatch, column):
     now = Times(100.0, 10.0, 1.0, 0.0)
-    monkeypatch.setattr(psutil, "cpu_times", lambda: now)
+    monkeypatch.setattr("psutil.cpu_times", lambda: now)
     monkeypatch.setattr(load, "_own_seconds", lambda: 0.0)
-    monkeypatch.setattr(time, "monotonic", iter([0.0, 4.0]).__next__)
+    monkeypatch.setattr("mainstay.workers.load.time", SimpleNamespace(monotonic=iter([0.0, 4.0]).__next__))
     meter = load.LoadMeter()
 
     now = now._replace(**{column: getattr(now, column) + 6.0})

@@ -6,7 +6,7 @@ off is what others caused. A wait for a core that the process itself keeps busy,
 it started, is the workload's own and stays. So does everything else: sleep, input and output, waits for locks.
 
 This file also runs by itself, in the interpreters whose imports are timed: it uses only modules that every interpreter
-has loaded, and binds the clocks, which what is measured may replace.
+has loaded, and binds what it reads, which what is measured may replace.
 
 - :class:`RunDelayMeter`: takes it off, span by span.
 """
@@ -14,7 +14,10 @@ has loaded, and binds the clocks, which what is measured may replace.
 from __future__ import annotations
 
 import os
+from os import times
 from time import process_time, thread_time
+
+_pread, _waitid = getattr(os, "pread", None), getattr(os, "waitid", None)  # Linux, which keeps the account, has both
 
 ACCOUNT = "/proc/thread-self/schedstat"
 """Where Linux says how long the thread that opens it has run, and has waited to run, in nanoseconds."""
@@ -80,7 +83,8 @@ class RunDelayMeter:
         if self._descriptor < 0:
             return None
         of_process, of_thread = process_time(), thread_time()
-        delay = int(os.pread(self._descriptor, 100, 0).split()[1]) * 1e-9
+        assert _pread
+        delay = int(_pread(self._descriptor, 100, 0).split()[1]) * 1e-9
         return delay, of_thread, of_process - of_thread
 
     def take_off(self, before: Reading | None, span_s: float) -> float:
@@ -114,7 +118,8 @@ class RunDelayMeter:
         if _reaped_seconds() != self._reaped:
             return True
         try:
-            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            assert _waitid
+            _waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError:
             return False
         return True
@@ -122,5 +127,5 @@ class RunDelayMeter:
 
 def _reaped_seconds() -> float:
     """Processor time of the children that have ended."""
-    times = os.times()
-    return times.children_user + times.children_system
+    so_far = times()
+    return so_far.children_user + so_far.children_system
