@@ -259,7 +259,8 @@ def test_a_revision_that_does_not_resolve_is_named(shelf, trees, side):
 
 
 def test_a_revision_that_is_no_package_is_named(shelf, trees):
-    (trees[Side.BASELINE] / "pyproject.toml").unlink()
+    for name in ("pyproject.toml", "backend.py", "src/subject/__init__.py"):
+        (trees[Side.BASELINE] / name).unlink()
 
     with pytest.raises(
         EnvironmentBuildError, match=r"neither a \[project\] in pyproject\.toml nor a setup\.py"

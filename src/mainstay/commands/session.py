@@ -216,7 +216,9 @@ class Job:
     ) -> Bench:
         """Environments, measuring folder and prepared data."""
         seals = workspace.Seals(layers.values())
-        sources = Side if self._workloads_differ() else (Side.BASELINE,)
+        judging = self._settings_of_both.judging
+        differ = self._workloads_differ() or workspace.sticks_differ(trees, judging)
+        sources = Side if differ else (Side.BASELINE,)
         measuring = {}
 
         def seal(side: Side, subject: SubjectEnvironment) -> None:
@@ -241,7 +243,9 @@ class Job:
         protected = (self._repository.root, layers_folder(), scratch)
         writable = workspace.writable_places(self._settings_of_both.own[Side.BASELINE].writable, protected)
         specs = {
-            side: workspace.worker_specs(subjects, scratch, file, variables, writable, files_of=side)
+            side: workspace.worker_specs(
+                subjects, scratch, file, variables, writable, files_of=side, files=judging[side].files
+            )
             for side, file in measuring.items()
         }
         self._watch.lap("preparation")
