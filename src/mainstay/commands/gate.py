@@ -194,6 +194,7 @@ class _Gate(Job):
         facts = GateFacts(
             findings=findings,
             allow_unjudged=self._options.allow_unjudged,
+            is_first=self._settings_of_both.is_first,
             inconclusive_status=self._configuration.inconclusive,
         )
         judgement = judge_gate(facts)

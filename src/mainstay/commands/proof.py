@@ -47,7 +47,7 @@ def prove_unchanged(settings: BothSettings, bench: Bench, agenda: Agenda) -> Pro
     Raises:
         OSError: If an installed file cannot be read.
     """
-    if not settings.in_force.proof:
+    if not settings.in_force.proof or not agenda.assignments:
         return Proof(False)
     if differing := _differing_files(bench):
         if all(".dist-info/" in name for name in differing):

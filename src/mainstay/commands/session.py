@@ -16,7 +16,7 @@ from pathlib import Path
 
 from mainstay.commands.start import Start, read_settings
 from mainstay.gates.policy import Plan
-from mainstay.measuring.agenda import Agenda, Collected, part_of, plan_agenda, with_review
+from mainstay.measuring.agenda import Agenda, Collected, as_first, part_of, plan_agenda, with_review
 from mainstay.measuring.ledger import WorkloadLog, examples_to_show, make_logs
 from mainstay.measuring.loop import Measurement, Observer
 from mainstay.measuring.strictness import Margins, require_known_margins
@@ -310,6 +310,8 @@ class Job:
         self._watch.lap("workloads")
         agenda = plan_agenda(*(Collected(*parts[i : i + 2]) for i in range(0, len(parts), 2)))
         agenda = with_review(agenda, "; ".join(filter(None, self._reviews(bench))))
+        if self._settings_of_both.is_first:
+            agenda = as_first(agenda)
         if not agenda.assignments and not agenda.settled:
             raise self._nothing_to_judge(agenda, everything)
         self._margins = replace(

@@ -421,7 +421,9 @@ class Repository:
     def _snapshot(self, head: str) -> str:
         """Commit the working tree through an index of its own; HEAD itself where nothing differs."""
         with self._own_index() as index:
-            self._git("add", "--all", "--", ":/", f":(top,exclude,literal){self._from_top(FOLDER)}", variables=index)
+            self._git("add", "--all", "--", ":/", variables=index)
+            runs = f":(top,literal){self._from_top(FOLDER)}"  # named to add, even as excluded, it fails where it is ignored
+            self._git("rm", "-r", "--cached", "--quiet", "--ignore-unmatch", "--", runs, variables=index)
             self._refuse_unfaithful_folders(head, index)
             tree = self._git("write-tree", variables=index).text
         if tree == self._git("rev-parse", f"{head}^{{tree}}").text:
