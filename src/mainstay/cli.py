@@ -279,10 +279,15 @@ def waive(*, judged: bool, folder: Path, **entry: Any) -> int:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Look there.")
 def doctor(*, quick: bool, as_json: bool, folder: Path) -> int:
-    """Say what the machine offers, and what would stop a gate from running."""
-    from mainstay.commands import doctor as examination
+    """Say what the machine offers, what would stop a gate from running, and what the next gate would do.
 
-    report = examination.examine(folder, quick=quick)
+    Unless it is quick, both revisions are built and each workload is tried, in a temporary place.
+    """
+    from mainstay.commands import doctor as examination
+    from mainstay.workers.descendants import inheriting_orphans
+
+    with inheriting_orphans():
+        report = examination.examine(folder, quick=quick, rehearses=not quick)
     click.echo(examination.render_json(report) if as_json else examination.render_text(report))
     return report.exit_status
 
@@ -368,7 +373,7 @@ def _try_project(folder: Path) -> int:
     from mainstay.workers.descendants import inheriting_orphans
 
     with inheriting_orphans(), interruptible(RESUME_GATE), progress_for(sys.stderr) as observer:
-        report = examination.examine(folder, quick=False)
+        report = examination.examine(folder, quick=False, rehearses=True)
         click.echo(f"\n{examination.render_text(report)}")
         if report.exit_status:
             return report.exit_status

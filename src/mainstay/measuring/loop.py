@@ -21,7 +21,13 @@ from mainstay.gates.exact import DigestComparison
 from mainstay.gates.family import judge_family
 from mainstay.gates.policy import Plan
 from mainstay.measuring.ledger import NUM_EXACT_SEEDS, MarginSource, WorkloadLog
-from mainstay.measuring.scheduling import draw_block_orders, draw_order, draw_workload_order, measure_all
+from mainstay.measuring.scheduling import (
+    draw_block_orders,
+    draw_order,
+    draw_workload_order,
+    fitted_pair_seconds,
+    measure_all,
+)
 from mainstay.records.findings import Finding, MeasuredWith, Verdict
 from mainstay.records.metrics import Kind
 from mainstay.records.runs import WorkloadResult
@@ -138,6 +144,7 @@ class Measurement:
         Returns:
             One finding a gated metric, in the order of the workloads.
         """
+        self._fit_pairs()
         self._count()
         self._try_exact()
         findings = self._judge()
@@ -163,6 +170,25 @@ class Measurement:
             self.notes.append(f"{pairs} under way when the time was used up: ended and dropped")
         self._repeat_baselines()
         return tuple(self._reviewed(finding) for finding in findings)
+
+    def _fit_pairs(self) -> None:
+        """Shorten the pairs of timed workloads where there are too many of them for the budget, and say so beforehand."""
+        timed = [log for log in self._logs.values() if log.workload.is_timed and not log.is_settled]
+        seconds = self._deadline - self._clock()
+        looks = self._plan.looks
+        wanted, num_timed = self._pair_seconds, len(timed)
+        self._pair_seconds = fitted_pair_seconds(wanted, num_timed=num_timed, looks=looks, seconds=seconds)
+        if self._pair_seconds == wanted:
+            return
+        need = looks[0] * num_timed * self._pair_seconds
+        note = (
+            f"{num_timed} timed workloads share {seconds:.0f} s: each is measured for {self._pair_seconds:.2g} s a pair "
+            f"in place of {wanted:g} s, about {need:.0f} s up to the first look"
+        )
+        if need > seconds:
+            note += "; that is more than there is: raise 'seconds', or gate fewer of them"
+        self.notes.append(note)
+        self._observer.note(note)
 
     def measure_pairs(self, num_pairs: int) -> None:
         """Measure so many pairs of every workload, whether or not fewer would decide it, as a calibration does."""

@@ -90,6 +90,36 @@ def _hash_bits(num_bits: int, *parts: str) -> int:
     return int.from_bytes(digest[:8], "big") & ((1 << num_bits) - 1)
 
 
+SHARE_OF_SECONDS = 0.8
+"""How much of the budget the pairs up to the second look may take by plan; the rest is for what takes longer than planned."""
+
+START_SECONDS = 5.0
+"""What two processes of a pair may take by plan to start and to load what they measure."""
+
+LEAST_PAIR_SECONDS = 0.2
+"""The shortest time that a timed workload is measured in a pair: a few blocks of each revision."""
+
+
+def fitted_pair_seconds(wanted: float, *, num_timed: int, looks: Sequence[int], seconds: float) -> float:
+    """How long each timed workload is measured in a pair, so that many of them reach the second look in the budget.
+
+    Args:
+        wanted: As configured, which is not exceeded.
+        num_timed: Timed workloads.
+        looks: Numbers of pairs at which the gate looks.
+        seconds: Budget for measuring.
+
+    Example:
+        >>> [round(fitted_pair_seconds(2.5, num_timed=n, looks=(5, 8), seconds=900), 2) for n in (4, 64, 101, 1000)]
+        [2.5, 1.33, 0.84, 0.2]
+    """
+    if not num_timed:
+        return wanted
+    num_pairs = looks[min(1, len(looks) - 1)]
+    share = (SHARE_OF_SECONDS * seconds / num_pairs - START_SECONDS) / num_timed
+    return min(wanted, max(LEAST_PAIR_SECONDS, share))
+
+
 def measure_all(
     requests: Sequence[Request],
     measure: Callable[..., Result],
