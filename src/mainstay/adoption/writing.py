@@ -81,9 +81,15 @@ def write_edits(root: Path, edits: Sequence[Edit]) -> None:
         for folder in reversed(folders):
             with suppress(OSError):
                 folder.rmdir()
+        if isinstance(error, StoreError):
+            raise StoreError(
+                f"nothing was written: {error.fact}",
+                looked_in=error.looked_in,
+                next_step="make room for it in the project's folder, then run 'mainstay init' again",
+            ) from error
         if isinstance(error, OSError):
             raise StoreError(
-                f"nothing was written, since the system refused: {error.strerror or error}",
+                f"nothing was written: the system refused, {error.strerror or error}",
                 looked_in=str(error.filename or root),
                 next_step="make the project's folder writable, then run 'mainstay init' again",
             ) from error
