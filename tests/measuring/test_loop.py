@@ -980,3 +980,42 @@ def test_what_runs_alone_changes_over_after_its_first_pair(run):
     assert (finding.verdict, finding.measured_with) == (Verdict.INCONCLUSIVE, MeasuredWith.OWN)
     assert machine.measured.count(("m", 0, Side.BASELINE, 0)) == 1
     assert machine.measured.count(("m", 0, Side.CANDIDATE, 0)) == 2
+
+
+class NotingObserver(SilentObserver):
+    """Keeps what the reader is told."""
+
+    def __init__(self):
+        super().__init__()
+        self.told = []
+
+    def note(self, text):
+        self.told.append(text)
+
+
+@pytest.mark.parametrize(
+    ("num_workloads", "seconds", "expected", "words"),
+    [
+        pytest.param(2, float("inf"), 2.5, "", id="few"),
+        pytest.param(64, 900.0, 1.328, "64 timed workloads share 900 s: each is measured for 1.3 s a pair", id="many"),
+        pytest.param(101, 90.0, 0.2, "that is more than there is: raise 'seconds'", id="too-many"),
+    ],
+)
+def test_pairs_of_many_workloads_are_planned_to_fit_the_budget_and_that_is_said_first(
+    run, num_workloads, seconds, expected, words
+):
+    names = [f"t{number}" for number in range(num_workloads)]
+    machine, observer = Machine(dict.fromkeys(names, EQUAL)), NotingObserver()
+
+    run(
+        machine,
+        logs=logs_of(*map(timed_workload, names)),
+        plan=Plan(num_gated=num_workloads),
+        pair_seconds=2.5,
+        deadline=seconds,
+        clock=lambda: 0.0,
+        observer=observer,
+    )
+
+    assert {round(request.seconds, 3) for request in machine.requests} == {expected}
+    assert any(words in note for note in observer.told) is bool(words)
