@@ -205,7 +205,7 @@ class Trial:
             return True
         if text.count(f"{project.slow_line}\n") != 1:
             return False
-        indent = re.match(r"\s*", project.slow_line)[0]  # type: ignore[index]
+        indent = re.match(r"\s*", project.slow_line)[0]
         wasted = f"{indent}sum(range(20_000))\n{project.slow_line}\n"
         place.write_text(text.replace(f"{project.slow_line}\n", wasted), encoding="utf-8")
         return True

@@ -328,7 +328,7 @@ def init(*, yes: bool, dry_run: bool, gates: bool, folder: Path, **wishes: Any) 
     """
     from mainstay.commands import init as adopting
 
-    adoption = adopting.plan_adoption(folder, adopting.Wishes(**wishes), environ=os.environ)
+    adoption = adopting.plan_adoption(folder, environ=os.environ, **wishes)
     for line in adoption.survey.describe():
         click.echo(line)
     for note in adoption.proposal.notes:

@@ -272,7 +272,7 @@ def _with_group(text: str, entries: Sequence[Any]) -> str:
     if table is None:
         return _appended(text, _table("dependency-groups", {GROUP: entries}))
     document = tomlkit.parse(text)
-    document["dependency-groups"][GROUP] = _value(entries)  # type: ignore[index]
+    document["dependency-groups"][GROUP] = _value(entries)
     written: str = tomlkit.dumps(document)
     return written
 

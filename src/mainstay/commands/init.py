@@ -2,7 +2,6 @@
 
 Nothing here prints or asks: :mod:`mainstay.cli` shows the plan and asks whether it may be written.
 
-- :class:`~mainstay.adoption.proposal.Wishes`: what the person asked for.
 - :func:`plan_adoption`: what would be written.
 - :func:`write_adoption`: write it, all or nothing.
 - :func:`gate_against_itself`: the first gate, whose two revisions are the tree as it is now.
@@ -17,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from typing import Any
 
 from mainstay.adoption.proposal import Proposal, Wishes, propose
 from mainstay.adoption.survey import Survey, survey_project
@@ -65,13 +65,14 @@ class Adoption:
         return render_difference(self.edits)
 
 
-def plan_adoption(path: Path, wishes: Wishes, *, environ: Mapping[str, str]) -> Adoption:
+def plan_adoption(path: Path, *, environ: Mapping[str, str], **wishes: Any) -> Adoption:
     """Look at the project that a folder belongs to, and propose what it lacks.
 
     Args:
         path: A folder in the user's repository.
-        wishes: What the person asked for; what it leaves open is filled in.
         environ: The user's environment.
+        **wishes: What the person asked for, as :class:`~mainstay.adoption.proposal.Wishes` has it; what they leave open
+            is filled in.
 
     Raises:
         GitError: If there is no repository with a commit.
@@ -95,9 +96,10 @@ def plan_adoption(path: Path, wishes: Wishes, *, environ: Mapping[str, str]) -> 
         where=str(repository.root / "pyproject.toml"),
         workflows_above={name: _text(repository.top / name) or "" for name in above},
     )
+    asked = Wishes(**wishes)
     filled = replace(
-        wishes,
-        requirement=wishes.requirement or installed_from(),
+        asked,
+        requirement=asked.requirement or installed_from(),
         python=f"{sys.version_info.major}.{sys.version_info.minor}",
         folder=repository.folder,
     )
