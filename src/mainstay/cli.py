@@ -29,6 +29,8 @@ from mainstay.store.interruption import interruptible, interrupts_taken
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
+    from mainstay.commands.doctor import Rehearse
+
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 EXIT_STATUS_HELP = """
@@ -287,7 +289,7 @@ def doctor(*, quick: bool, as_json: bool, folder: Path) -> int:
     from mainstay.workers.descendants import inheriting_orphans
 
     with inheriting_orphans():
-        report = examination.examine(folder, quick=quick, rehearses=not quick)
+        report = examination.examine(folder, quick=quick, rehearse=None if quick else _rehearsal())
     click.echo(examination.render_json(report) if as_json else examination.render_text(report))
     return report.exit_status
 
@@ -352,6 +354,13 @@ def init(*, yes: bool, dry_run: bool, gates: bool, folder: Path, **wishes: Any) 
     return status
 
 
+def _rehearsal() -> Rehearse:
+    """What goes through a gate as far as its first pair."""
+    from mainstay.commands.rehearsal import rehearse
+
+    return rehearse
+
+
 def _may_write(*, yes: bool, num_files: int) -> bool:
     """Whether files may be written: so wished, or answered on a terminal."""
     if yes:
@@ -373,7 +382,7 @@ def _try_project(folder: Path) -> int:
     from mainstay.workers.descendants import inheriting_orphans
 
     with inheriting_orphans(), interruptible(RESUME_GATE), progress_for(sys.stderr) as observer:
-        report = examination.examine(folder, quick=False, rehearses=True)
+        report = examination.examine(folder, quick=False, rehearse=_rehearsal())
         click.echo(f"\n{examination.render_text(report)}")
         if report.exit_status:
             return report.exit_status

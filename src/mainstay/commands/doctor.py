@@ -24,12 +24,12 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 import psutil
 import uv
 from platformdirs import user_cache_path
 
-from mainstay.commands.rehearsal import Rehearsal, rehearse
 from mainstay.commands.start import Start, choose_baseline
 from mainstay.project.configuration import Configuration, read_configuration
 from mainstay.records.errors import MainstayError, StoreError
@@ -42,6 +42,9 @@ from mainstay.store import journal
 from mainstay.store.files import FOLDER
 from mainstay.store.integrity import describe_changes
 from mainstay.workers import machine
+
+if TYPE_CHECKING:
+    from mainstay.commands.rehearsal import Rehearsal  # a quick look loads nothing that measures
 
 BUSY_FRACTION = 0.5
 """Load for each processor above which timings are expected to be noisy."""
@@ -66,6 +69,13 @@ import torch
 devices = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
 print(torch.__version__, "sees", ", ".join(devices) or "no GPU")
 """
+
+
+class Rehearse(Protocol):
+    """Goes through a gate as far as its first pair."""
+
+    def __call__(self, repository: Repository, *, environ: Mapping[str, str]) -> Rehearsal:
+        """Do it for the working tree of a repository."""
 
 
 class State(StrEnum):
@@ -125,13 +135,16 @@ class _Project:
     configuration: Configuration
 
 
-def examine(path: Path, *, quick: bool, rehearses: bool = False, environ: Mapping[str, str] = os.environ) -> Report:
+def examine(
+    path: Path, *, quick: bool, rehearse: Rehearse | None = None, environ: Mapping[str, str] = os.environ
+) -> Report:
     """Look at the machine, and at the project that a folder belongs to.
 
     Args:
         path: A folder in the user's repository.
         quick: Whether to start no process but git.
-        rehearses: Whether to build both revisions and try the workloads, unless something would stop a gate before.
+        rehearse: Goes through a gate as far as its first pair, :func:`mainstay.commands.rehearsal.rehearse`; it is called
+            unless something would stop a gate before.
         environ: Environment variables.
 
     Example:
@@ -140,9 +153,9 @@ def examine(path: Path, *, quick: bool, rehearses: bool = False, environ: Mappin
         ['not a git repository']
     """
     report = Report(checks=tuple(_checks(path, environ, quick=quick)))
-    if not rehearses or report.exit_status:
+    if rehearse is None or report.exit_status:
         return report
-    return Report(checks=(*report.checks, *_rehearse(path, environ)))
+    return Report(checks=(*report.checks, *_rehearse(path, environ, rehearse)))
 
 
 def render_text(report: Report) -> str:
@@ -201,7 +214,7 @@ def _stopper(name: str, error: MainstayError) -> Check:
 # --- the first gate --------------------------------------------------------------------------------------------------
 
 
-def _rehearse(path: Path, environ: Mapping[str, str]) -> Iterator[Check]:
+def _rehearse(path: Path, environ: Mapping[str, str], rehearse: Rehearse) -> Iterator[Check]:
     """Say what the next gate would do, from having done all but the measuring."""
     try:
         found = rehearse(Repository.discover(path), environ=environ)
