@@ -117,6 +117,17 @@ def test_bad_input_is_explained_and_nothing_is_written(make_repository, capsys, 
     assert contents(root) == before
 
 
+def test_a_folder_that_git_ignores_is_not_chosen_and_refused_where_it_is_named(make_repository, capsys):
+    root = make_repository(LAYOUTS["hatch"] | {".gitignore": "bench*\n"})
+
+    status, _, err = init(root, capsys, "--yes", "--no-gate", "--workloads", "benchmarks")
+    assert (status, "git ignores what is written to 'benchmarks'" in err) == (2, True)
+
+    assert init(root, capsys, "--yes", "--no-gate")[0] == 0
+    assert (root / "gate/test_import.py").is_file()
+    assert 'workloads = "gate"' in (root / "pyproject.toml").read_text()
+
+
 def test_a_folder_without_git_is_explained(tmp_path, capsys):
     (tmp_path / "plank.py").write_text("")
 

@@ -34,6 +34,9 @@ RUNS = ".mainstay/"
 WORKFLOW = ".github/workflows/mainstay.yml"
 """Where the workflow is written."""
 
+FOLDERS = (Configuration().workloads, "gate", "workloads")
+"""Folders for first workloads, the first of which git does not ignore is taken."""
+
 COLLECTED = re.compile(r"test_.*\.py|.*_test\.py")
 """Names of the files that pytest collects by itself."""
 
@@ -94,21 +97,34 @@ class Proposal:
     example: Example
 
 
-def propose(survey: Survey, wishes: Wishes, read: Callable[[str], str | None]) -> Proposal:
+def propose(
+    survey: Survey,
+    wishes: Wishes,
+    read: Callable[[str], str | None],
+    *,
+    is_ignored: Callable[[str], bool] = lambda path: False,
+) -> Proposal:
     """Propose what a project lacks.
 
     Args:
         survey: What it has.
         wishes: What the person asked for.
         read: Gives the text of a file of the project; ``None`` where it does not exist.
+        is_ignored: Whether git would ignore a file of that path, so that it would be no part of a commit.
 
     Raises:
-        UsageError: If what was asked for is not there.
+        UsageError: If what was asked for is not there, or git would ignore the workloads.
         ConfigurationError: If pyproject.toml cannot be extended.
     """
     notes: list[str] = []
     example = Example(wishes.example) if wishes.example else _choose_example(survey)
-    folder = _workload_folder(survey, wishes, example)
+    folder = _workload_folder(survey, wishes, example, is_ignored)
+    if is_ignored(f"{folder}/test_workload.py"):
+        raise UsageError(
+            f"git ignores what is written to {folder!r}, so no gate would see it",
+            looked_in=".gitignore",
+            next_step="take the folder out of .gitignore, or choose another one with --workloads",
+        )
     settings = _settings(survey, folder, example)
     edits = [*_pyproject_edit(survey, settings, notes), *_workload_edit(survey, folder, example, read, notes)]
     edits += _ignore_edit(survey)
@@ -129,14 +145,14 @@ def _choose_example(survey: Survey) -> Example:
     return Example.RESULTS if survey.stored_results else Example.IMPORT
 
 
-def _workload_folder(survey: Survey, wishes: Wishes, example: Example) -> str:
+def _workload_folder(survey: Survey, wishes: Wishes, example: Example, is_ignored: Callable[[str], bool]) -> str:
     """Where the workloads are, or will be."""
     if survey.configuration is not None:
         return survey.configuration.workloads
     if wishes.workloads:
         return str(PurePosixPath(wishes.workloads))
     if example is not Example.SUITE:
-        return Configuration().workloads
+        return next((name for name in FOLDERS if not is_ignored(f"{name}/test_workload.py")), FOLDERS[0])
     if not survey.suite_files:
         raise UsageError(
             "no test uses the fixture benchmark, or the marker of pytest-codspeed",

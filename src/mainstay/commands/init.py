@@ -103,7 +103,9 @@ def plan_adoption(path: Path, *, environ: Mapping[str, str], **wishes: Any) -> A
         python=f"{sys.version_info.major}.{sys.version_info.minor}",
         folder=repository.folder,
     )
-    return Adoption(repository=repository, survey=survey, proposal=propose(survey, filled, read))
+    return Adoption(
+        repository=repository, survey=survey, proposal=propose(survey, filled, read, is_ignored=repository.ignores)
+    )
 
 
 def write_adoption(adoption: Adoption) -> None:

@@ -659,6 +659,11 @@ class Repository:
         asked = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}:{self._from_top(path)}")
         return self._git(*asked, check=False).text or None
 
+    def ignores(self, path: str) -> bool:
+        """Whether git would ignore an untracked file of the working tree."""
+        asked = ("check-ignore", "--quiet", "--no-index", "--", self._from_top(path))
+        return self._git(*asked, check=False).status == 0
+
     def latest_version(self, commit: str) -> str:
         """Return the version that the nearest tag before a commit names; ``0.0.0`` where none does."""
         tag = self._git("describe", "--tags", "--abbrev=0", commit, check=False).text
