@@ -206,7 +206,7 @@ class Trial:
             return True
         if text.count(f"{project.slow_line}\n") != 1:
             return False
-        indent = re.match(r"\s*", project.slow_line)[0]
+        indent = project.slow_line[: -len(project.slow_line.lstrip())]
         wasted = f"{indent}sum(range(20_000))\n{project.slow_line}\n"
         place.write_text(text.replace(f"{project.slow_line}\n", wasted), encoding="utf-8")
         return True
@@ -233,7 +233,7 @@ def is_wrong(row: Mapping[str, Any]) -> bool:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Try the projects that have no row yet, or those that are named."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("projects", nargs="*", help="names; all without a row if none is given")
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args(argv)
