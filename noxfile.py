@@ -294,6 +294,13 @@ def hostile(session: nox.Session) -> None:
 
 
 @task(default=False)
+def adoption(session: nox.Session) -> None:
+    """Put other people's projects under a gate by one command, and write ``docs/results``; goes on where it was stopped."""
+    install_project(session, "test")
+    session.run("python", "-m", "experiments.adoption", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+
+
+@task(default=False)
 def samples(session: nox.Session) -> None:
     """Gate real changes of the reference model, one for each verdict, and write ``docs/samples``; a few minutes."""
     install_project(session, "test")

@@ -84,6 +84,12 @@ INTRODUCTIONS: Mapping[str, Introduction] = {
         "usage, 3 inconclusive or in need of a review, 4 a baseline or an environment that is broken. `nox -s hostile` "
         "draws, gates and counts them.",
     ),
+    "adoption": Introduction(
+        "Adoption",
+        "Other people's projects, each put under a gate by `mainstay init --yes` with nobody's help: what was written, how long "
+        "it took, and the verdicts of the tree against itself, of the commit that adopts, of a reworded docstring, and of a "
+        "slowdown planted in what the workloads time. `nox -s adoption` fetches and gates them.",
+    ),
     "comparison": Introduction(
         "Other gates",
         "The gate, pytest-benchmark and asv before the same changes: how often each raises an alarm, in the same time on "

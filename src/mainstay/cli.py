@@ -17,12 +17,21 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import click
 
-from mainstay.records.errors import RESTART_CALIBRATION, RESUME_GATE, Interrupted, MainstayError, StoreError
+from mainstay.records.errors import (
+    RESTART_CALIBRATION,
+    RESUME_GATE,
+    Interrupted,
+    MainstayError,
+    StoreError,
+    UsageError,
+)
 from mainstay.reports.forms import FORMS
 from mainstay.store.interruption import interruptible, interrupts_taken
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
+
+    from mainstay.commands.doctor import Rehearse
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -280,12 +289,115 @@ def waive(*, judged: bool, folder: Path, **entry: Any) -> int:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Look there.")
 def doctor(*, quick: bool, as_json: bool, folder: Path) -> int:
-    """Say what the machine offers, and what would stop a gate from running."""
-    from mainstay.commands import doctor as examination
+    """Say what the machine offers, what would stop a gate from running, and what the next gate would do.
 
-    report = examination.examine(folder, quick=quick)
+    Unless it is quick, both revisions are built and each workload is tried, in a temporary place.
+    """
+    from mainstay.commands import doctor as examination
+    from mainstay.workers.descendants import inheriting_orphans
+
+    with inheriting_orphans():
+        report = examination.examine(folder, quick=quick, rehearse=None if quick else _rehearsal())
     click.echo(examination.render_json(report) if as_json else examination.render_text(report))
     return report.exit_status
+
+
+INIT_EXIT_STATUS_HELP = """
+\b
+Exit status:
+    0  the project is set up, and its tree passes the gate against itself
+    2  wrong usage: no terminal to ask on, settings that do not read, no Python project
+    4  a file could not be written (then none was), or something would stop a gate
+    1, 3  as for the gate
+"""
+
+
+@main.command(epilog=INIT_EXIT_STATUS_HELP)
+@click.option("--yes", is_flag=True, help="Write without asking.")
+@click.option("--dry-run", is_flag=True, help="Show what would be written, and write nothing.")
+@click.option(
+    "--example",
+    type=click.Choice(["suite", "training", "import", "results"]),
+    help="What the first workloads are made of.  [default: what the project has, in this order]",
+)
+@click.option("--workloads", default="", metavar="FOLDER", help="Folder of the workloads.  [default: where they are]")
+@click.option("--ci/--no-ci", default=None, help="Write a workflow of GitHub Actions.  [default: if it will work]")
+@click.option(
+    "--install",
+    "requirement",
+    default="",
+    metavar="REQUIREMENT",
+    help="What CI installs mainstay from.  [default: as this one was installed]",
+)
+@click.option("--gate/--no-gate", "gates", default=True, help="Then gate the tree against itself.  [default: --gate]")
+@click.option("-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Set up there.")
+def init(*, yes: bool, dry_run: bool, gates: bool, folder: Path, **wishes: Any) -> int:
+    """Put a project under a gate: settings, a first workload, CI. Run again, it adds what is missing.
+
+    It looks at the project, shows what it would write, and asks. It commits nothing.
+    """
+    from mainstay.commands import init as adopting
+
+    adoption = adopting.plan_adoption(folder, environ=os.environ, **wishes)
+    for line in adoption.survey.describe():
+        click.echo(line)
+    for note in adoption.proposal.notes:
+        click.echo(f"note: {note}")
+    click.echo()
+    if not adoption.edits:
+        click.echo("nothing to write: the project is set up")
+    else:
+        click.echo(adoption.difference)
+        if dry_run or not _may_write(yes=yes, num_files=len(adoption.edits)):
+            click.echo("nothing was written")
+            return 0
+        adopting.write_adoption(adoption)
+        click.echo(f"written: {', '.join(edit.path for edit in adoption.edits)}")
+    if dry_run:
+        return 0
+    status = _try_project(folder) if gates else 0
+    click.echo("\nfrom now on:")
+    for command, purpose in adopting.NEXT_COMMANDS:
+        click.echo(f"  {command:<26}  {purpose}")
+    return status
+
+
+def _rehearsal() -> Rehearse:
+    """What goes through a gate as far as its first pair."""
+    from mainstay.commands.rehearsal import rehearse
+
+    return rehearse
+
+
+def _may_write(*, yes: bool, num_files: int) -> bool:
+    """Whether files may be written: so wished, or answered on a terminal."""
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise UsageError(
+            "nothing was written, since there is no terminal to ask on",
+            next_step="look at the files above, then run 'mainstay init --yes'",
+        )
+    return click.confirm("write this file?" if num_files == 1 else f"write these {num_files} files?")
+
+
+def _try_project(folder: Path) -> int:
+    """Examine a project in full, and gate its tree against itself if nothing stands in the way."""
+    from mainstay.commands import doctor as examination
+    from mainstay.commands import init as adopting
+    from mainstay.reports import publishing
+    from mainstay.reports.progress import progress_for
+    from mainstay.workers.descendants import inheriting_orphans
+
+    with inheriting_orphans(), interruptible(RESUME_GATE), progress_for(sys.stderr) as observer:
+        report = examination.examine(folder, quick=False, rehearse=_rehearsal())
+        click.echo(f"\n{examination.render_text(report)}")
+        if report.exit_status:
+            return report.exit_status
+        outcome = adopting.gate_against_itself(folder, environ=os.environ, observer=observer)
+    click.echo(f"\n{publishing.render_for(outcome.run, sys.stdout, os.environ)}")
+    click.echo(f"run: {os.path.relpath(outcome.path)}")
+    return outcome.run.exit_status
 
 
 def run(arguments: list[str] | None = None) -> int:

@@ -68,6 +68,15 @@ def test_what_needs_a_review_precedes_only_what_would_pass(finding_of, kind, sta
     assert exit_status(facts) == min(status, 3, key=PRECEDENCE.index)
 
 
+def test_what_the_first_change_with_workloads_adds_is_new_and_passes(finding_of):
+    first = GateFacts(findings=(finding_of("new"), finding_of("new")), is_first=True)
+
+    assert judge_gate(first).exit_status == 0
+    assert "the baseline gates nothing, all 2 are new and judged from the next change on" in judge_gate(first).reason
+    assert judge_gate(GateFacts(is_first=True)).exit_status == 4
+    assert judge_gate(replace(first, findings=(finding_of("new"), finding_of("error")))).exit_status == 4
+
+
 @pytest.mark.parametrize("verdicts", [(), ("new",), ("new", "new")], ids=str)
 def test_nothing_judged_is_broken_unless_allowed(finding_of, verdicts):
     findings = tuple(map(finding_of, verdicts))

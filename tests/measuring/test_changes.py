@@ -65,13 +65,14 @@ def _with(configuration, name, value):
     )
 
 
-def test_a_first_commit_can_loosen_nothing_but_is_built_as_each_revision_says():
-    after = Configuration(alpha=0.02, extras=("bench",))
+def test_a_first_commit_can_loosen_nothing_and_its_baseline_is_built_with_its_extras():
+    after = Configuration(alpha=0.02, extras=("bench",), constraints=("pins.txt",))
 
     effects = {change.name: change.effect for change in changes.setting_changes(Configuration(), after, is_first=True)}
 
     assert effects["alpha"] == "the candidate's is used for both revisions"
-    assert effects["extras"].startswith("each revision was built with its own")
+    assert effects["extras"].endswith("it was built with the candidate's, as far as it has them")
+    assert effects["constraints"] == "each revision was resolved with its own"
 
 
 def test_only_waivers_that_the_change_adds_are_named():

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mainstay.measuring.scheduling import derive_seeds, draw_order, measure_all
+from mainstay.measuring.scheduling import derive_seeds, describe_fit, draw_order, fitted_pair_seconds, measure_all
 from mainstay.records.trials import Side
 
 
@@ -102,3 +102,20 @@ def test_a_failure_reaches_the_caller():
 
     with ThreadPoolExecutor(1) as executor, pytest.raises(ZeroDivisionError):
         list(measure_all([1], measure, executor, num_at_once=1))
+
+
+@pytest.mark.parametrize(
+    ("num_timed", "seconds", "expected", "words"),
+    [
+        pytest.param(2, float("inf"), 2.5, "", id="few"),
+        pytest.param(64, 900.0, 1.328, "64 timed workloads share 900 s: each is measured for 1.3 s a pair", id="many"),
+        pytest.param(101, 90.0, 0.2, "that is more than there is: raise 'seconds'", id="too-many"),
+    ],
+)
+def test_pairs_of_many_workloads_are_planned_to_fit_the_budget_and_that_is_said(num_timed, seconds, expected, words):
+    fitted = fitted_pair_seconds(2.5, num_timed=num_timed, looks=(5, 8, 12, 20), seconds=seconds)
+
+    said = describe_fit(2.5, fitted, num_timed=num_timed, looks=(5, 8, 12, 20), seconds=seconds)
+
+    assert fitted == pytest.approx(expected, abs=5e-4)
+    assert (words in said, bool(said)) == (True, bool(words))

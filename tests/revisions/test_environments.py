@@ -22,9 +22,11 @@ from mainstay.revisions import environments
 from mainstay.revisions.environments import (
     Resolution,
     UnreachableError,
+    _own_folder,
     build_subject,
     import_roots,
     resolve,
+    script_names,
     worker_variables,
 )
 from mainstay.revisions.layers import DEFAULT_LIMIT, Layer, cache_limit, describe_cache, evict, iter_layers
@@ -264,7 +266,8 @@ def test_a_revision_that_does_not_resolve_is_named(shelf, trees, side):
 
 
 def test_a_revision_that_is_no_package_is_named(shelf, trees):
-    (trees[Side.BASELINE] / "pyproject.toml").unlink()
+    for name in ("pyproject.toml", "backend.py", "src/subject/__init__.py"):
+        (trees[Side.BASELINE] / name).unlink()
 
     with pytest.raises(
         EnvironmentBuildError, match=r"neither a \[project\] in pyproject\.toml nor a setup\.py"
@@ -859,3 +862,78 @@ def test_workers_get_what_is_fixed_and_what_is_allowed_and_nothing_else():
         "PYTHONHASHSEED": "0",
         "TZ": "UTC",
     }
+
+
+# --- first changes, scripts and members of workspaces ----------------------------------------------------------------
+
+
+def resolved_at_first(trees, **configuration):
+    """The pins of a baseline that gates nothing, and of the candidate that has such settings."""
+    settings = {Side.BASELINE: Configuration(), Side.CANDIDATE: Configuration(**configuration)}
+    both = resolve(trees, settings)
+    return both[Side.BASELINE].pins, both[Side.CANDIDATE].pins
+
+
+EXTRA = '[project.optional-dependencies]\nfast = ["tool==1.0"]\n'
+
+
+@pytest.mark.parametrize("has_workloads", [False, True])
+def test_a_baseline_that_gates_nothing_is_built_with_the_extras_of_the_first_change(shelf, trees, has_workloads):
+    for tree in trees.values():
+        write(tree, **{"pyproject.toml": pyproject(more=EXTRA)})
+    if has_workloads:
+        write(trees[Side.BASELINE], **{"benchmarks/test_a.py": ""})
+
+    baseline, candidate = resolved_at_first(trees, extras=("fast",))
+
+    assert "tool==1.0" in candidate
+    assert ("tool==1.0" in baseline) is not has_workloads
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_an_extra_that_such_a_baseline_does_not_have_is_left_out(shelf, trees, dynamic):
+    write(trees[Side.CANDIDATE], **{"pyproject.toml": pyproject(more=EXTRA)})
+    if dynamic:
+        text = pyproject().replace("dependencies = []", 'dynamic = ["dependencies", "optional-dependencies"]')
+        write(trees[Side.BASELINE], **{"pyproject.toml": text})
+
+    baseline, candidate = resolved_at_first(trees, extras=("fast",))
+
+    assert "tool==1.0" in candidate
+    assert "tool==1.0" not in baseline
+
+
+def test_scripts_without_packaging_need_what_their_requirements_say(shelf, trees):
+    for tree in trees.values():
+        write(tree, **{"requirements.txt": "tool==1.0\n", "train.py": ""})
+        (tree / "pyproject.toml").write_text('[dependency-groups]\nbenchmarks = ["pytest"]\n')
+
+    baseline, candidate = resolved(trees)
+
+    assert "tool==1.0" in baseline
+    assert baseline == candidate
+
+
+def test_scripts_are_installed_as_they_lie_but_for_tests_and_workloads(tmp_path):
+    tree = tmp_path / "tree"
+    texts = dict.fromkeys(
+        ["train.py", "models/net.py", "perf/test_a.py", "tests/test_b.py", "setup.py", "docs/conf.py", "test_c.py"], ""
+    )
+    write(tree, **texts)
+
+    names = script_names(tree, {"tool": {"mainstay": {"workloads": "perf"}}})
+
+    assert names == ["models", "train"]
+    write(tree, **{"src/inner/__init__.py": ""})
+    assert script_names(tree, {}) == ["src/inner"]
+
+
+@pytest.mark.parametrize("line", ["{address}", "core @ {address}"])
+def test_a_member_of_the_workspace_is_a_folder_of_the_tree_wherever_that_lies(tmp_path, line):
+    tree = tmp_path / "tree/pkgs/a"
+    write(tmp_path, **{"tree/.git": "", "tree/pkgs/a/pyproject.toml": "", "tree/pkgs/core/pyproject.toml": ""})
+
+    inside = _own_folder(line.format(address=(tmp_path / "tree/pkgs/core").as_uri()), tree)
+    outside = _own_folder(line.format(address=tmp_path.as_uri()), tree)
+
+    assert (inside, outside, _own_folder("numpy==2.0", tree)) == ("../core", "", "")

@@ -965,3 +965,111 @@ def test_nothing_is_written_where_a_link_of_the_revision_leads_out_of_the_worktr
         repository.link_shared(["data/images"], tmp_path / "worktree")
 
     assert [path.name for path in outside.iterdir()] == ["hidden"]
+
+
+# --- a project in a folder of the repository -------------------------------------------------------------------------
+
+PROJECT_TOML = '[project]\nname = "a"\nversion = "1"\n'
+
+
+@pytest.fixture
+def monorepo(project):
+    """The same repository with a project in a folder of it."""
+    commit(project, "pkgs/a/pyproject.toml", PROJECT_TOML)
+    commit(project, "pkgs/a/benchmarks/test_a.py", "a")
+    return project
+
+
+@pytest.mark.parametrize("below", [".", "benchmarks"])
+def test_the_nearest_project_above_a_folder_is_gated(monorepo, below):
+    repository = Repository.discover(monorepo / "pkgs/a" / below)
+
+    assert (repository.root, repository.folder, repository.top) == (monorepo / "pkgs/a", "pkgs/a", monorepo)
+
+
+@pytest.mark.parametrize("text", ["[tool.ruff]\n", "[tool.uv.workspace]\nmembers = []\n"])
+def test_a_folder_with_settings_of_tools_alone_is_no_project(project, text):
+    commit(project, "tools/pyproject.toml", text)
+
+    assert Repository.discover(project / "tools") == Repository(project)
+
+
+@pytest.mark.parametrize("text", ["[tool.mainstay]\n", "[project", '[build-system]\nrequires = ["a"]\n'])
+def test_a_folder_that_is_gated_built_or_half_written_is_a_project(project, text):
+    commit(project, "pkgs/a/pyproject.toml", text)
+
+    assert Repository.discover(project / "pkgs/a").folder == "pkgs/a"
+
+
+def test_paths_are_those_of_the_project(monorepo, tmp_path):
+    repository = Repository.discover(monorepo / "pkgs/a")
+    before = repository.resolve("HEAD")
+    after = commit(monorepo, "pkgs/a/benchmarks/test_a.py", "b")
+    commit(monorepo, "elsewhere.py", "b")
+    tree = tmp_path / "work" / "pkgs/a"
+
+    repository.add_worktree(after, tree)
+
+    assert repository.read_file(after, "benchmarks/test_a.py") == b"b"
+    assert repository.folder_digest(before, "benchmarks") != repository.folder_digest(after, "benchmarks")
+    assert repository.changed_files(before, "HEAD", ["benchmarks"]) == ("benchmarks/test_a.py",)
+    assert repository.listed_files() == ("benchmarks/test_a.py", "pyproject.toml")
+    assert (tree / "pyproject.toml").is_file()
+    assert (tmp_path / "work/elsewhere.py").exists() is False
+
+    repository.remove_worktree(tree)
+
+    assert not (tmp_path / "work").exists()
+
+
+def test_the_whole_repository_is_the_candidate_of_a_project_in_a_folder(monorepo):
+    (monorepo / "pkgs/lib.py").write_text("new")
+    repository = Repository.discover(monorepo / "pkgs/a")
+
+    choice = repository.candidate()
+
+    assert choice.is_snapshot
+    assert Repository(monorepo).read_file(choice.revision.commit, "pkgs/lib.py") == b"new"
+
+
+def test_a_revision_without_the_folder_has_an_empty_one(monorepo, tmp_path):
+    first = git(monorepo, "rev-list", "--max-parents=0", "HEAD")
+
+    Repository.discover(monorepo / "pkgs/a").add_worktree(first, tmp_path / "work/pkgs/a")
+
+    assert list((tmp_path / "work/pkgs/a").iterdir()) == []
+
+
+def test_a_folder_that_a_revision_links_out_of_the_project_is_refused(monorepo, tmp_path):
+    git(monorepo, "rm", "-r", "-q", "pkgs/a")
+    (monorepo / "pkgs").mkdir(exist_ok=True)
+    (monorepo / "pkgs/a").symlink_to(tmp_path)
+    git(monorepo, "add", "-A")
+    git(monorepo, "commit", "-q", "-m", "link")
+    repository = Repository(monorepo / "pkgs/a", "pkgs/a")
+
+    with pytest.raises(GitError, match="leads 'pkgs/a/.mainstay' out of the project"):
+        repository.add_worktree("HEAD", tmp_path / "work/pkgs/a")
+
+
+@pytest.mark.parametrize("ignored", [".mainstay/", ".mainstay", "*"])
+def test_runs_that_the_project_ignores_are_no_part_of_the_candidate(project, ignored):
+    (project / ".mainstay").mkdir()
+    (project / ".mainstay/run.json").write_text("{}")
+    (project / ".gitignore").write_text(f"{ignored}\n")
+    (project / "model.py").write_text("new")
+
+    commit_of_tree = Repository(project).candidate().revision.commit
+
+    assert Repository(project).read_file(commit_of_tree, ".mainstay/run.json") is None
+    assert Repository(project).read_file(commit_of_tree, "model.py") == b"new"
+
+
+def test_runs_that_nothing_ignores_are_no_part_of_the_candidate(project):
+    (project / ".mainstay").mkdir()
+    (project / ".mainstay/run.json").write_text("{}")
+    (project / "model.py").write_text("new")
+
+    commit_of_tree = Repository(project).candidate().revision.commit
+
+    assert Repository(project).read_file(commit_of_tree, ".mainstay/run.json") is None

@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -5,7 +6,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from mainstay.records.errors import ConfigurationError
+from mainstay.project.configuration import Configuration
+from mainstay.records.errors import ConfigurationError, EnvironmentBuildError
 from mainstay.records.runs import Environment
 from mainstay.records.trials import Side
 from mainstay.revisions import workspace
@@ -190,3 +192,87 @@ def test_ctrl_c_ends_the_wait_for_a_layer_that_another_gate_builds(tmp_path):
         done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=True)
 
     assert done.stdout == "interrupted\n"
+
+
+# --- what workloads import beside themselves -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def helped(tmp_path):
+    """A project whose workloads import helpers of its tests."""
+    folder = tmp_path / "helped"
+    for path, text in {
+        "bench/test_a.py": "from tests.helpers import make\nimport tools.deep.inner\n",
+        "tests/__init__.py": "",
+        "tests/helpers.py": "from .more import START\nfrom tests import extra\n",
+        "tests/more.py": "import os\nSTART = 1\n",
+        "tests/extra.py": "",
+        "tests/unused.py": "",
+        "tools/deep/inner.py": "",
+        "src/pkg/__init__.py": "",
+    }.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+    return folder
+
+
+HELPERS = ("tests/__init__.py", "tests/extra.py", "tests/helpers.py", "tests/more.py", "tools/deep/inner.py")
+
+
+def test_helpers_that_workloads_import_come_along_and_no_other_file(helped, tmp_path):
+    copy_workloads(helped, tmp_path / "measure", "bench")
+
+    assert workspace.helper_files(helped, "bench") == HELPERS
+    copied = {path.relative_to(tmp_path / "measure").as_posix() for path in (tmp_path / "measure").rglob("*.py")}
+    assert copied == {*HELPERS, "bench/test_a.py"}
+    assert workspace.helper_files(tmp_path / "measure", "bench") == HELPERS
+
+
+def test_a_link_is_no_helper(helped):
+    (helped / "tests/more.py").unlink()
+    (helped / "tests/more.py").symlink_to("/etc/passwd")
+
+    assert "tests/more.py" not in workspace.helper_files(helped, "bench")
+
+
+@pytest.mark.parametrize("path", ["tests/more.py", "tests/unused.py", "bench/test_a.py"])
+def test_sticks_differ_where_a_helper_does(helped, tmp_path, path):
+    other = tmp_path / "other"
+    shutil.copytree(helped, other)
+    (other / path).write_text((other / path).read_text() + "# more\n")
+    settings = dict.fromkeys(Side, Configuration(workloads="bench"))
+
+    assert workspace.sticks_differ({Side.BASELINE: helped, Side.CANDIDATE: other}, settings) is (
+        path == "tests/more.py"
+    )
+
+
+def test_sticks_differ_where_files_are_named_otherwise(helped):
+    settings = {
+        side: Configuration(workloads="bench", files=names) for side, names in zip(Side, [(), ("a.py",)], strict=True)
+    }
+
+    assert workspace.sticks_differ(dict.fromkeys(Side, helped), settings)
+
+
+# --- prepare ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("side", ["base", "cand"])
+def test_prepare_finds_scripts_among_the_workloads_and_changes_none_that_is_measured(scratch, side):
+    measured = scratch / "measure" / side / "benchmarks"
+    measured.mkdir(parents=True)
+    (measured / "fetch.py").write_text("open('benchmarks/made', 'w'); print('DATA=here')")
+    configuration = Configuration(prepare=("python", "benchmarks/fetch.py"))
+
+    prepared = workspace.prepare(configuration, Path(sys.executable), scratch, {})
+
+    assert prepared.variables == {"DATA": "here"}
+    assert [place.name for place in measured.iterdir()] == ["fetch.py"]
+
+
+def test_a_prepare_command_that_fails_says_where_it_ran(scratch):
+    with pytest.raises(EnvironmentBuildError) as caught:
+        workspace.prepare(Configuration(prepare=("python", "absent.py")), Path(sys.executable), scratch, {})
+
+    assert "a copy of the workload folder's parent" in caught.value.next_step

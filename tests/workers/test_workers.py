@@ -742,3 +742,42 @@ def test_why_a_file_does_not_import_is_said_with_its_path_in_the_repository(spec
     assert problem.cause.startswith(cause)
     assert ".." not in problem.cause
     assert ('File "benchmarks/test_a.py", line' in problem.cause) == cause.startswith(("Syntax", "Indentation"))
+
+
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [((), ["test_a.py"]), (("bench_*.py", "timing.py"), ["bench_b.py", "timing.py"])],
+    ids=["as-pytest-says", "as-the-settings-say"],
+)
+def test_files_of_workloads_are_called_as_the_settings_say(specs, write, files, found):
+    for name in ("test_a.py", "bench_b.py", "timing.py"):
+        write("def test_it(trial): ...", name=name)
+
+    collection = collect_workloads(replace(specs[Side.CANDIDATE], files=files), ["benchmarks"])
+
+    assert [workload.id for workload in collection.workloads] == [f"benchmarks/{name}::test_it" for name in found]
+
+
+def test_modules_beside_the_workloads_are_found_after_all_that_is_installed(specs, write, tmp_path):
+    for path, text in {
+        "helpers/made.py": "VALUE = 1",
+        "pytest.py": "raise ImportError",
+        "json.py": "VALUE = 2",
+    }.items():
+        place = tmp_path / "measure" / path
+        place.parent.mkdir(exist_ok=True)
+        place.write_text(text)
+    write("""
+        import json
+        from helpers import made
+
+        @pytest.mark.accuracy(metric="a", margin=0.1)
+        def test_a(trial):
+            assert not hasattr(json, "VALUE")
+            trial.record(a=made.VALUE)
+    """)
+
+    request = PairRequest(workload="benchmarks/test_a.py::test_a", seed=5, pair=0, sides=BOTH, gated=("a",))
+    trials = run_pair(specs, request).trials
+
+    assert [(trial.outcome, trial.values) for trial in trials] == [(Outcome.COMPLETED, {"a": 1.0})] * 2

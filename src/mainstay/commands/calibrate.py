@@ -19,7 +19,7 @@ import numpy as np
 from mainstay.commands.collecting import collect_agenda
 from mainstay.commands.harness import Harness, open_harness
 from mainstay.commands.measurement import measuring, open_ledgers
-from mainstay.commands.planning import fix_plan
+from mainstay.commands.planning import fix_plan, note_on_pairs
 from mainstay.commands.session import Session, check_platform
 from mainstay.commands.start import Start
 from mainstay.commands.tampering import require_untouched
@@ -241,7 +241,7 @@ def run_calibration(session: Session, options: CalibrationOptions) -> Calibratio
         machine=machine,
         max_load=max((trial.load for log in ledgers for trial in log.trials.values() if trial.load), default=None),
         num_pairs=num_pairs,
-        notes=(*measurement.notes, *unusable),
+        notes=tuple(filter(None, (note_on_pairs(session, agenda, plan), *measurement.notes, *unusable))),
     )
 
 

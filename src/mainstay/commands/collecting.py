@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from mainstay.commands.harness import Harness
 from mainstay.commands.session import Session
-from mainstay.measuring.agenda import Agenda, Collected, part_of, plan_agenda, with_review
+from mainstay.measuring.agenda import Agenda, Collected, as_first, part_of, plan_agenda, with_review
 from mainstay.measuring.strictness import require_known_margins
 from mainstay.records.errors import UsageError
 from mainstay.records.trials import Side
@@ -49,6 +49,8 @@ def collect_agenda(session: Session, harness: Harness) -> Agenda:
     session.watch.lap("workloads")
     agenda = plan_agenda(*(Collected(*parts[i : i + 2]) for i in range(0, len(parts), 2)))
     agenda = with_review(agenda, "; ".join(filter(None, _reviews(session, harness))))
+    if session.settings.is_first:
+        agenda = as_first(agenda)
     if not agenda.assignments and not agenda.settled:
         raise _nothing_to_judge(session, agenda, everything)
     wrong = [problem for problem in everything[0].problems if problem.is_usage]

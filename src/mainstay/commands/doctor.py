@@ -1,7 +1,8 @@
-"""What the machine and the project offer a gate, and what would stop one; nothing is measured, built or fetched.
+"""What the machine and the project offer a gate, and what would stop one.
 
 A quick examination starts no process but git. A full one also asks nvidia-smi and the interpreter of an environment
-that an earlier gate left in the cache.
+that an earlier gate left in the cache, and can go through a gate as far as its first pair
+(:mod:`mainstay.commands.rehearsal`).
 
 - :func:`examine`: all checks, as a :class:`Report`.
 - :func:`render_text`, :func:`render_json`: the report for a person and for a program.
@@ -23,6 +24,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 import psutil
 import uv
@@ -31,6 +33,7 @@ from platformdirs import user_cache_path
 from mainstay.commands.start import Start, choose_baseline
 from mainstay.project.configuration import Configuration, read_configuration
 from mainstay.records.errors import MainstayError, StoreError
+from mainstay.records.findings import Verdict
 from mainstay.records.trials import Side
 from mainstay.revisions import environments, git, layers
 from mainstay.revisions.git import Choice, Repository
@@ -39,6 +42,9 @@ from mainstay.store import journal
 from mainstay.store.files import FOLDER
 from mainstay.store.integrity import describe_changes
 from mainstay.workers import machine
+
+if TYPE_CHECKING:
+    from mainstay.commands.rehearsal import Rehearsal  # a quick look loads nothing that measures
 
 BUSY_FRACTION = 0.5
 """Load for each processor above which timings are expected to be noisy."""
@@ -63,6 +69,13 @@ import torch
 devices = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
 print(torch.__version__, "sees", ", ".join(devices) or "no GPU")
 """
+
+
+class Rehearse(Protocol):
+    """Goes through a gate as far as its first pair."""
+
+    def __call__(self, repository: Repository, *, environ: Mapping[str, str]) -> Rehearsal:
+        """Do it for the working tree of a repository."""
 
 
 class State(StrEnum):
@@ -122,12 +135,16 @@ class _Project:
     configuration: Configuration
 
 
-def examine(path: Path, *, quick: bool, environ: Mapping[str, str] = os.environ) -> Report:
+def examine(
+    path: Path, *, quick: bool, rehearse: Rehearse | None = None, environ: Mapping[str, str] = os.environ
+) -> Report:
     """Look at the machine, and at the project that a folder belongs to.
 
     Args:
         path: A folder in the user's repository.
         quick: Whether to start no process but git.
+        rehearse: Goes through a gate as far as its first pair, :func:`mainstay.commands.rehearsal.rehearse`; it is called
+            unless something would stop a gate before.
         environ: Environment variables.
 
     Example:
@@ -135,7 +152,10 @@ def examine(path: Path, *, quick: bool, environ: Mapping[str, str] = os.environ)
         >>> [check.found for check in report.checks if check.name == "repository"]
         ['not a git repository']
     """
-    return Report(checks=tuple(_checks(path, environ, quick=quick)))
+    report = Report(checks=tuple(_checks(path, environ, quick=quick)))
+    if rehearse is None or report.exit_status:
+        return report
+    return Report(checks=(*report.checks, *_rehearse(path, environ, rehearse)))
 
 
 def render_text(report: Report) -> str:
@@ -189,6 +209,50 @@ def _checks(path: Path, environ: Mapping[str, str], *, quick: bool) -> Iterator[
 def _stopper(name: str, error: MainstayError) -> Check:
     """Return the check for what a gate would end with."""
     return Check(name=name, state=State.STOPPER, found=error.fact, next_step=error.next_step or "")
+
+
+# --- the first gate --------------------------------------------------------------------------------------------------
+
+
+def _rehearse(path: Path, environ: Mapping[str, str], rehearse: Rehearse) -> Iterator[Check]:
+    """Say what the next gate would do, from having done all but the measuring."""
+    try:
+        found = rehearse(Repository.discover(path), environ=environ)
+    except MainstayError as error:
+        yield _stopper("rehearsal", error)
+        return
+    packages = f"packages: {len(found.packages)}, both revisions built in {found.build_s:.0f} s"
+    yield Check(name="build", found=packages)
+    if found.prepared:
+        yield Check(name="prepare", found=found.prepared)
+    for problem in found.problems:
+        advice = "correct it, or move it out of the folder of the workloads"
+        yield Check(name="workloads", state=State.STOPPER, found=f"{problem.id}: {problem.cause}", next_step=advice)
+    for name, cause in found.failures.items():
+        advice = "run it with pytest, then see the how-to 'give workloads their data'"
+        yield Check(name="workloads", state=State.STOPPER, found=f"{name} fails: {cause}", next_step=advice)
+    for workload in found.workloads:
+        metrics = ", ".join(f"{metric.name} (margin {metric.margin:g})" for metric in workload.metrics)
+        yield Check(name="workload", found=f"{workload.id}: {metrics}")
+    yield _check_forecast(found)
+
+
+def _check_forecast(found: Rehearsal) -> Check:
+    """Say how long the first look takes, and whether it fits into the budget."""
+    settings = found.configuration
+    num_metrics = sum(len(workload.metrics) for workload in found.workloads)
+    told = (
+        f"{num_metrics} metrics; {settings.looks[0]} pairs up to the first look take about {found.first_look_s:.0f} s "
+    )
+    told += f"of the {settings.seconds:g} s for measuring"
+    if found.pair_seconds < settings.pair_seconds:
+        told += f", each timed workload {found.pair_seconds:.2g} s a pair in place of {settings.pair_seconds:g} s"
+    if any(finding.verdict is Verdict.NEW for finding in found.findings):
+        told += "; what is new is judged from the next change on"
+    if found.first_look_s > settings.seconds:
+        advice = f"raise 'seconds' in [tool.mainstay] to {2 * found.first_look_s:.0f}, or gate fewer workloads"
+        return Check(name="first look", state=State.WARNING, found=told, next_step=advice)
+    return Check(name="first look", found=told)
 
 
 # --- the machine -------------------------------------------------------------------------------------------------------

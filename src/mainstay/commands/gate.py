@@ -18,7 +18,7 @@ from pathlib import Path
 from mainstay.commands.collecting import collect_agenda
 from mainstay.commands.harness import Harness, open_harness
 from mainstay.commands.measurement import measuring, open_ledgers
-from mainstay.commands.planning import fix_plan
+from mainstay.commands.planning import fix_plan, note_on_pairs
 from mainstay.commands.proof import Proof, prove_unchanged
 from mainstay.commands.reuse import (
     Cached,
@@ -128,6 +128,8 @@ def run_gate(session: Session, *, allow_unjudged: bool) -> Run:
 
         proof = prove_unchanged(session.settings, harness, agenda)
         plan = fix_plan(session, agenda, is_proved=proof.holds)
+        if pairs_note := note_on_pairs(session, agenda, plan):
+            session.observer.note(pairs_note)
 
         ledgers = open_ledgers(agenda, plan)
         cached, reused = choose_reused(session, Cached() if proof.holds else find_cached(session, harness), ledgers)
@@ -146,11 +148,17 @@ def run_gate(session: Session, *, allow_unjudged: bool) -> Run:
         caching_notes = cache_trials(session, harness, cached, ledgers, shared=shared)
 
         judgement = judge_gate(
-            GateFacts(findings=findings, allow_unjudged=allow_unjudged, inconclusive_status=plan.inconclusive)
+            GateFacts(
+                findings=findings,
+                allow_unjudged=allow_unjudged,
+                is_first=session.settings.is_first,
+                inconclusive_status=plan.inconclusive,
+            )
         )
         notes = [
             *_notes_on_start(session, harness, proof),
             *agenda.notes,
+            pairs_note,
             *measurement.notes,
             *waiver_notes,
             *cached.notes,

@@ -116,7 +116,8 @@ def _build(
     """Environments, measuring folder and prepared data."""
     repository, configuration, settings = session.repository, session.configuration, session.settings
     seals = Seals(layers.values())
-    sources = Side if _workloads_differ(session) else (Side.BASELINE,)
+    differ = _workloads_differ(session) or workspace.sticks_differ(trees, settings.judging)
+    sources = Side if differ else (Side.BASELINE,)
     measuring: dict[Side, Path] = {}
     shared: dict[str, str] = {}
 
@@ -143,7 +144,9 @@ def _build(
     protected = (repository.root, layers_folder(), scratch)
     writable = workspace.writable_places(settings.own[Side.BASELINE].writable, protected)
     specs = {
-        side: workspace.worker_specs(subjects, scratch, file, variables, writable, files_of=side)
+        side: workspace.worker_specs(
+            subjects, scratch, file, variables, writable, files_of=side, files=settings.judging[side].files
+        )
         for side, file in measuring.items()
     }
     session.watch.lap("preparation")

@@ -1,6 +1,7 @@
 """The plan of a run: fixed once, before the first pair, and the same when the run is resumed.
 
 - :func:`fix_plan`: the :class:`~mainstay.records.plans.Plan` of a session, journalled when the run starts.
+- :func:`note_on_pairs`: what a reader must know where pairs are shorter than configured.
 - :func:`margins_of`: the margin of each metric, under the markers and settings of both revisions.
 """
 
@@ -10,7 +11,7 @@ from dataclasses import asdict, replace
 
 from mainstay.commands.session import Session
 from mainstay.measuring.agenda import Agenda, Assignment
-from mainstay.measuring.scheduling import derive_seeds
+from mainstay.measuring.scheduling import derive_seeds, describe_fit, fitted_pair_seconds
 from mainstay.measuring.strictness import Margins
 from mainstay.records.errors import PlanError
 from mainstay.records.plans import Plan, PlannedWorkload
@@ -82,24 +83,44 @@ def margins_of(session: Session, agenda: Agenda) -> Margins:
     )
 
 
+def note_on_pairs(session: Session, agenda: Agenda, plan: Plan) -> str:
+    """What a reader must know where pairs are shorter than configured; empty where they are not.
+
+    Args:
+        session: Of the run.
+        agenda: What is to be judged.
+        plan: As it was fixed.
+    """
+    wanted, num_timed = session.configuration.pair_seconds, _num_timed(agenda)
+    return describe_fit(wanted, plan.pair_seconds, num_timed=num_timed, looks=plan.looks, seconds=plan.seconds)
+
+
+def _num_timed(agenda: Agenda) -> int:
+    """How many workloads share the two processes of a timed pair."""
+    return sum(workload.execution.is_interleaved for workload in agenda.workloads)
+
+
 def _make_plan(session: Session, agenda: Agenda, *, num_pairs: int | None, is_proved: bool) -> Plan:
     """The plan that follows from settings, options and agenda."""
     start, configuration, margins = session.start, session.configuration, margins_of(session, agenda)
+    looks = configuration.looks
     workloads = tuple(
-        _planned(session, assignment, margins, num_pairs or configuration.looks[-1])
-        for assignment in agenda.assignments
+        _planned(session, assignment, margins, num_pairs or looks[-1]) for assignment in agenda.assignments
     )
     gated = sum(not metric.scale.is_exact for workload in workloads for metric in workload.metrics)
+    num_timed = 0 if is_proved else _num_timed(agenda)
     return Plan(
         alpha=configuration.alpha,
         margin_level=configuration.margin_level,
-        looks=configuration.looks,
+        looks=looks,
         num_gated=0 if is_proved else gated,
         salt=start.salt,
         workloads=workloads,
         margins_by_dataset=_margins_by_dataset(workloads, margins),
         seconds=start.seconds,
-        pair_seconds=configuration.pair_seconds,
+        pair_seconds=fitted_pair_seconds(
+            configuration.pair_seconds, num_timed=num_timed, looks=looks, seconds=start.seconds
+        ),
         trial_seconds=configuration.trial_seconds,
         fail_fast=start.fail_fast,
         inconclusive=configuration.inconclusive,

@@ -47,7 +47,7 @@ def prove_unchanged(settings: BothSettings, harness: Harness, agenda: Agenda) ->
     Raises:
         OSError: If an installed file cannot be read.
     """
-    if not settings.in_force.proof:
+    if not settings.in_force.proof or not agenda.assignments:
         return Proof(False)
     if differing := _differing_files(harness):
         if all(".dist-info/" in name for name in differing):

@@ -83,11 +83,13 @@ class GateFacts:
     Attributes:
         findings: One a gated metric.
         allow_unjudged: Whether a gate that judged nothing may pass.
+        is_first: Whether the baseline has no workloads at all, so that what the candidate has is new and no more is asked.
         inconclusive_status: What the policy maps an inconclusive gate to.
     """
 
     findings: tuple[Finding, ...] = ()
     allow_unjudged: bool = False
+    is_first: bool = False
     inconclusive_status: InconclusiveStatus = 3
 
 
@@ -163,6 +165,7 @@ def status_of_inconclusive(findings: Sequence[Finding], policy: InconclusiveStat
 def _nothing_judged(facts: GateFacts) -> bool:
     """A condition: no finding says anything about the candidate, and that is not allowed."""
     judged = {Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.WAIVED}
+    judged |= {Verdict.NEW} if facts.is_first else set()
     return not facts.allow_unjudged and not any(
         finding.verdict in judged and finding.blocks for finding in facts.findings
     )
@@ -229,6 +232,9 @@ def _passed(findings: Sequence[Finding]) -> str:
     waived = [finding for finding in findings if finding.verdict is Verdict.WAIVED]
     num_passed = sum(finding.verdict is Verdict.PASS for finding in findings)
     undecided = sum(finding.verdict is Verdict.INCONCLUSIVE for finding in findings)
+    num_new = sum(finding.verdict is Verdict.NEW for finding in findings)
+    if num_new == len(findings):
+        return f"the baseline gates nothing, all {num_new} are new and judged from the next change on"
     told = f"{num_passed} of {len(findings)} passed" + (f", waived: {_names(waived)}" if waived else "")
     return told + (f", {undecided} that do not block are undecided" if undecided else "")
 

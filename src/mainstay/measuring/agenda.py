@@ -5,7 +5,8 @@ it is measured with the baseline's files as long as the candidate can run them, 
 here runs anything.
 
 - :class:`Collected`: what both revisions can run of one folder of workloads.
-- :func:`plan_agenda`: the decision, an :class:`Agenda`; :func:`with_review` adds what a person has to review.
+- :func:`plan_agenda`: the decision, an :class:`Agenda`; :func:`with_review` adds what a person has to review,
+  and :func:`as_first` is for the change that adds the first workloads.
 - :class:`Assignment`: what is decided about one workload.
 """
 
@@ -23,6 +24,9 @@ from mainstay.workers.collecting import Collection, Problem, concerns
 
 REVIEW = "the workload changed: review it, accept it with a waiver"
 """Review left to a person where each revision was measured with its own files."""
+
+FIRST = "the baseline gates nothing yet; this is judged from the next change on"
+"""Why everything is new where a change adds the first workloads."""
 
 
 class Collected(NamedTuple):
@@ -114,6 +118,20 @@ def with_review(agenda: Agenda, review: str) -> Agenda:
         for assignment in agenda.assignments
     )
     return replace(agenda, assignments=assignments)
+
+
+def as_first(agenda: Agenda) -> Agenda:
+    """The agenda of a change that adds the first workloads: all are ``new``, and nothing is measured.
+
+    Args:
+        agenda: What would be judged of a baseline that gated them.
+    """
+    new = tuple(
+        Finding(metric=metric, verdict=Verdict.NEW, reason=FIRST)
+        for assignment in agenda.assignments
+        for metric in assignment.workload.metrics
+    )
+    return replace(agenda, assignments=(), settled=(*new, *agenda.settled), hung={})
 
 
 def _hung(

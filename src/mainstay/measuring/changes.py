@@ -47,6 +47,7 @@ HELD = {
     "groups": "each revision was built with its own; what the baseline lacks needs a commit of its own before this one",
     "prepare": "the candidate's prepared both revisions, so that nothing passes unreviewed",
     "workloads": "each revision's own folder was collected",
+    "files": "each revision's own files were collected",
     "waivers": "each revision's own file was read",
     "writable": "the baseline's holds",
     "evaluation": "none: it is for 'mainstay judge'",
@@ -55,6 +56,8 @@ HELD = {
 """Treatment of a setting that differs, by key; the candidate's value is used for all others."""
 
 _CANDIDATES = "the candidate's is used for both revisions"
+
+_FIRST = "the baseline gates nothing yet, so it was built with the candidate's, as far as it has them"
 
 
 def effect_of(key: str) -> str:
@@ -215,8 +218,15 @@ def setting_changes(before: Configuration, after: Configuration, *, is_first: bo
                 name=item.name,
                 before=_shown(old),
                 after=_shown(new),
-                effect=_CANDIDATES if is_first and item.name not in PER_REVISION else effect_of(item.name),
+                effect=_effect_at_first(item.name) if is_first else effect_of(item.name),
             )
+
+
+def _effect_at_first(key: str) -> str:
+    """What is done about a setting where the baseline gates nothing."""
+    if key in {"extras", "groups"}:
+        return _FIRST
+    return effect_of(key) if key in PER_REVISION else _CANDIDATES
 
 
 def _shown(value: object) -> str:

@@ -21,7 +21,12 @@ from mainstay.gates.exact import DigestComparison
 from mainstay.gates.family import judge_family
 from mainstay.gates.policy import Design
 from mainstay.measuring.ledger import NUM_EXACT_SEEDS, MarginSource, WorkloadLog
-from mainstay.measuring.scheduling import draw_block_orders, draw_order, draw_workload_order, measure_all
+from mainstay.measuring.scheduling import (
+    draw_block_orders,
+    draw_order,
+    draw_workload_order,
+    measure_all,
+)
 from mainstay.records.findings import Finding, MeasuredWith, Verdict
 from mainstay.records.runs import WorkloadResult
 from mainstay.records.trials import Side, Trial

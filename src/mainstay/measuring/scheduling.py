@@ -90,6 +90,62 @@ def _hash_bits(num_bits: int, *parts: str) -> int:
     return int.from_bytes(digest[:8], "big") & ((1 << num_bits) - 1)
 
 
+SHARE_OF_SECONDS = 0.8
+"""How much of the budget the pairs up to the second look may take by plan; the rest is for what takes longer than planned."""
+
+START_SECONDS = 5.0
+"""What two processes of a pair may take by plan to start and to load what they measure."""
+
+LEAST_PAIR_SECONDS = 0.2
+"""The shortest time that a timed workload is measured in a pair: a few blocks of each revision."""
+
+
+def fitted_pair_seconds(wanted: float, *, num_timed: int, looks: Sequence[int], seconds: float) -> float:
+    """How long each timed workload is measured in a pair, so that many of them reach the second look in the budget.
+
+    Args:
+        wanted: As configured, which is not exceeded.
+        num_timed: Timed workloads.
+        looks: Numbers of pairs at which the gate looks.
+        seconds: Budget for measuring.
+
+    Example:
+        >>> [round(fitted_pair_seconds(2.5, num_timed=n, looks=(5, 8), seconds=900), 2) for n in (4, 64, 101, 1000)]
+        [2.5, 1.33, 0.84, 0.2]
+    """
+    if not num_timed:
+        return wanted
+    num_pairs = looks[min(1, len(looks) - 1)]
+    share = (SHARE_OF_SECONDS * seconds / num_pairs - START_SECONDS) / num_timed
+    return min(wanted, max(LEAST_PAIR_SECONDS, share))
+
+
+def describe_fit(wanted: float, fitted: float, *, num_timed: int, looks: Sequence[int], seconds: float) -> str:
+    """Say that pairs are shorter than configured, and whether that suffices; empty where they are not.
+
+    Args:
+        wanted: Time of the blocks of each timed workload in a pair, as configured.
+        fitted: As it fits.
+        num_timed: Timed workloads.
+        looks: Numbers of pairs at which the gate looks.
+        seconds: Budget for measuring.
+
+    Example:
+        >>> describe_fit(2.5, 0.2, num_timed=101, looks=(5, 8), seconds=90).partition(": ")[0]
+        '101 timed workloads share 90 s'
+    """
+    if fitted == wanted:
+        return ""
+    need = looks[0] * num_timed * fitted
+    note = (
+        f"{num_timed} timed workloads share {seconds:.0f} s: each is measured for {fitted:.2g} s a pair in place of "
+        f"{wanted:g} s, about {need:.0f} s up to the first look"
+    )
+    if need > seconds:
+        note += "; that is more than there is: raise 'seconds', or gate fewer of them"
+    return note
+
+
 def measure_all(
     requests: Sequence[Request],
     measure: Callable[..., Result],

@@ -61,6 +61,7 @@ class Configuration:
     Attributes:
         default_branch: Branch that changes are merged into; ``None`` to find out from git.
         workloads: Folder of the workloads, relative to the project.
+        files: Patterns of the names of workload files, such as ``bench_*.py``; what pytest's settings say if empty.
         looks: Numbers of pairs at which the gate looks, strictly increasing, the first at least 2.
         seconds: Budget for measuring; a pair that is under way when it is used up is ended and dropped.
         alpha: Chance that a clean change fails the gate.
@@ -96,6 +97,7 @@ class Configuration:
 
     default_branch: str | None = None
     workloads: str = "benchmarks"
+    files: tuple[str, ...] = ()
     looks: tuple[int, ...] = (5, 8, 12, 20)
     seconds: float = 900.0
     alpha: float = 0.01
@@ -318,6 +320,14 @@ def _module(value: object) -> str:
     return str(value)
 
 
+def _pattern(value: object) -> str:
+    """Read a pattern of names of files."""
+    text = _text(value)
+    if "/" in text or not text.endswith(".py") or text.split() != [text]:
+        raise _ValueRefused(value, "a pattern of names without spaces that ends in .py, such as 'bench_*.py'")
+    return text
+
+
 def _inner_path(value: object) -> str:
     """Read a path that stays inside the project."""
     path = PurePosixPath(_text(value))
@@ -486,6 +496,7 @@ _EVALUATION_READERS: Mapping[str, Callable[[object], Any]] = {
 _READERS: Mapping[str, Callable[[object], Any]] = {
     "default_branch": _text,
     "workloads": _inner_path,
+    "files": _array_of(_pattern),
     "looks": _looks,
     "seconds": _number_between(0, math.inf),
     "alpha": _number_between(0, 0.5),

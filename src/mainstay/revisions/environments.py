@@ -17,22 +17,27 @@ import json
 import os
 import platform
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import tomllib
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import uv
 from platformdirs import user_cache_path
 
 from mainstay.project.configuration import Configuration
+from mainstay.project.scripts import importable_names
 from mainstay.records.errors import EnvironmentBuildError
 from mainstay.records.runs import Environment
 from mainstay.records.trials import Side
@@ -78,6 +83,23 @@ NETWORK_WORDS = ("error sending request", "dns error", "failed to fetch", "netwo
 
 DEPENDENCIES_FILE = "mainstay-dependencies.pth"
 """File in the subject's ``site-packages`` that leads to the layer of its dependencies."""
+
+SCRIPT_REQUIREMENTS = "requirements.txt"
+"""What a revision without packaging depends on."""
+
+SCRIPT_PACKAGING = """\
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+
+[project]
+name = "scripts-of-the-revision"
+version = "0"
+
+[tool.hatch.build.targets.wheel]
+only-include = {included}
+"""
+"""How the modules of a revision without packaging are installed."""
 
 NUM_TAIL_LINES = 15
 """Lines of a failed command that a message quotes."""
@@ -253,6 +275,8 @@ def resolve(trees: Mapping[Side, Path], configurations: Mapping[Side, Configurat
         EnvironmentBuildError: If a revision does not resolve, or what measures conflicts with the baseline.
     """
     requests = {side: _Request.of(side, trees[side], configurations[side]) for side in Side}
+    if not (trees[Side.BASELINE] / configurations[Side.BASELINE].workloads).is_dir():  # it gates nothing of its own yet
+        requests[Side.BASELINE] = requests[Side.BASELINE].with_wishes_of(configurations[Side.CANDIDATE])
     parts = [part for request in requests.values() for part in request.identity()]
     today = f"{datetime.now(UTC):%Y-%m-%d}"
     key = hashlib.sha256("\0".join([*parts, *interpreter_facts(), today]).encode()).hexdigest()
@@ -294,18 +318,22 @@ class _Request:
     groups: tuple[str, ...]
     constraints: str
     project: Mapping[str, Any]
+    unsure_extras: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, side: Side, tree: Path, configuration: Configuration) -> _Request:
         project = _read_project(tree, side)
         source = "pyproject.toml" if {"project", "build-system"} & project.keys() else "setup.py"
         if not (tree / source).is_file():
-            raise EnvironmentBuildError(
-                "there is neither a [project] in pyproject.toml nor a setup.py, so nothing can be installed",
-                side=side,
-                looked_in=f"the top folder of the {side}",
-                next_step="describe the package in pyproject.toml",
-            )
+            if not script_names(tree, project):
+                raise EnvironmentBuildError(
+                    "there is neither a [project] in pyproject.toml nor a setup.py, and no Python file beside them that "
+                    "could be imported, so nothing can be installed",
+                    side=side,
+                    looked_in=f"the project's folder of the {side}",
+                    next_step="describe the package in pyproject.toml",
+                )
+            source = SCRIPT_REQUIREMENTS if (tree / SCRIPT_REQUIREMENTS).is_file() else ""
         return cls(
             side=side,
             tree=tree,
@@ -314,6 +342,20 @@ class _Request:
             groups=configuration.groups,
             constraints=_read_constraints(tree, configuration.constraints, side),
             project=project,
+        )
+
+    def with_wishes_of(self, configuration: Configuration) -> _Request:
+        """The same with the extras and groups that another revision asks for, as far as this one has them."""
+        project = self.project.get("project", {})
+        is_listed = bool(project) and "optional-dependencies" not in project.get("dynamic", [])
+        extras = [
+            extra
+            for extra in configuration.extras
+            if not is_listed or _normal_name(extra) in map(_normal_name, project.get("optional-dependencies", {}))
+        ]
+        groups = [group for group in configuration.groups if group in self.project.get("dependency-groups", {})]
+        return replace(
+            self, extras=tuple(extras), groups=tuple(groups), unsure_extras=() if is_listed else tuple(extras)
         )
 
     @property
@@ -331,15 +373,18 @@ class _Request:
         """Whether a few files say all that the revision depends on; else any file of the tree may."""
         project = self.project.get("project", {})
         is_computed = {"dependencies", "optional-dependencies"} & set(project.get("dynamic", []))
-        return bool(project) and not is_computed and not {"sources", "workspace"} & self._uv_settings.keys()
+        is_member = any((place / "pyproject.toml").exists() for place in _above(self.tree))  # perhaps of a uv workspace
+        uses_others = is_member or bool({"sources", "workspace"} & self._uv_settings.keys())
+        return bool(project) and not is_computed and not uses_others
 
     def identity(self) -> tuple[str, ...]:
         """All text that the resolution depends on."""
         files = [self.tree / name for name in ("pyproject.toml", "uv.toml")]
         if not self._is_static:
-            files = sorted(file for file in self.tree.rglob("*") if file.relative_to(self.tree).parts[0] != ".git")
+            top = _top_of(self.tree)
+            files = sorted(file for file in top.rglob("*") if file.relative_to(top).parts[0] != ".git")
         digests = [
-            f"{file.relative_to(self.tree).as_posix()} {hashlib.sha256(file.read_bytes()).hexdigest()}"
+            f"{os.path.relpath(file, self.tree)} {hashlib.sha256(file.read_bytes()).hexdigest()}"
             for file in files
             if file.is_file()
         ]
@@ -347,8 +392,15 @@ class _Request:
 
     def compile(self, *, measuring: Sequence[str] = (), groups: Sequence[str] = (), constraints: str) -> _Pins:
         """Exact pins of the revision, and of what measures it."""
-        wanted = [self.source, *(word for extra in self.extras for word in ("--extra", extra))]
-        return self._compile(wanted, measuring=measuring, groups=(*self.groups, *groups), constraints=constraints)
+        wanted = [self.source] if self.source else []
+        extras = [word for extra in self.extras for word in ("--extra", extra)]
+        own_groups = (*self.groups, *groups)
+        try:
+            return self._compile([*wanted, *extras], measuring=measuring, groups=own_groups, constraints=constraints)
+        except EnvironmentBuildError as error:
+            if not self.unsure_extras or "extra not found" not in error.fact:
+                raise
+            return self._compile(wanted, measuring=measuring, groups=own_groups, constraints=constraints)
 
     def compile_measuring(self, groups: Sequence[str], constraints: str) -> _Pins:
         """Exact pins of what measures alone."""
@@ -357,21 +409,50 @@ class _Request:
     def _compile(
         self, wanted: Sequence[str], *, measuring: Sequence[str], groups: Sequence[str], constraints: str
     ) -> _Pins:
-        place = self.tree.parent
-        requirements = place / "measuring-requirements.txt"
-        requirements.write_text("\n".join(measuring), encoding="utf-8")
-        constraint_file = place / "constraints.txt"
-        constraint_file.write_text(constraints, encoding="utf-8")
-        arguments = ["pip", "compile", *wanted, str(requirements), "--constraints", str(constraint_file)]
-        arguments += [word for group in groups for word in ("--group", group)]
-        arguments += ["--python", sys.executable, "--no-header", "--no-annotate", "--quiet"]
-        output = run_uv(arguments, side=self.side, doing="resolving the dependencies", cwd=self.tree)
+        with tempfile.TemporaryDirectory() as folder:
+            requirements, constraint_file = Path(folder, "measuring-requirements.txt"), Path(folder, "constraints.txt")
+            requirements.write_text("\n".join(measuring), encoding="utf-8")
+            constraint_file.write_text(constraints, encoding="utf-8")
+            arguments = ["pip", "compile", *wanted, str(requirements), "--constraints", str(constraint_file)]
+            arguments += [word for group in groups for word in ("--group", group)]
+            arguments += ["--python", sys.executable, "--no-header", "--no-annotate", "--quiet"]
+            output = run_uv(arguments, side=self.side, doing="resolving the dependencies", cwd=self.tree)
         lines = [line.partition(" ;")[0].strip().removeprefix("-e ") for line in output.splitlines()]
-        pins = sorted(line for line in lines if "==" in line or " @ " in line)
-        return _Pins(
-            pins=tuple(pins),
-            local=tuple(sorted(line for line in lines if line and line not in pins and line[0] not in "#-")),
-        )
+        inside = {line: own for line in lines if (own := _own_folder(line, self.tree))}
+        pins = sorted(line for line in lines if ("==" in line or " @ " in line) and line not in inside)
+        others = [line for line in lines if line and line not in {*pins, *inside} and line[0] not in "#-"]
+        return _Pins(pins=tuple(pins), local=tuple(sorted({*others, *inside.values()})))
+
+
+def _own_folder(line: str, tree: Path) -> str:
+    """The folder of the revision's own worktree that a requirement names by its address, relative to the tree.
+
+    A member of a uv workspace is named so; its absolute address would be another one in every gate.
+
+    Returns:
+        The path; empty where the requirement is no such folder.
+    """
+    address = line.rpartition(" @ ")[2]
+    if not address.startswith("file://"):
+        return ""
+    place = Path(url2pathname(urlsplit(address).path)).resolve()
+    if not place.is_dir() or not place.is_relative_to(_top_of(tree).resolve()):
+        return ""
+    return os.path.relpath(place, tree.resolve())
+
+
+def _above(tree: Path) -> Iterator[Path]:
+    """The folders above a project in its worktree; none where it is the top."""
+    place = tree
+    while not (place / ".git").exists() and place != place.parent:
+        place = place.parent
+        yield place
+
+
+def _top_of(tree: Path) -> Path:
+    """The top of the worktree that a project lies in; the project's folder itself outside a worktree."""
+    *_, top = (tree, *_above(tree))
+    return top if (top / ".git").exists() else tree
 
 
 def _resolve_both(requests: Mapping[Side, _Request]) -> dict[Side, _Pins]:
@@ -400,6 +481,22 @@ def _resolve_both(requests: Mapping[Side, _Request]) -> dict[Side, _Pins]:
             looked_in=f"the dependencies of the baseline, and the group {MEASURING_GROUP!r} of the candidate",
             next_step="let the group allow a version that both revisions can have, or change it in a commit of its own",
         ) from error
+
+
+def script_names(tree: Path, project: Mapping[str, Any]) -> list[str]:
+    """What is installed of a revision without packaging: modules and folders of modules, those in ``src`` if there are any.
+
+    Args:
+        tree: The project's folder in the revision's worktree.
+        project: Its pyproject.toml.
+    """
+    workloads = project.get("tool", {}).get("mainstay", {}).get("workloads", Configuration().workloads)
+    unwanted = ["src", PurePosixPath(str(workloads)).parts[0]]
+    for folder in (tree / "src", tree):
+        files = [path.relative_to(folder).as_posix() for path in (*folder.glob("*.py"), *folder.glob("*/**/*.py"))]
+        if names := importable_names(files, without=unwanted, namespaces=True):
+            return [(folder / name).relative_to(tree).as_posix() for name in names]
+    return []
 
 
 def _read_project(tree: Path, side: Side) -> Mapping[str, Any]:
@@ -454,6 +551,11 @@ def requirement_name(requirement: str) -> str:
     """
     match = re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)", requirement)
     return re.sub(r"[-_.]+", "-", match[1]).lower() if match else ""
+
+
+def _normal_name(name: str) -> str:
+    """Normalised name of an extra."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def drop_names(constraints: str, names: Iterable[str]) -> str:
@@ -541,15 +643,18 @@ def _build_wheels(side: Side, tree: Path, local: Iterable[str], output: Path, ve
     A version that comes from git is another one for every commit, so both revisions are built as one: a subject that
     looks at its version does the same in both, and equal code makes equal wheels.
     """
-    for folder in (".", *local):
+    project = _read_project(tree, side)
+    is_packaged = bool({"project", "build-system"} & project.keys()) or (tree / "setup.py").is_file()
+    source = tree if is_packaged else _packaged_scripts(tree, project, output.with_name("scripts"))
+    for place in (source, *(tree / folder for folder in local)):
         build = partial(
             run_uv,
-            ["build", "--wheel", "--python", sys.executable, "--out-dir", str(output), str(tree / folder)],
+            ["build", "--wheel", "--python", sys.executable, "--out-dir", str(output), str(place)],
             side=side,
             doing="building the wheel",
             cwd=tree,
         )
-        if "version" in _read_project(tree / folder, side).get("project", {}):
+        if "version" in _read_project(place, side).get("project", {}):
             build()
             continue
         try:
@@ -557,6 +662,21 @@ def _build_wheels(side: Side, tree: Path, local: Iterable[str], output: Path, ve
         except EnvironmentBuildError:  # a tool of the build that is itself built takes the version for its own
             build()
     return sorted(output.glob("*.whl"))
+
+
+def _packaged_scripts(tree: Path, project: Mapping[str, Any], folder: Path) -> Path:
+    """Copy what is installed of a revision without packaging to a folder that can be built."""
+    folder.mkdir()
+    names = script_names(tree, project)
+    for name in names:
+        if (tree / name).is_dir():
+            unwanted = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(tree / name, folder / PurePosixPath(name).name, ignore=unwanted, symlinks=True)
+        else:
+            shutil.copy(tree / f"{name}.py", folder, follow_symlinks=False)
+    included = json.dumps(sorted(place.name for place in folder.iterdir()))
+    (folder / "pyproject.toml").write_text(SCRIPT_PACKAGING.format(included=included), encoding="utf-8")
+    return folder
 
 
 def _digest_of_wheels(wheels: Iterable[Path]) -> str:

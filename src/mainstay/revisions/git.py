@@ -15,10 +15,11 @@ import re
 import shutil
 import subprocess
 import time
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from filelock import FileLock, Timeout
@@ -119,17 +120,21 @@ def git_version() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """A git repository with a working tree.
+    """A git repository with a working tree, seen from the project in it that is gated.
+
+    Paths of files are relative to the project's folder, unless a method says otherwise.
 
     Attributes:
-        root: Top folder of the working tree.
+        root: The project's folder: the top of the working tree, or one beneath it.
+        folder: The project's folder relative to the top; empty where it is the top.
     """
 
     root: Path
+    folder: str = ""
 
     @classmethod
     def discover(cls, path: Path) -> Repository:
-        """Find the repository that a folder belongs to.
+        """Find the repository that a folder belongs to, and the project: the nearest one at the folder or above it.
 
         Raises:
             GitError: If there is none, if it has no working tree or no commit.
@@ -151,7 +156,10 @@ class Repository:
                 looked_in=str(path),
                 next_step="git clone it, and run the gate in the clone",
             )
-        repository = cls(Path(_call(("rev-parse", "--show-toplevel"), cwd=path).text))
+        top = Path(_call(("rev-parse", "--show-toplevel"), cwd=path).text)
+        root = next((place for place in _upwards(path.resolve(), top.resolve()) if _is_project(place)), top.resolve())
+        folder = root.relative_to(top.resolve())
+        repository = cls(top / folder, "" if folder == Path() else folder.as_posix())
         if repository._commit("HEAD") is None:
             raise GitError(
                 "the repository has no commit yet, so there is nothing to compare with",
@@ -161,9 +169,22 @@ class Repository:
         return repository
 
     @property
+    def top(self) -> Path:
+        """Top folder of the working tree."""
+        return self.top_of(self.root)
+
+    def top_of(self, path: Path) -> Path:
+        """Return the top of the worktree in which a path is the project's folder."""
+        return path.parents[len(PurePosixPath(self.folder).parts) - 1] if self.folder else path
+
+    def _from_top(self, path: str) -> str:
+        """A path of the project, relative to the top."""
+        return f"{self.folder}/{path}" if self.folder else path
+
+    @property
     def common_folder(self) -> Path:
         """Git's own folder, which all worktrees of the repository share."""
-        return Path(self.root, self._git("rev-parse", "--git-common-dir").text).resolve()
+        return Path(self.top, self._git("rev-parse", "--git-common-dir").text).resolve()
 
     def refuse_tracked_runs(self, commit: str | None = None) -> None:
         """Refuse a repository that tracks the folder of the runs, whose content would be another person's.
@@ -175,10 +196,10 @@ class Repository:
             GitError: If the folder is tracked, whatever the case of its letters.
         """
         if commit is None:
-            tracked = self._git("ls-files", "-z", "--", f":(top,icase){FOLDER}").items
+            tracked = self._git("ls-files", "-z", "--", f":(top,icase,literal){self._from_top(FOLDER)}").items
         else:
-            top = self._git("ls-tree", "-z", "--name-only", commit).items
-            tracked = tuple(name for name in top if name.casefold() == FOLDER)
+            inside = self._git("ls-tree", "-z", "--name-only", f"{commit}:{self.folder}", check=False).items
+            tracked = tuple(name for name in inside if name.casefold() == FOLDER)
         if tracked:
             raise GitError(
                 f"{FOLDER} is tracked by git: runs of others could be taken for your own",
@@ -400,7 +421,9 @@ class Repository:
     def _snapshot(self, head: str) -> str:
         """Commit the working tree through an index of its own; HEAD itself where nothing differs."""
         with self._own_index() as index:
-            self._git("add", "--all", "--", ":/", f":(top,exclude){FOLDER}", variables=index)
+            self._git("add", "--all", "--", ":/", variables=index)
+            runs = f":(top,literal){self._from_top(FOLDER)}"  # named to add, even as excluded, it fails where it is ignored
+            self._git("rm", "-r", "--cached", "--quiet", "--ignore-unmatch", "--", runs, variables=index)
             self._refuse_unfaithful_folders(head, index)
             tree = self._git("write-tree", variables=index).text
         if tree == self._git("rev-parse", f"{head}^{{tree}}").text:
@@ -426,7 +449,7 @@ class Repository:
             )
         with scratch_folder(self.common_folder) as folder:
             variables = {"GIT_INDEX_FILE": str(folder / "index")}
-            users = Path(self.root, self._git("rev-parse", "--git-path", "index").text)
+            users = Path(self.top, self._git("rev-parse", "--git-path", "index").text)
             if users.exists():
                 shutil.copyfile(users, variables["GIT_INDEX_FILE"])
                 os.utime(variables["GIT_INDEX_FILE"], (1, 1))  # so that git compares contents, not sizes and times
@@ -434,7 +457,7 @@ class Repository:
             hidden = {
                 "--no-assume-unchanged": [path for tag, path in tagged if tag.islower()],
                 "--no-skip-worktree": [  # one that is not there is as in HEAD: the checkout is a sparse one
-                    path for tag, path in tagged if tag in "Ss" and os.path.lexists(self.root / path)
+                    path for tag, path in tagged if tag in "Ss" and os.path.lexists(self.top / path)
                 ],
             }
             for option, paths in hidden.items():
@@ -473,9 +496,9 @@ class Repository:
         return {line.partition(" ")[2] for line in listed.text.splitlines()}
 
     def _refuse_dirty_submodule(self, path: str) -> None:
-        folder = self.root / path
+        folder = self.top / path
         if not (folder / ".git").exists():
-            raise _not_checked_out(self.root, path)
+            raise _not_checked_out(self.top, path)
         with Repository(folder)._own_index() as index:
             changes = _call(("status", "--porcelain", "--ignore-submodules=none"), cwd=folder, variables=index).text
         if changes:
@@ -487,7 +510,7 @@ class Repository:
 
     def _notes_on_large_files(self, head: str, commit: str) -> tuple[str, ...]:
         added = self._git("diff-tree", "-r", "-z", "--no-renames", "--name-only", "--diff-filter=A", head, commit).items
-        sizes = {path: (self.root / path).lstat().st_size for path in added if os.path.lexists(self.root / path)}
+        sizes = {path: (self.top / path).lstat().st_size for path in added if os.path.lexists(self.top / path)}
         return tuple(
             f"The new file {path} has {size / 1e6:.0f} MB; if it is data, ignore it and share it."
             for path, size in sizes.items()
@@ -550,22 +573,30 @@ class Repository:
     def add_worktree(self, commit: str, path: Path) -> None:
         """Check a commit out into a new folder, submodules included, with a detached HEAD and no hooks.
 
+        Args:
+            commit: What is checked out.
+            path: Where the project's folder will lie; an empty one where the commit does not have it.
+
         Raises:
             GitError: If it cannot be checked out, a submodule's commit is not here, or Git LFS left only pointers.
         """
+        top = self.top_of(path)
         with self._worktrees_locked():
-            self._git_unlocked("worktree", "add", "--quiet", "--detach", str(path), commit)
+            self._git_unlocked("worktree", "add", "--quiet", "--detach", str(top), commit)
         try:
-            self._fill_submodules(self.root, commit, path)
-            _refuse_lfs_pointers(path)
+            self._fill_submodules(self.top, commit, top)
+            _refuse_lfs_pointers(top)
+            if path != top:
+                _refuse_way_out(path / FOLDER, top)
+                path.mkdir(parents=True, exist_ok=True)
         except BaseException:
             self.remove_worktree(path)
             raise
 
     def remove_worktree(self, path: Path) -> None:
-        """Remove a worktree's folder and git's note of it; one that is gone already is no error."""
+        """Remove the worktree that a project's folder lies in, and git's note of it; one that is gone is no error."""
         with self._worktrees_locked():
-            self._remove_worktree(path)
+            self._remove_worktree(self.top_of(path))
 
     def _remove_worktree(self, path: Path) -> None:
         if path.resolve() not in {listed.resolve() for listed in self.worktrees()}:
@@ -580,7 +611,7 @@ class Repository:
 
     def _submodules(self, commit: str, folder: Path | None = None) -> tuple[tuple[str, str], ...]:
         """Return path and commit of each submodule of a commit."""
-        lines = _call(("ls-tree", "-r", "-z", "--full-tree", commit), cwd=folder or self.root).items
+        lines = _call(("ls-tree", "-r", "-z", "--full-tree", commit), cwd=folder or self.top).items
         entries = (line.partition("\t") for line in lines)
         return tuple((path, facts.split()[2]) for facts, _, path in entries if facts.startswith("160000 "))
 
@@ -614,19 +645,24 @@ class Repository:
                 break
             time.sleep(0.05 * (attempt + 1))
             outcome = self._git(*arguments, check=False)
-        raise _failure(arguments, self.root, outcome)
+        raise _failure(arguments, self.top, outcome)
 
     # --- content ---------------------------------------------------------------------------------------------------
 
     def read_file(self, commit: str, path: str) -> bytes | None:
         """Return a file's content at a commit, or ``None`` where it has no such file."""
-        found = self._git("cat-file", "blob", f"{commit}:{path}", check=False)
+        found = self._git("cat-file", "blob", f"{commit}:{self._from_top(path)}", check=False)
         return found.output if found.status == 0 else None
 
     def folder_digest(self, commit: str, path: str) -> str | None:
         """Return a hash over all names and contents beneath a path at a commit, or ``None`` where it does not exist."""
-        asked = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}:{path}")
+        asked = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}:{self._from_top(path)}")
         return self._git(*asked, check=False).text or None
+
+    def ignores(self, path: str) -> bool:
+        """Whether git would ignore an untracked file of the working tree."""
+        asked = ("check-ignore", "--quiet", "--no-index", "--", self._from_top(path))
+        return self._git(*asked, check=False).status == 0
 
     def latest_version(self, commit: str) -> str:
         """Return the version that the nearest tag before a commit names; ``0.0.0`` where none does."""
@@ -636,7 +672,31 @@ class Repository:
     def changed_files(self, before: str, after: str, paths: Iterable[str]) -> tuple[str, ...]:
         """Return the files beneath some paths that two commits do not have alike, sorted."""
         asked = ("--literal-pathspecs", "diff-tree", "-r", "-z", "--name-only", "--no-renames", before, after, "--")
-        return tuple(sorted(self._git(*asked, *paths).items))
+        found = self._git(*asked, *map(self._from_top, paths)).items
+        return tuple(sorted(PurePosixPath(path).relative_to(self.folder).as_posix() for path in found))
+
+    def listed_files(self, folder: str | None = None) -> tuple[str, ...]:
+        """Return the files of the working tree that git tracks or does not ignore, sorted.
+
+        Args:
+            folder: Relative to the top, where another one is meant than the project's folder; paths are then relative
+                to the top.
+        """
+        place = self.folder if folder is None else folder
+        asked = (
+            "--literal-pathspecs",
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+            "--",
+            place or ".",
+        )
+        found = [path for path in set(self._git(*asked).items) if (self.top / path).is_file()]
+        if folder is None:
+            found = [PurePosixPath(path).relative_to(self.folder).as_posix() for path in found]
+        return tuple(sorted(found))
 
     # --- shared inputs ---------------------------------------------------------------------------------------------
 
@@ -684,7 +744,25 @@ class Repository:
     def _git(
         self, *arguments: str, check: bool = True, variables: Mapping[str, str] | None = None, stdin: bytes = b""
     ) -> _Outcome:
-        return _call(arguments, cwd=self.root, check=check, variables=variables, stdin=stdin)
+        return _call(arguments, cwd=self.top, check=check, variables=variables, stdin=stdin)
+
+
+def _upwards(path: Path, top: Path) -> Iterator[Path]:
+    """A folder and those above it, up to the top and without it."""
+    yield from (place for place in (path, *path.parents) if place.is_relative_to(top) and place != top)
+
+
+def _is_project(folder: Path) -> bool:
+    """Whether a folder holds what is built or gated by itself, such as a package of a repository with several."""
+    if (folder / "setup.py").is_file():
+        return True
+    try:
+        document = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        return True  # whoever reads it says what is wrong with it
+    except OSError:
+        return False
+    return bool({"project", "build-system"} & document.keys()) or "mainstay" in document.get("tool", {})
 
 
 def without_repository(environ: Mapping[str, str]) -> dict[str, str]:

@@ -6,6 +6,7 @@ and pytest configuration are copied to measuring folders outside both trees, so 
 
 from __future__ import annotations
 
+import ast
 import configparser
 import hashlib
 import os
@@ -57,10 +58,10 @@ MAX_INPUT_BYTES, MAX_INPUT_FILES = 4_000_000_000, 100_000
 
 
 def add_worktrees(repository: Repository, revisions: Mapping[Side, Revision], scratch: Path) -> dict[Side, Path]:
-    """A worktree of each revision; they go with the scratch folder."""
-    trees = {side: scratch / name / "tree" for side, name in FOLDERS.items()}
+    """The project's folder in a worktree of each revision; they go with the scratch folder."""
+    trees = {side: scratch / name / "tree" / repository.folder for side, name in FOLDERS.items()}
     for side, tree in trees.items():
-        tree.parent.mkdir(exist_ok=True)
+        repository.top_of(tree).parent.mkdir(exist_ok=True)
         repository.add_worktree(revisions[side].commit, tree)
     return trees
 
@@ -157,8 +158,8 @@ class Seals:
 def copy_workloads(tree: Path, folder: Path, workloads: str, shared: Iterable[str] = ()) -> Path:
     """Copy a revision's workloads and pytest configuration to a measuring folder, and link what is shared into it.
 
-    So a workload finds what is shared where it lies in the project, seen from its own file. A link that leads nowhere is
-    left out.
+    So a workload finds what is shared where it lies in the project, seen from its own file. Modules of the project beside
+    the workloads that these import, such as ``tests.helpers``, come along. A link that leads nowhere is left out.
 
     Args:
         tree: The revision's worktree, shared inputs included.
@@ -182,6 +183,9 @@ def copy_workloads(tree: Path, folder: Path, workloads: str, shared: Iterable[st
         shutil.copytree(tree / workloads, folder / workloads, ignore=left_out, ignore_dangling_symlinks=True)
     else:
         (folder / workloads).mkdir(parents=True)
+    for path in helper_files(tree, workloads):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(tree / path, folder / path)
     for path, source in inputs.items():
         place = folder / path
         if not place.exists():  # one that lies in another came with it
@@ -192,6 +196,70 @@ def copy_workloads(tree: Path, folder: Path, workloads: str, shared: Iterable[st
     empty = folder / "pytest.ini"
     empty.write_text("[pytest]\n", encoding="utf-8")
     return empty
+
+
+def helper_files(tree: Path, workloads: str) -> tuple[str, ...]:
+    """Python files of a project beside its workloads that these import, directly or through each other, sorted.
+
+    What is installed comes before them: workers look for a module in the measuring folder last.
+
+    Args:
+        tree: The project's folder, or a measuring folder.
+        workloads: Path of the workload folder, relative to it.
+    """
+    inside = Path(workloads)
+    waiting = sorted((tree / workloads).rglob("*.py"))
+    found: set[str] = set()
+    while waiting:
+        for path in _imported_files(waiting.pop(), tree):
+            if path.as_posix() not in found and not path.is_relative_to(inside):
+                found.add(path.as_posix())
+                waiting.append(tree / path)
+    return tuple(sorted(found))
+
+
+def _imported_files(file: Path, tree: Path) -> Iterator[Path]:
+    """Files of the project that one of its files imports by their place in it, packages on the way to them included."""
+    try:
+        syntax = ast.parse(file.read_bytes())
+    except (OSError, SyntaxError, ValueError, RecursionError):
+        return
+    own = file.relative_to(tree).parent.parts
+    for node in ast.walk(syntax):
+        names: list[tuple[str, ...]] = []
+        if isinstance(node, ast.Import):
+            names = [tuple(alias.name.split(".")) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            start = own[: len(own) + 1 - node.level] if node.level else ()
+            base = (*start, *(node.module.split(".") if node.module else ()))
+            names = [base, *((*base, alias.name) for alias in node.names)]
+        for parts in names:
+            yield from _files_of_module(parts, tree)
+
+
+def _files_of_module(parts: Sequence[str], tree: Path) -> Iterator[Path]:
+    """Files in a project that an import of a module by its full name loads."""
+    for length in range(1, len(parts) + 1):
+        place = Path(*parts[:length])
+        for path in (place / "__init__.py", place.with_suffix(".py")):
+            if (tree / path).is_file() and not (tree / path).is_symlink():
+                yield path
+
+
+def sticks_differ(trees: Mapping[Side, Path], settings: Mapping[Side, Configuration]) -> bool:
+    """Whether the revisions name their workload files otherwise, or differ in what these import of the project.
+
+    Args:
+        trees: The project's folder in the worktree of each.
+        settings: What each is judged by.
+    """
+
+    def helpers(side: Side) -> dict[str, bytes]:
+        tree = trees[side]
+        return {path: (tree / path).read_bytes() for path in helper_files(tree, settings[side].workloads)}
+
+    baseline, candidate = (settings[side].files for side in Side)
+    return baseline != candidate or helpers(Side.BASELINE) != helpers(Side.CANDIDATE)
 
 
 def _refuse_harmful_links(tree: Path, workloads: str, left_out: Iterable[Path]) -> None:
@@ -224,7 +292,9 @@ def workloads_digest(spec: WorkerSpec, workloads: str) -> str:
         workloads: Path of the workload folder, relative to it.
     """
     configuration = Path(spec.configuration)
-    parts = (content_digest(Path(spec.folder, workloads)), configuration.name, content_digest(configuration))
+    folder = Path(spec.folder)
+    parts = [content_digest(folder / workloads), configuration.name, content_digest(configuration), *spec.files]
+    parts += [f"{path} {content_digest(folder / path)}" for path in helper_files(folder, workloads)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -286,6 +356,7 @@ def worker_specs(
     writable: Sequence[Path] = (),
     *,
     files_of: Side = Side.BASELINE,
+    files: Sequence[str] = (),
 ) -> dict[Side, WorkerSpec]:
     """How to start the workers of both revisions with the workload files of one.
 
@@ -296,6 +367,7 @@ def worker_specs(
         variables: Environment variables of all workers.
         writable: What all workers can write to, besides the folder of their revision.
         files_of: The revision whose files lie in the measuring folder.
+        files: Patterns of the names of workload files; empty for what pytest's settings say.
     """
     work = {side: scratch / "work" / name for side, name in FOLDERS.items()}  # apart: neither writes to the other's
     for own in work.values():
@@ -312,6 +384,7 @@ def worker_specs(
             variables=variables,
             writable=tuple(map(str, writable)),
             files_of=files_of,
+            files=tuple(files),
         )
         for side, subject in subjects.items()
     }
@@ -361,6 +434,8 @@ class Prepared(NamedTuple):
 def prepare(configuration: Configuration, python: Path, scratch: Path, environ: Mapping[str, str]) -> Prepared:
     """Run the ``prepare`` command once, with the user's own home and network, in the candidate's environment.
 
+    It runs in a copy of the measuring folder, so that it can be a script among the workloads.
+
     Args:
         configuration: Of the project.
         python: The candidate's interpreter; the word ``python`` in the command means it.
@@ -376,6 +451,9 @@ def prepare(configuration: Configuration, python: Path, scratch: Path, environ: 
     if not configuration.prepare:
         return Prepared({}, "")
     place = _preparing_folder(scratch)
+    measured = (scratch / "measure" / FOLDERS[side] for side in (Side.CANDIDATE, Side.BASELINE))
+    if stick := next(filter(Path.is_dir, measured), None):
+        shutil.copytree(stick, place, symlinks=True, dirs_exist_ok=True)
     place.mkdir(exist_ok=True)
     program, *arguments = configuration.prepare
     command = [str(python) if program in {"python", "python3"} else program, *arguments]
@@ -407,7 +485,8 @@ def _prepare_error(command: Sequence[str], cause: str, stderr: str = "") -> Envi
     return EnvironmentBuildError(
         f"the prepare command failed: {cause}{tail}",
         looked_in=f"prepare = {list(command)} in [tool.mainstay]",
-        next_step="run it by hand until it succeeds",
+        next_step="correct it; it runs in a copy of the workload folder's parent, with the package installed, and sees "
+        "no other file of the project",
     )
 
 

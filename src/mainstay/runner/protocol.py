@@ -199,6 +199,7 @@ class WorkOptions(TypedDict):
         select: Paths or node ids relative to the folder. Of a node id its file is collected: pytest would refuse all of
             them for one that it does not find.
         ignored: Paths relative to the folder that are not collected.
+        files: Patterns of the names of the files that are collected; empty for what pytest's settings say.
         roots: Import roots of the subject, such as ``mnist_reference`` or ``namespace.package``.
         own: Folder that every module of the subject must come from.
     """
@@ -207,6 +208,7 @@ class WorkOptions(TypedDict):
     configuration: str
     select: Sequence[str]
     ignored: Sequence[str]
+    files: Sequence[str]
     roots: Sequence[str]
     own: str
 

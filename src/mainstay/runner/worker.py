@@ -55,8 +55,10 @@ def work(options: WorkerOptions) -> int:
         *("-p", "no:cacheprovider", "-p", "no:mainstay"),
         *("-W", "ignore:This process .* is multi-threaded:DeprecationWarning"),
         *("--capture=no", "--quiet", "--tb=short"),
+        *(("-o", f"python_files={' '.join(options['files'])}") if options["files"] else ()),
         *(f"--ignore={os.path.join(options['folder'], name)}" for name in options["ignored"]),
         *dict.fromkeys(os.path.join(options["folder"], name.partition("::")[0]) for name in options["select"]),
     ]
+    sys.path.append(options["folder"])  # last: what workloads import of the project beside them, never what is measured
     plugin = WorkerPlugin(channel, options["roots"], options["own"])
     return int(pytest.main(arguments, plugins=[plugin]))

@@ -86,6 +86,7 @@ class WorkerSpec:
         variables: The worker's whole environment but for HOME, TMPDIR and caches.
         writable: Files and folders that confined workers can write to besides.
         files_of: The revision whose workload files lie in the measuring folder.
+        files: Patterns of the names of workload files; empty for what pytest's settings say.
     """
 
     side: Side
@@ -98,6 +99,7 @@ class WorkerSpec:
     variables: Mapping[str, str]
     writable: tuple[str, ...] = ()
     files_of: Side = Side.BASELINE
+    files: tuple[str, ...] = ()
 
 
 class WorkerEndedError(Exception):
@@ -337,6 +339,7 @@ class Worker:
             "configuration": spec.configuration,
             "select": list(self._select),
             "ignored": list(self._ignored),
+            "files": list(self._spec.files),
             "roots": list(spec.roots),
             "own": spec.own,
         }

@@ -1,0 +1,7 @@
+"""What a project that does not know mainstay needs to be gated: looked for, proposed, written.
+
+- :mod:`mainstay.adoption.survey`: what the project has.
+- :mod:`mainstay.adoption.templates`: the texts that are written.
+- :mod:`mainstay.adoption.proposal`: the smallest set of edits that works.
+- :mod:`mainstay.adoption.writing`: all edits, or none.
+"""

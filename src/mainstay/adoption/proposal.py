@@ -1,0 +1,410 @@
+"""The smallest set of edits that puts a project under a gate.
+
+Pure: from what was found to the texts of files. What is there already is left as it is, so that a second proposal for
+the same project is empty.
+
+- :func:`propose`: the edits, and what a person must know of them.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import PurePosixPath
+from typing import Any
+
+from mainstay.adoption.survey import SUITE_PACKAGES, Survey, is_workload_text
+from mainstay.adoption.templates import github_workflow, import_example, training_example
+from mainstay.adoption.writing import Edit
+from mainstay.project.configuration import Configuration, read_configuration
+from mainstay.records.errors import ConfigurationError, UsageError
+
+GROUP = "benchmarks"
+"""Dependency group with which both revisions are measured."""
+
+REQUIREMENTS = ("pytest>=8.4", "pytest-benchmark>=5.1")
+"""What the group needs where the project has nothing for its benchmarks."""
+
+RUNS = ".mainstay/"
+"""Folder of the runs, as .gitignore names it."""
+
+WORKFLOW = ".github/workflows/mainstay.yml"
+"""Where the workflow is written."""
+
+FOLDERS = (Configuration().workloads, "gate", "workloads")
+"""Folders for first workloads, the first of which git does not ignore is taken."""
+
+COLLECTED = re.compile(r"test_.*\.py|.*_test\.py")
+"""Names of the files that pytest collects by itself."""
+
+DISTRIBUTIONS = {"PIL": "pillow", "attr": "attrs", "cv2": "opencv-python", "sklearn": "scikit-learn", "yaml": "pyyaml"}
+"""What packages are called that are imported by another name."""
+
+
+class Example(StrEnum):
+    """What the first workloads are made of."""
+
+    SUITE = "suite"
+    """Tests that measure already."""
+    TRAINING = "training"
+    """A training script, whose last printed number is judged."""
+    IMPORT = "import"
+    """The time of an import, and the modules that it loads."""
+    RESULTS = "results"
+    """Results of evaluations that are stored, which ``mainstay judge`` compares; the import besides."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wishes:
+    """What the person asked for.
+
+    Attributes:
+        workloads: Folder of the workloads; chosen if empty.
+        example: What the first workloads are made of, one of :class:`Example`; chosen if ``None``.
+        ci: Whether CI is told; if ``None``, where GitHub Actions is used and it is known what to install.
+        requirement: What CI installs mainstay from; empty where that is not known.
+        python: Version of Python for CI.
+        folder: The project's folder in the repository; empty for the top.
+    """
+
+    workloads: str = ""
+    example: str | None = None
+    ci: bool | None = None
+    requirement: str = ""
+    python: str = "3.12"
+    folder: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Proposal:
+    """What would be written.
+
+    Attributes:
+        edits: Files of the project, relative to its folder.
+        repository_edits: Files of the repository, relative to its top.
+        notes: What a person must know, a sentence each.
+        workloads: Folder of the workloads.
+        example: What the first workloads are made of.
+    """
+
+    edits: tuple[Edit, ...]
+    repository_edits: tuple[Edit, ...]
+    notes: tuple[str, ...]
+    workloads: str
+    example: Example
+
+
+def propose(
+    survey: Survey,
+    wishes: Wishes,
+    read: Callable[[str], str | None],
+    *,
+    is_ignored: Callable[[str], bool] = lambda path: False,
+) -> Proposal:
+    """Propose what a project lacks.
+
+    Args:
+        survey: What it has.
+        wishes: What the person asked for.
+        read: Gives the text of a file of the project; ``None`` where it does not exist.
+        is_ignored: Whether git would ignore a file of that path, so that it would be no part of a commit.
+
+    Raises:
+        UsageError: If what was asked for is not there, or git would ignore the workloads.
+        ConfigurationError: If pyproject.toml cannot be extended.
+    """
+    notes: list[str] = []
+    example = Example(wishes.example) if wishes.example else _choose_example(survey)
+    folder = _workload_folder(survey, wishes, example, is_ignored)
+    if is_ignored(f"{folder}/test_workload.py"):
+        raise UsageError(
+            f"git ignores what is written to {folder!r}, so no gate would see it",
+            looked_in=".gitignore",
+            next_step="take the folder out of .gitignore, or choose another one with --workloads",
+        )
+    settings = _settings(survey, folder, example)
+    edits = [*_pyproject_edit(survey, settings, notes), *_workload_edit(survey, folder, example, read, notes)]
+    edits += _ignore_edit(survey)
+    return Proposal(
+        edits=tuple(edits),
+        repository_edits=tuple(_ci_edit(survey, wishes, notes)),
+        notes=tuple(notes),
+        workloads=folder,
+        example=example,
+    )
+
+
+def _choose_example(survey: Survey) -> Example:
+    if survey.suite_files:
+        return Example.SUITE
+    if any(script.metric for script in survey.scripts):
+        return Example.TRAINING
+    return Example.RESULTS if survey.stored_results else Example.IMPORT
+
+
+def _workload_folder(survey: Survey, wishes: Wishes, example: Example, is_ignored: Callable[[str], bool]) -> str:
+    """Where the workloads are, or will be."""
+    if survey.configuration is not None:
+        return survey.configuration.workloads
+    if wishes.workloads:
+        return str(PurePosixPath(wishes.workloads))
+    if example is not Example.SUITE:
+        return next((name for name in FOLDERS if not is_ignored(f"{name}/test_workload.py")), FOLDERS[0])
+    if not survey.suite_files:
+        raise UsageError(
+            "no test uses the fixture benchmark, or the marker of pytest-codspeed",
+            looked_in="the Python files that git knows",
+            next_step="choose another --example, or write such a test",
+        )
+    parents = [PurePosixPath(name).parent.parts for name in survey.suite_files]
+    for length in range(min(map(len, parents)), 0, -1):
+        if len({parts[:length] for parts in parents}) == 1:
+            return str(PurePosixPath(*parents[0][:length]))
+    tops = [parts[0] for parts in parents if parts]
+    if not tops:
+        raise UsageError(
+            "the benchmarks lie beside pyproject.toml, and not in a folder that could be copied",
+            looked_in=", ".join(survey.suite_files[:3]),
+            next_step="move them into a folder, such as benchmarks",
+        )
+    return max(sorted(set(tops)), key=tops.count)
+
+
+def _settings(survey: Survey, folder: str, example: Example) -> dict[str, Any]:
+    """``[tool.mainstay]`` as it would be written, without what is a default but for the folder."""
+    settings: dict[str, Any] = {"workloads": folder}
+    inside = [name for name in survey.suite_files if PurePosixPath(name).is_relative_to(folder)]
+    unusual = sorted({PurePosixPath(name).name for name in inside if not COLLECTED.fullmatch(PurePosixPath(name).name)})
+    if example is Example.SUITE and unusual and not _names_files(survey.document):
+        settings["files"] = [*unusual, *(["test_*.py"] if len(unusual) < len(inside) else [])]
+    needed = survey.suite_imports if example is Example.SUITE else frozenset()
+    if example is Example.TRAINING and survey.scripts:
+        needed = survey.scripts[0].imports
+    runtime = {_name(text) for text in _dependencies(survey.document)}
+    if extras := sorted(_extras_for({_distribution(name) for name in needed} - runtime, survey)):
+        settings["extras"] = extras
+    if not survey.default_branch:
+        settings["default_branch"] = "main"
+    return settings
+
+
+def _names_files(document: Mapping[str, Any]) -> bool:
+    """Whether the project tells pytest what files of tests are called."""
+    pytest_table = document.get("tool", {}).get("pytest", {})
+    return "python_files" in {**pytest_table, **pytest_table.get("ini_options", {})}
+
+
+def _extras_for(needed: Iterable[str], survey: Survey) -> Iterator[str]:
+    """Extras that bring packages which the workloads need, one for each package: the shortest that has it."""
+    in_groups = {_name(text) for group in survey.groups.values() for text in group if isinstance(text, str)}
+    chosen: set[str] = set()
+    for package in sorted(set(needed) - in_groups):
+        having = [name for name, texts in survey.extras.items() if package in {_name(text) for text in texts}]
+        if having and not chosen.intersection(having):
+            extra = min(having, key=lambda name: (len(survey.extras[name]), name))
+            chosen.add(extra)
+            yield extra
+
+
+def _dependencies(document: Mapping[str, Any]) -> list[str]:
+    """Requirements of the package itself."""
+    poetry = document.get("tool", {}).get("poetry", {}).get("dependencies", {})
+    return [*document.get("project", {}).get("dependencies", []), *poetry]
+
+
+def _name(requirement: str) -> str:
+    """Normalised name of the package that a requirement asks for."""
+    match = re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)", requirement)
+    return re.sub(r"[-_.]+", "-", match[1]).lower() if match else ""
+
+
+def _distribution(module: str) -> str:
+    """Normalised name of the package that a module is likely to belong to."""
+    return _name(DISTRIBUTIONS.get(module, module))
+
+
+# --- pyproject.toml ----------------------------------------------------------------------------------------------------
+
+
+def _pyproject_edit(survey: Survey, settings: Mapping[str, Any], notes: list[str]) -> Iterator[Edit]:
+    """The dependency group and ``[tool.mainstay]``, where they are missing; all else stays as it is written."""
+    text = survey.pyproject
+    if GROUP not in survey.groups:
+        text = _with_group(text, _group(survey, settings, notes))
+    if survey.configuration is None:
+        text = _appended(text, _table("tool.mainstay", settings))
+    try:
+        read_configuration(text, "pyproject.toml, as it would be written")
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            "pyproject.toml cannot be extended, since it writes a table on one line",
+            looked_in=f"pyproject.toml ({error.fact})",
+            next_step="write 'tool' and 'dependency-groups' as tables of their own: [tool.NAME], [dependency-groups]",
+        ) from error
+    if text != survey.pyproject:
+        before = survey.pyproject if "pyproject.toml" in survey.files or survey.pyproject else None
+        yield Edit(path="pyproject.toml", before=before, after=text)
+
+
+def _group(survey: Survey, settings: Mapping[str, Any], notes: list[str]) -> list[Any]:
+    """Entries of the group: what the project itself has for its benchmarks, and what they import."""
+    own = [
+        name
+        for name, texts in survey.groups.items()
+        if {_name(t) for t in texts if isinstance(t, str)} & {*SUITE_PACKAGES}
+    ]
+    in_extras = [text for texts in survey.extras.values() for text in texts if _name(text) in SUITE_PACKAGES]
+    entries: list[Any] = [{"include-group": name} for name in own[:1]]
+    entries += [] if entries else list(dict.fromkeys(in_extras)) or list(REQUIREMENTS)
+    if own or not settings["workloads"]:
+        return entries
+    listed = {_name(text) for text in _dependencies(survey.document)}
+    listed |= {_name(text) for extra in settings.get("extras", []) for text in survey.extras[extra]}
+    listed |= {_name(text) for text in entries}
+    groups = [text for group in survey.groups.values() for text in group if isinstance(text, str)]
+    known = {_name(text): text for text in (*groups, *(text for texts in survey.extras.values() for text in texts))}
+    for module in sorted(survey.suite_imports):
+        package = _distribution(module)
+        if package in listed:
+            continue
+        if package in known:
+            entries.append(known[package])
+        else:
+            notes.append(
+                f"the benchmarks import {module}, which no dependency of the project is called: "
+                f"if they need it, add its package to the group {GROUP}"
+            )
+    return entries
+
+
+def _with_group(text: str, entries: Sequence[Any]) -> str:
+    """The text of a pyproject.toml with the group."""
+    import tomlkit
+
+    table = tomllib.loads(text).get("dependency-groups")
+    if table is None:
+        return _appended(text, _table("dependency-groups", {GROUP: entries}))
+    document = tomlkit.parse(text)
+    document["dependency-groups"][GROUP] = _value(entries)
+    written: str = tomlkit.dumps(document)
+    return written
+
+
+def _value(entries: Sequence[Any]) -> Any:
+    import tomlkit
+
+    array = tomlkit.array()
+    for entry in entries:
+        if isinstance(entry, str):
+            array.append(entry)
+        else:
+            inline = tomlkit.inline_table()
+            inline.update(entry)
+            array.append(inline)
+    return array
+
+
+def _table(name: str, values: Mapping[str, Any]) -> str:
+    r"""A table as TOML.
+
+    Example:
+        >>> _table("tool.mainstay", {"workloads": "benchmarks", "extras": ["torch"]})
+        '[tool.mainstay]\nworkloads = "benchmarks"\nextras = ["torch"]\n'
+    """
+    import tomlkit
+
+    lines = [f"[{name}]"]
+    for key, value in values.items():
+        item = tomlkit.item(value) if isinstance(value, str) else _value(value)
+        lines.append(f"{key} = {item.as_string()}")
+    return "\n".join(lines) + "\n"
+
+
+def _appended(text: str, addition: str) -> str:
+    r"""A text with a paragraph at its end, in the text's own line ends.
+
+    Example:
+        >>> _appended("a = 1\r\n", "b = 2\n")
+        'a = 1\r\n\r\nb = 2\r\n'
+    """
+    end = "\r\n" if "\r\n" in text else "\n"
+    addition = addition.replace("\n", end)
+    if not text.strip():
+        return addition
+    gap = end if text.endswith("\n") else end * 2
+    return text + ("" if text.endswith(end * 2) else gap) + addition
+
+
+# --- other files -------------------------------------------------------------------------------------------------------
+
+
+def _workload_edit(
+    survey: Survey, folder: str, example: Example, read: Callable[[str], str | None], notes: list[str]
+) -> Iterator[Edit]:
+    """An example, unless there is a workload already."""
+    present = [name for name in survey.files if name.endswith(".py") and PurePosixPath(name).is_relative_to(folder)]
+    if any(is_workload_text(read(name) or "") for name in present):
+        return
+    script = next((script for script in survey.scripts if script.metric), None)
+    if example is Example.TRAINING and script is None:
+        raise UsageError(
+            "no training script of the package prints an accuracy or a loss",
+            looked_in="the Python files that git knows",
+            next_step="choose another --example",
+        )
+    if example is Example.TRAINING and script is not None:
+        name, text = "test_training.py", training_example(script)
+        notes.append(
+            f"{folder}/{name} runs {script.path}: shorten its training, and give it its data, where it needs any"
+        )
+    else:
+        if not survey.packages:
+            raise UsageError(
+                "no package and no module that could be imported",
+                looked_in="src and the project's folder",
+                next_step=f"write a workload in {folder}/ as the how-to 'add a workload' shows, then try again",
+            )
+        name, text = "test_import.py", import_example(survey.packages[0], survey.inference)
+    if example is Example.RESULTS:
+        first = PurePosixPath(survey.stored_results[0]).parent
+        notes.append(f"stored results are compared by 'mainstay judge BASELINE CANDIDATE', such as {first}")
+    yield Edit(path=f"{folder}/{name}", before=read(f"{folder}/{name}"), after=text)
+
+
+def _ignore_edit(survey: Survey) -> Iterator[Edit]:
+    """The line that keeps git from the runs."""
+    lines = {line.strip().strip("/") for line in survey.ignored.splitlines()}
+    if RUNS.strip("/") in lines:
+        return
+    end = "\r\n" if "\r\n" in survey.ignored else "\n"
+    gap = "" if not survey.ignored or survey.ignored.endswith("\n") else end
+    before = survey.ignored if ".gitignore" in survey.files or survey.ignored else None
+    yield Edit(path=".gitignore", before=before, after=f"{survey.ignored}{gap}{RUNS}{end}")
+
+
+def _ci_edit(survey: Survey, wishes: Wishes, notes: list[str]) -> Iterator[Edit]:
+    """The workflow, where GitHub runs the CI and none gates yet."""
+    if wishes.ci is False or any("mainstay gate" in text for text in survey.workflows.values()):
+        return
+    others = [service for service in survey.services if service != "GitHub Actions"]
+    if wishes.ci is None and others and "GitHub Actions" not in survey.services:
+        notes.append(f"{others[0]} is not told: let it run 'mainstay gate' with the whole history checked out")
+        return
+    if not wishes.requirement:
+        if wishes.ci:
+            raise UsageError(
+                "it is not known what CI installs mainstay from: this one is installed from a folder",
+                looked_in="the metadata of the installed mainstay",
+                next_step="name it with --install, such as 'mainstay @ git+https://HOST/OWNER/mainstay@COMMIT'",
+            )
+        notes.append("CI is not told: name with --install what it installs mainstay from, to have the workflow written")
+        return
+    if WORKFLOW in survey.workflows:
+        notes.append(f"{WORKFLOW} exists and does not run 'mainstay gate': it is left as it is")
+        return
+    if survey.gpu:
+        notes.append("hosted runners of CI have no GPU: the how-to 'gate on a GPU' shows how to use one of your own")
+    yield Edit(path=WORKFLOW, before=None, after=github_workflow(wishes.requirement, wishes.python, wishes.folder))

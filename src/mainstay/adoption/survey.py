@@ -1,0 +1,438 @@
+"""What a project has: how it is built, what it could measure, how its CI is told.
+
+The files of the project are read and parsed, never imported or run.
+
+- :func:`survey_project`: everything, as a :class:`Survey`.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from mainstay.project.configuration import Configuration, read_configuration
+from mainstay.project.scripts import importable_names
+from mainstay.records.errors import UsageError
+
+FIXTURES = ("trial", "benchmark", "import_timer", "counts")
+"""Fixtures that make a test a workload."""
+
+WHOLE_TEST_MARKERS = ("benchmark", "codspeed_benchmark")
+"""Markers that ask for the time of a whole test."""
+
+SUITE_PACKAGES = ("pytest-benchmark", "pytest-codspeed")
+"""Packages for which suites of benchmarks are written."""
+
+MAX_SOURCE_BYTES = 1_000_000
+"""A larger Python file is not parsed; it was generated."""
+
+PRINTED = re.compile(r"\b(test|val(?:id(?:ation)?)?|eval)?[ _-]*(acc(?:uracy)?|loss)\b", re.IGNORECASE)
+"""A word that says which number a script prints."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Script:
+    """A training script that the built package holds.
+
+    Attributes:
+        path: The file.
+        module: Its full name once installed.
+        metric: The number that it prints: ``accuracy`` or ``loss``; empty where none could be told.
+        takes_seed: Whether it has an option ``--seed``.
+        short_options: Options that make it short, such as ``--epochs``.
+        imports: Packages that it imports.
+    """
+
+    path: str
+    module: str
+    metric: str = ""
+    takes_seed: bool = False
+    short_options: tuple[str, ...] = ()
+    imports: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Survey:
+    """What was found.
+
+    Attributes:
+        backend: What builds the package, such as ``hatchling``; ``setup.py``, or ``none`` for scripts alone.
+        layout: ``src``, ``flat`` or ``scripts``.
+        packages: Importable names at the top of the package, the main one first.
+        pyproject: Text of pyproject.toml; empty where there is none.
+        document: The same, parsed.
+        configuration: ``[tool.mainstay]``; ``None`` where there is no such table.
+        ignored: Text of .gitignore.
+        suite_files: Files of tests that use a fixture or marker that measures.
+        suite_size: Test functions in these.
+        suite_imports: Packages that the suite imports besides the project's own.
+        scripts: Training scripts in the package.
+        inference: Functions that infer, by their full name.
+        stored_results: Files of stored evaluations.
+        tests: Folder of the tests; empty where there is none.
+        services: CI services that are told what to do by files here.
+        workflows: Files that describe CI, with their texts.
+        hooks: Hook managers with a file here.
+        default_branch: The branch that changes are merged into; empty where git cannot tell.
+        gpu: Name of the GPU; empty without.
+        files: All files that git knows or would add.
+    """
+
+    backend: str
+    layout: str
+    packages: tuple[str, ...]
+    pyproject: str
+    document: Mapping[str, Any]
+    configuration: Configuration | None
+    ignored: str
+    suite_files: tuple[str, ...]
+    suite_size: int
+    suite_imports: frozenset[str]
+    scripts: tuple[Script, ...]
+    inference: tuple[str, ...]
+    stored_results: tuple[str, ...]
+    tests: str
+    services: tuple[str, ...]
+    workflows: Mapping[str, str]
+    hooks: tuple[str, ...]
+    default_branch: str
+    gpu: str
+    files: frozenset[str]
+
+    @property
+    def groups(self) -> Mapping[str, Sequence[Any]]:
+        """Dependency groups by name."""
+        return dict(self.document.get("dependency-groups", {}))
+
+    @property
+    def extras(self) -> Mapping[str, Sequence[str]]:
+        """Optional dependencies by the extra's name."""
+        project = self.document.get("project", {})
+        return dict(project.get("optional-dependencies", {}))
+
+    def describe(self) -> tuple[str, ...]:
+        """What was found, a line each, for the person who is asked."""
+        lines = [f"packaging: {self.backend}, layout: {self.layout}, package: {', '.join(self.packages) or 'none'}"]
+        if self.suite_files:
+            lines.append(f"benchmarks: {self.suite_size} tests in {', '.join(_shortened(self.suite_files))}")
+        if self.scripts:
+            lines.append(f"training scripts: {', '.join(_shortened([script.path for script in self.scripts]))}")
+        if self.inference:
+            lines.append(f"functions that infer: {', '.join(_shortened(self.inference))}")
+        if self.stored_results:
+            lines.append(f"stored results: {', '.join(_shortened(self.stored_results))}")
+        lines.append(f"tests: {self.tests or 'none'}, CI: {', '.join(self.services) or 'none'}")
+        if self.hooks:
+            lines.append(f"hooks: {', '.join(self.hooks)}, which see the new files when they are committed")
+        lines.append(f"default branch: {self.default_branch or 'git cannot tell'}, GPU: {self.gpu or 'none'}")
+        return tuple(lines)
+
+
+def survey_project(
+    files: Iterable[str],
+    read: Callable[[str], str | None],
+    *,
+    default_branch: str = "",
+    gpu: str = "",
+    where: str = "pyproject.toml",
+    workflows_above: Mapping[str, str] | None = None,
+) -> Survey:
+    """Look at a project.
+
+    Args:
+        files: All its files that are not ignored, relative to its folder.
+        read: Gives the text of one; ``None`` where it does not exist or is no text.
+        default_branch: As git tells it.
+        gpu: Name of the GPU.
+        where: What to call pyproject.toml in a message.
+        workflows_above: Files that describe CI at the top of the repository, where the project is a folder of it.
+
+    Raises:
+        ConfigurationError: If pyproject.toml, or ``[tool.mainstay]`` in it, does not read.
+        UsageError: If there is no Python code.
+    """
+    names = frozenset(files)
+    sources = sorted(name for name in names if name.endswith(".py"))
+    pyproject = read("pyproject.toml") or ""
+    configuration = read_configuration(pyproject, where)
+    document = tomllib.loads(pyproject)
+    if not sources and not document.get("project"):
+        raise UsageError(
+            "no Python project: there is neither a pyproject.toml with a [project] nor a Python file",
+            looked_in=where.removesuffix("pyproject.toml") or ".",
+            next_step="name the project's folder with -C, or git add its files",
+        )
+    backend = _backend(document, names)
+    layout, packages = _packages(document, names, backend)
+    trees = {name: tree for name in sources if (tree := _parse(read(name))) is not None}
+    suite = {
+        name: number for name, tree in trees.items() if _could_be_test(name) and (number := _num_workloads(tree)) > 0
+    }
+    own = {*packages, *(PurePosixPath(name).parts[0].removesuffix(".py") for name in names)}
+    imported = {module for name in suite for module in _imports(trees[name])}
+    workflows = dict(workflows_above or {})
+    workflows |= {name: read(name) or "" for name in names if _is_workflow(name)}
+    return Survey(
+        backend=backend,
+        layout=layout,
+        packages=packages,
+        pyproject=pyproject,
+        document=document,
+        configuration=configuration if "mainstay" in document.get("tool", {}) else None,
+        ignored=read(".gitignore") or "",
+        suite_files=tuple(sorted(suite)),
+        suite_size=sum(suite.values()),
+        suite_imports=frozenset(imported - own - set(sys.stdlib_module_names) - {"pytest", "__future__"}),
+        scripts=tuple(_scripts(trees, layout, packages)),
+        inference=tuple(_inference(trees, layout, packages)),
+        stored_results=tuple(sorted(filter(_is_stored_result, names))),
+        tests=_tests_folder(names),
+        services=tuple(_services({*names, *workflows})),
+        workflows=workflows,
+        hooks=tuple(name for name in (".pre-commit-config.yaml", "lefthook.yml", ".husky") if _has(names, name)),
+        default_branch=default_branch,
+        gpu=gpu,
+        files=names,
+    )
+
+
+def is_workload_text(text: str) -> bool:
+    """Whether a Python file holds a test that measures.
+
+    Example:
+        >>> is_workload_text("def test_speed(benchmark): ..."), is_workload_text("def test_speed(): ...")
+        (True, False)
+    """
+    tree = _parse(text)
+    return tree is not None and _num_workloads(tree) > 0
+
+
+def _has(names: Iterable[str], wanted: str) -> bool:
+    return any(name == wanted or name.startswith(f"{wanted}/") for name in names)
+
+
+def _shortened(names: Sequence[str]) -> list[str]:
+    """The first names, and how many more there are."""
+    return [*names[:3], *([f"{len(names) - 3} more"] if len(names) > 3 else [])]
+
+
+# --- packaging ---------------------------------------------------------------------------------------------------------
+
+
+def _backend(document: Mapping[str, Any], names: frozenset[str]) -> str:
+    """What builds the package."""
+    system = document.get("build-system", {})
+    if backend := str(system.get("build-backend", "")):
+        required = " ".join(map(str, system.get("requires", [])))
+        name = backend.partition(".")[0].partition(":")[0]
+        if name == "setuptools":
+            return "setuptools-scm" if "setuptools_scm" in required or "setuptools-scm" in required else "setuptools"
+        return {"poetry": "poetry-core", "pdm": "pdm-backend", "mesonpy": "meson-python"}.get(name, name)
+    if "setup.py" in names:
+        return "setup.py"
+    return "setuptools" if document.get("project") or system else "none"
+
+
+def _packages(document: Mapping[str, Any], names: frozenset[str], backend: str) -> tuple[str, tuple[str, ...]]:
+    """The layout, and what can be imported once the package is installed."""
+    for folder in ("src", "lib", "python"):
+        inner = [name.removeprefix(f"{folder}/") for name in names if name.startswith(f"{folder}/")]
+        if packages := importable_names(inner, namespaces=True):
+            return ("src" if folder == "src" else f"src ({folder})"), _main_first(packages, document)
+    if backend == "none":
+        return "scripts", tuple(importable_names(names, namespaces=True))
+    flat = importable_names(names) or importable_names(names, namespaces=True)
+    by_name = [name for name in flat if _normal(name) == _project_name(document)]
+    packages = by_name or [name for name in flat if f"{name}.py" not in names] or flat
+    return "flat", tuple(packages)
+
+
+def _project_name(document: Mapping[str, Any]) -> str:
+    named = document.get("project", {}).get("name") or document.get("tool", {}).get("poetry", {}).get("name")
+    return _normal(str(named or ""))
+
+
+def _main_first(packages: Sequence[str], document: Mapping[str, Any]) -> tuple[str, ...]:
+    """The package that is called like the project before the others."""
+    return tuple(sorted(packages, key=lambda name: _normal(name) != _project_name(document)))
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+# --- what could be measured --------------------------------------------------------------------------------------------
+
+
+def _parse(text: str | None) -> ast.Module | None:
+    if text is None or len(text) > MAX_SOURCE_BYTES:
+        return None
+    try:
+        return ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError):
+        return None
+
+
+def _could_be_test(name: str) -> bool:
+    """Whether a file may hold tests: named like one, or among them."""
+    path = PurePosixPath(name)
+    return bool(re.search(r"test|bench|perf", path.stem)) or any("bench" in part for part in path.parts[:-1])
+
+
+def _num_workloads(tree: ast.Module) -> int:
+    """Test functions that measure."""
+    whole_module = any(
+        isinstance(node, ast.Assign)
+        and any(isinstance(target, ast.Name) and target.id == "pytestmark" for target in node.targets)
+        and any(_is_marker(inner) for inner in ast.walk(node.value))
+        for node in tree.body
+    )
+    return sum(
+        whole_module or _measures(node)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and re.match("test|bench", node.name)
+    )
+
+
+def _measures(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    arguments = (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)
+    return any(argument.arg in FIXTURES for argument in arguments) or any(
+        _is_marker(inner) for decorator in function.decorator_list for inner in ast.walk(decorator)
+    )
+
+
+def _is_marker(node: ast.AST) -> bool:
+    """Whether a node is ``pytest.mark.benchmark`` or its like."""
+    return (
+        isinstance(node, ast.Attribute)
+        and node.attr in WHOLE_TEST_MARKERS
+        and isinstance(node.value, ast.Attribute)
+        and node.value.attr == "mark"
+    )
+
+
+def _imports(tree: ast.Module) -> Iterator[str]:
+    """Top-level names of what a module imports."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            yield node.module.partition(".")[0]
+
+
+def _module_of(name: str, layout: str, packages: Sequence[str]) -> str:
+    """Full name of a file's module once the package is installed; empty where it is no part of it."""
+    prefix = layout.removeprefix("src (").removesuffix(")") if layout.startswith("src") else ""
+    if prefix and not name.startswith(f"{prefix}/"):
+        return ""
+    parts = PurePosixPath(name.removeprefix(f"{prefix}/") if prefix else name).with_suffix("").parts
+    if not parts or parts[0] not in packages or not all(part.isidentifier() for part in parts):
+        return ""
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _scripts(trees: Mapping[str, ast.Module], layout: str, packages: Sequence[str]) -> Iterator[Script]:
+    """Training scripts that the package holds, those named after it first."""
+    found = [name for name, tree in trees.items() if _trains(name, tree)]
+    for name in sorted(found, key=lambda name: ("train" not in PurePosixPath(name).stem, len(name), name)):
+        module = _module_of(name, layout, packages)
+        if not module:
+            continue
+        texts = list(_strings(trees[name]))
+        yield Script(
+            path=name,
+            module=module.removesuffix(".__main__"),
+            metric=_printed_metric(texts),
+            takes_seed="--seed" in texts,
+            short_options=tuple(text for text in ("--epochs", "--num-epochs", "--steps") if text in texts),
+            imports=frozenset(_imports(trees[name])),
+        )
+
+
+def _trains(name: str, tree: ast.Module) -> bool:
+    """Whether a file is a program that trains: it runs as one, and takes steps or is called so."""
+    if _could_be_test(name) or not _is_program(name, tree):
+        return False
+    calls = {
+        node.func.attr for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    }
+    return "backward" in calls or re.search("train|fit", PurePosixPath(name).stem) is not None
+
+
+def _is_program(name: str, tree: ast.Module) -> bool:
+    if PurePosixPath(name).name == "__main__.py":
+        return True
+    return any(
+        isinstance(node, ast.If)
+        and isinstance(node.test, ast.Compare)
+        and isinstance(node.test.left, ast.Name)
+        and node.test.left.id == "__name__"
+        for node in tree.body
+    )
+
+
+def _strings(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def _printed_metric(texts: Sequence[str]) -> str:
+    """What a script seems to print: an accuracy before a loss."""
+    found = {match[2].lower()[:3] for text in texts for match in PRINTED.finditer(text)}
+    return "accuracy" if "acc" in found else "loss" if "los" in found else ""
+
+
+def _inference(trees: Mapping[str, ast.Module], layout: str, packages: Sequence[str]) -> Iterator[str]:
+    """Public functions of the package whose name says that they infer."""
+    for name in sorted(trees):
+        module = _module_of(name, layout, packages)
+        if not module or _could_be_test(name):
+            continue
+        for node in trees[name].body:
+            if isinstance(node, ast.FunctionDef) and node.name in {"predict", "infer", "inference", "generate"}:
+                yield f"{module}.{node.name}"
+
+
+def _is_stored_result(name: str) -> bool:
+    """Whether a file is what an evaluation left: of lm-evaluation-harness, or of Inspect."""
+    path = PurePosixPath(name)
+    return path.suffix == ".eval" or bool(re.fullmatch(r"samples_.*\.jsonl", path.name))
+
+
+def _tests_folder(names: Iterable[str]) -> str:
+    """The folder at the top, or beneath it, that holds most tests."""
+    folders = Counter(
+        str(PurePosixPath(*path.parts[: path.parts.index(part) + 1]))
+        for path in map(PurePosixPath, names)
+        for part in path.parts[:-1]
+        if part in {"tests", "test", "testing"} and path.suffix == ".py"
+    )
+    return folders.most_common(1)[0][0] if folders else ""
+
+
+# --- CI ----------------------------------------------------------------------------------------------------------------
+
+
+def _is_workflow(name: str) -> bool:
+    return bool(re.fullmatch(r"\.github/workflows/[^/]+\.ya?ml|\.gitlab-ci\.yml", name))
+
+
+def _services(names: Iterable[str]) -> Iterator[str]:
+    """CI services that find a file of theirs here."""
+    known = {
+        "GitHub Actions": ".github",
+        "GitLab CI": ".gitlab-ci.yml",
+        "CircleCI": ".circleci",
+        "Azure Pipelines": "azure-pipelines.yml",
+        "Travis CI": ".travis.yml",
+    }
+    listed = list(names)
+    yield from (service for service, place in known.items() if _has(listed, place))

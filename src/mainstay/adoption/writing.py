@@ -1,0 +1,127 @@
+"""All edits of a proposal, or none of them.
+
+- :func:`write_edits`: write them.
+- :func:`render_difference`: show them.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from mainstay.records.errors import StoreError
+from mainstay.store.files import write_text
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Edit:
+    """One file that is made or changed.
+
+    Attributes:
+        path: Relative to the folder that all edits belong to.
+        before: Its text; ``None`` where there is no such file.
+        after: Its new text.
+    """
+
+    path: str
+    before: str | None
+    after: str
+
+
+def render_difference(edits: Iterable[Edit]) -> str:
+    r"""The edits as a unified diff.
+
+    Example:
+        >>> print(render_difference([Edit(path=".gitignore", before="a\n", after="a\nb\n")]), end="")
+        --- a/.gitignore
+        +++ b/.gitignore
+        @@ -1 +1,2 @@
+         a
+        +b
+    """
+    lines: list[str] = []
+    for edit in edits:
+        old = "/dev/null" if edit.before is None else f"a/{edit.path}"
+        before, after = ((text or "").splitlines(keepends=True) for text in (edit.before, edit.after))
+        for line in difflib.unified_diff(before, after, old, f"b/{edit.path}"):
+            lines.append(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n")
+    return "".join(lines)
+
+
+def write_edits(root: Path, edits: Sequence[Edit]) -> None:
+    """Write all edits; where one cannot be written, those before it are taken back.
+
+    Args:
+        root: The folder that they belong to.
+        edits: What to write.
+
+    Raises:
+        StoreError: If a file is a link, changed since it was read, or cannot be written; then all is as it was.
+    """
+    for edit in edits:
+        _refuse_unsafe(root, edit)
+    folders: list[Path] = []
+    written: list[Edit] = []
+    try:
+        for edit in edits:
+            place = root / edit.path
+            folders += _make_folders(place.parent)
+            write_text(place, edit.after, shown=edit.path)
+            written.append(edit)
+    except BaseException as error:
+        for edit in reversed(written):
+            with suppress(OSError, StoreError):
+                if edit.before is None:
+                    (root / edit.path).unlink()
+                else:
+                    write_text(root / edit.path, edit.before)
+        for folder in reversed(folders):
+            with suppress(OSError):
+                folder.rmdir()
+        if isinstance(error, StoreError):
+            raise StoreError(
+                f"nothing was written: {error.fact}",
+                looked_in=error.looked_in,
+                next_step="make room for it in the project's folder, then run 'mainstay init' again",
+            ) from error
+        if isinstance(error, OSError):
+            raise StoreError(
+                f"nothing was written: the system refused, {error.strerror or error}",
+                looked_in=str(error.filename or root),
+                next_step="make the project's folder writable, then run 'mainstay init' again",
+            ) from error
+        raise
+
+
+def _make_folders(folder: Path) -> list[Path]:
+    """Make a folder with its parents; returned are those that did not exist."""
+    missing = [place for place in (folder, *folder.parents) if not place.exists()][::-1]
+    for place in missing:
+        place.mkdir()
+    return missing
+
+
+def _refuse_unsafe(root: Path, edit: Edit) -> None:
+    place = root / edit.path
+    inside = [place, *(parent for parent in place.parents if parent.is_relative_to(root) and parent != root)]
+    if link := next((path for path in inside if path.is_symlink()), None):
+        raise StoreError(
+            f"{link.relative_to(root).as_posix()} is a link, whose target would be written to",
+            looked_in=str(root),
+            next_step="put a file or folder in its place, or leave that part out: see 'mainstay init --help'",
+        )
+    try:
+        found = place.read_bytes().decode() if place.exists() else None
+    except (OSError, UnicodeDecodeError) as error:
+        raise StoreError(
+            f"{edit.path} cannot be read: {error}", looked_in=str(root), next_step="make it a readable text file"
+        ) from error
+    if found != edit.before:
+        raise StoreError(
+            f"{edit.path} {'exists' if edit.before is None else 'changed'} since it was looked at",
+            looked_in=str(root),
+            next_step="run 'mainstay init' again",
+        )

@@ -1,0 +1,199 @@
+"""A gate as far as its first pair, in a temporary place: what builds, what is collected, how long a first look takes.
+
+Both revisions are resolved and built, ``prepare`` runs, the workloads are collected, and of the candidate each is tried
+once but for those that are timed block by block, whose time follows from the settings. Nothing is judged, and nothing
+is left in the repository.
+
+- :func:`rehearse`: does it, and tells what came of it as a :class:`Rehearsal`.
+- :class:`Forecast`: how long a first look takes.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+from mainstay.commands.collecting import collect_agenda
+from mainstay.commands.gate import GateOptions, choose_start
+from mainstay.commands.harness import Harness, open_harness
+from mainstay.commands.session import Session
+from mainstay.measuring.loop import Progress
+from mainstay.measuring.scheduling import fitted_pair_seconds
+from mainstay.project.configuration import Configuration
+from mainstay.records.executions import ALONE, INTERLEAVED, TRAINED
+from mainstay.records.findings import Finding
+from mainstay.records.metrics import Workload
+from mainstay.records.trials import Outcome, Side, Trial
+from mainstay.revisions.git import Repository
+from mainstay.store.journal import new_run
+from mainstay.workers.collecting import Problem, collect_workloads
+from mainstay.workers.machine import usable_cores
+from mainstay.workers.pairs import PairRequest, run_pair
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Forecast:
+    """How long a first look takes, as far as one trial of each workload tells.
+
+    Attributes:
+        num_timed: Workloads that are timed block by block, all of a pair in the same two processes.
+        start_s: What a process takes before it measures.
+        trained_s: A trial of each workload that trains.
+        alone_s: A trial of each workload that must have the machine for itself.
+        jobs: Trials of training that run at once.
+    """
+
+    num_timed: int
+    start_s: float
+    trained_s: tuple[float, ...] = ()
+    alone_s: tuple[float, ...] = ()
+    jobs: int = 1
+
+    def seconds(self, num_pairs: int, pair_seconds: float) -> float:
+        """Seconds of measuring up to a look.
+
+        Args:
+            num_pairs: Pairs of the look.
+            pair_seconds: Time of the blocks of each timed workload in a pair.
+
+        Example:
+            >>> Forecast(num_timed=64, start_s=1.0).seconds(5, 2.5)
+            805.0
+        """
+        timed = self.num_timed * pair_seconds + self.start_s if self.num_timed else 0.0
+        trained = 2 * sum(seconds + self.start_s for seconds in self.trained_s) / self.jobs
+        alone = sum(2 * seconds + self.start_s for seconds in self.alone_s)
+        return num_pairs * (timed + trained + alone)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rehearsal:
+    """What came of it.
+
+    Attributes:
+        workloads: Of the candidate.
+        problems: What could not be collected of the candidate's files.
+        failures: Why workloads failed, by their id.
+        findings: What is settled without measuring, such as what is new or missing.
+        prepared: What ``prepare`` had to say.
+        forecast: How long a first look takes.
+        packages: Packages of the candidate's environment.
+        build_s: Seconds for environments and workloads.
+        configuration: The settings in force.
+    """
+
+    workloads: tuple[Workload, ...]
+    problems: tuple[Problem, ...]
+    failures: Mapping[str, str]
+    findings: tuple[Finding, ...]
+    prepared: str
+    forecast: Forecast
+    packages: Mapping[str, str]
+    build_s: float
+    configuration: Configuration
+
+    @property
+    def pair_seconds(self) -> float:
+        """Time of the blocks of each timed workload in a pair, shortened where there are many."""
+        settings = self.configuration
+        return fitted_pair_seconds(
+            settings.pair_seconds, num_timed=self.forecast.num_timed, looks=settings.looks, seconds=settings.seconds
+        )
+
+    @property
+    def first_look_s(self) -> float:
+        """Seconds of measuring up to the first look."""
+        return self.forecast.seconds(self.configuration.looks[0], self.pair_seconds)
+
+
+class _Silent:
+    """Shows nothing."""
+
+    def phase(self, name: str) -> None:
+        """A phase begins."""
+
+    def note(self, text: str) -> None:
+        """Something to know."""
+
+    def trial_done(self, trial: Trial) -> None:
+        """A trial ended."""
+
+    def pairs_done(self, progress: Progress) -> None:
+        """A pair ended."""
+
+
+def _try(session: Session, harness: Harness, workload: Workload) -> Trial:
+    """One trial of the candidate."""
+    specs = harness.specs.get(Side.CANDIDATE, harness.specs[Side.BASELINE])
+    request = PairRequest(
+        workload=workload.id,
+        seed=0,
+        pair=0,
+        sides=(Side.CANDIDATE,),
+        gated=tuple(metric.name for metric in workload.metrics),
+        limit_s=session.configuration.trial_seconds,
+    )
+    return run_pair(specs, request).trials[0]
+
+
+def _seconds(trials: Sequence[Trial], names: Sequence[str]) -> tuple[float, ...]:
+    return tuple(trial.duration_s for trial in trials if trial.workload in names)
+
+
+def rehearse(repository: Repository, *, environ: Mapping[str, str]) -> Rehearsal:
+    """Go through a gate of the working tree as far as its first pair.
+
+    Args:
+        repository: The user's.
+        environ: The user's environment.
+
+    Raises:
+        MainstayError: If a gate would end with it.
+    """
+    start = choose_start(repository, GateOptions(), environ)
+    with (
+        tempfile.TemporaryDirectory() as place,
+        new_run(Path(place), datetime.fromisoformat(start.created), asdict(start)) as folder,
+    ):
+        session = Session.of_run(repository, folder, start, environ=environ, observer=_Silent())
+        return _rehearse(session)
+
+
+def _rehearse(session: Session) -> Rehearsal:
+    """Build both revisions, collect, and try each workload of the candidate once."""
+    begun = time.monotonic()
+    with open_harness(session) as harness:
+        agenda = collect_agenda(session, harness)
+        built = time.monotonic()
+        spec = harness.specs.get(Side.CANDIDATE, harness.specs[Side.BASELINE])[Side.CANDIDATE]
+        folder = session.settings.judging[Side.CANDIDATE].workloads
+        found = collect_workloads(spec, [folder], limit_s=session.collecting_seconds)
+        start_s = time.monotonic() - built
+        gating = [workload for workload in found.workloads if workload.metrics and workload.id not in found.skipped]
+        timed = [workload for workload in gating if workload.execution is INTERLEAVED]
+        tried = [_try(session, harness, workload) for workload in gating if workload not in timed]
+        return Rehearsal(
+            workloads=tuple(gating),
+            problems=found.problems,
+            failures={
+                trial.workload: trial.cause
+                for trial in tried
+                if trial.outcome not in {Outcome.COMPLETED, Outcome.SKIPPED}
+            },
+            findings=agenda.settled,
+            prepared=harness.prepared.notice,
+            forecast=Forecast(
+                num_timed=len(timed),
+                start_s=start_s,
+                trained_s=_seconds(tried, [w.id for w in gating if w.execution is TRAINED]),
+                alone_s=_seconds(tried, [w.id for w in gating if w.execution is ALONE]),
+                jobs=session.configuration.num_jobs(usable_cores()),
+            ),
+            packages=harness.environments[1].packages,
+            build_s=built - begun,
+            configuration=session.configuration,
+        )

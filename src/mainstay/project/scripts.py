@@ -1,0 +1,46 @@
+"""What of a repository without packaging is gated: its modules and packages, installed as they lie.
+
+Pure functions of names.
+
+- :func:`importable_names`: what would be imported.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+
+NOT_GATED = frozenset(
+    {"setup", "noxfile", "conftest", "tasks", "tests", "test", "testing", "bench", "benchmark", "benchmarks"}
+    | {"docs", "doc", "examples", "example", "scripts", "vendor", "vendored", "node_modules", "build", "dist", "venv"}
+)
+"""Names of folders and modules at the top of a project that are no part of what it offers."""
+
+
+def importable_names(files: Iterable[str], *, without: Iterable[str] = (), namespaces: bool = False) -> list[str]:
+    """Packages and modules right beneath a folder, packages first.
+
+    Args:
+        files: Names relative to the folder.
+        without: Further names that do not count, such as that of the folder of the workloads.
+        namespaces: Whether a folder counts that holds Python files without an ``__init__.py``.
+
+    Example:
+        >>> importable_names(["train.py", "models/__init__.py", "tests/test_train.py", "utils/io.py"])
+        ['models', 'train']
+        >>> importable_names(["train.py", "utils/io.py"], namespaces=True)
+        ['utils', 'train']
+    """
+    paths = [PurePosixPath(name) for name in files]
+    folders = {
+        path.parts[0]
+        for path in paths
+        if len(path.parts) > 1
+        and path.suffix == ".py"
+        and (namespaces or (len(path.parts) == 2 and path.name == "__init__.py"))
+    }
+    modules = {path.stem for path in paths if len(path.parts) == 1 and path.suffix == ".py"}
+    unwanted = {*NOT_GATED, *without}
+    found = [*sorted(folders), *sorted(modules - folders)]
+    return [name for name in found if name.isidentifier() and name not in unwanted and not re.match("test_", name)]

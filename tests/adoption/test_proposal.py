@@ -1,0 +1,244 @@
+import ast
+import tomllib
+
+import pytest
+
+from mainstay.adoption.proposal import WORKFLOW, Example, Wishes, propose
+from mainstay.adoption.survey import survey_project
+from mainstay.project.configuration import read_configuration
+from mainstay.records.errors import ConfigurationError, UsageError
+from tests.adoption.layouts import LAYOUTS, SUITE, TRAINING
+
+HATCH = LAYOUTS["hatch"]
+
+
+def proposal_for(files, *, default_branch="main", gpu="", **wishes):
+    survey = survey_project(files, files.get, default_branch=default_branch, gpu=gpu)
+    return propose(survey, Wishes(**wishes), files.get)
+
+
+def applied(files, **wishes):
+    """The files of a project after adoption."""
+    proposal = proposal_for(files, **wishes)
+    return files | {edit.path: edit.after for edit in (*proposal.edits, *proposal.repository_edits)}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize("requirement", ["", "mainstay==1.0"], ids=["no-ci", "ci"])
+def test_a_second_proposal_is_empty(name, requirement):
+    after = applied(LAYOUTS[name], requirement=requirement)
+
+    again = proposal_for(after, requirement=requirement)
+
+    assert (again.edits, again.repository_edits) == ((), ())
+    assert (WORKFLOW in after) is bool(requirement)
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_what_is_written_reads(name):
+    after = applied(LAYOUTS[name], requirement="mainstay==1.0")
+
+    settings = read_configuration(after["pyproject.toml"], "pyproject.toml")
+    assert settings.workloads == "benchmarks"
+    assert tomllib.loads(after["pyproject.toml"])["dependency-groups"]["benchmarks"] == [
+        "pytest>=8.4",
+        "pytest-benchmark>=5.1",
+    ]
+    for path in after.keys() - LAYOUTS[name].keys():
+        if path.endswith(".py"):
+            ast.parse(after[path])
+
+
+@pytest.mark.parametrize("name", [name for name in LAYOUTS if "pyproject.toml" in LAYOUTS[name]])
+def test_all_that_stood_in_pyproject_stays_first_and_as_it_was(name):
+    before = LAYOUTS[name]["pyproject.toml"]
+
+    assert applied(LAYOUTS[name])["pyproject.toml"].startswith(before)
+
+
+def test_an_existing_table_of_groups_keeps_its_comments_and_order():
+    text = (
+        HATCH["pyproject.toml"]
+        + '\n[dependency-groups]\n# ours\ntest = ["pytest"]  # why\n\n[tool.ruff]\nline-length = 99\n'
+    )
+
+    after = applied(HATCH | {"pyproject.toml": text})["pyproject.toml"]
+
+    kept = [line for line in after.splitlines() if line in text.splitlines()]
+    assert [line for line in text.splitlines() if line] == [line for line in kept if line]
+    assert list(tomllib.loads(after)["dependency-groups"]) == ["test", "benchmarks"]
+
+
+def test_line_ends_stay():
+    text = HATCH["pyproject.toml"].replace("\n", "\r\n")
+
+    after = applied(HATCH | {"pyproject.toml": text, ".gitignore": "a\r\n"})
+
+    assert after["pyproject.toml"].count("\r\n") == after["pyproject.toml"].count("\n")
+    assert after[".gitignore"] == "a\r\n.mainstay/\r\n"
+
+
+def test_a_project_that_is_half_set_up_gets_the_rest():
+    text = HATCH["pyproject.toml"] + '\n[tool.mainstay]\nworkloads = "perf"\nseconds = 60\n'
+
+    after = applied(HATCH | {"pyproject.toml": text})
+
+    assert "perf/test_import.py" in after
+    assert after["pyproject.toml"].count("[tool.mainstay]") == 1
+    assert "[dependency-groups]" in after["pyproject.toml"]
+
+
+@pytest.mark.parametrize(
+    ("files", "folder"),
+    [
+        ({"benchmarks/test_a.py": SUITE, "benchmarks/deep/test_b.py": SUITE}, "benchmarks"),
+        ({"tests/speed/test_a.py": SUITE, "tests/speed/more/test_b.py": SUITE}, "tests/speed"),
+        ({"tests/a/test_a.py": SUITE, "tests/b/test_b.py": SUITE}, "tests"),
+        ({"bench/test_a.py": SUITE, "bench/test_c.py": SUITE, "tests/test_b.py": SUITE}, "bench"),
+    ],
+    ids=["one-folder", "deep", "parent", "most"],
+)
+def test_the_folder_of_a_suite_is_the_smallest_that_holds_it(files, folder):
+    proposal = proposal_for(HATCH | files)
+
+    assert (proposal.example, proposal.workloads) == (Example.SUITE, folder)
+    assert not [edit for edit in proposal.edits if edit.path.endswith(".py")]
+
+
+def test_a_suite_in_files_of_unusual_names_is_named():
+    after = applied(HATCH | {"bench/bench_a.py": SUITE, "bench/test_b.py": SUITE})
+
+    assert read_configuration(after["pyproject.toml"], "").files == ("bench_a.py", "test_*.py")
+
+
+def test_names_of_files_are_left_to_pytest_where_it_is_told():
+    text = HATCH["pyproject.toml"] + '\n[tool.pytest.ini_options]\npython_files = "bench_*.py"\n'
+
+    assert (
+        read_configuration(
+            applied(HATCH | {"bench/bench_a.py": SUITE, "pyproject.toml": text})["pyproject.toml"], ""
+        ).files
+        == ()
+    )
+
+
+def test_what_a_suite_imports_comes_from_the_group_the_extra_or_is_named():
+    text = HATCH["pyproject.toml"] + (
+        '[project.optional-dependencies]\nfast = ["orjson>=3"]\n\n[dependency-groups]\ntest = ["attrs>=25"]\n'
+    )
+    suite = f"import orjson, attr, nowhere_listed\n{SUITE}"
+
+    files = HATCH | {"pyproject.toml": text, "bench/test_a.py": suite}
+    after = applied(files)["pyproject.toml"]
+
+    assert read_configuration(after, "").extras == ("fast",)
+    assert tomllib.loads(after)["dependency-groups"]["benchmarks"] == [
+        "pytest>=8.4",
+        "pytest-benchmark>=5.1",
+        "attrs>=25",
+    ]
+    assert any("nowhere_listed" in note for note in proposal_for(files).notes)
+
+
+def test_a_group_that_has_a_tool_for_benchmarks_is_included():
+    text = HATCH["pyproject.toml"] + '\n[dependency-groups]\nbench = ["pytest-codspeed", "msgpack"]\n'
+
+    after = applied(HATCH | {"pyproject.toml": text, "bench/test_a.py": SUITE})["pyproject.toml"]
+
+    assert tomllib.loads(after)["dependency-groups"]["benchmarks"] == [{"include-group": "bench"}]
+
+
+def test_a_training_script_is_run_with_few_epochs_and_the_seed_of_the_pair():
+    after = applied(LAYOUTS["scripts"])["benchmarks/test_training.py"]
+
+    assert 'ARGUMENTS = ["--epochs", "1"]' in after
+    assert '"--seed", str(trial.seed)' in after
+    assert 'metric="accuracy"' in after
+
+
+def test_stored_results_are_judged_by_their_own_command():
+    proposal = proposal_for(HATCH | {"results/a/samples_t.jsonl": "{}"})
+
+    assert proposal.example is Example.RESULTS
+    assert any("mainstay judge" in note and "results/a" in note for note in proposal.notes)
+
+
+@pytest.mark.parametrize("example", ["suite", "training"])
+def test_an_example_that_cannot_be_made_is_refused(example):
+    with pytest.raises(UsageError) as caught:
+        proposal_for(HATCH, example=example)
+
+    assert caught.value.next_step
+
+
+def test_a_table_on_one_line_is_refused():
+    text = 'tool = { ruff = { line-length = 99 } }\n[project]\nname = "plank"\nversion = "1"\n'
+
+    with pytest.raises(ConfigurationError, match="cannot be extended"):
+        proposal_for(HATCH | {"pyproject.toml": text})
+
+
+# --- CI --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_workflow_that_gates_already_is_left_alone():
+    files = HATCH | {".github/workflows/perf.yml": "run: mainstay gate"}
+
+    assert proposal_for(files, requirement="mainstay==1.0").repository_edits == ()
+
+
+def test_a_workflow_of_the_same_name_is_left_as_it_is_and_said():
+    proposal = proposal_for(HATCH | {WORKFLOW: "on: push"}, requirement="mainstay==1.0")
+
+    assert proposal.repository_edits == ()
+    assert any("left as it is" in note for note in proposal.notes)
+
+
+def test_another_service_is_not_told_but_named():
+    proposal = proposal_for(HATCH | {".gitlab-ci.yml": "a: b"}, requirement="mainstay==1.0")
+
+    assert proposal.repository_edits == ()
+    assert any("GitLab CI" in note for note in proposal.notes)
+
+
+def test_ci_that_is_asked_for_needs_something_to_install():
+    with pytest.raises(UsageError, match="what CI installs"):
+        proposal_for(HATCH, ci=True)
+    assert proposal_for(HATCH, ci=False, requirement="mainstay==1.0").repository_edits == ()
+
+
+def test_a_workflow_works_in_the_folder_of_the_project_and_is_pinned():
+    (edit,) = proposal_for(HATCH, requirement="mainstay==1.0", folder="pkgs/a").repository_edits
+
+    assert "mainstay gate -C pkgs/a" in edit.after
+    used = [line.split("uses:")[1].split() for line in edit.after.splitlines() if "uses:" in line]
+    assert all(len(words[0].partition("@")[2]) == 40 and words[1] == "#" for words in used)
+
+
+def test_a_gpu_is_not_expected_of_ci():
+    assert any("no GPU" in note for note in proposal_for(HATCH, requirement="mainstay==1.0", gpu="A100").notes)
+
+
+def test_a_branch_that_git_cannot_tell_is_named():
+    survey = survey_project(HATCH, HATCH.get)
+
+    text = propose(survey, Wishes(), HATCH.get).edits[0].after
+
+    assert read_configuration(text, "").default_branch == "main"
+
+
+def test_the_training_example_reads_what_scripts_print():
+    from mainstay.adoption.survey import Script
+    from mainstay.adoption.templates import training_example
+
+    for metric, printed, expected in [
+        ("accuracy", "Test accuracy: 93.5%", ("93.5", "%")),
+        ("accuracy", "acc=0.935", ("0.935", "")),
+        ("loss", "val_loss 1.2e-3", ("1.2e-3", "")),
+    ]:
+        text = training_example(Script(path="train.py", module="train", metric=metric))
+        names: dict = {}
+        body = "\n".join(line for line in text.splitlines() if line.startswith(("import re", "PRINTED =")))
+        exec(body, names)  # noqa: S102 - what is written is tried
+        assert names["PRINTED"].findall(f"epoch 3, {printed}")[-1] == expected
+    assert TRAINING

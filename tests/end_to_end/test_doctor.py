@@ -1,0 +1,54 @@
+"""What doctor says of the next gate, from having done all but the measuring."""
+
+import json
+
+import pytest
+
+pytestmark = pytest.mark.package_index
+
+
+def checks(project):
+    done = project.run("doctor", "--json")
+    report = json.loads(done.stdout)
+    return done.returncode, [(check["name"], check["state"], check["found"]) for check in report["checks"]]
+
+
+def test_the_next_gate_is_told_with_its_metrics_and_its_seconds_and_nothing_is_left(project):
+    before = project.git("status", "--porcelain", "--ignored")
+
+    status, found = checks(project)
+
+    assert status == 0
+    told = {name: text for name, _, text in found}
+    assert told["workload"] == "benchmarks/test_accuracy.py::test_clouds: top1_accuracy (margin 0.01)"
+    assert told["first look"].startswith("1 metrics; 5 pairs up to the first look take about ")
+    assert "of the 900 s for measuring" in told["first look"]
+    assert "both revisions built in" in told["build"]
+    assert project.git("status", "--porcelain", "--ignored") == before
+    assert project.git("worktree", "list").count("\n") == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "words"),
+    [
+        pytest.param(
+            "src/subject/model.py",
+            "def fit(seed):",
+            "def fit(seed):\n    raise ValueError('no data')",
+            "no data",
+            id="fails",
+        ),
+        pytest.param(
+            "benchmarks/test_accuracy.py", "import random\n", "import absent_module\n", "absent_module", id="import"
+        ),
+        pytest.param("pyproject.toml", "proof = false", 'prepare = ["python", "absent.py"]', "absent.py", id="prepare"),
+        pytest.param("pyproject.toml", 'version = "1.0"', "version = 1", "failed", id="build"),
+    ],
+)
+def test_what_would_stop_the_next_gate_is_found_by_trying(project, path, old, new, words):
+    project.edit(path, old, new)
+
+    status, found = checks(project)
+
+    assert status == 4
+    assert [state for _, state, text in found if words in text] == ["stopper"]
