@@ -280,6 +280,91 @@ def doctor(*, quick: bool, as_json: bool, folder: Path) -> int:
     return report.exit_status
 
 
+@main.group()
+def history() -> None:
+    """Keep the runs of the default branch, in git, and show how the metrics move over years."""
+
+
+REMOTE = click.option(
+    "--remote", metavar="NAME", help="Where the history is shared; '.' keeps it here.  [default: origin]"
+)
+HISTORY_FOLDER = click.option(
+    "-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Run there."
+)
+
+
+@history.command()
+@click.argument("run", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--kind",
+    type=click.Choice(["main", "anchor", "release"]),
+    default="main",
+    show_default=True,
+    help="A commit against the one before it, or a fixed number of pairs against a reference or the last release.",
+)
+@REMOTE
+@HISTORY_FOLDER
+def add(*, run: Path, kind: str, remote: str | None, folder: Path) -> int:
+    """Keep the document RUN of a gate, if it is a valid one of the default branch."""
+    from mainstay.commands import history as keeping
+
+    entry, arrived = keeping.add(folder, run, kind=kind, remote=remote, environ=os.environ)
+    click.echo(f"kept: {entry.file}" if arrived else f"waits in the inbox for the next writer: {entry.file}")
+    return 0
+
+
+@history.command("list")
+@REMOTE
+@HISTORY_FOLDER
+def list_history(*, remote: str | None, folder: Path) -> int:
+    """List the kept runs that are here, in the order of the default branch."""
+    from mainstay.commands import history as keeping
+
+    click.echo(keeping.render_list(keeping.read(folder, remote=remote, environ=os.environ)))
+    return 0
+
+
+@history.command("show")
+@click.argument("name")
+@REMOTE
+@HISTORY_FOLDER
+def show_history(*, name: str, remote: str | None, folder: Path) -> int:
+    """Show what is kept of the run NAME; its beginning, or that of its commit, will do."""
+    from mainstay.commands import history as keeping
+
+    click.echo(keeping.render_entry(keeping.find(keeping.read(folder, remote=remote, environ=os.environ), name)))
+    return 0
+
+
+@history.command()
+@click.argument("name")
+@click.option("--reason", required=True, help="Why it counts no more.")
+@REMOTE
+@HISTORY_FOLDER
+def withdraw(*, name: str, reason: str, remote: str | None, folder: Path) -> int:
+    """Let the kept run NAME count no more; nothing is rewritten."""
+    from mainstay.commands import history as keeping
+
+    click.echo(f"withdrawn: {keeping.withdraw(folder, name, reason=reason, remote=remote)}")
+    return 0
+
+
+@history.command()
+@click.option("--restore", is_flag=True, help="Append again what was removed from a branch.")
+@click.option("--forget", is_flag=True, help="Take a branch as it is, and lose what was removed from it.")
+@REMOTE
+@HISTORY_FOLDER
+def sync(*, restore: bool, forget: bool, remote: str | None, folder: Path) -> int:
+    """Bring here what others have kept, and append what waits in the inbox."""
+    from mainstay.commands import history as keeping
+
+    if restore and forget:
+        raise click.UsageError("--restore and --forget exclude each other")
+    found = keeping.sync(folder, remote=remote, restore=restore, forget=forget)
+    click.echo(f"{len(found.runs)} runs count, {found.num_withdrawn} withdrawn, {len(found.unread)} not read")
+    return 0
+
+
 def run(arguments: list[str] | None = None) -> int:
     """Run a command line; a fault of mainstay ends with 4, not with Python's own 1, which means a fail.
 
