@@ -61,6 +61,9 @@ def main(context: click.Context, *, debug: bool) -> None:
 @click.option("--fail-fast/--no-fail-fast", default=None, help="Stop at the first fail.  [default: as configured]")
 @click.option("--fresh", is_flag=True, help="Draw other seeds than those of the baseline, and reuse no trial.")
 @click.option("--only", type=click.Choice(["accuracy", "performance"]), help="Gate a part.  [default: all workloads]")
+@click.option(
+    "--pairs", type=click.IntRange(min=5), help="Measure so many pairs, then look once.  [default: looks as configured]"
+)
 @click.option("--allow-unjudged", is_flag=True, help="Let a gate pass that judged nothing.")
 @click.option("-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Run there.")
 def gate(
@@ -278,6 +281,42 @@ def doctor(*, quick: bool, as_json: bool, folder: Path) -> int:
     report = examination.examine(folder, quick=quick)
     click.echo(examination.render_json(report) if as_json else examination.render_text(report))
     return report.exit_status
+
+
+BISECT_EXIT_STATUS_HELP = """
+\b
+Exit status:
+    0  the guilty commit, or commits that cannot be told apart, have 95 % probability
+    2  wrong usage, or nothing degraded between the two commits
+    3  only a range of commits can be named
+    4  the good commit, the tool or the environment is broken
+  130  interrupted; the same command continues
+"""
+
+
+@main.command(epilog=BISECT_EXIT_STATUS_HELP)
+@click.argument("good")
+@click.argument("bad")
+@click.option("--metric", metavar="NAME", help="Look for what degraded it.  [default: what degraded most surely]")
+@click.option("--confirm/--no-confirm", default=True, help="At last, gate the guilty commit against its parent.")
+@click.option("-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Run there.")
+def bisect(*, good: str, bad: str, metric: str | None, confirm: bool, folder: Path) -> int:
+    """Find the commit between GOOD and BAD that degraded a metric, with a probability.
+
+    Each probe is a gate of one commit against GOOD; which one is chosen by what is known so far. What is measured is
+    kept, so the same command continues where it was interrupted.
+    """
+    from mainstay.commands import bisect as bisecting
+    from mainstay.reports.progress import progress_for
+    from mainstay.workers.descendants import inheriting_orphans
+
+    with inheriting_orphans(), interruptible(bisecting.RESUME), progress_for(sys.stderr) as observer:
+        outcome = bisecting.bisect(
+            folder, bisecting.BisectOptions(good=good, bad=bad, metric=metric, confirm=confirm),
+            measure=bisecting.gates(folder, os.environ, observer), report=lambda text: click.echo(text, err=True),
+        )  # fmt: skip
+    click.echo(bisecting.render(outcome))
+    return outcome.exit_status
 
 
 @main.group()

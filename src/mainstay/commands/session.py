@@ -352,7 +352,7 @@ class Job:
         return Plan(
             alpha=self._configuration.alpha,
             edge=self._configuration.edge,
-            looks=self._configuration.looks,
+            looks=(self._start.pairs,) if self._start.pairs else self._configuration.looks,
             num_gated=sum(
                 metric.kind is not Kind.DETERMINISTIC for workload in agenda.workloads for metric in workload.metrics
             ),

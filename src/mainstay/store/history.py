@@ -26,7 +26,7 @@ from cattrs.errors import CattrsError
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 
 from mainstay.records.errors import SchemaError, UsageError
-from mainstay.records.findings import Finding, Verdict
+from mainstay.records.findings import Finding, Method, Verdict
 from mainstay.records.history import (
     HISTORY_VERSION,
     Entry,
@@ -37,7 +37,7 @@ from mainstay.records.history import (
     RunKind,
     Withdrawal,
 )
-from mainstay.records.metrics import Kind, Metric
+from mainstay.records.metrics import Direction, Kind, Metric
 from mainstay.records.runs import Machine, Revision, Run
 
 RUNS, WITHDRAWN = "runs", "withdrawn"
@@ -84,7 +84,7 @@ def kept_run(
         machine=machine_type(run.machine),
         packages_digest=environment.packages_digest,
         looks=run.settings.looks,
-        metrics=tuple(map(_kept_metric, run.findings)),
+        metrics=tuple(map(kept_metric, run.findings)),
         run_digest=run_digest,
         mainstay_version=run.mainstay_version,
     )
@@ -128,14 +128,13 @@ def _kept_commit(revision: Revision, dates: Mapping[str, str]) -> KeptCommit:
     return KeptCommit(commit=revision.commit, subject=revision.subject, date=dates.get(revision.commit, ""))
 
 
-def _kept_metric(finding: Finding) -> KeptMetric:
-    """What is kept of a finding; of counts, whose degradations can be beyond all numbers, only the verdict."""
-    degradations = () if finding.metric.kind is Kind.DETERMINISTIC else finding.losses
+def kept_metric(finding: Finding) -> KeptMetric:
+    """What is kept of a finding."""
     return KeptMetric(
         metric=finding.metric,
         verdict=finding.verdict,
         method=finding.method,
-        degradations=tuple(_rounded(value) for value in degradations),
+        degradations=tuple(_rounded(value) for value in finding.losses),
         baseline_mean=_finite(finding.baseline_mean),
         candidate_mean=_finite(finding.candidate_mean),
     )
@@ -299,7 +298,9 @@ def _converter() -> Converter:
     converter.register_structure_hook_func(
         lambda kind: kind == tuple[int, ...], lambda values, _: tuple(map(int, values))
     )
-    converter.register_structure_hook_func(lambda kind: kind is str, lambda value, _: _text(value))
+    converter.register_structure_hook(str, lambda value, _: _text(value))
+    for names in (Verdict, Method, Kind, Direction, RunKind):  # else they would be taken for plain text
+        converter.register_structure_hook(names, lambda value, kind: kind(value))
     kinds: tuple[type, ...] = (Metric, KeptCommit, KeptMetric, KeptRun, Withdrawal)
     for kind in kinds:
         converter.register_structure_hook(kind, make_dict_structure_fn(kind, converter))
