@@ -367,6 +367,14 @@ def calibration(session: nox.Session) -> None:
 
 
 @task(default=False)
+def history(session: nox.Session) -> None:
+    """Simulate years of gates: false alarms, delays, change points, searches; writes ``docs/results``; takes half an hour."""
+    install_project(session, "test")
+    arguments = ("--output", "docs/results/history.json", *session.posargs)
+    session.run("python", "-m", "experiments.history", *arguments, env={"OMP_NUM_THREADS": "1"})
+
+
+@task(default=False)
 def compression(session: nox.Session) -> None:
     """Measure transfer learning and compression, and write ``docs/results``; takes three minutes."""
     install_project(session, "test")

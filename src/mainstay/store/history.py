@@ -290,7 +290,8 @@ def _withdrawal_from_json(text: str, *, where: str) -> Withdrawal:
 def _converter() -> Converter:
     """Between records and plain mappings; what has its default value is not written."""
     converter = Converter(detailed_validation=False)
-    for kind in (Metric, KeptCommit, KeptMetric, KeptRun):
+    written: tuple[type, ...] = (Metric, KeptCommit, KeptMetric, KeptRun)
+    for kind in written:
         converter.register_unstructure_hook(
             kind, make_dict_unstructure_fn(kind, converter, _cattrs_omit_if_default=True)
         )
@@ -299,10 +300,10 @@ def _converter() -> Converter:
         lambda kind: kind == tuple[int, ...], lambda values, _: tuple(map(int, values))
     )
     converter.register_structure_hook(str, lambda value, _: _text(value))
-    for names in (Verdict, Method, Kind, Direction, RunKind):  # else they would be taken for plain text
-        converter.register_structure_hook(names, lambda value, kind: kind(value))
-    kinds: tuple[type, ...] = (Metric, KeptCommit, KeptMetric, KeptRun, Withdrawal)
-    for kind in kinds:
+    enums: tuple[type, ...] = (Verdict, Method, Kind, Direction, RunKind)
+    for kind in enums:  # else they would be taken for plain text
+        converter.register_structure_hook(kind, lambda value, kind: kind(value))
+    for kind in (*written, Withdrawal):
         converter.register_structure_hook(kind, make_dict_structure_fn(kind, converter))
     return converter
 
