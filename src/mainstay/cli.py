@@ -404,6 +404,20 @@ def sync(*, restore: bool, forget: bool, remote: str | None, folder: Path) -> in
     return 0
 
 
+@history.command("page")
+@click.option("--output", type=FILE, required=True, help="Write the page there, and a feed beside it.")
+@click.option("--title", help="Name of the project.  [default: the folder's]")
+@REMOTE
+@HISTORY_FOLDER
+def history_page(*, output: Path, title: str | None, remote: str | None, folder: Path) -> int:
+    """Write one page that shows how every metric moved, and a feed of confirmed changes."""
+    from mainstay.commands import history as keeping
+
+    feed = keeping.write_page(folder, output, title=title, remote=remote, environ=os.environ)
+    click.echo(f"written: {os.path.relpath(output)} and {os.path.relpath(feed)}")
+    return 0
+
+
 def run(arguments: list[str] | None = None) -> int:
     """Run a command line; a fault of mainstay ends with 4, not with Python's own 1, which means a fail.
 

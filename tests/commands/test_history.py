@@ -168,3 +168,20 @@ def test_restoring_and_forgetting_at_once_is_refused(project):
 def test_an_empty_history_says_how_to_get_one(project, capsys):
     assert run(["history", "list", "-C", str(project.root)]) == 0
     assert "mainstay history sync" in capsys.readouterr().out
+
+
+def test_the_page_and_its_feed_are_written_side_by_side(project, capsys, tmp_path):
+    place = ("-C", str(project.root))
+    run(["history", "add", project.document(1), *place])
+    run(["history", "add", project.document(2), *place])
+    output = tmp_path / "page.html"
+
+    assert run(["history", "page", "--output", str(output), "--title", "a project", *place]) == 0
+    assert "a project" in output.read_text()
+    assert 'href="page.atom"' in output.read_text()
+    assert (tmp_path / "page.atom").read_text().startswith("<?xml")
+    assert "page.atom" in capsys.readouterr().out
+
+
+def test_the_page_of_an_empty_history_is_written_too(project, tmp_path):
+    assert run(["history", "page", "--output", str(tmp_path / "page.html"), "-C", str(project.root)]) == 0

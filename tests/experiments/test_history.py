@@ -8,7 +8,7 @@ from experiments.simulate import NOISE
 
 
 def test_a_life_with_a_large_step_is_alarmed_soon_and_fails_its_gate():
-    levels = 3.0 * (np.arange(100) >= 50)
+    levels = np.where(np.arange(100) >= 50, 3.0, 0.0)
 
     found = history.live(np.random.default_rng(0), NOISE["normal"].draw, 1.67, levels)
 

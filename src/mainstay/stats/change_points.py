@@ -127,20 +127,26 @@ def segment_ends(series: NDArray[np.float64], weights: NDArray[np.float64], *, p
         Index after the last point of each segment, the last one being the number of points.
     """
     size = series.size
-    sums = [np.concatenate([[0.0], np.cumsum(part)]) for part in _parts(series, weights)]
+    sums = _cumulated(series, weights)
     best, previous = np.full(size + 1, np.inf), np.zeros(size + 1, dtype=np.int64)
     best[0] = -penalty
-    starts, expiry = np.zeros(1, dtype=np.int64), np.full(size + 1, size + 1)
+    starts, expiry = np.empty(size + 1, dtype=np.int64), np.full(size + 1, size + 1)
+    starts[0], count = 0, 1
     for end in range(MIN_SEGMENT, size + 1):
-        costs = best[starts] + _cost(sums, starts, end)
-        chosen = int(np.argmin(costs))
-        best[end], previous[end] = costs[chosen] + penalty, starts[chosen]
+        tried = starts[:count]
+        costs = best[tried] + _cost(sums, tried, end)
+        chosen = int(costs.argmin())
+        best[end], previous[end] = costs[chosen] + penalty, tried[chosen]
         # what costs more now than a segment that ends here can be no start once a whole segment fits in between
-        worse = starts[costs > best[end]]
+        worse = tried[costs > best[end]]
         expiry[worse] = np.minimum(expiry[worse], end + MIN_SEGMENT)
-        starts = starts[expiry[starts] > end + 1]
+        if end % MIN_SEGMENT == 0:
+            kept = tried[expiry[tried] > end + 1]
+            count = kept.size
+            starts[:count] = kept
         if (fresh := end + 1 - MIN_SEGMENT) >= MIN_SEGMENT:
-            starts = np.append(starts, fresh)
+            starts[count] = fresh
+            count += 1
     ends, end = [], size
     while end > 0:
         ends.append(end)
@@ -148,16 +154,16 @@ def segment_ends(series: NDArray[np.float64], weights: NDArray[np.float64], *, p
     return ends[::-1]
 
 
-def _parts(series: NDArray[np.float64], weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
-    """What the cost of a segment is made of; about the median, so that large levels cost no digits."""
+def _cumulated(series: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(3, points + 1) sums that the cost of a segment follows from; about the median, which spares digits."""
     centred = series - np.median(series)
-    return weights, weights * centred, weights * centred**2
+    return np.cumsum(np.pad([weights, weights * centred, weights * centred**2], ((0, 0), (1, 0))), axis=1)
 
 
-def _cost(sums: list[NDArray[np.float64]], start: NDArray[np.int64], end: int) -> NDArray[np.float64]:
+def _cost(sums: NDArray[np.float64], start: NDArray[np.int64], end: int) -> NDArray[np.float64]:
     """Weighted squares of segments about their means."""
-    weight, first, second = (part[end] - part[start] for part in sums)
-    return np.asarray(np.maximum(second - first**2 / weight, 0.0))
+    weight, first, second = sums[:, end, None] - sums[:, start]
+    return np.asarray(np.maximum(second - first * first / weight, 0.0))
 
 
 def _clipped(series: NDArray[np.float64], scales: NDArray[np.float64], deviation: float) -> NDArray[np.float64]:
@@ -174,8 +180,7 @@ def _described(
 ) -> list[ChangePoint]:
     """Change points with their ranges and levels."""
     borders = [0, *ends]
-    parts = _parts(series, weights)
-    sums = [np.concatenate([[0.0], np.cumsum(part)]) for part in parts]
+    sums = _cumulated(series, weights)
     found = []
     for start, middle, end in zip(borders, borders[1:], borders[2:], strict=False):
         places = np.arange(start + 1, end)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -128,14 +129,10 @@ class Search:
 
     def _level_variances(self) -> NDArray[np.float64]:
         """(N,) variance of the degradation after each commit."""
-        shares = self._shares(np.arange(1, self.num_commits + 1))
+        _, _, shares = _hypotheses(self.num_commits)
         weights = self.weights
-        mean = shares.T @ (weights @ self.sizes)
-        return np.asarray((shares**2).T @ (weights @ self.sizes**2) - mean**2)
-
-    def _shares(self, commits: ArrayLike) -> NDArray[np.float64]:
-        """(hypotheses, commits) share of the degradation that a commit has."""
-        return np.clip((np.asarray(commits) - self.first[:, None] + 1) / self.width[:, None], 0.0, 1.0)
+        mean = shares @ (weights @ self.sizes)
+        return np.asarray(np.square(shares) @ (weights @ self.sizes**2) - mean**2)
 
     def observed(self, commit: int, degradations: ArrayLike) -> Search:
         """What is believed after a probe.
@@ -144,7 +141,7 @@ class Search:
             commit: What was measured against the good commit.
             degradations: Of its pairs.
         """
-        levels = self._shares([commit]) * self.sizes
+        levels = _hypotheses(self.num_commits)[2][commit - 1][:, None] * self.sizes
         excess = (np.asarray(degradations, dtype=np.float64) - levels[..., None]) / (_SCALE * self.deviation)
         gain = -(_DEGREES + 1) / 2 * np.log1p(excess**2 / _DEGREES)
         return replace(self, log_weights=self.log_weights + gain.sum(axis=-1), num_probes=self.num_probes + 1)
@@ -193,11 +190,7 @@ def start_search(num_commits: int, degradations: ArrayLike) -> Search | None:
     error = deviation / math.sqrt(pairs.size)
     if 1 - float(stdtr(pairs.size - 1, mean / error)) > NO_DEGRADATION_LEVEL:
         return None
-    widths = [1]
-    while widths[-1] * 2 <= num_commits:
-        widths.append(widths[-1] * 2)
-    first = np.concatenate([np.arange(1, num_commits - width + 2) for width in widths])
-    width = np.concatenate([np.full(num_commits - width + 1, width) for width in widths])
+    first, width, _ = _hypotheses(num_commits)
     is_single = width == 1
     num_spread = int((~is_single).sum())
     prior = np.where(is_single, _SINGLE_PRIOR / num_commits, (1 - _SINGLE_PRIOR) / max(num_spread, 1))
@@ -212,3 +205,15 @@ def start_search(num_commits: int, degradations: ArrayLike) -> Search | None:
         sizes=sizes,
         log_weights=log_weights,
     )
+
+
+@lru_cache(maxsize=1)
+def _hypotheses(num_commits: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """First commit and width of each hypothesis, and (commits, hypotheses) the share of the degradation that each has."""
+    widths = [1]
+    while widths[-1] * 2 <= num_commits:
+        widths.append(widths[-1] * 2)
+    first = np.concatenate([np.arange(1, num_commits - width + 2) for width in widths])
+    width = np.concatenate([np.full(num_commits - width + 1, width) for width in widths])
+    shares = np.clip((np.arange(1, num_commits + 1)[:, None] - first + 1) / width, 0.0, 1.0)
+    return first, width, shares

@@ -85,18 +85,28 @@ def drift_evidence(
         (2, 5, 8, 11, 14, 17)
     """
     log_threshold = math.log(2 * run_length * num_metrics)
-    rates = np.asarray(STEPS)[:, None] * margin / np.square(np.asarray(deviations, dtype=np.float64))
+    gate, values = _flattened(pairs)
+    rates = margin / np.square(np.asarray(deviations, dtype=np.float64))
+    tilted = 2 * rates[gate] * values
+    gains = np.stack(
+        [np.bincount(gate, math.log(2) - np.logaddexp(0, -step * tilted), minlength=len(pairs)) for step in STEPS]
+    )
     log_evidence = np.full(len(STEPS), -np.inf)
     log_values, alarms = np.empty(len(pairs)), []
-    for i, gate in enumerate(pairs):
-        tilted = 2 * rates[:, i, None] * np.asarray(gate, dtype=np.float64)
-        gains = np.sum(math.log(2) - np.logaddexp(0, -tilted), axis=1)
-        log_evidence = np.logaddexp(log_evidence, 0) + gains
+    for i in range(len(pairs)):
+        log_evidence = np.logaddexp(log_evidence, 0) + gains[:, i]
         log_values[i] = np.logaddexp.reduce(log_evidence) - math.log(len(STEPS))
         if log_values[i] >= log_threshold:
             alarms.append(i)
             log_evidence = np.full(len(STEPS), -np.inf)
     return Evidence(log_values, tuple(alarms))
+
+
+def _flattened(pairs: Sequence[ArrayLike]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Gate and degradation of every pair."""
+    gates = [np.asarray(gate, dtype=np.float64) for gate in pairs]
+    numbers = np.repeat(np.arange(len(gates)), [gate.size for gate in gates])
+    return numbers, np.concatenate([*gates, np.empty(0)])
 
 
 def anchor_level(every: int, *, num_metrics: int = 1, run_length: float = RUN_LENGTH) -> float:
@@ -125,12 +135,12 @@ def earlier_deviation(pairs: Sequence[ArrayLike], *, fallback: float) -> NDArray
         >>> earlier_deviation([[1, -1], [3, -3], [0, 0]], fallback=9.0).round(2).tolist()
         [9.0, 1.41, 3.16]
     """
-    sums, degrees = np.zeros(len(pairs) + 1), np.zeros(len(pairs) + 1)
-    for i, gate in enumerate(pairs):
-        values = np.asarray(gate, dtype=np.float64)
-        if values.size > 1:
-            sums[i + 1], degrees[i + 1] = np.sum((values - values.mean()) ** 2), values.size - 1
-    sums, degrees = np.cumsum(sums), np.cumsum(degrees)
+    gate, values = _flattened(pairs)
+    counts = np.bincount(gate, minlength=len(pairs))
+    means = np.bincount(gate, values, minlength=len(pairs)) / np.maximum(counts, 1)
+    squares = np.bincount(gate, (values - means[gate]) ** 2, minlength=len(pairs))
+    sums = np.concatenate([[0.0], np.cumsum(squares)])
+    degrees = np.concatenate([[0], np.cumsum(np.maximum(counts - 1, 0))])
     first = np.maximum(np.arange(len(pairs)) - NUM_POOLED, 0)
     pooled, known = sums[:-1] - sums[first], degrees[:-1] - degrees[first]
     is_known = (known > 0) & (pooled > 0)
