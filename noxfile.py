@@ -375,6 +375,13 @@ def history(session: nox.Session) -> None:
 
 
 @task(default=False)
+def own_history(session: nox.Session) -> None:
+    """Gate the last sixty commits that touch the product and keep the runs; hours, and it goes on where it was stopped."""
+    install_project(session, "test")
+    session.run("python", "-m", "experiments.own_history", *session.posargs, success_codes=[0, 75])
+
+
+@task(default=False)
 def compression(session: nox.Session) -> None:
     """Measure transfer learning and compression, and write ``docs/results``; takes three minutes."""
     install_project(session, "test")
