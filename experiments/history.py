@@ -249,7 +249,9 @@ def searches(num_searches: int) -> Iterator[Row]:
     for degradation, ratio in ((2.0, 1.67), (2.0, 0.83), (1.0, 1.67), (1.0, 0.83)):
         for size in (8, 64, 512):
             rng = np.random.default_rng([SEED, 5, round(10 * degradation), round(100 * ratio), size])
-            outcomes, by_git, culprits = [], [], []
+            outcomes: list[Found] = []
+            by_git: list[Found] = []
+            culprits: list[int] = []
             for _ in range(num_searches):
                 culprit = int(rng.integers(1, size + 1))
                 true = np.where(np.arange(1, size + 1) >= culprit, degradation * ratio, 0.0)
@@ -259,7 +261,7 @@ def searches(num_searches: int) -> Iterator[Row]:
                     by_git.append(bisect_by_verdicts(rng, true, margin=ratio))
             pairs = list(zip(outcomes, culprits, strict=True))
             named = [(found, culprit) for found, culprit in pairs if found.is_named]
-            others = [(found, culprit) for found, culprit in pairs if not found.is_named]
+            others = [(found, culprit) for found, culprit in pairs if found.probes and not found.is_named]
             git_right = [
                 found.is_named and found.first == culprit for found, culprit in zip(by_git, culprits, strict=False)
             ]
@@ -267,7 +269,8 @@ def searches(num_searches: int) -> Iterator[Row]:
                 "degradation_in_margins": degradation,
                 "margin_over_sd": ratio,
                 "commits": size,
-                "named": _share(len(named), num_searches),
+                "began": _share(sum(found.probes > 0 or found.is_named for found in outcomes), num_searches),
+                "named_of_begun": _share(len(named), sum(found.probes > 0 or found.is_named for found in outcomes)),
                 "right_of_named": _share(sum(found.first == culprit for found, culprit in named), len(named)),
                 "in_the_range_of_others": _share(
                     sum(found.first <= culprit <= found.last for found, culprit in others), len(others)

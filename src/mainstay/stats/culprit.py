@@ -128,11 +128,16 @@ class Search:
         return best + 1 if spread[best] > 0 else None
 
     def _level_variances(self) -> NDArray[np.float64]:
-        """(N,) variance of the degradation after each commit."""
+        """(N,) variance of the degradation after each commit that the size of the whole leaves open.
+
+        What is not known of the size itself is left out: no probe of a commit that is surely bad tells where it came.
+        """
         _, _, shares = _hypotheses(self.num_commits)
         weights = self.weights
-        mean = shares @ (weights @ self.sizes)
-        return np.asarray(np.square(shares) @ (weights @ self.sizes**2) - mean**2)
+        of_size = weights.sum(axis=0)
+        mean = shares @ weights / np.maximum(of_size, np.finfo(np.float64).tiny)
+        square = np.square(shares) @ weights
+        return np.asarray((square - mean**2 * of_size) @ self.sizes**2)
 
     def observed(self, commit: int, degradations: ArrayLike) -> Search:
         """What is believed after a probe.
