@@ -24,6 +24,7 @@ _CLIPPED_QUANTILE, _CLIPPED_VARIANCE = 0.95, 0.914  # variance that normal diffe
 _WINDOW, _OUTLIER = 11, 3.0
 _LARGEST_CORRELATION = 0.9
 _EXACT = 10.0
+_PRUNED_EVERY = 2 * MIN_SEGMENT
 _RANGE = -2 * math.log(1 - math.sqrt(0.95))  # B. E. Hansen (2000), Econometrica 68, 575-603
 
 
@@ -127,25 +128,25 @@ def segment_ends(series: NDArray[np.float64], weights: NDArray[np.float64], *, p
         Index after the last point of each segment, the last one being the number of points.
     """
     size = series.size
-    sums = _cumulated(series, weights)
+    weight, first, second = _cumulated(series, weights)
     best, previous = np.full(size + 1, np.inf), np.zeros(size + 1, dtype=np.int64)
     best[0] = -penalty
-    starts, expiry = np.empty(size + 1, dtype=np.int64), np.full(size + 1, size + 1)
-    starts[0], count = 0, 1
+    # of every start that may still be the best: its place, the sums up to it, and its cost without the squares up to it
+    places, tried = np.zeros(size + 1, dtype=np.int64), np.zeros((3, size + 1))
+    tried[2, 0] = -penalty
+    count, is_worse = 1, np.zeros(1, dtype=np.bool_)
     for end in range(MIN_SEGMENT, size + 1):
-        tried = starts[:count]
-        costs = best[tried] + _cost(sums, tried, end)
-        chosen = int(costs.argmin())
-        best[end], previous[end] = costs[chosen] + penalty, tried[chosen]
-        # what costs more now than a segment that ends here can be no start once a whole segment fits in between
-        worse = tried[costs > best[end]]
-        expiry[worse] = np.minimum(expiry[worse], end + MIN_SEGMENT)
-        if end % MIN_SEGMENT == 0:
-            kept = tried[expiry[tried] > end + 1]
-            count = kept.size
-            starts[:count] = kept
+        costs = tried[2, :count] - (first[end] - tried[1, :count]) ** 2 / (weight[end] - tried[0, :count])
+        chosen = costs.argmin()
+        best[end], previous[end] = costs[chosen] + second[end] + penalty, places[chosen]
+        if end % _PRUNED_EVERY == 0:
+            # what cost more than a segment that ended there can be no start once a whole segment fits in between
+            kept = np.concatenate([~is_worse, np.ones(count - is_worse.size, dtype=np.bool_)])
+            is_worse = (costs + second[end] > best[end])[kept]
+            count = is_worse.size
+            places[:count], tried[:, :count] = places[: kept.size][kept], tried[:, : kept.size][:, kept]
         if (fresh := end + 1 - MIN_SEGMENT) >= MIN_SEGMENT:
-            starts[count] = fresh
+            places[count], tried[:, count] = fresh, (weight[fresh], first[fresh], best[fresh] - second[fresh])
             count += 1
     ends, end = [], size
     while end > 0:
