@@ -411,9 +411,9 @@ def sync(*, restore: bool, forget: bool, remote: str | None, folder: Path) -> in
 @HISTORY_FOLDER
 def history_page(*, output: Path, title: str | None, remote: str | None, folder: Path) -> int:
     """Write one page that shows how every metric moved, and a feed of confirmed changes."""
-    from mainstay.commands import history as keeping
+    from mainstay.commands.history_page import write_page
 
-    feed = keeping.write_page(folder, output, title=title, remote=remote, environ=os.environ)
+    feed = write_page(folder, output, title=title, remote=remote, environ=os.environ)
     click.echo(f"written: {os.path.relpath(output)} and {os.path.relpath(feed)}")
     return 0
 

@@ -2,7 +2,6 @@
 
 - :func:`add`, :func:`withdraw`, :func:`sync`: what writes, or asks a remote.
 - :func:`read`: all that is here, in the order of the default branch.
-- :func:`write_page`: the page for a browser.
 - :func:`render_list`, :func:`render_entry`: for a terminal.
 """
 
@@ -22,8 +21,6 @@ from mainstay.reports.cleaning import clean
 from mainstay.reports.publishing import read_run
 from mainstay.revisions.git import Repository
 from mainstay.revisions.history import BRANCH, HistoryBranches
-from mainstay.stats.trend import RUN_LENGTH
-from mainstay.store.files import write_text
 from mainstay.store.history import WITHDRAWN, file_of, kept_run, kept_to_json, read_history, stem_of, withdrawal_to_json
 
 
@@ -140,37 +137,6 @@ def sorted_by_commit(entries: Sequence[Entry], places: Mapping[str, int]) -> Ite
         last = places.get(entry.run.candidate.commit, last)
         keyed.append(((last, number), entry))
     return (entry for _, entry in sorted(keyed, key=lambda pair: pair[0]))
-
-
-def write_page(
-    folder: Path, output: Path, *, title: str | None, remote: str | None, environ: Mapping[str, str]
-) -> Path:
-    """Write the page of the history, and beside it the feed of confirmed changes.
-
-    Args:
-        folder: A folder in the user's repository.
-        output: The page.
-        title: Name of the project; of the repository's folder if ``None``.
-        remote: Where the history is shared.
-        environ: The user's environment.
-
-    Returns:
-        The feed.
-
-    Raises:
-        StoreError: If a file cannot be written.
-    """
-    from mainstay.gates.trends import metric_trends
-    from mainstay.reports.history import render_feed, render_history
-
-    history = read(folder, remote=remote, environ=environ)
-    trends = metric_trends(history.runs)
-    name = title or Repository.discover(folder).root.name
-    feed = output.with_suffix(".atom")
-    updated = max((run.created for run in history.runs), default=datetime.fromtimestamp(0, UTC).isoformat())
-    write_text(output, render_history(history, trends, title=name, feed=feed.name, run_length=RUN_LENGTH))
-    write_text(feed, render_feed(trends, title=name, updated=updated))
-    return feed
 
 
 def find(history: History, name: str) -> Entry:
