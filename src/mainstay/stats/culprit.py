@@ -128,16 +128,15 @@ class Search:
         return best + 1 if spread[best] > 0 else None
 
     def _level_variances(self) -> NDArray[np.float64]:
-        """(N,) variance of the degradation after each commit that the size of the whole leaves open.
+        """(N,) variance of the degradation after each commit.
 
-        What is not known of the size itself is left out: no probe of a commit that is surely bad tells where it came.
+        What is not known of the size of the whole is part of it: to leave that out finds single commits with as many
+        probes, but wrongly blames one of two that degraded a metric together several times as often.
         """
         _, _, shares = _hypotheses(self.num_commits)
         weights = self.weights
-        of_size = weights.sum(axis=0)
-        mean = shares @ weights / np.maximum(of_size, np.finfo(np.float64).tiny)
-        square = np.square(shares) @ weights
-        return np.asarray((square - mean**2 * of_size) @ self.sizes**2)
+        mean = shares @ (weights @ self.sizes)
+        return np.asarray(np.square(shares) @ (weights @ self.sizes**2) - mean**2)
 
     def observed(self, commit: int, degradations: ArrayLike) -> Search:
         """What is believed after a probe.
