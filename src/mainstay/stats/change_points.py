@@ -161,10 +161,10 @@ def _cumulated(series: NDArray[np.float64], weights: NDArray[np.float64]) -> NDA
     return np.cumsum(np.pad([weights, weights * centred, weights * centred**2], ((0, 0), (1, 0))), axis=1)
 
 
-def _cost(sums: NDArray[np.float64], start: NDArray[np.int64], end: int) -> NDArray[np.float64]:
+def _cost(sums: NDArray[np.float64], start: ArrayLike, end: ArrayLike) -> NDArray[np.float64]:
     """Weighted squares of segments about their means."""
-    weight, first, second = sums[:, end, None] - sums[:, start]
-    return np.asarray(np.maximum(second - first * first / weight, 0.0))
+    weight, first, second = sums[:, np.atleast_1d(end)] - sums[:, np.atleast_1d(start)]
+    return np.asarray(second - first * first / weight)
 
 
 def _clipped(series: NDArray[np.float64], scales: NDArray[np.float64], deviation: float) -> NDArray[np.float64]:
@@ -185,12 +185,7 @@ def _described(
     found = []
     for start, middle, end in zip(borders, borders[1:], borders[2:], strict=False):
         places = np.arange(start + 1, end)
-        costs = np.asarray(
-            [
-                _cost(sums, np.array([start]), place)[0] + _cost(sums, np.array([place]), end)[0]
-                for place in places.tolist()
-            ]
-        )
+        costs = _cost(sums, start, places) + _cost(sums, places, end)
         likely = places[costs <= costs[middle - start - 1] + threshold]
         before = float(np.average(series[start:middle], weights=weights[start:middle]))
         after = float(np.average(series[middle:end], weights=weights[middle:end]))
