@@ -303,7 +303,18 @@ def _converter() -> Converter:
     enums: tuple[type, ...] = (Verdict, Method, Kind, Direction, RunKind)
     for kind in enums:  # else they would be taken for plain text
         converter.register_structure_hook(kind, lambda value, kind: kind(value))
-    for kind in (*written, Withdrawal):
+    structure, known = make_dict_structure_fn(Metric, converter), dict[str, Metric]()
+
+    def metric(document: Any, kind: type) -> Metric:
+        """One record for all runs that say the same of a metric."""
+        key = repr(document)
+        if key not in known:
+            known[key] = structure(document, kind)
+        return known[key]
+
+    converter.register_structure_hook(Metric, metric)
+    read: tuple[type, ...] = (KeptCommit, KeptMetric, KeptRun, Withdrawal)
+    for kind in read:
         converter.register_structure_hook(kind, make_dict_structure_fn(kind, converter))
     return converter
 
