@@ -375,6 +375,21 @@ def calibration(session: nox.Session) -> None:
 
 
 @task(default=False)
+def history(session: nox.Session) -> None:
+    """Simulate years of gates: false alarms, delays, change points, searches; writes ``docs/results``; takes half an hour."""
+    install_project(session, "test")
+    arguments = ("--output", "docs/results/history.json", *session.posargs)
+    session.run("python", "-m", "experiments.history", *arguments, env={"OMP_NUM_THREADS": "1"})
+
+
+@task(default=False)
+def own_history(session: nox.Session) -> None:
+    """Gate the last sixty commits that touch the product and keep the runs; hours, and it goes on where it was stopped."""
+    install_project(session, "test")
+    session.run("python", "-m", "experiments.own_history", *session.posargs, success_codes=[0, 75])
+
+
+@task(default=False)
 def compression(session: nox.Session) -> None:
     """Measure transfer learning and compression, and write ``docs/results``; takes three minutes."""
     install_project(session, "test")

@@ -115,6 +115,12 @@ INTRODUCTIONS: Mapping[str, Introduction] = {
         "each revision where time and memory are measured; the bar is held to the overhead but for them, since memory is "
         "always measured in fresh interpreters.",
     ),
+    "history": Introduction(
+        "History",
+        "Simulated years of a project whose every commit is gated by the real judgement, with an anchor every twenty commits: "
+        "commits between false alarms, commits until a change is seen, change points, and searches for a guilty commit. "
+        "Degradations are in margins. Intervals hold with 95 %. [What the methods are](../explanation/history.md).",
+    ),
     "compression": Introduction(
         "Compression",
         "Size and latency against accuracy for each way to make the model smaller, on MNIST, each beside its parent with "

@@ -87,6 +87,9 @@ def main(context: click.Context, *, debug: bool) -> None:
 @click.option("--fail-fast/--no-fail-fast", default=None, help="Stop at the first fail.  [default: as configured]")
 @click.option("--fresh", is_flag=True, help="Draw other seeds than those of the baseline, and reuse no trial.")
 @click.option("--only", type=click.Choice(["accuracy", "performance"]), help="Gate a part.  [default: all workloads]")
+@click.option(
+    "--pairs", type=click.IntRange(min=5), help="Measure so many pairs, then look once.  [default: looks as configured]"
+)
 @click.option("--allow-unjudged", is_flag=True, help="Let a gate pass that judged nothing.")
 @click.option("-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Run there.")
 def gate(*, folder: Path, **options: Any) -> int:
@@ -398,6 +401,141 @@ def _try_project(folder: Path) -> int:
     click.echo(f"\n{publishing.render_for(outcome.run, sys.stdout, os.environ)}")
     click.echo(f"run: {os.path.relpath(outcome.path)}")
     return outcome.run.exit_status
+
+
+BISECT_EXIT_STATUS_HELP = """
+\b
+Exit status:
+    0  the guilty commit, or commits that cannot be told apart, have 95 % probability
+    2  wrong usage, or nothing degraded between the two commits
+    3  only a range of commits can be named
+    4  the good commit, the tool or the environment is broken
+  130  interrupted; the same command continues
+"""
+
+
+@main.command(epilog=BISECT_EXIT_STATUS_HELP)
+@click.argument("good")
+@click.argument("bad")
+@click.option("--metric", metavar="NAME", help="Look for what degraded it.  [default: what degraded most surely]")
+@click.option("--confirm/--no-confirm", default=True, help="At last, gate the guilty commit against its parent.")
+@click.option("-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Run there.")
+def bisect(*, good: str, bad: str, metric: str | None, confirm: bool, folder: Path) -> int:
+    """Find the commit between GOOD and BAD that degraded a metric, with a probability.
+
+    Each probe is a gate of one commit against GOOD; which one is chosen by what is known so far. What is measured is
+    kept, so the same command continues where it was interrupted.
+    """
+    from mainstay.commands import bisect as bisecting
+    from mainstay.reports.progress import progress_for
+    from mainstay.workers.descendants import inheriting_orphans
+
+    with inheriting_orphans(), interruptible(bisecting.RESUME), progress_for(sys.stderr) as observer:
+        outcome = bisecting.bisect(
+            folder, bisecting.BisectOptions(good=good, bad=bad, metric=metric, confirm=confirm),
+            measure=bisecting.gates(folder, os.environ, observer), report=lambda text: click.echo(text, err=True),
+        )  # fmt: skip
+    click.echo(bisecting.render(outcome))
+    return outcome.exit_status
+
+
+@main.group()
+def history() -> None:
+    """Keep the runs of the default branch, in git, and show how the metrics move over years."""
+
+
+REMOTE = click.option(
+    "--remote", metavar="NAME", help="Where the history is shared; '.' keeps it here.  [default: origin]"
+)
+HISTORY_FOLDER = click.option(
+    "-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Run there."
+)
+
+
+@history.command()
+@click.argument("run", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--kind",
+    type=click.Choice(["main", "anchor", "release"]),
+    default="main",
+    show_default=True,
+    help="A commit against the one before it, or a fixed number of pairs against a reference or the last release.",
+)
+@REMOTE
+@HISTORY_FOLDER
+def add(*, run: Path, kind: str, remote: str | None, folder: Path) -> int:
+    """Keep the document RUN of a gate, if it is a valid one of the default branch."""
+    from mainstay.commands import history as keeping
+
+    entry, arrived = keeping.add(folder, run, kind=kind, remote=remote, environ=os.environ)
+    click.echo(f"kept: {entry.file}" if arrived else f"waits in the inbox for the next writer: {entry.file}")
+    return 0
+
+
+@history.command("list")
+@REMOTE
+@HISTORY_FOLDER
+def list_history(*, remote: str | None, folder: Path) -> int:
+    """List the kept runs that are here, in the order of the default branch."""
+    from mainstay.commands import history as keeping
+
+    click.echo(keeping.render_list(keeping.read(folder, remote=remote, environ=os.environ)))
+    return 0
+
+
+@history.command("show")
+@click.argument("name")
+@REMOTE
+@HISTORY_FOLDER
+def show_history(*, name: str, remote: str | None, folder: Path) -> int:
+    """Show what is kept of the run NAME; its beginning, or that of its commit, will do."""
+    from mainstay.commands import history as keeping
+
+    click.echo(keeping.render_entry(keeping.find(keeping.read(folder, remote=remote, environ=os.environ), name)))
+    return 0
+
+
+@history.command()
+@click.argument("name")
+@click.option("--reason", required=True, help="Why it counts no more.")
+@REMOTE
+@HISTORY_FOLDER
+def withdraw(*, name: str, reason: str, remote: str | None, folder: Path) -> int:
+    """Let the kept run NAME count no more; nothing is rewritten."""
+    from mainstay.commands import history as keeping
+
+    click.echo(f"withdrawn: {keeping.withdraw(folder, name, reason=reason, remote=remote)}")
+    return 0
+
+
+@history.command()
+@click.option("--restore", is_flag=True, help="Append again what was removed from a branch.")
+@click.option("--forget", is_flag=True, help="Take a branch as it is, and lose what was removed from it.")
+@REMOTE
+@HISTORY_FOLDER
+def sync(*, restore: bool, forget: bool, remote: str | None, folder: Path) -> int:
+    """Bring here what others have kept, and append what waits in the inbox."""
+    from mainstay.commands import history as keeping
+
+    if restore and forget:
+        raise click.UsageError("--restore and --forget exclude each other")
+    found = keeping.sync(folder, remote=remote, restore=restore, forget=forget)
+    click.echo(f"{len(found.runs)} runs count, {found.num_withdrawn} withdrawn, {len(found.unread)} not read")
+    return 0
+
+
+@history.command("page")
+@click.option("--output", type=FILE, required=True, help="Write the page there, and a feed beside it.")
+@click.option("--title", help="Name of the project.  [default: the folder's]")
+@REMOTE
+@HISTORY_FOLDER
+def history_page(*, output: Path, title: str | None, remote: str | None, folder: Path) -> int:
+    """Write one page that shows how every metric moved, and a feed of confirmed changes."""
+    from mainstay.commands.history_page import write_page
+
+    feed = write_page(folder, output, title=title, remote=remote, environ=os.environ)
+    click.echo(f"written: {os.path.relpath(output)} and {os.path.relpath(feed)}")
+    return 0
 
 
 def run(arguments: list[str] | None = None) -> int:

@@ -57,6 +57,7 @@ class GateOptions:
         seconds: Budget for measuring; as configured if ``None``.
         fresh: Draw other seeds than those that belong to the baseline; then none of its trials is reused or cached.
         only: ``accuracy``, or ``performance`` for all that costs time or memory; everything if ``None``.
+        pairs: Pairs after which the gate looks once, for an estimate that no early stop biases; as configured if ``None``.
     """
 
     baseline: str | None = None
@@ -67,6 +68,7 @@ class GateOptions:
     seconds: float | None = None
     fresh: bool = False
     only: str | None = None
+    pairs: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -225,6 +227,7 @@ def choose_start(repository: Repository, options: GateOptions, environ: Mapping[
         seconds=settings.seconds if options.seconds is None else options.seconds,
         fail_fast=settings.fail_fast if options.fail_fast is None else options.fail_fast,
         only=options.only,
+        pairs=options.pairs,
     )
 
 

@@ -103,7 +103,7 @@ def _num_timed(agenda: Agenda) -> int:
 def _make_plan(session: Session, agenda: Agenda, *, num_pairs: int | None, is_proved: bool) -> Plan:
     """The plan that follows from settings, options and agenda."""
     start, configuration, margins = session.start, session.configuration, margins_of(session, agenda)
-    looks = configuration.looks
+    looks = (start.pairs,) if start.pairs else configuration.looks
     workloads = tuple(
         _planned(session, assignment, margins, num_pairs or looks[-1]) for assignment in agenda.assignments
     )

@@ -36,6 +36,7 @@ class Start:
         seconds: Budget for measuring.
         fail_fast: Whether the first ``fail`` ends the gate.
         only: The part of the workloads that is gated; all if ``None``.
+        pairs: Pairs after which the gate looks once; as configured if ``None``.
     """
 
     baseline: Revision
@@ -46,6 +47,7 @@ class Start:
     seconds: float
     fail_fast: bool
     only: str | None = None
+    pairs: int | None = None
 
     def __post_init__(self) -> None:
         if not all(HASH.fullmatch(revision.commit) for revision in (self.baseline, self.candidate)):

@@ -137,8 +137,8 @@ def pairs_plot(finding: Finding) -> Plot | None:
     margin = displayed_degradation(finding.metric, finding.metric.scaled_margin)
     cap = LARGEST_DEGRADATION if finding.cap is None else displayed_degradation(finding.metric, finding.cap)
     drawn = [max(-cap, min(cap, each)) for each in degradations]  # what is beyond the cap lies at the edge
-    vertical = _Scale.over([0.0, margin, *drawn], start=PLOT_HEIGHT - _BOTTOM, end=_TOP)
-    horizontal = _Scale(low=0.5, high=len(degradations) + 0.5, start=_LEFT, end=PLOT_WIDTH - _RIGHT)
+    vertical = Scale.over([0.0, margin, *drawn], start=PLOT_HEIGHT - _BOTTOM, end=_TOP)
+    horizontal = Scale(low=0.5, high=len(degradations) + 0.5, start=_LEFT, end=PLOT_WIDTH - _RIGHT)
     dots = "".join(f"M{horizontal(i)} {vertical(degradation)}h0" for i, degradation in enumerate(degradations, start=1))
     counted = [
         degradation if finding.cap is None else max(-finding.cap, min(finding.cap, degradation))
@@ -167,12 +167,12 @@ def curves_plot(curves: Sequence[Curve]) -> Plot | None:
     Args:
         curves: One a seed.
     """
-    values = [value for curve in curves for value in (*curve.baseline, *curve.candidate) if _is_drawable(value)]
+    values = [value for curve in curves for value in (*curve.baseline, *curve.candidate) if is_drawable(value)]
     length = max((max(len(curve.baseline), len(curve.candidate)) for curve in curves), default=0)
     if length < 2 or not values:
         return None
-    vertical = _Scale.over(values, start=PLOT_HEIGHT - _BOTTOM, end=_TOP)
-    horizontal = _Scale(low=1, high=length, start=_LEFT, end=PLOT_WIDTH - _RIGHT)
+    vertical = Scale.over(values, start=PLOT_HEIGHT - _BOTTOM, end=_TOP)
+    horizontal = Scale(low=1, high=length, start=_LEFT, end=PLOT_WIDTH - _RIGHT)
     lines = [(side, getattr(curve, side)) for side in ("baseline", "candidate") for curve in curves]
     headings = [f"{side}, seed {curve.seed}" for curve in curves for side in ("baseline", "candidate")]
     columns = [getattr(curve, side) for curve in curves for side in ("baseline", "candidate")]
@@ -203,8 +203,8 @@ def block_times_plot(baseline: Sequence[float], candidate: Sequence[float]) -> P
     shares = [
         [count / len(side) for count in column] for side, column in zip((baseline, candidate), counts, strict=True)
     ]
-    vertical = _Scale(low=0.0, high=max(map(max, shares)), start=PLOT_HEIGHT - _BOTTOM, end=_TOP)
-    horizontal = _Scale(low=0, high=_NUM_BINS, start=_LEFT, end=PLOT_WIDTH - _RIGHT)
+    vertical = Scale(low=0.0, high=max(map(max, shares)), start=PLOT_HEIGHT - _BOTTOM, end=_TOP)
+    horizontal = Scale(low=0, high=_NUM_BINS, start=_LEFT, end=PLOT_WIDTH - _RIGHT)
     return Plot(
         x_ticks=tuple(Tick(horizontal(i), seconds_text(edges[i])) for i in range(0, _NUM_BINS + 1, _NUM_BINS // 4)),
         y_ticks=vertical.ticks(factor=100, unit=" %"),
@@ -227,8 +227,8 @@ def loads_plot(loads: Sequence[float]) -> Plot | None:
     """
     if not loads:
         return None
-    vertical = _Scale(low=0.0, high=max(1.0, *loads), start=PLOT_HEIGHT - _BOTTOM, end=_TOP)
-    horizontal = _Scale(low=0.5, high=len(loads) + 0.5, start=_LEFT, end=PLOT_WIDTH - _RIGHT)
+    vertical = Scale(low=0.0, high=max(1.0, *loads), start=PLOT_HEIGHT - _BOTTOM, end=_TOP)
+    horizontal = Scale(low=0.5, high=len(loads) + 0.5, start=_LEFT, end=PLOT_WIDTH - _RIGHT)
     bars = "".join(f"M{horizontal(i)} {vertical(0.0)}V{vertical(load)}" for i, load in enumerate(loads, start=1))
     return Plot(
         x_ticks=tuple(Tick(horizontal(i), str(i)) for i in _counted_ticks(len(loads))),
@@ -239,7 +239,7 @@ def loads_plot(loads: Sequence[float]) -> Plot | None:
     )
 
 
-class _Scale(NamedTuple):
+class Scale(NamedTuple):
     """From values to coordinates."""
 
     low: float
@@ -248,9 +248,9 @@ class _Scale(NamedTuple):
     end: float
 
     @classmethod
-    def over(cls, values: Iterable[float], *, start: float, end: float) -> _Scale:
+    def over(cls, values: Iterable[float], *, start: float, end: float) -> Scale:
         """A scale that holds all values that can be drawn, with a little room."""
-        drawn = [value for value in values if _is_drawable(value)]
+        drawn = [value for value in values if is_drawable(value)]
         low, high = min(drawn), max(drawn)
         size = max(abs(low), abs(high))
         span = high - low if high - low > 1e-9 * size else size
@@ -269,7 +269,7 @@ class _Scale(NamedTuple):
         return tuple(Tick(self(i * step), f"{factor * i * step:.10g}{unit}") for i in range(first, last + 1))
 
 
-def _is_drawable(value: float) -> bool:
+def is_drawable(value: float) -> bool:
     """Whether a value has a place on an axis: a diverged loss can be finite and still dwarf every figure."""
     return math.isfinite(value) and abs(value) < _LARGEST_DRAWN
 
@@ -277,7 +277,7 @@ def _is_drawable(value: float) -> bool:
 def _forest_x(margins: float) -> float:
     """A degradation in margins as a place in the forest box."""
     start, end = FOREST_RANGE
-    return _Scale(low=start, high=end, start=6, end=FOREST_WIDTH - 6)(margins)
+    return Scale(low=start, high=end, start=6, end=FOREST_WIDTH - 6)(margins)
 
 
 def _round_step(rough: float) -> float:
@@ -291,13 +291,13 @@ def _counted_ticks(count: int, *, at_most: int = 12) -> range:
     return range(1, count + 1, max(1, math.ceil(count / at_most)))
 
 
-def _line(values: Sequence[float], horizontal: _Scale, vertical: _Scale) -> str:
+def _line(values: Sequence[float], horizontal: Scale, vertical: Scale) -> str:
     """A path through the values that can be drawn; a gap where one is missing."""
     path, pen_is_down = "", False
     for i, value in enumerate(values, start=1):
-        if _is_drawable(value):
+        if is_drawable(value):
             path += f"{'L' if pen_is_down else 'M'}{horizontal(i)} {vertical(value)}"
-        pen_is_down = _is_drawable(value)
+        pen_is_down = is_drawable(value)
     return path
 
 
@@ -310,7 +310,7 @@ def _histogram(values: Sequence[float], edges: Sequence[float]) -> list[int]:
     return counts
 
 
-def _steps(shares: Sequence[float], horizontal: _Scale, vertical: _Scale) -> str:
+def _steps(shares: Sequence[float], horizontal: Scale, vertical: Scale) -> str:
     """The outline of a histogram."""
     outline = "".join(f"V{vertical(share)}H{horizontal(i)}" for i, share in enumerate(shares, start=1))
     return f"M{horizontal(0)} {vertical(0.0)}{outline}V{vertical(0.0)}"

@@ -91,7 +91,7 @@ def render_html(run: Run) -> str:
         A document in UTF-8 without a byte order mark.
     """
     view = view_run(run)
-    style, script = _resource("report.css"), _resource("report.js")
+    style, script = resource("report.css"), resource("report.js")
     page = (
         _environment()
         .get_template("report.html")
@@ -103,8 +103,8 @@ def render_html(run: Run) -> str:
             verdicts=[verdict for verdict in VERDICT_ORDER if any(row.verdict is verdict for row in view.findings)],
             style=style,
             script=script,
-            style_hash=_source_hash(style),
-            script_hash=_source_hash(script),
+            style_hash=source_hash(style),
+            script_hash=source_hash(script),
             forest_box=(figures.FOREST_WIDTH, figures.FOREST_HEIGHT),
             plot_box=(figures.PLOT_WIDTH, figures.PLOT_HEIGHT),
         )
@@ -115,19 +115,19 @@ def render_html(run: Run) -> str:
 @cache
 def _environment() -> Environment:
     """Templates that escape every text and refuse unknown names."""
-    sources = {name: _resource(name) for name in ("report.html", "parts.html")}
+    sources = {name: resource(name) for name in ("report.html", "parts.html")}
     return Environment(
         loader=DictLoader(sources), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
 
 
 @cache
-def _resource(name: str) -> str:
+def resource(name: str) -> str:
     """A file beside this module."""
     return files("mainstay.reports").joinpath("templates", name).read_text(encoding="utf-8")
 
 
-def _source_hash(source: str) -> str:
+def source_hash(source: str) -> str:
     """How the content security policy names a style or a script."""
     return "sha256-" + base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
 

@@ -4,6 +4,7 @@ Nothing here changes what belongs to the user: not the working tree, the index, 
 working tree becomes a commit that no reference points at, through an index of its own. Hooks never run.
 
 - :class:`Repository`: one repository with a working tree; all else is asked of it.
+- :class:`Outcome`: what a call of git gave.
 - :class:`Choice`: a revision that was chosen, with what a reader must know about the choice.
 """
 
@@ -92,8 +93,14 @@ class _Named(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-class _Outcome(NamedTuple):
-    """Result of one call of git."""
+class Outcome(NamedTuple):
+    """Result of one call of git.
+
+    Attributes:
+        status: Its exit status.
+        output: What it wrote to standard output.
+        errors: What it wrote to standard error.
+    """
 
     status: int
     output: bytes
@@ -101,6 +108,7 @@ class _Outcome(NamedTuple):
 
     @property
     def text(self) -> str:
+        """The output as text, without the last line break."""
         return self.output.decode(errors="surrogateescape").rstrip("\n")
 
     @property
@@ -305,7 +313,7 @@ class Repository:
                     next_step=f"git fetch origin {named}:refs/remotes/origin/{named}",
                 )
             return reference
-        remote = self._remote()
+        remote = self.remote()
         if remote is not None:
             head = self._git("symbolic-ref", "--quiet", f"refs/remotes/{remote}/HEAD", check=False).text
             if head and self._commit(head) is not None:
@@ -371,7 +379,7 @@ class Repository:
             return found.text
         if self._git("rev-parse", "--is-shallow-repository").text == "true":
             name = re.sub(r"^refs/(heads/|remotes/[^/]+/)", "", branch)
-            remote = self._remote() or "origin"
+            remote = self.remote() or "origin"
             raise GitError(
                 f"the merge base with {_short(branch)} is missing from this shallow clone",
                 looked_in=str(self.root),
@@ -385,11 +393,11 @@ class Repository:
 
     def _branch(self, name: str) -> str | None:
         """Return the full reference of a branch, remote-tracking before local."""
-        remote = self._remote()
+        remote = self.remote()
         places = (*((f"refs/remotes/{remote}/",) if remote else ()), "refs/remotes/", "refs/heads/")
         return next((place + name for place in places if self._commit(place + name) is not None), None)
 
-    def _remote(self) -> str | None:
+    def remote(self) -> str | None:
         """Return origin, or else the sole remote."""
         remotes = self._git("remote").text.splitlines()
         if "origin" in remotes:
@@ -635,7 +643,7 @@ class Repository:
                 _call(checkout, cwd=users, variables=own_index)
             self._fill_submodules(users, wanted, place)
 
-    def _git_unlocked(self, *arguments: str) -> _Outcome:
+    def _git_unlocked(self, *arguments: str) -> Outcome:
         """Call git again while another one holds a lock."""
         outcome = self._git(*arguments, check=False)
         for attempt in range(NUM_LOCK_ATTEMPTS):
@@ -741,9 +749,25 @@ class Repository:
             digests[path] = content_digest(place)
         return digests
 
+    def call(
+        self, *arguments: str, check: bool = True, variables: Mapping[str, str] | None = None, stdin: bytes = b""
+    ) -> Outcome:
+        """Call git there, for what keeps something of its own in the repository.
+
+        Args:
+            arguments: Of the command.
+            check: Whether a failure is an error.
+            variables: Environment variables besides those that every call has.
+            stdin: What it reads.
+
+        Raises:
+            GitError: If it fails, unless told not to check.
+        """
+        return self._git(*arguments, check=check, variables=variables, stdin=stdin)
+
     def _git(
         self, *arguments: str, check: bool = True, variables: Mapping[str, str] | None = None, stdin: bytes = b""
-    ) -> _Outcome:
+    ) -> Outcome:
         return _call(arguments, cwd=self.top, check=check, variables=variables, stdin=stdin)
 
 
@@ -782,7 +806,7 @@ def _call(
     check: bool = True,
     variables: Mapping[str, str] | None = None,
     stdin: bytes = b"",
-) -> _Outcome:
+) -> Outcome:
     """Run git in a folder, and raise where it fails unless told not to."""
     try:
         process = subprocess.run(
@@ -796,13 +820,13 @@ def _call(
         )
     except FileNotFoundError:
         raise GitError("git is not installed", looked_in="PATH", next_step="install git") from None
-    outcome = _Outcome(process.returncode, process.stdout, process.stderr.decode(errors="replace"))
+    outcome = Outcome(process.returncode, process.stdout, process.stderr.decode(errors="replace"))
     if check and outcome.status != 0:
         raise _failure(arguments, cwd, outcome)
     return outcome
 
 
-def _failure(arguments: Sequence[str], cwd: Path, outcome: _Outcome) -> GitError:
+def _failure(arguments: Sequence[str], cwd: Path, outcome: Outcome) -> GitError:
     """Return the error for a call of git that failed."""
     fact = f"git {' '.join(arguments[:2])} failed with status {outcome.status}: {_last_lines(outcome.errors)}"
     if "git-lfs" in outcome.errors:

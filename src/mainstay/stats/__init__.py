@@ -11,4 +11,7 @@ importing a module costs nothing.
 - :mod:`~mainstay.stats.scores`: two systems scored on the same items, in clusters or not.
 - :mod:`~mainstay.stats.power`: what a number of pairs can detect, and how many are still needed.
 - :mod:`~mainstay.stats.noise`: noise between the blocks of a pair and between pairs.
+- :mod:`~mainstay.stats.trend`: what gathers over many gates.
+- :mod:`~mainstay.stats.change_points`: where a long series changed.
+- :mod:`~mainstay.stats.culprit`: which commit of many degraded a metric.
 """

@@ -41,10 +41,14 @@ CALIBRATIONS = "calibrations"
 JUDGEMENTS = "judgements"
 """Folder in it for what stored results were judged to be, at once and from files that stay."""
 
+BISECTIONS = "bisections"
+"""Folder in it for what searches for a guilty commit have measured."""
+
 WAYS_ON = {
     RUNS: RESUME_GATE,
     CALIBRATIONS: RESTART_CALIBRATION,
     JUDGEMENTS: "judge the files again",
+    BISECTIONS: "start 'mainstay bisect' again: what was measured is kept",
 }
 """Command to run once there is room again, by folder."""
 

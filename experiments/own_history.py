@@ -1,0 +1,130 @@
+"""Fill the history of this repository: gate its last commits that touch the product, each against the one before.
+
+Run from the root of the repository, hours on an idle machine::
+
+    python -m experiments.own_history --commits 60 --minutes 240
+
+It goes on where it stopped: a commit that is kept, or whose gate came to nothing that can be kept, is not gated again.
+Commits that touch nothing of the product lie in between and change nothing, so the chain has no gaps. Every twentieth
+commit is gated against the first of all over 20 pairs, as an anchor. Nothing is pushed with ``--remote .``, the default.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+from mainstay.commands import history
+from mainstay.records.errors import UsageError
+from mainstay.records.history import RunKind
+from mainstay.store.journal import Journal
+
+ROOT = Path(__file__).parents[1]
+PRODUCT = ("src", "benchmarks", "pyproject.toml", "constraints/benchmarks.txt")
+EVERY = 20
+
+
+class Step(NamedTuple):
+    """A gate that belongs to the history.
+
+    Attributes:
+        baseline: One commit.
+        candidate: The other.
+        kind: What they are.
+    """
+
+    baseline: str
+    candidate: str
+    kind: RunKind
+
+
+def steps(commits: Sequence[str]) -> Iterator[Step]:
+    """The gates of a chain of commits, the oldest first, with its anchors.
+
+    Example:
+        >>> [step.kind.value for step in steps([f"{i}" for i in range(22)])][-3:]
+        ['main', 'anchor', 'main']
+    """
+    for number, (before, commit) in enumerate(pairwise(commits), 1):
+        yield Step(before, commit, RunKind.MAIN)
+        if number % EVERY == 0:
+            yield Step(commits[0], commit, RunKind.ANCHOR)
+
+
+def product_commits(root: Path, count: int) -> list[str]:
+    """The last commits along first parents that touch the product, the oldest first."""
+    command = ["git", "-C", str(root), "rev-list", "--first-parent", f"--max-count={count}", "HEAD", "--", *PRODUCT]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[::-1]
+
+
+def run_gate(root: Path, step: Step, place: Path) -> str:
+    """Gate a step; returns what was wrong where it left no document."""
+    pairs = () if step.kind is RunKind.MAIN else ("--pairs", "20")
+    command = (sys.executable, "-m", "mainstay", "gate", "--baseline", step.baseline, "--candidate", step.candidate)
+    done = subprocess.run(
+        [*command, *pairs, "--json", str(place)], cwd=root, check=False, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )  # fmt: skip
+    if done.returncode in {130, -2}:
+        raise KeyboardInterrupt
+    return "" if place.exists() else (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+
+
+def fill(
+    root: Path, count: int, *, seconds: float, remote: str, gate: Callable[[Path, Step, Path], str] = run_gate
+) -> tuple[int, int]:
+    """Gate and keep what is not kept yet, until the time is over.
+
+    Returns:
+        Gates made now, and gates that are left.
+    """
+    folder = root / ".mainstay" / "own-history"
+    folder.mkdir(parents=True, exist_ok=True)
+    journal = Journal(folder / "journal.jsonl")
+    journal.mend()
+    kept = {
+        (entry.run.baseline.commit, entry.run.candidate.commit, entry.run.kind)
+        for entry in history.read(root, remote=remote, environ=os.environ).entries
+    }
+    tried = {tuple(line["step"]) for line in journal.read()}
+    wanted = list(steps(product_commits(root, count + 1)))
+    left = [step for step in wanted if (*step,) not in kept and (*step,) not in tried]
+    start, made = time.monotonic(), 0
+    for step in left:
+        if time.monotonic() - start >= seconds:
+            break
+        place = folder / f"{step.candidate[:16]}-{step.kind}.json"
+        place.unlink(missing_ok=True)
+        problem = gate(root, step, place)
+        if not problem:
+            try:
+                history.add(root, place, kind=step.kind, remote=remote, environ=os.environ)
+            except UsageError as error:
+                problem = error.fact
+        journal.append("step", step=[*step], problem=problem)
+        made += 1
+        print(json.dumps({"candidate": step.candidate[:10], "kind": step.kind, "problem": problem}), flush=True)
+    return made, len(left) - made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Gate and keep."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--commits", type=int, default=60)
+    parser.add_argument("--minutes", type=float, default=240)
+    parser.add_argument("--remote", default=".", help="where the history is shared; '.' keeps it here")
+    options = parser.parse_args(argv)
+    made, left = fill(ROOT, options.commits, seconds=60 * options.minutes, remote=options.remote)
+    print(f"{made} gates made, {left} left")
+    return 0 if left == 0 else 75
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,455 @@
+"""The guilty commit: gates of chosen commits against the good one, until one commit has 95 % probability.
+
+What to measure next and what to believe is decided by :mod:`~mainstay.stats.culprit`. Every probe is kept on disk with
+all its metrics, so that an interrupted search continues, and one for another metric measures only what it lacks.
+
+- :func:`bisect`: the search.
+- :func:`gates`: measures by real gates.
+- :func:`render`: what is printed at the end.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from filelock import FileLock, Timeout
+
+from mainstay.commands.gate import GateOptions, gate
+from mainstay.measuring.loop import Observer
+from mainstay.records.errors import EnvironmentBuildError, MainstayError, StoreError, UsageError
+from mainstay.records.findings import Blame, Verdict
+from mainstay.records.formatting import change_text, seconds_text
+from mainstay.records.history import KeptMetric
+from mainstay.records.metrics import Kind, Metric
+from mainstay.records.runs import Run
+from mainstay.reports.cleaning import clean
+from mainstay.revisions.git import Repository
+from mainstay.stats.culprit import CONFIDENCE, NUM_FIRST_PAIRS, Search, start_search
+from mainstay.stats.paired import one_sided_p_values, summarise_pairs
+from mainstay.store.files import FOLDER
+from mainstay.store.history import kept_metric
+from mainstay.store.journal import BISECTIONS, JOURNAL_VERSION, Journal
+
+RESUME = "start the same 'mainstay bisect' again: whole probes are kept"
+"""The next step after a search that was interrupted."""
+
+_NUM_SHOWN = 5
+_BAR = 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BisectOptions:
+    """What the user asked for.
+
+    Attributes:
+        good: A commit without the degradation.
+        bad: A later one with it.
+        metric: Id or name of the metric; the one that degraded most surely if ``None``.
+        confirm: Whether the guilty commit is gated against its parent at last.
+    """
+
+    good: str
+    bad: str
+    metric: str | None = None
+    confirm: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Probe:
+    """One commit measured against another.
+
+    Attributes:
+        commit: What was measured.
+        baseline: What it was compared with.
+        metrics: What each metric showed.
+        broken: Why it could not be measured; empty if it could.
+        run: Name of the run; empty where it came to none.
+        seconds: What it cost.
+        pairs: Most pairs that a metric took.
+    """
+
+    commit: str
+    baseline: str
+    metrics: tuple[KeptMetric, ...] = ()
+    broken: str = ""
+    run: str = ""
+    seconds: float = 0.0
+    pairs: int = 0
+
+
+class Measure(Protocol):
+    """Measures one commit against another."""
+
+    def __call__(self, baseline: str, candidate: str, *, pairs: int, only: str | None) -> Probe:
+        """Measure a fixed number of pairs, of all workloads or of a part of them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Commit:
+    """A commit as it is printed.
+
+    Attributes:
+        commit: Its full hash.
+        date: ISO date of its author.
+        subject: First line of its message.
+    """
+
+    commit: str
+    date: str
+    subject: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BisectOutcome:
+    """What a search found.
+
+    Attributes:
+        metric: What degraded.
+        degradation: By how much, over all commits.
+        commits: The guilty commit, or those that cannot be told apart; for a range, all of it.
+        probability: That they hold the whole degradation.
+        is_named: Whether that suffices to blame them.
+        broken: Commits that could not be measured, and why.
+        probes: All that was measured, by this search and by earlier ones that it continued.
+        confirmation: The guilty commit against its parent; ``None`` where it was not measured.
+        num_commits: Commits that were searched.
+    """
+
+    metric: Metric
+    degradation: float
+    commits: tuple[Commit, ...]
+    probability: float
+    is_named: bool
+    broken: tuple[tuple[Commit, str], ...]
+    probes: tuple[Probe, ...]
+    confirmation: KeptMetric | None
+    num_commits: int
+
+    @property
+    def exit_status(self) -> int:
+        """0 where a commit, or commits that cannot be told apart, are named; else 3."""
+        return 0 if self.is_named else 3
+
+
+def gates(folder: Path, environ: Mapping[str, str], observer: Observer) -> Measure:
+    """Measure by gates, each with seeds of its own: probes that share the trials of the good commit would err together.
+
+    Args:
+        folder: A folder in the user's repository.
+        environ: The user's environment.
+        observer: Is told how each gate goes.
+    """
+
+    def measure(baseline: str, candidate: str, *, pairs: int, only: str | None) -> Probe:
+        start = time.monotonic()
+        options = GateOptions(
+            baseline=baseline, candidate=candidate, fresh=True, fail_fast=False, pairs=pairs, only=only
+        )
+        try:
+            run = gate(folder, options, environ=environ, observer=observer).run
+        except EnvironmentBuildError as error:
+            if error.side != "candidate":
+                raise
+            return Probe(commit=candidate, baseline=baseline, broken=error.fact, seconds=time.monotonic() - start)
+        return probe_of(run, baseline, candidate, seconds=time.monotonic() - start)
+
+    return measure
+
+
+def probe_of(run: Run, baseline: str, candidate: str, *, seconds: float) -> Probe:
+    """What a search learns from a run.
+
+    Raises:
+        MainstayError: If something other than the candidate is broken.
+    """
+    errors = [finding for finding in run.findings if finding.verdict is Verdict.ERROR]
+    if other := [finding for finding in errors if finding.blame is not Blame.CANDIDATE]:
+        raise MainstayError(
+            f"{clean(other[0].metric.id)} cannot be measured, and {candidate[:10]} is not to blame: {clean(other[0].reason)}",
+            looked_in=f"{FOLDER}/runs/{run.id}",
+            next_step=f"mend it, then {RESUME}",
+        )
+    measured = [finding for finding in run.findings if finding.verdict not in {Verdict.ERROR, Verdict.NEW}]
+    return Probe(
+        commit=candidate,
+        baseline=baseline,
+        metrics=tuple(kept_metric(finding) for finding in measured),
+        broken=clean(errors[0].reason) if errors and not measured else "",
+        run=run.id,
+        seconds=seconds,
+        pairs=max((finding.num_pairs for finding in run.findings), default=0),
+    )
+
+
+def bisect(
+    folder: Path, options: BisectOptions, *, measure: Measure, report: Callable[[str], None] = lambda _: None
+) -> BisectOutcome:
+    """Find the commit that degraded a metric.
+
+    Args:
+        folder: A folder in the user's repository.
+        options: What the user asked for.
+        measure: Measures a commit.
+        report: Is told what is believed after each probe.
+
+    Raises:
+        UsageError: If the commits are not in a line, or nothing degraded between them.
+        MainstayError: If something other than a commit in between is broken.
+    """
+    repository = Repository.discover(folder)
+    good, bad = repository.resolve(options.good), repository.resolve(options.bad)
+    commits = commits_between(repository, good, bad)
+    with _Probes.opened(repository, good, bad, measure) as probes:
+        first = probes.measure(bad, pairs=NUM_FIRST_PAIRS, only=None)
+        if first.broken:
+            raise UsageError(
+                f"the bad commit {bad[:10]} cannot be measured: {first.broken}",
+                looked_in=str(repository.root),
+                next_step="name a later or an earlier commit that has the degradation and runs",
+            )
+        chosen = choose_metric(first.metrics, options.metric)
+        search = start_search(len(commits), pairs_of(chosen))
+        if search is None:
+            raise UsageError(
+                f"{clean(chosen.metric.id)} did not degrade between {good[:10]} and {bad[:10]}: nothing to look for",
+                looked_in=f"{len(chosen.degradations)} pairs of the two",
+                next_step="name commits further apart, or another --metric",
+            )
+        search = _searched(search, commits, chosen.metric, probes, report)
+        return _outcome(search, commits, chosen.metric, probes, confirm=options.confirm)
+
+
+def _searched(
+    search: Search, commits: Sequence[Commit], metric: Metric, probes: _Probes, report: Callable[[str], None]
+) -> Search:
+    """Measure commits until one is named or the probes are used up."""
+    only = _part(metric)
+    report(beliefs(search, commits))
+    while (number := search.next_probe()) is not None:
+        probe = probes.measure(commits[number - 1].commit, pairs=search.num_pairs, only=only)
+        kept = next((each for each in probe.metrics if each.metric.id == metric.id), None)
+        if probe.broken or kept is None:
+            search = search.without(number)
+        else:
+            search = search.observed(number, pairs_of(kept))
+        report(beliefs(search, commits))
+    return search
+
+
+def _outcome(
+    search: Search, commits: Sequence[Commit], metric: Metric, probes: _Probes, *, confirm: bool
+) -> BisectOutcome:
+    group, probability = search.culprit()
+    is_named = probability >= CONFIDENCE
+    first, last = (group[0], group[-1])
+    if not is_named:
+        first, last, probability = search.interval()
+    confirmation = None
+    if is_named and confirm:
+        parent = probes.good if first == 1 else commits[first - 2].commit
+        if parent != probes.good:
+            probe = probes.measure(commits[last - 1].commit, pairs=NUM_FIRST_PAIRS, only=_part(metric), baseline=parent)
+            confirmation = next((each for each in probe.metrics if each.metric.id == metric.id), None)
+    return BisectOutcome(
+        metric=metric,
+        degradation=search.degradation,
+        commits=tuple(commits[first - 1 : last]),
+        probability=probability,
+        is_named=is_named,
+        broken=tuple(
+            (commits[number - 1], probes.why_broken(commits[number - 1].commit)) for number in sorted(search.untestable)
+        ),
+        probes=tuple(probes.used),
+        confirmation=confirmation,
+        num_commits=len(commits),
+    )
+
+
+def _part(metric: Metric) -> str | None:
+    """The part of the workloads that holds a metric."""
+    return {Kind.ACCURACY: "accuracy", Kind.PERFORMANCE: "performance"}.get(metric.kind)
+
+
+def pairs_of(kept: KeptMetric) -> Sequence[float]:
+    """The degradations that a metric showed, as many as the search needs where they were proved or are always the same."""
+    if kept.is_proved_equal or kept.metric.kind is Kind.DETERMINISTIC:
+        value = kept.degradations[0] if kept.degradations else 0.0
+        return [value] * NUM_FIRST_PAIRS
+    return kept.degradations
+
+
+def choose_metric(metrics: Sequence[KeptMetric], name: str | None) -> KeptMetric:
+    """The metric to look for: the one that is named, or that degraded most surely.
+
+    Raises:
+        UsageError: If no metric is called so, or several.
+    """
+    wanted = [kept for kept in metrics if name is None or name in {kept.metric.id, kept.metric.name}]
+    if not wanted or (name is not None and len(wanted) > 1):
+        known = ", ".join(clean(kept.metric.id) for kept in wanted or metrics) or "none"
+        raise UsageError(
+            f"{len(wanted)} metrics are called {name!r}" if name else "no metric was measured",
+            looked_in="the gate of the bad commit against the good one",
+            next_step=f"name one of these: {known}",
+        )
+    return min(wanted, key=_p_value)
+
+
+def _p_value(kept: KeptMetric) -> tuple[float, float]:
+    """How likely pairs like these are without a degradation; ties go to the larger one in margins."""
+    values = pairs_of(kept)
+    if len(values) < 2:
+        return 1.0, 0.0
+    summary = summarise_pairs(values)
+    in_margins = float(summary.mean) / (kept.metric.scaled_margin or 1.0)
+    if float(summary.deviation) == 0:
+        return (0.0 if float(summary.mean) > 0 else 1.0), -in_margins
+    return float(one_sided_p_values(summary, 0.0).above), -in_margins
+
+
+def commits_between(repository: Repository, good: str, bad: str) -> list[Commit]:
+    """The commits after the good one, up to the bad one, along first parents; those that changed no file are left out.
+
+    Raises:
+        UsageError: If the bad commit does not follow the good one, or the clone is too shallow to tell.
+    """
+    is_after = repository.call("merge-base", "--is-ancestor", good, bad, check=False).status == 0
+    if good == bad or not is_after:
+        is_shallow = repository.call("rev-parse", "--is-shallow-repository").text == "true"
+        raise UsageError(
+            f"{bad[:10]} does not come after {good[:10]}",
+            looked_in=f"{repository.root}{', a shallow clone' if is_shallow else ''}",
+            next_step="git fetch --unshallow" if is_shallow else "name an ancestor of the bad commit as the good one",
+        )
+    listed = repository.call(
+        "log", "--first-parent", "--reverse", "--no-show-signature", "-z", "--format=%H%n%T%n%aI%n%s", f"{good}..{bad}"
+    )
+    commits, tree = [], repository.call("rev-parse", f"{good}^{{tree}}").text
+    for entry in listed.items:
+        commit, new_tree, date, *subject = entry.split("\n", 3)
+        if new_tree != tree or commit == bad:
+            commits.append(Commit(commit=commit, date=date[:10], subject="".join(subject)))
+        tree = new_tree
+    return commits
+
+
+@dataclass(kw_only=True)
+class _Probes:
+    """What was measured of a pair of commits, on disk.
+
+    Attributes:
+        good: Baseline of the probes.
+        journal: Where they are kept.
+        run: Measures what is not there.
+        known: Those that an earlier search measured and this one has not asked for yet.
+        used: Those that this search asked for.
+    """
+
+    good: str
+    journal: Journal
+    run: Measure
+    known: list[Probe]
+    used: list[Probe] = field(default_factory=list)
+
+    @classmethod
+    @contextmanager
+    def opened(cls, repository: Repository, good: str, bad: str, run: Measure) -> Iterator[_Probes]:
+        """Open what earlier searches between two commits measured, for one process at a time."""
+        folder = repository.root / FOLDER / BISECTIONS / f"{good[:16]}-{bad[:16]}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (repository.root / FOLDER / ".gitignore").write_text("*\n", encoding="utf-8")
+        except OSError as error:
+            raise StoreError(
+                f"the folder of the search cannot be made: {error.strerror}",
+                looked_in=f"{FOLDER}/{BISECTIONS}",
+                next_step="make room, or make the repository writable",
+            ) from error
+        try:
+            with FileLock(folder / "lock", timeout=0):
+                journal = Journal(folder / "journal.jsonl", BISECTIONS)
+                journal.mend()
+                lines = journal.read()
+                if not lines:
+                    journal.append("start", version=JOURNAL_VERSION, good=good, bad=bad)
+                known = [journal.content(line, "probe", Probe) for line in lines if line["type"] == "probe"]
+                yield cls(good=good, journal=journal, run=run, known=known)
+        except Timeout as error:
+            raise UsageError(
+                "another process searches between these commits",
+                looked_in=f"{FOLDER}/{BISECTIONS}/{folder.name}",
+                next_step="wait for it, or end it and continue here",
+            ) from error
+
+    def measure(self, commit: str, *, pairs: int, only: str | None, baseline: str | None = None) -> Probe:
+        """Measure a commit, or take the next measurement of it that is kept and has what is needed."""
+        baseline = baseline or self.good
+        for probe in self.known:
+            is_it = (probe.commit, probe.baseline) == (commit, baseline)
+            if is_it and (probe.broken or only is None or any(_part(kept.metric) == only for kept in probe.metrics)):
+                self.known.remove(probe)
+                break
+        else:
+            probe = self.run(baseline, commit, pairs=pairs, only=only)
+            self.journal.append("probe", probe=asdict(probe))
+        self.used.append(probe)
+        return probe
+
+    def why_broken(self, commit: str) -> str:
+        """Why a commit could not be measured."""
+        found = [probe.broken for probe in self.used if probe.commit == commit]
+        return next(filter(None, found), "it does not record the metric")
+
+
+def beliefs(search: Search, commits: Sequence[Commit]) -> str:
+    """The posterior, in a few lines: the likeliest commits with a bar each."""
+    alone = search.probabilities()
+    best = sorted(range(len(commits)), key=lambda i: -alone[i])[:_NUM_SHOWN]
+    spread = max(0.0, 1 - float(alone.sum()))
+    rows = [
+        f"  {alone[i]:6.1%} {'#' * round(_BAR * float(alone[i])):<{_BAR}} {commits[i].commit[:10]} {clean(commits[i].subject, at_most=60)}"
+        for i in sorted(best)
+        if alone[i] >= 0.0005
+    ]
+    head = f"after {search.num_probes} of at most {search.max_probes} probes:"
+    return "\n".join([head, *rows, f"  {spread:6.1%} {'#' * round(_BAR * spread):<{_BAR}} spread over several commits"])
+
+
+def render(outcome: BisectOutcome) -> str:
+    """What a search found, with what it cost."""
+    whole = change_text(outcome.metric, outcome.degradation)
+    lines = [f"{clean(outcome.metric.id)}: {whole} over {outcome.num_commits} commits"]
+    percent = f"{math.floor(1000 * outcome.probability) / 10:.1f} %"
+    if outcome.is_named and len(outcome.commits) == 1:
+        lines += [f"the guilty commit, with {percent} probability:", *map(_commit_line, outcome.commits)]
+    elif outcome.is_named:
+        lines += [
+            f"one of these, with {percent} probability; they cannot be told apart:",
+            *map(_commit_line, outcome.commits),
+        ]
+    else:
+        first, last = outcome.commits[0], outcome.commits[-1]
+        lines += [
+            f"no single commit: it came with these {len(outcome.commits)}, with {percent} probability",
+            *map(_commit_line, (first, last) if len(outcome.commits) > 1 else (first,)),
+        ]
+    if outcome.confirmation is not None and outcome.confirmation.degradations:
+        values = outcome.confirmation.degradations
+        shown = change_text(outcome.metric, math.fsum(values) / len(values))
+        lines.append(f"against its parent: {shown} in {len(values)} pairs")
+    lines += [
+        f"not measured: {commit.commit[:10]} {clean(commit.subject)} ({clean(why)})" for commit, why in outcome.broken
+    ]
+    seconds, pairs = sum(probe.seconds for probe in outcome.probes), sum(probe.pairs for probe in outcome.probes)
+    lines.append(f"cost: {len(outcome.probes)} gates, {pairs} pairs, {seconds_text(seconds)}")
+    return "\n".join(lines)
+
+
+def _commit_line(commit: Commit) -> str:
+    return f"  {commit.commit[:10]}  {commit.date}  {clean(commit.subject)}"

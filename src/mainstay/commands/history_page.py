@@ -1,0 +1,42 @@
+"""The page of a history, with its feed: a module of its own, since only it needs templates and statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mainstay.commands.history import read
+from mainstay.gates.trends import metric_trends
+from mainstay.reports.history import render_feed, render_history
+from mainstay.revisions.git import Repository
+from mainstay.stats.trend import RUN_LENGTH
+from mainstay.store.files import write_text
+
+
+def write_page(
+    folder: Path, output: Path, *, title: str | None, remote: str | None, environ: Mapping[str, str]
+) -> Path:
+    """Write the page of the history, and beside it the feed of confirmed changes.
+
+    Args:
+        folder: A folder in the user's repository.
+        output: The page.
+        title: Name of the project; of the repository's folder if ``None``.
+        remote: Where the history is shared.
+        environ: The user's environment.
+
+    Returns:
+        The feed.
+
+    Raises:
+        StoreError: If a file cannot be written.
+    """
+    history = read(folder, remote=remote, environ=environ)
+    trends = metric_trends(history.runs)
+    name = title or Repository.discover(folder).root.name
+    feed = output.with_suffix(".atom")
+    updated = max((run.created for run in history.runs), default=datetime.fromtimestamp(0, UTC).isoformat())
+    write_text(output, render_history(history, trends, title=name, feed=feed.name, run_length=RUN_LENGTH))
+    write_text(feed, render_feed(trends, title=name, updated=updated))
+    return feed

@@ -1,0 +1,245 @@
+"""From kept runs to trends: increments, anchors, levels, and what they show together.
+
+Estimates that gates print are never added up; see :mod:`~mainstay.stats.trend`.
+
+- :func:`metric_trends`: one a metric.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from mainstay.records.findings import Interval
+from mainstay.records.history import FIRST_LOOK, KeptCommit, KeptMetric, KeptRun, RunKind
+from mainstay.records.metrics import Kind
+from mainstay.records.trends import Anchor, LevelChange, LevelSeries, MetricTrend, TrendPoint
+from mainstay.stats.change_points import find_change_points
+from mainstay.stats.paired import lag_one_correlation, mean_interval, one_sided_p_values, summarise_pairs
+from mainstay.stats.trend import anchor_level, drift_evidence, earlier_deviation, smooth_level
+
+ANCHOR_EVERY = 20
+"""Commits between two anchors."""
+
+LARGEST = 1e6
+"""Margins at which a degradation is held: beyond, one number says no more."""
+
+MIN_GATES = 30
+"""Gates from which on their correlation is looked at."""
+
+_LARGEST_LEVEL = 1e100
+
+
+@dataclass(kw_only=True)
+class _Step:
+    """One commit of a chain.
+
+    Attributes:
+        run: The gate against the commit before; of an anchor, where that gate is not kept.
+        kept: What it says of the metric; ``None`` where that gate is not kept.
+        anchors: Gates against a reference.
+        is_gap: Whether what was added since the commit before is not known.
+    """
+
+    run: KeptRun
+    kept: KeptMetric | None
+    anchors: list[tuple[KeptRun, KeptMetric]] = field(default_factory=list)
+    is_gap: bool = False
+
+
+def metric_trends(runs: Sequence[KeptRun], *, every: int = ANCHOR_EVERY) -> tuple[MetricTrend, ...]:
+    """How each metric moved; counts, which repeat themselves, have no trend beyond their verdicts.
+
+    Args:
+        runs: In the order of the default branch.
+        every: Commits between two anchors.
+    """
+    by_id: dict[str, list[tuple[KeptRun, KeptMetric]]] = {}
+    for run in runs:
+        for kept in run.metrics:
+            if kept.metric.kind is not Kind.DETERMINISTIC:
+                by_id.setdefault(kept.metric.id, []).append((run, _bounded(kept)))
+    return tuple(_trend(kept, num_metrics=len(by_id), every=every) for kept in by_id.values())
+
+
+def _bounded(kept: KeptMetric) -> KeptMetric:
+    """A metric without the sizes that no square can hold, such as of a training that diverged."""
+    limit = LARGEST * (kept.metric.scaled_margin or 1.0)
+    if all(abs(value) <= limit for value in kept.degradations):
+        return kept
+    return replace(kept, degradations=tuple(max(-limit, min(limit, value)) for value in kept.degradations))
+
+
+def _trend(kept: Sequence[tuple[KeptRun, KeptMetric]], *, num_metrics: int, every: int) -> MetricTrend:
+    metric = kept[-1][1].metric
+    steps = _chain(kept)
+    pairs = [step.kept.degradations if step.kept else () for step in steps]
+    margin = metric.scaled_margin
+    deviations = earlier_deviation(pairs, fallback=margin)
+    evidence = drift_evidence(pairs, margin=margin, deviations=deviations, num_metrics=num_metrics)
+    anchors = tuple(_anchors(steps, level=anchor_level(every, num_metrics=num_metrics)))
+    return MetricTrend(
+        metric=metric,
+        points=tuple(_points(steps, deviations.tolist())),
+        anchors=anchors,
+        alarms=evidence.alarms,
+        levels=tuple(_levels(kept)),
+        correlation=_correlation(pairs),
+        num_gaps=sum(step.is_gap for step in steps),
+    )
+
+
+def _chain(kept: Iterable[tuple[KeptRun, KeptMetric]]) -> list[_Step]:
+    """Commits in order; several runs of one commit against the one before it are pooled, never picked."""
+    steps: list[_Step] = []
+    places: dict[str, int] = {}
+    for run, metric in kept:
+        commit = run.candidate.commit
+        place = places.get(commit)
+        if run.kind is not RunKind.MAIN:
+            if place is None:
+                place = places[commit] = len(steps)
+                steps.append(_Step(run=run, kept=None, is_gap=True))
+            steps[place].anchors.append((run, metric))
+        elif place is None or steps[place].kept is None:
+            follows = place or len(steps)
+            is_gap = follows > 0 and steps[follows - 1].run.candidate.commit != run.baseline.commit
+            if place is None:
+                places[commit] = len(steps)
+                steps.append(_Step(run=run, kept=metric, is_gap=is_gap))
+            else:
+                steps[place] = replace(steps[place], run=run, kept=metric, is_gap=is_gap)
+        else:
+            first = steps[place].kept
+            if first is not None and steps[place].run.baseline.commit == run.baseline.commit:
+                steps[place].kept = replace(first, degradations=(*first.degradations, *metric.degradations))
+    return steps
+
+
+def _anchors(steps: Sequence[_Step], *, level: float) -> Iterable[Anchor]:
+    """What gates against a fixed reference show."""
+    for place, step in enumerate(steps):
+        for run, kept in step.anchors:
+            if kept.is_proved_equal:
+                estimate, interval, above = 0.0, Interval(0.0, 0.0), 1.0
+            elif len(kept.degradations) < FIRST_LOOK:
+                continue
+            else:
+                summary = summarise_pairs(kept.degradations, resolution=kept.metric.resolution)
+                low, high = mean_interval(summary, level=0.025)
+                estimate, interval = float(summary.mean), Interval(float(low), float(high))
+                above = (
+                    float(one_sided_p_values(summary, 0.0).above) if float(summary.deviation) else float(estimate <= 0)
+                )
+            yield Anchor(
+                place=place,
+                reference=run.baseline,
+                commit=run.candidate,
+                estimate=estimate,
+                interval=interval,
+                is_alarm=above <= level,
+                is_release=run.kind is RunKind.RELEASE,
+            )
+
+
+def _points(steps: Sequence[_Step], deviations: Sequence[float]) -> Iterable[TrendPoint]:
+    """The curve, which starts again from each reference; what was lost before a new reference is carried along."""
+    starts = _references(steps)
+    origin = 0.0
+    for start, end in zip([0, *starts], [*starts, len(steps)], strict=True):
+        part = steps[start:end]
+        anchors = [
+            (i, run, kept) for i, step in enumerate(part) for run, kept in step.anchors if run.kind is RunKind.ANCHOR
+        ]
+        reference = part[0].run.baseline.commit if part else ""
+        if start == 0 and anchors:
+            reference = anchors[0][1].baseline.commit
+        elif start > 0:
+            reference = steps[start - 1].run.candidate.commit
+        looks = [step.kept.first_look if step.kept else None for step in part]
+        variances = [
+            math.inf if look is None or (step.is_gap and i > 0)
+            else 0.0 if step.kept is not None and step.kept.is_proved_equal
+            else deviation**2 / FIRST_LOOK
+            for i, (step, look, deviation) in enumerate(zip(part, looks, deviations[start:end], strict=True))
+        ]  # fmt: skip
+        if part and part[0].run.baseline.commit != reference:
+            variances[0] = math.inf  # how far the first commit was from the reference is not known
+        anchored = {
+            i: (float(np.mean(values)), float(np.var(values, ddof=1)) / len(values))
+            for i, run, kept in anchors
+            if run.baseline.commit == reference and (values := _fixed_pairs(kept))
+        }
+        level = smooth_level([look or 0.0 for look in looks], variances, anchored)
+        for i, step in enumerate(part):
+            yield TrendPoint(
+                commit=step.run.candidate,
+                created=step.run.created,
+                verdict=step.kept.verdict if step.kept else None,
+                first_look=looks[i],
+                value=origin + float(level.values[i]),
+                error=float(level.errors[i]),
+                is_reference=start > 0 and i == 0 and start in starts,
+            )
+        if part:
+            origin += float(level.values[-1])
+
+
+def _fixed_pairs(kept: KeptMetric) -> tuple[float, ...]:
+    """Pairs of an anchor, if they can be weighed."""
+    if kept.is_proved_equal:
+        return (0.0,) * FIRST_LOOK
+    return kept.degradations if len(kept.degradations) >= FIRST_LOOK else ()
+
+
+def _references(steps: Sequence[_Step]) -> list[int]:
+    """Places behind a commit that later anchors are gated against, where the curve starts again."""
+    places = {step.run.candidate.commit: i for i, step in enumerate(steps)}
+    references = {
+        places[run.baseline.commit] + 1
+        for step in steps
+        for run, _ in step.anchors
+        if run.kind is RunKind.ANCHOR and run.baseline.commit in places
+    }
+    return sorted(place for place in references if 0 < place < len(steps))
+
+
+def _levels(kept: Iterable[tuple[KeptRun, KeptMetric]]) -> list[LevelSeries]:
+    """Values of the candidates by machine and packages, with their changes."""
+    series: dict[tuple[str, str], list[tuple[KeptCommit, float, float]]] = {}
+    for run, metric in kept:
+        if metric.candidate_mean is not None and (metric.metric.kind is Kind.ACCURACY or metric.candidate_mean > 0):
+            num_pairs = max(len(metric.degradations), 1)
+            value = max(-_LARGEST_LEVEL, min(_LARGEST_LEVEL, metric.metric.level(metric.candidate_mean)))
+            series.setdefault((run.machine, run.packages_digest), []).append(
+                (run.candidate, value, 1 / math.sqrt(num_pairs))
+            )
+    found = []
+    for (machine, packages), rows in series.items():
+        commits, values, errors = zip(*rows, strict=True)
+        changes = tuple(
+            LevelChange(
+                place=point.position,
+                before=point.before,
+                after=point.after,
+                commits=commits[point.low : point.high + 1],
+                likeliest=commits[point.position],
+            )
+            for point in find_change_points(values, errors)
+        )
+        found.append(
+            LevelSeries(machine=machine, packages_digest=packages, values=values, commits=commits, changes=changes)
+        )
+    return sorted(found, key=lambda each: -len(each.values))
+
+
+def _correlation(pairs: Sequence[Sequence[float]]) -> float | None:
+    """Correlation of neighbouring gates, where it is beyond chance: then alarms come more often than stated."""
+    scaled = [math.fsum(gate) / spread for gate in pairs if (spread := math.sqrt(math.fsum(d * d for d in gate)))]
+    if len(scaled) < MIN_GATES:
+        return None
+    correlation = lag_one_correlation(scaled)
+    return correlation if abs(correlation) > 2 / math.sqrt(len(scaled)) else None

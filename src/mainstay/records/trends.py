@@ -1,0 +1,117 @@
+"""How a metric moved over the runs that are kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mainstay.records.findings import Interval, Verdict
+from mainstay.records.history import KeptCommit
+from mainstay.records.metrics import Metric
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrendPoint:
+    """One commit of the default branch.
+
+    Attributes:
+        commit: Which.
+        created: ISO time at which its gate started; of an anchor, where no gate of the commit is kept.
+        verdict: Of the metric; ``None`` where the gate of the commit is not kept.
+        first_look: Mean degradation of its first pairs; ``None`` where there were too few.
+        value: Degradation since the reference, from all that is known.
+        error: Standard error of that; infinite behind a gap that no anchor bridges.
+        is_reference: Whether the curve starts again from here: later anchors are gated against it.
+    """
+
+    commit: KeptCommit
+    created: str
+    verdict: Verdict | None
+    first_look: float | None
+    value: float
+    error: float
+    is_reference: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Anchor:
+    """A commit gated against a fixed reference, over a fixed number of pairs.
+
+    Attributes:
+        place: Index of its point.
+        reference: What it was gated against.
+        commit: Which.
+        estimate: Mean degradation.
+        interval: Its 95 % interval.
+        is_alarm: Whether it shows a degradation.
+        is_release: Whether both are releases.
+    """
+
+    place: int
+    reference: KeptCommit
+    commit: KeptCommit
+    estimate: float
+    interval: Interval
+    is_alarm: bool
+    is_release: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LevelChange:
+    """A change of level, which is a date and not a culprit.
+
+    Attributes:
+        place: Index of the first value at the new level.
+        before: Level before it, on the scale on which a degradation is a difference.
+        after: Level from there on.
+        commits: Those in which it lies with 95 % confidence.
+        likeliest: The likeliest of them.
+    """
+
+    place: int
+    before: float
+    after: float
+    commits: tuple[KeptCommit, ...]
+    likeliest: KeptCommit
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LevelSeries:
+    """Values on one type of machine with one set of packages; never joined to those of another.
+
+    Attributes:
+        machine: Type of the machine.
+        packages_digest: SHA-256 of what ran there.
+        values: Mean of each candidate.
+        commits: The candidates.
+        changes: Where the level changed.
+    """
+
+    machine: str
+    packages_digest: str
+    values: tuple[float, ...]
+    commits: tuple[KeptCommit, ...]
+    changes: tuple[LevelChange, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MetricTrend:
+    """How a metric moved.
+
+    Attributes:
+        metric: As the latest run has it.
+        points: One a commit.
+        anchors: In the order of commits.
+        alarms: Index of the points after which increments showed that degradations gather.
+        levels: By machine type and packages, the longest first.
+        correlation: Between neighbouring gates; ``None`` where it is within chance. Where it is not, the stated run
+            length between false alarms does not hold.
+        num_gaps: Places where a gate does not start from the commit of the gate before.
+    """
+
+    metric: Metric
+    points: tuple[TrendPoint, ...]
+    anchors: tuple[Anchor, ...]
+    alarms: tuple[int, ...]
+    levels: tuple[LevelSeries, ...]
+    correlation: float | None
+    num_gaps: int

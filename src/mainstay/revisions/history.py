@@ -1,0 +1,309 @@
+"""The branches on which a project's history is kept, one a year, without a working tree and without rewriting.
+
+Each file is added once, under a name that its content makes unique, so any number of writers cannot conflict: whoever
+comes second adds the same files to the new tip. The branches share no commit with the project.
+
+- :class:`HistoryBranches`: fetch, read, append.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal
+
+from filelock import FileLock, Timeout
+
+from mainstay.records.errors import GitError
+from mainstay.revisions.git import Outcome, Repository
+from mainstay.store.history import RUNS, WITHDRAWN
+from mainstay.store.scratch import scratch_folder
+
+BRANCH = "mainstay-history/"
+"""How the branches are called, before the year: branches, since hosts can forbid to rewrite these."""
+
+NUM_TRIES = 20
+"""How often a writer tries to append before it leaves what it has in the inbox, for the next one to append."""
+
+HERE = "."
+"""The repository itself in place of a remote."""
+
+OnLoss = Literal["refuse", "keep", "forget"]
+"""What to do where a file of the history is gone."""
+
+_KNOWN, _FETCHED, _INBOX = "refs/mainstay/history/", "refs/mainstay/fetched/", "refs/mainstay/inbox/"
+_LOCK_SECONDS = 600.0
+_MAX_ARGUMENTS = 100
+_OVERTAKEN = re.compile(
+    r"fetch first|non-fast-forward|stale info|cannot lock ref|failed to update ref|incorrect old value"
+    r"|failed to lock|already exists|remote ref updated since checkout|\.lock'"
+)
+_IDENTITY = {
+    f"GIT_{role}_{key}": value
+    for role in ("AUTHOR", "COMMITTER")
+    for key, value in (("NAME", "mainstay"), ("EMAIL", "mainstay@example.invalid"))
+}
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryBranches:
+    """The history of one repository.
+
+    Attributes:
+        repository: The user's.
+        remote: Where the branches are shared; the repository itself if ``.``.
+        sleep: Waits between two tries.
+        rng: How long, so that two writers do not stay in step.
+    """
+
+    repository: Repository
+    remote: str
+    sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
+    rng: random.Random = field(default_factory=random.Random, repr=False)
+
+    @classmethod
+    def of(cls, repository: Repository, remote: str | None = None) -> HistoryBranches:
+        """The branches at a remote; by default at origin, or at the only one, or in the repository itself.
+
+        Raises:
+            GitError: If there is no such remote.
+        """
+        known = repository.call("remote").text.splitlines()
+        if remote is not None and remote != HERE and remote not in known:
+            raise GitError(
+                f"no remote {remote!r}",
+                looked_in=str(repository.root),
+                next_step=f"name one of {', '.join([*known, HERE])}",
+            )
+        return cls(repository, remote or repository.remote() or HERE)
+
+    def sync(self, *, restore: bool = False, forget: bool = False) -> Mapping[str, str]:
+        """Bring here what others have kept, and append what waits in the inbox.
+
+        Args:
+            restore: Append again what is here and was removed there.
+            forget: Take over what is there, and lose what was removed.
+
+        Returns:
+            Commit at the tip of each year's branch.
+
+        Raises:
+            GitError: If the remote cannot be reached, a branch was rewritten, or is not a history.
+        """
+        with self._locked():
+            on_loss: OnLoss = "keep" if restore else "forget" if forget else "refuse"
+            for year, files in self._fetch(on_loss).items():
+                if restore:
+                    self._append(year, files, "Restore what was removed", on_loss="keep")
+            self._sweep()
+            return self._tips(_KNOWN)
+
+    def read(self) -> Iterator[tuple[str, bytes]]:
+        """Place (``BRANCH:PATH``) and content of all files that are here; what a remote has besides comes with :meth:`sync`.
+
+        Raises:
+            GitError: If git cannot read them.
+        """
+        if self.remote == HERE:
+            self.sync()
+        for year, tip in self._tips(_KNOWN).items():
+            files = self._files(tip)
+            places = (f"{BRANCH}{year}:{path}" for path in files)
+            yield from zip(places, self._contents(files.values()), strict=True)
+
+    def append(self, year: str, files: Mapping[str, bytes], message: str) -> bool:
+        """Add files to the branch of a year; one that is there stays as it is.
+
+        Args:
+            year: Four digits.
+            files: Content by path.
+            message: Of the commit.
+
+        Returns:
+            Whether they are on the branch; if not, too many others were writing, and they wait in the inbox.
+
+        Raises:
+            GitError: If the remote cannot be reached or refuses, or a branch was rewritten or is not a history.
+        """
+        with self._locked():
+            self._fetch()
+            self._sweep()
+            blobs = {path: self._blob(content) for path, content in files.items()}
+            return self._append(year, blobs, message)
+
+    # --- fetching --------------------------------------------------------------------------------------------------
+
+    def _fetch(self, on_loss: OnLoss = "refuse") -> dict[str, dict[str, str]]:
+        """Bring all branches here, and return the files that were removed or altered there, by year.
+
+        Args:
+            on_loss: What to do where a file is gone: ``refuse``, ``keep`` what is here, or ``forget`` it.
+        """
+        self._bring()
+        known, found = self._tips(_KNOWN), self._tips(_FETCHED)
+        gone = {}
+        for year in sorted({*known, *found}):
+            if year in found:
+                self._refuse_foreign(year, found[year])
+            if known.get(year) not in {None, found.get(year)}:
+                here, there = self._files(known[year]), self._files(found[year]) if year in found else {}
+                if lost := {path: blob for path, blob in here.items() if there.get(path) != blob}:
+                    gone[year] = lost
+        if gone and on_loss == "refuse":
+            year, lost = next(iter(gone.items()))
+            what = "was deleted" if year not in found else f"lacks {len(lost)} files that it had, such as {min(lost)}"
+            raise GitError(
+                f"the branch {BRANCH}{year} {what}",
+                looked_in=f"the remote {self.remote}" if self.remote != HERE else str(self.repository.root),
+                next_step="'mainstay history sync --restore' appends them again, '--forget' takes the branch as it is",
+            )
+        for year in {*known, *found} - (gone.keys() if on_loss == "keep" else set()):
+            if year in found:
+                self.repository.call("update-ref", f"{_KNOWN}{year}", found[year])
+            else:
+                self.repository.call("update-ref", "-d", f"{_KNOWN}{year}")
+        return gone
+
+    def _bring(self) -> None:
+        """Bring what is at the remote into references of their own."""
+        is_shallow = self.repository.call("rev-parse", "--is-shallow-repository").text == "true"
+        refspecs = [f"+refs/heads/{BRANCH}*:{_FETCHED}*"]
+        if self.remote != HERE:
+            refspecs.append(f"+{_INBOX}*:{_INBOX}*")
+        options = ["--quiet", "--prune", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--refmap="]
+        depth = ["--depth=1"] if is_shallow and self.remote != HERE else []
+        fetched = self.repository.call("fetch", *options, *depth, self.remote, *refspecs, check=False)
+        if fetched.status != 0 and depth and not fetched.errors:  # what git says where there is nothing to fetch
+            fetched = self.repository.call("fetch", *options, self.remote, *refspecs, check=False)
+        if fetched.status != 0:
+            raise self._refused("the history cannot be fetched", fetched)
+
+    def _refuse_foreign(self, year: str, tip: str) -> None:
+        """Refuse a branch that is called like a history and holds something else."""
+        names = set(self.repository.call("ls-tree", "-z", "--name-only", tip).items)
+        if not re.fullmatch(r"\d{4}", year) or names - {RUNS, WITHDRAWN}:
+            other = sorted(names - {RUNS, WITHDRAWN})
+            raise GitError(
+                f"the branch {BRANCH}{year} is not a history: "
+                + (f"it holds {other[0]!r}" if other else "its name ends in no year"),
+                looked_in=f"the remote {self.remote}" if self.remote != HERE else str(self.repository.root),
+                next_step=f"rename that branch: names that begin with {BRANCH} belong to the history",
+            )
+
+    def _refused(self, fact: str, outcome: Outcome) -> GitError:
+        """The error for a call that reached for the remote."""
+        said = "; ".join([line.strip() for line in outcome.errors.splitlines() if line.strip()][-3:])
+        return GitError(
+            f"{fact}: {said or 'git said nothing'}",
+            looked_in=f"the remote {self.remote}",
+            next_step="whoever may not write there needs not: a job of the default branch adds the run; else mend it, "
+            "then try again, and nothing is kept twice",
+        )
+
+    # --- reading ---------------------------------------------------------------------------------------------------
+
+    def _tips(self, place: str) -> dict[str, str]:
+        """Commits by what follows a place in the names of references."""
+        lines = self.repository.call("for-each-ref", "--format=%(objectname) %(refname)", place).text.splitlines()
+        pairs = (line.split(" ", 1) for line in lines)
+        return {name.removeprefix(place): commit for commit, name in pairs}
+
+    def _files(self, tip: str, paths: Iterable[str] = ()) -> dict[str, str]:
+        """Blobs of a commit by path: of some paths, or of all."""
+        lines = self.repository.call("ls-tree", "-r", "-z", "--full-tree", tip, "--", *paths).items
+        entries = (line.partition("\t") for line in lines)
+        return {path: facts.split()[2] for facts, _, path in entries if facts.split()[1] == "blob"}
+
+    def _contents(self, blobs: Iterable[str]) -> Iterator[bytes]:
+        """Contents of blobs, in order."""
+        names = "".join(f"{blob}\n" for blob in blobs).encode()
+        output = self.repository.call("cat-file", "--batch", stdin=names).output
+        start = 0
+        while start < len(output):
+            end = output.index(b"\n", start)
+            facts = output[start:end].split()
+            if facts[1:] == [b"missing"]:
+                raise GitError(
+                    f"the content {facts[0].decode()[:10]} of a kept run is not here",
+                    looked_in=str(self.repository.root),
+                    next_step="'mainstay history sync' brings it",
+                )
+            size = int(facts[2])
+            yield output[end + 1 : end + 1 + size]
+            start = end + size + 2
+
+    # --- writing ---------------------------------------------------------------------------------------------------
+
+    def _blob(self, content: bytes) -> str:
+        return self.repository.call("hash-object", "-w", "--stdin", stdin=content).text
+
+    def _append(self, year: str, blobs: Mapping[str, str], message: str, *, on_loss: OnLoss = "refuse") -> bool:
+        """Add blobs to a branch, again and again while others are quicker."""
+        for attempt in range(NUM_TRIES):
+            tip = self._tips(_FETCHED).get(year)
+            commit = self._commit(tip, blobs, message)
+            pushed = self._push(f"{commit}:refs/heads/{BRANCH}{year}") if commit != tip else None
+            if pushed is None or pushed.status == 0:
+                for place in (_FETCHED, _KNOWN):
+                    self.repository.call("update-ref", f"{place}{year}", commit)
+                return True
+            if not _OVERTAKEN.search(pushed.errors + pushed.text):
+                raise self._refused("the history cannot be written", pushed)
+            self.sleep(self.rng.uniform(0, 0.05 * 1.5**attempt))
+            self._fetch(on_loss)
+        commit = self._commit(None, blobs, message)
+        pushed = self._push(f"{commit}:{_INBOX}{year}-{commit}")
+        if pushed.status != 0:
+            raise self._refused("the history cannot be written", pushed)
+        return False
+
+    def _commit(self, tip: str | None, blobs: Mapping[str, str], message: str) -> str:
+        """A commit that adds what a tip lacks; the tip itself where it lacks nothing."""
+        there = self._files(tip, blobs if len(blobs) < _MAX_ARGUMENTS else ()) if tip else {}
+        wanted = {path: blob for path, blob in blobs.items() if path not in there}
+        if tip and not wanted:
+            return tip
+        with scratch_folder(self.repository.common_folder) as folder:
+            index = {"GIT_INDEX_FILE": str(folder / "index")}
+            if tip:
+                self.repository.call("read-tree", tip, variables=index)
+            lines = "".join(f"100644 {blob}\t{path}\0" for path, blob in wanted.items()).encode()
+            self.repository.call("update-index", "-z", "--add", "--index-info", variables=index, stdin=lines)
+            tree = self.repository.call("write-tree", "--missing-ok", variables=index).text
+        parents = ("-p", tip) if tip else ()
+        return self.repository.call(
+            "commit-tree", "--no-gpg-sign", *parents, "-m", message, tree, variables=_IDENTITY
+        ).text
+
+    def _push(self, *refspecs: str) -> Outcome:
+        return self.repository.call(
+            "push", "--porcelain", "--no-verify", "--no-recurse-submodules", self.remote, *refspecs, check=False
+        )
+
+    def _sweep(self) -> None:
+        """Append what waits in the inbox, then empty it."""
+        for name, commit in self._tips(_INBOX).items():
+            year = name.partition("-")[0]
+            if not re.fullmatch(r"\d{4}-[0-9a-f]{40,64}", name):
+                continue
+            if self._append(year, self._files(commit), "Sweep the inbox"):
+                self._push(f":{_INBOX}{name}")  # where another one was quicker, it is gone already
+                self.repository.call("update-ref", "-d", f"{_INBOX}{name}", check=False)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Let one process at a time change the references of this repository."""
+        place = self.repository.common_folder / "mainstay-history.lock"
+        try:
+            with FileLock(place, timeout=_LOCK_SECONDS):
+                yield
+        except Timeout as error:
+            raise GitError(
+                "another process writes the history and does not come to an end",
+                looked_in=str(place),
+                next_step="end it, then try again",
+            ) from error

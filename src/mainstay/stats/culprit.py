@@ -1,0 +1,223 @@
+"""Which commit of many degraded a metric: a posterior over commits, fed by pairs against the good commit.
+
+Commits are numbered from 1, the first after the good one, to N, the bad one. The degradation may have come at one
+commit or grown evenly over several; the second makes that a spread degradation ends as an interval, not as a wrong name.
+
+- :func:`start_search`: what is believed when the bad commit has been measured.
+- :class:`Search`: what is believed now, which commit to measure next, and what can be said.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+NUM_FIRST_PAIRS = 20
+"""Pairs of the bad commit against the good one, whatever they show."""
+
+CONFIDENCE = 0.95
+"""At which a commit is named."""
+
+NO_DEGRADATION_LEVEL = 0.01
+"""P-value above which there is nothing to look for."""
+
+_SINGLE_PRIOR = 0.7
+_DEVIATES = np.array([-2.0, -4 / 3, -2 / 3, 0.0, 2 / 3, 4 / 3, 2.0])
+_DEGREES, _SCALE = 6.0, 0.87
+_REACH, _FEWEST_PAIRS, _MOST_PAIRS = 3.3, 5, 20
+
+
+class CommitInterval(NamedTuple):
+    """Commits that hold the whole degradation.
+
+    Attributes:
+        first: The first.
+        last: The last.
+        probability: That nothing lies outside.
+    """
+
+    first: int
+    last: int
+    probability: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Search:
+    """What is believed of N commits.
+
+    Attributes:
+        num_commits: N.
+        degradation: Estimate of the whole degradation.
+        deviation: Standard deviation of a pair.
+        first: (hypotheses,) commit at which the degradation begins.
+        width: (hypotheses,) commits over which it grows.
+        sizes: (sizes,) possible whole degradations.
+        log_weights: (hypotheses, sizes) logarithm of the posterior, up to a constant.
+        untestable: Commits that cannot be measured.
+        num_probes: Commits measured so far.
+    """
+
+    num_commits: int
+    degradation: float
+    deviation: float
+    first: NDArray[np.int64]
+    width: NDArray[np.int64]
+    sizes: NDArray[np.float64]
+    log_weights: NDArray[np.float64]
+    untestable: frozenset[int] = frozenset()
+    num_probes: int = 0
+
+    @property
+    def num_pairs(self) -> int:
+        """Pairs that the next probe needs."""
+        wanted = math.ceil((_REACH * self.deviation / self.degradation) ** 2)
+        return min(max(wanted, _FEWEST_PAIRS), _MOST_PAIRS)
+
+    @property
+    def max_probes(self) -> int:
+        """Probes after which the search ends with an interval."""
+        return math.ceil(2 * math.log2(max(self.num_commits, 2))) + 8
+
+    @property
+    def weights(self) -> NDArray[np.float64]:
+        """(hypotheses, sizes) posterior."""
+        weights = np.exp(self.log_weights - self.log_weights.max())
+        return np.asarray(weights / weights.sum())
+
+    def probabilities(self) -> NDArray[np.float64]:
+        """(N,) probability that each commit alone degraded the metric; what is missing to 1 is spread over several."""
+        is_single = self.width == 1
+        alone = np.zeros(self.num_commits + 1)
+        np.add.at(alone, self.first[is_single], self.weights[is_single].sum(axis=1))
+        return alone[1:]
+
+    def groups(self) -> list[tuple[int, ...]]:
+        """Commits that no probe can tell apart: those that cannot be measured, with the next that can."""
+        groups, waiting = [], []
+        for commit in range(1, self.num_commits + 1):
+            waiting.append(commit)
+            if commit not in self.untestable:
+                groups.append(tuple(waiting))
+                waiting = []
+        return groups
+
+    def culprit(self) -> tuple[tuple[int, ...], float]:
+        """The likeliest group of commits, and the probability that it holds the whole degradation."""
+        mass, last = self.weights.sum(axis=1), self.first + self.width - 1
+        alone = self.probabilities()
+
+        def probability(group: tuple[int, ...]) -> float:
+            if len(group) == 1:
+                return float(alone[group[0] - 1])
+            return float(mass[(self.first >= group[0]) & (last <= group[-1])].sum())
+
+        return max(((group, probability(group)) for group in self.groups()), key=lambda pair: pair[1])
+
+    def next_probe(self) -> int | None:
+        """The commit whose measurement tells most; ``None`` where one is named, or there is no probe left."""
+        if self.culprit()[1] >= CONFIDENCE or self.num_probes >= self.max_probes:
+            return None
+        spread = self._level_variances()
+        spread[[commit - 1 for commit in self.untestable]] = -1.0
+        best = int(np.argmax(spread))
+        return best + 1 if spread[best] > 0 else None
+
+    def _level_variances(self) -> NDArray[np.float64]:
+        """(N,) variance of the degradation after each commit.
+
+        What is not known of the size of the whole is part of it: to leave that out finds single commits with as many
+        probes, but wrongly blames one of two that degraded a metric together several times as often.
+        """
+        _, _, shares = _hypotheses(self.num_commits)
+        weights = self.weights
+        mean = shares @ (weights @ self.sizes)
+        return np.asarray(np.square(shares) @ (weights @ self.sizes**2) - mean**2)
+
+    def observed(self, commit: int, degradations: ArrayLike) -> Search:
+        """What is believed after a probe.
+
+        Args:
+            commit: What was measured against the good commit.
+            degradations: Of its pairs.
+        """
+        levels = _hypotheses(self.num_commits)[2][commit - 1][:, None] * self.sizes
+        excess = (np.asarray(degradations, dtype=np.float64) - levels[..., None]) / (_SCALE * self.deviation)
+        gain = -(_DEGREES + 1) / 2 * np.log1p(excess**2 / _DEGREES)
+        return replace(self, log_weights=self.log_weights + gain.sum(axis=-1), num_probes=self.num_probes + 1)
+
+    def without(self, commit: int) -> Search:
+        """What is believed once a commit turned out not to build or run; the bad one has been measured already."""
+        return replace(self, untestable=self.untestable | {commit})
+
+    def interval(self) -> CommitInterval:
+        """The shortest run of commits that holds the whole degradation with enough probability."""
+        mass = np.zeros((self.num_commits + 1, self.num_commits + 1))
+        np.add.at(mass, (self.first, self.first + self.width - 1), self.weights.sum(axis=1))
+        inside = np.cumsum(np.cumsum(mass[::-1], axis=0)[::-1], axis=1)  # from at least a row on, up to a column
+        for length in range(1, self.num_commits + 1):
+            diagonal = np.diagonal(inside[1:], offset=length)
+            if diagonal.size and diagonal.max() >= CONFIDENCE:
+                start = int(np.argmax(diagonal)) + 1
+                return CommitInterval(start, start + length - 1, float(diagonal.max()))
+        return CommitInterval(1, self.num_commits, 1.0)
+
+
+def start_search(num_commits: int, degradations: ArrayLike) -> Search | None:
+    """What is believed when the bad commit has been measured against the good one.
+
+    Args:
+        num_commits: N, at least 1.
+        degradations: Of the pairs of the bad commit.
+
+    Returns:
+        ``None`` where these show no degradation, so that there is nothing to look for.
+
+    Example:
+        >>> search = start_search(8, [1.0, 1.2, 0.9, 1.1, 0.8] * 4)
+        >>> search.next_probe(), search.num_pairs
+        (4, 5)
+        >>> start_search(8, [1.0, -1.0] * 10) is None
+        True
+    """
+    from scipy.special import stdtr
+
+    pairs = np.asarray(degradations, dtype=np.float64)
+    mean, deviation = float(pairs.mean()), float(pairs.std(ddof=1))
+    if mean <= 0:
+        return None
+    deviation = max(deviation, 1e-9 * mean)
+    error = deviation / math.sqrt(pairs.size)
+    if 1 - float(stdtr(pairs.size - 1, mean / error)) > NO_DEGRADATION_LEVEL:
+        return None
+    first, width, _ = _hypotheses(num_commits)
+    is_single = width == 1
+    num_spread = int((~is_single).sum())
+    prior = np.where(is_single, _SINGLE_PRIOR / num_commits, (1 - _SINGLE_PRIOR) / max(num_spread, 1))
+    sizes = np.maximum(mean + _DEVIATES * error, mean / 10)
+    log_weights = np.log(prior)[:, None] - _DEVIATES**2 / 2
+    return Search(
+        num_commits=num_commits,
+        degradation=mean,
+        deviation=deviation,
+        first=first,
+        width=width,
+        sizes=sizes,
+        log_weights=log_weights,
+    )
+
+
+@lru_cache(maxsize=1)
+def _hypotheses(num_commits: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """First commit and width of each hypothesis, and (commits, hypotheses) the share of the degradation that each has."""
+    widths = [1]
+    while widths[-1] * 2 <= num_commits:
+        widths.append(widths[-1] * 2)
+    first = np.concatenate([np.arange(1, num_commits - width + 2) for width in widths])
+    width = np.concatenate([np.full(num_commits - width + 1, width) for width in widths])
+    shares = np.clip((np.arange(1, num_commits + 1)[:, None] - first + 1) / width, 0.0, 1.0)
+    return first, width, shares

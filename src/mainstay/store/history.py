@@ -1,0 +1,331 @@
+"""Kept runs as text and back: which runs are admitted, what a file says, and old versions.
+
+Nothing here opens a file or calls git. A kept run is compact JSON of about a kilobyte, and the same run gives the same
+bytes everywhere, so that writing it twice keeps it once.
+
+- :func:`kept_run`: from a run to what is kept of it, or why it is not.
+- :func:`kept_to_json`, :func:`kept_from_json`: the two directions.
+- :func:`withdrawal_to_json`: why a run counts no more.
+- :func:`file_of`, :func:`stem_of`: name of the file.
+- :func:`read_history`: all files of a branch together.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
+
+from cattrs import Converter
+from cattrs.errors import CattrsError
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
+
+from mainstay.records.errors import SchemaError, UsageError
+from mainstay.records.findings import Finding, Method, Verdict
+from mainstay.records.history import (
+    HISTORY_VERSION,
+    Entry,
+    History,
+    KeptCommit,
+    KeptMetric,
+    KeptRun,
+    RunKind,
+    Withdrawal,
+)
+from mainstay.records.metrics import Direction, Kind, Metric
+from mainstay.records.runs import Machine, Revision, Run
+
+RUNS, WITHDRAWN = "runs", "withdrawn"
+"""Folders of a branch."""
+
+UPGRADES: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = ()
+"""Turns a document of version 1 into one of version 2, and so on; a file that was kept is never written anew."""
+
+ADMITTED = frozenset({Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.WAIVED})
+"""Verdicts of a valid run."""
+
+CLOCK_TOLERANCE = timedelta(days=1)
+"""How far a clock may be off."""
+
+_DIGITS = 6
+
+
+def kept_run(
+    run: Run, kind: RunKind, *, run_digest: str, dates: Mapping[str, str], now: datetime, where: str
+) -> KeptRun:
+    """What is kept of a run.
+
+    Args:
+        run: What a gate produced.
+        kind: What it compares.
+        run_digest: SHA-256 of the document.
+        dates: ISO time of the commits that are in the repository.
+        now: The time, by which a wrong clock shows.
+        where: What to call the document in an error.
+
+    Raises:
+        UsageError: If the run is not valid, so that it would mislead whoever reads the history.
+    """
+    if reason := next(_refusals(run, kind, dates, now), None):
+        raise UsageError(f"not kept: {reason}", looked_in=where, next_step="keep a valid run of a commit")
+    environment = run.environments[1]
+    return KeptRun(
+        id=run.id,
+        created=run.created,
+        kind=kind,
+        verdict=run.verdict,
+        baseline=_kept_commit(run.baseline, dates),
+        candidate=_kept_commit(run.candidate, dates),
+        machine=machine_type(run.machine),
+        packages_digest=environment.packages_digest,
+        looks=run.plan.looks,
+        metrics=tuple(map(kept_metric, run.findings)),
+        run_digest=run_digest,
+        mainstay_version=run.mainstay_version,
+    )
+
+
+def _refusals(run: Run, kind: RunKind, dates: Mapping[str, str], now: datetime) -> Iterator[str]:
+    """Why a run is not valid."""
+    if run.is_of_stored_results:
+        yield "stored results were judged, nothing was measured"
+    if run.verdict not in ADMITTED:
+        yield f"the verdict is {run.verdict}"
+    for finding in run.findings:
+        if finding.verdict in {Verdict.ERROR, Verdict.MISSING}:
+            yield f"{finding.metric.id} is {finding.verdict}"
+    if len(run.environments) != 2:
+        yield "the environments of the two revisions are not recorded"
+    if kind is not RunKind.MAIN and len(run.plan.looks) != 1:
+        yield f"an {kind} needs a fixed number of pairs, and this gate looked at {len(run.plan.looks)} numbers"
+    if run.candidate.commit not in dates:
+        yield f"the candidate ({run.candidate.name}) is no commit of the default branch"
+    elif datetime.fromisoformat(run.created) < datetime.fromisoformat(dates[run.candidate.commit]) - CLOCK_TOLERANCE:
+        yield f"a clock is wrong: the run started at {run.created}, before its commit of {dates[run.candidate.commit]}"
+    if datetime.fromisoformat(run.created) > now + CLOCK_TOLERANCE:
+        yield f"a clock is wrong: the run started at {run.created}, and now it is {now.isoformat()}"
+
+
+def machine_type(machine: Machine) -> str:
+    """A machine in one line, as far as the levels of two machines can be compared.
+
+    Example:
+        >>> machine_type(Machine(system="Linux 6.1", architecture="x86_64", processor="A", num_cores=2, memory_bytes=8 * 2**30))
+        'A, 2 cores, 8 GiB, Linux x86_64'
+    """
+    system = machine.system.partition(" ")[0]
+    parts = [machine.processor or "unknown processor", f"{machine.num_cores} cores"]
+    parts += [f"{round(machine.memory_bytes / 2**30)} GiB", f"{system} {machine.architecture}"]
+    return ", ".join([*parts, *([machine.accelerator] if machine.accelerator else [])])
+
+
+def _kept_commit(revision: Revision, dates: Mapping[str, str]) -> KeptCommit:
+    return KeptCommit(commit=revision.commit, subject=revision.subject, date=dates.get(revision.commit, ""))
+
+
+def kept_metric(finding: Finding) -> KeptMetric:
+    """What is kept of a finding."""
+    return KeptMetric(
+        metric=finding.metric,
+        verdict=finding.verdict,
+        method=finding.method,
+        degradations=tuple(_rounded(value) for value in finding.degradations),
+        baseline_mean=_finite(finding.baseline_mean),
+        candidate_mean=_finite(finding.candidate_mean),
+    )
+
+
+def _rounded(value: float) -> float:
+    """A number with the digits that are kept.
+
+    Example:
+        >>> _rounded(0.1234567891)
+        0.123457
+    """
+    return float(f"{value:.{_DIGITS}g}")
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else _rounded(value)
+
+
+def kept_to_json(run: KeptRun) -> str:
+    """A kept run as one line of ASCII text."""
+    return _dumped({"v": HISTORY_VERSION, **_converter().unstructure(run)})
+
+
+def withdrawal_to_json(withdrawal: Withdrawal) -> str:
+    """A withdrawal as one line of ASCII text."""
+    return _dumped({"v": HISTORY_VERSION, **asdict(withdrawal)})
+
+
+def _dumped(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, separators=(",", ":"), allow_nan=False) + "\n"
+
+
+def kept_from_json(
+    text: str, *, where: str, upgrades: Sequence[Callable[[dict[str, Any]], dict[str, Any]]] = UPGRADES
+) -> KeptRun:
+    """Read a kept run of this version or an older one.
+
+    Args:
+        text: The document.
+        where: What to call it in an error.
+        upgrades: Turns each version into the next.
+
+    Raises:
+        SchemaError: If it does not read.
+
+    Example:
+        >>> kept_from_json('{"v": 7}', where="a file")
+        Traceback (most recent call last):
+        ...
+        mainstay.records.errors.SchemaError: version 7 of a kept run, this mainstay reads up to 1
+          looked in: a file
+          next: read it with a newer mainstay
+    """
+    document = _read(text, where=where, upgrades=upgrades)
+    try:
+        return _converter().structure(document, KeptRun)
+    except (CattrsError, TypeError, ValueError, KeyError, AttributeError) as error:
+        raise _damaged(f"it lacks something or has it of another type ({_cause(error)})", where) from error
+
+
+def _read(text: str, *, where: str, upgrades: Sequence[Callable[[dict[str, Any]], dict[str, Any]]]) -> dict[str, Any]:
+    """A document as the newest version has it."""
+    newest = len(upgrades) + 1
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _damaged(f"not a JSON document: {error}", where) from error
+    version = document.get("v") if isinstance(document, dict) else None
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise _damaged("it has no version", where)
+    if version > newest:
+        raise SchemaError(
+            f"version {version} of a kept run, this mainstay reads up to {newest}",
+            looked_in=where,
+            next_step="read it with a newer mainstay",
+        )
+    try:
+        for upgrade in upgrades[version - 1 :]:
+            document = upgrade(document)
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise _damaged(f"it lacks something ({_cause(error)})", where) from error
+    return dict(document)
+
+
+def _damaged(fact: str, where: str) -> SchemaError:
+    return SchemaError(
+        f"a kept run does not read: {fact}",
+        looked_in=where,
+        next_step="'mainstay history withdraw' it, and add the run again",
+    )
+
+
+def _cause(error: BaseException) -> str:
+    """The innermost complaint of an error, in one line."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
+
+
+def file_of(run: KeptRun) -> str:
+    """Path of a kept run in its branch: by day, and named by its content, so that no two writers collide."""
+    digest = hashlib.sha256(kept_to_json(run).encode()).hexdigest()
+    return f"{RUNS}/{run.time:%m}/{run.time:%d}/{run.id}-{digest[:12]}.json"
+
+
+def read_history(files: Iterable[tuple[str, bytes]]) -> History:
+    """All files of the branches together; what does not read is left out and told, unless it is withdrawn.
+
+    Args:
+        files: Place of each, as ``BRANCH:PATH``, and its content.
+    """
+    entries, withdrawals, unread = [], {}, []
+    for place, content in files:
+        stem = stem_of(place)
+        try:
+            if place.partition(":")[2].startswith(f"{WITHDRAWN}/"):
+                withdrawals[stem] = _withdrawal_from_json(content.decode(), where=place)
+            elif hashlib.sha256(content).hexdigest()[:12] != stem[-12:]:
+                unread.append((place, "its content was altered: the digest in its name is of another one"))
+            else:
+                entries.append((stem, kept_from_json(content.decode(), where=place)))
+        except SchemaError as error:
+            unread.append((place, error.fact))
+        except UnicodeDecodeError:
+            unread.append((place, "it is no text in UTF-8"))
+    found = [Entry(file=stem, run=run, withdrawal=withdrawals.get(stem)) for stem, run in entries]
+    return History(
+        entries=tuple(sorted(found, key=lambda entry: (entry.run.time, entry.file))),
+        unread=tuple((place, why) for place, why in unread if stem_of(place) not in withdrawals),
+    )
+
+
+def stem_of(place: str) -> str:
+    """Name of a file without folders and ending.
+
+    Example:
+        >>> stem_of("mainstay-history/2027:runs/01/31/20270131T010000-000-0123456789ab.json")
+        '20270131T010000-000-0123456789ab'
+    """
+    return place.rpartition("/")[2].removesuffix(".json")
+
+
+def _withdrawal_from_json(text: str, *, where: str) -> Withdrawal:
+    document = _read(text, where=where, upgrades=UPGRADES)
+    try:
+        return _converter().structure(document, Withdrawal)
+    except (CattrsError, TypeError, ValueError, KeyError, AttributeError) as error:
+        raise _damaged(f"a withdrawal lacks something ({_cause(error)})", where) from error
+
+
+@cache
+def _converter() -> Converter:
+    """Between records and plain mappings; what has its default value is not written."""
+    converter = Converter(detailed_validation=False)
+    written: tuple[type, ...] = (Metric, KeptCommit, KeptMetric, KeptRun)
+    for kind in written:
+        converter.register_unstructure_hook(
+            kind, make_dict_unstructure_fn(kind, converter, _cattrs_omit_if_default=True)
+        )
+    converter.register_structure_hook_func(lambda kind: kind == tuple[float, ...], lambda values, _: _floats(values))
+    converter.register_structure_hook_func(
+        lambda kind: kind == tuple[int, ...], lambda values, _: tuple(map(int, values))
+    )
+    converter.register_structure_hook(str, lambda value, _: _text(value))
+    enums: tuple[type, ...] = (Verdict, Method, Kind, Direction, RunKind)
+    for kind in enums:  # else they would be taken for plain text
+        converter.register_structure_hook(kind, lambda value, kind: kind(value))
+    structure, known = make_dict_structure_fn(Metric, converter), dict[str, Metric]()
+
+    def metric(document: Any, kind: type) -> Metric:
+        """One record for all runs that say the same of a metric."""
+        key = repr(document)
+        if key not in known:
+            known[key] = structure(document, kind)
+        return known[key]
+
+    converter.register_structure_hook(Metric, metric)
+    read: tuple[type, ...] = (KeptCommit, KeptMetric, KeptRun, Withdrawal)
+    for kind in read:
+        converter.register_structure_hook(kind, make_dict_structure_fn(kind, converter))
+    return converter
+
+
+def _floats(values: Sequence[Any]) -> tuple[float, ...]:
+    if not isinstance(values, list):
+        raise TypeError(f"{values!r} is no list of numbers")
+    return tuple(map(float, values))
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value

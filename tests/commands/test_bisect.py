@@ -1,0 +1,271 @@
+import os
+import random
+import subprocess
+from dataclasses import replace
+
+import pytest
+
+from mainstay import cli
+from mainstay.commands.bisect import (
+    BisectOptions,
+    Probe,
+    bisect,
+    choose_metric,
+    commits_between,
+    pairs_of,
+    probe_of,
+    render,
+)
+from mainstay.records.errors import MainstayError, UsageError
+from mainstay.records.findings import Blame, Method, Verdict
+from mainstay.records.history import KeptMetric
+from mainstay.records.metrics import Direction, Kind, Metric
+from mainstay.revisions.git import Repository
+
+TOP1 = Metric(workload="a.py::a", name="top1", kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=0.01)
+STEP = Metric(workload="p.py::p", name="time", kind=Kind.PERFORMANCE, direction=Direction.LOWER, margin=0.05)
+SIZE = Metric(workload="s.py::s", name="bytes", kind=Kind.DETERMINISTIC, direction=Direction.LOWER, margin=0.0)
+
+
+@pytest.fixture(autouse=True)
+def own_git_settings(monkeypatch):
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_CONFIG_SYSTEM", os.devnull)
+    for role in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{role}_NAME", "A maintainer")
+        monkeypatch.setenv(f"GIT_{role}_EMAIL", "maintainer@example.invalid")
+
+
+def git(folder, *arguments):
+    return subprocess.run(
+        ["git", "-C", str(folder), *arguments], check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A repository with 17 commits; the fourth change is empty."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    for i in range(17):
+        if i != 4:
+            (folder / "file").write_text(str(i))
+        git(folder, "add", "--all")
+        git(folder, "commit", "--quiet", "--allow-empty", "-m", f"change {i}", "--date=2027-01-31T12:00:00+00:00")
+    return folder
+
+
+class Bench:
+    """Measures commits without running them: the true degradation of each is given."""
+
+    def __init__(self, root, degradations, *, deviation=0.3, broken=(), stop_after=None):
+        subjects = dict(line.split(" ", 1) for line in git(root, "log", "--format=%H %s").splitlines())
+        self.number_of = {commit: int(subject.split()[1]) for commit, subject in subjects.items()}
+        self.degradations = degradations
+        self.deviation = deviation
+        self.broken = broken
+        self.stop_after = stop_after
+        self.measured = []
+        self.rng = random.Random(0)
+
+    def __call__(self, baseline, candidate, *, pairs, only):
+        if self.stop_after is not None and len(self.measured) >= self.stop_after:
+            raise KeyboardInterrupt
+        number = self.number_of[candidate]
+        self.measured.append(number)
+        if number in self.broken:
+            return Probe(commit=candidate, baseline=baseline, broken="it does not build", seconds=1.0)
+        metrics = []
+        for metric in (TOP1, STEP):
+            true = self.degradations[metric.name](number) - self.degradations[metric.name](self.number_of[baseline])
+            values = tuple(metric.margin * (true + self.rng.gauss(0, self.deviation)) for _ in range(pairs))
+            if only in {None, metric.kind}:
+                kept = KeptMetric(metric=metric, verdict=Verdict.FAIL, method=Method.SEQUENTIAL, degradations=values)
+                metrics.append(kept)
+        return Probe(commit=candidate, baseline=baseline, metrics=tuple(metrics), run="r", seconds=2.0, pairs=pairs)
+
+
+PLANTED = {"top1": lambda number: 2.0 * (number >= 11), "time": lambda number: 3.0 * (number >= 6)}
+
+
+def search(root, bench, metric=None, **options):
+    return bisect(root, BisectOptions(good="HEAD~16", bad="HEAD", metric=metric, **options), measure=bench)
+
+
+@pytest.mark.parametrize(("metric", "culprit"), [("top1", 11), ("time", 6), ("p.py::p#time", 6)])
+def test_the_culprit_of_each_metric_is_named_and_gated_against_its_parent(root, metric, culprit):
+    found = search(root, Bench(root, PLANTED), metric)
+
+    assert [commit.subject for commit in found.commits] == [f"change {culprit}"]
+    assert found.commits[0].date == "2027-01-31"
+    assert found.probability >= 0.95
+    assert found.exit_status == 0
+    assert found.confirmation.first_look > 0
+    assert found.probes[-1].baseline == git(root, "rev-parse", f"{found.commits[0].commit}^")
+
+
+def test_the_report_names_the_culprit_its_probability_and_the_cost(root):
+    bench = Bench(root, PLANTED)
+
+    text = render(search(root, bench, "top1"))
+
+    assert "the guilty commit, with 9" in text
+    assert "2027-01-31  change 11" in text
+    assert "over 15 commits" in text  # the empty one cannot be guilty
+    assert f"cost: {len(bench.measured)} gates, " in text
+
+
+def test_an_interrupted_search_continues_and_measures_nothing_twice(root):
+    whole = Bench(root, PLANTED)
+    search(root, whole, "top1")
+    measured = []
+    (root / ".mainstay").rename(root.parent / "elsewhere")
+    for _ in range(50):
+        bench = Bench(root, PLANTED, stop_after=1)
+        try:
+            found = search(root, bench, "top1")
+        except KeyboardInterrupt:
+            measured += bench.measured
+        else:
+            break
+    else:
+        pytest.fail("it never ends")
+
+    assert [commit.subject for commit in found.commits] == ["change 11"]
+    assert len(found.probes) == len(measured) + len(bench.measured)
+
+
+def test_a_finished_search_is_answered_from_what_is_kept(root):
+    first = search(root, Bench(root, PLANTED), "top1")
+
+    again = search(root, Bench(root, PLANTED, stop_after=0), "top1")
+
+    assert again == first
+
+
+def test_a_second_metric_reuses_what_the_first_measured(root):
+    search(root, Bench(root, PLANTED), "top1")
+    bench = Bench(root, PLANTED)
+
+    search(root, bench, "time")
+
+    assert 16 not in bench.measured
+
+
+def test_commits_that_do_not_build_are_skipped_and_named(root):
+    found = search(root, Bench(root, PLANTED, broken={10, 11}), "top1")
+
+    assert [commit.subject for commit in found.commits] == ["change 10", "change 11", "change 12"]
+    text = render(found)
+    assert "they cannot be told apart" in text
+    assert "change 11 (it does not build)" in text
+
+
+def test_a_spread_degradation_is_a_range(root):
+    spread = {"top1": lambda number: min(max(number - 3, 0), 10) / 3, "time": lambda number: 0.0}
+
+    found = search(root, Bench(root, spread), "top1")
+
+    assert found.exit_status == 3
+    assert found.confirmation is None
+    assert len(found.commits) >= 6
+    assert "no single commit" in render(found)
+
+
+def test_without_a_name_what_degraded_most_surely_is_looked_for(root):
+    assert search(root, Bench(root, PLANTED)).metric == STEP
+
+
+def test_what_is_believed_is_shown_after_each_probe(root):
+    said = []
+
+    bisect(
+        root, BisectOptions(good="HEAD~16", bad="HEAD", metric="top1"), measure=Bench(root, PLANTED), report=said.append
+    )
+
+    assert said[0].startswith("after 0 of at most")
+    assert "change 11" in said[-1]
+    assert "#" * 15 in said[-1]
+
+
+def test_nothing_is_looked_for_where_nothing_degraded(root):
+    with pytest.raises(UsageError, match="did not degrade between") as caught:
+        search(root, Bench(root, {"top1": lambda _: 0.0, "time": lambda _: 0.0}), "top1")
+
+    assert "20 pairs" in caught.value.looked_in
+
+
+def test_a_bad_commit_that_does_not_run_is_refused(root):
+    with pytest.raises(UsageError, match="the bad commit .* cannot be measured: it does not build"):
+        search(root, Bench(root, PLANTED, broken={16}))
+
+
+@pytest.mark.parametrize(("good", "bad"), [("HEAD", "HEAD"), ("HEAD", "HEAD~3")])
+def test_commits_that_are_not_in_a_line_are_refused(root, good, bad):
+    with pytest.raises(UsageError, match="does not come after"):
+        bisect(root, BisectOptions(good=good, bad=bad), measure=Bench(root, PLANTED))
+
+
+def test_a_shallow_clone_says_what_it_lacks(root, tmp_path):
+    git(tmp_path, "clone", "--quiet", "--depth=3", f"file://{root}", "shallow")
+    good = git(root, "rev-parse", "HEAD~10")
+    git(tmp_path / "shallow", "fetch", "--quiet", "--depth=1", "origin", good)
+
+    with pytest.raises(UsageError, match="does not come after") as caught:
+        bisect(tmp_path / "shallow", BisectOptions(good=good, bad="HEAD"), measure=Bench(root, PLANTED))
+
+    assert caught.value.next_step == "git fetch --unshallow"
+
+
+def test_merges_count_once(root):
+    git(root, "checkout", "--quiet", "-b", "side", "HEAD~2")
+    (root / "other").write_text("x")
+    git(root, "add", "--all")
+    git(root, "commit", "--quiet", "-m", "aside")
+    git(root, "checkout", "--quiet", "main")
+    git(root, "merge", "--quiet", "--no-ff", "-m", "merged", "side")
+
+    commits = commits_between(
+        Repository.discover(root), git(root, "rev-parse", "HEAD~4"), git(root, "rev-parse", "HEAD")
+    )
+
+    assert [commit.subject for commit in commits] == ["change 14", "change 15", "change 16", "merged"]
+
+
+def kept(metric, *degradations, method=Method.SEQUENTIAL):
+    return KeptMetric(metric=metric, verdict=Verdict.PASS, method=method, degradations=degradations)
+
+
+def test_proofs_and_counts_are_as_sure_as_many_pairs():
+    assert pairs_of(kept(TOP1, method=Method.UNCHANGED)) == [0.0] * 20
+    assert pairs_of(kept(SIZE, 0.25, method=Method.EQUALITY)) == [0.25] * 20
+    assert choose_metric([kept(TOP1, 0.1, -0.1, 0.0), kept(SIZE, 0.25)], None).metric == SIZE
+
+
+@pytest.mark.parametrize("name", ["loss", "top1"])
+def test_a_name_that_fits_no_metric_or_several_is_refused(name):
+    other = replace(TOP1, workload="b.py::b")
+
+    with pytest.raises(UsageError, match="metrics are called") as caught:
+        choose_metric([kept(TOP1, 0.1), kept(other, 0.1)], name)
+
+    assert "b.py::b#top1" in caught.value.next_step
+
+
+def test_a_fault_that_is_not_the_candidates_ends_the_search(sample_run):
+    finding = replace(sample_run.findings[0], verdict=Verdict.ERROR, blame=Blame.ENVIRONMENT, reason="no room")
+
+    with pytest.raises(MainstayError, match="is not to blame: no room"):
+        probe_of(replace(sample_run, findings=(finding,)), "1" * 40, "2" * 40, seconds=1.0)
+
+
+def test_a_candidate_that_breaks_is_one_that_cannot_be_measured(sample_run):
+    finding = replace(sample_run.findings[0], verdict=Verdict.ERROR, blame=Blame.CANDIDATE, reason="it raised")
+
+    assert probe_of(replace(sample_run, findings=(finding,)), "1" * 40, "2" * 40, seconds=1.0).broken == "it raised"
+
+
+def test_an_unknown_revision_is_wrong_usage(root, capsys):
+    assert cli.run(["bisect", "nowhere", "HEAD", "-C", str(root)]) == 2
+    assert "unknown revision 'nowhere'" in capsys.readouterr().err

@@ -1,0 +1,187 @@
+import os
+import subprocess
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from mainstay.cli import run
+from mainstay.records.findings import Method, Verdict
+from mainstay.records.runs import Environment, Run
+from mainstay.records.trials import Side
+from mainstay.store.documents import run_to_json
+
+
+@pytest.fixture(autouse=True)
+def own_git_settings(monkeypatch):
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_CONFIG_SYSTEM", os.devnull)
+    monkeypatch.delenv("GITHUB_BASE_REF", raising=False)
+    for role in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{role}_NAME", "A maintainer")
+        monkeypatch.setenv(f"GIT_{role}_EMAIL", "maintainer@example.invalid")
+
+
+def git(folder, *arguments):
+    return subprocess.run(
+        ["git", "-C", str(folder), *arguments], check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+class Project:
+    """A repository with commits on main, and documents of gates between them."""
+
+    def __init__(self, root: Path, run: Run) -> None:
+        self.root = root
+        self.run = run
+        root.mkdir()
+        git(root, "init", "--quiet", "--initial-branch=main")
+        self.commits = [self.commit(name) for name in ("first", "second", "third")]
+
+    def commit(self, name):
+        (self.root / name).write_text(name)
+        git(self.root, "add", "--all")
+        git(self.root, "commit", "--quiet", "-m", name)
+        return git(self.root, "rev-parse", "HEAD")
+
+    def document(self, number, *, candidate=None, **changes):
+        """The run of a commit against the one before it."""
+        base = self.run
+        run = replace(
+            base,
+            **{
+                "verdict": Verdict.PASS,
+                "exit_status": 0,
+                "id": f"20270101T00000{number}-000",
+                "created": datetime.now(UTC).isoformat(timespec="seconds"),
+                "baseline": replace(base.baseline, commit=self.commits[number - 1]),
+                "candidate": replace(
+                    base.candidate, commit=candidate or self.commits[number], subject=f"change {number}"
+                ),
+                **changes,
+            },
+        )
+        place = self.root.parent / f"run-{number}.json"
+        place.write_text(run_to_json(run))
+        return str(place)
+
+
+@pytest.fixture
+def project(tmp_path, sample_run):
+    environments = tuple(
+        Environment(side=side, python="3.11", packages={}, packages_digest="abc", wheel_digest="w") for side in Side
+    )
+    finding = replace(
+        sample_run.findings[0],
+        verdict=Verdict.PASS,
+        method=Method.SEQUENTIAL,
+        seeds=(1, 2, 3, 4, 5),
+        baseline_values=(0.97,) * 5,
+        candidate_values=(0.969,) * 5,
+        losses=(0.001, -0.001, 0.0005, 0.0, 0.0002),
+    )
+    return Project(tmp_path / "project", replace(sample_run, environments=environments, findings=(finding,)))
+
+
+def test_a_run_is_added_listed_shown_and_withdrawn(project, capsys):
+    place = ("-C", str(project.root))
+
+    assert run(["history", "add", project.document(1), *place]) == 0
+    assert run(["history", "add", project.document(2, verdict=Verdict.FAIL, exit_status=1), *place]) == 0
+    assert run(["history", "list", *place]) == 0
+    lines = capsys.readouterr().out.splitlines()[2:]
+    assert [line.split()[1:] for line in lines] == [
+        ["main", "pass", project.commits[1][:10], "change", "1"],
+        ["main", "fail", project.commits[2][:10], "change", "2"],
+    ]
+
+    assert run(["history", "withdraw", project.commits[1][:8], "--reason", "wrong machine", *place]) == 0
+    assert run(["history", "show", project.commits[1][:8], *place]) == 0
+    shown = capsys.readouterr().out
+    assert "withdrawn" in shown
+    assert "wrong machine" in shown
+    assert "in the first 5 of 5 pairs" in shown
+    run(["history", "list", *place])
+    assert "1 runs count, 1 withdrawn" in capsys.readouterr().out
+    run(["history", "sync", *place])
+    assert capsys.readouterr().out == "1 runs count, 1 withdrawn, 0 not read\n"
+
+
+def test_runs_are_listed_in_the_order_of_their_commits_whatever_the_clocks_said(project, capsys):
+    place = ("-C", str(project.root))
+    run(["history", "add", project.document(2), *place])
+    run(["history", "add", project.document(1), *place])
+    capsys.readouterr()
+
+    run(["history", "list", *place])
+
+    assert [line.split()[-1] for line in capsys.readouterr().out.splitlines()] == ["1", "2"]
+
+
+def test_a_run_of_another_branch_is_refused(project, capsys):
+    git(project.root, "checkout", "--quiet", "-b", "feature")
+    document = project.document(2, candidate=project.commit("feature"))
+
+    assert run(["history", "add", document, "-C", str(project.root)]) == 2
+    errors = capsys.readouterr().err
+    assert "no commit of the default branch" in errors
+    assert document in errors
+
+
+@pytest.mark.parametrize("name", ["", "nothing", "20270101"])
+def test_a_name_that_fits_no_run_or_several_is_refused(project, capsys, name):
+    place = ("-C", str(project.root))
+    run(["history", "add", project.document(1), *place])
+    run(["history", "add", project.document(2), *place])
+
+    assert run(["history", "show", name, *place]) == 2
+    assert f"{2 if name.startswith('2') else 0} kept runs are called" in capsys.readouterr().err
+
+
+def test_a_damaged_file_is_told_by_the_list_and_withdrawn_by_its_name(project, capsys):
+    place = ("-C", str(project.root))
+    run(["history", "add", project.document(1), *place])
+    git(project.root, "checkout", "--quiet", _branches(project))
+    (file,) = project.root.glob("runs/*/*/*.json")
+    file.with_name("other-0123456789ab.json").write_text("{")
+    git(project.root, "add", "--all")
+    git(project.root, "commit", "--quiet", "-m", "damage")
+    git(project.root, "checkout", "--quiet", "main")
+    capsys.readouterr()
+
+    assert run(["history", "list", *place]) == 0
+    assert "other-0123456789ab.json: its content was altered" in capsys.readouterr().out
+    assert run(["history", "withdraw", "other", "--reason", "damaged", *place]) == 0
+    run(["history", "sync", *place])
+    assert capsys.readouterr().out.endswith("1 runs count, 0 withdrawn, 0 not read\n")
+
+
+def _branches(project):
+    return git(project.root, "branch", "--list", "--format=%(refname:short)", "mainstay-history/*")
+
+
+def test_restoring_and_forgetting_at_once_is_refused(project):
+    assert run(["history", "sync", "--restore", "--forget", "-C", str(project.root)]) == 2
+
+
+def test_an_empty_history_says_how_to_get_one(project, capsys):
+    assert run(["history", "list", "-C", str(project.root)]) == 0
+    assert "mainstay history sync" in capsys.readouterr().out
+
+
+def test_the_page_and_its_feed_are_written_side_by_side(project, capsys, tmp_path):
+    place = ("-C", str(project.root))
+    run(["history", "add", project.document(1), *place])
+    run(["history", "add", project.document(2), *place])
+    output = tmp_path / "page.html"
+
+    assert run(["history", "page", "--output", str(output), "--title", "a project", *place]) == 0
+    assert "a project" in output.read_text()
+    assert 'href="page.atom"' in output.read_text()
+    assert (tmp_path / "page.atom").read_text().startswith("<?xml")
+    assert "page.atom" in capsys.readouterr().out
+
+
+def test_the_page_of_an_empty_history_is_written_too(project, tmp_path):
+    assert run(["history", "page", "--output", str(tmp_path / "page.html"), "-C", str(project.root)]) == 0

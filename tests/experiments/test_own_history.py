@@ -1,0 +1,103 @@
+import os
+import subprocess
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from experiments.own_history import EVERY, fill, product_commits, steps
+from mainstay.commands import history
+from mainstay.records.findings import Method, Verdict
+from mainstay.records.history import RunKind
+from mainstay.records.runs import Environment
+from mainstay.records.trials import Side
+from mainstay.store.documents import run_to_json
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_CONFIG_SYSTEM", os.devnull)
+    for role in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{role}_NAME", "A maintainer")
+        monkeypatch.setenv(f"GIT_{role}_EMAIL", "maintainer@example.invalid")
+    git = ["git", "-C", str(tmp_path)]
+    subprocess.run([*git, "init", "--quiet", "--initial-branch=main"], check=True)
+    (tmp_path / "src").mkdir()
+    for i in range(6):
+        (tmp_path / ("README.md" if i == 3 else "src/a.py")).write_text(str(i))
+        subprocess.run([*git, "add", "--all"], check=True)
+        subprocess.run([*git, "commit", "--quiet", "-m", f"change {i}"], check=True)
+    return tmp_path
+
+
+@pytest.fixture
+def gate(sample_run):
+    """Leaves a document for each step, but for the ones that are told to fail."""
+
+    class Gate:
+        def __init__(self, broken=()):
+            self.broken = broken
+            self.steps = []
+
+        def __call__(self, root, step, place):
+            self.steps.append(step)
+            if len(self.steps) in self.broken:
+                return "it does not build"
+            environments = tuple(
+                Environment(side=side, python="3", packages={}, packages_digest="p", wheel_digest="w") for side in Side
+            )
+            finding = replace(sample_run.findings[0], method=Method.SEQUENTIAL, verdict=Verdict.PASS)
+            run = replace(
+                sample_run,
+                id=f"r{step.candidate[:8]}",
+                created=datetime.now(UTC).isoformat(timespec="seconds"),
+                baseline=replace(sample_run.baseline, commit=step.baseline),
+                candidate=replace(sample_run.candidate, commit=step.candidate),
+                environments=environments,
+                findings=(finding,),
+            )
+            place.write_text(run_to_json(run))
+            return ""
+
+    return Gate
+
+
+def test_commits_of_the_product_make_a_chain_without_gaps(root, gate):
+    measured = gate()
+
+    assert fill(root, 60, seconds=600, remote=".", gate=measured) == (4, 0)
+    assert [step.kind for step in measured.steps] == [RunKind.MAIN] * 4
+    assert [step.baseline for step in measured.steps[1:]] == [step.candidate for step in measured.steps[:-1]]
+    assert len(history.read(root, remote=".", environ={}).runs) == 4
+
+
+def test_it_goes_on_where_it_stopped_and_tries_nothing_twice(root, gate):
+    first, second = gate(broken={2}), gate()
+
+    assert fill(root, 2, seconds=600, remote=".", gate=first) == (2, 0)
+    assert fill(root, 60, seconds=600, remote=".", gate=second) == (2, 0)
+    assert not {*first.steps} & {*second.steps}
+    assert fill(root, 60, seconds=600, remote=".", gate=second) == (0, 0)
+    assert len(history.read(root, remote=".", environ={}).runs) == 3
+
+
+def test_it_stops_when_its_time_is_over(root, gate):
+    assert fill(root, 60, seconds=0, remote=".", gate=gate()) == (0, 4)
+
+
+def test_every_twentieth_commit_is_an_anchor():
+    commits = [str(i) for i in range(2 * EVERY + 1)]
+
+    anchors = [step for step in steps(commits) if step.kind is RunKind.ANCHOR]
+
+    assert anchors == [("0", str(EVERY), RunKind.ANCHOR), ("0", str(2 * EVERY), RunKind.ANCHOR)]
+
+
+def test_the_last_commits_come_oldest_first(root):
+    subjects = subprocess.run(
+        ["git", "-C", str(root), "log", "--no-walk=unsorted", "--format=%s", *product_commits(root, 3)],
+        check=True, capture_output=True, text=True,
+    ).stdout.splitlines()  # fmt: skip
+
+    assert subjects == ["change 2", "change 4", "change 5"]

@@ -1,0 +1,167 @@
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mainstay.gates.trends import metric_trends
+from mainstay.records.findings import Method, Verdict
+from mainstay.records.history import KeptCommit, KeptMetric, KeptRun, RunKind
+from mainstay.records.metrics import Direction, Kind, Metric
+
+METRIC = Metric(workload="a.py::a", name="top1", kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=1.0)
+COUNT = replace(METRIC, name="bytes", kind=Kind.DETERMINISTIC)
+
+
+def commit(number):
+    return KeptCommit(commit=f"{number:040x}", subject=f"change {number}", date="2027-01-31T00:00:00+00:00")
+
+
+def run(
+    number,
+    degradations,
+    *,
+    before=None,
+    kind=RunKind.MAIN,
+    method=Method.SEQUENTIAL,
+    level=0.9,
+    machine="A",
+    metric=METRIC,
+):
+    kept = KeptMetric(
+        metric=metric, verdict=Verdict.PASS, method=method, degradations=tuple(degradations), candidate_mean=level
+    )
+    return KeptRun(
+        id=f"r{number}", created="2027-01-31T00:00:00+00:00", kind=kind, verdict=Verdict.PASS,
+        baseline=commit(number - 1 if before is None else before), candidate=commit(number), machine=machine,
+        packages_digest="p", looks=(5, 8), metrics=(kept,), run_digest="d", mainstay_version="0",
+    )  # fmt: skip
+
+
+def noise(number, mean=0.0, size=8, deviation=0.3):
+    return np.random.default_rng(number).normal(mean, deviation, size).tolist()
+
+
+def test_the_curve_adds_up_first_looks_and_never_more():
+    runs = [run(i, [0.5] * 5 + [100.0] * 3) for i in range(1, 4)]
+
+    (trend,) = metric_trends(runs)
+
+    assert [point.value for point in trend.points] == pytest.approx([0.5, 1.0, 1.5])
+    assert [point.first_look for point in trend.points] == [0.5, 0.5, 0.5]
+
+
+def test_what_was_proved_equal_adds_nothing():
+    (trend,) = metric_trends([run(1, noise(1)), run(2, (), method=Method.UNCHANGED)])
+
+    assert trend.points[1].value == trend.points[0].value
+    assert trend.points[1].error == trend.points[0].error
+    assert trend.points[1].first_look == 0.0
+
+
+def test_a_drift_raises_an_alarm_and_an_anchor_sees_it_too():
+    runs = [run(i, noise(i, mean=0.15)) for i in range(1, 101)]
+    runs.append(run(100, noise(0, mean=15, size=20), before=0, kind=RunKind.ANCHOR))
+
+    (trend,) = metric_trends(runs)
+
+    assert trend.alarms
+    (anchor,) = trend.anchors
+    assert anchor.is_alarm
+    assert anchor.interval.low < 15 < anchor.interval.high
+    assert trend.points[-1].value == pytest.approx(15, abs=0.3)
+    assert trend.points[-1].error < 0.1
+
+
+def test_a_quiet_project_raises_none():
+    runs = [run(i, noise(i)) for i in range(1, 101)]
+    runs.append(run(100, noise(7, size=20), before=0, kind=RunKind.ANCHOR))
+
+    (trend,) = metric_trends(runs)
+
+    assert (trend.alarms, [anchor.is_alarm for anchor in trend.anchors], trend.num_gaps) == ((), [False], 0)
+    assert trend.correlation is None
+
+
+def test_a_gap_is_counted_and_nothing_is_known_behind_it_until_an_anchor():
+    runs = [run(1, noise(1)), run(2, noise(2)), run(7, noise(3)), run(8, noise(4))]
+
+    (trend,) = metric_trends(runs)
+    (bridged,) = metric_trends([*runs, run(8, noise(0, mean=2, size=20), before=0, kind=RunKind.ANCHOR)])
+
+    assert trend.num_gaps == bridged.num_gaps == 1
+    assert [math.isfinite(point.error) for point in trend.points] == [True, True, False, False]
+    assert all(math.isfinite(point.error) for point in bridged.points)
+
+
+def test_a_gate_that_saw_too_few_pairs_is_a_gap_in_the_curve():
+    (trend,) = metric_trends([run(1, noise(1)), run(2, [0.1, 0.2]), run(3, noise(3))])
+
+    assert [math.isfinite(point.error) for point in trend.points] == [True, False, False]
+
+
+def test_reruns_of_a_commit_are_pooled_and_never_picked():
+    (trend,) = metric_trends([run(1, [1.0] * 5), run(1, [-9.0] * 5), run(2, [1.0] * 5)])
+
+    assert [point.value for point in trend.points] == pytest.approx([1.0, 2.0])
+    assert trend.num_gaps == 0
+
+
+def test_a_new_reference_starts_the_curve_again_where_the_old_one_ended():
+    runs = [run(i, [0.1, 0.11, 0.09, 0.1, 0.1]) for i in range(1, 9)]
+    runs.insert(6, run(6, noise(0, mean=0.2, size=20, deviation=0.01), before=4, kind=RunKind.ANCHOR))
+
+    (trend,) = metric_trends(runs)
+
+    assert [i for i, point in enumerate(trend.points) if point.is_reference] == [4]
+    assert trend.points[3].value == pytest.approx(0.4, abs=0.01)
+    assert trend.points[5].value == pytest.approx(0.6, abs=0.01)
+    assert trend.points[4].error < trend.points[3].error
+
+
+def test_an_anchor_against_a_release_before_the_history_pins_the_curve_to_that_release():
+    runs = [run(i, noise(i)) for i in range(11, 14)]
+    runs.append(run(13, noise(0, mean=5, size=20), before=3, kind=RunKind.ANCHOR))
+
+    (trend,) = metric_trends(runs)
+
+    assert trend.points[-1].value == pytest.approx(5, abs=0.3)
+
+
+def test_an_anchor_of_a_commit_without_a_gate_has_a_place_of_its_own():
+    (trend,) = metric_trends([run(1, noise(1)), run(5, noise(2, size=20), before=0, kind=RunKind.ANCHOR)])
+
+    assert [point.verdict for point in trend.points] == [Verdict.PASS, None]
+    assert trend.anchors[0].place == 1
+    assert math.isfinite(trend.points[1].error)
+
+
+def test_levels_of_two_machines_are_never_joined():
+    runs = [
+        run(i, noise(i), level=0.9 + 0.001 * (i % 3) - 0.05 * (i > 30 and i % 2), machine="AB"[i % 2])
+        for i in range(1, 81)
+    ]
+
+    (trend,) = metric_trends(runs)
+
+    changed = {series.machine: [change.likeliest.subject for change in series.changes] for series in trend.levels}
+    assert changed == {"A": [], "B": ["change 31"]}
+    (change,) = next(series for series in trend.levels if series.machine == "B").changes
+    assert change.before - change.after == pytest.approx(0.05, abs=0.002)
+    assert change.likeliest in change.commits
+
+
+def test_gates_that_follow_one_another_are_told():
+    rng, last, runs = np.random.default_rng(0), 0.0, []
+    for i in range(1, 201):
+        last = 0.8 * last + rng.normal(0, 0.3)
+        runs.append(run(i, (last + rng.normal(0, 0.1, 8)).tolist()))
+
+    (trend,) = metric_trends(runs)
+
+    assert trend.correlation > 0.5
+
+
+def test_counts_and_empty_histories_have_no_trend():
+    assert metric_trends([]) == ()
+    assert metric_trends([run(1, [0.0], metric=COUNT)]) == ()

@@ -1,0 +1,320 @@
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from mainstay.records.errors import GitError
+from mainstay.revisions.git import Repository
+from mainstay.revisions.history import NUM_TRIES, HistoryBranches
+
+WRITER = """
+import sys
+from pathlib import Path
+from mainstay.revisions.git import Repository
+from mainstay.revisions.history import HistoryBranches
+branches = HistoryBranches.of(Repository.discover(Path(sys.argv[1])))
+for name in sys.argv[2:]:
+    branches.append("2027", {f"runs/01/01/{name}.json": name.encode()}, "Add")
+    print(name, flush=True)
+"""
+
+
+@pytest.fixture(autouse=True)
+def own_git_settings(monkeypatch):
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_CONFIG_SYSTEM", os.devnull)
+    for role in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{role}_NAME", "A maintainer")
+        monkeypatch.setenv(f"GIT_{role}_EMAIL", "maintainer@example.invalid")
+
+
+def git(folder, *arguments):
+    return subprocess.run(
+        ["git", "-C", str(folder), *arguments], check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+@pytest.fixture
+def server(tmp_path):
+    """A bare repository with two commits on main."""
+    project, server = tmp_path / "project", tmp_path / "server.git"
+    project.mkdir()
+    git(project, "init", "--quiet", "--initial-branch=main")
+    for name in ("first", "second"):
+        Path(project, name).write_text(name)
+        git(project, "add", "--all")
+        git(project, "commit", "--quiet", "-m", name)
+    git(tmp_path, "clone", "--quiet", "--bare", str(project), str(server))
+    return server
+
+
+@pytest.fixture
+def clone(server, tmp_path):
+    """Makes clones."""
+
+    def clone(name, *options):
+        git(tmp_path, "clone", "--quiet", *options, f"file://{server}", name)
+        return HistoryBranches.of(Repository.discover(tmp_path / name))
+
+    return clone
+
+
+def add(branches, *names):
+    return branches.append("2027", {path(name): name.encode() for name in names}, "Add")
+
+
+def path(name):
+    return f"runs/01/01/{name}.json"
+
+
+def kept(branches):
+    branches.sync()
+    return sorted(content.decode() for _, content in branches.read())
+
+
+def on_server(server):
+    listed = git(server, "ls-tree", "-r", "--name-only", "mainstay-history/2027")
+    return sorted(Path(line).stem for line in listed.splitlines())
+
+
+def test_what_one_clone_keeps_another_reads(clone):
+    first, second = clone("a"), clone("b")
+
+    assert add(first, "x")
+    assert kept(second) == ["x"]
+
+
+def test_keeping_the_same_twice_keeps_it_once_and_makes_no_commit(clone, server):
+    first = clone("a")
+    add(first, "x")
+    tip = git(server, "rev-parse", "mainstay-history/2027")
+    add(first, "x")
+
+    assert git(server, "rev-parse", "mainstay-history/2027") == tip
+
+
+def test_the_users_branch_index_files_and_settings_stay_as_they_were(clone, tmp_path):
+    branches = clone("a")
+    root = tmp_path / "a"
+    before = (git(root, "status", "--porcelain", "--branch"), git(root, "for-each-ref", "refs/heads", "refs/tags"),
+              (root / ".git/config").read_text(), (root / ".git/index").read_bytes())  # fmt: skip
+    add(branches, "x")
+    kept(branches)
+
+    assert (git(root, "status", "--porcelain", "--branch"), git(root, "for-each-ref", "refs/heads", "refs/tags"),
+            (root / ".git/config").read_text(), (root / ".git/index").read_bytes()) == before  # fmt: skip
+
+
+def test_without_a_remote_the_history_stays_in_the_repository(clone, tmp_path):
+    git(clone("a").repository.root, "remote", "remove", "origin")
+    branches = HistoryBranches.of(Repository.discover(tmp_path / "a"))
+
+    assert add(branches, "x")
+    assert add(branches, "y")
+    assert kept(branches) == ["x", "y"]
+    assert git(tmp_path / "a", "branch", "--list", "mainstay-history/*").strip() == "mainstay-history/2027"
+
+
+def test_a_shallow_clone_adds_and_reads_and_stays_shallow(clone, server):
+    add(clone("a"), "x")
+    add(clone("b"), "y")
+    shallow = clone("c", "--depth=1")
+    add(shallow, "z")
+
+    assert kept(shallow) == ["x", "y", "z"] == on_server(server)
+    assert git(shallow.repository.root, "rev-list", "--count", "HEAD") == "1"
+    assert git(server, "rev-list", "--count", "mainstay-history/2027") == "3"
+
+
+def test_two_writers_at_once_lose_nothing_and_keep_nothing_twice(clone, server):
+    writers = [clone("a"), clone("b")]
+
+    def write(number):
+        for i in range(4):
+            add(writers[number], f"{number}-{i}")
+
+    with ThreadPoolExecutor(2) as executor:
+        list(executor.map(write, range(2)))
+
+    assert on_server(server) == sorted(f"{number}-{i}" for number in range(2) for i in range(4))
+    assert git(server, "rev-list", "--count", "mainstay-history/2027") == "8"
+
+
+def test_two_writers_in_one_clone_wait_for_each_other(clone, server):
+    branches = clone("a")
+
+    with ThreadPoolExecutor(2) as executor:
+        list(executor.map(lambda name: add(branches, name), "abcd"))
+
+    assert on_server(server) == list("abcd")
+
+
+def test_a_writer_that_is_always_overtaken_leaves_its_run_in_the_inbox_for_the_next(clone, server, tmp_path):
+    slow, quick = clone("a"), clone("b")
+    hook = server / "hooks" / "update"
+    hook.write_text('#!/bin/sh\ncase $1 in refs/heads/*) echo "cannot lock ref" >&2; exit 1;; esac\n')
+    hook.chmod(0o755)
+    waits = []
+    slow = HistoryBranches(slow.repository, slow.remote, waits.append, random.Random(0))
+
+    assert not add(slow, "late")
+    assert len(waits) == NUM_TRIES
+    hook.unlink()
+    assert add(quick, "next")
+    assert on_server(server) == ["late", "next"]
+    assert git(server, "for-each-ref", "refs/mainstay") == ""
+
+
+def test_a_fork_without_rights_is_told_that_it_needs_none(clone, server):
+    add(clone("a"), "x")
+    fork = clone("b")
+    hook = server / "hooks" / "pre-receive"
+    hook.write_text("#!/bin/sh\necho 'you may not write here' >&2\nexit 1\n")
+    hook.chmod(0o755)
+
+    with pytest.raises(GitError, match="you may not write here") as caught:
+        add(fork, "y")
+
+    assert caught.value.looked_in == "the remote origin"
+    assert "needs not" in caught.value.next_step
+    assert kept(fork) == ["x"]
+    assert on_server(server) == ["x"]
+
+
+def test_a_remote_that_cannot_be_reached_is_named(clone, server):
+    branches = clone("a")
+    shutil.move(server, server.with_suffix(".moved"))
+
+    with pytest.raises(GitError, match="cannot be fetched") as caught:
+        add(branches, "x")
+
+    assert caught.value.looked_in == "the remote origin"
+
+
+@pytest.mark.parametrize("name", ["2027", "notes"])
+def test_a_branch_of_that_name_that_is_no_history_is_refused_and_left_alone(clone, server, name):
+    git(server, "branch", f"mainstay-history/{name}", "main")
+    branches = clone("a")
+
+    with pytest.raises(GitError, match=f"mainstay-history/{name} is not a history") as caught:
+        add(branches, "x")
+
+    assert caught.value.looked_in == "the remote origin"
+    assert "rename" in caught.value.next_step
+    assert git(server, "rev-parse", f"mainstay-history/{name}") == git(server, "rev-parse", "main")
+
+
+def rewrite(server):
+    """A history that lacks one of its files."""
+    tip = git(server, "rev-parse", "mainstay-history/2027~1")
+    git(server, "update-ref", "refs/heads/mainstay-history/2027", tip)
+
+
+@pytest.mark.parametrize("options", [(), ("--depth=1",)], ids=["full", "shallow"])
+def test_a_rewritten_branch_is_told_and_restored_or_forgotten_at_will(clone, server, options):
+    branches, other = clone("a", *options), clone("b", *options)
+    add(branches, "x")
+    add(branches, "y")
+    kept(other)
+    rewrite(server)
+
+    with pytest.raises(GitError, match=r"lacks 1 files that it had, such as runs/01/01/y\.json") as caught:
+        add(branches, "z")
+    assert "--restore" in caught.value.next_step
+    with pytest.raises(GitError, match="lacks 1 files"):
+        branches.sync()
+    branches.sync(restore=True)
+    assert kept(branches) == ["x", "y"] == on_server(server)
+    rewrite(server)
+    other.sync(forget=True)
+    assert kept(other) == ["x"]
+
+
+def test_a_deleted_branch_is_told_and_restored_or_forgotten_at_will(clone, server):
+    branches, other = clone("a"), clone("b")
+    add(branches, "x")
+    kept(other)
+    git(server, "branch", "-D", "mainstay-history/2027")
+
+    with pytest.raises(GitError, match="was deleted"):
+        branches.sync()
+    other.sync(forget=True)
+    assert kept(other) == []
+    branches.sync(restore=True)
+    assert on_server(server) == ["x"]
+
+
+def test_an_altered_file_counts_as_removed(clone, server, tmp_path):
+    branches = clone("a")
+    add(branches, "x")
+    editor = clone("editor").repository.root
+    git(editor, "checkout", "--quiet", "mainstay-history/2027")
+    (editor / path("x")).write_text("other")
+    git(editor, "commit", "--quiet", "--all", "-m", "edit")
+    git(editor, "push", "--quiet", "origin", "mainstay-history/2027")
+
+    with pytest.raises(GitError, match="lacks 1 files"):
+        kept(branches)
+
+
+def test_a_remote_that_does_not_exist_is_refused(clone):
+    with pytest.raises(GitError, match="no remote 'nowhere'") as caught:
+        HistoryBranches.of(clone("a").repository, "nowhere")
+
+    assert "origin" in caught.value.next_step
+
+
+def killed_writers(clone, server, start_process, *, num_kills, seed):
+    """Kill writers at drawn moments, and return what they said they had kept."""
+    rng = random.Random(seed)
+    root = clone("a").repository.root
+    said = []
+    for number in range(num_kills):
+        names = [f"{number}-{i}" for i in range(50)]
+        process = start_process(
+            [sys.executable, "-c", WRITER, str(root), *names], stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
+        said.append(process.stdout.readline().strip())
+        time.sleep(rng.uniform(0, 0.5))
+        os.killpg(process.pid, signal.SIGKILL)
+        said += process.stdout.read().split()
+        process.wait()
+    return said, HistoryBranches.of(Repository.discover(root))
+
+
+@pytest.mark.parametrize(("num_kills", "seed"), [(2, 0), pytest.param(50, 1, marks=pytest.mark.slow)])
+def test_writers_killed_at_drawn_moments_lose_nothing_that_they_said_was_kept(
+    clone, server, start_process, num_kills, seed
+):
+    said, branches = killed_writers(clone, server, start_process, num_kills=num_kills, seed=seed)
+
+    assert set(said) <= set(on_server(server))
+    assert git(server, "fsck", "--connectivity-only", "--no-dangling") == ""
+    add(branches, *said, "last")
+    assert len(on_server(server)) == len(set(on_server(server)))
+    assert {*said, "last"} <= set(kept(branches))
+
+
+@pytest.mark.slow
+def test_two_writers_at_once_two_hundred_times(clone, server):
+    writers = [clone("a"), clone("b")]
+    barrier = threading.Barrier(2)
+
+    def write(number):
+        for i in range(200):
+            barrier.wait()
+            add(writers[number], f"{number}-{i:03}")
+
+    with ThreadPoolExecutor(2) as executor:
+        list(executor.map(write, range(2)))
+
+    assert on_server(server) == [f"{number}-{i:03}" for number in range(2) for i in range(200)]
+    assert git(server, "rev-list", "--count", "mainstay-history/2027") == "400"
