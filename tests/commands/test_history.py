@@ -79,7 +79,7 @@ def project(tmp_path, sample_run):
         seeds=(1, 2, 3, 4, 5),
         baseline_values=(0.97,) * 5,
         candidate_values=(0.969,) * 5,
-        losses=(0.001, -0.001, 0.0005, 0.0, 0.0002),
+        degradations=(0.001, -0.001, 0.0005, 0.0, 0.0002),
     )
     return Project(tmp_path / "project", replace(sample_run, environments=environments, findings=(finding,)))
 

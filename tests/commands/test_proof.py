@@ -23,6 +23,7 @@ from mainstay.workers.process import WorkerSpec
 TOP1 = Metric(workload="a.py::test", name="a", kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=0.1)
 COLLECTION = Collection(workloads=(Workload(id="a.py::test", execution=TRAINED, metrics=(TOP1,)),))
 NOTHING = Collection(workloads=())
+TWO = Collection(workloads=(*COLLECTION.workloads, replace(COLLECTION.workloads[0], id="a.py::other")))
 AGENDA = plan_agenda(Collected(COLLECTION, COLLECTION))
 SETTINGS = BothSettings(own=dict.fromkeys(Side, Configuration()), judging=dict.fromkeys(Side, Configuration()))
 
@@ -132,7 +133,7 @@ def test_workload_files_of_their_own_are_an_obstacle(harness):
     assert (proof.holds, "the workload files" in proof.note) == (False, True)
 
 
-@pytest.mark.parametrize("collections", [(COLLECTION, NOTHING), (NOTHING, COLLECTION)])
+@pytest.mark.parametrize("collections", [(TWO, COLLECTION), (COLLECTION, TWO), (NOTHING, COLLECTION)])
 def test_workloads_that_only_one_revision_collected_are_an_obstacle(harness, collections):
     proof = prove_unchanged(SETTINGS, harness, plan_agenda(Collected(*collections)))
 

@@ -35,7 +35,7 @@ def test_an_anchor_measures_a_fixed_number_of_pairs_and_is_kept(project):
     result = project.gate("--baseline", "HEAD~1", "--candidate", "HEAD", "--pairs", "6", "--json", "run.json")
 
     assert result.status == 1
-    assert (result.run["settings"]["looks"], len(result.finding["losses"])) == ([6], 6)
+    assert (result.run["plan"]["looks"], len(result.finding["degradations"])) == ([6], 6)
     kept = project.run("history", "add", "run.json", "--kind", "anchor")
     assert kept.returncode == 0, kept.stderr
     shown = project.run("history", "show", project.git("rev-parse", "HEAD"))

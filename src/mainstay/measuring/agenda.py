@@ -67,7 +67,7 @@ class Assignment:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Agenda:
-    """One workload to be judged.
+    """Workloads to be judged.
 
     Attributes:
         assignments: One for each workload that both revisions are asked to run.
@@ -94,7 +94,7 @@ class Agenda:
 
 
 def plan_agenda(before: Collected, after: Collected | None = None) -> Agenda:
-    """Everything to be judged, and with whose files.
+    """Decide what is to be judged, and with whose files.
 
     Args:
         before: What both revisions can run of the baseline's files.
