@@ -272,6 +272,18 @@ def test_a_remote_that_does_not_exist_is_refused(clone):
     assert "origin" in caught.value.next_step
 
 
+def test_a_lock_that_a_killed_git_left_behind_stops_no_later_writer(clone, server):
+    branches = clone("a")
+    add(branches, "x")
+    lock = branches.repository.common_folder / "refs" / "mainstay" / "fetched" / "2027.lock"
+    lock.touch()
+    os.utime(lock, (time.time() - 60,) * 2)
+
+    add(branches, "y")
+
+    assert on_server(server) == ["x", "y"]
+
+
 def killed_writers(clone, server, start_process, *, num_kills, seed):
     """Kill writers at drawn moments, and return what they said they had kept."""
     rng = random.Random(seed)
@@ -296,6 +308,7 @@ def test_writers_killed_at_drawn_moments_lose_nothing_that_they_said_was_kept(
 ):
     said, branches = killed_writers(clone, server, start_process, num_kills=num_kills, seed=seed)
 
+    said = [name for name in said if name]  # one was killed before it said anything
     assert set(said) <= set(on_server(server))
     assert git(server, "fsck", "--connectivity-only", "--no-dangling") == ""
     add(branches, *said, "last")

@@ -12,7 +12,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -38,6 +38,7 @@ OnLoss = Literal["refuse", "keep", "forget"]
 _KNOWN, _FETCHED, _INBOX = "refs/mainstay/history/", "refs/mainstay/fetched/", "refs/mainstay/inbox/"
 _LOCK_SECONDS = 600.0
 _MAX_ARGUMENTS = 100
+_STALE_SECONDS = 5.0
 _OVERTAKEN = re.compile(
     r"fetch first|non-fast-forward|stale info|cannot lock ref|failed to update ref|incorrect old value"
     r"|failed to lock|already exists|remote ref updated since checkout|\.lock'"
@@ -294,12 +295,22 @@ class HistoryBranches:
                 self._push(f":{_INBOX}{name}")  # where another one was quicker, it is gone already
                 self.repository.call("update-ref", "-d", f"{_INBOX}{name}", check=False)
 
+    def _drop_stale_locks(self) -> None:
+        """Remove locks of references that only a history writes, left by a git that was killed; it holds one for a moment."""
+        refs = self.repository.common_folder / "refs"
+        for lock in (*(refs / "mainstay").rglob("*.lock"), *(refs / "heads" / BRANCH).rglob("*.lock")):
+            with suppress(FileNotFoundError):
+                while time.time() - lock.stat().st_mtime < _STALE_SECONDS:
+                    time.sleep(0.1)
+                lock.unlink()
+
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Let one process at a time change the references of this repository."""
         place = self.repository.common_folder / "mainstay-history.lock"
         try:
             with FileLock(place, timeout=_LOCK_SECONDS):
+                self._drop_stale_locks()
                 yield
         except Timeout as error:
             raise GitError(

@@ -1,7 +1,8 @@
 """Where a long series of levels changed, with a stated rate of false findings.
 
-A change point is a date, not a culprit: a ramp shows as steps, and so does a wandering machine. The rate, at most 0.15
-false change points in 1,000 points of independent noise, was simulated for five kinds of noise.
+A change point is a date, not a culprit: a ramp shows as steps, and so does a wandering machine. The rate, at most 0.3
+false change points in 1,000 points of independent noise, was simulated for five kinds of noise; where neighbours are
+correlated by 0.5, series of 50 points have 1.6.
 
 - :func:`find_change_points`: all of them, each with the range in which it lies.
 """
