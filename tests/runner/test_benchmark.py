@@ -135,7 +135,7 @@ def test_pedantic_never_runs_more_rounds_than_it_names(make, clock):
     result = benchmark.pedantic(clock.work, args=(3,), rounds=1)
 
     assert (clock.calls, result) == (1, (3,))
-    assert gate.ready == {"call_s": None, "left": 1}
+    assert gate.ready == {"call_s": None, "wall_s": None, "left": 1}
 
 
 def test_pedantic_warms_up_with_a_quarter_of_many_rounds(make, clock):
@@ -143,8 +143,19 @@ def test_pedantic_warms_up_with_a_quarter_of_many_rounds(make, clock):
 
     benchmark.pedantic(clock.work, rounds=40, iterations=2)
 
-    assert gate.ready == {"call_s": pytest.approx(0.001), "left": 30}
+    assert gate.ready == {"call_s": pytest.approx(0.001), "wall_s": pytest.approx(0.002), "left": 30}
     assert gate.seconds == pytest.approx([0.003])  # of one iteration each
+
+
+def test_the_wall_clock_of_a_round_counts_its_set_up(make, clock):
+    benchmark, gate = make(1)
+
+    def set_up():
+        clock.now += 0.5
+
+    benchmark.pedantic(clock.work, setup=set_up, rounds=40)
+
+    assert (gate.ready["call_s"], gate.ready["wall_s"]) == pytest.approx((0.001, 0.501))
 
 
 def test_a_side_that_is_kept_waiting_still_returns_a_result(make, clock):

@@ -117,9 +117,16 @@ class Collected(TypedDict):
 
 
 class Ready(TypedDict):
-    """With ``ready``: seconds of a call after the warm-up, and calls that are left; where known and limited."""
+    """With ``ready``: what is known of a workload after its warm-up.
+
+    Attributes:
+        call_s: Seconds of a call, less those that others took; ``None`` where none was made.
+        wall_s: Seconds of a call by the wall clock, with its set-up and teardown; ``None`` where none was made.
+        left: Calls that may still be made; ``None`` for any number.
+    """
 
     call_s: float | None
+    wall_s: float | None
     left: int | None
 
 

@@ -314,12 +314,12 @@ class Benchmark:
         if any(READY_METRICS[name].is_alone for name in self._metrics & READY_METRICS.keys()):
             self._sizes = self._measure_memory(time_calls, rounds)
             return
-        call_s, left = self._warm_up(time_calls, rounds, warmup_rounds, warm_up_s)
+        ready = self._warm_up(time_calls, rounds, warmup_rounds, warm_up_s)
         latencies.clear()
         gc.collect()
         gc.freeze()
         try:
-            self._obey(time_calls, call_s, left)
+            self._obey(time_calls, ready)
         finally:
             gc.unfreeze()
         self._latencies = latencies
@@ -358,17 +358,14 @@ class Benchmark:
 
     def _warm_up(
         self, time_calls: Callable[[int], float], rounds: int | None, warmup_rounds: int, warm_up_s: float
-    ) -> tuple[float | None, int | None]:
-        """Make the first calls.
-
-        Returns:
-            Seconds of a call, if known, and the calls that are left, if limited.
-        """
+    ) -> Ready:
+        """Make the first calls."""
         if rounds is not None:
             spare = 0 if warmup_rounds else rounds // 4
             calls = warmup_rounds or spare
-            seconds = [time_calls(1) for _ in range(calls)]
-            return (seconds[-1] if seconds else None), rounds - spare
+            start, seconds = self._clock(), [time_calls(1) for _ in range(calls)]
+            wall_s = (self._clock() - start) / calls if calls else None
+            return Ready(call_s=seconds[-1] if seconds else None, wall_s=wall_s, left=rounds - spare)
         calls, spent, call_s = 1, 0.0, math.inf
         while not spent or spent < warm_up_s:
             seconds_now = time_calls(calls)
@@ -379,11 +376,11 @@ class Benchmark:
             spent += max(seconds_now, 1e-6)
             call_s = seconds_now / calls
             calls = max(1, min(2 * calls, int(BLOCK_SECONDS * calls / max(seconds_now, 1e-9))))
-        return call_s, None
+        return Ready(call_s=call_s, wall_s=call_s, left=None)
 
-    def _obey(self, time_calls: Callable[[int], float], call_s: float | None, left: int | None) -> None:
+    def _obey(self, time_calls: Callable[[int], float], ready: Ready) -> None:
         """Run the blocks that the gate asks for."""
-        self._channel.send(Event.READY, **Ready(call_s=call_s, left=left))
+        self._channel.send(Event.READY, **ready)
         while (command := self._receive())["do"] == Command.BLOCK:
             calls, taken_off_s = command["calls"], self.run_delay.total_s
             seconds = time_calls(calls)

@@ -123,6 +123,7 @@ SCHEMAS: Mapping[Event, Mapping[str, Any]] = {
     Event.READY: _object(
         Ready,
         call_s={"anyOf": [{"type": "null"}, _SECONDS]},
+        wall_s={"anyOf": [{"type": "null"}, _SECONDS]},
         left={"anyOf": [{"type": "null"}, {"type": "integer", "minimum": 0, "maximum": 10**12}]},
     ),
     Event.BLOCK: _object(

@@ -125,6 +125,7 @@ def plan_blocks(
     seconds: float,
     call_s: Sequence[float | None],
     left: Sequence[int | None],
+    wall_s: Sequence[float | None] = (),
     block_s: float = BLOCK_SECONDS,
     least: int = 2,
 ) -> Blocks:
@@ -134,6 +135,7 @@ def plan_blocks(
         seconds: Time of all blocks of both revisions together.
         call_s: Time of a call of each revision after its warm-up, where known.
         left: Calls that each revision may still make, where limited.
+        wall_s: Time of a call of each revision by the wall clock, with its set-up and teardown, where known.
         block_s: How long a block is to last.
         least: Alternations that are made where they fit into twice the time.
 
@@ -153,6 +155,8 @@ def plan_blocks(
     calls = max(1, round(max(block_s, seconds / (2 * MAX_ALTERNATIONS)) / call))
     if most is not None:
         calls = max(1, min(calls, most // 8))
+    if slowest := max((value for value in wall_s if value is not None), default=0.0):
+        calls = max(1, min(calls, int(MOST_WALL_TIME * seconds / (4 * slowest))))  # two alternations, set up and all
     fitting = seconds / (2 * calls * call)
     alternations = max(2, min(int(fitting), MAX_ALTERNATIONS), min(int(2 * fitting), least))
     if most is not None:
@@ -271,6 +275,7 @@ class _BothSides:
             least=LEAST_IMPORTS if "import_time" in task.gated else 2,
             call_s=[side.call_s for side in sides],
             left=[side.left for side in sides],
+            wall_s=[side.wall_s for side in sides],
         )
         end = time.monotonic() + MOST_WALL_TIME * self._request.seconds
         for done, first in enumerate(task.first[: blocks.alternations]):
@@ -295,6 +300,7 @@ class _TimedSide:
 
     def _reset(self) -> None:
         self.call_s: float | None = None
+        self.wall_s: float | None = None
         self.left: int | None = None
         self.is_ready = False
         self.notes: list[str] = []
@@ -326,7 +332,7 @@ class _TimedSide:
         ready = self._session.begin(task.workload, task.seed, Event.READY)
         if ready is not None:
             self.is_ready = True
-            self.call_s, self.left = ready["call_s"], ready["left"]
+            self.call_s, self.wall_s, self.left = ready["call_s"], ready["wall_s"], ready["left"]
 
     def run_block(self, calls: int, *, goes_first: bool) -> None:
         """Have one block run; the other revision waits."""
