@@ -161,8 +161,10 @@ def test_output_that_cannot_be_written_is_no_verdict():
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
 def test_every_command_ends_as_interrupted(number):
-    code = f"import signal; from mainstay import cli; cli.run = lambda: signal.raise_signal({int(number)}) or 0"
-    done = subprocess.run([sys.executable, "-c", f"{code}; cli.entry_point()"], capture_output=True, check=False)
+    code = "import signal; from mainstay import cli\n"
+    code += "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"  # ignored where the tests run under nohup
+    code += f"cli.run = lambda: signal.raise_signal({int(number)}) or 0\n"
+    done = subprocess.run([sys.executable, "-c", f"{code}cli.entry_point()"], capture_output=True, check=False)
 
     assert (done.returncode, done.stderr) == (130, b"")
 

@@ -98,7 +98,7 @@ WEAKER = {
         "pyproject.toml", "strict = true", 'strict = true\naddopts = ["--maxfail=1", "-m", "not performance"]'
     ),
     "policy": lambda project: append(
-        project, "pyproject.toml", "inconclusive = 0\nalpha = 0.4\nedge = 0.45\nlooks = [2]\nseconds = 1\n"
+        project, "pyproject.toml", "inconclusive = 0\nalpha = 0.4\nmargin_level = 0.45\nlooks = [2]\nseconds = 1\n"
     ),
 }
 
