@@ -61,7 +61,7 @@ def trials(journal):
 
 
 @pytest.mark.first
-@pytest.mark.parametrize("num_kills_planned", [8, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("num_kills_planned", [4, pytest.param(30, marks=pytest.mark.slow)])
 def test_a_gate_that_is_killed_at_any_moment_resumes_to_the_same_end(slow_project, num_kills_planned, tmp_path):
     temporary = tmp_path / "temporary"
     temporary.mkdir()
