@@ -3,7 +3,9 @@ from dataclasses import replace
 import pytest
 
 from mainstay.records.findings import Blame, Verdict
-from mainstay.reports.view import EXIT_MEANINGS, VERDICT_ORDER, view_finding, view_run
+from mainstay.reports.headline import EXIT_MEANINGS, VERDICT_ORDER
+from mainstay.reports.rows import view_finding
+from mainstay.reports.view import view_run
 
 
 def test_what_blocks_a_merge_comes_first(failing):

@@ -1,7 +1,7 @@
 """Whether a gate need not measure: both revisions have the same code, and all else that a workload could depend on.
 
 The proof looks at no measured value, so what it lets pass spends no error and leaves K before the first pair. It
-assumes what :data:`mainstay.reports.view.ASSUMPTIONS` lists, which every report prints.
+assumes what :data:`mainstay.reports.circumstances.ASSUMPTIONS` lists, which every report prints.
 
 - :func:`prove_unchanged`: the proof, or why code that is the same is measured nevertheless.
 """

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from mainstay.records.findings import Verdict
 from mainstay.records.runs import Run
-from mainstay.reports.view import FindingRow, view_run
+from mainstay.reports.rows import FindingRow
+from mainstay.reports.view import view_run
 
 MAX_ANNOTATIONS = 9
 """Annotations of one kind; the tenth says how many more there are."""

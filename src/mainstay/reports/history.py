@@ -25,8 +25,8 @@ from mainstay.records.metrics import Metric
 from mainstay.records.trends import LevelSeries, MetricTrend
 from mainstay.reports.cleaning import clean
 from mainstay.reports.figures import Scale, Tick, is_drawable
+from mainstay.reports.headline import VERDICT_ORDER
 from mainstay.reports.html import resource, source_hash
-from mainstay.reports.view import VERDICT_ORDER
 
 WIDTH, HEIGHT = 960, 240
 """Box of a figure."""

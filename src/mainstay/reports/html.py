@@ -20,11 +20,14 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from mainstay.records.findings import Finding, Method
 from mainstay.records.runs import Run, WorkloadResult
 from mainstay.reports import figures
+from mainstay.reports.circumstances import WorkloadRow
 from mainstay.reports.cleaning import clean
 from mainstay.reports.figures import Forest, Plot
 from mainstay.reports.flips import FlipPart, flip_part
+from mainstay.reports.headline import VERDICT_ORDER
+from mainstay.reports.rows import FindingRow
 from mainstay.reports.text import JUDGED_BY
-from mainstay.reports.view import VERDICT_ORDER, FindingRow, WorkloadRow, view_run
+from mainstay.reports.view import view_run
 
 MAX_DRAWN_PAIRS = 5_000
 """Pairs drawn and listed one by one; of further findings, which block no merge, only the figures of the table."""

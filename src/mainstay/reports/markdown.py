@@ -12,8 +12,10 @@ from itertools import groupby
 
 from mainstay.records.findings import Verdict
 from mainstay.records.runs import Run
+from mainstay.reports.remedies import Step
+from mainstay.reports.rows import FindingRow
 from mainstay.reports.text import JUDGED_BY, finding_lines
-from mainstay.reports.view import FindingRow, RunView, Step, view_run
+from mainstay.reports.view import RunView, view_run
 
 MAX_CHARACTERS = 60_000
 """GitHub refuses a comment of 65,536 characters; the rest is left for whoever posts it."""

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 
 from mainstay.records.findings import Verdict
 from mainstay.records.runs import Run
-from mainstay.reports.view import ITEMS, FindingRow, RunView, view_run
+from mainstay.reports.rows import ITEMS, FindingRow
+from mainstay.reports.view import RunView, view_run
 
 JUDGED_BY = "this change also alters what it is judged by:"
 """Head of the list of such changes."""
