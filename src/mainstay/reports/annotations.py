@@ -36,7 +36,7 @@ def render_annotations(run: Run) -> str:
     """
     view = view_run(run)
     level = _LEVELS.get(view.verdict, "notice")
-    lines = [_command(level, title=f"mainstay: {view.headline}", message=view.reason)]
+    lines = [_command(level, title=f"mainstay: {view.headline}", message=f"{view.sentence}; {view.counts}")]
     for kind in ("error", "warning", "notice"):
         rows = [row for row in view.findings if _level(row) == kind]
         shown = MAX_ANNOTATIONS - (kind == level)

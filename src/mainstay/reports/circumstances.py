@@ -15,7 +15,7 @@ from mainstay.records.formatting import (
 from mainstay.records.plans import Plan
 from mainstay.records.runs import Run, WorkloadResult
 from mainstay.reports.cleaning import LINE_LENGTH, NAME_LENGTH, clean
-from mainstay.reports.rows import PROOFS
+from mainstay.reports.counting import PROOFS
 
 ASSUMPTIONS = {
     Method.UNCHANGED: (

@@ -24,8 +24,8 @@ from mainstay.records.history import Entry, History, KeptCommit
 from mainstay.records.metrics import Metric
 from mainstay.records.trends import LevelSeries, MetricTrend
 from mainstay.reports.cleaning import clean
+from mainstay.reports.counting import VERDICT_ORDER
 from mainstay.reports.figures import Scale, Tick, is_drawable
-from mainstay.reports.headline import VERDICT_ORDER
 from mainstay.reports.html import resource, source_hash
 
 WIDTH, HEIGHT = 960, 240

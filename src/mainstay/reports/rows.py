@@ -21,13 +21,12 @@ from mainstay.records.formatting import (
 from mainstay.records.metrics import STORED, Metric
 from mainstay.records.runs import WorkloadResult
 from mainstay.reports.cleaning import LINE_LENGTH, NAME_LENGTH, clean
-from mainstay.reports.remedies import Step, next_step
+from mainstay.reports.counting import PROOFS, UNCHANGED, word
+from mainstay.reports.forest import sketch
+from mainstay.reports.remedies import Gate, Step, next_step, pairs_to_settle
 
 PAIRS, ITEMS = "pairs", "items"
 """Words for what a finding rests on."""
-
-PROOFS = (Method.EXACT, Method.EQUALITY, Method.UNCHANGED)
-"""Methods that know a degradation without error."""
 
 _MEASURED_WITH = {
     MeasuredWith.BASELINE: "the baseline's workload files, conftest and pytest settings on both revisions",
@@ -52,6 +51,8 @@ class FindingRow:
         workload: Node id.
         name: Name of the metric.
         metric: Node id and name.
+        label: The shortest name that no other metric of the run has.
+        word: Under which it is counted, such as ``worse``.
         reason: Why, in one sentence.
         baseline: Mean value of the baseline.
         candidate: Mean value of the candidate.
@@ -76,6 +77,8 @@ class FindingRow:
         tier: Which of its verdicts block, in words; empty where all do.
         blocks: Whether its verdict counts in that of the gate.
         mark: Why its pass is not believed until a person has looked at it; empty where there is nothing to doubt.
+        further_pairs: Pairs that would settle it and are worth measuring; ``None`` where there is no such number.
+        sketch: The degradation and its interval as characters; empty where there is nothing to draw.
     """
 
     number: int
@@ -83,6 +86,8 @@ class FindingRow:
     workload: str
     name: str
     metric: str
+    label: str
+    word: str
     reason: str
     baseline: str
     candidate: str
@@ -107,6 +112,8 @@ class FindingRow:
     tier: str
     blocks: bool
     mark: str
+    further_pairs: int | None
+    sketch: str
 
     @property
     def count(self) -> str:
@@ -114,12 +121,19 @@ class FindingRow:
         return f"{self.num_pairs:,}" if self.units == ITEMS else str(self.num_pairs)
 
     @property
-    def fact(self) -> str:
-        """Headline: the change with its bounds, else why there are none."""
-        if UNKNOWN in (self.change, self.interval):
-            return self.reason
-        bounds = "exactly" if self.is_exact else f"interval {self.interval}"
-        return f"{self.bounded_change}, {bounds}, margin {self.margin}"
+    def is_unchanged(self) -> bool:
+        """Whether its degradation is known to be nothing."""
+        return self.word == UNCHANGED
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether it is worse, undecided or doubted, rather than one of those that are only counted."""
+        return self.verdict not in (Verdict.PASS, Verdict.NEW) or bool(self.mark)
+
+    @property
+    def bounded_estimate(self) -> str:
+        """The change with its interval, if it has one."""
+        return self.bounded_change + ("" if self.is_exact else f" (interval {self.interval})")
 
     @property
     def values(self) -> str:
@@ -144,13 +158,22 @@ class FindingRow:
         return f"{about}{within} against a margin of {self.margin}"
 
 
-def view_finding(finding: Finding, *, number: int = 1, workload: WorkloadResult | None = None) -> FindingRow:
+def view_finding(
+    finding: Finding,
+    *,
+    number: int = 1,
+    label: str = "",
+    workload: WorkloadResult | None = None,
+    gate: Gate | None = None,
+) -> FindingRow:
     """One finding in display text.
 
     Args:
         finding: The judgement.
         number: Its place in the run, from 1.
+        label: The shortest name that no other metric has; its own name if empty.
         workload: What its workload gave besides, for the flipped examples.
+        gate: What another gate of the same revisions takes.
     """
     metric = finding.metric
     is_exact = finding.method in PROOFS
@@ -160,6 +183,8 @@ def view_finding(finding: Finding, *, number: int = 1, workload: WorkloadResult 
         workload=clean(metric.workload, at_most=NAME_LENGTH),
         name=clean(metric.name, at_most=NAME_LENGTH),
         metric=clean(metric.id, at_most=NAME_LENGTH),
+        label=clean(label or metric.name, at_most=NAME_LENGTH),
+        word=word(finding),
         reason=clean(finding.reason, at_most=LINE_LENGTH),
         baseline=clean(value_text(metric, finding.baseline_mean)),
         candidate=clean(value_text(metric, finding.candidate_mean)),
@@ -175,7 +200,7 @@ def view_finding(finding: Finding, *, number: int = 1, workload: WorkloadResult 
         method=_method(finding),
         detectable=clean(_detectable(finding)),
         flipped=_flipped(metric, workload),
-        next_step=next_step(finding),
+        next_step=next_step(finding, gate),
         waiver=_waiver(finding),
         detail=tuple(clean(line, at_most=LINE_LENGTH) for line in finding.detail[:_MAX_LINES]),
         warnings=tuple(clean(warning, at_most=LINE_LENGTH) for warning in finding.warnings),
@@ -184,6 +209,8 @@ def view_finding(finding: Finding, *, number: int = 1, workload: WorkloadResult 
         tier=_TIERS[finding.tier],
         blocks=finding.blocks,
         mark=clean(finding.mark, at_most=LINE_LENGTH) if finding.is_doubted else "",
+        further_pairs=pairs_to_settle(finding, gate or Gate()),
+        sketch=sketch(finding),
     )
 
 

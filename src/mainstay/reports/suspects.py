@@ -1,16 +1,40 @@
-"""What the revisions differ in besides their numbers: what they are judged by, and their dependencies."""
+"""What the revisions differ in besides their numbers: dependencies, code, and what they are judged by.
+
+- :func:`suspects`: dependencies and files of the subject, the first causes to look at.
+- :func:`change_rows`: changes to the means of judgement.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from mainstay.records.runs import Change, ChangeKind, Environment
+from mainstay.records.runs import Change, ChangeKind, Environment, Run
 from mainstay.reports.cleaning import NAME_LENGTH, clean
 
 MAX_CHANGES = 30
+"""Changes to the means of judgement in a report; the run document holds them all."""
+
+MAX_SUSPECTS = 20
+"""Suspects of one kind in a report."""
+
 _DIFF_LENGTH = 160
 _MAX_DIFF_LINES = 60
+
+
+class Suspect(NamedTuple):
+    """A difference that may be the cause.
+
+    Attributes:
+        kind: ``dependency`` or ``file``.
+        name: Of the package, or path as installed.
+        values: Old and new version; empty for a file.
+    """
+
+    kind: str
+    name: str
+    values: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,13 +54,35 @@ class ChangeRow:
     diff: tuple[str, ...]
 
 
+def suspects(run: Run) -> tuple[Suspect, ...]:
+    """Dependencies and installed files that differ, with how many more there are of a kind.
+
+    Args:
+        run: What a gate produced.
+    """
+    dependencies = [Suspect("dependency", name, f"{old} -> {new}") for name, old, new in _packages(run.environments)]
+    files = [Suspect("file", clean(name, at_most=NAME_LENGTH)) for name in run.differing_files]
+    return (*_bounded(dependencies, "dependencies"), *_bounded(files, "files"))
+
+
 def change_rows(changes: Sequence[Change]) -> Iterator[ChangeRow]:
-    """Differences in what the revisions are judged by, with so many lines of files as a head has room for."""
+    """Differences in what the revisions are judged by, with so many lines of files as a head has room for.
+
+    Args:
+        changes: The first of a run.
+    """
     left = _MAX_DIFF_LINES
     for change in changes:
         row = _change_row(change, at_most=left)
         left -= len(row.diff)
         yield row
+
+
+def _bounded(found: Sequence[Suspect], plural: str) -> Iterator[Suspect]:
+    """The first suspects, and how many more there are."""
+    yield from found[:MAX_SUSPECTS]
+    if len(found) > MAX_SUSPECTS:
+        yield Suspect("", f"and {len(found) - MAX_SUSPECTS} more {plural}, in the run document")
 
 
 def _change_row(change: Change, *, at_most: int) -> ChangeRow:
@@ -57,13 +103,11 @@ def _change_row(change: Change, *, at_most: int) -> ChangeRow:
     )
 
 
-def package_rows(environments: Sequence[Environment]) -> tuple[tuple[str, str, str], ...]:
+def _packages(environments: Sequence[Environment]) -> Iterator[tuple[str, str, str]]:
     """Dependencies that differ between the two environments."""
     if len(environments) != 2:
-        return ()
+        return
     baseline, candidate = (environment.packages for environment in environments)
-    return tuple(
-        (clean(name), clean(baseline.get(name, "absent")), clean(candidate.get(name, "absent")))
-        for name in sorted({*baseline, *candidate})
-        if baseline.get(name) != candidate.get(name)
-    )
+    for name in sorted({*baseline, *candidate}):
+        if baseline.get(name) != candidate.get(name):
+            yield clean(name), clean(baseline.get(name, "absent")), clean(candidate.get(name, "absent"))
