@@ -169,8 +169,8 @@ def _table(view: RunView) -> str:
     if not view.shown:
         return ""
     lines = [
-        "| verdict | metric | baseline | candidate | change | interval | margin | drawn: `:` zero, `¦` margin |",
-        "|---|---|---:|---:|---:|---:|---:|---|",
+        f"| verdict | metric | baseline | candidate | change | interval | margin | {view.units} | drawn: `:` zero, `¦` margin |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---|",
     ]
     kept = list(_within(map(_table_row, view.shown), budget=_TABLE_BYTES - sum(map(_size, lines))))
     rest = not_listed(view, len(kept))
@@ -183,7 +183,7 @@ def _table_row(row: FindingRow) -> str:
     cells = (row.baseline, row.candidate, row.bounded_change, row.interval, row.margin)
     numbers = ("-" if cell == UNKNOWN else markdown_text(clean(cell, at_most=_CELL_LENGTH)) for cell in cells)
     drawn = code(row.sketch.replace(" ", ".")) if row.sketch else ""
-    return f"| {' | '.join((f'{_MARKS[row.verdict]} {row.verdict}', code(clean(row.label, at_most=_LABEL_LENGTH)), *numbers, drawn))} |"
+    return f"| {' | '.join((f'{_MARKS[row.verdict]} {row.verdict}', code(clean(row.label, at_most=_LABEL_LENGTH)), *numbers, row.count, drawn))} |"
 
 
 def _details(view: RunView) -> Iterator[str]:
