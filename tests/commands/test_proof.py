@@ -148,14 +148,23 @@ def test_a_workload_that_hung_is_an_obstacle(harness):
     assert (proof.holds, "hung" in proof.note) == (False, True)
 
 
+def test_files_that_differ_are_named_where_no_proof_is_wanted_too(harness):
+    with zipfile.ZipFile(harness.subjects[Side.CANDIDATE].wheels[0], "a") as wheel:
+        wheel.writestr("subject/model.py", "A = 2\n")
+        wheel.writestr("subject-1.0.dist-info/entry_points.txt", "")
+    settings = replace(SETTINGS, judging=dict.fromkeys(Side, Configuration(proof=False)))
+
+    assert prove_unchanged(settings, harness, AGENDA) == Proof(False, differing_files=("subject/model.py",))
+
+
 def test_a_wheel_with_another_script_is_other_code_though_the_trees_are_equal(harness):
     with zipfile.ZipFile(harness.subjects[Side.CANDIDATE].wheels[0], "a") as wheel:
         wheel.writestr("subject-1.0.data/scripts/run", "print(2)\n")
 
-    assert prove_unchanged(SETTINGS, harness, AGENDA) == Proof(False)
+    assert prove_unchanged(SETTINGS, harness, AGENDA) == Proof(False, differing_files=("subject-1.0.data/scripts/run",))
 
 
 def test_a_tree_that_differs_though_the_wheels_are_equal_is_other_code(harness):
     Path(harness.subjects[Side.CANDIDATE].site_packages, "subject.py").write_text("A = 2\n")
 
-    assert prove_unchanged(SETTINGS, harness, AGENDA) == Proof(False)
+    assert prove_unchanged(SETTINGS, harness, AGENDA) == Proof(False, differing_files=("subject.py",))

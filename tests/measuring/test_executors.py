@@ -47,6 +47,8 @@ class SilentObserver:
 
     def pairs_done(self, progress): ...
 
+    def look_taken(self, look, findings): ...
+
 
 def in_processes():
     """Processes that share nothing with this one: all that they get was pickled."""

@@ -30,6 +30,7 @@ class SilentObserver:
 
     def __init__(self):
         self.progress = []
+        self.looks = []
 
     def phase(self, name): ...
 
@@ -39,6 +40,9 @@ class SilentObserver:
 
     def pairs_done(self, progress):
         self.progress.append(progress)
+
+    def look_taken(self, look, findings):
+        self.looks.append((look, tuple(findings)))
 
 
 class Subject:
@@ -183,6 +187,16 @@ def test_a_degradation_at_the_margin_uses_every_look_and_stays_inconclusive(run)
 
     assert (finding.verdict, finding.num_pairs) == (Verdict.INCONCLUSIVE, 20)
     assert len(subject.measured) == 40
+
+
+def test_each_look_is_told_once_with_its_findings(run):
+    observer = SilentObserver()
+
+    (finding,), _ = run(Subject(accuracy(), accuracy(degradation=0.01, stream="b")), observer=observer)
+
+    assert [look for look, _ in observer.looks] == [5, 8, 12, 20]
+    ((last,),) = (findings for look, findings in observer.looks if look == 20)
+    assert (last.verdict, last.estimate, last.num_pairs) == (finding.verdict, finding.estimate, 20)
 
 
 def test_nothing_is_measured_twice(run):

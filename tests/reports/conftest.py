@@ -543,6 +543,17 @@ def many_findings() -> Callable[[int, int], Run]:
     return build
 
 
+@pytest.fixture(scope="session")
+def mostly_clean() -> Run:
+    """A run of a hundred metrics of which one is worse, two are undecided, and 97 passed."""
+    verdicts = {50: Verdict.FAIL, 10: Verdict.INCONCLUSIVE, 90: Verdict.INCONCLUSIVE}
+    findings = tuple(
+        repeated_finding(f"benchmarks/test_{i // 10}.py::test_{i}", verdicts.get(i, Verdict.PASS), num_pairs=20, seed=i)
+        for i in range(100)
+    )
+    return replace(failing_run(), findings=findings)
+
+
 def repeated_finding(workload: str, verdict: Verdict, *, num_pairs: int, seed: int) -> Finding:
     """A finding of many pairs: twenty, over and over."""
     metric = timed_metric(workload)

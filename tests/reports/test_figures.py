@@ -3,19 +3,15 @@ import re
 from dataclasses import replace
 from typing import TypeVar
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mainstay.records.findings import Interval
 from mainstay.records.runs import Curve
 from mainstay.reports.figures import (
-    FOREST_WIDTH,
     PLOT_HEIGHT,
     PLOT_WIDTH,
     block_times_plot,
     curves_plot,
-    forest,
     loads_plot,
     pairs_plot,
 )
@@ -32,36 +28,6 @@ def drawn(figure: T | None) -> T:
 
 def coordinates(plot):
     return [float(number) for _, path in plot.paths for number in re.findall(r"-?\d+(?:\.\d+)?", path)]
-
-
-def test_forest_puts_the_estimate_between_its_bounds(failing):
-    mark = drawn(forest(failing.findings[0]))
-
-    assert 0 <= mark.zero < mark.margin < mark.low < mark.point < mark.high <= FOREST_WIDTH
-    assert (mark.low_end, mark.high_end) == ("bar", "right")
-
-
-def test_infinite_bounds_are_cut_at_the_box(failing):
-    mark = drawn(forest(replace(failing.findings[0], interval=Interval(-math.inf, math.inf))))
-
-    assert (mark.low_end, mark.high_end) == ("left", "right")
-    assert 0 <= mark.low < mark.high <= FOREST_WIDTH
-
-
-@pytest.mark.parametrize(("sign", "ends"), [(1, ("", "right")), (-1, ("left", ""))])
-def test_degradation_beyond_the_box_is_an_arrow_without_a_point(failing, sign, ends):
-    low, high = sorted([sign * 0.1, sign * 0.2])
-
-    mark = drawn(forest(replace(failing.findings[0], estimate=sign * 0.15, interval=Interval(low, high))))
-
-    assert mark.point is None
-    assert (mark.low_end, mark.high_end) == ends
-    assert 0 <= mark.low < mark.high <= FOREST_WIDTH
-
-
-@pytest.mark.parametrize("changes", [{"estimate": None}, {"estimate": math.inf}])
-def test_forest_without_an_estimate_is_none(failing, changes):
-    assert forest(replace(failing.findings[0], **changes)) is None
 
 
 def test_every_pair_is_drawn_and_listed(failing):
@@ -85,6 +51,31 @@ def test_curves_stay_in_their_box(baseline, candidate):
         assert all(0 <= number <= max(PLOT_WIDTH, PLOT_HEIGHT) for number in coordinates(plot))
         assert len(plot.rows) == max(len(baseline), len(candidate))
         assert 1 <= len(plot.y_ticks) <= 12
+
+
+def test_curves_are_drawn_as_candidate_minus_baseline_with_the_band_of_all_seeds():
+    seeds = {1: ((0.5, 0.9), (0.5, 0.7)), 2: ((0.5, 0.8), (0.5, 0.7))}
+    curves = [Curve(name="top1", seed=seed, baseline=old, candidate=new) for seed, (old, new) in seeds.items()]
+
+    plot = drawn(curves_plot(curves))
+
+    assert [kind for kind, _ in plot.paths] == ["band", "candidate"]
+    assert plot.rows == (("1", "0.5", "0.5", "0", "0", "0"), ("2", "0.85", "0.7", "-0.15", "-0.2", "-0.1"))
+    assert plot.remark == ": mean of 2 seeds, the band holds all of them"
+
+
+def test_the_curve_of_one_seed_has_no_band():
+    plot = drawn(curves_plot([Curve(name="top1", seed=1, baseline=(0.5, 0.9), candidate=(0.5, 0.7))]))
+
+    assert [kind for kind, _ in plot.paths] == ["candidate"]
+    assert plot.remark == ""
+
+
+def test_epochs_that_only_one_revision_has_are_a_gap():
+    plot = drawn(curves_plot([Curve(name="loss", seed=s, baseline=(3, 2, 1), candidate=(3, 2)) for s in (1, 2)]))
+
+    assert plot.rows[-1] == ("3", "", "", "", "", "")
+    assert all(path.count("L") in (1, 3) for _, path in plot.paths)
 
 
 @given(NUMBERS.map(lambda values: [value for value in values if math.isfinite(value)]))

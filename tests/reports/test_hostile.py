@@ -105,7 +105,7 @@ def test_markdown_has_the_same_structure_whatever_the_texts(failing, poisoned, r
     kinds = markdown_tokens(report)
     assert not {"link_open", "image", "html_inline", "em_open", "s_open", "fence", "code_block"} & set(kinds)
     assert kinds.count("tr_open") == 1 + len(failing.findings)
-    assert kinds.count("td_open") == 6 * len(failing.findings)
+    assert kinds.count("td_open") == 9 * len(failing.findings)
     assert kinds.count("heading_open") == 1
     assert kinds.count("html_block") == 4  # two folded sections, opened and closed
     assert not MARKUP.search(plain_words(report))

@@ -12,8 +12,9 @@ from mainstay.gates.samples import MetricSamples
 from mainstay.records.findings import Verdict
 from mainstay.records.metrics import Direction, Kind, Metric
 from mainstay.reports.comparison import render_comparison
-from mainstay.reports.figures import forest, pairs_plot
-from mainstay.reports.view import view_finding
+from mainstay.reports.figures import pairs_plot
+from mainstay.reports.forest import forest
+from mainstay.reports.rows import view_finding
 from mainstay.store.documents import run_from_json, run_to_json
 
 DEGRADATION = Metric(

@@ -1,31 +1,62 @@
+from dataclasses import replace
+
 import pytest
 
-from mainstay.reports.markdown import MAX_CHARACTERS, markdown_text, render_markdown
+from mainstay.reports.markdown import MAX_BYTES, MAX_CHARACTERS, markdown_text, render_markdown
 
 
 def test_first_line_is_the_verdict(run):
     assert run.verdict.upper() in render_markdown(run).splitlines()[0]
 
 
-def test_table_has_a_row_for_each_finding(run):
-    rows = [line for line in render_markdown(run).splitlines() if line.startswith("| ") and "::" in line]
-
-    assert len(rows) == len(run.findings)
+def table_rows(text):
+    return [line for line in text.splitlines() if line.startswith("| ") and "verdict" not in line]
 
 
-@pytest.mark.parametrize("num_findings", [1, 100, 500, 3000])
+def test_table_of_a_few_findings_has_a_row_for_each(run):
+    assert len(table_rows(render_markdown(run))) == len(run.findings)
+
+
+def test_verdict_findings_suspects_and_next_steps_come_in_this_order_and_the_rest_is_folded(run):
+    shown, _, folded = render_markdown(run).partition("<details>")
+
+    head = "What changed" if run.verdict == "pass" else "Suspects"
+    places = [shown.index(part) for part in ("## ", "| verdict |", f"**{head}**", "**Next**")]
+    assert places == sorted(places)
+    assert "error rate" not in shown
+    assert "error rate" in folded
+
+
+@pytest.mark.parametrize("num_findings", [1, 9, 100, 500, 3000])
 def test_size_is_bounded_whatever_the_number_of_metrics(many_findings, num_findings):
     text = render_markdown(many_findings(num_findings, 5))
 
-    assert len(text) < MAX_CHARACTERS
+    assert len(text.encode()) <= MAX_BYTES
     assert text.endswith("</details>\n")
+
+
+def test_a_hundred_metrics_list_what_is_worse_or_undecided_and_count_the_rest(mostly_clean):
+    text = render_markdown(mostly_clean)
+
+    assert len(text.encode()) <= MAX_BYTES
+    assert [row.split()[2] for row in table_rows(text)] == ["fail", "inconclusive", "inconclusive"]
+    assert "And 97 more: 97 not worse." in text
+    assert "1 worse, 2 undecided, 97 not worse." in text.replace("1 Worse", "1 worse")
 
 
 def test_findings_without_room_are_counted(many_findings):
     text = render_markdown(many_findings(3000, 5))
 
-    rows = sum(line.startswith("| ") and "::" in line for line in text.splitlines())
-    assert f"... and {3000 - rows} more findings" in text
+    assert f"And {3000 - len(table_rows(text))} more: " in text
+
+
+def test_what_it_is_judged_by_is_never_cut_to_make_room(many_findings, runs):
+    run = replace(many_findings(3000, 5), changes=runs["error"].changes)
+
+    text = render_markdown(run)
+
+    assert all(f"`{change.name}`" in text for change in run.changes)
+    assert len(text) < MAX_CHARACTERS
 
 
 @pytest.mark.parametrize(

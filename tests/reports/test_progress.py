@@ -6,7 +6,7 @@ import pytest
 from mainstay.measuring.loop import Progress
 from mainstay.records.findings import Interval, Verdict
 from mainstay.records.trials import Outcome, Side, Trial
-from mainstay.reports.progress import PlainProgress, describe_trial, progress_for
+from mainstay.reports.progress import PlainProgress, describe_look, describe_trial, finding_cells, progress_for
 
 ATTACK = "\x1b[2J\u202egone"
 
@@ -47,40 +47,67 @@ def progress(sample_run):
     return Progress(num_done=3, num_planned=5, seconds_left=42.0, findings=(settled,))
 
 
-FINDING = "top1_accuracy: inconclusive, degradation +0.001 in [-0.002, 0.004] against a margin of 0.002"
-
-
 def show(stream, progress):
     with progress_for(stream) as observer:
         observer.phase("measuring pairs")
         observer.note(ATTACK)
-        observer.trial_done(trial(values={"top1_accuracy": 0.975}, duration_s=2.0))
-        observer.pairs_done(progress)
+        observer.trial_done(trial(cause="boom", duration_s=2.0))
+        for _ in range(15):
+            observer.trial_done(replace(trial(values={"top1_accuracy": 0.975}), outcome=Outcome.COMPLETED))
+            observer.pairs_done(progress)
+        observer.look_taken(5, progress.findings)
     return stream.getvalue()
 
 
-def test_a_log_has_a_line_for_every_event(progress):
+def test_a_log_has_one_line_a_look_and_none_for_a_trial_that_went_well(progress):
     lines = [line.partition("] ")[2] for line in show(io.StringIO(), progress).splitlines()]
 
     assert lines == [
         "measuring pairs",
         r"note: \x1b[2J\u202egone",
-        "w candidate seed 7: failed, top1_accuracy 0.975 (2.0 s)",
-        "3 of 5 pairs to the next look, about 42 s left",
-        f"  {FINDING}",
+        "w candidate seed 7: failed, boom (2.0 s)",
+        "look at 5 pairs: 1 undecided; top1_accuracy: 0.10 points worse, interval -0.20 to 0.40, margin 0.20 points",
     ]
 
 
-def test_a_terminal_shows_where_the_gate_stands(progress, monkeypatch):
+def test_a_log_gives_a_sign_of_life_where_it_was_silent_for_long(progress):
+    log, now = io.StringIO(), iter([0.0, *[100.0 * i for i in range(1, 100)]])
+    observer = PlainProgress(log, clock=lambda: next(now))
+
+    for _ in range(10):
+        observer.pairs_done(progress)
+
+    assert 1 <= len(log.getvalue().splitlines()) < 5
+    assert "3 of 5 pairs to the next look, about 42 s left" in log.getvalue()
+
+
+def test_a_terminal_shows_one_table_with_where_each_metric_stands(progress, monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.delenv("NO_COLOR", raising=False)
 
     shown = show(Terminal(), progress)
 
-    for text in ("measuring pairs", "top1_accuracy 0.975", "3 of 5 pairs to the next look", FINDING):
+    cells = ("top1_accuracy", "0.10 points worse", "-0.20 to 0.40", "0.20 points", "inconclusive")
+    for text in ("measuring pairs", "3 of 5 pairs to the next look, about 42 s left", "metric", "verdict", *cells):
         assert text in shown
     assert "\u202e" not in shown
+
+
+def test_metrics_of_the_same_name_are_told_apart(progress):
+    (finding,) = progress.findings
+    twin = replace(finding, metric=replace(finding.metric, workload="test_a.py::test_twin"), verdict=Verdict.PASS)
+
+    labels = [row[0] for row in finding_cells([twin, finding])]
+
+    assert len(set(labels)) == 2
+    assert labels[1] == "test_twin#top1_accuracy"
+
+
+def test_a_look_at_which_all_passed_is_counted(progress):
+    (finding,) = progress.findings
+
+    assert describe_look(8, [replace(finding, verdict=Verdict.PASS)]) == "look at 8 pairs: 1 not worse"
 
 
 def test_a_terminal_that_cannot_be_drawn_on_has_plain_lines(monkeypatch):

@@ -21,10 +21,18 @@ def test_table_fits_the_terminal(run, width):
 
 
 def test_table_of_many_findings_ends_with_how_many_more_there_are(many_findings):
-    report = render_terminal(many_findings(60, 3), width=200, colour=False)
+    report = render_terminal(many_findings(90, 3), width=200, colour=False)
 
     assert sum(line.startswith("│") for line in report.splitlines()) == MAX_ROWS
-    assert "and 10 more, above" in report
+    assert "and 40 more: 10 undecided, 30 not worse" in report
+
+
+def test_last_lines_are_what_to_do_and_the_verdict(failing):
+    lines = render_terminal(failing, width=200, colour=False).splitlines()
+
+    assert lines[-3].startswith("FAIL: do not merge as it is (exit status 1)")
+    assert lines[-2].startswith("top1_accuracy is 0.53 points worse")
+    assert lines[-4].startswith("next: ")
 
 
 def test_environment_of_the_caller_changes_nothing(run, monkeypatch):

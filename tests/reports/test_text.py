@@ -1,12 +1,53 @@
+from dataclasses import replace
+
+from mainstay.records.findings import Verdict
+from mainstay.reports.forest import SKETCH_HEAD
 from mainstay.reports.text import MAX_NEXT_STEPS, render_text
+from mainstay.reports.view import view_run
 
 
-def test_first_lines_are_verdict_reason_and_exit_status(run):
+def test_first_lines_are_the_verdict_what_decided_and_the_counts(run):
+    view = view_run(run)
     first, second, third = render_text(run, width=300).splitlines()[:3]
 
     assert first.startswith(f"mainstay gate: {run.verdict.upper()}")
-    assert second == f"  why: {run.reason}"
-    assert third.startswith(f"  exit status: {run.exit_status} ")
+    assert second == f"  {view.sentence}"
+    assert third.startswith(f"  {view.counts}; exit status {run.exit_status} ")
+
+
+def test_verdict_findings_suspects_and_next_steps_come_before_all_that_explains_them(run):
+    text = render_text(run)
+
+    heads = (
+        "mainstay gate:",
+        "  verdict ",
+        f"{view_run(run).suspects_title}:",
+        "\nnext: ",
+        "each finding:",
+        "\nrule: ",
+    )
+    places = [text.index(head) for head in heads]
+    assert places == sorted(places)
+
+
+def test_a_log_of_a_hundred_metrics_lists_what_is_worse_or_undecided_and_counts_the_rest(mostly_clean):
+    _, *rows, rest = render_text(mostly_clean).split("\n\n")[1].splitlines()
+
+    assert [line.split()[0] for line in rows] == ["FAIL", "INCONCLUSIVE", "INCONCLUSIVE"]
+    assert rest == "  and 97 more: 97 not worse"
+
+
+def test_the_drawing_is_left_out_where_there_is_no_room_for_it(failing):
+    wide, narrow = (render_text(failing, width=width).partition("suspects:")[0] for width in (140, 60))
+
+    assert SKETCH_HEAD.strip() in wide
+    assert SKETCH_HEAD.strip() not in narrow
+
+
+def test_metrics_of_the_same_name_are_told_apart_by_their_test(many_findings):
+    head = render_text(many_findings(9, 5)).partition("suspects:")[0]
+
+    assert all(f" test_{i}#time " in head for i in range(9))
 
 
 def test_every_finding_is_named_with_its_verdict(run):
@@ -18,16 +59,27 @@ def test_every_finding_is_named_with_its_verdict(run):
 
 def test_sentences_wrap_at_the_width(run):
     text = render_text(run, width=60)
+    table = text.split("\n\n")[1]
 
-    assert all(len(line) <= 60 for line in text.splitlines() if "::" not in line and "|" not in line)
+    assert all(len(line) <= 60 for line in text.replace(table, "").splitlines() if "::" not in line and "|" not in line)
 
 
 def test_last_lines_of_a_broken_candidate_are_quoted(runs):
     assert "| RuntimeError: expected theta of shape (64, 2, 3), got (64, 3, 3)" in render_text(runs["error"])
 
 
-def test_many_steps_are_counted_at_the_top_and_kept_with_their_findings(many_findings):
+def test_one_step_for_many_metrics_is_said_once(many_findings):
     text = render_text(many_findings(30, 5), width=300)
 
+    assert text.count("repair what made it worse, then gate again: mainstay gate (about 5 min)") == 1
+    assert " and 7 more: repair" in text
+
+
+def test_many_steps_are_counted_at_the_top_and_kept_with_their_findings(many_findings):
+    run = many_findings(200, 5)
+    missing = tuple(replace(finding, verdict=Verdict.MISSING) for finding in run.findings)
+
+    text = render_text(replace(run, findings=missing, verdict=Verdict.MISSING), width=300)
+
     assert f"and {20 - MAX_NEXT_STEPS} more, with the findings below" in text
-    assert text.count("      next: ") == 20
+    assert text.count("      next: ") == 200

@@ -7,7 +7,8 @@ import pytest
 
 from mainstay.gates.exact import judge_unchanged
 from mainstay.records.findings import Method
-from mainstay.reports.view import ASSUMPTIONS, view_run
+from mainstay.reports.circumstances import ASSUMPTIONS
+from mainstay.reports.view import view_run
 from mainstay.store.documents import run_from_json, run_to_json
 
 

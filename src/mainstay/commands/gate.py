@@ -183,6 +183,7 @@ def run_gate(session: Session, *, allow_unjudged: bool) -> Run:
             workloads=measurement.results(),
             notes=tuple(without_home(note, str(Path.home())) for note in notes if note),
             changes=tuple(changes_of_judgement(session, harness, agenda, waivers)),
+            differing_files=proof.differing_files,
             phases_s=session.watch.seconds,
             max_load=max((trial.load for log in ledgers for trial in log.trials.values() if trial.load), default=None),
         )

@@ -1,14 +1,14 @@
 """Whether a gate need not measure: both revisions have the same code, and all else that a workload could depend on.
 
 The proof looks at no measured value, so what it lets pass spends no error and leaves K before the first pair. It
-assumes what :data:`mainstay.reports.view.ASSUMPTIONS` lists, which every report prints.
+assumes what :data:`mainstay.reports.circumstances.ASSUMPTIONS` lists, which every report prints.
 
 - :func:`prove_unchanged`: the proof, or why code that is the same is measured nevertheless.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -30,10 +30,12 @@ class Proof(NamedTuple):
     Attributes:
         holds: Whether nothing need be measured.
         note: Why code that is the same is measured nevertheless; empty where it is not the same, or the proof holds.
+        differing_files: Files of the subject that the revisions do not install alike.
     """
 
     holds: bool
     note: str = ""
+    differing_files: tuple[str, ...] = ()
 
 
 def prove_unchanged(settings: BothSettings, harness: Harness, agenda: Agenda) -> Proof:
@@ -48,22 +50,32 @@ def prove_unchanged(settings: BothSettings, harness: Harness, agenda: Agenda) ->
         OSError: If an installed file cannot be read.
     """
     if not settings.in_force.proof or not agenda.assignments:
-        return Proof(False)
+        return Proof(False, differing_files=_code(_differing_members(harness)))
     if differing := _differing_files(harness):
-        if all(".dist-info/" in name for name in differing):
-            return Proof(False, f"measured, since the metadata of the package differs: {', '.join(differing)}")
-        return Proof(False)
+        code = _code(differing)
+        metadata = f"measured, since the metadata of the package differs: {', '.join(differing)}"
+        return Proof(False, "" if code else metadata, code)
     if obstacle := next(_obstacles(settings, harness, agenda), ""):
         equal = "the installed files of both revisions are equal, byte for byte"
         return Proof(False, f"{equal}; measured nevertheless, since {obstacle}")
     return Proof(True)
 
 
+def _code(names: Sequence[str]) -> tuple[str, ...]:
+    """Files that are no metadata of a package."""
+    return tuple(name for name in names if ".dist-info/" not in name)
+
+
+def _differing_members(harness: Harness) -> tuple[str, ...]:
+    """Files that the revisions do not install alike, by their names in the wheels."""
+    return compare_wheels(*(harness.subjects[side].wheels for side in Side))
+
+
 def _differing_files(harness: Harness) -> tuple[str, ...]:
     """Files that the revisions do not install alike, by their names in the wheels, else in the environments."""
-    subjects = [harness.subjects[side] for side in Side]
-    if differing := compare_wheels(*(subject.wheels for subject in subjects)):
+    if differing := _differing_members(harness):
         return differing
+    subjects = [harness.subjects[side] for side in Side]
     files = compare_trees(*(subject.site_packages for subject in subjects)).files
     return () if files == (DEPENDENCIES_FILE,) else files  # that obstacle is named as such
 

@@ -125,6 +125,9 @@ class _Silent:
     def pairs_done(self, progress: Progress) -> None:
         """A pair ended."""
 
+    def look_taken(self, look: int, findings: Sequence[Finding]) -> None:
+        """A look was taken."""
+
 
 def _try(session: Session, harness: Harness, workload: Workload) -> Trial:
     """One trial of the candidate."""

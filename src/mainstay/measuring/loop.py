@@ -47,7 +47,10 @@ class Observer(Protocol):
         """A trial ended."""
 
     def pairs_done(self, progress: Progress) -> None:
-        """A pair ended, or a look was taken."""
+        """A pair ended."""
+
+    def look_taken(self, look: int, findings: Sequence[Finding]) -> None:
+        """All pairs up to a look were judged."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -162,6 +165,7 @@ class Measurement:
                 stands = "no look was completed" if look == self._design.looks[0] else "the last completed look stands"
                 self.notes.append(f"the time was used up before the look at {look} pairs; {stands}")
                 break
+            self._observer.look_taken(look, findings)
         if self._num_cut:
             pairs = "1 pair was" if self._num_cut == 1 else f"{self._num_cut} pairs were"
             self.notes.append(f"{pairs} under way when the time was used up: ended and dropped")

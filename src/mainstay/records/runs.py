@@ -240,6 +240,7 @@ class Run:
         workloads: One a workload.
         notes: What a reader must know, a sentence each.
         changes: Differences between the revisions in what they are judged by.
+        differing_files: Files of the subject that the revisions do not install alike, by their names as installed.
         phases_s: Seconds by phase of the gate.
         max_load: Largest load by other processes seen during a trial, in processors.
         schema_version: Always 1.
@@ -260,6 +261,7 @@ class Run:
     workloads: tuple[WorkloadResult, ...]
     notes: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()
+    differing_files: tuple[str, ...] = ()
     phases_s: Mapping[str, float] = field(default_factory=dict)
     max_load: float | None = None
     schema_version: int = SCHEMA_VERSION

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from mainstay.records.findings import Verdict
 from mainstay.records.runs import Run
-from mainstay.reports.view import FindingRow, view_run
+from mainstay.reports.rows import FindingRow
+from mainstay.reports.view import view_run
 
 MAX_ANNOTATIONS = 9
 """Annotations of one kind; the tenth says how many more there are."""
@@ -35,7 +36,7 @@ def render_annotations(run: Run) -> str:
     """
     view = view_run(run)
     level = _LEVELS.get(view.verdict, "notice")
-    lines = [_command(level, title=f"mainstay: {view.headline}", message=view.reason)]
+    lines = [_command(level, title=f"mainstay: {view.headline}", message=f"{view.sentence}; {view.counts}")]
     for kind in ("error", "warning", "notice"):
         rows = [row for row in view.findings if _level(row) == kind]
         shown = MAX_ANNOTATIONS - (kind == level)

@@ -12,6 +12,12 @@ import re
 MAX_LENGTH = 300
 """Characters of a text that a report shows unless it says otherwise."""
 
+NAME_LENGTH = 160
+"""Characters of a name, such as the id of a metric."""
+
+LINE_LENGTH = 500
+"""Characters of a sentence or of a line of output."""
+
 _PLAIN = re.compile(r"[ -~]*")
 _ACTING = re.compile(
     "["

@@ -11,7 +11,8 @@ from mainstay.records.findings import Finding
 from mainstay.records.formatting import UNKNOWN, change_text
 from mainstay.records.runs import Run
 from mainstay.reports.cleaning import clean
-from mainstay.reports.view import FindingRow, RunView, view_run
+from mainstay.reports.rows import FindingRow
+from mainstay.reports.view import RunView, view_run
 
 _ABSENT = "absent"
 

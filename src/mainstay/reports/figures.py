@@ -3,9 +3,8 @@
 Every figure is drawn in a box of its own whose coordinates are rounded to a tenth of a pixel, so that the same run
 gives the same bytes everywhere. What a figure shows is given beside it as rows of text.
 
-- :func:`forest`: one degradation with its interval against its margin.
 - :func:`pairs_plot`: the degradation of each pair.
-- :func:`curves_plot`: learning curves of both revisions.
+- :func:`curves_plot`: learning curves as candidate minus baseline, with the band of all seeds.
 - :func:`block_times_plot`: how the time of a call is distributed.
 - :func:`loads_plot`: load by other processes during each pair.
 """
@@ -15,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import NamedTuple
 
 from mainstay.records.findings import Finding
@@ -23,15 +22,10 @@ from mainstay.records.formatting import displayed_degradation, seconds_text
 from mainstay.records.runs import Curve
 from mainstay.records.scales import LARGEST_DEGRADATION
 
-FOREST_WIDTH, FOREST_HEIGHT = 240, 26
-"""Box of a forest mark in a table row."""
-FOREST_RANGE = (-2.0, 3.0)
-"""Span of a forest mark, in margins; what lies beyond ends in an arrow."""
 PLOT_WIDTH, PLOT_HEIGHT = 640, 200
 """Box of every other figure."""
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 44, 18, 30
-_FOREST_STEM = 0.3
 _NUM_BINS = 24
 _OVERFLOW_QUANTILE = 0.98
 _LARGEST_DRAWN = 1e100
@@ -42,28 +36,6 @@ class Tick(NamedTuple):
 
     position: float
     label: str
-
-
-class Forest(NamedTuple):
-    """One degradation with its interval: horizontal places in the forest box.
-
-    Attributes:
-        zero: Where nothing is lost.
-        margin: Where the margin lies.
-        low: Start of the interval.
-        high: End of the interval.
-        low_end: What the interval starts with: ``bar``, ``left`` where it goes on beyond the box, or nothing.
-        high_end: What it ends with: ``bar``, ``right`` where it goes on beyond the box, or nothing.
-        point: The estimate; ``None`` where it lies beyond the box.
-    """
-
-    zero: float
-    margin: float
-    low: float
-    high: float
-    low_end: str
-    high_end: str
-    point: float | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,6 +49,7 @@ class Plot:
         levels: Class, height and label of horizontal lines that mean something.
         headings: Heads of the rows.
         rows: What the figure shows, in text.
+        remark: What the title should add, such as what a band is.
     """
 
     x_ticks: tuple[Tick, ...]
@@ -85,6 +58,7 @@ class Plot:
     levels: tuple[tuple[str, float, str], ...] = ()
     headings: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    remark: str = ""
 
     @property
     def left(self) -> int:
@@ -100,29 +74,6 @@ class Plot:
     def bottom(self) -> int:
         """Height of the horizontal axis."""
         return PLOT_HEIGHT - _BOTTOM
-
-
-def forest(finding: Finding) -> Forest | None:
-    """A degradation with its interval, in margins; ``None`` without an estimate or a margin.
-
-    Args:
-        finding: The judgement.
-    """
-    margin = finding.metric.scaled_margin
-    if finding.estimate is None or not margin or not math.isfinite(finding.estimate):
-        return None
-    bounds = finding.interval or (finding.estimate, finding.estimate)
-    low, high = (bound / margin for bound in bounds)
-    start, end = FOREST_RANGE
-    return Forest(
-        zero=_forest_x(0.0),
-        margin=_forest_x(1.0),
-        low=_forest_x(min(low, end - _FOREST_STEM)),
-        high=_forest_x(max(high, start + _FOREST_STEM)),
-        low_end="left" if low < start else "bar" if low <= end else "",
-        high_end="right" if high > end else "bar" if high >= start else "",
-        point=_forest_x(finding.estimate / margin) if start <= finding.estimate / margin <= end else None,
-    )
 
 
 def pairs_plot(finding: Finding) -> Plot | None:
@@ -162,28 +113,37 @@ def pairs_plot(finding: Finding) -> Plot | None:
 
 
 def curves_plot(curves: Sequence[Curve]) -> Plot | None:
-    """Learning curves of one name, a line for each revision and seed; ``None`` where there is nothing to draw.
+    """Learning curves of one name as candidate minus baseline: the mean over seeds, and the band that holds all of them.
+
+    Pairs share their seed, so the difference of each seed says more than two tangles of lines.
 
     Args:
         curves: One a seed.
+
+    Returns:
+        The figure; ``None`` where there is nothing to draw.
     """
-    values = [value for curve in curves for value in (*curve.baseline, *curve.candidate) if is_drawable(value)]
     length = max((max(len(curve.baseline), len(curve.candidate)) for curve in curves), default=0)
+    epochs = [[pair for curve in curves if (pair := _values_at(curve, i)) is not None] for i in range(length)]
+    differences = [[candidate - baseline for baseline, candidate in pairs] for pairs in epochs]
+    values = [value for epoch in differences for value in epoch if is_drawable(value)]
     if length < 2 or not values:
         return None
-    vertical = Scale.over(values, start=PLOT_HEIGHT - _BOTTOM, end=_TOP)
+    vertical = Scale.over([0.0, *values], start=PLOT_HEIGHT - _BOTTOM, end=_TOP)
     horizontal = Scale(low=1, high=length, start=_LEFT, end=PLOT_WIDTH - _RIGHT)
-    lines = [(side, getattr(curve, side)) for side in ("baseline", "candidate") for curve in curves]
-    headings = [f"{side}, seed {curve.seed}" for curve in curves for side in ("baseline", "candidate")]
-    columns = [getattr(curve, side) for curve in curves for side in ("baseline", "candidate")]
+    means, lows, highs = ([of(epoch) if epoch else math.nan for epoch in differences] for of in (_mean, min, max))
+    band = (("band", _band(lows, highs, horizontal, vertical)),) if len(curves) > 1 else ()
     return Plot(
         x_ticks=tuple(Tick(horizontal(i), str(i)) for i in _counted_ticks(length)),
         y_ticks=vertical.ticks(),
-        paths=tuple((side, _line(line, horizontal, vertical)) for side, line in lines),
-        headings=("epoch", *headings),
+        paths=(*band, ("candidate", _line(means, horizontal, vertical))),
+        levels=(("zero", vertical(0.0), ""),),
+        headings=("epoch", "baseline", "candidate", "difference", "lowest", "highest"),
         rows=tuple(
-            (str(i + 1), *(f"{column[i]:.5g}" if i < len(column) else "" for column in columns)) for i in range(length)
+            (str(i), *(_shown(value) for value in (*_mean_values(pairs), mean, low, high)))
+            for i, (pairs, mean, low, high) in enumerate(zip(epochs, means, lows, highs, strict=True), start=1)
         ),
+        remark=f": mean of {len(curves)} seeds, the band holds all of them" if band else "",
     )
 
 
@@ -274,12 +234,6 @@ def is_drawable(value: float) -> bool:
     return math.isfinite(value) and abs(value) < _LARGEST_DRAWN
 
 
-def _forest_x(margins: float) -> float:
-    """A degradation in margins as a place in the forest box."""
-    start, end = FOREST_RANGE
-    return Scale(low=start, high=end, start=6, end=FOREST_WIDTH - 6)(margins)
-
-
 def _round_step(rough: float) -> float:
     """The next 1, 2 or 5 times a power of ten."""
     power = 10.0 ** math.floor(math.log10(rough))
@@ -298,6 +252,46 @@ def _line(values: Sequence[float], horizontal: Scale, vertical: Scale) -> str:
         if is_drawable(value):
             path += f"{'L' if pen_is_down else 'M'}{horizontal(i)} {vertical(value)}"
         pen_is_down = is_drawable(value)
+    return path
+
+
+def _values_at(curve: Curve, epoch: int) -> tuple[float, float] | None:
+    """Values of both revisions at an epoch; ``None`` where one of them has none that can be drawn."""
+    if epoch >= min(len(curve.baseline), len(curve.candidate)):
+        return None
+    values = curve.baseline[epoch], curve.candidate[epoch]
+    return values if all(map(is_drawable, values)) else None
+
+
+def _mean(values: Sequence[float]) -> float:
+    """The mean, whatever the order of the values."""
+    return math.fsum(values) / len(values)
+
+
+def _mean_values(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Mean values of baseline and candidate at an epoch."""
+    if not pairs:
+        return math.nan, math.nan
+    return _mean([baseline for baseline, _ in pairs]), _mean([candidate for _, candidate in pairs])
+
+
+def _shown(value: float) -> str:
+    """A value of a curve; nothing where there is none."""
+    return f"{value:.5g}" if math.isfinite(value) else ""
+
+
+def _band(lows: Sequence[float], highs: Sequence[float], horizontal: Scale, vertical: Scale) -> str:
+    """The outline of a band, a piece for each stretch without a gap."""
+    path = ""
+    for is_known, group in groupby(
+        enumerate(zip(lows, highs, strict=True), start=1), key=lambda at: is_drawable(at[1][0])
+    ):
+        if not is_known:
+            continue
+        stretch = list(group)
+        there = [f"{horizontal(i)} {vertical(high)}" for i, (_, high) in stretch]
+        back = [f"{horizontal(i)} {vertical(low)}" for i, (low, _) in reversed(stretch)]
+        path += f"M{'L'.join([*there, *back])}Z"
     return path
 
 

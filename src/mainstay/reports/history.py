@@ -24,9 +24,9 @@ from mainstay.records.history import Entry, History, KeptCommit
 from mainstay.records.metrics import Metric
 from mainstay.records.trends import LevelSeries, MetricTrend
 from mainstay.reports.cleaning import clean
+from mainstay.reports.counting import VERDICT_ORDER
 from mainstay.reports.figures import Scale, Tick, is_drawable
 from mainstay.reports.html import resource, source_hash
-from mainstay.reports.view import VERDICT_ORDER
 
 WIDTH, HEIGHT = 960, 240
 """Box of a figure."""

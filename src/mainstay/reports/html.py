@@ -20,16 +20,19 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from mainstay.records.findings import Finding, Method
 from mainstay.records.runs import Run, WorkloadResult
 from mainstay.reports import figures
+from mainstay.reports.circumstances import WorkloadRow
 from mainstay.reports.cleaning import clean
-from mainstay.reports.figures import Forest, Plot
+from mainstay.reports.counting import VERDICT_ORDER
+from mainstay.reports.figures import Plot
 from mainstay.reports.flips import FlipPart, flip_part
+from mainstay.reports.forest import FOREST_HEIGHT, FOREST_WIDTH, Forest, forest
+from mainstay.reports.rows import FindingRow
+from mainstay.reports.terms import TERMS
 from mainstay.reports.text import JUDGED_BY
-from mainstay.reports.view import VERDICT_ORDER, FindingRow, WorkloadRow, view_run
+from mainstay.reports.view import view_run
 
 MAX_DRAWN_PAIRS = 5_000
 """Pairs drawn and listed one by one; of further findings, which block no merge, only the figures of the table."""
-
-_MAX_CURVES = 12
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,7 +64,7 @@ class WorkloadPart:
 
     Attributes:
         row: In display text.
-        curves: Name and figure of its learning curves.
+        curves: Name and figure of each learning curve, as candidate minus baseline.
         flips: Comparison example by example.
         block_times: How the time of a call is distributed.
         loads: Load by others.
@@ -101,11 +104,12 @@ def render_html(run: Run) -> str:
             findings=tuple(_finding_parts(view.findings, run.findings)),
             workloads=tuple(map(_workload_part, view.workloads, run.workloads)),
             verdicts=[verdict for verdict in VERDICT_ORDER if any(row.verdict is verdict for row in view.findings)],
+            terms=TERMS,
             style=style,
             script=script,
             style_hash=source_hash(style),
             script_hash=source_hash(script),
-            forest_box=(figures.FOREST_WIDTH, figures.FOREST_HEIGHT),
+            forest_box=(FOREST_WIDTH, FOREST_HEIGHT),
             plot_box=(figures.PLOT_WIDTH, figures.PLOT_HEIGHT),
         )
     )
@@ -143,7 +147,7 @@ def _finding_parts(rows: Sequence[FindingRow], findings: Sequence[Finding]) -> I
         yield FindingPart(
             row=row,
             rank=VERDICT_ORDER.index(row.verdict),
-            forest=figures.forest(finding),
+            forest=forest(finding),
             pairs=figures.pairs_plot(finding) if is_small else None,
             is_large=not is_small and len(finding.degradations) > 1,
             names=row.detail if is_count else (),
@@ -155,7 +159,7 @@ def _workload_part(row: WorkloadRow, workload: WorkloadResult) -> WorkloadPart:
     """A workload with its figures."""
     by_name = sorted(workload.curves, key=lambda curve: curve.name)
     drawn = (
-        (clean(name), figures.curves_plot(list(group)[:_MAX_CURVES]))
+        (clean(name), figures.curves_plot(list(group)))
         for name, group in groupby(by_name, key=lambda curve: curve.name)
     )
     blocks = workload.block_times_s

@@ -13,8 +13,10 @@ from xml.etree import ElementTree as ET
 
 from mainstay.records.findings import Verdict
 from mainstay.records.runs import Run
+from mainstay.reports.circumstances import WorkloadRow
+from mainstay.reports.rows import FindingRow
 from mainstay.reports.text import finding_lines
-from mainstay.reports.view import FindingRow, RunView, WorkloadRow, view_run
+from mainstay.reports.view import RunView, view_run
 
 _ELEMENTS = {
     Verdict.FAIL: "failure",

@@ -1,23 +1,36 @@
-"""The report for a pull request or a job summary: a verdict line, one table, a folded section for the rest.
+"""The report for a pull request or a job summary: verdict, findings, suspects, next steps; all else folded.
 
 Readable as plain text. Words that Markdown or GitHub would act on (links, images, mentions, references, markup) are
-shown as code, which GitHub leaves alone; the whole stays under :data:`MAX_CHARACTERS` whatever the run holds.
+shown as code, which GitHub leaves alone. The whole stays under :data:`MAX_BYTES`, but for what the change alters of the
+means by which it is judged: that is never cut to make room, and bounded by :data:`MAX_CHARACTERS`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from mainstay.records.findings import Verdict
+from mainstay.records.formatting import UNKNOWN
 from mainstay.records.runs import Run
+from mainstay.reports.cleaning import clean
+from mainstay.reports.remedies import Step
+from mainstay.reports.rows import FindingRow
 from mainstay.reports.text import JUDGED_BY, finding_lines
-from mainstay.reports.view import FindingRow, RunView, Step, view_run
+from mainstay.reports.view import RunView, not_listed, view_run
+
+MAX_BYTES = 8_000
+"""What a reader of a pull request scrolls past; findings that do not fit are counted."""
 
 MAX_CHARACTERS = 60_000
 """GitHub refuses a comment of 65,536 characters; the rest is left for whoever posts it."""
 
+_TABLE_BYTES = 3_800
+_HEAD_BYTES = 2_200
+_CELL_LENGTH, _LABEL_LENGTH = 60, 100
+_MAX_STEPS = 3
+_MAX_RESORTS = 3
 _MARKS = {
     Verdict.PASS: "✅",
     Verdict.FAIL: "❌",
@@ -40,26 +53,27 @@ def render_markdown(run: Run) -> str:
         run: What a gate produced.
 
     Returns:
-        Fewer than :data:`MAX_CHARACTERS` characters; findings that do not fit are counted, those that block a merge
-        come first.
+        At most :data:`MAX_BYTES` bytes, besides changes to the means of judgement; what does not fit is counted.
     """
     view = view_run(run)
-    head = "\n".join(_head(view))
-    tail = "\n".join(_within(_background(view), budget=MAX_CHARACTERS // 3))
-    plan = "\n".join(_within(_plan(view), budget=MAX_CHARACTERS // 6))
-    budget = MAX_CHARACTERS - len(head) - len(tail) - len(plan) - 500
-    table, num_rows = _table(view.findings, view.units, budget=budget // 2)
-    folded = _details(view.findings, budget=budget - len(table))
+    judged_by = "\n".join(_changes(view))
     parts = [
-        head,
-        table,
-        _rest(view.findings[num_rows:]),
+        "\n".join(_verdict(view)),
+        _table(view),
+        "\n".join(_within(_suspects(view), budget=_HEAD_BYTES // 2)),
+        judged_by,
+        "\n".join(_within(_next(view), budget=_HEAD_BYTES)),
+    ]
+    left = MAX_BYTES - sum(_size(part) + 2 for part in parts) + _size(judged_by) - 300
+    parts += [
         "<details><summary>Details</summary>",
-        folded,
-        tail,
+        "\n".join(_all_within(_details(view), budget=left * 3 // 4)),
         "</details>",
+    ]
+    left = MAX_BYTES - sum(_size(part) + 2 for part in parts) + _size(judged_by) - 300
+    parts += [
         f"<details><summary>{view.plan_title}</summary>",
-        plan,
+        "\n".join(_all_within(_plan(view), budget=left)),
         "</details>",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -108,27 +122,39 @@ def _is_harmless(word: str) -> bool:
     )
 
 
-def _head(view: RunView) -> Iterator[str]:
-    """Verdict, why, exit status, revisions and what to do."""
+def _verdict(view: RunView) -> Iterator[str]:
+    """The verdict, what decided, and how many findings say what."""
     yield f"## {_MARKS[view.verdict]} mainstay: {view.headline}"
     yield ""
-    yield f"**Why:** {markdown_text(view.reason)}"
+    yield f"**{markdown_text(view.sentence)}**"
     yield ""
-    yield f"**Exit status:** {view.exit_status} ({view.exit_meaning}). **Findings:** {view.counts}."
+    yield f"{view.counts[0].upper()}{view.counts[1:]}. Exit status {view.exit_status} ({view.exit_meaning})."
+
+
+def _suspects(view: RunView) -> Iterator[str]:
+    """What the revisions differ in, the change itself first."""
+    yield f"**{view.suspects_title[0].upper()}{view.suspects_title[1:]}**"
     yield ""
-    for row in view.revisions:
+    for row in reversed(view.revisions):
         yield f"- {row.side}: {code(row.commit)} {code(row.subject)} ({markdown_text(row.name)})"
-    for step in view.next_steps[:3]:
-        yield _step(step)
-    if len(view.next_steps) > 3:
-        yield f"- next: {len(view.next_steps) - 3} more, in the details"
-    yield from _changes(view)
+    for suspect in view.suspects:
+        values = f": {code(suspect.values)}" if suspect.values else ""
+        yield f"- {suspect.kind} {code(suspect.name)}{values}" if suspect.kind else f"- {markdown_text(suspect.name)}"
+
+
+def _next(view: RunView) -> Iterator[str]:
+    """What to do now."""
+    yield "**Next**"
+    yield ""
+    for number, step in enumerate(view.next_steps[:_MAX_STEPS], start=1):
+        yield f"{number}. {_step(step)}"
+    if len(view.next_steps) > _MAX_STEPS:
+        yield f"{_MAX_STEPS + 1}. {len(view.next_steps) - _MAX_STEPS} more, in the details"
 
 
 def _changes(view: RunView) -> Iterator[str]:
     """Changes to the means of judgement; never folded."""
     if view.changes:
-        yield ""
         yield f"**{JUDGED_BY[0].upper()}{JUDGED_BY[1:]}**"
         yield ""
     for row in view.changes:
@@ -138,74 +164,66 @@ def _changes(view: RunView) -> Iterator[str]:
         yield f"- and {view.num_more_changes} more, in the run document"
 
 
-def _table(rows: Sequence[FindingRow], units: str, *, budget: int) -> tuple[str, int]:
-    """One row for each finding while they fit, and how many did."""
-    if not rows:
-        return "", 0
-    lines = [f"| verdict | metric | degradation | interval | margin | {units} |", "|---|---|---:|---:|---:|---:|"]
-    kept = list(_within(map(_table_row, rows), budget=budget - sum(map(len, lines))))
-    return "\n".join(lines + kept), len(kept)
+def _table(view: RunView) -> str:
+    """One row for each finding that matters, while they fit; the rest is counted."""
+    if not view.shown:
+        return ""
+    lines = [
+        f"| verdict | metric | baseline | candidate | change | interval | margin | {view.units} | drawn: `:` zero, `¦` margin |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---|",
+    ]
+    kept = list(_within(map(_table_row, view.shown), budget=_TABLE_BYTES - sum(map(_size, lines))))
+    rest = not_listed(view, len(kept))
+    told = f"\n\n{rest[0].upper()}{rest[1:]}. The HTML report and the run document hold them all." if rest else ""
+    return "\n".join(lines + kept) + told
 
 
 def _table_row(row: FindingRow) -> str:
     """One finding as a row; every cell is ours or code."""
-    verdict = f"{_MARKS[row.verdict]} {row.verdict}"
-    numbers = map(markdown_text, (row.bounded_change, row.interval, row.margin))
-    return f"| {' | '.join((verdict, code(row.metric), *numbers, row.count))} |"
+    cells = (row.baseline, row.candidate, row.bounded_change, row.interval, row.margin)
+    numbers = ("-" if cell == UNKNOWN else markdown_text(clean(cell, at_most=_CELL_LENGTH)) for cell in cells)
+    drawn = code(row.sketch.replace(" ", ".")) if row.sketch else ""
+    return f"| {' | '.join((f'{_MARKS[row.verdict]} {row.verdict}', code(clean(row.label, at_most=_LABEL_LENGTH)), *numbers, row.count, drawn))} |"
 
 
-def _rest(rows: Sequence[FindingRow]) -> str:
-    """Findings that the table had no room for."""
-    if not rows:
-        return ""
-    verdicts = ", ".join(f"{count} {verdict}" for verdict, count in _count(row.verdict for row in rows))
-    return f"... and {len(rows)} more findings: {verdicts}. The HTML report and the run document hold them all."
-
-
-def _count(verdicts: Iterable[Verdict]) -> list[tuple[Verdict, int]]:
-    """Verdicts in their order, with how often each comes."""
-    return [(verdict, len(list(group))) for verdict, group in groupby(verdicts)]
-
-
-def _details(rows: Sequence[FindingRow], *, budget: int) -> str:
-    """A paragraph for each finding while they fit."""
-    kept = list(_within(map(_paragraph, rows), budget=budget))
-    left = len(rows) - len(kept)
-    return "\n\n".join([*kept, f"... and {left} more." if left else ""]).strip()
+def _details(view: RunView) -> Iterator[str]:
+    """Everything else: what must be known to trust the numbers, each finding, where and how it was measured."""
+    for note in view.notes[:20]:
+        yield f"- note: {markdown_text(note)}"
+    yield f"- error rate: {markdown_text('; '.join(view.error_rate))}"
+    for sentence in view.assumptions:
+        yield f"- proof: {markdown_text(sentence)}"
+    for workload in [workload for workload in view.workloads if workload.status != "judged"][:20]:
+        yield f"- workload {code(workload.id)}: {workload.status}, {markdown_text(workload.reason)}"
+    for row in view.shown:
+        yield _paragraph(row)
+    if view.last_resorts:
+        yield "\n**Last resort, in a reviewed file**\n"
+    for resort in view.last_resorts[:_MAX_RESORTS]:
+        yield f"- {code(resort.command)}"
+    if view.facts:
+        yield "\n**Measured**\n"
+    for name, value in view.facts:
+        yield f"- {name}: {markdown_text(value)}"
 
 
 def _paragraph(row: FindingRow) -> str:
     """All there is to say about one finding, as a list."""
-    lines = [f"**{row.verdict.upper()}** {code(row.metric)}", ""]
+    lines = [f"\n**{row.verdict.upper()}** {code(row.metric)}\n"]
     for label, sentence in finding_lines(row):
         lines.append(f"- {label + ': ' if label else ''}{markdown_text(sentence)}")
     if row.next_step.action:
-        lines.append(_step(row.next_step))
+        lines.append(f"- next: {_step(row.next_step._replace(about=''))}")
     lines.extend(f"- {code(line)}" for line in row.detail[-10:])
     return "\n".join(lines)
 
 
 def _step(step: Step) -> str:
-    """Steps to take now; a command is code from end to end."""
-    fact = f" ({markdown_text(step.fact)})" if step.fact else ""
-    about = f"{code(step.about)}{fact}: " if step.about else ""
-    return f"- next: {about}{markdown_text(step.action)}{': ' + code(step.command) if step.command else ''}"
-
-
-def _background(view: RunView) -> Iterator[str]:
-    """Error rate, notes, unjudged workloads, dependencies, machine; the first of each kind."""
-    yield f"**Error rate:** {markdown_text('; '.join(view.error_rate))}."
-    yield ""
-    for sentence in view.assumptions:
-        yield f"- proof: {markdown_text(sentence)}"
-    for note in view.notes[:20]:
-        yield f"- note: {markdown_text(note)}"
-    for row in [row for row in view.workloads if row.status != "judged"][:20]:
-        yield f"- workload {code(row.id)}: {row.status}, {markdown_text(row.reason)}"
-    for name, old, new in view.packages[:30]:
-        yield f"- dependency {code(name)}: {code(old)} -> {code(new)}"
-    for name, value in view.facts:
-        yield f"- {name}: {markdown_text(value)}"
+    """A step to take now; a command is code from end to end."""
+    about = f"{code(step.about)}: " if step.about else ""
+    minutes = f" ({step.minutes})" if step.minutes else ""
+    command = f": {code(step.command)}{minutes}" if step.command else ""
+    return f"{about}{markdown_text(step.action)}{command}"
 
 
 def _plan(view: RunView) -> Iterator[str]:
@@ -214,10 +232,24 @@ def _plan(view: RunView) -> Iterator[str]:
         yield f"- {markdown_text(name)}: {markdown_text(value)}"
 
 
+def _size(text: str) -> int:
+    """Bytes of a text."""
+    return len(text.encode())
+
+
+def _all_within(lines: Iterable[str], *, budget: int) -> Iterator[str]:
+    """Lines while their bytes fit, and a word where some did not."""
+    lines = list(lines)
+    kept = list(_within(lines, budget=budget))
+    yield from kept
+    if len(kept) < len(lines):
+        yield "\nMore is in the HTML report and the run document."
+
+
 def _within(lines: Iterable[str], *, budget: int) -> Iterator[str]:
-    """Lines while their characters fit."""
+    """Lines while their bytes fit."""
     for line in lines:
-        budget -= len(line) + 2
+        budget -= _size(line) + 1
         if budget < 0:
             return
         yield line

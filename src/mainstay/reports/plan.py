@@ -12,7 +12,7 @@ from dataclasses import replace
 from mainstay.records.formatting import degradation_text, percent, seconds_text
 from mainstay.records.metrics import STORED, Metric
 from mainstay.records.plans import Plan, PlannedWorkload
-from mainstay.reports.cleaning import clean
+from mainstay.reports.cleaning import LINE_LENGTH, NAME_LENGTH, clean
 
 MAX_WORKLOADS = 40
 """Workloads in a report; the run document holds them all."""
@@ -20,8 +20,6 @@ MAX_WORKLOADS = 40
 MAX_METRICS = 20
 """Metrics of one workload in a report."""
 
-_NAME_LENGTH = 160
-_LINE_LENGTH = 500
 _ROW_LENGTH = 4_000
 
 
@@ -45,7 +43,7 @@ def plan_rows(plan: Plan) -> tuple[tuple[str, str], ...]:
         ("levels", _levels(plan)),
         ("policy", _policy(plan)),
         *(_of_measuring(plan) if plan.looks else ()),
-        *((clean(each.id, at_most=_NAME_LENGTH), _workload(each)) for each in shown),
+        *((clean(each.id, at_most=NAME_LENGTH), _workload(each)) for each in shown),
         *((f"margins on {clean(dataset)}", _margins(plan, dataset)) for dataset in sorted(plan.margins_by_dataset)),
     ]
     if len(plan.workloads) > len(shown):
@@ -81,7 +79,7 @@ def _of_measuring(plan: Plan) -> Iterator[tuple[str, str]]:
     yield "seeds", f"derived from {_salt(plan)}the baseline's commit and the workload"
     started = [f"threads in each: {plan.threads}", f"accuracy trials at once: {plan.jobs}"]
     named = {"preload": plan.preload, "share": plan.share, "prepare": plan.prepare, "writable": plan.writable}
-    started += [f"{name}: {clean(' '.join(values), at_most=_LINE_LENGTH)}" for name, values in named.items() if values]
+    started += [f"{name}: {clean(' '.join(values), at_most=LINE_LENGTH)}" for name, values in named.items() if values]
     yield "workers", ", ".join(started)
 
 
@@ -108,7 +106,7 @@ def _execution(workload: PlannedWorkload) -> str:
 def _metrics(metrics: Sequence[Metric]) -> Iterator[str]:
     """Direction and margin of each metric."""
     for metric in metrics[:MAX_METRICS]:
-        name = clean(metric.name, at_most=_NAME_LENGTH)
+        name = clean(metric.name, at_most=NAME_LENGTH)
         yield f"{name}: {metric.direction} is better, margin {degradation_text(metric, metric.scaled_margin)}"
     if len(metrics) > MAX_METRICS:
         yield f"{len(metrics) - MAX_METRICS} more metrics, in the run document"

@@ -1,34 +1,50 @@
-"""Progress of a gate as the user sees it: live on a terminal, plain lines elsewhere."""
+"""Progress of a gate as the user sees it: one live table on a terminal, one line a look in a log."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, TextIO
 
-from mainstay.reports.cleaning import clean
+from mainstay.records.findings import Verdict
+from mainstay.records.formatting import UNKNOWN, change_text, degradation_text, interval_text
+from mainstay.records.trials import Outcome
+from mainstay.reports.cleaning import NAME_LENGTH, clean
+from mainstay.reports.counting import VERDICT_ORDER, count_words, word
+from mainstay.reports.labels import short_labels
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.live import Live
+    from rich.table import Table
 
     from mainstay.measuring.loop import Observer, Progress
     from mainstay.records.findings import Finding
     from mainstay.records.trials import Trial
 
 
+MAX_ROWS = 15
+"""Metrics of the live table, what fails and what is undecided first."""
+
+SIGN_OF_LIFE_SECONDS = 300.0
+"""Longest silence of a log, since some CI systems end a job that prints nothing."""
+
+
 class PlainProgress:
-    """One line for every event, for logs.
+    """One line for every phase, look and failure, for logs.
 
     Args:
         stream: Where lines are written.
+        clock: Gives the time.
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
-        self._start = time.monotonic()
+        self._clock = clock
+        self._start = self._last = clock()
 
     def phase(self, name: str) -> None:
         """A phase of the gate begins."""
@@ -39,21 +55,26 @@ class PlainProgress:
         self._say(f"note: {clean(text)}")
 
     def trial_done(self, trial: Trial) -> None:
-        """A trial ended."""
-        self._say(describe_trial(trial))
+        """A trial ended; one that went well is not worth a line."""
+        if trial.outcome is not Outcome.COMPLETED:
+            self._say(describe_trial(trial))
 
     def pairs_done(self, progress: Progress) -> None:
-        """A pair ended."""
-        self._say(describe_progress(progress))
-        for finding in progress.findings:
-            self._say(f"  {describe_finding(finding)}")
+        """A pair ended; said only where the log was silent for long."""
+        if self._clock() - self._last >= SIGN_OF_LIFE_SECONDS:
+            self._say(describe_progress(progress))
+
+    def look_taken(self, look: int, findings: Sequence[Finding]) -> None:
+        """A look was taken."""
+        self._say(describe_look(look, findings))
 
     def _say(self, text: str) -> None:
-        print(f"[{time.monotonic() - self._start:6.1f} s] {text}", file=self._stream, flush=True)
+        self._last = self._clock()
+        print(f"[{self._last - self._start:6.1f} s] {text}", file=self._stream, flush=True)
 
 
 class LiveProgress:
-    """A block that is redrawn in place, for a terminal.
+    """A table that is redrawn in place, for a terminal.
 
     Args:
         console: The terminal.
@@ -87,6 +108,12 @@ class LiveProgress:
         self._progress = progress
         self._redraw()
 
+    def look_taken(self, look: int, findings: Sequence[Finding]) -> None:
+        """A look was taken."""
+        if self._progress:
+            self._progress = replace(self._progress, findings=tuple(findings))
+        self._redraw()
+
     @contextmanager
     def shown(self) -> Iterator[LiveProgress]:
         """Draw while the context lasts."""
@@ -108,10 +135,27 @@ class LiveProgress:
         lines: list[RenderableType] = [Spinner("dots", Text(self._phase or "starting"))]
         if self._progress:
             lines.append(Text(f"  {describe_progress(self._progress)}"))
-            lines += [Text(f"  {describe_finding(finding)}") for finding in self._progress.findings]
+            lines.append(_table(self._progress.findings))
         if self._last_trial:
-            lines.append(Text(f"  {self._last_trial}", style="dim"))
+            lines.append(Text(f"  {self._last_trial}", style="dim", no_wrap=True, overflow="ellipsis"))
         return Group(*lines)
+
+
+def _table(findings: Sequence[Finding]) -> Table:
+    """Where each metric stands, what fails and what is undecided first."""
+    from rich.table import Table
+    from rich.text import Text
+
+    rows = finding_cells(findings)
+    left = len(rows) - MAX_ROWS
+    table = Table(caption=f"and {left} more" if left > 0 else None, header_style="bold", expand=False)
+    table.add_column("metric", overflow="fold")
+    for heading in ("pairs", "estimate", "interval", "margin"):
+        table.add_column(heading, justify="right")
+    table.add_column("verdict", no_wrap=True)
+    for row in rows[:MAX_ROWS]:
+        table.add_row(*map(Text, row))
+    return table
 
 
 @contextmanager
@@ -138,12 +182,36 @@ def describe_progress(progress: Progress) -> str:
     return f"{progress.num_done} of {progress.num_planned} pairs to the next look{left}"
 
 
-def describe_finding(finding: Finding) -> str:
-    """The current estimate and interval of a metric in one line."""
-    text = f"{finding.metric.name}: {finding.verdict}"
-    if finding.estimate is not None:
-        text += f", degradation {finding.estimate:+.4g}"
-    if finding.interval is not None:
-        text += f" in [{finding.interval.low:.4g}, {finding.interval.high:.4g}]"
-    unit = "of the baseline" if finding.metric.scale.is_relative else finding.metric.unit
-    return clean(f"{text} against a margin of {finding.metric.margin:g} {unit}".rstrip())
+def describe_look(look: int, findings: Sequence[Finding]) -> str:
+    """What a look showed in one line: how many metrics stand how, and where the one stands that matters most."""
+    text = f"look at {look} pairs: {count_words(map(word, findings))}"
+    worst = next(iter(_sorted(findings)), None)
+    if worst is None or worst.verdict is Verdict.PASS:
+        return text
+    label, _, estimate, interval, margin, _ = finding_cells(findings)[0]
+    return f"{text}; {label}: {estimate}, interval {interval}, margin {margin}"
+
+
+def finding_cells(findings: Sequence[Finding]) -> list[tuple[str, ...]]:
+    """Rows of the live table: metric, pairs, estimate, interval, margin and verdict, what fails and what is undecided first.
+
+    Args:
+        findings: As of now; metrics of the same name are told apart by their test.
+    """
+    labels = short_labels(finding.metric.id for finding in findings)
+    return [
+        (
+            clean(labels[finding.metric.id], at_most=NAME_LENGTH),
+            str(finding.num_pairs),
+            clean(UNKNOWN if finding.estimate is None else change_text(finding.metric, finding.estimate)),
+            interval_text(finding.metric, finding.interval),
+            clean(degradation_text(finding.metric, finding.metric.scaled_margin)),
+            finding.verdict.value,
+        )
+        for finding in _sorted(findings)
+    ]
+
+
+def _sorted(findings: Sequence[Finding]) -> list[Finding]:
+    """Findings that fail first, then undecided ones, each with the largest degradation first."""
+    return sorted(findings, key=lambda each: (VERDICT_ORDER.index(each.verdict), -each.degradation_in_margins))

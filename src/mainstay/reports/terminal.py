@@ -14,11 +14,12 @@ from rich.text import Text
 
 from mainstay.records.findings import Verdict
 from mainstay.records.runs import Run
-from mainstay.reports.text import render_text
-from mainstay.reports.view import RunView, view_run
+from mainstay.reports.forest import SKETCH_HEAD
+from mainstay.reports.text import MAX_NEXT_STEPS, render_text
+from mainstay.reports.view import RunView, not_listed, view_run
 
 MAX_ROWS = 50
-"""Findings in the table, what blocks a merge first; the plain report above it holds them all."""
+"""Findings in the table at most, what blocks a merge first; the plain report above it holds them all."""
 
 _STYLES = {
     Verdict.PASS: "green",
@@ -40,7 +41,8 @@ def render_terminal(run: Run, *, width: int, colour: bool) -> str:
         colour: Whether to colour; without, the result holds no escape.
 
     Returns:
-        The plain report followed by the table of findings and the verdict, where a reader's eye comes to rest.
+        The plain report followed by the table of findings, what to do and the verdict, where a reader's eye comes to
+        rest.
     """
     view = view_run(run)
     output = StringIO()
@@ -56,26 +58,31 @@ def render_terminal(run: Run, *, width: int, colour: bool) -> str:
         _environ={},
     )
     output.write(render_text(run, width=width) + "\n")
-    console.print(Group(_table(view), _verdict(view)))
+    console.print(Group(_table(view), _next(view), _verdict(view)))
     return output.getvalue()
 
 
 def _table(view: RunView) -> Table:
-    """One row for each of the first findings."""
-    left = len(view.findings) - MAX_ROWS
-    table = Table(
-        title=None, caption=f"and {left} more, above" if left > 0 else None, header_style="bold", expand=False
-    )
-    table.add_column("verdict", no_wrap=True)
+    """One row for each of the first findings that matter."""
+    listed = view.shown[:MAX_ROWS]
+    table = Table(title=None, caption=not_listed(view, len(listed)) or None, header_style="bold", expand=False)
     table.add_column("metric", overflow="fold")
-    for heading in ("degradation", "interval", "margin", view.units):
+    for heading in ("baseline", "candidate", "change", "interval", "margin"):
         table.add_column(heading, justify="right")
-    for row in view.findings[:MAX_ROWS]:
-        cells = (row.metric, row.bounded_change, row.interval, row.margin, row.count)
-        table.add_row(Text(row.verdict.value, style=_STYLES[row.verdict]), *map(Text, cells))
+    table.add_column(SKETCH_HEAD, no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    for row in listed:
+        cells = (row.label, row.baseline, row.candidate, row.bounded_change, row.interval, row.margin, row.sketch)
+        table.add_row(*map(Text, cells), Text(row.verdict.value, style=_STYLES[row.verdict]))
     return table
 
 
+def _next(view: RunView) -> Text:
+    """What to do now."""
+    return Text("\n".join(f"next: {step.sentence}" for step in view.next_steps[:MAX_NEXT_STEPS]))
+
+
 def _verdict(view: RunView) -> Text:
-    """Verdict and exit status in one line, why in the next."""
-    return Text.assemble((view.headline, _STYLES[view.verdict]), f" (exit status {view.exit_status})\n{view.reason}")
+    """The verdict with its exit status, then what decided and how many findings say what."""
+    style = _STYLES[view.verdict]
+    return Text.assemble((view.headline, style), f" (exit status {view.exit_status})\n{view.sentence}\n{view.counts}")

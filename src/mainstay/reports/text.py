@@ -1,22 +1,30 @@
 """The report for a log: plain text, nothing but printable characters, wrapped to a width.
 
-The first lines are the verdict, why, and the exit status; what blocks a merge comes before what does not.
+What a maintainer needs in thirty seconds comes first: the verdict with the number that decided, the findings, what else
+differs, what to do. All that explains it follows under a head of its own.
 """
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 from mainstay.records.findings import Verdict
+from mainstay.records.formatting import UNKNOWN
 from mainstay.records.runs import Run
-from mainstay.reports.view import ITEMS, FindingRow, RunView, view_run
+from mainstay.reports.forest import SKETCH_HEAD
+from mainstay.reports.rows import ITEMS, FindingRow
+from mainstay.reports.view import RunView, not_listed, view_run
 
 JUDGED_BY = "this change also alters what it is judged by:"
 """Head of the list of such changes."""
 
 MAX_NEXT_STEPS = 5
 """Steps named at the top; where there are more, each finding names its own."""
+
+Line = tuple[str, str]
+"""A label and a sentence."""
 
 
 def render_text(run: Run, *, width: int = 100) -> str:
@@ -30,8 +38,20 @@ def render_text(run: Run, *, width: int = 100) -> str:
         Lines ending in a line break.
     """
     view = view_run(run)
-    blocks = (_verdict(view), _findings(view), _workloads(view), _background(view), _plan(view))
-    return "\n".join("".join(f"{line}\n" for line in _wrapped(block, width=width)) for block in blocks if block)
+    blocks = (
+        _wrapped(_verdict(view), width=width),
+        _table(view, width=width),
+        _wrapped(_suspects(view), width=width),
+        _wrapped(_next(view), width=width),
+        _wrapped(_notes(view), width=width),
+        _wrapped(_findings(view), width=width),
+        _wrapped(_last_resorts(view), width=width),
+        _wrapped(_workloads(view), width=width),
+        _wrapped(_background(view), width=width),
+        _wrapped(_plan(view), width=width),
+    )
+    texts = ("".join(f"{line}\n" for line in block) for block in blocks)
+    return "\n".join(text for text in texts if text)
 
 
 def finding_lines(row: FindingRow) -> Iterator[tuple[str, str]]:
@@ -58,22 +78,50 @@ def finding_lines(row: FindingRow) -> Iterator[tuple[str, str]]:
         yield "waiver", row.waiver
 
 
-def _verdict(view: RunView) -> list[tuple[str, str]]:
-    """Verdict, why, exit status, revisions and what to do."""
-    lines = [
-        ("", f"{view.command}: {view.headline}"),
-        ("  why: ", view.reason),
-        ("  exit status: ", f"{view.exit_status} ({view.exit_meaning})"),
-        *(("  next: ", step.sentence) for step in view.next_steps[:MAX_NEXT_STEPS]),
-    ]
-    if len(view.next_steps) > MAX_NEXT_STEPS:
-        lines.append(("  next: ", f"and {len(view.next_steps) - MAX_NEXT_STEPS} more, with the findings below"))
-    for revision in view.revisions:
-        lines.append((f"  {revision.side + ':':<11}", f"{revision.commit} {revision.subject} ({revision.name})"))
-    return [*lines, *_changes(view)]
+def _verdict(view: RunView) -> Iterator[Line]:
+    """The verdict, what decided, and how many findings say what."""
+    yield "", f"{view.command}: {view.headline}"
+    yield "  ", f"{view.sentence}"
+    yield "  ", f"{view.counts}; exit status {view.exit_status} ({view.exit_meaning})"
 
 
-def _changes(view: RunView) -> Iterator[tuple[str, str]]:
+def _table(view: RunView, *, width: int) -> Iterator[str]:
+    """One row for each finding that matters; the drawing is left out where there is no room for it."""
+    if not view.shown:
+        return
+    heads = ("verdict", "metric", "baseline", "candidate", "change", SKETCH_HEAD)
+    rows = [heads, *map(_cells, view.shown)]
+    lines = _aligned(rows)
+    if max(map(len, lines)) > width:
+        lines = _aligned([row[:-1] for row in rows])
+    yield from lines
+    if left := not_listed(view, len(view.shown)):
+        yield f"  {left}"
+
+
+def _cells(row: FindingRow) -> tuple[str, ...]:
+    """One finding as a row of the table."""
+    numbers = ("-" if cell == UNKNOWN else cell for cell in (row.baseline, row.candidate, row.bounded_change))
+    return row.verdict.upper(), row.label, *numbers, row.sketch
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows with columns of the same width."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  " + "  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _suspects(view: RunView) -> Iterator[Line]:
+    """What the revisions differ in, the change itself first."""
+    yield "", f"{view.suspects_title}:"
+    for revision in reversed(view.revisions):
+        yield f"  {revision.side + ':':<11}", f"{revision.commit} {revision.subject} ({revision.name})"
+    for suspect in view.suspects:
+        yield "  ", " ".join(filter(None, suspect))
+    yield from _changes(view)
+
+
+def _changes(view: RunView) -> Iterator[Line]:
     """Changes to the means of judgement."""
     if view.changes:
         yield "  ", JUDGED_BY
@@ -84,16 +132,43 @@ def _changes(view: RunView) -> Iterator[tuple[str, str]]:
         yield "    ", f"and {view.num_more_changes} more, in the run document"
 
 
-def _findings(view: RunView) -> list[tuple[str, str]]:
-    """One block for each finding."""
-    lines = [("", f"findings: {view.counts}")]
+def _next(view: RunView) -> Iterator[Line]:
+    """What to do now."""
+    for step in view.next_steps[:MAX_NEXT_STEPS]:
+        yield "next: ", step.sentence
+    if len(view.next_steps) > MAX_NEXT_STEPS:
+        yield "next: ", f"and {len(view.next_steps) - MAX_NEXT_STEPS} more, with the findings below"
+
+
+def _notes(view: RunView) -> Iterator[Line]:
+    """What a reader must know to trust the numbers."""
+    yield from (("note: ", note) for note in view.notes)
     for row in view.findings:
-        lines.append((f"  {row.verdict.upper():<13}", row.metric))
-        lines.extend((f"      {label + ': ' if label else ''}", sentence) for label, sentence in finding_lines(row))
-        if row.next_step.action and len(view.next_steps) > MAX_NEXT_STEPS:
-            lines.append(("      next: ", row.next_step.instruction))
-        lines.extend(("      | ", line) for line in _detail(row))
-    return lines
+        yield from (("warning: ", f"{row.label}: {warning}") for warning in row.warnings)
+
+
+def _findings(view: RunView) -> Iterator[Line]:
+    """One block for each finding."""
+    if view.findings:
+        yield "", "each finding:"
+    yield from chain.from_iterable(_finding(view, row) for row in view.findings)
+
+
+def _finding(view: RunView, row: FindingRow) -> Iterator[Line]:
+    """All there is to say about a finding."""
+    yield f"  {row.verdict.upper():<13}", row.metric
+    for label, sentence in finding_lines(row):
+        yield f"      {label + ': ' if label else ''}", sentence
+    if row.next_step.action and len(view.next_steps) > MAX_NEXT_STEPS:
+        yield "      next: ", row.next_step.instruction
+    yield from (("      | ", line) for line in _detail(row))
+
+
+def _last_resorts(view: RunView) -> Iterator[Line]:
+    """Commands that accept a degradation, for when it cannot be repaired."""
+    if view.last_resorts:
+        yield "", "last resort, in a reviewed file:"
+    yield from (("  ", resort.command) for resort in view.last_resorts)
 
 
 def _detail(row: FindingRow) -> tuple[str, ...]:
@@ -108,11 +183,9 @@ def _workloads(view: RunView) -> list[tuple[str, str]]:
 
 
 def _background(view: RunView) -> list[tuple[str, str]]:
-    """Error rate, notes, dependencies, machine."""
-    lines = [("error rate: ", "; ".join(view.error_rate))]
+    """The rule that applied, error rate, proofs, machine."""
+    lines = [("rule: ", view.reason), ("error rate: ", "; ".join(view.error_rate))]
     lines += [("proof: ", sentence) for sentence in view.assumptions]
-    lines += [("note: ", note) for note in view.notes]
-    lines += [("dependency: ", f"{name} {old} -> {new}") for name, old, new in view.packages]
     lines += [(f"{name}: ", value) for name, value in view.facts]
     return lines
 

@@ -1,0 +1,179 @@
+"""What a run promises, and where and how it was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mainstay.records.findings import Finding, Method, Tier
+from mainstay.records.formatting import (
+    bytes_text,
+    fixed,
+    percent,
+    seconds_text,
+)
+from mainstay.records.plans import Plan
+from mainstay.records.runs import Run, WorkloadResult
+from mainstay.reports.cleaning import LINE_LENGTH, NAME_LENGTH, clean
+from mainstay.reports.counting import PROOFS
+
+ASSUMPTIONS = {
+    Method.UNCHANGED: (
+        (
+            "unchanged code was proved by comparison: installed files, dependencies, workload files, settings of pytest and "
+            "all that workers are started with are equal"
+        ),
+        (
+            "this assumes that the world outside the installed files, such as services, is the same for both revisions, and "
+            "that no workload depends on the paths or the time stamps of installed files"
+        ),
+    ),
+}
+"""Grounds and assumptions of a proof, by method, for those that say so once and not in every reason."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkloadRow:
+    """One workload as a reader sees it.
+
+    Attributes:
+        id: Node id.
+        kind: What is compared.
+        status: Judged or not.
+        reason: Why it was not judged.
+        num_pairs: Pairs completed.
+        seconds: Time of all its trials.
+        context: Recorded circumstances, a pair of name and value each.
+        descriptive: What was recorded and not gated: name, baseline, candidate.
+    """
+
+    id: str
+    kind: str
+    status: str
+    reason: str
+    num_pairs: int
+    seconds: str
+    context: tuple[tuple[str, str], ...]
+    descriptive: tuple[tuple[str, str, str], ...]
+
+
+def workload_row(workload: WorkloadResult) -> WorkloadRow:
+    """One workload in display text."""
+    return WorkloadRow(
+        id=clean(workload.id, at_most=NAME_LENGTH),
+        kind=workload.kind.value,
+        status=workload.status,
+        reason=clean(workload.reason),
+        num_pairs=workload.num_pairs,
+        seconds=seconds_text(workload.seconds),
+        context=tuple((clean(key), clean(str(value))) for key, value in sorted(workload.context.items())),
+        descriptive=tuple(
+            (clean(name), f"{baseline:.6g}", f"{candidate:.6g}")
+            for name, (baseline, candidate) in sorted(workload.descriptive.items())
+        ),
+    )
+
+
+def error_rate(plan: Plan, findings: Sequence[Finding]) -> tuple[str, ...]:
+    """State what the plan guarantees, a sentence each."""
+    if not plan.looks:
+        return _error_rate_of_items(plan, findings)
+    promise = (
+        f"a clean change fails in at most {percent(plan.alpha)} of gates; a metric degraded by its margin passes in "
+        f"at most {percent(plan.margin_level)}, one degraded by twice its margin in at most {percent(plan.alpha)}"
+    )
+    if findings and all(f.method in PROOFS for f in findings):
+        return (promise, "nothing here was judged by statistics: proofs, digests and counts spend none of it")
+    return (promise,)
+
+
+def _error_rate_of_items(plan: Plan, findings: Sequence[Finding]) -> tuple[str, ...]:
+    """The same for stored results; a guard promises less."""
+    promise = (
+        f"on items like these a clean change fails in at most {percent(plan.alpha)}; a metric degraded by its margin "
+        f"passes in at most {percent(plan.margin_level)}, one degraded by twice its margin in at most {percent(plan.alpha)}"
+    )
+    if any(finding.tier is not Tier.BLOCKING for finding in findings):
+        return (promise, "what is a guard or advisory may have lost more than its margin in a gate that passes")
+    return (promise,)
+
+
+def assumptions(findings: Sequence[Finding]) -> tuple[str, ...]:
+    """Grounds of the proofs, each once."""
+    used = {finding.method for finding in findings}
+    return tuple(sentence for method, sentences in ASSUMPTIONS.items() if method in used for sentence in sentences)
+
+
+def facts(run: Run) -> tuple[tuple[str, str], ...]:
+    """Machine, versions, data set, seeds, budget."""
+    if run.is_of_stored_results:
+        return _facts_of_stored_results(run)
+    machine = run.machine
+    memory = bytes_text(machine.memory_bytes)
+    where = f"{machine.processor}, {machine.num_cores} processors, {memory}, {machine.system} {machine.architecture}"
+    spent = sum(run.phases_s.values())
+    phases = ", ".join(f"{name} {seconds_text(seconds)}" for name, seconds in run.phases_s.items())
+    facts = [
+        ("run", f"{run.id}, started {run.created}"),
+        ("machine", where),
+        ("accelerator", machine.accelerator or "none"),
+        ("versions", _versions(run)),
+        ("data set", _data_sets(run.workloads)),
+        ("seeds", _seeds(run)),
+        ("budget", f"{seconds_text(spent)} spent ({phases}); {seconds_text(run.plan.seconds)} were allowed to measure"),
+        ("load", _load(run)),
+        ("earlier runs", "not known"),
+    ]
+    return tuple((name, clean(value, at_most=LINE_LENGTH)) for name, value in facts)
+
+
+def _facts_of_stored_results(run: Run) -> tuple[tuple[str, str], ...]:
+    """Statements of the files about themselves; where they were measured is not known."""
+    told = (pair for workload in run.workloads for pair in workload.context.items())
+    facts = [
+        ("run", f"{run.id}, started {run.created}"),
+        ("made", "by whom, where and when is not known beyond what the files say"),
+        ("versions", f"mainstay {run.mainstay_version}"),
+        *((clean(name, at_most=NAME_LENGTH), str(value)) for name, value in told),
+        ("time", ", ".join(f"{name} {seconds_text(seconds)}" for name, seconds in run.phases_s.items())),
+    ]
+    return tuple((name, clean(value, at_most=LINE_LENGTH)) for name, value in facts)
+
+
+def _versions(run: Run) -> str:
+    """Versions of the tool, the interpreter and the packages that matter most, of both revisions where they differ."""
+    shown = [f"mainstay {run.mainstay_version}"]
+    pythons = [environment.python for environment in run.environments]
+    if pythons:
+        shown.append(f"Python {_both(pythons)}")
+    for name in ("torch", "torchvision", "numpy"):
+        versions = [environment.packages.get(name, "none") for environment in run.environments]
+        if any(version != "none" for version in versions):
+            shown.append(f"{name} {_both(versions)}")
+    return ", ".join(shown)
+
+
+def _both(values: Sequence[str]) -> str:
+    """One value, or baseline's and candidate's where they differ."""
+    return values[0] if len(set(values)) == 1 else " -> ".join(values)
+
+
+def _data_sets(workloads: Sequence[WorkloadResult]) -> str:
+    """Data sets in the order of the workloads, each once."""
+    named = dict.fromkeys(str(workload.context["dataset"]) for workload in workloads if "dataset" in workload.context)
+    return ", ".join(named) or "none recorded"
+
+
+def _seeds(run: Run) -> str:
+    """How many seeds were used."""
+    return f"{len({seed for finding in run.findings for seed in finding.seeds})} used of those planned"
+
+
+def _load(run: Run) -> str:
+    """Load by others before and during the run."""
+    before, during = run.machine.load_at_start, run.max_load
+    parts = [
+        "unknown at the start" if before is None else f"load average {fixed(before, decimals=2)} at the start",
+        "unknown during trials" if during is None else f"others used at most {fixed(during, decimals=2)} processors",
+    ]
+    return ", ".join(parts)

@@ -1,0 +1,60 @@
+"""How many findings say what, in words that a reader needs no table for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from mainstay.records.findings import Finding, Method, Verdict
+
+VERDICT_ORDER = (
+    Verdict.FAIL,
+    Verdict.MISSING,
+    Verdict.ERROR,
+    Verdict.INCONCLUSIVE,
+    Verdict.WAIVED,
+    Verdict.NEW,
+    Verdict.PASS,
+)
+"""Order of verdicts: blocking ones first; within a verdict, the largest degradation first."""
+
+PROOFS = (Method.EXACT, Method.EQUALITY, Method.UNCHANGED)
+"""Methods that know a degradation without error."""
+
+UNCHANGED = "unchanged"
+"""Word for a pass whose degradation is known to be nothing."""
+
+_WORDS = {
+    Verdict.FAIL: "worse",
+    Verdict.MISSING: "missing",
+    Verdict.ERROR: "not measured",
+    Verdict.INCONCLUSIVE: "undecided",
+    Verdict.WAIVED: "waived",
+    Verdict.NEW: "new",
+    Verdict.PASS: "not worse",
+}
+
+
+def word(finding: Finding) -> str:
+    """The word under which a finding is counted.
+
+    Args:
+        finding: The judgement.
+    """
+    is_unchanged = finding.verdict is Verdict.PASS and finding.method in PROOFS and finding.estimate == 0
+    return UNCHANGED if is_unchanged else _WORDS[finding.verdict]
+
+
+def count_words(words: Iterable[str]) -> str:
+    """How often each word comes, what blocks a merge first.
+
+    Args:
+        words: One a finding.
+
+    Example:
+        >>> count_words(["unchanged", "worse", "unchanged"]), count_words([])
+        ('1 worse, 2 unchanged', 'no findings')
+    """
+    counted = Counter(words)
+    known = (*(_WORDS[verdict] for verdict in VERDICT_ORDER), UNCHANGED)
+    return ", ".join(f"{counted[each]} {each}" for each in known if counted[each]) or "no findings"

@@ -1,0 +1,38 @@
+"""Names of metrics as short as they can be without two that are alike."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+
+def short_labels(ids: Iterable[str]) -> Mapping[str, str]:
+    """The shortest name of each metric that no other has: its own, with its test, or with its file.
+
+    Args:
+        ids: Node ids with the names of metrics, such as ``test_a.py::test_b#time``.
+
+    Example:
+        >>> for label in short_labels(["a.py::test_x#time", "a.py::test_y#time", "a.py::test_x#top1"]).values():
+        ...     print(label)
+        test_x#time
+        test_y#time
+        top1
+    """
+    known = tuple(dict.fromkeys(ids))
+    labels = {each: each for each in known}
+    for shorten in (_with_test, _name):
+        counted = Counter(map(shorten, known))
+        labels |= {each: shorten(each) for each in known if counted[shorten(each)] == 1}
+    return labels
+
+
+def _name(metric: str) -> str:
+    """The name alone."""
+    return metric.rpartition("#")[2]
+
+
+def _with_test(metric: str) -> str:
+    """The name after the test that records it."""
+    test, mark, name = metric.rpartition("#")
+    return f"{test.rpartition('::')[2]}{mark}{name}"

@@ -1,0 +1,288 @@
+"""What settles or repairs one finding: an action, one command for it, and how long that takes.
+
+- :class:`Step`: an action and its command.
+- :class:`Gate`: what another gate of the same revisions takes.
+- :func:`next_step`: the step for a finding.
+- :func:`waive_command`: the last resort, which accepts a degradation.
+"""
+
+from __future__ import annotations
+
+import math
+import shlex
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from mainstay.records.findings import Blame, Finding, Verdict
+from mainstay.records.metrics import STORED
+from mainstay.records.runs import Revision, Run
+from mainstay.reports.cleaning import NAME_LENGTH, clean
+
+MAX_WORTHWHILE_LOOKS = 5
+"""Where more pairs than so many times those of the last look would settle a finding, a person should decide."""
+
+_CHOSEN_BY_ITSELF = ("merge base", "working tree")
+_STANDARD_ERRORS = 3.0
+
+
+class Step(NamedTuple):
+    """A step to take now.
+
+    Attributes:
+        about: Metrics or empty.
+        action: In words; empty where there is nothing to do.
+        command: What to type, or empty.
+        minutes: How long the command takes, in words; empty where that is not known.
+    """
+
+    about: str
+    action: str
+    command: str = ""
+    minutes: str = ""
+
+    @property
+    def instruction(self) -> str:
+        """Sentence of the step, with the command for it and how long that takes.
+
+        Example:
+            >>> Step("", "repair it, then gate again", "mainstay gate", "4 min").instruction
+            'repair it, then gate again: mainstay gate (4 min)'
+        """
+        command = f"{self.command} ({self.minutes})" if self.command and self.minutes else self.command
+        return ": ".join(filter(None, (self.action, command)))
+
+    @property
+    def sentence(self) -> str:
+        """All of it in one line, for a reader who has not seen the finding.
+
+        Example:
+            >>> Step("test_b#time", "repair it").sentence
+            'test_b#time: repair it'
+        """
+        return ": ".join(filter(None, (self.about, self.instruction)))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gate:
+    """What another gate of the same revisions takes.
+
+    Attributes:
+        command: What starts it, with what was repaired as its candidate.
+        same: What starts it with the same candidate.
+        baseline: Twelve digits of the baseline's commit.
+        candidate: The same of the candidate.
+        seconds: What this one took; 0 where that is not known.
+        budget: Seconds allowed to measure.
+        first_look: Pairs at the first look.
+        last_look: Pairs at the last look.
+    """
+
+    command: str = "mainstay gate"
+    same: str = "mainstay gate"
+    baseline: str = "BASELINE"
+    candidate: str = "CANDIDATE"
+    seconds: float = 0.0
+    budget: float = 0.0
+    first_look: int = 5
+    last_look: int = 20
+
+    @classmethod
+    def of(cls, run: Run) -> Gate:
+        """What a gate like one that ended takes.
+
+        Args:
+            run: What it produced.
+        """
+        looks = run.plan.looks or (1,)
+        command = ("mainstay gate", *_named("--baseline", run.baseline))
+        return cls(
+            same=" ".join((*command, *_named("--candidate", run.candidate))),
+            command=" ".join(command),
+            baseline=clean(run.baseline.commit)[:12],
+            candidate=clean(run.candidate.commit)[:12],
+            seconds=sum(run.phases_s.values()),
+            budget=run.plan.seconds,
+            first_look=looks[0],
+            last_look=looks[-1],
+        )
+
+
+def minutes_text(seconds: float) -> str:
+    """How long something takes, in minutes; empty where that is not known.
+
+    Example:
+        >>> minutes_text(233.4), minutes_text(20), minutes_text(0)
+        ('about 4 min', 'about 1 min', '')
+    """
+    return f"about {max(1, round(seconds / 60)):,} min" if seconds > 0 and math.isfinite(seconds) else ""
+
+
+def next_step(finding: Finding, gate: Gate | None = None) -> Step:
+    """The step that settles or repairs a finding.
+
+    Args:
+        finding: The judgement.
+        gate: What another gate takes.
+    """
+    gate = gate or Gate()
+    metric = clean(finding.metric.id, at_most=NAME_LENGTH)
+    again = (gate.command, minutes_text(gate.seconds))
+    if not finding.blocks:
+        return Step(metric, "")
+    if finding.metric.workload == STORED:
+        return _step_for_items(finding, metric)
+    match finding.verdict:
+        case Verdict.INCONCLUSIVE if finding.needs_review:
+            return Step(metric, "review what the workload became, and accept it", waive_command(finding, gate))
+        case Verdict.INCONCLUSIVE:
+            return _settling(finding, metric, gate)
+        case Verdict.ERROR:
+            return _repair(finding, metric, gate)
+        case Verdict.FAIL:
+            return Step(metric, "repair what made it worse, then gate again", *again)
+        case Verdict.MISSING:
+            file = shlex.quote(metric.partition("::")[0])
+            command = f"git diff {gate.baseline} {gate.candidate} -- {file}"
+            return Step(metric, "see what became of it, and restore it", command, minutes_text(1))
+        case Verdict.NEW:
+            return Step(metric, "nothing: it is judged as soon as the baseline has it")
+        case _:
+            return Step(metric, "")
+
+
+def pairs_to_settle(finding: Finding, gate: Gate) -> int | None:
+    """Further pairs that should settle an inconclusive finding; ``None`` where no number is worth measuring.
+
+    Args:
+        finding: The judgement.
+        gate: With the last look that was planned.
+    """
+    if not finding.further_pairs or finding.needs_review:
+        return None
+    total = finding.num_pairs + finding.further_pairs
+    return finding.further_pairs if total <= MAX_WORTHWHILE_LOOKS * gate.last_look else None
+
+
+def waive_command(finding: Finding, gate: Gate | None = None) -> str:
+    """The command that accepts a degradation, with a limit that also holds for other seeds.
+
+    The limit is the upper end of the interval, and no less than what a gate that ends at its first look would hardly
+    exceed: the estimate and three standard errors of the difference between two gates.
+
+    Args:
+        finding: What failed, is missing, or needs a review.
+        gate: What another gate takes.
+    """
+    gate = gate or Gate()
+    metric = clean(finding.metric.id, at_most=NAME_LENGTH)
+    limit = max(map(finding.metric.scale.to_margin, _waivable(finding, gate)))
+    judged = " --judged" if finding.metric.workload == STORED else ""
+    return f"mainstay waive {shlex.quote(metric)} --limit {_round_up(limit)} --reason WHY --until DATE{judged}"
+
+
+def _named(option: str, revision: Revision) -> tuple[str, ...]:
+    """The option that names a revision, where a gate would not choose it by itself."""
+    if revision.name.startswith(_CHOSEN_BY_ITSELF):
+        return ()
+    return option, clean(revision.commit)[:12]
+
+
+def _settling(finding: Finding, metric: str, gate: Gate) -> Step:
+    """Step that would settle an inconclusive finding; other seeds would make a new gate with a new error rate."""
+    again = (gate.command, minutes_text(gate.seconds))
+    if seeds := finding.exploded_seeds:
+        shown = ", ".join(map(str, seeds[:3])) + (f" and {len(seeds) - 3} more" if len(seeds) > 3 else "")
+        named = "seed" if len(seeds) == 1 else "seeds"
+        return Step(metric, f"train the candidate with {named} {shown} alone and see why it explodes")
+    if further := pairs_to_settle(finding, gate):
+        total = finding.num_pairs + further
+        pairs = "1 further pair" if further == 1 else f"{further} further pairs"
+        seconds = gate.seconds * total / max(1, finding.num_pairs)
+        limit = f" --seconds {_round_seconds(max(gate.budget, seconds))}"
+        planned = "" if total <= gate.last_look else f" --pairs {total}"
+        return Step(metric, f"about {pairs} should settle it", f"{gate.same}{planned}{limit}", minutes_text(seconds))
+    if finding.estimate is not None and abs(finding.degradation_in_margins - 1) <= 0.5:
+        return Step(
+            metric,
+            "the degradation is about as large as the margin, and more pairs would hardly tell on which side it lies: "
+            "decide. Accept it by a wider margin, or repair it and gate again",
+            *again,
+        )
+    return Step(
+        metric,
+        "no planned number of pairs is expected to settle it: quieten the measurement or widen the margin; see what "
+        "this machine can tell apart",
+        "mainstay calibrate",
+        minutes_text(gate.seconds),
+    )
+
+
+def _step_for_items(finding: Finding, metric: str) -> Step:
+    """Step that settles or repairs a finding of stored results."""
+    if finding.is_doubted:
+        name = shlex.quote(clean(finding.metric.name, at_most=NAME_LENGTH))
+        return Step(metric, "look at the gain, then judge again with", f"--acknowledge-gain {name}")
+    match finding.verdict:
+        case Verdict.ERROR:
+            return Step(metric, "score the same items on both sides, all of them, then judge again")
+        case Verdict.INCONCLUSIVE:
+            return Step(metric, _settling_items(finding))
+        case Verdict.FAIL:
+            return Step(metric, "look at the items that were lost, repair what lost them, then judge again")
+        case Verdict.MISSING:
+            return Step(metric, "restore it, then judge again")
+        case Verdict.NEW:
+            return Step(metric, "nothing: it is judged as soon as the baseline has it")
+        case _:
+            return Step(metric, "")
+
+
+def _settling_items(finding: Finding) -> str:
+    """Step that would settle an inconclusive finding of stored results; their number is what the benchmark has."""
+    otherwise = "score every item more often, or widen the margin"
+    if not finding.further_pairs:
+        return f"no number of items is expected to settle it: {otherwise}"
+    total = finding.num_pairs + finding.further_pairs
+    return f"about {total:,} items should settle it; where the benchmark has no more than these, {otherwise}"
+
+
+def _repair(finding: Finding, metric: str, gate: Gate) -> Step:
+    """Repair to make, by whose fault it is."""
+    if finding.blame is Blame.CANDIDATE:
+        test = shlex.quote(metric.rpartition("#")[0])
+        return Step(
+            metric,
+            "repair the candidate, whose last lines say where it broke; see it break",
+            f"python -m pytest {test}",
+        )
+    if finding.blame is Blame.BASELINE:
+        action = "the baseline cannot be measured: repair it there, or choose another one"
+        return Step(metric, action, "mainstay gate --baseline REVISION", minutes_text(gate.seconds))
+    action = "repair the machine, the environment or the workload, then gate again; see what is wrong"
+    return Step(metric, action, "mainstay doctor", minutes_text(1))
+
+
+def _waivable(finding: Finding, gate: Gate) -> list[float]:
+    """Degradations that a waiver must cover."""
+    degradations = [finding.metric.scaled_margin]
+    if (degradation := finding.measured_degradation) is not None:
+        degradations.append(degradation)
+        if finding.interval is not None and math.isfinite(finding.interval.high):
+            degradations.append(finding.interval.high)
+        if finding.standard_deviation is not None and finding.num_pairs:
+            shares = 1 / finding.num_pairs + 1 / gate.first_look
+            degradations.append(degradation + _STANDARD_ERRORS * finding.standard_deviation * math.sqrt(shares))
+    return degradations
+
+
+def _round_seconds(seconds: float) -> int:
+    """Whole minutes, not below the seconds."""
+    return 60 * math.ceil(seconds / 60)
+
+
+def _round_up(limit: float) -> str:
+    """Two digits, not below the limit."""
+    if limit > 1e300:
+        return f"{limit!r}"  # as it is: rounded up, it would be no number
+    rounded = float(f"{limit:.1e}")
+    return f"{rounded if rounded >= limit else float(f'{limit * 1.05:.1e}'):.6g}"

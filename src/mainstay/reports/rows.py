@@ -1,0 +1,294 @@
+"""One finding as display text: its numbers, what they rest on, and what to do about it.
+
+- :class:`FindingRow`: a finding as a reader sees it.
+- :func:`view_finding`: the row of a finding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mainstay.records.findings import Finding, ItemCounts, MeasuredWith, Method, Tier, Verdict
+from mainstay.records.formatting import (
+    UNKNOWN,
+    change_text,
+    degradation_text,
+    degradation_unit,
+    interval_text,
+    is_bound,
+    value_text,
+)
+from mainstay.records.metrics import STORED, Metric
+from mainstay.records.runs import WorkloadResult
+from mainstay.reports.cleaning import LINE_LENGTH, NAME_LENGTH, clean
+from mainstay.reports.counting import PROOFS, UNCHANGED, word
+from mainstay.reports.forest import sketch
+from mainstay.reports.remedies import Gate, Step, next_step, pairs_to_settle
+
+PAIRS, ITEMS = "pairs", "items"
+"""Words for what a finding rests on."""
+
+_MEASURED_WITH = {
+    MeasuredWith.BASELINE: "the baseline's workload files, conftest and pytest settings on both revisions",
+    MeasuredWith.CANDIDATE: "the candidate's workload files on both revisions, since the baseline does not gate it",
+    MeasuredWith.OWN: "each revision's own workload files, since the candidate cannot run the baseline's",
+}
+_TIERS = {
+    Tier.BLOCKING: "",
+    Tier.GUARD: "guard: it can fail, and blocks nothing while it is undecided",
+    Tier.ADVISORY: "advisory: it is shown and blocks nothing",
+}
+_MAX_LINES = 40
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FindingRow:
+    """One finding as a reader sees it.
+
+    Attributes:
+        number: From 1, in the order of the run; stable across reports.
+        verdict: As recorded.
+        workload: Node id.
+        name: Name of the metric.
+        metric: Node id and name.
+        label: The shortest name that no other metric of the run has.
+        word: Under which it is counted, such as ``worse``.
+        reason: Why, in one sentence.
+        baseline: Mean value of the baseline.
+        candidate: Mean value of the candidate.
+        change: The estimate in words; ``unknown`` without one.
+        interval: Bounds of the degradation, without the unit; ``exact`` where there is nothing to estimate.
+        unit: What degradation, interval and margin count.
+        margin: The degradation tolerated, with the unit.
+        num_pairs: Pairs judged, or items.
+        units: What these are: ``pairs`` or ``items``.
+        is_exact: Whether the estimate is known without error.
+        needs_review: Whether it is undecided until a person accepts what it was judged by.
+        measured_with: Whose workload files were used, where the revisions differ in them; else empty.
+        method: What the judgement rests on, in words.
+        detectable: The smallest degradation that could be seen; empty where it does not apply.
+        flipped: Counts of examples flipped, a sentence each.
+        next_step: What settles or repairs it.
+        waiver: Limit, last day and reason; empty without one.
+        detail: Last lines of a worker, or names.
+        warnings: What a reader must know to trust the numbers.
+        sort_degradation: The degradation as a share of its margin, for sorting; positive is worse.
+        is_bound: Whether the estimate says only "at least".
+        tier: Which of its verdicts block, in words; empty where all do.
+        blocks: Whether its verdict counts in that of the gate.
+        mark: Why its pass is not believed until a person has looked at it; empty where there is nothing to doubt.
+        further_pairs: Pairs that would settle it and are worth measuring; ``None`` where there is no such number.
+        sketch: The degradation and its interval as characters; empty where there is nothing to draw.
+    """
+
+    number: int
+    verdict: Verdict
+    workload: str
+    name: str
+    metric: str
+    label: str
+    word: str
+    reason: str
+    baseline: str
+    candidate: str
+    change: str
+    interval: str
+    unit: str
+    margin: str
+    num_pairs: int
+    units: str
+    is_exact: bool
+    needs_review: bool
+    measured_with: str
+    method: str
+    detectable: str
+    flipped: tuple[str, ...]
+    next_step: Step
+    waiver: str
+    detail: tuple[str, ...]
+    warnings: tuple[str, ...]
+    sort_degradation: float
+    is_bound: bool
+    tier: str
+    blocks: bool
+    mark: str
+    further_pairs: int | None
+    sketch: str
+
+    @property
+    def count(self) -> str:
+        """How many pairs or items were judged; thousands of items are set apart."""
+        return f"{self.num_pairs:,}" if self.units == ITEMS else str(self.num_pairs)
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether its degradation is known to be nothing."""
+        return self.word == UNCHANGED
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether it is worse, undecided or doubted, rather than one of those that are only counted."""
+        return self.verdict not in (Verdict.PASS, Verdict.NEW) or bool(self.mark)
+
+    @property
+    def bounded_estimate(self) -> str:
+        """The change with its interval, if it has one."""
+        return self.bounded_change + ("" if self.is_exact else f" (interval {self.interval})")
+
+    @property
+    def values(self) -> str:
+        """Values of both revisions; empty where neither was measured."""
+        known = {self.baseline, self.candidate} != {UNKNOWN}
+        return f"{self.baseline} -> {self.candidate}" if known else ""
+
+    @property
+    def bounded_change(self) -> str:
+        """The change, with "at least" where no more than that is known."""
+        return f"at least {self.change}" if self.is_bound else self.change
+
+    @property
+    def estimate(self) -> str:
+        """The change, its interval and its margin in one phrase."""
+        if self.change == UNKNOWN:
+            return f"no estimate, margin {self.margin}"
+        if self.is_exact:
+            return f"{self.change}, exactly; the margin is {self.margin}"
+        within = f" (interval {self.interval})" if self.interval != UNKNOWN else ""
+        about = self.bounded_change if self.is_bound else f"about {self.change}"
+        return f"{about}{within} against a margin of {self.margin}"
+
+
+def view_finding(
+    finding: Finding,
+    *,
+    number: int = 1,
+    label: str = "",
+    workload: WorkloadResult | None = None,
+    gate: Gate | None = None,
+) -> FindingRow:
+    """One finding in display text.
+
+    Args:
+        finding: The judgement.
+        number: Its place in the run, from 1.
+        label: The shortest name that no other metric has; its own name if empty.
+        workload: What its workload gave besides, for the flipped examples.
+        gate: What another gate of the same revisions takes.
+    """
+    metric = finding.metric
+    is_exact = finding.method in PROOFS
+    return FindingRow(
+        number=number,
+        verdict=finding.verdict,
+        workload=clean(metric.workload, at_most=NAME_LENGTH),
+        name=clean(metric.name, at_most=NAME_LENGTH),
+        metric=clean(metric.id, at_most=NAME_LENGTH),
+        label=clean(label or metric.name, at_most=NAME_LENGTH),
+        word=word(finding),
+        reason=clean(finding.reason, at_most=LINE_LENGTH),
+        baseline=clean(value_text(metric, finding.baseline_mean)),
+        candidate=clean(value_text(metric, finding.candidate_mean)),
+        change=_change(finding),
+        interval="exact" if is_exact else interval_text(metric, finding.interval),
+        unit=clean(degradation_unit(metric)),
+        margin=clean(degradation_text(metric, metric.scaled_margin)),
+        num_pairs=finding.num_pairs,
+        units=ITEMS if metric.workload == STORED else PAIRS,
+        is_exact=is_exact,
+        needs_review=finding.needs_review,
+        measured_with=_MEASURED_WITH.get(finding.measured_with, "") if finding.measured_with else "",
+        method=_method(finding),
+        detectable=clean(_detectable(finding)),
+        flipped=_flipped(metric, workload),
+        next_step=next_step(finding, gate),
+        waiver=_waiver(finding),
+        detail=tuple(clean(line, at_most=LINE_LENGTH) for line in finding.detail[:_MAX_LINES]),
+        warnings=tuple(clean(warning, at_most=LINE_LENGTH) for warning in finding.warnings),
+        sort_degradation=round(finding.degradation_in_margins, 4),
+        is_bound=is_bound(finding.estimate, finding.cap, finding.degradations),
+        tier=_TIERS[finding.tier],
+        blocks=finding.blocks,
+        mark=clean(finding.mark, at_most=LINE_LENGTH) if finding.is_doubted else "",
+        further_pairs=pairs_to_settle(finding, gate or Gate()),
+        sketch=sketch(finding),
+    )
+
+
+def _change(finding: Finding) -> str:
+    """The estimate in words."""
+    if finding.estimate is None:
+        return UNKNOWN
+    if finding.method in PROOFS and finding.estimate == 0:
+        return "no change"
+    return clean(change_text(finding.metric, finding.estimate))
+
+
+def _method(finding: Finding) -> str:
+    """Describe the grounds of a judgement."""
+    if finding.items:
+        return _item_method(finding, finding.items)
+    if finding.method is Method.EXACT:
+        return f"equal digests on {len(finding.exact_seeds)} seeds"
+    if finding.method is Method.EQUALITY:
+        return "comparison of two deterministic values"
+    if finding.method is Method.UNCHANGED:
+        return "proof that the code is unchanged"
+    if finding.method is Method.SEQUENTIAL and finding.num_looks == 0:
+        return "paired t, before its first look"
+    if finding.method is Method.SEQUENTIAL:
+        looks = "1 look" if finding.num_looks == 1 else f"{finding.num_looks} looks"
+        return f"paired t at {looks}"
+    return "nothing was judged"
+
+
+def _item_method(finding: Finding, items: ItemCounts) -> str:
+    """Describe the counts of a judgement by items."""
+    is_exact = finding.method is Method.EXACT
+    parts = ["identical outputs" if is_exact else f"{items.num_worse:,} lost, {items.num_better:,} gained"]
+    if items.num_tasks > 1:
+        parts.append(f"{items.num_tasks} tasks of the same weight")
+    if items.num_clusters < finding.num_pairs:
+        parts.append(f"{items.num_clusters:,} clusters")
+    parts.append("1 score of each" if items.repeats == 1 else f"up to {items.repeats} scores of each, averaged")
+    if items.honest_margin is not None and not is_exact:
+        parts.append(f"smallest honest margin {degradation_text(finding.metric, items.honest_margin)}")
+    return ", ".join(parts)
+
+
+def _detectable(finding: Finding) -> str:
+    """The smallest degradations that the planned pairs can tell from the margin."""
+    if finding.fails_above is None or finding.passes_below is None:
+        return ""
+    above = degradation_text(finding.metric, finding.fails_above)
+    below = degradation_text(finding.metric, finding.passes_below)
+    is_unsure = finding.verdict is Verdict.INCONCLUSIVE and finding.passes_below <= 0
+    unreliable = "; a clean change is not sure to pass" if is_unsure else ""
+    return f"would fail a degradation above {above}, would pass one below {below}, each with 90 % chance{unreliable}"
+
+
+def _flipped(metric: Metric, workload: WorkloadResult | None) -> tuple[str, ...]:
+    """Counts of flipped examples under the accuracy metrics they explain: at the first seed, then over all seeds."""
+    if workload is None or metric.scale.is_relative or not workload.flips:
+        return ()
+    first, num_seeds = workload.flips[0], len(workload.flips)
+    lost, won = (
+        sum(counts) for counts in zip(*((f.right_to_wrong, f.wrong_to_right) for f in workload.flips), strict=True)
+    )
+    at_first = (
+        f"{first.right_to_wrong} right to wrong and {first.wrong_to_right} wrong to right of {first.num_examples} "
+        f"examples at seed {first.seed} (McNemar p = {first.p_value:.2g} for these two trained models)"
+    )
+    if num_seeds == 1:
+        return (at_first,)
+    means = f"{lost / num_seeds:.1f} right to wrong and {won / num_seeds:.1f} wrong to right"
+    return (at_first, f"{means} on average of {num_seeds} seeds")
+
+
+def _waiver(finding: Finding) -> str:
+    """The waiver that covers or covered a finding."""
+    if finding.waiver is None:
+        return ""
+    waiver, metric = finding.waiver, finding.metric
+    factor = 100.0 if metric.scale.is_relative or metric.is_fraction else 1.0
+    limit = f"{factor * waiver.limit:.4g} {degradation_unit(metric)}".rstrip()
+    return clean(f"degradation up to {limit} accepted until {waiver.until}: {waiver.reason}", at_most=LINE_LENGTH)

@@ -1,0 +1,100 @@
+"""What to do after a gate: one command each; for an inconclusive gate, the one thing to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from mainstay.records.findings import Verdict
+from mainstay.records.runs import Run
+from mainstay.reports.remedies import Gate, Step, minutes_text, waive_command
+from mainstay.reports.rows import FindingRow
+
+_MAX_NAMES = 3
+
+
+class LastResort(NamedTuple):
+    """A command that accepts a degradation, for when nothing can be repaired.
+
+    Attributes:
+        about: Metric.
+        command: What to type.
+    """
+
+    about: str
+    command: str
+
+
+def next_steps(run: Run, rows: Sequence[FindingRow]) -> tuple[Step, ...]:
+    """Steps to take now, those for several metrics put together; or that nothing stands in the way.
+
+    Args:
+        run: What a gate produced.
+        rows: Its findings, what blocks a merge first.
+    """
+    blocking = [row for row in rows if row.next_step.action and row.verdict is not Verdict.NEW]
+    if run.verdict is Verdict.INCONCLUSIVE and blocking:
+        return _together([min(blocking, key=_urgency), *blocking])[:1]
+    decided = [row for row in blocking if row.verdict is not Verdict.INCONCLUSIVE]
+    if steps := _together(decided):
+        return (*steps, *_search(run, decided))
+    if run.verdict is Verdict.PASS:
+        found = "no degradation beyond the margins was found"
+        if any(row.verdict is Verdict.WAIVED for row in rows):
+            found = "the degradations beyond the margins are waived, see below"
+        return (Step("", f"merge when the review is done: {found}"),)
+    if run.is_of_stored_results:
+        return (Step("", "repair what the reason names and judge again"),)
+    gate = Gate.of(run)
+    return (Step("", "repair what the reason names and gate again", gate.command, minutes_text(gate.seconds)),)
+
+
+def last_resorts(run: Run, rows: Sequence[FindingRow]) -> tuple[LastResort, ...]:
+    """Commands that accept what blocks a merge, one for each metric.
+
+    Args:
+        run: What a gate produced.
+        rows: Its findings, what blocks a merge first.
+    """
+    gate = Gate.of(run)
+    return tuple(
+        LastResort(row.label, waive_command(run.findings[row.number - 1], gate))
+        for row in rows
+        if row.blocks and row.verdict in (Verdict.FAIL, Verdict.MISSING)
+    )
+
+
+def _urgency(row: FindingRow) -> tuple[bool, bool, float]:
+    """What a person must look at comes first, then what pairs cannot settle, then what takes most pairs."""
+    return not row.needs_review, row.further_pairs is not None, -(row.further_pairs or 0)
+
+
+def _together(rows: Sequence[FindingRow]) -> tuple[Step, ...]:
+    """Steps in the order of the findings, each once."""
+    metrics: dict[Step, dict[str, None]] = {}
+    for row in rows:
+        metrics.setdefault(row.next_step._replace(about=""), {})[row.label] = None
+    return tuple(step._replace(about=_names(list(labels))) for step, labels in metrics.items())
+
+
+def _names(labels: Sequence[str]) -> str:
+    """The first labels, and how many more there are."""
+    more = f" and {len(labels) - _MAX_NAMES} more" if len(labels) > _MAX_NAMES else ""
+    return f"{', '.join(labels[:_MAX_NAMES])}{more}"
+
+
+def _search(run: Run, rows: Sequence[FindingRow]) -> tuple[Step, ...]:
+    """Search for the guilty commit, where the candidate is a commit that may have several before it."""
+    failed = [row for row in rows if row.verdict is Verdict.FAIL]
+    if not failed or run.is_of_stored_results or run.candidate.name.startswith("working tree"):
+        return ()
+    gate = Gate.of(run)
+    minutes = minutes_text(gate.seconds)
+    return (
+        Step(
+            "",
+            "if it is several commits, find the one to blame",
+            f"mainstay bisect {gate.baseline} {gate.candidate}",
+            f"{minutes} a probe" if minutes else "",
+        ),
+    )
