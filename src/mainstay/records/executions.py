@@ -56,3 +56,6 @@ ONCE = Execution(name="once", kinds=("deterministic",), part="performance", may_
 
 EXECUTIONS: Mapping[str, Execution] = {each.name: each for each in (TRAINED, INTERLEAVED, ALONE, ONCE)}
 """All executions by name."""
+
+STORED_EXECUTION = "stored"
+"""Stands in a plan in place of an execution where stored items are judged and nothing is run."""
