@@ -563,7 +563,7 @@ def test_a_degradation_that_was_proved_stays_a_degradation_whatever_breaks_later
 
 
 def timed_workload(name="t", metric="call_time", execution=INTERLEAVED):
-    metric = Metric(workload=name, name=metric, kind=Kind(execution.kinds[0]), direction=Direction.LOWER, margin=0.05)
+    metric = Metric(workload=name, name=metric, kind=Kind(execution.kind), direction=Direction.LOWER, margin=0.05)
     return Workload(id=name, execution=execution, metrics=(metric,))
 
 

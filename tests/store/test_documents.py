@@ -24,7 +24,6 @@ from mainstay.records.runs import (
     WorkloadResult,
 )
 from mainstay.records.trials import Side
-from mainstay.store import documents
 from mainstay.store.documents import run_from_json, run_schema, run_to_json
 
 RECORDS_BY_DEFINITION = {
@@ -180,17 +179,6 @@ def test_context_that_is_no_number_is_written_as_text():
     read = run_from_json(run_to_json(small_run(workloads=(workload,))), where="run.json")
 
     assert read.workloads[0].context == {"scale": "inf", "n": 3}
-
-
-@pytest.fixture
-def fresh_schema():
-    """The schema is made when it is first asked for; here it is made anew, and again for the tests that follow."""
-    caches = (documents.run_schema, documents._validator)
-    for each in caches:
-        each.cache_clear()
-    yield
-    for each in caches:
-        each.cache_clear()
 
 
 def planned_run(execution: str) -> Run:
