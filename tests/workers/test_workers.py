@@ -403,7 +403,7 @@ def test_peak_memory_is_measured_in_fresh_processes_one_after_the_other(measure,
             benchmark.extra_info["end"] = time.monotonic()
     """)
 
-    first, second = measure(apart=True, gated=("peak_memory",)).trials
+    first, second = measure(needs_fresh_process=True, gated=("peak_memory",)).trials
 
     assert first.values["end"] <= second.values["start"]
     assert min(first.values["peak_memory"], second.values["peak_memory"]) > 64 * 2**20
