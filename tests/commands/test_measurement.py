@@ -6,6 +6,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -106,7 +107,7 @@ def measure(specs, tmp_path):
             session = Session(
                 repository=None,
                 folder=folder,
-                start=SimpleNamespace(baseline=SimpleNamespace(commit="c")),
+                start=cast("Any", SimpleNamespace(baseline=SimpleNamespace(commit="c"))),
                 settings=BothSettings(own=settings, judging=settings),
                 environ={},
                 observer=observer,

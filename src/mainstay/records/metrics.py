@@ -91,6 +91,20 @@ class Metric:
         return self.scale.takes_shares and (self.unit == FRACTION or is_undeclared_share)
 
     @property
+    def has_margin_in_percent(self) -> bool:
+        """Whether the margin can only be meant in percent: a share could lose everything, a time more than double.
+
+        Example:
+            >>> Metric(
+            ...     workload="w", name="t", kind=Kind.PERFORMANCE, direction=Direction.LOWER, margin=5
+            ... ).has_margin_in_percent
+            True
+        """
+        if self.scale.is_relative:
+            return self.margin > 1
+        return self.unit in {"", FRACTION} and self.margin >= 1
+
+    @property
     def scale(self) -> Scale:
         """How two values compare."""
         return self.kind.scale

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from mainstay.gates.margins import check_margin
-from mainstay.records.errors import ConfigurationError, UsageError
+from mainstay.records.errors import UsageError
 from mainstay.records.executions import EXECUTIONS, kinds_of_others
 from mainstay.records.metrics import Direction, Kind, Metric, Workload
 from mainstay.runner.confinement import can_confine
@@ -169,7 +168,7 @@ def _parse_workload(content: CollectedWorkload) -> Workload:
     for metric in content["metrics"]:
         if metric["kind"] not in known:
             raise MarkerError(
-                f"the marker of {metric['name']} names the kind {metric['kind']!r}, which there is not for such a workload; "
+                f"the marker of {metric['name']} names the kind {metric['kind']!r}, which no such workload can gate; "
                 f"known: {', '.join(known)}"
             )
     metrics = tuple(
@@ -186,10 +185,11 @@ def _parse_workload(content: CollectedWorkload) -> Workload:
         for metric in content["metrics"]
     )
     for each in metrics:
-        try:
-            check_margin(each)
-        except ConfigurationError as error:
-            raise MarkerError(error.fact) from error
+        if each.has_margin_in_percent:
+            raise MarkerError(
+                f"the margin of {each.name} is {each.margin:g}, which is {100 * each.margin:g} %: write "
+                f"margin={each.margin / 100:g} for {each.margin:g} %"
+            )
     return Workload(id=content["id"], execution=execution, metrics=metrics)
 
 
