@@ -220,7 +220,7 @@ class Measurement:
         overlapping = [log for log in whole if log.workload.execution.may_overlap]
         alone = [log for log in whole if not log.workload.execution.may_overlap]
         self._measure((log, pair) for pair in range(look) for log in overlapping)
-        self._measure(((log, pair) for pair in range(look) for log in alone), num_at_once=1)
+        self._measure((log, pair) for pair in range(look) for log in alone)
         self._measure_timed_up_to(look, [log for log in logs if log.workload.execution.is_interleaved])
 
     def _measure_timed_up_to(self, look: int, logs: Sequence[WorkloadLog]) -> None:
@@ -267,9 +267,7 @@ class Measurement:
             measured_with=measured_with,
         )
 
-    def _measure(
-        self, pairs: Iterable[tuple[WorkloadLog, int]], *, repetition: int = 0, num_at_once: int | None = None
-    ) -> None:
+    def _measure(self, pairs: Iterable[tuple[WorkloadLog, int]], *, repetition: int = 0) -> None:
         """Measure what is not known yet of some pairs, in whatever order they end."""
         pairs = list(pairs)
         num_reused, num_own = self._num_reused, self._num_own
@@ -282,8 +280,8 @@ class Measurement:
             self._measure_one,
             self._executor,
             arguments=self._as_it_stands,
-            num_at_once=num_at_once or self._num_at_once,
-            num_processes=lambda request: len(request.sides),
+            num_at_once=self._num_at_once,
+            num_processes=self._num_processes,
             deadline=self._deadline,
             clock=self._clock,
         )
@@ -294,7 +292,12 @@ class Measurement:
             self._take(result.trials)
             self._tell(num_done, len(requests), start)
         if self._num_reused < num_reused or self._num_own > num_own:
-            self._measure(pairs, repetition=repetition, num_at_once=num_at_once)
+            self._measure(pairs, repetition=repetition)
+
+    def _num_processes(self, request: PairRequest) -> int:
+        """How many of the processes under way a pair counts for: all, where nothing may run beside it."""
+        may_overlap = self._logs[request.workload].workload.execution.may_overlap
+        return len(request.sides) if may_overlap else self._num_at_once
 
     @property
     def _num_reused(self) -> int:
