@@ -17,6 +17,7 @@ from mainstay.records.findings import Finding, Method, Verdict
 from mainstay.records.metrics import Direction, Kind, Metric
 from mainstay.records.plans import Plan
 from mainstay.records.runs import Machine, Revision, Run, WorkloadResult
+from mainstay.records.scales import Scale
 from mainstay.records.trials import Side
 
 if TYPE_CHECKING:
@@ -138,6 +139,33 @@ def untraced(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     sys.settrace(None)
     yield
     sys.settrace(tracer)
+
+
+@pytest.fixture
+def new_kind(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Scale], Kind]:
+    """Registers a scale under a name, as a line in :class:`Kind` would, until the end of the test."""
+
+    def register(name: str, scale: Scale) -> Kind:
+        kind = str.__new__(Kind, name)
+        kind._name_, kind._value_, kind.scale = name.upper(), name, scale
+        monkeypatch.setattr(Kind, "_member_names_", [*Kind._member_names_, kind._name_])
+        monkeypatch.setitem(Kind._member_map_, kind._name_, kind)
+        monkeypatch.setitem(Kind._value2member_map_, name, kind)
+        return kind
+
+    return register
+
+
+@pytest.fixture
+def fresh_schema() -> Iterator[None]:
+    """The schema of run documents is made when it is first asked for; here anew, and again for the tests that follow."""
+    from mainstay.store import documents  # here, since the tests of the worker have no need of it
+
+    for cached in (documents.run_schema, documents._validator):
+        cached.cache_clear()
+    yield
+    for cached in (documents.run_schema, documents._validator):
+        cached.cache_clear()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The command line: parse, one call of the workflow, print, exit status.
+"""The command line: parse, call the function of the command in :mod:`mainstay.commands`, print, exit status.
 
 Everything heavy is imported by the command that needs it, so ``mainstay --help`` answers at once. This is the one
 place where errors become text and an exit status.

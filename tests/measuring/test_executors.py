@@ -57,7 +57,7 @@ def in_processes():
 
 def workload(name, metric, execution, direction, margin):
     place = f"{FILE}::test_{name}"
-    gated = Metric(workload=place, name=metric, kind=Kind(execution.kinds[0]), direction=direction, margin=margin)
+    gated = Metric(workload=place, name=metric, kind=Kind(execution.kind), direction=direction, margin=margin)
     return Workload(id=place, execution=execution, metrics=(gated,))
 
 

@@ -1,6 +1,7 @@
 import base64
 import random
 import threading
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -577,7 +578,7 @@ def test_a_degradation_that_was_proved_stays_a_degradation_whatever_breaks_later
 
 
 def timed_workload(name="t", metric="call_time", execution=INTERLEAVED):
-    metric = Metric(workload=name, name=metric, kind=Kind(execution.kinds[0]), direction=Direction.LOWER, margin=0.05)
+    metric = Metric(workload=name, name=metric, kind=Kind(execution.kind), direction=Direction.LOWER, margin=0.05)
     return Workload(id=name, execution=execution, metrics=(metric,))
 
 
@@ -718,6 +719,29 @@ def test_what_needs_a_process_of_its_own_runs_apart(run):
 
     assert finding.verdict is Verdict.PASS
     assert machine.requests == []
+
+
+def test_nothing_runs_beside_a_training_that_may_not_overlap_not_even_while_equality_is_tried(run):
+    subject = Subject(accuracy(), accuracy(degradation=0.01, stream="b"))
+    by_itself = replace(TRAINED, name="by_itself", may_overlap=False)
+    workloads = [
+        Workload(id=name, execution=execution, metrics=(replace(METRIC, workload=name),))
+        for name, execution in [("beside", TRAINED), ("alone", by_itself)]
+    ]
+    under_way, beside = [], []
+
+    def measure(request, known):
+        under_way.append(request.workload)
+        time.sleep(0.01)  # time enough for another one to start, were it let
+        if "alone" in under_way and len(under_way) > 1:
+            beside.append(tuple(under_way))
+        under_way.remove(request.workload)
+        return subject.measure(request, known)
+
+    run(subject, logs=logs_of(*workloads), measure=measure, design=Design(num_gated=2))
+
+    assert {pair for pair, _, _ in subject.measured} >= {0, 1, 2}
+    assert beside == []
 
 
 @pytest.mark.parametrize(

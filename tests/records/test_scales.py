@@ -5,8 +5,10 @@ from dataclasses import replace
 import pytest
 
 from mainstay.records.executions import EXECUTIONS
+from mainstay.records.formatting import degradation_text, value_text
 from mainstay.records.metrics import Direction, Kind, Metric
-from mainstay.records.scales import Difference, LogRatio
+from mainstay.records.scales import Difference, LogRatio, Scale
+from mainstay.store import documents
 
 STEP = Metric(workload="w", name="t", kind=Kind.PERFORMANCE, direction=Direction.LOWER, margin=0.05, resolution=1e-6)
 TOP1 = Metric(workload="w", name="a", kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=0.002, resolution=1e-4)
@@ -38,13 +40,44 @@ def test_a_margin_comes_back_from_its_scale(kind):
 def test_values_that_grow_are_a_positive_degradation_where_less_is_better(kind):
     metric = replace(STEP, kind=kind)
 
-    assert metric.degradation(1.0, 1.1) > 0 > replace(metric, direction=Direction.HIGHER).degradation(1.0, 1.1)
+    assert metric.degradation(0.5, 0.55) > 0 > replace(metric, direction=Direction.HIGHER).degradation(0.5, 0.55)
 
 
 def test_a_scale_is_the_same_in_another_process():
     assert pickle.loads(pickle.dumps(STEP)).scale is STEP.scale
 
 
-def test_every_execution_gates_metrics_of_known_scales_that_it_can_settle():
+def test_every_execution_gates_metrics_of_a_known_scale_that_it_can_settle():
     for execution in EXECUTIONS.values():
-        assert {Kind(kind).scale.is_exact for kind in execution.kinds} == {execution.is_once}
+        assert Kind(execution.kind).scale.is_exact == execution.is_once
+
+
+class LogOdds(Scale):
+    """Of shares: the difference of their log odds; a margin is a fraction of the odds."""
+
+    takes_shares = True
+
+    def growth(self, baseline, candidate):
+        return self.level(candidate) - self.level(baseline)
+
+    def level(self, value):
+        return math.log(value / (1 - value))
+
+    def complaint(self, value):
+        return "" if 0 < value < 1 else f"{value:g}, which has no odds"
+
+
+def test_a_scale_with_relative_margins_may_be_of_shares(new_kind):
+    metric = replace(TOP1, kind=new_kind("odds", LogOdds()))
+
+    assert metric.is_fraction
+    assert value_text(metric, 0.9771) == value_text(TOP1, 0.9771)
+    assert degradation_text(metric, 0.02) == "2.00 %"
+
+
+def test_a_run_document_holds_metrics_of_a_new_scale(new_kind, fresh_schema, sample_run):
+    (finding,) = sample_run.findings
+    metric = replace(finding.metric, kind=new_kind("odds", LogOdds()))
+    run = replace(sample_run, findings=(replace(finding, metric=metric),))
+
+    assert documents.run_from_json(documents.run_to_json(run), where="run.json") == run

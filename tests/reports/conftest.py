@@ -7,7 +7,7 @@ import operator
 import random
 import struct
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from enum import StrEnum
 from functools import partial
@@ -33,12 +33,8 @@ from mainstay.records.runs import (
     WorkloadResult,
 )
 from mainstay.records.trials import Side
-from mainstay.reports.annotations import render_annotations
-from mainstay.reports.html import render_html
-from mainstay.reports.junit import render_junit
-from mainstay.reports.markdown import render_markdown
+from mainstay.reports.forms import FORMS
 from mainstay.reports.terminal import render_terminal
-from mainstay.reports.text import render_text
 
 ACCURACY = "test_accuracy.py::test_mnist_mlp"
 STEP = "test_performance.py::test_train_step"
@@ -480,16 +476,11 @@ def failing(runs: dict[str, Run]) -> Run:
 
 
 @pytest.fixture(scope="session")
-def renderers() -> dict[str, Callable[[Run], str]]:
-    """Every form of a report."""
-    return {
-        "text": render_text,
+def renderers() -> Mapping[str, Callable[[Run], str]]:
+    """Every form of a report, but for the document itself."""
+    return {name: form.render for name, form in FORMS.items() if name != "json"} | {
         "terminal": partial(render_terminal, width=100, colour=False),
         "colour": partial(render_terminal, width=100, colour=True),
-        "markdown": render_markdown,
-        "html": render_html,
-        "junit": render_junit,
-        "annotations": render_annotations,
     }
 
 

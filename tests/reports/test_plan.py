@@ -7,6 +7,7 @@ import pytest
 
 from mainstay.records.findings import MeasuredWith
 from mainstay.records.plans import PlannedWorkload
+from mainstay.reports.forms import FORMS
 from mainstay.reports.plan import MAX_WORKLOADS, plan_rows, plan_title
 from mainstay.reports.view import view_run
 
@@ -71,7 +72,7 @@ def test_stored_results_have_no_pairs_to_decide_before(plan):
     assert not {"limits", "seeds", "workers"} & dict(plan_rows(stored)).keys()
 
 
-@pytest.mark.parametrize("form", ["text", "markdown", "html", "junit"])
+@pytest.mark.parametrize("form", sorted(FORMS.keys() - {"annotations", "json"}))  # lines on findings, and no report
 def test_every_report_tells_the_plan(renderers, failing, form):
     report = renderers[form](failing)
 

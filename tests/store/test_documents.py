@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mainstay.records.errors import SchemaError
-from mainstay.records.findings import Finding, Interval, ItemCounts, Verdict, Waiver
+from mainstay.records.executions import EXECUTIONS, STORED_EXECUTION, TRAINED
+from mainstay.records.findings import Finding, Interval, ItemCounts, MeasuredWith, Verdict, Waiver
 from mainstay.records.metrics import Direction, Kind, Metric
 from mainstay.records.plans import Plan, PlannedWorkload
 from mainstay.records.runs import (
@@ -178,3 +179,23 @@ def test_context_that_is_no_number_is_written_as_text():
     read = run_from_json(run_to_json(small_run(workloads=(workload,))), where="run.json")
 
     assert read.workloads[0].context == {"scale": "inf", "n": 3}
+
+
+def planned_run(execution: str) -> Run:
+    planned = PlannedWorkload(id="w", execution=execution, measured_with=MeasuredWith.SHARED, metrics=(), seeds=(1,))
+    run = small_run()
+    return dataclasses.replace(run, plan=dataclasses.replace(run.plan, workloads=(planned,)))
+
+
+@pytest.mark.parametrize("execution", [*EXECUTIONS, STORED_EXECUTION, "staged"])
+def test_a_plan_is_written_with_every_execution_that_is_registered(execution, monkeypatch, fresh_schema):
+    monkeypatch.setitem(EXECUTIONS, "staged", dataclasses.replace(TRAINED, name="staged"))
+
+    run = run_from_json(run_to_json(planned_run(execution)), where="run.json")
+
+    assert run.plan.workloads[0].execution == execution
+
+
+def test_a_plan_with_an_execution_that_nobody_registered_is_refused():
+    with pytest.raises(SchemaError, match=r"plan\.workloads\[0\]\.execution"):
+        run_to_json(planned_run("staged"))

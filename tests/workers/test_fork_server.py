@@ -180,7 +180,7 @@ def test_what_is_measured_apart_has_fresh_interpreters(specs, forking, write):
     """)
     live, _ = forking("decimal")
 
-    (trial,) = run_pair(specs, request(apart=True), live=live).trials
+    (trial,) = run_pair(specs, request(needs_fresh_process=True), live=live).trials
 
     assert trial.values["a"] == os.getpid()
 

@@ -12,7 +12,9 @@ import psutil
 import pytest
 
 from mainstay.records.errors import Interrupted, UsageError
+from mainstay.records.executions import TRAINED
 from mainstay.records.metrics import Direction
+from mainstay.records.scales import Equality, LogRatio
 from mainstay.records.trials import Outcome, Side
 from mainstay.runner.confinement import can_confine
 from mainstay.runner.protocol import Command, Event
@@ -110,6 +112,9 @@ def test_a_file_that_does_not_import_is_a_problem(specs, write):
         ("accuracy(metric='a', margin=5)", "write margin=0.05 for 5 points, or declare the unit"),
         ("accuracy(metric='a', margin=1.0, unit='fraction')", "write margin=0.01"),
         ("accuracy(metric='a', margin=2, direction='lower')", "unit='1' for plain numbers"),
+        ("accuracy(metric='a', margin=0.1, kind='odds')", "names the kind 'odds', .* known: accuracy\n"),
+        ("accuracy(metric='a', margin=0.1, kind='performance')", r"marker of its own: performance\(\.\.\.\)"),
+        ("accuracy(metric='a', margin=0.1, kind=3)", "needs text as 'kind'"),
     ],
 )
 def test_a_wrong_marker_is_a_usage_error(specs, write, marker, message):
@@ -130,6 +135,35 @@ def test_a_wrong_marker_is_a_usage_error(specs, write, marker, message):
 )
 def test_a_margin_meant_in_percent_is_a_usage_error(specs, write, marker, fixture, message):
     write(f"@pytest.mark.{marker}\ndef test_a({fixture}): ...")
+
+    with pytest.raises(UsageError, match=message):
+        collect_workloads(specs[Side.CANDIDATE], ["benchmarks"]).require_right_markers()
+
+
+def test_a_workload_asks_for_a_scale_that_was_registered_by_name(specs, write, new_kind):
+    ratio = new_kind("ratio", LogRatio())
+    write(
+        "@pytest.mark.accuracy(metric='perplexity', margin=0.1, direction='lower', kind='ratio')\ndef test_a(trial): ..."
+    )
+
+    collection = collect_workloads(specs[Side.CANDIDATE], ["benchmarks"])
+
+    collection.require_right_markers()
+    (workload,) = collection.workloads
+    (metric,) = workload.metrics
+    assert (workload.execution, metric.kind, metric.scale) == (TRAINED, ratio, ratio.scale)
+
+
+@pytest.mark.parametrize(
+    ("scale", "margin", "message"),
+    [
+        pytest.param(LogRatio(), 5, "the margin of a is 5, which is 500 %", id="margin-in-percent"),
+        pytest.param(Equality(), 0.1, "names the kind 'new', .* known: accuracy\n", id="exact-one-of-several-trials"),
+    ],
+)
+def test_a_scale_that_a_training_cannot_be_judged_on_is_a_usage_error(specs, write, new_kind, scale, margin, message):
+    new_kind("new", scale)
+    write(f"@pytest.mark.accuracy(metric='a', margin={margin}, kind='new')\ndef test_a(trial): ...")
 
     with pytest.raises(UsageError, match=message):
         collect_workloads(specs[Side.CANDIDATE], ["benchmarks"]).require_right_markers()
@@ -369,7 +403,7 @@ def test_peak_memory_is_measured_in_fresh_processes_one_after_the_other(measure,
             benchmark.extra_info["end"] = time.monotonic()
     """)
 
-    first, second = measure(apart=True, gated=("peak_memory",)).trials
+    first, second = measure(needs_fresh_process=True, gated=("peak_memory",)).trials
 
     assert first.values["end"] <= second.values["start"]
     assert min(first.values["peak_memory"], second.values["peak_memory"]) > 64 * 2**20

@@ -278,7 +278,7 @@ def _part(metric: Metric) -> str | None:
 
 def pairs_of(kept: KeptMetric) -> Sequence[float]:
     """The degradations that a metric showed, as many as the search needs where they were proved or are always the same."""
-    if kept.is_proved_equal or kept.metric.kind is Kind.DETERMINISTIC:
+    if kept.is_proved_equal or kept.metric.scale.is_exact:
         value = kept.degradations[0] if kept.degradations else 0.0
         return [value] * NUM_FIRST_PAIRS
     return kept.degradations

@@ -23,6 +23,7 @@ from mainstay.gates.tasks import MACRO, TaskSamples, judge_tasks, missing_share
 from mainstay.project.configuration import Configuration, EvaluationSettings, read_configuration
 from mainstay.project.waivers import JUDGED_WAIVERS, apply_waivers, read_waivers, unknown_waivers
 from mainstay.records.errors import StoreError, UsageError
+from mainstay.records.executions import STORED_EXECUTION
 from mainstay.records.findings import Blame, Finding, MeasuredWith, Verdict, Waiver
 from mainstay.records.metrics import FRACTION, STORED, Direction, Kind, Metric
 from mainstay.records.plans import Plan, PlannedWorkload
@@ -456,7 +457,7 @@ def _plan(configuration: Configuration, findings: Sequence[Finding], design: Des
         workloads=(
             PlannedWorkload(
                 id=STORED,
-                execution="stored",
+                execution=STORED_EXECUTION,
                 measured_with=MeasuredWith.SHARED,
                 metrics=tuple(finding.metric for finding in findings),
             ),

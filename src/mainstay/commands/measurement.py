@@ -7,9 +7,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from functools import partial
 
 from mainstay.commands.harness import Harness
 from mainstay.commands.planning import margins_of
@@ -18,11 +19,15 @@ from mainstay.gates.policy import Design
 from mainstay.measuring.agenda import Agenda
 from mainstay.measuring.ledger import WorkloadLog, examples_to_show, make_logs
 from mainstay.measuring.loop import Measurement
+from mainstay.records.findings import MeasuredWith
 from mainstay.records.plans import Plan
-from mainstay.records.trials import Trial
+from mainstay.records.trials import Side, Trial
 from mainstay.workers.interleaved import TimedRequest, TimedResult, run_timed_pair
 from mainstay.workers.pairs import PairRequest, PairResult, run_pair
+from mainstay.workers.process import WorkerSpec
 from mainstay.workers.session import LiveWorkers
+
+_Specs = Mapping[MeasuredWith, Mapping[Side, WorkerSpec]]
 
 
 def open_ledgers(agenda: Agenda, plan: Plan) -> list[WorkloadLog]:
@@ -48,8 +53,13 @@ def measuring(
     ledgers: Sequence[WorkloadLog],
     *,
     repeats: frozenset[str] = frozenset(),
+    executor: Executor | None = None,
 ) -> Iterator[Measurement]:
-    """Open what measures pairs; its workers are stopped where something goes wrong.
+    """Open what measures pairs, and close it when they have been measured.
+
+    In threads of this process, the default, each trial is journalled as soon as it ends, the servers of the harness fork
+    workers, and all workers are stopped where something goes wrong. Another executor is given plain data, so its threads or
+    processes may be anywhere: every worker is a fresh interpreter there, and trials are journalled pair by pair.
 
     Args:
         session: Of the run.
@@ -58,6 +68,7 @@ def measuring(
         plan: What was decided beforehand.
         ledgers: One a workload, with the trials that are known.
         repeats: Workloads whose baseline may be repeated for the sake of later gates.
+        executor: Where pairs are measured; it stays open.
 
     Yields:
         The measurement, which has not begun.
@@ -67,23 +78,9 @@ def measuring(
         session.folder.journal.append_trial(trial)
         session.observer.trial_done(trial)
 
-    live = LiveWorkers(harness.launchers, keep_trial)
+    live = LiveWorkers(harness.launchers, keep_trial) if executor is None else None
     specs = harness.specs_of_both
-
-    def measure(request: PairRequest, known: Sequence[Trial]) -> PairResult:
-        return run_pair(
-            specs[request.measured_with],
-            request,
-            known,
-            together=plan.jobs > 1,
-            choose_examples=examples_to_show,
-            live=live,
-        )
-
-    def measure_timed(request: TimedRequest) -> TimedResult:
-        return run_timed_pair(specs[request.measured_with], request, live=live)
-
-    with ThreadPoolExecutor(plan.jobs) as executor:
+    with ThreadPoolExecutor(plan.jobs) if executor is None else nullcontext(executor) as pool:
         measurement = Measurement(
             logs=ledgers,
             settled=agenda.settled,
@@ -91,9 +88,9 @@ def measuring(
             salt=plan.salt,
             commit=session.start.baseline.commit,
             margin_of=margins_of(session, agenda),
-            measure=measure,
-            measure_timed=measure_timed,
-            executor=executor,
+            measure=partial(_measure_pair, specs, live=live, together=plan.jobs > 1),
+            measure_timed=partial(_measure_timed_pair, specs, live=live),
+            executor=pool,
             num_at_once=plan.jobs,
             repeats=repeats,
             trial_seconds=plan.trial_seconds,
@@ -101,10 +98,25 @@ def measuring(
             fail_fast=plan.fail_fast,
             deadline=time.monotonic() + plan.seconds,
             observer=session.observer,
+            keep_trial=None if live else keep_trial,
         )
         try:
             yield measurement
         except BaseException:
-            live.stop()
+            if live:
+                live.stop()
             raise
     session.watch.lap("measuring")
+
+
+def _measure_pair(
+    specs: _Specs, request: PairRequest, known: Sequence[Trial], *, live: LiveWorkers | None, together: bool
+) -> PairResult:
+    """Measure a pair of whole runs with the workers of the files that it asks for."""
+    of_files = specs[request.measured_with]
+    return run_pair(of_files, request, known, together=together, choose_examples=examples_to_show, live=live)
+
+
+def _measure_timed_pair(specs: _Specs, request: TimedRequest, *, live: LiveWorkers | None) -> TimedResult:
+    """Measure a timed pair with the workers of the files that it asks for."""
+    return run_timed_pair(specs[request.measured_with], request, live=live)

@@ -24,7 +24,6 @@ from mainstay.commands.session import Session
 from mainstay.measuring.loop import Progress
 from mainstay.measuring.scheduling import fitted_pair_seconds
 from mainstay.project.configuration import Configuration
-from mainstay.records.executions import ALONE, INTERLEAVED, TRAINED
 from mainstay.records.findings import Finding
 from mainstay.records.metrics import Workload
 from mainstay.records.trials import Outcome, Side, Trial
@@ -177,7 +176,7 @@ def _rehearse(session: Session) -> Rehearsal:
         found = collect_workloads(spec, [folder], limit_s=session.collecting_seconds)
         start_s = time.monotonic() - built
         gating = [workload for workload in found.workloads if workload.metrics and workload.id not in found.skipped]
-        timed = [workload for workload in gating if workload.execution is INTERLEAVED]
+        timed = [workload for workload in gating if workload.execution.is_interleaved]
         tried = [_try(session, harness, workload) for workload in gating if workload not in timed]
         return Rehearsal(
             workloads=tuple(gating),
@@ -192,8 +191,10 @@ def _rehearse(session: Session) -> Rehearsal:
             forecast=Forecast(
                 num_timed=len(timed),
                 start_s=start_s,
-                trained_s=_seconds(tried, [w.id for w in gating if w.execution is TRAINED]),
-                alone_s=_seconds(tried, [w.id for w in gating if w.execution is ALONE]),
+                trained_s=_seconds(
+                    tried, [w.id for w in gating if w.execution.may_overlap and not w.execution.is_once]
+                ),
+                alone_s=_seconds(tried, [w.id for w in gating if not w.execution.may_overlap]),
                 jobs=session.configuration.num_jobs(usable_cores()),
             ),
             packages=harness.environments[1].packages,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mainstay.records.errors import ConfigurationError
-from mainstay.records.metrics import FRACTION, Metric
+from mainstay.records.metrics import Metric
 
 
 def check_margin(metric: Metric) -> None:
@@ -24,14 +24,11 @@ def check_margin(metric: Metric) -> None:
           looked in: [tool.mainstay.margins]
           next: write time = 0.05 for 5 %
     """
-    is_relative = metric.scale.is_relative
-    if is_relative and metric.margin <= 1:
-        return
-    if not is_relative and (metric.unit not in {"", FRACTION} or metric.margin < 1):
+    if not metric.has_margin_in_percent:
         return
     raise ConfigurationError(
         f"the margin of {metric.name} is {metric.margin:g}, which is {100 * metric.margin:g} %",
         looked_in="[tool.mainstay.margins]",
         next_step=f"write {metric.name} = {metric.margin / 100:g} for {metric.margin:g} %"
-        + ("" if is_relative else ", or declare the unit of what is no fraction in its marker"),
+        + ("" if metric.scale.is_relative else ", or declare the unit of what is no fraction in its marker"),
     )

@@ -15,7 +15,6 @@ import numpy as np
 
 from mainstay.records.findings import Interval
 from mainstay.records.history import FIRST_LOOK, KeptCommit, KeptMetric, KeptRun, RunKind
-from mainstay.records.metrics import Kind
 from mainstay.records.trends import Anchor, LevelChange, LevelSeries, MetricTrend, TrendPoint
 from mainstay.stats.change_points import find_change_points
 from mainstay.stats.paired import lag_one_correlation, mean_interval, one_sided_p_values, summarise_pairs
@@ -60,7 +59,7 @@ def metric_trends(runs: Sequence[KeptRun], *, every: int = ANCHOR_EVERY) -> tupl
     by_id: dict[str, list[tuple[KeptRun, KeptMetric]]] = {}
     for run in runs:
         for kept in run.metrics:
-            if kept.metric.kind is not Kind.DETERMINISTIC:
+            if not kept.metric.scale.is_exact:
                 by_id.setdefault(kept.metric.id, []).append((run, _bounded(kept)))
     return tuple(_trend(kept, num_metrics=len(by_id), every=every) for kept in by_id.values())
 
@@ -211,7 +210,7 @@ def _levels(kept: Iterable[tuple[KeptRun, KeptMetric]]) -> list[LevelSeries]:
     """Values of the candidates by machine and packages, with their changes."""
     series: dict[tuple[str, str], list[tuple[KeptCommit, float, float]]] = {}
     for run, metric in kept:
-        if metric.candidate_mean is not None and (metric.metric.kind is Kind.ACCURACY or metric.candidate_mean > 0):
+        if metric.candidate_mean is not None and not metric.metric.scale.complaint(metric.candidate_mean):
             num_pairs = max(len(metric.degradations), 1)
             value = max(-_LARGEST_LEVEL, min(_LARGEST_LEVEL, metric.metric.level(metric.candidate_mean)))
             series.setdefault((run.machine, run.packages_digest), []).append(

@@ -408,7 +408,7 @@ class WorkloadLog:
         pairs = [pair for pair in range(len(self.seeds)) if self._is_complete(pair)]
         return WorkloadResult(
             id=self.workload.id,
-            kind=Kind(self.workload.execution.kinds[0]),
+            kind=Kind(self.workload.execution.kind),
             status=status,
             reason=reason,
             context=self.context,
@@ -465,7 +465,7 @@ class WorkloadLog:
                 )
 
     def _flips(self, pairs: Iterable[int]) -> Iterable[FlipSummary]:
-        for pair in pairs:
+        for pair in pairs if self.workload.execution.has_digests else ():
             baseline = self.trials[pair, Side.BASELINE, 0].predictions
             candidate = self.trials[pair, Side.CANDIDATE, 0].predictions
             if baseline is None or candidate is None or self._difference(pair):

@@ -92,6 +92,8 @@ class Measurement:
         fail_fast: Whether the first ``fail`` ends the gate.
         deadline: Time after which no pair is started; one that is under way is ended and dropped.
         observer: Is told how it goes.
+        keep_trial: Is given each trial before it counts, once its pair has ended; left out where ``measure`` passes on
+            each trial as soon as it has ended.
         clock: Gives the time.
     """
 
@@ -114,6 +116,7 @@ class Measurement:
         fail_fast: bool,
         deadline: float,
         observer: Observer,
+        keep_trial: Callable[[Trial], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._logs = {log.workload.id: log for log in logs}
@@ -123,7 +126,7 @@ class Measurement:
         self._commit = commit
         self._margin_of = margin_of
         self._measure_one = measure
-        self._measure_turns = measure_timed
+        self._measure_timed = measure_timed
         self._executor = executor
         self._num_at_once = num_at_once
         self._repeats = repeats
@@ -132,6 +135,7 @@ class Measurement:
         self._fail_fast = fail_fast
         self._deadline = deadline
         self._observer = observer
+        self._keep_trial = keep_trial
         self._clock = clock
         self._num_cut = 0
         self.notes: list[str] = []
@@ -220,17 +224,17 @@ class Measurement:
         overlapping = [log for log in whole if log.workload.execution.may_overlap]
         alone = [log for log in whole if not log.workload.execution.may_overlap]
         self._measure((log, pair) for pair in range(look) for log in overlapping)
-        self._measure(((log, pair) for pair in range(look) for log in alone), num_at_once=1)
-        self._measure_timed(look, [log for log in logs if log.workload.execution.is_interleaved])
+        self._measure((log, pair) for pair in range(look) for log in alone)
+        self._measure_timed_up_to(look, [log for log in logs if log.workload.execution.is_interleaved])
 
-    def _measure_timed(self, look: int, logs: Sequence[WorkloadLog]) -> None:
+    def _measure_timed_up_to(self, look: int, logs: Sequence[WorkloadLog]) -> None:
         """Measure what is not known yet of the timed pairs up to a look, one after the other."""
         pairs = [pair for pair in range(look) if any(not log.has_pair(pair) for log in logs)]
         groups = [(pair, measured_with) for pair in pairs for measured_with in _sources(logs)]
         start = self._clock()
         results = measure_all(
             groups,
-            self._measure_turns,
+            self._measure_timed,
             self._executor,
             arguments=lambda group: (replace(self._timed_request(*group, logs), seconds_left=self._seconds_left),),
             num_at_once=1,
@@ -267,9 +271,7 @@ class Measurement:
             measured_with=measured_with,
         )
 
-    def _measure(
-        self, pairs: Iterable[tuple[WorkloadLog, int]], *, repetition: int = 0, num_at_once: int | None = None
-    ) -> None:
+    def _measure(self, pairs: Iterable[tuple[WorkloadLog, int]], *, repetition: int = 0) -> None:
         """Measure what is not known yet of some pairs, in whatever order they end."""
         pairs = list(pairs)
         num_reused, num_own = self._num_reused, self._num_own
@@ -282,8 +284,8 @@ class Measurement:
             self._measure_one,
             self._executor,
             arguments=self._as_it_stands,
-            num_at_once=num_at_once or self._num_at_once,
-            num_processes=lambda request: len(request.sides),
+            num_at_once=self._num_at_once,
+            num_processes=self._num_processes,
             deadline=self._deadline,
             clock=self._clock,
         )
@@ -294,7 +296,12 @@ class Measurement:
             self._take(result.trials)
             self._tell(num_done, len(requests), start)
         if self._num_reused < num_reused or self._num_own > num_own:
-            self._measure(pairs, repetition=repetition, num_at_once=num_at_once)
+            self._measure(pairs, repetition=repetition)
+
+    def _num_processes(self, request: PairRequest) -> int:
+        """How many of the processes under way a pair counts for: all, where nothing may run beside it."""
+        may_overlap = self._logs[request.workload].workload.execution.may_overlap
+        return len(request.sides) if may_overlap else self._num_at_once
 
     @property
     def _num_reused(self) -> int:
@@ -307,8 +314,10 @@ class Measurement:
         return sum(log.measured_with is MeasuredWith.OWN for log in self._logs.values())
 
     def _take(self, trials: Sequence[Trial]) -> None:
-        """Give trials to their logs, and fix what follows from them."""
+        """Keep trials, give them to their logs, and fix what follows from them."""
         for trial in trials:
+            if self._keep_trial:
+                self._keep_trial(trial)
             self._logs[trial.workload].add(trial)
         for log in {trial.workload: self._logs[trial.workload] for trial in trials}.values():
             log.adopt_margins(self._margin_of)
@@ -350,7 +359,7 @@ class Measurement:
             repetition=repetition,
             gated=tuple(metric.name for metric in log.workload.metrics),
             wants_images=log.workload.execution.has_digests and pair == 0 and not repetition,
-            apart=log.workload.execution.needs_fresh_process,
+            needs_fresh_process=log.workload.execution.needs_fresh_process,
             limit_s=self._trial_seconds,
             measured_with=log.measured_with,
         )

@@ -1,7 +1,7 @@
 """Executions: how the trials of a workload run, what a pair of it is, and what may run beside it.
 
-A new execution is a constant and its line in :data:`EXECUTIONS`, where it is registered under the name by which a worker
-asks for it. What measures looks at these facts and never at a name.
+A new execution is a constant, its place in :data:`EXECUTIONS`, and the line of :mod:`mainstay.runner.markers` by which a
+worker asks for it by its name. What measures looks at these facts and never at a name.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ class Execution:
 
     Attributes:
         name: As a worker says it.
-        kinds: Kinds of metrics that its workloads may gate; reports call a workload by the first.
+        kind: Kind of its metrics where their markers name none; reports call its workloads so.
         part: The part of a gate that it belongs to, as ``--only`` names it.
         may_overlap: Whether trials of it may run at the same time as others of its sort.
         is_interleaved: Whether both revisions are alive at once, measured block by block, in processes that all
@@ -28,7 +28,7 @@ class Execution:
     """
 
     name: str
-    kinds: tuple[str, ...]
+    kind: str
     part: str
     may_overlap: bool = False
     is_interleaved: bool = False
@@ -42,17 +42,31 @@ class Execution:
         return not self.may_overlap
 
 
-TRAINED = Execution(name="trained", kinds=("accuracy",), part="accuracy", may_overlap=True, has_digests=True)
+TRAINED = Execution(name="trained", kind="accuracy", part="accuracy", may_overlap=True, has_digests=True)
 """Whole runs from a seed."""
 
-INTERLEAVED = Execution(name="interleaved", kinds=("performance",), part="performance", is_interleaved=True)
+INTERLEAVED = Execution(name="interleaved", kind="performance", part="performance", is_interleaved=True)
 """Timed calls of both revisions, block by block, the order of blocks drawn."""
 
-ALONE = Execution(name="alone", kinds=("performance",), part="performance", needs_fresh_process=True)
+ALONE = Execution(name="alone", kind="performance", part="performance", needs_fresh_process=True)
 """One call sequence in a process of its own."""
 
-ONCE = Execution(name="once", kinds=("deterministic",), part="performance", may_overlap=True, is_once=True)
+ONCE = Execution(name="once", kind="deterministic", part="performance", may_overlap=True, is_once=True)
 """Deterministic counts."""
 
 EXECUTIONS: Mapping[str, Execution] = {each.name: each for each in (TRAINED, INTERLEAVED, ALONE, ONCE)}
 """All executions by name."""
+
+
+def kinds_of_others(execution: Execution) -> frozenset[str]:
+    """Kinds of metrics that belong to other executions, so that a workload of this one may not gate them.
+
+    Example:
+        >>> sorted(kinds_of_others(ALONE))
+        ['accuracy', 'deterministic']
+    """
+    return frozenset(each.kind for each in EXECUTIONS.values()) - {execution.kind}
+
+
+STORED_EXECUTION = "stored"
+"""Stands in a plan in place of an execution where stored items are judged and nothing is run."""

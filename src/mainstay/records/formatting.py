@@ -163,7 +163,7 @@ def value_text(metric: Metric, value: float | None) -> str:
     if quantity == "bytes":
         return bytes_text(value)
     if metric.is_fraction:
-        return f"{_value_number(displayed_degradation(metric, value), decimals=_decimals(metric) + 1)} %"
+        return f"{_value_number(100 * value, decimals=_decimals(metric) + 1)} %"
     if not metric.scale.is_relative:
         return f"{_value_number(value, decimals=_decimals(metric) + 1)} {shown_unit(metric.unit)}".rstrip()
     return f"{value:.6g} {shown_unit(metric.unit)}".rstrip()

@@ -27,7 +27,10 @@ _DIFFERENCE = Difference()
 
 
 class Kind(StrEnum):
-    """Names of the scales in markers and run documents; a line registers a scale."""
+    """Names of the scales in run documents and in the marker ``accuracy``; a line registers a scale.
+
+    The marker that names no kind gates on the scale of that name, as ``performance`` and ``deterministic`` always do.
+    """
 
     ACCURACY = "accuracy", _DIFFERENCE
     PERFORMANCE = "performance", LogRatio()
@@ -85,7 +88,21 @@ class Metric:
             False
         """
         is_undeclared_share = not self.unit and self.direction == Direction.HIGHER  # may come as plain text
-        return not self.scale.is_relative and (self.unit == FRACTION or is_undeclared_share)
+        return self.scale.takes_shares and (self.unit == FRACTION or is_undeclared_share)
+
+    @property
+    def has_margin_in_percent(self) -> bool:
+        """Whether the margin can only be meant in percent: a share could lose everything, a time more than double.
+
+        Example:
+            >>> Metric(
+            ...     workload="w", name="t", kind=Kind.PERFORMANCE, direction=Direction.LOWER, margin=5
+            ... ).has_margin_in_percent
+            True
+        """
+        if self.scale.is_relative:
+            return self.margin > 1
+        return self.unit in {"", FRACTION} and self.margin >= 1
 
     @property
     def scale(self) -> Scale:

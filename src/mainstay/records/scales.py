@@ -1,7 +1,8 @@
-"""Scales: how two values of a metric compare, and how a reader is told. Nothing else asks what kind a metric is.
+"""Scales: how two values of a metric compare, and how a reader is told.
 
-A new scale is a subclass of :class:`Scale`, and a line in :class:`~mainstay.records.metrics.Kind`, where it is
-registered under the name by which markers and run documents ask for it.
+A new scale is a subclass of :class:`Scale`, and a line in :class:`~mainstay.records.metrics.Kind`, which names it: by that
+name the marker ``accuracy`` asks for it, as in ``accuracy(metric="perplexity", kind="ratio", margin=0.02)``, and run documents
+refer to it.
 
 - :class:`Difference`: in the metric's own unit, as for accuracies.
 - :class:`LogRatio`: natural logarithm of a ratio, as for times and sizes.
@@ -31,10 +32,12 @@ class Scale(ABC):
 
     Attributes:
         is_relative: Whether a margin is a fraction of the baseline, rather than in the metric's unit.
+        takes_shares: Whether values may be shares between 0 and 1, which are shown in percent.
         is_exact: Whether one pair decides, without statistics: it spends no error and is not counted in K.
     """
 
     is_relative: bool = True
+    takes_shares: bool = False
     is_exact: bool = False
 
     @abstractmethod
@@ -94,6 +97,7 @@ class Difference(Scale):
     """
 
     is_relative = False
+    takes_shares = True
 
     def growth(self, baseline: float, candidate: float) -> float:
         """The difference of the values."""

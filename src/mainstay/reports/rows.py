@@ -268,7 +268,7 @@ def _detectable(finding: Finding) -> str:
 
 def _flipped(metric: Metric, workload: WorkloadResult | None) -> tuple[str, ...]:
     """Counts of flipped examples under the accuracy metrics they explain: at the first seed, then over all seeds."""
-    if workload is None or metric.scale.is_relative or not workload.flips:
+    if workload is None or not workload.flips:
         return ()
     first, num_seeds = workload.flips[0], len(workload.flips)
     lost, won = (

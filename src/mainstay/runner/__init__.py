@@ -8,7 +8,7 @@ workload prints goes elsewhere and is never parsed. Under plain ``pytest`` the s
 - :mod:`~mainstay.runner.worker`: a worker, or the server that forks workers.
 - :mod:`~mainstay.runner.protocol`: what a worker and the gate say to each other; :mod:`~mainstay.runner.channel`: the pipes.
 - :mod:`~mainstay.runner.plugin`: collects the workloads and runs one at a time.
-- :mod:`~mainstay.runner.markers`, :mod:`~mainstay.runner.metrics`: which tests are workloads, and what they gate.
+- :mod:`~mainstay.runner.markers`, :mod:`~mainstay.runner.ready_metrics`: which tests are workloads, and what they gate.
 - :mod:`~mainstay.runner.recording`, :mod:`~mainstay.runner.timing`, :mod:`~mainstay.runner.counting`: what the fixtures
   give: trials, timed blocks (:mod:`~mainstay.runner.block_statistics` are their numbers), counts.
 - :mod:`~mainstay.runner.run_delay`: what others took of the core while a block ran, by the kernel's account.

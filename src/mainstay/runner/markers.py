@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 
-from .metrics import READY_METRICS
 from .protocol import CollectedMetric, CollectedWorkload
+from .ready_metrics import READY_METRICS
 from .recording import RecordingError
 
 MARKERS = {
-    "accuracy": "accuracy(metric, margin, direction='higher', unit='', ceiling=None, resolution=0.0): gate a recorded "
-    "metric of the trial; the margin is in its unit",
+    "accuracy": "accuracy(metric, margin, direction='higher', unit='', ceiling=None, resolution=0.0, "
+    "kind='accuracy'): gate a recorded metric of the trial; the margin is in its unit",
     "performance": "performance(metric='call_time', margin, direction='lower', unit=''): gate a timed workload; the "
     "margin is a fraction, 0.05 unless the metric has another",
     "deterministic": "deterministic(metric, margin=0.0, direction='lower', unit=''): gate a deterministic "
@@ -38,10 +38,10 @@ FIXTURE_KINDS: Mapping[str, str] = {
     "import_timer": "performance",
     "counts": "deterministic",
 }
-"""The fixtures that make a test a workload, with the kind of its metrics; a workload uses one of them."""
+"""The fixtures that make a test a workload, with the marker of its metrics; a workload uses one of them."""
 
-EXECUTIONS: Mapping[str, str] = {"accuracy": "trained", "performance": "interleaved", "deterministic": "once"}
-"""How workloads run by the kind of their metrics, unless they need processes of their own: ``alone``."""
+EXECUTION_OF_MARKER: Mapping[str, str] = {"accuracy": "trained", "performance": "interleaved", "deterministic": "once"}
+"""How workloads run by the marker of their metrics, unless they need processes of their own: ``alone``."""
 
 WHOLE_TEST_MARKERS = ("benchmark", "codspeed_benchmark")
 """Markers of pytest-codspeed; on a test that uses no fixture of a workload they ask for the time of the whole test."""
@@ -78,7 +78,7 @@ def describe_item(item: pytest.Item) -> CollectedWorkload | None:
     _check_producer(used[0], metrics)
     return {
         "id": item.nodeid,
-        "execution": "alone" if _is_alone(metrics) else EXECUTIONS[kind],
+        "execution": "alone" if _is_alone(metrics) else EXECUTION_OF_MARKER[kind],
         "metrics": metrics,
         "is_skipped": any(map(_skips, item.iter_markers())),
     }
@@ -94,13 +94,18 @@ def _skips(mark: pytest.Mark) -> bool:
 
 def _accuracy_metric(marker: pytest.Mark) -> CollectedMetric:
     """The gated metric that an ``accuracy`` marker declares."""
-    metric = {"direction": "higher", "unit": "", "ceiling": None, "resolution": 0.0, **marker.kwargs}
-    _check_marker(marker, metric, {"metric", "margin", "direction", "unit", "ceiling", "resolution"})
+    default = {"direction": "higher", "unit": "", "ceiling": None, "resolution": 0.0, "kind": "accuracy"}
+    metric = {**default, **marker.kwargs}
+    _check_marker(marker, metric, {"metric", "margin", *default})
+    if not isinstance(metric["kind"], str):
+        raise RecordingError(f"marker accuracy needs text as 'kind', not {metric['kind']!r}")
+    if metric["kind"] in MARKERS.keys() - {"accuracy"}:
+        raise RecordingError(f"a metric of the kind {metric['kind']} has a marker of its own: {metric['kind']}(...)")
     for name in ("ceiling", "resolution"):
         if not (name == "ceiling" and metric[name] is None):
             metric[name] = _marked_number(marker, name, metric[name])
     _check_margin(marker, metric["margin"], least=math.ulp(0.0))
-    if metric["unit"] in {"", "fraction"} and metric["margin"] >= 1:
+    if metric["kind"] == "accuracy" and metric["unit"] in {"", "fraction"} and metric["margin"] >= 1:
         raise RecordingError(
             f"marker accuracy has margin={metric['margin']!r} for {metric['metric']}, a fraction, which no degradation "
             f"exceeds: write margin={metric['margin'] / 100:g} for {metric['margin']:g} points, or declare the unit of "
@@ -108,7 +113,7 @@ def _accuracy_metric(marker: pytest.Mark) -> CollectedMetric:
         )
     return {
         "name": metric["metric"],
-        "kind": "accuracy",
+        "kind": metric["kind"],  # the gate knows which there are
         "direction": metric["direction"],
         "margin": metric["margin"],
         "unit": metric["unit"],

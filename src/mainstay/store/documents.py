@@ -23,6 +23,7 @@ import jsonschema_rs
 
 from mainstay.records.calibrations import Calibration
 from mainstay.records.errors import SchemaError
+from mainstay.records.executions import EXECUTIONS, STORED_EXECUTION
 from mainstay.records.findings import Interval
 from mainstay.records.metrics import Kind
 from mainstay.records.runs import SCHEMA_VERSION, Run
@@ -93,6 +94,7 @@ def run_schema() -> Mapping[str, Any]:
     """
     schema: dict[str, Any] = json.loads(files("mainstay.store").joinpath("run.schema.json").read_text(encoding="utf-8"))
     schema["$defs"]["kind"]["enum"] = list(map(str, Kind))
+    schema["$defs"]["planned_workload"]["properties"]["execution"]["enum"] = [*EXECUTIONS, STORED_EXECUTION]
     return schema
 
 

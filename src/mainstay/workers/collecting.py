@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from mainstay.records.errors import UsageError
-from mainstay.records.executions import EXECUTIONS
+from mainstay.records.executions import EXECUTIONS, kinds_of_others
 from mainstay.records.metrics import Direction, Kind, Metric, Workload
 from mainstay.runner.confinement import can_confine
 from mainstay.runner.protocol import Collected, CollectedWorkload, Event
@@ -131,13 +131,19 @@ def collect_workloads(
 
 def _parse_collection(event: Collected, spec: WorkerSpec) -> Collection:
     """Parse what a worker says that it has collected."""
-    problems = tuple(
+    problems = [
         Problem(id=problem["id"], cause=conceal(explain_refusal(problem["cause"]), spec), is_usage="usage" in problem)
         for problem in event["problems"]
-    )
+    ]
+    workloads = []
+    for content in event["workloads"]:
+        try:
+            workloads.append(_parse_workload(content))
+        except MarkerError as error:
+            problems.append(Problem(id=content["id"], cause=str(error), is_usage=True))
     return Collection(
-        workloads=tuple(_parse_workload(content) for content in event["workloads"]),
-        problems=problems,
+        workloads=tuple(workloads),
+        problems=tuple(problems),
         skipped=frozenset(content["id"] for content in event["workloads"] if content["is_skipped"]),
         skipped_files=tuple(
             Problem(id=skipped["id"], cause=conceal(skipped["cause"], spec)) for skipped in event["skipped"]
@@ -145,8 +151,26 @@ def _parse_collection(event: Collected, spec: WorkerSpec) -> Collection:
     )
 
 
+class MarkerError(ValueError):
+    """A marker asks for what the gate does not have; the text says what, in one sentence."""
+
+
 def _parse_workload(content: CollectedWorkload) -> Workload:
-    """A workload as the worker describes it."""
+    """A workload as the worker describes it.
+
+    Raises:
+        MarkerError: If a metric cannot be judged as its marker says.
+    """
+    execution = EXECUTIONS[content["execution"]]
+    known = [
+        kind for kind in Kind if kind.scale.is_exact == execution.is_once and kind not in kinds_of_others(execution)
+    ]
+    for metric in content["metrics"]:
+        if metric["kind"] not in known:
+            raise MarkerError(
+                f"the marker of {metric['name']} names the kind {metric['kind']!r}, which no such workload can gate; "
+                f"known: {', '.join(known)}"
+            )
     metrics = tuple(
         Metric(
             workload=content["id"],
@@ -160,7 +184,13 @@ def _parse_workload(content: CollectedWorkload) -> Workload:
         )
         for metric in content["metrics"]
     )
-    return Workload(id=content["id"], execution=EXECUTIONS[content["execution"]], metrics=metrics)
+    for each in metrics:
+        if each.has_margin_in_percent:
+            raise MarkerError(
+                f"the margin of {each.name} is {each.margin:g}, which is {100 * each.margin:g} %: write "
+                f"margin={each.margin / 100:g} for {each.margin:g} %"
+            )
+    return Workload(id=content["id"], execution=execution, metrics=metrics)
 
 
 def why_not_collected(workload: str, collected: Collected) -> str:

@@ -20,8 +20,7 @@ from typing import Any, NoReturn, get_args
 
 import jsonschema_rs
 
-from mainstay.records.executions import EXECUTIONS
-from mainstay.records.metrics import Kind
+from mainstay.records.executions import EXECUTIONS, kinds_of_others
 from mainstay.runner.protocol import (
     PROTOCOL_VERSION,
     BetterValues,
@@ -93,7 +92,7 @@ _NUMBER = {"anyOf": [_FINITE, {"enum": ["nan", "inf", "-inf"]}]}
 _METRIC = _object(
     CollectedMetric,
     name={"type": "string", "minLength": 1, "maxLength": 1000},
-    kind={"enum": list(Kind)},
+    kind={"type": "string", "minLength": 1, "maxLength": 1000},  # read as a usage error where there is no such kind
     direction={"enum": list(get_args(BetterValues))},
     margin={"type": "number", "minimum": 0},
     unit={"type": "string", "maxLength": 1000},
@@ -238,9 +237,10 @@ def _check_workloads(workloads: Sequence[Mapping[str, Any]]) -> None:
         metrics = workload["metrics"]
         if len({metric["name"] for metric in metrics}) < len(metrics):
             raise ProtocolError(f"it collected a metric of {_shortened(workload['id'])} twice")
-        if {metric["kind"] for metric in metrics}.difference(EXECUTIONS[workload["execution"]].kinds):
+        execution = EXECUTIONS[workload["execution"]]
+        if {metric["kind"] for metric in metrics} & kinds_of_others(execution):
             raise ProtocolError(f"metrics of {_shortened(workload['id'])} are of another kind than the workload")
-        if not all(metric["margin"] > 0 or Kind(metric["kind"]).scale.is_exact for metric in metrics):
+        if not all(metric["margin"] > 0 or execution.is_once for metric in metrics):
             raise ProtocolError(f"a margin of {_shortened(workload['id'])} is not above 0")
 
 

@@ -30,7 +30,7 @@ from mainstay.runner.run_delay import ACCOUNT
 from mainstay.workers.collecting import concerns
 from mainstay.workers.load import LoadMeter
 from mainstay.workers.process import OutOfTimeError, WorkerSpec
-from mainstay.workers.session import CONCLUSIVE, LiveWorkers, Session, TrialForm
+from mainstay.workers.session import CONCLUSIVE, LiveWorkers, TrialForm, WorkerSession
 
 MAX_ALTERNATIONS = 2000
 """Blocks of each revision in one pair, at the most; they are longer where more would fit."""
@@ -203,7 +203,9 @@ def run_timed_pair(
                         {
                             side: _TimedSide(
                                 specs[side],
-                                Session(live, specs[side], select, stack, limit_s=request.limit_s, deadline=deadline),
+                                WorkerSession(
+                                    live, specs[side], select, stack, limit_s=request.limit_s, deadline=deadline
+                                ),
                                 request.pair,
                                 clock,
                             )
@@ -290,7 +292,7 @@ class _BothSides:
 class _TimedSide:
     """One revision's part in a timed pair: what was measured of the workload that is going on."""
 
-    def __init__(self, spec: WorkerSpec, session: Session, pair: int, clock: Callable[[], float]) -> None:
+    def __init__(self, spec: WorkerSpec, session: WorkerSession, pair: int, clock: Callable[[], float]) -> None:
         self._spec = spec
         self._session = session
         self._pair = pair

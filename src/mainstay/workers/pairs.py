@@ -19,7 +19,7 @@ from mainstay.records.findings import MeasuredWith
 from mainstay.records.trials import Side, Trial
 from mainstay.workers.load import LoadMeter
 from mainstay.workers.process import OutOfTimeError, WorkerEndedError, WorkerSpec, at_once
-from mainstay.workers.session import CONCLUSIVE, LiveWorkers, Session, TrialForm
+from mainstay.workers.session import CONCLUSIVE, LiveWorkers, TrialForm, WorkerSession
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,8 +34,8 @@ class PairRequest:
         repetition: 1 for the repetition of a baseline that exact-first asks for.
         gated: Names of the metrics that must be recorded, with finite values.
         wants_images: Whether images of flipped examples are wanted.
-        apart: Whether the sides must never run at once, whatever the machine could do; their processes are then fresh
-            interpreters, since what else was loaded would count.
+        needs_fresh_process: Whether the processes must be fresh interpreters, since what else was loaded would count; the
+            sides then never run at once, whatever the machine could do.
         limit_s: Seconds that one trial may take.
         seconds_left: Seconds until the pair is ended and dropped, whatever its trials have come to.
         measured_with: Whose workload files are used.
@@ -48,7 +48,7 @@ class PairRequest:
     repetition: int = 0
     gated: tuple[str, ...] = ()
     wants_images: bool = False
-    apart: bool = False
+    needs_fresh_process: bool = False
     limit_s: float = 600.0
     seconds_left: float = math.inf
     measured_with: MeasuredWith = MeasuredWith.SHARED
@@ -103,9 +103,9 @@ def run_pair(
         deadline = time.monotonic() + request.seconds_left
         runs = [_WholeRun(live, specs[side], request, stack, deadline) for side in request.sides]
         try:
-            for run in runs if request.apart else ():  # they import at once, then run one after the other
+            for run in runs if request.needs_fresh_process else ():  # they import at once, then run one after the other
                 run.start()
-            if together and len(runs) > 1 and not request.apart:
+            if together and len(runs) > 1 and not request.needs_fresh_process:
                 trials = at_once(_WholeRun.measure, runs)
             else:
                 trials = [run.measure() for run in runs]
@@ -130,17 +130,17 @@ class _WholeRun:
         self._request = request
         self._stack = stack
         self._deadline = deadline
-        self._session: Session | None = None
+        self._session: WorkerSession | None = None
 
-    def start(self) -> Session:
+    def start(self) -> WorkerSession:
         """Start a fresh process."""
-        self._session = Session(
+        self._session = WorkerSession(
             self._live,
             self._spec,
             [self._request.workload],
             self._stack,
             limit_s=self._request.limit_s,
-            is_fresh=self._request.apart,
+            needs_fresh_process=self._request.needs_fresh_process,
             deadline=self._deadline,
         )
         return self._session
@@ -172,7 +172,7 @@ class _WholeRun:
             return {}
         return {index: image for index, image in zip(indices, images, strict=False) if is_png(image)}
 
-    def _attempt(self, session: Session) -> Trial:
+    def _attempt(self, session: WorkerSession) -> Trial:
         load = LoadMeter()
         request = self._request
         session.begin(request.workload, request.seed)

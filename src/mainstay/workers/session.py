@@ -1,7 +1,7 @@
 """One worker at work, from its start to the trials that come of it; whole runs and turns are measured through this.
 
 - :class:`LiveWorkers`: starts workers, and kills those that are alive when it is told to stop.
-- :class:`Session`: asks a worker to run workloads, and gives it up when it fails.
+- :class:`WorkerSession`: asks a worker to run workloads, and gives it up when it fails.
 - :class:`TrialForm`: from what a worker says to a trial.
 """
 
@@ -134,7 +134,7 @@ class LiveWorkers:
         select: Sequence[str],
         stack: ExitStack,
         *,
-        is_fresh: bool = False,
+        needs_fresh_process: bool = False,
         deadline: float = math.inf,
     ) -> Worker:
         """Start a worker that ends with the stack, or when all are stopped.
@@ -143,14 +143,14 @@ class LiveWorkers:
             spec: The revision's worker.
             select: Paths or node ids to collect.
             stack: What it ends with.
-            is_fresh: Whether its process must be a fresh interpreter.
+            needs_fresh_process: Whether its process must be a fresh interpreter.
             deadline: Time by the monotonic clock after which :class:`~mainstay.workers.process.OutOfTimeError` ends
                 every wait for it.
 
         Raises:
             Interrupted: If all were stopped.
         """
-        launcher = start_fresh if is_fresh else self._launchers.get(spec.side, start_fresh)
+        launcher = start_fresh if needs_fresh_process else self._launchers.get(spec.side, start_fresh)
         with self._lock:
             self.require_not_stopped()
             worker = stack.enter_context(Worker(spec, select, launcher, deadline=deadline))
@@ -186,7 +186,7 @@ class LiveWorkers:
             raise Interrupted("interrupted")
 
 
-class Session:
+class WorkerSession:
     """One worker that runs workloads, one after the other; it is killed as soon as it fails.
 
     Args:
@@ -195,7 +195,7 @@ class Session:
         select: Paths or node ids to collect.
         stack: What the worker ends with.
         limit_s: Seconds that it may take for an answer.
-        is_fresh: Whether its process must be a fresh interpreter.
+        needs_fresh_process: Whether its process must be a fresh interpreter.
         deadline: Time by the monotonic clock after which every wait for it is ended.
 
     Attributes:
@@ -213,13 +213,13 @@ class Session:
         stack: ExitStack,
         *,
         limit_s: float,
-        is_fresh: bool = False,
+        needs_fresh_process: bool = False,
         deadline: float = math.inf,
     ) -> None:
         self._live = live
         self._spec = spec
         self._limit_s = limit_s
-        self._worker = live.start(spec, select, stack, is_fresh=is_fresh, deadline=deadline)
+        self._worker = live.start(spec, select, stack, needs_fresh_process=needs_fresh_process, deadline=deadline)
         self._collected: Collected | None = None
         self.is_alive = True
         self.hung_at = ""
