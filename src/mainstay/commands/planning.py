@@ -134,7 +134,7 @@ def _make_plan(session: Session, agenda: Agenda, *, num_pairs: int | None, is_pr
 
 
 def _planned(session: Session, assignment: Assignment, margins: Margins, num_pairs: int) -> PlannedWorkload:
-    """One workload as it will be measured."""
+    """The plan of one workload."""
     start, workload = session.start, assignment.workload
     return PlannedWorkload(
         id=workload.id,

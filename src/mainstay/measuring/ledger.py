@@ -405,7 +405,7 @@ class WorkloadLog:
         return comparison.value if comparison is DigestComparison.NOT_REPEATABLE else ""
 
     def result(self) -> WorkloadResult:
-        """Result of the workload besides its findings."""
+        """Result of the workload, without its findings."""
         status, reason = self._status()
         pairs = [pair for pair in range(len(self.seeds)) if self._is_complete(pair)]
         return WorkloadResult(
