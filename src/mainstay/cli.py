@@ -126,7 +126,7 @@ Exit status:
 
 
 def _task_margins(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, float]:
-    """TASK=MARGIN pairs as a mapping."""
+    """Parse TASK=MARGIN pairs to a mapping."""
     margins = {}
     for text in given:
         task, _, margin = text.rpartition("=")
@@ -140,7 +140,7 @@ def _task_margins(context: click.Context, parameter: click.Parameter, given: tup
 
 
 def _score_range(context: click.Context, parameter: click.Parameter, given: str | None) -> tuple[float, float] | None:
-    """LOW:HIGH as two numbers."""
+    """Parse LOW:HIGH to two numbers."""
     if given is None:
         return None
     try:
@@ -366,14 +366,14 @@ def init(*, yes: bool, dry_run: bool, gates: bool, folder: Path, **wishes: Any) 
 
 
 def _rehearsal() -> Rehearse:
-    """What goes through a gate as far as its first pair."""
+    """The function that rehearses a gate up to its first pair."""
     from mainstay.commands.rehearsal import rehearse
 
     return rehearse
 
 
 def _may_write(*, yes: bool, num_files: int) -> bool:
-    """Whether files may be written: so wished, or answered on a terminal."""
+    """Whether files may be written: by option, or confirmed on a terminal."""
     if yes:
         return True
     if not sys.stdin.isatty():
@@ -582,7 +582,7 @@ def _complain(text: str, status: int, *, debug: bool) -> int:
 
 
 class _PerhapsUnread(io.FileIO):
-    """A stream that may lose its reader, such as ``head``, which changes no status; another fault is told once."""
+    """A stream whose reader may leave early, such as ``head``, without affecting the exit status."""
 
     _is_lost = False
 
@@ -599,7 +599,7 @@ class _PerhapsUnread(io.FileIO):
 
 
 def _perhaps_unread(stream: TextIO) -> TextIO:
-    """A stream to the same file that nobody needs to read to its end."""
+    """Wrap a stream so that its reader may leave early."""
     raw = _PerhapsUnread(stream.fileno(), "w", closefd=False)
     return io.TextIOWrapper(
         io.BufferedWriter(raw), encoding=stream.encoding, errors=stream.errors, line_buffering=stream.isatty()

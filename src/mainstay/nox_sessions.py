@@ -1,4 +1,4 @@
-"""Sessions for a noxfile of your own.
+"""nox sessions for use in a project's own noxfile.
 
 Each function is the body of a session; the decorator, and so the name, the Python and the default, stays yours::
 
@@ -30,27 +30,27 @@ def gate(session: nox.Session, *, install: Sequence[str] | None = None) -> None:
 
     Args:
         session: From nox.
-        install: What to install to get the tool; this very version if ``None``.
+        install: Requirement from which the tool is installed; this version if ``None``.
     """
     _run(session, install, "gate")
 
 
 def accuracy(session: nox.Session, *, install: Sequence[str] | None = None) -> None:
-    """Compare the accuracy of the working tree with that of its base, and nothing else.
+    """Compare only the accuracy of the working tree with that of its base.
 
     Args:
         session: From nox.
-        install: What to install to get the tool; this very version if ``None``.
+        install: Requirement from which the tool is installed; this version if ``None``.
     """
     _run(session, install, "gate", "--only", "accuracy")
 
 
 def performance(session: nox.Session, *, install: Sequence[str] | None = None) -> None:
-    """Compare time, memory and size of the working tree with those of its base, and nothing else.
+    """Compare only time, memory and size of the working tree with those of its base.
 
     Args:
         session: From nox.
-        install: What to install to get the tool; this very version if ``None``.
+        install: Requirement from which the tool is installed; this version if ``None``.
     """
     _run(session, install, "gate", "--only", "performance")
 
@@ -60,17 +60,17 @@ def calibrate(session: nox.Session, *, install: Sequence[str] | None = None) -> 
 
     Args:
         session: From nox.
-        install: What to install to get the tool; this very version if ``None``.
+        install: Requirement from which the tool is installed; this version if ``None``.
     """
     _run(session, install, "calibrate")
 
 
 def doctor(session: nox.Session, *, install: Sequence[str] | None = None) -> None:
-    """Say what this machine offers, and what would stop a gate from running.
+    """Check this machine, and report anything that would stop a gate.
 
     Args:
         session: From nox.
-        install: What to install to get the tool; this very version if ``None``.
+        install: Requirement from which the tool is installed; this version if ``None``.
     """
     _run(session, install, "doctor")
 

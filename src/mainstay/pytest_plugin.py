@@ -1,4 +1,4 @@
-"""The pytest plugin: workloads are ordinary tests under plain ``pytest``.
+"""The pytest plugin, which lets workloads run as ordinary tests under plain ``pytest``.
 
 It registers the markers and gives the fixtures ``trial``, ``counts`` and ``import_timer``; ``benchmark`` comes from
 pytest-benchmark. The gate does not use it: there the worker's own fixtures serve both revisions alike.

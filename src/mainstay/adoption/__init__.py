@@ -1,4 +1,4 @@
-"""What a project that does not know mainstay needs to be gated: looked for, proposed, written.
+"""Adoption of mainstay by a project: survey it, propose what is missing, write the files.
 
 - :mod:`mainstay.adoption.survey`: what the project has.
 - :mod:`mainstay.adoption.templates`: the texts that are written.

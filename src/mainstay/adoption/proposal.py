@@ -26,13 +26,13 @@ GROUP = "benchmarks"
 """Dependency group with which both revisions are measured."""
 
 REQUIREMENTS = ("pytest>=8.4", "pytest-benchmark>=5.1")
-"""What the group needs where the project has nothing for its benchmarks."""
+"""Requirements of the group if the project has none for its benchmarks."""
 
 RUNS = ".mainstay/"
 """Folder of the runs, as .gitignore names it."""
 
 WORKFLOW = ".github/workflows/mainstay.yml"
-"""Where the workflow is written."""
+"""Path of the workflow."""
 
 FOLDERS = (Configuration().workloads, "gate", "workloads")
 """Folders for first workloads, the first of which git does not ignore is taken."""
@@ -41,11 +41,11 @@ COLLECTED = re.compile(r"test_.*\.py|.*_test\.py")
 """Names of the files that pytest collects by itself."""
 
 DISTRIBUTIONS = {"PIL": "pillow", "attr": "attrs", "cv2": "opencv-python", "sklearn": "scikit-learn", "yaml": "pyyaml"}
-"""What packages are called that are imported by another name."""
+"""Distribution names of packages that are imported by another name."""
 
 
 class Example(StrEnum):
-    """What the first workloads are made of."""
+    """Kind of example from which the first workload is written."""
 
     SUITE = "suite"
     """Tests that measure already."""
@@ -59,13 +59,13 @@ class Example(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wishes:
-    """What the person asked for.
+    """Options of the user.
 
     Attributes:
         workloads: Folder of the workloads; chosen if empty.
         example: What the first workloads are made of, one of :class:`Example`; chosen if ``None``.
         ci: Whether CI is told; if ``None``, where GitHub Actions is used and it is known what to install.
-        requirement: What CI installs mainstay from; empty where that is not known.
+        requirement: Requirement from which CI installs mainstay; empty if unknown.
         python: Version of Python for CI.
         folder: The project's folder in the repository; empty for the top.
     """
@@ -80,7 +80,7 @@ class Wishes:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Proposal:
-    """What would be written.
+    """Files that would be written.
 
     Attributes:
         edits: Files of the project, relative to its folder.
@@ -107,8 +107,8 @@ def propose(
     """Propose what a project lacks.
 
     Args:
-        survey: What it has.
-        wishes: What the person asked for.
+        survey: Survey of the project.
+        wishes: Options of the user.
         read: Gives the text of a file of the project; ``None`` where it does not exist.
         is_ignored: Whether git would ignore a file of that path, so that it would be no part of a commit.
 
@@ -146,7 +146,7 @@ def _choose_example(survey: Survey) -> Example:
 
 
 def _workload_folder(survey: Survey, wishes: Wishes, example: Example, is_ignored: Callable[[str], bool]) -> str:
-    """Where the workloads are, or will be."""
+    """The folder of the workloads, existing or to be created."""
     if survey.configuration is not None:
         return survey.configuration.workloads
     if wishes.workloads:
@@ -174,7 +174,7 @@ def _workload_folder(survey: Survey, wishes: Wishes, example: Example, is_ignore
 
 
 def _settings(survey: Survey, folder: str, example: Example) -> dict[str, Any]:
-    """``[tool.mainstay]`` as it would be written, without what is a default but for the folder."""
+    """``[tool.mainstay]`` as it would be written: the folder, and all settings that are not defaults."""
     settings: dict[str, Any] = {"workloads": folder}
     inside = [name for name in survey.suite_files if PurePosixPath(name).is_relative_to(folder)]
     unusual = sorted({PurePosixPath(name).name for name in inside if not COLLECTED.fullmatch(PurePosixPath(name).name)})
@@ -192,13 +192,13 @@ def _settings(survey: Survey, folder: str, example: Example) -> dict[str, Any]:
 
 
 def _names_files(document: Mapping[str, Any]) -> bool:
-    """Whether the project tells pytest what files of tests are called."""
+    """Whether the project configures pytest's file name patterns."""
     pytest_table = document.get("tool", {}).get("pytest", {})
     return "python_files" in {**pytest_table, **pytest_table.get("ini_options", {})}
 
 
 def _extras_for(needed: Iterable[str], survey: Survey) -> Iterator[str]:
-    """Extras that bring packages which the workloads need, one for each package: the shortest that has it."""
+    """Extras that provide the packages needed by the workloads: for each package the shortest extra that has it."""
     in_groups = {_name(text) for group in survey.groups.values() for text in group if isinstance(text, str)}
     chosen: set[str] = set()
     for package in sorted(set(needed) - in_groups):
@@ -250,7 +250,7 @@ def _pyproject_edit(survey: Survey, settings: Mapping[str, Any], notes: list[str
 
 
 def _group(survey: Survey, settings: Mapping[str, Any], notes: list[str]) -> list[Any]:
-    """Entries of the group: what the project itself has for its benchmarks, and what they import."""
+    """Entries of the group: the project's own benchmark dependencies, and the packages that the workloads import."""
     own = [
         name
         for name, texts in survey.groups.items()
@@ -324,7 +324,7 @@ def _table(name: str, values: Mapping[str, Any]) -> str:
 
 
 def _appended(text: str, addition: str) -> str:
-    r"""A text with a paragraph at its end, in the text's own line ends.
+    r"""A text with a paragraph appended, using the text's own line endings.
 
     Example:
         >>> _appended("a = 1\r\n", "b = 2\n")
@@ -344,7 +344,7 @@ def _appended(text: str, addition: str) -> str:
 def _workload_edit(
     survey: Survey, folder: str, example: Example, read: Callable[[str], str | None], notes: list[str]
 ) -> Iterator[Edit]:
-    """An example, unless there is a workload already."""
+    """The edit that adds an example, unless there is a workload already."""
     present = [name for name in survey.files if name.endswith(".py") and PurePosixPath(name).is_relative_to(folder)]
     if any(is_workload_text(read(name) or "") for name in present):
         return
@@ -375,7 +375,7 @@ def _workload_edit(
 
 
 def _ignore_edit(survey: Survey) -> Iterator[Edit]:
-    """The line that keeps git from the runs."""
+    """The edit that makes git ignore the folder of the runs."""
     lines = {line.strip().strip("/") for line in survey.ignored.splitlines()}
     if RUNS.strip("/") in lines:
         return
@@ -386,7 +386,7 @@ def _ignore_edit(survey: Survey) -> Iterator[Edit]:
 
 
 def _ci_edit(survey: Survey, wishes: Wishes, notes: list[str]) -> Iterator[Edit]:
-    """The workflow, where GitHub runs the CI and none gates yet."""
+    """The edit that adds a workflow, if GitHub runs the CI and no workflow gates yet."""
     if wishes.ci is False or any("mainstay gate" in text for text in survey.workflows.values()):
         return
     others = [service for service in survey.services if service != "GitHub Actions"]

@@ -1,4 +1,4 @@
-"""What a project has: how it is built, what it could measure, how its CI is told.
+"""Survey of a project: its build, candidates for workloads, and its CI services.
 
 The files of the project are read and parsed, never imported or run.
 
@@ -39,7 +39,7 @@ PRINTED = re.compile(r"\b(test|val(?:id(?:ation)?)?|eval)?[ _-]*(acc(?:uracy)?|l
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Script:
-    """A training script that the built package holds.
+    """A training script in the built package.
 
     Attributes:
         path: The file.
@@ -60,7 +60,7 @@ class Script:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Survey:
-    """What was found.
+    """Result of a survey.
 
     Attributes:
         backend: What builds the package, such as ``hatchling``; ``setup.py``, or ``none`` for scripts alone.
@@ -118,7 +118,7 @@ class Survey:
         return dict(project.get("optional-dependencies", {}))
 
     def describe(self) -> tuple[str, ...]:
-        """What was found, a line each, for the person who is asked."""
+        """Describe the survey for the user, one line for each fact."""
         lines = [f"packaging: {self.backend}, layout: {self.layout}, package: {', '.join(self.packages) or 'none'}"]
         if self.suite_files:
             lines.append(f"benchmarks: {self.suite_size} tests in {', '.join(_shortened(self.suite_files))}")
@@ -144,14 +144,14 @@ def survey_project(
     where: str = "pyproject.toml",
     workflows_above: Mapping[str, str] | None = None,
 ) -> Survey:
-    """Look at a project.
+    """Survey a project.
 
     Args:
         files: All its files that are not ignored, relative to its folder.
         read: Gives the text of one; ``None`` where it does not exist or is no text.
         default_branch: As git tells it.
         gpu: Name of the GPU.
-        where: What to call pyproject.toml in a message.
+        where: Name of pyproject.toml in messages.
         workflows_above: Files that describe CI at the top of the repository, where the project is a folder of it.
 
     Raises:
@@ -204,7 +204,7 @@ def survey_project(
 
 
 def is_workload_text(text: str) -> bool:
-    """Whether a Python file holds a test that measures.
+    """Whether a Python file contains a test that measures.
 
     Example:
         >>> is_workload_text("def test_speed(benchmark): ..."), is_workload_text("def test_speed(): ...")
@@ -219,7 +219,7 @@ def _has(names: Iterable[str], wanted: str) -> bool:
 
 
 def _shortened(names: Sequence[str]) -> list[str]:
-    """The first names, and how many more there are."""
+    """The first names, and the number of others."""
     return [*names[:3], *([f"{len(names) - 3} more"] if len(names) > 3 else [])]
 
 
@@ -227,7 +227,7 @@ def _shortened(names: Sequence[str]) -> list[str]:
 
 
 def _backend(document: Mapping[str, Any], names: frozenset[str]) -> str:
-    """What builds the package."""
+    """The build backend of the package."""
     system = document.get("build-system", {})
     if backend := str(system.get("build-backend", "")):
         required = " ".join(map(str, system.get("requires", [])))
@@ -241,7 +241,7 @@ def _backend(document: Mapping[str, Any], names: frozenset[str]) -> str:
 
 
 def _packages(document: Mapping[str, Any], names: frozenset[str], backend: str) -> tuple[str, tuple[str, ...]]:
-    """The layout, and what can be imported once the package is installed."""
+    """The layout, and the names that can be imported once the package is installed."""
     for folder in ("src", "lib", "python"):
         inner = [name.removeprefix(f"{folder}/") for name in names if name.startswith(f"{folder}/")]
         if packages := importable_names(inner, namespaces=True):
@@ -260,7 +260,7 @@ def _project_name(document: Mapping[str, Any]) -> str:
 
 
 def _main_first(packages: Sequence[str], document: Mapping[str, Any]) -> tuple[str, ...]:
-    """The package that is called like the project before the others."""
+    """The packages, with the one named like the project first."""
     return tuple(sorted(packages, key=lambda name: _normal(name) != _project_name(document)))
 
 
@@ -281,13 +281,13 @@ def _parse(text: str | None) -> ast.Module | None:
 
 
 def _could_be_test(name: str) -> bool:
-    """Whether a file may hold tests: named like one, or among them."""
+    """Whether a file may contain tests, by its name or its folder."""
     path = PurePosixPath(name)
     return bool(re.search(r"test|bench|perf", path.stem)) or any("bench" in part for part in path.parts[:-1])
 
 
 def _num_workloads(tree: ast.Module) -> int:
-    """Test functions that measure."""
+    """Number of test functions that measure."""
     whole_module = any(
         isinstance(node, ast.Assign)
         and any(isinstance(target, ast.Name) and target.id == "pytestmark" for target in node.targets)
@@ -309,7 +309,7 @@ def _measures(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
 
 
 def _is_marker(node: ast.AST) -> bool:
-    """Whether a node is ``pytest.mark.benchmark`` or its like."""
+    """Whether a node is ``pytest.mark.benchmark`` or a similar marker."""
     return (
         isinstance(node, ast.Attribute)
         and node.attr in WHOLE_TEST_MARKERS
@@ -319,7 +319,7 @@ def _is_marker(node: ast.AST) -> bool:
 
 
 def _imports(tree: ast.Module) -> Iterator[str]:
-    """Top-level names of what a module imports."""
+    """Top-level names that a module imports."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
@@ -328,7 +328,7 @@ def _imports(tree: ast.Module) -> Iterator[str]:
 
 
 def _module_of(name: str, layout: str, packages: Sequence[str]) -> str:
-    """Full name of a file's module once the package is installed; empty where it is no part of it."""
+    """Full name of a file's module once the package is installed; empty if it is not part of the package."""
     prefix = layout.removeprefix("src (").removesuffix(")") if layout.startswith("src") else ""
     if prefix and not name.startswith(f"{prefix}/"):
         return ""
@@ -339,7 +339,7 @@ def _module_of(name: str, layout: str, packages: Sequence[str]) -> str:
 
 
 def _scripts(trees: Mapping[str, ast.Module], layout: str, packages: Sequence[str]) -> Iterator[Script]:
-    """Training scripts that the package holds, those named after it first."""
+    """Training scripts in the package, those with "train" in their name first."""
     found = [name for name, tree in trees.items() if _trains(name, tree)]
     for name in sorted(found, key=lambda name: ("train" not in PurePosixPath(name).stem, len(name), name)):
         module = _module_of(name, layout, packages)
@@ -357,7 +357,7 @@ def _scripts(trees: Mapping[str, ast.Module], layout: str, packages: Sequence[st
 
 
 def _trains(name: str, tree: ast.Module) -> bool:
-    """Whether a file is a program that trains: it runs as one, and takes steps or is called so."""
+    """Whether a file is a training program: it has a main block, and takes optimiser steps or is named like one."""
     if _could_be_test(name) or not _is_program(name, tree):
         return False
     calls = {
@@ -385,13 +385,13 @@ def _strings(tree: ast.Module) -> Iterator[str]:
 
 
 def _printed_metric(texts: Sequence[str]) -> str:
-    """What a script seems to print: an accuracy before a loss."""
+    """The metric that a script seems to print; an accuracy is preferred to a loss."""
     found = {match[2].lower()[:3] for text in texts for match in PRINTED.finditer(text)}
     return "accuracy" if "acc" in found else "loss" if "los" in found else ""
 
 
 def _inference(trees: Mapping[str, ast.Module], layout: str, packages: Sequence[str]) -> Iterator[str]:
-    """Public functions of the package whose name says that they infer."""
+    """Public functions of the package whose names suggest inference."""
     for name in sorted(trees):
         module = _module_of(name, layout, packages)
         if not module or _could_be_test(name):
@@ -402,13 +402,13 @@ def _inference(trees: Mapping[str, ast.Module], layout: str, packages: Sequence[
 
 
 def _is_stored_result(name: str) -> bool:
-    """Whether a file is what an evaluation left: of lm-evaluation-harness, or of Inspect."""
+    """Whether a file holds evaluation results of lm-evaluation-harness or Inspect."""
     path = PurePosixPath(name)
     return path.suffix == ".eval" or bool(re.fullmatch(r"samples_.*\.jsonl", path.name))
 
 
 def _tests_folder(names: Iterable[str]) -> str:
-    """The folder at the top, or beneath it, that holds most tests."""
+    """The folder called like a test folder that contains the most Python files; empty if there is none."""
     folders = Counter(
         str(PurePosixPath(*path.parts[: path.parts.index(part) + 1]))
         for path in map(PurePosixPath, names)
@@ -426,7 +426,7 @@ def _is_workflow(name: str) -> bool:
 
 
 def _services(names: Iterable[str]) -> Iterator[str]:
-    """CI services that find a file of theirs here."""
+    """CI services whose configuration file is present."""
     known = {
         "GitHub Actions": ".github",
         "GitLab CI": ".gitlab-ci.yml",

@@ -12,7 +12,7 @@ from string import Template
 from mainstay.adoption.survey import Script
 
 IMPORT_EXAMPLE = Template('''\
-"""Workloads of the gate: what $package costs whoever imports it.
+"""Workloads of the gate: the cost of importing $package.
 
 Replace them by what matters to the users of the project: one test that trains and records an accuracy with the fixture
 ``trial``, one that times a call with the fixture ``benchmark``.
@@ -60,7 +60,7 @@ import sys
 import pytest
 
 ARGUMENTS = $arguments
-"""What makes the training short; the shorter, the more pairs fit into the gate's budget."""
+"""Arguments that shorten the training; the shorter it is, the more pairs fit into the gate's budget."""
 
 PRINTED = re.compile(r"$pattern", re.IGNORECASE)
 """How the script prints its $metric; the last number counts."""
@@ -130,7 +130,7 @@ jobs:
 
 
 def import_example(package: str, functions: Sequence[str] = ()) -> str:
-    """Workloads that any package has: the time of its import, and what that loads.
+    """Workloads for any package: the time of its import, and the modules that the import loads.
 
     Args:
         package: Its name.
@@ -175,7 +175,7 @@ def github_workflow(requirement: str, python: str, folder: str = "") -> str:
     """A workflow of GitHub Actions that gates pull requests and the merge queue.
 
     Args:
-        requirement: What pip installs mainstay from.
+        requirement: Requirement from which pip installs mainstay.
         python: Version of Python, such as ``3.12``.
         folder: The project's folder in the repository; empty for the top.
 

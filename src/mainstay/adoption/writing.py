@@ -1,4 +1,4 @@
-"""All edits of a proposal, or none of them.
+"""Write the edits of a proposal, all or none.
 
 - :func:`write_edits`: write them.
 - :func:`render_difference`: show them.
@@ -18,7 +18,7 @@ from mainstay.store.files import write_text
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Edit:
-    """One file that is made or changed.
+    """One file to be created or changed.
 
     Attributes:
         path: Relative to the folder that all edits belong to.
@@ -52,7 +52,7 @@ def render_difference(edits: Iterable[Edit]) -> str:
 
 
 def write_edits(root: Path, edits: Sequence[Edit]) -> None:
-    """Write all edits; where one cannot be written, those before it are taken back.
+    """Write all edits; if one cannot be written, undo those before it.
 
     Args:
         root: The folder that they belong to.
@@ -97,7 +97,7 @@ def write_edits(root: Path, edits: Sequence[Edit]) -> None:
 
 
 def _make_folders(folder: Path) -> list[Path]:
-    """Make a folder with its parents; returned are those that did not exist."""
+    """Create a folder with its parents, and return those that did not exist."""
     missing = [place for place in (folder, *folder.parents) if not place.exists()][::-1]
     for place in missing:
         place.mkdir()

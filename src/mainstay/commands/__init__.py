@@ -1,4 +1,4 @@
-"""What a user can ask for, a module a command, and the steps that several of them share.
+"""Commands, one module each, and the steps that several of them share.
 
 - :mod:`~mainstay.commands.gate`: judge a change against its baseline.
 - :mod:`~mainstay.commands.calibrate`: gate a revision against itself, to learn how noisy the machine is.

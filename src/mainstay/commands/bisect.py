@@ -1,4 +1,4 @@
-"""The guilty commit: gates of chosen commits against the good one, until one commit has 95 % probability.
+"""Search for the guilty commit: gate chosen commits against the good one until one has 95 % probability.
 
 What to measure next and what to believe is decided by :mod:`~mainstay.stats.culprit`. Every probe is kept on disk with
 all its metrics, so that an interrupted search continues, and one for another metric measures only what it lacks.
@@ -45,7 +45,7 @@ _BAR = 20
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BisectOptions:
-    """What the user asked for.
+    """Options of the command.
 
     Attributes:
         good: A commit without the degradation.
@@ -107,7 +107,7 @@ class Commit:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BisectOutcome:
-    """What a search found.
+    """Result of a search.
 
     Attributes:
         metric: What degraded.
@@ -133,17 +133,17 @@ class BisectOutcome:
 
     @property
     def exit_status(self) -> int:
-        """0 where a commit, or commits that cannot be told apart, are named; else 3."""
+        """0 if a commit, or a group that cannot be told apart, is named; otherwise 3."""
         return 0 if self.is_named else 3
 
 
 def gates(folder: Path, environ: Mapping[str, str], observer: Observer) -> Measure:
-    """Measure by gates, each with seeds of its own: probes that share the trials of the good commit would err together.
+    """Measure by gates with independent seeds, since probes that share trials of the good commit would err together.
 
     Args:
         folder: A folder in the user's repository.
         environ: The user's environment.
-        observer: Is told how each gate goes.
+        observer: Receives progress reports of each gate.
     """
 
     def measure(baseline: str, candidate: str, *, pairs: int, only: str | None) -> Probe:
@@ -163,7 +163,7 @@ def gates(folder: Path, environ: Mapping[str, str], observer: Observer) -> Measu
 
 
 def probe_of(run: Run, baseline: str, candidate: str, *, seconds: float) -> Probe:
-    """What a search learns from a run.
+    """The probe that a run amounts to.
 
     Raises:
         MainstayError: If something other than the candidate is broken.
@@ -194,9 +194,9 @@ def bisect(
 
     Args:
         folder: A folder in the user's repository.
-        options: What the user asked for.
+        options: Options of the command.
         measure: Measures a commit.
-        report: Is told what is believed after each probe.
+        report: Receives the posterior after each probe.
 
     Raises:
         UsageError: If the commits are not in a line, or nothing degraded between them.
@@ -272,7 +272,7 @@ def _outcome(
 
 
 def _part(metric: Metric) -> str | None:
-    """The part of the workloads that holds a metric."""
+    """The part of the workloads that a metric belongs to."""
     return {Kind.ACCURACY: "accuracy", Kind.PERFORMANCE: "performance"}.get(metric.kind)
 
 
@@ -285,7 +285,7 @@ def pairs_of(kept: KeptMetric) -> Sequence[float]:
 
 
 def choose_metric(metrics: Sequence[KeptMetric], name: str | None) -> KeptMetric:
-    """The metric to look for: the one that is named, or that degraded most surely.
+    """The metric to search by: the named one, or the one whose degradation is most certain.
 
     Raises:
         UsageError: If no metric is called so, or several.
@@ -302,7 +302,7 @@ def choose_metric(metrics: Sequence[KeptMetric], name: str | None) -> KeptMetric
 
 
 def _p_value(kept: KeptMetric) -> tuple[float, float]:
-    """How likely pairs like these are without a degradation; ties go to the larger one in margins."""
+    """P-value of the pairs under no degradation, then the negative degradation in margins, which breaks ties."""
     values = pairs_of(kept)
     if len(values) < 2:
         return 1.0, 0.0
@@ -314,7 +314,7 @@ def _p_value(kept: KeptMetric) -> tuple[float, float]:
 
 
 def commits_between(repository: Repository, good: str, bad: str) -> list[Commit]:
-    """The commits after the good one, up to the bad one, along first parents; those that changed no file are left out.
+    """The commits after the good one up to the bad one, along first parents, without those that changed no file.
 
     Raises:
         UsageError: If the bad commit does not follow the good one, or the clone is too shallow to tell.
@@ -341,7 +341,7 @@ def commits_between(repository: Repository, good: str, bad: str) -> list[Commit]
 
 @dataclass(kw_only=True)
 class _Probes:
-    """What was measured of a pair of commits, on disk.
+    """Measurements of a search between two commits, stored on disk.
 
     Attributes:
         good: Baseline of the probes.
@@ -360,7 +360,7 @@ class _Probes:
     @classmethod
     @contextmanager
     def opened(cls, repository: Repository, good: str, bad: str, run: Measure) -> Iterator[_Probes]:
-        """Open what earlier searches between two commits measured, for one process at a time."""
+        """Open the measurements of earlier searches between two commits, for one process at a time."""
         folder = repository.root / FOLDER / BISECTIONS / f"{good[:16]}-{bad[:16]}"
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -388,7 +388,7 @@ class _Probes:
             ) from error
 
     def measure(self, commit: str, *, pairs: int, only: str | None, baseline: str | None = None) -> Probe:
-        """Measure a commit, or take the next measurement of it that is kept and has what is needed."""
+        """Take the next suitable stored measurement of a commit, or measure it."""
         baseline = baseline or self.good
         for probe in self.known:
             is_it = (probe.commit, probe.baseline) == (commit, baseline)
@@ -408,7 +408,7 @@ class _Probes:
 
 
 def beliefs(search: Search, commits: Sequence[Commit]) -> str:
-    """The posterior, in a few lines: the likeliest commits with a bar each."""
+    """The posterior in a few lines: a bar for each of the likeliest commits."""
     alone = search.probabilities()
     best = sorted(range(len(commits)), key=lambda i: -alone[i])[:_NUM_SHOWN]
     spread = max(0.0, 1 - float(alone.sum()))
@@ -422,7 +422,7 @@ def beliefs(search: Search, commits: Sequence[Commit]) -> str:
 
 
 def render(outcome: BisectOutcome) -> str:
-    """What a search found, with what it cost."""
+    """Render the result of a search, with its cost."""
     whole = change_text(outcome.metric, outcome.degradation)
     lines = [f"{clean(outcome.metric.id)}: {whole} over {outcome.num_commits} commits"]
     percent = f"{math.floor(1000 * outcome.probability) / 10:.1f} %"

@@ -67,10 +67,10 @@ MIN_PAIRS = 5
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CalibrationOptions:
-    """What the user asked for.
+    """Options of the command.
 
     Attributes:
-        revision: What is built twice; the working tree if ``None``.
+        revision: Revision to build twice; the working tree if ``None``.
         pairs: Pairs to measure; as many as the last configured look if ``None``.
         seconds: Budget of a gate that the settings must fit; as configured if ``None``.
     """
@@ -82,7 +82,7 @@ class CalibrationOptions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CalibrationOutcome:
-    """What a calibration leaves.
+    """Result of a calibration.
 
     Attributes:
         calibration: The document.
@@ -94,7 +94,7 @@ class CalibrationOutcome:
 
     @property
     def exit_status(self) -> int:
-        """0 where the budget supports every margin, 1 where one is refused."""
+        """0 if the budget supports every margin, 1 if one is refused."""
         return int(any(noise.refusal for noise in self.calibration.metrics))
 
 
@@ -105,9 +105,9 @@ def calibrate(
 
     Args:
         path: A folder in the user's repository.
-        options: What the user asked for.
+        options: Options of the command.
         environ: The user's environment.
-        observer: Is told how it goes.
+        observer: Receives progress reports.
 
     Raises:
         UsageError: If nothing is timed, or the pairs asked for are too few.
@@ -196,7 +196,7 @@ def refuse_meaningless(proposal: Proposal) -> None:
 
 
 def _check_pairs(options: CalibrationOptions) -> None:
-    """Refuse pairs from which nothing follows."""
+    """Refuse a number of pairs that is too small."""
     if options.pairs is not None and options.pairs < MIN_PAIRS:
         raise UsageError(
             f"{options.pairs} pairs are too few to judge noise by",
@@ -205,11 +205,11 @@ def _check_pairs(options: CalibrationOptions) -> None:
 
 
 def run_calibration(session: Session, options: CalibrationOptions) -> Calibration:
-    """Build twice, collect, plan, measure, judge: the steps of a calibration, in their order.
+    """Build twice, collect, plan, measure and judge.
 
     Args:
-        session: Of a run of one revision against itself.
-        options: What the user asked for.
+        session: Session of a run of one revision against itself.
+        options: Options of the command.
 
     Raises:
         UsageError: If nothing is timed.
@@ -246,7 +246,7 @@ def run_calibration(session: Session, options: CalibrationOptions) -> Calibratio
 
 
 def _timed_part(session: Session, agenda: Agenda) -> Agenda:
-    """The part of the agenda that is timed or weighed; accuracies of equal revisions are equal."""
+    """The part of the agenda with machine noise, such as times; accuracies of equal revisions are equal."""
     timed = tuple(each for each in agenda.assignments if each.workload.execution.has_noise_of_machine)
     if not timed:
         raise UsageError(
@@ -260,7 +260,7 @@ def _timed_part(session: Session, agenda: Agenda) -> Agenda:
 def _usable_samples(
     session: Session, ledgers: Sequence[WorkloadLog]
 ) -> tuple[list[tuple[WorkloadLog, MetricSamples]], list[str]]:
-    """The samples of each metric that noise can be told by, and why the others cannot be used."""
+    """The samples from which noise can be estimated, and why the others cannot be used."""
     run = [log for log in ledgers if not log.skip_reason]
     measured = [(log, sample) for log in run for sample in map(log.samples, log.workload.metrics)]
     usable = [(log, sample) for log, sample in measured if sample.preset is None]
@@ -287,7 +287,7 @@ def _judge(
     num_pairs: int,
     notes: Sequence[str],
 ) -> Calibration:
-    """What the pairs say."""
+    """Judge the pairs."""
     samples = [sample for _, sample in usable]
     noises = [_noise(log, sample, design) for log, sample in usable]
     proposal = propose_settings(noises, budget, design)
@@ -339,7 +339,7 @@ def _complaint(name: str, reason: str) -> str:
 
 
 def _noise(log: WorkloadLog, sample: MetricSamples, design: Design) -> MetricNoise:
-    """What the pairs say about one metric, by their blocks too where it is the mean over these."""
+    """Estimate the noise of one metric from its pairs, and from their blocks if it is a mean over blocks."""
     pairs = zip(log.trials_of(Side.BASELINE), log.trials_of(Side.CANDIDATE), strict=True)
     blocks = [(baseline.block_times_s, candidate.block_times_s) for baseline, candidate in pairs]
     is_mean = sample.metric.name in OF_BLOCKS and all(len(first) > 1 for first, _ in blocks)
@@ -347,7 +347,7 @@ def _noise(log: WorkloadLog, sample: MetricSamples, design: Design) -> MetricNoi
 
 
 def with_judgement(noise: MetricNoise, budget: Budget, design: Design, proposal: Proposal) -> MetricNoise:
-    """The noise of a metric with what the proposal means for its margin."""
+    """Complete the noise of a metric with the margin that the proposed looks support, and the reason for a refusal."""
     proposed = replace(design, looks=proposal.looks)
     return replace(
         noise,

@@ -1,4 +1,4 @@
-"""What is to be judged: both revisions collect the workload files of each, and the agenda follows from that.
+"""Collection: both revisions collect the workload files of each, and the agenda follows from the result.
 
 - :func:`collect_agenda`: the agenda of a session.
 - :func:`startup_review`: what a person has to review where a wheel brings along code that runs unasked.
@@ -19,14 +19,14 @@ from mainstay.workers.collecting import Collection, collect_workloads
 from mainstay.workers.process import WorkerSpec, at_once, start_fresh
 
 ACCEPT = "review it, accept it with a waiver"
-"""What a person does about a change of what judges."""
+"""Advice to the reviewer of a changed workload or environment."""
 
 
 def collect_agenda(session: Session, harness: Harness) -> Agenda:
-    """Decide what is to be judged, from what both revisions can collect of the files of each.
+    """Make the agenda from what both revisions can collect of each other's workload files.
 
     Args:
-        session: Of the run.
+        session: Session of the run.
         harness: Both revisions, ready to measure.
 
     Raises:
@@ -65,7 +65,7 @@ def collect_agenda(session: Session, harness: Harness) -> Agenda:
 
 
 def startup_review(startup: Mapping[Side, Mapping[str, str]]) -> str:
-    """What a person has to review before anything passes, where the candidate alone brings along code that runs unasked.
+    """Review required if the candidate adds code that runs at start-up without being imported; empty if none.
 
     Args:
         startup: Code that runs in every worker of each revision, by what it is.
@@ -82,14 +82,14 @@ def startup_review(startup: Mapping[Side, Mapping[str, str]]) -> str:
 
 
 def _reviews(session: Session, harness: Harness) -> Iterator[str]:
-    """What a person has to review before anything passes: what measured otherwise than the baseline would have."""
+    """Reviews required before anything passes: of start-up code, and of a changed ``prepare`` command."""
     yield startup_review(harness.startup)
     if len({session.settings.judging[side].prepare for side in Side}) > 1:
         yield f"the command prepare changed, and the candidate's prepared both revisions: {ACCEPT}"
 
 
 def _nothing_to_judge(session: Session, agenda: Agenda, collections: Sequence[Collection]) -> UsageError:
-    """Why the agenda is empty: there are no markers, no workloads of the part asked for, or none at all."""
+    """The error for an empty agenda: no markers, no workloads of the requested part, or none at all."""
     fact = "no workloads: no test uses one of the fixtures trial, benchmark, import_timer and counts"
     next_step = "write one as the how-to 'add a workload' shows"
     if agenda.notes:

@@ -1,4 +1,4 @@
-"""What the machine and the project offer a gate, and what would stop one.
+"""Checks of the machine and the project that show what would stop a gate.
 
 A quick examination starts no process but git. A full one also asks nvidia-smi and the interpreter of an environment
 that an earlier gate left in the cache, and can go through a gate as far as its first pair
@@ -59,7 +59,7 @@ TORCH_SECONDS = 120
 """How long torch may take to be imported from a cold disk."""
 
 FIXTURES = ("trial", "benchmark", "import_timer", "counts")
-"""What the worker's FIXTURE_KINDS names; the worker itself is imported only where pytest is."""
+"""Names in the worker's FIXTURE_KINDS, repeated here because the worker can be imported only with pytest."""
 
 WORKLOAD = re.compile(rf"^\s*(?:async\s+)?def\s+test_\w*\s*\([^)]*\b(?:{'|'.join(FIXTURES)})\b", re.MULTILINE)
 """A test that takes one of the fixtures that measure."""
@@ -75,11 +75,11 @@ class Rehearse(Protocol):
     """Goes through a gate as far as its first pair."""
 
     def __call__(self, repository: Repository, *, environ: Mapping[str, str]) -> Rehearsal:
-        """Do it for the working tree of a repository."""
+        """Rehearse a gate of the working tree of a repository."""
 
 
 class State(StrEnum):
-    """What a check means for a gate."""
+    """Result of a check."""
 
     OK = "ok"
     WARNING = "warning"
@@ -90,11 +90,11 @@ class State(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Check:
-    """One thing that was looked at.
+    """One check and its result.
 
     Attributes:
         name: What.
-        state: What it means for a gate.
+        state: Its effect on a gate.
         found: What was found, with the value.
         next_step: What the user can do, where something should be done.
     """
@@ -107,7 +107,7 @@ class Check:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Report:
-    """Everything that was looked at, in the order of a gate's own needs."""
+    """All checks, in the order in which a gate needs them."""
 
     checks: tuple[Check, ...]
 
@@ -128,7 +128,7 @@ class Report:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Project:
-    """What is known of the project once its candidate and configuration have been read."""
+    """Facts about the project, available once its candidate and configuration have been read."""
 
     repository: Repository
     candidate: Choice
@@ -138,7 +138,7 @@ class _Project:
 def examine(
     path: Path, *, quick: bool, rehearse: Rehearse | None = None, environ: Mapping[str, str] = os.environ
 ) -> Report:
-    """Look at the machine, and at the project that a folder belongs to.
+    """Examine the machine, and the project that a folder belongs to.
 
     Args:
         path: A folder in the user's repository.
@@ -207,7 +207,7 @@ def _checks(path: Path, environ: Mapping[str, str], *, quick: bool) -> Iterator[
 
 
 def _stopper(name: str, error: MainstayError) -> Check:
-    """Return the check for what a gate would end with."""
+    """Return the check for an error that would end a gate."""
     return Check(name=name, state=State.STOPPER, found=error.fact, next_step=error.next_step or "")
 
 
@@ -215,7 +215,7 @@ def _stopper(name: str, error: MainstayError) -> Check:
 
 
 def _rehearse(path: Path, environ: Mapping[str, str], rehearse: Rehearse) -> Iterator[Check]:
-    """Say what the next gate would do, from having done all but the measuring."""
+    """Say what the next gate would do, after rehearsing everything but the measuring."""
     try:
         found = rehearse(Repository.discover(path), environ=environ)
     except MainstayError as error:
@@ -312,7 +312,7 @@ def _check_memory() -> Check:
 
 
 def _check_disk(name: str, place: Path, minimal: float, *, roomy: float = 0.0) -> Check:
-    """Look at the free disk of the nearest folder that exists; one environment of torch is large."""
+    """Check free disk space at the nearest existing folder, since an environment with torch is large."""
     existing = next(folder for folder in (place, *place.parents) if folder.exists())
     free = shutil.disk_usage(existing).free
     found = f"{free / 1e9:.1f} GB are free in {place}"
@@ -343,7 +343,7 @@ def _check_protection() -> Check:
 
 
 def _check_project(path: Path, environ: Mapping[str, str], *, quick: bool) -> Iterator[Check]:
-    """Look at what a gate would read before it builds anything."""
+    """Check the settings, revisions and workloads that a gate reads before it builds anything."""
     try:
         repository = Repository.discover(path)
         repository.refuse_tracked_runs()
@@ -375,7 +375,7 @@ def _describe(configuration: Configuration, *, has_file: bool) -> str:
 
 
 def _check_notes(name: str, choice: Choice) -> Iterator[Check]:
-    """Say which revision a gate would take, and what is special about it."""
+    """Report the revision that a gate would use, with notes on it."""
     revision = choice.revision
     subject = "" if choice.is_snapshot else f" {revision.subject}"
     yield Check(name=name, found=f"{revision.name}: {revision.commit[:10]}{subject}")
@@ -410,7 +410,7 @@ def _check_workloads(project: _Project) -> Check:
 
 
 def _check_data(project: _Project, environ: Mapping[str, str]) -> Iterator[Check]:
-    """Look for the inputs that git does not hold."""
+    """Check the inputs that are not in git."""
     root, configuration = project.repository.root, project.configuration
     for path in configuration.share:
         if (root / path).exists():
@@ -427,7 +427,7 @@ def _check_data(project: _Project, environ: Mapping[str, str]) -> Iterator[Check
 
 
 def mnist_folder(environ: Mapping[str, str]) -> Path:
-    """Return where the reference model keeps MNIST, by its own convention."""
+    """Return the folder in which the reference model keeps MNIST."""
     named = environ.get("MNIST_REFERENCE_ROOT")
     root = Path(named) if named else user_cache_path("mnist_reference", appauthor=False)
     return root / "MNIST" / "raw"
@@ -446,7 +446,7 @@ def _check_mnist(folder: Path, environ: Mapping[str, str]) -> Check:
 
 
 def _check_environment(root: Path, *, quick: bool) -> Check:
-    """Look for torch in the dependencies that the latest gate resolved for the candidate."""
+    """Check for torch in the dependencies that the latest gate resolved for the candidate."""
     resolution = _latest_resolution(root)
     if resolution is None:
         found = "no gate has resolved the dependencies here yet; the first one does, and needs a package index"
@@ -466,7 +466,7 @@ def _check_environment(root: Path, *, quick: bool) -> Check:
 
 
 def _latest_resolution(root: Path) -> environments.Resolution | None:
-    """Return what the latest gate whose journal reads resolved for the candidate."""
+    """Return the candidate's dependencies from the latest gate with a readable journal."""
     for path in sorted((root / FOLDER / "runs").glob("*/journal.jsonl"), reverse=True):
         kept = journal.Journal(path)
         with suppress(StoreError):
@@ -503,7 +503,7 @@ def _broken_torch(found: str, complaint: str, layer: Path) -> Check:
 
 
 def _check_runs(root: Path) -> Iterator[Check]:
-    """Look for gates that were interrupted, and for one that is going on."""
+    """Check for interrupted gates, and for one that is running."""
     damages: list[StoreError] = []
     unfinished = journal.unfinished_runs(root, Start, on_damage=damages.append)
     for error in damages:

@@ -1,7 +1,7 @@
-"""The main job: resolve two revisions, measure them side by side, judge, record.
+"""The gate command: resolve two revisions, measure them side by side, judge, record.
 
-:func:`gate` starts or resumes a run; :func:`run_gate` is the list of its steps, each of which takes the values of those
-before it and lives in a module of its own. Nothing here prints: whoever calls it passes an
+:func:`gate` starts or resumes a run; :func:`run_gate` lists its steps. Each step lives in a module of its own and takes
+the results of the steps before it. Nothing here prints: the caller passes an
 :class:`~mainstay.measuring.loop.Observer`.
 """
 
@@ -46,18 +46,18 @@ from mainstay.workers.machine import describe_machine
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GateOptions:
-    """What the user asked for.
+    """Options of the gate command.
 
     Attributes:
         baseline: Revision to compare with; the merge base if ``None``.
         candidate: Revision to judge; the working tree if ``None``.
         resume: Continue the latest interrupted gate.
-        allow_unjudged: Let a gate pass that judged nothing.
+        allow_unjudged: Let a gate that judged nothing pass.
         fail_fast: Stop at the first ``fail``; as configured if ``None``.
-        seconds: Budget for measuring; as configured if ``None``.
-        fresh: Draw other seeds than those that belong to the baseline; then none of its trials is reused or cached.
-        only: ``accuracy``, or ``performance`` for all that costs time or memory; everything if ``None``.
-        pairs: Pairs after which the gate looks once, for an estimate that no early stop biases; as configured if ``None``.
+        seconds: Time budget for measuring; as configured if ``None``.
+        fresh: Draw new seeds instead of those derived from the baseline; no baseline trial is then reused or cached.
+        only: ``accuracy``, or ``performance`` for time and memory; everything if ``None``.
+        pairs: Number of pairs before a single look, for an estimate free of early-stopping bias; as configured if ``None``.
     """
 
     baseline: str | None = None
@@ -73,10 +73,10 @@ class GateOptions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GateOutcome:
-    """What a gate leaves.
+    """Result of a gate.
 
     Attributes:
-        run: The document.
+        run: The run document.
         path: Where it was written.
     """
 
@@ -89,16 +89,16 @@ def gate(path: Path, options: GateOptions, *, environ: Mapping[str, str], observ
 
     Args:
         path: A folder in the user's repository.
-        options: What the user asked for.
+        options: Options of the command.
         environ: The user's environment.
-        observer: Is told how it goes.
+        observer: Receives progress reports.
 
     Returns:
         The run, which has been written to the run's folder.
 
     Raises:
         MainstayError: If nothing can be judged; its ``exit_status`` says why.
-        Interrupted: On Ctrl-C; what was measured is in the journal.
+        Interrupted: On Ctrl-C; completed measurements are in the journal.
     """
     check_platform(sys.platform)
     repository = Repository.discover(path)
@@ -113,11 +113,11 @@ def gate(path: Path, options: GateOptions, *, environ: Mapping[str, str], observ
 
 
 def run_gate(session: Session, *, allow_unjudged: bool) -> Run:
-    """Build, collect, plan, measure, judge: the steps of a gate, in their order.
+    """Build, collect, plan, measure and judge.
 
     Args:
-        session: Of a run that was started or resumed.
-        allow_unjudged: Whether a gate passes that judged nothing.
+        session: Session of a run that was started or resumed.
+        allow_unjudged: Whether a gate that judged nothing passes.
 
     Raises:
         MainstayError: If nothing can be judged.
@@ -193,7 +193,7 @@ def run_gate(session: Session, *, allow_unjudged: bool) -> Run:
 def _open_run(
     repository: Repository, options: GateOptions, environ: Mapping[str, str]
 ) -> Iterator[tuple[RunFolder, Start]]:
-    """Hold the folder of a new run, or of the one that was interrupted, and what was fixed when it started."""
+    """Hold the folder of a new or interrupted run, together with the choices fixed when the run started."""
     if options.resume:
         with interrupted_run(repository.root, Start) as folder:
             yield folder, folder.journal.start(Start)
@@ -204,15 +204,15 @@ def _open_run(
 
 
 def _notes_on_start(session: Session, harness: Harness, proof: Proof) -> Iterator[str]:
-    """What a reader must know of how the gate was set up."""
+    """Notes on how the gate was set up."""
     yield from session.start.notes
     if misread := session.settings.misread:
-        yield f"the baseline's [tool.mainstay] does not read ({misread}); the candidate's was used for both"
+        yield f"the baseline's [tool.mainstay] cannot be read ({misread}); the candidate's was used for both"
     yield from (harness.prepared.notice, harness.preload_note, *harness.seals.notes, proof.note)
 
 
 def choose_start(repository: Repository, options: GateOptions, environ: Mapping[str, str]) -> Start:
-    """Fix the two revisions and what a resumed gate must do alike."""
+    """Fix the two revisions and the options that a resumed gate must keep."""
     candidate = repository.candidate(options.candidate)
     repository.refuse_tracked_runs(candidate.revision.commit)
     configuration = configuration_of(repository, candidate.revision)
@@ -233,7 +233,7 @@ def choose_start(repository: Repository, options: GateOptions, environ: Mapping[
 
 
 def without_home(note: str, home: str) -> str:
-    """A note with ``~`` for the user's home, unless that is the root of everything.
+    """Replace the user's home in a note by ``~``, unless the home is the root folder.
 
     Example:
         >>> without_home("cached in /home/a/data", "/home/a"), without_home("cached in /data", "/")

@@ -1,4 +1,4 @@
-"""Both revisions, built and ready to measure: worktrees, environments, workload files, prepared data, workers.
+"""Harness: both revisions built and ready to measure, with their environments, workload files, data and workers.
 
 - :func:`open_harness`: the :class:`Harness` of a session; what is temporary is gone when it is closed.
 - :class:`Harness`: all that is needed to measure.
@@ -27,16 +27,16 @@ from mainstay.workers.process import Launcher, WorkerSpec
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Harness:
-    """All that is needed to measure.
+    """Everything needed to measure.
 
     Attributes:
         specs: Workers of both revisions, by whose workload files they run with; the baseline's alone where these are equal.
         environments: Of both revisions.
-        subjects: What is installed of each revision.
-        prepared: What ``prepare`` gave, and what it had to say.
+        subjects: Environment of each revision.
+        prepared: Variables and output of ``prepare``.
         scratch: The run's temporary folder.
         preload_note: How ``preload`` is followed; empty where it names nothing.
-        seals: What no worker may change.
+        seals: Manifests of everything that no worker may change.
         shared: SHA-256 of each input that both revisions read, as it was before the first trial.
         launchers: What starts the workers of each side; empty for fresh interpreters.
     """
@@ -53,12 +53,12 @@ class Harness:
 
     @property
     def startup(self) -> Mapping[Side, Mapping[str, str]]:
-        """Code of each revision's own wheels that runs in every worker, by what it is."""
+        """Start-up code from each revision's own wheels, which runs in every worker, by kind."""
         return {side: subject.startup for side, subject in self.subjects.items()}
 
     @property
     def specs_of_both(self) -> Mapping[MeasuredWith, Mapping[Side, WorkerSpec]]:
-        """The workers of both revisions, by what a workload is measured with."""
+        """Worker specifications of both revisions, by the source of the workload files."""
         return {
             measured_with: {side: self.specs[measured_with.files_for(side)][side] for side in Side}
             for measured_with in MeasuredWith
@@ -68,10 +68,10 @@ class Harness:
 
 @contextmanager
 def open_harness(session: Session) -> Iterator[Harness]:
-    """Build both revisions; what is temporary is gone afterwards.
+    """Build both revisions, and remove all temporary files afterwards.
 
     Args:
-        session: Of the run.
+        session: Session of the run.
 
     Yields:
         Both revisions, ready to measure.
@@ -99,7 +99,7 @@ def open_harness(session: Session) -> Iterator[Harness]:
 
 @contextmanager
 def _open_launchers(session: Session, harness: Harness) -> Iterator[Mapping[Side, Launcher]]:
-    """Servers that start the workers, where the settings name modules to preload."""
+    """Servers that start the workers, if the settings name modules to preload."""
     modules = session.configuration.preload if can_fork(sys.platform) else ()
     specs, limit_s = harness.specs[Side.BASELINE], session.collecting_seconds
     with fork_servers(specs, modules, limit_s=limit_s) as servers:
@@ -113,7 +113,7 @@ def _build(
     resolutions: Mapping[Side, Resolution],
     layers: Mapping[str, Layer],
 ) -> Harness:
-    """Environments, measuring folder and prepared data."""
+    """Build environments and measuring folders, and prepare the data."""
     repository, configuration, settings = session.repository, session.configuration, session.settings
     seals = Seals(layers.values())
     differ = _workloads_differ(session) or workspace.sticks_differ(trees, settings.judging)
@@ -122,7 +122,7 @@ def _build(
     shared: dict[str, str] = {}
 
     def seal(side: Side, subject: SubjectEnvironment) -> None:
-        """Take down what is measured of a revision, before code of the other one runs."""
+        """Record what is installed for a revision, before any code of the other one runs."""
         seals.add(f"the environment of the {side}", subject.environment)
         # only now, or a build backend could pack what is shared
         linked = repository.link_shared(configuration.share, trees[side])
@@ -163,7 +163,7 @@ def _build(
 
 
 def _resolutions(session: Session, trees: Mapping[Side, Path]) -> Mapping[Side, Resolution]:
-    """Dependencies of both revisions, as they were when the run started."""
+    """Dependencies of both revisions, as resolved when the run started."""
     journal = session.folder.journal
     lines = [line for line in journal.read() if line["type"] == "resolutions"]
     if lines:
@@ -174,7 +174,7 @@ def _resolutions(session: Session, trees: Mapping[Side, Path]) -> Mapping[Side, 
 
 
 def _workloads_differ(session: Session) -> bool:
-    """Whether the change touches the workload files, or what pytest is told about them."""
+    """Whether the change touches the workload files or their pytest settings."""
     folders = {side: configuration.workloads for side, configuration in session.settings.judging.items()}
     digests = {
         session.repository.folder_digest(revision.commit, folders[side])

@@ -1,4 +1,4 @@
-"""The history of a project: add a run, list, show, withdraw, share it.
+"""The history of a project: add, list, show, withdraw and share runs.
 
 - :func:`add`, :func:`withdraw`, :func:`sync`: what writes, or asks a remote.
 - :func:`read`: all that is here, in the order of the default branch.
@@ -25,13 +25,13 @@ from mainstay.store.history import WITHDRAWN, file_of, kept_run, kept_to_json, r
 
 
 def add(folder: Path, path: Path, *, kind: str, remote: str | None, environ: Mapping[str, str]) -> tuple[Entry, bool]:
-    """Keep a run of the default branch.
+    """Add a run of the default branch to the history.
 
     Args:
         folder: A folder in the user's repository.
         path: The run document.
-        kind: What it compares.
-        remote: Where the history is shared.
+        kind: Kind of comparison.
+        remote: Remote at which the history is shared.
         environ: The user's environment.
 
     Returns:
@@ -60,13 +60,13 @@ def add(folder: Path, path: Path, *, kind: str, remote: str | None, environ: Map
 
 
 def withdraw(folder: Path, name: str, *, reason: str, remote: str | None) -> str:
-    """Let a kept run count no more; it stays where it is.
+    """Withdraw a run: it no longer counts, but stays in the history.
 
     Args:
         folder: A folder in the user's repository.
         name: The run, or how its name begins; it may be one that does not read.
         reason: Why.
-        remote: Where the history is shared.
+        remote: Remote at which the history is shared.
 
     Returns:
         Name of its file.
@@ -94,11 +94,11 @@ def withdraw(folder: Path, name: str, *, reason: str, remote: str | None) -> str
 
 
 def sync(folder: Path, *, remote: str | None, restore: bool, forget: bool) -> History:
-    """Bring here what others have kept.
+    """Fetch the history that others have added to.
 
     Args:
         folder: A folder in the user's repository.
-        remote: Where the history is shared.
+        remote: Remote at which the history is shared.
         restore: Append again what was removed there.
         forget: Lose what was removed there.
     """
@@ -108,11 +108,11 @@ def sync(folder: Path, *, remote: str | None, restore: bool, forget: bool) -> Hi
 
 
 def read(folder: Path, *, remote: str | None, environ: Mapping[str, str]) -> History:
-    """All kept runs that are here, in the order of the default branch.
+    """All local history entries, in the order of the default branch.
 
     Args:
         folder: A folder in the user's repository.
-        remote: Where the history is shared.
+        remote: Remote at which the history is shared.
         environ: The user's environment.
     """
     repository = Repository.discover(folder)
@@ -122,7 +122,7 @@ def read(folder: Path, *, remote: str | None, environ: Mapping[str, str]) -> His
 
 
 def sorted_by_commit(entries: Sequence[Entry], places: Mapping[str, int]) -> Iterator[Entry]:
-    """Entries in the order of their candidates, whatever the clocks of the machines said.
+    """Entries in the order of their candidate commits, regardless of the machines' clocks.
 
     Args:
         entries: By time.
@@ -140,7 +140,7 @@ def sorted_by_commit(entries: Sequence[Entry], places: Mapping[str, int]) -> Ite
 
 
 def find(history: History, name: str) -> Entry:
-    """The entry that a name, or its beginning, stands for: of its file, its run or its candidate.
+    """Find the entry for a name or prefix of a file, run or candidate commit.
 
     Raises:
         UsageError: If there is none, or there are several.
@@ -161,7 +161,7 @@ def find(history: History, name: str) -> Entry:
 
 
 def render_list(history: History) -> str:
-    """A line for each kept run, and what does not count."""
+    """A line for each run in the history, marking those that do not count."""
     lines = [_line(entry) for entry in history.entries]
     if not history.entries:
         lines = ["nothing is kept here; 'mainstay history sync' brings what others have kept"]
@@ -178,7 +178,7 @@ def _line(entry: Entry) -> str:
 
 
 def render_entry(entry: Entry) -> str:
-    """What is kept of a run."""
+    """Render the history entry of a run."""
     run = entry.run
     lines = [
         f"{run.verdict.upper()}  {entry.file}",
@@ -198,7 +198,7 @@ def render_entry(entry: Entry) -> str:
 
 
 def _first_look(kept: KeptMetric) -> str:
-    """The estimate that early stopping does not bias."""
+    """The estimate from the first look, which early stopping does not bias."""
     if kept.is_proved_equal:
         return "proved equal"
     if kept.first_look is None:
@@ -207,7 +207,7 @@ def _first_look(kept: KeptMetric) -> str:
 
 
 def _dates(repository: Repository, commits: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]:
-    """Time of those commits that the default branch has."""
+    """Times of the commits on the default branch."""
     reference = _default_branch(repository, environ)
     return {
         commit: repository.call("show", "--no-patch", "--no-show-signature", "--format=%cI", commit).text
@@ -217,12 +217,12 @@ def _dates(repository: Repository, commits: Sequence[str], environ: Mapping[str,
 
 
 def _commits(repository: Repository, environ: Mapping[str, str]) -> list[str]:
-    """The commits of the default branch that are here, the oldest first."""
+    """The local commits of the default branch, oldest first."""
     reference = _default_branch(repository, environ)
     return repository.call("rev-list", "--topo-order", "--reverse", reference).text.splitlines()
 
 
 def _default_branch(repository: Repository, environ: Mapping[str, str]) -> str:
-    """The default branch, or HEAD where it cannot be told."""
+    """The default branch, or HEAD if it is unknown."""
     configuration = configuration_of(repository, repository.candidate("HEAD").revision)
     return repository.default_branch(configuration.default_branch, environ) or "HEAD"

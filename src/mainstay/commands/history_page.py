@@ -17,13 +17,13 @@ from mainstay.store.files import write_text
 def write_page(
     folder: Path, output: Path, *, title: str | None, remote: str | None, environ: Mapping[str, str]
 ) -> Path:
-    """Write the page of the history, and beside it the feed of confirmed changes.
+    """Write the history page, and next to it the feed of confirmed changes.
 
     Args:
         folder: A folder in the user's repository.
         output: The page.
         title: Name of the project; of the repository's folder if ``None``.
-        remote: Where the history is shared.
+        remote: Remote at which the history is shared.
         environ: The user's environment.
 
     Returns:

@@ -1,4 +1,4 @@
-"""``mainstay init``: from a project that does not know mainstay to one that is gated.
+"""``mainstay init``: put a project under a gate.
 
 Nothing here prints or asks: :mod:`mainstay.cli` shows the plan and asks whether it may be written.
 
@@ -28,24 +28,24 @@ from mainstay.revisions.git import Repository
 from mainstay.workers import machine
 
 WORKFLOWS = ".github"
-"""Folder at the top of a repository where GitHub looks for workflows."""
+"""Folder at the top of a repository in which GitHub looks for workflows."""
 
 NEXT_COMMANDS = (
     ("mainstay gate", "judge the working tree against the default branch, before you push"),
     ("mainstay doctor", "say what would stop a gate, and how long the next one takes"),
     ("mainstay calibrate --write", "once, on a quiet machine: margins and pairs that its noise supports"),
 )
-"""The commands to use from now on, and what for."""
+"""The commands to use from now on, with their purposes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Adoption:
-    """What would be done to a project.
+    """Planned changes to a project.
 
     Attributes:
         repository: The repository, seen from the project.
-        survey: What was found.
-        proposal: What would be written.
+        survey: Survey of the project.
+        proposal: The proposal.
     """
 
     repository: Repository
@@ -61,12 +61,12 @@ class Adoption:
 
     @property
     def difference(self) -> str:
-        """The same as a diff; empty where there is nothing to write."""
+        """The files as a diff; empty if there is nothing to write."""
         return render_difference(self.edits)
 
 
 def plan_adoption(path: Path, *, environ: Mapping[str, str], **wishes: Any) -> Adoption:
-    """Look at the project that a folder belongs to, and propose what it lacks.
+    """Survey the project that a folder belongs to, and propose what it lacks.
 
     Args:
         path: A folder in the user's repository.
@@ -118,12 +118,12 @@ def write_adoption(adoption: Adoption) -> None:
 
 
 def gate_against_itself(path: Path, *, environ: Mapping[str, str], observer: Observer) -> GateOutcome:
-    """Gate the tree as it is now against itself: both revisions are built, and their workloads collected.
+    """Gate the current tree against itself: build it twice and collect its workloads.
 
     Args:
         path: A folder in the user's repository.
         environ: The user's environment.
-        observer: Is told how it goes.
+        observer: Receives progress reports.
 
     Raises:
         MainstayError: If nothing can be judged.
@@ -133,7 +133,7 @@ def gate_against_itself(path: Path, *, environ: Mapping[str, str], observer: Obs
 
 
 def installed_from() -> str:
-    """What pip would install this very mainstay from; empty where it was installed from a folder.
+    """Requirement from which pip would install this version of mainstay; empty if it was installed from a folder.
 
     Example:
         >>> installed_from() == "" or installed_from().startswith("mainstay")
@@ -151,7 +151,7 @@ def installed_from() -> str:
 
 
 def _text(place: Path) -> str | None:
-    """A file's text; ``None`` where there is none."""
+    """The text of a file; ``None`` if it does not exist."""
     try:
         return place.read_bytes().decode()
     except (OSError, UnicodeDecodeError):

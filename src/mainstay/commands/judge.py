@@ -1,4 +1,4 @@
-"""Stored results of two evaluations, judged as a gate would judge what it measured.
+"""The judge command: judge stored results of two evaluations as a gate judges its own measurements.
 
 Nothing is measured: files take the place of revisions. What the files do not tell, such as who made them and where, is
 not known, and the run document says so.
@@ -38,20 +38,20 @@ LARGEST_MARGIN = 0.5
 """Margins of shares lie below it, since twice the margin is tested, too."""
 
 UNNAMED = "scores"
-"""Name of the only task of both sides, where it would else be called after the file."""
+"""Name of the only task of both sides, which would otherwise be named after the file."""
 
 MAX_FACTS, MAX_CAUSES = 40, 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JudgeOptions:
-    """What the user asked for; what is left out is as configured.
+    """Options of the command; ``None`` means as configured.
 
     Attributes:
         margin: Tolerated degradation of every task and of their mean.
         task_margins: The same by task.
         config: File with ``[tool.mainstay]``; pyproject.toml of the folder, if there, where it is ``None``.
-        filter: Which filter of answers of lm-evaluation-harness counts.
+        filter: Answer filter of lm-evaluation-harness that counts.
         cluster: Field of an item that says what it belongs to.
         prompt_changed: Whether other prompts for the same items are meant.
         score_range: Smallest and largest score of all tasks whose range is not configured.
@@ -70,7 +70,7 @@ class JudgeOptions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JudgeOutcome:
-    """What a judgement leaves.
+    """Result of a judgement.
 
     Attributes:
         run: The document.
@@ -88,7 +88,7 @@ def judge(folder: Path, baseline: Path, candidate: Path, options: JudgeOptions) 
         folder: Where settings and waivers are read and the run document is written.
         baseline: A file, or a folder of files.
         candidate: The same of the candidate.
-        options: What the user asked for.
+        options: Options of the command.
 
     Returns:
         The run, which has been written to a folder of its own.
@@ -147,7 +147,7 @@ def judge(folder: Path, baseline: Path, candidate: Path, options: JudgeOptions) 
 
 
 def _configuration(folder: Path, config: Path | None) -> Configuration:
-    """The settings of a file; the defaults where none is named and the folder has none."""
+    """The settings in a file; the defaults if none is named and the folder has none."""
     place = config or folder / "pyproject.toml"
     if config is None and not place.is_file():
         return Configuration()
@@ -160,7 +160,7 @@ def _configuration(folder: Path, config: Path | None) -> Configuration:
 
 
 def _in_force(configured: EvaluationSettings, options: JudgeOptions) -> EvaluationSettings:
-    """What is configured, where an option does not say otherwise."""
+    """The configured settings, overridden by the options."""
     return EvaluationSettings(
         margin=configured.margin if options.margin is None else options.margin,
         margins={**configured.margins, **options.task_margins},
@@ -173,7 +173,7 @@ def _in_force(configured: EvaluationSettings, options: JudgeOptions) -> Evaluati
 
 
 def _with_common_name(sides: Mapping[Side, Scores]) -> Mapping[Side, Scores]:
-    """Both sides, with one name for the only task of each where it has no other than that of its file."""
+    """Both sides with a common task name, if each has a single task named only after its file."""
     names = {side: {item.task for item in scores.items} for side, scores in sides.items()}
     stems = {side: {file.stem for file in scores.files} for side, scores in sides.items()}
     is_unnamed = names != stems or len(names[Side.BASELINE]) != 1 or len(names[Side.CANDIDATE]) != 1
@@ -195,7 +195,7 @@ def _margin(task: str, settings: EvaluationSettings) -> float:
 
 
 def _samples(sides: Mapping[Side, Scores], settings: EvaluationSettings, options: JudgeOptions) -> list[TaskSamples]:
-    """All tasks in the order of the baseline, then what only the candidate has."""
+    """All tasks in the order of the baseline, then those that only the candidate has."""
     tasks = {side: list(dict.fromkeys(item.task for item in scores.items)) for side, scores in sides.items()}
     ranges = {**dict.fromkeys(tasks[Side.BASELINE], options.score_range), **settings.ranges}
     refused: dict[str, ItemsError] = {}
@@ -228,7 +228,7 @@ def _samples(sides: Mapping[Side, Scores], settings: EvaluationSettings, options
 
 
 def _paired_samples(task: PairedTask, settings: EvaluationSettings) -> TaskSamples:
-    """A task that both sides have scored; an error where a side has scored too little of it."""
+    """Samples of a task that both sides have scored; an error if a side has too few scores."""
     low, high = task.score_range
     metric = _metric(task.name, settings, is_share=(low, high) == (0.0, 1.0), direction=task.direction)
     missing = (task.num_missing[Side.BASELINE], task.num_missing[Side.CANDIDATE])
@@ -271,7 +271,7 @@ def _paired_samples(task: PairedTask, settings: EvaluationSettings) -> TaskSampl
 
 
 def _metric(name: str, settings: EvaluationSettings, *, is_share: bool, direction: Direction) -> Metric:
-    """A task as a metric; a margin that a share cannot have is refused."""
+    """A task as a metric; a margin impossible for a share is refused."""
     margin = _margin(name, settings)
     if is_share and margin >= LARGEST_MARGIN:
         raise UsageError(
@@ -291,7 +291,7 @@ def _metric(name: str, settings: EvaluationSettings, *, is_share: bool, directio
 def _preset_samples(
     name: str, baseline: Scores, settings: EvaluationSettings, refused: ItemsError | None
 ) -> TaskSamples:
-    """A task that cannot be judged: the candidate lacks it, or other items were scored."""
+    """Samples of a task that cannot be judged: the candidate lacks it or scored other items."""
     metric = _metric_of(name, baseline, settings)
     tier = settings.tiers.get(name)
     if refused is None:
@@ -310,14 +310,14 @@ def _preset_samples(
 
 
 def _new_samples(name: str, candidate: Scores, settings: EvaluationSettings) -> TaskSamples:
-    """A task that only the candidate has."""
+    """Samples of a task that only the candidate has."""
     metric = _metric_of(name, candidate, settings)
     preset = Finding(metric=metric, verdict=Verdict.NEW, reason="the baseline has no scores of it")
     return TaskSamples(metric=metric, preset=preset, tier=settings.tiers.get(name))
 
 
 def _metric_of(name: str, scores: Scores, settings: EvaluationSettings) -> Metric:
-    """The metric of a task of which one side is known."""
+    """The metric of a task that only one side has."""
     low, high = settings.ranges.get(name, (0.0, 1.0))
     values = [item.score for item in scores.items if item.task == name and item.score is not None]
     is_share = (low, high) == (0.0, 1.0) and all(0 <= value <= 1 for value in values)
@@ -332,7 +332,7 @@ def _causes(task: PairedTask) -> Iterator[str]:
 
 
 def _warnings(task: PairedTask) -> Iterator[str]:
-    """What a reader must know to trust the numbers of a task."""
+    """Warnings that affect trust in the numbers of a task."""
     missing = {side: count for side, count in task.num_missing.items() if count}
     if missing:
         counts = " and ".join(f"{count:,} scores of the {side}" for side, count in missing.items())
@@ -342,7 +342,7 @@ def _warnings(task: PairedTask) -> Iterator[str]:
 
 
 def _check_names(samples: Sequence[TaskSamples], options: JudgeOptions) -> None:
-    """Refuse what names no task: a slip of the pen must not look like a decision."""
+    """Refuse options that name no task, since a typing error must not pass for a decision."""
     names = [each.metric.name for each in samples]
     if MACRO in names:
         raise UsageError(f"a task is called {MACRO!r}, the name of the mean of the tasks", next_step="rename the task")
@@ -360,7 +360,7 @@ def _check_names(samples: Sequence[TaskSamples], options: JudgeOptions) -> None:
 
 
 def _acknowledged(findings: Sequence[Finding], names: Sequence[str]) -> tuple[Finding, ...]:
-    """Findings without the marks of those whose gain a person has looked at."""
+    """Findings, with the marks of acknowledged gains removed."""
     return tuple(
         replace(
             finding,
@@ -374,14 +374,14 @@ def _acknowledged(findings: Sequence[Finding], names: Sequence[str]) -> tuple[Fi
 
 
 def _waiver_notes(waivers: Sequence[Waiver], findings: Sequence[Finding], today: date) -> list[str]:
-    """Notes on waivers that name nothing: their file may serve several sets of results."""
+    """Notes, not errors, on waivers that match no task, since their file may serve several sets of results."""
     metrics = [finding.metric for finding in findings]
     unknown = unknown_waivers(waivers, metrics, today, reviewed=waivers)
     return [f"a waiver of {waiver.metric} names nothing that is judged here" for waiver in unknown]
 
 
 def _notes(sides: Mapping[Side, Scores], options: JudgeOptions, findings: Sequence[Finding]) -> Iterator[str]:
-    """What a reader must know of results that were not measured here."""
+    """Notes on results that were not measured by mainstay."""
     yield "stored results: who made them, where and when is not known beyond what the files say"
     formats = {side: scores.format for side, scores in sides.items()}
     if len(set(formats.values())) > 1:
@@ -396,7 +396,7 @@ def _notes(sides: Mapping[Side, Scores], options: JudgeOptions, findings: Sequen
 
 
 def _unused(settings: EvaluationSettings, options: JudgeOptions, samples: Sequence[TaskSamples]) -> Iterator[str]:
-    """A note on settings that name no task: their file may serve several sets of results."""
+    """A note, not an error, on settings that match no task, since their file may serve several sets of results."""
     known = {MACRO, *options.task_margins, *(each.metric.name for each in samples)}
     named = dict.fromkeys((*settings.margins, *settings.tiers, *settings.ranges, *settings.directions))
     if unknown := [name for name in named if name not in known]:
@@ -404,7 +404,7 @@ def _unused(settings: EvaluationSettings, options: JudgeOptions, samples: Sequen
 
 
 def _revision(side: Side, scores: Scores) -> Revision:
-    """The files of a side, in the place of a revision: their digest, their names, what wrote them."""
+    """The files of a side as a revision: their digest, their names and the tool that wrote them."""
     digest = hashlib.sha256()
     for file in scores.files:
         digest.update(f"{_file_digest(file)} {file.name}\n".encode(errors="surrogateescape"))
@@ -428,7 +428,7 @@ def _file_digest(file: Path) -> str:
 
 
 def _workload(sides: Mapping[Side, Scores], findings: Sequence[Finding]) -> WorkloadResult:
-    """What the files say of how they came about, both sides beside each other."""
+    """The origin that the files of both sides state."""
     context: dict[str, ContextValue] = {}
     for side, scores in sides.items():
         for file in scores.files[:MAX_FACTS]:
@@ -447,7 +447,7 @@ def _workload(sides: Mapping[Side, Scores], findings: Sequence[Finding]) -> Work
 
 
 def _plan(configuration: Configuration, findings: Sequence[Finding], design: Design) -> Plan:
-    """What was decided beforehand, for the record: all items are there, so there is one look and no budget."""
+    """The plan for the record: all items exist already, so there is one look and no budget."""
     return Plan(
         alpha=design.alpha,
         margin_level=design.margin_level,

@@ -1,4 +1,4 @@
-"""Pairs measured by the plan: ledgers with the trials that are known, and what adds to them.
+"""Measuring by the plan: ledgers with the known trials, and the measurement that adds to them.
 
 - :func:`open_ledgers`: one a workload, without trials.
 - :func:`measuring`: what measures pairs, with its workers.
@@ -31,11 +31,11 @@ _Specs = Mapping[MeasuredWith, Mapping[Side, WorkerSpec]]
 
 
 def open_ledgers(agenda: Agenda, plan: Plan) -> list[WorkloadLog]:
-    """Make a ledger for each workload, without trials; one that hung while it was collected is refused.
+    """Make an empty ledger for each workload; a workload that hung during collection is refused.
 
     Args:
         agenda: What is to be measured.
-        plan: With the seeds.
+        plan: Plan with the seeds.
     """
     ledgers = make_logs(agenda.assignments, plan.seeds)
     for ledger in ledgers:
@@ -62,10 +62,10 @@ def measuring(
     processes may be anywhere: every worker is a fresh interpreter there, and trials are journalled pair by pair.
 
     Args:
-        session: Of the run.
+        session: Session of the run.
         harness: Both revisions.
-        agenda: What is to be judged.
-        plan: What was decided beforehand.
+        agenda: Workloads to be judged.
+        plan: Plan of the run.
         ledgers: One a workload, with the trials that are known.
         repeats: Workloads whose baseline may be repeated for the sake of later gates.
         executor: Where pairs are measured; it stays open.

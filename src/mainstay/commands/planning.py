@@ -1,7 +1,7 @@
-"""The plan of a run: fixed once, before the first pair, and the same when the run is resumed.
+"""The plan of a run: fixed once, before the first pair, and unchanged when the run is resumed.
 
 - :func:`fix_plan`: the :class:`~mainstay.records.plans.Plan` of a session, journalled when the run starts.
-- :func:`note_on_pairs`: what a reader must know where pairs are shorter than configured.
+- :func:`note_on_pairs`: a note for the reader if pairs are shorter than configured.
 - :func:`margins_of`: the margin of each metric, under the markers and settings of both revisions.
 """
 
@@ -21,37 +21,36 @@ from mainstay.workers.machine import usable_cores
 
 
 def fix_plan(session: Session, agenda: Agenda, *, num_pairs: int | None = None, is_proved: bool = False) -> Plan:
-    """Decide all that has to be decided before the first pair, or read what was decided when the run started.
+    """Make the plan of a run before its first pair, or read it back if the run is resumed.
 
     Args:
-        session: Of the run.
-        agenda: What is to be judged.
-        num_pairs: Pairs that need a seed; as many as the last look if ``None``.
-        is_proved: Whether a proof lets everything pass, so that nothing shares alpha.
+        session: Session of the run.
+        agenda: Workloads to be judged.
+        num_pairs: Number of pairs that need a seed; the number at the last look if ``None``.
+        is_proved: Whether a proof lets everything pass, so that no metric needs a share of alpha.
 
     Returns:
         The plan, which is in the journal.
 
     Raises:
-        PlanError: If a resumed run would go by another plan.
+        PlanError: If a resumed run would follow a different plan.
     """
     plan = _make_plan(session, agenda, num_pairs=num_pairs, is_proved=is_proved)
     return keep_plan(session.folder, plan)
 
 
 def keep_plan(folder: RunFolder, plan: Plan) -> Plan:
-    """Journal the plan of a run that starts; hold a run that is resumed to the plan that it started with.
+    """Journal the plan of a new run, or hold a resumed run to the plan it started with.
 
     Args:
-        folder: Of the run.
-        plan: What would be decided now.
+        folder: Folder of the run.
+        plan: The plan as it would be made now.
 
     Returns:
         The plan that the run started with.
 
     Raises:
-        PlanError: If what would be decided now differs from it: pairs that were measured under one plan say nothing
-            under another.
+        PlanError: If the two plans differ: pairs measured under one plan are no evidence under another.
     """
     journal = folder.journal
     lines = [line for line in journal.read() if line["type"] == "plan"]
@@ -63,17 +62,17 @@ def keep_plan(folder: RunFolder, plan: Plan) -> Plan:
         raise PlanError(
             f"the plan of this gate is not the one that it started with: {', '.join(names)} would differ",
             looked_in=folder.id,
-            next_step="resume it as it was started, on the same machine; or start a gate of its own without --resume",
+            next_step="resume it as it was started, on the same machine; or start a new gate without --resume",
         )
     return first
 
 
 def margins_of(session: Session, agenda: Agenda) -> Margins:
-    """The margin of each metric: the smaller of what the two revisions say.
+    """The margin of each metric: the smaller of the two revisions' margins.
 
     Args:
-        session: Of the run.
-        agenda: What is to be judged.
+        session: Session of the run.
+        agenda: Workloads to be judged.
     """
     return Margins(
         settings=tuple(session.settings.judging[side] for side in Side),
@@ -84,19 +83,19 @@ def margins_of(session: Session, agenda: Agenda) -> Margins:
 
 
 def note_on_pairs(session: Session, agenda: Agenda, plan: Plan) -> str:
-    """What a reader must know where pairs are shorter than configured; empty where they are not.
+    """Note that pairs are shorter than configured; empty if they are not.
 
     Args:
-        session: Of the run.
-        agenda: What is to be judged.
-        plan: As it was fixed.
+        session: Session of the run.
+        agenda: Workloads to be judged.
+        plan: Plan of the run.
     """
     wanted, num_timed = session.configuration.pair_seconds, _num_timed(agenda)
     return describe_fit(wanted, plan.pair_seconds, num_timed=num_timed, looks=plan.looks, seconds=plan.seconds)
 
 
 def _num_timed(agenda: Agenda) -> int:
-    """How many workloads share the two processes of a timed pair."""
+    """Number of workloads that share the two processes of a timed pair."""
     return sum(workload.execution.is_interleaved for workload in agenda.workloads)
 
 
@@ -135,7 +134,7 @@ def _make_plan(session: Session, agenda: Agenda, *, num_pairs: int | None, is_pr
 
 
 def _planned(session: Session, assignment: Assignment, margins: Margins, num_pairs: int) -> PlannedWorkload:
-    """One workload as it will be measured."""
+    """The plan of one workload."""
     start, workload = session.start, assignment.workload
     return PlannedWorkload(
         id=workload.id,
@@ -147,7 +146,7 @@ def _planned(session: Session, assignment: Assignment, margins: Margins, num_pai
 
 
 def _margins_by_dataset(workloads: tuple[PlannedWorkload, ...], margins: Margins) -> dict[str, dict[str, float]]:
-    """Margins that hold on one data set alone."""
+    """Margins that apply to one data set only."""
     datasets = sorted({name for settings in margins.settings for name in settings.margins_by_dataset})
     own = {
         dataset: {

@@ -1,4 +1,4 @@
-"""Whether a gate need not measure: both revisions have the same code, and all else that a workload could depend on.
+"""Proof that a gate need not measure: both revisions share their code and everything else that affects a workload.
 
 The proof looks at no measured value, so what it lets pass spends no error and leaves K before the first pair. It
 assumes what :data:`mainstay.reports.circumstances.ASSUMPTIONS` lists, which every report prints.
@@ -25,7 +25,7 @@ REACHES_WORKERS = ("threads", "preload", "share", "prepare", "writable")
 
 
 class Proof(NamedTuple):
-    """What came of looking for a proof.
+    """Result of looking for a proof.
 
     Attributes:
         holds: Whether nothing need be measured.
@@ -39,12 +39,12 @@ class Proof(NamedTuple):
 
 
 def prove_unchanged(settings: BothSettings, harness: Harness, agenda: Agenda) -> Proof:
-    """Compare all that could make a workload of one revision differ from that of the other.
+    """Compare everything that could make a workload of one revision differ from that of the other.
 
     Args:
-        settings: Of both revisions.
+        settings: Settings of both revisions.
         harness: Both revisions, as they were installed.
-        agenda: What is to be judged.
+        agenda: Workloads to be judged.
 
     Raises:
         OSError: If an installed file cannot be read.
@@ -81,7 +81,7 @@ def _differing_files(harness: Harness) -> tuple[str, ...]:
 
 
 def _obstacles(settings: BothSettings, harness: Harness, agenda: Agenda) -> Iterator[str]:
-    """What keeps equal files from being a proof."""
+    """Reasons why equal files are no proof."""
     if settings.misread:
         yield "the baseline's settings do not read"
     baseline, candidate = harness.environments

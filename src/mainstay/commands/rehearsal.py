@@ -1,4 +1,4 @@
-"""A gate as far as its first pair, in a temporary place: what builds, what is collected, how long a first look takes.
+"""Rehearsal of a gate up to its first pair, in a temporary folder: building, collection and time to the first look.
 
 Both revisions are resolved and built, ``prepare`` runs, the workloads are collected, and of the candidate each is tried
 once but for those that are timed block by block, whose time follows from the settings. Nothing is judged, and nothing
@@ -36,7 +36,7 @@ from mainstay.workers.pairs import PairRequest, run_pair
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Forecast:
-    """How long a first look takes, as far as one trial of each workload tells.
+    """Forecast of the time to the first look, from one trial of each workload.
 
     Attributes:
         num_timed: Workloads that are timed block by block, all of a pair in the same two processes.
@@ -71,14 +71,14 @@ class Forecast:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rehearsal:
-    """What came of it.
+    """Result of a rehearsal.
 
     Attributes:
         workloads: Of the candidate.
-        problems: What could not be collected of the candidate's files.
+        problems: Files and tests of the candidate that could not be collected.
         failures: Why workloads failed, by their id.
         findings: What is settled without measuring, such as what is new or missing.
-        prepared: What ``prepare`` had to say.
+        prepared: Output of ``prepare``.
         forecast: How long a first look takes.
         packages: Packages of the candidate's environment.
         build_s: Seconds for environments and workloads.
@@ -97,7 +97,7 @@ class Rehearsal:
 
     @property
     def pair_seconds(self) -> float:
-        """Time of the blocks of each timed workload in a pair, shortened where there are many."""
+        """Time of the blocks of each timed workload in a pair, shortened if there are many workloads."""
         settings = self.configuration
         return fitted_pair_seconds(
             settings.pair_seconds, num_timed=self.forecast.num_timed, looks=settings.looks, seconds=settings.seconds
@@ -110,13 +110,13 @@ class Rehearsal:
 
 
 class _Silent:
-    """Shows nothing."""
+    """An observer that shows nothing."""
 
     def phase(self, name: str) -> None:
         """A phase begins."""
 
     def note(self, text: str) -> None:
-        """Something to know."""
+        """A message came up."""
 
     def trial_done(self, trial: Trial) -> None:
         """A trial ended."""
@@ -147,10 +147,10 @@ def _seconds(trials: Sequence[Trial], names: Sequence[str]) -> tuple[float, ...]
 
 
 def rehearse(repository: Repository, *, environ: Mapping[str, str]) -> Rehearsal:
-    """Go through a gate of the working tree as far as its first pair.
+    """Rehearse a gate of the working tree up to its first pair.
 
     Args:
-        repository: The user's.
+        repository: The user's repository.
         environ: The user's environment.
 
     Raises:
@@ -166,7 +166,7 @@ def rehearse(repository: Repository, *, environ: Mapping[str, str]) -> Rehearsal
 
 
 def _rehearse(session: Session) -> Rehearsal:
-    """Build both revisions, collect, and try each workload of the candidate once."""
+    """Build both revisions, collect, and run each workload of the candidate once."""
     begun = time.monotonic()
     with open_harness(session) as harness:
         agenda = collect_agenda(session, harness)

@@ -43,15 +43,15 @@ class Cached:
     notes: tuple[str, ...] = ()
 
     def of(self, ledger: WorkloadLog) -> Sequence[Trial]:
-        """The trials that ran with the workload files which the baseline of a workload runs with in this gate."""
+        """The cached trials made with the workload files that the baseline of a workload uses in this gate."""
         return self.trials.get(ledger.measured_with.files_for(Side.BASELINE), ())
 
 
 def find_cached(session: Session, harness: Harness) -> Cached:
-    """Read the baseline's trials that are cached under the conditions of this gate; damaged ones are measured anew.
+    """Read the baseline's trials that are cached under the conditions of this gate, ignoring damaged ones.
 
     Args:
-        session: Of the run.
+        session: Session of the run.
         harness: Both revisions.
     """
     keys = _keys(session, harness, harness.shared)
@@ -68,7 +68,7 @@ def choose_reused(session: Session, cached: Cached, ledgers: Sequence[WorkloadLo
     """Choose the trials that this gate need not measure: once, when it starts, and the same when it is resumed.
 
     Args:
-        session: Of the run.
+        session: Session of the run.
         cached: What earlier gates cached.
         ledgers: One a workload.
 
@@ -88,7 +88,7 @@ def choose_reused(session: Session, cached: Cached, ledgers: Sequence[WorkloadLo
 
 
 def repeatable_workloads(cached: Cached, ledgers: Sequence[WorkloadLog]) -> frozenset[str]:
-    """The workloads whose baseline may be repeated for the sake of later gates.
+    """The workloads whose baseline may be repeated to help later gates.
 
     Args:
         cached: What earlier gates cached.
@@ -108,7 +108,7 @@ def cache_trials(
     """Cache the baseline's trials for later gates, unless the conditions changed while they were measured.
 
     Args:
-        session: Of the run.
+        session: Session of the run.
         harness: Both revisions.
         cached: With the keys that held before the first trial.
         ledgers: One a workload.
@@ -135,7 +135,7 @@ def cache_trials(
 
 
 def notes_on_reuse(ledgers: Sequence[WorkloadLog]) -> list[str]:
-    """What a reader must know where trials of the baseline were not measured in this gate.
+    """Notes on baseline trials that were not measured in this gate.
 
     Args:
         ledgers: One a workload.
@@ -150,7 +150,7 @@ def notes_on_reuse(ledgers: Sequence[WorkloadLog]) -> list[str]:
 
 
 def _keys(session: Session, harness: Harness, shared: Mapping[str, str]) -> Mapping[Side, str]:
-    """Key of all that could change a trial of the baseline, by whose workload files it runs with.
+    """Cache key of the baseline's conditions, by the source of the workload files.
 
     Returns:
         Nothing where no trial is to be cached or reused.

@@ -1,4 +1,4 @@
-"""What a reviewer decides and has to see: waivers, and what the change alters of the means by which it is judged.
+"""Review of a change: waivers, and changes to the means by which it is judged.
 
 - :func:`waivers_of`, :func:`reviewed_waivers`: the waivers of a revision, and those that the baseline already has.
 - :func:`notes_on_waivers`: refuses waivers that name nothing.
@@ -25,7 +25,7 @@ def waivers_of(session: Session, side: Side) -> tuple[Waiver, ...]:
     """Read the waivers of a revision.
 
     Args:
-        session: Of the run.
+        session: Session of the run.
         side: The revision.
 
     Raises:
@@ -42,10 +42,10 @@ def waivers_of(session: Session, side: Side) -> tuple[Waiver, ...]:
 
 
 def reviewed_waivers(session: Session) -> tuple[Waiver, ...]:
-    """The waivers of the baseline; none where they do not read, since whoever mends the file must get through.
+    """The waivers of the baseline; none if they cannot be read, so that a change that mends the file can pass.
 
     Args:
-        session: Of the run.
+        session: Session of the run.
     """
     with suppress(ConfigurationError):
         return waivers_of(session, Side.BASELINE)
@@ -53,12 +53,12 @@ def reviewed_waivers(session: Session) -> tuple[Waiver, ...]:
 
 
 def notes_on_waivers(session: Session, agenda: Agenda, waivers: Sequence[Waiver]) -> list[str]:
-    """Refuse waivers that name nothing, and note those that name nothing any more.
+    """Refuse waivers that match no metric, and note those that no longer do.
 
     Args:
-        session: Of the run.
+        session: Session of the run.
         agenda: With all metrics that are known.
-        waivers: Of the candidate.
+        waivers: Waivers of the candidate.
 
     Raises:
         ConfigurationError: If a waiver that the baseline does not have names nothing.
@@ -70,13 +70,13 @@ def notes_on_waivers(session: Session, agenda: Agenda, waivers: Sequence[Waiver]
 def changes_of_judgement(
     session: Session, harness: Harness, agenda: Agenda, waivers: Sequence[Waiver]
 ) -> Iterator[Change]:
-    """What the change alters of the means by which it is judged.
+    """Changes to the means by which the change is judged.
 
     Args:
-        session: Of the run.
+        session: Session of the run.
         harness: Both revisions, with the code that they bring along.
         agenda: With the markers of both revisions.
-        waivers: Of the candidate.
+        waivers: Waivers of the candidate.
     """
     settings, repository = session.settings, session.repository
     commits = [revision.commit for revision in session.start.revisions.values()]

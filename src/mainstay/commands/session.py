@@ -1,4 +1,4 @@
-"""What every step of a gate or a calibration is given, and how a run ends that cannot go on.
+"""Session shared by the steps of a gate or calibration, and the end of a run that cannot continue.
 
 - :class:`Session`: the values that are fixed before the first step, and whoever is told how it goes.
 - :class:`Stopwatch`: seconds by phase.
@@ -26,7 +26,7 @@ from mainstay.workers.process import collecting_seconds
 
 
 class Stopwatch:
-    """Seconds by phase.
+    """Stopwatch that adds up seconds by phase.
 
     Args:
         clock: Gives the time.
@@ -45,7 +45,7 @@ class Stopwatch:
         self.seconds: dict[str, float] = {}
 
     def lap(self, phase: str) -> None:
-        """Book the time since the last lap."""
+        """Add the time since the last lap to a phase."""
         now = self._clock()
         self.seconds[phase] = self.seconds.get(phase, 0.0) + now - self._last
         self._last = now
@@ -53,15 +53,15 @@ class Stopwatch:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Session:
-    """What every step is given.
+    """Inputs shared by all steps.
 
     Attributes:
-        repository: The user's.
+        repository: The user's repository.
         folder: Of the run.
-        start: What was fixed when it started.
+        start: Choices fixed when it started.
         settings: ``[tool.mainstay]`` of both revisions.
         environ: The user's environment.
-        observer: Is told how it goes.
+        observer: Receives progress reports.
         watch: Books the time of each phase.
     """
 
@@ -83,7 +83,7 @@ class Session:
         environ: Mapping[str, str],
         observer: Observer,
     ) -> Session:
-        """Begin the session of a run.
+        """Start the session of a run.
 
         Raises:
             ConfigurationError: If the settings of the candidate do not read.
@@ -105,12 +105,12 @@ class Session:
 
     @property
     def collecting_seconds(self) -> float:
-        """How long importing and collecting may take before it counts as hung."""
+        """Time after which importing and collecting counts as hung, in seconds."""
         return collecting_seconds(self.configuration.trial_seconds, self.start.seconds)
 
     @property
     def pytest_settings(self) -> Mapping[Side, PytestSettings]:
-        """What each revision tells pytest."""
+        """The pytest settings of each revision."""
         return {
             side: pytest_settings(partial(self.repository.read_file, revision.commit))
             for side, revision in self.start.revisions.items()
@@ -124,7 +124,7 @@ class Session:
 
 @contextmanager
 def recorded_failure(folder: RunFolder) -> Iterator[None]:
-    """Journal an error that ends a gate for good, so that it is not taken for an interrupted one.
+    """Journal an error that ends a gate for good, so that the gate is not resumed.
 
     A gate that is interrupted, or out of room, can be resumed. So can one that has measured something, since what was
     built once is rarely to blame when it cannot be built again; only waivers and settings that are refused stay so.

@@ -1,4 +1,4 @@
-"""What is fixed before anything is built: the two revisions, and the settings of both.
+"""Start of a gate: the two revisions and their settings, fixed before anything is built.
 
 - :class:`Start`: what a gate or a calibration starts with, journalled so that it can be resumed.
 - :func:`choose_baseline`: what a candidate is compared with.
@@ -25,13 +25,13 @@ HASH = re.compile("[0-9a-f]{40}([0-9a-f]{24})?")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Start:
-    """What is fixed when a gate starts, and journalled so that it can be resumed.
+    """Choices fixed when a gate starts, and journalled so that it can be resumed.
 
     Attributes:
         baseline: One revision.
         candidate: The other; of a working tree, its snapshot.
         notes: What the choice of revisions means for the reader.
-        salt: What seeds and orders derive from.
+        salt: Text from which seeds and orders are derived.
         created: ISO time in UTC.
         seconds: Budget for measuring.
         fail_fast: Whether the first ``fail`` ends the gate.
@@ -80,7 +80,7 @@ class BothSettings:
 
     @property
     def is_first(self) -> bool:
-        """Whether the baseline gates nothing that its settings could judge."""
+        """Whether the baseline gates nothing to which its settings could apply."""
         return self.judging[Side.BASELINE] is self.judging[Side.CANDIDATE] and not self.misread
 
 
@@ -104,8 +104,8 @@ def choose_baseline(
     default branch, what the settings say there holds.
 
     Args:
-        repository: The user's.
-        candidate: What will be compared with it.
+        repository: The user's repository.
+        candidate: Revision to be compared with it.
         configuration: The candidate's.
         requested: The revision that the user named.
         environ: The user's environment.
@@ -131,7 +131,7 @@ def choose_baseline(
 
 
 def _branch_named_at(repository: Repository, reference: str) -> str | None:
-    """What the settings of a branch call the default branch; ``None`` where they do not say, or do not read."""
+    """The default branch named by a branch's settings; ``None`` if they name none or cannot be read."""
     content = repository.read_file(repository.resolve(reference), "pyproject.toml")
     try:
         return read_configuration(content or b"", "pyproject.toml").default_branch

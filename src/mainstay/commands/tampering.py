@@ -1,4 +1,4 @@
-"""What no worker may change, and what becomes of a run in which something of it was changed.
+"""Detection of forbidden changes by workers, and their effect on a run.
 
 - :func:`find_tampering`: what was changed.
 - :func:`require_untouched`: refuses a run in which something was.
@@ -15,11 +15,11 @@ from mainstay.records.findings import Blame, Finding, Verdict
 from mainstay.records.trials import Side
 
 ADVICE = "let the code write to the folder that tempfile.gettempdir() names, or to HOME, never beside its modules"
-"""The next step where something was changed that no worker may change."""
+"""Next step after a forbidden change by a worker."""
 
 
 def find_tampering(harness: Harness, shared: Mapping[str, str]) -> list[str]:
-    """Compare what no worker may change with what it was before the first trial.
+    """Find changes since the first trial to what no worker may change.
 
     Args:
         harness: With the seals.
@@ -33,7 +33,7 @@ def find_tampering(harness: Harness, shared: Mapping[str, str]) -> list[str]:
 
 
 def require_untouched(harness: Harness) -> None:
-    """Refuse a run in which workloads changed what no worker may change.
+    """Refuse a run in which a workload changed files that no worker may change.
 
     Raises:
         MainstayError: If they did.
@@ -53,7 +53,7 @@ def changed_keys(before: Mapping[str, str], after: Mapping[str, str]) -> list[st
 
 
 def spoiled(findings: Sequence[Finding], changes: Sequence[str]) -> tuple[Finding, ...]:
-    """Findings of a gate in which something was changed that no worker may change: none is a pass.
+    """Findings of a gate in which a worker made a forbidden change: none of them passes.
 
     The candidate is to blame, since it is what the baseline has not shown to be harmless.
 

@@ -1,4 +1,4 @@
-"""A waiver added to the reviewed file of a repository."""
+"""The waive command: add a waiver to the reviewed file of a repository."""
 
 from __future__ import annotations
 

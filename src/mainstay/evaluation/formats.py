@@ -52,7 +52,7 @@ PLAIN_COLUMNS = ("task", "id", "score", "repeat", "cluster", "error", "digest", 
 
 
 def read_scores(path: Path, *, chosen_filter: str = "", cluster: str = "") -> Scores:
-    """Read what an evaluation left.
+    """Read the results of an evaluation.
 
     Args:
         path: A file, or a folder of lm-evaluation-harness or Inspect.
@@ -83,7 +83,7 @@ def _read_folder(folder: Path, chosen_filter: str, cluster: str) -> Scores:
 
 
 def joined(parts: Iterable[Scores]) -> Scores:
-    """Scores of several files of one side as one."""
+    """Join the scores from several files of one side."""
     parts = list(parts)
     facts: dict[str, str] = {}
     directions: dict[str, Direction] = {}
@@ -301,7 +301,7 @@ def _lm_eval_items(row: Mapping[str, Any], where: str, *, task: str, id_: str, c
 
 
 def _lm_eval_facts(path: Path, task: str) -> tuple[dict[str, str], dict[str, Direction]]:
-    """Content of ``results_<date>.json`` beside the samples; nothing where it is not there."""
+    """Content of ``results_<date>.json`` next to the samples; empty if there is none."""
     match = LM_EVAL_NAME.fullmatch(path.name)
     beside = path.with_name(f"results_{match['date']}.json") if match else path
     if not beside.is_file() or beside == path:
@@ -323,7 +323,7 @@ def _lm_eval_facts(path: Path, task: str) -> tuple[dict[str, str], dict[str, Dir
 
 
 def _load_document(path: Path) -> dict[str, Any]:
-    """A JSON object of a file."""
+    """The JSON object in a file."""
     try:
         if path.stat().st_size > MAX_DOCUMENT_BYTES:
             _damaged(
@@ -396,7 +396,7 @@ def _member(archive: Any, name: str, path: Path) -> Any:
 
 
 def _from_inspect(document: Mapping[str, Any], path: Path, cluster: str) -> Scores:
-    """Samples of Inspect; one that has no score for a reason is missing, not left out as in its own accuracy."""
+    """Samples of Inspect; an unscored sample counts as missing, whereas Inspect's own accuracy leaves it out."""
     about = document.get("eval") if isinstance(document.get("eval"), dict) else {}
     task = str((about or {}).get("task", path.stem))
     samples = [sample for sample in document["samples"] if isinstance(sample, dict)]
@@ -445,7 +445,7 @@ def _inspect_value(value: Any, where: str) -> float | None:
 
 
 def _from_promptfoo(rows: list[Any], path: Path, cluster: str) -> Scores:
-    """Results of promptfoo: an item is its variables, a task is its prompt, repeats come in order."""
+    """Results of promptfoo: variables identify an item, a prompt is a task, and repeats are in order."""
     seen: Counter[tuple[str, str]] = Counter()
     items = []
     for number, row in enumerate(rows, start=1):
@@ -476,5 +476,5 @@ def _from_promptfoo(rows: list[Any], path: Path, cluster: str) -> Scores:
 
 
 def with_task(scores: Scores, task: str) -> Scores:
-    """The same scores under another name of their only task."""
+    """The same scores with their only task renamed."""
     return replace(scores, items=tuple(item._replace(task=task) for item in scores.items))

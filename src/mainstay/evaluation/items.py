@@ -20,7 +20,7 @@ from mainstay.records.trials import Side
 
 
 class ItemsError(ValueError):
-    """Two sides whose items cannot be compared; the text says how they differ.
+    """The items of the two sides cannot be compared; the message says how they differ.
 
     Args:
         fact: How they differ.
@@ -64,7 +64,7 @@ class ScoredItem(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scores:
-    """Scores that one side's evaluation gave.
+    """Scores from the evaluation of one side.
 
     Attributes:
         format: What wrote it, such as ``lm-eval``.
@@ -125,13 +125,13 @@ class PairedTask:
 
     @property
     def guarded_differences(self) -> NDArray[np.float64]:
-        """The same with the baseline's missing scores at their best."""
+        """The differences if each missing score of the baseline were the best possible."""
         sign = 1.0 if self.direction is Direction.HIGHER else -1.0
         return sign * (self.favoured - self.scores[Side.CANDIDATE])
 
     @property
     def is_binary(self) -> bool:
-        """Whether every item is right or wrong, once, and stands for itself."""
+        """Whether every score is 0 or 1, without repeats or clusters."""
         return (
             self.repeats == 1
             and self.clusters is None
@@ -185,7 +185,7 @@ def pair_scores(
 
 
 def _direction(name: str, baseline: Scores, candidate: Scores) -> Direction:
-    """Which scores are better, as either side says; higher where neither does."""
+    """The better direction of scores as declared by either side; higher if neither declares it."""
     told = {side.directions[name] for side in (baseline, candidate) if name in side.directions}
     if len(told) > 1:
         raise ItemsError(f"the sides disagree on whether higher scores of {name} are better", task=name)
@@ -197,7 +197,7 @@ Repeats = dict[str, dict[int, ScoredItem]]
 
 
 def _by_task(scores: Scores, side: Side) -> dict[str, Repeats]:
-    """Items by task; an item that comes twice is refused."""
+    """Items by task; duplicate items are refused."""
     tasks: dict[str, Repeats] = defaultdict(lambda: defaultdict(dict))
     for item in scores.items:
         repeats = tasks[item.task][item.id]
@@ -305,7 +305,7 @@ def _clusters(labels: list[str]) -> NDArray[np.intp] | None:
 
 
 def _is_identical(baseline: Repeats, candidate: Repeats) -> bool:
-    """Whether every output is known on both sides, and equal, and scored alike."""
+    """Whether every output is known and equal on both sides, with equal scores."""
     return all(
         bool(item.digest)
         and item.digest == candidate[id_][number].digest

@@ -1,4 +1,4 @@
-"""From samples to findings, and from findings to one verdict: pure functions over records.
+"""Judgement: pure functions from samples to findings, and from findings to one verdict.
 
 - :mod:`~mainstay.gates.samples`: what is judged: the values of one metric in every pair.
 - :mod:`~mainstay.gates.accuracy`: what is special to accuracy: implausible values, comparison example by example.

@@ -24,7 +24,7 @@ MAX_FLIPPED_EXAMPLES = 100
 """Flipped examples that a summary names."""
 
 ROUNDING_OF_AN_ACCURACY = 1e-6
-"""How far a share of examples is off where it was computed in single precision."""
+"""Rounding error of a share of examples computed in single precision."""
 
 
 def is_implausible(metric: Metric, value: float) -> bool:
@@ -76,7 +76,7 @@ def predicted_accuracy(predictions: Predictions) -> float | None:
 
 
 def find_flattery(metric: Metric, *, baseline: Sequence[Trial], candidate: Sequence[Trial]) -> str:
-    """Where the candidate claims a better accuracy than its own predictions have.
+    """Find a trial whose recorded accuracy of the candidate is better than that of its own predictions.
 
     That is an error only where the metric is known to be the accuracy of the predictions: where the baseline's
     predictions reproduce its value, but for rounding, in every trial. A mean over epochs, for instance, is not. A
@@ -119,7 +119,7 @@ class _Claim(NamedTuple):
 
 
 def _claim(metric: Metric, trial: Trial) -> _Claim | None:
-    """Predictions that a trial recorded; ``None`` without predictions that can be counted."""
+    """The recorded accuracy of a trial with that of its predictions; ``None`` if these cannot be counted."""
     accuracy = predicted_accuracy(trial.predictions) if trial.predictions else None
     return None if accuracy is None else _Claim(trial.seed, trial.values[metric.name], accuracy)
 
@@ -127,7 +127,7 @@ def _claim(metric: Metric, trial: Trial) -> _Claim | None:
 def compare_predictions(
     *, seed: int, labels: NDArray[np.uint8], baseline: NDArray[np.uint8], candidate: NDArray[np.uint8]
 ) -> FlipSummary:
-    """Compare what two models trained at one seed answered for the same examples.
+    """Compare the predictions of two models, trained with the same seed, on the same examples.
 
     Args:
         seed: The seed of both trainings.

@@ -1,4 +1,4 @@
-"""From pairs of two equal revisions to settings that the machine's noise supports.
+"""Calibration: settings that the machine's noise supports, from pairs of two equal revisions.
 
 A margin is supported by a number of pairs if a clean change then reliably passes: the margin must exceed what the
 standard deviation of a pair needs at that number, and three times the bias between two builds of one revision, which
@@ -43,7 +43,7 @@ BIAS_LEVEL = 0.005
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Budget:
-    """Budget of measuring.
+    """Time budget for measuring.
 
     Attributes:
         seconds: Budget for measuring.
@@ -61,13 +61,13 @@ class Budget:
 
     @property
     def max_pairs(self) -> int:
-        """Pairs that fit."""
+        """Number of pairs that fit into the budget."""
         return int(self.seconds / self.seconds_per_pair)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ResampledGates:
-    """Verdicts of gates made of measured pairs.
+    """Verdicts of gates resampled from measured pairs.
 
     Attributes:
         num_gates: How many.
@@ -135,7 +135,7 @@ def supported_degradation(noise: MetricNoise, design: Design) -> float:
     """The smallest margin with which a clean change reliably passes, on the scale of the degradations.
 
     Args:
-        noise: Of the metric.
+        noise: Noise of the metric.
         design: Levels, looks and number of metrics; its last look has at least 5 pairs.
     """
     ratio, honest = supported_ratio(design.max_pairs), smallest_honest_margin(noise.deviation, design)
@@ -143,13 +143,13 @@ def supported_degradation(noise: MetricNoise, design: Design) -> float:
 
 
 def certain_bias(noise: MetricNoise) -> float:
-    """How much the two builds differ; 0 where chance explains it, since noise is accounted for already."""
+    """The difference between two builds of one revision; 0 if noise alone explains it."""
     is_chance = noise.bias_interval.low <= 0 <= noise.bias_interval.high
     return 0.0 if is_chance else abs(noise.bias)
 
 
 def supported_margin(noise: MetricNoise, design: Design) -> float:
-    """The same as a workload declares it: a fraction for performance, in the metric's unit for accuracy."""
+    """The supported degradation as a margin: a fraction for performance, in the metric's unit for accuracy."""
     return noise.metric.scale.to_margin(supported_degradation(noise, design))
 
 
@@ -166,7 +166,7 @@ def resample_gates(
     num_gates: int,
     rng: np.random.Generator,
 ) -> ResampledGates:
-    """Judge gates made of measured pairs, in random order and with a fair coin for the sign of each pair.
+    """Judge gates resampled from the measured pairs, in random order and with random signs.
 
     For two equal revisions the design makes either sign of a pair equally likely, so these are the gates that the same
     noise could have given. All metrics of a pair keep together, so their correlation does too. Degradations are not
@@ -212,7 +212,7 @@ def propose_settings(noises: Sequence[MetricNoise], budget: Budget, design: Desi
 
     Args:
         noises: One a metric, of the pairs of two equal revisions.
-        budget: What measuring may cost.
+        budget: Time budget for measuring.
         design: Levels and number of metrics.
 
     Returns:
@@ -246,13 +246,13 @@ def rounded_up(margin: float) -> float:
 
 
 def explain_refusal(noise: MetricNoise, budget: Budget, design: Design, proposal: Proposal) -> str:
-    """Why a margin is refused and what would support it, in sentences; empty where the proposed looks support it.
+    """Why a margin is refused, and how it could be supported; empty if the proposed looks support it.
 
     Args:
-        noise: Of the metric.
-        budget: What measuring may cost.
+        noise: Noise of the metric.
+        budget: Time budget for measuring.
         design: Levels and number of metrics.
-        proposal: What is proposed.
+        proposal: The proposal.
     """
     chosen = _with_looks(design, proposal.looks)
     if is_supported(noise, chosen):
@@ -280,7 +280,7 @@ def explain_refusal(noise: MetricNoise, budget: Budget, design: Design, proposal
 
 
 def _stretch(noise: MetricNoise, design: Design) -> float | None:
-    """How many times as long a pair must be measured to support the margin; ``None`` where that does not help."""
+    """Factor by which pairs must be longer to support the margin; ``None`` if that does not help."""
     if noise.within is None or noise.between is None:
         return None
     ratio = max(supported_ratio(design.max_pairs), smallest_honest_margin(1.0, design))
@@ -289,7 +289,7 @@ def _stretch(noise: MetricNoise, design: Design) -> float | None:
 
 
 def _detectable(metric: Metric, deviation: float, num_looks: int, design: Design) -> DetectableDegradation:
-    """Degradations that the first so many looks can detect."""
+    """Degradations that can be detected with the first looks of the design."""
     looks = LONGEST_LOOKS[:num_looks]
     fails_above, passes_below = stated_limits(metric.scaled_margin, deviation, _with_looks(design, looks))
     return DetectableDegradation(num_pairs=looks[-1], fails_above=fails_above, passes_below=passes_below)

@@ -1,4 +1,4 @@
-"""Evidence of scored items about one metric: p-values for the family of the gate, an interval, and what limits them.
+"""Evidence from scored items about one metric: p-values for the family of the gate, an interval, and its limits.
 
 The items take the place of the pairs of a training: both revisions score the same ones, and nothing is random but which
 items there are. Right-or-wrong scores are judged by their flips (:mod:`mainstay.stats.flips`), all others by their mean
@@ -50,7 +50,7 @@ Test = Callable[[float], OneSidedPValues]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScoredDifferences:
-    """The items of one metric, as they are judged.
+    """The items of one metric, prepared for judgement.
 
     Attributes:
         differences: (items,) how much worse the candidate is, missing scores at their worst.
@@ -83,7 +83,7 @@ class ScoredDifferences:
 
     @property
     def guarded_summary(self) -> DifferenceSummary:
-        """The same with the baseline's missing scores at their best."""
+        """P-values of the differences if each missing score of the baseline were the best possible."""
         return self.summary if self.guarded is self.differences else self._summary(self.guarded)
 
     def _summary(self, differences: NDArray[np.float64]) -> DifferenceSummary:
@@ -135,7 +135,7 @@ class ItemEvidence:
         return self.above_zero, self.above_margin, self.below_margin, self.below_double
 
     def further_items(self, margin: float, *, margin_level: float, alpha: float, num_gated: int) -> int | None:
-        """Items that are still expected to be needed, in the direction in which the mean points.
+        """The number of further items expected to be needed for the verdict that the mean points to.
 
         Args:
             margin: The degradation that is tolerated.
@@ -167,7 +167,7 @@ def weigh_items(items: ScoredDifferences, *, margin: float, level: float) -> Ite
     """Weigh the items of one metric.
 
     Args:
-        items: What was scored.
+        items: Scored items.
         margin: The degradation that is tolerated, in points of score.
         level: Of each end of the interval.
 
@@ -201,10 +201,10 @@ def weigh_items(items: ScoredDifferences, *, margin: float, level: float) -> Ite
 
 
 def weigh_macro(tasks: Sequence[ScoredDifferences], *, margin: float, level: float) -> ItemEvidence:
-    """Weigh the mean of the mean differences of several tasks, which have the same range and the same weight.
+    """Weigh the average of the mean differences of several tasks with the same range and equal weight.
 
     Args:
-        tasks: What was scored.
+        tasks: Scored tasks.
         margin: The degradation of the mean that is tolerated.
         level: Of each end of the interval.
     """
@@ -234,7 +234,7 @@ def honest_margin(
     The flips of a clean change are taken to be twice the rarer ones: a degradation adds to one kind only.
 
     Args:
-        items: What was scored.
+        items: Scored items.
         margin_level: Level of the test at the margin.
         alpha: Level of the test at twice the margin.
         power: Chance of the pass.
@@ -316,7 +316,7 @@ def _weigh(
 
 
 def _flip_tests(items: ScoredDifferences) -> _Sides:
-    """Tests of flips; swapped sides lose what the others gained."""
+    """Tests of flips; swapping the sides swaps losses and gains."""
 
     def test(differences: NDArray[np.float64]) -> tuple[Test, Test]:
         lost, gained = int((differences > 0).sum()), int((differences < 0).sum())
@@ -408,7 +408,7 @@ def _end(
 
 
 def _agreeing(interval: Interval, margin: float, *, is_above: bool, is_below: bool) -> Interval:
-    """An interval whose ends lie on the sides of the margin that the tests say, though found in steps."""
+    """Adjust an interval found in steps so that its ends agree with the tests at the margin."""
     low = max(interval.low, math.nextafter(margin, math.inf)) if is_above else min(interval.low, margin)
     high = min(interval.high, math.nextafter(margin, -math.inf)) if is_below else max(interval.high, margin)
     return Interval(low, high)

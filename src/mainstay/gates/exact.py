@@ -101,7 +101,7 @@ def judge_exact(samples: Sequence[MetricSamples], digests: Digests) -> tuple[Fin
 
 
 def excluded_share_of_seeds(num_seeds: int, *, level: float = 0.01) -> float:
-    """The largest share of seeds that a change can touch and still, at this level, be missed by all seeds run.
+    """The largest share of seeds that a change can affect and still, at this level, be missed by all seeds run.
 
     Example:
         >>> [f"{excluded_share_of_seeds(k):.0%}" for k in (1, 2, 3, 5)]

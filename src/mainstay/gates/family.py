@@ -38,7 +38,7 @@ ABOVE_ZERO, ABOVE_MARGIN, BELOW_MARGIN, BELOW_DOUBLE_MARGIN = range(len(HYPOTHES
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evidence:
-    """Evidence of every look about every metric, whether or not it is decided by then.
+    """Evidence of every look about every metric, decided or not.
 
     Attributes:
         p_values: (looks, metrics, 4) sequential p-values; at a look that a metric has not reached, its last ones.
@@ -65,7 +65,7 @@ class Evidence:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decisions:
-    """The verdicts of a family of metrics, or of many families at once on leading axes.
+    """Verdicts of a family of metrics, or of many families at once along leading axes.
 
     Attributes:
         fails: (..., metrics) metrics that failed.
@@ -79,7 +79,7 @@ class Decisions:
 
 
 def judge_family(samples: Sequence[MetricSamples], design: Design) -> tuple[Finding, ...]:
-    """Judge all gated metrics of a gate, which share one error.
+    """Judge all gated metrics of a gate, which share one error rate.
 
     Args:
         samples: One a gated metric, in the order of the report. A preset finding stays; it still counts in
@@ -191,13 +191,13 @@ def weigh_evidence(
 
 
 def _padded(arrays: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Arrays of unequal lengths as one, with zeros where a shorter one has ended."""
+    """Stack arrays of unequal lengths, padded with zeros."""
     longest = max((array.shape[-1] for array in arrays), default=0)
     return np.stack([_with_zeros(array, longest) for array in arrays]) if arrays else np.zeros((0, 2, 0))
 
 
 def _with_zeros(array: NDArray[np.float64], length: int) -> NDArray[np.float64]:
-    """An array whose last axis has been made longer."""
+    """Extend the last axis of an array with zeros."""
     missing = length - array.shape[-1]
     return np.concatenate([array, np.zeros((*array.shape[:-1], missing))], axis=-1) if missing else array
 
@@ -231,7 +231,7 @@ def decide(p_values: NDArray[np.float64], is_withheld: NDArray[np.bool_], design
 def printed_interval(
     evidence: Evidence, look: NDArray[np.intp], fails: NDArray[np.bool_], design: Design
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
-    """The interval of each metric at a look that agrees with what the tests said.
+    """The interval of each metric at a look, made to agree with the tests.
 
     Its bounds are those of the tests at the margin. Where one of them alone would say more than the verdict does, since
     the strict test of its side does not reject, it is that of the strict test, which reaches to 0 or to twice the
@@ -286,7 +286,7 @@ def _levels(samples: MetricSamples) -> NDArray[np.float64]:
 
 
 def _resolution(samples: MetricSamples) -> float:
-    """The smallest step of a degradation; 0 where there are no pairs to scale it by."""
+    """The smallest step of a degradation; 0 without pairs to scale it by."""
     metric = samples.metric
     return metric.scale.resolution(metric.resolution, samples.baseline_values) if samples.num_pairs else 0.0
 
@@ -336,7 +336,7 @@ def _judgement(
 def _as_measured(
     judgement: MetricJudgement, samples: MetricSamples, degradations: NDArray[np.float64], design: Design
 ) -> MetricJudgement:
-    """A judgement of capped degradations with the numbers of the degradations as measured, where these tell the same.
+    """A judgement with uncapped numbers if they lead to the same verdict, otherwise with the capped ones.
 
     Where they do not, and degradations were capped on the side of the estimate alone, the interval has no end on that
     side.
@@ -355,7 +355,7 @@ def _as_measured(
 def _uncapped(
     judgement: MetricJudgement, samples: MetricSamples, degradations: NDArray[np.float64], design: Design
 ) -> MetricJudgement | None:
-    """The judgement with the numbers of the degradations as measured; ``None`` where these do not tell the same."""
+    """The judgement with uncapped numbers; ``None`` if they do not lead to the same verdict."""
     if judgement.verdict is Verdict.INCONCLUSIVE:
         return None
     margin = samples.metric.scaled_margin
@@ -385,7 +385,7 @@ def _uncapped(
 def _finding(
     samples: MetricSamples, degradations: NDArray[np.float64], judgement: MetricJudgement | None, design: Design
 ) -> Finding:
-    """The finding of a metric, whether or not it had pairs enough for a look."""
+    """The finding of a metric, with or without enough pairs for a look."""
     if judgement is None:
         return unlooked_finding(samples, degradations, design)
     return sequential_finding(samples, degradations[: judgement.num_pairs], judgement, design)

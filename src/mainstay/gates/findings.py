@@ -1,6 +1,6 @@
-"""Everything a reader is told about one metric: numbers, limits, outlook and warnings, with the verdict in a sentence.
+"""Findings for readers: numbers, limits, forecast, warnings and a one-sentence reason for each metric.
 
-Nothing is decided here, see :mod:`~mainstay.gates.family`.
+Verdicts are decided in :mod:`~mainstay.gates.family`.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from mainstay.stats.paired import lag_one_correlation, moments, skewness
 from mainstay.stats.power import detectable_distance, pairs_to_settle
 
 HYPOTHESES = ("above_zero", "above_margin", "below_margin", "below_double_margin")
-"""Hypothesis that each sequential p-value is evidence for."""
+"""Hypotheses that the sequential p-values are evidence for, in order."""
 
 STATED_POWER = 0.9
-"""Chance with which the stated degradations would have failed or passed."""
+"""Probability with which the stated degradations fail or pass."""
 
 MIN_PAIRS_FOR_DIAGNOSIS = 12
-"""Pairs from which dependence and skew of the degradations can be told from chance."""
+"""Fewest pairs with which dependence and skew of the degradations can be told from chance."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,15 +35,15 @@ class MetricJudgement:
 
     Attributes:
         verdict: ``pass``, ``fail`` or ``inconclusive``.
-        num_looks: Looks taken.
-        num_pairs: Pairs at the last of them.
+        num_looks: Number of looks taken.
+        num_pairs: Number of pairs at the last of them.
         mean: Mean degradation.
         deviation: Standard deviation of a degradation.
-        interval: Repeated confidence interval; where the looks contradict each other, that of the last alone.
-        looks_agree: Whether some degradation is excluded by no look.
+        interval: Repeated confidence interval; that of the last look alone if the looks contradict each other.
+        looks_agree: Whether at least one value of the degradation is excluded by no look.
         p_values: Sequential p-values in the order of :data:`HYPOTHESES`.
-        cap: What larger degradations counted as in mean, deviation and interval; ``None`` where these are as measured.
-        is_withheld: Whether the candidate exploded where the baseline never did, so that it must not pass.
+        cap: Limit to which degradations were cut for mean, deviation and interval; ``None`` if these are as measured.
+        is_withheld: Whether the candidate exploded and the baseline never did, so that it must not pass.
     """
 
     verdict: Verdict
@@ -66,12 +66,12 @@ class MetricJudgement:
 def sequential_finding(
     samples: MetricSamples, degradations: NDArray[np.float64], judgement: MetricJudgement, design: Design
 ) -> Finding:
-    """The finding of a metric that was looked at.
+    """The finding of a metric after at least one look.
 
     Args:
-        samples: What was measured.
+        samples: Measured values.
         degradations: Degradations of the pairs that the judgement rests on.
-        judgement: What is known.
+        judgement: State of the metric.
         design: Levels, looks and number of metrics.
     """
     num_pairs = judgement.num_pairs
@@ -109,10 +109,10 @@ def sequential_finding(
 
 
 def unlooked_finding(samples: MetricSamples, degradations: NDArray[np.float64], design: Design) -> Finding:
-    """``inconclusive`` of a metric that has too few pairs for the first look; its numbers only describe.
+    """The ``inconclusive`` finding of a metric with too few pairs for the first look; its numbers are descriptive only.
 
     Args:
-        samples: What was measured.
+        samples: Measured values.
         degradations: Degradations of all its pairs.
         design: Levels, looks and number of metrics.
     """
@@ -139,10 +139,10 @@ def unlooked_finding(samples: MetricSamples, degradations: NDArray[np.float64], 
 
 
 def stated_limits(margin: float, deviation: float, design: Design) -> tuple[float, float]:
-    """The degradations that would have failed, and passed, with 90 % chance at the last planned look alone.
+    """The true degradations that fail, or pass, with 90 % probability at the last planned look alone.
 
     Args:
-        margin: On the scale of the degradations.
+        margin: Margin on the scale of the degradations.
         deviation: Standard deviation of a degradation over pairs.
         design: Levels, looks and number of metrics.
 
@@ -162,7 +162,7 @@ def stated_limits(margin: float, deviation: float, design: Design) -> tuple[floa
 
 
 def smallest_honest_margin(deviation: float, design: Design) -> float:
-    """The margin at which a clean change passes with 90 % chance at the last planned look alone.
+    """The smallest margin at which a clean change passes with 90 % probability at the last planned look alone.
 
     Args:
         deviation: Standard deviation of a degradation over pairs.
@@ -179,15 +179,15 @@ def smallest_honest_margin(deviation: float, design: Design) -> float:
 
 
 def further_pairs(margin: float, judgement: MetricJudgement, design: Design) -> int | None:
-    """Pairs still expected to be needed, in the direction in which the estimate points.
+    """The number of further pairs expected to be needed for the verdict that the estimate points to.
 
     Args:
-        margin: On the scale of the degradations.
-        judgement: What is known.
+        margin: Margin on the scale of the degradations.
+        judgement: State of the metric.
         design: Levels, looks and number of metrics.
 
     Returns:
-        ``None`` where the metric is decided, or no number of pairs is expected to decide it.
+        The number of pairs; ``None`` if the metric is decided or no number of pairs is expected to decide it.
     """
     if judgement.verdict is not Verdict.INCONCLUSIVE or judgement.is_withheld:
         return None
@@ -204,17 +204,17 @@ def further_pairs(margin: float, judgement: MetricJudgement, design: Design) -> 
 
 
 def _distance(deviation: float, level: float, design: Design) -> float:
-    """Distance from a null value that the last look alone detects at its share of a level."""
+    """Distance from a null value that the last look alone detects with its share of a level."""
     return deviation * detectable_distance(design.max_pairs, level=level * design.weights[-1], power=STATED_POWER)
 
 
 def _mean(values: ArrayLike) -> float:
-    """The mean of at least one number, finite however large they are."""
+    """The mean of at least one finite number; it never overflows."""
     return float(moments(values).mean)
 
 
 def _contradiction_warnings(metric: Metric, judgement: MetricJudgement) -> tuple[str, ...]:
-    """Warn a reader where no degradation agrees with every look, or the mean does not."""
+    """Warn if no value of the degradation agrees with every look, or if the mean does not."""
     if not judgement.looks_agree:
         return ("the looks contradict each other, as under drift: the interval is that of the last look alone",)
     if judgement.estimate != judgement.mean:
@@ -224,7 +224,7 @@ def _contradiction_warnings(metric: Metric, judgement: MetricJudgement) -> tuple
 
 
 def _cap_warnings(metric: Metric, judgement: MetricJudgement, degradations: NDArray[np.float64]) -> tuple[str, ...]:
-    """Warn a reader where large degradations counted as a cap."""
+    """Warn if large degradations were cut to a cap."""
     if judgement.cap is None:
         return ()
     num_capped, cap = int((np.abs(degradations) > judgement.cap).sum()), degradation_text(metric, judgement.cap)
@@ -233,7 +233,7 @@ def _cap_warnings(metric: Metric, judgement: MetricJudgement, degradations: NDAr
 
 
 def _noise_warnings(metric: Metric, judgement: MetricJudgement, design: Design) -> tuple[str, ...]:
-    """Warn a reader where the margin is finer than the noise and nothing could be decided."""
+    """Warn if the margin is too small for the noise and nothing could be decided."""
     honest = smallest_honest_margin(judgement.deviation, design)
     if judgement.verdict is not Verdict.INCONCLUSIVE or metric.scaled_margin >= honest:
         return ()
@@ -243,7 +243,7 @@ def _noise_warnings(metric: Metric, judgement: MetricJudgement, design: Design) 
 
 
 def _pair_warnings(metric: Metric, degradations: NDArray[np.float64]) -> tuple[str, ...]:
-    """Warn a reader where the pairs are not what the test assumes."""
+    """Warn if the pairs do not meet the assumptions of the test."""
     if degradations.min() == degradations.max() and metric.resolution == 0:
         return ("every pair gave the same difference and no resolution is declared, so noise was taken to be nil",)
     if len(degradations) < MIN_PAIRS_FOR_DIAGNOSIS:
@@ -281,7 +281,7 @@ def _reason(
 
 
 def _outlook(further: int | None, num_pairs: int, design: Design) -> str:
-    """Say how many further pairs would decide."""
+    """Say how many further pairs are expected to decide the metric."""
     if further is None:
         return "no number of pairs is expected to settle it"
     if num_pairs + further <= design.max_pairs:

@@ -1,4 +1,4 @@
-"""Refusal of margins that cannot be meant; without arrays, so that settings are checked at once."""
+"""Refusal of implausible margins; imports no numpy, so that settings are checked quickly."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from mainstay.records.metrics import Metric
 
 
 def check_margin(metric: Metric) -> None:
-    """Refuse a margin that can only be meant in percent; a marker's was refused when its workload was collected.
+    """Refuse a margin that was probably given in percent; markers are checked when their workload is collected.
 
     Args:
         metric: With the margin that ``[tool.mainstay.margins]`` gives it.

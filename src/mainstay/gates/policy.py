@@ -1,7 +1,7 @@
-"""Design of a gate, fixed before the first pair, and its outcome after the last.
+"""Design of a gate, fixed before the first pair, and its verdict and exit status after the last.
 
-:data:`GATE_RULES` is the one table of how facts become a verdict and an exit status; its first rule that applies
-decides, so it reads in order of precedence.
+:data:`GATE_RULES` is the single table that maps facts to a verdict and an exit status. It is in order of precedence:
+the first rule that applies decides.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ class Design:
     """Group-sequential design of a gate; changing it after the first pair would void the error rates.
 
     Attributes:
-        alpha: Level of the strict tests: a clean gate fails, or a degradation of twice the margin passes, at most this
-            often.
+        alpha: Level of the strict tests: the highest probability that a clean gate fails, or that a degradation of
+            twice the margin passes.
         margin_level: Level of the tests at the margin.
         looks: Numbers of pairs at which the gate looks.
-        num_gated: K, the number of metrics that share ``alpha``.
+        num_gated: Number of metrics that share ``alpha``, called K in the formulas.
 
     Raises:
         ConfigurationError: If levels or looks cannot be used.
@@ -58,33 +58,33 @@ class Design:
 
     @classmethod
     def of(cls, plan: Plan) -> Self:
-        """Take what the statistics need from all that was decided.
+        """Take the design from a plan.
 
         Args:
-            plan: With at least one look.
+            plan: A plan with at least one look.
         """
         return cls(alpha=plan.alpha, margin_level=plan.margin_level, looks=plan.looks, num_gated=plan.num_gated)
 
     @property
     def weights(self) -> tuple[float, ...]:
-        """Share of the error that each look spends."""
+        """Share of the error rate that each look spends."""
         return tuple(look_weights(self.looks).tolist())
 
     @property
     def max_pairs(self) -> int:
-        """Pairs at the last look."""
+        """Number of pairs at the last look."""
         return self.looks[-1]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GateFacts:
-    """All that decides the verdict of a gate and its exit status.
+    """Facts that decide the verdict of a gate and its exit status.
 
     Attributes:
-        findings: One a gated metric.
+        findings: One for each gated metric.
         allow_unjudged: Whether a gate that judged nothing may pass.
-        is_first: Whether the baseline has no workloads at all, so that what the candidate has is new and no more is asked.
-        inconclusive_status: What the policy maps an inconclusive gate to.
+        is_first: Whether the baseline has no workloads at all; new metrics then count as judged.
+        inconclusive_status: Exit status that the project's policy gives an inconclusive gate.
     """
 
     findings: tuple[Finding, ...] = ()
@@ -94,11 +94,11 @@ class GateFacts:
 
 
 class GateRule(NamedTuple):
-    """One row of the table: the first that applies decides.
+    """One row of :data:`GATE_RULES`.
 
     Attributes:
-        status: What the command exits with; 3 is subject to the policy, which lets nothing pass that needs a review.
-        verdict: Of the whole gate.
+        status: Exit status of the command; the policy may change a 3, unless a metric needs a review.
+        verdict: Verdict of the whole gate.
         when: The condition in words.
         applies: The condition.
     """
@@ -113,9 +113,9 @@ class GateJudgement(NamedTuple):
     """Outcome of a gate.
 
     Attributes:
-        verdict: Of the whole gate.
+        verdict: Verdict of the whole gate.
         reason: Why, in one sentence.
-        exit_status: What the command exits with.
+        exit_status: Exit status of the command.
     """
 
     verdict: Verdict
@@ -124,36 +124,36 @@ class GateJudgement(NamedTuple):
 
 
 def _having(verdict: Verdict) -> Callable[[GateFacts], bool]:
-    """A condition: some finding that blocks has this verdict."""
+    """Make the condition that a blocking finding has this verdict."""
     return lambda facts: any(finding.verdict is verdict and finding.blocks for finding in facts.findings)
 
 
 def _candidate_error(facts: GateFacts) -> bool:
-    """A condition: the candidate alone made a metric an error."""
+    """Whether the candidate alone is to blame for an error of a blocking metric."""
     return any(_is_candidate_error(finding) for finding in facts.findings)
 
 
 def _is_candidate_error(finding: Finding) -> bool:
-    """Whether the candidate alone is to blame for an error."""
+    """Whether this is a blocking error for which the candidate alone is to blame."""
     return finding.verdict is Verdict.ERROR and finding.blame is Blame.CANDIDATE and finding.blocks
 
 
 def _unreviewed(facts: GateFacts) -> bool:
-    """A condition: a metric was judged by what only a review can accept."""
+    """Whether a metric needs a review before its verdict counts."""
     return any(finding.needs_review for finding in facts.findings)
 
 
 def _doubted(facts: GateFacts) -> bool:
-    """A condition: a metric passes in a way that nobody has looked at."""
+    """Whether a metric passes with an implausible gain that nobody has acknowledged."""
     return any(finding.is_doubted for finding in facts.findings)
 
 
 def status_of_inconclusive(findings: Sequence[Finding], policy: InconclusiveStatus) -> InconclusiveStatus:
-    """Exit status of an inconclusive gate; the policy lets nothing pass that needs a review.
+    """Exit status of an inconclusive gate: that of the policy, but never 0 if a finding needs a review or is doubted.
 
     Args:
-        findings: All of the gate, or one.
-        policy: What the project maps an inconclusive gate to.
+        findings: All findings of the gate, or one.
+        policy: Exit status that the project's policy gives an inconclusive gate.
 
     Example:
         >>> status_of_inconclusive([], 0)
@@ -163,7 +163,7 @@ def status_of_inconclusive(findings: Sequence[Finding], policy: InconclusiveStat
 
 
 def _nothing_judged(facts: GateFacts) -> bool:
-    """A condition: no finding says anything about the candidate, and that is not allowed."""
+    """Whether no blocking finding judges the candidate, although this is not allowed."""
     judged = {Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.WAIVED}
     judged |= {Verdict.NEW} if facts.is_first else set()
     return not facts.allow_unjudged and not any(
@@ -182,14 +182,14 @@ GATE_RULES: tuple[GateRule, ...] = (
     GateRule(3, Verdict.INCONCLUSIVE, "a gain is implausible and nobody has looked at it", _doubted),
     GateRule(0, Verdict.PASS, "no metric degraded by more than its margin", lambda facts: True),
 )
-"""How facts become a verdict and an exit status, in order of precedence; the last rule always applies.
+"""Rules for the verdict and the exit status, in order of precedence; the last rule always applies.
 
-What keeps a gate from coming to findings at all precedes every rule: it is raised, see :mod:`mainstay.records.errors`.
+An error that prevents findings altogether is raised as an exception instead, see :mod:`mainstay.records.errors`.
 """
 
 
 def judge_gate(facts: GateFacts) -> GateJudgement:
-    """The verdict of a gate, why, and what the command exits with.
+    """Judge a gate by :data:`GATE_RULES`.
 
     Example:
         >>> judge_gate(GateFacts())
@@ -228,7 +228,7 @@ def _reason(rule: GateRule, facts: GateFacts) -> str:
 
 
 def _passed(findings: Sequence[Finding]) -> str:
-    """How many passed, and what passes only because it is waived."""
+    """Number of passed metrics, with the names of those waived and the number of undecided ones."""
     waived = [finding for finding in findings if finding.verdict is Verdict.WAIVED]
     num_passed = sum(finding.verdict is Verdict.PASS for finding in findings)
     undecided = sum(finding.verdict is Verdict.INCONCLUSIVE for finding in findings)
@@ -240,7 +240,7 @@ def _passed(findings: Sequence[Finding]) -> str:
 
 
 def _names(findings: Sequence[Finding], *, at_most: int = 3) -> str:
-    """Ids of the metrics that lost most of their margin, and how many more there are."""
+    """Ids of the metrics that used up most of their margin, and the number of others."""
     worst = sorted(findings, key=lambda finding: -finding.degradation_in_margins)
     named = ", ".join(finding.metric.id for finding in worst[:at_most])
     return named + (f" and {len(findings) - at_most} more" if len(findings) > at_most else "")

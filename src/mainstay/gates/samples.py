@@ -1,4 +1,4 @@
-"""The values of one metric in every pair, and what makes them unfit to be judged.
+"""The values of one metric in every pair, and the faults that make them unfit to be judged.
 
 A value that is not finite, not positive where a ratio is taken, or better than the metric's ceiling is a *fault*: the
 metric becomes an error and can never pass.
@@ -16,7 +16,7 @@ from mainstay.records.scales import PLAIN_NUMBER
 from mainstay.records.trials import Side
 
 MOST_OF_A_FRACTION = 1 + 1e-6
-"""Largest value of a fraction: one, but for the rounding of single precision."""
+"""Largest value of a fraction: one, plus rounding in single precision."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,7 +79,7 @@ def first_pairs(samples: MetricSamples, num_pairs: int) -> MetricSamples:
 
 
 def with_known_unit(samples: MetricSamples) -> MetricSamples:
-    """Samples of an accuracy without unit as those of a plain number, where a value of the baseline is no fraction.
+    """Treat a unitless accuracy as a plain number if a value of the baseline is not a fraction.
 
     Example:
         >>> from mainstay.records.metrics import Direction, Kind, Metric
@@ -125,7 +125,7 @@ def find_fault(samples: MetricSamples) -> Fault | None:
 
 
 def fault_finding(samples: MetricSamples, fault: Fault) -> Finding:
-    """The ``error`` that a fault makes of a metric; it holds the sound pairs before the fault."""
+    """The ``error`` finding for a fault, with the sound pairs before it."""
     return Finding(
         metric=samples.metric,
         verdict=Verdict.ERROR,
@@ -153,5 +153,5 @@ def _complaint(metric: Metric, value: float) -> str:
 
 
 def _blame(sides: tuple[Side, ...]) -> Blame:
-    """Whose fault it is: one revision's or both."""
+    """The revision to blame, or both."""
     return Blame.BOTH if len(sides) == 2 else Blame(sides[0].value)

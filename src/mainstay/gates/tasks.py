@@ -1,4 +1,4 @@
-"""The judgement of all tasks of an evaluation together, whose items both sides have scored.
+"""Joint judgement of all tasks of an evaluation from the items that both sides have scored.
 
 The contract is that of :mod:`~mainstay.gates.family`, at one look: a task passes if its degradation is below the margin
 (level ``margin_level``) and below twice the margin (level ``alpha``); it fails if its degradation is above the margin
@@ -31,7 +31,7 @@ MACRO = "macro"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TaskSamples:
-    """One task as it is judged.
+    """Samples of one task.
 
     Attributes:
         metric: With its margin.
@@ -42,7 +42,7 @@ class TaskSamples:
         is_identical: Whether all outputs are known and equal.
         tier: As declared; ``None`` for that which its items support.
         preset: What is known without judging the items, such as a task that the candidate lacks.
-        warnings: What a reader must know, a sentence each.
+        warnings: Warnings for the reader, one sentence each.
         detail: Causes of missing scores.
     """
 
@@ -59,7 +59,7 @@ class TaskSamples:
 
     @property
     def is_in_macro(self) -> bool:
-        """Whether it is part of the mean of the tasks: a share of which more is better, and not only shown."""
+        """Whether it counts in the mean of the tasks: a share, higher is better, and not only shown."""
         is_share = self.metric.unit == FRACTION and self.metric.direction is Direction.HIGHER
         is_new = self.preset is not None and self.preset.verdict is Verdict.NEW
         return is_share and not is_new and self.tier is not Tier.ADVISORY
@@ -76,7 +76,7 @@ class _Case:
 
 
 def missing_share(num_missing: int, num_scores: int, score_range: float) -> float:
-    """How much the mean of a side would move if its missing scores went from one end of the range to the other."""
+    """Change of a side's mean if its missing scores moved from one end of the range to the other."""
     return num_missing / max(num_scores, 1) * score_range
 
 
@@ -118,7 +118,7 @@ def judge_tasks(
 
 
 def _default_tier(samples: TaskSamples, num_tasks: int, design: Design) -> Tier:
-    """Blocking, unless the margin is finer than the items support where all tasks are to pass together."""
+    """The default tier: blocking, unless the margin is too small for the items if all tasks are to pass."""
     if num_tasks == 1 or samples.items is None or not samples.is_in_macro:
         return Tier.BLOCKING
     power = 1 - (1 - HONEST_POWER) / num_tasks
@@ -127,7 +127,7 @@ def _default_tier(samples: TaskSamples, num_tasks: int, design: Design) -> Tier:
 
 
 def _case(samples: TaskSamples, design: Design) -> _Case:
-    """A task with what its items say."""
+    """A task with the evidence of its items."""
     assert samples.items is not None
     return _Case(
         samples=samples,
@@ -137,7 +137,7 @@ def _case(samples: TaskSamples, design: Design) -> _Case:
 
 
 def _macro(tasks: Sequence[TaskSamples], margin: float, tier: Tier, design: Design) -> _Case | Finding:
-    """The mean of the tasks with what all items say, or why it cannot be judged."""
+    """The mean of the tasks with the evidence of all items, or why it cannot be judged."""
     metric = Metric(
         workload=STORED, name=MACRO, kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=margin, unit=FRACTION
     )
@@ -162,7 +162,7 @@ def _macro(tasks: Sequence[TaskSamples], margin: float, tier: Tier, design: Desi
 
 
 def _unknown_macro(metric: Metric, lacking: Sequence[Finding], tier: Tier) -> Finding:
-    """An error that blames whom the tasks that cannot be judged blame; a missing task is the candidate's fault."""
+    """An error with the blame of the tasks that cannot be judged; for a missing task, the candidate."""
     blames = {Blame.CANDIDATE if each.verdict is Verdict.MISSING else each.blame for each in lacking}
     names = ", ".join(each.metric.name for each in lacking[:3]) + (" and more" if len(lacking) > 3 else "")
     return Finding(
@@ -175,7 +175,7 @@ def _unknown_macro(metric: Metric, lacking: Sequence[Finding], tier: Tier) -> Fi
 
 
 def _judge(cases: Sequence[_Case], design: Design) -> list[Finding]:
-    """Findings of all metrics that are judged by their items; a gain beyond belief is marked by the mirrored tests."""
+    """Findings of all metrics judged by their items; implausible gains are marked by the mirrored tests."""
     if not cases:
         return []
     p_values = np.array([[(1.0,) * 4 if case.samples.is_identical else case.evidence.p_values for case in cases]])
@@ -214,7 +214,7 @@ def _counts(case: _Case) -> ItemCounts:
 
 
 def _identical(case: _Case) -> Finding:
-    """A pass that needs no statistics."""
+    """A ``pass`` without statistics, since both sides are identical."""
     samples = case.samples
     return Finding(
         metric=samples.metric,
@@ -232,7 +232,7 @@ def _identical(case: _Case) -> Finding:
 
 
 def _finding(case: _Case, verdict: Verdict, *, is_implausible: bool, design: Design) -> Finding:
-    """The finding of one metric, with all that a reader is told."""
+    """The complete finding of one metric."""
     samples, evidence = case.samples, case.evidence
     metric, margin = samples.metric, samples.metric.margin
     tier = samples.tier or Tier.BLOCKING
@@ -270,7 +270,7 @@ def _finding(case: _Case, verdict: Verdict, *, is_implausible: bool, design: Des
 
 
 def _reason(case: _Case, verdict: Verdict, interval: Interval, further: int | None) -> str:
-    """The verdict in one sentence: what happened on these items, then what follows for items like these."""
+    """The verdict in one sentence: the result on these items, then the conclusion for similar items."""
     metric, evidence = case.samples.metric, case.evidence
     margin = degradation_text(metric, metric.margin)
     moved = f"{evidence.num_worse:,} lost, {evidence.num_better:,} gained"
@@ -290,7 +290,7 @@ def _reason(case: _Case, verdict: Verdict, interval: Interval, further: int | No
 
 
 def _margin_warnings(case: _Case, verdict: Verdict, tier: Tier, interval: Interval) -> list[str]:
-    """Warn a reader where the margin is finer than the items support."""
+    """Warn if the margin is too small for the number of items."""
     metric, honest = case.samples.metric, case.honest_margin
     warnings = []
     if verdict is Verdict.INCONCLUSIVE and case.num_tasks == 1 and (honest is None or honest > metric.margin):
@@ -307,7 +307,7 @@ def _margin_warnings(case: _Case, verdict: Verdict, tier: Tier, interval: Interv
 
 
 def _mark(metric: Metric, evidence: ItemEvidence) -> str:
-    """Why a gain is not believed at once."""
+    """Mark of an implausible gain: why it should be examined."""
     return (
         f"{change_text(metric, evidence.mean)}, a gain of more than the margin that chance does not explain: look whether "
         "the items, their scoring or the answers leaked"

@@ -1,4 +1,4 @@
-"""From kept runs to trends: increments, anchors, levels, and what they show together.
+"""Trends from the runs of the history: increments, anchors, levels, and their joint evidence.
 
 Estimates that gates print are never added up; see :mod:`~mainstay.stats.trend`.
 
@@ -50,7 +50,7 @@ class _Step:
 
 
 def metric_trends(runs: Sequence[KeptRun], *, every: int = ANCHOR_EVERY) -> tuple[MetricTrend, ...]:
-    """How each metric moved; counts, which repeat themselves, have no trend beyond their verdicts.
+    """The trend of each metric, except deterministic counts, whose verdicts say everything.
 
     Args:
         runs: In the order of the default branch.
@@ -65,7 +65,7 @@ def metric_trends(runs: Sequence[KeptRun], *, every: int = ANCHOR_EVERY) -> tupl
 
 
 def _bounded(kept: KeptMetric) -> KeptMetric:
-    """A metric without the sizes that no square can hold, such as of a training that diverged."""
+    """Limit values whose squares would overflow, such as those of a diverged training run."""
     limit = LARGEST * (kept.metric.scaled_margin or 1.0)
     if all(abs(value) <= limit for value in kept.degradations):
         return kept
@@ -92,7 +92,7 @@ def _trend(kept: Sequence[tuple[KeptRun, KeptMetric]], *, num_metrics: int, ever
 
 
 def _chain(kept: Iterable[tuple[KeptRun, KeptMetric]]) -> list[_Step]:
-    """Commits in order; several runs of one commit against the one before it are pooled, never picked."""
+    """Commits in order; several runs of one commit against the one before it are pooled, not selected from."""
     steps: list[_Step] = []
     places: dict[str, int] = {}
     for run, metric in kept:
@@ -119,7 +119,7 @@ def _chain(kept: Iterable[tuple[KeptRun, KeptMetric]]) -> list[_Step]:
 
 
 def _anchors(steps: Sequence[_Step], *, level: float) -> Iterable[Anchor]:
-    """What gates against a fixed reference show."""
+    """Results of gates against a fixed reference."""
     for place, step in enumerate(steps):
         for run, kept in step.anchors:
             if kept.is_proved_equal:
@@ -145,7 +145,7 @@ def _anchors(steps: Sequence[_Step], *, level: float) -> Iterable[Anchor]:
 
 
 def _points(steps: Sequence[_Step], deviations: Sequence[float]) -> Iterable[TrendPoint]:
-    """The curve, which starts again from each reference; what was lost before a new reference is carried along."""
+    """The curve, which restarts at each reference and carries over the degradation up to it."""
     starts = _references(steps)
     origin = 0.0
     for start, end in zip([0, *starts], [*starts, len(steps)], strict=True):
@@ -188,14 +188,14 @@ def _points(steps: Sequence[_Step], deviations: Sequence[float]) -> Iterable[Tre
 
 
 def _fixed_pairs(kept: KeptMetric) -> tuple[float, ...]:
-    """Pairs of an anchor, if they can be weighed."""
+    """Pairs of an anchor, if they can be used."""
     if kept.is_proved_equal:
         return (0.0,) * FIRST_LOOK
     return kept.degradations if len(kept.degradations) >= FIRST_LOOK else ()
 
 
 def _references(steps: Sequence[_Step]) -> list[int]:
-    """Places behind a commit that later anchors are gated against, where the curve starts again."""
+    """Positions of the commits that later anchors are gated against, where the curve restarts."""
     places = {step.run.candidate.commit: i for i, step in enumerate(steps)}
     references = {
         places[run.baseline.commit] + 1
@@ -236,7 +236,7 @@ def _levels(kept: Iterable[tuple[KeptRun, KeptMetric]]) -> list[LevelSeries]:
 
 
 def _correlation(pairs: Sequence[Sequence[float]]) -> float | None:
-    """Correlation of neighbouring gates, where it is beyond chance: then alarms come more often than stated."""
+    """Correlation of neighbouring gates if beyond chance, since false alarms are then more frequent than stated."""
     scaled = [math.fsum(gate) / spread for gate in pairs if (spread := math.sqrt(math.fsum(d * d for d in gate)))]
     if len(scaled) < MIN_GATES:
         return None

@@ -1,4 +1,4 @@
-"""Choice of what is measured next, until every metric is decided or the time is used up.
+"""Choice of what is measured next, until every metric is decided or the time budget runs out.
 
 - :mod:`~mainstay.measuring.agenda`: which workloads are measured, and what needs no measuring.
 - :mod:`~mainstay.measuring.strictness`: what a change cannot loosen.

@@ -1,13 +1,13 @@
-"""Agenda of a gate: what it judges, and with whose workload files, decided from what both revisions can collect.
+"""Agenda of a gate: which workloads it judges and which revision's workload files it uses.
 
-One rule holds in every case: whatever the baseline gates is judged or ``missing``. Where the workload folders differ,
-it is measured with the baseline's files as long as the candidate can run them, else with each revision's own. Nothing
+Everything that the baseline gates is either judged or ``missing``. If the workload folders differ, a workload is
+measured with the baseline's files as long as the candidate can run them, otherwise with each revision's own. Nothing
 here runs anything.
 
-- :class:`Collected`: what both revisions can run of one folder of workloads.
-- :func:`plan_agenda`: the decision, an :class:`Agenda`; :func:`with_review` adds what a person has to review,
-  and :func:`as_first` is for the change that adds the first workloads.
-- :class:`Assignment`: what is decided about one workload.
+- :class:`Collected`: the workloads of one folder that both revisions can run.
+- :func:`plan_agenda`: makes the :class:`Agenda`; :func:`with_review` adds a required review, and :func:`as_first` is
+  for the change that adds the first workloads.
+- :class:`Assignment`: how one workload is measured.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from mainstay.records.trials import Side
 from mainstay.workers.collecting import Collection, Problem, concerns
 
 REVIEW = "the workload changed: review it, accept it with a waiver"
-"""Review left to a person where each revision was measured with its own files."""
+"""Review required when each revision was measured with its own files."""
 
 FIRST = "the baseline gates nothing yet; this is judged from the next change on"
-"""Why everything is new where a change adds the first workloads."""
+"""Reason why every metric is new if a change adds the first workloads."""
 
 
 class Collected(NamedTuple):
-    """Workloads that both revisions can run of the workload files of one revision.
+    """Collections that the two revisions make from the workload files of one revision.
 
     Attributes:
-        baseline: What the baseline can run.
-        candidate: What the candidate can run.
+        baseline: Collection made by the baseline.
+        candidate: Collection made by the candidate.
     """
 
     baseline: Collection
@@ -43,17 +43,17 @@ class Collected(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Assignment:
-    """How one workload is measured, and how good its verdict can be.
+    """How one workload is measured, and how its verdict is limited.
 
     Attributes:
-        workload: With the metrics that are judged.
-        measured_with: Whose files its trials run with.
-        is_new: Whether the baseline does not gate it, so that it is ``new`` where the baseline cannot run it.
-        has_own: Whether the candidate's own files can take over where it cannot complete a trial with the baseline's.
-        is_moved: Whether the candidate has the workload elsewhere, so that it is ``missing`` where the candidate cannot
-            complete a trial with the baseline's file.
-        review: What a person has to review before it may pass; empty where there is nothing.
-        missing: Why it is ``missing`` unless it fails; empty where it is not.
+        workload: The workload, with the metrics that are judged.
+        measured_with: Revision whose workload files its trials use.
+        is_new: Whether the baseline does not gate it; it is then ``new`` if the baseline cannot run it.
+        has_own: Whether the candidate has its own file to use if it cannot complete a trial with the baseline's.
+        is_moved: Whether the candidate has moved the workload to another file; it is then ``missing`` if the candidate
+            cannot complete a trial with the baseline's file.
+        review: What must be reviewed before it may pass; empty if nothing.
+        missing: Why it is ``missing`` unless it fails; empty if it is not.
     """
 
     workload: Workload
@@ -72,11 +72,11 @@ class Agenda:
     Attributes:
         assignments: One for each workload that both revisions are asked to run.
         settled: Findings that need no measuring.
-        notes: What gates nothing, a sentence each.
-        baseline: Metrics that the baseline gates by its own files.
-        candidate: Metrics that the candidate gates by its own files.
-        known: All metrics of either revision, those of the kinds that are left out included.
-        hung: Of workloads whose file hung while a revision collected it, which revision, why, and its last output.
+        notes: One sentence on each workload or file that gates nothing.
+        baseline: Metrics that the baseline gates in its own files.
+        candidate: Metrics that the candidate gates in its own files.
+        known: All metrics of either revision, including kinds that are left out of this gate.
+        hung: For each workload whose file hung during collection: the revision, the cause and its last output.
     """
 
     assignments: tuple[Assignment, ...]
@@ -94,22 +94,22 @@ class Agenda:
 
 
 def plan_agenda(before: Collected, after: Collected | None = None) -> Agenda:
-    """Decide what is to be judged, and with whose files.
+    """Decide which workloads are judged, and with which revision's files.
 
     Args:
-        before: What both revisions can run of the baseline's files.
-        after: What both can run of the candidate's; ``None`` where the files are the same.
+        before: Collections of both revisions from the baseline's files.
+        after: Collections of both revisions from the candidate's files; ``None`` if the files are the same.
     """
     agenda = _plan_shared(before) if after is None else _plan_both(before, after)
     return replace(agenda, hung=dict(_hung(agenda.assignments, before, after or before)))
 
 
 def with_review(agenda: Agenda, review: str) -> Agenda:
-    """An agenda of which nothing passes before a person has reviewed something.
+    """Copy an agenda so that no workload passes without a review.
 
     Args:
-        agenda: What is to be judged.
-        review: What to review; nothing changes where it is empty.
+        agenda: Agenda to copy.
+        review: What to review; the agenda is unchanged if this is empty.
     """
     if not review:
         return agenda
@@ -124,7 +124,7 @@ def as_first(agenda: Agenda) -> Agenda:
     """The agenda of a change that adds the first workloads: all are ``new``, and nothing is measured.
 
     Args:
-        agenda: What would be judged of a baseline that gated them.
+        agenda: The agenda as it would be if the baseline gated the same workloads.
     """
     new = tuple(
         Finding(metric=metric, verdict=Verdict.NEW, reason=FIRST)
@@ -137,7 +137,7 @@ def as_first(agenda: Agenda) -> Agenda:
 def _hung(
     assignments: Iterable[Assignment], before: Collected, after: Collected
 ) -> Iterator[tuple[str, tuple[Side, str, tuple[str, ...]]]]:
-    """The workloads whose file hung while a revision collected it: a trial would hang too."""
+    """The workloads whose file hung during collection: a trial would hang too."""
     for assignment in assignments:
         name = assignment.workload.id
         for side in Side:
@@ -149,7 +149,7 @@ def _hung(
 
 
 def _plan_both(before: Collected, after: Collected) -> Agenda:
-    """The agenda where the revisions have other files."""
+    """The agenda for revisions with different workload files."""
     gated_before, gated_after = _gated(before.baseline), _gated(after.candidate)
     assignments: list[Assignment] = []
     settled: list[Finding] = []
@@ -175,7 +175,7 @@ def _plan_both(before: Collected, after: Collected) -> Agenda:
 
 
 def _plan_shared(collected: Collected) -> Agenda:
-    """The agenda where both revisions have the same files."""
+    """The agenda for revisions with the same workload files."""
     baseline, candidate = collected
     known = {workload.id: workload for workload in (*baseline.workloads, *candidate.workloads)}
     new, gone = _lacked(baseline, candidate), _lacked(candidate, baseline)
@@ -196,7 +196,7 @@ def _plan_shared(collected: Collected) -> Agenda:
 
 
 def _plan_gated(workload: Workload, before: Collected, after: Collected) -> tuple[Assignment | None, list[Finding]]:
-    """Decide about a workload that the baseline gates by its own files."""
+    """Decide about a workload that the baseline gates in its own files."""
     if cause := _problem_of(workload.id, after.candidate):
         reason = f"the candidate's own file cannot be collected: {cause}"
         lines = after.candidate.last_lines
@@ -230,7 +230,7 @@ _MOVED = "the candidate has moved the workload and cannot run it as the baseline
 
 
 def _compare_markers(workload: Workload, own: Workload) -> tuple[list[Metric], list[Finding]]:
-    """The metrics that both revisions mark alike, as strict as the stricter marker, and findings on all others."""
+    """The metrics that both revisions mark, each with the stricter marker, and findings on all others."""
     marked = {metric.name: metric for metric in own.metrics}
     metrics, settled = [], []
     for metric in workload.metrics:
@@ -247,7 +247,7 @@ def _compare_markers(workload: Workload, own: Workload) -> tuple[list[Metric], l
 
 
 def _is_moved(workload: Workload, baseline: Collection, candidate: Collection) -> bool:
-    """Whether the candidate gates the same test, with the same metrics, in a file where the baseline has none."""
+    """Whether the candidate gates the same test with at least the same metrics under an id unknown to the baseline."""
     known = {each.id for each in baseline.workloads}
     names = {metric.name for metric in workload.metrics}
     return any(
@@ -280,15 +280,15 @@ def _notes(workloads: Iterable[Workload], collections: Iterable[Collection]) -> 
 
 
 def _problem_of(workload: str, collection: Collection) -> str:
-    """Why the file of a workload could not be collected, where code failed; empty where none did."""
+    """Why the file of a workload could not be collected; empty if it could, or if only a marker is wrong."""
     causes = (each.cause for each in collection.problems if not each.is_usage and concerns(each.id, workload))
     return next(causes, "")
 
 
 def _lacked(by: Collection, other: Collection) -> list[str]:
-    """The workloads that one revision lacks and the other has, though the first can collect their files.
+    """The workloads that one revision lacks and the other has, although the first can collect their files.
 
-    Such as a case of a test that is parametrised over what the project registers.
+    An example is a case of a test that is parametrised over the project's registered models.
     """
     known = {workload.id for workload in by.workloads}
     return [
@@ -307,10 +307,10 @@ def _uncollected_by_both(collected: Collected) -> Iterator[Finding]:
 
 
 def _uncollected(before: Collected, after: Collected) -> Iterator[Finding]:
-    """Findings for files in which code failed, so that nobody can tell what a revision gates there.
+    """Findings for files whose code failed, so that the metrics gated there are unknown.
 
-    Where the candidate's is broken, that is its ``error``. Where only the baseline's is and the candidate has nothing
-    there, what was gated is ``missing``. Nothing is said of files whose workloads are dealt with one by one.
+    A broken file of the candidate is an ``error``. If only the baseline's file is broken and the candidate has no
+    workload there, the file is ``missing``. Files whose workloads get findings of their own are left out.
     """
     gated_before, gated_after = _gated(before.baseline), _gated(after.candidate)
     of_candidate = [problem for problem in after.candidate.problems if not problem.is_usage]
@@ -348,7 +348,7 @@ def _error(metric: Metric, reason: str, blame: Blame, detail: Sequence[str] = ()
 
 
 def part_of(collection: Collection, only: str | None) -> Collection:
-    """The workloads of accuracy, those of performance with what is counted exactly, or all."""
+    """Keep the workloads of one part, ``accuracy`` or ``performance`` (which includes exact counts); all if ``None``."""
     if only is None:
         return collection
     wanted = tuple(w for w in collection.workloads if w.execution.part == only)

@@ -34,7 +34,7 @@ from mainstay.store.files import FOLDER, write_text
 from mainstay.store.journal import parse_trial, trial_content
 
 BASELINES = "baselines"
-"""Folder of the cached trials, beside those of the runs."""
+"""Folder of the cached trials, next to that of the runs."""
 
 FORMAT = 2
 """Raised when a file is written otherwise; files of another format are then not found."""
@@ -42,7 +42,7 @@ FORMAT = 2
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Conditions:
-    """Everything that could change a trial of the baseline but for the workload and the seed.
+    """Everything that could change a trial of the baseline, except the workload and the seed.
 
     What is not in here must not matter: paths of the scratch folder, the private home of a worker, how many trials run
     at once, and the commit, whose tree counts.
@@ -60,7 +60,7 @@ class Conditions:
         preload: Modules that workers find loaded.
         worker_digest: SHA-256 of the worker's source.
         mainstay_version: Version of the tool.
-        traits: What is known of processor, operating system, accelerators and their drivers.
+        traits: Known traits of processor, operating system, accelerators and their drivers.
     """
 
     tree: str
@@ -79,13 +79,13 @@ class Conditions:
 
     @property
     def key(self) -> str:
-        """SHA-256 over all of it."""
+        """SHA-256 of all conditions."""
         content = json.dumps({"format": FORMAT, **asdict(self)}, sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()
 
 
 def is_exact(version: str) -> bool:
-    """Whether the version of a package, or the address that stands for it, names the same content for ever.
+    """Whether the version of a package, or its address, always names the same content.
 
     Example:
         >>> [is_exact(v) for v in ("2.4.6", "git+https://example.org/a@c0ffee", "file:///wheels/a-1-py3-none-any.whl")]
@@ -113,7 +113,7 @@ class BaselineTrials:
         self._shown = f"{FOLDER}/{BASELINES}/{self._file.name}"
 
     def read(self) -> tuple[Trial, ...]:
-        """The trials, as they were cached.
+        """The cached trials.
 
         Raises:
             StoreError: If the file cannot be read, or is not as it was written.
@@ -132,7 +132,7 @@ class BaselineTrials:
             raise self._error("do not read") from error
 
     def keep(self, trials: Sequence[Trial], *, run: str) -> None:
-        """Add what a gate measured to the cache; two gates may do so at once.
+        """Add the trials of a gate to the cache; two gates may do so at once.
 
         Args:
             trials: Trials of accuracy workloads; of these only the baseline's count, if they were measured in this run,
@@ -166,7 +166,7 @@ class BaselineTrials:
             raise self._error(f"cannot be written: {error.strerror}") from error
 
     def _read_or_forget(self) -> tuple[Trial, ...]:
-        """The cached trials; none where they do not read, so that they are written anew."""
+        """The cached trials; none if they cannot be read, so that they are rewritten."""
         try:
             return self.read()
         except StoreError:
@@ -181,7 +181,7 @@ class BaselineTrials:
 
 
 def _digest_line(content: bytes) -> str:
-    """First line of a file, which tells whether the rest is whole."""
+    """First line of a file, used to check that the rest is complete."""
     return json.dumps(hashlib.sha256(content).hexdigest())
 
 
@@ -220,11 +220,11 @@ def is_nondeterministic(trials: Sequence[Trial]) -> bool:
 
 
 def reusable_trials(cached: Sequence[Trial], workload: Workload, seeds: Sequence[int]) -> list[Trial]:
-    """The cached trials that stand in for trials of this gate, numbered as its pairs are.
+    """The cached trials that replace trials of this gate, renumbered for its pairs.
 
     Args:
         cached: All trials that are cached under the conditions of this gate.
-        workload: What is to be measured.
+        workload: Workload to be measured.
         seeds: Seed of each pair.
     """
     trials = _of(workload.id, cached)

@@ -61,7 +61,7 @@ _FIRST = "the baseline gates nothing yet, so it was built with the candidate's, 
 
 
 def effect_of(key: str) -> str:
-    """Say what a gate does with a setting that a change alters.
+    """Describe how a gate treats a changed setting.
 
     Args:
         key: Of ``[tool.mainstay]``.
@@ -74,7 +74,7 @@ def effect_of(key: str) -> str:
 
 
 class ChangedFile(NamedTuple):
-    """A file that the revisions do not have alike.
+    """A file that differs between the revisions.
 
     Attributes:
         path: Relative to the repository.
@@ -88,7 +88,7 @@ class ChangedFile(NamedTuple):
 
 
 def file_changes(files: Sequence[ChangedFile]) -> list[Change]:
-    r"""Files of the workload folder, with the first lines of what differs.
+    r"""Changed files of the workload folder, with the first lines of each diff.
 
     Args:
         files: Those that differ.
@@ -108,12 +108,12 @@ def file_changes(files: Sequence[ChangedFile]) -> list[Change]:
 
 
 def _version(content: bytes | None) -> str:
-    """Identify a version of a file; empty where there is none."""
+    """Identify a version of a file; empty if the file does not exist."""
     return "" if content is None else f"sha256 {hashlib.sha256(content).hexdigest()[:12]}"
 
 
 def _diff(before: bytes | None, after: bytes | None, *, at_most: int) -> tuple[str, ...]:
-    """The first lines of a unified difference, and a line that says how many were left out."""
+    """The first lines of a unified diff, and a line with the number left out."""
     try:
         old, new = ((content or b"").decode("utf-8").splitlines() for content in (before, after))
     except UnicodeDecodeError:
@@ -126,7 +126,7 @@ def _diff(before: bytes | None, after: bytes | None, *, at_most: int) -> tuple[s
 
 
 def pytest_changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[Change]:
-    """Settings of pytest.
+    """Changed settings of pytest.
 
     Args:
         before: The baseline's, by name.
@@ -140,7 +140,7 @@ def pytest_changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[
 
 
 def startup_changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[Change]:
-    """Code that runs in every worker of a revision though no workload imports it.
+    """Changed start-up code, which runs in every worker although no workload imports it.
 
     Args:
         before: What the baseline's wheels bring along, by what it is.
@@ -199,7 +199,7 @@ def _said(metric: Metric, name: str) -> str:
 
 
 def setting_changes(before: Configuration, after: Configuration, *, is_first: bool = False) -> Iterator[Change]:
-    """Keys of ``[tool.mainstay]`` with both values and what is done about it.
+    """Changed keys of ``[tool.mainstay]``, with both values and their effect.
 
     Args:
         before: The baseline's.
@@ -223,14 +223,14 @@ def setting_changes(before: Configuration, after: Configuration, *, is_first: bo
 
 
 def _effect_at_first(key: str) -> str:
-    """What is done about a setting where the baseline gates nothing."""
+    """The effect of a setting if the baseline gates nothing."""
     if key in {"extras", "groups"}:
         return _FIRST
     return effect_of(key) if key in PER_REVISION else _CANDIDATES
 
 
 def _shown(value: object) -> str:
-    """A setting in a few words; empty where it is not set."""
+    """A setting in a few words; empty if it is not set."""
     if isinstance(value, EvaluationSettings):
         return _shown({item.name: inner for item in fields(value) if (inner := getattr(value, item.name))})
     if isinstance(value, Mapping):

@@ -1,8 +1,8 @@
-"""The trials of one workload, and what follows from them without another one.
+"""The trials of one workload, and the findings that follow from them without further trials.
 
-- :class:`WorkloadLog`: takes trials, gives samples to be judged, findings that no further pair can change, and what a
-  report shows besides.
-- :func:`make_logs`: one for every workload; :func:`restore_trials` gives them what was measured before.
+- :class:`WorkloadLog`: takes trials; gives samples to be judged, findings that no further pair can change, and further
+  data for reports.
+- :func:`make_logs`: makes one log for each workload; :func:`restore_trials` adds trials measured earlier.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from mainstay.records.trials import ContextValue, Outcome, Side, Trial
 from mainstay.stats.paired import moments
 
 MAX_BLOCKS_SHOWN = 60
-"""Blocks of a trial that a run document tells of; neighbours are put together where there are more."""
+"""Maximum number of blocks of a trial in a run document; neighbouring blocks are averaged if there are more."""
 
 NUM_EXACT_SEEDS = 2
-"""Seeds on which digests must be equal before a change counts as exact."""
+"""Number of seeds on which digests must be equal before a change counts as exact."""
 
 MarginSource = Callable[[Metric, Mapping[str, ContextValue]], float]
 """Gives the margin of a metric for the recorded context of its workload."""
@@ -40,19 +40,19 @@ MarginSource = Callable[[Metric, Mapping[str, ContextValue]], float]
 
 @dataclass(kw_only=True, slots=True)
 class WorkloadLog:
-    """The trials of one workload, and what follows from them.
+    """The trials of one workload, and the findings that follow from them.
 
     Attributes:
-        workload: What is measured.
+        workload: The workload that is measured.
         seeds: Seed of each pair, fixed beforehand.
-        assignment: What was decided about it before the first pair.
-        measured_with: Whose workload files its trials run with; each revision's own once the candidate did not complete
-            its first trial with the baseline's.
-        why_own: Why the candidate did not, where its own files took over.
-        trials: By pair, side and repetition.
+        assignment: How the agenda said it would be measured.
+        measured_with: Revision whose workload files its trials use; each revision's own once the candidate has failed
+            to complete its first trial with the baseline's.
+        why_own: Why the candidate's own files took over; empty if they did not.
+        trials: Trials by pair, side and repetition.
         images: PNG as base64, by pair and position in the test set.
-        presets: Findings that pairs cannot change, by metric.
-        is_broken: Whether a trial did not complete, or two cannot be compared; the presets say why.
+        presets: Findings that further pairs cannot change, by metric.
+        is_broken: Whether a trial did not complete or two trials cannot be compared; the presets say why.
     """
 
     workload: Workload
@@ -66,9 +66,10 @@ class WorkloadLog:
     is_broken: bool = False
 
     def add(self, trial: Trial) -> None:
-        """Take a trial into account; where it shows that reused ones are out of date, these are forgotten.
+        """Add a trial, and drop reused trials if it shows that they are out of date.
 
-        A trial of the candidate that ran with other files than its workload is measured with now is out of date too.
+        A candidate's trial that ran with other workload files than those now in use is ignored, unless the candidate's
+        own files can take over.
         """
         if trial.side is Side.CANDIDATE and trial.files_of is not self.measured_with.files_for(Side.CANDIDATE):
             if not self.can_fall_back or trial.files_of is Side.BASELINE:
@@ -82,12 +83,12 @@ class WorkloadLog:
 
     @property
     def can_fall_back(self) -> bool:
-        """Whether the candidate's own files could take over."""
+        """Whether the candidate's own files can take over."""
         return self.measured_with is MeasuredWith.BASELINE and self.assignment.has_own
 
     @property
     def _needs_own(self) -> bool:
-        """Whether the first trial of the candidate did not complete with the baseline's files, where the baseline's did."""
+        """Whether, with the baseline's files, the baseline's first trial completed and the candidate's did not."""
         baseline, candidate = (self.trials.get((0, side, 0)) for side in Side)
         if not self.can_fall_back or baseline is None or candidate is None:
             return False
@@ -95,7 +96,7 @@ class WorkloadLog:
         return unfinished and baseline.outcome is Outcome.COMPLETED
 
     def _fall_back(self) -> None:
-        """Let the candidate run with its own files from now on; what it did with the baseline's is forgotten."""
+        """Let the candidate use its own files from now on, and drop its trials with the baseline's."""
         first = self.trials.get((0, Side.CANDIDATE, 0))
         self.why_own = first.cause if first else ""
         self.measured_with = MeasuredWith.OWN
@@ -110,15 +111,15 @@ class WorkloadLog:
 
     @property
     def baseline_trials(self) -> list[Trial]:
-        """The baseline's trials, with its repetitions."""
+        """The baseline's trials, including repetitions."""
         return [trial for trial in self.trials.values() if trial.side is Side.BASELINE]
 
     def drop_halves(self) -> None:
-        """Forget the trials of pairs of which only one side is known."""
+        """Drop the trials of pairs with only one side."""
         self.trials = {key: trial for key, trial in self.trials.items() if self.has_pair(key[0])}
 
     def adopt_margins(self, margin_of: MarginSource) -> None:
-        """Give every metric the margin that the project sets: that of the data set once a trial told which it is."""
+        """Set the margin of every metric: that of the data set once a trial has recorded which one it used."""
         metrics = tuple(replace(metric, margin=margin_of(metric, self.context)) for metric in self.workload.metrics)
         self.workload = replace(self.workload, metrics=metrics)
 
@@ -128,32 +129,32 @@ class WorkloadLog:
 
     @property
     def num_pairs(self) -> int:
-        """Pairs known without a gap from the first."""
+        """Number of consecutive known pairs, counted from the first."""
         return next(pair for pair in range(len(self.trials) + 1) if not self.has_pair(pair))
 
     def trials_of(self, side: Side) -> list[Trial]:
-        """The trials of one side, in the order of the pairs without a gap."""
+        """The trials of one side in the consecutive known pairs, in order."""
         return [self.trials[pair, side, 0] for pair in range(self.num_pairs)]
 
     @property
     def context(self) -> Mapping[str, ContextValue]:
-        """Recorded circumstances of the first completed trial."""
+        """Context recorded by the first completed trial."""
         completed = (trial for trial in self.trials.values() if trial.outcome is Outcome.COMPLETED)
         return next((trial.context for trial in completed), {})
 
     def samples(self, metric: Metric) -> MetricSamples:
-        """The values of one metric in every pair."""
+        """The values of one metric in every known pair, or the finding already made for it."""
         if preset := self.presets.get(metric.id):
             return MetricSamples(metric=metric, preset=preset)
         if metric.scale.is_exact:
-            reason = "not counted: the time was used up before its trials"
+            reason = "not counted: the time budget ran out before its trials"
             return MetricSamples(
                 metric=metric, preset=Finding(metric=metric, verdict=Verdict.INCONCLUSIVE, reason=reason)
             )
         return self._first_samples(metric, self.num_pairs)
 
     def sound_samples(self, metric: Metric) -> MetricSamples:
-        """The values of one metric, where a pair broke of those before the first that did."""
+        """The values of one metric; if the workload is broken, only those of the pairs before the first broken one."""
         if not self.is_broken or metric.scale.is_exact:
             return self.samples(metric)
         num_sound = next(
@@ -172,7 +173,7 @@ class WorkloadLog:
         )
 
     def confirmed(self, finding: Finding) -> Finding:
-        """A finding of sound pairs where it is a degradation, which no later break takes back; else why it broke."""
+        """Confirm a finding against a later broken pair: a ``fail`` stands with a warning, all else becomes the preset."""
         preset = self.presets.get(finding.metric.id)
         if not self.is_broken or preset is None:
             return finding
@@ -181,7 +182,7 @@ class WorkloadLog:
         return replace(finding, warnings=(*finding.warnings, f"a later pair could not be judged: {preset.reason}"))
 
     def reviewed(self, finding: Finding) -> Finding:
-        """A finding with whose files were used, and no better than these allow."""
+        """A finding that names the workload files used, with its verdict limited to what they allow."""
         if finding.method is Method.UNCHANGED:
             return finding
         finding = replace(finding, measured_with=self.measured_with)
@@ -196,16 +197,16 @@ class WorkloadLog:
 
     @property
     def _review(self) -> str:
-        """Review that a person has to make before the workload may pass; empty where there is nothing."""
+        """Review required before the workload may pass; empty if none is."""
         if self.measured_with is not MeasuredWith.OWN:
             return self.assignment.review
         return f"{REVIEW} (the candidate cannot run the baseline's: {self.why_own})" if self.why_own else REVIEW
 
     def find_trouble(self) -> Finding | None:
-        """The first thing in the trials that makes the whole workload unfit to be judged, as a finding without metric.
+        """Find the first reason in the trials why the whole workload cannot be judged.
 
         Returns:
-            A finding of the workload's first metric, to be given to each of its metrics.
+            A finding of the workload's first metric, to be copied to its other metrics; ``None`` if there is no reason.
         """
         relevant = [trial for trial in self.trials.values() if not trial.repetition or self._is_repetition_judged]
         broken = {
@@ -227,7 +228,7 @@ class WorkloadLog:
         return _difference(self.trials[pair, Side.BASELINE, 0], self.trials[pair, Side.CANDIDATE, 0])
 
     def _explain_baseline(self, baseline: Trial) -> Finding:
-        """Finding where only the baseline did not complete a trial, even when repeated."""
+        """The finding if only the baseline failed to complete a trial, even when repeated."""
         if baseline.outcome is Outcome.SKIPPED:
             return self._finding(Verdict.NEW, f"skipped on the baseline: {baseline.cause}")
         if self.assignment.is_new:
@@ -235,7 +236,7 @@ class WorkloadLog:
         return self._broken(Blame.BASELINE, "the baseline", baseline)
 
     def _explain_candidate(self, baseline: Trial | None, candidate: Trial) -> Finding:
-        """Finding where the candidate did not complete a trial, even when repeated."""
+        """The finding if the candidate failed to complete a trial, even when repeated."""
         is_skipped = candidate.outcome is Outcome.SKIPPED
         if baseline is None and is_skipped:
             return self._finding(Verdict.MISSING, f"skipped on the candidate only: {candidate.cause}")
@@ -250,12 +251,12 @@ class WorkloadLog:
         return self._broken(Blame.BOTH, "both revisions", candidate)
 
     def refuse(self, side: Side, cause: str, detail: tuple[str, ...]) -> None:
-        """Settle the workload without a trial: a revision hung while it collected the file.
+        """Settle the workload without a trial, because a revision hung while collecting the file.
 
         Args:
-            side: Which.
+            side: The revision that hung.
             cause: What happened, in one sentence.
-            detail: What its worker wrote last.
+            detail: Last lines of its worker's output.
         """
         if side is Side.BASELINE and self.assignment.is_new:
             finding = self._finding(Verdict.NEW, f"the baseline cannot run it: {cause}")
@@ -267,7 +268,7 @@ class WorkloadLog:
             self.presets[metric.id] = replace(finding, metric=metric)
 
     def pass_unchanged(self) -> None:
-        """Settle the workload without a trial: both revisions have the same code."""
+        """Settle the workload without a trial, because both revisions have the same code."""
         self.trials.clear()
         for metric in self.workload.metrics:
             self.presets[metric.id] = judge_unchanged(metric)
@@ -282,7 +283,7 @@ class WorkloadLog:
         return Finding(metric=self.workload.metrics[0], verdict=verdict, reason=reason, blame=blame, detail=detail)
 
     def settle(self) -> None:
-        """Fix the findings that no further pair can change: troubles, counts and faulty values."""
+        """Fix the findings that no further pair can change: broken trials, counts and faulty values."""
         if self._needs_own:
             self._fall_back()
         if self.skip_reason:
@@ -313,9 +314,10 @@ class WorkloadLog:
 
     @property
     def skip_reason(self) -> str:
-        """Why neither revision runs the workload on this machine; empty if one does.
+        """Why neither revision runs the workload on this machine; empty if one does or if it needs a review.
 
-        Where the baseline may gate more than could be collected, a skip proves nothing and is an error like any other.
+        A workload that needs a review may be gated by a baseline file that could not be collected, so a skip does not
+        excuse it.
         """
         if self.assignment.review:
             return ""
@@ -330,14 +332,14 @@ class WorkloadLog:
 
     @property
     def counts_differ(self) -> bool:
-        """Whether a gated count of the two revisions differs, so that the baseline must prove deterministic."""
+        """Whether a gated count differs between the revisions, so that the baseline must be shown to be deterministic."""
         if self.is_settled or not self.num_pairs:
             return False
         baseline, candidate = (self.trials[0, side, 0].values for side in Side)
         return any(baseline[metric.name] != candidate[metric.name] for metric in self.workload.metrics)
 
     def _settle_counts(self) -> None:
-        """Judge the counts, once the baseline has repeated itself where that is needed."""
+        """Judge the counts; if they differ, only once the baseline has been repeated."""
         repetition = self.trials.get((0, Side.BASELINE, 1))
         if self.is_settled or not self.num_pairs or (self.counts_differ and repetition is None):
             return
@@ -354,14 +356,14 @@ class WorkloadLog:
 
     @property
     def _is_repetition_judged(self) -> bool:
-        """Whether a verdict rests on the baseline's repetition, rather than only what later gates may reuse."""
+        """Whether a verdict of this gate depends on the baseline's repetition, not only reuse by later gates."""
         if not self.workload.execution.has_digests:
             return True
         return all(self._is_complete(pair) and self.digests_agree(pair) for pair in range(NUM_EXACT_SEEDS))
 
     @property
     def wants_repetition(self) -> bool:
-        """Whether later gates would gain from a deterministic baseline, by more trials than the one it costs."""
+        """Whether proving the baseline deterministic would save later gates more trials than the one it costs."""
         digests = {trial.digest for trial in self.baseline_trials}
         is_repeated = (0, Side.BASELINE, 1) in self.trials
         return len(digests) >= NUM_EXACT_SEEDS and all(digests) and not is_repeated and not self.is_settled
@@ -378,10 +380,10 @@ class WorkloadLog:
         return bool(first) and first == second
 
     def settle_exact(self) -> str:
-        """Fix what equal digests prove, or what they say against the workload.
+        """Fix the findings that follow from the digests alone.
 
         Returns:
-            Why digests could not settle it, for the report; empty if they did or none were recorded.
+            Why the digests could not settle it, if the baseline is not deterministic; otherwise empty.
         """
         if not self.workload.execution.has_digests or self.is_settled or self.num_pairs < NUM_EXACT_SEEDS:
             return ""
@@ -403,7 +405,7 @@ class WorkloadLog:
         return comparison.value if comparison is DigestComparison.NOT_REPEATABLE else ""
 
     def result(self) -> WorkloadResult:
-        """Result of the workload besides its findings."""
+        """Result of the workload, without its findings."""
         status, reason = self._status()
         pairs = [pair for pair in range(len(self.seeds)) if self._is_complete(pair)]
         return WorkloadResult(
@@ -435,11 +437,11 @@ class WorkloadLog:
         return all(trial is not None and trial.outcome is Outcome.COMPLETED for trial in known)
 
     def _load(self, pair: int) -> float:
-        """Processors that others kept busy during a pair, the larger of its two trials."""
+        """Number of processors that other processes kept busy during a pair: the larger value of its two trials."""
         return max(self.trials[pair, side, 0].load or 0.0 for side in Side)
 
     def _block_times(self, pairs: Iterable[int]) -> Mapping[str, tuple[float, ...]]:
-        """Time of a call in the blocks, by side; empty for what is not timed by blocks."""
+        """Time per call in each block, by side; empty for workloads not timed in blocks."""
         times = {
             side.value: tuple(
                 time for pair in pairs for time in _put_together(self.trials[pair, side, 0].block_times_s)
@@ -449,7 +451,7 @@ class WorkloadLog:
         return times if all(times.values()) else {}
 
     def _run_delay(self, pairs: Iterable[int]) -> float | None:
-        """Share of the blocks' wall time that was taken off; ``None`` where it is not known of all."""
+        """Share of the blocks' wall time that was subtracted as run delay; ``None`` unless known for every trial."""
         trials = [self.trials[pair, side, 0] for pair in pairs for side in Side]
         if not trials or not all(trial.run_delays_s for trial in trials):
             return None
@@ -486,7 +488,7 @@ class WorkloadLog:
 
 
 def _changed_names(baseline: Sequence[str], candidate: Sequence[str]) -> tuple[str, ...]:
-    """Name what was added and what is gone, a line each.
+    """List added and removed names, one per line.
 
     Example:
         >>> _changed_names(["json", "math"], ["decimal", "math"])
@@ -497,7 +499,7 @@ def _changed_names(baseline: Sequence[str], candidate: Sequence[str]) -> tuple[s
 
 
 def _mean(values: Iterable[float]) -> float:
-    """The mean of at least one number; NaN where one is not finite."""
+    """The mean of at least one number; NaN if any of them is not finite."""
     numbers = list(values)
     return float(moments(numbers).mean) if all(map(math.isfinite, numbers)) else math.nan
 
@@ -507,7 +509,7 @@ def _with_images(examples: Iterable[FlippedExample], images: Mapping[int, str]) 
 
 
 def examples_to_show(trials: Sequence[Trial]) -> list[int]:
-    """Positions in the test set of the flipped examples that a report shows; none where a side recorded nothing."""
+    """Positions in the test set of the flipped examples to show in a report; empty if a side recorded no predictions."""
     recorded = {trial.side: trial.predictions for trial in trials if trial.predictions}
     if len(recorded) < len(Side) or len({predictions.labels_digest for predictions in recorded.values()}) > 1:
         return []
@@ -518,7 +520,7 @@ def examples_to_show(trials: Sequence[Trial]) -> list[int]:
 
 
 def _put_together(times: Sequence[float]) -> list[float]:
-    """Mean times of neighbouring blocks, so many together that no more are left than a run document tells of.
+    """Average neighbouring blocks so that at most :data:`MAX_BLOCKS_SHOWN` remain.
 
     Example:
         >>> len(_put_together([1.0] * 61)), _put_together([1.0, 2.0])
@@ -530,7 +532,7 @@ def _put_together(times: Sequence[float]) -> list[float]:
 
 
 def _difference(baseline: Trial, candidate: Trial) -> str:
-    """Name what should have been equal in a pair and is not; empty if all is."""
+    """Name the first condition that differs within a pair but should not; empty if there is none."""
     for name in sorted(baseline.context.keys() | candidate.context.keys()):
         first, second = baseline.context.get(name), candidate.context.get(name)
         if first != second:
@@ -540,11 +542,11 @@ def _difference(baseline: Trial, candidate: Trial) -> str:
 
 
 def make_logs(assignments: Sequence[Assignment], seeds: Mapping[str, tuple[int, ...]]) -> list[WorkloadLog]:
-    """Logs without trials, one a workload.
+    """Make an empty log for each workload.
 
     Args:
-        assignments: What is to be measured, and how.
-        seeds: Seeds of each workload, one a pair.
+        assignments: Workloads to be measured, and how.
+        seeds: Seeds of each workload, one for each pair.
     """
     return [
         WorkloadLog(
@@ -558,11 +560,11 @@ def make_logs(assignments: Sequence[Assignment], seeds: Mapping[str, tuple[int, 
 
 
 def restore_trials(logs: Sequence[WorkloadLog], trials: Sequence[Trial]) -> None:
-    """Give the logs what was measured before; of timed pairs only whole ones, whose sides took turns.
+    """Add earlier trials to the logs; timed pairs only if complete, since their two sides must have taken turns.
 
     Args:
-        logs: One a workload.
-        trials: Of earlier gates, then of an earlier attempt at this one.
+        logs: One for each workload.
+        trials: Trials of earlier gates, then of an earlier attempt at this one.
     """
     by_workload = {log.workload.id: log for log in logs}
     for trial in trials:

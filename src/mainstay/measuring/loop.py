@@ -1,12 +1,11 @@
-"""From workloads to findings: counts and exact first, then pairs up to each planned look, until all is decided.
+"""Measuring loop of a gate: counts and exact comparisons first, then pairs up to each planned look until all is decided.
 
-This is the part of the gate that waits: it decides which pair is measured next and hands what came of it to the
-pure judgement of :mod:`mainstay.gates`. Everything it knows is in trials, so a resumed gate comes to the same verdict
-as an undisturbed one. Up to a look, trainings come first, several at once; what is timed or weighed comes after them,
-and never overlaps with anything.
+The loop decides which pair is measured next and passes the results to the pure judgement of :mod:`mainstay.gates`. All
+its state is in the trials, so a resumed gate reaches the same verdict as an uninterrupted one. Before each look, training
+runs come first, several at once; time and memory are measured afterwards and never overlap with anything.
 
 - :class:`Measurement`: all workloads of a gate.
-- :class:`Observer`, :class:`Progress`: who is told how it goes, and what.
+- :class:`Observer`, :class:`Progress`: progress reports.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ class Observer(Protocol):
         """A phase of the gate begins."""
 
     def note(self, text: str) -> None:
-        """Something that the reader must know now."""
+        """A message for the user came up."""
 
     def trial_done(self, trial: Trial) -> None:
         """A trial ended."""
@@ -55,13 +54,13 @@ class Observer(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Progress:
-    """Where a gate stands.
+    """Progress of a gate.
 
     Attributes:
         num_done: Pairs measured, over all workloads.
-        num_planned: Pairs that the next look needs.
-        seconds_left: Expected until the next look; ``None`` before the first pair.
-        findings: As of the last look, with the pairs measured since in their estimates.
+        num_planned: Pairs needed for the next look.
+        seconds_left: Expected time until the next look; ``None`` before the first pair.
+        findings: Findings as of the last look; their estimates include the pairs measured since.
     """
 
     num_done: int
@@ -74,21 +73,21 @@ class Measurement:
     """All workloads of a gate while they are measured.
 
     Args:
-        logs: One a workload, with the trials known from an earlier attempt.
+        logs: One for each workload, with the trials known from an earlier attempt.
         settled: Findings reached without measuring, such as ``missing``.
-        design: Levels, looks and K.
-        salt: What seeds and orders derive from.
-        commit: The baseline's.
+        design: Levels, looks and number of gated metrics.
+        salt: Text from which seeds and orders are derived, together with the commit.
+        commit: The baseline's commit.
         margin_of: Gives a metric's margin once the data set is known.
-        measure: Measures one pair of whole runs, given what is known of it.
+        measure: Measures one pair of whole runs, given its known trials.
         measure_timed: Measures one pair of processes that take turns in all timed workloads.
-        executor: Where pairs are measured: threads, or processes where both functions can be pickled.
-        num_at_once: Trainings under way at once; a pair is two.
-        repeats: Workloads whose baseline should be shown to be deterministic, for the sake of later gates, even where
-            no verdict of this one depends on it. It costs one training each, after everything else and only where at
-            least two were measured that a later gate could then reuse.
-        trial_seconds: Limit of one trial.
-        pair_seconds: Time of the blocks of each timed workload in a pair.
+        executor: Runs the measurements: in threads, or in processes if both functions can be pickled.
+        num_at_once: Number of training runs at once; a pair counts as two.
+        repeats: Workloads whose baseline should be shown to be deterministic for later gates, even if no verdict of this
+            one depends on it. This costs one training run each, after everything else, and happens only if at least two
+            were measured that a later gate could then reuse.
+        trial_seconds: Time limit of one trial.
+        pair_seconds: Total time of the blocks of each timed workload in a pair.
         fail_fast: Whether the first ``fail`` ends the gate.
         deadline: Time after which no pair is started; one that is under way is ended and dropped.
         observer: Is told how it goes.
@@ -144,10 +143,10 @@ class Measurement:
             log.settle()
 
     def run(self) -> tuple[Finding, ...]:
-        """Measure until every metric is decided, the looks are used up or the time is.
+        """Measure until every metric is decided, all looks have been taken, or the time budget runs out.
 
         Returns:
-            One finding a gated metric, in the order of the workloads.
+            One finding for each gated metric, in the order of the workloads.
         """
         self._count()
         self._try_exact()
@@ -177,16 +176,16 @@ class Measurement:
         return tuple(self._reviewed(finding) for finding in findings)
 
     def measure_pairs(self, num_pairs: int) -> None:
-        """Measure so many pairs of every workload, whether or not fewer would decide it, as a calibration does."""
+        """Measure a fixed number of pairs of every workload, even if fewer would decide it, as a calibration does."""
         self._observer.phase(f"{num_pairs} pairs")
         self._measure_up_to(num_pairs, list(self._logs.values()))
 
     def results(self) -> tuple[WorkloadResult, ...]:
-        """Result of each workload besides its findings."""
+        """Results of the workloads, without their findings."""
         return tuple(log.result() for log in self._logs.values())
 
     def _count(self) -> None:
-        """Run deterministic counts: once a side, and the baseline again where the sides differ."""
+        """Run deterministic counts: once per side, and the baseline again if the sides differ."""
         logs = [log for log in self._logs.values() if log.workload.execution.is_once and not log.is_settled]
         if not logs:
             return
@@ -195,7 +194,7 @@ class Measurement:
         self._measure(((log, 0) for log in logs if log.counts_differ), repetition=1)
 
     def _try_exact(self) -> None:
-        """Run the seeds on which equal digests would prove that nothing changed; two pairs at the most are spent."""
+        """Run up to :data:`NUM_EXACT_SEEDS` pairs whose equal digests would prove that the results did not change."""
         logs = [log for log in self._logs.values() if log.workload.execution.has_digests and not log.is_settled]
         if not logs:
             return
@@ -209,7 +208,7 @@ class Measurement:
                 self.notes.append(f"{log.workload.id}: {why_not}")
 
     def _repeat_baselines(self) -> None:
-        """Show that the baseline is deterministic where later gates gain by it; no finding depends on that."""
+        """Repeat baseline trials to show that later gates may reuse them; no finding of this gate depends on it."""
         logs = [log for log in self._logs.values() if log.workload.id in self._repeats and log.wants_repetition]
         if logs:
             self._observer.phase("repeating the baseline")
@@ -219,7 +218,7 @@ class Measurement:
                 self.notes.append(f"{log.workload.id}: {DigestComparison.NOT_REPEATABLE.value}")
 
     def _measure_up_to(self, look: int, logs: Sequence[WorkloadLog]) -> None:
-        """Measure what a look needs: trainings first, then what must have the machine for itself."""
+        """Measure the pairs needed for a look: first runs that may overlap, then those that need the machine to themselves."""
         whole = [log for log in logs if not (log.workload.execution.is_once or log.workload.execution.is_interleaved)]
         overlapping = [log for log in whole if log.workload.execution.may_overlap]
         alone = [log for log in whole if not log.workload.execution.may_overlap]
@@ -248,7 +247,7 @@ class Measurement:
             self._tell(num_done, len(groups), start)
 
     def _timed_request(self, pair: int, measured_with: MeasuredWith, logs: Sequence[WorkloadLog]) -> TimedRequest:
-        """Request for a timed pair with some files: what is neither known nor settled."""
+        """Request for a timed pair: the workloads measured with these files that are neither known nor settled."""
         wanted = {
             log.workload.id: log
             for log in logs
@@ -305,12 +304,12 @@ class Measurement:
 
     @property
     def _num_reused(self) -> int:
-        """Trials that were given and not measured; fewer than before where some turned out to be out of date."""
+        """Number of reused trials; it falls when some turn out to be out of date."""
         return sum(bool(trial.reused_from) for log in self._logs.values() for trial in log.trials.values())
 
     @property
     def _num_own(self) -> int:
-        """Workloads that are measured with each revision's own files; more than before where one had to change over."""
+        """Number of workloads measured with each revision's own files; it rises when one has to switch to them."""
         return sum(log.measured_with is MeasuredWith.OWN for log in self._logs.values())
 
     def _take(self, trials: Sequence[Trial]) -> None:
@@ -324,14 +323,14 @@ class Measurement:
             log.settle()
 
     def _tell(self, num_done: int, num_planned: int, start: float) -> None:
-        """Tell the observer where the gate stands."""
+        """Report progress to the observer."""
         left = (self._clock() - start) / num_done * (num_planned - num_done)
         self._observer.pairs_done(
             Progress(num_done=num_done, num_planned=num_planned, seconds_left=left, findings=self._judge())
         )
 
     def _as_it_stands(self, request: PairRequest) -> tuple[PairRequest, Sequence[Trial]] | None:
-        """A request as it stands when its turn has come, and what is known of the pair; ``None`` where it is settled."""
+        """Update a request just before it runs, and add the pair's known trials; ``None`` if the workload is settled."""
         log = self._logs[request.workload]
         if log.is_settled:
             return None
@@ -341,11 +340,11 @@ class Measurement:
 
     @property
     def _seconds_left(self) -> float:
-        """Seconds until the time for measuring is used up."""
+        """Seconds left of the time budget."""
         return self._deadline - self._clock()
 
     def _request(self, log: WorkloadLog, pair: int, repetition: int) -> PairRequest | None:
-        """Request for a pair; ``None`` if all is known."""
+        """Request for a pair; ``None`` if all its trials are known."""
         order = draw_order(self._salt, self._commit, log.workload.id, pair)
         wanted = (Side.BASELINE,) if repetition else order
         sides = tuple(side for side in wanted if (pair, side, repetition) not in log.trials)
@@ -365,14 +364,14 @@ class Measurement:
         )
 
     def _judge(self) -> tuple[Finding, ...]:
-        """The findings as of now; a first verdict stays whatever comes later."""
+        """The current findings; the first verdict on a metric is final."""
         gated = [(log, metric) for log in self._logs.values() if not log.skip_reason for metric in log.workload.metrics]
         findings = judge_family([log.sound_samples(metric) for log, metric in gated], self._design)
         confirmed = [log.confirmed(finding) for (log, _), finding in zip(gated, findings, strict=True)]
         return (*confirmed, *self._settled)
 
     def _reviewed(self, finding: Finding) -> Finding:
-        """A finding no better than the files that its trials ran with allow."""
+        """A finding with its verdict limited to what the workload files used allow."""
         log = self._logs.get(finding.metric.workload)
         is_measured = log is not None and finding.metric.name in {metric.name for metric in log.workload.metrics}
         return log.reviewed(finding) if log is not None and is_measured else finding
@@ -386,7 +385,7 @@ class Measurement:
 
 
 def _sources(logs: Sequence[WorkloadLog]) -> list[MeasuredWith]:
-    """Whose files some workloads are measured with, each revision's own last: others may have to change over to them."""
+    """The sources of workload files in use, each revision's own last, since others may have to switch to them."""
     used = {log.measured_with for log in logs}
     if any(log.can_fall_back for log in logs):
         used.add(MeasuredWith.OWN)

@@ -1,4 +1,4 @@
-"""Which pair is measured when: seeds and order drawn beforehand, pairs handed to an executor.
+"""Scheduling of pairs: seeds and orders are drawn beforehand, pairs are submitted to an executor.
 
 Nothing here knows what a pair is for; any :class:`concurrent.futures.Executor` will do.
 """
@@ -45,7 +45,7 @@ def derive_seeds(salt: str, commit: str, workload: str, num_seeds: int) -> tuple
 
 
 def draw_order(salt: str, commit: str, workload: str, pair: int) -> tuple[Side, Side]:
-    """Which side goes first in a pair: one fair coin for every two pairs, fixed beforehand, the second pair reversed.
+    """Draw the order of the sides in a pair: a fair coin decides for every two pairs, and the second is reversed.
 
     A random order makes the degradation of two equal revisions symmetric about zero whatever the machine does
     meanwhile. A coin for each pair would do that too, but shows one side first in all of five pairs in 1 of 16 gates:
@@ -63,7 +63,7 @@ def draw_order(salt: str, commit: str, workload: str, pair: int) -> tuple[Side, 
 
 
 def draw_block_orders(salt: str, commit: str, workload: str, pair: int, num_alternations: int) -> tuple[Side, ...]:
-    """Which side's block goes first in each alternation of a pair: one fair coin for every two, the second reversed.
+    """Draw the order of the sides in each alternation: a fair coin decides for every two, and the second is reversed.
 
     Example:
         >>> first, second, third, fourth = draw_block_orders("salt", "c0ffee", "w", 0, 4)
@@ -75,7 +75,7 @@ def draw_block_orders(salt: str, commit: str, workload: str, pair: int, num_alte
 
 
 def draw_workload_order(salt: str, commit: str, pair: int, workloads: Sequence[str]) -> tuple[str, ...]:
-    """The order in which the workloads that share the processes of a pair are run, the same for both revisions.
+    """Draw the order of the workloads that share the processes of a pair, the same for both revisions.
 
     Example:
         >>> sorted(draw_workload_order("salt", "c0ffee", 0, ["a", "b"]))
@@ -85,26 +85,26 @@ def draw_workload_order(salt: str, commit: str, pair: int, workloads: Sequence[s
 
 
 def _hash_bits(num_bits: int, *parts: str) -> int:
-    """Uniform bits that depend on text only."""
+    """Uniform bits derived from text only."""
     digest = hashlib.sha256("\0".join(parts).encode()).digest()
     return int.from_bytes(digest[:8], "big") & ((1 << num_bits) - 1)
 
 
 SHARE_OF_SECONDS = 0.8
-"""How much of the budget the pairs up to the second look may take by plan; the rest is for what takes longer than planned."""
+"""Share of the budget planned for the pairs up to the second look; the rest is a reserve for delays."""
 
 START_SECONDS = 5.0
-"""What two processes of a pair may take by plan to start and to load what they measure."""
+"""Planned time for the two processes of a pair to start and import."""
 
 LEAST_PAIR_SECONDS = 0.2
 """The shortest time that a timed workload is measured in a pair: a few blocks of each revision."""
 
 
 def fitted_pair_seconds(wanted: float, *, num_timed: int, looks: Sequence[int], seconds: float) -> float:
-    """How long each timed workload is measured in a pair, so that many of them reach the second look in the budget.
+    """Time of each timed workload in a pair, shortened if necessary so that the second look fits into the budget.
 
     Args:
-        wanted: As configured, which is not exceeded.
+        wanted: Configured time, which is not exceeded.
         num_timed: Timed workloads.
         looks: Numbers of pairs at which the gate looks.
         seconds: Budget for measuring.
@@ -121,7 +121,7 @@ def fitted_pair_seconds(wanted: float, *, num_timed: int, looks: Sequence[int], 
 
 
 def describe_fit(wanted: float, fitted: float, *, num_timed: int, looks: Sequence[int], seconds: float) -> str:
-    """Say that pairs are shorter than configured, and whether that suffices; empty where they are not.
+    """Say that pairs are shorter than configured, and whether that suffices; empty if they are not.
 
     Args:
         wanted: Time of the blocks of each timed workload in a pair, as configured.
@@ -157,10 +157,10 @@ def measure_all(
     deadline: float = float("inf"),
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Result]:
-    """Measure requests over an executor; results come in the order of their completion.
+    """Measure requests with an executor; yields results in the order of completion.
 
     Args:
-        requests: What to measure, in the order in which it is started.
+        requests: Requests in the order in which they are started.
         measure: Measures one.
         executor: Where; processes where what is measured and how can be pickled.
         arguments: Gives what to call ``measure`` with, once the turn of a request has come; ``None`` if it is no longer

@@ -1,4 +1,4 @@
-"""The stricter of two revisions: a change can tighten what it is judged by, never loosen it.
+"""The stricter of two revisions' settings: a change can tighten its own judgement, never loosen it.
 
 Pure functions of what both revisions say.
 
@@ -25,7 +25,7 @@ STRICTNESS = {0: 0, 3: 1, 1: 2}
 
 
 def settings_in_force(baseline: Configuration, candidate: Configuration) -> Configuration:
-    """The settings of a gate: the candidate's, but for what would judge it less strictly than the baseline's.
+    """The settings of a gate: the candidate's, except where the baseline's are stricter.
 
     Levels and looks are the baseline's: another level makes either passing or failing easier. Margins are left to
     :class:`Margins`, since they depend on the metric and its data set.
@@ -70,7 +70,7 @@ def why_incomparable(baseline: Metric, candidate: Metric) -> str:
 
 
 def stricter_metric(baseline: Metric, candidate: Metric) -> Metric:
-    """The metric as the stricter of two comparable markers has it, value by value.
+    """Combine two comparable markers of a metric, taking the stricter value of each argument.
 
     Args:
         baseline: As the baseline marks it.
@@ -95,7 +95,7 @@ def stricter_metric(baseline: Metric, candidate: Metric) -> Metric:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Margins:
-    """The margin of each metric: the smaller of what the two revisions say.
+    """Margins by metric: the smaller of the two revisions' margins.
 
     Attributes:
         settings: Settings of baseline and candidate.
@@ -132,7 +132,7 @@ class Margins:
 
 
 def require_known_margins(configuration: Configuration, metrics: Sequence[Metric]) -> None:
-    """Refuse a margin of a metric that no workload gates, and one that can only be meant in percent.
+    """Refuse a margin for a metric that no workload gates, or one that was probably given in percent.
 
     Args:
         configuration: The settings.

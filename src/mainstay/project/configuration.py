@@ -28,7 +28,7 @@ from mainstay.records.plans import DEFAULT_PAIR_SECONDS
 T = TypeVar("T")
 
 TABLE = "tool.mainstay"
-"""Where the settings stand in pyproject.toml."""
+"""Table of the settings in pyproject.toml."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,7 +41,7 @@ class EvaluationSettings:
         tiers: ``blocking``, ``guard`` or ``advisory`` by task; as the items support where a task is not named.
         ranges: Smallest and largest score by task.
         directions: ``lower`` by task where lower scores are better and the files do not say so.
-        filter: Which filter of answers of lm-evaluation-harness counts.
+        filter: Answer filter of lm-evaluation-harness that counts.
         cluster: Field of an item that says what it belongs to.
     """
 
@@ -71,7 +71,7 @@ class Configuration:
             all else that a workload could depend on, are equal; ``false`` for nothing. ``false`` in either revision holds.
         margins: Tolerated degradation by metric; it replaces the margin of the workload's marker.
         margins_by_dataset: The same by data set, which replaces both.
-        inconclusive: What an inconclusive gate exits with: 3, 0 or 1.
+        inconclusive: Exit status of an inconclusive gate: 3, 0 or 1.
         waivers: File of accepted degradations.
         constraints: Constraints files of the dependencies, relative to the project.
         extras: Extras of the project that the workloads need.
@@ -122,7 +122,7 @@ class Configuration:
     evaluation: EvaluationSettings = EvaluationSettings()
 
     def margin(self, metric: str, *, dataset: str | None = None) -> float | None:
-        """Return the configured margin of a metric on a data set, or ``None`` where the marker's holds.
+        """Return the configured margin of a metric on a data set, or ``None`` if the marker's applies.
 
         Example:
             >>> settings = Configuration(margins={"top1_accuracy": 0.002},
@@ -134,7 +134,7 @@ class Configuration:
         return by_dataset.get(metric, self.margins.get(metric))
 
     def num_jobs(self, num_cores: int) -> int:
-        """Return how many accuracy trials run at once on a machine with so many processors.
+        """Return the number of accuracy trials run at once on a machine with the given number of processors.
 
         Example:
             >>> Configuration(threads=2).num_jobs(5)
@@ -148,7 +148,7 @@ def read_configuration(pyproject_text: bytes | str, where: str) -> Configuration
 
     Args:
         pyproject_text: The whole file; bytes are UTF-8.
-        where: What to call the file in a message.
+        where: Name of the file in messages.
 
     Raises:
         ConfigurationError: If the file is not TOML, or a key or value of ``[tool.mainstay]`` is wrong.
@@ -191,7 +191,7 @@ def with_settings(
 
     Args:
         pyproject_text: The whole file.
-        where: What to call the file in a message.
+        where: Name of the file in messages.
         looks: Numbers of pairs at which the gate looks.
         seconds: Budget for measuring.
         margins: Margins by metric, to be added to those that are there.
@@ -227,7 +227,7 @@ def with_settings(
 
 
 def _child(parent: Any, key: str) -> Any:
-    """A table in a table of tomlkit's: that which is there, else a new one at the end.
+    """A subtable of a tomlkit table, appended if it does not exist.
 
     One that is only implied, by ``[a.b]`` where there is no ``[a]``, is made anew: tomlkit would give its header the
     comment of ``[a.b]``.
@@ -248,13 +248,13 @@ def _child(parent: Any, key: str) -> Any:
 
 
 def _replace(table: Any, key: str, value: Any) -> None:
-    """Set a key of a TOML table, unless it has that value already, which keeps how it is written."""
+    """Set a key of a TOML table, unless it has that value already, so that its formatting is kept."""
     if key not in table or table[key] != value:
         table[key] = value
 
 
 class _ValueRefused(Exception):
-    """A value does not fit; ``path`` leads to it from the key."""
+    """A value is not allowed; ``path`` leads to it from the key."""
 
     def __init__(self, found: object, expected: str, path: tuple[str, ...] = ()) -> None:
         super().__init__(expected)
@@ -264,7 +264,7 @@ class _ValueRefused(Exception):
 
 
 def _tool_table(pyproject_text: bytes | str, where: str) -> Mapping[str, Any]:
-    """Return ``[tool.mainstay]``, empty where there is none."""
+    """Return ``[tool.mainstay]``; empty if there is none."""
     try:
         text = pyproject_text.decode() if isinstance(pyproject_text, bytes) else pyproject_text
         found: Any = tomllib.loads(text)
@@ -292,7 +292,7 @@ def _refuse_key(key: str, known: Iterable[str], where: str) -> NoReturn:
 
 
 def _display(value: object) -> str:
-    """Return a value as TOML would show it, with its type."""
+    """Return a value in TOML notation, with its type."""
     names = {
         bool: "a boolean",
         int: "an integer",
@@ -321,7 +321,7 @@ def _module(value: object) -> str:
 
 
 def _pattern(value: object) -> str:
-    """Read a pattern of names of files."""
+    """Read a file name pattern."""
     text = _text(value)
     if "/" in text or not text.endswith(".py") or text.split() != [text]:
         raise _ValueRefused(value, "a pattern of names without spaces that ends in .py, such as 'bench_*.py'")
@@ -337,7 +337,7 @@ def _inner_path(value: object) -> str:
 
 
 def _outer_path(value: object) -> str:
-    """Read a path that does not depend on where the project lies."""
+    """Read a path that does not depend on the location of the project."""
     path = PurePosixPath(_text(value))
     if not path.is_absolute() and (path.parts[0] != "~" or len(path.parts) < 2):
         raise _ValueRefused(value, "an absolute path, or one that begins with '~/'")
@@ -386,14 +386,14 @@ def _inconclusive(value: object) -> int:
 
 
 def _proof(value: object) -> str | bool:
-    """Read what lets a metric pass unmeasured."""
+    """Read the kind of proof that lets a metric pass unmeasured."""
     if value is False or value == "unchanged":
         return value
     raise _ValueRefused(value, "'unchanged' or false")
 
 
 def _array_of(read: Callable[[object], T]) -> Callable[[object], tuple[T, ...]]:
-    """Return a reader of arrays whose items are all read alike."""
+    """Return a reader for arrays with items of one type."""
 
     def read_array(value: object) -> tuple[T, ...]:
         if not isinstance(value, list):
@@ -431,7 +431,7 @@ def _margins(value: object) -> tuple[dict[str, float], dict[str, dict[str, float
 
 
 def _table_of(read: Callable[[object], T], expected: str) -> Callable[[object], dict[str, T]]:
-    """Return a reader of tables whose values are all read alike."""
+    """Return a reader for tables with values of one type."""
 
     def read_table(value: object) -> dict[str, T]:
         if not isinstance(value, dict):
@@ -442,7 +442,7 @@ def _table_of(read: Callable[[object], T], expected: str) -> Callable[[object], 
 
 
 def _inside(name: str, read: Callable[[object], T], value: object) -> T:
-    """Read a value of a table; a refusal names the way to it."""
+    """Read a value of a table; an error names its path."""
     try:
         return read(value)
     except _ValueRefused as refusal:

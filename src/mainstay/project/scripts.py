@@ -1,4 +1,4 @@
-"""What of a repository without packaging is gated: its modules and packages, installed as they lie.
+"""Modules and packages of a repository without packaging, which are installed as they are.
 
 Pure functions of names.
 
@@ -15,11 +15,11 @@ NOT_GATED = frozenset(
     {"setup", "noxfile", "conftest", "tasks", "tests", "test", "testing", "bench", "benchmark", "benchmarks"}
     | {"docs", "doc", "examples", "example", "scripts", "vendor", "vendored", "node_modules", "build", "dist", "venv"}
 )
-"""Names of folders and modules at the top of a project that are no part of what it offers."""
+"""Names of top-level folders and modules that are not part of a project's importable code."""
 
 
 def importable_names(files: Iterable[str], *, without: Iterable[str] = (), namespaces: bool = False) -> list[str]:
-    """Packages and modules right beneath a folder, packages first.
+    """Packages and modules directly in a folder, packages first.
 
     Args:
         files: Names relative to the folder.

@@ -34,7 +34,7 @@ _HEADER = "# Accepted degradations, read by the gate; each entry needs a review,
 
 
 def read_waivers(path: Path) -> tuple[Waiver, ...]:
-    """The waivers of a file, in its order.
+    """Read the waivers in a file, in order.
 
     Args:
         path: The file; none is the same as an empty one.
@@ -53,11 +53,11 @@ def read_waivers(path: Path) -> tuple[Waiver, ...]:
 
 
 def parse_waivers(text: str, *, where: str) -> tuple[Waiver, ...]:
-    r"""The waivers in a TOML text, see :func:`read_waivers`.
+    r"""Parse the waivers in a TOML text, see :func:`read_waivers`.
 
     Args:
         text: TOML with a table ``[[waiver]]`` for each entry.
-        where: What to call it in an error.
+        where: Its name in error messages.
 
     Example:
         >>> parse_waivers('[[waiver]]\nmetric = "a"\nlimit = 0.01\nreason = "b"\nuntil = 2027-01-31', where="x")
@@ -79,7 +79,7 @@ def parse_waivers(text: str, *, where: str) -> tuple[Waiver, ...]:
 
 
 def append_waiver(path: Path, waiver: Waiver, today: datetime.date) -> None:
-    """Add an entry to a file, which is created if there is none; what it held stays as it was.
+    """Append an entry to a file, creating the file if necessary; existing content is unchanged.
 
     Args:
         path: The file.
@@ -102,7 +102,7 @@ def append_waiver(path: Path, waiver: Waiver, today: datetime.date) -> None:
 
 
 def waiver_toml(waiver: Waiver) -> str:
-    """An entry as it stands in the file.
+    """An entry as TOML text.
 
     Args:
         waiver: The entry.
@@ -131,7 +131,7 @@ def apply_waivers(findings: Sequence[Finding], waivers: Iterable[Waiver], today:
 
     Args:
         findings: As judged.
-        waivers: As read.
+        waivers: Waivers as read.
         today: The day of the gate.
 
     Returns:
@@ -149,7 +149,7 @@ def apply_waivers(findings: Sequence[Finding], waivers: Iterable[Waiver], today:
 
 
 def _waive(finding: Finding, waivers: Sequence[Waiver], today: datetime.date) -> Finding:
-    """One finding under the waivers that name it."""
+    """Apply the matching waivers to one finding."""
     is_waivable = finding.verdict in (Verdict.FAIL, Verdict.MISSING) or finding.needs_review
     if not waivers or not is_waivable:
         return finding
@@ -171,7 +171,7 @@ def _complaint(finding: Finding, waiver: Waiver, today: datetime.date) -> str:
 
 
 def _degradation(finding: Finding) -> float:
-    """The estimated degradation on the scale of the margin; infinite without an estimate, so that nothing covers it."""
+    """The estimated degradation on the scale of the margin; infinite without an estimate, so that no limit covers it."""
     degradation = finding.measured_degradation
     if degradation is None or math.isnan(degradation):
         return math.inf
@@ -181,10 +181,10 @@ def _degradation(finding: Finding) -> float:
 def unknown_waivers(
     waivers: Iterable[Waiver], metrics: Iterable[Metric], today: datetime.date, *, reviewed: Container[Waiver] = ()
 ) -> list[Waiver]:
-    """Those that name nothing and have not expired, if they stand in the reviewed file of the baseline.
+    """Find unexpired waivers that match no metric, if they are in the reviewed file of the baseline.
 
     Args:
-        waivers: Of the candidate.
+        waivers: Waivers of the candidate.
         metrics: All that either revision has, gated now or not.
         today: The day of the gate.
         reviewed: Waivers of the baseline. One that has lost its metric since, such as one that waived its removal, is
@@ -210,7 +210,7 @@ def _has_expired(waiver: Waiver, today: datetime.date) -> bool:
 
 
 def _parse_entry(entry: Any, *, where: str) -> Waiver:
-    """One entry, or an error that names the key."""
+    """Parse one entry; an error names the key."""
     if not isinstance(entry, Mapping):
         raise ConfigurationError("a waiver is a table", looked_in=where, next_step="write [[waiver]] for each entry")
     for key in (*entry, *_KEYS):
@@ -229,7 +229,7 @@ def _parse_entry(entry: Any, *, where: str) -> Waiver:
 
 
 def _text(entry: Mapping[str, Any], key: str, *, where: str) -> str:
-    """A text that is not empty and can be written."""
+    """Check that a value is a non-empty text that can be encoded."""
     value = entry[key]
     if not isinstance(value, str) or not value.strip() or not _is_encodable(value):
         raise ConfigurationError(f"{key} is {value!r}, not a text", looked_in=where, next_step=f"say the {key}")
@@ -237,7 +237,7 @@ def _text(entry: Mapping[str, Any], key: str, *, where: str) -> str:
 
 
 def _limit(value: Any, *, where: str) -> float:
-    """A finite degradation that is not negative."""
+    """Check that a value is a finite, non-negative degradation."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
         raise ConfigurationError(
             f"limit is {value!r}, not a degradation",
@@ -248,7 +248,7 @@ def _limit(value: Any, *, where: str) -> float:
 
 
 def _day(value: Any, *, where: str) -> str:
-    """An ISO date."""
+    """Parse an ISO date."""
     try:
         day = value if isinstance(value, datetime.date) else datetime.date.fromisoformat(value)
     except (TypeError, ValueError):
@@ -261,7 +261,7 @@ def _day(value: Any, *, where: str) -> str:
 
 
 def _is_encodable(text: str) -> bool:
-    """Whether UTF-8 can carry a text."""
+    """Whether a text can be encoded in UTF-8."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""The frozen facts of a gate: what was measured, what was judged, what a run is.
+"""Frozen records of a gate: measurements, judgements and the run.
 
 Records hold numbers and text, never behaviour that touches a file, a clock or a process.
 

@@ -1,4 +1,4 @@
-"""Calibrations: the noise of a machine, told by a revision gated against itself."""
+"""Calibrations: the noise of a machine, measured by gating a revision against itself."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mainstay.records.runs import SCHEMA_VERSION, Environment, Machine, Revision
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DetectableDegradation:
-    """Degradations that a number of pairs can tell, each with 90 % chance.
+    """Degradations that a number of pairs detects, each with 90 % probability.
 
     Attributes:
         num_pairs: Pairs at the last look.
@@ -78,7 +78,7 @@ class Calibration:
     Attributes:
         created: ISO time in UTC of the start.
         mainstay_version: Version of the tool.
-        revision: What was built twice and compared with itself.
+        revision: Revision that was built twice and compared with itself.
         environments: Of the two builds.
         machine: Where.
         max_load: Largest load by other processes seen during a trial, in processors.
@@ -89,13 +89,13 @@ class Calibration:
         num_pairs: Pairs measured.
         seconds_per_pair: Mean wall time of a pair, all its workloads together.
         metrics: One a timed metric.
-        verdicts: What a gate over these pairs says, by metric id.
+        verdicts: Verdicts of a gate with these pairs, by metric id.
         num_gates: Gates made of these pairs with their signs drawn anew.
         num_false_alarms: Those that fail.
         false_alarm_interval: 95 % interval of their share.
         num_passes: Those that pass.
         proposal: Settings that are supported.
-        notes: What a reader must know, a sentence each.
+        notes: Notes for the reader, one sentence each.
         schema_version: Always 1.
     """
 

@@ -27,7 +27,7 @@ RESTART_CALIBRATION = "start 'mainstay calibrate' again: it measures everything 
 
 
 class MainstayError(Exception):
-    """A failure that is explained to the user.
+    """A failure with an explanation for the user.
 
     Args:
         fact: What was found, with the value; lower case, no final stop.
@@ -93,11 +93,11 @@ class EnvironmentBuildError(MainstayError):
 
 
 class PlanError(MainstayError):
-    """What a resumed gate would decide beforehand differs from what it had decided when it started."""
+    """The plan of a resumed gate differs from the plan it started with."""
 
 
 class WorkerError(MainstayError):
-    """A server does not start, or forks no more workers."""
+    """A server of workers does not start, or cannot fork any more workers."""
 
 
 class StoreError(MainstayError):
@@ -105,7 +105,7 @@ class StoreError(MainstayError):
 
 
 class SchemaError(StoreError):
-    """A document does not fit the published schema; the message names the path of the bad key."""
+    """A document does not match the published schema; the message gives the path of the bad key."""
 
 
 class Interrupted(MainstayError):

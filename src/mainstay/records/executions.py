@@ -1,4 +1,4 @@
-"""Executions: how the trials of a workload run, what a pair of it is, and what may run beside it.
+"""Executions: how the trials of a workload run, what its pairs are, and what may run at the same time.
 
 A new execution is a constant, its place in :data:`EXECUTIONS`, and the line of :mod:`mainstay.runner.markers` by which a
 worker asks for it by its name. What measures looks at these facts and never at a name.
@@ -38,7 +38,7 @@ class Execution:
 
     @property
     def has_noise_of_machine(self) -> bool:
-        """Whether the machine makes noise in it, which a calibration measures."""
+        """Whether machine noise affects the metric, so that a calibration measures it."""
         return not self.may_overlap
 
 

@@ -1,4 +1,4 @@
-"""The judgement on one metric, and what a finding rests on."""
+"""The judgement on one metric, and the evidence for it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Method(StrEnum):
 
 
 class MeasuredWith(StrEnum):
-    """Whose workload files, conftest files and pytest settings the trials of a workload ran with."""
+    """Source of the workload files, conftest files and pytest settings that the trials of a workload used."""
 
     SHARED = "shared"
     """Those of both revisions, which are equal."""
@@ -55,7 +55,7 @@ class MeasuredWith(StrEnum):
     """Each revision's own: the candidate cannot run the baseline's."""
 
     def files_for(self, side: Side) -> Side:
-        """Whose files a trial of one revision runs with.
+        """The revision whose workload files a trial of one side uses.
 
         Example:
             >>> MeasuredWith.OWN.files_for(Side.CANDIDATE), MeasuredWith.SHARED.files_for(Side.CANDIDATE)
@@ -67,7 +67,7 @@ class MeasuredWith(StrEnum):
 
 
 class Tier(StrEnum):
-    """Which of its verdicts may keep the gate of a metric from passing."""
+    """Tier of a metric: which of its verdicts can keep the gate from passing."""
 
     BLOCKING = "blocking"
     """All of them."""
@@ -78,7 +78,7 @@ class Tier(StrEnum):
 
 
 class Blame(StrEnum):
-    """Which part broke, where something did; it decides the exit status of an ``error``."""
+    """The part that broke; it decides the exit status of an ``error``."""
 
     BASELINE = "baseline"
     CANDIDATE = "candidate"
@@ -87,7 +87,7 @@ class Blame(StrEnum):
 
 
 class Interval(NamedTuple):
-    """Bounds of an estimate; infinite where nothing is known."""
+    """Bounds of an estimate; infinite if unknown."""
 
     low: float
     high: float
@@ -95,7 +95,7 @@ class Interval(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ItemCounts:
-    """Counts of a finding that rests on scored items, besides the items themselves.
+    """Counts for a finding based on scored items.
 
     Attributes:
         num_worse: Items at which the candidate is worse.
@@ -147,7 +147,7 @@ class Finding:
         metric: What was judged.
         verdict: The judgement.
         reason: Why, in one sentence for a reader.
-        method: What it rests on.
+        method: Method that it rests on.
         num_pairs: Pairs the judgement used; for items, those that both sides scored.
         num_looks: Looks taken until it was final.
         estimate: Mean degradation over the pairs, or the nearest value that the interval holds.
@@ -156,7 +156,7 @@ class Finding:
         cap: What larger degradations, of either sign, were counted as in estimate, interval and deviation; ``None``
             where these are of the degradations as measured. Where all that were larger have one sign, the interval has
             no end there.
-        standard_deviation: Of the degradation over pairs.
+        standard_deviation: Standard deviation of the degradation over pairs.
         baseline_mean: Mean value of the baseline.
         candidate_mean: Mean value of the candidate.
         fails_above: A true degradation above this would have failed with 90 % chance, at the largest planned look.
@@ -171,7 +171,7 @@ class Finding:
         exact_seeds: Seeds on which the digests of both revisions were equal.
         blame: Which part broke, for ``error``.
         detail: Last lines of the worker, or names that were added, for a reader who digs.
-        warnings: What a reader must know to trust the numbers, a sentence each.
+        warnings: Warnings that affect trust in the numbers, one sentence each.
         waiver: The waiver that covers it, if any.
         measured_with: Whose workload files its trials ran with; ``None`` where nothing was measured.
         review: What a person has to review before it may pass, in one sentence; such a finding is ``inconclusive``
@@ -215,17 +215,17 @@ class Finding:
 
     @property
     def needs_review(self) -> bool:
-        """Whether it stays undecided until a person accepts what it was judged by."""
+        """Whether it stays undecided until a reviewer accepts the change to its workload or environment."""
         return self.verdict is Verdict.INCONCLUSIVE and bool(self.review)
 
     @property
     def is_doubted(self) -> bool:
-        """Whether it passes only when a person has looked at what is implausible about it."""
+        """Whether it is a ``pass`` with an implausible gain that nobody has acknowledged yet."""
         return self.verdict is Verdict.PASS and bool(self.mark) and self.blocks
 
     @property
     def blocks(self) -> bool:
-        """Whether its verdict counts in that of the gate."""
+        """Whether its verdict counts towards that of the gate."""
         if self.tier is Tier.GUARD:
             return self.verdict is not Verdict.INCONCLUSIVE or self.needs_review
         return self.tier is Tier.BLOCKING
@@ -241,14 +241,14 @@ class Finding:
 
     @property
     def measured_degradation(self) -> float | None:
-        """The estimate, or the larger mean of the degradations as measured where the estimate is of capped ones."""
+        """The estimate or, if degradations were capped, the larger of it and the uncapped mean."""
         if self.estimate is None or self.cap is None:
             return self.estimate
         return max(self.estimate, math.fsum(degradation / len(self.degradations) for degradation in self.degradations))
 
     @property
     def exploded_seeds(self) -> tuple[int, ...]:
-        """Seeds of the pairs whose degradation was beyond the cap, where one was used."""
+        """Seeds of the pairs whose degradation exceeded the cap; empty without a cap."""
         if self.cap is None:
             return ()
         return tuple(

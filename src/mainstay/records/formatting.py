@@ -1,4 +1,4 @@
-"""Numbers for a reader: fractions as percent, degradations of them in percentage points, times and sizes scaled.
+"""Formatting of numbers: fractions in percent, their degradations in percentage points, times and sizes scaled.
 
 Rounding happens here and nowhere earlier. Degradations carry as many decimals as give the margin two digits, values at
 least three digits. What has no unit and is no fraction stays the number that was recorded.
@@ -14,7 +14,7 @@ from mainstay.records.metrics import Metric
 from mainstay.records.scales import LARGEST_DEGRADATION, shown_unit
 
 UNKNOWN = "unknown"
-"""Text shown where there is no number."""
+"""Text shown instead of a missing number."""
 
 _LARGEST_WRITTEN_OUT = 1e9
 _TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
@@ -24,7 +24,7 @@ _SECOND_UNITS = frozenset({"s", "second", "seconds"})
 
 
 def displayed_degradation(metric: Metric, degradation: float) -> float:
-    """A degradation in the number a reader is shown: percent, percentage points or the metric's unit.
+    """A degradation as displayed: in percent, percentage points or the metric's unit.
 
     Args:
         metric: What was lost.
@@ -100,7 +100,7 @@ def change_text(metric: Metric, degradation: float) -> str:
 
 
 def is_bound(estimate: float | None, cap: float | None, degradations: Iterable[float]) -> bool:
-    """Whether an estimate says only "at least": degradations were capped, and all of those on the side of the estimate.
+    """Whether the estimated change is only a minimum: degradations were capped, all on the side of the estimate.
 
     Args:
         estimate: Mean of the capped degradations.
@@ -118,7 +118,7 @@ def is_bound(estimate: float | None, cap: float | None, degradations: Iterable[f
 
 
 def estimate_text(metric: Metric, estimate: float, *, is_bound: bool) -> str:
-    """An estimate in words, with how it is meant.
+    """An estimate in words, with its qualification.
 
     Example:
         >>> from mainstay.records.metrics import Kind
@@ -194,7 +194,7 @@ def bytes_text(size: float) -> str:
 
 
 def fixed(value: float, *, decimals: int) -> str:
-    """A number with fixed decimals, never a negative zero.
+    """A number with a fixed number of decimals, never a negative zero.
 
     Example:
         >>> fixed(-0.001, decimals=2)
@@ -205,7 +205,7 @@ def fixed(value: float, *, decimals: int) -> str:
 
 
 def percent(fraction: float) -> str:
-    """A level as percent, without needless zeros.
+    """A level in percent, without trailing zeros.
 
     Example:
         >>> percent(0.01), percent(0.025)
@@ -221,7 +221,7 @@ def _four_digits(value: float) -> str:
 
 
 def _value_number(value: float, *, decimals: int) -> str:
-    """A value with so many decimals, or with as many as give it three digits."""
+    """A value with the given decimals, or with as many as give it three digits."""
     if abs(value) >= _LARGEST_WRITTEN_OUT:
         return _in_powers(value)
     digits = 2 - math.floor(math.log10(abs(value))) if value else 0

@@ -1,4 +1,4 @@
-"""What is kept of a run for years: who was compared, and the degradation of every pair.
+"""Records of the history: the commits compared, and the degradation of every pair.
 
 A kept run is small and never altered. The whole document stays with whoever made it; its digest is kept here.
 """
@@ -25,7 +25,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 
 
 class RunKind(StrEnum):
-    """What a kept run compares."""
+    """Kind of comparison in a run of the history."""
 
     MAIN = "main"
     """A commit of the default branch with the one before it."""
@@ -56,12 +56,12 @@ class KeptCommit:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeptMetric:
-    """What a kept run says of one metric.
+    """Result of one metric in a run of the history.
 
     Attributes:
         metric: What was measured.
         verdict: The judgement.
-        method: What it rests on.
+        method: Method that it rests on.
         degradations: Of every pair in the order measured, positive where the candidate is worse, on the scale of the
             margin; empty where nothing was measured because the revisions were proved equal.
         baseline_mean: Mean value of the baseline; ``None`` without values.
@@ -87,7 +87,7 @@ class KeptMetric:
 
     @property
     def first_look(self) -> float | None:
-        """The mean of the first pairs, which no early stop biases; 0 where proved equal, ``None`` with too few pairs."""
+        """The mean of the first pairs, unbiased by early stopping; 0 if proved equal, ``None`` with too few pairs."""
         if self.is_proved_equal:
             return 0.0
         if len(self.degradations) < FIRST_LOOK:
@@ -102,8 +102,8 @@ class KeptRun:
     Attributes:
         id: Name of the run, of letters, digits, dots, hyphens and underscores.
         created: ISO time in UTC of its start.
-        kind: What it compares.
-        verdict: Of the whole gate.
+        kind: Kind of comparison.
+        verdict: Verdict of the whole gate.
         baseline: One commit.
         candidate: The other.
         machine: Type of the machine: runs of different types are never joined by their levels.
@@ -135,18 +135,18 @@ class KeptRun:
 
     @property
     def time(self) -> datetime:
-        """When it started."""
+        """Start time of the run."""
         return datetime.fromisoformat(self.created)
 
     @property
     def is_fixed(self) -> bool:
-        """Whether the number of pairs was fixed beforehand, so that all of them estimate without bias."""
+        """Whether the number of pairs was fixed beforehand, so that their mean is unbiased."""
         return self.kind is not RunKind.MAIN
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Withdrawal:
-    """Why a kept run counts no more.
+    """Withdrawal of a run, with the reason.
 
     Attributes:
         run: Name of its file, without the ending.
@@ -163,11 +163,11 @@ class Withdrawal:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """A kept run and what became of it.
+    """A run of the history, with its withdrawal if any.
 
     Attributes:
         file: Name of its file, without the ending: the name of the run and the digest of its content.
-        run: What is kept.
+        run: The run.
         withdrawal: Why it counts no more; ``None`` if it does.
     """
 
@@ -178,7 +178,7 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class History:
-    """All that is kept.
+    """The whole history.
 
     Attributes:
         entries: By time, withdrawn ones included.
@@ -195,5 +195,5 @@ class History:
 
     @property
     def num_withdrawn(self) -> int:
-        """How many do not."""
+        """Number of withdrawn runs."""
         return sum(entry.withdrawal is not None for entry in self.entries)

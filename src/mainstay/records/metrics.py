@@ -39,7 +39,7 @@ class Kind(StrEnum):
     scale: Scale
 
     def __new__(cls, name: str, scale: Scale = _DIFFERENCE) -> Self:
-        """A name with its scale; looking a name up, as in ``Kind("accuracy")``, does not come here."""
+        """Create a member from a name and a scale; a lookup such as ``Kind("accuracy")`` does not call this."""
         kind = str.__new__(cls, name)
         kind._value_ = name
         kind.scale = scale
@@ -79,7 +79,7 @@ class Metric:
 
     @property
     def is_fraction(self) -> bool:
-        """Whether values are shares between 0 and 1: declared, or an accuracy without unit of which more is better.
+        """Whether values are shares between 0 and 1: declared as such, or a unitless accuracy with higher values better.
 
         Example:
             >>> Metric(
@@ -141,7 +141,7 @@ class Metric:
         return worse if self.direction == Direction.LOWER else -worse
 
     def level(self, value: float) -> float:
-        """A value on the scale on which a degradation is a difference: its logarithm for performance, else as it is.
+        """A value on the scale of degradations: its logarithm for performance, otherwise unchanged.
 
         Example:
             >>> step = Metric(workload="w", name="t", kind=Kind.PERFORMANCE, direction=Direction.LOWER, margin=0.05)

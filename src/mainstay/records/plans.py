@@ -1,4 +1,4 @@
-"""What a gate decides before its first pair: one record, journalled at the start and shown in every report.
+"""The plan of a gate: fixed before its first pair, journalled at the start and shown in every report.
 
 Error rates hold only for what was fixed before anything was measured, so nothing here may depend on a measured value.
 """
@@ -13,12 +13,12 @@ from mainstay.records.findings import MeasuredWith
 from mainstay.records.metrics import Metric
 
 DEFAULT_PAIR_SECONDS = 2.5
-"""Time of the blocks of each timed workload in a pair where the project does not say."""
+"""Default time of the blocks of each timed workload in a pair."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlannedWorkload:
-    """One workload as it will be measured.
+    """Plan of one workload.
 
     Attributes:
         id: Node id.
@@ -37,21 +37,21 @@ class PlannedWorkload:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """All that is decided before the first pair.
+    """Everything decided before the first pair.
 
     Attributes:
         alpha: Chance that a clean change fails the gate; level of every strict test.
         margin_level: Level of the tests at the margin.
         looks: Numbers of pairs at which the gate looks; empty where all stored items are judged at once.
         num_gated: K, the number of metrics that share alpha; 0 where a proof lets everything pass.
-        salt: What seeds and orders derive from, with the baseline's commit and the workload.
+        salt: Text from which seeds and orders are derived, with the baseline's commit and the workload.
         workloads: What is measured, and for which metrics.
         margins_by_dataset: Margin by metric id, by data set, where it is not that of the metric.
         seconds: Budget for measuring.
         pair_seconds: Time of the blocks of each timed workload in a pair, of both revisions together.
         trial_seconds: Limit of one trial.
         fail_fast: Whether the first ``fail`` stops the gate.
-        inconclusive: What an inconclusive gate exits with: 3, 0 or 1.
+        inconclusive: Exit status of an inconclusive gate: 3, 0 or 1.
         proof: What may let every metric pass unmeasured; empty for nothing.
         threads: Threads of each worker.
         jobs: Accuracy trials run at once.

@@ -1,4 +1,4 @@
-"""Everything that one gate produced: one document, from which every report is rendered.
+"""The run: one document with everything that a gate produced, from which every report is rendered.
 
 Numbers stay numbers (fractions, seconds, bytes) until a report renders them.
 """
@@ -39,7 +39,7 @@ class FlippedExample:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FlipSummary:
-    """Per-example comparison of two trained models at one seed; it describes and does not decide.
+    """Per-example comparison of two trained models at one seed; descriptive only.
 
     Attributes:
         seed: The seed of the two trainings.
@@ -81,7 +81,7 @@ class Curve:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkloadResult:
-    """Result of a workload besides its findings.
+    """Result of a workload, without its findings.
 
     Attributes:
         id: Node id.
@@ -159,7 +159,7 @@ class Environment:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Machine:
-    """Where the run took place, without anything that names its owner.
+    """Description of the machine, without anything that identifies its owner.
 
     Attributes:
         system: Operating system and release.
@@ -201,7 +201,7 @@ class ChangeKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
-    """A difference between the revisions in what they are judged by, rather than in what is judged.
+    """A difference between the revisions in the means of judgement, not in the code judged.
 
     Attributes:
         kind: What was changed.
@@ -228,17 +228,17 @@ class Run:
         id: Unique name, sorted by time.
         created: ISO time in UTC of the start.
         mainstay_version: Version of the tool.
-        verdict: Of the whole gate.
+        verdict: Verdict of the whole gate.
         reason: Why, in one sentence.
-        exit_status: What the command exits with.
+        exit_status: Exit status of the command.
         baseline: One revision.
         candidate: The other.
         environments: Of baseline and candidate, in that order; empty if they could not be built.
         machine: Where.
-        plan: What was decided before the first pair.
+        plan: Plan of the run.
         findings: One a gated metric, in the order of the workloads.
         workloads: One a workload.
-        notes: What a reader must know, a sentence each.
+        notes: Notes for the reader, one sentence each.
         changes: Differences between the revisions in what they are judged by.
         differing_files: Files of the subject that the revisions do not install alike, by their names as installed.
         phases_s: Seconds by phase of the gate.
@@ -268,5 +268,5 @@ class Run:
 
     @property
     def is_of_stored_results(self) -> bool:
-        """Whether files were judged that others had made, so that nothing was measured."""
+        """Whether stored results were judged and nothing was measured."""
         return not self.plan.looks

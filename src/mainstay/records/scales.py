@@ -28,7 +28,7 @@ _BETTER = {"seconds": "faster", "bytes": "smaller"}
 
 
 class Scale(ABC):
-    """Comparison of two values of a metric. A degradation is a number on the scale, positive where it is worse.
+    """Comparison of two values of a metric. A degradation is a number on the scale; positive is worse.
 
     Attributes:
         is_relative: Whether a margin is a fraction of the baseline, rather than in the metric's unit.
@@ -42,10 +42,10 @@ class Scale(ABC):
 
     @abstractmethod
     def growth(self, baseline: float, candidate: float) -> float:
-        """How much larger the candidate's value is, on the scale; infinite where no number can express it."""
+        """Growth from the baseline's to the candidate's value, on the scale; infinite if it cannot be expressed."""
 
     def level(self, value: float) -> float:
-        """A value on the scale on which a degradation is a difference."""
+        """A value on the scale of degradations, which are differences on it."""
         return value
 
     def from_margin(self, margin: float) -> float:
@@ -70,7 +70,7 @@ class Scale(ABC):
         return ""
 
     def displayed(self, degradation: float, *, is_fraction: bool) -> float:
-        """A degradation in the number that a reader is shown."""
+        """A degradation as displayed."""
         return max(-LARGEST_DEGRADATION, min(LARGEST_DEGRADATION, 100 * degradation))
 
     def displayed_unit(self, unit: str, *, is_fraction: bool) -> str:
@@ -104,11 +104,11 @@ class Difference(Scale):
         return candidate - baseline
 
     def displayed(self, degradation: float, *, is_fraction: bool) -> float:
-        """Percentage points of a share, else the difference itself."""
+        """Percentage points for a share, otherwise the difference itself."""
         return super().displayed(degradation, is_fraction=is_fraction) if is_fraction else degradation
 
     def displayed_unit(self, unit: str, *, is_fraction: bool) -> str:
-        """Points of a share, else the metric's unit."""
+        """Points for a share, otherwise the metric's unit."""
         return "points" if is_fraction else shown_unit(unit)
 
 
@@ -136,11 +136,11 @@ class LogRatio(Scale):
         return math.log1p(margin)
 
     def to_margin(self, degradation: float) -> float:
-        """``exp(degradation) - 1``, large where it would overflow."""
+        """``exp(degradation) - 1``, or a large number instead of an overflow."""
         return math.expm1(min(degradation, _LARGEST_EXPONENT))
 
     def resolution(self, step: float, baseline_values: Sequence[float]) -> float:
-        """The share of a step in the smallest value.
+        """The step relative to the smallest value.
 
         Example:
             >>> LogRatio().resolution(1e-6, [0.001, 0.002])
@@ -149,7 +149,7 @@ class LogRatio(Scale):
         return step / min(baseline_values)
 
     def complaint(self, value: float) -> str:
-        """Refuse what is not positive.
+        """Refuse values that are not positive.
 
         Example:
             >>> LogRatio().complaint(0.0), LogRatio().complaint(1e-12)
@@ -162,7 +162,7 @@ class LogRatio(Scale):
         return 100 * self.to_margin(degradation)
 
     def word(self, quantity: str, *, is_worse: bool) -> str:
-        """Slower or larger, faster or smaller, where the unit tells."""
+        """``slower`` or ``faster``, ``larger`` or ``smaller``, if the unit tells."""
         return (_WORSE if is_worse else _BETTER).get(quantity, super().word(quantity, is_worse=is_worse))
 
 
@@ -184,7 +184,7 @@ class Equality(Scale):
 
 
 def shown_unit(unit: str) -> str:
-    """The unit of values as it is written after them: nothing for plain numbers.
+    """The unit as written after values; empty for plain numbers.
 
     Example:
         >>> shown_unit("nat"), shown_unit("1")

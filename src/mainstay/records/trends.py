@@ -1,4 +1,4 @@
-"""How a metric moved over the runs that are kept."""
+"""Trends of metrics over the runs of the history."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Anchor:
 
     Attributes:
         place: Index of its point.
-        reference: What it was gated against.
+        reference: Commit that it was gated against.
         commit: Which.
         estimate: Mean degradation.
         interval: Its 95 % interval.
@@ -57,7 +57,7 @@ class Anchor:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LevelChange:
-    """A change of level, which is a date and not a culprit.
+    """A change of level: it has a date, but no culprit.
 
     Attributes:
         place: Index of the first value at the new level.
@@ -76,7 +76,7 @@ class LevelChange:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LevelSeries:
-    """Values on one type of machine with one set of packages; never joined to those of another.
+    """Values on one type of machine with one set of packages, kept separate from all others.
 
     Attributes:
         machine: Type of the machine.
@@ -95,7 +95,7 @@ class LevelSeries:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MetricTrend:
-    """How a metric moved.
+    """Trend of a metric.
 
     Attributes:
         metric: As the latest run has it.

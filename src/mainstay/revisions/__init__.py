@@ -1,4 +1,4 @@
-"""The two revisions compared, each in an environment of its own.
+"""Revisions: checking out, building and comparing the two revisions, each in its own environment.
 
 - :mod:`~mainstay.revisions.git`: which revisions, and their worktrees.
 - :mod:`~mainstay.revisions.environments`: dependencies and the wheel of each.

@@ -1,4 +1,4 @@
-"""The environments of the two revisions, built by uv in two layers.
+"""Environments of the two revisions, built by uv in two layers.
 
 *Dependencies* are resolved for both revisions at one time and cached by the hash of the resolved set
 (:mod:`mainstay.revisions.layers`). The *subject* is
@@ -85,7 +85,7 @@ DEPENDENCIES_FILE = "mainstay-dependencies.pth"
 """File in the subject's ``site-packages`` that leads to the layer of its dependencies."""
 
 SCRIPT_REQUIREMENTS = "requirements.txt"
-"""What a revision without packaging depends on."""
+"""File with the dependencies of a revision without packaging."""
 
 SCRIPT_PACKAGING = """\
 [build-system]
@@ -107,7 +107,7 @@ NUM_TAIL_LINES = 15
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Resolution:
-    """Everything a revision depends on, exactly.
+    """Exact pins of everything a revision depends on.
 
     Attributes:
         side: Baseline or candidate.
@@ -123,7 +123,7 @@ class Resolution:
 
     @property
     def packages(self) -> dict[str, str]:
-        """Version of each package; of one that is pinned by an address, the address.
+        """Version of each package, or its URL if it is pinned by URL.
 
         Example:
             >>> Resolution(side=Side.BASELINE, pins=("click==8.1.8", "own @ file:///own")).packages
@@ -133,14 +133,14 @@ class Resolution:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the set, where it comes from, the Python, the platform and uv."""
+        """SHA-256 of the pins, their sources, the Python, the platform and uv."""
         parts = [*self.pins, *self.indexes, *interpreter_facts()]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SubjectEnvironment:
-    """Where a revision's wheel is installed.
+    """Environment in which a revision's wheel is installed.
 
     Attributes:
         python: Its interpreter.
@@ -166,7 +166,7 @@ class SubjectEnvironment:
 
 @cache
 def interpreter_facts() -> tuple[str, ...]:
-    """Dependencies of an environment besides its packages: Python, platform and uv."""
+    """Facts of an environment besides its packages: Python, platform and uv."""
     return (
         sys.implementation.name,
         platform.python_version(),
@@ -179,7 +179,7 @@ def interpreter_facts() -> tuple[str, ...]:
 
 
 def cache_folder() -> Path:
-    """Where layers and resolutions are kept between gates."""
+    """Folder in which layers and resolutions are kept between gates."""
     return user_cache_path("mainstay")
 
 
@@ -189,7 +189,7 @@ def sweep_builds() -> None:
 
 
 class UnreachableError(EnvironmentBuildError):
-    """No package index answers, and what is needed is not in uv's cache."""
+    """No package index answers, and a needed package is not in uv's cache."""
 
 
 def run_uv(
@@ -200,7 +200,7 @@ def run_uv(
     cwd: Path | None = None,
     variables: Mapping[str, str] | None = None,
 ) -> str:
-    """Run uv; it never downloads a Python of its own, and makes do with its cache where no index answers.
+    """Run uv without Python downloads; if no index answers, use its cache only.
 
     Args:
         arguments: Of uv.
@@ -228,7 +228,7 @@ def run_uv(
 def _run_uv_once(
     arguments: Sequence[str], *, side: Side | None, doing: str, cwd: Path | None, variables: Mapping[str, str]
 ) -> str:
-    """Run uv, and tell a failure of the network from others."""
+    """Run uv once, and distinguish network failures from others."""
     inherited = without_repository(os.environ)  # a version of a build may come from git
     with scratch_folder(cache_folder()) as temporary:  # uv, and builds, that are killed remove nothing themselves
         environ = {
@@ -260,7 +260,7 @@ def _run_uv_once(
 
 
 def resolve(trees: Mapping[Side, Path], configurations: Mapping[Side, Configuration]) -> dict[Side, Resolution]:
-    """Resolve the dependencies of both revisions at one time.
+    """Resolve the dependencies of both revisions as of the same time.
 
     Runtime dependencies come from each revision, under its own constraints. What measures, the candidate's group
     ``benchmarks`` and pytest, comes from the candidate for both. A resolution is kept for the day it was made, for the
@@ -297,7 +297,7 @@ def resolve(trees: Mapping[Side, Path], configurations: Mapping[Side, Configurat
 
 
 class _Pins(NamedTuple):
-    """Answer of the resolver: exact requirements, and folders of the tree itself."""
+    """Result of the resolver: exact requirements, and folders of the tree itself."""
 
     pins: tuple[str, ...]
     local: tuple[str, ...]
@@ -345,7 +345,7 @@ class _Request:
         )
 
     def with_wishes_of(self, configuration: Configuration) -> _Request:
-        """The same with the extras and groups that another revision asks for, as far as this one has them."""
+        """The request with the extras and groups of another revision, as far as this one has them."""
         project = self.project.get("project", {})
         is_listed = bool(project) and "optional-dependencies" not in project.get("dynamic", [])
         extras = [
@@ -360,7 +360,7 @@ class _Request:
 
     @property
     def indexes(self) -> tuple[str, ...]:
-        """Package indexes that the project names; those that uv calls explicit serve the exact pins too."""
+        """Package indexes of the project, including uv's explicit ones, since they serve the exact pins too."""
         return tuple(entry["url"] for entry in self._uv_settings.get("index", []) if "url" in entry)
 
     @property
@@ -370,7 +370,7 @@ class _Request:
 
     @property
     def _is_static(self) -> bool:
-        """Whether a few files say all that the revision depends on; else any file of the tree may."""
+        """Whether a few files state all dependencies of the revision; otherwise any file of the tree may matter."""
         project = self.project.get("project", {})
         is_computed = {"dependencies", "optional-dependencies"} & set(project.get("dynamic", []))
         is_member = any((place / "pyproject.toml").exists() for place in _above(self.tree))  # perhaps of a uv workspace
@@ -378,7 +378,7 @@ class _Request:
         return bool(project) and not is_computed and not uses_others
 
     def identity(self) -> tuple[str, ...]:
-        """All text that the resolution depends on."""
+        """Text of everything that the resolution depends on."""
         files = [self.tree / name for name in ("pyproject.toml", "uv.toml")]
         if not self._is_static:
             top = _top_of(self.tree)
@@ -391,7 +391,7 @@ class _Request:
         return (self.source, *self.extras, *self.groups, self.constraints, *digests)
 
     def compile(self, *, measuring: Sequence[str] = (), groups: Sequence[str] = (), constraints: str) -> _Pins:
-        """Exact pins of the revision, and of what measures it."""
+        """Resolve exact pins of the revision and of the measuring packages."""
         wanted = [self.source] if self.source else []
         extras = [word for extra in self.extras for word in ("--extra", extra)]
         own_groups = (*self.groups, *groups)
@@ -403,7 +403,7 @@ class _Request:
             return self._compile(wanted, measuring=measuring, groups=own_groups, constraints=constraints)
 
     def compile_measuring(self, groups: Sequence[str], constraints: str) -> _Pins:
-        """Exact pins of what measures alone."""
+        """Resolve exact pins of the measuring packages alone."""
         return self._compile((), measuring=("pytest",), groups=groups, constraints=constraints)
 
     def _compile(
@@ -425,7 +425,7 @@ class _Request:
 
 
 def _own_folder(line: str, tree: Path) -> str:
-    """The folder of the revision's own worktree that a requirement names by its address, relative to the tree.
+    """The folder in the revision's own worktree that a requirement names by URL, relative to the tree.
 
     A member of a uv workspace is named so; its absolute address would be another one in every gate.
 
@@ -442,7 +442,7 @@ def _own_folder(line: str, tree: Path) -> str:
 
 
 def _above(tree: Path) -> Iterator[Path]:
-    """The folders above a project in its worktree; none where it is the top."""
+    """The folders above a project in its worktree; none if it is the top."""
     place = tree
     while not (place / ".git").exists() and place != place.parent:
         place = place.parent
@@ -456,7 +456,7 @@ def _top_of(tree: Path) -> Path:
 
 
 def _resolve_both(requests: Mapping[Side, _Request]) -> dict[Side, _Pins]:
-    """Resolve the candidate with what measures, then the baseline with the candidate's pins of that."""
+    """Resolve the candidate with the measuring packages, then the baseline with the candidate's pins of those."""
     candidate, baseline = requests[Side.CANDIDATE], requests[Side.BASELINE]
     groups = [MEASURING_GROUP] if MEASURING_GROUP in candidate.project.get("dependency-groups", {}) else []
     found = candidate.compile(measuring=("pytest",), groups=groups, constraints=candidate.constraints)
@@ -484,7 +484,7 @@ def _resolve_both(requests: Mapping[Side, _Request]) -> dict[Side, _Pins]:
 
 
 def script_names(tree: Path, project: Mapping[str, Any]) -> list[str]:
-    """What is installed of a revision without packaging: modules and folders of modules, those in ``src`` if there are any.
+    """Modules and packages to install for a revision without packaging; those in ``src`` if there are any.
 
     Args:
         tree: The project's folder in the revision's worktree.
@@ -512,7 +512,7 @@ def _read_project(tree: Path, side: Side) -> Mapping[str, Any]:
 
 
 def _read_constraints(tree: Path, paths: Iterable[str], side: Side) -> str:
-    """All constraints files of a revision; one that the baseline does not have yet constrains nothing."""
+    """All constraints files of a revision; a file that the baseline lacks is skipped."""
     texts = []
     for path in paths:
         file = tree / path
@@ -529,7 +529,7 @@ def _read_constraints(tree: Path, paths: Iterable[str], side: Side) -> str:
 
 
 def expand_group(project: Mapping[str, Any], group: str) -> list[str]:
-    """Requirements of a dependency group with all groups that it includes; empty without the group.
+    """Requirements of a dependency group, including nested groups; empty if there is no such group.
 
     Example:
         >>> groups = {"benchmarks": ["pytest", {"include-group": "more"}], "more": ["tabulate"]}
@@ -559,7 +559,7 @@ def _normal_name(name: str) -> str:
 
 
 def drop_names(constraints: str, names: Iterable[str]) -> str:
-    r"""Constraints without those on some packages, with the hashes that follow each.
+    r"""Remove the constraints on some packages, with their hashes.
 
     Example:
         >>> drop_names("pytest==9.0 \\\n    --hash=sha256:00\nnumpy==2.0\n", ["pytest"])
@@ -591,7 +591,7 @@ def build_subject(
         resolution: Its dependencies.
         place: Where the environment goes; paths of both sides have equal length.
         dependencies: ``site-packages`` of the layer that holds them.
-        version: What the wheel is built as, where its version comes from git.
+        version: Version of the wheel if it is taken from git.
 
     Raises:
         EnvironmentBuildError: If the wheel does not build or install, or its modules are not where they should be.
@@ -638,7 +638,7 @@ def build_subject(
 
 
 def _build_wheels(side: Side, tree: Path, local: Iterable[str], output: Path, version: str) -> list[Path]:
-    """Build the revision's wheel and those of the folders of its tree that it depends on.
+    """Build the revision's wheel, and those of the folders in its tree that it depends on.
 
     A version that comes from git is another one for every commit, so both revisions are built as one: a subject that
     looks at its version does the same in both, and equal code makes equal wheels.
@@ -665,7 +665,7 @@ def _build_wheels(side: Side, tree: Path, local: Iterable[str], output: Path, ve
 
 
 def _packaged_scripts(tree: Path, project: Mapping[str, Any], folder: Path) -> Path:
-    """Copy what is installed of a revision without packaging to a folder that can be built."""
+    """Copy the modules of a revision without packaging to a folder that can be built."""
     folder.mkdir()
     names = script_names(tree, project)
     for name in names:
@@ -680,13 +680,13 @@ def _packaged_scripts(tree: Path, project: Mapping[str, Any], folder: Path) -> P
 
 
 def _digest_of_wheels(wheels: Iterable[Path]) -> str:
-    """SHA-256 of a wheel; of several, of their digests in the order of their names."""
+    """SHA-256 of a wheel; for several wheels, SHA-256 of their digests in the order of their names."""
     digests = [hashlib.sha256(wheel.read_bytes()).hexdigest() for wheel in wheels]
     return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
 def import_roots(wheel: Path) -> tuple[str, ...]:
-    """Import roots of a wheel: its modules and packages; of a namespace, the packages inside it.
+    """Import roots of a wheel: its modules and packages, or the packages inside a namespace.
 
     Args:
         wheel: The file.
@@ -708,7 +708,7 @@ def _module_name(path: PurePosixPath) -> str:
 
 
 def _inside(path: PurePosixPath) -> PurePosixPath | None:
-    """Where a file of a wheel is installed in ``site-packages``; ``None`` for a script or a header."""
+    """Path in ``site-packages`` at which a file of a wheel is installed; ``None`` for a script or a header."""
     if not path.parts[0].endswith(".data"):
         return path
     if path.parts[1] in {"purelib", "platlib"}:
@@ -730,7 +730,7 @@ print(json.dumps(found))
 
 
 def _check_roots(side: Side, python: Path, site_packages: Path, roots: Sequence[str]) -> None:
-    """Refuse an environment whose interpreter finds the subject elsewhere, or nothing of it."""
+    """Refuse an environment whose interpreter finds the package elsewhere or not at all."""
     if not roots:
         raise EnvironmentBuildError(
             f"the wheel of the {side} holds no module",
@@ -758,7 +758,7 @@ def _check_roots(side: Side, python: Path, site_packages: Path, roots: Sequence[
 
 
 def worker_variables(*, threads: int, environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment of every worker but for HOME and TMPDIR: fixed where it changes results, inherited where not.
+    """Environment variables of workers except HOME and TMPDIR: fixed if they affect results, otherwise inherited.
 
     Args:
         threads: Threads of the numerical libraries.

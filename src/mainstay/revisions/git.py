@@ -1,4 +1,4 @@
-"""The git command as the gate needs it: which two revisions are compared, and a worktree for each.
+"""Interface to git: choice of the two revisions to compare, and a worktree for each.
 
 Nothing here changes what belongs to the user: not the working tree, the index, a branch, a tag or the stash. A dirty
 working tree becomes a commit that no reference points at, through an index of its own. Hooks never run.
@@ -57,13 +57,13 @@ _OPTIONS = (
 _VARIABLES = {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
 
 _LOCKED = re.compile(r"\.lock'|File exists|could not create (leading )?director|failed to read .*worktrees/")
-"""Messages of git where another one changes the list of worktrees at the same time, or has begun to."""
+"""Messages of git when another process is changing the list of worktrees."""
 
 _PASSED = re.compile(
     "GIT_(ASKPASS|SSH|SSH_COMMAND|SSH_VARIANT|SSL_.*|HTTP_.*|PROXY_.*|ALLOW_PROTOCOL|LFS_.*|EXEC_PATH"
     "|CONFIG_.*|ATTR_NOSYSTEM|CEILING_DIRECTORIES|DISCOVERY_ACROSS_FILESYSTEM)"
 )
-"""Git's own variables that reach it: how it connects, its settings, and where it looks for a repository.
+"""Variables passed on to git: for its connections, its settings, and its search for a repository.
 
 All others could point it at another repository or index, as where a hook runs the gate, or change what it prints or how
 it reads a path.
@@ -75,9 +75,9 @@ class Choice:
     """A revision that was chosen.
 
     Attributes:
-        revision: What will be measured.
+        revision: Revision to be measured.
         is_snapshot: Whether it is a working tree that differs from HEAD.
-        notes: What a reader must know, a sentence each.
+        notes: Notes for the reader, one sentence each.
     """
 
     revision: Revision
@@ -86,7 +86,7 @@ class Choice:
 
 
 class _Named(NamedTuple):
-    """A commit with the name that led to it, before it is looked up."""
+    """A commit and the name it was found by, before it is looked up."""
 
     commit: str
     name: str
@@ -113,7 +113,7 @@ class Outcome(NamedTuple):
 
     @property
     def items(self) -> tuple[str, ...]:
-        """Parts of an output that separates by NUL."""
+        """Parts of an output separated by NUL."""
         return tuple(part for part in self.output.decode(errors="surrogateescape").split("\0") if part)
 
 
@@ -182,7 +182,7 @@ class Repository:
         return self.top_of(self.root)
 
     def top_of(self, path: Path) -> Path:
-        """Return the top of the worktree in which a path is the project's folder."""
+        """Return the top of the worktree whose project folder is the given path."""
         return path.parents[len(PurePosixPath(self.folder).parts) - 1] if self.folder else path
 
     def _from_top(self, path: str) -> str:
@@ -195,7 +195,7 @@ class Repository:
         return Path(self.top, self._git("rev-parse", "--git-common-dir").text).resolve()
 
     def refuse_tracked_runs(self, commit: str | None = None) -> None:
-        """Refuse a repository that tracks the folder of the runs, whose content would be another person's.
+        """Refuse a repository that tracks the folder of the runs, whose content could then come from someone else.
 
         Args:
             commit: Look there; in the index if ``None``.
@@ -250,7 +250,7 @@ class Repository:
         """Choose the baseline of a candidate.
 
         Args:
-            candidate: What will be compared with it.
+            candidate: Revision to be compared with it.
             requested: The revision that the user named.
             default_branch: The configured default branch.
             environment: Environment variables, where a CI service says what it checked out.
@@ -280,7 +280,7 @@ class Repository:
         raise RevisionError(f"unknown revision {name!r}", looked_in=str(self.root), next_step=advice)
 
     def _named(self, name: str) -> _Named:
-        """Return what a name stands for: a branch before a tag, where git itself would take the tag without a word.
+        """Look up a name, preferring a branch to a tag, whereas git silently prefers the tag.
 
         Raises:
             RevisionError: If git does not know it.
@@ -294,7 +294,7 @@ class Repository:
         return _Named(found[taken], name, (note,))
 
     def default_branch(self, configured: str | None, environment: Mapping[str, str]) -> str | None:
-        """Return the default branch as a reference that exists, or ``None`` where it cannot be told.
+        """Return the default branch as an existing reference, or ``None`` if it is unknown.
 
         The configured name, else ``GITHUB_BASE_REF``, else what the remote calls its HEAD, else the sole one of main
         and master; a remote-tracking branch before a local one.
@@ -322,7 +322,7 @@ class Repository:
         return found[0] if len(found) == 1 else None
 
     def _base_of(self, candidate: Choice, default_branch: str | None, environment: Mapping[str, str]) -> _Named:
-        """Return what a candidate is compared with where nothing was requested."""
+        """Return the default baseline of a candidate."""
         head = self.resolve("HEAD")
         start = head if candidate.is_snapshot else candidate.revision.commit
         if start == head and self._is_pull_request_merge(head, environment):
@@ -342,7 +342,7 @@ class Repository:
         return self._parent_or_itself(start)
 
     def _parent_or_itself(self, commit: str) -> _Named:
-        """Return the first parent, or the commit itself where it has none here."""
+        """Return the first parent, or the commit itself if it has none in this clone."""
         parents = self._parents(commit)
         if parents:
             return _Named(parents[0], f"parent of {commit[:10]}")
@@ -410,7 +410,7 @@ class Repository:
         return self._git(*asked, check=False).text or None
 
     def _parents(self, commit: str) -> list[str]:
-        """Return the parents that are here."""
+        """Return the parents present in this clone."""
         return self._git("rev-list", "--parents", "--max-count=1", commit).text.split()[1:]
 
     def _true_parents(self, commit: str) -> list[str]:
@@ -427,7 +427,7 @@ class Repository:
     # --- the working tree as a commit ------------------------------------------------------------------------------
 
     def _snapshot(self, head: str) -> str:
-        """Commit the working tree through an index of its own; HEAD itself where nothing differs."""
+        """Commit the working tree through a separate index; return HEAD if nothing differs."""
         with self._own_index() as index:
             self._git("add", "--all", "--", ":/", variables=index)
             runs = f":(top,literal){self._from_top(FOLDER)}"  # named to add, even as excluded, it fails where it is ignored
@@ -447,7 +447,7 @@ class Repository:
 
     @contextmanager
     def _own_index(self) -> Iterator[Mapping[str, str]]:
-        """Copy the user's index, for its knowledge of unchanged files, and hide nothing that the user edited."""
+        """Copy the user's index, for its record of unchanged files, and clear the flags that hide edits."""
         conflicts = [line.partition("\t")[2] for line in self._git("ls-files", "--unmerged", "-z").items]
         if conflicts:
             raise GitError(
@@ -478,7 +478,7 @@ class Repository:
             yield variables
 
     def _refuse_unfaithful_folders(self, head: str, index: Mapping[str, str]) -> None:
-        """Refuse folders with a repository of their own whose content a commit here would not hold."""
+        """Refuse nested repositories whose content a commit here would not contain."""
         known = {path for path, _ in self._submodules(head)}
         declared = self._declared_submodules(index)
         for line in self._git("ls-files", "--stage", "-z", variables=index).items:
@@ -495,7 +495,7 @@ class Repository:
             self._refuse_dirty_submodule(path)
 
     def _declared_submodules(self, index: Mapping[str, str]) -> set[str]:
-        """Return the paths that .gitmodules of an index names."""
+        """Return the submodule paths in an index's .gitmodules."""
         listed = self._git(
             *("config", "--blob", ":.gitmodules", "--get-regexp", r"^submodule\..*\.path$"),
             variables=index,
@@ -554,7 +554,7 @@ class Repository:
                     self._remove_worktree(path)
 
     def _forget_worktrees(self, under: Path) -> None:
-        """Drop git's notes of worktrees beneath a folder that is empty."""
+        """Remove git's records of worktrees in an empty folder."""
         with self._worktrees_locked():
             for path in self.worktrees():
                 if path.is_relative_to(under):
@@ -562,7 +562,7 @@ class Repository:
 
     @contextmanager
     def _worktrees_locked(self) -> Iterator[None]:
-        """Let one gate at a time change the list of worktrees, which git itself does not survive.
+        """Let only one gate at a time change the list of worktrees, since git fails on concurrent changes.
 
         Raises:
             GitError: If others do not come to an end.
@@ -602,7 +602,7 @@ class Repository:
             raise
 
     def remove_worktree(self, path: Path) -> None:
-        """Remove the worktree that a project's folder lies in, and git's note of it; one that is gone is no error."""
+        """Remove the worktree of a project's folder, and git's record of it; a missing worktree is not an error."""
         with self._worktrees_locked():
             self._remove_worktree(self.top_of(path))
 
@@ -624,7 +624,7 @@ class Repository:
         return tuple((path, facts.split()[2]) for facts, _, path in entries if facts.startswith("160000 "))
 
     def _fill_submodules(self, source: Path, commit: str, target: Path) -> None:
-        """Check out submodules from the user's own copies, so that no network is needed."""
+        """Check out submodules from the user's own copies, without network access."""
         for path, wanted in self._submodules(commit, source):
             users, place = source / path, target / path
             if not (users / ".git").exists():
@@ -644,7 +644,7 @@ class Repository:
             self._fill_submodules(users, wanted, place)
 
     def _git_unlocked(self, *arguments: str) -> Outcome:
-        """Call git again while another one holds a lock."""
+        """Call git, and retry while another process holds a lock."""
         outcome = self._git(*arguments, check=False)
         for attempt in range(NUM_LOCK_ATTEMPTS):
             if outcome.status == 0:
@@ -658,12 +658,12 @@ class Repository:
     # --- content ---------------------------------------------------------------------------------------------------
 
     def read_file(self, commit: str, path: str) -> bytes | None:
-        """Return a file's content at a commit, or ``None`` where it has no such file."""
+        """Return a file's content at a commit, or ``None`` if the file does not exist there."""
         found = self._git("cat-file", "blob", f"{commit}:{self._from_top(path)}", check=False)
         return found.output if found.status == 0 else None
 
     def folder_digest(self, commit: str, path: str) -> str | None:
-        """Return a hash over all names and contents beneath a path at a commit, or ``None`` where it does not exist."""
+        """Return a hash of all names and contents below a path at a commit, or ``None`` if it does not exist there."""
         asked = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}:{self._from_top(path)}")
         return self._git(*asked, check=False).text or None
 
@@ -673,12 +673,12 @@ class Repository:
         return self._git(*asked, check=False).status == 0
 
     def latest_version(self, commit: str) -> str:
-        """Return the version that the nearest tag before a commit names; ``0.0.0`` where none does."""
+        """Return the version in the nearest tag before a commit; ``0.0.0`` if there is none."""
         tag = self._git("describe", "--tags", "--abbrev=0", commit, check=False).text
         return version_of(tag)
 
     def changed_files(self, before: str, after: str, paths: Iterable[str]) -> tuple[str, ...]:
-        """Return the files beneath some paths that two commits do not have alike, sorted."""
+        """Return the files below some paths that differ between two commits, sorted."""
         asked = ("--literal-pathspecs", "diff-tree", "-r", "-z", "--name-only", "--no-renames", before, after, "--")
         found = self._git(*asked, *map(self._from_top, paths)).items
         return tuple(sorted(PurePosixPath(path).relative_to(self.folder).as_posix() for path in found))
@@ -752,7 +752,7 @@ class Repository:
     def call(
         self, *arguments: str, check: bool = True, variables: Mapping[str, str] | None = None, stdin: bytes = b""
     ) -> Outcome:
-        """Call git there, for what keeps something of its own in the repository.
+        """Call git in this repository, for modules that store data of their own in it.
 
         Args:
             arguments: Of the command.
@@ -772,12 +772,12 @@ class Repository:
 
 
 def _upwards(path: Path, top: Path) -> Iterator[Path]:
-    """A folder and those above it, up to the top and without it."""
+    """A folder and its parents, up to but excluding the top."""
     yield from (place for place in (path, *path.parents) if place.is_relative_to(top) and place != top)
 
 
 def _is_project(folder: Path) -> bool:
-    """Whether a folder holds what is built or gated by itself, such as a package of a repository with several."""
+    """Whether a folder is a project of its own, such as one package in a repository with several."""
     if (folder / "setup.py").is_file():
         return True
     try:
@@ -790,7 +790,7 @@ def _is_project(folder: Path) -> bool:
 
 
 def without_repository(environ: Mapping[str, str]) -> dict[str, str]:
-    """Variables without those by which git takes another repository or index than that of its working folder.
+    """Environment variables without those that point git to another repository or index.
 
     Example:
         >>> without_repository({"GIT_DIR": "/elsewhere", "GIT_SSH": "ssh", "LANG": "C"})
@@ -837,18 +837,18 @@ def _failure(arguments: Sequence[str], cwd: Path, outcome: Outcome) -> GitError:
 
 
 def _last_lines(text: str) -> str:
-    """Return the last three lines of git's complaint in one."""
+    """Return the last three lines of git's error output as one line."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return "; ".join(lines[-3:]) or "it said nothing"
 
 
 def _short(reference: str | None) -> str:
-    """Return a reference as a user writes it."""
+    """Return the short form of a reference."""
     return re.sub(r"^refs/(heads|remotes|tags)/", "", reference or "")
 
 
 def version_of(tag: str) -> str:
-    """Return the version at the end of a tag, as PEP 440 has it; ``0.0.0`` where there is none.
+    """Return the PEP 440 version at the end of a tag; ``0.0.0`` if there is none.
 
     Example:
         >>> [version_of(tag) for tag in ("v1.2.3", "subject-2.0rc1", "nightly", "")]

@@ -1,4 +1,4 @@
-"""The branches on which a project's history is kept, one a year, without a working tree and without rewriting.
+"""History branches, one for each year; files are added without a working tree and never rewritten.
 
 Each file is added once, under a name that its content makes unique, so any number of writers cannot conflict: whoever
 comes second adds the same files to the new tip. The branches share no commit with the project.
@@ -27,13 +27,13 @@ BRANCH = "mainstay-history/"
 """How the branches are called, before the year: branches, since hosts can forbid to rewrite these."""
 
 NUM_TRIES = 20
-"""How often a writer tries to append before it leaves what it has in the inbox, for the next one to append."""
+"""Attempts of a writer to append before it leaves its files in the inbox for the next writer."""
 
 HERE = "."
 """The repository itself in place of a remote."""
 
 OnLoss = Literal["refuse", "keep", "forget"]
-"""What to do where a file of the history is gone."""
+"""What to do if a file of the history is gone."""
 
 _KNOWN, _FETCHED, _INBOX = "refs/mainstay/history/", "refs/mainstay/fetched/", "refs/mainstay/inbox/"
 _LOCK_SECONDS = 600.0
@@ -55,8 +55,8 @@ class HistoryBranches:
     """The history of one repository.
 
     Attributes:
-        repository: The user's.
-        remote: Where the branches are shared; the repository itself if ``.``.
+        repository: The user's repository.
+        remote: Remote at which the branches are shared; the repository itself if ``.``.
         sleep: Waits between two tries.
         rng: How long, so that two writers do not stay in step.
     """
@@ -68,7 +68,7 @@ class HistoryBranches:
 
     @classmethod
     def of(cls, repository: Repository, remote: str | None = None) -> HistoryBranches:
-        """The branches at a remote; by default at origin, or at the only one, or in the repository itself.
+        """The history branches at a remote: by default origin, else the only remote, else the repository itself.
 
         Raises:
             GitError: If there is no such remote.
@@ -83,7 +83,7 @@ class HistoryBranches:
         return cls(repository, remote or repository.remote() or HERE)
 
     def sync(self, *, restore: bool = False, forget: bool = False) -> Mapping[str, str]:
-        """Bring here what others have kept, and append what waits in the inbox.
+        """Fetch what others have added, and append the files in the inbox.
 
         Args:
             restore: Append again what is here and was removed there.
@@ -104,7 +104,7 @@ class HistoryBranches:
             return self._tips(_KNOWN)
 
     def read(self) -> Iterator[tuple[str, bytes]]:
-        """Place (``BRANCH:PATH``) and content of all files that are here; what a remote has besides comes with :meth:`sync`.
+        """Place (``BRANCH:PATH``) and content of all local files; :meth:`sync` fetches those of the remote.
 
         Raises:
             GitError: If git cannot read them.
@@ -117,7 +117,7 @@ class HistoryBranches:
             yield from zip(places, self._contents(files.values()), strict=True)
 
     def append(self, year: str, files: Mapping[str, bytes], message: str) -> bool:
-        """Add files to the branch of a year; one that is there stays as it is.
+        """Add files to the branch of a year; existing files are unchanged.
 
         Args:
             year: Four digits.
@@ -139,7 +139,7 @@ class HistoryBranches:
     # --- fetching --------------------------------------------------------------------------------------------------
 
     def _fetch(self, on_loss: OnLoss = "refuse") -> dict[str, dict[str, str]]:
-        """Bring all branches here, and return the files that were removed or altered there, by year.
+        """Fetch all branches, and return the files that were removed or altered at the remote, by year.
 
         Args:
             on_loss: What to do where a file is gone: ``refuse``, ``keep`` what is here, or ``forget`` it.
@@ -170,7 +170,7 @@ class HistoryBranches:
         return gone
 
     def _bring(self) -> None:
-        """Bring what is at the remote into references of their own."""
+        """Fetch the remote's branches into separate references."""
         is_shallow = self.repository.call("rev-parse", "--is-shallow-repository").text == "true"
         refspecs = [f"+refs/heads/{BRANCH}*:{_FETCHED}*"]
         if self.remote != HERE:
@@ -184,7 +184,7 @@ class HistoryBranches:
             raise self._refused("the history cannot be fetched", fetched)
 
     def _refuse_foreign(self, year: str, tip: str) -> None:
-        """Refuse a branch that is called like a history and holds something else."""
+        """Refuse a branch with the name of a history branch but other content."""
         names = set(self.repository.call("ls-tree", "-z", "--name-only", tip).items)
         if not re.fullmatch(r"\d{4}", year) or names - {RUNS, WITHDRAWN}:
             other = sorted(names - {RUNS, WITHDRAWN})
@@ -196,7 +196,7 @@ class HistoryBranches:
             )
 
     def _refused(self, fact: str, outcome: Outcome) -> GitError:
-        """The error for a call that reached for the remote."""
+        """The error for a failed call to the remote."""
         said = "; ".join([line.strip() for line in outcome.errors.splitlines() if line.strip()][-3:])
         return GitError(
             f"{fact}: {said or 'git said nothing'}",
@@ -208,13 +208,13 @@ class HistoryBranches:
     # --- reading ---------------------------------------------------------------------------------------------------
 
     def _tips(self, place: str) -> dict[str, str]:
-        """Commits by what follows a place in the names of references."""
+        """Commits of references with a prefix, by the rest of the name."""
         lines = self.repository.call("for-each-ref", "--format=%(objectname) %(refname)", place).text.splitlines()
         pairs = (line.split(" ", 1) for line in lines)
         return {name.removeprefix(place): commit for commit, name in pairs}
 
     def _files(self, tip: str, paths: Iterable[str] = ()) -> dict[str, str]:
-        """Blobs of a commit by path: of some paths, or of all."""
+        """Blobs of a commit by path, for some paths or all."""
         lines = self.repository.call("ls-tree", "-r", "-z", "--full-tree", tip, "--", *paths).items
         entries = (line.partition("\t") for line in lines)
         return {path: facts.split()[2] for facts, _, path in entries if facts.split()[1] == "blob"}
@@ -243,7 +243,7 @@ class HistoryBranches:
         return self.repository.call("hash-object", "-w", "--stdin", stdin=content).text
 
     def _append(self, year: str, blobs: Mapping[str, str], message: str, *, on_loss: OnLoss = "refuse") -> bool:
-        """Add blobs to a branch, again and again while others are quicker."""
+        """Add blobs to a branch, retrying while other processes push first."""
         for attempt in range(NUM_TRIES):
             tip = self._tips(_FETCHED).get(year)
             commit = self._commit(tip, blobs, message)
@@ -263,7 +263,7 @@ class HistoryBranches:
         return False
 
     def _commit(self, tip: str | None, blobs: Mapping[str, str], message: str) -> str:
-        """A commit that adds what a tip lacks; the tip itself where it lacks nothing."""
+        """A commit that adds the missing blobs to a tip; the tip itself if none is missing."""
         there = self._files(tip, blobs if len(blobs) < _MAX_ARGUMENTS else ()) if tip else {}
         wanted = {path: blob for path, blob in blobs.items() if path not in there}
         if tip and not wanted:
@@ -286,7 +286,7 @@ class HistoryBranches:
         )
 
     def _sweep(self) -> None:
-        """Append what waits in the inbox, then empty it."""
+        """Append the files in the inbox, then empty it."""
         for name, commit in self._tips(_INBOX).items():
             year = name.partition("-")[0]
             if not re.fullmatch(r"\d{4}-[0-9a-f]{40,64}", name):

@@ -56,7 +56,7 @@ RESOLUTION_SECONDS = 2 * 86_400.0
 
 
 class Layer:
-    """The layer of a resolved set, in use until the context is left.
+    """The layer of a resolved set of packages, in use until the context exits.
 
     Two gates that want the same layer build it once, and none is removed while a gate uses it.
 
@@ -118,7 +118,7 @@ class Layer:
         return site_packages_of(self.place)
 
     def _verify(self) -> bool:
-        """Whether the layer is there, as it was built; one that is not is thrown away."""
+        """Whether the layer exists unchanged; a damaged one is removed."""
         if not is_complete(self.place):
             return False
         changes = self.find_changes()
@@ -141,11 +141,11 @@ class Layer:
         write_manifest(_manifest_place(place), take_manifest(place))
 
     def find_changes(self) -> tuple[str, ...]:
-        """The paths in it that are not as they were when it was built."""
+        """The paths in it that have changed since it was built."""
         return changes_of(self.place)
 
     def discard(self, why: str) -> None:
-        """Throw the layer away: the next gate builds it anew.
+        """Remove the layer, so that the next gate rebuilds it.
 
         Args:
             why: For the reader.
@@ -158,7 +158,7 @@ class Layer:
 
 
 class _Lock:
-    """The lock of a layer, shared or exclusive; nothing here waits.
+    """The lock of a layer, shared or exclusive; it never blocks.
 
     Args:
         place: Of the layer.
@@ -169,25 +169,25 @@ class _Lock:
         self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
 
     def close(self) -> None:
-        """Let go of the lock for good."""
+        """Release the lock and close it."""
         os.close(self._descriptor)
 
     def share(self) -> bool:
-        """Whether the lock is now shared with others that use the layer."""
+        """Take a shared lock if possible; return whether it is held."""
         return self._try(exclusive=False)
 
     def claim(self) -> bool:
-        """Whether the lock is now held alone; if not, it is no longer held at all."""
+        """Take an exclusive lock; return whether it is held. If it is not, no lock is held."""
         return self._try(exclusive=True)
 
     def release(self) -> None:
-        """Let go of the lock."""
+        """Release the lock."""
         import fcntl  # here, since Windows has none, and doctor reads this module there too
 
         fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
     def touch(self) -> None:
-        """Note that the layer is used now."""
+        """Record the current time as the last use of the layer."""
         os.utime(self._path)
 
     def _try(self, *, exclusive: bool) -> bool:
@@ -201,22 +201,22 @@ class _Lock:
 
 
 def layers_folder() -> Path:
-    """Where the layers are."""
+    """Folder of the layers."""
     return environments.cache_folder() / "environments"
 
 
 def _manifest_place(place: Path) -> Path:
-    """The manifest of a layer; without it the layer is not complete."""
+    """Path of a layer's manifest, without which the layer is incomplete."""
     return Path(f"{place}.json")
 
 
 def is_complete(place: Path) -> bool:
-    """Whether a layer was built to its end."""
+    """Whether a layer was built completely."""
     return _manifest_place(place).exists()
 
 
 def changes_of(place: Path) -> tuple[str, ...]:
-    """The paths in a layer that are not as they were when it was built."""
+    """The paths in a layer that have changed since it was built."""
     manifest = read_manifest(_manifest_place(place))
     return find_changes(place, manifest) if manifest else (_manifest_place(place).name,)
 
@@ -246,7 +246,7 @@ def iter_layers() -> Iterator[Cached]:
 
 
 def cache_limit(environ: Mapping[str, str]) -> int:
-    """How many bytes of layers are kept.
+    """Maximum size of all layers, in bytes.
 
     Args:
         environ: The user's environment.
@@ -272,7 +272,7 @@ def cache_limit(environ: Mapping[str, str]) -> int:
 
 
 def describe_cache(limit: int) -> str:
-    """How large the cache is.
+    """Describe the size of the cache.
 
     Args:
         limit: Bytes that are kept.
@@ -286,7 +286,7 @@ def describe_cache(limit: int) -> str:
 
 
 def evict(limit: int) -> None:
-    """Remove what was killed halfway, then layers until the cache is small enough: what was not used for longest first.
+    """Remove incomplete layers, then the least recently used ones until the cache is small enough.
 
     One that a gate uses is never removed.
 
@@ -305,7 +305,7 @@ def evict(limit: int) -> None:
 
 
 def _remove(place: Path) -> bool:
-    """Remove a layer that no gate uses; whether that was done."""
+    """Remove a layer unless a gate uses it; return whether it was removed."""
     lock = _Lock(place)
     try:
         if not lock.claim():

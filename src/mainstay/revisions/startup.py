@@ -1,4 +1,4 @@
-"""Startup code of a revision's wheels: what runs in every worker without being imported by a workload.
+"""Start-up code of a revision's wheels, which runs in every worker without being imported by a workload.
 
 Such code is part of the means of measuring, as a conftest is, but no file of the workloads: ``.pth`` files,
 ``sitecustomize``, plugins of pytest, packages that stand before a dependency of the same name, another interpreter.
@@ -14,14 +14,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 STARTING = ("*.pth", "sitecustomize*", "usercustomize*", "_virtualenv*")
-"""Files that an interpreter reads when it starts; the last is what uv and virtualenv put into an environment."""
+"""Files that an interpreter reads when it starts; uv and virtualenv put the last one into an environment."""
 
 PLUGINS = "pytest11"
 """The group of entry points by which pytest finds plugins."""
 
 
 def startup_code(environment: Path, site_packages: Path, dependencies: Path) -> Mapping[str, str]:
-    """Code that runs in every worker, by what it is; the value tells one version from another.
+    """Start-up code by kind and name; the value identifies its version.
 
     Args:
         environment: The virtual environment of one revision, before the gate has added anything of its own.
@@ -51,7 +51,7 @@ def _digest(file: Path) -> str:
 
 
 def _is_importable(folder: Path, name: str) -> bool:
-    """Whether a folder has a module or a package, but for a namespace, which it may share."""
+    """Whether a folder contains a module or a regular package; namespace packages do not count."""
     return (folder / name / "__init__.py").exists() or any(folder.glob(f"{name}.py")) or any(folder.glob(f"{name}.*so"))
 
 

@@ -1,4 +1,4 @@
-"""Whether two revisions install the same code: all bytes equal, equal but for words, or different.
+"""Comparison of installed code: identical, identical except for comments and docstrings, or different.
 
 Code that is proved unchanged need not be measured: whatever it costs, it costs the same on both sides. The *tree* is all
 that a revision's wheels install, metadata and top-level modules included; native code, data files and the set of names
@@ -23,14 +23,14 @@ from types import CodeType
 from typing import Any
 
 RECORDS_OF_INSTALLERS = frozenset({"RECORD", "INSTALLER", "REQUESTED", "WHEEL", "direct_url.json", "uv_cache.json"})
-"""Files of ``*.dist-info`` that tell how a wheel was installed and not what it holds."""
+"""Files of ``*.dist-info`` that describe the installation of a wheel, not its content."""
 
 NAMES_OF_LOCALS_COUNT = frozenset({"locals", "vars", "f_locals", "exec", "eval", "dir", "globals"})
-"""Names by which code can see the names of its local variables; where a tree has one, they are compared, too."""
+"""Names by which code can see the names of its local variables; if a tree uses one, those are compared too."""
 
 
 class Sameness(StrEnum):
-    """How far two trees are equal."""
+    """Degree to which two trees are equal."""
 
     IDENTICAL = "identical"
     """Every file, byte for byte."""
@@ -41,10 +41,10 @@ class Sameness(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TreeComparison:
-    """How two installed trees compare.
+    """Comparison of two installed trees.
 
     Attributes:
-        sameness: How far they are equal.
+        sameness: Degree to which they are equal.
         files: Paths that differ, relative to the tree, sorted; for ``reworded`` those that differ in words.
     """
 
@@ -53,7 +53,7 @@ class TreeComparison:
 
 
 def compare_trees(baseline: Path, candidate: Path) -> TreeComparison:
-    """Compare what the wheels of two revisions have installed.
+    """Compare the files installed from the wheels of two revisions.
 
     Args:
         baseline: ``site-packages`` of one revision.
@@ -87,7 +87,7 @@ def compare_trees(baseline: Path, candidate: Path) -> TreeComparison:
 
 
 def compare_wheels(baseline: Sequence[Path], candidate: Sequence[Path]) -> tuple[str, ...]:
-    """Compare what the wheels of two revisions hold, whatever the order and the time stamps of their files.
+    """Compare the contents of the wheels of two revisions, ignoring order and time stamps of files.
 
     Args:
         baseline: All wheels of one revision.
@@ -102,7 +102,7 @@ def compare_wheels(baseline: Sequence[Path], candidate: Sequence[Path]) -> tuple
 
 
 def _members(wheels: Sequence[Path]) -> frozenset[tuple[str, str, int, str]]:
-    """Every file of some wheels: name of the wheel, its own name, mode and digest."""
+    """Every file in some wheels: name of the wheel, name, mode and digest."""
     found = set()
     for wheel in wheels:
         with zipfile.ZipFile(wheel) as archive:
@@ -141,7 +141,7 @@ def _kind(path: Path) -> tuple[bool, int]:
 
 
 def _content(path: Path) -> tuple[object, ...]:
-    """All that a program could see of a file but for times."""
+    """Everything that a program could see of a file, except times."""
     if path.is_symlink():
         return (*_kind(path), str(path.readlink()))
     with path.open("rb") as stream:
@@ -149,7 +149,7 @@ def _content(path: Path) -> tuple[object, ...]:
 
 
 def _names_locals(path: Path) -> bool:
-    """Whether a module has a name by which it could see the names of local variables; one that does not parse may."""
+    """Whether a module uses a name that could reveal the names of local variables, or does not parse."""
     try:
         tree = ast.parse(path.read_bytes())
     except (SyntaxError, ValueError, RecursionError):
@@ -163,7 +163,7 @@ def _names_locals(path: Path) -> bool:
 
 
 def is_reworded(baseline: bytes, candidate: bytes, *, compare_names_of_locals: bool = False) -> bool:
-    r"""Whether two modules are equal but for docstrings, comments, layout and names of locals.
+    r"""Whether two modules are equal except for docstrings, comments, layout and names of locals.
 
     Args:
         baseline: Source of one.
@@ -189,7 +189,7 @@ def is_reworded(baseline: bytes, candidate: bytes, *, compare_names_of_locals: b
 
 
 def normalised_code(source: bytes) -> CodeType:
-    """Compile a module without what does not count: docstrings, comments, layout, superfluous ``pass``.
+    """Compile a module without docstrings, comments, layout and superfluous ``pass``.
 
     Args:
         source: Of the module.
@@ -235,7 +235,7 @@ def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
 
 
 def _fingerprint(code: CodeType, *, names_count: bool) -> tuple[Any, ...]:
-    """All of a code object that can change what it does, nested ones included."""
+    """Everything in a code object that can affect its behaviour, including nested code objects."""
     num_arguments = code.co_argcount + code.co_kwonlyargcount
     num_arguments += bool(code.co_flags & 0x04) + bool(code.co_flags & 0x08)
     return (

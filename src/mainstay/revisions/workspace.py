@@ -1,4 +1,4 @@
-"""The temporary place of one gate: worktrees, subjects, the measuring folder; gone when the gate ends.
+"""Temporary folders of one gate, removed at its end: worktrees, built packages and measuring folders.
 
 Both revisions live at paths of equal length, since the length of a path can change the speed of a program. Workloads
 and pytest configuration are copied to measuring folders outside both trees, so that either revision can run either's.
@@ -39,10 +39,10 @@ from mainstay.workers.descendants import run_guarded
 from mainstay.workers.process import WorkerSpec, at_once
 
 FOLDERS = {Side.BASELINE: "base", Side.CANDIDATE: "cand"}
-"""Names of equal length for what belongs to each revision."""
+"""Folder names of equal length for the two revisions."""
 
 PYTEST_FILES = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
-"""Where pytest looks for its configuration, in its order."""
+"""Files in which pytest looks for its configuration, in order."""
 
 ASSIGNMENT = re.compile(r"([A-Z][A-Z0-9_]*)=(.*)")
 """A line by which ``prepare`` sets a variable of the workers."""
@@ -85,7 +85,7 @@ def build_subjects(
         resolutions: Dependencies of each.
         layers: Layers of dependencies, by digest.
         scratch: The gate's temporary folder.
-        version: What both are built as, where their version comes from git.
+        version: Version of both wheels if it is taken from git.
         on_built: Is told of each revision as soon as it is built.
 
     Raises:
@@ -108,13 +108,13 @@ def build_subjects(
 
 @contextmanager
 def open_layers(resolutions: Iterable[Resolution]) -> Iterator[dict[str, Layer]]:
-    """The layers of dependencies by digest, none of which is removed meanwhile."""
+    """Dependency layers by digest, protected from removal while the context lasts."""
     with ExitStack() as stack:
         yield {resolution.digest: stack.enter_context(Layer(resolution)) for resolution in resolutions}
 
 
 class Seals:
-    """Seals on what no worker may change: installed trees, measuring folders and dependencies, as first built.
+    """Manifests of everything that no worker may change: installed trees, measuring folders and dependencies.
 
     Args:
         layers: The layers of dependencies.
@@ -125,7 +125,7 @@ class Seals:
         self._folders: list[tuple[str, Path, Manifest]] = []
 
     def add(self, name: str, folder: Path) -> None:
-        """Take down what a folder holds now.
+        """Record the current content of a folder.
 
         Args:
             name: What it is, for the reader.
@@ -137,7 +137,7 @@ class Seals:
         self._folders.append((name, folder, take_manifest(folder)))
 
     def find_changes(self) -> tuple[str, ...]:
-        """Changes since, each in a few words; a changed layer is thrown away."""
+        """Describe changes since the recording; a changed layer is removed."""
         found = [
             f"{name} ({describe_changes(paths)})"
             for name, folder, manifest in self._folders
@@ -156,7 +156,7 @@ class Seals:
 
 
 def copy_workloads(tree: Path, folder: Path, workloads: str, shared: Iterable[str] = ()) -> Path:
-    """Copy a revision's workloads and pytest configuration to a measuring folder, and link what is shared into it.
+    """Copy a revision's workloads and pytest configuration to a measuring folder, and link shared inputs into it.
 
     So a workload finds what is shared where it lies in the project, seen from its own file. Modules of the project beside
     the workloads that these import, such as ``tests.helpers``, come along. A link that leads nowhere is left out.
@@ -199,7 +199,7 @@ def copy_workloads(tree: Path, folder: Path, workloads: str, shared: Iterable[st
 
 
 def helper_files(tree: Path, workloads: str) -> tuple[str, ...]:
-    """Python files of a project beside its workloads that these import, directly or through each other, sorted.
+    """Python files outside the workload folder that the workloads import, directly or indirectly, sorted.
 
     What is installed comes before them: workers look for a module in the measuring folder last.
 
@@ -219,7 +219,7 @@ def helper_files(tree: Path, workloads: str) -> tuple[str, ...]:
 
 
 def _imported_files(file: Path, tree: Path) -> Iterator[Path]:
-    """Files of the project that one of its files imports by their place in it, packages on the way to them included."""
+    """Project files that a file imports by their location, including parent packages."""
     try:
         syntax = ast.parse(file.read_bytes())
     except (OSError, SyntaxError, ValueError, RecursionError):
@@ -238,7 +238,7 @@ def _imported_files(file: Path, tree: Path) -> Iterator[Path]:
 
 
 def _files_of_module(parts: Sequence[str], tree: Path) -> Iterator[Path]:
-    """Files in a project that an import of a module by its full name loads."""
+    """Files in a project that importing a module by its full name loads."""
     for length in range(1, len(parts) + 1):
         place = Path(*parts[:length])
         for path in (place / "__init__.py", place.with_suffix(".py")):
@@ -247,7 +247,7 @@ def _files_of_module(parts: Sequence[str], tree: Path) -> Iterator[Path]:
 
 
 def sticks_differ(trees: Mapping[Side, Path], settings: Mapping[Side, Configuration]) -> bool:
-    """Whether the revisions name their workload files otherwise, or differ in what these import of the project.
+    """Whether the revisions configure other workload files, or differ in project files that these import.
 
     Args:
         trees: The project's folder in the worktree of each.
@@ -263,7 +263,7 @@ def sticks_differ(trees: Mapping[Side, Path], settings: Mapping[Side, Configurat
 
 
 def _refuse_harmful_links(tree: Path, workloads: str, left_out: Iterable[Path]) -> None:
-    """Refuse links among a revision's workloads that a copy must not follow."""
+    """Refuse links in a revision's workloads that a copy must not follow: to devices, large files or their own parents."""
     found = harmful_link(tree / workloads, tree, left_out=frozenset(left_out))
     if found is None:
         return
@@ -285,7 +285,7 @@ def _content(path: Path) -> bytes | None:
 
 
 def workloads_digest(spec: WorkerSpec, workloads: str) -> str:
-    """SHA-256 over the workloads of a measuring folder, with what is shared among them, and pytest's configuration.
+    """SHA-256 of the workloads in a measuring folder, including shared inputs, and of pytest's configuration.
 
     Args:
         spec: Of a worker that stands in the folder.
@@ -299,7 +299,7 @@ def workloads_digest(spec: WorkerSpec, workloads: str) -> str:
 
 
 class PytestSettings(NamedTuple):
-    """Where pytest finds its settings, and what they are.
+    """File with pytest's settings, and the settings.
 
     Attributes:
         file: Name of the file; empty where there is none.
@@ -329,7 +329,7 @@ def pytest_settings(read: Callable[[str], bytes | None]) -> PytestSettings:
 
 
 def _parse_pytest_settings(name: str, text: str) -> dict[str, str] | None:
-    """The settings in a file; ``None`` where pytest would pass it over. One that does not read is its own setting."""
+    """Settings in a file; ``None`` if pytest would ignore it. The text of an unreadable file is its setting."""
     is_own = "pytest" in name
     try:
         if name.endswith(".toml"):
@@ -358,14 +358,14 @@ def worker_specs(
     files_of: Side = Side.BASELINE,
     files: Sequence[str] = (),
 ) -> dict[Side, WorkerSpec]:
-    """How to start the workers of both revisions with the workload files of one.
+    """Worker specifications of both revisions, with the workload files of one.
 
     Args:
         subjects: Environment of each revision.
         scratch: The gate's temporary folder.
         configuration_file: pytest's configuration file in the measuring folder.
         variables: Environment variables of all workers.
-        writable: What all workers can write to, besides the folder of their revision.
+        writable: Paths that all workers can write to, besides the folder of their revision.
         files_of: The revision whose files lie in the measuring folder.
         files: Patterns of the names of workload files; empty for what pytest's settings say.
     """
@@ -391,7 +391,7 @@ def worker_specs(
 
 
 def writable_places(paths: Iterable[str], protected: Iterable[Path]) -> tuple[Path, ...]:
-    """Places that workers can write to besides their own folders.
+    """Paths that workers can write to besides their own folders.
 
     Args:
         paths: As the settings name them.
@@ -471,7 +471,7 @@ def prepare(configuration: Configuration, python: Path, scratch: Path, environ: 
 
 
 def is_held(name: str) -> bool:
-    """Whether a variable of workers is not for ``prepare`` to set: it would change what runs or what is collected.
+    """Whether a variable is reserved, so that ``prepare`` cannot change what runs or is collected.
 
     Example:
         >>> is_held("PYTEST_ADDOPTS"), is_held("LC_ALL"), is_held("MNIST_FOLDER")
@@ -491,17 +491,17 @@ def _prepare_error(command: Sequence[str], cause: str, stderr: str = "") -> Envi
 
 
 def fixed_variables(threads: int, prepared: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment of all workers but for HOME and TMPDIR."""
+    """Environment variables of all workers except HOME and TMPDIR."""
     return {**worker_variables(threads=threads, environ=environ), **prepared}
 
 
 def _preparing_folder(scratch: Path) -> Path:
-    """Where ``prepare`` runs."""
+    """Folder in which ``prepare`` runs."""
     return scratch / "prepare"
 
 
 def portable(variables: Mapping[str, str], scratch: Path) -> dict[str, str]:
-    """Variables without the path of the scratch folder, which is another one in every gate.
+    """Replace the path of the scratch folder, which differs in every gate, in the values of variables.
 
     Example:
         >>> portable({"DATA": "/tmp/mainstay-x/prepare/data"}, Path("/tmp/mainstay-x"))
@@ -511,7 +511,7 @@ def portable(variables: Mapping[str, str], scratch: Path) -> dict[str, str]:
 
 
 def input_digests(prepared: Mapping[str, str], scratch: Path) -> dict[str, str] | None:
-    """SHA-256 of what the variables of ``prepare`` name, by variable, where they name a place.
+    """SHA-256 of the files or folders named by variables of ``prepare``, by variable.
 
     Args:
         prepared: Variables that ``prepare`` gave.
@@ -532,7 +532,7 @@ def input_digests(prepared: Mapping[str, str], scratch: Path) -> dict[str, str] 
 
 
 def _is_large(place: Path) -> bool:
-    """Whether it would take long to read a file, or all files beneath a folder."""
+    """Whether reading a file, or all files below a folder, would take long."""
     num_bytes = 0
     for number, file in enumerate([place] if place.is_file() else iter_files(place), start=1):
         num_bytes += file.stat().st_size
@@ -542,6 +542,6 @@ def _is_large(place: Path) -> bool:
 
 
 def recorded(variables: Mapping[str, str]) -> dict[str, str]:
-    """Variables of the workers for the run document: those that the gate fixes, none that names a place."""
+    """Worker variables for the run document: those fixed by the gate, without paths."""
     fixed = worker_variables(threads=1, environ={})
     return {name: value for name, value in variables.items() if name in fixed}

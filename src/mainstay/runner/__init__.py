@@ -1,4 +1,4 @@
-"""Runner inside the environment of a revision: the standard library and pytest only.
+"""Runner inside the environment of a revision; it imports only the standard library and pytest.
 
 The gate starts this folder as a program, with the interpreter of a revision's environment and in an empty folder; what a
 workload prints goes elsewhere and is never parsed. Under plain ``pytest`` the same recorders serve the fixtures of

@@ -1,4 +1,4 @@
-"""The program that the gate starts in the environment of a revision: ``python -P FOLDER OPTIONS``, options as JSON.
+"""Program that the gate starts in a revision's environment: ``python -P FOLDER OPTIONS``, with JSON options.
 
 Python puts a folder that it runs at the head of ``sys.path``. There its modules would stand before those of the subject
 and of its dependencies, so the folder is taken away again at once. The package is loaded from its place under a name of

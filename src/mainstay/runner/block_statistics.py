@@ -40,7 +40,7 @@ class BlockStatistics:
         return bool(self.data)
 
     def as_dict(self) -> dict[str, Any]:
-        """All numbers by name."""
+        """All statistics by name."""
         return {name: getattr(self, name) for name in self.fields}
 
     def update(self, duration: float) -> None:
@@ -49,12 +49,12 @@ class BlockStatistics:
 
     @property
     def sorted_data(self) -> list[float]:
-        """From the fastest block to the slowest."""
+        """Block times, fastest first."""
         return sorted(self.data)
 
     @property
     def rounds(self) -> int:
-        """Blocks."""
+        """Number of blocks."""
         return len(self.data)
 
     @property
@@ -89,7 +89,7 @@ class BlockStatistics:
 
     @property
     def ops(self) -> float:
-        """Calls a second."""
+        """Calls per second."""
         return 1 / self.mean if self.mean else 0.0
 
     @property
@@ -104,17 +104,17 @@ class BlockStatistics:
 
     @property
     def iqr(self) -> float:
-        """Distance of the quartiles."""
+        """Interquartile range."""
         return self.q3 - self.q1
 
     @property
     def stddev_outliers(self) -> int:
-        """Blocks further than a standard deviation from the mean."""
+        """Number of blocks more than a standard deviation from the mean."""
         return self._count_beyond(self.mean - self.stddev, self.mean + self.stddev)
 
     @property
     def iqr_outliers(self) -> int:
-        """Blocks further than 1.5 times the distance of the quartiles beyond them."""
+        """Number of blocks more than 1.5 interquartile ranges beyond the quartiles."""
         return self._count_beyond(*self._fences)
 
     @property
@@ -188,11 +188,11 @@ class BenchmarkStatistics:
         return bool(self.fixture.has_error)
 
     def get(self, name: str, default: Any = None) -> Any:
-        """A number, or what else is known, by its name."""
+        """A statistic or other attribute by name."""
         return getattr(self.stats, name, getattr(self, name, default))
 
     def update(self, duration: float) -> None:
-        """Add a block by the seconds of all its calls."""
+        """Add a block, given the total time of its calls in seconds."""
         self.stats.update(duration / self.iterations)
 
     def as_dict(
@@ -202,7 +202,7 @@ class BenchmarkStatistics:
         stats: bool = True,
         cprofile: Any = None,
     ) -> dict[str, Any]:
-        """Everything by name, as pytest-benchmark writes it to its files; nothing is ever profiled."""
+        """All results by name, as in pytest-benchmark's files; profiles are always empty."""
         known = ("group", "name", "fullname", "params", "param", "extra_info")
         result = {name: getattr(self, name) for name in known} | {"options": self.options}
         if stats:

@@ -1,4 +1,4 @@
-"""The two pipes between a worker and the gate, as the worker sees them."""
+"""The worker's end of the two pipes to the gate."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .protocol import Event
 
 
 class Channel:
-    """JSON lines to and from the gate, over two descriptors of their own.
+    """Channel of JSON lines to and from the gate, over two separate file descriptors.
 
     A thread waits for commands while the workload runs, so that the end of the gate ends the worker at once. No child of
     the worker inherits the descriptors.
@@ -46,13 +46,13 @@ class Channel:
         self._events = -1
 
     def receive(self) -> dict[str, Any]:
-        """The next command; waits for it."""
+        """Wait for the next command."""
         command = self._queue.get()
         self._token = command.pop("token")
         return command
 
     def send(self, event: Event, **content: Any) -> None:
-        """Send an event with its content, which :mod:`~mainstay.runner.protocol` describes."""
+        """Send an event with its content, see :mod:`~mainstay.runner.protocol`."""
         line = json.dumps({"event": event, "token": self._token, **content}, allow_nan=False)
         data = memoryview((line + "\n").encode())
         while data:

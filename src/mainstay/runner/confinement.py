@@ -1,4 +1,4 @@
-"""Confine a process by Landlock, a Linux security module that needs no privileges: it can then write to a few places only.
+"""Confinement of a process by Landlock, a Linux security module without privileges, so that it can write to few places.
 
 The file is also a program. The gate starts each worker by way of it, with the gate's own interpreter: it gives up the
 right to write, then becomes the interpreter of the revision. So nothing of the revision runs unconfined, no ``.pth``
@@ -30,13 +30,13 @@ DEVICES = (
     *("/dev/null", "/dev/zero", "/dev/full", "/dev/tty", "/dev/ptmx", "/dev/pts", "/dev/shm"),
     *("/dev/nvidia*", "/dev/dri", "/dev/kfd", "/dev/accel*"),
 )
-"""Glob patterns of what every worker may write to besides its own folder: shared memory, terminals, accelerators."""
+"""Glob patterns of paths that every worker may write to besides its own folder: shared memory, terminals, accelerators."""
 
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
 """Numbers of the system calls, the same on all processors."""
 
 PR_SET_NO_NEW_PRIVS = 38
-"""Of ``prctl``: what Landlock asks of a process without rights."""
+"""Option of ``prctl`` that Landlock requires of an unprivileged process."""
 
 RULE_PATH_BENEATH = 1
 """Kind of a rule: a file, or all beneath a folder."""
@@ -55,7 +55,7 @@ SCOPE_SIGNAL = 1 << 1
 
 
 class _Ruleset(ctypes.Structure):
-    """Rights that a process gives up."""
+    """Access rights that a process gives up."""
 
     _fields_ = (
         ("handled_access_fs", ctypes.c_uint64),
@@ -65,7 +65,7 @@ class _Ruleset(ctypes.Structure):
 
 
 class _PathBeneath(ctypes.Structure):
-    """Rights that it keeps, beneath one path."""
+    """Access rights that it keeps below one path."""
 
     _pack_ = 1
     _layout_ = "ms"  # asked for by Python 3.14 beside _pack_
@@ -91,7 +91,7 @@ def _call(number: int, *arguments: object) -> int:
 
 
 def landlock_abi() -> int:
-    """Version of Landlock that this system offers; 0 without."""
+    """Version of Landlock on this system; 0 without Landlock."""
     if sys.platform != "linux":
         return 0
     try:
@@ -106,7 +106,7 @@ def can_confine() -> bool:
 
 
 def describe_confinement() -> str:
-    """Describe what this machine offers, in a sentence.
+    """Describe the confinement available on this machine, in one sentence.
 
     Example:
         >>> describe_confinement().startswith("workers ")
@@ -122,7 +122,7 @@ def describe_confinement() -> str:
 
 
 def confine(writable: Iterable[str]) -> None:
-    """Give up the right to write, make, rename or remove any file, but for some places; for good, and for all children.
+    """Permanently give up the right to change files, except in some places, for this process and its children.
 
     To be called while the process has one thread: others would stay free.
 
@@ -148,7 +148,7 @@ def confine(writable: Iterable[str]) -> None:
 
 
 def _allow(ruleset: int, path: str, of_files: int) -> None:
-    """Keep the right to write to a file, or to all beneath a folder."""
+    """Keep the right to write to a file or below a folder."""
     try:
         descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -162,7 +162,7 @@ def _allow(ruleset: int, path: str, of_files: int) -> None:
 
 
 def confined_command(writable: Sequence[str], command: Sequence[str]) -> list[str]:
-    """A command line that runs another one confined, in the same process.
+    """A command line that runs another command confined, in the same process.
 
     Args:
         writable: Files and folders that it can write to, besides shared memory, terminals and accelerators.
@@ -175,7 +175,7 @@ def confined_command(writable: Sequence[str], command: Sequence[str]) -> list[st
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Become another program, confined.
+    """Confine this process, then replace it by another program.
 
     Args:
         arguments: How many places can be written to; these; then the program and its arguments.

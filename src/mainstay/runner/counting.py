@@ -48,13 +48,13 @@ class Counts:
             self.values[name] = one_number(name, value)
 
     def parameters(self, model: Any) -> int:
-        """Record ``parameters``: the numbers that a torch module learns, those that are shared counted once."""
+        """Record ``parameters``: the number of trainable parameters of a torch module, counting shared ones once."""
         count = int(sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad))
         self.record(parameters=count)
         return count
 
     def flops(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        """Record ``flops``: what one call of a function computes, forward and backward; returns its result.
+        """Record ``flops``: the operations in one call of a function, forward and backward; return its result.
 
         Raises:
             RecordingError: If torch is not loaded.
@@ -70,7 +70,7 @@ class Counts:
         return result
 
     def imports(self, module: str) -> int:
-        """Record ``imported_modules``: the modules from outside the project that an import loads.
+        """Record ``imported_modules``: the number of modules from outside the project that an import loads.
 
         Args:
             module: Full name of the module that is imported, in a fresh interpreter.

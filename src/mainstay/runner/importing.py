@@ -1,4 +1,4 @@
-"""An import in a fresh interpreter: what it takes, and what it loads."""
+"""Measurement of an import in a fresh interpreter: its time, and the modules it loads."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Import:
 
     Attributes:
         seconds: What it took, less what follows.
-        run_delay_s: How long others kept it waiting for a core meanwhile; ``None`` where that is not known.
+        run_delay_s: Time that it waited for a core meanwhile; ``None`` if unknown.
         modules: File of every module that it loaded, by name; ``None`` for those without one.
     """
 

@@ -1,4 +1,4 @@
-"""Functions whose call does no work yet: coroutines and generators, which would be measured without their work."""
+"""Refusal of coroutines and generators, whose call would be timed without its work."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .recording import RecordingError
 
 
 def refuse_lazy_function(function: Callable[..., Any]) -> None:
-    """Refuse a function whose call does no work yet.
+    """Refuse a function whose call only creates a coroutine or generator.
 
     Raises:
         RecordingError: If it makes a coroutine or a generator.
@@ -31,7 +31,7 @@ def refuse_lazy_function(function: Callable[..., Any]) -> None:
 
 
 def refuse_lazy_result(result: Any) -> None:
-    """Refuse what a function returned instead of doing its work.
+    """Refuse a returned coroutine or iterator, whose work has not been done yet.
 
     Raises:
         RecordingError: If it is awaitable, or an iterator that computes its items when they are asked for.

@@ -1,4 +1,4 @@
-"""From a collected test to a workload: the fixture that it uses, and the metrics that its markers declare.
+"""Description of a collected test as a workload, from its fixture and its markers.
 
 - :func:`describe_item`: a test as a workload.
 - :func:`is_whole_test`: whether a test is timed as a whole.
@@ -85,7 +85,7 @@ def describe_item(item: pytest.Item) -> CollectedWorkload | None:
 
 
 def _skips(mark: pytest.Mark) -> bool:
-    """Whether a mark skips a test here, or lets it fail; a condition given as text is taken to hold."""
+    """Whether a mark skips a test here or lets it fail; a condition given as text counts as true."""
     conditions = (*mark.args, *([mark.kwargs["condition"]] if "condition" in mark.kwargs else []))
     if mark.name == "xfail":
         return any(conditions) or not conditions
@@ -123,7 +123,7 @@ def _accuracy_metric(marker: pytest.Mark) -> CollectedMetric:
 
 
 def _ready_metric(marker: pytest.Mark, kind: str) -> CollectedMetric:
-    """The gated metric that a ``performance`` or ``deterministic`` marker declares, filled up from the table."""
+    """The gated metric that a ``performance`` or ``deterministic`` marker declares, completed from the table."""
     named = {"metric": "call_time", **marker.kwargs} if kind == "performance" else dict(marker.kwargs)
     ready = READY_METRICS.get(str(named.get("metric", "")))
     if ready and ready.kind != kind:
@@ -151,7 +151,7 @@ def _ready_metric(marker: pytest.Mark, kind: str) -> CollectedMetric:
 
 
 def _check_marker(marker: pytest.Mark, metric: dict[str, Any], known: set[str]) -> None:
-    """Refuse a marker that names an unknown argument, lacks one, or has a direction that cannot be meant."""
+    """Refuse a marker with an unknown, missing or invalid argument."""
     if marker.args:
         raise RecordingError(f"marker {marker.name} takes named arguments only")
     if unknown := sorted(metric.keys() - known):
@@ -170,21 +170,21 @@ def _check_marker(marker: pytest.Mark, metric: dict[str, Any], known: set[str]) 
 
 
 def _marked_number(marker: pytest.Mark, name: str, value: Any) -> float:
-    """A number of a marker; what is not one number is refused."""
+    """A numeric argument of a marker; anything but a single number is refused."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
         raise RecordingError(f"marker {marker.name} needs a number as {name!r}, not {value!r}")
     return float(value)
 
 
 def _check_margin(marker: pytest.Mark, margin: Any, *, least: float) -> None:
-    """Refuse a margin that is no number, or too small to be meant."""
+    """Refuse a margin that is not a number or out of range."""
     if isinstance(margin, bool) or not isinstance(margin, (int, float)) or not least <= margin < math.inf:
         expected = "a margin above 0" if least else "a margin of 0 or above"
         raise RecordingError(f"marker {marker.name} needs {expected}, not {margin!r}")
 
 
 def _check_producer(fixture: str, metrics: Sequence[CollectedMetric]) -> None:
-    """Refuse a metric that the fixture of its workload cannot give."""
+    """Refuse a metric that the fixture of its workload does not record."""
     names = {metric["name"] for metric in metrics}
     if len(names) < len(metrics):
         raise RecordingError("a metric is marked twice")

@@ -1,4 +1,4 @@
-"""An audit hook that keeps trials off the network."""
+"""Audit hook that denies trials access to the network."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def deny_network(event: str, arguments: tuple[Any, ...]) -> None:
-    """An audit hook that lets sockets connect to this machine only.
+    """Audit hook that lets sockets connect only to this machine.
 
     Raises:
         OSError: On a connection or a name look-up that leaves the machine.

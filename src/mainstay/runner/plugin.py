@@ -1,4 +1,4 @@
-"""The pytest plugin of a worker: collects the workloads, then runs the one that the gate names.
+"""Pytest plugin of a worker, which collects the workloads, then runs those that the gate names.
 
 - :class:`WorkerPlugin`: collects, waits for commands and runs one workload at a time.
 - :class:`WorkerFixtures`: the fixtures, a plugin of their own.
@@ -49,7 +49,7 @@ MAX_DETAIL = 50
 
 
 class WorkerPlugin:
-    """Collects the workloads, then runs the one that the gate names.
+    """Plugin that collects the workloads, then runs those that the gate names.
 
     Args:
         channel: The pipes to the gate.
@@ -105,13 +105,13 @@ class WorkerPlugin:
         return counts
 
     def pytest_collectstart(self, collector: pytest.Collector) -> None:
-        """Tell what is about to be imported, so that whatever stops the worker there can be named."""
+        """Report the file about to be imported, so that the gate can name it if the worker stops there."""
         if isinstance(collector, (pytest.File, pytest.Directory)) and collector.nodeid not in {"", "."}:
             self._channel.send(Event.COLLECTING, **Collecting(id=collector.nodeid))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool | None:
-        """Time the test function itself where the test asks for that."""
+        """Time the test function itself, if its markers ask for that."""
         if not is_whole_test(pyfuncitem):
             return None
         metrics = _metric_names(pyfuncitem)
@@ -120,7 +120,7 @@ class WorkerPlugin:
         return True
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Keep what could not be collected, and what was skipped as a whole."""
+        """Record files that could not be collected or that skip themselves."""
         if report.skipped:
             reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
             self._skipped.append({"id": report.nodeid, "cause": reason.removeprefix("Skipped: ")})
@@ -128,12 +128,12 @@ class WorkerPlugin:
             self._problems.append({"id": report.nodeid, "cause": _cause(report.longreprtext)})
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep what became of setup, call and teardown."""
+        """Record the outcomes of setup, call and teardown."""
         self._reports.append(report)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        """Tell what was collected, then obey commands until told to exit."""
+        """Report the collection, then obey commands until told to exit."""
         items = {item.nodeid: item for item in session.items}
         self._channel.send(Event.COLLECTED, **self._collection(items.values()))
         while True:
@@ -193,7 +193,7 @@ class WorkerPlugin:
         }
 
     def _outcome(self) -> tuple[TrialOutcome, str]:
-        """How the test ended, and why if not well."""
+        """The outcome of the test, and its cause unless it completed."""
         for report in self._reports:
             if report.failed:
                 return "failed", _cause(report.longreprtext)
@@ -217,7 +217,7 @@ class WorkerPlugin:
         return [base64.b64encode(image).decode() for image in images]
 
     def _strangers(self) -> Iterator[str]:
-        """Modules of the subject that were imported from elsewhere."""
+        """Modules of the package under test that were imported from elsewhere."""
         for name, module in list(sys.modules.items()):
             if not is_within(name, self._roots):
                 continue
@@ -231,14 +231,14 @@ class WorkerPlugin:
         return os.path.realpath(place).startswith(self._own)
 
     def _refuse_strangers(self, modules: Mapping[str, str | None]) -> None:
-        """Refuse what a fresh interpreter imported of the subject from elsewhere."""
+        """Refuse modules of the package under test that a fresh interpreter imported from elsewhere."""
         for name, file in modules.items():
             if file and is_within(name, self._roots) and not self._is_own(file):
                 raise RecordingError(f"{name} comes from outside the revision's own tree: {file}")
 
 
 class WorkerFixtures:
-    """The fixtures of the worker, a plugin of their own so that they are registered after every other.
+    """Fixtures of the worker, in a separate plugin so that they are registered last.
 
     Args:
         worker: Makes the trials.
@@ -277,7 +277,7 @@ def _metric_names(item: pytest.Item) -> list[str]:
 
 
 def require_own_fixtures(item: pytest.Item) -> None:
-    """Make sure that no plugin's fixture stands before the worker's own; a conftest's may wrap it.
+    """Check that no plugin overrides a fixture of the worker; a conftest may wrap it.
 
     Raises:
         RecordingError: If one does.

@@ -32,11 +32,11 @@ THREAD_SECONDS = 1.0
 
 
 class PreloadError(Exception):
-    """A module cannot be preloaded; the text says which and why."""
+    """A module cannot be preloaded; the message says which and why."""
 
 
 def preload(modules: Iterable[str]) -> None:
-    """Import modules into a process that is going to be forked.
+    """Import modules into the process that will fork the workers.
 
     Raises:
         PreloadError: If one cannot be imported, or leaves a thread running: a forked process would lack it.
@@ -53,7 +53,7 @@ def preload(modules: Iterable[str]) -> None:
 
 
 def _count_other_threads() -> int:
-    """Threads besides the one that asks, those of native libraries too; one that is about to end is waited for."""
+    """Number of other threads, including those of native libraries, after a wait for threads that are ending."""
     deadline = time.monotonic() + THREAD_SECONDS
     while (num_threads := len(os.listdir("/proc/self/task")) - 1) and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -61,7 +61,7 @@ def _count_other_threads() -> int:
 
 
 class WorkerServer:
-    """Forks a worker for each request of the gate; it never starts a thread, so that forking is safe.
+    """Server that forks a worker for each request of the gate; it starts no threads, so that forking is safe.
 
     A worker stays in the table of processes until the gate has heard how it ended, so that no other process gets its
     id meanwhile.
@@ -102,7 +102,7 @@ class WorkerServer:
         return None
 
     def _next_request(self, selector: selectors.BaseSelector) -> tuple[ForkRequest, list[int]] | None:
-        """Request for the next worker; ``None`` once the gate is gone. Looks after the others meanwhile."""
+        """Wait for the next request, reaping ended workers meanwhile; ``None`` once the gate is gone."""
         while True:
             for key, _ in selector.select():
                 if key.data is self._control:
@@ -125,7 +125,7 @@ class WorkerServer:
     def _fork(
         self, request: ForkRequest, descriptors: Sequence[int], selector: selectors.BaseSelector
     ) -> WorkerOptions | None:
-        """Fork a worker; its options in the worker, ``None`` in the server."""
+        """Fork a worker; return its options in the worker and ``None`` in the server."""
         commands, events, output, line = descriptors
         pid = os.fork()
         if pid == 0:
@@ -141,12 +141,12 @@ class WorkerServer:
         return None
 
     def _close_in_worker(self) -> None:
-        """Close in a worker what belongs to the server."""
+        """Close the server's file descriptors in a worker."""
         for connection in (self._control, self._woken, self._wake, *self._lines.values()):
             connection.close()
 
     def _tell_ends(self) -> None:
-        """Tell the gate of workers that have ended: the exit status, or the negative number of the signal."""
+        """Report ended workers to the gate: the exit status, or the negative number of the signal."""
         for pid in self._lines.keys() - self._ended:
             if end := os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
                 self._ended.add(pid)
@@ -155,7 +155,7 @@ class WorkerServer:
                     self._lines[pid].send(_encoded({"status": status}))
 
     def _end_worker(self, pid: int) -> None:
-        """Kill what is left of a worker that the gate has let go of, and take it from the table of processes."""
+        """Kill the rest of a worker that the gate has released, and reap it."""
         self._lines.pop(pid).close()
         self._ended.discard(pid)
         os.kill(pid, signal.SIGKILL)
@@ -170,7 +170,7 @@ def _encoded(answer: ServerAnswer) -> bytes:
 
 
 def become_worker(output: int, cwd: str, variables: Mapping[str, str]) -> None:
-    """Give a process that was just forked what a fresh one starts with.
+    """Give a forked process the state of a fresh one.
 
     Args:
         output: Descriptor that stdout and stderr go to.
@@ -189,7 +189,7 @@ def become_worker(output: int, cwd: str, variables: Mapping[str, str]) -> None:
 
 
 def serve(control: int, modules: Iterable[str], limit_s: float) -> WorkerOptions | None:
-    """Be a server: import modules, then fork workers for as long as there is a gate.
+    """Import modules, then fork workers for as long as the gate lives.
 
     Args:
         control: Descriptor of the socket to the gate.

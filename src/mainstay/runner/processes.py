@@ -1,4 +1,4 @@
-"""The processes that a worker leaves behind, and the memory of its own."""
+"""Child processes that a worker leaves behind, and its own peak memory."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def kill_children(*, but: Iterable[int] = ()) -> None:
 
 
 def child_pids() -> set[int]:
-    """Process ids of the children of all threads; none where the system does not list them."""
+    """Process ids of the children of all threads; empty if the system does not list them."""
     pids: set[int] = set()
     with suppress(OSError):
         for task in os.listdir("/proc/self/task"):

@@ -1,17 +1,17 @@
-"""Protocol between a worker and the gate: events, commands and their content, the same file for both sides.
+"""Protocol between a worker and the gate: commands, events and their content; both sides import this module.
 
-A worker is told its options in JSON on its command line. From then on it reads commands and writes events, a line of JSON
-each, over two pipes of their own. Every command has a token that its answer repeats, so that nothing written to the pipe
-by accident is taken for an answer. ``collect`` is answered with ``collected``, and with ``collecting`` before each file;
-``run`` with ``finished``; ``images`` with ``images``. A timed workload is started by ``run``, warms up and says ``ready``;
-each ``block`` asks for so many calls and is answered with what they took, until ``done`` lets the test go on to
-``finished``. A closed command pipe means that the gate is gone.
+A worker receives its options as JSON on its command line. It then reads commands and writes events, one line of JSON
+each, over two separate pipes. Every command has a token that its answer repeats, so that stray output on the pipe is
+never taken for an answer. ``collect`` is answered with ``collecting`` before each file and ``collected`` at the end;
+``run`` with ``finished``; ``images`` with ``images``. A timed workload is started by ``run``, warms up and sends
+``ready``; each ``block`` asks for a number of calls and is answered with their time, until ``done`` lets the test
+continue to ``finished``. A closed command pipe means that the gate is gone.
 
-A server of workers is told its own options, and answers on a socket; see :mod:`mainstay.runner.preload`.
+A server of workers receives its own options, and answers on a socket; see :mod:`mainstay.runner.preload`.
 
 - :class:`Command`, :class:`Event`: the names.
-- :class:`Collected`, :class:`Finished` and the others: the content, as it comes out of JSON.
-- :mod:`mainstay.workers.events` checks what a worker sends.
+- :class:`Collected`, :class:`Finished` and the others: the content, as decoded from JSON.
+- :mod:`mainstay.workers.events` validates a worker's events.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from enum import StrEnum
 from typing import Literal, TypedDict, final
 
 PROTOCOL_VERSION = 2
-"""Raised whenever an event or a command changes its meaning; a worker of another installation is then refused."""
+"""Version, to be incremented whenever an event or a command changes its meaning; a worker with another version is refused."""
 
 BLOCK_SECONDS = 0.002
-"""How long a block of calls is to last: other processes take a core for a few milliseconds at a time, which longer blocks
-would hide inside."""
+"""Target duration of a block of calls. Other processes take a core for a few milliseconds at a time, and a longer block
+would contain such an interruption unnoticed."""
 
 BetterValues = Literal["higher", "lower"]
 """Which values of a metric are better."""
 
 TrialOutcome = Literal["completed", "failed", "foreign", "skipped"]
-"""How a trial ended, as far as its worker can tell; only the gate knows of those that crashed or took too long."""
+"""How a trial ended, as far as its worker can tell; only the gate can see crashes and timeouts."""
 
 JsonNumber = float | str
-"""JSON has no NaN and no infinity: they travel as text."""
+"""A number in JSON; NaN and the infinities, which JSON lacks, are sent as text."""
 
 
 class Command(StrEnum):
-    """Commands of the gate to a worker; the key ``do`` of a command."""
+    """Commands of the gate to a worker: the values of the key ``do``."""
 
     COLLECT = "collect"
     RUN = "run"
@@ -49,7 +49,7 @@ class Command(StrEnum):
 
 
 class Event(StrEnum):
-    """Events of a worker for the gate; the key ``event``."""
+    """Events of a worker for the gate: the values of the key ``event``."""
 
     COLLECTING = "collecting"
     COLLECTED = "collected"
@@ -60,7 +60,7 @@ class Event(StrEnum):
 
 
 class Collecting(TypedDict):
-    """With ``collecting``: the file or folder that is about to be imported."""
+    """Content of ``collecting``: the file or folder that is about to be imported."""
 
     id: str
 
@@ -71,7 +71,7 @@ class _OfAccuracy(TypedDict, total=False):
 
 
 class CollectedMetric(_OfAccuracy):
-    """A gated metric, as the markers of its workload declare it; ``ceiling`` and ``resolution`` where it is of accuracy."""
+    """A gated metric, as declared by the markers of its workload; ``ceiling`` and ``resolution`` for accuracy only."""
 
     name: str
     kind: str
@@ -90,7 +90,7 @@ class CollectedWorkload(TypedDict):
 
 
 class Skipped(TypedDict):
-    """A file that skips itself, and why."""
+    """A file that skips itself, and the reason."""
 
     id: str
     cause: str
@@ -101,14 +101,14 @@ class _OfUsage(TypedDict, total=False):
 
 
 class CollectedProblem(_OfUsage):
-    """A file or test that could not be collected, and why; ``usage`` where a marker was written wrongly."""
+    """A file or test that could not be collected, and the reason; ``usage`` if a marker is written incorrectly."""
 
     id: str
     cause: str
 
 
 class Collected(TypedDict):
-    """With ``collected``: what the revision can run."""
+    """Content of ``collected``: the workloads that the revision can run, and those it cannot."""
 
     protocol: int
     workloads: Sequence[CollectedWorkload]
@@ -131,11 +131,11 @@ class Ready(TypedDict):
 
 
 class Block(TypedDict):
-    """With ``block``: what the calls that were asked for took.
+    """Content of ``block``: the time of the requested calls.
 
     Attributes:
-        seconds: Their time, less what follows.
-        run_delay_s: How long others kept the process waiting for a core meanwhile; ``None`` where that is not known.
+        seconds: Time of the calls, without the run delay.
+        run_delay_s: Time that the process waited for a core meanwhile; ``None`` if unknown.
     """
 
     seconds: float
@@ -143,7 +143,7 @@ class Block(TypedDict):
 
 
 class RecordedPredictions(TypedDict):
-    """Predicted and true classes, a byte each, as base64; and the SHA-256 of the latter."""
+    """Predicted and true classes, one byte each, as base64, and the SHA-256 of the true classes."""
 
     predicted: str
     labels: str
@@ -151,7 +151,7 @@ class RecordedPredictions(TypedDict):
 
 
 class Recorded(TypedDict, total=False):
-    """Values that a workload recorded, whichever fixture it used."""
+    """Values that a workload recorded, with any fixture."""
 
     values: Mapping[str, JsonNumber]
     series: Mapping[str, Sequence[JsonNumber]]
@@ -162,7 +162,7 @@ class Recorded(TypedDict, total=False):
 
 
 class Finished(Recorded):
-    """With ``finished``: how a trial ended."""
+    """Content of ``finished``: how a trial ended, and the values it recorded."""
 
     outcome: TrialOutcome
     cause: str
@@ -173,42 +173,42 @@ class Finished(Recorded):
 
 
 class Images(TypedDict):
-    """With ``images``: PNG files as base64, in the order asked for."""
+    """Content of ``images``: PNG files as base64, in the requested order."""
 
     images: Sequence[str]
 
 
 class RunCommand(TypedDict):
-    """With the command ``run``: which workload, with which seed."""
+    """Content of the command ``run``: the workload and its seed."""
 
     workload: str
     seed: int
 
 
 class BlockCommand(TypedDict):
-    """With the command ``block``: how many calls."""
+    """Content of the command ``block``: the number of calls."""
 
     calls: int
 
 
 class ImagesCommand(TypedDict):
-    """With the command ``images``: positions in the test set."""
+    """Content of the command ``images``: positions in the test set."""
 
     indices: Sequence[int]
 
 
 class WorkOptions(TypedDict):
-    """Specification of what a worker runs.
+    """Options that say which tests a worker runs, and on which package.
 
     Attributes:
         folder: The measuring folder.
         configuration: pytest's configuration file in it.
-        select: Paths or node ids relative to the folder. Of a node id its file is collected: pytest would refuse all of
-            them for one that it does not find.
+        select: Paths or node ids relative to the folder. For a node id the whole file is collected, because pytest
+            refuses all node ids if it cannot find one of them.
         ignored: Paths relative to the folder that are not collected.
-        files: Patterns of the names of the files that are collected; empty for what pytest's settings say.
-        roots: Import roots of the subject, such as ``mnist_reference`` or ``namespace.package``.
-        own: Folder that every module of the subject must come from.
+        files: Name patterns of the files that are collected; empty to use pytest's settings.
+        roots: Import roots of the package under test, such as ``mnist_reference`` or ``namespace.package``.
+        own: Folder that every module of the package under test must come from.
     """
 
     folder: str
@@ -222,7 +222,7 @@ class WorkOptions(TypedDict):
 
 @final
 class WorkerOptions(WorkOptions):
-    """Start options of a worker: what it runs, and the descriptors that it reads commands from and writes events to."""
+    """Start options of a worker, with the file descriptors of its command pipe and its event pipe."""
 
     commands: int
     events: int
@@ -233,9 +233,9 @@ class ServerOptions(TypedDict):
     """Start options of a server of workers.
 
     Attributes:
-        preload: Full names of the modules that it imports.
-        control: Descriptor of the socket to the gate.
-        limit_s: How long the imports may take.
+        preload: Full names of the modules to import.
+        control: File descriptor of the socket to the gate.
+        limit_s: Time limit for the imports, in seconds.
     """
 
     preload: Sequence[str]
@@ -244,10 +244,12 @@ class ServerOptions(TypedDict):
 
 
 class ForkRequest(TypedDict):
-    """Request to a server to fork; four descriptors come along: commands, events, output, and the worker's own socket.
+    """Request to a server to fork a worker.
+
+    Four file descriptors are sent with it: commands, events, output, and the worker's own socket.
 
     Attributes:
-        options: Of the worker, without the descriptors.
+        options: Options of the worker, without file descriptors.
         cwd: Its working folder.
         variables: Environment variables that differ from those of the server.
     """
@@ -258,11 +260,11 @@ class ForkRequest(TypedDict):
 
 
 class ServerAnswer(TypedDict, total=False):
-    """Answer of a server, one key at a time.
+    """Answer of a server, with one key at a time.
 
     Attributes:
-        ready: The modules are imported.
-        refused: Why one cannot be.
+        ready: Whether the modules are imported.
+        refused: Why a module cannot be imported.
         pid: On a worker's socket: its process id.
         status: On a worker's socket: its exit status, or the negative number of the signal that killed it.
     """

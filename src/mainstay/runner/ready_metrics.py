@@ -1,4 +1,4 @@
-"""The ready metrics: what can be gated by its name alone."""
+"""Ready metrics, which can be gated by name alone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class ReadyMetric:
 
     Attributes:
         kind: ``performance`` (ratios over pairs) or ``deterministic`` (compared once, by equality).
-        unit: Of its values; empty for a count.
+        unit: Unit of its values; empty for a count.
         direction: Which values are better.
         margin: The degradation tolerated where the marker names none, as a fraction of the baseline.
         meaning: What it is, in a line.

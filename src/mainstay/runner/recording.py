@@ -111,7 +111,7 @@ def _tensor_leaf(tensor: Any, torch: Any) -> tuple[bytes, bytes]:
 
 
 class Trial:
-    """One execution of an accuracy workload: gives the seed, takes what was measured.
+    """One execution of an accuracy workload, which gives the seed and records the results.
 
     Args:
         seed: The seed that the workload must use for everything random.
@@ -150,7 +150,7 @@ class Trial:
         self.series[name] = [one_number(name, value) for value in values]
 
     def record_context(self, **context: str | float | bool) -> None:
-        """Record circumstances that must be equal in both revisions, such as the data set and its checksum."""
+        """Record context that must be equal in both revisions, such as the data set and its checksum."""
         for name, value in context.items():
             if not isinstance(value, (str, int, float, bool)):
                 raise RecordingError(f"context {name} must be text or a number, not {type(value).__qualname__}")
@@ -201,7 +201,7 @@ class Trial:
 
     @property
     def digest(self) -> str:
-        """Digest of the recorded tree with all that was recorded besides; empty if no tree was recorded."""
+        """Digest of the recorded tree together with all other records; empty if no tree was recorded."""
         if self._tree is None:
             return ""
         whole = TreeDigest()
@@ -219,12 +219,12 @@ class Trial:
         }
 
     def images(self, indices: list[int]) -> list[bytes]:
-        """PNG files of the examples asked for; empty if the workload gave no source."""
+        """PNG files of the requested examples; empty if the workload gave no source."""
         return [bytes(image) for image in self._images(indices)] if self._images else []
 
 
 def one_number(name: str, value: Any) -> float:
-    """A recorded value as a float; what is not one number is refused."""
+    """A recorded value as a float; anything but a single number is refused."""
     try:
         return float(value)
     except (TypeError, ValueError, OverflowError) as error:
@@ -241,5 +241,5 @@ def _classes(name: str, values: Any) -> bytes:
 
 
 def json_number(value: float) -> JsonNumber:
-    """JSON has no NaN and no infinity: they travel as text."""
+    """A number for JSON; NaN and the infinities become text."""
     return value if math.isfinite(value) else repr(value)

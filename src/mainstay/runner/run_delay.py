@@ -1,4 +1,4 @@
-"""How long a thread was ready to run and waited for a core that others had, by the kernel's own account.
+"""Run delay: time that a thread was ready to run but waited for a core, as recorded by the kernel.
 
 A call that takes 2 ms takes 6 when another process has the core for 4 of them. Linux counts such waiting for every
 thread (``/proc/thread-self/schedstat``, see ``Documentation/scheduler/sched-stats.rst`` of the kernel); what is taken
@@ -20,7 +20,7 @@ from time import process_time, thread_time
 _pread, _waitid = getattr(os, "pread", None), getattr(os, "waitid", None)  # Linux, which keeps the account, has both
 
 ACCOUNT = "/proc/thread-self/schedstat"
-"""Where Linux says how long the thread that opens it has run, and has waited to run, in nanoseconds."""
+"""File in which Linux counts how long the opening thread has run, and has waited to run, in nanoseconds."""
 
 
 Reading = tuple[float, float, float]
@@ -29,7 +29,7 @@ processor time of the other threads of its process."""
 
 
 class RunDelayMeter:
-    """Tells for spans of the thread that opens it what others took of them; within its context only.
+    """Meter of the run delay of the thread that opens it, within its context.
 
     Nothing is taken off, and :attr:`is_known` is false, where the kernel keeps no account, and from the moment on that
     the process is seen to have started others: what these use of the cores is not known in time.
@@ -38,7 +38,7 @@ class RunDelayMeter:
         account: Where the kernel keeps it; empty for a meter that takes nothing off.
 
     Attributes:
-        total_s: What was taken off so far.
+        total_s: Total run delay subtracted so far, in seconds.
 
     Example:
         >>> with RunDelayMeter() as meter:
@@ -75,11 +75,11 @@ class RunDelayMeter:
 
     @property
     def is_known(self) -> bool:
-        """Whether what others took is known, and taken off."""
+        """Whether the run delay is known and subtracted."""
         return self._descriptor >= 0
 
     def read(self) -> Reading | None:
-        """What the kernel has counted; to be asked before a span begins."""
+        """The kernel's counter; to be read before a span begins."""
         if self._descriptor < 0:
             return None
         of_process, of_thread = process_time(), thread_time()
@@ -88,7 +88,7 @@ class RunDelayMeter:
         return delay, of_thread, of_process - of_thread
 
     def take_off(self, before: Reading | None, span_s: float) -> float:
-        """Seconds of a span in which the thread waited for a core that others had; to be asked after its end.
+        """Seconds of a span in which the thread waited for a core; to be called after its end.
 
         Args:
             before: What :meth:`read` gave just before it began.
@@ -107,7 +107,7 @@ class RunDelayMeter:
         return taken
 
     def add(self, taken_s: float | None) -> None:
-        """Count what was taken off in another process; ``None`` where that could not be known."""
+        """Add the run delay of another process; ``None`` if unknown."""
         if taken_s is None:
             self._close()
         else:

@@ -1,4 +1,4 @@
-"""Timed workloads: calls of a function, block by block at the gate's command.
+"""Timed workloads: calls of a function in blocks, at the gate's command.
 
 - :class:`Benchmark`: the ``benchmark`` fixture, with the interface of pytest-benchmark.
 - :class:`ImportTimer`: the ``import_timer`` fixture.
@@ -37,7 +37,7 @@ MOST_TIMELESS_CALLS = 1_000_000
 """Calls that may take no time by a coarse clock; with more, it stands still."""
 
 MEMORY_CALLS = 3
-"""Calls whose peak memory is taken: the first ones allocate what later ones use again."""
+"""Number of calls for the peak memory: later calls reuse what the first ones allocate."""
 
 
 Arguments = tuple[Sequence[Any], Mapping[str, Any]]
@@ -45,7 +45,7 @@ Arguments = tuple[Sequence[Any], Mapping[str, Any]]
 
 
 class CallTimer:
-    """Times calls of one function.
+    """Timer for calls of one function.
 
     Args:
         target: The function.
@@ -82,11 +82,11 @@ class CallTimer:
         self.result: Any = None
 
     def time_rounds(self, rounds: int) -> float:
-        """Seconds of so many rounds, for one iteration of each."""
+        """Sum the time of some rounds, in seconds for one iteration of each."""
         return math.fsum(self._time_round() for _ in range(rounds)) / self._iterations
 
     def time_calls(self, calls: int) -> float:
-        """Seconds of so many calls with the same arguments, one after the other."""
+        """Time a number of successive calls with the same arguments, in seconds."""
         args, kwargs = self._arguments()
         return self._time_span(calls, args, kwargs)
 
@@ -138,7 +138,7 @@ class CallTimer:
 
 
 def accelerator_barrier() -> Callable[[], None]:
-    """Function that waits until the accelerator is done; does nothing where torch uses none."""
+    """Function that waits until the accelerator is done; it does nothing if torch uses none."""
     torch = sys.modules.get("torch")
     if torch is None:
         return _do_nothing
@@ -149,7 +149,7 @@ def accelerator_barrier() -> Callable[[], None]:
 
 
 def _do_nothing() -> None:
-    """Waits for nothing."""
+    """Do nothing."""
 
 
 class Benchmark:
@@ -206,7 +206,7 @@ class Benchmark:
 
     @property
     def enabled(self) -> bool:
-        """Always: what is gated is measured."""
+        """Always true, since gated workloads are always measured."""
         return not self.disabled
 
     def __call__(self, function_to_benchmark: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
@@ -263,7 +263,7 @@ class Benchmark:
         return timer.result
 
     def weave(self, target: Any, **_: Any) -> None:
-        """Refused: what is called inside other code cannot be run block by block.
+        """Refuse patching, since calls inside other code cannot be run in blocks.
 
         Raises:
             RecordingError: Always.
@@ -284,14 +284,14 @@ class Benchmark:
         warmup_rounds: int = 0,
         warm_up_s: float = WARM_UP_SECONDS,
     ) -> None:
-        """Warm up, then measure what the gate asks for.
+        """Warm up, then measure blocks as the gate asks.
 
         Args:
             time_calls: Makes so many calls and gives their seconds.
             latencies: Filled by ``time_calls`` with the time of each call, where they are timed one by one.
             rounds: The most calls that may be timed; ``None`` for any number.
             warmup_rounds: Calls before those, where their number is limited.
-            warm_up_s: How long calls are made before those, where their number is not; at least one is.
+            warm_up_s: Duration of warm-up calls if their number is not given; at least one call is made.
         """
         try:
             with self.run_delay:
@@ -394,14 +394,14 @@ class Benchmark:
         self.stats = BenchmarkStatistics(self, self._block_times_s, max(1, calls), self._options)
 
     def _receive(self, clock: Callable[[], float] = perf_counter) -> dict[str, Any]:
-        """The next command; the time until it comes is the other revision's."""
+        """Wait for the next command; the waiting time belongs to the other revision."""
         start = clock()
         command: dict[str, Any] = self._channel.receive()
         self.waited_s += clock() - start
         return command
 
     def _measure_memory(self, time_calls: Callable[[int], float], rounds: int | None) -> dict[str, float]:
-        """Peak memory of a few calls; nothing else may have run in this process."""
+        """Measure the peak memory of a few calls, before anything else has run in this process."""
         torch = sys.modules.get("torch")
         cuda = torch.cuda if torch is not None and torch.cuda.is_available() else None
         if "peak_accelerator_memory" in self._metrics and cuda is None:
@@ -445,7 +445,7 @@ class Benchmark:
 
 
 def as_number(value: Any) -> float | None:
-    """A number of any library as a float; ``None`` for what is none, or no more than true or false.
+    """A number of any library as a float; ``None`` for a boolean or anything that is not a number.
 
     Example:
         >>> as_number(3), as_number(True), as_number("3")
@@ -460,7 +460,7 @@ def as_number(value: Any) -> float | None:
 
 
 def _require_count(name: str, value: Any, *, least: int) -> None:
-    """Refuse what is no number of calls."""
+    """Refuse a value that is not a number of calls."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}")
 
@@ -476,7 +476,7 @@ def nearest_rank(values: Sequence[float], share: float) -> float:
 
 
 def benchmark_class() -> type[Benchmark]:
-    """:class:`Benchmark`; derived from pytest-benchmark's own class where that is loaded, which insists on it."""
+    """:class:`Benchmark`, derived from pytest-benchmark's own class if that is loaded, as it requires."""
     loaded = sys.modules.get("pytest_benchmark.fixture")
     return type("Benchmark", (Benchmark, loaded.BenchmarkFixture), {}) if loaded else Benchmark
 
@@ -510,7 +510,7 @@ class ImportTimer:
 
     @property
     def waited_s(self) -> float:
-        """Time that was the other revision's."""
+        """Time spent waiting for the other revision."""
         return self._benchmark.waited_s
 
     def recorded(self) -> Recorded:

@@ -1,4 +1,4 @@
-"""Program of a worker: it runs workloads, or serves workers that do.
+"""Main program of a worker, or of a server of workers.
 
 - :func:`main`: a worker or a server, as its options say.
 - :func:`work`: run workloads.

@@ -1,4 +1,4 @@
-"""How much a single pair may count, so that one trial that diverged does not blind the test to all others.
+"""Caps on degradations, so that a single diverged trial does not mask all others.
 
 A diverged training can be worse by any number, and a few such numbers make the deviation so large that nothing can be
 told any more. Degradations are therefore capped, on both sides alike so that what is symmetric stays symmetric: at
@@ -22,7 +22,7 @@ CAP_IN_DEVIATIONS = 20.0
 
 
 def degradation_caps(levels: ArrayLike, margins: ArrayLike) -> NDArray[np.float64]:
-    """Caps that larger degradations count as, whichever their sign.
+    """Caps to which larger degradations of either sign are cut.
 
     Args:
         levels: (2, ..., pairs) values of baseline and candidate on the scale on which a degradation is their

@@ -1,4 +1,4 @@
-"""Where a long series of levels changed, with a stated rate of false findings.
+"""Detection of changes of level in a long series, with a stated rate of false findings.
 
 A change point is a date, not a culprit: a ramp shows as steps, and so does a wandering machine. The rate, at most 0.3
 false change points in 1,000 points of independent noise, was simulated for five kinds of noise; where neighbours are
@@ -19,7 +19,7 @@ MIN_SEGMENT = 5
 """Points between two changes."""
 
 PENALTY, PENALISED_POINTS = 2.5, 1_000
-"""A change must explain this many times the logarithm of the number of points, of at least so many."""
+"""Penalty of a change, as a multiple of the logarithm of the number of points, and the least number of points to count."""
 
 _CLIPPED_QUANTILE, _CLIPPED_VARIANCE = 0.95, 0.914  # variance that normal differences keep when clipped there
 _WINDOW, _OUTLIER = 11, 3.0
@@ -118,12 +118,12 @@ def series_noise(series: NDArray[np.float64], scales: NDArray[np.float64]) -> Se
 
 
 def segment_ends(series: NDArray[np.float64], weights: NDArray[np.float64], *, penalty: float) -> list[int]:
-    """Ends of the segments that cost least, weighted squares about their means and a penalty each: exact PELT.
+    """Ends of the segments with the least cost (weighted squares about their means plus a penalty each): exact PELT.
 
     Args:
         series: (points,) values.
         weights: (points,) positive.
-        penalty: Of a segment.
+        penalty: Penalty for each segment.
 
     Returns:
         Index after the last point of each segment, the last one being the number of points.
@@ -157,7 +157,7 @@ def segment_ends(series: NDArray[np.float64], weights: NDArray[np.float64], *, p
 
 
 def _cumulated(series: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(3, points + 1) sums that the cost of a segment follows from; about the median, which spares digits."""
+    """(3, points + 1) cumulative sums for the cost of segments, taken about the median to save digits."""
     centred = series - np.median(series)
     return np.cumsum(np.pad([weights, weights * centred, weights * centred**2], ((0, 0), (1, 0))), axis=1)
 
@@ -169,7 +169,7 @@ def _cost(sums: NDArray[np.float64], start: ArrayLike, end: ArrayLike) -> NDArra
 
 
 def _clipped(series: NDArray[np.float64], scales: NDArray[np.float64], deviation: float) -> NDArray[np.float64]:
-    """A series whose outliers are brought near to the running median."""
+    """A series with outliers clipped towards the running median."""
     half = _WINDOW // 2
     padded = np.pad(series, half, mode="reflect")
     medians = np.median(np.lib.stride_tricks.sliding_window_view(padded, _WINDOW), axis=1)

@@ -1,4 +1,4 @@
-"""Which commit of many degraded a metric: a posterior over commits, fed by pairs against the good commit.
+"""Search for the commit that degraded a metric: a posterior over commits, updated by pairs against the good commit.
 
 Commits are numbered from 1, the first after the good one, to N, the bad one. The degradation may have come at one
 commit or grown evenly over several; the second makes that a spread degradation ends as an interval, not as a wrong name.
@@ -33,7 +33,7 @@ _REACH, _FEWEST_PAIRS, _MOST_PAIRS = 3.3, 5, 20
 
 
 class CommitInterval(NamedTuple):
-    """Commits that hold the whole degradation.
+    """Range of commits that contains the whole degradation.
 
     Attributes:
         first: The first.
@@ -48,7 +48,7 @@ class CommitInterval(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Search:
-    """What is believed of N commits.
+    """Posterior over N commits.
 
     Attributes:
         num_commits: N.
@@ -74,13 +74,13 @@ class Search:
 
     @property
     def num_pairs(self) -> int:
-        """Pairs that the next probe needs."""
+        """Number of pairs that the next probe needs."""
         wanted = math.ceil((_REACH * self.deviation / self.degradation) ** 2)
         return min(max(wanted, _FEWEST_PAIRS), _MOST_PAIRS)
 
     @property
     def max_probes(self) -> int:
-        """Probes after which the search ends with an interval."""
+        """Number of probes after which the search ends with an interval."""
         return math.ceil(2 * math.log2(max(self.num_commits, 2))) + 8
 
     @property
@@ -90,14 +90,14 @@ class Search:
         return np.asarray(weights / weights.sum())
 
     def probabilities(self) -> NDArray[np.float64]:
-        """(N,) probability that each commit alone degraded the metric; what is missing to 1 is spread over several."""
+        """(N,) probability that each commit alone degraded the metric; the rest is for several commits together."""
         is_single = self.width == 1
         alone = np.zeros(self.num_commits + 1)
         np.add.at(alone, self.first[is_single], self.weights[is_single].sum(axis=1))
         return alone[1:]
 
     def groups(self) -> list[tuple[int, ...]]:
-        """Commits that no probe can tell apart: those that cannot be measured, with the next that can."""
+        """Groups of commits that no probe can tell apart: unmeasurable ones, with the next measurable one."""
         groups, waiting = [], []
         for commit in range(1, self.num_commits + 1):
             waiting.append(commit)
@@ -107,7 +107,7 @@ class Search:
         return groups
 
     def culprit(self) -> tuple[tuple[int, ...], float]:
-        """The likeliest group of commits, and the probability that it holds the whole degradation."""
+        """The likeliest group of commits, and the probability that it contains the whole degradation."""
         mass, last = self.weights.sum(axis=1), self.first + self.width - 1
         alone = self.probabilities()
 
@@ -119,7 +119,7 @@ class Search:
         return max(((group, probability(group)) for group in self.groups()), key=lambda pair: pair[1])
 
     def next_probe(self) -> int | None:
-        """The commit whose measurement tells most; ``None`` where one is named, or there is no probe left."""
+        """The commit whose measurement is most informative; ``None`` if a culprit is named or no probe is left."""
         if self.culprit()[1] >= CONFIDENCE or self.num_probes >= self.max_probes:
             return None
         spread = self._level_variances()
@@ -139,7 +139,7 @@ class Search:
         return np.asarray(np.square(shares) @ (weights @ self.sizes**2) - mean**2)
 
     def observed(self, commit: int, degradations: ArrayLike) -> Search:
-        """What is believed after a probe.
+        """The posterior after a probe.
 
         Args:
             commit: What was measured against the good commit.
@@ -151,11 +151,11 @@ class Search:
         return replace(self, log_weights=self.log_weights + gain.sum(axis=-1), num_probes=self.num_probes + 1)
 
     def without(self, commit: int) -> Search:
-        """What is believed once a commit turned out not to build or run; the bad one has been measured already."""
+        """The search without a commit that cannot be built or run; the bad commit has been measured already."""
         return replace(self, untestable=self.untestable | {commit})
 
     def interval(self) -> CommitInterval:
-        """The shortest run of commits that holds the whole degradation with enough probability."""
+        """The shortest run of commits that contains the whole degradation with enough probability."""
         mass = np.zeros((self.num_commits + 1, self.num_commits + 1))
         np.add.at(mass, (self.first, self.first + self.width - 1), self.weights.sum(axis=1))
         inside = np.cumsum(np.cumsum(mass[::-1], axis=0)[::-1], axis=1)  # from at least a row on, up to a column
@@ -168,7 +168,7 @@ class Search:
 
 
 def start_search(num_commits: int, degradations: ArrayLike) -> Search | None:
-    """What is believed when the bad commit has been measured against the good one.
+    """The posterior after the bad commit has been measured against the good one.
 
     Args:
         num_commits: N, at least 1.
@@ -213,7 +213,7 @@ def start_search(num_commits: int, degradations: ArrayLike) -> Search | None:
 
 @lru_cache(maxsize=1)
 def _hypotheses(num_commits: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """First commit and width of each hypothesis, and (commits, hypotheses) the share of the degradation that each has."""
+    """First commit and width of each hypothesis, and (commits, hypotheses) the share of the degradation at each commit."""
     widths = [1]
     while widths[-1] * 2 <= num_commits:
         widths.append(widths[-1] * 2)

@@ -1,4 +1,4 @@
-"""Two systems scored right or wrong on the same items: p-values of the difference of two paired proportions.
+"""P-values of the difference of two paired proportions: two systems scored right or wrong on the same items.
 
 The *difference* is the baseline's share of right items minus the candidate's, positive where the candidate is worse. Only
 items that *flip* carry evidence: those lost (right, then wrong) and those gained. Where many items flip, Tango's score
@@ -26,10 +26,10 @@ from mainstay.stats.paired import OneSidedPValues
 from mainstay.stats.proportions import clopper_pearson_interval
 
 FEW_FLIPS = 30
-"""Below so many flips the normal approximation of the score statistic is not used."""
+"""Fewest flips with which the normal approximation of the score statistic is used."""
 
 FEW_EXPECTED = 60.0
-"""Nor is it needed where the null difference alone makes more flips than this expected."""
+"""Expected flips under the null difference above which the approximation is used anyway."""
 
 NUISANCE_MISS = 1e-4
 """Chance that the true share of flips lies outside the confidence set that is searched; added to the p-value."""
@@ -64,7 +64,7 @@ def score_statistic(lost: int, gained: int, num_items: int, difference: float) -
 def _score_statistics(
     lost: NDArray[np.int64], gained: NDArray[np.int64], num_items: int, difference: float
 ) -> NDArray[np.float64]:
-    """The statistic of many tables; 0 where nothing flips and the null is 0."""
+    """The statistic of many tables; 0 if nothing flips and the null value is 0."""
     twice, flips = 2.0 * num_items, lost + gained
     linear = (twice - lost + gained) * difference - flips
     root = np.sqrt(np.maximum(linear**2 + 4 * twice * gained * difference * (1 - difference), 0.0))
@@ -108,7 +108,7 @@ def flip_p_values(lost: int, gained: int, num_items: int, difference: float) -> 
 
 
 def null_deviation(lost: float, gained: float, difference: float) -> float:
-    """Standard deviation of the difference of an item under a null value, as the score statistic has it.
+    """Standard deviation of the difference of an item under a null value, as in the score statistic.
 
     Args:
         lost: Share of the items that only the baseline has right.
@@ -125,7 +125,7 @@ def null_deviation(lost: float, gained: float, difference: float) -> float:
 
 
 def _mcnemar(lost: int, gained: int) -> OneSidedPValues:
-    """The exact test that items are lost as often as gained."""
+    """The exact test of the hypothesis that items are lost as often as gained."""
     from scipy.special import bdtr
 
     flips = lost + gained
@@ -146,7 +146,7 @@ def _by_score(lost: int, gained: int, num_items: int, difference: float) -> OneS
 
 @lru_cache(maxsize=16_384)
 def _unconditional(lost: int, gained: int, num_items: int, difference: float) -> OneSidedPValues:
-    """Sum the probability of all tables that are at least as extreme, at the worst gain rate that the data allow."""
+    """Sum the probability of all tables at least as extreme, at the least favourable gain rate that the data allow."""
     rates = _gain_rates(lost + gained, num_items, difference)
     most_lost, most_gained = (_last_likely(num_items, float(rate)) for rate in (rates[-1] + difference, rates[-1]))
     tables_lost, tables_gained = np.meshgrid(np.arange(most_lost + 1), np.arange(most_gained + 1), indexing="ij")
@@ -162,7 +162,7 @@ def _unconditional(lost: int, gained: int, num_items: int, difference: float) ->
 
 
 def _gain_rates(flips: int, num_items: int, difference: float) -> NDArray[np.float64]:
-    """Gain rates whose share of flips, with the null difference, lies in the confidence interval of the one seen."""
+    """Gain rates whose share of flips, under the null difference, lies in the confidence interval of the observed share."""
     low, high = clopper_pearson_interval(flips, num_items, confidence_level=1 - NUISANCE_MISS)
     least, most = max((low - difference) / 2, 0.0), max((min(high, 1.0) - difference) / 2, 0.0)
     if most == 0:

@@ -1,4 +1,4 @@
-"""How many scored items an evaluation needs, and which margins a number of items supports.
+"""Sample sizes of evaluations: the number of items needed, and the margins that a number of items supports.
 
 Both follow from the standard deviation of an item's difference, as it is where nothing was lost and as it is under each
 null hypothesis. The rules are normal approximations whose hit rates were simulated.
@@ -41,11 +41,11 @@ class NullTest(NamedTuple):
 
 
 def items_to_settle(mean: float, tests: Iterable[NullTest]) -> int | None:
-    """The number of items at which all tests of a verdict are expected to reject, should the mean stay as it is.
+    """The number of items at which all tests of a verdict are expected to reject if the mean stays the same.
 
     Args:
         mean: Mean difference so far.
-        tests: What the verdict needs, towards which the mean points.
+        tests: Tests needed for the verdict that the mean points to.
 
     Returns:
         ``None`` where the mean sits on or so near a null value that no number of items is expected to do.
@@ -107,7 +107,7 @@ def smallest_margin(
 
 
 def smallest_flip_margin(num_items: int, flips: float, *, power: float = HONEST_POWER) -> float | None:
-    """The same for scores of right and wrong, of which a clean change flips a share.
+    """The smallest margin for right-or-wrong scores, of which a clean change flips a share.
 
     Args:
         num_items: Items.
@@ -124,7 +124,7 @@ def smallest_flip_margin(num_items: int, flips: float, *, power: float = HONEST_
 
 
 def _quantile(level: float) -> float:
-    """The value that a standard normal exceeds with the chance of the level."""
+    """The value that a standard normal variable exceeds with probability ``level``."""
     from scipy.special import ndtri
 
     return -float(ndtri(level))

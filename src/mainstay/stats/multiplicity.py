@@ -1,4 +1,4 @@
-"""Several hypotheses that share one error.
+"""Holm's procedure for several hypotheses that share one error rate.
 
 Holm's procedure holds the chance of any false rejection at the level, whatever the correlation, and also where some
 of the hypotheses are false. It is used at each look on sequential p-values, which keeps the level over looks too.
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def holm_adjusted(p_values: ArrayLike, *, family_size: int) -> NDArray[np.float64]:
-    """P-values adjusted for the whole family: reject where one is at most the level.
+    """P-values adjusted for the whole family; a hypothesis is rejected if its value is at most the level.
 
     Args:
         p_values: P-values at hand, in any order, a family on the last axis.

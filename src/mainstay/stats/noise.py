@@ -1,4 +1,4 @@
-"""How noisy two equal revisions are: what a pair's spread consists of, and how surely it is known.
+"""Noise of two equal revisions: the parts of a pair's spread, and their uncertainty.
 
 The degradation of a pair is the log ratio of two sums over blocks measured in turn. Its spread over pairs has two
 parts: what is left of the noise between blocks, which more blocks in a pair make smaller, and what differs from process to process, which only
@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 
 class NoiseParts(NamedTuple):
-    """The spread of a pair's degradation, taken apart: ``total**2 = within**2 + between**2`` but for chance.
+    """Parts of the spread of a pair's degradation: ``total**2 = within**2 + between**2``, up to chance.
 
     Attributes:
         within: Standard deviation that the noise between blocks leaves in a pair's degradation.
@@ -35,7 +35,7 @@ class DeviationInterval(NamedTuple):
 
 
 def block_error(baseline: ArrayLike, candidate: ArrayLike) -> float:
-    """Standard error of the log ratio of two sums over blocks that take turns (delta method).
+    """Standard error of the log ratio of two sums over alternating blocks (delta method).
 
     Args:
         baseline: (blocks,) positive times of the baseline, in the order in which they were measured.
@@ -55,7 +55,7 @@ def block_error(baseline: ArrayLike, candidate: ArrayLike) -> float:
 
 
 def split_noise(deviation: float, block_errors: Sequence[float]) -> NoiseParts:
-    """Take the spread of a pair's degradation apart.
+    """Split the spread of a pair's degradation into its parts.
 
     Args:
         deviation: Standard deviation of the degradation over pairs.

@@ -1,11 +1,11 @@
 """Student's t over pairs, at one look.
 
 A *degradation* is how much worse the candidate was in one pair; positive is worse. The last axis of an array of
-degradations runs over pairs, leading axes over whatever is judged together. Looking more than once is the business of
+degradations runs over pairs, the leading axes over metrics judged together. For more than one look see
 :mod:`~mainstay.stats.sequential`.
 
-Valid where degradations are independent and symmetric about their mean, which the design of a pair brings about (order
-drawn by a fair coin); conservative for heavy tails; wrong for skewed or serially dependent degradations.
+The test is valid if degradations are independent and symmetric about their mean, which the randomised order within each
+pair provides. It is conservative for heavy tails and invalid for skewed or serially dependent degradations.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class PairedSummary(NamedTuple):
     Attributes:
         mean: Mean degradation.
         deviation: Standard deviation of a degradation (``ddof=1``), not below the floor.
-        num_pairs: Pairs.
+        num_pairs: Number of pairs.
     """
 
     mean: NDArray[np.float64]
@@ -41,18 +41,18 @@ class PairedSummary(NamedTuple):
 
 
 class Moments(NamedTuple):
-    """Mean and standard deviation over the last axis, finite for all finite numbers."""
+    """Mean and standard deviation over the last axis, finite whenever the values are."""
 
     mean: NDArray[np.float64]
     deviation: NDArray[np.float64]
 
 
 class OneSidedPValues(NamedTuple):
-    """Evidence against a null value from either side.
+    """P-values against a null value from both sides.
 
     Attributes:
-        above: P-value of "the true degradation is at most the null value"; small where it lies above.
-        below: P-value of "the true degradation is at least the null value"; small where it lies below.
+        above: P-value of "the true degradation is at most the null value"; small if it lies above.
+        below: P-value of "the true degradation is at least the null value"; small if it lies below.
     """
 
     above: NDArray[np.float64]
@@ -60,10 +60,10 @@ class OneSidedPValues(NamedTuple):
 
 
 def moments(values: ArrayLike) -> Moments:
-    """Mean and standard deviation (``ddof=1``; 0 of a single value) over the last axis.
+    """Compute mean and standard deviation (``ddof=1``; 0 for a single value) over the last axis.
 
-    Sums and squares are taken of values scaled by a power of two, which is exact, so that no intermediate overflows. A
-    deviation beyond the largest number is that number.
+    The values are first scaled by a power of two, which is exact, so that no intermediate result overflows. A deviation
+    beyond the largest floating-point number is replaced by that number.
 
     Args:
         values: Finite numbers, at least one on the last axis.
@@ -83,13 +83,13 @@ def moments(values: ArrayLike) -> Moments:
 
 
 def summarise_pairs(degradations: ArrayLike, *, resolution: ArrayLike = 0.0) -> PairedSummary:
-    """Mean and standard deviation over the last axis, with a floor for the deviation.
+    """Compute mean and standard deviation over the last axis, with a floor for the deviation.
 
-    Equal degradations do not prove that there is no noise, only that it is finer than the metric's resolution. The
-    deviation is therefore at least that of rounding to the resolution, and at least that of rounding in floating point.
+    Equal degradations do not prove that there is no noise, only that it is smaller than the metric's resolution. The
+    deviation is therefore at least that of rounding to the resolution, and at least that of floating-point rounding.
 
     Args:
-        degradations: Degradations, pairs on the last axis, at least two.
+        degradations: Degradations, with at least two pairs on the last axis.
         resolution: Smallest step of a degradation, in its unit; broadcast over the leading axes.
 
     Raises:
@@ -155,11 +155,11 @@ def student_quantile(level: ArrayLike, degrees: ArrayLike) -> NDArray[np.float64
 
 
 def mean_interval(summary: PairedSummary, *, level: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Bounds of the true mean degradation, each of which errs with probability ``level``.
+    """Bounds on the true mean degradation, each of which is wrong with probability ``level``.
 
     Args:
         summary: Mean and deviation of the degradations.
-        level: Error of either bound; the interval covers with ``1 - 2 * level``.
+        level: Error probability of each bound; the coverage of the interval is ``1 - 2 * level``.
 
     Returns:
         Lower and upper bound; infinite where they lie beyond the largest number.
@@ -193,7 +193,7 @@ def lag_one_correlation(degradations: ArrayLike) -> float:
 
 
 def skewness(degradations: ArrayLike) -> float:
-    """Sample skewness of degradations: far from zero where one revision has slow states that the other lacks.
+    """Sample skewness of degradations: far from zero if one revision has slow states that the other lacks.
 
     Args:
         degradations: Degradations of the pairs.
@@ -211,7 +211,7 @@ def skewness(degradations: ArrayLike) -> float:
 
 
 def _centred(degradations: ArrayLike) -> NDArray[np.float64]:
-    """Degradations less their mean, in units in which the largest is near one, so that no power of them overflows."""
+    """Degradations minus their mean, scaled so that the largest is near one and no power of them overflows."""
     degradations = np.asarray(degradations, dtype=np.float64)
     if not degradations.size:
         return degradations

@@ -1,4 +1,4 @@
-"""Power: what a number of pairs can detect, and how many are still needed.
+"""Power: the degradation that a number of pairs can detect, and the number still needed.
 
 Everything is a function of the standard deviation of a degradation over pairs, the levels and the looks. The smallest
 detectable degradation is exact for normal degradations; the number of further pairs is a rule whose hit rate was
@@ -58,7 +58,7 @@ def pairs_to_settle(
     near: tuple[float, float],
     far: tuple[float, float],
 ) -> int | None:
-    """The number of pairs at which an undecided metric is expected to be decided, should its mean stay as it is.
+    """The number of pairs at which an undecided metric is expected to be decided if its mean stays the same.
 
     Args:
         mean: Mean degradation so far.

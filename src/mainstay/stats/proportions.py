@@ -1,4 +1,4 @@
-"""Counts: intervals for one proportion, and the comparison of two classifiers on the same examples.
+"""Statistics of counts: intervals for one proportion, and comparison of two classifiers on the same examples.
 
 Pure functions of counts. They describe; no verdict of a gate rests on them.
 """
@@ -48,7 +48,7 @@ def wilson_interval(successes: int, trials: int, *, confidence_level: float = 0.
 
 
 def clopper_pearson_interval(successes: int, trials: int, *, confidence_level: float = 0.95) -> ProportionInterval:
-    """Interval for a binomial proportion that covers at least at its level for every true proportion.
+    """Interval for a binomial proportion whose coverage is at least its level for every true proportion.
 
     Args:
         successes: Events seen, ``0 <= successes <= trials``.
@@ -76,7 +76,7 @@ def clopper_pearson_interval(successes: int, trials: int, *, confidence_level: f
 
 
 def mcnemar_p_value(right_to_wrong: int, wrong_to_right: int) -> float:
-    """McNemar's exact two-sided test that two classifiers err equally often on the same examples.
+    """McNemar's exact two-sided test of the hypothesis that two classifiers err equally often on the same examples.
 
     Args:
         right_to_wrong: Examples that only the first classifies correctly.
@@ -104,7 +104,7 @@ def mcnemar_p_value(right_to_wrong: int, wrong_to_right: int) -> float:
 
 
 def _check_counts(successes: int, trials: int, confidence_level: float) -> None:
-    """Refuse counts and levels that have no interval."""
+    """Refuse invalid counts and levels."""
     if not 0 <= successes <= trials or trials < 1:
         raise ValueError(f"successes must lie in 0 to trials and trials be positive, got {successes} of {trials}")
     if not 0 < confidence_level < 1:

@@ -1,4 +1,4 @@
-"""Two systems scored on the same items: p-values of the mean difference, items in clusters or not.
+"""P-values of the mean difference of two systems scored on the same items, with or without clusters.
 
 For scores that are not merely right or wrong, that are means over repeats, or whose items belong together: questions on
 one text, pages of one document. A *difference* is the baseline's score of an item minus the candidate's, positive where
@@ -29,7 +29,7 @@ from numpy.typing import ArrayLike, NDArray
 from mainstay.stats.paired import OneSidedPValues
 
 FEW_EFFECTIVE = 5.0
-"""Below so many effective clusters that differ, no variance can be estimated from them."""
+"""Fewest effective clusters with differences from which a variance can be estimated."""
 
 FEWEST_CLUSTERS = 30
 """With fewer clusters nothing passes: no variance between them is known well enough."""
@@ -126,7 +126,7 @@ def score_p_values(summary: DifferenceSummary, null: float, *, score_range: floa
     """P-values of a mean difference against a null value, from both sides.
 
     Args:
-        summary: Of the differences.
+        summary: Summary of the differences.
         null: The true difference under the null hypothesis.
         score_range: The largest difference that an item can have; infinite where scores are unbounded.
 
@@ -154,10 +154,10 @@ def score_p_values(summary: DifferenceSummary, null: float, *, score_range: floa
 
 
 def mean_variance(summary: DifferenceSummary, null: float = 0.0) -> float:
-    """Variance of the mean difference under a null value; what a mean over several tasks adds up.
+    """Variance of the mean difference under a null value, to be summed for a mean over several tasks.
 
     Args:
-        summary: Of the differences.
+        summary: Summary of the differences.
         null: The true difference under the null hypothesis; at 0 the variance is the one seen.
     """
     variance = _null_variance(summary, null) if null > 0 else summary.variance
@@ -165,41 +165,41 @@ def mean_variance(summary: DifferenceSummary, null: float = 0.0) -> float:
 
 
 def _null_variance(summary: DifferenceSummary, null: float) -> float:
-    """Variance of a difference if the degradation of the null were made of differences like those seen."""
+    """Variance of a difference if the null degradation consisted of differences like those observed."""
     made = summary.square_mean + (null - summary.mean) * summary.typical - null**2
     return max(summary.variance, made)
 
 
 def _ratio(excess: float, variance: float, summary: DifferenceSummary) -> float:
-    """Student's t of a mean; infinite where nothing varies."""
+    """Student's t of a mean; infinite if nothing varies."""
     return _over(excess, variance * summary.design_effect / summary.num_items)
 
 
 def _over(excess: float, variance: float) -> float:
-    """An excess in standard errors; infinite where nothing varies."""
+    """An excess in standard errors; infinite if nothing varies."""
     if variance:
         return excess / math.sqrt(variance)
     return math.copysign(math.inf, excess) if excess else 0.0
 
 
 def _count_p_value(summary: DifferenceSummary, null: float, score_range: float) -> float:
-    """Chance of so few clusters that lost, if wholly lost clusters carried the degradation of the null."""
+    """Probability of so few lost clusters if wholly lost clusters made up the null degradation."""
     least = null * summary.num_items / (summary.num_clusters * summary.largest_cluster * score_range)
     return _few_lost(summary.num_worse, summary.num_clusters, least)
 
 
 def _few_lost(num_worse: int, num_clusters: int, share: float) -> float:
-    """Chance of so few clusters that lost, where a share of them does."""
+    """Probability of so few lost clusters if the given share of clusters is lost."""
     from scipy.special import bdtr
 
     return float(bdtr(num_worse, num_clusters, min(share, 1.0))) if share else 1.0
 
 
 def macro_p_values(summaries: Sequence[DifferenceSummary], null: float, *, score_range: float) -> OneSidedPValues:
-    """P-values of the mean of the mean differences of several tasks, each of the same weight, as of one mean.
+    """P-values of the equally weighted average of the mean differences of several tasks.
 
     Args:
-        summaries: Of the differences of each task.
+        summaries: Summaries of the differences of each task.
         null: The true mean under the null hypothesis.
         score_range: The largest difference that an item can have.
 
@@ -235,10 +235,10 @@ def _degrees(variances: Sequence[float], summaries: Sequence[DifferenceSummary])
 
 
 def can_pass(summary: DifferenceSummary, margin: float, *, score_range: float) -> bool:
-    """Whether so many items and clusters could have shown a degradation of the margin at all.
+    """Whether this number of items and clusters could have shown a degradation of the margin at all.
 
     Args:
-        summary: Of the differences.
+        summary: Summary of the differences.
         margin: The degradation to be excluded.
         score_range: The largest difference that an item can have.
 
@@ -254,10 +254,10 @@ def can_pass(summary: DifferenceSummary, margin: float, *, score_range: float) -
 
 
 def excludes_whole_clusters(summary: DifferenceSummary, margin: float, *, score_range: float) -> bool:
-    """Whether a degradation of the margin would have been seen, too, if it were carried by few whole clusters.
+    """Whether a degradation of the margin would also have been seen if a few whole clusters made it up.
 
     Args:
-        summary: Of the differences.
+        summary: Summary of the differences.
         margin: The degradation to be excluded.
         score_range: The largest difference that an item can have.
     """
@@ -265,7 +265,7 @@ def excludes_whole_clusters(summary: DifferenceSummary, margin: float, *, score_
 
 
 def block_ends(num_clusters: int, fractions: ArrayLike) -> NDArray[np.int64]:
-    """Numbers of clusters at which to look, for fractions of all.
+    """Numbers of clusters at which to look, from fractions of all clusters.
 
     Args:
         num_clusters: Clusters of a task, in the order drawn before scoring.
@@ -279,14 +279,14 @@ def block_ends(num_clusters: int, fractions: ArrayLike) -> NDArray[np.int64]:
 
 
 def block_weights(fractions: ArrayLike, *, power: float = 1.5) -> NDArray[np.float64]:
-    """Share of the error that each look spends: the increments of the fractions to a power.
+    """Share of the error rate that each look spends: increments of the fractions raised to a power.
 
     A power above 1 keeps most of the error for the last look, where the number of items is fixed and nothing is left
     to add.
 
     Args:
         fractions: Fractions of the items at each look, ascending, the last one 1.
-        power: Of the fractions.
+        power: Exponent of the fractions.
 
     Example:
         >>> block_weights([0.1, 0.25, 0.5, 1.0]).round(2).tolist()

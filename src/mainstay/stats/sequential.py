@@ -1,4 +1,4 @@
-"""Several looks at a growing number of pairs, which share one error.
+"""Sequential tests: several looks at a growing number of pairs, which share one error rate.
 
 The looks are fixed before the first pair. The error is spent in proportion to pairs and divided over the looks by
 Bonferroni, so the procedure needs no correlation between looks, no table, and holds for any p-value that is valid at
@@ -16,7 +16,7 @@ from mainstay.stats.paired import student_quantile
 
 
 def look_weights(looks: Sequence[int]) -> NDArray[np.float64]:
-    """The share of the error that each look may spend: the share of pairs that are new at it.
+    """The share of the error rate that each look may spend: the share of pairs that are new at it.
 
     Args:
         looks: Numbers of pairs at which is looked, increasing, from 2.
@@ -71,7 +71,7 @@ def boundaries(looks: Sequence[int], *, level: float) -> NDArray[np.float64]:
 
 
 def intersect_intervals(lows: ArrayLike, highs: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The values that no look so far excludes.
+    """The values that no look has excluded so far.
 
     Args:
         lows: Lower bounds, looks on the first axis.

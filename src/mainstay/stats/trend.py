@@ -1,4 +1,4 @@
-"""What gathers over many gates: a detector with a proved rate of false alarms, and a curve with its band.
+"""Trends over many gates: a drift detector with a proved rate of false alarms, and a curve with its band.
 
 Estimates that gates print must never be added up: a gate that stops early stops when its estimate is extreme. What adds
 up without bias is the mean of the first pairs, of which every gate has the same number, and sums over single pairs,
@@ -32,7 +32,7 @@ NUM_POOLED = 50
 
 
 class Evidence(NamedTuple):
-    """Evidence of degradations that gather.
+    """Evidence of degradations that accumulate over gates.
 
     Attributes:
         log_values: (gates,) logarithm of the evidence after each gate, before it starts again at an alarm.
@@ -44,7 +44,7 @@ class Evidence(NamedTuple):
 
 
 class Level(NamedTuple):
-    """Where a metric stands, in degradation since the reference.
+    """Level of a metric: its degradation since the reference.
 
     Attributes:
         values: (commits,) best estimate.
@@ -110,7 +110,7 @@ def _flattened(pairs: Sequence[ArrayLike]) -> tuple[NDArray[np.int64], NDArray[n
 
 
 def anchor_level(every: int, *, num_metrics: int = 1, run_length: float = RUN_LENGTH) -> float:
-    """Level of the test of an anchor that degradation is above zero, for half the false alarms.
+    """Significance level of the test that an anchor's degradation is above zero; it gets half of the false alarms.
 
     Args:
         every: Commits between two anchors.
@@ -125,7 +125,7 @@ def anchor_level(every: int, *, num_metrics: int = 1, run_length: float = RUN_LE
 
 
 def earlier_deviation(pairs: Sequence[ArrayLike], *, fallback: float) -> NDArray[np.float64]:
-    """Standard deviation of a pair as known before each gate, from the gates before it.
+    """Standard deviation of a pair, estimated before each gate from the gates before it.
 
     Args:
         pairs: Degradation of every pair, a sequence for each gate.
@@ -148,7 +148,7 @@ def earlier_deviation(pairs: Sequence[ArrayLike], *, fallback: float) -> NDArray
 
 
 def smooth_level(increments: ArrayLike, variances: ArrayLike, anchors: Mapping[int, tuple[float, float]]) -> Level:
-    """Where a metric stands after each commit, in degradation since the reference, from all that is known by now.
+    """Smoothed level of a metric after each commit, as degradation since the reference, from all data.
 
     Args:
         increments: (commits,) unbiased estimate of what each commit added.

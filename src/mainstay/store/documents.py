@@ -1,4 +1,4 @@
-"""The run document: a run as JSON text and back, validated against the published schema both ways.
+"""Run documents: conversion of runs to and from JSON, validated against the published schema both ways.
 
 The schema is JSON Schema 2020-12, in ``run.schema.json`` beside this module. JSON has no infinity and no NaN: an
 infinite bound of an interval is ``null``, and so is a point of a curve or a descriptive mean that is not a number.
@@ -33,10 +33,10 @@ _NEXT_STEP = "render the document as the gate wrote it, or measure again"
 
 
 def run_to_json(run: Run) -> str:
-    """The run document: sorted nowhere, so its keys come in the order of the records.
+    """Convert a run to its document, with keys in the order of the records.
 
     Args:
-        run: What a gate produced.
+        run: Run of a gate.
 
     Returns:
         ASCII text of one JSON object, ending in a line break; characters that UTF-8 cannot carry are written as
@@ -55,7 +55,7 @@ def run_from_json(text: str, *, where: str) -> Run:
 
     Args:
         text: The document.
-        where: What to call it in an error, such as its file name.
+        where: Its name in error messages, such as its file name.
 
     Returns:
         The run; ``null`` bounds are infinite again, other ``null`` numbers are NaN.
@@ -80,7 +80,7 @@ def run_from_json(text: str, *, where: str) -> Run:
 
 
 def calibration_to_json(calibration: Calibration) -> str:
-    """The calibration document: one JSON object, ending in a line break."""
+    """Convert a calibration to its document: one JSON object, ending in a line break."""
     return json.dumps(_converter().unstructure(calibration), allow_nan=False) + "\n"
 
 
@@ -99,7 +99,7 @@ def run_schema() -> Mapping[str, Any]:
 
 
 def _parse(text: str, *, where: str) -> Any:
-    """JSON without the constants that JSON does not have, and without keys given twice."""
+    """Parse JSON, refusing non-standard constants and duplicate keys."""
     try:
         return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique_keys)
     except (ValueError, RecursionError) as error:
@@ -107,12 +107,12 @@ def _parse(text: str, *, where: str) -> Any:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    """NaN and the infinities are no JSON."""
+    """Refuse NaN and the infinities."""
     raise ValueError(f"{name} is not a JSON number")
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object, unless one of its keys is given twice: then readers would differ in what they see."""
+    """Make an object, refusing duplicate keys, which readers would interpret differently."""
     document = dict(pairs)
     if len(document) < len(pairs):
         repeated = next(key for i, (key, _) in enumerate(pairs) if key in dict(pairs[:i]))
@@ -121,7 +121,7 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _check_version(document: Any, *, where: str) -> None:
-    """Refuse what another version of the schema describes, before its keys are looked at."""
+    """Refuse documents with another schema version, before their keys are checked."""
     if not isinstance(document, dict) or "schema_version" not in document:
         raise SchemaError("not a run document: it has no schema_version", looked_in=where, next_step=_NEXT_STEP)
     version = document["schema_version"]
@@ -134,7 +134,7 @@ def _check_version(document: Any, *, where: str) -> None:
 
 
 def _check(document: Any, *, where: str) -> None:
-    """Refuse a document that does not fit the schema, or whose sequences of pairs differ in length."""
+    """Refuse a document that does not match the schema, or whose sequences of pairs differ in length."""
     error = next(_validator().iter_errors(document), None)
     if error is not None:
         fact = f"{_key_path(error.instance_path)}: {_shortened(error.message)}"
@@ -144,7 +144,7 @@ def _check(document: Any, *, where: str) -> None:
 
 
 def _check_lengths(finding: Mapping[str, Any], *, path: str, where: str) -> None:
-    """Values of both revisions, and seeds and degradations where there are any, must come one a pair."""
+    """Check that the candidate's values, and any seeds and degradations, are as many as the baseline's values."""
     num_values = len(finding["baseline_values"])
     for key in ("candidate_values", "degradations", "seeds"):
         length = len(finding[key])
@@ -157,7 +157,7 @@ def _check_lengths(finding: Mapping[str, Any], *, path: str, where: str) -> None
 
 
 def _key_path(path: Sequence[str | int]) -> str:
-    """A path into the document as one would write it.
+    """A path into the document as text.
 
     Example:
         >>> _key_path(["findings", 0, "metric", "margin"])
@@ -168,7 +168,7 @@ def _key_path(path: Sequence[str | int]) -> str:
 
 
 def _shortened(message: str, *, at_most: int = 300) -> str:
-    """A message without the whole of a large value that it quotes."""
+    """A message with long quoted values shortened."""
     return message if len(message) <= at_most else f"{message[: at_most // 2]} ... {message[-at_most // 2 :]}"
 
 
@@ -180,7 +180,7 @@ def _validator() -> jsonschema_rs.Draft202012Validator:
 
 @cache
 def _converter() -> cattrs.Converter:
-    """Between records and plain mappings, with ``null`` for what JSON cannot say."""
+    """Converter between records and plain mappings, with ``null`` for values that JSON lacks."""
     converter = cattrs.Converter(detailed_validation=False, forbid_extra_keys=True)
     converter.register_unstructure_hook(float, _finite_or_none)
     converter.register_unstructure_hook(str, _encodable)
@@ -195,22 +195,22 @@ def _converter() -> cattrs.Converter:
 
 
 def _is_floats(kind: Any) -> bool:
-    """Whether a field holds numbers in a row, which are converted at once: a run has many."""
+    """Whether a field holds a sequence of numbers, which is converted at once because a run has many."""
     return kind in (tuple[float, ...], tuple[float, float])
 
 
 def _is_integers(kind: Any) -> bool:
-    """Whether a field holds integers in a row."""
+    """Whether a field holds a sequence of integers."""
     return bool(kind == tuple[int, ...])
 
 
 def _finite_or_none(value: float) -> float | None:
-    """``None`` for what is not a JSON number."""
+    """The number; ``None`` if JSON lacks it."""
     return value if math.isfinite(value) else None
 
 
 def _encodable(text: str) -> str:
-    r"""Text that UTF-8 can carry; lone surrogates become visible.
+    r"""Text that can be encoded in UTF-8; lone surrogates are escaped.
 
     Example:
         >>> _encodable("caf\udce9")
@@ -220,14 +220,14 @@ def _encodable(text: str) -> str:
 
 
 def _context_value(value: ContextValue) -> ContextValue:
-    """A circumstance as JSON can say it: text where the number is none."""
+    """A context value for JSON; numbers that JSON lacks become text."""
     if isinstance(value, str):
         return _encodable(value)
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _floats(values: Sequence[float | None]) -> tuple[float, ...]:
-    """Numbers, NaN where there is none."""
+    """Numbers, with NaN for ``null``."""
     return tuple(math.nan if value is None else float(value) for value in values)
 
 

@@ -1,4 +1,4 @@
-"""A file written whole or not at all, the digest of what a place holds, and links that do harm.
+"""Files: atomic writing, digests of content, and detection of harmful links.
 
 - :func:`write_text`, :func:`content_digest`, :func:`iter_files`: of any place.
 - :func:`harmful_link`: a link that a copy of a folder must not follow.
@@ -16,7 +16,7 @@ from pathlib import Path
 from mainstay.records.errors import StoreError
 
 FOLDER = ".mainstay"
-"""Folder in the user's repository for what gates keep; it ignores itself, and no repository may track it."""
+"""Folder for the files of gates in the user's repository; it ignores itself, and no repository may track it."""
 
 
 MAX_COPIED_BYTES, MAX_COPIED_FILES = 4_000_000_000, 100_000
@@ -24,12 +24,12 @@ MAX_COPIED_BYTES, MAX_COPIED_FILES = 4_000_000_000, 100_000
 
 
 def write_text(path: Path, text: str, *, shown: str | None = None) -> Path:
-    """Write a new file beside its place, then rename it: readers see the old file or the new one, no link is followed.
+    """Write a file atomically, by renaming a temporary file; no link is followed.
 
     Args:
         path: The file.
         text: Its new content.
-        shown: How messages name it; as given if absent.
+        shown: Its name in messages; the path if ``None``.
 
     Raises:
         StoreError: If it cannot be written; the old file is kept.
@@ -53,7 +53,7 @@ def write_text(path: Path, text: str, *, shown: str | None = None) -> Path:
 
 
 def content_digest(place: Path, *, suffix: str = "") -> str:
-    """SHA-256 over the names and contents of a file or of all files beneath a folder, links followed.
+    """SHA-256 of the names and contents of a file, or of all files below a folder, following links.
 
     Args:
         place: The file or folder.
@@ -70,7 +70,7 @@ def content_digest(place: Path, *, suffix: str = "") -> str:
 
 
 def iter_files(folder: Path) -> Iterator[Path]:
-    """All files beneath a folder; a folder that several links lead to is entered once."""
+    """All files below a folder; a folder that several links lead to is entered once."""
     entered = set()
     for root, folders, names in os.walk(folder, followlinks=True):
         folders.sort()
@@ -83,7 +83,7 @@ def iter_files(folder: Path) -> Iterator[Path]:
 
 
 def harmful_link(folder: Path, root: Path, *, left_out: Collection[Path] = ()) -> tuple[Path, Path] | None:
-    """A folder that is a link, or a link beneath it, that a copy must not follow, and what it leads to; ``None`` if there is none.
+    """Find a link, at a folder or below it, that a copy must not follow, with its target; ``None`` if there is none.
 
     Harm does a link to a folder that holds the link itself, which has no end, and one that leads out of the root to a
     device, or to more than a copy should take. A link that leads nowhere does none.

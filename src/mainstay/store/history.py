@@ -1,4 +1,4 @@
-"""Kept runs as text and back: which runs are admitted, what a file says, and old versions.
+"""History files: admission of runs, conversion to and from text, and old versions.
 
 Nothing here opens a file or calls git. A kept run is compact JSON of about a kilobyte, and the same run gives the same
 bytes everywhere, so that writing it twice keeps it once.
@@ -58,15 +58,15 @@ _DIGITS = 6
 def kept_run(
     run: Run, kind: RunKind, *, run_digest: str, dates: Mapping[str, str], now: datetime, where: str
 ) -> KeptRun:
-    """What is kept of a run.
+    """Make the history record of a run.
 
     Args:
-        run: What a gate produced.
-        kind: What it compares.
+        run: Run of a gate.
+        kind: Kind of comparison.
         run_digest: SHA-256 of the document.
         dates: ISO time of the commits that are in the repository.
         now: The time, by which a wrong clock shows.
-        where: What to call the document in an error.
+        where: Name of the document in error messages.
 
     Raises:
         UsageError: If the run is not valid, so that it would mislead whoever reads the history.
@@ -112,7 +112,7 @@ def _refusals(run: Run, kind: RunKind, dates: Mapping[str, str], now: datetime) 
 
 
 def machine_type(machine: Machine) -> str:
-    """A machine in one line, as far as the levels of two machines can be compared.
+    """One-line description of a machine with everything that matters for comparing levels.
 
     Example:
         >>> machine_type(Machine(system="Linux 6.1", architecture="x86_64", processor="A", num_cores=2, memory_bytes=8 * 2**30))
@@ -129,7 +129,7 @@ def _kept_commit(revision: Revision, dates: Mapping[str, str]) -> KeptCommit:
 
 
 def kept_metric(finding: Finding) -> KeptMetric:
-    """What is kept of a finding."""
+    """Make the history record of a finding."""
     return KeptMetric(
         metric=finding.metric,
         verdict=finding.verdict,
@@ -141,7 +141,7 @@ def kept_metric(finding: Finding) -> KeptMetric:
 
 
 def _rounded(value: float) -> float:
-    """A number with the digits that are kept.
+    """A number rounded to the digits that the history stores.
 
     Example:
         >>> _rounded(0.1234567891)
@@ -155,12 +155,12 @@ def _finite(value: float | None) -> float | None:
 
 
 def kept_to_json(run: KeptRun) -> str:
-    """A kept run as one line of ASCII text."""
+    """Convert a run of the history to one line of ASCII text."""
     return _dumped({"v": HISTORY_VERSION, **_converter().unstructure(run)})
 
 
 def withdrawal_to_json(withdrawal: Withdrawal) -> str:
-    """A withdrawal as one line of ASCII text."""
+    """Convert a withdrawal to one line of ASCII text."""
     return _dumped({"v": HISTORY_VERSION, **asdict(withdrawal)})
 
 
@@ -171,11 +171,11 @@ def _dumped(document: Mapping[str, Any]) -> str:
 def kept_from_json(
     text: str, *, where: str, upgrades: Sequence[Callable[[dict[str, Any]], dict[str, Any]]] = UPGRADES
 ) -> KeptRun:
-    """Read a kept run of this version or an older one.
+    """Read a run of the history, of this version or an older one.
 
     Args:
         text: The document.
-        where: What to call it in an error.
+        where: Its name in error messages.
         upgrades: Turns each version into the next.
 
     Raises:
@@ -197,7 +197,7 @@ def kept_from_json(
 
 
 def _read(text: str, *, where: str, upgrades: Sequence[Callable[[dict[str, Any]], dict[str, Any]]]) -> dict[str, Any]:
-    """A document as the newest version has it."""
+    """Convert a document to the newest version."""
     newest = len(upgrades) + 1
     try:
         document = json.loads(text)
@@ -236,13 +236,13 @@ def _cause(error: BaseException) -> str:
 
 
 def file_of(run: KeptRun) -> str:
-    """Path of a kept run in its branch: by day, and named by its content, so that no two writers collide."""
+    """Path of a run in its history branch: by day, and named by content so that no two writers collide."""
     digest = hashlib.sha256(kept_to_json(run).encode()).hexdigest()
     return f"{RUNS}/{run.time:%m}/{run.time:%d}/{run.id}-{digest[:12]}.json"
 
 
 def read_history(files: Iterable[tuple[str, bytes]]) -> History:
-    """All files of the branches together; what does not read is left out and told, unless it is withdrawn.
+    """Read all files of the branches; unreadable files are left out and reported, unless withdrawn.
 
     Args:
         files: Place of each, as ``BRANCH:PATH``, and its content.
@@ -269,7 +269,7 @@ def read_history(files: Iterable[tuple[str, bytes]]) -> History:
 
 
 def stem_of(place: str) -> str:
-    """Name of a file without folders and ending.
+    """Name of a file without folders and extension.
 
     Example:
         >>> stem_of("mainstay-history/2027:runs/01/31/20270131T010000-000-0123456789ab.json")
@@ -288,7 +288,7 @@ def _withdrawal_from_json(text: str, *, where: str) -> Withdrawal:
 
 @cache
 def _converter() -> Converter:
-    """Between records and plain mappings; what has its default value is not written."""
+    """Converter between records and plain mappings; default values are omitted."""
     converter = Converter(detailed_validation=False)
     written: tuple[type, ...] = (Metric, KeptCommit, KeptMetric, KeptRun)
     for kind in written:
@@ -306,7 +306,7 @@ def _converter() -> Converter:
     structure, known = make_dict_structure_fn(Metric, converter), dict[str, Metric]()
 
     def metric(document: Any, kind: type) -> Metric:
-        """One record for all runs that say the same of a metric."""
+        """Return one shared record for all runs with the same metric."""
         key = repr(document)
         if key not in known:
             known[key] = structure(document, kind)

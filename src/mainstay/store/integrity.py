@@ -28,7 +28,7 @@ FOLDER = "/"
 
 
 class Entry(NamedTuple):
-    """Recorded facts of a path.
+    """Recorded properties of a path.
 
     Attributes:
         content: SHA-256 of a file; of a link, ``->`` and where it leads; ``/`` for a folder.
@@ -47,7 +47,7 @@ class Entry(NamedTuple):
     inode: int
 
     def is_as(self, other: Entry) -> bool:
-        """Whether both mean the same to whoever uses the file; a copy does, such as one that a CI system restores."""
+        """Whether both are equivalent for users of the file, as after a CI system has restored a copy."""
         if (self.content, self.mode) != (other.content, other.mode):
             return False
         return self.content == FOLDER or self.mtime_ns // 10**9 == other.mtime_ns // 10**9
@@ -55,7 +55,7 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Manifest:
-    """Every file, link and folder beneath a folder.
+    """Record of every file, link and folder below a folder.
 
     Attributes:
         entries: By path relative to the folder.
@@ -65,12 +65,12 @@ class Manifest:
 
     @property
     def num_bytes(self) -> int:
-        """Size of all files together."""
+        """Total size of all files."""
         return sum(entry.size for entry in self.entries.values() if entry.content != FOLDER)
 
 
 def take_manifest(folder: Path) -> Manifest:
-    """Read everything beneath a folder; links are not followed.
+    """Record everything below a folder; links are not followed.
 
     Args:
         folder: One of torch has 20,000 files and 5.5 GB, which two processors read in 6 s.
@@ -90,7 +90,7 @@ def take_manifest(folder: Path) -> Manifest:
 
 
 def find_changes(folder: Path, manifest: Manifest) -> tuple[str, ...]:
-    """The paths beneath a folder that are no longer as a manifest says, sorted.
+    """The paths below a folder that no longer match a manifest, sorted.
 
     What the system says of a file is compared first; one that it says something else of is read. What Python runs by
     itself when it starts is always read. For the 20,000 files of torch that takes 0.3 s.
@@ -133,7 +133,7 @@ def _is_run_at_start(path: PurePosixPath) -> bool:
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
-    """Every path beneath a folder with its status, links not followed."""
+    """Every path below a folder with its status; links are not followed."""
     waiting = [""]
     while waiting:
         inner = waiting.pop()
@@ -158,7 +158,7 @@ def _content(place: Path, mode: int) -> str:
 
 
 def _entry(status: os.stat_result, content: str) -> Entry:
-    """Facts of a path; of a folder nothing that changes with what lies in it."""
+    """Properties of a path; for a folder, only those that do not depend on its content."""
     if content == FOLDER:
         return Entry(content, status.st_mode, 0, 0, 0, 0)
     return Entry(content, status.st_mode, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
@@ -174,7 +174,7 @@ def write_manifest(place: Path, manifest: Manifest) -> None:
 
 
 def read_manifest(place: Path) -> Manifest | None:
-    """A manifest that was written; ``None`` if there is none, or it does not read."""
+    """Read a manifest; ``None`` if it is missing or unreadable."""
     try:
         content = json.loads(place.read_text(encoding="utf-8"))
         if content["version"] != VERSION:

@@ -1,4 +1,4 @@
-"""Ctrl-C and the signals that ask a program to end: raised once, and never inside a clean-up.
+"""Handling of Ctrl-C and termination signals: raised once, and never during a clean-up.
 
 Python runs the handler of a signal in the main thread, whichever thread the system delivers it to. A mask of signals for
 one thread therefore holds nothing back once there are others, such as those of numpy. Here the handler itself holds
@@ -62,7 +62,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 @contextmanager
 def interrupts_taken(*, until_exit: bool = False) -> Iterator[None]:
-    """Turn the first of :data:`SIGNALS` into one ``KeyboardInterrupt``; later ones do not disturb what it leads to.
+    """Turn the first of :data:`SIGNALS` into one ``KeyboardInterrupt``, and ignore later ones.
 
     An exception that is raised while a destructor runs, or a callback of the import system, is dropped by Python; it
     is then raised once more. At the end, clean-ups that an interrupt kept from running are made up for. A hang-up stays
@@ -84,7 +84,7 @@ def interrupts_taken(*, until_exit: bool = False) -> Iterator[None]:
 
 @contextmanager
 def _handlers(*, until_exit: bool = False) -> Iterator[None]:
-    """Handle the signals, and what Python drops."""
+    """Handle the signals, and interrupts that Python drops."""
     if _state.is_taken or threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -134,7 +134,7 @@ def interruptible(next_step: str) -> Iterator[None]:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Hold interrupts back; one that came is raised at the end. Does nothing outside the main thread.
+    """Defer interrupts to the end of the context; outside the main thread this does nothing.
 
     Raises:
         KeyboardInterrupt: At the end, if a signal came meanwhile.
@@ -160,7 +160,7 @@ def is_undisturbed() -> bool:
 
 @contextmanager
 def cleaned_up(clean: Callable[[], object]) -> Iterator[None]:
-    """Call a function at the end, whichever moment an interrupt comes at.
+    """Call a function at the end of the context, even after an interrupt at any moment.
 
     An interrupt between the end of the body and the clean-up skips the clean-up; :func:`interrupts_taken` then makes up
     for it.

@@ -1,4 +1,4 @@
-"""The journal of a run: every completed trial, on disk before the next one starts.
+"""Journal of a run: every completed trial is on disk before the next one starts.
 
 A journal is a file of JSON lines, only ever appended to and flushed to the disk line by line. A gate that is killed
 leaves at most one torn last line, which does not count and is dropped when the run is resumed; the trials before it are
@@ -39,10 +39,10 @@ CALIBRATIONS = "calibrations"
 """Folder in it for calibrations, which cannot."""
 
 JUDGEMENTS = "judgements"
-"""Folder in it for what stored results were judged to be, at once and from files that stay."""
+"""Folder in it for judgements of stored results, which are made at once from files that remain."""
 
 BISECTIONS = "bisections"
-"""Folder in it for what searches for a guilty commit have measured."""
+"""Folder in it for measurements of searches for a guilty commit."""
 
 WAYS_ON = {
     RUNS: RESUME_GATE,
@@ -59,7 +59,7 @@ ENDS = frozenset({"finish", "failed"})
 """Lines after which nothing is left to resume: a verdict, or an error that a resumed gate would end with again."""
 
 CONVERTER = make_converter()
-"""Builds records from what JSON gives back."""
+"""Converter from decoded JSON to records."""
 
 
 class Journal:
@@ -83,7 +83,7 @@ class Journal:
         self._lock = threading.Lock()
 
     def append(self, kind: str, **content: Any) -> None:
-        """Append one line and wait until it is on the disk.
+        """Append one line, and wait until it is on disk.
 
         Raises:
             StoreError: If it cannot be written, for want of space for instance.
@@ -112,7 +112,7 @@ class Journal:
         self.append("trial", trial=trial_content(trial))
 
     def read(self) -> list[dict[str, Any]]:
-        """All complete lines; the file stays as it is, since another process may be about to complete the last one.
+        """All complete lines; the file is not changed, since another process may be writing the last one.
 
         Raises:
             StoreError: If a complete line does not read.
@@ -136,7 +136,7 @@ class Journal:
         return self._structure(line.get(key), kind, f"{key} in its line {line['type']!r}")
 
     def start(self, kind: type[T]) -> T:
-        """Content with which the run began.
+        """The record with which the run began.
 
         Raises:
             StoreError: If there is no first line, it is of another version, or does not fit.
@@ -167,13 +167,13 @@ class Journal:
         )
 
     def mend(self) -> None:
-        """Drop a torn last line from the file, so that the next one does not continue it; for whoever holds the run."""
+        """Remove an incomplete last line from the file; only the process that holds the run may call this."""
         data = self._data()
         if _whole_length(data) < len(data):
             os.truncate(self.path, _whole_length(data))
 
     def _data(self) -> bytes:
-        """Lines of the file; nothing before the first line is appended."""
+        """Content of the file; empty before the first line is appended."""
         try:
             return self.path.read_bytes()
         except FileNotFoundError:
@@ -187,12 +187,12 @@ class Journal:
 
 
 def _whole_length(data: bytes) -> int:
-    """Length without a torn last line."""
+    """Length without an incomplete last line."""
     return data.rfind(b"\n") + 1
 
 
 def trial_content(trial: Trial) -> dict[str, Any]:
-    """A trial as JSON can hold it, bit for bit and with the numbers that JSON lacks."""
+    """A trial for JSON, exact to the last bit, including numbers that JSON lacks."""
     content = asdict(trial)
     content["values"] = {name: repr(value) for name, value in content["values"].items()}
     content["series"] = {name: [repr(value) for value in values] for name, values in content["series"].items()}
@@ -200,7 +200,7 @@ def trial_content(trial: Trial) -> dict[str, Any]:
 
 
 def parse_trial(content: Mapping[str, Any]) -> Trial:
-    """A trial from what JSON gives back."""
+    """A trial from decoded JSON."""
     return CONVERTER.structure(content, Trial)
 
 
@@ -241,12 +241,12 @@ class RunFolder:
 
     @property
     def is_unfinished(self) -> bool:
-        """Whether the run began and did not come to an end; a gate that is killed at once leaves an empty journal."""
+        """Whether the run began and is unfinished; a gate killed at once leaves an empty journal."""
         kinds = {line["type"] for line in self.journal.read()}
         return "start" in kinds and not kinds & ENDS
 
     def write(self, name: str, text: str) -> Path:
-        """Write a document of the run, whole or not at all.
+        """Write a document of the run atomically.
 
         Raises:
             StoreError: If it cannot be written.
@@ -256,7 +256,7 @@ class RunFolder:
 
 @contextmanager
 def new_run(root: Path, now: datetime, start: Mapping[str, Any], *, among: str = RUNS) -> Iterator[RunFolder]:
-    """Make the folder of a new run, hold it, and start its journal.
+    """Create and lock the folder of a new run, and start its journal.
 
     Args:
         root: The user's repository.
@@ -284,7 +284,7 @@ def new_run(root: Path, now: datetime, start: Mapping[str, Any], *, among: str =
 
 
 def _fresh_folder(runs: Path, stem: str) -> Path:
-    """A folder that did not exist: two gates may start in one second."""
+    """Create a new folder, since two gates may start in the same second."""
     for number in range(1000):
         path = runs / f"{stem}-{number:03d}"
         try:
@@ -298,7 +298,7 @@ def _fresh_folder(runs: Path, stem: str) -> Path:
 def unfinished_runs(
     root: Path, start: type = dict, *, among: str = RUNS, on_damage: Callable[[StoreError], None] = lambda _: None
 ) -> list[RunFolder]:
-    """The runs that did not come to an end, the latest first; some may still be going on.
+    """The unfinished runs, latest first; some may still be running.
 
     Args:
         root: The user's repository.
@@ -320,7 +320,7 @@ def unfinished_runs(
 
 @contextmanager
 def interrupted_run(root: Path, start: type = dict) -> Iterator[RunFolder]:
-    """Hold the latest run that was interrupted: it did not come to an end, and no other process holds it.
+    """Lock the latest interrupted run: it is unfinished, and no other process holds it.
 
     Args:
         root: The user's repository.
@@ -351,7 +351,7 @@ def interrupted_run(root: Path, start: type = dict) -> Iterator[RunFolder]:
 
 
 def _going_on(run: RunFolder) -> UsageError:
-    """The refusal of a run that another process holds."""
+    """The error for a run that another process holds."""
     return UsageError(
         f"run {run.id} is still going on in another process",
         looked_in=f"{FOLDER}/runs",

@@ -1,4 +1,4 @@
-"""Temporary folders that are gone when their process is, and those of killed processes, which the next gate removes.
+"""Temporary folders, removed when their process ends; the next gate removes those of killed processes.
 
 Nothing that a repository holds says what is removed. A folder of this kind lies in the system's folder for temporary
 files, belongs to the user, bears a mark with the repository that it was made for, and is locked by its process for as
@@ -44,12 +44,12 @@ NUM_ATTEMPTS = 100
 
 
 def _keep_nothing(_: Path) -> None:
-    """Do nothing else when a folder is removed."""
+    """Do nothing; the default for when a folder is removed."""
 
 
 @contextmanager
 def scratch_folder(repository: Path, *, release: Callable[[Path], object] = _keep_nothing) -> Iterator[Path]:
-    """A temporary folder that is removed with everything in it.
+    """Make a temporary folder that is removed with everything in it.
 
     Args:
         repository: Git's common folder of the repository that it is for.
@@ -84,7 +84,7 @@ def scratch_folder(repository: Path, *, release: Callable[[Path], object] = _kee
 
 
 def remove_abandoned(repository: Path, *, release: Callable[[Path], object] = _keep_nothing) -> None:
-    """Remove the folders that killed processes left behind, of this repository and of those that are gone.
+    """Remove folders left by killed processes, of this repository and of repositories that no longer exist.
 
     Args:
         repository: Git's common folder.
@@ -96,7 +96,7 @@ def remove_abandoned(repository: Path, *, release: Callable[[Path], object] = _k
 
 
 def is_scratch(folder: Path) -> bool:
-    """Whether a path is that of such a folder, by its place and name.
+    """Whether a path is that of a scratch folder, by its location and name.
 
     Example:
         >>> is_scratch(Path(tempfile.gettempdir()).resolve() / "mainstay-x"), is_scratch(Path("/home/mainstay-x"))
@@ -139,7 +139,7 @@ def _remove_if_abandoned(folder: Path, repository: Path, release: Callable[[Path
 
 
 def _open(folder: Path) -> int:
-    """A descriptor of a folder; no link is followed."""
+    """Open a folder without following a link."""
     return os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
 
 
@@ -161,7 +161,7 @@ def _is_there(folder: Path, descriptor: int) -> bool:
 
 
 def _read_mark(descriptor: int) -> Path | None:
-    """The repository that a folder was made for; ``None`` where no such mark of the user's lies in it."""
+    """The repository that a folder was made for; ``None`` if it has no such mark owned by the user."""
     try:
         mark = os.open(MARK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=descriptor)
     except OSError:
@@ -178,12 +178,12 @@ def _read_mark(descriptor: int) -> Path | None:
 
 
 def _is_unborn(folder: Path) -> bool:
-    """Whether its process was killed before the folder had a mark, and so before anything else was in it."""
+    """Whether its process was killed before the folder had a mark, and so before it had other content."""
     return folder.name.startswith(UNMARKED) and {entry.name for entry in os.scandir(folder)} <= {MARK}
 
 
 def _remove(folder: Path, release: Callable[[Path], object]) -> None:
-    """Remove a folder, its mark last: whoever is killed meanwhile leaves one that the next gate knows."""
+    """Remove a folder, its mark last, so that the next gate recognises a partly removed one."""
     with suppress(OSError):
         for entry in list(os.scandir(folder)):
             if entry.name != MARK:
@@ -199,7 +199,7 @@ def _remove(folder: Path, release: Callable[[Path], object]) -> None:
 
 
 def _remove_entry(path: Path) -> None:
-    """Remove a file, a link or a folder with all that is in it, folders that cannot be written to included."""
+    """Remove a file, a link or a folder with its content, including read-only folders."""
     if path.is_symlink() or not path.is_dir():
         with suppress(OSError):
             path.unlink()

@@ -1,4 +1,4 @@
-"""Processes that run workloads, as the gate sees them; the other end is :mod:`mainstay.runner`.
+"""The gate's side of the worker processes; the other side is :mod:`mainstay.runner`.
 
 - :mod:`~mainstay.workers.process`: one process: started, spoken with, ended with all its children.
 - :mod:`~mainstay.workers.collecting`: what a revision can run.

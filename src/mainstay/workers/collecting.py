@@ -21,7 +21,7 @@ MAX_HANGS = 2
 """After how many files that hang nothing more is collected."""
 
 REFUSED_WRITE = re.compile(r"Permission denied|PermissionError")
-"""Part of the cause of a failure where a process wrote to a place that it may not write to."""
+"""Part of the cause of a failure if a process was denied write access."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,7 +47,7 @@ class Collection:
 
     Attributes:
         workloads: The workloads found.
-        problems: What could not be collected.
+        problems: Files and tests that could not be collected.
         last_lines: What the worker wrote last, where there were problems.
         skipped: Workloads that a mark skips here, or lets fail.
         skipped_files: Files that skip themselves here, so that what they gate is unknown.
@@ -60,7 +60,7 @@ class Collection:
     skipped_files: tuple[Problem, ...] = ()
 
     def require_right_markers(self) -> None:
-        """Refuse markers that are written wrongly.
+        """Refuse incorrect markers.
 
         Raises:
             UsageError: With the first of them.
@@ -70,7 +70,7 @@ class Collection:
 
 
 def explain_refusal(cause: str) -> str:
-    """Why a process failed, with what to do where it may have been refused to write.
+    """Why a process failed, with advice if it may have been denied write access.
 
     Args:
         cause: What the failure says of itself.
@@ -207,7 +207,7 @@ def why_not_collected(workload: str, collected: Collected) -> str:
 
 
 def concerns(problem: str, workload: str) -> bool:
-    """Whether what could not be collected is a workload's file, or a folder that it lies in.
+    """Whether a problem's path is a workload's file, or a folder that contains it.
 
     Args:
         problem: Path relative to the measuring folder.

@@ -1,4 +1,4 @@
-"""Processes that must end with the gate, and what they write.
+"""Processes that must end with the gate, and their output.
 
 - :func:`run_guarded`: run a command that ends with the gate, however the gate ends.
 - :func:`start_session`, :func:`adopt_session`, :func:`forget_session`: which sessions are the gate's.
@@ -32,7 +32,7 @@ END_SECONDS = 5.0
 """How long a killed process may take to be gone."""
 
 OUTPUT_BYTES = 1 << 16
-"""How much of what a process writes is kept."""
+"""Amount of a process's output that is kept."""
 
 MAX_LINE = 1000
 """Characters of a line that are shown."""
@@ -41,7 +41,7 @@ MAX_LINE = 1000
 def run_guarded(
     command: Sequence[str], *, env: Mapping[str, str], cwd: Path | None = None, timeout: float | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command that is killed, with all that it started, when the gate ends before it.
+    """Run a command that is killed, with everything it started, if the gate ends first.
 
     Args:
         command: Program and arguments.
@@ -86,7 +86,7 @@ def run_guarded(
 
 
 class _Sessions:
-    """The sessions that the gate has started and not ended.
+    """The sessions that the gate has started and that have not ended.
 
     Attributes:
         leaders: Process ids.
@@ -122,13 +122,13 @@ def adopt_session(pid: int) -> None:
 
 
 def forget_session(pid: int) -> None:
-    """A session is over: what is left of it is an orphan."""
+    """Forget an ended session; its remaining processes are orphans."""
     _SESSIONS.leaders.discard(pid)
 
 
 @contextmanager
 def inheriting_orphans() -> Iterator[None]:
-    """Let processes that lose their parent become children of this process, and kill those that are left in the end.
+    """Adopt processes that lose their parent, and kill the remaining ones at the end.
 
     For the command line, where every child is the gate's own. Linux only; elsewhere process groups have to do.
     """
@@ -143,7 +143,7 @@ def inheriting_orphans() -> Iterator[None]:
 
 
 def kill_orphans() -> None:
-    """Kill what ended sessions have left behind, however it was started."""
+    """Kill processes that ended sessions have left behind."""
     if not _SESSIONS.is_heir:
         return
     with _SESSIONS.lock:
@@ -157,7 +157,7 @@ def kill_orphans() -> None:
 
 
 def _session_of(process: psutil.Process) -> int:
-    """Session of a process; that of this one where it is gone."""
+    """Session of a process; that of this process if it is gone."""
     try:
         return os.getsid(process.pid)
     except ProcessLookupError:
@@ -201,7 +201,7 @@ def kill_group(pid: int) -> None:
 
 
 class OutputTail:
-    """Takes what a process writes, as fast as it comes, and keeps the end of it.
+    """Reader that drains the output of a process and keeps its end.
 
     Attributes:
         descriptor: What the process writes to; to be closed by :meth:`close_writing` once it has been started.
@@ -235,7 +235,7 @@ class OutputTail:
         os.close(self._reading)
 
     def _read(self) -> None:
-        """Take what has been written; not more than a pipe holds, or a process that never stops would be read for ever."""
+        """Read pending output, at most as much as a pipe holds, so that an endless writer cannot block the gate."""
         with self._lock, suppress(BlockingIOError):
             for _ in range(4):
                 if self._has_ended:
@@ -247,14 +247,14 @@ class OutputTail:
                 del self._kept[:-OUTPUT_BYTES]
 
     def clear(self) -> None:
-        """Forget what was written until now."""
+        """Discard the output so far."""
         self._read()
         with self._lock:
             self._kept.clear()
             self._num_bytes = 0
 
     def last_lines(self, most: int) -> tuple[str, ...]:
-        """The last lines; the first of them says so where more was written than is kept."""
+        """The last lines; the first says so if more was written than is kept."""
         self._read()
         with self._lock:
             text, num_lost = self._kept.decode("utf-8", "replace"), self._num_bytes - len(self._kept)
@@ -263,7 +263,7 @@ class OutputTail:
 
 
 def shortened(text: str) -> str:
-    """A line that may be too long to be shown.
+    """Shorten a line that is too long to be shown.
 
     Example:
         >>> len(shortened("x" * 5000))

@@ -1,4 +1,4 @@
-"""Events of a worker, as far as they can be trusted: one line of JSON, bounded in size, checked in shape and type.
+"""Validation of a worker's events: one line of JSON, bounded in size, checked in shape and type.
 
 A worker runs the code of a revision, so anything may come down its event pipe. What does not fit the schema of the event
 that was asked for is a :class:`ProtocolError`, which is held against the revision and never ends the gate.
@@ -46,17 +46,17 @@ MAX_DIGITS = 30
 """Digits of an integer; checksums of 64 bits have 20."""
 
 MAX_TEXT = 100_000
-"""Characters of a text, but for predictions and images."""
+"""Maximum length of a text, except predictions and images."""
 
 MAX_NAMES = 100_000
-"""Entries of a list or a table, but for the points of a learning curve."""
+"""Maximum entries of a list or a table, except the points of a learning curve."""
 
 MAX_CURVE_POINTS = 1_000_000
 """Points of a learning curve."""
 
 
 class ProtocolError(Exception):
-    """A worker sent something that it must not send; the text says what, in one sentence."""
+    """A worker sent something invalid; the message says what, in one sentence."""
 
 
 def _object(content: Any, **properties: Any) -> dict[str, Any]:
@@ -147,7 +147,7 @@ SCHEMAS: Mapping[Event, Mapping[str, Any]] = {
     ),
     Event.IMAGES: _object(Images, images=_list({"type": "string"})),
 }
-"""The schema of what comes with each event, by its name."""
+"""Schema of each event's content, by name of the event."""
 
 
 @cache
@@ -156,7 +156,7 @@ def _validator(event: Event) -> jsonschema_rs.Draft202012Validator:
 
 
 def parse_event(line: bytes, expected: Sequence[Event], *, token: str) -> tuple[Event, dict[str, Any]]:
-    """A line that a worker sent as one of the events that it may send now.
+    """Parse a line from a worker as one of the expected events.
 
     Args:
         line: Without the line break.
@@ -218,7 +218,7 @@ def _parse_int(text: str) -> int:
 
 
 def _check_predictions(predictions: Mapping[str, str]) -> None:
-    """Refuse predictions that are no bytes, or not one for each label."""
+    """Refuse predictions that are not bytes, or not one for each label."""
     try:
         predicted, labels = (base64.b64decode(predictions[name], validate=True) for name in ("predicted", "labels"))
     except (binascii.Error, ValueError) as error:
@@ -230,7 +230,7 @@ def _check_predictions(predictions: Mapping[str, str]) -> None:
 
 
 def _check_workloads(workloads: Sequence[Mapping[str, Any]]) -> None:
-    """Refuse workloads that could not be told apart, or whose metrics are of different kinds."""
+    """Refuse duplicate workloads or metrics, and metrics whose kind or margin does not fit."""
     if len({workload["id"] for workload in workloads}) < len(workloads):
         raise ProtocolError("it collected a workload twice")
     for workload in workloads:

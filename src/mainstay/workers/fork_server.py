@@ -1,4 +1,4 @@
-"""Servers that have imported modules and fork workers: a worker is then there at once, not after seconds of imports.
+"""Servers that preload modules and fork workers, which then start at once instead of after seconds of imports.
 
 A server is :mod:`mainstay.runner` in the environment of one revision. It ends when its socket to the gate is closed,
 which the end of the gate does too, however it comes. Linux only: elsewhere a forked process may not call what the system's
@@ -48,7 +48,7 @@ def can_fork(platform: str) -> bool:
 
 
 def describe_preload(modules: Sequence[str], platform: str) -> str:
-    """A sentence for the reader on how workers are started; empty where no module is to be preloaded.
+    """A sentence on how workers are started; empty if no module is preloaded.
 
     Example:
         >>> describe_preload(["torch"], "darwin")
@@ -65,12 +65,12 @@ def describe_preload(modules: Sequence[str], platform: str) -> str:
 def fork_servers(
     specs: Mapping[Side, WorkerSpec], modules: Sequence[str], *, limit_s: float = START_SECONDS
 ) -> Iterator[dict[Side, ForkServer]]:
-    """A server for each revision; they import at once.
+    """Start a server for each revision; they import at the same time.
 
     Args:
         specs: The worker of each side.
         modules: Full names of what is imported; without any there are no servers.
-        limit_s: How long the imports may take.
+        limit_s: Time limit for the imports, in seconds.
 
     Yields:
         Servers by side; they are gone afterwards.
@@ -90,12 +90,12 @@ def fork_servers(
 
 
 class ForkServer:
-    """One server; leaving the context ends it with all workers that it forked.
+    """One server; leaving the context ends it and all workers that it forked.
 
     Args:
         spec: The revision's worker.
         modules: Full names of what is imported.
-        limit_s: How long the imports may take.
+        limit_s: Time limit for the imports, in seconds.
     """
 
     def __init__(self, spec: WorkerSpec, modules: Sequence[str], *, limit_s: float = START_SECONDS) -> None:
@@ -145,7 +145,7 @@ class ForkServer:
         self._place.output.close()
 
     def _leave(self) -> None:
-        """Let the server end its workers and exit by itself, if it does so soon."""
+        """Give the server a short time to end its workers and exit by itself."""
         try:
             self._process.wait(EXIT_SECONDS)
         except subprocess.TimeoutExpired:
@@ -208,7 +208,7 @@ class ForkServer:
         self._control.sendall(data[sent:])
 
     def _ended(self) -> WorkerError:
-        """Error for a server that forks no more."""
+        """Error for a server that cannot fork any more workers."""
         return WorkerError(
             f"the {self._spec.side} server, which had {', '.join(self._modules)} preloaded, forks no more workers: "
             f"{self._describe_end()}{self._last_words()}",
@@ -216,7 +216,7 @@ class ForkServer:
         )
 
     def _last_words(self) -> str:
-        """Last output of the server, a line each, to follow an error."""
+        """Last output of the server, one line each, to append to an error."""
         return "".join(f"\n  | {line}" for line in self._place.last_lines(self._spec))
 
     def _describe_end(self) -> str:

@@ -1,4 +1,4 @@
-"""Runs a command that must not outlive the gate: ``python guard.py DESCRIPTOR COMMAND...``.
+"""Guard for a command that must not outlive the gate: ``python guard.py DESCRIPTOR COMMAND...``.
 
 The descriptor is the reading end of a pipe that the gate holds open. When it is closed, however the gate came to its
 end, the command is killed with all that it started. So is what a finished command has left running. Started by
@@ -19,7 +19,7 @@ from contextlib import suppress
 PR_SET_CHILD_SUBREAPER = 36
 
 NOT_FOUND = 127
-"""Exit status of a shell where there is no such program."""
+"""Exit status of a shell if the program does not exist."""
 
 
 def main(lifeline: int, command: Sequence[str]) -> int:
@@ -52,7 +52,7 @@ def _await_end_of_gate(lifeline: int) -> None:
 
 
 def _kill_descendants() -> None:
-    """Kill until nothing is left: what is killed may leave others behind."""
+    """Kill descendants until none is left, since killed processes may leave others behind."""
     with suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass

@@ -1,14 +1,14 @@
 """Timed pairs: the workers of both revisions are alive at once and take turns, block by block; only one runs at a time.
 
-A pair is one fresh process for each revision, shared by its timed workloads one after the other. Both make the same
-number of calls in every block; the ratio of the two values of a pair is that of the sums of all its blocks. What disturbs
-the machine for longer than two blocks hits both revisions alike, and what others take of the core during a block, in
-slices of a few milliseconds, is taken off by the worker (:mod:`mainstay.runner.run_delay`). No block is left out,
-trimmed or weighted: rare slow calls are part of what a revision costs.
+A pair is one fresh process for each revision; its timed workloads share the process one after another. Both revisions
+make the same number of calls in every block; the ratio of the two values of a pair is the ratio of the sums over all its
+blocks. A disturbance of the machine that lasts longer than two blocks affects both revisions alike. Shorter waits for
+the core, a few milliseconds each, are subtracted by the worker (:mod:`mainstay.runner.run_delay`). No block is left out,
+trimmed or weighted: rare slow calls are part of a revision's cost.
 
-- :class:`TimedRequest`, :class:`TimedTask`: what is to be measured.
-- :func:`run_timed_pair`: measures it.
-- :func:`plan_blocks`: how many calls a block has, and how many blocks there are.
+- :class:`TimedRequest`, :class:`TimedTask`: the request.
+- :func:`run_timed_pair`: measures a pair.
+- :func:`plan_blocks`: chooses the number of calls per block and the number of blocks.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ from mainstay.workers.process import OutOfTimeError, WorkerSpec
 from mainstay.workers.session import CONCLUSIVE, LiveWorkers, TrialForm, WorkerSession
 
 MAX_ALTERNATIONS = 2000
-"""Blocks of each revision in one pair, at the most; they are longer where more would fit."""
+"""Maximum number of blocks of each revision in one pair; blocks are made longer if more would fit."""
 
 MOST_WALL_TIME = 3.0
-"""By the wall clock the blocks of a workload may take so many times as long as they are meant to. On two cores this is
-reached with more than five busy processes beside; more pairs are then worth more than more blocks."""
+"""Multiple of their planned time that the blocks of a workload may take by the wall clock. Two cores reach it with more
+than five other busy processes; further pairs are then worth more than further blocks."""
 
 LEAST_IMPORTS = 4
-"""Imports of each revision in one pair, unless they take more than twice the time of its blocks: a fresh interpreter
-differs from the next by 1 to 3 %, and the time of the blocks seldom holds two."""
+"""Minimum number of imports of each revision in one pair, unless they take more than twice the time of its blocks. Fresh
+interpreters differ by 1 to 3 %, and the time of the blocks is seldom enough for two imports."""
 
 CLOCK_TOLERANCE_S = 0.001
-"""By how much a block may seem longer to the worker than to the gate, which also waits for the answer."""
+"""Amount by which the worker may report a longer block than the gate, although the gate also waits for the answer."""
 
 FROM_BLOCKS = ("call_time", "import_time")
-"""Metrics that are the mean over the blocks, which the gate has heard one by one."""
+"""Metrics that are means over the blocks; the gate checks them against the blocks it received."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +57,7 @@ class TimedTask:
     Attributes:
         workload: Node id.
         seed: Seed of the pair.
-        first: Which side's block goes first in each alternation, drawn beforehand; at most so many are run.
+        first: Side that goes first in each alternation, drawn beforehand; no more alternations than this are run.
         gated: Names of the metrics that must be recorded, with finite values.
     """
 
@@ -69,17 +69,17 @@ class TimedTask:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TimedRequest:
-    """One pair of processes and all that they are to measure.
+    """One pair of processes and everything they are to measure.
 
     Attributes:
         pair: Number of the pair.
         tasks: The workloads, in the order drawn for this pair.
-        seconds: Time of the blocks of each workload, of both revisions together. Where others hold the cores so long that
-            the blocks take more than three times that by the wall clock, no more of them are begun.
-        block_s: How long a block is to last.
-        limit_s: Seconds that a worker may take to become ready, for one block, and to end a workload.
-        seconds_left: Seconds until the pair is ended; the workloads that were not through by then are dropped.
-        measured_with: Whose workload files are used.
+        seconds: Time of the blocks of each workload, both revisions together. No further blocks are started once they
+            have taken more than three times as long by the wall clock, because other processes hold the cores.
+        block_s: Target duration of a block.
+        limit_s: Time limit in seconds for a worker to become ready, for one block, and to finish a workload.
+        seconds_left: Seconds until the pair is stopped; workloads that are not finished by then are dropped.
+        measured_with: Revision whose workload files are used.
     """
 
     pair: int
@@ -96,10 +96,10 @@ class TimedResult:
     """Result of a timed pair.
 
     Attributes:
-        request: What was asked for.
-        trials: One a side and workload, of the workloads that were not dropped.
-        notes: What was ended because a workload had left it behind, a sentence each.
-        was_cut: Whether the time was used up before all workloads were through.
+        request: The request.
+        trials: One for each side and workload that was not dropped.
+        notes: Notes for the report: threads and processes that a workload left running, and timing by the wall clock alone.
+        was_cut: Whether the time ran out before all workloads were finished.
     """
 
     request: TimedRequest
@@ -109,10 +109,10 @@ class TimedResult:
 
 
 class Blocks(NamedTuple):
-    """How the blocks of a workload are cut, equal for both revisions.
+    """Size and number of the blocks of a workload, the same for both revisions.
 
     Attributes:
-        calls: In each block.
+        calls: Calls in each block.
         alternations: Blocks of each revision.
     """
 
@@ -129,7 +129,7 @@ def plan_blocks(
     block_s: float = BLOCK_SECONDS,
     least: int = 2,
 ) -> Blocks:
-    """Cut the time of a workload into blocks.
+    """Divide the time of a workload into blocks.
 
     Args:
         seconds: Time of all blocks of both revisions together.
@@ -140,8 +140,8 @@ def plan_blocks(
         least: Alternations that are made where they fit into twice the time.
 
     Returns:
-        Blocks of about that length; an even number of alternations where more than one fits, since the coins come in twos.
-        One call a block where a call takes longer, and at least two alternations unless the calls do not suffice.
+        Blocks of about the target duration, or of one call if a call takes longer. The number of alternations is even
+        if more than one fits, since orders are drawn in twos, and at least two unless too few calls are left.
 
     Example:
         >>> plan_blocks(seconds=2.5, call_s=[0.001, 0.001], left=[None, None])
@@ -171,20 +171,20 @@ def run_timed_pair(
     live: LiveWorkers | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> TimedResult:
-    """Measure a pair: fresh processes for both revisions, which take turns in every workload.
+    """Measure a pair: start fresh processes for both revisions and let them take turns in every workload.
 
-    A workload that does not complete on one of them is repeated once, after the others and in fresh processes. After
-    one that ended its process, or left threads or processes behind, the rest goes on in processes that are fresh again.
-    Where a file hangs while it is collected, none of its workloads is tried again.
+    A workload that does not complete on one side is repeated once, after the others and in fresh processes. After a
+    workload that ended its process, or left threads or processes behind, the rest continue in fresh processes.
+    If a file hangs during collection, none of its workloads is tried again.
 
     Args:
         specs: The worker of each side.
-        request: What to measure.
-        live: Starts the workers, where they are to be stopped from elsewhere, forked, or their trials passed on at once.
-        clock: Gives the gate's own time, against which the workers' is checked.
+        request: The request.
+        live: Starts the workers; pass it to stop them from elsewhere, to fork them, or to receive trials at once.
+        clock: Gives the gate's own time, against which the workers' times are checked.
 
     Returns:
-        Two trials a workload; where a file hung, of its other workloads those of the revision in which it did.
+        Two trials for each workload; if a file hung, only the hung side's trial for its workloads still waiting.
 
     Raises:
         Interrupted: If the workers were stopped.
@@ -229,7 +229,7 @@ def run_timed_pair(
 
 
 class _BothSides:
-    """One process of each revision; fit until one of them ends, or is left with what would disturb the next workload."""
+    """One process of each revision; fit until one ends, or until a workload leaves threads or processes behind."""
 
     def __init__(self, sides: Mapping[Side, _TimedSide], request: TimedRequest) -> None:
         self._sides = sides
@@ -238,16 +238,16 @@ class _BothSides:
 
     @property
     def are_fit(self) -> bool:
-        """Whether both processes can go on."""
+        """Whether both processes can run another workload."""
         return all(side.is_fit for side in self._sides.values())
 
     @property
     def is_hung(self) -> bool:
-        """Whether one of the processes hung while it collected."""
+        """Whether one of the processes hung during collection."""
         return any(side.hung_at for side in self._sides.values())
 
     def fail_hung(self, waiting: deque[TimedTask]) -> list[Trial]:
-        """Take those tasks away that the file in which a process hung leaves no hope for; gives their trials."""
+        """Remove the tasks of a file in which a process hung, and return their failed trials."""
         trials = []
         for side in self._sides.values():
             lost = [task for task in waiting if side.hung_at and concerns(side.hung_at, task.workload)]
@@ -257,7 +257,7 @@ class _BothSides:
         return trials
 
     def measure(self, task: TimedTask) -> list[Trial]:
-        """Let both take turns in one workload."""
+        """Let both sides take turns in one workload."""
         sides = [self._sides[side] for side in (task.first[0], task.first[0].other)]
         load = LoadMeter()
         for side in sides:
@@ -269,7 +269,7 @@ class _BothSides:
         return trials
 
     def _alternate(self, task: TimedTask) -> None:
-        """Measure neighbouring blocks in the order drawn, until all are done or one side cannot go on."""
+        """Measure blocks in the order drawn until all are done, one side cannot continue, or the wall time runs out."""
         sides = self._sides.values()
         blocks = plan_blocks(
             seconds=self._request.seconds,
@@ -290,7 +290,7 @@ class _BothSides:
 
 
 class _TimedSide:
-    """One revision's part in a timed pair: what was measured of the workload that is going on."""
+    """One side of a timed pair, with the measurements of the current workload."""
 
     def __init__(self, spec: WorkerSpec, session: WorkerSession, pair: int, clock: Callable[[], float]) -> None:
         self._spec = spec
@@ -319,16 +319,16 @@ class _TimedSide:
 
     @property
     def hung_at(self) -> str:
-        """The file in which the process hung while it collected; empty if it did not."""
+        """The file in which the process hung during collection; empty if it did not."""
         return self._session.hung_at
 
     @property
     def has_blocks(self) -> bool:
-        """Whether a block was measured in the workload that is going on."""
+        """Whether a block of the current workload was measured."""
         return bool(self._blocks_s)
 
     def begin(self, task: TimedTask) -> None:
-        """Start a workload, and wait until it is warm."""
+        """Start a workload, and wait until it is warmed up."""
         self._reset()
         self._task = task
         ready = self._session.begin(task.workload, task.seed, Event.READY)
@@ -337,7 +337,7 @@ class _TimedSide:
             self.call_s, self.wall_s, self.left = ready["call_s"], ready["wall_s"], ready["left"]
 
     def run_block(self, calls: int, *, goes_first: bool) -> None:
-        """Have one block run; the other revision waits."""
+        """Run one block while the other revision waits."""
         start = self._clock()
         block = self._session.ask(Command.BLOCK, Event.BLOCK, **BlockCommand(calls=calls))
         elapsed = self._clock() - start
@@ -356,11 +356,11 @@ class _TimedSide:
         self._went_first.append(goes_first)
 
     def end(self, load: LoadMeter, *, was_timed: bool) -> Trial:
-        """Let the workload go on to its end.
+        """Let the workload run to its end.
 
         Args:
-            load: Has been measuring since the workload began.
-            was_timed: Whether it must have recorded what is gated; not so where the other revision kept it waiting.
+            load: Load meter started together with the workload.
+            was_timed: Whether a block was measured, so that the gated metrics must have been recorded.
         """
         if self.is_ready:
             self._is_done = True
@@ -390,7 +390,7 @@ class _TimedSide:
         return TrialForm(spec=self._spec, workload=task.workload, seed=task.seed, pair=self._pair, gated=gated)
 
     def _contradiction(self, trial: Trial) -> str:
-        """Contradiction between a finished workload and the blocks that the gate has heard of; empty if nothing."""
+        """Contradiction between a finished workload and the blocks that the gate received; empty if there is none."""
         if not self._is_done:
             return "the workload ended before all its blocks were measured"
         if self._blocks_s:
@@ -407,7 +407,7 @@ class _TimedSide:
         return self._form(task).failed(outcome, cause)
 
     def _why_wall_time(self) -> str:
-        """Why nothing could be taken off for the time that others kept the process waiting for a core."""
+        """Why the time that the process waited for a core could not be subtracted."""
         if not os.path.exists(ACCOUNT):
             return "timed by the wall clock alone: this system does not say how long a process waits for a core"
         return (
@@ -415,7 +415,7 @@ class _TimedSide:
         )
 
     def _left_behind(self) -> bool:
-        """Whether the workload left threads or processes behind, which the end of this process will end."""
+        """Whether the workload left threads or processes behind; they end with this process."""
         threads = self._session.finished["threads"] if self._session.finished else ()
         num_children = self._session.num_children()
         if threads:

@@ -1,4 +1,4 @@
-"""How busy other processes keep the machine while a trial runs."""
+"""Load by other processes while a trial runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import psutil
 
 
 class LoadMeter:
-    """Measures how busy other processes keep the machine, from its making on.
+    """Meter of the load by other processes, from its creation on.
 
     What can be read is the busy time of the whole machine, from which that of this process and its descendants is
     taken away. Time that a hypervisor gave to other machines counts as theirs.
@@ -20,14 +20,14 @@ class LoadMeter:
         self._start = time.monotonic()
 
     def of_others(self) -> float:
-        """Processors that others kept busy on average since the meter was made."""
+        """Average number of processors kept busy by other processes since the meter was created."""
         elapsed = time.monotonic() - self._start
         others = _busy_seconds() - _own_seconds() - self._others
         return max(0.0, others / elapsed) if elapsed > 0 else 0.0
 
 
 def _busy_seconds() -> float:
-    """Processor seconds that the whole machine has spent on work, or that were stolen from it."""
+    """Processor seconds that the whole machine has been busy, including stolen time."""
     times = psutil.cpu_times()
     return float(times.user + times.system + getattr(times, "nice", 0.0) + getattr(times, "steal", 0.0))
 

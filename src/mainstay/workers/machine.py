@@ -1,4 +1,4 @@
-"""Description of the machine, without anything that names its owner."""
+"""Description of the machine, without anything that identifies its owner."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def usable_cores() -> int:
 
 
 def processor_name(info: Path = Path("/proc/cpuinfo")) -> str:
-    """Model name of the processor; the architecture where it cannot be told."""
+    """Model name of the processor; the architecture if it is unknown."""
     try:
         lines = info.read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -71,7 +71,7 @@ def computing_traits(
     devices: Path = Path("/sys/bus/pci/devices"),
     driver: Path = Path("/proc/driver/nvidia/version"),
 ) -> tuple[str, ...]:
-    """All that is known of what may change the last bit of a result on another machine, or on this one tomorrow.
+    """Known traits of the machine and its software that may change the last bit of a result.
 
     The processor with its instructions and how many may be used, the operating system, the devices that may compute,
     with those of NVIDIA as their driver names them, and that driver. No library is imported to find out: what one
@@ -106,7 +106,7 @@ def _processor_traits(info: Path) -> Iterator[str]:
 
 
 def _pci_traits(devices: Path) -> Iterator[str]:
-    """Maker and model of each device that may compute."""
+    """Vendor and model of each device that may compute."""
     for device in sorted(devices.glob("*")):
         kind, *model = (_text(device / name) for name in ("class", "vendor", "device"))
         if kind.startswith((DISPLAY, ACCELERATOR)):

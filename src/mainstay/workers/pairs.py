@@ -1,4 +1,4 @@
-"""Pairs of trials that are whole runs: a fresh process for each revision.
+"""Pairs of whole-run trials, with a fresh process for each revision.
 
 Nothing here decides which trial runs when (:mod:`mainstay.measuring.scheduling`) or what a trial means (:mod:`mainstay.gates`).
 
@@ -59,7 +59,7 @@ class PairResult:
     """The trials of a pair, and images of examples that flipped.
 
     Attributes:
-        request: What was asked for.
+        request: The request.
         trials: One a side; none where the pair was dropped.
         images: PNG as base64 by position in the test set.
         was_cut: Whether the pair was under way when the time was used up, so that it was ended and dropped.
@@ -80,13 +80,13 @@ def run_pair(
     choose_examples: Callable[[Sequence[Trial]], Sequence[int]] | None = None,
     live: LiveWorkers | None = None,
 ) -> PairResult:
-    """Measure a pair whose trials are whole runs: a fresh process for each revision.
+    """Measure a pair of whole-run trials, with a fresh process for each revision.
 
     A trial that does not complete is repeated once with the same seed, unless its worker hung while it collected.
 
     Args:
         specs: The worker of each side.
-        request: What to measure.
+        request: The request.
         known: Trials of this pair that were measured earlier; with them, which examples flipped is known.
         together: Run both sides at once; else one after the other in the order drawn.
         choose_examples: Tells from the trials of a pair which examples of the test set the report will show.
@@ -120,7 +120,7 @@ def run_pair(
 
 
 class _WholeRun:
-    """One side of a pair: its worker stays alive until the images were asked for."""
+    """One side of a pair; its worker stays alive until the images have been requested."""
 
     def __init__(
         self, live: LiveWorkers, spec: WorkerSpec, request: PairRequest, stack: ExitStack, deadline: float
@@ -151,7 +151,7 @@ class _WholeRun:
             self._session.kill()
 
     def measure(self) -> Trial:
-        """The trial, repeated once in another process if it did not complete."""
+        """Measure the trial, repeating it once in another process if it did not complete."""
         session = self._session or self.start()
         trial = self._attempt(session)
         if trial.outcome not in CONCLUSIVE and not session.hung_at:

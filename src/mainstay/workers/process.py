@@ -1,4 +1,4 @@
-"""One worker process: started, spoken with, ended with all its children.
+"""One worker process: starting it, talking to it, and ending it with all its children.
 
 The other end is :mod:`mainstay.runner`.
 
@@ -49,7 +49,7 @@ from mainstay.workers.descendants import (
 from mainstay.workers.events import MAX_EVENT_BYTES, ProtocolError, parse_event
 
 WORKER = str(Path(__file__).parents[1] / "runner")
-"""The folder that is started as a program; here only what needs no pytest is imported of it."""
+"""The folder that is run as a program; only modules without pytest are imported from it here."""
 
 NUM_LAST_LINES = 20
 """Lines of a worker's output that are kept when a trial does not complete."""
@@ -72,7 +72,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkerSpec:
-    """All that is needed to start a worker for one revision.
+    """Everything needed to start a worker for one revision.
 
     Attributes:
         side: Baseline or candidate.
@@ -103,7 +103,7 @@ class WorkerSpec:
 
 
 class WorkerEndedError(Exception):
-    """A worker ended, took too long, or sent what it must not send, where an event was expected.
+    """A worker ended, timed out or sent something invalid when an event was expected.
 
     Args:
         cause: What happened, in one sentence.
@@ -120,16 +120,16 @@ class WorkerEndedError(Exception):
 
     @property
     def is_hang(self) -> bool:
-        """Whether it hung while it collected, which another attempt would not better."""
+        """Whether it hung during collection, so that another attempt would be useless."""
         return bool(self.collecting) and self.outcome is Outcome.TIMED_OUT
 
 
 class OutOfTimeError(Exception):
-    """The time for measuring was used up while a worker was at work."""
+    """The time budget ran out while a worker was running."""
 
 
 def collecting_seconds(trial_seconds: float, seconds: float = math.inf) -> float:
-    """How long a worker may take to import and collect the workloads before it counts as hung.
+    """Time after which a worker that imports and collects the workloads counts as hung, in seconds.
 
     Args:
         trial_seconds: Limit of one trial.
@@ -143,14 +143,14 @@ def collecting_seconds(trial_seconds: float, seconds: float = math.inf) -> float
 
 
 class WorkerProcess(Protocol):
-    """Interface to a worker's process, however it was started."""
+    """Interface to a worker's process."""
 
     @property
     def pid(self) -> int:
         """Process id; the process leads a group of its own."""
 
     def wait(self, timeout: float | None = None) -> int | None:
-        """The exit status, or the negative number of the signal, once it has ended; ``None`` where nobody can tell.
+        """The exit status, or the negative number of the signal, once it has ended; ``None`` if unknown.
 
         Raises:
             subprocess.TimeoutExpired: If it goes on for longer.
@@ -206,7 +206,7 @@ def start_program(
     output: int,
     descriptors: Sequence[int],
 ) -> subprocess.Popen[bytes]:
-    """Start :mod:`mainstay.runner` in a session of its own, confined where the system offers that.
+    """Start :mod:`mainstay.runner` in a new session, confined if the system supports it.
 
     Args:
         spec: The revision's worker.
@@ -248,7 +248,7 @@ CACHE_VARIABLES: Mapping[str, str] = {
 
 
 class Place:
-    """Folders of a process: HOME, TMPDIR, caches and working folder; and what takes its output.
+    """Folders of a process (HOME, TMPDIR, caches, working folder) and the reader of its output.
 
     Args:
         spec: The revision's worker; a cache that its variables place elsewhere, as ``prepare`` may do, stays there.
@@ -271,7 +271,7 @@ class Place:
 
 
 class Worker:
-    """One worker process; leaving the context ends it with everything it started.
+    """One worker process; leaving the context ends it and everything it started.
 
     Nothing that it says or does raises anything but :class:`WorkerEndedError`: even one that cannot be started says so
     only where an event is expected of it.
@@ -375,13 +375,13 @@ class Worker:
             self._place.output.close()
 
     def close_commands(self) -> None:
-        """Close the command pipe; the worker takes it that the gate is gone."""
+        """Close the command pipe, which tells the worker that the gate is gone."""
         if self._commands is not None:
             os.close(self._commands)
             self._commands = None
 
     def _leave(self, process: WorkerProcess) -> None:
-        """Let the worker exit by itself, if it does so soon."""
+        """Give the worker a short time to exit by itself."""
         try:
             self.send(Command.EXIT)
             process.wait(EXIT_SECONDS)
@@ -398,7 +398,7 @@ class Worker:
 
     @property
     def pid(self) -> int:
-        """Process id of the worker, which leads a process group of its own; 0 where it could not be started."""
+        """Process id of the worker, which leads its own process group; 0 if it could not be started."""
         return self._process.pid if self._process else 0
 
     def children(self) -> list[psutil.Process]:
@@ -406,7 +406,7 @@ class Worker:
         return living_descendants(self._process.pid) if self._process else []
 
     def send(self, do: Command, **content: Any) -> None:
-        """Send a command with its content, and a token that the answer must carry."""
+        """Send a command with its content, and a token that the answer must repeat."""
         if self._commands is None:
             raise BrokenPipeError("the command pipe is closed")
         if do is Command.RUN and self._place:
@@ -424,7 +424,7 @@ class Worker:
     def expect(self, event: Literal[Event.IMAGES], limit_s: float) -> Images: ...
 
     def expect(self, event: Event, limit_s: float) -> Any:
-        """The next event, which must be of one kind.
+        """Wait for the next event, which must be of the given kind.
 
         Raises:
             WorkerEndedError: If the process ends, takes longer than the limit, or sends anything else.
@@ -433,7 +433,7 @@ class Worker:
         return self.expect_one_of((event,), limit_s)[1]
 
     def expect_one_of(self, events: Sequence[Event], limit_s: float) -> tuple[Event, Any]:
-        """The next event, which must be of one of some kinds.
+        """Wait for the next event, which must be of one of the given kinds.
 
         Raises:
             WorkerEndedError: If the process ends, takes longer than the limit, or sends anything else.
@@ -500,7 +500,7 @@ class Worker:
 
 
 def signal_name(number: int) -> str:
-    """Name of a signal; its number where it has none.
+    """Name of a signal, or its number if it has no name.
 
     Example:
         >>> signal_name(9), signal_name(40)
@@ -515,7 +515,7 @@ def signal_name(number: int) -> str:
 def at_once(
     call: Callable[[Item], Result], items: Sequence[Item], *, on_interrupt: Callable[[], object] = lambda: None
 ) -> list[Result]:
-    """Call a function with each item, in threads of their own.
+    """Call a function with each item, in parallel threads.
 
     A thread that waits for a process, such as one that builds a wheel over a slow network, cannot be interrupted;
     so the processes are killed, until all threads are through. One that waits for anything else has to be told.
@@ -545,7 +545,7 @@ def at_once(
 
 
 def conceal(text: str, spec: WorkerSpec) -> str:
-    """Text without the paths that name this machine or its user; those of workloads as in the repository."""
+    """Text without paths that identify this machine or its user; workload paths become relative to the repository."""
     named = {
         WORKER: "runner",
         str(Path(spec.python).parent.parent): "ENVIRONMENT",
@@ -565,7 +565,7 @@ def conceal(text: str, spec: WorkerSpec) -> str:
 
 
 def _relative(places: Mapping[str, str], spec: WorkerSpec) -> dict[str, str]:
-    """The same places as pytest names them, seen from a worker's working folder, but for those that it lies in."""
+    """The paths relative to a worker's working folder, as pytest prints them, except its parents."""
     cwd = os.path.join(spec.scratch, "worker", "cwd")
     return {
         os.path.relpath(place, cwd) + (os.sep if place.endswith(os.sep) else ""): name

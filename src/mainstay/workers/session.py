@@ -1,4 +1,4 @@
-"""One worker at work, from its start to the trials that come of it; whole runs and turns are measured through this.
+"""Session with one worker, from its start to its trials, used for whole runs and for timed pairs.
 
 - :class:`LiveWorkers`: starts workers, and kills those that are alive when it is told to stop.
 - :class:`WorkerSession`: asks a worker to run workloads, and gives it up when it fails.
@@ -36,7 +36,7 @@ CONCLUSIVE = frozenset({Outcome.COMPLETED, Outcome.SKIPPED})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrialForm:
-    """Facts of a trial before it ends; what the worker says at its end completes it.
+    """The known part of a trial before it ends; the worker's last event completes it.
 
     Attributes:
         spec: The revision's worker.
@@ -75,7 +75,7 @@ class TrialForm:
         )
 
     def ended(self, content: Finished, *, load: float | None, last_lines: Sequence[str]) -> Trial:
-        """A trial that the worker says has ended.
+        """The trial that a worker reports as ended.
 
         Args:
             content: Of the event ``finished``.
@@ -112,7 +112,7 @@ class TrialForm:
 
 
 class LiveWorkers:
-    """The workers of this process that are alive; can be stopped from another thread.
+    """The live workers of this process, which can be stopped from another thread.
 
     Args:
         launchers: Start the processes of a side, but for those that must be fresh; fresh interpreters if not given.
@@ -159,7 +159,7 @@ class LiveWorkers:
         return worker
 
     def _forget(self, worker: Worker) -> None:
-        """A worker has been let go of, perhaps because it was just killed by :meth:`stop` in another thread."""
+        """Forget a worker that has been released, or that :meth:`stop` killed in another thread."""
         with self._lock:
             self._live.discard(worker)
 
@@ -170,14 +170,14 @@ class LiveWorkers:
                 self._on_trial(trial)
 
     def stop(self) -> None:
-        """Kill every worker and start no more; whoever waits for one gets :class:`Interrupted`."""
+        """Kill every worker and start no more; threads that wait for one get :class:`Interrupted`."""
         with self._lock:
             self._stopped = True
             for worker in self._live:
                 worker.kill()
 
     def require_not_stopped(self) -> None:
-        """Tell an end that was asked for from one that is the worker's own.
+        """Raise if the workers were stopped on request, not by themselves.
 
         Raises:
             Interrupted: If :meth:`stop` was called.
@@ -193,7 +193,7 @@ class WorkerSession:
         live: Starts it.
         spec: The revision's worker.
         select: Paths or node ids to collect.
-        stack: What the worker ends with.
+        stack: Exit stack that ends the worker.
         limit_s: Seconds that it may take for an answer.
         needs_fresh_process: Whether its process must be a fresh interpreter.
         deadline: Time by the monotonic clock after which every wait for it is ended.
@@ -250,7 +250,7 @@ class WorkerSession:
         return self.ask(Command.RUN, *answers, **RunCommand(workload=workload, seed=seed))
 
     def ask(self, command: Command, *answers: Event, **content: Any) -> Any:
-        """Send a command to go on with the workload, and wait for what comes of it.
+        """Send a command that continues the workload, and wait for the answer.
 
         Args:
             command: The command.
@@ -283,7 +283,7 @@ class WorkerSession:
         return self._worker.expect(Event.IMAGES, self._limit_s)["images"]
 
     def fail(self, cause: str) -> None:
-        """Hold something against the revision that its worker does not know of, and kill the worker."""
+        """Record a failure that the worker does not know of, and kill the worker."""
         self.failure = (Outcome.FAILED, cause)
         self.kill()
 
@@ -293,7 +293,7 @@ class WorkerSession:
         self._worker.kill()
 
     def _give_up(self, ended: WorkerEndedError | BrokenPipeError) -> None:
-        """The process is gone, or must go.
+        """Record a failure, and kill the process.
 
         Raises:
             Interrupted: If that was asked for.
@@ -306,7 +306,7 @@ class WorkerSession:
         self.kill()
 
     def trial(self, form: TrialForm, *, load: float | None) -> Trial:
-        """Trial that came of the workload.
+        """The trial of the workload.
 
         Args:
             form: What is known of the trial.
@@ -327,7 +327,7 @@ def unusable_value(gated: Sequence[str], values: Mapping[str, Any]) -> str:
 
     Args:
         gated: Names that must have been recorded.
-        values: What was recorded, by name.
+        values: Recorded values, by name.
 
     Example:
         >>> unusable_value(["top1_accuracy"], {"top1_accuracy": "nan"})
