@@ -12,7 +12,7 @@ from mainstay.measuring import agenda
 from mainstay.measuring.agenda import Assignment
 from mainstay.measuring.ledger import make_logs
 from mainstay.records.errors import ConfigurationError, EnvironmentBuildError, Interrupted, StoreError, UsageError
-from mainstay.records.executions import EXECUTIONS, TRAINED
+from mainstay.records.executions import ALONE, INTERLEAVED, ONCE, TRAINED
 from mainstay.records.metrics import Workload
 from mainstay.records.trials import Outcome, Side, Trial
 from mainstay.reports.progress import PlainProgress
@@ -30,7 +30,8 @@ from mainstay.workers.collecting import Collection
     ],
 )
 def test_part_of_the_workloads_is_chosen_by_execution(only, kept):
-    workloads = [Workload(id=name, execution=execution, metrics=()) for name, execution in EXECUTIONS.items()]
+    executions = (TRAINED, INTERLEAVED, ALONE, ONCE)
+    workloads = [Workload(id=execution.name, execution=execution, metrics=()) for execution in executions]
     collection = Collection(workloads=tuple(workloads))
 
     assert [workload.id for workload in agenda.part_of(collection, only).workloads] == kept
