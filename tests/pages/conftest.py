@@ -116,7 +116,7 @@ def golden_page(request: pytest.FixtureRequest) -> Path:
 @pytest.fixture
 def failing_page() -> Path:
     """The page with the most to show."""
-    return GOLDEN / "failing.html"
+    return GOLDEN / "mixed.html"
 
 
 @pytest.fixture

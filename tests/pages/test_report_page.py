@@ -90,6 +90,7 @@ def test_each_column_sorts_by_its_own_values(open_page, failing_page, key, kind)
 def test_values_behind_a_plot_sort_by_keyboard(open_page, failing_page):
     page = open_page(failing_page).page
     values = page.locator("details.values", has_text="top1_accuracy").first
+    page.locator("details.finding", has=page.locator("details.values")).first.locator("> summary").press("Enter")
     values.locator("summary").press("Enter")
 
     values.get_by_role("button", name="degradation").press("Enter")
@@ -101,10 +102,11 @@ def test_values_behind_a_plot_sort_by_keyboard(open_page, failing_page):
 
 def test_names_of_dependencies_sort_and_their_versions_do_not(open_page, failing_page):
     page = open_page(failing_page).page
-    table = page.get_by_role("region", name="Dependencies that differ")
+    table = page.get_by_role("region", name="Dependencies and files that differ")
 
-    table.get_by_role("button").press("Enter")
-    table.get_by_role("button").press("Enter")
+    assert table.get_by_role("button").all_text_contents() == ["kind", "name"]
+    table.get_by_role("button", name="name").press("Enter")
+    table.get_by_role("button", name="name").press("Enter")
 
     assert table.locator("tbody th").all_text_contents() == ["numpy", "einops"]
 
@@ -139,6 +141,25 @@ def test_link_opens_the_finding_it_names(open_page, failing_page):
 
     page.locator(f"#{target}[open]").wait_for()  # a change of the address is told to the page a moment later
     assert page.locator(f"#{target}").get_attribute("open") is not None
+
+
+def test_link_to_a_term_opens_its_explanation(open_page, failing_page):
+    page = open_page(failing_page).page
+
+    page.locator("a.term", has_text="Margin").press("Enter")
+
+    page.locator("#terms[open]").wait_for()
+    assert page.locator("#term-margin").is_visible()
+
+
+def test_verdict_and_findings_come_first_and_all_else_is_folded(open_page, golden_page):
+    page = open_page(golden_page).page
+
+    heads = page.locator("h1, h2").all_text_contents()
+    assert heads[1] == "Findings"
+    assert heads[2] in ("Suspects", "What changed")
+    assert heads[3] == "Next"
+    assert page.locator("details[open]").count() == 0
 
 
 def test_everything_is_unfolded_in_print_and_folded_again(open_page, failing_page):

@@ -190,6 +190,8 @@ def _details(view: RunView) -> Iterator[str]:
     """Everything else: what must be known to trust the numbers, each finding, where and how it was measured."""
     for note in view.notes[:20]:
         yield f"- note: {markdown_text(note)}"
+    for warning in view.warnings:
+        yield f"- warning: {markdown_text(warning)}"
     yield f"- error rate: {markdown_text('; '.join(view.error_rate))}"
     for sentence in view.assumptions:
         yield f"- proof: {markdown_text(sentence)}"

@@ -143,8 +143,7 @@ def _next(view: RunView) -> Iterator[Line]:
 def _notes(view: RunView) -> Iterator[Line]:
     """What a reader must know to trust the numbers."""
     yield from (("note: ", note) for note in view.notes)
-    for row in view.findings:
-        yield from (("warning: ", f"{row.label}: {warning}") for warning in row.warnings)
+    yield from (("warning: ", warning) for warning in view.warnings)
 
 
 def _findings(view: RunView) -> Iterator[Line]:

@@ -9,6 +9,7 @@ first (:mod:`~mainstay.reports.rows`), what else the revisions differ in (:mod:`
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 
 from mainstay.records.findings import Verdict
 from mainstay.records.runs import Revision, Run
@@ -22,6 +23,9 @@ from mainstay.reports.remedies import Gate, Step
 from mainstay.reports.rows import ITEMS, PAIRS, FindingRow, view_finding
 from mainstay.reports.steps import LastResort, last_resorts, next_steps
 from mainstay.reports.suspects import MAX_CHANGES, ChangeRow, Suspect, change_rows, suspects
+
+MAX_WARNINGS = 10
+"""Warnings told at the head; each stands with its finding too."""
 
 MAX_COUNTED = 10
 """Findings that a short report lists whole; of more, those that are neither worse nor undecided are only counted."""
@@ -106,6 +110,12 @@ class RunView:
     def headline(self) -> str:
         """The verdict and whether to merge."""
         return f"{self.verdict.upper()}: {self.advice}"
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader must know to trust the numbers of a metric, of so many as a head has room for."""
+        told = (f"{row.label}: {warning}" for row in self.findings for warning in row.warnings)
+        return tuple(islice(told, MAX_WARNINGS))
 
     @property
     def shown(self) -> tuple[FindingRow, ...]:
