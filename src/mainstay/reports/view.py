@@ -550,7 +550,9 @@ def _settling(finding: Finding) -> str:
     if finding.further_pairs:
         pairs = "1 further pair" if finding.further_pairs == 1 else f"{finding.further_pairs} further pairs"
         return f"about {pairs} should settle it: raise seconds, or the last look if it was reached"
-    return "no planned number of pairs is expected to settle it: quieten the measurement or widen the margin"
+    return (
+        "no planned number of pairs is expected to settle it: decide yourself, lengthen the trials or widen the margin"
+    )
 
 
 def _step_for_items(finding: Finding, metric: str) -> Step | None:
