@@ -44,7 +44,7 @@ Exit status:
     0  pass (or nothing worse; new workloads count 0)
     1  fail, missing, an implausible accuracy, or the candidate alone is broken
     2  wrong usage: an option, a revision, a key of [tool.mainstay]
-    3  inconclusive (a policy may map it to 0 or 1)
+    3  inconclusive (the setting inconclusive may map it to 0 or 1)
     4  the baseline, the tool or the environment is broken, or nothing was judged
   130  interrupted; continue with 'mainstay gate --resume'
 """

@@ -56,7 +56,7 @@ def test_pairs_of_a_sample_judged_again_give_its_findings(run):
 
 
 def test_findings_of_a_sample_judged_again_give_its_gate(run):
-    facts = GateFacts(findings=tuple(judged_again(run)), inconclusive_status=run.plan.inconclusive)
+    facts = GateFacts(findings=tuple(judged_again(run)), inconclusive=run.plan.inconclusive)
 
     judgement = judge_gate(facts)
 

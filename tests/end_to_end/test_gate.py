@@ -95,6 +95,42 @@ def test_policy_maps_inconclusive(project, policy, status):
     assert project.gate().status == status
 
 
+@pytest.mark.parametrize(
+    ("deviation", "status", "words"),
+    [
+        pytest.param(0.1, 0, "it only warns: the estimate lies within the margin", id="calibrated-noise"),
+        pytest.param(1e-7, 3, "is more than 3 times the calibrated", id="noise-beyond-the-calibrated"),
+    ],
+)
+def test_an_undecided_metric_warns_at_calibrated_noise_alone(project, deviation, status, words):
+    settings = f'inconclusive = "warn"\nlooks = [2]\ndeviations = {{ top1_accuracy = {deviation:.7f} }}'
+    project.edit("pyproject.toml", "[tool.mainstay]", f"[tool.mainstay]\n{settings}")
+    project.edit("benchmarks/test_accuracy.py", "margin=0.01", "margin=0.002")
+    project.commit("tolerate calibrated noise")
+    project.edit("src/subject/model.py", "[rng.gauss(-2, 0.5)", "[-rng.gauss(2, 0.5)")
+
+    result = project.gate()
+
+    assert (result.status, result.run["exit_status"], result.run["verdict"]) == (status, status, "inconclusive")
+    assert words in result.finding["warnings"][-1]
+    assert result.finding["is_tolerated"] is (status == 0)
+    assert result.run["plan"]["deviations"] == {"top1_accuracy": deviation}
+
+
+def test_a_change_cannot_excuse_itself(project):
+    settings = 'inconclusive = "warn"\nlooks = [2]\ndeviations = { top1_accuracy = 0.1 }'
+    project.edit("pyproject.toml", "[tool.mainstay]", "[tool.mainstay]\nlooks = [2]")
+    project.edit("benchmarks/test_accuracy.py", "margin=0.01", "margin=0.002")
+    project.commit("look once")
+    project.edit("pyproject.toml", "looks = [2]", settings)
+    project.edit("src/subject/model.py", "[rng.gauss(-2, 0.5)", "[-rng.gauss(2, 0.5)")
+
+    result = project.gate()
+
+    assert (result.status, result.run["verdict"], result.finding["is_tolerated"]) == (3, "inconclusive", False)
+    assert {change["name"] for change in result.run["changes"]} >= {"inconclusive", "deviations"}
+
+
 def test_evaluation_code_alone_is_seen(project):
     project.edit("src/subject/evaluate.py", "/ len(labels)", "/ (len(labels) + 100)")
 

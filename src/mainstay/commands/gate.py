@@ -33,6 +33,7 @@ from mainstay.commands.session import Session, check_platform, recorded_failure
 from mainstay.commands.start import Start, choose_baseline, configuration_of, read_settings
 from mainstay.commands.tampering import find_tampering, spoiled
 from mainstay.gates.policy import GateFacts, judge_gate
+from mainstay.gates.tolerance import tolerate_calibrated
 from mainstay.measuring.ledger import restore_trials
 from mainstay.measuring.loop import Observer
 from mainstay.project.waivers import apply_waivers
@@ -147,6 +148,8 @@ def run_gate(session: Session, *, allow_unjudged: bool) -> Run:
         if changes := find_tampering(harness, shared):
             findings = spoiled(findings, changes)
             cached = replace(cached, keys={})
+        if plan.inconclusive == "warn":
+            findings = tolerate_calibrated(findings, plan.deviations)
         caching_notes = cache_trials(session, harness, cached, ledgers, shared=shared)
 
         judgement = judge_gate(
@@ -154,7 +157,7 @@ def run_gate(session: Session, *, allow_unjudged: bool) -> Run:
                 findings=findings,
                 allow_unjudged=allow_unjudged,
                 is_first=session.settings.is_first,
-                inconclusive_status=plan.inconclusive,
+                inconclusive=plan.inconclusive,
             )
         )
         notes = [

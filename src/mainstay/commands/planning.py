@@ -124,6 +124,7 @@ def _make_plan(session: Session, agenda: Agenda, *, num_pairs: int | None, is_pr
         trial_seconds=configuration.trial_seconds,
         fail_fast=start.fail_fast,
         inconclusive=configuration.inconclusive,
+        deviations=configuration.deviations,
         proof=configuration.proof or "",
         threads=configuration.threads,
         jobs=configuration.num_jobs(usable_cores()),

@@ -231,7 +231,8 @@ def propose_settings(noises: Sequence[MetricNoise], budget: Budget, design: Desi
         widest[noise.metric.name] = max(needed, widest.get(noise.metric.name, 0.0))
     margins = {name: margin for name, margin in widest.items() if name in refused}
     seconds = max(budget.seconds, math.ceil(chosen.max_pairs * budget.seconds_per_pair))
-    return Proposal(looks=chosen.looks, seconds=seconds, margins=margins)
+    deviations = {noise.metric.id: rounded_up(noise.deviation) for noise in noises if noise.deviation > 0}
+    return Proposal(looks=chosen.looks, seconds=seconds, margins=margins, deviations=deviations)
 
 
 def rounded_up(margin: float) -> float:

@@ -155,6 +155,7 @@ class FindingRow:
         is_bound: Whether the estimate says only "at least".
         tier: Which of its verdicts block, in words; empty where all do.
         blocks: Whether its verdict counts in that of the gate.
+        is_tolerated: Whether it is undecided and only warns.
         mark: Why its pass is not believed until a person has looked at it; empty where there is nothing to doubt.
     """
 
@@ -186,6 +187,7 @@ class FindingRow:
     is_bound: bool
     tier: str
     blocks: bool
+    is_tolerated: bool
     mark: str
 
     @property
@@ -432,6 +434,7 @@ def view_finding(finding: Finding, *, number: int = 1, workload: WorkloadResult 
         is_bound=is_bound(finding.estimate, finding.cap, finding.degradations),
         tier=_TIERS[finding.tier],
         blocks=finding.blocks,
+        is_tolerated=finding.is_tolerated,
         mark=clean(finding.mark, at_most=_LINE_LENGTH) if finding.is_doubted else "",
     )
 
@@ -498,10 +501,12 @@ def _next_steps(run: Run, rows: Sequence[FindingRow]) -> tuple[Step, ...]:
     blocking = [row for row in rows if row.next_step.action and row.verdict is not Verdict.NEW]
     if blocking:
         return tuple(row.next_step._replace(fact=row.fact) for row in blocking)
-    if run.verdict is Verdict.PASS:
+    if run.exit_status == 0:
         found = "no degradation beyond the margins was found"
         if any(row.verdict is Verdict.WAIVED for row in rows):
             found = "the degradations beyond the margins are waived, see below"
+        if any(row.is_tolerated for row in rows):
+            found += ", what is undecided only warns"
         return (Step("", f"merge when the review is done: {found}"),)
     again = "judge again" if run.is_of_stored_results else "run the gate again"
     return (Step("", f"repair what the reason names and {again}"),)
