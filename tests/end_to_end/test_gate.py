@@ -361,6 +361,61 @@ def test_a_part_of_the_workloads_is_gated_and_the_report_says_so(project):
     assert "only accuracy was gated" in result.run["notes"]
 
 
+WORKLOADS_OF_TWO = """
+    import pytest
+
+
+    @pytest.mark.accuracy(metric="top1_accuracy", margin=0.01, ceiling=0.99)
+    def test_other(trial):
+        trial.record(top1_accuracy=0.5)
+        trial.record_digest({"weights": [trial.seed]})
+        trial.record_context(dataset="none")
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("-k", "clouds"),
+        ("-m", "accuracy", "-k", "not other"),
+        ("benchmarks/test_accuracy.py::test_clouds",),
+    ],
+    ids=" ".join,
+)
+def test_what_is_not_selected_is_not_judged_though_the_candidate_lacks_it(project, arguments):
+    project.write("benchmarks/test_other.py", WORKLOADS_OF_TWO)
+    project.commit("two workloads")
+    (project.root / "benchmarks" / "test_other.py").unlink()
+
+    assert project.gate().status == 1
+    result = project.gate(*arguments)
+
+    assert result.status == 0, result.stdout + result.stderr
+    assert result.verdicts == {TOP1: "pass"}
+    (note,) = (note for note in result.run["notes"] if "selects was gated" in note)
+    assert note.startswith(("only what -", "only what benchmarks/"))
+    assert note.endswith("1 of 2 workloads were not, and are not judged")
+    assert note in " ".join(result.stdout.split())
+    assert [workload["id"] for workload in result.run["plan"]["workloads"]] == [TOP1.partition("#")[0]]
+
+
+def test_a_selection_of_nothing_judges_nothing(project):
+    result = project.gate("-k", "no_such_workload")
+
+    assert (result.status, result.run["reason"]) == (4, "nothing was judged")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [(("-k", "a and"), "Wrong expression passed to '-k'"), (("../a.py",), "lies outside the project")],
+)
+def test_a_selection_that_cannot_be_meant_is_wrong_usage(project, arguments, words):
+    done = project.run("gate", *arguments)
+
+    assert done.returncode == 2
+    assert words in done.stderr
+
+
 def test_a_part_that_no_workload_belongs_to_is_wrong_usage(project):
     result = project.gate("--only", "performance")
 

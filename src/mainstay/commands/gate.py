@@ -7,8 +7,9 @@ before it and lives in a module of its own. Nothing here prints: whoever calls i
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ from pathlib import Path
 from mainstay.commands.collecting import collect_agenda
 from mainstay.commands.harness import Harness, open_harness
 from mainstay.commands.measurement import measuring, open_ledgers
-from mainstay.commands.planning import fix_plan, note_on_pairs
+from mainstay.commands.planning import fix_plan, note_on_noise, note_on_pairs
 from mainstay.commands.proof import Proof, prove_unchanged
 from mainstay.commands.reuse import (
     Cached,
@@ -37,7 +38,9 @@ from mainstay.gates.tolerance import tolerate_calibrated
 from mainstay.measuring.ledger import restore_trials
 from mainstay.measuring.loop import Observer
 from mainstay.project.waivers import apply_waivers
+from mainstay.records.errors import UsageError
 from mainstay.records.runs import Run
+from mainstay.records.selections import Selection
 from mainstay.records.trials import Side
 from mainstay.revisions.git import Repository
 from mainstay.store.documents import run_to_json
@@ -59,6 +62,9 @@ class GateOptions:
         fresh: Draw other seeds than those that belong to the baseline; then none of its trials is reused or cached.
         only: ``accuracy``, or ``performance`` for all that costs time or memory; everything if ``None``.
         pairs: Pairs after which the gate looks once, for an estimate that no early stop biases; as configured if ``None``.
+        keyword: Gate the workloads that this expression of pytest's ``-k`` selects; all if empty.
+        marks: The same of ``-m``.
+        places: Gate the workloads of these files, folders and node ids, relative to where the command runs; all if empty.
     """
 
     baseline: str | None = None
@@ -70,6 +76,9 @@ class GateOptions:
     fresh: bool = False
     only: str | None = None
     pairs: int | None = None
+    keyword: str = ""
+    marks: str = ""
+    places: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,6 +114,7 @@ def gate(path: Path, options: GateOptions, *, environ: Mapping[str, str], observ
     repository = Repository.discover(path)
     repository.refuse_tracked_runs()
     repository.sweep()
+    options = replace(options, places=_in_project(repository.root, path, options.places))
     with _open_run(repository, options, environ) as (folder, start), recorded_failure(folder):
         session = Session.of_run(repository, folder, start, environ=environ, observer=observer)
         run = run_gate(session, allow_unjudged=options.allow_unjudged)
@@ -131,8 +141,9 @@ def run_gate(session: Session, *, allow_unjudged: bool) -> Run:
 
         proof = prove_unchanged(session.settings, harness, agenda)
         plan = fix_plan(session, agenda, is_proved=proof.holds)
-        if pairs_note := note_on_pairs(session, agenda, plan):
-            session.observer.note(pairs_note)
+        outlook = [note for note in (note_on_pairs(session, agenda, plan), note_on_noise(plan)) if note]
+        for note in outlook:
+            session.observer.note(note)
 
         ledgers = open_ledgers(agenda, plan)
         cached, reused = choose_reused(session, Cached() if proof.holds else find_cached(session, harness), ledgers)
@@ -163,7 +174,7 @@ def run_gate(session: Session, *, allow_unjudged: bool) -> Run:
         notes = [
             *_notes_on_start(session, harness, proof),
             *agenda.notes,
-            pairs_note,
+            *outlook,
             *measurement.notes,
             *waiver_notes,
             *cached.notes,
@@ -205,6 +216,23 @@ def _open_run(
             yield folder, start
 
 
+def _in_project(root: Path, folder: Path, places: Sequence[str]) -> tuple[str, ...]:
+    """Files, folders and node ids relative to the project.
+
+    Raises:
+        UsageError: If one lies outside of it.
+    """
+    found = []
+    for place in places:
+        file, separator, test = place.partition("::")
+        absolute = Path(os.path.abspath(folder / file))
+        top = next((top for top in (Path(os.path.abspath(root)), root.resolve()) if absolute.is_relative_to(top)), None)
+        if top is None:
+            raise UsageError(f"{place} lies outside the project", looked_in=str(root), next_step="name workloads of it")
+        found.append(f"{absolute.relative_to(top).as_posix()}{separator}{test}")
+    return tuple(found)
+
+
 def _notes_on_start(session: Session, harness: Harness, proof: Proof) -> Iterator[str]:
     """What a reader must know of how the gate was set up."""
     yield from session.start.notes
@@ -231,6 +259,7 @@ def choose_start(repository: Repository, options: GateOptions, environ: Mapping[
         fail_fast=settings.fail_fast if options.fail_fast is None else options.fail_fast,
         only=options.only,
         pairs=options.pairs,
+        selection=Selection(keyword=options.keyword.strip(), marks=options.marks.strip(), places=options.places),
     )
 
 

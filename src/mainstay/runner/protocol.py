@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Literal, TypedDict, final
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 """Raised whenever an event or a command changes its meaning; a worker of another installation is then refused."""
 
 BLOCK_SECONDS = 0.002
@@ -80,13 +80,19 @@ class CollectedMetric(_OfAccuracy):
     unit: str
 
 
-class CollectedWorkload(TypedDict):
-    """A test that measures something."""
+class DescribedWorkload(TypedDict):
+    """A test that measures something, as its markers describe it."""
 
     id: str
     execution: str
     metrics: Sequence[CollectedMetric]
     is_skipped: bool
+
+
+class CollectedWorkload(DescribedWorkload):
+    """The same, and whether the expressions of ``-k`` and ``-m`` deselect it."""
+
+    is_deselected: bool
 
 
 class Skipped(TypedDict):
@@ -200,6 +206,8 @@ class WorkOptions(TypedDict):
             them for one that it does not find.
         ignored: Paths relative to the folder that are not collected.
         files: Patterns of the names of the files that are collected; empty for what pytest's settings say.
+        keyword: Expression of ``-k``. What it deselects is collected all the same, and marked; empty for all.
+        marks: The same of ``-m``.
         roots: Import roots of the subject, such as ``mnist_reference`` or ``namespace.package``.
         own: Folder that every module of the subject must come from.
     """
@@ -209,6 +217,8 @@ class WorkOptions(TypedDict):
     select: Sequence[str]
     ignored: Sequence[str]
     files: Sequence[str]
+    keyword: str
+    marks: str
     roots: Sequence[str]
     own: str
 
