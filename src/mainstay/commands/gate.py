@@ -114,7 +114,7 @@ def gate(path: Path, options: GateOptions, *, environ: Mapping[str, str], observ
     repository = Repository.discover(path)
     repository.refuse_tracked_runs()
     repository.sweep()
-    options = replace(options, places=_in_project(repository.root, path, options.places))
+    options = replace(options, places=in_project(repository.root, path, options.places))
     with _open_run(repository, options, environ) as (folder, start), recorded_failure(folder):
         session = Session.of_run(repository, folder, start, environ=environ, observer=observer)
         run = run_gate(session, allow_unjudged=options.allow_unjudged)
@@ -216,18 +216,22 @@ def _open_run(
             yield folder, start
 
 
-def _in_project(root: Path, folder: Path, places: Sequence[str]) -> tuple[str, ...]:
+def in_project(root: Path, folder: Path, places: Sequence[str]) -> tuple[str, ...]:
     """Files, folders and node ids relative to the project.
 
+    Args:
+        root: The project's folder.
+        folder: What the places are relative to.
+        places: As the user names them.
+
     Raises:
-        UsageError: If one lies outside of it.
+        UsageError: If one lies outside of the project.
     """
-    found = []
+    top, found = root.resolve(), []
     for place in places:
         file, separator, test = place.partition("::")
-        absolute = Path(os.path.abspath(folder / file))
-        top = next((top for top in (Path(os.path.abspath(root)), root.resolve()) if absolute.is_relative_to(top)), None)
-        if top is None:
+        absolute = Path(os.path.abspath(folder.resolve() / file))  # a link in the project is named as the user names it
+        if not absolute.is_relative_to(top):
             raise UsageError(f"{place} lies outside the project", looked_in=str(root), next_step="name workloads of it")
         found.append(f"{absolute.relative_to(top).as_posix()}{separator}{test}")
     return tuple(found)
