@@ -212,7 +212,8 @@ EXIT_STATUSES_TAIL = """
 - **Exit code 3** means inconclusive: neither a degradation nor its absence was shown, and the report says how many
   pairs or items would settle it; or a pass rests on an [implausible
   gain](../how-to/judge-stored-results.md#a-gain-beyond-belief). The key [`inconclusive`](configuration.md#inconclusive)
-  maps it to 0 or 1. Where [what judges a metric was
+  maps it to 0 or 1, or with `"warn"` to 0 [where all that is undecided lies within its margin at calibrated
+  noise](../how-to/read-an-inconclusive.md#what-ci-makes-of-it). Where [what judges a metric was
   changed](../explanation/questions.md#can-a-change-loosen-what-it-is-judged-by) and needs a review, it never becomes 0.
 - **Exit code 4** means that nothing can be said about the candidate: the baseline, the tool or the environment is
   broken, or nothing was judged; `--allow-unjudged` lets a gate pass that judged nothing.

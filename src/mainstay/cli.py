@@ -44,7 +44,7 @@ Exit status:
     0  pass (or nothing worse; new workloads count 0)
     1  fail, missing, an implausible accuracy, or the candidate alone is broken
     2  wrong usage: an option, a revision, a key of [tool.mainstay]
-    3  inconclusive (a policy may map it to 0 or 1)
+    3  inconclusive (the setting inconclusive may map it to 0 or 1)
     4  the baseline, the tool or the environment is broken, or nothing was judged
   130  interrupted; continue with 'mainstay gate --resume'
 """
@@ -90,10 +90,17 @@ def main(context: click.Context, *, debug: bool) -> None:
 @click.option(
     "--pairs", type=click.IntRange(min=5), help="Measure so many pairs, then look once.  [default: looks as configured]"
 )
+@click.option(
+    "-k", "keyword", metavar="EXPR", default="", help="Gate what pytest's -k selects.  [default: all workloads]"
+)
+@click.option(
+    "-m", "marks", metavar="EXPR", default="", help="Gate what pytest's -m selects.  [default: all workloads]"
+)
 @click.option("--allow-unjudged", is_flag=True, help="Let a gate pass that judged nothing.")
 @click.option("-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Run there.")
+@click.argument("places", metavar="[FILE]...", nargs=-1)
 def gate(*, folder: Path, **options: Any) -> int:
-    """Judge the working tree, or a revision, against its baseline."""
+    """Judge the working tree, or a revision, against its baseline; of FILEs, folders or node ids alone if there are any."""
     from mainstay.commands import gate as gating
     from mainstay.reports import publishing
     from mainstay.reports.progress import progress_for

@@ -8,12 +8,14 @@ import pytest
 from mainstay.commands import gate as gating
 from mainstay.commands import session
 from mainstay.commands.reuse import notes_on_reuse
+from mainstay.commands.start import Start
 from mainstay.measuring import agenda
 from mainstay.measuring.agenda import Assignment
 from mainstay.measuring.ledger import make_logs
 from mainstay.records.errors import ConfigurationError, EnvironmentBuildError, Interrupted, StoreError, UsageError
 from mainstay.records.executions import ALONE, INTERLEAVED, ONCE, TRAINED
 from mainstay.records.metrics import Workload
+from mainstay.records.selections import Selection
 from mainstay.records.trials import Outcome, Side, Trial
 from mainstay.reports.progress import PlainProgress
 from mainstay.revisions.git import Repository
@@ -151,3 +153,23 @@ def test_a_damaged_journal_stops_no_later_gate(unbuildable):
         gate(unbuildable)
 
     assert run.journal.path.read_text() == "not json\n"
+
+
+def test_a_resumed_gate_keeps_the_selection_that_it_started_with(unbuildable):
+    (unbuildable / "sub").mkdir()
+    repository = Repository.discover(unbuildable)
+    places = gating.in_project(repository.root, unbuildable / "sub", ("../benchmarks/test_a.py::test_a[1]",))
+    options = gating.GateOptions(baseline="HEAD", keyword=" mlp ", marks="slow", places=places)
+    fixed = gating.choose_start(repository, options, {})
+
+    with new_run(repository.root, datetime(2026, 11, 23, 12, tzinfo=UTC), asdict(fixed)):
+        pass
+    with interrupted_run(repository.root, Start) as folder:
+        selection = folder.journal.start(Start).selection
+
+    assert selection == Selection(keyword="mlp", marks="slow", places=("benchmarks/test_a.py::test_a[1]",))
+
+
+def test_a_place_outside_the_project_is_wrong_usage(tmp_path):
+    with pytest.raises(UsageError, match="lies outside the project"):
+        gating.in_project(tmp_path / "project", tmp_path, ("a.py",))

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mainstay.commands.planning import keep_plan
+from mainstay.commands.planning import keep_plan, note_on_noise
 from mainstay.records.errors import PlanError
 from mainstay.records.findings import MeasuredWith
 from mainstay.records.metrics import Direction, Kind, Metric
@@ -43,6 +43,24 @@ def plan(sample_run):
 def folder(tmp_path):
     with new_run(tmp_path, datetime(2026, 11, 28, tzinfo=UTC), {}) as folder:
         yield folder
+
+
+@pytest.mark.parametrize(
+    ("deviations", "doubted"),
+    [
+        pytest.param({}, "", id="not-calibrated"),
+        pytest.param({"call_time": 0.01}, "", id="quiet"),
+        pytest.param({"call_time": 0.2}, "b.py::test#call_time (5.0 %, supported: ", id="noisy"),
+        pytest.param({"call_time": 0.01, "b.py::test#call_time": 0.2}, "b.py::test#call_time (5.0 %", id="its-own"),
+        pytest.param({"a": 0.5}, "a.py::test#a (10 points, supported: ", id="accuracy"),
+    ],
+)
+def test_what_calibrated_noise_will_not_decide_is_told_before_the_first_pair(plan, deviations, doubted):
+    note = note_on_noise(replace(plan, deviations=deviations, num_gated=2))
+
+    assert doubted in note
+    assert bool(note) is bool(doubted)
+    assert note_on_noise(replace(plan, deviations=deviations, num_gated=0)) == ""
 
 
 def test_a_resumed_run_has_the_plan_that_it_started_with(folder, plan):

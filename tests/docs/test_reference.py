@@ -37,7 +37,7 @@ def test_configuration_shows_every_key_with_what_it_takes():
     keys = {field.name for field in dataclasses.fields(Configuration)} - {"margins_by_dataset"}
     assert set(re.findall(r"^## `(\w+)`$", page, re.MULTILINE)) == keys
     assert not re.search(r"expected: *$", page, re.MULTILINE)
-    assert "- expected: 0, 1 or 3\n- default: `3`" in page
+    assert "- expected: 0, 1, 3 or 'warn'\n- default: `3`" in page
 
 
 def test_exit_statuses_show_every_rule_in_order_and_explain_every_status():

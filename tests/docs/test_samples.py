@@ -48,6 +48,7 @@ def test_sample_shows_the_verdict_that_it_is_there_for(run, name):
 def test_pairs_of_a_sample_judged_again_give_its_findings(run):
     for told, again in zip(run.findings, judged_again(run), strict=True):
         assert again.verdict is told.verdict, told.metric.id
+        assert again.further_pairs == told.further_pairs, told.metric.id
         assert again.interval == pytest.approx(told.interval or Interval(0, 0)) or told.interval is None
         assert again.p_values == pytest.approx(told.p_values)
         for number in NUMBERS:
@@ -55,7 +56,7 @@ def test_pairs_of_a_sample_judged_again_give_its_findings(run):
 
 
 def test_findings_of_a_sample_judged_again_give_its_gate(run):
-    facts = GateFacts(findings=tuple(judged_again(run)), inconclusive_status=run.plan.inconclusive)
+    facts = GateFacts(findings=tuple(judged_again(run)), inconclusive=run.plan.inconclusive)
 
     judgement = judge_gate(facts)
 

@@ -95,6 +95,42 @@ def test_policy_maps_inconclusive(project, policy, status):
     assert project.gate().status == status
 
 
+@pytest.mark.parametrize(
+    ("deviation", "status", "words"),
+    [
+        pytest.param(0.1, 0, "it only warns: the estimate lies within the margin", id="calibrated-noise"),
+        pytest.param(1e-7, 3, "is more than 3 times the calibrated", id="noise-beyond-the-calibrated"),
+    ],
+)
+def test_an_undecided_metric_warns_at_calibrated_noise_alone(project, deviation, status, words):
+    settings = f'inconclusive = "warn"\nlooks = [2]\ndeviations = {{ top1_accuracy = {deviation:.7f} }}'
+    project.edit("pyproject.toml", "[tool.mainstay]", f"[tool.mainstay]\n{settings}")
+    project.edit("benchmarks/test_accuracy.py", "margin=0.01", "margin=0.002")
+    project.commit("tolerate calibrated noise")
+    project.edit("src/subject/model.py", "[rng.gauss(-2, 0.5)", "[-rng.gauss(2, 0.5)")
+
+    result = project.gate()
+
+    assert (result.status, result.run["exit_status"], result.run["verdict"]) == (status, status, "inconclusive")
+    assert words in result.finding["warnings"][-1]
+    assert result.finding["is_tolerated"] is (status == 0)
+    assert result.run["plan"]["deviations"] == {"top1_accuracy": deviation}
+
+
+def test_a_change_cannot_excuse_itself(project):
+    settings = 'inconclusive = "warn"\nlooks = [2]\ndeviations = { top1_accuracy = 0.1 }'
+    project.edit("pyproject.toml", "[tool.mainstay]", "[tool.mainstay]\nlooks = [2]")
+    project.edit("benchmarks/test_accuracy.py", "margin=0.01", "margin=0.002")
+    project.commit("look once")
+    project.edit("pyproject.toml", "looks = [2]", settings)
+    project.edit("src/subject/model.py", "[rng.gauss(-2, 0.5)", "[-rng.gauss(2, 0.5)")
+
+    result = project.gate()
+
+    assert (result.status, result.run["verdict"], result.finding["is_tolerated"]) == (3, "inconclusive", False)
+    assert {change["name"] for change in result.run["changes"]} >= {"inconclusive", "deviations"}
+
+
 def test_evaluation_code_alone_is_seen(project):
     project.edit("src/subject/evaluate.py", "/ len(labels)", "/ (len(labels) + 100)")
 
@@ -323,6 +359,61 @@ def test_a_part_of_the_workloads_is_gated_and_the_report_says_so(project):
 
     assert (result.status, result.finding["metric"]["kind"]) == (0, "accuracy")
     assert "only accuracy was gated" in result.run["notes"]
+
+
+WORKLOADS_OF_TWO = """
+    import pytest
+
+
+    @pytest.mark.accuracy(metric="top1_accuracy", margin=0.01, ceiling=0.99)
+    def test_other(trial):
+        trial.record(top1_accuracy=0.5)
+        trial.record_digest({"weights": [trial.seed]})
+        trial.record_context(dataset="none")
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("-k", "clouds"),
+        ("-m", "accuracy", "-k", "not other"),
+        ("benchmarks/test_accuracy.py::test_clouds",),
+    ],
+    ids=" ".join,
+)
+def test_what_is_not_selected_is_not_judged_though_the_candidate_lacks_it(project, arguments):
+    project.write("benchmarks/test_other.py", WORKLOADS_OF_TWO)
+    project.commit("two workloads")
+    (project.root / "benchmarks" / "test_other.py").unlink()
+
+    assert project.gate().status == 1
+    result = project.gate(*arguments)
+
+    assert result.status == 0, result.stdout + result.stderr
+    assert result.verdicts == {TOP1: "pass"}
+    (note,) = (note for note in result.run["notes"] if "selects was gated" in note)
+    assert note.startswith(("only what -", "only what benchmarks/"))
+    assert note.endswith("1 of 2 workloads were not, and are not judged")
+    assert note in " ".join(result.stdout.split())
+    assert [workload["id"] for workload in result.run["plan"]["workloads"]] == [TOP1.partition("#")[0]]
+
+
+def test_a_selection_of_nothing_judges_nothing(project):
+    result = project.gate("-k", "no_such_workload")
+
+    assert (result.status, result.run["reason"]) == (4, "nothing was judged")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [(("-k", "a and"), "Wrong expression passed to '-k'"), (("../a.py",), "lies outside the project")],
+)
+def test_a_selection_that_cannot_be_meant_is_wrong_usage(project, arguments, words):
+    done = project.run("gate", *arguments)
+
+    assert done.returncode == 2
+    assert words in done.stderr
 
 
 def test_a_part_that_no_workload_belongs_to_is_wrong_usage(project):

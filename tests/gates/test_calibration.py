@@ -145,6 +145,15 @@ def test_a_margin_beyond_the_budget_is_widened_to_what_it_supports():
     assert proposal.margins == {"memory": rounded_up(math.expm1(1.67 * 0.05))}
 
 
+def test_the_deviation_of_a_metric_is_proposed_where_its_margin_is_supported():
+    noises = [noise_of(0.0123), noise_of(0.2, name="memory")]
+
+    proposal = propose_settings(noises, Budget(seconds=900, seconds_per_pair=60, pair_seconds=2.5), DESIGN)
+
+    assert list(proposal.margins) == ["memory"]
+    assert proposal.deviations == {noises[0].metric.id: rounded_up(noises[0].deviation)}
+
+
 def test_a_margin_that_replaces_those_of_a_name_is_the_widest_of_them():
     noises = [noise_of(0.03, margin=0.05), noise_of(0.04, margin=0.2)]
     budget = Budget(seconds=300, seconds_per_pair=14, pair_seconds=2.5)

@@ -54,6 +54,40 @@ def test_reason_of_an_inconclusive_says_what_it_would_take(top1, with_degradatio
     assert finding.further_pairs > 0
 
 
+@pytest.mark.parametrize(
+    ("mean", "deviation", "outlook"),
+    [
+        pytest.param(
+            0.00199,
+            0.0015,
+            "more than 200 pairs would be needed, since the degradation is about as large as the margin: a person has to "
+            "decide, or lengthen the trials or widen the margin",
+            id="just-within-the-margin",
+        ),
+        pytest.param(
+            0.00201,
+            0.0015,
+            "more than 200 pairs would be needed, since the degradation is about as large as the margin: a person has to "
+            "decide, or lengthen the trials or widen the margin",
+            id="just-beyond-the-margin",
+        ),
+        pytest.param(
+            0.0001,
+            0.02,
+            "more than 200 pairs would be needed at this noise, even for a clean change: lengthen the trials or widen the "
+            "margin",
+            id="noise",
+        ),
+    ],
+)
+def test_an_unreasonable_number_of_pairs_is_not_told(top1, with_degradations, mean, deviation, outlook):
+    (finding,) = judge_family([with_degradations(top1, normal(mean, deviation))], DESIGN)
+
+    assert finding.verdict is Verdict.INCONCLUSIVE
+    assert finding.further_pairs is None
+    assert finding.reason.endswith(outlook)
+
+
 def share_rejected(degradations, *tests):
     """Share of rows that t finds above every null value, each at its level."""
     error = degradations.std(axis=1, ddof=1) / np.sqrt(degradations.shape[1])

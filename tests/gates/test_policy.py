@@ -40,20 +40,21 @@ def test_exit_status_of_every_pair_of_verdicts(finding_of, first, second):
     assert status == expected
 
 
-@pytest.mark.parametrize("mapped", [0, 1, 3])
+@pytest.mark.parametrize("mapped", [0, 1, 3, "warn"])
 @pytest.mark.parametrize(("kind", "status"), list(EXIT_STATUS_OF_A_FINDING.items()), ids=str)
 def test_policy_maps_inconclusive_and_nothing_else(finding_of, mapped, kind, status):
-    facts = GateFacts(findings=(finding_of("pass"), finding_of(*kind)), inconclusive_status=mapped)
+    facts = GateFacts(findings=(finding_of("pass"), finding_of(*kind)), inconclusive=mapped)
 
-    assert exit_status(facts) == (mapped if status == 3 else status)
+    status_of_undecided = 3 if mapped == "warn" else mapped
+    assert exit_status(facts) == (status_of_undecided if status == 3 else status)
 
 
-@pytest.mark.parametrize(("mapped", "status"), [(0, 3), (1, 1), (3, 3)])
+@pytest.mark.parametrize(("mapped", "status"), [(0, 3), (1, 1), (3, 3), ("warn", 3)])
 def test_no_policy_lets_pass_what_needs_a_review(finding_of, mapped, status):
     unreviewed = replace(finding_of("inconclusive"), review="the workload changed")
     findings = (finding_of("pass"), finding_of("inconclusive"), unreviewed)
 
-    judgement = judge_gate(GateFacts(findings=findings, inconclusive_status=mapped))
+    judgement = judge_gate(GateFacts(findings=findings, inconclusive=mapped))
 
     assert (judgement.verdict, judgement.exit_status) == (Verdict.INCONCLUSIVE, status)
     assert judgement.reason.startswith("what judges a metric was changed and needs a review: ")
@@ -63,9 +64,40 @@ def test_no_policy_lets_pass_what_needs_a_review(finding_of, mapped, status):
 @pytest.mark.parametrize(("kind", "status"), list(EXIT_STATUS_OF_A_FINDING.items()), ids=str)
 def test_what_needs_a_review_precedes_only_what_would_pass(finding_of, kind, status):
     unreviewed = replace(finding_of("inconclusive"), review="the workload changed")
-    facts = GateFacts(findings=(unreviewed, finding_of(*kind)), inconclusive_status=0)
+    facts = GateFacts(findings=(unreviewed, finding_of(*kind)), inconclusive=0)
 
     assert exit_status(facts) == min(status, 3, key=PRECEDENCE.index)
+
+
+@pytest.mark.parametrize(("kind", "status"), list(EXIT_STATUS_OF_A_FINDING.items()), ids=str)
+def test_what_is_tolerated_never_decides_beside_another(finding_of, kind, status):
+    tolerated = replace(finding_of("inconclusive"), is_tolerated=True)
+
+    judgement = judge_gate(GateFacts(findings=(tolerated, finding_of(*kind)), inconclusive="warn"))
+
+    assert judgement.exit_status == status
+    assert judgement.verdict is (
+        Verdict.INCONCLUSIVE if status == 0 else judge_gate(GateFacts(findings=(finding_of(*kind),))).verdict
+    )
+
+
+def test_what_is_tolerated_is_counted_and_no_pass(finding_of):
+    tolerated = replace(finding_of("inconclusive"), is_tolerated=True)
+
+    alone = judge_gate(GateFacts(findings=(tolerated,), inconclusive="warn"))
+    beside = judge_gate(GateFacts(findings=(finding_of("pass"), tolerated, tolerated), inconclusive="warn"))
+
+    assert (alone.verdict, alone.exit_status) == (beside.verdict, beside.exit_status) == (Verdict.INCONCLUSIVE, 0)
+    assert beside.reason.startswith(
+        "all that is undecided lies within its margin at calibrated noise, 2 of 3 metrics: "
+    )
+
+
+@pytest.mark.parametrize("change", [{"review": "the workload changed"}, {"verdict": Verdict.FAIL}], ids=str)
+def test_nothing_is_tolerated_that_fails_or_needs_a_review(finding_of, change):
+    finding = replace(finding_of("inconclusive"), is_tolerated=True, **change)
+
+    assert exit_status(GateFacts(findings=(finding_of("pass"), finding), inconclusive="warn")) in {1, 3}
 
 
 def test_what_the_first_change_with_workloads_adds_is_new_and_passes(finding_of):
@@ -105,8 +137,8 @@ def test_verdict_of_a_gate(finding_of, verdicts, expected):
     assert judge_gate(GateFacts(findings=tuple(map(finding_of, verdicts)))).verdict is expected
 
 
-def test_only_a_gate_that_passes_or_is_mapped_exits_with_zero():
-    assert [rule.status for rule in GATE_RULES if rule.status == 0] == [0]
+def test_only_a_gate_that_passes_is_mapped_or_tolerated_exits_with_zero():
+    assert [rule.verdict for rule in GATE_RULES if rule.status == 0] == [Verdict.INCONCLUSIVE, Verdict.PASS]
     assert GATE_RULES[-1].verdict is Verdict.PASS
 
 

@@ -37,7 +37,7 @@ def judged(*tasks, macro_margin=0.01):
 
 
 def status(findings, policy=3):
-    return judge_gate(GateFacts(findings=tuple(findings), inconclusive_status=policy)).exit_status
+    return judge_gate(GateFacts(findings=tuple(findings), inconclusive=policy)).exit_status
 
 
 def test_one_task_has_no_mean_and_blocks():

@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from mainstay.measuring.agenda import REVIEW, Collected, plan_agenda
+from mainstay.measuring.agenda import REVIEW, Collected, plan_agenda, selected_part
 from mainstay.records.executions import TRAINED
 from mainstay.records.findings import Blame, MeasuredWith, Verdict
 from mainstay.records.metrics import Direction, Kind, Metric, Workload
+from mainstay.records.selections import Selection
 from mainstay.workers.collecting import Collection, Problem
 
 A = "a.py::test"
@@ -21,7 +22,7 @@ def workload(name=A, *metrics, **marked):
     return Workload(id=name, execution=TRAINED, metrics=metrics or (default,))
 
 
-def collection(*workloads, broken=(), wrong=(), skipped=()):
+def collection(*workloads, broken=(), wrong=(), skipped=(), deselected=()):
     """Workloads given whole or by name, files in which code failed, and files with a wrong marker."""
     return Collection(
         workloads=tuple(each if isinstance(each, Workload) else workload(each) for each in workloads),
@@ -30,6 +31,7 @@ def collection(*workloads, broken=(), wrong=(), skipped=()):
             *(Problem(id=name, cause="no argument 'margni'", is_usage=True) for name in wrong),
         ),
         skipped=frozenset(skipped),
+        deselected=frozenset(deselected),
     )
 
 
@@ -260,3 +262,52 @@ def test_whatever_the_baseline_gates_is_judged_or_missing(states):
     assert (A in judged) + (f"{A}#a" in found) == 1
     assert found.get(f"{A}#a", Verdict.MISSING) in {Verdict.MISSING, Verdict.ERROR}
     assert not any(each.is_new for each in agenda.assignments if each.workload.id == A)
+
+
+def chosen(agenda):
+    return [assignment.workload.id for assignment in agenda.assignments]
+
+
+def test_what_is_not_selected_is_neither_judged_nor_missing_and_counted():
+    both = collection(A, "a.py::other", deselected=["a.py::other"])
+    gone = collection(A, "a.py::other", "a.py::gone", deselected=["a.py::other", "a.py::gone"])
+    agenda = plan(before=(gone, both), after=(both, both))
+    assert [finding.verdict for finding in agenda.settled] == [Verdict.MISSING]
+
+    part = selected_part(agenda, Selection(keyword="a and not other"), [gone, both, both, both])
+
+    assert (chosen(part), part.settled) == ([A], ())
+    assert part.notes == (
+        "only what -k 'a and not other' selects was gated: 2 of 3 workloads were not, and are not judged",
+    )
+    assert (part.baseline, part.candidate) == (agenda.baseline, agenda.candidate)
+
+
+def test_what_one_revision_selects_is_judged_so_that_no_change_can_deselect_it():
+    selects, deselects = collection(A), collection(A, deselected=[A])
+    agenda = plan(before=(selects, selects), after=(deselects, deselects))
+
+    assert chosen(selected_part(agenda, Selection(marks="slow"), [selects, selects, deselects, deselects])) == [A]
+
+
+def test_what_is_selected_and_gone_is_missing_and_a_broken_file_an_error_under_any_expression():
+    gone = plan(before=(HAS, HAS), after=(NOTHING, NOTHING))
+    broken = plan(before=(HAS, HAS), after=(NOTHING, collection(broken=("b.py",))))
+
+    assert settled(selected_part(gone, Selection(keyword="a"), [HAS, HAS, NOTHING, NOTHING])) == settled(gone)
+    assert settled(selected_part(broken, Selection(keyword="b"), [HAS])) == settled(broken)
+
+
+def test_files_select_their_workloads_and_their_troubles():
+    everything = collection(A, "b.py::test", broken=("c.py",))
+    agenda = plan(before=(everything, everything), after=(everything, everything))
+
+    part = selected_part(agenda, Selection(places=("b.py",)), [everything] * 4)
+
+    assert (chosen(part), part.settled) == (["b.py::test"], ())
+
+
+def test_without_a_selection_an_agenda_stays_as_it_is():
+    agenda = plan(before=(HAS, HAS), after=(HAS, HAS))
+
+    assert selected_part(agenda, Selection(), [collection(A, deselected=[A])]) is agenda

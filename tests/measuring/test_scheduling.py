@@ -109,7 +109,22 @@ def test_a_failure_reaches_the_caller():
     [
         pytest.param(2, float("inf"), 2.5, "", id="few"),
         pytest.param(64, 900.0, 1.328, "64 timed workloads share 900 s: each is measured for 1.3 s a pair", id="many"),
-        pytest.param(101, 90.0, 0.2, "that is more than there is: raise 'seconds'", id="too-many"),
+        pytest.param(
+            101,
+            90.0,
+            0.2,
+            "none of them will be decided: that would take 'seconds' = 126, or at most 65 of them (-k, -m, files)",
+            id="too-many",
+        ),
+        pytest.param(101, 20.0, 0.2, "none of them will be decided: that would take 'seconds' = 126", id="no-time"),
+        pytest.param(
+            101,
+            150.0,
+            0.2,
+            "up to the first look at 5 pairs; what that does not decide will stay undecided: 'seconds' = 202 reaches the look "
+            "at 8 pairs",
+            id="one-look",
+        ),
     ],
 )
 def test_pairs_of_many_workloads_are_planned_to_fit_the_budget_and_that_is_said(num_timed, seconds, expected, words):
@@ -119,3 +134,11 @@ def test_pairs_of_many_workloads_are_planned_to_fit_the_budget_and_that_is_said(
 
     assert fitted == pytest.approx(expected, abs=5e-4)
     assert (words in said, bool(said)) == (True, bool(words))
+
+
+@pytest.mark.parametrize(("seconds", "is_said"), [(27.0, False), (25.0, True)])
+def test_a_budget_short_of_the_first_look_is_said_at_any_length_of_a_pair(seconds, is_said):
+    said = describe_fit(0.2, 0.2, num_timed=1, looks=(5, 8), seconds=seconds)
+
+    assert ("none of them will be decided: that would take 'seconds' = 26" in said) is is_said
+    assert bool(said) is is_said

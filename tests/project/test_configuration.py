@@ -36,6 +36,10 @@ top1_accuracy = 0.002
 [tool.mainstay.margins.digits]
 top1_accuracy = 0.03
 
+[tool.mainstay.deviations]
+"benchmarks/test_speed.py::test_step#call_time" = 0.011
+import_time = 0.02
+
 [tool.mainstay.evaluation]
 margin = 0.02
 filter = "strict-match"
@@ -66,6 +70,7 @@ def test_every_key_is_read():
         margins={"top1_accuracy": 0.002},
         margins_by_dataset={"digits": {"top1_accuracy": 0.03}},
         inconclusive=1,
+        deviations={"benchmarks/test_speed.py::test_step#call_time": 0.011, "import_time": 0.02},
         waivers="accepted.toml",
         constraints=("constraints.txt",),
         extras=("reference",),
@@ -110,6 +115,10 @@ def test_every_key_is_read():
         pytest.param("looks = [5, 5]", "looks", "[5, 5] (an array)", id="the-same-look-twice"),
         pytest.param("looks = [5, 8.0]", "looks.1", "8.0 (a number)", id="look-at-a-fraction"),
         pytest.param("inconclusive = 2", "inconclusive", "2 (an integer)", id="status-of-a-usage-error"),
+        pytest.param('inconclusive = "pass"', "inconclusive", "'pass' (a string)", id="no-such-policy"),
+        pytest.param("inconclusive = true", "inconclusive", "true (a boolean)", id="policy-that-is-a-boolean"),
+        pytest.param("deviations = 0.1", "deviations", "0.1 (a number)", id="one-deviation-for-all"),
+        pytest.param("deviations.time = 0", "deviations.time", "0 (an integer)", id="deviation-of-nought"),
         pytest.param("inconclusive = 1.0", "inconclusive", "1.0 (a number)", id="status-as-a-fraction"),
         pytest.param('workloads = "../other"', "workloads", "'../other' (a string)", id="folder-outside"),
         pytest.param('workloads = "/benchmarks"', "workloads", "'/benchmarks' (a string)", id="absolute-folder"),
@@ -212,12 +221,15 @@ WRITTEN_OVER = {
 def test_written_settings_are_read_back_and_leave_the_rest_alone(old):
     before = read_configuration(old, "pyproject.toml")
 
-    new = with_settings(old, "pyproject.toml", looks=(5, 8), seconds=90.0, margins={"time": 0.06})
+    new = with_settings(
+        old, "pyproject.toml", looks=(5, 8), seconds=90.0, margins={"time": 0.06}, deviations={"import_time": 0.01}
+    )
 
     after = read_configuration(new, "pyproject.toml")
     assert (after.looks, after.seconds) == ((5, 8), 90.0)
     assert after.margins == {**before.margins, "time": 0.06}
     assert after.margins_by_dataset == before.margins_by_dataset
+    assert after.deviations == {**before.deviations, "import_time": 0.01}
     assert after.share == before.share
     others = [{**tomllib.loads(text), "tool": None} for text in (old, new)]
     assert {**others[0], "tool": None} == others[1]
@@ -226,12 +238,20 @@ def test_written_settings_are_read_back_and_leave_the_rest_alone(old):
     )
 
 
+def test_a_deviation_is_written_by_the_id_of_its_metric():
+    deviations = {'benchmarks/test_a.py::test_a["x".y]#call_time': 0.01}
+
+    new = with_settings("", "pyproject.toml", looks=(5, 8), seconds=90, margins={}, deviations=deviations)
+
+    assert read_configuration(new, "pyproject.toml").deviations == deviations
+
+
 def test_settings_that_are_there_already_keep_how_they_are_written():
     old = "[tool.mainstay]\nseconds = 90.0\nlooks = [\n  5,  # first\n  8,\n]\n"
 
-    assert with_settings(old, "pyproject.toml", looks=(5, 8), seconds=90, margins={}) == old
+    assert with_settings(old, "pyproject.toml", looks=(5, 8), seconds=90, margins={}, deviations={}) == old
 
 
 def test_settings_are_not_written_into_a_file_that_does_not_read():
     with pytest.raises(ConfigurationError, match="not a TOML file"):
-        with_settings("[tool", "pyproject.toml", looks=(5, 8), seconds=90, margins={})
+        with_settings("[tool", "pyproject.toml", looks=(5, 8), seconds=90, margins={}, deviations={})

@@ -26,6 +26,7 @@ def plan(sample_run):
         pytest.param({"looks": (3, 6)}, id="looks"),
         pytest.param({"num_gated": 2}, id="K"),
         pytest.param({"inconclusive": 0}, id="policy"),
+        pytest.param({"deviations": {"top1_accuracy": 0.01}}, id="calibrated-noise"),
         pytest.param({"workloads": (replace(TRAINED, seeds=(1, 2, 3)),)}, id="seeds"),
         pytest.param({"workloads": (replace(TRAINED, metrics=(replace(TOP1, margin=0.2),)),)}, id="margin"),
         pytest.param({"margins_by_dataset": {}}, id="margin-of-a-data-set"),

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from mainstay.reports.annotations import render_annotations
 
 
@@ -24,3 +26,13 @@ def test_no_kind_has_more_annotations_than_github_shows(many_findings):
     for kind in ("error", "warning", "notice"):
         assert sum(line.startswith(f"::{kind} ") for line in lines) <= 10
     assert any("92 more findings in the report" in line for line in lines)
+
+
+def test_what_is_tolerated_is_a_warning(runs):
+    run = runs["inconclusive"]
+    findings = tuple(replace(finding, is_tolerated=True) for finding in run.findings)
+
+    lines = render_annotations(replace(run, findings=findings, exit_status=0)).splitlines()
+
+    assert len(lines) == 1 + len(findings)
+    assert all(line.startswith("::warning ") for line in lines)

@@ -96,6 +96,14 @@ def test_proposed_settings_are_toml(calibration):
     assert "  looks = [5, 8]\n  seconds = 900\n  [tool.mainstay.margins]\n  time = 0.062\n" in text
 
 
+def test_proposed_deviations_are_toml_by_id(calibration):
+    proposal = Proposal(looks=(5, 8), seconds=900.0, deviations={"a.py::test#time": 0.012})
+
+    text = render_calibration(replace(calibration, proposal=proposal))
+
+    assert '  [tool.mainstay.deviations]  # for inconclusive = "warn"\n  "a.py::test#time" = 0.012\n' in text
+
+
 def test_a_refused_margin_says_why(calibration):
     refused = replace(NOISE, refusal="the noise is too large; it would take a margin of 9.0 %")
 

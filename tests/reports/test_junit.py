@@ -36,12 +36,20 @@ def test_verdict_becomes_an_outcome(failing, verdict, expected):
     assert outcome(tree(run), "top1_accuracy") == expected
 
 
-@pytest.mark.parametrize(("policy", "expected"), [(0, "skipped"), (1, "failure"), (3, "error")])
+@pytest.mark.parametrize(("policy", "expected"), [(0, "skipped"), (1, "failure"), (3, "error"), ("warn", "error")])
 def test_inconclusive_is_what_the_policy_makes_of_it(runs, policy, expected):
     run = runs["inconclusive"]
     run = replace(run, plan=replace(run.plan, inconclusive=policy))
 
     assert outcome(tree(run), "top1_accuracy") == expected
+
+
+def test_what_is_tolerated_is_skipped(runs):
+    run = runs["inconclusive"]
+    findings = tuple(replace(finding, is_tolerated=True) for finding in run.findings)
+    run = replace(run, findings=findings, plan=replace(run.plan, inconclusive="warn"))
+
+    assert outcome(tree(run), "top1_accuracy") == "skipped"
 
 
 def test_totals_are_the_sums_of_the_cases(run):

@@ -46,6 +46,11 @@ def test_margins_of_a_data_set_are_told(plan):
     [
         ({"fail_fast": True}, "policy", "the first fail ends the gate"),
         ({"inconclusive": 0}, "policy", "an inconclusive gate exits with 0"),
+        (
+            {"inconclusive": "warn"},
+            "policy",
+            "exits with 0 where all estimates lie within their margins at calibrated noise",
+        ),
         ({"proof": "unchanged"}, "policy", "what is proved unchanged passes unmeasured"),
         ({"salt": "a\x1b"}, "seeds", "the salt 'a\\x1b'"),
         ({"prepare": ("python", "fetch.py")}, "workers", "prepare: python fetch.py"),

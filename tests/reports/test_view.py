@@ -318,3 +318,14 @@ def test_the_next_step_after_an_explosion_names_its_seeds(runs):
     )
     assert row.estimate.startswith("at least 6.6 % slower")
     assert row.bounded_estimate.startswith("at least 6.6 % slower (interval ")
+
+
+def test_a_gate_whose_undecided_metrics_only_warn_can_be_merged(runs):
+    run = runs["inconclusive"]
+    findings = tuple(replace(finding, is_tolerated=True) for finding in run.findings)
+
+    view = view_run(replace(run, findings=findings, exit_status=0))
+
+    assert [step.action for step in view.next_steps] == [
+        "merge when the review is done: no degradation beyond the margins was found, what is undecided only warns"
+    ]

@@ -60,7 +60,7 @@ def test_detectable_distance_is_what_a_simulation_detects():
         pytest.param(0.0, 0, 8, id="clean-from-the-start"),
         pytest.param(0.0, 8, 12, id="only-later-looks-count"),
         pytest.param(0.5, 5, 20, id="half-way-to-the-margin"),
-        pytest.param(0.9, 5, 476, id="beyond-the-budget"),
+        pytest.param(0.8, 5, 119, id="beyond-the-budget"),
         pytest.param(2.0, 5, 8, id="clear-degradation"),
     ],
 )
@@ -70,6 +70,18 @@ def test_pairs_to_settle(mean, num_pairs, expected):
     assert pairs_to_settle(mean, 0.6, num_pairs=num_pairs, looks=LOOKS, near=(1.0, 0.05), far=far) == pytest.approx(
         expected, rel=0.5 if expected > 20 else 0
     )
+
+
+@pytest.mark.parametrize(
+    ("mean", "is_told"), [(0.82, True), (0.9, False), (0.9999, False), (1.0, False), (1.1, False), (1.18, True)]
+)
+def test_a_number_beyond_ten_times_the_plan_is_not_told(mean, is_told):
+    far = (0.0, 0.01) if mean > 1 else (2.0, 0.01)
+
+    settled = pairs_to_settle(mean, 0.6, num_pairs=20, looks=LOOKS, near=(1.0, 0.05), far=far)
+
+    assert (settled is not None and 20 < settled <= 200) is is_told
+    assert (settled is None) is not is_told
 
 
 def test_a_mean_on_the_margin_never_settles():

@@ -126,7 +126,13 @@ def test_an_answer_to_another_command_is_out_of_turn(change):
 
 
 METRIC = {"name": "a", "kind": "accuracy", "direction": "higher", "margin": 0.1, "unit": ""}
-WORKLOAD = {"id": "test_a.py::test_a", "execution": "trained", "metrics": [METRIC], "is_skipped": False}
+WORKLOAD = {
+    "id": "test_a.py::test_a",
+    "execution": "trained",
+    "metrics": [METRIC],
+    "is_skipped": False,
+    "is_deselected": False,
+}
 
 
 def parse_collected(*workloads):

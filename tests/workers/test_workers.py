@@ -15,6 +15,7 @@ from mainstay.records.errors import Interrupted, UsageError
 from mainstay.records.executions import TRAINED
 from mainstay.records.metrics import Direction
 from mainstay.records.scales import Equality, LogRatio
+from mainstay.records.selections import Selection
 from mainstay.records.trials import Outcome, Side
 from mainstay.runner.confinement import can_confine
 from mainstay.runner.protocol import Command, Event
@@ -815,3 +816,44 @@ def test_modules_beside_the_workloads_are_found_after_all_that_is_installed(spec
     trials = run_pair(specs, request).trials
 
     assert [(trial.outcome, trial.values) for trial in trials] == [(Outcome.COMPLETED, {"a": 1.0})] * 2
+
+
+SELECTABLE = """
+    @pytest.mark.parametrize("size", [1, 2])
+    def test_mlp(trial, size): ...
+
+    @pytest.mark.slow
+    def test_cnn(trial): ...
+"""
+
+
+@pytest.mark.parametrize(
+    ("selection", "left"),
+    [
+        pytest.param(Selection(), {"mlp[1]", "mlp[2]", "cnn"}, id="everything"),
+        pytest.param(Selection(keyword="mlp and not 2"), {"mlp[1]"}, id="keyword"),
+        pytest.param(Selection(keyword="test_a.py"), {"mlp[1]", "mlp[2]", "cnn"}, id="name-of-the-file"),
+        pytest.param(Selection(marks="slow"), {"cnn"}, id="marks"),
+        pytest.param(Selection(keyword="mlp", marks="not slow"), {"mlp[1]", "mlp[2]"}, id="both"),
+        pytest.param(Selection(keyword="nothing"), set(), id="nothing"),
+    ],
+)
+def test_what_pytest_would_deselect_is_collected_and_told(specs, write, selection, left):
+    write(SELECTABLE)
+
+    collection = collect_workloads(specs[Side.CANDIDATE], ["benchmarks"], selection=selection)
+
+    names = {workload.id.partition("::test_")[2] for workload in collection.workloads}
+    assert names == {"mlp[1]", "mlp[2]", "cnn"}
+    assert names - {name.partition("::test_")[2] for name in collection.deselected} == left
+
+
+@pytest.mark.parametrize("selection", [Selection(keyword="mlp and"), Selection(marks="slow or (")], ids=str)
+def test_an_expression_that_does_not_parse_is_wrong_usage(specs, write, selection):
+    write(SELECTABLE)
+
+    collection = collect_workloads(specs[Side.CANDIDATE], ["benchmarks"], selection=selection)
+
+    with pytest.raises(UsageError, match="Wrong expression passed to") as caught:
+        collection.require_right_markers()
+    assert (caught.value.looked_in, caught.value.next_step) == ("-k, -m", "correct the expression")

@@ -172,7 +172,12 @@ def write_settings(path: Path, calibration: Calibration) -> Path:
     text = place.read_text(encoding="utf-8") if place.exists() else ""
     proposal = calibration.proposal
     settings = with_settings(
-        text, "pyproject.toml", looks=proposal.looks, seconds=proposal.seconds, margins=proposal.margins
+        text,
+        "pyproject.toml",
+        looks=proposal.looks,
+        seconds=proposal.seconds,
+        margins=proposal.margins,
+        deviations=proposal.deviations,
     )
     return write_text(place, settings)
 

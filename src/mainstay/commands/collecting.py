@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from mainstay.commands.harness import Harness
 from mainstay.commands.session import Session
-from mainstay.measuring.agenda import Agenda, Collected, as_first, part_of, plan_agenda, with_review
+from mainstay.measuring.agenda import Agenda, Collected, as_first, part_of, plan_agenda, selected_part, with_review
 from mainstay.measuring.strictness import require_known_margins
 from mainstay.records.errors import UsageError
 from mainstay.records.trials import Side
@@ -38,7 +38,9 @@ def collect_agenda(session: Session, harness: Harness) -> Agenda:
 
     def collect(spec: WorkerSpec) -> Collection:
         launcher = harness.launchers.get(spec.side, start_fresh)
-        return collect_workloads(spec, [folders[spec.files_of]], launcher, limit_s=limit_s)
+        return collect_workloads(
+            spec, [folders[spec.files_of]], launcher, selection=session.start.selection, limit_s=limit_s
+        )
 
     everything = at_once(collect, [spec for specs in harness.specs.values() for spec in specs.values()])
     everything[-1].require_right_markers()
@@ -49,10 +51,11 @@ def collect_agenda(session: Session, harness: Harness) -> Agenda:
     session.watch.lap("workloads")
     agenda = plan_agenda(*(Collected(*parts[i : i + 2]) for i in range(0, len(parts), 2)))
     agenda = with_review(agenda, "; ".join(filter(None, _reviews(session, harness))))
-    if session.settings.is_first:
-        agenda = as_first(agenda)
     if not agenda.assignments and not agenda.settled:
         raise _nothing_to_judge(session, agenda, everything)
+    agenda = selected_part(agenda, session.start.selection, parts)
+    if session.settings.is_first:
+        agenda = as_first(agenda)
     wrong = [problem for problem in everything[0].problems if problem.is_usage]
     return replace(
         agenda,

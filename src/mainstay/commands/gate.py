@@ -7,8 +7,9 @@ the results of the steps before it. Nothing here prints: the caller passes an
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ from pathlib import Path
 from mainstay.commands.collecting import collect_agenda
 from mainstay.commands.harness import Harness, open_harness
 from mainstay.commands.measurement import measuring, open_ledgers
-from mainstay.commands.planning import fix_plan, note_on_pairs
+from mainstay.commands.planning import fix_plan, note_on_noise, note_on_pairs
 from mainstay.commands.proof import Proof, prove_unchanged
 from mainstay.commands.reuse import (
     Cached,
@@ -33,10 +34,13 @@ from mainstay.commands.session import Session, check_platform, recorded_failure
 from mainstay.commands.start import Start, choose_baseline, configuration_of, read_settings
 from mainstay.commands.tampering import find_tampering, spoiled
 from mainstay.gates.policy import GateFacts, judge_gate
+from mainstay.gates.tolerance import tolerate_calibrated
 from mainstay.measuring.ledger import restore_trials
 from mainstay.measuring.loop import Observer
 from mainstay.project.waivers import apply_waivers
+from mainstay.records.errors import UsageError
 from mainstay.records.runs import Run
+from mainstay.records.selections import Selection
 from mainstay.records.trials import Side
 from mainstay.revisions.git import Repository
 from mainstay.store.documents import run_to_json
@@ -58,6 +62,9 @@ class GateOptions:
         fresh: Draw new seeds instead of those derived from the baseline; no baseline trial is then reused or cached.
         only: ``accuracy``, or ``performance`` for time and memory; everything if ``None``.
         pairs: Number of pairs before a single look, for an estimate free of early-stopping bias; as configured if ``None``.
+        keyword: Gate the workloads that this expression of pytest's ``-k`` selects; all if empty.
+        marks: The same of ``-m``.
+        places: Gate the workloads of these files, folders and node ids, relative to where the command runs; all if empty.
     """
 
     baseline: str | None = None
@@ -69,6 +76,9 @@ class GateOptions:
     fresh: bool = False
     only: str | None = None
     pairs: int | None = None
+    keyword: str = ""
+    marks: str = ""
+    places: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,6 +114,7 @@ def gate(path: Path, options: GateOptions, *, environ: Mapping[str, str], observ
     repository = Repository.discover(path)
     repository.refuse_tracked_runs()
     repository.sweep()
+    options = replace(options, places=in_project(repository.root, path, options.places))
     with _open_run(repository, options, environ) as (folder, start), recorded_failure(folder):
         session = Session.of_run(repository, folder, start, environ=environ, observer=observer)
         run = run_gate(session, allow_unjudged=options.allow_unjudged)
@@ -130,8 +141,9 @@ def run_gate(session: Session, *, allow_unjudged: bool) -> Run:
 
         proof = prove_unchanged(session.settings, harness, agenda)
         plan = fix_plan(session, agenda, is_proved=proof.holds)
-        if pairs_note := note_on_pairs(session, agenda, plan):
-            session.observer.note(pairs_note)
+        outlook = [note for note in (note_on_pairs(session, agenda, plan), note_on_noise(plan)) if note]
+        for note in outlook:
+            session.observer.note(note)
 
         ledgers = open_ledgers(agenda, plan)
         cached, reused = choose_reused(session, Cached() if proof.holds else find_cached(session, harness), ledgers)
@@ -147,6 +159,8 @@ def run_gate(session: Session, *, allow_unjudged: bool) -> Run:
         if changes := find_tampering(harness, shared):
             findings = spoiled(findings, changes)
             cached = replace(cached, keys={})
+        if plan.inconclusive == "warn":
+            findings = tolerate_calibrated(findings, plan.deviations)
         caching_notes = cache_trials(session, harness, cached, ledgers, shared=shared)
 
         judgement = judge_gate(
@@ -154,13 +168,13 @@ def run_gate(session: Session, *, allow_unjudged: bool) -> Run:
                 findings=findings,
                 allow_unjudged=allow_unjudged,
                 is_first=session.settings.is_first,
-                inconclusive_status=plan.inconclusive,
+                inconclusive=plan.inconclusive,
             )
         )
         notes = [
             *_notes_on_start(session, harness, proof),
             *agenda.notes,
-            pairs_note,
+            *outlook,
             *measurement.notes,
             *waiver_notes,
             *cached.notes,
@@ -203,6 +217,27 @@ def _open_run(
             yield folder, start
 
 
+def in_project(root: Path, folder: Path, places: Sequence[str]) -> tuple[str, ...]:
+    """Files, folders and node ids relative to the project.
+
+    Args:
+        root: The project's folder.
+        folder: What the places are relative to.
+        places: As the user names them.
+
+    Raises:
+        UsageError: If one lies outside of the project.
+    """
+    top, found = root.resolve(), []
+    for place in places:
+        file, separator, test = place.partition("::")
+        absolute = Path(os.path.abspath(folder.resolve() / file))  # a link in the project is named as the user names it
+        if not absolute.is_relative_to(top):
+            raise UsageError(f"{place} lies outside the project", looked_in=str(root), next_step="name workloads of it")
+        found.append(f"{absolute.relative_to(top).as_posix()}{separator}{test}")
+    return tuple(found)
+
+
 def _notes_on_start(session: Session, harness: Harness, proof: Proof) -> Iterator[str]:
     """Notes on how the gate was set up."""
     yield from session.start.notes
@@ -229,6 +264,7 @@ def choose_start(repository: Repository, options: GateOptions, environ: Mapping[
         fail_fast=settings.fail_fast if options.fail_fast is None else options.fail_fast,
         only=options.only,
         pairs=options.pairs,
+        selection=Selection(keyword=options.keyword.strip(), marks=options.marks.strip(), places=options.places),
     )
 
 

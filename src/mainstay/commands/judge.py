@@ -121,7 +121,7 @@ def judge(folder: Path, baseline: Path, candidate: Path, options: JudgeOptions) 
     findings = _acknowledged(findings, options.acknowledged)
     notes = _waiver_notes(waivers, findings, created.date())
     findings = apply_waivers(findings, waivers, created.date())
-    judgement = judge_gate(GateFacts(findings=findings, inconclusive_status=configuration.inconclusive))
+    judgement = judge_gate(GateFacts(findings=findings, inconclusive=configuration.inconclusive))
     judging_s = time.monotonic() - watch
     with new_run(folder, created, {"created": created.isoformat()}, among=JUDGEMENTS) as place:
         run = Run(

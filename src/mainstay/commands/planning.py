@@ -1,7 +1,8 @@
 """The plan of a run: fixed once, before the first pair, and unchanged when the run is resumed.
 
 - :func:`fix_plan`: the :class:`~mainstay.records.plans.Plan` of a session, journalled when the run starts.
-- :func:`note_on_pairs`: a note for the reader if pairs are shorter than configured.
+- :func:`note_on_pairs`, :func:`note_on_noise`: what will not be decided, and what would decide it, as far as budget and
+  calibrated noise tell.
 - :func:`margins_of`: the margin of each metric, under the markers and settings of both revisions.
 """
 
@@ -10,14 +11,20 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 
 from mainstay.commands.session import Session
+from mainstay.gates.findings import smallest_honest_margin
+from mainstay.gates.policy import Design
 from mainstay.measuring.agenda import Agenda, Assignment
 from mainstay.measuring.scheduling import derive_seeds, describe_fit, fitted_pair_seconds
 from mainstay.measuring.strictness import Margins
 from mainstay.records.errors import PlanError
+from mainstay.records.formatting import degradation_text
 from mainstay.records.plans import Plan, PlannedWorkload
 from mainstay.records.trials import Side
 from mainstay.store.journal import RunFolder
 from mainstay.workers.machine import usable_cores
+
+MOST_NAMED = 3
+"""Metrics that a note names."""
 
 
 def fix_plan(session: Session, agenda: Agenda, *, num_pairs: int | None = None, is_proved: bool = False) -> Plan:
@@ -94,6 +101,32 @@ def note_on_pairs(session: Session, agenda: Agenda, plan: Plan) -> str:
     return describe_fit(wanted, plan.pair_seconds, num_timed=num_timed, looks=plan.looks, seconds=plan.seconds)
 
 
+def note_on_noise(plan: Plan) -> str:
+    """What calibrated noise will not let the last look decide, and the margin that it supports; empty where all is well.
+
+    Args:
+        plan: As it was fixed.
+    """
+    doubtful = []
+    for metric in (metric for workload in plan.workloads for metric in workload.metrics):
+        deviation = plan.deviations.get(metric.id, plan.deviations.get(metric.name))
+        if deviation is None or metric.scale.is_exact or not plan.num_gated:
+            continue
+        honest = smallest_honest_margin(deviation, Design.of(plan))
+        if metric.scaled_margin < honest:
+            margins = (degradation_text(metric, each) for each in (metric.scaled_margin, honest))
+            doubtful.append("{} ({}, supported: {})".format(metric.id, *margins))
+    if not doubtful:
+        return ""
+    shown = ", ".join(doubtful[:MOST_NAMED]) + (
+        f" and {len(doubtful) - MOST_NAMED} more" if len(doubtful) > MOST_NAMED else ""
+    )
+    return (
+        f"at calibrated noise, {plan.looks[-1]} pairs are not sure to pass an unchanged revision within the margin of "
+        f"{shown}: widen the margin, lengthen the trials or plan more looks"
+    )
+
+
 def _num_timed(agenda: Agenda) -> int:
     """Number of workloads that share the two processes of a timed pair."""
     return sum(workload.execution.is_interleaved for workload in agenda.workloads)
@@ -123,6 +156,7 @@ def _make_plan(session: Session, agenda: Agenda, *, num_pairs: int | None, is_pr
         trial_seconds=configuration.trial_seconds,
         fail_fast=start.fail_fast,
         inconclusive=configuration.inconclusive,
+        deviations=configuration.deviations,
         proof=configuration.proof or "",
         threads=configuration.threads,
         jobs=configuration.num_jobs(usable_cores()),

@@ -16,6 +16,7 @@ from mainstay.measuring.strictness import settings_in_force
 from mainstay.project.configuration import Configuration, read_configuration
 from mainstay.records.errors import ConfigurationError, GitError
 from mainstay.records.runs import Revision
+from mainstay.records.selections import EVERYTHING, Selection
 from mainstay.records.trials import Side
 from mainstay.revisions.git import Choice, Repository
 
@@ -37,6 +38,7 @@ class Start:
         fail_fast: Whether the first ``fail`` ends the gate.
         only: The part of the workloads that is gated; all if ``None``.
         pairs: Pairs after which the gate looks once; as configured if ``None``.
+        selection: What the user asked for of the workloads.
     """
 
     baseline: Revision
@@ -48,6 +50,7 @@ class Start:
     fail_fast: bool
     only: str | None = None
     pairs: int | None = None
+    selection: Selection = EVERYTHING
 
     def __post_init__(self) -> None:
         if not all(HASH.fullmatch(revision.commit) for revision in (self.baseline, self.candidate)):

@@ -218,7 +218,8 @@ def propose_settings(noises: Sequence[MetricNoise], budget: Budget, design: Desi
     Returns:
         Looks of at least two steps, even where the budget holds not even these; then ``seconds`` is raised to hold
         them. Margins are given by name where that of a metric is not supported: then the widest that any metric of the
-        name has or needs, since it replaces them all.
+        name has or needs, since it replaces them all. Deviations are given where the metric's own margin is supported:
+        noise that drowns a margin is nothing to tolerate more of.
     """
     affordable = [looks for looks in schedules() if looks[-1] <= budget.max_pairs] or [schedules()[0]]
     designs = [_with_looks(design, looks) for looks in affordable]
@@ -231,7 +232,12 @@ def propose_settings(noises: Sequence[MetricNoise], budget: Budget, design: Desi
         widest[noise.metric.name] = max(needed, widest.get(noise.metric.name, 0.0))
     margins = {name: margin for name, margin in widest.items() if name in refused}
     seconds = max(budget.seconds, math.ceil(chosen.max_pairs * budget.seconds_per_pair))
-    return Proposal(looks=chosen.looks, seconds=seconds, margins=margins)
+    deviations = {
+        noise.metric.id: rounded_up(noise.deviation)
+        for noise in noises
+        if noise.deviation > 0 and is_supported(noise, chosen)
+    }
+    return Proposal(looks=chosen.looks, seconds=seconds, margins=margins, deviations=deviations)
 
 
 def rounded_up(margin: float) -> float:

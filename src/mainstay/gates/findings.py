@@ -17,7 +17,7 @@ from mainstay.records.findings import Finding, Interval, Method, Verdict
 from mainstay.records.formatting import change_text, degradation_text, estimate_text, interval_text, is_bound
 from mainstay.records.metrics import Metric
 from mainstay.stats.paired import lag_one_correlation, moments, skewness
-from mainstay.stats.power import detectable_distance, pairs_to_settle
+from mainstay.stats.power import MOST_TIMES_PLANNED, detectable_distance, pairs_to_settle
 
 HYPOTHESES = ("above_zero", "above_margin", "below_margin", "below_double_margin")
 """Hypotheses that the sequential p-values are evidence for, in order."""
@@ -187,20 +187,25 @@ def further_pairs(margin: float, judgement: MetricJudgement, design: Design) -> 
         design: Levels, looks and number of metrics.
 
     Returns:
-        The number of pairs; ``None`` if the metric is decided or no number of pairs is expected to decide it.
+        The number of pairs; ``None`` if the metric is decided or no reasonable number of pairs is expected to decide it.
     """
     if judgement.verdict is not Verdict.INCONCLUSIVE or judgement.is_withheld:
         return None
-    is_worse = judgement.mean > margin
-    total = pairs_to_settle(
-        judgement.mean,
+    total = _expected_pairs(judgement.mean, margin, judgement, design)
+    return None if total is None else total - judgement.num_pairs
+
+
+def _expected_pairs(mean: float, margin: float, judgement: MetricJudgement, design: Design) -> int | None:
+    """Pairs that would settle a metric with the noise that was seen, if this were its mean degradation."""
+    is_worse = mean > margin
+    return pairs_to_settle(
+        mean,
         judgement.deviation,
         num_pairs=judgement.num_pairs,
         looks=design.looks,
         near=(margin, design.margin_level),
         far=(0.0, design.alpha / design.num_gated) if is_worse else (2 * margin, design.alpha),
     )
-    return None if total is None else total - judgement.num_pairs
 
 
 def _distance(deviation: float, level: float, design: Design) -> float:
@@ -277,13 +282,20 @@ def _reason(
         trials = "1 trial" if num_exploded == 1 else f"{num_exploded} trials"
         cap = degradation_text(metric, judgement.cap)
         return f"{seen}: {trials} of the candidate exploded, worse by more than {cap}, and none of the baseline"
-    return f"{seen}: neither within nor beyond the margin of {margin}; {_outlook(further, num_pairs, design)}"
+    outlook = _outlook(further, metric.scaled_margin, judgement, design)
+    return f"{seen}: neither within nor beyond the margin of {margin}; {outlook}"
 
 
-def _outlook(further: int | None, num_pairs: int, design: Design) -> str:
-    """Say how many further pairs are expected to decide the metric."""
+def _outlook(further: int | None, margin: float, judgement: MetricJudgement, design: Design) -> str:
+    """Say how many further pairs would decide, or why no reasonable number would."""
     if further is None:
-        return "no number of pairs is expected to settle it"
-    if num_pairs + further <= design.max_pairs:
+        needed = f"more than {MOST_TIMES_PLANNED * design.max_pairs} pairs would be needed"
+        if _expected_pairs(0.0, margin, judgement, design) is None:
+            return f"{needed} at this noise, even for a clean change: lengthen the trials or widen the margin"
+        return (
+            f"{needed}, since the degradation is about as large as the margin: a person has to decide, or lengthen the "
+            "trials or widen the margin"
+        )
+    if judgement.num_pairs + further <= design.max_pairs:
         return f"{further} more pairs are expected to settle it"
     return f"about {further} more pairs would settle it, beyond the {design.max_pairs} planned"

@@ -18,6 +18,9 @@ from mainstay.stats.sequential import look_weights
 InconclusiveStatus = Literal[0, 1, 3]
 """Exit statuses to which a policy may map an inconclusive gate."""
 
+InconclusivePolicy = Literal[0, 1, 3, "warn"]
+"""The status that an inconclusive gate exits with; ``"warn"`` for 0 where all that is undecided is tolerated, else 3."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Design:
@@ -84,13 +87,13 @@ class GateFacts:
         findings: One for each gated metric.
         allow_unjudged: Whether a gate that judged nothing may pass.
         is_first: Whether the baseline has no workloads at all; new metrics then count as judged.
-        inconclusive_status: Exit status that the project's policy gives an inconclusive gate.
+        inconclusive: The project's policy for an inconclusive gate.
     """
 
     findings: tuple[Finding, ...] = ()
     allow_unjudged: bool = False
     is_first: bool = False
-    inconclusive_status: InconclusiveStatus = 3
+    inconclusive: InconclusivePolicy = 3
 
 
 class GateRule(NamedTuple):
@@ -148,7 +151,12 @@ def _doubted(facts: GateFacts) -> bool:
     return any(finding.is_doubted for finding in facts.findings)
 
 
-def status_of_inconclusive(findings: Sequence[Finding], policy: InconclusiveStatus) -> InconclusiveStatus:
+def _tolerated(facts: GateFacts) -> bool:
+    """A condition: a metric is undecided, and only warns."""
+    return any(finding.is_tolerated for finding in facts.findings)
+
+
+def status_of_inconclusive(findings: Sequence[Finding], policy: InconclusivePolicy) -> InconclusiveStatus:
     """Exit status of an inconclusive gate: that of the policy, but never 0 if a finding needs a review or is doubted.
 
     Args:
@@ -156,9 +164,11 @@ def status_of_inconclusive(findings: Sequence[Finding], policy: InconclusiveStat
         policy: Exit status that the project's policy gives an inconclusive gate.
 
     Example:
-        >>> status_of_inconclusive([], 0)
-        0
+        >>> status_of_inconclusive([], 0), status_of_inconclusive([], "warn")
+        (0, 3)
     """
+    if policy == "warn":
+        return 3
     return policy or (3 if any(finding.needs_review or finding.is_doubted for finding in findings) else 0)
 
 
@@ -167,7 +177,7 @@ def _nothing_judged(facts: GateFacts) -> bool:
     judged = {Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.WAIVED}
     judged |= {Verdict.NEW} if facts.is_first else set()
     return not facts.allow_unjudged and not any(
-        finding.verdict in judged and finding.blocks for finding in facts.findings
+        finding.verdict in judged and (finding.blocks or finding.is_tolerated) for finding in facts.findings
     )
 
 
@@ -180,6 +190,7 @@ GATE_RULES: tuple[GateRule, ...] = (
     GateRule(3, Verdict.INCONCLUSIVE, "what judges a metric was changed and needs a review", _unreviewed),
     GateRule(3, Verdict.INCONCLUSIVE, "a metric is undecided", _having(Verdict.INCONCLUSIVE)),
     GateRule(3, Verdict.INCONCLUSIVE, "a gain is implausible and nobody has looked at it", _doubted),
+    GateRule(0, Verdict.INCONCLUSIVE, "all that is undecided lies within its margin at calibrated noise", _tolerated),
     GateRule(0, Verdict.PASS, "no metric degraded by more than its margin", lambda facts: True),
 )
 """Rules for the verdict and the exit status, in order of precedence; the last rule always applies.
@@ -197,8 +208,8 @@ def judge_gate(facts: GateFacts) -> GateJudgement:
     """
     rule = next(rule for rule in GATE_RULES if rule.applies(facts))
     status: int = rule.status
-    if rule.verdict is Verdict.INCONCLUSIVE:
-        status = status_of_inconclusive(facts.findings, facts.inconclusive_status)
+    if rule.status == 3:
+        status = status_of_inconclusive(facts.findings, facts.inconclusive)
     return GateJudgement(rule.verdict, _reason(rule, facts), status)
 
 
@@ -220,6 +231,9 @@ def _reason(rule: GateRule, facts: GateFacts) -> str:
         culprits = [finding for finding in facts.findings if _is_candidate_error(finding)]
     elif rule.applies is _unreviewed:
         culprits = [finding for finding in facts.findings if finding.needs_review]
+    elif rule.applies is _tolerated:
+        culprits = [finding for finding in facts.findings if finding.is_tolerated]
+        return f"{rule.when}, {len(culprits)} of {len(facts.findings)} metrics: {_names(culprits)}"
     elif rule.applies is _doubted:
         culprits = [finding for finding in facts.findings if finding.is_doubted]
     else:

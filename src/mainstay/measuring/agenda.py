@@ -19,6 +19,7 @@ from typing import NamedTuple
 from mainstay.measuring.strictness import stricter_metric, why_incomparable
 from mainstay.records.findings import Blame, Finding, MeasuredWith, Verdict
 from mainstay.records.metrics import Direction, Kind, Metric, Workload
+from mainstay.records.selections import Selection
 from mainstay.records.trials import Side
 from mainstay.workers.collecting import Collection, Problem, concerns
 
@@ -118,6 +119,37 @@ def with_review(agenda: Agenda, review: str) -> Agenda:
         for assignment in agenda.assignments
     )
     return replace(agenda, assignments=assignments)
+
+
+def selected_part(agenda: Agenda, selection: Selection, collections: Iterable[Collection]) -> Agenda:
+    """The part of an agenda that the user asked for; a note counts the rest, which is neither judged nor ``missing``.
+
+    A workload belongs to it as soon as one collection selects it, so that no change can deselect what the baseline has.
+
+    Args:
+        agenda: What would be judged.
+        selection: What the user asked for.
+        collections: Of all files by both revisions.
+    """
+    if not selection:
+        return agenda
+    known, chosen = set(), set()
+    for collection in collections:
+        known |= {workload.id for workload in collection.workloads}
+        chosen |= {workload.id for workload in collection.workloads if workload.id not in collection.deselected}
+
+    def is_left_out(name: str) -> bool:
+        return not selection.reaches(name) or name in known - chosen
+
+    every = {each.workload.id for each in agenda.assignments} | {finding.metric.workload for finding in agenda.settled}
+    num_left_out = sum(map(is_left_out, every))
+    note = f"only what {selection} selects was gated: {num_left_out} of {len(every)} workloads were not, and are not judged"
+    return replace(
+        agenda,
+        assignments=tuple(each for each in agenda.assignments if not is_left_out(each.workload.id)),
+        settled=tuple(finding for finding in agenda.settled if not is_left_out(finding.metric.workload)),
+        notes=(note, *agenda.notes),
+    )
 
 
 def as_first(agenda: Agenda) -> Agenda:

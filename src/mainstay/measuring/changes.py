@@ -35,6 +35,7 @@ HELD = {
     "margin_level": "the baseline's holds",
     "looks": "the baseline's hold",
     "inconclusive": "the stricter holds",
+    "deviations": "the smaller deviation of each metric holds, and none that only one has",
     "fail_fast": "the gate stops early only where both say so",
     "proof": "code is taken for unchanged only where both say so",
     "seconds": "the larger holds",

@@ -6,6 +6,7 @@ Nothing here knows what a pair is for; any :class:`concurrent.futures.Executor` 
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
@@ -121,7 +122,7 @@ def fitted_pair_seconds(wanted: float, *, num_timed: int, looks: Sequence[int], 
 
 
 def describe_fit(wanted: float, fitted: float, *, num_timed: int, looks: Sequence[int], seconds: float) -> str:
-    """Say that pairs are shorter than configured, and whether that suffices; empty if they are not.
+    """Say that pairs are shorter than configured, what will not be decided and what would; empty where all is as planned.
 
     Args:
         wanted: Time of the blocks of each timed workload in a pair, as configured.
@@ -134,15 +135,24 @@ def describe_fit(wanted: float, fitted: float, *, num_timed: int, looks: Sequenc
         >>> describe_fit(2.5, 0.2, num_timed=101, looks=(5, 8), seconds=90).partition(": ")[0]
         '101 timed workloads share 90 s'
     """
-    if fitted == wanted:
+    pair = num_timed * fitted + START_SECONDS
+    first, second = looks[0], looks[min(1, len(looks) - 1)]
+    if not num_timed or (fitted == wanted and first * pair <= seconds):
         return ""
-    need = looks[0] * num_timed * fitted
+    in_place = f" in place of {wanted:g} s" if fitted != wanted else ""
     note = (
-        f"{num_timed} timed workloads share {seconds:.0f} s: each is measured for {fitted:.2g} s a pair in place of "
-        f"{wanted:g} s, about {need:.0f} s up to the first look"
+        f"{num_timed} timed workloads share {seconds:.0f} s: each is measured for {fitted:.2g} s a pair{in_place}, "
+        f"about {first * pair:.0f} s up to the first look at {first} pairs"
     )
-    if need > seconds:
-        note += "; that is more than there is: raise 'seconds', or gate fewer of them"
+    if first * pair > seconds:
+        num_fit = int(max(0.0, seconds / first - START_SECONDS) / fitted + 1e-9)
+        fewer = f", or at most {num_fit} of them (-k, -m, files)" if num_fit else ""
+        return (
+            f"{note}; none of them will be decided: that would take 'seconds' = {math.ceil(first * pair - 1e-9)}{fewer}"
+        )
+    if second * pair > seconds:
+        reach = f"'seconds' = {math.ceil(second * pair - 1e-9)} reaches the look at {second} pairs"
+        return f"{note}; what that does not decide will stay undecided: {reach}"
     return note
 
 

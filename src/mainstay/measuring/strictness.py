@@ -20,8 +20,8 @@ from mainstay.records.errors import ConfigurationError
 from mainstay.records.metrics import Direction, Metric
 from mainstay.records.trials import ContextValue
 
-STRICTNESS = {0: 0, 3: 1, 1: 2}
-"""Exit statuses of an inconclusive gate, the strictest last."""
+STRICTNESS: Mapping[int | str, int] = {0: 0, "warn": 1, 3: 2, 1: 3}
+"""Policies for an inconclusive gate, the strictest last."""
 
 
 def settings_in_force(baseline: Configuration, candidate: Configuration) -> Configuration:
@@ -45,6 +45,11 @@ def settings_in_force(baseline: Configuration, candidate: Configuration) -> Conf
         margin_level=baseline.margin_level,
         looks=baseline.looks,
         inconclusive=max(baseline.inconclusive, candidate.inconclusive, key=STRICTNESS.__getitem__),
+        deviations={
+            name: min(deviation, candidate.deviations[name])
+            for name, deviation in baseline.deviations.items()
+            if name in candidate.deviations
+        },
         fail_fast=baseline.fail_fast and candidate.fail_fast,
         proof=baseline.proof and candidate.proof,
         seconds=max(baseline.seconds, candidate.seconds),

@@ -71,7 +71,12 @@ class Configuration:
             all else that a workload could depend on, are equal; ``false`` for nothing. ``false`` in either revision holds.
         margins: Tolerated degradation by metric; it replaces the margin of the workload's marker.
         margins_by_dataset: The same by data set, which replaces both.
-        inconclusive: Exit status of an inconclusive gate: 3, 0 or 1.
+        inconclusive: What an inconclusive gate exits with: 3, 0 or 1. ``"warn"`` means 0 where the estimate of each
+            undecided metric lies within its margin and its pairs deviate at most three times as much as ``deviations``
+            says, else 3. The stricter of both revisions' holds, in the order 0, ``"warn"``, 3, 1.
+        deviations: Calibrated standard deviation of a pair's degradation, by id or name of a metric, as
+            ``mainstay calibrate --write`` writes it: 0.01 is 1 % of a time, or one point of a score. It is used by
+            ``inconclusive = "warn"``; the smaller of both revisions' holds, and none that only one of them has.
         waivers: File of accepted degradations.
         constraints: Constraints files of the dependencies, relative to the project.
         extras: Extras of the project that the workloads need.
@@ -106,7 +111,8 @@ class Configuration:
     proof: Literal["unchanged", False] = "unchanged"
     margins: Mapping[str, float] = field(default_factory=dict)
     margins_by_dataset: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    inconclusive: Literal[0, 1, 3] = 3
+    inconclusive: Literal[0, 1, 3, "warn"] = 3
+    deviations: Mapping[str, float] = field(default_factory=dict)
     waivers: str = ".mainstay-waivers.toml"
     constraints: tuple[str, ...] = ()
     extras: tuple[str, ...] = ()
@@ -185,7 +191,13 @@ def read_configuration(pyproject_text: bytes | str, where: str) -> Configuration
 
 
 def with_settings(
-    pyproject_text: str, where: str, *, looks: Iterable[int], seconds: float, margins: Mapping[str, float]
+    pyproject_text: str,
+    where: str,
+    *,
+    looks: Iterable[int],
+    seconds: float,
+    margins: Mapping[str, float],
+    deviations: Mapping[str, float],
 ) -> str:
     r"""Replace settings in the text of a pyproject.toml; comments and everything else stay as they are.
 
@@ -195,6 +207,7 @@ def with_settings(
         looks: Numbers of pairs at which the gate looks.
         seconds: Budget for measuring.
         margins: Margins by metric, to be added to those that are there.
+        deviations: Deviations by metric, to be added to those that are there.
 
     Returns:
         The new text.
@@ -204,7 +217,7 @@ def with_settings(
 
     Example:
         >>> old = "[tool.mainstay]\nseconds = 60  # short\n"
-        >>> print(with_settings(old, "pyproject.toml", looks=(5, 8), seconds=90, margins={}), end="")
+        >>> print(with_settings(old, "pyproject.toml", looks=(5, 8), seconds=90, margins={}, deviations={}), end="")
         [tool.mainstay]
         seconds = 90  # short
         looks = [5, 8]
@@ -217,10 +230,11 @@ def with_settings(
     table = _child(tool, "mainstay")
     _replace(table, "seconds", int(seconds) if seconds == int(seconds) else seconds)
     _replace(table, "looks", list(looks))
-    if margins:
-        by_metric = _child(table, "margins")
-        for name, margin in margins.items():
-            _replace(by_metric, name, margin)
+    for key, values in {"margins": margins, "deviations": deviations}.items():
+        if values:
+            by_metric = _child(table, key)
+            for name, value in values.items():
+                _replace(by_metric, name, value)
     text: str = tomlkit.dumps(document)
     read_configuration(text, where)
     return text
@@ -378,10 +392,12 @@ def _looks(value: object) -> tuple[int, ...]:
     return looks
 
 
-def _inconclusive(value: object) -> int:
-    """Read the exit status of an inconclusive gate."""
+def _inconclusive(value: object) -> int | str:
+    """Read the policy for an inconclusive gate."""
+    if value == "warn" and isinstance(value, str):
+        return value
     if isinstance(value, bool) or not isinstance(value, int) or value not in (0, 1, 3):
-        raise _ValueRefused(value, "0, 1 or 3")
+        raise _ValueRefused(value, "0, 1, 3 or 'warn'")
     return value
 
 
@@ -505,6 +521,7 @@ _READERS: Mapping[str, Callable[[object], Any]] = {
     "proof": _proof,
     "margins": _margins,
     "inconclusive": _inconclusive,
+    "deviations": _table_of(_number_between(0, math.inf), "a table of deviations by metric"),
     "waivers": _inner_path,
     "constraints": _array_of(_inner_path),
     "extras": _array_of(_text),

@@ -64,11 +64,14 @@ class Proposal:
         looks: Numbers of pairs at which the gate looks.
         seconds: Budget for measuring.
         margins: Margin by name of a metric, for those whose margin is refused.
+        deviations: Standard deviation of a pair's degradation by id of a metric, for the policy ``inconclusive = "warn"``;
+            of those whose margin is supported.
     """
 
     looks: tuple[int, ...]
     seconds: float
     margins: Mapping[str, float] = field(default_factory=dict)
+    deviations: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

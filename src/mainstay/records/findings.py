@@ -178,6 +178,7 @@ class Finding:
             whatever its pairs say, unless they say ``fail``. Empty where there is nothing to review.
         items: What it counts where it rests on scored items; ``None`` elsewhere.
         tier: Which of its verdicts may keep the gate from passing.
+        is_tolerated: Whether its ``inconclusive`` only warns, by the policy ``"warn"``; a warning says why.
         mark: Why a ``pass`` is not believed until a person has looked at it, such as an implausible gain; empty where
             there is nothing to doubt, or a person has looked.
     """
@@ -211,6 +212,7 @@ class Finding:
     review: str = ""
     items: ItemCounts | None = None
     tier: Tier = Tier.BLOCKING
+    is_tolerated: bool = False
     mark: str = ""
 
     @property
@@ -226,7 +228,7 @@ class Finding:
     @property
     def blocks(self) -> bool:
         """Whether its verdict counts towards that of the gate."""
-        if self.tier is Tier.GUARD:
+        if self.tier is Tier.GUARD or self.is_tolerated:
             return self.verdict is not Verdict.INCONCLUSIVE or self.needs_review
         return self.tier is Tier.BLOCKING
 

@@ -51,7 +51,9 @@ class Plan:
         pair_seconds: Time of the blocks of each timed workload in a pair, of both revisions together.
         trial_seconds: Limit of one trial.
         fail_fast: Whether the first ``fail`` stops the gate.
-        inconclusive: Exit status of an inconclusive gate: 3, 0 or 1.
+        inconclusive: What an inconclusive gate exits with: 3, 0 or 1; ``"warn"`` for 0 where all that is undecided lies
+            within its margin at calibrated noise, else 3.
+        deviations: Calibrated standard deviation of a pair's degradation, by id or name of a metric.
         proof: What may let every metric pass unmeasured; empty for nothing.
         threads: Threads of each worker.
         jobs: Accuracy trials run at once.
@@ -72,7 +74,8 @@ class Plan:
     pair_seconds: float = DEFAULT_PAIR_SECONDS
     trial_seconds: float = 600.0
     fail_fast: bool
-    inconclusive: Literal[0, 1, 3]
+    inconclusive: Literal[0, 1, 3, "warn"]
+    deviations: Mapping[str, float] = field(default_factory=dict)
     proof: str = ""
     threads: int
     jobs: int

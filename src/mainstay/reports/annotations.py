@@ -48,7 +48,7 @@ def render_annotations(run: Run) -> str:
 
 def _level(row: FindingRow) -> str | None:
     """The kind of command for a finding; none where it passed."""
-    if row.mark:
+    if row.mark or row.is_tolerated:
         return "warning"
     return _LEVELS.get(row.verdict) if row.blocks else "notice"
 

@@ -128,6 +128,9 @@ def _settings(calibration: Calibration) -> Iterator[str]:
     if proposal.margins:
         yield "  [tool.mainstay.margins]"
         yield from (f"  {clean(name)} = {margin:g}" for name, margin in proposal.margins.items())
+    if proposal.deviations:
+        yield '  [tool.mainstay.deviations]  # for inconclusive = "warn"'
+        yield from (f'  "{clean(name)}" = {deviation:g}' for name, deviation in proposal.deviations.items())
 
 
 def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:

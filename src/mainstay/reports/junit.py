@@ -2,8 +2,8 @@
 
 ``fail`` and ``missing`` are failures, ``error`` is an error, ``waived`` and ``skipped`` are skipped, ``new`` passes. An
 inconclusive finding is what the policy makes of an inconclusive gate: an error where the exit status is 3, a failure
-where it is 1, skipped where it is 0, but an error where it needs a review. What does not block is skipped, and a pass that
-nobody believes yet is an error.
+where it is 1, skipped where it is 0, but an error where it needs a review. What does not block is skipped, and so is what
+only warns. A pass that nobody believes yet is an error.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _ELEMENTS = {
     Verdict.ERROR: "error",
     Verdict.WAIVED: "skipped",
 }
-_INCONCLUSIVE_ELEMENTS = {0: "skipped", 1: "failure", 3: "error"}
+_INCONCLUSIVE_ELEMENTS = {0: "skipped", 1: "failure", 3: "error", "warn": "error"}
 _WORKLOAD_ELEMENTS = {"error": "error", "missing": "failure", "skipped": "skipped"}
 
 

@@ -61,6 +61,10 @@ def _levels(plan: Plan) -> str:
 def _policy(plan: Plan) -> str:
     """What becomes of verdicts."""
     parts = [f"an inconclusive gate exits with {plan.inconclusive}"]
+    if plan.inconclusive == "warn":
+        parts = [
+            "an inconclusive gate exits with 0 where all estimates lie within their margins at calibrated noise, else 3"
+        ]
     if plan.fail_fast:
         parts.append("the first fail ends the gate")
     if plan.proof:

@@ -64,6 +64,7 @@ class FindingRow:
         units: What these are: ``pairs`` or ``items``.
         is_exact: Whether the estimate is known without error.
         needs_review: Whether it is undecided until a person accepts what it was judged by.
+        is_tolerated: Whether it is undecided and only warns.
         measured_with: Whose workload files were used, where the revisions differ in them; else empty.
         method: What the judgement rests on, in words.
         detectable: The smallest degradation that could be seen; empty where it does not apply.
@@ -99,6 +100,7 @@ class FindingRow:
     units: str
     is_exact: bool
     needs_review: bool
+    is_tolerated: bool
     measured_with: str
     method: str
     detectable: str
@@ -196,6 +198,7 @@ def view_finding(
         units=ITEMS if metric.workload == STORED else PAIRS,
         is_exact=is_exact,
         needs_review=finding.needs_review,
+        is_tolerated=finding.is_tolerated,
         measured_with=_MEASURED_WITH.get(finding.measured_with, "") if finding.measured_with else "",
         method=_method(finding),
         detectable=clean(_detectable(finding)),

@@ -38,10 +38,12 @@ def next_steps(run: Run, rows: Sequence[FindingRow]) -> tuple[Step, ...]:
     decided = [row for row in blocking if row.verdict is not Verdict.INCONCLUSIVE]
     if steps := _together(decided):
         return (*steps, *_search(run, decided))
-    if run.verdict is Verdict.PASS:
+    if run.exit_status == 0:
         found = "no degradation beyond the margins was found"
         if any(row.verdict is Verdict.WAIVED for row in rows):
             found = "the degradations beyond the margins are waived, see below"
+        if any(row.is_tolerated for row in rows):
+            found += ", what is undecided only warns"
         return (Step("", f"merge when the review is done: {found}"),)
     if run.is_of_stored_results:
         return (Step("", "repair what the reason names and judge again"),)

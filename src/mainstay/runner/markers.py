@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from .protocol import CollectedMetric, CollectedWorkload
+from .protocol import CollectedMetric, DescribedWorkload
 from .ready_metrics import READY_METRICS
 from .recording import RecordingError
 
@@ -53,7 +53,7 @@ def is_whole_test(item: Any) -> bool:
     return not used and any(item.get_closest_marker(name) for name in WHOLE_TEST_MARKERS)
 
 
-def describe_item(item: pytest.Item) -> CollectedWorkload | None:
+def describe_item(item: pytest.Item) -> DescribedWorkload | None:
     """A collected test as a workload; ``None`` if it measures nothing.
 
     Raises:

@@ -18,6 +18,7 @@ from time import perf_counter  # bound here: a workload that patches the module'
 from typing import Any
 
 import pytest
+from _pytest.mark import deselect_by_keyword, deselect_by_mark
 
 from .channel import Channel
 from .counting import Counts
@@ -55,10 +56,14 @@ class WorkerPlugin:
         channel: The pipes to the gate.
         roots: Import roots of the subject, such as ``mnist_reference`` or ``namespace.package``.
         own: Folder that every module of the subject must come from.
+        expressions: Those of ``-k`` and ``-m``; empty for all tests.
     """
 
-    def __init__(self, channel: Channel, roots: Sequence[str], own: str) -> None:
+    def __init__(
+        self, channel: Channel, roots: Sequence[str], own: str, expressions: tuple[str, str] = ("", "")
+    ) -> None:
         self._channel = channel
+        self._expressions = expressions
         self._roots = tuple(roots)
         self._own = os.path.realpath(own) + os.sep
         self._reports: list[pytest.TestReport] = []
@@ -135,7 +140,7 @@ class WorkerPlugin:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Report the collection, then obey commands until told to exit."""
         items = {item.nodeid: item for item in session.items}
-        self._channel.send(Event.COLLECTED, **self._collection(items.values()))
+        self._channel.send(Event.COLLECTED, **self._collection(session))
         while True:
             command = self._channel.receive()
             if command["do"] == Command.RUN:
@@ -146,17 +151,23 @@ class WorkerPlugin:
                 gc.freeze()  # pytest ends with a full collection, which takes a quarter of a second beside torch
                 return True
 
-    def _collection(self, items: Iterable[pytest.Item]) -> Collected:
+    def _collection(self, session: pytest.Session) -> Collected:
         workloads: list[CollectedWorkload] = []
         problems = list(self._problems)
-        for item in items:
+        chosen = {item.nodeid for item in session.items}
+        try:
+            chosen = _chosen(session, *self._expressions)
+        except pytest.UsageError as error:
+            problems.append({"id": "-k, -m", "cause": str(error), "usage": "yes"})
+        for item in {item.nodeid: item for item in session.items}.values():
             try:
                 workload = describe_item(item)
                 require_own_fixtures(item)
             except RecordingError as error:
                 problems.append({"id": item.nodeid, "cause": str(error), "usage": "yes"})
             else:
-                workloads += [workload] if workload else []
+                if workload:
+                    workloads.append({**workload, "is_deselected": item.nodeid not in chosen})
         return {
             "protocol": PROTOCOL_VERSION,
             "workloads": workloads,
@@ -268,6 +279,20 @@ class WorkerFixtures:
     def counts(self) -> Counts:
         """Recorder of a workload's counts."""
         return self._worker.new_counts()
+
+
+def _chosen(session: pytest.Session, keyword: str, marks: str) -> set[str]:
+    """Node ids of the tests that pytest itself would select by the expressions of ``-k`` and ``-m``.
+
+    Raises:
+        pytest.UsageError: If an expression does not parse.
+    """
+    items = list(session.items)
+    options = session.config.option
+    options.keyword, options.markexpr = keyword, marks
+    deselect_by_keyword(items, session.config)
+    deselect_by_mark(items, session.config)
+    return {item.nodeid for item in items}
 
 
 def _metric_names(item: pytest.Item) -> list[str]:

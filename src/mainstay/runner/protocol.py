@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Literal, TypedDict, final
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 """Version, to be incremented whenever an event or a command changes its meaning; a worker with another version is refused."""
 
 BLOCK_SECONDS = 0.002
@@ -80,13 +80,19 @@ class CollectedMetric(_OfAccuracy):
     unit: str
 
 
-class CollectedWorkload(TypedDict):
-    """A test that measures something."""
+class DescribedWorkload(TypedDict):
+    """A test that measures something, as its markers describe it."""
 
     id: str
     execution: str
     metrics: Sequence[CollectedMetric]
     is_skipped: bool
+
+
+class CollectedWorkload(DescribedWorkload):
+    """The same, and whether the expressions of ``-k`` and ``-m`` deselect it."""
+
+    is_deselected: bool
 
 
 class Skipped(TypedDict):
@@ -207,6 +213,8 @@ class WorkOptions(TypedDict):
             refuses all node ids if it cannot find one of them.
         ignored: Paths relative to the folder that are not collected.
         files: Name patterns of the files that are collected; empty to use pytest's settings.
+        keyword: Expression of ``-k``. What it deselects is collected all the same, and marked; empty for all.
+        marks: The same of ``-m``.
         roots: Import roots of the package under test, such as ``mnist_reference`` or ``namespace.package``.
         own: Folder that every module of the package under test must come from.
     """
@@ -216,6 +224,8 @@ class WorkOptions(TypedDict):
     select: Sequence[str]
     ignored: Sequence[str]
     files: Sequence[str]
+    keyword: str
+    marks: str
     roots: Sequence[str]
     own: str
 

@@ -60,5 +60,5 @@ def work(options: WorkerOptions) -> int:
         *dict.fromkeys(os.path.join(options["folder"], name.partition("::")[0]) for name in options["select"]),
     ]
     sys.path.append(options["folder"])  # last: what workloads import of the project beside them, never what is measured
-    plugin = WorkerPlugin(channel, options["roots"], options["own"])
+    plugin = WorkerPlugin(channel, options["roots"], options["own"], (options["keyword"], options["marks"]))
     return int(pytest.main(arguments, plugins=[plugin]))

@@ -17,8 +17,8 @@ from mainstay.stats.sequential import look_weights
 SAFETY_OF_FURTHER_PAIRS = 1.25
 """Factor on the standard error in the "further pairs" rule; without it the promise is kept in 73-98 % only."""
 
-MOST_PAIRS = 1_000_000
-"""Further pairs beyond which a number of them says no more than that none will do."""
+MOST_TIMES_PLANNED = 10
+"""Multiple of the last planned look beyond which a number of pairs is of no use to anyone."""
 
 SUPPORTED_RATIOS = ((5, 3.3), (8, 2.5), (20, 1.67), (30, 1.05), (45, 0.81))
 """Smallest ratio of margin to standard deviation that six metrics need, by number of pairs at the last look.
@@ -69,8 +69,8 @@ def pairs_to_settle(
         far: Null value and level of the strict test, at no degradation or at twice the margin.
 
     Returns:
-        The smallest later look that suffices; beyond the last look, an extrapolation; ``None`` where the mean sits on
-        or so near a null value that no number of pairs is expected to decide.
+        The smallest later look that suffices; beyond the last look, an extrapolation; ``None`` where that is more than
+        :data:`MOST_TIMES_PLANNED` times the last look, or infinite since the mean equals a null value.
 
     Example:
         >>> pairs_to_settle(
@@ -87,7 +87,9 @@ def pairs_to_settle(
         if look > num_pairs and max(needed) <= look:
             return look
     last = max(_pairs_needed(distance, deviation, level * weights[-1], looks[-1]) for distance, level in distances)
-    return max(math.ceil(last), max(looks[-1], num_pairs) + 1) if last <= MOST_PAIRS else None
+    if last > MOST_TIMES_PLANNED * looks[-1]:
+        return None
+    return max(math.ceil(last), max(looks[-1], num_pairs) + 1)
 
 
 def supported_ratio(num_pairs: int) -> float:

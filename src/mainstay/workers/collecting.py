@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from mainstay.records.errors import UsageError
 from mainstay.records.executions import EXECUTIONS, kinds_of_others
 from mainstay.records.metrics import Direction, Kind, Metric, Workload
+from mainstay.records.selections import EVERYTHING, Selection
 from mainstay.runner.confinement import can_confine
 from mainstay.runner.protocol import Collected, CollectedWorkload, Event
 from mainstay.workers.process import START_SECONDS, Launcher, Worker, WorkerEndedError, WorkerSpec, conceal, start_fresh
@@ -51,6 +52,7 @@ class Collection:
         last_lines: What the worker wrote last, where there were problems.
         skipped: Workloads that a mark skips here, or lets fail.
         skipped_files: Files that skip themselves here, so that what they gate is unknown.
+        deselected: Workloads that the user's expressions do not select.
     """
 
     workloads: tuple[Workload, ...]
@@ -58,15 +60,18 @@ class Collection:
     last_lines: tuple[str, ...] = ()
     skipped: frozenset[str] = frozenset()
     skipped_files: tuple[Problem, ...] = ()
+    deselected: frozenset[str] = frozenset()
 
     def require_right_markers(self) -> None:
-        """Refuse incorrect markers.
+        """Refuse incorrect markers and expressions.
 
         Raises:
             UsageError: With the first of them.
         """
         if wrong := next((problem for problem in self.problems if problem.is_usage), None):
-            raise UsageError(wrong.cause, looked_in=wrong.id, next_step="correct the marker of this workload")
+            is_marker = "::" in wrong.id
+            next_step = f"correct the {'marker of this workload' if is_marker else 'expression'}"
+            raise UsageError(wrong.cause, looked_in=wrong.id, next_step=next_step)
 
 
 def explain_refusal(cause: str) -> str:
@@ -88,7 +93,12 @@ def explain_refusal(cause: str) -> str:
 
 
 def collect_workloads(
-    spec: WorkerSpec, select: Sequence[str], launcher: Launcher = start_fresh, *, limit_s: float = START_SECONDS
+    spec: WorkerSpec,
+    select: Sequence[str],
+    launcher: Launcher = start_fresh,
+    *,
+    selection: Selection = EVERYTHING,
+    limit_s: float = START_SECONDS,
 ) -> Collection:
     """Collect the workloads that a revision can run.
 
@@ -99,6 +109,7 @@ def collect_workloads(
         spec: The revision's worker.
         select: Paths to collect, relative to the measuring folder.
         launcher: Starts the worker's process.
+        selection: What the user asked for; the rest is collected too, and told apart.
         limit_s: Seconds after which a worker counts as hung.
 
     Returns:
@@ -108,7 +119,7 @@ def collect_workloads(
     lines: tuple[str, ...] = ()
     while True:
         ignored = [problem.id for problem in fatal]
-        with Worker(spec, select, launcher, ignored=ignored) as worker:
+        with Worker(spec, select, launcher, ignored=ignored, selection=selection) as worker:
             try:
                 event = worker.expect(Event.COLLECTED, limit_s)
             except WorkerEndedError as ended:
@@ -145,6 +156,7 @@ def _parse_collection(event: Collected, spec: WorkerSpec) -> Collection:
         workloads=tuple(workloads),
         problems=tuple(problems),
         skipped=frozenset(content["id"] for content in event["workloads"] if content["is_skipped"]),
+        deselected=frozenset(content["id"] for content in event["workloads"] if content["is_deselected"]),
         skipped_files=tuple(
             Problem(id=skipped["id"], cause=conceal(skipped["cause"], spec)) for skipped in event["skipped"]
         ),

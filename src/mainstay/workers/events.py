@@ -105,6 +105,7 @@ _WORKLOAD = _object(
     execution={"enum": list(EXECUTIONS)},
     metrics=_list(_METRIC),
     is_skipped={"type": "boolean"},
+    is_deselected={"type": "boolean"},
 )
 _PREDICTIONS = _object(
     RecordedPredictions, **{key: {"type": "string"} for key in RecordedPredictions.__required_keys__}

@@ -33,6 +33,7 @@ from typing import Any, Literal, Protocol, Self, TypeVar, overload
 import psutil
 
 from mainstay.records.errors import StoreError, WorkerError
+from mainstay.records.selections import EVERYTHING, Selection
 from mainstay.records.trials import Outcome, Side
 from mainstay.runner.confinement import can_confine, confined_command
 from mainstay.runner.protocol import Collected, Command, Event, Finished, Images, WorkOptions
@@ -281,6 +282,7 @@ class Worker:
         select: Paths or node ids to collect, relative to the measuring folder.
         launcher: Starts the process.
         ignored: Paths not to collect, relative to the measuring folder.
+        selection: What the user asked for: tests that its expressions deselect are collected, and marked.
         deadline: Time by the monotonic clock after which :class:`OutOfTimeError` ends every wait.
     """
 
@@ -291,12 +293,14 @@ class Worker:
         launcher: Launcher = start_fresh,
         *,
         ignored: Sequence[str] = (),
+        selection: Selection = EVERYTHING,
         deadline: float = math.inf,
     ) -> None:
         self._spec = spec
         self._select = tuple(select)
         self._launcher = launcher
         self._ignored = tuple(ignored)
+        self._selection = selection
         self._deadline = deadline
         self._buffer = bytearray()
         self._token = ""
@@ -340,6 +344,8 @@ class Worker:
             "select": list(self._select),
             "ignored": list(self._ignored),
             "files": list(self._spec.files),
+            "keyword": self._selection.keyword,
+            "marks": self._selection.marks,
             "roots": list(spec.roots),
             "own": spec.own,
         }

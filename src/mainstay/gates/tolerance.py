@@ -1,0 +1,69 @@
+"""Undecided metrics that only warn, under the policy ``inconclusive = "warn"``.
+
+A metric that stays undecided does not block where its estimate lies within the margin and its pairs are not much noisier than
+those of the calibration. A candidate or a machine that makes the pairs noisier therefore gains nothing by it. Nothing here
+turns a verdict into another one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from mainstay.records.findings import Finding, Method, Verdict
+from mainstay.records.formatting import degradation_text
+
+MOST_TIMES_CALIBRATED = 3.0
+"""Multiple of the calibrated deviation of a pair up to which an undecided metric is tolerated."""
+
+
+def tolerate_calibrated(findings: Iterable[Finding], deviations: Mapping[str, float]) -> tuple[Finding, ...]:
+    """Mark the undecided findings that only warn; each of the others says in a warning why it blocks.
+
+    Args:
+        findings: All of a gate, with waivers applied.
+        deviations: Calibrated standard deviation of a pair's degradation, by id or name of a metric.
+
+    Returns:
+        The findings in their order, with the same verdicts.
+    """
+    return tuple(_with_tolerance(finding, deviations) for finding in findings)
+
+
+def _with_tolerance(finding: Finding, deviations: Mapping[str, float]) -> Finding:
+    """A finding that is marked, or says why it is not, where it is undecided and would block."""
+    if finding.verdict is not Verdict.INCONCLUSIVE or finding.needs_review or not finding.blocks:
+        return finding
+    metric = finding.metric
+    calibrated = deviations.get(metric.id, deviations.get(metric.name))
+    if why_not := _why_not(finding, calibrated):
+        return replace(finding, warnings=(*finding.warnings, f"it blocks, since {why_not}"))
+    seen, known = (degradation_text(metric, each or 0.0) for each in (finding.standard_deviation, calibrated))
+    reason = (
+        f"it only warns: the estimate lies within the margin, and the standard deviation of a pair, {seen}, is at most "
+        f"{MOST_TIMES_CALIBRATED:g} times the calibrated {known}"
+    )
+    return replace(finding, is_tolerated=True, warnings=(*finding.warnings, reason))
+
+
+def _why_not(finding: Finding, calibrated: float | None) -> str:
+    """Why an undecided finding blocks; empty where it only warns."""
+    metric = finding.metric
+    if finding.method is not Method.SEQUENTIAL or not finding.num_looks or finding.estimate is None:
+        return "no look at its pairs was completed"
+    if calibrated is None:
+        return "no deviation is calibrated for it in [tool.mainstay.deviations]"
+    if finding.cap is not None:
+        return "some pairs differ by so much that they were counted as less"
+    mean = math.fsum(degradation / len(finding.degradations) for degradation in finding.degradations)
+    if not max(finding.estimate, mean) < metric.scaled_margin:
+        return "its estimate does not lie within the margin"
+    deviation = finding.standard_deviation
+    if deviation is None or not deviation <= MOST_TIMES_CALIBRATED * calibrated:
+        seen = "unknown" if deviation is None else degradation_text(metric, deviation)
+        return (
+            f"the standard deviation of a pair, {seen}, is more than {MOST_TIMES_CALIBRATED:g} times the calibrated "
+            f"{degradation_text(metric, calibrated)}"
+        )
+    return ""

@@ -1,0 +1,62 @@
+"""Selections: the part of the workloads that a user asks a gate for."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Selection:
+    """What the user asked for, in pytest's own terms; everything where all parts are empty.
+
+    Attributes:
+        keyword: Expression of pytest's ``-k``.
+        marks: Expression of pytest's ``-m``.
+        places: Files, folders and node ids, relative to the project.
+
+    Example:
+        >>> str(Selection(keyword="mlp and not slow", places=("benchmarks/test_a.py",)))
+        "-k 'mlp and not slow' benchmarks/test_a.py"
+    """
+
+    keyword: str = ""
+    marks: str = ""
+    places: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether anything less than everything was asked for."""
+        return bool(self.keyword or self.marks or self.places)
+
+    def __str__(self) -> str:
+        """The arguments of the command line."""
+        options = [*(("-k", self.keyword) if self.keyword else ()), *(("-m", self.marks) if self.marks else ())]
+        return shlex.join([*options, *self.places])
+
+    def reaches(self, name: str) -> bool:
+        """Whether a node id, or a file that could not be collected, is in one of the places, or holds one.
+
+        Args:
+            name: Relative to the project.
+
+        Example:
+            >>> chosen = Selection(places=("benchmarks/test_a.py::test_a", "other"))
+            >>> names = ("benchmarks/test_a.py::test_a[1]", "benchmarks/test_a.py", "other/test_c.py::test", "benchmarks/test_b.py")
+            >>> [chosen.reaches(name) for name in names]
+            [True, True, True, False]
+        """
+        return not self.places or any(_meet(place, name) for place in self.places)
+
+
+def _meet(place: str, name: str) -> bool:
+    """Whether one of two names of files, folders or tests is in the other."""
+    files = [PurePosixPath(each.partition("::")[0]) for each in (place, name)]
+    if files[0] != files[1]:
+        return files[1].is_relative_to(files[0]) or files[0].is_relative_to(files[1])
+    chosen, test = (each.partition("::")[2] for each in (place, name))
+    return not chosen or not test or test == chosen or test.startswith((f"{chosen}[", f"{chosen}::"))
+
+
+EVERYTHING = Selection()
+"""What is gated unless the user asks for less."""
