@@ -8,6 +8,7 @@ import pytest
 from mainstay.commands import gate as gating
 from mainstay.commands import session
 from mainstay.commands.reuse import notes_on_reuse
+from mainstay.commands.start import Start
 from mainstay.measuring import agenda
 from mainstay.measuring.agenda import Assignment
 from mainstay.measuring.ledger import make_logs
@@ -162,8 +163,8 @@ def test_a_resumed_gate_keeps_the_selection_that_it_started_with(unbuildable):
 
     with new_run(repository.root, datetime(2026, 11, 23, 12, tzinfo=UTC), asdict(fixed)):
         pass
-    with interrupted_run(repository.root, gating.Start) as folder:
-        selection = folder.journal.start(gating.Start).selection
+    with interrupted_run(repository.root, Start) as folder:
+        selection = folder.journal.start(Start).selection
 
     assert selection == Selection(keyword="mlp", marks="slow", places=("benchmarks/test_a.py::test_a[1]",))
 
