@@ -8,7 +8,7 @@ from mainstay.records.findings import Blame, Verdict
 from mainstay.reports.counting import VERDICT_ORDER
 from mainstay.reports.forms import FORMS
 from mainstay.reports.headline import EXIT_MEANINGS
-from mainstay.reports.remedies import Step, waive_command
+from mainstay.reports.remedies import Gate, Step, waive_command
 from mainstay.reports.rows import view_finding
 from mainstay.reports.suspects import MAX_SUSPECTS, Suspect
 from mainstay.reports.view import view_run
@@ -83,6 +83,14 @@ def test_the_limit_of_a_waiver_holds_under_other_seeds(failing):
     ]  # gates that end at their first look
 
     assert sum(mean > limit for mean in means) < 10
+
+
+def test_the_limit_of_a_waiver_of_stored_results_expects_as_many_items_again(failing):
+    lost = replace(failing.findings[0], num_pairs=1000, standard_deviation=0.1, interval=None)
+
+    limit = float(waive_command(lost, Gate(first_look=0)).split("--limit ")[1].split()[0])
+
+    assert limit == pytest.approx(lost.estimate + 3 * 0.1 * math.sqrt(2 / 1000), rel=0.1)
 
 
 def test_the_sentence_names_what_decided_with_its_number(failing):

@@ -73,7 +73,7 @@ class Gate:
         candidate: The same of the candidate.
         seconds: What this one took; 0 where that is not known.
         budget: Seconds allowed to measure.
-        first_look: Pairs at the first look.
+        first_look: Pairs at the first look; 0 where all stored items are judged at once.
         last_look: Pairs at the last look.
     """
 
@@ -93,7 +93,7 @@ class Gate:
         Args:
             run: What it produced.
         """
-        looks = run.plan.looks or (1,)
+        looks = run.plan.looks or (0,)
         command = ("mainstay gate", *_named("--baseline", run.baseline))
         return cls(
             same=" ".join((*command, *_named("--candidate", run.candidate))),
@@ -270,7 +270,7 @@ def _waivable(finding: Finding, gate: Gate) -> list[float]:
         if finding.interval is not None and math.isfinite(finding.interval.high):
             degradations.append(finding.interval.high)
         if finding.standard_deviation is not None and finding.num_pairs:
-            shares = 1 / finding.num_pairs + 1 / gate.first_look
+            shares = 1 / finding.num_pairs + 1 / (gate.first_look or finding.num_pairs)
             degradations.append(degradation + _STANDARD_ERRORS * finding.standard_deviation * math.sqrt(shares))
     return degradations
 
