@@ -88,7 +88,9 @@ def main(context: click.Context, *, debug: bool) -> None:
 @click.option("--fresh", is_flag=True, help="Draw other seeds than those of the baseline, and reuse no trial.")
 @click.option("--only", type=click.Choice(["accuracy", "performance"]), help="Gate a part.  [default: all workloads]")
 @click.option(
-    "--pairs", type=click.IntRange(min=5), help="Measure so many pairs, then look once.  [default: looks as configured]"
+    "--pairs",
+    type=click.IntRange(min=5),
+    help="Measure this many pairs, then look once.  [default: looks as configured]",
 )
 @click.option(
     "-k", "keyword", metavar="EXPR", default="", help="Gate what pytest's -k selects.  [default: all workloads]"
@@ -316,7 +318,7 @@ INIT_EXIT_STATUS_HELP = """
 \b
 Exit status:
     0  the project is set up, and its tree passes the gate against itself
-    2  wrong usage: no terminal to ask on, settings that do not read, no Python project
+    2  wrong usage: no terminal to ask on, settings that cannot be read, no Python project
     4  a file could not be written (then none was), or something would stop a gate
     1, 3  as for the gate
 """
@@ -570,7 +572,7 @@ def run(arguments: list[str] | None = None) -> int:
         refused = MainstayError(
             f"the system refused: {error.strerror or error}",
             looked_in=None if error.filename is None else str(error.filename),
-            next_step="correct what it complains about, then try again; 'mainstay --debug' shows the traceback",
+            next_step="correct the cause, then try again; 'mainstay --debug' shows the traceback",
         )
         return _complain(str(refused), refused.exit_status, debug=debug)
     except Exception as error:  # noqa: BLE001 - the last handler: Python itself would end with 1

@@ -228,7 +228,7 @@ def test_a_damaged_journal_hides_no_interrupted_run(project):
 @pytest.mark.parametrize(
     ("lines", "fact"),
     [
-        pytest.param(["[1]"], "line 1 of the journal does not read", id="no-object"),
+        pytest.param(["[1]"], "line 1 of the journal cannot be read", id="no-object"),
         pytest.param(['{"type": "start", "version": 1}'], "its first line lacks something", id="nothing-but-a-version"),
         pytest.param(['{"type": "start", "version": 99}'], "the journal is of version 99", id="another-version"),
         pytest.param(['{"type": "resolutions"}'], "", id="no-resolutions"),

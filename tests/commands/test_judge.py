@@ -196,7 +196,7 @@ def test_too_many_missing_scores_are_an_error_of_their_side(judge, tmp_path, sid
     ("change", "said", "status"),
     [
         pytest.param(lambda row: row.update(id="other"), "the candidate lacks item 'q0'", 1, id="item"),
-        pytest.param(lambda row: row.update(prompt="other"), "item 'q0' of quiz was asked otherwise", 4, id="prompt"),
+        pytest.param(lambda row: row.update(prompt="other"), "item 'q0' of quiz has another prompt", 4, id="prompt"),
         pytest.param(lambda row: row.update(repeat=1), "repeats", 4, id="repeat"),
     ],
 )

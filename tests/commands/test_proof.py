@@ -106,7 +106,7 @@ def test_either_revision_can_have_everything_measured(harness, side):
 def test_settings_that_do_not_read_may_have_said_so_too(harness):
     proof = prove_unchanged(replace(SETTINGS, misread="not a TOML file"), harness, AGENDA)
 
-    assert (proof.holds, "settings do not read" in proof.note) == (False, True)
+    assert (proof.holds, "settings cannot be read" in proof.note) == (False, True)
 
 
 def test_other_dependencies_are_an_obstacle(harness):

@@ -145,7 +145,7 @@ def test_a_wrong_marker(project):
             "pyproject.toml",
             "trial_seconds = 300",
             "trail_seconds = 300",
-            "the baseline's [tool.mainstay] does not read",
+            "the baseline's [tool.mainstay] cannot be read",
             id="settings",
         ),
     ],

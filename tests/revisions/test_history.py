@@ -184,7 +184,7 @@ def test_a_fork_without_rights_is_told_that_it_needs_none(clone, server):
         add(fork, "y")
 
     assert caught.value.looked_in == "the remote origin"
-    assert "needs not" in caught.value.next_step
+    assert "leave it to the job of the default branch" in caught.value.next_step
     assert kept(fork) == ["x"]
     assert on_server(server) == ["x"]
 

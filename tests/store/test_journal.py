@@ -82,7 +82,7 @@ def test_a_damaged_line_in_the_middle_is_refused(tmp_path, trial):
     journal.path.write_bytes(b"not json\n")
     journal.append_trial(trial)
 
-    with pytest.raises(StoreError, match="does not read") as caught:
+    with pytest.raises(StoreError, match="cannot be read") as caught:
         journal.read()
 
     assert "without --resume" in str(caught.value)
@@ -181,7 +181,7 @@ def test_a_damaged_run_is_named_where_there_is_no_other_to_resume(tmp_path):
     run = left_run(tmp_path)
     damage(run)
 
-    with pytest.raises(StoreError, match="does not read") as caught:
+    with pytest.raises(StoreError, match="cannot be read") as caught:
         resumable(tmp_path)
 
     assert run.id in str(caught.value)
@@ -197,9 +197,9 @@ class Start:
 @pytest.mark.parametrize(
     ("line", "fact"),
     [
-        pytest.param("[1]", "line 1 of the journal does not read", id="no-object"),
-        pytest.param('{"type": 1}', "line 1 of the journal does not read", id="no-type"),
-        pytest.param("[" * 100_000, "does not read", id="nested"),
+        pytest.param("[1]", "line 1 of the journal cannot be read", id="no-object"),
+        pytest.param('{"type": 1}', "line 1 of the journal cannot be read", id="no-type"),
+        pytest.param("[" * 100_000, "cannot be read", id="nested"),
         pytest.param('{"type": "start", "version": 1}', "its first line lacks something", id="nothing-but-a-version"),
         pytest.param('{"type": "start", "salt": "a"}', "is of version None", id="without-a-version"),
         pytest.param('{"type": "start", "version": 99, "salt": "a"}', "is of version 99", id="another-version"),

@@ -123,7 +123,7 @@ def propose(
         raise UsageError(
             f"git ignores what is written to {folder!r}, so no gate would see it",
             looked_in=".gitignore",
-            next_step="take the folder out of .gitignore, or choose another one with --workloads",
+            next_step="remove the folder from .gitignore, or choose another one with --workloads",
         )
     settings = _settings(survey, folder, example)
     edits = [*_pyproject_edit(survey, settings, notes), *_workload_edit(survey, folder, example, read, notes)]

@@ -155,7 +155,7 @@ def survey_project(
         workflows_above: Files that describe CI at the top of the repository, where the project is a folder of it.
 
     Raises:
-        ConfigurationError: If pyproject.toml, or ``[tool.mainstay]`` in it, does not read.
+        ConfigurationError: If pyproject.toml, or ``[tool.mainstay]`` in it, cannot be read.
         UsageError: If there is no Python code.
     """
     names = frozenset(files)

@@ -173,7 +173,7 @@ def probe_of(run: Run, baseline: str, candidate: str, *, seconds: float) -> Prob
         raise MainstayError(
             f"{clean(other[0].metric.id)} cannot be measured, and {candidate[:10]} is not to blame: {clean(other[0].reason)}",
             looked_in=f"{FOLDER}/runs/{run.id}",
-            next_step=f"mend it, then {RESUME}",
+            next_step=f"fix it, then {RESUME}",
         )
     measured = [finding for finding in run.findings if finding.verdict not in {Verdict.ERROR, Verdict.NEW}]
     return Probe(

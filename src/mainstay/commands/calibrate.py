@@ -165,7 +165,7 @@ def write_settings(path: Path, calibration: Calibration) -> Path:
 
     Raises:
         MainstayError: If the machine is so noisy that the margins would let anything pass.
-        ConfigurationError: If the file does not read.
+        ConfigurationError: If the file cannot be read.
     """
     refuse_meaningless(calibration.proposal)
     place = Repository.discover(path).root / "pyproject.toml"

@@ -420,7 +420,7 @@ def _check_data(project: _Project, environ: Mapping[str, str]) -> Iterator[Check
                 name="data",
                 state=State.STOPPER,
                 found=f"the shared input {path!r} does not exist",
-                next_step="fetch it, or take it out of 'share' in [tool.mainstay]",
+                next_step="fetch it, or remove it from 'share' in [tool.mainstay]",
             )
     if any("mnist" in word for word in configuration.prepare):
         yield _check_mnist(mnist_folder(environ), environ)

@@ -64,7 +64,7 @@ def withdraw(folder: Path, name: str, *, reason: str, remote: str | None) -> str
 
     Args:
         folder: A folder in the user's repository.
-        name: The run, or how its name begins; it may be one that does not read.
+        name: The run, or how its name begins; it may be one that cannot be read.
         reason: Why.
         remote: Remote at which the history is shared.
 

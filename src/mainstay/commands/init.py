@@ -76,7 +76,7 @@ def plan_adoption(path: Path, *, environ: Mapping[str, str], **wishes: Any) -> A
 
     Raises:
         GitError: If there is no repository with a commit.
-        UsageError: If there is no Python project, its settings do not read, or what was asked for is not there.
+        UsageError: If there is no Python project, its settings cannot be read, or what was asked for is not there.
     """
     repository = Repository.discover(path)
     repository.refuse_tracked_runs()

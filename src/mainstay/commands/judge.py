@@ -214,7 +214,7 @@ def _samples(sides: Mapping[Side, Scores], settings: EvaluationSettings, options
         named = ", ".join(map(str, sides[error.side].files)) if error.side else None
         kind = StoreError if error.task else UsageError
         raise kind(
-            str(error), looked_in=named, next_step="write the results anew, each item of a task once for each repeat"
+            str(error), looked_in=named, next_step="export the results again, each item of a task once per repeat"
         ) from error
     samples = []
     for name in tasks[Side.BASELINE]:
@@ -299,7 +299,7 @@ def _preset_samples(
         return TaskSamples(
             metric=metric, preset=Finding(metric=metric, verdict=Verdict.MISSING, reason=reason), tier=tier
         )
-    advice = "; declare --prompt-changed if that is meant" if "asked otherwise" in str(refused) else ""
+    advice = "; declare --prompt-changed if that is intended" if "another prompt" in str(refused) else ""
     preset = Finding(
         metric=metric,
         verdict=Verdict.ERROR,

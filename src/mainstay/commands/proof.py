@@ -83,7 +83,7 @@ def _differing_files(harness: Harness) -> tuple[str, ...]:
 def _obstacles(settings: BothSettings, harness: Harness, agenda: Agenda) -> Iterator[str]:
     """Reasons why equal files are no proof."""
     if settings.misread:
-        yield "the baseline's settings do not read"
+        yield "the baseline's settings cannot be read"
     baseline, candidate = harness.environments
     if baseline.packages_digest != candidate.packages_digest:
         yield "the dependencies differ"

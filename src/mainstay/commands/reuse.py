@@ -35,7 +35,7 @@ class Cached:
     Attributes:
         keys: Key of the conditions, by whose workload files the baseline runs with; empty where nothing is reused or cached.
         trials: By whose workload files they ran with.
-        notes: On trials that do not read, a sentence each.
+        notes: On trials that cannot be read, a sentence each.
     """
 
     keys: Mapping[Side, str] = field(default_factory=dict)

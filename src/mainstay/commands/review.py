@@ -29,7 +29,7 @@ def waivers_of(session: Session, side: Side) -> tuple[Waiver, ...]:
         side: The revision.
 
     Raises:
-        ConfigurationError: If they do not read.
+        ConfigurationError: If they cannot be read.
     """
     place = session.settings.own[side].waivers
     content = session.repository.read_file(session.start.revisions[side].commit, place) or b""

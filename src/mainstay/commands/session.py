@@ -86,7 +86,7 @@ class Session:
         """Start the session of a run.
 
         Raises:
-            ConfigurationError: If the settings of the candidate do not read.
+            ConfigurationError: If the settings of the candidate cannot be read.
         """
         settings = read_settings(repository, start.baseline, start.candidate)
         return cls(

@@ -67,9 +67,9 @@ class BothSettings:
     """``[tool.mainstay]`` of both revisions.
 
     Attributes:
-        own: What each revision says; of a baseline whose settings do not read, the candidate's.
+        own: What each revision says; of a baseline whose settings cannot be read, the candidate's.
         judging: What each counts with in the judgement; the candidate's for both where the baseline gates nothing.
-        misread: Why the baseline's settings do not read; empty if they do.
+        misread: Why the baseline's settings cannot be read; empty if they can.
     """
 
     own: Mapping[Side, Configuration]
@@ -146,7 +146,7 @@ def read_settings(repository: Repository, baseline: Revision, candidate: Revisio
     """``[tool.mainstay]`` of both revisions.
 
     Raises:
-        ConfigurationError: If the candidate's does not read.
+        ConfigurationError: If the candidate's cannot be read.
     """
     after = configuration_of(repository, candidate)
     try:

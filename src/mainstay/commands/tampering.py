@@ -39,7 +39,7 @@ def require_untouched(harness: Harness) -> None:
         MainstayError: If they did.
     """
     if changes := harness.seals.find_changes():
-        raise MainstayError(f"the workloads changed what is not their own: {'; '.join(changes)}", next_step=ADVICE)
+        raise MainstayError(f"the workloads changed what no worker may change: {'; '.join(changes)}", next_step=ADVICE)
 
 
 def changed_keys(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:

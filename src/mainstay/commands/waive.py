@@ -58,7 +58,7 @@ def waive_judged(folder: Path, *, metric: str, limit: float, reason: str, until:
 
     Raises:
         UsageError: If the last day is over.
-        ConfigurationError: If the entry does not read.
+        ConfigurationError: If the entry cannot be read.
     """
     place = folder / JUDGED_WAIVERS
     append_waiver(place, Waiver(metric=metric, limit=limit, reason=reason, until=until), datetime.now(UTC).date())

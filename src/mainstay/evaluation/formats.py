@@ -125,7 +125,7 @@ def _parse_file(path: Path, chosen_filter: str, cluster: str) -> Scores:
     return Scores(format="plain", items=tuple(_plain_items(readers[suffix](path), path)))
 
 
-def _damaged(fact: str, where: str, next_step: str = "write the results anew") -> NoReturn:
+def _damaged(fact: str, where: str, next_step: str = "export the results again") -> NoReturn:
     raise StoreError(fact, looked_in=where, next_step=next_step)
 
 
@@ -136,7 +136,7 @@ def _parse_json(text: bytes, where: str) -> Any:
         raise StoreError(
             f"not JSON: {error}" if isinstance(error, ValueError) else "JSON that is nested too deeply",
             looked_in=where,
-            next_step="write the results anew",
+            next_step="export the results again",
         ) from error
 
 
@@ -168,7 +168,7 @@ def _csv_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
                     _damaged("a row that has not the columns of the head", where)
                 yield where, {name: value for name, value in row.items() if value != ""}
     except (csv.Error, UnicodeDecodeError) as error:
-        raise StoreError(f"not CSV in UTF-8: {error}", looked_in=str(path), next_step="write it anew") from error
+        raise StoreError(f"not CSV in UTF-8: {error}", looked_in=str(path), next_step="export it again") from error
     except OSError as error:
         raise StoreError(f"cannot be read: {error.strerror}", looked_in=str(path)) from error
 
@@ -200,7 +200,7 @@ def _parquet_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
                     yield f"{path}, row {number}", {name: value for name, value in row.items() if value is not None}
     except (ArrowException, OSError) as error:
         raise StoreError(
-            f"not a Parquet file: {str(error).splitlines()[0]}", looked_in=str(path), next_step="write it anew"
+            f"not a Parquet file: {str(error).splitlines()[0]}", looked_in=str(path), next_step="export it again"
         ) from error
 
 

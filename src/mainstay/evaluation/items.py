@@ -276,7 +276,7 @@ def _require_same_prompts(name: str, baseline: Repeats, candidate: Repeats) -> N
     for id_, repeats in baseline.items():
         for number, item in repeats.items():
             if item.prompt != candidate[id_][number].prompt:
-                raise ItemsError(f"item {id_!r} of {name} was asked otherwise in the candidate", task=name)
+                raise ItemsError(f"item {id_!r} of {name} has another prompt in the candidate", task=name)
 
 
 def _score_range(values: list[float]) -> tuple[float, float]:

@@ -309,6 +309,6 @@ def _margin_warnings(case: _Case, verdict: Verdict, tier: Tier, interval: Interv
 def _mark(metric: Metric, evidence: ItemEvidence) -> str:
     """Mark of an implausible gain: why it should be examined."""
     return (
-        f"{change_text(metric, evidence.mean)}, a gain of more than the margin that chance does not explain: look whether "
+        f"{change_text(metric, evidence.mean)}, a gain of more than the margin that chance does not explain: check whether "
         "the items, their scoring or the answers leaked"
     )

@@ -129,7 +129,7 @@ class BaselineTrials:
         try:
             return tuple(parse_trial(json.loads(line)) for line in content.splitlines())
         except (CattrsError, ValueError, TypeError, AttributeError, RecursionError) as error:
-            raise self._error("do not read") from error
+            raise self._error("cannot be read") from error
 
     def keep(self, trials: Sequence[Trial], *, run: str) -> None:
         """Add the trials of a gate to the cache; two gates may do so at once.

@@ -213,7 +213,7 @@ def with_settings(
         The new text.
 
     Raises:
-        ConfigurationError: If the old or the new text does not read.
+        ConfigurationError: If the old or the new text cannot be read.
 
     Example:
         >>> old = "[tool.mainstay]\nseconds = 60  # short\n"

@@ -87,7 +87,7 @@ def append_waiver(path: Path, waiver: Waiver, today: datetime.date) -> None:
         today: The day of writing.
 
     Raises:
-        ConfigurationError: If the file or the entry does not read.
+        ConfigurationError: If the file or the entry cannot be read.
         UsageError: If the last day of the waiver is over.
         StoreError: If the file cannot be written.
     """
@@ -191,7 +191,7 @@ def unknown_waivers(
             not the fault of the change.
 
     Raises:
-        ConfigurationError: If one names nothing that is not among these: a slip of the pen must not look like a
+        ConfigurationError: If one names nothing that is not among these: a typing error must not pass for a
             decision.
     """
     known = {name for metric in metrics for name in (metric.id, metric.name)}
@@ -232,7 +232,7 @@ def _text(entry: Mapping[str, Any], key: str, *, where: str) -> str:
     """Check that a value is a non-empty text that can be encoded."""
     value = entry[key]
     if not isinstance(value, str) or not value.strip() or not _is_encodable(value):
-        raise ConfigurationError(f"{key} is {value!r}, not a text", looked_in=where, next_step=f"say the {key}")
+        raise ConfigurationError(f"{key} is {value!r}, not a text", looked_in=where, next_step=f"give the {key}")
     return value
 
 

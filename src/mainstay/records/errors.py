@@ -4,7 +4,7 @@
 
     MainstayError                  4   fact, where it was looked for, what to do next
     ├── UsageError                 2   an option, a revision or a configuration key is wrong
-    │   ├── ConfigurationError     2   ``[tool.mainstay]`` does not read
+    │   ├── ConfigurationError     2   ``[tool.mainstay]`` cannot be read
     │   └── RevisionError          2   git does not know the revision asked for
     ├── GitError                   4   the repository cannot be gated as it is
     ├── EnvironmentBuildError      4   a revision cannot be resolved, built or installed; 1 if the candidate cannot

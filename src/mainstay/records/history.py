@@ -182,7 +182,7 @@ class History:
 
     Attributes:
         entries: By time, withdrawn ones included.
-        unread: Files that do not read, by place, and why.
+        unread: Files that cannot be read, by place, and why.
     """
 
     entries: tuple[Entry, ...]

@@ -507,7 +507,7 @@ def _read_project(tree: Path, side: Side) -> Mapping[str, Any]:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise EnvironmentBuildError(
-            f"pyproject.toml does not read: {error}", side=side, looked_in=f"the {side}", next_step="correct it"
+            f"pyproject.toml cannot be read: {error}", side=side, looked_in=f"the {side}", next_step="correct it"
         ) from error
 
 
@@ -523,7 +523,7 @@ def _read_constraints(tree: Path, paths: Iterable[str], side: Side) -> str:
                 f"there is no constraints file {path!r}",
                 side=side,
                 looked_in=f"constraints in [tool.mainstay] and the tree of the {side}",
-                next_step="add the file, or take it out of the configuration",
+                next_step="add the file, or remove it from the configuration",
             )
     return "\n".join(texts)
 

@@ -833,7 +833,7 @@ def _failure(arguments: Sequence[str], cwd: Path, outcome: Outcome) -> GitError:
         return GitError(fact, looked_in=str(cwd), next_step="install git-lfs, then git lfs install && git lfs pull")
     if "No space left" in outcome.errors:
         return GitError(fact, looked_in=str(cwd), next_step="free some disk space")
-    return GitError(fact, looked_in=str(cwd), next_step="correct what git complains about, then run the gate again")
+    return GitError(fact, looked_in=str(cwd), next_step="correct the error that git reports, then run the gate again")
 
 
 def _last_lines(text: str) -> str:

@@ -201,8 +201,8 @@ class HistoryBranches:
         return GitError(
             f"{fact}: {said or 'git said nothing'}",
             looked_in=f"the remote {self.remote}",
-            next_step="whoever may not write there needs not: a job of the default branch adds the run; else mend it, "
-            "then try again, and nothing is kept twice",
+            next_step="without write access, leave it to the job of the default branch, which adds the run; otherwise "
+            "correct the cause and try again: no run is added twice",
         )
 
     # --- reading ---------------------------------------------------------------------------------------------------

@@ -95,7 +95,7 @@ class Layer:
 
         Raises:
             EnvironmentBuildError: If a package cannot be installed.
-            UsageError: If the limit of the cache does not read.
+            UsageError: If the limit of the cache cannot be read.
             Interrupted: If the gate was interrupted before the layer was its own to build.
         """
         limit = cache_limit(os.environ)

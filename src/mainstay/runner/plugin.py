@@ -311,7 +311,7 @@ def require_own_fixtures(item: pytest.Item) -> None:
     for name in FIXTURE_KINDS:
         from_plugins = [definition for definition in definitions.get(name, ()) if not definition.baseid]
         if from_plugins and not isinstance(getattr(from_plugins[-1].func, "__self__", None), WorkerFixtures):
-            raise RecordingError(f"a plugin's fixture {name} stands before the worker's: disable that plugin")
+            raise RecordingError(f"a plugin's fixture {name} overrides the worker's: disable that plugin")
 
 
 def _cause(report: str) -> str:

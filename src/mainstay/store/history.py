@@ -179,7 +179,7 @@ def kept_from_json(
         upgrades: Turns each version into the next.
 
     Raises:
-        SchemaError: If it does not read.
+        SchemaError: If it cannot be read.
 
     Example:
         >>> kept_from_json('{"v": 7}', where="a file")
@@ -222,7 +222,7 @@ def _read(text: str, *, where: str, upgrades: Sequence[Callable[[dict[str, Any]]
 
 def _damaged(fact: str, where: str) -> SchemaError:
     return SchemaError(
-        f"a kept run does not read: {fact}",
+        f"a kept run cannot be read: {fact}",
         looked_in=where,
         next_step="'mainstay history withdraw' it, and add the run again",
     )

@@ -115,16 +115,16 @@ class Journal:
         """All complete lines; the file is not changed, since another process may be writing the last one.
 
         Raises:
-            StoreError: If a complete line does not read.
+            StoreError: If a complete line cannot be read.
         """
         data = self._data()
         try:
             lines = [json.loads(line) for line in data[: _whole_length(data)].splitlines()]
         except (ValueError, RecursionError) as error:
-            raise self._damage(f"a line of the journal does not read: {error}") from error
+            raise self._damage(f"a line of the journal cannot be read: {error}") from error
         for number, line in enumerate(lines, start=1):
             if not isinstance(line, dict) or not isinstance(line.get("type"), str):
-                raise self._damage(f"line {number} of the journal does not read: it is no object with a type")
+                raise self._damage(f"line {number} of the journal cannot be read: it is no object with a type")
         return lines
 
     def content(self, line: Mapping[str, Any], key: str, kind: type[T]) -> T:
@@ -156,7 +156,7 @@ class Journal:
             return CONVERTER.structure(content, kind)
         except (CattrsError, TypeError, ValueError, KeyError, AttributeError) as error:
             raise self._damage(
-                f"the journal does not read: {what} lacks something or has it of another type"
+                f"the journal cannot be read: {what} lacks something or has it of another type"
             ) from error
 
     def _damage(self, fact: str) -> StoreError:
@@ -304,7 +304,7 @@ def unfinished_runs(
         root: The user's repository.
         start: Record of what a run began with, which must fit.
         among: Folder of the runs of this kind.
-        on_damage: Called with what is wrong with each journal that does not read; such a run is left alone.
+        on_damage: Called with what is wrong with each journal that cannot be read; such a run is left alone.
     """
     journals = sorted((root / FOLDER / among).glob("*/journal.jsonl"), reverse=True)
     unfinished = []
@@ -328,7 +328,7 @@ def interrupted_run(root: Path, start: type = dict) -> Iterator[RunFolder]:
 
     Raises:
         UsageError: If there is none.
-        StoreError: If there is none but one whose journal does not read.
+        StoreError: If there is none but one whose journal cannot be read.
     """
     damages: list[StoreError] = []
     going_on: list[UsageError] = []
@@ -355,5 +355,5 @@ def _going_on(run: RunFolder) -> UsageError:
     return UsageError(
         f"run {run.id} is still going on in another process",
         looked_in=f"{FOLDER}/runs",
-        next_step="wait for it, or start a gate of its own without --resume",
+        next_step="wait for it, or start a new gate without --resume",
     )

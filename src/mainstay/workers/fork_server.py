@@ -212,7 +212,7 @@ class ForkServer:
         return WorkerError(
             f"the {self._spec.side} server, which had {', '.join(self._modules)} preloaded, forks no more workers: "
             f"{self._describe_end()}{self._last_words()}",
-            next_step="run it again; if that does not help, take preload out of [tool.mainstay]",
+            next_step="run it again; if that does not help, remove preload from [tool.mainstay]",
         )
 
     def _last_words(self) -> str:
