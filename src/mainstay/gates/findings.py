@@ -293,8 +293,8 @@ def _outlook(further: int | None, margin: float, judgement: MetricJudgement, des
         if _expected_pairs(0.0, margin, judgement, design) is None:
             return f"{needed} at this noise, even for a clean change: lengthen the trials or widen the margin"
         return (
-            f"{needed}, since the degradation is about as large as the margin: a person has to decide, or lengthen the "
-            "trials or widen the margin"
+            f"{needed}, since the degradation is about as large as the margin: decide yourself, lengthen the trials or "
+            "widen the margin"
         )
     if judgement.num_pairs + further <= design.max_pairs:
         return f"{further} more pairs are expected to settle it"
