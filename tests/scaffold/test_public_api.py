@@ -55,6 +55,8 @@ def test_a_break_of_any_other_module_is_none(check):
 
 
 def test_checked_are_the_modules_that_are_promised(root):
-    (promise,) = re.findall(r"^The public interface is (.*?)\.\s", (root / "MAINTAINING.md").read_text(), re.MULTILINE | re.DOTALL)
+    (promise,) = re.findall(
+        r"^The public interface is (.*?)\.\s", (root / "MAINTAINING.md").read_text(), re.MULTILINE | re.DOTALL
+    )
 
     assert tuple(re.findall(r"`(mainstay\.\w+)`", promise)) == PUBLIC_MODULES
