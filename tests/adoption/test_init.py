@@ -181,6 +181,7 @@ def test_a_training_script_without_packaging_is_gated_from_its_first_commit(make
     assert "iniconfig" in run["environments"][1]["packages"]
 
 
+@pytest.mark.slow
 @pytest.mark.package_index
 def test_a_member_of_a_workspace_is_gated_with_the_member_that_it_needs(make_repository, capsys, environments):
     root = make_repository(WORKSPACE)

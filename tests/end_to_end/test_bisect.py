@@ -1,8 +1,11 @@
 """A search for a planted commit by real gates, and the history that keeps what they measured."""
 
+import pytest
+
 MODEL, PYPROJECT = "src/subject/model.py", "pyproject.toml"
 
 
+@pytest.mark.slow  # tests/commands/test_bisect.py searches with gates that are told their results
 def test_a_planted_commit_is_named_and_one_that_does_not_build_is_skipped(project):
     good = project.git("rev-parse", "HEAD")
     project.edit(MODEL, "in plain Python", "by hand")

@@ -61,7 +61,7 @@ def trials(journal):
 
 
 @pytest.mark.first
-@pytest.mark.parametrize("num_kills_planned", [4, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("num_kills_planned", [2, pytest.param(30, marks=pytest.mark.slow)])
 def test_a_gate_that_is_killed_at_any_moment_resumes_to_the_same_end(slow_project, num_kills_planned, tmp_path):
     temporary = tmp_path / "temporary"
     temporary.mkdir()
@@ -174,7 +174,9 @@ def test_gates_that_start_together_after_a_killed_one_go_on(project):
 
 def test_of_two_that_resume_one_run_one_goes_on_and_the_other_is_told(project):
     process = project.start_gate()
-    assert any("seed" in line for line in process.stdout)  # one trial was measured
+    while not any('"trial":' in journal.read_text() for journal in runs(project)):
+        assert process.poll() is None, output_of(process)
+        time.sleep(0.01)
     process.kill()
     process.communicate()
     (interrupted,) = runs(project)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 TERMS: Mapping[str, str] = {
-    "baseline": "The revision that a change is compared with, as a rule the merge base.",
-    "candidate": "The revision that is judged, as a rule the working tree.",
+    "baseline": "The revision that a change is compared with, usually the merge base.",
+    "candidate": "The revision that is judged, usually the working tree.",
     "metric": "A number with a name, a unit, a direction and a margin.",
     "degradation": (
         "How much worse the candidate is in a metric: a difference, or a log ratio for times and sizes; positive is worse."
