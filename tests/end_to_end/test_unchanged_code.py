@@ -97,7 +97,15 @@ MEASURED = {
 }
 
 
-@pytest.mark.parametrize("change", NOT_MEASURED)
+ALWAYS = {"docs-and-tests", "comment", "threads", "switched-off"}
+"""Changes that are gated in every run of the suite; tests/commands/test_proof.py decides on all of them without a gate."""
+
+
+def some_always(changes):
+    return [pytest.param(name, marks=[] if name in ALWAYS else pytest.mark.slow) for name in changes]
+
+
+@pytest.mark.parametrize("change", some_always(NOT_MEASURED))
 def test_equal_installed_files_pass_and_nothing_is_run(project, change):
     NOT_MEASURED[change](project)
 
@@ -111,7 +119,7 @@ def test_equal_installed_files_pass_and_nothing_is_run(project, change):
     assert result.stdout.count("this assumes that the world outside the installed files") == 1
 
 
-@pytest.mark.parametrize("change", MEASURED)
+@pytest.mark.parametrize("change", some_always(MEASURED))
 def test_whatever_else_differs_is_measured_and_named_where_the_code_is_equal(project, change):
     edit, why = MEASURED[change]
     edit(project)

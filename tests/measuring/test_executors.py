@@ -76,7 +76,7 @@ def specs(make_specs, tmp_path):
 
 
 @pytest.mark.parametrize("pool", [in_processes, partial(ThreadPoolExecutor, 2)], ids=["processes", "threads"])
-@pytest.mark.parametrize("worse", ["candidate", "neither"])
+@pytest.mark.parametrize("worse", ["candidate", pytest.param("neither", marks=pytest.mark.slow)])
 def test_a_gate_comes_to_the_same_verdict_over_processes_and_threads(specs, pool, worse):
     both = specs(worse)
     workloads = [
