@@ -19,7 +19,8 @@ FOREST_WIDTH, FOREST_HEIGHT = 240, 26
 """Box of a forest mark in a table row."""
 RANGE = (-2.0, 3.0)
 """Span of a mark, in margins; what lies beyond ends in an arrow."""
-BREAK, BEYOND = 2.0, 2.3
+BREAK = 2.0
+BEYOND = 2.3
 """Where a broken axis ends to be true to scale, and where what is beyond starts."""
 
 SKETCH_HEAD = " 0  margin"
