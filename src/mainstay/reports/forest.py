@@ -20,8 +20,9 @@ FOREST_WIDTH, FOREST_HEIGHT = 240, 26
 RANGE = (-2.0, 3.0)
 """Span of a mark, in margins; what lies beyond ends in an arrow."""
 BREAK = 2.0
+"""Where a broken axis ends to be true to scale, in margins."""
 BEYOND = 2.3
-"""Where a broken axis ends to be true to scale, and where what is beyond starts."""
+"""Where the part of a broken axis begins that is not true to scale."""
 
 SKETCH_HEAD = " 0  margin"
 """Head of a column of sketches: what the marks ``:`` and ``|`` in it are."""
