@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mainstay.commands.planning import keep_plan, note_on_noise
+from mainstay.commands.planning import keep_plan, note_on_noise, note_on_pairs
 from mainstay.records.errors import PlanError
 from mainstay.records.findings import MeasuredWith
 from mainstay.records.metrics import Direction, Kind, Metric
@@ -61,6 +61,13 @@ def test_what_calibrated_noise_will_not_decide_is_told_before_the_first_pair(pla
     assert doubted in note
     assert bool(note) is bool(doubted)
     assert note_on_noise(replace(plan, deviations=deviations, num_gated=0)) == ""
+
+
+def test_a_budget_that_is_too_small_is_told_unless_a_proof_leaves_nothing_to_measure(plan):
+    short = replace(plan, seconds=1.0, pair_seconds=0.2, num_gated=2)
+
+    assert "1 timed workloads share 1 s" in note_on_pairs(replace(short, looks=(20,)), 2.5)
+    assert note_on_pairs(replace(short, num_gated=0), 2.5) == ""
 
 
 def test_a_resumed_run_has_the_plan_that_it_started_with(folder, plan):

@@ -246,7 +246,9 @@ def run_calibration(session: Session, options: CalibrationOptions) -> Calibratio
         machine=machine,
         max_load=max((trial.load for log in ledgers for trial in log.trials.values() if trial.load), default=None),
         num_pairs=num_pairs,
-        notes=tuple(filter(None, (note_on_pairs(session, agenda, plan), *measurement.notes, *unusable))),
+        notes=tuple(
+            filter(None, (note_on_pairs(plan, session.configuration.pair_seconds), *measurement.notes, *unusable))
+        ),
     )
 
 

@@ -141,7 +141,9 @@ def run_gate(session: Session, *, allow_unjudged: bool) -> Run:
 
         proof = prove_unchanged(session.settings, harness, agenda)
         plan = fix_plan(session, agenda, is_proved=proof.holds)
-        outlook = [note for note in (note_on_pairs(session, agenda, plan), note_on_noise(plan)) if note]
+        outlook = [
+            note for note in (note_on_pairs(plan, session.configuration.pair_seconds), note_on_noise(plan)) if note
+        ]
         for note in outlook:
             session.observer.note(note)
 

@@ -17,6 +17,7 @@ from mainstay.measuring.agenda import Agenda, Assignment
 from mainstay.measuring.scheduling import derive_seeds, describe_fit, fitted_pair_seconds
 from mainstay.measuring.strictness import Margins
 from mainstay.records.errors import PlanError
+from mainstay.records.executions import INTERLEAVED
 from mainstay.records.formatting import degradation_text
 from mainstay.records.plans import Plan, PlannedWorkload
 from mainstay.records.trials import Side
@@ -89,15 +90,16 @@ def margins_of(session: Session, agenda: Agenda) -> Margins:
     )
 
 
-def note_on_pairs(session: Session, agenda: Agenda, plan: Plan) -> str:
-    """Note that pairs are shorter than configured; empty if they are not.
+def note_on_pairs(plan: Plan, wanted: float) -> str:
+    """Note that pairs are shorter than configured; empty if they are not, or if a proof leaves nothing to measure.
 
     Args:
-        session: Session of the run.
-        agenda: Workloads to be judged.
         plan: Plan of the run.
+        wanted: Configured time of the blocks of each timed workload in a pair.
     """
-    wanted, num_timed = session.configuration.pair_seconds, _num_timed(agenda)
+    if not plan.num_gated:
+        return ""
+    num_timed = sum(workload.execution == INTERLEAVED.name for workload in plan.workloads)
     return describe_fit(wanted, plan.pair_seconds, num_timed=num_timed, looks=plan.looks, seconds=plan.seconds)
 
 
