@@ -15,6 +15,7 @@ from mainstay.commands.measurement import measuring, open_ledgers
 from mainstay.commands.session import Session
 from mainstay.commands.start import BothSettings
 from mainstay.measuring.agenda import Agenda, Assignment
+from mainstay.measuring.loop import SilentObserver
 from mainstay.measuring.scheduling import derive_seeds
 from mainstay.project.configuration import Configuration
 from mainstay.records.executions import TRAINED
@@ -38,22 +39,14 @@ WORKLOADS = """
 """
 
 
-class Observer:
+class CountingObserver(SilentObserver):
     """Counts the trials that it is told of."""
 
     def __init__(self):
         self.num_trials = 0
 
-    def phase(self, name): ...
-
-    def note(self, text): ...
-
     def trial_done(self, trial):
         self.num_trials += 1
-
-    def pairs_done(self, progress): ...
-
-    def look_taken(self, look, findings): ...
 
 
 def in_threads():
@@ -104,7 +97,7 @@ def measure(specs, tmp_path):
     settings = dict.fromkeys(Side, Configuration())
 
     def measure(executor):
-        observer = Observer()
+        observer = CountingObserver()
         with new_run(tmp_path / str(id(observer)), datetime.now(UTC), {}) as folder:
             session = Session(
                 repository=None,

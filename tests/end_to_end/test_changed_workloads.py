@@ -6,6 +6,8 @@ workload stays as it is in every test, so that something always passes.
 
 import pytest
 
+from tests.slow_cases import some_always
+
 FILE = "benchmarks/test_accuracy.py"
 TOP1 = f"{FILE}::test_clouds#top1_accuracy"
 HEALTHY = "benchmarks/test_healthy.py::test_constant#parameters"
@@ -104,17 +106,11 @@ WEAKER = {
 }
 
 
-@pytest.mark.parametrize(
-    "weaken",
-    [
-        # the agenda of each is decided without a gate in tests/measuring/test_agenda.py and test_strictness.py
-        pytest.param(change, id=name, marks=[] if name in ALWAYS else pytest.mark.slow)
-        for name, change in WEAKER.items()
-    ],
-)
-def test_a_ruined_model_fails_however_its_workload_was_weakened(guarded, weaken):
+# the agenda of each is decided without a gate in tests/measuring/test_agenda.py and test_strictness.py
+@pytest.mark.parametrize("weakened", some_always(WEAKER, ALWAYS))
+def test_a_ruined_model_fails_however_its_workload_was_weakened(guarded, weakened):
     ruin(guarded)
-    weaken(guarded)
+    WEAKER[weakened](guarded)
 
     result = guarded.gate("--markdown", "report.md", "--html", "report.html", "--junit", "report.xml")
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.slow_cases import some_always
+
 REPOSITORY = Path(__file__).parents[2]
 CHANGES = {
     change["name"]: change
@@ -70,10 +72,7 @@ def test_an_accuracy_of_one_from_a_leaked_test_set_is_implausible(reference):
     assert "implausible" in top1["reason"]
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=[] if name in ALWAYS else pytest.mark.slow) for name in CHANGES if name != LEAK],
-)
+@pytest.mark.parametrize("name", some_always([name for name in CHANGES if name != LEAK], ALWAYS))
 def test_the_verdict_follows_from_the_measured_degradation(reference, name):
     change = CHANGES[name]
     if not change.get("exact"):  # those few trials are made by fresh interpreters

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import mainstay
+from tests.slow_cases import some_always
 
 JUDGED = "return (*confirmed, *self._settled)"
 
@@ -99,10 +100,6 @@ ALWAYS = {"always-passes", "skip-that-counts-as-pass", "margin-of-the-candidate"
 """Mutants that are tried in every run of the suite; the others are tried with the slow tests."""
 
 
-def some_always(mutants):
-    return [pytest.param(name, marks=[] if name in ALWAYS else pytest.mark.slow) for name in mutants]
-
-
 def run_suite(source: Path, cache: Path) -> int:
     """Run two tests of the suite, a pass and a fail, with a copy of the package."""
     file, chosen = "end_to_end/test_gate.py", "exactly_on_two_seeds and docstring or a_degradation_fails"
@@ -130,7 +127,7 @@ def test_an_unchanged_copy_is_green(copy, environments_cache):
     assert run_suite(copy, environments_cache) == 0
 
 
-@pytest.mark.parametrize("name", some_always(MUTANTS))
+@pytest.mark.parametrize("name", some_always(MUTANTS, ALWAYS))
 def test_a_mutant_turns_the_suite_red(copy, environments_cache, name):
     file, find, replacement = MUTANTS[name]
     text = (copy / "mainstay" / file).read_text()
@@ -140,7 +137,7 @@ def test_a_mutant_turns_the_suite_red(copy, environments_cache, name):
     assert run_suite(copy, environments_cache) == 1
 
 
-@pytest.mark.parametrize("name", some_always(RULES))
+@pytest.mark.parametrize("name", some_always(RULES, ALWAYS))
 def test_a_rule_that_lets_a_change_loosen_what_judges_it_turns_its_tests_red(copy, name):
     file, find, replacement, tests = RULES[name]
     text = (copy / "mainstay" / file).read_text()

@@ -5,6 +5,8 @@ The workload breaks when it is run, so a gate that passes has run nothing.
 
 import pytest
 
+from tests.slow_cases import some_always
+
 pytestmark = pytest.mark.package_index
 
 WORKLOAD = """
@@ -101,11 +103,7 @@ ALWAYS = {"docs-and-tests", "comment", "threads", "switched-off"}
 """Changes that are gated in every run of the suite; tests/commands/test_proof.py decides on all of them without a gate."""
 
 
-def some_always(changes):
-    return [pytest.param(name, marks=[] if name in ALWAYS else pytest.mark.slow) for name in changes]
-
-
-@pytest.mark.parametrize("change", some_always(NOT_MEASURED))
+@pytest.mark.parametrize("change", some_always(NOT_MEASURED, ALWAYS))
 def test_equal_installed_files_pass_and_nothing_is_run(project, change):
     NOT_MEASURED[change](project)
 
@@ -119,7 +117,7 @@ def test_equal_installed_files_pass_and_nothing_is_run(project, change):
     assert result.stdout.count("this assumes that the world outside the installed files") == 1
 
 
-@pytest.mark.parametrize("change", some_always(MEASURED))
+@pytest.mark.parametrize("change", some_always(MEASURED, ALWAYS))
 def test_whatever_else_differs_is_measured_and_named_where_the_code_is_equal(project, change):
     edit, why = MEASURED[change]
     edit(project)

@@ -10,7 +10,7 @@ import pytest
 from mainstay.gates.policy import Design
 from mainstay.measuring.agenda import Assignment
 from mainstay.measuring.ledger import examples_to_show, make_logs
-from mainstay.measuring.loop import Measurement
+from mainstay.measuring.loop import Measurement, SilentObserver
 from mainstay.measuring.scheduling import derive_seeds
 from mainstay.records.executions import INTERLEAVED, ONCE, TRAINED
 from mainstay.records.findings import Method, Verdict
@@ -34,20 +34,6 @@ WORKLOADS = """
     def test_timed(benchmark):
         benchmark(sum, range(1000))
 """
-
-
-class SilentObserver:
-    """Is told, and does nothing."""
-
-    def phase(self, name): ...
-
-    def note(self, text): ...
-
-    def trial_done(self, trial): ...
-
-    def pairs_done(self, progress): ...
-
-    def look_taken(self, look, findings): ...
 
 
 def in_processes():

@@ -12,7 +12,7 @@ from mainstay.gates.exact import DigestComparison
 from mainstay.gates.policy import Design
 from mainstay.measuring.agenda import Assignment
 from mainstay.measuring.ledger import make_logs, restore_trials
-from mainstay.measuring.loop import Measurement
+from mainstay.measuring.loop import Measurement, SilentObserver
 from mainstay.measuring.scheduling import derive_seeds
 from mainstay.records.executions import ALONE, INTERLEAVED, ONCE, TRAINED
 from mainstay.records.findings import Blame, MeasuredWith, Method, Verdict
@@ -26,18 +26,12 @@ NOT_REPEATABLE = DigestComparison.NOT_REPEATABLE.value
 METRIC = Metric(workload=WORKLOAD, name="top1_accuracy", kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=0.01)
 
 
-class SilentObserver:
+class KeepingObserver(SilentObserver):
     """Keeps what it is told."""
 
     def __init__(self):
         self.progress = []
         self.looks = []
-
-    def phase(self, name): ...
-
-    def note(self, text): ...
-
-    def trial_done(self, trial): ...
 
     def pairs_done(self, progress):
         self.progress.append(progress)
@@ -105,7 +99,7 @@ def run():
                     "trial_seconds": 1.0,
                     "fail_fast": False,
                     "deadline": float("inf"),
-                    "observer": SilentObserver(),
+                    "observer": KeepingObserver(),
                     **options,
                 }
             )
@@ -191,7 +185,7 @@ def test_a_degradation_at_the_margin_uses_every_look_and_stays_inconclusive(run)
 
 
 def test_each_look_is_told_once_with_its_findings(run):
-    observer = SilentObserver()
+    observer = KeepingObserver()
 
     (finding,), _ = run(Subject(accuracy(), accuracy(degradation=0.01, stream="b")), observer=observer)
 

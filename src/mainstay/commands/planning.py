@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 
 from mainstay.commands.session import Session
@@ -17,7 +18,7 @@ from mainstay.measuring.agenda import Agenda, Assignment
 from mainstay.measuring.scheduling import derive_seeds, describe_fit, fitted_pair_seconds
 from mainstay.measuring.strictness import Margins
 from mainstay.records.errors import PlanError
-from mainstay.records.executions import INTERLEAVED
+from mainstay.records.executions import EXECUTIONS
 from mainstay.records.formatting import degradation_text
 from mainstay.records.plans import Plan, PlannedWorkload
 from mainstay.records.trials import Side
@@ -99,7 +100,7 @@ def note_on_pairs(plan: Plan, wanted: float) -> str:
     """
     if not plan.num_gated:
         return ""
-    num_timed = sum(workload.execution == INTERLEAVED.name for workload in plan.workloads)
+    num_timed = _num_timed(plan.workloads)
     return describe_fit(wanted, plan.pair_seconds, num_timed=num_timed, looks=plan.looks, seconds=plan.seconds)
 
 
@@ -129,9 +130,9 @@ def note_on_noise(plan: Plan) -> str:
     )
 
 
-def _num_timed(agenda: Agenda) -> int:
+def _num_timed(workloads: Iterable[PlannedWorkload]) -> int:
     """Number of workloads that share the two processes of a timed pair."""
-    return sum(workload.execution.is_interleaved for workload in agenda.workloads)
+    return sum(EXECUTIONS[workload.execution].is_interleaved for workload in workloads)
 
 
 def _make_plan(session: Session, agenda: Agenda, *, num_pairs: int | None, is_proved: bool) -> Plan:
@@ -142,7 +143,7 @@ def _make_plan(session: Session, agenda: Agenda, *, num_pairs: int | None, is_pr
         _planned(session, assignment, margins, num_pairs or looks[-1]) for assignment in agenda.assignments
     )
     gated = sum(not metric.scale.is_exact for workload in workloads for metric in workload.metrics)
-    num_timed = 0 if is_proved else _num_timed(agenda)
+    num_timed = 0 if is_proved else _num_timed(workloads)
     return Plan(
         alpha=configuration.alpha,
         margin_level=configuration.margin_level,

@@ -21,7 +21,7 @@ from mainstay.commands.collecting import collect_agenda
 from mainstay.commands.gate import GateOptions, choose_start
 from mainstay.commands.harness import Harness, open_harness
 from mainstay.commands.session import Session
-from mainstay.measuring.loop import Progress
+from mainstay.measuring.loop import SilentObserver
 from mainstay.measuring.scheduling import fitted_pair_seconds
 from mainstay.project.configuration import Configuration
 from mainstay.records.findings import Finding
@@ -109,25 +109,6 @@ class Rehearsal:
         return self.forecast.seconds(self.configuration.looks[0], self.pair_seconds)
 
 
-class _Silent:
-    """An observer that shows nothing."""
-
-    def phase(self, name: str) -> None:
-        """A phase begins."""
-
-    def note(self, text: str) -> None:
-        """A message came up."""
-
-    def trial_done(self, trial: Trial) -> None:
-        """A trial ended."""
-
-    def pairs_done(self, progress: Progress) -> None:
-        """A pair ended."""
-
-    def look_taken(self, look: int, findings: Sequence[Finding]) -> None:
-        """A look was taken."""
-
-
 def _try(session: Session, harness: Harness, workload: Workload) -> Trial:
     """One trial of the candidate."""
     specs = harness.specs.get(Side.CANDIDATE, harness.specs[Side.BASELINE])
@@ -161,7 +142,7 @@ def rehearse(repository: Repository, *, environ: Mapping[str, str]) -> Rehearsal
         tempfile.TemporaryDirectory() as place,
         new_run(Path(place), datetime.fromisoformat(start.created), asdict(start)) as folder,
     ):
-        session = Session.of_run(repository, folder, start, environ=environ, observer=_Silent())
+        session = Session.of_run(repository, folder, start, environ=environ, observer=SilentObserver())
         return _rehearse(session)
 
 

@@ -52,6 +52,25 @@ class Observer(Protocol):
         """All pairs up to a look were judged."""
 
 
+class SilentObserver:
+    """Observer that shows nothing."""
+
+    def phase(self, name: str) -> None:
+        """Show nothing."""
+
+    def note(self, text: str) -> None:
+        """Show nothing."""
+
+    def trial_done(self, trial: Trial) -> None:
+        """Show nothing."""
+
+    def pairs_done(self, progress: Progress) -> None:
+        """Show nothing."""
+
+    def look_taken(self, look: int, findings: Sequence[Finding]) -> None:
+        """Show nothing."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Progress:
     """Progress of a gate.

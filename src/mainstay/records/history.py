@@ -138,11 +138,6 @@ class KeptRun:
         """Start time of the run."""
         return datetime.fromisoformat(self.created)
 
-    @property
-    def is_fixed(self) -> bool:
-        """Whether the number of pairs was fixed beforehand, so that their mean is unbiased."""
-        return self.kind is not RunKind.MAIN
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Withdrawal:

@@ -16,7 +16,7 @@ from typing import Any
 
 from mainstay.records.errors import Interrupted
 from mainstay.records.trials import Outcome, Predictions, Side, Trial
-from mainstay.runner.protocol import Collected, Command, Event, Finished, RunCommand
+from mainstay.runner.protocol import Collected, Command, Event, Finished, ImagesCommand, RunCommand
 from mainstay.workers.collecting import explain_refusal, why_not_collected
 from mainstay.workers.descendants import shortened
 from mainstay.workers.process import (
@@ -279,7 +279,7 @@ class WorkerSession:
             BrokenPipeError: Likewise.
             OutOfTimeError: If the deadline comes first.
         """
-        self._worker.send(Command.IMAGES, indices=list(indices))
+        self._worker.send(Command.IMAGES, **ImagesCommand(indices=list(indices)))
         return self._worker.expect(Event.IMAGES, self._limit_s)["images"]
 
     def fail(self, cause: str) -> None:
