@@ -18,11 +18,12 @@ def within_memory(run: Callable[[], Tensor], try_batch: Callable[[int], None], *
 
     Args:
         run: The computation.
-        try_batch: Asks for the memory that a batch of some size takes.
+        try_batch: Asks for the memory that batches of some size take.
         batch_size: Of the computation.
 
     Raises:
-        MemoryExhaustedError: If it does not fit; with a batch size that does, found by halving.
+        MemoryExhaustedError: If it does not fit; with a batch size that does, found by halving: half of the largest one
+            that was tried and fitted, because a later training finds the memory in other pieces.
     """
     try:
         return run()
@@ -30,7 +31,8 @@ def within_memory(run: Callable[[], Tensor], try_batch: Callable[[int], None], *
         if not is_exhaustion(error):
             raise
     # here the error is gone, and with it the tensors that its traceback held
-    size = largest_fitting(try_batch, batch_size // 2)
+    fitting = largest_fitting(try_batch, batch_size // 2)
+    size = max(fitting // 2, min(fitting, 1))
     raise MemoryExhaustedError(
         f"a batch of {batch_size} does not fit in the memory",
         next_step=f"a batch_size of {size} fits" if size else "not even one example fits: take a smaller model",

@@ -183,7 +183,7 @@ def train(
         with seeded(seed, f"dropout of epoch {epoch}, process {group.rank}", device):
             losses = within_memory(
                 partial(quicken(plain), shares, epoch_rates),
-                partial(try_batch, model, loss_function, split),
+                partial(try_batch, model, recipe, optimizer, split, movements),
                 batch_size=len(shares[0]),
             )
         losses = group.mean(losses)
@@ -354,12 +354,18 @@ def in_precision(
     return mixed
 
 
-def try_batch(model: nn.Module, loss_function: Loss, split: Split, size: int) -> None:
-    """Ask for the memory that a step of some size takes, without the step; twice, for the buffers of the faster way."""
-    model.zero_grad()
-    first, second = (loss_function(model(scaled_pixels(split.images[:size])), split.labels[:size]) for _ in range(2))
-    (first + second).backward()
-    model.zero_grad()
+def try_batch(  # noqa: PLR0917 - the last one is what changes from call to call
+    model: nn.Module, recipe: Recipe, optimizer: Optimizer, split: Split, movements: Tensor | None, size: int
+) -> None:
+    """Ask for the memory that training on batches of some size takes, by two steps of length zero, which move no weight.
+
+    Two, because the buffers that the faster way makes in the first are there beside those of the plain way in the second.
+    The model is tried by itself, without what shares its gradients with other processes, which do not try.
+    """
+    batch = torch.arange(size, device=split.images.device)
+    forward = in_precision(recipe.precision, split.images.device, model)
+    plain = partial(train_batches, forward, loss_of(recipe, model), optimizer, split, movements=movements)
+    faster(model, recipe, optimizer, split)(plain)([batch] * 2, [0.0, 0.0])
 
 
 def require_fitting_labels(recipe: Recipe, split: Split, test: Split | None) -> None:
