@@ -1,6 +1,6 @@
 """The trials of one workload, and the findings that follow from them without further trials.
 
-- :class:`WorkloadLog`: takes trials; gives samples to be judged, findings that no further pair can change, and further
+- :class:`WorkloadLog`: collects trials; gives the samples to be judged, findings that no further pair can change, and
   data for reports.
 - :func:`make_logs`: makes one log for each workload; :func:`restore_trials` adds trials measured earlier.
 """
@@ -173,7 +173,7 @@ class WorkloadLog:
         )
 
     def confirmed(self, finding: Finding) -> Finding:
-        """Confirm a finding against a later broken pair: a ``fail`` stands with a warning, all else becomes the preset."""
+        """The finding after a later pair broke: a ``fail`` stays, with a warning; all else becomes the preset."""
         preset = self.presets.get(finding.metric.id)
         if not self.is_broken or preset is None:
             return finding
