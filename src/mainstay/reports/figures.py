@@ -77,7 +77,7 @@ class Plot:
 
 
 def pairs_plot(finding: Finding) -> Plot | None:
-    """The degradation of each pair in the order measured; ``None`` with fewer than two drawable pairs.
+    """The degradation of each pair in the order measured; ``None`` with fewer than two pairs, or if all are zero.
 
     Args:
         finding: The judgement, with its pairs.
