@@ -246,7 +246,7 @@ def test_two_that_resume_take_two_runs_or_the_second_is_told(tmp_path):
 
     with interrupted_run(tmp_path) as first, interrupted_run(tmp_path) as second:
         assert (first.id, second.id) == (later.id, earlier.id)
-        with pytest.raises(UsageError, match=f"run {later.id} is still going on in another process"):
+        with pytest.raises(UsageError, match=f"run {later.id} is still running in another process"):
             resumable(tmp_path)
 
 

@@ -392,19 +392,19 @@ def _ci_edit(survey: Survey, wishes: Wishes, notes: list[str]) -> Iterator[Edit]
         return
     others = [service for service in survey.services if service != "GitHub Actions"]
     if wishes.ci is None and others and "GitHub Actions" not in survey.services:
-        notes.append(f"{others[0]} is not told: let it run 'mainstay gate' with the whole history checked out")
+        notes.append(f"{others[0]} is not configured: let it run 'mainstay gate' with the whole history checked out")
         return
     if not wishes.requirement:
         if wishes.ci:
             raise UsageError(
-                "it is not known what CI installs mainstay from: this one is installed from a folder",
+                "it is not known from where CI installs mainstay: this one is installed from a folder",
                 looked_in="the metadata of the installed mainstay",
                 next_step="name it with --install, such as 'mainstay @ git+https://HOST/OWNER/mainstay@COMMIT'",
             )
-        notes.append("CI is not told: name with --install what it installs mainstay from, to have the workflow written")
+        notes.append("no CI workflow was written: name with --install the requirement from which CI installs mainstay")
         return
     if WORKFLOW in survey.workflows:
-        notes.append(f"{WORKFLOW} exists and does not run 'mainstay gate': it is left as it is")
+        notes.append(f"{WORKFLOW} exists and does not run 'mainstay gate': it was not changed")
         return
     if survey.gpu:
         notes.append("hosted runners of CI have no GPU: the how-to 'gate on a GPU' shows how to use one of your own")

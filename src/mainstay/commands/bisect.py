@@ -37,7 +37,7 @@ from mainstay.store.files import FOLDER
 from mainstay.store.history import kept_metric
 from mainstay.store.journal import BISECTIONS, JOURNAL_VERSION, Journal
 
-RESUME = "start the same 'mainstay bisect' again: whole probes are kept"
+RESUME = "start the same 'mainstay bisect' again: completed probes are kept"
 """The next step after a search that was interrupted."""
 
 _NUM_SHOWN = 5
@@ -437,7 +437,7 @@ def render(outcome: BisectOutcome) -> str:
     else:
         first, last = outcome.commits[0], outcome.commits[-1]
         lines += [
-            f"no single commit: it came with these {len(outcome.commits)}, with {percent} probability",
+            f"no single commit: the degradation lies in these {len(outcome.commits)}, with {percent} probability",
             *map(_commit_line, (first, last) if len(outcome.commits) > 1 else (first,)),
         ]
     if outcome.confirmation is not None and outcome.confirmation.degradations:

@@ -204,8 +204,8 @@ def _check_pairs(options: CalibrationOptions) -> None:
     """Refuse a number of pairs that is too small."""
     if options.pairs is not None and options.pairs < MIN_PAIRS:
         raise UsageError(
-            f"{options.pairs} pairs are too few to judge noise by",
-            next_step=f"ask for at least {MIN_PAIRS}; 20 tell a standard deviation to a quarter",
+            f"{options.pairs} pairs are too few to estimate the noise",
+            next_step=f"ask for at least {MIN_PAIRS}; 20 determine a standard deviation to within a quarter",
         )
 
 

@@ -286,7 +286,7 @@ def _check_gpu(*, quick: bool) -> Check:
     if shutil.which("nvidia-smi") is None:
         return Check(name="gpu", found="no NVIDIA driver")
     if quick:
-        return Check(name="gpu", found="there is an NVIDIA driver, which a quick look does not ask")
+        return Check(name="gpu", found="there is an NVIDIA driver, which --quick does not query")
     name = machine.accelerator_name()
     if not name:
         return Check(
@@ -301,7 +301,7 @@ def _check_gpu(*, quick: bool) -> Check:
 def _check_load(load: float, num_cores: int) -> Check:
     found = f"{load:.1f} of {num_cores} processors are busy"
     if load > BUSY_FRACTION * num_cores:
-        advice = "end other work before timings are measured; the gate stays right, but decides later"
+        advice = "end other work before timings are measured; the error rates hold, but the gate decides later"
         return Check(name="load", state=State.WARNING, found=found, next_step=advice)
     return Check(name="load", found=found)
 
@@ -335,7 +335,7 @@ def _check_protection() -> Check:
     found = confinement.describe_confinement()
     if confinement.can_confine():
         return Check(name="protection", found=found)
-    advice = "gate what you do not trust on Linux 5.19 or newer with Landlock, or in a container that is thrown away"
+    advice = "gate untrusted code on Linux 5.19 or newer with Landlock, or in a disposable container"
     return Check(name="protection", state=State.WARNING, found=found, next_step=advice)
 
 
@@ -441,7 +441,7 @@ def _check_mnist(folder: Path, environ: Mapping[str, str]) -> Check:
         name="data",
         state=State.WARNING,
         found=f"MNIST is not in {folder}; it will be fetched from {mirror or 'the public mirrors'}",
-        next_step="stay connected for the first gate; without MNIST the embedded digits take its place",
+        next_step="keep the network connection for the first gate; without MNIST, the embedded digits are used",
     )
 
 
@@ -515,7 +515,7 @@ def _check_runs(root: Path) -> Iterator[Check]:
         yield Check(
             name="runs",
             state=State.WARNING,
-            found=f"gate {going_on[0].id} is going on, and would share the processors",
+            found=f"gate {going_on[0].id} is running, and would share the processors",
             next_step="wait for it",
         )
     if interrupted:

@@ -336,7 +336,7 @@ def _warnings(task: PairedTask) -> Iterator[str]:
     missing = {side: count for side, count in task.num_missing.items() if count}
     if missing:
         counts = " and ".join(f"{count:,} scores of the {side}" for side, count in missing.items())
-        yield f"{counts} are missing and count as the worst; a pass also holds with the baseline's missing ones at best"
+        yield f"{counts} are missing and count as the worst; a pass also holds if the baseline's missing ones count as the best"
     if task.num_outside:
         yield f"{task.num_outside:,} scores lie outside the declared range and count as its nearest end"
 
@@ -365,7 +365,7 @@ def _acknowledged(findings: Sequence[Finding], names: Sequence[str]) -> tuple[Fi
         replace(
             finding,
             mark="",
-            warnings=(*finding.warnings, f"a person has looked at what is implausible: {finding.mark}"),
+            warnings=(*finding.warnings, f"a person has acknowledged the implausible gain: {finding.mark}"),
         )
         if finding.mark and finding.metric.name in names
         else finding
@@ -377,7 +377,7 @@ def _waiver_notes(waivers: Sequence[Waiver], findings: Sequence[Finding], today:
     """Notes, not errors, on waivers that match no task, since their file may serve several sets of results."""
     metrics = [finding.metric for finding in findings]
     unknown = unknown_waivers(waivers, metrics, today, reviewed=waivers)
-    return [f"a waiver of {waiver.metric} names nothing that is judged here" for waiver in unknown]
+    return [f"a waiver of {waiver.metric} matches no task that is judged here" for waiver in unknown]
 
 
 def _notes(sides: Mapping[Side, Scores], options: JudgeOptions, findings: Sequence[Finding]) -> Iterator[str]:
@@ -392,7 +392,7 @@ def _notes(sides: Mapping[Side, Scores], options: JudgeOptions, findings: Sequen
         yield f"implausible gains were acknowledged: {', '.join(options.acknowledged)}"
     outside = [finding.metric.name for finding in findings if finding.metric.unit != FRACTION]
     if outside and any(finding.metric.name == MACRO for finding in findings):
-        yield f"not part of the mean of the tasks, since they are no shares: {', '.join(outside[:8])}"
+        yield f"not part of the mean of the tasks, since they are not shares: {', '.join(outside[:8])}"
 
 
 def _unused(settings: EvaluationSettings, options: JudgeOptions, samples: Sequence[TaskSamples]) -> Iterator[str]:

@@ -145,7 +145,7 @@ def notes_on_reuse(ledgers: Sequence[WorkloadLog]) -> list[str]:
         return []
     runs = ", ".join(sorted({trial.reused_from for trial in reused}))
     what = "1 baseline trial was" if len(reused) == 1 else f"{len(reused)} baseline trials were"
-    why = "this baseline repeats itself bit for bit, so verdicts on it are correlated"
+    why = "this baseline is deterministic, so verdicts on it are correlated"
     return [f"{what} reused from run {runs}: {why}; 'mainstay gate --fresh' draws other seeds"]
 
 

@@ -224,7 +224,9 @@ def _contradiction_warnings(metric: Metric, judgement: MetricJudgement) -> tuple
         return ("the looks contradict each other, as under drift: the interval is that of the last look alone",)
     if judgement.estimate != judgement.mean:
         mean = change_text(metric, judgement.mean)
-        return (f"the mean of all pairs ({mean}) lies outside what earlier looks left: the nearest end is given",)
+        return (
+            f"the mean of all pairs ({mean}) lies outside the interval of earlier looks: its nearest bound is shown",
+        )
     return ()
 
 
@@ -234,7 +236,9 @@ def _cap_warnings(metric: Metric, judgement: MetricJudgement, degradations: NDAr
         return ()
     num_capped, cap = int((np.abs(degradations) > judgement.cap).sum()), degradation_text(metric, judgement.cap)
     counted = "1 pair differs" if num_capped == 1 else f"{num_capped} of {len(degradations)} pairs differ"
-    return (f"{counted} by more than {cap} and counted as that much, or a single one would blind the test",)
+    return (
+        f"{counted} by more than {cap} and counted as that much, since a single one would otherwise hide all others",
+    )
 
 
 def _noise_warnings(metric: Metric, judgement: MetricJudgement, design: Design) -> tuple[str, ...]:
@@ -250,7 +254,9 @@ def _noise_warnings(metric: Metric, judgement: MetricJudgement, design: Design) 
 def _pair_warnings(metric: Metric, degradations: NDArray[np.float64]) -> tuple[str, ...]:
     """Warn if the pairs do not meet the assumptions of the test."""
     if degradations.min() == degradations.max() and metric.resolution == 0:
-        return ("every pair gave the same difference and no resolution is declared, so noise was taken to be nil",)
+        return (
+            "every pair gave the same difference and no resolution is declared, so the noise was assumed to be zero",
+        )
     if len(degradations) < MIN_PAIRS_FOR_DIAGNOSIS:
         return ()
     correlation, skew = lag_one_correlation(degradations), skewness(degradations)

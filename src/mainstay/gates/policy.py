@@ -189,8 +189,8 @@ GATE_RULES: tuple[GateRule, ...] = (
     GateRule(4, Verdict.ERROR, "nothing was judged", _nothing_judged),
     GateRule(3, Verdict.INCONCLUSIVE, "what judges a metric was changed and needs a review", _unreviewed),
     GateRule(3, Verdict.INCONCLUSIVE, "a metric is undecided", _having(Verdict.INCONCLUSIVE)),
-    GateRule(3, Verdict.INCONCLUSIVE, "a gain is implausible and nobody has looked at it", _doubted),
-    GateRule(0, Verdict.INCONCLUSIVE, "all that is undecided lies within its margin at calibrated noise", _tolerated),
+    GateRule(3, Verdict.INCONCLUSIVE, "a gain is implausible and nobody has acknowledged it", _doubted),
+    GateRule(0, Verdict.INCONCLUSIVE, "all undecided metrics lie within their margins at calibrated noise", _tolerated),
     GateRule(0, Verdict.PASS, "no metric degraded by more than its margin", lambda facts: True),
 )
 """Rules for the verdict and the exit status, in order of precedence; the last rule always applies.

@@ -55,7 +55,7 @@ def _why_not(finding: Finding, calibrated: float | None) -> str:
     if calibrated is None:
         return "no deviation is calibrated for it in [tool.mainstay.deviations]"
     if finding.cap is not None:
-        return "some pairs differ by so much that they were counted as less"
+        return "some pairs differ by so much that they were capped"
     mean = math.fsum(degradation / len(finding.degradations) for degradation in finding.degradations)
     if not max(finding.estimate, mean) < metric.scaled_margin:
         return "its estimate does not lie within the margin"

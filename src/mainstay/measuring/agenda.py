@@ -259,7 +259,7 @@ def _plan_gated(workload: Workload, before: Collected, after: Collected) -> tupl
 
 
 _REMOVED = "the baseline gates it and the candidate does not: the workload or its marker was removed"
-_MOVED = "the candidate has moved the workload and cannot run it as the baseline has it"
+_MOVED = "the candidate has moved the workload and cannot run the baseline's file"
 
 
 def _compare_markers(workload: Workload, own: Workload) -> tuple[list[Metric], list[Finding]]:

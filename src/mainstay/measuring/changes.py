@@ -35,14 +35,14 @@ HELD = {
     "margin_level": "the baseline's holds",
     "looks": "the baseline's hold",
     "inconclusive": "the stricter holds",
-    "deviations": "the smaller deviation of each metric holds, and none that only one has",
-    "fail_fast": "the gate stops early only where both say so",
-    "proof": "code is taken for unchanged only where both say so",
+    "deviations": "the smaller deviation of each metric applies, and none that only one has",
+    "fail_fast": "the gate stops early only if both say so",
+    "proof": "code counts as unchanged only if both say so",
     "seconds": "the larger holds",
     "pair_seconds": "the larger holds",
     "trial_seconds": "the smaller holds",
-    "margins": "the smaller margin of each metric holds",
-    "margins_by_dataset": "the smaller margin of each metric holds",
+    "margins": "the smaller margin of each metric applies",
+    "margins_by_dataset": "the smaller margin of each metric applies",
     "constraints": "each revision was resolved with its own",
     "extras": "each revision was built with its own; what the baseline lacks needs a commit of its own before this one",
     "groups": "each revision was built with its own; what the baseline lacks needs a commit of its own before this one",
@@ -52,7 +52,7 @@ HELD = {
     "waivers": "each revision's own file was read",
     "writable": "the baseline's holds",
     "evaluation": "none: it is for 'mainstay judge'",
-    "default_branch": "that of the default branch itself holds",
+    "default_branch": "that of the default branch itself applies",
 }
 """Treatment of a setting that differs, by key; the candidate's value is used for all others."""
 

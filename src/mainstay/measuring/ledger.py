@@ -242,7 +242,7 @@ class WorkloadLog:
             return self._finding(Verdict.MISSING, f"skipped on the candidate only: {candidate.cause}")
         was_skipped = baseline is not None and baseline.outcome is Outcome.SKIPPED
         if baseline is None and self.assignment.is_moved:
-            reason = f"the candidate has moved the workload and cannot run it as the baseline has it: {candidate.cause}"
+            reason = f"the candidate has moved the workload and cannot run the baseline's file: {candidate.cause}"
             return self._finding(Verdict.MISSING, reason, detail=candidate.last_lines)
         if baseline is None or (was_skipped and not is_skipped):
             return self._broken(Blame.CANDIDATE, "the candidate", candidate)

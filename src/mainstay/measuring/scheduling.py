@@ -153,7 +153,7 @@ def describe_fit(wanted: float, fitted: float, *, num_timed: int, looks: Sequenc
         )
     if second * pair > seconds:
         reach = f"'seconds' = {math.ceil(second * pair - 1e-9)} reaches the look at {second} pairs"
-        return f"{note}; what that does not decide will stay undecided: {reach}"
+        return f"{note}; metrics that this does not decide will stay undecided: {reach}"
     return note
 
 

@@ -83,7 +83,7 @@ def _noise_row(noise: MetricNoise) -> tuple[str, ...]:
 
 def _detectable(calibration: Calibration) -> Iterator[str]:
     """Tabulate the degradations that numbers of pairs detect at each metric's margin."""
-    yield "what is told with 90 % chance, by pairs: a degradation above the first fails, one below the second passes"
+    yield "detected with 90 % chance, by pairs: a degradation above the first number fails, one below the second passes"
     numbers = [str(detectable.num_pairs) for detectable in calibration.metrics[0].detectable]
     rows = [("metric", "margin", *numbers)]
     for noise in calibration.metrics:

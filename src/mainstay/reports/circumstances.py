@@ -21,7 +21,7 @@ ASSUMPTIONS = {
     Method.UNCHANGED: (
         (
             "unchanged code was proved by comparison: installed files, dependencies, workload files, settings of pytest and "
-            "all that workers are started with are equal"
+            "everything that workers are started with are equal"
         ),
         (
             "this assumes that the world outside the installed files, such as services, is the same for both revisions, and "
@@ -83,7 +83,7 @@ def error_rate(plan: Plan, findings: Sequence[Finding]) -> tuple[str, ...]:
         f"at most {percent(plan.margin_level)}, one degraded by twice its margin in at most {percent(plan.alpha)}"
     )
     if findings and all(f.method in PROOFS for f in findings):
-        return (promise, "nothing here was judged by statistics: proofs, digests and counts spend none of it")
+        return (promise, "nothing here was judged by statistics: proofs, digests and counts use no share of it")
     return (promise,)
 
 
@@ -94,7 +94,10 @@ def _error_rate_of_items(plan: Plan, findings: Sequence[Finding]) -> tuple[str, 
         f"passes in at most {percent(plan.margin_level)}, one degraded by twice its margin in at most {percent(plan.alpha)}"
     )
     if any(finding.tier is not Tier.BLOCKING for finding in findings):
-        return (promise, "what is a guard or advisory may have lost more than its margin in a gate that passes")
+        return (
+            promise,
+            "a guard or advisory metric may have degraded by more than its margin although the gate passes",
+        )
     return (promise,)
 
 

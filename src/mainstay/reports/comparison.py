@@ -47,10 +47,10 @@ def _metrics(first: Run, second: Run, views: tuple[RunView, RunView]) -> Iterato
     ids = list(dict.fromkeys([*rows[0], *rows[1]]))
     moved = [name for name in ids if _verdict(rows[0], name) != _verdict(rows[1], name)]
     same = [name for name in ids if name not in set(moved)]
-    yield f"metrics whose verdict moved: {len(moved)} of {len(ids)}"
+    yield f"metrics whose verdict changed: {len(moved)} of {len(ids)}"
     for name in moved:
         yield from _metric(name, rows[0].get(name), rows[1].get(name))
-    yield f"metrics whose verdict stayed: {len(same)} of {len(ids)}"
+    yield f"metrics with the same verdict: {len(same)} of {len(ids)}"
     for name in same:
         yield from _metric(name, rows[0].get(name), rows[1].get(name))
 
@@ -93,7 +93,7 @@ def _movement(first: Finding, second: Finding) -> str:
 def _circumstances(views: tuple[RunView, RunView]) -> Iterator[str]:
     """State what else differs, and which conclusions are not valid."""
     if views[0].revisions[0].commit != views[1].revisions[0].commit:
-        yield "the baselines differ: a movement is a change of the difference, not of one candidate against the other"
+        yield "the baselines differ: a changed estimate does not compare one candidate with the other"
     second = dict(views[1].facts)
     for name, value in views[0].facts:
         if name in ("machine", "accelerator", "versions", "data set") and second[name] != value:

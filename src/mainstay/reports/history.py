@@ -243,7 +243,7 @@ def _metric_part(number: int, trend: MetricTrend) -> MetricPart:
             "alarms does not hold"
         )
     if any(series.changes for series in trend.levels):
-        notes.append("a change of level is a date, not a culprit: 'mainstay bisect' finds the commit")
+        notes.append("a change of level has a date, but no commit: 'mainstay bisect' finds the commit")
     return MetricPart(
         anchor=f"metric-{number}",
         id=clean(metric.id),
@@ -270,10 +270,10 @@ def _state(trend: MetricTrend) -> str:
     """Current state of a metric."""
     number = next((i for i in range(len(trend.points) - 1, -1, -1) if math.isfinite(trend.points[i].error)), None)
     if number is None:
-        return "nothing is known of its trend yet"
+        return "its trend is not known yet"
     last = trend.points[number]
     start = next((i for i in range(number, -1, -1) if trend.points[i].is_reference), 0)
-    since, value = "the first kept gate", last.value
+    since, value = "the first stored gate", last.value
     if start:
         reference = trend.points[start - 1]
         since = f"{reference.commit.commit[:10]} {clean(reference.commit.subject, at_most=_SUBJECT)}"
@@ -445,7 +445,7 @@ def _events(trends: Sequence[MetricTrend]) -> Iterator[Event]:
         name = clean(trend.metric.id)
         for place in trend.alarms:
             point = trend.points[place]
-            text = f"{name}: degradations gather up to {clean(point.commit.subject, at_most=_SUBJECT)}"
+            text = f"{name}: degradations accumulate up to {clean(point.commit.subject, at_most=_SUBJECT)}"
             yield Event(key=f"gathered:{point.commit.commit}:{name}", when=point.created, kind="degradation", text=text, commit=point.commit)  # fmt: skip
         for anchor in trend.anchors:
             if anchor.is_alarm:

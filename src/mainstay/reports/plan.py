@@ -63,12 +63,12 @@ def _policy(plan: Plan) -> str:
     parts = [f"an inconclusive gate exits with {plan.inconclusive}"]
     if plan.inconclusive == "warn":
         parts = [
-            "an inconclusive gate exits with 0 where all estimates lie within their margins at calibrated noise, else 3"
+            "an inconclusive gate exits with 0 if all estimates lie within their margins at calibrated noise, otherwise with 3"
         ]
     if plan.fail_fast:
         parts.append("the first fail ends the gate")
     if plan.proof:
-        parts.append("what is proved unchanged passes unmeasured")
+        parts.append("code that is proved unchanged passes without being measured")
     return "; ".join(parts)
 
 

@@ -133,7 +133,7 @@ def next_step(finding: Finding, gate: Gate | None = None) -> Step:
         return _step_for_items(finding, metric)
     match finding.verdict:
         case Verdict.INCONCLUSIVE if finding.needs_review:
-            return Step(metric, "review what the workload became, and accept it", waive_command(finding, gate))
+            return Step(metric, "review the changed workload, and accept it", waive_command(finding, gate))
         case Verdict.INCONCLUSIVE:
             return _settling(finding, metric, gate)
         case Verdict.ERROR:
@@ -143,7 +143,7 @@ def next_step(finding: Finding, gate: Gate | None = None) -> Step:
         case Verdict.MISSING:
             file = shlex.quote(metric.partition("::")[0])
             command = f"git diff {gate.baseline} {gate.candidate} -- {file}"
-            return Step(metric, "see what became of it, and restore it", command, minutes_text(1))
+            return Step(metric, "find out what happened to it, and restore it", command, minutes_text(1))
         case Verdict.NEW:
             return Step(metric, "nothing: it is judged as soon as the baseline has it")
         case _:
@@ -204,14 +204,14 @@ def _settling(finding: Finding, metric: str, gate: Gate) -> Step:
     if finding.estimate is not None and abs(finding.degradation_in_margins - 1) <= 0.5:
         return Step(
             metric,
-            "the degradation is about as large as the margin, and more pairs would hardly tell on which side it lies: "
-            "decide. Accept it by a wider margin, or repair it and gate again",
+            "the degradation is about as large as the margin, and more pairs would hardly show on which side it lies; "
+            "decide: accept it with a wider margin, or repair it and gate again",
             *again,
         )
     return Step(
         metric,
         "no planned number of pairs is expected to settle it: quieten the measurement or widen the margin; see what "
-        "this machine can tell apart",
+        "this machine can detect",
         "mainstay calibrate",
         minutes_text(gate.seconds),
     )
@@ -228,7 +228,7 @@ def _step_for_items(finding: Finding, metric: str) -> Step:
         case Verdict.INCONCLUSIVE:
             return Step(metric, _settling_items(finding))
         case Verdict.FAIL:
-            return Step(metric, "look at the items that were lost, repair what lost them, then judge again")
+            return Step(metric, "look at the lost items, repair the cause, then judge again")
         case Verdict.MISSING:
             return Step(metric, "restore it, then judge again")
         case Verdict.NEW:
@@ -243,7 +243,7 @@ def _settling_items(finding: Finding) -> str:
     if not finding.further_pairs:
         return f"no number of items is expected to settle it: {otherwise}"
     total = finding.num_pairs + finding.further_pairs
-    return f"about {total:,} items should settle it; where the benchmark has no more than these, {otherwise}"
+    return f"about {total:,} items should settle it; if the benchmark has no more than these, {otherwise}"
 
 
 def _repair(finding: Finding, metric: str, gate: Gate) -> Step:
@@ -252,13 +252,13 @@ def _repair(finding: Finding, metric: str, gate: Gate) -> Step:
         test = shlex.quote(metric.rpartition("#")[0])
         return Step(
             metric,
-            "repair the candidate, whose last lines say where it broke; see it break",
+            "repair the candidate, whose last lines say where it broke; reproduce the failure",
             f"python -m pytest {test}",
         )
     if finding.blame is Blame.BASELINE:
         action = "the baseline cannot be measured: repair it there, or choose another one"
         return Step(metric, action, "mainstay gate --baseline REVISION", minutes_text(gate.seconds))
-    action = "repair the machine, the environment or the workload, then gate again; see what is wrong"
+    action = "repair the machine, the environment or the workload, then gate again; find out what is wrong"
     return Step(metric, action, "mainstay doctor", minutes_text(1))
 
 

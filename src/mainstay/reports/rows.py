@@ -35,8 +35,8 @@ _MEASURED_WITH = {
 }
 _TIERS = {
     Tier.BLOCKING: "",
-    Tier.GUARD: "guard: it can fail, and blocks nothing while it is undecided",
-    Tier.ADVISORY: "advisory: it is shown and blocks nothing",
+    Tier.GUARD: "guard: it can fail, but does not block while it is undecided",
+    Tier.ADVISORY: "advisory: it is shown, but does not block",
 }
 _MAX_LINES = 40
 

@@ -43,7 +43,7 @@ def next_steps(run: Run, rows: Sequence[FindingRow]) -> tuple[Step, ...]:
         if any(row.verdict is Verdict.WAIVED for row in rows):
             found = "the degradations beyond the margins are waived, see below"
         if any(row.is_tolerated for row in rows):
-            found += ", what is undecided only warns"
+            found += ", undecided metrics only warn"
         return (Step("", f"merge when the review is done: {found}"),)
     if run.is_of_stored_results:
         return (Step("", "repair what the reason names and judge again"),)

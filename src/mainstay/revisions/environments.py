@@ -251,13 +251,13 @@ def _run_uv_once(
             fact,
             side=side,
             looked_in="the package index and the cache of uv",
-            next_step="connect to the network once; what is needed is then cached",
+            next_step="connect to the network once; everything needed is then cached",
         )
     raise EnvironmentBuildError(
         fact,
         side=side,
         looked_in="the output of uv",
-        next_step=f"make it install by hand: uv pip install . in a checkout of the {side or 'revision'}",
+        next_step=f"install it by hand to find the cause: uv pip install . in a checkout of the {side or 'revision'}",
     )
 
 
@@ -478,7 +478,7 @@ def _resolve_both(requests: Mapping[Side, _Request]) -> dict[Side, _Pins]:
         raise
     except EnvironmentBuildError as error:
         raise EnvironmentBuildError(
-            f"the candidate's measuring packages do not fit the baseline: {', '.join(borrowed)}\n{error.fact}",
+            f"the candidate's measuring packages are incompatible with the baseline: {', '.join(borrowed)}\n{error.fact}",
             side=Side.BASELINE,
             looked_in=f"the dependencies of the baseline, and the group {MEASURING_GROUP!r} of the candidate",
             next_step="let the group allow a version that both revisions can have, or change it in a commit of its own",

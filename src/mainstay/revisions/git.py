@@ -210,9 +210,9 @@ class Repository:
             tracked = tuple(name for name in inside if name.casefold() == FOLDER)
         if tracked:
             raise GitError(
-                f"{FOLDER} is tracked by git: runs of others could be taken for your own",
+                f"{FOLDER} is tracked by git: runs of others could be mistaken for your own",
                 looked_in=f"{tracked[0]} in {'the index' if commit is None else commit[:10]}",
-                next_step=f"git rm -r --cached {FOLDER}, and commit; if it is not yours, do not run what it came with",
+                next_step=f"git rm -r --cached {FOLDER}, and commit; if it is not yours, do not run the code that it came with",
             )
 
     # --- which revisions -------------------------------------------------------------------------------------------
@@ -349,7 +349,7 @@ class Repository:
         why = "is the first of the repository"
         if self._true_parents(commit):
             why = "has no parent in this shallow clone (git fetch --deepen=1 brings it)"
-        note = f"The commit {commit[:10]} {why}, so it is compared with itself: only the gate is tried, not a change."
+        note = f"The commit {commit[:10]} {why}, so it is compared with itself: this tests the gate, not a change."
         return _Named(commit, f"{commit[:10]} itself", (note,))
 
     def _base_of_pull_request(self, merge: str) -> _Named:
@@ -573,7 +573,7 @@ class Repository:
                 yield
         except Timeout as error:
             raise GitError(
-                "another gate changes the list of worktrees and does not come to an end",
+                "another gate is changing the list of worktrees and does not finish",
                 looked_in=str(place),
                 next_step="end it, then run the gate again",
             ) from error

@@ -314,7 +314,7 @@ class HistoryBranches:
                 yield
         except Timeout as error:
             raise GitError(
-                "another process writes the history and does not come to an end",
+                "another process is writing the history and does not finish",
                 looked_in=str(place),
                 next_step="end it, then try again",
             ) from error

@@ -279,7 +279,7 @@ def _refuse_harmful_links(tree: Path, workloads: str, left_out: Iterable[Path]) 
     raise ConfigurationError(
         f"the link {place.relative_to(tree).as_posix()} leads to {shown!r}, which is {why}",
         looked_in=f"the workloads in {workloads}",
-        next_step="remove the link from git; what both revisions read belongs into 'share' of [tool.mainstay]",
+        next_step="remove the link from git; what both revisions read belongs in 'share' of [tool.mainstay]",
     )
 
 

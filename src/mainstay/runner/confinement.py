@@ -119,7 +119,7 @@ def describe_confinement() -> str:
     if can_confine():
         return f"workers are confined by Landlock, version {abi}: they can write to their own folders only"
     why = f"Landlock is version {abi}, too old" if abi else f"{platform.system()} offers no Landlock"
-    return f"workers are not confined ({why}): what they change in environments is found, not prevented"
+    return f"workers are not confined ({why}): changes that they make in environments are detected, not prevented"
 
 
 def confine(writable: Iterable[str]) -> None:

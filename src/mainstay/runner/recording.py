@@ -155,7 +155,7 @@ class Trial:
             if not isinstance(value, (str, int, float, bool)):
                 raise RecordingError(f"context {name} must be text or a number, not {type(value).__qualname__}")
             if isinstance(value, float) and not math.isfinite(value):
-                raise RecordingError(f"context {name} is {value}, which equals nothing")
+                raise RecordingError(f"context {name} is {value}, which is not equal to itself")
             self.context[name] = value
 
     def record_predictions(

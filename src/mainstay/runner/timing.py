@@ -247,7 +247,7 @@ class Benchmark:
         _require_count("rounds", rounds, least=1)
         _require_count("warmup_rounds", warmup_rounds, least=0)
         if iterations > 1 and setup:
-            raise ValueError(f"setup goes with one iteration a round, not {iterations}")
+            raise ValueError(f"setup needs one iteration per round, not {iterations}")
         given: Arguments = (args, kwargs or {})
 
         def arguments() -> Arguments:

@@ -143,7 +143,7 @@ class Journal:
         """
         lines = self.read()
         if not lines or lines[0]["type"] != "start":
-            raise self._damage("the journal does not begin with what the run began with")
+            raise self._damage("the journal does not begin with the start of a run")
         found = lines[0].get("version")
         if found != JOURNAL_VERSION:
             raise self._damage(
@@ -353,7 +353,7 @@ def interrupted_run(root: Path, start: type = dict) -> Iterator[RunFolder]:
 def _going_on(run: RunFolder) -> UsageError:
     """The error for a run that another process holds."""
     return UsageError(
-        f"run {run.id} is still going on in another process",
+        f"run {run.id} is still running in another process",
         looked_in=f"{FOLDER}/runs",
         next_step="wait for it, or start a new gate without --resume",
     )

@@ -167,7 +167,7 @@ class ForkServer:
         except TimeoutError:
             raise self._refusal(f"the imports took longer than {self._limit_s:g} s") from None
         if answer is None:
-            raise self._refusal(f"the server did not live through the imports: {self._describe_end()}")
+            raise self._refusal(f"the server ended during the imports: {self._describe_end()}")
         if "refused" in answer:
             raise self._refusal(answer["refused"])
 
