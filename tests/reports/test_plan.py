@@ -49,7 +49,7 @@ def test_margins_of_a_data_set_are_told(plan):
         (
             {"inconclusive": "warn"},
             "policy",
-            "exits with 0 where all estimates lie within their margins at calibrated noise",
+            "exits with 0 if all estimates lie within their margins at calibrated noise",
         ),
         ({"proof": "unchanged"}, "policy", "code that is proved unchanged passes without being measured"),
         ({"salt": "a\x1b"}, "seeds", "the salt 'a\\x1b'"),
