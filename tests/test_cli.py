@@ -238,7 +238,7 @@ def test_two_runs_are_compared(tmp_path, capsys, sample_run):
     path.write_text(run_to_json(sample_run))
 
     assert cli.run(["compare", str(path), str(path)]) == 0
-    assert "metrics whose verdict moved: 0" in capsys.readouterr().out
+    assert "metrics whose verdict changed: 0" in capsys.readouterr().out
 
 
 @pytest.fixture

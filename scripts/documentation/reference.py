@@ -211,7 +211,7 @@ EXIT_STATUSES_TAIL = """
   was measured.
 - **Exit code 3** means inconclusive: neither a degradation nor its absence was shown, and the report says how many
   pairs or items would settle it; or a pass rests on an [implausible
-  gain](../how-to/judge-stored-results.md#a-gain-beyond-belief). The key [`inconclusive`](configuration.md#inconclusive)
+  gain](../how-to/judge-stored-results.md#an-implausible-gain). The key [`inconclusive`](configuration.md#inconclusive)
   maps it to 0 or 1, or with `"warn"` to 0 [where all that is undecided lies within its margin at calibrated
   noise](../how-to/read-an-inconclusive.md#what-ci-makes-of-it). Where [what judges a metric was
   changed](../explanation/questions.md#can-a-change-loosen-what-it-is-judged-by) and needs a review, it never becomes 0.

@@ -185,7 +185,7 @@ def pictures(results: dict[str, Any]) -> dict[str, str]:
     return {
         "boundaries": draw_boundaries(results["boundaries"]),
         "noise": draw_bars(
-            "How often t at 1 % cries wolf, by the noise of 5 pairs",
+            "How often a t test at 1 % raises a false alarm, by the noise of 5 pairs",
             [Bar(noise, levels[noise, 5]) for noise in symmetric]
             + [Bar(noise, levels[noise, 5], RED) for noise in noises],
             full=0.25,

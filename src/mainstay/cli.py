@@ -1,6 +1,6 @@
 """The command line: parse, call the function of the command in :mod:`mainstay.commands`, print, exit status.
 
-Everything heavy is imported by the command that needs it, so ``mainstay --help`` answers at once. This is the one
+Slow modules are imported by the commands that need them, so that ``mainstay --help`` is quick. This is the only
 place where errors become text and an exit status.
 """
 
@@ -41,7 +41,7 @@ FILES = tuple(name for name, form in FORMS.items() if form.help)
 EXIT_STATUS_HELP = """
 \b
 Exit status:
-    0  pass (or nothing worse; new workloads count 0)
+    0  pass, or no blocking finding (new workloads do not block)
     1  fail, missing, an implausible accuracy, or the candidate alone is broken
     2  wrong usage: an option, a revision, a key of [tool.mainstay]
     3  inconclusive (the setting inconclusive may map it to 0 or 1)
@@ -54,7 +54,7 @@ def report_options(forms: Sequence[str]) -> Callable[[Callable[..., int]], Calla
     """Give a command an option for each form of report, which names the file to write.
 
     Args:
-        forms: Of :data:`FILES`.
+        forms: Names from :data:`FILES`.
     """
 
     def with_options(command: Callable[..., int]) -> Callable[..., int]:
@@ -73,7 +73,7 @@ def main(context: click.Context, *, debug: bool) -> None:
     """Tell whether a change made the model less accurate or the code slower.
 
     Workloads are pytest tests in the folder 'benchmarks': one that records a metric with the fixture 'trial', or
-    times a call with the fixture 'benchmark'. Settings live in [tool.mainstay] of pyproject.toml.
+    times a call with the fixture 'benchmark'. Settings are in [tool.mainstay] of pyproject.toml.
     """
     context.obj = debug
 
@@ -81,28 +81,34 @@ def main(context: click.Context, *, debug: bool) -> None:
 @main.command(epilog=EXIT_STATUS_HELP)
 @click.option("--baseline", metavar="REV", help="Compare with this revision.  [default: the merge base]")
 @click.option("--candidate", metavar="REV", help="Judge this revision.  [default: the working tree]")
-@click.option("--resume", is_flag=True, help="Continue the latest interrupted gate; nothing is measured twice.")
+@click.option("--resume", is_flag=True, help="Continue the latest interrupted gate; completed trials are not repeated.")
 @report_options(FILES)
 @click.option("--seconds", type=click.FloatRange(min=0), help="Measure no longer than this.  [default: as configured]")
 @click.option("--fail-fast/--no-fail-fast", default=None, help="Stop at the first fail.  [default: as configured]")
-@click.option("--fresh", is_flag=True, help="Draw other seeds than those of the baseline, and reuse no trial.")
-@click.option("--only", type=click.Choice(["accuracy", "performance"]), help="Gate a part.  [default: all workloads]")
+@click.option(
+    "--fresh", is_flag=True, help="Use new seeds instead of those derived from the baseline, and reuse no trial."
+)
+@click.option(
+    "--only", type=click.Choice(["accuracy", "performance"]), help="Gate only this part.  [default: all workloads]"
+)
 @click.option(
     "--pairs",
     type=click.IntRange(min=5),
     help="Measure this many pairs, then look once.  [default: looks as configured]",
 )
 @click.option(
-    "-k", "keyword", metavar="EXPR", default="", help="Gate what pytest's -k selects.  [default: all workloads]"
+    "-k", "keyword", metavar="EXPR", default="", help="Gate the workloads that pytest's -k selects.  [default: all]"
 )
 @click.option(
-    "-m", "marks", metavar="EXPR", default="", help="Gate what pytest's -m selects.  [default: all workloads]"
+    "-m", "marks", metavar="EXPR", default="", help="Gate the workloads that pytest's -m selects.  [default: all]"
 )
 @click.option("--allow-unjudged", is_flag=True, help="Let a gate pass that judged nothing.")
-@click.option("-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Run there.")
+@click.option(
+    "-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Run in this folder."
+)
 @click.argument("places", metavar="[FILE]...", nargs=-1)
 def gate(*, folder: Path, **options: Any) -> int:
-    """Judge the working tree, or a revision, against its baseline; of FILEs, folders or node ids alone if there are any."""
+    """Judge the working tree, or a revision, against its baseline; FILEs, folders or node ids select workloads."""
     from mainstay.commands import gate as gating
     from mainstay.reports import publishing
     from mainstay.reports.progress import progress_for
@@ -126,10 +132,10 @@ def gate(*, folder: Path, **options: Any) -> int:
 JUDGE_EXIT_STATUS_HELP = """
 \b
 Exit status:
-    0  pass: no task lost more than its margin, as far as the promised error rates go
+    0  pass: no task degraded by more than its margin, within the promised error rates
     1  fail, a task is missing, or the candidate's results cannot be judged
-    2  wrong usage: no such file, no margin, a choice between filters
-    3  inconclusive, or a gain that nobody has looked at
+    2  wrong usage: a missing file, no margin, or several filters to choose from
+    3  inconclusive, or an implausible gain that nobody has acknowledged
     4  a file is damaged, the baseline's results cannot be judged, or nothing was judged
 """
 
@@ -167,7 +173,7 @@ def _score_range(context: click.Context, parameter: click.Parameter, given: str 
 @click.option(
     "--margin",
     type=click.FloatRange(min=0, min_open=True),
-    help="Degradation of every task, and of their mean, that is tolerated: 0.02 is 2 points.  [default: as configured]",
+    help="Tolerated degradation of every task and of their mean: 0.02 is 2 points.  [default: as configured]",
 )
 @click.option(
     "--task-margin",
@@ -175,20 +181,28 @@ def _score_range(context: click.Context, parameter: click.Parameter, given: str 
     multiple=True,
     metavar="TASK=MARGIN",
     callback=_task_margins,
-    help="The same for one task, or for 'macro', the mean of the tasks.",
-)
-@click.option("--config", type=FILE, help="Read [tool.mainstay] there.  [default: pyproject.toml, if it is there]")
-@click.option("--filter", default="", metavar="NAME", help="Filter of answers that counts, of lm-evaluation-harness.")
-@click.option("--cluster", default="", metavar="FIELD", help="Field of an item that says what it belongs to.")
-@click.option("--prompt-changed", is_flag=True, help="Other prompts for the same items are meant.")
-@click.option(
-    "--range", "score_range", metavar="LOW:HIGH", callback=_score_range, help="Smallest and largest score possible."
+    help="Tolerated degradation of one task, or of 'macro', the mean of the tasks.",
 )
 @click.option(
-    "--acknowledge-gain", "acknowledged", multiple=True, metavar="TASK", help="A person has looked at its large gain."
+    "--config", type=FILE, help="Read [tool.mainstay] from this file.  [default: pyproject.toml, if it exists]"
+)
+@click.option("--filter", default="", metavar="NAME", help="Answer filter of lm-evaluation-harness to use.")
+@click.option("--cluster", default="", metavar="FIELD", help="Field that identifies the cluster of an item.")
+@click.option("--prompt-changed", is_flag=True, help="Different prompts for the same items are intended.")
+@click.option(
+    "--range", "score_range", metavar="LOW:HIGH", callback=_score_range, help="Smallest and largest possible score."
+)
+@click.option(
+    "--acknowledge-gain",
+    "acknowledged",
+    multiple=True,
+    metavar="TASK",
+    help="Accept the large gain of this task, which a person has examined.",
 )
 @report_options(FILES)
-@click.option("-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Judge there.")
+@click.option(
+    "-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Run in this folder."
+)
 def judge(
     *,
     baseline: Path,
@@ -199,7 +213,7 @@ def judge(
     """Judge stored results of an evaluation, CANDIDATE against BASELINE; nothing is measured.
 
     Both are files or folders: samples of lm-evaluation-harness, logs of Inspect, the output of promptfoo, or JSONL, CSV
-    or Parquet with an id and a score a row.
+    or Parquet with an id and a score in each row.
     """
     from mainstay.commands import judge as judging
     from mainstay.reports import publishing
@@ -219,19 +233,21 @@ Exit status:
     0  the budget supports every margin
     1  a margin is refused; the report says what would support it
     2, 4  as for the gate
-    130  interrupted; a calibration is not continued
+    130  interrupted; a calibration cannot be resumed
 """
 
 
 @main.command(epilog=CALIBRATE_EXIT_STATUS_HELP)
 @click.option("--revision", metavar="REV", help="Build this revision twice.  [default: the working tree]")
-@click.option("--pairs", type=int, help="Pairs to measure.  [default: the last configured look]")
+@click.option("--pairs", type=int, help="Number of pairs to measure.  [default: the last configured look]")
 @click.option(
-    "--seconds", type=click.FloatRange(min=0, min_open=True), help="Budget of a gate.  [default: as configured]"
+    "--seconds", type=click.FloatRange(min=0, min_open=True), help="Budget of a later gate.  [default: as configured]"
 )
 @click.option("--write", is_flag=True, help="Write the proposed settings to [tool.mainstay] of pyproject.toml.")
 @click.option("--json", type=FILE, help="Write a copy of the document.")
-@click.option("-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Run there.")
+@click.option(
+    "-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Run in this folder."
+)
 def calibrate(*, write: bool, json: Path | None, folder: Path, **options: Any) -> int:
     """Gate the working tree against itself: how noisy is this machine, and which settings does it support?"""
     from mainstay.commands import calibrate as calibrating
@@ -254,7 +270,7 @@ def calibrate(*, write: bool, json: Path | None, folder: Path, **options: Any) -
 
 @main.command()
 @click.argument("run", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--text", is_flag=True, help="Print the report.  [default, where no file is asked for]")
+@click.option("--text", is_flag=True, help="Print the report.  [default if no file is written]")
 @report_options([form for form in FILES if form != "json"])
 def report(*, run: Path, text: bool, **places: Path | None) -> int:
     """Render the document RUN of a gate."""
@@ -271,7 +287,7 @@ def report(*, run: Path, text: bool, **places: Path | None) -> int:
 @click.argument("first", type=click.Path(dir_okay=False, path_type=Path))
 @click.argument("second", type=click.Path(dir_okay=False, path_type=Path))
 def compare(*, first: Path, second: Path) -> int:
-    """Say what differs between the documents of two gates."""
+    """Describe the differences between the documents of two gates."""
     from mainstay.reports import publishing
 
     click.echo(publishing.compare(first, second))
@@ -284,9 +300,11 @@ def compare(*, first: Path, second: Path) -> int:
     "--limit", type=float, required=True, help="The largest degradation accepted, on the scale of the margin."
 )
 @click.option("--reason", required=True, help="Why it is accepted.")
-@click.option("--until", required=True, metavar="DATE", help="Last day it holds, such as 2027-01-31.")
-@click.option("--judged", is_flag=True, help="METRIC is of stored results, which 'mainstay judge' judges.")
-@click.option("-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Run there.")
+@click.option("--until", required=True, metavar="DATE", help="Last day on which it applies, such as 2027-01-31.")
+@click.option("--judged", is_flag=True, help="METRIC is one of stored results, judged by 'mainstay judge'.")
+@click.option(
+    "-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Run in this folder."
+)
 def waive(*, judged: bool, folder: Path, **entry: Any) -> int:
     """Accept a degradation of METRIC, in a file that is reviewed with the change."""
     from mainstay.commands import waive as waiving
@@ -297,13 +315,17 @@ def waive(*, judged: bool, folder: Path, **entry: Any) -> int:
 
 
 @main.command()
-@click.option("--quick", is_flag=True, help="Look only at what is at hand; start no interpreter of the subject.")
+@click.option(
+    "--quick", is_flag=True, help="Check only existing files; build nothing, and start no interpreter of the project."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Look there.")
+@click.option(
+    "-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Run in this folder."
+)
 def doctor(*, quick: bool, as_json: bool, folder: Path) -> int:
-    """Say what the machine offers, what would stop a gate from running, and what the next gate would do.
+    """Report what the machine offers, what would stop a gate, and what the next gate would do.
 
-    Unless it is quick, both revisions are built and each workload is tried, in a temporary place.
+    Without --quick, both revisions are built and each workload is tried, in a temporary folder.
     """
     from mainstay.commands import doctor as examination
     from mainstay.workers.descendants import inheriting_orphans
@@ -318,7 +340,7 @@ INIT_EXIT_STATUS_HELP = """
 \b
 Exit status:
     0  the project is set up, and its tree passes the gate against itself
-    2  wrong usage: no terminal to ask on, settings that cannot be read, no Python project
+    2  wrong usage: no terminal for the question, unreadable settings, or no Python project
     4  a file could not be written (then none was), or something would stop a gate
     1, 3  as for the gate
 """
@@ -330,23 +352,27 @@ Exit status:
 @click.option(
     "--example",
     type=click.Choice(["suite", "training", "import", "results"]),
-    help="What the first workloads are made of.  [default: what the project has, in this order]",
+    help="Kind of the first workloads.  [default: the first of these that the project has]",
 )
-@click.option("--workloads", default="", metavar="FOLDER", help="Folder of the workloads.  [default: where they are]")
-@click.option("--ci/--no-ci", default=None, help="Write a workflow of GitHub Actions.  [default: if it will work]")
+@click.option("--workloads", default="", metavar="FOLDER", help="Folder of the workloads.  [default: the existing one]")
+@click.option("--ci/--no-ci", default=None, help="Write a workflow for GitHub Actions.  [default: if it will work]")
 @click.option(
     "--install",
     "requirement",
     default="",
     metavar="REQUIREMENT",
-    help="What CI installs mainstay from.  [default: as this one was installed]",
+    help="Requirement from which CI installs mainstay.  [default: that of this installation]",
 )
-@click.option("--gate/--no-gate", "gates", default=True, help="Then gate the tree against itself.  [default: --gate]")
-@click.option("-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Set up there.")
+@click.option(
+    "--gate/--no-gate", "gates", default=True, help="At the end, gate the tree against itself.  [default: --gate]"
+)
+@click.option(
+    "-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Run in this folder."
+)
 def init(*, yes: bool, dry_run: bool, gates: bool, folder: Path, **wishes: Any) -> int:
-    """Put a project under a gate: settings, a first workload, CI. Run again, it adds what is missing.
+    """Set up a project for gates: settings, a first workload, CI. If run again, it adds what is missing.
 
-    It looks at the project, shows what it would write, and asks. It commits nothing.
+    It surveys the project, shows the files that it would write, and asks. It commits nothing.
     """
     from mainstay.commands import init as adopting
 
@@ -426,14 +452,18 @@ Exit status:
 @main.command(epilog=BISECT_EXIT_STATUS_HELP)
 @click.argument("good")
 @click.argument("bad")
-@click.option("--metric", metavar="NAME", help="Look for what degraded it.  [default: what degraded most surely]")
-@click.option("--confirm/--no-confirm", default=True, help="At last, gate the guilty commit against its parent.")
-@click.option("-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Run there.")
+@click.option(
+    "--metric", metavar="NAME", help="Metric to search by.  [default: the one whose degradation is most certain]"
+)
+@click.option("--confirm/--no-confirm", default=True, help="At the end, gate the guilty commit against its parent.")
+@click.option(
+    "-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Run in this folder."
+)
 def bisect(*, good: str, bad: str, metric: str | None, confirm: bool, folder: Path) -> int:
     """Find the commit between GOOD and BAD that degraded a metric, with a probability.
 
-    Each probe is a gate of one commit against GOOD; which one is chosen by what is known so far. What is measured is
-    kept, so the same command continues where it was interrupted.
+    Each probe is a gate of one commit against GOOD; the commit is chosen from the results so far. Results are
+    stored, so the same command continues an interrupted search.
     """
     from mainstay.commands import bisect as bisecting
     from mainstay.reports.progress import progress_for
@@ -450,14 +480,14 @@ def bisect(*, good: str, bad: str, metric: str | None, confirm: bool, folder: Pa
 
 @main.group()
 def history() -> None:
-    """Keep the runs of the default branch, in git, and show how the metrics move over years."""
+    """Store the runs of the default branch in git, and show the trends of metrics over years."""
 
 
 REMOTE = click.option(
-    "--remote", metavar="NAME", help="Where the history is shared; '.' keeps it here.  [default: origin]"
+    "--remote", metavar="NAME", help="Remote that shares the history; '.' for this repository only.  [default: origin]"
 )
 HISTORY_FOLDER = click.option(
-    "-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Run there."
+    "-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Run in this folder."
 )
 
 
@@ -468,12 +498,13 @@ HISTORY_FOLDER = click.option(
     type=click.Choice(["main", "anchor", "release"]),
     default="main",
     show_default=True,
-    help="A commit against the one before it, or a fixed number of pairs against a reference or the last release.",
+    help="main: against the commit before; anchor: a fixed number of pairs against a reference; release: the same "
+    "against the last release.",
 )
 @REMOTE
 @HISTORY_FOLDER
 def add(*, run: Path, kind: str, remote: str | None, folder: Path) -> int:
-    """Keep the document RUN of a gate, if it is a valid one of the default branch."""
+    """Store the document RUN of a gate, if it is a valid run of the default branch."""
     from mainstay.commands import history as keeping
 
     entry, arrived = keeping.add(folder, run, kind=kind, remote=remote, environ=os.environ)
@@ -485,7 +516,7 @@ def add(*, run: Path, kind: str, remote: str | None, folder: Path) -> int:
 @REMOTE
 @HISTORY_FOLDER
 def list_history(*, remote: str | None, folder: Path) -> int:
-    """List the kept runs that are here, in the order of the default branch."""
+    """List the local stored runs, in the order of the default branch."""
     from mainstay.commands import history as keeping
 
     click.echo(keeping.render_list(keeping.read(folder, remote=remote, environ=os.environ)))
@@ -497,7 +528,7 @@ def list_history(*, remote: str | None, folder: Path) -> int:
 @REMOTE
 @HISTORY_FOLDER
 def show_history(*, name: str, remote: str | None, folder: Path) -> int:
-    """Show what is kept of the run NAME; its beginning, or that of its commit, will do."""
+    """Show the stored run NAME; the beginning of its name or of its commit is enough."""
     from mainstay.commands import history as keeping
 
     click.echo(keeping.render_entry(keeping.find(keeping.read(folder, remote=remote, environ=os.environ), name)))
@@ -506,11 +537,11 @@ def show_history(*, name: str, remote: str | None, folder: Path) -> int:
 
 @history.command()
 @click.argument("name")
-@click.option("--reason", required=True, help="Why it counts no more.")
+@click.option("--reason", required=True, help="Why it is withdrawn.")
 @REMOTE
 @HISTORY_FOLDER
 def withdraw(*, name: str, reason: str, remote: str | None, folder: Path) -> int:
-    """Let the kept run NAME count no more; nothing is rewritten."""
+    """Withdraw the stored run NAME, so that it no longer counts; nothing is rewritten."""
     from mainstay.commands import history as keeping
 
     click.echo(f"withdrawn: {keeping.withdraw(folder, name, reason=reason, remote=remote)}")
@@ -518,12 +549,14 @@ def withdraw(*, name: str, reason: str, remote: str | None, folder: Path) -> int
 
 
 @history.command()
-@click.option("--restore", is_flag=True, help="Append again what was removed from a branch.")
-@click.option("--forget", is_flag=True, help="Take a branch as it is, and lose what was removed from it.")
+@click.option("--restore", is_flag=True, help="Append files again that were removed from a branch.")
+@click.option(
+    "--forget", is_flag=True, help="Accept a branch as it is, and drop local files that were removed from it."
+)
 @REMOTE
 @HISTORY_FOLDER
 def sync(*, restore: bool, forget: bool, remote: str | None, folder: Path) -> int:
-    """Bring here what others have kept, and append what waits in the inbox."""
+    """Fetch the runs that others have added, and append those that wait in the inbox."""
     from mainstay.commands import history as keeping
 
     if restore and forget:
@@ -534,12 +567,12 @@ def sync(*, restore: bool, forget: bool, remote: str | None, folder: Path) -> in
 
 
 @history.command("page")
-@click.option("--output", type=FILE, required=True, help="Write the page there, and a feed beside it.")
+@click.option("--output", type=FILE, required=True, help="File of the page; the feed is written next to it.")
 @click.option("--title", help="Name of the project.  [default: the folder's]")
 @REMOTE
 @HISTORY_FOLDER
 def history_page(*, output: Path, title: str | None, remote: str | None, folder: Path) -> int:
-    """Write one page that shows how every metric moved, and a feed of confirmed changes."""
+    """Write a page with the trend of every metric, and a feed of confirmed changes."""
     from mainstay.commands.history_page import write_page
 
     feed = write_page(folder, output, title=title, remote=remote, environ=os.environ)
@@ -548,10 +581,10 @@ def history_page(*, output: Path, title: str | None, remote: str | None, folder:
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """Run a command line; a fault of mainstay ends with 4, not with Python's own 1, which means a fail.
+    """Run a command line; a fault of mainstay ends with 4, since Python's usual 1 would mean a fail.
 
     Args:
-        arguments: Without the program's name; the process's own if ``None``.
+        arguments: Arguments without the program's name; those of the process if ``None``.
 
     Returns:
         The exit status.
@@ -566,7 +599,7 @@ def run(arguments: list[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return 2
-    except SystemExit:  # how click ends on any broken pipe, with a status that would mean a fail
+    except SystemExit:  # click ends so on a broken pipe, with a status that would mean a fail
         return MainstayError.exit_status
     except OSError as error:
         refused = MainstayError(
@@ -619,7 +652,7 @@ def entry_point() -> NoReturn:
     """The ``mainstay`` command."""
     status = Interrupted.exit_status
     with interrupts_taken(until_exit=True), suppress(KeyboardInterrupt):
-        if sys.stdout is not None:  # it is where the stream was closed before the start
+        if sys.stdout is not None:  # None if it was closed before the start
             sys.stdout = _perhaps_unread(sys.stdout)
         if sys.stderr is not None:
             sys.stderr = _perhaps_unread(sys.stderr)

@@ -1,6 +1,7 @@
 """nox sessions for use in a project's own noxfile.
 
-Each function is the body of a session; the decorator, and so the name, the Python and the default, stays yours::
+Each function is the body of a session; your noxfile applies the decorator, and so chooses the name, the Python and the
+default::
 
     import nox
     from mainstay import nox_sessions
@@ -26,10 +27,10 @@ __all__ = ["accuracy", "calibrate", "doctor", "gate", "performance"]
 def gate(session: nox.Session, *, install: Sequence[str] | None = None) -> None:
     """Compare the working tree with its base: is the model worse, is the code slower?
 
-    The session's environment holds the tool alone; the gate builds those of the two revisions itself.
+    The session's environment contains only the tool; the gate builds the environments of both revisions.
 
     Args:
-        session: From nox.
+        session: Session of nox.
         install: Requirement from which the tool is installed; this version if ``None``.
     """
     _run(session, install, "gate")
@@ -39,7 +40,7 @@ def accuracy(session: nox.Session, *, install: Sequence[str] | None = None) -> N
     """Compare only the accuracy of the working tree with that of its base.
 
     Args:
-        session: From nox.
+        session: Session of nox.
         install: Requirement from which the tool is installed; this version if ``None``.
     """
     _run(session, install, "gate", "--only", "accuracy")
@@ -49,7 +50,7 @@ def performance(session: nox.Session, *, install: Sequence[str] | None = None) -
     """Compare only time, memory and size of the working tree with those of its base.
 
     Args:
-        session: From nox.
+        session: Session of nox.
         install: Requirement from which the tool is installed; this version if ``None``.
     """
     _run(session, install, "gate", "--only", "performance")
@@ -59,7 +60,7 @@ def calibrate(session: nox.Session, *, install: Sequence[str] | None = None) -> 
     """Gate the working tree against itself: how noisy is this machine, and which margins does it support?
 
     Args:
-        session: From nox.
+        session: Session of nox.
         install: Requirement from which the tool is installed; this version if ``None``.
     """
     _run(session, install, "calibrate")
@@ -69,7 +70,7 @@ def doctor(session: nox.Session, *, install: Sequence[str] | None = None) -> Non
     """Check this machine, and report anything that would stop a gate.
 
     Args:
-        session: From nox.
+        session: Session of nox.
         install: Requirement from which the tool is installed; this version if ``None``.
     """
     _run(session, install, "doctor")

@@ -1,7 +1,7 @@
 """The pytest plugin, which lets workloads run as ordinary tests under plain ``pytest``.
 
-It registers the markers and gives the fixtures ``trial``, ``counts`` and ``import_timer``; ``benchmark`` comes from
-pytest-benchmark. The gate does not use it: there the worker's own fixtures serve both revisions alike.
+It registers the markers and provides the fixtures ``trial``, ``counts`` and ``import_timer``; ``benchmark`` comes from
+pytest-benchmark. The gate does not use this plugin: it uses the worker's own fixtures for both revisions.
 """
 
 from __future__ import annotations

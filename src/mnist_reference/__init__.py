@@ -2,5 +2,6 @@
 
 Read the files in this order: ``data.datasets`` (images and labels, verified), ``models.networks`` (the perceptron),
 ``training.recipes`` (how it is trained), ``training.train`` (the one training loop), ``models.evaluate`` (scores),
-``using.checkpoint`` (what is kept), ``__main__`` (the command line). Nothing here knows of the toolkit that gates it.
+``using.checkpoint`` (how models are stored), ``__main__`` (the command line). The package does not depend on the
+toolkit that gates it.
 """

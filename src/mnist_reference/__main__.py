@@ -1,8 +1,8 @@
 """The command line: ``python -m mnist_reference train|evaluate|predict|card|export|fetch``.
 
-Each command parses, calls the library and prints. Results go to standard output, a line for each epoch among them, or
-all as JSON with ``--json``. Notices, errors, and the bar that a terminal shows in place of these lines go to standard
-error.
+Each command parses its arguments, calls the library and prints. Results go to standard output, including a line for
+each epoch, or as JSON with ``--json``. Notices and errors go to standard error, and so does the progress bar that a
+terminal shows instead of the lines.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ MAX_SEED = 2**63 - 1
 EXIT_STATUSES = """\b
 Exit statuses:
   0    done
-  1    the data, a file, a picture, the device or an extra is not as it must be
-  2    an option is wrong, or names what does not exist
+  1    an error of the data, a file, a picture, the device or an extra
+  2    an option is wrong, or names something that does not exist
   130  interrupted
 """
 
@@ -42,7 +42,7 @@ data_option = click.option(
     default="auto",
     show_default=True,
     metavar="auto|mnist|digits|PATH",
-    help="Data set. auto is MNIST if it is there or can be fetched, else the small digits of scikit-learn; "
+    help="Data set. auto is MNIST if it exists or can be fetched, otherwise the small digits of scikit-learn; "
     "PATH is a folder with the MNIST files in MNIST/raw.",
 )
 device_option = click.option(
@@ -50,7 +50,7 @@ device_option = click.option(
     type=click.Choice(["auto", "cpu", "cuda", "mps"]),
     default="auto",
     show_default=True,
-    help="auto takes the first of CUDA, MPS and CPU that is there.",
+    help="Device; auto is the first available one of CUDA, MPS and CPU.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 checkpoint_option = click.option(
@@ -58,7 +58,7 @@ checkpoint_option = click.option(
     type=click.Path(path_type=Path),
     default=DEFAULT_CHECKPOINT,
     show_default=True,
-    help="File that train has written.",
+    help="Checkpoint written by train.",
 )
 
 
@@ -69,36 +69,40 @@ def cli() -> None:
 
 @cli.command()
 @data_option
-@click.option("--recipe", "recipe_name", help="How to train.  [default: article for MNIST, digits for digits]")
+@click.option(
+    "--recipe", "recipe_name", help="Recipe of the training run.  [default: article for MNIST, digits for digits]"
+)
 @click.option(
     "--set",
     "settings",
     multiple=True,
     metavar="NAME=VALUE",
-    help="A setting in place of the recipe's, such as learning_rate=0.01 or augmentation.shift_pixels=2; repeatable.",
+    help="Replace a setting of the recipe, such as learning_rate=0.01 or augmentation.shift_pixels=2; repeatable.",
 )
 @click.option("--epochs", type=click.IntRange(min=1), help="Passes over the training set; short for --set num_epochs.")
-@click.option("--seed", type=click.IntRange(0, MAX_SEED), default=0, show_default=True, help="Governs all chance.")
+@click.option(
+    "--seed", type=click.IntRange(0, MAX_SEED), default=0, show_default=True, help="Seed of all random numbers."
+)
 @device_option
 @click.option(
     "--threads",
     "num_threads",
     type=click.IntRange(min=1),
-    help="Of the processor; other numbers give other bits.  [default: OMP_NUM_THREADS, else the fastest, found by trying]",
+    help="Threads of the processor; other numbers give other bits.  [default: OMP_NUM_THREADS, else the fastest]",
 )
 @click.option("--compile", "is_compiled", is_flag=True, help="Compile the model with torch.compile before training.")
-@click.option("--resume", is_flag=True, help="Go on where a training with the same arguments was interrupted.")
+@click.option("--resume", is_flag=True, help="Continue an interrupted training run with the same arguments.")
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
     default=DEFAULT_CHECKPOINT,
     show_default=True,
-    help="Checkpoint to write. While training goes on, its state is kept beside it, in OUTPUT.state.",
+    help="Checkpoint to write. During training, its state is stored next to it, in OUTPUT.state.",
 )
 @click.option(
     "--log-dir",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder for TensorBoard: scores, weights, misread images. Needs the extra tensorboard.",
+    help="Folder for TensorBoard: scores, weights, misclassified images. Needs the extra tensorboard.",
 )
 @click.option(
     "--profile",
@@ -126,8 +130,8 @@ def train(
 
     Under torchrun, several processes share each batch; the first of them writes and prints.
     """
-    os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # else the profiler calls the absence of a GPU an error
-    # read when torch is imported: beside busy processes, threads that spin while they wait make an epoch 15 times as long
+    os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # otherwise the profiler reports the absence of a GPU as an error
+    # read when torch is imported; if other processes are busy, threads that spin make an epoch 15 times as long
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     import torch
 
@@ -217,7 +221,7 @@ def evaluate(checkpoint: Path, source: str, device: str, as_json: bool) -> None:
 @click.option(
     "--explain",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder for pictures of which pixels each answer rests on. Needs the extra explain.",
+    help="Folder for pictures that show which pixels each answer depends on. Needs the extra explain.",
 )
 @json_option
 def predict(pictures: tuple[Path, ...], checkpoint: Path, device: str, explain: Path | None, as_json: bool) -> None:
@@ -298,7 +302,7 @@ def card(checkpoint: Path, source: str | None, device: str, output: Path, as_jso
 )
 @json_option
 def export(checkpoint: Path, output: Path, as_json: bool) -> None:
-    """Write a model that runs without this package's source, after a check that it computes the same."""
+    """Export a model so that it runs without this package's source, and check that it computes the same."""
     from mnist_reference.using.checkpoint import load_checkpoint
     from mnist_reference.using.export import exporter_for
 
@@ -314,7 +318,7 @@ def export(checkpoint: Path, output: Path, as_json: bool) -> None:
 @data_option
 @json_option
 def fetch(source: str, as_json: bool) -> None:
-    """Make a data set ready and print where it is, as KEY=VALUE lines for the environment of later commands."""
+    """Prepare a data set and print its location, as KEY=VALUE lines for the environment of later commands."""
     from mnist_reference.data.datasets import located
 
     data_set = _load(source)
@@ -333,7 +337,7 @@ def _json(document: object) -> str:
 
 
 def _load(source: str) -> Dataset:
-    """A data set, its notice on standard error."""
+    """Load a data set, and print its notice on standard error."""
     from mnist_reference.data import datasets
 
     data_set = datasets.load(source)
@@ -343,7 +347,7 @@ def _load(source: str) -> Dataset:
 
 
 def _parsed_settings(settings: Sequence[str]) -> dict[str, str]:
-    """What ``--set`` was given, by name."""
+    """The values of ``--set``, by name."""
     for setting in settings:
         if "=" not in setting:
             raise click.BadParameter(f"{setting!r} is not of the form NAME=VALUE", param_hint="--set")
@@ -351,10 +355,10 @@ def _parsed_settings(settings: Sequence[str]) -> dict[str, str]:
 
 
 def _resumed(path: Path, origin: dict[str, Any], num_threads: int | None) -> TrainingState:
-    """The state in a file, or that of the beginning with a notice.
+    """The state in a file, or an initial state with a notice.
 
     Raises:
-        CheckpointError: If it is of another training, or of another number of threads than it shall go on with.
+        CheckpointError: If it belongs to another training run, or to another number of threads than the requested one.
     """
     from mnist_reference.training.train import TrainingState
     from mnist_reference.using.checkpoint import load_training_state
@@ -373,13 +377,13 @@ def _resumed(path: Path, origin: dict[str, Any], num_threads: int | None) -> Tra
 
 
 def _warn_of_other_data(provenance: Provenance, data_set: Dataset) -> None:
-    """Say so where a model is scored on data of another kind than it learned from."""
+    """Warn if a model is scored on another data set than it was trained on."""
     if provenance.data_set != data_set.name:
         click.secho(f"notice: trained on {provenance.data_set}, scored on {data_set.name}", err=True, bold=True)
 
 
 def _displayed(records: Iterable[EpochRecord], recipe: Recipe) -> Iterator[EpochRecord]:
-    """The same records: a bar on a terminal, a line each elsewhere."""
+    """The same records, displayed as a progress bar on a terminal and as a line each elsewhere."""
     if not sys.stderr.isatty():
         for record in records:
             click.echo(_epoch_line(record, recipe))
@@ -409,7 +413,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Args:
-        arguments: Of the command line; those of the process if not given.
+        arguments: Command-line arguments; those of the process if not given.
 
     Returns:
         The exit status.

@@ -13,15 +13,15 @@ DEVICE_NAMES = ("auto", "cpu", "cuda", "mps")
 
 
 def device_by_name(name: str, environment: Mapping[str, str] = os.environ) -> torch.device:
-    """The device of a name.
+    """The device with a name.
 
     Args:
-        name: ``auto`` takes the first of CUDA, MPS and CPU that is there.
-        environment: Where ``torchrun`` writes ``LOCAL_RANK``, the number of this process on this machine: of several
-            CUDA devices it takes the one of that number.
+        name: Name of the device; ``auto`` selects the first available one of CUDA, MPS and CPU.
+        environment: Environment variables, in which ``torchrun`` sets ``LOCAL_RANK``, the number of this process on
+            this machine. If there are several CUDA devices, the one with this number is used.
 
     Raises:
-        DeviceError: If the device asked for is not there.
+        DeviceError: If the requested device does not exist.
 
     Example:
         >>> device_by_name("cpu")

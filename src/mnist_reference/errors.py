@@ -1,16 +1,16 @@
-"""What can go wrong with the reference model, each with the exit status it leads to.
+"""Errors of the reference model, each with the exit status it leads to.
 
 ::
 
     ModelError                 1   fact, where it was looked for, what to do next
     ├── UnknownNameError       2   a recipe, an optimiser or a data set that does not exist
     ├── RecipeError            2   a setting of a recipe has no possible value
-    ├── DataError              1   a data set is absent, altered, not what a model takes, or cannot be fetched
-    ├── CheckpointError        1   a file is no checkpoint, or could not be written
-    ├── PictureError           1   a picture holds no digit, or is no picture
-    ├── DeviceError            1   the device asked for is not there
-    ├── OutputError            1   a file that was asked for could not be written, or is not what it must be
-    ├── MissingExtraError      1   an optional part was asked for whose libraries are not installed
+    ├── DataError              1   a data set is missing, altered, unfit for a model, or cannot be fetched
+    ├── CheckpointError        1   a file is not a checkpoint, or could not be written
+    ├── PictureError           1   a file is not a picture, or contains no digit
+    ├── DeviceError            1   the requested device does not exist
+    ├── OutputError            1   a requested file could not be written, or does not compute what the model does
+    ├── MissingExtraError      1   the libraries of an optional part are not installed
     ├── MemoryExhaustedError   1   a batch does not fit in the memory of its device
     └── DivergenceError        1   the loss, a weight or an answer stopped being a finite number
 
@@ -28,7 +28,7 @@ class ModelError(Exception):
 
     Args:
         fact: What was found, with the value; lower case, no final stop.
-        looked_in: Where it was looked for, if a place can be named.
+        looked_in: Where the program looked, if a place can be named.
         next_step: What the user can do now.
 
     Example:
@@ -56,7 +56,7 @@ class ModelError(Exception):
 
 
 class UnknownNameError(ModelError):
-    """What the user named does not exist."""
+    """A name given by the user does not exist."""
 
     exit_status = 2
 
@@ -68,7 +68,7 @@ class RecipeError(ModelError):
 
 
 class DataError(ModelError):
-    """A data set is absent, altered, not what a model takes, or cannot be fetched."""
+    """A data set is missing, altered, unfit for a model, or cannot be fetched."""
 
 
 class CheckpointError(ModelError):
@@ -80,11 +80,11 @@ class PictureError(ModelError):
 
 
 class DeviceError(ModelError):
-    """The device asked for is not there."""
+    """The requested device does not exist."""
 
 
 class OutputError(ModelError):
-    """A file that was asked for cannot be written, or does not compute what the model does."""
+    """A requested file cannot be written, or does not compute what the model does."""
 
 
 class MissingExtraError(ModelError):
@@ -100,7 +100,7 @@ class DivergenceError(ModelError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint that names the known word closest to a mistyped one, and all of them otherwise.
+    """A hint that names the known word closest to a mistyped one, or else all known words.
 
     Example:
         >>> nearest("artcle", ["article", "digits"])

@@ -1,4 +1,4 @@
-"""Optional parts: what is imported from an extra is imported here and now, or the extra is named."""
+"""Imports from extras: a missing package becomes an error that names the extra."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from mnist_reference.errors import MissingExtraError
 
 @contextmanager
 def extra(name: str) -> Iterator[None]:
-    """Around imports that only an extra of this distribution brings.
+    """Context for imports of packages that belong to an extra of this distribution.
 
     Args:
-        name: Of the extra, as it stands in ``pyproject.toml``.
+        name: Name of the extra in ``pyproject.toml``.
 
     Raises:
-        MissingExtraError: In place of a ``ModuleNotFoundError``; it names the package and the extra.
+        MissingExtraError: Instead of a ``ModuleNotFoundError``; it names the package and the extra.
 
     Example:
         >>> with extra("explain"):

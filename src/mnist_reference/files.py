@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Atomic writing of files."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary file beside a path, which takes its place at the end of the block.
+    """A temporary file next to a path, which replaces the file at the path at the end of the block.
 
-    If the block raises, or the process is killed, what was at the path before is still there, unchanged.
+    If the block raises, or the process is killed, an existing file at the path is not changed.
 
     Args:
-        path: Its folder is made if it does not exist.
+        path: Path of the file; its folder is created if it does not exist.
 
     Yields:
         The path of the temporary file, empty.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    temporary.touch(exist_ok=False)  # with the permissions of any new file, which tempfile would not give
+    temporary.touch(exist_ok=False)  # the usual permissions of a new file, which tempfile does not give
     try:
         yield temporary
         with temporary.open("rb") as file:
@@ -41,17 +41,17 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def output(path: Path, what: str) -> Iterator[Path]:
-    """As :func:`replacing`, for a file that the user asked for.
+    """Like :func:`replacing`, for a file that the user requested.
 
     Args:
-        path: Where it shall be.
+        path: Path of the file.
         what: Name of its content for the message, such as ``"the model card"``.
 
     Yields:
         The path of the temporary file, empty.
 
     Raises:
-        OutputError: If it cannot be written.
+        OutputError: If the file cannot be written.
     """
     try:
         with replacing(path) as temporary:

@@ -1,16 +1,17 @@
 """Neurons, activations and backpropagation written out: plain tensor operations, no autograd, no ``nn.Module``.
 
-For reading beside section 3 of the article, whose pseudo-code for one neuron is::
+Read this module together with section 3 of the article, whose pseudo-code for one neuron is::
 
     z = x * w;  a = sigmoid(z);  error = y - a;  delta = error * sigmoid_prime(a);  w = w - eta * delta
 
-It does not learn, for three reasons. The loss is ``(y - a)**2 / 2``, and by the chain rule its gradient is
-``-(y - a) * sigmoid_prime(z) * x``. So the derivative is taken at ``z`` and not at ``a``; the step ``w - eta * gradient``
-*adds* the error, where the pseudo-code subtracts it; and the input ``x`` belongs into the product, or a weight whose
-input is zero would move. :func:`neuron_gradient` is the corrected form, :func:`gradients` the same for any depth.
+It does not learn, for three reasons. The loss is ``(y - a)**2 / 2``, and by the chain rule its gradient is ``-(y - a) *
+sigmoid_prime(z) * x``. So the derivative is taken at ``z`` and not at ``a``; the step ``w - eta * gradient`` *adds* the
+error, whereas the pseudo-code subtracts it; and the product must include the input ``x``, since otherwise a weight
+whose input is zero would move. :func:`neuron_gradient` is the corrected form, and :func:`gradients` generalises it to
+any depth.
 
 - :func:`sigmoid`, :func:`relu` and their derivatives: activations.
-- :class:`Layer`, :class:`Network`: what is learned.
+- :class:`Layer`, :class:`Network`: the learned weights.
 - :func:`forward`, :func:`cross_entropy`, :func:`gradients`: forward and backward pass.
 - :func:`descended`, :func:`fit`: gradient descent.
 """
@@ -44,7 +45,7 @@ class Layer(NamedTuple):
 
 
 class Activation(NamedTuple):
-    """A function of each number on its own, with its derivative at the same argument."""
+    """An elementwise function, with its derivative at the same argument."""
 
     function: Callable[[Tensor], Tensor]
     derivative: Callable[[Tensor], Tensor]
@@ -76,7 +77,7 @@ def relu(values: Tensor) -> Tensor:
 
 
 def relu_derivative(values: Tensor) -> Tensor:
-    """1 where z is positive, 0 elsewhere; at 0 itself, where there is none, 0 as autograd has it."""
+    """1 where z is positive, 0 elsewhere; at 0, where there is no derivative, it is 0 as in autograd."""
     return (values > 0).to(values.dtype)
 
 
@@ -89,8 +90,8 @@ class Network:
     """Layers with an activation between them, none after the last.
 
     Attributes:
-        layers: From the input to the output.
-        activation: Of the hidden layers.
+        layers: Layers from the input to the output.
+        activation: Activation of the hidden layers.
     """
 
     layers: tuple[Layer, ...]
@@ -98,12 +99,12 @@ class Network:
 
 
 def neuron_gradient(weights: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
-    """Gradient of the loss of one sigmoid neuron, the article's pseudo-code put right.
+    """Gradient of the loss of one sigmoid neuron, a correction of the article's pseudo-code.
 
     Args:
-        weights: (inputs,).
-        inputs: (N, inputs).
-        targets: (N,), in [0, 1].
+        weights: Weights, (inputs,).
+        inputs: Inputs, (N, inputs).
+        targets: Targets, (N,), in [0, 1].
 
     Returns:
         Gradient of the mean over examples of ``(y - a)**2 / 2``, (inputs,).
@@ -118,8 +119,8 @@ def random_network(widths: tuple[int, ...], activation: Activation, *, seed: int
 
     Args:
         widths: Numbers of inputs, of neurons of each hidden layer, and of classes.
-        activation: Of the hidden layers.
-        seed: Governs the weights.
+        activation: Activation of the hidden layers.
+        seed: Seed of the weights.
     """
     stream = generator(seed, "weights from scratch")
     layers = []
@@ -134,12 +135,12 @@ def forward(network: Network, inputs: Tensor) -> tuple[list[Tensor], list[Tensor
     """The forward pass, with everything that the backward pass needs.
 
     Args:
-        network: With L layers.
-        inputs: (N, inputs).
+        network: Network with L layers.
+        inputs: Inputs, (N, inputs).
 
     Returns:
-        What goes into each layer, L tensors of (N, inputs of the layer), and what each layer gives before its
-        activation, L tensors of (N, outputs of the layer); the last of them are the logits.
+        The inputs of each layer, L tensors of (N, inputs of the layer), and the outputs of each layer before its
+        activation, L tensors of (N, outputs of the layer); the last of these are the logits.
     """
     layer_inputs, values = [inputs], []
     for layer in network.layers:
@@ -155,7 +156,7 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
         logits: (N, classes).
         labels: (N,), int64.
     """
-    shifted = logits - logits.max(1, keepdim=True).values  # no overflow; softmax stays the same
+    shifted = logits - logits.max(1, keepdim=True).values  # prevents overflow; softmax stays the same
     log_probabilities = shifted - shifted.exp().sum(1, keepdim=True).log()
     return -log_probabilities[torch.arange(len(labels)), labels].mean()
 
@@ -164,12 +165,12 @@ def gradients(network: Network, inputs: Tensor, labels: Tensor) -> tuple[Layer, 
     """Backpropagation: the gradient of the cross-entropy with respect to every layer.
 
     Args:
-        network: Any depth.
-        inputs: (N, inputs).
-        labels: (N,), int64.
+        network: Network of any depth.
+        inputs: Inputs, (N, inputs).
+        labels: True classes, (N,), int64.
 
     Returns:
-        One gradient a layer, with the shapes of that layer.
+        One gradient for each layer, with the shapes of that layer.
 
     References:
         D. E. Rumelhart, G. E. Hinton, R. J. Williams (1986), Learning representations by back-propagating errors,
@@ -202,12 +203,12 @@ def fit(
     """Train by gradient descent on batches.
 
     Args:
-        network: Where to start; it stays as it is.
-        split: What to learn from.
+        network: Network to start from; it is not changed.
+        split: Examples to train on.
         learning_rate: Size of a step.
-        batch_size: Images of one step.
-        num_epochs: Passes over the split.
-        seed: Governs the order of the examples.
+        batch_size: Number of images in one step.
+        num_epochs: Number of passes over the split.
+        seed: Seed of the order of the examples.
 
     Yields:
         The network after each epoch.

@@ -1,4 +1,4 @@
-"""The revision of the source that runs, where git knows it."""
+"""The revision of the source code that runs, if git knows it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 
 
 def source_revision(folder: Path = Path(__file__).parent) -> str | None:
-    """The commit that this code was checked out from, with ``-dirty`` behind it if tracked files differ from it.
+    """The commit of this code, followed by ``-dirty`` if tracked files differ from it; ``None`` if unknown.
 
     Args:
-        folder: Where the code lies; ``None`` is the answer where git is absent or does not track it, as in an
-            installed package.
+        folder: Folder of the code. The commit is unknown if git is not installed or does not track the folder, as for
+            an installed package.
     """
     try:
         _git(folder, "ls-files", "--error-unmatch", "--", ".")

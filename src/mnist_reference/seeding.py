@@ -1,7 +1,7 @@
 """Independent streams of random numbers from one seed.
 
-Initialisation, shuffling and whatever else draws each get a stream of their own, so that a change to one leaves the
-others as they were.
+Initialisation, shuffling and every other use have streams of their own, so that a change to one does not affect the
+others.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ def derived_seed(seed: int, purpose: str) -> int:
     """A 63-bit seed for one purpose.
 
     Args:
-        seed: The seed of the whole training, any integer.
-        purpose: What the random numbers are for, such as ``"shuffling"``.
+        seed: The seed of the whole training run, any integer.
+        purpose: Purpose of the random numbers, such as ``"shuffling"``.
 
     Example:
         >>> derived_seed(0, "shuffling") == derived_seed(0, "initialisation")
@@ -34,9 +34,9 @@ def generator(seed: int, purpose: str) -> torch.Generator:
 
 @contextmanager
 def seeded(seed: int, purpose: str, device: torch.device) -> Iterator[None]:
-    """A block in which torch's global generators, which dropout draws from, are a stream for one purpose.
+    """Seed torch's global generators, which dropout uses, for one purpose within a block.
 
-    Afterwards those of the CPU and of a CUDA device are as they were.
+    Afterwards, the generators of the CPU and of a CUDA device are restored.
     """
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else ()):
         torch.manual_seed(derived_seed(seed, purpose))

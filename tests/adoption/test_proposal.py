@@ -191,7 +191,7 @@ def test_a_workflow_of_the_same_name_is_left_as_it_is_and_said():
     proposal = proposal_for(HATCH | {WORKFLOW: "on: push"}, requirement="mainstay==1.0")
 
     assert proposal.repository_edits == ()
-    assert any("left as it is" in note for note in proposal.notes)
+    assert any("it was not changed" in note for note in proposal.notes)
 
 
 def test_another_service_is_not_told_but_named():
@@ -202,7 +202,7 @@ def test_another_service_is_not_told_but_named():
 
 
 def test_ci_that_is_asked_for_needs_something_to_install():
-    with pytest.raises(UsageError, match="what CI installs"):
+    with pytest.raises(UsageError, match="from where CI installs"):
         proposal_for(HATCH, ci=True)
     assert proposal_for(HATCH, ci=False, requirement="mainstay==1.0").repository_edits == ()
 

@@ -196,7 +196,7 @@ def test_an_interrupted_run_is_pointed_out(project):
 def test_a_run_that_is_going_on_is_told_from_an_interrupted_one(project):
     with left_run(project) as run:
         assert found(look(project), "runs") == [
-            (State.WARNING, f"gate {run.id} is going on, and would share the processors")
+            (State.WARNING, f"gate {run.id} is running, and would share the processors")
         ]
 
 
@@ -253,7 +253,7 @@ def test_a_repository_that_tracks_runs_stops_a_gate(project):
 
     assert look(project).exit_status == 4
     assert [text for _, text in found(look(project), "repository")] == [
-        ".mainstay is tracked by git: runs of others could be taken for your own"
+        ".mainstay is tracked by git: runs of others could be mistaken for your own"
     ]
 
 

@@ -88,4 +88,4 @@ def test_too_few_pairs_are_refused(project):
     status, _, stderr = calibrate(project, "--pairs", "4")
 
     assert status == 2
-    assert "4 pairs are too few to judge noise by" in stderr
+    assert "4 pairs are too few to estimate the noise" in stderr

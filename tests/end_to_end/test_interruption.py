@@ -186,7 +186,7 @@ def test_of_two_that_resume_one_run_one_goes_on_and_the_other_is_told(project):
 
     (told,) = [output for process, output in zip(processes, outputs, strict=True) if process.returncode == 2]
     assert sorted(process.returncode for process in processes) == [0, 2], outputs
-    assert f"run {interrupted.parent.name} is still going on" in told or "no interrupted gate to resume" in told
+    assert f"run {interrupted.parent.name} is still running" in told or "no interrupted gate to resume" in told
     trials(interrupted)
     assert len(project.git("worktree", "list").splitlines()) == 1
 

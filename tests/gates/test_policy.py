@@ -89,7 +89,7 @@ def test_what_is_tolerated_is_counted_and_no_pass(finding_of):
 
     assert (alone.verdict, alone.exit_status) == (beside.verdict, beside.exit_status) == (Verdict.INCONCLUSIVE, 0)
     assert beside.reason.startswith(
-        "all that is undecided lies within its margin at calibrated noise, 2 of 3 metrics: "
+        "all undecided metrics lie within their margins at calibrated noise, 2 of 3 metrics: "
     )
 
 

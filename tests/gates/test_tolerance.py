@@ -95,7 +95,7 @@ def test_noise_beyond_the_cap_is_not_calibrated_noise(undecided):
     finding = tolerated(replace(undecided(), cap=0.1), {"time": CALIBRATED})
 
     assert not finding.is_tolerated
-    assert "counted as less" in finding.warnings[-1]
+    assert "were capped" in finding.warnings[-1]
 
 
 def test_pairs_whose_mean_is_beyond_the_margin_block_whatever_the_earlier_looks_left(undecided):

@@ -121,7 +121,7 @@ def test_a_failure_reaches_the_caller():
             101,
             150.0,
             0.2,
-            "up to the first look at 5 pairs; what that does not decide will stay undecided: 'seconds' = 202 reaches the look "
+            "up to the first look at 5 pairs; metrics that this does not decide will stay undecided: 'seconds' = 202 reaches the look "
             "at 8 pairs",
             id="one-look",
         ),

@@ -8,14 +8,14 @@ from mainstay.reports.comparison import render_comparison
 def test_equal_runs_have_no_verdict_that_moved(run):
     text = render_comparison(run, run)
 
-    assert f"metrics whose verdict moved: 0 of {len(run.findings)}" in text
+    assert f"metrics whose verdict changed: 0 of {len(run.findings)}" in text
 
 
 def test_metrics_that_moved_come_first(runs):
     text = render_comparison(runs["passing"], runs["failing"])
 
     moved, stayed = text.index("top1_accuracy\n"), text.index("test_train_step#time\n")
-    assert moved < text.index("metrics whose verdict stayed") < stayed
+    assert moved < text.index("metrics with the same verdict") < stayed
 
 
 def test_metric_of_one_run_only_is_absent_from_the_other(runs):

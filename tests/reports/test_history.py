@@ -118,7 +118,7 @@ def test_the_page_shows_metrics_runs_changes_and_what_does_not_count(history):
     assert "61 runs count , 1 are withdrawn, 1 do not read" in text.replace("count,", "count ,")
     assert "test_a.py::test_a#top1" in text
     assert "test_p.py::test_p#time" in text
-    assert "degradations gather up to change" in text
+    assert "degradations accumulate up to change" in text
     assert "points worse since 0000000000 change 20" in text
     assert "from about" in text
     assert "version 9" in text

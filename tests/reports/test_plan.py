@@ -49,9 +49,9 @@ def test_margins_of_a_data_set_are_told(plan):
         (
             {"inconclusive": "warn"},
             "policy",
-            "exits with 0 where all estimates lie within their margins at calibrated noise",
+            "exits with 0 if all estimates lie within their margins at calibrated noise",
         ),
-        ({"proof": "unchanged"}, "policy", "what is proved unchanged passes unmeasured"),
+        ({"proof": "unchanged"}, "policy", "code that is proved unchanged passes without being measured"),
         ({"salt": "a\x1b"}, "seeds", "the salt 'a\\x1b'"),
         ({"prepare": ("python", "fetch.py")}, "workers", "prepare: python fetch.py"),
         ({"num_gated": 1}, "levels", "K = 1 metric,"),

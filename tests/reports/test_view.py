@@ -335,5 +335,5 @@ def test_a_gate_whose_undecided_metrics_only_warn_can_be_merged(runs):
     view = view_run(replace(run, findings=findings, exit_status=0))
 
     assert [step.action for step in view.next_steps] == [
-        "merge when the review is done: no degradation beyond the margins was found, what is undecided only warns"
+        "merge when the review is done: no degradation beyond the margins was found, undecided metrics only warn"
     ]

@@ -194,7 +194,7 @@ def test_a_conflict_between_measuring_and_baseline_names_both_pins(shelf, trees)
         resolved(trees)
 
     assert caught.value.side is Side.BASELINE
-    assert "do not fit the baseline: pytest==9.0" in caught.value.fact
+    assert "are incompatible with the baseline: pytest==9.0" in caught.value.fact
     assert "pytest<9" in caught.value.fact
 
 
@@ -286,7 +286,7 @@ def test_without_network_and_cache_the_message_says_so(shelf, trees, monkeypatch
         resolved(trees)
 
     assert caught.value.looked_in == "the package index and the cache of uv"
-    assert caught.value.next_step == "connect to the network once; what is needed is then cached"
+    assert caught.value.next_step == "connect to the network once; everything needed is then cached"
 
 
 # --- layers --------------------------------------------------------------------------------------------------------

@@ -135,12 +135,12 @@ def test_nothing_to_resume_is_a_usage_error(tmp_path):
 
 
 def test_a_run_that_goes_on_cannot_be_resumed(tmp_path):
-    with new_run(tmp_path, NOW, {}), pytest.raises(UsageError, match="still going on"):
+    with new_run(tmp_path, NOW, {}), pytest.raises(UsageError, match="still running"):
         resumable(tmp_path)
 
 
 def test_a_run_is_held_by_one_process(tmp_path):
-    with new_run(tmp_path, NOW, {}) as run, pytest.raises(UsageError, match="still going on"), RunFolder(run.path):
+    with new_run(tmp_path, NOW, {}) as run, pytest.raises(UsageError, match="still running"), RunFolder(run.path):
         pass
 
 
@@ -246,7 +246,7 @@ def test_two_that_resume_take_two_runs_or_the_second_is_told(tmp_path):
 
     with interrupted_run(tmp_path) as first, interrupted_run(tmp_path) as second:
         assert (first.id, second.id) == (later.id, earlier.id)
-        with pytest.raises(UsageError, match=f"run {later.id} is still going on in another process"):
+        with pytest.raises(UsageError, match=f"run {later.id} is still running in another process"):
             resumable(tmp_path)
 
 

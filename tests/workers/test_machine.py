@@ -36,7 +36,7 @@ def test_a_quick_look_does_not_ask_the_driver(driver):
 
     check = _check_gpu(quick=True)
 
-    assert (check.state, check.found) == (State.OK, "there is an NVIDIA driver, which a quick look does not ask")
+    assert (check.state, check.found) == (State.OK, "there is an NVIDIA driver, which --quick does not query")
 
 
 def test_a_driver_that_fails_is_a_warning(driver):

@@ -1,7 +1,7 @@
 """Adoption of mainstay by a project: survey it, propose what is missing, write the files.
 
-- :mod:`mainstay.adoption.survey`: what the project has.
-- :mod:`mainstay.adoption.templates`: the texts that are written.
-- :mod:`mainstay.adoption.proposal`: the smallest set of edits that works.
-- :mod:`mainstay.adoption.writing`: all edits, or none.
+- :mod:`mainstay.adoption.survey`: survey of what the project has.
+- :mod:`mainstay.adoption.templates`: texts of the files.
+- :mod:`mainstay.adoption.proposal`: the smallest set of edits that is sufficient.
+- :mod:`mainstay.adoption.writing`: writing of all edits, or none.
 """

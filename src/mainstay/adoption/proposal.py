@@ -1,9 +1,9 @@
 """The smallest set of edits that puts a project under a gate.
 
-Pure: from what was found to the texts of files. What is there already is left as it is, so that a second proposal for
+This is a pure function from a survey to the texts of files. Existing content is not changed, so a second proposal for
 the same project is empty.
 
-- :func:`propose`: the edits, and what a person must know of them.
+- :func:`propose`: the edits, with notes for the user.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from mainstay.project.configuration import Configuration, read_configuration
 from mainstay.records.errors import ConfigurationError, UsageError
 
 GROUP = "benchmarks"
-"""Dependency group with which both revisions are measured."""
+"""Dependency group of the packages that measure both revisions."""
 
 REQUIREMENTS = ("pytest>=8.4", "pytest-benchmark>=5.1")
 """Requirements of the group if the project has none for its benchmarks."""
@@ -35,26 +35,26 @@ WORKFLOW = ".github/workflows/mainstay.yml"
 """Path of the workflow."""
 
 FOLDERS = (Configuration().workloads, "gate", "workloads")
-"""Folders for first workloads, the first of which git does not ignore is taken."""
+"""Candidate folders for the first workloads; the first one that git does not ignore is used."""
 
 COLLECTED = re.compile(r"test_.*\.py|.*_test\.py")
-"""Names of the files that pytest collects by itself."""
+"""Names of the files that pytest collects by default."""
 
 DISTRIBUTIONS = {"PIL": "pillow", "attr": "attrs", "cv2": "opencv-python", "sklearn": "scikit-learn", "yaml": "pyyaml"}
-"""Distribution names of packages that are imported by another name."""
+"""Distribution names of packages that have a different import name."""
 
 
 class Example(StrEnum):
     """Kind of example from which the first workload is written."""
 
     SUITE = "suite"
-    """Tests that measure already."""
+    """Existing tests that measure."""
     TRAINING = "training"
     """A training script, whose last printed number is judged."""
     IMPORT = "import"
-    """The time of an import, and the modules that it loads."""
+    """Time of an import, and the modules that it loads."""
     RESULTS = "results"
-    """Results of evaluations that are stored, which ``mainstay judge`` compares; the import besides."""
+    """Stored results of evaluations, which ``mainstay judge`` compares, and the time of an import."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,8 +63,9 @@ class Wishes:
 
     Attributes:
         workloads: Folder of the workloads; chosen if empty.
-        example: What the first workloads are made of, one of :class:`Example`; chosen if ``None``.
-        ci: Whether CI is told; if ``None``, where GitHub Actions is used and it is known what to install.
+        example: Kind of the first workloads, one of :class:`Example`; chosen if ``None``.
+        ci: Whether to write a CI workflow; if ``None``, it is written if the project uses GitHub Actions and the
+            requirement is known.
         requirement: Requirement from which CI installs mainstay; empty if unknown.
         python: Version of Python for CI.
         folder: The project's folder in the repository; empty for the top.
@@ -85,9 +86,9 @@ class Proposal:
     Attributes:
         edits: Files of the project, relative to its folder.
         repository_edits: Files of the repository, relative to its top.
-        notes: What a person must know, a sentence each.
+        notes: Notes for the user, one sentence each.
         workloads: Folder of the workloads.
-        example: What the first workloads are made of.
+        example: Kind of the first workloads.
     """
 
     edits: tuple[Edit, ...]
@@ -109,11 +110,11 @@ def propose(
     Args:
         survey: Survey of the project.
         wishes: Options of the user.
-        read: Gives the text of a file of the project; ``None`` where it does not exist.
-        is_ignored: Whether git would ignore a file of that path, so that it would be no part of a commit.
+        read: Function that gives the text of a file of the project, or ``None`` if it does not exist.
+        is_ignored: Function that tells whether git would ignore a path, so that no commit would contain it.
 
     Raises:
-        UsageError: If what was asked for is not there, or git would ignore the workloads.
+        UsageError: If something requested does not exist, or git would ignore the workloads.
         ConfigurationError: If pyproject.toml cannot be extended.
     """
     notes: list[str] = []
@@ -230,7 +231,7 @@ def _distribution(module: str) -> str:
 
 
 def _pyproject_edit(survey: Survey, settings: Mapping[str, Any], notes: list[str]) -> Iterator[Edit]:
-    """The dependency group and ``[tool.mainstay]``, where they are missing; all else stays as it is written."""
+    """The edit that adds the dependency group and ``[tool.mainstay]`` if they are missing; the rest is kept."""
     text = survey.pyproject
     if GROUP not in survey.groups:
         text = _with_group(text, _group(survey, settings, notes))
@@ -391,19 +392,19 @@ def _ci_edit(survey: Survey, wishes: Wishes, notes: list[str]) -> Iterator[Edit]
         return
     others = [service for service in survey.services if service != "GitHub Actions"]
     if wishes.ci is None and others and "GitHub Actions" not in survey.services:
-        notes.append(f"{others[0]} is not told: let it run 'mainstay gate' with the whole history checked out")
+        notes.append(f"{others[0]} is not configured: let it run 'mainstay gate' with the whole history checked out")
         return
     if not wishes.requirement:
         if wishes.ci:
             raise UsageError(
-                "it is not known what CI installs mainstay from: this one is installed from a folder",
+                "it is not known from where CI installs mainstay: this one is installed from a folder",
                 looked_in="the metadata of the installed mainstay",
                 next_step="name it with --install, such as 'mainstay @ git+https://HOST/OWNER/mainstay@COMMIT'",
             )
-        notes.append("CI is not told: name with --install what it installs mainstay from, to have the workflow written")
+        notes.append("no CI workflow was written: name with --install the requirement from which CI installs mainstay")
         return
     if WORKFLOW in survey.workflows:
-        notes.append(f"{WORKFLOW} exists and does not run 'mainstay gate': it is left as it is")
+        notes.append(f"{WORKFLOW} exists and does not run 'mainstay gate': it was not changed")
         return
     if survey.gpu:
         notes.append("hosted runners of CI have no GPU: the how-to 'gate on a GPU' shows how to use one of your own")

@@ -2,7 +2,7 @@
 
 The files of the project are read and parsed, never imported or run.
 
-- :func:`survey_project`: everything, as a :class:`Survey`.
+- :func:`survey_project`: the whole :class:`Survey`.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ FIXTURES = ("trial", "benchmark", "import_timer", "counts")
 """Fixtures that make a test a workload."""
 
 WHOLE_TEST_MARKERS = ("benchmark", "codspeed_benchmark")
-"""Markers that ask for the time of a whole test."""
+"""Markers by which a whole test is timed."""
 
 SUITE_PACKAGES = ("pytest-benchmark", "pytest-codspeed")
-"""Packages for which suites of benchmarks are written."""
+"""Packages that benchmark suites use."""
 
 MAX_SOURCE_BYTES = 1_000_000
-"""A larger Python file is not parsed; it was generated."""
+"""Largest Python file that is parsed; larger ones are probably generated."""
 
 PRINTED = re.compile(r"\b(test|val(?:id(?:ation)?)?|eval)?[ _-]*(acc(?:uracy)?|loss)\b", re.IGNORECASE)
-"""A word that says which number a script prints."""
+"""Pattern of a word that names the number that a script prints."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,11 +42,11 @@ class Script:
     """A training script in the built package.
 
     Attributes:
-        path: The file.
-        module: Its full name once installed.
-        metric: The number that it prints: ``accuracy`` or ``loss``; empty where none could be told.
+        path: Path of the file.
+        module: Full name of the installed module.
+        metric: The number that it prints: ``accuracy`` or ``loss``; empty if this is unknown.
         takes_seed: Whether it has an option ``--seed``.
-        short_options: Options that make it short, such as ``--epochs``.
+        short_options: Options that shorten it, such as ``--epochs``.
         imports: Packages that it imports.
     """
 
@@ -63,26 +63,27 @@ class Survey:
     """Result of a survey.
 
     Attributes:
-        backend: What builds the package, such as ``hatchling``; ``setup.py``, or ``none`` for scripts alone.
+        backend: Build backend of the package, such as ``hatchling``; ``setup.py``; or ``none`` for scripts without
+            packaging.
         layout: ``src``, ``flat`` or ``scripts``.
-        packages: Importable names at the top of the package, the main one first.
-        pyproject: Text of pyproject.toml; empty where there is none.
-        document: The same, parsed.
-        configuration: ``[tool.mainstay]``; ``None`` where there is no such table.
+        packages: Top-level names that can be imported, the main one first.
+        pyproject: Text of pyproject.toml; empty if it does not exist.
+        document: Parsed pyproject.toml.
+        configuration: ``[tool.mainstay]``; ``None`` if there is no such table.
         ignored: Text of .gitignore.
-        suite_files: Files of tests that use a fixture or marker that measures.
-        suite_size: Test functions in these.
-        suite_imports: Packages that the suite imports besides the project's own.
+        suite_files: Test files that use a fixture or marker of benchmarks.
+        suite_size: Number of test functions in these files.
+        suite_imports: Packages that the suite imports, except the project's own.
         scripts: Training scripts in the package.
-        inference: Functions that infer, by their full name.
+        inference: Functions for inference, by their full name.
         stored_results: Files of stored evaluations.
-        tests: Folder of the tests; empty where there is none.
-        services: CI services that are told what to do by files here.
-        workflows: Files that describe CI, with their texts.
-        hooks: Hook managers with a file here.
-        default_branch: The branch that changes are merged into; empty where git cannot tell.
-        gpu: Name of the GPU; empty without.
-        files: All files that git knows or would add.
+        tests: Folder of the tests; empty if there is none.
+        services: CI services that have a configuration file in the project.
+        workflows: Files that configure CI, with their texts.
+        hooks: Hook managers that have a configuration file in the project.
+        default_branch: The branch that changes are merged into; empty if git does not know it.
+        gpu: Name of the GPU; empty if there is none.
+        files: All files that git tracks or would add.
     """
 
     backend: str
@@ -147,12 +148,12 @@ def survey_project(
     """Survey a project.
 
     Args:
-        files: All its files that are not ignored, relative to its folder.
-        read: Gives the text of one; ``None`` where it does not exist or is no text.
-        default_branch: As git tells it.
+        files: All files of the project that are not ignored, relative to its folder.
+        read: Function that gives the text of a file, or ``None`` if it does not exist or is not text.
+        default_branch: Default branch according to git.
         gpu: Name of the GPU.
         where: Name of pyproject.toml in messages.
-        workflows_above: Files that describe CI at the top of the repository, where the project is a folder of it.
+        workflows_above: Files that configure CI at the top of the repository, if the project is a folder below it.
 
     Raises:
         ConfigurationError: If pyproject.toml, or ``[tool.mainstay]`` in it, cannot be read.
@@ -408,7 +409,7 @@ def _is_stored_result(name: str) -> bool:
 
 
 def _tests_folder(names: Iterable[str]) -> str:
-    """The folder called like a test folder that contains the most Python files; empty if there is none."""
+    """The folder with the name of a test folder that contains the most Python files; empty if there is none."""
     folders = Counter(
         str(PurePosixPath(*path.parts[: path.parts.index(part) + 1]))
         for path in map(PurePosixPath, names)

@@ -1,7 +1,7 @@
 """The texts that ``mainstay init`` writes: example workloads and the workflow that gates pull requests.
 
 - :func:`import_example`, :func:`training_example`: a file of workloads.
-- :func:`github_workflow`: CI.
+- :func:`github_workflow`: a CI workflow.
 """
 
 from __future__ import annotations
@@ -133,8 +133,8 @@ def import_example(package: str, functions: Sequence[str] = ()) -> str:
     """Workloads for any package: the time of its import, and the modules that the import loads.
 
     Args:
-        package: Its name.
-        functions: Full names of functions that infer, the first of which is shown as what to time next.
+        package: Name of the package.
+        functions: Full names of functions for inference; the first one is suggested as the next function to time.
 
     Example:
         >>> 'import_timer("subject")' in import_example("subject")

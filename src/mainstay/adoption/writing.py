@@ -1,7 +1,7 @@
 """Write the edits of a proposal, all or none.
 
-- :func:`write_edits`: write them.
-- :func:`render_difference`: show them.
+- :func:`write_edits`: write the edits.
+- :func:`render_difference`: show the edits as a diff.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ class Edit:
     """One file to be created or changed.
 
     Attributes:
-        path: Relative to the folder that all edits belong to.
-        before: Its text; ``None`` where there is no such file.
-        after: Its new text.
+        path: Path relative to the folder of all edits.
+        before: Present text; ``None`` if the file does not exist.
+        after: New text.
     """
 
     path: str
@@ -55,11 +55,11 @@ def write_edits(root: Path, edits: Sequence[Edit]) -> None:
     """Write all edits; if one cannot be written, undo those before it.
 
     Args:
-        root: The folder that they belong to.
-        edits: What to write.
+        root: Folder to which the paths are relative.
+        edits: The edits.
 
     Raises:
-        StoreError: If a file is a link, changed since it was read, or cannot be written; then all is as it was.
+        StoreError: If a file is a link, changed since it was read, or cannot be written; then no file is changed.
     """
     for edit in edits:
         _refuse_unsafe(root, edit)

@@ -1,11 +1,12 @@
 """Search for the guilty commit: gate chosen commits against the good one until one has 95 % probability.
 
-What to measure next and what to believe is decided by :mod:`~mainstay.stats.culprit`. Every probe is kept on disk with
-all its metrics, so that an interrupted search continues, and one for another metric measures only what it lacks.
+:mod:`~mainstay.stats.culprit` chooses the next commit to measure and computes the probabilities. Every probe is stored
+with all its metrics, so an interrupted search can continue, and a search for another metric measures only what is
+missing.
 
 - :func:`bisect`: the search.
-- :func:`gates`: measures by real gates.
-- :func:`render`: what is printed at the end.
+- :func:`gates`: measurement by real gates.
+- :func:`render`: the result as text.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from mainstay.store.files import FOLDER
 from mainstay.store.history import kept_metric
 from mainstay.store.journal import BISECTIONS, JOURNAL_VERSION, Journal
 
-RESUME = "start the same 'mainstay bisect' again: whole probes are kept"
+RESUME = "start the same 'mainstay bisect' again: completed probes are kept"
 """The next step after a search that was interrupted."""
 
 _NUM_SHOWN = 5
@@ -50,8 +51,8 @@ class BisectOptions:
     Attributes:
         good: A commit without the degradation.
         bad: A later one with it.
-        metric: Id or name of the metric; the one that degraded most surely if ``None``.
-        confirm: Whether the guilty commit is gated against its parent at last.
+        metric: Id or name of the metric; if ``None``, the one whose degradation is most certain.
+        confirm: Whether to gate the guilty commit against its parent at the end.
     """
 
     good: str
@@ -65,13 +66,13 @@ class Probe:
     """One commit measured against another.
 
     Attributes:
-        commit: What was measured.
-        baseline: What it was compared with.
-        metrics: What each metric showed.
+        commit: The commit that was measured.
+        baseline: The commit that it was compared with.
+        metrics: Results of the metrics.
         broken: Why it could not be measured; empty if it could.
-        run: Name of the run; empty where it came to none.
-        seconds: What it cost.
-        pairs: Most pairs that a metric took.
+        run: Name of the run; empty if there is none.
+        seconds: Duration of the probe.
+        pairs: Largest number of pairs of a metric.
     """
 
     commit: str
@@ -95,8 +96,8 @@ class Commit:
     """A commit as it is printed.
 
     Attributes:
-        commit: Its full hash.
-        date: ISO date of its author.
+        commit: Full hash of the commit.
+        date: ISO author date.
         subject: First line of its message.
     """
 
@@ -110,15 +111,15 @@ class BisectOutcome:
     """Result of a search.
 
     Attributes:
-        metric: What degraded.
-        degradation: By how much, over all commits.
-        commits: The guilty commit, or those that cannot be told apart; for a range, all of it.
-        probability: That they hold the whole degradation.
-        is_named: Whether that suffices to blame them.
-        broken: Commits that could not be measured, and why.
-        probes: All that was measured, by this search and by earlier ones that it continued.
-        confirmation: The guilty commit against its parent; ``None`` where it was not measured.
-        num_commits: Commits that were searched.
+        metric: The metric that degraded.
+        degradation: Size of the degradation over all commits.
+        commits: The guilty commit, or several that cannot be told apart; for a range, all commits in it.
+        probability: Probability that these commits contain the whole degradation.
+        is_named: Whether that probability is high enough to blame them.
+        broken: Commits that could not be measured, with the reason.
+        probes: All probes of this search and of earlier ones that it continued.
+        confirmation: Probe of the guilty commit against its parent; ``None`` if it was not measured.
+        num_commits: Number of commits that were searched.
     """
 
     metric: Metric
@@ -163,7 +164,7 @@ def gates(folder: Path, environ: Mapping[str, str], observer: Observer) -> Measu
 
 
 def probe_of(run: Run, baseline: str, candidate: str, *, seconds: float) -> Probe:
-    """The probe that a run amounts to.
+    """Make a probe from a run.
 
     Raises:
         MainstayError: If something other than the candidate is broken.
@@ -195,11 +196,11 @@ def bisect(
     Args:
         folder: A folder in the user's repository.
         options: Options of the command.
-        measure: Measures a commit.
-        report: Receives the posterior after each probe.
+        measure: Function that measures a commit.
+        report: Function that receives the posterior after each probe.
 
     Raises:
-        UsageError: If the commits are not in a line, or nothing degraded between them.
+        UsageError: If the bad commit does not follow the good one, or nothing degraded between them.
         MainstayError: If something other than a commit in between is broken.
     """
     repository = Repository.discover(folder)
@@ -277,7 +278,7 @@ def _part(metric: Metric) -> str | None:
 
 
 def pairs_of(kept: KeptMetric) -> Sequence[float]:
-    """The degradations that a metric showed, as many as the search needs where they were proved or are always the same."""
+    """The degradations of a metric, repeated to the number that the search needs if they were proved or never vary."""
     if kept.is_proved_equal or kept.metric.scale.is_exact:
         value = kept.degradations[0] if kept.degradations else 0.0
         return [value] * NUM_FIRST_PAIRS
@@ -288,7 +289,7 @@ def choose_metric(metrics: Sequence[KeptMetric], name: str | None) -> KeptMetric
     """The metric to search by: the named one, or the one whose degradation is most certain.
 
     Raises:
-        UsageError: If no metric is called so, or several.
+        UsageError: If no metric has that name, or several have it.
     """
     wanted = [kept for kept in metrics if name is None or name in {kept.metric.id, kept.metric.name}]
     if not wanted or (name is not None and len(wanted) > 1):
@@ -302,7 +303,7 @@ def choose_metric(metrics: Sequence[KeptMetric], name: str | None) -> KeptMetric
 
 
 def _p_value(kept: KeptMetric) -> tuple[float, float]:
-    """P-value of the pairs under no degradation, then the negative degradation in margins, which breaks ties."""
+    """P-value of the pairs if nothing degraded, then the negative degradation in margins, to break ties."""
     values = pairs_of(kept)
     if len(values) < 2:
         return 1.0, 0.0
@@ -317,7 +318,7 @@ def commits_between(repository: Repository, good: str, bad: str) -> list[Commit]
     """The commits after the good one up to the bad one, along first parents, without those that changed no file.
 
     Raises:
-        UsageError: If the bad commit does not follow the good one, or the clone is too shallow to tell.
+        UsageError: If the bad commit does not follow the good one, or a shallow clone does not show whether it does.
     """
     is_after = repository.call("merge-base", "--is-ancestor", good, bad, check=False).status == 0
     if good == bad or not is_after:
@@ -345,10 +346,10 @@ class _Probes:
 
     Attributes:
         good: Baseline of the probes.
-        journal: Where they are kept.
-        run: Measures what is not there.
-        known: Those that an earlier search measured and this one has not asked for yet.
-        used: Those that this search asked for.
+        journal: Journal in which they are stored.
+        run: Function that measures a missing probe.
+        known: Probes of earlier searches that this search has not used yet.
+        used: Probes that this search has used.
     """
 
     good: str
@@ -408,7 +409,7 @@ class _Probes:
 
 
 def beliefs(search: Search, commits: Sequence[Commit]) -> str:
-    """The posterior in a few lines: a bar for each of the likeliest commits."""
+    """The posterior in a few lines, with a bar for each of the most likely commits."""
     alone = search.probabilities()
     best = sorted(range(len(commits)), key=lambda i: -alone[i])[:_NUM_SHOWN]
     spread = max(0.0, 1 - float(alone.sum()))
@@ -436,7 +437,7 @@ def render(outcome: BisectOutcome) -> str:
     else:
         first, last = outcome.commits[0], outcome.commits[-1]
         lines += [
-            f"no single commit: it came with these {len(outcome.commits)}, with {percent} probability",
+            f"no single commit: the degradation lies in these {len(outcome.commits)}, with {percent} probability",
             *map(_commit_line, (first, last) if len(outcome.commits) > 1 else (first,)),
         ]
     if outcome.confirmation is not None and outcome.confirmation.degradations:

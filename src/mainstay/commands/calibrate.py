@@ -1,8 +1,8 @@
-"""Gate a revision against itself, to learn how noisy the machine is and which settings it supports.
+"""Gate a revision against itself, to find out how noisy the machine is and which settings it supports.
 
-:func:`calibrate` builds the revision twice, as a gate builds its two, measures a fixed number of pairs and hands them to
-:mod:`mainstay.gates.calibration`. Nothing stops early: every workload gets all pairs. Only what is timed or weighed is
-calibrated; an accuracy of equal revisions is equal, so it needs no pairs.
+:func:`calibrate` builds the revision twice, as a gate builds its two revisions, measures a fixed number of pairs and
+passes them to :mod:`mainstay.gates.calibration`. It does not stop early: every workload gets all pairs. Only times and
+sizes are calibrated; the accuracies of equal revisions are equal, so they need no pairs.
 """
 
 from __future__ import annotations
@@ -53,16 +53,16 @@ from mainstay.store.journal import CALIBRATIONS, new_run
 from mainstay.workers.machine import describe_machine
 
 NUM_RESAMPLED = 4_000
-"""Gates that are made of the measured pairs."""
+"""Number of gates that are simulated by resampling the measured pairs."""
 
 OF_BLOCKS = frozenset({"call_time", "import_time", "throughput"})
-"""Metrics that are means over blocks, so that the blocks tell a part of their noise."""
+"""Metrics that are means over blocks, so that the blocks show a part of their noise."""
 
 LARGEST_MARGIN = 0.5
-"""Margin beyond which settings are not written."""
+"""Largest margin for which settings are written."""
 
 MIN_PAIRS = 5
-"""Pairs from which noise can be judged at all."""
+"""Smallest number of pairs from which noise can be estimated."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,8 +85,8 @@ class CalibrationOutcome:
     """Result of a calibration.
 
     Attributes:
-        calibration: The document.
-        path: Where it was written.
+        calibration: The calibration.
+        path: File that it was written to.
     """
 
     calibration: Calibration
@@ -110,8 +110,8 @@ def calibrate(
         observer: Receives progress reports.
 
     Raises:
-        UsageError: If nothing is timed, or the pairs asked for are too few.
-        MainstayError: If the revision cannot be built or none of its timed workloads be measured.
+        UsageError: If no workload is timed, or the requested number of pairs is too small.
+        MainstayError: If the revision cannot be built, or none of its timed workloads can be measured.
         Interrupted: On Ctrl-C.
     """
     check_platform(sys.platform)
@@ -154,11 +154,11 @@ def write_document(place: Path, calibration: Calibration) -> Path:
 
 
 def write_settings(path: Path, calibration: Calibration) -> Path:
-    """Write the proposed settings to the pyproject.toml of the user's working tree, whose comments stay.
+    """Write the proposed settings to the pyproject.toml of the user's working tree, and keep its comments.
 
     Args:
         path: A folder in the user's repository.
-        calibration: What proposes them.
+        calibration: Calibration with the proposed settings.
 
     Returns:
         The file.
@@ -204,8 +204,8 @@ def _check_pairs(options: CalibrationOptions) -> None:
     """Refuse a number of pairs that is too small."""
     if options.pairs is not None and options.pairs < MIN_PAIRS:
         raise UsageError(
-            f"{options.pairs} pairs are too few to judge noise by",
-            next_step=f"ask for at least {MIN_PAIRS}; 20 tell a standard deviation to a quarter",
+            f"{options.pairs} pairs are too few to estimate the noise",
+            next_step=f"ask for at least {MIN_PAIRS}; 20 determine a standard deviation to within a quarter",
         )
 
 
@@ -217,8 +217,8 @@ def run_calibration(session: Session, options: CalibrationOptions) -> Calibratio
         options: Options of the command.
 
     Raises:
-        UsageError: If nothing is timed.
-        MainstayError: If the revision cannot be built or none of its timed workloads be measured.
+        UsageError: If no workload is timed.
+        MainstayError: If the revision cannot be built, or none of its timed workloads can be measured.
     """
     machine = describe_machine()
     num_pairs = options.pairs or session.configuration.looks[-1]

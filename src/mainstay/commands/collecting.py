@@ -1,7 +1,7 @@
 """Collection: both revisions collect the workload files of each, and the agenda follows from the result.
 
 - :func:`collect_agenda`: the agenda of a session.
-- :func:`startup_review`: what a person has to review where a wheel brings along code that runs unasked.
+- :func:`startup_review`: the review that is needed if a wheel contains code that runs without being imported.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def collect_agenda(session: Session, harness: Harness) -> Agenda:
         harness: Both revisions, ready to measure.
 
     Raises:
-        UsageError: If there is nothing to judge, or the settings name a margin of nothing.
+        UsageError: If there is nothing to judge, or the settings have a margin for an unknown metric.
     """
     session.observer.phase("workloads")
     folders = {side: configuration.workloads for side, configuration in session.settings.judging.items()}
@@ -45,7 +45,7 @@ def collect_agenda(session: Session, harness: Harness) -> Agenda:
     everything = at_once(collect, [spec for specs in harness.specs.values() for spec in specs.values()])
     everything[-1].require_right_markers()
     metrics = tuple(m for found in everything for workload in found.workloads for m in workload.metrics)
-    if not any(found.problems or found.skipped_files for found in everything):  # else some gated ones are unknown
+    if not any(found.problems or found.skipped_files for found in everything):  # otherwise some metrics are unknown
         require_known_margins(session.settings.own[Side.CANDIDATE], metrics)
     parts = [part_of(collection, session.start.only) for collection in everything]
     session.watch.lap("workloads")
@@ -71,7 +71,7 @@ def startup_review(startup: Mapping[Side, Mapping[str, str]]) -> str:
     """Review required if the candidate adds code that runs at start-up without being imported; empty if none.
 
     Args:
-        startup: Code that runs in every worker of each revision, by what it is.
+        startup: Start-up code of each revision, by description.
 
     Example:
         >>> startup_review({Side.BASELINE: {"a.pth": "1"}, Side.CANDIDATE: {"a.pth": "1", "b.pth": "2"}})

@@ -1,7 +1,7 @@
 """Checks of the machine and the project that show what would stop a gate.
 
-A quick examination starts no process but git. A full one also asks nvidia-smi and the interpreter of an environment
-that an earlier gate left in the cache, and can go through a gate as far as its first pair
+A quick examination starts no process except git. A full one also calls nvidia-smi and the interpreter of an environment
+that an earlier gate has cached, and can rehearse a gate up to its first pair
 (:mod:`mainstay.commands.rehearsal`).
 
 - :func:`examine`: all checks, as a :class:`Report`.
@@ -44,25 +44,25 @@ from mainstay.store.integrity import describe_changes
 from mainstay.workers import machine
 
 if TYPE_CHECKING:
-    from mainstay.commands.rehearsal import Rehearsal  # a quick look loads nothing that measures
+    from mainstay.commands.rehearsal import Rehearsal  # a quick examination imports nothing that measures
 
 BUSY_FRACTION = 0.5
-"""Load for each processor above which timings are expected to be noisy."""
+"""Load per processor above which timings are expected to be noisy."""
 
 LAYER_BYTES = 8_000_000_000
-"""Free disk that a first gate may need: torch with CUDA unpacks to 5 GB, its download takes 2 GB more."""
+"""Free disk space that a first gate may need: torch with CUDA unpacks to 5 GB, and its download takes 2 GB more."""
 
 MINIMAL_BYTES = 500_000_000
-"""Free disk without which two worktrees, two small environments and a journal may not fit."""
+"""Free disk space below which two worktrees, two small environments and a journal may not fit."""
 
 TORCH_SECONDS = 120
-"""How long torch may take to be imported from a cold disk."""
+"""Seconds that importing torch from a cold disk may take."""
 
 FIXTURES = ("trial", "benchmark", "import_timer", "counts")
 """Names in the worker's FIXTURE_KINDS, repeated here because the worker can be imported only with pytest."""
 
 WORKLOAD = re.compile(rf"^\s*(?:async\s+)?def\s+test_\w*\s*\([^)]*\b(?:{'|'.join(FIXTURES)})\b", re.MULTILINE)
-"""A test that takes one of the fixtures that measure."""
+"""Pattern of a test that takes one of the fixtures of workloads."""
 
 TORCH_QUESTION = """
 import torch
@@ -72,7 +72,7 @@ print(torch.__version__, "sees", ", ".join(devices) or "no GPU")
 
 
 class Rehearse(Protocol):
-    """Goes through a gate as far as its first pair."""
+    """Function that rehearses a gate up to its first pair."""
 
     def __call__(self, repository: Repository, *, environ: Mapping[str, str]) -> Rehearsal:
         """Rehearse a gate of the working tree of a repository."""
@@ -83,7 +83,7 @@ class State(StrEnum):
 
     OK = "ok"
     WARNING = "warning"
-    """A gate runs; something about it may surprise."""
+    """A gate can run, but something may be unexpected."""
     STOPPER = "stopper"
     """A gate would end with an error."""
 
@@ -93,10 +93,10 @@ class Check:
     """One check and its result.
 
     Attributes:
-        name: What.
-        state: Its effect on a gate.
-        found: What was found, with the value.
-        next_step: What the user can do, where something should be done.
+        name: Name of the check.
+        state: Effect of the result on a gate.
+        found: The result, with its value.
+        next_step: What the user can do; empty if nothing is needed.
     """
 
     name: str
@@ -143,8 +143,8 @@ def examine(
     Args:
         path: A folder in the user's repository.
         quick: Whether to start no process but git.
-        rehearse: Goes through a gate as far as its first pair, :func:`mainstay.commands.rehearsal.rehearse`; it is called
-            unless something would stop a gate before.
+        rehearse: Function that rehearses a gate up to its first pair, :func:`mainstay.commands.rehearsal.rehearse`; it
+            is called unless something would stop a gate earlier.
         environ: Environment variables.
 
     Example:
@@ -286,7 +286,7 @@ def _check_gpu(*, quick: bool) -> Check:
     if shutil.which("nvidia-smi") is None:
         return Check(name="gpu", found="no NVIDIA driver")
     if quick:
-        return Check(name="gpu", found="there is an NVIDIA driver, which a quick look does not ask")
+        return Check(name="gpu", found="there is an NVIDIA driver, which --quick does not query")
     name = machine.accelerator_name()
     if not name:
         return Check(
@@ -301,7 +301,7 @@ def _check_gpu(*, quick: bool) -> Check:
 def _check_load(load: float, num_cores: int) -> Check:
     found = f"{load:.1f} of {num_cores} processors are busy"
     if load > BUSY_FRACTION * num_cores:
-        advice = "end other work before timings are measured; the gate stays right, but decides later"
+        advice = "end other work before timings are measured; the error rates hold, but the gate decides later"
         return Check(name="load", state=State.WARNING, found=found, next_step=advice)
     return Check(name="load", found=found)
 
@@ -335,7 +335,7 @@ def _check_protection() -> Check:
     found = confinement.describe_confinement()
     if confinement.can_confine():
         return Check(name="protection", found=found)
-    advice = "gate what you do not trust on Linux 5.19 or newer with Landlock, or in a container that is thrown away"
+    advice = "gate untrusted code on Linux 5.19 or newer with Landlock, or in a disposable container"
     return Check(name="protection", state=State.WARNING, found=found, next_step=advice)
 
 
@@ -441,7 +441,7 @@ def _check_mnist(folder: Path, environ: Mapping[str, str]) -> Check:
         name="data",
         state=State.WARNING,
         found=f"MNIST is not in {folder}; it will be fetched from {mirror or 'the public mirrors'}",
-        next_step="stay connected for the first gate; without MNIST the embedded digits take its place",
+        next_step="keep the network connection for the first gate; without MNIST, the embedded digits are used",
     )
 
 
@@ -515,7 +515,7 @@ def _check_runs(root: Path) -> Iterator[Check]:
         yield Check(
             name="runs",
             state=State.WARNING,
-            found=f"gate {going_on[0].id} is going on, and would share the processors",
+            found=f"gate {going_on[0].id} is running, and would share the processors",
             next_step="wait for it",
         )
     if interrupted:

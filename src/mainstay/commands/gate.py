@@ -63,8 +63,8 @@ class GateOptions:
         only: ``accuracy``, or ``performance`` for time and memory; everything if ``None``.
         pairs: Number of pairs before a single look, for an estimate free of early-stopping bias; as configured if ``None``.
         keyword: Gate the workloads that this expression of pytest's ``-k`` selects; all if empty.
-        marks: The same of ``-m``.
-        places: Gate the workloads of these files, folders and node ids, relative to where the command runs; all if empty.
+        marks: Gate the workloads that this expression of pytest's ``-m`` selects; all if empty.
+        places: Gate the workloads of these files, folders and node ids, relative to the current folder; all if empty.
     """
 
     baseline: str | None = None
@@ -87,7 +87,7 @@ class GateOutcome:
 
     Attributes:
         run: The run document.
-        path: Where it was written.
+        path: File that it was written to.
     """
 
     run: Run
@@ -209,7 +209,7 @@ def run_gate(session: Session, *, allow_unjudged: bool) -> Run:
 def _open_run(
     repository: Repository, options: GateOptions, environ: Mapping[str, str]
 ) -> Iterator[tuple[RunFolder, Start]]:
-    """Hold the folder of a new or interrupted run, together with the choices fixed when the run started."""
+    """Lock the folder of a new or interrupted run; gives it with the choices that were fixed when the run started."""
     if options.resume:
         with interrupted_run(repository.root, Start) as folder:
             yield folder, folder.journal.start(Start)
@@ -224,16 +224,16 @@ def in_project(root: Path, folder: Path, places: Sequence[str]) -> tuple[str, ..
 
     Args:
         root: The project's folder.
-        folder: What the places are relative to.
-        places: As the user names them.
+        folder: The folder to which the places are relative.
+        places: Files, folders and node ids as the user named them.
 
     Raises:
-        UsageError: If one lies outside of the project.
+        UsageError: If a place lies outside the project.
     """
     top, found = root.resolve(), []
     for place in places:
         file, separator, test = place.partition("::")
-        absolute = Path(os.path.abspath(folder.resolve() / file))  # a link in the project is named as the user names it
+        absolute = Path(os.path.abspath(folder.resolve() / file))  # a link in the project keeps its name
         if not absolute.is_relative_to(top):
             raise UsageError(f"{place} lies outside the project", looked_in=str(root), next_step="name workloads of it")
         found.append(f"{absolute.relative_to(top).as_posix()}{separator}{test}")

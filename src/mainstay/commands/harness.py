@@ -1,7 +1,7 @@
 """Harness: both revisions built and ready to measure, with their environments, workload files, data and workers.
 
-- :func:`open_harness`: the :class:`Harness` of a session; what is temporary is gone when it is closed.
-- :class:`Harness`: all that is needed to measure.
+- :func:`open_harness`: the :class:`Harness` of a session; temporary files are removed when it is closed.
+- :class:`Harness`: everything needed to measure.
 """
 
 from __future__ import annotations
@@ -30,15 +30,16 @@ class Harness:
     """Everything needed to measure.
 
     Attributes:
-        specs: Workers of both revisions, by whose workload files they run with; the baseline's alone where these are equal.
-        environments: Of both revisions.
+        specs: Workers of both revisions, by the revision whose workload files they use; only for the baseline's files
+            if these are equal.
+        environments: Records of both environments for the run document.
         subjects: Environment of each revision.
         prepared: Variables and output of ``prepare``.
         scratch: The run's temporary folder.
-        preload_note: How ``preload`` is followed; empty where it names nothing.
+        preload_note: How ``preload`` was applied; empty if it names no module.
         seals: Manifests of everything that no worker may change.
-        shared: SHA-256 of each input that both revisions read, as it was before the first trial.
-        launchers: What starts the workers of each side; empty for fresh interpreters.
+        shared: SHA-256 of each shared input before the first trial.
+        launchers: Functions that start the workers of each side; empty to start fresh interpreters.
     """
 
     specs: Mapping[Side, Mapping[Side, WorkerSpec]]
@@ -77,7 +78,7 @@ def open_harness(session: Session) -> Iterator[Harness]:
         Both revisions, ready to measure.
 
     Raises:
-        EnvironmentBuildError: If one cannot be resolved, built or installed.
+        EnvironmentBuildError: If a revision cannot be resolved, built or installed.
     """
     repository, start = session.repository, session.start
     with repository.scratch_folder() as scratch, ExitStack() as stack:
@@ -86,12 +87,12 @@ def open_harness(session: Session) -> Iterator[Harness]:
         session.observer.phase("environments")
         untouched = take_manifest(trees[Side.BASELINE])
         resolutions = _resolutions(session, trees)
-        if find_changes(trees[Side.BASELINE], untouched):  # what resolves may run code of either revision
+        if find_changes(trees[Side.BASELINE], untouched):  # resolving may run code of either revision
             repository.remove_worktree(trees[Side.BASELINE])
             repository.add_worktree(start.baseline.commit, trees[Side.BASELINE])
         layers = stack.enter_context(open_layers(resolutions.values()))
         harness = _build(session, scratch, trees, resolutions, layers)
-        environments.sweep_builds()  # by now, what a killed gate had started has ended
+        environments.sweep_builds()  # by now, processes of killed gates have ended
         launchers = stack.enter_context(_open_launchers(session, harness))
         session.watch.lap("preparation")
         yield replace(harness, launchers=launchers)
@@ -124,7 +125,7 @@ def _build(
     def seal(side: Side, subject: SubjectEnvironment) -> None:
         """Record what is installed for a revision, before any code of the other one runs."""
         seals.add(f"the environment of the {side}", subject.environment)
-        # only now, or a build backend could pack what is shared
+        # only now: before, a build backend could have packed shared files
         linked = repository.link_shared(configuration.share, trees[side])
         if not shared:
             shared.update(linked)

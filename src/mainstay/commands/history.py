@@ -1,8 +1,8 @@
 """The history of a project: add, list, show, withdraw and share runs.
 
-- :func:`add`, :func:`withdraw`, :func:`sync`: what writes, or asks a remote.
-- :func:`read`: all that is here, in the order of the default branch.
-- :func:`render_list`, :func:`render_entry`: for a terminal.
+- :func:`add`, :func:`withdraw`, :func:`sync`: functions that write, or contact a remote.
+- :func:`read`: all local entries, in the order of the default branch.
+- :func:`render_list`, :func:`render_entry`: entries as text for a terminal.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def add(folder: Path, path: Path, *, kind: str, remote: str | None, environ: Map
         environ: The user's environment.
 
     Returns:
-        What is kept, and whether it is on the branch; else it waits in the inbox for the next writer.
+        The entry, and whether it is on the branch; if not, it waits in the inbox for the next writer.
 
     Raises:
         UsageError: If the run is not valid.
@@ -64,15 +64,15 @@ def withdraw(folder: Path, name: str, *, reason: str, remote: str | None) -> str
 
     Args:
         folder: A folder in the user's repository.
-        name: The run, or how its name begins; it may be one that cannot be read.
-        reason: Why.
+        name: Name of the run, or its beginning; the run need not be readable.
+        reason: Why it is withdrawn.
         remote: Remote at which the history is shared.
 
     Returns:
         Name of its file.
 
     Raises:
-        UsageError: If no run, or several, are called so.
+        UsageError: If no run, or several runs, have that name.
     """
     repository = Repository.discover(folder)
     branches = HistoryBranches.of(repository, remote)
@@ -99,8 +99,8 @@ def sync(folder: Path, *, remote: str | None, restore: bool, forget: bool) -> Hi
     Args:
         folder: A folder in the user's repository.
         remote: Remote at which the history is shared.
-        restore: Append again what was removed there.
-        forget: Lose what was removed there.
+        restore: Append files again that were removed there.
+        forget: Drop files that were removed there.
     """
     branches = HistoryBranches.of(Repository.discover(folder), remote)
     branches.sync(restore=restore, forget=forget)
@@ -125,8 +125,8 @@ def sorted_by_commit(entries: Sequence[Entry], places: Mapping[str, int]) -> Ite
     """Entries in the order of their candidate commits, regardless of the machines' clocks.
 
     Args:
-        entries: By time.
-        places: Of the commits of the default branch; one that is not among them follows what was made before it.
+        entries: Entries in order of time.
+        places: Position of each commit on the default branch; an entry of another commit keeps its place in time.
 
     Example:
         >>> list(sorted_by_commit([], {}))
@@ -143,7 +143,7 @@ def find(history: History, name: str) -> Entry:
     """Find the entry for a name or prefix of a file, run or candidate commit.
 
     Raises:
-        UsageError: If there is none, or there are several.
+        UsageError: If no entry matches, or several do.
     """
     found = [
         entry

@@ -1,4 +1,4 @@
-"""The page of a history, with its feed: a module of its own, since only it needs templates and statistics."""
+"""The page of a history, with its feed; a separate module because only it needs templates and statistics."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def write_page(
 
     Args:
         folder: A folder in the user's repository.
-        output: The page.
-        title: Name of the project; of the repository's folder if ``None``.
+        output: File of the page.
+        title: Name of the project; that of the repository's folder if ``None``.
         remote: Remote at which the history is shared.
         environ: The user's environment.
 
     Returns:
-        The feed.
+        File of the feed.
 
     Raises:
         StoreError: If a file cannot be written.

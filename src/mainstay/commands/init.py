@@ -1,10 +1,10 @@
 """``mainstay init``: put a project under a gate.
 
-Nothing here prints or asks: :mod:`mainstay.cli` shows the plan and asks whether it may be written.
+This module does not print or ask: :mod:`mainstay.cli` shows the plan and asks for confirmation.
 
-- :func:`plan_adoption`: what would be written.
-- :func:`write_adoption`: write it, all or nothing.
-- :func:`gate_against_itself`: the first gate, whose two revisions are the tree as it is now.
+- :func:`plan_adoption`: the files that would be written.
+- :func:`write_adoption`: write them, all or none.
+- :func:`gate_against_itself`: the first gate, with the current tree as both revisions.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Adoption:
     Attributes:
         repository: The repository, seen from the project.
         survey: Survey of the project.
-        proposal: The proposal.
+        proposal: Proposed files.
     """
 
     repository: Repository
@@ -71,12 +71,11 @@ def plan_adoption(path: Path, *, environ: Mapping[str, str], **wishes: Any) -> A
     Args:
         path: A folder in the user's repository.
         environ: The user's environment.
-        **wishes: What the person asked for, as :class:`~mainstay.adoption.proposal.Wishes` has it; what they leave open
-            is filled in.
+        **wishes: Options of the user, see :class:`~mainstay.adoption.proposal.Wishes`; missing ones are chosen.
 
     Raises:
         GitError: If there is no repository with a commit.
-        UsageError: If there is no Python project, its settings cannot be read, or what was asked for is not there.
+        UsageError: If there is no Python project, its settings cannot be read, or something requested does not exist.
     """
     repository = Repository.discover(path)
     repository.refuse_tracked_runs()
@@ -109,10 +108,10 @@ def plan_adoption(path: Path, *, environ: Mapping[str, str], **wishes: Any) -> A
 
 
 def write_adoption(adoption: Adoption) -> None:
-    """Write all that was proposed.
+    """Write all proposed files.
 
     Raises:
-        StoreError: If a file cannot be written; then all is as it was.
+        StoreError: If a file cannot be written; then none is changed.
     """
     write_edits(adoption.repository.top, adoption.edits)
 

@@ -1,7 +1,7 @@
 """The judge command: judge stored results of two evaluations as a gate judges its own measurements.
 
-Nothing is measured: files take the place of revisions. What the files do not tell, such as who made them and where, is
-not known, and the run document says so.
+Nothing is measured: files take the place of revisions. Facts that the files do not contain, such as who made them and
+where, are unknown, and the run document says so.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from mainstay.store.journal import JUDGEMENTS, new_run
 from mainstay.workers.machine import describe_machine
 
 LARGEST_MARGIN = 0.5
-"""Margins of shares lie below it, since twice the margin is tested, too."""
+"""Upper bound of margins of shares, since twice the margin is tested, too."""
 
 UNNAMED = "scores"
 """Name of the only task of both sides, which would otherwise be named after the file."""
@@ -49,13 +49,13 @@ class JudgeOptions:
 
     Attributes:
         margin: Tolerated degradation of every task and of their mean.
-        task_margins: The same by task.
-        config: File with ``[tool.mainstay]``; pyproject.toml of the folder, if there, where it is ``None``.
-        filter: Answer filter of lm-evaluation-harness that counts.
-        cluster: Field of an item that says what it belongs to.
-        prompt_changed: Whether other prompts for the same items are meant.
+        task_margins: Tolerated degradation by task.
+        config: File with ``[tool.mainstay]``; if ``None``, pyproject.toml of the folder, if it exists.
+        filter: Answer filter of lm-evaluation-harness to use.
+        cluster: Field that identifies the cluster of an item.
+        prompt_changed: Whether different prompts for the same items are intended.
         score_range: Smallest and largest score of all tasks whose range is not configured.
-        acknowledged: Metrics whose implausible gain a person has looked at.
+        acknowledged: Metrics whose implausible gain a person has examined.
     """
 
     margin: float | None = None
@@ -73,8 +73,8 @@ class JudgeOutcome:
     """Result of a judgement.
 
     Attributes:
-        run: The document.
-        path: Where it was written.
+        run: The run document.
+        path: File that it was written to.
     """
 
     run: Run
@@ -85,9 +85,9 @@ def judge(folder: Path, baseline: Path, candidate: Path, options: JudgeOptions) 
     """Judge the stored results of a candidate against those of a baseline.
 
     Args:
-        folder: Where settings and waivers are read and the run document is written.
-        baseline: A file, or a folder of files.
-        candidate: The same of the candidate.
+        folder: Folder from which settings and waivers are read and to which the run document is written.
+        baseline: File of the baseline's results, or a folder of such files.
+        candidate: File of the candidate's results, or a folder of such files.
         options: Options of the command.
 
     Returns:
@@ -336,7 +336,7 @@ def _warnings(task: PairedTask) -> Iterator[str]:
     missing = {side: count for side, count in task.num_missing.items() if count}
     if missing:
         counts = " and ".join(f"{count:,} scores of the {side}" for side, count in missing.items())
-        yield f"{counts} are missing and count as the worst; a pass also holds with the baseline's missing ones at best"
+        yield f"{counts} are missing and count as the worst; a pass also holds if the baseline's missing ones count as the best"
     if task.num_outside:
         yield f"{task.num_outside:,} scores lie outside the declared range and count as its nearest end"
 
@@ -365,7 +365,7 @@ def _acknowledged(findings: Sequence[Finding], names: Sequence[str]) -> tuple[Fi
         replace(
             finding,
             mark="",
-            warnings=(*finding.warnings, f"a person has looked at what is implausible: {finding.mark}"),
+            warnings=(*finding.warnings, f"a person has acknowledged the implausible gain: {finding.mark}"),
         )
         if finding.mark and finding.metric.name in names
         else finding
@@ -377,7 +377,7 @@ def _waiver_notes(waivers: Sequence[Waiver], findings: Sequence[Finding], today:
     """Notes, not errors, on waivers that match no task, since their file may serve several sets of results."""
     metrics = [finding.metric for finding in findings]
     unknown = unknown_waivers(waivers, metrics, today, reviewed=waivers)
-    return [f"a waiver of {waiver.metric} names nothing that is judged here" for waiver in unknown]
+    return [f"a waiver of {waiver.metric} matches no task that is judged here" for waiver in unknown]
 
 
 def _notes(sides: Mapping[Side, Scores], options: JudgeOptions, findings: Sequence[Finding]) -> Iterator[str]:
@@ -392,7 +392,7 @@ def _notes(sides: Mapping[Side, Scores], options: JudgeOptions, findings: Sequen
         yield f"implausible gains were acknowledged: {', '.join(options.acknowledged)}"
     outside = [finding.metric.name for finding in findings if finding.metric.unit != FRACTION]
     if outside and any(finding.metric.name == MACRO for finding in findings):
-        yield f"not part of the mean of the tasks, since they are no shares: {', '.join(outside[:8])}"
+        yield f"not part of the mean of the tasks, since they are not shares: {', '.join(outside[:8])}"
 
 
 def _unused(settings: EvaluationSettings, options: JudgeOptions, samples: Sequence[TaskSamples]) -> Iterator[str]:

@@ -1,7 +1,7 @@
-"""Measuring by the plan: ledgers with the known trials, and the measurement that adds to them.
+"""Measuring according to the plan: ledgers with the known trials, and the measurement that adds to them.
 
-- :func:`open_ledgers`: one a workload, without trials.
-- :func:`measuring`: what measures pairs, with its workers.
+- :func:`open_ledgers`: an empty ledger for each workload.
+- :func:`measuring`: the measurement of pairs, with its workers.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def open_ledgers(agenda: Agenda, plan: Plan) -> list[WorkloadLog]:
     """Make an empty ledger for each workload; a workload that hung during collection is refused.
 
     Args:
-        agenda: What is to be measured.
+        agenda: Workloads to be measured.
         plan: Plan with the seeds.
     """
     ledgers = make_logs(agenda.assignments, plan.seeds)
@@ -55,20 +55,20 @@ def measuring(
     repeats: frozenset[str] = frozenset(),
     executor: Executor | None = None,
 ) -> Iterator[Measurement]:
-    """Open what measures pairs, and close it when they have been measured.
+    """Open the measurement of pairs, and close it afterwards.
 
-    In threads of this process, the default, each trial is journalled as soon as it ends, the servers of the harness fork
-    workers, and all workers are stopped where something goes wrong. Another executor is given plain data, so its threads or
-    processes may be anywhere: every worker is a fresh interpreter there, and trials are journalled pair by pair.
+    By default, threads of this process measure: each trial is journalled as soon as it ends, the servers of the harness
+    fork workers, and all workers are stopped on an error. Another executor receives only plain data, so its threads or
+    processes may be anywhere. Then every worker is a fresh interpreter, and trials are journalled pair by pair.
 
     Args:
         session: Session of the run.
         harness: Both revisions.
         agenda: Workloads to be judged.
         plan: Plan of the run.
-        ledgers: One a workload, with the trials that are known.
-        repeats: Workloads whose baseline may be repeated for the sake of later gates.
-        executor: Where pairs are measured; it stays open.
+        ledgers: Ledger of each workload, with the known trials.
+        repeats: Workloads whose baseline may be repeated to help later gates.
+        executor: Executor that measures pairs; it stays open.
 
     Yields:
         The measurement, which has not begun.
@@ -112,11 +112,11 @@ def measuring(
 def _measure_pair(
     specs: _Specs, request: PairRequest, known: Sequence[Trial], *, live: LiveWorkers | None, together: bool
 ) -> PairResult:
-    """Measure a pair of whole runs with the workers of the files that it asks for."""
+    """Measure a pair of whole runs with the workers for the requested workload files."""
     of_files = specs[request.measured_with]
     return run_pair(of_files, request, known, together=together, choose_examples=examples_to_show, live=live)
 
 
 def _measure_timed_pair(specs: _Specs, request: TimedRequest, *, live: LiveWorkers | None) -> TimedResult:
-    """Measure a timed pair with the workers of the files that it asks for."""
+    """Measure a timed pair with the workers for the requested workload files."""
     return run_timed_pair(specs[request.measured_with], request, live=live)

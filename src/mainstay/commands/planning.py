@@ -1,8 +1,8 @@
 """The plan of a run: fixed once, before the first pair, and unchanged when the run is resumed.
 
 - :func:`fix_plan`: the :class:`~mainstay.records.plans.Plan` of a session, journalled when the run starts.
-- :func:`note_on_pairs`, :func:`note_on_noise`: what will not be decided, and what would decide it, as far as budget and
-  calibrated noise tell.
+- :func:`note_on_pairs`, :func:`note_on_noise`: notes on what the budget or the calibrated noise will leave undecided,
+  with a remedy.
 - :func:`margins_of`: the margin of each metric, under the markers and settings of both revisions.
 """
 
@@ -26,7 +26,7 @@ from mainstay.store.journal import RunFolder
 from mainstay.workers.machine import usable_cores
 
 MOST_NAMED = 3
-"""Metrics that a note names."""
+"""Largest number of metrics that a note names."""
 
 
 def fix_plan(session: Session, agenda: Agenda, *, num_pairs: int | None = None, is_proved: bool = False) -> Plan:
@@ -36,7 +36,7 @@ def fix_plan(session: Session, agenda: Agenda, *, num_pairs: int | None = None, 
         session: Session of the run.
         agenda: Workloads to be judged.
         num_pairs: Number of pairs that need a seed; the number at the last look if ``None``.
-        is_proved: Whether a proof lets everything pass, so that no metric needs a share of alpha.
+        is_proved: Whether a proof lets all metrics pass, so that none needs a share of alpha.
 
     Returns:
         The plan, which is in the journal.
@@ -105,10 +105,10 @@ def note_on_pairs(plan: Plan, wanted: float) -> str:
 
 
 def note_on_noise(plan: Plan) -> str:
-    """What calibrated noise will not let the last look decide, and the margin that it supports; empty where all is well.
+    """Note on metrics that the calibrated noise may leave undecided, with the margin that it supports; empty if none.
 
     Args:
-        plan: As it was fixed.
+        plan: Plan of the run.
     """
     doubtful = []
     for metric in (metric for workload in plan.workloads for metric in workload.metrics):

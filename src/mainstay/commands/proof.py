@@ -1,9 +1,9 @@
 """Proof that a gate need not measure: both revisions share their code and everything else that affects a workload.
 
-The proof looks at no measured value, so what it lets pass spends no error and leaves K before the first pair. It
-assumes what :data:`mainstay.reports.circumstances.ASSUMPTIONS` lists, which every report prints.
+The proof uses no measured value, so metrics that it lets pass use no share of the error rate and are not counted in K.
+Its assumptions are listed in :data:`mainstay.reports.circumstances.ASSUMPTIONS`, and every report prints them.
 
-- :func:`prove_unchanged`: the proof, or why code that is the same is measured nevertheless.
+- :func:`prove_unchanged`: the proof, or the reason why equal code is measured nevertheless.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from mainstay.revisions.environments import DEPENDENCIES_FILE
 from mainstay.revisions.unchanged import compare_trees, compare_wheels
 
 REACHES_WORKERS = ("threads", "preload", "share", "prepare", "writable")
-"""Settings that a worker is started with, or whose effect it could see."""
+"""Settings with which workers are started, or whose effect they could observe."""
 
 
 class Proof(NamedTuple):
     """Result of looking for a proof.
 
     Attributes:
-        holds: Whether nothing need be measured.
-        note: Why code that is the same is measured nevertheless; empty where it is not the same, or the proof holds.
-        differing_files: Files of the subject that the revisions do not install alike.
+        holds: Whether nothing has to be measured.
+        note: Why equal code is measured nevertheless; empty if the code differs or the proof holds.
+        differing_files: Installed files of the subject that differ between the revisions.
     """
 
     holds: bool
@@ -43,7 +43,7 @@ def prove_unchanged(settings: BothSettings, harness: Harness, agenda: Agenda) ->
 
     Args:
         settings: Settings of both revisions.
-        harness: Both revisions, as they were installed.
+        harness: Both installed revisions.
         agenda: Workloads to be judged.
 
     Raises:
@@ -62,22 +62,22 @@ def prove_unchanged(settings: BothSettings, harness: Harness, agenda: Agenda) ->
 
 
 def _code(names: Sequence[str]) -> tuple[str, ...]:
-    """Files that are no metadata of a package."""
+    """Files except the metadata of packages."""
     return tuple(name for name in names if ".dist-info/" not in name)
 
 
 def _differing_members(harness: Harness) -> tuple[str, ...]:
-    """Files that the revisions do not install alike, by their names in the wheels."""
+    """Installed files that differ between the revisions, by their names in the wheels."""
     return compare_wheels(*(harness.subjects[side].wheels for side in Side))
 
 
 def _differing_files(harness: Harness) -> tuple[str, ...]:
-    """Files that the revisions do not install alike, by their names in the wheels, else in the environments."""
+    """Installed files that differ between the revisions, by their names in the wheels or else in the environments."""
     if differing := _differing_members(harness):
         return differing
     subjects = [harness.subjects[side] for side in Side]
     files = compare_trees(*(subject.site_packages for subject in subjects)).files
-    return () if files == (DEPENDENCIES_FILE,) else files  # that obstacle is named as such
+    return () if files == (DEPENDENCIES_FILE,) else files  # this obstacle has its own note
 
 
 def _obstacles(settings: BothSettings, harness: Harness, agenda: Agenda) -> Iterator[str]:

@@ -1,11 +1,11 @@
 """Rehearsal of a gate up to its first pair, in a temporary folder: building, collection and time to the first look.
 
-Both revisions are resolved and built, ``prepare`` runs, the workloads are collected, and of the candidate each is tried
-once but for those that are timed block by block, whose time follows from the settings. Nothing is judged, and nothing
-is left in the repository.
+Both revisions are resolved and built, ``prepare`` runs, and the workloads are collected. Each workload of the candidate
+is tried once, except those that are timed block by block, whose time follows from the settings. Nothing is judged, and
+nothing is left in the repository.
 
-- :func:`rehearse`: does it, and tells what came of it as a :class:`Rehearsal`.
-- :class:`Forecast`: how long a first look takes.
+- :func:`rehearse`: rehearse a gate, with a :class:`Rehearsal` as the result.
+- :class:`Forecast`: the expected time to the first look.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ class Forecast:
     """Forecast of the time to the first look, from one trial of each workload.
 
     Attributes:
-        num_timed: Workloads that are timed block by block, all of a pair in the same two processes.
-        start_s: What a process takes before it measures.
-        trained_s: A trial of each workload that trains.
-        alone_s: A trial of each workload that must have the machine for itself.
-        jobs: Trials of training that run at once.
+        num_timed: Number of workloads that are timed block by block; in a pair, they share the same two processes.
+        start_s: Seconds that a process takes before it measures.
+        trained_s: Seconds of a trial of each workload that trains.
+        alone_s: Seconds of a trial of each workload that needs the machine to itself.
+        jobs: Number of training trials that run at once.
     """
 
     num_timed: int
@@ -74,14 +74,14 @@ class Rehearsal:
     """Result of a rehearsal.
 
     Attributes:
-        workloads: Of the candidate.
+        workloads: Workloads of the candidate.
         problems: Files and tests of the candidate that could not be collected.
-        failures: Why workloads failed, by their id.
-        findings: What is settled without measuring, such as what is new or missing.
+        failures: Causes of failed workloads, by their id.
+        findings: Findings reached without measuring, such as ``new`` or ``missing``.
         prepared: Output of ``prepare``.
-        forecast: How long a first look takes.
+        forecast: Expected time to the first look.
         packages: Packages of the candidate's environment.
-        build_s: Seconds for environments and workloads.
+        build_s: Seconds for building environments and collecting workloads.
         configuration: The settings in force.
     """
 
@@ -135,7 +135,7 @@ def rehearse(repository: Repository, *, environ: Mapping[str, str]) -> Rehearsal
         environ: The user's environment.
 
     Raises:
-        MainstayError: If a gate would end with it.
+        MainstayError: If a gate would end with this error.
     """
     start = choose_start(repository, GateOptions(), environ)
     with (

@@ -1,11 +1,11 @@
 """Trials of the baseline that earlier gates cached, and those that this one caches for later gates.
 
-The order matters: :func:`find_cached` before the ledgers are filled, :func:`choose_reused` to fill them,
-:func:`cache_trials` once everything was measured.
+The order matters: :func:`find_cached` is called before the ledgers are filled, :func:`choose_reused` to fill them, and
+:func:`cache_trials` after everything was measured.
 
-- :class:`Cached`: what is cached under the conditions of this gate.
-- :func:`repeatable_workloads`: which baselines may be repeated for the sake of later gates.
-- :func:`notes_on_reuse`: what a reader must know of it.
+- :class:`Cached`: the trials that are cached under the conditions of this gate.
+- :func:`repeatable_workloads`: the workloads whose baseline may be repeated to help later gates.
+- :func:`notes_on_reuse`: notes on reused trials for reports.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class Cached:
     """The baseline's trials that are cached under the conditions of a gate.
 
     Attributes:
-        keys: Key of the conditions, by whose workload files the baseline runs with; empty where nothing is reused or cached.
-        trials: By whose workload files they ran with.
-        notes: On trials that cannot be read, a sentence each.
+        keys: Key of the conditions, by the source of the workload files; empty if nothing is reused or cached.
+        trials: Cached trials, by the source of their workload files.
+        notes: Notes on trials that cannot be read, one sentence each.
     """
 
     keys: Mapping[Side, str] = field(default_factory=dict)
@@ -65,16 +65,16 @@ def find_cached(session: Session, harness: Harness) -> Cached:
 
 
 def choose_reused(session: Session, cached: Cached, ledgers: Sequence[WorkloadLog]) -> tuple[Cached, list[Trial]]:
-    """Choose the trials that this gate need not measure: once, when it starts, and the same when it is resumed.
+    """Choose the trials that this gate need not measure; the choice is made at the start, and kept on resuming.
 
     Args:
         session: Session of the run.
-        cached: What earlier gates cached.
-        ledgers: One a workload.
+        cached: Trials that earlier gates cached.
+        ledgers: Ledger of each workload.
 
     Returns:
-        What may still be cached, and the trials. A gate that is resumed under other conditions keeps what it measured, but
-        reuses nothing and leaves nothing for later gates.
+        The cache entries that may still be extended, and the reused trials. A gate that is resumed under other
+        conditions keeps its own trials, but reuses none and caches none.
     """
     journal = session.folder.journal
     lines = [line for line in journal.read() if line["type"] == "reused"]
@@ -91,8 +91,8 @@ def repeatable_workloads(cached: Cached, ledgers: Sequence[WorkloadLog]) -> froz
     """The workloads whose baseline may be repeated to help later gates.
 
     Args:
-        cached: What earlier gates cached.
-        ledgers: One a workload.
+        cached: Trials that earlier gates cached.
+        ledgers: Ledger of each workload.
     """
     wanted = [log for log in ledgers if cached.keys and log.workload.execution.has_digests]
     return frozenset(
@@ -110,8 +110,8 @@ def cache_trials(
     Args:
         session: Session of the run.
         harness: Both revisions.
-        cached: With the keys that held before the first trial.
-        ledgers: One a workload.
+        cached: Cached trials, with the keys that applied before the first trial.
+        ledgers: Ledger of each workload.
         shared: SHA-256 of each shared input after the last trial.
 
     Returns:
@@ -138,14 +138,14 @@ def notes_on_reuse(ledgers: Sequence[WorkloadLog]) -> list[str]:
     """Notes on baseline trials that were not measured in this gate.
 
     Args:
-        ledgers: One a workload.
+        ledgers: Ledger of each workload.
     """
     reused = [trial for log in ledgers for trial in log.reused]
     if not reused:
         return []
     runs = ", ".join(sorted({trial.reused_from for trial in reused}))
     what = "1 baseline trial was" if len(reused) == 1 else f"{len(reused)} baseline trials were"
-    why = "this baseline repeats itself bit for bit, so verdicts on it are correlated"
+    why = "this baseline is deterministic, so verdicts on it are correlated"
     return [f"{what} reused from run {runs}: {why}; 'mainstay gate --fresh' draws other seeds"]
 
 
@@ -153,9 +153,9 @@ def _keys(session: Session, harness: Harness, shared: Mapping[str, str]) -> Mapp
     """Cache key of the baseline's conditions, by the source of the workload files.
 
     Returns:
-        Nothing where no trial is to be cached or reused.
+        The keys; empty if no trial is to be cached or reused.
     """
-    if session.start.salt:  # these seeds are drawn for this gate alone
+    if session.start.salt:  # the seeds of --fresh are used by this gate only
         return {}
     inputs = workspace.input_digests(harness.prepared.variables, harness.scratch)
     environment = harness.environments[0]

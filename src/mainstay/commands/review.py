@@ -1,8 +1,8 @@
-"""Review of a change: waivers, and changes to the means by which it is judged.
+"""Review of a change: waivers, and changes to what the change is judged by.
 
 - :func:`waivers_of`, :func:`reviewed_waivers`: the waivers of a revision, and those that the baseline already has.
-- :func:`notes_on_waivers`: refuses waivers that name nothing.
-- :func:`changes_of_judgement`: what the candidate is judged by and the baseline was not.
+- :func:`notes_on_waivers`: refuse waivers that match no metric.
+- :func:`changes_of_judgement`: the changes to files, markers and settings that judge the change.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def waivers_of(session: Session, side: Side) -> tuple[Waiver, ...]:
 
 
 def reviewed_waivers(session: Session) -> tuple[Waiver, ...]:
-    """The waivers of the baseline; none if they cannot be read, so that a change that mends the file can pass.
+    """The waivers of the baseline; none if they cannot be read, so that a change that corrects the file can pass.
 
     Args:
         session: Session of the run.
@@ -57,11 +57,11 @@ def notes_on_waivers(session: Session, agenda: Agenda, waivers: Sequence[Waiver]
 
     Args:
         session: Session of the run.
-        agenda: With all metrics that are known.
+        agenda: Agenda with all known metrics.
         waivers: Waivers of the candidate.
 
     Raises:
-        ConfigurationError: If a waiver that the baseline does not have names nothing.
+        ConfigurationError: If a waiver that the baseline does not have matches no metric.
     """
     unknown = unknown_waivers(waivers, agenda.known, session.today, reviewed=reviewed_waivers(session))
     return [f"a waiver of {waiver.metric} names nothing that is gated any more: remove it" for waiver in unknown]
@@ -70,12 +70,12 @@ def notes_on_waivers(session: Session, agenda: Agenda, waivers: Sequence[Waiver]
 def changes_of_judgement(
     session: Session, harness: Harness, agenda: Agenda, waivers: Sequence[Waiver]
 ) -> Iterator[Change]:
-    """Changes to the means by which the change is judged.
+    """Changes to what the change is judged by.
 
     Args:
         session: Session of the run.
-        harness: Both revisions, with the code that they bring along.
-        agenda: With the markers of both revisions.
+        harness: Both revisions, with their start-up code.
+        agenda: Agenda with the markers of both revisions.
         waivers: Waivers of the candidate.
     """
     settings, repository = session.settings, session.repository

@@ -1,8 +1,8 @@
 """Session shared by the steps of a gate or calibration, and the end of a run that cannot continue.
 
-- :class:`Session`: the values that are fixed before the first step, and whoever is told how it goes.
+- :class:`Session`: the values that are fixed before the first step, and the observer of progress.
 - :class:`Stopwatch`: seconds by phase.
-- :func:`check_platform`, :func:`recorded_failure`: what stops a run before and after its start.
+- :func:`check_platform`, :func:`recorded_failure`: refusals before the start of a run, and errors after it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Stopwatch:
     """Stopwatch that adds up seconds by phase.
 
     Args:
-        clock: Gives the time.
+        clock: Function that gives the time.
 
     Example:
         >>> watch = Stopwatch(clock=iter([0.0, 2.0, 5.0]).__next__)
@@ -57,12 +57,12 @@ class Session:
 
     Attributes:
         repository: The user's repository.
-        folder: Of the run.
-        start: Choices fixed when it started.
+        folder: Folder of the run.
+        start: Choices that were fixed when the run started.
         settings: ``[tool.mainstay]`` of both revisions.
         environ: The user's environment.
         observer: Receives progress reports.
-        watch: Books the time of each phase.
+        watch: Stopwatch of the phases.
     """
 
     repository: Repository
@@ -126,8 +126,9 @@ class Session:
 def recorded_failure(folder: RunFolder) -> Iterator[None]:
     """Journal an error that ends a gate for good, so that the gate is not resumed.
 
-    A gate that is interrupted, or out of room, can be resumed. So can one that has measured something, since what was
-    built once is rarely to blame when it cannot be built again; only waivers and settings that are refused stay so.
+    A gate that was interrupted or ran out of disk space can be resumed. So can a gate that has measured something: if
+    its revisions cannot be built again, the cause is rarely in the revisions. Only refused waivers and settings stay
+    refused.
     """
     try:
         yield

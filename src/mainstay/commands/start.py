@@ -1,7 +1,7 @@
 """Start of a gate: the two revisions and their settings, fixed before anything is built.
 
-- :class:`Start`: what a gate or a calibration starts with, journalled so that it can be resumed.
-- :func:`choose_baseline`: what a candidate is compared with.
+- :class:`Start`: the choices with which a gate or a calibration starts, journalled so that it can be resumed.
+- :func:`choose_baseline`: the baseline of a candidate.
 - :func:`read_settings`: ``[tool.mainstay]`` of both revisions.
 """
 
@@ -21,7 +21,7 @@ from mainstay.records.trials import Side
 from mainstay.revisions.git import Choice, Repository
 
 HASH = re.compile("[0-9a-f]{40}([0-9a-f]{24})?")
-"""Name of a commit, which git cannot take for an option."""
+"""Pattern of a commit hash, which git cannot mistake for an option."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,16 +29,16 @@ class Start:
     """Choices fixed when a gate starts, and journalled so that it can be resumed.
 
     Attributes:
-        baseline: One revision.
-        candidate: The other; of a working tree, its snapshot.
-        notes: What the choice of revisions means for the reader.
+        baseline: The baseline.
+        candidate: The candidate; for a working tree, its snapshot.
+        notes: Notes on the choice of revisions.
         salt: Text from which seeds and orders are derived.
         created: ISO time in UTC.
         seconds: Budget for measuring.
         fail_fast: Whether the first ``fail`` ends the gate.
         only: The part of the workloads that is gated; all if ``None``.
         pairs: Pairs after which the gate looks once; as configured if ``None``.
-        selection: What the user asked for of the workloads.
+        selection: The user's selection of workloads.
     """
 
     baseline: Revision
@@ -67,8 +67,9 @@ class BothSettings:
     """``[tool.mainstay]`` of both revisions.
 
     Attributes:
-        own: What each revision says; of a baseline whose settings cannot be read, the candidate's.
-        judging: What each counts with in the judgement; the candidate's for both where the baseline gates nothing.
+        own: Settings of each revision; the candidate's for both if the baseline's cannot be read.
+        judging: Settings of each revision that count in the judgement; the candidate's for both if the baseline gates
+            nothing.
         misread: Why the baseline's settings cannot be read; empty if they can.
     """
 
@@ -103,18 +104,18 @@ def choose_baseline(
 ) -> Choice:
     """The baseline of a candidate.
 
-    Which branch is the default branch is no decision of the candidate's, or it could name its own: where git or CI knows a
-    default branch, what the settings say there holds.
+    The candidate does not decide which branch is the default branch, since it could name itself. If git or CI knows a
+    default branch, the settings on that branch apply.
 
     Args:
         repository: The user's repository.
-        candidate: Revision to be compared with it.
-        configuration: The candidate's.
+        candidate: Revision to be compared with the baseline.
+        configuration: The candidate's settings.
         requested: The revision that the user named.
         environ: The user's environment.
 
     Raises:
-        GitError: If no baseline can be told.
+        GitError: If no baseline can be determined.
     """
     named, note = configuration.default_branch, ""
     if requested is None and named is not None:
@@ -146,12 +147,12 @@ def read_settings(repository: Repository, baseline: Revision, candidate: Revisio
     """``[tool.mainstay]`` of both revisions.
 
     Raises:
-        ConfigurationError: If the candidate's cannot be read.
+        ConfigurationError: If the candidate's settings cannot be read.
     """
     after = configuration_of(repository, candidate)
     try:
         before = configuration_of(repository, baseline)
-    except ConfigurationError as error:  # whoever mends the settings must get through; a note says so
+    except ConfigurationError as error:  # a change that corrects the settings must be able to pass; a note says so
         alike = dict.fromkeys(Side, after)
         return BothSettings(own=alike, judging=alike, misread=error.fact)
     gates = repository.folder_digest(baseline.commit, before.workloads) is not None

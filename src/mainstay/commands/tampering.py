@@ -1,8 +1,8 @@
 """Detection of forbidden changes by workers, and their effect on a run.
 
-- :func:`find_tampering`: what was changed.
-- :func:`require_untouched`: refuses a run in which something was.
-- :func:`spoiled`: findings of which none is a pass.
+- :func:`find_tampering`: find what was changed.
+- :func:`require_untouched`: refuse a run in which something was changed.
+- :func:`spoiled`: the findings of such a run, none of which is a pass.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ def find_tampering(harness: Harness, shared: Mapping[str, str]) -> list[str]:
     """Find changes since the first trial to what no worker may change.
 
     Args:
-        harness: With the seals.
+        harness: Harness with the seals.
         shared: SHA-256 of each shared input after the last trial.
 
     Returns:
-        What was changed.
+        Descriptions of the changes.
     """
     inputs = changed_keys(harness.shared, shared)
     return [*harness.seals.find_changes(), *(f"the shared input {path}" for path in inputs)]
@@ -36,7 +36,7 @@ def require_untouched(harness: Harness) -> None:
     """Refuse a run in which a workload changed files that no worker may change.
 
     Raises:
-        MainstayError: If they did.
+        MainstayError: If there is such a change.
     """
     if changes := harness.seals.find_changes():
         raise MainstayError(f"the workloads changed what no worker may change: {'; '.join(changes)}", next_step=ADVICE)
@@ -55,11 +55,11 @@ def changed_keys(before: Mapping[str, str], after: Mapping[str, str]) -> list[st
 def spoiled(findings: Sequence[Finding], changes: Sequence[str]) -> tuple[Finding, ...]:
     """Findings of a gate in which a worker made a forbidden change: none of them passes.
 
-    The candidate is to blame, since it is what the baseline has not shown to be harmless.
+    The candidate is blamed, since only the baseline has been accepted before.
 
     Args:
-        findings: As they were judged.
-        changes: What was changed.
+        findings: Findings as judged.
+        changes: Descriptions of the changes.
 
     Raises:
         EnvironmentBuildError: If nothing was judged.

@@ -19,14 +19,14 @@ def waive(path: Path, *, metric: str, limit: float, reason: str, until: str) -> 
         path: A folder in the user's repository.
         metric: Id or name of the metric.
         limit: The largest degradation accepted, on the scale of the margin.
-        reason: Why.
-        until: ISO date of the last day it holds.
+        reason: Why it is accepted.
+        until: ISO date of the last day on which it applies.
 
     Returns:
         The file.
 
     Raises:
-        UsageError: If the last day is over.
+        UsageError: If the last day is in the past.
         ConfigurationError: If the file lies outside the project.
     """
     repository = Repository.discover(path)
@@ -47,17 +47,17 @@ def waive_judged(folder: Path, *, metric: str, limit: float, reason: str, until:
     """Add a waiver of a metric of stored results to the file that ``mainstay judge`` reads; no repository is needed.
 
     Args:
-        folder: Where results are judged.
+        folder: Folder in which results are judged.
         metric: Id or name of the metric.
         limit: The largest degradation accepted, on the scale of the margin.
-        reason: Why.
-        until: ISO date of the last day it holds.
+        reason: Why it is accepted.
+        until: ISO date of the last day on which it applies.
 
     Returns:
         The file.
 
     Raises:
-        UsageError: If the last day is over.
+        UsageError: If the last day is in the past.
         ConfigurationError: If the entry cannot be read.
     """
     place = folder / JUDGED_WAIVERS

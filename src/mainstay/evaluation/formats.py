@@ -1,12 +1,12 @@
 """Files of stored results, read as scored items: lm-evaluation-harness, Inspect AI, promptfoo, and a plain form.
 
-Files are untrusted: lines, documents and members of archives are bounded in size while they are read, nothing in them is
-executed, and every fault names the file, the line and what to do.
+Files are untrusted: lines, documents and members of archives are bounded in size while they are read, and nothing in
+them is executed. Every error message names the file, the line and the next step.
 
 - lm-evaluation-harness: a folder, or ``samples_<task>_<date>.jsonl`` files of it (``--log_samples --output_path``).
 - Inspect AI: ``.json`` and ``.eval`` logs.
 - promptfoo: the JSON of ``promptfoo eval --output``.
-- the plain form: ``.jsonl``, ``.csv`` or ``.parquet`` with ``id`` and ``score``, and, if wanted, ``task``, ``cluster``,
+- the plain form: ``.jsonl``, ``.csv`` or ``.parquet`` with ``id`` and ``score``, and optionally ``task``, ``cluster``,
   ``repeat``, ``error``, ``digest`` and ``prompt``.
 """
 
@@ -31,13 +31,13 @@ from mainstay.records.errors import StoreError, UsageError
 from mainstay.records.metrics import Direction
 
 MAX_LINE_BYTES = 64 << 20
-"""Longest line of a file of lines."""
+"""Longest line of a JSONL or CSV file."""
 
 MAX_DOCUMENT_BYTES = 1 << 29
 """Largest JSON document, or member of an archive, that is read as a whole."""
 
 MAX_ITEMS = 10_000_000
-"""Most scores of one side."""
+"""Largest number of scores of one side."""
 
 LM_EVAL_NAME = re.compile(r"samples_(?P<task>.+)_(?P<date>\d{4}-\d\d-\d\dT[\d:.-]+)\.jsonl")
 LM_EVAL_FACTS = ("model_name", "model_source", "lm_eval_version", "transformers_version", "git_hash")
@@ -46,7 +46,7 @@ INSPECT_GRADES = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
 """Values of Inspect's scorers that are letters: correct, partly, incorrect, no answer."""
 
 PROMPTFOO_ERROR = 2
-"""``failureReason`` of a result that could not be had."""
+"""``failureReason`` of a result that could not be obtained."""
 
 PLAIN_COLUMNS = ("task", "id", "score", "repeat", "cluster", "error", "digest", "prompt")
 
@@ -56,8 +56,8 @@ def read_scores(path: Path, *, chosen_filter: str = "", cluster: str = "") -> Sc
 
     Args:
         path: A file, or a folder of lm-evaluation-harness or Inspect.
-        chosen_filter: Of lm-evaluation-harness, where a task has more than one filter of answers.
-        cluster: Name of a field of an item (of its document, metadata or variables) that says what it belongs to.
+        chosen_filter: Answer filter of lm-evaluation-harness to use if a task has several.
+        cluster: Name of the field of an item (of its document, metadata or variables) that identifies its cluster.
 
     Raises:
         StoreError: If a file cannot be read, is damaged, or is larger than the bounds.
@@ -141,7 +141,7 @@ def _parse_json(text: bytes, where: str) -> Any:
 
 
 def _json_lines(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Objects of a file of JSON lines, each with its place."""
+    """Objects of a JSONL file, each with its location."""
     try:
         with path.open("rb") as stream:
             for number, line in enumerate(iter(lambda: stream.readline(MAX_LINE_BYTES + 1), b""), start=1):
@@ -158,7 +158,7 @@ def _json_lines(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Rows of a CSV file, each with its place; an empty score is missing."""
+    """Rows of a CSV file, each with its location; an empty score is missing."""
     csv.field_size_limit(MAX_LINE_BYTES)
     try:
         with path.open(encoding="utf-8", newline="") as stream:
@@ -247,7 +247,7 @@ def _digest(*parts: Any) -> str:
 
 
 def _named(places: Iterable[Any], name: str) -> str:
-    """A field of the first mapping that has it; empty without one."""
+    """A field of the first mapping that has it; empty if none has it."""
     found = next((place[name] for place in places if isinstance(place, dict) and name in place), "") if name else ""
     return str(found)
 
@@ -276,7 +276,7 @@ def _read_lm_eval(path: Path, task: str, chosen_filter: str, cluster: str) -> Sc
         if not item.cluster and (document := item.id.partition("/")[0]) in repeated
         else item
         for item in items
-    ]  # documents that come twice are one unit
+    ]  # a document that occurs twice is one unit
     facts, directions = _lm_eval_facts(path, task)
     return Scores(format="lm-eval", items=tuple(items), facts=facts, directions=directions)
 
@@ -287,7 +287,7 @@ def _lm_eval_items(row: Mapping[str, Any], where: str, *, task: str, id_: str, c
         _damaged("a row without the names of its scores in 'metrics'", where, "write it with lm-eval 0.4.9 or newer")
     for name in map(str, names):
         value = row.get(name)
-        if isinstance(value, (list, dict)):  # what is only defined over all documents, such as a perplexity
+        if isinstance(value, (list, dict)):  # a score that is only defined over all documents, such as a perplexity
             continue
         is_missing = value is None or (isinstance(value, float) and math.isnan(value))
         yield ScoredItem(
@@ -439,7 +439,7 @@ def _inspect_value(value: Any, where: str) -> float | None:
         if value not in INSPECT_GRADES:
             _damaged(f"a score of {value[:40]!r}, which has no number", where, "use a scorer of C, P, I, N or numbers")
         return INSPECT_GRADES[value]
-    if isinstance(value, float) and math.isnan(value):  # Inspect's sign of a sample that was not scored
+    if isinstance(value, float) and math.isnan(value):  # Inspect marks a sample that was not scored in this way
         return None
     return _score(value, where)
 

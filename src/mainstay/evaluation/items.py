@@ -1,6 +1,6 @@
 """Scored items of one side, and the items of both sides side by side.
 
-- :class:`ScoredItem`, :class:`Scores`: what one side's evaluation gave.
+- :class:`ScoredItem`, :class:`Scores`: the results of one side's evaluation.
 - :class:`PairedTask`, :func:`pair_scores`: the same items of both sides, repeats averaged, missing scores counted.
 """
 
@@ -23,9 +23,9 @@ class ItemsError(ValueError):
     """The items of the two sides cannot be compared; the message says how they differ.
 
     Args:
-        fact: How they differ.
-        task: Where; empty where all of a side is meant.
-        side: Which side lacks or repeats something; ``None`` where neither alone does.
+        fact: How the items differ.
+        task: The task in which they differ; empty if the problem concerns all items of a side.
+        side: The side that lacks or repeats something; ``None`` if neither side alone is to blame.
     """
 
     def __init__(self, fact: str, *, task: str = "", side: Side | None = None) -> None:
@@ -42,14 +42,14 @@ class ScoredItem(NamedTuple):
     """One score of one item.
 
     Attributes:
-        task: What it belongs to, with the name of the score where a task has several.
-        id: Of the item, unique in its task.
-        score: The score; ``None`` where it is missing: a time-out, an error, an answer that was not scored.
-        repeat: Number of the repeat, from 0, where a sampling model answers more than once.
-        cluster: What items that belong together share, such as a passage; empty where an item stands for itself.
+        task: Task of the item, with the name of the score if the task has several.
+        id: Id of the item, unique in its task.
+        score: The score; ``None`` if it is missing because of a time-out, an error or an answer that was not scored.
+        repeat: Number of the repeat, from 0, if a model that samples answers more than once.
+        cluster: Label that dependent items share, such as a passage; empty if the item is independent.
         error: Why the score is missing.
-        digest: Of the raw output; empty where it is not known.
-        prompt: Digest of what was asked; empty where it is not known.
+        digest: Digest of the raw output; empty if unknown.
+        prompt: Digest of the prompt; empty if unknown.
     """
 
     task: str
@@ -67,11 +67,11 @@ class Scores:
     """Scores from the evaluation of one side.
 
     Attributes:
-        format: What wrote it, such as ``lm-eval``.
+        format: Name of the format, such as ``lm-eval``.
         items: All scores, in the order of the files.
-        files: Those that were read.
-        facts: What the files say of how they came about: model, versions, seeds.
-        directions: Which scores are better, by task; higher where it is not said.
+        files: The files that were read.
+        facts: Origin of the results as stated in the files: model, versions, seeds.
+        directions: Better direction of scores, by task; higher if a task is not named.
     """
 
     format: str
@@ -86,20 +86,22 @@ class PairedTask:
     """The items of one task, both sides in the same order.
 
     Attributes:
-        name: Of the task.
-        direction: Which scores are better.
-        ids: Of the items.
-        scores: Mean score of each item over its repeats, by side; missing repeats have the worst score.
-        favoured: The baseline's scores with its missing repeats at the best score: a pass must hold with them, too.
-        clusters: What each item belongs to; ``None`` where every item stands for itself.
-        num_missing: Missing scores, by side.
-        num_scores: Scores of each side, missing ones included.
-        repeats: Most repeats of an item.
+        name: Name of the task.
+        direction: Better direction of scores.
+        ids: Ids of the items.
+        scores: Mean score of each item over its repeats, by side; missing repeats count as the worst score.
+        favoured: The baseline's scores with missing repeats counted as the best score; a pass must hold with these,
+            too.
+        clusters: Cluster of each item; ``None`` if all items are independent.
+        num_missing: Number of missing scores, by side.
+        num_scores: Number of scores of each side, including missing ones.
+        repeats: Largest number of repeats of an item.
         is_identical: Whether all outputs are known and equal.
-        score_range: Smallest and largest score possible, or seen where they are not declared.
-        is_bounded: Whether the range is declared, or that of a share.
-        num_outside: Scores beyond a declared range, which count as its end.
-        causes: Why scores are missing, by side: cause and number.
+        score_range: Smallest and largest possible score; if they are not declared, the smallest and largest observed
+            score.
+        is_bounded: Whether the range is declared or is that of a share.
+        num_outside: Number of scores outside a declared range, which are cut to its bounds.
+        causes: Causes of missing scores with their numbers, by side.
     """
 
     name: str
@@ -119,7 +121,7 @@ class PairedTask:
 
     @property
     def differences(self) -> NDArray[np.float64]:
-        """How much worse the candidate is at each item, positive where it is."""
+        """How much worse the candidate is at each item; positive is worse."""
         sign = 1.0 if self.direction is Direction.HIGHER else -1.0
         return sign * (self.scores[Side.BASELINE] - self.scores[Side.CANDIDATE])
 
@@ -153,17 +155,19 @@ def pair_scores(
     Items are never intersected silently: a task whose items differ between the sides is refused.
 
     Args:
-        baseline: One side.
-        candidate: The other.
-        ranges: Smallest and largest score possible, by task; 0 and 1 where all scores lie in it, else what was seen.
-        prompt_changed: Whether other prompts for the same items are meant.
-        on_refused: Told of each task whose items differ between the sides, which is then left out; raises if absent.
+        baseline: Scores of the baseline.
+        candidate: Scores of the candidate.
+        ranges: Declared smallest and largest score, by task. The default is 0 and 1 if all scores lie between them, and
+            otherwise the observed range.
+        prompt_changed: Whether different prompts for the same items are intended.
+        on_refused: Called with each task whose items differ between the sides, which is then left out; without it, the
+            error is raised.
 
     Returns:
         Tasks that both sides have, in the baseline's order.
 
     Raises:
-        ItemsError: If an item comes twice, items, repeats or prompts differ, or a side has no items.
+        ItemsError: If an item occurs twice, if items, repeats or prompts differ, or if a side has no items.
     """
     sides = {Side.BASELINE: _by_task(baseline, Side.BASELINE), Side.CANDIDATE: _by_task(candidate, Side.CANDIDATE)}
     paired = []

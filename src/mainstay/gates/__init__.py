@@ -1,11 +1,11 @@
 """Judgement: pure functions from samples to findings, and from findings to one verdict.
 
-- :mod:`~mainstay.gates.samples`: what is judged: the values of one metric in every pair.
-- :mod:`~mainstay.gates.accuracy`: what is special to accuracy: implausible values, comparison example by example.
+- :mod:`~mainstay.gates.samples`: the values of one metric in every pair, which are judged.
+- :mod:`~mainstay.gates.accuracy`: checks of accuracy only: implausible values, comparison example by example.
 - :mod:`~mainstay.gates.exact`: verdicts without statistics: equal digests, deterministic values.
 - :mod:`~mainstay.gates.family`: the sequential judgement of all metrics of a gate together.
-- :mod:`~mainstay.gates.findings`: everything a reader is told about one metric.
+- :mod:`~mainstay.gates.findings`: everything that a report says about one metric.
 - :mod:`~mainstay.gates.calibration`: settings that the noise of two equal revisions supports.
-- :mod:`~mainstay.gates.margins`: what cannot be meant as a margin.
-- :mod:`~mainstay.gates.policy`: what is planned beforehand, the verdict of a gate and its exit status.
+- :mod:`~mainstay.gates.margins`: refusal of implausible margins.
+- :mod:`~mainstay.gates.policy`: the design of a gate, its verdict and its exit status.
 """

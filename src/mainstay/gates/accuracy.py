@@ -1,7 +1,7 @@
 """Checks special to accuracy: implausible values, and two trained models compared example by example.
 
-The comparison of examples describes and explains one seed: it tests "these two trained models", not "these two
-revisions", and decides nothing.
+The comparison of examples describes one seed and helps to explain it. It tests two trained models, not two
+revisions, and does not affect the verdict.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from mainstay.records.trials import Predictions, Trial
 from mainstay.stats.proportions import mcnemar_p_value
 
 MAX_FLIPPED_EXAMPLES = 100
-"""Flipped examples that a summary names."""
+"""Largest number of flipped examples that a summary names."""
 
 ROUNDING_OF_AN_ACCURACY = 1e-6
 """Rounding error of a share of examples computed in single precision."""
@@ -47,7 +47,7 @@ def decode_classes(text: str) -> NDArray[np.uint8]:
     """Class of each example from base64, one byte each.
 
     Args:
-        text: As recorded in :class:`~mainstay.records.trials.Predictions`.
+        text: Base64 text, as recorded in :class:`~mainstay.records.trials.Predictions`.
 
     Raises:
         MainstayError: If the text is not base64.
@@ -63,7 +63,7 @@ def decode_classes(text: str) -> NDArray[np.uint8]:
 
 
 def predicted_accuracy(predictions: Predictions) -> float | None:
-    """The share of recorded predictions that are right; ``None`` where there is not one for each label.
+    """The share of recorded predictions that are correct; ``None`` if there is not one prediction for each label.
 
     Example:
         >>> predicted_accuracy(Predictions(predicted="BwI=", labels="BwE=", labels_digest="d"))
@@ -78,17 +78,17 @@ def predicted_accuracy(predictions: Predictions) -> float | None:
 def find_flattery(metric: Metric, *, baseline: Sequence[Trial], candidate: Sequence[Trial]) -> str:
     """Find a trial whose recorded accuracy of the candidate is better than that of its own predictions.
 
-    That is an error only where the metric is known to be the accuracy of the predictions: where the baseline's
-    predictions reproduce its value, but for rounding, in every trial. A mean over epochs, for instance, is not. A
-    value that is worse than the predictions is judged as it is.
+    This is an error only if the metric is known to be the accuracy of the predictions, that is, if the baseline's
+    predictions reproduce its value in every trial, except for rounding. A mean over epochs, for instance, is not. A
+    value that is worse than that of the predictions is judged as recorded.
 
     Args:
-        metric: An accuracy; it is compared with predictions where it is a fraction of which more is better.
+        metric: An accuracy; it is compared with predictions if it is a fraction and higher values are better.
         baseline: Completed trials of the baseline.
         candidate: Completed trials of the candidate.
 
     Returns:
-        What is wrong, in one sentence; empty if nothing is.
+        The problem in one sentence; empty if there is none.
     """
     if not metric.is_fraction or metric.direction != Direction.HIGHER:
         return ""
@@ -130,14 +130,14 @@ def compare_predictions(
     """Compare the predictions of two models, trained with the same seed, on the same examples.
 
     Args:
-        seed: The seed of both trainings.
+        seed: The seed of both training runs.
         labels: (N,) true class of each example.
         baseline: (N,) class predicted by the baseline.
         candidate: (N,) class predicted by the candidate.
 
     Returns:
-        Counts, McNemar's p-value, both confusion matrices and at most 100 flipped examples: those that the candidate
-        lost, then those that it won, half of each where there are many of both.
+        Counts, McNemar's p-value, both confusion matrices and at most 100 flipped examples: first those that only the
+        baseline has right, then those that only the candidate has right; half of each kind if there are many of both.
 
     Raises:
         ValueError: If the three arrays differ in shape.
@@ -174,12 +174,12 @@ def compare_recorded_predictions(*, seed: int, baseline: Predictions, candidate:
     """Compare two recorded sets of predictions, see :func:`compare_predictions`.
 
     Args:
-        seed: The seed of both trainings.
-        baseline: Recorded by the baseline.
-        candidate: Recorded by the candidate.
+        seed: The seed of both training runs.
+        baseline: Predictions of the baseline.
+        candidate: Predictions of the candidate.
 
     Raises:
-        MainstayError: If the two were made on different labels or numbers of examples.
+        MainstayError: If the labels or the numbers of examples differ.
 
     Example:
         >>> recorded = Predictions(predicted="BwI=", labels="BwE=", labels_digest="d")
@@ -208,7 +208,7 @@ def confusion_matrix(
     Args:
         labels: (N,) true class of each example.
         predicted: (N,) predicted class of each example.
-        num_classes: Rows and columns.
+        num_classes: Number of rows and of columns.
 
     Example:
         >>> confusion_matrix(np.array([0, 1], np.uint8), np.array([1, 1], np.uint8), num_classes=2)

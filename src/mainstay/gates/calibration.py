@@ -1,10 +1,10 @@
 """Calibration: settings that the machine's noise supports, from pairs of two equal revisions.
 
-A margin is supported by a number of pairs if a clean change then reliably passes: the margin must exceed what the
-standard deviation of a pair needs at that number, and three times the bias between two builds of one revision, which
-more pairs do not remove. Nothing here measures.
+A margin is supported by a number of pairs if a clean change then reliably passes. For this, the margin must exceed a
+multiple of the standard deviation of a pair, which depends on the number of pairs, and three times the bias between two
+builds of one revision, which more pairs do not remove. This module measures nothing itself.
 
-- :func:`measure_noise`: what the pairs say about one metric.
+- :func:`measure_noise`: the noise of one metric, from pairs.
 - :func:`resample_gates`: how often a gate over such pairs raises a false alarm.
 - :func:`propose_settings`: looks and margins that fit a budget.
 - :func:`explain_refusal`: why a margin is refused, and what would support it.
@@ -32,13 +32,13 @@ from mainstay.stats.paired import mean_interval, summarise_pairs
 from mainstay.stats.power import supported_ratio
 
 LONGEST_LOOKS = (5, 8, 12, 20, 30, 45)
-"""Looks of a noisy project; a proposal is a beginning of these, from two looks on."""
+"""Looks of a noisy project; a proposal consists of the first two or more of these."""
 
 BIAS_FACTOR = 3.0
-"""How many times the bias between two builds a margin must be."""
+"""Smallest ratio of a margin to the bias between two builds."""
 
 BIAS_LEVEL = 0.005
-"""Error of either bound of the bias."""
+"""Error probability of each bound of the bias."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,7 +48,7 @@ class Budget:
     Attributes:
         seconds: Budget for measuring.
         seconds_per_pair: Wall time of a pair, all workloads together.
-        pair_seconds: Of it, the time of the blocks of each timed workload.
+        pair_seconds: The part of it that the blocks of each timed workload take.
 
     Example:
         >>> Budget(seconds=300, seconds_per_pair=20, pair_seconds=2.5).max_pairs
@@ -70,9 +70,9 @@ class ResampledGates:
     """Verdicts of gates resampled from measured pairs.
 
     Attributes:
-        num_gates: How many.
-        num_fails: False alarms.
-        num_passes: Gates in which every metric passed.
+        num_gates: Number of gates.
+        num_fails: Number of gates that failed, which are false alarms.
+        num_passes: Number of gates in which every metric passed.
     """
 
     num_gates: int
@@ -95,7 +95,7 @@ def measure_noise(samples: MetricSamples, block_errors: Sequence[float], design:
 
     Args:
         samples: Values of both builds in every pair, at least two pairs.
-        block_errors: Standard error of each pair's degradation from its blocks; empty where there are no blocks.
+        block_errors: Standard error of each pair's degradation from its blocks; empty if there are no blocks.
         design: Levels and number of metrics.
 
     Raises:
@@ -168,16 +168,16 @@ def resample_gates(
 ) -> ResampledGates:
     """Judge gates resampled from the measured pairs, in random order and with random signs.
 
-    For two equal revisions the design makes either sign of a pair equally likely, so these are the gates that the same
-    noise could have given. All metrics of a pair keep together, so their correlation does too. Degradations are not
-    capped.
+    For two equal revisions, the design makes both signs of a pair's degradation equally likely, so the resampled gates
+    are as likely as the measured one. All metrics of a pair are resampled together, which preserves their correlation.
+    Degradations are not capped.
 
     Args:
         degradations: (metrics, pairs) degradations of two equal revisions.
-        margins: (metrics,) on the scale of the degradations.
-        design: Levels, looks and number of metrics; looks beyond the pairs at hand are not taken.
-        num_gates: How many gates to make.
-        rng: Source of all draws.
+        margins: (metrics,) margins on the scale of the degradations.
+        design: Levels, looks and number of metrics; looks beyond the measured pairs are not taken.
+        num_gates: Number of gates to resample.
+        rng: Random generator.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -208,18 +208,18 @@ def resample_gates(
 
 
 def propose_settings(noises: Sequence[MetricNoise], budget: Budget, design: Design) -> Proposal:
-    """The shortest looks within the budget that support every margin; else the longest, and wider margins.
+    """The shortest looks within the budget that support every margin; otherwise the longest ones and wider margins.
 
     Args:
-        noises: One a metric, of the pairs of two equal revisions.
+        noises: Noise of each metric, from pairs of two equal revisions.
         budget: Time budget for measuring.
         design: Levels and number of metrics.
 
     Returns:
-        Looks of at least two steps, even where the budget holds not even these; then ``seconds`` is raised to hold
-        them. Margins are given by name where that of a metric is not supported: then the widest that any metric of the
-        name has or needs, since it replaces them all. Deviations are given where the metric's own margin is supported:
-        noise that drowns a margin is nothing to tolerate more of.
+        The proposed settings. There are at least two looks; if the budget is too small for them, ``seconds`` is raised.
+        If the margin of a metric is not supported, a margin is proposed for its name: the widest that any metric of
+        that name has or needs, since it replaces all of them. Deviations are proposed only for metrics whose own margin
+        is supported: if the noise is too large for the margin, even more noise must not be tolerated.
     """
     affordable = [looks for looks in schedules() if looks[-1] <= budget.max_pairs] or [schedules()[0]]
     designs = [_with_looks(design, looks) for looks in affordable]
@@ -258,7 +258,7 @@ def explain_refusal(noise: MetricNoise, budget: Budget, design: Design, proposal
         noise: Noise of the metric.
         budget: Time budget for measuring.
         design: Levels and number of metrics.
-        proposal: The proposal.
+        proposal: The proposed settings.
     """
     chosen = _with_looks(design, proposal.looks)
     if is_supported(noise, chosen):

@@ -1,12 +1,12 @@
 """Evidence from scored items about one metric: p-values for the family of the gate, an interval, and its limits.
 
-The items take the place of the pairs of a training: both revisions score the same ones, and nothing is random but which
-items there are. Right-or-wrong scores are judged by their flips (:mod:`mainstay.stats.flips`), all others by their mean
-difference (:mod:`mainstay.stats.scores`). A *difference* is positive where the candidate is worse.
+The items take the place of pairs: both revisions are scored on the same items, and only the choice of
+items is random. Right-or-wrong scores are judged by their flips (:mod:`mainstay.stats.flips`), all others by their mean
+difference (:mod:`mainstay.stats.scores`). A *difference* is positive if the candidate is worse.
 
-- :func:`weigh_items`: of one task.
-- :func:`weigh_macro`: of the mean of several tasks.
-- :func:`honest_margin`: the smallest margin that so many items support.
+- :func:`weigh_items`: the evidence for one task.
+- :func:`weigh_macro`: the evidence for the mean of several tasks.
+- :func:`honest_margin`: the smallest margin that the items support.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from mainstay.stats.scores import (
 )
 
 INTERVAL_STEPS = 14
-"""Halvings of the search for an end of an interval, from a few standard errors."""
+"""Steps of the bisection that searches for a bound of an interval, starting from a few standard errors."""
 
 PASS_NEEDS = "no pass: with {items} items a degradation of the margin may well not have been seen"
 FEW_CLUSTERS = f"no pass: fewer than {FEWEST_CLUSTERS} clusters"
@@ -45,7 +45,7 @@ WHOLE_CLUSTERS = "a degradation carried by whole clusters is not excluded"
 APPROXIMATE = "scores without a declared range: levels are approximate"
 
 Test = Callable[[float], OneSidedPValues]
-"""P-values of a difference against null values from 0 on."""
+"""Function that gives the p-values of a difference against a null value of 0 or more."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,11 +53,12 @@ class ScoredDifferences:
     """The items of one metric, prepared for judgement.
 
     Attributes:
-        differences: (items,) how much worse the candidate is, missing scores at their worst.
-        guarded: (items,) the same with the baseline's missing scores at their best: a pass must hold with them, too.
-        clusters: (items,) what each item belongs to; ``None`` where every item stands for itself.
-        score_range: The largest difference that an item can have; infinite where it is not known.
-        is_binary: Whether every item is right or wrong, once, and stands for itself.
+        differences: (items,) how much worse the candidate is, with missing scores counted as the worst.
+        guarded: (items,) the differences with the baseline's missing scores counted as the best; a pass must hold with
+            these, too.
+        clusters: (items,) label of the cluster of each item; ``None`` if items are independent.
+        score_range: The largest difference that an item can have; infinite if unknown.
+        is_binary: Whether every item is scored once, as right or wrong, and items are independent.
     """
 
     differences: NDArray[np.float64]
@@ -95,22 +96,23 @@ class ItemEvidence:
     """Weigh the items of one metric.
 
     Attributes:
-        num_items: Items.
+        num_items: Number of items.
         num_worse: Items at which the candidate is worse.
-        num_better: Items at which it is better.
-        num_clusters: Clusters; the items where there are none.
+        num_better: Items at which the candidate is better.
+        num_clusters: Number of clusters; the number of items if there are no clusters.
         mean: Mean difference.
-        interval: Differences that neither bound excludes, each at the level of the margin; below the margin exactly
-            where the test at the margin says so, above it likewise.
-        above_zero: P-value of "nothing was lost".
-        above_margin: P-value of "no more than the margin was lost".
-        below_margin: P-value of "at least the margin was lost".
-        below_double: P-value of "at least twice the margin was lost".
-        gain_zero: P-value of "nothing was gained".
-        gain_margin: P-value of "no more than the margin was gained".
-        deviations: Standard deviation of an item's difference as seen, and if the margin or twice the margin were lost.
-        design_effect: How much clusters enlarge the variance of the mean.
-        notes: What limits the claim, a sentence each.
+        interval: Interval of the mean difference, each bound at ``margin_level``. It lies below or above the margin
+            exactly if the test at the margin rejects on that side.
+        above_zero: P-value of the hypothesis that there is no degradation.
+        above_margin: P-value of the hypothesis that the degradation is at most the margin.
+        below_margin: P-value of the hypothesis that the degradation is at least the margin.
+        below_double: P-value of the hypothesis that the degradation is at least twice the margin.
+        gain_zero: P-value of the hypothesis that there is no gain.
+        gain_margin: P-value of the hypothesis that the gain is at most the margin.
+        deviations: Standard deviation of an item's difference: as observed, with a degradation of the margin, and with
+            one of twice the margin.
+        design_effect: Factor by which clusters enlarge the variance of the mean.
+        notes: Limits of the claim, one sentence each.
     """
 
     num_items: int
@@ -131,7 +133,7 @@ class ItemEvidence:
 
     @property
     def p_values(self) -> tuple[float, float, float, float]:
-        """For the family, in the order of :data:`mainstay.gates.findings.HYPOTHESES`."""
+        """P-values for the family, in the order of :data:`mainstay.gates.findings.HYPOTHESES`."""
         return self.above_zero, self.above_margin, self.below_margin, self.below_double
 
     def further_items(self, margin: float, *, margin_level: float, alpha: float, num_gated: int) -> int | None:
@@ -141,10 +143,10 @@ class ItemEvidence:
             margin: The degradation that is tolerated.
             margin_level: Level of the tests at the margin.
             alpha: Level of the strict tests.
-            num_gated: Metrics that share it on the side of a fail.
+            num_gated: Number of metrics that share ``alpha`` in the tests for a fail.
 
         Returns:
-            ``None`` where no number of items is expected to do.
+            The number of items; ``None`` if no number of items is expected to suffice.
         """
         seen, at_margin, at_double = self.deviations
         tests = [NullTest(margin, margin_level, at_margin), NullTest(2 * margin, alpha, at_double)]
@@ -155,7 +157,7 @@ class ItemEvidence:
 
 
 class _Sides(NamedTuple):
-    """Tests of differences, of the same with the baseline's missing scores at their best, and of the sides swapped."""
+    """Tests of the differences, of the guarded differences, and of the differences with the sides swapped."""
 
     plain: Test
     guarded: Test
@@ -168,8 +170,8 @@ def weigh_items(items: ScoredDifferences, *, margin: float, level: float) -> Ite
 
     Args:
         items: Scored items.
-        margin: The degradation that is tolerated, in points of score.
-        level: Of each end of the interval.
+        margin: The degradation that is tolerated, in units of the score.
+        level: Level of each bound of the interval.
 
     Example:
         >>> differences = np.array([0.0] * 1290 + [1.0] * 18 + [-1.0] * 11)
@@ -206,7 +208,7 @@ def weigh_macro(tasks: Sequence[ScoredDifferences], *, margin: float, level: flo
     Args:
         tasks: Scored tasks.
         margin: The degradation of the mean that is tolerated.
-        level: Of each end of the interval.
+        level: Level of each bound of the interval.
     """
     summaries = [task.summary for task in tasks]
     num_items = sum(summary.num_items for summary in summaries)
@@ -231,16 +233,17 @@ def honest_margin(
 ) -> float | None:
     """The smallest margin at which a clean change passes.
 
-    The flips of a clean change are taken to be twice the rarer ones: a degradation adds to one kind only.
+    A clean change is assumed to have twice as many flips as the rarer kind, since a degradation adds flips of only one
+    kind.
 
     Args:
         items: Scored items.
         margin_level: Level of the test at the margin.
         alpha: Level of the test at twice the margin.
-        power: Chance of the pass.
+        power: Probability of a pass.
 
     Returns:
-        ``None`` where the items support no margin.
+        The margin; ``None`` if the items support no margin.
     """
     summary = items.summary
     deviation, under_null = math.sqrt(summary.variance), _null_deviation(summary)
@@ -372,16 +375,16 @@ def _limits(summary: DifferenceSummary, margin: float, score_range: float) -> tu
 def _end(
     degradation: Test, gain: Test, side: str, *, mean: float, error: float, level: float, score_range: float
 ) -> float:
-    """One end of an interval: the difference nearest to the mean that a test excludes; the range where none is.
+    """One bound of an interval: the difference nearest to the mean that a test excludes; the range if there is none.
 
     Args:
-        degradation: Test of null values from 0 on.
-        gain: The same with the sides swapped, for null values below 0.
-        side: Of the p-value: ``below`` for the upper end, ``above`` for the lower one.
-        mean: Inside the interval.
-        error: Standard error of the mean, negative for the lower end.
-        level: Of the end.
-        score_range: The largest difference there is.
+        degradation: Test against null values of 0 or more.
+        gain: The same test with the sides swapped, for null values below 0.
+        side: Side of the p-value: ``below`` for the upper bound, ``above`` for the lower one.
+        mean: Mean difference, which lies inside the interval.
+        error: Standard error of the mean, negative for the lower bound.
+        level: Level of the bound.
+        score_range: The largest possible difference.
     """
     other = {"below": "above", "above": "below"}[side]
     farthest = math.copysign(score_range * (1 - 1e-9), error)

@@ -1,9 +1,9 @@
 """Verdicts without statistics: equal digests, deterministic values, and unchanged code.
 
 Equal digests of parameters and recorded metrics prove that an accuracy has not changed on the seeds run, if the
-baseline is deterministic and two seeds differ. Nothing is proved about seeds that were not run, and nothing about time.
-Unchanged code proves every metric, see :mod:`mainstay.revisions.unchanged`.
-No such verdict spends any of the error that the sequential judgement shares out.
+baseline is deterministic and two seeds differ. They prove nothing about seeds that were not run, and nothing about
+time. Unchanged code is a proof for every metric, see :mod:`mainstay.revisions.unchanged`. None of these verdicts uses a
+share of the error rate of the sequential judgement.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class Digests:
     """Digests of one workload's trials on its first seeds.
 
     Attributes:
-        seeds: The seeds run, at least two.
-        baseline: Digest of the baseline at each seed; empty where it recorded none.
+        seeds: The seeds that were run, at least two.
+        baseline: Digest of the baseline at each seed; empty if it recorded none.
         candidate: Digest of the candidate at each seed.
         repeated_baseline: Digest of a second trial of the baseline at the first seed.
 
@@ -54,7 +54,7 @@ class DigestComparison(StrEnum):
 
 
 def compare_digests(digests: Digests) -> DigestComparison:
-    """Compare the digests of a workload, the conditions of a proof checked first.
+    """Compare the digests of a workload, after checking that they can be a proof.
 
     Example:
         >>> compare_digests(Digests(seeds=(1, 2), baseline=("a", "b"), candidate=("a", "c"), repeated_baseline="a")).name
@@ -73,12 +73,12 @@ def judge_exact(samples: Sequence[MetricSamples], digests: Digests) -> tuple[Fin
     """Judge the metrics of one workload by its digests.
 
     Args:
-        samples: The gated metrics of the workload, with their values on the seeds run.
+        samples: The gated metrics of the workload, with their values on the seeds that were run.
         digests: Digests of the same trials.
 
     Returns:
-        One finding for each metric where the digests settle it: ``pass`` where they are equal, ``error`` where the
-        workload ignores its seed. Empty where pairs must decide.
+        One finding for each metric if the digests decide: ``pass`` if they are equal, ``error`` if the
+        workload ignores its seed. Empty if pairs must decide.
 
     Example:
         >>> from mainstay.records.metrics import Direction, Kind, Metric
@@ -101,7 +101,7 @@ def judge_exact(samples: Sequence[MetricSamples], digests: Digests) -> tuple[Fin
 
 
 def excluded_share_of_seeds(num_seeds: int, *, level: float = 0.01) -> float:
-    """The largest share of seeds that a change can affect and still, at this level, be missed by all seeds run.
+    """The largest share of seeds that a change can affect without being excluded, at this level, by the seeds run.
 
     Example:
         >>> [f"{excluded_share_of_seeds(k):.0%}" for k in (1, 2, 3, 5)]
@@ -116,7 +116,7 @@ def judge_deterministic(
     """Judge a value that must be deterministic, such as a number of parameters.
 
     Args:
-        metric: What was counted; its margin is a relative allowance.
+        metric: The counted metric; its margin is a relative allowance.
         baseline_value: Count of the baseline.
         candidate_value: Count of the candidate.
         repeated_baseline: Count of a second trial of the baseline.
@@ -156,10 +156,10 @@ def judge_deterministic(
 
 
 def judge_unchanged(metric: Metric) -> Finding:
-    """``pass`` of a metric, where both revisions have the same code and all else that it could depend on.
+    """``pass`` of a metric because the code and everything else that it could depend on are equal in both revisions.
 
     Args:
-        metric: What would have been measured.
+        metric: The metric, which is not measured.
 
     Example:
         >>> from mainstay.records.metrics import Direction, Kind, Metric
@@ -178,7 +178,7 @@ def judge_unchanged(metric: Metric) -> Finding:
 
 
 def _judge_equal(samples: MetricSamples, seeds: tuple[int, ...]) -> Finding:
-    """``pass`` of a metric whose digests are equal, unless its values are unfit."""
+    """``pass`` of a metric whose digests are equal, unless its values cannot be judged."""
     fault = find_fault(samples)
     if fault:
         return fault_finding(samples, fault)

@@ -1,17 +1,17 @@
 """The sequential judgement of all metrics of a gate together.
 
-:func:`judge_family` is a pure function of the pairs: it takes every look again from the first, so a gate that was
-interrupted, resumed or given more pairs cannot come to another verdict on what it had decided. At each look a metric
+:func:`judge_family` is a pure function of the pairs. It repeats all looks from the first one, so a gate that was
+interrupted, resumed or given more pairs cannot change a verdict that it has reached. At each look a metric
 
 - passes if its degradation is below the margin (level ``margin_level``) and below twice the margin (level ``alpha``);
 - fails if its degradation is above the margin (level ``margin_level``) and above zero (level ``alpha`` for the whole
   family, Holm).
 
-Its first verdict is final: later pairs are neither judged nor shown.
+The first verdict of a metric is final: later pairs are neither judged nor shown.
 
-Degradations are capped before they are judged, see :mod:`~mainstay.stats.capping`. Where a pair was worse by more than
-the cap and none was better by as much, the candidate has a failure that the baseline lacks, however rare: that cannot
-pass.
+Degradations are capped before they are judged, see :mod:`~mainstay.stats.capping`. If a pair was worse by more than
+the cap and none was better by as much, the candidate has a failure that the baseline lacks, even if it is rare, and the
+metric cannot pass.
 """
 
 from __future__ import annotations
@@ -41,16 +41,17 @@ class Evidence:
     """Evidence of every look about every metric, decided or not.
 
     Attributes:
-        p_values: (looks, metrics, 4) sequential p-values; at a look that a metric has not reached, its last ones.
-        is_withheld: (looks, metrics) whether the candidate exploded where the baseline never did, so that it must not
-            pass; at a look that a metric has not reached, as at its last one.
+        p_values: (looks, metrics, 4) sequential p-values; for looks that a metric has not reached, those of its last
+            look.
+        is_withheld: (looks, metrics) whether the candidate exploded and the baseline never did, so that the metric must
+            not pass; for looks that a metric has not reached, the value at its last look.
         low: (2, looks, metrics) lower bounds of the degradation at each look: of the test at the margin, of the strict
             test.
-        high: (2, looks, metrics) upper bounds, likewise.
+        high: (2, looks, metrics) upper bounds of the same tests.
         mean: (looks, metrics) mean degradation.
         deviation: (looks, metrics) standard deviation of a degradation.
-        caps: (looks, metrics) what larger degradations counted as; infinite where none was larger.
-        num_looks: (metrics,) looks that each metric has pairs for.
+        caps: (looks, metrics) value to which larger degradations were cut; infinite if none was cut.
+        num_looks: (metrics,) number of looks for which each metric has pairs.
     """
 
     p_values: NDArray[np.float64]
@@ -69,8 +70,8 @@ class Decisions:
 
     Attributes:
         fails: (..., metrics) metrics that failed.
-        passes: (..., metrics) metrics that passed; what neither passes nor fails is inconclusive.
-        look: (..., metrics) number of the look, from 0, at which each was decided; the last one if it was not.
+        passes: (..., metrics) metrics that passed; metrics that neither pass nor fail are inconclusive.
+        look: (..., metrics) number of the look, from 0, at which each metric was decided; the last one if undecided.
     """
 
     fails: NDArray[np.bool_]
@@ -82,15 +83,15 @@ def judge_family(samples: Sequence[MetricSamples], design: Design) -> tuple[Find
     """Judge all gated metrics of a gate, which share one error rate.
 
     Args:
-        samples: One a gated metric, in the order of the report. A preset finding stays; it still counts in
-            ``design.num_gated``, where its p-value is 1.
+        samples: Samples of each gated metric, in the order of the report. A preset finding is kept; its metric still
+            counts in ``design.num_gated``, with a p-value of 1.
         design: Levels, looks and number of metrics, fixed before the first pair.
 
     Returns:
         One finding for each of ``samples``, in the same order.
 
     Raises:
-        ValueError: If there are more metrics than planned, or a deterministic one, which needs no pairs.
+        ValueError: If there are more metrics than planned, or a metric is deterministic and needs no pairs.
 
     Example:
         >>> from mainstay.records.metrics import Direction, Kind, Metric
@@ -145,9 +146,10 @@ def weigh_evidence(
     """Take every planned look at every metric that has pairs for it.
 
     Args:
-        degradations: Degradations of each metric, pairs in the order in which they were measured; lengths may differ.
-        levels: (2, pairs) values of baseline and candidate of each metric on the scale of its degradations, which tell
-            where degradations are capped; ``None`` judges them as they are.
+        degradations: Degradations of each metric, with the pairs in the order in which they were measured; lengths may
+            differ.
+        levels: (2, pairs) values of baseline and candidate of each metric on the scale of its degradations, which
+            determine the cap; with ``None``, nothing is capped.
         margins: (metrics,) margins on the scale of the degradations.
         resolutions: (metrics,) smallest step of a degradation.
         design: Levels and looks.
@@ -203,11 +205,11 @@ def _with_zeros(array: NDArray[np.float64], length: int) -> NDArray[np.float64]:
 
 
 def decide(p_values: NDArray[np.float64], is_withheld: NDArray[np.bool_], design: Design) -> Decisions:
-    """Go through the looks; the first verdict of a metric is final, and so are its p-values for Holm.
+    """Decide look by look; the first verdict of a metric is final, and so are its p-values in Holm's procedure.
 
     Args:
         p_values: (looks, ..., metrics, 4) sequential p-values in the order of :data:`HYPOTHESES`.
-        is_withheld: (looks, ..., metrics) what must not pass at a look.
+        is_withheld: (looks, ..., metrics) whether the metric must not pass at the look.
         design: Levels and number of metrics.
     """
     shape = p_values.shape[1:-1]
@@ -233,20 +235,20 @@ def printed_interval(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
     """The interval of each metric at a look, made to agree with the tests.
 
-    Its bounds are those of the tests at the margin. Where one of them alone would say more than the verdict does, since
-    the strict test of its side does not reject, it is that of the strict test, which reaches to 0 or to twice the
-    margin. So the interval lies beyond the margin exactly where the metric fails, and within it exactly where nothing
-    but an explosion kept it from passing.
+    Its bounds are those of the tests at the margin. If such a bound alone would claim more than the verdict, because
+    the strict test on that side does not reject, the bound of the strict test is used instead, which reaches to 0 or to
+    twice the margin. So the interval lies beyond the margin exactly if the metric fails. It lies within the margin
+    exactly if the metric passes, or if only an explosion kept it from passing.
 
     Args:
-        evidence: Of the metrics.
-        look: (metrics,) number of the look of each.
-        fails: (metrics,) which of them failed, by Holm's procedure too.
+        evidence: Evidence about the metrics.
+        look: (metrics,) number of the look of each metric.
+        fails: (metrics,) whether each metric failed, including by Holm's procedure.
         design: Levels and number of metrics.
 
     Returns:
-        Lower bounds, upper bounds, and whether some degradation is excluded by no look; where none is, the bounds are
-        those of the look alone.
+        Lower bounds, upper bounds, and whether there is a degradation that no look excludes; if there is none, the
+        bounds are those of the last look alone.
     """
     metrics = np.arange(len(look))
     p_values = evidence.p_values[look, metrics]
@@ -338,8 +340,7 @@ def _as_measured(
 ) -> MetricJudgement:
     """A judgement with uncapped numbers if they lead to the same verdict, otherwise with the capped ones.
 
-    Where they do not, and degradations were capped on the side of the estimate alone, the interval has no end on that
-    side.
+    If they do not, and degradations were capped only on the side of the estimate, the interval is open on that side.
     """
     if judgement.cap is None:
         return judgement

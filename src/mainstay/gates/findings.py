@@ -26,7 +26,7 @@ STATED_POWER = 0.9
 """Probability with which the stated degradations fail or pass."""
 
 MIN_PAIRS_FOR_DIAGNOSIS = 12
-"""Fewest pairs with which dependence and skew of the degradations can be told from chance."""
+"""Smallest number of pairs with which dependence and skew of the degradations can be distinguished from chance."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,14 +36,14 @@ class MetricJudgement:
     Attributes:
         verdict: ``pass``, ``fail`` or ``inconclusive``.
         num_looks: Number of looks taken.
-        num_pairs: Number of pairs at the last of them.
+        num_pairs: Number of pairs at the last of these looks.
         mean: Mean degradation.
         deviation: Standard deviation of a degradation.
         interval: Repeated confidence interval; that of the last look alone if the looks contradict each other.
-        looks_agree: Whether at least one value of the degradation is excluded by no look.
+        looks_agree: Whether there is a degradation that no look excludes.
         p_values: Sequential p-values in the order of :data:`HYPOTHESES`.
-        cap: Limit to which degradations were cut for mean, deviation and interval; ``None`` if these are as measured.
-        is_withheld: Whether the candidate exploded and the baseline never did, so that it must not pass.
+        cap: Value to which larger degradations were cut for mean, deviation and interval; ``None`` if none was cut.
+        is_withheld: Whether the candidate exploded and the baseline never did, so that the metric must not pass.
     """
 
     verdict: Verdict
@@ -196,7 +196,7 @@ def further_pairs(margin: float, judgement: MetricJudgement, design: Design) -> 
 
 
 def _expected_pairs(mean: float, margin: float, judgement: MetricJudgement, design: Design) -> int | None:
-    """Pairs that would settle a metric with the noise that was seen, if this were its mean degradation."""
+    """Number of pairs that would decide a metric with the observed noise, if this were its mean degradation."""
     is_worse = mean > margin
     return pairs_to_settle(
         mean,
@@ -224,7 +224,9 @@ def _contradiction_warnings(metric: Metric, judgement: MetricJudgement) -> tuple
         return ("the looks contradict each other, as under drift: the interval is that of the last look alone",)
     if judgement.estimate != judgement.mean:
         mean = change_text(metric, judgement.mean)
-        return (f"the mean of all pairs ({mean}) lies outside what earlier looks left: the nearest end is given",)
+        return (
+            f"the mean of all pairs ({mean}) lies outside the interval of earlier looks: its nearest bound is shown",
+        )
     return ()
 
 
@@ -234,7 +236,9 @@ def _cap_warnings(metric: Metric, judgement: MetricJudgement, degradations: NDAr
         return ()
     num_capped, cap = int((np.abs(degradations) > judgement.cap).sum()), degradation_text(metric, judgement.cap)
     counted = "1 pair differs" if num_capped == 1 else f"{num_capped} of {len(degradations)} pairs differ"
-    return (f"{counted} by more than {cap} and counted as that much, or a single one would blind the test",)
+    return (
+        f"{counted} by more than {cap} and counted as that much, since a single one would otherwise hide all others",
+    )
 
 
 def _noise_warnings(metric: Metric, judgement: MetricJudgement, design: Design) -> tuple[str, ...]:
@@ -250,7 +254,9 @@ def _noise_warnings(metric: Metric, judgement: MetricJudgement, design: Design) 
 def _pair_warnings(metric: Metric, degradations: NDArray[np.float64]) -> tuple[str, ...]:
     """Warn if the pairs do not meet the assumptions of the test."""
     if degradations.min() == degradations.max() and metric.resolution == 0:
-        return ("every pair gave the same difference and no resolution is declared, so noise was taken to be nil",)
+        return (
+            "every pair gave the same difference and no resolution is declared, so the noise was assumed to be zero",
+        )
     if len(degradations) < MIN_PAIRS_FOR_DIAGNOSIS:
         return ()
     correlation, skew = lag_one_correlation(degradations), skewness(degradations)

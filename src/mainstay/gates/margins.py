@@ -10,10 +10,10 @@ def check_margin(metric: Metric) -> None:
     """Refuse a margin that was probably given in percent; markers are checked when their workload is collected.
 
     Args:
-        metric: With the margin that ``[tool.mainstay.margins]`` gives it.
+        metric: The metric, with its margin from ``[tool.mainstay.margins]``.
 
     Raises:
-        ConfigurationError: If a fraction would have to lose everything, or a time or a count to more than double.
+        ConfigurationError: If the margin would let a fraction fall to 0, or a time or a count more than double.
 
     Example:
         >>> from mainstay.records.metrics import Direction, Kind

@@ -19,7 +19,7 @@ InconclusiveStatus = Literal[0, 1, 3]
 """Exit statuses to which a policy may map an inconclusive gate."""
 
 InconclusivePolicy = Literal[0, 1, 3, "warn"]
-"""The status that an inconclusive gate exits with; ``"warn"`` for 0 where all that is undecided is tolerated, else 3."""
+"""Exit status of an inconclusive gate; ``"warn"`` means 0 if all undecided metrics are tolerated, and otherwise 3."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,7 +70,7 @@ class Design:
 
     @property
     def weights(self) -> tuple[float, ...]:
-        """Share of the error rate that each look spends."""
+        """Share of the error rate that each look uses."""
         return tuple(look_weights(self.looks).tolist())
 
     @property
@@ -117,7 +117,7 @@ class GateJudgement(NamedTuple):
 
     Attributes:
         verdict: Verdict of the whole gate.
-        reason: Why, in one sentence.
+        reason: Why the gate has this verdict, in one sentence.
         exit_status: Exit status of the command.
     """
 
@@ -152,7 +152,7 @@ def _doubted(facts: GateFacts) -> bool:
 
 
 def _tolerated(facts: GateFacts) -> bool:
-    """A condition: a metric is undecided, and only warns."""
+    """Whether a metric is undecided and only warns."""
     return any(finding.is_tolerated for finding in facts.findings)
 
 
@@ -189,8 +189,8 @@ GATE_RULES: tuple[GateRule, ...] = (
     GateRule(4, Verdict.ERROR, "nothing was judged", _nothing_judged),
     GateRule(3, Verdict.INCONCLUSIVE, "what judges a metric was changed and needs a review", _unreviewed),
     GateRule(3, Verdict.INCONCLUSIVE, "a metric is undecided", _having(Verdict.INCONCLUSIVE)),
-    GateRule(3, Verdict.INCONCLUSIVE, "a gain is implausible and nobody has looked at it", _doubted),
-    GateRule(0, Verdict.INCONCLUSIVE, "all that is undecided lies within its margin at calibrated noise", _tolerated),
+    GateRule(3, Verdict.INCONCLUSIVE, "a gain is implausible and nobody has acknowledged it", _doubted),
+    GateRule(0, Verdict.INCONCLUSIVE, "all undecided metrics lie within their margins at calibrated noise", _tolerated),
     GateRule(0, Verdict.PASS, "no metric degraded by more than its margin", lambda facts: True),
 )
 """Rules for the verdict and the exit status, in order of precedence; the last rule always applies.

@@ -1,7 +1,7 @@
 """The values of one metric in every pair, and the faults that make them unfit to be judged.
 
-A value that is not finite, not positive where a ratio is taken, or better than the metric's ceiling is a *fault*: the
-metric becomes an error and can never pass.
+A value is a *fault* if it is not finite, is not positive although a ratio is needed, or is better than the metric's
+ceiling. The metric then becomes an error and can never pass.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ class MetricSamples:
     """Measured values of one metric.
 
     Attributes:
-        metric: What was measured.
+        metric: The metric that was measured.
         seeds: Seeds of the pairs, in the order in which the pairs were measured.
         baseline_values: Value of the baseline in each pair.
         candidate_values: Value of the candidate in each pair.
-        preset: A finding that was reached without pairs and stays, such as an ``error`` or a ``missing``.
+        preset: A final finding that was reached without pairs, such as an ``error`` or a ``missing``.
 
     Raises:
         ValueError: If the three sequences differ in length.
@@ -49,7 +49,7 @@ class MetricSamples:
 
     @property
     def num_pairs(self) -> int:
-        """Pairs measured."""
+        """Number of measured pairs."""
         return len(self.seeds)
 
 
@@ -58,9 +58,9 @@ class Fault:
     """The first pair whose values cannot be judged.
 
     Attributes:
-        pair: Its number, from 0; the pairs before it are sound.
-        blame: Which revision gave the value.
-        reason: What is wrong, in one sentence.
+        pair: Number of the pair, from 0; the pairs before it can be judged.
+        blame: The revision that gave the value.
+        reason: The problem, in one sentence.
     """
 
     pair: int
@@ -99,7 +99,7 @@ def with_known_unit(samples: MetricSamples) -> MetricSamples:
 def find_fault(samples: MetricSamples) -> Fault | None:
     """The first value that cannot be judged, if there is one.
 
-    Where an accuracy without unit was a fraction in every pair of the baseline, so it must be in the candidate's.
+    If an accuracy without a unit is a fraction in every pair of the baseline, it must be one in the candidate, too.
 
     Example:
         >>> from mainstay.records.metrics import Direction, Kind, Metric
@@ -125,7 +125,7 @@ def find_fault(samples: MetricSamples) -> Fault | None:
 
 
 def fault_finding(samples: MetricSamples, fault: Fault) -> Finding:
-    """The ``error`` finding for a fault, with the sound pairs before it."""
+    """The ``error`` finding for a fault, with the pairs before it."""
     return Finding(
         metric=samples.metric,
         verdict=Verdict.ERROR,

@@ -1,9 +1,9 @@
 """Joint judgement of all tasks of an evaluation from the items that both sides have scored.
 
-The contract is that of :mod:`~mainstay.gates.family`, at one look: a task passes if its degradation is below the margin
-(level ``margin_level``) and below twice the margin (level ``alpha``); it fails if its degradation is above the margin
-and above zero, the latter by Holm's procedure over all tasks and their mean. With two tasks or more the mean of the
-task means, the *macro* metric, must pass; a task whose margin is finer than its items support is then a guard.
+The rule is that of :mod:`~mainstay.gates.family`, at a single look: a task passes if its degradation is below the
+margin (level ``margin_level``) and below twice the margin (level ``alpha``); it fails if its degradation is above the
+margin and above zero, the latter by Holm's procedure over all tasks and their mean. If there are two tasks or more, the
+mean of the task means, the *macro* metric, must pass, and a task whose items are too few for its margin is a guard.
 
 :func:`judge_tasks` is a pure function of the scores.
 """
@@ -34,14 +34,14 @@ class TaskSamples:
     """Samples of one task.
 
     Attributes:
-        metric: With its margin.
-        items: What both sides scored; ``None`` where the finding is preset.
+        metric: The metric of the task, with its margin.
+        items: The items that both sides scored; ``None`` if the finding is preset.
         means: Mean score of baseline and candidate.
-        missing: Scores that baseline and candidate lack.
-        repeats: Most scores of one item.
+        missing: Number of scores that baseline and candidate lack.
+        repeats: Largest number of scores of one item.
         is_identical: Whether all outputs are known and equal.
-        tier: As declared; ``None`` for that which its items support.
-        preset: What is known without judging the items, such as a task that the candidate lacks.
+        tier: Declared tier; with ``None``, the tier follows from the number of items.
+        preset: A finding known without judging the items, such as ``missing`` for a task that the candidate lacks.
         warnings: Warnings for the reader, one sentence each.
         detail: Causes of missing scores.
     """
@@ -59,7 +59,7 @@ class TaskSamples:
 
     @property
     def is_in_macro(self) -> bool:
-        """Whether it counts in the mean of the tasks: a share, higher is better, and not only shown."""
+        """Whether it counts in the mean of the tasks: a share, higher is better, neither new nor advisory."""
         is_share = self.metric.unit == FRACTION and self.metric.direction is Direction.HIGHER
         is_new = self.preset is not None and self.preset.verdict is Verdict.NEW
         return is_share and not is_new and self.tier is not Tier.ADVISORY
@@ -76,7 +76,7 @@ class _Case:
 
 
 def missing_share(num_missing: int, num_scores: int, score_range: float) -> float:
-    """Change of a side's mean if its missing scores moved from one end of the range to the other."""
+    """Change of a side's mean if its missing scores changed from the worst to the best possible."""
     return num_missing / max(num_scores, 1) * score_range
 
 
@@ -88,17 +88,17 @@ def judge_tasks(
     margin_level: float = 0.05,
     macro_tier: Tier | None = None,
 ) -> tuple[tuple[Finding, ...], Design]:
-    """Judge all tasks, and their mean where there are several.
+    """Judge all tasks, and their mean if there are several.
 
     Args:
-        samples: One a task, in the order of the report.
+        samples: Samples of each task, in the order of the report.
         macro_margin: The degradation of the mean that is tolerated.
         alpha: Level of the strict tests.
         margin_level: Level of the tests at the margin.
-        macro_tier: Of the mean, as declared.
+        macro_tier: Declared tier of the mean.
 
     Returns:
-        The findings, that of the mean first, and the design with the number of metrics that share ``alpha``.
+        The findings, with that of the mean first, and the design with the number of metrics that share ``alpha``.
     """
     in_macro = [each for each in samples if each.is_in_macro]
     has_macro = len(in_macro) > 1

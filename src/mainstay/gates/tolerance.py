@@ -1,8 +1,8 @@
 """Undecided metrics that only warn, under the policy ``inconclusive = "warn"``.
 
-A metric that stays undecided does not block where its estimate lies within the margin and its pairs are not much noisier than
-those of the calibration. A candidate or a machine that makes the pairs noisier therefore gains nothing by it. Nothing here
-turns a verdict into another one.
+A metric that stays undecided does not block if its estimate lies within the margin and its pairs are not much noisier
+than those of the calibration. So more noise, whether from the candidate or from the machine, does not help a metric.
+The verdict itself is never changed here.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def tolerate_calibrated(findings: Iterable[Finding], deviations: Mapping[str, fl
     """Mark the undecided findings that only warn; each of the others says in a warning why it blocks.
 
     Args:
-        findings: All of a gate, with waivers applied.
+        findings: All findings of a gate, with waivers applied.
         deviations: Calibrated standard deviation of a pair's degradation, by id or name of a metric.
 
     Returns:
@@ -32,7 +32,7 @@ def tolerate_calibrated(findings: Iterable[Finding], deviations: Mapping[str, fl
 
 
 def _with_tolerance(finding: Finding, deviations: Mapping[str, float]) -> Finding:
-    """A finding that is marked, or says why it is not, where it is undecided and would block."""
+    """The finding; if it would block because it is undecided, with a mark or with a warning why it has none."""
     if finding.verdict is not Verdict.INCONCLUSIVE or finding.needs_review or not finding.blocks:
         return finding
     metric = finding.metric
@@ -48,14 +48,14 @@ def _with_tolerance(finding: Finding, deviations: Mapping[str, float]) -> Findin
 
 
 def _why_not(finding: Finding, calibrated: float | None) -> str:
-    """Why an undecided finding blocks; empty where it only warns."""
+    """Why an undecided finding blocks; empty if it only warns."""
     metric = finding.metric
     if finding.method is not Method.SEQUENTIAL or not finding.num_looks or finding.estimate is None:
         return "no look at its pairs was completed"
     if calibrated is None:
         return "no deviation is calibrated for it in [tool.mainstay.deviations]"
     if finding.cap is not None:
-        return "some pairs differ by so much that they were counted as less"
+        return "some pairs differ by so much that they were capped"
     mean = math.fsum(degradation / len(finding.degradations) for degradation in finding.degradations)
     if not max(finding.estimate, mean) < metric.scaled_margin:
         return "its estimate does not lie within the margin"

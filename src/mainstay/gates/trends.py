@@ -2,7 +2,7 @@
 
 Estimates that gates print are never added up; see :mod:`~mainstay.stats.trend`.
 
-- :func:`metric_trends`: one a metric.
+- :func:`metric_trends`: the trend of each metric.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ ANCHOR_EVERY = 20
 """Commits between two anchors."""
 
 LARGEST = 1e6
-"""Margins at which a degradation is held: beyond, one number says no more."""
+"""Number of margins to which a degradation is limited, since larger ones add no information."""
 
 MIN_GATES = 30
-"""Gates from which on their correlation is looked at."""
+"""Smallest number of gates for which their correlation is checked."""
 
 _LARGEST_LEVEL = 1e100
 
@@ -37,10 +37,10 @@ class _Step:
     """One commit of a chain.
 
     Attributes:
-        run: The gate against the commit before; of an anchor, where that gate is not kept.
-        kept: What it says of the metric; ``None`` where that gate is not kept.
+        run: The gate against the commit before; if that gate is not stored, the anchor.
+        kept: The stored result of the metric; ``None`` if that gate is not stored.
         anchors: Gates against a reference.
-        is_gap: Whether what was added since the commit before is not known.
+        is_gap: Whether the degradation since the commit before is unknown.
     """
 
     run: KeptRun
@@ -53,8 +53,8 @@ def metric_trends(runs: Sequence[KeptRun], *, every: int = ANCHOR_EVERY) -> tupl
     """The trend of each metric, except deterministic counts, whose verdicts say everything.
 
     Args:
-        runs: In the order of the default branch.
-        every: Commits between two anchors.
+        runs: Stored runs in the order of the default branch.
+        every: Number of commits between two anchors.
     """
     by_id: dict[str, list[tuple[KeptRun, KeptMetric]]] = {}
     for run in runs:
@@ -166,7 +166,7 @@ def _points(steps: Sequence[_Step], deviations: Sequence[float]) -> Iterable[Tre
             for i, (step, look, deviation) in enumerate(zip(part, looks, deviations[start:end], strict=True))
         ]  # fmt: skip
         if part and part[0].run.baseline.commit != reference:
-            variances[0] = math.inf  # how far the first commit was from the reference is not known
+            variances[0] = math.inf  # the degradation of the first commit since the reference is unknown
         anchored = {
             i: (float(np.mean(values)), float(np.var(values, ddof=1)) / len(values))
             for i, run, kept in anchors

@@ -1,8 +1,8 @@
 """Agenda of a gate: which workloads it judges and which revision's workload files it uses.
 
 Everything that the baseline gates is either judged or ``missing``. If the workload folders differ, a workload is
-measured with the baseline's files as long as the candidate can run them, otherwise with each revision's own. Nothing
-here runs anything.
+measured with the baseline's files if the candidate can run them, and otherwise with each revision's own. This module
+starts no process.
 
 - :class:`Collected`: the workloads of one folder that both revisions can run.
 - :func:`plan_agenda`: makes the :class:`Agenda`; :func:`with_review` adds a required review, and :func:`as_first` is
@@ -110,7 +110,7 @@ def with_review(agenda: Agenda, review: str) -> Agenda:
 
     Args:
         agenda: Agenda to copy.
-        review: What to review; the agenda is unchanged if this is empty.
+        review: What has to be reviewed; if it is empty, the agenda is unchanged.
     """
     if not review:
         return agenda
@@ -122,14 +122,15 @@ def with_review(agenda: Agenda, review: str) -> Agenda:
 
 
 def selected_part(agenda: Agenda, selection: Selection, collections: Iterable[Collection]) -> Agenda:
-    """The part of an agenda that the user asked for; a note counts the rest, which is neither judged nor ``missing``.
+    """The selected part of an agenda; a note counts the other workloads, which are neither judged nor ``missing``.
 
-    A workload belongs to it as soon as one collection selects it, so that no change can deselect what the baseline has.
+    A workload is selected if either revision's collection selects it, so that no change can deselect a workload of the
+    baseline.
 
     Args:
-        agenda: What would be judged.
-        selection: What the user asked for.
-        collections: Of all files by both revisions.
+        agenda: The whole agenda.
+        selection: The user's selection.
+        collections: Collections of all files by both revisions.
     """
     if not selection:
         return agenda
@@ -258,7 +259,7 @@ def _plan_gated(workload: Workload, before: Collected, after: Collected) -> tupl
 
 
 _REMOVED = "the baseline gates it and the candidate does not: the workload or its marker was removed"
-_MOVED = "the candidate has moved the workload and cannot run it as the baseline has it"
+_MOVED = "the candidate has moved the workload and cannot run the baseline's file"
 
 
 def _compare_markers(workload: Workload, own: Workload) -> tuple[list[Metric], list[Finding]]:

@@ -1,18 +1,18 @@
 """Cache of a baseline's accuracy trials for later gates on the same baseline; times are never cached.
 
-A deterministic training need not be repeated. So what a baseline gave at a seed is cached in ``.mainstay/baselines``
-once the baseline has shown, in a gate, that it is deterministic: it ran one seed twice and gave the same digest of
+A deterministic training run need not be repeated. So the trials of a baseline are cached in ``.mainstay/baselines``
+once a gate has shown that the baseline is deterministic: one seed, run twice, gave the same digest of
 weights and metrics. A later gate measures only its candidate on these seeds. Time, memory, import time and counts are
-measured anew in every gate, since a machine is never the same again.
+measured again in every gate, since the state of a machine changes.
 
-A cached trial is used only under the :class:`Conditions` that it was measured under. A baseline that was found to be
-nondeterministic is remembered, so that no gate spends another trial on finding that out.
+A cached trial is used only under the same :class:`Conditions` under which it was measured. If a baseline was found to
+be nondeterministic, this is stored, so that no gate spends another trial to find it out.
 
 - :class:`Conditions`: everything that could change a trial; its key names the file.
 - :func:`is_exact`: whether a dependency is pinned so that it cannot change.
 - :class:`BaselineTrials`: the file of one key, written whole or not at all.
-- :func:`reusable_trials`, :func:`is_deterministic`, :func:`is_nondeterministic`, :func:`merge_trials`: what trials
-  allow.
+- :func:`reusable_trials`, :func:`is_deterministic`, :func:`is_nondeterministic`, :func:`merge_trials`: which trials can
+  be reused.
 """
 
 from __future__ import annotations
@@ -37,27 +37,27 @@ BASELINES = "baselines"
 """Folder of the cached trials, next to that of the runs."""
 
 FORMAT = 2
-"""Raised when a file is written otherwise; files of another format are then not found."""
+"""Version of the file format, part of the key, so that files of another format are not found."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Conditions:
     """Everything that could change a trial of the baseline, except the workload and the seed.
 
-    What is not in here must not matter: paths of the scratch folder, the private home of a worker, how many trials run
-    at once, and the commit, whose tree counts.
+    What is not listed here must not matter: paths of the scratch folder, the private home of a worker, the number of
+    trials that run at once, and the commit (its tree is listed).
 
     Attributes:
         tree: Git's hash of the baseline's tree.
         wheel_digest: SHA-256 of the wheel that was built from it.
         packages_digest: SHA-256 of its resolved dependencies, Python, platform and uv.
         roots: Packages that must come from the revision's own wheel.
-        workloads_digest: SHA-256 of the measuring folder: the workloads and the pytest configuration it ran with.
+        workloads_digest: SHA-256 of the measuring folder: the workloads and the pytest configuration.
         shared: SHA-256 of each shared input.
-        inputs: SHA-256 of what each variable given by ``prepare`` names, where it names a place.
+        inputs: SHA-256 of the file or folder that each variable of ``prepare`` names, if it names one.
         variables: Environment variables of the workers, without the path of the scratch folder.
         threads: Threads of each worker.
-        preload: Modules that workers find loaded.
+        preload: Modules that are already imported when a worker starts.
         worker_digest: SHA-256 of the worker's source.
         mainstay_version: Version of the tool.
         traits: Known traits of processor, operating system, accelerators and their drivers.
@@ -99,7 +99,7 @@ class BaselineTrials:
 
     Args:
         root: The user's repository.
-        key: Of the conditions.
+        key: Key of the conditions.
 
     Example:
         >>> import tempfile
@@ -116,7 +116,7 @@ class BaselineTrials:
         """The cached trials.
 
         Raises:
-            StoreError: If the file cannot be read, or is not as it was written.
+            StoreError: If the file cannot be read, or was altered.
         """
         try:
             digest, _, content = self._file.read_bytes().partition(b"\n")
@@ -135,8 +135,8 @@ class BaselineTrials:
         """Add the trials of a gate to the cache; two gates may do so at once.
 
         Args:
-            trials: Trials of accuracy workloads; of these only the baseline's count, if they were measured in this run,
-                completed and recorded a digest.
+            trials: Trials of accuracy workloads. Only trials of the baseline are added, if they were measured in this
+                run, completed and recorded a digest.
             run: Id of the run that measured them.
 
         Raises:
@@ -242,12 +242,12 @@ def reusable_trials(cached: Sequence[Trial], workload: Workload, seeds: Sequence
 def merge_trials(old: Sequence[Trial], new: Sequence[Trial]) -> list[Trial]:
     """Merge cached and measured trials of a workload.
 
-    Where the two disagree, the circumstances have changed in a way that only the workload records, such as another
-    file of data: the new ones then stand alone. Of a nondeterministic baseline, only the proof is kept.
+    If the two disagree, the circumstances have changed in a way that only the workload records, such as another data
+    file: then only the new trials are kept. For a nondeterministic baseline, only the trials that prove this are kept.
 
     Args:
         old: The cached trials.
-        new: What a gate measured.
+        new: The trials that a gate measured.
     """
     if is_nondeterministic(old):
         return list(old)

@@ -1,7 +1,7 @@
-"""Changes to the means of judgement, for the head of every report.
+"""Changes to what the change itself is judged by, for the head of every report.
 
-Pure functions of what both revisions have: files, markers, settings, waivers. Nothing here decides what is done about it:
-that is :mod:`mainstay.measuring.strictness` and :mod:`mainstay.measuring.agenda`.
+These are pure functions of both revisions' files, markers, settings and waivers. How a gate treats such changes is
+decided in :mod:`mainstay.measuring.strictness` and :mod:`mainstay.measuring.agenda`.
 
 - :func:`file_changes`, :func:`pytest_changes`, :func:`startup_changes`, :func:`marker_changes`, :func:`setting_changes`, :func:`waiver_changes`
 """
@@ -22,27 +22,27 @@ from mainstay.records.metrics import Metric
 from mainstay.records.runs import Change, ChangeKind
 
 LINES_OF_FILE = 20
-"""Lines of the difference of one file that a report shows."""
+"""Largest number of lines of one file's diff that a report shows."""
 
 LINES_OF_ALL = 60
-"""Lines of all of them together."""
+"""Largest number of lines of all diffs together."""
 
 PER_REVISION = frozenset({"constraints", "extras", "groups", "waivers"})
-"""Settings that each revision is built or read with."""
+"""Settings of which each revision uses its own."""
 
 HELD = {
     "alpha": "the baseline's holds",
     "margin_level": "the baseline's holds",
     "looks": "the baseline's hold",
     "inconclusive": "the stricter holds",
-    "deviations": "the smaller deviation of each metric holds, and none that only one has",
-    "fail_fast": "the gate stops early only where both say so",
-    "proof": "code is taken for unchanged only where both say so",
+    "deviations": "the smaller deviation of each metric applies, and none that only one has",
+    "fail_fast": "the gate stops early only if both say so",
+    "proof": "code counts as unchanged only if both say so",
     "seconds": "the larger holds",
     "pair_seconds": "the larger holds",
     "trial_seconds": "the smaller holds",
-    "margins": "the smaller margin of each metric holds",
-    "margins_by_dataset": "the smaller margin of each metric holds",
+    "margins": "the smaller margin of each metric applies",
+    "margins_by_dataset": "the smaller margin of each metric applies",
     "constraints": "each revision was resolved with its own",
     "extras": "each revision was built with its own; what the baseline lacks needs a commit of its own before this one",
     "groups": "each revision was built with its own; what the baseline lacks needs a commit of its own before this one",
@@ -52,7 +52,7 @@ HELD = {
     "waivers": "each revision's own file was read",
     "writable": "the baseline's holds",
     "evaluation": "none: it is for 'mainstay judge'",
-    "default_branch": "that of the default branch itself holds",
+    "default_branch": "that of the default branch itself applies",
 }
 """Treatment of a setting that differs, by key; the candidate's value is used for all others."""
 
@@ -65,7 +65,7 @@ def effect_of(key: str) -> str:
     """Describe how a gate treats a changed setting.
 
     Args:
-        key: Of ``[tool.mainstay]``.
+        key: Key of ``[tool.mainstay]``.
 
     Example:
         >>> effect_of("alpha"), effect_of("threads")
@@ -78,9 +78,9 @@ class ChangedFile(NamedTuple):
     """A file that differs between the revisions.
 
     Attributes:
-        path: Relative to the repository.
-        before: Content in the baseline; ``None`` where it is absent.
-        after: Content in the candidate; ``None`` where it is absent.
+        path: Path relative to the repository.
+        before: Content in the baseline; ``None`` if it does not exist there.
+        after: Content in the candidate; ``None`` if it does not exist there.
     """
 
     path: str
@@ -92,7 +92,7 @@ def file_changes(files: Sequence[ChangedFile]) -> list[Change]:
     r"""Changed files of the workload folder, with the first lines of each diff.
 
     Args:
-        files: Those that differ.
+        files: The files that differ.
 
     Example:
         >>> (change,) = file_changes([ChangedFile("benchmarks/conftest.py", b"a = 1\n", b"a = 2\n")])
@@ -130,8 +130,8 @@ def pytest_changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[
     """Changed settings of pytest.
 
     Args:
-        before: The baseline's, by name.
-        after: The candidate's.
+        before: The baseline's settings, by name.
+        after: The candidate's settings, by name.
     """
     names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
     return [
@@ -144,8 +144,8 @@ def startup_changes(before: Mapping[str, str], after: Mapping[str, str]) -> list
     """Changed start-up code, which runs in every worker although no workload imports it.
 
     Args:
-        before: What the baseline's wheels bring along, by what it is.
-        after: What the candidate's bring along.
+        before: Start-up code in the baseline's wheels, by description.
+        after: Start-up code in the candidate's wheels, by description.
 
     Example:
         >>> [change.name for change in startup_changes({}, {"helping.pth": "0123"})]
@@ -165,11 +165,11 @@ def startup_changes(before: Mapping[str, str], after: Mapping[str, str]) -> list
 
 
 def marker_changes(before: Mapping[str, Metric], after: Mapping[str, Metric]) -> list[Change]:
-    """Compare the markers of one metric in both revisions; metrics that are new or gone are findings of their own.
+    """Compare the markers of each metric in both revisions; new and missing metrics have findings of their own.
 
     Args:
-        before: What the baseline gates, by id.
-        after: What the candidate gates.
+        before: Metrics that the baseline gates, by id.
+        after: Metrics that the candidate gates, by id.
 
     Example:
         >>> from dataclasses import replace
@@ -203,9 +203,9 @@ def setting_changes(before: Configuration, after: Configuration, *, is_first: bo
     """Changed keys of ``[tool.mainstay]``, with both values and their effect.
 
     Args:
-        before: The baseline's.
-        after: The candidate's.
-        is_first: Whether the baseline gates nothing, so that there is nothing that the candidate's could loosen.
+        before: The baseline's settings.
+        after: The candidate's settings.
+        is_first: Whether the baseline gates nothing, so that the candidate's settings cannot loosen anything.
 
     Example:
         >>> [(each.name, each.before, each.after) for each in setting_changes(Configuration(), Configuration(alpha=0.02))]
@@ -247,8 +247,8 @@ def waiver_changes(before: Sequence[Waiver], after: Sequence[Waiver]) -> list[Ch
     """Waivers that the change itself adds.
 
     Args:
-        before: The baseline's.
-        after: The candidate's.
+        before: The baseline's waivers.
+        after: The candidate's waivers.
     """
     return [
         Change(

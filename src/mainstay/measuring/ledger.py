@@ -1,6 +1,6 @@
 """The trials of one workload, and the findings that follow from them without further trials.
 
-- :class:`WorkloadLog`: takes trials; gives samples to be judged, findings that no further pair can change, and further
+- :class:`WorkloadLog`: collects trials; gives the samples to be judged, findings that no further pair can change, and
   data for reports.
 - :func:`make_logs`: makes one log for each workload; :func:`restore_trials` adds trials measured earlier.
 """
@@ -173,7 +173,7 @@ class WorkloadLog:
         )
 
     def confirmed(self, finding: Finding) -> Finding:
-        """Confirm a finding against a later broken pair: a ``fail`` stands with a warning, all else becomes the preset."""
+        """The finding after a later pair broke: a ``fail`` stays, with a warning; all else becomes the preset."""
         preset = self.presets.get(finding.metric.id)
         if not self.is_broken or preset is None:
             return finding
@@ -242,7 +242,7 @@ class WorkloadLog:
             return self._finding(Verdict.MISSING, f"skipped on the candidate only: {candidate.cause}")
         was_skipped = baseline is not None and baseline.outcome is Outcome.SKIPPED
         if baseline is None and self.assignment.is_moved:
-            reason = f"the candidate has moved the workload and cannot run it as the baseline has it: {candidate.cause}"
+            reason = f"the candidate has moved the workload and cannot run the baseline's file: {candidate.cause}"
             return self._finding(Verdict.MISSING, reason, detail=candidate.last_lines)
         if baseline is None or (was_skipped and not is_skipped):
             return self._broken(Blame.CANDIDATE, "the candidate", candidate)

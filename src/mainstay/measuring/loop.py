@@ -98,21 +98,21 @@ class Measurement:
         salt: Text from which seeds and orders are derived, together with the commit.
         commit: The baseline's commit.
         margin_of: Gives a metric's margin once the data set is known.
-        measure: Measures one pair of whole runs, given its known trials.
-        measure_timed: Measures one pair of processes that take turns in all timed workloads.
-        executor: Runs the measurements: in threads, or in processes if both functions can be pickled.
+        measure: Function that measures one pair of whole runs, given its known trials.
+        measure_timed: Function that measures one pair of processes, which take turns in all timed workloads.
+        executor: Executor of the measurements: threads, or processes if both functions can be pickled.
         num_at_once: Number of training runs at once; a pair counts as two.
-        repeats: Workloads whose baseline should be shown to be deterministic for later gates, even if no verdict of this
-            one depends on it. This costs one training run each, after everything else, and happens only if at least two
-            were measured that a later gate could then reuse.
+        repeats: Workloads whose baseline should be shown to be deterministic for later gates, even if no verdict of
+            this gate depends on it. This costs one training run for each workload, after everything else, and is done
+            only if a later gate could then reuse at least two trials.
         trial_seconds: Time limit of one trial.
         pair_seconds: Total time of the blocks of each timed workload in a pair.
         fail_fast: Whether the first ``fail`` ends the gate.
-        deadline: Time after which no pair is started; one that is under way is ended and dropped.
-        observer: Is told how it goes.
-        keep_trial: Is given each trial before it counts, once its pair has ended; left out where ``measure`` passes on
-            each trial as soon as it has ended.
-        clock: Gives the time.
+        deadline: Time after which no pair is started; a pair that is running then is ended and dropped.
+        observer: Receives progress reports.
+        keep_trial: Called with each trial when its pair has ended, before the trial counts; ``None`` if ``measure``
+            itself passes on each trial as soon as it has ended.
+        clock: Function that gives the time.
     """
 
     def __init__(
@@ -317,7 +317,7 @@ class Measurement:
             self._measure(pairs, repetition=repetition)
 
     def _num_processes(self, request: PairRequest) -> int:
-        """How many of the processes under way a pair counts for: all, where nothing may run beside it."""
+        """Number of running processes that a pair counts as: all, if nothing else may run at the same time."""
         may_overlap = self._logs[request.workload].workload.execution.may_overlap
         return len(request.sides) if may_overlap else self._num_at_once
 

@@ -1,6 +1,6 @@
 """Scheduling of pairs: seeds and orders are drawn beforehand, pairs are submitted to an executor.
 
-Nothing here knows what a pair is for; any :class:`concurrent.futures.Executor` will do.
+This module does not depend on what a pair measures; any :class:`concurrent.futures.Executor` can be used.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ def derive_seeds(salt: str, commit: str, workload: str, num_seeds: int) -> tuple
     """The seeds of a workload's pairs, fixed before the first one is measured.
 
     Args:
-        salt: Of the project, or of this run where fresh seeds are wanted.
+        salt: Salt of the project, or of this run if fresh seeds are wanted.
         commit: Full hash of the baseline.
         workload: Node id.
-        num_seeds: How many.
+        num_seeds: Number of seeds.
 
     Returns:
         Distinct integers in [0, 2**31).
@@ -48,10 +48,11 @@ def derive_seeds(salt: str, commit: str, workload: str, num_seeds: int) -> tuple
 def draw_order(salt: str, commit: str, workload: str, pair: int) -> tuple[Side, Side]:
     """Draw the order of the sides in a pair: a fair coin decides for every two pairs, and the second is reversed.
 
-    A random order makes the degradation of two equal revisions symmetric about zero whatever the machine does
-    meanwhile. A coin for each pair would do that too, but shows one side first in all of five pairs in 1 of 16 gates:
-    where the first trial of a pair is much slower than the second, five nearly equal degradations then look like a
-    certain change (simulated: 3.7 % false alarms in place of 1 %, ``docs/results/operating_characteristics.json``).
+    A random order makes the degradation of two equal revisions symmetric about zero, whatever the machine does
+    meanwhile. A coin for each pair would do that too, but in 1 of 16 gates the same side would come first in all of the
+    first five pairs. If the first trial of a pair is much slower than the second, five nearly equal degradations would
+    then look like a real change (in simulations 3.7 % false alarms instead of 1 %,
+    ``docs/results/operating_characteristics.json``).
 
     Example:
         >>> first, second = draw_order("salt", "c0ffee", "w", pair=0)
@@ -106,7 +107,7 @@ def fitted_pair_seconds(wanted: float, *, num_timed: int, looks: Sequence[int], 
 
     Args:
         wanted: Configured time, which is not exceeded.
-        num_timed: Timed workloads.
+        num_timed: Number of timed workloads.
         looks: Numbers of pairs at which the gate looks.
         seconds: Budget for measuring.
 
@@ -122,12 +123,12 @@ def fitted_pair_seconds(wanted: float, *, num_timed: int, looks: Sequence[int], 
 
 
 def describe_fit(wanted: float, fitted: float, *, num_timed: int, looks: Sequence[int], seconds: float) -> str:
-    """Say that pairs are shorter than configured, what will not be decided and what would; empty where all is as planned.
+    """A note that pairs are shorter than configured, or too few, with a remedy; empty if all is as configured.
 
     Args:
-        wanted: Time of the blocks of each timed workload in a pair, as configured.
-        fitted: As it fits.
-        num_timed: Timed workloads.
+        wanted: Configured time of the blocks of each timed workload in a pair.
+        fitted: The time that fits into the budget.
+        num_timed: Number of timed workloads.
         looks: Numbers of pairs at which the gate looks.
         seconds: Budget for measuring.
 
@@ -152,7 +153,7 @@ def describe_fit(wanted: float, fitted: float, *, num_timed: int, looks: Sequenc
         )
     if second * pair > seconds:
         reach = f"'seconds' = {math.ceil(second * pair - 1e-9)} reaches the look at {second} pairs"
-        return f"{note}; what that does not decide will stay undecided: {reach}"
+        return f"{note}; metrics that this does not decide will stay undecided: {reach}"
     return note
 
 
@@ -171,17 +172,17 @@ def measure_all(
 
     Args:
         requests: Requests in the order in which they are started.
-        measure: Measures one.
-        executor: Where; processes where what is measured and how can be pickled.
-        arguments: Gives what to call ``measure`` with, once the turn of a request has come; ``None`` if it is no longer
-            wanted.
-        num_at_once: How many processes may be under way; a request that needs more than that runs by itself.
-        num_processes: How many a request needs.
-        deadline: Time after which nothing more is started; what is under way has to end by itself.
-        clock: Gives the time.
+        measure: Function that measures one request.
+        executor: Executor to use; with processes, ``measure`` and its arguments must be picklable.
+        arguments: Called when a request is about to start; gives the arguments of ``measure``, or ``None`` if the
+            request is no longer wanted.
+        num_at_once: Number of processes that may run at once; a request that needs more runs alone.
+        num_processes: Gives the number of processes that a request needs.
+        deadline: Time after which nothing more is started; running requests must end by themselves.
+        clock: Function that gives the time.
 
     Yields:
-        Results; fewer than requests if the deadline came first.
+        Results; fewer than requests if the deadline passes first.
     """
     waiting = list(reversed(requests))
     under_way: dict[Future[Result], int] = {}

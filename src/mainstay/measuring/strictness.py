@@ -1,11 +1,11 @@
 """The stricter of two revisions' settings: a change can tighten its own judgement, never loosen it.
 
-Pure functions of what both revisions say.
+These are pure functions of both revisions' settings and markers.
 
-- :func:`settings_in_force`: ``[tool.mainstay]``.
-- :func:`stricter_metric`, :func:`why_incomparable`: what both revisions' markers say of one metric.
-- :class:`Margins`: the margin of each metric, under the markers and settings of both revisions.
-- :func:`require_known_margins`: refuses a margin of nothing, or one that is meant in percent.
+- :func:`settings_in_force`: the settings in ``[tool.mainstay]`` that apply.
+- :func:`stricter_metric`, :func:`why_incomparable`: the markers of one metric in both revisions.
+- :class:`Margins`: the margin of each metric, from the markers and settings of both revisions.
+- :func:`require_known_margins`: refuses a margin for an unknown metric, or one that is meant in percent.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ STRICTNESS: Mapping[int | str, int] = {0: 0, "warn": 1, 3: 2, 1: 3}
 def settings_in_force(baseline: Configuration, candidate: Configuration) -> Configuration:
     """The settings of a gate: the candidate's, except where the baseline's are stricter.
 
-    Levels and looks are the baseline's: another level makes either passing or failing easier. Margins are left to
-    :class:`Margins`, since they depend on the metric and its data set.
+    Levels and looks are always the baseline's, since a change in either direction makes either passing or failing
+    easier. Margins are handled by :class:`Margins`, since they depend on the metric and its data set.
 
     Args:
         baseline: Settings of the baseline.
@@ -78,8 +78,8 @@ def stricter_metric(baseline: Metric, candidate: Metric) -> Metric:
     """Combine two comparable markers of a metric, taking the stricter value of each argument.
 
     Args:
-        baseline: As the baseline marks it.
-        candidate: As the candidate marks it.
+        baseline: The metric as marked in the baseline.
+        candidate: The metric as marked in the candidate.
 
     Example:
         >>> from mainstay.records.metrics import Kind
@@ -104,7 +104,7 @@ class Margins:
 
     Attributes:
         settings: Settings of baseline and candidate.
-        markers: Margin by id of a metric, as the markers of baseline and candidate have it.
+        markers: Margin by id of a metric, from the markers of baseline and candidate.
     """
 
     settings: tuple[Configuration, ...]
@@ -113,11 +113,11 @@ class Margins:
     def __call__(self, metric: Metric, context: Mapping[str, ContextValue]) -> float:
         """The margin of a metric, on the data set that its context names.
 
-        What a revision says is the margin of the data set in its settings, else that of the metric there, else that of
-        its marker.
+        The margin of a revision is the one for the data set in its settings, else the one for the metric there, else
+        that of its marker.
 
         Args:
-            metric: As it is judged.
+            metric: The metric that is judged.
             context: Recorded circumstances.
 
         Example:
@@ -141,10 +141,10 @@ def require_known_margins(configuration: Configuration, metrics: Sequence[Metric
 
     Args:
         configuration: The settings.
-        metrics: All that either revision gates.
+        metrics: All metrics that either revision gates.
 
     Raises:
-        ConfigurationError: With the nearest name, or the margin as a fraction.
+        ConfigurationError: If a margin is refused; the message suggests the nearest name, or the margin as a fraction.
     """
     known = sorted({metric.name for metric in metrics})
     tables = {f"{TABLE}.margins": configuration.margins} | {

@@ -1,5 +1,5 @@
 """Settings and waivers of a project.
 
-- :mod:`~mainstay.project.configuration`: ``[tool.mainstay]``.
-- :mod:`~mainstay.project.waivers`: degradations that were accepted.
+- :mod:`~mainstay.project.configuration`: the settings in ``[tool.mainstay]``.
+- :mod:`~mainstay.project.waivers`: accepted degradations.
 """

@@ -1,11 +1,11 @@
 """Settings in ``[tool.mainstay]`` of a pyproject.toml, checked in full before anything is measured.
 
-A key that is not known, a value of the wrong type and a number outside its range are errors that name the key. This
-module reads text that it is given; which revision's file counts is the business of :mod:`mainstay.commands.gate`.
+Unknown keys, values of the wrong type and numbers outside their range are errors that name the key. This
+module only parses text; :mod:`mainstay.commands.gate` chooses the revision whose file is read.
 
 - :class:`Configuration`: the settings, with their defaults.
-- :func:`read_configuration`: from the text of a pyproject.toml.
-- :func:`with_settings`: the text with some settings replaced, everything else as it was.
+- :func:`read_configuration`: read the settings from the text of a pyproject.toml.
+- :func:`with_settings`: replace some settings in the text, and keep everything else.
 """
 
 from __future__ import annotations
@@ -36,13 +36,14 @@ class EvaluationSettings:
     """``[tool.mainstay.evaluation]``: how stored results are judged.
 
     Attributes:
-        margin: Tolerated degradation of every task and of their mean, in points of score.
-        margins: The same by task; ``macro`` is the mean.
-        tiers: ``blocking``, ``guard`` or ``advisory`` by task; as the items support where a task is not named.
-        ranges: Smallest and largest score by task.
-        directions: ``lower`` by task where lower scores are better and the files do not say so.
-        filter: Answer filter of lm-evaluation-harness that counts.
-        cluster: Field of an item that says what it belongs to.
+        margin: Tolerated degradation of every task and of their mean, in units of the score.
+        margins: Tolerated degradation by task; ``macro`` is the mean of the tasks.
+        tiers: ``blocking``, ``guard`` or ``advisory``, by task; for a task that is not named, it follows from its
+            items.
+        ranges: Smallest and largest score, by task.
+        directions: ``lower``, by task, if lower scores are better and the files do not say so.
+        filter: Answer filter of lm-evaluation-harness to use.
+        cluster: Field that identifies the cluster of an item.
     """
 
     margin: float | None = None
@@ -59,41 +60,43 @@ class Configuration:
     """The settings of a gate.
 
     Attributes:
-        default_branch: Branch that changes are merged into; ``None`` to find out from git.
+        default_branch: Branch that changes are merged into; ``None`` to ask git.
         workloads: Folder of the workloads, relative to the project.
-        files: Patterns of the names of workload files, such as ``bench_*.py``; what pytest's settings say if empty.
+        files: Patterns of the names of workload files, such as ``bench_*.py``; empty to use pytest's settings.
         looks: Numbers of pairs at which the gate looks, strictly increasing, the first at least 2.
-        seconds: Budget for measuring; a pair that is under way when it is used up is ended and dropped.
-        alpha: Chance that a clean change fails the gate.
+        seconds: Budget for measuring; a pair that is running when it is used up is ended and dropped.
+        alpha: Highest probability that a clean change fails the gate.
         margin_level: Level of the tests at the margin, at least ``alpha``.
         fail_fast: Whether the first ``fail`` stops the gate.
-        proof: What lets every metric pass unmeasured: ``"unchanged"`` where the installed files of both revisions, and
-            all else that a workload could depend on, are equal; ``false`` for nothing. ``false`` in either revision holds.
+        proof: Proof by which all metrics pass without being measured: ``"unchanged"`` if the installed files of both
+            revisions, and everything else that a workload could depend on, are equal; ``false`` for none. ``false`` in
+            either revision switches it off.
         margins: Tolerated degradation by metric; it replaces the margin of the workload's marker.
-        margins_by_dataset: The same by data set, which replaces both.
-        inconclusive: What an inconclusive gate exits with: 3, 0 or 1. ``"warn"`` means 0 where the estimate of each
-            undecided metric lies within its margin and its pairs deviate at most three times as much as ``deviations``
-            says, else 3. The stricter of both revisions' holds, in the order 0, ``"warn"``, 3, 1.
-        deviations: Calibrated standard deviation of a pair's degradation, by id or name of a metric, as
-            ``mainstay calibrate --write`` writes it: 0.01 is 1 % of a time, or one point of a score. It is used by
-            ``inconclusive = "warn"``; the smaller of both revisions' holds, and none that only one of them has.
+        margins_by_dataset: Tolerated degradation by data set and metric; it replaces both.
+        inconclusive: Exit status of an inconclusive gate: 3, 0 or 1. ``"warn"`` means 0 if the estimate of each
+            undecided metric lies within its margin and the standard deviation of its pairs is at most three times that
+            in ``deviations``, and otherwise 3. The stricter policy of the two revisions applies, in the order 0,
+            ``"warn"``, 3, 1.
+        deviations: Calibrated standard deviation of a pair's degradation, by id or name of a metric, as ``mainstay
+            calibrate --write`` writes it: 0.01 is 1 % of a time, or one point of a score. It is used by ``inconclusive
+            = "warn"``. The smaller value of the two revisions applies; a value that only one of them has is ignored.
         waivers: File of accepted degradations.
         constraints: Constraints files of the dependencies, relative to the project.
         extras: Extras of the project that the workloads need.
         groups: Dependency groups that the project needs at run time.
         share: Ignored files and folders that both revisions read, such as ``data``.
-        prepare: Command that is run once before the first trial, which may fetch data.
-        trial_seconds: How long one trial may take. Importing and collecting the workloads may take as long, or a quarter
-            of ``seconds`` where that is less: at least 30 s and at most 300 s.
-        pair_seconds: Time of the blocks of each timed workload in a pair, of both revisions together.
+        prepare: Command that is run once before the first trial, for example to fetch data.
+        trial_seconds: Time limit of one trial. The limit for importing and collecting the workloads is the same, or a
+            quarter of ``seconds`` if that is less, but at least 30 s and at most 300 s.
+        pair_seconds: Total time of the blocks of each timed workload in a pair, of both revisions together.
         threads: Threads of each worker.
-        jobs: Accuracy trials run at once; ``None`` for as many as the processors allow.
-        preload: Modules that a server in each revision's environment imports once, to fork workers that find them
-            loaded (Linux only); a fresh interpreter for each worker if empty. Calibrate with it before gates use it.
-        writable: Files and folders outside the project that workers can write to besides their own folders, absolute
-            or beginning with ``~/``. A gate takes it from the baseline.
-        evaluation: How ``mainstay judge`` judges stored results: the keys ``margin``, ``margins``, ``tiers``, ``ranges``,
-            ``directions``, ``filter`` and ``cluster``. A gate does not use them.
+        jobs: Number of accuracy trials that run at once; ``None`` for as many as the processors allow.
+        preload: Modules that a server in each revision's environment imports once, before it forks the workers
+            (Linux only); if empty, each worker is a fresh interpreter. Calibrate with this setting before gates use it.
+        writable: Files and folders outside the project that workers can write to in addition to their own folders,
+            absolute or beginning with ``~/``. A gate uses the setting of the baseline.
+        evaluation: Settings of ``mainstay judge`` for stored results: the keys ``margin``, ``margins``, ``tiers``,
+            ``ranges``, ``directions``, ``filter`` and ``cluster``. A gate does not use them.
 
     Example:
         >>> Configuration(margins={"top1_accuracy": 0.002}).margin("top1_accuracy", dataset="mnist")
@@ -153,7 +156,7 @@ def read_configuration(pyproject_text: bytes | str, where: str) -> Configuration
     r"""Read the settings from the text of a pyproject.toml.
 
     Args:
-        pyproject_text: The whole file; bytes are UTF-8.
+        pyproject_text: Content of the whole file; bytes are decoded as UTF-8.
         where: Name of the file in messages.
 
     Raises:
@@ -202,12 +205,12 @@ def with_settings(
     r"""Replace settings in the text of a pyproject.toml; comments and everything else stay as they are.
 
     Args:
-        pyproject_text: The whole file.
+        pyproject_text: Content of the whole file.
         where: Name of the file in messages.
         looks: Numbers of pairs at which the gate looks.
         seconds: Budget for measuring.
-        margins: Margins by metric, to be added to those that are there.
-        deviations: Deviations by metric, to be added to those that are there.
+        margins: Margins by metric, to be added to the existing ones.
+        deviations: Deviations by metric, to be added to the existing ones.
 
     Returns:
         The new text.
@@ -243,7 +246,7 @@ def with_settings(
 def _child(parent: Any, key: str) -> Any:
     """A subtable of a tomlkit table, appended if it does not exist.
 
-    One that is only implied, by ``[a.b]`` where there is no ``[a]``, is made anew: tomlkit would give its header the
+    If ``[a]`` is only implied by ``[a.b]``, it is created: otherwise tomlkit would give its header the
     comment of ``[a.b]``.
     """
     from tomlkit import inline_table, table
@@ -268,7 +271,7 @@ def _replace(table: Any, key: str, value: Any) -> None:
 
 
 class _ValueRefused(Exception):
-    """A value is not allowed; ``path`` leads to it from the key."""
+    """A value is not allowed; ``path`` is its location below the key."""
 
     def __init__(self, found: object, expected: str, path: tuple[str, ...] = ()) -> None:
         super().__init__(expected)

@@ -2,7 +2,7 @@
 
 Pure functions of names.
 
-- :func:`importable_names`: what would be imported.
+- :func:`importable_names`: the names that can be imported.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ def importable_names(files: Iterable[str], *, without: Iterable[str] = (), names
     """Packages and modules directly in a folder, packages first.
 
     Args:
-        files: Names relative to the folder.
-        without: Further names that do not count, such as that of the folder of the workloads.
-        namespaces: Whether a folder counts that holds Python files without an ``__init__.py``.
+        files: Names of files relative to the folder.
+        without: Further names to leave out, such as that of the workload folder.
+        namespaces: Whether to include folders that contain Python files but no ``__init__.py``.
 
     Example:
         >>> importable_names(["train.py", "models/__init__.py", "tests/test_train.py", "utils/io.py"])

@@ -1,12 +1,12 @@
 """Waivers: degradations that the maintainers decided to accept, in a reviewed TOML file of the repository.
 
-A waiver covers one metric up to a limit and until a day. It changes a verdict and never a number, it covers a
-degradation, a missing metric or one whose changed workload needs a review, never an error, and what it covers is shown
-as waived wherever the gate is shown.
+A waiver covers one metric up to a limit and until a day. It changes a verdict, but never a number. It can cover a
+degradation, a missing metric or a metric whose changed workload needs a review, but never an error. Every report shows
+the findings that it covers as waived.
 
-- :func:`read_waivers`, :func:`append_waiver`: the file.
-- :func:`unknown_waivers`: those that name nothing, checked before anything is measured.
-- :func:`apply_waivers`: what the waivers make of the findings.
+- :func:`read_waivers`, :func:`append_waiver`: read and extend the file.
+- :func:`unknown_waivers`: waivers that match no metric, checked before anything is measured.
+- :func:`apply_waivers`: apply the waivers to the findings.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from mainstay.records.metrics import Metric
 from mainstay.store.files import write_text
 
 JUDGED_WAIVERS = ".mainstay-judge-waivers.toml"
-"""Accepted degradations of stored results, apart from those of the gate, which does not know their metrics."""
+"""File of accepted degradations of stored results; the gate, which does not know their metrics, has its own file."""
 
 _KEYS = tuple(field.name for field in fields(Waiver))
 _HEADER = "# Accepted degradations, read by the gate; each entry needs a review, and a day on which it ends.\n"
@@ -37,10 +37,11 @@ def read_waivers(path: Path) -> tuple[Waiver, ...]:
     """Read the waivers in a file, in order.
 
     Args:
-        path: The file; none is the same as an empty one.
+        path: The file; a missing file counts as empty.
 
     Raises:
-        ConfigurationError: If the file is not TOML, or an entry lacks a key, has another or a value of the wrong type.
+        ConfigurationError: If the file is not TOML, or an entry has a missing or unknown key or a value of the wrong
+            type.
         StoreError: If the file cannot be read.
     """
     try:
@@ -88,7 +89,7 @@ def append_waiver(path: Path, waiver: Waiver, today: datetime.date) -> None:
 
     Raises:
         ConfigurationError: If the file or the entry cannot be read.
-        UsageError: If the last day of the waiver is over.
+        UsageError: If the last day of the waiver is in the past.
         StoreError: If the file cannot be written.
     """
     read_waivers(path)
@@ -130,14 +131,14 @@ def apply_waivers(findings: Sequence[Finding], waivers: Iterable[Waiver], today:
     """Apply waivers to findings.
 
     Args:
-        findings: As judged.
+        findings: Findings as judged.
         waivers: Waivers as read.
         today: The day of the gate.
 
     Returns:
-        The findings with their numbers. A ``missing``, and a ``fail`` or what needs a review whose estimated
-        degradation is within the limit, is ``waived`` up to the last day of its waiver; with a waiver that has expired
-        or is too small it stays what it was and says so.
+        The findings with unchanged numbers. Until the last day of its waiver, a finding becomes ``waived`` if it is
+        ``missing``, or if it is a ``fail`` or needs a review and its estimated degradation is within the limit. If the
+        waiver has expired or its limit is too small, the finding keeps its verdict and says so.
     """
     waivers = tuple(waivers)
     return tuple(
@@ -185,14 +186,13 @@ def unknown_waivers(
 
     Args:
         waivers: Waivers of the candidate.
-        metrics: All that either revision has, gated now or not.
+        metrics: All metrics of either revision, whether gated now or not.
         today: The day of the gate.
-        reviewed: Waivers of the baseline. One that has lost its metric since, such as one that waived its removal, is
-            not the fault of the change.
+        reviewed: Waivers of the baseline. If one of these matches no metric any more, for example because it waived the
+            removal of the metric, the change is not to blame.
 
     Raises:
-        ConfigurationError: If one names nothing that is not among these: a typing error must not pass for a
-            decision.
+        ConfigurationError: If any other waiver matches no metric, since a typing error must not count as a decision.
     """
     known = {name for metric in metrics for name in (metric.id, metric.name)}
     unknown = [each for each in waivers if each.metric not in known and not _has_expired(each, today)]

@@ -17,7 +17,7 @@ class DetectableDegradation:
     Attributes:
         num_pairs: Pairs at the last look.
         fails_above: A true degradation above this fails.
-        passes_below: A true degradation below this passes; negative where even a clean change does not reliably pass.
+        passes_below: A true degradation below this passes; negative if even a clean change does not reliably pass.
     """
 
     num_pairs: int
@@ -30,17 +30,17 @@ class MetricNoise:
     """Noise of one metric between two equal revisions.
 
     Attributes:
-        metric: What was measured.
+        metric: The metric that was measured.
         degradations: Degradation of each pair, which would be 0 without noise.
         bias: Mean degradation.
-        bias_interval: 99 % interval of the true mean degradation; without 0 in it, the two builds differ.
+        bias_interval: 99 % interval of the true mean degradation; if it does not contain 0, the two builds differ.
         deviation: Standard deviation of a degradation over pairs.
         deviation_interval: Its 95 % interval.
-        within: The part of the deviation that more blocks in a pair would shrink; ``None`` without blocks.
+        within: The part of the deviation that more blocks in a pair would reduce; ``None`` without blocks.
         between: The part that differs from process to process; ``None`` without blocks.
-        detectable: What numbers of pairs can tell at the metric's margin.
+        detectable: Degradations that different numbers of pairs detect at the metric's margin.
         supported_margin: Smallest margin that the proposed looks support; ``None`` until there is a proposal.
-        refusal: Why the margin is refused and what would support it; empty where it is supported.
+        refusal: Why the margin is refused and what would support it; empty if it is supported.
     """
 
     metric: Metric
@@ -63,9 +63,9 @@ class Proposal:
     Attributes:
         looks: Numbers of pairs at which the gate looks.
         seconds: Budget for measuring.
-        margins: Margin by name of a metric, for those whose margin is refused.
-        deviations: Standard deviation of a pair's degradation by id of a metric, for the policy ``inconclusive = "warn"``;
-            of those whose margin is supported.
+        margins: Proposed margin by name of a metric, for metrics whose present margin is refused.
+        deviations: Standard deviation of a pair's degradation by id of a metric, for the policy ``inconclusive =
+            "warn"``; only for metrics whose margin is supported.
     """
 
     looks: tuple[int, ...]
@@ -82,8 +82,8 @@ class Calibration:
         created: ISO time in UTC of the start.
         mainstay_version: Version of the tool.
         revision: Revision that was built twice and compared with itself.
-        environments: Of the two builds.
-        machine: Where.
+        environments: Environments of the two builds.
+        machine: Machine that was calibrated.
         max_load: Largest load by other processes seen during a trial, in processors.
         alpha: Level of the strict tests.
         margin_level: Level of the tests at the margin.
@@ -91,13 +91,13 @@ class Calibration:
         seconds: Budget for measuring, as configured.
         num_pairs: Pairs measured.
         seconds_per_pair: Mean wall time of a pair, all its workloads together.
-        metrics: One a timed metric.
+        metrics: Noise of each timed metric.
         verdicts: Verdicts of a gate with these pairs, by metric id.
-        num_gates: Gates made of these pairs with their signs drawn anew.
-        num_false_alarms: Those that fail.
-        false_alarm_interval: 95 % interval of their share.
-        num_passes: Those that pass.
-        proposal: Settings that are supported.
+        num_gates: Number of gates simulated from these pairs, with the signs of their degradations drawn at random.
+        num_false_alarms: Number of simulated gates that fail.
+        false_alarm_interval: 95 % interval of the share of simulated gates that fail.
+        num_passes: Number of simulated gates that pass.
+        proposal: Settings that the noise supports.
         notes: Notes for the reader, one sentence each.
         schema_version: Always 1.
     """

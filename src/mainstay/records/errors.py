@@ -20,10 +20,10 @@ Library code raises these and never prints or exits; the command line is the one
 from __future__ import annotations
 
 RESUME_GATE = "continue with 'mainstay gate --resume': what was measured is kept"
-"""The next step after a gate that was interrupted, or once there is room again."""
+"""The next step after a gate was interrupted, or after space was freed on the disk."""
 
 RESTART_CALIBRATION = "start 'mainstay calibrate' again: it measures everything anew"
-"""The same for a calibration."""
+"""The next step after a calibration was interrupted."""
 
 
 class MainstayError(Exception):
@@ -31,7 +31,7 @@ class MainstayError(Exception):
 
     Args:
         fact: What was found, with the value; lower case, no final stop.
-        looked_in: Where it was looked for, if a place can be named.
+        looked_in: Where the tool looked, if a place can be named.
         next_step: What the user can do now.
 
     Example:
@@ -80,7 +80,7 @@ class EnvironmentBuildError(MainstayError):
     """The dependencies or the wheel of a revision could not be resolved, built or installed.
 
     Args:
-        side: ``"baseline"``, ``"candidate"`` or ``None`` where both or neither is to blame.
+        side: ``"baseline"`` or ``"candidate"``; ``None`` if both or neither is to blame.
     """
 
     def __init__(

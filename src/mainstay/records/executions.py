@@ -1,7 +1,7 @@
 """Executions: how the trials of a workload run, what its pairs are, and what may run at the same time.
 
-A new execution is a constant, its place in :data:`EXECUTIONS`, and the line of :mod:`mainstay.runner.markers` by which a
-worker asks for it by its name. What measures looks at these facts and never at a name.
+To add an execution, define a constant, add it to :data:`EXECUTIONS`, and add a line to :mod:`mainstay.runner.markers`,
+by which workloads select it. The code that measures reads the attributes of an execution and never its name.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ class Execution:
     """How trials run.
 
     Attributes:
-        name: As a worker says it.
-        kind: Kind of its metrics where their markers name none; reports call its workloads so.
+        name: Name that workers report.
+        kind: Kind of its metrics if their markers name none; reports also name the kind of its workloads by it.
         part: The part of a gate that it belongs to, as ``--only`` names it.
-        may_overlap: Whether trials of it may run at the same time as others of its sort.
-        is_interleaved: Whether both revisions are alive at once, measured block by block, in processes that all
-            such workloads share.
-        needs_fresh_process: Whether each trial needs a process that nothing else has used, as peak memory does.
-        is_once: Whether one trial of each revision decides, at no look.
+        may_overlap: Whether several of its trials may run at the same time.
+        is_interleaved: Whether the processes of both revisions are alive at once and measured block by block; all
+            such workloads share these processes.
+        needs_fresh_process: Whether each trial needs a fresh process, as a measurement of peak memory does.
+        is_once: Whether one trial of each revision decides, without looks.
         has_digests: Whether trials record digests and predictions: equal digests prove that nothing changed, and trials
             of a deterministic baseline are cached.
     """
@@ -43,13 +43,13 @@ class Execution:
 
 
 TRAINED = Execution(name="trained", kind="accuracy", part="accuracy", may_overlap=True, has_digests=True)
-"""Whole runs from a seed."""
+"""Whole training runs, each from a seed."""
 
 INTERLEAVED = Execution(name="interleaved", kind="performance", part="performance", is_interleaved=True)
-"""Timed calls of both revisions, block by block, the order of blocks drawn."""
+"""Timed calls of both revisions, block by block, in an order drawn at random."""
 
 ALONE = Execution(name="alone", kind="performance", part="performance", needs_fresh_process=True)
-"""One call sequence in a process of its own."""
+"""A sequence of calls in a process of its own."""
 
 ONCE = Execution(name="once", kind="deterministic", part="performance", may_overlap=True, is_once=True)
 """Deterministic counts."""
@@ -69,4 +69,4 @@ def kinds_of_others(execution: Execution) -> frozenset[str]:
 
 
 STORED_EXECUTION = "stored"
-"""Stands in a plan in place of an execution where stored items are judged and nothing is run."""
+"""Name used in a plan instead of an execution if stored items are judged and nothing is run."""

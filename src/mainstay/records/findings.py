@@ -72,9 +72,9 @@ class Tier(StrEnum):
     BLOCKING = "blocking"
     """All of them."""
     GUARD = "guard"
-    """All but ``inconclusive``: it can fail, and what it does not exclude is told."""
+    """All but ``inconclusive``: the metric can fail, and the report prints the degradation that is not excluded."""
     ADVISORY = "advisory"
-    """None: it is shown."""
+    """None of them: the metric is only shown."""
 
 
 class Blame(StrEnum):
@@ -99,14 +99,14 @@ class ItemCounts:
 
     Attributes:
         num_worse: Items at which the candidate is worse.
-        num_better: Items at which it is better.
-        num_clusters: Clusters that the items form; the items themselves where there are none.
+        num_better: Items at which the candidate is better.
+        num_clusters: Clusters that the items form; the number of items if there are no clusters.
         num_tasks: Tasks that the items belong to.
-        repeats: Most scores of one item, which are averaged.
+        repeats: Largest number of scores of one item; the scores of an item are averaged.
         baseline_missing: Scores that the baseline lacks; they count as the worst.
         candidate_missing: Scores that the candidate lacks.
-        honest_margin: The smallest margin at which a clean change with so many items and flips passes with 95 % chance;
-            ``None`` where no margin is.
+        honest_margin: The smallest margin at which a clean change with this number of items and flips passes with 95 %
+            probability; ``None`` if there is no such margin.
     """
 
     num_worse: int
@@ -126,8 +126,8 @@ class Waiver:
     Attributes:
         metric: Id or name of the metric waived.
         limit: The largest degradation accepted, on the scale of the margin.
-        reason: Why.
-        until: ISO date of the last day it holds.
+        reason: Why it was accepted.
+        until: ISO date of the last day on which it applies.
     """
 
     metric: str
@@ -144,18 +144,18 @@ class Finding:
     natural-log ratios for performance.
 
     Attributes:
-        metric: What was judged.
+        metric: The metric that was judged.
         verdict: The judgement.
-        reason: Why, in one sentence for a reader.
-        method: Method that it rests on.
-        num_pairs: Pairs the judgement used; for items, those that both sides scored.
-        num_looks: Looks taken until it was final.
-        estimate: Mean degradation over the pairs, or the nearest value that the interval holds.
-        interval: Repeated confidence interval of the degradation: it lies below the margin exactly where the pairs say
-            ``pass``, above it exactly where they say ``fail``.
-        cap: What larger degradations, of either sign, were counted as in estimate, interval and deviation; ``None``
-            where these are of the degradations as measured. Where all that were larger have one sign, the interval has
-            no end there.
+        reason: Why it was judged so, in one sentence.
+        method: Method that the judgement rests on.
+        num_pairs: Pairs that the judgement used; for items, the number of items that both sides scored.
+        num_looks: Looks taken until the judgement was final.
+        estimate: Mean degradation over the pairs, or the nearest value that the interval contains.
+        interval: Repeated confidence interval of the degradation: it lies below the margin exactly if the pairs show a
+            ``pass``, and above it exactly if they show a ``fail``.
+        cap: Value to which larger degradations, of either sign, were cut in the estimate, interval and deviation;
+            ``None`` if these use the degradations as measured. If all degradations that were cut have the same sign,
+            the interval is open on that side.
         standard_deviation: Standard deviation of the degradation over pairs.
         baseline_mean: Mean value of the baseline.
         candidate_mean: Mean value of the candidate.
@@ -170,17 +170,17 @@ class Finding:
         degradations: Degradation of each pair.
         exact_seeds: Seeds on which the digests of both revisions were equal.
         blame: Which part broke, for ``error``.
-        detail: Last lines of the worker, or names that were added, for a reader who digs.
-        warnings: Warnings that affect trust in the numbers, one sentence each.
-        waiver: The waiver that covers it, if any.
-        measured_with: Whose workload files its trials ran with; ``None`` where nothing was measured.
-        review: What a person has to review before it may pass, in one sentence; such a finding is ``inconclusive``
-            whatever its pairs say, unless they say ``fail``. Empty where there is nothing to review.
-        items: What it counts where it rests on scored items; ``None`` elsewhere.
+        detail: Further details: the last lines of the worker, or names that were added.
+        warnings: Reasons to trust the numbers less, one sentence each.
+        waiver: The waiver that covers the finding, if any.
+        measured_with: Whose workload files its trials ran with; ``None`` if nothing was measured.
+        review: What a person has to review before the metric may pass, in one sentence; until then the finding is
+            ``inconclusive`` unless its pairs show a ``fail``. Empty if there is nothing to review.
+        items: Counts of scored items, if the finding is based on them; otherwise ``None``.
         tier: Which of its verdicts may keep the gate from passing.
         is_tolerated: Whether its ``inconclusive`` only warns, by the policy ``"warn"``; a warning says why.
-        mark: Why a ``pass`` is not believed until a person has looked at it, such as an implausible gain; empty where
-            there is nothing to doubt, or a person has looked.
+        mark: Why a ``pass`` needs to be checked by a person, such as an implausible gain; empty if there is no reason,
+            or a person has acknowledged it.
     """
 
     metric: Metric

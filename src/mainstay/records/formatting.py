@@ -1,7 +1,7 @@
 """Formatting of numbers: fractions in percent, their degradations in percentage points, times and sizes scaled.
 
-Rounding happens here and nowhere earlier. Degradations carry as many decimals as give the margin two digits, values at
-least three digits. What has no unit and is no fraction stays the number that was recorded.
+Numbers are rounded here and nowhere earlier. A degradation gets as many decimals as give its margin two digits; a value
+gets at least three digits. A number that has no unit and is not a fraction is shown as it was recorded.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def displayed_degradation(metric: Metric, degradation: float) -> float:
     """A degradation as displayed: in percent, percentage points or the metric's unit.
 
     Args:
-        metric: What was lost.
-        degradation: A natural-log ratio for performance, else as recorded.
+        metric: The metric that degraded.
+        degradation: A natural-log ratio for performance; otherwise a difference of recorded values.
 
     Example:
         >>> from mainstay.records.metrics import Kind
@@ -81,7 +81,7 @@ def degradation_text(metric: Metric, degradation: float) -> str:
 
 
 def change_text(metric: Metric, degradation: float) -> str:
-    """A degradation or a gain in words.
+    """A change in words: worse, better or none.
 
     Example:
         >>> from mainstay.records.metrics import Kind
@@ -104,8 +104,8 @@ def is_bound(estimate: float | None, cap: float | None, degradations: Iterable[f
 
     Args:
         estimate: Mean of the capped degradations.
-        cap: What larger degradations counted as; ``None`` where none was capped.
-        degradations: As measured.
+        cap: Value to which larger degradations were cut; ``None`` if none was.
+        degradations: The degradations as measured.
 
     Example:
         >>> is_bound(0.2, 0.2, [0.5, 3.0]), is_bound(0.04, 0.2, [0.3, -0.9]), is_bound(0.1, None, [0.1])
@@ -221,7 +221,7 @@ def _four_digits(value: float) -> str:
 
 
 def _value_number(value: float, *, decimals: int) -> str:
-    """A value with the given decimals, or with as many as give it three digits."""
+    """A value with the given number of decimals, or with as many as show three digits."""
     if abs(value) >= _LARGEST_WRITTEN_OUT:
         return _in_powers(value)
     digits = 2 - math.floor(math.log10(abs(value))) if value else 0

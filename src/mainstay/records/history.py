@@ -1,6 +1,6 @@
 """Records of the history: the commits compared, and the degradation of every pair.
 
-A kept run is small and never altered. The whole document stays with whoever made it; its digest is kept here.
+A stored run is small and never altered. It contains the digest of the run document, which stays where it was written.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from mainstay.records.findings import Method, Verdict
 from mainstay.records.metrics import Metric
 
 HISTORY_VERSION = 1
-"""Version of a kept run; raised when a reader of the old one would misread the new one."""
+"""Version of the format of a stored run; raised if code for the old version would misread the new one."""
 
 FIRST_LOOK = 5
-"""Pairs that every gate measures whatever they show: their mean is the one estimate that early stopping does not bias."""
+"""Number of pairs that every gate measures; early stopping does not bias their mean, unlike other estimates."""
 
 _ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,99}")
 _COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
@@ -28,21 +28,21 @@ class RunKind(StrEnum):
     """Kind of comparison in a run of the history."""
 
     MAIN = "main"
-    """A commit of the default branch with the one before it."""
+    """Comparison of a commit of the default branch with the one before it."""
     ANCHOR = "anchor"
-    """A commit of the default branch with a fixed reference, over a fixed number of pairs."""
+    """Comparison of a commit of the default branch with a fixed reference, over a fixed number of pairs."""
     RELEASE = "release"
-    """A release with the one before it, over a fixed number of pairs."""
+    """Comparison of a release with the one before it, over a fixed number of pairs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeptCommit:
-    """One of the two commits of a kept run.
+    """One of the two commits of a stored run.
 
     Attributes:
-        commit: Its full hash.
+        commit: Full hash of the commit.
         subject: First line of its message.
-        date: ISO time with zone of the commit; empty where it was not known.
+        date: ISO time of the commit, with its time zone; empty if unknown.
     """
 
     commit: str
@@ -59,11 +59,11 @@ class KeptMetric:
     """Result of one metric in a run of the history.
 
     Attributes:
-        metric: What was measured.
+        metric: The metric that was measured.
         verdict: The judgement.
-        method: Method that it rests on.
-        degradations: Of every pair in the order measured, positive where the candidate is worse, on the scale of the
-            margin; empty where nothing was measured because the revisions were proved equal.
+        method: Method that the judgement rests on.
+        degradations: Degradation of every pair in the order measured, positive if the candidate is worse, on the scale
+            of the margin; empty if nothing was measured because the revisions were proved equal.
         baseline_mean: Mean value of the baseline; ``None`` without values.
         candidate_mean: Mean value of the candidate.
     """
@@ -97,20 +97,20 @@ class KeptMetric:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeptRun:
-    """A run of the default branch as the history keeps it.
+    """A run of the default branch as the history stores it.
 
     Attributes:
         id: Name of the run, of letters, digits, dots, hyphens and underscores.
         created: ISO time in UTC of its start.
         kind: Kind of comparison.
         verdict: Verdict of the whole gate.
-        baseline: One commit.
-        candidate: The other.
-        machine: Type of the machine: runs of different types are never joined by their levels.
-        packages_digest: SHA-256 of what the candidate ran with.
+        baseline: Commit of the baseline.
+        candidate: Commit of the candidate.
+        machine: Type of the machine: levels measured on different types are never joined.
+        packages_digest: SHA-256 of the packages that the candidate ran with.
         looks: Numbers of pairs at which the gate looked.
-        metrics: What it says of each metric.
-        run_digest: SHA-256 of the whole document.
+        metrics: Result of each metric.
+        run_digest: SHA-256 of the whole run document.
         mainstay_version: Version of the tool.
     """
 
@@ -144,10 +144,10 @@ class Withdrawal:
     """Withdrawal of a run, with the reason.
 
     Attributes:
-        run: Name of its file, without the ending.
-        when: ISO time in UTC.
-        who: Name of who withdrew it.
-        reason: Why.
+        run: Name of the file of the run, without the ending.
+        when: ISO time in UTC of the withdrawal.
+        who: Name of the person who withdrew it.
+        reason: Why it was withdrawn.
     """
 
     run: str
@@ -163,7 +163,7 @@ class Entry:
     Attributes:
         file: Name of its file, without the ending: the name of the run and the digest of its content.
         run: The run.
-        withdrawal: Why it counts no more; ``None`` if it does.
+        withdrawal: Its withdrawal; ``None`` if the run still counts.
     """
 
     file: str
@@ -176,8 +176,8 @@ class History:
     """The whole history.
 
     Attributes:
-        entries: By time, withdrawn ones included.
-        unread: Files that cannot be read, by place, and why.
+        entries: All entries in order of time, withdrawn ones included.
+        unread: Files that cannot be read, by location, with the reason.
     """
 
     entries: tuple[Entry, ...]
@@ -185,7 +185,7 @@ class History:
 
     @property
     def runs(self) -> tuple[KeptRun, ...]:
-        """The runs that count."""
+        """The runs that have not been withdrawn."""
         return tuple(entry.run for entry in self.entries if entry.withdrawal is None)
 
     @property

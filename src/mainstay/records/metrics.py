@@ -13,7 +13,7 @@ FRACTION = "fraction"
 """The unit of a share between 0 and 1, shown in percent."""
 
 STORED = "evaluation"
-"""Name that the metrics of stored results have in place of a workload."""
+"""Name used instead of a workload for the metrics of stored results."""
 
 
 class Direction(StrEnum):
@@ -27,9 +27,10 @@ _DIFFERENCE = Difference()
 
 
 class Kind(StrEnum):
-    """Names of the scales in run documents and in the marker ``accuracy``; a line registers a scale.
+    """Names of the scales in run documents and in the marker ``accuracy``; each line registers a scale.
 
-    The marker that names no kind gates on the scale of that name, as ``performance`` and ``deterministic`` always do.
+    A marker ``accuracy`` that names no kind uses the scale ``accuracy``. The markers ``performance`` and
+    ``deterministic`` always use the scales of the same name.
     """
 
     ACCURACY = "accuracy", _DIFFERENCE
@@ -57,9 +58,9 @@ class Metric:
         direction: Which values are better.
         margin: The degradation that is tolerated: in the metric's unit for accuracy, a fraction of the baseline
             otherwise.
-        unit: Unit of the values; ``fraction`` for a share between 0 and 1, ``1`` for a plain number. Empty where the
+        unit: Unit of the values; ``fraction`` for a share between 0 and 1, ``1`` for a plain number. Empty if the
             workload declares none: see :attr:`is_fraction`.
-        ceiling: A value beyond which (in the good direction) the metric is implausible.
+        ceiling: Any value better than this is implausible.
         resolution: The smallest step the metric can take, such as one over the number of test examples.
     """
 
@@ -92,7 +93,7 @@ class Metric:
 
     @property
     def has_margin_in_percent(self) -> bool:
-        """Whether the margin can only be meant in percent: a share could lose everything, a time more than double.
+        """Whether the margin must be meant in percent: as a fraction, it would let a share fall to 0 or a time double.
 
         Example:
             >>> Metric(
@@ -128,8 +129,8 @@ class Metric:
             candidate: The candidate's value; positive for performance.
 
         Returns:
-            A number on the metric's scale. Always finite: what no number can express, such as any growth from a count
-            of zero, is :data:`~mainstay.records.scales.LARGEST_DEGRADATION` with its sign.
+            A number on the metric's scale. It is always finite: a degradation that no number can express, such as
+            growth from a count of zero, becomes :data:`~mainstay.records.scales.LARGEST_DEGRADATION` with its sign.
 
         Example:
             >>> top1 = Metric(workload="w", name="a", kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=0.002)

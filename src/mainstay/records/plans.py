@@ -1,6 +1,7 @@
 """The plan of a gate: fixed before its first pair, journalled at the start and shown in every report.
 
-Error rates hold only for what was fixed before anything was measured, so nothing here may depend on a measured value.
+The stated error rates hold only if the plan was fixed before anything was measured, so nothing here may depend on a
+measured value.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from mainstay.records.findings import MeasuredWith
 from mainstay.records.metrics import Metric
 
 DEFAULT_PAIR_SECONDS = 2.5
-"""Default time of the blocks of each timed workload in a pair."""
+"""Default total time in seconds of the blocks of each timed workload in a pair."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,10 +22,11 @@ class PlannedWorkload:
     """Plan of one workload.
 
     Attributes:
-        id: Node id.
-        execution: Name of how its trials run; ``stored`` where the results were there.
-        measured_with: Whose workload files they run with.
-        metrics: What is gated, each with its direction, its unit and the margin that holds unless a data set has its own.
+        id: Node id of the workload.
+        execution: Name of its execution; ``stored`` if stored results are judged.
+        measured_with: Whose workload files its trials run with.
+        metrics: The gated metrics, each with its direction, its unit and the margin that applies unless the data set
+            has a margin of its own.
         seeds: Seed of each pair up to the last look.
     """
 
@@ -42,25 +44,25 @@ class Plan:
     Attributes:
         alpha: Chance that a clean change fails the gate; level of every strict test.
         margin_level: Level of the tests at the margin.
-        looks: Numbers of pairs at which the gate looks; empty where all stored items are judged at once.
-        num_gated: K, the number of metrics that share alpha; 0 where a proof lets everything pass.
-        salt: Text from which seeds and orders are derived, with the baseline's commit and the workload.
-        workloads: What is measured, and for which metrics.
-        margins_by_dataset: Margin by metric id, by data set, where it is not that of the metric.
+        looks: Numbers of pairs at which the gate looks; empty if all stored items are judged at once.
+        num_gated: K, the number of metrics that share alpha; 0 if a proof lets all metrics pass.
+        salt: Text from which seeds and orders are derived, together with the baseline's commit and the workload.
+        workloads: The workloads to be measured, with their metrics.
+        margins_by_dataset: Margins by data set and metric id, if they differ from the metric's own margin.
         seconds: Budget for measuring.
-        pair_seconds: Time of the blocks of each timed workload in a pair, of both revisions together.
-        trial_seconds: Limit of one trial.
+        pair_seconds: Total time of the blocks of each timed workload in a pair, of both revisions together.
+        trial_seconds: Time limit of one trial.
         fail_fast: Whether the first ``fail`` stops the gate.
-        inconclusive: What an inconclusive gate exits with: 3, 0 or 1; ``"warn"`` for 0 where all that is undecided lies
-            within its margin at calibrated noise, else 3.
+        inconclusive: Exit status of an inconclusive gate: 3, 0 or 1. ``"warn"`` means 0 if the estimates of all
+            undecided metrics lie within their margins at calibrated noise, and otherwise 3.
         deviations: Calibrated standard deviation of a pair's degradation, by id or name of a metric.
-        proof: What may let every metric pass unmeasured; empty for nothing.
+        proof: Kind of proof by which all metrics pass without being measured; empty if there is none.
         threads: Threads of each worker.
-        jobs: Accuracy trials run at once.
-        preload: Modules that workers find loaded.
+        jobs: Number of accuracy trials that run at once.
+        preload: Modules that are already imported when a worker starts.
         share: Inputs that both revisions read.
         prepare: Command that was run before the first trial.
-        writable: Places outside the project that workers can write to.
+        writable: Paths outside the project that workers can write to.
     """
 
     alpha: float
@@ -92,7 +94,8 @@ class Plan:
     def differences(self, other: Plan) -> tuple[str, ...]:
         """Names of the parts in which another plan differs.
 
-        How many trials run at once is no such part: it follows from the machine, and no verdict depends on it.
+        The number of trials that run at once is not compared: it follows from the machine, and no verdict depends on
+        it.
 
         Args:
             other: A plan of the same two revisions.

@@ -15,12 +15,12 @@ from mainstay.records.plans import Plan
 from mainstay.records.trials import ContextValue, Side
 
 SCHEMA_VERSION = 1
-"""Version of the run document; raised when a reader of the old one would misread the new one."""
+"""Version of the run document; raised if code for the old version would misread the new one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FlippedExample:
-    """A test example that the two revisions classify differently in correctness.
+    """A test example that one revision classifies correctly and the other does not.
 
     Attributes:
         index: Position in the test set.
@@ -42,13 +42,13 @@ class FlipSummary:
     """Per-example comparison of two trained models at one seed; descriptive only.
 
     Attributes:
-        seed: The seed of the two trainings.
+        seed: The seed of both training runs.
         num_examples: Size of the test set.
         right_to_wrong: Examples that only the baseline classifies correctly.
         wrong_to_right: Examples that only the candidate classifies correctly.
         p_value: McNemar's exact two-sided p-value for these two trained models.
-        baseline_confusion: ``confusion[label][predicted]`` of the baseline.
-        candidate_confusion: The same of the candidate.
+        baseline_confusion: Confusion matrix ``[label][predicted]`` of the baseline.
+        candidate_confusion: Confusion matrix of the candidate.
         examples: At most 100 flipped examples.
     """
 
@@ -69,8 +69,8 @@ class Curve:
     Attributes:
         name: The recorded name.
         seed: Seed of the trial.
-        baseline: Values of the baseline, one an epoch.
-        candidate: Values of the candidate.
+        baseline: Values of the baseline, one for each epoch.
+        candidate: Values of the candidate, one for each epoch.
     """
 
     name: str
@@ -84,21 +84,21 @@ class WorkloadResult:
     """Result of a workload, without its findings.
 
     Attributes:
-        id: Node id.
-        kind: How its metrics are compared.
+        id: Node id of the workload.
+        kind: Kind of its metrics, which says how their values compare.
         status: ``judged``, ``new``, ``missing``, ``skipped`` or ``error``.
         reason: Why it was not judged; empty if it was.
         context: Recorded circumstances, such as the data set.
         num_pairs: Pairs completed.
         seconds: Wall time of all its trials.
         curves: Learning curves of both revisions.
-        flips: Per-example comparison, a seed each.
-        descriptive: Mean of what was recorded and not gated, by name: baseline, candidate.
-        block_times_s: Time of a call by side, for timed workloads, in the order measured; neighbouring blocks of a pair
-            are put together where it has many.
-        run_delay: Of the wall time of these blocks, the share in which others kept a process waiting for a core, which
-            is taken off; ``None`` where it is not known, so that the times are those of the wall clock.
-        loads: Largest load by other processes during each pair, in processors; empty where unknown.
+        flips: Per-example comparison for each seed.
+        descriptive: Means of recorded values that are not gated, by name: baseline, candidate.
+        block_times_s: For timed workloads, the time of a call in each block, by side, in the order measured;
+            neighbouring blocks of a pair are merged if there are many.
+        run_delay: Share of the wall time of these blocks in which the process had to wait for a core because of other
+            processes; it is subtracted. ``None`` if it is unknown and the times are wall-clock times.
+        loads: Largest load by other processes during each pair, in processors; empty if unknown.
     """
 
     id: str
@@ -122,11 +122,11 @@ class Revision:
 
     Attributes:
         side: Baseline or candidate.
-        commit: Full hash of the commit that was measured; for a working tree, of its snapshot; for stored results,
-            SHA-256 of the file, or of the digests and names of several.
+        commit: Full hash of the commit that was measured; for a working tree, of its snapshot. For stored results, the
+            SHA-256 of the file, or of the digests and names of several files.
         tree: Full hash of its tree; empty for stored results.
-        subject: First line of the commit message, or names of the files.
-        name: What the user would call it, such as ``merge base with origin/main`` or ``working tree``.
+        subject: First line of the commit message; for stored results, the names of the files.
+        name: Name for the user, such as ``merge base with origin/main`` or ``working tree``.
     """
 
     side: Side
@@ -138,7 +138,7 @@ class Revision:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Environment:
-    """Environment that a revision ran in.
+    """Environment in which a revision ran.
 
     Attributes:
         side: Baseline or candidate.
@@ -163,12 +163,12 @@ class Machine:
 
     Attributes:
         system: Operating system and release.
-        architecture: Such as ``x86_64``.
-        processor: Model name.
-        num_cores: Logical processors the run could use.
+        architecture: Architecture of the processor, such as ``x86_64``.
+        processor: Model name of the processor.
+        num_cores: Number of logical processors that the run could use.
         memory_bytes: Physical memory.
-        accelerator: Name of the GPU, or empty.
-        load_at_start: Load average before the first trial; ``None`` where unknown.
+        accelerator: Name of the GPU; empty if there is none.
+        load_at_start: Load average before the first trial; ``None`` if unknown.
     """
 
     system: str
@@ -181,7 +181,7 @@ class Machine:
 
 
 class ChangeKind(StrEnum):
-    """Part of the means of judgement that a change touches."""
+    """Part of what a change is judged by, in which it differs from the baseline."""
 
     WORKLOAD = "workload"
     """A file of the workload folder."""
@@ -201,15 +201,15 @@ class ChangeKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
-    """A difference between the revisions in the means of judgement, not in the code judged.
+    """A difference between the revisions in what they are judged by, not in the code that is judged.
 
     Attributes:
-        kind: What was changed.
+        kind: Kind of the thing that was changed.
         name: Path of the file, id of the metric, or name of the setting.
-        before: What the baseline has, in a few words; empty where it has nothing.
-        after: What the candidate has; empty where it has nothing.
-        effect: What this gate made of it.
-        diff: The first lines of a unified diff, for a file.
+        before: Value of the baseline, in a few words; empty if it has none.
+        after: Value of the candidate, in a few words; empty if it has none.
+        effect: How this gate treated the change.
+        diff: For a file, the first lines of a unified diff.
     """
 
     kind: ChangeKind
@@ -229,19 +229,19 @@ class Run:
         created: ISO time in UTC of the start.
         mainstay_version: Version of the tool.
         verdict: Verdict of the whole gate.
-        reason: Why, in one sentence.
+        reason: Why the gate has this verdict, in one sentence.
         exit_status: Exit status of the command.
-        baseline: One revision.
-        candidate: The other.
-        environments: Of baseline and candidate, in that order; empty if they could not be built.
-        machine: Where.
-        plan: Plan of the run.
-        findings: One a gated metric, in the order of the workloads.
-        workloads: One a workload.
+        baseline: The baseline.
+        candidate: The candidate.
+        environments: Environments of the baseline and the candidate, in that order; empty if they could not be built.
+        machine: Machine on which the gate ran.
+        plan: Plan of the gate.
+        findings: One finding for each gated metric, in the order of the workloads.
+        workloads: Result of each workload.
         notes: Notes for the reader, one sentence each.
         changes: Differences between the revisions in what they are judged by.
-        differing_files: Files of the subject that the revisions do not install alike, by their names as installed.
-        phases_s: Seconds by phase of the gate.
+        differing_files: Installed files of the project that differ between the revisions, by their installed names.
+        phases_s: Duration of each phase of the gate, in seconds.
         max_load: Largest load by other processes seen during a trial, in processors.
         schema_version: Always 1.
     """

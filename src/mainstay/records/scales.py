@@ -1,8 +1,8 @@
-"""Scales: how two values of a metric compare, and how a reader is told.
+"""Scales: how two values of a metric compare, and how the result is displayed.
 
-A new scale is a subclass of :class:`Scale`, and a line in :class:`~mainstay.records.metrics.Kind`, which names it: by that
-name the marker ``accuracy`` asks for it, as in ``accuracy(metric="perplexity", kind="ratio", margin=0.02)``, and run documents
-refer to it.
+To add a scale, define a subclass of :class:`Scale` and add a line to :class:`~mainstay.records.metrics.Kind`, which
+gives it a name. The marker ``accuracy`` selects it by that name, as in ``accuracy(metric="perplexity", kind="ratio",
+margin=0.02)``, and run documents refer to it by that name.
 
 - :class:`Difference`: in the metric's own unit, as for accuracies.
 - :class:`LogRatio`: natural logarithm of a ratio, as for times and sizes.
@@ -17,7 +17,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 LARGEST_DEGRADATION = sys.float_info.max
-"""Limit of a degradation that no number can express, such as a count that was zero before: it stays finite."""
+"""Finite number used for a degradation that no number can express, such as growth from a count of zero."""
 
 PLAIN_NUMBER = "1"
 """The unit of a number that has none and is no share, such as a perplexity or a score beyond 1."""
@@ -33,7 +33,8 @@ class Scale(ABC):
     Attributes:
         is_relative: Whether a margin is a fraction of the baseline, rather than in the metric's unit.
         takes_shares: Whether values may be shares between 0 and 1, which are shown in percent.
-        is_exact: Whether one pair decides, without statistics: it spends no error and is not counted in K.
+        is_exact: Whether one pair decides, without statistics; the metric then uses no share of the error rate and is
+            not counted in K.
     """
 
     is_relative: bool = True
@@ -45,7 +46,7 @@ class Scale(ABC):
         """Growth from the baseline's to the candidate's value, on the scale; infinite if it cannot be expressed."""
 
     def level(self, value: float) -> float:
-        """A value on the scale of degradations, which are differences on it."""
+        """A value transformed so that a degradation is the difference of two such levels."""
         return value
 
     def from_margin(self, margin: float) -> float:
@@ -82,7 +83,7 @@ class Scale(ABC):
 
         Args:
             quantity: ``seconds``, ``bytes`` or neither.
-            is_worse: Whether it is a degradation, rather than a gain.
+            is_worse: Whether the change is for the worse.
         """
         return "worse" if is_worse else "better"
 
@@ -115,7 +116,8 @@ class Difference(Scale):
 class LogRatio(Scale):
     """Natural logarithm of the ratio of positive values, shown in percent of the baseline.
 
-    It treats "twice as slow" and "twice as fast" alike and has the same noise at every scale.
+    On this scale, "twice as slow" and "twice as fast" are equally far from 0, and relative noise is the same for small
+    and large values.
 
     Example:
         >>> scale = LogRatio()

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Selection:
-    """What the user asked for, in pytest's own terms; everything where all parts are empty.
+    """The user's selection, in pytest's own terms; everything if all parts are empty.
 
     Attributes:
         keyword: Expression of pytest's ``-k``.
@@ -26,7 +26,7 @@ class Selection:
     places: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        """Whether anything less than everything was asked for."""
+        """Whether less than everything was selected."""
         return bool(self.keyword or self.marks or self.places)
 
     def __str__(self) -> str:
@@ -35,10 +35,10 @@ class Selection:
         return shlex.join([*options, *self.places])
 
     def reaches(self, name: str) -> bool:
-        """Whether a node id, or a file that could not be collected, is in one of the places, or holds one.
+        """Whether a node id, or a file that could not be collected, lies in one of the places or contains one.
 
         Args:
-            name: Relative to the project.
+            name: The node id or path, relative to the project.
 
         Example:
             >>> chosen = Selection(places=("benchmarks/test_a.py::test_a", "other"))
@@ -50,7 +50,7 @@ class Selection:
 
 
 def _meet(place: str, name: str) -> bool:
-    """Whether one of two names of files, folders or tests is in the other."""
+    """Whether one of two names of files, folders or tests contains the other."""
     files = [PurePosixPath(each.partition("::")[0]) for each in (place, name)]
     if files[0] != files[1]:
         return files[1].is_relative_to(files[0]) or files[0].is_relative_to(files[1])
@@ -59,4 +59,4 @@ def _meet(place: str, name: str) -> bool:
 
 
 EVERYTHING = Selection()
-"""What is gated unless the user asks for less."""
+"""The selection of all workloads, which is the default."""

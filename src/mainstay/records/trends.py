@@ -14,13 +14,13 @@ class TrendPoint:
     """One commit of the default branch.
 
     Attributes:
-        commit: Which.
-        created: ISO time at which its gate started; of an anchor, where no gate of the commit is kept.
-        verdict: Of the metric; ``None`` where the gate of the commit is not kept.
-        first_look: Mean degradation of its first pairs; ``None`` where there were too few.
-        value: Degradation since the reference, from all that is known.
-        error: Standard error of that; infinite behind a gap that no anchor bridges.
-        is_reference: Whether the curve starts again from here: later anchors are gated against it.
+        commit: Hash of the commit.
+        created: ISO time at which its gate started; if its gate is not stored, that of its anchor.
+        verdict: Verdict of the metric; ``None`` if the gate of the commit is not stored.
+        first_look: Mean degradation of its first pairs; ``None`` if there were too few.
+        value: Degradation since the reference, estimated from all data.
+        error: Standard error of ``value``; infinite behind a gap that no anchor bridges.
+        is_reference: Whether the curve starts again here, because later anchors are gated against this commit.
     """
 
     commit: KeptCommit
@@ -39,11 +39,11 @@ class Anchor:
     Attributes:
         place: Index of its point.
         reference: Commit that it was gated against.
-        commit: Which.
+        commit: The commit that was gated.
         estimate: Mean degradation.
-        interval: Its 95 % interval.
+        interval: 95 % interval of the mean degradation.
         is_alarm: Whether it shows a degradation.
-        is_release: Whether both are releases.
+        is_release: Whether both commits are releases.
     """
 
     place: int
@@ -57,14 +57,14 @@ class Anchor:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LevelChange:
-    """A change of level: it has a date, but no culprit.
+    """A change of level; it is dated, but not attributed to a commit.
 
     Attributes:
         place: Index of the first value at the new level.
-        before: Level before it, on the scale on which a degradation is a difference.
-        after: Level from there on.
-        commits: Those in which it lies with 95 % confidence.
-        likeliest: The likeliest of them.
+        before: Level before the change, on the scale on which a degradation is a difference.
+        after: Level after the change.
+        commits: Commits among which the change lies with 95 % confidence.
+        likeliest: The most likely of these commits.
     """
 
     place: int
@@ -80,10 +80,10 @@ class LevelSeries:
 
     Attributes:
         machine: Type of the machine.
-        packages_digest: SHA-256 of what ran there.
-        values: Mean of each candidate.
-        commits: The candidates.
-        changes: Where the level changed.
+        packages_digest: SHA-256 of the set of packages.
+        values: Mean value of each candidate.
+        commits: Commits of the candidates.
+        changes: Changes of the level.
     """
 
     machine: str
@@ -98,14 +98,14 @@ class MetricTrend:
     """Trend of a metric.
 
     Attributes:
-        metric: As the latest run has it.
-        points: One a commit.
-        anchors: In the order of commits.
-        alarms: Index of the points after which increments showed that degradations gather.
-        levels: By machine type and packages, the longest first.
-        correlation: Between neighbouring gates; ``None`` where it is within chance. Where it is not, the stated run
-            length between false alarms does not hold.
-        num_gaps: Places where a gate does not start from the commit of the gate before.
+        metric: The metric as defined in the latest run.
+        points: One point for each commit.
+        anchors: Anchors in the order of commits.
+        alarms: Indices of the points at which the increments show accumulated degradations.
+        levels: Series of levels by machine type and packages, the longest first.
+        correlation: Correlation between neighbouring gates; ``None`` if it is not significant. If it is significant,
+            the stated run length between false alarms does not hold.
+        num_gaps: Number of gates whose baseline is not the candidate of the gate before.
     """
 
     metric: Metric

@@ -27,7 +27,7 @@ class Outcome(StrEnum):
 
     COMPLETED = "completed"
     FAILED = "failed"
-    """The workload raised, or recorded what cannot be judged."""
+    """The workload raised an exception, or recorded a value that cannot be judged."""
     CRASHED = "crashed"
     """The process ended before the trial did."""
     TIMED_OUT = "timed-out"
@@ -42,7 +42,7 @@ class Predictions:
 
     Attributes:
         predicted: Predicted class of each example, one byte each, base64.
-        labels_digest: SHA-256 of the true labels; equal in both revisions or the trials cannot be compared.
+        labels_digest: SHA-256 of the true labels; trials can be compared only if it is equal in both revisions.
         labels: True class of each example, one byte each, base64.
     """
 
@@ -57,28 +57,28 @@ class Trial:
 
     Attributes:
         workload: Node id of the workload.
-        side: The revision it ran for.
-        seed: The seed it was given.
-        pair: Number of the pair it belongs to, from 0; the repetition of a baseline for exact-first has the pair's
-            number too, and ``repetition`` 1.
+        side: The revision that it measured.
+        seed: Its seed.
+        pair: Number of the pair that it belongs to, from 0. A trial that repeats a baseline trial to check that it is
+            deterministic has the same number, and ``repetition`` 1.
         outcome: How it ended.
         values: Recorded metrics.
         series: Recorded learning curves.
         context: Recorded circumstances, which must be equal in both revisions.
-        digest: SHA-256 of what was recorded by ``record_digest`` together with the values; empty if nothing was.
+        digest: SHA-256 of what ``record_digest`` recorded together with the values; empty if nothing was recorded.
         predictions: Recorded predictions, if any.
         cause: Why it did not complete, in one sentence.
-        last_lines: The last lines the worker wrote.
+        last_lines: The last lines that the worker wrote.
         duration_s: Wall time of the workload itself.
         peak_memory_bytes: Peak resident memory of the worker.
-        load: Other processes' share of the machine while it ran, in processors; ``None`` where unknown.
-        names: What was counted, by metric, where it has names: imported modules, for instance.
+        load: Load by other processes while it ran, in processors; ``None`` if unknown.
+        names: Names of the counted things, by metric, if they have names; for instance of imported modules.
         block_times_s: Time of a call in each block of a timed workload, in the order measured.
-        run_delays_s: What was taken off the time of a call in each block, since others kept the process waiting for a
-            core; empty where the kernel does not tell, so that the times are those of the wall clock.
-        went_first: For each block, whether it came before the other revision's block that belongs to it.
-        reused_from: Run that measured it, where it is a baseline trial that was kept; empty if it was measured in this
-            run. Its duration and load, which say nothing about this run, are then 0 and unknown.
+        run_delays_s: Waiting time that was subtracted from the time of a call in each block, because other processes
+            occupied the core; empty if the kernel does not report it and the times are wall-clock times.
+        went_first: For each block, whether it ran before the corresponding block of the other revision.
+        reused_from: Run that measured it, if it is a cached baseline trial; empty if it was measured in this run. The
+            duration and load of a cached trial say nothing about this run and are set to 0 and unknown.
         files_of: The revision whose workload files it ran with.
     """
 

@@ -1,7 +1,7 @@
 """Annotations of GitHub Actions: workflow commands for a step's output.
 
-The job summary is the Markdown report. GitHub shows ten annotations of a kind a step, so what blocks a merge comes
-first and the rest is counted.
+The job summary is the Markdown report. GitHub shows ten annotations of each kind for a step, so findings that block a
+merge come first and the rest are counted.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from mainstay.reports.rows import FindingRow
 from mainstay.reports.view import view_run
 
 MAX_ANNOTATIONS = 9
-"""Annotations of one kind; the tenth says how many more there are."""
+"""Largest number of annotations of one kind; the last one says how many more there are."""
 
 _LEVELS = {
     Verdict.FAIL: "error",
@@ -25,14 +25,14 @@ _LEVELS = {
 
 
 def render_annotations(run: Run) -> str:
-    """A run as workflow commands, one a line.
+    """A run as workflow commands, one for each line.
 
     Args:
-        run: What a gate produced.
+        run: Run of a gate.
 
     Returns:
-        A command for the gate, then one for each finding that did not pass; all text escaped, so that none of it can
-        be a command of its own.
+        A command for the gate, then one for each finding that did not pass. All text is escaped, so that it cannot
+        contain a command.
     """
     view = view_run(run)
     level = _LEVELS.get(view.verdict, "notice")
@@ -47,7 +47,7 @@ def render_annotations(run: Run) -> str:
 
 
 def _level(row: FindingRow) -> str | None:
-    """The kind of command for a finding; none where it passed."""
+    """The kind of command for a finding; ``None`` if it passed."""
     if row.mark or row.is_tolerated:
         return "warning"
     return _LEVELS.get(row.verdict) if row.blocks else "notice"
@@ -70,5 +70,5 @@ def _command(level: str, *, title: str, message: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Text without what ends a command; line breaks are gone since the text is clean."""
+    """Text without characters that end a command; clean text has no line breaks."""
     return text.replace("%", "%25")

@@ -1,4 +1,4 @@
-"""The report of a calibration: how noisy the machine is, what a gate can tell on it, and what to configure.
+"""The report of a calibration: how noisy the machine is, what a gate can detect on it, and what to configure.
 
 Plain text for a log or a terminal; all numbers are in the calibration document.
 """
@@ -22,14 +22,14 @@ from mainstay.records.formatting import (
 from mainstay.reports.cleaning import clean
 
 WIDTH = 100
-"""Columns at which sentences wrap; tables may be wider where the name of a metric is long."""
+"""Column at which sentences wrap; tables are wider if the name of a metric is long."""
 
 
 def render_calibration(calibration: Calibration) -> str:
     """A calibration as plain text.
 
     Args:
-        calibration: What was found.
+        calibration: Calibration of a machine.
 
     Returns:
         Lines ending in a line break.
@@ -82,8 +82,8 @@ def _noise_row(noise: MetricNoise) -> tuple[str, ...]:
 
 
 def _detectable(calibration: Calibration) -> Iterator[str]:
-    """Tabulate what numbers of pairs can tell at each metric's margin."""
-    yield "what is told with 90 % chance, by pairs: a degradation above the first fails, one below the second passes"
+    """Tabulate the degradations that numbers of pairs detect at each metric's margin."""
+    yield "detected with 90 % chance, by pairs: a degradation above the first number fails, one below the second passes"
     numbers = [str(detectable.num_pairs) for detectable in calibration.metrics[0].detectable]
     rows = [("metric", "margin", *numbers)]
     for noise in calibration.metrics:

@@ -1,4 +1,4 @@
-"""What a run promises, and where and how it was measured."""
+"""The guarantees of a run, and where and how it was measured."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ASSUMPTIONS = {
     Method.UNCHANGED: (
         (
             "unchanged code was proved by comparison: installed files, dependencies, workload files, settings of pytest and "
-            "all that workers are started with are equal"
+            "everything that workers are started with are equal"
         ),
         (
             "this assumes that the world outside the installed files, such as services, is the same for both revisions, and "
@@ -29,7 +29,7 @@ ASSUMPTIONS = {
         ),
     ),
 }
-"""Grounds and assumptions of a proof, by method, for those that say so once and not in every reason."""
+"""Grounds and assumptions of a proof by method, for methods that state them once instead of in every reason."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,13 +38,13 @@ class WorkloadRow:
 
     Attributes:
         id: Node id.
-        kind: What is compared.
-        status: Judged or not.
+        kind: Kind of its metrics.
+        status: Whether it was judged.
         reason: Why it was not judged.
-        num_pairs: Pairs completed.
+        num_pairs: Completed pairs.
         seconds: Time of all its trials.
-        context: Recorded circumstances, a pair of name and value each.
-        descriptive: What was recorded and not gated: name, baseline, candidate.
+        context: Recorded circumstances as pairs of name and value.
+        descriptive: Recorded values that are not gated: name, baseline, candidate.
     """
 
     id: str
@@ -75,7 +75,7 @@ def workload_row(workload: WorkloadResult) -> WorkloadRow:
 
 
 def error_rate(plan: Plan, findings: Sequence[Finding]) -> tuple[str, ...]:
-    """State what the plan guarantees, a sentence each."""
+    """The guarantees of the plan, one sentence each."""
     if not plan.looks:
         return _error_rate_of_items(plan, findings)
     promise = (
@@ -83,23 +83,26 @@ def error_rate(plan: Plan, findings: Sequence[Finding]) -> tuple[str, ...]:
         f"at most {percent(plan.margin_level)}, one degraded by twice its margin in at most {percent(plan.alpha)}"
     )
     if findings and all(f.method in PROOFS for f in findings):
-        return (promise, "nothing here was judged by statistics: proofs, digests and counts spend none of it")
+        return (promise, "nothing here was judged by statistics: proofs, digests and counts use no share of it")
     return (promise,)
 
 
 def _error_rate_of_items(plan: Plan, findings: Sequence[Finding]) -> tuple[str, ...]:
-    """The same for stored results; a guard promises less."""
+    """The guarantees for stored results; a guard guarantees less."""
     promise = (
         f"on items like these a clean change fails in at most {percent(plan.alpha)}; a metric degraded by its margin "
         f"passes in at most {percent(plan.margin_level)}, one degraded by twice its margin in at most {percent(plan.alpha)}"
     )
     if any(finding.tier is not Tier.BLOCKING for finding in findings):
-        return (promise, "what is a guard or advisory may have lost more than its margin in a gate that passes")
+        return (
+            promise,
+            "a guard or advisory metric may have degraded by more than its margin although the gate passes",
+        )
     return (promise,)
 
 
 def assumptions(findings: Sequence[Finding]) -> tuple[str, ...]:
-    """Grounds of the proofs, each once."""
+    """Grounds of the proofs, without repetition."""
     used = {finding.method for finding in findings}
     return tuple(sentence for method, sentences in ASSUMPTIONS.items() if method in used for sentence in sentences)
 
@@ -128,7 +131,7 @@ def facts(run: Run) -> tuple[tuple[str, str], ...]:
 
 
 def _facts_of_stored_results(run: Run) -> tuple[tuple[str, str], ...]:
-    """Statements of the files about themselves; where they were measured is not known."""
+    """Facts that the files state about themselves; where they were measured is unknown."""
     told = (pair for workload in run.workloads for pair in workload.context.items())
     facts = [
         ("run", f"{run.id}, started {run.created}"),
@@ -141,7 +144,7 @@ def _facts_of_stored_results(run: Run) -> tuple[tuple[str, str], ...]:
 
 
 def _versions(run: Run) -> str:
-    """Versions of the tool, the interpreter and the packages that matter most, of both revisions where they differ."""
+    """Versions of the tool, the interpreter and the most important packages; of both revisions if they differ."""
     shown = [f"mainstay {run.mainstay_version}"]
     pythons = [environment.python for environment in run.environments]
     if pythons:
@@ -154,23 +157,23 @@ def _versions(run: Run) -> str:
 
 
 def _both(values: Sequence[str]) -> str:
-    """One value, or baseline's and candidate's where they differ."""
+    """One value, or those of baseline and candidate if they differ."""
     return values[0] if len(set(values)) == 1 else " -> ".join(values)
 
 
 def _data_sets(workloads: Sequence[WorkloadResult]) -> str:
-    """Data sets in the order of the workloads, each once."""
+    """Data sets in the order of the workloads, without repetition."""
     named = dict.fromkeys(str(workload.context["dataset"]) for workload in workloads if "dataset" in workload.context)
     return ", ".join(named) or "none recorded"
 
 
 def _seeds(run: Run) -> str:
-    """How many seeds were used."""
+    """Number of seeds used."""
     return f"{len({seed for finding in run.findings for seed in finding.seeds})} used of those planned"
 
 
 def _load(run: Run) -> str:
-    """Load by others before and during the run."""
+    """Load by other processes before and during the run."""
     before, during = run.machine.load_at_start, run.max_load
     parts = [
         "unknown at the start" if before is None else f"load average {fixed(before, decimals=2)} at the start",

@@ -1,4 +1,4 @@
-r"""Text that others wrote, made harmless for every report: one line, bounded, and nothing in it that acts.
+r"""Sanitised text from other sources for every report: one line of bounded length, without control characters.
 
 Names, subjects and exception texts come from the repository that is judged. Terminal escapes, control characters,
 bidirectional overrides, invisible format characters and lone surrogates become visible escapes such as ``\x1b``.
@@ -10,13 +10,13 @@ from __future__ import annotations
 import re
 
 MAX_LENGTH = 300
-"""Characters of a text that a report shows unless it says otherwise."""
+"""Largest number of characters of a text that a report shows by default."""
 
 NAME_LENGTH = 160
-"""Characters of a name, such as the id of a metric."""
+"""Largest number of characters of a name, such as the id of a metric."""
 
 LINE_LENGTH = 500
-"""Characters of a sentence or of a line of output."""
+"""Largest number of characters of a sentence or a line of output."""
 
 _PLAIN = re.compile(r"[ -~]*")
 _ACTING = re.compile(
@@ -28,22 +28,22 @@ _ACTING = re.compile(
     + "".join(f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0x10000, 0x110000, 0x10000))
     + "]"
 )
-"""Characters that act instead of being seen; listed, since Unicode's categories differ between versions of Python."""
+"""Characters with an effect instead of a glyph; listed because Unicode categories differ between versions of Python."""
 
 _COMBINING = "[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]"
 _TOWER = re.compile(f"({_COMBINING}{{4}}){_COMBINING}+")
-"""Combining marks so many that they paint over other lines."""
+"""So many combining marks in a row that they overlap other lines."""
 
 
 def clean(text: str, *, at_most: int = MAX_LENGTH) -> str:
-    r"""One harmless line of a text that others wrote.
+    r"""Sanitise a text from another source to one line.
 
     Args:
-        text: Anything.
-        at_most: Characters kept; a longer text loses its middle and says how long it was.
+        text: Any text.
+        at_most: Number of characters kept; a longer text loses its middle and states its length there.
 
     Returns:
-        Text without line breaks, control, invisible or surrogate characters, and without towers of
+        Text without line breaks, control, invisible or surrogate characters, and without long sequences of
         combining marks.
 
     Example:
@@ -60,7 +60,7 @@ def clean(text: str, *, at_most: int = MAX_LENGTH) -> str:
 
 
 def _shorten(text: str, *, at_most: int) -> str:
-    """Both ends of a text, and its length in between."""
+    """Both ends of a text, with its length in between."""
     notice = f" ... ({len(text):,} characters) "
     ends = max(0, at_most - len(notice)) // 2
     return text[:ends] + notice + text[len(text) - ends :]

@@ -1,6 +1,6 @@
-"""Two runs side by side, for someone who asks what has changed between them.
+"""Two runs side by side, to show what has changed between them.
 
-A comparison shows and does not judge: each run keeps the verdict of its own gate, with an error rate of its own.
+A comparison does not judge: each run keeps the verdict of its own gate, with an error rate of its own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _ABSENT = "absent"
 
 
 def render_comparison(first: Run, second: Run) -> str:
-    """Two runs as plain text: their verdicts, then every metric whose judgement moved, then the rest.
+    """Two runs as plain text: their verdicts, then every metric whose judgement changed, then the other metrics.
 
     Args:
         first: The earlier run, or the one to compare with.
@@ -42,15 +42,15 @@ def _heads(views: tuple[RunView, RunView]) -> Iterator[str]:
 
 
 def _metrics(first: Run, second: Run, views: tuple[RunView, RunView]) -> Iterator[str]:
-    """One block for each metric of either run, those whose verdict moved first."""
+    """One block for each metric of either run; metrics whose verdict changed come first."""
     rows = tuple(_by_metric(run, view) for run, view in zip((first, second), views, strict=True))
     ids = list(dict.fromkeys([*rows[0], *rows[1]]))
     moved = [name for name in ids if _verdict(rows[0], name) != _verdict(rows[1], name)]
     same = [name for name in ids if name not in set(moved)]
-    yield f"metrics whose verdict moved: {len(moved)} of {len(ids)}"
+    yield f"metrics whose verdict changed: {len(moved)} of {len(ids)}"
     for name in moved:
         yield from _metric(name, rows[0].get(name), rows[1].get(name))
-    yield f"metrics whose verdict stayed: {len(same)} of {len(ids)}"
+    yield f"metrics with the same verdict: {len(same)} of {len(ids)}"
     for name in same:
         yield from _metric(name, rows[0].get(name), rows[1].get(name))
 
@@ -91,9 +91,9 @@ def _movement(first: Finding, second: Finding) -> str:
 
 
 def _circumstances(views: tuple[RunView, RunView]) -> Iterator[str]:
-    """State what else differs, and what the reader must not conclude."""
+    """State what else differs, and which conclusions are not valid."""
     if views[0].revisions[0].commit != views[1].revisions[0].commit:
-        yield "the baselines differ: a movement is a change of the difference, not of one candidate against the other"
+        yield "the baselines differ: a changed estimate does not compare one candidate with the other"
     second = dict(views[1].facts)
     for name, value in views[0].facts:
         if name in ("machine", "accelerator", "versions", "data set") and second[name] != value:

@@ -1,4 +1,4 @@
-"""How many findings say what, in words that a reader needs no table for."""
+"""Counts of findings by word, such as ``1 worse, 3 unchanged``."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ VERDICT_ORDER = (
 """Order of verdicts: blocking ones first; within a verdict, the largest degradation first."""
 
 PROOFS = (Method.EXACT, Method.EQUALITY, Method.UNCHANGED)
-"""Methods that know a degradation without error."""
+"""Methods that give the degradation without random error."""
 
 UNCHANGED = "unchanged"
-"""Word for a pass whose degradation is known to be nothing."""
+"""Word for a pass whose degradation is known to be zero."""
 
 _WORDS = {
     Verdict.FAIL: "worse",
@@ -46,10 +46,10 @@ def word(finding: Finding) -> str:
 
 
 def count_words(words: Iterable[str]) -> str:
-    """How often each word comes, what blocks a merge first.
+    """Count of each word; words for findings that block a merge come first.
 
     Args:
-        words: One a finding.
+        words: Word of each finding.
 
     Example:
         >>> count_words(["unchanged", "worse", "unchanged"]), count_words([])

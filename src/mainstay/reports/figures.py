@@ -1,11 +1,11 @@
-"""The geometry of the figures of the HTML report: records in, rounded coordinates out, no markup.
+"""The geometry of the figures of the HTML report, from records to rounded coordinates, without markup.
 
-Every figure is drawn in a box of its own whose coordinates are rounded to a tenth of a pixel, so that the same run
-gives the same bytes everywhere. What a figure shows is given beside it as rows of text.
+The coordinates of every figure are rounded to a tenth of a pixel, so that the same run
+gives the same bytes everywhere. Beside each figure, its content is given as rows of text.
 
 - :func:`pairs_plot`: the degradation of each pair.
 - :func:`curves_plot`: learning curves as candidate minus baseline, with the band of all seeds.
-- :func:`block_times_plot`: how the time of a call is distributed.
+- :func:`block_times_plot`: the distribution of the time of a call.
 - :func:`loads_plot`: load by other processes during each pair.
 """
 
@@ -23,7 +23,7 @@ from mainstay.records.runs import Curve
 from mainstay.records.scales import LARGEST_DEGRADATION
 
 PLOT_WIDTH, PLOT_HEIGHT = 640, 200
-"""Box of every other figure."""
+"""Size of a figure."""
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 44, 18, 30
 _NUM_BINS = 24
@@ -32,7 +32,7 @@ _LARGEST_DRAWN = 1e100
 
 
 class Tick(NamedTuple):
-    """A labelled place on an axis."""
+    """A labelled position on an axis."""
 
     position: float
     label: str
@@ -43,13 +43,13 @@ class Plot:
     """A figure with two axes.
 
     Attributes:
-        x_ticks: Along the bottom.
-        y_ticks: Along the left, with grid lines.
+        x_ticks: Ticks along the bottom.
+        y_ticks: Ticks along the left, with grid lines.
         paths: Class of the stroke and its path.
-        levels: Class, height and label of horizontal lines that mean something.
-        headings: Heads of the rows.
-        rows: What the figure shows, in text.
-        remark: What the title should add, such as what a band is.
+        levels: Class, height and label of reference lines.
+        headings: Headings of the rows.
+        rows: Content of the figure as text.
+        remark: Addition to the title, such as the meaning of a band.
     """
 
     x_ticks: tuple[Tick, ...]
@@ -62,12 +62,12 @@ class Plot:
 
     @property
     def left(self) -> int:
-        """Where the drawing area starts."""
+        """Left edge of the drawing area."""
         return _LEFT
 
     @property
     def right(self) -> int:
-        """Where the drawing area ends."""
+        """Right edge of the drawing area."""
         return PLOT_WIDTH - _RIGHT
 
     @property
@@ -77,7 +77,7 @@ class Plot:
 
 
 def pairs_plot(finding: Finding) -> Plot | None:
-    """The degradation of each pair in the order measured; ``None`` where fewer than two pairs lost anything measurable.
+    """The degradation of each pair in the order measured; ``None`` with fewer than two pairs, or if all are zero.
 
     Args:
         finding: The judgement, with its pairs.
@@ -87,7 +87,7 @@ def pairs_plot(finding: Finding) -> Plot | None:
         return None
     margin = displayed_degradation(finding.metric, finding.metric.scaled_margin)
     cap = LARGEST_DEGRADATION if finding.cap is None else displayed_degradation(finding.metric, finding.cap)
-    drawn = [max(-cap, min(cap, each)) for each in degradations]  # what is beyond the cap lies at the edge
+    drawn = [max(-cap, min(cap, each)) for each in degradations]  # values beyond the cap are drawn at the edge
     vertical = Scale.over([0.0, margin, *drawn], start=PLOT_HEIGHT - _BOTTOM, end=_TOP)
     horizontal = Scale(low=0.5, high=len(degradations) + 0.5, start=_LEFT, end=PLOT_WIDTH - _RIGHT)
     dots = "".join(f"M{horizontal(i)} {vertical(degradation)}h0" for i, degradation in enumerate(degradations, start=1))
@@ -113,15 +113,15 @@ def pairs_plot(finding: Finding) -> Plot | None:
 
 
 def curves_plot(curves: Sequence[Curve]) -> Plot | None:
-    """Learning curves of one name as candidate minus baseline: the mean over seeds, and the band that holds all of them.
+    """Learning curves of one name as candidate minus baseline: the mean over seeds, and the band of all seeds.
 
-    Pairs share their seed, so the difference of each seed says more than two tangles of lines.
+    Both trials of a pair share their seed, so their difference shows more than two bundles of overlapping curves.
 
     Args:
-        curves: One a seed.
+        curves: Curves of each seed.
 
     Returns:
-        The figure; ``None`` where there is nothing to draw.
+        The figure; ``None`` if there is nothing to draw.
     """
     length = max((max(len(curve.baseline), len(curve.candidate)) for curve in curves), default=0)
     epochs = [[pair for curve in curves if (pair := _values_at(curve, i)) is not None] for i in range(length)]
@@ -151,8 +151,8 @@ def block_times_plot(baseline: Sequence[float], candidate: Sequence[float]) -> P
     """Histogram of the time of a call in each block; ``None`` without at least two blocks of each.
 
     Args:
-        baseline: Seconds of each block of the baseline.
-        candidate: The same of the candidate.
+        baseline: Time of a call in each block of the baseline, in seconds.
+        candidate: Time of a call in each block of the candidate, in seconds.
     """
     both = sorted((*baseline, *candidate))
     if min(len(baseline), len(candidate)) < 2 or both[0] == both[-1]:
@@ -180,10 +180,10 @@ def block_times_plot(baseline: Sequence[float], candidate: Sequence[float]) -> P
 
 
 def loads_plot(loads: Sequence[float]) -> Plot | None:
-    """Load by other processes during each pair, in processors; ``None`` where it is unknown.
+    """Load by other processes during each pair, in processors; ``None`` if unknown.
 
     Args:
-        loads: One a pair.
+        loads: Load during each pair.
     """
     if not loads:
         return None
@@ -200,7 +200,7 @@ def loads_plot(loads: Sequence[float]) -> Plot | None:
 
 
 class Scale(NamedTuple):
-    """From values to coordinates."""
+    """Transformation of values to coordinates."""
 
     low: float
     high: float
@@ -209,7 +209,7 @@ class Scale(NamedTuple):
 
     @classmethod
     def over(cls, values: Iterable[float], *, start: float, end: float) -> Scale:
-        """A scale that holds all values that can be drawn, with a little room."""
+        """A scale that covers all drawable values, with a small margin on both sides."""
         drawn = [value for value in values if is_drawable(value)]
         low, high = min(drawn), max(drawn)
         size = max(abs(low), abs(high))
@@ -218,19 +218,19 @@ class Scale(NamedTuple):
         return cls(low - room, high + room, start, end)
 
     def __call__(self, value: float) -> float:
-        """The coordinate of a value, rounded to a tenth and held inside the box."""
+        """The coordinate of a value, rounded to a tenth and limited to the box."""
         share = (value - self.low) / (self.high - self.low) if self.high > self.low else 0.5
         return round(self.start + min(1.0, max(0.0, share)) * (self.end - self.start), 1)
 
     def ticks(self, *, factor: float = 1, unit: str = "") -> tuple[Tick, ...]:
-        """Two to six round values, shown as so many of a unit."""
+        """Two to six round values, displayed in a unit."""
         step = _round_step((self.high - self.low) / 5)
         first, last = math.ceil(self.low / step), math.floor(self.high / step)
         return tuple(Tick(self(i * step), f"{factor * i * step:.10g}{unit}") for i in range(first, last + 1))
 
 
 def is_drawable(value: float) -> bool:
-    """Whether a value has a place on an axis: a diverged loss can be finite and still dwarf every figure."""
+    """Whether a value can be drawn on an axis: a diverged loss can be finite and still too large for any figure."""
     return math.isfinite(value) and abs(value) < _LARGEST_DRAWN
 
 
@@ -246,7 +246,7 @@ def _counted_ticks(count: int, *, at_most: int = 12) -> range:
 
 
 def _line(values: Sequence[float], horizontal: Scale, vertical: Scale) -> str:
-    """A path through the values that can be drawn; a gap where one is missing."""
+    """A path through the drawable values, with a gap at each missing value."""
     path, pen_is_down = "", False
     for i, value in enumerate(values, start=1):
         if is_drawable(value):
@@ -256,7 +256,7 @@ def _line(values: Sequence[float], horizontal: Scale, vertical: Scale) -> str:
 
 
 def _values_at(curve: Curve, epoch: int) -> tuple[float, float] | None:
-    """Values of both revisions at an epoch; ``None`` where one of them has none that can be drawn."""
+    """Values of both revisions at an epoch; ``None`` if one of them has no drawable value."""
     if epoch >= min(len(curve.baseline), len(curve.candidate)):
         return None
     values = curve.baseline[epoch], curve.candidate[epoch]
@@ -276,12 +276,12 @@ def _mean_values(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
 
 
 def _shown(value: float) -> str:
-    """A value of a curve; nothing where there is none."""
+    """A value of a curve as text; empty if there is none."""
     return f"{value:.5g}" if math.isfinite(value) else ""
 
 
 def _band(lows: Sequence[float], highs: Sequence[float], horizontal: Scale, vertical: Scale) -> str:
-    """The outline of a band, a piece for each stretch without a gap."""
+    """The outline of a band, as one piece for each stretch without a gap."""
     path = ""
     for is_known, group in groupby(
         enumerate(zip(lows, highs, strict=True), start=1), key=lambda at: is_drawable(at[1][0])
@@ -296,7 +296,7 @@ def _band(lows: Sequence[float], highs: Sequence[float], horizontal: Scale, vert
 
 
 def _histogram(values: Sequence[float], edges: Sequence[float]) -> list[int]:
-    """Values in each bin; the last bin takes all above."""
+    """Number of values in each bin; the last bin includes all larger values."""
     counts = [0] * (len(edges) - 1)
     width = edges[1] - edges[0] or 1.0
     for value in values:

@@ -1,9 +1,9 @@
 """The flipped examples of a workload as the HTML report shows them: a gallery, the confusion change, counts by seed.
 
-The gallery is of one seed, the one whose images were recorded; the confusion change is the sum over all seeds, since
-what moves under one seed alone is mostly chance.
+The gallery shows one seed, the one whose images were recorded. The confusion change is the sum over all seeds, since
+changes at a single seed are mostly due to chance.
 
-- :func:`flip_part`: all of it, a :class:`FlipPart`.
+- :func:`flip_part`: the whole part, a :class:`FlipPart`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class ConfusionCell:
     """How one cell of the confusion matrix changed.
 
     Attributes:
-        text: The change with its sign; empty where there is none.
+        text: The change with its sign; empty if there is none.
         tone: Class of the cell: better, worse or none.
     """
 
@@ -38,8 +38,8 @@ class Flip:
 
     Attributes:
         caption: Label and both predictions.
-        index: Place in the test set.
-        image: Address of the image, or empty.
+        index: Position in the test set.
+        image: URL of the image, or empty.
     """
 
     caption: str
@@ -52,15 +52,15 @@ class FlipPart:
     """The examples on which the trained models of a workload differ.
 
     Attributes:
-        num_seeds: Seeds compared.
+        num_seeds: Number of seeds compared.
         num_examples: Size of the test set.
-        right_to_wrong: Mean count over the seeds.
-        wrong_to_right: Mean count over the seeds.
-        classes: Heads of the confusion table.
-        confusion: Change of each cell by true class, summed over the seeds; empty where it does not fit.
-        gallery_seed: Seed of the gallery; ``None`` without one.
+        right_to_wrong: Mean number of flips from right to wrong over the seeds.
+        wrong_to_right: Mean number of flips from wrong to right over the seeds.
+        classes: Column headings of the confusion table.
+        confusion: Change of each cell by true class, summed over the seeds; empty if there are too many classes.
+        gallery_seed: Seed of the gallery; ``None`` if there is no gallery.
         gallery: Title and examples of right to wrong, then of wrong to right.
-        headings: Heads of the counts by seed.
+        headings: Column headings of the counts by seed.
         rows: Counts by seed.
     """
 
@@ -77,10 +77,10 @@ class FlipPart:
 
 
 def flip_part(summaries: Sequence[FlipSummary]) -> FlipPart | None:
-    """Gallery, confusion change and counts; ``None`` where nothing was compared.
+    """Gallery, confusion change and counts; ``None`` if nothing was compared.
 
     Args:
-        summaries: One a seed.
+        summaries: Comparison at each seed.
     """
     if not summaries:
         return None
@@ -101,7 +101,7 @@ def flip_part(summaries: Sequence[FlipSummary]) -> FlipPart | None:
 
 
 def _mean(counts: Sequence[int]) -> str:
-    """A mean count with one decimal where it needs one.
+    """A mean count, with one decimal if it is not an integer.
 
     Example:
         >>> _mean([3]), _mean([3, 4])
@@ -111,7 +111,7 @@ def _mean(counts: Sequence[int]) -> str:
 
 
 def _gallery(summary: FlipSummary) -> tuple[tuple[str, tuple[Flip, ...]], ...]:
-    """The examples that were lost, then those that were won."""
+    """The examples that were lost, then those that were gained."""
     lost = tuple(_flip(example) for example in summary.examples if example.baseline == example.label)
     won = tuple(_flip(example) for example in summary.examples if example.candidate == example.label)
     titled = (
@@ -122,12 +122,12 @@ def _gallery(summary: FlipSummary) -> tuple[tuple[str, tuple[Flip, ...]], ...]:
 
 
 def _title(what: str, num_shown: int, count: int) -> str:
-    """How many there are, and how many of them are shown where not all are."""
+    """The number of examples, and the number shown if not all are."""
     return f"{what}: {count}" if num_shown == count else f"{what}: {num_shown} of {count}"
 
 
 def _flip(example: FlippedExample) -> Flip:
-    """One example with its image, if that is what it claims to be."""
+    """One example with its image, if that is a PNG file."""
     is_image = len(example.image) <= _MAX_IMAGE and _BASE64.fullmatch(example.image) is not None
     return Flip(
         caption=f"label {example.label}: {example.baseline} → {example.candidate}",
@@ -137,7 +137,7 @@ def _flip(example: FlippedExample) -> Flip:
 
 
 def _confusion(summaries: Sequence[FlipSummary]) -> tuple[tuple[ConfusionCell, ...], ...]:
-    """How the predictions for each true class changed, summed; empty where the matrices are too large or unlike."""
+    """Summed change of the predictions for each true class; empty if the matrices are too large or differ in size."""
     sides = [matrix for summary in summaries for matrix in (summary.baseline_confusion, summary.candidate_confusion)]
     shapes = {tuple(map(len, matrix)) for matrix in sides}
     num_classes = len(sides[0])
@@ -151,7 +151,7 @@ def _confusion(summaries: Sequence[FlipSummary]) -> tuple[tuple[ConfusionCell, .
 
 
 def _change(summaries: Sequence[FlipSummary], label: int, predicted: int) -> int:
-    """How many more examples of a class the candidate answers so."""
+    """How many more examples of a class get this prediction from the candidate."""
     return sum(s.candidate_confusion[label][predicted] - s.baseline_confusion[label][predicted] for s in summaries)
 
 

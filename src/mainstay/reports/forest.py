@@ -1,9 +1,9 @@
-"""One degradation with its interval against its margin, drawn: as a mark for a page, as characters for a log.
+"""Drawing of one degradation with its interval and its margin: as a graphical mark for a page, as characters for a log.
 
-Everything is counted in margins. A degradation far beyond the margin lies on a broken axis: true to scale up to
-:data:`BREAK` margins, then whatever it takes to show the interval.
+The unit is the margin. A degradation far beyond the margin is drawn on a broken axis: true to scale up to
+:data:`BREAK` margins, and compressed beyond that, so that the interval fits.
 
-- :func:`forest`: horizontal places in the box of a mark.
+- :func:`forest`: horizontal positions in the box of a mark.
 - :func:`sketch`: a line of characters.
 """
 
@@ -16,16 +16,16 @@ from typing import NamedTuple
 from mainstay.records.findings import Finding
 
 FOREST_WIDTH, FOREST_HEIGHT = 240, 26
-"""Box of a forest mark in a table row."""
+"""Size of a mark in a table row."""
 RANGE = (-2.0, 3.0)
-"""Span of a mark, in margins; what lies beyond ends in an arrow."""
+"""Range of a mark, in margins; an interval that extends beyond it ends in an arrow."""
 BREAK = 2.0
-"""Where a broken axis ends to be true to scale, in margins."""
+"""End of the part of a broken axis that is true to scale, in margins."""
 BEYOND = 2.3
-"""Where the part of a broken axis begins that is not true to scale."""
+"""Start of the part of a broken axis that is not true to scale."""
 
 SKETCH_HEAD = " 0  margin"
-"""Head of a column of sketches: what the marks ``:`` and ``|`` in it are."""
+"""Heading of a column of sketches, which explains the marks ``:`` and ``|``."""
 
 _PADDING = 6
 _STEM = 0.3
@@ -33,17 +33,17 @@ _SKETCH_ZERO, _SKETCH_MARGIN, _SKETCH_BREAK, _SKETCH_WIDTH = 2, 6, 10, 18
 
 
 class Forest(NamedTuple):
-    """One degradation with its interval: horizontal places in the forest box.
+    """One degradation with its interval, as horizontal positions in the box of a mark.
 
     Attributes:
-        zero: Where nothing is lost.
-        margin: Where the margin lies.
+        zero: Position of no degradation.
+        margin: Position of the margin.
         low: Start of the interval.
         high: End of the interval.
-        low_end: What the interval starts with: ``bar``, ``left`` where it goes on beyond the box, or nothing.
-        high_end: What it ends with: ``bar``, ``right`` where it goes on beyond the box, or nothing.
-        point: The estimate; ``None`` where it lies beyond the box.
-        gap: Where the axis is broken; ``None`` where it is true to scale.
+        low_end: Mark at the start of the interval: ``bar``, ``left`` if it extends beyond the box, or nothing.
+        high_end: Mark at the end of the interval: ``bar``, ``right`` if it extends beyond the box, or nothing.
+        point: Position of the estimate; ``None`` if it lies beyond the box.
+        gap: Position at which the axis is broken; ``None`` if the axis is true to scale.
     """
 
     zero: float
@@ -76,7 +76,7 @@ class _Degradation:
         return self.point > RANGE[1]
 
     def on_axis(self, value: float) -> float:
-        """The place of a value on the axis, in margins as far as that is true to scale."""
+        """The position of a value on the axis, in margins for the part that is true to scale."""
         if not self.is_far or value <= BREAK:
             return value
         ends = [end for end in (self.low, self.high) if math.isfinite(end)]
@@ -114,8 +114,8 @@ def forest(finding: Finding) -> Forest | None:
 def sketch(finding: Finding) -> str:
     """A degradation with its interval as characters; empty without an estimate or a margin.
 
-    Zero is ``:`` and the margin is ``|``; the estimate is ``o``, its interval ``-``, ``//`` stands where the axis is
-    broken, and ``<`` or ``>`` where the interval goes on.
+    Zero is ``:`` and the margin is ``|``; the estimate is ``o``, its interval ``-``. ``//`` marks a broken axis, and
+    ``<`` or ``>`` an interval that extends beyond the drawing.
 
     Args:
         finding: The judgement.
@@ -149,13 +149,13 @@ def _in_margins(finding: Finding) -> _Degradation | None:
 
 
 def _place(margins: float) -> float:
-    """A place on the axis in the forest box, rounded to a tenth and held inside."""
+    """A position on the axis in the box of a mark, rounded to a tenth and limited to the box."""
     share = (margins - RANGE[0]) / (RANGE[1] - RANGE[0])
     return round(_PADDING + min(1.0, max(0.0, share)) * (FOREST_WIDTH - 2 * _PADDING), 1)
 
 
 def _column(drawn: _Degradation, value: float) -> int:
-    """The column of a value in a sketch; beyond either end where it does not fit."""
+    """The column of a value in a sketch; it lies outside the sketch if the value does not fit."""
     if drawn.is_far and value > BREAK:
         share = (drawn.on_axis(value) - BEYOND) / (RANGE[1] - BEYOND)
         return (

@@ -1,6 +1,6 @@
-"""Forms of report: a form is a function from a run to text, and a line here.
+"""Forms of report: each form is a function from a run to text, registered by a line here.
 
-Nothing is imported before a form is wanted, so that the command line can offer all of them at once.
+A form is imported only when it is used, so that the command line can list all of them quickly.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ class Form(NamedTuple):
     """One form of report.
 
     Attributes:
-        module: Where its function is.
-        function: Takes a run, returns the report.
-        help: Of the option that writes it to a file; empty where there is no such option.
+        module: Module of its function.
+        function: Name of the function that takes a run and returns the report.
+        help: Help of the option that writes it to a file; empty if there is no such option.
     """
 
     module: str

@@ -1,7 +1,7 @@
 """The verdict of a gate in one sentence: whether to merge, and the number that decided.
 
 - :func:`advice`, :func:`exit_meaning`: a verdict and an exit status in words.
-- :func:`decisive_sentence`: what decided.
+- :func:`decisive_sentence`: the finding that decided.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ def exit_meaning(run: Run) -> str:
 
 
 def decisive_sentence(run: Run, rows: Sequence[FindingRow]) -> str:
-    """What decided, with its number.
+    """The finding that decided, with its number.
 
     Args:
-        run: What a gate produced.
-        rows: Its findings, what blocks a merge first.
+        run: Run of a gate.
+        rows: Its findings; those that block a merge come first.
     """
     if run.verdict is Verdict.PASS:
         return _of_pass(rows) or clean(run.reason)
@@ -68,7 +68,7 @@ def decisive_sentence(run: Run, rows: Sequence[FindingRow]) -> str:
 
 
 def _deciding(run: Run, rows: Sequence[FindingRow]) -> FindingRow | None:
-    """The finding that decided most: what needs a person before what needs pairs."""
+    """The finding that decided: one that needs a person is preferred to one that needs more pairs."""
     alike = [row for row in rows if row.blocks and row.verdict is run.verdict]
     if run.verdict is Verdict.INCONCLUSIVE:
         reviewed = [row for row in alike if row.needs_review]
@@ -78,7 +78,7 @@ def _deciding(run: Run, rows: Sequence[FindingRow]) -> FindingRow | None:
 
 
 def _of_pass(rows: Sequence[FindingRow]) -> str:
-    """What came closest to its margin; empty where nothing passed."""
+    """The metric that came closest to its margin; empty if none passed."""
     waived = [row.label for row in rows if row.verdict is Verdict.WAIVED]
     more = f" and {len(waived) - _MAX_WAIVED} more" if len(waived) > _MAX_WAIVED else ""
     told = f"; waived: {', '.join(waived[:_MAX_WAIVED])}{more}" if waived else ""

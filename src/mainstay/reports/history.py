@@ -1,6 +1,6 @@
 """The history of a project as one page, and its confirmed changes as an Atom feed.
 
-Like the report of a run, the page holds everything and asks the network for nothing. It reads without the script, which
+Like the report of a run, the page is self-contained and needs no network. It can be read without its script, which
 only searches and filters.
 
 - :func:`render_history`: the page.
@@ -29,10 +29,10 @@ from mainstay.reports.figures import Scale, Tick, is_drawable
 from mainstay.reports.html import resource, source_hash
 
 WIDTH, HEIGHT = 960, 240
-"""Box of a figure."""
+"""Size of a figure."""
 
 MAX_PANELS = 6
-"""Machines whose levels are drawn for each metric; of the others, only the table."""
+"""Largest number of machines whose levels are drawn for each metric; further ones appear only in the table."""
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 16, 16, 34
 _NORMAL = 1.96
@@ -41,11 +41,11 @@ _TICK = 90  # width of a date
 
 
 class Mark(NamedTuple):
-    """A labelled place along the commits.
+    """A labelled position along the commits.
 
     Attributes:
-        position: From the left.
-        label: What happened there.
+        position: Distance from the left.
+        label: Event at the position.
         kind: Class of its line.
     """
 
@@ -59,14 +59,14 @@ class Figure:
     """A figure over commits.
 
     Attributes:
-        title: What it shows, for those who do not see it.
-        x_ticks: Along the bottom.
-        y_ticks: Along the left, with grid lines.
-        areas: Class and path of what is filled.
-        paths: Class and path of what is stroked.
-        marks: Places that mean something.
-        zero: Height of "nothing degraded"; ``None`` where that has no place.
-        margin: Height of the margin; ``None`` where that has no place.
+        title: Content of the figure, for readers who cannot see it.
+        x_ticks: Ticks along the bottom.
+        y_ticks: Ticks along the left, with grid lines.
+        areas: Class and path of filled areas.
+        paths: Class and path of lines.
+        marks: Labelled positions.
+        zero: Height of zero degradation; ``None`` if it is not drawn.
+        margin: Height of the margin; ``None`` if it is not drawn.
     """
 
     title: str
@@ -81,14 +81,14 @@ class Figure:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Event:
-    """Something that a reader should look at.
+    """A change that a reader should look at.
 
     Attributes:
-        key: Unique, and the same in every later page.
-        when: ISO time.
+        key: Unique key, which stays the same in later pages.
+        when: ISO time of the event.
         kind: ``degradation``, ``level`` or ``release``.
-        text: In one sentence.
-        commit: Where.
+        text: Description in one sentence.
+        commit: Commit of the event.
     """
 
     key: str
@@ -103,14 +103,14 @@ class MetricPart:
     """A metric on the page.
 
     Attributes:
-        anchor: Name of its place on the page.
-        id: Of the metric.
-        margin: In display text.
-        state: Where it stands, in one sentence.
-        curve: Degradation since the reference; ``None`` without a gate.
+        anchor: Name of the link target of this part.
+        id: Id of the metric.
+        margin: Margin as display text.
+        state: Current state of the metric, in one sentence.
+        curve: Degradation since the reference; ``None`` if there is no gate.
         levels: Title and figure for each machine.
-        num_other_machines: Machines that are not drawn.
-        notes: What a reader must know.
+        num_other_machines: Number of machines that are not drawn.
+        notes: Notes for the reader.
         anchors: Rows of its anchors: commit, reference, estimate, interval, alarm.
     """
 
@@ -126,7 +126,7 @@ class MetricPart:
 
 
 class RunRow(NamedTuple):
-    """A kept run in the table."""
+    """A stored run in the table."""
 
     date: str
     commit: str
@@ -144,11 +144,11 @@ def render_history(
     """A history as one self-contained page.
 
     Args:
-        history: All that is kept, in the order of the default branch.
-        trends: How each metric moved.
+        history: The whole history, in the order of the default branch.
+        trends: Trend of each metric.
         title: Name of the project.
-        feed: Name of the file of the feed, beside the page; none if empty.
-        run_length: Commits between false alarms, at least.
+        feed: Name of the feed's file, next to the page; no feed if empty.
+        run_length: Guaranteed average number of commits between false alarms.
     """
     style, script = resource("report.css") + resource("history.css"), resource("history.js")
     entries = history.entries[::-1]
@@ -179,7 +179,7 @@ def render_feed(trends: Sequence[MetricTrend], *, title: str, updated: str) -> s
     """The confirmed changes as an Atom feed: degradations that anchors or increments show, and changes of level.
 
     Args:
-        trends: How each metric moved.
+        trends: Trend of each metric.
         title: Name of the project.
         updated: ISO time of the latest run.
     """
@@ -243,7 +243,7 @@ def _metric_part(number: int, trend: MetricTrend) -> MetricPart:
             "alarms does not hold"
         )
     if any(series.changes for series in trend.levels):
-        notes.append("a change of level is a date, not a culprit: 'mainstay bisect' finds the commit")
+        notes.append("a change of level has a date, but no commit: 'mainstay bisect' finds the commit")
     return MetricPart(
         anchor=f"metric-{number}",
         id=clean(metric.id),
@@ -267,13 +267,13 @@ def _metric_part(number: int, trend: MetricTrend) -> MetricPart:
 
 
 def _state(trend: MetricTrend) -> str:
-    """Where a metric stands now."""
+    """Current state of a metric."""
     number = next((i for i in range(len(trend.points) - 1, -1, -1) if math.isfinite(trend.points[i].error)), None)
     if number is None:
-        return "nothing is known of its trend yet"
+        return "its trend is not known yet"
     last = trend.points[number]
     start = next((i for i in range(number, -1, -1) if trend.points[i].is_reference), 0)
-    since, value = "the first kept gate", last.value
+    since, value = "the first stored gate", last.value
     if start:
         reference = trend.points[start - 1]
         since = f"{reference.commit.commit[:10]} {clean(reference.commit.subject, at_most=_SUBJECT)}"
@@ -348,14 +348,14 @@ def _curve(trend: MetricTrend) -> Figure | None:
 
 
 def _half(metric: Metric, error: float) -> float:
-    """Half of the width of the band; infinite where nothing is known."""
+    """Half of the width of the band; infinite if nothing is known."""
     return _NORMAL * abs(displayed_degradation(metric, error)) if math.isfinite(error) else math.inf
 
 
 def _within(
     shown: Sequence[float], errors: Sequence[float], looks: Sequence[float | None], margin: float
 ) -> Iterator[float]:
-    """What the vertical axis must hold; a few wild points lie at its edge."""
+    """Range of the vertical axis; a few extreme points are drawn at its edge."""
     known = sorted(look for look in looks if look is not None and is_drawable(look))
     yield from (-margin, 0.0, 1.5 * margin)
     yield from filter(is_drawable, shown)
@@ -366,7 +366,7 @@ def _within(
 
 
 def _offset(trend: MetricTrend, place: int) -> float | None:
-    """Where the curve of an anchor's reference began, so that the anchor lies on the curve."""
+    """Start of the curve of an anchor's reference, which is added so that the anchor lies on the curve."""
     for i in range(place, -1, -1):
         if trend.points[i].is_reference:
             return displayed_degradation(trend.metric, trend.points[i - 1].value)
@@ -374,7 +374,7 @@ def _offset(trend: MetricTrend, place: int) -> float | None:
 
 
 def _finite_runs(errors: Sequence[float]) -> Iterator[list[int]]:
-    """Stretches of commits about which something is known."""
+    """Stretches of commits for which the degradation is known."""
     for is_known, group in groupby(range(len(errors)), key=lambda i: math.isfinite(errors[i])):
         if is_known:
             yield list(group)
@@ -440,12 +440,12 @@ def _change_text(metric: Metric, before: float, after: float, commit: KeptCommit
 
 
 def _events(trends: Sequence[MetricTrend]) -> Iterator[Event]:
-    """What a reader should look at, by metric and in the order of commits."""
+    """Events that a reader should look at, by metric and in the order of commits."""
     for trend in trends:
         name = clean(trend.metric.id)
         for place in trend.alarms:
             point = trend.points[place]
-            text = f"{name}: degradations gather up to {clean(point.commit.subject, at_most=_SUBJECT)}"
+            text = f"{name}: degradations accumulate up to {clean(point.commit.subject, at_most=_SUBJECT)}"
             yield Event(key=f"gathered:{point.commit.commit}:{name}", when=point.created, kind="degradation", text=text, commit=point.commit)  # fmt: skip
         for anchor in trend.anchors:
             if anchor.is_alarm:

@@ -1,8 +1,8 @@
-"""The report for a browser: one file with everything, which asks the network for nothing.
+"""The report for a browser: one self-contained file, which needs no network.
 
-Markup comes from the templates beside this module, with every text escaped by jinja2; style and script are part of the
-page, named by their hash in a policy that forbids anything else. The page reads without the script, which only sorts,
-filters and opens what is folded before printing.
+Markup comes from the templates beside this module, in which jinja2 escapes every text. Style and script are part of the
+page, and a content security policy with their hashes forbids anything else. The page can be read without the script,
+which only sorts, filters and opens folded parts before printing.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from mainstay.reports.text import JUDGED_BY
 from mainstay.reports.view import view_run
 
 MAX_DRAWN_PAIRS = 5_000
-"""Pairs drawn and listed one by one; of further findings, which block no merge, only the figures of the table."""
+"""Number of pairs drawn and listed one by one; beyond it, findings that block no merge appear only in the table."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,12 +40,12 @@ class FindingPart:
     """A finding and its figures.
 
     Attributes:
-        row: In display text.
-        rank: Place of its verdict, for sorting.
+        row: The finding as display text.
+        rank: Rank of its verdict, for sorting.
         forest: Its mark in the table.
-        pairs: Its pairs; ``None`` where they are not drawn.
-        is_large: Whether its pairs were left out for the size of the page.
-        names: Modules and the like that were added.
+        pairs: Figure of its pairs; ``None`` if they are not drawn.
+        is_large: Whether its pairs were left out to limit the size of the page.
+        names: Names that were added, such as modules.
         lines: Last lines of a worker.
     """
 
@@ -60,14 +60,14 @@ class FindingPart:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkloadPart:
-    """A workload and what explains its findings.
+    """A workload with the figures that explain its findings.
 
     Attributes:
-        row: In display text.
+        row: The workload as display text.
         curves: Name and figure of each learning curve, as candidate minus baseline.
         flips: Comparison example by example.
-        block_times: How the time of a call is distributed.
-        loads: Load by others.
+        block_times: Distribution of the time of a call.
+        loads: Load by other processes.
     """
 
     row: WorkloadRow
@@ -132,12 +132,12 @@ def resource(name: str) -> str:
 
 
 def source_hash(source: str) -> str:
-    """How the content security policy names a style or a script."""
+    """Hash by which the content security policy names a style or a script."""
     return "sha256-" + base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
 
 
 def _finding_parts(rows: Sequence[FindingRow], findings: Sequence[Finding]) -> Iterator[FindingPart]:
-    """Findings in the order of the rows, drawn while pairs are few enough."""
+    """Findings in the order of the rows, with their pairs drawn up to the limit."""
     num_pairs = 0
     for row in rows:
         finding = findings[row.number - 1]

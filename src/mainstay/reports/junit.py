@@ -1,9 +1,9 @@
 """The report for CI systems: JUnit XML, a suite for each workload and a case for each finding.
 
 ``fail`` and ``missing`` are failures, ``error`` is an error, ``waived`` and ``skipped`` are skipped, ``new`` passes. An
-inconclusive finding is what the policy makes of an inconclusive gate: an error where the exit status is 3, a failure
-where it is 1, skipped where it is 0, but an error where it needs a review. What does not block is skipped, and so is what
-only warns. A pass that nobody believes yet is an error.
+inconclusive finding follows the policy for an inconclusive gate: an error if the exit status is 3, a failure if it is
+1, skipped if it is 0; but an error if it needs a review. Findings that do not block or only warn are skipped. A pass
+with an implausible gain that nobody has acknowledged is an error.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _suites(view: RunView) -> list[tuple[str, list[FindingRow], WorkloadRow | No
 
 
 def _add_case(suite: ET.Element, row: FindingRow, *, inconclusive: str) -> None:
-    """One finding as a case, with all there is to say about it."""
+    """One finding as a case, with all its details."""
     case = ET.SubElement(suite, "testcase", classname=row.workload, name=row.name)
     element = inconclusive if row.verdict is Verdict.INCONCLUSIVE else _ELEMENTS.get(row.verdict)
     if row.needs_review and element == "skipped":

@@ -1,4 +1,4 @@
-"""Names of metrics as short as they can be without two that are alike."""
+"""The shortest names that distinguish metrics."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 
 def short_labels(ids: Iterable[str]) -> Mapping[str, str]:
-    """The shortest name of each metric that no other has: its own, with its test, or with its file.
+    """The shortest unique name of each metric: its own name, its name with its test, or with its file.
 
     Args:
         ids: Node ids with the names of metrics, such as ``test_a.py::test_b#time``.

@@ -1,8 +1,9 @@
 """The report for a pull request or a job summary: verdict, findings, suspects, next steps; all else folded.
 
-Readable as plain text. Words that Markdown or GitHub would act on (links, images, mentions, references, markup) are
-shown as code, which GitHub leaves alone. The whole stays under :data:`MAX_BYTES`, but for what the change alters of the
-means by which it is judged: that is never cut to make room, and bounded by :data:`MAX_CHARACTERS`.
+It can be read as plain text. Words that Markdown or GitHub would interpret (links, images, mentions, references,
+markup) are shown as code, which GitHub does not interpret. The report stays below :data:`MAX_BYTES`, except for the
+list of changes to what the change is judged by: this list is never cut to make room, and is limited by
+:data:`MAX_CHARACTERS`.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ from mainstay.reports.text import JUDGED_BY, finding_lines
 from mainstay.reports.view import RunView, not_listed, view_run
 
 MAX_BYTES = 8_000
-"""What a reader of a pull request scrolls past; findings that do not fit are counted."""
+"""Size that is still readable in a pull request; findings that do not fit are counted."""
 
 MAX_CHARACTERS = 60_000
-"""GitHub refuses a comment of 65,536 characters; the rest is left for whoever posts it."""
+"""Limit of the report: GitHub refuses a comment of 65,536 characters, and the workflow that posts it adds some."""
 
 _TABLE_BYTES = 3_800
 _HEAD_BYTES = 2_200
@@ -50,10 +51,11 @@ def render_markdown(run: Run) -> str:
     """A run as GitHub-flavoured Markdown.
 
     Args:
-        run: What a gate produced.
+        run: Run of a gate.
 
     Returns:
-        At most :data:`MAX_BYTES` bytes, besides changes to the means of judgement; what does not fit is counted.
+        At most :data:`MAX_BYTES` bytes, plus the changes to what the change is judged by; findings that do not fit are
+        counted.
     """
     view = view_run(run)
     judged_by = "\n".join(_changes(view))
@@ -80,7 +82,7 @@ def render_markdown(run: Run) -> str:
 
 
 def markdown_text(text: str) -> str:
-    """A clean line in which nothing acts: words that could are shown as code.
+    """A clean line in which Markdown has no effect: words that could have one are shown as code.
 
     Args:
         text: One line without control characters.
@@ -108,13 +110,13 @@ def code(text: str) -> str:
 
 
 def _code_before_stop(text: str) -> str:
-    """Code with the punctuation that ends it left outside."""
+    """A code span, with the word's final punctuation outside."""
     stop = text[-1] if text[-1] in ",;:" and len(text) > 1 else ""
     return code(text.removesuffix(stop)) + stop
 
 
 def _is_harmless(word: str) -> bool:
-    """Whether neither Markdown nor GitHub would act on a word."""
+    """Whether neither Markdown nor GitHub would interpret a word."""
     return (
         _HARMLESS.fullmatch(word) is not None
         and not (_HASH.fullmatch(word) and not word.isdigit())
@@ -123,7 +125,7 @@ def _is_harmless(word: str) -> bool:
 
 
 def _verdict(view: RunView) -> Iterator[str]:
-    """The verdict, what decided, and how many findings say what."""
+    """The verdict, the finding that decided, and the counts of findings."""
     yield f"## {_MARKS[view.verdict]} mainstay: {view.headline}"
     yield ""
     yield f"**{markdown_text(view.sentence)}**"
@@ -132,7 +134,7 @@ def _verdict(view: RunView) -> Iterator[str]:
 
 
 def _suspects(view: RunView) -> Iterator[str]:
-    """What the revisions differ in, the change itself first."""
+    """Differences between the revisions, the change itself first."""
     yield f"**{view.suspects_title[0].upper()}{view.suspects_title[1:]}**"
     yield ""
     for row in reversed(view.revisions):
@@ -153,7 +155,7 @@ def _next(view: RunView) -> Iterator[str]:
 
 
 def _changes(view: RunView) -> Iterator[str]:
-    """Changes to the means of judgement; never folded."""
+    """Changes to what the change is judged by; never folded."""
     if view.changes:
         yield f"**{JUDGED_BY[0].upper()}{JUDGED_BY[1:]}**"
         yield ""
@@ -165,7 +167,7 @@ def _changes(view: RunView) -> Iterator[str]:
 
 
 def _table(view: RunView) -> str:
-    """One row for each finding that matters, while they fit; the rest is counted."""
+    """One row for each finding that is listed, as far as they fit; the others are counted."""
     if not view.shown:
         return ""
     lines = [
@@ -179,7 +181,7 @@ def _table(view: RunView) -> str:
 
 
 def _table_row(row: FindingRow) -> str:
-    """One finding as a row; every cell is ours or code."""
+    """One finding as a row; every text in it is fixed or shown as code."""
     cells = (row.baseline, row.candidate, row.bounded_change, row.interval, row.margin)
     numbers = ("-" if cell == UNKNOWN else markdown_text(clean(cell, at_most=_CELL_LENGTH)) for cell in cells)
     drawn = code(row.sketch.replace(" ", ".")) if row.sketch else ""
@@ -187,7 +189,7 @@ def _table_row(row: FindingRow) -> str:
 
 
 def _details(view: RunView) -> Iterator[str]:
-    """Everything else: what must be known to trust the numbers, each finding, where and how it was measured."""
+    """Everything else: warnings, each finding, and where and how it was measured."""
     for note in view.notes[:20]:
         yield f"- note: {markdown_text(note)}"
     for warning in view.warnings:
@@ -210,7 +212,7 @@ def _details(view: RunView) -> Iterator[str]:
 
 
 def _paragraph(row: FindingRow) -> str:
-    """All there is to say about one finding, as a list."""
+    """All details of one finding, as a list."""
     lines = [f"\n**{row.verdict.upper()}** {code(row.metric)}\n"]
     for label, sentence in finding_lines(row):
         lines.append(f"- {label + ': ' if label else ''}{markdown_text(sentence)}")
@@ -221,7 +223,7 @@ def _paragraph(row: FindingRow) -> str:
 
 
 def _step(step: Step) -> str:
-    """A step to take now; a command is code from end to end."""
+    """A step to take now; a command is shown as one code span."""
     about = f"{code(step.about)}: " if step.about else ""
     minutes = f" ({step.minutes})" if step.minutes else ""
     command = f": {code(step.command)}{minutes}" if step.command else ""
@@ -229,7 +231,7 @@ def _step(step: Step) -> str:
 
 
 def _plan(view: RunView) -> Iterator[str]:
-    """What was decided before the first pair, as a list."""
+    """The plan, as a list."""
     for name, value in view.plan:
         yield f"- {markdown_text(name)}: {markdown_text(value)}"
 
@@ -240,7 +242,7 @@ def _size(text: str) -> int:
 
 
 def _all_within(lines: Iterable[str], *, budget: int) -> Iterator[str]:
-    """Lines while their bytes fit, and a word where some did not."""
+    """The first lines that fit into a number of bytes, with a remark if some did not."""
     lines = list(lines)
     kept = list(_within(lines, budget=budget))
     yield from kept
@@ -249,7 +251,7 @@ def _all_within(lines: Iterable[str], *, budget: int) -> Iterator[str]:
 
 
 def _within(lines: Iterable[str], *, budget: int) -> Iterator[str]:
-    """Lines while their bytes fit."""
+    """The first lines that fit into a number of bytes."""
     for line in lines:
         budget -= _size(line) + 1
         if budget < 0:

@@ -1,7 +1,7 @@
-"""What was decided before the first pair, as rows that every report shows folded.
+"""The plan, as rows that every report shows folded.
 
 - :func:`plan_rows`: a name and a sentence for each part of the plan.
-- :func:`plan_title`: the head of the section.
+- :func:`plan_title`: the heading of the section.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from mainstay.records.plans import Plan, PlannedWorkload
 from mainstay.reports.cleaning import LINE_LENGTH, NAME_LENGTH, clean
 
 MAX_WORKLOADS = 40
-"""Workloads in a report; the run document holds them all."""
+"""Largest number of workloads in a report; the run document contains all of them."""
 
 MAX_METRICS = 20
-"""Metrics of one workload in a report."""
+"""Largest number of metrics of one workload in a report."""
 
 _ROW_LENGTH = 4_000
 
 
 def plan_title(plan: Plan) -> str:
-    """The head of the section; where results were stored there are no pairs.
+    """The heading of the section; it differs for stored results, which have no pairs.
 
     Args:
-        plan: Of a run.
+        plan: Plan of a run.
     """
     return "Decided before the first pair" if plan.looks else "Decided before the first item was compared"
 
@@ -36,7 +36,7 @@ def plan_rows(plan: Plan) -> tuple[tuple[str, str], ...]:
     """A name and a sentence for each part of the plan.
 
     Args:
-        plan: Of a run.
+        plan: Plan of a run.
     """
     shown = plan.workloads[:MAX_WORKLOADS]
     rows = [
@@ -59,21 +59,21 @@ def _levels(plan: Plan) -> str:
 
 
 def _policy(plan: Plan) -> str:
-    """What becomes of verdicts."""
+    """Treatment of verdicts."""
     parts = [f"an inconclusive gate exits with {plan.inconclusive}"]
     if plan.inconclusive == "warn":
         parts = [
-            "an inconclusive gate exits with 0 where all estimates lie within their margins at calibrated noise, else 3"
+            "an inconclusive gate exits with 0 if all estimates lie within their margins at calibrated noise, otherwise with 3"
         ]
     if plan.fail_fast:
         parts.append("the first fail ends the gate")
     if plan.proof:
-        parts.append("what is proved unchanged passes unmeasured")
+        parts.append("code that is proved unchanged passes without being measured")
     return "; ".join(parts)
 
 
 def _of_measuring(plan: Plan) -> Iterator[tuple[str, str]]:
-    """Budget, seeds and what workers are started with."""
+    """Budget, seeds and how workers are started."""
     limits = {
         "to measure": plan.seconds,
         "for a trial": plan.trial_seconds,
@@ -88,12 +88,12 @@ def _of_measuring(plan: Plan) -> Iterator[tuple[str, str]]:
 
 
 def _salt(plan: Plan) -> str:
-    """The salt, where there is one."""
+    """The salt, if there is one."""
     return f"the salt {plan.salt!r}, " if plan.salt else ""
 
 
 def _workload(workload: PlannedWorkload) -> str:
-    """How a workload is measured, with which seeds, and for what."""
+    """How a workload is measured, its seeds and its metrics."""
     parts = [] if workload.id == STORED else [_execution(workload)]
     if workload.seeds:
         first = ", ".join(map(str, workload.seeds[:3]))
@@ -103,7 +103,7 @@ def _workload(workload: PlannedWorkload) -> str:
 
 
 def _execution(workload: PlannedWorkload) -> str:
-    """How trials run, and with whose files."""
+    """Execution of the trials, and whose workload files they use."""
     return f"{workload.execution}, workload files: {workload.measured_with}"
 
 
@@ -117,7 +117,7 @@ def _metrics(metrics: Sequence[Metric]) -> Iterator[str]:
 
 
 def _margins(plan: Plan, dataset: str) -> str:
-    """Margins that hold on one data set alone."""
+    """Margins that apply to one data set only."""
     margins = plan.margins_by_dataset[dataset]
     known = [metric for workload in plan.workloads for metric in workload.metrics if metric.id in margins]
     shown = [f"{metric.id}: {_margin_on(metric, margins[metric.id])}" for metric in known[:MAX_METRICS]]

@@ -1,4 +1,4 @@
-"""Progress of a gate as the user sees it: one live table on a terminal, one line a look in a log."""
+"""Progress of a gate for the user: a live table on a terminal, one line for each look in a log."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 
 
 MAX_ROWS = 15
-"""Metrics of the live table, what fails and what is undecided first."""
+"""Largest number of metrics in the live table; failing and undecided ones come first."""
 
 SIGN_OF_LIFE_SECONDS = 300.0
-"""Longest silence of a log, since some CI systems end a job that prints nothing."""
+"""Longest time without output in a log, since some CI systems end a job that prints nothing."""
 
 
 class PlainProgress:
     """One line for every phase, look and failure, for logs.
 
     Args:
-        stream: Where lines are written.
-        clock: Gives the time.
+        stream: Stream that lines are written to.
+        clock: Function that gives the time.
     """
 
     def __init__(self, stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -55,12 +55,12 @@ class PlainProgress:
         self._say(f"note: {clean(text)}")
 
     def trial_done(self, trial: Trial) -> None:
-        """A trial ended; one that went well is not worth a line."""
+        """A trial ended; a line is printed only if it did not complete."""
         if trial.outcome is not Outcome.COMPLETED:
             self._say(describe_trial(trial))
 
     def pairs_done(self, progress: Progress) -> None:
-        """A pair ended; said only where the log was silent for long."""
+        """A pair ended; a line is printed only if there was no output for long."""
         if self._clock() - self._last >= SIGN_OF_LIFE_SECONDS:
             self._say(describe_progress(progress))
 
@@ -142,7 +142,7 @@ class LiveProgress:
 
 
 def _table(findings: Sequence[Finding]) -> Table:
-    """Where each metric stands, what fails and what is undecided first."""
+    """Current state of each metric; failing and undecided ones come first."""
     from rich.table import Table
     from rich.text import Text
 
@@ -183,7 +183,7 @@ def describe_progress(progress: Progress) -> str:
 
 
 def describe_look(look: int, findings: Sequence[Finding]) -> str:
-    """What a look showed in one line: how many metrics stand how, and where the one stands that matters most."""
+    """The result of a look in one line: counts of metrics, and the state of the most important one."""
     text = f"look at {look} pairs: {count_words(map(word, findings))}"
     worst = next(iter(_sorted(findings)), None)
     if worst is None or worst.verdict is Verdict.PASS:
@@ -193,10 +193,10 @@ def describe_look(look: int, findings: Sequence[Finding]) -> str:
 
 
 def finding_cells(findings: Sequence[Finding]) -> list[tuple[str, ...]]:
-    """Rows of the live table: metric, pairs, estimate, interval, margin and verdict, what fails and what is undecided first.
+    """Rows of the live table: metric, pairs, estimate, interval, margin, verdict; failing and undecided ones first.
 
     Args:
-        findings: As of now; metrics of the same name are told apart by their test.
+        findings: Current findings; metrics of the same name are distinguished by their test.
     """
     labels = short_labels(finding.metric.id for finding in findings)
     return [

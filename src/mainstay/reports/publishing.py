@@ -1,7 +1,7 @@
-"""From a run to its reports: files, a terminal, GitHub Actions.
+"""Output of reports: to files, a terminal and GitHub Actions.
 
-The renderings themselves are pure and live in :mod:`mainstay.reports`; a form is imported when it is wanted, and nothing
-that only measuring needs is imported at all, so a report is there at once.
+The rendering functions are pure and are in :mod:`mainstay.reports`. A form is imported when it is used, and modules
+that only measuring needs are not imported at all, so that a report is quick.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from mainstay.store.files import write_text
 
 
 def write_reports(run: Run, places: Mapping[str, Path | None]) -> None:
-    """Write the reports that were asked for.
+    """Write the requested reports.
 
     Args:
         run: The run.
         places: File of each form, see :mod:`mainstay.reports.forms`; ``None`` for a form that is not wanted.
 
     Raises:
-        StoreError: If one cannot be written.
+        StoreError: If a report cannot be written.
     """
     for form, place in places.items():
         if place:
@@ -36,7 +36,7 @@ def write_reports(run: Run, places: Mapping[str, Path | None]) -> None:
 
 
 def render_for(run: Run, stream: TextIO, environ: Mapping[str, str]) -> str:
-    """The report for a stream: tables where there is a terminal, plain text elsewhere."""
+    """The report for a stream: tables on a terminal, plain text elsewhere."""
     if not stream.isatty():
         return FORMS["text"].render(run)
     width = shutil.get_terminal_size().columns
@@ -44,7 +44,7 @@ def render_for(run: Run, stream: TextIO, environ: Mapping[str, str]) -> str:
 
 
 def report_to_actions(run: Run, environ: Mapping[str, str]) -> str:
-    """Write the job summary where GitHub Actions wants one, and return the annotations for its log; empty elsewhere."""
+    """Write the job summary for GitHub Actions, and return the annotations for its log; empty outside of it."""
     if environ.get("GITHUB_ACTIONS") != "true":
         return ""
     if summary := environ.get("GITHUB_STEP_SUMMARY"):
@@ -54,11 +54,11 @@ def report_to_actions(run: Run, environ: Mapping[str, str]) -> str:
 
 
 def read_run(path: Path) -> Run:
-    """A run from its document.
+    """Read a run from its document.
 
     Raises:
-        SchemaError: If it is no run document of a version that is known.
-        UsageError: If there is no such file.
+        SchemaError: If the file is not a run document of a known version.
+        UsageError: If the file does not exist.
     """
     try:
         text = path.read_text(encoding="utf-8")

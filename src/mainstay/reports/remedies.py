@@ -1,7 +1,7 @@
-"""What settles or repairs one finding: an action, one command for it, and how long that takes.
+"""Remedy for one finding: an action, its command, and how long the command takes.
 
 - :class:`Step`: an action and its command.
-- :class:`Gate`: what another gate of the same revisions takes.
+- :class:`Gate`: command and duration of another gate of the same revisions.
 - :func:`next_step`: the step for a finding.
 - :func:`waive_command`: the last resort, which accepts a degradation.
 """
@@ -19,7 +19,7 @@ from mainstay.records.runs import Revision, Run
 from mainstay.reports.cleaning import NAME_LENGTH, clean
 
 MAX_WORTHWHILE_LOOKS = 5
-"""Where more pairs than so many times those of the last look would settle a finding, a person should decide."""
+"""Multiple of the last look's pairs beyond which a person should decide instead of measuring more pairs."""
 
 _CHOSEN_BY_ITSELF = ("merge base", "working tree")
 _STANDARD_ERRORS = 3.0
@@ -29,10 +29,10 @@ class Step(NamedTuple):
     """A step to take now.
 
     Attributes:
-        about: Metrics or empty.
-        action: In words; empty where there is nothing to do.
-        command: What to type, or empty.
-        minutes: How long the command takes, in words; empty where that is not known.
+        about: Metrics that the step is about, or empty.
+        action: The action in words; empty if there is nothing to do.
+        command: The command, or empty.
+        minutes: Duration of the command in words; empty if unknown.
     """
 
     about: str
@@ -42,7 +42,7 @@ class Step(NamedTuple):
 
     @property
     def instruction(self) -> str:
-        """Sentence of the step, with the command for it and how long that takes.
+        """Sentence of the step, with its command and how long that takes.
 
         Example:
             >>> Step("", "repair it, then gate again", "mainstay gate", "4 min").instruction
@@ -53,7 +53,7 @@ class Step(NamedTuple):
 
     @property
     def sentence(self) -> str:
-        """All of it in one line, for a reader who has not seen the finding.
+        """The whole step in one line, for a reader who has not seen the finding.
 
         Example:
             >>> Step("test_b#time", "repair it").sentence
@@ -64,16 +64,16 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Gate:
-    """What another gate of the same revisions takes.
+    """Command and duration of another gate of the same revisions.
 
     Attributes:
-        command: What starts it, with what was repaired as its candidate.
-        same: What starts it with the same candidate.
-        baseline: Twelve digits of the baseline's commit.
-        candidate: The same of the candidate.
-        seconds: What this one took; 0 where that is not known.
-        budget: Seconds allowed to measure.
-        first_look: Pairs at the first look; 0 where all stored items are judged at once.
+        command: Command that gates the repaired working tree.
+        same: Command that gates the same candidate again.
+        baseline: First twelve digits of the baseline's commit.
+        candidate: First twelve digits of the candidate's commit.
+        seconds: Duration of this gate; 0 if unknown.
+        budget: Budget for measuring, in seconds.
+        first_look: Pairs at the first look; 0 if all stored items are judged at once.
         last_look: Pairs at the last look.
     """
 
@@ -88,10 +88,10 @@ class Gate:
 
     @classmethod
     def of(cls, run: Run) -> Gate:
-        """What a gate like one that ended takes.
+        """Command and duration of a gate like one that ended.
 
         Args:
-            run: What it produced.
+            run: Run of that gate.
         """
         looks = run.plan.looks or (0,)
         command = ("mainstay gate", *_named("--baseline", run.baseline))
@@ -108,7 +108,7 @@ class Gate:
 
 
 def minutes_text(seconds: float) -> str:
-    """How long something takes, in minutes; empty where that is not known.
+    """A duration in minutes; empty if unknown.
 
     Example:
         >>> minutes_text(233.4), minutes_text(20), minutes_text(0)
@@ -118,11 +118,11 @@ def minutes_text(seconds: float) -> str:
 
 
 def next_step(finding: Finding, gate: Gate | None = None) -> Step:
-    """The step that settles or repairs a finding.
+    """The step that decides or repairs a finding.
 
     Args:
         finding: The judgement.
-        gate: What another gate takes.
+        gate: Command and duration of another gate.
     """
     gate = gate or Gate()
     metric = clean(finding.metric.id, at_most=NAME_LENGTH)
@@ -133,7 +133,7 @@ def next_step(finding: Finding, gate: Gate | None = None) -> Step:
         return _step_for_items(finding, metric)
     match finding.verdict:
         case Verdict.INCONCLUSIVE if finding.needs_review:
-            return Step(metric, "review what the workload became, and accept it", waive_command(finding, gate))
+            return Step(metric, "review the changed workload, and accept it", waive_command(finding, gate))
         case Verdict.INCONCLUSIVE:
             return _settling(finding, metric, gate)
         case Verdict.ERROR:
@@ -143,7 +143,7 @@ def next_step(finding: Finding, gate: Gate | None = None) -> Step:
         case Verdict.MISSING:
             file = shlex.quote(metric.partition("::")[0])
             command = f"git diff {gate.baseline} {gate.candidate} -- {file}"
-            return Step(metric, "see what became of it, and restore it", command, minutes_text(1))
+            return Step(metric, "find out what happened to it, and restore it", command, minutes_text(1))
         case Verdict.NEW:
             return Step(metric, "nothing: it is judged as soon as the baseline has it")
         case _:
@@ -151,11 +151,11 @@ def next_step(finding: Finding, gate: Gate | None = None) -> Step:
 
 
 def pairs_to_settle(finding: Finding, gate: Gate) -> int | None:
-    """Further pairs that should settle an inconclusive finding; ``None`` where no number is worth measuring.
+    """Further pairs that should decide an inconclusive finding; ``None`` if no reasonable number would.
 
     Args:
         finding: The judgement.
-        gate: With the last look that was planned.
+        gate: Another gate, with the last planned look.
     """
     if not finding.further_pairs or finding.needs_review:
         return None
@@ -166,12 +166,12 @@ def pairs_to_settle(finding: Finding, gate: Gate) -> int | None:
 def waive_command(finding: Finding, gate: Gate | None = None) -> str:
     """The command that accepts a degradation, with a limit that also holds for other seeds.
 
-    The limit is the upper end of the interval, and no less than what a gate that ends at its first look would hardly
-    exceed: the estimate and three standard errors of the difference between two gates.
+    The limit is the upper end of the interval, but at least the estimate plus three standard errors of the difference
+    between two gates, which a gate that ends at its first look will hardly exceed.
 
     Args:
-        finding: What failed, is missing, or needs a review.
-        gate: What another gate takes.
+        finding: A finding that failed, is missing, or needs a review.
+        gate: Command and duration of another gate.
     """
     gate = gate or Gate()
     metric = clean(finding.metric.id, at_most=NAME_LENGTH)
@@ -181,14 +181,14 @@ def waive_command(finding: Finding, gate: Gate | None = None) -> str:
 
 
 def _named(option: str, revision: Revision) -> tuple[str, ...]:
-    """The option that names a revision, where a gate would not choose it by itself."""
+    """The option that names a revision, if a gate would not choose it by default."""
     if revision.name.startswith(_CHOSEN_BY_ITSELF):
         return ()
     return option, clean(revision.commit)[:12]
 
 
 def _settling(finding: Finding, metric: str, gate: Gate) -> Step:
-    """Step that would settle an inconclusive finding; other seeds would make a new gate with a new error rate."""
+    """Step that would decide an inconclusive finding; other seeds would make a new gate with a new error rate."""
     again = (gate.command, minutes_text(gate.seconds))
     if seeds := finding.exploded_seeds:
         shown = ", ".join(map(str, seeds[:3])) + (f" and {len(seeds) - 3} more" if len(seeds) > 3 else "")
@@ -204,21 +204,21 @@ def _settling(finding: Finding, metric: str, gate: Gate) -> Step:
     if finding.estimate is not None and abs(finding.degradation_in_margins - 1) <= 0.5:
         return Step(
             metric,
-            "the degradation is about as large as the margin, and more pairs would hardly tell on which side it lies: "
-            "decide. Accept it by a wider margin, or repair it and gate again",
+            "the degradation is about as large as the margin, and more pairs would hardly show on which side it lies; "
+            "decide: accept it with a wider margin, or repair it and gate again",
             *again,
         )
     return Step(
         metric,
         "no planned number of pairs is expected to settle it: quieten the measurement or widen the margin; see what "
-        "this machine can tell apart",
+        "this machine can detect",
         "mainstay calibrate",
         minutes_text(gate.seconds),
     )
 
 
 def _step_for_items(finding: Finding, metric: str) -> Step:
-    """Step that settles or repairs a finding of stored results."""
+    """Step that decides or repairs a finding of stored results."""
     if finding.is_doubted:
         name = shlex.quote(clean(finding.metric.name, at_most=NAME_LENGTH))
         return Step(metric, "look at the gain, then judge again with", f"--acknowledge-gain {name}")
@@ -228,7 +228,7 @@ def _step_for_items(finding: Finding, metric: str) -> Step:
         case Verdict.INCONCLUSIVE:
             return Step(metric, _settling_items(finding))
         case Verdict.FAIL:
-            return Step(metric, "look at the items that were lost, repair what lost them, then judge again")
+            return Step(metric, "look at the lost items, repair the cause, then judge again")
         case Verdict.MISSING:
             return Step(metric, "restore it, then judge again")
         case Verdict.NEW:
@@ -238,27 +238,27 @@ def _step_for_items(finding: Finding, metric: str) -> Step:
 
 
 def _settling_items(finding: Finding) -> str:
-    """Step that would settle an inconclusive finding of stored results; their number is what the benchmark has."""
+    """Step that would decide an inconclusive finding of stored results; the benchmark fixes the number of items."""
     otherwise = "score every item more often, or widen the margin"
     if not finding.further_pairs:
         return f"no number of items is expected to settle it: {otherwise}"
     total = finding.num_pairs + finding.further_pairs
-    return f"about {total:,} items should settle it; where the benchmark has no more than these, {otherwise}"
+    return f"about {total:,} items should settle it; if the benchmark has no more than these, {otherwise}"
 
 
 def _repair(finding: Finding, metric: str, gate: Gate) -> Step:
-    """Repair to make, by whose fault it is."""
+    """Repair to make, depending on what is to blame."""
     if finding.blame is Blame.CANDIDATE:
         test = shlex.quote(metric.rpartition("#")[0])
         return Step(
             metric,
-            "repair the candidate, whose last lines say where it broke; see it break",
+            "repair the candidate, whose last lines say where it broke; reproduce the failure",
             f"python -m pytest {test}",
         )
     if finding.blame is Blame.BASELINE:
         action = "the baseline cannot be measured: repair it there, or choose another one"
         return Step(metric, action, "mainstay gate --baseline REVISION", minutes_text(gate.seconds))
-    action = "repair the machine, the environment or the workload, then gate again; see what is wrong"
+    action = "repair the machine, the environment or the workload, then gate again; find out what is wrong"
     return Step(metric, action, "mainstay doctor", minutes_text(1))
 
 
@@ -276,13 +276,13 @@ def _waivable(finding: Finding, gate: Gate) -> list[float]:
 
 
 def _round_seconds(seconds: float) -> int:
-    """Whole minutes, not below the seconds."""
+    """Seconds rounded up to whole minutes."""
     return 60 * math.ceil(seconds / 60)
 
 
 def _round_up(limit: float) -> str:
-    """Two digits, not below the limit."""
+    """A limit rounded up to two digits."""
     if limit > 1e300:
-        return f"{limit!r}"  # as it is: rounded up, it would be no number
+        return f"{limit!r}"  # not rounded: the result would be infinite
     rounded = float(f"{limit:.1e}")
     return f"{rounded if rounded >= limit else float(f'{limit * 1.05:.1e}'):.6g}"

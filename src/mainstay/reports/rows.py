@@ -1,6 +1,6 @@
-"""One finding as display text: its numbers, what they rest on, and what to do about it.
+"""One finding as display text: its numbers, their basis, and what to do about it.
 
-- :class:`FindingRow`: a finding as a reader sees it.
+- :class:`FindingRow`: a finding as display text.
 - :func:`view_finding`: the row of a finding.
 """
 
@@ -26,7 +26,7 @@ from mainstay.reports.forest import sketch
 from mainstay.reports.remedies import Gate, Step, next_step, pairs_to_settle
 
 PAIRS, ITEMS = "pairs", "items"
-"""Words for what a finding rests on."""
+"""Words for the units of evidence."""
 
 _MEASURED_WITH = {
     MeasuredWith.BASELINE: "the baseline's workload files, conftest and pytest settings on both revisions",
@@ -35,8 +35,8 @@ _MEASURED_WITH = {
 }
 _TIERS = {
     Tier.BLOCKING: "",
-    Tier.GUARD: "guard: it can fail, and blocks nothing while it is undecided",
-    Tier.ADVISORY: "advisory: it is shown and blocks nothing",
+    Tier.GUARD: "guard: it can fail, but does not block while it is undecided",
+    Tier.ADVISORY: "advisory: it is shown, but does not block",
 }
 _MAX_LINES = 40
 
@@ -46,40 +46,40 @@ class FindingRow:
     """One finding as a reader sees it.
 
     Attributes:
-        number: From 1, in the order of the run; stable across reports.
-        verdict: As recorded.
+        number: Number from 1, in the order of the run; the same in all reports.
+        verdict: Recorded verdict.
         workload: Node id.
         name: Name of the metric.
         metric: Node id and name.
         label: The shortest name that no other metric of the run has.
-        word: Under which it is counted, such as ``worse``.
-        reason: Why, in one sentence.
+        word: Word under which it is counted, such as ``worse``.
+        reason: Reason of the verdict, in one sentence.
         baseline: Mean value of the baseline.
         candidate: Mean value of the candidate.
         change: The estimate in words; ``unknown`` without one.
-        interval: Bounds of the degradation, without the unit; ``exact`` where there is nothing to estimate.
-        unit: What degradation, interval and margin count.
-        margin: The degradation tolerated, with the unit.
-        num_pairs: Pairs judged, or items.
-        units: What these are: ``pairs`` or ``items``.
-        is_exact: Whether the estimate is known without error.
-        needs_review: Whether it is undecided until a person accepts what it was judged by.
+        interval: Bounds of the degradation, without the unit; ``exact`` if there is nothing to estimate.
+        unit: Unit of degradation, interval and margin.
+        margin: The tolerated degradation, with its unit.
+        num_pairs: Number of judged pairs or items.
+        units: Which of these it is: ``pairs`` or ``items``.
+        is_exact: Whether the estimate is known without random error.
+        needs_review: Whether it is undecided until a person accepts a change to its workload or environment.
         is_tolerated: Whether it is undecided and only warns.
-        measured_with: Whose workload files were used, where the revisions differ in them; else empty.
-        method: What the judgement rests on, in words.
-        detectable: The smallest degradation that could be seen; empty where it does not apply.
-        flipped: Counts of examples flipped, a sentence each.
-        next_step: What settles or repairs it.
-        waiver: Limit, last day and reason; empty without one.
+        measured_with: Whose workload files were used, if the revisions differ in them; otherwise empty.
+        method: Basis of the judgement, in words.
+        detectable: The smallest degradation that could be detected; empty if it does not apply.
+        flipped: Counts of flipped examples, one sentence each.
+        next_step: Step that decides or repairs it.
+        waiver: Limit, last day and reason of its waiver; empty if there is none.
         detail: Last lines of a worker, or names.
-        warnings: What a reader must know to trust the numbers.
-        sort_degradation: The degradation as a share of its margin, for sorting; positive is worse.
-        is_bound: Whether the estimate says only "at least".
-        tier: Which of its verdicts block, in words; empty where all do.
-        blocks: Whether its verdict counts in that of the gate.
-        mark: Why its pass is not believed until a person has looked at it; empty where there is nothing to doubt.
-        further_pairs: Pairs that would settle it and are worth measuring; ``None`` where there is no such number.
-        sketch: The degradation and its interval as characters; empty where there is nothing to draw.
+        warnings: Reasons to trust the numbers less.
+        sort_degradation: The degradation in margins, for sorting; positive is worse.
+        is_bound: Whether the estimate is only a minimum, shown as "at least".
+        tier: Which of its verdicts block, in words; empty if all do.
+        blocks: Whether its verdict counts towards that of the gate.
+        mark: Why a person has to check its pass; empty if there is no reason.
+        further_pairs: Number of further pairs that would decide it; ``None`` if there is no reasonable number.
+        sketch: The degradation and its interval as characters; empty if there is nothing to draw.
     """
 
     number: int
@@ -119,17 +119,17 @@ class FindingRow:
 
     @property
     def count(self) -> str:
-        """How many pairs or items were judged; thousands of items are set apart."""
+        """Number of judged pairs or items, with thousands separators for items."""
         return f"{self.num_pairs:,}" if self.units == ITEMS else str(self.num_pairs)
 
     @property
     def is_unchanged(self) -> bool:
-        """Whether its degradation is known to be nothing."""
+        """Whether its degradation is known to be zero."""
         return self.word == UNCHANGED
 
     @property
     def needs_attention(self) -> bool:
-        """Whether it is worse, undecided or doubted, rather than one of those that are only counted."""
+        """Whether it is worse, undecided or doubted, so that short reports list it."""
         return self.verdict not in (Verdict.PASS, Verdict.NEW) or bool(self.mark)
 
     @property
@@ -139,13 +139,13 @@ class FindingRow:
 
     @property
     def values(self) -> str:
-        """Values of both revisions; empty where neither was measured."""
+        """Values of both revisions; empty if neither was measured."""
         known = {self.baseline, self.candidate} != {UNKNOWN}
         return f"{self.baseline} -> {self.candidate}" if known else ""
 
     @property
     def bounded_change(self) -> str:
-        """The change, with "at least" where no more than that is known."""
+        """The change, with "at least" if only a minimum is known."""
         return f"at least {self.change}" if self.is_bound else self.change
 
     @property
@@ -172,10 +172,10 @@ def view_finding(
 
     Args:
         finding: The judgement.
-        number: Its place in the run, from 1.
+        number: Its number in the run, from 1.
         label: The shortest name that no other metric has; its own name if empty.
-        workload: What its workload gave besides, for the flipped examples.
-        gate: What another gate of the same revisions takes.
+        workload: Result of its workload, for the flipped examples.
+        gate: Command and duration of another gate of the same revisions.
     """
     metric = finding.metric
     is_exact = finding.method in PROOFS

@@ -1,4 +1,4 @@
-"""What to do after a gate: one command each; for an inconclusive gate, the one thing to do."""
+"""Next steps after a gate, with one command each; for an inconclusive gate, a single step."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _MAX_NAMES = 3
 
 
 class LastResort(NamedTuple):
-    """A command that accepts a degradation, for when nothing can be repaired.
+    """A command that accepts a degradation, if it cannot be repaired.
 
     Attributes:
-        about: Metric.
-        command: What to type.
+        about: The metric.
+        command: The command.
     """
 
     about: str
@@ -26,11 +26,11 @@ class LastResort(NamedTuple):
 
 
 def next_steps(run: Run, rows: Sequence[FindingRow]) -> tuple[Step, ...]:
-    """Steps to take now, those for several metrics put together; or that nothing stands in the way.
+    """Steps to take now, with equal steps for several metrics combined; or a sentence that nothing blocks the merge.
 
     Args:
-        run: What a gate produced.
-        rows: Its findings, what blocks a merge first.
+        run: Run of a gate.
+        rows: Its findings; those that block a merge come first.
     """
     blocking = [row for row in rows if row.next_step.action and row.verdict is not Verdict.NEW]
     if run.verdict is Verdict.INCONCLUSIVE and blocking:
@@ -43,7 +43,7 @@ def next_steps(run: Run, rows: Sequence[FindingRow]) -> tuple[Step, ...]:
         if any(row.verdict is Verdict.WAIVED for row in rows):
             found = "the degradations beyond the margins are waived, see below"
         if any(row.is_tolerated for row in rows):
-            found += ", what is undecided only warns"
+            found += ", undecided metrics only warn"
         return (Step("", f"merge when the review is done: {found}"),)
     if run.is_of_stored_results:
         return (Step("", "repair what the reason names and judge again"),)
@@ -52,11 +52,11 @@ def next_steps(run: Run, rows: Sequence[FindingRow]) -> tuple[Step, ...]:
 
 
 def last_resorts(run: Run, rows: Sequence[FindingRow]) -> tuple[LastResort, ...]:
-    """Commands that accept what blocks a merge, one for each metric.
+    """Commands that accept degradations that block a merge, one for each metric.
 
     Args:
-        run: What a gate produced.
-        rows: Its findings, what blocks a merge first.
+        run: Run of a gate.
+        rows: Its findings; those that block a merge come first.
     """
     gate = Gate.of(run)
     return tuple(
@@ -67,12 +67,12 @@ def last_resorts(run: Run, rows: Sequence[FindingRow]) -> tuple[LastResort, ...]
 
 
 def _urgency(row: FindingRow) -> tuple[bool, bool, float]:
-    """What a person must look at comes first, then what pairs cannot settle, then what takes most pairs."""
+    """Sort key: findings that a person must review, those that pairs cannot decide, then by number of pairs."""
     return not row.needs_review, row.further_pairs is not None, -(row.further_pairs or 0)
 
 
 def _together(rows: Sequence[FindingRow]) -> tuple[Step, ...]:
-    """Steps in the order of the findings, each once."""
+    """Steps in the order of the findings, without repetition."""
     metrics: dict[Step, dict[str, None]] = {}
     for row in rows:
         metrics.setdefault(row.next_step._replace(about=""), {})[row.label] = None
@@ -80,13 +80,13 @@ def _together(rows: Sequence[FindingRow]) -> tuple[Step, ...]:
 
 
 def _names(labels: Sequence[str]) -> str:
-    """The first labels, and how many more there are."""
+    """The first labels, and the number of others."""
     more = f" and {len(labels) - _MAX_NAMES} more" if len(labels) > _MAX_NAMES else ""
     return f"{', '.join(labels[:_MAX_NAMES])}{more}"
 
 
 def _search(run: Run, rows: Sequence[FindingRow]) -> tuple[Step, ...]:
-    """Search for the guilty commit, where the candidate is a commit that may have several before it."""
+    """Step that searches for the guilty commit, if the candidate is a commit and may not be the only one."""
     failed = [row for row in rows if row.verdict is Verdict.FAIL]
     if not failed or run.is_of_stored_results or run.candidate.name.startswith("working tree"):
         return ()

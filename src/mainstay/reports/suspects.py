@@ -1,7 +1,7 @@
-"""What the revisions differ in besides their numbers: dependencies, code, and what they are judged by.
+"""Differences between the revisions besides their numbers: dependencies, code, and what they are judged by.
 
-- :func:`suspects`: dependencies and files of the subject, the first causes to look at.
-- :func:`change_rows`: changes to the means of judgement.
+- :func:`suspects`: dependencies and files of the project that differ, which are the most likely causes.
+- :func:`change_rows`: changes to what the revisions are judged by.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from mainstay.records.runs import Change, ChangeKind, Environment, Run
 from mainstay.reports.cleaning import NAME_LENGTH, clean
 
 MAX_CHANGES = 30
-"""Changes to the means of judgement in a report; the run document holds them all."""
+"""Largest number of changes to what the revisions are judged by in a report; the run document contains all."""
 
 MAX_SUSPECTS = 20
-"""Suspects of one kind in a report."""
+"""Largest number of suspects of one kind in a report."""
 
 _DIFF_LENGTH = 160
 _MAX_DIFF_LINES = 60
@@ -28,7 +28,7 @@ class Suspect(NamedTuple):
 
     Attributes:
         kind: ``dependency`` or ``file``.
-        name: Of the package, or path as installed.
+        name: Name of the package, or installed path of the file.
         values: Old and new version; empty for a file.
     """
 
@@ -39,13 +39,13 @@ class Suspect(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChangeRow:
-    """A difference in what the revisions are judged by, as a reader sees it.
+    """A difference in what the revisions are judged by, as display text.
 
     Attributes:
-        kind: What was changed, such as ``conftest``.
+        kind: Kind of the thing that was changed, such as ``conftest``.
         name: Path, id of a metric or name of a setting.
-        values: Old and new value, and what this gate made of it.
-        diff: The first lines of the difference, for a file.
+        values: Old and new value, and how this gate treated the change.
+        diff: For a file, the first lines of the diff.
     """
 
     kind: str
@@ -55,10 +55,10 @@ class ChangeRow:
 
 
 def suspects(run: Run) -> tuple[Suspect, ...]:
-    """Dependencies and installed files that differ, with how many more there are of a kind.
+    """Dependencies and installed files that differ, with the number of further ones of each kind.
 
     Args:
-        run: What a gate produced.
+        run: Run of a gate.
     """
     dependencies = [Suspect("dependency", name, f"{old} -> {new}") for name, old, new in _packages(run.environments)]
     files = [Suspect("file", clean(name, at_most=NAME_LENGTH)) for name in run.differing_files]
@@ -66,10 +66,10 @@ def suspects(run: Run) -> tuple[Suspect, ...]:
 
 
 def change_rows(changes: Sequence[Change]) -> Iterator[ChangeRow]:
-    """Differences in what the revisions are judged by, with so many lines of files as a head has room for.
+    """Differences in what the revisions are judged by, with as many diff lines as fit into the head of a report.
 
     Args:
-        changes: The first of a run.
+        changes: The first changes of a run.
     """
     left = _MAX_DIFF_LINES
     for change in changes:
@@ -79,7 +79,7 @@ def change_rows(changes: Sequence[Change]) -> Iterator[ChangeRow]:
 
 
 def _bounded(found: Sequence[Suspect], plural: str) -> Iterator[Suspect]:
-    """The first suspects, and how many more there are."""
+    """The first suspects, and the number of others."""
     yield from found[:MAX_SUSPECTS]
     if len(found) > MAX_SUSPECTS:
         yield Suspect("", f"and {len(found) - MAX_SUSPECTS} more {plural}, in the run document")

@@ -1,7 +1,7 @@
 """The report for a terminal: the same words as the plain text, with a coloured table.
 
-rich is imported when a terminal is there. Nothing is read from the environment: the caller says how wide the terminal
-is and whether colour is wanted (``NO_COLOR`` is the caller's business).
+rich is imported only for a terminal. Nothing is read from the environment: the caller passes the width of the terminal
+and whether to use colour, and evaluates ``NO_COLOR``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mainstay.reports.text import MAX_NEXT_STEPS, render_text
 from mainstay.reports.view import RunView, not_listed, view_run
 
 MAX_ROWS = 50
-"""Findings in the table at most, what blocks a merge first; the plain report above it holds them all."""
+"""Largest number of findings in the table; those that block a merge come first. The plain report contains all."""
 
 _STYLES = {
     Verdict.PASS: "green",
@@ -36,13 +36,13 @@ def render_terminal(run: Run, *, width: int, colour: bool) -> str:
     """A run for a terminal.
 
     Args:
-        run: What a gate produced.
-        width: Columns of the terminal.
-        colour: Whether to colour; without, the result holds no escape.
+        run: Run of a gate.
+        width: Width of the terminal in columns.
+        colour: Whether to use colour; otherwise the result contains no escape sequences.
 
     Returns:
-        The plain report followed by the table of findings, what to do and the verdict, where a reader's eye comes to
-        rest.
+        The plain report followed by the table of findings, the next steps and the verdict, so that these are visible
+        last.
     """
     view = view_run(run)
     output = StringIO()
@@ -63,7 +63,7 @@ def render_terminal(run: Run, *, width: int, colour: bool) -> str:
 
 
 def _table(view: RunView) -> Table:
-    """One row for each of the first findings that matter."""
+    """One row for each of the first findings that are listed."""
     listed = view.shown[:MAX_ROWS]
     table = Table(title=None, caption=not_listed(view, len(listed)) or None, header_style="bold", expand=False)
     table.add_column("metric", overflow="fold")
@@ -83,6 +83,6 @@ def _next(view: RunView) -> Text:
 
 
 def _verdict(view: RunView) -> Text:
-    """The verdict with its exit status, then what decided and how many findings say what."""
+    """The verdict with its exit status, then the finding that decided and the counts of findings."""
     style = _STYLES[view.verdict]
     return Text.assemble((view.headline, style), f" (exit status {view.exit_status})\n{view.sentence}\n{view.counts}")

@@ -1,7 +1,7 @@
-"""The report for a log: plain text, nothing but printable characters, wrapped to a width.
+"""The report for a log: plain text of printable characters, wrapped to a width.
 
-What a maintainer needs in thirty seconds comes first: the verdict with the number that decided, the findings, what else
-differs, what to do. All that explains it follows under a head of its own.
+What a maintainer needs in the first thirty seconds comes first: the verdict with the number that decided, the findings,
+other differences and the next steps. The details follow under separate headings.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from mainstay.reports.rows import ITEMS, FindingRow
 from mainstay.reports.view import RunView, not_listed, view_run
 
 JUDGED_BY = "this change also alters what it is judged by:"
-"""Head of the list of such changes."""
+"""Heading of the list of changes to what the change is judged by."""
 
 MAX_NEXT_STEPS = 5
-"""Steps named at the top; where there are more, each finding names its own."""
+"""Largest number of steps at the top; if there are more, each finding names its own."""
 
 Line = tuple[str, str]
 """A label and a sentence."""
@@ -31,8 +31,8 @@ def render_text(run: Run, *, width: int = 100) -> str:
     """A run as plain text.
 
     Args:
-        run: What a gate produced.
-        width: Columns at which sentences wrap.
+        run: Run of a gate.
+        width: Column at which sentences wrap.
 
     Returns:
         Lines ending in a line break.
@@ -55,7 +55,7 @@ def render_text(run: Run, *, width: int = 100) -> str:
 
 
 def finding_lines(row: FindingRow) -> Iterator[tuple[str, str]]:
-    """Lines about a finding besides its verdict and what to do: a label and a sentence each.
+    """Lines about a finding except its verdict and next step: a label and a sentence each.
 
     Args:
         row: The finding.
@@ -79,14 +79,14 @@ def finding_lines(row: FindingRow) -> Iterator[tuple[str, str]]:
 
 
 def _verdict(view: RunView) -> Iterator[Line]:
-    """The verdict, what decided, and how many findings say what."""
+    """The verdict, the finding that decided, and the counts of findings."""
     yield "", f"{view.command}: {view.headline}"
     yield "  ", f"{view.sentence}"
     yield "  ", f"{view.counts}; exit status {view.exit_status} ({view.exit_meaning})"
 
 
 def _table(view: RunView, *, width: int) -> Iterator[str]:
-    """One row for each finding that matters; the drawing is left out where there is no room for it."""
+    """One row for each finding that is listed; the drawing is left out if it does not fit."""
     if not view.shown:
         return
     heads = ("verdict", "metric", "baseline", "candidate", "change", SKETCH_HEAD)
@@ -112,7 +112,7 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _suspects(view: RunView) -> Iterator[Line]:
-    """What the revisions differ in, the change itself first."""
+    """Differences between the revisions, the change itself first."""
     yield "", f"{view.suspects_title}:"
     for revision in reversed(view.revisions):
         yield f"  {revision.side + ':':<11}", f"{revision.commit} {revision.subject} ({revision.name})"
@@ -122,7 +122,7 @@ def _suspects(view: RunView) -> Iterator[Line]:
 
 
 def _changes(view: RunView) -> Iterator[Line]:
-    """Changes to the means of judgement."""
+    """Changes to what the change is judged by."""
     if view.changes:
         yield "  ", JUDGED_BY
     for row in view.changes:
@@ -141,7 +141,7 @@ def _next(view: RunView) -> Iterator[Line]:
 
 
 def _notes(view: RunView) -> Iterator[Line]:
-    """What a reader must know to trust the numbers."""
+    """Notes and warnings that affect trust in the numbers."""
     yield from (("note: ", note) for note in view.notes)
     yield from (("warning: ", warning) for warning in view.warnings)
 
@@ -154,7 +154,7 @@ def _findings(view: RunView) -> Iterator[Line]:
 
 
 def _finding(view: RunView, row: FindingRow) -> Iterator[Line]:
-    """All there is to say about a finding."""
+    """All details of a finding."""
     yield f"  {row.verdict.upper():<13}", row.metric
     for label, sentence in finding_lines(row):
         yield f"      {label + ': ' if label else ''}", sentence
@@ -164,19 +164,19 @@ def _finding(view: RunView, row: FindingRow) -> Iterator[Line]:
 
 
 def _last_resorts(view: RunView) -> Iterator[Line]:
-    """Commands that accept a degradation, for when it cannot be repaired."""
+    """Commands that accept a degradation, if it cannot be repaired."""
     if view.last_resorts:
         yield "", "last resort, in a reviewed file:"
     yield from (("  ", resort.command) for resort in view.last_resorts)
 
 
 def _detail(row: FindingRow) -> tuple[str, ...]:
-    """Last lines where something broke, names where something was added."""
+    """Last lines of output if something broke, or names if something was added."""
     return row.detail if row.verdict in (Verdict.ERROR, Verdict.FAIL, Verdict.MISSING) or row.units == ITEMS else ()
 
 
 def _workloads(view: RunView) -> list[tuple[str, str]]:
-    """Workloads that gave no judgement."""
+    """Workloads that were not judged."""
     unjudged = [("  ", f"{row.id}: {row.status}, {row.reason}") for row in view.workloads if row.status != "judged"]
     return [("", "workloads not judged:"), *unjudged] if unjudged else []
 
@@ -190,7 +190,7 @@ def _background(view: RunView) -> list[tuple[str, str]]:
 
 
 def _plan(view: RunView) -> list[tuple[str, str]]:
-    """What was decided before the first pair; last, where a log is rarely read."""
+    """The plan, at the end of the report."""
     return [
         ("", f"{view.plan_title[0].lower()}{view.plan_title[1:]}:"),
         *((f"  {name}: ", value) for name, value in view.plan),

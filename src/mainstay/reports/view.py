@@ -1,9 +1,10 @@
-"""A run as rows of display text, which every report shares, so that no two reports differ in what they say.
+"""A run as rows of display text, which all reports share, so that they do not contradict each other.
 
-Everything here is cleaned and rounded; nothing is escaped for a language yet. Each part has a module of its own, in the
-order in which a maintainer needs it: the verdict (:mod:`~mainstay.reports.headline`), findings, what blocks a merge
-first (:mod:`~mainstay.reports.rows`), what else the revisions differ in (:mod:`~mainstay.reports.suspects`), what to do
-(:mod:`~mainstay.reports.steps`), and how it was measured (:mod:`~mainstay.reports.circumstances`).
+Everything here is sanitised and rounded, but not yet escaped for a markup language. Each part has a module of its own,
+in the order in which a maintainer needs it: the verdict (:mod:`~mainstay.reports.headline`), the findings, with those
+that block a merge first (:mod:`~mainstay.reports.rows`), other differences between the revisions
+(:mod:`~mainstay.reports.suspects`), next steps (:mod:`~mainstay.reports.steps`), and how it was measured
+(:mod:`~mainstay.reports.circumstances`).
 """
 
 from __future__ import annotations
@@ -25,21 +26,21 @@ from mainstay.reports.steps import LastResort, last_resorts, next_steps
 from mainstay.reports.suspects import MAX_CHANGES, ChangeRow, Suspect, change_rows, suspects
 
 MAX_WARNINGS = 10
-"""Warnings told at the head; each stands with its finding too."""
+"""Largest number of warnings at the head of a report; each is repeated with its finding."""
 
 MAX_COUNTED = 10
-"""Findings that a short report lists whole; of more, those that are neither worse nor undecided are only counted."""
+"""Number of findings that a short report lists in full; if there are more, only worse and undecided ones are listed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RevisionRow:
-    """One revision as a reader sees it.
+    """One revision as display text.
 
     Attributes:
         side: Baseline or candidate.
-        commit: Twelve digits of the hash.
+        commit: First twelve digits of the hash.
         subject: First line of the commit message.
-        name: What the user calls it.
+        name: Name for the user.
     """
 
     side: str
@@ -50,34 +51,34 @@ class RevisionRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunView:
-    """A run as a reader sees it.
+    """A run as display text.
 
     Attributes:
         id: Name of the run.
         created: ISO time of its start.
-        verdict: Of the whole gate.
+        verdict: Verdict of the whole gate.
         advice: Whether to merge, in a few words.
-        sentence: What decided, with its number.
-        reason: The rule that gave the verdict, with the metrics that it is about.
-        exit_status: What the command exits with.
-        exit_meaning: What that status means.
-        counts: How many findings say what, such as ``1 worse, 3 unchanged``.
+        sentence: The finding that decided, with its number.
+        reason: The rule that gave the verdict, with the metrics to which it applied.
+        exit_status: Exit status of the command.
+        exit_meaning: Meaning of that status.
+        counts: Counts of findings, such as ``1 worse, 3 unchanged``.
         revisions: Baseline and candidate.
         suspects: Dependencies and files that differ.
-        changes: What the change alters of the means by which it is judged, waivers that it adds first.
-        num_more_changes: Further ones, which only the run document holds.
-        next_steps: What to do now.
-        last_resorts: Commands that accept what blocks a merge.
-        findings: What blocks a merge first.
-        workloads: In the order of the run.
-        error_rate: What the plan guarantees, a sentence each.
-        plan: What was decided before the first pair: a pair of name and value each.
-        plan_title: Head of the section that shows it.
-        assumptions: What the proofs rest on, a sentence each.
-        facts: Machine, versions, data set, seeds, budget: a pair of name and value each.
-        notes: What a reader must know, a sentence each.
-        command: What made the run: ``mainstay gate`` or ``mainstay judge``.
-        units: What its findings rest on: ``pairs`` or ``items``.
+        changes: Changes to what the change is judged by; waivers that it adds come first.
+        num_more_changes: Number of further changes, which only the run document contains.
+        next_steps: Steps to take now.
+        last_resorts: Commands that accept degradations that block a merge.
+        findings: Findings; those that block a merge come first.
+        workloads: Workloads in the order of the run.
+        error_rate: Guarantees of the plan, one sentence each.
+        plan: The plan, as pairs of name and value.
+        plan_title: Heading of the section that shows the plan.
+        assumptions: Assumptions of the proofs, one sentence each.
+        facts: Machine, versions, data set, seeds and budget, as pairs of name and value.
+        notes: Notes for the reader, one sentence each.
+        command: Command that made the run: ``mainstay gate`` or ``mainstay judge``.
+        units: Units of evidence of its findings: ``pairs`` or ``items``.
     """
 
     id: str
@@ -113,28 +114,28 @@ class RunView:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a reader must know to trust the numbers of a metric, of so many as a head has room for."""
+        """The warnings of the findings, as many as fit into the head of a report."""
         told = (f"{row.label}: {warning}" for row in self.findings for warning in row.warnings)
         return tuple(islice(told, MAX_WARNINGS))
 
     @property
     def shown(self) -> tuple[FindingRow, ...]:
-        """Findings that a short report lists: all where they are few, else what is worse, undecided or doubted."""
+        """Findings that a short report lists: all if there are few, otherwise only worse, undecided or doubted ones."""
         if len(self.findings) <= MAX_COUNTED:
             return self.findings
         return tuple(row for row in self.findings if row.needs_attention) or self.findings[:MAX_COUNTED]
 
     @property
     def suspects_title(self) -> str:
-        """Head of what the revisions differ in: a cause is looked for where something is wrong."""
+        """Heading of the differences between the revisions; they are called suspects only if something is wrong."""
         return "what changed" if self.verdict is Verdict.PASS else "suspects"
 
 
 def view_run(run: Run) -> RunView:
-    """Everything a report says about a run.
+    """Everything that a report says about a run.
 
     Args:
-        run: What a gate produced.
+        run: Run of a gate.
     """
     workloads = {workload.id: workload for workload in run.workloads}
     labels = short_labels(finding.metric.id for finding in run.findings)
@@ -180,11 +181,11 @@ def view_run(run: Run) -> RunView:
 
 
 def not_listed(view: RunView, num_listed: int) -> str:
-    """How many findings say what, of those that a table left out; empty where it has all.
+    """Counts of the findings that a table left out; empty if it contains all.
 
     Args:
-        view: Of a run.
-        num_listed: Findings in the table.
+        view: View of a run.
+        num_listed: Number of findings in the table.
     """
     listed = {row.number for row in view.shown[:num_listed]}
     rest = [row for row in view.findings if row.number not in listed]
@@ -192,7 +193,7 @@ def not_listed(view: RunView, num_listed: int) -> str:
 
 
 def _importance(row: FindingRow) -> tuple[int, bool, bool, float]:
-    """Place in the order of findings: what blocks a merge, what is doubted, what degraded most."""
+    """Sort key of findings: those that block a merge, then doubted ones, then by degradation."""
     return VERDICT_ORDER.index(row.verdict), not row.blocks, not row.mark, -row.sort_degradation
 
 

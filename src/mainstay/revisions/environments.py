@@ -1,11 +1,11 @@
 """Environments of the two revisions, built by uv in two layers.
 
-*Dependencies* are resolved for both revisions at one time and cached by the hash of the resolved set
-(:mod:`mainstay.revisions.layers`). The *subject* is
-each revision's own wheel, built from its worktree and installed beside them, never cached and never editable. So a
-dependency bump is gated like any other change, and what a package index published today is never blamed on one.
+*Dependencies* are resolved for both revisions at the same time and cached by the hash of the resolved set
+(:mod:`mainstay.revisions.layers`). The *subject* is each revision's own wheel, built from its worktree and installed
+beside the dependencies, never cached and never editable. So a dependency bump is gated like any other change, and a
+package that was published today is never blamed on a change.
 
-- :func:`resolve`: what each revision depends on.
+- :func:`resolve`: the dependencies of each revision.
 - :func:`build_subject`: the layer of one revision.
 - :func:`worker_variables`: the environment variables of every worker.
 """
@@ -48,7 +48,7 @@ from mainstay.store.scratch import remove_abandoned, scratch_folder
 from mainstay.workers.descendants import run_guarded
 
 MEASURING_GROUP = "benchmarks"
-"""Dependency group of the candidate that both revisions are measured with."""
+"""Dependency group whose packages, as the candidate has them, measure both revisions."""
 
 PASSED_VARIABLES = frozenset(
     {"PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_HOME", "CUDA_PATH", "SSL_CERT_FILE"}
@@ -56,7 +56,7 @@ PASSED_VARIABLES = frozenset(
 """Variables that workers inherit from the user."""
 
 PASSED_PREFIXES = ("NVIDIA_", "HSA_", "HIP_", "ROCR_")
-"""Beginnings of further variables that workers inherit."""
+"""Prefixes of further variables that workers inherit."""
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -65,10 +65,10 @@ THREAD_VARIABLES = (
     "NUMEXPR_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
 )
-"""Variables by which numerical libraries take their number of threads."""
+"""Variables that set the number of threads of numerical libraries."""
 
 SOURCE_DATE_EPOCH = "315532800"
-"""1980-01-01, the earliest time a zip file can hold: equal trees give equal wheels."""
+"""1980-01-01, the earliest time that a zip file can store; with a fixed time, equal trees give equal wheels."""
 
 PRETENDED_VERSIONS = (
     "SETUPTOOLS_SCM_PRETEND_VERSION",  # hatch-vcs reads it, too
@@ -76,7 +76,7 @@ PRETENDED_VERSIONS = (
     "POETRY_DYNAMIC_VERSIONING_BYPASS",
     "UV_DYNAMIC_VERSIONING_BYPASS",
 )
-"""Variables by which build backends take a version from the environment rather than from git."""
+"""Variables from which build backends take a version instead of taking it from git."""
 
 NETWORK_WORDS = ("error sending request", "dns error", "failed to fetch", "network connectivity", "connection refused")
 """Message of uv when it reaches no index."""
@@ -102,7 +102,7 @@ only-include = {included}
 """How the modules of a revision without packaging are installed."""
 
 NUM_TAIL_LINES = 15
-"""Lines of a failed command that a message quotes."""
+"""Number of lines of a failed command's output that a message quotes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,7 +112,8 @@ class Resolution:
     Attributes:
         side: Baseline or candidate.
         pins: Requirements such as ``numpy==2.4.6``, sorted.
-        local: Folders of the revision's own tree that it depends on, such as ``libs/common``; built like its wheel.
+        local: Folders of the revision's own tree that it depends on, such as ``libs/common``; they are built like its
+            wheel.
         indexes: Addresses of the package indexes that its pyproject.toml names.
     """
 
@@ -143,12 +144,13 @@ class SubjectEnvironment:
     """Environment in which a revision's wheel is installed.
 
     Attributes:
-        python: Its interpreter.
-        site_packages: Where the wheel is; every module of the subject must come from there.
+        python: Interpreter of the environment.
+        site_packages: Folder in which the wheel is installed; every module of the subject must come from there.
         roots: Import roots of the wheel, such as ``mnist_reference`` or ``namespace.package``.
-        wheels: Its files: the revision's own, and those of the folders of its tree that it depends on.
-        record: For the run document.
-        startup: Code of its wheels that runs in every worker, as :func:`~mainstay.revisions.startup.startup_code` tells it.
+        wheels: The revision's own wheel file, and those of the folders of its tree that it depends on.
+        record: Record of the environment for the run document.
+        startup: Code of its wheels that runs in every worker, as found by
+            :func:`~mainstay.revisions.startup.startup_code`.
     """
 
     python: Path
@@ -170,7 +172,7 @@ def interpreter_facts() -> tuple[str, ...]:
     return (
         sys.implementation.name,
         platform.python_version(),
-        str(sysconfig.get_config_var("SOABI")),  # tells a free-threaded build from another one
+        str(sysconfig.get_config_var("SOABI")),  # distinguishes a free-threaded build
         platform.system(),
         platform.machine(),
         "-".join(platform.libc_ver()),
@@ -203,17 +205,17 @@ def run_uv(
     """Run uv without Python downloads; if no index answers, use its cache only.
 
     Args:
-        arguments: Of uv.
-        side: Whose environment it is, for the message.
-        doing: What is being done, for the message.
-        cwd: Where; uv reads the settings of the project there.
-        variables: For its environment; what the user has set stands.
+        arguments: Arguments of uv.
+        side: The revision whose environment is concerned, for the message.
+        doing: The action, for the message.
+        cwd: Working folder, from which uv reads the settings of the project.
+        variables: Environment variables to add; variables that the user has set are kept.
 
     Returns:
-        What it wrote to stdout.
+        The output of uv on stdout.
 
     Raises:
-        EnvironmentBuildError: If it fails, with the last lines that it wrote.
+        EnvironmentBuildError: If uv fails; the message quotes its last lines.
     """
     run = partial(_run_uv_once, side=side, doing=doing, cwd=cwd, variables=variables or {})
     try:
@@ -230,7 +232,7 @@ def _run_uv_once(
 ) -> str:
     """Run uv once, and distinguish network failures from others."""
     inherited = without_repository(os.environ)  # a version of a build may come from git
-    with scratch_folder(cache_folder()) as temporary:  # uv, and builds, that are killed remove nothing themselves
+    with scratch_folder(cache_folder()) as temporary:  # uv and builds leave them behind if killed
         environ = {
             **variables,
             **{name: value for name, value in inherited.items() if name not in {"VIRTUAL_ENV", "PYTHONPATH"}},
@@ -249,33 +251,33 @@ def _run_uv_once(
             fact,
             side=side,
             looked_in="the package index and the cache of uv",
-            next_step="connect to the network once; what is needed is then cached",
+            next_step="connect to the network once; everything needed is then cached",
         )
     raise EnvironmentBuildError(
         fact,
         side=side,
         looked_in="the output of uv",
-        next_step=f"make it install by hand: uv pip install . in a checkout of the {side or 'revision'}",
+        next_step=f"install it by hand to find the cause: uv pip install . in a checkout of the {side or 'revision'}",
     )
 
 
 def resolve(trees: Mapping[Side, Path], configurations: Mapping[Side, Configuration]) -> dict[Side, Resolution]:
     """Resolve the dependencies of both revisions as of the same time.
 
-    Runtime dependencies come from each revision, under its own constraints. What measures, the candidate's group
-    ``benchmarks`` and pytest, comes from the candidate for both. A resolution is kept for the day it was made, for the
-    two revisions together: that saves seconds and lets a gate run without network, and one revision is never resolved
-    on another day than the other.
+    Runtime dependencies come from each revision, under its own constraints. The measuring packages, that is, the group
+    ``benchmarks`` and pytest, come from the candidate for both revisions. A resolution is stored for one day, for the
+    two revisions together. This saves seconds and lets a gate run without network, and both revisions are always
+    resolved on the same day.
 
     Args:
         trees: Worktree of each revision.
         configurations: ``[tool.mainstay]`` of each revision.
 
     Raises:
-        EnvironmentBuildError: If a revision does not resolve, or what measures conflicts with the baseline.
+        EnvironmentBuildError: If a revision cannot be resolved, or the measuring packages conflict with the baseline.
     """
     requests = {side: _Request.of(side, trees[side], configurations[side]) for side in Side}
-    if not (trees[Side.BASELINE] / configurations[Side.BASELINE].workloads).is_dir():  # it gates nothing of its own yet
+    if not (trees[Side.BASELINE] / configurations[Side.BASELINE].workloads).is_dir():  # it does not gate anything yet
         requests[Side.BASELINE] = requests[Side.BASELINE].with_wishes_of(configurations[Side.CANDIDATE])
     parts = [part for request in requests.values() for part in request.identity()]
     today = f"{datetime.now(UTC):%Y-%m-%d}"
@@ -427,10 +429,10 @@ class _Request:
 def _own_folder(line: str, tree: Path) -> str:
     """The folder in the revision's own worktree that a requirement names by URL, relative to the tree.
 
-    A member of a uv workspace is named so; its absolute address would be another one in every gate.
+    A member of a uv workspace is named in this way; its absolute URL would be different in every gate.
 
     Returns:
-        The path; empty where the requirement is no such folder.
+        The path; empty if the requirement is no such folder.
     """
     address = line.rpartition(" @ ")[2]
     if not address.startswith("file://"):
@@ -476,7 +478,7 @@ def _resolve_both(requests: Mapping[Side, _Request]) -> dict[Side, _Pins]:
         raise
     except EnvironmentBuildError as error:
         raise EnvironmentBuildError(
-            f"the candidate's measuring packages do not fit the baseline: {', '.join(borrowed)}\n{error.fact}",
+            f"the candidate's measuring packages are incompatible with the baseline: {', '.join(borrowed)}\n{error.fact}",
             side=Side.BASELINE,
             looked_in=f"the dependencies of the baseline, and the group {MEASURING_GROUP!r} of the candidate",
             next_step="let the group allow a version that both revisions can have, or change it in a commit of its own",
@@ -588,13 +590,13 @@ def build_subject(
     Args:
         side: Baseline or candidate.
         tree: The revision's worktree.
-        resolution: Its dependencies.
-        place: Where the environment goes; paths of both sides have equal length.
-        dependencies: ``site-packages`` of the layer that holds them.
-        version: Version of the wheel if it is taken from git.
+        resolution: Dependencies of the revision.
+        place: Folder of the environment; the paths of both sides have equal length.
+        dependencies: ``site-packages`` of the layer that holds the dependencies.
+        version: Version of the wheel if it would be taken from git.
 
     Raises:
-        EnvironmentBuildError: If the wheel does not build or install, or its modules are not where they should be.
+        EnvironmentBuildError: If the wheel cannot be built or installed, or its modules are found elsewhere.
     """
     wheels = _build_wheels(side, tree, resolution.local, place.with_name("wheel"), version)
     run_uv(["venv", "--quiet", "--python", sys.executable, str(place)], side=side, doing="making an environment")
@@ -640,8 +642,8 @@ def build_subject(
 def _build_wheels(side: Side, tree: Path, local: Iterable[str], output: Path, version: str) -> list[Path]:
     """Build the revision's wheel, and those of the folders in its tree that it depends on.
 
-    A version that comes from git is another one for every commit, so both revisions are built as one: a subject that
-    looks at its version does the same in both, and equal code makes equal wheels.
+    A version that comes from git differs between commits, so both revisions are built with the same version. A subject
+    that reads its version then behaves the same in both, and equal code gives equal wheels.
     """
     project = _read_project(tree, side)
     is_packaged = bool({"project", "build-system"} & project.keys()) or (tree / "setup.py").is_file()
@@ -659,7 +661,7 @@ def _build_wheels(side: Side, tree: Path, local: Iterable[str], output: Path, ve
             continue
         try:
             build(variables=dict.fromkeys(PRETENDED_VERSIONS, version))
-        except EnvironmentBuildError:  # a tool of the build that is itself built takes the version for its own
+        except EnvironmentBuildError:  # a build tool that is itself built from source would take this version, too
             build()
     return sorted(output.glob("*.whl"))
 
@@ -689,7 +691,7 @@ def import_roots(wheel: Path) -> tuple[str, ...]:
     """Import roots of a wheel: its modules and packages, or the packages inside a namespace.
 
     Args:
-        wheel: The file.
+        wheel: The wheel file.
     """
     with zipfile.ZipFile(wheel) as archive:
         paths = [_inside(PurePosixPath(name)) for name in archive.namelist()]
@@ -717,7 +719,7 @@ def _inside(path: PurePosixPath) -> PurePosixPath | None:
 
 
 CHECK_SECONDS = 120.0
-"""How long the interpreter of an environment may take to start and look for modules."""
+"""Seconds that the interpreter of an environment may take to start and look for modules."""
 
 CHECK_ROOTS = """
 import importlib.util, json, sys
@@ -740,12 +742,12 @@ def _check_roots(side: Side, python: Path, site_packages: Path, roots: Sequence[
         )
     command = [str(python), "-P", "-c", CHECK_ROOTS, json.dumps(roots)]
     environ = {"PATH": os.environ.get("PATH", "")}
-    if can_confine():  # what a wheel brings along may run at the start
+    if can_confine():  # code in a wheel may run when the interpreter starts
         command = confined_command((), command)
     try:
         done = run_guarded(command, env=environ, cwd=site_packages.parent, timeout=CHECK_SECONDS)
         found = json.loads(done.stdout) if done.returncode == 0 else dict.fromkeys(roots)
-    except (subprocess.TimeoutExpired, ValueError):  # what stands in a .pth file runs first
+    except (subprocess.TimeoutExpired, ValueError):  # code in a .pth file runs first
         found = dict.fromkeys(roots)
     for root, origin in found.items():
         if origin is None or not Path(origin).resolve().is_relative_to(site_packages.resolve()):

@@ -1,11 +1,11 @@
 """Interface to git: choice of the two revisions to compare, and a worktree for each.
 
-Nothing here changes what belongs to the user: not the working tree, the index, a branch, a tag or the stash. A dirty
-working tree becomes a commit that no reference points at, through an index of its own. Hooks never run.
+This module never changes the user's working tree, index, branches, tags or stash. A dirty
+working tree becomes a commit that no reference points at, through a separate index. Hooks never run.
 
-- :class:`Repository`: one repository with a working tree; all else is asked of it.
-- :class:`Outcome`: what a call of git gave.
-- :class:`Choice`: a revision that was chosen, with what a reader must know about the choice.
+- :class:`Repository`: one repository with a working tree; it has all operations.
+- :class:`Outcome`: the result of a call of git.
+- :class:`Choice`: a revision that was chosen, with notes about the choice.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ from mainstay.store.interruption import is_undisturbed
 from mainstay.store.scratch import is_scratch, remove_abandoned, scratch_folder
 
 LARGE_FILE_BYTES = 50_000_000
-"""A new file beyond this size is copied like any other, and said so: it may be data that should be ignored."""
+"""Size from which a new file is named in a note: it is copied, but may be data that should be ignored."""
 
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
-"""How a file begins whose content Git LFS has not fetched."""
+"""First bytes of a file whose content Git LFS has not fetched."""
 
 NUM_LOCK_ATTEMPTS = 20
-"""How often a change of the list of worktrees is tried while another git holds a lock."""
+"""Number of attempts to change the list of worktrees while another git process holds a lock."""
 
 LOCK_SECONDS = 600.0
-"""How long a gate waits while others change the list of worktrees; one of them may check out a large repository."""
+"""Seconds that a gate waits while others change the list of worktrees; one may be checking out a large repository."""
 
 _OPTIONS = (
     *("-c", f"core.hooksPath={os.devnull}"),
     *("-c", "core.fsmonitor=false"),
     *("-c", "core.splitIndex=false"),
-    *("-c", "core.sparseCheckout=false"),  # a worktree is whole, and so is what a snapshot looks at
+    *("-c", "core.sparseCheckout=false"),  # worktrees and snapshots are complete, even in a sparse checkout
     *("-c", "core.quotePath=false"),
     *("-c", "gc.auto=0"),
     *("-c", "advice.addEmbeddedRepo=false"),
@@ -65,8 +65,8 @@ _PASSED = re.compile(
 )
 """Variables passed on to git: for its connections, its settings, and its search for a repository.
 
-All others could point it at another repository or index, as where a hook runs the gate, or change what it prints or how
-it reads a path.
+Any other variable could point git at another repository or index, for example when a hook runs the gate, or change its
+output or the way it reads paths.
 """
 
 
@@ -97,9 +97,9 @@ class Outcome(NamedTuple):
     """Result of one call of git.
 
     Attributes:
-        status: Its exit status.
-        output: What it wrote to standard output.
-        errors: What it wrote to standard error.
+        status: Exit status.
+        output: Standard output.
+        errors: Standard error.
     """
 
     status: int
@@ -121,7 +121,7 @@ def git_version() -> str:
     """Return the version of the git command.
 
     Raises:
-        GitError: If there is no git.
+        GitError: If git is not installed.
     """
     return _call(("--version",), cwd=Path.cwd()).text.removeprefix("git version ")
 
@@ -133,8 +133,8 @@ class Repository:
     Paths of files are relative to the project's folder, unless a method says otherwise.
 
     Attributes:
-        root: The project's folder: the top of the working tree, or one beneath it.
-        folder: The project's folder relative to the top; empty where it is the top.
+        root: The project's folder: the top of the working tree, or a folder below it.
+        folder: The project's folder relative to the top; empty if it is the top.
     """
 
     root: Path
@@ -145,7 +145,7 @@ class Repository:
         """Find the repository that a folder belongs to, and the project: the nearest one at the folder or above it.
 
         Raises:
-            GitError: If there is none, if it has no working tree or no commit.
+            GitError: If there is no repository, or it has no working tree or no commit.
         """
         if not path.is_dir():
             raise GitError("no such folder", looked_in=str(path), next_step="name a folder inside a git repository")
@@ -198,10 +198,10 @@ class Repository:
         """Refuse a repository that tracks the folder of the runs, whose content could then come from someone else.
 
         Args:
-            commit: Look there; in the index if ``None``.
+            commit: The commit to examine; the index if ``None``.
 
         Raises:
-            GitError: If the folder is tracked, whatever the case of its letters.
+            GitError: If the folder is tracked, in upper or lower case.
         """
         if commit is None:
             tracked = self._git("ls-files", "-z", "--", f":(top,icase,literal){self._from_top(FOLDER)}").items
@@ -210,9 +210,9 @@ class Repository:
             tracked = tuple(name for name in inside if name.casefold() == FOLDER)
         if tracked:
             raise GitError(
-                f"{FOLDER} is tracked by git: runs of others could be taken for your own",
+                f"{FOLDER} is tracked by git: runs of others could be mistaken for your own",
                 looked_in=f"{tracked[0]} in {'the index' if commit is None else commit[:10]}",
-                next_step=f"git rm -r --cached {FOLDER}, and commit; if it is not yours, do not run what it came with",
+                next_step=f"git rm -r --cached {FOLDER}, and commit; if it is not yours, do not run the code that it came with",
             )
 
     # --- which revisions -------------------------------------------------------------------------------------------
@@ -253,11 +253,11 @@ class Repository:
             candidate: Revision to be compared with it.
             requested: The revision that the user named.
             default_branch: The configured default branch.
-            environment: Environment variables, where a CI service says what it checked out.
+            environment: Environment variables, in which a CI service says what it checked out.
 
         Raises:
             RevisionError: If git does not know the revision.
-            GitError: If no baseline can be told, or its commit is missing from a shallow clone.
+            GitError: If no baseline can be determined, or its commit is missing from a shallow clone.
         """
         if requested is not None:
             base = self._named(requested)
@@ -296,11 +296,11 @@ class Repository:
     def default_branch(self, configured: str | None, environment: Mapping[str, str]) -> str | None:
         """Return the default branch as an existing reference, or ``None`` if it is unknown.
 
-        The configured name, else ``GITHUB_BASE_REF``, else what the remote calls its HEAD, else the sole one of main
-        and master; a remote-tracking branch before a local one.
+        This is the configured name, else ``GITHUB_BASE_REF``, else the HEAD of the remote, else whichever of main
+        and master exists alone. A remote-tracking branch is preferred to a local one.
 
         Raises:
-            GitError: If a branch is named, by the configuration or by CI, that is not here.
+            GitError: If the configuration or CI names a branch that does not exist in this clone.
         """
         named = configured or environment.get("GITHUB_BASE_REF") or None
         if named is not None:
@@ -349,7 +349,7 @@ class Repository:
         why = "is the first of the repository"
         if self._true_parents(commit):
             why = "has no parent in this shallow clone (git fetch --deepen=1 brings it)"
-        note = f"The commit {commit[:10]} {why}, so it is compared with itself: only the gate is tried, not a change."
+        note = f"The commit {commit[:10]} {why}, so it is compared with itself: this tests the gate, not a change."
         return _Named(commit, f"{commit[:10]} itself", (note,))
 
     def _base_of_pull_request(self, merge: str) -> _Named:
@@ -430,7 +430,7 @@ class Repository:
         """Commit the working tree through a separate index; return HEAD if nothing differs."""
         with self._own_index() as index:
             self._git("add", "--all", "--", ":/", variables=index)
-            runs = f":(top,literal){self._from_top(FOLDER)}"  # named to add, even as excluded, it fails where it is ignored
+            runs = f":(top,literal){self._from_top(FOLDER)}"  # to name an ignored path is an error
             self._git("rm", "-r", "--cached", "--quiet", "--ignore-unmatch", "--", runs, variables=index)
             self._refuse_unfaithful_folders(head, index)
             tree = self._git("write-tree", variables=index).text
@@ -441,7 +441,7 @@ class Repository:
             f"GIT_{role}_{key}": value
             for role in ("AUTHOR", "COMMITTER")
             for key, value in (("NAME", "mainstay"), ("EMAIL", "mainstay@example.invalid"), ("DATE", date))
-        }  # nothing of the moment, so the same tree on the same HEAD is the same commit
+        }  # independent of the time, so the same tree on the same HEAD gives the same commit
         message = ("-m", "working tree, with untracked files that are not ignored")
         return self._git("commit-tree", "--no-gpg-sign", "-p", head, *message, tree, variables=identity).text
 
@@ -464,7 +464,7 @@ class Repository:
             tagged = [(entry[0], entry[2:]) for entry in self._git("ls-files", "-v", "-z").items]
             hidden = {
                 "--no-assume-unchanged": [path for tag, path in tagged if tag.islower()],
-                "--no-skip-worktree": [  # one that is not there is as in HEAD: the checkout is a sparse one
+                "--no-skip-worktree": [  # in a sparse checkout, a missing file counts as unchanged from HEAD
                     path for tag, path in tagged if tag in "Ss" and os.path.lexists(self.top / path)
                 ],
             }
@@ -540,8 +540,8 @@ class Repository:
     def sweep(self) -> None:
         """Remove the temporary folders and worktrees that killed gates and calibrations left behind.
 
-        What is removed follows from the folder for temporary files and from git's own list of worktrees, never from a
-        file of the repository.
+        What is removed depends only on the system's folder for temporary files and on git's own list of worktrees,
+        never on a file of the repository.
 
         Raises:
             GitError: If git cannot list its worktrees.
@@ -565,7 +565,7 @@ class Repository:
         """Let only one gate at a time change the list of worktrees, since git fails on concurrent changes.
 
         Raises:
-            GitError: If others do not come to an end.
+            GitError: If other gates do not finish in time.
         """
         place = self.common_folder / "mainstay-worktrees.lock"
         try:
@@ -573,7 +573,7 @@ class Repository:
                 yield
         except Timeout as error:
             raise GitError(
-                "another gate changes the list of worktrees and does not come to an end",
+                "another gate is changing the list of worktrees and does not finish",
                 looked_in=str(place),
                 next_step="end it, then run the gate again",
             ) from error
@@ -582,11 +582,12 @@ class Repository:
         """Check a commit out into a new folder, submodules included, with a detached HEAD and no hooks.
 
         Args:
-            commit: What is checked out.
-            path: Where the project's folder will lie; an empty one where the commit does not have it.
+            commit: The commit to check out.
+            path: Path of the project's folder in the worktree; an empty folder is created if the commit does not have
+                it.
 
         Raises:
-            GitError: If it cannot be checked out, a submodule's commit is not here, or Git LFS left only pointers.
+            GitError: If it cannot be checked out, a submodule's commit is missing, or Git LFS left only pointers.
         """
         top = self.top_of(path)
         with self._worktrees_locked():
@@ -687,8 +688,8 @@ class Repository:
         """Return the files of the working tree that git tracks or does not ignore, sorted.
 
         Args:
-            folder: Relative to the top, where another one is meant than the project's folder; paths are then relative
-                to the top.
+            folder: A folder relative to the top, instead of the project's folder; the paths are then also relative to
+                the top.
         """
         place = self.folder if folder is None else folder
         asked = (
@@ -711,8 +712,8 @@ class Repository:
     def link_shared(self, paths: Iterable[str], worktree: Path) -> dict[str, str]:
         """Link ignored inputs of the user's tree into a worktree, and return the SHA-256 of each.
 
-        A link cannot forbid writing, and a copy of a large data set would cost more than the gate. So what is linked
-        is the input itself, and a write by a workload shows when :meth:`shared_digests` is asked again.
+        A link cannot prevent writing, and a copy of a large data set would take longer than the gate. So the input
+        itself is linked, and a write by a workload is detected when :meth:`shared_digests` is called again.
 
         Raises:
             GitError: If an input does not exist, or git tracks it, so that each revision has its own.
@@ -735,7 +736,7 @@ class Repository:
         """Return the SHA-256 over names and contents of each shared input.
 
         Raises:
-            GitError: If one does not exist.
+            GitError: If an input does not exist.
         """
         digests = {}
         for path in paths:
@@ -755,13 +756,13 @@ class Repository:
         """Call git in this repository, for modules that store data of their own in it.
 
         Args:
-            arguments: Of the command.
+            arguments: Arguments of the command.
             check: Whether a failure is an error.
-            variables: Environment variables besides those that every call has.
-            stdin: What it reads.
+            variables: Environment variables in addition to those of every call.
+            stdin: Standard input.
 
         Raises:
-            GitError: If it fails, unless told not to check.
+            GitError: If the command fails and ``check`` is set.
         """
         return self._git(*arguments, check=check, variables=variables, stdin=stdin)
 
@@ -783,7 +784,7 @@ def _is_project(folder: Path) -> bool:
     try:
         document = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError):
-        return True  # whoever reads it says what is wrong with it
+        return True  # the reader reports what is wrong with it
     except OSError:
         return False
     return bool({"project", "build-system"} & document.keys()) or "mainstay" in document.get("tool", {})
@@ -807,7 +808,7 @@ def _call(
     variables: Mapping[str, str] | None = None,
     stdin: bytes = b"",
 ) -> Outcome:
-    """Run git in a folder, and raise where it fails unless told not to."""
+    """Run git in a folder, and raise if it fails, unless told not to."""
     try:
         process = subprocess.run(
             ["git", *_OPTIONS, *arguments],
@@ -816,7 +817,7 @@ def _call(
             input=stdin,
             capture_output=True,
             check=False,
-            process_group=0 if is_undisturbed() else None,  # the terminal sends Ctrl-C to the whole group
+            process_group=0 if is_undisturbed() else None,  # a terminal sends Ctrl-C to the whole process group
         )
     except FileNotFoundError:
         raise GitError("git is not installed", looked_in="PATH", next_step="install git") from None
@@ -867,7 +868,7 @@ def _not_checked_out(root: Path, path: str) -> GitError:
 
 
 def _refuse_way_out(place: Path, worktree: Path) -> None:
-    """Refuse to write where a tracked link leads out of a worktree."""
+    """Refuse to write to a path that a tracked link leads out of the worktree."""
     if not place.parent.resolve().is_relative_to(worktree.resolve()):
         raise GitError(
             f"a link of the revision leads {place.relative_to(worktree).as_posix()!r} out of the project",

@@ -1,9 +1,9 @@
 """History branches, one for each year; files are added without a working tree and never rewritten.
 
-Each file is added once, under a name that its content makes unique, so any number of writers cannot conflict: whoever
-comes second adds the same files to the new tip. The branches share no commit with the project.
+Each file is added once, under a name that its content makes unique. So writers cannot conflict: if another writer was
+faster, a writer adds its files to the new tip. The branches share no commit with the project.
 
-- :class:`HistoryBranches`: fetch, read, append.
+- :class:`HistoryBranches`: fetch, read and append.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from mainstay.store.history import RUNS, WITHDRAWN
 from mainstay.store.scratch import scratch_folder
 
 BRANCH = "mainstay-history/"
-"""How the branches are called, before the year: branches, since hosts can forbid to rewrite these."""
+"""Prefix of the branch names, before the year. Branches are used because hosts can forbid rewriting them."""
 
 NUM_TRIES = 20
 """Attempts of a writer to append before it leaves its files in the inbox for the next writer."""
 
 HERE = "."
-"""The repository itself in place of a remote."""
+"""Name that stands for the repository itself instead of a remote."""
 
 OnLoss = Literal["refuse", "keep", "forget"]
-"""What to do if a file of the history is gone."""
+"""What to do if a file of the history is missing."""
 
 _KNOWN, _FETCHED, _INBOX = "refs/mainstay/history/", "refs/mainstay/fetched/", "refs/mainstay/inbox/"
 _LOCK_SECONDS = 600.0
@@ -57,8 +57,8 @@ class HistoryBranches:
     Attributes:
         repository: The user's repository.
         remote: Remote at which the branches are shared; the repository itself if ``.``.
-        sleep: Waits between two tries.
-        rng: How long, so that two writers do not stay in step.
+        sleep: Function that waits between two attempts.
+        rng: Random generator for the waiting times, so that two writers do not stay in step.
     """
 
     repository: Repository
@@ -86,8 +86,8 @@ class HistoryBranches:
         """Fetch what others have added, and append the files in the inbox.
 
         Args:
-            restore: Append again what is here and was removed there.
-            forget: Take over what is there, and lose what was removed.
+            restore: Append local files again that were removed at the remote.
+            forget: Accept the branch as it is at the remote, and drop local files that were removed there.
 
         Returns:
             Commit at the tip of each year's branch.
@@ -104,7 +104,7 @@ class HistoryBranches:
             return self._tips(_KNOWN)
 
     def read(self) -> Iterator[tuple[str, bytes]]:
-        """Place (``BRANCH:PATH``) and content of all local files; :meth:`sync` fetches those of the remote.
+        """Location (``BRANCH:PATH``) and content of all local files; :meth:`sync` fetches those of the remote.
 
         Raises:
             GitError: If git cannot read them.
@@ -120,12 +120,12 @@ class HistoryBranches:
         """Add files to the branch of a year; existing files are unchanged.
 
         Args:
-            year: Four digits.
+            year: Year in four digits.
             files: Content by path.
-            message: Of the commit.
+            message: Commit message.
 
         Returns:
-            Whether they are on the branch; if not, too many others were writing, and they wait in the inbox.
+            Whether the files are on the branch; if not, too many others were writing, and the files wait in the inbox.
 
         Raises:
             GitError: If the remote cannot be reached or refuses, or a branch was rewritten or is not a history.
@@ -142,7 +142,7 @@ class HistoryBranches:
         """Fetch all branches, and return the files that were removed or altered at the remote, by year.
 
         Args:
-            on_loss: What to do where a file is gone: ``refuse``, ``keep`` what is here, or ``forget`` it.
+            on_loss: What to do if a file is missing: ``refuse``, ``keep`` the local file, or ``forget`` it.
         """
         self._bring()
         known, found = self._tips(_KNOWN), self._tips(_FETCHED)
@@ -178,7 +178,7 @@ class HistoryBranches:
         options = ["--quiet", "--prune", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--refmap="]
         depth = ["--depth=1"] if is_shallow and self.remote != HERE else []
         fetched = self.repository.call("fetch", *options, *depth, self.remote, *refspecs, check=False)
-        if fetched.status != 0 and depth and not fetched.errors:  # what git says where there is nothing to fetch
+        if fetched.status != 0 and depth and not fetched.errors:  # git's message if there is nothing to fetch
             fetched = self.repository.call("fetch", *options, self.remote, *refspecs, check=False)
         if fetched.status != 0:
             raise self._refused("the history cannot be fetched", fetched)
@@ -292,7 +292,7 @@ class HistoryBranches:
             if not re.fullmatch(r"\d{4}-[0-9a-f]{40,64}", name):
                 continue
             if self._append(year, self._files(commit), "Sweep the inbox"):
-                self._push(f":{_INBOX}{name}")  # where another one was quicker, it is gone already
+                self._push(f":{_INBOX}{name}")  # another writer may have removed it already
                 self.repository.call("update-ref", "-d", f"{_INBOX}{name}", check=False)
 
     def _drop_stale_locks(self) -> None:
@@ -314,7 +314,7 @@ class HistoryBranches:
                 yield
         except Timeout as error:
             raise GitError(
-                "another process writes the history and does not come to an end",
+                "another process is writing the history and does not finish",
                 looked_in=str(place),
                 next_step="end it, then try again",
             ) from error

@@ -1,17 +1,17 @@
 """Cached dependency layers: built once, verified before and after use, removed when the cache is full.
 
-A layer is a virtual environment that holds one resolved set of packages. Beside it lie its manifest, written last, and
-a lock: shared by the gates that use the layer, exclusive for whoever builds or removes it. A layer without a manifest
-was killed halfway, or thrown away, and is built again.
+A layer is a virtual environment that holds one resolved set of packages. Beside it are its manifest, which is written
+last, and a lock, which is shared by the gates that use the layer and exclusive for a gate that builds or removes it. If
+a layer has no manifest, its build was interrupted or it was discarded, and it is built again.
 
-Packages are copied out of uv's cache and not linked: with a hard link, whoever edits a file of one environment edits
-that of all others. A layer of torch (20,000 files, 5.5 GB) takes 45 s to copy on a busy machine with two processors where
-links take 2, and the manifest 6 s more, once; to verify it takes 0.3 s. Where the file system can share blocks, a copy
-costs no more than a link.
+Packages are copied out of uv's cache and not linked: with hard links, an edit of a file in one environment would change
+it in all others. On a busy machine with two processors, copying a layer of torch (20,000 files, 5.5 GB) takes 45 s,
+compared with 2 s for links, and its manifest takes 6 s more, once. Verifying it takes 0.3 s. If the file system can
+share blocks, a copy takes no longer than a link.
 
 - :class:`Layer`: one layer, as a context manager.
-- :func:`cache_limit`, :func:`describe_cache`: how large the cache may be, and is.
-- :func:`evict`: remove what was not used for longest.
+- :func:`cache_limit`, :func:`describe_cache`: the maximum and the present size of the cache.
+- :func:`evict`: remove the least recently used layers.
 """
 
 from __future__ import annotations
@@ -40,32 +40,32 @@ from mainstay.store.integrity import (
 )
 
 LOCK_SECONDS = 0.2
-"""How long an interrupted gate may go on waiting for a layer that another gate builds."""
+"""Longest time, in seconds, until an interrupt is noticed while another gate builds the layer."""
 
 LIMIT_VARIABLE = "MAINSTAY_CACHE_LIMIT"
-"""Variable of the user's environment by which the limit of the cache is set, such as ``50 GB``."""
+"""Environment variable of the user that sets the limit of the cache, such as ``50 GB``."""
 
 DEFAULT_LIMIT = 30_000_000_000
-"""Bytes of layers that are kept: five of torch with CUDA."""
+"""Default limit in bytes: enough for five layers of torch with CUDA."""
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 """First letters of the units of a limit."""
 
 RESOLUTION_SECONDS = 2 * 86_400.0
-"""How long a resolution is kept, which holds for the day on which it was made."""
+"""Seconds after which a resolution is removed; it is used only on the day on which it was made."""
 
 
 class Layer:
     """The layer of a resolved set of packages, in use until the context exits.
 
-    Two gates that want the same layer build it once, and none is removed while a gate uses it.
+    If two gates need the same layer, it is built once. A layer is never removed while a gate uses it.
 
     Args:
         resolution: Exact pins.
 
     Attributes:
-        place: The virtual environment.
-        notes: What a reader must know of it.
+        place: Folder of the virtual environment.
+        notes: Notes about the layer for reports.
     """
 
     def __init__(self, resolution: Resolution) -> None:
@@ -88,15 +88,15 @@ class Layer:
 
         Args:
             tree: The revision's worktree, whose pyproject.toml may have settings of uv.
-            is_interrupted: Asked again and again while another gate builds the layer.
+            is_interrupted: Called repeatedly while another gate builds the layer.
 
         Returns:
-            Its ``site-packages``.
+            ``site-packages`` of the layer.
 
         Raises:
             EnvironmentBuildError: If a package cannot be installed.
             UsageError: If the limit of the cache cannot be read.
-            Interrupted: If the gate was interrupted before the layer was its own to build.
+            Interrupted: If the gate was interrupted while it waited for another gate.
         """
         limit = cache_limit(os.environ)
         with self._mutex:
@@ -108,7 +108,7 @@ class Layer:
                 elif self._verify():
                     self._is_ready = True
                 elif self._lock.claim():
-                    if not is_complete(self.place):  # else another gate has built it meanwhile
+                    if not is_complete(self.place):  # otherwise another gate has built it meanwhile
                         self._build(tree)
                         evict(limit)
                 else:
@@ -141,19 +141,19 @@ class Layer:
         write_manifest(_manifest_place(place), take_manifest(place))
 
     def find_changes(self) -> tuple[str, ...]:
-        """The paths in it that have changed since it was built."""
+        """The paths in the layer that have changed since it was built."""
         return changes_of(self.place)
 
     def discard(self, why: str) -> None:
         """Remove the layer, so that the next gate rebuilds it.
 
         Args:
-            why: For the reader.
+            why: The reason, for reports.
         """
         name = self._resolution.digest[:8]
         self.notes.append(f"the cached dependencies {name} were thrown away: {why}")
         _manifest_place(self.place).unlink(missing_ok=True)
-        if self._lock.claim():  # else another gate uses it, and whoever builds it next makes room
+        if self._lock.claim():  # otherwise another gate uses it, and the next gate that builds a layer evicts
             shutil.rmtree(self.place, ignore_errors=True)
 
 
@@ -161,7 +161,7 @@ class _Lock:
     """The lock of a layer, shared or exclusive; it never blocks.
 
     Args:
-        place: Of the layer.
+        place: Folder of the layer.
     """
 
     def __init__(self, place: Path) -> None:
@@ -225,9 +225,9 @@ class Cached(NamedTuple):
     """A layer in the cache.
 
     Attributes:
-        place: The virtual environment.
-        num_bytes: Size of its files; 0 for one that was killed halfway.
-        used: When a gate used it last, in seconds since the epoch.
+        place: Folder of the virtual environment.
+        num_bytes: Size of its files; 0 if its build was interrupted.
+        used: Time of its last use by a gate, in seconds since the epoch.
     """
 
     place: Path
@@ -252,7 +252,7 @@ def cache_limit(environ: Mapping[str, str]) -> int:
         environ: The user's environment.
 
     Raises:
-        UsageError: If the variable does not say.
+        UsageError: If the value of the variable is not a size.
 
     Example:
         >>> cache_limit({"MAINSTAY_CACHE_LIMIT": "12.5 GB"})
@@ -275,7 +275,7 @@ def describe_cache(limit: int) -> str:
     """Describe the size of the cache.
 
     Args:
-        limit: Bytes that are kept.
+        limit: Maximum size in bytes.
     """
     layers = list(iter_layers())
     size = sum(layer.num_bytes for layer in layers)
@@ -288,10 +288,10 @@ def describe_cache(limit: int) -> str:
 def evict(limit: int) -> None:
     """Remove incomplete layers, then the least recently used ones until the cache is small enough.
 
-    One that a gate uses is never removed.
+    A layer that a gate uses is never removed.
 
     Args:
-        limit: Bytes that are kept.
+        limit: Maximum size in bytes.
     """
     layers = sorted(iter_layers(), key=lambda layer: layer.used)
     total = sum(layer.num_bytes for layer in layers)
@@ -310,7 +310,7 @@ def _remove(place: Path) -> bool:
     try:
         if not lock.claim():
             return False
-        _manifest_place(place).unlink(missing_ok=True)  # first: without it nobody takes what is left for a layer
+        _manifest_place(place).unlink(missing_ok=True)  # first: without it, no layer exists
         shutil.rmtree(place, ignore_errors=True)
         return True
     finally:

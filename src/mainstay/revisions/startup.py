@@ -1,9 +1,9 @@
 """Start-up code of a revision's wheels, which runs in every worker without being imported by a workload.
 
-Such code is part of the means of measuring, as a conftest is, but no file of the workloads: ``.pth`` files,
-``sitecustomize``, plugins of pytest, packages that stand before a dependency of the same name, another interpreter.
+Like a conftest, such code can influence the measurement, but it is not a workload file: ``.pth`` files,
+``sitecustomize``, plugins of pytest, packages that hide a dependency of the same name, another interpreter.
 
-- :func:`startup_code`: what was brought along.
+- :func:`startup_code`: the start-up code in the wheels of a revision.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 STARTING = ("*.pth", "sitecustomize*", "usercustomize*", "_virtualenv*")
-"""Files that an interpreter reads when it starts; uv and virtualenv put the last one into an environment."""
+"""Files that an interpreter reads at start-up; uv and virtualenv put the last one into an environment."""
 
 PLUGINS = "pytest11"
-"""The group of entry points by which pytest finds plugins."""
+"""The group of entry points in which pytest finds plugins."""
 
 
 def startup_code(environment: Path, site_packages: Path, dependencies: Path) -> Mapping[str, str]:
     """Start-up code by kind and name; the value identifies its version.
 
     Args:
-        environment: The virtual environment of one revision, before the gate has added anything of its own.
-        site_packages: Where its wheels are installed.
-        dependencies: ``site-packages`` of the layer that holds what it depends on.
+        environment: The virtual environment of one revision, before the gate has added files of its own.
+        site_packages: Folder in which the revision's wheels are installed.
+        dependencies: ``site-packages`` of the layer with its dependencies.
     """
     return dict(_startup_code(environment, site_packages, dependencies))
 

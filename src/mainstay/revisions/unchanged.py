@@ -1,12 +1,12 @@
 """Comparison of installed code: identical, identical except for comments and docstrings, or different.
 
-Code that is proved unchanged need not be measured: whatever it costs, it costs the same on both sides. The *tree* is all
-that a revision's wheels install, metadata and top-level modules included; native code, data files and the set of names
-must be equal byte for byte, since nothing tells whether the program looks at them.
+Code that is proved unchanged need not be measured, since it behaves the same on both sides. The *tree* consists of all
+files that a revision's wheels install, including metadata and top-level modules. Native code, data files and the set of
+names must be equal byte for byte, since it cannot be known whether the program reads them.
 
-- :func:`compare_trees`: how far two installed trees are equal.
-- :func:`compare_wheels`: which files of the wheels differ, those outside the tree included, such as scripts.
-- :func:`normalised_code`: a module compiled without its docstrings, comments, layout and names of locals.
+- :func:`compare_trees`: the degree to which two installed trees are equal.
+- :func:`compare_wheels`: the files of the wheels that differ, including those outside the tree, such as scripts.
+- :func:`normalised_code`: a module compiled without its docstrings, comments, layout and names of local variables.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ RECORDS_OF_INSTALLERS = frozenset({"RECORD", "INSTALLER", "REQUESTED", "WHEEL", 
 """Files of ``*.dist-info`` that describe the installation of a wheel, not its content."""
 
 NAMES_OF_LOCALS_COUNT = frozenset({"locals", "vars", "f_locals", "exec", "eval", "dir", "globals"})
-"""Names by which code can see the names of its local variables; if a tree uses one, those are compared too."""
+"""Names that give code access to the names of local variables; if a tree uses one, these names are compared too."""
 
 
 class Sameness(StrEnum):
     """Degree to which two trees are equal."""
 
     IDENTICAL = "identical"
-    """Every file, byte for byte."""
+    """Every file is equal, byte for byte."""
     REWORDED = "reworded"
-    """But for docstrings, comments, layout and names of locals of Python modules."""
+    """Equal except for docstrings, comments, layout and names of local variables of Python modules."""
     DIFFERENT = "different"
 
 
@@ -45,7 +45,8 @@ class TreeComparison:
 
     Attributes:
         sameness: Degree to which they are equal.
-        files: Paths that differ, relative to the tree, sorted; for ``reworded`` those that differ in words.
+        files: Paths of the files that differ, relative to the tree, sorted; for ``reworded``, those that differ only in
+            wording.
     """
 
     sameness: Sameness
@@ -56,11 +57,11 @@ def compare_trees(baseline: Path, candidate: Path) -> TreeComparison:
     """Compare the files installed from the wheels of two revisions.
 
     Args:
-        baseline: ``site-packages`` of one revision.
-        candidate: ``site-packages`` of the other.
+        baseline: ``site-packages`` of the baseline.
+        candidate: ``site-packages`` of the candidate.
 
     Returns:
-        The first kind of difference that applies, with the files that show it.
+        The first kind of difference that applies, with the files in which it was found.
 
     Raises:
         OSError: If a file cannot be read.
@@ -90,12 +91,12 @@ def compare_wheels(baseline: Sequence[Path], candidate: Sequence[Path]) -> tuple
     """Compare the contents of the wheels of two revisions, ignoring order and time stamps of files.
 
     Args:
-        baseline: All wheels of one revision.
-        candidate: All wheels of the other.
+        baseline: All wheels of the baseline.
+        candidate: All wheels of the candidate.
 
     Returns:
-        Names of files that only one side has or that differ in content or mode, sorted; ``RECORD``, which lists the
-        other files, is left out.
+        Sorted names of the files that only one side has, or that differ in content or mode, except ``RECORD``, which
+        lists the other files.
     """
     first, second = (_members(wheels) for wheels in (baseline, candidate))
     return tuple(sorted({name for _, name, *_ in first ^ second}))
@@ -116,7 +117,8 @@ def _members(wheels: Sequence[Path]) -> frozenset[tuple[str, str, int, str]]:
 def _iter_tree(place: Path) -> Iterator[tuple[str, Path]]:
     """Files and links of a tree by their relative path; folders are followed, links are not.
 
-    ``__pycache__`` is made from the sources when a wheel is installed; compiled code elsewhere is imported without one.
+    ``__pycache__`` is left out, since it is made from the sources when a wheel is installed; compiled code elsewhere is
+    included, since it is imported without a source.
     """
     for path in sorted(place.iterdir()):
         if path.is_dir() and not path.is_symlink():
@@ -135,13 +137,13 @@ def _is_python(name: str) -> bool:
 
 
 def _kind(path: Path) -> tuple[bool, int]:
-    """Whether it is a link, and who may execute it."""
+    """Whether a path is a link, and who may execute it."""
     mode = path.lstat().st_mode
     return stat.S_ISLNK(mode), mode & 0o111
 
 
 def _content(path: Path) -> tuple[object, ...]:
-    """Everything that a program could see of a file, except times."""
+    """Everything about a file that a program could read, except times."""
     if path.is_symlink():
         return (*_kind(path), str(path.readlink()))
     with path.open("rb") as stream:
@@ -166,12 +168,12 @@ def is_reworded(baseline: bytes, candidate: bytes, *, compare_names_of_locals: b
     r"""Whether two modules are equal except for docstrings, comments, layout and names of locals.
 
     Args:
-        baseline: Source of one.
-        candidate: Source of the other.
-        compare_names_of_locals: Whether names of locals must be equal, too.
+        baseline: Source of the baseline's module.
+        candidate: Source of the candidate's module.
+        compare_names_of_locals: Whether names of local variables must be equal, too.
 
     Returns:
-        ``False`` also where one of them does not compile.
+        Whether they are; ``False`` if one of them does not compile.
 
     Example:
         >>> is_reworded(b"def f(x):\n    'Old.'\n    y = x\n    return y\n", b"def f(x):\n    z = x\n    return z\n")
@@ -192,7 +194,7 @@ def normalised_code(source: bytes) -> CodeType:
     """Compile a module without docstrings, comments, layout and superfluous ``pass``.
 
     Args:
-        source: Of the module.
+        source: Source of the module.
 
     Raises:
         SyntaxError: If it does not compile.
@@ -204,7 +206,7 @@ def normalised_code(source: bytes) -> CodeType:
 class _Normaliser(ast.NodeTransformer):
     """Gives every body an empty docstring, drops ``pass`` beside other statements, and numbers statements in order.
 
-    Positions are numbered and not erased: the compiler keeps instructions apart that stand on different lines.
+    Positions are renumbered and not removed, since the compiler treats instructions on different lines differently.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,8 @@
 """Temporary folders of one gate, removed at its end: worktrees, built packages and measuring folders.
 
-Both revisions live at paths of equal length, since the length of a path can change the speed of a program. Workloads
-and pytest configuration are copied to measuring folders outside both trees, so that either revision can run either's.
+Both revisions have paths of equal length, since the length of a path can change the speed of a program. Workloads and
+pytest configuration are copied to measuring folders outside both trees, so that each revision can run the workload
+files of either.
 """
 
 from __future__ import annotations
@@ -45,20 +46,20 @@ PYTEST_FILES = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyp
 """Files in which pytest looks for its configuration, in order."""
 
 ASSIGNMENT = re.compile(r"([A-Z][A-Z0-9_]*)=(.*)")
-"""A line by which ``prepare`` sets a variable of the workers."""
+"""Pattern of a line with which ``prepare`` sets a variable of the workers."""
 
 HELD_PREFIXES = ("PYTHON", "PYTEST", "LD_PRELOAD", "LD_AUDIT", "DYLD_INSERT")
-"""Beginnings of the variables by which an interpreter, pytest or the linker takes in code and options."""
+"""Prefixes of variables that pass code or options to an interpreter, pytest or the linker."""
 
 PREPARE_SECONDS = 1800.0
-"""How long ``prepare`` may fetch."""
+"""Seconds that ``prepare`` may take."""
 
 MAX_INPUT_BYTES, MAX_INPUT_FILES = 4_000_000_000, 100_000
-"""Largest input that is read in full to learn whether it is still the same; some seconds."""
+"""Largest input that is read in full to check that it is unchanged; reading it takes some seconds."""
 
 
 def add_worktrees(repository: Repository, revisions: Mapping[Side, Revision], scratch: Path) -> dict[Side, Path]:
-    """The project's folder in a worktree of each revision; they go with the scratch folder."""
+    """The project's folder in a worktree of each revision; the worktrees are removed with the scratch folder."""
     trees = {side: scratch / name / "tree" / repository.folder for side, name in FOLDERS.items()}
     for side, tree in trees.items():
         repository.top_of(tree).parent.mkdir(exist_ok=True)
@@ -77,26 +78,26 @@ def build_subjects(
 ) -> dict[Side, SubjectEnvironment]:
     """Build and install the wheel of each revision over its dependencies.
 
-    The baseline comes first and alone: a build runs with the rights of the user, and could change what the other revision
-    is built from. What was built of the baseline can be sealed before code of the candidate runs.
+    The baseline is built first and alone, because a build runs with the rights of the user and could change the files
+    from which the other revision is built. The built baseline can be sealed before any code of the candidate runs.
 
     Args:
         trees: Worktree of each revision.
-        resolutions: Dependencies of each.
+        resolutions: Dependencies of each revision.
         layers: Layers of dependencies, by digest.
         scratch: The gate's temporary folder.
-        version: Version of both wheels if it is taken from git.
-        on_built: Is told of each revision as soon as it is built.
+        version: Version of both wheels if it would be taken from git.
+        on_built: Called with each revision as soon as it is built.
 
     Raises:
-        EnvironmentBuildError: If one does not build; the baseline is named first if neither does.
+        EnvironmentBuildError: If a revision cannot be built; the baseline is named first if both fail.
     """
     interrupted = threading.Event()
 
     def install(side: Side) -> Path:
         return layers[resolutions[side].digest].ensure(trees[side], is_interrupted=interrupted.is_set)
 
-    interpreter_facts()  # once, before two threads ask: sysconfig's table must not be read while it is half built
+    interpreter_facts()  # before the threads, which must not read a half-built table
     dependencies = dict(zip(Side, at_once(install, list(Side), on_interrupt=interrupted.set), strict=True))
     subjects = {}
     for side in Side:
@@ -128,8 +129,8 @@ class Seals:
         """Record the current content of a folder.
 
         Args:
-            name: What it is, for the reader.
-            folder: Where it lies.
+            name: Description of the folder, for reports.
+            folder: Its path.
 
         Raises:
             StoreError: If it cannot be read.
@@ -158,20 +159,22 @@ class Seals:
 def copy_workloads(tree: Path, folder: Path, workloads: str, shared: Iterable[str] = ()) -> Path:
     """Copy a revision's workloads and pytest configuration to a measuring folder, and link shared inputs into it.
 
-    So a workload finds what is shared where it lies in the project, seen from its own file. Modules of the project beside
-    the workloads that these import, such as ``tests.helpers``, come along. A link that leads nowhere is left out.
+    So a workload finds shared inputs at the same relative path from its own file as in the project. Modules of the
+    project outside the workload folder that workloads import, such as ``tests.helpers``, are copied too. Broken links
+    are left out.
 
     Args:
         tree: The revision's worktree, shared inputs included.
-        folder: The measuring folder; made here.
-        workloads: Path of the workload folder, relative to the tree; an empty one where the revision has none.
+        folder: The measuring folder, which is created.
+        workloads: Path of the workload folder, relative to the tree; an empty folder is created if the revision has
+            none.
         shared: Paths of the shared inputs, relative to the tree.
 
     Returns:
         pytest's configuration file in the measuring folder.
 
     Raises:
-        ConfigurationError: If a link among the workloads has no end, or leads out of the tree.
+        ConfigurationError: If a link among the workloads leads to its own parent, or out of the tree.
     """
     inputs = {path: tree / path for path in shared}
     _refuse_harmful_links(tree, workloads, inputs.values())
@@ -188,7 +191,7 @@ def copy_workloads(tree: Path, folder: Path, workloads: str, shared: Iterable[st
         shutil.copy(tree / path, folder / path)
     for path, source in inputs.items():
         place = folder / path
-        if not place.exists():  # one that lies in another came with it
+        if not place.exists():  # a path inside another one was copied with it
             place.parent.mkdir(parents=True, exist_ok=True)
             place.symlink_to(source.resolve())
     if name := pytest_settings(lambda name: _content(tree / name)).file:
@@ -201,7 +204,7 @@ def copy_workloads(tree: Path, folder: Path, workloads: str, shared: Iterable[st
 def helper_files(tree: Path, workloads: str) -> tuple[str, ...]:
     """Python files outside the workload folder that the workloads import, directly or indirectly, sorted.
 
-    What is installed comes before them: workers look for a module in the measuring folder last.
+    Installed modules take precedence over them: workers search the measuring folder last.
 
     Args:
         tree: The project's folder, or a measuring folder.
@@ -250,8 +253,8 @@ def sticks_differ(trees: Mapping[Side, Path], settings: Mapping[Side, Configurat
     """Whether the revisions configure other workload files, or differ in project files that these import.
 
     Args:
-        trees: The project's folder in the worktree of each.
-        settings: What each is judged by.
+        trees: The project's folder in the worktree of each revision.
+        settings: Settings by which each revision is judged.
     """
 
     def helpers(side: Side) -> dict[str, bytes]:
@@ -276,7 +279,7 @@ def _refuse_harmful_links(tree: Path, workloads: str, left_out: Iterable[Path]) 
     raise ConfigurationError(
         f"the link {place.relative_to(tree).as_posix()} leads to {shown!r}, which is {why}",
         looked_in=f"the workloads in {workloads}",
-        next_step="remove the link from git; what both revisions read belongs into 'share' of [tool.mainstay]",
+        next_step="remove the link from git; what both revisions read belongs in 'share' of [tool.mainstay]",
     )
 
 
@@ -288,7 +291,7 @@ def workloads_digest(spec: WorkerSpec, workloads: str) -> str:
     """SHA-256 of the workloads in a measuring folder, including shared inputs, and of pytest's configuration.
 
     Args:
-        spec: Of a worker that stands in the folder.
+        spec: Specification of a worker that uses the folder.
         workloads: Path of the workload folder, relative to it.
     """
     configuration = Path(spec.configuration)
@@ -302,8 +305,8 @@ class PytestSettings(NamedTuple):
     """File with pytest's settings, and the settings.
 
     Attributes:
-        file: Name of the file; empty where there is none.
-        values: By name.
+        file: Name of the file; empty if there is none.
+        values: Settings by name.
     """
 
     file: str
@@ -314,7 +317,7 @@ def pytest_settings(read: Callable[[str], bytes | None]) -> PytestSettings:
     r"""The settings that pytest would use.
 
     Args:
-        read: Gives the content of a file of the project; ``None`` where there is none.
+        read: Function that gives the content of a file of the project, or ``None`` if it does not exist.
 
     Example:
         >>> pytest_settings({"tox.ini": b"[pytest]\nstrict = true\n"}.get)
@@ -367,9 +370,9 @@ def worker_specs(
         variables: Environment variables of all workers.
         writable: Paths that all workers can write to, besides the folder of their revision.
         files_of: The revision whose files lie in the measuring folder.
-        files: Patterns of the names of workload files; empty for what pytest's settings say.
+        files: Patterns of the names of workload files; empty to use pytest's settings.
     """
-    work = {side: scratch / "work" / name for side, name in FOLDERS.items()}  # apart: neither writes to the other's
+    work = {side: scratch / "work" / name for side, name in FOLDERS.items()}  # neither writes to the other's
     for own in work.values():
         own.mkdir(parents=True, exist_ok=True)
     return {
@@ -394,11 +397,11 @@ def writable_places(paths: Iterable[str], protected: Iterable[Path]) -> tuple[Pa
     """Paths that workers can write to besides their own folders.
 
     Args:
-        paths: As the settings name them.
+        paths: Paths as written in the settings.
         protected: Folders that no worker may write to.
 
     Raises:
-        ConfigurationError: If one does not exist, or holds a folder that is protected or lies in one.
+        ConfigurationError: If a path does not exist, or contains a protected folder or lies in one.
     """
     places = []
     for path in paths:
@@ -424,7 +427,7 @@ class Prepared(NamedTuple):
 
     Attributes:
         variables: Variables for all workers.
-        notice: What it wrote to stderr, on one line.
+        notice: Output of the command on stderr, in one line.
     """
 
     variables: Mapping[str, str]
@@ -437,8 +440,8 @@ def prepare(configuration: Configuration, python: Path, scratch: Path, environ: 
     It runs in a copy of the measuring folder, so that it can be a script among the workloads.
 
     Args:
-        configuration: Of the project.
-        python: The candidate's interpreter; the word ``python`` in the command means it.
+        configuration: Settings of the project.
+        python: The candidate's interpreter, which replaces the word ``python`` in the command.
         scratch: The gate's temporary folder.
         environ: The user's environment.
 
@@ -518,7 +521,7 @@ def input_digests(prepared: Mapping[str, str], scratch: Path) -> dict[str, str] 
         scratch: The gate's temporary folder; a value that only contains its path stands for all that ``prepare`` made.
 
     Returns:
-        Digests; ``None`` where an input cannot be read, or not in a few seconds.
+        Digests; ``None`` if an input cannot be read, or cannot be read within a few seconds.
     """
     places = {name: Path(value) for name, value in prepared.items() if os.path.isabs(value) and os.path.exists(value)}
     inside = [name for name, value in prepared.items() if str(scratch) in value and name not in places]

@@ -1,8 +1,8 @@
 """Program that the gate starts in a revision's environment: ``python -P FOLDER OPTIONS``, with JSON options.
 
-Python puts a folder that it runs at the head of ``sys.path``. There its modules would stand before those of the subject
-and of its dependencies, so the folder is taken away again at once. The package is loaded from its place under a name of
-its own: a subject may have modules called like those in here, or be this very toolkit in another revision.
+Python puts a folder that it runs at the head of ``sys.path``. Its modules would then hide those of the subject
+and of its dependencies, so the folder is removed at once. The package is loaded from its path under a private
+name: a subject may have modules with the same names, or may be another revision of this toolkit.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ def start(folder: str, options: str) -> int:
     """Load the package and run a worker, or a server of workers.
 
     Args:
-        folder: Where the package lies.
-        options: As :func:`mainstay.runner.worker.main` takes them, as JSON.
+        folder: Folder of the package.
+        options: Options of :func:`mainstay.runner.worker.main`, as JSON.
 
     Returns:
         The exit status.
     """
-    import importlib.util  # here, since the folder is then no longer searched
+    import importlib.util  # here, since the folder is no longer searched now
     import json
 
     place = os.path.join(folder, "__init__.py")

@@ -1,7 +1,7 @@
 """Statistics in ``benchmark.stats``, with the interface of pytest-benchmark.
 
-- :class:`BlockStatistics`: numbers over the blocks measured.
-- :class:`BenchmarkStatistics`: these, and the benchmark that they belong to.
+- :class:`BlockStatistics`: statistics over the measured blocks.
+- :class:`BenchmarkStatistics`: these statistics, with the benchmark that they belong to.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any
 class BlockStatistics:
     """The ``benchmark.stats.stats`` of pytest-benchmark: statistics of the time of a call, over the blocks measured.
 
-    Quartiles are those of pytest-benchmark: medians of the halves for an even number, method 3 of Mendenhall and Sincich
-    as Wikipedia gives it for an odd one.
+    Quartiles are computed as in pytest-benchmark: as medians of the halves for an even number of blocks, and by method
+    3 of Mendenhall and Sincich, as given by Wikipedia, for an odd number.
 
     Args:
         seconds: Time of a call in each block.
@@ -124,13 +124,13 @@ class BlockStatistics:
 
     @property
     def ld15iqr(self) -> float:
-        """The fastest block that is no outlier by the quartiles."""
+        """The fastest block that is not an outlier by the quartiles."""
         data = self.sorted_data
         return data[bisect_left(data, self._fences[0])] if data else 0.0
 
     @property
     def hd15iqr(self) -> float:
-        """The slowest block that is no outlier by the quartiles."""
+        """The slowest block that is not an outlier by the quartiles."""
         data = self.sorted_data
         return data[bisect_right(data, self._fences[1]) - 1] if data else 0.0
 
@@ -160,11 +160,11 @@ class BenchmarkStatistics:
     Args:
         fixture: The benchmark.
         seconds: Time of a call in each block.
-        iterations: Calls a block.
+        iterations: Calls in each block.
         options: Settings of the benchmark.
 
     Attributes:
-        stats: The numbers over blocks; also by name, as in ``benchmark.stats["mean"]``.
+        stats: Statistics over blocks; also available by name, as in ``benchmark.stats["mean"]``.
     """
 
     def __init__(self, fixture: Any, seconds: Sequence[float], iterations: int, options: Mapping[str, Any]) -> None:

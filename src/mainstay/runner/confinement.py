@@ -1,18 +1,19 @@
 """Confinement of a process by Landlock, a Linux security module without privileges, so that it can write to few places.
 
-The file is also a program. The gate starts each worker by way of it, with the gate's own interpreter: it gives up the
-right to write, then becomes the interpreter of the revision. So nothing of the revision runs unconfined, no ``.pth``
-file, ``sitecustomize`` or import, and no process that a worker starts can get the right back. It imports little, since every
-worker waits for it.
+This file is also a program. The gate starts each worker through it, with the gate's own interpreter: the program gives
+up write access, then becomes the interpreter of the revision. So no code of the revision runs unconfined, whether in a
+``.pth`` file, in ``sitecustomize`` or in an import, and no process that a worker starts can regain write access. The
+program imports little, since every worker waits for it.
 
-There are packages for Landlock: pre-releases or first versions of one person each. The three system calls that are
-needed have not changed since Linux 5.13, and need none.
+The existing packages for Landlock are pre-releases or first versions by single authors. The three system calls that are
+needed have not changed since Linux 5.13, so no package is used.
 
-What Landlock does not cover: reading, changing modes, times and owners of files, sockets, and what is open already.
+Landlock does not cover reading, changes of the modes, times and owners of files, sockets, and files that are already
+open.
 
 - :func:`can_confine`, :func:`describe_confinement`: what this machine offers.
-- :func:`confine`: give up the right to write, for good.
-- :func:`confined_command`: a command line that runs another one confined.
+- :func:`confine`: give up write access permanently.
+- :func:`confined_command`: a command line that runs another command confined.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ PR_SET_NO_NEW_PRIVS = 38
 """Option of ``prctl`` that Landlock requires of an unprivileged process."""
 
 RULE_PATH_BENEATH = 1
-"""Kind of a rule: a file, or all beneath a folder."""
+"""Kind of a rule: for a file, or for everything below a folder."""
 
 WRITE_FILE, TRUNCATE = 1 << 1, 1 << 14
 """Rights that a file can have."""
@@ -48,10 +49,10 @@ CHANGE_FOLDER = sum(1 << bit for bit in range(4, 14))
 """Rights of a folder: remove folders and files in it, make them of any kind, rename to and from it."""
 
 ABI_OF_TRUNCATE, ABI_OF_SCOPES = 3, 6
-"""Since when Landlock knows the right to shorten files, and scopes."""
+"""First versions of Landlock with the right to truncate files, and with scopes."""
 
 SCOPE_SIGNAL = 1 << 1
-"""No signals to processes that are not confined alike, such as the gate."""
+"""Scope that forbids signals to processes outside the confinement, such as the gate."""
 
 
 class _Ruleset(ctypes.Structure):
@@ -68,7 +69,7 @@ class _PathBeneath(ctypes.Structure):
     """Access rights that it keeps below one path."""
 
     _pack_ = 1
-    _layout_ = "ms"  # asked for by Python 3.14 beside _pack_
+    _layout_ = "ms"  # Python 3.14 requires it together with _pack_
     _fields_ = (("allowed_access", ctypes.c_uint64), ("parent_fd", ctypes.c_int32))
 
 
@@ -118,19 +119,19 @@ def describe_confinement() -> str:
     if can_confine():
         return f"workers are confined by Landlock, version {abi}: they can write to their own folders only"
     why = f"Landlock is version {abi}, too old" if abi else f"{platform.system()} offers no Landlock"
-    return f"workers are not confined ({why}): what they change in environments is found, not prevented"
+    return f"workers are not confined ({why}): changes that they make in environments are detected, not prevented"
 
 
 def confine(writable: Iterable[str]) -> None:
     """Permanently give up the right to change files, except in some places, for this process and its children.
 
-    To be called while the process has one thread: others would stay free.
+    Call this while the process has only one thread, since other threads would not be confined.
 
     Args:
-        writable: Files and folders that can be written to as before; one that does not exist is passed over.
+        writable: Files and folders that stay writable; a path that does not exist is ignored.
 
     Raises:
-        OSError: If the system does not offer it.
+        OSError: If the system does not support it.
     """
     abi = landlock_abi()
     of_files = WRITE_FILE | (TRUNCATE if abi >= ABI_OF_TRUNCATE else 0)
@@ -165,7 +166,7 @@ def confined_command(writable: Sequence[str], command: Sequence[str]) -> list[st
     """A command line that runs another command confined, in the same process.
 
     Args:
-        writable: Files and folders that it can write to, besides shared memory, terminals and accelerators.
+        writable: Files and folders that it can write to, in addition to shared memory, terminals and accelerators.
         command: Full path of a program, and its arguments.
     """
     import glob
@@ -178,7 +179,7 @@ def main(arguments: Sequence[str]) -> None:
     """Confine this process, then replace it by another program.
 
     Args:
-        arguments: How many places can be written to; these; then the program and its arguments.
+        arguments: The number of writable paths, these paths, the program, and its arguments.
     """
     num_places = int(arguments[0])
     command = list(arguments[1 + num_places :])

@@ -19,7 +19,7 @@ class Counts:
 
     Args:
         roots: Import roots of the project, whose own modules are not counted as imported.
-        check: Refuses modules that come from another revision.
+        check: Function that refuses modules of another revision.
 
     Example:
         >>> counts = Counts()
@@ -40,7 +40,7 @@ class Counts:
         """Record counts by name; a name is recorded once.
 
         Raises:
-            RecordingError: If a name comes twice or a value is not one number.
+            RecordingError: If a name is recorded twice or a value is not a single number.
         """
         for name, value in values.items():
             if name in self.values:

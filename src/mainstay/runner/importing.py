@@ -14,7 +14,7 @@ from . import run_delay
 from .recording import RecordingError
 
 IMPORT_SECONDS = 600.0
-"""How long an import in a fresh interpreter may take."""
+"""Seconds that an import in a fresh interpreter may take."""
 
 
 IMPORT_PROBE = """
@@ -37,9 +37,9 @@ loaded = mapping((key, attribute(modules[key], "__file__", None)) for key in lis
 with write(place, "w", encoding="utf-8") as stream:
     stream.write(text((seconds, waited, loaded)))
 """
-"""Imports a module in a fresh interpreter; writes the seconds, those taken off, and the modules loaded, with their files.
+"""Program that imports a module and writes its time, the subtracted run delay, and the loaded modules with their files.
 
-All that it uses is bound before the import: a module may replace clocks and built-in functions.
+All functions that it uses are bound before the import, since a module may replace clocks and built-in functions.
 """
 
 
@@ -48,9 +48,9 @@ class Import:
     """One import in a fresh interpreter.
 
     Attributes:
-        seconds: What it took, less what follows.
-        run_delay_s: Time that it waited for a core meanwhile; ``None`` if unknown.
-        modules: File of every module that it loaded, by name; ``None`` for those without one.
+        seconds: Duration of the import, without ``run_delay_s``.
+        run_delay_s: Time that it waited for a core; ``None`` if unknown.
+        modules: File of every module that it loaded, by name; ``None`` for modules without a file.
     """
 
     seconds: float
@@ -62,7 +62,7 @@ def probe_import(module: str) -> Import:
     """Import a module in a fresh interpreter of this environment.
 
     Args:
-        module: Its full name.
+        module: Full name of the module.
 
     Raises:
         RecordingError: If it cannot be imported.

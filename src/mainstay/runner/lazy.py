@@ -34,12 +34,12 @@ def refuse_lazy_result(result: Any) -> None:
     """Refuse a returned coroutine or iterator, whose work has not been done yet.
 
     Raises:
-        RecordingError: If it is awaitable, or an iterator that computes its items when they are asked for.
+        RecordingError: If the result is awaitable, or an iterator that computes its items on demand.
     """
     if isinstance(result, (types.GeneratorType, map, filter)):
         raise RecordingError(_lazy(f"a {type(result).__name__}", "list(...)"))
     if isinstance(result, types.CoroutineType):
-        result.close()  # or Python would warn that it was never awaited
+        result.close()  # otherwise Python would warn that it was never awaited
     if isinstance(result, types.AsyncGeneratorType) or inspect.isawaitable(result):
         raise RecordingError(_lazy(f"an awaitable {type(result).__name__}", "asyncio.run(...)"))
 

@@ -2,7 +2,7 @@
 
 - :func:`describe_item`: a test as a workload.
 - :func:`is_whole_test`: whether a test is timed as a whole.
-- :data:`MARKERS`, :data:`FIXTURE_KINDS`: what makes a test a workload.
+- :data:`MARKERS`, :data:`FIXTURE_KINDS`: the markers and fixtures that make a test a workload.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ FIXTURE_KINDS: Mapping[str, str] = {
     "import_timer": "performance",
     "counts": "deterministic",
 }
-"""The fixtures that make a test a workload, with the marker of its metrics; a workload uses one of them."""
+"""The fixtures that make a test a workload, each with the marker of its metrics; a workload uses exactly one."""
 
 EXECUTION_OF_MARKER: Mapping[str, str] = {"accuracy": "trained", "performance": "interleaved", "deterministic": "once"}
-"""How workloads run by the marker of their metrics, unless they need processes of their own: ``alone``."""
+"""Execution of workloads by the marker of their metrics; ``alone`` if they need processes of their own."""
 
 WHOLE_TEST_MARKERS = ("benchmark", "codspeed_benchmark")
-"""Markers of pytest-codspeed; on a test that uses no fixture of a workload they ask for the time of the whole test."""
+"""Markers of pytest-codspeed; a test that has one, and uses no fixture of a workload, is timed as a whole."""
 
 
 def is_whole_test(item: Any) -> bool:
@@ -113,7 +113,7 @@ def _accuracy_metric(marker: pytest.Mark) -> CollectedMetric:
         )
     return {
         "name": metric["metric"],
-        "kind": metric["kind"],  # the gate knows which there are
+        "kind": metric["kind"],  # the gate knows which kinds exist
         "direction": metric["direction"],
         "margin": metric["margin"],
         "unit": metric["unit"],

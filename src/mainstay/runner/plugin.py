@@ -1,7 +1,7 @@
 """Pytest plugin of a worker, which collects the workloads, then runs those that the gate names.
 
 - :class:`WorkerPlugin`: collects, waits for commands and runs one workload at a time.
-- :class:`WorkerFixtures`: the fixtures, a plugin of their own.
+- :class:`WorkerFixtures`: the fixtures, as a separate plugin.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ from .recording import RecordingError, Trial
 from .timing import Benchmark, ImportTimer, benchmark_class
 
 MAX_LINE = 2000
-"""Characters of a line that the gate is told."""
+"""Largest number of characters of a line that is sent to the gate."""
 
 MAX_DETAIL = 50
-"""Lines of a traceback that the gate is told: the last ones."""
+"""Number of last lines of a traceback that are sent to the gate."""
 
 
 class WorkerPlugin:
@@ -56,7 +56,7 @@ class WorkerPlugin:
         channel: The pipes to the gate.
         roots: Import roots of the subject, such as ``mnist_reference`` or ``namespace.package``.
         own: Folder that every module of the subject must come from.
-        expressions: Those of ``-k`` and ``-m``; empty for all tests.
+        expressions: Expressions of ``-k`` and ``-m``; empty for all tests.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class WorkerPlugin:
             elif command["do"] == Command.IMAGES:
                 self._channel.send(Event.IMAGES, **Images(images=self._images(command["indices"])))
             else:
-                gc.freeze()  # pytest ends with a full collection, which takes a quarter of a second beside torch
+                gc.freeze()  # pytest collects garbage at the end: 0.25 s with torch
                 return True
 
     def _collection(self, session: pytest.Session) -> Collected:
@@ -184,7 +184,7 @@ class WorkerPlugin:
         outcome, cause = self._outcome()
         failures = [report.longreprtext for report in self._reports if report.failed]
         for stream in (sys.stdout, sys.stderr):
-            with suppress(Exception):  # a workload may have put anything in their place
+            with suppress(Exception):  # a workload may have replaced them by anything
                 stream.flush()
         recorded: Recorded = {}
         if outcome == "completed":
@@ -252,7 +252,7 @@ class WorkerFixtures:
     """Fixtures of the worker, in a separate plugin so that they are registered last.
 
     Args:
-        worker: Makes the trials.
+        worker: Plugin that makes the trials.
     """
 
     NAME = "mainstay-worker-fixtures"
@@ -305,7 +305,7 @@ def require_own_fixtures(item: pytest.Item) -> None:
     """Check that no plugin overrides a fixture of the worker; a conftest may wrap it.
 
     Raises:
-        RecordingError: If one does.
+        RecordingError: If a plugin does so.
     """
     definitions = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
     for name in FIXTURE_KINDS:
@@ -326,6 +326,6 @@ def _cause(report: str) -> str:
     lines = [line.strip() for line in report.splitlines() if line.strip()]
     raised = [line.removeprefix("E").strip() for line in lines if line.startswith("E  ")]
     first = (raised or lines or ["unknown cause"])[0]
-    if first.startswith("File ") and len(raised) > 1:  # of what does not parse, the place comes first
+    if first.startswith("File ") and len(raised) > 1:  # for a syntax error, the location comes first
         first = f"{raised[-1]} ({first})"
     return first[:MAX_LINE]

@@ -1,11 +1,11 @@
-"""A server that imports modules once and forks workers, which find them loaded.
+"""A server that imports modules once and forks workers in which they are already loaded.
 
-It speaks with the gate over a Unix socket: it says ``ready`` or ``refused``, then takes a line of JSON and four descriptors
-for each worker (commands, events, output and a socket that tells the worker's process id and, later, how it ended). A
-closed socket ends the server and its workers.
+It communicates with the gate over a Unix socket: it sends ``ready`` or ``refused``, then receives a line of JSON and
+four descriptors for each worker (commands, events, output and a socket that reports the worker's process id and, later,
+how it ended). A closed socket ends the server and its workers.
 
-- :func:`serve`: be such a server.
-- :class:`WorkerServer`: forks the workers.
+- :func:`serve`: run such a server.
+- :class:`WorkerServer`: the loop that forks workers.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from .processes import child_pids, inherit_orphans, kill_children
 from .protocol import ForkRequest, ServerAnswer, WorkerOptions
 
 THREAD_SECONDS = 1.0
-"""How long a thread that an import has ended may take to disappear."""
+"""Seconds that a thread that has ended during an import may take to disappear."""
 
 
 class PreloadError(Exception):
@@ -39,7 +39,7 @@ def preload(modules: Iterable[str]) -> None:
     """Import modules into the process that will fork the workers.
 
     Raises:
-        PreloadError: If one cannot be imported, or leaves a thread running: a forked process would lack it.
+        PreloadError: If a module cannot be imported, or leaves a thread running, which a forked process would lack.
     """
     for name in modules:
         try:
@@ -63,7 +63,7 @@ def _count_other_threads() -> int:
 class WorkerServer:
     """Server that forks a worker for each request of the gate; it starts no threads, so that forking is safe.
 
-    A worker stays in the table of processes until the gate has heard how it ended, so that no other process gets its
+    A worker stays in the process table until the gate has been told how it ended, so that no other process gets its
     id meanwhile.
 
     Args:
@@ -78,10 +78,10 @@ class WorkerServer:
         self._ended: set[int] = set()
 
     def serve(self) -> WorkerOptions | None:
-        """Fork workers until the gate is gone, then kill those that are left.
+        """Fork workers until the gate has ended, then kill those that are left.
 
         Returns:
-            In each forked worker its options; in the server ``None``.
+            In each forked worker, its options; in the server, ``None``.
         """
         for end in (self._woken, self._wake):
             end.setblocking(False)
@@ -162,7 +162,7 @@ class WorkerServer:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
-        kill_children(but={*self._lines, *self._helpers})  # what the worker had left behind is the server's now
+        kill_children(but={*self._lines, *self._helpers})  # adopts what the worker left behind
 
 
 def _encoded(answer: ServerAnswer) -> bytes:
@@ -173,8 +173,8 @@ def become_worker(output: int, cwd: str, variables: Mapping[str, str]) -> None:
     """Give a forked process the state of a fresh one.
 
     Args:
-        output: Descriptor that stdout and stderr go to.
-        cwd: Its working folder.
+        output: Descriptor for stdout and stderr.
+        cwd: Working folder of the process.
         variables: Environment variables that differ from those of the server.
     """
     os.setsid()
@@ -185,7 +185,7 @@ def become_worker(output: int, cwd: str, variables: Mapping[str, str]) -> None:
     os.environ.update(variables)
     tempfile.tempdir = None
     if numpy_random := sys.modules.get("numpy.random"):
-        numpy_random.seed()  # else every worker would draw the same; the module random does that by itself
+        numpy_random.seed()  # otherwise every worker would draw the same numbers; the module random reseeds itself
 
 
 def serve(control: int, modules: Iterable[str], limit_s: float) -> WorkerOptions | None:
@@ -193,11 +193,12 @@ def serve(control: int, modules: Iterable[str], limit_s: float) -> WorkerOptions
 
     Args:
         control: Descriptor of the socket to the gate.
-        modules: Their full names.
-        limit_s: How long the imports may take; an alarm ends those that hang, even where no gate is left to do it.
+        modules: Full names of the modules.
+        limit_s: Time limit of the imports, in seconds; an alarm ends the server if they hang, even if the gate has
+            ended.
 
     Returns:
-        In each forked worker its options; in the server ``None``, when all is over.
+        In each forked worker, its options; in the server, ``None`` at the end.
     """
     inherit_orphans()
     connection = socket.socket(fileno=control)
@@ -209,7 +210,7 @@ def serve(control: int, modules: Iterable[str], limit_s: float) -> WorkerOptions
         connection.sendall(_encoded({"refused": str(refusal)}))
         return None
     signal.alarm(0)
-    sys.stdout.flush()  # or every worker would write again what the imports wrote
+    sys.stdout.flush()  # otherwise every worker would write the output of the imports again
     sys.stderr.flush()
     connection.sendall(_encoded({"ready": True}))
     return WorkerServer(connection).serve()

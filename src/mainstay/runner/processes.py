@@ -22,7 +22,7 @@ def kill_children(*, but: Iterable[int] = ()) -> None:
     """Kill the children of this process, and those that it inherits from them, until there are none; Linux only.
 
     Args:
-        but: Process ids of children to leave alone.
+        but: Process ids of children to keep.
     """
     spared = set(but)
     while pids := child_pids() - spared:
@@ -45,13 +45,14 @@ def child_pids() -> set[int]:
 def peak_memory_bytes() -> int:
     """Peak resident memory of this process; Linux counts in kibibytes, macOS in bytes.
 
-    Linux lets ``ru_maxrss`` of a process begin at the peak of the one that started it; its own status does not.
+    On Linux, ``ru_maxrss`` of a process starts at the peak of the process that started it; the value in its status file
+    does not.
     """
     with suppress(OSError), open("/proc/self/status", encoding="ascii", errors="replace") as status:
         for line in status:
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
-    import resource  # here, since Windows has none, and plain pytest imports this module there too
+    import resource  # here, since Windows has no such module, and plain pytest imports this file there too
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

@@ -90,7 +90,7 @@ class DescribedWorkload(TypedDict):
 
 
 class CollectedWorkload(DescribedWorkload):
-    """The same, and whether the expressions of ``-k`` and ``-m`` deselect it."""
+    """A described workload, and whether the expressions of ``-k`` and ``-m`` deselect it."""
 
     is_deselected: bool
 
@@ -123,12 +123,12 @@ class Collected(TypedDict):
 
 
 class Ready(TypedDict):
-    """With ``ready``: what is known of a workload after its warm-up.
+    """Content of ``ready``: the known facts about a workload after its warm-up.
 
     Attributes:
-        call_s: Seconds of a call, less those that others took; ``None`` where none was made.
-        wall_s: Seconds of a call by the wall clock, with its set-up and teardown; ``None`` where none was made.
-        left: Calls that may still be made; ``None`` for any number.
+        call_s: Seconds of a call, without its run delay; ``None`` if no call was made.
+        wall_s: Wall-clock seconds of a call, with its set-up and teardown; ``None`` if no call was made.
+        left: Number of calls that may still be made; ``None`` for any number.
     """
 
     call_s: float | None
@@ -213,8 +213,8 @@ class WorkOptions(TypedDict):
             refuses all node ids if it cannot find one of them.
         ignored: Paths relative to the folder that are not collected.
         files: Name patterns of the files that are collected; empty to use pytest's settings.
-        keyword: Expression of ``-k``. What it deselects is collected all the same, and marked; empty for all.
-        marks: The same of ``-m``.
+        keyword: Expression of ``-k``; empty for all. Deselected tests are collected too, and marked as deselected.
+        marks: Expression of ``-m``; treated in the same way.
         roots: Import roots of the package under test, such as ``mnist_reference`` or ``namespace.package``.
         own: Folder that every module of the package under test must come from.
     """

@@ -17,9 +17,9 @@ class ReadyMetric:
         kind: ``performance`` (ratios over pairs) or ``deterministic`` (compared once, by equality).
         unit: Unit of its values; empty for a count.
         direction: Which values are better.
-        margin: The degradation tolerated where the marker names none, as a fraction of the baseline.
-        meaning: What it is, in a line.
-        is_alone: Whether each trial needs a process of its own, which nothing else has used.
+        margin: The degradation tolerated if the marker names no margin, as a fraction of the baseline.
+        meaning: Meaning of the metric, in one line.
+        is_alone: Whether each trial needs a fresh process of its own.
     """
 
     kind: Literal["performance", "deterministic"]
@@ -91,4 +91,4 @@ READY_METRICS: Mapping[str, ReadyMetric] = {
         kind="deterministic", unit="B", direction="lower", margin=0.01, meaning="size of a file that was written"
     ),
 }
-"""The one table of ready metrics. A marker may change the margin, and may name a metric of its own instead."""
+"""The table of ready metrics. A marker may change the margin, or name a metric that is not in the table."""

@@ -1,9 +1,9 @@
 """Recording of an accuracy workload, and the digest by which two trials are compared bit for bit.
 
-- :class:`Trial`: what an accuracy workload records.
+- :class:`Trial`: the recorder of an accuracy workload.
 - :class:`TreeDigest`: SHA-256 of nested numbers, text and arrays.
-- :func:`one_number`, :func:`json_number`: a recorded value, refused unless it is one number; as it travels.
-- :class:`RecordingError`: what was recorded cannot be judged.
+- :func:`one_number`, :func:`json_number`: check that a recorded value is a single number, and convert it for JSON.
+- :class:`RecordingError`: a recorded value cannot be judged.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from typing import Any, SupportsFloat
 from .protocol import JsonNumber, Recorded, RecordedPredictions
 
 MAX_CLASSES = 256
-"""Predictions travel as one byte each."""
+"""Largest number of classes, since each prediction is sent as one byte."""
 
 ImageSource = Callable[[list[int]], Sequence[bytes]]
-"""Gives the PNG files of the examples asked for."""
+"""Function that gives the PNG files of the requested examples."""
 
 
 class RecordingError(ValueError):
@@ -35,7 +35,7 @@ class TreeDigest:
     Order, types, shapes and dtypes count, so equal digests mean equal trees, bit for bit.
 
     Attributes:
-        num_leaves: How many numbers, strings and arrays went in.
+        num_leaves: Number of numbers, strings and arrays that were added.
 
     Example:
         >>> first, second = TreeDigest(), TreeDigest()
@@ -57,7 +57,7 @@ class TreeDigest:
         """Add a tree.
 
         Raises:
-            RecordingError: If a leaf is neither number, text, bytes nor array.
+            RecordingError: If a leaf is not a number, text, bytes or an array.
         """
         if isinstance(tree, Mapping):
             self._write(b"mapping", str(len(tree)).encode())
@@ -136,7 +136,7 @@ class Trial:
         """Record metrics by name; a name is recorded once.
 
         Raises:
-            RecordingError: If a name comes twice or a value is not one number.
+            RecordingError: If a name is recorded twice or a value is not a single number.
         """
         for name, value in values.items():
             if name in self.values:
@@ -144,7 +144,7 @@ class Trial:
             self.values[name] = one_number(name, value)
 
     def record_series(self, name: str, values: Iterable[float]) -> None:
-        """Record a learning curve, one value an epoch."""
+        """Record a learning curve, with one value for each epoch."""
         if name in self.series:
             raise RecordingError(f"series {name} was recorded twice")
         self.series[name] = [one_number(name, value) for value in values]
@@ -155,7 +155,7 @@ class Trial:
             if not isinstance(value, (str, int, float, bool)):
                 raise RecordingError(f"context {name} must be text or a number, not {type(value).__qualname__}")
             if isinstance(value, float) and not math.isfinite(value):
-                raise RecordingError(f"context {name} is {value}, which equals nothing")
+                raise RecordingError(f"context {name} is {value}, which is not equal to itself")
             self.context[name] = value
 
     def record_predictions(
@@ -166,7 +166,7 @@ class Trial:
         Args:
             predicted: Predicted classes, shape (N,), integers in [0, 255].
             labels: True classes, shape (N,).
-            images: Gives PNG files for a list of indices; asked for at most 100 examples that flipped.
+            images: Function that gives PNG files for a list of indices; called for at most 100 examples that flipped.
 
         Raises:
             RecordingError: If lengths differ or a class does not fit one byte.
@@ -189,7 +189,7 @@ class Trial:
                 parameters and buffers. Recorded metrics, series and predictions are added by the worker.
 
         Raises:
-            RecordingError: If the tree holds nothing, or something that is not data.
+            RecordingError: If the tree is empty, or contains something that is not data.
         """
         if self._tree is not None:
             raise RecordingError("the digest was recorded twice")

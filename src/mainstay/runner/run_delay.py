@@ -1,14 +1,15 @@
 """Run delay: time that a thread was ready to run but waited for a core, as recorded by the kernel.
 
-A call that takes 2 ms takes 6 when another process has the core for 4 of them. Linux counts such waiting for every
-thread (``/proc/thread-self/schedstat``, see ``Documentation/scheduler/sched-stats.rst`` of the kernel); what is taken
-off is what others caused. A wait for a core that the process itself keeps busy, by other threads or by processes that
-it started, is the workload's own and stays. So does everything else: sleep, input and output, waits for locks.
+If another process occupies the core for 4 ms, a call of 2 ms takes 6 ms. Linux counts such waiting time for every
+thread (``/proc/thread-self/schedstat``, see ``Documentation/scheduler/sched-stats.rst`` of the kernel). The part that
+other processes caused is subtracted. A wait for a core that the process itself keeps busy, by other threads or by
+processes that it started, belongs to the workload and is not subtracted. Neither is any other wait, such as sleep,
+input and output, or locks.
 
-This file also runs by itself, in the interpreters whose imports are timed: it uses only modules that every interpreter
-has loaded, and binds what it reads, which what is measured may replace.
+This file also runs by itself in the interpreters whose imports are timed. So it uses only modules that every
+interpreter has loaded, and binds the functions that it uses, since the measured code may replace them.
 
-- :class:`RunDelayMeter`: takes it off, span by span.
+- :class:`RunDelayMeter`: meter that subtracts the run delay, span by span.
 """
 
 from __future__ import annotations
@@ -17,25 +18,25 @@ import os
 from os import times
 from time import process_time, thread_time
 
-_pread, _waitid = getattr(os, "pread", None), getattr(os, "waitid", None)  # Linux, which keeps the account, has both
+_pread, _waitid = getattr(os, "pread", None), getattr(os, "waitid", None)  # Linux has both
 
 ACCOUNT = "/proc/thread-self/schedstat"
 """File in which Linux counts how long the opening thread has run, and has waited to run, in nanoseconds."""
 
 
 Reading = tuple[float, float, float]
-"""Seconds that the kernel has counted so far: in which the thread was ready to run and did not; its processor time; the
-processor time of the other threads of its process."""
+"""Seconds that the kernel has counted so far: the run delay of the thread; its processor time; the processor time of
+the other threads of its process."""
 
 
 class RunDelayMeter:
     """Meter of the run delay of the thread that opens it, within its context.
 
-    Nothing is taken off, and :attr:`is_known` is false, where the kernel keeps no account, and from the moment on that
-    the process is seen to have started others: what these use of the cores is not known in time.
+    Nothing is subtracted, and :attr:`is_known` is false, if the kernel does not count the run delay. The same holds as
+    soon as the process is found to have started other processes, since their use of the cores is not known in time.
 
     Args:
-        account: Where the kernel keeps it; empty for a meter that takes nothing off.
+        account: File in which the kernel counts the run delay; empty for a meter that subtracts nothing.
 
     Attributes:
         total_s: Total run delay subtracted so far, in seconds.
@@ -79,7 +80,7 @@ class RunDelayMeter:
         return self._descriptor >= 0
 
     def read(self) -> Reading | None:
-        """The kernel's counter; to be read before a span begins."""
+        """Read the kernel's counters; call this before a span begins."""
         if self._descriptor < 0:
             return None
         of_process, of_thread = process_time(), thread_time()
@@ -88,12 +89,12 @@ class RunDelayMeter:
         return delay, of_thread, of_process - of_thread
 
     def take_off(self, before: Reading | None, span_s: float) -> float:
-        """Seconds of a span in which the thread waited for a core; to be called after its end.
+        """Seconds of a span in which the thread waited for a core; call this after the end of the span.
 
         Args:
-            before: What :meth:`read` gave just before it began.
-            span_s: Its length. No more is taken off than the thread was without a core in it, whatever happened
-                between the readings and the span.
+            before: Result of :meth:`read` just before the span began.
+            span_s: Length of the span. Not more is subtracted than the time that the thread had no core within the
+                span, whatever happened between the readings and the span.
         """
         after = self.read()
         if before is None or after is None:

@@ -2,7 +2,7 @@
 
 - :class:`Benchmark`: the ``benchmark`` fixture, with the interface of pytest-benchmark.
 - :class:`ImportTimer`: the ``import_timer`` fixture.
-- :class:`CallTimer`, :func:`accelerator_barrier`: how calls are timed.
+- :class:`CallTimer`, :func:`accelerator_barrier`: timing of calls.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from .recording import RecordingError, json_number
 from .run_delay import RunDelayMeter
 
 WARM_UP_SECONDS = 0.2
-"""How long calls are made before the first block, unless one call takes longer."""
+"""Duration of the warm-up calls before the first block, in seconds, unless a single call takes longer."""
 
 MOST_TIMELESS_CALLS = 1_000_000
-"""Calls that may take no time by a coarse clock; with more, it stands still."""
+"""Number of calls that may take no time by a coarse clock; if there are more, the clock does not advance."""
 
 MEMORY_CALLS = 3
 """Number of calls for the peak memory: later calls reuse what the first ones allocate."""
@@ -48,14 +48,14 @@ class CallTimer:
     """Timer for calls of one function.
 
     Args:
-        target: The function.
-        arguments: Gives the arguments of a round; its time does not count.
+        target: The function to time.
+        arguments: Function that gives the arguments of a round; its time does not count.
         teardown: Called after a round with its arguments; its time does not count.
-        iterations: Calls a round.
-        times_each: Whether every call is timed by itself, which latencies need.
-        disable_gc: Whether the garbage collector rests during a round.
-        clock: Gives the time in seconds.
-        run_delay: Tells how long others kept the thread waiting for a core, which does not count.
+        iterations: Number of calls in a round.
+        times_each: Whether every call is timed separately, as needed for latencies.
+        disable_gc: Whether the garbage collector is switched off during a round.
+        clock: Function that gives the time in seconds.
+        run_delay: Meter of the time that the thread waited for a core, which does not count.
     """
 
     def __init__(
@@ -155,15 +155,15 @@ def _do_nothing() -> None:
 class Benchmark:
     """The ``benchmark`` fixture under the gate: pytest-benchmark's interface, timed block by block at its command.
 
-    Rounds, warm-up and their lengths are the gate's to choose, equal for both revisions. Only ``pedantic`` with its
-    ``rounds`` is taken at its word where it comes to the number of calls: no more rounds are run than it names.
+    The gate chooses rounds, warm-up and their lengths, which are the same for both revisions. Only the argument
+    ``rounds`` of ``pedantic`` is respected as an upper limit of the number of rounds.
 
     Args:
         node: The test.
         channel: The pipes to the gate.
         metrics: Names of the gated metrics.
-        clock: Gives the time in seconds.
-        run_delay: Tells how long others kept the process waiting for a core, which does not count.
+        clock: Function that gives the time in seconds.
+        run_delay: Meter of the time that the process waited for a core, which does not count.
     """
 
     def __init__(
@@ -210,7 +210,7 @@ class Benchmark:
         return not self.disabled
 
     def __call__(self, function_to_benchmark: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        """Time calls of a function with these arguments; returns what one more call returns."""
+        """Time calls of a function with these arguments; returns the result of one more call."""
         self.claim("benchmark(...)")
         timer = self._timer(function_to_benchmark, lambda: (args, kwargs))
         self.measure(timer.time_calls, latencies=timer.latencies)
@@ -227,27 +227,27 @@ class Benchmark:
         warmup_rounds: int = 0,
         iterations: int = 1,
     ) -> Any:
-        """Time rounds of a function, each set up and torn down outside the clock.
+        """Time rounds of a function; the set-up and teardown of each round are not timed.
 
         Args:
-            target: The function.
+            target: The function to time.
             args: Positional arguments of every call.
             kwargs: Named arguments of every call.
             setup: Called before each round; may return the arguments.
             teardown: Called after each round with the arguments.
-            rounds: The most rounds that are timed.
-            warmup_rounds: Rounds before those.
-            iterations: Calls a round.
+            rounds: Maximum number of timed rounds.
+            warmup_rounds: Number of rounds before these.
+            iterations: Number of calls in a round.
 
         Returns:
-            What the last call returned.
+            The result of the last call.
         """
         self.claim("benchmark.pedantic(...)")
         _require_count("iterations", iterations, least=1)
         _require_count("rounds", rounds, least=1)
         _require_count("warmup_rounds", warmup_rounds, least=0)
         if iterations > 1 and setup:
-            raise ValueError(f"setup goes with one iteration a round, not {iterations}")
+            raise ValueError(f"setup needs one iteration per round, not {iterations}")
         given: Arguments = (args, kwargs or {})
 
         def arguments() -> Arguments:
@@ -287,17 +287,17 @@ class Benchmark:
         """Warm up, then measure blocks as the gate asks.
 
         Args:
-            time_calls: Makes so many calls and gives their seconds.
-            latencies: Filled by ``time_calls`` with the time of each call, where they are timed one by one.
-            rounds: The most calls that may be timed; ``None`` for any number.
-            warmup_rounds: Calls before those, where their number is limited.
+            time_calls: Function that makes a number of calls and returns their time in seconds.
+            latencies: List to which ``time_calls`` adds the time of each call, if calls are timed separately.
+            rounds: Maximum number of timed calls; ``None`` for any number.
+            warmup_rounds: Number of warm-up calls, if their number is limited.
             warm_up_s: Duration of warm-up calls if their number is not given; at least one call is made.
         """
         try:
             with self.run_delay:
                 self._measure(time_calls, latencies, rounds, warmup_rounds, warm_up_s)
         except RecordingError as error:
-            self.misuse = str(error)  # it counts even where the test swallows it
+            self.misuse = str(error)  # it counts even if the test catches it
             raise
         except Exception:
             self.has_error = True
@@ -419,7 +419,7 @@ class Benchmark:
         """Content of the event that goes to the gate: values of the metrics, and the numbers in ``extra_info``.
 
         Raises:
-            RecordingError: If the fixture was used otherwise than once.
+            RecordingError: If the fixture was not used exactly once.
         """
         if self.misuse or not self._mode:
             raise RecordingError(self.misuse or "benchmark was never called: a timed workload times one function")
@@ -428,7 +428,7 @@ class Benchmark:
         return {"values": {name: json_number(value) for name, value in {**extra, **self._values()}.items()}}
 
     def _values(self) -> dict[str, float]:
-        """The ready metrics, as far as they were measured."""
+        """The measured ready metrics."""
         values = dict(self._sizes)
         if self._block_times_s:
             call_s = statistics.fmean(self._block_times_s)
@@ -466,7 +466,7 @@ def _require_count(name: str, value: Any, *, least: int) -> None:
 
 
 def nearest_rank(values: Sequence[float], share: float) -> float:
-    """The smallest value that at least this share of the values do not exceed.
+    """The smallest value such that at least this share of the values does not exceed it.
 
     Example:
         >>> nearest_rank([3.0, 1.0, 2.0, 4.0], 0.5)
@@ -485,8 +485,8 @@ class ImportTimer:
     """The ``import_timer`` fixture under the gate: times an import, each time in a fresh interpreter.
 
     Args:
-        benchmark: Takes the blocks; one call is one import.
-        check: Refuses modules that come from another revision.
+        benchmark: Benchmark that measures the blocks; one call is one import.
+        check: Function that refuses modules of another revision.
     """
 
     def __init__(self, benchmark: Benchmark, check: Callable[[Mapping[str, str | None]], None]) -> None:

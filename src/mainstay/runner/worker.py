@@ -1,6 +1,6 @@
 """Main program of a worker, or of a server of workers.
 
-- :func:`main`: a worker or a server, as its options say.
+- :func:`main`: run a worker or a server, depending on the options.
 - :func:`work`: run workloads.
 """
 
@@ -23,7 +23,7 @@ def main(options: WorkerOptions | ServerOptions) -> int:
     """Run a worker, or the server that forks workers.
 
     Args:
-        options: Those of a server have ``preload``.
+        options: Options; those of a server have the key ``preload``.
 
     Returns:
         The exit status.
@@ -39,7 +39,7 @@ def work(options: WorkerOptions) -> int:
     """Run workloads.
 
     Args:
-        options: Which, and how the gate is spoken with.
+        options: Options that say which workloads to run, and through which descriptors to reach the gate.
 
     Returns:
         pytest's exit status.
@@ -59,6 +59,6 @@ def work(options: WorkerOptions) -> int:
         *(f"--ignore={os.path.join(options['folder'], name)}" for name in options["ignored"]),
         *dict.fromkeys(os.path.join(options["folder"], name.partition("::")[0]) for name in options["select"]),
     ]
-    sys.path.append(options["folder"])  # last: what workloads import of the project beside them, never what is measured
+    sys.path.append(options["folder"])  # last: for helpers of the workloads, never for the measured code
     plugin = WorkerPlugin(channel, options["roots"], options["own"], (options["keyword"], options["marks"]))
     return int(pytest.main(arguments, plugins=[plugin]))

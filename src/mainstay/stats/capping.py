@@ -1,10 +1,10 @@
 """Caps on degradations, so that a single diverged trial does not mask all others.
 
-A diverged training can be worse by any number, and a few such numbers make the deviation so large that nothing can be
-told any more. Degradations are therefore capped, on both sides alike so that what is symmetric stays symmetric: at
-:data:`CAP_IN_MARGINS` margins, or at :data:`CAP_IN_DEVIATIONS` deviations of the steadier revision's own values where
-that is more. The second keeps the cap out of the noise. With margins alone, five pairs of a metric whose noise is far
-above its margin would all lie at the cap, on one side in one case of sixteen, and look like certainty.
+A diverged training run can be worse by any number, and a few such numbers make the standard deviation so large that no
+test can reject. Degradations are therefore capped, on both sides alike, so that symmetric noise stays symmetric: at
+:data:`CAP_IN_MARGINS` margins, or at :data:`CAP_IN_DEVIATIONS` deviations of the steadier revision's own values if that
+is more. The second term keeps the cap above the noise. With margins alone, five pairs of a metric whose noise is far
+above its margin would all lie at the cap; in one case of sixteen all on the same side, which looks like certainty.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from numpy.typing import ArrayLike, NDArray
 from mainstay.stats.paired import moments
 
 CAP_IN_MARGINS = 10.0
-"""Margins beyond which it does not matter how much worse or better a pair was."""
+"""Number of margins at which a degradation is capped."""
 
 CAP_IN_DEVIATIONS = 20.0
-"""The same in deviations of the values of the steadier revision."""
+"""Number of deviations of the steadier revision's values at which a degradation is capped, if that is more."""
 
 
 def degradation_caps(levels: ArrayLike, margins: ArrayLike) -> NDArray[np.float64]:
@@ -27,7 +27,7 @@ def degradation_caps(levels: ArrayLike, margins: ArrayLike) -> NDArray[np.float6
     Args:
         levels: (2, ..., pairs) values of baseline and candidate on the scale on which a degradation is their
             difference.
-        margins: (...) tolerated degradations on this scale; where one is 0, nothing is capped.
+        margins: (...) tolerated degradations on this scale; for a margin of 0, nothing is capped.
 
     Returns:
         (...) caps; infinite where nothing is capped.

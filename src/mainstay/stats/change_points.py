@@ -1,8 +1,8 @@
 """Detection of changes of level in a long series, with a stated rate of false findings.
 
-A change point is a date, not a culprit: a ramp shows as steps, and so does a wandering machine. The rate, at most 0.3
-false change points in 1,000 points of independent noise, was simulated for five kinds of noise; where neighbours are
-correlated by 0.5, series of 50 points have 1.6.
+A change point is dated, but not attributed to a commit: a gradual change appears as steps, and so does the drift of a
+machine's speed. The rate of false change points, at most 0.3 in 1,000 points of independent noise, was simulated for
+five kinds of noise; if neighbours have a correlation of 0.5, it is 1.6 in series of 50 points.
 
 - :func:`find_change_points`: all of them, each with the range in which it lies.
 """
@@ -34,10 +34,10 @@ class ChangePoint(NamedTuple):
 
     Attributes:
         position: First point at the new level.
-        low: First point that it could be, with 95 % confidence.
-        high: Last one.
-        before: Level before it.
-        after: Level from there on.
+        low: First point at which the change may lie, with 95 % confidence.
+        high: Last point at which it may lie.
+        before: Level before the change.
+        after: Level after it.
     """
 
     position: int
@@ -52,7 +52,7 @@ class SeriesNoise(NamedTuple):
 
     Attributes:
         deviation: Standard deviation about the level, in units of the errors.
-        correlation: Of neighbouring points; 0 where it is not seen to differ from it.
+        correlation: Correlation of neighbouring points; 0 if it does not differ significantly from 0.
     """
 
     deviation: float
@@ -62,15 +62,15 @@ class SeriesNoise(NamedTuple):
 def find_change_points(values: ArrayLike, errors: ArrayLike | None = None) -> list[ChangePoint]:
     """Find where the level of a series changed.
 
-    Outliers are clipped, the noise is estimated from differences of neighbours, which no change of level spoils, and
-    the penalty grows with their correlation.
+    Outliers are clipped. The noise is estimated from differences of neighbours, which a change of level hardly affects,
+    and the penalty grows with their correlation.
 
     Args:
         values: (points,) finite numbers.
-        errors: (points,) their standard errors up to one factor; alike if absent.
+        errors: (points,) their standard errors up to a common factor; all equal if not given.
 
     Raises:
-        ValueError: If an error is not positive, or the numbers of both differ.
+        ValueError: If a standard error is not positive, or the numbers of values and errors differ.
 
     References:
         R. Killick, P. Fearnhead, I. A. Eckley (2012), J. Amer. Stat. Assoc. 107, 1590-1598.
@@ -132,7 +132,7 @@ def segment_ends(series: NDArray[np.float64], weights: NDArray[np.float64], *, p
     weight, first, second = _cumulated(series, weights)
     best, previous = np.full(size + 1, np.inf), np.zeros(size + 1, dtype=np.int64)
     best[0] = -penalty
-    # of every start that may still be the best: its place, the sums up to it, and its cost without the squares up to it
+    # for each start that may still be the best: its index, the sums up to it, and its cost without the squares up to it
     places, tried = np.zeros(size + 1, dtype=np.int64), np.zeros((3, size + 1))
     tried[2, 0] = -penalty
     count, is_worse = 1, np.zeros(1, dtype=np.bool_)
@@ -141,7 +141,7 @@ def segment_ends(series: NDArray[np.float64], weights: NDArray[np.float64], *, p
         chosen = costs.argmin()
         best[end], previous[end] = costs[chosen] + second[end] + penalty, places[chosen]
         if end % _PRUNED_EVERY == 0:
-            # what cost more than a segment that ended there can be no start once a whole segment fits in between
+            # a start with a higher cost than a segment ending there can be pruned once a whole segment fits in between
             kept = np.concatenate([~is_worse, np.ones(count - is_worse.size, dtype=np.bool_)])
             is_worse = (costs + second[end] > best[end])[kept]
             count = is_worse.size

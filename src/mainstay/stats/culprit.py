@@ -1,10 +1,11 @@
 """Search for the commit that degraded a metric: a posterior over commits, updated by pairs against the good commit.
 
-Commits are numbered from 1, the first after the good one, to N, the bad one. The degradation may have come at one
-commit or grown evenly over several; the second makes that a spread degradation ends as an interval, not as a wrong name.
+Commits are numbered from 1, the first after the good one, to N, the bad one. The degradation may have arisen at one
+commit or grown evenly over several. The second kind of hypothesis ensures that a degradation spread over several
+commits leads to an interval, not to a wrong commit.
 
-- :func:`start_search`: what is believed when the bad commit has been measured.
-- :class:`Search`: what is believed now, which commit to measure next, and what can be said.
+- :func:`start_search`: the posterior after the bad commit has been measured.
+- :class:`Search`: the current posterior, the commit to measure next, and the conclusions that can be drawn.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 NUM_FIRST_PAIRS = 20
-"""Pairs of the bad commit against the good one, whatever they show."""
+"""Number of pairs of the bad commit against the good one, with which every search begins."""
 
 CONFIDENCE = 0.95
-"""At which a commit is named."""
+"""Probability at which a commit is named."""
 
 NO_DEGRADATION_LEVEL = 0.01
-"""P-value above which there is nothing to look for."""
+"""P-value of the first pairs above which there is no degradation to search for."""
 
 _SINGLE_PRIOR = 0.7
 _DEVIATES = np.array([-2.0, -4 / 3, -2 / 3, 0.0, 2 / 3, 4 / 3, 2.0])
@@ -36,9 +37,9 @@ class CommitInterval(NamedTuple):
     """Range of commits that contains the whole degradation.
 
     Attributes:
-        first: The first.
-        last: The last.
-        probability: That nothing lies outside.
+        first: First commit of the range.
+        last: Last commit of the range.
+        probability: Probability that the whole degradation lies in the range.
     """
 
     first: int
@@ -51,11 +52,11 @@ class Search:
     """Posterior over N commits.
 
     Attributes:
-        num_commits: N.
+        num_commits: N, the number of commits.
         degradation: Estimate of the whole degradation.
         deviation: Standard deviation of a pair.
         first: (hypotheses,) commit at which the degradation begins.
-        width: (hypotheses,) commits over which it grows.
+        width: (hypotheses,) number of commits over which it grows.
         sizes: (sizes,) possible whole degradations.
         log_weights: (hypotheses, sizes) logarithm of the posterior, up to a constant.
         untestable: Commits that cannot be measured.
@@ -85,7 +86,7 @@ class Search:
 
     @property
     def weights(self) -> NDArray[np.float64]:
-        """(hypotheses, sizes) posterior."""
+        """(hypotheses, sizes) posterior probabilities."""
         weights = np.exp(self.log_weights - self.log_weights.max())
         return np.asarray(weights / weights.sum())
 
@@ -130,8 +131,9 @@ class Search:
     def _level_variances(self) -> NDArray[np.float64]:
         """(N,) variance of the degradation after each commit.
 
-        What is not known of the size of the whole is part of it: to leave that out finds single commits with as many
-        probes, but wrongly blames one of two that degraded a metric together several times as often.
+        The variance includes the uncertainty about the size of the whole degradation. Without it, single commits are
+        found with as many probes, but if two commits degraded a metric together, one of them is blamed alone several
+        times as often.
         """
         _, _, shares = _hypotheses(self.num_commits)
         weights = self.weights
@@ -142,8 +144,8 @@ class Search:
         """The posterior after a probe.
 
         Args:
-            commit: What was measured against the good commit.
-            degradations: Of its pairs.
+            commit: The commit that was measured against the good one.
+            degradations: Degradations of its pairs.
         """
         levels = _hypotheses(self.num_commits)[2][commit - 1][:, None] * self.sizes
         excess = (np.asarray(degradations, dtype=np.float64) - levels[..., None]) / (_SCALE * self.deviation)
@@ -155,10 +157,10 @@ class Search:
         return replace(self, untestable=self.untestable | {commit})
 
     def interval(self) -> CommitInterval:
-        """The shortest run of commits that contains the whole degradation with enough probability."""
+        """The shortest range of commits that contains the whole degradation with sufficient probability."""
         mass = np.zeros((self.num_commits + 1, self.num_commits + 1))
         np.add.at(mass, (self.first, self.first + self.width - 1), self.weights.sum(axis=1))
-        inside = np.cumsum(np.cumsum(mass[::-1], axis=0)[::-1], axis=1)  # from at least a row on, up to a column
+        inside = np.cumsum(np.cumsum(mass[::-1], axis=0)[::-1], axis=1)  # begins at a row or later, ends by a column
         for length in range(1, self.num_commits + 1):
             diagonal = np.diagonal(inside[1:], offset=length)
             if diagonal.size and diagonal.max() >= CONFIDENCE:
@@ -172,10 +174,10 @@ def start_search(num_commits: int, degradations: ArrayLike) -> Search | None:
 
     Args:
         num_commits: N, at least 1.
-        degradations: Of the pairs of the bad commit.
+        degradations: Degradations of the pairs of the bad commit.
 
     Returns:
-        ``None`` where these show no degradation, so that there is nothing to look for.
+        The search; ``None`` if the pairs show no degradation, so that there is nothing to search for.
 
     Example:
         >>> search = start_search(8, [1.0, 1.2, 0.9, 1.1, 0.8] * 4)

@@ -1,10 +1,10 @@
 """P-values of the difference of two paired proportions: two systems scored right or wrong on the same items.
 
-The *difference* is the baseline's share of right items minus the candidate's, positive where the candidate is worse. Only
-items that *flip* carry evidence: those lost (right, then wrong) and those gained. Where many items flip, Tango's score
-statistic is normal; where few do, as between two revisions of one system, the p-value is summed exactly over all
-tables, at the worst share of flips that the data allow. The paired t, which estimates its variance from the flips seen,
-rejects far too often there: with no flip at all it has no variance.
+The *difference* is the baseline's share of right items minus the candidate's, positive if the candidate is worse. Only
+items that *flip* carry evidence: those lost (right, then wrong) and those gained. If many items flip, Tango's score
+statistic is approximately normal. If few do, as between two revisions of one system, the exact p-value is a sum over
+all tables, at the least favourable share of flips that the data allow. The paired t, which estimates its variance from
+the observed flips, rejects far too often in that case: if no item flips, its variance is zero.
 
 References:
     T. Tango (1998), Equivalence test and confidence interval for the difference in proportions for the paired-sample
@@ -26,10 +26,10 @@ from mainstay.stats.paired import OneSidedPValues
 from mainstay.stats.proportions import clopper_pearson_interval
 
 FEW_FLIPS = 30
-"""Fewest flips with which the normal approximation of the score statistic is used."""
+"""Number of flips from which the normal approximation of the score statistic is used."""
 
 FEW_EXPECTED = 60.0
-"""Expected flips under the null difference above which the approximation is used anyway."""
+"""Number of flips expected under the null difference above which the approximation is used in any case."""
 
 NUISANCE_MISS = 1e-4
 """Chance that the true share of flips lies outside the confidence set that is searched; added to the p-value."""
@@ -38,10 +38,10 @@ NUM_GAIN_RATES = 33
 """Points of the grid of gain rates, 0 among them."""
 
 NEGLIGIBLE = 1e-12
-"""Probability of the tables that are not enumerated, on each margin; counted as extreme."""
+"""Bound on the probability of the tables that are not enumerated, in each dimension; they are counted as extreme."""
 
 IMPOSSIBLE = 1e-300
-"""Share assumed in place of zero, so that it has a logarithm."""
+"""Share used instead of zero, so that its logarithm exists."""
 
 
 def score_statistic(lost: int, gained: int, num_items: int, difference: float) -> float:
@@ -77,9 +77,9 @@ def _score_statistics(
 def flip_p_values(lost: int, gained: int, num_items: int, difference: float) -> OneSidedPValues:
     """P-values of the true difference against a null value, from both sides.
 
-    At a null of 0 the exact binomial test of McNemar; else exact where few items flip, and by the score statistic where
-    many do. ``above`` is then also at least that of the paired t, whose variance is the right one where the true
-    difference exceeds the null.
+    At a null difference of 0, this is McNemar's exact binomial test. Otherwise it is exact if few items flip, and uses
+    the score statistic if many do. In the last case, ``above`` is also at least the p-value of the paired t, whose
+    variance is correct if the true difference exceeds the null difference.
 
     Args:
         lost: Items that only the baseline has right.
@@ -88,7 +88,7 @@ def flip_p_values(lost: int, gained: int, num_items: int, difference: float) -> 
         difference: The difference under the null hypothesis, inside [0, 1).
 
     Raises:
-        ValueError: If the counts do not fit each other, or the null lies outside its range.
+        ValueError: If the counts are inconsistent, or the null difference lies outside its range.
 
     Example:
         >>> f"{flip_p_values(0, 0, 149, 0.02).below:.4f}"
@@ -194,5 +194,5 @@ def _trinomial(
     ways = gammaln(num_items + 1) - gammaln(lost + 1) - gammaln(gained + 1) - gammaln(kept + 1)
     shares = np.stack([rates + difference, rates, 1 - 2 * rates - difference], axis=-1)
     counts = np.stack([lost, gained, kept], axis=0).astype(np.float64)
-    logarithms = np.log(np.maximum(shares, IMPOSSIBLE))  # times 0 it is 0, times a count it leaves no probability
+    logarithms = np.log(np.maximum(shares, IMPOSSIBLE))  # finite, so that a count of 0 adds 0
     return np.asarray(np.exp(ways + logarithms @ counts))

@@ -1,6 +1,6 @@
 """Sample sizes of evaluations: the number of items needed, and the margins that a number of items supports.
 
-Both follow from the standard deviation of an item's difference, as it is where nothing was lost and as it is under each
+Both follow from the standard deviation of an item's difference: its value if nothing degraded, and its value under each
 null hypothesis. The rules are normal approximations whose hit rates were simulated.
 """
 
@@ -14,25 +14,25 @@ from mainstay.stats.flips import null_deviation
 from mainstay.stats.scores import UNSEEN_LEVEL
 
 SAFETY_OF_FURTHER_ITEMS = 1.25
-"""Factor on the standard error in the rule of further items; without it too many stay undecided."""
+"""Factor on the standard error in the rule for further items; without it, too many metrics stay undecided."""
 
 HONEST_POWER = 0.95
-"""Chance with which a clean change passes at an honest margin."""
+"""Probability with which a clean change passes at the smallest honest margin."""
 
 MOST_ITEMS = 10_000_000
-"""Items beyond which a number of them says no more than that none will do."""
+"""Largest number of items that is named; beyond it, no practical number of items would decide."""
 
 STEPS = 40
-"""Halvings of the search for a margin."""
+"""Steps of the bisection that searches for a margin."""
 
 
 class NullTest(NamedTuple):
     """One test that a verdict needs.
 
     Attributes:
-        null: The difference that it excludes.
-        level: One-sided.
-        deviation: Of an item's difference, under the null hypothesis.
+        null: The difference that the test excludes.
+        level: One-sided level of the test.
+        deviation: Standard deviation of an item's difference under the null hypothesis.
     """
 
     null: float
@@ -48,7 +48,8 @@ def items_to_settle(mean: float, tests: Iterable[NullTest]) -> int | None:
         tests: Tests needed for the verdict that the mean points to.
 
     Returns:
-        ``None`` where the mean sits on or so near a null value that no number of items is expected to do.
+        The number of items; ``None`` if the mean is so close to a null value that no number of items is expected to
+        suffice.
 
     Example:
         >>> items_to_settle(0.0, [NullTest(0.02, 0.05, 0.28), NullTest(0.04, 0.01, 0.33)])
@@ -75,16 +76,16 @@ def smallest_margin(
     """The smallest margin at which a clean change passes.
 
     Args:
-        num_items: Items; fewer than there are where they come in clusters.
-        deviation: Of an item's difference where nothing was lost.
-        under_null: The same under a null hypothesis.
+        num_items: Number of items; for clustered items, the smaller effective number.
+        deviation: Standard deviation of an item's difference if nothing degraded.
+        under_null: Standard deviation under a null hypothesis, as a function of the null difference.
         margin_level: Level of the test at the margin.
         alpha: Level of the test at twice the margin.
-        power: Chance of the pass.
+        power: Probability of a pass.
         score_range: The largest difference that an item can have.
 
     Returns:
-        ``None`` where no margin below half the range is large enough.
+        The margin; ``None`` if no margin below half the range is large enough.
     """
     reach, root = _quantile(1 - power) * deviation, math.sqrt(num_items)
 
@@ -107,12 +108,12 @@ def smallest_margin(
 
 
 def smallest_flip_margin(num_items: int, flips: float, *, power: float = HONEST_POWER) -> float | None:
-    """The smallest margin for right-or-wrong scores, of which a clean change flips a share.
+    """The smallest margin for right-or-wrong scores if a clean change flips a given share of the items.
 
     Args:
-        num_items: Items.
-        flips: Share of them that flip, half of them each way.
-        power: Chance of the pass.
+        num_items: Number of items.
+        flips: Share of the items that flip, half of them in each direction.
+        power: Probability of a pass.
 
     Example:
         >>> [round(100 * smallest_flip_margin(1319, share), 1) for share in (0.01, 0.03, 0.06, 0.1)]

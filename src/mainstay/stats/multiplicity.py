@@ -1,7 +1,8 @@
 """Holm's procedure for several hypotheses that share one error rate.
 
-Holm's procedure holds the chance of any false rejection at the level, whatever the correlation, and also where some
-of the hypotheses are false. It is used at each look on sequential p-values, which keeps the level over looks too.
+Holm's procedure keeps the probability of any false rejection at or below the level, whatever the correlation, and even
+if some of the hypotheses are false. It is applied at each look to sequential p-values, so the level holds over all
+looks together.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def holm_adjusted(p_values: ArrayLike, *, family_size: int) -> NDArray[np.float64]:
-    """P-values adjusted for the whole family; a hypothesis is rejected if its value is at most the level.
+    """P-values adjusted for the whole family; a hypothesis is rejected if its adjusted value is at most the level.
 
     Args:
-        p_values: P-values at hand, in any order, a family on the last axis.
-        family_size: Number of hypotheses fixed beforehand; those without a p-value count as 1.
+        p_values: Available p-values, in any order, with the family on the last axis.
+        family_size: Number of hypotheses, fixed beforehand; those without a p-value count as having p-value 1.
 
     Returns:
         Adjusted p-values in the order given, at most 1; same shape.
@@ -45,9 +46,9 @@ def holm_rejections(p_values: ArrayLike, *, family_size: int, level: float) -> N
     """Which hypotheses Holm's procedure rejects.
 
     Args:
-        p_values: P-values at hand, in any order, a family on the last axis.
-        family_size: Number of hypotheses fixed beforehand; those without a p-value are never rejected.
-        level: Chance of any false rejection in the family.
+        p_values: Available p-values, in any order, with the family on the last axis.
+        family_size: Number of hypotheses, fixed beforehand; those without a p-value are never rejected.
+        level: Family-wise error rate.
 
     Example:
         >>> holm_rejections([0.01, 0.04, 0.03], family_size=4, level=0.05).tolist()

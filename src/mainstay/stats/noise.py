@@ -1,8 +1,8 @@
 """Noise of two equal revisions: the parts of a pair's spread, and their uncertainty.
 
 The degradation of a pair is the log ratio of two sums over blocks measured in turn. Its spread over pairs has two
-parts: what is left of the noise between blocks, which more blocks in a pair make smaller, and what differs from process to process, which only
-more pairs do.
+parts: the noise between blocks, which more blocks in a pair reduce, and the differences between processes, which only
+more pairs reduce.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from numpy.typing import ArrayLike
 
 
 class NoiseParts(NamedTuple):
-    """Parts of the spread of a pair's degradation: ``total**2 = within**2 + between**2``, up to chance.
+    """Parts of the spread of a pair's degradation: ``total**2 = within**2 + between**2``, except for random error.
 
     Attributes:
-        within: Standard deviation that the noise between blocks leaves in a pair's degradation.
-        between: Standard deviation from process to process; 0 where the blocks explain all.
+        within: Standard deviation of a pair's degradation due to the noise between blocks.
+        between: Standard deviation due to differences between processes; 0 if the blocks explain everything.
     """
 
     within: float
@@ -59,7 +59,8 @@ def split_noise(deviation: float, block_errors: Sequence[float]) -> NoiseParts:
 
     Args:
         deviation: Standard deviation of the degradation over pairs.
-        block_errors: Standard error of each pair's degradation from its blocks, see :func:`block_error`; at least one.
+        block_errors: Standard error of the degradation of each pair, computed from its blocks by :func:`block_error`;
+            at least one.
 
     Example:
         >>> within, between = split_noise(0.05, [0.03, 0.03])
@@ -74,8 +75,8 @@ def deviation_interval(deviation: float, num_pairs: int, *, confidence_level: fl
     """Interval for the standard deviation of normal degradations.
 
     Args:
-        deviation: Standard deviation seen (``ddof=1``).
-        num_pairs: Pairs, at least 2.
+        deviation: Observed standard deviation (``ddof=1``).
+        num_pairs: Number of pairs, at least 2.
         confidence_level: Two-sided coverage, inside (0, 1).
 
     References:

@@ -51,8 +51,8 @@ class OneSidedPValues(NamedTuple):
     """P-values against a null value from both sides.
 
     Attributes:
-        above: P-value of "the true degradation is at most the null value"; small if it lies above.
-        below: P-value of "the true degradation is at least the null value"; small if it lies below.
+        above: P-value of the hypothesis that the true degradation is at most the null value; small if it lies above.
+        below: P-value of the hypothesis that the true degradation is at least the null value; small if it lies below.
     """
 
     above: NDArray[np.float64]
@@ -162,7 +162,7 @@ def mean_interval(summary: PairedSummary, *, level: float) -> tuple[NDArray[np.f
         level: Error probability of each bound; the coverage of the interval is ``1 - 2 * level``.
 
     Returns:
-        Lower and upper bound; infinite where they lie beyond the largest number.
+        Lower and upper bound; infinite if they lie beyond the largest floating-point number.
 
     Example:
         >>> low, high = mean_interval(summarise_pairs([1.0, 2.0, 3.0, 4.0, 5.0]), level=0.05)
@@ -181,7 +181,7 @@ def lag_one_correlation(degradations: ArrayLike) -> float:
         degradations: Degradations of the pairs in the order in which they were measured.
 
     Returns:
-        The first autocorrelation; 0 where all degradations are equal or there are fewer than two.
+        The first autocorrelation; 0 if all degradations are equal or there are fewer than two.
 
     Example:
         >>> round(lag_one_correlation([1.0, 2.0, 3.0, 4.0]), 2)
@@ -199,7 +199,7 @@ def skewness(degradations: ArrayLike) -> float:
         degradations: Degradations of the pairs.
 
     Returns:
-        The third standardised moment; 0 where all degradations are equal.
+        The third standardised moment; 0 if all degradations are equal.
 
     Example:
         >>> round(skewness([0.0, 0.0, 0.0, 1.0]), 3)

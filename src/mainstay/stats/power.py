@@ -15,15 +15,16 @@ from mainstay.stats.paired import student_quantile
 from mainstay.stats.sequential import look_weights
 
 SAFETY_OF_FURTHER_PAIRS = 1.25
-"""Factor on the standard error in the "further pairs" rule; without it the promise is kept in 73-98 % only."""
+"""Factor on the standard error in the rule for further pairs; without it, the number suffices only in 73-98 %."""
 
 MOST_TIMES_PLANNED = 10
-"""Multiple of the last planned look beyond which a number of pairs is of no use to anyone."""
+"""Multiple of the last planned look beyond which no number of pairs is named."""
 
 SUPPORTED_RATIOS = ((5, 3.3), (8, 2.5), (20, 1.67), (30, 1.05), (45, 0.81))
 """Smallest ratio of margin to standard deviation that six metrics need, by number of pairs at the last look.
 
-Simulated, a clean gate of six then passes in 92 % or more (5 and 8 pairs, noise with outliers), else in 97 % or more.
+In simulations with these ratios, a clean gate of six metrics passes in at least 92 % of cases for 5 and 8 pairs and
+noise with outliers, and otherwise in at least 97 %.
 """
 
 
@@ -32,9 +33,9 @@ def detectable_distance(num_pairs: int, *, level: float, power: float) -> float:
     """Distance from the null value that is detected with the given power, in standard deviations of a degradation.
 
     Args:
-        num_pairs: Pairs at the one look taken, at least 2.
+        num_pairs: Number of pairs at the only look, at least 2.
         level: One-sided level of the test.
-        power: Chance of a rejection, above the level.
+        power: Probability of a rejection, above the level.
 
     Returns:
         The distance ``delta`` with ``P(noncentral t(n - 1, delta * sqrt(n)) > t(1 - level; n - 1)) = power``.
@@ -69,8 +70,8 @@ def pairs_to_settle(
         far: Null value and level of the strict test, at no degradation or at twice the margin.
 
     Returns:
-        The smallest later look that suffices; beyond the last look, an extrapolation; ``None`` where that is more than
-        :data:`MOST_TIMES_PLANNED` times the last look, or infinite since the mean equals a null value.
+        The smallest later look that suffices, or an extrapolation beyond the last look. ``None`` if the number is more
+        than :data:`MOST_TIMES_PLANNED` times the last look, or is infinite because the mean equals a null value.
 
     Example:
         >>> pairs_to_settle(
@@ -132,4 +133,4 @@ def _pairs_needed(distance: float, deviation: float, level: float, look: int) ->
     """Pairs at which the distance is the boundary of this look, with the safety factor."""
     boundary = float(student_quantile(level, look - 1))
     ratio = SAFETY_OF_FURTHER_PAIRS * boundary * deviation / distance
-    return ratio * ratio  # a power would raise where the product is infinite
+    return ratio * ratio  # unlike ``**``, a product becomes infinite instead of raising OverflowError

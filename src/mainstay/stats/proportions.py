@@ -1,6 +1,6 @@
 """Statistics of counts: intervals for one proportion, and comparison of two classifiers on the same examples.
 
-Pure functions of counts. They describe; no verdict of a gate rests on them.
+Pure functions of counts. They are used for descriptions only; no verdict of a gate depends on them.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def mcnemar_p_value(right_to_wrong: int, wrong_to_right: int) -> float:
         wrong_to_right: Examples that only the second classifies correctly.
 
     Returns:
-        The p-value; 1 where the two counts are equal.
+        The p-value; 1 if the two counts are equal.
 
     Raises:
         ValueError: If a count is negative.

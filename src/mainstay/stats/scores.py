@@ -1,13 +1,14 @@
 """P-values of the mean difference of two systems scored on the same items, with or without clusters.
 
-For scores that are not merely right or wrong, that are means over repeats, or whose items belong together: questions on
-one text, pages of one document. A *difference* is the baseline's score of an item minus the candidate's, positive where
-the candidate is worse. The unit that varies independently is the cluster; without clusters each item is its own.
+These tests are for scores that are not merely right or wrong, that are means over repeats, or whose items belong
+together, such as questions on one text or pages of one document. A *difference* is the baseline's score of an item
+minus the candidate's, positive if the candidate is worse. The unit that varies independently is the cluster; without
+clusters, each item is a cluster of its own.
 
-Student's t with a cluster-robust variance is right where differences are many. Two things make it wrong where a pass is
-claimed, and both are mended here: the degradation that a pass excludes need not have been *seen* yet, so the variance
-under the null hypothesis is that of the differences seen together with as many more as the null asks for; and where
-almost nothing differs, a bound counts clusters in place of estimating a variance.
+Student's t with a cluster-robust variance is correct if there are many differences. For a pass, two corrections are
+needed. First, the degradation that a pass excludes need not have been *observed* yet, so the variance under the null
+hypothesis is that of the observed differences together with as many more as the null hypothesis requires. Second, if
+almost nothing differs, the p-value is bounded by counting clusters instead of estimating a variance.
 
 References:
     R. M. Bell, D. F. McCaffrey (2002), Bias reduction in standard errors for linear regression with multi-stage
@@ -29,16 +30,16 @@ from numpy.typing import ArrayLike, NDArray
 from mainstay.stats.paired import OneSidedPValues
 
 FEW_EFFECTIVE = 5.0
-"""Fewest effective clusters with differences from which a variance can be estimated."""
+"""Smallest effective number of differing clusters from which a variance can be estimated."""
 
 FEWEST_CLUSTERS = 30
-"""With fewer clusters nothing passes: no variance between them is known well enough."""
+"""Smallest number of clusters with which a metric can pass: with fewer, the variance between them is too uncertain."""
 
 FEWEST_UNBOUNDED = 1_000
-"""With fewer items nothing passes whose scores have no range: one item not seen could carry any degradation."""
+"""Smallest number of items with which unbounded scores can pass, since any item could degrade without limit."""
 
 UNSEEN_LEVEL = 0.05
-"""Largest chance that a degradation of the margin, carried by items that are wholly lost, was not seen at all."""
+"""Largest accepted probability of observing no difference if a degradation of the margin consisted of lost items."""
 
 
 class DifferenceSummary(NamedTuple):
@@ -47,16 +48,16 @@ class DifferenceSummary(NamedTuple):
     Attributes:
         mean: Mean difference over items.
         variance: Variance of the difference of an item.
-        square_mean: Mean of its square.
-        typical: Size of a typical difference, by which a degradation not yet seen is made: ``sum d^2 / sum |d|``; the
-            range of the score where nothing differs.
-        design_effect: How much clusters enlarge the variance of the mean; 1 without clusters.
+        square_mean: Mean of the squared difference of an item.
+        typical: Size of a typical difference, of which an unobserved degradation is assumed to consist: ``sum d^2 / sum
+            |d|``; the range of the score if nothing differs.
+        design_effect: Factor by which clusters enlarge the variance of the mean; 1 without clusters.
         degrees: Degrees of freedom of the cluster-robust variance.
-        num_items: Items.
-        num_clusters: Clusters; the items where there are none.
-        num_worse: Clusters whose differences add up to a degradation.
+        num_items: Number of items.
+        num_clusters: Number of clusters; the number of items if there are no clusters.
+        num_worse: Number of clusters whose differences add up to a degradation.
         num_effective: Effective number of clusters that differ, ``(sum D^2)^2 / sum D^4``.
-        largest_cluster: Items of the largest cluster.
+        largest_cluster: Number of items in the largest cluster.
     """
 
     mean: float
@@ -78,9 +79,10 @@ def summarise_differences(
     """Mean, variances and degrees of freedom of paired differences.
 
     Args:
-        differences: Baseline minus candidate, one an item, at least two; repeats of an item are averaged before.
-        score_range: The largest difference that an item can have; infinite where scores are unbounded.
-        clusters: A label of the cluster of each item; each item is its own without it.
+        differences: Baseline minus candidate for each of at least two items; repeats of an item must have been
+            averaged.
+        score_range: The largest difference that an item can have; infinite if scores are unbounded.
+        clusters: Label of the cluster of each item; without labels, each item is a cluster of its own.
 
     Raises:
         ValueError: If there are fewer than two items or clusters, or a label is missing.
@@ -128,11 +130,11 @@ def score_p_values(summary: DifferenceSummary, null: float, *, score_range: floa
     Args:
         summary: Summary of the differences.
         null: The true difference under the null hypothesis.
-        score_range: The largest difference that an item can have; infinite where scores are unbounded.
+        score_range: The largest difference that an item can have; infinite if scores are unbounded.
 
     Returns:
-        ``above`` by the variance seen; ``below`` by that under the null where the null is a degradation, and by
-        counting clusters that lost where fewer than five effective ones differ.
+        ``above`` uses the observed variance. ``below`` uses the variance under the null hypothesis if that is a
+        degradation, and counts worse clusters if fewer than five effective clusters differ.
 
     Example:
         >>> summary = summarise_differences([0.0] * 299 + [1.0], score_range=1.0)
@@ -158,7 +160,7 @@ def mean_variance(summary: DifferenceSummary, null: float = 0.0) -> float:
 
     Args:
         summary: Summary of the differences.
-        null: The true difference under the null hypothesis; at 0 the variance is the one seen.
+        null: The true difference under the null hypothesis; at 0, the observed variance is returned.
     """
     variance = _null_variance(summary, null) if null > 0 else summary.variance
     return variance * summary.design_effect / summary.num_items
@@ -204,8 +206,9 @@ def macro_p_values(summaries: Sequence[DifferenceSummary], null: float, *, score
         score_range: The largest difference that an item can have.
 
     Returns:
-        As :func:`score_p_values`. Where fewer than five effective clusters differ in all tasks, ``below`` is also at
-        least the chance of so few clusters that lost, if the task with the fewest items carried the degradation.
+        The p-values as in :func:`score_p_values`. If fewer than five effective clusters differ in all tasks together,
+        ``below`` is also at least the probability of so few worse clusters if the whole degradation were in the task
+        with the fewest items.
 
     Example:
         >>> quiet = summarise_differences([0.0] * 200, score_range=1.0)
@@ -235,7 +238,7 @@ def _degrees(variances: Sequence[float], summaries: Sequence[DifferenceSummary])
 
 
 def can_pass(summary: DifferenceSummary, margin: float, *, score_range: float) -> bool:
-    """Whether this number of items and clusters could have shown a degradation of the margin at all.
+    """Whether the items and clusters are numerous enough to have shown a degradation of the margin.
 
     Args:
         summary: Summary of the differences.
@@ -254,7 +257,7 @@ def can_pass(summary: DifferenceSummary, margin: float, *, score_range: float) -
 
 
 def excludes_whole_clusters(summary: DifferenceSummary, margin: float, *, score_range: float) -> bool:
-    """Whether a degradation of the margin would also have been seen if a few whole clusters made it up.
+    """Whether a degradation of the margin would have been observed even if it were confined to a few whole clusters.
 
     Args:
         summary: Summary of the differences.
@@ -268,8 +271,8 @@ def block_ends(num_clusters: int, fractions: ArrayLike) -> NDArray[np.int64]:
     """Numbers of clusters at which to look, from fractions of all clusters.
 
     Args:
-        num_clusters: Clusters of a task, in the order drawn before scoring.
-        fractions: Ascending, the last one 1.
+        num_clusters: Number of clusters of a task, whose order was drawn before scoring.
+        fractions: Ascending fractions of all clusters; the last one is 1.
 
     Example:
         >>> block_ends(1319, [0.1, 0.25, 0.5, 1.0]).tolist()
@@ -279,10 +282,9 @@ def block_ends(num_clusters: int, fractions: ArrayLike) -> NDArray[np.int64]:
 
 
 def block_weights(fractions: ArrayLike, *, power: float = 1.5) -> NDArray[np.float64]:
-    """Share of the error rate that each look spends: increments of the fractions raised to a power.
+    """Share of the error rate that each look uses: increments of the fractions raised to a power.
 
-    A power above 1 keeps most of the error for the last look, where the number of items is fixed and nothing is left
-    to add.
+    A power above 1 keeps most of the error rate for the last look, after which no items are left to add.
 
     Args:
         fractions: Fractions of the items at each look, ascending, the last one 1.

@@ -1,8 +1,8 @@
 """Sequential tests: several looks at a growing number of pairs, which share one error rate.
 
-The looks are fixed before the first pair. The error is spent in proportion to pairs and divided over the looks by
-Bonferroni, so the procedure needs no correlation between looks, no table, and holds for any p-value that is valid at
-one look. See Jennison and Turnbull (1989) for repeated confidence intervals.
+The looks are fixed before the first pair. The error rate is divided over the looks by Bonferroni, in proportion to new
+pairs. So the procedure needs neither the correlation between looks nor a table, and holds for any p-value that is valid
+at one look. See Jennison and Turnbull (1989) for repeated confidence intervals.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from mainstay.stats.paired import student_quantile
 
 
 def look_weights(looks: Sequence[int]) -> NDArray[np.float64]:
-    """The share of the error rate that each look may spend: the share of pairs that are new at it.
+    """The share of the error rate that each look may use: its new pairs as a share of all pairs.
 
     Args:
-        looks: Numbers of pairs at which is looked, increasing, from 2.
+        looks: Increasing numbers of pairs at which the gate looks, from 2.
 
     Returns:
         Weights that sum to 1.
@@ -38,11 +38,11 @@ def look_weights(looks: Sequence[int]) -> NDArray[np.float64]:
 
 
 def sequential_p_values(p_values: ArrayLike, weights: ArrayLike) -> NDArray[np.float64]:
-    """P-values that stay valid although earlier looks were taken.
+    """P-values that stay valid after earlier looks.
 
     Args:
         p_values: One-look p-values, looks on the first axis; 1 at a look that was not taken.
-        weights: Share of the error of each of these looks.
+        weights: Share of the error rate of each of these looks.
 
     Returns:
         At each look, the smallest ``p / weight`` so far, at most 1; same shape.
@@ -60,7 +60,7 @@ def boundaries(looks: Sequence[int], *, level: float) -> NDArray[np.float64]:
     """The value of Student's t beyond which each look rejects.
 
     Args:
-        looks: Numbers of pairs at which is looked.
+        looks: Numbers of pairs at which the gate looks.
         level: One-sided level of all looks together.
 
     Example:

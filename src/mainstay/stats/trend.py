@@ -1,15 +1,15 @@
 """Trends over many gates: a drift detector with a proved rate of false alarms, and a curve with its band.
 
-Estimates that gates print must never be added up: a gate that stops early stops when its estimate is extreme. What adds
-up without bias is the mean of the first pairs, of which every gate has the same number, and sums over single pairs,
-which no rule of stopping can bias.
+Estimates that gates print must never be added up: a gate stops early when its estimate is extreme. Two quantities add
+up without bias: the mean of the first pairs, of which every gate has the same number, and sums over single pairs,
+which no stopping rule can bias.
 
-- :func:`drift_evidence`: evidence that degradations gather, from the pairs of every gate.
-- :func:`anchor_level`: level of a test against a fixed reference, so that both alarms share one rate.
-- :func:`earlier_deviation`: noise as known before a gate, which the detector needs only for its power.
-- :func:`smooth_level`: where a metric stands, from increments and anchors together.
+- :func:`drift_evidence`: evidence that degradations accumulate, from the pairs of every gate.
+- :func:`anchor_level`: level of a test against a fixed reference, chosen so that both kinds of alarm share one rate.
+- :func:`earlier_deviation`: noise as known before each gate, which affects only the power of the detector.
+- :func:`smooth_level`: the level of a metric, from increments and anchors together.
 
-A degradation is positive where the candidate is worse.
+A degradation is positive if the candidate is worse.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 RUN_LENGTH = 1_000
-"""Commits between two false alarms, on average, over all metrics of a project together."""
+"""Average number of commits between two false alarms, over all metrics of a project together."""
 
 STEPS = (0.03, 0.06, 0.12, 0.25, 0.5, 1.0)
-"""Mean degradations of a commit, in margins, that the detector looks for at once."""
+"""Mean degradations of a commit, in margins, that the detector looks for simultaneously."""
 
 NUM_POOLED = 50
-"""Gates whose noise is pooled."""
+"""Number of gates whose noise is pooled."""
 
 
 class Evidence(NamedTuple):
     """Evidence of degradations that accumulate over gates.
 
     Attributes:
-        log_values: (gates,) logarithm of the evidence after each gate, before it starts again at an alarm.
-        alarms: Gates after which it crossed the threshold.
+        log_values: (gates,) logarithm of the evidence after each gate, before it is reset by an alarm.
+        alarms: Indices of the gates after which the evidence crossed the threshold.
     """
 
     log_values: NDArray[np.float64]
@@ -47,7 +47,7 @@ class Level(NamedTuple):
     """Level of a metric: its degradation since the reference.
 
     Attributes:
-        values: (commits,) best estimate.
+        values: (commits,) best estimate of the degradation.
         errors: (commits,) its standard error; infinite behind a gap that no anchor bridges.
     """
 
@@ -65,17 +65,19 @@ def drift_evidence(
 ) -> Evidence:
     """Evidence that a metric degrades over gates of each commit against the one before it.
 
-    A Shiryaev-Roberts procedure over e-values. The order inside a pair is drawn by a coin, so the degradation of two
-    equal revisions is symmetric about zero, and ``2 / (1 + exp(-2 l d))`` has mean one for every ``l``: the average run
-    length is at least the threshold, whatever the noise and whenever a gate stops. A wrong deviation costs power only.
+    This is a Shiryaev-Roberts procedure over e-values. The order inside a pair is drawn by a coin, so the degradation
+    of two equal revisions is symmetric about zero, and ``2 / (1 + exp(-2 l d))`` has mean one for every ``l``. So the
+    average run length is at least the threshold, whatever the noise and whenever a gate stops. A wrong deviation costs
+    only power.
 
     Args:
-        pairs: Degradation of every pair, a sequence for each gate in the order of commits; empty where nothing was
-            measured.
-        margin: On the same scale.
+        pairs: Degradation of every pair, as one sequence for each gate in the order of commits; a sequence is empty if
+            nothing was measured.
+        margin: Margin on the same scale.
         deviations: (gates,) standard deviation of a pair as known before each gate, see :func:`earlier_deviation`.
-        num_metrics: Metrics that are watched.
-        run_length: Commits between false alarms that are tolerated. Half the alarms are left for anchors.
+        num_metrics: Number of metrics that are monitored.
+        run_length: Tolerated average number of commits between false alarms. Half of the false alarms are reserved for
+            anchors.
 
     References:
         J. Shin, A. Ramdas, A. Rinaldo (2022), E-detectors, arXiv:2203.03532.
@@ -110,12 +112,12 @@ def _flattened(pairs: Sequence[ArrayLike]) -> tuple[NDArray[np.int64], NDArray[n
 
 
 def anchor_level(every: int, *, num_metrics: int = 1, run_length: float = RUN_LENGTH) -> float:
-    """Significance level of the test that an anchor's degradation is above zero; it gets half of the false alarms.
+    """Significance level of the test that an anchor degraded; this test may cause half of the false alarms.
 
     Args:
-        every: Commits between two anchors.
-        num_metrics: Metrics that are watched.
-        run_length: Commits between false alarms that are tolerated.
+        every: Number of commits between two anchors.
+        num_metrics: Number of metrics that are monitored.
+        run_length: Tolerated average number of commits between false alarms.
 
     Example:
         >>> anchor_level(20)
@@ -128,8 +130,8 @@ def earlier_deviation(pairs: Sequence[ArrayLike], *, fallback: float) -> NDArray
     """Standard deviation of a pair, estimated before each gate from the gates before it.
 
     Args:
-        pairs: Degradation of every pair, a sequence for each gate.
-        fallback: What to assume while nothing is known.
+        pairs: Degradation of every pair, as one sequence for each gate.
+        fallback: Standard deviation assumed until pairs are known.
 
     Example:
         >>> earlier_deviation([[1, -1], [3, -3], [0, 0]], fallback=9.0).round(2).tolist()
@@ -151,9 +153,9 @@ def smooth_level(increments: ArrayLike, variances: ArrayLike, anchors: Mapping[i
     """Smoothed level of a metric after each commit, as degradation since the reference, from all data.
 
     Args:
-        increments: (commits,) unbiased estimate of what each commit added.
-        variances: (commits,) its variance; 0 where it was proved equal, infinite across a gap.
-        anchors: Unbiased estimate against the reference and its variance, by commit.
+        increments: (commits,) unbiased estimate of the degradation by each commit.
+        variances: (commits,) its variance; 0 if the commit was proved equal, infinite across a gap.
+        anchors: Unbiased estimate of the degradation since the reference and its variance, by commit.
 
     References:
         H. E. Rauch, F. Tung, C. T. Striebel (1965), AIAA Journal 3, 1445-1450.

@@ -1,9 +1,9 @@
 """Files that a gate keeps on disk.
 
-- :mod:`~mainstay.store.journal`: every trial as soon as it is measured, and the folders of runs.
+- :mod:`~mainstay.store.journal`: the journal of all trials, and the folders of runs.
 - :mod:`~mainstay.store.documents`: the run document, checked against its schema.
-- :mod:`~mainstay.store.files`: files that appear whole or not at all.
-- :mod:`~mainstay.store.integrity`: whether a folder still holds what it held.
-- :mod:`~mainstay.store.scratch`: temporary folders, and those that killed processes left.
-- :mod:`~mainstay.store.interruption`: Ctrl-C, raised once and never inside a clean-up.
+- :mod:`~mainstay.store.files`: atomic writing of files.
+- :mod:`~mainstay.store.integrity`: manifests, which show whether a folder has changed.
+- :mod:`~mainstay.store.scratch`: temporary folders, and those that killed processes left behind.
+- :mod:`~mainstay.store.interruption`: Ctrl-C, raised once and never during a clean-up.
 """

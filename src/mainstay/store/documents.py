@@ -2,10 +2,10 @@
 
 The schema is JSON Schema 2020-12, in ``run.schema.json`` beside this module. JSON has no infinity and no NaN: an
 infinite bound of an interval is ``null``, and so is a point of a curve or a descriptive mean that is not a number.
-Nothing here opens a file.
+This module opens no files.
 
-- :func:`run_to_json`, :func:`run_from_json`: the two directions.
-- :func:`calibration_to_json`: a calibration, which has no schema: its keys are those of the record.
+- :func:`run_to_json`, :func:`run_from_json`: conversion in both directions.
+- :func:`calibration_to_json`: conversion of a calibration, which has no schema; its keys are those of the record.
 - :func:`run_schema`: the schema, for documentation and other tools.
 """
 

@@ -1,6 +1,6 @@
 """Files: atomic writing, digests of content, and detection of harmful links.
 
-- :func:`write_text`, :func:`content_digest`, :func:`iter_files`: of any place.
+- :func:`write_text`, :func:`content_digest`, :func:`iter_files`: write, digest and list files.
 - :func:`harmful_link`: a link that a copy of a folder must not follow.
 """
 
@@ -20,7 +20,7 @@ FOLDER = ".mainstay"
 
 
 MAX_COPIED_BYTES, MAX_COPIED_FILES = 4_000_000_000, 100_000
-"""The most that is copied because a link leads there."""
+"""Largest amount of data that is copied because a link leads to it."""
 
 
 def write_text(path: Path, text: str, *, shown: str | None = None) -> Path:
@@ -57,7 +57,7 @@ def content_digest(place: Path, *, suffix: str = "") -> str:
 
     Args:
         place: The file or folder.
-        suffix: Of the files in a folder that count, such as ``.py``; all without.
+        suffix: Suffix of the files in a folder to include, such as ``.py``; all files if empty.
     """
     digest = hashlib.sha256()
     for path in (
@@ -85,13 +85,13 @@ def iter_files(folder: Path) -> Iterator[Path]:
 def harmful_link(folder: Path, root: Path, *, left_out: Collection[Path] = ()) -> tuple[Path, Path] | None:
     """Find a link, at a folder or below it, that a copy must not follow, with its target; ``None`` if there is none.
 
-    Harm does a link to a folder that holds the link itself, which has no end, and one that leads out of the root to a
-    device, or to more than a copy should take. A link that leads nowhere does none.
+    A link is harmful if it leads to a folder that contains the link itself, or out of the root to a
+    device or to more data than should be copied. A broken link is not harmful.
 
     Args:
-        folder: What would be copied, links followed.
-        root: What is small enough to be copied in any case.
-        left_out: Places beneath the folder that would not be copied.
+        folder: Folder to be copied with the targets of its links.
+        root: Folder whose content is small enough to be copied in any case.
+        left_out: Paths below the folder that will not be copied.
 
     Example:
         >>> import tempfile
@@ -110,7 +110,7 @@ def _harmful_link(
         if place.is_symlink():
             try:
                 target = place.resolve(strict=True)
-            except (OSError, RuntimeError):  # it leads nowhere, or to itself
+            except (OSError, RuntimeError):  # a broken link, or one to itself
                 continue
             has_no_end = place.parent.resolve().is_relative_to(target) or target in above
             if has_no_end or not (target.is_relative_to(root) or _is_copyable(target)):
@@ -123,7 +123,7 @@ def _harmful_link(
 
 
 def _is_copyable(place: Path) -> bool:
-    """Whether a place is a file or a folder of files, and not too large."""
+    """Whether a path is a file or a folder of files, and not too large."""
     if place.is_file():
         return place.stat().st_size <= MAX_COPIED_BYTES
     num_files = num_bytes = 0

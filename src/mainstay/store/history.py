@@ -1,13 +1,13 @@
 """History files: admission of runs, conversion to and from text, and old versions.
 
-Nothing here opens a file or calls git. A kept run is compact JSON of about a kilobyte, and the same run gives the same
-bytes everywhere, so that writing it twice keeps it once.
+This module does not open files or call git. A stored run is compact JSON of about a kilobyte. The same run always gives
+the same bytes, so a run that is written twice is stored once.
 
-- :func:`kept_run`: from a run to what is kept of it, or why it is not.
-- :func:`kept_to_json`, :func:`kept_from_json`: the two directions.
-- :func:`withdrawal_to_json`: why a run counts no more.
-- :func:`file_of`, :func:`stem_of`: name of the file.
-- :func:`read_history`: all files of a branch together.
+- :func:`kept_run`: make the record of a run, or refuse the run.
+- :func:`kept_to_json`, :func:`kept_from_json`: conversion in both directions.
+- :func:`withdrawal_to_json`: conversion of a withdrawal.
+- :func:`file_of`, :func:`stem_of`: path and name of a file.
+- :func:`read_history`: read all files of a branch.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ RUNS, WITHDRAWN = "runs", "withdrawn"
 """Folders of a branch."""
 
 UPGRADES: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = ()
-"""Turns a document of version 1 into one of version 2, and so on; a file that was kept is never written anew."""
+"""Functions that convert a document of version 1 to version 2, and so on; stored files are never rewritten."""
 
 ADMITTED = frozenset({Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.WAIVED})
 """Verdicts of a valid run."""
 
 CLOCK_TOLERANCE = timedelta(days=1)
-"""How far a clock may be off."""
+"""Largest accepted error of a clock."""
 
 _DIGITS = 6
 
@@ -63,13 +63,13 @@ def kept_run(
     Args:
         run: Run of a gate.
         kind: Kind of comparison.
-        run_digest: SHA-256 of the document.
+        run_digest: SHA-256 of the run document.
         dates: ISO time of the commits that are in the repository.
-        now: The time, by which a wrong clock shows.
+        now: The current time, to detect a wrong clock.
         where: Name of the document in error messages.
 
     Raises:
-        UsageError: If the run is not valid, so that it would mislead whoever reads the history.
+        UsageError: If the run is not valid and would make the history misleading.
     """
     if reason := next(_refusals(run, kind, dates, now), None):
         raise UsageError(f"not kept: {reason}", looked_in=where, next_step="keep a valid run of a commit")
@@ -176,7 +176,7 @@ def kept_from_json(
     Args:
         text: The document.
         where: Its name in error messages.
-        upgrades: Turns each version into the next.
+        upgrades: Functions that convert each version to the next.
 
     Raises:
         SchemaError: If it cannot be read.
@@ -229,7 +229,7 @@ def _damaged(fact: str, where: str) -> SchemaError:
 
 
 def _cause(error: BaseException) -> str:
-    """The innermost complaint of an error, in one line."""
+    """The innermost cause of an error, in one line."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return " ".join(f"{type(error).__name__}: {error}".split())[:200]
@@ -245,7 +245,7 @@ def read_history(files: Iterable[tuple[str, bytes]]) -> History:
     """Read all files of the branches; unreadable files are left out and reported, unless withdrawn.
 
     Args:
-        files: Place of each, as ``BRANCH:PATH``, and its content.
+        files: Location of each file, as ``BRANCH:PATH``, and its content.
     """
     entries, withdrawals, unread = [], {}, []
     for place, content in files:
@@ -301,7 +301,7 @@ def _converter() -> Converter:
     )
     converter.register_structure_hook(str, lambda value, _: _text(value))
     enums: tuple[type, ...] = (Verdict, Method, Kind, Direction, RunKind)
-    for kind in enums:  # else they would be taken for plain text
+    for kind in enums:  # otherwise they would be read as plain text
         converter.register_structure_hook(kind, lambda value, kind: kind(value))
     structure, known = make_dict_structure_fn(Metric, converter), dict[str, Metric]()
 

@@ -1,8 +1,9 @@
 """Manifests: the content of a folder at one time, and whether it has changed since.
 
-- :class:`Manifest`: every file, link and folder beneath a folder, with what tells a change; :func:`take_manifest` makes one.
-- :func:`find_changes`: what is no longer as a manifest says.
-- :func:`read_manifest`, :func:`write_manifest`: a manifest as a file, beside what it describes.
+- :class:`Manifest`: every file, link and folder below a folder, with the properties that show a change; made by
+  :func:`take_manifest`.
+- :func:`find_changes`: the paths that no longer match a manifest.
+- :func:`read_manifest`, :func:`write_manifest`: a manifest as a file, next to the folder that it describes.
 """
 
 from __future__ import annotations
@@ -21,21 +22,23 @@ from mainstay.records.errors import StoreError
 from mainstay.store.files import write_text
 
 VERSION = 1
-"""Raised when the file changes its meaning; one of another version counts as none."""
+"""Version of the file format; a manifest of another version counts as missing."""
 
 FOLDER = "/"
-"""Entry in place of the content of a folder: its files have entries of their own."""
+"""Value used instead of the content of a folder, whose files have entries of their own."""
 
 
 class Entry(NamedTuple):
     """Recorded properties of a path.
 
     Attributes:
-        content: SHA-256 of a file; of a link, ``->`` and where it leads; ``/`` for a folder.
+        content: SHA-256 of a file; for a link, ``->`` and its target; ``/`` for a folder.
         mode: Kind and permissions.
-        size: Bytes.
-        mtime_ns: When the content changed last, as whoever owns it says: Python goes by it when it takes bytecode.
-        ctime_ns: When anything changed last, as the system says: nobody can set it without setting the clock.
+        size: Size in bytes.
+        mtime_ns: Time of the last change of the content. The owner can set it; Python uses it to decide whether
+            bytecode is current.
+        ctime_ns: Time of the last change of anything. It is set by the system and can be forged only by setting the
+            clock.
         inode: Number of the file in its file system.
     """
 
@@ -58,7 +61,7 @@ class Manifest:
     """Record of every file, link and folder below a folder.
 
     Attributes:
-        entries: By path relative to the folder.
+        entries: Entries by path relative to the folder.
     """
 
     entries: Mapping[str, Entry]
@@ -73,14 +76,14 @@ def take_manifest(folder: Path) -> Manifest:
     """Record everything below a folder; links are not followed.
 
     Args:
-        folder: One of torch has 20,000 files and 5.5 GB, which two processors read in 6 s.
+        folder: The folder. One with torch has 20,000 files and 5.5 GB, which two processors read in 6 s.
 
     Raises:
         StoreError: If something cannot be read.
     """
     try:
         found = dict(_walk(folder))
-        with ThreadPoolExecutor() as pool:  # the interpreter is free while files are read and hashed
+        with ThreadPoolExecutor() as pool:  # reading and hashing release the interpreter lock
             contents = list(pool.map(lambda path: _content(folder / path, found[path].st_mode), found))
     except OSError as error:
         raise StoreError(
@@ -92,12 +95,12 @@ def take_manifest(folder: Path) -> Manifest:
 def find_changes(folder: Path, manifest: Manifest) -> tuple[str, ...]:
     """The paths below a folder that no longer match a manifest, sorted.
 
-    What the system says of a file is compared first; one that it says something else of is read. What Python runs by
-    itself when it starts is always read. For the 20,000 files of torch that takes 0.3 s.
+    The system's properties of a file are compared first; the file is read only if they differ. Files that Python runs
+    at start-up are always read. For the 20,000 files of torch this takes 0.3 s.
 
     Args:
-        folder: Where it lies.
-        manifest: What was there.
+        folder: The folder.
+        manifest: Its earlier manifest.
     """
     try:
         found = dict(_walk(folder))
@@ -121,7 +124,7 @@ def describe_changes(paths: tuple[str, ...]) -> str:
 
 
 def _is_unchanged(place: Path, known: Entry, status: os.stat_result) -> bool:
-    """Whether a path is as it was."""
+    """Whether a path is unchanged."""
     if _entry(status, known.content) == known and not _is_run_at_start(PurePosixPath(place)):
         return True
     return _entry(status, _content(place, status.st_mode)).is_as(known)
@@ -151,7 +154,7 @@ def _content(place: Path, mode: int) -> str:
         return FOLDER
     if stat.S_ISLNK(mode):
         return f"->{os.readlink(place)}"
-    if not stat.S_ISREG(mode):  # a pipe would be waited for
+    if not stat.S_ISREG(mode):  # opening a pipe would block
         return "special"
     with place.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -165,7 +168,7 @@ def _entry(status: os.stat_result, content: str) -> Entry:
 
 
 def write_manifest(place: Path, manifest: Manifest) -> None:
-    """Write a manifest, whole or not at all.
+    """Write a manifest atomically.
 
     Raises:
         StoreError: If it cannot be written.

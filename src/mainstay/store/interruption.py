@@ -1,12 +1,12 @@
 """Handling of Ctrl-C and termination signals: raised once, and never during a clean-up.
 
-Python runs the handler of a signal in the main thread, whichever thread the system delivers it to. A mask of signals for
-one thread therefore holds nothing back once there are others, such as those of numpy. Here the handler itself holds
-back: while a clean-up goes on it only takes a note, and the interrupt is raised when the clean-up is done.
+Python runs the handler of a signal in the main thread, whichever thread the system delivers it to. So a signal mask of
+one thread has no effect once there are other threads, such as those of numpy. Instead, the handler itself defers
+the interrupt: during a clean-up it only records the signal, and the interrupt is raised after the clean-up.
 
-- :func:`interrupts_taken`: the first signal becomes one ``KeyboardInterrupt``, later ones do nothing.
-- :func:`undisturbed`: hold it back for a while.
-- :func:`cleaned_up`: a clean-up that happens whichever moment an interrupt comes at.
+- :func:`interrupts_taken`: turn the first signal into one ``KeyboardInterrupt``, and ignore later ones.
+- :func:`undisturbed`: defer interrupts to the end of a context.
+- :func:`cleaned_up`: run a clean-up, whenever an interrupt comes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP"
 """Ctrl-C, a request to end, and the end of the terminal."""
 
 RAISE_AGAIN_SECONDS = 0.01
-"""How soon an interrupt that Python dropped is raised once more."""
+"""Seconds after which an interrupt that Python dropped is raised again."""
 
 
 @dataclass(slots=True)
@@ -34,9 +34,9 @@ class _State:
 
     Attributes:
         is_taken: Whether the handlers are installed.
-        num_holds: How many clean-ups hold interrupts back.
-        is_held_back: Whether one came meanwhile.
-        is_raised: Whether one was raised; all later ones are dropped.
+        num_holds: Number of clean-ups that defer interrupts.
+        is_held_back: Whether an interrupt was deferred.
+        is_raised: Whether an interrupt was raised; all later ones are ignored.
     """
 
     is_taken: bool = False
@@ -64,12 +64,13 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 def interrupts_taken(*, until_exit: bool = False) -> Iterator[None]:
     """Turn the first of :data:`SIGNALS` into one ``KeyboardInterrupt``, and ignore later ones.
 
-    An exception that is raised while a destructor runs, or a callback of the import system, is dropped by Python; it
-    is then raised once more. At the end, clean-ups that an interrupt kept from running are made up for. A hang-up stays
-    ignored where it is, as under ``nohup``. Does nothing inside itself, or outside the main thread.
+    If an exception is raised in a destructor or in a callback of the import system, Python drops it; the interrupt is
+    then raised again. At the end, clean-ups that an interrupt prevented are run. SIGHUP stays ignored if it was ignored
+    before, as under ``nohup``. Nested calls, and calls outside the main thread, have no effect.
 
     Args:
-        until_exit: Ignore the signals afterwards, since the process is about to end with a status of its own.
+        until_exit: Whether to ignore the signals afterwards, because the process is about to end with a status of its
+            own.
     """
     is_outermost = not _state.is_taken
     with _handlers(until_exit=until_exit):
@@ -77,7 +78,7 @@ def interrupts_taken(*, until_exit: bool = False) -> Iterator[None]:
             yield
         finally:
             if is_outermost and threading.current_thread() is threading.main_thread():
-                _state.is_raised = True  # nothing is left that one could change
+                _state.is_raised = True  # nothing is left that an interrupt could affect
                 for clean in reversed(list(_pending)):
                     _finish(clean)
 
@@ -111,7 +112,7 @@ def _handlers(*, until_exit: bool = False) -> Iterator[None]:
         _state.is_raised = True
         sys.unraisablehook = previous_hook
         _state.is_taken = False
-        for each, handler in reversed(previous.items()):  # Ctrl-C last: it may be raised as soon as it is given back
+        for each, handler in reversed(previous.items()):  # Ctrl-C last: it may be raised at once
             signal.signal(each, signal.SIG_IGN if until_exit else handler)
 
 
@@ -123,7 +124,7 @@ def interruptible(next_step: str) -> Iterator[None]:
         next_step: What the user can do after it.
 
     Raises:
-        Interrupted: In place of the ``KeyboardInterrupt``.
+        Interrupted: Instead of the ``KeyboardInterrupt``.
     """
     with interrupts_taken():
         try:
@@ -162,11 +163,11 @@ def is_undisturbed() -> bool:
 def cleaned_up(clean: Callable[[], object]) -> Iterator[None]:
     """Call a function at the end of the context, even after an interrupt at any moment.
 
-    An interrupt between the end of the body and the clean-up skips the clean-up; :func:`interrupts_taken` then makes up
-    for it.
+    If an interrupt comes between the end of the body and the clean-up, :func:`interrupts_taken` runs the clean-up at
+    its end.
 
     Args:
-        clean: What to call; it may be called a second time where the first was broken off.
+        clean: Function to call; it may be called a second time if the first call was interrupted.
     """
     _pending.append(clean)
     try:

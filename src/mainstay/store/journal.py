@@ -1,13 +1,13 @@
 """Journal of a run: every completed trial is on disk before the next one starts.
 
-A journal is a file of JSON lines, only ever appended to and flushed to the disk line by line. A gate that is killed
-leaves at most one torn last line, which does not count and is dropped when the run is resumed; the trials before it are
-never measured again.
+A journal is a file of JSON lines that is only appended to and is flushed to disk after each line. A gate that is killed
+leaves at most one incomplete last line, which is ignored and is removed when the run is resumed. The trials before it
+are never measured again.
 
 - :class:`Journal`: append to and read one journal.
-- :class:`RunFolder`: where a run keeps its journal and its document, and who holds it.
-- :func:`new_run`, :func:`interrupted_run`: start or find one.
-- :func:`trial_content`, :func:`parse_trial`: a trial on its way to a file and back.
+- :class:`RunFolder`: the folder of a run with its journal and its document, and its lock.
+- :func:`new_run`, :func:`interrupted_run`: start a run, or find an interrupted one.
+- :func:`trial_content`, :func:`parse_trial`: conversion of a trial to JSON and back.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ from mainstay.store.files import FOLDER, write_text
 T = TypeVar("T")
 
 RUNS = "runs"
-"""Folder in it for the runs of gates, which can be resumed."""
+"""Subfolder for the runs of gates, which can be resumed."""
 
 CALIBRATIONS = "calibrations"
-"""Folder in it for calibrations, which cannot."""
+"""Subfolder for calibrations, which cannot be resumed."""
 
 JUDGEMENTS = "judgements"
-"""Folder in it for judgements of stored results, which are made at once from files that remain."""
+"""Subfolder for judgements of stored results, which need not be resumed, since their input files remain."""
 
 BISECTIONS = "bisections"
-"""Folder in it for measurements of searches for a guilty commit."""
+"""Subfolder for the measurements of searches for a guilty commit."""
 
 WAYS_ON = {
     RUNS: RESUME_GATE,
@@ -50,13 +50,13 @@ WAYS_ON = {
     JUDGEMENTS: "judge the files again",
     BISECTIONS: "start 'mainstay bisect' again: what was measured is kept",
 }
-"""Command to run once there is room again, by folder."""
+"""Command to run after disk space was freed, by subfolder."""
 
 JOURNAL_VERSION = 1
 """First field of a journal's first line."""
 
 ENDS = frozenset({"finish", "failed"})
-"""Lines after which nothing is left to resume: a verdict, or an error that a resumed gate would end with again."""
+"""Types of lines after which a run cannot be resumed: a verdict, or an error that would only be repeated."""
 
 CONVERTER = make_converter()
 """Converter from decoded JSON to records."""
@@ -66,7 +66,7 @@ class Journal:
     """An append-only file of JSON lines.
 
     Args:
-        path: The file; made when the first line is appended.
+        path: The file, which is created when the first line is appended.
         among: Folder of the runs of its kind.
 
     Example:
@@ -86,11 +86,11 @@ class Journal:
         """Append one line, and wait until it is on disk.
 
         Raises:
-            StoreError: If it cannot be written, for want of space for instance.
+            StoreError: If it cannot be written, for instance because the disk is full.
         """
         data = (json.dumps({"type": kind, **content}) + "\n").encode()
         try:
-            with self._lock, self.path.open("ab", buffering=0) as stream:  # a buffer would be written again on closing
+            with self._lock, self.path.open("ab", buffering=0) as stream:  # a buffer would write again on closing
                 end, rest = stream.tell(), memoryview(data)
                 try:
                     while rest:
@@ -143,7 +143,7 @@ class Journal:
         """
         lines = self.read()
         if not lines or lines[0]["type"] != "start":
-            raise self._damage("the journal does not begin with what the run began with")
+            raise self._damage("the journal does not begin with the start of a run")
         found = lines[0].get("version")
         if found != JOURNAL_VERSION:
             raise self._damage(
@@ -278,7 +278,7 @@ def new_run(root: Path, now: datetime, start: Mapping[str, Any], *, among: str =
             looked_in=f"{FOLDER}/{among} in the repository",
             next_step="make room, or make the repository writable",
         ) from error
-    with run:  # first, or another process could take it for an interrupted one
+    with run:  # first, or another process could mistake it for an interrupted run
         run.journal.append("start", version=JOURNAL_VERSION, **start)
         yield run
 
@@ -302,9 +302,9 @@ def unfinished_runs(
 
     Args:
         root: The user's repository.
-        start: Record of what a run began with, which must fit.
+        start: Type of the record with which a run begins; the journal must match it.
         among: Folder of the runs of this kind.
-        on_damage: Called with what is wrong with each journal that cannot be read; such a run is left alone.
+        on_damage: Called with the problem of each journal that cannot be read; such a run is not touched.
     """
     journals = sorted((root / FOLDER / among).glob("*/journal.jsonl"), reverse=True)
     unfinished = []
@@ -324,11 +324,11 @@ def interrupted_run(root: Path, start: type = dict) -> Iterator[RunFolder]:
 
     Args:
         root: The user's repository.
-        start: Record of what a run began with, which must fit.
+        start: Type of the record with which a run begins; the journal must match it.
 
     Raises:
-        UsageError: If there is none.
-        StoreError: If there is none but one whose journal cannot be read.
+        UsageError: If there is no interrupted run.
+        StoreError: If there is only one whose journal cannot be read.
     """
     damages: list[StoreError] = []
     going_on: list[UsageError] = []
@@ -339,7 +339,7 @@ def interrupted_run(root: Path, start: type = dict) -> Iterator[RunFolder]:
             except UsageError as error:
                 going_on.append(error)
                 continue
-            if run.is_unfinished:  # it may have come to its end a moment ago
+            if run.is_unfinished:  # it may have ended a moment ago
                 yield run
                 return
     raise next(
@@ -353,7 +353,7 @@ def interrupted_run(root: Path, start: type = dict) -> Iterator[RunFolder]:
 def _going_on(run: RunFolder) -> UsageError:
     """The error for a run that another process holds."""
     return UsageError(
-        f"run {run.id} is still going on in another process",
+        f"run {run.id} is still running in another process",
         looked_in=f"{FOLDER}/runs",
         next_step="wait for it, or start a new gate without --resume",
     )

@@ -1,12 +1,12 @@
 """Temporary folders, removed when their process ends; the next gate removes those of killed processes.
 
-Nothing that a repository holds says what is removed. A folder of this kind lies in the system's folder for temporary
-files, belongs to the user, bears a mark with the repository that it was made for, and is locked by its process for as
-long as that lives. It is abandoned once the lock is free.
+No content of a repository influences what is removed. A scratch folder lies in the system's folder for temporary
+files, belongs to the user, contains a mark that names the repository, and is locked by its process as
+long as that runs. It is abandoned if the lock is free.
 
-- :func:`scratch_folder`: one of this process.
-- :func:`remove_abandoned`: those that killed processes left.
-- :func:`is_scratch`: whether a path is that of such a folder, which may be gone.
+- :func:`scratch_folder`: a scratch folder of this process.
+- :func:`remove_abandoned`: remove the scratch folders of killed processes.
+- :func:`is_scratch`: whether a path is that of a scratch folder, which may be gone.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from pathlib import Path
 from mainstay.records.errors import MainstayError, StoreError
 from mainstay.store.interruption import cleaned_up, undisturbed
 
-with suppress(ImportError):  # Windows has none, where no gate runs
+with suppress(ImportError):  # Windows has none, but no gate runs there
     import fcntl
 
 PREFIX = "mainstay-"
-"""How the name of every such folder begins."""
+"""Prefix of the name of every scratch folder."""
 
 UNMARKED = "mainstay-unmarked-"
-"""How it begins for the moment before the folder bears its mark."""
+"""Prefix of the name until the folder has its mark."""
 
 MARK = ".mainstay-scratch.json"
 """File in the folder that names the repository."""
 
 MAX_MARK_BYTES = 100_000
-"""No mark is longer."""
+"""Largest size of a mark."""
 
 NUM_ATTEMPTS = 100
-"""How often a folder is made anew that another gate took for abandoned before it was locked."""
+"""Number of attempts to create a folder, since another gate may remove it before it is locked."""
 
 
 def _keep_nothing(_: Path) -> None:
@@ -52,14 +52,14 @@ def scratch_folder(repository: Path, *, release: Callable[[Path], object] = _kee
     """Make a temporary folder that is removed with everything in it.
 
     Args:
-        repository: Git's common folder of the repository that it is for.
-        release: Called with the folder when it is empty but for its mark, to forget what pointed into it. Where it
-            fails, the mark stays, and the next gate tries again.
+        repository: Git's common folder of the repository.
+        release: Called with the folder when it is empty except for its mark, to remove references to it. If the call
+            fails, the mark is kept, and the next gate tries again.
 
     Raises:
-        StoreError: If it cannot be made.
+        StoreError: If the folder cannot be created.
     """
-    if sys.platform == "win32":  # no gate runs there; what remains are folders of a moment
+    if sys.platform == "win32":  # no gate runs there; only short-lived folders are made
         with tempfile.TemporaryDirectory(prefix=PREFIX) as temporary:
             yield Path(temporary)
         return
@@ -91,7 +91,7 @@ def remove_abandoned(repository: Path, *, release: Callable[[Path], object] = _k
         release: As for :func:`scratch_folder`.
     """
     for folder in sorted(_temporary().glob(f"{PREFIX}*")):
-        with suppress(OSError):  # such as one that is a file, a link, or of another user
+        with suppress(OSError):  # such as a file, a link, or a folder of another user
             _remove_if_abandoned(folder, repository, release)
 
 
@@ -178,7 +178,7 @@ def _read_mark(descriptor: int) -> Path | None:
 
 
 def _is_unborn(folder: Path) -> bool:
-    """Whether its process was killed before the folder had a mark, and so before it had other content."""
+    """Whether the process of a folder was killed before the folder had a mark, and so before it had any content."""
     return folder.name.startswith(UNMARKED) and {entry.name for entry in os.scandir(folder)} <= {MARK}
 
 

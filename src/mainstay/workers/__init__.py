@@ -1,13 +1,14 @@
 """The gate's side of the worker processes; the other side is :mod:`mainstay.runner`.
 
-- :mod:`~mainstay.workers.process`: one process: started, spoken with, ended with all its children.
-- :mod:`~mainstay.workers.collecting`: what a revision can run.
-- :mod:`~mainstay.workers.session`: one worker at work, from its start to the trials that come of it.
+- :mod:`~mainstay.workers.process`: one process: starting it, exchanging messages, ending it with all its children.
+- :mod:`~mainstay.workers.collecting`: the workloads that a revision can run.
+- :mod:`~mainstay.workers.session`: a session with one worker, from its start to its trials.
 - :mod:`~mainstay.workers.pairs`: pairs whose trials are whole runs.
-- :mod:`~mainstay.workers.interleaved`: pairs of timed workloads, block by block in turns.
-- :mod:`~mainstay.workers.fork_server`: processes forked from one that has imported modules already.
-- :mod:`~mainstay.workers.events`: what a worker says, as far as it can be trusted.
-- :mod:`~mainstay.workers.descendants`: processes that must end with the gate, and what they write.
+- :mod:`~mainstay.workers.interleaved`: pairs of timed workloads, which take turns block by block.
+- :mod:`~mainstay.workers.fork_server`: processes forked from a server that has already imported modules.
+- :mod:`~mainstay.workers.events`: validation of the events of a worker.
+- :mod:`~mainstay.workers.descendants`: processes that must end with the gate, and their output.
 - :mod:`~mainstay.workers.guard`: a program that runs a command which must not outlive the gate.
-- :mod:`~mainstay.workers.machine`, :mod:`~mainstay.workers.load`: what the machine is, and how busy others keep it.
+- :mod:`~mainstay.workers.machine`, :mod:`~mainstay.workers.load`: a description of the machine, and its load by other
+  processes.
 """

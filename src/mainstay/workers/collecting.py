@@ -16,10 +16,10 @@ from mainstay.runner.protocol import Collected, CollectedWorkload, Event
 from mainstay.workers.process import START_SECONDS, Launcher, Worker, WorkerEndedError, WorkerSpec, conceal, start_fresh
 
 MAX_ATTEMPTS = 4
-"""How often the workloads are collected, each time without the file in which the last worker came to its end."""
+"""Maximum number of collections; each attempt leaves out the file in which the worker of the previous one ended."""
 
 MAX_HANGS = 2
-"""After how many files that hang nothing more is collected."""
+"""Number of hanging files after which collection stops."""
 
 REFUSED_WRITE = re.compile(r"Permission denied|PermissionError")
 """Part of the cause of a failure if a process was denied write access."""
@@ -31,9 +31,9 @@ class Problem:
 
     Attributes:
         id: File or node id.
-        cause: Why, in one line.
-        is_usage: Whether a marker was written wrongly, rather than code that failed.
-        is_hang: Whether the worker hung, which is not tried again.
+        cause: Why it could not be collected, in one line.
+        is_usage: Whether a marker is incorrect, as opposed to code that failed.
+        is_hang: Whether the worker hung; a file that hangs is not tried again.
     """
 
     id: str
@@ -49,9 +49,9 @@ class Collection:
     Attributes:
         workloads: The workloads found.
         problems: Files and tests that could not be collected.
-        last_lines: What the worker wrote last, where there were problems.
-        skipped: Workloads that a mark skips here, or lets fail.
-        skipped_files: Files that skip themselves here, so that what they gate is unknown.
+        last_lines: The last output of the worker, if there were problems.
+        skipped: Workloads that a mark skips on this machine, or allows to fail.
+        skipped_files: Files that skip themselves on this machine, so that the metrics that they gate are unknown.
         deselected: Workloads that the user's expressions do not select.
     """
 
@@ -66,7 +66,7 @@ class Collection:
         """Refuse incorrect markers and expressions.
 
         Raises:
-            UsageError: With the first of them.
+            UsageError: For the first incorrect one, if there is any.
         """
         if wrong := next((problem for problem in self.problems if problem.is_usage), None):
             is_marker = "::" in wrong.id
@@ -78,7 +78,7 @@ def explain_refusal(cause: str) -> str:
     """Why a process failed, with advice if it may have been denied write access.
 
     Args:
-        cause: What the failure says of itself.
+        cause: The failure's own message.
 
     Example:
         >>> explain_refusal("ValueError: no data")
@@ -102,14 +102,14 @@ def collect_workloads(
 ) -> Collection:
     """Collect the workloads that a revision can run.
 
-    A worker that comes to its end while it collects is a problem of the file that it was at; the others are then
-    collected without that file.
+    If a worker ends while it collects, the file that it was collecting is a problem, and collection is repeated without
+    that file.
 
     Args:
         spec: The revision's worker.
         select: Paths to collect, relative to the measuring folder.
-        launcher: Starts the worker's process.
-        selection: What the user asked for; the rest is collected too, and told apart.
+        launcher: Function that starts the worker's process.
+        selection: The user's selection; other workloads are collected too, but marked as deselected.
         limit_s: Seconds after which a worker counts as hung.
 
     Returns:
@@ -141,7 +141,7 @@ def collect_workloads(
 
 
 def _parse_collection(event: Collected, spec: WorkerSpec) -> Collection:
-    """Parse what a worker says that it has collected."""
+    """Parse the collection that a worker reports."""
     problems = [
         Problem(id=problem["id"], cause=conceal(explain_refusal(problem["cause"]), spec), is_usage="usage" in problem)
         for problem in event["problems"]
@@ -164,7 +164,7 @@ def _parse_collection(event: Collected, spec: WorkerSpec) -> Collection:
 
 
 class MarkerError(ValueError):
-    """A marker asks for what the gate does not have; the text says what, in one sentence."""
+    """A marker asks for something that the gate does not offer; the message says what, in one sentence."""
 
 
 def _parse_workload(content: CollectedWorkload) -> Workload:

@@ -1,10 +1,10 @@
 """Processes that must end with the gate, and their output.
 
 - :func:`run_guarded`: run a command that ends with the gate, however the gate ends.
-- :func:`start_session`, :func:`adopt_session`, :func:`forget_session`: which sessions are the gate's.
-- :func:`inheriting_orphans`, :func:`kill_orphans`: what a session has left behind belongs to the gate, which ends it.
-- :func:`kill_process`, :func:`kill_group`: kill what may be gone already.
-- :class:`OutputTail`: the end of what a process writes.
+- :func:`start_session`, :func:`adopt_session`, :func:`forget_session`: the record of the gate's sessions.
+- :func:`inheriting_orphans`, :func:`kill_orphans`: adopt and kill processes that an ended session has left behind.
+- :func:`kill_process`, :func:`kill_group`: kill a process or group that may have ended already.
+- :class:`OutputTail`: the end of a process's output.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ GUARD = str(Path(__file__).with_name("guard.py"))
 PR_SET_CHILD_SUBREAPER = 36
 
 END_SECONDS = 5.0
-"""How long a killed process may take to be gone."""
+"""Seconds that a killed process may take to disappear."""
 
 OUTPUT_BYTES = 1 << 16
-"""Amount of a process's output that is kept."""
+"""Number of bytes of a process's output that are kept."""
 
 MAX_LINE = 1000
-"""Characters of a line that are shown."""
+"""Largest number of characters of a line that are shown."""
 
 
 def run_guarded(
@@ -45,12 +45,12 @@ def run_guarded(
 
     Args:
         command: Program and arguments.
-        env: Its environment.
-        cwd: Its working folder.
+        env: Environment variables of the command.
+        cwd: Working folder of the command.
         timeout: Seconds that it may take.
 
     Returns:
-        Its exit status, 127 where there is no such program, and what it wrote.
+        The exit status (127 if there is no such program) and the output.
 
     Raises:
         subprocess.TimeoutExpired: If it takes longer.
@@ -89,9 +89,9 @@ class _Sessions:
     """The sessions that the gate has started and that have not ended.
 
     Attributes:
-        leaders: Process ids.
+        leaders: Process ids of the session leaders.
         is_heir: Whether orphans become children of this process.
-        lock: Held while a process is started, so that none is taken for an orphan before it is known.
+        lock: Held while a process is started, so that it is not mistaken for an orphan before it is recorded.
     """
 
     def __init__(self) -> None:
@@ -108,7 +108,7 @@ def start_session(command: Sequence[str], **options: Any) -> subprocess.Popen[by
 
     Args:
         command: Program and arguments.
-        options: As ``subprocess.Popen`` takes them.
+        options: Options of ``subprocess.Popen``.
     """
     with _SESSIONS.lock:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, **options)
@@ -130,7 +130,8 @@ def forget_session(pid: int) -> None:
 def inheriting_orphans() -> Iterator[None]:
     """Adopt processes that lose their parent, and kill the remaining ones at the end.
 
-    For the command line, where every child is the gate's own. Linux only; elsewhere process groups have to do.
+    This is used by the command line, where every child belongs to the gate. It works on Linux only; on other systems,
+    only process groups are killed.
     """
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -204,7 +205,8 @@ class OutputTail:
     """Reader that drains the output of a process and keeps its end.
 
     Attributes:
-        descriptor: What the process writes to; to be closed by :meth:`close_writing` once it has been started.
+        descriptor: File descriptor for the process to write to; call :meth:`close_writing` once the process has been
+            started.
     """
 
     def __init__(self) -> None:
@@ -226,7 +228,7 @@ class OutputTail:
         self._thread.join(END_SECONDS)
 
     def _take(self) -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # they are for the main thread
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # only the main thread handles signals
         with selectors.DefaultSelector() as selector:
             selector.register(self._reading, selectors.EVENT_READ)
             while not self._has_ended:

@@ -1,9 +1,9 @@
 """Validation of a worker's events: one line of JSON, bounded in size, checked in shape and type.
 
-A worker runs the code of a revision, so anything may come down its event pipe. What does not fit the schema of the event
-that was asked for is a :class:`ProtocolError`, which is held against the revision and never ends the gate.
+A worker runs the code of a revision, so its event pipe may carry anything. A line that does not fit the schema of the
+expected event is a :class:`ProtocolError`; it counts as an error of the revision and never ends the gate.
 
-- :func:`parse_event`: a line as the event that was expected.
+- :func:`parse_event`: parse a line as the expected event.
 - :data:`MAX_EVENT_BYTES`: the longest line that is read.
 """
 
@@ -40,10 +40,10 @@ from mainstay.runner.protocol import (
 )
 
 MAX_EVENT_BYTES = 64 * 2**20
-"""The longest event: a trial with the predictions and labels of 20 million examples."""
+"""Largest size of an event: enough for a trial with the predictions and labels of 20 million examples."""
 
 MAX_DIGITS = 30
-"""Digits of an integer; checksums of 64 bits have 20."""
+"""Maximum number of digits of an integer; 64-bit checksums have 20."""
 
 MAX_TEXT = 100_000
 """Maximum length of a text, except predictions and images."""
@@ -87,12 +87,12 @@ def _table(values: Any) -> dict[str, Any]:
 
 _TEXT = {"type": "string", "maxLength": MAX_TEXT}
 _SECONDS = {"type": "number", "minimum": 0, "maximum": 1e9}
-_FINITE = {"type": "number"}  # JSON that holds another number is refused before
+_FINITE = {"type": "number"}  # JSON with any other number was refused before
 _NUMBER = {"anyOf": [_FINITE, {"enum": ["nan", "inf", "-inf"]}]}
 _METRIC = _object(
     CollectedMetric,
     name={"type": "string", "minLength": 1, "maxLength": 1000},
-    kind={"type": "string", "minLength": 1, "maxLength": 1000},  # read as a usage error where there is no such kind
+    kind={"type": "string", "minLength": 1, "maxLength": 1000},  # an unknown kind is reported as a usage error later
     direction={"enum": list(get_args(BetterValues))},
     margin={"type": "number", "minimum": 0},
     unit={"type": "string", "maxLength": 1000},
@@ -160,15 +160,15 @@ def parse_event(line: bytes, expected: Sequence[Event], *, token: str) -> tuple[
     """Parse a line from a worker as one of the expected events.
 
     Args:
-        line: Without the line break.
-        expected: The events.
-        token: What the event must carry: that of the command which it answers.
+        line: The line without its line break.
+        expected: The expected events.
+        token: The token that the event must carry: that of the command that it answers.
 
     Returns:
         The event and its content.
 
     Raises:
-        ProtocolError: If it is something else.
+        ProtocolError: If the line is none of the expected events.
 
     Example:
         >>> parse_event(b'{"event": "images", "token": "7f", "images": []}', [Event.IMAGES], token="7f")

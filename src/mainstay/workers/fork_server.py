@@ -1,10 +1,10 @@
 """Servers that preload modules and fork workers, which then start at once instead of after seconds of imports.
 
 A server is :mod:`mainstay.runner` in the environment of one revision. It ends when its socket to the gate is closed,
-which the end of the gate does too, however it comes. Linux only: elsewhere a forked process may not call what the system's
-libraries offer.
+which also happens whenever the gate ends. This works on Linux only: on other systems, a forked process must not call
+some of the system's libraries.
 
-- :func:`can_fork`, :func:`describe_preload`: whether that is done, and what the reader must know of it.
+- :func:`can_fork`, :func:`describe_preload`: whether servers can be used, and a sentence about it for reports.
 - :func:`fork_servers`: one server for each revision, as a context manager.
 - :class:`ForkServer`: one server; its :meth:`~ForkServer.start` is a :data:`mainstay.workers.process.Launcher`.
 """
@@ -39,7 +39,7 @@ from mainstay.workers.process import (
 )
 
 ANSWER_BYTES = 1 << 16
-"""The most that a server says at once."""
+"""Largest size of an answer of a server, in bytes."""
 
 
 def can_fork(platform: str) -> bool:
@@ -69,14 +69,14 @@ def fork_servers(
 
     Args:
         specs: The worker of each side.
-        modules: Full names of what is imported; without any there are no servers.
+        modules: Full names of the modules to import; if there are none, no server is started.
         limit_s: Time limit for the imports, in seconds.
 
     Yields:
-        Servers by side; they are gone afterwards.
+        Servers by side; they are ended when the context exits.
 
     Raises:
-        EnvironmentBuildError: If a module cannot be preloaded; the baseline is named first if it can in neither.
+        EnvironmentBuildError: If a module cannot be preloaded; the baseline is named first if both revisions fail.
     """
     with ExitStack() as stack:
         servers = {
@@ -94,7 +94,7 @@ class ForkServer:
 
     Args:
         spec: The revision's worker.
-        modules: Full names of what is imported.
+        modules: Full names of the modules to import.
         limit_s: Time limit for the imports, in seconds.
     """
 
@@ -160,14 +160,14 @@ class ForkServer:
         """Wait until the modules are imported.
 
         Raises:
-            EnvironmentBuildError: If one cannot be.
+            EnvironmentBuildError: If a module cannot be imported.
         """
         try:
             answer = _receive(self._control, self._limit_s)
         except TimeoutError:
             raise self._refusal(f"the imports took longer than {self._limit_s:g} s") from None
         if answer is None:
-            raise self._refusal(f"the server did not live through the imports: {self._describe_end()}")
+            raise self._refusal(f"the server ended during the imports: {self._describe_end()}")
         if "refused" in answer:
             raise self._refusal(answer["refused"])
 
@@ -231,11 +231,11 @@ class ForkServer:
 
 
 class ForkedProcess:
-    """A worker's process that is a child of its server, which tells how it ended.
+    """A worker's process that is a child of its server, which reports how it ended.
 
     Args:
-        pid: Its process id, which no other process gets before :meth:`wait` has told the end.
-        line: The socket on which the server tells the end.
+        pid: Its process id, which no other process gets before :meth:`wait` has returned.
+        line: The socket on which the server reports the end.
     """
 
     def __init__(self, pid: int, line: socket.socket) -> None:
@@ -247,10 +247,10 @@ class ForkedProcess:
         """The exit status, or the negative number of the signal, once the process has ended.
 
         Returns:
-            ``None`` if the server ended before it could tell.
+            The exit status; ``None`` if the server ended before it could report it.
 
         Raises:
-            subprocess.TimeoutExpired: If the process goes on for longer.
+            subprocess.TimeoutExpired: If the process runs longer.
         """
         if self._line.fileno() == -1:
             return self._status
@@ -268,17 +268,17 @@ class ForkedProcess:
         """Wait for a process whose server is gone.
 
         Raises:
-            psutil.TimeoutExpired: If it goes on for longer.
+            psutil.TimeoutExpired: If it runs longer.
         """
         with suppress(psutil.NoSuchProcess):
             psutil.Process(self.pid).wait(timeout)
 
 
 def _receive(connection: socket.socket, limit_s: float | None) -> ServerAnswer | None:
-    """Next answer of a server; ``None`` if it is gone.
+    """Next answer of a server; ``None`` if the server has ended.
 
     Raises:
-        TimeoutError: If it says nothing for so long.
+        TimeoutError: If it does not answer in time.
     """
     connection.settimeout(limit_s)
     try:

@@ -1,8 +1,9 @@
 """Guard for a command that must not outlive the gate: ``python guard.py DESCRIPTOR COMMAND...``.
 
-The descriptor is the reading end of a pipe that the gate holds open. When it is closed, however the gate came to its
-end, the command is killed with all that it started. So is what a finished command has left running. Started by
-:func:`mainstay.workers.descendants.run_guarded`, by its path, with the gate's own interpreter.
+The descriptor is the reading end of a pipe that the gate holds open. When the gate ends for any reason, the pipe is
+closed, and the guard kills the command with everything it started. It also kills processes that a finished command has
+left running. :func:`mainstay.workers.descendants.run_guarded` starts this file by its path, with the gate's own
+interpreter.
 """
 
 from __future__ import annotations
@@ -26,15 +27,15 @@ def main(lifeline: int, command: Sequence[str]) -> int:
     """Run the command.
 
     Args:
-        lifeline: Descriptor that is at its end once the gate is gone.
+        lifeline: Descriptor that reaches its end when the gate has ended.
         command: Program and arguments; stdin, stdout and stderr are those of this process.
 
     Returns:
-        Its exit status; 128 and the number of the signal that killed it; 127 where there is no such program.
+        Its exit status; 128 plus the number of the signal that killed it; 127 if there is no such program.
     """
-    with suppress(AttributeError, OSError):  # Linux only: what loses its parent becomes a child of this process
+    with suppress(AttributeError, OSError):  # Linux only: adopts processes that lose their parent
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    signal.signal(signal.SIGINT, lambda *_: None)  # the command gets it too, and decides
+    signal.signal(signal.SIGINT, lambda *_: None)  # the command receives the signal too, and decides what to do
     threading.Thread(target=_await_end_of_gate, args=(lifeline,), daemon=True).start()
     try:
         status = subprocess.run(command, check=False).returncode
@@ -56,7 +57,7 @@ def _kill_descendants() -> None:
     with suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
-        import psutil  # only where something is left, since it takes longer than the rest
+        import psutil  # only if processes are left, since this import takes longer than everything else
 
         while children := psutil.Process().children(recursive=True):
             for child in children:

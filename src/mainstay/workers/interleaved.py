@@ -36,8 +36,8 @@ MAX_ALTERNATIONS = 2000
 """Maximum number of blocks of each revision in one pair; blocks are made longer if more would fit."""
 
 MOST_WALL_TIME = 3.0
-"""Multiple of their planned time that the blocks of a workload may take by the wall clock. Two cores reach it with more
-than five other busy processes; further pairs are then worth more than further blocks."""
+"""Multiple of their planned time that the blocks of a workload may take by the wall clock. On two cores it is reached
+if more than five other processes are busy; then further pairs are more useful than further blocks."""
 
 LEAST_IMPORTS = 4
 """Minimum number of imports of each revision in one pair, unless they take more than twice the time of its blocks. Fresh
@@ -133,11 +133,11 @@ def plan_blocks(
 
     Args:
         seconds: Time of all blocks of both revisions together.
-        call_s: Time of a call of each revision after its warm-up, where known.
-        left: Calls that each revision may still make, where limited.
-        wall_s: Time of a call of each revision by the wall clock, with its set-up and teardown, where known.
-        block_s: How long a block is to last.
-        least: Alternations that are made where they fit into twice the time.
+        call_s: Time of a call of each revision after its warm-up, if known.
+        left: Number of calls that each revision may still make, if limited.
+        wall_s: Wall-clock time of a call of each revision, with its set-up and teardown, if known.
+        block_s: Target duration of a block.
+        least: Minimum number of alternations, if they fit into twice the time.
 
     Returns:
         Blocks of about the target duration, or of one call if a call takes longer. The number of alternations is even
@@ -156,7 +156,7 @@ def plan_blocks(
     if most is not None:
         calls = max(1, min(calls, most // 8))
     if slowest := max((value for value in wall_s if value is not None), default=0.0):
-        calls = max(1, min(calls, int(MOST_WALL_TIME * seconds / (4 * slowest))))  # two alternations, set up and all
+        calls = max(1, min(calls, int(MOST_WALL_TIME * seconds / (4 * slowest))))  # two alternations
     fitting = seconds / (2 * calls * call)
     alternations = max(2, min(int(fitting), MAX_ALTERNATIONS), min(int(2 * fitting), least))
     if most is not None:
@@ -229,7 +229,7 @@ def run_timed_pair(
 
 
 class _BothSides:
-    """One process of each revision; fit until one ends, or until a workload leaves threads or processes behind."""
+    """One process of each revision; reusable until one ends, or until a workload leaves threads or processes behind."""
 
     def __init__(self, sides: Mapping[Side, _TimedSide], request: TimedRequest) -> None:
         self._sides = sides

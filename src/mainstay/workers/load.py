@@ -11,8 +11,8 @@ import psutil
 class LoadMeter:
     """Meter of the load by other processes, from its creation on.
 
-    What can be read is the busy time of the whole machine, from which that of this process and its descendants is
-    taken away. Time that a hypervisor gave to other machines counts as theirs.
+    It reads the busy time of the whole machine and subtracts that of this process and its descendants. Time that a
+    hypervisor gave to other machines counts as load by others.
     """
 
     def __init__(self) -> None:

@@ -60,7 +60,7 @@ PROCESSOR_FIELDS = frozenset(
         *("CPU implementer", "CPU architecture", "CPU variant", "CPU part", "CPU revision", "Features"),
     }
 )
-"""Lines of Linux on a processor that tell how it computes, those of x86 first, then those of ARM."""
+"""Fields of ``/proc/cpuinfo`` that may affect results: those of x86 first, then those of ARM."""
 
 DISPLAY, ACCELERATOR = "0x03", "0x12"
 """Beginnings of the PCI classes of devices that may compute."""
@@ -73,14 +73,14 @@ def computing_traits(
 ) -> tuple[str, ...]:
     """Known traits of the machine and its software that may change the last bit of a result.
 
-    The processor with its instructions and how many may be used, the operating system, the devices that may compute,
-    with those of NVIDIA as their driver names them, and that driver. No library is imported to find out: what one
-    would see of the devices depends besides on the variables that it is started with.
+    These are the processor with its instruction sets and the number of usable cores, the operating system, the devices
+    that may compute (those of NVIDIA as named by their driver), and that driver. No library is imported to find out,
+    since the devices that a library sees also depend on environment variables.
 
     Args:
-        info: Where Linux describes the processor.
-        devices: Where Linux lists the PCI devices.
-        driver: Where the driver of NVIDIA tells its version.
+        info: File in which Linux describes the processor.
+        devices: Folder in which Linux lists the PCI devices.
+        driver: File in which the NVIDIA driver states its version.
 
     Example:
         >>> computing_traits() == computing_traits()
@@ -97,7 +97,7 @@ def computing_traits(
 
 
 def _processor_traits(info: Path) -> Iterator[str]:
-    """Name of the processor: each different line once; on macOS, what its kernel says."""
+    """Traits of the processor: each different line once; on macOS, those that the kernel reports."""
     if not info.exists():
         yield _output("sysctl", "machdep.cpu")
         return
@@ -114,7 +114,7 @@ def _pci_traits(devices: Path) -> Iterator[str]:
 
 
 def _text(file: Path) -> str:
-    """A small file's text; empty where it cannot be read."""
+    """Text of a small file; empty if it cannot be read."""
     try:
         return file.read_text(encoding="utf-8").strip()
     except OSError:
@@ -122,7 +122,7 @@ def _text(file: Path) -> str:
 
 
 def _output(program: str, *arguments: str) -> str:
-    """Output of a program; empty where it is not installed or fails."""
+    """Output of a program; empty if it is not installed or fails."""
     command = shutil.which(program)
     if command is None:
         return ""

@@ -1,9 +1,9 @@
 """Pairs of whole-run trials, with a fresh process for each revision.
 
-Nothing here decides which trial runs when (:mod:`mainstay.measuring.scheduling`) or what a trial means (:mod:`mainstay.gates`).
+The order of trials is decided in :mod:`mainstay.measuring.scheduling`, and their meaning in :mod:`mainstay.gates`.
 
-- :class:`PairRequest`, :class:`PairResult`: a pair of trials, asked for and measured.
-- :func:`run_pair`: measures it; plain data in and out, so that it runs in any thread or process.
+- :class:`PairRequest`, :class:`PairResult`: the request for a pair of trials, and its result.
+- :func:`run_pair`: measures a pair; it takes and returns plain data, so it can run in any thread or process.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ class PairRequest:
         seed: Seed of both trials.
         pair: Number of the pair.
         sides: The sides to run, in the order drawn for this pair.
-        repetition: 1 for the repetition of a baseline that exact-first asks for.
+        repetition: 1 if the trial repeats a baseline trial to check that it is deterministic.
         gated: Names of the metrics that must be recorded, with finite values.
         wants_images: Whether images of flipped examples are wanted.
-        needs_fresh_process: Whether the processes must be fresh interpreters, since what else was loaded would count; the
-            sides then never run at once, whatever the machine could do.
+        needs_fresh_process: Whether the processes must be fresh interpreters, because anything else they had loaded
+            would be measured too; the sides then never run at the same time.
         limit_s: Seconds that one trial may take.
-        seconds_left: Seconds until the pair is ended and dropped, whatever its trials have come to.
+        seconds_left: Seconds until the pair is ended and dropped, whether or not its trials have completed.
         measured_with: Whose workload files are used.
     """
 
@@ -60,9 +60,9 @@ class PairResult:
 
     Attributes:
         request: The request.
-        trials: One a side; none where the pair was dropped.
-        images: PNG as base64 by position in the test set.
-        was_cut: Whether the pair was under way when the time was used up, so that it was ended and dropped.
+        trials: One trial for each side; none if the pair was dropped.
+        images: PNG as base64, by position in the test set.
+        was_cut: Whether the pair was running when the time was used up, so that it was ended and dropped.
     """
 
     request: PairRequest
@@ -87,13 +87,13 @@ def run_pair(
     Args:
         specs: The worker of each side.
         request: The request.
-        known: Trials of this pair that were measured earlier; with them, which examples flipped is known.
-        together: Run both sides at once; else one after the other in the order drawn.
-        choose_examples: Tells from the trials of a pair which examples of the test set the report will show.
-        live: Starts the workers, where they are to be stopped from elsewhere, forked, or their trials passed on at once.
+        known: Trials of this pair that were measured earlier; they are needed to find the examples that flipped.
+        together: Whether to run both sides at the same time, instead of one after the other in the order drawn.
+        choose_examples: Chooses from the trials of a pair the examples of the test set that the report will show.
+        live: Starts the workers; pass it to stop them from elsewhere, to fork them, or to receive trials at once.
 
     Returns:
-        The trials that were asked for, with images if wanted and to be had; no trial where the time was used up.
+        The requested trials, with images if they are wanted and available; no trial if the time was used up.
 
     Raises:
         Interrupted: If the workers were stopped.
@@ -103,7 +103,7 @@ def run_pair(
         deadline = time.monotonic() + request.seconds_left
         runs = [_WholeRun(live, specs[side], request, stack, deadline) for side in request.sides]
         try:
-            for run in runs if request.needs_fresh_process else ():  # they import at once, then run one after the other
+            for run in runs if request.needs_fresh_process else ():  # imports overlap, trials do not
                 run.start()
             if together and len(runs) > 1 and not request.needs_fresh_process:
                 trials = at_once(_WholeRun.measure, runs)
@@ -188,7 +188,7 @@ class _WholeRun:
 
 
 def is_png(image: str) -> bool:
-    """Whether a base64 text holds a PNG file."""
+    """Whether a base64 text encodes a PNG file."""
     try:
         return base64.b64decode(image, validate=True).startswith(b"\x89PNG\r\n\x1a\n")
     except ValueError:

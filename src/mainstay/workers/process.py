@@ -2,11 +2,11 @@
 
 The other end is :mod:`mainstay.runner`.
 
-- :class:`WorkerSpec`: all that is needed to start a worker for one revision; plain data, so it can travel.
+- :class:`WorkerSpec`: everything needed to start a worker for one revision; plain data, so it can be pickled.
 - :class:`Worker`: one process, as a context manager.
-- :class:`Launch`, :data:`Launcher`, :func:`start_fresh`: how its process is started, by a fresh interpreter unless
+- :class:`Launch`, :data:`Launcher`, :func:`start_fresh`: how its process is started: as a fresh interpreter, unless
   :mod:`mainstay.workers.fork_server` forks it.
-- :func:`at_once`: several things that wait for processes, ended together when the gate is interrupted.
+- :func:`at_once`: call a function for several items in threads whose processes are killed when the gate is interrupted.
 """
 
 from __future__ import annotations
@@ -50,22 +50,22 @@ from mainstay.workers.descendants import (
 from mainstay.workers.events import MAX_EVENT_BYTES, ProtocolError, parse_event
 
 WORKER = str(Path(__file__).parents[1] / "runner")
-"""The folder that is run as a program; only modules without pytest are imported from it here."""
+"""The folder that is run as a program; the gate itself imports only its modules that do not import pytest."""
 
 NUM_LAST_LINES = 20
-"""Lines of a worker's output that are kept when a trial does not complete."""
+"""Number of lines of a worker's output that are kept if a trial does not complete."""
 
 START_SECONDS = 300.0
-"""How long a worker may take to import and collect the workloads before it counts as hung, at the most."""
+"""Longest time, in seconds, after which a worker that imports and collects the workloads counts as hung."""
 
 LEAST_START_SECONDS = 30.0
-"""How long it may always take, however short trials and budget are: an import of torch takes seconds, from a cold disk many."""
+"""Shortest such time, whatever trials and budget allow: importing torch from a cold disk takes many seconds."""
 
 EXIT_SECONDS = 5.0
-"""How long a worker may take to leave after it was told to."""
+"""Seconds that a worker may take to exit after it was told to."""
 
 KILL_SECONDS = 0.1
-"""How long an interrupted gate waits before it kills processes that were started meanwhile."""
+"""Seconds that an interrupted gate waits before it kills processes that were started meanwhile."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -78,16 +78,16 @@ class WorkerSpec:
     Attributes:
         side: Baseline or candidate.
         python: Interpreter of the revision's environment.
-        own: Folder that every module of the subject must come from.
-        roots: Import roots of the subject.
+        own: Folder that every module of the project must come from.
+        roots: Import roots of the project.
         folder: The measuring folder.
         configuration: pytest's configuration file in the measuring folder.
-        scratch: An existing folder for the revision's private HOME, TMPDIR, caches, working folders and logs: all that
-            its workers can write to where they are confined, but for shared memory and devices.
-        variables: The worker's whole environment but for HOME, TMPDIR and caches.
-        writable: Files and folders that confined workers can write to besides.
+        scratch: An existing folder for the revision's private HOME, TMPDIR, caches, working folders and logs. Confined
+            workers can write only to this folder, to shared memory and to devices.
+        variables: All environment variables of the worker except HOME, TMPDIR and those of caches.
+        writable: Further files and folders that confined workers can write to.
         files_of: The revision whose workload files lie in the measuring folder.
-        files: Patterns of the names of workload files; empty for what pytest's settings say.
+        files: Patterns of the names of workload files; empty to use pytest's settings.
     """
 
     side: Side
@@ -108,9 +108,9 @@ class WorkerEndedError(Exception):
 
     Args:
         cause: What happened, in one sentence.
-        outcome: ``crashed``, ``timed-out`` or, for what it must not send, ``failed``.
-        collecting: What it was collecting: a path relative to the measuring folder, ``.`` before the first file; empty
-            where it was not.
+        outcome: ``crashed``, ``timed-out`` or, if it sent something invalid, ``failed``.
+        collecting: What it was collecting: a path relative to the measuring folder, or ``.`` before the first file;
+            empty if it was not collecting.
     """
 
     def __init__(self, cause: str, outcome: Outcome, *, collecting: str = "") -> None:
@@ -133,8 +133,8 @@ def collecting_seconds(trial_seconds: float, seconds: float = math.inf) -> float
     """Time after which a worker that imports and collects the workloads counts as hung, in seconds.
 
     Args:
-        trial_seconds: Limit of one trial.
-        seconds: Budget for measuring, of which a quarter may be spent on it.
+        trial_seconds: Time limit of one trial.
+        seconds: Budget for measuring, of which a quarter may be used for collecting.
 
     Example:
         >>> [collecting_seconds(600, seconds) for seconds in (20, 900, 7200)]
@@ -164,8 +164,8 @@ class Launch:
 
     Attributes:
         spec: The revision's worker.
-        options: For :mod:`mainstay.runner`, without the descriptors.
-        variables: HOME, TMPDIR and caches.
+        options: Options of :mod:`mainstay.runner`, without the descriptors.
+        variables: Variables for HOME, TMPDIR and caches.
         cwd: Working folder.
         commands: Descriptor that it reads commands from.
         events: Descriptor that it writes events to.
@@ -211,18 +211,18 @@ def start_program(
 
     Args:
         spec: The revision's worker.
-        options: Of a worker or of a server.
-        variables: HOME, TMPDIR and caches.
+        options: Options of a worker or of a server.
+        variables: Variables for HOME, TMPDIR and caches.
         cwd: Working folder.
         output: Descriptor that takes stdout and stderr.
-        descriptors: Those that the options name.
+        descriptors: File descriptors that the options name.
 
     Raises:
         OSError: If the interpreter cannot be run.
     """
     command = [spec.python, "-P", WORKER, json.dumps(options)]
     if can_confine():
-        if not os.access(spec.python, os.X_OK):  # nobody would hear of it from a process that is confined first
+        if not os.access(spec.python, os.X_OK):  # a process that is confined first could not report this error
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         command = confined_command((spec.scratch, *spec.writable), command)
     return start_session(
@@ -245,7 +245,7 @@ CACHE_VARIABLES: Mapping[str, str] = {
     "TORCHINDUCTOR_CACHE_DIR": "inductor",
     "TRITON_CACHE_DIR": "triton",
 }
-"""Variables by which libraries take the folder that they cache in, with the folder in a process's own cache."""
+"""Environment variables that name the cache folders of libraries, with the subfolder of a process's own cache."""
 
 
 class Place:
@@ -253,7 +253,7 @@ class Place:
 
     Args:
         spec: The revision's worker; a cache that its variables place elsewhere, as ``prepare`` may do, stays there.
-        prefix: Of the name.
+        prefix: Prefix of the folder's name.
     """
 
     def __init__(self, spec: WorkerSpec, prefix: str) -> None:
@@ -274,15 +274,15 @@ class Place:
 class Worker:
     """One worker process; leaving the context ends it and everything it started.
 
-    Nothing that it says or does raises anything but :class:`WorkerEndedError`: even one that cannot be started says so
-    only where an event is expected of it.
+    Whatever the worker sends or does, only :class:`WorkerEndedError` is raised. If it cannot be started, the error is
+    raised when an event is expected from it.
 
     Args:
         spec: The revision's worker.
         select: Paths or node ids to collect, relative to the measuring folder.
-        launcher: Starts the process.
+        launcher: Function that starts the process.
         ignored: Paths not to collect, relative to the measuring folder.
-        selection: What the user asked for: tests that its expressions deselect are collected, and marked.
+        selection: The user's selection; tests that its expressions deselect are collected, but marked.
         deadline: Time by the monotonic clock after which :class:`OutOfTimeError` ends every wait.
     """
 
@@ -365,7 +365,7 @@ class Worker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._process:
-            children = self.children()  # before the worker ends: those that left its group are then no longer its own
+            children = self.children()  # first: those that left its group are then no longer its children
             if kind is None:
                 self._leave(self._process)
             for child in children:
@@ -416,7 +416,7 @@ class Worker:
         if self._commands is None:
             raise BrokenPipeError("the command pipe is closed")
         if do is Command.RUN and self._place:
-            self._place.output.clear()  # what is said of a trial is what was written since it began
+            self._place.output.clear()  # only output since the start of a trial is reported with it
         self._token = secrets.token_hex(8)
         os.write(self._commands, (json.dumps({"do": do, **content, "token": self._token}) + "\n").encode())
 
@@ -523,19 +523,19 @@ def at_once(
 ) -> list[Result]:
     """Call a function with each item, in parallel threads.
 
-    A thread that waits for a process, such as one that builds a wheel over a slow network, cannot be interrupted;
-    so the processes are killed, until all threads are through. One that waits for anything else has to be told.
+    A thread that waits for a process, such as one that builds a wheel over a slow network, cannot be interrupted.
+    So on an interrupt the processes are killed until all threads have ended. ``on_interrupt`` must end any other wait.
 
     Args:
-        call: Waits for processes that it starts.
-        items: At least one.
-        on_interrupt: Called first when the wait is interrupted; ends what the threads wait for besides processes.
+        call: Function that waits for processes that it starts.
+        items: At least one item.
+        on_interrupt: Called first on an interrupt; ends waits of the threads for anything other than processes.
 
     Returns:
         The results in the order of the items.
 
     Raises:
-        Exception: The first that a call raised, in the order of the items.
+        Exception: The first exception that a call raised, in the order of the items.
     """
     with ThreadPoolExecutor(len(items)) as pool:
         futures = [pool.submit(call, item) for item in items]

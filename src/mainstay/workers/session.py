@@ -1,8 +1,8 @@
 """Session with one worker, from its start to its trials, used for whole runs and for timed pairs.
 
-- :class:`LiveWorkers`: starts workers, and kills those that are alive when it is told to stop.
-- :class:`WorkerSession`: asks a worker to run workloads, and gives it up when it fails.
-- :class:`TrialForm`: from what a worker says to a trial.
+- :class:`LiveWorkers`: starts workers, and kills those that are alive when it is stopped.
+- :class:`WorkerSession`: asks a worker to run workloads, and kills it when it fails.
+- :class:`TrialForm`: makes a trial from the events of a worker.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from mainstay.workers.process import (
 )
 
 CONCLUSIVE = frozenset({Outcome.COMPLETED, Outcome.SKIPPED})
-"""Outcomes that a repetition would not better."""
+"""Outcomes that a repetition would not improve."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,8 +58,8 @@ class TrialForm:
         """A trial that did not complete.
 
         Args:
-            outcome: How it ended.
-            cause: Why, in one sentence.
+            outcome: How the trial ended.
+            cause: Why it did not complete, in one sentence.
             lines: The last lines of the worker's output and of a traceback.
         """
         return Trial(
@@ -78,9 +78,9 @@ class TrialForm:
         """The trial that a worker reports as ended.
 
         Args:
-            content: Of the event ``finished``.
-            load: Processors that others kept busy meanwhile.
-            last_lines: What the worker wrote last, for a trial that cannot be judged.
+            content: Content of the event ``finished``.
+            load: Number of processors that other processes kept busy meanwhile.
+            last_lines: The last output of the worker, for a trial that cannot be judged.
         """
         outcome = Outcome(content["outcome"])
         if outcome not in CONCLUSIVE:
@@ -115,8 +115,9 @@ class LiveWorkers:
     """The live workers of this process, which can be stopped from another thread.
 
     Args:
-        launchers: Start the processes of a side, but for those that must be fresh; fresh interpreters if not given.
-        on_trial: Called with each final trial as soon as it is known, from whatever thread measured it.
+        launchers: Functions that start the processes of each side, except those that must be fresh interpreters;
+            without them, all processes are fresh interpreters.
+        on_trial: Called with each final trial as soon as it is known, in the thread that measured it.
     """
 
     def __init__(
@@ -142,7 +143,7 @@ class LiveWorkers:
         Args:
             spec: The revision's worker.
             select: Paths or node ids to collect.
-            stack: What it ends with.
+            stack: Exit stack that ends the worker.
             needs_fresh_process: Whether its process must be a fresh interpreter.
             deadline: Time by the monotonic clock after which :class:`~mainstay.workers.process.OutOfTimeError` ends
                 every wait for it.
@@ -190,19 +191,19 @@ class WorkerSession:
     """One worker that runs workloads, one after the other; it is killed as soon as it fails.
 
     Args:
-        live: Starts it.
+        live: Starts the worker.
         spec: The revision's worker.
         select: Paths or node ids to collect.
         stack: Exit stack that ends the worker.
-        limit_s: Seconds that it may take for an answer.
+        limit_s: Seconds that the worker may take for an answer.
         needs_fresh_process: Whether its process must be a fresh interpreter.
         deadline: Time by the monotonic clock after which every wait for it is ended.
 
     Attributes:
         is_alive: Whether it can run another workload, as far as is known.
         hung_at: What it was collecting when it hung; empty if it did not.
-        failure: How the workload that was begun last failed, and why; ``None`` unless it did.
-        finished: What the worker said at the end of that workload.
+        failure: Outcome and cause if the latest workload failed; otherwise ``None``.
+        finished: Content of the event at the end of the latest workload.
     """
 
     def __init__(
@@ -235,7 +236,7 @@ class WorkerSession:
             answers: The events that may come next, besides ``finished``.
 
         Returns:
-            Content of such an event; ``None`` where the workload has finished or failed.
+            Content of such an event; ``None`` if the workload has finished or failed.
         """
         self.failure = self.finished = None
         try:
@@ -255,10 +256,10 @@ class WorkerSession:
         Args:
             command: The command.
             answers: The events that may come next, besides ``finished``.
-            content: Of the command.
+            content: Content of the command.
 
         Returns:
-            Content of such an event; ``None`` where the workload has finished or failed.
+            Content of such an event; ``None`` if the workload has finished or failed.
         """
         try:
             self._worker.send(command, **content)
@@ -275,8 +276,8 @@ class WorkerSession:
         """Images of examples, from a worker that has finished a workload.
 
         Raises:
-            WorkerEndedError: If there are none to be had.
-            BrokenPipeError: Likewise.
+            WorkerEndedError: If the worker does not give them.
+            BrokenPipeError: If the worker has ended.
             OutOfTimeError: If the deadline comes first.
         """
         self._worker.send(Command.IMAGES, **ImagesCommand(indices=list(indices)))
@@ -296,7 +297,7 @@ class WorkerSession:
         """Record a failure, and kill the process.
 
         Raises:
-            Interrupted: If that was asked for.
+            Interrupted: If the workers were stopped.
         """
         self._live.require_not_stopped()
         outcome = ended.outcome if isinstance(ended, WorkerEndedError) else Outcome.CRASHED
@@ -309,8 +310,8 @@ class WorkerSession:
         """The trial of the workload.
 
         Args:
-            form: What is known of the trial.
-            load: Processors that others kept busy meanwhile.
+            form: The known part of the trial.
+            load: Number of processors that other processes kept busy meanwhile.
         """
         lines = self._worker.last_lines()
         if self.failure or self.finished is None:

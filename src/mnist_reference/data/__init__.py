@@ -1,1 +1,1 @@
-"""Images and labels: the data sets, how they are fetched, augmented and read from pictures."""
+"""Images and labels: the data sets, their download and augmentation, and reading of pictures."""

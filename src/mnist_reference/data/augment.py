@@ -1,8 +1,8 @@
-"""Augmentation: every image rotated, scaled and shifted on its own, a whole batch at once on its device.
+"""Augmentation: every image is rotated, scaled and shifted individually, for a whole batch at once on its device.
 
 torchvision's transforms draw one movement for a batch. Here the movements of all examples of an epoch are drawn first
-(:func:`drawn_movements`), so that an image is moved alike in whatever batch and process it comes, and then applied by
-one resampling (:func:`moved`). What leaves the frame is cropped; what enters is black.
+(:func:`drawn_movements`), so that the movement of an image does not depend on its batch and process, and are then
+applied by one resampling (:func:`moved`). Pixels that leave the frame are cropped; pixels that enter it are black.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch.nn import functional
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Augmentation:
-    """How far an image may be moved; each amount is uniform between plus and minus its bound.
+    """Bounds of the random movement of an image; each amount is uniform between plus and minus its bound.
 
     Attributes:
         rotation_degrees: Bound on the angle.
@@ -41,9 +41,9 @@ def drawn_movements(num_images: int, augmentation: Augmentation, stream: torch.G
     """Movements of some images.
 
     Args:
-        num_images: N.
-        augmentation: Their bounds.
-        stream: Where they are drawn from, on the CPU.
+        num_images: Number of images, N.
+        augmentation: Bounds of the movements.
+        stream: Random generator on the CPU.
 
     Returns:
         (N, 4), float32: angle in radians, clockwise; factor of the size; shift to the right and down in pixels.
@@ -64,8 +64,8 @@ def moved(images: Tensor, movements: Tensor) -> Tensor:
     """Each image rotated and scaled about its centre, then shifted, with bilinear interpolation.
 
     Args:
-        images: (N, height, width), floating point in [0, 1]; of equal height and width.
-        movements: (N, 4), as :func:`drawn_movements` gives them, on the device of the images.
+        images: Images, (N, height, width), floating point in [0, 1], with equal height and width.
+        movements: Movements, (N, 4), see :func:`drawn_movements`, on the device of the images.
 
     Returns:
         Same shape, dtype and range.
@@ -81,7 +81,7 @@ def moved(images: Tensor, movements: Tensor) -> Tensor:
     cosine, sine = angle.cos() / size, angle.sin() / size
     half = images.shape[-1] / 2  # the sampler's unit
     right, down = right / half, down / half
-    # it asks where a pixel comes from, so this is the inverse: shifted back, then turned back and scaled back
+    # affine_grid needs the origin of each pixel, hence the inverse: shift back, then rotate back and scale back
     rows = (
         torch.stack([cosine, sine, -cosine * right - sine * down], 1),
         torch.stack([-sine, cosine, sine * right - cosine * down], 1),

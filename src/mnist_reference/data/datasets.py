@@ -1,11 +1,13 @@
 """Images and labels, verified: the real MNIST, or the small digits that come with scikit-learn.
 
-``mnist`` is fetched once (:mod:`mnist_reference.data.download`) and read by torchvision. ``digits`` needs no network. Both
-libraries take longer to import than the data to read, so what they gave is kept beside the data as plain tensors: under
-a name made of this file's source and of their versions, and checked by content whenever it is read.
+``mnist`` is fetched once (:mod:`mnist_reference.data.download`) and read by torchvision. ``digits`` needs no network.
+Importing either library takes longer than reading the data, so the results are stored next to the data as plain
+tensors. The file name is made from this file's source and the versions of the libraries, and the content is checked
+whenever it is read.
 
-Environment: ``MNIST_REFERENCE_ROOT`` is the folder of the data (else the platform's cache folder),
-``MNIST_REFERENCE_DATA`` is what ``auto`` stands for, and ``MNIST_MIRROR`` lists mirrors in place of torchvision's.
+Environment variables: ``MNIST_REFERENCE_ROOT`` is the folder of the data (the default is the platform's cache folder),
+``MNIST_REFERENCE_DATA`` is the data set that ``auto`` stands for, and ``MNIST_MIRROR`` lists mirrors that replace
+torchvision's.
 """
 
 from __future__ import annotations
@@ -34,13 +36,13 @@ NUM_DIGITS_TEST = 360
 """A fifth of the 1,797 digits; the split is fixed and stratified by class."""
 
 NAMES = ("auto", "digits", "mnist")
-"""What a source may be called; anything else is a folder."""
+"""Names of sources; any other value is the path of a folder."""
 
 NUM_PREPARED_KEPT = 4
-"""Files of tensors kept for each data set; one of MNIST takes 55 MB."""
+"""Number of tensor files kept for each data set; one of MNIST takes 55 MB."""
 
 MNIST_SHA256 = "d12716d8071d25c242099aa9bd9abd96cd041cdea64c0d1db3e8a2f48bfc1c3b"
-"""Of the tensors of MNIST, as :func:`content_digest` takes it."""
+"""Digest of the tensors of MNIST, see :func:`content_digest`."""
 
 DIGITS_NOTICE = "using scikit-learn's 1,797 digits in place of MNIST: accuracies and margins are not those of MNIST"
 
@@ -50,12 +52,12 @@ class Split:
     """Examples of one purpose.
 
     Attributes:
-        images: (N, 28, 28), uint8, white on black; or (N, inputs), float32, for other data than images. Numbers as
-            many as an image has pixels are pixels, in [0, 1].
-        labels: (N,), int64 in [0, 9]; or (N, outputs), float32, where numbers are to be predicted.
+        images: Images, (N, 28, 28), uint8, white on black; or other inputs, (N, inputs), float32. If there are as many
+            inputs as an image has pixels, they are pixels in [0, 1].
+        labels: Classes, (N,), int64 in [0, 9]; or numbers to be predicted, (N, outputs), float32.
 
     Raises:
-        DataError: If shapes or types are others, the two have different lengths, or a number is NaN or infinite.
+        DataError: If a shape or type is wrong, the lengths differ, or a number is NaN or infinite.
     """
 
     images: Tensor
@@ -84,14 +86,14 @@ class Split:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Dataset:
-    """Examples to learn from and to be tested on.
+    """Examples for training and for testing.
 
     Attributes:
         name: ``mnist`` or ``digits``.
-        train: What a model learns from.
-        test: What it is scored on; nothing is chosen on it.
+        train: Training split.
+        test: Test split; nothing is chosen on it.
         sha256: Digest of all four tensors.
-        notice: What the user must be told, such as that another data set was asked for; empty if nothing.
+        notice: Notice for the user, such as that another data set was requested; empty if there is none.
     """
 
     name: str
@@ -102,9 +104,9 @@ class Dataset:
 
 
 def scaled_pixels(images: Tensor) -> Tensor:
-    """Stored pixels as the model takes them: uint8 in [0, 255] to float32 in [0, 1], same shape and device.
+    """Convert stored pixels for the model: from uint8 in [0, 255] to float32 in [0, 1], same shape and device.
 
-    Inputs that are float32 already are no pixels and stay as they are.
+    Inputs that are float32 already are not stored pixels and are returned unchanged.
     """
     if images.is_floating_point():
         return images
@@ -112,10 +114,10 @@ def scaled_pixels(images: Tensor) -> Tensor:
 
 
 def require_images(images: Tensor) -> None:
-    """Refuse what is neither stored images nor numbers.
+    """Refuse anything that is neither stored images nor numbers.
 
     Raises:
-        DataError: With what was found.
+        DataError: If the inputs are of another kind; the message describes them.
     """
     _require_finite("image", images)
     is_stored = images.dtype == torch.uint8 and images.shape[1:] == (IMAGE_SIDE, IMAGE_SIDE)
@@ -134,10 +136,10 @@ def require_images(images: Tensor) -> None:
 
 
 def require_type_of(model: nn.Module, images: Tensor) -> None:
-    """Refuse images that are not of the type that a model computes in.
+    """Refuse images that are not of the type in which a model computes.
 
     Raises:
-        DataError: With both types.
+        DataError: If the types differ; the message names both.
     """
     computed = next(model.parameters()).dtype
     given = images.dtype if images.is_floating_point() else torch.float32  # as scaled_pixels gives them
@@ -150,10 +152,10 @@ def require_type_of(model: nn.Module, images: Tensor) -> None:
 
 
 def require_classes(labels: Tensor, *, num_classes: int) -> None:
-    """Refuse labels that are no classes.
+    """Refuse labels that are not classes.
 
     Raises:
-        DataError: If there are none, or with the first that is outside the classes.
+        DataError: If there are no labels, or one is not a class; the message names the first such label.
     """
     if labels.dtype != torch.int64 or labels.ndim != 1:
         raise DataError(f"labels are {_described(labels)}", next_step="classes are (N,) of int64")
@@ -169,10 +171,10 @@ def require_classes(labels: Tensor, *, num_classes: int) -> None:
 
 
 def require_trainable(split: Split, *, num_inputs: int, num_outputs: int) -> None:
-    """Refuse examples that a model with so many inputs and outputs cannot learn from.
+    """Refuse examples that do not fit a model's numbers of inputs and outputs.
 
     Raises:
-        DataError: If there are none, or with the first that does not fit.
+        DataError: If there are no examples, or one does not fit; the message names the first such example.
     """
     if not len(split.labels):
         raise DataError("there are no examples to learn from")
@@ -204,15 +206,15 @@ def _described(tensor: Tensor) -> str:
 
 
 def held_out(split: Split, share: float, *, seed: int) -> tuple[Split, Split | None]:
-    """A split in two: what is learned from, and a random part that is not, for choosing.
+    """Divide a split into a training part and a random validation part.
 
     Args:
-        split: On any device.
-        share: Of the part that is held out, in [0, 1).
-        seed: Governs which.
+        split: Split on any device.
+        share: Share of the examples that are held out, in [0, 1).
+        seed: Seed of the choice of these examples.
 
     Returns:
-        The very same split and nothing, if the share is 0.
+        Both parts; the given split and ``None`` if the share is 0.
 
     Raises:
         DataError: If there are too few examples.
@@ -229,17 +231,17 @@ def held_out(split: Split, share: float, *, seed: int) -> tuple[Split, Split | N
 
 
 def load(source: str = "auto", *, root: Path | None = None, environment: Mapping[str, str] = os.environ) -> Dataset:
-    """Load a data set, fetching it first where that is needed.
+    """Load a data set, and fetch it first if necessary.
 
     Args:
-        source: ``mnist``; ``digits``; ``auto``, which is MNIST if it is there or can be fetched and digits otherwise;
+        source: ``mnist``; ``digits``; ``auto``, which means MNIST if it exists or can be fetched, and otherwise digits;
             or the path of a folder with the MNIST files in ``MNIST/raw``.
-        root: Folder of the data; from the environment or the platform's cache folder if not given.
-        environment: Where the variables named above are looked up.
+        root: Folder of the data; by default from the environment, or the platform's cache folder.
+        environment: Environment variables named above.
 
     Raises:
-        UnknownNameError: If there is neither a data set nor a folder of that name.
-        DataError: If the data set is absent, altered or cannot be fetched.
+        UnknownNameError: If there is neither a data set nor a folder with that name.
+        DataError: If the data set is missing, altered or cannot be fetched.
     """
     name, folder = located(source, root=root, environment=environment)
     if name == "auto":
@@ -250,18 +252,18 @@ def load(source: str = "auto", *, root: Path | None = None, environment: Mapping
 
 
 def located(source: str, *, root: Path | None = None, environment: Mapping[str, str] = os.environ) -> tuple[str, Path]:
-    """What a source stands for, and the folder of the data.
+    """The kind of a source, and the folder of the data.
 
     Args:
-        source: As for :func:`load`.
-        root: As there.
-        environment: As there.
+        source: Source, see :func:`load`.
+        root: Folder of the data, see :func:`load`.
+        environment: Environment variables, see :func:`load`.
 
     Returns:
-        ``auto``, ``mnist``, ``digits`` or ``folder``, and where its files are or will be.
+        ``auto``, ``mnist``, ``digits`` or ``folder``, and the folder of its files.
 
     Raises:
-        UnknownNameError: If there is neither a data set nor a folder of that name.
+        UnknownNameError: If there is neither a data set nor a folder with that name.
 
     Example:
         >>> located("auto", root=Path("data"), environment={"MNIST_REFERENCE_DATA": "digits"})[0]
@@ -281,7 +283,7 @@ def located(source: str, *, root: Path | None = None, environment: Mapping[str, 
 
 
 def default_root(environment: Mapping[str, str] = os.environ) -> Path:
-    """The folder of the data: ``MNIST_REFERENCE_ROOT``, else the platform's cache folder."""
+    """The folder of the data: ``MNIST_REFERENCE_ROOT``, or else the platform's cache folder."""
     named = environment.get("MNIST_REFERENCE_ROOT")
     return Path(named) if named else platformdirs.user_cache_path("mnist_reference", appauthor=False)
 
@@ -298,7 +300,7 @@ def mirrors(environment: Mapping[str, str] = os.environ) -> tuple[str, ...] | No
 
 
 def _load_auto(root: Path, environment: Mapping[str, str]) -> Dataset:
-    """MNIST if every file of it is there or can be fetched, else digits with a notice; an altered MNIST is an error."""
+    """MNIST if all its files exist or can be fetched, otherwise digits with a notice; an altered MNIST is an error."""
     raw = root / "MNIST" / "raw"
     try:
         _fetch_missing(raw, mirrors(environment))
@@ -309,14 +311,15 @@ def _load_auto(root: Path, environment: Mapping[str, str]) -> Dataset:
 
 
 def load_mnist(root: Path, *, mirrors: Sequence[str] | None = None) -> Dataset:
-    """The real MNIST: 60,000 examples to learn from, 10,000 to be tested on.
+    """The real MNIST: 60,000 examples for training and 10,000 for testing.
 
     Args:
-        root: Holds or will hold the files in ``MNIST/raw``.
-        mirrors: Where missing files come from; ``None`` stands for torchvision's, empty for nowhere.
+        root: Folder that has, or will have, the files in ``MNIST/raw``.
+        mirrors: Mirrors from which missing files are fetched; ``None`` stands for torchvision's. If empty, nothing is
+            fetched.
 
     Raises:
-        DataError: If a file is absent and cannot be fetched, truncated or altered.
+        DataError: If a file is truncated or altered, or is missing and cannot be fetched.
     """
 
     def read() -> tuple[Split, Split]:
@@ -338,7 +341,7 @@ def load_mnist(root: Path, *, mirrors: Sequence[str] | None = None) -> Dataset:
 
 
 def _fetch_missing(raw: Path, mirrors: Sequence[str] | None) -> None:
-    """Fetch what is missing, from torchvision's mirrors unless others are named."""
+    """Fetch missing files, from torchvision's mirrors unless others are named."""
     if all((raw / pinned.name).is_file() for pinned in download.MNIST_FILES):
         return
     if mirrors is None:
@@ -352,7 +355,7 @@ def load_digits(root: Path) -> Dataset:
     """The 1,797 handwritten digits of scikit-learn, 8 by 8 pixels each, resized to 28 by 28.
 
     Args:
-        root: Where the resized images are kept for the next time, if it can be written.
+        root: Folder in which the resized images are stored for the next time, if it is writable.
 
     References:
         E. Alpaydin, C. Kaynak (1998), Optical recognition of handwritten digits, UCI Machine Learning Repository.
@@ -382,9 +385,9 @@ def content_digest(train: Split, test: Split) -> str:
 
 
 def _prepared(name: str, root: Path, read: Callable[[], tuple[Split, Split]], *, made_by: Sequence[str]) -> Dataset:
-    """What ``read`` gives, from a file of tensors if the same code and the same libraries have written one.
+    """The result of ``read``, from a tensor file if the same code and libraries have written one.
 
-    Where the folder of the data cannot be written, as in the workers of a gate, the file lies in the user's cache.
+    If the folder of the data is not writable, as in the workers of a gate, the file is in the user's cache.
     """
     source = hashlib.sha256(Path(__file__).read_bytes())
     for package in made_by:
@@ -392,25 +395,25 @@ def _prepared(name: str, root: Path, read: Callable[[], tuple[Split, Split]], *,
     file = f"{name}-{source.hexdigest()[:16]}.safetensors"
     paths = (root / "prepared" / file, _own_cache(root) / file)
     for path in paths:
-        with contextlib.suppress(OSError, SafetensorError, KeyError, DataError):  # absent or damaged: made anew
+        with contextlib.suppress(OSError, SafetensorError, KeyError, DataError):  # missing or damaged: made again
             return _read_prepared(name, path)
     train, test = read()
     data_set = Dataset(name=name, train=train, test=test, sha256=content_digest(train, test))
     for path in paths:
-        with contextlib.suppress(OSError):  # where no folder can be written it costs time, nothing else
+        with contextlib.suppress(OSError):  # if no folder is writable, this only costs time
             _write_prepared(path, data_set)
             break
     return data_set
 
 
 def _own_cache(root: Path) -> Path:
-    """Where prepared data lie if their own folder cannot be written."""
+    """Folder of prepared data if their own folder is not writable."""
     of_root = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]
     return platformdirs.user_cache_path("mnist_reference", appauthor=False) / "prepared" / of_root
 
 
 def _read_prepared(name: str, path: Path) -> Dataset:
-    """The data set in a file, if its tensors have the digest that the file states."""
+    """The data set in a file, if its tensors have the stored digest."""
     with safe_open(path, framework="pt") as file:
         sha256 = file.metadata()["sha256"]
         train, test = (
@@ -423,7 +426,7 @@ def _read_prepared(name: str, path: Path) -> Dataset:
 
 
 def _write_prepared(path: Path, data_set: Dataset) -> None:
-    """Keep a data set for the next time, and of older ones the last few: two revisions may take turns."""
+    """Store a data set for the next time, and keep the latest few older files, since two revisions may take turns."""
     splits = {"train": data_set.train, "test": data_set.test}
     tensors = {f"{name}.images": split.images for name, split in splits.items()}
     tensors |= {f"{name}.labels": split.labels for name, split in splits.items()}

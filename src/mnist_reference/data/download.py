@@ -1,8 +1,8 @@
 """A verified fetch of the four MNIST files.
 
-What is pinned is the content: the SHA-256 of each uncompressed file. A mirror may compress them as it likes. A file
-appears under its name only when it is whole and right, so a killed fetch leaves nothing that could be taken for data.
-``torchvision``'s own downloader checks the compressed bytes instead and knows no file URLs.
+The content is pinned by the SHA-256 of each uncompressed file, so mirrors may compress the files differently. A file
+gets its name only when it is complete and correct, so a killed download leaves nothing that could be mistaken for data.
+``torchvision``'s own downloader checks the compressed bytes instead, and does not support file URLs.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from mnist_reference.errors import DataError
 from mnist_reference.files import replacing
 
 TIMEOUT_S = 10.0
-"""How long a mirror may stay silent."""
+"""Seconds without data after which a mirror counts as unreachable."""
 
 CHUNK_BYTES = 1 << 20
 FETCH_COMMAND = "python -m mnist_reference fetch"
@@ -34,9 +34,9 @@ class PinnedFile:
     """One file of MNIST in its IDX form.
 
     Attributes:
-        name: Its name without ``.gz``.
-        num_bytes: Its uncompressed length.
-        sha256: Of its uncompressed content.
+        name: Name of the file without ``.gz``.
+        num_bytes: Uncompressed size in bytes.
+        sha256: SHA-256 of the uncompressed content.
     """
 
     name: str
@@ -72,7 +72,7 @@ def verify(folder: Path, *, files: Sequence[PinnedFile] = MNIST_FILES) -> None:
     """Check that a folder holds the pinned files, unaltered.
 
     Raises:
-        DataError: If one is missing, truncated or altered; the message names it.
+        DataError: If a file is missing, truncated or altered; the message names it.
     """
     for pinned in files:
         path = folder / pinned.name
@@ -96,15 +96,15 @@ def verify(folder: Path, *, files: Sequence[PinnedFile] = MNIST_FILES) -> None:
 
 
 def fetch(folder: Path, mirrors: Sequence[str], *, files: Sequence[PinnedFile] = MNIST_FILES) -> None:
-    """Bring the missing ones of the pinned files into a folder; one fetch at a time for a folder.
+    """Download the missing pinned files into a folder; only one process does so at a time.
 
     Args:
-        folder: Made if it does not exist; a file that is there already is left alone.
-        mirrors: http, https or file URLs of folders that hold the files as ``.gz``, tried in order for each file.
-        files: What to fetch.
+        folder: The folder, which is created if it does not exist; existing files are not changed.
+        mirrors: http, https or file URLs of folders with the files as ``.gz``, tried in order for each file.
+        files: The files to fetch.
 
     Raises:
-        DataError: If no mirror has a right copy of a file, or it cannot be written.
+        DataError: If no mirror has a correct copy of a file, or it cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -121,7 +121,7 @@ def fetch(folder: Path, mirrors: Sequence[str], *, files: Sequence[PinnedFile] =
 
 
 def _fetch_file(pinned: PinnedFile, folder: Path, mirrors: Sequence[str]) -> None:
-    """One file from the first mirror that has it right."""
+    """Download one file from the first mirror that has a correct copy."""
     refusals = []
     for mirror in mirrors:
         url = f"{mirror.rstrip('/')}/{pinned.name}.gz"
@@ -155,7 +155,7 @@ def _fetch_url(url: str, pinned: PinnedFile, folder: Path) -> None:
 
 
 def _decompressed(url: str, *, limit: int) -> Iterator[bytes]:
-    """Chunks of a gzip file behind a URL; only trouble of the mirror is turned into a :class:`_MirrorError`."""
+    """Chunks of a gzip file at a URL; only errors of the mirror become a :class:`_MirrorError`."""
     num_bytes = 0
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT_S) as response:

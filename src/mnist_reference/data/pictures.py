@@ -1,7 +1,7 @@
-"""Pictures of digits: from any PNG file to what the model was trained on, and back to PNG.
+"""Pictures of digits: conversion of any PNG file to the form of the training images, and back to PNG.
 
-Both data sets hold white digits on black. MNIST's were scaled into a box of 20 by 20 pixels and centred by mass in 28 by
-28; those of ``digits`` fill the frame.
+Both data sets contain white digits on black. MNIST's digits were scaled into a box of 20 by 20 pixels and centred by
+mass in 28 by 28; those of ``digits`` fill the frame.
 """
 
 from __future__ import annotations
@@ -25,48 +25,48 @@ MIN_CONTRAST = 0.1
 """Ink must differ from the background by this share of the full range, or the picture counts as blank."""
 
 INK_THRESHOLD = 0.2
-"""Share of the strongest ink from which a pixel counts as ink when the digit is framed."""
+"""Share of the strongest ink from which a pixel counts as ink when a digit is framed."""
 
 MIN_SHADING = 0.05
-"""Share of the full range by which the brightness of the paper must vary before it is evened out."""
+"""Share of the full range by which the brightness of the paper must vary before its shading is removed."""
 
 MIN_PAPER = 0.2
-"""Share of the full range that the paper must have where it is darkest: in deeper shadow ink is no darker than paper."""
+"""Smallest brightness of paper, as a share of the full range: in deeper shadow, ink is no darker than paper."""
 
 MAX_UNEVENNESS = 0.1
-"""By how much evened paper may still be darker or brighter than it should be, half of what counts as ink."""
+"""Largest remaining unevenness of the paper after its shading is removed: half of the threshold of ink."""
 
 FULL_INK = 0.75
-"""Share of the strongest ink from which an area counts as part of a broad stroke, not as shadow."""
+"""Share of the strongest ink from which an area counts as part of a broad stroke and not as shadow."""
 
 MAX_SHADOW = 0.02
-"""Share of the picture, reduced to the size of an image, that may be a flat grey between paper and ink."""
+"""Largest share of the reduced picture that may be a flat grey between paper and ink."""
 
 GRID_SIDE = 64
 """Longest side of the reduced picture to which the paper is fitted."""
 
 MIN_FITTED = 5
-"""Rows and columns of the reduced picture below which a surface cannot be told from a digit."""
+"""Smallest number of rows and columns of the reduced picture with which a surface can be distinguished from a digit."""
 
 NUM_FITS = 6
-"""Rounds of fitting the paper and leaving out what is darker; more change it by less than a grey level."""
+"""Number of rounds of fitting the paper without darker pixels; more rounds change it by less than a grey level."""
 
 
 def read_picture(path: Path, *, data_set: str) -> Tensor:
     """A digit from a picture file, framed as the images of a data set.
 
-    A picture of 28 by 28 pixels on black is taken as it is: it has that form already.
+    A picture of 28 by 28 pixels on black is used unchanged, since it already has that form.
 
     Args:
-        path: Any file that Pillow reads, of any size and mode. Transparent pixels count as white paper.
+        path: A file that Pillow can read, of any size and mode. Transparent pixels count as white paper.
         data_set: ``mnist`` or ``digits``.
 
     Returns:
         (28, 28), uint8, white on black.
 
     Raises:
-        PictureError: If the file is no picture, holds no digit, so much ink that the paper cannot be told from it, or
-            paper so unevenly lit that a shadow cannot be told from ink.
+        PictureError: If the file is not a picture, contains no digit, has too much ink to recognise the paper, or is
+            lit so unevenly that shadow cannot be distinguished from ink.
     """
     brightness = _read_brightness(path)
     is_on_white = has_bright_border(brightness)
@@ -90,7 +90,7 @@ def _read_brightness(path: Path) -> Tensor:
     """Brightness in [0, 1] of a file of any mode, (height, width), float32."""
     try:
         with Image.open(path) as file:
-            image = ImageOps.exif_transpose(file)  # cameras store how they were held
+            image = ImageOps.exif_transpose(file)  # cameras store their orientation
             if image.mode.startswith("I"):  # 16 bits a pixel, which Pillow would clip at 255
                 return torch.from_numpy(np.array(image, dtype=np.float32) / 65_535).clamp(0, 1)
             layers = image.convert("RGBA")
@@ -102,7 +102,7 @@ def _read_brightness(path: Path) -> Tensor:
 
 
 def has_bright_border(brightness: Tensor) -> bool:
-    """Whether most of the outermost pixels are nearer to white than to black.
+    """Whether most of the outermost pixels are closer to white than to black.
 
     Args:
         brightness: (height, width), float32 in [0, 1].
@@ -115,15 +115,15 @@ def has_bright_border(brightness: Tensor) -> bool:
 
 
 def _border(values: Tensor) -> Tensor:
-    """The outermost pixels, those of the corners twice."""
+    """The outermost pixels; the corners are included twice."""
     return torch.cat((values[0], values[-1], values[:, 0], values[:, -1]))
 
 
 def _on_even_paper(ink: Tensor, path: Path) -> Tensor:
-    """Ink on paper whose shading is taken out, as far as there is any.
+    """Ink on paper whose shading, if any, is removed.
 
     Raises:
-        PictureError: If that does not leave even paper.
+        PictureError: If the paper remains uneven.
     """
     if min(_reduced(ink, longest_side=GRID_SIDE).shape) < MIN_FITTED:
         return ink
@@ -140,14 +140,14 @@ def _on_even_paper(ink: Tensor, path: Path) -> Tensor:
         )
     if not is_shaded:
         return ink
-    # a single grain of noise, which division by dark paper has made larger, is no ink
+    # a single noisy pixel, amplified by the division by dark paper, is not ink
     return torch.where(smooth > INK_THRESHOLD * smooth.max(), even, 0).clamp(0, 1)
 
 
 def _shadow_share(ink: Tensor) -> float:
-    """The share of pixels that are flat and neither as bright as paper nor as dark as ink, as no stroke is.
+    """The share of pixels in flat areas that are neither as bright as paper nor as dark as ink, unlike any stroke.
 
-    The flanks of a stroke are grey too, but steep at the size at which it is read.
+    The edges of a stroke are grey too, but steep at the size at which it is read.
     """
     grid = _reduced(ink, longest_side=IMAGE_SIDE)[None, None]
     highest, lowest = (functional.max_pool2d(sign * grid, 3, stride=1, padding=1) for sign in (1, -1))
@@ -157,16 +157,17 @@ def _shadow_share(ink: Tensor) -> float:
 
 
 def _reduced(values: Tensor, *, longest_side: int) -> Tensor:
-    """Means over areas, so that the longest side is not longer than it may be, (height, width)."""
+    """Means over areas, so that the longest side does not exceed its limit, (height, width)."""
     reduction = max(1.0, max(values.shape) / longest_side)
     size = [max(1, round(side / reduction)) for side in values.shape]
     return functional.interpolate(values[None, None], size=size, mode="area")[0, 0]
 
 
 def fitted_shading(ink: Tensor) -> Tensor:
-    """How dark the paper itself is at each pixel: a surface of the second degree through all that is no ink.
+    """Darkness of the paper itself at each pixel: a surface of the second degree through all pixels that are not ink.
 
-    It starts from the border, where there is paper, and then takes up whatever is not darker than the surface.
+    The fit starts from the border, where there is paper, and then includes every pixel that is not darker than the
+    surface.
 
     Args:
         ink: (height, width), float32 in [0, 1], 0 on bright paper.
@@ -199,14 +200,14 @@ def _surface(terms: Tensor, coefficients: Tensor) -> Tensor:
 
 
 def _terms(height: int, width: int) -> Tensor:
-    """The monomials up to the second degree at the middle of each pixel of a picture, (height, width, 6), float64."""
+    """The monomials up to the second degree at the centre of each pixel of a picture, (height, width, 6), float64."""
     y, x = ((torch.arange(side, dtype=torch.float64) + 0.5) / side * 2 - 1 for side in (height, width))
     y, x = y[:, None].expand(height, width), x.expand(height, width)
     return torch.stack([torch.ones_like(x), x, y, x * y, x.square(), y.square()], dim=2)
 
 
 def framed(ink: Tensor, *, box_side: int) -> Tensor:
-    """One digit scaled into a box, its centre of mass in the middle of the frame, and its ink to full range.
+    """One digit scaled into a box, with its centre of mass in the middle of the frame and its ink at full range.
 
     Args:
         ink: (height, width), float32 in [0, 1], white on black; less than half of it is ink.
@@ -235,7 +236,7 @@ def framed(ink: Tensor, *, box_side: int) -> Tensor:
 
 
 def _offset(mass: Tensor, length: int) -> int:
-    """Where a profile of ink must start for its centre of mass to lie in the middle, without leaving the frame."""
+    """Start of a profile of ink such that its centre of mass lies in the middle, without leaving the frame."""
     centre = float((mass * torch.arange(length)).sum() / mass.sum())
     return min(max(round((IMAGE_SIDE - 1) / 2 - centre), 0), IMAGE_SIDE - length)
 

@@ -1,1 +1,1 @@
-"""The networks, alone and as an ensemble, and how well they answer."""
+"""The networks, ensembles of them, and their evaluation."""

@@ -1,4 +1,4 @@
-"""Ensembles: several models of the same task that answer with the mean of their probabilities."""
+"""Ensembles: several models of the same task, whose probabilities are averaged."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from mnist_reference.models.evaluate import predict
 
 
 def averaged(logits: Tensor) -> Tensor:
-    """What an ensemble says, as logits, so that it is scored like one model.
+    """The answers of an ensemble as logits, so that it can be scored like one model.
 
-    Probabilities are averaged and not logits: a member that is surely wrong cannot outvote the others by its certainty.
+    Probabilities are averaged instead of logits, so that a member that is wrong with high confidence cannot outvote the
+    others.
 
     Args:
-        logits: Of each member, (members, N, classes).
+        logits: Logits of each member, (members, N, classes).
 
     Returns:
         Logarithms of the mean probabilities, (N, classes); their softmax is the mean itself.
@@ -37,10 +38,10 @@ def predict_by_ensemble(models: Iterable[nn.Module], images: Tensor) -> Tensor:
     """Logits of an ensemble for stored images.
 
     Args:
-        models: Its members, each as :func:`mnist_reference.models.evaluate.predict` takes it, all on one device.
-        images: (N, 28, 28), uint8.
+        models: Members of the ensemble, see :func:`mnist_reference.models.evaluate.predict`, all on one device.
+        images: Images, (N, 28, 28), uint8.
 
     Returns:
-        As :func:`averaged` gives them, (N, 10).
+        Logits as in :func:`averaged`, (N, 10).
     """
     return averaged(torch.stack([predict(model, images) for model in models]))

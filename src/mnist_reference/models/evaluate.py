@@ -1,4 +1,4 @@
-"""Scores of a trained model: prediction apart from scoring, each score a function of logits and labels."""
+"""Scores of a trained model: prediction is separate from scoring, and each score is a function of logits and labels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mnist_reference.data.datasets import require_classes, require_images, requi
 from mnist_reference.errors import DataError, DivergenceError
 
 BATCH_SIZE = 2_000
-"""Images scored at once; bounds memory and has no influence on any class."""
+"""Number of images predicted at once; it limits memory and does not affect any predicted class."""
 
 
 @torch.no_grad()
@@ -21,8 +21,9 @@ def predict(model: nn.Module, images: Tensor) -> Tensor:
     """Logits of a model for stored images.
 
     Args:
-        model: Takes float32 images in [0, 1]; it is evaluated on the device of its parameters, in ``eval()`` mode.
-        images: (N, 28, 28), uint8; or (N, inputs) as :class:`mnist_reference.data.datasets.Split` holds them.
+        model: Model that takes float32 images in [0, 1]; it is evaluated on the device of its parameters, in ``eval()``
+            mode.
+        images: Images, (N, 28, 28), uint8; or inputs, (N, inputs), as in :class:`mnist_reference.data.datasets.Split`.
 
     Returns:
         Logits, (N, 10), float32, on the device of the model.
@@ -48,7 +49,7 @@ def predict(model: nn.Module, images: Tensor) -> Tensor:
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """A block in which a model is in ``eval()`` mode; afterwards every module has the mode that it had."""
+    """Switch a model to ``eval()`` mode within a block, and restore the mode of every module afterwards."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
@@ -62,7 +63,8 @@ def require_scorable(logits: Tensor, labels: Tensor) -> None:
     """Refuse answers that cannot be scored.
 
     Raises:
-        DataError: If there are none, not as many as labels, or not finite; or if a label is none of their classes.
+        DataError: If there are no answers, their number differs from that of the labels, an answer is not finite, or a
+            label is none of the classes.
     """
     if logits.ndim != 2 or len(logits) != len(labels):
         raise DataError(f"logits of shape {tuple(logits.shape)} do not answer {len(labels)} labels")
@@ -94,7 +96,7 @@ def top1_accuracy(logits: Tensor, labels: Tensor) -> float:
 def negative_log_likelihood(logits: Tensor, labels: Tensor) -> float:
     """Mean of minus the log-probability of the true class, in nat.
 
-    Summed in float64, so that it does not depend on the order of the examples to more than 1e-15 or so.
+    The sum is computed in float64, so that the order of the examples changes it by no more than about 1e-15.
 
     Args:
         logits: (N, 10).
@@ -112,15 +114,15 @@ def negative_log_likelihood(logits: Tensor, labels: Tensor) -> float:
 
 
 def calibration_error(logits: Tensor, labels: Tensor, *, num_bins: int = 15) -> float:
-    """How far the stated probabilities are from the shares of right answers, on average; a fraction in [0, 1].
+    """Expected calibration error: mean gap between stated probabilities and shares of correct answers, in [0, 1].
 
-    Answers are put into bins of equal width by their probability; the gaps between the mean probability and the accuracy
-    of each bin are averaged, weighted by the answers in it.
+    Answers are grouped into bins of equal width by their probability. The differences between the mean probability and
+    the accuracy of each bin are averaged, weighted by the number of answers in it.
 
     Args:
-        logits: (N, 10).
-        labels: (N,), int64.
-        num_bins: Between 0 and 1.
+        logits: Logits, (N, 10).
+        labels: True classes, (N,), int64.
+        num_bins: Number of bins between 0 and 1.
 
     Raises:
         DataError: As :func:`require_scorable`.
@@ -141,7 +143,7 @@ def calibration_error(logits: Tensor, labels: Tensor, *, num_bins: int = 15) -> 
 
 
 def confusion_matrix(logits: Tensor, labels: Tensor) -> Tensor:
-    """How often each class was read as each class.
+    """Number of examples by true class and answer.
 
     Args:
         logits: (N, classes).

@@ -1,6 +1,7 @@
 """The models: a multilayer perceptron from 784 pixels to 10 classes, or between other numbers, and a convolutional network.
 
-They read top to bottom, with a shape beside each step. How they are trained stands in :mod:`mnist_reference.training.recipes`.
+The code reads from top to bottom, with a shape beside each step. :mod:`mnist_reference.training.recipes` says how they
+are trained.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ from mnist_reference.seeding import derived_seed
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PerceptronConfig:
-    """What a perceptron looks like.
+    """Configuration of a perceptron.
 
     Attributes:
-        hidden_widths: Neurons of each hidden layer, from the input to the output.
-        num_inputs: Numbers of one example; pixels, for an image.
-        num_outputs: Classes, for an image.
-        dropout: Share of the hidden neurons that are silent in a training step, drawn anew for each example.
-        architecture: Tells the configurations apart where they are written down.
+        hidden_widths: Number of neurons of each hidden layer, from the input to the output.
+        num_inputs: Number of inputs of one example; for an image, of pixels.
+        num_outputs: Number of outputs; for images of digits, of classes.
+        dropout: Share of the hidden neurons that are switched off in a training step, drawn for each example.
+        architecture: Name that identifies the kind of configuration in stored files.
     """
 
     hidden_widths: tuple[int, ...] = (128, 64)
@@ -37,19 +38,19 @@ class PerceptronConfig:
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Numbers between the layers, from the input to the output."""
+        """Widths of the inputs, the hidden layers and the outputs."""
         return (self.num_inputs, *self.hidden_widths, self.num_outputs)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CnnConfig:
-    """What a convolutional network looks like.
+    """Configuration of a convolutional network.
 
     Attributes:
-        channels: Of each convolution; there is a pooling after the second.
-        num_outputs: Classes.
-        dropout: Share of the pooled features that are missing in a training step, drawn anew for each example.
-        architecture: Tells the configurations apart where they are written down.
+        channels: Number of channels of each convolution; pooling follows the second.
+        num_outputs: Number of classes.
+        dropout: Share of the pooled features that are switched off in a training step, drawn for each example.
+        architecture: Name that identifies the kind of configuration in stored files.
     """
 
     channels: tuple[int, ...] = (16, 32, 64, 64)
@@ -77,7 +78,7 @@ class Perceptron(nn.Module):
     ``eval()`` switches dropout off; without dropout, ``train()`` and ``eval()`` make no difference.
 
     Args:
-        config: Its widths.
+        config: Configuration of the perceptron.
 
     References:
         N. Srivastava et al. (2014), Dropout: a simple way to prevent neural networks from overfitting, JMLR 15.
@@ -111,12 +112,12 @@ class Perceptron(nn.Module):
 
 
 class Cnn(nn.Module):
-    """Convolutions, each with batch normalisation and ReLU, then the strongest response of each feature and a linear layer.
+    """Convolutions, each with batch normalisation and ReLU, then global max pooling and a linear layer.
 
-    ``eval()`` normalises by the running statistics in place of those of the batch, and switches dropout off.
+    ``eval()`` normalises by the running statistics instead of those of the batch, and switches dropout off.
 
     Args:
-        config: Its widths.
+        config: Configuration of the network.
 
     References:
         S. Ioffe, C. Szegedy (2015), Batch normalization: accelerating deep network training by reducing internal
@@ -155,13 +156,13 @@ class Cnn(nn.Module):
 
 
 def convolution(inputs: int, outputs: int, *, kernel_size: int = 3, stride: int = 1) -> nn.Module:
-    """A convolution that keeps the size of the image but for its stride, normalised, with ReLU."""
+    """A convolution that keeps the size of the image except for its stride, with normalisation and ReLU."""
     layer = nn.Conv2d(inputs, outputs, kernel_size, stride, padding=kernel_size // 2, bias=False)
     return nn.Sequential(layer, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
 
 
 def dropout(share: float) -> nn.Module:
-    """Dropout, or nothing: at a share of 0 the module would still draw a number for every neuron."""
+    """Dropout, or an identity if the share is 0, since dropout would still draw a number for every neuron."""
     return nn.Dropout(share) if share else nn.Identity()
 
 
@@ -177,13 +178,13 @@ def initialised(config: CnnConfig, *, seed: int) -> Cnn: ...
 
 
 def initialised(config: ModelConfig, *, seed: int) -> Model:
-    """A new model with weights drawn from the seed as torch's layers draw them: uniform in +-1/sqrt(inputs of a neuron).
+    """A new model with weights drawn as torch's layers draw them: uniform in +-1/sqrt(inputs of a neuron).
 
-    The global random state is left as it was.
+    The global random state is restored.
 
     Args:
-        config: Its architecture and widths.
-        seed: Governs the weights.
+        config: Configuration of the model.
+        seed: Seed of the weights.
     """
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(derived_seed(seed, "initialisation"))
@@ -205,5 +206,5 @@ def number_lost(tensors: Mapping[str, Tensor]) -> str:
 
 
 def constructed(config: ModelConfig) -> Model:
-    """A model with whatever weights torch's global random state gives it."""
+    """A model with weights drawn from torch's global random state."""
     return Perceptron(config) if isinstance(config, PerceptronConfig) else Cnn(config)

@@ -1,1 +1,1 @@
-"""How a model is trained: recipes, losses, optimisers, schedules, and the one training loop."""
+"""Training of a model: recipes, losses, optimisers, schedules, and the training loop."""

@@ -1,8 +1,8 @@
-"""Several processes that train one model: each takes its share of every batch, and all take the same step.
+"""Training of one model by several processes: each uses its share of every batch, and all make the same step.
 
 ``torchrun --nproc-per-node 2 -m mnist_reference train`` starts them; gloo connects them on CPUs, NCCL on GPUs. The
-gradient of a mean over a batch is the mean of the gradients over equal shares of it, and batch normalisation takes its
-statistics over all shares, so that the result is that of one process but for the order of the sums.
+gradient of a mean over a batch is the mean of the gradients over equal shares of the batch, and batch normalisation
+computes its statistics over all shares. So the result equals that of one process, except for the order of the sums.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class DataParallelGroup:
     """The processes that train together.
 
     Attributes:
-        rank: Number of this one, from 0; that one writes and prints.
-        size: How many there are.
+        rank: Number of this process, from 0; process 0 writes and prints.
+        size: Number of processes.
     """
 
     rank: int
@@ -34,7 +34,7 @@ class DataParallelGroup:
         """Refuse batches that cannot be shared evenly.
 
         Raises:
-            RecipeError: With the nearest batch size that can.
+            RecipeError: If they cannot be; the message names the nearest batch size that can.
         """
         if batch_size % self.size:
             nearest = max(round(batch_size / self.size), 1) * self.size
@@ -44,9 +44,10 @@ class DataParallelGroup:
             )
 
     def share(self, batch: Tensor) -> Tensor:
-        """The examples of a batch that this process takes, (N / size,); all, if the batch cannot be shared evenly.
+        """The examples of a batch for this process, (N / size,); all examples if the batch cannot be shared evenly.
 
-        The last batch of an epoch may be of that kind: done by everyone in whole, its gradient is the same mean.
+        The last batch of an epoch may be of that kind: if every process uses the whole batch, its gradient is the same
+        mean.
 
         Example:
             >>> second = DataParallelGroup(rank=1, size=2)
@@ -71,13 +72,13 @@ class DataParallelGroup:
 
 
 ALONE = DataParallelGroup(rank=0, size=1)
-"""A process without others."""
+"""A group of one process."""
 
 
 class SynchronisedBatchNorm2d(nn.BatchNorm2d):
     """Batch normalisation over the shares of all processes; shares must be of equal size.
 
-    torch's own ``SyncBatchNorm`` does the same on GPUs alone. ``eval()`` is that of batch normalisation.
+    torch's own ``SyncBatchNorm`` does the same, but only on GPUs. ``eval()`` behaves as in batch normalisation.
     """
 
     running_mean: Tensor
@@ -111,7 +112,7 @@ def mean_over_processes(values: Tensor) -> Tensor:
 
 
 def synchronise_normalisation(model: nn.Module) -> None:
-    """Let every batch normalisation of a model take its statistics over all processes; names and values stay."""
+    """Make each batch normalisation of a model use statistics over all processes; names and values are kept."""
     for module in model.modules():
         if type(module) is nn.BatchNorm2d:
             module.__class__ = SynchronisedBatchNorm2d
@@ -119,11 +120,11 @@ def synchronise_normalisation(model: nn.Module) -> None:
 
 @contextmanager
 def joined_group(device: torch.device, environment: Mapping[str, str] = os.environ) -> Iterator[DataParallelGroup]:
-    """The processes that ``torchrun`` has started, connected; this one alone where it has not.
+    """The connected group of processes that ``torchrun`` has started; a group of this process alone without torchrun.
 
     Args:
-        device: Where this process trains.
-        environment: Where ``torchrun`` has written ``WORLD_SIZE``.
+        device: Device of this process.
+        environment: Environment variables, in which ``torchrun`` sets ``WORLD_SIZE``.
     """
     if int(environment.get("WORLD_SIZE", "1")) == 1:
         yield ALONE

@@ -1,17 +1,17 @@
-"""The steps of a perceptron, faster: the arithmetic of the plain loop, with neither autograd nor allocation.
+"""Faster steps of a perceptron: the arithmetic of the plain loop, without autograd and without allocation.
 
-The plain loop of :mod:`mnist_reference.training.train` stays the definition of training. What is here takes its place only where
-it makes the same steps but for rounding, which every epoch tries out on a few batches. So a change to the loop, to the
-model or to the optimiser that exceeds the rounding of float32 is not hidden by the faster way; it only is no longer made
-faster by it.
+The plain loop of :mod:`mnist_reference.training.train` remains the definition of training. The code here replaces it
+only if it makes the same steps except for rounding, which is checked on a few batches in every epoch. So if a change to
+the loop, to the model or to the optimiser has a larger effect than the rounding of float32, the fast code does not hide
+it: training then uses the plain loop.
 
-On one thread of a CPU both ways call the same kernels on the same shapes in the same order, and give the same bits. On
-several threads and on an accelerator, products are split up in other ways, and their sums
+On one thread of a CPU, both ways call the same kernels on the same shapes in the same order and give the same bits. On
+several threads and on an accelerator, products are split differently, and their sums
 are rounded differently: see :data:`ROUNDING`.
 
-- :func:`faster`: the way to train an epoch, given the plain one; :func:`as_it_is` leaves it.
+- :func:`faster`: make a faster way to train an epoch from the plain one; :func:`as_it_is` returns the plain one.
 - :func:`agrees`: whether both ways make the same steps.
-- :func:`is_fit`: whether a recipe asks for nothing else than what is here.
+- :func:`is_fit`: whether a recipe uses only what is implemented here.
 - :class:`Steps`: forward pass, gradients by hand and Adam.
 """
 
@@ -32,47 +32,47 @@ from mnist_reference.training.optimizers import Adam, Optimizer
 from mnist_reference.training.recipes import Recipe
 
 NUM_TRIED = 2
-"""Batches at the start of an epoch that are trained both ways; the last one, which may be smaller, comes on top."""
+"""Number of batches at the start of an epoch that are trained both ways, in addition to the last one."""
 
 UNIT_ROUNDOFF = torch.finfo(torch.float32).eps / 2
 """Largest relative error of one operation in float32, 6e-8."""
 
 ROUNDING = 1e-5
-"""How far the losses and the gradients of both ways may be apart, relative to their size, after one step from equal weights.
+"""Largest relative difference of the losses and gradients of both ways after one step from equal weights.
 
-Both ways sum the same products in another order. The rounding errors of a sum of n products grow like the root of n: by
-28 units of roundoff for the 784 pixels, 1.7e-6, and the passes through three layers and back chain six such sums: 1e-5.
-Steps are compared one at a time, each from equal weights, because differences grow from step to step without a bound:
-the first steps of Adam follow the sign of a gradient, so that a weight whose gradient is zero but for rounding moves one
-way or the other.
+Both ways sum the same products in different orders. The rounding error of a sum of n products grows like the root of n:
+it is 28 units of roundoff for the 784 pixels, 1.7e-6, and the passes through three layers and back chain six such sums:
+1e-5. Steps are compared one at a time, each from equal weights, because differences grow from step to step without
+bound: the first steps of Adam follow the sign of a gradient, so a weight whose gradient is zero except for rounding may
+move in either direction.
 """
 
 MAX_UPDATE_ERROR = 16
-"""Units of roundoff in a weight and in its movement: what the dozen operations of Adam on one number can add up to."""
+"""Largest error of a weight and of its movement, in units of roundoff: the sum over the dozen operations of Adam."""
 
 NUM_LOOKED_UP = 1024
-"""Examples whose pixels are looked up and scaled by one call: enough for all threads, and 3 MB, which a cache holds."""
+"""Examples whose pixels are looked up and scaled by one call: enough for all threads; their 3 MB fit in a cache."""
 
 CACHE_LINE = 64
-"""Bytes; new tensors begin at the beginning of one."""
+"""Size of a cache line in bytes; new tensors start at a multiple of it."""
 
 LEAST_SHARED_OUT = 2**16
-"""Weights of a layer from which on each thread keeps to a part; below, the call costs more than it saves."""
+"""Number of weights of a layer from which each thread works on its own part; for fewer, this would not pay."""
 
 NUM_WARM = 3
-"""Launches of a step before it is captured as a CUDA graph, in which libraries make what they keep."""
+"""Number of launches of a step before it is captured as a CUDA graph, during which libraries allocate their state."""
 
 ADAM = {"amsgrad": False, "beta1": 0.9, "beta2": 0.999, "weight_decay": 0.0, "eps": 1e-8, "maximize": False}
-"""What :class:`mnist_reference.training.optimizers.Adam` passes to the same kernel."""
+"""Arguments that :class:`mnist_reference.training.optimizers.Adam` passes to the same kernel."""
 
 MEAN, NO_CLASS = 1, -100
-"""The kernel's number for the mean over a batch, and the class that it leaves out, which stands for none."""
+"""The kernel's code for the mean over a batch, and the class that it ignores, which stands for no class."""
 
 Way = Callable[[Sequence[Tensor], Sequence[float]], Tensor]
-"""Trains on some batches of indices, each at its learning rate, and gives the loss of each before its step."""
+"""Function that trains on batches of indices, each at its learning rate, and gives the losses before the steps."""
 
 
-try:  # no part of torch's documented interface; looking an overload up takes as long as calling it
+try:  # not part of torch's documented interface; looking up an overload takes as long as calling it
     fill_nll_loss = torch.ops.aten.nll_loss_forward.output
     fill_relu_slopes = torch.ops.aten.threshold_backward.grad_input
     fill_logit_slopes = torch._log_softmax_backward_data
@@ -80,20 +80,20 @@ try:  # no part of torch's documented interface; looking an overload up takes as
 except AttributeError:
     HAS_KERNELS = False
 else:
-    HAS_KERNELS = True  # without one of them the plain way is taken
+    HAS_KERNELS = True  # if one is missing, the plain way is used
 
 
 def faster(model: nn.Module, recipe: Recipe, optimizer: Optimizer, split: Split) -> Callable[[Way], Way]:
-    """What makes of the plain way to train an epoch the fastest one that makes its steps.
+    """Make a function that replaces the plain way to train an epoch by the fastest one with the same steps.
 
     Args:
-        model: What is trained.
-        recipe: How.
-        optimizer: Over the parameters of the model.
+        model: The model to train.
+        recipe: Recipe of the training run.
+        optimizer: Optimiser of the parameters of the model.
         split: Images and labels on the device of the model.
 
     Returns:
-        Takes a way that trains ``model`` by ``optimizer`` on ``split``; :func:`as_it_is` where none is faster.
+        Function of the way that trains ``model`` by ``optimizer`` on ``split``; :func:`as_it_is` if no way is faster.
     """
     if not (is_fit(model, recipe) and isinstance(optimizer, Adam) and can_vary(recipe, split.images.device)):
         return as_it_is
@@ -101,14 +101,14 @@ def faster(model: nn.Module, recipe: Recipe, optimizer: Optimizer, split: Split)
 
 
 def as_it_is(plain: Way) -> Way:
-    """The plain way itself."""
+    """Return the plain way unchanged."""
     return plain
 
 
 def is_fit(model: nn.Module, recipe: Recipe) -> bool:
-    """Whether a recipe is cross-entropy and Adam on a perceptron, at rates of any schedule, and nothing besides.
+    """Whether a recipe is cross-entropy and Adam on a perceptron, with any schedule, and uses nothing else.
 
-    Never where torch lacks an operator that is called here.
+    It is false if torch lacks an operator that is called here.
 
     Example:
         >>> from dataclasses import replace
@@ -130,12 +130,12 @@ def is_fit(model: nn.Module, recipe: Recipe) -> bool:
 
 
 def can_vary(recipe: Recipe, device: torch.device) -> bool:
-    """Whether the rates of a recipe can be followed on a device: a CUDA graph holds the one that it was captured with."""
+    """Whether the learning rate may vary on a device: a CUDA graph always uses the rate with which it was captured."""
     return recipe.schedule == "constant" or device.type != "cuda"
 
 
 def _is_ordinary(model: Perceptron) -> bool:
-    """Whether nothing but layers of weight and bias takes part: no dropout, no masks, no parametrisation, no hooks."""
+    """Whether the model has only layers of weight and bias: no dropout, masks, parametrisations or hooks."""
     with torch.device("meta"):
         ordinary = Perceptron(model.config)
     modules = [*model.modules()]
@@ -148,20 +148,20 @@ def _is_ordinary(model: Perceptron) -> bool:
 
 
 def agrees(plain: Way, steps: Steps, batches: Sequence[Tensor], rates: Sequence[float]) -> bool:
-    """Whether the steps of the faster way are those of the plain one on the first batches of an epoch and the last.
+    """Whether the faster way makes the same steps as the plain one on the first batches of an epoch and the last.
 
     Args:
-        plain: What is to be computed.
-        steps: Said to compute the same, on the same weights, which are left as they were.
+        plain: The plain way.
+        steps: The faster way, on the same weights, which are restored.
         batches: Indices of the examples of each batch of the epoch.
-        rates: Learning rate of each of its steps.
+        rates: Learning rate of each step.
     """
     before = copies(steps.state)
     last = len(batches) - 1
     tried = [*range(min(NUM_TRIED, last)), last]
     try:
         return all(_is_same_step(plain, steps, batches[number], rates[number]) for number in tried)
-    except RuntimeError as error:  # what torch raises where an operator has come to take other arguments
+    except RuntimeError as error:  # torch raises it if the arguments of an operator have changed
         if is_exhaustion(error):
             raise
         return False
@@ -170,7 +170,7 @@ def agrees(plain: Way, steps: Steps, batches: Sequence[Tensor], rates: Sequence[
 
 
 def _is_same_step(plain: Way, steps: Steps, batch: Tensor, rate: float) -> bool:
-    """Whether both ways make the same step on a batch from where they are; it is made by the plain one."""
+    """Whether both ways make the same step on a batch from the current weights; the plain one makes the step."""
     before = copies(steps.state)
     loss, after = plain([batch], [rate]), copies(steps.state)
     put_back(before, steps.state)
@@ -187,7 +187,7 @@ def _is_same_step(plain: Way, steps: Steps, batch: Tensor, rate: float) -> bool:
 
 
 class _AdamState(NamedTuple):
-    """What a step of Adam changes, a tensor each for every parameter."""
+    """State that a step of Adam changes, with one tensor for every parameter."""
 
     parameters: Sequence[Tensor]
     means: Sequence[Tensor]
@@ -202,9 +202,9 @@ class _AdamState(NamedTuple):
 
 
 def _moved_alike(start: Tensor, end: Tensor, other: Tensor) -> bool:
-    """Whether a moment went from the start to two ends that are equal but for rounding.
+    """Whether a moment moved from the start to two ends that are equal except for rounding.
 
-    A moment takes up a gradient or its square, so this compares gradients. It is itself rounded too.
+    A moment takes up a gradient or its square, so this compares gradients. The moment itself is rounded, too.
     """
     allowed = ROUNDING * (end - start).norm() + MAX_UPDATE_ERROR * UNIT_ROUNDOFF * end.norm()
     return bool((other - end).norm() <= allowed)
@@ -213,10 +213,10 @@ def _moved_alike(start: Tensor, end: Tensor, other: Tensor) -> bool:
 def _moved_by_adam(
     start: Tensor, parameter: Tensor, mean: Tensor, square: Tensor, num_steps: Tensor, *, rate: float
 ) -> bool:
-    """Whether a parameter went from the start to where the rule of Adam leads by the moments, but for rounding.
+    """Whether a parameter moved as the rule of Adam prescribes for the moments, except for rounding.
 
-    This compares what both ways make of a gradient: the fast way steps by that rule. It cannot be seen from the weights
-    themselves, because a gradient of nearly zero makes a step of full size, either way.
+    This compares how both ways use a gradient: the fast way steps by that rule. The weights themselves cannot be
+    compared, because a gradient of nearly zero makes a step of full size in either direction.
     """
     n = float(num_steps.flatten()[0])
     mean_share, square_share = 1 - ADAM["beta1"] ** n, 1 - ADAM["beta2"] ** n
@@ -226,11 +226,11 @@ def _moved_by_adam(
 
 
 class Steps:
-    """Steps of Adam along the gradient of the mean cross-entropy, on buffers that are made once for each batch size.
+    """Steps of Adam along the gradient of the mean cross-entropy, on buffers that are allocated once for each batch size.
 
     Args:
-        optimizer: Over weight and bias of each layer from the input to the output: (outputs, inputs) and (outputs,). All
-            of its tensors are trained in place.
+        optimizer: Optimiser of the weight and bias of each layer from the input to the output: (outputs, inputs) and
+            (outputs,). All of its tensors are trained in place.
         split: Images and labels on the same device.
     """
 
@@ -244,7 +244,7 @@ class Steps:
         gradients = [torch.empty_like(parameter) for parameter in parameters]
         self._weight_gradients, self._bias_gradients = gradients[0::2], gradients[1::2]
         self._adam = [parameters, gradients, [*optimizer.means], [*optimizer.squares]]
-        self._num_steps = torch.zeros((), device=self._images.device)  # the same for all, so it is counted once
+        self._num_steps = torch.zeros((), device=self._images.device)  # the same for all, so it is incremented once
         self._one = torch.ones_like(self._num_steps)
         self._buffers: dict[int, _Buffers] = {}
         self._examples: dict[torch.Size, _Examples] = {}
@@ -257,7 +257,7 @@ class Steps:
         return [*optimizer.parameters, *optimizer.means, *optimizer.squares, *optimizer.num_steps]
 
     def in_place_of(self, plain: Way) -> Way:
-        """A way that trains an epoch by these steps if they agree with those of the plain way, and else by that."""
+        """A way that trains an epoch by these steps if they agree with the plain way, and otherwise by that."""
 
         def run(batches: Sequence[Tensor], rates: Sequence[float]) -> Tensor:
             return (self.run if agrees(plain, self, batches, rates) else plain)(batches, rates)
@@ -269,8 +269,8 @@ class Steps:
         """One step for each batch.
 
         Args:
-            batches: Indices of the examples of each, (N,).
-            rates: Learning rates of the first steps, as many as there are batches, or more. On a CUDA device they must
+            batches: Indices of the examples of each batch, (N,).
+            rates: Learning rates of the steps, at least as many as there are batches. On a CUDA device they must
                 be equal.
 
         Returns:
@@ -290,9 +290,9 @@ class Steps:
         return losses
 
     def _compute(self, size: int, batches: Tensor, rates: Sequence[float], losses: Tensor) -> None:
-        """One step for each batch of a size, kernel by kernel; the examples of several are looked up at once."""
+        """One step for each batch of a size, kernel by kernel; the examples of several batches are looked up at once."""
         buffers = self._buffers_for(size)
-        # the library's sums depend on where in a line of the cache their numbers begin
+        # the library's sums depend on the alignment within a cache line
         is_aligned = batches[0].numel() * self._images.shape[1] * losses.element_size() % CACHE_LINE == 0
         at_once = max(1, NUM_LOOKED_UP // batches[0].numel()) if is_aligned else 1
         left = iter(rates)
@@ -303,7 +303,7 @@ class Steps:
                 self._step(buffers, batch, rate, loss)
 
     def _replay(self, size: int, batches: Tensor, rates: Sequence[float], losses: Tensor) -> None:
-        """The same by a CUDA graph, which looks up the examples too, at one rate for all steps."""
+        """One step for each batch by a CUDA graph, which also looks up the examples, with one rate for all steps."""
         if size not in self._graphs:
             buffers, examples = self._buffers_for(size), self._examples_for(batches[:1].shape)
             indices, loss = batches[:1].clone(), torch.empty_like(losses[0])
@@ -320,19 +320,19 @@ class Steps:
             loss.copy_(graph.loss)
 
     def _buffers_for(self, size: int) -> _Buffers:
-        """What steps on batches of a size write."""
+        """Buffers that steps on batches of a size write to."""
         if size not in self._buffers:
             self._buffers[size] = _Buffers(self._weights, self._biases[0], self._weight_gradients[0], size)
         return self._buffers[size]
 
     def _examples_for(self, shape: torch.Size) -> _Examples:
-        """Room for the examples of some batches."""
+        """Memory for the examples of some batches."""
         if shape not in self._examples:
             self._examples[shape] = _Examples(self._images, shape, num_classes=self._weights[-1].shape[-2])
         return self._examples[shape]
 
     def _step(self, buffers: _Buffers, batch: _Batch, rate: float, loss: Tensor) -> None:
-        """One step on a batch; its loss is written down."""
+        """One step on a batch, with its loss recorded."""
         last = len(self._weights) - 1
         inputs = [batch.pixels, *buffers.outputs[:-1]]
         for layer, outputs in enumerate(buffers.outputs):
@@ -362,9 +362,9 @@ class _Graph(NamedTuple):
     """A captured step.
 
     Attributes:
-        indices: Of the examples that the next launch works on, (1, N).
-        loss: What the last launch wrote.
-        replay: Launches it.
+        indices: Indices of the examples that the next launch uses, (1, N).
+        loss: Loss written by the last launch.
+        replay: Function that launches the step.
     """
 
     indices: Tensor
@@ -373,12 +373,12 @@ class _Graph(NamedTuple):
 
 
 class _Batch(NamedTuple):
-    """What is known of the examples of a batch before its step.
+    """Data of the examples of a batch before its step.
 
     Attributes:
-        pixels: In [0, 1], (N, inputs).
-        labels: (N,).
-        shares: Slopes of the mean loss at the log-probabilities, (N, classes).
+        pixels: Pixels in [0, 1], (N, inputs).
+        labels: Labels, (N,).
+        shares: Derivatives of the mean loss with respect to the log-probabilities, (N, classes).
     """
 
     pixels: Tensor
@@ -387,10 +387,10 @@ class _Batch(NamedTuple):
 
 
 class _Examples:
-    """Room for the examples of some batches of one size.
+    """Memory for the examples of some batches of one size.
 
     Attributes:
-        batches: What :meth:`look_up` fills.
+        batches: Batches that :meth:`look_up` fills.
     """
 
     def __init__(self, images: Tensor, shape: torch.Size, *, num_classes: int) -> None:
@@ -423,13 +423,13 @@ class _Examples:
 
 
 class _Buffers:
-    """What a step writes besides the state, for one batch size.
+    """Buffers that a step writes in addition to the state, for one batch size.
 
     Attributes:
-        outputs: Of each layer after its ReLU, (N, outputs); the last are the logits.
-        slopes: Of the loss with respect to the outputs of each layer before the ReLU, the same shapes.
-        transposed: The same memory, (outputs, N).
-        parts: Of the first layer, if it has a ReLU and the threads can share it out.
+        outputs: Outputs of each layer after its ReLU, (N, outputs); the last are the logits.
+        slopes: Derivatives of the loss with respect to the outputs of each layer before the ReLU, in the same shapes.
+        transposed: The same memory as ``slopes``, as (outputs, N).
+        parts: Parts of the first layer, if it has a ReLU and can be divided among the threads.
     """
 
     def __init__(self, weights: Sequence[Tensor], bias: Tensor, gradient: Tensor, size: int) -> None:
@@ -450,19 +450,19 @@ class _Buffers:
 
 
 class _Parts(NamedTuple):
-    """The outputs of a layer with a ReLU in as many parts as there are threads: one product each way for each.
+    """The outputs of a layer with a ReLU, divided into one part for each thread, with separate matrix products.
 
-    Adam's kernel shares weights out in the same way. So the weights of a part, their gradient and their moments stay in
-    the cache of one core, where moving them to another would take longer than the arithmetic, and a product this small
-    is shared out more evenly than by the library. Sizes below are those of a part.
+    Adam's kernel divides the weights in the same way. So the weights of a part, their gradient and their moments stay
+    in the cache of one core (moving them to another would take longer than the arithmetic), and such small products are
+    divided more evenly than by the library. The sizes below are those of a part.
 
     Attributes:
-        weights: (parts, outputs, inputs).
-        bias: (parts, outputs, 1).
-        gradient: Of the weights, the same shape.
-        slopes: Of the loss with respect to the outputs before the ReLU, (parts, outputs, N).
-        outputs: Before the ReLU, (parts, outputs, N), in memory of their own.
-        all_outputs: The same memory, (N, outputs of all parts).
+        weights: Weights, (parts, outputs, inputs).
+        bias: Biases, (parts, outputs, 1).
+        gradient: Gradient of the weights, in the same shape.
+        slopes: Derivatives of the loss with respect to the outputs before the ReLU, (parts, outputs, N).
+        outputs: Outputs before the ReLU, (parts, outputs, N), in memory of their own.
+        all_outputs: The same memory as ``outputs``, as (N, outputs of all parts).
     """
 
     weights: Tensor
@@ -474,13 +474,13 @@ class _Parts(NamedTuple):
 
     @classmethod
     def of(cls, weights: Tensor, bias: Tensor, gradient: Tensor, slopes: Tensor) -> _Parts | None:
-        """The parts of a layer; none where there is nothing to share out.
+        """The parts of a layer; ``None`` if it cannot be divided.
 
         Args:
-            weights: (outputs, inputs).
-            bias: (outputs,).
-            gradient: Of the weights.
-            slopes: Of the loss with respect to the outputs before the ReLU, (N, outputs).
+            weights: Weights, (outputs, inputs).
+            bias: Biases, (outputs,).
+            gradient: Gradient of the weights.
+            slopes: Derivatives of the loss with respect to the outputs before the ReLU, (N, outputs).
         """
         num_parts = torch.get_num_threads()
         if num_parts == 1 or weights.device.type != "cpu" or weights.numel() < LEAST_SHARED_OUT:
@@ -513,11 +513,11 @@ class _Parts(NamedTuple):
 
 
 def captured(step: Callable[[], None], state: Sequence[Tensor]) -> Callable[[], None]:
-    """A step as one CUDA graph, launched at once in place of kernel by kernel; the state stays as it was.
+    """Capture a step as one CUDA graph, launched as a whole instead of kernel by kernel; the state is restored.
 
     Args:
-        step: Reads and writes the same memory every time.
-        state: All that it changes and reads again.
+        step: Function that reads and writes the same memory every time.
+        state: All tensors that it changes and reads again.
     """
     before = copies(state)
     stream = torch.cuda.Stream()
@@ -535,12 +535,12 @@ def captured(step: Callable[[], None], state: Sequence[Tensor]) -> Callable[[], 
 
 
 def copies(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Tensors of their own with the same numbers."""
+    """Copies of tensors."""
     return [tensor.detach().clone() for tensor in tensors]
 
 
 @torch.no_grad()
 def put_back(numbers: Sequence[Tensor], tensors: Sequence[Tensor]) -> None:
-    """Give tensors the numbers that they had."""
+    """Restore the numbers of tensors."""
     for number, tensor in zip(numbers, tensors, strict=True):
         tensor.copy_(number)

@@ -1,6 +1,6 @@
-"""What training minimises, by name: cross-entropy with or without label smoothing, squared error, distillation.
+"""Losses by name: cross-entropy with or without label smoothing, squared error, distillation.
 
-Each may have a penalty on the size of the weights added to it.
+A penalty on the size of the weights can be added to each of them.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from torch.nn import functional
 from mnist_reference.errors import UnknownNameError, nearest
 
 DISTILLATION_TEMPERATURE = 4.0
-"""Within the 2.5 to 4 that the source found best for small students, and up to 20 for large ones."""
+"""Temperature; the source found 2.5 to 4 best for small students, and up to 20 for large ones."""
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-"""Takes outputs (N, outputs) and targets, gives one number."""
+"""Function of outputs (N, outputs) and targets that gives one number."""
 
 
 def cross_entropy(logits: Tensor, labels: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
@@ -79,11 +79,11 @@ def distillation(logits: Tensor, teacher_logits: Tensor) -> Tensor:
 
 
 def loss_by_name(name: str, *, label_smoothing: float = 0.0) -> Loss:
-    """The loss of a name.
+    """The loss with a name.
 
     Args:
         name: ``cross_entropy``, ``mean_squared_error`` or ``distillation``.
-        label_smoothing: For the cross-entropy.
+        label_smoothing: Label smoothing of the cross-entropy.
 
     Raises:
         UnknownNameError: If there is no such loss.
@@ -101,17 +101,17 @@ def loss_by_name(name: str, *, label_smoothing: float = 0.0) -> Loss:
 def penalised(loss: Loss, weights: Sequence[Tensor], *, l1: float, l2: float) -> Loss:
     """A loss plus ``l1`` times the sum of the absolute weights and ``l2`` times the sum of their squares.
 
-    In the loss, so that every optimiser sees it; Adam scales such a gradient by its own history, which is why this is
-    not the weight decay of ``adamw``.
+    The penalty is part of the loss, so it works with every optimiser. Adam scales its gradient by the gradient's
+    history, so this differs from the weight decay of ``adamw``.
 
     Args:
-        loss: What the penalty is added to.
-        weights: What is penalised; biases are best left out.
-        l1: Drives weights to zero.
-        l2: Keeps large weights small.
+        loss: Loss that the penalty is added to.
+        weights: Penalised weights, preferably without biases.
+        l1: Strength of the penalty that drives weights to zero.
+        l2: Strength of the penalty that keeps weights small.
 
     Returns:
-        The very same loss if both strengths are 0.
+        The penalised loss; the given loss itself if both strengths are 0.
 
     References:
         I. Goodfellow, Y. Bengio, A. Courville (2016), Deep learning, section 7.1.

@@ -1,4 +1,4 @@
-"""What to do when a batch does not fit in the memory of its device: say which one would."""
+"""Help if a batch does not fit in the memory of its device: the error names a batch size that does."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from torch import Tensor
 from mnist_reference.errors import MemoryExhaustedError
 
 SIGNS = ("out of memory", "can't allocate memory", "not enough memory")
-"""What the allocators say of MPS and of the CPU, the last on Windows; CUDA's has an exception of its own."""
+"""Error messages of the allocators of MPS and of the CPU, the last one on Windows; CUDA has an exception of its own."""
 
 
 def within_memory(run: Callable[[], Tensor], try_batch: Callable[[int], None], *, batch_size: int) -> Tensor:
-    """What a computation over batches gives, if they fit in the memory.
+    """Run a computation over batches, and explain an error if they do not fit in the memory.
 
     Args:
         run: The computation.
-        try_batch: Asks for the memory that batches of some size take.
-        batch_size: Of the computation.
+        try_batch: Function that allocates the memory that training on batches of a given size needs.
+        batch_size: Batch size of the computation.
 
     Raises:
-        MemoryExhaustedError: If it does not fit; with a batch size that does, found by halving: half of the largest one
-            that was tried and fitted, because a later training finds the memory in other pieces.
+        MemoryExhaustedError: If the batches do not fit; the message names a batch size that does, found by halving:
+            half of the largest that fitted when tried, because a later training finds the memory in other pieces.
     """
     try:
         return run()
     except RuntimeError as error:
         if not is_exhaustion(error):
             raise
-    # here the error is gone, and with it the tensors that its traceback held
+    # the error is released here, and with it the tensors in its traceback
     fitting = largest_fitting(try_batch, batch_size // 2)
     size = max(fitting // 2, min(fitting, 1))
     raise MemoryExhaustedError(
@@ -40,7 +40,7 @@ def within_memory(run: Callable[[], Tensor], try_batch: Callable[[int], None], *
 
 
 def largest_fitting(try_batch: Callable[[int], None], batch_size: int) -> int:
-    """The first of a size, its half, its quarter and so on that fits; 0 if none does."""
+    """The first that fits of a size, its half, its quarter and so on; 0 if none does."""
     while batch_size:
         try:
             try_batch(batch_size)

@@ -1,6 +1,6 @@
-"""A training watched from outside: event files for TensorBoard, and a trace of the profiler.
+"""Observation of a training run: event files for TensorBoard, and a trace of the profiler.
 
-Both take the records of a training and hand the same records on, so they can be put around each other; neither changes
+Both functions take the records of a training run and yield the same records, so they can be combined; neither changes
 a bit of the model.
 """
 
@@ -27,23 +27,23 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 MAX_MISCLASSIFIED = 32
-"""Images shown, those first of which the model was surest."""
+"""Largest number of images shown; those with the highest probability come first."""
 
 NUM_TRACED = 100
-"""Steps of a trace: enough to see their rhythm, and a file of some ten megabytes that opens at once."""
+"""Number of traced steps: enough to see the pattern, in a file of about ten megabytes that opens quickly."""
 
 
 def logged(records: Iterator[EpochRecord], model: nn.Module, split: Split, folder: Path) -> Iterator[EpochRecord]:
-    """Write what TensorBoard shows of a training.
+    """Write event files for TensorBoard during a training run.
 
-    After each epoch every number of its record and a histogram of every parameter; after the last one the images that
-    the model misreads, each named by its index, its label and the answer.
+    After each epoch, every number of its record and a histogram of every parameter are written; after the last one, the
+    images that the model misclassifies, each named by its index, its label and the answer.
 
     Args:
-        records: Of the training.
-        model: Which is trained.
-        split: Whose misread images are shown.
-        folder: Of the event files; made if it does not exist, and added to if it does.
+        records: Records of the training run.
+        model: The model that is trained.
+        split: Examples of which the misclassified images are shown.
+        folder: Folder of the event files; it is created if it does not exist, and extended if it does.
 
     Yields:
         The same records.
@@ -74,7 +74,7 @@ def logged(records: Iterator[EpochRecord], model: nn.Module, split: Split, folde
 
 
 def flattened(facts: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
-    """The numbers of a nested mapping by their path; what is no number, and the epoch, which is the axis, left out.
+    """The numbers of a nested mapping by their path, without the epoch, which is the axis, and without other values.
 
     Example:
         >>> flattened({"epoch": 3, "train_loss": 0.5, "test": {"top1_accuracy": 0.9}, "validation": None})
@@ -90,7 +90,7 @@ def flattened(facts: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
 
 
 def _add_misclassified(writer: SummaryWriter, model: nn.Module, split: Split, epoch: int) -> None:
-    """The images of a split that are misread, the surest first."""
+    """Add the misclassified images of a split, those with the highest probability first."""
     probabilities = predict(model, split.images).softmax(1).cpu()  # (N, 10)
     confidences, answers = probabilities.max(1)
     labels = split.labels.cpu()
@@ -102,7 +102,7 @@ def _add_misclassified(writer: SummaryWriter, model: nn.Module, split: Split, ep
 
 @contextmanager
 def _explained(folder: Path) -> Iterator[None]:
-    """Around writing event files: an error of the system becomes one that names the folder."""
+    """Turn a system error while event files are written into one that names the folder."""
     try:
         yield
     except OSError as error:
@@ -114,18 +114,19 @@ def _explained(folder: Path) -> Iterator[None]:
 
 
 def profiled(records: Iterator[EpochRecord], model: nn.Module, path: Path) -> Iterator[EpochRecord]:
-    """Trace the first steps of a training, operator by operator, for https://ui.perfetto.dev or ``chrome://tracing``.
+    """Trace the first steps of a training run by operator, for https://ui.perfetto.dev or ``chrome://tracing``.
 
     Args:
-        records: Of the training, which has not begun. The time of its first epoch is longer for the trace.
-        model: Which is trained: :data:`NUM_TRACED` calls of it are traced, or the first epoch if that has fewer.
-        path: Of the trace, in Chrome's JSON; gzipped if its name ends in ``.gz``, which Perfetto reads too.
+        records: Records of a training run that has not begun. The trace makes its first epoch slower.
+        model: The model that is trained: :data:`NUM_TRACED` of its calls are traced, or the first epoch if that has
+            fewer.
+        path: File of the trace, in Chrome's JSON; gzipped if its name ends in ``.gz``, which Perfetto reads too.
 
     Yields:
         The same records.
 
     Raises:
-        OutputError: If the trace cannot be written; no step is made then.
+        OutputError: If the trace cannot be written; then no step is made.
     """
     activities = [torch.profiler.ProfilerActivity.CPU]
     if torch.cuda.is_available():
@@ -147,16 +148,16 @@ def profiled(records: Iterator[EpochRecord], model: nn.Module, path: Path) -> It
 
 @contextmanager
 def _called_before_call(number: int, model: nn.Module, function: Callable[[], object]) -> Iterator[Callable[[], bool]]:
-    """Within the block, call a function right before a model is called for the time of that number.
+    """Within the block, call a function just before the model's call of the given number.
 
     Yields:
-        Whether that has happened.
+        Whether the function has been called.
     """
     num_calls = 0
 
     def count(*_: object) -> None:
         nonlocal num_calls
-        if torch.compiler.is_compiling():  # what is compiled calls no hooks: all its first epoch is traced
+        if torch.compiler.is_compiling():  # a compiled model calls no hooks, so its whole first epoch is traced
             return
         num_calls += 1
         if num_calls == number:

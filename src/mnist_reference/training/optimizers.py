@@ -2,7 +2,7 @@
 
 ``adam`` is torch's own Adam kernel without the ``torch.optim.Optimizer`` around it: constructing any of those imports
 ``torch._dynamo``, which takes longer than training one epoch. ``momentum`` is SGD with a momentum of 0.9. Every other
-name is looked up in ``torch.optim``. What the rules are stands in :mod:`mnist_reference.training.update_rules`.
+name is looked up in ``torch.optim``. :mod:`mnist_reference.training.update_rules` writes the rules out.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from mnist_reference.errors import UnknownNameError, nearest
 
 
 class Optimizer(Protocol):
-    """What the training loop asks of an optimiser; every ``torch.optim.Optimizer`` has it.
+    """Interface of an optimiser that the training loop needs; every ``torch.optim.Optimizer`` has it.
 
     Attributes:
-        param_groups: ``lr`` of each is the size of the next step.
+        param_groups: Parameter groups; ``lr`` of each is the size of the next step.
     """
 
     param_groups: list[dict[str, Any]]
@@ -98,9 +98,10 @@ def optimizer_by_name(name: str, parameters: Iterable[Tensor], *, learning_rate:
     """An optimiser over some parameters.
 
     Args:
-        name: ``"adam"``, ``"momentum"``, or the name of a class in ``torch.optim`` in any case, such as ``"sgd"``.
+        name: ``"adam"``, ``"momentum"``, or the name of a class in ``torch.optim`` in upper or lower case, such as
+            ``"sgd"``.
         parameters: Tensors that require gradients.
-        learning_rate: Size of a step; everything else is the class's default.
+        learning_rate: Size of a step; all other arguments have the defaults of the class.
 
     Raises:
         UnknownNameError: If ``torch.optim`` has no such optimiser.
@@ -115,10 +116,10 @@ def optimizer_by_name(name: str, parameters: Iterable[Tensor], *, learning_rate:
 
 
 def require_optimizer(name: str) -> None:
-    """Refuse a name that :func:`optimizer_by_name` does not take.
+    """Refuse a name that :func:`optimizer_by_name` does not accept.
 
     Raises:
-        UnknownNameError: With the nearest name that it takes.
+        UnknownNameError: If the name is unknown; the message suggests the nearest known one.
     """
     if name in {"adam", "momentum"}:
         return
@@ -130,9 +131,9 @@ def require_optimizer(name: str) -> None:
 
 
 def _classes() -> dict[str, Any]:
-    """The optimisers of ``torch.optim`` by their names in lower case."""
+    """The optimisers of ``torch.optim``, by their names in lower case."""
     classes = {known.lower(): getattr(torch.optim, known) for known in torch.optim.__all__ if known[0].isupper()}
-    # their base; asks for the loss again; takes sparse gradients alone; takes matrices alone, and is new
+    # base class; needs the loss again; sparse gradients only; matrices only, and new
     for unfit in ("optimizer", "lbfgs", "sparseadam", "muon"):
         classes.pop(unfit, None)
     return classes

@@ -1,7 +1,7 @@
-"""How a model is trained: frozen recipes by name.
+"""Recipes of training runs: frozen records, by name.
 
-A recipe holds every choice that is not the data and not the seed; what two recipes differ in is a ``replace``, and
-:func:`with_settings` takes a difference as text.
+A recipe contains every choice except the data and the seed. The difference between two recipes is written as a
+``replace``; :func:`with_settings` takes differences as text.
 """
 
 from __future__ import annotations
@@ -23,24 +23,25 @@ PRECISIONS = ("float32", "bfloat16")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
-    """Every choice of a training that is neither data nor seed.
+    """Every choice of a training run except data and seed.
 
     Attributes:
-        name: What it is for.
-        model: What is trained.
-        loss: Name as :func:`mnist_reference.training.losses.loss_by_name` takes it.
+        name: Name that says what the recipe is for.
+        model: Configuration of the model.
+        loss: Name of the loss, see :func:`mnist_reference.training.losses.loss_by_name`.
         label_smoothing: Share of the true probability that is spread over all classes, for the cross-entropy.
-        l1_penalty: Added to the loss for each unit of absolute weight, biases left out.
-        l2_penalty: The same for each unit of squared weight.
-        optimizer: Name as :func:`mnist_reference.training.optimizers.optimizer_by_name` takes it.
-        learning_rate: Size of a step; the largest, if it varies.
-        schedule: How it varies; name as :func:`mnist_reference.training.schedules.schedule_by_name` takes it.
-        batch_size: Images of one step; the last batch of an epoch may be smaller.
-        num_epochs: Passes over the training set, at most.
-        augmentation: How far the images are moved at random; not at all by default.
+        l1_penalty: Penalty added to the loss for each unit of absolute weight, without biases.
+        l2_penalty: Penalty added to the loss for each unit of squared weight, without biases.
+        optimizer: Name of the optimiser, see :func:`mnist_reference.training.optimizers.optimizer_by_name`.
+        learning_rate: Size of a step; the largest one if it varies.
+        schedule: Name of the schedule of the learning rate, see
+            :func:`mnist_reference.training.schedules.schedule_by_name`.
+        batch_size: Images in one step; the last batch of an epoch may be smaller.
+        num_epochs: Maximum number of passes over the training set.
+        augmentation: Bounds of random movements of the images; none by default.
         validation_share: Part of the training set that is held out and scored after every epoch, in [0, 1).
-        patience: Epochs without a better validation loss after which training stops, its best weights restored; 0 goes
-            on to the end and keeps the last weights.
+        patience: Number of epochs without a better validation loss after which training stops and the best weights are
+            restored; with 0, training continues to the end and keeps the last weights.
         precision: ``float32``, or ``bfloat16`` for mixed precision: matrix products and convolutions in bfloat16, the
             rest, the weights and the loss in float32.
 
@@ -90,10 +91,10 @@ class Recipe:
 
 
 def require(recipe: str, setting: str, value: object, is_possible: bool, possible: str) -> None:
-    """Refuse a value of a setting.
+    """Refuse an impossible value of a setting.
 
     Raises:
-        RecipeError: With the value and what it must be.
+        RecipeError: If the value is impossible; the message says what it must be.
     """
     if not is_possible:
         raise RecipeError(
@@ -112,14 +113,15 @@ def digits() -> Recipe:
 
 
 def few_labels() -> Recipe:
-    """For 10 to 200 labels, from trained weights or from new ones: enough epochs to learn all of them by heart."""
+    """For 10 to 200 labels, from trained weights or from new ones: enough epochs to memorise all of them."""
     return replace(article(), name="few_labels", num_epochs=100)
 
 
 def mlp_98() -> Recipe:
-    """The article's perceptron in the shortest training that reads 98 % of the test images of MNIST rightly.
+    """The article's perceptron in the shortest training run that classifies 98 % of the test images of MNIST correctly.
 
-    Larger batches at a larger rate that rises and falls: half the epochs of the article, and half the steps of each.
+    It uses larger batches and a larger rate that rises and falls: half the epochs of the article, and half the steps in
+    each.
     """
     return replace(article(), name="mlp_98", learning_rate=0.005, schedule="one_cycle", batch_size=128, num_epochs=5)
 
@@ -163,10 +165,10 @@ RECIPES: Mapping[str, Callable[[], Recipe]] = {
 
 
 def recipe_by_name(name: str) -> Recipe:
-    """The recipe of a name.
+    """The recipe with a name.
 
     Raises:
-        UnknownNameError: If there is none.
+        UnknownNameError: If there is no such recipe.
 
     Example:
         >>> recipe_by_name("article").learning_rate
@@ -178,7 +180,7 @@ def recipe_by_name(name: str) -> Recipe:
 
 
 def recipe_for(data_set: str) -> Recipe:
-    """The recipe that a data set is trained with unless another is asked for.
+    """The default recipe for a data set.
 
     Example:
         >>> recipe_for("mnist").name
@@ -188,14 +190,14 @@ def recipe_for(data_set: str) -> Recipe:
 
 
 def with_settings(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
-    """A recipe with some settings in place of its own.
+    """A recipe with some settings replaced.
 
     Args:
-        recipe: Where the others come from.
-        settings: Values as text, by name; a dot leads into a part, several numbers are separated by commas.
+        recipe: Recipe with all other settings.
+        settings: Values as text, by name; a dot separates a part from its setting, and commas separate several numbers.
 
     Raises:
-        UnknownNameError: If a setting, or what its value names, does not exist.
+        UnknownNameError: If a setting, or something that its value names, does not exist.
         RecipeError: If a value has the wrong type or is outside its range.
 
     Example:
@@ -228,7 +230,7 @@ def _with_setting(part: Any, path: list[str], text: str, name: str) -> Any:
 
 
 def _parsed(text: str, *, like: Any) -> Any:
-    """A text as a value of the type of another."""
+    """A text, parsed to the type of another value."""
     if isinstance(like, tuple):
         return tuple(int(number) for number in text.split(",") if number)
     return type(like)(text)

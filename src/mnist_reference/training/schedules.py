@@ -7,10 +7,10 @@ from collections.abc import Callable
 from mnist_reference.errors import UnknownNameError, nearest
 
 WARM_SHARE = 0.2
-"""Part of a training by ``one_cycle`` in which the learning rate rises."""
+"""Part of a training run with ``one_cycle`` in which the learning rate rises."""
 
 Schedule = Callable[[int, int], float]
-"""Takes the step, from 0, and the number of all steps; gives the share of the recipe's learning rate, in [0, 1]."""
+"""Function of the step, from 0, and the number of steps; gives the share of the learning rate, in [0, 1]."""
 
 
 def constant(step: int, num_steps: int) -> float:
@@ -19,7 +19,7 @@ def constant(step: int, num_steps: int) -> float:
 
 
 def one_cycle(step: int, num_steps: int) -> float:
-    """Up to 1 and down to almost 0 along straight lines; neither the first step nor the last is 0.
+    """Linear increase to 1 and linear decrease to almost 0; neither the first step nor the last is 0.
 
     References:
         L. N. Smith, N. Topin (2018), Super-convergence: very fast training of neural networks using large learning
@@ -37,10 +37,10 @@ SCHEDULES: dict[str, Schedule] = {"constant": constant, "one_cycle": one_cycle}
 
 
 def schedule_by_name(name: str) -> Schedule:
-    """The schedule of a name.
+    """The schedule with a name.
 
     Raises:
-        UnknownNameError: If there is none.
+        UnknownNameError: If there is no such schedule.
     """
     if name not in SCHEDULES:
         raise UnknownNameError(f"no schedule named {name!r}", looked_in=__name__, next_step=nearest(name, SCHEDULES))

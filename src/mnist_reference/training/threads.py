@@ -1,11 +1,11 @@
-"""How many threads a training takes: what it is told, else what is fastest on this machine at this time.
+"""Number of threads for a training run: the given number, or the fastest one on this machine at this time.
 
-The number of threads decides the bits of a training: the sums of a matrix product are split up among them, and float32
-rounds each way of splitting otherwise. So nothing is tried out where the number is given, by a call, a command line or
-the environment; and what is chosen is recorded with the result, to be given the next time.
+The number of threads affects the bits of a training run: the sums of a matrix product are split among the threads, and
+float32 rounding depends on the split. So nothing is tried if a call, a command line or the environment gives the
+number. A number that was chosen is recorded with the result, so that it can be given the next time.
 
-- :func:`given_number`: what the environment says.
-- :func:`fastest_number`: what is fastest, by a few steps with each number.
+- :func:`given_number`: the number given by the environment.
+- :func:`fastest_number`: the fastest number, found by a few steps with each.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ from mnist_reference.training.recipes import Recipe
 from mnist_reference.training.train import in_precision, learning_rates, loss_of, movements_of, train_batches
 
 VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
-"""Of the environment, by which the number of threads is given."""
+"""Environment variable that gives the number of threads."""
 
 SHARE_TRIED = 0.02
-"""Of the steps of a training, made to find out; a training too short for it takes one thread."""
+"""Share of the steps of a training run that are used for trying; a run that is too short for it uses one thread."""
 
 NUM_ROUNDS = 3
-"""Times that each number has its turn, so that a slow moment of the machine falls on all of them."""
+"""Number of rounds in which each number is tried, so that a slow moment of the machine affects all of them."""
 
 MAX_STEPS = 20
-"""Of one turn: more tell nothing new."""
+"""Maximum number of steps of one trial; more give no further information."""
 
 LEAST_GAIN = 0.1
-"""Share of the time that more threads must save: those that save less lose it again when another process starts."""
+"""Share of the time that more threads must save; a smaller gain is lost as soon as another process starts."""
 
 
 def given_number(environment: Mapping[str, str] = os.environ) -> int | None:
-    """The number of threads that the environment asks for; nothing if it leaves that open.
+    """The number of threads given by the environment; ``None`` if it gives none.
 
     Example:
         >>> given_number({"OMP_NUM_THREADS": "2"}), given_number({})
@@ -72,14 +72,14 @@ def fastest_number(
     allowed: int,
     clock: Callable[[], float] = time.perf_counter,
 ) -> int:
-    """The number of threads with which a training is fastest, by a few steps on a copy of its model.
+    """The number of threads with which a training run is fastest, found by a few steps on a copy of its model.
 
     Args:
-        model: On the CPU; it stays as it is.
-        split: What it will learn from.
-        recipe: How.
-        allowed: Threads that may be taken at most.
-        clock: Tells the time in seconds.
+        model: Model on the CPU; it is not changed.
+        split: Examples that the model will be trained on.
+        recipe: Recipe of the training run.
+        allowed: Maximum number of threads.
+        clock: Function that gives the time in seconds.
     """
     numbers = numbers_to_try(allowed)
     total = len(learning_rates(recipe, num_examples=len(split.labels)))
@@ -94,7 +94,7 @@ def fastest_number(
     for number in numbers:
         with threads(number):
             ways[number] = _way(model, few, recipe)
-            ways[number](batches[:1], rates[:1])  # the first call makes the buffers and starts the threads
+            ways[number](batches[:1], rates[:1])  # the first call allocates the buffers and starts the threads
     for _ in range(NUM_ROUNDS):
         for number in numbers:
             with threads(number):
@@ -105,10 +105,10 @@ def fastest_number(
 
 
 def fewest_of_the_fast(seconds: Mapping[int, float]) -> int:
-    """The smallest number of threads from which on no other is faster by much.
+    """The smallest number of threads such that no larger number is much faster.
 
     Args:
-        seconds: That the same steps took, by the number of threads.
+        seconds: Time of the same steps, by the number of threads.
 
     Example:
         >>> fewest_of_the_fast({1: 1.0, 2: 0.95}), fewest_of_the_fast({1: 1.0, 2: 0.6, 4: 0.58})
@@ -120,7 +120,7 @@ def fewest_of_the_fast(seconds: Mapping[int, float]) -> int:
 
 @contextmanager
 def threads(number: int) -> Iterator[None]:
-    """A block that computes on a number of threads; afterwards there are as many as before."""
+    """Set the number of threads for a block, and restore it afterwards."""
     before = torch.get_num_threads()
     torch.set_num_threads(number)
     try:
@@ -130,7 +130,7 @@ def threads(number: int) -> Iterator[None]:
 
 
 def _way(model: nn.Module, split: Split, recipe: Recipe) -> Way:
-    """The way in which a copy of a model is trained."""
+    """The function that trains a copy of a model."""
     copy = deepcopy(model).train()
     optimizer = optimizer_by_name(recipe.optimizer, copy.parameters(), learning_rate=recipe.learning_rate)
     if is_fit(copy, recipe) and isinstance(optimizer, Adam):

@@ -1,12 +1,12 @@
 """The training loop: one generator, which yields a record after every epoch and displays nothing.
 
-It serves every recipe. What a recipe does not ask for is not there: without augmentation, penalty, validation and mixed
-precision this is the article's loop, bit for bit. Whoever wants curves, histograms or a progress bar iterates over the
-records and looks at the model between two of them.
+It is used for every recipe. Options that a recipe does not use have no effect: without augmentation, penalty,
+validation and mixed precision, this is the article's loop, bit for bit. For curves, histograms or a progress bar,
+iterate over the records and read the model between two of them.
 
-- :func:`train`: the epochs, and what is decided between two of them.
-- :func:`train_epoch`: the steps.
-- :class:`TrainingState`: what goes from one epoch to the next, for a training that is interrupted.
+- :func:`train`: the epochs, and the decisions between them.
+- :func:`train_epoch`: the steps of an epoch.
+- :class:`TrainingState`: the state between two epochs, from which an interrupted training run can continue.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ Compiler = str | Callable[..., Any]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scores:
-    """How well a model does on one split.
+    """Scores of a model on one split.
 
     Attributes:
         top1_accuracy: Fraction of correct answers.
-        negative_log_likelihood: In nat.
+        negative_log_likelihood: Negative log-likelihood in nat.
     """
 
     top1_accuracy: float
@@ -53,15 +53,15 @@ class Scores:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EpochRecord:
-    """What one epoch gave.
+    """Record of one epoch.
 
     Attributes:
         epoch: Number of the epoch, from 1.
-        train_loss: Mean loss over the batches of the epoch, penalties included, in nat, while the weights moved.
-        learning_rate: Of the last step.
+        train_loss: Mean loss over the batches of the epoch, each before its step, including penalties, in nat.
+        learning_rate: Learning rate of the last step.
         train_time_s: Wall time of the epoch without its evaluation.
-        test: Scores on the test split after the epoch; ``None`` if none was given.
-        validation: Scores on what the recipe holds out of the training split; ``None`` if nothing.
+        test: Scores on the test split after the epoch; ``None`` if no test split was given.
+        validation: Scores on the held-out part of the training split; ``None`` if nothing is held out.
     """
 
     epoch: int
@@ -74,18 +74,18 @@ class EpochRecord:
 
 @dataclass(kw_only=True, slots=True)
 class TrainingState:
-    """What a training carries from one epoch to the next; from it, it can go on with the same bits.
+    """State of a training run between two epochs, from which it can continue with the same bits.
 
-    The loop keeps it up to date whenever it yields. Its tensors are those that are trained: save them before the next
-    record is asked for.
+    The loop updates it before each yield. Its tensors are those that are trained: save them before you request the next
+    record.
 
     Attributes:
-        records: Of the epochs that are done.
-        weights: Of the model, buffers included.
-        optimizer: What the optimiser remembers.
-        best_weights: Of the model after the epoch with the best validation loss; empty if nothing is chosen on it.
-        num_threads: Of the processor, with which the last epoch was trained; with another number it goes on with other
-            bits. 0 before the first epoch.
+        records: Records of the completed epochs.
+        weights: Weights of the model, including buffers.
+        optimizer: State of the optimiser.
+        best_weights: Weights after the epoch with the best validation loss; empty if they are not used.
+        num_threads: Number of threads with which the last epoch was trained; with another number, the bits would
+            differ. 0 before the first epoch.
     """
 
     records: list[EpochRecord] = field(default_factory=list)
@@ -95,13 +95,13 @@ class TrainingState:
     num_threads: int = 0
 
     def keep(self, record: EpochRecord, model: nn.Module, optimizer: Optimizer, *, is_choosing: bool) -> None:
-        """Take up one more epoch.
+        """Update the state after an epoch.
 
         Args:
-            record: Of the epoch.
-            model: As the epoch left it.
-            optimizer: The same.
-            is_choosing: Whether the best weights are wanted too.
+            record: Record of the epoch.
+            model: Model after the epoch.
+            optimizer: Optimiser after the epoch.
+            is_choosing: Whether to keep the best weights, too.
         """
         self.records.append(record)
         self.num_threads = torch.get_num_threads()
@@ -123,31 +123,33 @@ def train(
 ) -> Generator[EpochRecord]:
     """Train a model in place, on the device that it is on.
 
-    The same seed on the same machine gives the same bits with the same number of threads. The splits are held on the device and batched by index.
+    The same seed on the same machine gives the same bits with the same number of threads. The splits are kept on the
+    device and batched by index.
 
     Args:
-        model: Takes float32 images in [0, 1] and gives logits.
-        split: What it learns from.
-        recipe: How.
-        seed: Governs the order of the examples, their augmentation, dropout, and what is held out for validation.
-        test: Scored after every epoch, if given; nothing is chosen on it.
-        state: Of an interrupted training with the same arguments, to go on from; kept up to date while it goes on.
-        group: The processes that share each batch; the result is that of one process but for rounding, and but for
-            dropout, which each of them draws on its own.
-        compiler: Backend of ``torch.compile``, such as ``"inductor"``, or a function that is one; ``None`` runs the
-            model as it is.
+        model: Model that takes float32 images in [0, 1] and gives logits.
+        split: Examples to train on.
+        recipe: Recipe of the training run.
+        seed: Seed of the order of the examples, their augmentation, dropout, and the choice of validation examples.
+        test: Examples that are scored after every epoch, if given; nothing is chosen on them.
+        state: State of an interrupted training run with the same arguments, from which to continue; it is updated in
+            every epoch.
+        group: The processes that share each batch; the result equals that of one process except for rounding and for
+            dropout, which each process draws independently.
+        compiler: Backend of ``torch.compile``, such as ``"inductor"``, or a function that is one; with ``None``, the
+            model is not compiled.
 
     Yields:
-        One record an epoch; the model may be used, and not changed, between two of them. Where training stops early,
-        the model has its best weights when the records end.
+        One record for each epoch. Between two records the model may be used, but not changed. If training stops early,
+        the model has its best weights after the last record.
 
     Raises:
-        DataError: If the examples are not what the model takes, are to be scored and have numbers for labels, or have
-            classes for labels where the loss wants a teacher's logits.
+        DataError: If the examples do not fit the model, or their labels do not fit: scores need classes, and
+            distillation needs a teacher's logits.
         RecipeError: If the batches cannot be shared evenly among the processes.
-        DivergenceError: If the loss of a step, or after an epoch a weight or an answer, is not finite; the message says
+        DivergenceError: If the loss of a step is not finite, or a weight or an answer after an epoch; the message says
             where.
-        MemoryExhaustedError: If a batch does not fit in the memory; the message names a size that does.
+        MemoryExhaustedError: If a batch does not fit in the memory; the message names a batch size that does.
     """
     require_trainable(split, num_inputs=recipe.model.num_inputs, num_outputs=recipe.model.num_outputs)
     require_type_of(model, split.images)
@@ -168,7 +170,7 @@ def train(
     for _ in state.records:
         torch.randperm(
             len(split.labels), generator=shuffling
-        )  # the next epoch finds the stream where it would have been
+        )  # the next epoch continues the random stream as if it had not been interrupted
     forward = in_precision(recipe.precision, device, compiled(group.sharing(model), compiler))
     quicken = faster(model, recipe, optimizer, split) if group.size == 1 and compiler is None else as_it_is
     model.train()
@@ -204,11 +206,11 @@ def train(
 
 
 class Batch(NamedTuple):
-    """What one step works on, on the device of the model.
+    """Data of one step, on the device of the model.
 
     Attributes:
-        inputs: As the model takes them.
-        labels: What is to come out.
+        inputs: Inputs in the form that the model takes.
+        labels: Labels or targets.
         learning_rate: Size of the step.
     """
 
@@ -224,9 +226,9 @@ def train_epoch(
 
     Args:
         forward: The model.
-        loss_function: What is minimised.
-        optimizer: Over the parameters of the model.
-        batches: One a step.
+        loss_function: The loss to minimise.
+        optimizer: Optimiser of the parameters of the model.
+        batches: One batch for each step.
 
     Returns:
         The loss of each batch before its step, (number of batches,), on the device of the model.
@@ -253,16 +255,16 @@ def train_batches(  # noqa: PLR0917 - the last two are what changes from call to
     *,
     movements: Tensor | None = None,
 ) -> Tensor:
-    """One pass over some batches of an epoch, or all, by index.
+    """One pass over some or all batches of an epoch, given by index.
 
     Args:
         forward: The model.
-        loss_function: What is minimised.
-        optimizer: Over the parameters of the model.
-        split: On the device of the model.
+        loss_function: The loss to minimise.
+        optimizer: Optimiser of the parameters of the model.
+        split: Examples on the device of the model.
         batches: Indices of the examples of each batch.
         rates: Learning rate of each step.
-        movements: By which every image of the split is moved, as :func:`mnist_reference.data.augment.moved` takes them.
+        movements: Movement of every image of the split, as :func:`mnist_reference.data.augment.moved` takes it.
 
     Returns:
         The loss of each batch before its step, (number of batches,), on the device of the model.
@@ -277,10 +279,10 @@ def iter_batches(
     """The batches of one epoch.
 
     Args:
-        split: On the device of the model.
+        split: Examples on the device of the model.
         batches: Indices of the examples of each batch.
         rates: Learning rate of each step.
-        movements: By which every image of the split is moved, as :func:`mnist_reference.data.augment.moved` takes them.
+        movements: Movement of every image of the split, as :func:`mnist_reference.data.augment.moved` takes it.
     """
     for batch, rate in zip(batches, rates, strict=True):
         inputs = scaled_pixels(split.images[batch])
@@ -290,7 +292,7 @@ def iter_batches(
 
 
 def movements_of(recipe: Recipe, split: Split, *, seed: int, epoch: int) -> Tensor | None:
-    """By which every image of a split is moved in an epoch, on its device; ``None`` if the recipe leaves them alone."""
+    """Movement of every image of a split in an epoch, on its device; ``None`` if the recipe does not move images."""
     if not recipe.augmentation:
         return None
     stream = generator(seed, f"augmentation of epoch {epoch}")
@@ -298,14 +300,14 @@ def movements_of(recipe: Recipe, split: Split, *, seed: int, epoch: int) -> Tens
 
 
 def loss_of(recipe: Recipe, model: nn.Module) -> Loss:
-    """The loss that a recipe minimises, with its penalties on the weights of a model; biases are no weights."""
+    """The loss that a recipe minimises, with its penalties on the weights of a model, without biases."""
     loss = loss_by_name(recipe.loss, label_smoothing=recipe.label_smoothing)
     weights = [parameter for parameter in model.parameters() if parameter.ndim > 1]
     return penalised(loss, weights, l1=recipe.l1_penalty, l2=recipe.l2_penalty)
 
 
 def learning_rates(recipe: Recipe, *, num_examples: int) -> list[float]:
-    """The learning rate of every step of a training that goes on to its last epoch.
+    """The learning rate of every step of a training run that does not stop early.
 
     Example:
         >>> from mnist_reference.training.recipes import article
@@ -318,23 +320,23 @@ def learning_rates(recipe: Recipe, *, num_examples: int) -> list[float]:
 
 
 def is_over(recipe: Recipe, records: Sequence[EpochRecord]) -> bool:
-    """Whether the last epoch is done, or as many as the recipe's patience since the one with the best validation loss."""
+    """Whether the last epoch is done, or the best validation loss is older than the recipe's patience allows."""
     if len(records) >= recipe.num_epochs:
         return True
     return bool(recipe.patience and records) and len(records) - best_epoch(records) >= recipe.patience
 
 
 def best_epoch(records: Sequence[EpochRecord]) -> int:
-    """The number of the first epoch with the smallest validation loss; only of records that have one."""
+    """The number of the first epoch with the smallest validation loss; all records must have one."""
     losses = [record.validation.negative_log_likelihood for record in records if record.validation]
     return losses.index(min(losses)) + 1
 
 
 def compiled(model: nn.Module, compiler: Compiler | None) -> Callable[[Tensor], Tensor]:
-    """A model, compiled if a backend of ``torch.compile`` is named; the parameters and what dropout draws are the same."""
+    """A model, compiled if a backend of ``torch.compile`` is named; parameters and dropout are the same."""
     if not compiler:
         return model
-    # else inductor draws from a stream of its own
+    # otherwise inductor draws from a stream of its own
     options: dict[str, Any] | None = {"fallback_random": True} if compiler == "inductor" else None
     return torch.compile(model, backend=compiler, options=options)
 
@@ -342,7 +344,7 @@ def compiled(model: nn.Module, compiler: Compiler | None) -> Callable[[Tensor], 
 def in_precision(
     precision: str, device: torch.device, forward: Callable[[Tensor], Tensor]
 ) -> Callable[[Tensor], Tensor]:
-    """A forward pass in mixed precision with float32 outputs, or as it is."""
+    """A forward pass, in mixed precision with float32 outputs if requested."""
     if precision == "float32":
         return forward
 
@@ -357,10 +359,10 @@ def in_precision(
 def try_batch(  # noqa: PLR0917 - the last one is what changes from call to call
     model: nn.Module, recipe: Recipe, optimizer: Optimizer, split: Split, movements: Tensor | None, size: int
 ) -> None:
-    """Ask for the memory that training on batches of some size takes, by two steps of length zero, which move no weight.
+    """Allocate the memory that training on batches of a size needs, by two steps of length zero, which move no weight.
 
     Two, because the buffers that the faster way makes in the first are there beside those of the plain way in the second.
-    The model is tried by itself, without what shares its gradients with other processes, which do not try.
+    The model is tried without the wrapper that waits for the gradients of other processes, because those do not try.
     """
     batch = torch.arange(size, device=split.images.device)
     forward = in_precision(recipe.precision, split.images.device, model)
@@ -369,10 +371,10 @@ def try_batch(  # noqa: PLR0917 - the last one is what changes from call to call
 
 
 def require_fitting_labels(recipe: Recipe, split: Split, test: Split | None) -> None:
-    """Refuse labels that the loss of a recipe cannot take, and numbers where scores are asked for, which need classes.
+    """Refuse labels that do not fit the loss of a recipe, and labels that are numbers if scores are requested.
 
     Raises:
-        DataError: With what to do about it.
+        DataError: If labels do not fit; the message says what to do.
     """
     if recipe.loss == "distillation" and not split.labels.is_floating_point():
         raise DataError(
@@ -395,7 +397,7 @@ def require_finite(losses: Tensor, *, epoch: int) -> None:
     """Refuse an epoch in which the loss of a step was NaN or infinite.
 
     Raises:
-        DivergenceError: With the step and the last finite loss.
+        DivergenceError: If there is one; the message names the step and the last finite loss.
     """
     is_finite = losses.isfinite()
     if is_finite.all():
@@ -409,10 +411,10 @@ def require_finite(losses: Tensor, *, epoch: int) -> None:
 
 
 def require_finite_weights(model: nn.Module, *, epoch: int) -> None:
-    """Refuse a model in which the last step of an epoch, whose loss was still finite, has left NaN or infinity.
+    """Refuse a model in which the last step of an epoch left NaN or infinity, although its loss was finite.
 
     Raises:
-        DivergenceError: With the weight.
+        DivergenceError: If there is one; the message names the weight.
     """
     lost = number_lost(model.state_dict())
     if lost:

@@ -1,13 +1,13 @@
 """Gradient descent, momentum and Adam written out: each rule a pure function of weights, gradient and state.
 
-For reading beside section 4.3 of the article, two of whose formulas are not the methods they name. Training itself uses
-``torch.optim`` (:mod:`mnist_reference.training.optimizers`), to which these are equal.
+Read this module together with section 4.3 of the article, in which two formulas are not the methods that they are named
+after. Training uses ``torch.optim`` (:mod:`mnist_reference.training.optimizers`), which gives equal results.
 
 - *Momentum*. The article has ``w - alpha * gradient + beta * v`` with a ``v`` that never changes. The velocity must
-  gather the gradients, ``v = beta * v + gradient``, and the step is ``w - alpha * v``.
-- *Adam*. The article adds the gradient and both corrected moments. Adam steps along the first moment *divided by the root
-  of* the second, and the gradient itself does not appear: ``w - alpha * m / (sqrt(s) + eps)``. Added, a moment of squares
-  would always push in one direction, and with a unit that does not fit.
+  accumulate the gradients, ``v = beta * v + gradient``, and the step is ``w - alpha * v``.
+- *Adam*. The article adds the gradient and both corrected moments. Adam steps along the first moment *divided by the
+  root of* the second, and the gradient itself does not appear: ``w - alpha * m / (sqrt(s) + eps)``. If the second
+  moment, a mean of squares, were added, it would always push in one direction, and its unit would not match.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor
 
 
 class Moments(NamedTuple):
-    """What Adam remembers.
+    """State of Adam between steps.
 
     Attributes:
         mean: Running mean of the gradients, shape of the weights.
@@ -32,7 +32,7 @@ class Moments(NamedTuple):
 
 
 def gradient_descent(weights: Tensor, gradient: Tensor, *, learning_rate: float) -> Tensor:
-    """One step down the slope, any shape.
+    """One step against the gradient, for tensors of any shape.
 
     Example:
         >>> import torch
@@ -45,12 +45,12 @@ def gradient_descent(weights: Tensor, gradient: Tensor, *, learning_rate: float)
 def momentum(
     weights: Tensor, gradient: Tensor, velocity: Tensor, *, learning_rate: float, decay: float = 0.9
 ) -> tuple[Tensor, Tensor]:
-    """One step of the heavy ball.
+    """One step of gradient descent with momentum (the heavy-ball method).
 
     Args:
-        weights: Any shape.
-        gradient: Of the loss at the weights.
-        velocity: From the step before; zeros at the first.
+        weights: Weights, of any shape.
+        gradient: Gradient of the loss at the weights.
+        velocity: Velocity from the step before; zeros at the first step.
         learning_rate: Size of a step.
         decay: Share of the velocity that is kept.
 
@@ -77,13 +77,13 @@ def adam(
     """One step of Adam.
 
     Args:
-        weights: Any shape.
-        gradient: Of the loss at the weights.
-        moments: From the step before; zeros at the first.
+        weights: Weights, of any shape.
+        gradient: Gradient of the loss at the weights.
+        moments: Moments from the step before; zeros at the first step.
         learning_rate: Size of a step.
-        mean_decay: Beta 1.
-        square_decay: Beta 2.
-        epsilon: Keeps the divisor from zero.
+        mean_decay: Decay of the mean, beta 1.
+        square_decay: Decay of the mean square, beta 2.
+        epsilon: Small number that keeps the divisor away from zero.
 
     Returns:
         New weights and new moments.

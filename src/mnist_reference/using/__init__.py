@@ -1,1 +1,1 @@
-"""What is done with a trained model: kept, described, explained, compressed, exported, transferred."""
+"""Use of a trained model: checkpoints, model cards, explanations, compression, export, transfer learning."""

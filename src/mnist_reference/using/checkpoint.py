@@ -1,9 +1,9 @@
-"""What is kept of a training, in files that appear whole or not at all.
+"""Files of a training run, written atomically.
 
-- :func:`save_checkpoint`, :func:`load_checkpoint`: the weights of a trained model with all that says where they came
-  from, in one safetensors file.
-- :func:`save_training_state`, :func:`load_training_state`: what an interrupted training needs to go on with the same
-  bits, in a file of ``torch.save``; of use only to the same recipe, seed and data.
+- :func:`save_checkpoint`, :func:`load_checkpoint`: the weights of a trained model with their provenance, in one
+  safetensors file.
+- :func:`save_training_state`, :func:`load_training_state`: the state from which an interrupted training run continues
+  with the same bits, in a file of ``torch.save``; it can be used only with the same recipe, seed and data.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from mnist_reference.training.recipes import Recipe
 from mnist_reference.training.train import EpochRecord, Scores, TrainingState
 
 FORMAT_VERSION = 1
-"""Raised when a reader of the old form would misread the new one."""
+"""Version of the format; raised if code for the old version would misread the new one."""
 
 METADATA_KEY = "mnist_reference"
 """The one key of the file's metadata; its value is JSON."""
@@ -40,14 +40,14 @@ class Provenance:
     """Where the weights of a checkpoint came from.
 
     Attributes:
-        recipe: How they were trained.
-        seed: With which seed.
-        data_set: On which data, by name.
-        data_sha256: Digest of that data.
-        top1_accuracy: Measured on its test split after the last epoch.
-        negative_log_likelihood: The same, in nat.
-        revision: Commit of the source, if known.
-        num_threads: Of the processor, with which they were trained, if known; other numbers give other bits.
+        recipe: Recipe of the training run.
+        seed: Seed of the training run.
+        data_set: Name of the data set.
+        data_sha256: Digest of the data set.
+        top1_accuracy: Accuracy on its test split after the last epoch.
+        negative_log_likelihood: Negative log-likelihood on its test split after the last epoch, in nat.
+        revision: Commit of the source code, if known.
+        num_threads: Number of threads of the training run, if known; other numbers give other bits.
     """
 
     recipe: Recipe
@@ -61,7 +61,7 @@ class Provenance:
 
 
 def save_checkpoint(path: Path, model: Model, provenance: Provenance) -> None:
-    """Write a checkpoint; a file that was there before is replaced in one step or stays as it was.
+    """Write a checkpoint; an existing file is replaced atomically.
 
     Raises:
         CheckpointError: If it cannot be written, or a weight is not finite.
@@ -76,10 +76,10 @@ def load_checkpoint(path: Path) -> tuple[Model, Provenance]:
     """Read a checkpoint.
 
     Returns:
-        The model, on the CPU, and where it came from.
+        The model, on the CPU, and its provenance.
 
     Raises:
-        CheckpointError: If there is no such file, it is not a checkpoint of this model, or a weight is not finite.
+        CheckpointError: If the file does not exist, it is not a checkpoint of this model, or a weight is not finite.
     """
     if not path.is_file():
         raise CheckpointError(
@@ -102,10 +102,10 @@ def load_checkpoint(path: Path) -> tuple[Model, Provenance]:
 
 
 def _refused(constant: str) -> None:
-    """Refuse NaN and infinity, which JSON does not have and Python reads.
+    """Refuse NaN and infinity, which are not JSON although Python reads them.
 
     Raises:
-        ValueError: With what was found.
+        ValueError: Always; the message names the constant.
     """
     raise ValueError(f"a number is {constant}")
 
@@ -114,7 +114,7 @@ def _require_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Refuse weights that are NaN or infinite.
 
     Raises:
-        CheckpointError: With the first.
+        CheckpointError: If there is one; the message names the first.
     """
     lost = number_lost(tensors)
     if lost:
@@ -126,7 +126,7 @@ def _require_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
 
 
 def _from_facts(facts: Mapping[str, Any]) -> tuple[Model, Provenance]:
-    """A model without its weights, and its provenance, from what stands in a file."""
+    """A model without its weights, and its provenance, from the metadata of a file."""
     facts = dict(facts)
     if facts.pop("format_version") != FORMAT_VERSION:
         raise ValueError("another format version")
@@ -146,13 +146,13 @@ def _config(facts: Mapping[str, Any]) -> ModelConfig:
 
 
 def save_training_state(path: Path, state: TrainingState, *, recipe: Recipe, seed: int, data_sha256: str) -> None:
-    """Write what a training needs to go on; a file that was there before is replaced in one step or stays as it was.
+    """Write the state of a training run, from which it can continue; an existing file is replaced atomically.
 
     Args:
-        path: Of the file.
-        state: As the loop has left it with its last record.
-        recipe: Of the training.
-        seed: Of the training.
+        path: Path of the file.
+        state: State after the last record.
+        recipe: Recipe of the training run.
+        seed: Seed of the training run.
         data_sha256: Digest of its data set.
 
     Raises:
@@ -166,17 +166,17 @@ def save_training_state(path: Path, state: TrainingState, *, recipe: Recipe, see
         "best_weights": state.best_weights,
         "num_threads": state.num_threads,
     }
-    buffer = io.BytesIO()  # torch.save itself would not say why a file cannot be written
+    buffer = io.BytesIO()  # torch.save itself does not report why a file cannot be written
     torch.save(content, buffer)
     with _explaining_refusal(path), replacing(path) as temporary:
         temporary.write_bytes(buffer.getbuffer())
 
 
 def load_training_state(path: Path, *, recipe: Recipe, seed: int, data_sha256: str) -> TrainingState:
-    """Read what a training of the same recipe, seed and data has kept.
+    """Read the stored state of a training run with the same recipe, seed and data.
 
     Raises:
-        CheckpointError: If the file is damaged, or of another training; with what differs.
+        CheckpointError: If the file is damaged, or belongs to another training run; the message says what differs.
     """
     try:
         with path.open("rb") as file:
@@ -207,7 +207,7 @@ def load_training_state(path: Path, *, recipe: Recipe, seed: int, data_sha256: s
 
 
 def _origin(recipe: Recipe, seed: int, data_sha256: str) -> dict[str, Any]:
-    """What must be the same when a training goes on, as it comes out of JSON."""
+    """The facts that must be equal when a training run continues, in the form in which JSON returns them."""
     facts: dict[str, Any] = json.loads(json.dumps({"format_version": FORMAT_VERSION, **asdict(recipe)}))
     return {**facts, "seed": seed, "data_sha256": data_sha256}
 

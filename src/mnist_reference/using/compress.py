@@ -1,7 +1,7 @@
 """Smaller models from a trained one: magnitude pruning, int8 quantisation, distillation.
 
-Each gives a new model and leaves the one it came from as it was. What a model costs on disk and what it scores travel
-together in one record, :class:`Measurement`. Which of them pays is measured in ``docs/results/compression.json``.
+Each method returns a new model and does not change the original. The size of a model on disk and its scores are kept
+together in one record, :class:`Measurement`. The results of all methods are in ``docs/results/compression.json``.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from mnist_reference.training.recipes import Recipe
 from mnist_reference.training.train import Scores, score, train
 
 INT8_MAX = 127
-"""-128 is left out, so that the range is symmetric and zero stays zero."""
+"""Largest int8 value used. -128 is not used, so that the range is symmetric and zero stays zero."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Measurement:
-    """What a model costs and what it is worth.
+    """Size and scores of a model.
 
     Attributes:
-        num_parameters: Numbers that it consists of.
-        num_nonzero: Those of them that are not 0.
-        num_bytes: Of its tensors as a safetensors file.
-        num_deflated_bytes: Of that file after zlib at its highest level, which is where zeros pay.
-        scores: On a test split.
+        num_parameters: Number of parameters.
+        num_nonzero: Number of parameters that are not 0.
+        num_bytes: Size of its tensors as a safetensors file.
+        num_deflated_bytes: Size of that file after compression by zlib at the highest level, which benefits from zeros.
+        scores: Scores on a test split.
     """
 
     num_parameters: int
@@ -60,11 +60,11 @@ def measured(model: nn.Module, split: Split) -> Measurement:
 
 
 def pruned(model: nn.Module, *, sparsity: float) -> nn.Module:
-    """A copy whose smallest weights are 0, whichever layer they are in; biases stay.
+    """A copy whose smallest weights, over all layers, are set to 0; biases are kept.
 
     Args:
-        model: Any; the weights of its linear and convolutional layers are ranked together.
-        sparsity: Share of those weights that becomes 0, in [0, 1).
+        model: Any model; the weights of its linear and convolutional layers are ranked together.
+        sparsity: Share of these weights that is set to 0, in [0, 1).
 
     Raises:
         ValueError: If the share lies outside its range.
@@ -78,14 +78,14 @@ def pruned(model: nn.Module, *, sparsity: float) -> nn.Module:
 
 
 def pruned_and_retrained(model: nn.Module, split: Split, recipe: Recipe, *, sparsity: float, seed: int) -> nn.Module:
-    """As :func:`pruned`, then trained on: what is left makes good for what is gone, which stays 0.
+    """Like :func:`pruned`, followed by training of the remaining weights; the pruned ones stay 0.
 
     Args:
-        model: As there.
-        split: What it learns from.
-        recipe: How; its own model plays no part.
-        sparsity: As there.
-        seed: Governs the order of the examples.
+        model: Model, see :func:`pruned`.
+        split: Examples to train on.
+        recipe: Recipe of the training run; its model is not used.
+        sparsity: Share of weights that is set to 0, see :func:`pruned`.
+        seed: Seed of the order of the examples.
     """
     copy = _masked(model, sparsity=sparsity)
     for _ in train(copy, split, recipe, seed=seed):
@@ -95,10 +95,10 @@ def pruned_and_retrained(model: nn.Module, split: Split, recipe: Recipe, *, spar
 
 
 def _masked(model: nn.Module, *, sparsity: float) -> nn.Module:
-    """A copy whose weights pass through a mask; gradients reach what the mask lets through."""
+    """A copy whose weights are multiplied by a mask; gradients reach only the weights that the mask keeps."""
     if not 0 <= sparsity < 1:
         raise ValueError(f"the sparsity must lie in [0, 1), not be {sparsity}")
-    copy = deepcopy(model).to(memory_format=torch.contiguous_format)  # any other is more than the ranking can take
+    copy = deepcopy(model).to(memory_format=torch.contiguous_format)  # a larger model is too large for the ranking
     weights = [(layer, "weight") for layer in _layers(copy)]
     prune.global_unstructured(weights, pruning_method=prune.L1Unstructured, amount=sparsity)
     return copy
@@ -110,19 +110,18 @@ def _make_permanent(model: nn.Module) -> None:
 
 
 def _layers(model: nn.Module) -> Iterator[nn.Linear | nn.Conv2d]:
-    """The layers that have nearly all the weights."""
+    """The linear and convolutional layers, which have nearly all the weights."""
     return (layer for layer in model.modules() if isinstance(layer, nn.Linear | nn.Conv2d))
 
 
 def distilled(teacher: nn.Module, split: Split, recipe: Recipe, *, seed: int) -> nn.Module:
-    """A new model that has learned the teacher's answers, not the labels.
+    """A new model that is trained on the teacher's answers instead of the labels.
 
     Args:
-        teacher: Gives logits.
-        split: Whose images are learned from.
-        recipe: The student's model and how it is trained; :func:`mnist_reference.training.losses.distillation` takes the place
-            of its loss.
-        seed: Governs the student's first weights and the order of the examples.
+        teacher: Model that gives logits.
+        split: Examples whose images are used.
+        recipe: Recipe with the student's model; :func:`mnist_reference.training.losses.distillation` replaces its loss.
+        seed: Seed of the student's initial weights and of the order of the examples.
     """
     student = initialised(recipe.model, seed=seed).to(next(teacher.parameters()).device)
     answers = Split(images=split.images, labels=predict(teacher, split.images))  # labels: (N, 10), float32
@@ -132,18 +131,18 @@ def distilled(teacher: nn.Module, split: Split, recipe: Recipe, *, seed: int) ->
 
 
 def quantised(model: nn.Module) -> nn.Module:
-    """A copy whose linear and convolutional layers keep their weights in 8 bits, for inference alone.
+    """A copy whose linear and convolutional layers store their weights in 8 bits, for inference only.
 
-    Weights are rounded after training, with one scale for each output (symmetric, per channel), and made float32 again
-    when the layer runs. Biases and activations stay float32: this saves bytes, not time.
+    Weights are rounded after training, with one scale for each output (symmetric, per channel), and are converted back
+    to float32 when the layer runs. Biases and activations stay float32, so this saves space but not time.
 
     Args:
-        model: Any.
+        model: Any model.
 
     References:
         R. Krishnamoorthi (2018), Quantizing deep convolutional networks for efficient inference, section 3.
     """
-    copy = nn.Sequential(deepcopy(model)).eval()  # so that the model may itself be such a layer
+    copy = nn.Sequential(deepcopy(model)).eval()  # the model itself may be such a layer
     for parent in list(copy.modules()):
         for name, layer in parent.named_children():
             if isinstance(layer, nn.Linear | nn.Conv2d):
@@ -155,7 +154,7 @@ class Int8Layer(nn.Module):
     """A linear or convolutional layer with weights of 8 bits.
 
     Args:
-        layer: What it stands for; its bias is shared, its weights are rounded.
+        layer: The layer that it replaces; its bias is shared, its weights are rounded.
 
     Example:
         >>> layer = nn.Linear(784, 10)
@@ -183,7 +182,7 @@ class Int8Layer(nn.Module):
         return self.weights * self.scales
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """As the layer it stands for."""
+        """Compute the same as the layer that it replaces, with the rounded weights."""
         if self.convolution:
             return functional.conv2d(inputs, self.weight(), self.bias, **self.convolution)
         return functional.linear(inputs, self.weight(), self.bias)

@@ -1,7 +1,7 @@
-"""Which pixels an answer rests on: integrated gradients and saliency, as numbers and as pictures.
+"""Explanation of an answer by its pixels: integrated gradients and saliency, as numbers and as pictures.
 
-Captum computes both. An attribution explains one logit, that of the digit asked about: not the probability, which the
-other logits move too.
+Captum computes both. An attribution explains one logit, that of the requested digit, and not the probability, which
+also depends on the other logits.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from mnist_reference.files import output
 from mnist_reference.models.evaluate import evaluating, predict, require_scorable
 
 NUM_STEPS = 128
-"""Points between the black image and the digit at which the gradient is taken; their sum then misses the completeness
-axiom by well under 1 % of the logit."""
+"""Number of points between the black image and the digit at which the gradient is computed; with so many, the
+completeness axiom holds to well under 1 % of the logit."""
 
 ENLARGEMENT = 10
-"""Pixels of the picture, in each direction, for one of the image."""
+"""Number of pixels of the picture, in each direction, for one pixel of the image."""
 
 MARGIN = 12
 CAPTION_HEIGHT = 24
@@ -35,20 +35,21 @@ FOR = (178, 24, 43)
 AGAINST = (33, 102, 172)
 UNSIGNED = (118, 42, 131)
 GHOST = 0.25
-"""How much of the digit shows through an attribution."""
+"""Opacity of the digit below an attribution."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Explanation:
-    """Why a model gave some answers.
+    """Explanations of a model's answers.
 
     Attributes:
-        images: (N, 28, 28), uint8, as given.
-        digits: (N,), int64: the answers that are explained.
-        integrated_gradients: (N, 28, 28), float32: what each pixel adds to the logit, in its unit; negative speaks
-            against the digit. They sum up to the logit less that of a black image (completeness).
-        saliency: (N, 28, 28), float32, at least 0: how fast the logit moves with each pixel, at the image itself.
-        completeness_gap: (N,), float32: by how much the sum misses that difference, for want of more steps.
+        images: The given images, (N, 28, 28), uint8.
+        digits: The answers that are explained, (N,), int64.
+        integrated_gradients: Contribution of each pixel to the logit, (N, 28, 28), float32; a negative one is evidence
+            against the digit. Their sum is the logit minus that of a black image (completeness).
+        saliency: Absolute derivative of the logit with respect to each pixel, at the image itself, (N, 28, 28),
+            float32.
+        completeness_gap: Difference between the sum and its exact value, due to the number of steps, (N,), float32.
     """
 
     images: Tensor
@@ -62,13 +63,14 @@ def explain(model: nn.Module, images: Tensor, digits: Tensor) -> Explanation:
     """Attribute the logits of some digits to the pixels of their images.
 
     Args:
-        model: Takes float32 images in [0, 1]; it is evaluated on the device of its parameters, in ``eval()`` mode.
-        images: (N, 28, 28), uint8.
-        digits: (N,), int64: whose logits are explained, such as the model's answers.
+        model: Model that takes float32 images in [0, 1]; it is evaluated on the device of its parameters, in ``eval()``
+            mode.
+        images: Images, (N, 28, 28), uint8.
+        digits: Digits whose logits are explained, such as the model's answers, (N,), int64.
 
     Raises:
         MissingExtraError: If the extra ``explain`` is not installed.
-        DataError: If the images have another shape, type or range, or a digit is none.
+        DataError: If the images have another shape, type or range, or a digit is not a class.
         DivergenceError: If a logit is NaN or infinite.
 
     References:
@@ -97,12 +99,12 @@ def explain(model: nn.Module, images: Tensor, digits: Tensor) -> Explanation:
 def explanation_picture(explanation: Explanation, index: int) -> bytes:
     """One explanation as a PNG file: the image, its integrated gradients, its saliency, side by side.
 
-    Red pixels speak for the digit, blue ones against it; purple ones move its logit, either way. The strongest of each
-    panel has the full colour.
+    Red pixels are evidence for the digit, blue ones against it; purple ones change its logit in either direction. The
+    strongest pixel of each panel has the full colour.
 
     Args:
-        explanation: Of any number of images.
-        index: Of the one that is shown.
+        explanation: Explanations of any number of images.
+        index: Index of the image that is shown.
     """
     image = scaled_pixels(explanation.images[index]).cpu()
     digit = int(explanation.digits[index])
@@ -138,11 +140,11 @@ def write_explanations(
     """Explain answers and write a picture for each.
 
     Args:
-        model: As for :func:`explain`.
-        images: As there.
-        digits: As there.
-        pictures: Where the images came from, N files, whose names the pictures bear.
-        folder: Of the pictures; made if it does not exist.
+        model: Model, see :func:`explain`.
+        images: Images, see :func:`explain`.
+        digits: Digits, see :func:`explain`.
+        pictures: Files of the images, N paths, whose names the pictures get.
+        folder: Folder of the pictures; it is created if it does not exist.
 
     Returns:
         The pictures in the order of the images.
@@ -160,7 +162,7 @@ def write_explanations(
 
 
 def unique_names(names: Sequence[str]) -> list[str]:
-    """The same names; if one of them occurs more than once, all have their place in the sequence in front.
+    """The same names; if one of them occurs more than once, each gets its number in the sequence as a prefix.
 
     Example:
         >>> unique_names(["7.png", "3.png", "7.png"])
@@ -172,7 +174,7 @@ def unique_names(names: Sequence[str]) -> list[str]:
 
 
 def _in_colours(values: Tensor, *, ghost: Tensor, positive: tuple[int, int, int] = FOR) -> Tensor:
-    """Signed values, (height, width), as colours on white, (height, width, 3) in [0, 1], a ghost of the digit below."""
+    """Signed values, (height, width), as colours on white, (height, width, 3) in [0, 1], over the faint digit."""
     strength = (values / values.abs().max().clamp(min=torch.finfo(values.dtype).tiny)).unsqueeze(2)
     hue = torch.where(strength > 0, torch.tensor(positive), torch.tensor(AGAINST)) / 255  # (height, width, 3)
     paper = 1 - GHOST * ghost.unsqueeze(2)

@@ -1,4 +1,4 @@
-"""A trained model as a file that runs without this package's source, checked against the model before it is kept.
+"""Export of a trained model to a file that runs without this package's source, checked against the model.
 
 Both formats have one input ``images``, (N, 28, 28) float32 in [0, 1] for any N, and give the logits, (N, 10).
 """
@@ -19,24 +19,24 @@ from mnist_reference.files import output
 from mnist_reference.seeding import generator
 
 EXAMPLE_BATCH_SIZE = 2
-"""Batches of 0 and 1 are special to the tracer; any other size stands for all."""
+"""Batch size used for tracing: the tracer treats 0 and 1 specially, and any other size stands for all."""
 
 NUM_CHECKED = 5
-"""Random images on which a file must agree with the model; a batch of another size than the tracer saw."""
+"""Number of random images on which a file must agree with the model; it differs from the traced batch size."""
 
 TOLERANCE = 1e-4
-"""Largest difference of a logit, relative to the largest logit: float32 summed in another order."""
+"""Largest accepted difference of a logit, relative to the largest logit, since float32 sums depend on their order."""
 
 Exporter = Callable[[nn.Module, Path], None]
-"""Writes a model that is on the CPU to a path, atomically."""
+"""Function that writes a model on the CPU to a path, atomically."""
 
 
 def export_program(model: nn.Module, path: Path) -> None:
     """Write a model with ``torch.export``, for ``torch.export.load``.
 
     Args:
-        model: On the CPU; what is written is what it computes in ``eval()`` mode.
-        path: Of the ``.pt2`` file, written atomically.
+        model: Model on the CPU; its computation in ``eval()`` mode is exported.
+        path: Path of the ``.pt2`` file, which is written atomically.
 
     Raises:
         OutputError: If it cannot be written, or does not compute what the model does.
@@ -54,11 +54,11 @@ def export_program(model: nn.Module, path: Path) -> None:
 def export_onnx(model: nn.Module, path: Path) -> None:
     """Write a model in the ONNX format, weights included.
 
-    What is written is run by the reference evaluator of the format before it is kept.
+    The reference evaluator of the format checks the file before it is kept.
 
     Args:
-        model: On the CPU; what is written is what it computes in ``eval()`` mode.
-        path: Of the ``.onnx`` file, written atomically.
+        model: Model on the CPU; its computation in ``eval()`` mode is exported.
+        path: Path of the ``.onnx`` file, which is written atomically.
 
     Raises:
         MissingExtraError: If the extra ``export`` is not installed.
@@ -93,14 +93,14 @@ def export_onnx(model: nn.Module, path: Path) -> None:
 
 
 EXPORTERS: Mapping[str, Exporter] = {".pt2": export_program, ".onnx": export_onnx}
-"""By the suffix of the file."""
+"""Exporters by the suffix of the file."""
 
 
 def exporter_for(path: Path) -> Exporter:
-    """What writes files of a suffix.
+    """The exporter for the suffix of a file.
 
     Raises:
-        UnknownNameError: If nothing does.
+        UnknownNameError: If there is none.
 
     Example:
         >>> exporter_for(Path("model.onnx")).__name__
@@ -120,11 +120,11 @@ def require_agreement(model: nn.Module, exported: Callable[[Tensor], Tensor]) ->
     """Refuse an exported model whose logits are not those of the model.
 
     Args:
-        model: On the CPU, in ``eval()`` mode.
-        exported: Takes images, (N, 28, 28) float32, and gives logits.
+        model: Model on the CPU, in ``eval()`` mode.
+        exported: Function that takes images, (N, 28, 28) float32, and gives logits.
 
     Raises:
-        OutputError: With the largest difference.
+        OutputError: If they differ; the message states the largest difference.
     """
     images = torch.rand(NUM_CHECKED, IMAGE_SIDE, IMAGE_SIDE, generator=generator(0, "check of an export"))
     expected = model(images)  # (NUM_CHECKED, 10)
@@ -137,7 +137,7 @@ def require_agreement(model: nn.Module, exported: Callable[[Tensor], Tensor]) ->
 
 
 def _for_inference(model: nn.Module) -> nn.Module:
-    """A copy that neither normalises by the batch nor drops anything, its weights in the order that files have."""
+    """A copy in ``eval()`` mode, with its weights in contiguous order as in files."""
     return deepcopy(model).to(memory_format=torch.contiguous_format).eval()
 
 

@@ -1,7 +1,7 @@
-"""The model card: what a checkpoint is, how it was made, and how good it is, written from what was measured.
+"""The model card: what a checkpoint is, how it was made, and how good it is, with measured figures.
 
-Every figure is measured when the card is made or read from the checkpoint; only the words on use and limits are fixed.
-The block at its top is what the Hugging Face Hub reads.
+Every figure is measured when the card is written, or read from the checkpoint; only the text on uses and limits is
+fixed. The block at the top is read by the Hugging Face Hub.
 """
 
 from __future__ import annotations
@@ -37,21 +37,21 @@ images *of this kind*; it says nothing about other writers, pens or scanners. It
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelCard:
-    """What a card states.
+    """Content of a card.
 
     Attributes:
         architecture: Class of the model and its configuration.
-        num_parameters: Numbers that training sets.
-        provenance: How the weights came about.
-        data_set: What it was measured on, by name.
-        is_same_data: Whether that is, bit by bit, what it was trained with.
-        num_examples: Of the test split.
+        num_parameters: Number of trained parameters.
+        provenance: Origin of the weights.
+        data_set: Name of the data set on which it was measured.
+        is_same_data: Whether that data set is, bit by bit, the one of the training run.
+        num_examples: Size of the test split.
         top1_accuracy: Fraction of correct answers.
-        accuracy_interval: Wilson's, at 95 %.
-        negative_log_likelihood: In nat.
-        calibration_error: Fraction in [0, 1].
-        confusion: How often each class, by row, was read as each class, by column.
-        torch_version: That measured it.
+        accuracy_interval: Wilson's 95 % interval of the accuracy.
+        negative_log_likelihood: Negative log-likelihood in nat.
+        calibration_error: Expected calibration error, in [0, 1].
+        confusion: Number of examples by true class (row) and answer (column).
+        torch_version: Version of torch that measured it.
     """
 
     architecture: str
@@ -72,9 +72,9 @@ def measured_card(model: nn.Module, provenance: Provenance, data_set: Dataset) -
     """Measure a model on the test split of a data set.
 
     Args:
-        model: On any device.
-        provenance: Of its weights.
-        data_set: Only its test split is used.
+        model: Model on any device.
+        provenance: Origin of its weights.
+        data_set: Data set, of which only the test split is used.
     """
     labels = data_set.test.labels
     logits = predict(model, data_set.test.images).cpu()
@@ -164,7 +164,7 @@ def _digit_rows(confusion: tuple[tuple[int, ...], ...]) -> Iterable[str]:
 
 
 def _listed(facts: Mapping[str, Any]) -> str:
-    """Facts in words: names without underscores, values behind them, those of a part behind its name."""
+    """Facts as text: names without underscores, each followed by its value or by the facts of its part."""
     return ", ".join(
         f"{name.replace('_', ' ')} ({_listed(value)})"
         if isinstance(value, Mapping)

@@ -1,8 +1,8 @@
-"""Transfer learning: what a model has learned from one data set, put to use where labels are few.
+"""Transfer learning: use of a model trained on one data set for another one with few labels.
 
-How much it saves is measured in ``docs/results/transfer.json``: pretrained on MNIST, fine-tuned on 10, 50 and 200
-labels of ``digits``, beside the same training from new weights. It saves much where the new images are brought into the
-form of the old ones (:func:`reframed`), and does harm where they are not.
+The gain is measured in ``docs/results/transfer.json``: models pretrained on MNIST and fine-tuned on 10, 50 and 200
+labels of ``digits``, compared with the same training from new weights. The gain is large if the new images are brought
+into the form of the old ones (:func:`reframed`); otherwise the transfer does harm.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from mnist_reference.training.train import train
 
 
 def few_labels(split: Split, num_labels: int, *, seed: int) -> Split:
-    """Some examples of a split, drawn by chance, as many of each class as of any other.
+    """A random sample of a split with the same number of examples of each class.
 
     Args:
-        split: What they are drawn from.
-        num_labels: How many, a multiple of the number of classes.
-        seed: Governs which.
+        split: Split from which the examples are drawn.
+        num_labels: Number of examples, a multiple of the number of classes.
+        seed: Seed of the choice.
 
     Raises:
-        ValueError: If the number is no such multiple, or a class has too few examples.
+        ValueError: If the number is not such a multiple, or a class has too few examples.
 
     Example:
         >>> split = Split(images=torch.zeros(6, 28, 28), labels=torch.tensor([0, 0, 0, 1, 1, 1]))
@@ -48,24 +48,24 @@ def few_labels(split: Split, num_labels: int, *, seed: int) -> Split:
 
 
 def reframed(split: Split, *, data_set: str) -> Split:
-    """The same examples, their digits scaled and centred as those of another data set.
+    """The same examples, with their digits scaled and centred as in another data set.
 
     Args:
-        split: Its images are white on black.
-        data_set: Whose form they take, ``mnist`` or ``digits``.
+        split: Examples, white on black.
+        data_set: Data set whose form they take, ``mnist`` or ``digits``.
     """
     images = [framed(ink, box_side=BOX_SIDES[data_set]) for ink in scaled_pixels(split.images)]
     return Split(images=(torch.stack(images) * 255).round().to(torch.uint8), labels=split.labels)
 
 
 def fine_tuned(model: nn.Module, split: Split, recipe: Recipe, *, seed: int) -> nn.Module:
-    """A copy of a trained model, all layers trained on with other examples.
+    """A copy of a trained model, of which all layers are trained further on other examples.
 
     Args:
-        model: Stays as it is.
-        split: What the copy learns from.
-        recipe: How, such as :func:`mnist_reference.training.recipes.few_labels`; its own model plays no part.
-        seed: Governs the order of the examples.
+        model: Trained model, which is not changed.
+        split: Examples to train the copy on.
+        recipe: Recipe, such as :func:`mnist_reference.training.recipes.few_labels`; its model is not used.
+        seed: Seed of the order of the examples.
 
     References:
         J. Yosinski et al. (2014), How transferable are features in deep neural networks?
