@@ -4,6 +4,8 @@ Run from the root of the repository, hours on an idle machine::
 
     python -m experiments.own_history --commits 60 --minutes 240
 
+and about a minute a commit with ``--seconds 75 -k 'training_step or latency or size'``.
+
 It goes on where it stopped: a commit that is kept, or whose gate came to nothing that can be kept, is not gated again.
 Commits that touch nothing of the product lie in between and change nothing, so the chain has no gaps. Every twentieth
 commit is gated against the first of all over 20 pairs, as an anchor. Nothing is pushed with ``--remote .``, the default.
@@ -18,6 +20,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -65,13 +68,32 @@ def product_commits(root: Path, count: int) -> list[str]:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[::-1]
 
 
-def run_gate(root: Path, step: Step, place: Path) -> str:
+def gate_options(kind: RunKind, *, seconds: float | None, keyword: str) -> Iterator[str]:
+    """Options of a gate; an anchor measures its 20 pairs in four times the seconds of a gate, which stops early.
+
+    Example:
+        >>> [*gate_options(RunKind.ANCHOR, seconds=45, keyword="latency")]
+        ['-k', 'latency', '--pairs', '20', '--seconds', '180']
+    """
+    if keyword:
+        yield from ("-k", keyword)
+    if kind is not RunKind.MAIN:
+        yield from ("--pairs", "20")
+    if seconds is not None:
+        yield from ("--seconds", str(seconds if kind is RunKind.MAIN else 4 * seconds))
+
+
+def run_gate(root: Path, step: Step, place: Path, *, seconds: float | None = None, keyword: str = "") -> str:
     """Gate a step; returns what was wrong where it left no document."""
-    pairs = () if step.kind is RunKind.MAIN else ("--pairs", "20")
     command = (sys.executable, "-m", "mainstay", "gate", "--baseline", step.baseline, "--candidate", step.candidate)
     done = subprocess.run(
-        [*command, *pairs, "--json", str(place)], cwd=root, check=False, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
-    )  # fmt: skip
+        [*command, *gate_options(step.kind, seconds=seconds, keyword=keyword), "--json", str(place)],
+        cwd=root,
+        check=False,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
     if done.returncode in {130, -2}:
         raise KeyboardInterrupt
     return "" if place.exists() else (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
@@ -120,8 +142,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--commits", type=int, default=60)
     parser.add_argument("--minutes", type=float, default=240)
     parser.add_argument("--remote", default=".", help="where the history is shared; '.' keeps it here")
+    parser.add_argument("--seconds", type=float, help="budget of a gate; an anchor has four times that [as configured]")
+    parser.add_argument("-k", dest="keyword", default="", metavar="EXPR", help="workloads that are gated [all]")
     options = parser.parse_args(argv)
-    made, left = fill(ROOT, options.commits, seconds=60 * options.minutes, remote=options.remote)
+    gate = partial(run_gate, seconds=options.seconds, keyword=options.keyword)
+    made, left = fill(ROOT, options.commits, seconds=60 * options.minutes, remote=options.remote, gate=gate)
     print(f"{made} gates made, {left} left")
     return 0 if left == 0 else 75
 

@@ -27,6 +27,7 @@ from mainstay.reports.cleaning import clean
 from mainstay.reports.counting import VERDICT_ORDER
 from mainstay.reports.figures import Scale, Tick, is_drawable
 from mainstay.reports.html import resource, source_hash
+from mainstay.reports.rows import standing_text
 
 WIDTH, HEIGHT = 960, 240
 """Box of a figure."""
@@ -268,22 +269,8 @@ def _metric_part(number: int, trend: MetricTrend) -> MetricPart:
 
 def _state(trend: MetricTrend) -> str:
     """Where a metric stands now."""
-    number = next((i for i in range(len(trend.points) - 1, -1, -1) if math.isfinite(trend.points[i].error)), None)
-    if number is None:
-        return "nothing is known of its trend yet"
-    last = trend.points[number]
-    start = next((i for i in range(number, -1, -1) if trend.points[i].is_reference), 0)
-    since, value = "the first kept gate", last.value
-    if start:
-        reference = trend.points[start - 1]
-        since = f"{reference.commit.commit[:10]} {clean(reference.commit.subject, at_most=_SUBJECT)}"
-        value -= reference.value
-    elif outside := next((anchor.reference for anchor in trend.anchors if not anchor.is_release), None):
-        since = f"{outside.commit[:10]} {clean(outside.subject, at_most=_SUBJECT)}"
-    half = _NORMAL * last.error
-    bounds = f"{_number(trend.metric, value - half)} to {_number(trend.metric, value + half)} {degradation_unit(trend.metric)}"
-    shown = change_text(trend.metric, value)
-    return f"{shown} since {since} (95 %: {bounds.rstrip()}), as of {last.commit.commit[:10]}"
+    standing = trend.standing
+    return standing_text(trend.metric, standing) if standing else "nothing is known of its trend yet"
 
 
 def _number(metric: Metric, degradation: float) -> str:
