@@ -1,0 +1,80 @@
+"""Watch series with the step detector of another tool, as its users do: again after each commit, over all values so far.
+
+Run in an environment that has the tool: ``python watch.py asv|otava``. Each line of the input is a JSON object, and so is
+the answer:
+
+- ``{"values": [...], "start": 50, "most": 100}``: commits until a rise is reported that begins no earlier than five
+  commits before the start; ``most`` if none is.
+- ``{"values": [...]}``: number of rises that are reported over the whole life, each place once.
+
+Both tools are given values of which larger ones are worse. Thresholds are those that report the most: of asv any rise
+counts, not only one of 5 %.
+"""
+
+import json
+import sys
+
+NEAR = 5
+"""Commits by which a place may be off."""
+
+FIRST = 20
+"""Values before a tool is asked."""
+
+
+def rises_by_asv():
+    """The function that finds where values rise, by asv."""
+    from asv import step_detect
+
+    def rises(values):
+        _, _, found = step_detect.detect_regressions(step_detect.detect_steps(values))
+        return [position for _, position, _, _ in found or []]
+
+    return rises
+
+
+def rises_by_otava():
+    """The same by Otava, with its defaults."""
+    from otava.analysis import compute_change_points
+
+    def rises(values):
+        points, _ = compute_change_points(values)
+        return [int(point.index) for point in points if point.stats.mean_2 > point.stats.mean_1]
+
+    return rises
+
+
+RISES = {"asv": rises_by_asv, "otava": rises_by_otava}
+
+
+def wait(rises, values, start, most):
+    """Commits until a rise near the start is reported; after two dozen, only every fourth commit is looked at."""
+    for commits in (*range(25), *range(28, most, 4)):
+        if any(place >= start - NEAR for place in rises(values[: start + commits + 1])):
+            return commits
+    return most
+
+
+def count_alarms(rises, values):
+    """Number of places at which a rise is ever reported."""
+    places = []
+    for end in range(FIRST, len(values) + 1):
+        for place in rises(values[:end]):
+            if all(abs(place - each) > NEAR for each in places):
+                places.append(place)
+    return len(places)
+
+
+def main():
+    """Answer each line."""
+    rises = RISES[sys.argv[1]]()
+    for line in sys.stdin:
+        task = json.loads(line)
+        if "start" in task:
+            answer = wait(rises, task["values"], task["start"], task["most"])
+        else:
+            answer = count_alarms(rises, task["values"])
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()
