@@ -4,9 +4,10 @@ Run from the root of the repository, hours on an idle machine::
 
     python -m experiments.own_history --commits 60 --minutes 240
 
-and about a minute a commit with ``--seconds 75 -k 'training_step or latency or size'``.
+and about a minute a commit with ``--seconds 150 -k 'training_step or size'``.
 
-It goes on where it stopped: a commit that is kept, or whose gate came to nothing that can be kept, is not gated again.
+It writes what is kept to ``docs/results/own_history.jsonl``, of which the documentation makes a page, and goes on where
+it stopped: a commit that is kept, or whose gate came to nothing that can be kept, is not gated again.
 Commits that touch nothing of the product lie in between and change nothing, so the chain has no gaps. Every twentieth
 commit is gated against the first of all over 20 pairs, as an anchor. Nothing is pushed with ``--remote .``, the default.
 """
@@ -27,12 +28,20 @@ from typing import NamedTuple
 
 from mainstay.commands import history
 from mainstay.records.errors import UsageError
-from mainstay.records.history import RunKind
+from mainstay.records.findings import Method
+from mainstay.records.history import FIRST_LOOK, RunKind
+from mainstay.reports.publishing import read_run
+from mainstay.store.files import write_text
+from mainstay.store.history import kept_to_json
 from mainstay.store.journal import Journal
 
 ROOT = Path(__file__).parents[1]
 PRODUCT = ("src", "benchmarks", "pyproject.toml", "constraints/benchmarks.txt")
 EVERY = 20
+
+
+TOO_FEW = "too few pairs for a first look"
+"""Problem of a gate that is made again the next time, since a busy machine is to blame."""
 
 
 class Step(NamedTuple):
@@ -99,6 +108,12 @@ def run_gate(root: Path, step: Step, place: Path, *, seconds: float | None = Non
     return "" if place.exists() else (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
 
 
+def is_short(place: Path) -> bool:
+    """Whether a metric of a run was measured in too few pairs to count in a trend."""
+    findings = read_run(place).findings
+    return any(f.method is Method.SEQUENTIAL and len(f.degradations) < FIRST_LOOK for f in findings)
+
+
 def fill(
     root: Path, count: int, *, seconds: float, remote: str, gate: Callable[[Path, Step, Path], str] = run_gate
 ) -> tuple[int, int]:
@@ -115,7 +130,7 @@ def fill(
         (entry.run.baseline.commit, entry.run.candidate.commit, entry.run.kind)
         for entry in history.read(root, remote=remote, environ=os.environ).entries
     }
-    tried = {tuple(line["step"]) for line in journal.read()}
+    tried = {tuple(line["step"]) for line in journal.read() if line["problem"] != TOO_FEW}
     wanted = list(steps(product_commits(root, count + 1)))
     left = [step for step in wanted if (*step,) not in kept and (*step,) not in tried]
     start, made = time.monotonic(), 0
@@ -124,7 +139,7 @@ def fill(
             break
         place = folder / f"{step.candidate[:16]}-{step.kind}.json"
         place.unlink(missing_ok=True)
-        problem = gate(root, step, place)
+        problem = gate(root, step, place) or (TOO_FEW if is_short(place) else "")
         if not problem:
             try:
                 history.add(root, place, kind=step.kind, remote=remote, environ=os.environ)
@@ -136,18 +151,28 @@ def fill(
     return made, len(left) - made
 
 
+def export(root: Path, place: Path, *, remote: str) -> int:
+    """Write the runs that count to the file of which the documentation is made, a line each; returns their number."""
+    runs = history.read(root, remote=remote, environ=os.environ).runs
+    if runs:
+        write_text(place, "".join(map(kept_to_json, runs)))
+    return len(runs)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Gate and keep."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--commits", type=int, default=60)
     parser.add_argument("--minutes", type=float, default=240)
     parser.add_argument("--remote", default=".", help="where the history is shared; '.' keeps it here")
+    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "results" / "own_history.jsonl")
     parser.add_argument("--seconds", type=float, help="budget of a gate; an anchor has four times that [as configured]")
     parser.add_argument("-k", dest="keyword", default="", metavar="EXPR", help="workloads that are gated [all]")
     options = parser.parse_args(argv)
     gate = partial(run_gate, seconds=options.seconds, keyword=options.keyword)
     made, left = fill(ROOT, options.commits, seconds=60 * options.minutes, remote=options.remote, gate=gate)
-    print(f"{made} gates made, {left} left")
+    kept = export(ROOT, options.output, remote=options.remote)
+    print(f"{made} gates made, {left} left, {kept} runs kept in {options.output}")
     return 0 if left == 0 else 75
 
 

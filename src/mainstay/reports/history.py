@@ -320,7 +320,7 @@ def _curve(trend: MetricTrend) -> Figure | None:
     ]  # fmt: skip
     return Figure(
         title=f"{clean(metric.id)}: degradation over {len(points)} commits",
-        x_ticks=_x_ticks([point.created for point in points], horizontal),
+        x_ticks=_x_ticks([point.commit.date or point.created for point in points], horizontal),
         y_ticks=vertical.ticks(unit=_tick_unit(metric)),
         areas=(("band", band),) if band else (),
         paths=(
