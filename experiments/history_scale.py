@@ -47,6 +47,8 @@ EVERY = timedelta(hours=2)
 def make_commits(root: Path, count: int) -> list[str]:
     """Make a repository with so many commits on main; returns them, the oldest first."""
     git(root, "init", "--quiet", "--initial-branch", "main")
+    git(root, "config", "gc.auto", "0")  # a git that packs by itself would be timed, and stand in the way of ours
+    git(root, "config", "maintenance.auto", "false")
     lines = []
     for number in range(count + 1):
         stamp = int((START + number * EVERY).timestamp())
