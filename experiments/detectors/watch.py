@@ -17,6 +17,9 @@ import sys
 NEAR = 5
 """Commits by which a place may be off."""
 
+ASKED = (0, 1, 2, 4, 6, 8, 12, 16, 20, 24, 36, 48)
+"""Commits since the start after which a tool is asked: on the average it is told a commit or two later than it could be."""
+
 FIRST = 20
 """Values before a tool is asked."""
 
@@ -47,9 +50,9 @@ RISES = {"asv": rises_by_asv, "otava": rises_by_otava}
 
 
 def wait(rises, values, start, most):
-    """Commits until a rise near the start is reported; after two dozen, only every fourth commit is looked at."""
-    for commits in (*range(25), *range(28, most, 4)):
-        if any(place >= start - NEAR for place in rises(values[: start + commits + 1])):
+    """Commits until a rise near the start is reported, as far as :data:`ASKED` tells."""
+    for commits in ASKED:
+        if commits < most and any(place >= start - NEAR for place in rises(values[: start + commits + 1])):
             return commits
     return most
 
