@@ -81,7 +81,7 @@ def rises_of_late(values):
 def test_a_detector_is_asked_again_after_each_commit():
     values = [0.0] * 30 + [5.0] * 30
 
-    assert watch.wait(rises_of_late, values, 30, 60) == 9
+    assert watch.wait(rises_of_late, values, 30, 60) == 12
     assert watch.wait(lambda values: [], values, 30, 60) == 60
     assert watch.wait(lambda values: [3], values, 30, 60) == 60  # far from the change
 
