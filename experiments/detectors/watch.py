@@ -11,8 +11,14 @@ Both tools are given values of which larger ones are worse. Thresholds are those
 counts, not only one of 5 %.
 """
 
+from __future__ import annotations
+
 import json
 import sys
+from collections.abc import Callable, Mapping, Sequence
+
+Rises = Callable[[Sequence[float]], Sequence[int]]
+"""Finds where values rise."""
 
 NEAR = 5
 """Commits by which a place may be off."""
@@ -24,32 +30,32 @@ FIRST = 20
 """Values before a tool is asked."""
 
 
-def rises_by_asv():
+def rises_by_asv() -> Rises:
     """The function that finds where values rise, by asv."""
-    from asv import step_detect
+    from asv import step_detect  # type: ignore[import-not-found]
 
-    def rises(values):
+    def rises(values: Sequence[float]) -> Sequence[int]:
         _, _, found = step_detect.detect_regressions(step_detect.detect_steps(values))
         return [position for _, position, _, _ in found or []]
 
     return rises
 
 
-def rises_by_otava():
+def rises_by_otava() -> Rises:
     """The same by Otava, with its defaults."""
-    from otava.analysis import compute_change_points
+    from otava.analysis import compute_change_points  # type: ignore[import-not-found]
 
-    def rises(values):
+    def rises(values: Sequence[float]) -> Sequence[int]:
         points, _ = compute_change_points(values)
         return [int(point.index) for point in points if point.stats.mean_2 > point.stats.mean_1]
 
     return rises
 
 
-RISES = {"asv": rises_by_asv, "otava": rises_by_otava}
+RISES: Mapping[str, Callable[[], Rises]] = {"asv": rises_by_asv, "otava": rises_by_otava}
 
 
-def wait(rises, values, start, most):
+def wait(rises: Rises, values: Sequence[float], start: int, most: int) -> int:
     """Commits until a rise near the start is reported, as far as :data:`ASKED` tells."""
     for commits in ASKED:
         if commits < most and any(place >= start - NEAR for place in rises(values[: start + commits + 1])):
@@ -57,9 +63,9 @@ def wait(rises, values, start, most):
     return most
 
 
-def count_alarms(rises, values):
+def count_alarms(rises: Rises, values: Sequence[float]) -> int:
     """Number of places at which a rise is ever reported."""
-    places = []
+    places: list[int] = []
     for end in range(FIRST, len(values) + 1):
         for place in rises(values[:end]):
             if all(abs(place - each) > NEAR for each in places):
@@ -67,7 +73,7 @@ def count_alarms(rises, values):
     return len(places)
 
 
-def main():
+def main() -> None:
     """Answer each line."""
     rises = RISES[sys.argv[1]]()
     for line in sys.stdin:
