@@ -7,7 +7,7 @@ Run from the root of the repository, hours on an idle machine::
 and about a minute a commit with ``--seconds 150 -k 'training_step or size'``.
 
 It writes what is kept to ``docs/results/own_history.jsonl``, of which the documentation makes a page, and goes on where
-it stopped: a commit that is kept, or whose gate came to nothing that can be kept, is not gated again.
+it, or the clone that wrote the file, stopped: a commit that is kept, or whose gate came to nothing that can be kept, is not gated again.
 Commits that touch nothing of the product lie in between and change nothing, so the chain has no gaps. Every twentieth
 commit is gated against the first of all over 20 pairs, as an anchor. Nothing is pushed with ``--remote .``, the default.
 """
@@ -31,8 +31,10 @@ from mainstay.records.errors import UsageError
 from mainstay.records.findings import Method
 from mainstay.records.history import FIRST_LOOK, RunKind
 from mainstay.reports.publishing import read_run
+from mainstay.revisions.git import Repository
+from mainstay.revisions.history import HistoryBranches
 from mainstay.store.files import write_text
-from mainstay.store.history import kept_to_json
+from mainstay.store.history import file_of, kept_from_json, kept_to_json
 from mainstay.store.journal import Journal
 
 ROOT = Path(__file__).parents[1]
@@ -151,6 +153,17 @@ def fill(
     return made, len(left) - made
 
 
+def restore(root: Path, place: Path, *, remote: str) -> None:
+    """Keep the runs of the file in this clone too, so that a fresh clone goes on where another one stopped."""
+    if not place.exists():
+        return
+    runs = [kept_from_json(line, where=str(place)) for line in place.read_text("utf-8").splitlines()]
+    branches = HistoryBranches.of(Repository.discover(root), remote)
+    for year in sorted({f"{run.time:%Y}" for run in runs}):
+        files = {file_of(run): kept_to_json(run).encode() for run in runs if f"{run.time:%Y}" == year}
+        branches.append(year, files, f"Restore {len(files)} runs")
+
+
 def export(root: Path, place: Path, *, remote: str) -> int:
     """Write the runs that count to the file of which the documentation is made, a line each; returns their number."""
     runs = history.read(root, remote=remote, environ=os.environ).runs
@@ -170,6 +183,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("-k", dest="keyword", default="", metavar="EXPR", help="workloads that are gated [all]")
     options = parser.parse_args(argv)
     gate = partial(run_gate, seconds=options.seconds, keyword=options.keyword)
+    restore(ROOT, options.output, remote=options.remote)
     made, left = fill(ROOT, options.commits, seconds=60 * options.minutes, remote=options.remote, gate=gate)
     kept = export(ROOT, options.output, remote=options.remote)
     print(f"{made} gates made, {left} left, {kept} runs kept in {options.output}")

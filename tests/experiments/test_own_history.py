@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from experiments.own_history import EVERY, export, fill, product_commits, steps
+from experiments.own_history import EVERY, export, fill, product_commits, restore, steps
 from mainstay.commands import history
 from mainstay.records.findings import Method, Verdict
 from mainstay.records.history import RunKind
@@ -131,3 +131,17 @@ def test_what_is_kept_is_written_a_line_a_run_in_the_order_of_commits(root, gate
     assert export(root, place, remote=".") == 4
     runs = [kept_from_json(line, where="a line") for line in place.read_text().splitlines()]
     assert [run.candidate.commit for run in runs] == [step.candidate for step in measured.steps]
+
+
+def test_a_fresh_clone_goes_on_where_another_one_stopped(root, gate, tmp_path):
+    place, clone, rest = tmp_path / "history.jsonl", tmp_path / "clone", gate()
+    fill(root, 2, seconds=600, remote=".", gate=gate())
+    export(root, place, remote=".")
+    subprocess.run(["git", "clone", "--quiet", "--single-branch", str(root), str(clone)], check=True)
+
+    restore(clone, place, remote=".")
+    restore(clone, place, remote=".")
+
+    assert len(history.read(clone, remote=".", environ={}).runs) == 2
+    assert fill(clone, 60, seconds=600, remote=".", gate=rest) == (2, 0)
+    assert len(history.read(clone, remote=".", environ={}).runs) == 4
