@@ -163,7 +163,6 @@ def by_mainstay(root: Path, good: str, guilty: str, part: str) -> Row:
         "gates": int(cost[1]) if cost else 1,
         "pairs": int(cost[2]) if cost else 20,
         "minutes": round((time.monotonic() - start) / 60, 2),
-        "said": (done.stdout or done.stderr)[-600:],
     }
 
 
