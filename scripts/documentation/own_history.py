@@ -72,7 +72,7 @@ HEAD = f"""# {TITLE}
 
 The last commits of this repository that touch the product, each gated against the one before it, and every twentieth against
 the first of all over 20 pairs: {{count}} runs ({{verdicts}}). `nox -s own_history` gates them, with small budgets and a part
-of the workloads, on a machine that others used too. Many gates are inconclusive for that reason; the trend uses their pairs all the same.
+of the workloads, on a machine that others used too.
 
 [Open the history](reports/{{page}}) as `mainstay history page` writes it, or its [feed](reports/{{feed}}) of confirmed changes.
 [What it rests on](../explanation/history.md).

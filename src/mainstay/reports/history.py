@@ -373,7 +373,7 @@ def _line(places: Iterable[tuple[float, float]]) -> str:
 
 def _x_ticks(created: Sequence[str], horizontal: Scale) -> tuple[Tick, ...]:
     """Up to eight dates."""
-    step = max(1, len(created) // 7)
+    step = max(1, math.ceil(len(created) / 8))
     return tuple(
         Tick(horizontal(i), created[i][:10]) for i in range(0, len(created), step) if horizontal(i) < WIDTH - _TICK
     )
