@@ -376,10 +376,28 @@ def calibration(session: nox.Session) -> None:
 
 @task(default=False)
 def history(session: nox.Session) -> None:
-    """Simulate years of gates: false alarms, delays, change points, searches; writes ``docs/results``; takes half an hour."""
+    """Simulate years of gates: false alarms, delays, change points, searches, other detectors; writes ``docs/results``; takes hours."""
     install_project(session, "test")
     arguments = ("--output", "docs/results/history.json", *session.posargs)
     session.run("python", "-m", "experiments.history", *arguments, env={"OMP_NUM_THREADS": "1"})
+
+
+@task(default=False)
+def history_scale(session: nox.Session) -> None:
+    """Time a history of 10,000 runs beside ``asv publish`` of the same, and write ``docs/results``; takes minutes."""
+    install_project(session, "test")
+    arguments = ("--output", "docs/results/history_scale.json", *session.posargs)
+    session.run("python", "-m", "experiments.history_scale", *arguments, env={"OMP_NUM_THREADS": "1"})
+
+
+@task(default=False)
+def bisections(session: nox.Session) -> None:
+    """Search real repositories for planted commits, beside ``git bisect run``; hours, and it goes on where it was stopped."""
+    install_project(session, "test")
+    arguments = ("--output", "docs/results/bisections.json", *session.posargs)
+    session.run(
+        "python", "-m", "experiments.bisections", *arguments, env={"OMP_NUM_THREADS": "1"}, success_codes=[0, 75]
+    )
 
 
 @task(default=False)

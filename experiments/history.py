@@ -7,16 +7,18 @@ Run from the root of the repository, about an hour on one core::
 ``--lives`` and ``--searches`` say how often; every figure carries its count. ``--only`` makes some tables anew. Gates
 are judged by the functions that judge real ones, so they stop as early as these do; margins are given as their ratio to
 the standard deviation of a pair. A table that is finished is written at once, so an interrupted run continues with
-``--only``.
+``--only``; ``detectors``, whose rows take minutes each, goes on where it stopped.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 import platform
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
@@ -36,6 +38,7 @@ from mainstay.stats.culprit import CONFIDENCE, NUM_FIRST_PAIRS, start_search
 from mainstay.stats.paired import one_sided_p_values, summarise_pairs
 from mainstay.stats.proportions import wilson_interval
 from mainstay.stats.trend import RUN_LENGTH, anchor_level, drift_evidence, earlier_deviation
+from mainstay.store.files import write_text
 
 ROOT = Path(__file__).parents[1]
 SEED = 20_270_131
@@ -70,10 +73,12 @@ class Life(NamedTuple):
     Attributes:
         alarms: Commits after which it was alarmed, by increments or by an anchor.
         fails: Commits that failed their own gate.
+        pairs: Pairs that each gate measured.
     """
 
     alarms: list[int]
     fails: list[int]
+    pairs: list[int]
 
 
 def live(rng: np.random.Generator, draw: Draw, ratio: float, levels: Array) -> Life:
@@ -96,7 +101,9 @@ def live(rng: np.random.Generator, draw: Draw, ratio: float, levels: Array) -> L
     anchors = draw(rng, (places.size, 1, NUM_FIRST_PAIRS))[:, 0] + (levels[places] * ratio)[:, None]
     above = one_sided_p_values(summarise_pairs(anchors), 0.0).above
     alarms |= set(places[above <= anchor_level(EVERY)].tolist())
-    return Life(sorted(alarms), np.flatnonzero(verdicts.fails[:, 0]).tolist())
+    return Life(
+        sorted(alarms), np.flatnonzero(verdicts.fails[:, 0]).tolist(), [degradations.size for degradations in pairs]
+    )
 
 
 def run_lengths(lives: int) -> Iterator[Row]:
@@ -138,18 +145,50 @@ CHANGES: Mapping[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
 """True degradation in margins, by commits since the change began."""
 
 
+class ChangedLife(NamedTuple):
+    """A life with a change.
+
+    Attributes:
+        start: First commit of the change.
+        levels: True degradation after each commit, in margins.
+        life: What the project saw.
+    """
+
+    start: int
+    levels: Array
+    life: Life
+
+
+def changed_lives(change: str, ratio: float, lives: int) -> Iterator[ChangedLife]:
+    """The lives with a change, the same ones for every method.
+
+    Args:
+        change: Of :data:`CHANGES`.
+        ratio: Margin over the deviation of a pair.
+        lives: How many.
+    """
+    rng = np.random.default_rng([SEED, 2, list(CHANGES).index(change), round(100 * ratio)])
+    for _ in range(lives):
+        start = 2 * EVERY + int(rng.integers(EVERY))
+        levels = CHANGES[change](np.arange(start + MOST_COMMITS) - start)
+        yield ChangedLife(start, levels, live(rng, NOISE["normal"].draw, ratio, levels))
+
+
+def _wait(changed: ChangedLife, *, most: int) -> int:
+    """Commits until the change is alarmed."""
+    return min(
+        (i - changed.start for i in changed.life.alarms if changed.start <= i < changed.start + most), default=most
+    )
+
+
 def delays(lives: int) -> Iterator[Row]:
     """How many commits pass until a change is seen, and how often its own gate sees it at once."""
-    for index, (change, degradation) in enumerate(CHANGES.items()):
+    for change in CHANGES:
         for ratio in RATIOS:
-            rng = np.random.default_rng([SEED, 2, index, round(100 * ratio)])
             waits, at_once = [], 0
-            for _ in range(lives):
-                start = 2 * EVERY + int(rng.integers(EVERY))
-                levels = degradation(np.arange(start + MOST_COMMITS) - start)
-                found = live(rng, NOISE["normal"].draw, ratio, levels)
-                waits.append(min((i - start for i in found.alarms if i >= start), default=MOST_COMMITS))
-                at_once += start in found.fails
+            for changed in changed_lives(change, ratio, lives):
+                waits.append(_wait(changed, most=MOST_COMMITS))
+                at_once += changed.start in changed.life.fails
             yield {
                 "change_in_margins": change,
                 "margin_over_sd": ratio,
@@ -159,6 +198,96 @@ def delays(lives: int) -> Iterator[Row]:
                 "within_24_commits": _share(sum(wait <= 24 for wait in waits), lives),
                 "failed_its_own_gate": _share(at_once, lives),
             }
+
+
+DETECTORS = {"asv": "asv==0.6.6", "otava": "apache-otava==0.8.0"}
+"""Other tools that detect steps, and what is installed of each, in an environment of its own."""
+
+RUN_PARTS = (0.0, 1.0)
+"""Deviation of what a whole run adds to its values, in deviations of a pair; pairs cancel it, levels do not."""
+
+WATCHED = 60
+"""Commits after a change for which levels are watched."""
+
+
+def detectors(lives: int, known: Sequence[Row] = ()) -> Iterator[Row]:
+    """How many commits pass until step detectors of other tools see a change in the levels of the same lives.
+
+    Args:
+        lives: How many.
+        known: Rows that an interrupted run has made.
+    """
+    for change in [each for each in CHANGES if "twenty" not in each]:
+        for ratio in RATIOS:
+            chosen: list[ChangedLife] = []
+            for name, run_part in itertools.product(DETECTORS, RUN_PARTS):
+                row = {
+                    "detector": name,
+                    "run_part": run_part,
+                    "change_in_margins": change,
+                    "margin_over_sd": ratio,
+                    "lives": lives,
+                }
+                made = [each for each in known if row.items() <= each.items()]
+                if not made:
+                    chosen = chosen or list(changed_lives(change, ratio, lives))
+                    rng = np.random.default_rng([SEED, 7, list(CHANGES).index(change), round(100 * ratio)])
+                    series = [_values(rng, each, ratio, run_part)[: each.start + WATCHED] for each in chosen]
+                    tasks = [
+                        {"values": values, "start": each.start, "most": WATCHED}
+                        for values, each in zip(series, chosen, strict=True)
+                    ]
+                    waits = [_wait(each, most=WATCHED) for each in chosen]
+                    made = [{**row, **_waits(_answers(name, tasks)), "of_mainstay": _waits(waits)}]
+                yield made[0]
+
+
+def _values(rng: np.random.Generator, changed: ChangedLife, ratio: float, run_part: float) -> list[float]:
+    """Mean of the candidate in each gate, with a margin of 5 %.
+
+    One trial has half the variance of a pair, and each gate has as many as it measured pairs.
+    """
+    noise = rng.standard_normal(changed.levels.size) / np.sqrt(2 * np.asarray(changed.life.pairs))
+    whole = run_part * rng.standard_normal(changed.levels.size)
+    return list(map(float, 100 * np.exp(0.05 * (changed.levels + (noise + whole) / ratio))))
+
+
+def _waits(waits: Sequence[int]) -> Row:
+    """Delays in figures."""
+    return {
+        "mean": round(float(np.mean(waits)), 1),
+        "commits_in_90_percent": math.ceil(np.quantile(waits, 0.9)),
+        "within_24_commits": _share(sum(wait <= 24 for wait in waits), len(waits)),
+    }
+
+
+def detectors_run_lengths(lives: int) -> Iterator[Row]:
+    """How many commits pass between false alarms of these detectors: a tenth of the lives, of 300 commits each."""
+    for name in DETECTORS:
+        for index, noise in enumerate(NOISES):
+            rng = np.random.default_rng([SEED, 8, index])
+            series = [NOISE[noise].draw(rng, (1, 1, MOST_COMMITS))[0, 0] for _ in range(max(1, lives // 10))]
+            tasks = [{"values": list(map(float, 100 * np.exp(0.03 * each)))} for each in series]
+            commits = len(tasks) * MOST_COMMITS
+            yield {
+                "detector": name,
+                "noise": noise,
+                "commits": commits,
+                "run_length": _run_length(commits, sum(_answers(name, tasks))),
+            }
+
+
+def _answers(name: str, tasks: Sequence[Row]) -> list[int]:
+    """What a detector answers, in an environment of its own."""
+    watch = Path(__file__).parent / "detectors" / "watch.py"
+    run = ["uv", "run", "--quiet", "--no-project", "--python", sys.executable, "--with", DETECTORS[name]]
+    done = subprocess.run(
+        [*run, "python", str(watch), name],
+        input="".join(f"{json.dumps(task)}\n" for task in tasks), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise RuntimeError(f"{name} ended with {done.returncode}: {done.stderr[-2000:]}")
+    return list(map(int, done.stdout.split()))
 
 
 def _share(count: int, n: int) -> Row:
@@ -356,13 +485,15 @@ def bisect_by_verdicts(rng: np.random.Generator, true: Array, *, margin: float) 
     return Found(good + 1, bad, is_named=bad - good == 1, probes=gates, pairs=pairs)
 
 
-TABLES: Mapping[str, tuple[str, Callable[[int], Iterator[Row]]]] = {
+TABLES: Mapping[str, tuple[str, Callable[..., Iterator[Row]]]] = {
     "run_lengths": ("lives", run_lengths),
     "delays": ("lives", delays),
     "false_change_points": ("lives", false_change_points),
     "found_change_points": ("lives", found_change_points),
     "searches": ("searches", searches),
     "spread_searches": ("searches", spread_searches),
+    "detectors": ("lives", detectors),
+    "detectors_run_lengths": ("lives", detectors_run_lengths),
 }
 """How often each table is counted, and what makes it."""
 
@@ -382,9 +513,17 @@ def provenance(options: argparse.Namespace, seconds: Mapping[str, float]) -> Row
         "versions": {
             "python": platform.python_version(),
             **{name: version(name) for name in ("numpy", "scipy", "ruptures")},
+            **dict(requirement.split("==") for requirement in DETECTORS.values()),
         },
         "seconds": {name: round(value) for name, value in seconds.items()},
     }
+
+
+def _write(place: Path, document: Mapping[str, Any]) -> None:
+    """Write all tables in their order."""
+    ordered = {key: document[key] for key in ("provenance", *TABLES) if key in document}
+    place.parent.mkdir(parents=True, exist_ok=True)
+    write_text(place, render(ordered))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -402,12 +541,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in options.only:
         start = time.monotonic()
         unit, make = TABLES[name]
-        document[name] = list(make(getattr(options, unit)))
+        known = document.get(name, [])
+        rows = make(getattr(options, unit)) if make is not detectors else detectors(options.lives, known)
+        made: list[Row] = []
+        for row in rows:
+            made.append(row)
+            if make is detectors:  # its rows take minutes each
+                document[name] = made
+                _write(options.output, document)
+        document[name] = made
         seconds[name] = time.monotonic() - start
         document["provenance"] = provenance(options, seconds)
-        ordered = {key: document[key] for key in ("provenance", *TABLES) if key in document}
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.write_text(render(ordered), encoding="utf-8")
+        _write(options.output, document)
         print(f"{name}: {seconds[name]:.0f} s", flush=True)
     return 0
 

@@ -4,7 +4,10 @@ Run from the root of the repository, hours on an idle machine::
 
     python -m experiments.own_history --commits 60 --minutes 240
 
-It goes on where it stopped: a commit that is kept, or whose gate came to nothing that can be kept, is not gated again.
+and about a minute a commit with ``--seconds 150 -k 'training_step or size'``.
+
+It writes what is kept to ``docs/results/own_history.jsonl``, of which the documentation makes a page, and goes on where
+it, or the clone that wrote the file, stopped: a commit that is kept, or whose gate came to nothing that can be kept, is not gated again.
 Commits that touch nothing of the product lie in between and change nothing, so the chain has no gaps. Every twentieth
 commit is gated against the first of all over 20 pairs, as an anchor. Nothing is pushed with ``--remote .``, the default.
 """
@@ -18,18 +21,29 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 from mainstay.commands import history
 from mainstay.records.errors import UsageError
-from mainstay.records.history import RunKind
+from mainstay.records.findings import Method
+from mainstay.records.history import FIRST_LOOK, RunKind
+from mainstay.reports.publishing import read_run
+from mainstay.revisions.git import Repository
+from mainstay.revisions.history import HistoryBranches
+from mainstay.store.files import write_text
+from mainstay.store.history import file_of, kept_from_json, kept_to_json
 from mainstay.store.journal import Journal
 
 ROOT = Path(__file__).parents[1]
 PRODUCT = ("src", "benchmarks", "pyproject.toml", "constraints/benchmarks.txt")
 EVERY = 20
+
+
+TOO_FEW = "too few pairs for a first look"
+"""Problem of a gate that is made again the next time, since a busy machine is to blame."""
 
 
 class Step(NamedTuple):
@@ -65,16 +79,41 @@ def product_commits(root: Path, count: int) -> list[str]:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[::-1]
 
 
-def run_gate(root: Path, step: Step, place: Path) -> str:
+def gate_options(kind: RunKind, *, seconds: float | None, keyword: str) -> Iterator[str]:
+    """Options of a gate; an anchor measures its 20 pairs in four times the seconds of a gate, which stops early.
+
+    Example:
+        >>> [*gate_options(RunKind.ANCHOR, seconds=45, keyword="latency")]
+        ['-k', 'latency', '--pairs', '20', '--seconds', '180']
+    """
+    if keyword:
+        yield from ("-k", keyword)
+    if kind is not RunKind.MAIN:
+        yield from ("--pairs", "20")
+    if seconds is not None:
+        yield from ("--seconds", str(seconds if kind is RunKind.MAIN else 4 * seconds))
+
+
+def run_gate(root: Path, step: Step, place: Path, *, seconds: float | None = None, keyword: str = "") -> str:
     """Gate a step; returns what was wrong where it left no document."""
-    pairs = () if step.kind is RunKind.MAIN else ("--pairs", "20")
     command = (sys.executable, "-m", "mainstay", "gate", "--baseline", step.baseline, "--candidate", step.candidate)
     done = subprocess.run(
-        [*command, *pairs, "--json", str(place)], cwd=root, check=False, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
-    )  # fmt: skip
+        [*command, *gate_options(step.kind, seconds=seconds, keyword=keyword), "--json", str(place)],
+        cwd=root,
+        check=False,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
     if done.returncode in {130, -2}:
         raise KeyboardInterrupt
     return "" if place.exists() else (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+
+
+def is_short(place: Path) -> bool:
+    """Whether a metric of a run was measured in too few pairs to count in a trend."""
+    findings = read_run(place).findings
+    return any(f.method is Method.SEQUENTIAL and len(f.degradations) < FIRST_LOOK for f in findings)
 
 
 def fill(
@@ -93,7 +132,7 @@ def fill(
         (entry.run.baseline.commit, entry.run.candidate.commit, entry.run.kind)
         for entry in history.read(root, remote=remote, environ=os.environ).entries
     }
-    tried = {tuple(line["step"]) for line in journal.read()}
+    tried = {tuple(line["step"]) for line in journal.read() if line["problem"] != TOO_FEW}
     wanted = list(steps(product_commits(root, count + 1)))
     left = [step for step in wanted if (*step,) not in kept and (*step,) not in tried]
     start, made = time.monotonic(), 0
@@ -102,7 +141,7 @@ def fill(
             break
         place = folder / f"{step.candidate[:16]}-{step.kind}.json"
         place.unlink(missing_ok=True)
-        problem = gate(root, step, place)
+        problem = gate(root, step, place) or (TOO_FEW if is_short(place) else "")
         if not problem:
             try:
                 history.add(root, place, kind=step.kind, remote=remote, environ=os.environ)
@@ -114,15 +153,40 @@ def fill(
     return made, len(left) - made
 
 
+def restore(root: Path, place: Path, *, remote: str) -> None:
+    """Keep the runs of the file in this clone too, so that a fresh clone goes on where another one stopped."""
+    if not place.exists():
+        return
+    runs = [kept_from_json(line, where=str(place)) for line in place.read_text("utf-8").splitlines()]
+    branches = HistoryBranches.of(Repository.discover(root), remote)
+    for year in sorted({f"{run.time:%Y}" for run in runs}):
+        files = {file_of(run): kept_to_json(run).encode() for run in runs if f"{run.time:%Y}" == year}
+        branches.append(year, files, f"Restore {len(files)} runs")
+
+
+def export(root: Path, place: Path, *, remote: str) -> int:
+    """Write the runs that count to the file of which the documentation is made, a line each; returns their number."""
+    runs = history.read(root, remote=remote, environ=os.environ).runs
+    if runs:
+        write_text(place, "".join(map(kept_to_json, runs)))
+    return len(runs)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Gate and keep."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--commits", type=int, default=60)
     parser.add_argument("--minutes", type=float, default=240)
     parser.add_argument("--remote", default=".", help="where the history is shared; '.' keeps it here")
+    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "results" / "own_history.jsonl")
+    parser.add_argument("--seconds", type=float, help="budget of a gate; an anchor has four times that [as configured]")
+    parser.add_argument("-k", dest="keyword", default="", metavar="EXPR", help="workloads that are gated [all]")
     options = parser.parse_args(argv)
-    made, left = fill(ROOT, options.commits, seconds=60 * options.minutes, remote=options.remote)
-    print(f"{made} gates made, {left} left")
+    gate = partial(run_gate, seconds=options.seconds, keyword=options.keyword)
+    restore(ROOT, options.output, remote=options.remote)
+    made, left = fill(ROOT, options.commits, seconds=60 * options.minutes, remote=options.remote, gate=gate)
+    kept = export(ROOT, options.output, remote=options.remote)
+    print(f"{made} gates made, {left} left, {kept} runs kept in {options.output}")
     return 0 if left == 0 else 75
 
 

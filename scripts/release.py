@@ -3,6 +3,8 @@
     python scripts/release.py minor             rehearses in a temporary clone; this tree stays as it is
     python scripts/release.py minor --commit    makes the release commit here, without the tag
 
+Before both, the tree is gated against the last release over 20 pairs, and the table stands in the notes.
+
 The rehearsal goes as far as a release goes without an account: it bumps, writes the changelog, commits, tags, builds
 wheel and sdist, checks them, installs the wheel into an empty environment and runs it. Uploading is the work of
 ``release.yml``, which a pushed tag starts.
@@ -17,6 +19,9 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+GATE = ("uvx", "--constraints", "constraints/benchmarks.txt", "--from", ".", "mainstay", "gate")
+"""The gate of this tree, in an environment of its own."""
 
 VERSION_LINE = re.compile(r'^version = "(\d+)\.(\d+)\.(\d+)"$', re.MULTILINE)
 
@@ -52,8 +57,47 @@ def cite(citation: str, version: str, day: datetime.date) -> str:
     return re.sub(r"^date-released: .*$", f"date-released: {day}", citation, flags=re.MULTILINE)
 
 
-def prepare(root: Path, part: str, day: datetime.date) -> str:
+def gate_last_release(root: Path, gate: tuple[str, ...] = GATE) -> str:
+    """Gate the tree against the last release, over a fixed number of pairs; return a section of the notes.
+
+    Raises:
+        SystemExit: If the tree is worse than the release and no waiver accepts that, or cannot be measured.
+    """
+    tags = run(root, "git", "tag", "--list", "v*", "--merged", "HEAD", "--sort=-version:refname").split()
+    if not tags:
+        return "### Measured\n\nThere is no earlier release to compare with."
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder, "report.md")
+        options = ("--baseline", tags[0], "--candidate", "HEAD", "--pairs", "20", "--seconds", "3600")
+        command = [*gate, *options, "--markdown", str(report)]
+        done = subprocess.run(command, cwd=root, text=True, stdout=subprocess.PIPE, check=False)
+        if done.returncode not in {0, 3} or not report.exists():
+            raise SystemExit(f"error: the gate against {tags[0]} exited with {done.returncode}\n{done.stdout}")
+        text = report.read_text("utf-8")
+    table = "\n".join(re.findall(r"^\|.*$", text.partition("<details>")[0], re.MULTILINE))
+    verdict = "" if done.returncode == 0 else " What is inconclusive may have changed by up to its interval."
+    return f"### Measured\n\nAgainst {tags[0]}, over 20 pairs.{verdict}\n\n{table}"
+
+
+def add_to_notes(changelog: str, version: str, section: str) -> str:
+    r"""Return the changelog with a further section at the end of a version's.
+
+    Example:
+        >>> add_to_notes("## 0.2.0 (b)\n\nnew\n\n## 0.1.0 (a)\n\nold\n", "0.2.0", "### Measured")
+        '## 0.2.0 (b)\n\nnew\n\n### Measured\n\n## 0.1.0 (a)\n\nold\n'
+    """
+    notes = release_notes(changelog, version)
+    return changelog.replace(notes, f"{notes}\n\n{section}", 1)
+
+
+def prepare(root: Path, part: str, day: datetime.date, measured: str = "") -> str:
     """Bump the version, write the changelog from its fragments and commit; return the version.
+
+    Args:
+        root: The repository.
+        part: ``major``, ``minor`` or ``patch``.
+        day: Of the release.
+        measured: A section for the end of the notes.
 
     Raises:
         SystemExit: If the tree has uncommitted changes, or there is no fragment to tell of.
@@ -72,19 +116,22 @@ def prepare(root: Path, part: str, day: datetime.date) -> str:
     citation = root / "CITATION.cff"
     citation.write_text(cite(citation.read_text("utf-8"), version, day), "utf-8")
     run(root, sys.executable, "-m", "towncrier", "build", "--yes", "--version", version, "--date", str(day))
+    if measured:
+        changelog = root / "CHANGELOG.md"
+        changelog.write_text(add_to_notes(changelog.read_text("utf-8"), version, measured), "utf-8")
     run(root, "git", "add", "--all")
     run(root, "git", "commit", "--quiet", "--message", f"Release {version}")
     return version
 
 
-def rehearse(root: Path, part: str, day: datetime.date) -> str:
+def rehearse(root: Path, part: str, day: datetime.date, measured: str = "") -> str:
     """Go through a release in a temporary clone; return its notes."""
     with tempfile.TemporaryDirectory() as folder:
         clone, built, environment = Path(folder, "clone"), Path(folder, "dist"), Path(folder, "environment")
         run(root, "git", "clone", "--quiet", "--no-hardlinks", str(root), str(clone))
         for key in ("user.name", "user.email"):
             run(clone, "git", "config", key, f"rehearsal@{key}")
-        version = prepare(clone, part, day)
+        version = prepare(clone, part, day, measured)
         run(clone, "git", "tag", "--annotate", f"v{version}", "--message", f"mainstay {version}")
         run(clone, "uv", "build", "--quiet", "--out-dir", str(built))
         wheel, sdist = next(built.glob("*.whl")), next(built.glob("*.tar.gz"))
@@ -139,9 +186,10 @@ def main(arguments: list[str] | None = None) -> None:
     if options.notes:
         print(release_notes((root / "CHANGELOG.md").read_text("utf-8"), options.notes))
         return
-    print(rehearse(root, options.part, day))
+    measured = gate_last_release(root)
+    print(rehearse(root, options.part, day, measured))
     if options.commit:
-        version = prepare(root, options.part, day)
+        version = prepare(root, options.part, day, measured)
         print(f"\nnext: open a pull request; when it is merged, git tag -a v{version} and push the tag")
 
 

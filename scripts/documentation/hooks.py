@@ -43,7 +43,7 @@ command that makes it anew, the commit, the machine, the versions and the seeds.
 sys.path.insert(0, str(ROOT))
 
 from mainstay.store import documents
-from scripts.documentation import diagrams, figures, reference, releases, results, run_schema, samples
+from scripts.documentation import diagrams, figures, own_history, reference, releases, results, run_schema, samples
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -85,9 +85,15 @@ def project_navigation() -> list[Any]:
     return [
         "project/index.md",
         {"Sample reports": "project/samples.md"},
+        *([{own_history.TITLE: "project/own-history.md"}] if has_own_history() else []),
         *measured,
         {"Releases": "project/releases.md"},
     ]
+
+
+def has_own_history() -> bool:
+    """Return whether the history of this repository is committed."""
+    return (RESULTS / own_history.FILE).exists()
 
 
 def project_links() -> list[str]:
@@ -117,6 +123,7 @@ def generated_pages() -> dict[str, str]:
         "reference/api/index.md": "# API\n\n" + "".join(f"- [`{name}`]({name}.md)\n" for name in modules),
         "project/index.md": PROJECT + "".join(f"- {link}\n" for link in project_links()),
         "project/samples.md": samples.render_samples_page(SAMPLES),
+        **({"project/own-history.md": own_history.render_own_history(RESULTS)} if has_own_history() else {}),
         "project/releases.md": releases.render_releases_page(read_changelog()),
         **{f"project/{name}.md": text for name, text in results.result_pages(RESULTS).items()},
         **{api_page(name): reference.render_module(name) for name in modules},
@@ -135,7 +142,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     feed = releases.render_feed(read_changelog(), config.site_url or "")
     files.append(File.generated(config, "feed.xml", content=feed))
     files.append(File.generated(config, "zh/sitemap.xml", content=chinese_sitemap(files, config.site_url or "")))
-    for name, page in samples.sample_reports(SAMPLES).items():
+    for name, page in (samples.sample_reports(SAMPLES) | own_history.own_history_files(RESULTS)).items():
         files.append(File.generated(config, f"project/reports/{name}", content=page))
     schema = json.dumps(documents.run_schema(), indent=2)
     files.append(File.generated(config, "reference/run.schema.json", content=f"{schema}\n"))

@@ -121,6 +121,18 @@ INTRODUCTIONS: Mapping[str, Introduction] = {
         "commits between false alarms, commits until a change is seen, change points, and searches for a guilty commit. "
         "Degradations are in margins. Intervals hold with 95 %. [What the methods are](../explanation/history.md).",
     ),
+    "history_scale": Introduction(
+        "Large histories",
+        "A history of 10,000 runs of five metrics: seconds to append one more, bytes that the packed repository grows by for "
+        "each, and the page of the history beside `asv publish` of the same commits and values, in turns. "
+        "`nox -s history_scale` measures it.",
+    ),
+    "bisections": Introduction(
+        "Searches for a commit",
+        "Real repositories of a small package with one planted commit, which costs about two margins of accuracy or time: "
+        "`mainstay bisect` beside `git bisect run` with the exit status of a gate of the commit against the good one. "
+        "Minutes are those of a busy machine. `nox -s bisections` plants and searches them.",
+    ),
     "compression": Introduction(
         "Compression",
         "Size and latency against accuracy for each way to make the model smaller, on MNIST, each beside its parent with "

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from mainstay.cli import run
+from mainstay.commands.earlier_runs import tell_earlier_runs
 from mainstay.records.findings import Method, Verdict
 from mainstay.records.runs import Environment, Run
 from mainstay.records.trials import Side
+from mainstay.revisions.git import Repository
 from mainstay.store.documents import run_to_json
 
 
@@ -185,3 +187,53 @@ def test_the_page_and_its_feed_are_written_side_by_side(project, capsys, tmp_pat
 
 def test_the_page_of_an_empty_history_is_written_too(project, tmp_path):
     assert run(["history", "page", "--output", str(tmp_path / "page.html"), "-C", str(project.root)]) == 0
+
+
+def told(project, baseline):
+    return tell_earlier_runs(Repository.discover(project.root), project.run.findings, baseline=baseline, environ={})
+
+
+def test_a_gate_tells_what_earlier_runs_up_to_its_baseline_add_up_to(project):
+    place = ("-C", str(project.root))
+    run(["history", "add", project.document(1), *place])
+    run(["history", "add", project.document(2), *place])
+
+    (finding,), note = told(project, project.commits[1])
+    (later,), _ = told(project, project.commits[2])
+
+    assert note == ""
+    assert finding.earlier_runs.num_runs == 1
+    assert finding.earlier_runs.commit == project.commits[1]
+    assert finding.earlier_runs.degradation == pytest.approx(0.00014)
+    assert later.earlier_runs.num_runs == 2
+    assert later.earlier_runs.degradation == pytest.approx(0.00028)
+    low, high = later.earlier_runs.interval
+    assert low < 0.00028 < high
+
+
+def test_a_withdrawn_run_counts_in_no_gate(project):
+    place = ("-C", str(project.root))
+    run(["history", "add", project.document(1), *place])
+    run(["history", "withdraw", project.commits[1][:8], "--reason", "wrong machine", *place])
+
+    (finding,), note = told(project, project.commits[2])
+
+    assert (finding.earlier_runs, note) == (None, "")
+
+
+def test_a_gate_asks_nothing_of_a_repository_without_a_history(project):
+    references = git(project.root, "for-each-ref")
+
+    (finding,), note = told(project, project.commits[2])
+
+    assert (finding.earlier_runs, note) == (None, "")
+    assert git(project.root, "for-each-ref") == references
+
+
+def test_a_history_that_cannot_be_read_decides_nothing_and_is_told(project):
+    git(project.root, "branch", "mainstay-history/2027")  # the project's own files are no history
+
+    (finding,), note = told(project, project.commits[2])
+
+    assert finding == project.run.findings[0]
+    assert note.startswith("earlier runs do not count: the branch mainstay-history/2027 is not a history")

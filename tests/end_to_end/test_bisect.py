@@ -43,3 +43,10 @@ def test_an_anchor_measures_a_fixed_number_of_pairs_and_is_kept(project):
     assert kept.returncode == 0, kept.stderr
     shown = project.run("history", "show", project.git("rev-parse", "HEAD"))
     assert "in the first 5 of 6 pairs" in shown.stdout
+
+    project.edit(MODEL, "in plain Python", "by hand")
+    project.commit("Say it in other words")
+    later = project.gate("--baseline", "HEAD~1", "--candidate", "HEAD")
+    assert later.finding["earlier_runs"]["num_runs"] == 1
+    assert "      earlier runs: " in later.stdout
+    assert "points worse since " in later.stdout

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from experiments import history
+from experiments.detectors import watch
 from experiments.simulate import NOISE
 
 
@@ -53,3 +54,39 @@ def test_tables_are_written_one_by_one_and_the_others_stay(tmp_path, monkeypatch
     assert document["run_lengths"] == [{"n": 5}]
     assert document["searches"] == [{"n": 4}]
     assert document["provenance"]["lives"] == 5
+
+
+def test_every_method_is_given_the_same_lives():
+    first, again = (list(history.changed_lives("step of 1", 1.67, 3)) for _ in range(2))
+
+    assert [each.start for each in first] == [each.start for each in again]
+    assert [each.life for each in first] == [each.life for each in again]
+    assert all(len(each.life.pairs) == each.levels.size for each in first)
+
+
+def test_values_grow_by_the_degradation_and_a_margin_is_5_percent():
+    (changed,) = history.changed_lives("step of 2", 1.67, 1)
+
+    values = history._values(np.random.default_rng(0), changed, 1.67, 0.0)
+
+    before, after = np.mean(values[: changed.start]), np.mean(values[changed.start :])
+    assert after / before == pytest.approx(np.exp(0.1), rel=0.01)
+
+
+def rises_of_late(values):
+    """A detector that reports a rise once its tenth value is there."""
+    return [place for place in range(1, len(values) - 9) if values[place] > values[place - 1] + 1]
+
+
+def test_a_detector_is_asked_again_after_each_commit():
+    values = [0.0] * 30 + [5.0] * 30
+
+    assert watch.wait(rises_of_late, values, 30, 60) == 12
+    assert watch.wait(lambda values: [], values, 30, 60) == 60
+    assert watch.wait(lambda values: [3], values, 30, 60) == 60  # far from the change
+
+
+def test_false_alarms_are_counted_once_a_place():
+    values = [0.0] * 30 + [5.0] * 30 + [9.0] * 30
+
+    assert watch.count_alarms(rises_of_late, values) == 2

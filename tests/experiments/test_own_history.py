@@ -5,13 +5,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from experiments.own_history import EVERY, fill, product_commits, steps
+from experiments.own_history import EVERY, export, fill, product_commits, restore, steps
 from mainstay.commands import history
 from mainstay.records.findings import Method, Verdict
 from mainstay.records.history import RunKind
 from mainstay.records.runs import Environment
 from mainstay.records.trials import Side
 from mainstay.store.documents import run_to_json
+from mainstay.store.history import kept_from_json
 
 
 @pytest.fixture
@@ -36,8 +37,9 @@ def gate(sample_run):
     """Leaves a document for each step, but for the ones that are told to fail."""
 
     class Gate:
-        def __init__(self, broken=()):
+        def __init__(self, broken=(), num_pairs=5):
             self.broken = broken
+            self.num_pairs = num_pairs
             self.steps = []
 
         def __call__(self, root, step, place):
@@ -47,7 +49,15 @@ def gate(sample_run):
             environments = tuple(
                 Environment(side=side, python="3", packages={}, packages_digest="p", wheel_digest="w") for side in Side
             )
-            finding = replace(sample_run.findings[0], method=Method.SEQUENTIAL, verdict=Verdict.PASS)
+            finding = replace(
+                sample_run.findings[0],
+                method=Method.SEQUENTIAL,
+                verdict=Verdict.PASS,
+                seeds=tuple(range(self.num_pairs)),
+                baseline_values=(0.9,) * self.num_pairs,
+                candidate_values=(0.9,) * self.num_pairs,
+                degradations=(0.0,) * self.num_pairs,
+            )
             run = replace(
                 sample_run,
                 id=f"r{step.candidate[:8]}",
@@ -82,6 +92,14 @@ def test_it_goes_on_where_it_stopped_and_tries_nothing_twice(root, gate):
     assert len(history.read(root, remote=".", environ={}).runs) == 3
 
 
+def test_a_gate_of_too_few_pairs_is_not_kept_and_made_again_the_next_time(root, gate):
+    assert fill(root, 2, seconds=600, remote=".", gate=gate(num_pairs=4)) == (2, 0)
+    assert not history.read(root, remote=".", environ={}).runs
+
+    assert fill(root, 2, seconds=600, remote=".", gate=gate()) == (2, 0)
+    assert len(history.read(root, remote=".", environ={}).runs) == 2
+
+
 def test_it_stops_when_its_time_is_over(root, gate):
     assert fill(root, 60, seconds=0, remote=".", gate=gate()) == (0, 4)
 
@@ -101,3 +119,29 @@ def test_the_last_commits_come_oldest_first(root):
     ).stdout.splitlines()  # fmt: skip
 
     assert subjects == ["change 2", "change 4", "change 5"]
+
+
+def test_what_is_kept_is_written_a_line_a_run_in_the_order_of_commits(root, gate, tmp_path):
+    place = tmp_path / "history.jsonl"
+    assert export(root, place, remote=".") == 0
+    assert not place.exists()
+    measured = gate()
+    fill(root, 60, seconds=600, remote=".", gate=measured)
+
+    assert export(root, place, remote=".") == 4
+    runs = [kept_from_json(line, where="a line") for line in place.read_text().splitlines()]
+    assert [run.candidate.commit for run in runs] == [step.candidate for step in measured.steps]
+
+
+def test_a_fresh_clone_goes_on_where_another_one_stopped(root, gate, tmp_path):
+    place, clone, rest = tmp_path / "history.jsonl", tmp_path / "clone", gate()
+    fill(root, 2, seconds=600, remote=".", gate=gate())
+    export(root, place, remote=".")
+    subprocess.run(["git", "clone", "--quiet", "--single-branch", str(root), str(clone)], check=True)
+
+    restore(clone, place, remote=".")
+    restore(clone, place, remote=".")
+
+    assert len(history.read(clone, remote=".", environ={}).runs) == 2
+    assert fill(clone, 60, seconds=600, remote=".", gate=rest) == (2, 0)
+    assert len(history.read(clone, remote=".", environ={}).runs) == 4

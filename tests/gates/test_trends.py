@@ -165,3 +165,45 @@ def test_gates_that_follow_one_another_are_told():
 def test_counts_and_empty_histories_have_no_trend():
     assert metric_trends([]) == ()
     assert metric_trends([run(1, [0.0], metric=COUNT)]) == ()
+
+
+def test_a_metric_stands_where_its_first_looks_add_up_to_and_never_its_estimates():
+    (trend,) = metric_trends([run(i, [0.5, 0.4, 0.6, 0.5, 0.5] + [100.0] * 3) for i in range(1, 4)])
+
+    standing = trend.standing
+
+    assert (standing.num_runs, standing.reference, standing.commit) == (3, "", commit(3).commit)
+    assert standing.degradation == pytest.approx(1.5)
+    assert standing.interval.low < 1.5 < standing.interval.high
+
+
+def test_a_metric_stands_since_the_latest_reference():
+    runs = [run(i, [0.1, 0.11, 0.09, 0.1, 0.1]) for i in range(1, 9)]
+    runs.insert(6, run(6, noise(0, mean=0.2, size=20, deviation=0.01), before=4, kind=RunKind.ANCHOR))
+
+    (trend,) = metric_trends(runs)
+
+    assert (trend.standing.reference, trend.standing.reference_subject) == (commit(4).commit, "change 4")
+    assert trend.standing.degradation == pytest.approx(0.4, abs=0.01)
+    assert trend.standing.num_runs == 5  # four gates and the anchor
+
+
+def test_a_standing_is_an_alarm_only_for_what_came_since_its_reference():
+    drift = [run(i, noise(i, mean=0.15)) for i in range(1, 101)]
+    anchor = run(104, noise(0, mean=0.0, size=20), before=100, kind=RunKind.ANCHOR)
+    quiet = [run(i, noise(i)) for i in range(101, 105)]
+
+    (before,), (after,) = metric_trends(drift), metric_trends([*drift, *quiet, anchor])
+
+    assert before.alarms
+    assert before.standing.is_alarm
+    assert after.alarms == before.alarms
+    assert not after.standing.is_alarm
+
+
+def test_behind_a_gap_the_last_known_commit_is_told():
+    (trend,) = metric_trends([run(1, noise(1)), run(2, noise(2)), run(7, noise(3))])
+
+    assert trend.standing.commit == commit(2).commit
+    (unknown,) = metric_trends([run(2, [0.1, 0.2])])
+    assert unknown.standing is None

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from mainstay.records.findings import Blame, Finding, Interval, MeasuredWith, Method, Verdict, Waiver
+from mainstay.records.findings import Blame, EarlierRuns, Finding, Interval, MeasuredWith, Method, Verdict, Waiver
 from mainstay.records.formatting import change_text, degradation_text, interval_text
 from mainstay.records.metrics import Direction, Kind, Metric
 from mainstay.records.plans import Plan, PlannedWorkload
@@ -359,6 +359,10 @@ def failing_run() -> Run:
     step = finding_of_pairs(
         timed_metric(), Verdict.PASS, level=0.00112, degradation=0.019, spread=0.012, num_pairs=8, seed=41,
     )  # fmt: skip
+    stood = EarlierRuns(
+        num_runs=23, reference="5d" * 20, reference_subject="Release 1.2 <of> `spring`", commit="7e" * 20,
+        degradation=0.0121, interval=Interval(0.0034, 0.0208), is_alarm=True,
+    )  # fmt: skip
     memory = Finding(
         metric=timed_metric(name="peak_memory_bytes", unit="B"), verdict=Verdict.NEW,
         reason="the baseline does not record it", candidate_mean=412_876_800.0,
@@ -371,7 +375,7 @@ def failing_run() -> Run:
         verdict=Verdict.FAIL,
         reason=f"a metric degraded by more than its margin: {lost.metric.id}",
         exit_status=1,
-        findings=(lost, replace(waived, waiver=waiver), step, memory, missing),
+        findings=(lost, replace(waived, waiver=waiver), replace(step, earlier_runs=stood), memory, missing),
         workloads=(
             accuracy_workload(curves=tuple(curve(seed, degradation=0.005) for seed in (71, 72, 73)), flips=(flips(),)),
             timed_workload(slowdown=0.02),

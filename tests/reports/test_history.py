@@ -2,6 +2,7 @@ import re
 import time
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
@@ -172,6 +173,17 @@ def test_no_coordinate_is_not_a_number(history):
 
     assert "nan" not in figures
     assert "inf" not in figures
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 12, 40, 1_000])
+def test_dates_have_room_along_an_axis(count):
+    runs = History(entries=tuple(entry(i) for i in range(1, count + 1)))
+
+    found = re.findall(r'x="([\d.]+)"[^>]*>\d{4}-\d{2}-\d{2}</text>', page(runs).partition("Levels by machine")[0])
+
+    places = sorted(map(float, found))
+    assert 1 <= len(places) <= 8
+    assert all(after - before >= 80 for before, after in pairwise(places))
 
 
 def test_an_empty_history_is_a_page_that_says_so():

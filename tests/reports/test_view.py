@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from mainstay.records.findings import Blame, Verdict
+from mainstay.records.findings import Blame, EarlierRuns, Interval, Verdict
 from mainstay.reports.counting import VERDICT_ORDER
 from mainstay.reports.forms import FORMS
 from mainstay.reports.headline import EXIT_MEANINGS
@@ -239,8 +239,37 @@ def test_gate_without_statistics_spends_no_error(runs):
     assert view_run(exact).error_rate[-1].startswith("nothing here was judged by statistics")
 
 
-def test_earlier_runs_are_not_known(run):
-    assert dict(view_run(run).facts)["earlier runs"] == "not known"
+def test_without_a_history_nothing_is_told_of_earlier_runs(runs):
+    view = view_run(runs["passing"])
+
+    assert dict(view.facts)["earlier runs"].startswith("no history here")
+    assert not any(row.earlier_runs for row in view.findings)
+
+
+def test_earlier_runs_are_told_with_their_interval_and_number(failing):
+    earlier = EarlierRuns(
+        num_runs=23,
+        reference="ab" * 20,
+        reference_subject="Release 1.0",
+        commit="cd" * 20,
+        degradation=0.01,
+        interval=Interval(0.004, 0.016),
+        is_alarm=True,
+    )
+    findings = tuple(
+        replace(each, earlier_runs=earlier if each.metric.name == "time" and each.verdict is Verdict.PASS else None)
+        for each in failing.findings
+    )
+
+    view = view_run(replace(failing, findings=findings))
+
+    (row,) = [row for row in view.findings if row.earlier_runs]
+    assert (row.name, row.verdict) == ("time", Verdict.PASS)
+    assert row.earlier_runs == (
+        "1.0 % slower since ababababab Release 1.0 (95 %: 0.401 to 1.61 %; 23 runs), as of cdcdcdcdcd; it is degraded: "
+        "'mainstay bisect' finds the commit"
+    )
+    assert dict(view.facts)["earlier runs"] == f"the history says where 1 of {len(findings)} metrics stood, see each"
 
 
 def test_only_dependencies_that_differ_are_named(failing, runs):

@@ -2,6 +2,7 @@
 
 import datetime
 import subprocess
+import sys
 
 import pytest
 
@@ -81,3 +82,58 @@ def test_notes_end_where_the_version_before_begins(release):
 def test_notes_of_an_unknown_version_are_an_error(release):
     with pytest.raises(SystemExit, match=r"no section 0\.3\.0"):
         release.release_notes("## 0.2.0 (b)\n", "0.3.0")
+
+
+@pytest.fixture
+def gate(tmp_path_factory):
+    """Make a gate that writes down its options and leaves a report."""
+    folder = tmp_path_factory.mktemp("gate")
+
+    def make(status):
+        program = folder / "gate.py"
+        program.write_text(
+            "import sys\nfrom pathlib import Path\n"
+            f"Path({str(folder / 'called')!r}).write_text(' '.join(sys.argv[1:-2]))\n"
+            "Path(sys.argv[-1]).write_text('| verdict | metric |\\n|---|---|\\n| pass | `time` |\\n\\n<details>\\n| a |\\n')\n"
+            f"print('the report')\nsys.exit({status})\n"
+        )
+        return (sys.executable, str(program)), folder / "called"
+
+    return make
+
+
+def test_the_tree_is_gated_against_the_last_release_and_the_notes_tell_the_table(release, repository, gate):
+    for tag in ("v0.9.0", "v0.10.0"):
+        git(repository, "tag", tag)
+    command, called = gate(0)
+
+    measured = release.gate_last_release(repository, command)
+    version = release.prepare(repository, "patch", DAY, measured)
+
+    assert called.read_text() == "--baseline v0.10.0 --candidate HEAD --pairs 20 --seconds 3600"
+    notes = release.release_notes((repository / "CHANGELOG.md").read_text(), version)
+    assert notes.endswith(
+        "### Measured\n\nAgainst v0.10.0, over 20 pairs.\n\n| verdict | metric |\n|---|---|\n| pass | `time` |"
+    )
+    assert "It floats." in notes
+
+
+def test_the_first_release_says_that_there_is_none_before(release, repository, gate):
+    command, called = gate(0)
+
+    assert "There is no earlier release to compare with." in release.gate_last_release(repository, command)
+    assert not called.exists()
+
+
+def test_what_is_undecided_is_told(release, repository, gate):
+    git(repository, "tag", "v0.1.0")
+
+    assert "What is inconclusive may have changed" in release.gate_last_release(repository, gate(3)[0])
+
+
+@pytest.mark.parametrize("status", [1, 2, 4, 130])
+def test_a_tree_that_is_worse_or_cannot_be_measured_stops_the_release(release, repository, gate, status):
+    git(repository, "tag", "v0.1.0")
+
+    with pytest.raises(SystemExit, match=f"the gate against v0.1.0 exited with {status}\nthe report"):
+        release.gate_last_release(repository, gate(status)[0])

@@ -146,7 +146,7 @@ def test_workflows_call_the_gate_of_the_commit_that_was_rendered(rendered, templ
     workflows = rendered("monorepo") / ".github" / "workflows"
     called = re.findall(r"uses: mainstay/mainstay/\S+@(\S+) # v", "".join(f.read_text() for f in workflows.iterdir()))
 
-    assert called == [head.stdout.strip()] * 3
+    assert called == [head.stdout.strip()] * 7
     assert yaml.safe_load((workflows / "gate.yml").read_text())["jobs"]["gate"]["with"] == {
         "working-directory": "packages/deep-plankton"
     }
@@ -232,5 +232,5 @@ def test_update_to_a_later_template_has_no_conflict_and_leaves_what_is_the_proje
     assert "within two weeks" in (project / "SUPPORT.md").read_text()
     assert (project / "README.md").read_text() == "# Ours\n"
     changed = {line[3:] for line in git("status", "--porcelain", cwd=project).splitlines()}
-    assert changed == {".copier-answers.yml", ".github/workflows/gate-report.yml", ".github/workflows/gate.yml", "SUPPORT.md", "noxfile.py"}  # fmt: skip
+    assert changed == {".copier-answers.yml", ".github/workflows/gate-report.yml", ".github/workflows/gate.yml", ".github/workflows/history.yml", "SUPPORT.md", "noxfile.py"}  # fmt: skip
     assert not list(project.rglob("*.rej"))

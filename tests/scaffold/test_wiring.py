@@ -129,7 +129,7 @@ def without_comments(text):
     return [line for line in text.splitlines() if line and not line.startswith("#")]
 
 
-@pytest.mark.parametrize("name", ["gate.yml", "gate-report.yml"])
+@pytest.mark.parametrize("name", ["gate.yml", "gate-report.yml", "history.yml"])
 def test_other_projects_are_shown_what_this_one_uses(root, name):
     own = (root / ".github" / "workflows" / name).read_text()
 

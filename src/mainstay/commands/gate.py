@@ -17,6 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from mainstay.commands.collecting import collect_agenda
+from mainstay.commands.earlier_runs import tell_earlier_runs
 from mainstay.commands.harness import Harness, open_harness
 from mainstay.commands.measurement import measuring, open_ledgers
 from mainstay.commands.planning import fix_plan, note_on_noise, note_on_pairs
@@ -163,6 +164,9 @@ def run_gate(session: Session, *, allow_unjudged: bool) -> Run:
             cached = replace(cached, keys={})
         if plan.inconclusive == "warn":
             findings = tolerate_calibrated(findings, plan.deviations)
+        findings, history_note = tell_earlier_runs(
+            session.repository, findings, baseline=session.start.baseline.commit, environ=session.environ
+        )
         caching_notes = cache_trials(session, harness, cached, ledgers, shared=shared)
 
         judgement = judge_gate(
@@ -182,6 +186,7 @@ def run_gate(session: Session, *, allow_unjudged: bool) -> Run:
             *cached.notes,
             *caching_notes,
             *notes_on_reuse(ledgers),
+            history_note,
         ]
         return Run(
             id=session.folder.id,

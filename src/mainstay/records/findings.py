@@ -137,6 +137,29 @@ class Waiver:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class EarlierRuns:
+    """Standing of a metric after the earlier runs of the history, up to the baseline.
+
+    Attributes:
+        num_runs: Runs since the reference.
+        reference: Commit since which it is told; empty where only the first kept run is known.
+        reference_subject: First line of its message.
+        commit: Commit up to which it is told.
+        degradation: Since the reference, from first looks and anchors, which early stopping does not bias.
+        interval: 95 % interval of that.
+        is_alarm: Whether anchors or increments since the reference show a degradation.
+    """
+
+    num_runs: int
+    reference: str
+    reference_subject: str
+    commit: str
+    degradation: float
+    interval: Interval
+    is_alarm: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
     """The judgement on one metric.
 
@@ -181,6 +204,7 @@ class Finding:
         is_tolerated: Whether its ``inconclusive`` only warns, by the policy ``"warn"``; a warning says why.
         mark: Why a ``pass`` needs to be checked by a person, such as an implausible gain; empty if there is no reason,
             or a person has acknowledged it.
+        earlier_runs: Level after the earlier runs of the history; ``None`` if the history here does not say.
     """
 
     metric: Metric
@@ -214,6 +238,7 @@ class Finding:
     tier: Tier = Tier.BLOCKING
     is_tolerated: bool = False
     mark: str = ""
+    earlier_runs: EarlierRuns | None = None
 
     @property
     def needs_review(self) -> bool:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-from mainstay.records.findings import Interval, Verdict
+from mainstay.records.findings import EarlierRuns, Interval, Verdict
 from mainstay.records.history import KeptCommit
 from mainstay.records.metrics import Metric
+
+_NORMAL = 1.96  # 95 % of a normal distribution lie within so many standard errors
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,3 +118,27 @@ class MetricTrend:
     levels: tuple[LevelSeries, ...]
     correlation: float | None
     num_gaps: int
+
+    @property
+    def standing(self) -> EarlierRuns | None:
+        """Where the metric stands at the last commit of which that is known; ``None`` if at none."""
+        last = next((i for i in range(len(self.points) - 1, -1, -1) if math.isfinite(self.points[i].error)), None)
+        if last is None:
+            return None
+        start = next((i for i in range(last, -1, -1) if self.points[i].is_reference), 0)
+        point, origin, reference = self.points[last], 0.0, None
+        if start:
+            reference, origin = self.points[start - 1].commit, self.points[start - 1].value
+        elif outside := next((anchor.reference for anchor in self.anchors if not anchor.is_release), None):
+            reference = outside
+        degradation, half = point.value - origin, _NORMAL * point.error
+        anchors = [anchor for anchor in self.anchors if start <= anchor.place <= last and not anchor.is_release]
+        return EarlierRuns(
+            num_runs=sum(each.first_look is not None for each in self.points[start : last + 1]) + len(anchors),
+            reference=reference.commit if reference else "",
+            reference_subject=reference.subject if reference else "",
+            commit=point.commit.commit,
+            degradation=degradation,
+            interval=Interval(degradation - half, degradation + half),
+            is_alarm=any(start <= place <= last for place in self.alarms) or any(a.is_alarm for a in anchors),
+        )

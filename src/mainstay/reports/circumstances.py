@@ -125,7 +125,7 @@ def facts(run: Run) -> tuple[tuple[str, str], ...]:
         ("seeds", _seeds(run)),
         ("budget", f"{seconds_text(spent)} spent ({phases}); {seconds_text(run.plan.seconds)} were allowed to measure"),
         ("load", _load(run)),
-        ("earlier runs", "not known"),
+        ("earlier runs", _earlier_runs(run.findings)),
     ]
     return tuple((name, clean(value, at_most=LINE_LENGTH)) for name, value in facts)
 
@@ -170,6 +170,14 @@ def _data_sets(workloads: Sequence[WorkloadResult]) -> str:
 def _seeds(run: Run) -> str:
     """Number of seeds used."""
     return f"{len({seed for finding in run.findings for seed in finding.seeds})} used of those planned"
+
+
+def _earlier_runs(findings: Sequence[Finding]) -> str:
+    """How much the history says of the metrics."""
+    known = [finding.earlier_runs for finding in findings if finding.earlier_runs]
+    if not known:
+        return "no history here says where a metric stands; 'mainstay history sync' brings that of others"
+    return f"the history says where {len(known)} of {len(findings)} metrics stood, see each"
 
 
 def _load(run: Run) -> str:

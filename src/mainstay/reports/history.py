@@ -27,6 +27,7 @@ from mainstay.reports.cleaning import clean
 from mainstay.reports.counting import VERDICT_ORDER
 from mainstay.reports.figures import Scale, Tick, is_drawable
 from mainstay.reports.html import resource, source_hash
+from mainstay.reports.rows import standing_text
 
 WIDTH, HEIGHT = 960, 240
 """Size of a figure."""
@@ -268,22 +269,8 @@ def _metric_part(number: int, trend: MetricTrend) -> MetricPart:
 
 def _state(trend: MetricTrend) -> str:
     """Current state of a metric."""
-    number = next((i for i in range(len(trend.points) - 1, -1, -1) if math.isfinite(trend.points[i].error)), None)
-    if number is None:
-        return "its trend is not known yet"
-    last = trend.points[number]
-    start = next((i for i in range(number, -1, -1) if trend.points[i].is_reference), 0)
-    since, value = "the first stored gate", last.value
-    if start:
-        reference = trend.points[start - 1]
-        since = f"{reference.commit.commit[:10]} {clean(reference.commit.subject, at_most=_SUBJECT)}"
-        value -= reference.value
-    elif outside := next((anchor.reference for anchor in trend.anchors if not anchor.is_release), None):
-        since = f"{outside.commit[:10]} {clean(outside.subject, at_most=_SUBJECT)}"
-    half = _NORMAL * last.error
-    bounds = f"{_number(trend.metric, value - half)} to {_number(trend.metric, value + half)} {degradation_unit(trend.metric)}"
-    shown = change_text(trend.metric, value)
-    return f"{shown} since {since} (95 %: {bounds.rstrip()}), as of {last.commit.commit[:10]}"
+    standing = trend.standing
+    return standing_text(trend.metric, standing) if standing else "its trend is not known yet"
 
 
 def _number(metric: Metric, degradation: float) -> str:
@@ -333,7 +320,7 @@ def _curve(trend: MetricTrend) -> Figure | None:
     ]  # fmt: skip
     return Figure(
         title=f"{clean(metric.id)}: degradation over {len(points)} commits",
-        x_ticks=_x_ticks([point.created for point in points], horizontal),
+        x_ticks=_x_ticks([point.commit.date or point.created for point in points], horizontal),
         y_ticks=vertical.ticks(unit=_tick_unit(metric)),
         areas=(("band", band),) if band else (),
         paths=(
@@ -386,7 +373,7 @@ def _line(places: Iterable[tuple[float, float]]) -> str:
 
 def _x_ticks(created: Sequence[str], horizontal: Scale) -> tuple[Tick, ...]:
     """Up to eight dates."""
-    step = max(1, len(created) // 7)
+    step = max(1, math.ceil(len(created) / 8))
     return tuple(
         Tick(horizontal(i), created[i][:10]) for i in range(0, len(created), step) if horizontal(i) < WIDTH - _TICK
     )

@@ -2,18 +2,20 @@
 
 - :class:`FindingRow`: a finding as display text.
 - :func:`view_finding`: the row of a finding.
+- :func:`standing_text`: where a metric stands after its earlier runs.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mainstay.records.findings import Finding, ItemCounts, MeasuredWith, Method, Tier, Verdict
+from mainstay.records.findings import EarlierRuns, Finding, ItemCounts, MeasuredWith, Method, Tier, Verdict
 from mainstay.records.formatting import (
     UNKNOWN,
     change_text,
     degradation_text,
     degradation_unit,
+    displayed_degradation,
     interval_text,
     is_bound,
     value_text,
@@ -67,6 +69,7 @@ class FindingRow:
         is_tolerated: Whether it is undecided and only warns.
         measured_with: Whose workload files were used, if the revisions differ in them; otherwise empty.
         method: Basis of the judgement, in words.
+        earlier_runs: Level of the metric after its earlier runs, in words; empty if the history does not say.
         detectable: The smallest degradation that could be detected; empty if it does not apply.
         flipped: Counts of flipped examples, one sentence each.
         next_step: Step that decides or repairs it.
@@ -106,6 +109,7 @@ class FindingRow:
     detectable: str
     flipped: tuple[str, ...]
     next_step: Step
+    earlier_runs: str
     waiver: str
     detail: tuple[str, ...]
     warnings: tuple[str, ...]
@@ -204,6 +208,9 @@ def view_finding(
         detectable=clean(_detectable(finding)),
         flipped=_flipped(metric, workload),
         next_step=next_step(finding, gate),
+        earlier_runs=clean(standing_text(metric, earlier), at_most=LINE_LENGTH)
+        if (earlier := finding.earlier_runs)
+        else "",
         waiver=_waiver(finding),
         detail=tuple(clean(line, at_most=LINE_LENGTH) for line in finding.detail[:_MAX_LINES]),
         warnings=tuple(clean(warning, at_most=LINE_LENGTH) for warning in finding.warnings),
@@ -285,6 +292,24 @@ def _flipped(metric: Metric, workload: WorkloadResult | None) -> tuple[str, ...]
         return (at_first,)
     means = f"{lost / num_seeds:.1f} right to wrong and {won / num_seeds:.1f} wrong to right"
     return (at_first, f"{means} on average of {num_seeds} seeds")
+
+
+def standing_text(metric: Metric, standing: EarlierRuns) -> str:
+    """Where a metric stands after its earlier runs, in one sentence.
+
+    Args:
+        metric: Which.
+        standing: Its standing.
+    """
+    low, high = (f"{displayed_degradation(metric, bound):.3g}" for bound in standing.interval)
+    unit = degradation_unit(metric)
+    since = "the first kept gate"
+    if standing.reference:
+        since = f"{standing.reference[:10]} {clean(standing.reference_subject, at_most=NAME_LENGTH)}"
+    runs = "1 run" if standing.num_runs == 1 else f"{standing.num_runs} runs"
+    alarm = "; it is degraded: 'mainstay bisect' finds the commit" if standing.is_alarm else ""
+    bounds = f"95 %: {low} to {high} {unit}".rstrip()
+    return f"{change_text(metric, standing.degradation)} since {since} ({bounds}; {runs}), as of {standing.commit[:10]}{alarm}"
 
 
 def _waiver(finding: Finding) -> str:

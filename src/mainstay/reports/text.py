@@ -74,8 +74,9 @@ def finding_lines(row: FindingRow) -> Iterator[tuple[str, str]]:
     for label, sentences in (("flipped", row.flipped), ("warning", row.warnings)):
         for sentence in sentences:
             yield label, sentence
-    if row.waiver:
-        yield "waiver", row.waiver
+    for label, sentence in (("earlier runs", row.earlier_runs), ("waiver", row.waiver)):
+        if sentence:
+            yield label, sentence
 
 
 def _verdict(view: RunView) -> Iterator[Line]:

@@ -103,6 +103,10 @@ class HistoryBranches:
             self._sweep()
             return self._tips(_KNOWN)
 
+    def are_here(self) -> bool:
+        """Whether the repository has any history, without asking the remote."""
+        return bool(self._tips(_KNOWN) or (self.remote == HERE and self._tips(f"refs/heads/{BRANCH}")))
+
     def read(self) -> Iterator[tuple[str, bytes]]:
         """Location (``BRANCH:PATH``) and content of all local files; :meth:`sync` fetches those of the remote.
 
