@@ -336,7 +336,9 @@ def test_the_size_of_the_cache_and_its_limit_are_told(project, cache):
     [
         pytest.param(7, State.OK, "workers are confined by Landlock, version 7", id="confined"),
         pytest.param(1, State.WARNING, "workers are not confined (Landlock is version 1, too old)", id="too-old"),
-        pytest.param(0, State.WARNING, "offers no Landlock): what they change in environments is found", id="none"),
+        pytest.param(
+            0, State.WARNING, "offers no Landlock): changes that they make in environments are detected", id="none"
+        ),
     ],
 )
 def test_the_protection_that_this_machine_gives_is_told(project, monkeypatch, abi, state, expected):

@@ -730,7 +730,10 @@ def test_a_gate_does_not_wait_for_another_without_end(project, monkeypatch):
     monkeypatch.setattr("mainstay.revisions.git.LOCK_SECONDS", 0.01)
     repository = Repository.discover(project)
 
-    with FileLock(repository.common_folder / "mainstay-worktrees.lock"), pytest.raises(GitError, match="does not come"):
+    with (
+        FileLock(repository.common_folder / "mainstay-worktrees.lock"),
+        pytest.raises(GitError, match="does not finish"),
+    ):
         repository.sweep()
 
 

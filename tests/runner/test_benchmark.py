@@ -170,7 +170,7 @@ def test_a_side_that_is_kept_waiting_still_returns_a_result(make, clock):
         ({"rounds": 0}, "rounds must be"),
         ({"iterations": 1.5}, "iterations must be"),
         ({"warmup_rounds": -1}, "warmup_rounds must be"),
-        ({"iterations": 2, "setup": lambda: None}, "one iteration a round"),
+        ({"iterations": 2, "setup": lambda: None}, "one iteration per round"),
     ],
 )
 def test_a_pedantic_call_that_cannot_be_meant_is_refused(make, clock, arguments, error):
