@@ -341,19 +341,55 @@ Exit status:
     metavar="REQUIREMENT",
     help="What CI installs mainstay from.  [default: as this one was installed]",
 )
+@click.option(
+    "--scaffold", is_flag=True, help="Besides, give it mainstay's maintenance scaffold: sessions, hooks, forms, guides."
+)
+@click.option(
+    "--scaffold-from",
+    "source",
+    default="",
+    metavar="FOLDER|URL[@VERSION]",
+    help="Where the scaffold is.  [default: where this mainstay comes from]",
+)
+@click.option(
+    "--answer",
+    "answers",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="An answer to the scaffold's questions, such as kind=library; repeatable.",
+)
+@click.option(
+    "--existing",
+    type=click.Choice(["keep", "replace"]),
+    help="What happens to files that the scaffold has with another text.  [default: they are an error]",
+)
 @click.option("--gate/--no-gate", "gates", default=True, help="Then gate the tree against itself.  [default: --gate]")
 @click.option("-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Set up there.")
-def init(*, yes: bool, dry_run: bool, gates: bool, folder: Path, **wishes: Any) -> int:
+def init(
+    *,
+    yes: bool,
+    dry_run: bool,
+    scaffold: bool,
+    source: str,
+    answers: tuple[str, ...],
+    existing: str | None,
+    gates: bool,
+    folder: Path,
+    **wishes: Any,
+) -> int:
     """Put a project under a gate: settings, a first workload, CI. Run again, it adds what is missing.
 
     It looks at the project, shows what it would write, and asks. It commits nothing.
     """
     from mainstay.commands import init as adopting
+    from mainstay.commands.scaffold import scaffold_options
 
-    adoption = adopting.plan_adoption(folder, environ=os.environ, **wishes)
+    asks = not yes and not dry_run and sys.stdin.isatty()
+    options = scaffold_options(wanted=scaffold, source=source, answers=answers, existing=existing, asks=asks)
+    adoption = adopting.plan_adoption(folder, environ=os.environ, scaffold=options, **wishes)
     for line in adoption.survey.describe():
         click.echo(line)
-    for note in adoption.proposal.notes:
+    for note in adoption.notes:
         click.echo(f"note: {note}")
     click.echo()
     if not adoption.edits:
@@ -364,10 +400,10 @@ def init(*, yes: bool, dry_run: bool, gates: bool, folder: Path, **wishes: Any) 
             click.echo("nothing was written")
             return 0
         adopting.write_adoption(adoption)
-        click.echo(f"written: {', '.join(edit.path for edit in adoption.edits)}")
+        click.echo(f"written: {', '.join(adoption.written)}")
     if dry_run:
         return 0
-    status = _try_project(folder) if gates else 0
+    status = _try_project(adoption.root) if gates else 0
     click.echo("\nfrom now on:")
     for command, purpose in adopting.NEXT_COMMANDS:
         click.echo(f"  {command:<26}  {purpose}")

@@ -24,11 +24,13 @@ class Edit:
         path: Relative to the folder that all edits belong to.
         before: Its text; ``None`` where there is no such file.
         after: Its new text.
+        executable: Whether it becomes executable.
     """
 
     path: str
     before: str | None
     after: str
+    executable: bool = False
 
 
 def render_difference(edits: Iterable[Edit]) -> str:
@@ -71,6 +73,8 @@ def write_edits(root: Path, edits: Sequence[Edit]) -> None:
             folders += _make_folders(place.parent)
             write_text(place, edit.after, shown=edit.path)
             written.append(edit)
+            if edit.executable:
+                place.chmod(place.stat().st_mode | 0o111)
     except BaseException as error:
         for edit in reversed(written):
             with suppress(OSError, StoreError):

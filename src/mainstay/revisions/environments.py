@@ -215,12 +215,12 @@ def run_uv(
     Raises:
         EnvironmentBuildError: If it fails, with the last lines that it wrote.
     """
-    run = partial(_run_uv_once, side=side, doing=doing, cwd=cwd, variables=variables or {})
+    run = partial(_run_uv_once, arguments, side=side, doing=doing, cwd=cwd)
     try:
-        return run(arguments)
+        return run(variables=variables or {})
     except UnreachableError as unreachable:
         try:
-            return run([*arguments, "--offline"])
+            return run(variables={**(variables or {}), "UV_OFFLINE": "1"})
         except EnvironmentBuildError:
             raise unreachable from None
 
