@@ -98,7 +98,7 @@ def gated_folder(files: Mapping[str, str]) -> str:
         files: Texts of workflows, or of all files, by path.
 
     Example:
-        >>> gated_folder({".github/workflows/gate.yml": "    with:\\n      working-directory: packages/plank\n"})
+        >>> gated_folder({".github/workflows/gate.yml": "    with:\n      working-directory: packages/plank\n"})
         'packages/plank'
     """
     found = re.search(r"^ +working-directory: (\S+)$", files.get(".github/workflows/gate.yml", ""), re.MULTILINE)
