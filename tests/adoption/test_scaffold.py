@@ -11,13 +11,11 @@ from pathlib import Path
 import pytest
 
 from mainstay import cli
-from mainstay.adoption import writing
 from mainstay.adoption.scaffold import Existing, scaffold_edits, with_sessions_needs
 from mainstay.commands import scaffold
 from mainstay.records.errors import ConfigurationError, UsageError
-from mainstay.store.files import write_text
 from tests.adoption.layouts import LAYOUTS
-from tests.adoption.test_init import contents, init
+from tests.adoption.test_init import contents, init, refuse_to_write
 
 COPIER = """
 _subdirectory: template
@@ -256,17 +254,12 @@ def test_a_tree_that_cannot_be_written_stays_as_it_is(make_repository, template,
     root = make_repository({"plank.py": ""})
     before = contents(root)
 
-    def refuse(place, text, *, shown):
-        if place.name == "noxfile.py":
-            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(place))
-        return write_text(place, text, shown=shown)
-
-    monkeypatch.setattr(writing, "write_text", refuse)
+    refuse_to_write(monkeypatch, "noxfile.py", errno.EROFS)
     status, _, err = scaffolded(root, template, capsys)
 
     assert (status, contents(root)) == (4, before)
-    assert "nothing was written: the system refused, Read-only file system" in err
-    assert f"looked in: {root}/noxfile.py" in err
+    assert "nothing was written: noxfile.py cannot be written: Read-only file system" in err
+    assert "looked in: noxfile.py" in err
     assert "next: make the project's folder writable" in err
 
 
