@@ -8,6 +8,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import click
 import pytest
 
 from mainstay import cli
@@ -16,6 +17,7 @@ from mainstay.commands import scaffold
 from mainstay.records.errors import ConfigurationError, UsageError
 from tests.adoption.layouts import LAYOUTS
 from tests.adoption.test_init import contents, init, refuse_to_write
+from tests.slow_cases import some_always
 
 COPIER = """
 _subdirectory: template
@@ -119,7 +121,7 @@ def test_a_new_project_has_scaffold_and_gate_and_nothing_is_added_to_them(make_r
     assert not (root / "pyproject.toml").stat().st_mode & stat.S_IXUSR
 
 
-@pytest.mark.parametrize("name", ["hatch", "setup.py", "scripts"])
+@pytest.mark.parametrize("name", some_always(["hatch", "setup.py", "scripts"], {"hatch"}))
 def test_a_project_with_code_gets_no_example_and_keeps_its_own(make_repository, template, capsys, name):
     root = make_repository(LAYOUTS[name])
     before = contents(root)
@@ -215,6 +217,7 @@ def test_files_that_differ_are_named_and_kept_or_replaced_as_is_said(make_reposi
         ),
         pytest.param([], {".copier-answers.yml": "_src_path: a\n"}, "another template", id="another-template"),
         pytest.param(["--scaffold-from", "https://me:word@host/a/b"], {}, "holds a password", id="password"),
+        pytest.param(["--scaffold-from", "https://token@host/a/b"], {}, "or a token", id="token"),
         pytest.param(["--scaffold-from", "/nowhere/at/all"], {}, "copier did not render", id="no-template"),
         pytest.param(["--dry-run"], {}, "", id="dry-run"),
     ],
@@ -229,6 +232,40 @@ def test_bad_input_is_explained_and_nothing_is_written(make_repository, template
     assert status == (2 if words else 0)
     assert words in err
     assert ("next: " in err) is bool(words)
+
+
+def test_a_template_that_would_run_commands_is_refused(make_repository, template, capsys):
+    with (template / "copier.yml").open("a") as file:
+        file.write("_tasks: [touch ran]\n")
+    git(template, "commit", "--all", "--quiet", "--message", "run something")
+    root = make_repository(LAYOUTS["hatch"])
+    before = contents(root)
+
+    status, _, err = scaffolded(root, template, capsys)
+
+    assert (status, contents(root)) == (2, before)
+    assert "tasks" in err
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_person_on_a_terminal_is_asked_what_was_not_answered(
+    make_repository, template, capsys, monkeypatch, answered
+):
+    root = make_repository(LAYOUTS["hatch"])
+    before = contents(root)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr(click, "confirm", lambda question: answered)
+    answers = {"name": "plank", "kind": "library", "repository": "a/b", "mainstay": "o/mainstay", "python": "3.11"}
+    given = [word for key, value in answers.items() for word in ("--answer", f"{key}={value}") if answered]
+
+    status, _, err = init(root, capsys, "--no-gate", "--scaffold", "--scaffold-from", str(template), *given)
+
+    if answered:
+        assert status == 0, err
+        assert "repository: a/b" in (root / ".copier-answers.yml").read_text()
+    else:  # there is nobody to answer
+        assert (status, contents(root)) == (2, before)
+        assert "copier did not render" in err
 
 
 def test_a_folder_without_git_is_explained(tmp_path, template, capsys):

@@ -30,6 +30,7 @@ from urllib.request import url2pathname
 from mainstay.adoption.scaffold import ANSWERS, Existing, gated_folder, scaffold_edits
 from mainstay.adoption.writing import Edit
 from mainstay.records.errors import ConfigurationError, UsageError
+from mainstay.records.redaction import without_credentials
 from mainstay.revisions.environments import run_uv
 from mainstay.revisions.git import Repository, without_repository
 from mainstay.workers.descendants import run_guarded
@@ -171,9 +172,9 @@ def parse_source(text: str) -> Source:
     """
     if Path(text).is_dir():
         return _clone(Path(text).resolve())
-    if re.match(r"[a-z+]+://[^/@]*:[^/@]*@", text):
+    if without_credentials(text) != text:
         raise UsageError(
-            "the address of the scaffold holds a password, which would be committed with the answers",
+            "the address of the scaffold holds a password or a token, which would be committed with the answers",
             looked_in="--scaffold-from",
             next_step="leave it out, and let git's credential helper give it",
         )
