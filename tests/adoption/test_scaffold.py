@@ -53,6 +53,12 @@ seconds = 600
 
 [tool.mypy]
 strict = true
+
+[tool.ruff]
+line-length = 120
+
+[tool.ruff.lint]
+extend-select = ["D"]
 """
 
 GATE = """\
@@ -140,7 +146,9 @@ def test_a_project_with_code_gets_no_example_and_keeps_its_own(make_repository, 
         assert text.startswith(LAYOUTS[name]["pyproject.toml"])
         found = tomllib.loads(text)
         assert set(found["dependency-groups"]) == {"benchmarks", "lint"}
-        assert found["tool"] == {"mypy": {"strict": True}, "mainstay": {"workloads": "benchmarks"}}
+        assert found["tool"].keys() == {"mypy", "ruff", "mainstay"}
+        assert found["tool"]["ruff"] == {"line-length": 120, "lint": {"extend-select": ["D"]}}
+        assert found["tool"]["mainstay"] == {"workloads": "benchmarks"}
 
 
 @pytest.mark.parametrize("files", [LAYOUTS["hatch"], NO_PACKAGE_YET], ids=["code", "new"])
@@ -325,8 +333,17 @@ def test_what_the_sessions_read_is_added_once_and_nothing_that_the_project_decid
 
     assert text.startswith(own.rstrip())
     assert tomllib.loads(text)["dependency-groups"]["lint"] == ["flake8"]
-    assert set(tomllib.loads(text)["tool"]) == {"mypy"}
+    assert set(tomllib.loads(text)["tool"]) == {"mypy", "ruff"}
     assert with_sessions_needs(text, PYPROJECT) == text
+
+
+@pytest.mark.parametrize("name", ["ruff.toml", ".ruff.toml"])
+def test_settings_of_ruff_in_a_file_of_their_own_stand(name):
+    files = {"pyproject.toml": '[project]\nname = "plank"\n', name: "line-length = 99\n"}
+
+    (edit,) = scaffold_edits({"pyproject.toml": PYPROJECT}, files.get, existing=None, has_code=True)
+
+    assert set(tomllib.loads(edit.after)["tool"]) == {"mypy"}
 
 
 def test_a_file_that_is_equal_is_no_edit_and_one_that_differs_needs_a_word():

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Mapping, Set
 from enum import StrEnum
 from pathlib import PurePosixPath
 
@@ -25,8 +25,11 @@ ANSWERS = ".copier-answers.yml"
 EXAMPLES = ("src", "tests", "benchmarks")
 """Folders of a package in which the scaffold has an example, for projects without code of their own."""
 
-OWN_TABLES = frozenset({"hatch", "mainstay", "pytest", "ruff"})
-"""Tables of the template's pyproject.toml that change how a project is built, tested or written: never added to one."""
+OWN_TABLES = frozenset({"hatch", "mainstay", "pytest"})
+"""Tables of the template's pyproject.toml that change how a project is built or tested: never added to one."""
+
+RUFF_FILES = ("ruff.toml", ".ruff.toml")
+"""Files in place of the table ``ruff``."""
 
 NUM_NAMED = 8
 """Files that a message names."""
@@ -69,7 +72,9 @@ def scaffold_edits(
         if inside is not None and inside.parts[0] in EXAMPLES and has_code:
             continue
         if inside == PurePosixPath("pyproject.toml") and before is not None:
-            text = with_sessions_needs(before, text)  # noqa: PLW2901
+            has_ruff = any(read(str(PurePosixPath(path).with_name(name))) is not None for name in RUFF_FILES)
+            left_out = OWN_TABLES | ({"ruff"} if has_ruff else set())
+            text = with_sessions_needs(before, text, left_out)  # noqa: PLW2901
         elif before is not None and before != text:
             different.append(path)
             if existing is Existing.KEEP:
@@ -105,14 +110,15 @@ def gated_folder(files: Mapping[str, str]) -> str:
     return found[1] if found else ""
 
 
-def with_sessions_needs(own: str, template: str) -> str:
+def with_sessions_needs(own: str, template: str, left_out: Set[str] = OWN_TABLES) -> str:
     """The text of a project's pyproject.toml with the groups and tables that the scaffold's sessions read.
 
-    What the project has stays as it is, and nothing is added that decides how it is built, tested or written.
+    What the project has stays as it is, and nothing is added that decides how it is built or tested.
 
     Args:
         own: Text of the project's pyproject.toml.
         template: Text of the one that the scaffold would give a new project.
+        left_out: Tables that are not added.
 
     Raises:
         ConfigurationError: If it cannot be read, before or after.
@@ -124,7 +130,7 @@ def with_sessions_needs(own: str, template: str) -> str:
         for name, entries in wanted["dependency-groups"].items():
             if name not in document.get("dependency-groups", {}):
                 text = with_group(text, name, entries)
-        for name in sorted(wanted["tool"].keys() - document.get("tool", {}).keys() - OWN_TABLES):
+        for name in sorted(wanted["tool"].keys() - document.get("tool", {}).keys() - left_out):
             text = appended(text, _table_of(template, name))
         tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
