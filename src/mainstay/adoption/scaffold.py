@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Container, Mapping, Set
+from collections.abc import Callable, Collection, Container, Mapping
 from enum import StrEnum
 from pathlib import PurePosixPath
 
@@ -110,7 +110,7 @@ def gated_folder(files: Mapping[str, str]) -> str:
     return found[1] if found else ""
 
 
-def with_sessions_needs(own: str, template: str, left_out: Set[str] = OWN_TABLES) -> str:
+def with_sessions_needs(own: str, template: str, left_out: Collection[str] = OWN_TABLES) -> str:
     """The text of a project's pyproject.toml with the groups and tables that the scaffold's sessions read.
 
     What the project has stays as it is, and nothing is added that decides how it is built or tested.
@@ -130,7 +130,7 @@ def with_sessions_needs(own: str, template: str, left_out: Set[str] = OWN_TABLES
         for name, entries in wanted["dependency-groups"].items():
             if name not in document.get("dependency-groups", {}):
                 text = with_group(text, name, entries)
-        for name in sorted(wanted["tool"].keys() - document.get("tool", {}).keys() - left_out):
+        for name in sorted(set(wanted["tool"]).difference(document.get("tool", {}), left_out)):
             text = appended(text, _table_of(template, name))
         tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
