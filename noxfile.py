@@ -579,7 +579,7 @@ def lock(session: nox.Session) -> None:
 
 @task(default=False)
 def release(session: nox.Session) -> None:
-    """Rehearse a release in a temporary clone: ``-- patch|minor|major``; with ``--commit``, make its commit here."""
+    """Rehearse a release in a temporary clone: ``-- patch|minor|major|first``; with ``--commit``, make its commit here."""
     session.install(
         *nox.project.dependency_groups(PROJECT, "build", "changelog"), *constraints("build"), *constraints("changelog")
     )

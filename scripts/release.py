@@ -2,11 +2,13 @@
 
     python scripts/release.py minor             rehearses in a temporary clone; this tree stays as it is
     python scripts/release.py minor --commit    makes the release commit here, without the tag
+    python scripts/release.py first             the same for the version in pyproject.toml, before there is any release
 
 Before both, the tree is gated against the last release over 20 pairs, and the table stands in the notes.
 
 The rehearsal goes as far as a release goes without an account: it bumps, writes the changelog, commits, tags, builds
-wheel and sdist, checks them, installs the wheel into an empty environment and runs it. Uploading is the work of
+wheel and sdist, checks them, installs the wheel into an empty environment, runs it, and gives a new project the
+scaffold of the tag. Uploading is the work of
 ``release.yml``, which a pushed tag starts.
 """
 
@@ -31,14 +33,15 @@ def next_version(current: tuple[int, int, int], part: str) -> str:
 
     Args:
         current: Major, minor and patch.
-        part: ``major``, ``minor`` or ``patch``.
+        part: ``major``, ``minor`` or ``patch``; ``first`` for the version as it is.
 
     Example:
-        >>> next_version((0, 1, 4), "minor")
-        '0.2.0'
+        >>> next_version((0, 1, 4), "minor"), next_version((0, 1, 0), "first")
+        ('0.2.0', '0.1.0')
     """
     major, minor, patch = current
     return {
+        "first": f"{major}.{minor}.{patch}",
         "major": f"{major + 1}.0.0",
         "minor": f"{major}.{minor + 1}.0",
         "patch": f"{major}.{minor}.{patch + 1}",
@@ -100,8 +103,13 @@ def prepare(root: Path, part: str, day: datetime.date, measured: str = "") -> st
         measured: A section for the end of the notes.
 
     Raises:
-        SystemExit: If the tree has uncommitted changes, or there is no fragment to tell of.
+        SystemExit: If the tree has uncommitted changes, there is no fragment to tell of, or a first release is not
+            the first.
     """
+    if part == "first" and (tags := run(root, "git", "tag", "--list", "v*")):
+        raise SystemExit(
+            f"error: there are releases\n  looked in: {', '.join(tags.split())}\n  next: major, minor or patch"
+        )
     if run(root, "git", "status", "--porcelain"):
         raise SystemExit("error: the tree has changes that are not committed\n  next: git status")
     if not [file for file in (root / "changes").glob("*.md") if file.name != "README.md"]:
@@ -142,7 +150,25 @@ def rehearse(root: Path, part: str, day: datetime.date, measured: str = "") -> s
         says = run(Path(folder), str(python), "-m", "mainstay", "--version")
         if version not in says:
             raise SystemExit(f"error: the installed wheel says {says!r}, expected {version}")
+        give_scaffold(python, f"{clone}@v{version}", Path(folder, "project"))
         return release_notes((clone / "CHANGELOG.md").read_text("utf-8"), version)
+
+
+def give_scaffold(python: Path, source: str, project: Path) -> None:
+    """Let the installed release give a new project the scaffold of its own tag.
+
+    Raises:
+        SystemExit: If it does not, or the project would be updated from another version.
+    """
+    project.mkdir()
+    run(project, "git", "init", "--quiet")
+    identity = ("-c", "user.name=rehearsal", "-c", "user.email=rehearsal@example.org")
+    run(project, "git", *identity, "commit", "--quiet", "--allow-empty", "--message", "Begin")
+    wanted = ("--scaffold", "--scaffold-from", source, "--answer", "name=plankton")
+    run(project, str(python), "-m", "mainstay", "init", *wanted, "--yes", "--no-gate")
+    tag = source.rpartition("@")[2]
+    if f"_commit: {tag}\n" not in (project / ".copier-answers.yml").read_text("utf-8"):
+        raise SystemExit(f"error: the scaffold is not that of {tag}\n  looked in: .copier-answers.yml")
 
 
 def release_notes(changelog: str, version: str) -> str:
@@ -176,7 +202,7 @@ def run(folder: Path, *command: str) -> str:
 def main(arguments: list[str] | None = None) -> None:
     """Rehearse, or make the release commit."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", nargs="?", choices=["major", "minor", "patch"], default="patch")
+    parser.add_argument("part", nargs="?", choices=["major", "minor", "patch", "first"], default="patch")
     parser.add_argument(
         "--notes", metavar="VERSION", help="print that version's section of the changelog, nothing else"
     )

@@ -19,6 +19,7 @@ from mainstay.records.plans import Plan
 from mainstay.records.runs import Machine, Revision, Run, WorkloadResult
 from mainstay.records.scales import Scale
 from mainstay.records.trials import Side
+from tests.index_server import Index
 
 if TYPE_CHECKING:
     from mainstay.workers.process import WorkerSpec
@@ -201,3 +202,18 @@ def sample_run():
         findings=(finding,),
         workloads=(WorkloadResult(id="w", kind=Kind.ACCURACY, status="judged"),),
     )
+
+
+@pytest.fixture
+def serve():
+    """Start package indexes on this machine that want a password and end with the test."""
+    started = []
+
+    def start(*arguments, **options):
+        started.append(Index(*arguments, **options))
+        return started[-1]
+
+    yield start
+    for index in started:
+        index.server.shutdown()
+        index.server.server_close()

@@ -364,22 +364,58 @@ Exit status:
     help="Requirement from which CI installs mainstay.  [default: that of this installation]",
 )
 @click.option(
+    "--scaffold", is_flag=True, help="Also write mainstay's maintenance scaffold: sessions, hooks, forms, guides."
+)
+@click.option(
+    "--scaffold-from",
+    "source",
+    default="",
+    metavar="FOLDER|URL[@VERSION]",
+    help="Template of the scaffold.  [default: that of this version of mainstay]",
+)
+@click.option(
+    "--answer",
+    "answers",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Answer to a question of the scaffold, such as kind=library; can be repeated.",
+)
+@click.option(
+    "--existing",
+    type=click.Choice(["keep", "replace"]),
+    help="How to treat files that differ from the scaffold's.  [default: they are an error]",
+)
+@click.option(
     "--gate/--no-gate", "gates", default=True, help="At the end, gate the tree against itself.  [default: --gate]"
 )
 @click.option(
     "-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Run in this folder."
 )
-def init(*, yes: bool, dry_run: bool, gates: bool, folder: Path, **wishes: Any) -> int:
+def init(
+    *,
+    yes: bool,
+    dry_run: bool,
+    scaffold: bool,
+    source: str,
+    answers: tuple[str, ...],
+    existing: str | None,
+    gates: bool,
+    folder: Path,
+    **wishes: Any,
+) -> int:
     """Set up a project for gates: settings, a first workload, CI. If run again, it adds what is missing.
 
     It surveys the project, shows the files that it would write, and asks. It commits nothing.
     """
     from mainstay.commands import init as adopting
+    from mainstay.commands.scaffold import scaffold_options
 
-    adoption = adopting.plan_adoption(folder, environ=os.environ, **wishes)
+    asks = not yes and not dry_run and sys.stdin.isatty()
+    options = scaffold_options(wanted=scaffold, source=source, answers=answers, existing=existing, asks=asks)
+    adoption = adopting.plan_adoption(folder, environ=os.environ, scaffold=options, **wishes)
     for line in adoption.survey.describe():
         click.echo(line)
-    for note in adoption.proposal.notes:
+    for note in adoption.notes:
         click.echo(f"note: {note}")
     click.echo()
     if not adoption.edits:
@@ -390,10 +426,10 @@ def init(*, yes: bool, dry_run: bool, gates: bool, folder: Path, **wishes: Any) 
             click.echo("nothing was written")
             return 0
         adopting.write_adoption(adoption)
-        click.echo(f"written: {', '.join(edit.path for edit in adoption.edits)}")
+        click.echo(f"written: {', '.join(adoption.written)}")
     if dry_run:
         return 0
-    status = _try_project(folder) if gates else 0
+    status = _try_project(adoption.root) if gates else 0
     click.echo("\nfrom now on:")
     for command, purpose in adopting.NEXT_COMMANDS:
         click.echo(f"  {command:<26}  {purpose}")

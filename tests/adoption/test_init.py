@@ -1,6 +1,9 @@
 """The command on real repositories: shown, asked, written, gated."""
 
+import errno
+import os
 import subprocess
+from pathlib import Path
 
 import click
 import pytest
@@ -35,6 +38,18 @@ def contents(root):
         for path in root.rglob("*")
         if path.is_file() and not {".git", ".mainstay"} & set(path.relative_to(root).parts)
     }
+
+
+def refuse_to_write(monkeypatch, name, number):
+    """Let the system refuse a file, as a tree that cannot be written or a full disk does, also to the superuser."""
+    open_file = Path.open
+
+    def refuse(place, mode="r", **options):
+        if "x" in mode and place.name.startswith(f".{name}."):
+            raise OSError(number, os.strerror(number), str(place))
+        return open_file(place, mode, **options)
+
+    monkeypatch.setattr(Path, "open", refuse)
 
 
 def test_the_choices_of_the_command_line_are_the_examples_there_are():
@@ -115,6 +130,39 @@ def test_bad_input_is_explained_and_nothing_is_written(make_repository, capsys, 
 
     assert (found, words in err, "next: " in err) == (status, True, True), err
     assert contents(root) == before
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [(errno.EROFS, "writable"), (errno.EACCES, "writable"), (errno.ENOSPC, "make room")],
+)
+def test_a_tree_that_cannot_be_written_is_explained_and_stays_as_it_is(
+    make_repository, capsys, monkeypatch, number, remedy
+):
+    root = make_repository(LAYOUTS["hatch"])
+    before = contents(root)
+
+    refuse_to_write(monkeypatch, ".gitignore", number)  # the last file
+    status, _, err = init(root, capsys, "--yes", "--no-gate")
+
+    assert (status, contents(root)) == (4, before)
+    assert f"nothing was written: .gitignore cannot be written: {os.strerror(number)}" in err
+    assert remedy in err.partition("next: ")[2]
+    assert not (root / "benchmarks").exists()
+
+
+def test_hooks_and_ci_that_are_there_are_named_and_left_alone(make_repository, capsys):
+    theirs = {".husky/pre-commit": "exit 1\n", ".pre-commit-config.yaml": "repos: []\n"}
+    theirs |= {".github/workflows/ci.yml": "on: push\n", ".github/workflows/mainstay.yml": "on: push\n"}
+    root = make_repository(LAYOUTS["hatch"] | theirs)
+    subprocess.run(["git", "config", "core.hooksPath", ".husky"], cwd=root, check=True)
+
+    status, out, _ = init(root, capsys, "--yes", "--no-gate", "--install", "mainstay==1.0")
+
+    assert status == 0
+    assert "hooks: .pre-commit-config.yaml, .husky, which see the new files when they are committed" in out
+    assert "note: .github/workflows/mainstay.yml exists and does not run 'mainstay gate': it is left as it is" in out
+    assert {path: (root / path).read_text() for path in theirs} == theirs
 
 
 def test_a_folder_that_git_ignores_is_not_chosen_and_refused_where_it_is_named(make_repository, capsys):

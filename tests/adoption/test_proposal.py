@@ -181,10 +181,17 @@ def test_a_table_on_one_line_is_refused():
 # --- CI --------------------------------------------------------------------------------------------------------------
 
 
-def test_a_workflow_that_gates_already_is_left_alone():
-    files = HATCH | {".github/workflows/perf.yml": "run: mainstay gate"}
-
-    assert proposal_for(files, requirement="mainstay==1.0").repository_edits == ()
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        (".github/workflows/perf.yml", "run: mainstay gate"),
+        (".github/workflows/gate.yml", "uses: o/mainstay/.github/workflows/gate-reusable.yml@c0ffee # v1.0"),
+        (".github/workflows/ci.yml", "- uses: o/mainstay/.github/actions/gate@c0ffee # v1.0"),
+        (".gitlab-ci.yml", "- remote: https://host/o/mainstay/c0ffee/.gitlab/mainstay-gate.yml"),
+    ],
+)
+def test_a_workflow_that_gates_already_is_left_alone(path, text):
+    assert proposal_for(HATCH | {path: text}, requirement="mainstay==1.0", ci=True).repository_edits == ()
 
 
 def test_a_workflow_of_the_same_name_is_left_as_it_is_and_said():

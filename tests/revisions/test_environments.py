@@ -7,6 +7,7 @@ import tempfile
 import textwrap
 import threading
 import time
+import traceback
 import zipfile
 from contextlib import suppress
 from pathlib import Path
@@ -30,6 +31,7 @@ from mainstay.revisions.environments import (
     worker_variables,
 )
 from mainstay.revisions.layers import DEFAULT_LIMIT, Layer, cache_limit, describe_cache, evict, iter_layers
+from tests.index_server import PASSWORD, holds_password
 
 BACKEND = '''
 """A build backend without dependencies: the wheel holds what lies in src."""
@@ -541,7 +543,7 @@ def test_a_package_of_an_index_that_the_project_names_is_installed(shelf, trees,
     found = resolve(trees, dict.fromkeys(Side, Configuration()))[Side.CANDIDATE]
 
     assert "ours==1.0" in found.pins
-    assert found.indexes == (private.as_uri(),)
+    assert found.indexes == (private.as_uri(), f"UV_DEFAULT_INDEX={shelf.as_uri()}")
     assert (ensure_dependencies(found, trees[Side.CANDIDATE]) / "ours.py").exists()
 
 
@@ -550,6 +552,143 @@ def test_another_index_is_another_layer():
     one = Resolution(side=Side.BASELINE, pins=pins, indexes=("https://one.example/simple",))
 
     assert one.digest != Resolution(side=Side.BASELINE, pins=pins).digest
+
+
+# --- networks ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("given", ["address", "variables", "netrc", "pyproject"])
+def test_the_password_of_a_private_index_is_used_and_written_nowhere(
+    shelf, trees, cache, serve, tmp_path, monkeypatch, given
+):
+    private = tmp_path / "private"
+    publish(private, "ours", "1.0")
+    index = serve(private)
+    address = f"http://{f'me:{PASSWORD}@' if given == 'pyproject' else ''}{index.place}/simple"
+    settings = f'[[tool.uv.index]]\nname = "ours"\nurl = "{address}"\n'
+    if given == "address":
+        settings = ""
+        monkeypatch.setenv("UV_INDEX", f"http://me:{PASSWORD}@{index.place}/simple")
+    elif given == "variables":
+        monkeypatch.setenv("UV_INDEX_OURS_USERNAME", "me")
+        monkeypatch.setenv("UV_INDEX_OURS_PASSWORD", PASSWORD)
+    elif given == "netrc":
+        (tmp_path / "netrc").write_text(f"machine 127.0.0.1 login me password {PASSWORD}\n")
+        monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    for tree in trees.values():
+        write(tree, **{"pyproject.toml": pyproject(dependencies=["ours"]) + settings})
+
+    found = resolve(trees, dict.fromkeys(Side, Configuration()))[Side.CANDIDATE]
+    dependencies = ensure_dependencies(found, trees[Side.CANDIDATE])
+
+    assert (dependencies / "ours.py").exists()
+    assert found.packages["ours"] == "1.0"
+    assert PASSWORD not in str(found)
+    assert holds_password(cache) == []
+
+
+def test_a_new_password_makes_no_new_layer(monkeypatch, tmp_path):
+    def digest(password):
+        pins = (f"ours @ http://me:{password}@host/ours-1.0-py3-none-any.whl",)
+        return Resolution(side=Side.BASELINE, pins=pins).digest
+
+    assert digest("one") == digest("two")
+
+
+@pytest.mark.parametrize("told", ["uv", "build"])
+def test_no_message_tells_a_password(shelf, trees, serve, monkeypatch, told):
+    monkeypatch.setenv("UV_INDEX_OURS_PASSWORD", PASSWORD)
+    if told == "uv":
+        monkeypatch.setenv("UV_DEFAULT_INDEX", f"http://me:{PASSWORD}x@{serve(shelf).place}/simple")
+        with pytest.raises(EnvironmentBuildError, match="401 Unauthorized") as caught:
+            resolved(trees)
+        assert caught.value.next_step.startswith("give uv the user and the password")
+    else:
+        tree = trees[Side.CANDIDATE]
+        write(tree, **{"backend.py": "import os, sys\nsys.exit(str(dict(os.environ)))\n"})
+        with pytest.raises(EnvironmentBuildError) as caught:
+            built(trees)
+        assert "UV_INDEX_OURS_PASSWORD': '****'" in str(caught.value)
+
+    assert PASSWORD not in str(caught.value)
+    assert PASSWORD not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_proxy_of_the_environment_is_used(shelf, trees, serve, monkeypatch):
+    proxy = serve(shelf, header="Proxy-Authorization")
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://index.invalid/simple")
+    monkeypatch.setenv("HTTP_PROXY", f"http://me:{PASSWORD}@{proxy.place}")
+    for name in ("NO_PROXY", "no_proxy", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+
+    assert resolved(trees)[0] == ("pluggy==2.0", "pytest==9.0")
+    assert "http://index.invalid/simple/pytest/" in proxy.asked
+
+
+def test_a_folder_of_wheels_is_enough_without_a_network(shelf, trees, tmp_path, monkeypatch):
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    for wheel in shelf.rglob("*.whl"):
+        shutil.copy(wheel, wheels)
+    monkeypatch.delenv("UV_DEFAULT_INDEX")
+    for name, value in (("UV_FIND_LINKS", str(wheels)), ("UV_NO_INDEX", "1"), ("UV_OFFLINE", "1")):
+        monkeypatch.setenv(name, value)
+    for tree in trees.values():
+        write(tree, **{"pyproject.toml": pyproject(dependencies=["tool"])})
+
+    subject = built(trees)
+
+    assert subject.record.packages == {"pluggy": "2.0", "pytest": "9.0", "tool": "2.0"}
+    assert ask(subject, "import tool; print(tool.VERSION)") == "2.0"
+
+
+@pytest.mark.parametrize("place", ["pyproject", "environment"])
+def test_the_key_of_a_torch_build_leads_to_its_index(shelf, trees, monkeypatch, place):
+    settings = '[tool.uv.pip]\ntorch-backend = "cu128"\n' if place == "pyproject" else ""
+    if place == "environment":
+        monkeypatch.setenv("UV_TORCH_BACKEND", "cu128")
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # nothing is asked of the network
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    for tree in trees.values():
+        write(tree, **{"pyproject.toml": pyproject(dependencies=["torch"]) + settings})
+
+    with pytest.raises(UnreachableError, match=r"https://download\.pytorch\.org/whl/cu128/torch/"):
+        resolved(trees)
+
+
+@pytest.mark.parametrize(("extra", "version"), [("cpu", "1.0"), ("cu128", "2.0")])
+def test_an_extra_chooses_between_indexes(shelf, trees, tmp_path, extra, version):
+    settings = "[project.optional-dependencies]\n"
+    for name, offered in (("cpu", "1.0"), ("cu128", "2.0")):
+        publish(tmp_path / name, "torchlike", offered)
+        settings += f'{name} = ["torchlike"]\n'
+    settings += (
+        '[tool.uv.sources]\ntorchlike = [{ index = "cpu", extra = "cpu" }, { index = "cu128", extra = "cu128" }]\n'
+    )
+    settings += "[tool.uv]\nconflicts = [[{ extra = 'cpu' }, { extra = 'cu128' }]]\n"
+    for name in ("cpu", "cu128"):
+        settings += f'[[tool.uv.index]]\nname = "{name}"\nurl = "{(tmp_path / name).as_uri()}"\nexplicit = true\n'
+    for tree in trees.values():
+        write(tree, **{"pyproject.toml": pyproject(more=settings)})
+
+    found = resolve(trees, dict.fromkeys(Side, Configuration(extras=(extra,))))[Side.CANDIDATE]
+
+    assert f"torchlike=={version}" in found.pins
+    site_packages = ensure_dependencies(found, trees[Side.CANDIDATE])
+    assert (site_packages / "torchlike.py").read_text() == f"VERSION = '{version}'\n"
+
+
+def test_another_choice_in_the_environment_is_another_resolution_on_the_same_day(shelf, trees, tmp_path, monkeypatch):
+    first = resolve(trees, dict.fromkeys(Side, Configuration()))[Side.CANDIDATE]
+    other = tmp_path / "other"
+    publish(other, "pluggy", "1.5")
+    publish(other, "pytest", "8.5", "pluggy")
+    monkeypatch.setenv("UV_DEFAULT_INDEX", other.as_uri())
+
+    second = resolve(trees, dict.fromkeys(Side, Configuration()))[Side.CANDIDATE]
+
+    assert (first.packages["pytest"], second.packages["pytest"]) == ("9.0", "8.5")
+    assert first.digest != second.digest
 
 
 # --- subjects ------------------------------------------------------------------------------------------------------

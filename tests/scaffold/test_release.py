@@ -45,7 +45,9 @@ def repository(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize(("part", "version"), [("patch", "0.1.1"), ("minor", "0.2.0"), ("major", "1.0.0")])
+@pytest.mark.parametrize(
+    ("part", "version"), [("patch", "0.1.1"), ("minor", "0.2.0"), ("major", "1.0.0"), ("first", "0.1.0")]
+)
 def test_every_place_names_the_new_version(release, repository, part, version):
     assert release.prepare(repository, part, DAY) == version
 
@@ -62,6 +64,13 @@ def test_uncommitted_changes_stop_a_release(release, repository):
 
     with pytest.raises(SystemExit, match="not committed"):
         release.prepare(repository, "patch", DAY)
+
+
+def test_a_first_release_is_made_once(release, repository):
+    git(repository, "tag", "v0.1.0")
+
+    with pytest.raises(SystemExit, match=r"there are releases\n  looked in: v0\.1\.0"):
+        release.prepare(repository, "first", DAY)
 
 
 def test_nothing_to_tell_stops_a_release(release, repository):

@@ -93,6 +93,12 @@ def test_run_survives_the_way_to_json_and_back():
     assert run_from_json(run_to_json(run), where="run.json") == run
 
 
+def test_a_document_holds_no_credentials():
+    text = run_to_json(small_run(notes=("index https://me:word@host/simple",)))
+
+    assert run_from_json(text, where="run.json").notes == ("index https://****@host/simple",)
+
+
 def test_infinite_bound_is_null_in_the_document():
     document = json.loads(run_to_json(small_run()))
 

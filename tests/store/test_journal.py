@@ -276,3 +276,11 @@ def test_numbers_that_json_lacks_survive(tmp_path, trial):
     journal.append_trial(replace(trial, values={"a": math.inf}))
 
     assert journal.trials()[0].values["a"] == math.inf
+
+
+def test_a_journal_holds_no_credentials(tmp_path):
+    journal = Journal(tmp_path / "journal.jsonl")
+
+    journal.append("resolutions", indexes=["https://me:word@host/simple"])
+
+    assert journal.read() == [{"type": "resolutions", "indexes": ["https://****@host/simple"]}]

@@ -4,6 +4,7 @@ This is a pure function from a survey to the texts of files. Existing content is
 the same project is empty.
 
 - :func:`propose`: the edits, with notes for the user.
+- :func:`with_group`, :func:`appended`: a text with a further dependency group or paragraph.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ RUNS = ".mainstay/"
 
 WORKFLOW = ".github/workflows/mainstay.yml"
 """Path of the workflow."""
+
+GATES = re.compile(r"mainstay gate\b|mainstay-gate\.yml|/gate-reusable\.yml@|/actions/gate@")
+"""What a file of CI says that runs a gate: the command, or what calls it from mainstay's repository."""
 
 FOLDERS = (Configuration().workloads, "gate", "workloads")
 """Candidate folders for the first workloads; the first one that git does not ignore is used."""
@@ -234,9 +238,9 @@ def _pyproject_edit(survey: Survey, settings: Mapping[str, Any], notes: list[str
     """The edit that adds the dependency group and ``[tool.mainstay]`` if they are missing; the rest is kept."""
     text = survey.pyproject
     if GROUP not in survey.groups:
-        text = _with_group(text, _group(survey, settings, notes))
+        text = with_group(text, GROUP, _group(survey, settings, notes))
     if survey.configuration is None:
-        text = _appended(text, _table("tool.mainstay", settings))
+        text = appended(text, _table("tool.mainstay", settings))
     try:
         read_configuration(text, "pyproject.toml, as it would be written")
     except ConfigurationError as error:
@@ -281,15 +285,21 @@ def _group(survey: Survey, settings: Mapping[str, Any], notes: list[str]) -> lis
     return entries
 
 
-def _with_group(text: str, entries: Sequence[Any]) -> str:
-    """The text of a pyproject.toml with the group."""
+def with_group(text: str, name: str, entries: Sequence[Any]) -> str:
+    """The text of a pyproject.toml with one more dependency group.
+
+    Args:
+        text: Of the file, which has no such group.
+        name: Of the group.
+        entries: Requirements, and mappings that include other groups.
+    """
     import tomlkit
 
     table = tomllib.loads(text).get("dependency-groups")
     if table is None:
-        return _appended(text, _table("dependency-groups", {GROUP: entries}))
+        return appended(text, _table("dependency-groups", {name: entries}))
     document = tomlkit.parse(text)
-    document["dependency-groups"][GROUP] = _value(entries)
+    document["dependency-groups"][name] = _value(entries)
     written: str = tomlkit.dumps(document)
     return written
 
@@ -324,11 +334,15 @@ def _table(name: str, values: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _appended(text: str, addition: str) -> str:
+def appended(text: str, addition: str) -> str:
     r"""A text with a paragraph appended, using the text's own line endings.
 
+    Args:
+        text: As it is.
+        addition: The paragraph.
+
     Example:
-        >>> _appended("a = 1\r\n", "b = 2\n")
+        >>> appended("a = 1\r\n", "b = 2\n")
         'a = 1\r\n\r\nb = 2\r\n'
     """
     end = "\r\n" if "\r\n" in text else "\n"
@@ -388,7 +402,7 @@ def _ignore_edit(survey: Survey) -> Iterator[Edit]:
 
 def _ci_edit(survey: Survey, wishes: Wishes, notes: list[str]) -> Iterator[Edit]:
     """The edit that adds a workflow, if GitHub runs the CI and no workflow gates yet."""
-    if wishes.ci is False or any("mainstay gate" in text for text in survey.workflows.values()):
+    if wishes.ci is False or any(GATES.search(text) for text in survey.workflows.values()):
         return
     others = [service for service in survey.services if service != "GitHub Actions"]
     if wishes.ci is None and others and "GitHub Actions" not in survey.services:

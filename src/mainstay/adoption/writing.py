@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,11 +25,13 @@ class Edit:
         path: Path relative to the folder of all edits.
         before: Present text; ``None`` if the file does not exist.
         after: New text.
+        executable: Whether it becomes executable.
     """
 
     path: str
     before: str | None
     after: str
+    executable: bool = False
 
 
 def render_difference(edits: Iterable[Edit]) -> str:
@@ -71,6 +74,8 @@ def write_edits(root: Path, edits: Sequence[Edit]) -> None:
             folders += _make_folders(place.parent)
             write_text(place, edit.after, shown=edit.path)
             written.append(edit)
+            if edit.executable:
+                place.chmod(place.stat().st_mode | 0o111)
     except BaseException as error:
         for edit in reversed(written):
             with suppress(OSError, StoreError):
@@ -82,10 +87,12 @@ def write_edits(root: Path, edits: Sequence[Edit]) -> None:
             with suppress(OSError):
                 folder.rmdir()
         if isinstance(error, StoreError):
+            is_full = isinstance(error.__cause__, OSError) and error.__cause__.errno in {errno.ENOSPC, errno.EDQUOT}
+            remedy = "make room for it in the project's folder" if is_full else "make the project's folder writable"
             raise StoreError(
                 f"nothing was written: {error.fact}",
                 looked_in=error.looked_in,
-                next_step="make room for it in the project's folder, then run 'mainstay init' again",
+                next_step=f"{remedy}, then run 'mainstay init' again",
             ) from error
         if isinstance(error, OSError):
             raise StoreError(

@@ -2,7 +2,7 @@
 
 This module does not print or ask: :mod:`mainstay.cli` shows the plan and asks for confirmation.
 
-- :func:`plan_adoption`: the files that would be written.
+- :func:`plan_adoption`: the files that would be written, those of the maintenance scaffold included if it is wanted.
 - :func:`write_adoption`: write them, all or none.
 - :func:`gate_against_itself`: the first gate, with the current tree as both revisions.
 """
@@ -15,13 +15,14 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, distribution
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mainstay.adoption.proposal import Proposal, Wishes, propose
 from mainstay.adoption.survey import Survey, survey_project
 from mainstay.adoption.writing import Edit, render_difference, write_edits
 from mainstay.commands.gate import GateOptions, GateOutcome, gate
+from mainstay.commands.scaffold import Scaffold, ScaffoldOptions, render_scaffold
 from mainstay.measuring.loop import Observer
 from mainstay.records.errors import GitError
 from mainstay.revisions.git import Repository
@@ -43,68 +44,120 @@ class Adoption:
     """Planned changes to a project.
 
     Attributes:
-        repository: The repository, seen from the project.
-        survey: Survey of the project.
+        top: Top of the repository.
+        folder: The project's folder in it; empty for the top.
+        survey: Survey of the project, as it would be with the scaffold.
         proposal: Proposed files.
+        scaffold: The scaffold; ``None`` without.
     """
 
-    repository: Repository
+    top: Path
+    folder: str
     survey: Survey
     proposal: Proposal
+    scaffold: Scaffold | None = None
+
+    @property
+    def root(self) -> Path:
+        """The project's folder."""
+        return self.top / self.folder
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person must know, a sentence each."""
+        return (*(self.scaffold.notes if self.scaffold else ()), *self.proposal.notes)
 
     @property
     def edits(self) -> tuple[Edit, ...]:
-        """All files that would be written, relative to the top of the repository."""
-        folder = self.repository.folder
-        own = [replace(edit, path=f"{folder}/{edit.path}" if folder else edit.path) for edit in self.proposal.edits]
-        return (*own, *self.proposal.repository_edits)
+        """All files that would be written, each once, relative to the top of the repository."""
+        own = [replace(edit, path=_from_top(self.folder, edit.path)) for edit in self.proposal.edits]
+        merged = {edit.path: edit for edit in (self.scaffold.edits if self.scaffold else ())}
+        for edit in (*own, *self.proposal.repository_edits):
+            merged[edit.path] = replace(merged.get(edit.path, edit), after=edit.after)
+        return tuple(merged.values())
+
+    @property
+    def _new_of_scaffold(self) -> list[str]:
+        """The files that the scaffold adds."""
+        return [edit.path for edit in (self.scaffold.edits if self.scaffold else ()) if edit.before is None]
 
     @property
     def difference(self) -> str:
-        """The files as a diff; empty if there is nothing to write."""
-        return render_difference(self.edits)
+        """The files as a diff, those that the scaffold adds by name; empty if there is nothing to write."""
+        new = self._new_of_scaffold
+        names = "".join(f"new, of the scaffold: {path}\n" for path in new)
+        return names + render_difference(edit for edit in self.edits if edit.path not in new)
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """The files as a list, those that the scaffold adds as their number."""
+        new = self._new_of_scaffold
+        names = [edit.path for edit in self.edits if edit.path not in new]
+        return (*names, *([f"{len(new)} files of the scaffold"] if new else []))
 
 
-def plan_adoption(path: Path, *, environ: Mapping[str, str], **wishes: Any) -> Adoption:
+def plan_adoption(
+    path: Path, *, environ: Mapping[str, str], scaffold: ScaffoldOptions | None = None, **wishes: Any
+) -> Adoption:
     """Survey the project that a folder belongs to, and propose what it lacks.
 
     Args:
         path: A folder in the user's repository.
         environ: The user's environment.
+        scaffold: How the maintenance scaffold is rendered; ``None`` to do without.
         **wishes: Options of the user, see :class:`~mainstay.adoption.proposal.Wishes`; missing ones are chosen.
 
     Raises:
         GitError: If there is no repository with a commit.
         UsageError: If there is no Python project, its settings cannot be read, or something requested does not exist.
+        EnvironmentBuildError: If copier, which renders the scaffold, cannot be installed.
     """
     repository = Repository.discover(path)
     repository.refuse_tracked_runs()
+    rendered = None
+    if scaffold is not None:
+        repository = Repository.discover(repository.top)
+        rendered = render_scaffold(repository, scaffold, environ)
+    top, folder = repository.top, rendered.folder if rendered else repository.folder
+    texts = {edit.path: edit.after for edit in (rendered.edits if rendered else ())}
+
+    def read_from_top(name: str) -> str | None:
+        return texts[name] if name in texts else _text(top / name)
 
     def read(name: str) -> str | None:
-        return _text(repository.root / name)
+        return read_from_top(_from_top(folder, name))
 
     branch = None
     with suppress(GitError):
         branch = repository.default_branch(None, environ)
-    above = repository.listed_files(WORKFLOWS) if repository.folder else ()
+    listed = {*repository.listed_files("."), *texts}
+    above = [name for name in listed if name.startswith(f"{WORKFLOWS}/")] if folder else []
     survey = survey_project(
-        repository.listed_files(),
+        [
+            PurePosixPath(name).relative_to(folder).as_posix()
+            for name in listed
+            if PurePosixPath(name).is_relative_to(folder)
+        ],
         read,
         default_branch=(branch or "").rpartition("/")[2],
         gpu=machine.accelerator_name(),
-        where=str(repository.root / "pyproject.toml"),
-        workflows_above={name: _text(repository.top / name) or "" for name in above},
+        where=str(top / folder / "pyproject.toml"),
+        workflows_above={name: read_from_top(name) or "" for name in above},
     )
     asked = Wishes(**wishes)
     filled = replace(
         asked,
         requirement=asked.requirement or installed_from(),
         python=f"{sys.version_info.major}.{sys.version_info.minor}",
-        folder=repository.folder,
+        folder=folder,
     )
-    return Adoption(
-        repository=repository, survey=survey, proposal=propose(survey, filled, read, is_ignored=repository.ignores)
-    )
+    proposal = propose(survey, filled, read, is_ignored=lambda name: Repository(top).ignores(_from_top(folder, name)))
+    return Adoption(top=top, folder=folder, survey=survey, proposal=proposal, scaffold=rendered)
+
+
+def _from_top(folder: str, path: str) -> str:
+    """A path of the project, relative to the top of the repository."""
+    return f"{folder}/{path}" if folder else path
 
 
 def write_adoption(adoption: Adoption) -> None:
@@ -113,7 +166,7 @@ def write_adoption(adoption: Adoption) -> None:
     Raises:
         StoreError: If a file cannot be written; then none is changed.
     """
-    write_edits(adoption.repository.top, adoption.edits)
+    write_edits(adoption.top, adoption.edits)
 
 
 def gate_against_itself(path: Path, *, environ: Mapping[str, str], observer: Observer) -> GateOutcome:

@@ -19,6 +19,10 @@ Library code raises these and never prints or exits; the command line is the one
 
 from __future__ import annotations
 
+import os
+
+from mainstay.records.redaction import without_secrets
+
 RESUME_GATE = "continue with 'mainstay gate --resume': what was measured is kept"
 """The next step after a gate was interrupted, or after space was freed on the disk."""
 
@@ -27,7 +31,7 @@ RESTART_CALIBRATION = "start 'mainstay calibrate' again: it measures everything 
 
 
 class MainstayError(Exception):
-    """A failure with an explanation for the user.
+    """A failure with an explanation for the user, without the secrets of the environment.
 
     Args:
         fact: What was found, with the value; lower case, no final stop.
@@ -44,10 +48,10 @@ class MainstayError(Exception):
     exit_status = 4
 
     def __init__(self, fact: str, *, looked_in: str | None = None, next_step: str | None = None) -> None:
-        super().__init__(fact)
-        self.fact = fact
-        self.looked_in = looked_in
-        self.next_step = next_step
+        self.fact = without_secrets(fact, os.environ)
+        self.looked_in = without_secrets(looked_in, os.environ) if looked_in else looked_in
+        self.next_step = without_secrets(next_step, os.environ) if next_step else next_step
+        super().__init__(self.fact)
 
     def __str__(self) -> str:
         lines = [self.fact]

@@ -39,6 +39,7 @@ from platformdirs import user_cache_path
 from mainstay.project.configuration import Configuration
 from mainstay.project.scripts import importable_names
 from mainstay.records.errors import EnvironmentBuildError
+from mainstay.records.redaction import without_credentials
 from mainstay.records.runs import Environment
 from mainstay.records.trials import Side
 from mainstay.revisions.git import without_repository
@@ -78,8 +79,17 @@ PRETENDED_VERSIONS = (
 )
 """Variables from which build backends take a version instead of taking it from git."""
 
+CHOOSING = re.compile(
+    r"UV_(?:DEFAULT_INDEX|INDEX|INDEX_URL|EXTRA_INDEX_URL|FIND_LINKS|NO_INDEX|INDEX_STRATEGY|TORCH_BACKEND|CONFIG_FILE"
+    r"|CONSTRAINT|OVERRIDE|EXCLUDE_NEWER|PRERELEASE|RESOLUTION|NO_SOURCES)"
+)
+"""Variables by which a person tells uv where packages come from, and which of them to choose."""
+
 NETWORK_WORDS = ("error sending request", "dns error", "failed to fetch", "network connectivity", "connection refused")
 """Message of uv when it reaches no index."""
+
+REFUSALS = ("401 unauthorized", "403 forbidden", "407 proxy authentication")
+"""What uv says when an index or a proxy answers and refuses."""
 
 DEPENDENCIES_FILE = "mainstay-dependencies.pth"
 """File in the subject's ``site-packages`` that leads to the layer of its dependencies."""
@@ -114,7 +124,8 @@ class Resolution:
         pins: Requirements such as ``numpy==2.4.6``, sorted.
         local: Folders of the revision's own tree that it depends on, such as ``libs/common``; they are built like its
             wheel.
-        indexes: Addresses of the package indexes that its pyproject.toml names.
+        indexes: Addresses of the package indexes that its pyproject.toml names, and settings of uv in the environment
+            that decide what a pin means; without credentials.
     """
 
     side: Side
@@ -124,18 +135,18 @@ class Resolution:
 
     @property
     def packages(self) -> dict[str, str]:
-        """Version of each package, or its URL if it is pinned by URL.
+        """Version of each package, or its URL, without credentials, if it is pinned by URL.
 
         Example:
             >>> Resolution(side=Side.BASELINE, pins=("click==8.1.8", "own @ file:///own")).packages
             {'click': '8.1.8', 'own': 'file:///own'}
         """
-        return dict(re.split(r"==| @ ", pin, maxsplit=1) for pin in self.pins)
+        return dict(re.split(r"==| @ ", without_credentials(pin), maxsplit=1) for pin in self.pins)
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the pins, their sources, the Python, the platform and uv."""
-        parts = [*self.pins, *self.indexes, *interpreter_facts()]
+        """SHA-256 of the pins, their sources, the Python, the platform and uv; a new password changes nothing."""
+        parts = [*map(without_credentials, self.pins), *self.indexes, *interpreter_facts()]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -217,12 +228,12 @@ def run_uv(
     Raises:
         EnvironmentBuildError: If uv fails; the message quotes its last lines.
     """
-    run = partial(_run_uv_once, side=side, doing=doing, cwd=cwd, variables=variables or {})
+    run = partial(_run_uv_once, arguments, side=side, doing=doing, cwd=cwd)
     try:
-        return run(arguments)
+        return run(variables=variables or {})
     except UnreachableError as unreachable:
         try:
-            return run([*arguments, "--offline"])
+            return run(variables={**(variables or {}), "UV_OFFLINE": "1"})
         except EnvironmentBuildError:
             raise unreachable from None
 
@@ -246,6 +257,13 @@ def _run_uv_once(
         return done.stdout
     lines = (done.stderr or done.stdout).strip().splitlines()[-NUM_TAIL_LINES:]
     fact = f"{doing} failed{f' for the {side}' if side else ''}" + "".join(f"\n  | {line}" for line in lines)
+    if any(word in done.stderr.lower() for word in REFUSALS):
+        raise EnvironmentBuildError(
+            fact,
+            side=side,
+            looked_in="the package index, or the proxy before it",
+            next_step="give uv the user and the password: see the how-to 'use a private index'",
+        )
     if any(word in done.stderr.lower() for word in NETWORK_WORDS):
         raise UnreachableError(
             fact,
@@ -281,7 +299,8 @@ def resolve(trees: Mapping[Side, Path], configurations: Mapping[Side, Configurat
         requests[Side.BASELINE] = requests[Side.BASELINE].with_wishes_of(configurations[Side.CANDIDATE])
     parts = [part for request in requests.values() for part in request.identity()]
     today = f"{datetime.now(UTC):%Y-%m-%d}"
-    key = hashlib.sha256("\0".join([*parts, *interpreter_facts(), today]).encode()).hexdigest()
+    settings = _choosing_variables(os.environ)
+    key = hashlib.sha256("\0".join([*parts, *settings, *interpreter_facts(), today]).encode()).hexdigest()
     file = cache_folder() / "resolutions" / f"{key[:32]}.json"
     if file.exists():
         kept = json.loads(file.read_text(encoding="utf-8"))
@@ -290,12 +309,36 @@ def resolve(trees: Mapping[Side, Path], configurations: Mapping[Side, Configurat
         found = _resolve_both(requests)
         file.parent.mkdir(parents=True, exist_ok=True)
         draft = file.with_suffix(f".{os.getpid()}")
+        draft.touch(mode=0o600)  # a pin by URL may hold a password
         draft.write_text(json.dumps({side: pins._asdict() for side, pins in found.items()}), encoding="utf-8")
         draft.replace(file)
+    indexes = {side: (*map(without_credentials, requests[side].indexes), *settings) for side in Side}
     return {
-        side: Resolution(side=side, pins=pins.pins, local=pins.local, indexes=requests[side].indexes)
+        side: Resolution(side=side, pins=pins.pins, local=pins.local, indexes=indexes[side])
         for side, pins in found.items()
     }
+
+
+def _choosing_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Settings of uv in the environment that decide which packages there are and which is chosen, without credentials."""
+    found = (f"{name}={without_credentials(value)}" for name, value in environ.items() if CHOOSING.fullmatch(name))
+    return tuple(sorted(found))
+
+
+def named_indexes(tree: Path, side: Side) -> tuple[str, ...]:
+    """Addresses of the package indexes that a pyproject.toml names, as they stand there.
+
+    Args:
+        tree: The project's folder in the revision's worktree.
+        side: Whose it is, for messages.
+    """
+    return _indexes(_read_project(tree, side))
+
+
+def _indexes(project: Mapping[str, Any]) -> tuple[str, ...]:
+    """Package indexes of a project, including uv's explicit ones, since they serve the exact pins too."""
+    entries = project.get("tool", {}).get("uv", {}).get("index", [])
+    return tuple(entry["url"] for entry in entries if "url" in entry)
 
 
 class _Pins(NamedTuple):
@@ -362,8 +405,8 @@ class _Request:
 
     @property
     def indexes(self) -> tuple[str, ...]:
-        """Package indexes of the project, including uv's explicit ones, since they serve the exact pins too."""
-        return tuple(entry["url"] for entry in self._uv_settings.get("index", []) if "url" in entry)
+        """Package indexes that the project names."""
+        return _indexes(self.project)
 
     @property
     def _uv_settings(self) -> Mapping[str, Any]:

@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 from mainstay.project.configuration import Configuration
 from mainstay.records.errors import ConfigurationError, EnvironmentBuildError
+from mainstay.records.redaction import without_secrets
 from mainstay.records.runs import Revision
 from mainstay.records.trials import Side
 from mainstay.revisions.environments import (
@@ -470,7 +471,7 @@ def prepare(configuration: Configuration, python: Path, scratch: Path, environ: 
     variables = {match[1]: match[2] for match in matches if match}
     if held := sorted(filter(is_held, variables)):
         raise _prepare_error(configuration.prepare, f"it sets {', '.join(held)}, which no project may set for workers")
-    return Prepared(variables, " ".join(done.stderr.split()))
+    return Prepared(variables, without_secrets(" ".join(done.stderr.split()), environ))
 
 
 def is_held(name: str) -> bool:

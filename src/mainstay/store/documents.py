@@ -26,6 +26,7 @@ from mainstay.records.errors import SchemaError
 from mainstay.records.executions import EXECUTIONS, STORED_EXECUTION
 from mainstay.records.findings import Interval
 from mainstay.records.metrics import Kind
+from mainstay.records.redaction import without_credentials
 from mainstay.records.runs import SCHEMA_VERSION, Run
 from mainstay.records.trials import ContextValue
 
@@ -47,7 +48,7 @@ def run_to_json(run: Run) -> str:
     """
     document = _converter().unstructure(run)
     _check(document, where="the run that was to be written")
-    return json.dumps(document, allow_nan=False) + "\n"
+    return without_credentials(json.dumps(document, allow_nan=False)) + "\n"
 
 
 def run_from_json(text: str, *, where: str) -> Run:
@@ -81,7 +82,7 @@ def run_from_json(text: str, *, where: str) -> Run:
 
 def calibration_to_json(calibration: Calibration) -> str:
     """Convert a calibration to its document: one JSON object, ending in a line break."""
-    return json.dumps(_converter().unstructure(calibration), allow_nan=False) + "\n"
+    return without_credentials(json.dumps(_converter().unstructure(calibration), allow_nan=False)) + "\n"
 
 
 @cache

@@ -27,6 +27,7 @@ from cattrs.preconf.json import make_converter
 from filelock import FileLock, Timeout
 
 from mainstay.records.errors import RESTART_CALIBRATION, RESUME_GATE, StoreError, UsageError
+from mainstay.records.redaction import without_credentials
 from mainstay.records.trials import Trial
 from mainstay.store.files import FOLDER, write_text
 
@@ -88,7 +89,7 @@ class Journal:
         Raises:
             StoreError: If it cannot be written, for instance because the disk is full.
         """
-        data = (json.dumps({"type": kind, **content}) + "\n").encode()
+        data = (without_credentials(json.dumps({"type": kind, **content})) + "\n").encode()
         try:
             with self._lock, self.path.open("ab", buffering=0) as stream:  # a buffer would write again on closing
                 end, rest = stream.tell(), memoryview(data)

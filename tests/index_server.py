@@ -1,0 +1,52 @@
+"""A package index on this machine that wants a password."""
+
+import base64
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
+
+PASSWORD = "word-of-nobody-else"
+
+
+class Index:
+    """A package index, or a proxy to one, on this machine, which answers those who know the password.
+
+    Args:
+        folder: Its packages.
+        header: In which the password is expected.
+    """
+
+    def __init__(self, folder, header="Authorization"):
+        self.asked = []
+        index = self
+        expected = "Basic " + base64.b64encode(f"me:{PASSWORD}".encode()).decode()
+
+        class Handler(SimpleHTTPRequestHandler):
+            def __init__(self, *arguments):
+                super().__init__(*arguments, directory=str(folder))
+
+            def do_GET(self):
+                index.asked.append(self.path)
+                self.path = urlsplit(self.path).path.removeprefix("/simple")
+                if self.headers[header] == expected:
+                    super().do_GET()
+                else:
+                    self.send_response(407 if header.startswith("Proxy") else 401)
+                    self.send_header("WWW-Authenticate", "Basic")
+                    self.end_headers()
+
+            do_HEAD = do_GET
+
+            def log_message(self, *_):
+                """Stay silent."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.place = f"127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+def holds_password(*folders):
+    """The files below some folders that hold the password, or its form in a header."""
+    forms = (PASSWORD.encode(), base64.b64encode(f"me:{PASSWORD}".encode()))
+    files = (file for folder in folders for file in folder.rglob("*") if file.is_file())
+    return [file for file in files if any(form in file.read_bytes() for form in forms)]
