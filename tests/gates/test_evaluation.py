@@ -28,7 +28,7 @@ def scored(differences, *, clusters=None, score_range=1.0, guarded=None):
     )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(lost=st.integers(0, 40), gained=st.integers(0, 40))
 def test_interval_of_flips_and_tests_at_the_margin_say_the_same(lost, gained):
     evidence = weigh_items(scored(flips(2000, lost, gained)), margin=0.01, level=LEVEL)

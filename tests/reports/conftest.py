@@ -405,7 +405,7 @@ def inconclusive_run() -> Run:
         baseline_values=(0.977, 0.9768, 0.9775), candidate_values=(0.9769, 0.9771, 0.977),
         degradations=(0.0001, -0.0003, 0.0005),
     )  # fmt: skip
-    warning = "pairs are not independent (lag-1 correlation 0.52): levels are approximate"
+    warning = "pairs are not independent (lag-1 correlation 0.52): the stated error rate holds only approximately"
     return sample_run(
         verdict=Verdict.INCONCLUSIVE,
         reason=f"a metric is undecided: {undecided.metric.id}, {stopped.metric.id} and 1 more",

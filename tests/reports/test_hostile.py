@@ -41,8 +41,7 @@ ACTING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u206
 MARKUP = re.compile(r"@|#\d|://|www\.|GH-\d")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
-EXAMPLES = settings(max_examples=40, deadline=None)
-"""No deadline: a text of 100,000 characters takes its time on a busy machine."""
+EXAMPLES = settings(max_examples=40)
 
 
 @pytest.fixture(scope="session")

@@ -17,14 +17,13 @@ def test_table_of_a_few_findings_has_a_row_for_each(run):
     assert len(table_rows(render_markdown(run))) == len(run.findings)
 
 
-def test_verdict_findings_suspects_and_next_steps_come_in_this_order_and_the_rest_is_folded(run):
+def test_verdict_next_steps_findings_and_changes_come_in_this_order_and_the_rest_is_folded(run):
     shown, _, folded = render_markdown(run).partition("<details>")
 
-    head = "What changed" if run.verdict == "pass" else "Suspects"
-    places = [shown.index(part) for part in ("## ", "| verdict |", f"**{head}**", "**Next**")]
+    places = [shown.index(part) for part in ("## ", "**Next**", "| verdict |", "**What changed**")]
     assert places == sorted(places)
-    assert "error rate" not in shown
-    assert "error rate" in folded
+    assert "error rate:" not in shown
+    assert "error rate:" in folded
 
 
 @pytest.mark.parametrize("num_findings", [1, 9, 100, 500, 3000])

@@ -31,21 +31,22 @@ def test_verdict_findings_suspects_and_next_steps_come_before_all_that_explains_
 
 
 def test_a_log_of_a_hundred_metrics_lists_what_is_worse_or_undecided_and_counts_the_rest(mostly_clean):
-    _, *rows, rest = render_text(mostly_clean).split("\n\n")[1].splitlines()
+    _, *rows, legend, rest = render_text(mostly_clean).split("\n\n")[1].splitlines()
 
     assert [line.split()[0] for line in rows] == ["FAIL", "INCONCLUSIVE", "INCONCLUSIVE"]
+    assert legend.startswith("  drawn: o change")
     assert rest == "  and 97 more: 97 not worse"
 
 
 def test_the_drawing_is_left_out_where_there_is_no_room_for_it(failing):
-    wide, narrow = (render_text(failing, width=width).partition("suspects:")[0] for width in (140, 60))
+    wide, narrow = (render_text(failing, width=width).partition("what changed:")[0] for width in (140, 60))
 
     assert SKETCH_HEAD.strip() in wide
     assert SKETCH_HEAD.strip() not in narrow
 
 
 def test_metrics_of_the_same_name_are_told_apart_by_their_test(many_findings):
-    head = render_text(many_findings(9, 5)).partition("suspects:")[0]
+    head = render_text(many_findings(9, 5)).partition("what changed:")[0]
 
     assert all(f" test_{i}#time " in head for i in range(9))
 
@@ -71,7 +72,7 @@ def test_last_lines_of_a_broken_candidate_are_quoted(runs):
 def test_one_step_for_many_metrics_is_said_once(many_findings):
     text = render_text(many_findings(30, 5), width=300)
 
-    assert text.count("repair what made it worse, then gate again: mainstay gate (about 5 min)") == 1
+    assert text.count("repair what made it worse, then gate again\n      $ mainstay gate   (about 5 min)\n") == 1
     assert " and 7 more: repair" in text
 
 

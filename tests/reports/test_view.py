@@ -41,7 +41,7 @@ def test_rows_keep_the_numbers_of_the_run(failing):
     [
         ("passing", "PASS: may be merged"),
         ("failing", "FAIL: do not merge as it is"),
-        ("inconclusive", "INCONCLUSIVE: not decided"),
+        ("inconclusive", "INCONCLUSIVE: do not merge yet, it is not decided"),
         ("error", "ERROR: do not merge, the candidate could not be measured"),
     ],
 )
@@ -97,7 +97,7 @@ def test_the_sentence_names_what_decided_with_its_number(failing):
     view = view_run(failing)
 
     assert view.sentence == (
-        "top1_accuracy is 0.53 points worse (interval 0.39 to 0.68), more than its margin of 0.20 points"
+        "top1_accuracy is 0.53 points worse (interval 0.39 to 0.68 points worse, 8 pairs), more than its margin of 0.20 points"
     )
     assert view.counts == "1 worse, 1 missing, 1 waived, 1 new, 1 not worse"
 
@@ -105,7 +105,13 @@ def test_the_sentence_names_what_decided_with_its_number(failing):
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("passing", "nothing is worse by its margin; closest is imported_modules, 0.5 % worse, margin 5.0 %"),
+        (
+            "passing",
+            (
+                "all 5 metrics passed; closest to its margin is test_train_step#time, which is 0.4 % slower "
+                "(interval 0.8 % faster to 1.6 % slower, 5 pairs) against a margin of 5.0 %"
+            ),
+        ),
         ("error", "top1_accuracy: the candidate raised RuntimeError twice while the baseline was sound"),
     ],
 )
@@ -154,7 +160,10 @@ def test_an_inconclusive_gate_has_one_thing_to_do(runs):
 
 
 def test_a_degradation_about_as_large_as_the_margin_is_for_a_person_to_decide(runs):
-    (step,) = view_run(runs["inconclusive"]).next_steps
+    run = runs["inconclusive"]
+    findings = (replace(run.findings[1], further_pairs=None), *run.findings[2:])
+
+    (step,) = view_run(replace(run, findings=findings)).next_steps
 
     assert step.about == "test_train_step#time"
     assert step.action.startswith("the degradation is about as large as the margin")
@@ -366,3 +375,23 @@ def test_a_gate_whose_undecided_metrics_only_warn_can_be_merged(runs):
     assert [step.action for step in view.next_steps] == [
         "merge when the review is done: no degradation beyond the margins was found, undecided metrics only warn"
     ]
+
+
+def test_the_metric_whose_interval_comes_nearest_to_its_margin_is_called_closest(runs):
+    passing = runs["passing"]
+    step = passing.findings[2]
+    noisy = replace(
+        step, metric=replace(step.metric, workload="test_noisy.py::test_noisy"), estimate=-0.01,
+        interval=Interval(-0.06, 0.045),
+    )  # fmt: skip
+
+    view = view_run(replace(passing, findings=(*passing.findings, noisy)))
+
+    assert "closest to its margin is test_noisy#time" in view.sentence
+
+
+def test_a_policy_that_lets_an_undecided_gate_pass_is_told_in_the_headline(runs):
+    view = view_run(replace(runs["inconclusive"], exit_status=0))
+
+    assert view.headline == "INCONCLUSIVE: not decided, which the policy allows to merge"
+    assert view.exit_meaning == "undecided, which the policy maps to 0"

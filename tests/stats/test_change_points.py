@@ -34,7 +34,7 @@ def total_cost(series, weights, ends, penalty):
     return cost
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 10_000), st.floats(0.5, 20), st.integers(10, 17))
 def test_no_other_segments_cost_less(seed, penalty, size):
     rng = np.random.default_rng(seed)

@@ -5,7 +5,7 @@ import hashlib
 import json
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mainstay.runner.protocol import PROTOCOL_VERSION, Block, Event
@@ -171,7 +171,6 @@ JSON = st.recursive(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(sorted(SCHEMAS)), st.dictionaries(st.sampled_from([*COMPLETED, "values", "seconds"]), JSON))
 def test_nothing_that_is_sent_raises_anything_else(event, content):
     try:

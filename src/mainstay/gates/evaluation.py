@@ -42,7 +42,7 @@ PASS_NEEDS = "no pass: with {items} items a degradation of the margin may well n
 FEW_CLUSTERS = f"no pass: fewer than {FEWEST_CLUSTERS} clusters"
 FEW_UNBOUNDED = f"no pass: fewer than {FEWEST_UNBOUNDED} items, and no range is declared for their scores"
 WHOLE_CLUSTERS = "a degradation carried by whole clusters is not excluded"
-APPROXIMATE = "scores without a declared range: levels are approximate"
+APPROXIMATE = "scores without a declared range: the stated error rate holds only approximately"
 
 Test = Callable[[float], OneSidedPValues]
 """Function that gives the p-values of a difference against a null value of 0 or more."""

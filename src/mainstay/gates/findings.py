@@ -262,10 +262,14 @@ def _pair_warnings(metric: Metric, degradations: NDArray[np.float64]) -> tuple[s
     correlation, skew = lag_one_correlation(degradations), skewness(degradations)
     warnings = []
     if correlation > 2 / np.sqrt(len(degradations)):
-        warnings.append(f"pairs are not independent (lag-1 correlation {correlation:.2f}): levels are approximate")
+        warnings.append(
+            f"pairs are not independent (lag-1 correlation {correlation:.2f}): the stated error rate holds only approximately"
+        )
     if abs(skew) > 3 * np.sqrt(6 / len(degradations)):
         unstable = "candidate" if skew > 0 else "baseline"
-        warnings.append(f"the {unstable} is unstable (skewness over pairs {skew:.1f}): levels are approximate")
+        warnings.append(
+            f"the {unstable} is unstable (skewness over pairs {skew:.1f}): the stated error rate holds only approximately"
+        )
     return tuple(warnings)
 
 

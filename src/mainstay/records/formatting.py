@@ -143,6 +143,26 @@ def interval_text(metric: Metric, interval: Interval | None) -> str:
     return f"{degradation_number(metric, interval.low)} to {degradation_number(metric, interval.high)}"
 
 
+def worded_interval(metric: Metric, interval: Interval | None) -> str:
+    """The bounds of a degradation in words, with the unit and without signs.
+
+    Example:
+        >>> from mainstay.records.metrics import Kind
+        >>> step = Metric(workload="w", name="t", kind=Kind.PERFORMANCE, direction="lower", margin=0.05, unit="s")
+        >>> worded_interval(step, Interval(-0.01, 0.02)), worded_interval(step, Interval(0.01, 0.02))
+        ('1.0 % faster to 2.0 % slower', '1.0 to 2.0 % slower')
+    """
+    if interval is None or not all(map(math.isfinite, interval)):
+        return interval_text(metric, interval)
+    low, high = (change_text(metric, bound) for bound in interval)
+    is_one_sided = low.rpartition(" ")[2] == high.rpartition(" ")[2]
+    return (
+        f"{degradation_number(metric, interval.low).removeprefix('-')} to {high}"
+        if is_one_sided
+        else f"{low} to {high}"
+    )
+
+
 def value_text(metric: Metric, value: float | None) -> str:
     """A value of a metric, scaled.
 

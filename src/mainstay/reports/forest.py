@@ -27,6 +27,9 @@ BEYOND = 2.3
 SKETCH_HEAD = " 0  margin"
 """Heading of a column of sketches, which explains the marks ``:`` and ``|``."""
 
+SKETCH_LEGEND = "  drawn: o change, - interval, : zero, | margin, // cut of the axis, < and > beyond the drawing"
+"""Line under a column of sketches that explains its marks."""
+
 _PADDING = 6
 _STEM = 0.3
 _SKETCH_ZERO, _SKETCH_MARGIN, _SKETCH_BREAK, _SKETCH_WIDTH = 2, 6, 10, 18

@@ -16,7 +16,7 @@ from mainstay.reports.rows import FindingRow
 
 EXIT_MEANINGS = {
     0: "nothing degraded by more than its margin",
-    1: "a degradation, a missing metric or a broken candidate",
+    1: "the change is at fault",
     2: "the command was used wrongly",
     3: "undecided",
     4: "the baseline, the tool or the environment is broken, or nothing was judged",
@@ -28,8 +28,13 @@ _ADVICE = {
     Verdict.PASS: "may be merged",
     Verdict.FAIL: "do not merge as it is",
     Verdict.MISSING: "do not merge as it is",
-    Verdict.INCONCLUSIVE: "not decided",
+    Verdict.INCONCLUSIVE: "do not merge yet, it is not decided",
     Verdict.ERROR: "says nothing about the change",
+}
+_FAULTS = {
+    Verdict.FAIL: "a metric degraded by more than its margin",
+    Verdict.MISSING: "a metric is missing",
+    Verdict.ERROR: "the candidate is broken",
 }
 _MAX_WAIVED = 3
 
@@ -38,6 +43,8 @@ def advice(run: Run) -> str:
     """Whether to merge, in a few words."""
     if run.verdict is Verdict.ERROR and run.exit_status == 1:
         return "do not merge, the candidate could not be measured"
+    if run.verdict is Verdict.INCONCLUSIVE and run.exit_status == 0:
+        return "not decided, which the policy allows to merge"
     return _ADVICE[run.verdict]
 
 
@@ -45,6 +52,8 @@ def exit_meaning(run: Run) -> str:
     """The exit status in words; an inconclusive gate may be mapped by policy."""
     if run.verdict is Verdict.INCONCLUSIVE and run.exit_status != 3:
         return f"undecided, which the policy maps to {run.exit_status}"
+    if run.exit_status == 1:
+        return _FAULTS.get(run.verdict, EXIT_MEANINGS[1])
     return EXIT_MEANINGS[run.exit_status]
 
 
@@ -63,7 +72,7 @@ def decisive_sentence(run: Run, rows: Sequence[FindingRow]) -> str:
     if row.needs_review or row.mark or UNKNOWN in (row.change, row.interval):
         return f"{row.label}: {row.mark or row.reason}"
     if row.verdict is Verdict.INCONCLUSIVE:
-        return f"{row.label}: {row.bounded_estimate}, neither within nor beyond its margin of {row.margin}"
+        return f"{row.label} is {row.bounded_estimate}: it may lie on either side of its margin of {row.margin}"
     return f"{row.label} is {row.bounded_estimate}, more than its margin of {row.margin}"
 
 
@@ -87,5 +96,9 @@ def _of_pass(rows: Sequence[FindingRow]) -> str:
         return ""
     if all(row.is_unchanged for row in passed):
         return f"nothing that was judged has changed{told}"
-    worst = max(passed, key=lambda row: row.sort_degradation)
-    return f"nothing is worse by its margin; closest is {worst.label}, {worst.bounded_estimate}, margin {worst.margin}{told}"
+    closest = max(passed, key=lambda row: row.sort_bound)
+    number = "the only metric" if len(passed) == 1 else f"all {len(passed)} metrics"
+    if len(passed) < len(rows):
+        number = "1 metric" if len(passed) == 1 else f"{len(passed)} metrics"
+    which = "it" if len(passed) == 1 else f"closest to its margin is {closest.label}, which"
+    return f"{number} passed; {which} is {closest.bounded_estimate} against a margin of {closest.margin}{told}"

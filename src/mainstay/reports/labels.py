@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
+SHARED_NAMES = frozenset(
+    {"time", "call_time", "import_time", "latency_median", "latency_p95", "peak_memory", "throughput"}
+)
+"""Names that any workload may record, so that they say nothing without their test."""
+
 
 def short_labels(ids: Iterable[str]) -> Mapping[str, str]:
     """The shortest unique name of each metric: its own name, its name with its test, or with its file.
@@ -23,7 +28,11 @@ def short_labels(ids: Iterable[str]) -> Mapping[str, str]:
     labels = {each: each for each in known}
     for shorten in (_with_test, _name):
         counted = Counter(map(shorten, known))
-        labels |= {each: shorten(each) for each in known if counted[shorten(each)] == 1}
+        labels |= {
+            each: shorten(each)
+            for each in known
+            if counted[shorten(each)] == 1 and not (shorten is _name and _name(each) in SHARED_NAMES)
+        }
     return labels
 
 

@@ -1,4 +1,4 @@
-"""The report for a pull request or a job summary: verdict, findings, suspects, next steps; all else folded.
+"""The report for a pull request or a job summary: verdict, next steps, findings, what changed; all else folded.
 
 It can be read as plain text. Words that Markdown or GitHub would interpret (links, images, mentions, references,
 markup) are shown as code, which GitHub does not interpret. The report stays below :data:`MAX_BYTES`, except for the
@@ -32,6 +32,7 @@ _HEAD_BYTES = 2_200
 _CELL_LENGTH, _LABEL_LENGTH = 60, 100
 _MAX_STEPS = 3
 _MAX_RESORTS = 3
+_MAX_WARNINGS = 2
 _MARKS = {
     Verdict.PASS: "✅",
     Verdict.FAIL: "❌",
@@ -61,10 +62,10 @@ def render_markdown(run: Run) -> str:
     judged_by = "\n".join(_changes(view))
     parts = [
         "\n".join(_verdict(view)),
+        "\n".join(_within(_next(view), budget=_HEAD_BYTES)),
         _table(view),
         "\n".join(_within(_suspects(view), budget=_HEAD_BYTES // 2)),
         judged_by,
-        "\n".join(_within(_next(view), budget=_HEAD_BYTES)),
     ]
     left = MAX_BYTES - sum(_size(part) + 2 for part in parts) + _size(judged_by) - 300
     parts += [
@@ -152,6 +153,10 @@ def _next(view: RunView) -> Iterator[str]:
         yield f"{number}. {_step(step)}"
     if len(view.next_steps) > _MAX_STEPS:
         yield f"{_MAX_STEPS + 1}. {len(view.next_steps) - _MAX_STEPS} more, in the details"
+    if view.warnings:
+        yield ""
+    for warning in view.warnings[:_MAX_WARNINGS]:
+        yield f"> warning: {markdown_text(warning)}"
 
 
 def _changes(view: RunView) -> Iterator[str]:
@@ -171,7 +176,7 @@ def _table(view: RunView) -> str:
     if not view.shown:
         return ""
     lines = [
-        f"| verdict | metric | baseline | candidate | change | interval | margin | {view.units} | drawn: `:` zero, `¦` margin |",
+        f"| verdict | metric | baseline | candidate | change | interval | margin | {view.units} | drawn: `o` change, `-` interval, `:` zero, `¦` margin |",
         "|---|---|---:|---:|---:|---:|---:|---:|---|",
     ]
     kept = list(_within(map(_table_row, view.shown), budget=_TABLE_BYTES - sum(map(_size, lines))))
@@ -182,7 +187,7 @@ def _table(view: RunView) -> str:
 
 def _table_row(row: FindingRow) -> str:
     """One finding as a row; every text in it is fixed or shown as code."""
-    cells = (row.baseline, row.candidate, row.bounded_change, row.interval, row.margin)
+    cells = (row.baseline, row.candidate, row.bounded_change, row.worded_interval, row.margin)
     numbers = ("-" if cell == UNKNOWN else markdown_text(clean(cell, at_most=_CELL_LENGTH)) for cell in cells)
     drawn = code(row.sketch.replace(" ", ".")) if row.sketch else ""
     return f"| {' | '.join((f'{_MARKS[row.verdict]} {row.verdict}', code(clean(row.label, at_most=_LABEL_LENGTH)), *numbers, row.count, drawn))} |"
@@ -192,7 +197,7 @@ def _details(view: RunView) -> Iterator[str]:
     """Everything else: warnings, each finding, and where and how it was measured."""
     for note in view.notes[:20]:
         yield f"- note: {markdown_text(note)}"
-    for warning in view.warnings:
+    for warning in view.warnings[_MAX_WARNINGS:]:
         yield f"- warning: {markdown_text(warning)}"
     yield f"- error rate: {markdown_text('; '.join(view.error_rate))}"
     for sentence in view.assumptions:
@@ -204,7 +209,7 @@ def _details(view: RunView) -> Iterator[str]:
     if view.last_resorts:
         yield "\n**Last resort, in a reviewed file**\n"
     for resort in view.last_resorts[:_MAX_RESORTS]:
-        yield f"- {code(resort.command)}"
+        yield f"- {code(resort.command)} accepts {code(resort.about)} up to {markdown_text(resort.accepted)}"
     if view.facts:
         yield "\n**Measured**\n"
     for name, value in view.facts:

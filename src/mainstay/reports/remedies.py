@@ -3,7 +3,7 @@
 - :class:`Step`: an action and its command.
 - :class:`Gate`: command and duration of another gate of the same revisions.
 - :func:`next_step`: the step for a finding.
-- :func:`waive_command`: the last resort, which accepts a degradation.
+- :func:`waive_command`, :func:`waived_text`: the last resort, which accepts a degradation, and how large a one.
 """
 
 from __future__ import annotations
@@ -14,12 +14,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from mainstay.records.findings import Blame, Finding, Verdict
+from mainstay.records.formatting import degradation_text
 from mainstay.records.metrics import STORED
 from mainstay.records.runs import Revision, Run
 from mainstay.reports.cleaning import NAME_LENGTH, clean
-
-MAX_WORTHWHILE_LOOKS = 5
-"""Multiple of the last look's pairs beyond which a person should decide instead of measuring more pairs."""
 
 _CHOSEN_BY_ITSELF = ("merge base", "working tree")
 _STANDARD_ERRORS = 3.0
@@ -150,17 +148,13 @@ def next_step(finding: Finding, gate: Gate | None = None) -> Step:
             return Step(metric, "")
 
 
-def pairs_to_settle(finding: Finding, gate: Gate) -> int | None:
+def pairs_to_settle(finding: Finding) -> int | None:
     """Further pairs that should decide an inconclusive finding; ``None`` if no reasonable number would.
 
     Args:
         finding: The judgement.
-        gate: Another gate, with the last planned look.
     """
-    if not finding.further_pairs or finding.needs_review:
-        return None
-    total = finding.num_pairs + finding.further_pairs
-    return finding.further_pairs if total <= MAX_WORTHWHILE_LOOKS * gate.last_look else None
+    return None if finding.needs_review else finding.further_pairs or None
 
 
 def waive_command(finding: Finding, gate: Gate | None = None) -> str:
@@ -180,6 +174,16 @@ def waive_command(finding: Finding, gate: Gate | None = None) -> str:
     return f"mainstay waive {shlex.quote(metric)} --limit {_round_up(limit)} --reason WHY --until DATE{judged}"
 
 
+def waived_text(finding: Finding, gate: Gate | None = None) -> str:
+    """The degradation that :func:`waive_command` accepts, with its unit.
+
+    Args:
+        finding: A finding that failed or is missing.
+        gate: Command and duration of another gate.
+    """
+    return clean(degradation_text(finding.metric, max(_waivable(finding, gate or Gate()))))
+
+
 def _named(option: str, revision: Revision) -> tuple[str, ...]:
     """The option that names a revision, if a gate would not choose it by default."""
     if revision.name.startswith(_CHOSEN_BY_ITSELF):
@@ -194,7 +198,7 @@ def _settling(finding: Finding, metric: str, gate: Gate) -> Step:
         shown = ", ".join(map(str, seeds[:3])) + (f" and {len(seeds) - 3} more" if len(seeds) > 3 else "")
         named = "seed" if len(seeds) == 1 else "seeds"
         return Step(metric, f"train the candidate with {named} {shown} alone and see why it explodes")
-    if further := pairs_to_settle(finding, gate):
+    if further := pairs_to_settle(finding):
         total = finding.num_pairs + further
         pairs = "1 further pair" if further == 1 else f"{further} further pairs"
         seconds = gate.seconds * total / max(1, finding.num_pairs)
@@ -204,8 +208,8 @@ def _settling(finding: Finding, metric: str, gate: Gate) -> Step:
     if finding.estimate is not None and abs(finding.degradation_in_margins - 1) <= 0.5:
         return Step(
             metric,
-            "the degradation is about as large as the margin, and more pairs would hardly show on which side it lies; "
-            "decide: accept it with a wider margin, or repair it and gate again",
+            "the degradation is about as large as the margin, and no reasonable number of pairs would show on which side "
+            "it lies; decide: either widen the margin in the marker of the workload, or repair the candidate; then gate again",
             *again,
         )
     return Step(
@@ -252,7 +256,7 @@ def _repair(finding: Finding, metric: str, gate: Gate) -> Step:
         test = shlex.quote(metric.rpartition("#")[0])
         return Step(
             metric,
-            "repair the candidate, whose last lines say where it broke; reproduce the failure",
+            "repair the candidate, then gate again; reproduce the failure with",
             f"python -m pytest {test}",
         )
     if finding.blame is Blame.BASELINE:

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from mainstay.records.findings import EarlierRuns, Finding, ItemCounts, MeasuredWith, Method, Tier, Verdict
@@ -19,6 +20,7 @@ from mainstay.records.formatting import (
     interval_text,
     is_bound,
     value_text,
+    worded_interval,
 )
 from mainstay.records.metrics import STORED, Metric
 from mainstay.records.runs import WorkloadResult
@@ -60,6 +62,7 @@ class FindingRow:
         candidate: Mean value of the candidate.
         change: The estimate in words; ``unknown`` without one.
         interval: Bounds of the degradation, without the unit; ``exact`` if there is nothing to estimate.
+        worded_interval: Bounds of the degradation with the unit, in words such as ``slower``, without signs.
         unit: Unit of degradation, interval and margin.
         margin: The tolerated degradation, with its unit.
         num_pairs: Number of judged pairs or items.
@@ -77,6 +80,7 @@ class FindingRow:
         detail: Last lines of a worker, or names.
         warnings: Reasons to trust the numbers less.
         sort_degradation: The degradation in margins, for sorting; positive is worse.
+        sort_bound: The upper end of its interval in margins, for sorting.
         is_bound: Whether the estimate is only a minimum, shown as "at least".
         tier: Which of its verdicts block, in words; empty if all do.
         blocks: Whether its verdict counts towards that of the gate.
@@ -97,6 +101,7 @@ class FindingRow:
     candidate: str
     change: str
     interval: str
+    worded_interval: str
     unit: str
     margin: str
     num_pairs: int
@@ -114,6 +119,7 @@ class FindingRow:
     detail: tuple[str, ...]
     warnings: tuple[str, ...]
     sort_degradation: float
+    sort_bound: float
     is_bound: bool
     tier: str
     blocks: bool
@@ -138,8 +144,10 @@ class FindingRow:
 
     @property
     def bounded_estimate(self) -> str:
-        """The change with its interval, if it has one."""
-        return self.bounded_change + ("" if self.is_exact else f" (interval {self.interval})")
+        """The change with its interval, if it has one, and the number of pairs or items behind it."""
+        known = [] if self.is_exact else [f"interval {self.worded_interval}"]
+        units = self.units.removesuffix("s") if self.num_pairs == 1 else self.units
+        return f"{self.bounded_change} ({', '.join([*known, f'{self.count} {units}'])})"
 
     @property
     def values(self) -> str:
@@ -196,6 +204,7 @@ def view_finding(
         candidate=clean(value_text(metric, finding.candidate_mean)),
         change=_change(finding),
         interval="exact" if is_exact else interval_text(metric, finding.interval),
+        worded_interval=clean(worded_interval(metric, finding.interval)),
         unit=clean(degradation_unit(metric)),
         margin=clean(degradation_text(metric, metric.scaled_margin)),
         num_pairs=finding.num_pairs,
@@ -215,13 +224,21 @@ def view_finding(
         detail=tuple(clean(line, at_most=LINE_LENGTH) for line in finding.detail[:_MAX_LINES]),
         warnings=tuple(clean(warning, at_most=LINE_LENGTH) for warning in finding.warnings),
         sort_degradation=round(finding.degradation_in_margins, 4),
+        sort_bound=round(_upper_bound(finding), 4),
         is_bound=is_bound(finding.estimate, finding.cap, finding.degradations),
         tier=_TIERS[finding.tier],
         blocks=finding.blocks,
         mark=clean(finding.mark, at_most=LINE_LENGTH) if finding.is_doubted else "",
-        further_pairs=pairs_to_settle(finding, gate or Gate()),
+        further_pairs=pairs_to_settle(finding),
         sketch=sketch(finding),
     )
+
+
+def _upper_bound(finding: Finding) -> float:
+    """The largest degradation that is not excluded, in margins; the estimate if there is no interval."""
+    if finding.method in PROOFS or finding.interval is None:
+        return finding.degradation_in_margins
+    return finding.interval.high / finding.metric.scaled_margin if finding.metric.scaled_margin else math.inf
 
 
 def _change(finding: Finding) -> str:
@@ -273,7 +290,10 @@ def _detectable(finding: Finding) -> str:
     below = degradation_text(finding.metric, finding.passes_below)
     is_unsure = finding.verdict is Verdict.INCONCLUSIVE and finding.passes_below <= 0
     unreliable = "; a clean change is not sure to pass" if is_unsure else ""
-    return f"would fail a degradation above {above}, would pass one below {below}, each with 90 % chance{unreliable}"
+    return (
+        f"with the planned pairs at this noise, a degradation above {above} would fail and one below {below} would pass, "
+        f"each with 90 % chance{unreliable}"
+    )
 
 
 def _flipped(metric: Metric, workload: WorkloadResult | None) -> tuple[str, ...]:
@@ -286,7 +306,7 @@ def _flipped(metric: Metric, workload: WorkloadResult | None) -> tuple[str, ...]
     )
     at_first = (
         f"{first.right_to_wrong} right to wrong and {first.wrong_to_right} wrong to right of {first.num_examples} "
-        f"examples at seed {first.seed} (McNemar p = {first.p_value:.2g} for these two trained models)"
+        f"examples at seed {first.seed} (one trained model each, which decides nothing: McNemar p = {first.p_value:.2g})"
     )
     if num_seeds == 1:
         return (at_first,)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from mainstay.records.findings import Verdict
 from mainstay.records.runs import Run
-from mainstay.reports.remedies import Gate, Step, minutes_text, waive_command
+from mainstay.reports.remedies import Gate, Step, minutes_text, waive_command, waived_text
 from mainstay.reports.rows import FindingRow
 
 _MAX_NAMES = 3
@@ -19,10 +19,12 @@ class LastResort(NamedTuple):
     Attributes:
         about: The metric.
         command: The command.
+        accepted: The largest degradation that it accepts, with the unit.
     """
 
     about: str
     command: str
+    accepted: str
 
 
 def next_steps(run: Run, rows: Sequence[FindingRow]) -> tuple[Step, ...]:
@@ -59,11 +61,9 @@ def last_resorts(run: Run, rows: Sequence[FindingRow]) -> tuple[LastResort, ...]
         rows: Its findings; those that block a merge come first.
     """
     gate = Gate.of(run)
-    return tuple(
-        LastResort(row.label, waive_command(run.findings[row.number - 1], gate))
-        for row in rows
-        if row.blocks and row.verdict in (Verdict.FAIL, Verdict.MISSING)
-    )
+    waivable = [row for row in rows if row.blocks and row.verdict in (Verdict.FAIL, Verdict.MISSING)]
+    found = [(row.label, run.findings[row.number - 1]) for row in waivable]
+    return tuple(LastResort(label, waive_command(each, gate), waived_text(each, gate)) for label, each in found)
 
 
 def _urgency(row: FindingRow) -> tuple[bool, bool, float]:

@@ -13,7 +13,7 @@ from itertools import chain
 from mainstay.records.findings import Verdict
 from mainstay.records.formatting import UNKNOWN
 from mainstay.records.runs import Run
-from mainstay.reports.forest import SKETCH_HEAD
+from mainstay.reports.forest import SKETCH_HEAD, SKETCH_LEGEND
 from mainstay.reports.rows import ITEMS, FindingRow
 from mainstay.reports.view import RunView, not_listed, view_run
 
@@ -96,6 +96,8 @@ def _table(view: RunView, *, width: int) -> Iterator[str]:
     if max(map(len, lines)) > width:
         lines = _aligned([row[:-1] for row in rows])
     yield from lines
+    if len(lines[0]) > len(_aligned([heads[:-1]])[0]) and any(row.sketch for row in view.shown):
+        yield SKETCH_LEGEND
     if left := not_listed(view, len(view.shown)):
         yield f"  {left}"
 
@@ -136,7 +138,9 @@ def _changes(view: RunView) -> Iterator[Line]:
 def _next(view: RunView) -> Iterator[Line]:
     """What to do now."""
     for step in view.next_steps[:MAX_NEXT_STEPS]:
-        yield "next: ", step.sentence
+        yield "next: ", ": ".join(filter(None, (step.about, step.action)))
+        if step.command:
+            yield "      $ ", f"{step.command}{f'   ({step.minutes})' if step.minutes else ''}"
     if len(view.next_steps) > MAX_NEXT_STEPS:
         yield "next: ", f"and {len(view.next_steps) - MAX_NEXT_STEPS} more, with the findings below"
 
@@ -168,7 +172,9 @@ def _last_resorts(view: RunView) -> Iterator[Line]:
     """Commands that accept a degradation, if it cannot be repaired."""
     if view.last_resorts:
         yield "", "last resort, in a reviewed file:"
-    yield from (("  ", resort.command) for resort in view.last_resorts)
+    for resort in view.last_resorts:
+        yield "  ", resort.command
+        yield "      ", f"accepts {resort.about} up to {resort.accepted}"
 
 
 def _detail(row: FindingRow) -> tuple[str, ...]:

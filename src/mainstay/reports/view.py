@@ -127,8 +127,8 @@ class RunView:
 
     @property
     def suspects_title(self) -> str:
-        """Heading of the differences between the revisions; they are called suspects only if something is wrong."""
-        return "what changed" if self.verdict is Verdict.PASS else "suspects"
+        """Heading of the differences between the revisions."""
+        return "what changed"
 
 
 def view_run(run: Run) -> RunView:

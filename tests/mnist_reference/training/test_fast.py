@@ -80,7 +80,7 @@ def same_bits(first, second):
     return all(map(torch.equal, first, second))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     config=configs,
     num_examples=st.integers(1, 70),

@@ -39,8 +39,9 @@
       }
       shown.textContent = `${count} of ${rows.length} findings`;
     };
-    filter.addEventListener("input", show);
-    verdict.addEventListener("change", show);
+    /* a page of few findings has no filter */
+    filter?.addEventListener("input", show);
+    verdict?.addEventListener("change", show);
 
     for (const head of findings.querySelectorAll("th[data-sort]")) {
       const key = head.dataset.sort;
