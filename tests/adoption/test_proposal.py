@@ -140,6 +140,96 @@ def test_what_a_suite_imports_comes_from_the_group_the_extra_or_is_named():
     assert any("nowhere_listed" in note for note in proposal_for(files).notes)
 
 
+def test_a_suite_among_other_tests_is_gated_without_them():
+    files = HATCH | {
+        "tests/test_speed.py": SUITE,
+        "tests/test_plain.py": "import hypothesis\n",
+        "tests/conftest.py": "",
+    }
+
+    assert read_configuration(applied(files)["pyproject.toml"], "").files == ("test_speed.py",)
+
+
+def test_a_suite_whose_files_say_so_stays_open_to_new_ones():
+    files = HATCH | {"tests/test_a_benchmarks.py": SUITE, "tests/test_bench_b.py": SUITE, "tests/deep/test_c.py": ""}
+
+    assert read_configuration(applied(files)["pyproject.toml"], "").files == ("*bench*.py",)
+
+
+def group_of(files):
+    return tomllib.loads(applied(files)["pyproject.toml"])["dependency-groups"]["benchmarks"]
+
+
+def test_the_plugin_that_a_suite_imports_is_installed():
+    suite = "from pytest_codspeed import BenchmarkFixture\n" + SUITE
+
+    assert group_of(HATCH | {"bench/test_a.py": suite}) == ["pytest>=8.4", "pytest-codspeed"]
+
+
+def test_requirements_in_files_for_people_are_used_where_they_are_imported():
+    files = HATCH | {
+        "bench/test_a.py": f"import tomlkit\n{SUITE}",
+        "bench/conftest.py": "from bench import helpers\n",
+        "bench/helpers.py": "import attr\n",
+        "requirements/test.txt": "-r more.txt\n# comment\ntomlkit >= 0.13  # why\nunused\npytest-codspeed==3.2.0\n",
+        "requirements-dev.txt": "attrs==25.3.0 \\\n    --hash=sha256:0\n",
+    }
+
+    assert group_of(files) == ["pytest>=8.4", "pytest-codspeed==3.2.0", "attrs==25.3.0", "tomlkit >= 0.13"]
+
+
+def test_pytorch_that_is_left_to_the_users_is_installed_and_said():
+    files = HATCH | {
+        "src/plank/__init__.py": "from .net import Net\n",
+        "src/plank/net.py": "import torch\nclass Net: ...\n",
+    }
+
+    assert group_of(files)[-1] == "torch"
+    assert any(note.startswith("torch is imported") for note in proposal_for(files).notes)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def load():\n    import torch\n",
+        "try:\n    import torch\nexcept ImportError:\n    torch = None\n",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch\n",
+        "",
+    ],
+    ids=["in-a-function", "optional", "for-types", "not-reached"],
+)
+def test_what_an_import_can_do_without_is_not_installed(text):
+    files = HATCH | {"src/plank/__init__.py": text, "src/plank/layers.py": "import torch\n"}
+
+    assert group_of(files) == ["pytest>=8.4", "pytest-benchmark>=5.1"]
+
+
+def test_an_extra_that_brings_what_the_package_imports_is_chosen():
+    text = HATCH["pyproject.toml"] + '[project.optional-dependencies]\ntorch = ["torch>=2"]\n'
+    files = HATCH | {"src/plank/__init__.py": "import torch\n", "pyproject.toml": text}
+
+    assert read_configuration(applied(files)["pyproject.toml"], "").extras == ("torch",)
+    assert group_of(files) == ["pytest>=8.4", "pytest-benchmark>=5.1"]
+
+
+@pytest.mark.parametrize(
+    "text", ['dynamic = ["dependencies"]\n', 'dependencies = ["torch"]\n'], ids=["by-the-build", "declared"]
+)
+def test_dependencies_of_the_project_are_not_repeated(text):
+    files = HATCH | {"src/plank/__init__.py": "import torch\n", "pyproject.toml": HATCH["pyproject.toml"] + text}
+
+    assert group_of(files) == ["pytest>=8.4", "pytest-benchmark>=5.1"]
+
+
+def test_packages_of_a_conda_environment_are_installed_where_they_are_imported():
+    files = {
+        "plank.py": "import torch, yaml\n",
+        "environment.yml": "dependencies:\n  - python=3.12\n  - pytorch::pytorch>=2\n  - pip:\n    - pyyaml==6\n",
+    }
+
+    assert group_of(files) == ["pytest>=8.4", "pytest-benchmark>=5.1", "torch", "pyyaml"]
+
+
 def test_a_group_that_has_a_tool_for_benchmarks_is_included():
     text = HATCH["pyproject.toml"] + '\n[dependency-groups]\nbench = ["pytest-codspeed", "msgpack"]\n'
 

@@ -72,7 +72,11 @@ class Survey:
         ignored: Text of .gitignore.
         suite_files: Files of tests that use a fixture or marker that measures.
         suite_size: Test functions in these.
-        suite_imports: Packages that the suite imports besides the project's own.
+        suite_imports: Packages that the suite imports besides the project's own, itself or through its conftest and helpers.
+        other_tests: Files in the folders of the suite that pytest collects too, and that measure nothing.
+        package_imports: Packages that an import of the main package needs.
+        listed: Requirements in files that no installer reads by itself, by normalised name: ``requirements/test.txt``,
+            ``environment.yml``.
         scripts: Training scripts in the package.
         inference: Functions that infer, by their full name.
         stored_results: Files of stored evaluations.
@@ -95,6 +99,9 @@ class Survey:
     suite_files: tuple[str, ...]
     suite_size: int
     suite_imports: frozenset[str]
+    other_tests: tuple[str, ...]
+    package_imports: frozenset[str]
+    listed: Mapping[str, str]
     scripts: tuple[Script, ...]
     inference: tuple[str, ...]
     stored_results: tuple[str, ...]
@@ -176,7 +183,12 @@ def survey_project(
         name: number for name, tree in trees.items() if _could_be_test(name) and (number := _num_workloads(tree)) > 0
     }
     own = {*packages, *(PurePosixPath(name).parts[0].removesuffix(".py") for name in names)}
+    known = own | set(sys.stdlib_module_names) | {"pytest", "__future__"}
+    prefix = _prefix(layout)
+    parts = {file for name in packages[:1] for file in _files_of(name.split("."), [prefix], trees)}
+    helpers = {name: tree for name, tree in trees.items() if _module_of(name, layout, packages) == ""}
     imported = {module for name in suite for module in _imports(trees[name])}
+    imported |= reached_imports({*suite, *_conftests(suite, names)}, helpers, [""])
     workflows = dict(workflows_above or {})
     workflows |= {name: read(name) or "" for name in names if _is_workflow(name)}
     return Survey(
@@ -189,7 +201,10 @@ def survey_project(
         ignored=read(".gitignore") or "",
         suite_files=tuple(sorted(suite)),
         suite_size=sum(suite.values()),
-        suite_imports=frozenset(imported - own - set(sys.stdlib_module_names) - {"pytest", "__future__"}),
+        suite_imports=frozenset(imported - known),
+        other_tests=tuple(sorted(_others(suite, trees))),
+        package_imports=frozenset(reached_imports(parts, trees, [prefix]) - known),
+        listed=_listed(names, read),
         scripts=tuple(_scripts(trees, layout, packages)),
         inference=tuple(_inference(trees, layout, packages)),
         stored_results=tuple(sorted(filter(_is_stored_result, names))),
@@ -268,6 +283,17 @@ def _normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+def normal_name(requirement: str) -> str:
+    """Normalised name of the package that a requirement asks for; empty where it names none.
+
+    Example:
+        >>> normal_name("Typing_Extensions>=4; python_version < '3.12'")
+        'typing-extensions'
+    """
+    match = re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)", requirement)
+    return _normal(match[1]) if match else ""
+
+
 # --- what could be measured --------------------------------------------------------------------------------------------
 
 
@@ -327,15 +353,106 @@ def _imports(tree: ast.Module) -> Iterator[str]:
             yield node.module.partition(".")[0]
 
 
+def reached_imports(start: Iterable[str], trees: Mapping[str, ast.Module], roots: Sequence[str]) -> set[str]:
+    """Top-level names that are imported when some files are, by them or by files of the project that they import.
+
+    What may fail without harm is left out: imports in functions, in ``try`` and under a condition.
+
+    Args:
+        start: Paths of the files.
+        trees: Files of the project that are followed, by path.
+        roots: Folders on the import path; the folder of the importing file is searched first.
+
+    Example:
+        >>> files = {"a.py": ast.parse("import b"), "b.py": ast.parse("import torch")}
+        >>> sorted(reached_imports(["a.py"], files, [""]))
+        ['b', 'torch']
+    """
+    waiting = [name for name in start if name in trees]
+    seen, found = set(waiting), set()
+    while waiting:
+        name = waiting.pop()
+        folder = PurePosixPath(name).parent
+        for level, parts in _executed_imports(trees[name]):
+            if level:
+                above = folder.parts[: len(folder.parts) - level + 1]
+                files = _files_of(parts, ["/".join(above)], trees)
+            else:
+                found.add(parts[0])
+                files = _files_of(parts, [str(folder), *roots], trees)
+            waiting += [file for file in files if file not in seen]
+            seen.update(files)
+    return found
+
+
+def _executed_imports(tree: ast.Module) -> Iterator[tuple[int, Sequence[str]]]:
+    """Modules that are imported with a file: how many dots stand before the name, and its parts."""
+    for node in tree.body:
+        if isinstance(node, ast.Import):
+            yield from ((0, alias.name.split(".")) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parts = (node.module or "").split(".") if node.module else []
+            yield from ((node.level, [*parts, alias.name]) for alias in node.names)
+
+
+def _files_of(parts: Sequence[str], roots: Iterable[str], trees: Mapping[str, ast.Module]) -> list[str]:
+    """Files that an import executes: those of the packages on the way, and the module's; from the first root that has any."""
+    for root in roots:
+        found = []
+        for length in range(1, len(parts) + 1):
+            place = PurePosixPath(root, *parts[:length])
+            found += [file for file in (f"{place}.py", f"{place}/__init__.py") if file in trees]
+        if found:
+            return found
+    return []
+
+
+def _conftests(files: Iterable[str], names: Iterable[str]) -> set[str]:
+    """The conftest.py of the folders of some files, and of those above them."""
+    folders = {parent for name in files for parent in PurePosixPath(name).parents}
+    return {str(folder / "conftest.py") for folder in folders} & set(names)
+
+
+def _others(suite: Iterable[str], trees: Mapping[str, ast.Module]) -> Iterator[str]:
+    """Files of tests beside or below those of a suite, which are not part of it."""
+    folders = {PurePosixPath(name).parent for name in suite}
+    for name in trees.keys() - set(suite):
+        path = PurePosixPath(name)
+        if re.fullmatch(r"test_.*|.*_test", path.stem) and not folders.isdisjoint(path.parents):
+            yield name
+
+
+def _listed(names: Iterable[str], read: Callable[[str], str | None]) -> dict[str, str]:
+    """Requirements in files that people install from by hand, by normalised name."""
+    found: dict[str, str] = {}
+    for name in sorted(names):
+        path = PurePosixPath(name)
+        if re.fullmatch(r"environment.*\.ya?ml", path.name):
+            pattern = r"^\s*-\s*['\"]?(?:[\w.-]+::)?([A-Za-z0-9][\w.-]*)"
+        elif path.suffix in {".txt", ".in"} and "requirements" in name:
+            pattern = r"^([A-Za-z0-9][^#;\\]*?)\s*(?:[#;\\].*)?$"
+        else:
+            continue
+        for match in re.finditer(pattern, read(name) or "", re.MULTILINE):
+            text = {"pytorch": "torch"}.get(match[1], match[1])
+            found.setdefault(normal_name(text), text)
+    return found
+
+
 def _module_of(name: str, layout: str, packages: Sequence[str]) -> str:
     """Full name of a file's module once the package is installed; empty if it is not part of the package."""
-    prefix = layout.removeprefix("src (").removesuffix(")") if layout.startswith("src") else ""
+    prefix = _prefix(layout)
     if prefix and not name.startswith(f"{prefix}/"):
         return ""
     parts = PurePosixPath(name.removeprefix(f"{prefix}/") if prefix else name).with_suffix("").parts
     if not parts or parts[0] not in packages or not all(part.isidentifier() for part in parts):
         return ""
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _prefix(layout: str) -> str:
+    """The folder that is put on the import path; empty for that of the project."""
+    return layout.removeprefix("src (").removesuffix(")") if layout.startswith("src") else ""
 
 
 def _scripts(trees: Mapping[str, ast.Module], layout: str, packages: Sequence[str]) -> Iterator[Script]:
