@@ -16,7 +16,7 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Any
 
-from mainstay.adoption.survey import SUITE_PACKAGES, Survey, is_workload_text, normal_name
+from mainstay.adoption.survey import SUITE_PACKAGES, Survey, count_workloads, normal_name
 from mainstay.adoption.templates import github_workflow, import_example, training_example
 from mainstay.adoption.writing import Edit
 from mainstay.project.configuration import Configuration, read_configuration
@@ -396,7 +396,7 @@ def _workload_edit(
 ) -> Iterator[Edit]:
     """The edit that adds an example, unless there is a workload already."""
     present = [name for name in survey.files if name.endswith(".py") and PurePosixPath(name).is_relative_to(folder)]
-    if any(is_workload_text(read(name) or "") for name in present):
+    if any(count_workloads(read(name) or "") for name in present):
         return
     script = next((script for script in survey.scripts if script.metric), None)
     if example is Example.TRAINING and script is None:

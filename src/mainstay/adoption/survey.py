@@ -21,7 +21,7 @@ from mainstay.project.configuration import Configuration, read_configuration
 from mainstay.project.scripts import importable_names
 from mainstay.records.errors import UsageError
 
-FIXTURES = ("trial", "benchmark", "import_timer", "counts")
+FIXTURES = ("trial", "benchmark", "codspeed_benchmark", "import_timer", "counts")
 """Fixtures that make a test a workload."""
 
 WHOLE_TEST_MARKERS = ("benchmark", "codspeed_benchmark")
@@ -218,15 +218,15 @@ def survey_project(
     )
 
 
-def is_workload_text(text: str) -> bool:
-    """Whether a Python file contains a test that measures.
+def count_workloads(text: str) -> int:
+    """Count the tests in a Python file that measure; none if it does not parse.
 
     Example:
-        >>> is_workload_text("def test_speed(benchmark): ..."), is_workload_text("def test_speed(): ...")
-        (True, False)
+        >>> count_workloads("def test_speed(benchmark): ..."), count_workloads("def test_speed(): ...")
+        (1, 0)
     """
     tree = _parse(text)
-    return tree is not None and _num_workloads(tree) > 0
+    return 0 if tree is None else _num_workloads(tree)
 
 
 def _has(names: Iterable[str], wanted: str) -> bool:

@@ -57,8 +57,21 @@ def work(options: WorkerOptions) -> int:
         *("--capture=no", "--quiet", "--tb=short"),
         *(("-o", f"python_files={' '.join(options['files'])}") if options["files"] else ()),
         *(f"--ignore={os.path.join(options['folder'], name)}" for name in options["ignored"]),
-        *dict.fromkeys(os.path.join(options["folder"], name.partition("::")[0]) for name in options["select"]),
+        *dict.fromkeys(os.path.join(options["folder"], _collected_path(name)) for name in options["select"]),
     ]
     sys.path.append(options["folder"])  # last: what workloads import of the project beside them, never what is measured
     plugin = WorkerPlugin(channel, options["roots"], options["own"], (options["keyword"], options["marks"]))
     return int(pytest.main(arguments, plugins=[plugin]))
+
+
+def _collected_path(name: str) -> str:
+    """The path that pytest is given for a selected path or node id.
+
+    Example:
+        >>> _collected_path("benchmarks/test_a.py::test_speed[8]"), _collected_path("benchmarks/test_[a].py::test_speed")
+        ('benchmarks/test_a.py', 'benchmarks')
+    """
+    path = name.partition("::")[0]
+    while "[" in path:  # which pytest takes for the beginning of a parametrisation
+        path = os.path.dirname(path)
+    return path
