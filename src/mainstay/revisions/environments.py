@@ -581,7 +581,14 @@ def site_packages_of(environment: Path) -> Path:
 
 
 def build_subject(
-    side: Side, tree: Path, resolution: Resolution, place: Path, dependencies: Path, *, version: str
+    side: Side,
+    tree: Path,
+    resolution: Resolution,
+    place: Path,
+    dependencies: Path,
+    *,
+    version: str,
+    built: Sequence[Path] = (),
 ) -> SubjectEnvironment:
     """Build a revision's wheel and install it over its dependencies.
 
@@ -592,11 +599,12 @@ def build_subject(
         place: Where the environment goes; paths of both sides have equal length.
         dependencies: ``site-packages`` of the layer that holds them.
         version: Version of the wheel if it is taken from git.
+        built: Wheels of the same content, which are installed instead.
 
     Raises:
         EnvironmentBuildError: If the wheel does not build or install, or its modules are not where they should be.
     """
-    wheels = _build_wheels(side, tree, resolution.local, place.with_name("wheel"), version)
+    wheels = list(built) or _build_wheels(side, tree, resolution.local, place.with_name("wheel"), version)
     run_uv(["venv", "--quiet", "--python", sys.executable, str(place)], side=side, doing="making an environment")
     run_uv(
         [

@@ -73,9 +73,12 @@ def build_subjects(
     scratch: Path,
     *,
     version: str,
+    is_one_tree: bool = False,
     on_built: Callable[[Side, SubjectEnvironment], object] = lambda side, subject: None,
 ) -> dict[Side, SubjectEnvironment]:
     """Build and install the wheel of each revision over its dependencies.
+
+    A tree that is gated against itself is built once: two builds of compiled code need not be equal.
 
     The baseline comes first and alone: a build runs with the rights of the user, and could change what the other revision
     is built from. What was built of the baseline can be sealed before code of the candidate runs.
@@ -86,6 +89,7 @@ def build_subjects(
         layers: Layers of dependencies, by digest.
         scratch: The gate's temporary folder.
         version: Version of both wheels if it is taken from git.
+        is_one_tree: Whether both revisions have the same content.
         on_built: Is told of each revision as soon as it is built.
 
     Raises:
@@ -98,10 +102,13 @@ def build_subjects(
 
     interpreter_facts()  # once, before two threads ask: sysconfig's table must not be read while it is half built
     dependencies = dict(zip(Side, at_once(install, list(Side), on_interrupt=interrupted.set), strict=True))
-    subjects = {}
+    subjects: dict[Side, SubjectEnvironment] = {}
     for side in Side:
         place = scratch / FOLDERS[side] / "environment"
-        subjects[side] = build_subject(side, trees[side], resolutions[side], place, dependencies[side], version=version)
+        built = subjects[Side.BASELINE].wheels if is_one_tree and subjects else ()
+        subjects[side] = build_subject(
+            side, trees[side], resolutions[side], place, dependencies[side], version=version, built=built
+        )
         on_built(side, subjects[side])
     return subjects
 
