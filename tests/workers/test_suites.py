@@ -2,41 +2,50 @@
 
 import importlib.util
 import textwrap
+from dataclasses import replace
 
 import pytest
 
 from mainstay.measuring.scheduling import draw_block_orders
+from mainstay.records.executions import INTERLEAVED
 from mainstay.records.selections import Selection
 from mainstay.records.trials import Outcome, Side
 from mainstay.workers.collecting import collect_workloads
 from mainstay.workers.interleaved import MAX_ALTERNATIONS, TimedRequest, TimedTask, run_timed_pair
+from mainstay.workers.pairs import PairRequest, run_pair
 
 
 @pytest.fixture
 def gate_suite(make_specs, tmp_path):
     """Collects files of a suite and times all of it in one short pair; gives the trials by workload and side."""
 
-    def gate_suite(files, ini="[pytest]\n", select=("benchmarks",), **variables):
-        specs = make_specs(ini, **variables)
+    def gate_suite(files, ini="[pytest]\n", **settings):
+        specs = {side: replace(spec, **settings) for side, spec in make_specs(ini).items()}
         for name, text in files.items():
             place = tmp_path / "measure" / name
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_text(textwrap.dedent(text))
-        collection = collect_workloads(specs[Side.CANDIDATE], list(select))
+        collection = collect_workloads(specs[Side.CANDIDATE], ["benchmarks"])
         assert collection.problems == ()
+        gated = {each.id: tuple(metric.name for metric in each.metrics) for each in collection.workloads}
         tasks = tuple(
             TimedTask(
                 workload=each.id,
                 seed=1,
                 first=draw_block_orders("", "c", each.id, 0, MAX_ALTERNATIONS),
-                gated=tuple(metric.name for metric in each.metrics),
+                gated=gated[each.id],
             )
             for each in collection.workloads
+            if each.execution is INTERLEAVED and each.id not in collection.skipped
         )
         result = run_timed_pair(specs, TimedRequest(pair=0, tasks=tasks, seconds=0.02, limit_s=600.0))
         trials = {}
         for trial in result.trials:
             trials.setdefault(trial.workload, {})[trial.side] = trial
+        for each in collection.workloads:
+            if each.id not in trials and each.id not in collection.skipped:
+                request = PairRequest(workload=each.id, seed=1, pair=0, sides=(Side.CANDIDATE,), gated=gated[each.id])
+                trials[each.id] = {trial.side: trial for trial in run_pair(specs, request).trials}
         return trials
 
     return gate_suite
@@ -324,3 +333,123 @@ def test_a_woven_function_is_timed_where_it_is_called(gate_suite):
 
     assert [name.partition("::")[2] for name in trials] == ["test_function", "test_method", "test_patch"]
     assert wrong(trials) == []
+
+
+ASV = """
+    import functools
+
+    from .common import Base, skip_for_params
+
+    made = []
+
+    def setup(*_):
+        made.clear()
+
+    def time_function():
+        sum(range(100))
+
+    def track_loss():
+        return 0.25
+
+    track_loss.unit = "nat"
+
+    class Sorting(Base):
+        params = [[10, 100], [len]]
+        param_names = ["size", "order"]
+
+        def setup(self, size, order):
+            if size == 100:
+                raise NotImplementedError("not yet")
+            self.numbers = list(range(size))
+            made.append(size)
+
+        def teardown(self, size, order):
+            made.pop()
+
+        def time_sort(self, size, order):
+            assert made == [size] and self.kept == 3
+            sorted(self.numbers)
+
+        def time_pop(self, size, order):
+            assert len(self.numbers) == size
+            self.numbers.pop()
+
+        time_pop.number = 1
+
+        def mem_list(self, size, order):
+            return self.numbers
+
+        def peakmem_list(self, size, order):
+            return self.numbers * 2
+
+    class Cached:
+        params = [1, 2]
+        param_names = ["n"]
+
+        def setup_cache(self):
+            return {"a": 1}
+
+        def time_cached(self, cache, n):
+            assert cache == {"a": 1} and n == 1
+
+        time_cached.skip_params = [(2,)]
+
+        def timeraw_import(self, cache, n):
+            return "import json"
+
+    class _Hidden:
+        def time_hidden(self):
+            raise RuntimeError
+
+    def helper():
+        raise RuntimeError
+"""
+
+ASV_COMMON = """
+    def skip_for_params(params):
+        return lambda function: function
+
+    class Base:
+        kept = 3
+"""
+
+
+def test_a_suite_of_asv_is_gated_where_the_settings_name_its_files(gate_suite):
+    files = {
+        "__init__.py": "",
+        "common.py": ASV_COMMON,
+        "sorting.py": ASV,
+        "test_more.py": "def test_it(benchmark): benchmark(len, '')\n",
+    }
+
+    trials = gate_suite({f"benchmarks/{name}": text for name, text in files.items()}, asv=("*.py",))
+
+    found = {name.partition(".py::")[2]: next(iter(sides.values())) for name, sides in trials.items()}
+    sorting = ["time_sort", "time_pop", "peakmem_list", "mem_list"]
+    assert found.keys() == {
+        "test_it",
+        "time_function",
+        "track_loss",
+        "Cached::time_cached[1]",
+        *(f"Sorting::{name}[{size}-len]" for name in sorting for size in (10, 100)),
+    }
+    assert [(name, trial.cause) for name, trial in found.items() if trial.outcome is Outcome.FAILED] == []
+    for name in (
+        "test_it",
+        "time_function",
+        "Cached::time_cached[1]",
+        "Sorting::time_sort[10-len]",
+        "Sorting::time_pop[10-len]",
+    ):
+        assert found[name].values["call_time"] > 0
+    assert found["track_loss"].values == {"tracked": 0.25}
+    assert found["Sorting::peakmem_list[10-len]"].values["peak_memory"] > 2**20
+    size = found["Sorting::mem_list[10-len]"]
+    assert size.values.get("object_bytes", 0) > 80 or "pympler" in size.cause
+    for name in sorting:
+        assert found[f"Sorting::{name}[100-len]"].outcome is Outcome.SKIPPED
+        assert "not yet" in found[f"Sorting::{name}[100-len]"].cause
+
+
+def test_a_suite_of_asv_is_no_suite_where_the_settings_do_not_name_it(gate_suite):
+    assert gate_suite({"benchmarks/sorting.py": "raise RuntimeError"}) == {}

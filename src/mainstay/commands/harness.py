@@ -148,7 +148,14 @@ def _build(
     writable = workspace.writable_places(settings.own[Side.BASELINE].writable, protected)
     specs = {
         side: workspace.worker_specs(
-            subjects, scratch, file, variables, writable, files_of=side, files=settings.judging[side].files
+            subjects,
+            scratch,
+            file,
+            variables,
+            writable,
+            files_of=side,
+            files=settings.judging[side].files,
+            asv=settings.judging[side].asv,
         )
         for side, file in measuring.items()
     }

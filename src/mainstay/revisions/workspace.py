@@ -265,7 +265,7 @@ def sticks_differ(trees: Mapping[Side, Path], settings: Mapping[Side, Configurat
         tree = trees[side]
         return {path: (tree / path).read_bytes() for path in helper_files(tree, settings[side].workloads)}
 
-    baseline, candidate = (settings[side].files for side in Side)
+    baseline, candidate = ((settings[side].files, settings[side].asv) for side in Side)
     return baseline != candidate or helpers(Side.BASELINE) != helpers(Side.CANDIDATE)
 
 
@@ -300,7 +300,13 @@ def workloads_digest(spec: WorkerSpec, workloads: str) -> str:
     """
     configuration = Path(spec.configuration)
     folder = Path(spec.folder)
-    parts = [content_digest(folder / workloads), configuration.name, content_digest(configuration), *spec.files]
+    parts = [
+        content_digest(folder / workloads),
+        configuration.name,
+        content_digest(configuration),
+        *spec.files,
+        *spec.asv,
+    ]
     parts += [f"{path} {content_digest(folder / path)}" for path in helper_files(folder, workloads)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
@@ -364,6 +370,7 @@ def worker_specs(
     *,
     files_of: Side = Side.BASELINE,
     files: Sequence[str] = (),
+    asv: Sequence[str] = (),
 ) -> dict[Side, WorkerSpec]:
     """Worker specifications of both revisions, with the workload files of one.
 
@@ -375,6 +382,7 @@ def worker_specs(
         writable: Paths that all workers can write to, besides the folder of their revision.
         files_of: The revision whose files lie in the measuring folder.
         files: Patterns of the names of workload files; empty for what pytest's settings say.
+        asv: Patterns of the names of files of asv's suites.
     """
     work = {side: scratch / "work" / name for side, name in FOLDERS.items()}  # apart: neither writes to the other's
     for own in work.values():
@@ -392,6 +400,7 @@ def worker_specs(
             writable=tuple(map(str, writable)),
             files_of=files_of,
             files=tuple(files),
+            asv=tuple(asv),
         )
         for side, subject in subjects.items()
     }

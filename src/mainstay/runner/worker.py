@@ -11,6 +11,7 @@ import sys
 
 import pytest
 
+from .asv_suites import AsvPlugin
 from .channel import Channel
 from .network import deny_network
 from .plugin import WorkerPlugin
@@ -61,7 +62,7 @@ def work(options: WorkerOptions) -> int:
     ]
     sys.path.append(options["folder"])  # last: what workloads import of the project beside them, never what is measured
     plugin = WorkerPlugin(channel, options["roots"], options["own"], (options["keyword"], options["marks"]))
-    return int(pytest.main(arguments, plugins=[plugin]))
+    return int(pytest.main(arguments, plugins=[plugin, AsvPlugin(options["asv"])]))
 
 
 def _collected_path(name: str) -> str:
