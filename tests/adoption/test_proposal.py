@@ -7,7 +7,7 @@ from mainstay.adoption.proposal import WORKFLOW, Example, Wishes, propose
 from mainstay.adoption.survey import survey_project
 from mainstay.project.configuration import read_configuration
 from mainstay.records.errors import ConfigurationError, UsageError
-from tests.adoption.layouts import LAYOUTS, SUITE, TRAINING
+from tests.adoption.layouts import ASV, LAYOUTS, SUITE, TRAINING
 
 HATCH = LAYOUTS["hatch"]
 
@@ -40,10 +40,8 @@ def test_what_is_written_reads(name):
 
     settings = read_configuration(after["pyproject.toml"], "pyproject.toml")
     assert settings.workloads == "benchmarks"
-    assert tomllib.loads(after["pyproject.toml"])["dependency-groups"]["benchmarks"] == [
-        "pytest>=8.4",
-        "pytest-benchmark>=5.1",
-    ]
+    group = tomllib.loads(after["pyproject.toml"])["dependency-groups"]["benchmarks"]
+    assert group == ["pytest>=8.4", "pytest-benchmark>=5.1", *(["iniconfig"] if name == "conda" else [])]
     for path in after.keys() - LAYOUTS[name].keys():
         if path.endswith(".py"):
             ast.parse(after[path])
@@ -103,6 +101,23 @@ def test_the_folder_of_a_suite_is_the_smallest_that_holds_it(files, folder):
 
     assert (proposal.example, proposal.workloads) == (Example.SUITE, folder)
     assert not [edit for edit in proposal.edits if edit.path.endswith(".py")]
+
+
+def test_a_suite_of_asv_is_gated_where_its_configuration_says():
+    after = applied(HATCH | ASV)
+
+    settings = read_configuration(after["pyproject.toml"], "")
+    assert (settings.workloads, settings.asv, settings.files) == ("perf/suite", ("*.py",), ())
+    assert after.keys() == {*HATCH, *ASV, ".gitignore"}
+    again = proposal_for(after)
+    assert (again.edits, again.example) == ((), Example.SUITE)
+
+
+@pytest.mark.parametrize("text", ["x = 1\n", "def time_it(): ...\n"], ids=["no-suite", "elsewhere"])
+def test_a_configuration_of_asv_without_its_suite_changes_nothing(text):
+    files = HATCH | {"asv.conf.json": '{"benchmark_dir": "bench"}', "perf/sums.py": text, "bench/a.py": "x = 1\n"}
+
+    assert read_configuration(applied(files)["pyproject.toml"], "").asv == ()
 
 
 def test_a_suite_in_files_of_unusual_names_is_named():

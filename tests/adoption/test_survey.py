@@ -25,6 +25,8 @@ def test_what_makes_a_test_a_workload_is_what_the_worker_says():
         ("setup.py", "setup.py", "flat"),
         ("poetry", "poetry-core", "src"),
         ("pdm", "pdm-backend", "src"),
+        ("meson-python", "meson-python", "flat"),
+        ("scikit-build-core", "scikit_build_core", "flat"),
         ("scripts", "none", "scripts"),
         ("conda", "none", "scripts"),
     ],

@@ -44,6 +44,7 @@ DISTRIBUTIONS = {"PIL": "pillow", "attr": "attrs", "cv2": "opencv-python", "skle
 """Distribution names of packages that are imported by another name."""
 
 WELL_KNOWN = {
+    "asv-runner",
     "hypothesis",
     "jax",
     "numpy",
@@ -63,7 +64,7 @@ class Example(StrEnum):
     """Kind of example from which the first workload is written."""
 
     SUITE = "suite"
-    """Tests that measure already."""
+    """Tests that measure already, or functions that asv measures."""
     TRAINING = "training"
     """A training script, whose last printed number is judged."""
     IMPORT = "import"
@@ -153,7 +154,7 @@ def propose(
 
 
 def _choose_example(survey: Survey) -> Example:
-    if survey.suite_files:
+    if survey.suite_files or survey.asv:
         return Example.SUITE
     if any(script.metric for script in survey.scripts):
         return Example.TRAINING
@@ -168,9 +169,11 @@ def _workload_folder(survey: Survey, wishes: Wishes, example: Example, is_ignore
         return str(PurePosixPath(wishes.workloads))
     if example is not Example.SUITE:
         return next((name for name in FOLDERS if not is_ignored(f"{name}/test_workload.py")), FOLDERS[0])
+    if not survey.suite_files and survey.asv:
+        return survey.asv
     if not survey.suite_files:
         raise UsageError(
-            "no test uses the fixture benchmark, or the marker of pytest-codspeed",
+            "no test uses the fixture benchmark, or the marker of pytest-codspeed, and there is no suite of asv",
             looked_in="the Python files that git knows",
             next_step="choose another --example, or write such a test",
         )
@@ -193,6 +196,8 @@ def _settings(survey: Survey, folder: str, example: Example) -> dict[str, Any]:
     settings: dict[str, Any] = {"workloads": folder}
     if example is Example.SUITE and (patterns := _file_patterns(survey, folder)):
         settings["files"] = patterns
+    if example is Example.SUITE and survey.asv and PurePosixPath(survey.asv).is_relative_to(folder):
+        settings["asv"] = ["*.py"]
     needed = set(survey.suite_imports) if example is Example.SUITE else set()
     if example is Example.TRAINING and survey.scripts:
         needed |= survey.scripts[0].imports
@@ -396,7 +401,10 @@ def _workload_edit(
 ) -> Iterator[Edit]:
     """The edit that adds an example, unless there is a workload already."""
     present = [name for name in survey.files if name.endswith(".py") and PurePosixPath(name).is_relative_to(folder)]
-    if any(count_workloads(read(name) or "") for name in present):
+    is_asv = example is Example.SUITE and bool(survey.asv)
+    if survey.configuration is not None:
+        is_asv = bool(survey.configuration.asv)
+    if any(count_workloads(read(name) or "", is_asv=is_asv) for name in present):
         return
     script = next((script for script in survey.scripts if script.metric), None)
     if example is Example.TRAINING and script is None:

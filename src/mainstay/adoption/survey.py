@@ -8,6 +8,7 @@ The files of the project are read and parsed, never imported or run.
 from __future__ import annotations
 
 import ast
+import posixpath
 import re
 import sys
 import tomllib
@@ -29,6 +30,9 @@ WHOLE_TEST_MARKERS = ("benchmark", "codspeed_benchmark")
 
 SUITE_PACKAGES = ("pytest-benchmark", "pytest-codspeed")
 """Packages for which suites of benchmarks are written."""
+
+ASV_FUNCTION = re.compile(r"(?:time|mem|peakmem|track)_\w")
+"""Names of functions that asv measures."""
 
 MAX_SOURCE_BYTES = 1_000_000
 """A larger Python file is not parsed; it was generated."""
@@ -72,6 +76,7 @@ class Survey:
         ignored: Text of .gitignore.
         suite_files: Files of tests that use a fixture or marker that measures.
         suite_size: Test functions in these.
+        asv: Folder of a suite of asv; empty where there is none.
         suite_imports: Packages that the suite imports besides the project's own, itself or through its conftest and helpers.
         other_tests: Files in the folders of the suite that pytest collects too, and that measure nothing.
         package_imports: Packages that an import of the main package needs.
@@ -98,6 +103,7 @@ class Survey:
     ignored: str
     suite_files: tuple[str, ...]
     suite_size: int
+    asv: str
     suite_imports: frozenset[str]
     other_tests: tuple[str, ...]
     package_imports: frozenset[str]
@@ -129,6 +135,8 @@ class Survey:
         lines = [f"packaging: {self.backend}, layout: {self.layout}, package: {', '.join(self.packages) or 'none'}"]
         if self.suite_files:
             lines.append(f"benchmarks: {self.suite_size} tests in {', '.join(_shortened(self.suite_files))}")
+        if self.asv:
+            lines.append(f"benchmarks of asv: {self.asv}")
         if self.scripts:
             lines.append(f"training scripts: {', '.join(_shortened([script.path for script in self.scripts]))}")
         if self.inference:
@@ -187,8 +195,10 @@ def survey_project(
     prefix = _prefix(layout)
     parts = {file for name in packages[:1] for file in _files_of(name.split("."), [prefix], trees)}
     helpers = {name: tree for name, tree in trees.items() if _module_of(name, layout, packages) == ""}
-    imported = {module for name in suite for module in _imports(trees[name])}
-    imported |= reached_imports({*suite, *_conftests(suite, names)}, helpers, [""])
+    asv = _asv_folder(names, read, trees)
+    measuring = {*suite, *(name for name in helpers if asv and PurePosixPath(name).is_relative_to(asv))}
+    imported = {module for name in measuring for module in _imports(trees[name])}
+    imported |= reached_imports({*measuring, *_conftests(suite, names)}, helpers, [""])
     workflows = dict(workflows_above or {})
     workflows |= {name: read(name) or "" for name in names if _is_workflow(name)}
     return Survey(
@@ -201,6 +211,7 @@ def survey_project(
         ignored=read(".gitignore") or "",
         suite_files=tuple(sorted(suite)),
         suite_size=sum(suite.values()),
+        asv=asv,
         suite_imports=frozenset(imported - known),
         other_tests=tuple(sorted(_others(suite, trees))),
         package_imports=frozenset(reached_imports(parts, trees, [prefix]) - known),
@@ -218,15 +229,21 @@ def survey_project(
     )
 
 
-def count_workloads(text: str) -> int:
-    """Count the tests in a Python file that measure; none if it does not parse.
+def count_workloads(text: str, *, is_asv: bool = False) -> int:
+    r"""Count the tests in a Python file that measure; none if it does not parse.
+
+    Args:
+        text: Of the file.
+        is_asv: Whether functions that asv would measure count too.
 
     Example:
         >>> count_workloads("def test_speed(benchmark): ..."), count_workloads("def test_speed(): ...")
         (1, 0)
+        >>> count_workloads("class Suite:\n    def time_sort(self): ...", is_asv=True)
+        1
     """
     tree = _parse(text)
-    return 0 if tree is None else _num_workloads(tree)
+    return 0 if tree is None else _num_workloads(tree) + is_asv * _num_asv_functions(tree)
 
 
 def _has(names: Iterable[str], wanted: str) -> bool:
@@ -325,6 +342,28 @@ def _num_workloads(tree: ast.Module) -> int:
         for node in ast.walk(tree)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and re.match("test|bench", node.name)
     )
+
+
+def _num_asv_functions(tree: ast.Module) -> int:
+    return sum(
+        isinstance(node, ast.FunctionDef) and ASV_FUNCTION.match(node.name) is not None for node in ast.walk(tree)
+    )
+
+
+def _asv_folder(names: frozenset[str], read: Callable[[str], str | None], trees: Mapping[str, ast.Module]) -> str:
+    """The folder that a configuration of asv in the project names, if functions that asv measures are in it."""
+    for name in sorted(names):
+        path = PurePosixPath(name)
+        if path.name != "asv.conf.json":
+            continue
+        named = re.search(
+            r'(?:^|[{,])\s*"benchmark_dir"\s*:\s*"([^"]*)"', read(name) or "", re.MULTILINE
+        )  # it may hold comments
+        folder = posixpath.normpath(str(path.parent / (named[1] if named else "benchmarks")))
+        inside = [tree for file, tree in trees.items() if PurePosixPath(file).is_relative_to(folder)]
+        if folder != "." and any(map(_num_asv_functions, inside)):
+            return folder
+    return ""
 
 
 def _measures(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:

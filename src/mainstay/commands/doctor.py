@@ -392,7 +392,7 @@ def _check_workloads(project: _Project) -> Check:
         path.read_text(encoding="utf-8", errors="replace")
         for path in sorted((project.repository.root / folder).rglob("*.py"))
     ]
-    num_workloads = sum(map(count_workloads, texts))
+    num_workloads = sum(count_workloads(text, is_asv=bool(project.configuration.asv)) for text in texts)
     if not num_workloads:
         return Check(
             name="workloads",
