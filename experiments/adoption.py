@@ -116,7 +116,7 @@ class Trial:
     def run(self) -> dict[str, Any]:
         """Fetch, adopt, gate; what came of it."""
         self._fetch()
-        start = time.monotonic()
+        start, load = time.monotonic(), os.getloadavg()[0]
         adopted = self._mainstay("init", "--yes")
         minutes = (time.monotonic() - start) / 60
         edits = self._git("status", "--porcelain").splitlines()
@@ -124,6 +124,8 @@ class Trial:
         row = {
             **asdict(self._project),
             "mainstay_version": version("mainstay"),
+            "commit": _commit_of_the_toolkit(),
+            "load_at_start": round(load, 1),
             "init": _outcome(adopted, itself),
             "minutes": round(minutes, 2),
             "edits": len(edits),
@@ -178,9 +180,12 @@ class Trial:
     def _mainstay(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         self._commands += 1
         command = [sys.executable, "-m", "mainstay", *arguments]
-        return subprocess.run(
-            command, cwd=self._root, env=self._environ, capture_output=True, text=True, check=False, timeout=LIMIT_S
-        )
+        try:
+            return subprocess.run(
+                command, cwd=self._root, env=self._environ, capture_output=True, text=True, check=False, timeout=LIMIT_S
+            )
+        except subprocess.TimeoutExpired:
+            return subprocess.CompletedProcess(command, returncode=124, stdout="", stderr=f"not done in {LIMIT_S} s")
 
     def _gate(self) -> dict[str, Any]:
         before = self._documents()
@@ -231,6 +236,11 @@ def _outcome(done: subprocess.CompletedProcess[str], run: Mapping[str, Any] | No
     verdicts = [finding["verdict"] for finding in run["findings"]]
     counted = {verdict: verdicts.count(verdict) for verdict in sorted(set(verdicts))}
     return {"exit_status": done.returncode, "verdict": run["verdict"], "findings": counted}
+
+
+def _commit_of_the_toolkit() -> str:
+    command = ["git", "rev-parse", "--short=12", "HEAD"]
+    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def _workloads(run: Mapping[str, Any] | None) -> int:
