@@ -163,6 +163,8 @@ def test_a_suite_among_other_tests_is_gated_without_them():
     }
 
     assert read_configuration(applied(files)["pyproject.toml"], "").files == ("test_speed.py",)
+    assert "of the files in tests, test_speed.py are collected: add new ones to 'files'" in proposal_for(files).notes
+    assert not [note for note in proposal_for(applied(files)).notes if "'files'" in note]
 
 
 def test_a_suite_whose_files_say_so_stays_open_to_new_ones():

@@ -142,6 +142,8 @@ def propose(
             next_step="remove the folder from .gitignore, or choose another one with --workloads",
         )
     settings = _settings(survey, folder, example)
+    if survey.configuration is None and "files" in settings:
+        notes.append(f"of the files in {folder}, {', '.join(settings['files'])} are collected: add new ones to 'files'")
     edits = [*_pyproject_edit(survey, settings, notes), *_workload_edit(survey, folder, example, read, notes)]
     edits += _ignore_edit(survey)
     return Proposal(
