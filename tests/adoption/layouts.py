@@ -39,6 +39,36 @@ def toml(backend, requires, more="", project='[project]\nname = "plank"\nversion
 
 POETRY = '[tool.poetry]\nname = "plank"\nversion = "1.0"\ndescription = ""\nauthors = []\npackages = [{ include = "plank", from = "src" }]\n'
 
+FAST = """
+#include <Python.h>
+
+static PyObject *value(PyObject *self, PyObject *none) { return PyLong_FromLong(1); }
+
+static PyMethodDef methods[] = {{"value", value, METH_NOARGS, ""}, {NULL, NULL, 0, NULL}};
+
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_fast", NULL, -1, methods};
+
+PyMODINIT_FUNC PyInit__fast(void) { return PyModule_Create(&module); }
+"""
+
+COMPILED = {"plank/__init__.py": "from plank._fast import value\n\nVALUE = value()\n", "plank/_fast.c": FAST}
+"""A package with a compiled module."""
+
+MESON = """
+project('plank', 'c', version: '1.0')
+py = import('python').find_installation(pure: false)
+py.install_sources('plank/__init__.py', subdir: 'plank')
+py.extension_module('_fast', 'plank/_fast.c', install: true, subdir: 'plank')
+"""
+
+CMAKE = """
+cmake_minimum_required(VERSION 3.18)
+project(plank LANGUAGES C)
+find_package(Python REQUIRED COMPONENTS Interpreter Development.Module)
+python_add_library(_fast MODULE WITH_SOABI plank/_fast.c)
+install(TARGETS _fast DESTINATION plank)
+"""
+
 LAYOUTS = {
     "flit": {
         "pyproject.toml": toml("flit_core.buildapi", "flit_core>=3.4", 'description = "d"\n'),
@@ -61,10 +91,32 @@ LAYOUTS = {
         "src/plank/__init__.py": PACKAGE,
     },
     "pdm": {"pyproject.toml": toml("pdm.backend", "pdm-backend"), "src/plank/__init__.py": PACKAGE},
+    "meson-python": {
+        "pyproject.toml": toml("mesonpy", "meson-python>=0.16"),
+        "meson.build": MESON,
+        **COMPILED,
+    },
+    "scikit-build-core": {
+        "pyproject.toml": toml("scikit_build_core.build", "scikit-build-core>=0.10"),
+        "CMakeLists.txt": CMAKE,
+        **COMPILED,
+    },
     "scripts": {"plank.py": PACKAGE, "train.py": TRAINING, "README.md": "text\n"},
-    "conda": {"environment.yml": "dependencies: [python]\n", "plank.py": PACKAGE},
+    "conda": {
+        "environment.yml": "channels:\n  - conda-forge\ndependencies:\n  - python>=3.11\n  - iniconfig=2\n",
+        "plank.py": f"import iniconfig\n\n{PACKAGE}",
+    },
 }
 """Files of projects that do not know mainstay."""
+
+ASV = {
+    "asv/asv.conf.json": '{\n  // "benchmark_dir": "old",\n  "version": 1,\n  "benchmark_dir": "../perf/suite", // ours\n}\n',
+    "perf/suite/__init__.py": "",
+    "perf/suite/sums.py": "from .common import SIZE\n\n\nclass Sums:\n    params = [SIZE, 20]\n\n    def time_sum(self, size):\n"
+    "        sum(range(size))\n\n    def track_value(self, size):\n        return size\n",
+    "perf/suite/common.py": "SIZE = 10\n",
+}
+"""A suite of asv, to be added to a project."""
 
 WORKSPACE = {
     "pyproject.toml": '[tool.uv.workspace]\nmembers = ["pkgs/*"]\n',

@@ -11,7 +11,7 @@ import pytest
 from mainstay import cli
 from mainstay.adoption.proposal import Example
 from mainstay.commands import init as adopting
-from tests.adoption.layouts import LAYOUTS, SUITE, TRAINING, WORKSPACE
+from tests.adoption.layouts import ASV, LAYOUTS, SUITE, TRAINING, WORKSPACE
 from tests.end_to_end.conftest import USER_CACHE, Project
 
 
@@ -245,6 +245,34 @@ def test_a_member_of_a_workspace_is_gated_with_the_member_that_it_needs(make_rep
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_every_layout_is_gated(make_repository, capsys, environments, name):
     is_gated(make_repository(LAYOUTS[name]), ".", capsys, environments)
+
+
+@pytest.mark.slow
+@pytest.mark.package_index
+def test_a_suite_of_asv_is_gated(make_repository, capsys, environments):
+    run = is_gated(make_repository(LAYOUTS["hatch"] | ASV), ".", capsys, environments)
+
+    names = {finding["metric"]["workload"] for finding in run["findings"]}
+    sums = "perf/suite/sums.py::Sums"
+    assert names == {f"{sums}::{name}[{size}]" for name in ("time_sum", "track_value") for size in (10, 20)}
+
+
+@pytest.mark.slow
+@pytest.mark.package_index
+@pytest.mark.parametrize("plugin", [(), ("pytest-codspeed",)], ids=["without-the-plugin", "with-the-plugin"])
+def test_a_suite_of_pytest_codspeed_is_gated(make_repository, capsys, environments, plugin):
+    suite = "import pytest\n\n@pytest.mark.benchmark\ndef test_whole(): ...\n\ndef test_own(codspeed_benchmark): codspeed_benchmark(len, '')\n"
+    groups = f"\n[dependency-groups]\nbenchmarks = {['pytest>=8.4', *plugin]}\n"
+    files = LAYOUTS["hatch"] | {"bench/test_a.py": suite}
+
+    run = is_gated(
+        make_repository(files | {"pyproject.toml": files["pyproject.toml"] + groups}), ".", capsys, environments
+    )
+
+    assert {finding["metric"]["workload"].partition("::")[2] for finding in run["findings"]} == {
+        "test_whole",
+        "test_own",
+    }
 
 
 @pytest.mark.slow

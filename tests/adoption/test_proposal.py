@@ -7,7 +7,7 @@ from mainstay.adoption.proposal import WORKFLOW, Example, Wishes, propose
 from mainstay.adoption.survey import survey_project
 from mainstay.project.configuration import read_configuration
 from mainstay.records.errors import ConfigurationError, UsageError
-from tests.adoption.layouts import LAYOUTS, SUITE, TRAINING
+from tests.adoption.layouts import ASV, LAYOUTS, SUITE, TRAINING
 
 HATCH = LAYOUTS["hatch"]
 
@@ -40,10 +40,8 @@ def test_what_is_written_reads(name):
 
     settings = read_configuration(after["pyproject.toml"], "pyproject.toml")
     assert settings.workloads == "benchmarks"
-    assert tomllib.loads(after["pyproject.toml"])["dependency-groups"]["benchmarks"] == [
-        "pytest>=8.4",
-        "pytest-benchmark>=5.1",
-    ]
+    group = tomllib.loads(after["pyproject.toml"])["dependency-groups"]["benchmarks"]
+    assert group == ["pytest>=8.4", "pytest-benchmark>=5.1", *(["iniconfig"] if name == "conda" else [])]
     for path in after.keys() - LAYOUTS[name].keys():
         if path.endswith(".py"):
             ast.parse(after[path])
@@ -105,6 +103,23 @@ def test_the_folder_of_a_suite_is_the_smallest_that_holds_it(files, folder):
     assert not [edit for edit in proposal.edits if edit.path.endswith(".py")]
 
 
+def test_a_suite_of_asv_is_gated_where_its_configuration_says():
+    after = applied(HATCH | ASV)
+
+    settings = read_configuration(after["pyproject.toml"], "")
+    assert (settings.workloads, settings.asv, settings.files) == ("perf/suite", ("*.py",), ())
+    assert after.keys() == {*HATCH, *ASV, ".gitignore"}
+    again = proposal_for(after)
+    assert (again.edits, again.example) == ((), Example.SUITE)
+
+
+@pytest.mark.parametrize("text", ["x = 1\n", "def time_it(): ...\n"], ids=["no-suite", "elsewhere"])
+def test_a_configuration_of_asv_without_its_suite_changes_nothing(text):
+    files = HATCH | {"asv.conf.json": '{"benchmark_dir": "bench"}', "perf/sums.py": text, "bench/a.py": "x = 1\n"}
+
+    assert read_configuration(applied(files)["pyproject.toml"], "").asv == ()
+
+
 def test_a_suite_in_files_of_unusual_names_is_named():
     after = applied(HATCH | {"bench/bench_a.py": SUITE, "bench/test_b.py": SUITE})
 
@@ -138,6 +153,98 @@ def test_what_a_suite_imports_comes_from_the_group_the_extra_or_is_named():
         "attrs>=25",
     ]
     assert any("nowhere_listed" in note for note in proposal_for(files).notes)
+
+
+def test_a_suite_among_other_tests_is_gated_without_them():
+    files = HATCH | {
+        "tests/test_speed.py": SUITE,
+        "tests/test_plain.py": "import hypothesis\n",
+        "tests/conftest.py": "",
+    }
+
+    assert read_configuration(applied(files)["pyproject.toml"], "").files == ("test_speed.py",)
+    assert "of the files in tests, test_speed.py are collected: add new ones to 'files'" in proposal_for(files).notes
+    assert not [note for note in proposal_for(applied(files)).notes if "'files'" in note]
+
+
+def test_a_suite_whose_files_say_so_stays_open_to_new_ones():
+    files = HATCH | {"tests/test_a_benchmarks.py": SUITE, "tests/test_bench_b.py": SUITE, "tests/deep/test_c.py": ""}
+
+    assert read_configuration(applied(files)["pyproject.toml"], "").files == ("*bench*.py",)
+
+
+def group_of(files):
+    return tomllib.loads(applied(files)["pyproject.toml"])["dependency-groups"]["benchmarks"]
+
+
+def test_the_plugin_that_a_suite_imports_is_installed():
+    suite = "from pytest_codspeed import BenchmarkFixture\n" + SUITE
+
+    assert group_of(HATCH | {"bench/test_a.py": suite}) == ["pytest>=8.4", "pytest-codspeed"]
+
+
+def test_requirements_in_files_for_people_are_used_where_they_are_imported():
+    files = HATCH | {
+        "bench/test_a.py": f"import tomlkit\n{SUITE}",
+        "bench/conftest.py": "from bench import helpers\n",
+        "bench/helpers.py": "import attr\n",
+        "requirements/test.txt": "-r more.txt\n# comment\ntomlkit >= 0.13  # why\nunused\npytest-codspeed==3.2.0\n",
+        "requirements-dev.txt": "attrs==25.3.0 \\\n    --hash=sha256:0\n",
+    }
+
+    assert group_of(files) == ["pytest>=8.4", "pytest-codspeed==3.2.0", "attrs==25.3.0", "tomlkit >= 0.13"]
+
+
+def test_pytorch_that_is_left_to_the_users_is_installed_and_said():
+    files = HATCH | {
+        "src/plank/__init__.py": "from .net import Net\n",
+        "src/plank/net.py": "import torch\nclass Net: ...\n",
+    }
+
+    assert group_of(files)[-1] == "torch"
+    assert any(note.startswith("torch is imported") for note in proposal_for(files).notes)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def load():\n    import torch\n",
+        "try:\n    import torch\nexcept ImportError:\n    torch = None\n",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch\n",
+        "",
+    ],
+    ids=["in-a-function", "optional", "for-types", "not-reached"],
+)
+def test_what_an_import_can_do_without_is_not_installed(text):
+    files = HATCH | {"src/plank/__init__.py": text, "src/plank/layers.py": "import torch\n"}
+
+    assert group_of(files) == ["pytest>=8.4", "pytest-benchmark>=5.1"]
+
+
+def test_an_extra_that_brings_what_the_package_imports_is_chosen():
+    text = HATCH["pyproject.toml"] + '[project.optional-dependencies]\ntorch = ["torch>=2"]\n'
+    files = HATCH | {"src/plank/__init__.py": "import torch\n", "pyproject.toml": text}
+
+    assert read_configuration(applied(files)["pyproject.toml"], "").extras == ("torch",)
+    assert group_of(files) == ["pytest>=8.4", "pytest-benchmark>=5.1"]
+
+
+@pytest.mark.parametrize(
+    "text", ['dynamic = ["dependencies"]\n', 'dependencies = ["torch"]\n'], ids=["by-the-build", "declared"]
+)
+def test_dependencies_of_the_project_are_not_repeated(text):
+    files = HATCH | {"src/plank/__init__.py": "import torch\n", "pyproject.toml": HATCH["pyproject.toml"] + text}
+
+    assert group_of(files) == ["pytest>=8.4", "pytest-benchmark>=5.1"]
+
+
+def test_packages_of_a_conda_environment_are_installed_where_they_are_imported():
+    files = {
+        "plank.py": "import torch, yaml\n",
+        "environment.yml": "dependencies:\n  - python=3.12\n  - pytorch::pytorch>=2\n  - pip:\n    - pyyaml==6\n",
+    }
+
+    assert group_of(files) == ["pytest>=8.4", "pytest-benchmark>=5.1", "torch", "pyyaml"]
 
 
 def test_a_group_that_has_a_tool_for_benchmarks_is_included():

@@ -1,6 +1,6 @@
 import pytest
 
-from mainstay.adoption.survey import FIXTURES, WHOLE_TEST_MARKERS, is_workload_text, survey_project
+from mainstay.adoption.survey import FIXTURES, WHOLE_TEST_MARKERS, count_workloads, survey_project
 from mainstay.records.errors import ConfigurationError, UsageError
 from mainstay.runner import markers
 from tests.adoption.layouts import LAYOUTS, SUITE, TRAINING, toml
@@ -25,6 +25,8 @@ def test_what_makes_a_test_a_workload_is_what_the_worker_says():
         ("setup.py", "setup.py", "flat"),
         ("poetry", "poetry-core", "src"),
         ("pdm", "pdm-backend", "src"),
+        ("meson-python", "meson-python", "flat"),
+        ("scikit-build-core", "scikit_build_core", "flat"),
         ("scripts", "none", "scripts"),
         ("conda", "none", "scripts"),
     ],
@@ -110,7 +112,7 @@ def test_services_and_hook_managers_are_told():
 
 def test_a_file_that_does_not_parse_hides_no_other():
     assert survey({"plank.py": "", "tests/test_a.py": "def (", "tests/test_b.py": SUITE}).suite_size == 1
-    assert not is_workload_text("def (")
+    assert count_workloads("def (") == 0
 
 
 def test_no_python_at_all_is_said():

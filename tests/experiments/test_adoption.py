@@ -59,4 +59,4 @@ def test_it_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
 
     names = [project.name for project in adoption.PROJECTS]
     assert sorted(tried) == sorted(names)
-    assert len(json.loads(output.read_text())["rows"]) == len(names) == 10
+    assert len(json.loads(output.read_text())["rows"]) == len(names) == 12

@@ -160,7 +160,7 @@ def test_a_wrong_value_is_named_with_its_key(line, key, found):
     [
         pytest.param("fail-fast", "did you mean 'fail_fast'?", id="hyphen"),
         pytest.param("Second", "did you mean 'seconds'?", id="near"),
-        pytest.param("zzz", "known keys: alpha, constraints, ", id="nothing-near"),
+        pytest.param("zzz", "known keys: alpha, asv, constraints, ", id="nothing-near"),
     ],
 )
 def test_an_unknown_key_names_the_nearest_known_one(key, advice):

@@ -31,6 +31,7 @@ from mainstay.revisions.environments import (
     worker_variables,
 )
 from mainstay.revisions.layers import DEFAULT_LIMIT, Layer, cache_limit, describe_cache, evict, iter_layers
+from mainstay.revisions.workspace import build_subjects, open_layers
 from tests.index_server import PASSWORD, holds_password
 
 BACKEND = '''
@@ -726,6 +727,23 @@ def test_the_paths_of_both_subjects_have_equal_length(shelf, trees):
     assert len(str(baseline.site_packages)) == len(str(candidate.site_packages))
     assert baseline.record.wheel_digest == candidate.record.wheel_digest
     assert baseline.record.packages_digest == candidate.record.packages_digest
+
+
+@pytest.mark.parametrize("is_one_tree", [True, False])
+def test_a_tree_that_is_gated_against_itself_is_built_once(shelf, trees, tmp_path, is_one_tree):
+    stamping = f"{BACKEND}\nimport uuid\npathlib.Path('src/subject/stamp.py').write_text(f'# {{uuid.uuid4()}}')\n"
+    for tree in trees.values():
+        write(tree, **{"pyproject.toml": pyproject(), "backend.py": stamping})
+    resolutions = resolve(trees, dict.fromkeys(Side, Configuration()))
+
+    with open_layers(resolutions.values()) as layers:
+        subjects = build_subjects(
+            trees, resolutions, layers, tmp_path / "scratch", version=VERSION_OF_GIT, is_one_tree=is_one_tree
+        )
+
+    stamps = {(subject.site_packages / "subject/stamp.py").read_text() for subject in subjects.values()}
+    assert len(stamps) == (1 if is_one_tree else 2)
+    assert len({subject.site_packages for subject in subjects.values()}) == 2
 
 
 def test_changed_code_of_the_same_version_is_installed(shelf, trees):

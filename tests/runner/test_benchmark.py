@@ -3,6 +3,7 @@
 import gc
 import math
 import random
+import sys
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -205,11 +206,14 @@ def test_a_benchmark_that_is_never_called_is_refused(make):
 
 
 @pytest.mark.parametrize("name", ["weave", "patch"])
-def test_weaving_is_refused_with_what_to_do_instead(make, name):
+def test_weaving_without_its_library_is_refused_with_what_to_do_instead(make, monkeypatch, name):
+    monkeypatch.setitem(sys.modules, "aspectlib", None)
     benchmark, _ = make()
 
-    with pytest.raises(RecordingError, match="call benchmark"):
+    with pytest.raises(RecordingError, match="add aspectlib to"):
         getattr(benchmark, name)("package.function")
+    with pytest.raises(RecordingError, match="add aspectlib to"):  # also where the test swallows it
+        benchmark.recorded()
 
 
 @pytest.mark.parametrize("step", [-10.0, 0.0])

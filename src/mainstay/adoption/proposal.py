@@ -17,7 +17,7 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Any
 
-from mainstay.adoption.survey import SUITE_PACKAGES, Survey, is_workload_text
+from mainstay.adoption.survey import SUITE_PACKAGES, Survey, count_workloads, normal_name
 from mainstay.adoption.templates import github_workflow, import_example, training_example
 from mainstay.adoption.writing import Edit
 from mainstay.project.configuration import Configuration, read_configuration
@@ -47,12 +47,28 @@ COLLECTED = re.compile(r"test_.*\.py|.*_test\.py")
 DISTRIBUTIONS = {"PIL": "pillow", "attr": "attrs", "cv2": "opencv-python", "sklearn": "scikit-learn", "yaml": "pyyaml"}
 """Distribution names of packages that have a different import name."""
 
+WELL_KNOWN = {
+    "asv-runner",
+    "hypothesis",
+    "jax",
+    "numpy",
+    "pandas",
+    "pillow",
+    "scikit-learn",
+    "scipy",
+    "tensorflow",
+    "torch",
+    "torchvision",
+}
+"""Packages that are added to the group where they are imported and no dependency names them: many projects leave PyTorch
+to their users. Any other name could be that of a stranger's package."""
+
 
 class Example(StrEnum):
     """Kind of example from which the first workload is written."""
 
     SUITE = "suite"
-    """Existing tests that measure."""
+    """Existing tests that measure, or functions that asv measures."""
     TRAINING = "training"
     """A training script, whose last printed number is judged."""
     IMPORT = "import"
@@ -131,6 +147,8 @@ def propose(
             next_step="remove the folder from .gitignore, or choose another one with --workloads",
         )
     settings = _settings(survey, folder, example)
+    if survey.configuration is None and "files" in settings:
+        notes.append(f"of the files in {folder}, {', '.join(settings['files'])} are collected: add new ones to 'files'")
     edits = [*_pyproject_edit(survey, settings, notes), *_workload_edit(survey, folder, example, read, notes)]
     edits += _ignore_edit(survey)
     return Proposal(
@@ -143,7 +161,7 @@ def propose(
 
 
 def _choose_example(survey: Survey) -> Example:
-    if survey.suite_files:
+    if survey.suite_files or survey.asv:
         return Example.SUITE
     if any(script.metric for script in survey.scripts):
         return Example.TRAINING
@@ -158,9 +176,11 @@ def _workload_folder(survey: Survey, wishes: Wishes, example: Example, is_ignore
         return str(PurePosixPath(wishes.workloads))
     if example is not Example.SUITE:
         return next((name for name in FOLDERS if not is_ignored(f"{name}/test_workload.py")), FOLDERS[0])
+    if not survey.suite_files and survey.asv:
+        return survey.asv
     if not survey.suite_files:
         raise UsageError(
-            "no test uses the fixture benchmark, or the marker of pytest-codspeed",
+            "no test uses the fixture benchmark, or the marker of pytest-codspeed, and there is no suite of asv",
             looked_in="the Python files that git knows",
             next_step="choose another --example, or write such a test",
         )
@@ -181,19 +201,35 @@ def _workload_folder(survey: Survey, wishes: Wishes, example: Example, is_ignore
 def _settings(survey: Survey, folder: str, example: Example) -> dict[str, Any]:
     """``[tool.mainstay]`` as it would be written: the folder, and all settings that are not defaults."""
     settings: dict[str, Any] = {"workloads": folder}
-    inside = [name for name in survey.suite_files if PurePosixPath(name).is_relative_to(folder)]
-    unusual = sorted({PurePosixPath(name).name for name in inside if not COLLECTED.fullmatch(PurePosixPath(name).name)})
-    if example is Example.SUITE and unusual and not _names_files(survey.document):
-        settings["files"] = [*unusual, *(["test_*.py"] if len(unusual) < len(inside) else [])]
-    needed = survey.suite_imports if example is Example.SUITE else frozenset()
+    if example is Example.SUITE and (patterns := _file_patterns(survey, folder)):
+        settings["files"] = patterns
+    if example is Example.SUITE and survey.asv and PurePosixPath(survey.asv).is_relative_to(folder):
+        settings["asv"] = ["*.py"]
+    needed = set(survey.suite_imports) if example is Example.SUITE else set()
     if example is Example.TRAINING and survey.scripts:
-        needed = survey.scripts[0].imports
-    runtime = {_name(text) for text in _dependencies(survey.document)}
-    if extras := sorted(_extras_for({_distribution(name) for name in needed} - runtime, survey)):
+        needed |= survey.scripts[0].imports
+    runtime = _runtime(survey)
+    if runtime is not None:
+        needed |= survey.package_imports
+    if extras := sorted(_extras_for({_distribution(name) for name in needed} - (runtime or set()), survey)):
         settings["extras"] = extras
     if not survey.default_branch:
         settings["default_branch"] = "main"
     return settings
+
+
+def _file_patterns(survey: Survey, folder: str) -> list[str]:
+    """Patterns of the names of the suite's files, where pytest's settings do not collect them, or other tests beside them."""
+    inside = [name for name in survey.suite_files if PurePosixPath(name).is_relative_to(folder)]
+    names = sorted({PurePosixPath(name).name for name in inside})
+    others = {PurePosixPath(name).name for name in survey.other_tests if PurePosixPath(name).is_relative_to(folder)}
+    if others:
+        is_told_by_name = all("bench" in name for name in names) and not any("bench" in name for name in others)
+        return ["*bench*.py"] if is_told_by_name else names
+    unusual = [name for name in names if not COLLECTED.fullmatch(name)]
+    if not unusual or _names_files(survey.document):
+        return []
+    return [*unusual, *(["test_*.py"] if len(unusual) < len(names) else [])]
 
 
 def _names_files(document: Mapping[str, Any]) -> bool:
@@ -204,31 +240,32 @@ def _names_files(document: Mapping[str, Any]) -> bool:
 
 def _extras_for(needed: Iterable[str], survey: Survey) -> Iterator[str]:
     """Extras that provide the packages needed by the workloads: for each package the shortest extra that has it."""
-    in_groups = {_name(text) for group in survey.groups.values() for text in group if isinstance(text, str)}
+    in_groups = {normal_name(text) for group in survey.groups.values() for text in group if isinstance(text, str)}
     chosen: set[str] = set()
     for package in sorted(set(needed) - in_groups):
-        having = [name for name, texts in survey.extras.items() if package in {_name(text) for text in texts}]
+        having = [name for name, texts in survey.extras.items() if package in {normal_name(text) for text in texts}]
         if having and not chosen.intersection(having):
             extra = min(having, key=lambda name: (len(survey.extras[name]), name))
             chosen.add(extra)
             yield extra
 
 
-def _dependencies(document: Mapping[str, Any]) -> list[str]:
-    """Requirements of the package itself."""
-    poetry = document.get("tool", {}).get("poetry", {}).get("dependencies", {})
-    return [*document.get("project", {}).get("dependencies", []), *poetry]
-
-
-def _name(requirement: str) -> str:
-    """Normalised name of the package that a requirement asks for."""
-    match = re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)", requirement)
-    return re.sub(r"[-_.]+", "-", match[1]).lower() if match else ""
+def _runtime(survey: Survey) -> set[str] | None:
+    """Normalised names of the packages that are installed with the project; ``None`` where its build alone can tell."""
+    project = survey.document.get("project", {})
+    if survey.backend == "setup.py" or "dependencies" in project.get("dynamic", ()):
+        return None
+    if survey.backend == "none":
+        return set(survey.listed) if "requirements.txt" in survey.files else set()
+    poetry = survey.document.get("tool", {}).get("poetry", {}).get("dependencies", {})
+    if not project and not poetry:
+        return None
+    return {normal_name(text) for text in (*project.get("dependencies", ()), *poetry)}
 
 
 def _distribution(module: str) -> str:
     """Normalised name of the package that a module is likely to belong to."""
-    return _name(DISTRIBUTIONS.get(module, module))
+    return normal_name(DISTRIBUTIONS.get(module, module))
 
 
 # --- pyproject.toml ----------------------------------------------------------------------------------------------------
@@ -255,34 +292,54 @@ def _pyproject_edit(survey: Survey, settings: Mapping[str, Any], notes: list[str
 
 
 def _group(survey: Survey, settings: Mapping[str, Any], notes: list[str]) -> list[Any]:
-    """Entries of the group: the project's own benchmark dependencies, and the packages that the workloads import."""
+    """Entries of the group: what measures, and the packages that the workloads import and nothing else would install."""
     own = [
         name
         for name, texts in survey.groups.items()
-        if {_name(t) for t in texts if isinstance(t, str)} & {*SUITE_PACKAGES}
+        if {normal_name(t) for t in texts if isinstance(t, str)} & {*SUITE_PACKAGES}
     ]
-    in_extras = [text for texts in survey.extras.values() for text in texts if _name(text) in SUITE_PACKAGES]
+    in_extras = [text for texts in survey.extras.values() for text in texts if normal_name(text) in SUITE_PACKAGES]
     entries: list[Any] = [{"include-group": name} for name in own[:1]]
-    entries += [] if entries else list(dict.fromkeys(in_extras)) or list(REQUIREMENTS)
-    if own or not settings["workloads"]:
-        return entries
-    listed = {_name(text) for text in _dependencies(survey.document)}
-    listed |= {_name(text) for extra in settings.get("extras", []) for text in survey.extras[extra]}
-    listed |= {_name(text) for text in entries}
-    groups = [text for group in survey.groups.values() for text in group if isinstance(text, str)]
-    known = {_name(text): text for text in (*groups, *(text for texts in survey.extras.values() for text in texts))}
-    for module in sorted(survey.suite_imports):
+    entries += [] if entries else list(dict.fromkeys(in_extras)) or _measuring_packages(survey)
+    in_groups = [text for group in survey.groups.values() for text in group if isinstance(text, str)]
+    known = {**survey.listed, **{normal_name(t): t for texts in survey.extras.values() for t in texts}}
+    known |= {normal_name(text): text for text in in_groups}
+    runtime = _runtime(survey)
+    present = (runtime or set()) | {normal_name(text) for text in entries if isinstance(text, str)}
+    present |= {normal_name(text) for extra in settings.get("extras", []) for text in survey.extras[extra]}
+    of_suite = set() if own else survey.suite_imports
+    of_package = set() if runtime is None else set(survey.package_imports)
+    if runtime is not None and survey.scripts and not survey.suite_files:
+        of_package |= survey.scripts[0].imports
+    for module in sorted(of_suite | of_package):
         package = _distribution(module)
-        if package in listed:
+        if package in present:
             continue
+        present.add(package)
         if package in known:
             entries.append(known[package])
-        else:
+        elif package in WELL_KNOWN:
+            entries.append(package)
+            notes.append(f"{package} is imported, and no dependency of the project names it: it is added to {GROUP}")
+        elif module in of_suite:
             notes.append(
                 f"the benchmarks import {module}, which no dependency of the project is called: "
                 f"if they need it, add its package to the group {GROUP}"
             )
     return entries
+
+
+def _measuring_packages(survey: Survey) -> list[str]:
+    """Requirements for pytest and the plugin of the suite; for pytest-benchmark if the plugin is unknown."""
+    asked = [name for name in SUITE_PACKAGES if name in survey.listed or _module(name) in survey.suite_imports]
+    if not survey.suite_files or not asked:
+        return list(REQUIREMENTS)
+    return [REQUIREMENTS[0], *(survey.listed.get(name, name) for name in asked)]
+
+
+def _module(package: str) -> str:
+    """The likely import name of a package."""
+    return package.replace("-", "_")
 
 
 def with_group(text: str, name: str, entries: Sequence[Any]) -> str:
@@ -361,7 +418,10 @@ def _workload_edit(
 ) -> Iterator[Edit]:
     """The edit that adds an example, unless there is a workload already."""
     present = [name for name in survey.files if name.endswith(".py") and PurePosixPath(name).is_relative_to(folder)]
-    if any(is_workload_text(read(name) or "") for name in present):
+    is_asv = example is Example.SUITE and bool(survey.asv)
+    if survey.configuration is not None:
+        is_asv = bool(survey.configuration.asv)
+    if any(count_workloads(read(name) or "", is_asv=is_asv) for name in present):
         return
     script = next((script for script in survey.scripts if script.metric), None)
     if example is Example.TRAINING and script is None:

@@ -8,6 +8,7 @@ The files of the project are read and parsed, never imported or run.
 from __future__ import annotations
 
 import ast
+import posixpath
 import re
 import sys
 import tomllib
@@ -21,7 +22,7 @@ from mainstay.project.configuration import Configuration, read_configuration
 from mainstay.project.scripts import importable_names
 from mainstay.records.errors import UsageError
 
-FIXTURES = ("trial", "benchmark", "import_timer", "counts")
+FIXTURES = ("trial", "benchmark", "codspeed_benchmark", "import_timer", "counts")
 """Fixtures that make a test a workload."""
 
 WHOLE_TEST_MARKERS = ("benchmark", "codspeed_benchmark")
@@ -29,6 +30,9 @@ WHOLE_TEST_MARKERS = ("benchmark", "codspeed_benchmark")
 
 SUITE_PACKAGES = ("pytest-benchmark", "pytest-codspeed")
 """Packages that benchmark suites use."""
+
+ASV_FUNCTION = re.compile(r"(?:time|mem|peakmem|track)_\w")
+"""Names of functions that asv measures."""
 
 MAX_SOURCE_BYTES = 1_000_000
 """Largest Python file that is parsed; larger ones are probably generated."""
@@ -73,7 +77,12 @@ class Survey:
         ignored: Text of .gitignore.
         suite_files: Test files that use a fixture or marker of benchmarks.
         suite_size: Number of test functions in these files.
-        suite_imports: Packages that the suite imports, except the project's own.
+        asv: Folder of a suite of asv; empty if there is none.
+        suite_imports: Packages that the suite, its conftest and its helpers import, except the project's own.
+        other_tests: Files in the folders of the suite that pytest collects too, but that measure nothing.
+        package_imports: Packages that an import of the main package needs.
+        listed: Requirements in files that no installer reads by default, by normalised name: ``requirements/test.txt``,
+            ``environment.yml``.
         scripts: Training scripts in the package.
         inference: Functions for inference, by their full name.
         stored_results: Files of stored evaluations.
@@ -95,7 +104,11 @@ class Survey:
     ignored: str
     suite_files: tuple[str, ...]
     suite_size: int
+    asv: str
     suite_imports: frozenset[str]
+    other_tests: tuple[str, ...]
+    package_imports: frozenset[str]
+    listed: Mapping[str, str]
     scripts: tuple[Script, ...]
     inference: tuple[str, ...]
     stored_results: tuple[str, ...]
@@ -123,6 +136,8 @@ class Survey:
         lines = [f"packaging: {self.backend}, layout: {self.layout}, package: {', '.join(self.packages) or 'none'}"]
         if self.suite_files:
             lines.append(f"benchmarks: {self.suite_size} tests in {', '.join(_shortened(self.suite_files))}")
+        if self.asv:
+            lines.append(f"benchmarks of asv: {self.asv}")
         if self.scripts:
             lines.append(f"training scripts: {', '.join(_shortened([script.path for script in self.scripts]))}")
         if self.inference:
@@ -177,7 +192,14 @@ def survey_project(
         name: number for name, tree in trees.items() if _could_be_test(name) and (number := _num_workloads(tree)) > 0
     }
     own = {*packages, *(PurePosixPath(name).parts[0].removesuffix(".py") for name in names)}
-    imported = {module for name in suite for module in _imports(trees[name])}
+    known = own | set(sys.stdlib_module_names) | {"pytest", "__future__"}
+    prefix = _prefix(layout)
+    parts = {file for name in packages[:1] for file in _files_of(name.split("."), [prefix], trees)}
+    helpers = {name: tree for name, tree in trees.items() if _module_of(name, layout, packages) == ""}
+    asv = _asv_folder(names, read, trees)
+    measuring = {*suite, *(name for name in helpers if asv and PurePosixPath(name).is_relative_to(asv))}
+    imported = {module for name in measuring for module in _imports(trees[name])}
+    imported |= reached_imports({*measuring, *_conftests(suite, names)}, helpers, [""])
     workflows = dict(workflows_above or {})
     workflows |= {name: read(name) or "" for name in names if _is_workflow(name)}
     return Survey(
@@ -190,7 +212,11 @@ def survey_project(
         ignored=read(".gitignore") or "",
         suite_files=tuple(sorted(suite)),
         suite_size=sum(suite.values()),
-        suite_imports=frozenset(imported - own - set(sys.stdlib_module_names) - {"pytest", "__future__"}),
+        asv=asv,
+        suite_imports=frozenset(imported - known),
+        other_tests=tuple(sorted(_others(suite, trees))),
+        package_imports=frozenset(reached_imports(parts, trees, [prefix]) - known),
+        listed=_listed(names, read),
         scripts=tuple(_scripts(trees, layout, packages)),
         inference=tuple(_inference(trees, layout, packages)),
         stored_results=tuple(sorted(filter(_is_stored_result, names))),
@@ -204,15 +230,21 @@ def survey_project(
     )
 
 
-def is_workload_text(text: str) -> bool:
-    """Whether a Python file contains a test that measures.
+def count_workloads(text: str, *, is_asv: bool = False) -> int:
+    r"""Count the tests in a Python file that measure; none if it does not parse.
+
+    Args:
+        text: Of the file.
+        is_asv: Whether functions that asv would measure count too.
 
     Example:
-        >>> is_workload_text("def test_speed(benchmark): ..."), is_workload_text("def test_speed(): ...")
-        (True, False)
+        >>> count_workloads("def test_speed(benchmark): ..."), count_workloads("def test_speed(): ...")
+        (1, 0)
+        >>> count_workloads("class Suite:\n    def time_sort(self): ...", is_asv=True)
+        1
     """
     tree = _parse(text)
-    return tree is not None and _num_workloads(tree) > 0
+    return 0 if tree is None else _num_workloads(tree) + is_asv * _num_asv_functions(tree)
 
 
 def _has(names: Iterable[str], wanted: str) -> bool:
@@ -269,6 +301,17 @@ def _normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+def normal_name(requirement: str) -> str:
+    """Normalised name of the package that a requirement asks for; empty where it names none.
+
+    Example:
+        >>> normal_name("Typing_Extensions>=4; python_version < '3.12'")
+        'typing-extensions'
+    """
+    match = re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)", requirement)
+    return _normal(match[1]) if match else ""
+
+
 # --- what could be measured --------------------------------------------------------------------------------------------
 
 
@@ -302,6 +345,28 @@ def _num_workloads(tree: ast.Module) -> int:
     )
 
 
+def _num_asv_functions(tree: ast.Module) -> int:
+    return sum(
+        isinstance(node, ast.FunctionDef) and ASV_FUNCTION.match(node.name) is not None for node in ast.walk(tree)
+    )
+
+
+def _asv_folder(names: frozenset[str], read: Callable[[str], str | None], trees: Mapping[str, ast.Module]) -> str:
+    """The folder that a configuration of asv in the project names, if functions that asv measures are in it."""
+    for name in sorted(names):
+        path = PurePosixPath(name)
+        if path.name != "asv.conf.json":
+            continue
+        named = re.search(
+            r'(?:^|[{,])\s*"benchmark_dir"\s*:\s*"([^"]*)"', read(name) or "", re.MULTILINE
+        )  # it may hold comments
+        folder = posixpath.normpath(str(path.parent / (named[1] if named else "benchmarks")))
+        inside = [tree for file, tree in trees.items() if PurePosixPath(file).is_relative_to(folder)]
+        if folder != "." and any(map(_num_asv_functions, inside)):
+            return folder
+    return ""
+
+
 def _measures(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     arguments = (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)
     return any(argument.arg in FIXTURES for argument in arguments) or any(
@@ -328,15 +393,106 @@ def _imports(tree: ast.Module) -> Iterator[str]:
             yield node.module.partition(".")[0]
 
 
+def reached_imports(start: Iterable[str], trees: Mapping[str, ast.Module], roots: Sequence[str]) -> set[str]:
+    """Top-level names that are imported when some files are, by them or by files of the project that they import.
+
+    What may fail without harm is left out: imports in functions, in ``try`` and under a condition.
+
+    Args:
+        start: Paths of the files.
+        trees: Files of the project that are followed, by path.
+        roots: Folders on the import path; the folder of the importing file is searched first.
+
+    Example:
+        >>> files = {"a.py": ast.parse("import b"), "b.py": ast.parse("import torch")}
+        >>> sorted(reached_imports(["a.py"], files, [""]))
+        ['b', 'torch']
+    """
+    waiting = [name for name in start if name in trees]
+    seen, found = set(waiting), set()
+    while waiting:
+        name = waiting.pop()
+        folder = PurePosixPath(name).parent
+        for level, parts in _executed_imports(trees[name]):
+            if level:
+                above = folder.parts[: len(folder.parts) - level + 1]
+                files = _files_of(parts, ["/".join(above)], trees)
+            else:
+                found.add(parts[0])
+                files = _files_of(parts, [str(folder), *roots], trees)
+            waiting += [file for file in files if file not in seen]
+            seen.update(files)
+    return found
+
+
+def _executed_imports(tree: ast.Module) -> Iterator[tuple[int, Sequence[str]]]:
+    """Modules that are imported with a file: how many dots stand before the name, and its parts."""
+    for node in tree.body:
+        if isinstance(node, ast.Import):
+            yield from ((0, alias.name.split(".")) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parts = (node.module or "").split(".") if node.module else []
+            yield from ((node.level, [*parts, alias.name]) for alias in node.names)
+
+
+def _files_of(parts: Sequence[str], roots: Iterable[str], trees: Mapping[str, ast.Module]) -> list[str]:
+    """Files that an import executes: those of the packages on the way, and the module's; from the first root that has any."""
+    for root in roots:
+        found = []
+        for length in range(1, len(parts) + 1):
+            place = PurePosixPath(root, *parts[:length])
+            found += [file for file in (f"{place}.py", f"{place}/__init__.py") if file in trees]
+        if found:
+            return found
+    return []
+
+
+def _conftests(files: Iterable[str], names: Iterable[str]) -> set[str]:
+    """The conftest.py of the folders of some files, and of those above them."""
+    folders = {parent for name in files for parent in PurePosixPath(name).parents}
+    return {str(folder / "conftest.py") for folder in folders} & set(names)
+
+
+def _others(suite: Iterable[str], trees: Mapping[str, ast.Module]) -> Iterator[str]:
+    """Files of tests beside or below those of a suite, which are not part of it."""
+    folders = {PurePosixPath(name).parent for name in suite}
+    for name in trees.keys() - set(suite):
+        path = PurePosixPath(name)
+        if re.fullmatch(r"test_.*|.*_test", path.stem) and not folders.isdisjoint(path.parents):
+            yield name
+
+
+def _listed(names: Iterable[str], read: Callable[[str], str | None]) -> dict[str, str]:
+    """Requirements in files that people install from by hand, by normalised name."""
+    found: dict[str, str] = {}
+    for name in sorted(names):
+        path = PurePosixPath(name)
+        if re.fullmatch(r"environment.*\.ya?ml", path.name):
+            pattern = r"^\s*-\s*['\"]?(?:[\w.-]+::)?([A-Za-z0-9][\w.-]*)"
+        elif path.suffix in {".txt", ".in"} and "requirements" in name:
+            pattern = r"^([A-Za-z0-9][^#;\\]*?)\s*(?:[#;\\].*)?$"
+        else:
+            continue
+        for match in re.finditer(pattern, read(name) or "", re.MULTILINE):
+            text = {"pytorch": "torch"}.get(match[1], match[1])
+            found.setdefault(normal_name(text), text)
+    return found
+
+
 def _module_of(name: str, layout: str, packages: Sequence[str]) -> str:
     """Full name of a file's module once the package is installed; empty if it is not part of the package."""
-    prefix = layout.removeprefix("src (").removesuffix(")") if layout.startswith("src") else ""
+    prefix = _prefix(layout)
     if prefix and not name.startswith(f"{prefix}/"):
         return ""
     parts = PurePosixPath(name.removeprefix(f"{prefix}/") if prefix else name).with_suffix("").parts
     if not parts or parts[0] not in packages or not all(part.isidentifier() for part in parts):
         return ""
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _prefix(layout: str) -> str:
+    """The folder that is put on the import path; empty for that of the project."""
+    return layout.removeprefix("src (").removesuffix(")") if layout.startswith("src") else ""
 
 
 def _scripts(trees: Mapping[str, ast.Module], layout: str, packages: Sequence[str]) -> Iterator[Script]:

@@ -93,7 +93,7 @@ def _reviews(session: Session, harness: Harness) -> Iterator[str]:
 
 def _nothing_to_judge(session: Session, agenda: Agenda, collections: Sequence[Collection]) -> UsageError:
     """The error for an empty agenda: no markers, no workloads of the requested part, or none at all."""
-    fact = "no workloads: no test uses one of the fixtures trial, benchmark, import_timer and counts"
+    fact = "no workloads: no test uses one of the fixtures trial, benchmark, import_timer and counts, or is marked benchmark"
     next_step = "write one as the how-to 'add a workload' shows"
     if agenda.notes:
         fact = f"nothing to judge: {'; '.join(agenda.notes)}"

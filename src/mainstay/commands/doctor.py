@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import re
 import shutil
 import subprocess
 import sys
@@ -30,6 +29,7 @@ import psutil
 import uv
 from platformdirs import user_cache_path
 
+from mainstay.adoption.survey import FIXTURES, count_workloads
 from mainstay.commands.start import Start, choose_baseline
 from mainstay.project.configuration import Configuration, read_configuration
 from mainstay.records.errors import MainstayError, StoreError
@@ -57,12 +57,6 @@ MINIMAL_BYTES = 500_000_000
 
 TORCH_SECONDS = 120
 """Seconds that importing torch from a cold disk may take."""
-
-FIXTURES = ("trial", "benchmark", "import_timer", "counts")
-"""Names in the worker's FIXTURE_KINDS, repeated here because the worker can be imported only with pytest."""
-
-WORKLOAD = re.compile(rf"^\s*(?:async\s+)?def\s+test_\w*\s*\([^)]*\b(?:{'|'.join(FIXTURES)})\b", re.MULTILINE)
-"""Pattern of a test that takes one of the fixtures of workloads."""
 
 TORCH_QUESTION = """
 import torch
@@ -398,12 +392,12 @@ def _check_workloads(project: _Project) -> Check:
         path.read_text(encoding="utf-8", errors="replace")
         for path in sorted((project.repository.root / folder).rglob("*.py"))
     ]
-    num_workloads = sum(len(WORKLOAD.findall(text)) for text in texts)
+    num_workloads = sum(count_workloads(text, is_asv=bool(project.configuration.asv)) for text in texts)
     if not num_workloads:
         return Check(
             name="workloads",
             state=State.STOPPER,
-            found=f"no test in {folder!r} takes one of the fixtures {', '.join(FIXTURES[:-1])} and {FIXTURES[-1]}",
+            found=f"no test in {folder!r} measures: none takes one of the fixtures {', '.join(FIXTURES)}",
             next_step=f"write one in {folder}/, or name the folder as 'workloads' in [tool.mainstay]",
         )
     return Check(name="workloads", found=f"tests in {folder!r} that measure: {num_workloads}")

@@ -136,7 +136,10 @@ def _build(
             seals.add("the workloads", folder)
 
     version = repository.latest_version(session.start.baseline.commit)
-    subjects = workspace.build_subjects(trees, resolutions, layers, scratch, version=version, on_built=seal)
+    is_one_tree = session.start.baseline.tree == session.start.candidate.tree
+    subjects = workspace.build_subjects(
+        trees, resolutions, layers, scratch, version=version, is_one_tree=is_one_tree, on_built=seal
+    )
     session.watch.lap("environments")
     prepared = workspace.prepare(configuration, subjects[Side.CANDIDATE].python, scratch, session.environ)
     if prepared.notice:
@@ -146,7 +149,14 @@ def _build(
     writable = workspace.writable_places(settings.own[Side.BASELINE].writable, protected)
     specs = {
         side: workspace.worker_specs(
-            subjects, scratch, file, variables, writable, files_of=side, files=settings.judging[side].files
+            subjects,
+            scratch,
+            file,
+            variables,
+            writable,
+            files_of=side,
+            files=settings.judging[side].files,
+            asv=settings.judging[side].asv,
         )
         for side, file in measuring.items()
     }

@@ -49,6 +49,7 @@ HELD = {
     "prepare": "the candidate's prepared both revisions, so that nothing passes unreviewed",
     "workloads": "each revision's own folder was collected",
     "files": "each revision's own files were collected",
+    "asv": "each revision's own files were collected",
     "waivers": "each revision's own file was read",
     "writable": "the baseline's holds",
     "evaluation": "none: it is for 'mainstay judge'",

@@ -63,6 +63,7 @@ class Configuration:
         default_branch: Branch that changes are merged into; ``None`` to ask git.
         workloads: Folder of the workloads, relative to the project.
         files: Patterns of the names of workload files, such as ``bench_*.py``; empty to use pytest's settings.
+        asv: Patterns of the names of files whose functions asv would measure, such as ``*.py``; empty for none.
         looks: Numbers of pairs at which the gate looks, strictly increasing, the first at least 2.
         seconds: Budget for measuring; a pair that is running when it is used up is ended and dropped.
         alpha: Highest probability that a clean change fails the gate.
@@ -106,6 +107,7 @@ class Configuration:
     default_branch: str | None = None
     workloads: str = "benchmarks"
     files: tuple[str, ...] = ()
+    asv: tuple[str, ...] = ()
     looks: tuple[int, ...] = (5, 8, 12, 20)
     seconds: float = 900.0
     alpha: float = 0.01
@@ -516,6 +518,7 @@ _READERS: Mapping[str, Callable[[object], Any]] = {
     "default_branch": _text,
     "workloads": _inner_path,
     "files": _array_of(_pattern),
+    "asv": _array_of(_pattern),
     "looks": _looks,
     "seconds": _number_between(0, math.inf),
     "alpha": _number_between(0, 0.5),

@@ -626,7 +626,14 @@ def site_packages_of(environment: Path) -> Path:
 
 
 def build_subject(
-    side: Side, tree: Path, resolution: Resolution, place: Path, dependencies: Path, *, version: str
+    side: Side,
+    tree: Path,
+    resolution: Resolution,
+    place: Path,
+    dependencies: Path,
+    *,
+    version: str,
+    built: Sequence[Path] = (),
 ) -> SubjectEnvironment:
     """Build a revision's wheel and install it over its dependencies.
 
@@ -637,11 +644,12 @@ def build_subject(
         place: Folder of the environment; the paths of both sides have equal length.
         dependencies: ``site-packages`` of the layer that holds the dependencies.
         version: Version of the wheel if it would be taken from git.
+        built: Wheels of the same content, which are installed instead of new ones.
 
     Raises:
         EnvironmentBuildError: If the wheel cannot be built or installed, or its modules are found elsewhere.
     """
-    wheels = _build_wheels(side, tree, resolution.local, place.with_name("wheel"), version)
+    wheels = list(built) or _build_wheels(side, tree, resolution.local, place.with_name("wheel"), version)
     run_uv(["venv", "--quiet", "--python", sys.executable, str(place)], side=side, doing="making an environment")
     run_uv(
         [

@@ -75,11 +75,14 @@ def build_subjects(
     scratch: Path,
     *,
     version: str,
+    is_one_tree: bool = False,
     on_built: Callable[[Side, SubjectEnvironment], object] = lambda side, subject: None,
 ) -> dict[Side, SubjectEnvironment]:
     """Build and install the wheel of each revision over its dependencies.
 
-    The baseline is built first and alone, because a build runs with the rights of the user and could change the files
+    A tree that is gated against itself is built once, because two builds of compiled code need not be equal.
+
+    The baseline is built first and alone: a build runs with the rights of the user and could change the files
     from which the other revision is built. The built baseline can be sealed before any code of the candidate runs.
 
     Args:
@@ -88,6 +91,7 @@ def build_subjects(
         layers: Layers of dependencies, by digest.
         scratch: The gate's temporary folder.
         version: Version of both wheels if it would be taken from git.
+        is_one_tree: Whether both revisions have the same content.
         on_built: Called with each revision as soon as it is built.
 
     Raises:
@@ -100,10 +104,13 @@ def build_subjects(
 
     interpreter_facts()  # before the threads, which must not read a half-built table
     dependencies = dict(zip(Side, at_once(install, list(Side), on_interrupt=interrupted.set), strict=True))
-    subjects = {}
+    subjects: dict[Side, SubjectEnvironment] = {}
     for side in Side:
         place = scratch / FOLDERS[side] / "environment"
-        subjects[side] = build_subject(side, trees[side], resolutions[side], place, dependencies[side], version=version)
+        built = subjects[Side.BASELINE].wheels if is_one_tree and subjects else ()
+        subjects[side] = build_subject(
+            side, trees[side], resolutions[side], place, dependencies[side], version=version, built=built
+        )
         on_built(side, subjects[side])
     return subjects
 
@@ -262,7 +269,7 @@ def sticks_differ(trees: Mapping[Side, Path], settings: Mapping[Side, Configurat
         tree = trees[side]
         return {path: (tree / path).read_bytes() for path in helper_files(tree, settings[side].workloads)}
 
-    baseline, candidate = (settings[side].files for side in Side)
+    baseline, candidate = ((settings[side].files, settings[side].asv) for side in Side)
     return baseline != candidate or helpers(Side.BASELINE) != helpers(Side.CANDIDATE)
 
 
@@ -297,7 +304,13 @@ def workloads_digest(spec: WorkerSpec, workloads: str) -> str:
     """
     configuration = Path(spec.configuration)
     folder = Path(spec.folder)
-    parts = [content_digest(folder / workloads), configuration.name, content_digest(configuration), *spec.files]
+    parts = [
+        content_digest(folder / workloads),
+        configuration.name,
+        content_digest(configuration),
+        *spec.files,
+        *spec.asv,
+    ]
     parts += [f"{path} {content_digest(folder / path)}" for path in helper_files(folder, workloads)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
@@ -361,6 +374,7 @@ def worker_specs(
     *,
     files_of: Side = Side.BASELINE,
     files: Sequence[str] = (),
+    asv: Sequence[str] = (),
 ) -> dict[Side, WorkerSpec]:
     """Worker specifications of both revisions, with the workload files of one.
 
@@ -372,6 +386,7 @@ def worker_specs(
         writable: Paths that all workers can write to, besides the folder of their revision.
         files_of: The revision whose files lie in the measuring folder.
         files: Patterns of the names of workload files; empty to use pytest's settings.
+        asv: Patterns of the names of files of asv's suites.
     """
     work = {side: scratch / "work" / name for side, name in FOLDERS.items()}  # neither writes to the other's
     for own in work.values():
@@ -389,6 +404,7 @@ def worker_specs(
             writable=tuple(map(str, writable)),
             files_of=files_of,
             files=tuple(files),
+            asv=tuple(asv),
         )
         for side, subject in subjects.items()
     }

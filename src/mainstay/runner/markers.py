@@ -35,6 +35,7 @@ DEFAULT_PERFORMANCE_MARGIN = 0.05
 FIXTURE_KINDS: Mapping[str, str] = {
     "trial": "accuracy",
     "benchmark": "performance",
+    "codspeed_benchmark": "performance",
     "import_timer": "performance",
     "counts": "deterministic",
 }
@@ -190,7 +191,7 @@ def _check_producer(fixture: str, metrics: Sequence[CollectedMetric]) -> None:
         raise RecordingError("a metric is marked twice")
     if fixture == "import_timer" and (others := sorted(names - {"import_time"})):
         raise RecordingError(f"import_timer gives import_time, not {others[0]}: measure that in a test of its own")
-    if fixture == "benchmark" and "import_time" in names:
+    if fixture in WHOLE_TEST_MARKERS and "import_time" in names:
         raise RecordingError("import_time needs the fixture import_timer, which imports in fresh interpreters")
 
 

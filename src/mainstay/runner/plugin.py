@@ -266,9 +266,18 @@ class WorkerFixtures:
         return self._worker.new_trial()
 
     @pytest.fixture
-    def benchmark(self, request: pytest.FixtureRequest) -> Benchmark:
+    def benchmark(self, request: pytest.FixtureRequest) -> Iterator[Benchmark]:
         """Times a function."""
-        return self._worker.new_benchmark(request.node, _metric_names(request.node))
+        benchmark = self._worker.new_benchmark(request.node, _metric_names(request.node))
+        yield benchmark
+        benchmark.restore()
+
+    codspeed_benchmark = benchmark
+
+    @pytest.fixture
+    def benchmark_weave(self, benchmark: Benchmark) -> Callable[..., None]:
+        """Puts the timed call in the place of a function."""
+        return benchmark.weave
 
     @pytest.fixture
     def import_timer(self, request: pytest.FixtureRequest) -> ImportTimer:

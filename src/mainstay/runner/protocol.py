@@ -213,6 +213,7 @@ class WorkOptions(TypedDict):
             refuses all node ids if it cannot find one of them.
         ignored: Paths relative to the folder that are not collected.
         files: Name patterns of the files that are collected; empty to use pytest's settings.
+        asv: Patterns of the names of files whose functions asv would measure.
         keyword: Expression of ``-k``; empty for all. Deselected tests are collected too, and marked as deselected.
         marks: Expression of ``-m``; treated in the same way.
         roots: Import roots of the package under test, such as ``mnist_reference`` or ``namespace.package``.
@@ -224,6 +225,7 @@ class WorkOptions(TypedDict):
     select: Sequence[str]
     ignored: Sequence[str]
     files: Sequence[str]
+    asv: Sequence[str]
     keyword: str
     marks: str
     roots: Sequence[str]

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import itertools
 import math
 import numbers
@@ -203,6 +204,7 @@ class Benchmark:
         self._num_calls = 0
         self._latencies: list[float] = []
         self._sizes: dict[str, float] = {}
+        self._rollbacks: list[Callable[[], Any]] = []
 
     @property
     def enabled(self) -> bool:
@@ -262,18 +264,39 @@ class Benchmark:
             timer.time_rounds(1)
         return timer.result
 
-    def weave(self, target: Any, **_: Any) -> None:
-        """Refuse patching, since calls inside other code cannot be run in blocks.
+    def weave(self, target: Any, **options: Any) -> None:
+        """Put the timed call in the place of a function, until the test ends: what calls that function is then timed.
+
+        Args:
+            target: The function, as aspectlib takes it: itself, or its full name.
+            **options: Those of ``aspectlib.weave``.
 
         Raises:
-            RecordingError: Always.
+            RecordingError: If aspectlib is not installed.
         """
-        raise RecordingError(
-            f"benchmark.weave and benchmark.patch cannot be gated, asked for {target!r}: they time calls inside other "
-            "code; call benchmark(function, ...) or benchmark.pedantic(function, ...)"
-        )
+        try:
+            aspectlib = importlib.import_module("aspectlib")
+        except ImportError as error:
+            self.misuse = (
+                f"benchmark.weave and benchmark.patch need the package aspectlib, asked for {target!r}: add aspectlib to the "
+                "dependency group of the benchmarks, or call benchmark(function, ...)"
+            )
+            raise RecordingError(self.misuse) from error
+
+        def timed(function: Callable[..., Any]) -> Callable[..., Any]:
+            def call(*args: Any, **kwargs: Any) -> Any:
+                return self(function, *args, **kwargs)
+
+            return call  # a function, which binds where it takes the place of a method
+
+        self._rollbacks.append(aspectlib.weave(target, timed, **options).rollback)
 
     patch = weave
+
+    def restore(self) -> None:
+        """Put back the functions that :meth:`weave` replaced."""
+        while self._rollbacks:
+            self._rollbacks.pop()()
 
     def measure(
         self,

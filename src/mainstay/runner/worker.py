@@ -11,6 +11,7 @@ import sys
 
 import pytest
 
+from .asv_suites import AsvPlugin
 from .channel import Channel
 from .network import deny_network
 from .plugin import WorkerPlugin
@@ -57,8 +58,21 @@ def work(options: WorkerOptions) -> int:
         *("--capture=no", "--quiet", "--tb=short"),
         *(("-o", f"python_files={' '.join(options['files'])}") if options["files"] else ()),
         *(f"--ignore={os.path.join(options['folder'], name)}" for name in options["ignored"]),
-        *dict.fromkeys(os.path.join(options["folder"], name.partition("::")[0]) for name in options["select"]),
+        *dict.fromkeys(os.path.join(options["folder"], _collected_path(name)) for name in options["select"]),
     ]
     sys.path.append(options["folder"])  # last: for helpers of the workloads, never for the measured code
     plugin = WorkerPlugin(channel, options["roots"], options["own"], (options["keyword"], options["marks"]))
-    return int(pytest.main(arguments, plugins=[plugin]))
+    return int(pytest.main(arguments, plugins=[plugin, AsvPlugin(options["asv"])]))
+
+
+def _collected_path(name: str) -> str:
+    """The path that pytest is given for a selected path or node id.
+
+    Example:
+        >>> _collected_path("benchmarks/test_a.py::test_speed[8]"), _collected_path("benchmarks/test_[a].py::test_speed")
+        ('benchmarks/test_a.py', 'benchmarks')
+    """
+    path = name.partition("::")[0]
+    while "[" in path:  # which pytest takes for the beginning of a parametrisation
+        path = os.path.dirname(path)
+    return path

@@ -88,6 +88,7 @@ class WorkerSpec:
         writable: Further files and folders that confined workers can write to.
         files_of: The revision whose workload files lie in the measuring folder.
         files: Patterns of the names of workload files; empty to use pytest's settings.
+        asv: Patterns of the names of files of asv's suites.
     """
 
     side: Side
@@ -101,6 +102,7 @@ class WorkerSpec:
     writable: tuple[str, ...] = ()
     files_of: Side = Side.BASELINE
     files: tuple[str, ...] = ()
+    asv: tuple[str, ...] = ()
 
 
 class WorkerEndedError(Exception):
@@ -343,7 +345,8 @@ class Worker:
             "configuration": spec.configuration,
             "select": list(self._select),
             "ignored": list(self._ignored),
-            "files": list(self._spec.files),
+            "files": list(spec.files),
+            "asv": list(spec.asv),
             "keyword": self._selection.keyword,
             "marks": self._selection.marks,
             "roots": list(spec.roots),
