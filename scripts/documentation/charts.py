@@ -31,8 +31,8 @@ LETTERS = 56
 """How many letters of a usual text a line of a chart holds."""
 
 TEXT, QUIET, GRID = "#010101", "#020202", "#030303"
-SERIES = ("#040401", "#040402", "#040403")
-MARKERS = ("o", "s", "D")
+SERIES = ("#040401", "#040402", "#040403", "#040404")
+MARKERS = ("o", "s", "D", "^")
 COLOURS = {
     TEXT: "--chart-text",
     QUIET: "--chart-quiet",

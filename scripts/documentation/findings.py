@@ -12,6 +12,9 @@ from typing import Any, NamedTuple
 
 from scripts.documentation.charts import Axis, Bar, Mark, Row, draw_intervals, draw_stacks
 
+EVALUATION_MARGIN = 0.02
+"""What the rules of ``experiments/evaluation.py`` are held to."""
+
 
 class Finding(NamedTuple):
     """One thing that was found.
@@ -23,6 +26,10 @@ class Finding(NamedTuple):
 
     sentence: str
     chart: str = ""
+
+
+SHARE = Axis("share of gates, %", [0, 0.25, 0.5, 0.75, 1], (0, 1.02), show=lambda rate: f"{100 * rate:g}")
+"""From nothing to all."""
 
 
 def findings(stem: str, document: Any) -> Sequence[Finding]:
@@ -159,7 +166,7 @@ def faults(document: Any) -> Iterator[Finding]:
         low, high = limits(rows, -1, 2, room=0)
         yield Finding(
             f"On {dataset}, {len(harmful & beyond)} of {len(harmful)} harmful changes lie wholly beyond the margin of a "
-            f"metric; of {len(harmless)} harmless ones {len(harmless & beyond) or 'none'} does{rest}.",
+            f"metric; of {len(harmless)} harmless ones {len(harmless & beyond) or 'none'} {'do' if len(harmless & beyond) > 1 else 'does'}{rest}.",
             draw_intervals(
                 f"faults-{dataset}",
                 f"Degradation on {dataset} in margins: means of {len(measured['seeds'])} seeds with {level} intervals, "
@@ -210,7 +217,7 @@ def error_rates(document: Any) -> Iterator[Finding]:
             f"How often a gate decides rightly, in {gates[0]['clean']['passes']['n']:,} simulated gates of each kind with "
             "normal noise and 95 % intervals; sd is the standard deviation of a pair",
             rows,
-            axis=Axis("share of gates, %", [0, 0.25, 0.5, 0.75, 1], (0, 1.02), show=lambda rate: f"{100 * rate:g}"),
+            axis=SHARE,
             series=["clean changes that pass", "degradations of twice the margin that fail"],
         ),
     )
@@ -256,16 +263,79 @@ def error_rates(document: Any) -> Iterator[Finding]:
     )
 
 
+def evaluation(document: Any) -> Iterator[Finding]:
+    """Evaluations: how often each rule is red, just inside the margin and just beyond it."""
+    rules = {
+        "floor": "fixed floor",
+        "unpaired_z": "unpaired z test",
+        "mcnemar": "McNemar's test",
+        "mainstay": "mainstay",
+    }
+    degradations = {row["degradation"] for row in document["detection"]}
+    inside = max(size for size in degradations if size < EVALUATION_MARGIN)
+    beyond = min(size for size in degradations if size > EVALUATION_MARGIN)
+    for name, size, whether in (
+        ("inside", inside, "no rule should be red"),
+        ("beyond", beyond, "a rule should be red"),
+    ):
+        rows = [
+            Row(
+                f"{row['benchmark']}, {row['items']:,} items, {percent(row['flips'])} flips",
+                [rate_mark(number, row[rule]) for number, rule in enumerate(rules)],
+                " · ".join(f"{100 * row[rule]['rate']:.0f}" for rule in rules) + " %",
+            )
+            for row in document["detection"]
+            if row["degradation"] == size
+        ]
+        red = ", ".join(
+            f"{rule} in {spread((row.marks[number].value for row in rows), lambda rate: percent(rate, 1))}"
+            for number, rule in reversed([*enumerate(rules.values())])
+        )
+        yield Finding(
+            f"At a degradation of {_points(size)}, {name} the margin of {100 * EVALUATION_MARGIN:g}, {whether}: {red}.",
+            draw_intervals(
+                f"detection-{name}",
+                f"How often each rule is red at a degradation of {_points(size)} ({whether}), in "
+                f"{document['provenance']['draws_of_each_kind']:,} simulated evaluations of each kind with 95 % intervals",
+                rows,
+                axis=SHARE._replace(label="share of evaluations, %"),
+                series=list(rules.values()),
+            ),
+        )
+
+
+def transfer(document: Any) -> Iterator[Finding]:
+    """Transfer: what pretraining is worth."""
+    rows = []
+    for row in document["rows"]:
+        mark = gain_mark(0, row["pretrained_minus_new"], key="mean", unit=0.01)
+        rows.append(Row(f"{row['images']}, {row['num_labels']} labels", [mark], with_interval(mark, signed)))
+    helped = [row for row in rows if row.marks[0].low > 0]
+    most = max(rows, key=lambda row: row.marks[0].value)
+    low, high = limits(rows, 0)
+    yield Finding(
+        f"Pretraining helps beyond doubt in {len(helped)} of {len(rows)} settings; most with {most.name}, by {most.note} "
+        "points of accuracy.",
+        draw_intervals(
+            "transfer",
+            f"Top-1 accuracy of the pretrained model less that of a new one: means of {len(document['seeds'])} seeds with "
+            f"{percent(document['confidence_level'])} intervals",
+            rows,
+            axis=Axis("gain of top-1 accuracy, percentage points", steps(low, high), (low, high), show=_plain),
+            lines={0: "no gain"},
+        ),
+    )
+
+
 def selftest(document: Any) -> Iterator[Finding]:
     """Self-test: verdicts of real gates."""
     bars, finished = [], []
     for case in document["cases"]:
-        failed, n = case["fail"] + case["error"], case["gates"]
-        counts = (case["pass"], failed, case["inconclusive"])
-        count = f"{n} gates" if n >= case["wanted"] else f"{n} of {case['wanted']} gates"
-        note = f"{' · '.join(map(str, counts))} of {count}"
-        bars.append(Bar(case["case"], [part / n for part in counts] if n else [0], note))
-        if n >= case["wanted"]:
+        n, planned = case["gates"], max(case["gates"], case["wanted"])
+        counts = (case["pass"], case["fail"] + case["error"], case["inconclusive"])
+        count = f"{n} gates" if n == planned else f"{n} of {planned} gates"
+        bars.append(Bar(case["case"], [part / planned for part in counts], f"{' · '.join(map(str, counts))}, {count}"))
+        if n == planned:
             finished.append(case)
     found = [
         f"{case['case']}: {case['pass']} passed, {case['fail'] + case['error']} failed and {case['inconclusive']} ended "
@@ -278,9 +348,9 @@ def selftest(document: Any) -> Iterator[Finding]:
         f"{'; '.join(found) or 'No case is finished'}.{unfinished}",
         draw_stacks(
             "selftest",
-            "Verdicts of real gates by what was changed. Where a row says n of N gates, N were planned and it is unfinished",
+            "Verdicts of real gates by what was changed. A row of n of N gates is unfinished: its bar ends where the gates do",
             bars,
-            axis=Axis("share of gates, %", [0, 0.25, 0.5, 0.75, 1], (0, 1), show=lambda rate: f"{100 * rate:g}"),
+            axis=SHARE._replace(label="share of the planned gates, %"),
             series=["pass", "fail or error", "inconclusive"],
         ),
     )
@@ -329,6 +399,8 @@ def peers(document: Any) -> Iterator[Finding]:
             for number, times in enumerate((ratio["command"], ratio["steady_epoch"]))
         ]
         rows.append(Row(what[ratio["name"]], marks, " · ".join(f"{mark.value:.2f}" for mark in marks)))
+    if not rows:
+        return
     rows.sort(key=lambda row: -row.marks[0].value)
     fastest, slowest = rows[-1], rows[0]
     low, high = limits(rows, 1, room=0)
@@ -537,7 +609,7 @@ def history(document: Any) -> Iterator[Finding]:
             f"Changes seen within 24 commits, in {document['delays'][0]['lives']} simulated lives of each kind with 95 % "
             "intervals; sizes are in margins",
             rows,
-            axis=Axis("share of lives, %", [0, 0.25, 0.5, 0.75, 1], (0, 1.02), show=lambda rate: f"{100 * rate:g}"),
+            axis=SHARE._replace(label="share of lives, %"),
             series=series,
         ),
     )
@@ -560,7 +632,7 @@ def history(document: Any) -> Iterator[Finding]:
             "change-points",
             "Precision of change points by the kind of noise: the share of those named that are true, with 95 % intervals",
             rows,
-            axis=Axis("precision, %", [0, 0.25, 0.5, 0.75, 1], (0, 1.02), show=lambda rate: f"{100 * rate:g}"),
+            axis=SHARE._replace(label="precision, %"),
             series=methods,
         ),
     )
@@ -581,7 +653,17 @@ def _by_first(
 
 def _listed(rows: Sequence[Row]) -> str:
     """Return the names of rows."""
-    return " and ".join(row.name for row in rows)
+    return " and ".join(f"“{row.name}”" for row in rows)
+
+
+def _points(share: float) -> str:
+    """Return a share in percentage points.
+
+    Example:
+        >>> _points(0.01), _points(0.025)
+        ('1 point', '2.5 points')
+    """
+    return f"{100 * share:g} point{'' if share == 0.01 else 's'}"
 
 
 def _plain(value: float) -> str:
@@ -592,6 +674,7 @@ def _plain(value: float) -> str:
 FINDERS: Mapping[str, Callable[[Any], Iterator[Finding]]] = {
     "faults": faults,
     "operating_characteristics": error_rates,
+    "evaluation": evaluation,
     "selftest": selftest,
     "hostile": hostile,
     "comparison": comparison,
@@ -600,5 +683,6 @@ FINDERS: Mapping[str, Callable[[Any], Iterator[Finding]]] = {
     "compression": compression,
     "gate_time": gate_time,
     "history": history,
+    "transfer": transfer,
 }
 """What reads each file, by its name."""

@@ -175,9 +175,10 @@ def render_page(stem: str, document: Any, *, where: str) -> str:
         where: What to call the file.
     """
     introduction = INTRODUCTIONS.get(stem)
-    found = [f"**{_escaped(finding.sentence)}**\n\n{finding.chart}" for finding in findings(stem, document)]
-    head = f"# {page_title(stem)}\n\n{introduction.text if introduction else ''}\n\nEvery figure is from `{where}`.\n"
-    return "\n".join([head, *found, *_iter_blocks(document, level=2)])
+    found = [f"**{_sentence(finding.sentence)}**\n\n{finding.chart}" for finding in findings(stem, document)]
+    how = ["## How it was measured\n"] if found else []
+    text = f"{introduction.text if introduction else ''}\n\nEvery figure is from `{where}`.\n"
+    return "\n".join([f"# {page_title(stem)}\n", *found, *how, text, *_iter_blocks(document, level=2)])
 
 
 def _iter_blocks(value: Any, *, level: int) -> Iterator[str]:
@@ -273,6 +274,11 @@ def _interval(value: Mapping[str, Any]) -> str:
 
 def _words(key: str) -> str:
     return _escaped(words(key))
+
+
+def _sentence(text: str) -> str:
+    """Return a sentence whose numbers stay in one line with their sign."""
+    return _escaped(text).replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def _escaped(text: str) -> str:
