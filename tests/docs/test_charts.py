@@ -8,6 +8,8 @@ import pytest
 
 from scripts.documentation import charts, findings, results
 from scripts.documentation.charts import Axis, Bar, Mark, Row
+from scripts.documentation.figures import replace_figures
+from scripts.documentation.statistics_charts import CHARTS
 
 UNIT = Axis("share", [0, 0.5, 1], (0, 1))
 
@@ -196,6 +198,43 @@ def test_a_harmless_change_beyond_the_margin_is_counted(root):
     *_, finding = findings.findings("faults", document)
 
     assert "of 8 harmless ones 1 does" in finding.sentence
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "rate", "said"),
+    [
+        ("verdicts", ("whole_gates", 0, "clean", "passes", "rate"), 0.5, "no degradation: 50.0 % · 0.0 % · 50.0 %"),
+        ("noise", ("one_look_levels", None, "level", "rate"), 0.125, "normal: 12.5 %"),
+        ("order", ("orders_of_trials", 0, "clean_gate_fails", "rate"), 0.125, "one coin for two pairs (used): 12.5 %"),
+        ("boundaries", ("boundaries", 1, "t", 0), 5.75, "after 5 pairs: 3.50 · 5.75 · 9.03"),
+    ],
+)
+def test_charts_of_the_statistics_show_what_was_simulated(root, name, place, rate, said):
+    document = document_of(root, "operating_characteristics")
+    table, row, *keys, last = place
+    rows = document[table]
+    inner = rows[row] if row is not None else next(row for row in rows if row["pairs"] == 5)
+    for key in keys:
+        inner = inner[key]
+    inner[last] = rate
+
+    chart = CHARTS[name](document)
+
+    assert said in description(chart)
+    assert chart != CHARTS[name](document_of(root, "operating_characteristics"))
+
+
+def test_page_gets_the_chart_that_it_asks_for(root):
+    page = replace_figures('before\n\n{{ chart("noise") }}\n\nafter\n', root)
+
+    drawn = CHARTS["noise"](document_of(root, "operating_characteristics"))
+    assert page == f"before\n\n{drawn}\n\nafter\n"
+
+
+def test_every_chart_of_the_statistics_is_on_a_page(root):
+    text = " ".join(page.read_text("utf-8") for page in (root / "docs").rglob("*.md"))
+
+    assert {*re.findall(r'\{\{ chart\("([^"]+)"\) \}\}', text)} == set(CHARTS)
 
 
 def test_mark_and_interval_stand_where_the_axis_puts_them():
