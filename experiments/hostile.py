@@ -705,6 +705,7 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
             by_change.setdefault(f"{kind}: {name}", []).append(row)
     return {
         "candidates": len(rows),
+        "planned": NUM_CANDIDATES,
         "passed": sum(map(is_wrong, rows)),
         "seed": SEED,
         "gate_seconds": GATE_SECONDS,

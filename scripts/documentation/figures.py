@@ -8,7 +8,7 @@ The arguments are a file, a path into it and, if the value is to be formatted, a
 A step of the path is a key, an index into a list, or ``name[key=value,key=value]``: the one item of a list whose keys
 have these values. ``scale=1000`` multiplies a number before it is formatted. A file, a key or an item that is not
 there, and a value that is itself a table, end the build: a page cannot show what was not measured. A backslash before
-the braces shows the macro itself.
+the braces shows the macro itself. ``{{ chart("noise") }}`` draws a chart of ``statistics_charts.py``.
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from scripts.documentation.statistics_charts import CHARTS
+
+STATISTICS = "docs/results/operating_characteristics.json"
+CHART = re.compile(r'\{\{ chart\("(?P<name>[^"]+)"\) \}\}')
 MACRO = re.compile(r"(?P<escape>\\)?\{\{\s*figure\((?P<arguments>.*?)\)\s*\}\}", re.DOTALL)
 UNKNOWN_MACRO = re.compile(r"(?<![$\\])\{\{\s*\w+\(")
 NEXT_CONDITION = re.compile(r",(?=\w+=)")
@@ -48,10 +52,26 @@ def replace_figures(text: str, root: Path) -> str:
     def replaced(match: re.Match[str]) -> str:
         return match[0][1:] if match["escape"] else figure(match["arguments"], root)
 
-    replaced_text = MACRO.sub(replaced, text)
-    if unknown := UNKNOWN_MACRO.search(MACRO.sub("", text)):
-        raise FigureError(f"unknown macro {unknown[0]}...; there is {{{{ figure(file, path, format) }}}}")
-    return replaced_text
+    if unknown := UNKNOWN_MACRO.search(CHART.sub("", MACRO.sub("", text))):
+        raise FigureError(
+            f"unknown macro {unknown[0]}...; there is {{{{ figure(file, path, format) }}}} and {{{{ chart(name) }}}}"
+        )
+    return CHART.sub(lambda match: chart(match["name"], root), MACRO.sub(replaced, text))
+
+
+def chart(name: str, root: Path) -> str:
+    """Return one chart as HTML.
+
+    Args:
+        name: What the page calls it.
+        root: The folder that the files are named from.
+
+    Raises:
+        FigureError: If no chart is called so.
+    """
+    if name not in CHARTS:
+        raise FigureError(f"chart({name!r}): there is {', '.join(CHARTS)}")
+    return CHARTS[name](load(root / STATISTICS))
 
 
 def figure(arguments: str, root: Path) -> str:

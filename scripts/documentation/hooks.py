@@ -4,7 +4,7 @@ Each event calls one module beside this one and holds no knowledge of its own:
 
 - ``on_config``: fills the two places of the navigation that are named by a folder, ``reference/api/`` and ``project/``; gives Mermaid's fences to ``diagrams.py``.
 - ``on_files``: adds the pages that are made from code and results.
-- ``on_page_markdown``: puts figures in their places, see ``figures.py``.
+- ``on_page_markdown``: puts figures and charts in their places, see ``figures.py``.
 - ``on_post_template``, ``on_post_page``: say what each section of the navigation is called, and which pages are Chinese.
 """
 
@@ -157,7 +157,7 @@ def chinese_sitemap(files: Files, site_url: str) -> str:
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, **_: Any) -> str:
-    """Put figures in their places.
+    """Put figures and charts in their places.
 
     Raises:
         PluginError: If one does not exist, which ends the build.

@@ -1,6 +1,7 @@
 """What the project measured about itself, from ``docs/results/*.json``: one page a file.
 
-A page shows everything that its file holds: the facts of the measurement first, then each table. Known files have a
+A page begins with what was found, each finding above its chart (``findings.py``), and shows everything that its file
+holds: the facts of the measurement, then each table. Known files have a
 title and an introduction in :data:`INTRODUCTIONS`; a new file gets its page without a change here.
 """
 
@@ -13,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from scripts.documentation.pictures import draw_degradations, draw_rates
+from scripts.documentation.findings import findings, words
 
 FOLDED_ROWS = 24
 """Longer tables are folded."""
@@ -186,9 +187,10 @@ def render_page(stem: str, document: Any, *, where: str) -> str:
         where: What to call the file.
     """
     introduction = INTRODUCTIONS.get(stem)
-    picture = PICTURES[stem](document) if stem in PICTURES else ""
-    head = f"# {page_title(stem)}\n\n{introduction.text if introduction else ''}\n\nEvery figure is from `{where}`.\n"
-    return "\n".join(filter(None, [head, picture, *_iter_blocks(document, level=2)]))
+    found = [f"**{_sentence(finding.sentence)}**\n\n{finding.chart}" for finding in findings(stem, document)]
+    how = ["## How it was measured\n"] if found else []
+    text = f"{introduction.text if introduction else ''}\n\nEvery figure is from `{where}`.\n"
+    return "\n".join([f"# {page_title(stem)}\n", *found, *how, text, *_iter_blocks(document, level=2)])
 
 
 def _iter_blocks(value: Any, *, level: int) -> Iterator[str]:
@@ -255,7 +257,7 @@ def _shown(value: Any) -> str | None:
     if isinstance(value, int | float):
         return f"{value:,}" if isinstance(value, int) else _number(value)
     if isinstance(value, str):
-        return UNSAFE.sub(lambda match: f"\\{match[0]}", value)
+        return _escaped(value)
     if (
         isinstance(value, list)
         and all(isinstance(item, int | float | str) for item in value)
@@ -283,40 +285,18 @@ def _interval(value: Mapping[str, Any]) -> str:
 
 
 def _words(key: str) -> str:
-    return _shown(key.replace("_", " ")) or ""
+    return _escaped(words(key))
+
+
+def _sentence(text: str) -> str:
+    """Return a sentence whose numbers stay in one line with their sign."""
+    return _escaped(text).replace(" %", "\N{NO-BREAK SPACE}%")
+
+
+def _escaped(text: str) -> str:
+    return UNSAFE.sub(lambda match: f"\\{match[0]}", text)
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [columns, ["---"] * len(columns), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def _degradations_picture(document: Any) -> str:
-    """Return the degradations of the faults, for each data set and metric."""
-    pictures = []
-    for dataset, measured in document.items():
-        for metric in measured["changes"][0]["metrics"]:
-            rows = [(change["change"], *change["metrics"][metric]["interval"]) for change in measured["changes"]]
-            margin = measured["changes"][0]["metrics"][metric]["margin"]
-            title = (
-                f"Degradation of {_words(metric)} on {dataset}: {measured['confidence_level']:.0%} intervals, on a "
-                "scale that shrinks what lies beyond the margin"
-            )
-            pictures.append(draw_degradations(title, rows, margin=margin))
-    return "\n".join(pictures)
-
-
-def _rates_picture(document: Any) -> str:
-    """Return how often a gate of one metric fails and passes, by its true degradation."""
-    curves = []
-    for gate in document["whole_gates"]:
-        if gate["noise"] == "normal" and gate["metrics"] == 1:
-            points = [(0.0, gate["clean"]), (1.0, gate["margin"]), (2.0, gate["double_margin"])]
-            passes = [
-                (degradation, outcome["passes"]["rate"]) for degradation, outcome in points if "passes" in outcome
-            ]
-            curves.append((f"margin {gate['margin_over_sd']:g} standard deviations of a pair", passes))
-    return draw_rates("How often a gate passes, by the true degradation in margins", curves)
-
-
-PICTURES = {"faults": _degradations_picture, "operating_characteristics": _rates_picture}

@@ -7,7 +7,18 @@ from scripts.documentation.diagrams import DRAWN, diagram_name, iter_sources
 
 
 @pytest.mark.parametrize(
-    "name", ["code_blocks", "diagrams", "figures", "reference", "releases", "results", "run_schema", "translations"]
+    "name",
+    [
+        "code_blocks",
+        "diagrams",
+        "figures",
+        "findings",
+        "reference",
+        "releases",
+        "results",
+        "run_schema",
+        "translations",
+    ],
 )
 def test_examples_of_the_docstrings_hold(name):
     module = importlib.import_module(f"scripts.documentation.{name}")

@@ -41,6 +41,8 @@ def test_macro_becomes_the_figure(root, macro, text):
         pytest.param('figure("a.json", "commit", ".1%")', "Unknown format code", id="format"),
         pytest.param('figure("a.json", "commit", round=1)', "unknown argument round", id="argument"),
         pytest.param('figure("a.json")', "expected a file, a path", id="arguments"),
+        pytest.param('chart("a.json")', "there is verdicts, noise", id="chart"),
+        pytest.param("chart('noise')", "unknown macro", id="chart in other quotes"),
         pytest.param('figur("a.json", "commit")', "unknown macro", id="macro"),
     ],
 )

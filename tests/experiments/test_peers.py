@@ -73,7 +73,8 @@ def test_the_text_has_every_way_and_every_bar(compare, turns):
 
 def test_what_is_kept_makes_a_page(compare, turns):
     results = importlib.import_module("scripts.documentation.results")
-    document = compare.results_document({"commit": "abc"}, turns, compare.judge_bars(turns))
+    known = {"commit": "abc", "num_epochs": 10, "num_turns": len(turns)}
+    document = compare.results_document(known, turns, compare.judge_bars(turns))
 
     page = results.render_page("peers", json.loads(json.dumps(document)), where="docs/results/peers.json")
 

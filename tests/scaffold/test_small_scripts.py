@@ -1,6 +1,5 @@
 """Session table, audit summary, wheel comparison, walk."""
 
-import json
 import zipfile
 
 import pytest
@@ -101,11 +100,3 @@ def test_the_tutorial_of_a_first_contribution_is_that_of_the_contributing_page(s
     taught = [line.removeprefix("$ ") for line in tutorial.splitlines() if line.startswith("$ ")]
 
     assert taught == list(script("walk").commands_under("Your first pull request", contributing))
-
-
-def test_the_pictures_of_the_statistics_show_what_was_simulated(script, root):
-    pictures = script("documentation/statistics_pictures")
-
-    drawn = pictures.pictures(json.loads(pictures.RESULTS.read_text()))
-
-    assert drawn == {file.stem: file.read_text() for file in pictures.PICTURES.glob("*.svg")}
