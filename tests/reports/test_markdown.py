@@ -39,8 +39,8 @@ def test_a_hundred_metrics_list_what_is_worse_or_undecided_and_count_the_rest(mo
 
     assert len(text.encode()) <= MAX_BYTES
     assert [row.split()[2] for row in table_rows(text)] == ["fail", "inconclusive", "inconclusive"]
-    assert "And 97 more: 97 not worse." in text
-    assert "1 worse, 2 undecided, 97 not worse." in text.replace("1 Worse", "1 worse")
+    assert "And 97 more: 97 within margin." in text
+    assert "1 worse, 2 undecided, 97 within margin." in text.replace("1 Worse", "1 worse")
 
 
 def test_findings_without_room_are_counted(many_findings):

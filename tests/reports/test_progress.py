@@ -107,7 +107,7 @@ def test_metrics_of_the_same_name_are_told_apart(progress):
 def test_a_look_at_which_all_passed_is_counted(progress):
     (finding,) = progress.findings
 
-    assert describe_look(8, [replace(finding, verdict=Verdict.PASS)]) == "look at 8 pairs: 1 not worse"
+    assert describe_look(8, [replace(finding, verdict=Verdict.PASS)]) == "look at 8 pairs: 1 within margin"
 
 
 def test_a_terminal_that_cannot_be_drawn_on_has_plain_lines(monkeypatch):

@@ -24,7 +24,7 @@ def test_table_of_many_findings_ends_with_how_many_more_there_are(many_findings)
     report = render_terminal(many_findings(90, 3), width=200, colour=False)
 
     assert sum(line.startswith("│") for line in report.splitlines()) == MAX_ROWS
-    assert "and 40 more: 10 undecided, 30 not worse" in report
+    assert "and 40 more: 10 undecided, 30 within margin" in report
 
 
 def test_last_lines_are_what_to_do_and_the_verdict(failing):

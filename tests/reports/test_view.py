@@ -99,7 +99,7 @@ def test_the_sentence_names_what_decided_with_its_number(failing):
     assert view.sentence == (
         "top1_accuracy is 0.53 points worse (interval 0.39 to 0.68 points worse, 8 pairs), more than its margin of 0.20 points"
     )
-    assert view.counts == "1 worse, 1 missing, 1 waived, 1 new, 1 not worse"
+    assert view.counts == "1 worse, 1 missing, 1 waived, 1 new, 1 within margin"
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,13 @@ def test_the_sentence_names_what_decided_with_its_number(failing):
                 "(interval 0.8 % faster to 1.6 % slower, 5 pairs) against a margin of 5.0 %"
             ),
         ),
-        ("error", "top1_accuracy: the candidate raised RuntimeError twice while the baseline was sound"),
+        (
+            "error",
+            (
+                "top1_accuracy: the candidate raised RuntimeError twice while the baseline was sound "
+                "(RuntimeError: expected theta of shape (64, 2, 3), got (64, 3, 3))"
+            ),
+        ),
     ],
 )
 def test_the_sentence_of_other_verdicts_says_what_is_closest_or_broken(runs, name, sentence):
@@ -154,7 +160,7 @@ def test_an_inconclusive_gate_has_one_thing_to_do(runs):
     only = view_run(replace(run, findings=run.findings[2:])).next_steps
 
     assert [step.instruction for step in only] == [
-        "about 7 further pairs should settle it: mainstay gate --seconds 780 (about 13 min)"
+        "about 7 further pairs should settle it: gate again with 12 in all: mainstay gate --seconds 780 (about 13 min)"
     ]
     assert len(view_run(run).next_steps) == 1
 

@@ -31,7 +31,7 @@ _WORDS = {
     Verdict.INCONCLUSIVE: "undecided",
     Verdict.WAIVED: "waived",
     Verdict.NEW: "new",
-    Verdict.PASS: "not worse",
+    Verdict.PASS: "within margin",
 }
 
 

@@ -4,12 +4,13 @@ The unit is the margin. A degradation far beyond the margin is drawn on a broken
 :data:`BREAK` margins, and compressed beyond that, so that the interval fits.
 
 - :func:`forest`: horizontal positions in the box of a mark.
-- :func:`sketch`: a line of characters.
+- :func:`sketch`: a line of characters; :func:`sketch_legend` explains its marks.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -26,9 +27,6 @@ BEYOND = 2.3
 
 SKETCH_HEAD = " 0  margin"
 """Heading of a column of sketches, which explains the marks ``:`` and ``|``."""
-
-SKETCH_LEGEND = "  drawn: o change, - interval, : zero, | margin, // cut of the axis, < and > beyond the drawing"
-"""Line under a column of sketches that explains its marks."""
 
 _PADDING = 6
 _STEM = 0.3
@@ -168,3 +166,16 @@ def _column(drawn: _Degradation, value: float) -> int:
         )
     each = _SKETCH_MARGIN - _SKETCH_ZERO
     return round(max(-1.0, min(float(_SKETCH_WIDTH), _SKETCH_ZERO + each * value)))
+
+
+def sketch_legend(sketches: Sequence[str]) -> str:
+    """Explain the marks in some sketches.
+
+    Example:
+        >>> sketch_legend(["  : -|o-"]), sketch_legend(["< o:  |"])
+        ('o change, - interval, : zero, | margin', 'o change, - interval, : zero, | margin, < > beyond the drawing')
+    """
+    drawn = "".join(sketches)
+    cut = ", // cut of the axis" if "/" in drawn else ""
+    beyond = ", < > beyond the drawing" if "<" in drawn or ">" in drawn else ""
+    return f"o change, - interval, : zero, | margin{cut}{beyond}"

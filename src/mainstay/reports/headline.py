@@ -70,7 +70,7 @@ def decisive_sentence(run: Run, rows: Sequence[FindingRow]) -> str:
     if row is None:
         return clean(run.reason)
     if row.needs_review or row.mark or UNKNOWN in (row.change, row.interval):
-        return f"{row.label}: {row.mark or row.reason}"
+        return f"{row.label}: {row.mark or row.reason}{_last_line(row)}"
     if row.verdict is Verdict.INCONCLUSIVE:
         return f"{row.label} is {row.bounded_estimate}: it may lie on either side of its margin of {row.margin}"
     return f"{row.label} is {row.bounded_estimate}, more than its margin of {row.margin}"
@@ -84,6 +84,14 @@ def _deciding(run: Run, rows: Sequence[FindingRow]) -> FindingRow | None:
         doubted = [row for row in rows if row.mark]
         alike = reviewed or alike or doubted
     return alike[0] if alike else None
+
+
+def _last_line(row: FindingRow) -> str:
+    """The last line of a worker that broke, if the reason does not quote it."""
+    if row.verdict is not Verdict.ERROR or not row.detail:
+        return ""
+    line = row.detail[-1].removeprefix("E ").strip()
+    return f" ({line})" if line and line not in row.reason else ""
 
 
 def _of_pass(rows: Sequence[FindingRow]) -> str:

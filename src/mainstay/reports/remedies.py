@@ -204,7 +204,12 @@ def _settling(finding: Finding, metric: str, gate: Gate) -> Step:
         seconds = gate.seconds * total / max(1, finding.num_pairs)
         limit = f" --seconds {_round_seconds(max(gate.budget, seconds))}"
         planned = "" if total <= gate.last_look else f" --pairs {total}"
-        return Step(metric, f"about {pairs} should settle it", f"{gate.same}{planned}{limit}", minutes_text(seconds))
+        return Step(
+            metric,
+            f"about {pairs} should settle it: gate again with {total} in all",
+            f"{gate.same}{planned}{limit}",
+            minutes_text(seconds),
+        )
     if finding.estimate is not None and abs(finding.degradation_in_margins - 1) <= 0.5:
         return Step(
             metric,
@@ -252,12 +257,11 @@ def _settling_items(finding: Finding) -> str:
 
 def _repair(finding: Finding, metric: str, gate: Gate) -> Step:
     """Repair to make, depending on what is to blame."""
+    again = (gate.command, minutes_text(gate.seconds))
     if finding.blame is Blame.CANDIDATE:
         test = shlex.quote(metric.rpartition("#")[0])
         return Step(
-            metric,
-            "repair the candidate, then gate again; reproduce the failure with",
-            f"python -m pytest {test}",
+            metric, f"repair the candidate (python -m pytest {test} reproduces the failure), then gate again", *again
         )
     if finding.blame is Blame.BASELINE:
         action = "the baseline cannot be measured: repair it there, or choose another one"

@@ -13,7 +13,7 @@ from itertools import chain
 from mainstay.records.findings import Verdict
 from mainstay.records.formatting import UNKNOWN
 from mainstay.records.runs import Run
-from mainstay.reports.forest import SKETCH_HEAD, SKETCH_LEGEND
+from mainstay.reports.forest import SKETCH_HEAD, sketch_legend
 from mainstay.reports.rows import ITEMS, FindingRow
 from mainstay.reports.view import RunView, not_listed, view_run
 
@@ -40,10 +40,10 @@ def render_text(run: Run, *, width: int = 100) -> str:
     view = view_run(run)
     blocks = (
         _wrapped(_verdict(view), width=width),
-        _table(view, width=width),
-        _wrapped(_suspects(view), width=width),
         _wrapped(_next(view), width=width),
         _wrapped(_notes(view), width=width),
+        _table(view, width=width),
+        _wrapped(_suspects(view), width=width),
         _wrapped(_findings(view), width=width),
         _wrapped(_last_resorts(view), width=width),
         _wrapped(_workloads(view), width=width),
@@ -96,8 +96,8 @@ def _table(view: RunView, *, width: int) -> Iterator[str]:
     if max(map(len, lines)) > width:
         lines = _aligned([row[:-1] for row in rows])
     yield from lines
-    if len(lines[0]) > len(_aligned([heads[:-1]])[0]) and any(row.sketch for row in view.shown):
-        yield SKETCH_LEGEND
+    if SKETCH_HEAD.strip() in lines[0] and any(row.sketch for row in view.shown):
+        yield f"  drawn: {sketch_legend([row.sketch for row in view.shown])}"
     if left := not_listed(view, len(view.shown)):
         yield f"  {left}"
 
