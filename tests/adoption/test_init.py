@@ -10,7 +10,9 @@ import pytest
 
 from mainstay import cli
 from mainstay.adoption.proposal import Example
+from mainstay.adoption.templates import Pin
 from mainstay.commands import init as adopting
+from mainstay.commands.scaffold import Source
 from tests.adoption.layouts import ASV, LAYOUTS, SUITE, TRAINING, WORKSPACE
 from tests.end_to_end.conftest import USER_CACHE, Project
 
@@ -161,7 +163,7 @@ def test_hooks_and_ci_that_are_there_are_named_and_left_alone(make_repository, c
 
     assert status == 0
     assert "hooks: .pre-commit-config.yaml, .husky, which see the new files when they are committed" in out
-    assert "note: .github/workflows/mainstay.yml exists and does not run 'mainstay gate': it is left as it is" in out
+    assert "note: .github/workflows/mainstay.yml exists and does not run 'mainstay gate': it was not changed" in out
     assert {path: (root / path).read_text() for path in theirs} == theirs
 
 
@@ -289,3 +291,20 @@ def test_a_suite_with_helpers_beside_it_and_names_of_its_own_is_gated(make_repos
     run = is_gated(make_repository(files), ".", capsys, environments)
 
     assert [finding["metric"]["workload"] for finding in run["findings"]] == ["bench/bench_speed.py::test_speed"]
+
+
+@pytest.mark.parametrize(
+    ("origin", "pin"),
+    [
+        (Source("https://github.com/owner/mainstay.git", "0" * 40), Pin("owner/mainstay", "0" * 40, "0" * 12)),
+        (Source("git@github.com:owner/mainstay", "v1.0"), Pin("owner/mainstay", "1" * 40, "v1.0")),
+        (Source("https://github.com/owner/mainstay", "v2.0"), None),
+        (Source("https://host.example/owner/mainstay", "0" * 40), None),
+    ],
+    ids=["commit", "release", "unknown-release", "other-host"],
+)
+def test_the_commit_that_ci_calls_is_that_of_this_version(monkeypatch, origin, pin):
+    monkeypatch.setattr(adopting, "default_source", lambda: origin)
+    monkeypatch.setattr(adopting, "remote_commit", lambda address, ref: "1" * 40 if ref == "v1.0" else "")
+
+    assert adopting.known_pin() == pin

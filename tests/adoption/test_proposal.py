@@ -2,9 +2,11 @@ import ast
 import tomllib
 
 import pytest
+import yaml
 
 from mainstay.adoption.proposal import WORKFLOW, Example, Wishes, propose
 from mainstay.adoption.survey import survey_project
+from mainstay.adoption.templates import Pin
 from mainstay.project.configuration import read_configuration
 from mainstay.records.errors import ConfigurationError, UsageError
 from tests.adoption.layouts import ASV, LAYOUTS, SUITE, TRAINING
@@ -327,6 +329,48 @@ def test_a_workflow_works_in_the_folder_of_the_project_and_is_pinned():
     assert "mainstay gate -C pkgs/a" in edit.after
     used = [line.split("uses:")[1].split() for line in edit.after.splitlines() if "uses:" in line]
     assert all(len(words[0].partition("@")[2]) == 40 and words[1] == "#" for words in used)
+
+
+PIN = Pin("owner/mainstay", "c0ffee" * 6 + "c0ff", "v1.0")
+
+
+def test_workflows_call_those_of_mainstay_by_the_hash_of_its_commit():
+    proposal = proposal_for(HATCH, pin=PIN, ci=True, default_branch="trunk")
+    texts = {edit.path: edit.after for edit in proposal.repository_edits}
+
+    assert sorted(texts) == [".github/dependabot.yml", WORKFLOW.replace(".yml", "-report.yml"), WORKFLOW]
+    gate, report = yaml.safe_load(texts[WORKFLOW]), yaml.safe_load(texts[WORKFLOW.replace(".yml", "-report.yml")])
+    events = gate[True]  # what YAML makes of "on"
+    assert sorted(events) == ["merge_group", "pull_request", "push", "workflow_dispatch"]
+    assert events["push"] == {"branches": ["trunk"]}
+    assert gate["jobs"]["gate"]["uses"] == f"owner/mainstay/.github/workflows/gate-reusable.yml@{PIN.commit}"
+    assert report[True]["workflow_run"]["workflows"] == [gate["name"]]
+    assert report["jobs"]["comment"]["uses"].endswith(f"/gate-report-reusable.yml@{PIN.commit}")
+    assert f"@{PIN.commit} # v1.0" in texts[WORKFLOW]
+    assert yaml.safe_load(texts[".github/dependabot.yml"])["updates"][0]["package-ecosystem"] == "github-actions"
+
+
+def test_workflows_by_commit_are_written_once():
+    after = applied(HATCH, pin=PIN, ci=True)
+
+    assert proposal_for(after, pin=PIN, ci=True).repository_edits == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "is_told"), [("updates:\n  - package-ecosystem: github-actions\n", False), ("updates: []\n", True)]
+)
+def test_settings_of_dependabot_are_kept_and_what_they_lack_is_told(text, is_told):
+    proposal = proposal_for(HATCH | {".github/dependabot.yml": text}, pin=PIN, ci=True)
+
+    assert ".github/dependabot.yml" not in [edit.path for edit in proposal.repository_edits]
+    assert any("dependabot" in note for note in proposal.notes) is is_told
+
+
+def test_a_package_of_a_monorepo_is_gated_in_its_folder():
+    proposal = proposal_for(HATCH, pin=PIN, ci=True, folder="packages/one")
+    (text,) = (edit.after for edit in proposal.repository_edits if edit.path == WORKFLOW)
+
+    assert yaml.safe_load(text)["jobs"]["gate"]["with"]["working-directory"] == "packages/one"
 
 
 def test_a_gpu_is_not_expected_of_ci():

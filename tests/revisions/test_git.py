@@ -13,7 +13,7 @@ import pytest
 from filelock import FileLock
 
 from mainstay.records.errors import GitError, RevisionError
-from mainstay.revisions.git import Repository, version_of
+from mainstay.revisions.git import Repository, remote_commit, version_of
 
 NO_CI: dict[str, str] = {}
 
@@ -1076,3 +1076,13 @@ def test_runs_that_nothing_ignores_are_no_part_of_the_candidate(project):
     commit_of_tree = Repository(project).candidate().revision.commit
 
     assert Repository(project).read_file(commit_of_tree, ".mainstay/run.json") is None
+
+
+def test_the_commit_of_a_tag_or_branch_is_asked_of_a_remote_repository(project):
+    head = commit(project, text="2")
+    git(project, "tag", "-a", "v1.0", "-m", "Release")
+    git(project, "branch", "side")
+
+    assert remote_commit(str(project), "v1.0") == remote_commit(str(project), "side") == head
+    assert remote_commit(str(project), "HEAD") == head
+    assert remote_commit(str(project), "v2.0") == remote_commit(f"{project}-absent", "v1.0") == ""

@@ -18,7 +18,15 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from mainstay.adoption.survey import SUITE_PACKAGES, Survey, count_workloads, normal_name
-from mainstay.adoption.templates import github_workflow, import_example, training_example
+from mainstay.adoption.templates import (
+    DEPENDABOT,
+    Pin,
+    calling_workflow,
+    github_workflow,
+    import_example,
+    report_workflow,
+    training_example,
+)
 from mainstay.adoption.writing import Edit
 from mainstay.project.configuration import Configuration, read_configuration
 from mainstay.records.errors import ConfigurationError, UsageError
@@ -34,6 +42,12 @@ RUNS = ".mainstay/"
 
 WORKFLOW = ".github/workflows/mainstay.yml"
 """Path of the workflow."""
+
+REPORT_WORKFLOW = ".github/workflows/mainstay-report.yml"
+"""Path of the workflow that comments on pull requests."""
+
+DEPENDABOT_FILES = (".github/dependabot.yml", ".github/dependabot.yaml")
+"""Paths at which dependabot finds its settings."""
 
 GATES = re.compile(r"mainstay gate\b|mainstay-gate\.yml|/gate-reusable\.yml@|/actions/gate@")
 """What a file of CI says that runs a gate: the command, or what calls it from mainstay's repository."""
@@ -87,6 +101,7 @@ class Wishes:
         ci: Whether to write a CI workflow; if ``None``, it is written if the project uses GitHub Actions and the
             requirement is known.
         requirement: Requirement from which CI installs mainstay; empty if unknown.
+        pin: Commit whose reusable workflows CI calls instead; ``None`` if unknown, or if a requirement was named.
         python: Version of Python for CI.
         folder: The project's folder in the repository; empty for the top.
     """
@@ -95,6 +110,7 @@ class Wishes:
     example: str | None = None
     ci: bool | None = None
     requirement: str = ""
+    pin: Pin | None = None
     python: str = "3.12"
     folder: str = ""
 
@@ -153,7 +169,7 @@ def propose(
     edits += _ignore_edit(survey)
     return Proposal(
         edits=tuple(edits),
-        repository_edits=tuple(_ci_edit(survey, wishes, notes)),
+        repository_edits=tuple(_ci_edits(survey, wishes, notes, read)),
         notes=tuple(notes),
         workloads=folder,
         example=example,
@@ -460,15 +476,15 @@ def _ignore_edit(survey: Survey) -> Iterator[Edit]:
     yield Edit(path=".gitignore", before=before, after=f"{survey.ignored}{gap}{RUNS}{end}")
 
 
-def _ci_edit(survey: Survey, wishes: Wishes, notes: list[str]) -> Iterator[Edit]:
-    """The edit that adds a workflow, if GitHub runs the CI and no workflow gates yet."""
+def _ci_edits(survey: Survey, wishes: Wishes, notes: list[str], read: Callable[[str], str | None]) -> Iterator[Edit]:
+    """The edits that add workflows, if GitHub runs the CI and no workflow gates yet."""
     if wishes.ci is False or any(GATES.search(text) for text in survey.workflows.values()):
         return
     others = [service for service in survey.services if service != "GitHub Actions"]
     if wishes.ci is None and others and "GitHub Actions" not in survey.services:
         notes.append(f"{others[0]} is not configured: let it run 'mainstay gate' with the whole history checked out")
         return
-    if not wishes.requirement:
+    if not wishes.requirement and wishes.pin is None:
         if wishes.ci:
             raise UsageError(
                 "it is not known from where CI installs mainstay: this one is installed from a folder",
@@ -482,4 +498,22 @@ def _ci_edit(survey: Survey, wishes: Wishes, notes: list[str]) -> Iterator[Edit]
         return
     if survey.gpu:
         notes.append("hosted runners of CI have no GPU: the how-to 'gate on a GPU' shows how to use one of your own")
-    yield Edit(path=WORKFLOW, before=None, after=github_workflow(wishes.requirement, wishes.python, wishes.folder))
+    if wishes.pin is None:
+        yield Edit(path=WORKFLOW, before=None, after=github_workflow(wishes.requirement, wishes.python, wishes.folder))
+    else:
+        yield from _calling_edits(survey, wishes, wishes.pin, notes, read)
+
+
+def _calling_edits(
+    survey: Survey, wishes: Wishes, pin: Pin, notes: list[str], read: Callable[[str], str | None]
+) -> Iterator[Edit]:
+    """The edits that add workflows which call those of mainstay, and the settings of dependabot that keep them current."""
+    calling = calling_workflow(pin, wishes.python, branch=survey.default_branch or "main", folder=wishes.folder)
+    yield Edit(path=WORKFLOW, before=None, after=calling)
+    if REPORT_WORKFLOW not in survey.workflows:
+        yield Edit(path=REPORT_WORKFLOW, before=None, after=report_workflow(pin))
+    dependabot = next(filter(None, map(read, DEPENDABOT_FILES)), None)
+    if dependabot is None and not wishes.folder:
+        yield Edit(path=DEPENDABOT_FILES[0], before=None, after=DEPENDABOT)
+    elif "github-actions" not in (dependabot or ""):
+        notes.append(f"the workflows stay at {pin.version} unless dependabot updates 'github-actions'")

@@ -1,13 +1,14 @@
 """The texts that ``mainstay init`` writes: example workloads and the workflow that gates pull requests.
 
 - :func:`import_example`, :func:`training_example`: a file of workloads.
-- :func:`github_workflow`: a CI workflow.
+- :func:`github_workflow`, :func:`calling_workflow`, :func:`report_workflow`: CI workflows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from string import Template
+from typing import NamedTuple
 
 from mainstay.adoption.survey import Script
 
@@ -129,6 +130,83 @@ jobs:
 """)
 
 
+CALLING_WORKFLOW = Template("""\
+name: Gate
+
+on:
+  push:
+    branches: [$branch]
+  pull_request:
+  merge_group:
+  workflow_dispatch:
+
+permissions: {}
+
+concurrency:
+  group: gate-$${{ github.ref }}
+  cancel-in-progress: $${{ github.event_name == 'pull_request' }}
+
+jobs:
+  gate:
+    name: gate
+    permissions:
+      contents: read
+    uses: $repository/.github/workflows/gate-reusable.yml@$commit # $version
+    with:
+      python-version: "$python"
+""")
+
+REPORT_WORKFLOW = Template("""\
+name: Gate report
+
+on:
+  workflow_run: # zizmor: ignore[dangerous-triggers] checks nothing out; the artifact is validated data
+    workflows: [Gate]
+    types: [completed]
+
+permissions: {}
+
+concurrency:
+  group: gate-report-$${{ github.event.workflow_run.head_repository.full_name }}-$${{ github.event.workflow_run.head_branch }}
+  cancel-in-progress: false
+
+jobs:
+  comment:
+    name: comment
+    if: github.event.workflow_run.event == 'pull_request'
+    permissions:
+      actions: read # fetches the artifact
+      pull-requests: write # writes the comment
+    uses: $repository/.github/workflows/gate-report-reusable.yml@$commit # $version
+""")
+
+DEPENDABOT = """\
+version: 2
+updates:
+  - package-ecosystem: github-actions
+    directory: /
+    schedule:
+      interval: weekly
+    cooldown:
+      default-days: 7
+"""
+"""Settings of dependabot that keep the commits current to which workflows are pinned."""
+
+
+class Pin(NamedTuple):
+    """A commit of mainstay's repository on GitHub, whose reusable workflows a project calls.
+
+    Attributes:
+        repository: Owner and name.
+        commit: Full hash.
+        version: Release or other name of the commit, for readers and dependabot.
+    """
+
+    repository: str
+    commit: str
+    version: str
+
+
 def import_example(package: str, functions: Sequence[str] = ()) -> str:
     """Workloads for any package: the time of its import, and the modules that the import loads.
 
@@ -184,3 +262,34 @@ def github_workflow(requirement: str, python: str, folder: str = "") -> str:
         True
     """
     return WORKFLOW.substitute(requirement=requirement, python=python, folder=f" -C {folder}" if folder else "")
+
+
+def calling_workflow(pin: Pin, python: str, *, branch: str, folder: str = "") -> str:
+    """A workflow of GitHub Actions that calls mainstay's reusable gate for pull requests, the merge queue and pushes.
+
+    Args:
+        pin: The commit that is called; it is also the version of the tool.
+        python: Version of Python, such as ``3.12``.
+        branch: Default branch of the project.
+        folder: The project's folder in the repository; empty for the top.
+
+    Example:
+        >>> pin = Pin("owner/mainstay", "c0ffee" * 6 + "c0ff", "v1.0")
+        >>> calling_workflow(pin, "3.12", branch="main").splitlines()[-3].strip()[:55]
+        'uses: owner/mainstay/.github/workflows/gate-reusable.ym'
+    """
+    text = CALLING_WORKFLOW.substitute(**pin._asdict(), python=python, branch=branch)
+    return f"{text}      working-directory: {folder}\n" if folder else text
+
+
+def report_workflow(pin: Pin) -> str:
+    """A workflow that comments on pull requests, those from forks included, in which no code of the project runs.
+
+    Args:
+        pin: The commit that is called.
+
+    Example:
+        >>> "workflow_run" in report_workflow(Pin("owner/mainstay", "c0ffee", "v1.0"))
+        True
+    """
+    return REPORT_WORKFLOW.substitute(**pin._asdict())

@@ -10,6 +10,7 @@ This module does not print or ask: :mod:`mainstay.cli` shows the plan and asks f
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -20,12 +21,13 @@ from typing import Any
 
 from mainstay.adoption.proposal import Proposal, Wishes, propose
 from mainstay.adoption.survey import Survey, survey_project
+from mainstay.adoption.templates import Pin
 from mainstay.adoption.writing import Edit, render_difference, write_edits
 from mainstay.commands.gate import GateOptions, GateOutcome, gate
-from mainstay.commands.scaffold import Scaffold, ScaffoldOptions, render_scaffold
+from mainstay.commands.scaffold import Scaffold, ScaffoldOptions, default_source, render_scaffold
 from mainstay.measuring.loop import Observer
-from mainstay.records.errors import GitError
-from mainstay.revisions.git import Repository
+from mainstay.records.errors import GitError, MainstayError
+from mainstay.revisions.git import Repository, remote_commit
 from mainstay.workers import machine
 
 WORKFLOWS = ".github"
@@ -148,6 +150,7 @@ def plan_adoption(
     filled = replace(
         asked,
         requirement=asked.requirement or installed_from(),
+        pin=None if asked.requirement or asked.ci is False else known_pin(),
         python=f"{sys.version_info.major}.{sys.version_info.minor}",
         folder=folder,
     )
@@ -200,6 +203,21 @@ def installed_from() -> str:
         return f"mainstay=={found.version}"
     commit = origin.get("vcs_info", {}).get("commit_id")
     return f"mainstay @ git+{origin['url']}@{commit}" if commit else ""
+
+
+def known_pin() -> Pin | None:
+    """The commit on GitHub of this version of mainstay; ``None`` if it is not there or GitHub cannot be asked."""
+    try:
+        address, ref = default_source()
+    except MainstayError:
+        return None
+    found = re.fullmatch(r"(?:https://|git@)github\.com[/:]([\w.-]+/[\w.-]+?)(?:\.git)?/?", address)
+    if found is None:
+        return None
+    if re.fullmatch(r"[0-9a-f]{40}", ref):
+        return Pin(found[1], ref, ref[:12])
+    commit = remote_commit(address, ref)
+    return Pin(found[1], commit, ref) if commit else None
 
 
 def _text(place: Path) -> str | None:

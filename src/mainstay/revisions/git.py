@@ -54,6 +54,9 @@ _OPTIONS = (
     *("-c", "advice.addEmbeddedRepo=false"),
 )
 
+REMOTE_SECONDS = 30.0
+"""Limit of a question to a remote repository, whose network may swallow it."""
+
 _VARIABLES = {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
 
 _LOCKED = re.compile(r"\.lock'|File exists|could not create (leading )?director|failed to read .*worktrees/")
@@ -124,6 +127,26 @@ def git_version() -> str:
         GitError: If git is not installed.
     """
     return _call(("--version",), cwd=Path.cwd()).text.removeprefix("git version ")
+
+
+def remote_commit(address: str, ref: str) -> str:
+    """Ask a remote repository which commit a branch or tag names.
+
+    Args:
+        address: Of the repository.
+        ref: Name of the branch or tag.
+
+    Returns:
+        The full hash; empty if there is no such name, or the repository cannot be reached.
+    """
+    names = {f"refs/tags/{ref}^{{}}": 0, f"refs/tags/{ref}": 1, f"refs/heads/{ref}": 2, ref: 3}
+    try:
+        listed = _call(("ls-remote", "--", address, *names), cwd=Path.cwd(), seconds=REMOTE_SECONDS).text
+    except GitError:
+        return ""
+    found = {name: commit for commit, _, name in (line.partition("\t") for line in listed.splitlines())}
+    known = sorted(found.keys() & names.keys(), key=names.__getitem__)
+    return found[known[0]] if known else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -807,8 +830,9 @@ def _call(
     check: bool = True,
     variables: Mapping[str, str] | None = None,
     stdin: bytes = b"",
+    seconds: float | None = None,
 ) -> Outcome:
-    """Run git in a folder, and raise if it fails, unless told not to."""
+    """Run git in a folder, and raise if it fails, unless told not to, or takes longer than some seconds."""
     try:
         process = subprocess.run(
             ["git", *_OPTIONS, *arguments],
@@ -817,8 +841,13 @@ def _call(
             input=stdin,
             capture_output=True,
             check=False,
+            timeout=seconds,
             process_group=0 if is_undisturbed() else None,  # a terminal sends Ctrl-C to the whole process group
         )
+    except subprocess.TimeoutExpired:
+        raise GitError(
+            f"git {arguments[0]} took longer than {seconds:g} s", looked_in=str(cwd), next_step="look at the network"
+        ) from None
     except FileNotFoundError:
         raise GitError("git is not installed", looked_in="PATH", next_step="install git") from None
     outcome = Outcome(process.returncode, process.stdout, process.stderr.decode(errors="replace"))
