@@ -67,8 +67,9 @@ class Configuration:
         alpha: Chance that a clean change fails the gate.
         margin_level: Level of the tests at the margin, at least ``alpha``.
         fail_fast: Whether the first ``fail`` stops the gate.
-        proof: What lets every metric pass unmeasured: ``"unchanged"`` where the installed files of both revisions, and
-            all else that a workload could depend on, are equal; ``false`` for nothing. ``false`` in either revision holds.
+        proof: What lets metrics pass unmeasured: ``"unchanged"`` where the installed files of both revisions, and all else
+            that a workload could depend on, are equal, but for words of modules that nothing reads; ``false`` for nothing.
+            ``false`` in either revision holds.
         margins: Tolerated degradation by metric; it replaces the margin of the workload's marker.
         margins_by_dataset: The same by data set, which replaces both.
         inconclusive: What an inconclusive gate exits with: 3, 0 or 1. ``"warn"`` means 0 where the estimate of each

@@ -26,6 +26,7 @@ class PlannedWorkload:
         measured_with: Whose workload files they run with.
         metrics: What is gated, each with its direction, its unit and the margin that holds unless a data set has its own.
         seeds: Seed of each pair up to the last look.
+        is_proved: Whether a proof lets it pass, so that it is not measured.
     """
 
     id: str
@@ -33,6 +34,7 @@ class PlannedWorkload:
     measured_with: MeasuredWith
     metrics: tuple[Metric, ...]
     seeds: tuple[int, ...] = ()
+    is_proved: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +45,7 @@ class Plan:
         alpha: Chance that a clean change fails the gate; level of every strict test.
         margin_level: Level of the tests at the margin.
         looks: Numbers of pairs at which the gate looks; empty where all stored items are judged at once.
-        num_gated: K, the number of metrics that share alpha; 0 where a proof lets everything pass.
+        num_gated: K, the number of metrics that share alpha; without those that a proof lets pass.
         salt: Text from which seeds and orders are derived, with the baseline's commit and the workload.
         workloads: What is measured, and for which metrics.
         margins_by_dataset: Margin by metric id, by data set, where it is not that of the metric.
@@ -54,7 +56,7 @@ class Plan:
         inconclusive: What an inconclusive gate exits with: 3, 0 or 1; ``"warn"`` for 0 where all that is undecided lies
             within its margin at calibrated noise, else 3.
         deviations: Calibrated standard deviation of a pair's degradation, by id or name of a metric.
-        proof: What may let every metric pass unmeasured; empty for nothing.
+        proof: What may let metrics pass unmeasured; empty for nothing.
         threads: Threads of each worker.
         jobs: Accuracy trials run at once.
         preload: Modules that workers find loaded.

@@ -17,6 +17,7 @@ from .plugin import WorkerPlugin
 from .preload import serve
 from .processes import inherit_orphans
 from .protocol import ServerOptions, WorkerOptions
+from .tracing import Tracer
 
 
 def main(options: WorkerOptions | ServerOptions) -> int:
@@ -60,5 +61,6 @@ def work(options: WorkerOptions) -> int:
         *dict.fromkeys(os.path.join(options["folder"], name.partition("::")[0]) for name in options["select"]),
     ]
     sys.path.append(options["folder"])  # last: what workloads import of the project beside them, never what is measured
-    plugin = WorkerPlugin(channel, options["roots"], options["own"], (options["keyword"], options["marks"]))
+    tracer = Tracer(options["own"], options["folder"]) if options["traced"] else None
+    plugin = WorkerPlugin(channel, options["roots"], options["own"], (options["keyword"], options["marks"]), tracer)
     return int(pytest.main(arguments, plugins=[plugin]))
