@@ -3,11 +3,14 @@
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from mainstay.commands import proof as commands_proof
 from mainstay.commands.harness import Harness
-from mainstay.commands.proof import REACHES_WORKERS, Proof, prove_unchanged
+from mainstay.commands.proof import REACHES_WORKERS, Proof, prove, prove_unchanged
+from mainstay.commands.rewording import Reworded
 from mainstay.commands.start import BothSettings
 from mainstay.measuring.agenda import Collected, plan_agenda
 from mainstay.project.configuration import Configuration
@@ -17,6 +20,7 @@ from mainstay.records.runs import Environment
 from mainstay.records.trials import Side
 from mainstay.revisions.environments import SubjectEnvironment
 from mainstay.revisions.workspace import Prepared, Seals
+from mainstay.store.journal import Journal
 from mainstay.workers.collecting import Collection, Problem
 from mainstay.workers.process import WorkerSpec
 
@@ -168,3 +172,56 @@ def test_a_tree_that_differs_though_the_wheels_are_equal_is_other_code(harness):
     Path(harness.subjects[Side.CANDIDATE].site_packages, "subject.py").write_text("A = 2\n")
 
     assert prove_unchanged(SETTINGS, harness, AGENDA) == Proof(False, differing_files=("subject.py",))
+
+
+@pytest.fixture
+def session(tmp_path):
+    """A session with a journal, as far as a proof needs it."""
+    folder = SimpleNamespace(journal=Journal(tmp_path / "journal.jsonl"))
+    return SimpleNamespace(settings=SETTINGS, configuration=SETTINGS.in_force, folder=folder)
+
+
+@pytest.fixture
+def reworded(harness, monkeypatch):
+    """Two revisions of which one workload is proved though they differ, and how often that was asked."""
+    with zipfile.ZipFile(harness.subjects[Side.CANDIDATE].wheels[0], "a") as wheel:
+        wheel.writestr("subject/model.py", "A = 2\n")
+    asked = []
+
+    def prove_reworded(session, harness, agenda, differing):
+        asked.append(differing)
+        return Reworded(frozenset({"a.py::test"}), "measured in part")
+
+    monkeypatch.setattr(commands_proof, "prove_reworded", prove_reworded)
+    return asked
+
+
+def test_a_resumed_run_has_the_proof_with_which_it_started(session, harness, reworded):
+    first, resumed = (prove(session, harness, AGENDA) for _ in range(2))
+
+    assert first == resumed
+    assert (first.holds, first.reworded, first.note) == (False, frozenset({"a.py::test"}), "measured in part")
+    assert first.proved(AGENDA) == {"a.py::test"}
+    assert reworded == [("subject/model.py",)]
+
+
+@pytest.mark.parametrize("side", Side)
+def test_words_are_not_compared_where_a_revision_wants_everything_measured(session, harness, reworded, side):
+    session.settings = replace(SETTINGS, judging={**SETTINGS.judging, side: Configuration(proof=False)})
+    session.configuration = session.settings.in_force
+
+    assert not prove(session, harness, AGENDA).proved(AGENDA)
+    assert not reworded
+
+
+def test_words_are_not_compared_where_anything_else_differs(session, harness, reworded):
+    other = replace(harness.environments[1], packages_digest="other")
+
+    proof = prove(session, replace(harness, environments=(harness.environments[0], other)), AGENDA)
+
+    assert not proof.proved(AGENDA)
+    assert not reworded
+
+
+def test_all_workloads_of_equal_files_are_proved(session, harness):
+    assert prove(session, harness, AGENDA).proved(AGENDA) == {"a.py::test"}

@@ -65,7 +65,7 @@ NOT_MEASURED = {
 MEASURED = {
     "comment": (
         lambda project: project.edit("src/subject/model.py", "import math", "# mathematics\nimport math"),
-        None,
+        "the revisions differ only in docstrings, comments, layout and names of locals",  # the traced run did not complete
     ),
     "constant": (lambda project: project.edit("src/subject/model.py", "NUM_EPOCHS = 2", "NUM_EPOCHS = 3"), None),
     "metadata": (

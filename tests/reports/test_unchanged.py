@@ -5,32 +5,43 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from mainstay.gates.exact import judge_unchanged
+from mainstay.gates.exact import judge_reworded, judge_unchanged
 from mainstay.records.findings import Method
 from mainstay.reports.circumstances import ASSUMPTIONS
 from mainstay.reports.forms import FORMS
 from mainstay.reports.view import view_run
 from mainstay.store.documents import run_from_json, run_to_json
 
+JUDGES = {Method.UNCHANGED: judge_unchanged, Method.REWORDED: judge_reworded}
 
-@pytest.fixture
-def unchanged(runs):
+
+def proved(runs, judge):
     """A run whose code was proved unchanged."""
     run = runs["passing"]
     return replace(
         run,
         plan=replace(run.plan, num_gated=0),
-        findings=tuple(judge_unchanged(finding.metric) for finding in run.findings),
+        findings=tuple(judge(finding.metric) for finding in run.findings),
     )
 
 
-@pytest.mark.parametrize("form", sorted(FORMS.keys() - {"annotations", "json"}))  # lines on findings, and no report
-def test_a_report_names_the_assumptions_once_and_says_that_nothing_was_run(unchanged, renderers, form):
-    report = " ".join(renderers[form](unchanged).split())
+@pytest.fixture
+def unchanged(runs):
+    """A run whose files were equal."""
+    return proved(runs, judge_unchanged)
 
-    for sentence in ASSUMPTIONS[Method.UNCHANGED]:
+
+@pytest.mark.parametrize("form", sorted(FORMS.keys() - {"annotations", "json"}))  # lines on findings, and no report
+@pytest.mark.parametrize("method", JUDGES)
+def test_a_report_names_the_assumptions_once_and_says_that_nothing_was_measured(runs, renderers, form, method):
+    run = proved(runs, JUDGES[method])
+
+    report = " ".join(renderers[form](run).split())
+
+    for sentence in ASSUMPTIONS[method]:
         assert report.count(sentence) == 1
-    assert report.count("nothing was run") >= len(unchanged.findings)
+    said = "nothing was run" if method is Method.UNCHANGED else "nothing was measured"
+    assert report.count(said) >= len(run.findings)
     assert "nothing was judged" not in report
 
 
@@ -45,6 +56,11 @@ def test_a_finding_states_no_change_and_no_values(unchanged):
         assert row.method == "proof that the code is unchanged"
 
 
+def test_a_finding_on_words_says_so(runs):
+    for row in view_run(proved(runs, judge_reworded)).findings:
+        assert (row.change, row.num_pairs, row.method) == ("no change", 0, "proof that only words of the code differ")
+
+
 def test_junit_counts_each_metric_as_passed(unchanged, renderers):
     root = ET.fromstring(renderers["junit"](unchanged))
 
@@ -52,5 +68,8 @@ def test_junit_counts_each_metric_as_passed(unchanged, renderers):
     assert int(root.get("tests")) == len(unchanged.findings) + 1
 
 
-def test_the_document_reads_as_it_was_written(unchanged):
-    assert run_from_json(run_to_json(unchanged), where="unchanged") == unchanged
+@pytest.mark.parametrize("judge", JUDGES.values())
+def test_the_document_reads_as_it_was_written(runs, judge):
+    run = proved(runs, judge)
+
+    assert run_from_json(run_to_json(run), where="proved") == run

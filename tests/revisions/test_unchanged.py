@@ -2,101 +2,23 @@
 
 import os
 import shutil
+import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 
-from mainstay.revisions.unchanged import Sameness, TreeComparison, compare_trees, compare_wheels, is_reworded
+from mainstay.revisions.unchanged import (
+    TreeComparison,
+    WordComparison,
+    compare_trees,
+    compare_wheels,
+    compare_words,
+    find_native_code,
+    names_in_wheels,
+)
 
-MODULE = '''"""Old words."""
-
-import functools
-
-WIDTH = 1
-
-
-def scaled(value, *, by=2):
-    """Scale."""
-    # a comment
-    result = value * by
-    if result > 10:
-        result = 10
-    return result
-
-
-class Model:
-    """A model."""
-
-    size: int = 3
-
-    @functools.cache
-    def run(self, x):
-        try:
-            total = sum(part for part in x)
-        except TypeError:
-            total = 0
-        return total
-'''
-
-HARMLESS = {
-    "module docstring": ('"""Old words."""', '"""New words,\nmore of them."""'),
-    "docstring dropped": ('    """Scale."""\n', ""),
-    "docstring of a class": ('"""A model."""', '"""Another."""'),
-    "comment": ("    # a comment\n", "    # two\n    # comments\n"),
-    "blank lines": ("WIDTH = 1\n", "WIDTH = 1\n\n\n"),
-    "parentheses": ("result = value * by", "result = (\n        value\n        * by\n    )"),
-    "quotes": ('"""A model."""', "'A model.'"),
-    "superfluous pass": ("        result = 10\n", "        result = 10\n        pass\n"),
-    "local renamed": ("result", "scaled_value"),
-    "loop variable renamed": ("part for part in x", "item for item in x"),
-}
-
-CHANGED = {
-    "constant": ("WIDTH = 1", "WIDTH = 2"),
-    "type of a constant": ("WIDTH = 1", "WIDTH = 1.0"),
-    "truth in place of a number": ("WIDTH = 1", "WIDTH = True"),
-    "sign of zero": ("total = 0", "total = -0.0"),
-    "default": ("by=2", "by=3"),
-    "argument renamed": ("def scaled(value, *, by=2)", "def scaled(amount, *, by=2)"),
-    "keyword made positional": ("value, *, by=2", "value, by=2"),
-    "global renamed": ("WIDTH = 1", "BREADTH = 1"),
-    "operator": ("value * by", "value + by"),
-    "order of operands": ("value * by", "by * value"),
-    "comparison": ("> 10", ">= 10"),
-    "decorator": ("    @functools.cache\n", ""),
-    "base class": ("class Model:", "class Model(dict):"),
-    "annotation": ("size: int = 3", "size: float = 3"),
-    "exception": ("except TypeError", "except ValueError"),
-    "generator made a list": ("sum(part for part in x)", "sum([part for part in x])"),
-    "attribute": ("size: int = 3", "width: int = 3"),
-    "import": ("import functools", "import functools, json"),
-    "function added": ("class Model:", "def more():\n    pass\n\n\nclass Model:"),
-    "order of definitions": ("WIDTH = 1\n", "HEIGHT = 1\nWIDTH = 1\n"),
-    "assertion": ("    return result\n", "    assert result\n    return result\n"),
-    "not Python": ("WIDTH = 1", "WIDTH ="),
-}
-
-
-@pytest.mark.parametrize("name", HARMLESS)
-def test_words_do_not_count(name):
-    old, new = HARMLESS[name]
-    assert old in MODULE
-
-    assert is_reworded(MODULE.encode(), MODULE.replace(old, new).encode())
-
-
-@pytest.mark.parametrize("name", CHANGED)
-def test_code_counts(name):
-    old, new = CHANGED[name]
-    assert old in MODULE
-
-    assert not is_reworded(MODULE.encode(), MODULE.replace(old, new).encode())
-
-
-def test_names_of_locals_count_where_something_could_see_them():
-    renamed = MODULE.replace("result", "scaled_value").encode()
-
-    assert not is_reworded(MODULE.encode(), renamed, compare_names_of_locals=True)
+MODULE = '"""Old words."""\n\nWIDTH = 1\n'
 
 
 @pytest.fixture
@@ -125,24 +47,59 @@ def test_equal_trees_are_identical_whatever_installers_and_compilers_noted(trees
     (trees[1] / "subject/__pycache__/model.pyc").write_text("compiled at another time")
     os.utime(trees[1] / "subject/model.py", (1, 1))
 
-    assert compare_trees(*trees).sameness is Sameness.IDENTICAL
+    assert compare_trees(*trees) == TreeComparison()
 
 
-def test_words_of_a_module_make_a_tree_reworded_and_are_named(trees):
-    file = trees[1] / "subject/model.py"
-    file.write_text(MODULE.replace("Old words", "New words"))
+def test_the_text_of_modules_may_differ_in_words_only_and_is_named(trees):
+    (trees[1] / "subject/model.py").write_text(MODULE.replace("Old words", "New words"))
 
-    comparison = compare_trees(*trees)
-
-    assert (comparison.sameness, comparison.files) == (Sameness.REWORDED, ("subject/model.py",))
+    assert compare_trees(*trees) == TreeComparison(files=("subject/model.py",), is_text_of_modules=True)
 
 
-def test_a_renamed_local_is_a_change_where_a_module_asks_for_its_locals(trees):
-    (trees[0] / "top_level.py").write_text("def f():\n    return locals()\n")
-    (trees[1] / "top_level.py").write_text("def f():\n    return locals()\n")
-    (trees[1] / "subject/model.py").write_text(MODULE.replace("result", "scaled_value"))
+def compared(trees, beside, **variables):
+    return compare_words(Path(sys.executable), trees, compare_trees(*trees).files, beside=beside, variables=variables)
 
-    assert compare_trees(*trees).sameness is Sameness.DIFFERENT
+
+def test_words_are_compared_by_the_compiler_of_the_revisions(trees, tmp_path):
+    (trees[1] / "subject/model.py").write_text(MODULE.replace("Old words", "New words"))
+    found = compared(trees, tmp_path)
+    (trees[1] / "subject/model.py").write_text(MODULE.replace("1", "2"))
+    changed = compared(trees, tmp_path)
+
+    assert found == WordComparison(is_same_code=True, differing=frozenset({"docstrings"}))
+    assert changed == WordComparison(is_same_code=False)
+
+
+def test_code_that_only_an_optimising_compiler_leaves_out_counts_where_that_is_not_used(trees, tmp_path):
+    (trees[1] / "subject/model.py").write_text(f"{MODULE}assert WIDTH\n")
+
+    assert not compared(trees, tmp_path).is_same_code
+    assert compared(trees, tmp_path, PYTHONOPTIMIZE="1").is_same_code
+
+
+@pytest.mark.parametrize("place", ["tree", "workloads"])
+def test_what_could_read_the_words_is_named_with_its_place(trees, tmp_path, place):
+    (trees[1] / "subject/model.py").write_text(MODULE.replace("Old words", "New words"))
+    beside = tmp_path / "measure"
+    beside.mkdir()
+    for file in [beside / "test_a.py"] if place == "workloads" else [tree / "subject/help.py" for tree in trees]:
+        file.write_text("def f(g):\n    return g.__doc__\n")
+
+    found = compared(trees, beside)
+
+    where = "test_a.py" if place == "workloads" else "subject/help.py"
+    assert (found.is_same_code, found.readers) == (True, f"__doc__ in {where}")
+
+
+def test_words_that_cannot_be_compared_count_as_other_code(trees, tmp_path):
+    (trees[1] / "subject/model.py").write_text("print 1")
+
+    assert not compared(trees, tmp_path).is_same_code
+    assert not compare_words(Path("/absent"), trees, ["subject/model.py"], beside=tmp_path, variables={}).is_same_code
+
+
+def test_compiled_code_of_a_tree_is_found(trees):
+    assert find_native_code(trees[0]) == "subject/_fast.so"
 
 
 def edit_resource(tree):
@@ -209,14 +166,14 @@ def test_whatever_else_differs_is_a_difference_and_named(trees, edit):
 
     comparison = compare_trees(*trees)
 
-    assert comparison.sameness is Sameness.DIFFERENT
     assert comparison.files
+    assert not comparison.is_text_of_modules
 
 
 def test_a_compiled_module_without_source_counts(trees):
     (trees[1] / "subject/_sourceless.pyc").write_bytes(b"compiled")
 
-    assert compare_trees(*trees) == TreeComparison(sameness=Sameness.DIFFERENT, files=("subject/_sourceless.pyc",))
+    assert compare_trees(*trees) == TreeComparison(files=("subject/_sourceless.pyc",))
 
 
 def wheel(place, files, *, stamp=(1980, 1, 1, 0, 0, 0), mode=0o644):
@@ -240,6 +197,7 @@ def test_order_time_stamps_and_the_list_of_files_of_a_wheel_do_not_count(tmp_pat
     candidate = wheel(tmp_path / "cand" / NAME, files, stamp=(2026, 1, 1, 0, 0, 0))
 
     assert compare_wheels([baseline], [candidate]) == ()
+    assert names_in_wheels([baseline]) == set(FILES)
 
 
 @pytest.mark.parametrize(

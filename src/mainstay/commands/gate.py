@@ -21,7 +21,7 @@ from mainstay.commands.earlier_runs import tell_earlier_runs
 from mainstay.commands.harness import Harness, open_harness
 from mainstay.commands.measurement import measuring, open_ledgers
 from mainstay.commands.planning import fix_plan, note_on_noise, note_on_pairs
-from mainstay.commands.proof import Proof, prove_unchanged
+from mainstay.commands.proof import Proof, prove
 from mainstay.commands.reuse import (
     Cached,
     cache_trials,
@@ -34,6 +34,7 @@ from mainstay.commands.review import changes_of_judgement, notes_on_waivers, wai
 from mainstay.commands.session import Session, check_platform, recorded_failure
 from mainstay.commands.start import Start, choose_baseline, configuration_of, read_settings
 from mainstay.commands.tampering import find_tampering, spoiled
+from mainstay.gates.exact import judge_reworded, judge_unchanged
 from mainstay.gates.policy import GateFacts, judge_gate
 from mainstay.gates.tolerance import tolerate_calibrated
 from mainstay.measuring.ledger import restore_trials
@@ -140,8 +141,9 @@ def run_gate(session: Session, *, allow_unjudged: bool) -> Run:
         waiver_notes = notes_on_waivers(session, agenda, waivers)
         machine = describe_machine()
 
-        proof = prove_unchanged(session.settings, harness, agenda)
-        plan = fix_plan(session, agenda, is_proved=proof.holds)
+        proof = prove(session, harness, agenda)
+        proved = proof.proved(agenda)
+        plan = fix_plan(session, agenda, proved=proved)
         outlook = [
             note for note in (note_on_pairs(plan, session.configuration.pair_seconds), note_on_noise(plan)) if note
         ]
@@ -151,9 +153,9 @@ def run_gate(session: Session, *, allow_unjudged: bool) -> Run:
         ledgers = open_ledgers(agenda, plan)
         cached, reused = choose_reused(session, Cached() if proof.holds else find_cached(session, harness), ledgers)
         restore_trials(ledgers, [*reused, *session.folder.journal.trials()])
-        if proof.holds:
-            for ledger in ledgers:
-                ledger.pass_unchanged()
+        for ledger in ledgers:
+            if ledger.workload.id in proved:
+                ledger.pass_proved(judge_unchanged if proof.holds else judge_reworded)
 
         repeats = repeatable_workloads(cached, ledgers)
         with measuring(session, harness, agenda, plan, ledgers, repeats=repeats) as measurement:

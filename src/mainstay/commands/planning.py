@@ -29,14 +29,16 @@ MOST_NAMED = 3
 """Largest number of metrics that a note names."""
 
 
-def fix_plan(session: Session, agenda: Agenda, *, num_pairs: int | None = None, is_proved: bool = False) -> Plan:
+def fix_plan(
+    session: Session, agenda: Agenda, *, num_pairs: int | None = None, proved: frozenset[str] = frozenset()
+) -> Plan:
     """Make the plan of a run before its first pair, or read it back if the run is resumed.
 
     Args:
         session: Session of the run.
         agenda: Workloads to be judged.
         num_pairs: Number of pairs that need a seed; the number at the last look if ``None``.
-        is_proved: Whether a proof lets all metrics pass, so that none needs a share of alpha.
+        proved: Workloads that a proof lets pass, so that their metrics need no share of alpha.
 
     Returns:
         The plan, which is in the journal.
@@ -44,7 +46,7 @@ def fix_plan(session: Session, agenda: Agenda, *, num_pairs: int | None = None, 
     Raises:
         PlanError: If a resumed run would follow a different plan.
     """
-    plan = _make_plan(session, agenda, num_pairs=num_pairs, is_proved=is_proved)
+    plan = _make_plan(session, agenda, num_pairs=num_pairs, proved=proved)
     return keep_plan(session.folder, plan)
 
 
@@ -100,7 +102,7 @@ def note_on_pairs(plan: Plan, wanted: float) -> str:
     """
     if not plan.num_gated:
         return ""
-    num_timed = _num_timed(plan.workloads)
+    num_timed = _num_timed(workload for workload in plan.workloads if not workload.is_proved)
     return describe_fit(wanted, plan.pair_seconds, num_timed=num_timed, looks=plan.looks, seconds=plan.seconds)
 
 
@@ -111,7 +113,8 @@ def note_on_noise(plan: Plan) -> str:
         plan: Plan of the run.
     """
     doubtful = []
-    for metric in (metric for workload in plan.workloads for metric in workload.metrics):
+    measured = (workload for workload in plan.workloads if not workload.is_proved)
+    for metric in (metric for workload in measured for metric in workload.metrics):
         deviation = plan.deviations.get(metric.id, plan.deviations.get(metric.name))
         if deviation is None or metric.scale.is_exact or not plan.num_gated:
             continue
@@ -135,20 +138,24 @@ def _num_timed(workloads: Iterable[PlannedWorkload]) -> int:
     return sum(EXECUTIONS[workload.execution].is_interleaved for workload in workloads)
 
 
-def _make_plan(session: Session, agenda: Agenda, *, num_pairs: int | None, is_proved: bool) -> Plan:
+def _make_plan(session: Session, agenda: Agenda, *, num_pairs: int | None, proved: frozenset[str]) -> Plan:
     """The plan that follows from settings, options and agenda."""
     start, configuration, margins = session.start, session.configuration, margins_of(session, agenda)
     looks = (start.pairs,) if start.pairs else configuration.looks
     workloads = tuple(
-        _planned(session, assignment, margins, num_pairs or looks[-1]) for assignment in agenda.assignments
+        replace(
+            _planned(session, assignment, margins, num_pairs or looks[-1]), is_proved=assignment.workload.id in proved
+        )
+        for assignment in agenda.assignments
     )
-    gated = sum(not metric.scale.is_exact for workload in workloads for metric in workload.metrics)
-    num_timed = 0 if is_proved else _num_timed(workloads)
+    measured = [workload for workload in workloads if not workload.is_proved]
+    gated = sum(not metric.scale.is_exact for workload in measured for metric in workload.metrics)
+    num_timed = _num_timed(measured)
     return Plan(
         alpha=configuration.alpha,
         margin_level=configuration.margin_level,
         looks=looks,
-        num_gated=0 if is_proved else gated,
+        num_gated=gated,
         salt=start.salt,
         workloads=workloads,
         margins_by_dataset=_margins_by_dataset(workloads, margins),

@@ -3,7 +3,8 @@
 The proof uses no measured value, so metrics that it lets pass use no share of the error rate and are not counted in K.
 Its assumptions are listed in :data:`mainstay.reports.circumstances.ASSUMPTIONS`, and every report prints them.
 
-- :func:`prove_unchanged`: the proof, or the reason why equal code is measured nevertheless.
+- :func:`prove`: what need not be measured in a run, journalled when the run starts.
+- :func:`prove_unchanged`: the proof for equal files, or the reason why unchanged code is measured nevertheless.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from mainstay.commands.harness import Harness
+from mainstay.commands.rewording import prove_reworded
+from mainstay.commands.session import Session
 from mainstay.commands.start import BothSettings
 from mainstay.measuring.agenda import Agenda
 from mainstay.records.findings import MeasuredWith, Verdict
@@ -29,13 +32,47 @@ class Proof(NamedTuple):
 
     Attributes:
         holds: Whether nothing has to be measured.
-        note: Why equal code is measured nevertheless; empty if the code differs or the proof holds.
+        note: Why unchanged code is measured nevertheless; empty if the code differs or the proof holds.
         differing_files: Installed files of the subject that differ between the revisions.
+        reworded: Workloads that need not be measured although files differ, since these differ in words only.
     """
 
     holds: bool
     note: str = ""
     differing_files: tuple[str, ...] = ()
+    reworded: frozenset[str] = frozenset()
+
+    def proved(self, agenda: Agenda) -> frozenset[str]:
+        """Workloads that need not be measured.
+
+        Args:
+            agenda: Workloads to be judged.
+        """
+        return frozenset(each.workload.id for each in agenda.assignments) if self.holds else self.reworded
+
+
+def prove(session: Session, harness: Harness, agenda: Agenda) -> Proof:
+    """Look for a proof, or read back what a resumed run found.
+
+    Args:
+        session: Session of the run.
+        harness: Both revisions, as they were installed.
+        agenda: Workloads to be judged.
+
+    Raises:
+        OSError: If an installed file cannot be read.
+    """
+    proof = prove_unchanged(session.settings, harness, agenda)
+    is_wanted = session.configuration.proof and agenda.assignments and not proof.note
+    if proof.holds or not is_wanted or any(_obstacles(session.settings, harness, agenda)):
+        return proof
+    journal = session.folder.journal
+    if lines := [line for line in journal.read() if line["type"] == "proof"]:
+        workloads = journal.content(lines[0], "workloads", list[str])
+        return proof._replace(reworded=frozenset(workloads), note=journal.content(lines[0], "note", str))
+    found = prove_reworded(session, harness, agenda, _differing_members(harness))
+    journal.append("proof", workloads=sorted(found.workloads), note=found.note)
+    return proof._replace(reworded=found.workloads, note=found.note)
 
 
 def prove_unchanged(settings: BothSettings, harness: Harness, agenda: Agenda) -> Proof:

@@ -177,6 +177,28 @@ def judge_unchanged(metric: Metric) -> Finding:
     )
 
 
+def judge_reworded(metric: Metric) -> Finding:
+    """``pass`` of a metric, where the revisions differ only in words that nothing reads.
+
+    Args:
+        metric: What would have been measured.
+
+    Example:
+        >>> from mainstay.records.metrics import Direction, Kind, Metric
+        >>> top1 = Metric(workload="w", name="a", kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=0.002)
+        >>> print(judge_reworded(top1).method)
+        reworded
+    """
+    return Finding(
+        metric=metric,
+        verdict=Verdict.PASS,
+        reason="unchanged code: the revisions differ only in docstrings, comments, layout and names of locals; nothing was "
+        "measured",
+        method=Method.REWORDED,
+        estimate=0.0,
+    )
+
+
 def _judge_equal(samples: MetricSamples, seeds: tuple[int, ...]) -> Finding:
     """``pass`` of a metric whose digests are equal, unless its values cannot be judged."""
     fault = find_fault(samples)

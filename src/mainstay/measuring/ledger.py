@@ -18,7 +18,6 @@ from mainstay.gates.exact import (
     compare_digests,
     judge_deterministic,
     judge_exact,
-    judge_unchanged,
 )
 from mainstay.gates.samples import MetricSamples, fault_finding, find_fault, first_pairs, with_known_unit
 from mainstay.measuring.agenda import REVIEW, Assignment
@@ -183,7 +182,7 @@ class WorkloadLog:
 
     def reviewed(self, finding: Finding) -> Finding:
         """A finding that names the workload files used, with its verdict limited to what they allow."""
-        if finding.method is Method.UNCHANGED:
+        if finding.method in {Method.UNCHANGED, Method.REWORDED}:
             return finding
         finding = replace(finding, measured_with=self.measured_with)
         if self.assignment.missing and finding.verdict not in {Verdict.FAIL, Verdict.ERROR, Verdict.MISSING}:
@@ -267,11 +266,15 @@ class WorkloadLog:
         for metric in self.workload.metrics:
             self.presets[metric.id] = replace(finding, metric=metric)
 
-    def pass_unchanged(self) -> None:
-        """Settle the workload without a trial, because both revisions have the same code."""
+    def pass_proved(self, judge: Callable[[Metric], Finding]) -> None:
+        """Settle the workload without a trial, because both revisions have the same code.
+
+        Args:
+            judge: Makes the finding of a metric from the proof.
+        """
         self.trials.clear()
         for metric in self.workload.metrics:
-            self.presets[metric.id] = judge_unchanged(metric)
+            self.presets[metric.id] = judge(metric)
 
     def _broken(self, blame: Blame, who: str, trial: Trial) -> Finding:
         reason = f"{who} did not complete a trial at seed {trial.seed}, twice: {trial.cause}"

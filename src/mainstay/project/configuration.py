@@ -69,9 +69,9 @@ class Configuration:
         alpha: Highest probability that a clean change fails the gate.
         margin_level: Level of the tests at the margin, at least ``alpha``.
         fail_fast: Whether the first ``fail`` stops the gate.
-        proof: Proof by which all metrics pass without being measured: ``"unchanged"`` if the installed files of both
-            revisions, and everything else that a workload could depend on, are equal; ``false`` for none. ``false`` in
-            either revision switches it off.
+        proof: Proof by which metrics pass without being measured: ``"unchanged"`` if the installed files of both
+            revisions, and everything else that a workload could depend on, are equal but for words of modules that
+            nothing reads; ``false`` for none. ``false`` in either revision switches it off.
         margins: Tolerated degradation by metric; it replaces the margin of the workload's marker.
         margins_by_dataset: Tolerated degradation by data set and metric; it replaces both.
         inconclusive: Exit status of an inconclusive gate: 3, 0 or 1. ``"warn"`` means 0 if the estimate of each

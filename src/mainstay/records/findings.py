@@ -36,6 +36,8 @@ class Method(StrEnum):
     """Comparison of two deterministic values."""
     UNCHANGED = "unchanged"
     """Proof that both revisions have the same code; nothing was run."""
+    REWORDED = "reworded"
+    """Proof that they differ in words only: docstrings, comments, layout, names of locals; nothing was measured."""
     ITEMS = "items"
     """Paired scores of the same items, looked at once."""
     NONE = "none"

@@ -83,7 +83,7 @@ class KeptMetric:
     @property
     def is_proved_equal(self) -> bool:
         """Whether both revisions were proved to be the same for this metric."""
-        return self.method in {Method.EXACT, Method.UNCHANGED}
+        return self.method in {Method.EXACT, Method.UNCHANGED, Method.REWORDED}
 
     @property
     def first_look(self) -> float | None:

@@ -28,6 +28,7 @@ class PlannedWorkload:
         metrics: The gated metrics, each with its direction, its unit and the margin that applies unless the data set
             has a margin of its own.
         seeds: Seed of each pair up to the last look.
+        is_proved: Whether a proof lets it pass, so that it is not measured.
     """
 
     id: str
@@ -35,6 +36,7 @@ class PlannedWorkload:
     measured_with: MeasuredWith
     metrics: tuple[Metric, ...]
     seeds: tuple[int, ...] = ()
+    is_proved: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +47,7 @@ class Plan:
         alpha: Chance that a clean change fails the gate; level of every strict test.
         margin_level: Level of the tests at the margin.
         looks: Numbers of pairs at which the gate looks; empty if all stored items are judged at once.
-        num_gated: K, the number of metrics that share alpha; 0 if a proof lets all metrics pass.
+        num_gated: K, the number of metrics that share alpha, without those that a proof lets pass.
         salt: Text from which seeds and orders are derived, together with the baseline's commit and the workload.
         workloads: The workloads to be measured, with their metrics.
         margins_by_dataset: Margins by data set and metric id, if they differ from the metric's own margin.
@@ -56,7 +58,7 @@ class Plan:
         inconclusive: Exit status of an inconclusive gate: 3, 0 or 1. ``"warn"`` means 0 if the estimates of all
             undecided metrics lie within their margins at calibrated noise, and otherwise 3.
         deviations: Calibrated standard deviation of a pair's degradation, by id or name of a metric.
-        proof: Kind of proof by which all metrics pass without being measured; empty if there is none.
+        proof: Kind of proof by which metrics may pass without being measured; empty if there is none.
         threads: Threads of each worker.
         jobs: Number of accuracy trials that run at once.
         preload: Modules that are already imported when a worker starts.

@@ -28,6 +28,18 @@ ASSUMPTIONS = {
             "that no workload depends on the paths or the time stamps of installed files"
         ),
     ),
+    Method.REWORDED: (
+        (
+            "code that differs in words only was proved unchanged: both revisions compile to the same instructions, nothing "
+            "that could read docstrings, line numbers or names of locals was found in the package and its workloads, and "
+            "traced runs of both revisions executed the same functions, with the same results, and read no such words"
+        ),
+        (
+            "this assumes that docstrings, line numbers and names of locals act only through what is named or shows in a traced "
+            "run, that the layout of memory does not count, and that the world outside the installed files, and their paths "
+            "and time stamps, do not either; import time and memory are not covered"
+        ),
+    ),
 }
 """Grounds and assumptions of a proof by method, for methods that state them once instead of in every reason."""
 

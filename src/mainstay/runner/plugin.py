@@ -41,6 +41,7 @@ from .protocol import (
 )
 from .recording import RecordingError, Trial
 from .timing import Benchmark, ImportTimer, benchmark_class
+from .tracing import Tracer
 
 MAX_LINE = 2000
 """Largest number of characters of a line that is sent to the gate."""
@@ -57,12 +58,19 @@ class WorkerPlugin:
         roots: Import roots of the subject, such as ``mnist_reference`` or ``namespace.package``.
         own: Folder that every module of the subject must come from.
         expressions: Expressions of ``-k`` and ``-m``; empty for all tests.
+        tracer: Traces what is executed, in a worker that is not timed.
     """
 
     def __init__(
-        self, channel: Channel, roots: Sequence[str], own: str, expressions: tuple[str, str] = ("", "")
+        self,
+        channel: Channel,
+        roots: Sequence[str],
+        own: str,
+        expressions: tuple[str, str] = ("", ""),
+        tracer: Tracer | None = None,
     ) -> None:
         self._channel = channel
+        self._tracer = tracer
         self._expressions = expressions
         self._roots = tuple(roots)
         self._own = os.path.realpath(own) + os.sep
@@ -79,6 +87,12 @@ class WorkerPlugin:
         group = parser.getgroup("benchmark")
         for switch in ("disable", "enable", "only", "skip"):
             group.addoption(f"--benchmark-{switch}", action="store_true", default=False, help="as in pytest-benchmark")
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_load_initial_conftests(self) -> None:
+        """Start the trace, before anything of the revision is imported."""
+        if self._tracer:
+            self._tracer.start()
 
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:
@@ -147,6 +161,8 @@ class WorkerPlugin:
                 self._channel.send(Event.FINISHED, **self._run(items[command["workload"]], command["seed"]))
             elif command["do"] == Command.IMAGES:
                 self._channel.send(Event.IMAGES, **Images(images=self._images(command["indices"])))
+            elif command["do"] == Command.TRACE and self._tracer:
+                self._channel.send(Event.TRACED, **self._tracer.take())
             else:
                 gc.freeze()  # pytest collects garbage at the end: 0.25 s with torch
                 return True

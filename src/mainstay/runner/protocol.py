@@ -3,7 +3,7 @@
 A worker receives its options as JSON on its command line. It then reads commands and writes events, one line of JSON
 each, over two separate pipes. Every command has a token that its answer repeats, so that stray output on the pipe is
 never taken for an answer. ``collect`` is answered with ``collecting`` before each file and ``collected`` at the end;
-``run`` with ``finished``; ``images`` with ``images``. A timed workload is started by ``run``, warms up and sends
+``run`` with ``finished``; ``images`` with ``images``; ``trace``, in a worker that is traced, with ``traced``. A timed workload is started by ``run``, warms up and sends
 ``ready``; each ``block`` asks for a number of calls and is answered with their time, until ``done`` lets the test
 continue to ``finished``. A closed command pipe means that the gate is gone.
 
@@ -45,6 +45,7 @@ class Command(StrEnum):
     BLOCK = "block"
     DONE = "done"
     IMAGES = "images"
+    TRACE = "trace"
     EXIT = "exit"
 
 
@@ -57,6 +58,7 @@ class Event(StrEnum):
     BLOCK = "block"
     FINISHED = "finished"
     IMAGES = "images"
+    TRACED = "traced"
 
 
 class Collecting(TypedDict):
@@ -184,6 +186,24 @@ class Images(TypedDict):
     images: Sequence[str]
 
 
+class Traced(TypedDict):
+    """Content of ``traced``: what a traced worker saw since it was last asked; paths are relative to the tree.
+
+    Attributes:
+        unknown: Events after which nobody can tell what was read.
+        touched: Files and folders of the tree that were opened, listed or asked for their status, but for imports.
+        introspected: Files of the tree whose code objects were looked at.
+        readers: Code that can read docstrings, ask for their presence, or read positions or names of locals, by what it reads.
+        executed: Functions of the tree that were executed, each with its file.
+    """
+
+    unknown: Sequence[str]
+    touched: Sequence[str]
+    introspected: Sequence[str]
+    readers: Mapping[str, Sequence[str]]
+    executed: Sequence[str]
+
+
 class RunCommand(TypedDict):
     """Content of the command ``run``: the workload and its seed."""
 
@@ -218,6 +238,7 @@ class WorkOptions(TypedDict):
         marks: Expression of ``-m``; treated in the same way.
         roots: Import roots of the package under test, such as ``mnist_reference`` or ``namespace.package``.
         own: Folder that every module of the package under test must come from.
+        traced: Whether to trace what is executed; nothing is timed in such a worker.
     """
 
     folder: str
@@ -230,6 +251,7 @@ class WorkOptions(TypedDict):
     marks: str
     roots: Sequence[str]
     own: str
+    traced: bool
 
 
 @final

@@ -18,6 +18,7 @@ from .plugin import WorkerPlugin
 from .preload import serve
 from .processes import inherit_orphans
 from .protocol import ServerOptions, WorkerOptions
+from .tracing import Tracer
 
 
 def main(options: WorkerOptions | ServerOptions) -> int:
@@ -61,7 +62,8 @@ def work(options: WorkerOptions) -> int:
         *dict.fromkeys(os.path.join(options["folder"], _collected_path(name)) for name in options["select"]),
     ]
     sys.path.append(options["folder"])  # last: for helpers of the workloads, never for the measured code
-    plugin = WorkerPlugin(channel, options["roots"], options["own"], (options["keyword"], options["marks"]))
+    tracer = Tracer(options["own"], options["folder"]) if options["traced"] else None
+    plugin = WorkerPlugin(channel, options["roots"], options["own"], (options["keyword"], options["marks"]), tracer)
     return int(pytest.main(arguments, plugins=[plugin, AsvPlugin(options["asv"])]))
 
 

@@ -36,6 +36,7 @@ from mainstay.runner.protocol import (
     Ready,
     RecordedPredictions,
     Skipped,
+    Traced,
     TrialOutcome,
 )
 
@@ -147,6 +148,14 @@ SCHEMAS: Mapping[Event, Mapping[str, Any]] = {
         predictions={"anyOf": [{"type": "null"}, _PREDICTIONS]},
     ),
     Event.IMAGES: _object(Images, images=_list({"type": "string"})),
+    Event.TRACED: _object(
+        Traced,
+        unknown=_list(_TEXT),
+        touched=_list(_TEXT),
+        introspected=_list(_TEXT),
+        readers=_table(_list(_TEXT)),
+        executed=_list(_TEXT),
+    ),
 }
 """Schema of each event's content, by name of the event."""
 

@@ -36,7 +36,7 @@ from mainstay.records.errors import StoreError, WorkerError
 from mainstay.records.selections import EVERYTHING, Selection
 from mainstay.records.trials import Outcome, Side
 from mainstay.runner.confinement import can_confine, confined_command
-from mainstay.runner.protocol import Collected, Command, Event, Finished, Images, WorkOptions
+from mainstay.runner.protocol import Collected, Command, Event, Finished, Images, Traced, WorkOptions
 from mainstay.workers.descendants import (
     OutputTail,
     adopt_session,
@@ -286,6 +286,7 @@ class Worker:
         ignored: Paths not to collect, relative to the measuring folder.
         selection: The user's selection; tests that its expressions deselect are collected, but marked.
         deadline: Time by the monotonic clock after which :class:`OutOfTimeError` ends every wait.
+        traced: Whether the worker traces what it executes, and is not to be timed.
     """
 
     def __init__(
@@ -297,9 +298,11 @@ class Worker:
         ignored: Sequence[str] = (),
         selection: Selection = EVERYTHING,
         deadline: float = math.inf,
+        traced: bool = False,
     ) -> None:
         self._spec = spec
         self._select = tuple(select)
+        self._traced = traced
         self._launcher = launcher
         self._ignored = tuple(ignored)
         self._selection = selection
@@ -351,6 +354,7 @@ class Worker:
             "marks": self._selection.marks,
             "roots": list(spec.roots),
             "own": spec.own,
+            "traced": self._traced,
         }
         return self._launcher(
             Launch(
@@ -431,6 +435,9 @@ class Worker:
 
     @overload
     def expect(self, event: Literal[Event.IMAGES], limit_s: float) -> Images: ...
+
+    @overload
+    def expect(self, event: Literal[Event.TRACED], limit_s: float) -> Traced: ...
 
     def expect(self, event: Event, limit_s: float) -> Any:
         """Wait for the next event, which must be of the given kind.

@@ -1,0 +1,267 @@
+"""Proof that two revisions which differ in words only need not be measured: docstrings, comments, layout, names of locals.
+
+The same code is executed, unless it reads its own words. So the modules are searched for what could, the baseline runs each
+workload in a traced process, and as a control both revisions run them once more. What the candidate's process says of itself
+can only have everything measured; it never proves anything.
+
+- :func:`prove_reworded`: the workloads that need not be measured, or why all are.
+- :func:`find_obstacle`: what a traced run saw that leaves open whether words were read.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from mainstay.commands.harness import Harness
+from mainstay.commands.session import Session
+from mainstay.measuring.agenda import Agenda
+from mainstay.measuring.scheduling import derive_seeds
+from mainstay.records.metrics import Workload
+from mainstay.records.trials import Side
+from mainstay.revisions.unchanged import WordComparison, compare_trees, compare_words, find_native_code, names_in_wheels
+from mainstay.runner.protocol import Traced
+from mainstay.runner.rewording import MADE_BY_UV
+from mainstay.workers.tracing import TracedRun, TraceError, trace_workloads
+
+SHARE_OF_BUDGET = 0.25
+"""Part of the time budget that the traced runs may take; it comes on top, and is saved many times over."""
+
+MAX_ROUNDS = 3
+"""How often the baseline is traced, each time without the workloads that kept an earlier trace from being a proof."""
+
+OF_EVERY_ENVIRONMENT = ("pyvenv.cfg", "bin/python", MADE_BY_UV)
+"""Beginnings of the names of what starts every worker."""
+
+MOST_NAMED = 3
+"""Workloads that a note names."""
+
+DEPENDS_ON_WORDS = frozenset({"import_time", "peak_memory", "peak_accelerator_memory"})
+"""Metrics that the text of a module affects even where nothing reads it."""
+
+
+class Reworded(NamedTuple):
+    """Result of looking for such a proof.
+
+    Attributes:
+        workloads: Workloads that need not be measured.
+        note: What is measured though the code is the same, and why; empty where nothing is or the code differs.
+    """
+
+    workloads: frozenset[str] = frozenset()
+    note: str = ""
+
+
+def prove_reworded(session: Session, harness: Harness, agenda: Agenda, differing: Sequence[str]) -> Reworded:
+    """Prove that workloads need not be measured, if the revisions differ in words only.
+
+    Args:
+        session: Session of the run.
+        harness: Both revisions, equal but for what they install.
+        agenda: Workloads to be judged, which both revisions collected alike.
+        differing: Files in which the wheels differ.
+
+    Returns:
+        The proof; nothing if the revisions differ in more than words.
+
+    Raises:
+        OSError: If an installed file cannot be read.
+    """
+    trees = [harness.subjects[side].site_packages for side in Side]
+    comparison = compare_trees(*trees)
+    if not comparison.is_text_of_modules or set(differing) - set(comparison.files):
+        return Reworded()
+    specs = harness.specs[Side.BASELINE]
+    baseline = specs[Side.BASELINE]
+    words = compare_words(
+        harness.subjects[Side.BASELINE].python,
+        trees,
+        comparison.files,
+        beside=Path(baseline.folder),
+        variables=baseline.variables,
+    )
+    if not words.is_same_code:
+        return Reworded()
+    equal = "the revisions differ only in docstrings, comments, layout and names of locals"
+    eligible = [assignment.workload for assignment in agenda.assignments if not _depends_on_words(assignment.workload)]
+    if not eligible:
+        return Reworded(
+            note=f"{equal}; measured nevertheless, since the text of a module affects import time and memory"
+        )
+    if native := find_native_code(trees[0]):
+        return Reworded(note=f"{equal}; measured nevertheless, since compiled code could read them ({native})")
+    if startup := next(_startup(harness), ""):
+        return Reworded(
+            note=f"{equal}; measured nevertheless, since code that runs at start-up is not traced ({startup})"
+        )
+    if words.readers:
+        return Reworded(note=f"{equal}; measured nevertheless, since code could read them: {words.readers}")
+
+    session.observer.phase("proof")
+    tracing = _Tracing(session=session, harness=harness, words=words, files=comparison.files)
+    proved = tracing.prove(eligible)
+    session.watch.lap("proof")
+    if tracing.obstacles:
+        reasons = [f"{name}: {why}" if name else why for name, why in tracing.obstacles.items()]
+        named = "; ".join(reasons[:MOST_NAMED]) + (
+            f"; and {left} more" if (left := len(reasons) - MOST_NAMED) > 0 else ""
+        )
+        what = "measured nevertheless" if not proved else "measured in part"
+        return Reworded(proved, f"{equal}; {what}, since {named}")
+    if len(proved) < len(agenda.assignments):
+        return Reworded(
+            proved, f"{equal}; import time and memory are measured, since the text of a module affects them"
+        )
+    return Reworded(proved)
+
+
+def _startup(harness: Harness) -> Iterator[str]:
+    """Code that runs when a worker starts, before it can be traced, except what every environment has."""
+    for subject in harness.subjects.values():
+        yield from (name for name in subject.startup if not name.startswith(OF_EVERY_ENVIRONMENT))
+        yield from (name for name in names_in_wheels(subject.wheels) if name.startswith(OF_EVERY_ENVIRONMENT))
+
+
+def _depends_on_words(workload: Workload) -> bool:
+    return workload.execution.needs_fresh_process or any(metric.name in DEPENDS_ON_WORDS for metric in workload.metrics)
+
+
+@dataclass(kw_only=True)
+class _Tracing:
+    """Traced runs of both revisions.
+
+    Attributes:
+        session: Session of the run.
+        harness: Both revisions.
+        words: In what they differ.
+        files: Modules that do.
+        obstacles: Why workloads must be measured; under an empty name, why all must.
+    """
+
+    session: Session
+    harness: Harness
+    words: WordComparison
+    files: Sequence[str]
+    obstacles: dict[str, str] = field(default_factory=dict)
+
+    def prove(self, workloads: Sequence[Workload]) -> frozenset[str]:
+        """Names of the workloads that need not be measured."""
+        deadline = time.monotonic() + SHARE_OF_BUDGET * self.session.start.seconds
+        left = list(workloads)
+        try:
+            for _ in range(MAX_ROUNDS):
+                first = self._trace(Side.BASELINE, left, deadline)
+                if reason := find_obstacle(first.collection, self.words, self.files):
+                    self.obstacles[""] = reason
+                    return frozenset()
+                clean = [each for each in left if not self._find_obstacle(each.id, first)]
+                if clean == left:
+                    return self._control(first, left, deadline)
+                left = clean
+                if not left:
+                    return frozenset()
+        except TraceError as error:
+            self.obstacles[""] = str(error)
+            return frozenset()
+        self.obstacles[""] = "the traced runs differ from one to the next"
+        return frozenset()
+
+    def _find_obstacle(self, workload: str, run: TracedRun) -> str:
+        """Why a workload must be measured; noted, and empty where it need not be."""
+        result = run.results[workload]
+        reason = find_obstacle(run.workloads[workload], self.words, self.files)
+        if result["outcome"] != "completed":
+            reason = f"it did not complete when it was traced: {result['cause'] or result['outcome']}"
+        if reason:
+            self.obstacles[workload] = reason
+        return reason
+
+    def _control(self, first: TracedRun, workloads: Sequence[Workload], deadline: float) -> frozenset[str]:
+        """Compare a second run of the baseline and one of the candidate with the first."""
+        again = self._trace(Side.BASELINE, workloads, deadline)
+        candidate = self._trace(Side.CANDIDATE, workloads, deadline)
+        for run in (again, candidate):
+            for seen in (run.collection, *run.workloads.values()):
+                if reason := find_obstacle(seen, self.words, self.files):
+                    self.obstacles[""] = reason
+        if reason := compare_runs(first, again, candidate):
+            self.obstacles[""] = reason
+        return frozenset() if "" in self.obstacles else frozenset(each.id for each in workloads)
+
+    def _trace(self, side: Side, workloads: Sequence[Workload], deadline: float) -> TracedRun:
+        start = self.session.start
+        seeds = {each.id: derive_seeds(start.salt, start.baseline.commit, each.id, 1)[0] for each in workloads}
+        return trace_workloads(
+            self.harness.specs[Side.BASELINE][side],
+            seeds,
+            frozenset(each.id for each in workloads if each.execution.is_interleaved),
+            limit_s=self.session.configuration.trial_seconds,
+            deadline=deadline,
+        )
+
+
+def find_obstacle(seen: Traced, words: WordComparison, files: Sequence[str]) -> str:
+    """Find what leaves open whether the words of modules were read.
+
+    Args:
+        seen: What a traced run saw.
+        words: In what the modules differ.
+        files: The modules that do.
+
+    Returns:
+        What it is, as the rest of a sentence; empty if nothing.
+
+    Example:
+        >>> seen = Traced(unknown=[], touched=["a.py"], introspected=[], readers={}, executed=[])
+        >>> find_obstacle(seen, WordComparison(is_same_code=True), ["a.py"])
+        'the file a.py was looked at'
+    """
+    return next(_iter_obstacles(seen, words, files), "")
+
+
+def _iter_obstacles(seen: Traced, words: WordComparison, files: Sequence[str]) -> Iterator[str]:
+    for event in seen["unknown"]:
+        yield f"nobody can tell what was read: {event}"
+    for place in seen["touched"]:
+        is_compiled = "__pycache__" in place
+        if place == "." or is_compiled or any(file == place or file.startswith(f"{place}/") for file in files):
+            yield f"the file {place} was looked at"
+    for file in seen["introspected"]:
+        if file in files:
+            yield f"code of {file} was looked at"
+    for kind in sorted(words.differing):
+        if readers := seen["readers"].get(kind):
+            yield f"{kind} could be read by {readers[0]}"
+
+
+def compare_runs(first: TracedRun, again: TracedRun, candidate: TracedRun) -> str:
+    """Compare what the candidate did with two runs of the baseline, wherever these agree.
+
+    Args:
+        first: A run of the baseline.
+        again: Another one.
+        candidate: The candidate's.
+
+    Returns:
+        What the candidate did otherwise, as the rest of a sentence; empty if nothing.
+    """
+    for what, sets in {
+        "executed other functions": [run.executed for run in (first, again, candidate)],
+        "looked at other files": [run.touched for run in (first, again, candidate)],
+    }.items():
+        baseline, repeated, found = sets
+        if not (baseline & repeated <= found <= baseline | repeated):
+            return f"the candidate {what} in the control run"
+    for name, result in first.results.items():
+        if _differs(result, again.results[name], candidate.results[name]):
+            return f"{name} gave another result in the control run"
+    return ""
+
+
+def _differs(first: Mapping[str, object], again: Mapping[str, object], candidate: Mapping[str, object]) -> bool:
+    """Whether a result of the candidate differs in a part in which two results of the baseline agree."""
+    names = first.keys() | again.keys() | candidate.keys()
+    return any(first.get(name) == again.get(name) != candidate.get(name) for name in names)

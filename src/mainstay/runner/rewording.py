@@ -1,0 +1,430 @@
+"""Comparison of Python modules that may differ in words only: docstrings, comments, layout and names of locals.
+
+The interpreter of the revisions runs this file as a program, because only their compiler tells what they execute:
+``python -I -S rewording.py``, with a :class:`Question` as JSON as its argument and an :class:`Answer` on standard output.
+It imports nothing of what it compares.
+
+- :func:`compare_modules`: in what two sources differ, or that their code differs.
+- :func:`find_readers`: names by which code could see its own words.
+"""
+
+from __future__ import annotations
+
+import ast
+import dis
+import json
+import os
+import re
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from types import CodeType
+from typing import Any, NamedTuple, TypedDict
+
+TEXT, DOCSTRINGS, POSITIONS, LOCALS = "text", "docstrings", "positions", "locals"
+"""What may differ between modules that execute the same code, and what code could read of itself."""
+
+READERS: dict[str, frozenset[str]] = {
+    TEXT: frozenset(
+        {
+            "__code__", "__file__", "__path__", "__spec__", "__loader__", "__cached__", "__builtins__", "builtins",
+            "f_code", "gi_code", "cr_code", "ag_code", "co_code", "co_consts", "co_varnames", "co_filename", "getsource",
+            "getsourcelines", "getsourcefile", "findsource", "getcomments", "getmodule", "getabsfile", "getfile",
+            "linecache", "get_source", "get_code", "get_data", "source_to_code", "SourceFileLoader", "find_spec",
+            "find_loader", "get_loader", "spec_from_file_location", "pkgutil", "importlib_resources", "resources",
+            "locate_file", "sysconfig", "getsitepackages", "getusersitepackages", "settrace", "setprofile", "gettrace",
+            "getprofile", "addaudithook", "setprofile_all_threads", "settrace_all_threads", "_setprofileallthreads",
+            "_settraceallthreads", "get_objects", "get_referrers", "get_referents", "_current_frames", "marshal", "dis",
+            "tokenize", "py_compile", "compileall", "runpy", "cloudpickle", "dill", "tracemalloc", "faulthandler", "ctypes",
+            "cffi", "pythonapi", "_thread", "start_new_thread", "start_joinable_thread", "_start_new_thread", "ru_maxrss",
+            "memory_info", "memory_full_info",
+        }
+    ),
+    DOCSTRINGS: frozenset(
+        {
+            "__doc__", "getdoc", "pydoc", "doctest", "__dict__", "getmembers", "getmembers_static", "__prepare__",
+        }
+    ),
+    POSITIONS: frozenset(
+        {
+            "lineno", "f_lineno", "tb_lineno", "co_firstlineno", "__firstlineno__", "co_lines", "co_linetable", "co_lnotab",
+            "co_positions", "end_lineno", "colno", "end_colno", "col_offset", "tb_lasti", "f_lasti", "traceback",
+            "format_exc", "print_exc", "print_exception", "format_exception", "format_tb", "print_tb", "extract_tb",
+            "extract_stack", "format_stack", "print_stack", "walk_tb", "walk_stack", "StackSummary", "FrameSummary",
+            "TracebackException", "stack_info", "findCaller", "showwarning", "formatwarning", "warn_explicit",
+            "catch_warnings", "excepthook", "print_last", "cgitb", "_getframe", "currentframe", "getframeinfo",
+            "getouterframes", "getinnerframes", "tb_frame", "tb_next",
+        }
+    ),
+    LOCALS: frozenset(
+        {
+            "f_locals", "co_varnames", "UnboundLocalError", "NameError", "_getframe", "currentframe", "getargvalues",
+        }
+    ),
+}  # fmt: skip
+"""Names, as attributes, globals, imports or words of a string, by which code could read what differs."""
+
+BUILTIN_READERS: dict[str, frozenset[str]] = {
+    DOCSTRINGS: frozenset({"vars", "globals", "locals", "dir", "help", "exec", "eval", "compile"}),
+    POSITIONS: frozenset({"exec", "eval", "compile"}),
+    LOCALS: frozenset({"locals", "vars", "dir", "exec", "eval", "compile", "globals"}),
+}
+"""The same for built-in functions: as globals only, since objects have methods of these names."""
+
+ATTRIBUTE_GETTERS = frozenset({"attrgetter", "methodcaller", "__getattribute__", "getattr_static"})
+"""Functions that read an attribute by a name that may be built, and that a traced run cannot watch as it does ``getattr``."""
+
+PLACES = frozenset({"__file__", "__path__", "__spec__", "__loader__", "pkgutil", "resources", "importlib_resources"})
+"""Names of :data:`READERS` that lead a module to its own folder only; files beside the compared trees may use them."""
+
+HARMLESS_OF_INSPECT = frozenset(
+    {
+        "isclass", "isfunction", "ismethod", "ismodule", "isbuiltin", "isroutine", "isabstract", "isgenerator",
+        "isgeneratorfunction", "iscoroutine", "iscoroutinefunction", "isawaitable", "isasyncgen", "isasyncgenfunction",
+        "isdatadescriptor", "signature", "Signature", "Parameter", "BoundArguments", "unwrap", "getmro", "cleandoc",
+    }
+)  # fmt: skip
+"""What :mod:`inspect` offers that reads no words."""
+
+GLOBAL_LOADS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
+ATTRIBUTE_LOADS = frozenset({"LOAD_ATTR", "LOAD_METHOD", "IMPORT_FROM"})
+WITHOUT_EFFECT = frozenset({"CACHE", "PRECALL", "EXTENDED_ARG", "PUSH_NULL", "NOP"})
+"""Instructions of the interpreter, by what they do."""
+
+WORD = re.compile(r"\w+")
+DOTTED_NAME = re.compile(r"[\w.]+")
+
+ORDINARY_WORDS = frozenset({"traceback", "resources", "marshal", "dis", "dill", "tokenize"})
+"""Names that also are words of a message; they count where a string is such a name."""
+
+
+MADE_BY_UV = "_virtualenv."
+"""Beginning of the names of modules that uv puts into every environment; a wheel with such a name is refused before."""
+
+
+class Question(TypedDict):
+    """What is asked of the program.
+
+    Attributes:
+        trees: Folders of the baseline's and the candidate's code.
+        files: Paths in them of modules that differ as text.
+        beside: Folder of the workloads.
+        optimize: Level at which the revisions compile.
+    """
+
+    trees: Sequence[str]
+    files: Sequence[str]
+    beside: str
+    optimize: int
+
+
+class Answer(TypedDict):
+    """What the program answers.
+
+    Attributes:
+        is_same_code: Whether all modules execute the same code.
+        differing: In what they differ, as :func:`compare_modules` says.
+        readers: What could read that, in a few words, and where; empty where nothing is known that could.
+    """
+
+    is_same_code: bool
+    differing: Sequence[str]
+    readers: str
+
+
+class Words(NamedTuple):
+    """Words of a module that executing it does not need.
+
+    Attributes:
+        docstrings: Of everything that can have one, in order; ``None`` where there is none.
+        classes: Those of classes.
+        positions: Line and column numbers of all instructions.
+        locals: Names of local variables.
+    """
+
+    docstrings: tuple[str | None, ...]
+    classes: tuple[str | None, ...]
+    positions: tuple[Any, ...]
+    locals: tuple[tuple[str, ...], ...]
+
+
+def compare_modules(baseline: bytes, candidate: bytes, *, optimize: int = 0) -> frozenset[str] | None:
+    r"""In what two modules differ, if they execute the same code.
+
+    Args:
+        baseline: Source of one.
+        candidate: Source of the other.
+        optimize: Level at which they are compiled.
+
+    Returns:
+        Some of ``docstrings``, ``presence``, ``classes`` (their docstrings), ``positions`` and ``locals``; ``None`` if the code
+        differs or one of them does not compile.
+
+    Example:
+        >>> sorted(compare_modules(b"def f(x):\n    'Old.'\n    return x\n", b"def f(x):\n    'New.'\n    return x\n"))
+        ['docstrings']
+        >>> compare_modules(b"WIDTH = 1\n", b"WIDTH = 1.0\n") is None
+        True
+    """
+    try:
+        first, second = (_normalised(source, optimize, adds=False) for source in (baseline, candidate))
+        is_alike = _fingerprint(first[0]) == _fingerprint(second[0])
+        if not is_alike:
+            added = [_normalised(source, optimize, adds=True)[0] for source in (baseline, candidate)]
+            if _fingerprint(added[0]) != _fingerprint(added[1]):
+                return None
+    except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
+        return None
+    words, others = first[1], second[1]
+    found = {
+        "docstrings": words.docstrings != others.docstrings,
+        "presence": not is_alike or list(map(bool, words.docstrings)) != list(map(bool, others.docstrings)),
+        "classes": words.classes != others.classes,
+        "positions": words.positions != others.positions,
+        "locals": words.locals != others.locals,
+    }
+    return frozenset(name for name, differs in found.items() if differs)
+
+
+def _normalised(source: bytes, optimize: int, *, adds: bool) -> tuple[CodeType, Words]:
+    """Compile a module with empty docstrings, at their places, and tell its words.
+
+    Positions are kept: the compiler emits instructions that only mark a line, such as those of ``pass``, which take time.
+
+    Args:
+        source: Of the module.
+        optimize: Level of the compiler.
+        adds: Whether everything gets a docstring that has none.
+    """
+    tree = ast.parse(source)
+    docstrings: list[str | None] = []
+    classes: list[str | None] = []
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        text = _docstring(node.body)
+        docstrings.append(text)
+        if isinstance(node, ast.ClassDef):
+            classes.append(text)
+        if text is None and not adds:
+            continue
+        place: Any = node.body[0] if node.body else ast.Pass(lineno=1, col_offset=0)
+        if adds and text is not None and len(node.body) > 1:
+            place = node.body[1]
+        empty = ast.Constant("", lineno=place.lineno, col_offset=place.col_offset)
+        empty.end_lineno, empty.end_col_offset = place.lineno, place.col_offset
+        node.body[: text is not None] = [ast.copy_location(ast.Expr(empty), empty)]
+    code = compile(tree, "<normalised>", "exec", dont_inherit=True, optimize=optimize)
+    every = list(_nested(code))
+    positions = tuple((each.co_firstlineno, tuple(each.co_positions())) for each in every)
+    return code, Words(tuple(docstrings), tuple(classes), positions, tuple(each.co_varnames for each in every))
+
+
+def _docstring(body: Sequence[ast.stmt]) -> str | None:
+    first = body[0] if body else None
+    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+        return first.value.value
+    return None
+
+
+def _nested(code: CodeType) -> Iterator[CodeType]:
+    """A code object and all that are nested in it, in order."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _nested(constant)
+
+
+def _fingerprint(code: CodeType) -> tuple[Any, ...]:
+    """Everything in a code object that its execution uses, including nested code objects."""
+    num_arguments = code.co_argcount + code.co_kwonlyargcount
+    num_arguments += bool(code.co_flags & 0x04) + bool(code.co_flags & 0x08)
+    return (
+        code.co_qualname,
+        code.co_argcount,
+        code.co_posonlyargcount,
+        code.co_kwonlyargcount,
+        code.co_flags,
+        code.co_nlocals,
+        code.co_stacksize,
+        code.co_varnames[:num_arguments],
+        code.co_freevars,
+        code.co_cellvars,
+        code.co_names,
+        code.co_code,
+        code.co_exceptiontable,
+        tuple(map(_constant, code.co_consts)),
+    )
+
+
+def _constant(value: Any) -> tuple[Any, ...]:
+    """A constant with its type: ``1``, ``1.0`` and ``True`` are equal, and so are ``0.0`` and ``-0.0``."""
+    if isinstance(value, CodeType):
+        return _fingerprint(value)
+    if isinstance(value, tuple):
+        return ("tuple", *map(_constant, value))
+    if isinstance(value, frozenset):
+        return ("frozenset", *sorted(repr(_constant(item)) for item in value))
+    if isinstance(value, slice):
+        return ("slice", *map(_constant, (value.start, value.stop, value.step)))
+    return type(value).__name__, repr(value)
+
+
+def find_readers(source: bytes, differing: Iterable[str], *, is_beside: bool = False, optimize: int = 0) -> str:
+    r"""Find what a module names by which it could read the words in which two modules differ.
+
+    Args:
+        source: Of the module.
+        differing: What differs, as :func:`compare_modules` says; the text always does.
+        is_beside: Whether the module lies beside the trees, so that its own folder is none of them.
+        optimize: Level at which it is compiled.
+
+    Returns:
+        What it names, or why that is unknown; empty if it names nothing of the kind.
+
+    Example:
+        >>> find_readers(b"def f():\n    return f.__doc__\n", ["docstrings"])
+        '__doc__'
+        >>> find_readers(b"def f():\n    return f.__doc__\n", ["positions"])
+        ''
+    """
+    kinds = {TEXT, *differing} & READERS.keys()
+    names = frozenset().union(*(READERS[kind] for kind in kinds)) - (PLACES if is_beside else frozenset())
+    builtins = frozenset().union(*(BUILTIN_READERS.get(kind, frozenset()) for kind in kinds))
+    try:
+        tree = ast.parse(source)
+        code, _ = _normalised(source, optimize, adds=False)
+        every = list(_nested(code))
+    except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
+        return "code that does not compile"
+    for each in every:
+        if found := next(_named(each, names, builtins, is_beside=is_beside), ""):
+            return found
+    if kinds != {TEXT} and (getter := _built_name(tree)):
+        return f"{getter} with a name that is built"
+    if {"docstrings", "classes"} & {*differing} and _has_metaclass(tree):
+        return "a metaclass, which is given the docstrings of classes"
+    return ""
+
+
+def _named(code: CodeType, names: frozenset[str], builtins: frozenset[str], *, is_beside: bool) -> Iterator[str]:
+    """What of the given names a code object names, without those nested in it."""
+    for constant in code.co_consts:
+        yield from _words_of(constant, names)
+    before, imported = "", ""
+    for instruction in dis.get_instructions(code):
+        operation, name = instruction.opname, str(instruction.argval)
+        if operation in WITHOUT_EFFECT:
+            continue
+        if instruction.opcode in dis.hasname and (operation, name) != (
+            "STORE_NAME",
+            "__doc__",
+        ):  # a docstring does that
+            yield from (part for part in name.split(".") if part in names)
+        if operation in GLOBAL_LOADS and name in builtins:
+            yield name
+        owner = imported if operation == "IMPORT_FROM" else before
+        is_attribute = operation in ATTRIBUTE_LOADS
+        if owner == "inspect" and not (is_attribute and name in HARMLESS_OF_INSPECT):
+            yield f"inspect.{name}" if is_attribute else "inspect"
+        if before == "import inspect" and operation not in {"IMPORT_FROM", "POP_TOP"} and name != "inspect":
+            yield "inspect"
+        if owner == "sys" and is_attribute and name in {"path", "monitoring"} and not is_beside:
+            yield f"sys.{name}"
+        imported = name if operation == "IMPORT_NAME" else imported
+        is_load = operation.startswith("LOAD_") and not is_attribute
+        before = f"import {name}" if operation == "IMPORT_NAME" else name if is_load else ""
+    variables = {*code.co_varnames, *code.co_cellvars, *code.co_freevars}
+    if "inspect" in variables or ("sys" in variables and {"path", "monitoring"} & {*code.co_names}):
+        yield "a module that is imported by a function"  # how its attributes are loaded varies with the version of Python
+
+
+def _words_of(constant: Any, names: frozenset[str]) -> Iterator[str]:
+    """What of the given names the words of a constant are."""
+    if isinstance(constant, bytes):
+        constant = constant.decode("latin-1")
+    if isinstance(constant, str):
+        is_name = DOTTED_NAME.fullmatch(constant) is not None
+        yield from (
+            word for word in WORD.findall(constant) if word in names and (is_name or word not in ORDINARY_WORDS)
+        )
+    elif isinstance(constant, tuple | frozenset):
+        for item in constant:
+            yield from _words_of(item, names)
+
+
+def _built_name(tree: ast.AST) -> str:
+    """A function that is given the name of an attribute which is no constant, or is passed on; empty if there is none."""
+    called: set[int] = set()
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        name = _name_of(node.func)
+        if name in ATTRIBUTE_GETTERS:
+            called.add(id(node.func))
+            wanted = node.args[1:2] if name == "getattr_static" else node.args[-1:]
+            if not wanted or not isinstance(wanted[0], ast.Constant):
+                return name
+    for node in ast.walk(tree):
+        if id(node) not in called and _name_of(node) in ATTRIBUTE_GETTERS:
+            return _name_of(node)
+    return ""
+
+
+def _name_of(node: ast.AST) -> str:
+    return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+
+
+def _has_metaclass(tree: ast.AST) -> bool:
+    """Whether a module defines or uses a metaclass that could read the bodies of classes; that of abstract classes cannot."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            bases = {_name_of(base) for base in node.bases}
+            keywords = [_name_of(keyword.value) for keyword in node.keywords if keyword.arg in {"metaclass", None}]
+            if any(name != "ABCMeta" for name in keywords) or any(
+                name == "type" or name.endswith(("Meta", "Metaclass", "MetaClass", "EnumType")) for name in bases
+            ):
+                return True
+    return False
+
+
+def answer(question: Question) -> Answer:
+    """Answer a question about modules.
+
+    Args:
+        question: Of the gate.
+
+    Raises:
+        OSError: If a module cannot be read.
+    """
+    differing: set[str] = set()
+    for name in question["files"]:
+        found = compare_modules(
+            *(_read(os.path.join(tree, name)) for tree in question["trees"]), optimize=question["optimize"]
+        )
+        if found is None:
+            return {"is_same_code": False, "differing": [], "readers": ""}
+        differing |= found
+    for folder, is_beside in ((question["trees"][0], False), (question["beside"], True)):
+        for path in _modules_in(folder):
+            reader = find_readers(_read(path), differing, is_beside=is_beside, optimize=question["optimize"])
+            if reader:
+                where = os.path.relpath(path, folder)
+                return {"is_same_code": True, "differing": sorted(differing), "readers": f"{reader} in {where}"}
+    return {"is_same_code": True, "differing": sorted(differing), "readers": ""}
+
+
+def _modules_in(folder: str) -> Iterator[str]:
+    """Paths of all modules in a folder, in order."""
+    for place, folders, files in os.walk(folder):
+        folders.sort()
+        names = (name for name in sorted(files) if name.endswith((".py", ".pyw")))
+        yield from (os.path.join(place, name) for name in names if place != folder or not name.startswith(MADE_BY_UV))
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb") as stream:
+        return stream.read()
+
+
+if __name__ == "__main__":
+    json.dump(answer(json.loads(sys.argv[1])), sys.stdout)

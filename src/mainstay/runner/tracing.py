@@ -1,0 +1,409 @@
+"""Trace of a worker that is not timed: what could let a revision see the words of its own source.
+
+An audit hook, a profile function in every thread and wrappers of what raises no audit event watch what the code of the tree
+and of the workloads does, and whatever these call. What pytest does around them, and dependencies while they are imported, is
+not watched: it is the same for both revisions, and does nothing for the tree.
+
+- :class:`Tracer`: installed once, before anything of the revision is imported.
+"""
+
+from __future__ import annotations
+
+import builtins
+import genericpath
+import importlib._bootstrap as bootstrap
+import importlib._bootstrap_external as bootstrap_external
+import inspect
+import logging
+import os
+import posixpath
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from types import CodeType, FrameType, FunctionType
+from typing import Any
+
+from . import lazy
+from .protocol import Traced
+from .rewording import DOCSTRINGS, LOCALS, POSITIONS, READERS
+
+OURS, OTHERS = range(2)
+"""States of a thread: on behalf of the tree or of the workloads; pytest around these, or a dependency being imported."""
+
+UNKNOWN_EVENTS = frozenset(
+    {
+        "subprocess.Popen", "os.fork", "os.forkpty", "os.exec", "os.system", "os.posix_spawn", "os.spawn", "pty.spawn",
+        "ctypes.dlopen", "ctypes.dlsym", "ctypes.string_at", "ctypes.wstring_at", "ctypes.cdata",
+        "marshal.loads", "marshal.load", "pickle.find_class", "function.__new__", "code.__new__", "object.__setattr__",
+        "gc.get_objects", "gc.get_referrers", "gc.get_referents", "sys.settrace", "sys.setprofile", "sys.addaudithook",
+        "sys._current_frames", "sys._current_exceptions", "cpython.PyInterpreterState_New", "sys.monitoring.register_callback",
+    }
+)  # fmt: skip
+"""Audit events after which nobody can tell what was read."""
+
+READS_DOCSTRINGS = frozenset({"__doc__", "getdoc", "pydoc"})
+READS_POSITIONS = frozenset({"f_lineno", "tb_lineno", "co_firstlineno", "co_lines", "co_positions", "co_linetable"})
+READS_LOCALS = frozenset({"f_locals"})
+"""Names by which code of others could read words of the tree; code of the tree is searched before anything is run."""
+
+COPIES_DOCSTRINGS = frozenset(
+    {"abc", "collections", "contextlib", "dataclasses", "enum", "functools", "types", "typing"}
+)
+"""Modules of the standard library that copy docstrings or ask whether there is one, and do nothing else with them."""
+
+COMPILERS = (
+    "/torch/_dynamo/convert_frame.py",
+    "/torch/jit/frontend.py",
+    "/torch/fx/_symbolic_trace.py",
+    "/numba/core/",
+)
+"""Parts of the paths of modules that read code as data."""
+
+STARTS_THREADS = frozenset({"start_new_thread", "start_new", "start_joinable_thread"})
+
+HARMLESS_OF_INSPECT = ("_has_code_flag", "_signature_from_function", "_signature_is_functionlike")
+"""Functions of :mod:`inspect` that take nothing from a code object but what is compared anyway: flags and arguments."""
+
+LOOKS_ELSEWHERE = (
+    ("/torch/cuda/__init__.py", "_lazy_call"),
+    ("/torch/xpu/__init__.py", "_lazy_call"),
+    ("/torch/mtia/__init__.py", "_lazy_call"),
+    ("/torch/utils/_contextlib.py", "_set_stack_frame_name"),
+    ("/typing_extensions.py", "_has_generic_or_protocol_as_origin"),
+)
+"""Functions of dependencies, by the end of their file, that note where they were called from, for messages of errors, or look
+at frames and code objects of their own package."""
+
+AUDITED = frozenset({"__code__", "f_code", "gi_code", "cr_code", "ag_code", "tb_frame"})
+
+
+NAMES_ONLY = ("exists", "isfile", "isdir", "islink", "lexists", "realpath", "_joinrealpath")
+"""Functions on paths that ask for the status of a file, and tell of it only what follows from the names of all files."""
+
+
+def _codes_of(*modules: Any) -> Iterator[CodeType]:
+    """Code of all functions of some modules."""
+    for module in modules:
+        for value in vars(module).values():
+            for each in (value, *(vars(value).values() if isinstance(value, type) else ())):
+                function = getattr(each, "__func__", each)
+                if hasattr(function, "__code__"):
+                    yield function.__code__
+
+
+class Tracer:
+    """Watches everything that a worker executes from now on, in all threads.
+
+    Args:
+        tree: Folder of the code that is compared.
+        beside: Folder of the workloads.
+    """
+
+    def __init__(self, tree: str, beside: str) -> None:
+        self._tree = os.path.realpath(tree) + os.sep
+        self._beside = os.path.realpath(beside) + os.sep
+        self._importers = {id(code) for code in _codes_of(bootstrap, bootstrap_external)}
+        self._root = vars(bootstrap)["_find_and_load"].__code__
+        self._thread = vars(threading.Thread)["_bootstrap_inner"].__code__
+        harmless = (
+            *(vars(inspect).get(name) for name in HARMLESS_OF_INSPECT),
+            *(logging.Logger.findCaller, logging.currentframe, vars(logging).get("_is_internal_frame")),
+        )
+        self._harmless = {id(function.__code__) for function in harmless if isinstance(function, FunctionType)}
+        paths = {**vars(genericpath), **vars(posixpath)}
+        asking = (paths.get(name) for name in NAMES_ONLY)
+        self._names_only = {id(function.__code__) for function in asking if isinstance(function, FunctionType)}
+        self._copiers = {getattr(sys.modules.get(name), "__file__", None) for name in COPIES_DOCSTRINGS} - {None}
+        self._copiers |= {f"<frozen {name}>" for name in COPIES_DOCSTRINGS}
+        self._kinds: dict[int, tuple[CodeType, int | None, str]] = {}
+        self._states = threading.local()
+        self._unknown: set[str] = set()
+        self._touched: set[str] = set()
+        self._introspected: set[str] = set()
+        self._readers: dict[str, set[str]] = {}
+        self._executed: set[str] = set()
+        self._seen: set[int] = set()
+        self._children = (0.0, 0.0, 0)
+        self._has_others = False
+        self._states.busy, self._states.state, self._states.stack = False, OTHERS, []
+
+    def start(self) -> None:
+        """Install everything."""
+        import _posixsubprocess
+        import posix
+
+        for name in ("stat", "lstat"):
+            function = getattr(posix, name)
+            wrapped = self._watch_path(function)
+            setattr(os, name, wrapped)
+            setattr(posix, name, wrapped)
+            for able in (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks):
+                able |= {wrapped} if function in able else set()  # noqa: PLW2901 - the set itself is extended
+        fork_exec = _posixsubprocess.fork_exec
+
+        def watched_fork_exec(*arguments: Any) -> int:
+            self._note_process(self._local(), "a process was started")
+            return int(fork_exec(*arguments))
+
+        _posixsubprocess.fork_exec = watched_fork_exec
+        builtins.getattr = self._watch_getattr(builtins.getattr)
+        self._children = self._usage_of_children()
+        sys.addaudithook(self._audit)
+        threading.setprofile(self._profile)
+        self._states.busy = True
+        sys.setprofile(self._profile)
+        self._states.busy = False
+
+    def take(self) -> Traced:
+        """What was seen since the last time."""
+        self._states.busy = True
+        usage = self._usage_of_children()
+        if usage != self._children and not self._has_others:
+            self._unknown.add("a child process ended")
+        if sys.getprofile() != self._profile or threading.getprofile() != self._profile:
+            self._unknown.add("the trace was switched off")
+        taken: Traced = {
+            "unknown": sorted(self._unknown),
+            "touched": sorted(self._touched),
+            "introspected": sorted(self._introspected),
+            "readers": {kind: sorted(found) for kind, found in sorted(self._readers.items())},
+            "executed": sorted(self._executed),
+        }
+        for each in (self._unknown, self._touched, self._introspected, self._executed, self._seen):
+            each.clear()
+        self._readers.clear()
+        self._children, self._has_others = usage, False
+        self._states.busy = False
+        return taken
+
+    @staticmethod
+    def _usage_of_children() -> tuple[float, float, int]:
+        import resource  # here, since Windows has none, where nothing is traced
+
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return usage.ru_utime, usage.ru_stime, usage.ru_maxrss
+
+    def _local(self) -> Any:
+        """The state of this thread; a new one runs what some code of the revision gave it."""
+        local = self._states
+        if not hasattr(local, "busy"):
+            local.busy, local.state, local.stack = False, OURS, []
+        return local
+
+    # what is executed
+
+    def _profile(self, frame: FrameType, event: str, argument: Any) -> None:
+        """Profile function: keep the state of the thread, and record what is executed."""
+        local = self._local()
+        if local.busy:
+            return
+        local.busy = True
+        try:
+            if event == "call":
+                self._enter(local, frame)
+            elif event == "return":
+                if local.stack and local.stack[-1][0] is frame:
+                    local.state = local.stack.pop()[1]
+            elif event == "c_call" and local.state == OURS:
+                self._call_built_in(frame, argument.__name__)
+        finally:
+            local.busy = False
+
+    def _call_built_in(self, frame: FrameType, name: str) -> None:
+        """Record a call of a built-in function that raises no audit event."""
+        if name in {"warn", "warn_explicit"}:
+            self._readers.setdefault(POSITIONS, set()).add(f"warnings.{name}")
+        if name in STARTS_THREADS and frame.f_code is not threading.Thread.start.__code__:
+            self._unknown.add("a thread was started without the module threading")
+
+    def _enter(self, local: Any, frame: FrameType) -> None:
+        code = frame.f_code
+        state, place = self._kind(code)
+        if state == OTHERS and code.co_name == "<module>" and not self._is_import(frame.f_back):
+            state = None
+        if state is not None and local.state != state:
+            local.stack.append((frame, local.state))
+            local.state = state
+        if id(code) in self._seen:
+            return
+        if place:
+            self._executed.add(place)
+            self._seen.add(id(code))
+        elif local.state == OURS and state is None:
+            self._seen.add(id(code))
+            self._look_at(code)
+
+    def _kind(self, code: CodeType) -> tuple[int | None, str]:
+        known = self._kinds.get(id(code))
+        if known is None:
+            known = self._kinds[id(code)] = (code, *self._classify(code))
+        return known[1:]
+
+    def _classify(self, code: CodeType) -> tuple[int | None, str]:
+        """The state that a call of some code begins, if any, and how the code is named if it belongs to the tree."""
+        file = os.path.realpath(code.co_filename)
+        if file.startswith(self._tree):
+            return OURS, f"{file.removeprefix(self._tree)}::{code.co_qualname}"
+        if file.startswith(self._beside):
+            return OURS, ""
+        if code is lazy.refuse_lazy_function.__code__ or code is lazy.refuse_lazy_result.__code__:
+            return OTHERS, ""
+        if code.co_name == "<module>" or any(
+            file.endswith(end) and code.co_qualname == name for end, name in LOOKS_ELSEWHERE
+        ):
+            return OTHERS, ""
+        return None, ""
+
+    def _look_at(self, code: CodeType) -> None:
+        """Record what code of others, executed on behalf of the tree, names."""
+        if id(code) in self._importers:
+            return
+        names = {*code.co_names, *(constant for constant in code.co_consts if isinstance(constant, str))}
+        where = f"{os.path.basename(code.co_filename)}::{code.co_qualname}"
+        if any(part in code.co_filename for part in COMPILERS):
+            self._unknown.add(f"code was compiled by {where}")
+        if names & READS_DOCSTRINGS:
+            kind = "presence" if code.co_filename in self._copiers else DOCSTRINGS
+            self._readers.setdefault(kind, set()).add(where)
+        if names & READS_POSITIONS:
+            self._readers.setdefault(POSITIONS, set()).add(where)
+        if names & READS_LOCALS:
+            self._readers.setdefault(LOCALS, set()).add(where)
+
+    # what is asked of the interpreter
+
+    def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """Audit hook: record what cannot be followed, which code was looked at and which files were touched."""
+        local = self._local()
+        if local.busy:
+            return
+        local.busy = True
+        try:
+            self._heed(local, event, arguments)
+        finally:
+            local.busy = False
+
+    def _heed(self, local: Any, event: str, arguments: tuple[Any, ...]) -> None:
+        if event in {"import", "exec", "compile", "sys._getframe", "builtins.id"}:
+            return
+        if event == "object.__getattr__":
+            if local.state == OURS and arguments[1] in AUDITED:
+                self._introspect(arguments[0], sys._getframe(2))
+            return
+        if event == "object.__setattr__" and arguments[1] != "__code__":
+            return
+        if event in UNKNOWN_EVENTS:
+            caller = sys._getframe(2)
+            is_own = event == "sys.setprofile" and caller.f_code is self._thread
+            if not is_own and not self._is_import(caller):
+                self._note_process(local, f"the event {event}")
+            return
+        arguments = arguments[:1] if event in {"open", "os.listdir"} else arguments
+        self._touch_all(local, arguments, sys._getframe(2), opens=event == "open", lists=event == "os.listdir")
+
+    def _note_process(self, local: Any, what: str) -> None:
+        """Record what cannot be followed; a plugin of pytest or a dependency that is imported may start processes."""
+        if local.state == OURS:
+            self._unknown.add(what)
+        else:
+            self._has_others = True
+
+    def _introspect(self, object_: Any, caller: FrameType) -> None:
+        """Record whose code was looked at."""
+        if id(caller.f_code) in self._harmless or self._is_import(caller):
+            return
+        frame = getattr(object_, "tb_frame", object_)
+        for name in ("__code__", "f_code", "gi_code", "cr_code", "ag_code"):
+            code = getattr(frame, name, None)
+            if isinstance(code, CodeType):
+                file = os.path.realpath(code.co_filename)
+                if file.startswith(self._tree):
+                    self._introspected.add(file.removeprefix(self._tree))
+                return
+        self._unknown.add("code was looked at that has no name")
+
+    def _touch_all(
+        self, local: Any, arguments: tuple[Any, ...], caller: FrameType, *, opens: bool = False, lists: bool = False
+    ) -> None:
+        """Record which files of the tree the arguments of an event name.
+
+        Args:
+            local: State of the thread.
+            arguments: Paths and descriptors of files, among other things.
+            caller: Who asks.
+            opens: Whether files are opened.
+            lists: Whether only the names in a folder are told, or its own status: these are the same for both revisions.
+        """
+        if local.state == OTHERS or self._is_import(caller):
+            return
+        for argument in arguments:
+            place = self._place_of(argument, is_descriptor=not opens)
+            if not place or (lists and os.path.isdir(place)):
+                continue
+            if f"{place}{os.sep}".startswith(self._tree):
+                self._touched.add(f"{place}{os.sep}".removeprefix(self._tree).rstrip(os.sep) or ".")
+            elif opens and self._tree.startswith(f"{place.rstrip(os.sep)}{os.sep}"):  # others are opened relative to it
+                self._touched.add(".")
+
+    @staticmethod
+    def _place_of(argument: Any, *, is_descriptor: bool) -> str:
+        """The path that an argument names, or stands for as a descriptor; empty if it is something else."""
+        try:
+            if isinstance(argument, (str, bytes, os.PathLike)):
+                return os.path.realpath(os.fsdecode(argument))
+            if is_descriptor and type(argument) is int and argument > 2:
+                return os.readlink(f"/proc/self/fd/{argument}")
+        except (TypeError, ValueError, OSError):
+            pass
+        return ""
+
+    def _is_import(self, frame: FrameType | None) -> bool:
+        """Whether the import system does something for itself: an import was asked for, not a file of its loader."""
+        if frame is None or id(frame.f_code) not in self._importers:
+            return False
+        while frame is not None:
+            if frame.f_code is self._root:
+                return True
+            if id(frame.f_code) not in self._importers and "_pytest" not in frame.f_code.co_filename:
+                return False
+            frame = frame.f_back
+        return False
+
+    def _watch_path(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """A function of ``posix`` that takes a path and raises no audit event, watched."""
+
+        def watched(path: Any, *arguments: Any, **named: Any) -> Any:
+            local = self._local()
+            if not local.busy:
+                local.busy = True
+                try:
+                    caller = sys._getframe(1)
+                    if id(caller.f_code) not in self._names_only:
+                        self._touch_all(local, (path, named.get("dir_fd")), caller, lists=True)
+                finally:
+                    local.busy = False
+            return function(path, *arguments, **named)
+
+        return watched
+
+    def _watch_getattr(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """``getattr``, watched: its name may have been built, so that no search of the tree finds it."""
+        kinds = (DOCSTRINGS, POSITIONS, LOCALS)
+
+        def watched(*arguments: Any) -> Any:
+            local = self._local()
+            if not local.busy and local.state == OURS and len(arguments) > 1:
+                local.busy = True
+                try:
+                    name = str(arguments[1])
+                    found = [kind for kind in kinds if name in READERS[kind]]
+                    if found and self._kind(sys._getframe(1).f_code)[0] == OURS:
+                        for kind in found:
+                            self._readers.setdefault(kind, set()).add(f"getattr of {name}")
+                finally:
+                    local.busy = False
+            return function(*arguments)
+
+        watched.__name__ = watched.__qualname__ = function.__name__  # so that it can be pickled, as methods are
+        watched.__module__ = "builtins"
+        return watched

@@ -1,0 +1,688 @@
+"""What differs in words only is proved unchanged, and nothing that could read the words is.
+
+Every attack is a package whose behaviour depends on what the edit touches. The gate must measure each of them.
+"""
+
+import os
+import sys
+import textwrap
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from mainstay.commands import rewording
+from mainstay.commands.harness import Harness
+from mainstay.commands.rewording import compare_runs, find_obstacle, prove_reworded
+from mainstay.commands.session import Stopwatch
+from mainstay.measuring.agenda import Collected, plan_agenda
+from mainstay.measuring.loop import SilentObserver
+from mainstay.project.configuration import Configuration
+from mainstay.records.executions import ALONE, INTERLEAVED, TRAINED
+from mainstay.records.metrics import Direction, Kind, Metric, Workload
+from mainstay.records.runs import Environment
+from mainstay.records.trials import Side
+from mainstay.revisions.environments import SubjectEnvironment
+from mainstay.revisions.unchanged import WordComparison, compare_words
+from mainstay.revisions.workspace import Prepared, Seals
+from mainstay.workers.collecting import Collection
+from mainstay.workers.process import WorkerSpec
+from mainstay.workers.tracing import TracedRun
+from tests.slow_cases import some_always
+
+WORKLOAD = """
+import subject.model
+
+
+def test_speed(benchmark):
+    benchmark(subject.model.run)
+"""
+
+MODEL = '''"""What the module does."""
+
+
+def helper(value):
+    """What the function does."""
+    # how
+    result = value + 1
+    return result
+
+
+class Thing:
+    """What the class is."""
+
+    def method(self):
+        return 1
+
+
+def run():
+    return helper(1)
+'''
+
+WORDS = ("What the function does.", "What the function does, in a few more words.\n\n    And in another line.")
+"""An edit of a docstring that moves all lines below it."""
+
+NAME = ("result", "total")
+"""An edit of the name of a local."""
+
+
+def metric(workload, name, kind=Kind.PERFORMANCE):
+    return Metric(workload=workload, name=name, kind=kind, direction=Direction.LOWER, margin=0.1)
+
+
+SPEED = "benchmarks/test_w.py::test_speed"
+
+
+def workloads_of(**executions):
+    """Workloads by name of the test: the execution and the metric of each."""
+    return tuple(
+        Workload(id=(id := f"benchmarks/test_w.py::{name}"), execution=execution, metrics=(metric(id, gated),))
+        for name, (execution, gated) in executions.items()
+    )
+
+
+@pytest.fixture
+def place(tmp_path):
+    """Two trees and a measuring folder, whose paths are of equal length."""
+    for name in ("base/site-packages", "cand/site-packages", "measure/benchmarks", "work/base", "work/cand"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "measure/pytest.ini").write_text("[pytest]\n")
+    return tmp_path
+
+
+@pytest.fixture
+def decide(place):
+    """Decide on a candidate, given the files of both trees and the workloads."""
+
+    def write(side, files):
+        for name, text in files.items():
+            file = place / side / "site-packages" / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(textwrap.dedent(text))
+
+    def decide(baseline, candidate, *, workload=WORKLOAD, workloads=None, seconds=400.0, startup=None):
+        write("base", {"subject/__init__.py": "", **baseline})
+        write("cand", {"subject/__init__.py": "", **candidate})
+        (place / "measure/benchmarks/test_w.py").write_text(textwrap.dedent(workload))
+        specs, subjects = {}, {}
+        for side, name in zip(Side, ("base", "cand"), strict=True):
+            tree = place / name / "site-packages"
+            variables = {"PATH": os.environ["PATH"], "PYTHONPATH": str(tree), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+            specs[side] = WorkerSpec(
+                side=side,
+                python=sys.executable,
+                own=str(tree),
+                roots=("subject",),
+                folder=str(place / "measure"),
+                configuration=str(place / "measure/pytest.ini"),
+                scratch=str(place / "work" / name),
+                variables={**variables, "OMP_NUM_THREADS": "1"},
+                writable=(str(place),),
+            )
+            subjects[side] = SubjectEnvironment(
+                python=place.__class__(sys.executable),
+                site_packages=tree,
+                roots=("subject",),
+                wheels=(),
+                record=Environment(side=side, python="", packages={}, packages_digest="", wheel_digest=""),
+                startup=startup or {},
+            )
+        harness = Harness(
+            specs={Side.BASELINE: specs},
+            environments=(),
+            subjects=subjects,
+            prepared=Prepared({}, ""),
+            scratch=place,
+            preload_note="",
+            seals=Seals([]),
+        )
+        session: Any = SimpleNamespace(
+            observer=SilentObserver(),
+            watch=Stopwatch(),
+            start=SimpleNamespace(salt="", seconds=seconds, baseline=SimpleNamespace(commit="0" * 40)),
+            configuration=Configuration(trial_seconds=600),
+        )
+        found = Collection(workloads=workloads or workloads_of(test_speed=(INTERLEAVED, "call_time")))
+        everything = {**baseline, **candidate}
+        differing = [name for name in everything if baseline.get(name) != candidate.get(name)]
+        return prove_reworded(session, harness, plan_agenda(Collected(found, found)), differing)
+
+    return decide
+
+
+def edited(text, *edits):
+    for old, new in edits:
+        assert old in text
+        text = text.replace(old, new)
+    return text
+
+
+HARMLESS = {
+    "docstring": (WORDS,),
+    "module docstring": (("What the module does.", "Everything."),),
+    "docstring of a class": (("What the class is.", "A thing."),),
+    "docstring dropped": (('    """What the function does."""\n', ""),),
+    "comment": (("# how", "# how, and\n    # why"),),
+    "local renamed": (NAME,),
+    "reformatted": (("value + 1", "(\n        value + 1\n    )"),),
+    "everything": (WORDS, NAME, ("# how", "# why")),
+}
+
+
+@pytest.mark.parametrize("name", some_always(HARMLESS, {"docstring dropped", "everything"}))
+def test_words_that_nothing_reads_are_unchanged(decide, name):
+    proof = decide({"subject/model.py": MODEL}, {"subject/model.py": edited(MODEL, *HARMLESS[name])})
+
+    assert (proof.workloads, proof.note) == ({SPEED}, "")
+
+
+PACKAGE = {"subject/model.py": MODEL, "subject-1.0.dist-info/METADATA": "Name: subject\n"}
+
+
+def changed(old, new, *, model=MODEL, **files):
+    """An attack that changes code."""
+    return {**PACKAGE, "subject/model.py": model, **files}, {
+        **PACKAGE,
+        "subject/model.py": edited(model, (old, new)),
+        **files,
+    }
+
+
+def added(**files):
+    """An attack that changes files other than modules, or which modules there are."""
+    files = {name.replace("__", "/").replace("_dot_", "."): text for name, text in files.items()}
+    return PACKAGE, {**PACKAGE, "subject/model.py": edited(MODEL, WORDS), **files}
+
+
+def replaced(name, old, new):
+    return {**PACKAGE, name: old}, {**PACKAGE, "subject/model.py": edited(MODEL, WORDS), name: new}
+
+
+HEAD = "WIDTH = 1\n"
+CODE_OR_FILES = {
+    "module constant": changed("WIDTH = 1", "WIDTH = 2", model=MODEL + HEAD),
+    "default": changed("def helper(value)", "def helper(value=3)"),
+    "decorator": changed("def helper", "@staticmethod\ndef helper"),
+    "base class": changed("class Thing:", "class Thing(dict):"),
+    "metaclass": changed("class Thing:", "class Thing(metaclass=type):"),
+    "init_subclass": changed("return 1", "return 2", model=MODEL + "\nclass B:\n    def __init_subclass__(cls):\n        return 1\n"),
+    "monkeypatch elsewhere": changed("lambda v: v + 1", "lambda v: v + 2", model=MODEL + "\nhelper = lambda v: v + 1\n"),
+    "lazy import": changed("import json", "import decimal", model=MODEL + "\ndef late():\n    import json\n"),
+    "import order": changed("import json, re", "import re, json", model=MODEL + "\nimport json, re\n"),
+    "module getattr": changed("return name", "return name * 2", model=MODEL + "\ndef __getattr__(name):\n    return name\n"),
+    "assert": changed("return result", "assert result\n    return result"),
+    "globals": changed("globals()['a'] = 1", "globals()['a'] = 2", model=MODEL + "\nglobals()['a'] = 1\n"),
+    "exec of a string": changed("a = 1", "a = 2", model=MODEL + "\nexec('a = 1')\n"),
+    "registry": changed("{'a': 1}", "{'a': 2}", model=MODEL + "\nREGISTRY = {'a': 1}\n"),
+    "rare branch": changed("value - 1", "value - 2", model=MODEL + "\ndef rare(value):\n    return value - 1\n"),
+    "rare lazy module": ({**PACKAGE, "subject/lazy.py": "A = 1\n"}, {**PACKAGE, "subject/lazy.py": "A = 2\n"}),
+    "module by a built name": ({**PACKAGE, "subject/m1.py": "A = 1\n"}, {**PACKAGE, "subject/m1.py": "A = 1.0\n"}),
+    "attribute by a built name": changed("a_1 = 0.0", "a_1 = -0.0", model=MODEL + "\na_1 = 0.0\n"),
+    "dunder": changed("return 1", "return True"),
+    "signature": changed("def helper(value)", "def helper(value, *rest)"),
+    "generator flag": changed("return result", "yield result"),
+    "annotation of a dataclass": changed("size: int", "size: float", model=MODEL + "\nclass D:\n    size: int = 0\n"),
+    "annotation that is evaluated": changed("x: int", "x: str", model=MODEL + "\ndef typed(x: int): ...\n"),
+    "resource": replaced("subject/data.txt", "1", "2"),
+    "template at import": replaced("subject/template.html", "<a>", "<b>"),
+    "compiled extension": replaced("subject/_fast.so", "ELF1", "ELF2"),
+    "library of ctypes": replaced("subject/lib/fast.dylib", "1", "2"),
+    "entry points": replaced("subject-1.0.dist-info/entry_points.txt", "[a]\n", "[b]\n"),
+    "metadata": replaced("subject-1.0.dist-info/METADATA", "Name: subject\n", "Name: subject\nSummary: x\n"),
+    "file to list": added(subject__plugins__a_dot_txt=""),
+    "file to exist": added(subject__marker=""),
+    "path file": added(more_dot_pth="import os\n"),
+    "sys.path": added(extra__thing_dot_py=""),
+    "sitecustomize": added(sitecustomize_dot_py=""),
+    "shadowing": added(json_dot_py=""),
+    "absent import": added(subject___fast_dot_py=""),
+    "find_spec": added(optional_dot_py=""),
+    "namespace": added(space__sub_dot_py=""),
+    "package beside a module": added(subject__model____init___dot_py=""),
+    # more of our own
+    "pass in a loop": changed("    result = value + 1\n", "    result = value + 1\n    pass\n    pass\n"),
+    "strings in a loop": changed("    # how\n", '    "how"\n    "and why"\n'),
+    "order of keyword arguments": changed("dict(a=1, b=2)", "dict(b=2, a=1)", model=MODEL + "\nx = dict(a=1, b=2)\n"),
+    "sign of a complex zero": changed("0j", "-0j", model=MODEL + "\nx = 0j\n"),
+    "local made global": changed("    result = value", "    global result\n    result = value"),
+    "two locals merged": changed("b = a + 1", "a = a + 1", model=MODEL + "\ndef two(a):\n    b = a + 1\n    return a\n"),
+    "argument renamed": changed("def helper(value):", "def helper(amount):", model=MODEL.replace("value + 1", "1")),
+    "docstring made an f-string": changed('"""What the class is."""', 'f"""What the class is."""'),
+    "script that is no module": replaced("subject/tool", "1", "2"),
+    "stub of types": replaced("subject/model.pyi", "a: int", "a: str"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CODE_OR_FILES)
+def test_other_code_and_other_files_are_measured(decide, name, monkeypatch):
+    monkeypatch.setattr(rewording, "trace_workloads", None)  # nothing is run
+
+    proof = decide(*CODE_OR_FILES[name])
+
+    assert (proof.workloads, proof.note) == (frozenset(), "")
+
+
+def reads(body, *edits, head="", workload=WORKLOAD, **files):
+    """An attack whose code reads its own words."""
+    first, _, rest = MODEL.partition("\n")
+    model = f"{first}\n\n{head}\n{rest.replace('    return helper(1)', textwrap.indent(textwrap.dedent(body).strip(), '    '))}"
+    return model, edits or (WORDS,), workload, files
+
+
+READERS = {
+    # text
+    "getsource": reads("return len(inspect.getsource(helper))", head="import inspect"),
+    "own file": reads("return len(open(__file__).read())"),
+    "own file through another module": reads("return len(open(subject.__file__).read())", head="import subject"),
+    "traceback as text": reads("""
+        try:
+            1 / 0
+        except ZeroDivisionError:
+            return len(traceback.format_exc())
+        """, head="import traceback"),
+    "bytecode": reads("return len(helper.__code__.co_consts[0] or '')"),
+    "size of the bytecode": reads("return sys.getsizeof(helper.__code__)", NAME, head="import sys"),
+    "stat": reads("return os.stat(__file__).st_size", head="import os"),
+    "size of a file": reads("return os.path.getsize(subject.model.__file__)", head="import os, subject"),
+    "jit keyed by source": reads("return hash(inspect.getsource(helper))", head="import inspect"),
+    "cloudpickle": reads("return len(cloudpickle.dumps(helper))", head="cloudpickle = __import__('cloudpickle')"),
+    # lines
+    "first line": reads("return helper.__code__.co_firstlineno"),
+    "line of a traceback": reads("""
+        try:
+            1 / 0
+        except ZeroDivisionError as error:
+            return error.__traceback__.tb_lineno
+        """),
+    "line of a frame": reads("return sys._getframe().f_lineno", head="import sys"),
+    "filter of warnings by line": reads(
+        "warnings.filterwarnings('ignore', lineno=9)\nwarnings.warn('x')", head="import warnings"
+    ),
+    "line of a warning": reads("warnings.warn('x')", head="import warnings"),
+    "record of logging": reads("logging.warning('x')", head="import logging\nlogging.basicConfig(format='%(lineno)d')"),
+    "logger": reads("logging.getLogger('a').warning('x')", head="import logging"),
+    # docstrings
+    "argparse": reads("return ArgumentParser(description=helper.__doc__)", head="from argparse import ArgumentParser"),
+    "getdoc": reads("return inspect.getdoc(helper)", head="import inspect"),
+    "docstring added": reads("return helper.__doc__", ('    """What the function does."""\n', "")),
+    "docstring": reads("return len(helper.__doc__)"),
+    # names of locals
+    "locals": reads("return helper(1)", NAME, workload=WORKLOAD, head="def other():\n    return locals()"),
+    "locals of the caller": reads("return len(sys._getframe().f_locals)", NAME, head="import sys"),
+    # by a built name
+    "docstring by a built name": reads("return getattr(helper, '__' + str('doc') + '__')"),
+    "line by a built name": reads("""
+        try:
+            1 / 0
+        except ZeroDivisionError as error:
+            return getattr(error.__traceback__, 'tb_' + str('lineno'))
+        """),
+    "name of a local in the text of an error": reads("""
+        try:
+            return result
+            result = 1
+        except NameError as error:
+            return len(str(error))
+        """, NAME),
+    # what a trace cannot follow
+    "marshal": reads("return len(marshal.dumps(compile('1', '', 'eval')))", head="import marshal"),
+    "pickle by name": reads("return pickle.loads(b'csubject.model\\nhelper\\n.')", head="import pickle"),
+    "python -m": reads("subprocess.run([sys.executable, '-c', 'import json'])", head="import subprocess, sys"),
+    "fork": reads("""
+        if os.fork() == 0:
+            os._exit(0)
+        return os.wait()
+        """, head="import os"),
+    "spawn of multiprocessing": reads(
+        "return multiprocessing.get_context('spawn').Process(target=print).start()", head="import multiprocessing"
+    ),
+    "call back of a native thread": reads("return ctypes.CDLL(None)", head="import ctypes"),
+    "gc": reads("return len(gc.get_objects())", head="import gc"),
+    "trace switched off": reads("sys.setprofile(None)", head="import sys"),
+    "trace asked for": reads("return sys.getprofile()", head="import sys"),
+    # threads
+    "thread": reads("""
+        thread = threading.Thread(target=lambda: helper.__doc__)
+        thread.start()
+        thread.join()
+        """, head="import threading"),
+    "raw thread": reads("_thread.start_new_thread(helper, (1,))", head="import _thread"),
+    "exit": reads("atexit.register(lambda: helper.__doc__)", head="import atexit"),
+    # more of our own
+    "folder of modules": reads("return [entry.stat().st_size for entry in os.scandir(subject.__path__[0])]", head="import os, subject"),
+    "hard link": reads("os.link(sys.modules[__name__].__spec__.origin, os.environ['TMPDIR'] + '/x')", head="import os, sys"),
+    "source through the loader": reads("return len(__loader__.get_source(__name__))"),
+    "source through pkgutil": reads("return pkgutil.get_data('subject', 'model.py')", head="import pkgutil"),
+    "source through the search path": reads(
+        "return [open(p + '/subject/model.py').read() for p in sys.path if os.path.exists(p + '/subject/model.py')]",
+        head="import os, sys",
+    ),
+    "dictionary of a class": reads(
+        "return [len(str(v)) for v in Thing.__dict__.values()]", ("What the class is.", "What it is.")
+    ),
+    "members": reads("return len(str(dict(inspect.getmembers(helper))))", head="import inspect"),
+    "variables of a module": reads(
+        "return len(str(vars(sys.modules[__name__])))", ("What the module does.", "Words."), head="import sys"
+    ),
+    "metaclass that is given docstrings": reads(
+        "return LENGTHS",
+        ("What the class is.", "What it is."),
+        head="LENGTHS = []\n\n\nclass Meta(type):\n    def __new__(m, n, b, space):\n        LENGTHS.append(len(str(space)))\n"
+        "        return type.__new__(m, n, b, space)\n\n\nclass Made(metaclass=Meta):\n    \"\"\"What the class is.\"\"\"\n",
+    ),
+    "pattern that matches a docstring": reads("""
+        match helper:
+            case types.FunctionType(__doc__=text):
+                return len(text)
+        """, head="import types"),
+    "format of a docstring": reads("return '{0.__doc__}'.format(helper)"),
+    "getter of an attribute": reads(
+        "return operator.attrgetter('__' + str('doc') + '__')(helper)", head="import operator"
+    ),
+    "object of builtins": reads("return __builtins__['ge' 'tattr'](helper, '__d' + str('oc__'))"),
+    "compiled by an own compiler": reads("return exec('import json')"),
+    "frame of the caller in a comprehension": reads("return inspect.stack()", head="import inspect"),
+    "text of a line": reads("return linecache.getline('x', 1)", head="import linecache"),
+    "workload that reads": reads("return helper(1)", workload=WORKLOAD + "\nLENGTH = len(subject.model.helper.__doc__)\n"),
+    "workload that reads the source": reads(
+        "return helper(1)", workload="import inspect\n" + WORKLOAD + "\nLENGTH = inspect.getsource(subject.model)\n"
+    ),
+    "extension in both trees": reads("return helper(1)", **{"subject/_fast.so": "ELF"}),
+    "module without a source": reads("return helper(1)", **{"subject/_old.pyc": "x"}),
+    "module that does not compile": reads("return helper(1)", **{"subject/_old.py": "print 1"}),
+}  # fmt: skip
+
+
+def sides(attack):
+    model, edits, workload, files = attack
+    return {"subject/model.py": model, **files}, {"subject/model.py": edited(model, *edits), **files}, workload
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_code_that_could_read_its_words_is_measured(decide, name):
+    baseline, candidate, workload = sides(READERS[name])
+
+    proof = decide(baseline, candidate, workload=workload)
+
+    assert not proof.workloads
+    assert "measured nevertheless, since" in proof.note
+
+
+SEEN_BY_THE_TRACE = {
+    "getsource",
+    "own file",
+    "traceback as text",
+    "bytecode",
+    "stat",
+    "size of a file",
+    "first line",
+    "line of a warning",
+    "logger",
+    "getdoc",
+    "pickle by name",
+    "docstring by a built name",
+    "line by a built name",
+    "python -m",
+    "fork",
+    "gc",
+    "trace switched off",
+    "raw thread",
+    "spawn of multiprocessing",
+    "folder of modules",
+    "hard link",
+    "source through the loader",
+    "size of the bytecode",
+    "source through pkgutil",
+    "source through the search path",
+    "workload that reads the source",
+    "call back of a native thread",
+    "frame of the caller in a comprehension",
+}
+"""Attacks that a traced run notices where no search of the modules has."""
+
+ALWAYS_TRACED = {"own file", "fork", "docstring by a built name", "getdoc", "line of a warning", "raw thread"}
+
+
+@pytest.mark.parametrize("name", some_always(sorted(SEEN_BY_THE_TRACE), ALWAYS_TRACED))
+def test_a_traced_run_notices_what_a_search_has_missed(decide, name, monkeypatch):
+    baseline, candidate, workload = sides(READERS[name])
+    found = compare_words
+    monkeypatch.setattr(
+        rewording,
+        "compare_words",
+        lambda *given, **named: WordComparison(
+            is_same_code=True, differing=found(*given, **named).differing | {"docstrings", "positions", "locals"}
+        ),
+    )
+
+    proof = decide(baseline, candidate, workload=workload)
+
+    assert not proof.workloads
+    assert "measured nevertheless, since" in proof.note
+
+
+SPEED_SEEN: Any = {"unknown": [], "touched": [], "introspected": [], "readers": {}, "executed": []}
+
+
+def run_of(executed=("a.py::f",), touched=(), **result):
+    """A traced run of one workload."""
+    seen: Any = {**SPEED_SEEN, "executed": list(executed), "touched": list(touched)}
+    recorded = {"outcome": "completed", "cause": "", "values": {"a": 1.0}, "digest": "x", **result}
+    return TracedRun(collection=SPEED_SEEN, workloads={SPEED: seen}, results={SPEED: recorded})
+
+
+OTHERWISE = {
+    "another function": run_of(executed=("a.py::f", "a.py::g")),
+    "a function less": run_of(executed=()),
+    "another file": run_of(touched=("data.txt",)),
+    "another value": run_of(values={"a": 2.0}),
+    "another digest": run_of(digest="y"),
+    "a failure": run_of(outcome="failed"),
+    "a record more": run_of(names={"a": ["b"]}),
+}
+
+
+@pytest.mark.parametrize("name", OTHERWISE)
+def test_a_candidate_that_does_otherwise_in_the_control_run_is_measured(name, decide, monkeypatch):
+    runs = iter([run_of(), run_of(), OTHERWISE[name]])
+    monkeypatch.setattr(rewording, "trace_workloads", lambda *_, **__: next(runs))
+
+    proof = decide({"subject/model.py": MODEL}, {"subject/model.py": edited(MODEL, WORDS)})
+
+    assert not proof.workloads
+    assert "in the control run" in proof.note
+
+
+def test_what_differs_between_two_runs_of_the_baseline_need_not_be_equal():
+    first, again = run_of(executed=["f", "g"], digest="x"), run_of(executed=["f"], digest="y")
+
+    assert not compare_runs(first, again, run_of(executed=["f"], digest="z"))
+    assert compare_runs(first, again, run_of(executed=["g"], digest="x"))
+    assert compare_runs(first, again, run_of(executed=["f"], digest="x", values={"a": 2.0}))
+
+
+SEEN: dict[str, Any] = {
+    "something unknown": {"unknown": ["os.fork"]},
+    "a changed module opened": {"touched": ["subject/model.py"]},
+    "the folder of a changed module": {"touched": ["subject"]},
+    "the whole tree": {"touched": ["."]},
+    "compiled code": {"touched": ["subject/__pycache__/other.pyc"]},
+    "code of a changed module": {"introspected": ["subject/model.py"]},
+    "a reader of what differs": {"readers": {"docstrings": ["cli.py::main"]}},
+}
+
+
+@pytest.mark.parametrize("name", SEEN)
+@pytest.mark.parametrize("position", range(3))
+def test_what_any_of_the_three_runs_saw_can_have_everything_measured(name, position, decide, monkeypatch):
+    runs = [run_of(), run_of(), run_of()]
+    seen: Any = {**SPEED_SEEN, **SEEN[name]}
+    runs[position] = TracedRun(collection=seen, workloads=runs[0].workloads, results=runs[0].results)
+    waiting = iter(runs)
+    monkeypatch.setattr(rewording, "trace_workloads", lambda *_, **__: next(waiting))
+
+    proof = decide({"subject/model.py": MODEL}, {"subject/model.py": edited(MODEL, WORDS)})
+
+    assert not proof.workloads
+    assert "measured nevertheless, since" in proof.note
+
+
+def test_what_is_equal_may_be_looked_at():
+    words = WordComparison(is_same_code=True, differing=frozenset({"positions"}))
+    seen: Any = {
+        **SPEED_SEEN,
+        "touched": ["subject/data.txt", "subject/model.pyi"],
+        "introspected": ["subject/other.py"],
+        "readers": {"docstrings": ["cli.py::main"], "presence": ["dataclasses.py::dataclass"]},
+    }
+
+    assert find_obstacle(seen, words, ["subject/model.py"]) == ""
+
+
+TWO = """
+import os
+
+import subject.model
+
+
+def test_speed(benchmark):
+    benchmark(subject.model.run)
+
+
+def test_fork(benchmark):
+    benchmark(os.getpid if os.fork() else lambda: os._exit(0))
+"""
+
+
+def test_a_workload_that_cannot_be_followed_is_measured_and_the_others_are_not(decide):
+    workloads = workloads_of(test_speed=(INTERLEAVED, "call_time"), test_fork=(INTERLEAVED, "call_time"))
+
+    proof = decide(
+        {"subject/model.py": MODEL}, {"subject/model.py": edited(MODEL, WORDS)}, workload=TWO, workloads=workloads
+    )
+
+    assert proof.workloads == {SPEED}
+    assert "measured in part, since benchmarks/test_w.py::test_fork: nobody can tell what was read" in proof.note
+
+
+def test_import_time_and_memory_are_measured(decide, monkeypatch):
+    monkeypatch.setattr(rewording, "trace_workloads", lambda *_, **__: run_of())
+    files = {"subject/model.py": MODEL}, {"subject/model.py": edited(MODEL, WORDS)}
+    size = (ALONE, "peak_memory")
+
+    both = decide(*files, workloads=workloads_of(test_speed=(INTERLEAVED, "call_time"), test_size=size))
+    neither = decide(*files, workloads=workloads_of(test_size=size, test_import=(INTERLEAVED, "import_time")))
+
+    assert both.workloads == {SPEED}
+    assert "import time and memory are measured" in both.note
+    assert not neither.workloads
+    assert "affects import time and memory" in neither.note
+
+
+@pytest.mark.parametrize("name", ["more.pth", "_virtualenv.py", "the plugin p of pytest"])
+def test_code_that_runs_before_the_trace_has_everything_measured(decide, monkeypatch, name):
+    monkeypatch.setattr(rewording, "names_in_wheels", lambda wheels: {name})
+
+    proof = decide(
+        {"subject/model.py": MODEL},
+        {"subject/model.py": edited(MODEL, WORDS)},
+        startup={"pyvenv.cfg": "a", **({} if name.startswith("_") else {name: "b"})},
+    )
+
+    assert not proof.workloads
+    assert proof.note.endswith(f"code that runs at start-up is not traced ({name})")
+
+
+def test_a_trace_without_an_end_has_everything_measured(decide):
+    proof = decide({"subject/model.py": MODEL}, {"subject/model.py": edited(MODEL, WORDS)}, seconds=0.0)
+
+    assert not proof.workloads
+    assert "more than their share of the time budget" in proof.note
+
+
+def test_a_worker_that_dies_has_everything_measured(decide):
+    workload = WORKLOAD + "\n\nimport os\nos._exit(3)\n"
+
+    proof = decide({"subject/model.py": MODEL}, {"subject/model.py": edited(MODEL, WORDS)}, workload=workload)
+
+    assert not proof.workloads
+    assert "a traced run came to its end: the worker exited with status 3" in proof.note
+
+
+TRAINING = """
+import pytest
+
+import subject.model
+
+
+@pytest.mark.accuracy(metric="accuracy", margin=0.1)
+def test_train(trial):
+    trial.record(accuracy=subject.model.train(trial.seed))
+"""
+
+NETWORK = '''"""A network."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+
+@dataclass
+class Sizes:
+    """Sizes."""
+
+    width: int = 8
+
+
+class Network(torch.nn.Module):
+    """Layers."""
+
+    def __init__(self, sizes):
+        super().__init__()
+        self.first = torch.nn.Linear(4, sizes.width)
+        self.last = torch.nn.Linear(sizes.width, 2)
+
+    def forward(self, x):
+        """What the function does."""
+        hidden = F.relu(self.first(x))
+        return self.last(hidden)
+
+
+@torch.no_grad()
+def evaluate(network, x, y):
+    network.eval()
+    return (network(x).argmax(1) == y).float().mean().item()
+
+
+def train(seed):
+    torch.manual_seed(seed)
+    network = Network(Sizes())
+    optimizer = torch.optim.AdamW(network.parameters())
+    x, y = torch.randn(32, 4), torch.randint(0, 2, (32,))
+    data = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, y), batch_size=8, shuffle=True)
+    for inputs, labels in data:
+        optimizer.zero_grad()
+        F.cross_entropy(network(inputs), labels).backward()
+        optimizer.step()
+    return evaluate(network, x, y)
+'''
+
+COMPILED = edited(NETWORK, ("network = Network(Sizes())", "network = torch.compile(Network(Sizes()), backend='eager')"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "is_proved"), [(NETWORK, True), (COMPILED, False)], ids=["eager", "compiled"])
+def test_a_training_with_torch_is_proved_unless_its_code_is_compiled(decide, model, is_proved):
+    pytest.importorskip("torch")
+    workloads = workloads_of(test_train=(TRAINED, "accuracy"))
+
+    proof = decide(
+        {"subject/model.py": model},
+        {"subject/model.py": edited(model, WORDS, ("hidden", "inner"))},
+        workload=TRAINING,
+        workloads=workloads,
+        seconds=4000.0,  # importing torch three times takes its time on a busy machine
+    )
+
+    assert bool(proof.workloads) is is_proved, proof.note

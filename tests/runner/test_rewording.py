@@ -1,0 +1,172 @@
+"""What counts as the same code, and which code could read its own words."""
+
+import pytest
+
+from mainstay.runner.rewording import compare_modules, find_readers
+
+MODULE = '''"""Old words."""
+
+import functools
+
+WIDTH = 1
+
+
+def scaled(value, *, by=2):
+    """Scale."""
+    # a comment
+    result = value * by
+    if result > 10:
+        result = 10
+    return result
+
+
+class Model:
+    """A model."""
+
+    size: int = 3
+
+    @functools.cache
+    def run(self, x):
+        try:
+            total = sum(part for part in x)
+        except TypeError:
+            total = 0
+        return total
+'''
+
+HARMLESS = {
+    "module docstring": ('"""Old words."""', '"""New words,\nmore of them."""'),
+    "docstring dropped": ('    """Scale."""\n', ""),
+    "docstring of a class": ('"""A model."""', '"""Another."""'),
+    "comment": ("    # a comment\n", "    # two\n    # comments\n"),
+    "blank lines": ("WIDTH = 1\n", "WIDTH = 1\n\n\n"),
+    "parentheses": ("result = value * by", "result = (\n        value\n        * by\n    )"),
+    "quotes": ('"""A model."""', "'A model.'"),
+    "local renamed": ("result", "scaled_value"),
+    "loop variable renamed": ("part for part in x", "item for item in x"),
+}
+
+CHANGED = {
+    "superfluous pass": ("        result = 10\n", "        result = 10\n        pass\n"),
+    "superfluous text": ("        result = 10\n", "        result = 10\n        'ten'\n"),
+    "constant": ("WIDTH = 1", "WIDTH = 2"),
+    "type of a constant": ("WIDTH = 1", "WIDTH = 1.0"),
+    "truth in place of a number": ("WIDTH = 1", "WIDTH = True"),
+    "sign of zero": ("total = 0", "total = -0.0"),
+    "default": ("by=2", "by=3"),
+    "argument renamed": ("def scaled(value, *, by=2)", "def scaled(amount, *, by=2)"),
+    "keyword made positional": ("value, *, by=2", "value, by=2"),
+    "global renamed": ("WIDTH = 1", "BREADTH = 1"),
+    "operator": ("value * by", "value + by"),
+    "order of operands": ("value * by", "by * value"),
+    "comparison": ("> 10", ">= 10"),
+    "decorator": ("    @functools.cache\n", ""),
+    "base class": ("class Model:", "class Model(dict):"),
+    "annotation": ("size: int = 3", "size: float = 3"),
+    "exception": ("except TypeError", "except ValueError"),
+    "generator made a list": ("sum(part for part in x)", "sum([part for part in x])"),
+    "attribute": ("size: int = 3", "width: int = 3"),
+    "import": ("import functools", "import functools, json"),
+    "function added": ("class Model:", "def more():\n    pass\n\n\nclass Model:"),
+    "order of definitions": ("WIDTH = 1\n", "HEIGHT = 1\nWIDTH = 1\n"),
+    "assertion": ("    return result\n", "    assert result\n    return result\n"),
+    "not Python": ("WIDTH = 1", "WIDTH ="),
+}
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_words_do_not_count(name):
+    old, new = HARMLESS[name]
+    assert old in MODULE
+
+    assert compare_modules(MODULE.encode(), MODULE.replace(old, new).encode()) is not None
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_code_counts(name):
+    old, new = CHANGED[name]
+    assert old in MODULE
+
+    assert compare_modules(MODULE.encode(), MODULE.replace(old, new).encode()) is None
+
+
+DIFFERING = {
+    "same length": ("Old words", "New words", {"docstrings"}),
+    "longer": ("Old words.", "New words,\nmore of them.", {"docstrings", "positions"}),
+    "dropped": ('    """Scale."""\n', "", {"docstrings", "presence", "positions"}),
+    "emptied": ('"""Scale."""', '""', {"docstrings", "presence"}),
+    "of a class": ("A model.", "The model.", {"docstrings", "classes"}),
+    "comment": ("# a comment", "# another", set()),
+    "comment on two lines": ("# a comment", "# two\n    # lines", {"positions"}),
+    "local": ("total", "whole", {"locals"}),
+}
+
+
+@pytest.mark.parametrize("name", DIFFERING)
+def test_it_is_told_in_what_modules_differ(name):
+    old, new, differing = DIFFERING[name]
+
+    assert compare_modules(MODULE.encode(), MODULE.replace(old, new).encode()) == differing
+
+
+EVERYTHING = ("docstrings", "positions", "locals")
+
+READS = {
+    "inspect.stack()": "inspect.stack",
+    "from inspect import stack": "inspect.stack",
+    "import inspect as i": "inspect",
+    "import sys\nsys.path": "sys.path",
+    "from sys import monitoring": "sys.monitoring",
+    "eval('1')": "eval",
+    "x = '__do' + 'c__'": "__doc__",
+    "x = '%(lineno)d'": "lineno",
+    "x = b'__doc__'": "__doc__",
+    "x = ('f_locals', 1)": "f_locals",
+    "x = 'traceback'": "traceback",
+    "import importlib.resources": "resources",
+    "x = attrgetter(name)": "attrgetter with a name that is built",
+    "x = map(attrgetter, names)": "attrgetter with a name that is built",
+    "class A(metaclass=M): pass": "a metaclass, which is given the docstrings of classes",
+    "class A(type): pass": "a metaclass, which is given the docstrings of classes",
+    "class A(**options): pass": "a metaclass, which is given the docstrings of classes",
+    "def f():\n    import inspect\n    return inspect.stack()": "inspect.stack",
+    "def f():\n    import inspect as i\n    return i": "inspect",
+    "def f():\n    import sys\n    g(sys, sys.path)": "sys.path",
+    "def f():\n    import sys\n    g((sys, a.path))": "a module that is imported by a function",
+    "x = (": "code that does not compile",
+}
+
+
+@pytest.mark.parametrize("source", READS)
+def test_what_could_read_words_is_found(source):
+    assert find_readers(source.encode(), EVERYTHING) == READS[source]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import inspect\nx = inspect.signature(f)",
+        "from inspect import isclass",
+        "import inspect, sys\nx = inspect.isclass(sys)",
+        "model.eval()",
+        "mode = 'eval'",
+        "x = getattr(a, name)",
+        "x = attrgetter('shape')",
+        "x = 'see the traceback'",
+        '"""On __doc__ and f_locals."""',
+        "class A(metaclass=ABCMeta): pass",
+    ],
+)
+def test_what_reads_no_words_is_not_taken_for_it(source):
+    assert find_readers(source.encode(), EVERYTHING) == ""
+
+
+def test_what_does_not_differ_may_be_read():
+    assert find_readers(b"def f(g):\n    return g.__doc__, locals()\n", ["positions"]) == ""
+
+
+def test_workloads_may_ask_for_their_own_folder():
+    source = b"DATA = open(__file__)"
+
+    assert find_readers(source, ["positions"], is_beside=True) == ""
+    assert find_readers(source, ["positions"]) == "__file__"
