@@ -21,7 +21,7 @@ from mnist_reference.data import datasets
 from mnist_reference.models import evaluate, networks
 from mnist_reference.training import recipes, train
 
-FOLDER = Path(__file__).resolve().parents[1] / "docs" / "samples" / "evaluation"
+FOLDER = Path(__file__).resolve().parents[1] / "docs" / "samples"
 SEEDS = range(5)
 
 
@@ -48,7 +48,6 @@ def main() -> None:
     data_set = datasets.load("digits")
     before = recipes.recipe_for(data_set.name)
     recipes_by_name = {"before": before, "after": replace(before, learning_rate=changed_learning_rate())}
-    FOLDER.mkdir(exist_ok=True)
     for name, recipe in recipes_by_name.items():
         with (FOLDER / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
