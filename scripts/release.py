@@ -1,4 +1,4 @@
-"""Prepare a release: version, changelog, citation, one commit, one tag.
+"""Prepare a release: version, changelog, citation, address of the repository, one commit, one tag.
 
     python scripts/release.py minor             rehearses in a temporary clone; this tree stays as it is
     python scripts/release.py minor --commit    makes the release commit here, without the tag
@@ -20,10 +20,13 @@ import re
 import subprocess
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 
 GATE = ("uvx", "--constraints", "constraints/benchmarks.txt", "--from", ".", "mainstay", "gate")
 """The gate of this tree, in an environment of its own."""
+
+HOST, PLACEHOLDER = "https://github.com/", "OWNER/mainstay"
 
 VERSION_LINE = re.compile(r'^version = "(\d+)\.(\d+)\.(\d+)"$', re.MULTILINE)
 
@@ -60,6 +63,29 @@ def cite(citation: str, version: str, day: datetime.date) -> str:
     return re.sub(r"^date-released: .*$", f"date-released: {day}", citation, flags=re.MULTILINE)
 
 
+def name_repository(text: str, project: str) -> str:
+    r"""Return a page whose ``OWNER/mainstay`` is the repository that ``[project.urls]`` names.
+
+    Args:
+        text: The page.
+        project: Text of ``pyproject.toml``.
+
+    Raises:
+        SystemExit: If the page needs the address and there is none.
+
+    Example:
+        >>> project = '[project.urls]\nSource = "https://github.com/sailors/mainstay"'
+        >>> name_repository("git clone https://github.com/OWNER/mainstay", project)
+        'git clone https://github.com/sailors/mainstay'
+    """
+    if PLACEHOLDER not in text:
+        return text
+    urls = tomllib.loads(project).get("project", {}).get("urls", {})
+    if not str(urls.get("Source", "")).startswith(HOST):
+        raise SystemExit(f"error: no address on {HOST}\n  looked in: pyproject.toml, [project.urls], Source")
+    return text.replace(PLACEHOLDER, urls["Source"].removeprefix(HOST).strip("/"))
+
+
 def gate_last_release(root: Path, gate: tuple[str, ...] = GATE) -> str:
     """Gate the tree against the last release, over a fixed number of pairs; return a section of the notes.
 
@@ -94,7 +120,7 @@ def add_to_notes(changelog: str, version: str, section: str) -> str:
 
 
 def prepare(root: Path, part: str, day: datetime.date, measured: str = "") -> str:
-    """Bump the version, write the changelog from its fragments and commit; return the version.
+    """Bump the version, name the repository, write the changelog from its fragments and commit; return the version.
 
     Args:
         root: The repository.
@@ -104,7 +130,7 @@ def prepare(root: Path, part: str, day: datetime.date, measured: str = "") -> st
 
     Raises:
         SystemExit: If the tree has uncommitted changes, there is no fragment to tell of, or a first release is not
-            the first.
+            the first, or nothing tells where the repository lies.
     """
     if part == "first" and (tags := run(root, "git", "tag", "--list", "v*")):
         raise SystemExit(
@@ -123,6 +149,8 @@ def prepare(root: Path, part: str, day: datetime.date, measured: str = "") -> st
     project.write_text(VERSION_LINE.sub(f'version = "{version}"', text, count=1), "utf-8")
     citation = root / "CITATION.cff"
     citation.write_text(cite(citation.read_text("utf-8"), version, day), "utf-8")
+    readme = root / "README.md"
+    readme.write_text(name_repository(readme.read_text("utf-8"), text), "utf-8")
     run(root, sys.executable, "-m", "towncrier", "build", "--yes", "--version", version, "--date", str(day))
     if measured:
         changelog = root / "CHANGELOG.md"

@@ -1,8 +1,8 @@
 """Follow the README and the first contribution to the letter, as someone who has never been here.
 
-Every fenced ``console`` block of ``README.md`` under "Try it" and of ``CONTRIBUTING.md`` under "Your first pull
-request" is run, in order, line by line, in a clone of one commit, with an empty home folder. A line that fails stops
-the walk.
+Every fenced ``console`` block of ``README.md`` under "A first verdict in three minutes" and "Try it", and of
+``CONTRIBUTING.md`` under "Your first pull request", is run, in order, line by line, in a clone of one commit, with an
+empty home folder. The line that makes the clone is left out. A line that fails stops the walk.
 
     python scripts/walk.py                  shares uv's download cache with you
     python scripts/walk.py --from-nothing   shares nothing
@@ -37,6 +37,12 @@ def commands_under(heading: str, text: str) -> Iterator[str]:
         yield from filter(None, block.replace("\\\n", "").splitlines())
 
 
+def commands_of_readme(text: str) -> Iterator[str]:
+    """Yield the commands of the README that run in a clone."""
+    for heading in ("A first verdict in three minutes", "Try it"):
+        yield from (command for command in commands_under(heading, text) if not command.startswith("git clone "))
+
+
 def fresh_environment(home: Path, *, cache: str | None) -> dict[str, str]:
     """Return the environment of someone who has just logged in; proxies and indexes stay as they are."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("VIRTUAL_ENV", "NOX", "COVERAGE"))}
@@ -68,7 +74,7 @@ def main() -> None:
     parser.add_argument("--skip-readme", action="store_true", help="walk the contribution alone")
     options = parser.parse_args()
     root = Path(__file__).resolve().parents[1]
-    readme = list(commands_under("Try it", (root / "README.md").read_text("utf-8")))
+    readme = list(commands_of_readme((root / "README.md").read_text("utf-8")))
     contribution = list(commands_under("Your first pull request", (root / "CONTRIBUTING.md").read_text("utf-8")))
     usual = os.environ.get("UV_CACHE_DIR") or str(Path.home() / ".cache" / "uv")
     cache = None if options.from_nothing else usual

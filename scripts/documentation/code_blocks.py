@@ -5,7 +5,7 @@
   ``...`` stands for any. ``sh`` and ``bash``: scripts that must succeed.
 - ``toml`` and ``json`` must read; ``[tool.mainstay]`` must be valid settings.
 
-A block that looks runnable but is not run says why where the reader sees it: ``title="Not run here: ..."``. The front
+A block that looks runnable but is not run says why: ``title="Not run here: ..."``, which the site leaves out. The front
 matter of a page may say ``workspace: clone`` (it runs in a clone of the repository, else in an empty folder) and
 ``slow: true`` (it takes minutes).
 """

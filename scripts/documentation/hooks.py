@@ -4,7 +4,7 @@ Each event calls one module beside this one and holds no knowledge of its own:
 
 - ``on_config``: fills the two places of the navigation that are named by a folder, ``reference/api/`` and ``project/``; gives Mermaid's fences to ``diagrams.py``.
 - ``on_files``: adds the pages that are made from code and results.
-- ``on_page_markdown``: puts figures and charts in their places, see ``figures.py``.
+- ``on_page_markdown``: puts figures and charts in their places, see ``figures.py``; takes out notes for tests, see ``for_readers.py``.
 - ``on_post_template``, ``on_post_page``: say what each section of the navigation is called, and which pages are Chinese.
 """
 
@@ -43,7 +43,17 @@ command that makes it anew, the commit, the machine, the versions and the seeds.
 sys.path.insert(0, str(ROOT))
 
 from mainstay.store import documents
-from scripts.documentation import diagrams, figures, own_history, reference, releases, results, run_schema, samples
+from scripts.documentation import (
+    diagrams,
+    figures,
+    for_readers,
+    own_history,
+    reference,
+    releases,
+    results,
+    run_schema,
+    samples,
+)
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -157,13 +167,13 @@ def chinese_sitemap(files: Files, site_url: str) -> str:
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, **_: Any) -> str:
-    """Put figures and charts in their places.
+    """Put figures and charts in their places, and leave what is for readers.
 
     Raises:
         PluginError: If one does not exist, which ends the build.
     """
     try:
-        return figures.replace_figures(markdown, ROOT)
+        return for_readers.for_readers(figures.replace_figures(markdown, ROOT), config.repo_url)
     except figures.FigureError as error:
         raise PluginError(f"{page.file.src_uri}: {error}") from None
 

@@ -13,6 +13,7 @@ from scripts.documentation.diagrams import DRAWN, diagram_name, iter_sources
         "diagrams",
         "figures",
         "findings",
+        "for_readers",
         "reference",
         "releases",
         "results",

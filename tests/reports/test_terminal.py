@@ -42,3 +42,13 @@ def test_environment_of_the_caller_changes_nothing(run, monkeypatch):
         monkeypatch.setenv(name, value)
 
     assert render_terminal(run, width=100, colour=True) == before
+
+
+@pytest.mark.parametrize(("width", "is_whole"), [(80, False), (100, False), (140, True)])
+def test_a_narrow_table_names_the_metric_and_its_change_in_whole(failing, width, is_whole):
+    table = render_terminal(failing, width=width, colour=False).removeprefix(render_text(failing, width=width))
+
+    assert "│ top1_accuracy " in table
+    assert "0.53 points worse" in table.partition("next: ")[0]
+    assert "…" not in table
+    assert ("baseline" in table.partition("next: ")[0]) == is_whole

@@ -9,6 +9,7 @@ import pytest
 pytest.importorskip("towncrier")
 
 DAY = datetime.date(2026, 3, 1)
+URLS = '[project.urls]\nSource = "https://github.com/sailors/boat"\n'
 TOWNCRIER = """
 [tool.towncrier]
 name = "boat"
@@ -38,7 +39,8 @@ def repository(tmp_path, monkeypatch):
     (tmp_path / "changes" / "12.feature.md").write_text("It floats.\n")
     (tmp_path / "CHANGELOG.md").write_text("# Changelog\n\n<!-- towncrier release notes start -->\n")
     (tmp_path / "CITATION.cff").write_text("version: 0.1.0\ndate-released: 2026-01-01\n")
-    (tmp_path / "pyproject.toml").write_text(f'[project]\nname = "boat"\nversion = "0.1.0"\n{TOWNCRIER}')
+    (tmp_path / "README.md").write_text("git clone https://github.com/OWNER/mainstay\n")
+    (tmp_path / "pyproject.toml").write_text(f'[project]\nname = "boat"\nversion = "0.1.0"\n{URLS}{TOWNCRIER}')
     git(tmp_path, "init", "--quiet")
     git(tmp_path, "add", "--all")
     git(tmp_path, "commit", "--quiet", "--message", "Build a boat")
@@ -53,6 +55,7 @@ def test_every_place_names_the_new_version(release, repository, part, version):
 
     assert f'version = "{version}"' in (repository / "pyproject.toml").read_text()
     assert (repository / "CITATION.cff").read_text() == f"version: {version}\ndate-released: 2026-03-01\n"
+    assert (repository / "README.md").read_text() == "git clone https://github.com/sailors/boat\n"
     assert "It floats." in release.release_notes((repository / "CHANGELOG.md").read_text(), version)
     assert not (repository / "changes" / "12.feature.md").exists()
     assert git(repository, "log", "-1", "--format=%s") == f"Release {version}"
@@ -64,6 +67,12 @@ def test_uncommitted_changes_stop_a_release(release, repository):
 
     with pytest.raises(SystemExit, match="not committed"):
         release.prepare(repository, "patch", DAY)
+
+
+@pytest.mark.parametrize("address", ["", 'Source = "https://example.org/boat"\n'])
+def test_a_readme_whose_address_is_not_known_stops_a_release(release, address):
+    with pytest.raises(SystemExit, match=r"\[project\.urls\], Source"):
+        release.name_repository("git clone https://github.com/OWNER/mainstay\n", f"[project.urls]\n{address}")
 
 
 def test_a_first_release_is_made_once(release, repository):

@@ -85,6 +85,14 @@ def test_the_walk_follows_both_pages(script, root):
     )
 
 
+def test_the_walk_of_the_readme_installs_judges_gates_and_tests(script, root):
+    commands = list(script("walk").commands_of_readme((root / "README.md").read_text()))
+
+    said = ["pip install .", "mainstay judge", "nox -s gate", "nox -s tests-3.11"]
+    assert len(commands) == len(said)
+    assert all(text in command for text, command in zip(said, commands, strict=True))
+
+
 def test_a_failing_line_stops_the_walk(script, tmp_path):
     walk = script("walk")
 

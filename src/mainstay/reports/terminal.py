@@ -21,6 +21,9 @@ from mainstay.reports.view import RunView, not_listed, view_run
 MAX_ROWS = 50
 """Largest number of findings in the table; those that block a merge come first. The plain report contains all."""
 
+MIN_WIDTH_OF_ALL_COLUMNS = 130
+"""Narrower terminals get the columns that decide; the report above the table contains the other numbers."""
+
 _STYLES = {
     Verdict.PASS: "green",
     Verdict.FAIL: "bold red",
@@ -58,21 +61,22 @@ def render_terminal(run: Run, *, width: int, colour: bool) -> str:
         _environ={},
     )
     output.write(render_text(run, width=width) + "\n")
-    console.print(Group(_table(view), _next(view), _verdict(view)))
+    console.print(Group(_table(view, has_all_columns=width >= MIN_WIDTH_OF_ALL_COLUMNS), _next(view), _verdict(view)))
     return output.getvalue()
 
 
-def _table(view: RunView) -> Table:
+def _table(view: RunView, *, has_all_columns: bool) -> Table:
     """One row for each of the first findings that are listed."""
     listed = view.shown[:MAX_ROWS]
     table = Table(title=None, caption=not_listed(view, len(listed)) or None, header_style="bold", expand=False)
     table.add_column("metric", overflow="fold")
-    for heading in ("baseline", "candidate", "change", "interval", "margin"):
+    for heading in ("baseline", "candidate", "change", "interval", "margin") if has_all_columns else ("change",):
         table.add_column(heading, justify="right")
     table.add_column(SKETCH_HEAD, no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     for row in listed:
-        cells = (row.label, row.baseline, row.candidate, row.bounded_change, row.interval, row.margin, row.sketch)
+        numbers = (row.baseline, row.candidate, row.bounded_change, row.interval, row.margin)
+        cells = (row.label, *(numbers if has_all_columns else (row.bounded_change,)), row.sketch)
         table.add_row(*map(Text, cells), Text(row.verdict.value, style=_STYLES[row.verdict]))
     return table
 
