@@ -218,7 +218,7 @@ def test_what_goes_wrong_in_a_workload_is_said_and_the_others_go_on(measure):
     causes = {name: {side: trial.cause for side, trial in sides.items()} for name, sides in trials.items()}
     assert "never called" in causes["test_never"][Side.BASELINE]
     assert "used twice" in causes["test_twice"][Side.CANDIDATE]
-    assert "cannot be gated" in causes["test_woven"][Side.CANDIDATE]
+    assert "need the package aspectlib" in causes["test_woven"][Side.CANDIDATE]
     assert "planted" in causes["test_on_one_side"][Side.CANDIDATE]
     assert trials["test_on_one_side"][Side.BASELINE].outcome is Outcome.COMPLETED
     assert "worn out" in causes["test_later_in_a_block"][Side.BASELINE]

@@ -276,12 +276,12 @@ class Benchmark:
         """
         try:
             aspectlib = importlib.import_module("aspectlib")
-        except ImportError as error:
+        except ImportError:
             self.misuse = (
                 f"benchmark.weave and benchmark.patch need the package aspectlib, asked for {target!r}: add aspectlib to the "
                 "dependency group of the benchmarks, or call benchmark(function, ...)"
             )
-            raise RecordingError(self.misuse) from error
+            raise RecordingError(self.misuse) from None
 
         def timed(function: Callable[..., Any]) -> Callable[..., Any]:
             def call(*args: Any, **kwargs: Any) -> Any:

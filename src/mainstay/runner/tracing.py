@@ -62,7 +62,7 @@ COMPILERS = (
 STARTS_THREADS = frozenset({"start_new_thread", "start_new", "start_joinable_thread"})
 
 HARMLESS_OF_INSPECT = ("_has_code_flag", "_signature_from_function", "_signature_is_functionlike")
-"""Functions of :mod:`inspect` that take nothing from a code object but what is compared anyway: flags and arguments."""
+"""Functions of ``inspect`` that take nothing from a code object but what is compared anyway: flags and arguments."""
 
 LOOKS_ELSEWHERE = (
     ("/torch/cuda/__init__.py", "_lazy_call"),
