@@ -18,7 +18,7 @@ import numpy as np
 
 from mainstay.commands.collecting import collect_agenda
 from mainstay.commands.harness import Harness, open_harness
-from mainstay.commands.measurement import measuring, open_ledgers
+from mainstay.commands.measurement import max_load, measuring, open_ledgers
 from mainstay.commands.planning import fix_plan, note_on_pairs
 from mainstay.commands.session import Session, check_platform
 from mainstay.commands.start import Start
@@ -244,7 +244,7 @@ def run_calibration(session: Session, options: CalibrationOptions) -> Calibratio
         Design.of(plan),
         budget,
         machine=machine,
-        max_load=max((trial.load for log in ledgers for trial in log.trials.values() if trial.load), default=None),
+        max_load=max_load(ledgers),
         num_pairs=num_pairs,
         notes=tuple(
             filter(None, (note_on_pairs(plan, session.configuration.pair_seconds), *measurement.notes, *unusable))

@@ -11,10 +11,10 @@ runs come first, several at once; time and memory are measured afterwards and ne
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from mainstay.gates.exact import DigestComparison
 from mainstay.gates.family import judge_family
@@ -26,6 +26,7 @@ from mainstay.measuring.scheduling import (
     draw_workload_order,
     measure_all,
 )
+from mainstay.measuring.sharding import Shard
 from mainstay.records.findings import Finding, MeasuredWith, Verdict
 from mainstay.records.runs import WorkloadResult
 from mainstay.records.trials import Side, Trial
@@ -88,6 +89,20 @@ class Progress:
     findings: tuple[Finding, ...]
 
 
+class Site(NamedTuple):
+    """Where pairs are measured: on this machine, or on others.
+
+    Attributes:
+        executor: Executor of the measurements.
+        num_at_once: Number of processes that may run there at once.
+        num_processes: Gives the number of processes that a pair needs there.
+    """
+
+    executor: Executor
+    num_at_once: int
+    num_processes: Callable[[PairRequest], int]
+
+
 class Measurement:
     """All workloads of a gate while they are measured.
 
@@ -102,6 +117,7 @@ class Measurement:
         measure_timed: Function that measures one pair of processes, which take turns in all timed workloads.
         executor: Executor of the measurements: threads, or processes if both functions can be pickled.
         num_at_once: Number of training runs at once; a pair counts as two.
+        elsewhere: Other machines for the pairs whose execution allows it; ``None`` to measure all of them here.
         repeats: Workloads whose baseline should be shown to be deterministic for later gates, even if no verdict of
             this gate depends on it. This costs one training run for each workload, after everything else, and is done
             only if a later gate could then reuse at least two trials.
@@ -112,6 +128,7 @@ class Measurement:
         observer: Receives progress reports.
         keep_trial: Called with each trial when its pair has ended, before the trial counts; ``None`` if ``measure``
             itself passes on each trial as soon as it has ended.
+        end: What ends a measurement before its last look, for notes.
         clock: Function that gives the time.
     """
 
@@ -128,6 +145,7 @@ class Measurement:
         measure_timed: Callable[[TimedRequest], TimedResult],
         executor: Executor,
         num_at_once: int,
+        elsewhere: Site | None = None,
         repeats: frozenset[str] = frozenset(),
         trial_seconds: float,
         pair_seconds: float,
@@ -135,6 +153,7 @@ class Measurement:
         deadline: float,
         observer: Observer,
         keep_trial: Callable[[Trial], None] | None = None,
+        end: str = "the time was used up",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._logs = {log.workload.id: log for log in logs}
@@ -145,8 +164,8 @@ class Measurement:
         self._margin_of = margin_of
         self._measure_one = measure
         self._measure_timed = measure_timed
-        self._executor = executor
-        self._num_at_once = num_at_once
+        self._here = Site(executor, num_at_once, self._num_processes)
+        self._elsewhere = elsewhere or self._here
         self._repeats = repeats
         self._trial_seconds = trial_seconds
         self._pair_seconds = pair_seconds
@@ -154,6 +173,7 @@ class Measurement:
         self._deadline = deadline
         self._observer = observer
         self._keep_trial = keep_trial
+        self._end = end
         self._clock = clock
         self._num_cut = 0
         self.notes: list[str] = []
@@ -185,7 +205,7 @@ class Measurement:
             findings = self._judge()
             if any(log.num_pairs < look and not log.is_settled for log in undecided):
                 stands = "no look was completed" if look == self._design.looks[0] else "the last completed look stands"
-                self.notes.append(f"the time was used up before the look at {look} pairs; {stands}")
+                self.notes.append(f"{self._end} before the look at {look} pairs; {stands}")
                 break
             self._observer.look_taken(look, findings)
         if self._num_cut:
@@ -198,6 +218,29 @@ class Measurement:
         """Measure a fixed number of pairs of every workload, even if fewer would decide it, as a calibration does."""
         self._observer.phase(f"{num_pairs} pairs")
         self._measure_up_to(num_pairs, list(self._logs.values()))
+
+    def measure_share(self, num_pairs: int, shard: Shard) -> int:
+        """Measure the pairs of one shard, which cannot know what the others find: all up to a number, without looks.
+
+        Every shard also measures the first pair of a workload whose candidate may need its own file, which that pair
+        decides.
+
+        Args:
+            num_pairs: Number of pairs, over all shards.
+            shard: The shard.
+
+        Returns:
+            Number of pairs up to which the share is complete; smaller than ``num_pairs`` if the time was used up.
+        """
+        self._observer.phase(f"shard {shard} of {num_pairs} pairs")
+        logs = list(self._logs.values())
+        first = [log for number, log in enumerate(logs) if shard.owns(number, 0) or log.can_fall_back]
+        self._measure((log, 0) for log in first)
+        repeated = (log for log in first if log.workload.execution.has_digests and log.has_pair(0))
+        self._measure(((log, 0) for log in repeated if log.digests_agree(0)), repetition=1)
+        own = [(log, pair) for pair in range(num_pairs) for number, log in enumerate(logs) if shard.owns(number, pair)]
+        self._measure((log, pair) for log, pair in own)
+        return min((pair for log, pair in own if not log.is_settled and not log.has_pair(pair)), default=num_pairs)
 
     def results(self) -> tuple[WorkloadResult, ...]:
         """Results of the workloads, without their findings."""
@@ -253,7 +296,7 @@ class Measurement:
         results = measure_all(
             groups,
             self._measure_timed,
-            self._executor,
+            self._here.executor,
             arguments=lambda group: (replace(self._timed_request(*group, logs), seconds_left=self._seconds_left),),
             num_at_once=1,
             deadline=self._deadline,
@@ -297,17 +340,7 @@ class Measurement:
             request for log, pair in pairs if (request := self._request(log, pair, repetition)) and not log.is_settled
         ]
         start = self._clock()
-        results = measure_all(
-            requests,
-            self._measure_one,
-            self._executor,
-            arguments=self._as_it_stands,
-            num_at_once=self._num_at_once,
-            num_processes=self._num_processes,
-            deadline=self._deadline,
-            clock=self._clock,
-        )
-        for num_done, result in enumerate(results, start=1):
+        for num_done, result in enumerate(self._results(requests), start=1):
             self._num_cut += result.was_cut
             if result.images:
                 self._logs[result.request.workload].images[result.request.pair] = result.images
@@ -316,10 +349,27 @@ class Measurement:
         if self._num_reused < num_reused or self._num_own > num_own:
             self._measure(pairs, repetition=repetition)
 
+    def _results(self, requests: Sequence[PairRequest]) -> Iterator[PairResult]:
+        """Measure requests where they may be measured: first those for other machines, if there are any."""
+        portable = {log.workload.id for log in self._logs.values() if log.workload.execution.is_portable}
+        far = [request for request in requests if request.workload in portable]
+        near = [request for request in requests if request.workload not in portable]
+        for site, wanted in ((self._elsewhere, far), (self._here, near)):
+            yield from measure_all(
+                wanted,
+                self._measure_one,
+                site.executor,
+                arguments=self._as_it_stands,
+                num_at_once=site.num_at_once,
+                num_processes=site.num_processes,
+                deadline=self._deadline,
+                clock=self._clock,
+            )
+
     def _num_processes(self, request: PairRequest) -> int:
         """Number of running processes that a pair counts as: all, if nothing else may run at the same time."""
         may_overlap = self._logs[request.workload].workload.execution.may_overlap
-        return len(request.sides) if may_overlap else self._num_at_once
+        return len(request.sides) if may_overlap else self._here.num_at_once
 
     @property
     def _num_reused(self) -> int:
