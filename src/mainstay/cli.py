@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
     from mainstay.commands.doctor import Rehearse
-    from mainstay.records.runs import Run
+    from mainstay.commands.judge import JudgeOutcome
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -281,15 +281,15 @@ def judge(context: click.Context, /, *, places: tuple[Path, ...], pieces: bool, 
     from mainstay.reports import publishing
 
     reports = {form: options.pop(form) for form in FILES}
-    run, path = _judged_pieces(context, folder, places) if pieces else _judged_results(folder, places, options)
-    click.echo(publishing.render_for(run, sys.stdout, os.environ))
-    click.echo(f"run: {os.path.relpath(path)}")
-    click.echo(publishing.report_to_actions(run, os.environ), nl=False)
-    publishing.write_reports(run, reports)
-    return run.exit_status
+    outcome = _judge_pieces(context, folder, places) if pieces else _judge_results(folder, places, options)
+    click.echo(publishing.render_for(outcome.run, sys.stdout, os.environ))
+    click.echo(f"run: {os.path.relpath(outcome.path)}")
+    click.echo(publishing.report_to_actions(outcome.run, os.environ), nl=False)
+    publishing.write_reports(outcome.run, reports)
+    return outcome.run.exit_status
 
 
-def _judged_results(folder: Path, places: Sequence[Path], options: dict[str, Any]) -> tuple[Run, Path]:
+def _judge_results(folder: Path, places: Sequence[Path], options: dict[str, Any]) -> JudgeOutcome:
     """Judge the results in two files or folders."""
     from mainstay.commands import judge as judging
 
@@ -297,11 +297,10 @@ def _judged_results(folder: Path, places: Sequence[Path], options: dict[str, Any
         baseline, candidate = places
     except ValueError:
         raise click.UsageError("give two files or folders, BASELINE and CANDIDATE, or folders with --pieces") from None
-    outcome = judging.judge(folder, baseline, candidate, judging.JudgeOptions(**options))
-    return outcome.run, outcome.path
+    return judging.judge(folder, baseline, candidate, judging.JudgeOptions(**options))
 
 
-def _judged_pieces(context: click.Context, folder: Path, places: Sequence[Path]) -> tuple[Run, Path]:
+def _judge_pieces(context: click.Context, folder: Path, places: Sequence[Path]) -> JudgeOutcome:
     """Judge pieces, which bring their own settings with them."""
     from mainstay.commands import judge_pieces as judging
 
@@ -310,8 +309,7 @@ def _judged_pieces(context: click.Context, folder: Path, places: Sequence[Path])
     for parameter in context.command.params:
         if parameter.name not in allowed and context.get_parameter_source(str(parameter.name)) is given:
             raise click.UsageError(f"{parameter.opts[0]} is for stored results; pieces bring their settings with them")
-    outcome = judging.judge_pieces(folder, places, environ=os.environ)
-    return outcome.run, outcome.path
+    return judging.judge_pieces(folder, places, environ=os.environ)
 
 
 CALIBRATE_EXIT_STATUS_HELP = """

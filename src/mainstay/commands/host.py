@@ -164,6 +164,7 @@ class _Use:
                 stderr=log,
                 start_new_session=True,
             )
+        threading.Thread(target=self._keeper.wait, daemon=True).start()  # or it would stay in the table of processes
 
     def _await_built(self) -> None:
         """Wait until the keeper has built both revisions.
@@ -316,6 +317,7 @@ def keep(folder: Path) -> None:
                     _write(folder / CHANGES, json.dumps(find_changes()))
                 time.sleep(POLL_SECONDS)
         shutil.rmtree(folder, ignore_errors=True)
+        Path(lock.lock_file).unlink()
     except MainstayError as error:
         _write(folder / FAILED, str(error))
 

@@ -10,18 +10,18 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
 from mainstay.commands.basis import Basis, Measured, conclude
+from mainstay.commands.judge import JudgeOutcome
 from mainstay.commands.measurement import open_ledgers
 from mainstay.commands.pieces import Piece, basis_of, read_pieces, require_whole
 from mainstay.gates.policy import Design
 from mainstay.measuring.loop import Measurement, SilentObserver
 from mainstay.records.errors import GitError, PieceError
-from mainstay.records.runs import Run
 from mainstay.records.trials import Outcome, Side, Trial
 from mainstay.revisions.git import Repository
 from mainstay.store.documents import run_to_json
@@ -31,19 +31,6 @@ from mainstay.workers.pairs import PairRequest, PairResult
 
 NOT_GATED = "times and memory are not gated here: 'mainstay gate --only performance' gates them, on one machine"
 """Note on what no shard measures."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PiecesOutcome:
-    """Result of a judgement.
-
-    Attributes:
-        run: The run document.
-        path: File that it was written to.
-    """
-
-    run: Run
-    path: Path
 
 
 class Recorded:
@@ -108,7 +95,7 @@ class Recorded:
         )
 
 
-def judge_pieces(folder: Path, places: Sequence[Path], *, environ: Mapping[str, str]) -> PiecesOutcome:
+def judge_pieces(folder: Path, places: Sequence[Path], *, environ: Mapping[str, str]) -> JudgeOutcome:
     """Judge what all shards of a gate measured.
 
     Args:
@@ -134,7 +121,7 @@ def judge_pieces(folder: Path, places: Sequence[Path], *, environ: Mapping[str, 
         run = conclude(basis, measured, run_id=place.id, repository=repository, environ=environ)
         path = place.write("run.json", run_to_json(run))
         place.journal.append("finish", verdict=run.verdict, exit_status=run.exit_status)
-    return PiecesOutcome(run=run, path=path)
+    return JudgeOutcome(run=run, path=path)
 
 
 def _replay(pieces: Sequence[Piece], basis: Basis, begun: float) -> Measured:

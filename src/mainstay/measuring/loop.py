@@ -10,6 +10,7 @@ runs come first, several at once; time and memory are measured afterwards and ne
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
@@ -32,6 +33,9 @@ from mainstay.records.runs import WorkloadResult
 from mainstay.records.trials import Side, Trial
 from mainstay.workers.interleaved import MAX_ALTERNATIONS, TimedRequest, TimedResult, TimedTask
 from mainstay.workers.pairs import PairRequest, PairResult
+
+SHARE_OF_SHOWING = 0.02
+"""Largest part of the time that is used to judge for the progress report; with many metrics, some pairs are skipped."""
 
 
 class Observer(Protocol):
@@ -80,7 +84,7 @@ class Progress:
         num_done: Pairs measured, over all workloads.
         num_planned: Pairs needed for the next look.
         seconds_left: Expected time until the next look; ``None`` before the first pair.
-        findings: Findings as of the last look; their estimates include the pairs measured since.
+        findings: Findings as of the last look; their estimates include most of the pairs measured since.
     """
 
     num_done: int
@@ -176,6 +180,8 @@ class Measurement:
         self._end = end
         self._clock = clock
         self._num_cut = 0
+        self._shown: tuple[Finding, ...] = ()
+        self._show_next_at = -math.inf
         self.notes: list[str] = []
         for log in logs:
             log.adopt_margins(margin_of)
@@ -395,8 +401,17 @@ class Measurement:
         """Report progress to the observer."""
         left = (self._clock() - start) / num_done * (num_planned - num_done)
         self._observer.pairs_done(
-            Progress(num_done=num_done, num_planned=num_planned, seconds_left=left, findings=self._judge())
+            Progress(num_done=num_done, num_planned=num_planned, seconds_left=left, findings=self._findings_to_show())
         )
+
+    def _findings_to_show(self) -> tuple[Finding, ...]:
+        """Findings for progress, judged anew unless that would take more than :data:`SHARE_OF_SHOWING` of the time."""
+        begun = self._clock()
+        if begun >= self._show_next_at:
+            self._shown = self._judge()
+            ended = self._clock()
+            self._show_next_at = ended + (ended - begun) / SHARE_OF_SHOWING
+        return self._shown
 
     def _as_it_stands(self, request: PairRequest) -> tuple[PairRequest, Sequence[Trial]] | None:
         """Update a request just before it runs, and add the pair's known trials; ``None`` if the workload is settled."""
