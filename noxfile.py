@@ -44,7 +44,7 @@ GROUP_TEST = nox.project.dependency_groups(PROJECT, "test")
 MKDOCS = {"NO_MKDOCS_2_WARNING": "1"}  # the theme's advertisement, which is printed as a warning
 PURE = ("stats", "gates", "reports")  # parts without files, processes or clocks
 ACCELERATOR = "import torch; print(torch.accelerator.current_accelerator() if torch.accelerator.is_available() else '')"
-EXTRAS = {"benchmarks": "reference", "peers": "reference"} | dict.fromkeys(
+EXTRAS = {"benchmarks": "reference", "cluster": "reference,cluster", "peers": "reference"} | dict.fromkeys(
     ("dev", "docs", "pages", "test", "typecheck"), "reference,explain,tensorboard,export,evaluation"
 )  # of the groups whose tools import the project
 NUM_TEST_PROCESSES = min((os.cpu_count() or 1) + 1, 4)  # more than processors: some tests wait for a limit to pass
@@ -388,6 +388,22 @@ def history_scale(session: nox.Session) -> None:
     install_project(session, "test")
     arguments = ("--output", "docs/results/history_scale.json", *session.posargs)
     session.run("python", "-m", "experiments.history_scale", *arguments, env={"OMP_NUM_THREADS": "1"})
+
+
+@task(default=False)
+def cluster(session: nox.Session) -> None:
+    """Gate over real clusters of Dask on this machine, some of whose workers are killed; takes minutes."""
+    install_project(session, "cluster")
+    places = session.posargs or ["tests/commands/test_cluster.py", "tests/end_to_end/test_cluster.py"]
+    session.run("pytest", *places, env=TESTED_WITH)
+
+
+@task(default=False)
+def cluster_results(session: nox.Session) -> None:
+    """Measure what a gate over a cluster costs, and 10,000 trials on 1,000 workers; writes ``docs/results``; takes minutes."""
+    install_project(session, "cluster")
+    arguments = (*session.posargs, "--output", "docs/results/cluster.json")
+    session.run("python", "-m", "experiments.cluster", *arguments, env={"OMP_NUM_THREADS": "1"})
 
 
 @task(default=False)
