@@ -36,6 +36,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
+import dask.config
 from distributed import Client, Worker
 
 from experiments.operating_characteristics import Row, render
@@ -261,8 +262,8 @@ def measure_scale(options: argparse.Namespace) -> Row:
         {each.id: derive_seeds("", "c", each.id, looks[-1]) for each in workloads},
     )
     with tempfile.TemporaryDirectory() as scratch, scheduler(Path(scratch)) as (address, start):
-        count = str(options.workers)
-        start("experiments.cluster", "--farm", address, "--workers", count, ready="ready")
+        farm = ("--farm", address, "--workers", str(options.workers), "--threads", str(options.threads))
+        start("experiments.cluster", *farm, ready="ready")
         with Client(address, set_as_default=False) as client, ThreadPoolExecutor(1) as local:
             journal = Journal(Path(scratch, "journal.jsonl"))
             before = memory_bytes()
@@ -282,7 +283,7 @@ def measure_scale(options: argparse.Namespace) -> Row:
                     measure_timed=never,
                     executor=local,
                     num_at_once=1,
-                    elsewhere=Site(executor, options.workers, lambda _: 1),
+                    elsewhere=Site(executor, options.workers * options.threads, lambda _: 1),
                     trial_seconds=600.0,
                     pair_seconds=1.0,
                     fail_fast=False,
@@ -295,9 +296,10 @@ def measure_scale(options: argparse.Namespace) -> Row:
             after = memory_bytes()
             lines = sum(1 for _ in journal.path.open("rb"))
     return {
-        "simulated": f"{count} workers of distributed in one process, each with one thread and trials that sleep "
-        f"{options.sleep:g} s; the scheduler of distributed in a process of its own",
+        "simulated": f"trials that sleep {options.sleep:g} s, on workers of distributed in one process; the scheduler of "
+        "distributed in a process of its own",
         "workers": options.workers,
+        "threads_of_a_worker": options.threads,
         "trials": num_trials,
         "trials_in_journal": lines,
         "metrics": len(findings),
@@ -316,15 +318,12 @@ def memory_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-async def run_farm(address: str, count: int) -> None:
-    """Run so many workers in this process."""
+async def run_farm(address: str, count: int, threads: int) -> None:
+    """Run so many workers in this process, each with so many threads."""
+    dask.config.set({"distributed.comm.timeouts.connect": "600s", "distributed.comm.timeouts.tcp": "600s"})
     workers = []
-    for first in range(0, count, 50):
-        batch = [
-            Worker(address, nthreads=1, dashboard=False, memory_limit=0, silence_logs=50)
-            for _ in range(min(50, count - first))
-        ]
-        workers += await asyncio.gather(*batch)
+    for _ in range(count):  # one after the other: a thousand handshakes at once take too long for each
+        workers.append(await Worker(address, nthreads=threads, dashboard=False, memory_limit=0, silence_logs=50))
     print("ready", flush=True)
     await asyncio.gather(*(worker.finished() for worker in workers))
 
@@ -402,13 +401,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--trials", type=int, default=10_000)
     parser.add_argument("--workers", type=int, default=1_000)
+    parser.add_argument("--threads", type=int, default=1, help="Threads of each worker.")
     parser.add_argument("--sleep", type=float, default=0.0)
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--farm", metavar="ADDRESS", help=argparse.SUPPRESS)
     parser.add_argument("--output", type=Path)
     options = parser.parse_args(argv)
     if options.farm:
-        asyncio.run(run_farm(options.farm, options.workers))
+        asyncio.run(run_farm(options.farm, options.workers, options.threads))
         return 0
     document: Row = json.loads(options.output.read_text(encoding="utf-8")) if options.output.exists() else {}
     for part in options.parts or PARTS:
