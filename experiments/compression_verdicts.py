@@ -33,6 +33,8 @@ from mnist_reference.models.evaluate import predict
 MARGIN = 0.005
 """Half a point of accuracy, which 10,000 images support at up to 3 % flips."""
 
+VERDICTS = ("pass", "fail", "inconclusive")
+
 
 def write_scores(model: nn.Module, split: datasets.Split, place: Path) -> None:
     """Write whether a model is right, image by image, in the plain form of stored results."""
@@ -109,7 +111,7 @@ def tabulate(
             {
                 "model": name,
                 "measured": {"mean": (low + high) / 2, "interval": [low, high]},
-                "verdicts": {verdict: verdicts.count(verdict) for verdict in sorted(set(verdicts))},
+                **{verdict: verdicts.count(verdict) for verdict in VERDICTS},
                 "contradictions": sum(contradicts(verdict, (low, high)) for verdict in verdicts),
                 "lost": [seed[name]["lost"] for seed in judged],
                 "gained": [seed[name]["gained"] for seed in judged],
@@ -128,8 +130,9 @@ def main(num_seeds: int) -> None:
     for seed in range(num_seeds):
         place = KEPT / f"verdicts-{fingerprint()}-{seed}.json"
         if not place.exists():
+            verdicts = json.dumps(judge_seed(seed))
             with replacing(place) as draft:
-                draft.write_text(json.dumps(judge_seed(seed)), "utf-8")
+                draft.write_text(verdicts, "utf-8")
         judged.append(json.loads(place.read_text("utf-8")))
         click.echo(f"seed {seed} of {num_seeds - 1}", err=True)
     table = json.loads((RESULTS / "compression.json").read_text("utf-8"))["rows"]
