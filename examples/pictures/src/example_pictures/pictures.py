@@ -7,29 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-WORDS = [
-    "amount",
-    "balance",
-    "carrier",
-    "delivery",
-    "exchange",
-    "freight",
-    "invoice",
-    "journey",
-    "kilogram",
-    "licence",
-    "merchant",
-    "notice",
-    "order",
-    "payment",
-    "quantity",
-    "receipt",
-    "shipment",
-    "total",
-    "unit",
-    "voucher",
+WORDS = (
+    "amount", "balance", "carrier", "delivery", "exchange", "freight", "invoice", "journey", "kilogram", "licence",
+    "merchant", "notice", "order", "payment", "quantity", "receipt", "shipment", "total", "unit", "voucher",
     "warehouse",
-]
+)  # fmt: skip
 SIZE = (480, 56)
 
 

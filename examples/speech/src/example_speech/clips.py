@@ -10,22 +10,10 @@ import numpy as np
 SAMPLE_RATE = 16_000
 NUM_SAMPLES = 24_000
 VOICES = ("en-us", "en-gb", "de", "es", "fr", "it", "nl", "pl", "pt", "sv")
-WORDS = [
-    "river",
-    "window",
-    "seven",
-    "paper",
-    "morning",
-    "garden",
-    "yellow",
-    "winter",
-    "doctor",
-    "music",
-    "bottle",
-    "travel",
-    "silver",
-    "market",
-]
+WORDS = (
+    "river", "window", "seven", "paper", "morning", "garden", "yellow", "winter", "doctor", "music", "bottle",
+    "travel", "silver", "market",
+)  # fmt: skip
 NOISES = ("white", "pink", "hum", "clicks", "chord")
 SIGNAL_TO_NOISE_DB = (-12.0, 6.0)
 
@@ -38,14 +26,12 @@ class Clip:
         id: Stays the same.
         has_speech: What the detector should tell.
         description: In words: voice or none, noise, and how loud the noise is.
-        noise: One of :data:`NOISES`.
         samples: (24000,), float32.
     """
 
     id: str
     has_speech: bool
     description: str
-    noise: str
     samples: np.ndarray
 
 
@@ -66,13 +52,7 @@ def make_noise(name: str, rng: np.random.Generator) -> np.ndarray:
 
 
 def make_clips(say: Callable[..., np.ndarray], number: int, *, seed: int) -> Iterator[Clip]:
-    """Make the clips.
-
-    Args:
-        say: Speaks, as :meth:`~example_speech.synthesiser.Synthesiser.say` does.
-        number: How many.
-        seed: Draws voices, words, noises and loudness.
-    """
+    """Make that many clips; the seed draws voices, words and noises, and ``say`` is that of a synthesiser."""
     for index in range(number):
         rng = np.random.default_rng([seed, index])
         noise, has_speech = NOISES[index // 2 % len(NOISES)], index % 2 == 0
@@ -91,6 +71,5 @@ def make_clips(say: Callable[..., np.ndarray], number: int, *, seed: int) -> Ite
             id=f"{index:04d}",
             has_speech=has_speech,
             description=description,
-            noise=noise,
             samples=samples.clip(-1, 1).astype(np.float32),
         )

@@ -12,14 +12,9 @@ MIN_WINDOWS = 8
 """A quarter of a second, at 32 ms a window: shorter runs of speech are taken for noise."""
 
 
-def speech_windows(samples: np.ndarray) -> int:
-    """Number of windows in which the network hears speech."""
+def has_speech(samples: np.ndarray) -> bool:
+    """Whether the network hears speech in enough windows of a clip; it remembers, so each clip gets a new one."""
     network = SileroVAD(SAMPLE_RATE)
     size = network.window_size_samples
     starts = range(0, len(samples) - size + 1, size)
-    return sum(network.process(samples[start : start + size]) >= THRESHOLD for start in starts)
-
-
-def has_speech(samples: np.ndarray) -> bool:
-    """Whether there is speech in a clip."""
-    return speech_windows(samples) >= MIN_WINDOWS
+    return sum(network.process(samples[start : start + size]) >= THRESHOLD for start in starts) >= MIN_WINDOWS

@@ -30,17 +30,7 @@ class Synthesiser:
         return 0
 
     def say(self, text: str, *, voice: str, words_per_minute: int, pitch: int) -> np.ndarray:
-        """Speak a text.
-
-        Args:
-            text: What is spoken.
-            voice: A voice of eSpeak NG, such as ``"en-us"``.
-            words_per_minute: How fast.
-            pitch: From 0 to 99.
-
-        Returns:
-            Samples at the rate of the clips, between -1 and 1.
-        """
+        """Speak a text in a voice of eSpeak NG, at a pitch from 0 to 99; samples at the rate of the clips, from -1 to 1."""
         self._library.espeak_SetVoiceByName(voice.encode())
         self._library.espeak_SetParameter(_RATE, words_per_minute, 0)
         self._library.espeak_SetParameter(_PITCH, pitch, 0)
