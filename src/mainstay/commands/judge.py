@@ -7,7 +7,6 @@ where, are unknown, and the run document says so.
 from __future__ import annotations
 
 import hashlib
-import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,14 +16,14 @@ from pathlib import Path
 
 from mainstay.evaluation.formats import read_scores, with_task
 from mainstay.evaluation.items import ItemsError, PairedTask, Scores, pair_scores
-from mainstay.gates.evaluation import ScoredDifferences
 from mainstay.gates.policy import Design, GateFacts, judge_gate
-from mainstay.gates.tasks import MACRO, TaskSamples, judge_tasks, missing_share
+from mainstay.gates.tasks import MACRO, TaskSamples, judge_tasks
+from mainstay.measuring.items import paired_samples, preset_samples
 from mainstay.project.configuration import Configuration, EvaluationSettings, read_configuration
 from mainstay.project.waivers import JUDGED_WAIVERS, apply_waivers, read_waivers, unknown_waivers
 from mainstay.records.errors import StoreError, UsageError
 from mainstay.records.executions import STORED_EXECUTION
-from mainstay.records.findings import Blame, Finding, MeasuredWith, Verdict, Waiver
+from mainstay.records.findings import Finding, MeasuredWith, Waiver
 from mainstay.records.metrics import FRACTION, STORED, Direction, Kind, Metric
 from mainstay.records.plans import Plan, PlannedWorkload
 from mainstay.records.runs import Revision, Run, WorkloadResult
@@ -40,7 +39,7 @@ LARGEST_MARGIN = 0.5
 UNNAMED = "scores"
 """Name of the only task of both sides, which would otherwise be named after the file."""
 
-MAX_FACTS, MAX_CAUSES = 40, 5
+MAX_FACTS = 40
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -228,46 +227,9 @@ def _samples(sides: Mapping[Side, Scores], settings: EvaluationSettings, options
 
 
 def _paired_samples(task: PairedTask, settings: EvaluationSettings) -> TaskSamples:
-    """Samples of a task that both sides have scored; an error if a side has too few scores."""
-    low, high = task.score_range
-    metric = _metric(task.name, settings, is_share=(low, high) == (0.0, 1.0), direction=task.direction)
-    missing = (task.num_missing[Side.BASELINE], task.num_missing[Side.CANDIDATE])
-    detail = tuple(_causes(task))
-    tier = settings.tiers.get(task.name)
-    at_fault = [
-        side
-        for side in Side
-        if missing_share(task.num_missing[side], task.num_scores[side], high - low) > metric.margin / 2
-    ]
-    if at_fault:
-        named = " and ".join(f"{task.num_missing[side]:,} of the {side}" for side in at_fault)
-        preset = Finding(
-            metric=metric,
-            verdict=Verdict.ERROR,
-            reason=f"too many scores are missing to judge by the rest: {named}, of {max(task.num_scores.values()):,}",
-            blame=Blame(at_fault[0]) if len(at_fault) == 1 else Blame.BOTH,
-            detail=detail,
-        )
-        return TaskSamples(metric=metric, preset=preset, tier=tier)
-    differences = task.differences
-    has_guard = bool(missing[0])
-    return TaskSamples(
-        metric=metric,
-        items=ScoredDifferences(
-            differences=differences,
-            guarded=task.guarded_differences if has_guard else differences,
-            clusters=task.clusters,
-            score_range=high - low if task.is_bounded else math.inf,
-            is_binary=task.is_binary,
-        ),
-        means=(float(task.scores[Side.BASELINE].mean()), float(task.scores[Side.CANDIDATE].mean())),
-        missing=missing,
-        repeats=task.repeats,
-        is_identical=task.is_identical,
-        tier=tier,
-        warnings=tuple(_warnings(task)),
-        detail=detail,
-    )
+    """Samples of a task that both sides have scored."""
+    metric = _metric(task.name, settings, is_share=task.score_range == (0.0, 1.0), direction=task.direction)
+    return paired_samples(task, metric, tier=settings.tiers.get(task.name))
 
 
 def _metric(name: str, settings: EvaluationSettings, *, is_share: bool, direction: Direction) -> Metric:
@@ -292,28 +254,16 @@ def _preset_samples(
     name: str, baseline: Scores, settings: EvaluationSettings, refused: ItemsError | None
 ) -> TaskSamples:
     """Samples of a task that cannot be judged: the candidate lacks it or scored other items."""
-    metric = _metric_of(name, baseline, settings)
-    tier = settings.tiers.get(name)
-    if refused is None:
-        reason = "the candidate has no scores of it"
-        return TaskSamples(
-            metric=metric, preset=Finding(metric=metric, verdict=Verdict.MISSING, reason=reason), tier=tier
-        )
-    advice = "; declare --prompt-changed if that is intended" if "another prompt" in str(refused) else ""
-    preset = Finding(
-        metric=metric,
-        verdict=Verdict.ERROR,
-        reason=f"{refused}{advice}",
-        blame=Blame(refused.side) if refused.side else Blame.BOTH,
-    )
-    return TaskSamples(metric=metric, preset=preset, tier=tier)
+    if refused is not None and "another prompt" in str(refused):
+        advice = f"{refused}; declare --prompt-changed if that is intended"
+        refused = ItemsError(advice, task=refused.task, side=refused.side)
+    return preset_samples(_metric_of(name, baseline, settings), refused=refused, tier=settings.tiers.get(name))
 
 
 def _new_samples(name: str, candidate: Scores, settings: EvaluationSettings) -> TaskSamples:
     """Samples of a task that only the candidate has."""
     metric = _metric_of(name, candidate, settings)
-    preset = Finding(metric=metric, verdict=Verdict.NEW, reason="the baseline has no scores of it")
-    return TaskSamples(metric=metric, preset=preset, tier=settings.tiers.get(name))
+    return preset_samples(metric, lacking=Side.BASELINE, tier=settings.tiers.get(name))
 
 
 def _metric_of(name: str, scores: Scores, settings: EvaluationSettings) -> Metric:
@@ -322,23 +272,6 @@ def _metric_of(name: str, scores: Scores, settings: EvaluationSettings) -> Metri
     values = [item.score for item in scores.items if item.task == name and item.score is not None]
     is_share = (low, high) == (0.0, 1.0) and all(0 <= value <= 1 for value in values)
     return _metric(name, settings, is_share=is_share, direction=scores.directions.get(name, Direction.HIGHER))
-
-
-def _causes(task: PairedTask) -> Iterator[str]:
-    """Why scores are missing, the most frequent cause first."""
-    for side in Side:
-        causes = sorted(task.causes.get(side, {}).items(), key=lambda pair: (-pair[1], pair[0]))
-        yield from (f"missing in the {side}: {count} x {cause}" for cause, count in causes[:MAX_CAUSES])
-
-
-def _warnings(task: PairedTask) -> Iterator[str]:
-    """Warnings that affect trust in the numbers of a task."""
-    missing = {side: count for side, count in task.num_missing.items() if count}
-    if missing:
-        counts = " and ".join(f"{count:,} scores of the {side}" for side, count in missing.items())
-        yield f"{counts} are missing and count as the worst; a pass also holds if the baseline's missing ones count as the best"
-    if task.num_outside:
-        yield f"{task.num_outside:,} scores lie outside the declared range and count as its nearest end"
 
 
 def _check_names(samples: Sequence[TaskSamples], options: JudgeOptions) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from mainstay.records.findings import EarlierRuns, Finding, ItemCounts, MeasuredWith, Method, Tier, Verdict
+from mainstay.records.findings import EarlierRuns, Finding, ItemCounts, MeasuredWith, Method, Verdict
 from mainstay.records.formatting import (
     UNKNOWN,
     change_text,
@@ -22,7 +22,7 @@ from mainstay.records.formatting import (
     value_text,
     worded_interval,
 )
-from mainstay.records.metrics import STORED, Metric
+from mainstay.records.metrics import STORED, Metric, Tier
 from mainstay.records.runs import WorkloadResult
 from mainstay.reports.cleaning import LINE_LENGTH, NAME_LENGTH, clean
 from mainstay.reports.counting import PROOFS, UNCHANGED, word
