@@ -34,7 +34,7 @@ ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "examples"
 RESULTS = ROOT / "docs" / "results" / "examples.json"
 
-GATE_SECONDS = 900
+GATE_SECONDS = 1800
 """What each gate may measure."""
 
 SHOWN = 8
@@ -96,7 +96,7 @@ class Repository:
         self._commit(f"Bump {bump.package} from {bump.old} to {bump.new}")
 
     def gate(self) -> tuple[int, dict[str, Any] | None, str]:
-        """Judge the latest commit against the one before; exit status, run document, what was written to stderr."""
+        """Judge the latest commit against the one before; exit status, run document, what was printed."""
         document = self._root.with_suffix(".json")
         document.unlink(missing_ok=True)
         options = [
@@ -171,6 +171,7 @@ def outcome(status: int, run: Mapping[str, Any] | None, said: str) -> dict[str, 
     return {
         "exit_status": status,
         "verdict": finding["verdict"],
+        "doubt": finding["mark"],
         "method": finding["method"],
         "items": finding["num_pairs"],
         "margin": finding["metric"]["margin"],

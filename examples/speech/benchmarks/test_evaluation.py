@@ -2,7 +2,7 @@
 
 import pytest
 from example_speech.clips import make_clips
-from example_speech.detector import has_speech
+from example_speech.detector import Detector
 from example_speech.synthesiser import Synthesiser
 
 NUM_CLIPS = 1000
@@ -11,7 +11,8 @@ NUM_CLIPS = 1000
 @pytest.mark.evaluation(metric="accuracy", margin=0.02)
 def test_clips(trial):
     clips = list(make_clips(Synthesiser().say, NUM_CLIPS, seed=1))
-    answers = [has_speech(clip.samples) for clip in clips]
+    detector = Detector()
+    answers = [detector.has_speech(clip.samples) for clip in clips]
     trial.record_examples(
         "accuracy",
         [answer == clip.has_speech for clip, answer in zip(clips, answers, strict=True)],

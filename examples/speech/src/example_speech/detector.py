@@ -12,9 +12,15 @@ MIN_WINDOWS = 8
 """A quarter of a second, at 32 ms a window: shorter runs of speech are taken for noise."""
 
 
-def has_speech(samples: np.ndarray) -> bool:
-    """Whether the network hears speech in enough windows of a clip; it remembers, so each clip gets a new one."""
-    network = SileroVAD(SAMPLE_RATE)
-    size = network.window_size_samples
-    starts = range(0, len(samples) - size + 1, size)
-    return sum(network.process(samples[start : start + size]) >= THRESHOLD for start in starts) >= MIN_WINDOWS
+class Detector:
+    """The network, loaded."""
+
+    def __init__(self) -> None:
+        self._network = SileroVAD(SAMPLE_RATE)
+
+    def has_speech(self, samples: np.ndarray) -> bool:
+        """Whether the network hears speech in enough windows of a clip."""
+        self._network.reset()
+        size = self._network.window_size_samples
+        starts = range(0, len(samples) - size + 1, size)
+        return sum(self._network.process(samples[start : start + size]) >= THRESHOLD for start in starts) >= MIN_WINDOWS
