@@ -31,9 +31,22 @@ def render_command_line(commands: Mapping[str, click.Command]) -> str:
     Args:
         commands: What one types to the command that answers.
     """
-    return "# Command line\n\nMade from the parsers themselves.\n\n" + "\n".join(
+    return COMMAND_LINE_HEAD + "\n".join(
         section for name, command in commands.items() for section in _iter_commands(command, name)
     )
+
+
+COMMAND_LINE_HEAD = """---
+description: Every command and option of mainstay and of the reference model.
+search: {boost: 0.5}
+---
+
+# Command line
+
+Made from the parsers themselves.
+
+"""
+"""A search that a guide answers leads to the guide first."""
 
 
 def _iter_commands(command: click.Command, name: str, parent: click.Context | None = None) -> Iterator[str]:
