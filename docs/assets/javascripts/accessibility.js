@@ -11,8 +11,8 @@ const CODE_BLOCK = document.documentElement.lang.startsWith("zh") ? "代码块" 
 // keyboard must reach them. Each code block gets a landmark for its buttons: it needs a name of its own.
 function complete() {
   for (const region of document.querySelectorAll(".md-typeset__scrollwrap:not([tabindex])")) region.tabIndex = 0;
-  for (const formula of document.querySelectorAll("div.arithmatex:not([tabindex])")) {
-    if (formula.scrollWidth > formula.clientWidth) formula.tabIndex = 0;
+  for (const wide of document.querySelectorAll(":is(div.arithmatex, .wide-picture):not([tabindex])")) {
+    if (wide.scrollWidth > wide.clientWidth) wide.tabIndex = 0;
   }
   document.querySelectorAll(".md-code__nav").forEach((buttons, number) => {
     const name = `${CODE_BLOCK} ${number + 1}`;
