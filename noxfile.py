@@ -47,7 +47,8 @@ EDIT_URI = "edit/main/docs/"  # where the repository has an address
 PURE = ("stats", "gates", "reports")  # parts without files, processes or clocks
 ACCELERATOR = "import torch; print(torch.accelerator.current_accelerator() if torch.accelerator.is_available() else '')"
 EXTRAS = {"benchmarks": "reference", "peers": "reference", "privacy": "reference"} | dict.fromkeys(
-    ("dev", "docs", "pages", "test", "typecheck"), "reference,explain,tensorboard,export,evaluation"
+    ("dev", "docs", "notebook", "pages", "test", "typecheck", "zensical"),
+    "reference,explain,tensorboard,export,evaluation",
 )  # of the groups whose tools import the project
 NUM_TEST_PROCESSES = min((os.cpu_count() or 1) + 1, 4)  # more than processors: some tests wait for a limit to pass
 TESTED_WITH: dict[str, str | None] = {
@@ -345,6 +346,22 @@ def docs_pages(session: nox.Session) -> None:
         *("pytest", "tests/pages/test_site.py", *session.posargs),
         env={"MAINSTAY_PAGES": "required", "MAINSTAY_SITE": str(site)},
     )
+
+
+@task(default=False)
+def notebook(session: nox.Session) -> None:
+    """Run the notebook of the lesson from top to bottom and write its page with what came of it."""
+    install_project(session, "notebook")
+    session.run("python", "-m", "scripts.documentation.notebook", env={"OMP_NUM_THREADS": "1"})
+
+
+@task(default=False)
+def zensical(session: nox.Session) -> None:
+    """Build the site by the successor of its generator and follow every link; it may fail, see the decisions."""
+    install_project(session, "zensical")
+    session.run(*PREPARE)
+    session.run("zensical", "build", "--config-file", "mkdocs.yml")
+    session.run("pytest", "tests/pages/test_site.py", "-k", "link_and_anchor", env={"MAINSTAY_SITE": "site"})
 
 
 @task(default=False)

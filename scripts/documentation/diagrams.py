@@ -25,8 +25,8 @@ ROOT = Path(__file__).resolve().parents[2]
 DRAWN = ROOT / "docs" / "assets" / "diagrams"
 MERMAID = Path(__file__).parent / "node_modules" / "mermaid" / "dist" / "mermaid.min.js"
 FENCE = re.compile(r"^(?P<indent> *)```mermaid\n(?P<source>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
-LEAST_SCALE = 0.7
-"""A drawing is not made smaller than this to fit the page; letters of 16 pixels keep 11."""
+LEAST_SCALE = 0.65
+"""A drawing is not made smaller than this to fit the page; letters of 16 pixels keep 10."""
 
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = (
