@@ -154,6 +154,18 @@ INTRODUCTIONS: Mapping[str, Introduction] = {
         "contradicts it if it passes a model that lost more than twice the margin, or fails one that lost less than the margin, each "
         "with 95 % confidence. `nox -s compression_verdicts` trains and judges them.",
     ),
+    "privacy": Introduction(
+        "Privacy",
+        "What a trained model tells about who was in its training data, and what DP-SGD makes of it: perceptrons of the article, "
+        "each trained on a random half of the same images of MNIST, plain and with three values of epsilon. Members found is the "
+        "share of the members that the attack names while it names 1 % of the others; at most is what the guarantee allows. "
+        "[What it means](../explanation/privacy.md). `nox -s privacy` measures it.",
+    ),
+    "loss_curves": Introduction(
+        "Loss curves",
+        "One training of the article's perceptron on few images of MNIST, epoch by epoch: the example of overfitting in the "
+        "[lesson](../how-to/cure-overfitting.md). `python -m experiments.loss_curves` trains it.",
+    ),
     "transfer": Introduction(
         "Transfer",
         "Accuracy on digits from a few labels of it: weights pretrained on MNIST beside new ones, with the same labels, "
