@@ -112,6 +112,13 @@ def main(context: click.Context, *, debug: bool) -> None:
 )
 @click.option("--allow-unjudged", is_flag=True, help="Let a gate pass that judged nothing.")
 @click.option(
+    "--acknowledge-gain",
+    "acknowledged",
+    multiple=True,
+    metavar="METRIC",
+    help="Accept the large gain of this metric, which a person has examined.",
+)
+@click.option(
     "-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Run in this folder."
 )
 @click.argument("places", metavar="[FILE]...", nargs=-1)
@@ -281,7 +288,7 @@ def judge(context: click.Context, /, *, places: tuple[Path, ...], pieces: bool, 
     from mainstay.reports import publishing
 
     reports = {form: options.pop(form) for form in FILES}
-    outcome = _judge_pieces(context, folder, places) if pieces else _judge_results(folder, places, options)
+    outcome = _judge_pieces(context, folder, places, options) if pieces else _judge_results(folder, places, options)
     click.echo(publishing.render_for(outcome.run, sys.stdout, os.environ))
     click.echo(f"run: {os.path.relpath(outcome.path)}")
     click.echo(publishing.report_to_actions(outcome.run, os.environ), nl=False)
@@ -300,16 +307,18 @@ def _judge_results(folder: Path, places: Sequence[Path], options: dict[str, Any]
     return judging.judge(folder, baseline, candidate, judging.JudgeOptions(**options))
 
 
-def _judge_pieces(context: click.Context, folder: Path, places: Sequence[Path]) -> JudgeOutcome:
+def _judge_pieces(
+    context: click.Context, folder: Path, places: Sequence[Path], options: dict[str, Any]
+) -> JudgeOutcome:
     """Judge pieces, which bring their own settings with them."""
     from mainstay.commands import judge_pieces as judging
 
     given = click.core.ParameterSource.COMMANDLINE
-    allowed = {"places", "pieces", "folder", *FILES}
+    allowed = {"places", "pieces", "folder", "acknowledged", *FILES}
     for parameter in context.command.params:
         if parameter.name not in allowed and context.get_parameter_source(str(parameter.name)) is given:
             raise click.UsageError(f"{parameter.opts[0]} is for stored results; pieces bring their settings with them")
-    return judging.judge_pieces(folder, places, environ=os.environ)
+    return judging.judge_pieces(folder, places, environ=os.environ, acknowledged=options["acknowledged"])
 
 
 CALIBRATE_EXIT_STATUS_HELP = """

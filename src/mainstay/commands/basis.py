@@ -28,11 +28,13 @@ from mainstay.commands.start import Start
 from mainstay.commands.tampering import spoiled
 from mainstay.gates.exact import judge_reworded, judge_unchanged
 from mainstay.gates.policy import GateFacts, judge_gate
+from mainstay.gates.tasks import acknowledge_gains
 from mainstay.gates.tolerance import tolerate_calibrated
 from mainstay.measuring.agenda import Agenda
 from mainstay.measuring.ledger import WorkloadLog
 from mainstay.measuring.strictness import Margins
 from mainstay.project.waivers import apply_waivers
+from mainstay.records.errors import UsageError
 from mainstay.records.findings import Finding, Waiver
 from mainstay.records.plans import Plan
 from mainstay.records.runs import Change, Environment, Machine, Run, WorkloadResult
@@ -84,6 +86,23 @@ class Basis:
     def proved(self) -> frozenset[str]:
         """Workloads that a proof lets pass."""
         return frozenset(workload.id for workload in self.plan.workloads if workload.is_proved)
+
+    def require_known(self, acknowledged: Sequence[str]) -> None:
+        """Refuse names of no metric, since a typing error must not pass for a decision.
+
+        Args:
+            acknowledged: Metrics whose implausible gain a person has examined.
+
+        Raises:
+            UsageError: For the first such name.
+        """
+        known = {name for metric in self.agenda.known for name in (metric.name, metric.id)}
+        if slip := next((name for name in acknowledged if name not in known), None):
+            raise UsageError(
+                f"no metric is called {slip!r}",
+                looked_in="--acknowledge-gain",
+                next_step="name a metric as the report does",
+            )
 
     def pass_proved(self, ledgers: Sequence[WorkloadLog]) -> None:
         """Settle the workloads that a proof lets pass.
@@ -170,6 +189,7 @@ def conclude(
     repository: Repository | None,
     environ: Mapping[str, str],
     allow_unjudged: bool = False,
+    acknowledged: Sequence[str] = (),
 ) -> Run:
     """Judge what was measured, with waivers and the policy of the project.
 
@@ -180,12 +200,14 @@ def conclude(
         repository: The user's repository, whose history tells earlier runs; ``None`` if there is none.
         environ: The user's environment.
         allow_unjudged: Whether a gate that judged nothing passes.
+        acknowledged: Metrics whose implausible gain a person has examined.
 
     Raises:
         EnvironmentBuildError: If a worker made a forbidden change and nothing was judged.
     """
     start, plan = basis.start, basis.plan
-    findings = apply_waivers(measured.findings, basis.waivers, date.fromisoformat(start.created[:10]))
+    findings = acknowledge_gains(measured.findings, acknowledged)
+    findings = apply_waivers(findings, basis.waivers, date.fromisoformat(start.created[:10]))
     if measured.tampering:
         findings = spoiled(findings, measured.tampering)
     if plan.inconclusive == "warn":

@@ -58,6 +58,7 @@ class GateOptions:
         pairs: Number of pairs before a single look, for an estimate free of early-stopping bias; as configured if ``None``.
         keyword: Gate the workloads that this expression of pytest's ``-k`` selects; all if empty.
         marks: Gate the workloads that this expression of pytest's ``-m`` selects; all if empty.
+        acknowledged: Metrics whose implausible gain a person has examined.
         places: Gate the workloads of these files, folders and node ids, relative to the current folder; all if empty.
         cluster: Address of the scheduler of a Dask cluster that measures accuracy; this machine measures all if empty.
     """
@@ -74,6 +75,7 @@ class GateOptions:
     keyword: str = ""
     marks: str = ""
     places: tuple[str, ...] = ()
+    acknowledged: tuple[str, ...] = ()
     cluster: str = ""
 
 
@@ -117,18 +119,26 @@ def gate(path: Path, options: GateOptions, *, environ: Mapping[str, str], observ
         recorded_failure(folder),
     ):
         session = Session.of_run(repository, folder, start, environ=environ, observer=observer)
-        run = run_gate(session, allow_unjudged=options.allow_unjudged, cluster=cluster)
+        run = run_gate(
+            session,
+            allow_unjudged=options.allow_unjudged,
+            acknowledged=options.acknowledged,
+            cluster=cluster,
+        )
         place = folder.write("run.json", run_to_json(run))
         folder.journal.append("finish", verdict=run.verdict, exit_status=run.exit_status)
     return GateOutcome(run=run, path=place)
 
 
-def run_gate(session: Session, *, allow_unjudged: bool, cluster: Cluster | None = None) -> Run:
+def run_gate(
+    session: Session, *, allow_unjudged: bool, acknowledged: Sequence[str] = (), cluster: Cluster | None = None
+) -> Run:
     """Build, collect, plan, measure and judge.
 
     Args:
         session: Session of a run that was started or resumed.
         allow_unjudged: Whether a gate that judged nothing passes.
+        acknowledged: Metrics whose implausible gain a person has examined.
         cluster: Cluster that measures accuracy; ``None`` to measure all on this machine.
 
     Raises:
@@ -137,6 +147,7 @@ def run_gate(session: Session, *, allow_unjudged: bool, cluster: Cluster | None 
     waivers = waivers_of(session, Side.CANDIDATE)  # first, since a mistake in them is told before anything is built
     with open_harness(session) as harness:
         basis = fix_basis(session, harness, waivers)
+        basis.require_known(acknowledged)
         ledgers = open_ledgers(basis.agenda, basis.plan)
         cached, reused = choose_reused(
             session, Cached() if basis.is_unchanged else find_cached(session, harness), ledgers
@@ -175,6 +186,7 @@ def run_gate(session: Session, *, allow_unjudged: bool, cluster: Cluster | None 
         repository=session.repository,
         environ=session.environ,
         allow_unjudged=allow_unjudged,
+        acknowledged=acknowledged,
     )
 
 

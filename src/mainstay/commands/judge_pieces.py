@@ -95,13 +95,16 @@ class Recorded:
         )
 
 
-def judge_pieces(folder: Path, places: Sequence[Path], *, environ: Mapping[str, str]) -> JudgeOutcome:
+def judge_pieces(
+    folder: Path, places: Sequence[Path], *, environ: Mapping[str, str], acknowledged: Sequence[str] = ()
+) -> JudgeOutcome:
     """Judge what all shards of a gate measured.
 
     Args:
         folder: Folder to which the run document is written.
         places: Folders that hold the pieces.
         environ: The user's environment.
+        acknowledged: Metrics whose implausible gain a person has examined.
 
     Returns:
         The run, which has been written to a folder of its own.
@@ -113,12 +116,15 @@ def judge_pieces(folder: Path, places: Sequence[Path], *, environ: Mapping[str, 
     pieces = require_whole(read_pieces(places))
     first = min(pieces, key=lambda piece: piece.start.created)
     basis = replace(basis_of(pieces[0]), start=first.start)
+    basis.require_known(acknowledged)
     repository = None
     with suppress(GitError):
         repository = Repository.discover(folder)
     measured = _replay(pieces, basis, begun)
     with new_run(folder, datetime.now(UTC), {"created": basis.start.created}, among=JUDGEMENTS) as place:
-        run = conclude(basis, measured, run_id=place.id, repository=repository, environ=environ)
+        run = conclude(
+            basis, measured, run_id=place.id, repository=repository, environ=environ, acknowledged=acknowledged
+        )
         path = place.write("run.json", run_to_json(run))
         place.journal.append("finish", verdict=run.verdict, exit_status=run.exit_status)
     return JudgeOutcome(run=run, path=path)

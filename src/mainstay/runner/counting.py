@@ -8,10 +8,11 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, SupportsFloat
 
+from .digests import RecordingError
 from .importing import is_within, probe_import
 from .lazy import refuse_lazy_function, refuse_lazy_result
 from .protocol import Recorded
-from .recording import RecordingError, json_number, one_number
+from .recording import json_number, one_number
 
 
 class Counts:
