@@ -399,7 +399,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--cases", type=int, default=4)
     parser.add_argument("--steps", type=int, default=20_000_000)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--trials", type=int, default=10_000)
+    parser.add_argument("--trials", type=int, default=10_400)
     parser.add_argument("--workers", type=int, default=1_000)
     parser.add_argument("--threads", type=int, default=1, help="Threads of each worker.")
     parser.add_argument("--sleep", type=float, default=0.0)

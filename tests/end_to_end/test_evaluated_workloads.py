@@ -122,3 +122,17 @@ def test_other_items_are_an_error_that_names_the_first(evaluated):
     assert (result.status, set(result.verdicts.values())) == (1, {"error"}), result.stdout + result.stderr
     assert "the candidate lacks item 'q1499'" in result.stdout
     assert "the baseline chooses from 1,500 items, the candidate from 1,499" in result.stdout
+
+
+def test_shards_score_the_same_as_one_machine(evaluated):
+    evaluated.edit("src/subject/engine.py", "first % 10 < 7", "first % 10 < 7 and first % 199")  # a loss near the margin
+    alone = evaluated.gate("--only", "accuracy")
+    pieces = evaluated.root / ".mainstay" / "pieces"
+    for shard in ("2/2", "1/2"):
+        done = evaluated.run("trials", "--shard", shard)
+        assert done.returncode == 0, done.stderr
+    judged = evaluated.run("judge", "--pieces", str(pieces))
+    (file,) = (evaluated.root / ".mainstay" / "judgements").glob("*/run.json")
+
+    assert findings_of(alone)[IN_LOOKS]["num_looks"] > 1
+    assert (judged.returncode, json.loads(file.read_text())["findings"]) == (alone.status, alone.run["findings"])
