@@ -281,7 +281,12 @@ class ClusterExecutor(Executor):
         begun = time.monotonic()
         inner = self._cluster.submit(self._remote, *args)
         self._under_way.add(inner)
-        inner.add_done_callback(lambda done: self._settling.submit(self._settle, outer, done, begun, fn, *args))
+
+        def settle_soon(done: Future[PairResult]) -> None:
+            with suppress(RuntimeError):  # it came when nobody waits for it any more
+                self._settling.submit(self._settle, outer, done, begun, fn, *args)
+
+        inner.add_done_callback(settle_soon)
         return outer
 
     @property
