@@ -30,6 +30,7 @@ from mainstay.runner.protocol import (
     CollectedProblem,
     CollectedWorkload,
     Collecting,
+    CountedName,
     Event,
     Finished,
     Images,
@@ -108,6 +109,12 @@ _WORKLOAD = _object(
     is_skipped={"type": "boolean"},
     is_deselected={"type": "boolean"},
 )
+_NUMBER_OF_THINGS = {"type": "integer", "minimum": 0, "maximum": 2**63}
+_COUNTED = _object(
+    CountedName,
+    **dict.fromkeys(("name", "file", "function", "code"), _TEXT),
+    **dict.fromkeys(("number", "line"), _NUMBER_OF_THINGS),
+)
 _PREDICTIONS = _object(
     RecordedPredictions, **{key: {"type": "string"} for key in RecordedPredictions.__required_keys__}
 )
@@ -144,7 +151,7 @@ SCHEMAS: Mapping[Event, Mapping[str, Any]] = {
         series=_table(_list(_NUMBER, MAX_CURVE_POINTS)),
         context=_table({"anyOf": [_TEXT, _FINITE, {"type": "boolean"}]}),
         digest={"type": "string", "pattern": "^([0-9a-f]{64})?$"},
-        names=_table(_list(_TEXT)),
+        names=_table(_list(_COUNTED)),
         predictions={"anyOf": [{"type": "null"}, _PREDICTIONS]},
     ),
     Event.IMAGES: _object(Images, images=_list({"type": "string"})),

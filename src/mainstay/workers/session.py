@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mainstay.records.errors import Interrupted
-from mainstay.records.trials import Outcome, Predictions, Side, Trial
+from mainstay.records.trials import CountedName, Outcome, Predictions, Side, Trial
 from mainstay.runner.protocol import Collected, Command, Event, Finished, ImagesCommand, RunCommand
 from mainstay.workers.collecting import explain_refusal, why_not_collected
 from mainstay.workers.descendants import shortened
@@ -107,7 +107,10 @@ class TrialForm:
             duration_s=content["duration_s"],
             peak_memory_bytes=content["peak_memory_bytes"],
             load=load,
-            names={name: tuple(values) for name, values in content.get("names", {}).items()},
+            names={
+                metric: tuple(CountedName(**each) for each in counted)
+                for metric, counted in content.get("names", {}).items()
+            },
         )
 
 
