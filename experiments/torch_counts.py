@@ -144,13 +144,13 @@ PLANTED = (
         "gradients kept in evaluation",
         [("@torch.no_grad()\n", "")],
         "autograd_calls",
-        "torch.nn.functional.linear x6",
+        "torch.nn.functional.linear x3",
     ),
     Planted(
         "a list of losses that keeps every graph",
         [("self.optimizer.zero_grad()", "self.losses.append(loss)\n        self.optimizer.zero_grad()")],
         "kept_tensors",
-        "aten::nll_loss_forward x6",
+        "aten::nll_loss_forward x3",
     ),
     Planted(
         "the network run twice",
@@ -161,10 +161,10 @@ PLANTED = (
             )
         ],
         "operators",
-        "aten::addmm x6",
+        "aten::addmm x3",
     ),
     Planted(
-        "lines moved", [('    """Train on one batch', '    # a comment\n    # and another\n    """Train on one batch')]
+        "lines moved", [("images = images.to(", "# a comment\n\n        # and another\n        images = images.to(")]
     ),
     Planted(
         "a local renamed", [("logits = self", "outputs = self"), ("cross_entropy(logits", "cross_entropy(outputs")]

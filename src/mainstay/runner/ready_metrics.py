@@ -108,7 +108,7 @@ READY_METRICS: Mapping[str, ReadyMetric] = {
             ("live_tensor_bytes", "B", 0.01, "most bytes of tensors alive at once"),
             ("kept_tensors", "", 0.0, "tensors that a call leaves alive, beyond what the call before it left"),
             ("graph_breaks", "", 0.0, "places where torch.compile had to split a graph"),
-            ("recompiles", "", 0.0, "functions that torch.compile compiles again in a second call"),
+            ("recompiles", "", 0.0, "times that torch.compile compiles code again, in two calls"),
             ("kernel_launches", "", 0.02, "kernels that run on the CUDA device"),
         )
     },

@@ -309,6 +309,10 @@ def _watching(torch: Any, tally: Tally, memory: LiveStorages, finder: PlaceFinde
     class Operators(dispatch.TorchDispatchMode):  # type: ignore[misc]  # as above
         supports_higher_order_operators = True
 
+        @classmethod
+        def _should_skip_dynamo(cls) -> bool:
+            return "torch._dynamo" in sys.modules  # the compiler need not be imported to be told to keep out
+
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             kwargs = kwargs or {}
             given = list(_tensors(torch, (args, kwargs)))
@@ -399,7 +403,7 @@ def _count_memory(
 
 
 def _count_compilations(torch: Any, tally: Tally, call: Callable[[], Any]) -> None:
-    """Count graph breaks of the first of two calls, and what is compiled in the second; nothing but graphs is made."""
+    """Count graph breaks of the first of two calls, and what either compiles again; graphs are made, but no code."""
     utils = importlib.import_module("torch._dynamo.utils")
     reasons: dict[str, Place] = {}
 
@@ -411,14 +415,18 @@ def _count_compilations(torch: Any, tally: Tally, call: Callable[[], Any]) -> No
         return module.forward
 
     with torch.compiler.set_stance("default", force_backend=backend):
+        torch.compiler.reset()
         utils.counters.pop("graph_break", None)
+        utils.clear_compilation_metrics()
         call()
         for reason, number in utils.counters["graph_break"].items():
             tally.add("graph_breaks", _first_line(reason), reasons.get(_first_line(reason), NOWHERE), number)
+        recompiled = [each for each in utils.get_compilation_metrics() if each.recompile_reason]
         utils.clear_compilation_metrics()
         call()
-    for each in utils.get_compilation_metrics():
-        reason = (each.recompile_reason or "compiled for the first time").partition(": ")
+        recompiled += utils.get_compilation_metrics()
+    for each in recompiled:
+        reason = (each.recompile_reason or "compiled for the first time in the second call").partition(": ")
         place = _compiled_place(each.co_filename, each.co_name, each.co_firstlineno)
         tally.add("recompiles", _first_line(reason[2] or reason[0]), place)
 
