@@ -146,6 +146,7 @@ WAITS = {
     "text": (lambda: f"{TENSOR.sum():.2f}", {"aten::_local_scalar_dense": 1}),
     "a list": (TENSOR.tolist, {"Tensor.tolist": 1}),
     "to the host": (TENSOR.cpu, {"Tensor.cpu": 1}),
+    "to the host, unless read": (lambda: TENSOR.to("cpu", non_blocking=True), {}),
     "a mask": (lambda: TENSOR[TENSOR > 0], {"aten::index": 1}),
     "positions": (lambda: TENSOR[torch.tensor([0, 1])], {}),
     "positions of what is not zero": (TENSOR.nonzero, {"aten::nonzero": 1}),

@@ -280,31 +280,53 @@ def _without_collection() -> Iterator[None]:
 @contextmanager
 def _watching(torch: Any, tally: Tally, memory: LiveStorages, finder: PlaceFinder) -> Iterator[None]:
     """Count every operator, and every method of a tensor that Python calls."""
-    dispatch: Any = importlib.import_module("torch.utils._python_dispatch")
+    inside: list[str] = []
+    with _method_mode(torch, tally, finder, inside), _operator_mode(torch, tally, memory, finder, inside):
+        yield
+
+
+def _method_mode(torch: Any, tally: Tally, finder: PlaceFinder, inside: list[str]) -> Any:
+    """Mode that sees what Python calls, above autograd, even where it leads to no operator on a CPU.
+
+    Args:
+        torch: The module.
+        tally: Where it is counted.
+        finder: Finds the places.
+        inside: Blocking methods that are running; what they call is not counted again.
+    """
     overrides: Any = importlib.import_module("torch.overrides")
-    waits = {torch.Tensor.cpu: "Tensor.cpu", torch.Tensor.tolist: "Tensor.tolist"}
-    inside: list[str] = []  # methods that are counted as a whole, not again by what they call
 
     class Methods(overrides.TorchFunctionMode):  # type: ignore[misc]  # torch is there only now
         def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             kwargs = kwargs or {}
-            name = waits.get(func) or _move(torch, func, args, kwargs)
-            given = list(_tensors(torch, (args, kwargs)))
-            nodes = [tensor.grad_fn for tensor in given]
-            if name:
-                inside.append(name)
+            blocking = _blocking_method(torch, func, args, kwargs)
+            nodes = [tensor.grad_fn for tensor in _tensors(torch, (args, kwargs))]
+            inside.extend(blocking[1:])
             try:
                 result = func(*args, **kwargs)
             finally:
-                if name:
-                    inside.pop()
-            if name and not (result is args[0] and args[0].device.type != "cpu"):
-                is_wait = func in waits and not kwargs.get("non_blocking")
-                tally.add("synchronisations" if is_wait else "blocking_transfers", name, finder.here())
+                del inside[len(inside) - len(blocking[1:]) :]
+            if blocking and not (result is args[0] and args[0].device.type != "cpu"):  # it was there already
+                tally.add(*blocking, finder.here())
             made = [tensor.grad_fn for tensor in _tensors(torch, result)] if torch.is_grad_enabled() else []
             if any(node is not None and all(node is not old for old in nodes) for node in made):
                 tally.add("autograd_calls", overrides.resolve_name(func) or str(func), finder.here())
             return result
+
+    return Methods()
+
+
+def _operator_mode(torch: Any, tally: Tally, memory: LiveStorages, finder: PlaceFinder, inside: Sequence[str]) -> Any:
+    """Mode that sees every operator, below autograd.
+
+    Args:
+        torch: The module.
+        tally: Where it is counted.
+        memory: Takes note of the memory of results.
+        finder: Finds the places.
+        inside: Blocking methods that are running.
+    """
+    dispatch: Any = importlib.import_module("torch.utils._python_dispatch")
 
     class Operators(dispatch.TorchDispatchMode):  # type: ignore[misc]  # as above
         supports_higher_order_operators = True
@@ -329,8 +351,7 @@ def _watching(torch: Any, tally: Tally, memory: LiveStorages, finder: PlaceFinde
                 tally.add("allocations", call.name, place, new)
             return result
 
-    with Methods(), Operators():
-        yield
+    return Operators()
 
 
 def _tensors(torch: Any, tree: Any) -> Iterator[Any]:
@@ -359,18 +380,23 @@ def _change(call: OperatorCall) -> str:
     return "".join(f", {str(a).removeprefix('torch.')} to {str(b).removeprefix('torch.')}" for a, b in pairs if a != b)
 
 
-def _move(torch: Any, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
-    """Name of a method that moves a tensor to a device and waits for it; empty if it is none."""
-    if func == torch.Tensor.cuda:
-        non_blocking = kwargs.get("non_blocking", args[2] if len(args) > 2 else False)
-        return "" if non_blocking else "Tensor.cuda"
-    if func != torch.Tensor.to:
-        return ""
-    target = kwargs.get("device", args[1] if len(args) > 1 else None)
+def _blocking_method(
+    torch: Any, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> tuple[()] | tuple[str, str]:
+    """The metric and the name of a method that waits for the device; empty if it is none."""
+    if func == torch.Tensor.tolist:
+        return "synchronisations", "Tensor.tolist"
     flags = [flag for flag in args[2:] if isinstance(flag, bool)]
-    if not isinstance(target, (str, int, torch.device)) or kwargs.get("non_blocking", flags[0] if flags else False):
-        return ""
-    return "Tensor.to(device)"
+    if kwargs.get("non_blocking", flags[0] if flags else False):
+        return ()
+    if func == torch.Tensor.cpu:
+        return "synchronisations", "Tensor.cpu"
+    if func == torch.Tensor.cuda:
+        return "blocking_transfers", "Tensor.cuda"
+    target = kwargs.get("device", args[1] if len(args) > 1 else None)
+    if func == torch.Tensor.to and isinstance(target, (str, int, torch.device)):
+        return "blocking_transfers", "Tensor.to(device)"
+    return ()
 
 
 def _waits(torch: Any, call: OperatorCall) -> bool:
