@@ -736,7 +736,7 @@ def examples(document: Any) -> Iterator[Finding]:
             "examples",
             "Degradation by the new version on the same items, in margins, with the intervals of the gate",
             rows,
-            axis=Axis("degradation, margins", steps(low, high), (low, high), show=_plain),
+            axis=Axis("degradation, margins", steps(low, high), (low, high), show=plain),
             lines={0: "old version", 1: "margin"},
         ),
     )

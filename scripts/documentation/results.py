@@ -103,6 +103,12 @@ INTRODUCTIONS: Mapping[str, Introduction] = {
         "The gate, pytest-benchmark and asv before the same changes: how often each raises an alarm, in the same time on "
         "the same machine. A clean change should raise none; a slowdown beyond the margin of 5 % should.",
     ),
+    "torch_counts": Introduction(
+        "Counts of what PyTorch does",
+        "Regressions that a clock may not see, planted one by one in a small library, and whether one run of the gate's workers "
+        "names the metric, the operator and the line; the last ones are rewordings, which must change nothing. Then the same "
+        "counts with other instruction sets and numbers of threads.",
+    ),
     "pair_noise": Introduction(
         "Noise of a pair",
         "Both revisions are the same, so every difference is noise: its standard deviation by what is measured, how it is "
