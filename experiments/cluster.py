@@ -44,7 +44,7 @@ from experiments.selftest import machine_name
 from mainstay.commands.cluster import ClusterExecutor
 from mainstay.gates.policy import Design
 from mainstay.measuring.agenda import Assignment
-from mainstay.measuring.ledger import make_logs
+from mainstay.measuring.ledgers import make_logs
 from mainstay.measuring.loop import Measurement, SilentObserver, Site
 from mainstay.measuring.scheduling import derive_seeds
 from mainstay.records.executions import TRAINED
