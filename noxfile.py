@@ -44,7 +44,7 @@ GROUP_TEST = nox.project.dependency_groups(PROJECT, "test")
 MKDOCS = {"NO_MKDOCS_2_WARNING": "1"}  # the theme's advertisement, which is printed as a warning
 PURE = ("stats", "gates", "reports")  # parts without files, processes or clocks
 ACCELERATOR = "import torch; print(torch.accelerator.current_accelerator() if torch.accelerator.is_available() else '')"
-EXTRAS = {"benchmarks": "reference", "peers": "reference"} | dict.fromkeys(
+EXTRAS = {"benchmarks": "reference", "gpu": "reference", "peers": "reference"} | dict.fromkeys(
     ("dev", "docs", "pages", "test", "typecheck"), "reference,explain,tensorboard,export,evaluation"
 )  # of the groups whose tools import the project
 NUM_TEST_PROCESSES = min((os.cpu_count() or 1) + 1, 4)  # more than processors: some tests wait for a limit to pass
@@ -298,6 +298,13 @@ def adoption(session: nox.Session) -> None:
     """Put other people's projects under a gate by one command, and write ``docs/results``; goes on where it was stopped."""
     install_project(session, "test")
     session.run("python", "-m", "experiments.adoption", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+
+
+@task(default=False)
+def gpu_results(session: nox.Session) -> None:
+    """Ask one GPU everything that the docs say of GPUs, and write ``docs/results``; ten minutes at most."""
+    install_project(session, "gpu")
+    session.run("python", "-m", "experiments.gpu", *session.posargs)
 
 
 @task(default=False)

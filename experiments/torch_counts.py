@@ -239,14 +239,14 @@ def count(
     names: Sequence[str] = tuple(WORKLOADS),
     *,
     preload: Sequence[str] = PRELOADED,
-    **variables: str,
+    variables: Mapping[str, str] | None = None,
 ) -> tuple[Sequence[Finding], float]:
     """Judge the counts of the library with some edits against those of the library; return the seconds that it took.
 
     What is preloaded is imported before, as a gate does once for all of its trials.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        specs = make_specs(Path(scratch).resolve(), edits, variables)
+        specs = make_specs(Path(scratch).resolve(), edits, variables or {})
         workloads = make_workloads(names)
         with fork_servers(specs, preload, limit_s=IMPORT_SECONDS) as servers, ThreadPoolExecutor(2) as executor:
             start = time.monotonic()
@@ -295,9 +295,9 @@ def outcome(planted: Planted, findings: Sequence[Finding], seconds: float) -> di
     }
 
 
-def counts_here(**variables: str) -> dict[str, float]:
+def counts_here(variables: Mapping[str, str] | None = None) -> dict[str, float]:
     """The counts of the unchanged library in fresh interpreters with some environment variables."""
-    findings, _ = count(preload=(), **variables)
+    findings, _ = count(preload=(), variables=variables)
     return {finding.metric.id.partition("::")[2]: finding.candidate_mean or 0.0 for finding in findings}
 
 
@@ -311,7 +311,7 @@ def compare_machines() -> dict[str, Any]:
     }
     return {
         "counts": usual,
-        "are_equal": {name: counts_here(**variables) == usual for name, variables in others.items()},
+        "are_equal": {name: counts_here(variables) == usual for name, variables in others.items()},
     }
 
 
