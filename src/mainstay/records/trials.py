@@ -10,6 +10,10 @@ ContextValue = str | int | float | bool
 """A recorded circumstance, such as the name or the checksum of a data set."""
 
 
+ALL_ITEMS = (0.0, 1.0)
+"""Shares of the items of an evaluation between which all of them lie."""
+
+
 class Side(StrEnum):
     """The two revisions compared."""
 
@@ -52,6 +56,39 @@ class Predictions:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Examples:
+    """Scores of items in columns with one entry for each item and repeat; a column of empty entries is empty.
+
+    Attributes:
+        ids: Id of each item, unique in its task.
+        scores: The score; ``None`` if it is missing.
+        chosen_of: Number of items that these were chosen of; 0 if the workload scores all at once.
+        offered: Digest of the labels of the items that they were chosen of.
+        tasks: Task of each item.
+        repeats: Number of the repeat, from 0.
+        clusters: Label of each item's cluster.
+        errors: Why a score is missing.
+        digests: Digest of the row with the raw output.
+        prompts: Digest of the input.
+        inputs: The input as text, shortened.
+        outputs: The output as text, shortened.
+    """
+
+    ids: tuple[str, ...]
+    scores: tuple[float | None, ...]
+    chosen_of: int = 0
+    offered: str = ""
+    tasks: tuple[str, ...] = ()
+    repeats: tuple[int, ...] = ()
+    clusters: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
+    digests: tuple[str, ...] = ()
+    prompts: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CountedName:
     """Something that was counted, such as an imported module, or an operator at a place in the source.
 
@@ -88,6 +125,7 @@ class Trial:
         context: Recorded circumstances, which must be equal in both revisions.
         digest: SHA-256 of what ``record_digest`` recorded together with the values; empty if nothing was recorded.
         predictions: Recorded predictions, if any.
+        examples: Recorded scores of items, by name of the score.
         cause: Why it did not complete, in one sentence.
         last_lines: The last lines that the worker wrote.
         duration_s: Wall time of the workload itself.
@@ -114,6 +152,7 @@ class Trial:
     context: Mapping[str, ContextValue] = field(default_factory=dict)
     digest: str = ""
     predictions: Predictions | None = None
+    examples: Mapping[str, Examples] = field(default_factory=dict)
     cause: str = ""
     last_lines: tuple[str, ...] = ()
     duration_s: float = 0.0

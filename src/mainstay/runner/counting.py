@@ -10,10 +10,11 @@ from typing import Any, SupportsFloat
 
 import pytest
 
+from .digests import RecordingError
 from .importing import is_within, probe_import
 from .lazy import refuse_lazy_function, refuse_lazy_result
 from .protocol import CountedName, Recorded
-from .recording import RecordingError, json_number, one_number
+from .recording import json_number, one_number
 from .torch_counting import METRICS, Tally, count_call, count_kernels
 
 
