@@ -1,6 +1,6 @@
 """Plant regressions that a clock may not see, and write down whether the counts of one run name them.
 
-Run from the root of the repository; it takes a few minutes::
+Run from the root of the repository; it takes a few minutes, and goes on where it was stopped::
 
     python -m experiments.torch_counts
 
@@ -34,7 +34,7 @@ from typing import Any, NamedTuple
 
 from mainstay.gates.policy import Design
 from mainstay.measuring.agenda import Assignment
-from mainstay.measuring.ledger import make_logs
+from mainstay.measuring.ledgers import make_logs
 from mainstay.measuring.loop import Measurement, SilentObserver
 from mainstay.measuring.scheduling import derive_seeds
 from mainstay.records.executions import ONCE
@@ -323,6 +323,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False
     ).stdout.strip()
+    known = json.loads(options.output.read_text(encoding="utf-8")) if options.output.exists() else {"planted": []}
+    done = {row["what"]: row for row in known["planted"]}
     results: dict[str, Any] = {
         "provenance": {
             "command": "python -m experiments.torch_counts",
@@ -334,11 +336,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "planted": [],
     }
     for planted in PLANTED:
-        findings, seconds = count(planted.edits)
-        results["planted"].append(outcome(planted, findings, seconds))
-        print(json.dumps(results["planted"][-1]), flush=True)
+        if planted.what not in done:
+            findings, seconds = count(planted.edits)
+            done[planted.what] = {**outcome(planted, findings, seconds), "load": round(os.getloadavg()[0], 1)}
+            print(json.dumps(done[planted.what]), flush=True)
+        results["planted"].append(done[planted.what])
         write_text(options.output, json.dumps(results, indent=2) + "\n")
-    results["machines"] = compare_machines()
+    results["machines"] = known.get("machines") or compare_machines()
     regressions = [row for row in results["planted"] if row["metric"]]
     results["summary"] = {
         "num_planted": len(regressions),

@@ -10,7 +10,7 @@ import torch
 
 from mainstay.runner.counting import Counts
 from mainstay.runner.places import PlaceFinder
-from mainstay.runner.recording import RecordingError
+from mainstay.runner.digests import RecordingError
 from mainstay.runner.torch_counting import count_call, tally_kernels
 
 
