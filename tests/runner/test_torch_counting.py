@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from mainstay.runner.counting import Counts
-from mainstay.runner.places import PlaceFinder
 from mainstay.runner.digests import RecordingError
+from mainstay.runner.places import PlaceFinder
 from mainstay.runner.torch_counting import count_call, tally_kernels
 
 
