@@ -315,6 +315,20 @@ def compare_machines() -> dict[str, Any]:
     }
 
 
+def document(facts: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], machines: Any) -> str:
+    """All that is known by now, with a summary, as it is kept."""
+    regressions = [row for row in rows if row["metric"]]
+    summary = {
+        "num_planted": len(regressions),
+        "num_named": sum(row["is_as_expected"] for row in regressions),
+        "num_controls": len(rows) - len(regressions),
+        "num_controls_unchanged": sum(row["is_as_expected"] for row in rows if not row["metric"]),
+        "most_seconds": max(row["seconds"] for row in rows),
+    }
+    results = {"provenance": facts, "summary": summary, "planted": rows, "machines": machines}
+    return json.dumps(results, indent=2) + "\n"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Plant everything, and write the results after each."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -325,34 +339,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ).stdout.strip()
     known = json.loads(options.output.read_text(encoding="utf-8")) if options.output.exists() else {"planted": []}
     done = {row["what"]: row for row in known["planted"]}
-    results: dict[str, Any] = {
-        "provenance": {
-            "command": "python -m experiments.torch_counts",
-            "commit": commit,
-            "python": platform.python_version(),
-            "versions": {name: version(name) for name in ("torch",)},
-            "machine": asdict(describe_machine()),
-        },
-        "planted": [],
+    facts = {
+        "command": "python -m experiments.torch_counts",
+        "commit": commit,
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in ("torch",)},
+        "machine": asdict(describe_machine()),
     }
     for planted in PLANTED:
         if planted.what not in done:
             findings, seconds = count(planted.edits)
             done[planted.what] = outcome(planted, findings, seconds)
             print(json.dumps(done[planted.what]), flush=True)
-        results["planted"].append(done[planted.what])
-        write_text(options.output, json.dumps(results, indent=2) + "\n")
-    results["machines"] = known.get("machines") or compare_machines()
-    regressions = [row for row in results["planted"] if row["metric"]]
-    results["summary"] = {
-        "num_planted": len(regressions),
-        "num_named": sum(row["is_as_expected"] for row in regressions),
-        "num_controls": len(results["planted"]) - len(regressions),
-        "num_controls_unchanged": sum(row["is_as_expected"] for row in results["planted"] if not row["metric"]),
-        "most_seconds": max(row["seconds"] for row in results["planted"]),
-    }
-    write_text(options.output, json.dumps(results, indent=2) + "\n")
-    return 0 if all(row["is_as_expected"] for row in results["planted"]) else 1
+            write_text(options.output, document(facts, list(done.values()), known.get("machines")))
+    machines = known.get("machines") or compare_machines()
+    write_text(options.output, document(facts, list(done.values()), machines))
+    return 0 if all(row["is_as_expected"] for row in done.values()) and all(machines["are_equal"].values()) else 1
 
 
 if __name__ == "__main__":
