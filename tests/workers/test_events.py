@@ -22,6 +22,7 @@ COMPLETED = {
     "peak_memory_bytes": 1 << 20,
     "threads": [],
 }
+COUNTED = {"name": "json", "number": 1, "file": "", "function": "", "line": 0, "code": ""}
 
 
 def parse(content, expected=(Event.FINISHED,), token="7f"):
@@ -43,7 +44,7 @@ def test_what_a_worker_may_send_comes_through():
         "series": {"curve": [1, 2.5, "inf"]},
         "context": {"dataset": "digits", "size": 3, "is_small": True},
         "digest": "0" * 64,
-        "names": {"imported_modules": ["json"]},
+        "names": {"imported_modules": [COUNTED]},
         "predictions": predictions(),
     }
 
@@ -94,6 +95,7 @@ def test_what_is_no_event_is_refused(line):
         pytest.param({"context": {"a": [1]}}, id="context-as-a-list"),
         pytest.param({"digest": "no digest"}, id="digest"),
         pytest.param({"names": {"a": list(range(3))}}, id="numbers-for-names"),
+        pytest.param({"names": {"a": [COUNTED | {"number": -1}]}}, id="less-than-nothing-counted"),
         pytest.param({"threads": ["t"] * (MAX_NAMES + 1)}, id="gigantic-list"),
         pytest.param({"predictions": {"predicted": "AA=="}}, id="half-of-the-predictions"),
         pytest.param({"predictions": {**predictions(), "predicted": "!"}}, id="predictions-no-base64"),
