@@ -308,6 +308,20 @@ def adoption(session: nox.Session) -> None:
 
 
 @task(default=False)
+def examples(session: nox.Session) -> None:
+    """Gate the projects of ``examples/`` across new versions of their models, and write ``docs/results``; goes on where it was stopped."""
+    install_project(session, "test")
+    session.run("python", "-m", "experiments.examples", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+
+
+@task(default=False)
+def compression_verdicts(session: nox.Session) -> None:
+    """Judge compressed models image by image against their parents, and write ``docs/results``; takes minutes."""
+    install_project(session, "test")
+    session.run("python", "-m", "experiments.compression_verdicts", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+
+
+@task(default=False)
 def samples(session: nox.Session) -> None:
     """Gate real changes of the reference model, one for each verdict, and write ``docs/samples``; a few minutes."""
     install_project(session, "test")

@@ -721,6 +721,46 @@ def plain(value: float) -> str:
     return f"{value:g}".replace("-", "−")
 
 
+def examples(document: Any) -> Iterator[Finding]:
+    """Examples: what each new version costs on the same items."""
+    rows = []
+    for row in document["rows"]:
+        bump = row["bumped"]
+        mark = gain_mark(0, bump["degradation"], key="mean", unit=bump["margin"])
+        note = f"{bump['verdict']}: {bump['lost']} lost and {bump['gained']} gained of {bump['items']:,}"
+        rows.append(Row(f"{row['package']} {row['new']}", [mark], note))
+    low, high = limits(rows, 0, 1)
+    yield Finding(
+        "; ".join(f"{row.name}: {row.note}" for row in rows) + ".",
+        draw_intervals(
+            "examples",
+            "Degradation by the new version on the same items, in margins, with the intervals of the gate",
+            rows,
+            axis=Axis("degradation, margins", steps(low, high), (low, high), show=plain),
+            lines={0: "old version", 1: "margin"},
+        ),
+    )
+
+
+def compression_verdicts(document: Any) -> Iterator[Finding]:
+    """Compressed models: whether the verdicts fit the measured table."""
+    verdicts, bars = ("pass", "fail", "inconclusive"), []
+    for row in document["rows"]:
+        counts = [row[verdict] for verdict in verdicts]
+        bars.append(Bar(row["model"], counts, " · ".join(map(str, counts))))
+    num_seeds, judged = len(document["seeds"]), sum(sum(bar.parts) for bar in bars)
+    yield Finding(
+        f"{sum(row['contradictions'] for row in document['rows']) or 'None'} of {judged} verdicts contradict the measured table.",
+        draw_stacks(
+            "compression-verdicts",
+            f"Verdicts on each model against its parent, a seed each: pass · fail · inconclusive. {num_seeds} seeds",
+            bars,
+            axis=Axis("seeds", steps(0, num_seeds), (0, num_seeds)),
+            series=verdicts,
+        ),
+    )
+
+
 FINDERS: Mapping[str, Callable[[Any], Iterator[Finding]]] = {
     "faults": faults,
     "operating_characteristics": error_rates,
@@ -731,6 +771,8 @@ FINDERS: Mapping[str, Callable[[Any], Iterator[Finding]]] = {
     "peers": peers,
     "ablations": ablations,
     "compression": compression,
+    "compression_verdicts": compression_verdicts,
+    "examples": examples,
     "gate_time": gate_time,
     "history": history,
     "transfer": transfer,
