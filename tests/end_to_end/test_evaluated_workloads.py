@@ -122,3 +122,18 @@ def test_other_items_are_an_error_that_names_the_first(evaluated):
     assert (result.status, set(result.verdicts.values())) == (1, {"error"}), result.stdout + result.stderr
     assert "the candidate lacks item 'q1499'" in result.stdout
     assert "the baseline chooses from 1,500 items, the candidate from 1,499" in result.stdout
+
+
+def test_calibrate_tells_the_smallest_honest_margin_and_refuses_smaller_ones(evaluated):
+    evaluated.edit("benchmarks/test_sums.py", "margin=0.02)", "margin=0.0005)")
+
+    done = evaluated.run("calibrate", "--json", "c.json")
+
+    assert done.returncode == 1, done.stdout + done.stderr
+    noises = json.loads((evaluated.root / "c.json").read_text())["evaluations"]
+    assert [(each["num_items"], each["num_flips"], bool(each["refusal"])) for each in noises] == [
+        (1500, 0, True),
+        (1500, 0, False),
+    ]
+    assert 0.0005 < noises[0]["supported_margin"] < 0.02
+    assert "refused: benchmarks/test_sums.py::test_sums#correct" in done.stdout

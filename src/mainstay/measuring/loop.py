@@ -202,6 +202,16 @@ class Measurement:
         self._observer.phase(f"{num_pairs} pairs")
         self._measure_up_to(num_pairs, [log for log in self._logs.values() if not isinstance(log, EvaluationLog)])
 
+    def score_items(self) -> tuple[Finding, ...]:
+        """Score all items of every evaluation, even if fewer would decide, as a calibration does; gives the findings."""
+        logs = [log for log in self._logs.values() if isinstance(log, EvaluationLog)]
+        if logs:
+            self._observer.phase("scoring all items")
+        for look in range(max((len(log.shares) for log in logs), default=0)):
+            self._measure((log, look) for log in logs if look < len(log.shares))
+        weighed = [each for log in logs if not log.skip_reason for each in log.weighed(self._design, at_once=True)]
+        return judge_jointly([], weighed, self._design)
+
     def results(self) -> tuple[WorkloadResult, ...]:
         """Results of the workloads, without their findings."""
         return tuple(log.result() for log in self._logs.values())
