@@ -124,6 +124,23 @@ def test_other_items_are_an_error_that_names_the_first(evaluated):
     assert "the baseline chooses from 1,500 items, the candidate from 1,499" in result.stdout
 
 
+def test_a_gate_that_was_killed_after_its_first_look_scores_nothing_twice(evaluated):
+    evaluated.edit("src/subject/engine.py", "first + second", "first + second + (first % 150 == 0)")
+    whole = evaluated.gate()
+    folder = max((evaluated.root / ".mainstay" / "runs").iterdir())
+    lines = (folder / "journal.jsonl").read_text().splitlines(keepends=True)
+    num_scored = sum('"type": "trial"' in line for line in lines)
+    kept = [line for line in lines if '"type": "finish"' not in line and '"pair": 1' not in line]
+    (folder / "journal.jsonl").write_text("".join(kept))
+    (folder / "run.json").unlink()
+
+    resumed = evaluated.gate("--resume")
+
+    assert (resumed.status, resumed.verdicts) == (whole.status, whole.verdicts), resumed.stdout + resumed.stderr
+    assert len(trials_of(evaluated)) == num_scored
+    assert resumed.run["findings"] == whole.run["findings"]
+
+
 def test_calibrate_tells_the_smallest_honest_margin_and_refuses_smaller_ones(evaluated):
     evaluated.edit("benchmarks/test_sums.py", "margin=0.02)", "margin=0.0005)")
 
