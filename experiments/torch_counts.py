@@ -34,7 +34,7 @@ from typing import Any, NamedTuple
 
 from mainstay.gates.policy import Design
 from mainstay.measuring.agenda import Assignment
-from mainstay.measuring.ledger import make_logs
+from mainstay.measuring.ledgers import make_logs
 from mainstay.measuring.loop import Measurement, SilentObserver
 from mainstay.measuring.scheduling import derive_seeds
 from mainstay.records.executions import ONCE

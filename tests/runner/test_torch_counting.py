@@ -15,8 +15,8 @@ from experiments.torch_counts import PLANTED, WORKLOADS, plant
 from mainstay.gates.names import changed_names
 from mainstay.records.trials import CountedName
 from mainstay.runner.counting import Counts
+from mainstay.runner.digests import RecordingError
 from mainstay.runner.places import PlaceFinder
-from mainstay.runner.recording import RecordingError
 from mainstay.runner.torch_counting import METRICS, count_call, tally_kernels
 from tests.slow_cases import some_always
 
