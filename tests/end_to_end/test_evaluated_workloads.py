@@ -125,7 +125,9 @@ def test_other_items_are_an_error_that_names_the_first(evaluated):
 
 
 def test_shards_score_the_same_as_one_machine(evaluated):
-    evaluated.edit("src/subject/engine.py", "first % 10 < 7", "first % 10 < 7 and first % 199")  # a loss near the margin
+    evaluated.edit(
+        "src/subject/engine.py", "first % 10 < 7", "first % 10 < 7 and first % 199"
+    )  # a loss near the margin
     alone = evaluated.gate("--only", "accuracy")
     pieces = evaluated.root / ".mainstay" / "pieces"
     for shard in ("2/2", "1/2"):
