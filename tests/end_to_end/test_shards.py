@@ -257,6 +257,7 @@ def test_a_harmless_change_passes_exactly_on_the_first_two_pairs(project, tmp_pa
     assert json.loads(file.read_text())["findings"] == alone.run["findings"]
 
 
+@pytest.mark.slow
 def test_a_candidate_that_breaks_is_the_same_error_for_shards(project):
     project.edit("benchmarks/test_accuracy.py", "    weights = model.fit(trial.seed)", BREAKS)
     project.commit("it can break")
