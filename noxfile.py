@@ -49,6 +49,7 @@ ACCELERATOR = "import torch; print(torch.accelerator.current_accelerator() if to
 EXTRAS = {
     "benchmarks": "reference",
     "cluster": "reference,cluster",
+    "gpu": "reference",
     "peers": "reference",
     "privacy": "reference",
 } | dict.fromkeys(
@@ -310,6 +311,13 @@ def adoption(session: nox.Session) -> None:
     """Put other people's projects under a gate by one command, and write ``docs/results``; goes on where it was stopped."""
     install_project(session, "test")
     session.run("python", "-m", "experiments.adoption", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+
+
+@task(default=False)
+def gpu_results(session: nox.Session) -> None:
+    """Ask one GPU everything that the docs say of GPUs, and write ``docs/results``; ten minutes at most."""
+    install_project(session, "gpu")
+    session.run("python", "-m", "experiments.gpu", *session.posargs)
 
 
 @task(default=False)

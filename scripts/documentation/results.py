@@ -103,6 +103,12 @@ INTRODUCTIONS: Mapping[str, Introduction] = {
         "The gate, pytest-benchmark and asv before the same changes: how often each raises an alarm, in the same time on "
         "the same machine. A clean change should raise none; a slowdown beyond the margin of 5 % should.",
     ),
+    "gpu": Introduction(
+        "One GPU",
+        "What one GPU answered in ten minutes: the tests, pairs of equal revisions and of planted slowdowns with clocks, power and "
+        "throttling, epochs of the reference model beside a common loop, and 32 seeds in one call. Pairs with throttling are "
+        "discarded as a whole. `nox -s gpu_results` repeats it.",
+    ),
     "torch_counts": Introduction(
         "Counts of what PyTorch does",
         "Regressions that a clock may not see, planted one by one in a small library, and whether one run of the gate's workers "

@@ -231,7 +231,8 @@ class Measurement:
     def measure_share(self, num_pairs: int, shard: Shard) -> int:
         """Measure the pairs of one shard, which cannot know what the others find: all up to a number, without looks.
 
-        Of evaluations, a shard scores the items of its looks, up to the last one. Every shard also measures the first pair of a workload whose candidate may need its own file, which that pair
+        Of evaluations, a shard scores the items of its looks, up to the last one. Every shard also measures the first pair
+        of a workload whose candidate may need its own file, which that pair
         decides.
 
         Args:
@@ -256,6 +257,16 @@ class Measurement:
         ]
         self._measure((log, pair) for log, pair in own)
         return min((pair for log, pair in own if not log.is_settled and not log.has_pair(pair)), default=num_pairs)
+
+    def score_items(self) -> tuple[Finding, ...]:
+        """Score all items of every evaluation, even if fewer would decide, as a calibration does; gives the findings."""
+        logs = [log for log in self._logs.values() if isinstance(log, EvaluationLog)]
+        if logs:
+            self._observer.phase("scoring all items")
+        for look in range(max((len(log.shares) for log in logs), default=0)):
+            self._measure((log, look) for log in logs if look < len(log.shares))
+        weighed = [each for log in logs if not log.skip_reason for each in log.weighed(self._design, at_once=True)]
+        return judge_jointly([], weighed, self._design)
 
     def results(self) -> tuple[WorkloadResult, ...]:
         """Results of the workloads, without their findings."""
