@@ -147,6 +147,12 @@ INTRODUCTIONS: Mapping[str, Introduction] = {
         "each, and the page of the history beside `asv publish` of the same commits and values, in turns. "
         "`nox -s history_scale` measures it.",
     ),
+    "cluster": Introduction(
+        "Gates over a cluster",
+        "A gate over a cluster of Dask beside one on the same machine with as many threads, in turns; the real measuring loop, "
+        "journal and scheduler with 10,000 trials that only sleep on 1,000 workers; and the reference model on digits on one "
+        "machine, in four shards, and over two workers of which one is killed. `nox -s cluster_results` measures them.",
+    ),
     "bisections": Introduction(
         "Searches for a commit",
         "Real repositories of a small package with one planted commit, which costs about two margins of accuracy or time: "

@@ -76,6 +76,16 @@ def test_what_is_no_event_is_refused(line):
         parse(line)
 
 
+COLUMNS = ("tasks", "repeats", "clusters", "errors", "digests", "prompts", "inputs", "outputs")
+EXAMPLES = {"chosen_of": 0, "offered": "", "ids": ["q", "r"], "scores": [1.0, None], **{name: [] for name in COLUMNS}}
+
+
+def test_scores_of_items_come_through():
+    content = {**COMPLETED, "examples": {"accuracy": EXAMPLES}}
+
+    assert parse(content)[1]["examples"] == {"accuracy": EXAMPLES}
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -102,6 +112,15 @@ def test_what_is_no_event_is_refused(line):
         pytest.param({"predictions": {**predictions(), "predicted": "é"}}, id="predictions-no-ascii"),
         pytest.param({"predictions": predictions(predicted=b"\0")}, id="fewer-predictions-than-labels"),
         pytest.param({"predictions": {**predictions(), "labels_digest": "0" * 64}}, id="digest-of-other-labels"),
+        pytest.param({"examples": {"a": {"ids": ["q"], "scores": [1.0]}}}, id="half-of-the-scores"),
+        pytest.param({"examples": {"a": {**EXAMPLES, "scores": [1.0]}}}, id="fewer-scores-than-items"),
+        pytest.param({"examples": {"a": {**EXAMPLES, "scores": [1.0, "nan"]}}}, id="score-as-text"),
+        pytest.param({"examples": {"a": {**EXAMPLES, "scores": [1.0, True]}}}, id="score-as-truth"),
+        pytest.param({"examples": {"a": {**EXAMPLES, "clusters": ["c"]}}}, id="fewer-clusters-than-items"),
+        pytest.param({"examples": {"a": {**EXAMPLES, "ids": ["q", ""]}}}, id="item-without-an-id"),
+        pytest.param({"examples": {"a": {**EXAMPLES, "digests": ["0" * 32, "x" * 32]}}}, id="digest-of-no-output"),
+        pytest.param({"examples": {"a": {**EXAMPLES, "outputs": ["x" * 100_000, ""]}}}, id="long-output"),
+        pytest.param({"examples": {"a": {**EXAMPLES, "repeats": [0, -1]}}}, id="repeat-before-the-first"),
     ],
 )
 def test_an_event_that_is_not_as_agreed_is_refused(change):
@@ -158,6 +177,8 @@ def test_workloads_come_through():
         pytest.param([{**WORKLOAD, "metrics": [{**METRIC, "direction": "up"}]}], id="direction"),
         pytest.param([{**WORKLOAD, "metrics": [{**METRIC, "ceiling": "high"}]}], id="ceiling"),
         pytest.param([{**WORKLOAD, "is_skipped": 1}], id="number-for-truth"),
+        pytest.param([{**WORKLOAD, "execution": "evaluated"}], id="an-evaluation-without-a-score"),
+        pytest.param([{**WORKLOAD, "looks": [0.5, 2.0]}], id="a-look-at-more-than-all"),
         pytest.param([{**WORKLOAD, "execution": "often"}], id="unknown-execution"),
         pytest.param([{"id": "test_a.py::test_a"}], id="half-of-it"),
     ],
