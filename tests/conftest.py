@@ -73,6 +73,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "in_repository: reads files beside the tests, so it is skipped outside")
     config.addinivalue_line("markers", "first: takes longest, so it begins first and the others run beside it")
     config.addinivalue_line(
+        "markers", "settings(*lines): further lines of [tool.mainstay] of the project that is gated"
+    )
+    config.addinivalue_line(
         "markers", "package_index: installs from a package index, so it needs the network or a warm cache"
     )
 
