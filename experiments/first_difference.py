@@ -23,7 +23,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -38,8 +39,10 @@ from mainstay.records.trials import Side
 from mainstay.reports.explanation import render_explanation
 from mainstay.revisions.git import Repository
 from mainstay.store.files import write_text
+from mainstay.workers.fork_server import fork_servers
 from mainstay.workers.machine import describe_machine
-from mainstay.workers.process import WorkerSpec
+from mainstay.workers.process import Launcher, WorkerSpec
+from mnist_reference.data.datasets import load_digits
 
 ROOT = Path(__file__).resolve().parents[1]
 KEPT = ROOT / ".mainstay" / "first_difference"
@@ -51,6 +54,9 @@ WANTED = 19
 TRIAL_SECONDS = 300.0
 NEAR = 3
 """Lines by which the first line of a statement may lie before the line that Python names."""
+
+PRELOADED = ("torch", "torch._dynamo")
+"""Modules that the workers are forked with, except where a dependency is patched."""
 
 WORKLOAD = """
 from dataclasses import replace
@@ -346,17 +352,27 @@ class Bench:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.launchers: Mapping[Side, Launcher] = {}
         self.clone = folder / "clone"
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(self.clone)], check=True)
         shutil.copytree(ROOT / PACKAGE, self.clone / PACKAGE, dirs_exist_ok=True)
         self._git("add", "--all")
         self._git("commit", "--quiet", "--allow-empty", "--message", "the reference model")
         self.baseline = self._git("rev-parse", "HEAD")
-        self._copy(Side.BASELINE)
+        for side in Side:
+            self._copy(side)
+        load_digits(folder / "data")
         measure = folder / "measure"
         (measure / "benchmarks").mkdir(parents=True)
         (measure / "pytest.ini").write_text("[pytest]\n", "utf-8")
         (measure / "benchmarks" / "test_first_difference.py").write_text(WORKLOAD, "utf-8")
+
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """Fork workers from servers that have loaded what all cases need."""
+        with fork_servers({side: self.spec(side) for side in Side}, PRELOADED, limit_s=TRIAL_SECONDS) as servers:
+            self.launchers = {side: server.start for side, server in servers.items()}
+            yield
 
     def _git(self, *arguments: str) -> str:
         identity = ("-c", "user.name=experiment", "-c", "user.email=experiment@example.org")
@@ -364,12 +380,17 @@ class Bench:
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
     def _copy(self, side: Side) -> None:
-        tree = self.folder / side
+        tree = self.folder / side / PACKAGE.name  # its folder stays: the servers of workers know it
         shutil.rmtree(tree, ignore_errors=True)
-        shutil.copytree(self.clone / PACKAGE, tree / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(self.clone / PACKAGE, tree, ignore=shutil.ignore_patterns("__pycache__"))
 
-    def spec(self, side: Side) -> WorkerSpec:
-        """The worker of a revision, which imports the model from its own tree."""
+    def spec(self, side: Side, *, has_data: bool = True) -> WorkerSpec:
+        """The worker of a revision, which imports the model from its own tree.
+
+        Args:
+            side: The revision.
+            has_data: Whether the data set is there; if not, the dependency that it comes from makes it.
+        """
         scratch = self.folder / f"scratch of the {side}"
         scratch.mkdir(exist_ok=True)
         return WorkerSpec(
@@ -386,7 +407,8 @@ class Bench:
                     [str(self.folder / side), str(self.folder / f"dependencies of the {side}")]
                 ),
                 "PYTHONDONTWRITEBYTECODE": "1",
-                "OMP_NUM_THREADS": "1",
+                **({"MNIST_REFERENCE_ROOT": str(self.folder / "data")} if has_data else {}),
+                **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
             },
         )
 
@@ -405,9 +427,12 @@ class Bench:
             plant(self.clone / PACKAGE, case)
             self._git("commit", "--quiet", "--all", "--message", case.name)
         self._copy(Side.CANDIDATE)
+        launchers = {} if is_dependency else self.launchers
         workload = f"benchmarks/test_first_difference.py::test_trained[{case.recipe}]"
-        specs = {side: self.spec(side) for side in Side}
-        found = find_first_difference(specs, workload, SEED, limit_s=TRIAL_SECONDS, times_trial=True)
+        specs = {side: self.spec(side, has_data=not is_dependency) for side in Side}
+        found = find_first_difference(
+            specs, workload, SEED, limit_s=TRIAL_SECONDS, launchers=launchers, times_trial=True
+        )
         old = version("scikit-learn")
         explanation = Explanation(
             run="planted",
@@ -513,8 +538,9 @@ def summary(rows: Sequence[Mapping[str, Any]], controls: Sequence[Mapping[str, A
 def main(only: tuple[str, ...]) -> None:
     """Run what has not been run yet, and write the results."""
     rows: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         bench = Bench(Path(folder))
+        stack.enter_context(bench.serving())
         for case in (*CASES, *CONTROLS):
             if only and case.name not in only:
                 continue

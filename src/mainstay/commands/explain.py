@@ -97,6 +97,7 @@ def explain(path: Path, options: ExplainOptions, *, environ: Mapping[str, str], 
                     planned.id,
                     planned.seeds[options.pair - 1],
                     limit_s=session.configuration.trial_seconds,
+                    launchers=harness.launchers,
                 )
             except WatchError as error:
                 raise MainstayError(str(error), looked_in=planned.id, next_step="gate again, then explain") from error

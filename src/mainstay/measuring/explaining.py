@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +20,7 @@ from mainstay.measuring.parting import cause_of, compare_recorded, first_pair
 from mainstay.records.explanations import CalledOperator, CodeLine, FirstDifference, Parting
 from mainstay.records.trials import Side
 from mainstay.runner.protocol import Finished, Level, Operator
-from mainstay.workers.process import WorkerSpec
+from mainstay.workers.process import Launcher, WorkerSpec
 from mainstay.workers.watching import Watched, WatchedTrials
 
 SLOWER = 20.0
@@ -45,7 +46,13 @@ class _Steps(NamedTuple):
 
 
 def find_first_difference(
-    specs: Mapping[Side, WorkerSpec], workload: str, seed: int, *, limit_s: float, times_trial: bool = False
+    specs: Mapping[Side, WorkerSpec],
+    workload: str,
+    seed: int,
+    *,
+    limit_s: float,
+    launchers: Mapping[Side, Launcher] = MappingProxyType({}),
+    times_trial: bool = False,
 ) -> FirstDifference:
     """Find where the trials of two revisions part.
 
@@ -54,12 +61,13 @@ def find_first_difference(
         workload: Node id of an accuracy workload.
         seed: Seed of the trials.
         limit_s: Seconds that an unwatched trial may take.
+        launchers: Functions that start the workers of each side; empty to start fresh interpreters.
         times_trial: Whether to run an unwatched trial of the baseline too, whose time is then among those of the passes.
 
     Raises:
         WatchError: If a trial cannot be watched.
     """
-    search = _Search(specs=specs, workload=workload, seed=seed, limit_s=SLOWER * limit_s)
+    search = _Search(specs=specs, workload=workload, seed=seed, limit_s=SLOWER * limit_s, launchers=launchers)
     found = search.run()
     if times_trial:
         search.run_unwatched()
@@ -74,6 +82,7 @@ class _Search:
     workload: str
     seed: int
     limit_s: float
+    launchers: Mapping[Side, Launcher]
     seconds: dict[str, float] = field(default_factory=dict)
 
     def run(self) -> FirstDifference:
@@ -88,7 +97,8 @@ class _Search:
                 return FirstDifference(parting=Parting.BASELINE, recorded=itself, cause=itself)
             if not (recorded := compare_recorded(baseline, candidate)):
                 return FirstDifference(parting=Parting.NOTHING)
-            if not steps.has_torch:
+            is_complete = candidate["outcome"] == baseline["outcome"] == "completed"
+            if not (steps.has_torch and is_complete):
                 return FirstDifference(parting=Parting.RECORDED, recorded=recorded)
         return replace(self._find_node(), recorded=recorded)
 
@@ -104,7 +114,9 @@ class _Search:
     ) -> Iterator[WatchedTrials]:
         started = time.monotonic()
         specs = [self.specs[side] for side in only]
-        with WatchedTrials(specs, self.workload, self.seed, level, limit_s=self.limit_s, step=step) as trials:
+        with WatchedTrials(
+            specs, self.workload, self.seed, level, limit_s=self.limit_s, step=step, launchers=self.launchers
+        ) as trials:
             yield trials
         self.seconds[level] = self.seconds.get(level, 0.0) + time.monotonic() - started
 
@@ -141,7 +153,8 @@ class _Search:
             if old is None and new is None:
                 cause = "the operators of this step gave the same results when it was run again"
             else:
-                cause = cause_of(old, new, known)
+                repeated = watched[AGAIN].operators[pair[0] or 0 : (pair[0] or 0) + 1]
+                cause = cause_of(old, new, known, next(iter(repeated), None))
             compared, largest = _largest_difference(trials, watched, other, pair)
         return FirstDifference(
             parting=Parting.BASELINE if other == AGAIN else Parting.OPERATOR,

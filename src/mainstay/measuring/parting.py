@@ -19,6 +19,9 @@ from typing import Any
 from mainstay.runner.protocol import Operator
 from mainstay.workers.watching import Watched
 
+STREAMS = ("Python's random", "numpy.random")
+"""Streams of random numbers outside of torch."""
+
 
 def first_pair(baseline: Watched, candidate: Watched) -> tuple[int | None, int | None]:
     """Positions of the first operators in which two trials part, in the same step.
@@ -87,13 +90,20 @@ def first_operator(operators: Sequence[Operator], other: Sequence[Operator]) -> 
     return min(found) if found else next((number for number, is_strange in enumerate(strange) if is_strange), None)
 
 
-def cause_of(baseline: Operator | None, candidate: Operator | None, known: frozenset[str] = frozenset()) -> str:
+def cause_of(
+    baseline: Operator | None,
+    candidate: Operator | None,
+    known: frozenset[str] = frozenset(),
+    again: Operator | None = None,
+) -> str:
     """How the first operators of two trials differ.
 
     Args:
         baseline: The baseline's; ``None`` if all that it computed is known to the candidate.
         candidate: The candidate's.
         known: What the baseline computed or read in this step.
+        again: The same operator in another trial of the baseline: states of random numbers that differ there, too, were
+            never seeded.
     """
     if candidate is None or baseline is None:
         one = "candidate" if baseline is None else "baseline"
@@ -105,14 +115,8 @@ def cause_of(baseline: Operator | None, candidate: Operator | None, known: froze
     if baseline["arguments"] != candidate["arguments"]:
         return f"it is called with other arguments: {baseline['arguments']} -> {candidate['arguments']}"
     if baseline["inputs"] != candidate["inputs"]:
-        streams = [
-            name
-            for name, old, new in zip(
-                ("Python's random", "numpy.random"), baseline["elsewhere"], candidate["elsewhere"], strict=False
-            )
-            if old != new
-        ]
-        if streams:
+        states = zip(STREAMS, *(each["elsewhere"] for each in (baseline, again or baseline, candidate)), strict=False)
+        if streams := [name for name, old, repeated, new in states if old == repeated != new]:
             return f"its inputs differ already, and so does the state of {' and of '.join(streams)}"
         if {*candidate["inputs"]} <= known:
             return "it takes other values, all of which the baseline computes too: another order, or another choice"

@@ -56,6 +56,8 @@ def _lines(explanation: Explanation) -> Iterator[str]:
         yield f"  {clean(found.cause, at_most=LINE_LENGTH)}"
     if found.largest_difference is not None:
         yield f"  largest absolute difference, in {clean(found.compared)}: {found.largest_difference:.3g}"
+    if found.recorded and found.step is not None:
+        yield f"  {clean(found.recorded, at_most=LINE_LENGTH)}"
     if found.parting is not Parting.BASELINE:
         yield from _changes(explanation)
     yield from _cost(explanation)

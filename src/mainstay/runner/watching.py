@@ -42,8 +42,8 @@ MAX_KEPT_BYTES = 512 * 2**20
 CHUNK = 2**21
 """Numbers that are sent at once."""
 
-MAKES_BLANKS = ("aten.empty", "aten.new_empty", "aten._empty", "aten.resize_")
-"""Beginnings of the names of operators whose results hold whatever the memory held before."""
+MAKES_BLANKS = ("aten.empty", "aten.new_empty")
+"""Beginnings of the names of operators whose results hold whatever the memory held before; they are set to zero."""
 
 NOT_A_PLACE = tuple(f"{os.sep}{name}{os.sep}" for name in ("torch", "_pytest", "pluggy", "pytest", "numpy"))
 """Folders of ``site-packages`` whose frames say nothing about the revision."""
@@ -74,7 +74,6 @@ class Watch(AbstractContextManager["Watch"]):
         ] = {}  # by their storage, in the order in which they were first used
         self._written: set[int] = set()
         self._computed: set[str] = set()
-        self._blank: set[int] = set()  # memory that nothing was written to yet
         self._page: list[Operator] = []
         self._places: dict[tuple[tuple[str, str, int, str], ...], int] = {}
         self._forward: dict[int, tuple[int, str]] = {}
@@ -159,17 +158,14 @@ class Watch(AbstractContextManager["Watch"]):
         updates = {self._storage(tensor) for tensor in written} & self._parameters.keys()
         self._written |= updates
         results = list({id(tensor): tensor for tensor in (*self._tensors([result]), *written)}.values())
-        places = [self._storage(tensor) for tensor in results] if self._level != "parameters" else []
-        if places:
-            if str(function).startswith(MAKES_BLANKS):
-                self._blank.update(places)
-            elif written or not self._blank.issuperset(places):  # a view of blank memory stays blank
-                self._blank.difference_update(places)
+        if str(function).startswith(MAKES_BLANKS):
+            for tensor in results:
+                tensor.zero_()
         if self._level == "everything":
             self._computed.update(self._hash(tensor) for tensor in results)
         if operator is not None:
             operator["outputs"] = [self._hash(tensor) for tensor in results]
-            operator["written"] = places
+            operator["written"] = [self._storage(tensor) for tensor in results]
             operator["shapes"] = [f"{tensor.dtype}{list(tensor.shape)}".removeprefix("torch.") for tensor in results]
             operator["updates"] = bool(updates)
             self._keep(results)
@@ -218,9 +214,7 @@ class Watch(AbstractContextManager["Watch"]):
             return id(tensor)
 
     def _hash(self, tensor: Any) -> str:
-        """Hash of the numbers of a tensor and their type, without its shape; the same for all blank memory."""
-        if self._storage(tensor) in self._blank:
-            return _sha("blank")
+        """Hash of the numbers of a tensor and their type, without its shape."""
         return _sha(str(tensor.dtype), self._bytes(tensor))
 
     def _bytes(self, tensor: Any) -> bytes:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import base64
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
+from mainstay.records.trials import Side
 from mainstay.runner.protocol import Command, Event, Finished, Frame, Level, Operator, Step, ValuesCommand, WatchCommand
 from mainstay.workers.collecting import why_not_collected
-from mainstay.workers.process import Worker, WorkerEndedError, WorkerSpec, collecting_seconds
+from mainstay.workers.process import Launcher, Worker, WorkerEndedError, WorkerSpec, collecting_seconds, start_fresh
 
 
 class WatchError(Exception):
@@ -46,12 +47,22 @@ class WatchedTrials:
         level: How closely they are watched.
         limit_s: Seconds that a trial may take up to the end of a step.
         step: The step whose operators are told, for the level ``operators``.
+        launchers: Functions that start the workers of each side; empty to start fresh interpreters.
     """
 
     def __init__(
-        self, specs: Sequence[WorkerSpec], workload: str, seed: int, level: Level, *, limit_s: float, step: int = 0
+        self,
+        specs: Sequence[WorkerSpec],
+        workload: str,
+        seed: int,
+        level: Level,
+        *,
+        limit_s: float,
+        step: int = 0,
+        launchers: Mapping[Side, Launcher] = MappingProxyType({}),
     ) -> None:
         self._specs = specs
+        self._launchers = launchers
         self._command: WatchCommand = {"workload": workload, "seed": seed, "level": level, "step": step}
         self._limit_s = limit_s
         self._stack = ExitStack()
@@ -60,7 +71,9 @@ class WatchedTrials:
     def __enter__(self) -> Self:
         workload = self._command["workload"]
         try:
-            self._workers = [self._stack.enter_context(Worker(spec, [workload])) for spec in self._specs]
+            for spec in self._specs:
+                worker = Worker(spec, [workload], self._launchers.get(spec.side, start_fresh))
+                self._workers.append(self._stack.enter_context(worker))
             for worker in self._workers:
                 collected = worker.expect(Event.COLLECTED, collecting_seconds(self._limit_s))
                 if reason := why_not_collected(workload, collected):
