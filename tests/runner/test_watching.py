@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mainstay.measuring.parting import cause_of, first_operator, first_pair
+from mainstay.measuring.parting import cause_of, first_pair
 from mainstay.runner.protocol import Event
 from mainstay.runner.watching import Watch
 from mainstay.workers.watching import Watched

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mainstay.measuring.parting import cause_of, compare_recorded, first_pair
+from mainstay.measuring.parting import cause_of, compare_recorded, first_pair, parameters_differ
 from mainstay.records.explanations import CalledOperator, CodeLine, FirstDifference, Parting
 from mainstay.records.trials import Side
 from mainstay.runner.protocol import Finished, Level, Operator
@@ -90,8 +90,8 @@ class _Search:
         recorded = ""
         for level in ("parameters", "everything"):
             steps = self._compare_steps(level)
-            if steps.itself is not None or steps.candidate is not None:
-                return replace(self._find_operator(steps), recorded=recorded)
+            if (step := steps.candidate if steps.itself is None else steps.itself) is not None:
+                return replace(self._find_operator(step, is_itself=steps.itself is not None), recorded=recorded)
             baseline, again, candidate = steps.finished
             if itself := compare_recorded(baseline, again):
                 return FirstDifference(parting=Parting.BASELINE, recorded=itself, cause=itself)
@@ -136,14 +136,17 @@ class _Search:
                 if steps[BASELINE]["is_last"]:
                     return _Steps(finished=trials.finished(), has_torch=has_torch)
 
-    def _find_operator(self, steps: _Steps) -> FirstDifference:
-        """The first operator of the step in which the trials part."""
-        step = steps.candidate if steps.itself is None else steps.itself
-        assert step is not None
+    def _find_operator(self, step: int, *, is_itself: bool) -> FirstDifference:
+        """The first operator of the step in which the trials part.
+
+        Args:
+            step: Number of the step.
+            is_itself: Whether the trials of the baseline part there.
+        """
         with self._trials("operators", step) as trials:
             watched = trials.operators()
-            is_itself = first_pair(watched[BASELINE], watched[AGAIN]) != (None, None)
-            other = AGAIN if is_itself or steps.itself is not None else CANDIDATE
+            repeats = not parameters_differ(watched[BASELINE].operators, watched[AGAIN].operators)
+            other = CANDIDATE if repeats and not is_itself else AGAIN
             pair = first_pair(watched[BASELINE], watched[other])
             old, new = (
                 watched[trial].operators[number] if number is not None else None
@@ -227,7 +230,7 @@ def _called(operator: Operator | None, watched: Watched) -> CalledOperator | Non
     frames = [frame for number in numbers for frame in watched.places[number]]
     return CalledOperator(
         name=operator["name"],
-        arguments=operator["arguments"],
+        arguments=tuple(operator["arguments"]),
         module=operator["module"],
         results=tuple(operator["shapes"]),
         is_backward=operator["is_backward"],

@@ -5,6 +5,7 @@ count. The search starts from the parameters that came out otherwise, and goes b
 does not know.
 
 - :func:`first_pair`: positions of the first such operators of two trials.
+- :func:`parameters_differ`: whether two trials wrote different parameters.
 - :func:`first_operator`: position of that of one trial.
 - :func:`cause_of`: how two operators differ, in words.
 - :func:`compare_recorded`: what two trials recorded differently.
@@ -44,6 +45,12 @@ def first_pair(baseline: Watched, candidate: Watched) -> tuple[int | None, int |
     if new_of_old is not None and (new is None or new_of_old <= new):
         return old, new_of_old
     return old, new
+
+
+def parameters_differ(operators: Sequence[Operator], other: Sequence[Operator]) -> bool:
+    """Whether two trials of the same step wrote different parameters."""
+    written = [[each["outputs"] for each in some if each["updates"]] for some in (operators, other)]
+    return written[0] != written[1]
 
 
 def _same_call(watched: Watched, number: int | None, other: Watched) -> int | None:
@@ -113,7 +120,10 @@ def cause_of(
     if baseline["generator"] != candidate["generator"]:
         return "it draws random numbers from a generator in another state: another seed, or other draws before it"
     if baseline["arguments"] != candidate["arguments"]:
-        return f"it is called with other arguments: {baseline['arguments']} -> {candidate['arguments']}"
+        old, new = (set(each["arguments"]) for each in (baseline, candidate))
+        before = ", ".join(argument for argument in baseline["arguments"] if argument not in new)
+        after = ", ".join(argument for argument in candidate["arguments"] if argument not in old)
+        return f"it is called with other arguments: {before or 'none'} -> {after or 'none'}"
     if baseline["inputs"] != candidate["inputs"]:
         states = zip(STREAMS, *(each["elsewhere"] for each in (baseline, again or baseline, candidate)), strict=False)
         if streams := [name for name, old, repeated, new in states if old == repeated != new]:

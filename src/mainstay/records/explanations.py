@@ -48,7 +48,7 @@ class CalledOperator:
 
     Attributes:
         name: Name of the operator.
-        arguments: Its arguments that are no tensors.
+        arguments: Its arguments that are no tensors, each with its name.
         module: Path of the module of the network; empty outside of one.
         results: Types and shapes of its results.
         is_backward: Whether it belongs to the backward pass of what the first line calls.
@@ -57,7 +57,7 @@ class CalledOperator:
     """
 
     name: str
-    arguments: str = ""
+    arguments: tuple[str, ...] = ()
     module: str = ""
     results: tuple[str, ...] = ()
     is_backward: bool = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mainstay.records.explanations import CalledOperator, Explanation, Hunk, Nearness, Parting
+from mainstay.records.explanations import CalledOperator, Explanation, FirstDifference, Hunk, Nearness, Parting
 from mainstay.records.formatting import seconds_text
 from mainstay.reports.cleaning import LINE_LENGTH, NAME_LENGTH, clean
 
@@ -37,9 +37,17 @@ def _lines(explanation: Explanation) -> Iterator[str]:
     yield ""
     if found.parting is Parting.NOTHING:
         yield "no difference: both revisions computed and recorded the same with this seed, bit for bit"
-        yield from _cost(explanation)
-        return
-    if found.parting is Parting.BASELINE:
+    else:
+        yield from _difference(found)
+    if found.parting not in {Parting.NOTHING, Parting.BASELINE}:
+        yield from _changes(explanation)
+    yield from _cost(explanation)
+
+
+def _difference(found: FirstDifference) -> Iterator[str]:
+    """Lines about the first difference."""
+    is_itself = found.parting is Parting.BASELINE
+    if is_itself:
         yield "the baseline differs from itself, so nothing can be concluded about the candidate beyond this place"
     if found.step is not None:
         where = "before the parameters are first used" if found.step == 0 else f"in step {found.step}"
@@ -48,7 +56,7 @@ def _lines(explanation: Explanation) -> Iterator[str]:
         yield "first difference: in a graph that torch compiles"
     else:
         yield f"first difference: {clean(found.recorded, at_most=LINE_LENGTH)}"
-    names = ("baseline", "again") if found.parting is Parting.BASELINE else ("baseline", "candidate")
+    names = ("baseline", "again" if is_itself else "candidate")
     for name, operator in zip(names, (found.baseline, found.candidate), strict=True):
         if operator is not None:
             yield from _operator(name, operator)
@@ -58,16 +66,13 @@ def _lines(explanation: Explanation) -> Iterator[str]:
         yield f"  largest absolute difference, in {clean(found.compared)}: {found.largest_difference:.3g}"
     if found.recorded and found.step is not None:
         yield f"  {clean(found.recorded, at_most=LINE_LENGTH)}"
-    if found.parting is not Parting.BASELINE:
-        yield from _changes(explanation)
-    yield from _cost(explanation)
 
 
 def _operator(name: str, operator: CalledOperator) -> Iterator[str]:
     """Lines about the operator of one revision."""
-    parts = [clean(operator.name), f"({clean(operator.arguments)})" if operator.arguments else ""]
+    arguments = f"({clean(', '.join(operator.arguments))})" if operator.arguments else ""
     inside = f" in module {clean(operator.module)}" if operator.module else ""
-    yield f"  {name + ':':11}{''.join(parts)}{inside}"
+    yield f"  {name + ':':11}{clean(operator.name)}{arguments}{inside}"
     line = operator.line
     if line is not None:
         backward = "the backward pass of " if operator.is_backward else ""

@@ -251,7 +251,7 @@ class Operator(TypedDict):
 
     Attributes:
         name: Name of the operator, such as ``aten.addmm``.
-        arguments: Arguments that are no tensors.
+        arguments: Arguments that are no tensors, each with its name.
         inputs: Hashes of the tensors before the call.
         read: Numbers of their memories.
         outputs: Hashes of the tensors that it made or wrote to.
@@ -267,7 +267,7 @@ class Operator(TypedDict):
     """
 
     name: str
-    arguments: str
+    arguments: Sequence[str]
     inputs: Sequence[str]
     read: Sequence[int]
     outputs: Sequence[str]

@@ -31,7 +31,7 @@ PAGE = 5_000
 """Operators that are sent at once."""
 
 MAX_TEXT = 300
-"""Characters of the arguments of an operator."""
+"""Characters of an argument of an operator."""
 
 MAX_FRAMES = 20
 """Frames of a place that are sent, from the innermost on."""
@@ -359,7 +359,7 @@ class Watch(AbstractContextManager["Watch"]):
                 place.append((*found, int(number) if number.isdecimal() else 0, function))
         return {
             "name": str(node.target),
-            "arguments": f"graph {graph + 1}: {text}",
+            "arguments": [text[:MAX_TEXT]],
             "inputs": [],
             "read": [],
             "outputs": [_sha(f"{graph}", text)],
@@ -396,14 +396,15 @@ def _sha(*parts: str | bytes) -> str:
     return digest.hexdigest()
 
 
-def _arguments(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any], tensor: type) -> str:
+def _arguments(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any], tensor: type) -> list[str]:
     """The arguments of an operator that are no tensors, by name."""
     names = [each.name for each in function._schema.arguments]
     given = {**dict(zip(names, args, strict=False)), **kwargs}
-    shown = [
-        f"{name}={value!r}" for name, value in given.items() if not _has_tensor(value, tensor) and name != "generator"
+    return [
+        f"{name}={value!r}"[:MAX_TEXT]
+        for name, value in given.items()
+        if name != "generator" and not _has_tensor(value, tensor)
     ]
-    return ", ".join(shown)[:MAX_TEXT]
 
 
 def _has_tensor(value: Any, tensor: type) -> bool:

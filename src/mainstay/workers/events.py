@@ -122,7 +122,7 @@ _FRAME = _object(Frame, root={"enum": ["own", "workloads", "dependency"]}, file=
 _OPERATOR = _object(
     Operator,
     name=_TEXT,
-    arguments=_TEXT,
+    arguments=_list(_TEXT),
     inputs=_list(_HASH),
     read=_list(_WHOLE),
     outputs=_list(_HASH),
