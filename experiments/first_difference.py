@@ -49,6 +49,9 @@ KEPT = ROOT / ".mainstay" / "first_difference"
 RESULTS = ROOT / "docs" / "results" / "first_difference.json"
 PACKAGE = Path("src") / "mnist_reference"
 
+DEPENDED_ON = ("mnist_reference", "mainstay/runner", "mainstay/workers", "mainstay/measuring", "mainstay/revisions")
+"""Code on which the rows depend."""
+
 SEED = 20
 WANTED = 19
 TRIAL_SECONDS = 300.0
@@ -421,7 +424,9 @@ class Bench:
         if is_dependency:
             import sklearn
 
-            shutil.copytree(Path(sklearn.__file__).parent, dependencies / "sklearn")
+            installed = Path(sklearn.__file__).parents[1]
+            for name in ("sklearn", "scikit_learn.libs"):
+                shutil.copytree(installed / name, dependencies / name)
             plant(dependencies, case)
         else:
             plant(self.clone / PACKAGE, case)
@@ -507,8 +512,9 @@ def plant(package: Path, case: Case) -> None:
 def kept_at(case: Case) -> Path:
     """Where the row of a case is kept: its name depends on all that it depends on."""
     digest = hashlib.sha256(json.dumps([asdict(case), SEED, WORKLOAD, version("torch")]).encode())
-    for path in sorted((ROOT / "src").rglob("*.py")):
-        digest.update(path.read_bytes())
+    for folder in DEPENDED_ON:
+        for path in sorted((ROOT / "src" / folder).rglob("*.py")):
+            digest.update(path.read_bytes())
     return KEPT / f"{digest.hexdigest()}.json"
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mainstay.measuring.parting import cause_of, first_pair
+from mainstay.runner.channel import Channel
 from mainstay.runner.protocol import Event
 from mainstay.runner.watching import Watch
 from mainstay.workers.watching import Watched
@@ -18,10 +19,10 @@ torch = pytest.importorskip("torch")
 HERE = Path(__file__).name
 
 
-class Gate:
+class Gate(Channel):
     """The other end of the channel, which lets the trial go on and asks for results."""
 
-    def __init__(self, commands=()):
+    def __init__(self, commands=()):  # no pipes
         self.sent = []
         self._commands = list(commands)
 
@@ -168,9 +169,8 @@ def test_another_rate_of_dropout_is_named():
 def test_data_from_outside_torch_are_named_with_the_stream_of_random_numbers():
     def data(times):
         def draw():
-            for _ in range(times):
-                numbers = [[random.random() for _ in range(4)] for _ in range(8)]
-            return numbers
+            drawn = [[[random.random() for _ in range(4)] for _ in range(8)] for _ in range(times)]
+            return drawn[-1]
 
         return draw
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mainstay.measuring.parting import cause_of, compare_recorded, first_pair, parameters_differ
+from mainstay.measuring.parting import cause_of, compare_recorded, first_pair, parameters_differ, why_failed
 from mainstay.records.explanations import CalledOperator, CodeLine, FirstDifference, Parting
 from mainstay.records.trials import Side
 from mainstay.runner.protocol import Finished, Level, Operator
@@ -36,12 +36,14 @@ class _Steps(NamedTuple):
         itself: Step in which the baseline differs from itself.
         candidate: Step in which the candidate differs from the baseline.
         finished: What each trial recorded, if none differs.
+        failed: Which trials failed in the step in which they part, in one sentence; empty if none did.
         has_torch: Whether anything of torch was seen.
     """
 
     itself: int | None = None
     candidate: int | None = None
     finished: Sequence[Finished] = ()
+    failed: str = ""
     has_torch: bool = False
 
 
@@ -91,7 +93,8 @@ class _Search:
         for level in ("parameters", "everything"):
             steps = self._compare_steps(level)
             if (step := steps.candidate if steps.itself is None else steps.itself) is not None:
-                return replace(self._find_operator(step, is_itself=steps.itself is not None), recorded=recorded)
+                found = self._find_operator(step, is_itself=steps.itself is not None)
+                return replace(found, recorded=recorded or steps.failed)
             baseline, again, candidate = steps.finished
             if itself := compare_recorded(baseline, again):
                 return FirstDifference(parting=Parting.BASELINE, recorded=itself, cause=itself)
@@ -132,7 +135,10 @@ class _Search:
                 itself = number if seen[BASELINE] != seen[AGAIN] else None
                 candidate = number if seen[BASELINE] != seen[CANDIDATE] else None
                 if itself is not None or candidate is not None:
-                    return _Steps(itself=itself, candidate=candidate)
+                    ended = [trials.finished_of(n) if step["is_last"] else None for n, step in enumerate(steps)]
+                    sides = ((Side.BASELINE, ended[BASELINE]), (Side.CANDIDATE, ended[CANDIDATE]))
+                    failed = "; ".join(filter(None, (why_failed(side, each) for side, each in sides)))
+                    return _Steps(itself=itself, candidate=candidate, failed=failed)
                 if steps[BASELINE]["is_last"]:
                     return _Steps(finished=trials.finished(), has_torch=has_torch)
 

@@ -152,11 +152,21 @@ def compare_recorded(baseline: Mapping[str, Any], candidate: Mapping[str, Any]) 
     return next(_iter_recorded(baseline, candidate), "")
 
 
+def why_failed(name: str, finished: Mapping[str, Any] | None) -> str:
+    """How a trial failed, in one sentence; empty if it completed or has not ended.
+
+    Args:
+        name: Whose trial it is.
+        finished: Content of its event ``finished``; ``None`` if it has not ended.
+    """
+    outcome = (finished or {}).get("outcome", "completed")
+    return "" if outcome == "completed" or finished is None else f"trial of the {name} {outcome}: {finished['cause']}"
+
+
 def _iter_recorded(baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -> Iterator[str]:
     both = {"baseline": baseline, "candidate": candidate}
-    failures = [(name, each) for name, each in both.items() if each.get("outcome", "completed") != "completed"]
-    if failures:
-        yield from (f"the trial of the {name} {each['outcome']}: {each.get('cause', '')}" for name, each in failures)
+    if failures := [failure for name, each in both.items() if (failure := why_failed(name, each))]:
+        yield from failures
         return
     yield from _differing_series(baseline.get("series") or {}, candidate.get("series") or {})
     for what, label in (("context", "context"), ("values", "value")):

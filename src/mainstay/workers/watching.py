@@ -106,10 +106,19 @@ class WatchedTrials:
 
     def finished(self) -> list[Finished]:
         """What each trial recorded, after its last step."""
-        return [self._expect(worker, Event.FINISHED) for worker in self._workers]
+        return [self.finished_of(trial) for trial in range(len(self._workers))]
+
+    def finished_of(self, trial: int) -> Finished:
+        """What a trial recorded, after its last step.
+
+        Args:
+            trial: Position of the trial.
+        """
+        finished: Finished = self._expect(self._workers[trial], Event.FINISHED)
+        return finished
 
     def operators(self) -> list[Watched]:
-        """Operators of one step of every trial; the trials then wait for :meth:`values`, or for :meth:`go_on`."""
+        """Operators of one step of every trial; the trials then wait for :meth:`values`."""
         return [self._operators(worker) for worker in self._workers]
 
     def _operators(self, worker: Worker) -> Watched:
@@ -120,10 +129,6 @@ class WatchedTrials:
             if page["is_last"]:
                 return Watched(operators=operators, places=page["places"])
             self._send(worker, Command.NEXT)
-
-    def go_on(self) -> None:
-        """Let every trial go on."""
-        self._send_all(Command.NEXT)
 
     def values(self, trial: int, operator: int, output: int) -> list[float] | None:
         """The numbers that an operator computed; ``None`` if they were too many to be kept.
