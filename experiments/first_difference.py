@@ -59,7 +59,7 @@ NEAR = 3
 """Lines by which the first line of a statement may lie before the line that Python names."""
 
 PRELOADED = ("torch", "torch._dynamo")
-"""Modules that the workers are forked with, except where a dependency is patched."""
+"""Modules that the workers are forked with."""
 
 WORKLOAD = """
 from dataclasses import replace
@@ -364,7 +364,11 @@ class Bench:
         self.baseline = self._git("rev-parse", "HEAD")
         for side in Side:
             self._copy(side)
-        load_digits(folder / "data")
+        self.data = folder / "data"
+        self.dependencies = (
+            folder / "dependencies of the candidate"
+        )  # there from the start: the servers of workers know it
+        self.dependencies.mkdir()
         measure = folder / "measure"
         (measure / "benchmarks").mkdir(parents=True)
         (measure / "pytest.ini").write_text("[pytest]\n", "utf-8")
@@ -387,15 +391,11 @@ class Bench:
         shutil.rmtree(tree, ignore_errors=True)
         shutil.copytree(self.clone / PACKAGE, tree, ignore=shutil.ignore_patterns("__pycache__"))
 
-    def spec(self, side: Side, *, has_data: bool = True) -> WorkerSpec:
-        """The worker of a revision, which imports the model from its own tree.
-
-        Args:
-            side: The revision.
-            has_data: Whether the data set is there; if not, the dependency that it comes from makes it.
-        """
+    def spec(self, side: Side) -> WorkerSpec:
+        """The worker of a revision, which imports the model from its own tree."""
         scratch = self.folder / f"scratch of the {side}"
         scratch.mkdir(exist_ok=True)
+        dependencies = str(self.dependencies)
         return WorkerSpec(
             side=side,
             python=sys.executable,
@@ -407,10 +407,10 @@ class Bench:
             variables={
                 "PATH": os.environ["PATH"],
                 "PYTHONPATH": os.pathsep.join(
-                    [str(self.folder / side), str(self.folder / f"dependencies of the {side}")]
+                    [str(self.folder / side), *([dependencies] if side is Side.CANDIDATE else [])]
                 ),
                 "PYTHONDONTWRITEBYTECODE": "1",
-                **({"MNIST_REFERENCE_ROOT": str(self.folder / "data")} if has_data else {}),
+                "MNIST_REFERENCE_ROOT": str(self.data),
                 **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
             },
         )
@@ -418,25 +418,25 @@ class Bench:
     def explain(self, case: Case) -> Explanation:
         """Plant a difference, and find where the revisions part."""
         self._git("reset", "--quiet", "--hard", self.baseline)
-        dependencies = self.folder / f"dependencies of the {Side.CANDIDATE}"
-        shutil.rmtree(dependencies, ignore_errors=True)
+        shutil.rmtree(self.data, ignore_errors=True)
+        shutil.rmtree(self.dependencies / "sklearn", ignore_errors=True)
         is_dependency = case.file.startswith("sklearn")
         if is_dependency:
             import sklearn
 
             installed = Path(sklearn.__file__).parents[1]
             for name in ("sklearn", "scikit_learn.libs"):
-                shutil.copytree(installed / name, dependencies / name)
-            plant(dependencies, case)
+                shutil.copytree(installed / name, self.dependencies / name)
+            plant(self.dependencies, case)
         else:
+            load_digits(self.data)  # otherwise, the dependency makes it anew
             plant(self.clone / PACKAGE, case)
             self._git("commit", "--quiet", "--all", "--message", case.name)
         self._copy(Side.CANDIDATE)
-        launchers = {} if is_dependency else self.launchers
         workload = f"benchmarks/test_first_difference.py::test_trained[{case.recipe}]"
-        specs = {side: self.spec(side, has_data=not is_dependency) for side in Side}
+        specs = {side: self.spec(side) for side in Side}
         found = find_first_difference(
-            specs, workload, SEED, limit_s=TRIAL_SECONDS, launchers=launchers, times_trial=True
+            specs, workload, SEED, limit_s=TRIAL_SECONDS, launchers=self.launchers, times_trial=True
         )
         old = version("scikit-learn")
         explanation = Explanation(

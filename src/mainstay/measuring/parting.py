@@ -14,11 +14,15 @@ does not know.
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mainstay.runner.protocol import Operator
 from mainstay.workers.watching import Watched
+
+FEW = 16
+"""Numbers that may be equal by chance."""
 
 STREAMS = ("Python's random", "numpy.random")
 """Streams of random numbers outside of torch."""
@@ -79,22 +83,34 @@ def first_operator(operators: Sequence[Operator], other: Sequence[Operator]) -> 
     Returns:
         The position; if no parameter depends on such a result, that of the first one; ``None`` if there is none.
     """
-    known = {content for each in other for content in (*each["inputs"], *each["outputs"])}
-    strange = [bool({*each["outputs"]} - known) for each in operators]
+    contents = {content for each in other for content in (*each["inputs"], *each["outputs"])}
+    known = contents | {result for each in other for result in _results(each)}
+    strange = [any(result not in known for result in _results(each)) for each in operators]
     writers: dict[int, list[int]] = {}
     for number, each in enumerate(operators):
-        for storage in each["written"] if strange[number] else ():
+        for storage in each["written"]:
             writers.setdefault(storage, []).append(number)
     left = [number for number, each in enumerate(operators) if each["updates"] and strange[number]]
     found = set(left)
     while left:
         number = left.pop()
+        sources = {operators[number]["forward_call"]}
         for content, storage in zip(operators[number]["inputs"], operators[number]["read"], strict=True):
             before = [writer for writer in writers.get(storage, ()) if writer < number]
-            if content not in known and before and before[-1] not in found:
-                found.add(before[-1])
-                left.append(before[-1])
+            if before:
+                strangers = [writer for writer in before if strange[writer]]
+                sources.update(before[-1:] if content in contents else strangers[-1:])
+        new = {source for source in sources - found if source >= 0 and strange[source]}
+        found |= new
+        left += new
     return min(found) if found else next((number for number, is_strange in enumerate(strange) if is_strange), None)
+
+
+def _results(operator: Operator) -> Iterator[str]:
+    """Contents that an operator computed; a few numbers, which are often equal by chance, together with its name."""
+    for content, shape in zip(operator["outputs"], operator["shapes"], strict=True):
+        sizes = [int(size) for size in shape.partition("[")[2].rstrip("]").split(",") if size.strip()]
+        yield content if math.prod(sizes) > FEW else f"{operator['name']} {content}"
 
 
 def cause_of(

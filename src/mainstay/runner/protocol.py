@@ -261,6 +261,7 @@ class Operator(TypedDict):
         module: Path of the module of the network that called it; in the backward pass, of the one that called its forward.
         place: Number of the place that called it.
         forward: In the backward pass, number of the place that called its forward; -1 if unknown.
+        forward_call: Position of that forward among the operators of the step; -1 if unknown.
         is_backward: Whether it belongs to the backward pass.
         generator: Hash of the state of the generator before it drew random numbers; empty if it draws none.
         elsewhere: Hashes of the states of the random numbers of Python and of numpy.
@@ -277,6 +278,7 @@ class Operator(TypedDict):
     module: str
     place: int
     forward: int
+    forward_call: int
     is_backward: bool
     generator: str
     elsewhere: Sequence[str]

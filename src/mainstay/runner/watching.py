@@ -76,7 +76,8 @@ class Watch(AbstractContextManager["Watch"]):
         self._computed: set[str] = set()
         self._page: list[Operator] = []
         self._places: dict[tuple[tuple[str, str, int, str], ...], int] = {}
-        self._forward: dict[int, tuple[int, str]] = {}
+        self._forward: dict[int, tuple[int, int, str]] = {}
+        self._told = 0
         self._kept: list[list[Any] | None] = []
         self._kept_bytes = 0
         self._names: dict[int, tuple[Any, dict[int, str]]] = {}
@@ -233,11 +234,12 @@ class Watch(AbstractContextManager["Watch"]):
         torch = self._torch
         place, module = self._place_of(sys._getframe(3))
         sequence, node = torch._C._autograd._get_sequence_nr() - 1, torch._C._current_autograd_node()
-        forward = -1
+        call = forward = -1
         if node is not None:
-            forward, module = self._forward.get(node._sequence_nr(), (-1, module))
+            call, forward, module = self._forward.get(node._sequence_nr(), (-1, -1, module))
         else:
-            self._forward.setdefault(sequence, (place, module))
+            self._forward.setdefault(sequence, (self._told, place, module))
+        self._told += 1
         is_random = torch.Tag.nondeterministic_seeded in function.tags
         return {
             "name": str(function).removesuffix(".default"),
@@ -251,6 +253,7 @@ class Watch(AbstractContextManager["Watch"]):
             "module": module,
             "place": place,
             "forward": forward,
+            "forward_call": call,
             "is_backward": node is not None,
             "generator": self._generator(kwargs.get("generator")) if is_random else "",
             "elsewhere": self._elsewhere(),
@@ -369,6 +372,7 @@ class Watch(AbstractContextManager["Watch"]):
             "module": "",
             "place": self._places.setdefault(tuple(place), len(self._places)),
             "forward": -1,
+            "forward_call": -1,
             "is_backward": False,
             "generator": "",
             "elsewhere": [],

@@ -132,6 +132,7 @@ _OPERATOR = _object(
     module=_TEXT,
     place=_WHOLE,
     forward=_WHOLE,
+    forward_call=_WHOLE,
     is_backward={"type": "boolean"},
     generator=_HASH,
     elsewhere=_list(_HASH),
