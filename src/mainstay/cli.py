@@ -298,13 +298,12 @@ def explain(*, place: Path | None, folder: Path, **options: Any) -> int:
     under torch's dispatch, the baseline twice.
     """
     from mainstay.commands import explain as explaining
-    from mainstay.reports.explanation import render_explanation
     from mainstay.reports.progress import progress_for
     from mainstay.workers.descendants import inheriting_orphans
 
     with inheriting_orphans(), interruptible(explaining.RESTART), progress_for(sys.stderr) as observer:
         found = explaining.explain(folder, explaining.ExplainOptions(**options), environ=os.environ, observer=observer)
-    click.echo(render_explanation(found))
+    click.echo(explaining.render(found))
     if place:
         explaining.write_explanation(found, place)
     return 0

@@ -28,6 +28,7 @@ from mainstay.records.explanations import Explanation, Parting
 from mainstay.records.findings import Verdict
 from mainstay.records.plans import PlannedWorkload
 from mainstay.records.runs import Revision, Run
+from mainstay.reports.explanation import render_explanation
 from mainstay.reports.publishing import read_run
 from mainstay.revisions.git import Repository
 from mainstay.revisions.hunks import nearest_hunks, read_hunks
@@ -204,6 +205,11 @@ def choose_workload(run: Run, name: str) -> PlannedWorkload:
 
 def _urgency(verdict: Verdict) -> int:
     return ORDER.index(verdict) if verdict in ORDER else len(ORDER)
+
+
+def render(explanation: Explanation) -> str:
+    """An explanation as text."""
+    return render_explanation(explanation)
 
 
 def explanation_to_json(explanation: Explanation) -> str:

@@ -16,7 +16,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mainstay.measuring.parting import cause_of, compare_recorded, first_pair, parameters_differ, why_failed
+from mainstay.measuring.parting import (
+    cause_of,
+    compare_recorded,
+    contents_of,
+    first_pair,
+    parameters_differ,
+    why_failed,
+)
 from mainstay.records.explanations import CalledOperator, CodeLine, FirstDifference, Parting
 from mainstay.records.trials import Side
 from mainstay.runner.protocol import Finished, Level, Operator
@@ -78,7 +85,17 @@ def find_first_difference(
 
 @dataclass(kw_only=True)
 class _Search:
-    """Passes over the same trials, each of which looks closer."""
+    """Passes over the same trials, each of which looks closer.
+
+    Attributes:
+        specs: The worker of each revision.
+        workload: Node id of the workload.
+        seed: Seed of the trials.
+        limit_s: Seconds that a trial may take up to the end of a step.
+        launchers: Functions that start the workers of each side.
+        seconds: Seconds of each pass.
+        origins: Inputs of the operators found last that the other trial does not know, of each trial.
+    """
 
     specs: Mapping[Side, WorkerSpec]
     workload: str
@@ -86,6 +103,7 @@ class _Search:
     limit_s: float
     launchers: Mapping[Side, Launcher]
     seconds: dict[str, float] = field(default_factory=dict)
+    origins: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
 
     def run(self) -> FirstDifference:
         """The first difference."""
@@ -94,7 +112,7 @@ class _Search:
             steps = self._compare_steps(level)
             if (step := steps.candidate if steps.itself is None else steps.itself) is not None:
                 found = self._find_operator(step, is_itself=steps.itself is not None)
-                return replace(found, recorded=recorded or steps.failed)
+                return replace(self._trace_back(found), recorded=recorded or steps.failed)
             baseline, again, candidate = steps.finished
             if itself := compare_recorded(baseline, again):
                 return FirstDifference(parting=Parting.BASELINE, recorded=itself, cause=itself)
@@ -142,23 +160,41 @@ class _Search:
                 if steps[BASELINE]["is_last"]:
                     return _Steps(finished=trials.finished(), has_torch=has_torch)
 
-    def _find_operator(self, step: int, *, is_itself: bool) -> FirstDifference:
+    def _trace_back(self, found: FirstDifference) -> FirstDifference:
+        """The first operator of an earlier step, if the inputs of the one that was found come from there."""
+        origins = self.origins
+        if found.parting is not Parting.OPERATOR or not found.step or not all(origins):
+            return found
+        steps = self._compare_steps("everything")
+        if steps.itself is not None or steps.candidate is None or steps.candidate >= found.step:
+            return found
+        earlier = self._find_operator(steps.candidate, is_itself=False, wanted=origins)
+        return earlier if earlier.parting is Parting.OPERATOR and (earlier.baseline or earlier.candidate) else found
+
+    def _find_operator(
+        self, step: int, *, is_itself: bool, wanted: Sequence[frozenset[str]] = (frozenset(), frozenset())
+    ) -> FirstDifference:
         """The first operator of the step in which the trials part.
 
         Args:
             step: Number of the step.
             is_itself: Whether the trials of the baseline part there.
+            wanted: Contents of each trial whose origin is looked for; that of the parameters by default.
         """
         with self._trials("operators", step) as trials:
             watched = trials.operators()
             repeats = not parameters_differ(watched[BASELINE].operators, watched[AGAIN].operators)
             other = CANDIDATE if repeats and not is_itself else AGAIN
-            pair = first_pair(watched[BASELINE], watched[other])
+            pair = first_pair(watched[BASELINE], watched[other], wanted)
             old, new = (
                 watched[trial].operators[number] if number is not None else None
                 for trial, number in zip((BASELINE, other), pair, strict=True)
             )
-            known = frozenset(c for each in watched[BASELINE].operators for c in (*each["inputs"], *each["outputs"]))
+            known, known_of_other = contents_of(watched[BASELINE]), contents_of(watched[other])
+            self.origins = (
+                frozenset(old["inputs"] if old else ()) - known_of_other,
+                frozenset(new["inputs"] if new else ()) - known,
+            )
             if old is None and new is None:
                 cause = "the operators of this step gave the same results when it was run again"
             else:

@@ -5,6 +5,7 @@ count. The search starts from the parameters that came out otherwise, and goes b
 does not know.
 
 - :func:`first_pair`: positions of the first such operators of two trials.
+- :func:`contents_of`: all that a trial computed or read in a step.
 - :func:`parameters_differ`: whether two trials wrote different parameters.
 - :func:`first_operator`: position of that of one trial.
 - :func:`cause_of`: how two operators differ, in words.
@@ -28,7 +29,9 @@ STREAMS = ("Python's random", "numpy.random")
 """Streams of random numbers outside of torch."""
 
 
-def first_pair(baseline: Watched, candidate: Watched) -> tuple[int | None, int | None]:
+def first_pair(
+    baseline: Watched, candidate: Watched, wanted: Sequence[frozenset[str]] = (frozenset(), frozenset())
+) -> tuple[int | None, int | None]:
     """Positions of the first operators in which two trials part, in the same step.
 
     The one that comes first decides; the other is the same call of the other trial, if that makes it.
@@ -36,12 +39,13 @@ def first_pair(baseline: Watched, candidate: Watched) -> tuple[int | None, int |
     Args:
         baseline: Operators of the baseline.
         candidate: Operators of the candidate.
+        wanted: Contents of each trial whose origin is looked for, in place of that of the parameters.
 
     Returns:
         The positions; both ``None`` if the trials computed the same.
     """
-    old = first_operator(baseline.operators, candidate.operators)
-    new = first_operator(candidate.operators, baseline.operators)
+    old = first_operator(baseline.operators, candidate.operators, wanted[0])
+    new = first_operator(candidate.operators, baseline.operators, wanted[1])
     old_of_new = _same_call(candidate, new, baseline)
     new_of_old = _same_call(baseline, old, candidate)
     if old_of_new is not None and (old is None or old_of_new <= old):
@@ -49,6 +53,11 @@ def first_pair(baseline: Watched, candidate: Watched) -> tuple[int | None, int |
     if new_of_old is not None and (new is None or new_of_old <= new):
         return old, new_of_old
     return old, new
+
+
+def contents_of(watched: Watched) -> frozenset[str]:
+    """All that a trial computed or read in a step."""
+    return frozenset(content for each in watched.operators for content in (*each["inputs"], *each["outputs"]))
 
 
 def parameters_differ(operators: Sequence[Operator], other: Sequence[Operator]) -> bool:
@@ -73,12 +82,15 @@ def _call(watched: Watched, operator: Operator) -> tuple[str, str, bool, str]:
     return operator["name"], operator["module"], operator["is_backward"], place[0]["function"] if place else ""
 
 
-def first_operator(operators: Sequence[Operator], other: Sequence[Operator]) -> int | None:
+def first_operator(
+    operators: Sequence[Operator], other: Sequence[Operator], wanted: frozenset[str] = frozenset()
+) -> int | None:
     """Position of the first operator whose result the other trial does not know and that its parameters depend on.
 
     Args:
         operators: Operators of a step of the trial.
         other: Operators of the same step of the other trial.
+        wanted: Contents whose origin is looked for, in place of that of the parameters.
 
     Returns:
         The position; if no parameter depends on such a result, that of the first one; ``None`` if there is none.
@@ -90,7 +102,11 @@ def first_operator(operators: Sequence[Operator], other: Sequence[Operator]) -> 
     for number, each in enumerate(operators):
         for storage in each["written"]:
             writers.setdefault(storage, []).append(number)
-    left = [number for number, each in enumerate(operators) if each["updates"] and strange[number]]
+    left = [
+        number
+        for number, each in enumerate(operators)
+        if strange[number] and (not wanted.isdisjoint(each["outputs"]) if wanted else each["updates"])
+    ]
     found = set(left)
     while left:
         number = left.pop()
