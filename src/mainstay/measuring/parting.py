@@ -119,7 +119,9 @@ def first_operator(
         new = {source for source in sources - found if source >= 0 and strange[source]}
         found |= new
         left += new
-    return min(found) if found else next((number for number, is_strange in enumerate(strange) if is_strange), None)
+    if found:
+        return min(found)
+    return next((number for number, each in enumerate(operators) if not contents.issuperset(each["outputs"])), None)
 
 
 def _results(operator: Operator) -> Iterator[str]:
