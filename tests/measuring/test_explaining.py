@@ -148,6 +148,32 @@ def test_a_result_that_reaches_no_parameter_is_not_the_first_difference():
     assert first_pair(old, new) == (0, 1)
 
 
+def test_the_origin_of_given_contents_is_found():
+    def step(drawn):
+        return trial(
+            operator("log", ["x"], [f"log {drawn}"], storage=9),
+            operator("draw", [], [drawn]),
+            operator("index", [drawn], [f"data {drawn}"]),
+        )
+
+    assert first_pair(step("1"), step("2"), (frozenset({"data 1"}), frozenset({"data 2"}))) == (1, 1)
+
+
+def test_equal_scalars_of_other_operators_are_not_taken_for_the_same():
+    def step(factor):
+        scalar = {"shapes": ["float32[]"]}
+        loss = operator("mul", ["loss"], [factor]) | scalar | {"arguments": [f"other={factor}"]}
+        slope = operator("mul backward", ["1"], [factor], storage=1) | scalar | {"is_backward": True, "forward_call": 0}
+        return trial(
+            loss,
+            slope,
+            operator("square", ["x"], ["2"], storage=5),
+            operator("update", [factor], [f"p{factor}"], updates=True, storage=1),
+        )
+
+    assert first_pair(step("1"), step("2")) == (0, 0)
+
+
 def test_reordered_operators_are_no_difference():
     first, second = operator("a", ["x"], ["1"]), operator("b", ["x"], ["2"])
 
