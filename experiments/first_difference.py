@@ -518,12 +518,11 @@ def kept_at(case: Case) -> Path:
     return KEPT / f"{digest.hexdigest()}.json"
 
 
-def summary(rows: Sequence[Mapping[str, Any]], controls: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def summary(rows: Sequence[Mapping[str, Any]], controls: Sequence[Mapping[str, Any]], commit: str) -> dict[str, Any]:
     """The results, with what they were measured on."""
-    commit = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
     unchanged = next(row["seconds"] for row in controls if "parameters" in row["seconds"])
     return {
-        "commit": commit.stdout.strip(),
+        "commit": commit,
         "seed": SEED,
         "num_planted": len(rows),
         "num_right": sum(row["is_right"] for row in rows),
@@ -544,6 +543,7 @@ def summary(rows: Sequence[Mapping[str, Any]], controls: Sequence[Mapping[str, A
 def main(only: tuple[str, ...]) -> None:
     """Run what has not been run yet, and write the results."""
     rows: dict[str, Any] = {}
+    head = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         bench = Bench(Path(folder))
         stack.enter_context(bench.serving())
@@ -565,7 +565,7 @@ def main(only: tuple[str, ...]) -> None:
     if only:
         return
     planted, controls = ([rows[case.name] for case in cases] for cases in (CASES, CONTROLS))
-    results = summary(planted, controls)
+    results = summary(planted, controls, head.stdout.strip())
     RESULTS.write_text(json.dumps(results, indent=2, sort_keys=True) + "\n", "utf-8")
     click.echo(f"{results['num_right']} of {results['num_planted']} right")
     sys.exit(results["num_right"] < WANTED)
