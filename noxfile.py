@@ -307,6 +307,13 @@ def hostile(session: nox.Session) -> None:
 
 
 @task(default=False)
+def first_difference(session: nox.Session) -> None:
+    """Plant differences in the reference model, name the first place of each, and write ``docs/results``; some minutes."""
+    install_project(session, "test")
+    session.run("python", "-m", "experiments.first_difference", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+
+
+@task(default=False)
 def adoption(session: nox.Session) -> None:
     """Put other people's projects under a gate by one command, and write ``docs/results``; goes on where it was stopped."""
     install_project(session, "test")

@@ -85,6 +85,12 @@ INTRODUCTIONS: Mapping[str, Introduction] = {
         "usage, 3 inconclusive or in need of a review, 4 a baseline or an environment that is broken. `nox -s hostile` "
         "draws, gates and counts them.",
     ),
+    "first_difference": Introduction(
+        "Where two revisions part",
+        "Differences planted in the reference model, and the place that `mainstay explain` names first: the operator, the "
+        "line and the change were written down before. Lines are those of the candidate, then of the baseline; the controls change nothing "
+        "that is computed. `nox -s first_difference` plants and names them.",
+    ),
     "adoption": Introduction(
         "Adoption",
         "Other people's projects, each put under a gate by `mainstay init --yes` with nobody's help: what was written, how long "

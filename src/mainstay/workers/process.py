@@ -37,7 +37,18 @@ from mainstay.records.errors import StoreError, WorkerError
 from mainstay.records.selections import EVERYTHING, Selection
 from mainstay.records.trials import Outcome, Side
 from mainstay.runner.confinement import can_confine, confined_command
-from mainstay.runner.protocol import Collected, Command, Event, Finished, Images, Traced, WorkOptions
+from mainstay.runner.protocol import (
+    Collected,
+    Command,
+    Event,
+    Finished,
+    Images,
+    Operators,
+    Step,
+    Traced,
+    Values,
+    WorkOptions,
+)
 from mainstay.workers.descendants import (
     OutputTail,
     adopt_session,
@@ -449,6 +460,15 @@ class Worker:
 
     @overload
     def expect(self, event: Literal[Event.TRACED], limit_s: float) -> Traced: ...
+
+    @overload
+    def expect(self, event: Literal[Event.STEP], limit_s: float) -> Step: ...
+
+    @overload
+    def expect(self, event: Literal[Event.OPERATORS], limit_s: float) -> Operators: ...
+
+    @overload
+    def expect(self, event: Literal[Event.VALUES], limit_s: float) -> Values: ...
 
     def expect(self, event: Event, limit_s: float) -> Any:
         """Wait for the next event, which must be of the given kind.
