@@ -8,6 +8,9 @@ ENGINE = '''
 """An engine that adds numbers."""
 
 
+NUM_QUESTIONS = 1500
+
+
 def answer(question):
     first, second = map(int, question.split("+"))
     return str(first + second) if first % 10 < 7 else "unknown"
@@ -18,7 +21,7 @@ import pytest
 
 from subject import engine
 
-QUESTIONS = {f"q{number}": f"{number} + {number * number % 97}" for number in range(1500)}
+QUESTIONS = {f"q{number}": f"{number} + {number * number % 97}" for number in range(engine.NUM_QUESTIONS)}
 
 
 def right(name, given):
@@ -87,14 +90,35 @@ def test_identical_outputs_pass_although_every_seed_gives_the_same(evaluated):
     assert (findings[IN_LOOKS]["num_looks"], findings[IN_LOOKS]["num_pairs"]) == (2, 375)
 
 
-def test_a_clear_loss_fails_at_the_first_look(evaluated):
+def test_a_clear_loss_fails_at_the_first_look_and_shows_what_was_lost(evaluated):
     evaluated.edit("src/subject/engine.py", "first % 10 < 7", "first % 10 < 4")
 
-    result = evaluated.gate()
+    result = evaluated.gate("--html", "r.html", "--junit", "r.xml", "--markdown", "r.md")
 
     assert (result.status, result.verdicts) == (1, {AT_ONCE: "fail", IN_LOOKS: "fail"}), result.stdout + result.stderr
     finding = findings_of(result)[IN_LOOKS]
     assert (finding["num_looks"], finding["num_pairs"]) == (1, 150)
-    assert [(trial["side"], trial["pair"]) for trial in trials_of(evaluated) if "looks" in trial["workload"]].count(
-        ("candidate", 0)
-    ) == 1
+    scored = [(trial["side"], trial["pair"]) for trial in trials_of(evaluated) if "looks" in trial["workload"]]
+    assert sorted(scored) == [("baseline", 0), ("baseline", 0), ("candidate", 0)]
+    for name in ("r.html", "r.xml", "r.md"):
+        report = (evaluated.root / name).read_text()
+        assert "unknown" in report
+        assert "the baseline alone 0.0 %" in report
+    assert "1 -> 0, asks" in result.stdout
+
+
+def test_answers_that_time_out_count_as_wrong_and_too_many_are_an_error(evaluated):
+    evaluated.edit("src/subject/engine.py", 'else "unknown"', 'else "timeout"')
+    few = evaluated.gate()
+    assert (few.status, few.verdicts) == (1, {AT_ONCE: "error", IN_LOOKS: "error"}), few.stdout + few.stderr
+    assert "of the candidate" in few.run["findings"][0]["reason"]
+
+
+def test_other_items_are_an_error_that_names_the_first(evaluated):
+    evaluated.edit("src/subject/engine.py", "1500", "1499")
+
+    result = evaluated.gate()
+
+    assert (result.status, set(result.verdicts.values())) == (1, {"error"}), result.stdout + result.stderr
+    assert "the candidate lacks item 'q1499'" in result.stdout
+    assert "the baseline chooses from 1,500 items, the candidate from 1,499" in result.stdout

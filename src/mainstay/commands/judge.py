@@ -17,8 +17,15 @@ from pathlib import Path
 from mainstay.evaluation.formats import read_scores, with_task
 from mainstay.evaluation.items import ItemsError, PairedTask, Scores, pair_scores
 from mainstay.gates.policy import Design, GateFacts, judge_gate
-from mainstay.gates.tasks import MACRO, TaskSamples, judge_tasks
-from mainstay.measuring.items import paired_samples, preset_samples
+from mainstay.gates.tasks import MACRO, TaskSamples, acknowledge_gains, judge_tasks
+from mainstay.measuring.items import (
+    FEWEST_SHOWN,
+    MAX_FLIPPED,
+    flipped_items,
+    item_groups,
+    paired_samples,
+    preset_samples,
+)
 from mainstay.project.configuration import Configuration, EvaluationSettings, read_configuration
 from mainstay.project.waivers import JUDGED_WAIVERS, apply_waivers, read_waivers, unknown_waivers
 from mainstay.records.errors import StoreError, UsageError
@@ -108,7 +115,7 @@ def judge(folder: Path, baseline: Path, candidate: Path, options: JudgeOptions) 
         for side, scores in _with_common_name(read).items()
     }
     reading_s, watch = time.monotonic() - watch, time.monotonic()
-    samples = _samples(sides, settings, options)
+    samples, paired = _samples(sides, settings, options)
     _check_names(samples, options)
     findings, design = judge_tasks(
         samples,
@@ -117,7 +124,7 @@ def judge(folder: Path, baseline: Path, candidate: Path, options: JudgeOptions) 
         margin_level=configuration.margin_level,
         macro_tier=settings.tiers.get(MACRO),
     )
-    findings = _acknowledged(findings, options.acknowledged)
+    findings = acknowledge_gains(findings, options.acknowledged)
     notes = _waiver_notes(waivers, findings, created.date())
     findings = apply_waivers(findings, waivers, created.date())
     judgement = judge_gate(GateFacts(findings=findings, inconclusive=configuration.inconclusive))
@@ -136,7 +143,7 @@ def judge(folder: Path, baseline: Path, candidate: Path, options: JudgeOptions) 
             machine=describe_machine(),
             plan=_plan(configuration, findings, design),
             findings=findings,
-            workloads=(_workload(sides, findings),),
+            workloads=(_workload(sides, findings, paired),),
             notes=(*notes, *_notes(sides, options, findings), *_unused(settings, options, samples)),
             phases_s={"reading": reading_s, "judging": judging_s},
         )
@@ -193,8 +200,10 @@ def _margin(task: str, settings: EvaluationSettings) -> float:
     return margin
 
 
-def _samples(sides: Mapping[Side, Scores], settings: EvaluationSettings, options: JudgeOptions) -> list[TaskSamples]:
-    """All tasks in the order of the baseline, then those that only the candidate has."""
+def _samples(
+    sides: Mapping[Side, Scores], settings: EvaluationSettings, options: JudgeOptions
+) -> tuple[list[TaskSamples], Mapping[str, PairedTask]]:
+    """All tasks in the order of the baseline, then those that only the candidate has; and the items of both sides."""
     tasks = {side: list(dict.fromkeys(item.task for item in scores.items)) for side, scores in sides.items()}
     ranges = {**dict.fromkeys(tasks[Side.BASELINE], options.score_range), **settings.ranges}
     refused: dict[str, ItemsError] = {}
@@ -223,7 +232,7 @@ def _samples(sides: Mapping[Side, Scores], settings: EvaluationSettings, options
             samples.append(_preset_samples(name, sides[Side.BASELINE], settings, refused.get(name)))
     new = [name for name in tasks[Side.CANDIDATE] if name not in set(tasks[Side.BASELINE])]
     samples += [_new_samples(name, sides[Side.CANDIDATE], settings) for name in new]
-    return samples
+    return samples, paired
 
 
 def _paired_samples(task: PairedTask, settings: EvaluationSettings) -> TaskSamples:
@@ -292,20 +301,6 @@ def _check_names(samples: Sequence[TaskSamples], options: JudgeOptions) -> None:
             )
 
 
-def _acknowledged(findings: Sequence[Finding], names: Sequence[str]) -> tuple[Finding, ...]:
-    """Findings, with the marks of acknowledged gains removed."""
-    return tuple(
-        replace(
-            finding,
-            mark="",
-            warnings=(*finding.warnings, f"a person has acknowledged the implausible gain: {finding.mark}"),
-        )
-        if finding.mark and finding.metric.name in names
-        else finding
-        for finding in findings
-    )
-
-
 def _waiver_notes(waivers: Sequence[Waiver], findings: Sequence[Finding], today: date) -> list[str]:
     """Notes, not errors, on waivers that match no task, since their file may serve several sets of results."""
     metrics = [finding.metric for finding in findings]
@@ -360,8 +355,12 @@ def _file_digest(file: Path) -> str:
         raise StoreError(f"cannot be read: {error.strerror}", looked_in=str(file)) from error
 
 
-def _workload(sides: Mapping[Side, Scores], findings: Sequence[Finding]) -> WorkloadResult:
-    """The origin that the files of both sides state."""
+def _workload(
+    sides: Mapping[Side, Scores], findings: Sequence[Finding], paired: Mapping[str, PairedTask]
+) -> WorkloadResult:
+    """The origin that the files of both sides state, and the items that flipped."""
+    items = {side: scores.items for side, scores in sides.items()}
+    share = max(FEWEST_SHOWN, MAX_FLIPPED // max(len(paired), 1))
     context: dict[str, ContextValue] = {}
     for side, scores in sides.items():
         for file in scores.files[:MAX_FACTS]:
@@ -376,6 +375,10 @@ def _workload(sides: Mapping[Side, Scores], findings: Sequence[Finding]) -> Work
         status="judged",
         context=context,
         num_pairs=sum(finding.num_pairs for finding in findings if finding.metric.name != MACRO),
+        flipped_items=tuple(
+            item for name, task in paired.items() for item in flipped_items(task, name, items, at_most=share)
+        ),
+        groups=tuple(group for name, task in paired.items() for group in item_groups(task, name, items[Side.BASELINE])),
     )
 
 

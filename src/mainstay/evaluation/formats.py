@@ -7,7 +7,7 @@ them is executed. Every error message names the file, the line and the next step
 - Inspect AI: ``.json`` and ``.eval`` logs.
 - promptfoo: the JSON of ``promptfoo eval --output``.
 - the plain form: ``.jsonl``, ``.csv`` or ``.parquet`` with ``id`` and ``score``, and optionally ``task``, ``cluster``,
-  ``repeat``, ``error``, ``digest`` and ``prompt``.
+  ``repeat``, ``error``, ``digest``, ``prompt``, ``input`` and ``output``.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ INSPECT_GRADES = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
 PROMPTFOO_ERROR = 2
 """``failureReason`` of a result that could not be obtained."""
 
-PLAIN_COLUMNS = ("task", "id", "score", "repeat", "cluster", "error", "digest", "prompt")
+PLAIN_COLUMNS = ("task", "id", "score", "repeat", "cluster", "error", "digest", "prompt", "input", "output")
 
 
 def read_scores(path: Path, *, chosen_filter: str = "", cluster: str = "") -> Scores:
@@ -215,7 +215,7 @@ def _plain_items(rows: Iterable[tuple[str, Mapping[str, Any]]], path: Path) -> I
             id=str(row["id"]),
             score=_score(row.get("score"), where),
             repeat=_whole(row.get("repeat", 0), where),
-            **{name: str(row.get(name) or "") for name in ("cluster", "error", "digest", "prompt")},
+            **{name: str(row.get(name) or "") for name in ("cluster", "error", "digest", "prompt", "input", "output")},
         )
 
 

@@ -12,7 +12,7 @@ mean of the task means, the *macro* metric, must pass, and a task whose items ar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -242,6 +242,25 @@ def evaluation_findings(weighed: WeighedEvaluation, decisions: Decisions, design
         for index, look in enumerate(decisions.look.tolist())
     )
     return tuple(finding or next(judged) for finding in weighed.findings)
+
+
+def acknowledge_gains(findings: Sequence[Finding], names: Collection[str]) -> tuple[Finding, ...]:
+    """Findings, with the marks of implausible gains removed that a person has examined.
+
+    Args:
+        findings: The findings of a gate.
+        names: Names or ids of metrics whose gain is acknowledged.
+    """
+    return tuple(
+        replace(
+            finding,
+            mark="",
+            warnings=(*finding.warnings, f"a person has acknowledged the implausible gain: {finding.mark}"),
+        )
+        if finding.mark and not {finding.metric.name, finding.metric.id}.isdisjoint(names)
+        else finding
+        for finding in findings
+    )
 
 
 def _verdict(decisions: Decisions, index: int) -> Verdict:

@@ -15,10 +15,18 @@ from typing import NamedTuple
 from mainstay.evaluation.items import ItemsError, PairedTask, ScoredItem, Scores, pair_scores
 from mainstay.gates.policy import Design
 from mainstay.gates.tasks import Evaluation, TaskSamples, WeighedEvaluation, weigh_evaluation
-from mainstay.measuring.items import paired_samples, preset_samples
+from mainstay.measuring.items import (
+    FEWEST_SHOWN,
+    MAX_FLIPPED,
+    flipped_items,
+    item_groups,
+    paired_samples,
+    preset_samples,
+)
 from mainstay.measuring.ledger import WorkloadLog
 from mainstay.records.findings import Finding, Verdict
 from mainstay.records.metrics import FRACTION, Metric, Scoring, Tier
+from mainstay.records.runs import FlippedItem, ItemGroup, WorkloadResult
 from mainstay.records.scales import PLAIN_NUMBER
 from mainstay.records.trials import ALL_ITEMS, Examples, Side
 from mainstay.stats.scores import block_weights
@@ -96,6 +104,25 @@ class EvaluationLog(WorkloadLog):
                 tuple(weigh_evaluation(self._evaluation(score, num_looks), design) for score in self.gated),
             )
         return self._known[1]
+
+    def result(self) -> WorkloadResult:
+        """Result of the workload with its flipped items, without its findings."""
+        num_looks = self._num_sound
+        flipped: list[FlippedItem] = []
+        groups: list[ItemGroup] = []
+        num_items = 0
+        share = max(FEWEST_SHOWN, MAX_FLIPPED // max(len(self.workload.metrics), 1))
+        for score in self.gated if num_looks else ():
+            names = {scoring.task: metric.name for metric, scoring in self._scored_metrics() if scoring.score == score}
+            paired, _, _ = self.paired(score, num_looks)
+            items = self._scored(score, num_looks)
+            for task, pairs in paired.items():
+                num_items += len(pairs.ids)
+                flipped += flipped_items(pairs, names.get(task, ""), items, at_most=share)
+                groups += item_groups(pairs, names.get(task, ""), items[Side.BASELINE])
+        return replace(
+            WorkloadLog.result(self), num_pairs=num_items, flipped_items=tuple(flipped), groups=tuple(groups)
+        )
 
     @property
     def _num_sound(self) -> int:
@@ -179,15 +206,7 @@ class EvaluationLog(WorkloadLog):
         scorings = {
             scoring.task: (metric, scoring) for metric, scoring in self._scored_metrics() if scoring.score == score
         }
-        is_one = not any(scoring.tasks for _, scoring in scorings.values())
-        items = {
-            side: [
-                item
-                for look in range(num_looks)
-                for item in _items(self.trials[look, side, 0].examples.get(score), is_one=is_one)
-            ]
-            for side in Side
-        }
+        items = self._scored(score, num_looks)
         tasks = {side: {item.task for item in each} for side, each in items.items()}
         directions = {task: metric.direction for task, (metric, _) in scorings.items()}
         refused: dict[str, ItemsError] = {}
@@ -199,11 +218,41 @@ class EvaluationLog(WorkloadLog):
             )
         except ItemsError as error:
             return {}, dict.fromkeys(scorings, error), tasks
+        if not refused and (choice := self._different_choice(score, num_looks)):
+            return {}, dict.fromkeys(scorings, choice), tasks
         return {task.name: task for task in found}, refused, tasks
+
+    def _different_choice(self, score: str, num_looks: int) -> ItemsError | None:
+        """Why items that neither side has scored yet cannot be the same; ``None`` if they can."""
+        for look in range(num_looks):
+            baseline, candidate = (self.trials[look, side, 0].examples[score] for side in Side)
+            if baseline.chosen_of != candidate.chosen_of:
+                side = Side.CANDIDATE if candidate.chosen_of < baseline.chosen_of else Side.BASELINE
+                fact = f"the baseline chooses from {baseline.chosen_of:,} items, the candidate from {candidate.chosen_of:,}"
+                return ItemsError(f"{fact}: both sides must score the same items", side=side)
+            if baseline.offered != candidate.offered:
+                return ItemsError("the revisions choose from items with different ids, clusters or tasks")
+        return None
+
+    def _is_one(self, score: str) -> bool:
+        """Whether the marker of a score declares no tasks, so that all its items are those of one."""
+        return not any(scoring.tasks for _, scoring in self._scored_metrics() if scoring.score == score)
+
+    def _scored(self, score: str, num_looks: int) -> Mapping[Side, list[ScoredItem]]:
+        """The scores of both sides at the first looks."""
+        is_one = self._is_one(score)
+        return {
+            side: [
+                item
+                for look in range(num_looks)
+                for item in _items(self.trials[look, side, 0].examples.get(score), is_one=is_one)
+            ]
+            for side in Side
+        }
 
     def _repeats(self, score: str) -> Mapping[str, _Repeat]:
         """What the baseline gave when it was repeated, by task."""
-        is_one = not any(scoring.tasks for _, scoring in self._scored_metrics() if scoring.score == score)
+        is_one = self._is_one(score)
         first, second = (
             {
                 (item.task, item.id, item.repeat): item
@@ -239,22 +288,30 @@ def _items(examples: Examples | None, *, is_one: bool) -> Iterator[ScoredItem]:
         examples.ids,
         examples.scores,
         examples.repeats or (0,) * count,
-        *(
-            column or ("",) * count
-            for column in (examples.clusters, examples.errors, examples.digests, examples.prompts)
-        ),
+        *(column or ("",) * count for column in _texts(examples)),
     )
-    for task, id_, score, repeat, cluster, error, digest, prompt in zip(*columns, strict=True):
+    for task, id_, score, repeat, cluster, *texts in zip(*columns, strict=True):
+        is_named = is_one and bool(task)
         yield ScoredItem(
-            task="" if is_one else task,
-            id=f"{task}/{id_}" if is_one and task else id_,
-            score=score,
-            repeat=repeat,
-            cluster=f"{task}/{cluster}" if is_one and task and cluster else cluster,
-            error=error,
-            digest=digest,
-            prompt=prompt,
+            "" if is_one else task,
+            f"{task}/{id_}" if is_named else id_,
+            score,
+            repeat,
+            f"{task}/{cluster}" if is_named and cluster else cluster,
+            *texts,
         )
+
+
+def _texts(examples: Examples) -> Iterator[tuple[str, ...]]:
+    """Columns of text, in the order of the fields of a scored item."""
+    yield from (
+        examples.clusters,
+        examples.errors,
+        examples.digests,
+        examples.prompts,
+        examples.inputs,
+        examples.outputs,
+    )
 
 
 def _mean(items: Iterable[ScoredItem]) -> tuple[float, int]:

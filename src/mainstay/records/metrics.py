@@ -111,6 +111,11 @@ class Metric:
         return f"{self.workload}#{self.name}"
 
     @property
+    def is_of_items(self) -> bool:
+        """Whether it follows from scores of items, measured or stored, rather than from pairs."""
+        return self.workload == STORED or self.scoring is not None
+
+    @property
     def is_fraction(self) -> bool:
         """Whether values are shares between 0 and 1: declared as such, or a unitless accuracy with higher values better.
 

@@ -137,7 +137,7 @@ class WorkloadResult:
         status: ``judged``, ``new``, ``missing``, ``skipped`` or ``error``.
         reason: Why it was not judged; empty if it was.
         context: Recorded circumstances, such as the data set.
-        num_pairs: Pairs completed.
+        num_pairs: Pairs completed; for an evaluation, items scored by both revisions.
         seconds: Wall time of all its trials.
         curves: Learning curves of both revisions.
         flips: Per-example comparison for each seed.

@@ -63,6 +63,7 @@ class Examples:
         ids: Id of each item, unique in its task.
         scores: The score; ``None`` if it is missing.
         chosen_of: Number of items that these were chosen of; 0 if the workload scores all at once.
+        offered: Digest of the labels of the items that they were chosen of.
         tasks: Task of each item.
         repeats: Number of the repeat, from 0.
         clusters: Label of each item's cluster.
@@ -76,6 +77,7 @@ class Examples:
     ids: tuple[str, ...]
     scores: tuple[float | None, ...]
     chosen_of: int = 0
+    offered: str = ""
     tasks: tuple[str, ...] = ()
     repeats: tuple[int, ...] = ()
     clusters: tuple[str, ...] = ()

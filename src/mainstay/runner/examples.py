@@ -126,11 +126,12 @@ class ExampleTable:
         self._columns["clusters"] += as_labels("cluster", cluster, len(values))
         self._rows += zip(tasks, names, repeats, strict=True)
 
-    def recorded(self, *, chosen_of: int = 0) -> RecordedExamples:
+    def recorded(self, *, chosen_of: int = 0, offered: str = "") -> RecordedExamples:
         """The table as it goes to the gate; a column in which all entries are empty goes without them.
 
         Args:
             chosen_of: Number of items that these were chosen of; 0 if none were chosen.
+            offered: Digest of the labels of those items.
         """
         shared = MAX_TEXTS // (2 * max(len(self._rows), 1))
         texts = {
@@ -139,6 +140,7 @@ class ExampleTable:
         }
         return {
             "chosen_of": chosen_of,
+            "offered": offered,
             "ids": [id_ for _, id_, _ in self._rows],
             "scores": self._columns["scores"],
             "tasks": _unless_empty([task for task, _, _ in self._rows]),

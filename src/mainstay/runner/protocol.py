@@ -194,6 +194,7 @@ class RecordedExamples(TypedDict):
 
     Attributes:
         chosen_of: Number of items that those of this trial were chosen of; 0 if the workload scores all at once.
+        offered: Digest of the labels of the items that they were chosen of; empty if the workload scores all at once.
         ids: Id of each item, unique in its task.
         scores: The score; ``None`` if it is missing.
         tasks: Task of each item.
@@ -207,6 +208,7 @@ class RecordedExamples(TypedDict):
     """
 
     chosen_of: int
+    offered: str
     ids: Sequence[str]
     scores: Sequence[float | None]
     tasks: Sequence[str]

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, SupportsFloat
 
 from .digests import RecordingError, TreeDigest
-from .examples import ExampleTable, as_labels, as_list, choose_block
+from .examples import DIGEST_LENGTH, ExampleTable, as_labels, as_list, choose_block
 from .protocol import WHOLE, JsonNumber, Recorded, RecordedPredictions
 
 MAX_CLASSES = 256
@@ -42,7 +42,7 @@ class Trial:
         self._block = block
         self._tables: dict[str, ExampleTable] = {}
         self._chosen: dict[str, list[str]] = {}
-        self._num_offered = 0
+        self._num_offered, self._offered = 0, TreeDigest()
         self.values: dict[str, float] = {}
         self.series: dict[str, list[float]] = {}
         self.context: dict[str, str | int | float | bool] = {}
@@ -127,6 +127,7 @@ class Trial:
             seen.add(each)
         chosen = choose_block(names, clusters, tasks, seed=self.seed, block=self._block)
         self._num_offered += count
+        self._offered.update([names, clusters, tasks])
         self._chosen = {
             name: [column[position] for position in chosen]
             for name, column in (("ids", names), ("cluster", clusters), ("task", tasks))
@@ -215,8 +216,13 @@ class Trial:
             "context": self.context,
             "predictions": self.predictions,
             "digest": self.digest,
-            "examples": {name: table.recorded(chosen_of=self._num_offered) for name, table in self._tables.items()},
+            "examples": {name: table.recorded(**self._choice()) for name, table in self._tables.items()},
         }
+
+    def _choice(self) -> dict[str, Any]:
+        """What the recorded items were chosen from."""
+        offered = self._offered.hexdigest()[:DIGEST_LENGTH] if self._num_offered else ""
+        return {"chosen_of": self._num_offered, "offered": offered}
 
     def images(self, indices: list[int]) -> list[bytes]:
         """PNG files of the requested examples; empty if the workload gave no source."""

@@ -96,6 +96,7 @@ _TEXT = {"type": "string", "maxLength": MAX_TEXT}
 _SECONDS = {"type": "number", "minimum": 0, "maximum": 1e9}
 _FINITE = {"type": "number"}  # JSON with any other number was refused before
 _NUMBER = {"anyOf": [_FINITE, {"enum": ["nan", "inf", "-inf"]}]}
+_DIGEST = {"type": "string", "pattern": "^([0-9a-f]{32})?$"}
 _LABEL = {"type": "string", "maxLength": 10_000}
 _SCORING = _object(
     CollectedScoring,
@@ -128,11 +129,12 @@ _WORKLOAD = _object(
 _EXAMPLES = _object(
     RecordedExamples,
     chosen_of={"type": "integer", "minimum": 0, "maximum": 10**9},
+    offered=_DIGEST,
     ids=_list({**_LABEL, "minLength": 1}, MAX_EXAMPLES),
     scores=_list({"anyOf": [{"type": "null"}, _FINITE]}, MAX_EXAMPLES),
     repeats=_list({"type": "integer", "minimum": 0, "maximum": 10**9}, MAX_EXAMPLES),
-    digests=_list({"type": "string", "pattern": "^([0-9a-f]{32})?$"}, MAX_EXAMPLES),
-    prompts=_list({"type": "string", "pattern": "^([0-9a-f]{32})?$"}, MAX_EXAMPLES),
+    digests=_list(_DIGEST, MAX_EXAMPLES),
+    prompts=_list(_DIGEST, MAX_EXAMPLES),
     **{name: _list(_LABEL, MAX_EXAMPLES) for name in ("tasks", "clusters", "errors", "inputs", "outputs")},
 )
 _PREDICTIONS = _object(
@@ -273,7 +275,7 @@ def _check_examples(name: str, columns: Mapping[str, Any]) -> None:
     """Refuse columns that differ in length from the ids."""
     for column, entries in columns.items():
         is_left_out = column not in {"ids", "scores"} and entries == []
-        if column != "chosen_of" and len(entries) != len(columns["ids"]) and not is_left_out:
+        if column not in {"chosen_of", "offered"} and len(entries) != len(columns["ids"]) and not is_left_out:
             raise ProtocolError(f"it sent {len(entries)} {column} for {len(columns['ids'])} ids of {_shortened(name)}")
 
 

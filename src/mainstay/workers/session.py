@@ -341,6 +341,7 @@ def _examples(columns: RecordedExamples) -> Examples:
         ids=tuple(columns["ids"]),
         scores=tuple(columns["scores"]),
         chosen_of=columns["chosen_of"],
+        offered=columns["offered"],
         tasks=tuple(columns["tasks"]),
         repeats=tuple(columns["repeats"]),
         clusters=tuple(columns["clusters"]),
