@@ -294,6 +294,8 @@ def _number(value: float) -> str:
 
 
 def _interval(value: Mapping[str, Any]) -> str:
+    if value["interval"] is None:
+        return "(exact)"
     low, high = map(_number, value["interval"])
     return f"({low} to {high})"
 

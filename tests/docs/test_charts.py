@@ -72,7 +72,7 @@ def set_contradiction(document):
 
 
 def set_lost_items(document):
-    document["rows"][0]["bumped"] |= {
+    document["bumped"]["pictures"] |= {
         "verdict": "fail",
         "lost": 500,
         "gained": 3,
