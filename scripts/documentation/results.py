@@ -96,7 +96,8 @@ INTRODUCTIONS: Mapping[str, Introduction] = {
         "The five projects of `examples/`, one for each field that the article names, with models that packages ship: each gated "
         "with a constant that nothing uses, and across a new version of the package. Fail says that the new version is worse by "
         "more than the margin on items like these, not that it is worse elsewhere. Lost items are right before and wrong "
-        "after, gained ones the other way round; the first eight of each are shown. A gain by more than the margin is doubted: the gate exits with 3 until somebody acknowledges it. `nox -s examples` gates them.",
+        "after, gained ones the other way round; the first eight of each are shown. A gain by "
+        "more than the margin is doubted: the gate exits with 3 until somebody acknowledges it. `nox -s examples` gates them.",
     ),
     "comparison": Introduction(
         "Other gates",
