@@ -321,7 +321,7 @@ def transfer(document: Any) -> Iterator[Finding]:
             f"Top-1 accuracy of the pretrained model less that of a new one: means of {len(document['seeds'])} seeds with "
             f"{percent(document['confidence_level'])} intervals",
             rows,
-            axis=Axis("gain of top-1 accuracy, percentage points", steps(low, high), (low, high), show=_plain),
+            axis=Axis("gain of top-1 accuracy, percentage points", steps(low, high), (low, high), show=plain),
             lines={0: "no gain"},
         ),
     )
@@ -459,10 +459,55 @@ def ablations(document: Any) -> Iterator[Finding]:
             f"Gain of top-1 accuracy with {document['num_train_images']:,} training images: means of {document['n']} "
             f"seeds with {percent(document['confidence_level'])} intervals",
             rows,
-            axis=Axis("gain of top-1 accuracy, percentage points", steps(low, high), (low, high), show=_plain),
+            axis=Axis("gain of top-1 accuracy, percentage points", steps(low, high), (low, high), show=plain),
             series=["added to plain training", "beside all the others"],
             lines={0: "no gain"},
         ),
+    )
+
+
+def privacy(document: Any) -> Iterator[Finding]:
+    """Privacy: what an attack finds out, and what hiding it costs."""
+    rows = document["rows"]
+    names = ["no DP" if row["epsilon"] is None else f"DP-SGD, ε = {row['epsilon']:g}" for row in rows]
+    level = percent(document["confidence_level"])
+
+    def drawn(key: str) -> list[Row]:
+        marks = [gain_mark(0, row[key], key="mean", unit=0.01) for row in rows]
+        return [Row(name, [mark], with_interval(mark, _hundredth)) for name, mark in zip(names, marks, strict=True)]
+
+    attacked, accurate = drawn("likelihood_ratio_area"), drawn("top1_accuracy")
+    low, high = limits(attacked, 50)
+    yield Finding(
+        f"The attack ranks a member above another image in {attacked[0].note} % of the cases without differential privacy, and in "
+        f"{attacked[-1].note} % with ε = {rows[-1]['epsilon']:g}; guessing gives 50 %.",
+        draw_intervals(
+            "privacy-attack",
+            f"How often the attack ranks a member above another image: means of {document['n']} models with {level} intervals",
+            attacked,
+            axis=Axis("area under the curve, %", steps(low, high), (low, high), show=plain),
+            lines={50: "guessing"},
+        ),
+    )
+    low, high = limits(accurate)
+    yield Finding(
+        f"That costs accuracy: {accurate[0].note} % without, {accurate[-1].note} % with ε = {rows[-1]['epsilon']:g}.",
+        draw_intervals(
+            "privacy-accuracy",
+            f"Top-1 accuracy on the test set: means of {document['n']} models with {level} intervals",
+            accurate,
+            axis=Axis("top-1 accuracy, %", steps(low, high), (low, high), show=plain),
+        ),
+    )
+
+
+def loss_curves(document: Any) -> Iterator[Finding]:
+    """Loss curves: when a training began to overfit."""
+    best = min(document["epochs"], key=lambda row: row["validation_loss"])
+    last = document["epochs"][-1]
+    yield Finding(
+        f"The validation loss is least after epoch {best['epoch']}, at {best['validation_loss']:.3f} nat, and "
+        f"{last['validation_loss']:.3f} after epoch {last['epoch']}, while the training loss falls to {last['train_loss']:.4f}."
     )
 
 
@@ -498,7 +543,7 @@ def compression(document: Any) -> Iterator[Finding]:
                 [*powers(low, high, factors=(1, 10)), 0],
                 (1.3 * low, max(1.3 * high, 0.5)),
                 "symlog",
-                show=_plain,
+                show=plain,
             ),
             lines={0: "parent"},
         ),
@@ -666,7 +711,12 @@ def _points(share: float) -> str:
     return f"{100 * share:g} point{'' if share == 0.01 else 's'}"
 
 
-def _plain(value: float) -> str:
+def _hundredth(value: float) -> str:
+    """Return a number to two digits."""
+    return f"{value:.2f}"
+
+
+def plain(value: float) -> str:
     """Return the text of a mark of an axis."""
     return f"{value:g}".replace("-", "−")
 
@@ -686,7 +736,7 @@ def examples(document: Any) -> Iterator[Finding]:
             "examples",
             "Degradation by the new version on the same items, in margins, with the intervals of the gate",
             rows,
-            axis=Axis("degradation, margins", steps(low, high), (low, high), show=_plain),
+            axis=Axis("degradation, margins", steps(low, high), (low, high), show=plain),
             lines={0: "old version", 1: "margin"},
         ),
     )
@@ -726,5 +776,7 @@ FINDERS: Mapping[str, Callable[[Any], Iterator[Finding]]] = {
     "gate_time": gate_time,
     "history": history,
     "transfer": transfer,
+    "privacy": privacy,
+    "loss_curves": loss_curves,
 }
 """What reads each file, by its name."""

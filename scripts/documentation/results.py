@@ -104,6 +104,18 @@ INTRODUCTIONS: Mapping[str, Introduction] = {
         "The gate, pytest-benchmark and asv before the same changes: how often each raises an alarm, in the same time on "
         "the same machine. A clean change should raise none; a slowdown beyond the margin of 5 % should.",
     ),
+    "gpu": Introduction(
+        "One GPU",
+        "What one GPU answered in ten minutes: the tests, pairs of equal revisions and of planted slowdowns with clocks, power and "
+        "throttling, epochs of the reference model beside a common loop, and 32 seeds in one call. Pairs with throttling are "
+        "discarded as a whole. `nox -s gpu_results` repeats it.",
+    ),
+    "torch_counts": Introduction(
+        "Counts of what PyTorch does",
+        "Regressions that a clock may not see, planted one by one in a small library, and whether one run of the gate's workers "
+        "names the metric, the operator and the line; the last ones are rewordings, which must change nothing. Then the same "
+        "counts with other instruction sets and numbers of threads.",
+    ),
     "pair_noise": Introduction(
         "Noise of a pair",
         "Both revisions are the same, so every difference is noise: its standard deviation by what is measured, how it is "
@@ -136,6 +148,12 @@ INTRODUCTIONS: Mapping[str, Introduction] = {
         "each, and the page of the history beside `asv publish` of the same commits and values, in turns. "
         "`nox -s history_scale` measures it.",
     ),
+    "cluster": Introduction(
+        "Gates over a cluster",
+        "A gate over a cluster of Dask beside one on the same machine with as many threads, in turns; the real measuring loop, "
+        "journal and scheduler with 10,000 trials that only sleep on 1,000 workers; and the reference model on digits on one "
+        "machine, in four shards, and over two workers of which one is killed. `nox -s cluster_results` measures them.",
+    ),
     "bisections": Introduction(
         "Searches for a commit",
         "Real repositories of a small package with one planted commit, which costs about two margins of accuracy or time: "
@@ -154,6 +172,18 @@ INTRODUCTIONS: Mapping[str, Introduction] = {
         "with a margin of half a point. Measured is the degradation that the table found over the seeds. A verdict "
         "contradicts it if it passes a model that lost more than twice the margin, or fails one that lost less than the margin, each "
         "with 95 % confidence. `nox -s compression_verdicts` trains and judges them.",
+    ),
+    "privacy": Introduction(
+        "Privacy",
+        "What a trained model tells about who was in its training data, and what DP-SGD makes of it: perceptrons of the article, "
+        "each trained on a random half of the same images of MNIST, plain and with three values of epsilon. Members found is the "
+        "share of the members that the attack names while it names 1 % of the others; at most is what the guarantee allows. "
+        "[What it means](../explanation/privacy.md). `nox -s privacy` measures it.",
+    ),
+    "loss_curves": Introduction(
+        "Loss curves",
+        "One training of the article's perceptron on few images of MNIST, epoch by epoch: the example of overfitting in the "
+        "[lesson](../how-to/cure-overfitting.md). `python -m experiments.loss_curves` trains it.",
     ),
     "transfer": Introduction(
         "Transfer",

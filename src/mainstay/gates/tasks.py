@@ -18,7 +18,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstay.gates.evaluation import ItemEvidence, ScoredDifferences, honest_margin, weigh_items, weigh_macro
+from mainstay.gates.evaluation import (
+    ItemEvidence,
+    ScoredDifferences,
+    honest_margin,
+    honest_mean_margin,
+    weigh_items,
+    weigh_macro,
+)
 from mainstay.gates.family import Decisions, decide
 from mainstay.gates.findings import HYPOTHESES
 from mainstay.gates.policy import Design
@@ -198,7 +205,7 @@ def weigh_evaluation(
         ]
         if evaluation.mean and known[0] is None:
             tasks = [each for each in samples if each.metric.name in counted]
-            at_look.insert(0, _mean_case(evaluation.mean, tasks, evaluation.mean_tier, level=level))
+            at_look.insert(0, _mean_case(evaluation.mean, tasks, evaluation.mean_tier, design, level=level))
         cases.append(tuple(at_look))
     return WeighedEvaluation(
         findings=tuple(known),
@@ -288,7 +295,7 @@ def _case(samples: TaskSamples, design: Design, *, level: float) -> _Case:
     )
 
 
-def _mean_case(metric: Metric, tasks: Sequence[TaskSamples], tier: Tier, *, level: float) -> _Case:
+def _mean_case(metric: Metric, tasks: Sequence[TaskSamples], tier: Tier, design: Design, *, level: float) -> _Case:
     """The mean of the tasks with the evidence of all items."""
     items = [task.items for task in tasks if task.items is not None]
     flips = [task.baseline_flips for task in tasks if task.baseline_flips is not None]
@@ -307,7 +314,7 @@ def _mean_case(metric: Metric, tasks: Sequence[TaskSamples], tier: Tier, *, leve
             tier=tier,
         ),
         evidence=weigh_macro(items, margin=metric.margin, level=level),
-        honest_margin=None,
+        honest_margin=honest_mean_margin(items, margin_level=design.margin_level, alpha=design.alpha),
         num_tasks=len(tasks),
     )
 

@@ -19,6 +19,7 @@ from mainstay.gates.exact import (
     judge_deterministic,
     judge_exact,
 )
+from mainstay.gates.names import changed_names
 from mainstay.gates.samples import MetricSamples, fault_finding, find_fault, first_pairs, with_known_unit
 from mainstay.measuring.agenda import REVIEW, Assignment
 from mainstay.records.findings import Blame, Finding, MeasuredWith, Method, Verdict
@@ -368,7 +369,9 @@ class WorkloadLog:
                 candidate_value=candidate.values[metric.name],
                 repeated_baseline=(repetition or baseline).values[metric.name],
             )
-            detail = _changed_names(baseline.names.get(metric.name, ()), candidate.names.get(metric.name, ()))
+            detail = changed_names(
+                baseline.names.get(metric.name, ()), candidate.names.get(metric.name, ()), unit=metric.unit
+            )
             self.presets[metric.id] = replace(finding, detail=detail)
 
     @property
@@ -502,17 +505,6 @@ class WorkloadLog:
             name: (_mean(v[name] for v in sides[Side.BASELINE]), _mean(v[name] for v in sides[Side.CANDIDATE]))
             for name in names
         }
-
-
-def _changed_names(baseline: Sequence[str], candidate: Sequence[str]) -> tuple[str, ...]:
-    """List added and removed names, one per line.
-
-    Example:
-        >>> _changed_names(["json", "math"], ["decimal", "math"])
-        ('added: decimal', 'gone: json')
-    """
-    added = [f"added: {name}" for name in candidate if name not in set(baseline)]
-    return (*added, *(f"gone: {name}" for name in baseline if name not in set(candidate)))
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -89,6 +89,27 @@ class Examples:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CountedName:
+    """Something that was counted, such as an imported module, or an operator at a place in the source.
+
+    Attributes:
+        name: Its name.
+        number: How often it was counted at this place.
+        file: File that it was counted for, as imported; empty if it has no place.
+        function: Function in that file.
+        line: Line of that file, from 1; 0 if unknown.
+        code: Text of that line.
+    """
+
+    name: str
+    number: int = 1
+    file: str = ""
+    function: str = ""
+    line: int = 0
+    code: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Trial:
     """One execution of a workload for one revision.
 
@@ -110,7 +131,7 @@ class Trial:
         duration_s: Wall time of the workload itself.
         peak_memory_bytes: Peak resident memory of the worker.
         load: Load by other processes while it ran, in processors; ``None`` if unknown.
-        names: Names of the counted things, by metric, if they have names; for instance of imported modules.
+        names: What was counted, by metric, if it has names; for instance imported modules.
         block_times_s: Time of a call in each block of a timed workload, in the order measured.
         run_delays_s: Waiting time that was subtracted from the time of a call in each block, because other processes
             occupied the core; empty if the kernel does not report it and the times are wall-clock times.
@@ -137,7 +158,7 @@ class Trial:
     duration_s: float = 0.0
     peak_memory_bytes: int = 0
     load: float | None = None
-    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    names: Mapping[str, tuple[CountedName, ...]] = field(default_factory=dict)
     block_times_s: tuple[float, ...] = ()
     run_delays_s: tuple[float, ...] = ()
     went_first: tuple[bool, ...] = ()

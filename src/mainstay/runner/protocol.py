@@ -221,6 +221,26 @@ class RecordedExamples(TypedDict):
     outputs: Sequence[str]
 
 
+class CountedName(TypedDict):
+    """Something that was counted.
+
+    Attributes:
+        name: Name of the thing, such as a module or an operator.
+        number: How often it was counted at this place.
+        file: File that it was counted for, as imported; empty if it has no place.
+        function: Function in that file.
+        line: Line of that file, from 1; 0 if unknown.
+        code: Text of that line, by which the place is known again after lines above it have changed.
+    """
+
+    name: str
+    number: int
+    file: str
+    function: str
+    line: int
+    code: str
+
+
 class Recorded(TypedDict, total=False):
     """Values that a workload recorded, with any fixture."""
 
@@ -228,7 +248,7 @@ class Recorded(TypedDict, total=False):
     series: Mapping[str, Sequence[JsonNumber]]
     context: Mapping[str, str | int | float | bool]
     digest: str
-    names: Mapping[str, Sequence[str]]
+    names: Mapping[str, Sequence[CountedName]]
     predictions: RecordedPredictions | None
     examples: Mapping[str, RecordedExamples]
 

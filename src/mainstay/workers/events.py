@@ -32,6 +32,7 @@ from mainstay.runner.protocol import (
     CollectedScoring,
     CollectedWorkload,
     Collecting,
+    CountedName,
     Event,
     Finished,
     Images,
@@ -137,6 +138,12 @@ _EXAMPLES = _object(
     prompts=_list(_DIGEST, MAX_EXAMPLES),
     **{name: _list(_LABEL, MAX_EXAMPLES) for name in ("tasks", "clusters", "errors", "inputs", "outputs")},
 )
+_NUMBER_OF_THINGS = {"type": "integer", "minimum": 0, "maximum": 2**63}
+_COUNTED = _object(
+    CountedName,
+    **dict.fromkeys(("name", "file", "function", "code"), _TEXT),
+    **dict.fromkeys(("number", "line"), _NUMBER_OF_THINGS),
+)
 _PREDICTIONS = _object(
     RecordedPredictions, **{key: {"type": "string"} for key in RecordedPredictions.__required_keys__}
 )
@@ -173,7 +180,7 @@ SCHEMAS: Mapping[Event, Mapping[str, Any]] = {
         series=_table(_list(_NUMBER, MAX_CURVE_POINTS)),
         context=_table({"anyOf": [_TEXT, _FINITE, {"type": "boolean"}]}),
         digest={"type": "string", "pattern": "^([0-9a-f]{64})?$"},
-        names=_table(_list(_TEXT)),
+        names=_table(_list(_COUNTED)),
         predictions={"anyOf": [{"type": "null"}, _PREDICTIONS]},
         examples=_table(_EXAMPLES),
     ),

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mainstay.records.errors import Interrupted
-from mainstay.records.trials import Examples, Outcome, Predictions, Side, Trial
+from mainstay.records.trials import CountedName, Examples, Outcome, Predictions, Side, Trial
 from mainstay.runner.protocol import (
     WHOLE,
     Collected,
@@ -118,7 +118,10 @@ class TrialForm:
             duration_s=content["duration_s"],
             peak_memory_bytes=content["peak_memory_bytes"],
             load=load,
-            names={name: tuple(values) for name, values in content.get("names", {}).items()},
+            names={
+                metric: tuple(CountedName(**each) for each in counted)
+                for metric, counted in content.get("names", {}).items()
+            },
         )
 
 
