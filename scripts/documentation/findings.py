@@ -725,7 +725,7 @@ def examples(document: Any) -> Iterator[Finding]:
     """Examples: what each new version costs on the same items."""
     rows = []
     for row in document["rows"]:
-        bump = row["bumped"]
+        bump = document["bumped"][row["example"]]
         mark = gain_mark(0, bump["degradation"], key="mean", unit=bump["margin"])
         note = f"{bump['verdict']}: {bump['lost']} lost and {bump['gained']} gained of {bump['items']:,}"
         rows.append(Row(f"{row['package']} {row['new']}", [mark], note))

@@ -102,7 +102,8 @@ INTRODUCTIONS: Mapping[str, Introduction] = {
         "The five projects of `examples/`, one for each field that the article names, with models that packages ship: each gated "
         "with a constant that nothing uses, and across a new version of the package. Fail says that the new version is worse by "
         "more than the margin on items like these, not that it is worse elsewhere. Lost items are right before and wrong "
-        "after, gained ones the other way round; the first eight of each are shown. `nox -s examples` gates them.",
+        "after, gained ones the other way round; the first eight of each are shown. A gain by "
+        "more than the margin is doubted: the gate exits with 3 until somebody acknowledges it. `nox -s examples` gates them.",
     ),
     "comparison": Introduction(
         "Other gates",
@@ -337,6 +338,8 @@ def _number(value: float) -> str:
 
 
 def _interval(value: Mapping[str, Any]) -> str:
+    if value["interval"] is None:
+        return "(exact)"
     low, high = map(_number, value["interval"])
     return f"({low} to {high})"
 
