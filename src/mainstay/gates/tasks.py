@@ -15,7 +15,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mainstay.gates.evaluation import ItemEvidence, ScoredDifferences, honest_margin, weigh_items, weigh_macro
+from mainstay.gates.evaluation import (
+    ItemEvidence,
+    ScoredDifferences,
+    are_supported,
+    honest_margin,
+    weigh_items,
+    weigh_macro,
+)
 from mainstay.gates.family import decide
 from mainstay.gates.findings import HYPOTHESES
 from mainstay.gates.policy import Design
@@ -104,8 +111,10 @@ def judge_tasks(
     has_macro = len(in_macro) > 1
     num_tasks = sum(each.preset is None or each.preset.verdict is not Verdict.NEW for each in samples)
     design = Design(alpha=alpha, margin_level=margin_level, num_gated=num_tasks + has_macro)
+    guards = _guards(in_macro, num_tasks, design) if has_macro else ()
     with_default = [
-        replace(each, tier=each.tier or _default_tier(each, num_tasks if has_macro else 1, design)) for each in samples
+        replace(each, tier=each.tier or (Tier.GUARD if each.metric.name in guards else Tier.BLOCKING))
+        for each in samples
     ]
     cases = [_case(each, design) for each in with_default if each.preset is None]
     macro = _macro(in_macro, macro_margin, macro_tier or Tier.BLOCKING, design) if has_macro else None
@@ -117,13 +126,18 @@ def judge_tasks(
     return (*head, *rest), design
 
 
-def _default_tier(samples: TaskSamples, num_tasks: int, design: Design) -> Tier:
-    """The default tier: blocking, unless the margin is too small for the items if all tasks are to pass."""
-    if num_tasks == 1 or samples.items is None or not samples.is_in_macro:
-        return Tier.BLOCKING
+def _guards(tasks: Sequence[TaskSamples], num_tasks: int, design: Design) -> set[str]:
+    """Names of the tasks whose items are too few for their margins if all tasks of a clean change are to pass."""
     power = 1 - (1 - HONEST_POWER) / num_tasks
-    honest = honest_margin(samples.items, margin_level=design.margin_level, alpha=design.alpha, power=power)
-    return Tier.BLOCKING if honest is not None and honest <= samples.metric.margin else Tier.GUARD
+    known = [(task.metric, task.items) for task in tasks if task.items is not None]
+    if not known:
+        return set()
+    supported = are_supported(
+        [honest_margin(each, margin_level=design.margin_level, alpha=design.alpha, power=power) for _, each in known],
+        [metric.margin for metric, _ in known],
+        [each.differences.size for _, each in known],
+    )
+    return {metric.name for (metric, _), is_supported in zip(known, supported, strict=True) if not is_supported}
 
 
 def _case(samples: TaskSamples, design: Design) -> _Case:
