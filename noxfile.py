@@ -44,7 +44,7 @@ GROUP_TEST = nox.project.dependency_groups(PROJECT, "test")
 MKDOCS = {"NO_MKDOCS_2_WARNING": "1"}  # the theme's advertisement, which is printed as a warning
 PURE = ("stats", "gates", "reports")  # parts without files, processes or clocks
 ACCELERATOR = "import torch; print(torch.accelerator.current_accelerator() if torch.accelerator.is_available() else '')"
-EXTRAS = {"benchmarks": "reference", "peers": "reference"} | dict.fromkeys(
+EXTRAS = {"benchmarks": "reference", "formats": "evaluation", "peers": "reference"} | dict.fromkeys(
     ("dev", "docs", "pages", "test", "typecheck"), "reference,explain,tensorboard,export,evaluation"
 )  # of the groups whose tools import the project
 NUM_TEST_PROCESSES = min((os.cpu_count() or 1) + 1, 4)  # more than processors: some tests wait for a limit to pass
@@ -405,6 +405,21 @@ def own_history(session: nox.Session) -> None:
     """Gate the last sixty commits that touch the product and keep the runs; hours, and it goes on where it was stopped."""
     install_project(session, "test")
     session.run("python", "-m", "experiments.own_history", *session.posargs, success_codes=[0, 75])
+
+
+@task(default=False)
+def formats(session: nox.Session) -> None:
+    """Run lm-evaluation-harness and Inspect with their dummy models and read every word of what they write."""
+    install_project(session, "formats")
+    session.run("pytest", "tests/formats", *session.posargs, env=TESTED_WITH | {"MAINSTAY_FORMATS": "required"})
+
+
+@task(default=False)
+def evaluation(session: nox.Session) -> None:
+    """Simulate evaluations whose truth is known, and write ``docs/results``; takes twenty minutes."""
+    install_project(session, "test")
+    arguments = ("--output", "docs/results/evaluation.json", *session.posargs)
+    session.run("python", "-m", "experiments.evaluation", *arguments, env={"OMP_NUM_THREADS": "1"})
 
 
 @task(default=False)
