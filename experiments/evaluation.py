@@ -5,7 +5,8 @@ tables go to ``docs/results/evaluation.json``::
 
     python -m experiments.evaluation --output docs/results/evaluation.json
 
-``--only`` makes some tables anew. A table that is finished is written at once.
+``--only`` makes some tables anew. A table that is finished is written at once. Those of other tools need Python 3.12 or
+3.13 on the PATH, see ``evaluation_peers.py``.
 """
 
 from __future__ import annotations
@@ -18,37 +19,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binom, multinomial, norm
+from scipy.stats import binom, multinomial
 
-from experiments.evaluation_draws import ACCURACY, SEED, Row, Tables, compare, draw, rate, verdicts
-from experiments.evaluation_families import (
-    Family,
-    chosen_baselines,
-    draw_family,
-    families,
-    judge_families,
-    looks,
-    missing,
-    mixed_tasks,
-    orders,
-    task_items,
-)
+from experiments.evaluation_detection import BENCHMARKS, detection, detection_tools, ten_tasks, ten_tasks_tools
+from experiments.evaluation_draws import ACCURACY, SEED, Row, compare, draw, rate, verdicts
+from experiments.evaluation_families import chosen_baselines, families, looks, missing, mixed_tasks, orders, task_items
 from experiments.evaluation_means import mean_levels, repeats
 from mainstay.gates.evaluation import weigh_items
 from mainstay.stats.flips import flip_p_values
 from mainstay.stats.items import smallest_flip_margin
-
-BENCHMARKS = {"HumanEval": 164, "GPQA diamond": 198, "GSM8K": 1319, "MMLU": 14042}
-FLOOR = 0.08
-"""How far below the true accuracy the fixed floor of an engine's nightly tests lies."""
-
-DEGRADATIONS = (0.0, 0.01, 0.02, 0.03, 0.05)
-MARGIN = 0.02
-TEN_TASKS = Family("10 tasks of 300 items", (300,) * 10, (0.06,) * 10, 0.05, MARGIN)
 
 PUBLISHED_VERDICTS: Mapping[tuple[int, float, float], tuple[tuple[float, float], ...]] = {
     (300, 0.02, 0.06): ((38, 0.1), (15, 1.1), (4.7, 4.8), (0.3, 29), (0, 65)),
@@ -174,6 +156,8 @@ def further_items(draws: int) -> Iterator[Row]:
                 if total is not None:
                     more = draw(rng, total - num_items, flips, factor * margin, 1) + table
                     settled.append(bool(np.any(verdicts(more, int(more.sum()), margin))))
+            if not settled:
+                continue
             yield {
                 "margin": margin,
                 "flips": flips,
@@ -209,94 +193,6 @@ def levels(draws: int) -> Iterator[Row]:
             yield row
 
 
-def is_below_floor(tables: Tables) -> NDArray[np.bool_]:
-    """Red by a fixed floor under the true accuracy, whatever the baseline scores."""
-    accuracy = (tables[:, 1] + tables[:, 2]) / tables.sum(axis=1)
-    return np.asarray(accuracy < ACCURACY - FLOOR)
-
-
-def is_unpaired_red(tables: Tables) -> NDArray[np.bool_]:
-    """Red by a z test of two accuracies as if their items were not the same, 5 % two-sided."""
-    num_items = tables.sum(axis=1)
-    before, after = (tables[:, 0] + tables[:, 2]) / num_items, (tables[:, 1] + tables[:, 2]) / num_items
-    error = np.sqrt((before * (1 - before) + after * (1 - after)) / num_items)
-    return np.asarray((before - after) / error > norm.ppf(0.975))
-
-
-def is_mcnemar_red(tables: Tables) -> NDArray[np.bool_]:
-    """Red by McNemar's exact test, 5 % two-sided."""
-    lost, gained = tables[:, 0], tables[:, 1]
-    return np.asarray(binom.sf(lost - 1, lost + gained, 0.5) <= 0.025)
-
-
-OTHERS: Mapping[str, Callable[[Tables], NDArray[np.bool_]]] = {
-    "floor": is_below_floor,
-    "unpaired_z": is_unpaired_red,
-    "mcnemar": is_mcnemar_red,
-}
-
-
-class Cell(NamedTuple):
-    """Draws of one task at the size of a known benchmark.
-
-    Attributes:
-        setting: What was drawn.
-        num_items: Number of items.
-        tables: The draws, which all rules judge.
-    """
-
-    setting: Row
-    num_items: int
-    tables: Tables
-
-
-def detection_cells(draws: int) -> Iterator[Cell]:
-    """The draws of one task, at the sizes of known benchmarks."""
-    rng = np.random.default_rng([SEED, 3])
-    for name, num_items in BENCHMARKS.items():
-        for flips in (0.03, 0.06):
-            for degradation in DEGRADATIONS:
-                setting = {"benchmark": name, "items": num_items, "flips": flips, "degradation": degradation}
-                yield Cell(setting, num_items, draw(rng, num_items, flips, degradation, draws))
-
-
-def family_cells(draws: int) -> Iterator[Cell]:
-    """The draws of ten tasks, of which all or one degrade."""
-    rng = np.random.default_rng([SEED, 4])
-    for who_loses, num_losing in (("all", 10), ("one", 1)):
-        for degradation in DEGRADATIONS:
-            lost = [degradation] * num_losing + [0.0] * (10 - num_losing)
-            tables = draw_family(rng, TEN_TASKS, lost, draws)
-            yield Cell({"who_loses": who_loses, "degradation": degradation}, TEN_TASKS.num_items[0], tables)
-
-
-def detection(draws: int) -> Iterator[Row]:
-    """How often each rule is red on one task at sizes of known benchmarks, the same draws for all rules."""
-    for setting, num_items, tables in detection_cells(draws):
-        passes, fails = verdicts(tables, num_items, MARGIN)
-        yield {
-            **setting,
-            **{rule: rate(is_red(tables)) for rule, is_red in OTHERS.items()},
-            "mainstay": rate(fails),
-            "mainstay_inconclusive": rate(~passes & ~fails),
-        }
-
-
-def ten_tasks(draws: int) -> Iterator[Row]:
-    """The same for ten tasks of 300 items at 5 points and their mean at 2: red if any task is."""
-    for setting, _, tables in family_cells(draws):
-        found = judge_families(tables, TEN_TASKS)
-        fails = found.fails.any(axis=1)
-        yield {
-            **setting,
-            **{
-                rule: rate(is_red(tables.reshape(-1, 4)).reshape(-1, 10).any(axis=1)) for rule, is_red in OTHERS.items()
-            },
-            "mainstay": rate(fails),
-            "mainstay_inconclusive": rate(~found.gate_passes & ~fails),
-        }
-
-
 def smallest_margins(_: int) -> Iterator[Row]:
     """Smallest honest margins in points, by items and flips."""
     for name, num_items in BENCHMARKS.items():
@@ -322,7 +218,9 @@ TABLES: Mapping[str, Callable[[int], Iterator[Row]]] = {
     "chosen_baselines": chosen_baselines,
     "missing": missing,
     "detection": detection,
+    "detection_tools": detection_tools,
     "ten_tasks": ten_tasks,
+    "ten_tasks_tools": ten_tasks_tools,
     "smallest_margins": smallest_margins,
 }
 """What makes each table, in the order of the file."""

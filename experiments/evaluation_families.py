@@ -114,6 +114,7 @@ class Family(NamedTuple):
         flips: Share of the items of each task that flip.
         margin: Margin of each task.
         macro_margin: Margin of their mean.
+        accuracy: Share of the items that the baseline has right.
     """
 
     name: str
@@ -121,6 +122,7 @@ class Family(NamedTuple):
     flips: tuple[float, ...]
     margin: float
     macro_margin: float
+    accuracy: float = 0.7
 
 
 TWENTY_ALIKE = Family("20 tasks of 300 items", (300,) * 20, (0.06,) * 20, 0.05, 0.01)
@@ -161,7 +163,7 @@ def draw_family(rng: np.random.Generator, family: Family, degradations: Sequence
     """(draws, tasks, 4) tables."""
     tasks = zip(family.num_items, family.flips, degradations, strict=True)
     return np.stack(
-        [draw(rng, num_items, flips, lost, draws, accuracy=0.7) for num_items, flips, lost in tasks], axis=1
+        [draw(rng, num_items, flips, lost, draws, accuracy=family.accuracy) for num_items, flips, lost in tasks], axis=1
     )
 
 

@@ -278,11 +278,11 @@ def test_what_would_not_fit_into_memory_is_refused_or_read_in_bounded_memory(tmp
 
 
 def outcome(file):
-    """Whether a file is read or refused; any other error is the test's."""
+    """Whether a file, with what lies beside it, is read or refused; any other error is the test's."""
     try:
         read_scores(file, chosen_filter="strict", cluster="passage")
     except MainstayError as error:
-        is_told = error.exit_status in {2, 4} and file.name in error.looked_in and error.next_step
+        is_told = error.exit_status in {2, 4} and str(file.parent) in error.looked_in and error.next_step
         return "refused" if is_told else f"refused without a place or a next step: {error}"
     return "read"
 

@@ -174,7 +174,9 @@ def _json_lines(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
                         _damaged("a line that is no JSON object", where)
                     yield where, row
     except OSError as error:
-        raise StoreError(f"cannot be read: {error.strerror}", looked_in=str(path)) from error
+        raise StoreError(
+            f"cannot be read: {error.strerror}", looked_in=str(path), next_step="see who may read the file"
+        ) from error
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -194,7 +196,9 @@ def _csv_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     except (csv.Error, UnicodeDecodeError) as error:
         raise StoreError(f"not CSV in UTF-8: {error}", looked_in=str(path), next_step="export it again") from error
     except OSError as error:
-        raise StoreError(f"cannot be read: {error.strerror}", looked_in=str(path)) from error
+        raise StoreError(
+            f"cannot be read: {error.strerror}", looked_in=str(path), next_step="see who may read the file"
+        ) from error
 
 
 def _bounded(stream: Any, path: Path) -> Iterator[str]:
@@ -396,7 +400,9 @@ def _load_document(path: Path) -> dict[str, Any]:
             )
         document = _parse_json(path.read_bytes(), str(path))
     except OSError as error:
-        raise StoreError(f"cannot be read: {error.strerror}", looked_in=str(path)) from error
+        raise StoreError(
+            f"cannot be read: {error.strerror}", looked_in=str(path), next_step="see who may read the file"
+        ) from error
     if not isinstance(document, dict):
         _damaged("a document that is no JSON object", str(path))
     return document
