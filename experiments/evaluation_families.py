@@ -243,11 +243,13 @@ def families(draws: int) -> Iterator[Row]:
             rng = np.random.default_rng([SEED, 9, number])
             found = judge_families(draw_family(rng, family, degradations, draws), family)
             tasks_pass, tasks_fail = found.passes[:, 1:], found.fails[:, 1:]
-            compared: Mapping[str, ArrayLike] = {
-                "nobody": {"all_tasks_pass": tasks_pass.all(axis=1), "mean_passes": found.passes[:, 0]},
-                "one task, by 10 points": {"that_task_fails": tasks_fail[:, 0], "mean_fails": found.fails[:, 0]},
-                "all tasks, by 2 points": {"any_task_fails": tasks_fail.any(axis=1), "mean_fails": found.fails[:, 0]},
-            }[who]
+            compared: dict[str, ArrayLike] = {"mean_fails": found.fails[:, 0]}
+            if who == "nobody":
+                compared = {"all_tasks_pass": tasks_pass.all(axis=1), "mean_passes": found.passes[:, 0]}
+            elif who.startswith("one"):
+                compared = {"that_task_fails": tasks_fail[:, 0]} | compared
+            else:
+                compared = {"any_task_fails": tasks_fail.any(axis=1)} | compared
             yield {
                 "family": family.name,
                 "who_degrades": who,

@@ -100,7 +100,8 @@ def collapsing(num_items: int = 300) -> Generator:
     """A noise of 0.01; a degradation is made of items that lose 0.8 each: at 2 points, 2.5 % of them."""
 
     def generate(rng: np.random.Generator, degradation: float) -> Differences:
-        return rng.normal(np.where(rng.random(num_items) < degradation / 0.8, 0.8, 0.0), 0.01)
+        lost = np.where(rng.random(num_items) < degradation / 0.8, 0.8, 0.0)
+        return np.asarray(rng.normal(lost, 0.01), dtype=np.float64)
 
     return generate
 
