@@ -42,10 +42,18 @@ CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 COPYLEFT = "AGPL;GPL-2.0;GPL-3.0;GNU General Public"  # what an MIT project cannot be shipped with
 GROUP_TEST = nox.project.dependency_groups(PROJECT, "test")
 MKDOCS = {"NO_MKDOCS_2_WARNING": "1"}  # the theme's advertisement, which is printed as a warning
+PREPARE = ("python", "-m", "scripts.documentation.prepare")
+EDIT_URI = "edit/main/docs/"  # where the repository has an address
 PURE = ("stats", "gates", "reports")  # parts without files, processes or clocks
 ACCELERATOR = "import torch; print(torch.accelerator.current_accelerator() if torch.accelerator.is_available() else '')"
-EXTRAS = {"benchmarks": "reference", "formats": "evaluation", "peers": "reference"} | dict.fromkeys(
-    ("dev", "docs", "pages", "test", "typecheck"), "reference,explain,tensorboard,export,evaluation"
+EXTRAS = {
+    "benchmarks": "reference",
+    "formats": "evaluation",
+    "peers": "reference",
+    "privacy": "reference",
+} | dict.fromkeys(
+    ("dev", "docs", "notebook", "pages", "test", "typecheck", "zensical"),
+    "reference,explain,tensorboard,export,evaluation",
 )  # of the groups whose tools import the project
 NUM_TEST_PROCESSES = min((os.cpu_count() or 1) + 1, 4)  # more than processors: some tests wait for a limit to pass
 TESTED_WITH: dict[str, str | None] = {
@@ -213,7 +221,11 @@ def docs(session: nox.Session) -> None:
     """Build the documentation site, strictly and without network; ``-- serve`` serves it live."""
     install_project(session, "docs")
     command, *options = session.posargs or ["build"]
-    session.run("mkdocs", command, *([] if command == "serve" else ["--strict"]), *options, env=MKDOCS)
+    if command == "serve":
+        session.run(*PREPARE, "--serve", *options, env=MKDOCS)
+    else:
+        session.run(*PREPARE)
+        session.run("mkdocs", command, "--strict", *options, env=MKDOCS)
 
 
 @task(default=False)
@@ -301,6 +313,20 @@ def adoption(session: nox.Session) -> None:
 
 
 @task(default=False)
+def examples(session: nox.Session) -> None:
+    """Gate the projects of ``examples/`` across new versions of their models, and write ``docs/results``; goes on where it was stopped."""
+    install_project(session, "test")
+    session.run("python", "-m", "experiments.examples", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+
+
+@task(default=False)
+def compression_verdicts(session: nox.Session) -> None:
+    """Judge compressed models image by image against their parents, and write ``docs/results``; takes minutes."""
+    install_project(session, "test")
+    session.run("python", "-m", "experiments.compression_verdicts", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+
+
+@task(default=False)
 def samples(session: nox.Session) -> None:
     """Gate real changes of the reference model, one for each verdict, and write ``docs/samples``; a few minutes."""
     install_project(session, "test")
@@ -332,7 +358,8 @@ def docs_pages(session: nox.Session) -> None:
     npm_ci(session, "tests/pages")
     npm_ci(session, "scripts/documentation")
     site = Path(session.create_tmp(), "site").resolve()
-    published = {"REPOSITORY_URL": "https://example.org/mainstay/"}
+    published = {"REPOSITORY_URL": "https://example.org/mainstay/", "EDIT_URI": EDIT_URI}
+    session.run(*PREPARE, env=published)
     session.run("mkdocs", "build", "--strict", "--site-dir", str(site), env=MKDOCS | published)
     session.run(
         *("pytest", "tests/pages/test_site.py", *session.posargs),
@@ -341,14 +368,32 @@ def docs_pages(session: nox.Session) -> None:
 
 
 @task(default=False)
+def notebook(session: nox.Session) -> None:
+    """Run the notebook of the lesson from top to bottom and write its page with what came of it."""
+    install_project(session, "notebook")
+    session.run("python", "-m", "scripts.documentation.notebook", env={"OMP_NUM_THREADS": "1"})
+
+
+@task(default=False)
+def zensical(session: nox.Session) -> None:
+    """Build the site by the successor of its generator and follow every link; it may fail, see the decisions."""
+    install_project(session, "zensical")
+    session.run(*PREPARE)
+    session.run("zensical", "build", "--config-file", "mkdocs.yml")
+    session.run("pytest", "tests/pages/test_site.py", "-k", "link_and_anchor", env={"MAINSTAY_SITE": "site"})
+
+
+@task(default=False)
 def docs_publish(session: nox.Session) -> None:
     """Publish the site: ``-- VERSION [ALIAS]`` builds it onto the branch gh-pages and pushes that."""
     if not session.posargs:
         session.error("name the version: nox -s docs_publish -- 0.2.0 latest")
     install_project(session, "docs")
-    session.run("mike", "deploy", "--push", "--update-aliases", *session.posargs, env=MKDOCS)
-    published = str(session.run("mike", "list", silent=True, env=MKDOCS))
-    session.run("mike", "set-default", "--push", "latest" if "latest" in published else "dev", env=MKDOCS)
+    published = MKDOCS | {"EDIT_URI": EDIT_URI, "VERSION_PROVIDER": "mike"}
+    session.run(*PREPARE)
+    session.run("mike", "deploy", "--push", "--update-aliases", *session.posargs, env=published)
+    versions = str(session.run("mike", "list", silent=True, env=MKDOCS))
+    session.run("mike", "set-default", "--push", "latest" if "latest" in versions else "dev", env=MKDOCS)
 
 
 @task(default=False)
@@ -434,6 +479,13 @@ def ablations(session: nox.Session) -> None:
     """Measure what each remedy against overfitting brings, on the real MNIST; takes four minutes."""
     install_project(session, "test")
     session.run("python", "-m", "experiments.ablations", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+
+
+@task(default=False)
+def privacy(session: nox.Session) -> None:
+    """Measure what a trained model tells about its training data, with and without DP-SGD; goes on where it was stopped."""
+    install_project(session, "privacy")
+    session.run("python", "-m", "experiments.privacy", *session.posargs, env={"OMP_NUM_THREADS": "1"})
 
 
 @task(default=False)

@@ -94,6 +94,11 @@ def test_memory_of_training(benchmark, recipe, noise, perceptron):
     benchmark(lambda: list(train.train(perceptron, noise, short, seed=0, test=noise)))
 
 
+@pytest.mark.deterministic(metric="synchronisations")
+@pytest.mark.deterministic(metric="operators")
+@pytest.mark.deterministic(metric="copies")
+@pytest.mark.deterministic(metric="live_tensor_bytes")
+@pytest.mark.deterministic(metric="kept_tensors")
 @pytest.mark.deterministic(metric="parameters")
 @pytest.mark.deterministic(metric="flops")
 @pytest.mark.deterministic(metric="imported_modules")
@@ -101,6 +106,7 @@ def test_memory_of_training(benchmark, recipe, noise, perceptron):
 def test_size(counts, recipe, step, perceptron, tmp_path):
     counts.parameters(perceptron)
     counts.flops(step)
+    counts.torch(step)
     counts.imports("mnist_reference.training.train")
     path = tmp_path / "model.safetensors"
     provenance = checkpoint.Provenance(

@@ -78,6 +78,23 @@ def transfer_row(seed: int) -> dict[str, Any]:
 
 def compression_row(seed: int) -> dict[str, Any]:
     """Scores, bytes and latency of every compressed model for one seed."""
+    mnist, children = datasets.load("mnist"), compressed_models(seed)
+    return {
+        name: {
+            **asdict(compress.measured(child, mnist.test)),
+            "latency_ratios": {
+                str(batch): latency_ratio(
+                    child, children["parent"], mnist.test.images[:batch], chance=random.Random(seed)
+                )
+                for batch in LATENCY_BATCHES
+            },
+        }
+        for name, child in children.items()
+    }
+
+
+def compressed_models(seed: int) -> dict[str, nn.Module]:
+    """The parent of one seed and every smaller model that is made from it, by their names in the table."""
     mnist, parent = datasets.load("mnist"), pretrained(seed)
     article = recipes.article()
     retraining = replace(article, num_epochs=RETRAINING_EPOCHS)
@@ -93,17 +110,7 @@ def compression_row(seed: int) -> dict[str, Any]:
     children["small, distilled"] = compress.distilled(parent, mnist.train, small, seed=seed)
     twin = initialised(article.model, seed=seed)
     twin.load_state_dict(parent.state_dict())
-    children["parent, second copy"] = twin
-    return {
-        name: {
-            **asdict(compress.measured(child, mnist.test)),
-            "latency_ratios": {
-                str(batch): latency_ratio(child, parent, mnist.test.images[:batch], chance=random.Random(seed))
-                for batch in LATENCY_BATCHES
-            },
-        }
-        for name, child in children.items()
-    }
+    return {**children, "parent, second copy": twin}
 
 
 def pretrained(seed: int) -> Model:

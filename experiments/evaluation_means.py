@@ -133,7 +133,7 @@ def clustered(sizes: NDArray[np.intp], share: float, *, flips: float = 0.03, is_
 
     def outcomes(rng: np.random.Generator, lost: float, size: int) -> Differences:
         uniform = rng.random(size)
-        return (uniform < lost) * 1.0 - (uniform > 1 - flips / 2)
+        return np.asarray((uniform < lost) * 1.0 - (uniform > 1 - flips / 2), dtype=np.float64)
 
     def generate(rng: np.random.Generator, degradation: float) -> Differences:
         lost = flips / 2 + (0.0 if is_loss_whole else degradation)

@@ -1,7 +1,7 @@
 """Charts of results as SVG that stands in a page, drawn by Matplotlib in the colours of the theme.
 
 Two kinds serve all results: intervals beside each other (:func:`draw_intervals`) and bars of parts
-(:func:`draw_stacks`). Each row bears its name above its marks, so that a chart is as legible on a phone as on a desk.
+(:func:`draw_stacks`); :func:`on_page` takes any other drawing. Each row bears its name above its marks, so that a chart is as legible on a phone as on a desk.
 The bytes follow from the arguments alone. Text stays text; a title and a description that lists every number stand for
 the picture where it cannot be seen.
 """
@@ -249,10 +249,22 @@ class _Layout:
 
 def _figure(name: str, title: str, figure: Figure, rows: Sequence[tuple[str, str]], lines: Mapping[float, str]) -> str:
     """Return a chart with what stands for it in words."""
+    described = "; ".join([*lines.values(), *(f"{row}: {note}" if note else row for row, note in rows)])
+    return on_page(name, title, figure, described)
+
+
+def on_page(name: str, title: str, figure: Figure, described: str) -> str:
+    """Return a drawing as it stands in a page.
+
+    Args:
+        name: Of the drawing, unique on its page.
+        title: What is shown.
+        figure: The drawing, in the colours that stand for those of the theme.
+        described: The same in words.
+    """
     stream = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
         figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
-    described = "; ".join([*lines.values(), *(f"{row}: {note}" if note else row for row, note in rows)])
     return (
         f'<figure class="chart">{_inline(stream.getvalue(), name, title, described)}'
         f"<figcaption>{escape(title)}</figcaption></figure>\n"

@@ -2,8 +2,7 @@
 
 A browser needs 5 MB of JavaScript to draw them at view time, so ``nox -s diagrams`` draws each one once, with the
 Mermaid of ``package-lock.json`` in Chromium, and keeps it in ``docs/assets/diagrams`` under the hash of its source. A
-build only looks it up: it needs neither Node nor a browser, and a diagram that was changed but not drawn again is a
-warning, which ends a strict build. Colours are the theme's variables, so that one drawing serves light and dark.
+build only looks it up: it needs neither Node nor a browser, and a diagram that was changed but not drawn again ends it. Colours are the theme's variables, so that one drawing serves light and dark.
 
     python scripts/documentation/diagrams.py          draws what is missing, removes what no page shows
 """
@@ -13,7 +12,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import logging
 import re
 import shutil
 import subprocess
@@ -21,16 +19,14 @@ import sys
 import tempfile
 import textwrap
 from collections.abc import Iterable
-from html import escape
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 DRAWN = ROOT / "docs" / "assets" / "diagrams"
 MERMAID = Path(__file__).parent / "node_modules" / "mermaid" / "dist" / "mermaid.min.js"
 FENCE = re.compile(r"^(?P<indent> *)```mermaid\n(?P<source>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
-LEAST_SCALE = 0.7
-"""A drawing is not made smaller than this to fit the page; letters of 16 pixels keep 11."""
+LEAST_SCALE = 0.65
+"""A drawing is not made smaller than this to fit the page; letters of 16 pixels keep 10."""
 
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = (
@@ -64,8 +60,6 @@ mermaid.initialize({{startOnLoad: false, securityLevel: "strict", htmlLabels: fa
 </script>
 """
 
-logger = logging.getLogger("mkdocs.diagrams")
-
 
 def diagram_name(source: str) -> str:
     r"""Return the name under which a diagram is kept.
@@ -88,18 +82,36 @@ def iter_sources(text: str) -> Iterable[str]:
         yield textwrap.dedent(match["source"])
 
 
-def fence(source: str, language: str, css_class: str, options: dict[str, Any], md: object, **_: Any) -> str:
-    """Return the drawing of a fence, for SuperFences."""
-    drawing = DRAWN / f"{diagram_name(source)}.svg"
+class DiagramError(Exception):
+    """A diagram has no drawing, or says nothing to those who cannot see it."""
+
+
+def replace_diagrams(markdown: str) -> str:
+    """Return a page whose diagrams are drawn.
+
+    Raises:
+        DiagramError: If one is not drawn or not described.
+    """
+    return FENCE.sub(lambda match: match["indent"] + drawing(textwrap.dedent(match["source"])), markdown)
+
+
+def drawing(source: str) -> str:
+    """Return one diagram as a line of HTML.
+
+    Raises:
+        DiagramError: If it is not drawn or not described.
+    """
+    file = DRAWN / f"{diagram_name(source)}.svg"
     if "accTitle:" not in source or "accDescr" not in source:
-        logger.warning("a diagram says nothing to those who cannot see it: add accTitle: and accDescr: to\n%s", source)
-    if not drawing.is_file():
-        logger.warning("a diagram was changed but not drawn again: run nox -s diagrams for\n%s", source)
-        return f"<pre><code>{escape(source)}</code></pre>"
-    svg = drawing.read_text("utf-8").strip()
+        raise DiagramError(
+            f"a diagram says nothing to those who cannot see it: add accTitle: and accDescr: to\n{source}"
+        )
+    if not file.is_file():
+        raise DiagramError(f"a diagram was changed but not drawn again: run nox -s diagrams for\n{source}")
+    svg = " ".join(file.read_text("utf-8").split())
     width = re.search(r'viewBox="[\d.-]+ [\d.-]+ ([\d.]+)', svg)
     least = float(width[1]) * LEAST_SCALE if width else 0
-    return f'<figure class="diagram" tabindex="0" style="--least-width: {least:.0f}px">{svg}</figure>'
+    return f'<figure class="diagram" tabindex="0" style="--least-width: {least:.0f}px">{svg}</figure>\n'
 
 
 def draw(sources: dict[str, str]) -> dict[str, str]:

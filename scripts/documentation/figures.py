@@ -8,7 +8,8 @@ The arguments are a file, a path into it and, if the value is to be formatted, a
 A step of the path is a key, an index into a list, or ``name[key=value,key=value]``: the one item of a list whose keys
 have these values. ``scale=1000`` multiplies a number before it is formatted. A file, a key or an item that is not
 there, and a value that is itself a table, end the build: a page cannot show what was not measured. A backslash before
-the braces shows the macro itself. ``{{ chart("noise") }}`` draws a chart of ``statistics_charts.py``.
+the braces shows the macro itself. ``{{ chart("noise") }}`` draws a chart of ``statistics_charts.py`` or a
+drawing of ``lesson_drawings.py``.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from scripts.documentation.lesson_drawings import DRAWINGS
 from scripts.documentation.statistics_charts import CHARTS
 
 STATISTICS = "docs/results/operating_characteristics.json"
@@ -69,8 +71,10 @@ def chart(name: str, root: Path) -> str:
     Raises:
         FigureError: If no chart is called so.
     """
+    if name in DRAWINGS:
+        return DRAWINGS[name](root)
     if name not in CHARTS:
-        raise FigureError(f"chart({name!r}): there is {', '.join(CHARTS)}")
+        raise FigureError(f"chart({name!r}): there is {', '.join([*CHARTS, *DRAWINGS])}")
     return CHARTS[name](load(root / STATISTICS))
 
 

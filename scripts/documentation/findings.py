@@ -430,7 +430,7 @@ def transfer(document: Any) -> Iterator[Finding]:
             f"Top-1 accuracy of the pretrained model less that of a new one: means of {len(document['seeds'])} seeds with "
             f"{percent(document['confidence_level'])} intervals",
             rows,
-            axis=Axis("gain of top-1 accuracy, percentage points", steps(low, high), (low, high), show=_plain),
+            axis=Axis("gain of top-1 accuracy, percentage points", steps(low, high), (low, high), show=plain),
             lines={0: "no gain"},
         ),
     )
@@ -568,10 +568,55 @@ def ablations(document: Any) -> Iterator[Finding]:
             f"Gain of top-1 accuracy with {document['num_train_images']:,} training images: means of {document['n']} "
             f"seeds with {percent(document['confidence_level'])} intervals",
             rows,
-            axis=Axis("gain of top-1 accuracy, percentage points", steps(low, high), (low, high), show=_plain),
+            axis=Axis("gain of top-1 accuracy, percentage points", steps(low, high), (low, high), show=plain),
             series=["added to plain training", "beside all the others"],
             lines={0: "no gain"},
         ),
+    )
+
+
+def privacy(document: Any) -> Iterator[Finding]:
+    """Privacy: what an attack finds out, and what hiding it costs."""
+    rows = document["rows"]
+    names = ["no DP" if row["epsilon"] is None else f"DP-SGD, ε = {row['epsilon']:g}" for row in rows]
+    level = percent(document["confidence_level"])
+
+    def drawn(key: str) -> list[Row]:
+        marks = [gain_mark(0, row[key], key="mean", unit=0.01) for row in rows]
+        return [Row(name, [mark], with_interval(mark, _hundredth)) for name, mark in zip(names, marks, strict=True)]
+
+    attacked, accurate = drawn("likelihood_ratio_area"), drawn("top1_accuracy")
+    low, high = limits(attacked, 50)
+    yield Finding(
+        f"The attack ranks a member above another image in {attacked[0].note} % of the cases without differential privacy, and in "
+        f"{attacked[-1].note} % with ε = {rows[-1]['epsilon']:g}; guessing gives 50 %.",
+        draw_intervals(
+            "privacy-attack",
+            f"How often the attack ranks a member above another image: means of {document['n']} models with {level} intervals",
+            attacked,
+            axis=Axis("area under the curve, %", steps(low, high), (low, high), show=plain),
+            lines={50: "guessing"},
+        ),
+    )
+    low, high = limits(accurate)
+    yield Finding(
+        f"That costs accuracy: {accurate[0].note} % without, {accurate[-1].note} % with ε = {rows[-1]['epsilon']:g}.",
+        draw_intervals(
+            "privacy-accuracy",
+            f"Top-1 accuracy on the test set: means of {document['n']} models with {level} intervals",
+            accurate,
+            axis=Axis("top-1 accuracy, %", steps(low, high), (low, high), show=plain),
+        ),
+    )
+
+
+def loss_curves(document: Any) -> Iterator[Finding]:
+    """Loss curves: when a training began to overfit."""
+    best = min(document["epochs"], key=lambda row: row["validation_loss"])
+    last = document["epochs"][-1]
+    yield Finding(
+        f"The validation loss is least after epoch {best['epoch']}, at {best['validation_loss']:.3f} nat, and "
+        f"{last['validation_loss']:.3f} after epoch {last['epoch']}, while the training loss falls to {last['train_loss']:.4f}."
     )
 
 
@@ -607,7 +652,7 @@ def compression(document: Any) -> Iterator[Finding]:
                 [*powers(low, high, factors=(1, 10)), 0],
                 (1.3 * low, max(1.3 * high, 0.5)),
                 "symlog",
-                show=_plain,
+                show=plain,
             ),
             lines={0: "parent"},
         ),
@@ -775,9 +820,54 @@ def _points(share: float) -> str:
     return f"{100 * share:g} point{'' if share == 0.01 else 's'}"
 
 
-def _plain(value: float) -> str:
+def _hundredth(value: float) -> str:
+    """Return a number to two digits."""
+    return f"{value:.2f}"
+
+
+def plain(value: float) -> str:
     """Return the text of a mark of an axis."""
     return f"{value:g}".replace("-", "−")
+
+
+def examples(document: Any) -> Iterator[Finding]:
+    """Examples: what each new version costs on the same items."""
+    rows = []
+    for row in document["rows"]:
+        bump = row["bumped"]
+        mark = gain_mark(0, bump["degradation"], key="mean", unit=bump["margin"])
+        note = f"{bump['verdict']}: {bump['lost']} lost and {bump['gained']} gained of {bump['items']:,}"
+        rows.append(Row(f"{row['package']} {row['new']}", [mark], note))
+    low, high = limits(rows, 0, 1)
+    yield Finding(
+        "; ".join(f"{row.name}: {row.note}" for row in rows) + ".",
+        draw_intervals(
+            "examples",
+            "Degradation by the new version on the same items, in margins, with the intervals of the gate",
+            rows,
+            axis=Axis("degradation, margins", steps(low, high), (low, high), show=plain),
+            lines={0: "old version", 1: "margin"},
+        ),
+    )
+
+
+def compression_verdicts(document: Any) -> Iterator[Finding]:
+    """Compressed models: whether the verdicts fit the measured table."""
+    verdicts, bars = ("pass", "fail", "inconclusive"), []
+    for row in document["rows"]:
+        counts = [row[verdict] for verdict in verdicts]
+        bars.append(Bar(row["model"], counts, " · ".join(map(str, counts))))
+    num_seeds, judged = len(document["seeds"]), sum(sum(bar.parts) for bar in bars)
+    yield Finding(
+        f"{sum(row['contradictions'] for row in document['rows']) or 'None'} of {judged} verdicts contradict the measured table.",
+        draw_stacks(
+            "compression-verdicts",
+            f"Verdicts on each model against its parent, a seed each: pass · fail · inconclusive. {num_seeds} seeds",
+            bars,
+            axis=Axis("seeds", steps(0, num_seeds), (0, num_seeds)),
+            series=verdicts,
+        ),
+    )
 
 
 FINDERS: Mapping[str, Callable[[Any], Iterator[Finding]]] = {
@@ -790,8 +880,12 @@ FINDERS: Mapping[str, Callable[[Any], Iterator[Finding]]] = {
     "peers": peers,
     "ablations": ablations,
     "compression": compression,
+    "compression_verdicts": compression_verdicts,
+    "examples": examples,
     "gate_time": gate_time,
     "history": history,
     "transfer": transfer,
+    "privacy": privacy,
+    "loss_curves": loss_curves,
 }
 """What reads each file, by its name."""

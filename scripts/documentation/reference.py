@@ -3,8 +3,9 @@
 - :func:`render_command_line`: both command lines, from their parsers.
 - :func:`render_configuration`: the keys of ``[tool.mainstay]``, from the reader of the file.
 - :func:`render_exit_statuses`: verdicts and exit statuses, from the table that decides them.
+- :func:`render_markers`: the markers and fixtures of workloads, from the plugin.
 - :func:`render_sessions`: the sessions, from the docstrings of the noxfile.
-- :func:`public_modules`, :func:`render_module`: one page a public module.
+- :func:`public_modules`, :func:`render_api`, :func:`render_module`: one page a module, and what may be relied on.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from typing import Any
 
 import click
 
+from scripts.public_api import PUBLIC_MODULES
+
 PACKAGES = ("mainstay", "mnist_reference")
 
 
@@ -28,9 +31,22 @@ def render_command_line(commands: Mapping[str, click.Command]) -> str:
     Args:
         commands: What one types to the command that answers.
     """
-    return "# Command line\n\nMade from the parsers themselves.\n\n" + "\n".join(
+    return COMMAND_LINE_HEAD + "\n".join(
         section for name, command in commands.items() for section in _iter_commands(command, name)
     )
+
+
+COMMAND_LINE_HEAD = """---
+description: Every command and option of mainstay and of the reference model.
+search: {boost: 0.5}
+---
+
+# Command line
+
+Made from the parsers themselves.
+
+"""
+"""A search that a guide answers leads to the guide first."""
 
 
 def _iter_commands(command: click.Command, name: str, parent: click.Context | None = None) -> Iterator[str]:
@@ -223,6 +239,58 @@ EXIT_STATUSES_TAIL = """
 """
 
 
+def render_markers() -> str:
+    """Return the page of the markers and fixtures that make a test a workload."""
+    from mainstay.runner.markers import FIXTURE_KINDS, MARKERS
+    from mainstay.runner.ready_metrics import READY_METRICS
+
+    fixtures = "".join(f"| `{name}` | `{FIXTURE_KINDS[name]}` | {what} |\n" for name, what in FIXTURES.items())
+    markers = "".join(
+        f"## `{name}`\n\n```text\n@pytest.mark.{call}\n```\n\n{meaning.strip().capitalize()}.\n\n"
+        for name, (call, _, meaning) in ((name, line.rpartition(": ")) for name, line in MARKERS.items())
+    )
+    ready = "".join(
+        f"| `{name}` | `{metric.kind}` | {metric.direction} | {metric.margin:g} | {metric.unit or 'none'} |\n"
+        for name, metric in READY_METRICS.items()
+    )
+    return MARKERS_HEAD.format(fixtures=fixtures, markers=markers, ready=ready)
+
+
+FIXTURES = {
+    "trial": "records metrics: `trial.record(name=value)`, and answers of single examples; `trial.seed` is the seed of the pair",
+    "benchmark": "times a call, as pytest-benchmark does",
+    "codspeed_benchmark": "the same for suites written for pytest-codspeed",
+    "import_timer": "`import_timer(module)` imports a module in a fresh interpreter and returns the seconds",
+    "counts": "records numbers that do not vary: `counts.record(name=value)`",
+}
+"""What a workload may use, and what it is for."""
+
+MARKERS_HEAD = """---
+description: The pytest markers and fixtures that make a test a workload of mainstay, their arguments and defaults.
+---
+
+# Markers and fixtures
+
+A test in the folder of workloads is a workload if it uses one of these fixtures; a marker declares each metric and its margin. Under
+plain `pytest` the fixtures work as well, so that a workload can be tried like any test. [Add a
+workload](../how-to/add-a-workload.md) shows them in use.
+
+## Fixtures
+
+| fixture | marker of its metrics | what it does |
+|---|---|---|
+{fixtures}
+A workload uses exactly one of them.
+
+{markers}## Metrics that are ready
+
+They need only their name: `@pytest.mark.performance(metric="peak_memory")`. Margins are fractions.
+
+| metric | marker | better is | margin | unit |
+|---|---|---|---|---|
+{ready}"""
+
+
 def render_sessions(noxfile: str) -> str:
     """Return the page of the sessions.
 
@@ -268,11 +336,52 @@ def public_modules(src: Path) -> list[str]:
     return sorted(name for name in shown if not any(part.startswith("_") for part in name.split(".")))
 
 
+def render_api(modules: list[str]) -> str:
+    """Return the page that leads to the pages of the modules.
+
+    Args:
+        modules: Their names.
+    """
+    internal = [name for name in modules if name not in PUBLIC_MODULES and not name.startswith("mnist_reference")]
+    model = [name for name in modules if name.startswith("mnist_reference")]
+    lists = {"public": list(PUBLIC_MODULES), "model": model, "internal": internal}
+    return API.format(**{key: "".join(f"- [`{name}`]({name}.md)\n" for name in names) for key, names in lists.items()})
+
+
+API = """---
+description: The Python modules of mainstay, the public one and the internal ones, and those of the reference model.
+---
+
+# API
+
+## Public
+
+What other projects import. A change that breaks it is announced a release before, see
+[deprecation](../../community/maintaining.md#deprecation):
+
+{public}
+Beside it, these are public: the [command line](../command-line.md), the [configuration](../configuration.md), the [markers and
+fixtures](../markers.md), and the [run document](../run-schema.md).
+
+## Reference model
+
+The model that the lessons explain. It is there to be read and copied; its names may change.
+
+{model}
+## Internal
+
+For those who work on the toolkit. Nothing here is promised: modules move without a note. [Where to add
+what](../../explanation/architecture.md#where-to-add-what).
+
+{internal}"""
+
+
 def render_module(name: str) -> str:
-    r"""Return the page of a module, which mkdocstrings fills.
+    r"""Return the page of a module, which mkdocstrings fills; what is not public comes last in a search.
 
     Example:
-        >>> render_module("mainstay.records.errors")
-        '::: mainstay.records.errors\n'
+        >>> render_module("mainstay.nox_sessions")
+        '::: mainstay.nox_sessions\n'
     """
-    return f"::: {name}\n"
+    page = f"::: {name}\n"
+    return page if name in PUBLIC_MODULES else f"---\nsearch: {{boost: 0.1}}\n---\n{page}"

@@ -98,10 +98,23 @@ INTRODUCTIONS: Mapping[str, Introduction] = {
         "it took, and the verdicts of the tree against itself, of the commit that adopts, of a reworded docstring, and of a "
         "slowdown planted in what the workloads time. `nox -s adoption` fetches and gates them.",
     ),
+    "examples": Introduction(
+        "Examples",
+        "The five projects of `examples/`, one for each field that the article names, with models that packages ship: each gated "
+        "with a constant that nothing uses, and across a new version of the package. Fail says that the new version is worse by "
+        "more than the margin on items like these, not that it is worse elsewhere. Lost items are right before and wrong "
+        "after, gained ones the other way round; the first eight of each are shown. `nox -s examples` gates them.",
+    ),
     "comparison": Introduction(
         "Other gates",
         "The gate, pytest-benchmark and asv before the same changes: how often each raises an alarm, in the same time on "
         "the same machine. A clean change should raise none; a slowdown beyond the margin of 5 % should.",
+    ),
+    "torch_counts": Introduction(
+        "Counts of what PyTorch does",
+        "Regressions that a clock may not see, planted one by one in a small library, and whether one run of the gate's workers "
+        "names the metric, the operator and the line; the last ones are rewordings, which must change nothing. Then the same "
+        "counts with other instruction sets and numbers of threads.",
     ),
     "pair_noise": Introduction(
         "Noise of a pair",
@@ -146,6 +159,25 @@ INTRODUCTIONS: Mapping[str, Introduction] = {
         "Size and latency against accuracy for each way to make the model smaller, on MNIST, each beside its parent with "
         "the same seed. Deflated bytes are those of the file after zlib, where zeros pay. Latency is a ratio measured in "
         "turns; that of the parent's second copy tells how far such a ratio can be trusted.",
+    ),
+    "compression_verdicts": Introduction(
+        "Compressed models, judged",
+        "Each smaller model of the [table](compression.md) judged by `mainstay judge` against its parent, on the same 10,000 images, "
+        "with a margin of half a point. Measured is the degradation that the table found over the seeds. A verdict "
+        "contradicts it if it passes a model that lost more than twice the margin, or fails one that lost less than the margin, each "
+        "with 95 % confidence. `nox -s compression_verdicts` trains and judges them.",
+    ),
+    "privacy": Introduction(
+        "Privacy",
+        "What a trained model tells about who was in its training data, and what DP-SGD makes of it: perceptrons of the article, "
+        "each trained on a random half of the same images of MNIST, plain and with three values of epsilon. Members found is the "
+        "share of the members that the attack names while it names 1 % of the others; at most is what the guarantee allows. "
+        "[What it means](../explanation/privacy.md). `nox -s privacy` measures it.",
+    ),
+    "loss_curves": Introduction(
+        "Loss curves",
+        "One training of the article's perceptron on few images of MNIST, epoch by epoch: the example of overfitting in the "
+        "[lesson](../how-to/cure-overfitting.md). `python -m experiments.loss_curves` trains it.",
     ),
     "transfer": Introduction(
         "Transfer",

@@ -104,6 +104,13 @@ def main(context: click.Context, *, debug: bool) -> None:
 )
 @click.option("--allow-unjudged", is_flag=True, help="Let a gate pass that judged nothing.")
 @click.option(
+    "--acknowledge-gain",
+    "acknowledged",
+    multiple=True,
+    metavar="METRIC",
+    help="Accept the large gain of this metric, which a person has examined.",
+)
+@click.option(
     "-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Run in this folder."
 )
 @click.argument("places", metavar="[FILE]...", nargs=-1)

@@ -9,7 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from mainstay import cli
-from mainstay.records.findings import Method, Tier, Verdict
+from mainstay.records.findings import Method, Verdict
+from mainstay.records.metrics import Tier
 from mainstay.store.documents import run_from_json
 
 FILES = Path(__file__).parents[1] / "evaluation" / "files"

@@ -67,6 +67,19 @@ def set_loss(document):
     document["rows"][1]["top1_accuracy_minus_parent"]["mean"] = -0.0001
 
 
+def set_contradiction(document):
+    document["rows"][0] |= {"pass": 0, "fail": 1, "inconclusive": 0}
+
+
+def set_lost_items(document):
+    document["rows"][0]["bumped"] |= {
+        "verdict": "fail",
+        "lost": 500,
+        "gained": 3,
+        "degradation": {"mean": 0.04, "interval": [0.03, 0.05]},
+    }
+
+
 def set_overhead(document):
     document["gates"][0]["in_workloads_s"] = 20.5
 
@@ -84,6 +97,8 @@ CHANGED = {
     "peers": (set_slower, "the article's script: torchvision, ToTensor, DataLoader: 11.50 · 17.84"),
     "ablations": (set_gain, "augmentation: +4.25 · +4.19"),
     "compression": (set_loss, "int8: 25 % of the size, −0.01"),
+    "compression_verdicts": (set_contradiction, "int8: 0 · 1 · 0"),
+    "examples": (set_lost_items, "rapidocr-onnxruntime 1.3.25: fail: 500 lost and 3 gained of 500"),
     "gate_time": (set_overhead, "words changed: equal bits end it: 20.5 + 24.0 + 0.0 = 45.3 s"),
     "history": (set_run_length, "normal: 1,200 · 1,242"),
     "transfer": (set_pretrained, "as they are, 10 labels: −5.00 (−16.11 to +7.45)"),

@@ -10,10 +10,13 @@ from scripts.documentation.diagrams import DRAWN, diagram_name, iter_sources
     "name",
     [
         "code_blocks",
+        "community",
         "diagrams",
         "figures",
         "findings",
         "for_readers",
+        "languages",
+        "llms",
         "reference",
         "releases",
         "results",

@@ -6,8 +6,8 @@ import pytest
 from mainstay.gates.evaluation import ScoredDifferences
 from mainstay.gates.policy import GateFacts, judge_gate
 from mainstay.gates.tasks import MACRO, TaskSamples, judge_tasks
-from mainstay.records.findings import Blame, Finding, Method, Tier, Verdict
-from mainstay.records.metrics import FRACTION, Direction, Kind, Metric
+from mainstay.records.findings import Blame, Finding, Method, Verdict
+from mainstay.records.metrics import FRACTION, Direction, Kind, Metric, Tier
 from mainstay.records.scales import PLAIN_NUMBER
 from mainstay.stats.proportions import clopper_pearson_interval
 

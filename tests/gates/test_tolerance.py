@@ -9,7 +9,8 @@ import pytest
 from mainstay.gates.family import judge_family
 from mainstay.gates.policy import Design, GateFacts, exit_status
 from mainstay.gates.tolerance import tolerate_calibrated
-from mainstay.records.findings import Finding, Tier, Verdict
+from mainstay.records.findings import Finding, Verdict
+from mainstay.records.metrics import Tier
 
 CALIBRATED = 0.01
 

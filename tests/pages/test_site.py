@@ -1,15 +1,18 @@
 """The built documentation site in a browser; ``MAINSTAY_SITE`` names its folder, ``nox -s docs_pages`` builds it.
 
 Every page: nothing asked of another host, nothing on the console, no violation of accessibility, no link or anchor that
-leads nowhere. Five pages: Lighthouse. Search: the page that answers comes first.
+leads nowhere; on a phone, a desk and a wide screen, light and dark, nothing cut. Five pages: Lighthouse. Search: the page
+that answers comes first.
 """
 
 import functools
 import http.server
+import itertools
 import json
 import os
 import re
 import shutil
+import statistics
 import subprocess
 import threading
 from html.parser import HTMLParser
@@ -23,7 +26,7 @@ SITE = Path(os.environ.get("MAINSTAY_SITE", "no site"))
 NODE_MODULES = Path(__file__).parents[2] / "scripts" / "documentation" / "node_modules"
 PAGES = sorted(file.relative_to(SITE).as_posix() for file in SITE.rglob("*.html") if file.is_file())
 VENDORED = Path(__file__).parents[2] / "docs" / "assets" / "katex"
-WIDTHS = (1280, 390)
+WIDTHS = (1920, 1280, 390)
 SCHEMES = ("light", "dark")
 LIGHTHOUSE_PAGES = (
     "index.html",
@@ -32,7 +35,26 @@ LIGHTHOUSE_PAGES = (
     "reference/exit-statuses/index.html",
     "project/samples/index.html",
 )
-CATEGORIES = ("accessibility", "best-practices", "seo")
+CATEGORIES = ("accessibility", "best-practices", "performance", "seo")
+NUM_LIGHTHOUSE_RUNS = 5  # of which the median counts
+CUT = """() => {
+  const named = (element) => `${element.tagName.toLowerCase()}.${element.getAttribute("class") ?? ""}`;
+  const found = [];
+  if (document.documentElement.scrollWidth > innerWidth) found.push(`the page is ${document.documentElement.scrollWidth} wide`);
+  const scrolls = (element) => element && (/auto|scroll/.test(getComputedStyle(element).overflowX) || scrolls(element.parentElement));
+  for (const element of document.querySelectorAll("article :is(p, li, td, th, h1, h2, h3, h4, figure, img, svg, table, pre, figcaption, summary, a, code)")) {
+    const box = element.getBoundingClientRect();
+    if (box.width && !scrolls(element.parentElement) && (box.right > innerWidth + 1 || box.left < -1)) found.push(`outside: ${named(element)}`);
+    const style = getComputedStyle(element);
+    if (/hidden|clip/.test(style.overflowX) && element.scrollWidth > element.clientWidth + 1 && element.clientWidth) found.push(`clipped: ${named(element)}`);
+  }
+  for (const text of document.querySelectorAll("article figure.chart text")) {
+    const box = text.getBoundingClientRect();
+    if (box.width && (box.left < -1 || box.right > innerWidth + 1)) found.push(`outside: ${text.textContent}`);
+  }
+  return [...new Set(found)];
+}"""
+"""Finds what is cut at the edge of the screen or of its box, but for what the reader can scroll."""
 
 pytestmark = pytest.mark.skipif(not PAGES, reason="MAINSTAY_SITE names no built site: run nox -s docs_pages")
 
@@ -124,7 +146,7 @@ def test_every_link_and_anchor_leads_somewhere(place):
 
 @pytest.fixture(scope="session")
 def survey(visit, axe):
-    """Look at a page once, on a desk and then on a phone, and note what is to be judged."""
+    """Look at a page once, on all screens, and note what is to be judged."""
 
     @functools.cache
     def look(place):
@@ -135,8 +157,12 @@ def survey(visit, axe):
             "formulas left": page.locator(".arithmatex:not(:has(.katex))").all_text_contents(),
             "wrong formulas": page.locator(".katex-error").all_text_contents(),
         }
-        page.set_viewport_size({"width": 390, "height": 900})
-        seen["width on a phone"] = page.evaluate("document.documentElement.scrollWidth")
+        seen["cut"] = {}
+        for width, scheme in itertools.product(WIDTHS, SCHEMES):
+            page.set_viewport_size({"width": width, "height": 900})
+            page.emulate_media(color_scheme=scheme)
+            if cut := page.evaluate(CUT):
+                seen["cut"][f"{width} {scheme}"] = cut
         page.close()
         return seen | {"requests": page.requests, "complaints": page.complaints}
 
@@ -175,8 +201,8 @@ def test_axe_finds_no_violation_on_any_screen(visit, axe, place, width, scheme):
 
 
 @pytest.mark.parametrize("place", PAGES)
-def test_page_fits_a_phone(survey, place):
-    assert survey(place)["width on a phone"] <= 390
+def test_nothing_is_cut_on_any_screen(survey, place):
+    assert survey(place)["cut"] == {}
 
 
 @pytest.mark.parametrize("place", PAGES)
@@ -197,26 +223,29 @@ def test_no_macro_is_left(place):
 @pytest.mark.parametrize("category", CATEGORIES)
 @pytest.mark.parametrize("place", LIGHTHOUSE_PAGES)
 def test_lighthouse_gives_at_least_95(lighthouse, place, category):
-    report = lighthouse(place)
+    reports = lighthouse(place)
 
     failed = [
         reference["id"]
-        for reference in report["categories"][category]["auditRefs"]
-        if (report["audits"][reference["id"]]["score"] or 0) < 1 and reference["weight"]
+        for reference in reports[0]["categories"][category]["auditRefs"]
+        if (reports[0]["audits"][reference["id"]]["score"] or 0) < 1 and reference["weight"]
     ]
 
-    assert report["categories"][category]["score"] >= 0.95, failed
+    assert statistics.median(report["categories"][category]["score"] for report in reports) >= 0.95, failed
 
 
 @pytest.fixture(scope="session")
 def lighthouse(server, tmp_path_factory):
-    """Judge a page once."""
+    """Judge a page some times: how fast it loads varies."""
     command = NODE_MODULES / ".bin" / "lighthouse"
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
     flags = "--headless --no-sandbox --disable-gpu --disable-background-networking"
 
     @functools.cache
     def judge(place):
+        return [judge_once(place) for _ in range(NUM_LIGHTHOUSE_RUNS)]
+
+    def judge_once(place):
         report = tmp_path_factory.mktemp("lighthouse") / "report.json"
         subprocess.run(
             [str(command), urljoin(server, place.removesuffix("index.html")), "--preset=desktop", "--quiet"]
@@ -228,6 +257,13 @@ def lighthouse(server, tmp_path_factory):
         return json.loads(report.read_text("utf-8"))
 
     return judge
+
+
+def search_for(page, query):
+    """Type a query; the search listens to keys, and Chinese is not typed by one key a character."""
+    field = page.locator(".md-search__input").first
+    field.press_sequentially(query)
+    field.press("End")
 
 
 def first_answer(page):
@@ -250,12 +286,22 @@ def first_answer(page):
         ("exit code 3", "Exit code 3 is inconclusive"),
         ("waive a regression", "mainstay waive"),
         ("resume a gate", "mainstay gate --resume"),
+        ("install", "uv tool install"),
+        ("quickstart", "nox -s gate"),
+        ("monorepo", "working-directory: packages/recogniser"),
+        ("GPU", "Gate on a GPU"),
+        ("evaluate", "mainstay judge"),
+        ("学习率", "α\xa0是学习率"),
+        ("反向传播", "反向传播从输出到输入只扫一遍"),
+        ("过拟合", "缓解过拟合，提高泛化能力"),
+        ("维护", "一个开源 AI 项目怎样保持活力"),
+        ("门禁", "门禁（gate）"),
     ],
 )
 def test_first_answer_of_the_search_holds_the_answer(visit, server, query, answer):
     page = visit("index.html")
 
-    page.locator(".md-search__input").first.press_sequentially(query)  # the search listens to keys, as a reader's are
+    search_for(page, query)
     page.goto(urljoin(page.url, first_answer(page)), wait_until="networkidle")
 
     address = page.url
@@ -294,3 +340,27 @@ def test_social_image_is_named_by_every_page_and_there():
     named = re.search(r'<meta property="og:image" content="([^"]+)"', (SITE / "index.html").read_text("utf-8"))
 
     assert (SITE / urlsplit(named[1]).path.removeprefix("/")).is_file()
+
+
+def test_translated_pages_name_each_other_and_speak_their_language(visit, server):
+    english, chinese = "explanation/losses-and-optimisers/", "zh/learn/losses-and-optimisers/"
+    for here, there, language in ((english, chinese, "en"), (chinese, english, "zh")):
+        page = visit(f"{here}index.html")
+        named = {
+            link.get_attribute("hreflang"): link.get_attribute("href") for link in page.locator("link[hreflang]").all()
+        }
+        switch = page.locator(".md-select__link:not([hreflang=" + language + "])")
+
+        assert page.locator("html").get_attribute("lang") == language
+        assert named == {"en": server + english, "zh": server + chinese, "x-default": server + english}
+        assert urljoin(page.url, switch.get_attribute("href")) == server + there
+        assert (
+            page.locator(".md-search__input").get_attribute("placeholder") == {"en": "Search", "zh": "搜索"}[language]
+        )
+
+
+def test_page_without_a_translation_names_none_and_leads_to_the_other_home(visit, server):
+    page = visit("how-to/triage/index.html")
+
+    assert page.locator("link[hreflang]").count() == 0
+    assert urljoin(page.url, page.locator(".md-select__link[hreflang=zh]").get_attribute("href")) == f"{server}zh/"

@@ -4,8 +4,7 @@ import pytest
 
 from mainstay.project.configuration import Configuration, EvaluationSettings, read_configuration, with_settings
 from mainstay.records.errors import ConfigurationError
-from mainstay.records.findings import Tier
-from mainstay.records.metrics import Direction
+from mainstay.records.metrics import Direction, Tier
 
 EVERY_KEY = """
 [tool.mainstay]

@@ -15,10 +15,10 @@ import torch
 
 from mainstay.runner.block_statistics import BlockStatistics
 from mainstay.runner.counting import Counts
+from mainstay.runner.digests import RecordingError
 from mainstay.runner.importing import probe_import
 from mainstay.runner.markers import describe_item
 from mainstay.runner.ready_metrics import READY_METRICS
-from mainstay.runner.recording import RecordingError
 from mainstay.runner.run_delay import RunDelayMeter
 from mainstay.runner.timing import Benchmark, accelerator_barrier
 

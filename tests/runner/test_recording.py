@@ -7,7 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mainstay.runner.recording import RecordingError, TreeDigest, Trial
+from mainstay.runner.digests import RecordingError, TreeDigest
+from mainstay.runner.recording import Trial
 
 
 def digest(tree):

@@ -11,13 +11,15 @@ from hypothesis import strategies as st
 from mainstay.records.errors import SchemaError
 from mainstay.records.executions import EXECUTIONS, STORED_EXECUTION, TRAINED
 from mainstay.records.findings import Finding, Interval, ItemCounts, MeasuredWith, Verdict, Waiver
-from mainstay.records.metrics import Direction, Kind, Metric
+from mainstay.records.metrics import Direction, Kind, Metric, Scoring
 from mainstay.records.plans import Plan, PlannedWorkload
 from mainstay.records.runs import (
     Curve,
     Environment,
     FlippedExample,
+    FlippedItem,
     FlipSummary,
+    ItemGroup,
     Machine,
     Revision,
     Run,
@@ -33,6 +35,9 @@ RECORDS_BY_DEFINITION = {
     "items": ItemCounts,
     "curve": Curve,
     "flipped_example": FlippedExample,
+    "flipped_item": FlippedItem,
+    "item_group": ItemGroup,
+    "scoring": Scoring,
     "flip_summary": FlipSummary,
     "workload": WorkloadResult,
     "revision": Revision,

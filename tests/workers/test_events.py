@@ -130,6 +130,7 @@ WORKLOAD = {
     "id": "test_a.py::test_a",
     "execution": "trained",
     "metrics": [METRIC],
+    "looks": [],
     "is_skipped": False,
     "is_deselected": False,
 }

@@ -1,12 +1,21 @@
+// A section of the navigation is named by a label that is not there where its first page is its heading: its title names it.
+for (const section of document.querySelectorAll("nav[aria-labelledby]")) {
+  if (document.getElementById(section.getAttribute("aria-labelledby"))) continue;
+  section.setAttribute("aria-label", section.querySelector(".md-nav__title").textContent.trim());
+  section.removeAttribute("aria-labelledby");
+}
+
+const CODE_BLOCK = document.documentElement.lang.startsWith("zh") ? "代码块" : "Code block";
+
 // The theme adds two things after a page has loaded. A table that is wider than the screen scrolls, as does a formula: the
 // keyboard must reach them. Each code block gets a landmark for its buttons: it needs a name of its own.
 function complete() {
   for (const region of document.querySelectorAll(".md-typeset__scrollwrap:not([tabindex])")) region.tabIndex = 0;
-  for (const formula of document.querySelectorAll("div.arithmatex:not([tabindex])")) {
-    if (formula.scrollWidth > formula.clientWidth) formula.tabIndex = 0;
+  for (const wide of document.querySelectorAll(":is(div.arithmatex, .wide-picture):not([tabindex])")) {
+    if (wide.scrollWidth > wide.clientWidth) wide.tabIndex = 0;
   }
   document.querySelectorAll(".md-code__nav").forEach((buttons, number) => {
-    const name = `Code block ${number + 1}`;
+    const name = `${CODE_BLOCK} ${number + 1}`;
     if (buttons.getAttribute("aria-label") !== name) buttons.setAttribute("aria-label", name);
   });
 }

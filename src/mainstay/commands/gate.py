@@ -36,7 +36,9 @@ from mainstay.commands.start import Start, choose_baseline, configuration_of, re
 from mainstay.commands.tampering import find_tampering, spoiled
 from mainstay.gates.exact import judge_reworded, judge_unchanged
 from mainstay.gates.policy import GateFacts, judge_gate
+from mainstay.gates.tasks import acknowledge_gains
 from mainstay.gates.tolerance import tolerate_calibrated
+from mainstay.measuring.agenda import Agenda
 from mainstay.measuring.ledger import restore_trials
 from mainstay.measuring.loop import Observer
 from mainstay.project.waivers import apply_waivers
@@ -66,6 +68,7 @@ class GateOptions:
         pairs: Number of pairs before a single look, for an estimate free of early-stopping bias; as configured if ``None``.
         keyword: Gate the workloads that this expression of pytest's ``-k`` selects; all if empty.
         marks: Gate the workloads that this expression of pytest's ``-m`` selects; all if empty.
+        acknowledged: Metrics whose implausible gain a person has examined.
         places: Gate the workloads of these files, folders and node ids, relative to the current folder; all if empty.
     """
 
@@ -81,6 +84,7 @@ class GateOptions:
     keyword: str = ""
     marks: str = ""
     places: tuple[str, ...] = ()
+    acknowledged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,18 +123,19 @@ def gate(path: Path, options: GateOptions, *, environ: Mapping[str, str], observ
     options = replace(options, places=in_project(repository.root, path, options.places))
     with _open_run(repository, options, environ) as (folder, start), recorded_failure(folder):
         session = Session.of_run(repository, folder, start, environ=environ, observer=observer)
-        run = run_gate(session, allow_unjudged=options.allow_unjudged)
+        run = run_gate(session, allow_unjudged=options.allow_unjudged, acknowledged=options.acknowledged)
         place = folder.write("run.json", run_to_json(run))
         folder.journal.append("finish", verdict=run.verdict, exit_status=run.exit_status)
     return GateOutcome(run=run, path=place)
 
 
-def run_gate(session: Session, *, allow_unjudged: bool) -> Run:
+def run_gate(session: Session, *, allow_unjudged: bool, acknowledged: Sequence[str] = ()) -> Run:
     """Build, collect, plan, measure and judge.
 
     Args:
         session: Session of a run that was started or resumed.
         allow_unjudged: Whether a gate that judged nothing passes.
+        acknowledged: Metrics whose implausible gain a person has examined.
 
     Raises:
         MainstayError: If nothing can be judged.
@@ -139,6 +144,7 @@ def run_gate(session: Session, *, allow_unjudged: bool) -> Run:
     with open_harness(session) as harness:
         agenda = collect_agenda(session, harness)
         waiver_notes = notes_on_waivers(session, agenda, waivers)
+        _require_known(acknowledged, agenda)
         machine = describe_machine()
 
         proof = prove(session, harness, agenda)
@@ -159,7 +165,8 @@ def run_gate(session: Session, *, allow_unjudged: bool) -> Run:
 
         repeats = repeatable_workloads(cached, ledgers)
         with measuring(session, harness, agenda, plan, ledgers, repeats=repeats) as measurement:
-            findings = apply_waivers(measurement.run(), waivers, session.today)
+            findings = acknowledge_gains(measurement.run(), acknowledged)
+            findings = apply_waivers(findings, waivers, session.today)
         shared = session.repository.shared_digests(plan.share)
         if changes := find_tampering(harness, shared):
             findings = spoiled(findings, changes)
@@ -224,6 +231,21 @@ def _open_run(
         start = choose_start(repository, options, environ)
         with new_run(repository.root, datetime.fromisoformat(start.created), asdict(start)) as folder:
             yield folder, start
+
+
+def _require_known(acknowledged: Sequence[str], agenda: Agenda) -> None:
+    """Refuse names of no metric, since a typing error must not pass for a decision.
+
+    Raises:
+        UsageError: For the first such name.
+    """
+    known = {name for metric in agenda.known for name in (metric.name, metric.id)}
+    if slip := next((name for name in acknowledged if name not in known), None):
+        raise UsageError(
+            f"no metric is called {slip!r}",
+            looked_in="--acknowledge-gain",
+            next_step="name a metric as the report does",
+        )
 
 
 def in_project(root: Path, folder: Path, places: Sequence[str]) -> tuple[str, ...]:

@@ -7,7 +7,6 @@ where, are unknown, and the run document says so.
 from __future__ import annotations
 
 import hashlib
-import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,14 +16,21 @@ from pathlib import Path
 
 from mainstay.evaluation.formats import read_scores, with_task
 from mainstay.evaluation.items import ItemsError, PairedTask, Scores, pair_scores
-from mainstay.gates.evaluation import ScoredDifferences
 from mainstay.gates.policy import Design, GateFacts, judge_gate
-from mainstay.gates.tasks import MACRO, TaskSamples, judge_tasks, missing_share
+from mainstay.gates.tasks import MACRO, TaskSamples, acknowledge_gains, judge_tasks
+from mainstay.measuring.items import (
+    FEWEST_SHOWN,
+    MAX_FLIPPED,
+    flipped_items,
+    item_groups,
+    paired_samples,
+    preset_samples,
+)
 from mainstay.project.configuration import Configuration, EvaluationSettings, read_configuration
 from mainstay.project.waivers import JUDGED_WAIVERS, apply_waivers, read_waivers, unknown_waivers
 from mainstay.records.errors import StoreError, UsageError
 from mainstay.records.executions import STORED_EXECUTION
-from mainstay.records.findings import Blame, Finding, MeasuredWith, Verdict, Waiver
+from mainstay.records.findings import Finding, MeasuredWith, Waiver
 from mainstay.records.metrics import FRACTION, STORED, Direction, Kind, Metric
 from mainstay.records.plans import Plan, PlannedWorkload
 from mainstay.records.runs import Revision, Run, WorkloadResult
@@ -40,7 +46,7 @@ LARGEST_MARGIN = 0.5
 UNNAMED = "scores"
 """Name of the only task of both sides, which would otherwise be named after the file."""
 
-MAX_FACTS, MAX_CAUSES = 40, 5
+MAX_FACTS = 40
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,7 +115,7 @@ def judge(folder: Path, baseline: Path, candidate: Path, options: JudgeOptions) 
         for side, scores in _with_common_name(read).items()
     }
     reading_s, watch = time.monotonic() - watch, time.monotonic()
-    samples = _samples(sides, settings, options)
+    samples, paired = _samples(sides, settings, options)
     _check_names(samples, options)
     findings, design = judge_tasks(
         samples,
@@ -118,7 +124,7 @@ def judge(folder: Path, baseline: Path, candidate: Path, options: JudgeOptions) 
         margin_level=configuration.margin_level,
         macro_tier=settings.tiers.get(MACRO),
     )
-    findings = _acknowledged(findings, options.acknowledged)
+    findings = acknowledge_gains(findings, options.acknowledged)
     notes = _waiver_notes(waivers, findings, created.date())
     findings = apply_waivers(findings, waivers, created.date())
     judgement = judge_gate(GateFacts(findings=findings, inconclusive=configuration.inconclusive))
@@ -137,7 +143,7 @@ def judge(folder: Path, baseline: Path, candidate: Path, options: JudgeOptions) 
             machine=describe_machine(),
             plan=_plan(configuration, findings, design),
             findings=findings,
-            workloads=(_workload(sides, findings),),
+            workloads=(_workload(sides, findings, paired),),
             notes=(*notes, *_notes(sides, options, findings), *_unused(settings, options, samples)),
             phases_s={"reading": reading_s, "judging": judging_s},
         )
@@ -194,8 +200,10 @@ def _margin(task: str, settings: EvaluationSettings) -> float:
     return margin
 
 
-def _samples(sides: Mapping[Side, Scores], settings: EvaluationSettings, options: JudgeOptions) -> list[TaskSamples]:
-    """All tasks in the order of the baseline, then those that only the candidate has."""
+def _samples(
+    sides: Mapping[Side, Scores], settings: EvaluationSettings, options: JudgeOptions
+) -> tuple[list[TaskSamples], Mapping[str, PairedTask]]:
+    """All tasks in the order of the baseline, then those that only the candidate has; and the items of both sides."""
     tasks = {side: list(dict.fromkeys(item.task for item in scores.items)) for side, scores in sides.items()}
     ranges = {**dict.fromkeys(tasks[Side.BASELINE], options.score_range), **settings.ranges}
     refused: dict[str, ItemsError] = {}
@@ -224,50 +232,13 @@ def _samples(sides: Mapping[Side, Scores], settings: EvaluationSettings, options
             samples.append(_preset_samples(name, sides[Side.BASELINE], settings, refused.get(name)))
     new = [name for name in tasks[Side.CANDIDATE] if name not in set(tasks[Side.BASELINE])]
     samples += [_new_samples(name, sides[Side.CANDIDATE], settings) for name in new]
-    return samples
+    return samples, paired
 
 
 def _paired_samples(task: PairedTask, settings: EvaluationSettings) -> TaskSamples:
-    """Samples of a task that both sides have scored; an error if a side has too few scores."""
-    low, high = task.score_range
-    metric = _metric(task.name, settings, is_share=(low, high) == (0.0, 1.0), direction=task.direction)
-    missing = (task.num_missing[Side.BASELINE], task.num_missing[Side.CANDIDATE])
-    detail = tuple(_causes(task))
-    tier = settings.tiers.get(task.name)
-    at_fault = [
-        side
-        for side in Side
-        if missing_share(task.num_missing[side], task.num_scores[side], high - low) > metric.margin / 2
-    ]
-    if at_fault:
-        named = " and ".join(f"{task.num_missing[side]:,} of the {side}" for side in at_fault)
-        preset = Finding(
-            metric=metric,
-            verdict=Verdict.ERROR,
-            reason=f"too many scores are missing to judge by the rest: {named}, of {max(task.num_scores.values()):,}",
-            blame=Blame(at_fault[0]) if len(at_fault) == 1 else Blame.BOTH,
-            detail=detail,
-        )
-        return TaskSamples(metric=metric, preset=preset, tier=tier)
-    differences = task.differences
-    has_guard = bool(missing[0])
-    return TaskSamples(
-        metric=metric,
-        items=ScoredDifferences(
-            differences=differences,
-            guarded=task.guarded_differences if has_guard else differences,
-            clusters=task.clusters,
-            score_range=high - low if task.is_bounded else math.inf,
-            is_binary=task.is_binary,
-        ),
-        means=(float(task.scores[Side.BASELINE].mean()), float(task.scores[Side.CANDIDATE].mean())),
-        missing=missing,
-        repeats=task.repeats,
-        is_identical=task.is_identical,
-        tier=tier,
-        warnings=tuple(_warnings(task)),
-        detail=detail,
-    )
+    """Samples of a task that both sides have scored."""
+    metric = _metric(task.name, settings, is_share=task.score_range == (0.0, 1.0), direction=task.direction)
+    return paired_samples(task, metric, tier=settings.tiers.get(task.name))
 
 
 def _metric(name: str, settings: EvaluationSettings, *, is_share: bool, direction: Direction) -> Metric:
@@ -292,28 +263,16 @@ def _preset_samples(
     name: str, baseline: Scores, settings: EvaluationSettings, refused: ItemsError | None
 ) -> TaskSamples:
     """Samples of a task that cannot be judged: the candidate lacks it or scored other items."""
-    metric = _metric_of(name, baseline, settings)
-    tier = settings.tiers.get(name)
-    if refused is None:
-        reason = "the candidate has no scores of it"
-        return TaskSamples(
-            metric=metric, preset=Finding(metric=metric, verdict=Verdict.MISSING, reason=reason), tier=tier
-        )
-    advice = "; declare --prompt-changed if that is intended" if "another prompt" in str(refused) else ""
-    preset = Finding(
-        metric=metric,
-        verdict=Verdict.ERROR,
-        reason=f"{refused}{advice}",
-        blame=Blame(refused.side) if refused.side else Blame.BOTH,
-    )
-    return TaskSamples(metric=metric, preset=preset, tier=tier)
+    if refused is not None and "another prompt" in str(refused):
+        advice = f"{refused}; declare --prompt-changed if that is intended"
+        refused = ItemsError(advice, task=refused.task, side=refused.side)
+    return preset_samples(_metric_of(name, baseline, settings), refused=refused, tier=settings.tiers.get(name))
 
 
 def _new_samples(name: str, candidate: Scores, settings: EvaluationSettings) -> TaskSamples:
     """Samples of a task that only the candidate has."""
     metric = _metric_of(name, candidate, settings)
-    preset = Finding(metric=metric, verdict=Verdict.NEW, reason="the baseline has no scores of it")
-    return TaskSamples(metric=metric, preset=preset, tier=settings.tiers.get(name))
+    return preset_samples(metric, lacking=Side.BASELINE, tier=settings.tiers.get(name))
 
 
 def _metric_of(name: str, scores: Scores, settings: EvaluationSettings) -> Metric:
@@ -322,23 +281,6 @@ def _metric_of(name: str, scores: Scores, settings: EvaluationSettings) -> Metri
     values = [item.score for item in scores.items if item.task == name and item.score is not None]
     is_share = (low, high) == (0.0, 1.0) and all(0 <= value <= 1 for value in values)
     return _metric(name, settings, is_share=is_share, direction=scores.directions.get(name, Direction.HIGHER))
-
-
-def _causes(task: PairedTask) -> Iterator[str]:
-    """Why scores are missing, the most frequent cause first."""
-    for side in Side:
-        causes = sorted(task.causes.get(side, {}).items(), key=lambda pair: (-pair[1], pair[0]))
-        yield from (f"missing in the {side}: {count} x {cause}" for cause, count in causes[:MAX_CAUSES])
-
-
-def _warnings(task: PairedTask) -> Iterator[str]:
-    """Warnings that affect trust in the numbers of a task."""
-    missing = {side: count for side, count in task.num_missing.items() if count}
-    if missing:
-        counts = " and ".join(f"{count:,} scores of the {side}" for side, count in missing.items())
-        yield f"{counts} are missing and count as the worst; a pass also holds if the baseline's missing ones count as the best"
-    if task.num_outside:
-        yield f"{task.num_outside:,} scores lie outside the declared range and count as its nearest end"
 
 
 def _check_names(samples: Sequence[TaskSamples], options: JudgeOptions) -> None:
@@ -357,20 +299,6 @@ def _check_names(samples: Sequence[TaskSamples], options: JudgeOptions) -> None:
                 looked_in=place,
                 next_step=f"name one of {', '.join(names[:8])}{' and more' if len(names) > 8 else ''}",
             )
-
-
-def _acknowledged(findings: Sequence[Finding], names: Sequence[str]) -> tuple[Finding, ...]:
-    """Findings, with the marks of acknowledged gains removed."""
-    return tuple(
-        replace(
-            finding,
-            mark="",
-            warnings=(*finding.warnings, f"a person has acknowledged the implausible gain: {finding.mark}"),
-        )
-        if finding.mark and finding.metric.name in names
-        else finding
-        for finding in findings
-    )
 
 
 def _waiver_notes(waivers: Sequence[Waiver], findings: Sequence[Finding], today: date) -> list[str]:
@@ -427,8 +355,12 @@ def _file_digest(file: Path) -> str:
         raise StoreError(f"cannot be read: {error.strerror}", looked_in=str(file)) from error
 
 
-def _workload(sides: Mapping[Side, Scores], findings: Sequence[Finding]) -> WorkloadResult:
-    """The origin that the files of both sides state."""
+def _workload(
+    sides: Mapping[Side, Scores], findings: Sequence[Finding], paired: Mapping[str, PairedTask]
+) -> WorkloadResult:
+    """The origin that the files of both sides state, and the items that flipped."""
+    items = {side: scores.items for side, scores in sides.items()}
+    share = max(FEWEST_SHOWN, MAX_FLIPPED // max(len(paired), 1))
     context: dict[str, ContextValue] = {}
     for side, scores in sides.items():
         for file in scores.files[:MAX_FACTS]:
@@ -443,6 +375,10 @@ def _workload(sides: Mapping[Side, Scores], findings: Sequence[Finding]) -> Work
         status="judged",
         context=context,
         num_pairs=sum(finding.num_pairs for finding in findings if finding.metric.name != MACRO),
+        flipped_items=tuple(
+            item for name, task in paired.items() for item in flipped_items(task, name, items, at_most=share)
+        ),
+        groups=tuple(group for name, task in paired.items() for group in item_groups(task, name, items[Side.BASELINE])),
     )
 
 

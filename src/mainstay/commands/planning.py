@@ -180,12 +180,15 @@ def _make_plan(session: Session, agenda: Agenda, *, num_pairs: int | None, prove
 def _planned(session: Session, assignment: Assignment, margins: Margins, num_pairs: int) -> PlannedWorkload:
     """The plan of one workload."""
     start, workload = session.start, assignment.workload
+    looks = (workload.looks or (1.0,)) if workload.execution.has_items else ()
+    seeds = derive_seeds(start.salt, start.baseline.commit, workload.id, 1 if looks else num_pairs)
     return PlannedWorkload(
         id=workload.id,
         execution=workload.execution.name,
         measured_with=assignment.measured_with,
         metrics=tuple(replace(metric, margin=margins(metric, {})) for metric in workload.metrics),
-        seeds=derive_seeds(start.salt, start.baseline.commit, workload.id, num_pairs),
+        seeds=seeds * len(looks) if looks else seeds,  # the items of all looks are in one order
+        looks=looks,
     )
 
 

@@ -7,7 +7,7 @@ them is executed. Every error message names the file, the line and the next step
 - Inspect AI: ``.json`` and ``.eval`` logs.
 - promptfoo: the JSON of ``promptfoo eval --output``.
 - the plain form: ``.jsonl``, ``.csv`` or ``.parquet`` with ``id`` and ``score``, and optionally ``task``, ``cluster``,
-  ``repeat``, ``error``, ``digest`` and ``prompt``.
+  ``repeat``, ``error``, ``digest``, ``prompt``, ``input`` and ``output``.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ INSPECT_GRADES = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
 PROMPTFOO_ERROR = 2
 """``failureReason`` of a result that could not be obtained."""
 
-PLAIN_TEXTS = ("task", "id", "cluster", "error", "digest", "prompt")
+PLAIN_TEXTS = ("task", "id", "cluster", "error", "digest", "prompt", "input", "output")
 PLAIN_COLUMNS = (*PLAIN_TEXTS, "score", "repeat")
 
 
@@ -266,10 +266,10 @@ def _plain_items(rows: Iterable[tuple[str, Mapping[str, Any]]], path: Path) -> I
 
 
 def _text(value: Any, name: str, where: str) -> str:
-    """A text, or a number as one; nothing is empty."""
+    """A text, or what can be written as one; nothing is empty."""
     if value is None:
         return ""
-    if isinstance(value, (dict, list)):
+    if isinstance(value, (dict, list)) and name in {"task", "id", "cluster"}:
         _damaged(f"{name} is neither a text nor a number", where)
     return str(value)
 

@@ -50,6 +50,8 @@ class ScoredItem(NamedTuple):
         error: Why the score is missing.
         digest: Digest of the raw output; empty if unknown.
         prompt: Digest of the prompt; empty if unknown.
+        input: What the item asks, for reports; empty if not given.
+        output: What the model gave, for reports.
     """
 
     task: str
@@ -60,6 +62,8 @@ class ScoredItem(NamedTuple):
     error: str = ""
     digest: str = ""
     prompt: str = ""
+    input: str = ""
+    output: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

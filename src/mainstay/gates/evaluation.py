@@ -137,6 +137,11 @@ class ItemEvidence:
         """P-values for the family, in the order of :data:`mainstay.gates.findings.HYPOTHESES`."""
         return self.above_zero, self.above_margin, self.below_margin, self.below_double
 
+    @property
+    def gains(self) -> tuple[float, float]:
+        """P-values of no gain, and of a gain of at most the margin."""
+        return self.gain_zero, self.gain_margin
+
     def further_items(self, margin: float, *, margin_level: float, alpha: float, num_gated: int) -> int | None:
         """The number of further items expected to be needed for the verdict that the mean points to.
 

@@ -79,6 +79,25 @@ class Decisions:
     look: NDArray[np.intp]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WeighedFamily:
+    """The samples of a family with the evidence of every look.
+
+    Attributes:
+        samples: Samples of each metric, in the order of the report.
+        faults: The first fault of each metric without a preset finding, if it has one.
+        sound: The pairs before the fault, of the same metrics.
+        degradations: Degradations of these pairs.
+        evidence: Evidence of every look.
+    """
+
+    samples: tuple[MetricSamples, ...]
+    faults: tuple[Fault | None, ...]
+    sound: tuple[MetricSamples, ...]
+    degradations: tuple[NDArray[np.float64], ...]
+    evidence: Evidence
+
+
 def judge_family(samples: Sequence[MetricSamples], design: Design) -> tuple[Finding, ...]:
     """Judge all gated metrics of a gate, which share one error rate.
 
@@ -106,11 +125,26 @@ def judge_family(samples: Sequence[MetricSamples], design: Design) -> tuple[Find
         >>> print(finding.verdict, finding.num_pairs, round(finding.estimate, 3))
         fail 5 0.183
     """
+    weighed = weigh_family(samples, design)
+    decisions = decide(weighed.evidence.p_values, weighed.evidence.is_withheld, design)
+    return family_findings(weighed, decisions, design)
+
+
+def weigh_family(samples: Sequence[MetricSamples], design: Design) -> WeighedFamily:
+    """Weigh the evidence of every look, without a decision.
+
+    Args:
+        samples: Samples of each gated metric, see :func:`judge_family`.
+        design: Levels, looks and number of metrics.
+
+    Raises:
+        ValueError: If there are more metrics than planned, or a metric is deterministic and needs no pairs.
+    """
     open_samples = [with_known_unit(sample) for sample in samples if sample.preset is None]
     _check_family(open_samples, design)
-    faults = [find_fault(sample) for sample in open_samples]
-    sound = list(map(_sound_samples, open_samples, faults))
-    degradations = list(map(degradations_of, sound))
+    faults = tuple(find_fault(sample) for sample in open_samples)
+    sound = tuple(map(_sound_samples, open_samples, faults))
+    degradations = tuple(map(degradations_of, sound))
     evidence = weigh_evidence(
         degradations,
         levels=list(map(_levels, sound)),
@@ -118,13 +152,28 @@ def judge_family(samples: Sequence[MetricSamples], design: Design) -> tuple[Find
         resolutions=np.array(list(map(_resolution, sound))),
         design=design,
     )
-    decisions = decide(evidence.p_values, evidence.is_withheld, design)
-    judgements = _judgements(sound, degradations, evidence, decisions, design)
+    return WeighedFamily(
+        samples=tuple(samples), faults=faults, sound=sound, degradations=degradations, evidence=evidence
+    )
+
+
+def family_findings(weighed: WeighedFamily, decisions: Decisions, design: Design) -> tuple[Finding, ...]:
+    """The finding of each metric once it is decided which fail and which pass.
+
+    Args:
+        weighed: The samples with their evidence.
+        decisions: Verdicts of the metrics without a preset finding, with the number of the look of each.
+        design: Levels, looks and number of metrics.
+    """
+    open_samples = [with_known_unit(sample) for sample in weighed.samples if sample.preset is None]
+    judgements = _judgements(weighed.sound, weighed.degradations, weighed.evidence, decisions, design)
     findings = iter(
         fault_finding(sample, fault) if fault else _finding(sample, degradation, judgement, design)
-        for sample, degradation, fault, judgement in zip(open_samples, degradations, faults, judgements, strict=True)
+        for sample, degradation, fault, judgement in zip(
+            open_samples, weighed.degradations, weighed.faults, judgements, strict=True
+        )
     )
-    return tuple(sample.preset or next(findings) for sample in samples)
+    return tuple(sample.preset or next(findings) for sample in weighed.samples)
 
 
 def degradations_of(samples: MetricSamples) -> NDArray[np.float64]:

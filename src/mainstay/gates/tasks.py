@@ -1,19 +1,22 @@
 """Joint judgement of all tasks of an evaluation from the items that both sides have scored.
 
-The rule is that of :mod:`~mainstay.gates.family`, at a single look: a task passes if its degradation is below the
+The rule is that of :mod:`~mainstay.gates.family`, with looks at growing shares of the items: a task passes if its degradation is below the
 margin (level ``margin_level``) and below twice the margin (level ``alpha``); it fails if its degradation is above the
 margin and above zero, the latter by Holm's procedure over all tasks and their mean. If there are two tasks or more, the
 mean of the task means, the *macro* metric, must pass, and a task whose items are too few for its margin is a guard.
 
-:func:`judge_tasks` is a pure function of the scores.
+- :class:`TaskSamples`, :class:`Evaluation`: the scores of a task at one look, and of all tasks at all looks.
+- :func:`judge_tasks`: judges the tasks of stored results at a single look.
+- :func:`weigh_evaluation`, :func:`evaluation_findings`: its two halves, for a gate that decides on other metrics too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mainstay.gates.evaluation import (
     ItemEvidence,
@@ -23,14 +26,15 @@ from mainstay.gates.evaluation import (
     weigh_items,
     weigh_macro,
 )
-from mainstay.gates.family import decide
+from mainstay.gates.family import Decisions, decide
 from mainstay.gates.findings import HYPOTHESES
 from mainstay.gates.policy import Design
-from mainstay.records.findings import Blame, Finding, Interval, ItemCounts, Method, Tier, Verdict
+from mainstay.records.findings import Blame, Finding, Interval, ItemCounts, Method, Verdict
 from mainstay.records.formatting import change_text, degradation_text, interval_text
-from mainstay.records.metrics import FRACTION, STORED, Direction, Kind, Metric
+from mainstay.records.metrics import FRACTION, STORED, Direction, Kind, Metric, Tier
 from mainstay.stats.items import HONEST_POWER
 from mainstay.stats.multiplicity import holm_rejections
+from mainstay.stats.sequential import sequential_p_values
 
 MACRO = "macro"
 """Name of the mean of the task means."""
@@ -46,6 +50,8 @@ class TaskSamples:
         means: Mean score of baseline and candidate.
         missing: Number of scores that baseline and candidate lack.
         repeats: Largest number of scores of one item.
+        baseline_flips: Items that the baseline scored differently when it was repeated; ``None`` if it was not.
+        baseline_repeated: Number of items on which it was repeated.
         is_identical: Whether all outputs are known and equal.
         tier: Declared tier; with ``None``, the tier follows from the number of items.
         preset: A finding known without judging the items, such as ``missing`` for a task that the candidate lacks.
@@ -58,6 +64,8 @@ class TaskSamples:
     means: tuple[float, float] = (0.0, 0.0)
     missing: tuple[int, int] = (0, 0)
     repeats: int = 1
+    baseline_flips: int | None = None
+    baseline_repeated: int = 0
     is_identical: bool = False
     tier: Tier | None = None
     preset: Finding | None = None
@@ -73,13 +81,49 @@ class TaskSamples:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluation:
+    """The scores of the tasks of one set of items, at every look that was taken.
+
+    Attributes:
+        looks: Samples of each task at each look, over all items scored until then; at least one look.
+        weights: Share of the error rate of each of these looks.
+        mean: Metric of the mean of the tasks; ``None`` if there is none.
+        mean_tier: Tier of the mean.
+        lacking: Tasks of the mean that are not among the samples.
+    """
+
+    looks: tuple[tuple[TaskSamples, ...], ...]
+    weights: tuple[float, ...] = (1.0,)
+    mean: Metric | None = None
+    mean_tier: Tier = Tier.BLOCKING
+    lacking: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class _Case:
-    """A metric that is judged by its items."""
+    """A metric that is judged by its items, at one look."""
 
     samples: TaskSamples
     evidence: ItemEvidence
     honest_margin: float | None
     num_tasks: int = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WeighedEvaluation:
+    """The evidence of every look about every metric of an evaluation.
+
+    Attributes:
+        findings: The finding of each metric, mean first, if it is known without judging items; otherwise ``None``.
+        cases: Metrics that are judged by their items, at each look.
+        p_values: (looks, metrics, 4) sequential p-values in the order of :data:`~mainstay.gates.findings.HYPOTHESES`.
+        gains: (looks, metrics, 2) sequential p-values of no gain, and of a gain of at most the margin.
+    """
+
+    findings: tuple[Finding | None, ...]
+    cases: tuple[tuple[_Case, ...], ...]
+    p_values: NDArray[np.float64]
+    gains: NDArray[np.float64]
 
 
 def missing_share(num_missing: int, num_scores: int, score_range: float) -> float:
@@ -111,19 +155,123 @@ def judge_tasks(
     has_macro = len(in_macro) > 1
     num_tasks = sum(each.preset is None or each.preset.verdict is not Verdict.NEW for each in samples)
     design = Design(alpha=alpha, margin_level=margin_level, num_gated=num_tasks + has_macro)
-    guards = _guards(in_macro, num_tasks, design) if has_macro else ()
-    with_default = [
-        replace(each, tier=each.tier or (Tier.GUARD if each.metric.name in guards else Tier.BLOCKING))
-        for each in samples
+    mean = Metric(
+        workload=STORED, name=MACRO, kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=macro_margin, unit=FRACTION
+    )
+    weighed = weigh_evaluation(
+        Evaluation(
+            looks=(tuple(samples),),
+            mean=mean if has_macro else None,
+            mean_tier=macro_tier or Tier.BLOCKING,
+        ),
+        design,
+        in_mean=in_macro,
+    )
+    decisions = decide(weighed.p_values, np.zeros(weighed.p_values.shape[:-1], dtype=np.bool_), design)
+    return evaluation_findings(weighed, decisions, design), design
+
+
+def weigh_evaluation(
+    evaluation: Evaluation, design: Design, *, in_mean: Sequence[TaskSamples] | None = None
+) -> WeighedEvaluation:
+    """Weigh the evidence of every look, without a decision.
+
+    Args:
+        evaluation: The scores of all tasks.
+        design: Levels and number of metrics.
+        in_mean: The tasks whose mean is judged; if ``None``, all.
+    """
+    last = evaluation.looks[-1]
+    counted = {each.metric.name for each in (last if in_mean is None else in_mean)}
+    num_tasks = sum(each.preset is None or each.preset.verdict is not Verdict.NEW for each in last)
+    in_means = [each for each in last if each.metric.name in counted]
+    guards = _guards(in_means, num_tasks, design) if evaluation.mean else set()
+    tiers = [each.tier or (Tier.GUARD if each.metric.name in guards else Tier.BLOCKING) for each in last]
+    known: list[Finding | None] = [
+        replace(each.preset, tier=each.tier or Tier.BLOCKING) if each.preset else None for each in last
     ]
-    cases = [_case(each, design) for each in with_default if each.preset is None]
-    macro = _macro(in_macro, macro_margin, macro_tier or Tier.BLOCKING, design) if has_macro else None
-    judged = iter(_judge([*([macro] if isinstance(macro, _Case) else []), *cases], design))
-    head = () if macro is None else (macro,) if isinstance(macro, Finding) else (next(judged),)
-    rest = [
-        replace(each.preset, tier=each.tier or Tier.BLOCKING) if each.preset else next(judged) for each in with_default
-    ]
-    return (*head, *rest), design
+    if evaluation.mean:
+        lacking = [each for each in last if each.preset and each.metric.name in counted]
+        known.insert(0, _unknown_mean(evaluation, [each.preset for each in lacking if each.preset]))
+    cases = []
+    for samples, weight in zip(evaluation.looks, evaluation.weights, strict=True):
+        level = design.margin_level * weight
+        at_look = [
+            _case(replace(each, tier=tier), design, level=level)
+            for each, tier, latest in zip(samples, tiers, last, strict=True)
+            if not latest.preset
+        ]
+        if evaluation.mean and known[0] is None:
+            tasks = [each for each in samples if each.metric.name in counted]
+            at_look.insert(0, _mean_case(evaluation.mean, tasks, evaluation.mean_tier, level=level))
+        cases.append(tuple(at_look))
+    return WeighedEvaluation(
+        findings=tuple(known),
+        cases=tuple(cases),
+        p_values=_sequential(cases, evaluation.weights, "p_values", len(HYPOTHESES)),
+        gains=_sequential(cases, evaluation.weights, "gains", 2),
+    )
+
+
+def _sequential(
+    cases: Sequence[Sequence[_Case]], weights: Sequence[float], name: str, count: int
+) -> NDArray[np.float64]:
+    """Sequential p-values from those of each look; 1 for a metric whose outputs are identical."""
+    p_values = np.ones((len(cases), len(cases[0]), count))
+    for look, at_look in enumerate(cases):
+        for index, case in enumerate(at_look):
+            if not case.samples.is_identical:
+                p_values[look, index] = getattr(case.evidence, name)
+    return sequential_p_values(p_values, weights)
+
+
+def evaluation_findings(weighed: WeighedEvaluation, decisions: Decisions, design: Design) -> tuple[Finding, ...]:
+    """The finding of each metric, that of the mean first, once it is decided which fail and which pass.
+
+    Args:
+        weighed: The evidence.
+        decisions: Verdicts of the metrics that are judged by their items, with the number of the look of each.
+        design: Levels and number of metrics.
+    """
+    metrics = np.arange(len(decisions.look))
+    gains = weighed.gains[decisions.look, metrics] if metrics.size else np.ones((0, 2))
+    is_gain = holm_rejections(gains[:, 0], family_size=design.num_gated, level=design.alpha)
+    judged = iter(
+        _finding(
+            [at_look[index] for at_look in weighed.cases[: look + 1]],
+            _verdict(decisions, index),
+            p_values=weighed.p_values[look, index],
+            is_implausible=bool(is_gain[index]) and gains[index, 1] <= design.margin_level,
+            design=design,
+        )
+        for index, look in enumerate(decisions.look.tolist())
+    )
+    return tuple(finding or next(judged) for finding in weighed.findings)
+
+
+def acknowledge_gains(findings: Sequence[Finding], names: Collection[str]) -> tuple[Finding, ...]:
+    """Findings, with the marks of implausible gains removed that a person has examined.
+
+    Args:
+        findings: The findings of a gate.
+        names: Names or ids of metrics whose gain is acknowledged.
+    """
+    return tuple(
+        replace(
+            finding,
+            mark="",
+            warnings=(*finding.warnings, f"a person has acknowledged the implausible gain: {finding.mark}"),
+        )
+        if finding.mark and not {finding.metric.name, finding.metric.id}.isdisjoint(names)
+        else finding
+        for finding in findings
+    )
+
+
+def _verdict(decisions: Decisions, index: int) -> Verdict:
+    if decisions.fails[index]:
+        return Verdict.FAIL
+    return Verdict.PASS if decisions.passes[index] else Verdict.INCONCLUSIVE
 
 
 def _guards(tasks: Sequence[TaskSamples], num_tasks: int, design: Design) -> set[str]:
@@ -140,77 +288,56 @@ def _guards(tasks: Sequence[TaskSamples], num_tasks: int, design: Design) -> set
     return {metric.name for (metric, _), is_supported in zip(known, supported, strict=True) if not is_supported}
 
 
-def _case(samples: TaskSamples, design: Design) -> _Case:
+def _case(samples: TaskSamples, design: Design, *, level: float) -> _Case:
     """A task with the evidence of its items."""
     assert samples.items is not None
     return _Case(
         samples=samples,
-        evidence=weigh_items(samples.items, margin=samples.metric.margin, level=design.margin_level),
+        evidence=weigh_items(samples.items, margin=samples.metric.margin, level=level),
         honest_margin=honest_margin(samples.items, margin_level=design.margin_level, alpha=design.alpha),
     )
 
 
-def _macro(tasks: Sequence[TaskSamples], margin: float, tier: Tier, design: Design) -> _Case | Finding:
-    """The mean of the tasks with the evidence of all items, or why it cannot be judged."""
-    metric = Metric(
-        workload=STORED, name=MACRO, kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=margin, unit=FRACTION
-    )
-    lacking = [task for task in tasks if task.preset is not None]
-    if lacking:
-        return _unknown_macro(metric, [task.preset for task in lacking if task.preset], tier)
+def _mean_case(metric: Metric, tasks: Sequence[TaskSamples], tier: Tier, *, level: float) -> _Case:
+    """The mean of the tasks with the evidence of all items."""
     items = [task.items for task in tasks if task.items is not None]
-    means = (sum(task.means[0] for task in tasks) / len(tasks), sum(task.means[1] for task in tasks) / len(tasks))
+    flips = [task.baseline_flips for task in tasks if task.baseline_flips is not None]
     return _Case(
         samples=TaskSamples(
             metric=metric,
-            means=means,
+            means=(
+                sum(task.means[0] for task in tasks) / len(tasks),
+                sum(task.means[1] for task in tasks) / len(tasks),
+            ),
             missing=(sum(task.missing[0] for task in tasks), sum(task.missing[1] for task in tasks)),
             repeats=max(task.repeats for task in tasks),
+            baseline_flips=sum(flips) if flips else None,
+            baseline_repeated=sum(task.baseline_repeated for task in tasks),
             is_identical=all(task.is_identical for task in tasks),
             tier=tier,
         ),
-        evidence=weigh_macro(items, margin=margin, level=design.margin_level),
+        evidence=weigh_macro(items, margin=metric.margin, level=level),
         honest_margin=None,
         num_tasks=len(tasks),
     )
 
 
-def _unknown_macro(metric: Metric, lacking: Sequence[Finding], tier: Tier) -> Finding:
+def _unknown_mean(evaluation: Evaluation, lacking: Sequence[Finding]) -> Finding | None:
     """An error with the blame of the tasks that cannot be judged; for a missing task, the candidate."""
+    assert evaluation.mean is not None
     blames = {Blame.CANDIDATE if each.verdict is Verdict.MISSING else each.blame for each in lacking}
-    names = ", ".join(each.metric.name for each in lacking[:3]) + (" and more" if len(lacking) > 3 else "")
+    blames |= {Blame.CANDIDATE for _ in evaluation.lacking}
+    missing = [*(each.metric.name for each in lacking), *evaluation.lacking]
+    if not missing:
+        return None
+    names = ", ".join(missing[:3]) + (" and more" if len(missing) > 3 else "")
     return Finding(
-        metric=metric,
+        metric=evaluation.mean,
         verdict=Verdict.ERROR,
         reason=f"the mean of the tasks is not known without {names}",
         blame=blames.pop() if len(blames) == 1 else Blame.BOTH,
-        tier=tier,
+        tier=evaluation.mean_tier,
     )
-
-
-def _judge(cases: Sequence[_Case], design: Design) -> list[Finding]:
-    """Findings of all metrics judged by their items; implausible gains are marked by the mirrored tests."""
-    if not cases:
-        return []
-    p_values = np.array([[(1.0,) * 4 if case.samples.is_identical else case.evidence.p_values for case in cases]])
-    decisions = decide(p_values, np.zeros(p_values.shape[:-1], dtype=np.bool_), design)
-    gains = [1.0 if case.samples.is_identical else case.evidence.gain_zero for case in cases]
-    is_gain = holm_rejections(gains, family_size=design.num_gated, level=design.alpha)
-    return [
-        _identical(case)
-        if case.samples.is_identical
-        else _finding(
-            case,
-            Verdict.FAIL
-            if decisions.fails[index]
-            else Verdict.PASS
-            if decisions.passes[index]
-            else Verdict.INCONCLUSIVE,
-            is_implausible=bool(is_gain[index]) and case.evidence.gain_margin <= design.margin_level,
-            design=design,
-        )
-        for index, case in enumerate(cases)
-    ]
 
 
 def _counts(case: _Case) -> ItemCounts:
@@ -221,6 +348,8 @@ def _counts(case: _Case) -> ItemCounts:
         num_clusters=evidence.num_clusters,
         num_tasks=case.num_tasks,
         repeats=samples.repeats,
+        baseline_flips=samples.baseline_flips,
+        baseline_repeated=samples.baseline_repeated,
         baseline_missing=samples.missing[0],
         candidate_missing=samples.missing[1],
         honest_margin=case.honest_margin,
@@ -245,9 +374,14 @@ def _identical(case: _Case) -> Finding:
     )
 
 
-def _finding(case: _Case, verdict: Verdict, *, is_implausible: bool, design: Design) -> Finding:
-    """The complete finding of one metric."""
+def _finding(
+    cases: Sequence[_Case], verdict: Verdict, *, p_values: NDArray[np.float64], is_implausible: bool, design: Design
+) -> Finding:
+    """The complete finding of one metric at the latest of its looks."""
+    case = cases[-1]
     samples, evidence = case.samples, case.evidence
+    if samples.is_identical:
+        return _identical(case)
     metric, margin = samples.metric, samples.metric.margin
     tier = samples.tier or Tier.BLOCKING
     further = (
@@ -255,39 +389,51 @@ def _finding(case: _Case, verdict: Verdict, *, is_implausible: bool, design: Des
         if verdict is Verdict.INCONCLUSIVE
         else None
     )
-    low, high = evidence.interval
-    if verdict is not Verdict.FAIL and evidence.above_margin <= design.margin_level:
+    low, high, agree = _intersected([each.evidence.interval for each in cases])
+    if verdict is not Verdict.FAIL and p_values[1] <= design.margin_level:
         low = min(low, 0.0)  # the strict test does not reject
-    if verdict is Verdict.INCONCLUSIVE and evidence.below_margin <= design.margin_level:
+    if verdict is Verdict.INCONCLUSIVE and p_values[2] <= design.margin_level:
         high = max(high, 2 * margin)
     interval = Interval(low, high)
+    contradiction = () if agree else ("the looks contradict each other: the interval is that of the last look alone",)
     return Finding(
         metric=metric,
         verdict=verdict,
         reason=_reason(case, verdict, interval, further),
         method=Method.ITEMS,
         num_pairs=evidence.num_items,
-        num_looks=1,
-        estimate=evidence.mean,
+        num_looks=len(cases),
+        estimate=min(max(evidence.mean, low), high),
         interval=interval,
         standard_deviation=evidence.deviations[0],
         baseline_mean=samples.means[0],
         candidate_mean=samples.means[1],
         further_pairs=further,
-        p_values=dict(zip(HYPOTHESES, evidence.p_values, strict=True)),
+        p_values=dict(zip(HYPOTHESES, p_values.tolist(), strict=True)),
         detail=samples.detail,
-        warnings=(*samples.warnings, *evidence.notes, *_margin_warnings(case, verdict, tier, interval)),
+        warnings=(
+            *samples.warnings,
+            *contradiction,
+            *evidence.notes,
+            *_margin_warnings(case, verdict, tier, interval),
+        ),
         items=_counts(case),
         tier=tier,
         mark=_mark(metric, evidence) if is_implausible and verdict is Verdict.PASS else "",
     )
 
 
+def _intersected(intervals: Sequence[Interval]) -> tuple[float, float, bool]:
+    """The values that no look has excluded, and whether there are any; if not, those of the last look."""
+    low, high = max(each.low for each in intervals), min(each.high for each in intervals)
+    return (low, high, True) if low <= high else (*intervals[-1], False)
+
+
 def _reason(case: _Case, verdict: Verdict, interval: Interval, further: int | None) -> str:
     """The verdict in one sentence: the result on these items, then the conclusion for similar items."""
     metric, evidence = case.samples.metric, case.evidence
     margin = degradation_text(metric, metric.margin)
-    moved = f"{evidence.num_worse:,} lost, {evidence.num_better:,} gained"
+    moved = f"{evidence.num_worse:,} lost, {evidence.num_better:,} gained{_own_flips(case)}"
     of = f" of {case.num_tasks} tasks" if case.num_tasks > 1 else ""
     seen = (
         f"{change_text(metric, evidence.mean)} on these {evidence.num_items:,} items{of} ({moved}), "
@@ -301,6 +447,15 @@ def _reason(case: _Case, verdict: Verdict, interval: Interval, further: int | No
     if further is not None:
         outlook = f"about {evidence.num_items + further:,} items would settle it, {further:,} more than these"
     return f"{seen}: neither within nor beyond the margin of {margin}; {outlook}"
+
+
+def _own_flips(case: _Case) -> str:
+    """Share of the items that flipped, beside the share that flips if the baseline is only repeated."""
+    samples, evidence = case.samples, case.evidence
+    if samples.baseline_flips is None or not samples.baseline_repeated:
+        return ""
+    flips = (evidence.num_worse + evidence.num_better) / evidence.num_items
+    return f": flips {100 * flips:.1f} %, the baseline alone {100 * samples.baseline_flips / samples.baseline_repeated:.1f} %"
 
 
 def _margin_warnings(case: _Case, verdict: Verdict, tier: Tier, interval: Interval) -> list[str]:

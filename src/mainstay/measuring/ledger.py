@@ -2,7 +2,7 @@
 
 - :class:`WorkloadLog`: collects trials; gives the samples to be judged, findings that no further pair can change, and
   data for reports.
-- :func:`make_logs`: makes one log for each workload; :func:`restore_trials` adds trials measured earlier.
+- :func:`restore_trials`: adds trials measured earlier.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from mainstay.gates.exact import (
     judge_deterministic,
     judge_exact,
 )
+from mainstay.gates.names import changed_names
 from mainstay.gates.samples import MetricSamples, fault_finding, find_fault, first_pairs, with_known_unit
 from mainstay.measuring.agenda import REVIEW, Assignment
 from mainstay.records.findings import Blame, Finding, MeasuredWith, Method, Verdict
 from mainstay.records.metrics import Kind, Metric, Workload
 from mainstay.records.runs import Curve, FlippedExample, FlipSummary, WorkloadResult
-from mainstay.records.trials import ContextValue, Outcome, Side, Trial
+from mainstay.records.trials import ALL_ITEMS, ContextValue, Outcome, Side, Trial
 from mainstay.stats.paired import moments
 
 MAX_BLOCKS_SHOWN = 60
@@ -140,6 +141,20 @@ class WorkloadLog:
         """Context recorded by the first completed trial."""
         completed = (trial for trial in self.trials.values() if trial.outcome is Outcome.COMPLETED)
         return next((trial.context for trial in completed), {})
+
+    @property
+    def gated(self) -> tuple[str, ...]:
+        """Names of the values that its trials must record."""
+        return tuple(metric.name for metric in self.workload.metrics)
+
+    def block(self, pair: int, repetition: int) -> tuple[float, float]:
+        """Shares of the items between which those of a trial lie: all, unless it is an evaluation.
+
+        Args:
+            pair: Number of the pair.
+            repetition: 1 if the trial repeats one of the baseline.
+        """
+        return ALL_ITEMS
 
     def samples(self, metric: Metric) -> MetricSamples:
         """The values of one metric in every known pair, or the finding already made for it."""
@@ -354,7 +369,9 @@ class WorkloadLog:
                 candidate_value=candidate.values[metric.name],
                 repeated_baseline=(repetition or baseline).values[metric.name],
             )
-            detail = _changed_names(baseline.names.get(metric.name, ()), candidate.names.get(metric.name, ()))
+            detail = changed_names(
+                baseline.names.get(metric.name, ()), candidate.names.get(metric.name, ()), unit=metric.unit
+            )
             self.presets[metric.id] = replace(finding, detail=detail)
 
     @property
@@ -490,17 +507,6 @@ class WorkloadLog:
         }
 
 
-def _changed_names(baseline: Sequence[str], candidate: Sequence[str]) -> tuple[str, ...]:
-    """List added and removed names, one per line.
-
-    Example:
-        >>> _changed_names(["json", "math"], ["decimal", "math"])
-        ('added: decimal', 'gone: json')
-    """
-    added = [f"added: {name}" for name in candidate if name not in set(baseline)]
-    return (*added, *(f"gone: {name}" for name in baseline if name not in set(candidate)))
-
-
 def _mean(values: Iterable[float]) -> float:
     """The mean of at least one number; NaN if any of them is not finite."""
     numbers = list(values)
@@ -542,24 +548,6 @@ def _difference(baseline: Trial, candidate: Trial) -> str:
             return f"the revisions were measured under different {name}: {first!r} and {second!r}"
     labels = {trial.predictions.labels_digest for trial in (baseline, candidate) if trial.predictions}
     return "the revisions were tested on different labels" if len(labels) > 1 else ""
-
-
-def make_logs(assignments: Sequence[Assignment], seeds: Mapping[str, tuple[int, ...]]) -> list[WorkloadLog]:
-    """Make an empty log for each workload.
-
-    Args:
-        assignments: Workloads to be measured, and how.
-        seeds: Seeds of each workload, one for each pair.
-    """
-    return [
-        WorkloadLog(
-            workload=assignment.workload,
-            seeds=seeds[assignment.workload.id],
-            assignment=assignment,
-            measured_with=assignment.measured_with,
-        )
-        for assignment in assignments
-    ]
 
 
 def restore_trials(logs: Sequence[WorkloadLog], trials: Sequence[Trial]) -> None:

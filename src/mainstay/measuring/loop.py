@@ -14,11 +14,13 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Protocol
 
 from mainstay.gates.exact import DigestComparison
-from mainstay.gates.family import judge_family
+from mainstay.gates.jointly import judge_jointly
 from mainstay.gates.policy import Design
+from mainstay.measuring.evaluated import EvaluationLog
 from mainstay.measuring.ledger import NUM_EXACT_SEEDS, MarginSource, WorkloadLog
 from mainstay.measuring.scheduling import (
     draw_block_orders,
@@ -169,6 +171,7 @@ class Measurement:
         """
         self._count()
         self._try_exact()
+        self._evaluate()
         findings = self._judge()
         for look in self._design.looks:
             undecided = self._undecided(findings)
@@ -197,7 +200,7 @@ class Measurement:
     def measure_pairs(self, num_pairs: int) -> None:
         """Measure a fixed number of pairs of every workload, even if fewer would decide it, as a calibration does."""
         self._observer.phase(f"{num_pairs} pairs")
-        self._measure_up_to(num_pairs, list(self._logs.values()))
+        self._measure_up_to(num_pairs, [log for log in self._logs.values() if not isinstance(log, EvaluationLog)])
 
     def results(self) -> tuple[WorkloadResult, ...]:
         """Results of the workloads, without their findings."""
@@ -225,6 +228,26 @@ class Measurement:
         for log in self._logs.values():
             if why_not := log.settle_exact():
                 self.notes.append(f"{log.workload.id}: {why_not}")
+
+    def _evaluate(self) -> None:
+        """Score the items of evaluations, look by look, until all are decided; the baseline repeats some of them."""
+        findings = self._judge()
+        for look in count():
+            logs = [log for log in self._open_evaluations(findings) if look < len(log.shares)]
+            if not logs or self._is_failed(findings):
+                break
+            self._observer.phase(f"scoring items, look {look + 1}")
+            self._measure((log, look) for log in logs)
+            if not look:
+                self._measure(((log, 0) for log in logs if log.has_pair(0) and not log.is_settled), repetition=1)
+            findings = self._judge()
+            if any(not log.has_pair(look) and not log.is_settled for log in logs):
+                self.notes.append("the time was used up before all items were scored; the last completed look stands")
+                break
+
+    def _open_evaluations(self, findings: Sequence[Finding]) -> list[EvaluationLog]:
+        """Evaluations with a metric that is not decided yet."""
+        return [log for log in self._open_logs(findings) if isinstance(log, EvaluationLog)]
 
     def _repeat_baselines(self) -> None:
         """Repeat baseline trials to show that later gates may reuse them; no finding of this gate depends on it."""
@@ -375,7 +398,8 @@ class Measurement:
             pair=pair,
             sides=sides,
             repetition=repetition,
-            gated=tuple(metric.name for metric in log.workload.metrics),
+            gated=log.gated,
+            block=log.block(pair, repetition),
             wants_images=log.workload.execution.has_digests and pair == 0 and not repetition,
             needs_fresh_process=log.workload.execution.needs_fresh_process,
             limit_s=self._trial_seconds,
@@ -385,8 +409,18 @@ class Measurement:
     def _judge(self) -> tuple[Finding, ...]:
         """The current findings; the first verdict on a metric is final."""
         gated = [(log, metric) for log in self._logs.values() if not log.skip_reason for metric in log.workload.metrics]
-        findings = judge_family([log.sound_samples(metric) for log, metric in gated], self._design)
-        confirmed = [log.confirmed(finding) for (log, _), finding in zip(gated, findings, strict=True)]
+        judged = judge_jointly(
+            [log.sound_samples(metric) for log, metric in gated if not isinstance(log, EvaluationLog)],
+            [
+                weighed
+                for log in self._logs.values()
+                if isinstance(log, EvaluationLog) and not log.skip_reason
+                for weighed in log.weighed(self._design)
+            ],
+            self._design,
+        )
+        findings = {finding.metric.id: finding for finding in judged}
+        confirmed = [log.confirmed(findings[metric.id]) for log, metric in gated]
         return (*confirmed, *self._settled)
 
     def _reviewed(self, finding: Finding) -> Finding:
@@ -396,6 +430,11 @@ class Measurement:
         return log.reviewed(finding) if log is not None and is_measured else finding
 
     def _undecided(self, findings: Sequence[Finding]) -> list[WorkloadLog]:
+        """Workloads that further pairs may decide."""
+        return [log for log in self._open_logs(findings) if not log.workload.execution.has_items]
+
+    def _open_logs(self, findings: Sequence[Finding]) -> list[WorkloadLog]:
+        """Workloads with a metric that is not decided yet."""
         open_workloads = {f.metric.workload for f in findings if f.verdict is Verdict.INCONCLUSIVE}
         return [log for log in self._logs.values() if log.workload.id in open_workloads and not log.is_settled]
 

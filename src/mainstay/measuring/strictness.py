@@ -17,11 +17,14 @@ from dataclasses import dataclass, replace
 from mainstay.gates.margins import check_margin
 from mainstay.project.configuration import TABLE, Configuration
 from mainstay.records.errors import ConfigurationError
-from mainstay.records.metrics import Direction, Metric
+from mainstay.records.metrics import Direction, Metric, Scoring, Tier
 from mainstay.records.trials import ContextValue
 
 STRICTNESS: Mapping[int | str, int] = {0: 0, "warn": 1, 3: 2, 1: 3}
 """Policies for an inconclusive gate, the strictest last."""
+
+TIERS: Sequence[Tier | None] = (Tier.ADVISORY, Tier.GUARD, None, Tier.BLOCKING)
+"""Tiers of a metric of items, the strictest last; without one, it is blocking if its items are enough."""
 
 
 def settings_in_force(baseline: Configuration, candidate: Configuration) -> Configuration:
@@ -67,6 +70,9 @@ def why_incomparable(baseline: Metric, candidate: Metric) -> str:
         >>> why_incomparable(loss, replace(loss, direction=Direction.HIGHER))
         "the candidate's marker says direction 'higher', the baseline's 'lower'"
     """
+    before, after = ("accuracy" if metric.scoring is None else "evaluation" for metric in (baseline, candidate))
+    if before != after:
+        return f"the candidate's marker is {after}, the baseline's {before}"
     for name in ("kind", "direction", "unit"):
         before, after = str(getattr(baseline, name)), str(getattr(candidate, name))
         if before != after:
@@ -95,7 +101,15 @@ def stricter_metric(baseline: Metric, candidate: Metric) -> Metric:
         margin=min(baseline.margin, candidate.margin),
         ceiling=nearest(ceilings) if ceilings else None,
         resolution=max(baseline.resolution, candidate.resolution),
+        scoring=_stricter_scoring(baseline.scoring, candidate.scoring),
     )
+
+
+def _stricter_scoring(baseline: Scoring | None, candidate: Scoring | None) -> Scoring | None:
+    """The baseline's, with the stricter tier; a declared tier is compared with what is used if none is declared."""
+    if baseline is None or candidate is None:
+        return baseline
+    return replace(baseline, tier=max(baseline.tier, candidate.tier, key=TIERS.index))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

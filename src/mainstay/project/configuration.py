@@ -21,8 +21,7 @@ from pathlib import PurePosixPath
 from typing import Any, Literal, NoReturn, TypeVar
 
 from mainstay.records.errors import ConfigurationError
-from mainstay.records.findings import Tier
-from mainstay.records.metrics import Direction
+from mainstay.records.metrics import Direction, Tier
 from mainstay.records.plans import DEFAULT_PAIR_SECONDS
 
 T = TypeVar("T")

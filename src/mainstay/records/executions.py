@@ -25,6 +25,8 @@ class Execution:
         is_once: Whether one trial of each revision decides, without looks.
         has_digests: Whether trials record digests and predictions: equal digests prove that nothing changed, and trials
             of a deterministic baseline are cached.
+        has_items: Whether trials score the items of one set, which take the place of pairs; its looks are shares of
+            the items.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Execution:
     needs_fresh_process: bool = False
     is_once: bool = False
     has_digests: bool = False
+    has_items: bool = False
 
     @property
     def has_noise_of_machine(self) -> bool:
@@ -45,6 +48,9 @@ class Execution:
 TRAINED = Execution(name="trained", kind="accuracy", part="accuracy", may_overlap=True, has_digests=True)
 """Whole training runs, each from a seed."""
 
+EVALUATED = Execution(name="evaluated", kind="accuracy", part="accuracy", may_overlap=True, has_items=True)
+"""Scores of the same items by both revisions; nothing is trained."""
+
 INTERLEAVED = Execution(name="interleaved", kind="performance", part="performance", is_interleaved=True)
 """Timed calls of both revisions, block by block, in an order drawn at random."""
 
@@ -54,7 +60,7 @@ ALONE = Execution(name="alone", kind="performance", part="performance", needs_fr
 ONCE = Execution(name="once", kind="deterministic", part="performance", may_overlap=True, is_once=True)
 """Deterministic counts."""
 
-EXECUTIONS: Mapping[str, Execution] = {each.name: each for each in (TRAINED, INTERLEAVED, ALONE, ONCE)}
+EXECUTIONS: Mapping[str, Execution] = {each.name: each for each in (TRAINED, EVALUATED, INTERLEAVED, ALONE, ONCE)}
 """All executions by name."""
 
 

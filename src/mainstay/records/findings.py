@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from mainstay.records.metrics import Metric
+from mainstay.records.metrics import Metric, Tier
 from mainstay.records.scales import LARGEST_DEGRADATION
 from mainstay.records.trials import Side
 
@@ -39,7 +39,7 @@ class Method(StrEnum):
     REWORDED = "reworded"
     """Proof that they differ in words only: docstrings, comments, layout, names of locals; nothing was measured."""
     ITEMS = "items"
-    """Paired scores of the same items, looked at once."""
+    """Paired scores of the same items."""
     NONE = "none"
     """Nothing was judged."""
 
@@ -68,17 +68,6 @@ class MeasuredWith(StrEnum):
         return Side.CANDIDATE if self is MeasuredWith.CANDIDATE else Side.BASELINE
 
 
-class Tier(StrEnum):
-    """Tier of a metric: which of its verdicts can keep the gate from passing."""
-
-    BLOCKING = "blocking"
-    """All of them."""
-    GUARD = "guard"
-    """All but ``inconclusive``: the metric can fail, and the report prints the degradation that is not excluded."""
-    ADVISORY = "advisory"
-    """None of them: the metric is only shown."""
-
-
 class Blame(StrEnum):
     """The part that broke; it decides the exit status of an ``error``."""
 
@@ -105,6 +94,8 @@ class ItemCounts:
         num_clusters: Clusters that the items form; the number of items if there are no clusters.
         num_tasks: Tasks that the items belong to.
         repeats: Largest number of scores of one item; the scores of an item are averaged.
+        baseline_flips: Items that the baseline scored differently when it was repeated; ``None`` if it was not.
+        baseline_repeated: Number of items on which the baseline was repeated.
         baseline_missing: Scores that the baseline lacks; they count as the worst.
         candidate_missing: Scores that the candidate lacks.
         honest_margin: The smallest margin at which a clean change with this number of items and flips passes with 95 %
@@ -116,6 +107,8 @@ class ItemCounts:
     num_clusters: int
     num_tasks: int = 1
     repeats: int = 1
+    baseline_flips: int | None = None
+    baseline_repeated: int = 0
     baseline_missing: int = 0
     candidate_missing: int = 0
     honest_margin: float | None = None

@@ -23,6 +23,17 @@ class Direction(StrEnum):
     LOWER = "lower"
 
 
+class Tier(StrEnum):
+    """Tier of a metric: which of its verdicts can keep the gate from passing."""
+
+    BLOCKING = "blocking"
+    """All of them."""
+    GUARD = "guard"
+    """All but ``inconclusive``: the metric can fail, and the report prints the degradation that is not excluded."""
+    ADVISORY = "advisory"
+    """None of them: the metric is only shown."""
+
+
 _DIFFERENCE = Difference()
 
 
@@ -48,6 +59,25 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Scoring:
+    """How a metric follows from the scores of items.
+
+    Attributes:
+        score: Name under which the workload records the scores.
+        task: Task whose items count; empty for all items, or for the mean of the tasks.
+        tasks: Tasks whose mean the metric is; empty if it is none.
+        score_range: Smallest and largest score of an item; ``None`` if not declared.
+        tier: Declared tier; ``None`` to let it follow from the number of items.
+    """
+
+    score: str
+    task: str = ""
+    tasks: tuple[str, ...] = ()
+    score_range: tuple[float, float] | None = None
+    tier: Tier | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Metric:
     """One number that is gated.
 
@@ -62,6 +92,7 @@ class Metric:
             workload declares none: see :attr:`is_fraction`.
         ceiling: Any value better than this is implausible.
         resolution: The smallest step the metric can take, such as one over the number of test examples.
+        scoring: How it follows from the scores of items; ``None`` if a workload records it as one number.
     """
 
     workload: str
@@ -72,11 +103,17 @@ class Metric:
     unit: str = ""
     ceiling: float | None = None
     resolution: float = 0.0
+    scoring: Scoring | None = None
 
     @property
     def id(self) -> str:
         """The workload and the name, unique in a run."""
         return f"{self.workload}#{self.name}"
+
+    @property
+    def is_of_items(self) -> bool:
+        """Whether it follows from scores of items, measured or stored, rather than from pairs."""
+        return self.workload == STORED or self.scoring is not None
 
     @property
     def is_fraction(self) -> bool:
@@ -160,8 +197,10 @@ class Workload:
         id: The pytest node id, relative to the workload folder.
         execution: How its trials run.
         metrics: The metrics that it gates.
+        looks: Shares of the items of an evaluation at which its markers want looks; empty if they do not say.
     """
 
     id: str
     execution: Execution
     metrics: tuple[Metric, ...]
+    looks: tuple[float, ...] = ()

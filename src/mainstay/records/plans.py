@@ -28,6 +28,7 @@ class PlannedWorkload:
         metrics: The gated metrics, each with its direction, its unit and the margin that applies unless the data set
             has a margin of its own.
         seeds: Seed of each pair up to the last look.
+        looks: Shares of the items of an evaluation at which it is judged; empty for other executions.
         is_proved: Whether a proof lets it pass, so that it is not measured.
     """
 
@@ -36,6 +37,7 @@ class PlannedWorkload:
     measured_with: MeasuredWith
     metrics: tuple[Metric, ...]
     seeds: tuple[int, ...] = ()
+    looks: tuple[float, ...] = ()
     is_proved: bool = False
 
 

@@ -63,6 +63,54 @@ class FlipSummary:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class FlippedItem:
+    """An item of an evaluation that the revisions score differently.
+
+    Attributes:
+        metric: Name of the metric of its task.
+        id: Id of the item.
+        group: Its cluster; empty if it is independent.
+        degradation: How much worse the candidate is.
+        baseline: Score of the baseline, averaged over repeats; ``None`` if it is missing.
+        candidate: Score of the candidate; ``None`` if it is missing.
+        input: What it asks, as recorded and shortened; empty if not recorded.
+        baseline_output: Output of the baseline, as recorded and shortened, or why there is none.
+        candidate_output: Output of the candidate.
+    """
+
+    metric: str
+    id: str
+    group: str
+    degradation: float
+    baseline: float | None
+    candidate: float | None
+    input: str = ""
+    baseline_output: str = ""
+    candidate_output: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ItemGroup:
+    """The items of one group, such as those of one document; descriptive only.
+
+    Attributes:
+        metric: Name of the metric of its task.
+        name: Label of the group.
+        num_items: Number of items.
+        num_worse: Items at which the candidate is worse.
+        num_better: Items at which the candidate is better.
+        degradation: Mean degradation over its items.
+    """
+
+    metric: str
+    name: str
+    num_items: int
+    num_worse: int
+    num_better: int
+    degradation: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Curve:
     """A learning curve of one trial.
 
@@ -89,10 +137,12 @@ class WorkloadResult:
         status: ``judged``, ``new``, ``missing``, ``skipped`` or ``error``.
         reason: Why it was not judged; empty if it was.
         context: Recorded circumstances, such as the data set.
-        num_pairs: Pairs completed.
+        num_pairs: Pairs completed; for an evaluation, items scored by both revisions.
         seconds: Wall time of all its trials.
         curves: Learning curves of both revisions.
         flips: Per-example comparison for each seed.
+        flipped_items: Items of an evaluation that the revisions score differently, losses first; not all if many.
+        groups: Groups of its items in which most changed; not all if many.
         descriptive: Means of recorded values that are not gated, by name: baseline, candidate.
         block_times_s: For timed workloads, the time of a call in each block, by side, in the order measured;
             neighbouring blocks of a pair are merged if there are many.
@@ -110,6 +160,8 @@ class WorkloadResult:
     seconds: float = 0.0
     curves: tuple[Curve, ...] = ()
     flips: tuple[FlipSummary, ...] = ()
+    flipped_items: tuple[FlippedItem, ...] = ()
+    groups: tuple[ItemGroup, ...] = ()
     descriptive: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     block_times_s: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     run_delay: float | None = None

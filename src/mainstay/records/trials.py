@@ -10,6 +10,10 @@ ContextValue = str | int | float | bool
 """A recorded circumstance, such as the name or the checksum of a data set."""
 
 
+ALL_ITEMS = (0.0, 1.0)
+"""Shares of the items of an evaluation between which all of them lie."""
+
+
 class Side(StrEnum):
     """The two revisions compared."""
 
@@ -52,6 +56,60 @@ class Predictions:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Examples:
+    """Scores of items in columns with one entry for each item and repeat; a column of empty entries is empty.
+
+    Attributes:
+        ids: Id of each item, unique in its task.
+        scores: The score; ``None`` if it is missing.
+        chosen_of: Number of items that these were chosen of; 0 if the workload scores all at once.
+        offered: Digest of the labels of the items that they were chosen of.
+        tasks: Task of each item.
+        repeats: Number of the repeat, from 0.
+        clusters: Label of each item's cluster.
+        errors: Why a score is missing.
+        digests: Digest of the row with the raw output.
+        prompts: Digest of the input.
+        inputs: The input as text, shortened.
+        outputs: The output as text, shortened.
+    """
+
+    ids: tuple[str, ...]
+    scores: tuple[float | None, ...]
+    chosen_of: int = 0
+    offered: str = ""
+    tasks: tuple[str, ...] = ()
+    repeats: tuple[int, ...] = ()
+    clusters: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
+    digests: tuple[str, ...] = ()
+    prompts: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CountedName:
+    """Something that was counted, such as an imported module, or an operator at a place in the source.
+
+    Attributes:
+        name: Its name.
+        number: How often it was counted at this place.
+        file: File that it was counted for, as imported; empty if it has no place.
+        function: Function in that file.
+        line: Line of that file, from 1; 0 if unknown.
+        code: Text of that line.
+    """
+
+    name: str
+    number: int = 1
+    file: str = ""
+    function: str = ""
+    line: int = 0
+    code: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Trial:
     """One execution of a workload for one revision.
 
@@ -67,12 +125,13 @@ class Trial:
         context: Recorded circumstances, which must be equal in both revisions.
         digest: SHA-256 of what ``record_digest`` recorded together with the values; empty if nothing was recorded.
         predictions: Recorded predictions, if any.
+        examples: Recorded scores of items, by name of the score.
         cause: Why it did not complete, in one sentence.
         last_lines: The last lines that the worker wrote.
         duration_s: Wall time of the workload itself.
         peak_memory_bytes: Peak resident memory of the worker.
         load: Load by other processes while it ran, in processors; ``None`` if unknown.
-        names: Names of the counted things, by metric, if they have names; for instance of imported modules.
+        names: What was counted, by metric, if it has names; for instance imported modules.
         block_times_s: Time of a call in each block of a timed workload, in the order measured.
         run_delays_s: Waiting time that was subtracted from the time of a call in each block, because other processes
             occupied the core; empty if the kernel does not report it and the times are wall-clock times.
@@ -93,12 +152,13 @@ class Trial:
     context: Mapping[str, ContextValue] = field(default_factory=dict)
     digest: str = ""
     predictions: Predictions | None = None
+    examples: Mapping[str, Examples] = field(default_factory=dict)
     cause: str = ""
     last_lines: tuple[str, ...] = ()
     duration_s: float = 0.0
     peak_memory_bytes: int = 0
     load: float | None = None
-    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    names: Mapping[str, tuple[CountedName, ...]] = field(default_factory=dict)
     block_times_s: tuple[float, ...] = ()
     run_delays_s: tuple[float, ...] = ()
     went_first: tuple[bool, ...] = ()

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mainstay.records.findings import Finding, Method, Tier
+from mainstay.records.findings import Finding, Method
 from mainstay.records.formatting import (
     bytes_text,
     fixed,
     percent,
     seconds_text,
 )
+from mainstay.records.metrics import Tier
 from mainstay.records.plans import Plan
 from mainstay.records.runs import Run, WorkloadResult
 from mainstay.reports.cleaning import LINE_LENGTH, NAME_LENGTH, clean

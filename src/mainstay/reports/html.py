@@ -26,7 +26,8 @@ from mainstay.reports.counting import VERDICT_ORDER
 from mainstay.reports.figures import Plot
 from mainstay.reports.flips import FlipPart, flip_part
 from mainstay.reports.forest import FOREST_HEIGHT, FOREST_WIDTH, Forest, forest
-from mainstay.reports.rows import FindingRow
+from mainstay.reports.items import ItemPart, item_part
+from mainstay.reports.rows import ITEMS, PAIRS, FindingRow
 from mainstay.reports.terms import TERMS
 from mainstay.reports.text import JUDGED_BY
 from mainstay.reports.view import view_run
@@ -68,6 +69,8 @@ class WorkloadPart:
         flips: Comparison example by example.
         block_times: Distribution of the time of a call.
         loads: Load by other processes.
+        items: Flipped items of an evaluation, by metric.
+        units: Units of evidence of its findings: ``pairs`` or ``items``.
     """
 
     row: WorkloadRow
@@ -75,12 +78,20 @@ class WorkloadPart:
     flips: FlipPart | None
     block_times: Plot | None
     loads: Plot | None
+    items: tuple[ItemPart, ...] = ()
+    units: str = PAIRS
 
     @property
     def explains(self) -> bool:
         """Whether there is anything to show."""
         return bool(
-            self.curves or self.flips or self.block_times or self.loads or self.row.descriptive or self.row.context
+            self.curves
+            or self.flips
+            or self.items
+            or self.block_times
+            or self.loads
+            or self.row.descriptive
+            or self.row.context
         )
 
 
@@ -102,7 +113,10 @@ def render_html(run: Run) -> str:
             view=view,
             judged_by=f"{JUDGED_BY[0].upper()}{JUDGED_BY[1:-1]}",
             findings=tuple(_finding_parts(view.findings, run.findings)),
-            workloads=tuple(map(_workload_part, view.workloads, run.workloads)),
+            workloads=tuple(
+                _workload_part(row, workload, run.findings)
+                for row, workload in zip(view.workloads, run.workloads, strict=True)
+            ),
             verdicts=[verdict for verdict in VERDICT_ORDER if any(row.verdict is verdict for row in view.findings)],
             terms=TERMS,
             style=style,
@@ -155,7 +169,7 @@ def _finding_parts(rows: Sequence[FindingRow], findings: Sequence[Finding]) -> I
         )
 
 
-def _workload_part(row: WorkloadRow, workload: WorkloadResult) -> WorkloadPart:
+def _workload_part(row: WorkloadRow, workload: WorkloadResult, findings: Sequence[Finding]) -> WorkloadPart:
     """A workload with its figures."""
     by_name = sorted(workload.curves, key=lambda curve: curve.name)
     drawn = (
@@ -163,10 +177,14 @@ def _workload_part(row: WorkloadRow, workload: WorkloadResult) -> WorkloadPart:
         for name, group in groupby(by_name, key=lambda curve: curve.name)
     )
     blocks = workload.block_times_s
+    own = [finding.metric for finding in findings if finding.metric.workload == workload.id]
+    parts = (item_part(metric, workload) for metric in own)
     return WorkloadPart(
         row=row,
         curves=tuple((name, plot) for name, plot in drawn if plot is not None),
         flips=flip_part(workload.flips),
         block_times=figures.block_times_plot(blocks.get("baseline", ()), blocks.get("candidate", ())),
         loads=figures.loads_plot(workload.loads),
+        items=tuple(part for part in parts if part is not None),
+        units=ITEMS if any(metric.is_of_items for metric in own) else PAIRS,
     )

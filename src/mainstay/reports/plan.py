@@ -104,7 +104,9 @@ def _workload(workload: PlannedWorkload) -> str:
 
 def _execution(workload: PlannedWorkload) -> str:
     """Execution of the trials, and whose workload files they use."""
-    return f"{workload.execution}, workload files: {workload.measured_with}"
+    shares = ", ".join(f"{100 * share:g} %" for share in workload.looks)
+    looks = f", looks at {shares} of the items" if len(workload.looks) > 1 else ""
+    return f"{workload.execution}{looks}, workload files: {workload.measured_with}"
 
 
 def _metrics(metrics: Sequence[Metric]) -> Iterator[str]:

@@ -172,7 +172,8 @@ def progress_for(stream: TextIO) -> Iterator[Observer]:
 
 def describe_trial(trial: Trial) -> str:
     """A trial in one line."""
-    what = ", ".join(f"{name} {value:.6g}" for name, value in trial.values.items()) or trial.cause
+    scored = [f"{name} of {len(examples.ids)} items" for name, examples in trial.examples.items()]
+    what = ", ".join([*(f"{name} {value:.6g}" for name, value in trial.values.items()), *scored]) or trial.cause
     return clean(f"{trial.workload} {trial.side} seed {trial.seed}: {trial.outcome}, {what} ({trial.duration_s:.1f} s)")
 
 

@@ -129,6 +129,9 @@ def next_step(finding: Finding, gate: Gate | None = None) -> Step:
         return Step(metric, "")
     if finding.metric.workload == STORED:
         return _step_for_items(finding, metric)
+    if finding.is_doubted:
+        acknowledged = f"{gate.same} --acknowledge-gain {shlex.quote(metric)}"
+        return Step(metric, "look at the gain, then gate again with", acknowledged, minutes_text(gate.seconds))
     match finding.verdict:
         case Verdict.INCONCLUSIVE if finding.needs_review:
             return Step(metric, "review the changed workload, and accept it", waive_command(finding, gate))
@@ -193,6 +196,8 @@ def _named(option: str, revision: Revision) -> tuple[str, ...]:
 
 def _settling(finding: Finding, metric: str, gate: Gate) -> Step:
     """Step that would decide an inconclusive finding; other seeds would make a new gate with a new error rate."""
+    if finding.metric.is_of_items:
+        return Step(metric, _settling_items(finding))
     again = (gate.command, minutes_text(gate.seconds))
     if seeds := finding.exploded_seeds:
         shown = ", ".join(map(str, seeds[:3])) + (f" and {len(seeds) - 3} more" if len(seeds) > 3 else "")
@@ -247,7 +252,7 @@ def _step_for_items(finding: Finding, metric: str) -> Step:
 
 
 def _settling_items(finding: Finding) -> str:
-    """Step that would decide an inconclusive finding of stored results; the benchmark fixes the number of items."""
+    """Step that would decide an inconclusive finding of items; the benchmark fixes their number."""
     otherwise = "score every item more often, or widen the margin"
     if not finding.further_pairs:
         return f"no number of items is expected to settle it: {otherwise}"
@@ -278,7 +283,8 @@ def _waivable(finding: Finding, gate: Gate) -> list[float]:
         if finding.interval is not None and math.isfinite(finding.interval.high):
             degradations.append(finding.interval.high)
         if finding.standard_deviation is not None and finding.num_pairs:
-            shares = 1 / finding.num_pairs + 1 / (gate.first_look or finding.num_pairs)
+            other = finding.num_pairs if finding.metric.is_of_items else gate.first_look or finding.num_pairs
+            shares = 1 / finding.num_pairs + 1 / other
             degradations.append(degradation + _STANDARD_ERRORS * finding.standard_deviation * math.sqrt(shares))
     return degradations
 

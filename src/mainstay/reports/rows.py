@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from mainstay.records.findings import EarlierRuns, Finding, ItemCounts, MeasuredWith, Method, Tier, Verdict
+from mainstay.records.findings import EarlierRuns, Finding, ItemCounts, MeasuredWith, Method, Verdict
 from mainstay.records.formatting import (
     UNKNOWN,
     change_text,
@@ -22,11 +22,12 @@ from mainstay.records.formatting import (
     value_text,
     worded_interval,
 )
-from mainstay.records.metrics import STORED, Metric
+from mainstay.records.metrics import Metric, Tier
 from mainstay.records.runs import WorkloadResult
 from mainstay.reports.cleaning import LINE_LENGTH, NAME_LENGTH, clean
 from mainstay.reports.counting import PROOFS, UNCHANGED, word
 from mainstay.reports.forest import sketch
+from mainstay.reports.items import item_lines
 from mainstay.reports.remedies import Gate, Step, next_step, pairs_to_settle
 
 PAIRS, ITEMS = "pairs", "items"
@@ -75,6 +76,7 @@ class FindingRow:
         earlier_runs: Level of the metric after its earlier runs, in words; empty if the history does not say.
         detectable: The smallest degradation that could be detected; empty if it does not apply.
         flipped: Counts of flipped examples, one sentence each.
+        items: Flipped items of an evaluation, and its groups: a label and a sentence each.
         next_step: Step that decides or repairs it.
         waiver: Limit, last day and reason of its waiver; empty if there is none.
         detail: Last lines of a worker, or names.
@@ -113,6 +115,7 @@ class FindingRow:
     method: str
     detectable: str
     flipped: tuple[str, ...]
+    items: tuple[tuple[str, str], ...]
     next_step: Step
     earlier_runs: str
     waiver: str
@@ -208,7 +211,7 @@ def view_finding(
         unit=clean(degradation_unit(metric)),
         margin=clean(degradation_text(metric, metric.scaled_margin)),
         num_pairs=finding.num_pairs,
-        units=ITEMS if metric.workload == STORED else PAIRS,
+        units=ITEMS if metric.is_of_items else PAIRS,
         is_exact=is_exact,
         needs_review=finding.needs_review,
         is_tolerated=finding.is_tolerated,
@@ -216,6 +219,7 @@ def view_finding(
         method=_method(finding),
         detectable=clean(_detectable(finding)),
         flipped=_flipped(metric, workload),
+        items=item_lines(metric, workload),
         next_step=next_step(finding, gate),
         earlier_runs=clean(standing_text(metric, earlier), at_most=LINE_LENGTH)
         if (earlier := finding.earlier_runs)
@@ -274,11 +278,15 @@ def _item_method(finding: Finding, items: ItemCounts) -> str:
     """Describe the counts of a judgement by items."""
     is_exact = finding.method is Method.EXACT
     parts = ["identical outputs" if is_exact else f"{items.num_worse:,} lost, {items.num_better:,} gained"]
+    if finding.num_looks > 1:
+        parts.append(f"{finding.num_looks} looks")
     if items.num_tasks > 1:
         parts.append(f"{items.num_tasks} tasks of the same weight")
     if items.num_clusters < finding.num_pairs:
         parts.append(f"{items.num_clusters:,} clusters")
     parts.append("1 score of each" if items.repeats == 1 else f"up to {items.repeats} scores of each, averaged")
+    if items.baseline_flips is not None and not is_exact:
+        parts.append(f"the baseline alone flipped {items.baseline_flips:,} of {items.baseline_repeated:,}")
     if items.honest_margin is not None and not is_exact:
         parts.append(f"smallest honest margin {degradation_text(finding.metric, items.honest_margin)}")
     return ", ".join(parts)

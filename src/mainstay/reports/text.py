@@ -71,6 +71,7 @@ def finding_lines(row: FindingRow) -> Iterator[tuple[str, str]]:
         yield "measured with", row.measured_with
     if row.detectable:
         yield "power", row.detectable
+    yield from row.items
     for label, sentences in (("flipped", row.flipped), ("warning", row.warnings)):
         for sentence in sentences:
             yield label, sentence

@@ -9,6 +9,7 @@ that block a merge first (:mod:`~mainstay.reports.rows`), other differences betw
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -78,7 +79,7 @@ class RunView:
         facts: Machine, versions, data set, seeds and budget, as pairs of name and value.
         notes: Notes for the reader, one sentence each.
         command: Command that made the run: ``mainstay gate`` or ``mainstay judge``.
-        units: Units of evidence of its findings: ``pairs`` or ``items``.
+        units: Units of evidence of its findings: ``pairs``, ``items``, or both.
     """
 
     id: str
@@ -176,8 +177,14 @@ def view_run(run: Run) -> RunView:
         facts=facts(run),
         notes=tuple(clean(note, at_most=LINE_LENGTH) for note in run.notes),
         command="mainstay judge" if run.is_of_stored_results else "mainstay gate",
-        units=ITEMS if run.is_of_stored_results else PAIRS,
+        units=_units(rows),
     )
+
+
+def _units(rows: Sequence[FindingRow]) -> str:
+    """Units of evidence of all findings."""
+    used = [units for units in (PAIRS, ITEMS) if any(row.units == units for row in rows)]
+    return " or ".join(used) or PAIRS
 
 
 def not_listed(view: RunView, num_listed: int) -> str:

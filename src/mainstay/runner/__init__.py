@@ -12,6 +12,9 @@ in a worker.
 - :mod:`~mainstay.runner.markers`, :mod:`~mainstay.runner.ready_metrics`: which tests are workloads, and what they gate.
 - :mod:`~mainstay.runner.recording`, :mod:`~mainstay.runner.timing`, :mod:`~mainstay.runner.counting`: the objects that
   the fixtures give: trials, timed blocks (with :mod:`~mainstay.runner.block_statistics`), and counts.
+- :mod:`~mainstay.runner.examples`, :mod:`~mainstay.runner.digests`: scores of the items of an evaluation, and digests of
+  what was recorded.
+- :mod:`~mainstay.runner.torch_counting`, :mod:`~mainstay.runner.places`: what a call makes torch do, and for which line.
 - :mod:`~mainstay.runner.run_delay`: time that a block waited for a core because of other processes, as counted by the
   kernel.
 - :mod:`~mainstay.runner.importing`, :mod:`~mainstay.runner.lazy`: imports in fresh interpreters; refusal of functions

@@ -8,10 +8,14 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, SupportsFloat
 
+import pytest
+
+from .digests import RecordingError
 from .importing import is_within, probe_import
 from .lazy import refuse_lazy_function, refuse_lazy_result
-from .protocol import Recorded
-from .recording import RecordingError, json_number, one_number
+from .protocol import CountedName, Recorded
+from .recording import json_number, one_number
+from .torch_counting import METRICS, Tally, count_call, count_kernels
 
 
 class Counts:
@@ -32,7 +36,7 @@ class Counts:
         self, roots: Sequence[str] = (), check: Callable[[Mapping[str, str | None]], None] = lambda _: None
     ) -> None:
         self.values: dict[str, float] = {}
-        self.names: dict[str, list[str]] = {}
+        self.names: dict[str, list[CountedName]] = {}
         self._roots = tuple(roots)
         self._check = check
 
@@ -69,6 +73,40 @@ class Counts:
         self.record(flops=counter.get_total_flops())
         return result
 
+    def torch(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Mapping[str, float]:
+        """Record what one call of a function makes torch do, at the level of operators; return these counts.
+
+        The function is called twice, and twice more if something was compiled; only the last call of each kind is counted.
+        Recorded are ``synchronisations``, ``blocking_transfers``, ``operators``, ``copies``, ``autograd_calls``,
+        ``allocations``, ``live_tensors``, ``live_tensor_bytes``, ``kept_tensors``, ``graph_breaks`` and ``recompiles``, each
+        with the names and places of what was counted.
+
+        Raises:
+            RecordingError: If torch is not loaded.
+        """
+        return self._record_tally(count_call(function, *args, **kwargs), METRICS)
+
+    def kernels(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> int:
+        """Record ``kernel_launches``: the kernels that one call runs on the CUDA device; return their number.
+
+        The workload is skipped where torch sees no such device.
+
+        Raises:
+            RecordingError: If torch is not loaded.
+        """
+        torch = sys.modules.get("torch")
+        if torch is not None and not torch.cuda.is_available():
+            pytest.skip("kernel_launches needs a CUDA device, and torch sees none")
+        counted = self._record_tally(count_kernels(function, *args, **kwargs), ("kernel_launches",))
+        return int(counted["kernel_launches"])
+
+    def _record_tally(self, tally: Tally, metrics: Sequence[str]) -> Mapping[str, float]:
+        """Record some metrics of a tally."""
+        numbers = {metric: tally.number(metric) for metric in metrics}
+        self.record(**numbers)
+        self.names |= {metric: tally.names(metric) for metric in metrics}
+        return numbers
+
     def imports(self, module: str) -> int:
         """Record ``imported_modules``: the number of modules from outside the project that an import loads.
 
@@ -79,7 +117,9 @@ class Counts:
         self._check(imported.modules)
         names = sorted(name for name in imported.modules if not is_within(name, self._roots))
         self.record(imported_modules=len(names))
-        self.names["imported_modules"] = names
+        self.names["imported_modules"] = [
+            CountedName(name=name, number=1, file="", function="", line=0, code="") for name in names
+        ]
         return len(names)
 
     def file_size(self, path: str | os.PathLike[str]) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from . import run_delay
-from .recording import RecordingError
+from .digests import RecordingError
 
 IMPORT_SECONDS = 600.0
 """Seconds that an import in a fresh interpreter may take."""

@@ -8,7 +8,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from .recording import RecordingError
+from .digests import RecordingError
 
 
 def refuse_lazy_function(function: Callable[..., Any]) -> None:

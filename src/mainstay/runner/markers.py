@@ -8,20 +8,24 @@
 from __future__ import annotations
 
 import math
-import numbers
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 
+from .digests import RecordingError
+from .evaluation_markers import evaluation_looks, evaluation_metrics
+from .marker_arguments import check_margin, check_marker, marked_number
 from .protocol import CollectedMetric, DescribedWorkload
 from .ready_metrics import READY_METRICS
-from .recording import RecordingError
 
 MARKERS = {
     "accuracy": "accuracy(metric, margin, direction='higher', unit='', ceiling=None, resolution=0.0, "
     "kind='accuracy'): gate a recorded metric of the trial; the margin is in its unit",
+    "evaluation": "evaluation(metric, margin, direction='higher', unit='', range=None, tier=None, tasks=None, "
+    "looks=None): gate the scores of the items that trial.record_examples(metric, ...) records; the margin is in their "
+    "unit",
     "performance": "performance(metric='call_time', margin, direction='lower', unit=''): gate a timed workload; the "
     "margin is a fraction, 0.05 unless the metric has another",
     "deterministic": "deterministic(metric, margin=0.0, direction='lower', unit=''): gate a deterministic "
@@ -39,9 +43,15 @@ FIXTURE_KINDS: Mapping[str, str] = {
     "import_timer": "performance",
     "counts": "deterministic",
 }
-"""The fixtures that make a test a workload, each with the marker of its metrics; a workload uses exactly one."""
+"""The fixtures that make a test a workload, each with the marker of its metrics; a workload uses exactly one. The marker
+``evaluation`` takes the place of ``accuracy``."""
 
-EXECUTION_OF_MARKER: Mapping[str, str] = {"accuracy": "trained", "performance": "interleaved", "deterministic": "once"}
+EXECUTION_OF_MARKER: Mapping[str, str] = {
+    "accuracy": "trained",
+    "evaluation": "evaluated",
+    "performance": "interleaved",
+    "deterministic": "once",
+}
 """Execution of workloads by the marker of their metrics; ``alone`` if they need processes of their own."""
 
 WHOLE_TEST_MARKERS = ("benchmark", "codspeed_benchmark")
@@ -71,16 +81,21 @@ def describe_item(item: pytest.Item) -> DescribedWorkload | None:
     if len(used) > 1:
         raise RecordingError(f"a workload uses one of {', '.join(FIXTURE_KINDS)}, not {' and '.join(used)}")
     kind = FIXTURE_KINDS[used[0]]
+    if kind == "accuracy" and item.get_closest_marker("evaluation"):
+        if item.get_closest_marker("accuracy"):
+            raise RecordingError("a workload is marked with accuracy or with evaluation, not with both")
+        kind = "evaluation"
     markers = list(reversed(list(item.iter_markers(kind))))
     if kind == "performance" and not markers:
         default = "import_time" if used[0] == "import_timer" else "call_time"
         markers = [pytest.mark.performance(metric=default).mark]
-    metrics = [_accuracy_metric(m) if kind == "accuracy" else _ready_metric(m, kind) for m in markers]
+    metrics = [metric for marker in markers for metric in _metrics_of(marker, kind)]
     _check_producer(used[0], metrics)
     return {
         "id": item.nodeid,
         "execution": "alone" if _is_alone(metrics) else EXECUTION_OF_MARKER[kind],
         "metrics": metrics,
+        "looks": evaluation_looks(markers) if kind == "evaluation" else [],
         "is_skipped": any(map(_skips, item.iter_markers())),
     }
 
@@ -93,19 +108,26 @@ def _skips(mark: pytest.Mark) -> bool:
     return mark.name == "skip" or (mark.name == "skipif" and any(conditions))
 
 
+def _metrics_of(marker: pytest.Mark, kind: str) -> list[CollectedMetric]:
+    """The gated metrics that one marker declares."""
+    if kind == "evaluation":
+        return evaluation_metrics(marker)
+    return [_accuracy_metric(marker) if kind == "accuracy" else _ready_metric(marker, kind)]
+
+
 def _accuracy_metric(marker: pytest.Mark) -> CollectedMetric:
     """The gated metric that an ``accuracy`` marker declares."""
     default = {"direction": "higher", "unit": "", "ceiling": None, "resolution": 0.0, "kind": "accuracy"}
     metric = {**default, **marker.kwargs}
-    _check_marker(marker, metric, {"metric", "margin", *default})
+    check_marker(marker, metric, {"metric", "margin", *default})
     if not isinstance(metric["kind"], str):
         raise RecordingError(f"marker accuracy needs text as 'kind', not {metric['kind']!r}")
     if metric["kind"] in MARKERS.keys() - {"accuracy"}:
         raise RecordingError(f"a metric of the kind {metric['kind']} has a marker of its own: {metric['kind']}(...)")
     for name in ("ceiling", "resolution"):
         if not (name == "ceiling" and metric[name] is None):
-            metric[name] = _marked_number(marker, name, metric[name])
-    _check_margin(marker, metric["margin"], least=math.ulp(0.0))
+            metric[name] = marked_number(marker, name, metric[name])
+    check_margin(marker, metric["margin"], least=math.ulp(0.0))
     if metric["kind"] == "accuracy" and metric["unit"] in {"", "fraction"} and metric["margin"] >= 1:
         raise RecordingError(
             f"marker accuracy has margin={metric['margin']!r} for {metric['metric']}, a fraction, which no degradation "
@@ -134,8 +156,8 @@ def _ready_metric(marker: pytest.Mark, kind: str) -> CollectedMetric:
     if ready:
         default = {"margin": ready.margin, "direction": ready.direction, "unit": ready.unit}
     metric = {**default, **named}
-    _check_marker(marker, metric, {"metric", "margin", "direction", "unit"})
-    _check_margin(marker, metric["margin"], least=math.ulp(0.0) if kind == "performance" else 0.0)
+    check_marker(marker, metric, {"metric", "margin", "direction", "unit"})
+    check_margin(marker, metric["margin"], least=math.ulp(0.0) if kind == "performance" else 0.0)
     if metric["margin"] > 1:
         raise RecordingError(
             f"marker {kind} has margin={metric['margin']!r} for {metric['metric']}, which lets it grow to "
@@ -149,39 +171,6 @@ def _ready_metric(marker: pytest.Mark, kind: str) -> CollectedMetric:
         "margin": metric["margin"],
         "unit": metric["unit"],
     }
-
-
-def _check_marker(marker: pytest.Mark, metric: dict[str, Any], known: set[str]) -> None:
-    """Refuse a marker with an unknown, missing or invalid argument."""
-    if marker.args:
-        raise RecordingError(f"marker {marker.name} takes named arguments only")
-    if unknown := sorted(metric.keys() - known):
-        raise RecordingError(
-            f"marker {marker.name} has no argument {unknown[0]!r}; it knows {', '.join(sorted(known))}"
-        )
-    if missing := sorted({"metric", "margin"} - metric.keys()):
-        raise RecordingError(f"marker {marker.name} needs {missing[0]!r}")
-    for name in ("metric", "unit"):
-        if not isinstance(metric[name], str):
-            raise RecordingError(f"marker {marker.name} needs text as {name!r}, not {metric[name]!r}")
-    if not metric["metric"]:
-        raise RecordingError(f"marker {marker.name} needs a name as 'metric'")
-    if metric["direction"] not in ("higher", "lower"):
-        raise RecordingError(f"marker {marker.name} knows directions 'higher' and 'lower', not {metric['direction']!r}")
-
-
-def _marked_number(marker: pytest.Mark, name: str, value: Any) -> float:
-    """A numeric argument of a marker; anything but a single number is refused."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
-        raise RecordingError(f"marker {marker.name} needs a number as {name!r}, not {value!r}")
-    return float(value)
-
-
-def _check_margin(marker: pytest.Mark, margin: Any, *, least: float) -> None:
-    """Refuse a margin that is not a number or out of range."""
-    if isinstance(margin, bool) or not isinstance(margin, (int, float)) or not least <= margin < math.inf:
-        expected = "a margin above 0" if least else "a margin of 0 or above"
-        raise RecordingError(f"marker {marker.name} needs {expected}, not {margin!r}")
 
 
 def _check_producer(fixture: str, metrics: Sequence[CollectedMetric]) -> None:

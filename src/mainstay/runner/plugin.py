@@ -22,11 +22,13 @@ from _pytest.mark import deselect_by_keyword, deselect_by_mark
 
 from .channel import Channel
 from .counting import Counts
+from .digests import RecordingError
 from .importing import is_within
 from .markers import FIXTURE_KINDS, MARKERS, WHOLE_TEST_MARKERS, describe_item, is_whole_test
 from .processes import peak_memory_bytes
 from .protocol import (
     PROTOCOL_VERSION,
+    WHOLE,
     Collected,
     CollectedProblem,
     CollectedWorkload,
@@ -39,7 +41,7 @@ from .protocol import (
     Skipped,
     TrialOutcome,
 )
-from .recording import RecordingError, Trial
+from .recording import Trial
 from .timing import Benchmark, ImportTimer, benchmark_class
 from .tracing import Tracer
 
@@ -78,7 +80,7 @@ class WorkerPlugin:
         self._problems: list[CollectedProblem] = []
         self._skipped: list[Skipped] = []
         self._recorder: Trial | Benchmark | ImportTimer | Counts | None = None
-        self._seed = 0
+        self._seed, self._block = 0, WHOLE
 
     def pytest_addoption(self, parser: pytest.Parser) -> None:
         """Add the switches of pytest-benchmark where it is not installed, for a conftest that reads them."""
@@ -103,8 +105,8 @@ class WorkerPlugin:
         config.pluginmanager.register(WorkerFixtures(self), WorkerFixtures.NAME)
 
     def new_trial(self) -> Trial:
-        """Recorder of the accuracy workload that is about to run."""
-        self._recorder = trial = Trial(self._seed)
+        """Recorder of the workload of accuracy or evaluation that is about to run."""
+        self._recorder = trial = Trial(self._seed, self._block)
         return trial
 
     def new_benchmark(self, node: Any, metrics: Iterable[str]) -> Benchmark:
@@ -158,6 +160,8 @@ class WorkerPlugin:
         while True:
             command = self._channel.receive()
             if command["do"] == Command.RUN:
+                low, high = command["block"]
+                self._block = (low, high)
                 self._channel.send(Event.FINISHED, **self._run(items[command["workload"]], command["seed"]))
             elif command["do"] == Command.IMAGES:
                 self._channel.send(Event.IMAGES, **Images(images=self._images(command["indices"])))

@@ -20,12 +20,15 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Literal, TypedDict, final
 
-PROTOCOL_VERSION = 3
+PROTOCOL_VERSION = 4
 """Version, to be incremented whenever an event or a command changes its meaning; a worker with another version is refused."""
 
 BLOCK_SECONDS = 0.002
 """Target duration of a block of calls. Other processes take a core for a few milliseconds at a time, and a longer block
 would contain such an interruption unnoticed."""
+
+WHOLE = (0.0, 1.0)
+"""Block of an evaluation that contains every item."""
 
 BetterValues = Literal["higher", "lower"]
 """Which values of a metric are better."""
@@ -67,13 +70,32 @@ class Collecting(TypedDict):
     id: str
 
 
-class _OfAccuracy(TypedDict, total=False):
+class CollectedScoring(TypedDict):
+    """How a metric follows from scores of items.
+
+    Attributes:
+        score: Name under which the scores are recorded.
+        task: Task whose items count; empty for all, or for the mean of the tasks.
+        tasks: Tasks whose mean the metric is; empty if it is none.
+        range: Smallest and largest score of an item; ``None`` if not declared.
+        tier: Declared tier; empty if not declared.
+    """
+
+    score: str
+    task: str
+    tasks: Sequence[str]
+    range: Sequence[float] | None
+    tier: str
+
+
+class _OfSomeKinds(TypedDict, total=False):
     ceiling: float | None
     resolution: float
+    scoring: CollectedScoring
 
 
-class CollectedMetric(_OfAccuracy):
-    """A gated metric, as declared by the markers of its workload; ``ceiling`` and ``resolution`` for accuracy only."""
+class CollectedMetric(_OfSomeKinds):
+    """A gated metric, as declared by the markers of its workload; not every kind of marker declares every key."""
 
     name: str
     kind: str
@@ -83,11 +105,20 @@ class CollectedMetric(_OfAccuracy):
 
 
 class DescribedWorkload(TypedDict):
-    """A test that measures something, as its markers describe it."""
+    """A test that measures something, as its markers describe it.
+
+    Attributes:
+        id: Node id.
+        execution: Name of its execution.
+        metrics: The gated metrics.
+        looks: Shares of the items of an evaluation at which its markers want looks; empty if they do not say.
+        is_skipped: Whether a mark skips it here or lets it fail.
+    """
 
     id: str
     execution: str
     metrics: Sequence[CollectedMetric]
+    looks: Sequence[float]
     is_skipped: bool
 
 
@@ -158,6 +189,58 @@ class RecordedPredictions(TypedDict):
     labels_digest: str
 
 
+class RecordedExamples(TypedDict):
+    """Scores of items, in columns with one entry for each item and repeat; a column of empty entries has none.
+
+    Attributes:
+        chosen_of: Number of items that those of this trial were chosen of; 0 if the workload scores all at once.
+        offered: Digest of the labels of the items that they were chosen of; empty if the workload scores all at once.
+        ids: Id of each item, unique in its task.
+        scores: The score; ``None`` if it is missing.
+        tasks: Task of each item.
+        repeats: Number of the repeat, from 0.
+        clusters: Label of each item's cluster.
+        errors: Why a score is missing.
+        digests: Digest of the row with the raw output.
+        prompts: Digest of the input.
+        inputs: The input as text, shortened.
+        outputs: The output as text, shortened.
+    """
+
+    chosen_of: int
+    offered: str
+    ids: Sequence[str]
+    scores: Sequence[float | None]
+    tasks: Sequence[str]
+    repeats: Sequence[int]
+    clusters: Sequence[str]
+    errors: Sequence[str]
+    digests: Sequence[str]
+    prompts: Sequence[str]
+    inputs: Sequence[str]
+    outputs: Sequence[str]
+
+
+class CountedName(TypedDict):
+    """Something that was counted.
+
+    Attributes:
+        name: Name of the thing, such as a module or an operator.
+        number: How often it was counted at this place.
+        file: File that it was counted for, as imported; empty if it has no place.
+        function: Function in that file.
+        line: Line of that file, from 1; 0 if unknown.
+        code: Text of that line, by which the place is known again after lines above it have changed.
+    """
+
+    name: str
+    number: int
+    file: str
+    function: str
+    line: int
+    code: str
+
+
 class Recorded(TypedDict, total=False):
     """Values that a workload recorded, with any fixture."""
 
@@ -165,8 +248,9 @@ class Recorded(TypedDict, total=False):
     series: Mapping[str, Sequence[JsonNumber]]
     context: Mapping[str, str | int | float | bool]
     digest: str
-    names: Mapping[str, Sequence[str]]
+    names: Mapping[str, Sequence[CountedName]]
     predictions: RecordedPredictions | None
+    examples: Mapping[str, RecordedExamples]
 
 
 class Finished(Recorded):
@@ -205,10 +289,17 @@ class Traced(TypedDict):
 
 
 class RunCommand(TypedDict):
-    """Content of the command ``run``: the workload and its seed."""
+    """Content of the command ``run``.
+
+    Attributes:
+        workload: Node id.
+        seed: Seed of the trial.
+        block: Shares of the items of an evaluation between which those to be scored lie; 0 and 1 for all.
+    """
 
     workload: str
     seed: int
+    block: Sequence[float]
 
 
 class BlockCommand(TypedDict):

@@ -90,5 +90,27 @@ READY_METRICS: Mapping[str, ReadyMetric] = {
     "checkpoint_bytes": ReadyMetric(
         kind="deterministic", unit="B", direction="lower", margin=0.01, meaning="size of a file that was written"
     ),
+    **{
+        name: ReadyMetric(kind="deterministic", unit=unit, direction="lower", margin=margin, meaning=meaning)
+        for name, unit, margin, meaning in (
+            (
+                "synchronisations",
+                "",
+                0.0,
+                "times that Python waits for the value of a tensor, as in item, cpu and tolist",
+            ),
+            ("blocking_transfers", "", 0.0, "calls of to(device) and cuda without non_blocking"),
+            ("operators", "", 0.02, "operators that torch dispatches, forward and backward"),
+            ("copies", "", 0.0, "operators that only copy a tensor or convert its type"),
+            ("autograd_calls", "", 0.0, "calls that autograd records for a backward pass"),
+            ("allocations", "", 0.02, "tensors for which an operator allocates memory"),
+            ("live_tensors", "", 0.0, "most tensors alive at once"),
+            ("live_tensor_bytes", "B", 0.01, "most bytes of tensors alive at once"),
+            ("kept_tensors", "", 0.0, "tensors that a call leaves alive, beyond what the call before it left"),
+            ("graph_breaks", "", 0.0, "places where torch.compile had to split a graph"),
+            ("recompiles", "", 0.0, "times that torch.compile compiles code again, in two calls"),
+            ("kernel_launches", "", 0.02, "kernels that run on the CUDA device"),
+        )
+    },
 }
 """The table of ready metrics. A marker may change the margin, or name a metric that is not in the table."""

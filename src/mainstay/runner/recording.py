@@ -1,9 +1,7 @@
-"""Recording of an accuracy workload, and the digest by which two trials are compared bit for bit.
+"""Recording of a workload of accuracy or evaluation.
 
-- :class:`Trial`: the recorder of an accuracy workload.
-- :class:`TreeDigest`: SHA-256 of nested numbers, text and arrays.
+- :class:`Trial`: the recorder of such a workload.
 - :func:`one_number`, :func:`json_number`: check that a recorded value is a single number, and convert it for JSON.
-- :class:`RecordingError`: a recorded value cannot be judged.
 """
 
 from __future__ import annotations
@@ -11,12 +9,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
-import struct
-import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, SupportsFloat
 
-from .protocol import JsonNumber, Recorded, RecordedPredictions
+from .digests import RecordingError, TreeDigest
+from .examples import DIGEST_LENGTH, ExampleTable, as_labels, as_list, choose_block
+from .protocol import WHOLE, JsonNumber, Recorded, RecordedPredictions
 
 MAX_CLASSES = 256
 """Largest number of classes, since each prediction is sent as one byte."""
@@ -25,96 +23,12 @@ ImageSource = Callable[[list[int]], Sequence[bytes]]
 """Function that gives the PNG files of the requested examples."""
 
 
-class RecordingError(ValueError):
-    """A workload recorded something that cannot be judged."""
-
-
-class TreeDigest:
-    """SHA-256 of nested mappings and sequences of numbers, strings, bytes and arrays.
-
-    Order, types, shapes and dtypes count, so equal digests mean equal trees, bit for bit.
-
-    Attributes:
-        num_leaves: Number of numbers, strings and arrays that were added.
-
-    Example:
-        >>> first, second = TreeDigest(), TreeDigest()
-        >>> first.update({"weights": [1.0, 2.0]})
-        >>> second.update({"weights": [2.0, 1.0]})
-        >>> first.hexdigest() == second.hexdigest()
-        False
-    """
-
-    def __init__(self) -> None:
-        self._hash = hashlib.sha256()
-        self.num_leaves = 0
-
-    def hexdigest(self) -> str:
-        """The digest of everything so far, in hexadecimal."""
-        return self._hash.hexdigest()
-
-    def update(self, tree: Any) -> None:
-        """Add a tree.
-
-        Raises:
-            RecordingError: If a leaf is not a number, text, bytes or an array.
-        """
-        if isinstance(tree, Mapping):
-            self._write(b"mapping", str(len(tree)).encode())
-            for key, value in tree.items():
-                self._write(*_leaf(key))
-                self.update(value)
-        elif isinstance(tree, (list, tuple)):
-            self._write(b"sequence", str(len(tree)).encode())
-            for value in tree:
-                self.update(value)
-        else:
-            self._write(*_leaf(tree))
-            self.num_leaves += 1
-
-    def _write(self, kind: bytes, content: bytes) -> None:
-        self._hash.update(struct.pack(">QQ", len(kind), len(content)))
-        self._hash.update(kind)
-        self._hash.update(content)
-
-
-def _leaf(value: Any) -> tuple[bytes, bytes]:
-    """Type and content of a leaf as bytes."""
-    if value is None or isinstance(value, (bool, int)):
-        return b"number", repr(value).encode()
-    if isinstance(value, float):
-        return b"float", struct.pack(">d", value)
-    if isinstance(value, str):
-        return b"text", value.encode("utf-8", "surrogatepass")
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(value, torch.Tensor):
-        return _tensor_leaf(value, torch)
-    try:
-        view = memoryview(value)
-    except TypeError:
-        numpy = sys.modules.get("numpy")
-        if numpy is None or not hasattr(value, "__array_interface__"):
-            fact = f"a digest takes numbers, text, bytes and arrays, not {type(value).__qualname__}"
-            raise RecordingError(fact) from None
-        view = memoryview(numpy.asarray(value))
-    if "O" in view.format:
-        raise RecordingError("a digest cannot take an array of Python objects")
-    return f"array {view.format} {view.shape}".encode(), view.tobytes()
-
-
-def _tensor_leaf(tensor: Any, torch: Any) -> tuple[bytes, bytes]:
-    """Type and content of a dense tensor of any dtype and device."""
-    if tensor.layout is not torch.strided or tensor.is_quantized:
-        raise RecordingError(f"a digest takes dense tensors, not {tensor.layout}")
-    flat = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-    return f"tensor {tensor.dtype} {tuple(tensor.shape)}".encode(), flat.numpy().tobytes()
-
-
 class Trial:
-    """One execution of an accuracy workload, which gives the seed and records the results.
+    """One execution of a workload of accuracy or evaluation, which gives the seed and records the results.
 
     Args:
         seed: The seed that the workload must use for everything random.
+        block: Shares of the items between which those of this trial lie, in the order drawn from the seed.
 
     Example:
         >>> trial = Trial(seed=7)
@@ -123,8 +37,12 @@ class Trial:
         {'top1_accuracy': 0.977}
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, block: tuple[float, float] = WHOLE) -> None:
         self.seed = seed
+        self._block = block
+        self._tables: dict[str, ExampleTable] = {}
+        self._chosen: dict[str, list[str]] = {}
+        self._num_offered, self._offered = 0, TreeDigest()
         self.values: dict[str, float] = {}
         self.series: dict[str, list[float]] = {}
         self.context: dict[str, str | int | float | bool] = {}
@@ -181,6 +99,88 @@ class Trial:
         }
         self._images = images
 
+    def choose(self, ids: Any, *, cluster: Any = None, task: Any = None) -> list[int]:
+        """Choose the items that are to be scored now, so that a gate can look before all are scored.
+
+        Args:
+            ids: Id of each item, text or whole numbers, unique within its task.
+            cluster: Label of each item's cluster, such as its passage; clusters are scored as a whole.
+            task: Task of each item, or one for all.
+
+        Returns:
+            Ascending positions of the chosen items; all of them under plain pytest.
+
+        Raises:
+            RecordingError: If labels are missing, or an id comes twice in its task.
+
+        Example:
+            >>> Trial(seed=7).choose(["a", "b"])
+            [0, 1]
+        """
+        count = len(as_list("ids", ids))
+        names = as_labels("ids", ids, count)
+        clusters, tasks = as_labels("cluster", cluster, count), as_labels("task", task, count)
+        seen: set[tuple[str, str]] = set()
+        for each in zip(tasks, names, strict=True):
+            if each in seen:
+                raise RecordingError(f"the id {each[1]!r} comes twice")
+            seen.add(each)
+        chosen = choose_block(names, clusters, tasks, seed=self.seed, block=self._block)
+        self._num_offered += count
+        self._offered.update([names, clusters, tasks])
+        self._chosen = {
+            name: [column[position] for position in chosen]
+            for name, column in (("ids", names), ("cluster", clusters), ("task", tasks))
+        }
+        return chosen
+
+    def record_examples(
+        self,
+        metric: str,
+        scores: Any,
+        *,
+        ids: Any = None,
+        cluster: Any = None,
+        task: Any = None,
+        repeat: Any = None,
+        inputs: Any = None,
+        outputs: Any = None,
+        errors: Any = None,
+    ) -> None:
+        """Record the scores of items, one row for each item and repeat; several calls add up.
+
+        Every argument but the first takes a sequence, an array or a tensor with one entry for each row.
+
+        Args:
+            metric: Name of the score, as in its marker ``evaluation``.
+            scores: Numbers; ``None`` or NaN where the item has no score, which counts as the worst one.
+            ids: Id of each item, text or whole numbers; those of the latest :meth:`choose` if ``None``.
+            cluster: Label of each item's cluster; those given to :meth:`choose` if ``ids`` is ``None``.
+            task: Task of each item, or one for all; those given to :meth:`choose` if ``ids`` is ``None``.
+            repeat: Number of each repeat, from 0, if an item is scored more than once; repeats are averaged.
+            inputs: What each item asks, the same for both revisions; shown for items that flipped.
+            outputs: What the model gave, before it was scored: anything that :meth:`record_digest` takes. Equal outputs
+                pass without statistics; text and numbers are shown for items that flipped.
+            errors: Why a score is missing.
+
+        Raises:
+            RecordingError: If a column has another length, an entry cannot be used, or a row comes twice.
+
+        Example:
+            >>> trial = Trial(seed=7)
+            >>> trial.record_examples("accuracy", [1, 0, 1], ids=["a", "b", "c"])
+            >>> trial.recorded()["examples"]["accuracy"]["scores"]
+            [1.0, 0.0, 1.0]
+        """
+        given = {"ids": ids, "cluster": cluster, "task": task}
+        if ids is None:
+            if not self._chosen:
+                raise RecordingError(f"the scores of {metric} need ids, unless choose() was called")
+            given = {name: self._chosen[name] if value is None else value for name, value in given.items()}
+        table = self._tables.get(metric) or ExampleTable(metric)
+        table.add(scores, **given, repeat=repeat, inputs=inputs, outputs=outputs, errors=errors)
+        self._tables[metric] = table
+
     def record_digest(self, tree: Any) -> None:
         """Record everything that must be equal, bit for bit, for the change to count as exact.
 
@@ -216,7 +216,13 @@ class Trial:
             "context": self.context,
             "predictions": self.predictions,
             "digest": self.digest,
+            "examples": {name: table.recorded(**self._choice()) for name, table in self._tables.items()},
         }
+
+    def _choice(self) -> dict[str, Any]:
+        """What the recorded items were chosen from."""
+        offered = self._offered.hexdigest()[:DIGEST_LENGTH] if self._num_offered else ""
+        return {"chosen_of": self._num_offered, "offered": offered}
 
     def images(self, indices: list[int]) -> list[bytes]:
         """PNG files of the requested examples; empty if the workload gave no source."""

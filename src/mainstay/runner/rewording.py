@@ -34,7 +34,7 @@ READERS: dict[str, frozenset[str]] = {
             "locate_file", "sysconfig", "getsitepackages", "getusersitepackages", "settrace", "setprofile", "gettrace",
             "getprofile", "addaudithook", "setprofile_all_threads", "settrace_all_threads", "_setprofileallthreads",
             "_settraceallthreads", "get_objects", "get_referrers", "get_referents", "_current_frames", "marshal", "dis",
-            "tokenize", "py_compile", "compileall", "runpy", "cloudpickle", "dill", "tracemalloc", "faulthandler", "ctypes",
+            "py_compile", "compileall", "runpy", "cloudpickle", "dill", "tracemalloc", "faulthandler", "ctypes",
             "cffi", "pythonapi", "_thread", "start_new_thread", "start_joinable_thread", "_start_new_thread", "ru_maxrss",
             "memory_info", "memory_full_info",
         }
@@ -93,7 +93,7 @@ WITHOUT_EFFECT = frozenset({"CACHE", "PRECALL", "EXTENDED_ARG", "PUSH_NULL", "NO
 WORD = re.compile(r"\w+")
 DOTTED_NAME = re.compile(r"[\w.]+")
 
-ORDINARY_WORDS = frozenset({"traceback", "resources", "marshal", "dis", "dill", "tokenize"})
+ORDINARY_WORDS = frozenset({"traceback", "resources", "marshal", "dis", "dill"})
 """Names that also are words of a message; they count where a string is such a name."""
 
 

@@ -22,13 +22,14 @@ from typing import Any
 import pytest
 
 from .block_statistics import BenchmarkStatistics
+from .digests import RecordingError
 from .importing import probe_import
 from .lazy import refuse_lazy_function, refuse_lazy_result
 from .markers import WHOLE_TEST_MARKERS
 from .processes import peak_memory_bytes
 from .protocol import BLOCK_SECONDS, Block, Command, Event, Ready, Recorded
 from .ready_metrics import READY_METRICS
-from .recording import RecordingError, json_number
+from .recording import json_number
 from .run_delay import RunDelayMeter
 
 WARM_UP_SECONDS = 0.2

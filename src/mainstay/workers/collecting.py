@@ -9,10 +9,10 @@ from pathlib import PurePosixPath
 
 from mainstay.records.errors import UsageError
 from mainstay.records.executions import EXECUTIONS, kinds_of_others
-from mainstay.records.metrics import Direction, Kind, Metric, Workload
+from mainstay.records.metrics import Direction, Kind, Metric, Scoring, Tier, Workload
 from mainstay.records.selections import EVERYTHING, Selection
 from mainstay.runner.confinement import can_confine
-from mainstay.runner.protocol import Collected, CollectedWorkload, Event
+from mainstay.runner.protocol import Collected, CollectedScoring, CollectedWorkload, Event
 from mainstay.workers.process import START_SECONDS, Launcher, Worker, WorkerEndedError, WorkerSpec, conceal, start_fresh
 
 MAX_ATTEMPTS = 4
@@ -193,6 +193,7 @@ def _parse_workload(content: CollectedWorkload) -> Workload:
             unit=metric["unit"],
             ceiling=metric.get("ceiling"),
             resolution=metric.get("resolution", 0.0),
+            scoring=_parse_scoring(metric["scoring"]) if "scoring" in metric else None,
         )
         for metric in content["metrics"]
     )
@@ -202,7 +203,18 @@ def _parse_workload(content: CollectedWorkload) -> Workload:
                 f"the margin of {each.name} is {each.margin:g}, which is {100 * each.margin:g} %: write "
                 f"margin={each.margin / 100:g} for {each.margin:g} %"
             )
-    return Workload(id=content["id"], execution=execution, metrics=metrics)
+    return Workload(id=content["id"], execution=execution, metrics=metrics, looks=tuple(content["looks"]))
+
+
+def _parse_scoring(content: CollectedScoring) -> Scoring:
+    score_range, tier = content["range"], content["tier"]
+    return Scoring(
+        score=content["score"],
+        task=content["task"],
+        tasks=tuple(content["tasks"]),
+        score_range=(score_range[0], score_range[1]) if score_range else None,
+        tier=Tier(tier) if tier else None,
+    )
 
 
 def why_not_collected(workload: str, collected: Collected) -> str:

@@ -21,6 +21,7 @@ from typing import Any, NoReturn, get_args
 import jsonschema_rs
 
 from mainstay.records.executions import EXECUTIONS, kinds_of_others
+from mainstay.records.metrics import Tier
 from mainstay.runner.protocol import (
     PROTOCOL_VERSION,
     BetterValues,
@@ -28,12 +29,15 @@ from mainstay.runner.protocol import (
     Collected,
     CollectedMetric,
     CollectedProblem,
+    CollectedScoring,
     CollectedWorkload,
     Collecting,
+    CountedName,
     Event,
     Finished,
     Images,
     Ready,
+    RecordedExamples,
     RecordedPredictions,
     Skipped,
     Traced,
@@ -51,6 +55,9 @@ MAX_TEXT = 100_000
 
 MAX_NAMES = 100_000
 """Maximum entries of a list or a table, except the points of a learning curve."""
+
+MAX_EXAMPLES = 1_000_000
+"""Scores of items under one name."""
 
 MAX_CURVE_POINTS = 1_000_000
 """Points of a learning curve."""
@@ -90,6 +97,16 @@ _TEXT = {"type": "string", "maxLength": MAX_TEXT}
 _SECONDS = {"type": "number", "minimum": 0, "maximum": 1e9}
 _FINITE = {"type": "number"}  # JSON with any other number was refused before
 _NUMBER = {"anyOf": [_FINITE, {"enum": ["nan", "inf", "-inf"]}]}
+_DIGEST = {"type": "string", "pattern": "^([0-9a-f]{32})?$"}
+_LABEL = {"type": "string", "maxLength": 10_000}
+_SCORING = _object(
+    CollectedScoring,
+    score={"type": "string", "minLength": 1, "maxLength": 1000},
+    task={"type": "string", "maxLength": 1000},
+    tasks=_list({"type": "string", "minLength": 1, "maxLength": 1000}),
+    range={"anyOf": [{"type": "null"}, {**_list(_FINITE, 2), "minItems": 2}]},
+    tier={"enum": ["", *Tier]},
+)
 _METRIC = _object(
     CollectedMetric,
     name={"type": "string", "minLength": 1, "maxLength": 1000},
@@ -99,14 +116,33 @@ _METRIC = _object(
     unit={"type": "string", "maxLength": 1000},
     ceiling={"anyOf": [{"type": "null"}, _FINITE]},
     resolution={"type": "number", "minimum": 0},
+    scoring=_SCORING,
 )
 _WORKLOAD = _object(
     CollectedWorkload,
     id={"type": "string", "minLength": 1, "maxLength": MAX_TEXT},
     execution={"enum": list(EXECUTIONS)},
     metrics=_list(_METRIC),
+    looks=_list({"type": "number", "exclusiveMinimum": 0, "maximum": 1}),
     is_skipped={"type": "boolean"},
     is_deselected={"type": "boolean"},
+)
+_EXAMPLES = _object(
+    RecordedExamples,
+    chosen_of={"type": "integer", "minimum": 0, "maximum": 10**9},
+    offered=_DIGEST,
+    ids=_list({**_LABEL, "minLength": 1}, MAX_EXAMPLES),
+    scores=_list({"anyOf": [{"type": "null"}, _FINITE]}, MAX_EXAMPLES),
+    repeats=_list({"type": "integer", "minimum": 0, "maximum": 10**9}, MAX_EXAMPLES),
+    digests=_list(_DIGEST, MAX_EXAMPLES),
+    prompts=_list(_DIGEST, MAX_EXAMPLES),
+    **{name: _list(_LABEL, MAX_EXAMPLES) for name in ("tasks", "clusters", "errors", "inputs", "outputs")},
+)
+_NUMBER_OF_THINGS = {"type": "integer", "minimum": 0, "maximum": 2**63}
+_COUNTED = _object(
+    CountedName,
+    **dict.fromkeys(("name", "file", "function", "code"), _TEXT),
+    **dict.fromkeys(("number", "line"), _NUMBER_OF_THINGS),
 )
 _PREDICTIONS = _object(
     RecordedPredictions, **{key: {"type": "string"} for key in RecordedPredictions.__required_keys__}
@@ -144,8 +180,9 @@ SCHEMAS: Mapping[Event, Mapping[str, Any]] = {
         series=_table(_list(_NUMBER, MAX_CURVE_POINTS)),
         context=_table({"anyOf": [_TEXT, _FINITE, {"type": "boolean"}]}),
         digest={"type": "string", "pattern": "^([0-9a-f]{64})?$"},
-        names=_table(_list(_TEXT)),
+        names=_table(_list(_COUNTED)),
         predictions={"anyOf": [{"type": "null"}, _PREDICTIONS]},
+        examples=_table(_EXAMPLES),
     ),
     Event.IMAGES: _object(Images, images=_list({"type": "string"})),
     Event.TRACED: _object(
@@ -197,6 +234,8 @@ def parse_event(line: bytes, expected: Sequence[Event], *, token: str) -> tuple[
         raise ProtocolError(f"its event {event} is not as agreed: {place}: {_shortened(error.message)}")
     if predictions := content.get("predictions"):
         _check_predictions(predictions)
+    for name, columns in content.get("examples", {}).items():
+        _check_examples(name, columns)
     _check_workloads(content.get("workloads", []))
     return event, content
 
@@ -239,6 +278,14 @@ def _check_predictions(predictions: Mapping[str, str]) -> None:
         raise ProtocolError("the digest of its labels is not that of its labels")
 
 
+def _check_examples(name: str, columns: Mapping[str, Any]) -> None:
+    """Refuse columns that differ in length from the ids."""
+    for column, entries in columns.items():
+        is_left_out = column not in {"ids", "scores"} and entries == []
+        if column not in {"chosen_of", "offered"} and len(entries) != len(columns["ids"]) and not is_left_out:
+            raise ProtocolError(f"it sent {len(entries)} {column} for {len(columns['ids'])} ids of {_shortened(name)}")
+
+
 def _check_workloads(workloads: Sequence[Mapping[str, Any]]) -> None:
     """Refuse duplicate workloads or metrics, and metrics whose kind or margin does not fit."""
     if len({workload["id"] for workload in workloads}) < len(workloads):
@@ -250,6 +297,8 @@ def _check_workloads(workloads: Sequence[Mapping[str, Any]]) -> None:
         execution = EXECUTIONS[workload["execution"]]
         if {metric["kind"] for metric in metrics} & kinds_of_others(execution):
             raise ProtocolError(f"metrics of {_shortened(workload['id'])} are of another kind than the workload")
+        if any(("scoring" in metric) != execution.has_items for metric in metrics):
+            raise ProtocolError(f"metrics of {_shortened(workload['id'])} are of another execution than the workload")
         if not all(metric["margin"] > 0 or execution.is_once for metric in metrics):
             raise ProtocolError(f"a margin of {_shortened(workload['id'])} is not above 0")
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 from mainstay.records.findings import MeasuredWith
 from mainstay.records.trials import Side, Trial
+from mainstay.runner.protocol import WHOLE
 from mainstay.workers.load import LoadMeter
 from mainstay.workers.process import OutOfTimeError, WorkerEndedError, WorkerSpec, at_once
 from mainstay.workers.session import CONCLUSIVE, LiveWorkers, TrialForm, WorkerSession
@@ -32,7 +33,8 @@ class PairRequest:
         pair: Number of the pair.
         sides: The sides to run, in the order drawn for this pair.
         repetition: 1 if the trial repeats a baseline trial to check that it is deterministic.
-        gated: Names of the metrics that must be recorded, with finite values.
+        gated: Names of the metrics that must be recorded, with finite values, or of scores of items.
+        block: Shares of the items of an evaluation between which those to be scored lie.
         wants_images: Whether images of flipped examples are wanted.
         needs_fresh_process: Whether the processes must be fresh interpreters, because anything else they had loaded
             would be measured too; the sides then never run at the same time.
@@ -47,6 +49,7 @@ class PairRequest:
     sides: tuple[Side, ...]
     repetition: int = 0
     gated: tuple[str, ...] = ()
+    block: tuple[float, float] = WHOLE
     wants_images: bool = False
     needs_fresh_process: bool = False
     limit_s: float = 600.0
@@ -175,7 +178,7 @@ class _WholeRun:
     def _attempt(self, session: WorkerSession) -> Trial:
         load = LoadMeter()
         request = self._request
-        session.begin(request.workload, request.seed)
+        session.begin(request.workload, request.seed, block=request.block)
         form = TrialForm(
             spec=self._spec,
             workload=request.workload,

@@ -15,8 +15,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from mainstay.records.errors import Interrupted
-from mainstay.records.trials import Outcome, Predictions, Side, Trial
-from mainstay.runner.protocol import Collected, Command, Event, Finished, ImagesCommand, RunCommand
+from mainstay.records.trials import CountedName, Examples, Outcome, Predictions, Side, Trial
+from mainstay.runner.protocol import (
+    WHOLE,
+    Collected,
+    Command,
+    Event,
+    Finished,
+    ImagesCommand,
+    RecordedExamples,
+    RunCommand,
+)
 from mainstay.workers.collecting import explain_refusal, why_not_collected
 from mainstay.workers.descendants import shortened
 from mainstay.workers.process import (
@@ -44,7 +53,7 @@ class TrialForm:
         seed: Seed of the trial.
         pair: Number of its pair.
         repetition: 1 for the repetition of a baseline.
-        gated: Names of the metrics that must be recorded, with finite values.
+        gated: Names of the metrics that must be recorded, with finite values, or of scores of items.
     """
 
     spec: WorkerSpec
@@ -86,7 +95,8 @@ class TrialForm:
         if outcome not in CONCLUSIVE:
             lines = (*last_lines, *content["detail"][-NUM_LAST_LINES:])
             return self.failed(outcome, content["cause"], lines)
-        wrong = unusable_value(self.gated, content.get("values", {}))
+        examples = content.get("examples", {})
+        wrong = unusable_value([name for name in self.gated if name not in examples], content.get("values", {}))
         if wrong and outcome is Outcome.COMPLETED:
             return self.failed(Outcome.FAILED, wrong, last_lines)
         predictions = content.get("predictions")
@@ -104,10 +114,14 @@ class TrialForm:
             context=content.get("context", {}),
             digest=content.get("digest", ""),
             predictions=Predictions(**predictions) if predictions else None,
+            examples={name: _examples(columns) for name, columns in examples.items()},
             duration_s=content["duration_s"],
             peak_memory_bytes=content["peak_memory_bytes"],
             load=load,
-            names={name: tuple(values) for name, values in content.get("names", {}).items()},
+            names={
+                metric: tuple(CountedName(**each) for each in counted)
+                for metric, counted in content.get("names", {}).items()
+            },
         )
 
 
@@ -227,13 +241,14 @@ class WorkerSession:
         self.failure: tuple[Outcome, str] | None = None
         self.finished: Finished | None = None
 
-    def begin(self, workload: str, seed: int, *answers: Event) -> Any:
+    def begin(self, workload: str, seed: int, *answers: Event, block: tuple[float, float] = WHOLE) -> Any:
         """Run a workload.
 
         Args:
             workload: Node id.
             seed: Seed of the trial.
             answers: The events that may come next, besides ``finished``.
+            block: Shares of the items of an evaluation between which those to be scored lie.
 
         Returns:
             Content of such an event; ``None`` if the workload has finished or failed.
@@ -248,7 +263,7 @@ class WorkerSession:
         if reason := why_not_collected(workload, self._collected):
             self.failure = (Outcome.FAILED, reason)
             return None
-        return self.ask(Command.RUN, *answers, **RunCommand(workload=workload, seed=seed))
+        return self.ask(Command.RUN, *answers, **RunCommand(workload=workload, seed=seed, block=block))
 
     def ask(self, command: Command, *answers: Event, **content: Any) -> Any:
         """Send a command that continues the workload, and wait for the answer.
@@ -321,6 +336,24 @@ class WorkerSession:
     def num_children(self) -> int:
         """Processes that the worker started and that have not ended."""
         return len(self._worker.children())
+
+
+def _examples(columns: RecordedExamples) -> Examples:
+    """Scores of items as the record keeps them."""
+    return Examples(
+        ids=tuple(columns["ids"]),
+        scores=tuple(columns["scores"]),
+        chosen_of=columns["chosen_of"],
+        offered=columns["offered"],
+        tasks=tuple(columns["tasks"]),
+        repeats=tuple(columns["repeats"]),
+        clusters=tuple(columns["clusters"]),
+        errors=tuple(columns["errors"]),
+        digests=tuple(columns["digests"]),
+        prompts=tuple(columns["prompts"]),
+        inputs=tuple(columns["inputs"]),
+        outputs=tuple(columns["outputs"]),
+    )
 
 
 def unusable_value(gated: Sequence[str], values: Mapping[str, Any]) -> str:

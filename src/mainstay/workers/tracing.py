@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mainstay.runner.protocol import BlockCommand, Command, Event, RunCommand, Traced
+from mainstay.runner.protocol import WHOLE, BlockCommand, Command, Event, RunCommand, Traced
 from mainstay.workers.collecting import why_not_collected
 from mainstay.workers.process import OutOfTimeError, Worker, WorkerEndedError, WorkerSpec, collecting_seconds
 
@@ -92,7 +92,7 @@ def _take(worker: Worker, limit_s: float) -> Traced:
 
 def _run(worker: Worker, workload: str, seed: int, *, is_timed: bool, limit_s: float) -> Mapping[str, Any]:
     """Run a workload; what it recorded, or names of it where that is a time."""
-    worker.send(Command.RUN, **RunCommand(workload=workload, seed=seed))
+    worker.send(Command.RUN, **RunCommand(workload=workload, seed=seed, block=WHOLE))
     event, content = worker.expect_one_of((Event.READY, Event.FINISHED) if is_timed else (Event.FINISHED,), limit_s)
     if event is Event.READY:
         if content["left"] is None or content["left"] > 0:

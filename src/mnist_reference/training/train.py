@@ -233,6 +233,7 @@ def train_epoch(
     Returns:
         The loss of each batch before its step, (number of batches,), on the device of the model.
     """
+    # --8<-- [start:loop]
     losses = []
     for batch in batches:
         loss = loss_function(forward(batch.inputs), batch.labels)
@@ -242,6 +243,7 @@ def train_epoch(
             group["lr"] = batch.learning_rate
         optimizer.step()
         losses.append(loss.detach())
+    # --8<-- [end:loop]
     return torch.stack(losses)
 
 

@@ -1,0 +1,1 @@
+"""Diagnosis: is a tumour malignant?"""

@@ -1,0 +1,1 @@
+"""Text recognition: what is written in a picture?"""

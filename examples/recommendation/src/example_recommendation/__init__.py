@@ -1,0 +1,1 @@
+"""Recommendation: which item does a user take next?"""

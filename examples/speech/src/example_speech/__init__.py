@@ -1,0 +1,1 @@
+"""Voice activity detection: is there speech in a clip?"""

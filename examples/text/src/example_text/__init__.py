@@ -1,0 +1,1 @@
+"""Language identification: in which language is a sentence written?"""

@@ -1,0 +1,358 @@
+"""The trials of an evaluation: scores of the same items by both revisions, look by look.
+
+A pair is one look: both revisions score the items that it adds. Repeats of an item are averaged, missing scores count
+as the worst, and items are never left out.
+
+- :class:`EvaluationLog`: collects the trials, and gives the evidence about each metric.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from mainstay.evaluation.items import ItemsError, PairedTask, ScoredItem, Scores, pair_scores
+from mainstay.gates.policy import Design
+from mainstay.gates.tasks import Evaluation, TaskSamples, WeighedEvaluation, weigh_evaluation
+from mainstay.measuring.items import (
+    FEWEST_SHOWN,
+    MAX_FLIPPED,
+    flipped_items,
+    item_groups,
+    paired_samples,
+    preset_samples,
+)
+from mainstay.measuring.ledger import WorkloadLog
+from mainstay.records.findings import Finding, Verdict
+from mainstay.records.metrics import FRACTION, Metric, Scoring, Tier
+from mainstay.records.runs import FlippedItem, ItemGroup, WorkloadResult
+from mainstay.records.scales import PLAIN_NUMBER
+from mainstay.records.trials import ALL_ITEMS, Examples, Side
+from mainstay.stats.scores import block_weights
+
+MOST_REPEATED = 200
+"""Number of items on which the baseline is repeated, to see how many flip by themselves."""
+
+NOT_SCORED = "not scored: the time budget ran out before its trials"
+"""Reason of a finding without any item."""
+
+
+class _Repeat(NamedTuple):
+    """The items of a task that the baseline scored twice.
+
+    Attributes:
+        num_flipped: Number of items with another score the second time.
+        num_items: Number of items.
+        is_equal: Whether all outputs are known and equal.
+    """
+
+    num_flipped: int
+    num_items: int
+    is_equal: bool
+
+
+@dataclass(kw_only=True, slots=True)
+class EvaluationLog(WorkloadLog):
+    """The trials of an evaluation, one pair for each look."""
+
+    _known: tuple[object, tuple[WeighedEvaluation, ...]] | None = field(default=None, repr=False)
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Shares of the items at which it is looked at: only one if the workload does not choose its items."""
+        first = self.trials.get((0, Side.BASELINE, 0)) or self.trials.get((0, Side.CANDIDATE, 0))
+        if first is not None and not any(each.chosen_of for each in first.examples.values()):
+            return (1.0,)
+        return self.workload.looks or (1.0,)
+
+    def block(self, pair: int, repetition: int) -> tuple[float, float]:
+        """Shares of the items between which those of a trial lie; a repetition takes some of the first look's."""
+        shares = self.shares
+        if not repetition:
+            return (0.0, *shares)[pair], shares[pair]
+        first = self.trials[0, Side.BASELINE, 0].examples.values()
+        num_items = max((each.chosen_of for each in first), default=0)
+        return (0.0, min(shares[0], MOST_REPEATED / num_items)) if num_items else ALL_ITEMS
+
+    @property
+    def gated(self) -> tuple[str, ...]:
+        """Names of the scores that its trials must record."""
+        return tuple(dict.fromkeys(scoring.score for _, scoring in self._scored_metrics()))
+
+    def settle(self) -> None:
+        """Fix the findings that no further look can change: those of broken trials."""
+        if self._needs_own:
+            self._fall_back()
+        trouble = None if self.skip_reason else self.find_trouble()
+        if trouble is not None:
+            self.is_broken = True
+            for metric in self.workload.metrics:
+                self.presets.setdefault(metric.id, replace(trouble, metric=metric))
+
+    def weighed(self, design: Design) -> tuple[WeighedEvaluation, ...]:
+        """The evidence about the metrics of each score.
+
+        Args:
+            design: Levels and number of metrics of the gate.
+        """
+        num_looks = self._num_sound
+        key = (num_looks, (0, Side.BASELINE, 1) in self.trials, self.workload.metrics, dict(self.presets), design)
+        if self._known is None or self._known[0] != key:
+            self._known = (
+                key,
+                tuple(weigh_evaluation(self._evaluation(score, num_looks), design) for score in self.gated),
+            )
+        return self._known[1]
+
+    def result(self) -> WorkloadResult:
+        """Result of the workload with its flipped items, without its findings."""
+        num_looks = self._num_sound
+        flipped: list[FlippedItem] = []
+        groups: list[ItemGroup] = []
+        num_items = 0
+        share = max(FEWEST_SHOWN, MAX_FLIPPED // max(len(self.workload.metrics), 1))
+        for score in self.gated if num_looks else ():
+            names = {scoring.task: metric.name for metric, scoring in self._scored_metrics() if scoring.score == score}
+            paired, _, _ = self.paired(score, num_looks)
+            items = self._scored(score, num_looks)
+            for task, pairs in paired.items():
+                num_items += len(pairs.ids)
+                flipped += flipped_items(pairs, names.get(task, ""), items, at_most=share)
+                groups += item_groups(pairs, names.get(task, ""), items[Side.BASELINE])
+        return replace(
+            WorkloadLog.result(self), num_pairs=num_items, flipped_items=tuple(flipped), groups=tuple(groups)
+        )
+
+    @property
+    def _num_sound(self) -> int:
+        """Number of looks before the first that cannot be judged."""
+        looks = range(min(self.num_pairs, len(self.shares)))
+        return next((look for look in looks if not self._is_complete(look) or self._difference(look)), len(looks))
+
+    def _scored_metrics(self) -> Iterator[tuple[Metric, Scoring]]:
+        """The metrics with what is known of their scores."""
+        for metric in self.workload.metrics:
+            assert metric.scoring is not None, f"{metric.id} is no metric of an evaluation"
+            yield metric, metric.scoring
+
+    def _evaluation(self, score: str, num_looks: int) -> Evaluation:
+        """The scores under one name at every look."""
+        metrics = {metric: scoring for metric, scoring in self._scored_metrics() if scoring.score == score}
+        mean = next((metric for metric, scoring in metrics.items() if scoring.tasks), None)
+        of_tasks = [metric for metric in metrics if metric is not mean]
+        if not num_looks:
+            known = tuple(self._without_items(metric) for metric in of_tasks)
+            return Evaluation(looks=(known,), mean=mean, mean_tier=_declared_tier(mean) or Tier.BLOCKING)
+        weights = block_weights(self.shares).tolist()
+        looks, used = [], []
+        for look in range(num_looks):
+            samples = self._samples_at(score, look + 1, of_tasks, mean)
+            if look < len(weights) - 1:  # all outputs must be equal, not only the first
+                samples = tuple(replace(each, is_identical=False) for each in samples)
+            if look == num_looks - 1 or all(each.preset is None for each in samples):
+                looks.append(samples)
+                used.append(weights[look])
+        declared = mean.scoring.tasks if mean and mean.scoring else ()
+        present = {metric.scoring.task for metric in of_tasks if metric.scoring}
+        return Evaluation(
+            looks=tuple(looks),
+            weights=tuple(used),
+            mean=mean,
+            mean_tier=_declared_tier(mean) or Tier.BLOCKING,
+            lacking=tuple(f"{score}/{task}" for task in declared if task not in present),
+        )
+
+    def _without_items(self, metric: Metric) -> TaskSamples:
+        """Samples of a metric of which no item was scored by both sides."""
+        finding = self.presets.get(metric.id) or Finding(metric=metric, verdict=Verdict.INCONCLUSIVE, reason=NOT_SCORED)
+        return TaskSamples(metric=metric, preset=finding, tier=_declared_tier(metric))
+
+    def _samples_at(
+        self, score: str, num_looks: int, metrics: Sequence[Metric], mean: Metric | None
+    ) -> tuple[TaskSamples, ...]:
+        """Samples of each task over the items of the first looks."""
+        paired, refused, sides = self.paired(score, num_looks)
+        repeats = self._repeats(score) if (0, Side.BASELINE, 1) in self.trials else {}
+        undeclared = _undeclared(sides, {metric.scoring.task for metric in metrics if metric.scoring}, mean)
+        samples = []
+        for metric in metrics:
+            task = metric.scoring.task if metric.scoring else ""
+            trouble = undeclared or refused.get(task)
+            if trouble is not None:
+                samples.append(preset_samples(metric, refused=trouble, tier=_declared_tier(metric)))
+            elif task in paired:
+                samples.append(_with_repeat(paired[task], metric, repeats.get(task)))
+            elif not any(task in tasks for tasks in sides.values()):
+                nothing = ItemsError("neither revision recorded a score of it")
+                samples.append(preset_samples(metric, refused=nothing, tier=_declared_tier(metric)))
+            else:
+                lacking = next(side for side, tasks in sides.items() if task not in tasks)
+                samples.append(preset_samples(metric, lacking=lacking, tier=_declared_tier(metric)))
+        return tuple(samples)
+
+    def paired(
+        self, score: str, num_looks: int
+    ) -> tuple[Mapping[str, PairedTask], Mapping[str, ItemsError], Mapping[Side, set[str]]]:
+        """The items of the first looks, side by side.
+
+        Args:
+            score: Name of the score.
+            num_looks: Number of looks.
+
+        Returns:
+            The tasks that both sides have scored alike, why others are refused, and all tasks of each side.
+        """
+        scorings = {
+            scoring.task: (metric, scoring) for metric, scoring in self._scored_metrics() if scoring.score == score
+        }
+        items = self._scored(score, num_looks)
+        tasks = {side: {item.task for item in each} for side, each in items.items()}
+        directions = {task: metric.direction for task, (metric, _) in scorings.items()}
+        refused: dict[str, ItemsError] = {}
+        try:
+            found = pair_scores(
+                *(Scores(format="trial", items=tuple(items[side]), directions=directions) for side in Side),
+                ranges={task: ends for task, (metric, each) in scorings.items() if (ends := _ends(metric, each))},
+                on_refused=lambda error: refused.update({error.task: error}),
+            )
+        except ItemsError as error:
+            return {}, dict.fromkeys(scorings, error), tasks
+        if not refused and (choice := self._different_choice(score, num_looks)):
+            return {}, dict.fromkeys(scorings, choice), tasks
+        return {task.name: task for task in found}, refused, tasks
+
+    def _different_choice(self, score: str, num_looks: int) -> ItemsError | None:
+        """Why items that neither side has scored yet cannot be the same; ``None`` if they can."""
+        for look in range(num_looks):
+            baseline, candidate = (self.trials[look, side, 0].examples[score] for side in Side)
+            if baseline.chosen_of != candidate.chosen_of:
+                side = Side.CANDIDATE if candidate.chosen_of < baseline.chosen_of else Side.BASELINE
+                fact = f"the baseline chooses from {baseline.chosen_of:,} items, the candidate from {candidate.chosen_of:,}"
+                return ItemsError(f"{fact}: both sides must score the same items", side=side)
+            if baseline.offered != candidate.offered:
+                return ItemsError("the revisions choose from items with different ids, clusters or tasks")
+        return None
+
+    def _is_one(self, score: str) -> bool:
+        """Whether the marker of a score declares no tasks, so that all its items are those of one."""
+        return not any(scoring.tasks for _, scoring in self._scored_metrics() if scoring.score == score)
+
+    def _scored(self, score: str, num_looks: int) -> Mapping[Side, list[ScoredItem]]:
+        """The scores of both sides at the first looks."""
+        is_one = self._is_one(score)
+        return {
+            side: [
+                item
+                for look in range(num_looks)
+                for item in _items(self.trials[look, side, 0].examples.get(score), is_one=is_one)
+            ]
+            for side in Side
+        }
+
+    def _repeats(self, score: str) -> Mapping[str, _Repeat]:
+        """What the baseline gave when it was repeated, by task."""
+        is_one = self._is_one(score)
+        first, second = (
+            {
+                (item.task, item.id, item.repeat): item
+                for item in _items(self.trials[0, Side.BASELINE, repetition].examples.get(score), is_one=is_one)
+            }
+            for repetition in (0, 1)
+        )
+        common: dict[str, dict[str, list[tuple[ScoredItem, ScoredItem]]]] = {}
+        for key in first.keys() & second.keys():
+            task, id_, _ = key
+            common.setdefault(task, {}).setdefault(id_, []).append((first[key], second[key]))
+        return {
+            task: _Repeat(
+                num_flipped=sum(
+                    _mean(old for old, _ in rows) != _mean(new for _, new in rows) for rows in items.values()
+                ),
+                num_items=len(items),
+                is_equal=all(
+                    bool(old.digest) and old.digest == new.digest for rows in items.values() for old, new in rows
+                ),
+            )
+            for task, items in common.items()
+        }
+
+
+def _items(examples: Examples | None, *, is_one: bool) -> Iterator[ScoredItem]:
+    """The recorded rows as items; those of all tasks together if the marker declares none."""
+    if examples is None:
+        return
+    count = len(examples.ids)
+    columns = (
+        examples.tasks or ("",) * count,
+        examples.ids,
+        examples.scores,
+        examples.repeats or (0,) * count,
+        *(column or ("",) * count for column in _texts(examples)),
+    )
+    for task, id_, score, repeat, cluster, *texts in zip(*columns, strict=True):
+        is_named = is_one and bool(task)
+        yield ScoredItem(
+            "" if is_one else task,
+            f"{task}/{id_}" if is_named else id_,
+            score,
+            repeat,
+            f"{task}/{cluster}" if is_named and cluster else cluster,
+            *texts,
+        )
+
+
+def _texts(examples: Examples) -> Iterator[tuple[str, ...]]:
+    """Columns of text, in the order of the fields of a scored item."""
+    yield from (
+        examples.clusters,
+        examples.errors,
+        examples.digests,
+        examples.prompts,
+        examples.inputs,
+        examples.outputs,
+    )
+
+
+def _mean(items: Iterable[ScoredItem]) -> tuple[float, int]:
+    """Sum of the known scores of an item's repeats, and how many are missing."""
+    scores = [item.score for item in items]
+    return sum(score for score in scores if score is not None), scores.count(None)
+
+
+def _declared_tier(metric: Metric | None) -> Tier | None:
+    return metric.scoring.tier if metric and metric.scoring else None
+
+
+def _ends(metric: Metric, scoring: Scoring) -> tuple[float, float] | None:
+    """Declared range of the scores; that of a share if the unit says so."""
+    return scoring.score_range or ((0.0, 1.0) if metric.unit == FRACTION else None)
+
+
+def _undeclared(sides: Mapping[Side, set[str]], declared: set[str], mean: Metric | None) -> ItemsError | None:
+    """Refuse tasks that the marker does not name, since the number of metrics was fixed beforehand."""
+    known = declared | {*(mean.scoring.tasks if mean and mean.scoring else ())}
+    strangers = {side: sorted(tasks - known) for side, tasks in sides.items()}
+    if not any(strangers.values()):
+        return None
+    named = next(names[0] for names in strangers.values() if names)
+    fact = f"a score of the task {named!r} was recorded, which the marker does not name" if mean or named else ""
+    if not named:
+        fact = "a score without a task was recorded, and the marker names tasks"
+    blamed = [side for side, names in strangers.items() if names]
+    return ItemsError(fact, side=blamed[0] if len(blamed) == 1 else None)
+
+
+def _with_repeat(task: PairedTask, metric: Metric, repeat: _Repeat | None) -> TaskSamples:
+    """Samples of a task, with what the baseline gave when it was repeated."""
+    if not metric.unit:
+        metric = replace(metric, unit=FRACTION if task.score_range == (0.0, 1.0) else PLAIN_NUMBER)
+    samples = paired_samples(task, metric, tier=_declared_tier(metric))
+    if repeat is None:
+        return replace(samples, is_identical=False)
+    return replace(
+        samples,
+        is_identical=samples.is_identical and repeat.is_equal,
+        baseline_flips=repeat.num_flipped,
+        baseline_repeated=repeat.num_items,
+    )

@@ -1,0 +1,124 @@
+"""Gates of a model that is not trained: the same questions put to both revisions, in a real repository, without torch."""
+
+import json
+
+import pytest
+
+ENGINE = '''
+"""An engine that adds numbers."""
+
+
+NUM_QUESTIONS = 1500
+
+
+def answer(question):
+    first, second = map(int, question.split("+"))
+    return str(first + second) if first % 10 < 7 else "unknown"
+'''
+
+WORKLOAD = """
+import pytest
+
+from subject import engine
+
+QUESTIONS = {f"q{number}": f"{number} + {number * number % 97}" for number in range(engine.NUM_QUESTIONS)}
+
+
+def right(name, given):
+    first, second = map(int, QUESTIONS[name].split("+"))
+    return None if given == "timeout" else given == str(first + second)
+
+
+@pytest.mark.evaluation(metric="correct", margin=0.02)
+def test_sums(trial):
+    answers = {name: engine.answer(question) for name, question in QUESTIONS.items()}
+    scores = [right(*each) for each in answers.items()]
+    trial.record_examples("correct", scores, ids=list(answers), outputs=list(answers.values()))
+    trial.record_context(dataset="sums")
+
+
+@pytest.mark.evaluation(metric="correct", margin=0.02, looks=(0.1, 0.25, 0.5, 1.0))
+def test_sums_in_looks(trial):
+    ids = list(QUESTIONS)
+    chosen = [ids[position] for position in trial.choose(ids)]
+    answers = [engine.answer(QUESTIONS[name]) for name in chosen]
+    scores = [right(*each) for each in zip(chosen, answers)]
+    trial.record_examples("correct", scores, inputs=[QUESTIONS[name] for name in chosen], outputs=answers)
+"""
+
+AT_ONCE, IN_LOOKS = (f"benchmarks/test_sums.py::{name}#correct" for name in ("test_sums", "test_sums_in_looks"))
+
+
+@pytest.fixture(scope="module")
+def first_project(tmp_path_factory, make_project):
+    """A project whose only workload is an evaluation."""
+    project = make_project(tmp_path_factory.mktemp("evaluated") / "repository")
+    (project.root / "benchmarks" / "test_accuracy.py").unlink()
+    project.write("src/subject/engine.py", ENGINE)
+    project.write("benchmarks/test_sums.py", WORKLOAD)
+    project.commit("evaluate")
+    return project
+
+
+@pytest.fixture
+def evaluated(first_project):
+    """The project as committed."""
+    first_project.git("checkout", "-q", "-f", "main")
+    first_project.git("clean", "-q", "-fd", "-e", ".mainstay")
+    return first_project
+
+
+def trials_of(project):
+    """What the journal of the latest gate says was scored."""
+    journal = max((project.root / ".mainstay" / "runs").glob("*/journal.jsonl"))
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    return [line["trial"] for line in lines if line["type"] == "trial"]
+
+
+def findings_of(result):
+    return {f"{each['metric']['workload']}#{each['metric']['name']}": each for each in result.run["findings"]}
+
+
+def test_identical_outputs_pass_although_every_seed_gives_the_same(evaluated):
+    evaluated.edit("src/subject/engine.py", "first + second", "second + first")
+
+    result = evaluated.gate("--html", "r.html", "--junit", "r.xml", "--markdown", "r.md")
+
+    assert (result.status, result.verdicts) == (0, {AT_ONCE: "pass", IN_LOOKS: "pass"}), result.stdout + result.stderr
+    findings = findings_of(result)
+    assert findings[AT_ONCE]["reason"] == "identical outputs on 1,500 items"
+    assert (findings[IN_LOOKS]["num_looks"], findings[IN_LOOKS]["num_pairs"]) == (2, 375)
+
+
+def test_a_clear_loss_fails_at_the_first_look_and_shows_what_was_lost(evaluated):
+    evaluated.edit("src/subject/engine.py", "first % 10 < 7", "first % 10 < 4")
+
+    result = evaluated.gate("--html", "r.html", "--junit", "r.xml", "--markdown", "r.md")
+
+    assert (result.status, result.verdicts) == (1, {AT_ONCE: "fail", IN_LOOKS: "fail"}), result.stdout + result.stderr
+    finding = findings_of(result)[IN_LOOKS]
+    assert (finding["num_looks"], finding["num_pairs"]) == (1, 150)
+    scored = [(trial["side"], trial["pair"]) for trial in trials_of(evaluated) if "looks" in trial["workload"]]
+    assert sorted(scored) == [("baseline", 0), ("baseline", 0), ("candidate", 0)]
+    for name in ("r.html", "r.xml", "r.md"):
+        report = (evaluated.root / name).read_text()
+        assert "unknown" in report
+        assert "the baseline alone 0.0 %" in report
+    assert "1 -> 0, asks" in result.stdout
+
+
+def test_answers_that_time_out_count_as_wrong_and_too_many_are_an_error(evaluated):
+    evaluated.edit("src/subject/engine.py", 'else "unknown"', 'else "timeout"')
+    few = evaluated.gate()
+    assert (few.status, few.verdicts) == (1, {AT_ONCE: "error", IN_LOOKS: "error"}), few.stdout + few.stderr
+    assert "of the candidate" in few.run["findings"][0]["reason"]
+
+
+def test_other_items_are_an_error_that_names_the_first(evaluated):
+    evaluated.edit("src/subject/engine.py", "1500", "1499")
+
+    result = evaluated.gate()
+
+    assert (result.status, set(result.verdicts.values())) == (1, {"error"}), result.stdout + result.stderr
+    assert "the candidate lacks item 'q1499'" in result.stdout
+    assert "the baseline chooses from 1,500 items, the candidate from 1,499" in result.stdout

@@ -1,0 +1,321 @@
+"""Evaluations in the loop of a gate: items scored by both revisions, look by look, without a process."""
+
+import random
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from mainstay.gates.policy import Design
+from mainstay.measuring.agenda import Assignment
+from mainstay.measuring.ledger import restore_trials
+from mainstay.measuring.ledgers import make_logs
+from mainstay.measuring.loop import Measurement, SilentObserver
+from mainstay.records.executions import EVALUATED
+from mainstay.records.findings import Blame, Method, Verdict
+from mainstay.records.metrics import Direction, Kind, Metric, Scoring, Tier, Workload
+from mainstay.records.trials import Side
+from mainstay.runner.recording import Trial as Recorder
+from mainstay.store.journal import parse_trial, trial_content
+from mainstay.workers.pairs import PairResult
+from mainstay.workers.session import TrialForm
+
+WORKLOAD = "benchmarks/test_a.py::test_a"
+LOOKS = (0.1, 0.25, 0.5, 1.0)
+
+
+def metric(name="accuracy", *, margin=0.02, **scoring):
+    return Metric(
+        workload=WORKLOAD,
+        name=name,
+        kind=Kind.ACCURACY,
+        direction=Direction.HIGHER,
+        margin=margin,
+        scoring=Scoring(**{"score": "accuracy", **scoring}),
+    )
+
+
+def of_tasks(*tasks, margin=0.02, **scoring):
+    """The metrics of a marker with tasks."""
+    mean = metric(margin=margin, tasks=tasks, **scoring)
+    return (mean, *(metric(f"accuracy/{task}", margin=margin, task=task, **scoring) for task in tasks))
+
+
+def worker_of(side):
+    """What a trial needs to know of a worker."""
+    places = {"python": "/e/bin/python", "own": "/e/site", "folder": "/g/folder", "scratch": "/g/scratch"}
+    return SimpleNamespace(side=side, files_of=Side.BASELINE, **places)
+
+
+class Subject:
+    """A simulated evaluation: each side is a function that records with a trial, and may know its repetition."""
+
+    def __init__(self, baseline, candidate=None):
+        self.behaviour = {Side.BASELINE: baseline, Side.CANDIDATE: candidate or baseline}
+        self.measured, self.scored = [], []
+
+    def measure(self, request, known):
+        trials = []
+        for side in request.sides:
+            self.measured.append((request.pair, side, request.repetition))
+            recorder = Recorder(request.seed, request.block)
+            self.behaviour[side](recorder)
+            self.scored += [len(each["ids"]) for each in recorder.recorded()["examples"].values()]
+            form = TrialForm(
+                spec=worker_of(side),
+                workload=request.workload,
+                seed=request.seed,
+                pair=request.pair,
+                repetition=request.repetition,
+                gated=request.gated,
+            )
+            content: Any = {
+                "outcome": "completed",
+                "cause": "",
+                "detail": [],
+                "duration_s": 1.0,
+                "peak_memory_bytes": 1,
+            }
+            trials.append(form.ended(content | recorder.recorded(), load=None, last_lines=()))
+        return PairResult(request=request, trials=tuple(trials))
+
+
+def answers(num_items, *, lost=0, gained=0, wrong=0.2, seed=1, with_outputs=True, choose=False, missing=(), **columns):
+    """Behaviour with right or wrong answers; the first ``lost`` right ones are lost, as many wrong ones gained."""
+    right = [random.Random(f"{seed} {number}").random() > wrong for number in range(num_items)]
+    losses = [number for number in range(num_items) if right[number]][:lost]
+    gains = [number for number in range(num_items) if not right[number]][:gained]
+    scores = [float(value) for value in right]
+    for number in losses + gains:
+        scores[number] = 1 - scores[number]
+    for number in missing:
+        scores[number] = None
+
+    def behave(trial):
+        ids = [f"q{number}" for number in range(num_items)]
+        chosen = trial.choose(ids, **columns) if choose else range(num_items)
+        own = {} if choose else {"ids": ids, **columns}
+        outputs = {"outputs": [f"answer {scores[i]}" for i in chosen]} if with_outputs else {}
+        trial.record_examples("accuracy", [scores[i] for i in chosen], **own, **outputs)
+
+    return behave
+
+
+@pytest.fixture
+def run():
+    def run(subject, *metrics, looks=(), trials=(), keep=None, **options):
+        workload = Workload(id=WORKLOAD, execution=EVALUATED, metrics=metrics or (metric(),), looks=looks)
+        logs = make_logs([Assignment(workload=workload)], {WORKLOAD: (7,) * max(len(looks), 1)})
+        restore_trials(logs, trials)
+        with ThreadPoolExecutor(1) as executor:
+            measurement = Measurement(
+                **{
+                    "logs": logs,
+                    "settled": (),
+                    "design": Design(num_gated=max(len(metrics), 1)),
+                    "salt": "",
+                    "commit": "c",
+                    "margin_of": lambda metric, context: metric.margin,
+                    "measure": subject.measure,
+                    "measure_timed": None,
+                    "pair_seconds": 1.0,
+                    "executor": executor,
+                    "num_at_once": 1,
+                    "trial_seconds": 1.0,
+                    "fail_fast": False,
+                    "deadline": float("inf"),
+                    "observer": SilentObserver(),
+                    "keep_trial": keep,
+                    **options,
+                }
+            )
+            return measurement.run(), measurement
+
+    return run
+
+
+def test_equal_outputs_on_all_items_pass_without_statistics(run):
+    subject = Subject(answers(40))
+
+    (finding,), _ = run(subject)
+
+    assert (finding.verdict, finding.method, finding.num_pairs) == (Verdict.PASS, Method.EXACT, 40)
+    assert finding.reason == "identical outputs on 40 items"
+    assert sorted(subject.measured) == [(0, Side.BASELINE, 0), (0, Side.BASELINE, 1), (0, Side.CANDIDATE, 0)]
+
+
+def test_equal_scores_without_outputs_are_no_proof(run):
+    (finding,), _ = run(Subject(answers(1319, with_outputs=False)))
+
+    assert (finding.verdict, finding.method) == (Verdict.PASS, Method.ITEMS)
+    (few,), _ = run(Subject(answers(40, with_outputs=False)))
+    assert few.verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_baseline_that_does_not_repeat_itself_is_judged_by_items(run):
+    calls = []
+
+    def unsteady(trial):
+        calls.append(1)
+        trial.record_examples("accuracy", [1.0] * 40, ids=list(range(40)), outputs=[f"{len(calls) // 3}"] * 40)
+
+    (finding,), _ = run(Subject(unsteady))
+
+    assert finding.method is Method.ITEMS
+    assert (finding.items.baseline_flips, finding.items.baseline_repeated) == (0, 40)
+
+
+@pytest.mark.parametrize(
+    ("lost", "gained", "verdict"),
+    [(18, 11, Verdict.PASS), (120, 40, Verdict.FAIL), (60, 30, Verdict.INCONCLUSIVE)],
+)
+def test_flips_decide_as_for_stored_results(run, lost, gained, verdict):
+    (finding,), _ = run(Subject(answers(1319), answers(1319, lost=lost, gained=gained)))
+
+    assert (finding.verdict, finding.items.num_worse, finding.items.num_better) == (verdict, lost, gained)
+    assert "the baseline alone 0.0 %" in finding.reason
+
+
+def test_a_clear_loss_stops_at_the_first_look_and_a_clean_change_early(run):
+    clear = Subject(answers(2000, choose=True), answers(2000, lost=1000, choose=True))
+    (failed,), _ = run(clear, looks=LOOKS)
+    assert (failed.verdict, failed.num_looks, failed.num_pairs) == (Verdict.FAIL, 1, 200)
+    assert clear.scored == [200] * 3
+
+    clean = Subject(answers(2000, choose=True), answers(2000, lost=2, gained=2, choose=True))
+    (passed,), _ = run(clean, looks=LOOKS)
+    assert (passed.verdict, passed.num_looks) == (Verdict.PASS, 2)
+    assert clean.scored == [200, 200, 200, 300, 300]
+
+
+def test_looks_cover_every_item_once_and_the_last_can_prove_equality(run):
+    subject = Subject(answers(100, choose=True))
+
+    (finding,), _ = run(subject, looks=LOOKS)
+
+    assert (finding.method, finding.num_pairs) == (Method.EXACT, 100)
+    assert subject.scored == [10, 10, 10, 15, 15, 25, 25, 50, 50]
+
+
+def test_a_workload_that_does_not_choose_is_looked_at_once_with_the_whole_error_rate(run):
+    (finding,), _ = run(Subject(answers(1319), answers(1319, lost=18, gained=11)), looks=LOOKS)
+    (alone,), _ = run(Subject(answers(1319), answers(1319, lost=18, gained=11)))
+
+    assert finding == alone
+
+
+def test_missing_scores_count_as_the_worst(run):
+    (finding,), _ = run(Subject(answers(1319, with_outputs=False), answers(1319, missing=range(0, 1319, 150))))
+
+    assert finding.items.candidate_missing == 9
+    assert finding.items.num_worse > 0
+    assert any("missing and count as the worst" in warning for warning in finding.warnings)
+
+
+def test_too_many_missing_scores_of_the_candidate_are_its_error(run):
+    (finding,), _ = run(Subject(answers(1319), answers(1319, missing=range(100))))
+
+    assert (finding.verdict, finding.blame) == (Verdict.ERROR, Blame.CANDIDATE)
+
+
+def test_other_items_are_an_error_that_names_the_first(run):
+    (finding,), _ = run(Subject(answers(100), answers(99)))
+
+    assert (finding.verdict, finding.blame) == (Verdict.ERROR, Blame.CANDIDATE)
+    assert "the candidate lacks item 'q99'" in finding.reason
+
+
+def test_other_inputs_for_the_same_item_are_an_error(run):
+    def asking(text):
+        return lambda trial: trial.record_examples("accuracy", [1] * 50, ids=list(range(50)), inputs=[text] * 50)
+
+    (finding,), _ = run(Subject(asking("a?"), asking("b?")))
+
+    assert finding.verdict is Verdict.ERROR
+    assert "another prompt" in finding.reason
+
+
+def test_a_score_that_the_candidate_does_not_record_is_its_error(run):
+    (finding,), _ = run(Subject(answers(100), lambda trial: trial.record(other=1.0)))
+
+    assert (finding.verdict, finding.blame) == (Verdict.ERROR, Blame.CANDIDATE)
+    assert "the gated metric accuracy was not recorded" in finding.reason
+
+
+def tasks_of(*sizes, lost=0, drop=None, extra=None):
+    """Behaviour with a task of each size; ``lost`` answers of the last one are lost."""
+
+    def behave(trial):
+        for number, size in enumerate(sizes):
+            scores = [float(i % 5 > 0) for i in range(size)]
+            if number == len(sizes) - 1:
+                scores = [0.0 if i < lost else score for i, score in enumerate(scores)]
+            if number != drop:
+                trial.record_examples("accuracy", scores, ids=list(range(size)), task=f"t{number}")
+        if extra:
+            trial.record_examples("accuracy", [1.0], ids=["x"], task=extra)
+
+    return behave
+
+
+def test_tasks_and_their_mean_are_judged_together(run):
+    findings, _ = run(Subject(tasks_of(1000, 1000), tasks_of(1000, 1000, lost=400)), *of_tasks("t0", "t1"))
+
+    assert [finding.metric.name for finding in findings] == ["accuracy", "accuracy/t0", "accuracy/t1"]
+    assert [finding.verdict for finding in findings] == [Verdict.FAIL, Verdict.PASS, Verdict.FAIL]
+    assert findings[0].items.num_tasks == 2
+
+
+def test_a_small_task_is_a_guard_unless_a_tier_is_declared(run):
+    subject = Subject(tasks_of(2000, 30))
+
+    guarded, _ = run(subject, *of_tasks("t0", "t1"))
+    blocking, _ = run(subject, *of_tasks("t0", "t1", tier=Tier.BLOCKING))
+
+    assert [finding.tier for finding in guarded] == [Tier.BLOCKING, Tier.BLOCKING, Tier.GUARD]
+    assert [finding.tier for finding in blocking] == [Tier.BLOCKING] * 3
+
+
+def test_a_declared_task_that_the_candidate_does_not_score_is_missing(run):
+    findings, _ = run(Subject(tasks_of(500, 500), tasks_of(500, 500, drop=1)), *of_tasks("t0", "t1"))
+
+    assert [finding.verdict for finding in findings] == [Verdict.ERROR, Verdict.PASS, Verdict.MISSING]
+    assert findings[0].blame is Blame.CANDIDATE
+
+
+def test_a_task_that_no_marker_declares_is_an_error(run):
+    findings, _ = run(Subject(tasks_of(500, 500), tasks_of(500, 500, extra="t2")), *of_tasks("t0", "t1"))
+
+    assert {finding.verdict for finding in findings} == {Verdict.ERROR}
+    assert "'t2'" in findings[1].reason
+
+
+def test_an_implausible_gain_is_a_mark_on_the_pass(run):
+    (finding,), _ = run(Subject(answers(1319, wrong=0.5), answers(1319, wrong=0.5, gained=200)))
+
+    assert finding.verdict is Verdict.PASS
+    assert "chance does not explain" in finding.mark
+
+
+def test_a_resumed_gate_scores_nothing_twice_and_reaches_the_same_verdict(run):
+    kept = []
+    behaviour = answers(2000, choose=True), answers(2000, lost=20, gained=9, choose=True)
+    (whole,), _ = run(Subject(*behaviour), looks=LOOKS, keep=kept.append)
+    first = [parse_trial(trial_content(trial)) for trial in kept[:4]]
+
+    rest = Subject(*behaviour)
+    (resumed,), _ = run(rest, looks=LOOKS, trials=first)
+
+    assert resumed == whole
+    assert len(rest.measured) == len(kept) - 4
+
+
+def test_time_that_runs_out_leaves_the_last_look(run):
+    times = iter([0.0] * 8 + [100.0] * 1000)
+    subject = Subject(answers(2000, choose=True), answers(2000, lost=40, gained=9, choose=True))
+
+    (finding,), measurement = run(subject, looks=LOOKS, deadline=50.0, clock=lambda: next(times))
+
+    assert finding.verdict is Verdict.INCONCLUSIVE
+    assert any("time was used up before all items were scored" in note for note in measurement.notes)
