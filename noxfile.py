@@ -48,7 +48,9 @@ PURE = ("stats", "gates", "reports")  # parts without files, processes or clocks
 ACCELERATOR = "import torch; print(torch.accelerator.current_accelerator() if torch.accelerator.is_available() else '')"
 EXTRAS = {
     "benchmarks": "reference",
+    "cluster": "reference,cluster",
     "formats": "evaluation",
+    "gpu": "reference",
     "peers": "reference",
     "privacy": "reference",
 } | dict.fromkeys(
@@ -313,6 +315,13 @@ def adoption(session: nox.Session) -> None:
 
 
 @task(default=False)
+def gpu_results(session: nox.Session) -> None:
+    """Ask one GPU everything that the docs say of GPUs, and write ``docs/results``; ten minutes at most."""
+    install_project(session, "gpu")
+    session.run("python", "-m", "experiments.gpu", *session.posargs)
+
+
+@task(default=False)
 def examples(session: nox.Session) -> None:
     """Gate the projects of ``examples/`` across new versions of their models, and write ``docs/results``; goes on where it was stopped."""
     install_project(session, "test")
@@ -433,6 +442,22 @@ def history_scale(session: nox.Session) -> None:
     install_project(session, "test")
     arguments = ("--output", "docs/results/history_scale.json", *session.posargs)
     session.run("python", "-m", "experiments.history_scale", *arguments, env={"OMP_NUM_THREADS": "1"})
+
+
+@task(default=False)
+def cluster(session: nox.Session) -> None:
+    """Gate over real clusters of Dask on this machine, some of whose workers are killed; takes minutes."""
+    install_project(session, "cluster")
+    places = session.posargs or ["tests/commands/test_cluster.py", "tests/end_to_end/test_cluster.py"]
+    session.run("pytest", *places, env=TESTED_WITH)
+
+
+@task(default=False)
+def cluster_results(session: nox.Session) -> None:
+    """Measure what a gate over a cluster costs, and 10,000 trials on 1,000 workers; writes ``docs/results``; takes minutes."""
+    install_project(session, "cluster")
+    arguments = (*session.posargs, "--output", "docs/results/cluster.json")
+    session.run("python", "-m", "experiments.cluster", *arguments, env={"OMP_NUM_THREADS": "1"})
 
 
 @task(default=False)

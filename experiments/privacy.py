@@ -29,8 +29,6 @@ from typing import Any
 import click
 import numpy as np
 import torch
-from opacus import PrivacyEngine
-from opacus.accountants.utils import get_noise_multiplier
 from safetensors.torch import load_file
 from scipy import stats
 from torch import Tensor, nn
@@ -81,6 +79,9 @@ def trained(split: datasets.Split, epsilon: float | None, *, seed: int) -> nn.Mo
         for _ in train.train(model, split, PLAIN, seed=seed):
             pass
         return model
+    from opacus import PrivacyEngine
+    from opacus.accountants.utils import get_noise_multiplier
+
     loader = DataLoader(TensorDataset(datasets.scaled_pixels(split.images), split.labels), batch_size=BATCH_SIZE)
     rate = 1 / len(loader)
     noise = get_noise_multiplier(target_epsilon=epsilon, target_delta=DELTA, sample_rate=rate, epochs=NUM_EPOCHS)

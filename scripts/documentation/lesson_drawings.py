@@ -178,16 +178,16 @@ def flips(root: Path) -> str:
         place += len(names)
     return on_page(
         "flips",
-        f"The {len(before)} test images of digits before and after a learning rate that is too small: only flips tell",
+        f"The {len(before)} test images of digits in one pair of trainings, before and after a learning rate that is too small: only flips tell",
         figure,
         "; ".join(f"{kind}: {len(names)}" for kind, names in kinds.items()),
     )
 
 
 def scores(file: Path) -> dict[str, bool]:
-    """Return which item of a file of results is correct."""
+    """Return which item of a file of results is correct in its first repeat."""
     with file.open(encoding="utf-8", newline="") as lines:
-        return {row["id"]: row["score"] == "1" for row in csv.DictReader(lines)}
+        return {row["id"]: row["score"] == "1" for row in csv.DictReader(lines) if row["repeat"] == "0"}
 
 
 def squares(corners: Sequence[tuple[float, float]], size: float) -> Outline:

@@ -14,9 +14,8 @@ from scripts.documentation.languages import address
 HEADING = re.compile(r"^# (.+)$", re.MULTILINE)
 
 
-class NavigationLoader(yaml.SafeLoader):
-    """Reads ``mkdocs.yml`` and leaves out what its tags would ask of the environment."""
-
+NavigationLoader: Any = type("NavigationLoader", (yaml.SafeLoader,), {})
+"""Reads ``mkdocs.yml`` and leaves out what its tags would ask of the environment."""
 
 NavigationLoader.add_multi_constructor("!", lambda loader, suffix, node: None)
 

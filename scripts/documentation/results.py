@@ -110,6 +110,12 @@ INTRODUCTIONS: Mapping[str, Introduction] = {
         "The gate, pytest-benchmark and asv before the same changes: how often each raises an alarm, in the same time on "
         "the same machine. A clean change should raise none; a slowdown beyond the margin of 5 % should.",
     ),
+    "gpu": Introduction(
+        "One GPU",
+        "What one GPU answered in ten minutes: the tests, pairs of equal revisions and of planted slowdowns with clocks, power and "
+        "throttling, epochs of the reference model beside a common loop, and 32 seeds in one call. Pairs with throttling are "
+        "discarded as a whole. `nox -s gpu_results` repeats it.",
+    ),
     "torch_counts": Introduction(
         "Counts of what PyTorch does",
         "Regressions that a clock may not see, planted one by one in a small library, and whether one run of the gate's workers "
@@ -147,6 +153,12 @@ INTRODUCTIONS: Mapping[str, Introduction] = {
         "A history of 10,000 runs of five metrics: seconds to append one more, bytes that the packed repository grows by for "
         "each, and the page of the history beside `asv publish` of the same commits and values, in turns. "
         "`nox -s history_scale` measures it.",
+    ),
+    "cluster": Introduction(
+        "Gates over a cluster",
+        "A gate over a cluster of Dask beside one on the same machine with as many threads, in turns; the real measuring loop, "
+        "journal and scheduler with 10,000 trials that only sleep on 1,000 workers; and the reference model on digits on one "
+        "machine, in four shards, and over two workers of which one is killed. `nox -s cluster_results` measures them.",
     ),
     "bisections": Introduction(
         "Searches for a commit",

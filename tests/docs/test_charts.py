@@ -9,6 +9,7 @@ import pytest
 from scripts.documentation import charts, findings, results
 from scripts.documentation.charts import Axis, Bar, Mark, Row
 from scripts.documentation.figures import replace_figures
+from scripts.documentation.lesson_drawings import DRAWINGS
 from scripts.documentation.statistics_charts import CHARTS
 
 UNIT = Axis("share", [0, 0.5, 1], (0, 1))
@@ -88,6 +89,10 @@ def set_run_length(document):
     document["run_lengths"][0]["run_length"]["mean"] = 1200
 
 
+def set_area(document):
+    document["rows"][0]["likelihood_ratio_area"]["mean"] = 0.7
+
+
 CHANGED = {
     "faults": (set_first_mean, "test-set-leaked: −3.09 · +2.00"),
     "operating_characteristics": (set_clean_passes, "1 metric, margin 0.83 sd: 12 % · 93 %"),
@@ -101,6 +106,7 @@ CHANGED = {
     "examples": (set_lost_items, "rapidocr-onnxruntime 1.3.25: fail: 500 lost and 3 gained of 500"),
     "gate_time": (set_overhead, "words changed: equal bits end it: 20.5 + 24.0 + 0.0 = 45.3 s"),
     "history": (set_run_length, "normal: 1,200 · 1,242"),
+    "privacy": (set_area, "no DP: 70.00 (59.71 to 60.23)"),
     "transfer": (set_pretrained, "as they are, 10 labels: −5.00 (−16.11 to +7.45)"),
 }
 
@@ -162,7 +168,7 @@ def test_evaluations_are_held_to_the_margin_of_their_campaign():
 
 def test_every_file_that_the_findings_read_is_there(root):
     assert {stem for stem in findings.FINDERS if not (root / "docs" / "results" / f"{stem}.json").exists()} == set()
-    assert set(findings.FINDERS) == {*CHANGED, "comparison"}
+    assert set(findings.FINDERS) == {*CHANGED, "comparison", "loss_curves"}  # the last is drawn in a lesson
 
 
 def test_page_states_each_finding_above_its_chart_and_keeps_the_table_below(root):
@@ -246,10 +252,10 @@ def test_page_gets_the_chart_that_it_asks_for(root):
     assert page == f"before\n\n{drawn}\n\nafter\n"
 
 
-def test_every_chart_of_the_statistics_is_on_a_page(root):
+def test_every_chart_and_drawing_is_on_a_page(root):
     text = " ".join(page.read_text("utf-8") for page in (root / "docs").rglob("*.md"))
 
-    assert {*re.findall(r'\{\{ chart\("([^"]+)"\) \}\}', text)} == set(CHARTS)
+    assert {*re.findall(r'\{\{ chart\("([^"]+)"\) \}\}', text)} == {*CHARTS, *DRAWINGS}
 
 
 def test_mark_and_interval_stand_where_the_axis_puts_them():

@@ -1,8 +1,9 @@
 import re
 
 import pytest
+import yaml
 
-from scripts.documentation import prepare
+from scripts.documentation import llms, prepare
 from scripts.documentation.diagrams import DiagramError, replace_diagrams
 from scripts.documentation.languages import with_languages
 
@@ -73,3 +74,10 @@ def test_diagram_without_a_drawing_or_a_description_ends_the_step():
         replace_diagrams("```mermaid\nflowchart\n  accTitle: a\n  accDescr: b\n  x --> y\n```\n")
     with pytest.raises(DiagramError, match="accTitle"):
         replace_diagrams("```mermaid\nflowchart\n  x --> y\n```\n")
+
+
+def test_every_page_is_in_the_navigation_but_for_those_of_modules(site, root):
+    settings = yaml.load((root / "mkdocs.yml").read_text("utf-8"), llms.NavigationLoader)
+    named = set(llms.iter_places(settings["nav"]))
+
+    assert {place for place in pages(site) if not place.startswith("reference/api/m")} == named

@@ -37,6 +37,7 @@ def test_an_example_has_one_evaluation_workload(example):
 
     (decorator,) = [decorator for test in tests for decorator in test.decorator_list]
 
+    assert isinstance(decorator, ast.Call)
     assert ast.unparse(decorator.func) == "pytest.mark.evaluation"
     assert {"metric", "margin"} <= {keyword.arg for keyword in decorator.keywords}
 

@@ -291,10 +291,10 @@ def first_answer(page):
         ("monorepo", "working-directory: packages/recogniser"),
         ("GPU", "Gate on a GPU"),
         ("evaluate", "mainstay judge"),
-        ("学习率", "α\xa0是学习率"),
+        ("学习率", "梯度下降与学习率"),
         ("反向传播", "反向传播从输出到输入只扫一遍"),
         ("过拟合", "缓解过拟合，提高泛化能力"),
-        ("维护", "一个开源 AI 项目怎样保持活力"),
+        ("维护", "一个 AI 项目同时是两样东西"),
         ("门禁", "门禁（gate）"),
     ],
 )

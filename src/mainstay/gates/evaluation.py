@@ -6,7 +6,7 @@ difference (:mod:`mainstay.stats.scores`). A *difference* is positive if the can
 
 - :func:`weigh_items`: the evidence for one task.
 - :func:`weigh_macro`: the evidence for the mean of several tasks.
-- :func:`honest_margin`: the smallest margin that the items support.
+- :func:`honest_margin`, :func:`honest_mean_margin`: the smallest margin that the items support.
 - :func:`are_supported`: whether the items of each of several tasks support its margin.
 """
 
@@ -264,6 +264,37 @@ def honest_margin(
         alpha=alpha,
         power=power,
         score_range=items.score_range,
+    )
+
+
+def honest_mean_margin(
+    tasks: Sequence[ScoredDifferences], *, margin_level: float, alpha: float, power: float = HONEST_POWER
+) -> float | None:
+    """The smallest margin at which the mean of several tasks passes if nothing degraded.
+
+    Args:
+        tasks: Scored tasks.
+        margin_level: Level of the test at the margin.
+        alpha: Level of the test at twice the margin.
+        power: Probability of a pass.
+
+    Returns:
+        The margin; ``None`` if the items support no margin.
+    """
+    summaries = [task.summary for task in tasks]
+    num_items = sum(summary.num_items for summary in summaries)
+
+    def deviation(null: float) -> float:
+        return math.sqrt(sum(mean_variance(summary, null) for summary in summaries) * num_items) / len(tasks)
+
+    return smallest_margin(
+        num_items,
+        deviation(0.0),
+        deviation,
+        margin_level=margin_level,
+        alpha=alpha,
+        power=power,
+        score_range=tasks[0].score_range,
     )
 
 

@@ -23,6 +23,7 @@ from mainstay.gates.evaluation import (
     ScoredDifferences,
     are_supported,
     honest_margin,
+    honest_mean_margin,
     weigh_items,
     weigh_macro,
 )
@@ -203,7 +204,7 @@ def weigh_evaluation(
         ]
         if evaluation.mean and known[0] is None:
             tasks = [each for each in samples if each.metric.name in counted]
-            at_look.insert(0, _mean_case(evaluation.mean, tasks, evaluation.mean_tier, level=level))
+            at_look.insert(0, _mean_case(evaluation.mean, tasks, evaluation.mean_tier, design, level=level))
         cases.append(tuple(at_look))
     return WeighedEvaluation(
         findings=tuple(known),
@@ -298,7 +299,7 @@ def _case(samples: TaskSamples, design: Design, *, level: float) -> _Case:
     )
 
 
-def _mean_case(metric: Metric, tasks: Sequence[TaskSamples], tier: Tier, *, level: float) -> _Case:
+def _mean_case(metric: Metric, tasks: Sequence[TaskSamples], tier: Tier, design: Design, *, level: float) -> _Case:
     """The mean of the tasks with the evidence of all items."""
     items = [task.items for task in tasks if task.items is not None]
     flips = [task.baseline_flips for task in tasks if task.baseline_flips is not None]
@@ -317,7 +318,7 @@ def _mean_case(metric: Metric, tasks: Sequence[TaskSamples], tier: Tier, *, leve
             tier=tier,
         ),
         evidence=weigh_macro(items, margin=metric.margin, level=level),
-        honest_margin=None,
+        honest_margin=honest_mean_margin(items, margin_level=design.margin_level, alpha=design.alpha),
         num_tasks=len(tasks),
     )
 
