@@ -49,6 +49,7 @@ ACCELERATOR = "import torch; print(torch.accelerator.current_accelerator() if to
 EXTRAS = {
     "benchmarks": "reference",
     "cluster": "reference,cluster",
+    "formats": "evaluation",
     "gpu": "reference",
     "peers": "reference",
     "privacy": "reference",
@@ -481,6 +482,21 @@ def own_history(session: nox.Session) -> None:
     """Gate the last sixty commits that touch the product and keep the runs; hours, and it goes on where it was stopped."""
     install_project(session, "test")
     session.run("python", "-m", "experiments.own_history", *session.posargs, success_codes=[0, 75])
+
+
+@task(default=False)
+def formats(session: nox.Session) -> None:
+    """Run lm-evaluation-harness and Inspect with their dummy models and read every word of what they write."""
+    install_project(session, "formats")
+    session.run("pytest", "tests/formats", *session.posargs, env=TESTED_WITH | {"MAINSTAY_FORMATS": "required"})
+
+
+@task(default=False)
+def evaluation(session: nox.Session) -> None:
+    """Simulate evaluations whose truth is known, and write ``docs/results``; takes twenty minutes."""
+    install_project(session, "test")
+    arguments = ("--output", "docs/results/evaluation.json", *session.posargs)
+    session.run("python", "-m", "experiments.evaluation", *arguments, env={"OMP_NUM_THREADS": "1"})
 
 
 @task(default=False)

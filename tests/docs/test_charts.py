@@ -164,7 +164,7 @@ def test_same_numbers_give_the_same_bytes(root):
 
 
 def test_evaluations_are_held_to_the_margin_of_their_campaign():
-    assert findings.EVALUATION_MARGIN == importlib.import_module("experiments.evaluation").MARGIN
+    assert findings.EVALUATION_MARGIN == importlib.import_module("experiments.evaluation_detection").MARGIN
 
 
 def test_every_file_that_the_findings_read_is_there(root):
