@@ -214,6 +214,17 @@ def weigh_evaluation(
     )
 
 
+def settled_evaluation(findings: Sequence[Finding]) -> WeighedEvaluation:
+    """An evaluation whose findings are known without any item, as by a proof.
+
+    Args:
+        findings: The finding of each of its metrics.
+    """
+    return WeighedEvaluation(
+        findings=tuple(findings), cases=((),), p_values=np.ones((1, 0, len(HYPOTHESES))), gains=np.ones((1, 0, 2))
+    )
+
+
 def _sequential(
     cases: Sequence[Sequence[_Case]], weights: Sequence[float], name: str, count: int
 ) -> NDArray[np.float64]:
