@@ -37,7 +37,7 @@ nox.options.reuse_venv = "yes"
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
 COVERAGE = Path(".coverage-data").resolve()
-LOCKED_GROUPS = ("dev", *sorted(PROJECT["dependency-groups"].keys() - {"dev"}))  # the others keep to dev's versions
+LOCKED_GROUPS = ("dev", *sorted(PROJECT["dependency-groups"].keys() - {"dev"}))  # most others keep to dev's versions
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 COPYLEFT = "AGPL;GPL-2.0;GPL-3.0;GNU General Public"  # what an MIT project cannot be shipped with
 GROUP_TEST = nox.project.dependency_groups(PROJECT, "test")
@@ -46,7 +46,14 @@ PREPARE = ("python", "-m", "scripts.documentation.prepare")
 EDIT_URI = "edit/main/docs/"  # where the repository has an address
 PURE = ("stats", "gates", "reports")  # parts without files, processes or clocks
 ACCELERATOR = "import torch; print(torch.accelerator.current_accelerator() if torch.accelerator.is_available() else '')"
-EXTRAS = {"benchmarks": "reference", "peers": "reference", "privacy": "reference"} | dict.fromkeys(
+EXTRAS = {
+    "benchmarks": "reference",
+    "cluster": "reference,cluster",
+    "formats": "evaluation",
+    "gpu": "reference",
+    "peers": "reference",
+    "privacy": "reference",
+} | dict.fromkeys(
     ("dev", "docs", "notebook", "pages", "test", "typecheck", "zensical"),
     "reference,explain,tensorboard,export,evaluation",
 )  # of the groups whose tools import the project
@@ -301,10 +308,24 @@ def hostile(session: nox.Session) -> None:
 
 
 @task(default=False)
+def first_difference(session: nox.Session) -> None:
+    """Plant differences in the reference model, name the first place of each, and write ``docs/results``; some minutes."""
+    install_project(session, "test")
+    session.run("python", "-m", "experiments.first_difference", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+
+
+@task(default=False)
 def adoption(session: nox.Session) -> None:
     """Put other people's projects under a gate by one command, and write ``docs/results``; goes on where it was stopped."""
     install_project(session, "test")
     session.run("python", "-m", "experiments.adoption", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+
+
+@task(default=False)
+def gpu_results(session: nox.Session) -> None:
+    """Ask one GPU everything that the docs say of GPUs, and write ``docs/results``; ten minutes at most."""
+    install_project(session, "gpu")
+    session.run("python", "-m", "experiments.gpu", *session.posargs)
 
 
 @task(default=False)
@@ -431,6 +452,22 @@ def history_scale(session: nox.Session) -> None:
 
 
 @task(default=False)
+def cluster(session: nox.Session) -> None:
+    """Gate over real clusters of Dask on this machine, some of whose workers are killed; takes minutes."""
+    install_project(session, "cluster")
+    places = session.posargs or ["tests/commands/test_cluster.py", "tests/end_to_end/test_cluster.py"]
+    session.run("pytest", *places, env=TESTED_WITH)
+
+
+@task(default=False)
+def cluster_results(session: nox.Session) -> None:
+    """Measure what a gate over a cluster costs, and 10,000 trials on 1,000 workers; writes ``docs/results``; takes minutes."""
+    install_project(session, "cluster")
+    arguments = (*session.posargs, "--output", "docs/results/cluster.json")
+    session.run("python", "-m", "experiments.cluster", *arguments, env={"OMP_NUM_THREADS": "1"})
+
+
+@task(default=False)
 def bisections(session: nox.Session) -> None:
     """Search real repositories for planted commits, beside ``git bisect run``; hours, and it goes on where it was stopped."""
     install_project(session, "test")
@@ -445,6 +482,21 @@ def own_history(session: nox.Session) -> None:
     """Gate the last sixty commits that touch the product and keep the runs; hours, and it goes on where it was stopped."""
     install_project(session, "test")
     session.run("python", "-m", "experiments.own_history", *session.posargs, success_codes=[0, 75])
+
+
+@task(default=False)
+def formats(session: nox.Session) -> None:
+    """Run lm-evaluation-harness and Inspect with their dummy models and read every word of what they write."""
+    install_project(session, "formats")
+    session.run("pytest", "tests/formats", *session.posargs, env=TESTED_WITH | {"MAINSTAY_FORMATS": "required"})
+
+
+@task(default=False)
+def evaluation(session: nox.Session) -> None:
+    """Simulate evaluations whose truth is known, and write ``docs/results``; takes twenty minutes."""
+    install_project(session, "test")
+    arguments = ("--output", "docs/results/evaluation.json", *session.posargs)
+    session.run("python", "-m", "experiments.evaluation", *arguments, env={"OMP_NUM_THREADS": "1"})
 
 
 @task(default=False)
@@ -615,7 +667,7 @@ def lock(session: nox.Session) -> None:
         session.run_install(
             *("uv", "pip", "compile", "--universal", "--python-version", PYTHONS[0]),
             *("--generate-hashes", "--no-header", "--no-annotate", "--quiet"),
-            *(() if group == "dev" else constraints("dev")),
+            *(() if group in {"dev", "formats"} else constraints("dev")),  # what reads other tools' files follows these tools
             *(("pyproject.toml",) if group in EXTRAS else ()),
             *(f"--extra={extra}" for extra in EXTRAS.get(group, "").split(",") if extra),
             *("--group", f"pyproject.toml:{group}"),

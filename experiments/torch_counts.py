@@ -1,6 +1,6 @@
 """Plant regressions that a clock may not see, and write down whether the counts of one run name them.
 
-Run from the root of the repository; it takes a few minutes::
+Run from the root of the repository; it takes a few minutes, and goes on where it was stopped::
 
     python -m experiments.torch_counts
 
@@ -34,7 +34,7 @@ from typing import Any, NamedTuple
 
 from mainstay.gates.policy import Design
 from mainstay.measuring.agenda import Assignment
-from mainstay.measuring.ledger import make_logs
+from mainstay.measuring.ledgers import make_logs
 from mainstay.measuring.loop import Measurement, SilentObserver
 from mainstay.measuring.scheduling import derive_seeds
 from mainstay.records.executions import ONCE
@@ -238,17 +238,16 @@ def count(
     edits: Sequence[tuple[str, str]] = (),
     names: Sequence[str] = tuple(WORKLOADS),
     *,
-    preload: Sequence[str] = PRELOADED,
-    **variables: str,
+    variables: Mapping[str, str] | None = None,
 ) -> tuple[Sequence[Finding], float]:
     """Judge the counts of the library with some edits against those of the library; return the seconds that it took.
 
-    What is preloaded is imported before, as a gate does once for all of its trials.
+    The libraries are imported before, as a gate can do once for all of its trials.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        specs = make_specs(Path(scratch).resolve(), edits, variables)
+        specs = make_specs(Path(scratch).resolve(), edits, variables or {})
         workloads = make_workloads(names)
-        with fork_servers(specs, preload, limit_s=IMPORT_SECONDS) as servers, ThreadPoolExecutor(2) as executor:
+        with fork_servers(specs, PRELOADED, limit_s=IMPORT_SECONDS) as servers, ThreadPoolExecutor(2) as executor:
             start = time.monotonic()
             live = LiveWorkers({side: server.start for side, server in servers.items()})
             findings = Measurement(
@@ -265,7 +264,7 @@ def count(
                 measure_timed=partial(run_timed_pair, specs, live=live),
                 executor=executor,
                 num_at_once=2,
-                trial_seconds=120.0,
+                trial_seconds=600.0,
                 pair_seconds=1.0,
                 fail_fast=False,
                 deadline=float("inf"),
@@ -295,9 +294,9 @@ def outcome(planted: Planted, findings: Sequence[Finding], seconds: float) -> di
     }
 
 
-def counts_here(**variables: str) -> dict[str, float]:
-    """The counts of the unchanged library in fresh interpreters with some environment variables."""
-    findings, _ = count(preload=(), **variables)
+def counts_here(variables: Mapping[str, str] | None = None) -> dict[str, float]:
+    """The counts of the unchanged library with some environment variables."""
+    findings, _ = count(variables=variables)
     return {finding.metric.id.partition("::")[2]: finding.candidate_mean or 0.0 for finding in findings}
 
 
@@ -311,8 +310,22 @@ def compare_machines() -> dict[str, Any]:
     }
     return {
         "counts": usual,
-        "are_equal": {name: counts_here(**variables) == usual for name, variables in others.items()},
+        "are_equal": {name: counts_here(variables) == usual for name, variables in others.items()},
     }
+
+
+def document(facts: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], machines: Any) -> str:
+    """All that is known by now, with a summary, as it is kept."""
+    regressions = [row for row in rows if row["metric"]]
+    summary = {
+        "num_planted": len(regressions),
+        "num_named": sum(row["is_as_expected"] for row in regressions),
+        "num_controls": len(rows) - len(regressions),
+        "num_controls_unchanged": sum(row["is_as_expected"] for row in rows if not row["metric"]),
+        "most_seconds": max(row["seconds"] for row in rows),
+    }
+    results = {"provenance": facts, "summary": summary, "planted": rows, "machines": machines}
+    return json.dumps(results, indent=2) + "\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -323,32 +336,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False
     ).stdout.strip()
-    results: dict[str, Any] = {
-        "provenance": {
-            "command": "python -m experiments.torch_counts",
-            "commit": commit,
-            "python": platform.python_version(),
-            "versions": {name: version(name) for name in ("torch",)},
-            "machine": asdict(describe_machine()),
-        },
-        "planted": [],
+    known = json.loads(options.output.read_text(encoding="utf-8")) if options.output.exists() else {"planted": []}
+    done = {row["what"]: row for row in known["planted"]}
+    facts = {
+        "command": "python -m experiments.torch_counts",
+        "commit": commit,
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in ("torch",)},
+        "machine": asdict(describe_machine()),
     }
     for planted in PLANTED:
-        findings, seconds = count(planted.edits)
-        results["planted"].append(outcome(planted, findings, seconds))
-        print(json.dumps(results["planted"][-1]), flush=True)
-        write_text(options.output, json.dumps(results, indent=2) + "\n")
-    results["machines"] = compare_machines()
-    regressions = [row for row in results["planted"] if row["metric"]]
-    results["summary"] = {
-        "num_planted": len(regressions),
-        "num_named": sum(row["is_as_expected"] for row in regressions),
-        "num_controls": len(results["planted"]) - len(regressions),
-        "num_controls_unchanged": sum(row["is_as_expected"] for row in results["planted"] if not row["metric"]),
-        "most_seconds": max(row["seconds"] for row in results["planted"]),
-    }
-    write_text(options.output, json.dumps(results, indent=2) + "\n")
-    return 0 if all(row["is_as_expected"] for row in results["planted"]) else 1
+        if planted.what not in done:
+            findings, seconds = count(planted.edits)
+            done[planted.what] = outcome(planted, findings, seconds)
+            print(json.dumps(done[planted.what]), flush=True)
+            write_text(options.output, document(facts, list(done.values()), known.get("machines")))
+    machines = known.get("machines") or compare_machines()
+    write_text(options.output, document(facts, list(done.values()), machines))
+    return 0 if all(row["is_as_expected"] for row in done.values()) and all(machines["are_equal"].values()) else 1
 
 
 if __name__ == "__main__":

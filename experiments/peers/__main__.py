@@ -378,7 +378,7 @@ def measure_turns(names: Sequence[str], *, num_turns: int, epochs: int, data: st
     return turns
 
 
-def measure_sample(name: str, *, turn: int, epochs: int, data: str) -> Sample:
+def measure_sample(name: str, *, turn: int, epochs: int, data: str, device: str = "cpu") -> Sample:
     """Run one way in a process of its own.
 
     Raises:
@@ -386,8 +386,8 @@ def measure_sample(name: str, *, turn: int, epochs: int, data: str) -> Sample:
     """
     script, *arguments = PEERS[name].module
     command = [sys.executable, "-m", f"experiments.peers.{script}", *arguments, "--data", data]
-    command += ["--epochs", str(epochs), "--seed", str(turn - 1)]
-    environment = os.environ | THREADS | NO_ACCELERATOR
+    command += ["--epochs", str(epochs), "--seed", str(turn - 1), "--device", device]
+    environment = os.environ | THREADS | (NO_ACCELERATOR if device == "cpu" else {})
     started = time.perf_counter()
     process = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
     command_s = time.perf_counter() - started

@@ -32,11 +32,13 @@ class Options(NamedTuple):
         epochs: Passes over the training images.
         seed: Of the weights and of the order of the images.
         data: Folder with the unpacked MNIST files in ``MNIST/raw``.
+        device: Device of PyTorch, for those ways that ask for one.
     """
 
     epochs: int
     seed: int
     data: Path
+    device: str = "cpu"
 
 
 def parsed_options(description: str | None) -> Options:
@@ -50,6 +52,7 @@ def options_parser(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--epochs", type=int, default=10, help="passes over the training images")
     parser.add_argument("--seed", type=int, default=0, help="of the weights and of the order of the images")
     parser.add_argument("--data", type=Path, required=True, help="folder with the unpacked MNIST files in MNIST/raw")
+    parser.add_argument("--device", default="cpu", help="of PyTorch, for those ways that ask for one")
     return parser
 
 

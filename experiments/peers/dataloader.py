@@ -29,17 +29,18 @@ def main() -> None:
     train_images, train_labels, test_images, test_labels = map(torch.from_numpy, scaled_mnist(options.data))
     batches = DataLoader(TensorDataset(train_images, train_labels.long()), batch_size=BATCH_SIZE, shuffle=True)
     first, second, last = (nn.Linear(*widths) for widths in layer_widths())
-    model = nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), last)
+    model = nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), last).to(options.device)
     optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
     clock.ready()
     for _ in range(options.epochs):
         for images, labels in batches:
             optimizer.zero_grad()
-            functional.cross_entropy(model(images), labels).backward()
+            logits = model(images.to(options.device, non_blocking=True))
+            functional.cross_entropy(logits, labels.to(options.device, non_blocking=True)).backward()
             optimizer.step()
         clock.epoch_done()
     with torch.inference_mode():
-        accuracy = float((model(test_images).argmax(1) == test_labels).float().mean())
+        accuracy = float((model(test_images.to(options.device)).argmax(1).cpu() == test_labels).float().mean())
     clock.print_report("dataloader", accuracy)
 
 

@@ -27,11 +27,13 @@ def main() -> None:
     else:
         recipe = replace(recipes.article(), num_epochs=options.epochs)
     mnist = datasets.load(str(options.data))
-    perceptron = networks.initialised(recipe.model, seed=options.seed)
+    perceptron = networks.initialised(recipe.model, seed=options.seed).to(options.device)
     clock.ready()
     for _ in train.train(perceptron, mnist.train, recipe, seed=options.seed):
         clock.epoch_done()
-    clock.print_report("mainstay", train.score(perceptron, mnist.test).top1_accuracy)
+    clock.print_report(
+        "mainstay", train.score(perceptron, mnist.test.to(next(perceptron.parameters()).device)).top1_accuracy
+    )
 
 
 if __name__ == "__main__":

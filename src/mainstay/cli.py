@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 import click
 
 from mainstay.records.errors import (
+    CONTINUE_SHARD,
     RESTART_CALIBRATION,
     RESUME_GATE,
     Interrupted,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
     from mainstay.commands.doctor import Rehearse
+    from mainstay.commands.judge import JudgeOutcome
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -102,6 +104,12 @@ def main(context: click.Context, *, debug: bool) -> None:
 @click.option(
     "-m", "marks", metavar="EXPR", default="", help="Gate the workloads that pytest's -m selects.  [default: all]"
 )
+@click.option(
+    "--cluster",
+    metavar="ADDRESS",
+    default="",
+    help="Measure accuracy on the Dask cluster of this scheduler, times here.  [default: all here]",
+)
 @click.option("--allow-unjudged", is_flag=True, help="Let a gate pass that judged nothing.")
 @click.option(
     "--acknowledge-gain",
@@ -134,6 +142,62 @@ def gate(*, folder: Path, **options: Any) -> int:
         way_on = f"nothing is lost: 'mainstay report {place}' writes a report elsewhere, without measuring again"
         raise StoreError(error.fact, looked_in=error.looked_in, next_step=way_on) from error
     return outcome.run.exit_status
+
+
+TRIALS_EXIT_STATUS_HELP = """
+\b
+Exit status:
+    0  the piece is written; 'mainstay judge --pieces' judges those of all shards
+    1  the candidate cannot be built
+    2, 4  as for the gate
+    130  interrupted; the same command continues
+"""
+
+
+@main.command(epilog=TRIALS_EXIT_STATUS_HELP)
+@click.option("--shard", required=True, metavar="I/N", help="Measure shard I of N, such as 2/4.")
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write the folder of the piece here.  [default: .mainstay/pieces]",
+)
+@click.option(
+    "--up-to",
+    type=click.IntRange(min=2),
+    help="Measure this many pairs, over all shards; more can be added later.  [default: the last look]",
+)
+@click.option("--baseline", metavar="REV", help="Compare with this revision.  [default: the merge base]")
+@click.option("--candidate", metavar="REV", help="Judge this revision.  [default: the working tree]")
+@click.option("--seconds", type=click.FloatRange(min=0), help="Measure no longer than this.  [default: as configured]")
+@click.option(
+    "--pairs", type=click.IntRange(min=5), help="Plan a single look at this many pairs.  [default: looks as configured]"
+)
+@click.option(
+    "-k", "keyword", metavar="EXPR", default="", help="Measure the workloads that pytest's -k selects.  [default: all]"
+)
+@click.option(
+    "-m", "marks", metavar="EXPR", default="", help="Measure the workloads that pytest's -m selects.  [default: all]"
+)
+@click.option(
+    "-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Run in this folder."
+)
+@click.argument("places", metavar="[FILE]...", nargs=-1)
+def trials(*, folder: Path, **options: Any) -> int:
+    """Measure one shard of a gate's accuracy, for a gate that several machines share; times are never sharded.
+
+    The same command continues a shard that was killed. 'mainstay judge --pieces' judges all shards together.
+    """
+    from mainstay.commands import trials as measuring
+    from mainstay.reports.progress import progress_for
+    from mainstay.workers.descendants import inheriting_orphans
+
+    with inheriting_orphans(), interruptible(CONTINUE_SHARD), progress_for(sys.stderr) as observer:
+        outcome = measuring.measure_shard(
+            folder, measuring.trials_options(**options), environ=os.environ, observer=observer
+        )
+    click.echo(f"shard {outcome.shard}: {outcome.num_trials} trials, complete up to {outcome.num_pairs} pairs")
+    click.echo(f"piece: {os.path.relpath(outcome.path)}")
+    return 0
 
 
 JUDGE_EXIT_STATUS_HELP = """
@@ -175,8 +239,12 @@ def _score_range(context: click.Context, parameter: click.Parameter, given: str 
 
 
 @main.command(epilog=JUDGE_EXIT_STATUS_HELP)
-@click.argument("baseline", type=click.Path(path_type=Path))
-@click.argument("candidate", type=click.Path(path_type=Path))
+@click.argument(
+    "places", metavar="BASELINE CANDIDATE | --pieces DIR...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
+@click.option(
+    "--pieces", is_flag=True, help="Judge the pieces of a gate in these folders, written by 'mainstay trials'."
+)
 @click.option(
     "--margin",
     type=click.FloatRange(min=0, min_open=True),
@@ -210,28 +278,47 @@ def _score_range(context: click.Context, parameter: click.Parameter, given: str 
 @click.option(
     "-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Run in this folder."
 )
-def judge(
-    *,
-    baseline: Path,
-    candidate: Path,
-    folder: Path,
-    **options: Any,
-) -> int:
-    """Judge stored results of an evaluation, CANDIDATE against BASELINE; nothing is measured.
+@click.pass_context
+def judge(context: click.Context, /, *, places: tuple[Path, ...], pieces: bool, folder: Path, **options: Any) -> int:
+    """Judge stored results of an evaluation, CANDIDATE against BASELINE, or the pieces of a gate; nothing is measured.
 
-    Both are files or folders: samples of lm-evaluation-harness, logs of Inspect, the output of promptfoo, or JSONL, CSV
-    or Parquet with an id and a score in each row.
+    BASELINE and CANDIDATE are files or folders: samples of lm-evaluation-harness, logs of Inspect, the output of
+    promptfoo, or JSONL, CSV or Parquet with an id and a score in each row.
     """
-    from mainstay.commands import judge as judging
     from mainstay.reports import publishing
 
-    places = {form: options.pop(form) for form in FILES}
-    outcome = judging.judge(folder, baseline, candidate, judging.JudgeOptions(**options))
+    reports = {form: options.pop(form) for form in FILES}
+    outcome = _judge_pieces(context, folder, places, options) if pieces else _judge_results(folder, places, options)
     click.echo(publishing.render_for(outcome.run, sys.stdout, os.environ))
     click.echo(f"run: {os.path.relpath(outcome.path)}")
     click.echo(publishing.report_to_actions(outcome.run, os.environ), nl=False)
-    publishing.write_reports(outcome.run, places)
+    publishing.write_reports(outcome.run, reports)
     return outcome.run.exit_status
+
+
+def _judge_results(folder: Path, places: Sequence[Path], options: dict[str, Any]) -> JudgeOutcome:
+    """Judge the results in two files or folders."""
+    from mainstay.commands import judge as judging
+
+    try:
+        baseline, candidate = places
+    except ValueError:
+        raise click.UsageError("give two files or folders, BASELINE and CANDIDATE, or folders with --pieces") from None
+    return judging.judge(folder, baseline, candidate, judging.JudgeOptions(**options))
+
+
+def _judge_pieces(
+    context: click.Context, folder: Path, places: Sequence[Path], options: dict[str, Any]
+) -> JudgeOutcome:
+    """Judge pieces, which bring their own settings with them."""
+    from mainstay.commands import judge_pieces as judging
+
+    given = click.core.ParameterSource.COMMANDLINE
+    allowed = {"places", "pieces", "folder", "acknowledged", *FILES}
+    for parameter in context.command.params:
+        if parameter.name not in allowed and context.get_parameter_source(str(parameter.name)) is given:
+            raise click.UsageError(f"{parameter.opts[0]} is for stored results; pieces bring their settings with them")
+    return judging.judge_pieces(folder, places, environ=os.environ, acknowledged=options["acknowledged"])
 
 
 CALIBRATE_EXIT_STATUS_HELP = """
@@ -287,6 +374,32 @@ def report(*, run: Path, text: bool, **places: Path | None) -> int:
     publishing.write_reports(document, places)
     if text or not any(places.values()):
         click.echo(publishing.render_for(document, sys.stdout, os.environ))
+    return 0
+
+
+@main.command()
+@click.argument("run", metavar="[RUN]", default="")
+@click.option("--workload", default="", metavar="ID", help="Explain this workload.  [default: the worst finding's]")
+@click.option("--pair", type=int, default=1, help="Use the seed of this pair.  [default: 1]")
+@click.option("--json", "place", type=FILE, help="Write the explanation to this file.")
+@click.option(
+    "-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Run in this folder."
+)
+def explain(*, place: Path | None, folder: Path, **options: Any) -> int:
+    """Name the first place where the two revisions of RUN part: step, operator, line and what changed there.
+
+    RUN is the document or the name of a gate's run; by default the latest one. One trial of each revision is run
+    under torch's dispatch, the baseline twice.
+    """
+    from mainstay.commands import explain as explaining
+    from mainstay.reports.progress import progress_for
+    from mainstay.workers.descendants import inheriting_orphans
+
+    with inheriting_orphans(), interruptible(explaining.RESTART), progress_for(sys.stderr) as observer:
+        found = explaining.explain(folder, explaining.ExplainOptions(**options), environ=os.environ, observer=observer)
+    click.echo(explaining.render(found))
+    if place:
+        explaining.write_explanation(found, place)
     return 0
 
 

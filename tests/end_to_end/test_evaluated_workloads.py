@@ -122,3 +122,51 @@ def test_other_items_are_an_error_that_names_the_first(evaluated):
     assert (result.status, set(result.verdicts.values())) == (1, {"error"}), result.stdout + result.stderr
     assert "the candidate lacks item 'q1499'" in result.stdout
     assert "the baseline chooses from 1,500 items, the candidate from 1,499" in result.stdout
+
+
+def test_shards_score_the_same_as_one_machine(evaluated):
+    evaluated.edit(
+        "src/subject/engine.py", "first % 10 < 7", "first % 10 < 7 and first % 199"
+    )  # a loss near the margin
+    alone = evaluated.gate("--only", "accuracy")
+    pieces = evaluated.root / ".mainstay" / "pieces"
+    for shard in ("2/2", "1/2"):
+        done = evaluated.run("trials", "--shard", shard)
+        assert done.returncode == 0, done.stderr
+    judged = evaluated.run("judge", "--pieces", str(pieces))
+    (file,) = (evaluated.root / ".mainstay" / "judgements").glob("*/run.json")
+
+    assert findings_of(alone)[IN_LOOKS]["num_looks"] > 1
+    assert (judged.returncode, json.loads(file.read_text())["findings"]) == (alone.status, alone.run["findings"])
+
+
+def test_a_gate_that_was_killed_after_its_first_look_scores_nothing_twice(evaluated):
+    evaluated.edit("src/subject/engine.py", "first + second", "first + second + (first % 150 == 0)")
+    whole = evaluated.gate()
+    folder = max((evaluated.root / ".mainstay" / "runs").iterdir())
+    lines = (folder / "journal.jsonl").read_text().splitlines(keepends=True)
+    num_scored = sum('"type": "trial"' in line for line in lines)
+    kept = [line for line in lines if '"type": "finish"' not in line and '"pair": 1' not in line]
+    (folder / "journal.jsonl").write_text("".join(kept))
+    (folder / "run.json").unlink()
+
+    resumed = evaluated.gate("--resume")
+
+    assert (resumed.status, resumed.verdicts) == (whole.status, whole.verdicts), resumed.stdout + resumed.stderr
+    assert len(trials_of(evaluated)) == num_scored
+    assert resumed.run["findings"] == whole.run["findings"]
+
+
+def test_calibrate_tells_the_smallest_honest_margin_and_refuses_smaller_ones(evaluated):
+    evaluated.edit("benchmarks/test_sums.py", "margin=0.02)", "margin=0.0005)")
+
+    done = evaluated.run("calibrate", "--json", "c.json")
+
+    assert done.returncode == 1, done.stdout + done.stderr
+    noises = json.loads((evaluated.root / "c.json").read_text())["evaluations"]
+    assert [(each["num_items"], each["num_flips"], bool(each["refusal"])) for each in noises] == [
+        (1500, 0, True),
+        (1500, 0, False),
+    ]
+    assert 0.0005 < noises[0]["supported_margin"] < 0.02
+    assert "refused: benchmarks/test_sums.py::test_sums#correct" in done.stdout

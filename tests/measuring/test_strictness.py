@@ -1,11 +1,17 @@
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 
-from mainstay.measuring.strictness import Margins, require_known_margins, settings_in_force
+from mainstay.measuring.strictness import (
+    Margins,
+    require_known_margins,
+    settings_in_force,
+    stricter_metric,
+    why_incomparable,
+)
 from mainstay.project.configuration import Configuration
 from mainstay.records.errors import ConfigurationError
-from mainstay.records.metrics import Direction, Kind, Metric
+from mainstay.records.metrics import Direction, Kind, Metric, Scoring, Tier
 
 METRIC = Metric(workload="w", name="a", kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=0.1)
 
@@ -119,3 +125,29 @@ def test_margins_of_what_is_gated_are_accepted():
 def test_a_margin_that_can_only_be_meant_in_percent_is_refused_though_a_smaller_one_holds(settings):
     with pytest.raises(ConfigurationError, match="the margin of a is 5, which is 500 %"):
         require_known_margins(Configuration(**settings), [METRIC])
+
+
+@pytest.mark.parametrize(
+    ("baseline", "candidate", "in_force"),
+    [
+        (Tier.BLOCKING, Tier.ADVISORY, Tier.BLOCKING),
+        (Tier.ADVISORY, Tier.GUARD, Tier.GUARD),
+        (None, Tier.GUARD, None),
+        (Tier.GUARD, None, None),
+        (None, Tier.BLOCKING, Tier.BLOCKING),
+    ],
+)
+def test_a_candidate_cannot_loosen_a_tier_or_a_range(baseline, candidate, in_force):
+    before = replace(METRIC, scoring=Scoring(score="a", score_range=(0.0, 1.0), tier=baseline))
+    after = replace(METRIC, margin=0.9, scoring=Scoring(score="a", score_range=(0.0, 100.0), tier=candidate))
+
+    held = stricter_metric(before, after)
+
+    assert (held.margin, held.scoring.tier, held.scoring.score_range) == (0.1, in_force, (0.0, 1.0))
+
+
+def test_an_evaluation_and_an_accuracy_of_the_same_name_are_not_the_same_metric():
+    scored = replace(METRIC, scoring=Scoring(score="a"))
+
+    assert why_incomparable(METRIC, scored) == "the candidate's marker is evaluation, the baseline's accuracy"
+    assert not why_incomparable(scored, scored)

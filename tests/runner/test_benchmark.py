@@ -387,8 +387,8 @@ def test_imports_are_counted_by_name_without_the_projects_own():
     everything.imports("wsgiref.simple_server")
     others.imports("wsgiref.simple_server")
 
-    assert "wsgiref.simple_server" in everything.names["imported_modules"]
-    assert not any(name.startswith("wsgiref") for name in others.names["imported_modules"])
+    assert "wsgiref.simple_server" in [each["name"] for each in everything.names["imported_modules"]]
+    assert not any(each["name"].startswith("wsgiref") for each in others.names["imported_modules"])
     assert others.values["imported_modules"] == len(others.names["imported_modules"]) > 0
 
 

@@ -22,6 +22,7 @@ COMPLETED = {
     "peak_memory_bytes": 1 << 20,
     "threads": [],
 }
+COUNTED = {"name": "json", "number": 1, "file": "", "function": "", "line": 0, "code": ""}
 
 
 def parse(content, expected=(Event.FINISHED,), token="7f"):
@@ -43,7 +44,7 @@ def test_what_a_worker_may_send_comes_through():
         "series": {"curve": [1, 2.5, "inf"]},
         "context": {"dataset": "digits", "size": 3, "is_small": True},
         "digest": "0" * 64,
-        "names": {"imported_modules": ["json"]},
+        "names": {"imported_modules": [COUNTED]},
         "predictions": predictions(),
     }
 
@@ -75,6 +76,16 @@ def test_what_is_no_event_is_refused(line):
         parse(line)
 
 
+COLUMNS = ("tasks", "repeats", "clusters", "errors", "digests", "prompts", "inputs", "outputs")
+EXAMPLES = {"chosen_of": 0, "offered": "", "ids": ["q", "r"], "scores": [1.0, None], **{name: [] for name in COLUMNS}}
+
+
+def test_scores_of_items_come_through():
+    content = {**COMPLETED, "examples": {"accuracy": EXAMPLES}}
+
+    assert parse(content)[1]["examples"] == {"accuracy": EXAMPLES}
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -94,12 +105,22 @@ def test_what_is_no_event_is_refused(line):
         pytest.param({"context": {"a": [1]}}, id="context-as-a-list"),
         pytest.param({"digest": "no digest"}, id="digest"),
         pytest.param({"names": {"a": list(range(3))}}, id="numbers-for-names"),
+        pytest.param({"names": {"a": [COUNTED | {"number": -1}]}}, id="less-than-nothing-counted"),
         pytest.param({"threads": ["t"] * (MAX_NAMES + 1)}, id="gigantic-list"),
         pytest.param({"predictions": {"predicted": "AA=="}}, id="half-of-the-predictions"),
         pytest.param({"predictions": {**predictions(), "predicted": "!"}}, id="predictions-no-base64"),
         pytest.param({"predictions": {**predictions(), "predicted": "é"}}, id="predictions-no-ascii"),
         pytest.param({"predictions": predictions(predicted=b"\0")}, id="fewer-predictions-than-labels"),
         pytest.param({"predictions": {**predictions(), "labels_digest": "0" * 64}}, id="digest-of-other-labels"),
+        pytest.param({"examples": {"a": {"ids": ["q"], "scores": [1.0]}}}, id="half-of-the-scores"),
+        pytest.param({"examples": {"a": {**EXAMPLES, "scores": [1.0]}}}, id="fewer-scores-than-items"),
+        pytest.param({"examples": {"a": {**EXAMPLES, "scores": [1.0, "nan"]}}}, id="score-as-text"),
+        pytest.param({"examples": {"a": {**EXAMPLES, "scores": [1.0, True]}}}, id="score-as-truth"),
+        pytest.param({"examples": {"a": {**EXAMPLES, "clusters": ["c"]}}}, id="fewer-clusters-than-items"),
+        pytest.param({"examples": {"a": {**EXAMPLES, "ids": ["q", ""]}}}, id="item-without-an-id"),
+        pytest.param({"examples": {"a": {**EXAMPLES, "digests": ["0" * 32, "x" * 32]}}}, id="digest-of-no-output"),
+        pytest.param({"examples": {"a": {**EXAMPLES, "outputs": ["x" * 100_000, ""]}}}, id="long-output"),
+        pytest.param({"examples": {"a": {**EXAMPLES, "repeats": [0, -1]}}}, id="repeat-before-the-first"),
     ],
 )
 def test_an_event_that_is_not_as_agreed_is_refused(change):
@@ -156,6 +177,8 @@ def test_workloads_come_through():
         pytest.param([{**WORKLOAD, "metrics": [{**METRIC, "direction": "up"}]}], id="direction"),
         pytest.param([{**WORKLOAD, "metrics": [{**METRIC, "ceiling": "high"}]}], id="ceiling"),
         pytest.param([{**WORKLOAD, "is_skipped": 1}], id="number-for-truth"),
+        pytest.param([{**WORKLOAD, "execution": "evaluated"}], id="an-evaluation-without-a-score"),
+        pytest.param([{**WORKLOAD, "looks": [0.5, 2.0]}], id="a-look-at-more-than-all"),
         pytest.param([{**WORKLOAD, "execution": "often"}], id="unknown-execution"),
         pytest.param([{"id": "test_a.py::test_a"}], id="half-of-it"),
     ],

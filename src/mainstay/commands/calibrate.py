@@ -18,14 +18,16 @@ import numpy as np
 
 from mainstay.commands.collecting import collect_agenda
 from mainstay.commands.harness import Harness, open_harness
-from mainstay.commands.measurement import measuring, open_ledgers
+from mainstay.commands.measurement import max_load, measuring, open_ledgers
 from mainstay.commands.planning import fix_plan, note_on_pairs
 from mainstay.commands.session import Session, check_platform
 from mainstay.commands.start import Start
 from mainstay.commands.tampering import require_untouched
 from mainstay.gates.calibration import (
     Budget,
+    ResampledGates,
     explain_refusal,
+    item_noise,
     measure_noise,
     propose_settings,
     resample_gates,
@@ -40,7 +42,7 @@ from mainstay.measuring.loop import Observer
 from mainstay.project.configuration import with_settings
 from mainstay.records.calibrations import Calibration, MetricNoise, Proposal
 from mainstay.records.errors import MainstayError, UsageError
-from mainstay.records.findings import Interval
+from mainstay.records.findings import Finding, Interval
 from mainstay.records.runs import Machine
 from mainstay.records.trials import Side
 from mainstay.reports.calibration import render_calibration
@@ -95,7 +97,9 @@ class CalibrationOutcome:
     @property
     def exit_status(self) -> int:
         """0 if the budget supports every margin, 1 if one is refused."""
-        return int(any(noise.refusal for noise in self.calibration.metrics))
+        refusals = [noise.refusal for noise in self.calibration.metrics]
+        refusals += [noise.refusal for noise in self.calibration.evaluations]
+        return int(any(refusals))
 
 
 def calibrate(
@@ -110,8 +114,8 @@ def calibrate(
         observer: Receives progress reports.
 
     Raises:
-        UsageError: If no workload is timed, or the requested number of pairs is too small.
-        MainstayError: If the revision cannot be built, or none of its timed workloads can be measured.
+        UsageError: If no workload is timed or scores items, or the requested number of pairs is too small.
+        MainstayError: If the revision cannot be built, or none of these workloads can be measured.
         Interrupted: On Ctrl-C.
     """
     check_platform(sys.platform)
@@ -217,34 +221,38 @@ def run_calibration(session: Session, options: CalibrationOptions) -> Calibratio
         options: Options of the command.
 
     Raises:
-        UsageError: If no workload is timed.
-        MainstayError: If the revision cannot be built, or none of its timed workloads can be measured.
+        UsageError: If no workload is timed or scores items.
+        MainstayError: If the revision cannot be built, or none of these workloads can be measured.
     """
     machine = describe_machine()
     num_pairs = options.pairs or session.configuration.looks[-1]
     with open_harness(session) as harness:
         agenda = collect_agenda(session, harness)
         plan = fix_plan(session, agenda, num_pairs=num_pairs)
-        timed = _timed_part(session, agenda)
-        ledgers = open_ledgers(timed, plan)
+        part = _noisy_part(session, agenda)
+        ledgers = open_ledgers(part, plan)
         session.watch.lap("workloads")
-        with measuring(session, harness, timed, plan, ledgers) as measurement:
-            measurement.measure_pairs(num_pairs)
+        with measuring(session, harness, part, plan, ledgers) as measurement:
+            scored = measurement.score_items()
+            session.watch.lap("scoring")
+            if any(each.workload.execution.has_noise_of_machine for each in part.assignments):
+                measurement.measure_pairs(num_pairs)
         require_untouched(harness)
     budget = Budget(
         seconds=session.configuration.seconds if options.seconds is None else options.seconds,
         seconds_per_pair=session.watch.seconds["measuring"] / num_pairs,
         pair_seconds=plan.pair_seconds,
     )
-    usable, unusable = _usable_samples(session, ledgers)
+    usable, unusable = _usable_samples(session, ledgers, scored)
     return _judge(
         session,
         harness,
         usable,
         Design.of(plan),
         budget,
+        scored=scored,
         machine=machine,
-        max_load=max((trial.load for log in ledgers for trial in log.trials.values() if trial.load), default=None),
+        max_load=max_load(ledgers),
         num_pairs=num_pairs,
         notes=tuple(
             filter(None, (note_on_pairs(plan, session.configuration.pair_seconds), *measurement.notes, *unusable))
@@ -252,28 +260,33 @@ def run_calibration(session: Session, options: CalibrationOptions) -> Calibratio
     )
 
 
-def _timed_part(session: Session, agenda: Agenda) -> Agenda:
-    """The part of the agenda with machine noise, such as times; accuracies of equal revisions are equal."""
-    timed = tuple(each for each in agenda.assignments if each.workload.execution.has_noise_of_machine)
-    if not timed:
+def _noisy_part(session: Session, agenda: Agenda) -> Agenda:
+    """The part of the agenda that equal revisions may measure differently: times, and scores of a sampling model."""
+    noisy = tuple(
+        each
+        for each in agenda.assignments
+        if each.workload.execution.has_noise_of_machine or each.workload.execution.has_items
+    )
+    if not noisy:
         raise UsageError(
-            "nothing to calibrate: no workload is timed",
+            "nothing to calibrate: no workload is timed, and none scores items",
             looked_in=session.configuration.workloads,
-            next_step="write a test that uses the fixture benchmark",
+            next_step="write a test that uses the fixture benchmark, or one that is marked with evaluation",
         )
-    return replace(agenda, assignments=timed, settled=())
+    return replace(agenda, assignments=noisy, settled=())
 
 
 def _usable_samples(
-    session: Session, ledgers: Sequence[WorkloadLog]
+    session: Session, ledgers: Sequence[WorkloadLog], scored: Sequence[Finding]
 ) -> tuple[list[tuple[WorkloadLog, MetricSamples]], list[str]]:
     """The samples from which noise can be estimated, and why the others cannot be used."""
-    run = [log for log in ledgers if not log.skip_reason]
+    run = [log for log in ledgers if not (log.skip_reason or log.workload.execution.has_items)]
     measured = [(log, sample) for log in run for sample in map(log.samples, log.workload.metrics)]
     usable = [(log, sample) for log, sample in measured if sample.preset is None]
     unusable = [_complaint(sample.metric.id, sample.preset.reason) for _, sample in measured if sample.preset]
     unusable += [_complaint(log.workload.id, log.skip_reason) for log in ledgers if log.skip_reason]
-    if not usable:
+    unusable += [_complaint(finding.metric.id, finding.reason) for finding in scored if finding.items is None]
+    if not usable and all(finding.items is None for finding in scored):
         raise MainstayError(
             f"no workload could be measured: {unusable[0]}",
             looked_in=session.configuration.workloads,
@@ -289,22 +302,28 @@ def _judge(
     design: Design,
     budget: Budget,
     *,
+    scored: Sequence[Finding],
     machine: Machine,
     max_load: float | None,
     num_pairs: int,
     notes: Sequence[str],
 ) -> Calibration:
-    """Judge the pairs."""
+    """Judge the pairs, and the items."""
     samples = [sample for _, sample in usable]
     noises = [_noise(log, sample, design) for log, sample in usable]
-    proposal = propose_settings(noises, budget, design)
-    gates = resample_gates(
-        np.stack([degradations_of(sample) for sample in samples]),
-        margins=[sample.metric.scaled_margin for sample in samples],
-        design=design,
-        num_gates=NUM_RESAMPLED,
-        rng=np.random.default_rng(),
+    proposal, gates = (
+        Proposal(looks=design.looks, seconds=budget.seconds),
+        ResampledGates(num_gates=0, num_fails=0, num_passes=0),
     )
+    if noises:
+        proposal = propose_settings(noises, budget, design)
+        gates = resample_gates(
+            np.stack([degradations_of(sample) for sample in samples]),
+            margins=[sample.metric.scaled_margin for sample in samples],
+            design=design,
+            num_gates=NUM_RESAMPLED,
+            rng=np.random.default_rng(),
+        )
     return Calibration(
         created=session.start.created,
         mainstay_version=version("mainstay"),
@@ -322,9 +341,12 @@ def _judge(
         verdicts={finding.metric.id: finding.verdict for finding in judge_family(samples, design)},
         num_gates=gates.num_gates,
         num_false_alarms=gates.num_fails,
-        false_alarm_interval=Interval(*clopper_pearson_interval(gates.num_fails, gates.num_gates)),
+        false_alarm_interval=Interval(*clopper_pearson_interval(gates.num_fails, gates.num_gates))
+        if gates.num_gates
+        else Interval(0.0, 1.0),
         num_passes=gates.num_passes,
         proposal=proposal,
+        evaluations=tuple(item_noise(finding) for finding in scored if finding.items is not None),
         notes=tuple(
             filter(
                 None,

@@ -2,6 +2,7 @@
 
 - :func:`open_ledgers`: an empty ledger for each workload.
 - :func:`measuring`: the measurement of pairs, with its workers.
+- :func:`max_load`: the largest load by other processes.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from functools import partial
 
+from mainstay.commands.cluster import Cluster, deployed
 from mainstay.commands.harness import Harness
 from mainstay.commands.planning import margins_of
 from mainstay.commands.session import Session
@@ -55,6 +57,7 @@ def measuring(
     *,
     repeats: frozenset[str] = frozenset(),
     executor: Executor | None = None,
+    cluster: Cluster | None = None,
 ) -> Iterator[Measurement]:
     """Open the measurement of pairs, and close it afterwards.
 
@@ -70,6 +73,7 @@ def measuring(
         ledgers: Ledger of each workload, with the known trials.
         repeats: Workloads whose baseline may be repeated to help later gates.
         executor: Executor that measures pairs; it stays open.
+        cluster: Cluster that measures the pairs whose execution allows it.
 
     Yields:
         The measurement, which has not begun.
@@ -81,7 +85,9 @@ def measuring(
 
     live = LiveWorkers(harness.launchers, keep_trial) if executor is None else None
     specs = harness.specs_of_both
-    with ThreadPoolExecutor(plan.jobs) if executor is None else nullcontext(executor) as pool:
+    with ExitStack() as stack:
+        pool = executor or stack.enter_context(ThreadPoolExecutor(plan.jobs))
+        elsewhere = stack.enter_context(deployed(cluster, session, harness, pool, keep_trial)) if cluster else None
         measurement = Measurement(
             logs=ledgers,
             settled=agenda.settled,
@@ -93,6 +99,7 @@ def measuring(
             measure_timed=partial(_measure_timed_pair, specs, live=live),
             executor=pool,
             num_at_once=plan.jobs,
+            elsewhere=elsewhere,
             repeats=repeats,
             trial_seconds=plan.trial_seconds,
             pair_seconds=plan.pair_seconds,
@@ -108,6 +115,15 @@ def measuring(
                 live.stop()
             raise
     session.watch.lap("measuring")
+
+
+def max_load(ledgers: Sequence[WorkloadLog]) -> float | None:
+    """Largest load by other processes seen during a trial, in processors; ``None`` if unknown.
+
+    Args:
+        ledgers: Ledger of each workload.
+    """
+    return max((trial.load for log in ledgers for trial in log.trials.values() if trial.load), default=None)
 
 
 def _measure_pair(

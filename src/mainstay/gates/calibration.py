@@ -23,10 +23,10 @@ from mainstay.gates.family import decide, degradations_of, weigh_evidence
 from mainstay.gates.findings import smallest_honest_margin, stated_limits
 from mainstay.gates.policy import Design
 from mainstay.gates.samples import MetricSamples
-from mainstay.records.calibrations import DetectableDegradation, MetricNoise, Proposal
-from mainstay.records.findings import Interval
+from mainstay.records.calibrations import DetectableDegradation, ItemNoise, MetricNoise, Proposal
+from mainstay.records.findings import Finding, Interval
 from mainstay.records.formatting import degradation_text
-from mainstay.records.metrics import Metric
+from mainstay.records.metrics import Metric, Tier
 from mainstay.stats.noise import deviation_interval, split_noise
 from mainstay.stats.paired import mean_interval, summarise_pairs
 from mainstay.stats.power import supported_ratio
@@ -128,6 +128,32 @@ def measure_noise(samples: MetricSamples, block_errors: Sequence[float], design:
         within=parts.within if parts else None,
         between=parts.between if parts else None,
         detectable=tuple(_detectable(metric, deviation, end, design) for end in range(1, len(LONGEST_LOOKS) + 1)),
+    )
+
+
+def item_noise(finding: Finding) -> ItemNoise:
+    """How many items flip between two equal revisions, and whether the margin is honest for so many.
+
+    Args:
+        finding: Finding of a metric of an evaluation that scored all items of two equal revisions.
+    """
+    items, metric = finding.items, finding.metric
+    if items is None:
+        raise ValueError(f"{metric.id} was not judged by its items")
+    supported, refusal = items.honest_margin, ""
+    if finding.tier is Tier.BLOCKING and (supported is None or supported > metric.margin):
+        least = "no margin" if supported is None else f"a margin of {degradation_text(metric, supported)}"
+        refusal = (
+            f"its margin of {degradation_text(metric, metric.margin)} is too small: {finding.num_pairs:,} items of which so "
+            f"many flip by themselves support {least}; widen the margin, score more items, or score each more often"
+        )
+    return ItemNoise(
+        metric=metric,
+        num_items=finding.num_pairs,
+        num_flips=items.num_worse + items.num_better,
+        tier=finding.tier,
+        supported_margin=supported,
+        refusal=refusal,
     )
 
 

@@ -90,18 +90,29 @@ class EvaluationLog(WorkloadLog):
             for metric in self.workload.metrics:
                 self.presets.setdefault(metric.id, replace(trouble, metric=metric))
 
-    def weighed(self, design: Design) -> tuple[WeighedEvaluation, ...]:
+    def weighed(self, design: Design, *, at_once: bool = False) -> tuple[WeighedEvaluation, ...]:
         """The evidence about the metrics of each score.
 
         Args:
             design: Levels and number of metrics of the gate.
+            at_once: Whether the items of all looks are judged at a single one, as a calibration does.
         """
         num_looks = self._num_sound
-        key = (num_looks, (0, Side.BASELINE, 1) in self.trials, self.workload.metrics, dict(self.presets), design)
+        key = (
+            num_looks,
+            (0, Side.BASELINE, 1) in self.trials,
+            self.workload.metrics,
+            dict(self.presets),
+            design,
+            at_once,
+        )
         if self._known is None or self._known[0] != key:
             self._known = (
                 key,
-                tuple(weigh_evaluation(self._evaluation(score, num_looks), design) for score in self.gated),
+                tuple(
+                    weigh_evaluation(self._evaluation(score, num_looks, at_once=at_once), design)
+                    for score in self.gated
+                ),
             )
         return self._known[1]
 
@@ -136,7 +147,7 @@ class EvaluationLog(WorkloadLog):
             assert metric.scoring is not None, f"{metric.id} is no metric of an evaluation"
             yield metric, metric.scoring
 
-    def _evaluation(self, score: str, num_looks: int) -> Evaluation:
+    def _evaluation(self, score: str, num_looks: int, *, at_once: bool) -> Evaluation:
         """The scores under one name at every look."""
         metrics = {metric: scoring for metric, scoring in self._scored_metrics() if scoring.score == score}
         mean = next((metric for metric, scoring in metrics.items() if scoring.tasks), None)
@@ -146,13 +157,13 @@ class EvaluationLog(WorkloadLog):
             return Evaluation(looks=(known,), mean=mean, mean_tier=_declared_tier(mean) or Tier.BLOCKING)
         weights = block_weights(self.shares).tolist()
         looks, used = [], []
-        for look in range(num_looks):
+        for look in range(num_looks - 1 if at_once else 0, num_looks):
             samples = self._samples_at(score, look + 1, of_tasks, mean)
             if look < len(weights) - 1:  # all outputs must be equal, not only the first
                 samples = tuple(replace(each, is_identical=False) for each in samples)
             if look == num_looks - 1 or all(each.preset is None for each in samples):
                 looks.append(samples)
-                used.append(weights[look])
+                used.append(1.0 if at_once else weights[look])
         declared = mean.scoring.tasks if mean and mean.scoring else ()
         present = {metric.scoring.task for metric in of_tasks if metric.scoring}
         return Evaluation(

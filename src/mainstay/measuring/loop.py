@@ -10,12 +10,13 @@ runs come first, several at once; time and memory are measured afterwards and ne
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from itertools import count
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from mainstay.gates.exact import DigestComparison
 from mainstay.gates.jointly import judge_jointly
@@ -28,11 +29,15 @@ from mainstay.measuring.scheduling import (
     draw_workload_order,
     measure_all,
 )
+from mainstay.measuring.sharding import Shard
 from mainstay.records.findings import Finding, MeasuredWith, Verdict
 from mainstay.records.runs import WorkloadResult
 from mainstay.records.trials import Side, Trial
 from mainstay.workers.interleaved import MAX_ALTERNATIONS, TimedRequest, TimedResult, TimedTask
 from mainstay.workers.pairs import PairRequest, PairResult
+
+SHARE_OF_SHOWING = 0.02
+"""Largest part of the time that is used to judge for the progress report; with many metrics, some pairs are skipped."""
 
 
 class Observer(Protocol):
@@ -81,13 +86,27 @@ class Progress:
         num_done: Pairs measured, over all workloads.
         num_planned: Pairs needed for the next look.
         seconds_left: Expected time until the next look; ``None`` before the first pair.
-        findings: Findings as of the last look; their estimates include the pairs measured since.
+        findings: Findings as of the last look; their estimates include most of the pairs measured since.
     """
 
     num_done: int
     num_planned: int
     seconds_left: float | None
     findings: tuple[Finding, ...]
+
+
+class Site(NamedTuple):
+    """Where pairs are measured: on this machine, or on others.
+
+    Attributes:
+        executor: Executor of the measurements.
+        num_at_once: Number of processes that may run there at once.
+        num_processes: Gives the number of processes that a pair needs there.
+    """
+
+    executor: Executor
+    num_at_once: int
+    num_processes: Callable[[PairRequest], int]
 
 
 class Measurement:
@@ -104,6 +123,7 @@ class Measurement:
         measure_timed: Function that measures one pair of processes, which take turns in all timed workloads.
         executor: Executor of the measurements: threads, or processes if both functions can be pickled.
         num_at_once: Number of training runs at once; a pair counts as two.
+        elsewhere: Other machines for the pairs whose execution allows it; ``None`` to measure all of them here.
         repeats: Workloads whose baseline should be shown to be deterministic for later gates, even if no verdict of
             this gate depends on it. This costs one training run for each workload, after everything else, and is done
             only if a later gate could then reuse at least two trials.
@@ -114,6 +134,7 @@ class Measurement:
         observer: Receives progress reports.
         keep_trial: Called with each trial when its pair has ended, before the trial counts; ``None`` if ``measure``
             itself passes on each trial as soon as it has ended.
+        end: What ends a measurement before its last look, for notes.
         clock: Function that gives the time.
     """
 
@@ -130,6 +151,7 @@ class Measurement:
         measure_timed: Callable[[TimedRequest], TimedResult],
         executor: Executor,
         num_at_once: int,
+        elsewhere: Site | None = None,
         repeats: frozenset[str] = frozenset(),
         trial_seconds: float,
         pair_seconds: float,
@@ -137,6 +159,7 @@ class Measurement:
         deadline: float,
         observer: Observer,
         keep_trial: Callable[[Trial], None] | None = None,
+        end: str = "the time was used up",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._logs = {log.workload.id: log for log in logs}
@@ -147,8 +170,8 @@ class Measurement:
         self._margin_of = margin_of
         self._measure_one = measure
         self._measure_timed = measure_timed
-        self._executor = executor
-        self._num_at_once = num_at_once
+        self._here = Site(executor, num_at_once, self._num_processes)
+        self._elsewhere = elsewhere or self._here
         self._repeats = repeats
         self._trial_seconds = trial_seconds
         self._pair_seconds = pair_seconds
@@ -156,8 +179,11 @@ class Measurement:
         self._deadline = deadline
         self._observer = observer
         self._keep_trial = keep_trial
+        self._end = end
         self._clock = clock
         self._num_cut = 0
+        self._shown: tuple[Finding, ...] = ()
+        self._show_next_at = -math.inf
         self.notes: list[str] = []
         for log in logs:
             log.adopt_margins(margin_of)
@@ -188,7 +214,7 @@ class Measurement:
             findings = self._judge()
             if any(log.num_pairs < look and not log.is_settled for log in undecided):
                 stands = "no look was completed" if look == self._design.looks[0] else "the last completed look stands"
-                self.notes.append(f"the time was used up before the look at {look} pairs; {stands}")
+                self.notes.append(f"{self._end} before the look at {look} pairs; {stands}")
                 break
             self._observer.look_taken(look, findings)
         if self._num_cut:
@@ -201,6 +227,46 @@ class Measurement:
         """Measure a fixed number of pairs of every workload, even if fewer would decide it, as a calibration does."""
         self._observer.phase(f"{num_pairs} pairs")
         self._measure_up_to(num_pairs, [log for log in self._logs.values() if not isinstance(log, EvaluationLog)])
+
+    def measure_share(self, num_pairs: int, shard: Shard) -> int:
+        """Measure the pairs of one shard, which cannot know what the others find: all up to a number, without looks.
+
+        Of evaluations, a shard scores the items of its looks, up to the last one. Every shard also measures the first pair
+        of a workload whose candidate may need its own file, which that pair
+        decides.
+
+        Args:
+            num_pairs: Number of pairs of each training, over all shards.
+            shard: The shard.
+
+        Returns:
+            Number of pairs up to which the share is complete; smaller than ``num_pairs`` if the time was used up.
+        """
+        self._observer.phase(f"shard {shard} of {num_pairs} pairs")
+        logs = list(self._logs.values())
+        first = [log for number, log in enumerate(logs) if shard.owns(number, 0) or log.can_fall_back]
+        self._measure((log, 0) for log in first)
+        repeated = (log for log in first if log.has_pair(0) and not log.is_settled)
+        self._measure(((log, 0) for log in repeated if _may_need_repetition(log)), repetition=1)
+        counts = [len(log.shares) if isinstance(log, EvaluationLog) else num_pairs for log in logs]
+        own = [
+            (log, pair)
+            for pair in range(max(counts, default=0))
+            for number, log in enumerate(logs)
+            if pair < counts[number] and shard.owns(number, pair)
+        ]
+        self._measure((log, pair) for log, pair in own)
+        return min((pair for log, pair in own if not log.is_settled and not log.has_pair(pair)), default=num_pairs)
+
+    def score_items(self) -> tuple[Finding, ...]:
+        """Score all items of every evaluation, even if fewer would decide, as a calibration does; gives the findings."""
+        logs = [log for log in self._logs.values() if isinstance(log, EvaluationLog)]
+        if logs:
+            self._observer.phase("scoring all items")
+        for look in range(max((len(log.shares) for log in logs), default=0)):
+            self._measure((log, look) for log in logs if look < len(log.shares))
+        weighed = [each for log in logs if not log.skip_reason for each in log.weighed(self._design, at_once=True)]
+        return judge_jointly([], weighed, self._design)
 
     def results(self) -> tuple[WorkloadResult, ...]:
         """Results of the workloads, without their findings."""
@@ -242,7 +308,7 @@ class Measurement:
                 self._measure(((log, 0) for log in logs if log.has_pair(0) and not log.is_settled), repetition=1)
             findings = self._judge()
             if any(not log.has_pair(look) and not log.is_settled for log in logs):
-                self.notes.append("the time was used up before all items were scored; the last completed look stands")
+                self.notes.append(f"{self._end} before all items were scored; the last completed look stands")
                 break
 
     def _open_evaluations(self, findings: Sequence[Finding]) -> list[EvaluationLog]:
@@ -276,7 +342,7 @@ class Measurement:
         results = measure_all(
             groups,
             self._measure_timed,
-            self._executor,
+            self._here.executor,
             arguments=lambda group: (replace(self._timed_request(*group, logs), seconds_left=self._seconds_left),),
             num_at_once=1,
             deadline=self._deadline,
@@ -320,17 +386,7 @@ class Measurement:
             request for log, pair in pairs if (request := self._request(log, pair, repetition)) and not log.is_settled
         ]
         start = self._clock()
-        results = measure_all(
-            requests,
-            self._measure_one,
-            self._executor,
-            arguments=self._as_it_stands,
-            num_at_once=self._num_at_once,
-            num_processes=self._num_processes,
-            deadline=self._deadline,
-            clock=self._clock,
-        )
-        for num_done, result in enumerate(results, start=1):
+        for num_done, result in enumerate(self._results(requests), start=1):
             self._num_cut += result.was_cut
             if result.images:
                 self._logs[result.request.workload].images[result.request.pair] = result.images
@@ -339,10 +395,27 @@ class Measurement:
         if self._num_reused < num_reused or self._num_own > num_own:
             self._measure(pairs, repetition=repetition)
 
+    def _results(self, requests: Sequence[PairRequest]) -> Iterator[PairResult]:
+        """Measure requests where they may be measured: first those for other machines, if there are any."""
+        portable = {log.workload.id for log in self._logs.values() if log.workload.execution.is_portable}
+        far = [request for request in requests if request.workload in portable]
+        near = [request for request in requests if request.workload not in portable]
+        for site, wanted in ((self._elsewhere, far), (self._here, near)):
+            yield from measure_all(
+                wanted,
+                self._measure_one,
+                site.executor,
+                arguments=self._as_it_stands,
+                num_at_once=site.num_at_once,
+                num_processes=site.num_processes,
+                deadline=self._deadline,
+                clock=self._clock,
+            )
+
     def _num_processes(self, request: PairRequest) -> int:
         """Number of running processes that a pair counts as: all, if nothing else may run at the same time."""
         may_overlap = self._logs[request.workload].workload.execution.may_overlap
-        return len(request.sides) if may_overlap else self._num_at_once
+        return len(request.sides) if may_overlap else self._here.num_at_once
 
     @property
     def _num_reused(self) -> int:
@@ -368,8 +441,17 @@ class Measurement:
         """Report progress to the observer."""
         left = (self._clock() - start) / num_done * (num_planned - num_done)
         self._observer.pairs_done(
-            Progress(num_done=num_done, num_planned=num_planned, seconds_left=left, findings=self._judge())
+            Progress(num_done=num_done, num_planned=num_planned, seconds_left=left, findings=self._findings_to_show())
         )
+
+    def _findings_to_show(self) -> tuple[Finding, ...]:
+        """Findings for progress, judged anew unless that would take more than :data:`SHARE_OF_SHOWING` of the time."""
+        begun = self._clock()
+        if begun >= self._show_next_at:
+            self._shown = self._judge()
+            ended = self._clock()
+            self._show_next_at = ended + (ended - begun) / SHARE_OF_SHOWING
+        return self._shown
 
     def _as_it_stands(self, request: PairRequest) -> tuple[PairRequest, Sequence[Trial]] | None:
         """Update a request just before it runs, and add the pair's known trials; ``None`` if the workload is settled."""
@@ -440,6 +522,11 @@ class Measurement:
 
     def _is_failed(self, findings: Sequence[Finding]) -> bool:
         return self._fail_fast and any(finding.verdict is Verdict.FAIL for finding in findings)
+
+
+def _may_need_repetition(log: WorkloadLog) -> bool:
+    """Whether the first pair leaves open that the baseline must be repeated."""
+    return isinstance(log, EvaluationLog) or (log.workload.execution.has_digests and log.digests_agree(0))
 
 
 def _sources(logs: Sequence[WorkloadLog]) -> list[MeasuredWith]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mainstay.records.findings import Interval, Verdict
-from mainstay.records.metrics import Metric
+from mainstay.records.metrics import Metric, Tier
 from mainstay.records.runs import SCHEMA_VERSION, Environment, Machine, Revision
 
 
@@ -57,6 +57,27 @@ class MetricNoise:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ItemNoise:
+    """How the items of an evaluation differ between two equal revisions.
+
+    Attributes:
+        metric: The metric of the items.
+        num_items: Number of items.
+        num_flips: Items with different scores.
+        tier: Tier that the metric has in a gate.
+        supported_margin: Smallest margin with which a clean change passes with 95 % chance; ``None`` if there is none.
+        refusal: Why the margin is refused and what would support it; empty if it is supported.
+    """
+
+    metric: Metric
+    num_items: int
+    num_flips: int
+    tier: Tier
+    supported_margin: float | None
+    refusal: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Proposal:
     """Settings that the machine's noise supports.
 
@@ -92,6 +113,7 @@ class Calibration:
         num_pairs: Pairs measured.
         seconds_per_pair: Mean wall time of a pair, all its workloads together.
         metrics: Noise of each timed metric.
+        evaluations: Flips of each metric of an evaluation.
         verdicts: Verdicts of a gate with these pairs, by metric id.
         num_gates: Number of gates simulated from these pairs, with the signs of their degradations drawn at random.
         num_false_alarms: Number of simulated gates that fail.
@@ -121,5 +143,6 @@ class Calibration:
     false_alarm_interval: Interval
     num_passes: int
     proposal: Proposal
+    evaluations: tuple[ItemNoise, ...] = ()
     notes: tuple[str, ...] = ()
     schema_version: int = SCHEMA_VERSION

@@ -9,6 +9,8 @@
     ├── GitError                   4   the repository cannot be gated as it is
     ├── EnvironmentBuildError      4   a revision cannot be resolved, built or installed; 1 if the candidate cannot
     ├── PlanError                  4   a resumed gate would go by another plan than the one it started with
+    ├── PieceError               4   pieces of shards are incomplete, or do not belong together
+    ├── ClusterError             4   a cluster cannot be used: no scheduler, no worker, or one of another kind
     ├── WorkerError                4   a server of workers cannot be started
     ├── StoreError                 4   a file could not be written or read
     │   └── SchemaError            4   a run document is not of schema version 1
@@ -25,6 +27,9 @@ from mainstay.records.redaction import without_secrets
 
 RESUME_GATE = "continue with 'mainstay gate --resume': what was measured is kept"
 """The next step after a gate was interrupted, or after space was freed on the disk."""
+
+CONTINUE_SHARD = "run the same command again: what was measured is kept"
+"""The next step after a shard was interrupted, or after space was freed on the disk."""
 
 RESTART_CALIBRATION = "start 'mainstay calibrate' again: it measures everything anew"
 """The next step after a calibration was interrupted."""
@@ -98,6 +103,14 @@ class EnvironmentBuildError(MainstayError):
 
 class PlanError(MainstayError):
     """The plan of a resumed gate differs from the plan it started with."""
+
+
+class PieceError(MainstayError):
+    """The pieces of shards are incomplete, or were not measured under the same conditions."""
+
+
+class ClusterError(MainstayError):
+    """A cluster cannot be used: its scheduler is not there, it has no workers, or one is not like this machine."""
 
 
 class WorkerError(MainstayError):

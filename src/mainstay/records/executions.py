@@ -44,6 +44,11 @@ class Execution:
         """Whether machine noise affects the metric, so that a calibration measures it."""
         return not self.may_overlap
 
+    @property
+    def is_portable(self) -> bool:
+        """Whether its pairs may be measured on another machine than the rest of the gate, since it measures no time."""
+        return self.part == "accuracy" and self.may_overlap
+
 
 TRAINED = Execution(name="trained", kind="accuracy", part="accuracy", may_overlap=True, has_digests=True)
 """Whole training runs, each from a seed."""

@@ -34,21 +34,49 @@ def render_calibration(calibration: Calibration) -> str:
     Returns:
         Lines ending in a line break.
     """
-    blocks = (_head(calibration), _noise(calibration), _detectable(calibration), _errors(calibration))
-    lines = [line for block in (*blocks, _settings(calibration)) for line in (*block, "")]
+    blocks = [_head(calibration)]
+    if calibration.evaluations:
+        blocks.append(_items(calibration))
+    if calibration.metrics:
+        blocks += [_noise(calibration), _detectable(calibration), _errors(calibration), _settings(calibration)]
+    lines = [line for block in blocks for line in (*block, "")]
     return "\n".join(line.rstrip() for line in lines)
 
 
 def _head(calibration: Calibration) -> Iterator[str]:
     """State what was measured, and where."""
     revision, machine = calibration.revision, calibration.machine
-    yield f"mainstay calibrate: {calibration.num_pairs} pairs of one revision, built twice and gated against itself"
+    measured = [f"{calibration.num_pairs} pairs"] if calibration.metrics else []
+    measured += ["all items"] if calibration.evaluations else []
+    yield f"mainstay calibrate: {' and '.join(measured)} of one revision, built twice and gated against itself"
     yield f"  revision: {revision.commit[:12]} {clean(revision.subject)}"
     yield f"  machine: {machine.processor}, {machine.num_cores} cores, {machine.system}"
     load = UNKNOWN if calibration.max_load is None else f"at most {fixed(calibration.max_load, decimals=1)} processors"
     yield f"  load by others: {load}"
     for note in calibration.notes:
         yield from _wrapped("note: ", clean(note))
+
+
+def _items(calibration: Calibration) -> Iterator[str]:
+    """The items that flip by themselves, and the smallest margin that so many items support."""
+    yield "items that flip by themselves, and the smallest margin with which a clean change passes with 95 % chance"
+    rows = [("metric", "items", "flips", "margin", "smallest", "tier")]
+    for noise in calibration.evaluations:
+        metric, supported = noise.metric, noise.supported_margin
+        rows.append(
+            (
+                clean(metric.id),
+                f"{noise.num_items:,}",
+                f"{noise.num_flips:,} ({percent(noise.num_flips / noise.num_items)})",
+                degradation_text(metric, metric.margin),
+                "none" if supported is None else degradation_text(metric, supported),
+                noise.tier.value,
+            )
+        )
+    yield from _table(rows)
+    for noise in calibration.evaluations:
+        if noise.refusal:
+            yield from _wrapped("refused: ", f"{clean(noise.metric.id)}: {noise.refusal}")
 
 
 def _noise(calibration: Calibration) -> Iterator[str]:

@@ -106,7 +106,7 @@ def _sentence(item: FlippedItem) -> str:
     """An item in one line."""
     parts = [f"{clean(item.id, at_most=NAME_LENGTH)}: {_score(item.baseline)} -> {_score(item.candidate)}"]
     quoted = (("asks", item.input), ("baseline", item.baseline_output), ("candidate", item.candidate_output))
-    parts += [f"{name} {clean(text, at_most=MAX_QUOTED)!r}" for name, text in quoted if text]
+    parts += [f'{name} "{clean(text, at_most=MAX_QUOTED)}"' for name, text in quoted if text]
     return ", ".join(parts)
 
 

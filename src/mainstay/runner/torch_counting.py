@@ -20,10 +20,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
+from .digests import RecordingError
 from .lazy import refuse_lazy_function, refuse_lazy_result
 from .places import NOWHERE, Place, PlaceFinder, place_of
 from .protocol import CountedName
-from .recording import RecordingError
 
 COPIES = frozenset({"aten::_to_copy", "aten::clone", "aten::copy_", "aten::_foreach_copy_"})
 """Operators that only copy; the first also changes types and devices."""

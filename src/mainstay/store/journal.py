@@ -26,7 +26,7 @@ from cattrs.errors import CattrsError
 from cattrs.preconf.json import make_converter
 from filelock import FileLock, Timeout
 
-from mainstay.records.errors import RESTART_CALIBRATION, RESUME_GATE, StoreError, UsageError
+from mainstay.records.errors import CONTINUE_SHARD, RESTART_CALIBRATION, RESUME_GATE, StoreError, UsageError
 from mainstay.records.redaction import without_credentials
 from mainstay.records.trials import Trial
 from mainstay.store.files import FOLDER, write_text
@@ -42,6 +42,9 @@ CALIBRATIONS = "calibrations"
 JUDGEMENTS = "judgements"
 """Subfolder for judgements of stored results, which need not be resumed, since their input files remain."""
 
+PIECES = "pieces"
+"""Subfolder for the pieces of shards, which several machines measure."""
+
 BISECTIONS = "bisections"
 """Subfolder for the measurements of searches for a guilty commit."""
 
@@ -49,6 +52,7 @@ WAYS_ON = {
     RUNS: RESUME_GATE,
     CALIBRATIONS: RESTART_CALIBRATION,
     JUDGEMENTS: "judge the files again",
+    PIECES: CONTINUE_SHARD,
     BISECTIONS: "start 'mainstay bisect' again: what was measured is kept",
 }
 """Command to run after disk space was freed, by subfolder."""

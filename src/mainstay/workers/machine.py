@@ -32,6 +32,25 @@ def describe_machine() -> Machine:
     )
 
 
+def device_kind(machine: Machine) -> str:
+    """What a machine computes with: accuracies from two kinds of devices do not belong to one gate.
+
+    The model of the processor does not count: it may change the last bit of a result, and both trials of a pair always
+    run on one machine.
+
+    Args:
+        machine: Description of the machine.
+
+    Example:
+        >>> device_kind(
+        ...     Machine(system="Linux 6.8", architecture="x86_64", processor="a", num_cores=2, memory_bytes=1)
+        ... )
+        'Linux x86_64 without a GPU'
+    """
+    device = f"with {machine.accelerator}" if machine.accelerator else "without a GPU"
+    return f"{machine.system.partition(' ')[0]} {machine.architecture} {device}"
+
+
 def usable_cores() -> int:
     """Logical processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):

@@ -1,0 +1,1 @@
+"""What one GPU is asked in at most ten minutes; ``python -m experiments.gpu`` runs it."""

@@ -1,0 +1,402 @@
+"""A host of a cluster: what runs on the machines that measure for a gate elsewhere.
+
+The environments are built once on each host. A process of its own, the keeper, builds and keeps them for all worker
+processes of the host, so that none of these is missed if it is killed. Each worker process holds a shared lock; when
+the last one has released it or has ended, the keeper removes everything and ends.
+
+- :class:`Parcel`: what a host needs; plain data.
+- :func:`receive`, :func:`prepare`, :func:`measure`, :func:`release`: called on the workers of the cluster.
+- :func:`describe_host`: what must be the same on all hosts.
+- :func:`keep`: the keeper, ``python -m mainstay.commands.host FOLDER``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from mainstay.commands.start import Start
+from mainstay.measuring.ledger import examples_to_show
+from mainstay.records.errors import ClusterError, MainstayError
+from mainstay.records.findings import MeasuredWith
+from mainstay.records.trials import Side, Trial
+from mainstay.revisions.carrying import Carried, unpack
+from mainstay.revisions.environments import Resolution, cache_folder
+from mainstay.store.journal import CONVERTER
+from mainstay.workers.machine import describe_machine, device_kind
+from mainstay.workers.pairs import PairRequest, PairResult, run_pair
+from mainstay.workers.process import WorkerSpec
+from mainstay.workers.session import LiveWorkers
+
+with suppress(ImportError):  # Windows has none, but no gate runs there
+    import fcntl
+
+POLL_SECONDS = 0.1
+"""Time between two looks at the files by which a keeper and its worker processes talk."""
+
+PARCEL, READY, FAILED, USERS, KEPT, CHECK, CHANGES = (
+    "parcel.json",
+    "ready.json",
+    "failed.txt",
+    "users",
+    "kept",
+    "check",
+    "changes.json",
+)
+"""Files of a host's folder: what was received, the built environments or why there are none, and locks and answers."""
+
+Specs = Mapping[MeasuredWith, Mapping[Side, WorkerSpec]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Facts:
+    """What must be the same on all machines that measure for one gate.
+
+    Attributes:
+        python: Version of Python, with which the environments are made.
+        mainstay: Version of the tool.
+        device: Kind of device.
+    """
+
+    python: str
+    mainstay: str
+    device: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parcel:
+    """All that a host needs to measure for a gate.
+
+    Attributes:
+        carried: Content of both revisions.
+        start: Choices of the gate.
+        resolutions: Dependencies of each revision, as the gate resolved them.
+        facts: What must be the same on the host.
+    """
+
+    carried: Carried
+    start: Start
+    resolutions: Mapping[Side, Resolution]
+    facts: Facts
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what distinguishes two parcels."""
+        parts = [self.carried.digest, self.start.created, *(each.digest for each in self.resolutions.values())]
+        return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Built:
+    """Both revisions as they were built on a host.
+
+    Attributes:
+        specs: Workers of both revisions, by the source of the workload files.
+        inputs: SHA-256 of the inputs that ``prepare`` made.
+    """
+
+    specs: Specs
+    inputs: Mapping[str, str]
+
+
+@cache
+def describe_host() -> Facts:
+    """The facts of this machine and process."""
+    return Facts(
+        python=".".join(map(str, sys.version_info[:3])),
+        mainstay=version("mainstay"),
+        device=device_kind(describe_machine()),
+    )
+
+
+class _Use:
+    """The use of a host's environments by this process, until it is released or the process ends.
+
+    Args:
+        parcel: What the gate sent.
+    """
+
+    def __init__(self, parcel: Parcel) -> None:
+        self.live = LiveWorkers()
+        self._folder = _hosts_folder() / parcel.digest
+        self._folder.parent.mkdir(parents=True, exist_ok=True)
+        with self._exclusive():
+            if not _is_locked(self._folder / KEPT):
+                shutil.rmtree(self._folder, ignore_errors=True)
+                self._folder.mkdir(mode=0o700)
+                _write(self._folder / PARCEL, json.dumps(CONVERTER.unstructure(parcel)))
+                self._hold()
+                self._start_keeper()
+            else:
+                self._hold()
+            self._await_built()
+        self.built = CONVERTER.structure(json.loads((self._folder / READY).read_text(encoding="utf-8")), Built)
+
+    def _exclusive(self) -> FileLock:
+        """Lock against the other worker processes of the host, and against the end of the keeper."""
+        return FileLock(f"{self._folder}.lock")
+
+    def _hold(self) -> None:
+        self._users = os.open(self._folder / USERS, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._users, fcntl.LOCK_SH)
+
+    def _start_keeper(self) -> None:
+        with (self._folder / "log").open("wb") as log:
+            self._keeper = subprocess.Popen(
+                [sys.executable, "-m", "mainstay.commands.host", str(self._folder)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        threading.Thread(target=self._keeper.wait, daemon=True).start()  # or it would stay in the table of processes
+
+    def _await_built(self) -> None:
+        """Wait until the keeper has built both revisions.
+
+        Raises:
+            ClusterError: If it cannot.
+        """
+        while not (self._folder / READY).exists():
+            keeper = getattr(self, "_keeper", None)
+            if (self._folder / FAILED).exists() or (keeper and keeper.poll() is not None):
+                failed = self._folder / FAILED
+                told = failed.read_text(encoding="utf-8") if failed.exists() else _last_lines(self._folder / "log")
+                os.close(self._users)
+                shutil.rmtree(self._folder, ignore_errors=True)
+                raise ClusterError(f"a host of the cluster cannot build both revisions: {told}")
+            time.sleep(POLL_SECONDS)
+
+    def find_tampering(self) -> list[str]:
+        """Describe forbidden changes since the environments were built; a keeper that is gone counts as one."""
+        with self._exclusive():
+            (self._folder / CHANGES).unlink(missing_ok=True)
+            (self._folder / CHECK).touch()
+            while not (self._folder / CHANGES).exists():
+                if not _is_locked(self._folder / KEPT):
+                    return ["the process that kept the environments of a host was killed"]
+                time.sleep(POLL_SECONDS)
+            changes: list[str] = json.loads((self._folder / CHANGES).read_text(encoding="utf-8"))
+            return changes
+
+    def end(self) -> None:
+        """Kill the workers, and release the environments."""
+        self.live.stop()
+        os.close(self._users)
+
+
+_PARCELS: dict[str, Parcel] = {}
+_USES: dict[str, _Use] = {}
+_MUTEX = threading.Lock()
+
+
+def receive(parcel: Parcel) -> None:
+    """Keep a parcel for the time when a pair is to be measured.
+
+    Args:
+        parcel: What the gate sent.
+    """
+    _PARCELS[parcel.digest] = parcel
+
+
+def prepare(digest: str) -> Mapping[str, str]:
+    """Build both revisions on this host, or wait until another process has.
+
+    Args:
+        digest: Digest of a parcel that was received.
+
+    Returns:
+        SHA-256 of the inputs that ``prepare`` made.
+
+    Raises:
+        ClusterError: If this host is not like the gate's machine, or cannot build.
+    """
+    return _use(digest).built.inputs
+
+
+def measure(digest: str, request: PairRequest, known: Sequence[Trial], *, together: bool) -> PairResult:
+    """Measure a pair on this host.
+
+    Args:
+        digest: Digest of a parcel that was received.
+        request: The request.
+        known: Trials of this pair that are known.
+        together: Whether both trials run at the same time.
+
+    Raises:
+        ClusterError: If this host is not like the gate's machine, or cannot build.
+    """
+    use = _use(digest)
+    of_files = use.built.specs[request.measured_with]
+    return run_pair(of_files, request, known, together=together, choose_examples=examples_to_show, live=use.live)
+
+
+def release(digest: str) -> list[str]:
+    """End the use of a parcel, and kill what still measures.
+
+    Args:
+        digest: Digest of the parcel.
+
+    Returns:
+        Forbidden changes by the workloads.
+    """
+    _PARCELS.pop(digest, None)
+    with _MUTEX:
+        use = _USES.pop(digest, None)
+    if use is None:
+        return []
+    changes = use.find_tampering()
+    use.end()
+    return changes
+
+
+def _use(digest: str) -> _Use:
+    """The use of a parcel by this process."""
+    parcel = _PARCELS.get(digest)
+    if parcel is None:
+        raise ClusterError("a worker of the cluster did not receive what to measure")
+    if why := why_unlike(parcel.facts, describe_host()):
+        raise ClusterError(f"a worker of the cluster is not like the machine of the gate: {why}")
+    with _MUTEX:
+        if digest not in _USES:
+            _USES[digest] = _Use(parcel)
+        return _USES[digest]
+
+
+def why_unlike(own: Facts, other: Facts) -> str:
+    """Why two machines cannot measure for one gate; empty if they can.
+
+    Args:
+        own: Facts of the machine of the gate.
+        other: Facts of a worker.
+
+    Example:
+        >>> own = Facts(python="3.11.7", mainstay="1.0", device="Linux x86_64 without a GPU")
+        >>> why_unlike(own, replace(own, python="3.12.1"))
+        'its Python is 3.12.1, here 3.11.7'
+    """
+    for what, here, there in (
+        ("Python", own.python, other.python),
+        ("mainstay", own.mainstay, other.mainstay),
+        ("kind of device", own.device, other.device),
+    ):
+        if here != there:
+            return f"its {what} is {there}, here {here}"
+    return ""
+
+
+def keep(folder: Path) -> None:
+    """Build both revisions, keep them until no process uses them any more, then remove everything.
+
+    Args:
+        folder: The host's folder for this gate.
+    """
+    descriptor = os.open(folder / KEPT, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    lock = FileLock(f"{folder}.lock")
+    try:
+        with _built(folder) as find_changes:
+            while not _has_ended(folder, lock):
+                if (folder / CHECK).exists():
+                    (folder / CHECK).unlink()
+                    _write(folder / CHANGES, json.dumps(find_changes()))
+                time.sleep(POLL_SECONDS)
+        shutil.rmtree(folder, ignore_errors=True)
+        Path(lock.lock_file).unlink()
+    except MainstayError as error:
+        _write(folder / FAILED, str(error))
+
+
+@contextmanager
+def _built(folder: Path) -> Iterator[Callable[[], list[str]]]:
+    """Build both revisions; gives the function that finds forbidden changes."""
+    from mainstay.commands.harness import open_harness
+    from mainstay.commands.session import Session
+    from mainstay.commands.tampering import find_tampering
+    from mainstay.measuring.loop import SilentObserver
+    from mainstay.revisions.workspace import input_digests
+    from mainstay.store.journal import new_run
+    from mainstay.workers.descendants import inheriting_orphans
+
+    parcel = CONVERTER.structure(json.loads((folder / PARCEL).read_text(encoding="utf-8")), Parcel)
+    repository = unpack(parcel.carried, folder / "repository")
+    commits = parcel.carried.commits
+    start = replace(
+        parcel.start,
+        baseline=replace(parcel.start.baseline, commit=commits[Side.BASELINE]),
+        candidate=replace(parcel.start.candidate, commit=commits[Side.CANDIDATE]),
+    )
+    with (
+        inheriting_orphans(),
+        new_run(repository.root, datetime.fromisoformat(start.created), asdict(start)) as run,
+    ):
+        run.journal.append("resolutions", resolutions={side: asdict(each) for side, each in parcel.resolutions.items()})
+        session = Session.of_run(repository, run, start, environ=os.environ, observer=SilentObserver())
+        with open_harness(session) as harness:
+            inputs = input_digests(harness.prepared.variables, harness.scratch) or {}
+            built = Built(specs=harness.specs_of_both, inputs=inputs)
+            _write(folder / READY, json.dumps(CONVERTER.unstructure(built)))
+            yield lambda: find_tampering(harness, {})
+
+
+def _has_ended(folder: Path, lock: FileLock) -> bool:
+    """Whether no process uses the environments any more; then the lock stays held, and no process can begin to."""
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:  # a process begins to use them, or waits for an answer
+        return False
+    if not _is_locked(folder / USERS):
+        return True
+    lock.release()
+    return False
+
+
+def _hosts_folder() -> Path:
+    """Folder of the folders of all gates that this host measures for."""
+    return cache_folder() / "hosts"
+
+
+def _is_locked(file: Path) -> bool:
+    """Whether another open file holds a lock on a file."""
+    try:
+        descriptor = os.open(file, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _write(file: Path, text: str) -> None:
+    """Write a file that another process waits for: it appears with its whole content."""
+    half = file.with_suffix(".half")
+    half.write_text(text, encoding="utf-8")
+    half.rename(file)
+
+
+def _last_lines(log: Path) -> str:
+    """The last lines of a keeper's output."""
+    return " | ".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-3:])
+
+
+if __name__ == "__main__":
+    keep(Path(sys.argv[1]))

@@ -1,0 +1,195 @@
+"""Judgement of the pieces of all shards of a gate: the measuring loop runs again, and each pair comes from a piece.
+
+So the seeds, the looks and the findings are those of a gate on one machine. Nothing is measured, and neither the
+repository nor the environments are needed. Times are not judged, since no shard measures them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NoReturn
+
+from mainstay.commands.basis import Basis, Measured, conclude
+from mainstay.commands.judge import JudgeOutcome
+from mainstay.commands.measurement import open_ledgers
+from mainstay.commands.pieces import Piece, basis_of, read_pieces, require_whole
+from mainstay.gates.policy import Design
+from mainstay.measuring.loop import Measurement, SilentObserver
+from mainstay.records.errors import GitError, PieceError
+from mainstay.records.trials import Outcome, Side, Trial
+from mainstay.revisions.git import Repository
+from mainstay.store.documents import run_to_json
+from mainstay.store.journal import JUDGEMENTS, new_run
+from mainstay.workers.interleaved import TimedRequest
+from mainstay.workers.pairs import PairRequest, PairResult
+
+NOT_GATED = "times and memory are not gated here: 'mainstay gate --only performance' gates them, on one machine"
+"""Note on what no shard measures."""
+
+
+class Recorded:
+    """The trials of all pieces, from which pairs are taken as if they were measured.
+
+    Args:
+        pieces: Pieces of all shards, in order.
+        basis: Their common basis.
+    """
+
+    def __init__(self, pieces: Sequence[Piece], basis: Basis) -> None:
+        self._pieces = pieces
+        self._positions = {workload.id: number for number, workload in enumerate(basis.plan.workloads)}
+        self.num_pairs = min(piece.ending.num_pairs for piece in pieces if piece.ending)
+        self._trials = [
+            {(each.workload, each.side, each.pair, each.repetition, each.files_of): each for each in piece.trials}
+            for piece in pieces
+        ]
+
+    def measure(self, request: PairRequest, _: Sequence[Trial] = ()) -> PairResult:
+        """Take a pair from the piece of the shard that owns it.
+
+        Args:
+            request: The request for the pair.
+
+        Returns:
+            Its trials; none if the pieces end before the pair, or if the shard ended the workload because a trial of
+            another pair did not complete.
+
+        Raises:
+            PieceError: If the piece lacks the pair without such a reason, or has other seeds.
+        """
+        position = self._positions[request.workload]
+        number = next(n for n, piece in enumerate(self._pieces) if piece.head.shard.owns(position, request.pair))
+        trials = []
+        for side in request.sides:
+            key = (request.workload, side, request.pair, request.repetition, request.measured_with.files_for(side))
+            trial = self._trials[number].get(key)
+            if trial is None and self._may_lack(number, request):
+                return PairResult(request=request, trials=())
+            if trial is None or trial.seed != request.seed:
+                raise self._damage(number, request, side)
+            trials.append(trial)
+        images = self._pieces[number].images.get(request.workload, {}) if request.wants_images else {}
+        return PairResult(request=request, trials=tuple(trials), images=images)
+
+    def _may_lack(self, number: int, request: PairRequest) -> bool:
+        """Whether a shard has a reason not to have measured a trial."""
+        is_broken = any(
+            trial.workload == request.workload and trial.outcome is not Outcome.COMPLETED
+            for trial in self._trials[number].values()
+        )
+        return request.pair >= self.num_pairs or bool(request.repetition) or is_broken
+
+    def _damage(self, number: int, request: PairRequest, side: Side) -> PieceError:
+        piece = self._pieces[number]
+        return PieceError(
+            f"shard {piece.head.shard} lacks pair {request.pair} of {request.workload} on the {side} at seed "
+            f"{request.seed}",
+            looked_in=str(piece.path),
+            next_step=f"remove the folder, and measure again: {piece.head.command()}",
+        )
+
+
+def judge_pieces(
+    folder: Path, places: Sequence[Path], *, environ: Mapping[str, str], acknowledged: Sequence[str] = ()
+) -> JudgeOutcome:
+    """Judge what all shards of a gate measured.
+
+    Args:
+        folder: Folder to which the run document is written.
+        places: Folders that hold the pieces.
+        environ: The user's environment.
+        acknowledged: Metrics whose implausible gain a person has examined.
+
+    Returns:
+        The run, which has been written to a folder of its own.
+
+    Raises:
+        MainstayError: If nothing can be judged; its ``exit_status`` says why.
+    """
+    begun = time.monotonic()
+    pieces = require_whole(read_pieces(places))
+    first = min(pieces, key=lambda piece: piece.start.created)
+    basis = replace(basis_of(pieces[0]), start=first.start)
+    basis.require_known(acknowledged)
+    repository = None
+    with suppress(GitError):
+        repository = Repository.discover(folder)
+    measured = _replay(pieces, basis, begun)
+    with new_run(folder, datetime.now(UTC), {"created": basis.start.created}, among=JUDGEMENTS) as place:
+        run = conclude(
+            basis, measured, run_id=place.id, repository=repository, environ=environ, acknowledged=acknowledged
+        )
+        path = place.write("run.json", run_to_json(run))
+        place.journal.append("finish", verdict=run.verdict, exit_status=run.exit_status)
+    return JudgeOutcome(run=run, path=path)
+
+
+def _replay(pieces: Sequence[Piece], basis: Basis, begun: float) -> Measured:
+    """Run the measuring loop with the recorded trials."""
+    plan, recorded = basis.plan, Recorded(pieces, basis)
+    ledgers = open_ledgers(basis.agenda, plan)
+    basis.pass_proved(ledgers)
+    with ThreadPoolExecutor(1) as executor:
+        measurement = Measurement(
+            logs=ledgers,
+            settled=basis.agenda.settled,
+            design=Design.of(plan),
+            salt=plan.salt,
+            commit=basis.start.baseline.commit,
+            margin_of=basis.margins,
+            measure=recorded.measure,
+            measure_timed=_refuse_times,
+            executor=executor,
+            num_at_once=1,
+            trial_seconds=plan.trial_seconds,
+            pair_seconds=plan.pair_seconds,
+            fail_fast=plan.fail_fast,
+            deadline=float("inf"),
+            observer=SilentObserver(),
+            keep_trial=lambda _: None,
+            end=f"the pieces end at {recorded.num_pairs} pairs,",
+        )
+        findings = measurement.run()
+    endings = [piece.ending for piece in pieces if piece.ending]
+    phases = {
+        name: max(ending.phases_s.get(name, 0.0) for ending in endings)
+        for name in dict.fromkeys(name for ending in endings for name in ending.phases_s)
+    }
+    return Measured(
+        findings=findings,
+        workloads=measurement.results(),
+        notes=(
+            *_notes_on_pieces(pieces),
+            *dict.fromkeys(note for ending in endings for note in ending.notes),
+            *measurement.notes,
+        ),
+        tampering=tuple(
+            f"on shard {piece.head.shard}: {change}"
+            for piece in pieces
+            if piece.ending
+            for change in piece.ending.tampering
+        ),
+        max_load=max((ending.max_load for ending in endings if ending.max_load), default=None),
+        phases_s={**phases, "judging": time.monotonic() - begun},
+    )
+
+
+def _notes_on_pieces(pieces: Sequence[Piece]) -> list[str]:
+    """Where the trials come from, and what no shard measures."""
+    count = len(pieces)
+    notes = [f"measured by {count} shard{'s' if count > 1 else ''}, each pair on one machine", NOT_GATED]
+    processors = sorted({basis_of(piece).machine.processor for piece in pieces})
+    if len(processors) > 1:
+        notes.append(f"the shards ran on different processors: {', '.join(processors)}")
+    return notes
+
+
+def _refuse_times(request: TimedRequest) -> NoReturn:
+    """Refuse to take times from pieces; no plan of a shard contains such a workload."""
+    raise PieceError(f"pieces hold no times, but pair {request.pair} of them is wanted")

@@ -1,0 +1,255 @@
+"""Pieces: what each shard of a gate measured, with everything that a judgement needs, in a folder of its own.
+
+A piece is a journal: the start, the basis of the judgement, the trials, and a line ``measured`` when the shard has
+ended. Nothing but these files is needed to judge.
+
+- :class:`Piece`: one piece, as read; :func:`read_pieces` finds those below some folders.
+- :func:`require_whole`: refuse pieces that are incomplete or do not belong together.
+- :func:`find_difference`: why two machines cannot measure for one gate.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from mainstay.commands.basis import Basis
+from mainstay.commands.start import Start
+from mainstay.measuring.sharding import Shard
+from mainstay.records.errors import PieceError, UsageError
+from mainstay.records.trials import Trial
+from mainstay.store.journal import PIECES, Journal
+from mainstay.workers.machine import device_kind
+
+MAX_SHOWN = 60
+"""Longest text of a value that a message quotes."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Head:
+    """What the first line of a piece says besides the start of the run.
+
+    Attributes:
+        shard: The shard.
+        arguments: Arguments of ``mainstay trials`` that select what is gated, which are the same for all shards.
+    """
+
+    shard: Shard
+    arguments: tuple[str, ...] = ()
+
+    def command(self, shard: Shard | None = None) -> str:
+        """The command that measures a shard.
+
+        Args:
+            shard: The shard; this one if ``None``.
+        """
+        return shlex.join(["mainstay", "trials", "--shard", str(shard or self.shard), *self.arguments])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ending:
+    """What a shard wrote when it ended.
+
+    Attributes:
+        num_pairs: Number of pairs up to which its share is complete.
+        tampering: Descriptions of forbidden changes by workers.
+        notes: Notes for the reader.
+        max_load: Largest load by other processes, in processors.
+        phases_s: Duration of each phase, in seconds.
+    """
+
+    num_pairs: int
+    tampering: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    max_load: float | None = None
+    phases_s: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Piece:
+    """One piece.
+
+    Attributes:
+        path: Folder of the piece.
+        head: The shard, and the arguments of its command.
+        start: Choices with which the shard started.
+        basis: Basis of the judgement; ``None`` if the shard was killed before.
+        trials: The trials, in the order of completion.
+        images: PNG of flipped examples as base64, by workload and position in the test set.
+        ending: What the shard wrote when it ended; ``None`` if it has not.
+    """
+
+    path: Path
+    head: Head
+    start: Start
+    basis: Basis | None
+    trials: tuple[Trial, ...]
+    images: Mapping[str, Mapping[int, str]]
+    ending: Ending | None
+
+    @classmethod
+    def read(cls, journal: Journal) -> Piece | None:
+        """Read a piece; ``None`` if the journal is that of another kind of run.
+
+        Args:
+            journal: The journal.
+
+        Raises:
+            StoreError: If the journal cannot be read.
+        """
+        lines = journal.read()
+        if not lines or "shard" not in lines[0]:
+            return None
+        by_kind: dict[str, list[dict[str, Any]]] = {}
+        for line in lines:
+            by_kind.setdefault(line["type"], []).append(line)
+        bases, endings = by_kind.get("basis", []), by_kind.get("measured", [])
+        return cls(
+            path=journal.path.parent,
+            head=journal.start(Head),
+            start=journal.start(Start),
+            basis=journal.content(bases[0], "basis", Basis) if bases else None,
+            trials=tuple(journal.content(line, "trial", Trial) for line in by_kind.get("trial", [])),
+            images={
+                line["workload"]: journal.content(line, "images", dict[int, str]) for line in by_kind.get("images", [])
+            },
+            ending=journal.content(endings[-1], "ending", Ending) if endings else None,
+        )
+
+
+def read_pieces(places: Sequence[Path]) -> tuple[Piece, ...]:
+    """Read all pieces at or below some folders.
+
+    Args:
+        places: The folders.
+
+    Raises:
+        UsageError: If a folder does not exist, or there is no piece.
+        StoreError: If a piece cannot be read.
+    """
+    for place in places:
+        if not place.is_dir():
+            raise UsageError("no such folder", looked_in=str(place), next_step="name folders that hold pieces")
+    files = sorted({file.resolve() for place in places for file in place.rglob("journal.jsonl")})
+    pieces = tuple(piece for file in files if (piece := Piece.read(Journal(file, PIECES))))
+    if not pieces:
+        raise UsageError(
+            "no pieces there",
+            looked_in=", ".join(map(str, places)),
+            next_step="write them with 'mainstay trials --shard I/N', for each I from 1 to N",
+        )
+    return pieces
+
+
+def require_whole(pieces: Sequence[Piece]) -> tuple[Piece, ...]:
+    """Refuse pieces unless they are those of all shards of one gate, measured under the same conditions.
+
+    Args:
+        pieces: At least one piece.
+
+    Returns:
+        The pieces in the order of their shards.
+
+    Raises:
+        PieceError: If a shard is missing, unfinished or given twice, or two differ in their conditions.
+    """
+    pieces = sorted(pieces, key=lambda piece: (piece.head.shard.count, piece.head.shard.number))
+    first = pieces[0].head
+    for piece, following in pairwise(pieces):
+        if piece.head.shard.count != following.head.shard.count:
+            raise PieceError(
+                f"shard {piece.head.shard} and shard {following.head.shard} do not belong to one gate",
+                looked_in=f"{piece.path} and {following.path}",
+                next_step="give the folders of one gate only",
+            )
+        if piece.head.shard == following.head.shard:
+            raise PieceError(
+                f"shard {piece.head.shard} is there twice",
+                looked_in=f"{piece.path} and {following.path}",
+                next_step="remove one of them",
+            )
+    numbers = {piece.head.shard.number for piece in pieces}
+    if missing := [Shard(n, first.shard.count) for n in range(1, first.shard.count + 1) if n not in numbers]:
+        names = ", ".join(map(str, missing))
+        raise PieceError(
+            f"{len(missing)} of {first.shard.count} shards {'is' if len(missing) == 1 else 'are'} missing: {names}",
+            looked_in=", ".join(dict.fromkeys(str(piece.path.parent) for piece in pieces)),
+            next_step=f"measure it: {'; '.join(first.command(shard) for shard in missing)}",
+        )
+    for piece in pieces:
+        if piece.ending is None:
+            raise PieceError(
+                f"shard {piece.head.shard} has not ended: {len(piece.trials)} trials are there",
+                looked_in=str(piece.path),
+                next_step=f"continue it where it ran: {piece.head.command()}; what was measured is kept",
+            )
+    for piece in pieces[1:]:
+        if difference := find_difference(basis_of(pieces[0]), basis_of(piece)):
+            raise PieceError(
+                f"shard {pieces[0].head.shard} and shard {piece.head.shard} differ in {difference}",
+                looked_in=f"{pieces[0].path} and {piece.path}",
+                next_step="measure all shards of one commit, with the same options, on machines of the same kind; for "
+                "equal dependencies, pin them with 'constraints'",
+            )
+    return tuple(pieces)
+
+
+def basis_of(piece: Piece) -> Basis:
+    """The basis of a piece that has ended.
+
+    Raises:
+        PieceError: If it lacks one.
+    """
+    if piece.basis is None:
+        raise PieceError(
+            f"shard {piece.head.shard} holds no basis of a judgement",
+            looked_in=str(piece.path),
+            next_step=f"remove the folder, and measure again: {piece.head.command()}",
+        )
+    return piece.basis
+
+
+CONDITIONS: Mapping[str, Callable[[Basis], Any]] = {
+    "the version of mainstay": lambda basis: basis.mainstay_version,
+    "the baseline": lambda basis: basis.start.baseline.commit,
+    "the candidate": lambda basis: basis.start.candidate.commit,
+    "the kind of device": lambda basis: device_kind(basis.machine),
+    "Python": lambda basis: [environment.python for environment in basis.environments],
+    "the dependencies": lambda basis: {
+        f"{name} of the {environment.side}": version
+        for environment in basis.environments
+        for name, version in environment.packages.items()
+    },
+    "the data": lambda basis: basis.inputs,
+    "the options": lambda basis: {
+        name: str(getattr(basis.start, name)) for name in ("salt", "seconds", "fail_fast", "only", "pairs", "selection")
+    },
+    "the settings": lambda basis: (basis.margins, basis.waivers, basis.is_first),
+    "the proof that nothing changed": lambda basis: (basis.is_unchanged, sorted(basis.proved)),
+    "the plan": lambda basis: replace(basis.plan, jobs=1),
+    "the workloads": lambda basis: basis.agenda,
+}
+"""What must be equal wherever trials of one gate are measured; the number of trials at once need not."""
+
+
+def find_difference(first: Basis, second: Basis) -> str:
+    """The first condition that differs between two machines, with both values; empty if none does.
+
+    Args:
+        first: Basis of one machine.
+        second: Basis of the other.
+    """
+    for name, condition in CONDITIONS.items():
+        one, other = condition(first), condition(second)
+        if one == other:
+            continue
+        if isinstance(one, dict):
+            key = next(key for key in sorted({*one, *other}) if one.get(key) != other.get(key))
+            return f"{name}: {key} is {one.get(key, 'absent')} and {other.get(key, 'absent')}"
+        values = [str(value) for value in (one, other)]
+        return f"{name}: {' and '.join(values)}" if max(map(len, values)) <= MAX_SHOWN else name
+    return ""

@@ -1,0 +1,217 @@
+"""The trials command: measure one shard of a gate's accuracy, on one of several machines, and write its piece.
+
+Times and memory are never sharded: both revisions must take turns on one machine, which ``mainstay gate --only
+performance`` does. :mod:`mainstay.commands.judge_pieces` judges the pieces.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from mainstay.commands.basis import fix_basis
+from mainstay.commands.gate import GateOptions, choose_start, in_project
+from mainstay.commands.harness import open_harness
+from mainstay.commands.measurement import max_load, measuring, open_ledgers
+from mainstay.commands.pieces import Ending, Head, Piece, find_difference
+from mainstay.commands.review import waivers_of
+from mainstay.commands.session import Session, check_platform
+from mainstay.commands.start import Start
+from mainstay.commands.tampering import find_tampering
+from mainstay.measuring.ledger import restore_trials
+from mainstay.measuring.loop import Observer
+from mainstay.measuring.sharding import Shard
+from mainstay.records.errors import PieceError, StoreError, UsageError
+from mainstay.records.trials import Side
+from mainstay.revisions.git import Repository
+from mainstay.store.files import FOLDER
+from mainstay.store.journal import JOURNAL_VERSION, PIECES, RunFolder
+
+PART = "accuracy"
+"""The part of a gate that can be sharded."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialsOptions:
+    """Options of the trials command.
+
+    Attributes:
+        shard: The shard to measure.
+        up_to: Number of pairs to measure, over all shards; the number at the last look if ``None``.
+        output: Folder in which the folder of the piece is made; ``.mainstay/pieces`` of the project if ``None``.
+        baseline: Revision to compare with; the merge base if ``None``.
+        candidate: Revision to judge; the working tree if ``None``.
+        seconds: Time budget of this shard; as configured if ``None``.
+        pairs: Number of pairs before a single look; as configured if ``None``.
+        keyword: Workloads that this expression of pytest's ``-k`` selects; all if empty.
+        marks: Workloads that this expression of pytest's ``-m`` selects; all if empty.
+        places: Workloads of these files, folders and node ids, relative to the current folder; all if empty.
+    """
+
+    shard: Shard
+    up_to: int | None = None
+    output: Path | None = None
+    baseline: str | None = None
+    candidate: str | None = None
+    seconds: float | None = None
+    pairs: int | None = None
+    keyword: str = ""
+    marks: str = ""
+    places: tuple[str, ...] = ()
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The arguments of the command line that all shards have in common."""
+        named = {
+            "--baseline": self.baseline,
+            "--candidate": self.candidate,
+            "--seconds": self.seconds,
+            "--pairs": self.pairs,
+            "-k": self.keyword,
+            "-m": self.marks,
+        }
+        options = [word for name, value in named.items() if value not in {None, ""} for word in (name, str(value))]
+        return (*options, *self.places)
+
+
+def trials_options(*, shard: str, **options: Any) -> TrialsOptions:
+    """Options with the shard as the user named it.
+
+    Args:
+        shard: ``I/N``.
+        options: The other options.
+
+    Raises:
+        UsageError: If it is no shard.
+    """
+    return TrialsOptions(shard=Shard.parse(shard), **options)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialsOutcome:
+    """Result of measuring a shard.
+
+    Attributes:
+        shard: The shard.
+        num_trials: Trials in the piece.
+        num_pairs: Number of pairs up to which the share is complete.
+        path: Folder of the piece.
+    """
+
+    shard: Shard
+    num_trials: int
+    num_pairs: int
+    path: Path
+
+
+def measure_shard(
+    path: Path, options: TrialsOptions, *, environ: Mapping[str, str], observer: Observer
+) -> TrialsOutcome:
+    """Measure one shard, or the rest of it.
+
+    Args:
+        path: A folder in the user's repository.
+        options: Options of the command.
+        environ: The user's environment.
+        observer: Receives progress reports.
+
+    Raises:
+        MainstayError: If nothing can be measured; its ``exit_status`` says why.
+        Interrupted: On Ctrl-C; completed measurements are in the piece.
+    """
+    check_platform(sys.platform)
+    repository = Repository.discover(path)
+    repository.refuse_tracked_runs()
+    repository.sweep()
+    start = choose_start(repository, _gate_options(repository, path, options), environ)
+    place = (options.output or repository.root / FOLDER / PIECES) / options.shard.folder
+    with _open_piece(place, start, options) as (folder, start):
+        piece = Piece.read(folder.journal)
+        if piece and piece.basis and piece.ending:
+            wanted = options.up_to or piece.basis.plan.looks[-1]
+            if piece.ending.num_pairs >= wanted:
+                return _outcome(options, folder)
+        session = Session.of_run(repository, folder, start, environ=environ, observer=observer)
+        _measure(session, options)
+        return _outcome(options, folder)
+
+
+def _gate_options(repository: Repository, path: Path, options: TrialsOptions) -> GateOptions:
+    """The options of the gate of which this is a shard."""
+    common = {each.name for each in fields(GateOptions)} & {each.name for each in fields(TrialsOptions)}
+    chosen = GateOptions(only=PART, **{name: getattr(options, name) for name in common})
+    return replace(chosen, places=in_project(repository.root, path, options.places))
+
+
+@contextmanager
+def _open_piece(place: Path, start: Start, options: TrialsOptions) -> Iterator[tuple[RunFolder, Start]]:
+    """Lock the folder of a new piece, or of one that is continued; gives it with the start that it has."""
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        (place / ".gitignore").write_text("*\n", encoding="utf-8")  # or the next candidate would contain it
+    except OSError as error:
+        raise StoreError(
+            f"the folder of the piece cannot be made: {error.strerror}",
+            looked_in=str(place),
+            next_step="make room, or name another folder with --output",
+        ) from error
+    with RunFolder(place, PIECES) as folder:
+        journal = folder.journal
+        if not journal.read():
+            head = Head(shard=options.shard, arguments=options.arguments)
+            journal.append("start", version=JOURNAL_VERSION, **asdict(start), **asdict(head))
+            yield folder, start
+            return
+        first = journal.start(Start)
+        if replace(first, created=start.created, notes=start.notes) != start:
+            raise UsageError(
+                f"the piece of shard {options.shard} that is there was measured for other revisions or options",
+                looked_in=str(place),
+                next_step="remove it, or write this one to another folder with --output",
+            )
+        yield folder, first
+
+
+def _measure(session: Session, options: TrialsOptions) -> None:
+    """Build, collect, plan and measure what the piece lacks."""
+    waivers, journal = waivers_of(session, Side.CANDIDATE), session.folder.journal
+    with open_harness(session) as harness:
+        basis = fix_basis(session, harness, waivers)
+        piece = Piece.read(journal)
+        if piece is None or piece.basis is None:
+            journal.append("basis", basis=asdict(basis))
+        elif difference := find_difference(piece.basis, basis):
+            raise PieceError(
+                f"the piece of shard {options.shard} was begun under other conditions; they differ in {difference}",
+                looked_in=str(session.folder.path),
+                next_step="continue it on a machine of the same kind, or remove the folder",
+            )
+        ledgers = open_ledgers(basis.agenda, basis.plan)
+        restore_trials(ledgers, journal.trials())
+        basis.pass_proved(ledgers)
+        with measuring(session, harness, basis.agenda, basis.plan, ledgers) as measurement:
+            num_pairs = measurement.measure_share(options.up_to or basis.plan.looks[-1], options.shard)
+        tampering = find_tampering(harness, session.repository.shared_digests(basis.plan.share))
+        for ledger in ledgers:
+            if images := ledger.images.get(0):
+                journal.append("images", workload=ledger.workload.id, images=images)
+        ending = Ending(
+            num_pairs=num_pairs,
+            tampering=tuple(tampering),
+            notes=harness.seals.notes,
+            max_load=max_load(ledgers),
+            phases_s=session.watch.seconds,
+        )
+        journal.append("measured", ending=asdict(ending))
+
+
+def _outcome(options: TrialsOptions, folder: RunFolder) -> TrialsOutcome:
+    """The result, as it is in the piece."""
+    piece = Piece.read(folder.journal)
+    num_pairs = piece.ending.num_pairs if piece and piece.ending else 0
+    num_trials = len(piece.trials) if piece else 0
+    return TrialsOutcome(shard=options.shard, num_trials=num_trials, num_pairs=num_pairs, path=folder.path)
