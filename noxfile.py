@@ -37,7 +37,7 @@ nox.options.reuse_venv = "yes"
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
 COVERAGE = Path(".coverage-data").resolve()
-LOCKED_GROUPS = ("dev", *sorted(PROJECT["dependency-groups"].keys() - {"dev"}))  # the others keep to dev's versions
+LOCKED_GROUPS = ("dev", *sorted(PROJECT["dependency-groups"].keys() - {"dev"}))  # most others keep to dev's versions
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 COPYLEFT = "AGPL;GPL-2.0;GPL-3.0;GNU General Public"  # what an MIT project cannot be shipped with
 GROUP_TEST = nox.project.dependency_groups(PROJECT, "test")
@@ -667,7 +667,7 @@ def lock(session: nox.Session) -> None:
         session.run_install(
             *("uv", "pip", "compile", "--universal", "--python-version", PYTHONS[0]),
             *("--generate-hashes", "--no-header", "--no-annotate", "--quiet"),
-            *(() if group == "dev" else constraints("dev")),
+            *(() if group in {"dev", "formats"} else constraints("dev")),  # what reads other tools' files follows these tools
             *(("pyproject.toml",) if group in EXTRAS else ()),
             *(f"--extra={extra}" for extra in EXTRAS.get(group, "").split(",") if extra),
             *("--group", f"pyproject.toml:{group}"),
