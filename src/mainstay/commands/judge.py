@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from mainstay.evaluation.formats import read_scores, with_task
-from mainstay.evaluation.items import ItemsError, PairedTask, Scores, pair_scores
+from mainstay.evaluation.items import ItemsError, PairedTask, ScoredItem, Scores, pair_scores
 from mainstay.gates.policy import Design, GateFacts, judge_gate
 from mainstay.gates.tasks import MACRO, TaskSamples, acknowledge_gains, judge_tasks
 from mainstay.measuring.items import (
@@ -359,7 +359,11 @@ def _workload(
     sides: Mapping[Side, Scores], findings: Sequence[Finding], paired: Mapping[str, PairedTask]
 ) -> WorkloadResult:
     """The origin that the files of both sides state, and the items that flipped."""
-    items = {side: scores.items for side, scores in sides.items()}
+    items: dict[str, dict[Side, list[ScoredItem]]] = {name: {side: [] for side in Side} for name in paired}
+    for side, scores in sides.items():
+        for item in scores.items:
+            if item.task in items:
+                items[item.task][side].append(item)
     share = max(FEWEST_SHOWN, MAX_FLIPPED // max(len(paired), 1))
     context: dict[str, ContextValue] = {}
     for side, scores in sides.items():
@@ -376,9 +380,11 @@ def _workload(
         context=context,
         num_pairs=sum(finding.num_pairs for finding in findings if finding.metric.name != MACRO),
         flipped_items=tuple(
-            item for name, task in paired.items() for item in flipped_items(task, name, items, at_most=share)
+            item for name, task in paired.items() for item in flipped_items(task, name, items[name], at_most=share)
         ),
-        groups=tuple(group for name, task in paired.items() for group in item_groups(task, name, items[Side.BASELINE])),
+        groups=tuple(
+            group for name, task in paired.items() for group in item_groups(task, name, items[name][Side.BASELINE])
+        ),
     )
 
 
