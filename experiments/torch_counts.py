@@ -238,16 +238,17 @@ def count(
     edits: Sequence[tuple[str, str]] = (),
     names: Sequence[str] = tuple(WORKLOADS),
     *,
+    preload: Sequence[str] = PRELOADED,
     variables: Mapping[str, str] | None = None,
 ) -> tuple[Sequence[Finding], float]:
     """Judge the counts of the library with some edits against those of the library; return the seconds that it took.
 
-    The libraries are imported before, as a gate can do once for all of its trials.
+    What is preloaded is imported before, as a gate can do once for all of its trials.
     """
     with tempfile.TemporaryDirectory() as scratch:
         specs = make_specs(Path(scratch).resolve(), edits, variables or {})
         workloads = make_workloads(names)
-        with fork_servers(specs, PRELOADED, limit_s=IMPORT_SECONDS) as servers, ThreadPoolExecutor(2) as executor:
+        with fork_servers(specs, preload, limit_s=IMPORT_SECONDS) as servers, ThreadPoolExecutor(2) as executor:
             start = time.monotonic()
             live = LiveWorkers({side: server.start for side, server in servers.items()})
             findings = Measurement(
@@ -295,8 +296,8 @@ def outcome(planted: Planted, findings: Sequence[Finding], seconds: float) -> di
 
 
 def counts_here(variables: Mapping[str, str] | None = None) -> dict[str, float]:
-    """The counts of the unchanged library with some environment variables."""
-    findings, _ = count(variables=variables)
+    """The counts of the unchanged training in fresh interpreters with some environment variables."""
+    findings, _ = count(names=["test_training"], preload=(), variables=variables)
     return {finding.metric.id.partition("::")[2]: finding.candidate_mean or 0.0 for finding in findings}
 
 

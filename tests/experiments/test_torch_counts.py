@@ -116,6 +116,7 @@ print(json.dumps(here.count_training(model).values))
 """
 
 
+@pytest.mark.slow
 def test_neither_instructions_nor_threads_change_a_count(usual, tmp_path, root):
     variables = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41", "OMP_NUM_THREADS": "3"}
     done = subprocess.run(

@@ -11,6 +11,7 @@ The other end is :mod:`mainstay.runner`.
 
 from __future__ import annotations
 
+import compileall
 import errno
 import json
 import math
@@ -209,6 +210,16 @@ def start_fresh(launch: Launch) -> WorkerProcess:
         output=launch.output,
         descriptors=(launch.commands, launch.events),
     )
+
+
+def compile_runner() -> None:
+    """Write the byte code of :mod:`mainstay.runner`, since workers write none and each would compile it anew.
+
+    Nothing is written where Python itself would write nothing: in an installation that is read-only, or if the user's
+    ``PYTHONDONTWRITEBYTECODE`` says so.
+    """
+    if not sys.dont_write_bytecode:
+        compileall.compile_dir(WORKER, maxlevels=0, quiet=2)
 
 
 def start_program(
