@@ -257,3 +257,21 @@ def test_parameters_that_were_freed_are_forgotten():
     steps = watched(trial).contents(Event.STEP)
 
     assert len(steps) >= 20
+
+
+def test_the_nodes_of_compiled_graphs_are_told_with_their_lines():
+    def trial(factor):
+        def run():
+            torch._dynamo.reset()
+            compiled = torch.compile(lambda inputs: (inputs * factor).sin(), backend="eager")
+            compiled(torch.ones(3))
+
+        return run
+
+    (first,), (second,) = (watched(trial(factor), "graphs").contents(Event.OPERATORS) for factor in (2.0, 3.0))
+
+    texts = [[operator["arguments"] for operator in page["operators"]] for page in (first, second)]
+    part = next(n for n in range(len(texts[0])) if texts[0][n] != texts[1][n])
+    assert "2.0" in texts[0][part][0]
+    assert "3.0" in texts[1][part][0]
+    assert first["places"][first["operators"][part]["place"]][0]["file"] == HERE

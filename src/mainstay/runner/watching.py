@@ -20,7 +20,7 @@ import struct
 import sys
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from types import FrameType
 from typing import Any, Self
 
@@ -350,6 +350,9 @@ class Watch(AbstractContextManager["Watch"]):
             return compile_graph(graph, module, *arguments, **named)
 
         graphs.call_user_compiler = watched
+        restored = ExitStack()
+        restored.callback(setattr, graphs, "call_user_compiler", compile_graph)
+        self._mode = restored
 
     def _node(self, node: Any, graph: int) -> Operator:
         text = node.format_node() or f"return {node.args}"
