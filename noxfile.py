@@ -37,7 +37,7 @@ nox.options.reuse_venv = "yes"
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
 COVERAGE = Path(".coverage-data").resolve()
-LOCKED_GROUPS = ("dev", *sorted(PROJECT["dependency-groups"].keys() - {"dev"}))  # the others keep to dev's versions
+LOCKED_GROUPS = ("dev", *sorted(PROJECT["dependency-groups"].keys() - {"dev"}))  # most others keep to dev's versions
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 COPYLEFT = "AGPL;GPL-2.0;GPL-3.0;GNU General Public"  # what an MIT project cannot be shipped with
 GROUP_TEST = nox.project.dependency_groups(PROJECT, "test")
@@ -49,6 +49,7 @@ ACCELERATOR = "import torch; print(torch.accelerator.current_accelerator() if to
 EXTRAS = {
     "benchmarks": "reference",
     "cluster": "reference,cluster",
+    "formats": "evaluation",
     "gpu": "reference",
     "peers": "reference",
     "privacy": "reference",
@@ -307,6 +308,13 @@ def hostile(session: nox.Session) -> None:
 
 
 @task(default=False)
+def first_difference(session: nox.Session) -> None:
+    """Plant differences in the reference model, name the first place of each, and write ``docs/results``; some minutes."""
+    install_project(session, "test")
+    session.run("python", "-m", "experiments.first_difference", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+
+
+@task(default=False)
 def adoption(session: nox.Session) -> None:
     """Put other people's projects under a gate by one command, and write ``docs/results``; goes on where it was stopped."""
     install_project(session, "test")
@@ -477,6 +485,21 @@ def own_history(session: nox.Session) -> None:
 
 
 @task(default=False)
+def formats(session: nox.Session) -> None:
+    """Run lm-evaluation-harness and Inspect with their dummy models and read every word of what they write."""
+    install_project(session, "formats")
+    session.run("pytest", "tests/formats", *session.posargs, env=TESTED_WITH | {"MAINSTAY_FORMATS": "required"})
+
+
+@task(default=False)
+def evaluation(session: nox.Session) -> None:
+    """Simulate evaluations whose truth is known, and write ``docs/results``; takes twenty minutes."""
+    install_project(session, "test")
+    arguments = ("--output", "docs/results/evaluation.json", *session.posargs)
+    session.run("python", "-m", "experiments.evaluation", *arguments, env={"OMP_NUM_THREADS": "1"})
+
+
+@task(default=False)
 def compression(session: nox.Session) -> None:
     """Measure transfer learning and compression, and write ``docs/results``; takes three minutes."""
     install_project(session, "test")
@@ -644,7 +667,7 @@ def lock(session: nox.Session) -> None:
         session.run_install(
             *("uv", "pip", "compile", "--universal", "--python-version", PYTHONS[0]),
             *("--generate-hashes", "--no-header", "--no-annotate", "--quiet"),
-            *(() if group == "dev" else constraints("dev")),
+            *(() if group in {"dev", "formats"} else constraints("dev")),  # what reads other tools' files follows these tools
             *(("pyproject.toml",) if group in EXTRAS else ()),
             *(f"--extra={extra}" for extra in EXTRAS.get(group, "").split(",") if extra),
             *("--group", f"pyproject.toml:{group}"),

@@ -385,6 +385,13 @@ def edit(file: Path, old: str, new: str) -> None:
     file.write_text(text.replace(old, new), encoding="utf-8")
 
 
+def _given(options: argparse.Namespace, parser: argparse.ArgumentParser) -> list[str]:
+    """The options that are not at their defaults, except for the parts and the file."""
+    named = {name: value for name, value in vars(options).items() if name not in {"parts", "output"}}
+    changed = [(name, value) for name, value in named.items() if value != parser.get_default(name)]
+    return [word for name, value in changed for word in (f"--{name}", str(value))]
+
+
 PARTS: Mapping[str, Callable[[argparse.Namespace], Row]] = {
     "overhead": measure_overhead,
     "scale": measure_scale,
@@ -414,7 +421,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for part in options.parts or PARTS:
         document[part] = {
             "provenance": {
-                "command": f"python -m experiments.cluster {part} --output {options.output}",
+                "command": " ".join(["python -m experiments.cluster", part, *_given(options, parser)]),
                 "commit": git(ROOT, "rev-parse", "HEAD"),
                 "machine": machine_name(),
                 "load_at_start": round(os.getloadavg()[0], 1),

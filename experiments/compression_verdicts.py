@@ -31,7 +31,7 @@ from mnist_reference.files import replacing
 from mnist_reference.models.evaluate import predict
 
 MARGIN = 0.005
-"""Half a point of accuracy, which 10,000 images support at up to 3 % flips."""
+"""Half a point of accuracy, which 10,000 images support if up to 2 % of them flip."""
 
 VERDICTS = ("pass", "fail", "inconclusive")
 

@@ -3,7 +3,10 @@
 Items are right or wrong on both sides; so many are lost and gained by chance, and the degradation comes besides. The
 tables go to ``docs/results/evaluation.json``::
 
-    python -m experiments.evaluation --draws 2000 --families 100 --output docs/results/evaluation.json
+    python -m experiments.evaluation --output docs/results/evaluation.json
+
+``--only`` makes some tables anew. A table that is finished is written at once. Those of other tools need Python 3.12 or
+3.13 on the PATH, see ``evaluation_peers.py``.
 """
 
 from __future__ import annotations
@@ -13,37 +16,21 @@ import json
 import math
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binom, norm
+from scipy.stats import binom, multinomial
 
-from mainstay.gates.evaluation import ScoredDifferences
-from mainstay.gates.family import decide
-from mainstay.gates.policy import Design, GateFacts, judge_gate
-from mainstay.gates.tasks import TaskSamples, judge_tasks
-from mainstay.records.metrics import FRACTION, Direction, Kind, Metric
+from experiments.evaluation_detection import BENCHMARKS, detection, detection_tools, ten_tasks, ten_tasks_tools
+from experiments.evaluation_draws import ACCURACY, SEED, Row, compare, draw, rate, verdicts
+from experiments.evaluation_families import chosen_baselines, families, looks, missing, mixed_tasks, orders, task_items
+from experiments.evaluation_means import mean_levels, repeats
+from mainstay.gates.evaluation import weigh_items
 from mainstay.stats.flips import flip_p_values
 from mainstay.stats.items import smallest_flip_margin
-from mainstay.stats.proportions import clopper_pearson_interval
-
-SEED = 20_261_128
-ACCURACY = 0.88
-"""Share of the items that the baseline has right; only the rules that do not pair the items depend on it."""
-
-FLOOR = 0.08
-"""How far below the true accuracy the fixed floor of an engine's nightly tests lies."""
-
-BENCHMARKS = {"HumanEval": 164, "GPQA diamond": 198, "GSM8K": 1319, "MMLU": 14042}
-DEGRADATIONS = (0.0, 0.01, 0.02, 0.03, 0.05)
-MARGIN = 0.02
-
-Row = dict[str, Any]
-Tables = NDArray[np.int64]
-"""(draws, 4): lost, gained, right twice, wrong twice."""
 
 PUBLISHED_VERDICTS: Mapping[tuple[int, float, float], tuple[tuple[float, float], ...]] = {
     (300, 0.02, 0.06): ((38, 0.1), (15, 1.1), (4.7, 4.8), (0.3, 29), (0, 65)),
@@ -53,40 +40,6 @@ PUBLISHED_VERDICTS: Mapping[tuple[int, float, float], tuple[tuple[float, float],
     (5000, 0.01, 0.06): ((89, 0), (40, 0.1), (5.0, 4.9), (0, 81), (0, 100)),
 }
 """Percent that pass and fail by exact sums, at degradations of 0, 1/2, 1, 2 and 3 margins: items, margin, flips."""
-
-
-def draw(rng: np.random.Generator, num_items: int, flips: float, degradation: float, size: int) -> Tables:
-    """Tables of one task: half of the flips each way, and the degradation besides."""
-    lost, gained = flips / 2 + degradation, flips / 2
-    right = ACCURACY - lost
-    return np.asarray(rng.multinomial(num_items, [lost, gained, right, 1 - lost - gained - right], size))
-
-
-def rate(hits: NDArray[np.bool_] | Sequence[bool]) -> Row:
-    """A share of draws with its 95 % interval."""
-    count, total = int(np.sum(hits)), len(hits)
-    low, high = clopper_pearson_interval(count, total, confidence_level=0.95)
-    return {"count": count, "n": total, "rate": count / total, "low": round(low, 6), "high": round(high, 6)}
-
-
-def compare(hits: NDArray[np.bool_], published: float) -> Row:
-    """The same beside a published percentage, which agrees unless it lies far outside: 99.9 %, with its rounding."""
-    found = rate(hits)
-    low, high = clopper_pearson_interval(found["count"], found["n"], confidence_level=0.999)
-    rounding = 0.5 if published >= 10 else 0.06
-    agrees = 100 * low - rounding <= published <= 100 * high + rounding
-    return {**found, "published_percent": published, "agrees": bool(agrees)}
-
-
-def verdicts(tables: Tables, num_items: int, margin: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which draws pass and which fail, a gate of one metric each."""
-    design = Design(num_gated=1)
-    p_values = np.empty((1, len(tables), 1, 4))
-    for index, (lost, gained, *_) in enumerate(tables.tolist()):
-        zero, at_margin, double = (flip_p_values(lost, gained, num_items, c * margin) for c in (0, 1, 2))
-        p_values[0, index, 0] = zero.above, at_margin.above, at_margin.below, double.below
-    decisions = decide(p_values, np.zeros(p_values.shape[:-1], dtype=np.bool_), design)
-    return decisions.passes[:, 0], decisions.fails[:, 0]
 
 
 def whole_verdicts(draws: int) -> Iterator[Row]:
@@ -103,6 +56,123 @@ def whole_verdicts(draws: int) -> Iterator[Row]:
                 "passes": compare(passes, passing),
                 "fails": compare(fails, failing),
             }
+
+
+PUBLISHED_LEVELS: Mapping[tuple[int, float], tuple[float, float, float]] = {
+    (100, 0.02): (4.8, 0.8, 4.7),
+    (300, 0.01): (4.9, 1.0, 4.9),
+    (1319, 0.02): (5.0, 1.0, 4.9),
+    (5000, 0.01): (5.0, 1.0, 5.0),
+    (30, 0.02): (2.3, 0.1, 3.4),
+}
+"""Percent: the highest level, of the two tests of a pass and of the one of a fail at the margin."""
+
+MOST_FLIPS = 0.1
+"""Largest share of items that flip, the degradation included, over which the level is highest."""
+
+
+def highest_levels(_: int) -> Iterator[Row]:
+    """The exact levels of the tests, by sums over all tables; the highest over the shares of flips."""
+    for (num_items, margin), published in PUBLISHED_LEVELS.items():
+        row: Row = {"items": num_items, "margin": margin}
+        for (name, side, null, level), percent in zip(
+            (
+                ("pass_at_margin", "below", margin, 0.05),
+                ("pass_at_double_margin", "below", 2 * margin, 0.01),
+                ("fail_at_margin", "above", margin, 0.05),
+            ),
+            published,
+            strict=True,
+        ):
+            highest = max(exact_levels(num_items, null, side, level))
+            agrees = abs(100 * highest - percent) <= 0.25  # the shares of flips that were tried are not published
+            row[name] = {"level": highest, "published_percent": percent, "agrees": agrees}
+        yield row
+
+
+def exact_levels(num_items: int, null: float, side: str, level: float) -> Iterator[float]:
+    """The chance to reject a null value that is true, with ever more flips."""
+    rejects: dict[tuple[int, int], bool] = {}
+    for gained in np.linspace(0, (MOST_FLIPS - null) / 2, 25):
+        lost = gained + null
+        tables = np.stack(
+            np.meshgrid(_likely(num_items, lost), _likely(num_items, gained), indexing="ij"), axis=-1
+        ).reshape(-1, 2)
+        tables = tables[tables.sum(axis=1) <= num_items]
+        rest = num_items - tables.sum(axis=1, keepdims=True)
+        chances = multinomial.pmf(np.hstack([tables, rest]), num_items, [lost, gained, 1 - lost - gained])
+        total = 0.0
+        for pair, chance in zip(map(tuple, tables.tolist()), chances.tolist(), strict=True):
+            if chance > 1e-9:
+                if pair not in rejects:
+                    rejects[pair] = float(getattr(flip_p_values(pair[0], pair[1], num_items, null), side)) <= level
+                total += chance * rejects[pair]
+        yield total
+
+
+def _likely(num_items: int, share: float) -> NDArray[np.int64]:
+    """Counts that a binomial variable has with any chance worth a sum."""
+    return np.arange(binom.ppf(1e-9, num_items, share), binom.isf(1e-9, num_items, share) + 1, dtype=np.int64)
+
+
+PUBLISHED_SIZES: Mapping[float, tuple[tuple[int, int], ...]] = {
+    0.005: ((4_660, 8_410), (13_100, 17_100), (26_300, 30_500), (43_700, 48_000)),
+    0.01: ((1_330, 3_020), (3_350, 5_300), (6_550, 8_580), (10_900, 13_000)),
+    0.02: ((425, 1_210), (907, 1_790), (1_670, 2_650), (2_770, 3_730)),
+    0.05: ((125, 390), (187, 490), (298, 630), (458, 820)),
+}
+"""Items at which 95 % of clean changes pass, and of degradations of twice the margin fail, by margin and flips."""
+
+
+def sizes(draws: int) -> Iterator[Row]:
+    """How often a clean change passes, and a degradation of twice the margin fails, with the published items for 95 %."""
+    rng = np.random.default_rng([SEED, 13])
+    for margin, row in PUBLISHED_SIZES.items():
+        for flips, (for_pass, for_fail) in zip((0.01, 0.03, 0.06, 0.1), row, strict=True):
+            passes, _ = verdicts(draw(rng, for_pass, flips, 0.0, draws), for_pass, margin)
+            _, fails = verdicts(draw(rng, for_fail, flips, 2 * margin, draws), for_fail, margin)
+            at_least = (95.0, 98.0)  # with few flips, one item more or less changes it by percents
+            yield {
+                "margin": margin,
+                "flips": flips,
+                "items_for_a_pass": for_pass,
+                "clean_passes": compare(passes, at_least),
+                "items_for_a_fail": for_fail,
+                "double_margin_fails": compare(fails, at_least),
+            }
+
+
+def further_items(draws: int) -> Iterator[Row]:
+    """How often an undecided evaluation is settled with as many items as its report names."""
+    margin, flips = 0.02, 0.06
+    for factor, published in ((0, (75, 85, 93)), (2, (66, 78, 89))):
+        for num_items, percent in zip((150, 300, 600), published, strict=True):
+            rng = np.random.default_rng([SEED, 14, factor, num_items])
+            tables = draw(rng, num_items, flips, factor * margin, draws)
+            passes, fails = verdicts(tables, num_items, margin)
+            settled = []
+            for table in tables[~passes & ~fails]:
+                total = named_items(*table[:2].tolist(), num_items, margin)
+                if total is not None:
+                    more = draw(rng, total - num_items, flips, factor * margin, 1) + table
+                    settled.append(bool(np.any(verdicts(more, int(more.sum()), margin))))
+            if not settled:
+                continue
+            yield {
+                "margin": margin,
+                "flips": flips,
+                "degradation_in_margins": factor,
+                "items_so_far": num_items,
+                "settled": compare(settled, percent, published_draws=1_500),
+            }
+
+
+@cache
+def named_items(lost: int, gained: int, num_items: int, margin: float) -> int | None:
+    """The number of items that the report of an undecided evaluation names."""
+    evidence = weigh_items(task_items(lost, gained, num_items), margin=margin, level=0.05)
+    further = evidence.further_items(margin, margin_level=0.05, alpha=0.01, num_gated=1)
+    return None if further is None else num_items + further
 
 
 def levels(draws: int) -> Iterator[Row]:
@@ -123,94 +193,6 @@ def levels(draws: int) -> Iterator[Row]:
             yield row
 
 
-def is_below_floor(tables: Tables) -> NDArray[np.bool_]:
-    """Red by a fixed floor under the true accuracy, whatever the baseline scores."""
-    accuracy = (tables[:, 1] + tables[:, 2]) / tables.sum(axis=1)
-    return np.asarray(accuracy < ACCURACY - FLOOR)
-
-
-def is_unpaired_red(tables: Tables) -> NDArray[np.bool_]:
-    """Red by a z test of two accuracies as if their items were not the same, 5 % two-sided."""
-    num_items = tables.sum(axis=1)
-    before, after = (tables[:, 0] + tables[:, 2]) / num_items, (tables[:, 1] + tables[:, 2]) / num_items
-    error = np.sqrt((before * (1 - before) + after * (1 - after)) / num_items)
-    return np.asarray((before - after) / error > norm.ppf(0.975))
-
-
-def is_mcnemar_red(tables: Tables) -> NDArray[np.bool_]:
-    """Red by McNemar's exact test, 5 % two-sided."""
-    lost, gained = tables[:, 0], tables[:, 1]
-    return np.asarray(binom.sf(lost - 1, lost + gained, 0.5) <= 0.025)
-
-
-OTHERS: Mapping[str, Callable[[Tables], NDArray[np.bool_]]] = {
-    "floor": is_below_floor,
-    "unpaired_z": is_unpaired_red,
-    "mcnemar": is_mcnemar_red,
-}
-
-
-def detection(draws: int) -> Iterator[Row]:
-    """How often each rule is red on one task at sizes of known benchmarks, the same draws for all rules."""
-    rng = np.random.default_rng([SEED, 3])
-    for name, num_items in BENCHMARKS.items():
-        for flips in (0.03, 0.06):
-            for degradation in DEGRADATIONS:
-                tables = draw(rng, num_items, flips, degradation, draws)
-                passes, fails = verdicts(tables, num_items, MARGIN)
-                yield {
-                    "benchmark": name,
-                    "items": num_items,
-                    "flips": flips,
-                    "degradation": degradation,
-                    **{rule: rate(is_red(tables)) for rule, is_red in OTHERS.items()},
-                    "mainstay": rate(fails),
-                    "mainstay_inconclusive": rate(~passes & ~fails),
-                }
-
-
-def task_of(table: Sequence[int], name: str, margin: float) -> TaskSamples:
-    """A task as it is judged."""
-    lost, gained, right, wrong = table
-    differences = np.repeat([1.0, -1.0, 0.0], [lost, gained, right + wrong])
-    metric = Metric(
-        workload="evaluation",
-        name=name,
-        kind=Kind.ACCURACY,
-        direction=Direction.HIGHER,
-        margin=margin,
-        unit=FRACTION,
-    )
-    items = ScoredDifferences(
-        differences=differences, guarded=differences, clusters=None, score_range=1.0, is_binary=True
-    )
-    return TaskSamples(metric=metric, items=items)
-
-
-def ten_tasks(families: int) -> Iterator[Row]:
-    """The same for ten tasks of 300 items at 5 points and their mean at 2: red if any task is."""
-    rng = np.random.default_rng([SEED, 4])
-    for who_loses, num_losing in (("all", 10), ("one", 1)):
-        for degradation in DEGRADATIONS:
-            tables = np.stack(
-                [draw(rng, 300, 0.06, degradation if task < num_losing else 0.0, families) for task in range(10)],
-                axis=1,
-            )
-            statuses = []
-            for family in tables.tolist():
-                samples = [task_of(table, f"t{number}", 0.05) for number, table in enumerate(family)]
-                findings, _ = judge_tasks(samples, macro_margin=MARGIN)
-                statuses.append(judge_gate(GateFacts(findings=findings)).exit_status)
-            flat = tables.reshape(-1, 4)
-            yield {
-                "who_loses": who_loses,
-                "degradation": degradation,
-                **{rule: rate(np.asarray(is_red(flat).reshape(-1, 10).any(axis=1))) for rule, is_red in OTHERS.items()},
-                "mainstay": rate(np.array(statuses) == 1),
-                "mainstay_inconclusive": rate(np.array(statuses) == 3),
-            }
-
-
 def smallest_margins(_: int) -> Iterator[Row]:
     """Smallest honest margins in points, by items and flips."""
     for name, num_items in BENCHMARKS.items():
@@ -221,28 +203,52 @@ def smallest_margins(_: int) -> Iterator[Row]:
         yield {"benchmark": name, "items": num_items, **margins}
 
 
+TABLES: Mapping[str, Callable[[int], Iterator[Row]]] = {
+    "whole_verdicts": whole_verdicts,
+    "highest_levels": highest_levels,
+    "levels": levels,
+    "mean_levels": mean_levels,
+    "sizes": sizes,
+    "further_items": further_items,
+    "looks": looks,
+    "orders": orders,
+    "families": families,
+    "mixed_tasks": mixed_tasks,
+    "repeats": repeats,
+    "chosen_baselines": chosen_baselines,
+    "missing": missing,
+    "detection": detection,
+    "detection_tools": detection_tools,
+    "ten_tasks": ten_tasks,
+    "ten_tasks_tools": ten_tasks_tools,
+    "smallest_margins": smallest_margins,
+}
+"""What makes each table, in the order of the file."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Simulate and write."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--draws", type=int, default=10_000, help="simulated tasks of each kind")
-    parser.add_argument("--families", type=int, default=1_000, help="simulated families of ten tasks of each kind")
+    parser.add_argument("--draws", type=int, default=4_000, help="simulated evaluations of each kind")
+    parser.add_argument("--only", nargs="*", choices=TABLES, default=[], help="make these tables anew, keep the others")
     parser.add_argument("--output", type=Path, required=True)
     options = parser.parse_args(argv)
-    document: Row = {
-        "provenance": {
-            "command": f"python -m experiments.evaluation --draws {options.draws} --families {options.families}",
-            "seed": SEED,
-            "accuracy_of_the_baseline": ACCURACY,
-            "draws_of_each_kind": options.draws,
-            "families_of_each_kind": options.families,
-            "versions": {"python": platform.python_version(), **{name: version(name) for name in ("numpy", "scipy")}},
-        },
-        "whole_verdicts": list(whole_verdicts(options.draws)),
-        "levels": list(levels(options.draws)),
-        "detection": list(detection(options.draws)),
-        "ten_tasks": list(ten_tasks(options.families)),
-        "smallest_margins": list(smallest_margins(0)),
+    made = json.loads(options.output.read_text("utf-8")) if options.only and options.output.is_file() else {}
+    provenance = {
+        "command": f"python -m experiments.evaluation --draws {options.draws}",
+        "seed": SEED,
+        "accuracy_of_the_baseline": ACCURACY,
+        "draws_of_each_kind": options.draws,
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in ("numpy", "scipy")}},
     }
+    for name in options.only or TABLES:
+        made[name] = list(TABLES[name](options.draws))
+        write({"provenance": provenance} | {each: made[each] for each in TABLES if each in made}, options.output)
+    return 0
+
+
+def write(document: Row, output: Path) -> None:
+    """Write all tables, a line for each row."""
     parts = (
         json.dumps(table, indent=1)
         if isinstance(table, dict)
@@ -250,9 +256,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         for table in document.values()
     )
     text = ",\n".join(f"{json.dumps(name)}: {part}" for name, part in zip(document, parts, strict=True))
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text("{\n" + text + "\n}\n", encoding="utf-8")
-    return 0
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text("{\n" + text + "\n}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -37,6 +37,9 @@ RESULTS = ROOT / "docs" / "results" / "examples.json"
 GATE_SECONDS = 1800
 """What each gate may measure."""
 
+PARTS = ("unchanged", "bumped", "flips")
+"""What is found for each example."""
+
 SHOWN = 8
 """How many lost items are kept of an example, and how many gained ones."""
 
@@ -216,33 +219,42 @@ def is_wrong(row: Mapping[str, Any]) -> bool:
     return row["unchanged"]["verdict"] != "pass" or row["bumped"]["verdict"] in {None, "error", "missing"}
 
 
+def _write(place: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write the rows as a table of each part."""
+    document = {
+        "made_by": "python -m experiments.examples",
+        "machine": asdict(describe_machine()),
+        "rows": [{key: value for key, value in row.items() if key not in PARTS} for row in rows],
+        **{part: {row["example"]: row[part] for row in rows} for part in PARTS},
+    }
+    write_text(place, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+
+
+def _read(place: Path) -> dict[str, dict[str, Any]]:
+    """The rows that were written, by example; none if there is no file."""
+    if not place.exists():
+        return {}
+    document = json.loads(place.read_text(encoding="utf-8"))
+    return {
+        row["example"]: {**row, **{part: document[part][row["example"]] for part in PARTS}} for row in document["rows"]
+    }
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Gate the examples that have no row yet, or those that are named."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("examples", nargs="*", help="names; all without a row if none is given")
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args(argv)
-    kept = (
-        json.loads(options.output.read_text(encoding="utf-8")) if options.output.exists() else {"rows": [], "flips": {}}
-    )
-    rows = {row["example"]: row for row in kept["rows"]}
-    flipped = dict(kept["flips"])
+    rows = _read(options.output)
     for name, bump in BUMPS.items():
         is_known = name in rows and (rows[name]["old"], rows[name]["new"]) == (bump.old, bump.new)
         if name not in options.examples and (options.examples or is_known):
             continue
         with tempfile.TemporaryDirectory() as folder:
-            row = gate_example(name, bump, Path(folder))
-        flipped[name] = row.pop("flips")
-        rows[name] = row
-        print(json.dumps(row), flush=True)
-        document = {
-            "made_by": "python -m experiments.examples",
-            "machine": asdict(describe_machine()),
-            "rows": [rows[each] for each in BUMPS if each in rows],
-            "flips": {each: flipped[each] for each in BUMPS if each in flipped},
-        }
-        write_text(options.output, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+            rows[name] = gate_example(name, bump, Path(folder))
+        print(json.dumps(rows[name]), flush=True)
+        _write(options.output, [rows[each] for each in BUMPS if each in rows])
     return int(any(map(is_wrong, rows.values())))
 
 

@@ -33,6 +33,12 @@ settings.load_profile("any machine")
 
 ROOT = Path(__file__).parents[1]
 
+WORKER_VARIABLES = {
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # the plugins of this suite would double the time in which a worker starts
+}
+"""Variables of workers that start in the environment of the tests; what needs its plugins sets the second to nothing."""
+
 
 @pytest.fixture
 def make_specs(tmp_path: Path) -> Callable[..., dict[Side, WorkerSpec]]:
@@ -55,7 +61,7 @@ def make_specs(tmp_path: Path) -> Callable[..., dict[Side, WorkerSpec]]:
                 folder=str(folder),
                 configuration=str(folder / "pytest.ini"),
                 scratch=str(scratch),
-                variables={"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1", "SIDE": side, **variables},
+                variables={"PATH": os.environ["PATH"], **WORKER_VARIABLES, "SIDE": side, **variables},
                 writable=(str(tmp_path),),  # tests learn from files what workloads did
             )
             for side in Side
@@ -72,6 +78,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slow: takes minutes; skipped unless --slow is given")
     config.addinivalue_line("markers", "in_repository: reads files beside the tests, so it is skipped outside")
     config.addinivalue_line("markers", "first: takes longest, so it begins first and the others run beside it")
+    config.addinivalue_line(
+        "markers", "settings(*lines): further lines of [tool.mainstay] of the project that is gated"
+    )
     config.addinivalue_line(
         "markers", "package_index: installs from a package index, so it needs the network or a warm cache"
     )

@@ -378,6 +378,32 @@ def report(*, run: Path, text: bool, **places: Path | None) -> int:
 
 
 @main.command()
+@click.argument("run", metavar="[RUN]", default="")
+@click.option("--workload", default="", metavar="ID", help="Explain this workload.  [default: the worst finding's]")
+@click.option("--pair", type=int, default=1, help="Use the seed of this pair.  [default: 1]")
+@click.option("--json", "place", type=FILE, help="Write the explanation to this file.")
+@click.option(
+    "-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Run in this folder."
+)
+def explain(*, place: Path | None, folder: Path, **options: Any) -> int:
+    """Name the first place where the two revisions of RUN part: step, operator, line and what changed there.
+
+    RUN is the document or the name of a gate's run; by default the latest one. One trial of each revision is run
+    under torch's dispatch, the baseline twice.
+    """
+    from mainstay.commands import explain as explaining
+    from mainstay.reports.progress import progress_for
+    from mainstay.workers.descendants import inheriting_orphans
+
+    with inheriting_orphans(), interruptible(explaining.RESTART), progress_for(sys.stderr) as observer:
+        found = explaining.explain(folder, explaining.ExplainOptions(**options), environ=os.environ, observer=observer)
+    click.echo(explaining.render(found))
+    if place:
+        explaining.write_explanation(found, place)
+    return 0
+
+
+@main.command()
 @click.argument("first", type=click.Path(dir_okay=False, path_type=Path))
 @click.argument("second", type=click.Path(dir_okay=False, path_type=Path))
 def compare(*, first: Path, second: Path) -> int:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -364,6 +365,26 @@ def test_real_results_of_promptfoo_and_the_plain_forms_are_judged(judge):
         status, _, run = judge(baseline, candidate, "--margin", 0.4)
         assert status == 3
         assert run.findings[0].items.baseline_missing == 1
+
+
+def test_100_000_items_of_20_tasks_take_a_few_times_what_parsing_them_takes(judge, tmp_path):
+    """Five seconds on the machine of the project, where parsing takes 0.4; by ratio, whatever the machine."""
+    files = [tmp_path / f"{side}.jsonl" for side in ("baseline", "candidate")]
+    for number, file in enumerate(files):
+        scores = [[int((7919 * i + 104729 * task) % 100 >= 3 * number) for i in range(5_000)] for task in range(20)]
+        write(file, [row for task, values in enumerate(scores) for row in rows(values, task=f"t{task}")])
+
+    start = time.process_time()
+    for file in files:
+        for line in file.read_text("utf-8").splitlines():
+            json.loads(line)
+    parsed, start = time.process_time() - start, time.process_time()
+    status, _, run = judge(*files, "--margin", 0.02)
+    judged = time.process_time() - start
+
+    assert status in {0, 1, 3}
+    assert len(run.findings) == 21
+    assert judged < 12 * parsed
 
 
 HOSTILE = {

@@ -21,6 +21,12 @@ def test_every_file_of_results_has_a_page(root):
     assert "<svg" in pages["operating-characteristics"]
 
 
+def test_a_mean_without_an_interval_is_said_to_be_exact():
+    page = results.render_page("a", {"rows": [{"degradation": {"mean": 0.0, "interval": None}}]}, where="a.json")
+
+    assert "| 0 (exact) |" in page
+
+
 def test_page_of_an_unknown_file_shows_all_that_it_holds(tmp_path):
     document = {
         "machine": "a|b",

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,7 +104,6 @@ strict = true
 proof = false
 trial_seconds = 300
 """
-
 
 SHARED_CACHE = "MAINSTAY_TESTS_CACHE"
 """Names the cache of environments to a session that a test starts."""
@@ -280,12 +279,17 @@ def commands(tmp_path_factory):
 
 
 def new_project(
-    root: Path, cache: Path, start_process=subprocess.Popen, commands: CommandServer | None = None
+    root: Path,
+    cache: Path,
+    start_process=subprocess.Popen,
+    commands: CommandServer | None = None,
+    *,
+    settings: Iterable[str] = (),
 ) -> Project:
-    """Make a repository with one commit on main."""
+    """Make a repository with one commit on main, with further lines of settings."""
     project = Project(root, cache, start_process, commands)
     project.root.mkdir()
-    project.write("pyproject.toml", PYPROJECT)
+    project.write("pyproject.toml", PYPROJECT + "".join(f"{line}\n" for line in settings))
     project.write("src/subject/__init__.py", "")
     project.write("src/subject/model.py", MODEL)
     project.write("src/subject/evaluate.py", EVALUATE)
@@ -299,16 +303,17 @@ def new_project(
 def make_project(environments_cache, commands):
     """Make a repository with one commit on main, with the environments of the session."""
 
-    def make(root, start_process=subprocess.Popen):
-        return new_project(root, environments_cache, start_process, commands)
+    def make(root, start_process=subprocess.Popen, **options):
+        return new_project(root, environments_cache, start_process, commands, **options)
 
     return make
 
 
 @pytest.fixture
-def project(tmp_path, make_project, start_process):
-    """A repository of the test's own."""
-    return make_project(tmp_path / "repository", start_process)
+def project(request, tmp_path, make_project, start_process):
+    """A repository of the test's own, with the settings that the closest marker ``settings`` names."""
+    marker = request.node.get_closest_marker("settings")
+    return make_project(tmp_path / "repository", start_process, settings=marker.args if marker else ())
 
 
 @pytest.fixture

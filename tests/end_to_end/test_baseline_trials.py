@@ -5,6 +5,10 @@ import shutil
 
 import pytest
 
+from tests.end_to_end.settings import FORKED, ONE_LOOK
+
+pytestmark = pytest.mark.settings(FORKED, ONE_LOOK)
+
 OTHER_NUMERICS = ("[rng.gauss(-2, 0.5)", "[-rng.gauss(2, 0.5)")
 TIMED = "\n\ndef test_sum(benchmark):\n    benchmark(sum, range(1000))\n"
 
@@ -12,14 +16,6 @@ TIMED = "\n\ndef test_sum(benchmark):\n    benchmark(sum, range(1000))\n"
 def change_numerics(project):
     """Change every weight, and no accuracy beyond its margin."""
     project.edit("src/subject/model.py", *OTHER_NUMERICS)
-
-
-@pytest.fixture
-def project(project):
-    """The subject with one look."""
-    project.edit("pyproject.toml", "trial_seconds = 300", "trial_seconds = 300\nlooks = [3]")
-    project.commit("one look")
-    return project
 
 
 def measured(project):

@@ -6,7 +6,10 @@ workload stays as it is in every test, so that something always passes.
 
 import pytest
 
+from tests.end_to_end.settings import FORKED, ONE_LOOK
 from tests.slow_cases import some_always
+
+pytestmark = pytest.mark.settings(FORKED, ONE_LOOK)
 
 FILE = "benchmarks/test_accuracy.py"
 TOP1 = f"{FILE}::test_clouds#top1_accuracy"
@@ -100,8 +103,8 @@ WEAKER = {
     "pytest-settings": lambda project: project.edit(
         "pyproject.toml", "strict = true", 'strict = true\naddopts = ["--maxfail=1", "-m", "not performance"]'
     ),
-    "policy": lambda project: append(
-        project, "pyproject.toml", "inconclusive = 0\nalpha = 0.4\nmargin_level = 0.45\nlooks = [2]\nseconds = 1\n"
+    "policy": lambda project: project.edit(
+        "pyproject.toml", ONE_LOOK, "inconclusive = 0\nalpha = 0.4\nmargin_level = 0.45\nlooks = [2]\nseconds = 1"
     ),
 }
 

@@ -4,6 +4,10 @@ import re
 
 import pytest
 
+from tests.end_to_end.settings import FORKED, ONE_LOOK
+
+pytestmark = pytest.mark.settings(FORKED, ONE_LOOK)
+
 TOP1 = "benchmarks/test_accuracy.py::test_clouds#top1_accuracy"
 
 EXACT_CHANGES = {
@@ -22,6 +26,7 @@ EXACT_CHANGES = {
 }
 
 
+@pytest.mark.settings
 @pytest.mark.parametrize("change", EXACT_CHANGES)
 def test_what_keeps_the_numerics_passes_exactly_on_two_seeds(project, change):
     EXACT_CHANGES[change](project)
@@ -54,6 +59,7 @@ def test_a_workload_reads_what_is_shared_where_it_lies_in_the_project(project, p
     assert result.run["workloads"][0]["context"]["dataset"] == "clouds of the project"
 
 
+@pytest.mark.settings
 def test_a_harmless_change_of_numerics_passes_over_seeds(project):
     project.edit("src/subject/model.py", "[rng.gauss(-2, 0.5)", "[-rng.gauss(2, 0.5)")
 
@@ -63,6 +69,7 @@ def test_a_harmless_change_of_numerics_passes_over_seeds(project):
     assert result.finding["metric"]["margin"] / result.finding["standard_deviation"] >= 2.5
 
 
+@pytest.mark.settings
 def test_a_degradation_fails_and_flipped_examples_are_counted(project):
     project.edit("src/subject/model.py", "LEARNING_RATE = 0.02", "LEARNING_RATE = 0.00005")
 
@@ -75,7 +82,6 @@ def test_a_degradation_fails_and_flipped_examples_are_counted(project):
 
 def test_a_margin_finer_than_the_noise_is_inconclusive(project):
     project.edit("benchmarks/test_accuracy.py", "margin=0.01", "margin=0.0002")
-    project.write("pyproject.toml", (project.root / "pyproject.toml").read_text() + "looks = [5]\n")
     project.commit("finer")
     project.edit("src/subject/model.py", "[rng.gauss(-2, 0.5)", "[-rng.gauss(2, 0.5)")
 
@@ -88,13 +94,14 @@ def test_a_margin_finer_than_the_noise_is_inconclusive(project):
 def test_policy_maps_inconclusive(project, policy, status):
     project.edit("benchmarks/test_accuracy.py", "margin=0.01", "margin=0.0002")
     text = (project.root / "pyproject.toml").read_text()
-    project.write("pyproject.toml", f"{text}looks = [5]\ninconclusive = {policy}\n")
+    project.write("pyproject.toml", f"{text}inconclusive = {policy}\n")
     project.commit("finer")
     project.edit("src/subject/model.py", "[rng.gauss(-2, 0.5)", "[-rng.gauss(2, 0.5)")
 
     assert project.gate().status == status
 
 
+@pytest.mark.settings(FORKED, "looks = [2]")  # too few pairs to decide
 @pytest.mark.parametrize(
     ("deviation", "status", "words"),
     [
@@ -103,7 +110,7 @@ def test_policy_maps_inconclusive(project, policy, status):
     ],
 )
 def test_an_undecided_metric_warns_at_calibrated_noise_alone(project, deviation, status, words):
-    settings = f'inconclusive = "warn"\nlooks = [2]\ndeviations = {{ top1_accuracy = {deviation:.7f} }}'
+    settings = f'inconclusive = "warn"\ndeviations = {{ top1_accuracy = {deviation:.7f} }}'
     project.edit("pyproject.toml", "[tool.mainstay]", f"[tool.mainstay]\n{settings}")
     project.edit("benchmarks/test_accuracy.py", "margin=0.01", "margin=0.002")
     project.commit("tolerate calibrated noise")
@@ -117,12 +124,12 @@ def test_an_undecided_metric_warns_at_calibrated_noise_alone(project, deviation,
     assert result.run["plan"]["deviations"] == {"top1_accuracy": deviation}
 
 
+@pytest.mark.settings(FORKED, "looks = [2]")
 def test_a_change_cannot_excuse_itself(project):
-    settings = 'inconclusive = "warn"\nlooks = [2]\ndeviations = { top1_accuracy = 0.1 }'
-    project.edit("pyproject.toml", "[tool.mainstay]", "[tool.mainstay]\nlooks = [2]")
+    settings = 'inconclusive = "warn"\ndeviations = { top1_accuracy = 0.1 }'
     project.edit("benchmarks/test_accuracy.py", "margin=0.01", "margin=0.002")
-    project.commit("look once")
-    project.edit("pyproject.toml", "looks = [2]", settings)
+    project.commit("a finer margin")
+    project.edit("pyproject.toml", "[tool.mainstay]", f"[tool.mainstay]\n{settings}")
     project.edit("src/subject/model.py", "[rng.gauss(-2, 0.5)", "[-rng.gauss(2, 0.5)")
 
     result = project.gate()
@@ -149,6 +156,7 @@ def test_a_workload_that_raises_on_the_candidate_alone_is_its_error(project):
     assert any("planted" in line for line in result.finding["detail"])
 
 
+@pytest.mark.settings
 @pytest.mark.parametrize(
     ("body", "cause"),
     [
@@ -251,6 +259,7 @@ LAYOUTS = {
 }
 
 
+@pytest.mark.settings(ONE_LOOK)
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_the_baseline_never_imports_the_candidate(project, layout):
     folder, extra = LAYOUTS[layout]
@@ -278,6 +287,7 @@ def test_the_baseline_never_imports_the_candidate(project, layout):
     assert result.finding["baseline_mean"] > 0.7 > result.finding["candidate_mean"]
 
 
+@pytest.mark.settings(ONE_LOOK)
 def test_an_editable_install_in_the_callers_environment_changes_nothing(project):
     project.environ["PYTHONPATH"] = str(project.root / "src")
     project.edit("src/subject/model.py", "LEARNING_RATE = 0.02", "LEARNING_RATE = 0.00005")
@@ -310,6 +320,7 @@ def test_a_dependency_bump_alone_is_gated(project):
     assert versions == ["0.9.0", "0.8.10"]
 
 
+@pytest.mark.settings
 def test_the_users_repository_stays_as_it_was(project):
     project.write("staged.txt", "staged")
     project.git("add", "staged.txt")

@@ -18,7 +18,7 @@ SLOW_TRIAL = "    import time; time.sleep(0.3)\n    weights = model.fit(trial.se
 def gated_project(tmp_path_factory, make_project):
     """A subject whose degradation is near its margin, so that a gate takes several looks; it was gated once."""
     project = make_project(tmp_path_factory.mktemp("gated") / "repository")
-    project.write("pyproject.toml", (project.root / "pyproject.toml").read_text() + "looks = [3, 6]\n")
+    project.write("pyproject.toml", (project.root / "pyproject.toml").read_text() + "looks = [2, 4]\n")
     project.edit("benchmarks/test_accuracy.py", "    weights = model.fit(trial.seed)", SLOW_TRIAL)
     project.edit("benchmarks/test_accuracy.py", "margin=0.01", "margin=0.0002")
     project.commit("slow")
@@ -243,8 +243,8 @@ def test_a_gate_that_was_killed_goes_on_with_the_plan_that_it_started_with(slow_
 def test_a_gate_whose_plan_would_differ_does_not_go_on_with_the_old_pairs(slow_project, killed):
     """As where a workload would be collected otherwise on another machine, or by another mainstay."""
     text = killed.read_text()
-    assert text.count('"looks": [3, 6]') == 1
-    killed.write_text(text.replace('"looks": [3, 6]', '"looks": [4, 6]'))
+    assert text.count('"looks": [2, 4]') == 1
+    killed.write_text(text.replace('"looks": [2, 4]', '"looks": [3, 4]'))
     num_trials = trials_so_far(killed)
 
     result = slow_project.gate("--resume")

@@ -4,6 +4,10 @@ import json
 
 import pytest
 
+from tests.end_to_end.settings import FORKED, ONE_LOOK
+
+pytestmark = pytest.mark.settings(FORKED, ONE_LOOK)
+
 TOP1 = "benchmarks/test_accuracy.py::test_clouds#top1_accuracy"
 PERPLEXITY = "benchmarks/test_perplexity.py::test_perplexity#perplexity"
 
@@ -75,7 +79,7 @@ def test_trainings_that_explode_by_uneven_amounts_fail_at_the_first_look(speakin
     result = speaking.gate()
 
     (finding,) = [f for f in result.run["findings"] if f["metric"]["name"] == "perplexity"]
-    assert (result.status, finding["verdict"], finding["num_pairs"]) == (1, "fail", 5)
+    assert (result.status, finding["verdict"], finding["num_pairs"]) == (1, "fail", 3)
     low, high = finding["interval"]
     assert finding["metric"]["margin"] <= low <= finding["estimate"]
     assert high is None or finding["estimate"] <= high

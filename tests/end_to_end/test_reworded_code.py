@@ -2,7 +2,9 @@
 
 import pytest
 
-pytestmark = pytest.mark.package_index
+from tests.end_to_end.settings import FORKED, ONE_LOOK, SHORT_PAIRS
+
+pytestmark = [pytest.mark.package_index, pytest.mark.settings(FORKED, ONE_LOOK, SHORT_PAIRS)]
 
 WORKLOADS = """
 import pytest
@@ -73,7 +75,7 @@ def test_what_the_words_of_a_module_affect_is_measured(project):
     project.commit("time the import")
     project.write("src/subject/model.py", REWORDED)
 
-    result = project.gate("--seconds", "200", "--pairs", "5")
+    result = project.gate("--seconds", "200")
 
     assert result.run, result.stdout + result.stderr
     methods = {finding["metric"]["name"]: finding["method"] for finding in result.run["findings"]}

@@ -4,6 +4,10 @@ import subprocess
 
 import pytest
 
+from tests.end_to_end.settings import FORKED, ONE_LOOK
+
+pytestmark = pytest.mark.settings(FORKED, ONE_LOOK)
+
 TOP1 = "benchmarks/test_accuracy.py::test_clouds#top1_accuracy"
 
 

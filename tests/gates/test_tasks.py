@@ -82,6 +82,15 @@ def test_the_mean_of_many_small_tasks_passes_while_each_is_a_guard():
     assert status(findings) == 0
 
 
+def test_a_task_that_happens_to_flip_little_among_noisier_ones_stays_a_guard():
+    noisy = [task(flips(246, 10, 10), f"t{number}", margin=0.05) for number in range(20)]
+
+    findings = judged(*noisy, task(flips(246, 13, 1), "lucky", margin=0.05))
+
+    assert (findings[-1].tier, findings[-1].verdict) == (Tier.GUARD, Verdict.INCONCLUSIVE)
+    assert judged(*noisy, task(flips(1000, 2, 1), "large", margin=0.05))[-1].tier is Tier.BLOCKING
+
+
 def test_a_guard_can_fail():
     tasks = [task(flips(246, 7, 7), f"t{number}", margin=0.05) for number in range(56)]
 

@@ -1,10 +1,11 @@
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 
 from mainstay.measuring import changes
 from mainstay.project.configuration import Configuration, EvaluationSettings
 from mainstay.records.findings import Waiver
+from mainstay.records.metrics import Direction, Kind, Metric, Scoring, Tier
 from mainstay.records.runs import ChangeKind
 
 
@@ -81,3 +82,22 @@ def test_only_waivers_that_the_change_adds_are_named():
     (change,) = changes.waiver_changes([old], [old, new])
 
     assert (change.name, change.after) == ("new", "a degradation up to 0.1 until 2999-01-01: why")
+
+
+def test_a_changed_tier_or_range_of_an_evaluation_is_named_with_what_holds():
+    before = Metric(
+        workload="w",
+        name="a",
+        kind=Kind.ACCURACY,
+        direction=Direction.HIGHER,
+        margin=0.02,
+        scoring=Scoring(score="a", tier=Tier.BLOCKING),
+    )
+    after = replace(before, scoring=Scoring(score="a", tier=Tier.ADVISORY, score_range=(0.0, 9.0)))
+
+    found = changes.marker_changes({"w#a": before}, {"w#a": after})
+
+    assert [(each.before, each.after, each.effect) for each in found] == [
+        ("tier blocking", "tier advisory", "the stricter holds"),
+        ("no range", "range (0.0, 9.0)", "the baseline's holds"),
+    ]

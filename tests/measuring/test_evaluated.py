@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from mainstay.gates.exact import judge_unchanged
 from mainstay.gates.policy import Design
 from mainstay.measuring.agenda import Assignment
 from mainstay.measuring.ledger import restore_trials
@@ -319,3 +320,23 @@ def test_time_that_runs_out_leaves_the_last_look(run):
 
     assert finding.verdict is Verdict.INCONCLUSIVE
     assert any("time was used up before all items were scored" in note for note in measurement.notes)
+
+
+def test_what_a_proof_lets_pass_is_not_scored_and_neither_is_its_mean(run):
+    metrics = of_tasks("t0", "t1")
+    (log,) = make_logs(
+        [Assignment(workload=Workload(id=WORKLOAD, execution=EVALUATED, metrics=metrics))], {WORKLOAD: (7,)}
+    )
+    log.pass_proved(judge_unchanged)
+    subject = Subject(tasks_of(50, 50))
+
+    findings, _ = run(subject, *metrics, logs=[log])
+
+    assert {(finding.verdict, finding.method) for finding in findings} == {(Verdict.PASS, Method.UNCHANGED)}
+    assert (len(findings), subject.measured) == (3, [])
+
+
+def test_a_workload_for_which_no_time_is_left_is_inconclusive(run):
+    findings, _ = run(Subject(tasks_of(50, 50)), *of_tasks("t0", "t1"), deadline=0.0, clock=lambda: 1.0)
+
+    assert [finding.verdict for finding in findings] == [Verdict.INCONCLUSIVE] * 3

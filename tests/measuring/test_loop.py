@@ -18,7 +18,7 @@ from mainstay.measuring.scheduling import derive_seeds
 from mainstay.records.executions import ALONE, INTERLEAVED, ONCE, TRAINED
 from mainstay.records.findings import Blame, MeasuredWith, Method, Verdict
 from mainstay.records.metrics import Direction, Kind, Metric, Workload
-from mainstay.records.trials import Outcome, Predictions, Side, Trial
+from mainstay.records.trials import CountedName, Outcome, Predictions, Side, Trial
 from mainstay.workers.interleaved import TimedResult
 from mainstay.workers.pairs import PairResult
 
@@ -594,7 +594,8 @@ class Machine:
         for side in request.sides:
             self.measured.append((request.workload, request.pair, side, request.repetition))
             values = self.counts(request.workload, side, request.repetition)
-            names = {"imported_modules": tuple(f"m{n}" for n in range(int(values.get("imported_modules", 0))))}
+            modules = range(int(values.get("imported_modules", 0)))
+            names = {"imported_modules": tuple(CountedName(name=f"m{n}") for n in modules)}
             trials.append(self._trial(request, request.workload, request.seed, side, values, names=names))
         return PairResult(request=request, trials=tuple(trials))
 

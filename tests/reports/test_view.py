@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from mainstay.records.findings import Blame, EarlierRuns, Interval, Verdict
+from mainstay.records.metrics import Kind
 from mainstay.reports.counting import VERDICT_ORDER
 from mainstay.reports.forms import FORMS
 from mainstay.reports.headline import EXIT_MEANINGS
@@ -132,10 +133,19 @@ def test_a_gate_without_findings_says_its_reason(runs):
 
 
 def test_steps_have_one_command_each_with_its_minutes(failing):
-    repair, missing = view_run(failing).next_steps
+    repair, missing, explanation = view_run(failing).next_steps
 
     assert repair == Step("top1_accuracy", "repair what made it worse, then gate again", "mainstay gate", "about 5 min")
     assert missing.command == "git diff 5d41402abc4b 9e107d9d372b -- test_performance.py"
+    assert explanation.command == "mainstay explain 20261124T101500Z-3f9c2ab1"
+
+
+def test_no_trial_is_explained_if_no_accuracy_failed(failing):
+    findings = tuple(finding for finding in failing.findings if finding.metric.kind is not Kind.ACCURACY)
+
+    steps = view_run(replace(failing, findings=findings)).next_steps
+
+    assert not any("explain" in step.command for step in steps)
 
 
 def test_a_baseline_that_was_named_is_named_again(failing):

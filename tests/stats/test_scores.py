@@ -92,13 +92,22 @@ def test_few_clusters_never_pass():
     assert not can_pass(summary, 0.05, score_range=1.0)
 
 
-def test_a_degradation_of_whole_clusters_is_excluded_by_clusters_alone():
-    clusters = np.repeat(np.arange(65), 20)
-    summary = summarise_differences(np.zeros(1300), score_range=1.0, clusters=clusters)
+@pytest.mark.parametrize(
+    ("num_clusters", "size", "is_excluded"),
+    [
+        pytest.param(65, 20, False, id="they may be absent"),
+        pytest.param(250, 20, False, id="a few of them make the mean skewed"),
+        pytest.param(330, 4, True, id="many small ones"),
+        pytest.param(1300, 1, True, id="items of their own"),
+    ],
+)
+def test_a_degradation_of_whole_clusters_is_excluded_by_many_small_clusters(rng, num_clusters, size, is_excluded):
+    clusters = np.repeat(np.arange(num_clusters), size)
+    differences = rng.choice([-1.0, 0.0, 1.0], clusters.size, p=[0.015, 0.97, 0.015])
+    summary = summarise_differences(differences, score_range=1.0, clusters=clusters)
 
     assert can_pass(summary, 0.02, score_range=1.0)
-    assert not excludes_whole_clusters(summary, 0.02, score_range=1.0)
-    assert excludes_whole_clusters(summary, 0.05, score_range=1.0)
+    assert excludes_whole_clusters(summary, 0.02, score_range=1.0) == is_excluded
 
 
 @pytest.mark.parametrize(("side", "true", "null", "level"), [("below", 0.02, 0.02, 0.05), ("above", 0.0, 0.0, 0.01)])

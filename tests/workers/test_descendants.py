@@ -56,6 +56,12 @@ def daemon(tmp_path):
     return [sys.executable, str(place), str(tmp_path / "pid")]
 
 
+def test_a_guarded_command_is_ended_by_the_signals_that_python_ignores():
+    done = run_guarded(["sh", "-c", "kill -PIPE $$; exit 3"], env=dict(os.environ))
+
+    assert done.returncode == 128 + signal.SIGPIPE
+
+
 def test_a_guarded_command_gives_what_it_wrote_and_its_status():
     script = "import sys; print('out'); print('err', file=sys.stderr); sys.exit(3)"
 

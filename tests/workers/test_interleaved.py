@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import sys
 import textwrap
 from itertools import pairwise
 
@@ -20,38 +19,15 @@ from mainstay.workers.interleaved import (
     plan_blocks,
     run_timed_pair,
 )
-from mainstay.workers.process import WorkerSpec
 
 FILE = "benchmarks/test_a.py"
 KEEPS_ACCOUNT = os.path.exists(ACCOUNT)
 
 
 @pytest.fixture
-def specs(tmp_path):
-    """Workers of both sides, and a folder in which workloads may write down what they did."""
-    folder, scratch = tmp_path / "measure", tmp_path / "scratch"
-    (folder / "benchmarks").mkdir(parents=True)
-    scratch.mkdir()
-    (folder / "pytest.ini").write_text("[pytest]\naddopts = --benchmark-disable\nstrict_markers = true\n")
-    return {
-        side: WorkerSpec(
-            side=side,
-            python=sys.executable,
-            own=str(tmp_path / "own"),
-            roots=(),
-            folder=str(folder),
-            configuration=str(folder / "pytest.ini"),
-            scratch=str(scratch),
-            variables={
-                "PATH": os.environ["PATH"],
-                "PYTHONDONTWRITEBYTECODE": "1",
-                "SIDE": side,
-                "NOTES": str(tmp_path),
-            },
-            writable=(str(tmp_path),),
-        )
-        for side in Side
-    }
+def specs(make_specs, tmp_path):
+    """Workers of both sides, whose workloads may write down what they did in a folder."""
+    return make_specs("[pytest]\naddopts = --benchmark-disable\nstrict_markers = true\n", NOTES=str(tmp_path))
 
 
 @pytest.fixture

@@ -20,7 +20,8 @@ def gate_suite(make_specs, tmp_path):
     """Collects files of a suite and times all of it in one short pair; gives the trials by workload and side."""
 
     def gate_suite(files, ini="[pytest]\n", **settings):
-        specs = {side: replace(spec, **settings) for side, spec in make_specs(ini).items()}
+        with_plugins = make_specs(ini, PYTEST_DISABLE_PLUGIN_AUTOLOAD="")  # pytest-benchmark is one of them
+        specs = {side: replace(spec, **settings) for side, spec in with_plugins.items()}
         for name, text in files.items():
             place = tmp_path / "measure" / name
             place.parent.mkdir(parents=True, exist_ok=True)

@@ -1,3 +1,4 @@
+import importlib.util
 import math
 import shutil
 import subprocess
@@ -7,6 +8,7 @@ import threading
 import time
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 
 import psutil
 import pytest
@@ -22,7 +24,7 @@ from mainstay.runner.protocol import Command, Event
 from mainstay.workers import process as workers_process
 from mainstay.workers.collecting import collect_workloads
 from mainstay.workers.pairs import PairRequest, is_png, run_pair
-from mainstay.workers.process import at_once, conceal
+from mainstay.workers.process import WORKER, at_once, compile_runner, conceal
 from mainstay.workers.session import LiveWorkers
 
 BOTH = (Side.BASELINE, Side.CANDIDATE)
@@ -51,6 +53,22 @@ def measure(specs):
         return run_pair(specs, request, choose_examples=lambda trials: [1, 2])
 
     return measure
+
+
+@pytest.mark.parametrize("is_unwanted", [False, True])
+def test_byte_code_is_there_before_workers_that_write_none_unless_the_user_wants_none(
+    tmp_path, monkeypatch, is_unwanted
+):
+    runner = tmp_path / "runner"
+    shutil.copytree(WORKER, runner, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(workers_process, "WORKER", str(runner))
+    monkeypatch.setattr(sys, "dont_write_bytecode", is_unwanted)
+
+    compile_runner()
+
+    files = list(runner.glob("*.py"))
+    assert files
+    assert {Path(importlib.util.cache_from_source(file)).exists() for file in files} == {not is_unwanted}
 
 
 def test_workloads_are_collected_with_their_metrics(specs, write):

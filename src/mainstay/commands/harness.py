@@ -22,7 +22,7 @@ from mainstay.revisions.layers import Layer, layers_folder
 from mainstay.revisions.workspace import Prepared, Seals, add_worktrees, open_layers
 from mainstay.store.integrity import find_changes, take_manifest
 from mainstay.workers.fork_server import can_fork, describe_preload, fork_servers
-from mainstay.workers.process import Launcher, WorkerSpec
+from mainstay.workers.process import Launcher, WorkerSpec, compile_runner
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,6 +93,7 @@ def open_harness(session: Session) -> Iterator[Harness]:
         layers = stack.enter_context(open_layers(resolutions.values()))
         harness = _build(session, scratch, trees, resolutions, layers)
         environments.sweep_builds()  # by now, processes of killed gates have ended
+        compile_runner()
         launchers = stack.enter_context(_open_launchers(session, harness))
         session.watch.lap("preparation")
         yield replace(harness, launchers=launchers)

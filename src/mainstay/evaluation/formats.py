@@ -17,12 +17,14 @@ import hashlib
 import json
 import math
 import re
+import struct
 import sys
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -48,7 +50,8 @@ INSPECT_GRADES = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
 PROMPTFOO_ERROR = 2
 """``failureReason`` of a result that could not be obtained."""
 
-PLAIN_COLUMNS = ("task", "id", "score", "repeat", "cluster", "error", "digest", "prompt", "input", "output")
+PLAIN_TEXTS = ("task", "id", "cluster", "error", "digest", "prompt", "input", "output")
+PLAIN_COLUMNS = (*PLAIN_TEXTS, "score", "repeat")
 
 
 def read_scores(path: Path, *, chosen_filter: str = "", cluster: str = "") -> Scores:
@@ -65,7 +68,7 @@ def read_scores(path: Path, *, chosen_filter: str = "", cluster: str = "") -> Sc
     """
     if path.is_dir():
         return _read_folder(path, chosen_filter, cluster)
-    if not path.is_file():
+    if not path.exists():
         raise UsageError("there is no such file", looked_in=str(path), next_step="name a file or a folder of results")
     return _read_file(path, chosen_filter, cluster)
 
@@ -73,6 +76,12 @@ def read_scores(path: Path, *, chosen_filter: str = "", cluster: str = "") -> Sc
 def _read_folder(folder: Path, chosen_filter: str, cluster: str) -> Scores:
     samples = sorted(folder.rglob("samples_*.jsonl"))
     logs = sorted([*folder.rglob("*.eval"), *(file for file in folder.rglob("*.json") if file.name[:1].isdigit())])
+    if samples and logs:
+        raise UsageError(
+            f"results of two tools: {samples[0].name} of lm-evaluation-harness and {logs[0].name} of Inspect",
+            looked_in=str(folder),
+            next_step="name a folder of one tool, or a file",
+        )
     if files := samples or logs:
         return joined([_read_file(file, chosen_filter, cluster) for file in files])
     raise UsageError(
@@ -100,7 +109,18 @@ def joined(parts: Iterable[Scores]) -> Scores:
 
 
 def _read_file(path: Path, chosen_filter: str, cluster: str) -> Scores:
-    return replace(_parse_file(path, chosen_filter, cluster), files=(path,))
+    if not path.is_file():  # to open a pipe would wait for whoever writes it
+        raise UsageError("not a regular file", looked_in=str(path), next_step="name a file or a folder of results")
+    scores = _parse_file(path, chosen_filter, cluster)
+    try:
+        for value in chain.from_iterable((*scores.items, *scores.facts.items())):
+            if isinstance(value, str) and not value.isascii():
+                value.encode()
+    except UnicodeEncodeError as error:
+        raise StoreError(
+            f"a text with half of a letter: {error.reason}", looked_in=str(path), next_step="export the results again"
+        ) from error
+    return replace(scores, files=(path,))
 
 
 def _parse_file(path: Path, chosen_filter: str, cluster: str) -> Scores:
@@ -108,7 +128,7 @@ def _parse_file(path: Path, chosen_filter: str, cluster: str) -> Scores:
     if match := LM_EVAL_NAME.fullmatch(path.name):
         return _read_lm_eval(path, match["task"], chosen_filter, cluster)
     if suffix == ".eval":
-        return _from_inspect(_read_eval_log(path), path, cluster)
+        return _read_eval_log(path, cluster)
     if suffix == ".json":
         return _read_document(path, cluster)
     readers: Mapping[str, Callable[[Path], Iterator[tuple[str, Mapping[str, Any]]]]] = {
@@ -154,15 +174,21 @@ def _json_lines(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
                         _damaged("a line that is no JSON object", where)
                     yield where, row
     except OSError as error:
-        raise StoreError(f"cannot be read: {error.strerror}", looked_in=str(path)) from error
+        raise StoreError(
+            f"cannot be read: {error.strerror}", looked_in=str(path), next_step="see who may read the file"
+        ) from error
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Rows of a CSV file, each with its location; an empty score is missing."""
     csv.field_size_limit(MAX_LINE_BYTES)
     try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            for number, row in enumerate(csv.DictReader(_bounded(stream, path), strict=True), start=2):
+        with path.open(encoding="utf-8-sig", newline="") as stream:  # spreadsheets put a mark before the first name
+            reader = csv.DictReader(_bounded(stream, path), strict=True)
+            names = Counter(reader.fieldnames or ())
+            if twice := [name for name, count in names.items() if count > 1]:
+                _damaged(f"a head that names {twice[0]!r} twice", f"{path}, row 1")
+            for number, row in enumerate(reader, start=2):
                 where = f"{path}, row {number}"
                 if None in row or None in row.values():
                     _damaged("a row that has not the columns of the head", where)
@@ -170,7 +196,9 @@ def _csv_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     except (csv.Error, UnicodeDecodeError) as error:
         raise StoreError(f"not CSV in UTF-8: {error}", looked_in=str(path), next_step="export it again") from error
     except OSError as error:
-        raise StoreError(f"cannot be read: {error.strerror}", looked_in=str(path)) from error
+        raise StoreError(
+            f"cannot be read: {error.strerror}", looked_in=str(path), next_step="see who may read the file"
+        ) from error
 
 
 def _bounded(stream: Any, path: Path) -> Iterator[str]:
@@ -191,39 +219,69 @@ def _parquet_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
             next_step="pip install 'mainstay[evaluation]', or give JSONL or CSV",
         ) from error
     try:
-        with parquet.ParquetFile(path) as file:
-            columns = [name for name in file.schema_arrow.names if name in PLAIN_COLUMNS]
+        names = [name for name in parquet.read_schema(path).names if name in PLAIN_COLUMNS]
+        texts = [name for name in names if name in PLAIN_TEXTS]
+        with parquet.ParquetFile(path, read_dictionary=texts) as file:  # a text that recurs is kept once
+            if max(_unpacked_bytes(file.metadata, names), default=0) > MAX_DOCUMENT_BYTES:
+                _damaged(f"rows that unpack to more than {MAX_DOCUMENT_BYTES >> 20} MiB at once", str(path))
             number = 0
-            for batch in file.iter_batches(columns=columns):
-                for row in batch.to_pylist():
+            for batch in file.iter_batches(columns=names):
+                for values in zip(*map(_arrow_values, batch.columns), strict=True):
                     number += 1
-                    yield f"{path}, row {number}", {name: value for name, value in row.items() if value is not None}
-    except (ArrowException, OSError) as error:
+                    row = zip(names, values, strict=True)
+                    yield f"{path}, row {number}", {name: value for name, value in row if value is not None}
+    except (ArrowException, OSError, KeyError, UnicodeDecodeError) as error:
         raise StoreError(
-            f"not a Parquet file: {str(error).splitlines()[0]}", looked_in=str(path), next_step="export it again"
+            f"no Parquet file of scores: {str(error).splitlines()[0]}", looked_in=str(path), next_step="export it again"
         ) from error
+
+
+def _unpacked_bytes(metadata: Any, names: Sequence[str]) -> Iterator[int]:
+    """Bytes that the named columns of each group of rows unpack to."""
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        columns = map(group.column, range(group.num_columns))
+        yield sum(each.total_uncompressed_size for each in columns if each.path_in_schema.split(".")[0] in names)
+
+
+def _arrow_values(array: Any) -> list[Any]:
+    """The values of a column, where equal texts are one object."""
+    if not hasattr(array, "dictionary"):
+        return list(array.to_pylist())
+    texts = array.dictionary.to_pylist()
+    return [None if index is None else texts[index] for index in array.indices.to_pylist()]
 
 
 def _plain_items(rows: Iterable[tuple[str, Mapping[str, Any]]], path: Path) -> Iterator[ScoredItem]:
     for number, (where, row) in enumerate(rows):
         if number >= MAX_ITEMS:
             _damaged(f"more than {MAX_ITEMS} scores", where)
-        if "id" not in row:
+        texts = {name: _text(row.get(name), name, where) for name in PLAIN_TEXTS}
+        if not texts["id"]:
             _damaged(f"no id; the row has {', '.join(map(str, list(row)[:8])) or 'nothing'}", where)
         yield ScoredItem(
-            task=str(row.get("task", path.stem)),
-            id=str(row["id"]),
+            **{**texts, "task": texts["task"] or path.stem},
             score=_score(row.get("score"), where),
             repeat=_whole(row.get("repeat", 0), where),
-            **{name: str(row.get(name) or "") for name in ("cluster", "error", "digest", "prompt", "input", "output")},
         )
+
+
+def _text(value: Any, name: str, where: str) -> str:
+    """A text, or what can be written as one; nothing is empty."""
+    if value is None:
+        return ""
+    if isinstance(value, (dict, list)) and name in {"task", "id", "cluster"}:
+        _damaged(f"{name} is neither a text nor a number", where)
+    return str(value)
 
 
 def _whole(value: Any, where: str) -> int:
     try:
-        return int(value)
-    except (TypeError, ValueError):
-        _damaged(f"repeat is {value!r}, not a whole number", where)
+        number = int(value)
+        if isinstance(value, str) or number == value:
+            return number
+    except (TypeError, ValueError, OverflowError):
+        pass
+    _damaged(f"repeat is {str(value)[:40]!r}, not a whole number", where)
 
 
 def _score(value: Any, where: str) -> float | None:
@@ -234,11 +292,16 @@ def _score(value: Any, where: str) -> float | None:
         return float(value)
     try:
         number = float(value)
-    except (TypeError, ValueError):
-        _damaged(f"a score of {str(value)[:40]!r}, which is not a number", where)
+    except (TypeError, ValueError, OverflowError):
+        _damaged(f"a score of {_short(value)}, which is not a number", where)
     if not math.isfinite(number):
         _damaged(f"a score of {number}", where, "leave the score out where there is none: it is then missing")
     return number
+
+
+def _short(value: Any) -> str:
+    """A value for a message; an integer of thousands of digits has no text."""
+    return f"an integer of {value.bit_length():,} bits" if isinstance(value, int) else repr(str(value)[:40])
 
 
 def _digest(*parts: Any) -> str:
@@ -307,19 +370,25 @@ def _lm_eval_facts(path: Path, task: str) -> tuple[dict[str, str], dict[str, Dir
     if not beside.is_file() or beside == path:
         return {}, {}
     document = _load_document(beside)
-    settings = document.get("config", {})
+    settings = _table(document, "config")
     told = {name: document.get(name) for name in LM_EVAL_FACTS} | {name: settings.get(name) for name in LM_EVAL_SEEDS}
     told |= {
-        f"{name} of {task}": document.get(place, {}).get(task)
+        f"{name} of {task}": _table(document, place).get(task)
         for name, place in (("version", "versions"), ("hash", "task_hashes"), ("few-shot examples", "n-shot"))
     }
-    better = document.get("higher_is_better", {}).get(task, {})
+    better = _table(_table(document, "higher_is_better"), task)
     directions = {
         name: Direction.HIGHER if is_higher else Direction.LOWER
         for score, is_higher in better.items()
         for name in ({task, f"{task}#{score}"} if len(better) == 1 else {f"{task}#{score}"})
     }
     return {name: str(value) for name, value in told.items() if value is not None}, directions
+
+
+def _table(document: Any, name: str) -> Mapping[str, Any]:
+    """A table inside a document; empty if there is none."""
+    inner = document.get(name) if isinstance(document, dict) else None
+    return inner if isinstance(inner, dict) else {}
 
 
 def _load_document(path: Path) -> dict[str, Any]:
@@ -331,7 +400,9 @@ def _load_document(path: Path) -> dict[str, Any]:
             )
         document = _parse_json(path.read_bytes(), str(path))
     except OSError as error:
-        raise StoreError(f"cannot be read: {error.strerror}", looked_in=str(path)) from error
+        raise StoreError(
+            f"cannot be read: {error.strerror}", looked_in=str(path), next_step="see who may read the file"
+        ) from error
     if not isinstance(document, dict):
         _damaged("a document that is no JSON object", str(path))
     return document
@@ -341,7 +412,7 @@ def _read_document(path: Path, cluster: str) -> Scores:
     """A JSON document of Inspect or promptfoo."""
     document = _load_document(path)
     if isinstance(document.get("samples"), list) and "eval" in document:
-        return _from_inspect(document, path, cluster)
+        return _from_inspect(document, document["samples"], path, cluster)
     results = document.get("results")
     if isinstance(results, dict) and isinstance(results.get("results"), list):
         return _from_promptfoo(results["results"], path, cluster)
@@ -352,21 +423,29 @@ def _read_document(path: Path, cluster: str) -> Scores:
     )
 
 
-def _read_eval_log(path: Path) -> dict[str, Any]:
-    """Header and summaries of an ``.eval`` archive of Inspect, as its JSON log would have them."""
+def _read_eval_log(path: Path, cluster: str) -> Scores:
+    """An ``.eval`` archive of Inspect: its header, and the member of every sample that its summaries name.
+
+    The summaries alone would do for the scores, but they cut prompts and leave answers out.
+    """
     archives, broken = _archives()
     try:
         with archives.ZipFile(path) as archive:
-            header, samples = (_member(archive, name, path) for name in ("header.json", "summaries.json"))
+            header, summaries = (_member(archive, name, path) for name in ("header.json", "summaries.json"))
+            if not isinstance(header, dict) or not _are_objects(summaries):
+                _damaged("a log of Inspect whose members are not what they should be", str(path))
+            names = [f"samples/{sample.get('id')}_epoch_{sample.get('epoch')}.json" for sample in summaries]
+            return _from_inspect(header, (_member(archive, name, path) for name in names), path, cluster)
     except broken as error:
         raise StoreError(
             f"not a log of Inspect: {error}",
             looked_in=str(path),
             next_step="convert it: inspect log convert --to json",
         ) from error
-    if not isinstance(header, dict) or not isinstance(samples, list):
-        _damaged("a log of Inspect whose members are not what they should be", str(path))
-    return {**header, "samples": samples}
+
+
+def _are_objects(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, dict) for each in value)
 
 
 def _archives() -> tuple[Any, tuple[type[Exception], ...]]:
@@ -374,7 +453,7 @@ def _archives() -> tuple[Any, tuple[type[Exception], ...]]:
 
     The standard library's own is such a module from Python 3.14 on.
     """
-    broken = (zlib.error, OSError, KeyError, NotImplementedError, EOFError, ValueError)
+    broken = (zlib.error, struct.error, OSError, KeyError, RuntimeError, EOFError, OverflowError, ValueError)
     if sys.version_info >= (3, 14):
         from compression.zstd import ZstdError as Damaged
 
@@ -388,50 +467,57 @@ def _archives() -> tuple[Any, tuple[type[Exception], ...]]:
 
 
 def _member(archive: Any, name: str, path: Path) -> Any:
-    with archive.open(name) as stream:
-        content = stream.read(MAX_DOCUMENT_BYTES + 1)
-    if len(content) > MAX_DOCUMENT_BYTES:
+    """A member of an archive as JSON; no more is unpacked than the archive says."""
+    if archive.getinfo(name).file_size > MAX_DOCUMENT_BYTES:
         _damaged(f"{name} is larger than {MAX_DOCUMENT_BYTES >> 20} MiB", str(path))
-    return _parse_json(content, f"{path}, {name}")
+    return _parse_json(archive.read(name), f"{path}, {name}")
 
 
-def _from_inspect(document: Mapping[str, Any], path: Path, cluster: str) -> Scores:
+def _from_inspect(header: Mapping[str, Any], samples: Iterable[Any], path: Path, cluster: str) -> Scores:
     """Samples of Inspect; an unscored sample counts as missing, whereas Inspect's own accuracy leaves it out."""
-    about = document.get("eval") if isinstance(document.get("eval"), dict) else {}
-    task = str((about or {}).get("task", path.stem))
-    samples = [sample for sample in document["samples"] if isinstance(sample, dict)]
-    if len(samples) < len(document["samples"]):
-        _damaged("a sample that is no JSON object", str(path))
-    scorers = list(dict.fromkeys(name for sample in samples for name in (sample.get("scores") or {})))
-    if samples and not scorers:
+    about = _table(header, "eval")
+    task = str(about.get("task", path.stem))
+    read = [_inspect_sample(sample, path, task, cluster) for sample in samples]
+    scorers = list(dict.fromkeys(name for _, scores in read for name in scores))
+    if read and not scorers:
         _damaged("no sample has a score", str(path), "score the log first: inspect score")
-    items = [
-        _inspect_item(sample, scorer, path, task=task if len(scorers) == 1 else f"{task}#{scorer}", cluster=cluster)
-        for sample in samples
+    items = tuple(
+        item._replace(task=task if len(scorers) == 1 else f"{task}#{scorer}", score=scores.get(scorer))
+        for item, scores in read
         for scorer in scorers
-    ]
-    told = {"model": (about or {}).get("model"), "status": document.get("status"), "task": task}
-    told |= {f"package {name}": value for name, value in ((about or {}).get("packages") or {}).items()}
+    )
+    told = {"model": about.get("model"), "status": header.get("status"), "task": task}
+    told |= {f"package {name}": value for name, value in _table(about, "packages").items()}
     facts = {name: str(value) for name, value in told.items() if value is not None}
-    return Scores(format="inspect", items=tuple(items), facts=facts)
+    return Scores(format="inspect", items=items, facts=facts)
 
 
-def _inspect_item(sample: Mapping[str, Any], scorer: str, path: Path, *, task: str, cluster: str) -> ScoredItem:
+def _inspect_sample(sample: Any, path: Path, task: str, cluster: str) -> tuple[ScoredItem, Mapping[str, float | None]]:
+    """What is kept of a sample: an item without a score, and its value by each scorer."""
+    if not isinstance(sample, dict):
+        _damaged("a sample that is no JSON object", str(path))
     where = f"{path}, sample {sample.get('id')!r}, epoch {sample.get('epoch')}"
-    score = (sample.get("scores") or {}).get(scorer)
-    value = score.get("value") if isinstance(score, dict) else None
     error = sample.get("error")
-    completion = (sample.get("output") or {}).get("completion") if isinstance(sample.get("output"), dict) else None
-    return ScoredItem(
+    completion = _table(sample, "output").get("completion")
+    item = ScoredItem(
         task=task,
         id=str(sample.get("id")),
-        score=_inspect_value(value, where),
+        score=None,
         repeat=_whole(sample.get("epoch", 1), where) - 1,
         cluster=_named([sample.get("metadata")], cluster),
         error=str(error.get("message", "error") if isinstance(error, dict) else error or ""),
         digest=_digest(completion) if completion is not None else "",
         prompt=_digest(sample.get("input"), sample.get("target")),
     )
+    scores = sample.get("scores") or {}
+    if not isinstance(scores, dict):
+        _damaged("scores that are no JSON object", where)
+    values: dict[str, Any] = {}
+    for name, score in scores.items():
+        value = score.get("value") if isinstance(score, dict) else None
+        parts = value.items() if isinstance(value, dict) else ()
+        values |= {f"{name}.{part}": each for part, each in parts} or {name: value}
+    return item, {name: _inspect_value(value, where) for name, value in values.items()}
 
 
 def _inspect_value(value: Any, where: str) -> float | None:
@@ -452,10 +538,10 @@ def _from_promptfoo(rows: list[Any], path: Path, cluster: str) -> Scores:
         where = f"{path}, result {number}"
         if not isinstance(row, dict) or "vars" not in row:
             _damaged("a result without its variables", where)
-        prompt = row.get("prompt") if isinstance(row.get("prompt"), dict) else {}
-        task, id_ = str((prompt or {}).get("label") or row.get("promptIdx", 0)), _digest(row["vars"])[:16]
+        prompt = _table(row, "prompt")
+        task, id_ = str(prompt.get("label") or row.get("promptIdx", 0)), _digest(row["vars"])[:16]
         is_missing = row.get("failureReason") == PROMPTFOO_ERROR
-        output = row.get("response", {}).get("output") if isinstance(row.get("response"), dict) else None
+        output = _table(row, "response").get("output")
         items.append(
             ScoredItem(
                 task=task,
@@ -465,13 +551,11 @@ def _from_promptfoo(rows: list[Any], path: Path, cluster: str) -> Scores:
                 cluster=_named([row["vars"]], cluster),
                 error=str(row.get("error") or "") if is_missing else "",
                 digest="" if output is None else _digest(output),
-                prompt=_digest((prompt or {}).get("raw")),
+                prompt=_digest(prompt.get("raw")),
             )
         )
         seen[task, id_] += 1
-    providers = sorted(
-        {str(row.get("provider", {}).get("id")) for row in rows if isinstance(row.get("provider"), dict)}
-    )
+    providers = sorted({str(_table(row, "provider")["id"]) for row in rows if "id" in _table(row, "provider")})
     return Scores(format="promptfoo", items=tuple(items), facts={"providers": ", ".join(providers)})
 
 

@@ -7,6 +7,7 @@ difference (:mod:`mainstay.stats.scores`). A *difference* is positive if the can
 - :func:`weigh_items`: the evidence for one task.
 - :func:`weigh_macro`: the evidence for the mean of several tasks.
 - :func:`honest_margin`, :func:`honest_mean_margin`: the smallest margin that the items support.
+- :func:`are_supported`: whether the items of each of several tasks support its margin.
 """
 
 from __future__ import annotations
@@ -297,6 +298,28 @@ def honest_mean_margin(
     )
 
 
+def are_supported(
+    honest_margins: Sequence[float | None], margins: Sequence[float], num_items: Sequence[int]
+) -> list[bool]:
+    """Whether the items of each of several tasks support its margin.
+
+    In a small task, few items may flip by chance. By its own flips alone, it would then be held to a margin that it does
+    not support, so it must also support the margin at the median noise of all tasks.
+
+    Args:
+        honest_margins: The smallest margin that the items of each task support; ``None`` if there is none.
+        margins: The margin of each.
+        num_items: The number of items of each.
+
+    Example:
+        >>> are_supported([0.02, 0.06, 0.06], [0.05, 0.05, 0.05], [300, 300, 300])
+        [False, False, False]
+    """
+    roots = np.sqrt(num_items)
+    scaled = roots * [math.inf if each is None else each for each in honest_margins]
+    return [bool(each) for each in np.maximum(scaled, np.median(scaled)) <= roots * margins]
+
+
 def _null_deviation(summary: DifferenceSummary) -> Callable[[float], float]:
     scale = summary.num_items / summary.design_effect
     return lambda null: math.sqrt(mean_variance(summary, null) * scale)
@@ -322,6 +345,7 @@ def _weigh(
         num_items=num_items,
         num_clusters=sum(summary.num_clusters for summary in summaries),
         largest_cluster=max(summary.largest_cluster for summary in summaries),
+        typical_cluster=max(summary.typical_cluster for summary in summaries),
     )
     is_refused = not can_pass(pooled, margin, score_range=score_range)
     below = [

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from mainstay.gates.evaluation import (
     ItemEvidence,
     ScoredDifferences,
+    are_supported,
     honest_margin,
     honest_mean_margin,
     weigh_items,
@@ -184,11 +185,9 @@ def weigh_evaluation(
     last = evaluation.looks[-1]
     counted = {each.metric.name for each in (last if in_mean is None else in_mean)}
     num_tasks = sum(each.preset is None or each.preset.verdict is not Verdict.NEW for each in last)
-    tiers = [
-        each.tier
-        or (_task_tier(each, num_tasks, design) if evaluation.mean and each.metric.name in counted else Tier.BLOCKING)
-        for each in last
-    ]
+    in_means = [each for each in last if each.metric.name in counted]
+    guards = _guards(in_means, num_tasks, design) if evaluation.mean else set()
+    tiers = [each.tier or (Tier.GUARD if each.metric.name in guards else Tier.BLOCKING) for each in last]
     known: list[Finding | None] = [
         replace(each.preset, tier=each.tier or Tier.BLOCKING) if each.preset else None for each in last
     ]
@@ -212,6 +211,17 @@ def weigh_evaluation(
         cases=tuple(cases),
         p_values=_sequential(cases, evaluation.weights, "p_values", len(HYPOTHESES)),
         gains=_sequential(cases, evaluation.weights, "gains", 2),
+    )
+
+
+def settled_evaluation(findings: Sequence[Finding]) -> WeighedEvaluation:
+    """An evaluation whose findings are known without any item, as by a proof.
+
+    Args:
+        findings: The finding of each of its metrics.
+    """
+    return WeighedEvaluation(
+        findings=tuple(findings), cases=((),), p_values=np.ones((1, 0, len(HYPOTHESES))), gains=np.ones((1, 0, 2))
     )
 
 
@@ -276,13 +286,18 @@ def _verdict(decisions: Decisions, index: int) -> Verdict:
     return Verdict.PASS if decisions.passes[index] else Verdict.INCONCLUSIVE
 
 
-def _task_tier(samples: TaskSamples, num_tasks: int, design: Design) -> Tier:
-    """The default tier beside a mean: blocking, unless the margin is too small for the items if all tasks are to pass."""
-    if samples.items is None:
-        return Tier.BLOCKING
+def _guards(tasks: Sequence[TaskSamples], num_tasks: int, design: Design) -> set[str]:
+    """Names of the tasks whose items are too few for their margins if all tasks of a clean change are to pass."""
     power = 1 - (1 - HONEST_POWER) / num_tasks
-    honest = honest_margin(samples.items, margin_level=design.margin_level, alpha=design.alpha, power=power)
-    return Tier.BLOCKING if honest is not None and honest <= samples.metric.margin else Tier.GUARD
+    known = [(task.metric, task.items) for task in tasks if task.items is not None]
+    if not known:
+        return set()
+    supported = are_supported(
+        [honest_margin(each, margin_level=design.margin_level, alpha=design.alpha, power=power) for _, each in known],
+        [metric.margin for metric, _ in known],
+        [each.differences.size for _, each in known],
+    )
+    return {metric.name for (metric, _), is_supported in zip(known, supported, strict=True) if not is_supported}
 
 
 def _case(samples: TaskSamples, design: Design, *, level: float) -> _Case:

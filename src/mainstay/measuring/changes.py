@@ -181,15 +181,31 @@ def marker_changes(before: Mapping[str, Metric], after: Mapping[str, Metric]) ->
         ('margin 0.01', 'margin 0.9', 'the stricter holds')
     """
     compared = ("kind", "direction", "unit", "margin", "ceiling", "resolution")
-    changes = []
+    changes: list[Change] = []
     for name in before.keys() & after.keys():
         sides = before[name], after[name]
+        changes += _scoring_changes(*sides)
         differing = [each for each in compared if len({getattr(metric, each) for metric in sides}) > 1]
         if differing:
             old, new = (", ".join(_said(metric, each) for each in differing) for metric in sides)
             effect = "not the same metric" if {"kind", "direction", "unit"} & {*differing} else "the stricter holds"
             changes.append(Change(kind=ChangeKind.MARKER, name=name, before=old, after=new, effect=effect))
     return sorted(changes, key=lambda change: change.name)
+
+
+def _scoring_changes(before: Metric, after: Metric) -> Iterator[Change]:
+    """Changes to how a metric follows from scores of items; a changed kind of marker has a finding of its own."""
+    if before.scoring is None or after.scoring is None:
+        return
+    effects = {"tier": "the stricter holds", "score_range": "the baseline's holds"}
+    for name, effect in effects.items():
+        old, new = getattr(before.scoring, name), getattr(after.scoring, name)
+        if old != new:
+            said = [
+                f"no {name.removeprefix('score_')}" if each is None else f"{name.removeprefix('score_')} {each}"
+                for each in (old, new)
+            ]
+            yield Change(kind=ChangeKind.MARKER, name=before.id, before=said[0], after=said[1], effect=effect)
 
 
 def _said(metric: Metric, name: str) -> str:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from mainstay.evaluation.items import ItemsError, PairedTask, ScoredItem, Scores, pair_scores
 from mainstay.gates.policy import Design
-from mainstay.gates.tasks import Evaluation, TaskSamples, WeighedEvaluation, weigh_evaluation
+from mainstay.gates.tasks import Evaluation, TaskSamples, WeighedEvaluation, settled_evaluation, weigh_evaluation
 from mainstay.measuring.items import (
     FEWEST_SHOWN,
     MAX_FLIPPED,
@@ -107,13 +107,15 @@ class EvaluationLog(WorkloadLog):
             at_once,
         )
         if self._known is None or self._known[0] != key:
-            self._known = (
-                key,
+            weighed = (
                 tuple(
                     weigh_evaluation(self._evaluation(score, num_looks, at_once=at_once), design)
                     for score in self.gated
-                ),
+                )
+                if num_looks
+                else (settled_evaluation(list(map(self._without_items, self.workload.metrics))),)
             )
+            self._known = (key, weighed)
         return self._known[1]
 
     def result(self) -> WorkloadResult:
@@ -152,9 +154,6 @@ class EvaluationLog(WorkloadLog):
         metrics = {metric: scoring for metric, scoring in self._scored_metrics() if scoring.score == score}
         mean = next((metric for metric, scoring in metrics.items() if scoring.tasks), None)
         of_tasks = [metric for metric in metrics if metric is not mean]
-        if not num_looks:
-            known = tuple(self._without_items(metric) for metric in of_tasks)
-            return Evaluation(looks=(known,), mean=mean, mean_tier=_declared_tier(mean) or Tier.BLOCKING)
         weights = block_weights(self.shares).tolist()
         looks, used = [], []
         for look in range(num_looks - 1 if at_once else 0, num_looks):
@@ -174,10 +173,11 @@ class EvaluationLog(WorkloadLog):
             lacking=tuple(f"{score}/{task}" for task in declared if task not in present),
         )
 
-    def _without_items(self, metric: Metric) -> TaskSamples:
-        """Samples of a metric of which no item was scored by both sides."""
-        finding = self.presets.get(metric.id) or Finding(metric=metric, verdict=Verdict.INCONCLUSIVE, reason=NOT_SCORED)
-        return TaskSamples(metric=metric, preset=finding, tier=_declared_tier(metric))
+    def _without_items(self, metric: Metric) -> Finding:
+        """The finding of a metric of which no item was scored by both sides."""
+        tier = _declared_tier(metric) or Tier.BLOCKING
+        known = self.presets.get(metric.id)
+        return known or Finding(metric=metric, verdict=Verdict.INCONCLUSIVE, reason=NOT_SCORED, tier=tier)
 
     def _samples_at(
         self, score: str, num_looks: int, metrics: Sequence[Metric], mean: Metric | None

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mainstay.records.findings import Verdict
+from mainstay.records.metrics import Kind
 from mainstay.records.runs import Run
+from mainstay.reports.cleaning import clean
 from mainstay.reports.remedies import Gate, Step, minutes_text, waive_command, waived_text
 from mainstay.reports.rows import FindingRow
 
@@ -39,7 +41,7 @@ def next_steps(run: Run, rows: Sequence[FindingRow]) -> tuple[Step, ...]:
         return _together([min(blocking, key=_urgency), *blocking])[:1]
     decided = [row for row in blocking if row.verdict is not Verdict.INCONCLUSIVE]
     if steps := _together(decided):
-        return (*steps, *_search(run, decided))
+        return (*steps, *_explanation(run, decided), *_search(run, decided))
     if run.exit_status == 0:
         found = "no degradation beyond the margins was found"
         if any(row.verdict is Verdict.WAIVED for row in rows):
@@ -83,6 +85,14 @@ def _names(labels: Sequence[str]) -> str:
     """The first labels, and the number of others."""
     more = f" and {len(labels) - _MAX_NAMES} more" if len(labels) > _MAX_NAMES else ""
     return f"{', '.join(labels[:_MAX_NAMES])}{more}"
+
+
+def _explanation(run: Run, rows: Sequence[FindingRow]) -> tuple[Step, ...]:
+    """Step that names the first place where the revisions part, if an accuracy failed: then their digests differ."""
+    findings = (run.findings[row.number - 1] for row in rows if row.verdict is Verdict.FAIL)
+    if run.is_of_stored_results or all(finding.metric.kind is not Kind.ACCURACY for finding in findings):
+        return ()
+    return (Step("", "see where the two revisions part", f"mainstay explain {clean(run.id)}"),)
 
 
 def _search(run: Run, rows: Sequence[FindingRow]) -> tuple[Step, ...]:

@@ -12,7 +12,7 @@ import importlib.util
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from time import perf_counter  # bound here: a workload that patches the module's clock must not change what is measured
 from typing import Any
@@ -44,6 +44,7 @@ from .protocol import (
 from .recording import Trial
 from .timing import Benchmark, ImportTimer, benchmark_class
 from .tracing import Tracer
+from .watching import Watch
 
 MAX_LINE = 2000
 """Largest number of characters of a line that is sent to the gate."""
@@ -72,6 +73,7 @@ class WorkerPlugin:
         tracer: Tracer | None = None,
     ) -> None:
         self._channel = channel
+        self._watch: Watch | None = None
         self._tracer = tracer
         self._expressions = expressions
         self._roots = tuple(roots)
@@ -163,6 +165,8 @@ class WorkerPlugin:
                 low, high = command["block"]
                 self._block = (low, high)
                 self._channel.send(Event.FINISHED, **self._run(items[command["workload"]], command["seed"]))
+            elif command["do"] == Command.WATCH:
+                self._channel.send(Event.FINISHED, **self._run_watched(items[command["workload"]], command))
             elif command["do"] == Command.IMAGES:
                 self._channel.send(Event.IMAGES, **Images(images=self._images(command["indices"])))
             elif command["do"] == Command.TRACE and self._tracer:
@@ -222,6 +226,24 @@ class WorkerPlugin:
             "threads": [str(thread.name)[:MAX_LINE] for thread in threading.enumerate() if thread not in threads],
             **recorded,
         }
+
+    def _run_watched(self, item: pytest.Item, command: Mapping[str, Any]) -> Finished:
+        """Run a workload that is watched."""
+        with Watch(
+            self._channel, command["level"], command["step"], self._own, str(item.config.rootpath)
+        ) as self._watch:
+            self._watch.start()
+            finished = self._run(item, command["seed"])
+            self._watch.finish()
+        self._watch = None
+        return finished
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self) -> Generator[None, None, None]:
+        """Watch torch even if only a fixture of the workload has imported it."""
+        if self._watch:
+            self._watch.start()
+        yield
 
     def _outcome(self) -> tuple[TrialOutcome, str]:
         """The outcome of the test, and its cause unless it completed."""

@@ -3,7 +3,9 @@
 A worker receives its options as JSON on its command line. It then reads commands and writes events, one line of JSON
 each, over two separate pipes. Every command has a token that its answer repeats, so that stray output on the pipe is
 never taken for an answer. ``collect`` is answered with ``collecting`` before each file and ``collected`` at the end;
-``run`` with ``finished``; ``images`` with ``images``; ``trace``, in a worker that is traced, with ``traced``. A timed workload is started by ``run``, warms up and sends
+``run`` with ``finished``; ``images`` with ``images``; ``trace``, in a worker that is traced, with ``traced``. ``watch``
+runs a workload that stops after every ``step``, or after ``operators``, until ``next``; ``values`` asks what an operator
+computed. A timed workload is started by ``run``, warms up and sends
 ``ready``; each ``block`` asks for a number of calls and is answered with their time, until ``done`` lets the test
 continue to ``finished``. A closed command pipe means that the gate is gone.
 
@@ -36,6 +38,10 @@ BetterValues = Literal["higher", "lower"]
 TrialOutcome = Literal["completed", "failed", "foreign", "skipped"]
 """How a trial ended, as far as its worker can tell; only the gate can see crashes and timeouts."""
 
+Level = Literal["unwatched", "parameters", "everything", "operators", "graphs"]
+"""How closely a trial is watched: not at all; its parameters after every step; all that each step computes; the operators of one step;
+or the graphs that are compiled."""
+
 JsonNumber = float | str
 """A number in JSON; NaN and the infinities, which JSON lacks, are sent as text."""
 
@@ -49,6 +55,9 @@ class Command(StrEnum):
     DONE = "done"
     IMAGES = "images"
     TRACE = "trace"
+    WATCH = "watch"
+    NEXT = "next"
+    VALUES = "values"
     EXIT = "exit"
 
 
@@ -62,6 +71,9 @@ class Event(StrEnum):
     FINISHED = "finished"
     IMAGES = "images"
     TRACED = "traced"
+    STEP = "step"
+    OPERATORS = "operators"
+    VALUES = "values"
 
 
 class Collecting(TypedDict):
@@ -286,6 +298,106 @@ class Traced(TypedDict):
     introspected: Sequence[str]
     readers: Mapping[str, Sequence[str]]
     executed: Sequence[str]
+
+
+class Step(TypedDict):
+    """Content of ``step``: a watched trial has come to the end of a step.
+
+    Attributes:
+        number: Number of the step.
+        digest: Digest of the parameters, or of all that the step computed.
+        is_last: Whether the trial has ended.
+    """
+
+    number: int
+    digest: str
+    is_last: bool
+
+
+class Frame(TypedDict):
+    """A frame of a place in the code.
+
+    Attributes:
+        root: ``own`` for the revision's own modules, ``workloads`` or ``dependency``.
+        file: The file, relative to the folder that the root stands for.
+        line: Number of the line.
+        function: Name of the function.
+    """
+
+    root: str
+    file: str
+    line: int
+    function: str
+
+
+class Operator(TypedDict):
+    """An operator that a watched trial called.
+
+    Attributes:
+        name: Name of the operator, such as ``aten.addmm``.
+        arguments: Arguments that are no tensors, each with its name.
+        inputs: Hashes of the tensors before the call.
+        read: Numbers of their memories.
+        outputs: Hashes of the tensors that it made or wrote to.
+        written: Numbers of their memories.
+        shapes: Their types and shapes.
+        updates: Whether it wrote to a parameter.
+        module: Path of the module of the network that called it; in the backward pass, of the one that called its forward.
+        place: Number of the place that called it.
+        forward: In the backward pass, number of the place that called its forward; -1 if unknown.
+        forward_call: Position of that forward among the operators of the step; -1 if unknown.
+        is_backward: Whether it belongs to the backward pass.
+        generator: Hash of the state of the generator before it drew random numbers; empty if it draws none.
+        elsewhere: Hashes of the states of the random numbers of Python and of numpy.
+    """
+
+    name: str
+    arguments: Sequence[str]
+    inputs: Sequence[str]
+    read: Sequence[int]
+    outputs: Sequence[str]
+    written: Sequence[int]
+    shapes: Sequence[str]
+    updates: bool
+    module: str
+    place: int
+    forward: int
+    forward_call: int
+    is_backward: bool
+    generator: str
+    elsewhere: Sequence[str]
+
+
+class Operators(TypedDict):
+    """Content of ``operators``: operators of a step, the places so far, and whether these are the last."""
+
+    operators: Sequence[Operator]
+    places: Sequence[Sequence[Frame]]
+    is_last: bool
+
+
+class Values(TypedDict):
+    """Content of ``values``: numbers as base64 of doubles, and whether the result was kept."""
+
+    values: str
+    is_kept: bool
+
+
+class WatchCommand(TypedDict):
+    """Content of the command ``watch``: the workload, its seed, and how closely it is watched."""
+
+    workload: str
+    seed: int
+    level: Level
+    step: int
+
+
+class ValuesCommand(TypedDict):
+    """Content of the command ``values``: a result of an operator, and the first number that is wanted."""
+
+    operator: int
+    output: int
+    start: int
 
 
 class RunCommand(TypedDict):

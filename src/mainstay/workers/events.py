@@ -35,13 +35,18 @@ from mainstay.runner.protocol import (
     CountedName,
     Event,
     Finished,
+    Frame,
     Images,
+    Operator,
+    Operators,
     Ready,
     RecordedExamples,
     RecordedPredictions,
     Skipped,
+    Step,
     Traced,
     TrialOutcome,
+    Values,
 )
 
 MAX_EVENT_BYTES = 64 * 2**20
@@ -147,6 +152,27 @@ _COUNTED = _object(
 _PREDICTIONS = _object(
     RecordedPredictions, **{key: {"type": "string"} for key in RecordedPredictions.__required_keys__}
 )
+_WHOLE = {"type": "integer", "minimum": -1, "maximum": 2**63}
+_HASH = {"type": "string", "pattern": "^([0-9a-f]{32})?$"}
+_FRAME = _object(Frame, root={"enum": ["own", "workloads", "dependency"]}, file=_TEXT, line=_WHOLE, function=_TEXT)
+_OPERATOR = _object(
+    Operator,
+    name=_TEXT,
+    arguments=_list(_TEXT),
+    inputs=_list(_HASH),
+    read=_list(_WHOLE),
+    outputs=_list(_HASH),
+    written=_list(_WHOLE),
+    shapes=_list(_TEXT),
+    updates={"type": "boolean"},
+    module=_TEXT,
+    place=_WHOLE,
+    forward=_WHOLE,
+    forward_call=_WHOLE,
+    is_backward={"type": "boolean"},
+    generator=_HASH,
+    elsewhere=_list(_HASH),
+)
 
 SCHEMAS: Mapping[Event, Mapping[str, Any]] = {
     Event.COLLECTING: _object(Collecting, id={"type": "string", "minLength": 1, "maxLength": MAX_TEXT}),
@@ -193,6 +219,11 @@ SCHEMAS: Mapping[Event, Mapping[str, Any]] = {
         readers=_table(_list(_TEXT)),
         executed=_list(_TEXT),
     ),
+    Event.STEP: _object(Step, number=_WHOLE, digest=_HASH, is_last={"type": "boolean"}),
+    Event.OPERATORS: _object(
+        Operators, operators=_list(_OPERATOR), places=_list(_list(_FRAME)), is_last={"type": "boolean"}
+    ),
+    Event.VALUES: _object(Values, values={"type": "string"}, is_kept={"type": "boolean"}),
 }
 """Schema of each event's content, by name of the event."""
 

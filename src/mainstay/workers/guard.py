@@ -11,7 +11,6 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
-import subprocess
 import sys
 import threading
 from collections.abc import Sequence
@@ -36,12 +35,15 @@ def main(lifeline: int, command: Sequence[str]) -> int:
     with suppress(AttributeError, OSError):  # Linux only: adopts processes that lose their parent
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     signal.signal(signal.SIGINT, lambda *_: None)  # the command receives the signal too, and decides what to do
+    os.set_inheritable(lifeline, False)
     threading.Thread(target=_await_end_of_gate, args=(lifeline,), daemon=True).start()
-    try:
-        status = subprocess.run(command, check=False).returncode
+    try:  # without subprocess, whose import takes longer than all else here
+        ignored = (signal.SIGPIPE, signal.SIGXFSZ)  # by Python
+        child = os.posix_spawnp(command[0], list(command), os.environ, setsigdef=ignored)
     except OSError as error:
         print(f"{command[0]}: {error.strerror}", file=sys.stderr)
         return NOT_FOUND
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     _kill_descendants()
     return status if status >= 0 else 128 - status
 

@@ -11,6 +11,7 @@ The other end is :mod:`mainstay.runner`.
 
 from __future__ import annotations
 
+import compileall
 import errno
 import json
 import math
@@ -36,7 +37,18 @@ from mainstay.records.errors import StoreError, WorkerError
 from mainstay.records.selections import EVERYTHING, Selection
 from mainstay.records.trials import Outcome, Side
 from mainstay.runner.confinement import can_confine, confined_command
-from mainstay.runner.protocol import Collected, Command, Event, Finished, Images, Traced, WorkOptions
+from mainstay.runner.protocol import (
+    Collected,
+    Command,
+    Event,
+    Finished,
+    Images,
+    Operators,
+    Step,
+    Traced,
+    Values,
+    WorkOptions,
+)
 from mainstay.workers.descendants import (
     OutputTail,
     adopt_session,
@@ -198,6 +210,16 @@ def start_fresh(launch: Launch) -> WorkerProcess:
         output=launch.output,
         descriptors=(launch.commands, launch.events),
     )
+
+
+def compile_runner() -> None:
+    """Write the byte code of :mod:`mainstay.runner`, since workers write none and each would compile it anew.
+
+    Nothing is written where Python itself would write nothing: in an installation that is read-only, or if the user's
+    ``PYTHONDONTWRITEBYTECODE`` says so.
+    """
+    if not sys.dont_write_bytecode:
+        compileall.compile_dir(WORKER, maxlevels=0, quiet=2)
 
 
 def start_program(
@@ -438,6 +460,15 @@ class Worker:
 
     @overload
     def expect(self, event: Literal[Event.TRACED], limit_s: float) -> Traced: ...
+
+    @overload
+    def expect(self, event: Literal[Event.STEP], limit_s: float) -> Step: ...
+
+    @overload
+    def expect(self, event: Literal[Event.OPERATORS], limit_s: float) -> Operators: ...
+
+    @overload
+    def expect(self, event: Literal[Event.VALUES], limit_s: float) -> Values: ...
 
     def expect(self, event: Event, limit_s: float) -> Any:
         """Wait for the next event, which must be of the given kind.

@@ -1,0 +1,226 @@
+"""The explain command: name the first place where the two revisions of a gate part.
+
+Both revisions are built again, and run one trial of an accuracy workload side by side; see
+:mod:`mainstay.measuring.explaining`.
+
+- :func:`explain`: find the place and what changed there.
+- :func:`locate`: what changed near a difference.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from mainstay.commands.harness import open_harness
+from mainstay.commands.session import Session, check_platform
+from mainstay.commands.start import Start
+from mainstay.measuring.explaining import find_first_difference
+from mainstay.measuring.loop import Observer
+from mainstay.records.errors import MainstayError, UsageError
+from mainstay.records.executions import TRAINED
+from mainstay.records.explanations import Explanation, Parting
+from mainstay.records.findings import Verdict
+from mainstay.records.plans import PlannedWorkload
+from mainstay.records.runs import Revision, Run
+from mainstay.reports.explanation import render_explanation
+from mainstay.reports.publishing import read_run
+from mainstay.revisions.git import Repository
+from mainstay.revisions.hunks import nearest_hunks, read_hunks
+from mainstay.store.files import FOLDER, write_text
+from mainstay.store.journal import RUNS, new_run
+from mainstay.workers.watching import WatchError
+
+RESTART = "start 'mainstay explain' again: nothing is kept"
+"""The next step after the command was interrupted."""
+
+ORDER = (Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE)
+"""Verdicts whose workloads are explained first."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExplainOptions:
+    """Options of the command.
+
+    Attributes:
+        run: Document of the run, or its name; the latest run if empty.
+        workload: Node id of the workload; the one with the worst finding if empty.
+        pair: Number of the pair whose seed is used, from 1.
+    """
+
+    run: str = ""
+    workload: str = ""
+    pair: int = 1
+
+
+def explain(path: Path, options: ExplainOptions, *, environ: Mapping[str, str], observer: Observer) -> Explanation:
+    """Find the first place where the revisions of a run part.
+
+    Args:
+        path: A folder in the user's repository.
+        options: Options of the command.
+        environ: The user's environment.
+        observer: Receives progress reports.
+
+    Raises:
+        MainstayError: If the run cannot be explained.
+    """
+    check_platform(sys.platform)
+    repository = Repository.discover(path)
+    run = read_run(find_run(repository.root, options.run))
+    planned = choose_workload(run, options.workload)
+    if not 1 <= options.pair <= len(planned.seeds):
+        raise UsageError(f"there is no pair {options.pair}", next_step=f"name one from 1 to {len(planned.seeds)}")
+    start = Start(
+        baseline=_present(repository, run.baseline),
+        candidate=_present(repository, run.candidate),
+        notes=(),
+        salt=run.plan.salt,
+        created=run.created,
+        seconds=run.plan.seconds,
+        fail_fast=False,
+    )
+    with (
+        tempfile.TemporaryDirectory() as place,
+        new_run(Path(place), datetime.fromisoformat(start.created), asdict(start)) as folder,
+    ):
+        session = Session.of_run(repository, folder, start, environ=environ, observer=observer)
+        with open_harness(session) as harness:
+            observer.phase("trials")
+            try:
+                difference = find_first_difference(
+                    harness.specs_of_both[planned.measured_with],
+                    planned.id,
+                    planned.seeds[options.pair - 1],
+                    limit_s=session.configuration.trial_seconds,
+                    launchers=harness.launchers,
+                )
+            except WatchError as error:
+                raise MainstayError(str(error), looked_in=planned.id, next_step="gate again, then explain") from error
+            versions = [dict(environment.packages) for environment in harness.environments]
+    explanation = Explanation(
+        run=run.id,
+        workload=planned.id,
+        seed=planned.seeds[options.pair - 1],
+        baseline=run.baseline.commit,
+        candidate=run.candidate.commit,
+        difference=difference,
+        dependencies={
+            name: (versions[0].get(name, "none"), versions[1].get(name, "none"))
+            for name in sorted(versions[0].keys() | versions[1].keys())
+            if versions[0].get(name) != versions[1].get(name)
+        },
+        trial_s=_trial_seconds(run, planned.id),
+    )
+    return locate(explanation, repository)
+
+
+def _trial_seconds(run: Run, workload: str) -> float | None:
+    """Mean seconds of a trial of the gate; ``None`` if it ran none."""
+    measured = next((each for each in run.workloads if each.id == workload and each.num_pairs), None)
+    return measured.seconds / (2 * measured.num_pairs) if measured else None
+
+
+def locate(explanation: Explanation, repository: Repository) -> Explanation:
+    """Add what changed near the difference.
+
+    Args:
+        explanation: Explanation with the commits and the difference.
+        repository: The user's repository.
+    """
+    found = explanation.difference
+    if found.parting in {Parting.BASELINE, Parting.NOTHING}:
+        return explanation
+    hunks = read_hunks(repository, explanation.baseline, explanation.candidate)
+    stacks = [operator.stack if operator else () for operator in (found.baseline, found.candidate)]
+    nearness, nearest = nearest_hunks(hunks, *stacks)
+    return replace(explanation, nearness=nearness, hunks=nearest, num_hunks=len(hunks))
+
+
+def _present(repository: Repository, revision: Revision) -> Revision:
+    """A revision whose commit is still there.
+
+    Raises:
+        UsageError: If git has removed it, as it may do with the snapshot of a working tree.
+    """
+    if repository.call("cat-file", "-e", f"{revision.commit}^{{commit}}", check=False).status:
+        raise UsageError(
+            f"the {revision.side} {revision.commit[:10]} is not in this repository any more",
+            looked_in=str(repository.root),
+            next_step="gate again, then explain",
+        )
+    return revision
+
+
+def find_run(root: Path, name: str) -> Path:
+    """The document of a run.
+
+    Args:
+        root: The user's repository.
+        name: A document, the name of a run, or empty for the latest run.
+
+    Raises:
+        UsageError: If there is none.
+    """
+    runs = root / FOLDER / RUNS
+    if name:
+        named = [place for place in (Path(name), runs / name / "run.json") if place.is_file()]
+    else:
+        named = sorted(runs.glob("*/run.json"), reverse=True)
+    if not named:
+        raise UsageError(
+            f"there is no run {name!r}" if name else "there is no run to explain",
+            looked_in=f"{FOLDER}/{RUNS}",
+            next_step="start one with 'mainstay gate'",
+        )
+    return named[0]
+
+
+def choose_workload(run: Run, name: str) -> PlannedWorkload:
+    """The accuracy workload to be explained: the named one, or the one with the worst finding.
+
+    Args:
+        run: The run.
+        name: Node id; empty to choose.
+
+    Raises:
+        UsageError: If the run has no such workload.
+    """
+    trained = [each for each in run.plan.workloads if each.execution == TRAINED.name and each.seeds]
+    wanted = [each for each in trained if name in {"", each.id}]
+    if not wanted:
+        raise UsageError(
+            f"the run has no accuracy workload {name!r}" if name else "the run trained nothing that could be explained",
+            looked_in=run.id,
+            next_step=f"name one of {', '.join(each.id for each in trained)}" if trained else None,
+        )
+    verdicts = {each.id: [f.verdict for f in run.findings if f.metric.workload == each.id] for each in wanted}
+    return min(wanted, key=lambda each: min((_urgency(verdict) for verdict in verdicts[each.id]), default=len(ORDER)))
+
+
+def _urgency(verdict: Verdict) -> int:
+    return ORDER.index(verdict) if verdict in ORDER else len(ORDER)
+
+
+def render(explanation: Explanation) -> str:
+    """An explanation as text."""
+    return render_explanation(explanation)
+
+
+def explanation_to_json(explanation: Explanation) -> str:
+    """An explanation as JSON."""
+    return json.dumps(asdict(explanation), indent=2) + "\n"
+
+
+def write_explanation(explanation: Explanation, place: Path) -> None:
+    """Write an explanation to a file.
+
+    Raises:
+        StoreError: If it cannot be written.
+    """
+    write_text(place, explanation_to_json(explanation), shown=str(place))

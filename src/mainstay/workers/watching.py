@@ -1,0 +1,168 @@
+"""Watched trials: several workers run the same trial side by side, one step at a time.
+
+- :class:`WatchedTrials`: the workers, as a context manager.
+- :class:`Watched`: what a trial told.
+"""
+
+from __future__ import annotations
+
+import base64
+import struct
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from types import MappingProxyType, TracebackType
+from typing import Any, Self
+
+from mainstay.records.trials import Side
+from mainstay.runner.protocol import Command, Event, Finished, Frame, Level, Operator, Step, ValuesCommand, WatchCommand
+from mainstay.workers.collecting import why_not_collected
+from mainstay.workers.process import Launcher, Worker, WorkerEndedError, WorkerSpec, collecting_seconds, start_fresh
+
+
+class WatchError(Exception):
+    """A watched trial did not come to its end; the message says why, as the rest of a sentence."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Watched:
+    """Operators that a trial called in one step.
+
+    Attributes:
+        operators: The operators in the order of their calls.
+        places: Places that they name, each from its innermost frame on.
+    """
+
+    operators: Sequence[Operator]
+    places: Sequence[Sequence[Frame]]
+
+
+class WatchedTrials:
+    """Trials of one workload with one seed, each in a process of its own.
+
+    Args:
+        specs: The worker of each trial.
+        workload: Node id of the workload.
+        seed: Seed of the trials.
+        level: How closely they are watched.
+        limit_s: Seconds that a trial may take up to the end of a step.
+        step: The step whose operators are told, for the level ``operators``.
+        launchers: Functions that start the workers of each side; empty to start fresh interpreters.
+    """
+
+    def __init__(
+        self,
+        specs: Sequence[WorkerSpec],
+        workload: str,
+        seed: int,
+        level: Level,
+        *,
+        limit_s: float,
+        step: int = 0,
+        launchers: Mapping[Side, Launcher] = MappingProxyType({}),
+    ) -> None:
+        self._specs = specs
+        self._launchers = launchers
+        self._command: WatchCommand = {"workload": workload, "seed": seed, "level": level, "step": step}
+        self._limit_s = limit_s
+        self._stack = ExitStack()
+        self._workers: list[Worker] = []
+
+    def __enter__(self) -> Self:
+        workload = self._command["workload"]
+        try:
+            for spec in self._specs:
+                worker = Worker(spec, [workload], self._launchers.get(spec.side, start_fresh))
+                self._workers.append(self._stack.enter_context(worker))
+            for worker in self._workers:
+                collected = worker.expect(Event.COLLECTED, collecting_seconds(self._limit_s))
+                if reason := why_not_collected(workload, collected):
+                    raise WatchError(f"{workload} was not collected: {reason}")
+            self._send_all(Command.WATCH, **self._command)
+        except (WorkerEndedError, BrokenPipeError) as ended:
+            self.close()
+            raise WatchError(f"a trial could not be started: {ended}") from ended
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all trials."""
+        for worker in self._workers:
+            worker.kill()
+        self._stack.close()
+
+    def next_steps(self) -> list[Step]:
+        """Let every trial go on to the end of its next step, and wait for all."""
+        steps = [self._expect(worker, Event.STEP) for worker in self._workers]
+        self._send_all(Command.NEXT)
+        return steps
+
+    def finished(self) -> list[Finished]:
+        """What each trial recorded, after its last step."""
+        return [self.finished_of(trial) for trial in range(len(self._workers))]
+
+    def finished_of(self, trial: int) -> Finished:
+        """What a trial recorded, after its last step.
+
+        Args:
+            trial: Position of the trial.
+        """
+        finished: Finished = self._expect(self._workers[trial], Event.FINISHED)
+        return finished
+
+    def operators(self) -> list[Watched]:
+        """Operators of one step of every trial; the trials then wait for :meth:`values`."""
+        return [self._operators(worker) for worker in self._workers]
+
+    def _operators(self, worker: Worker) -> Watched:
+        operators: list[Operator] = []
+        while True:
+            page = self._expect(worker, Event.OPERATORS)
+            operators += page["operators"]
+            if page["is_last"]:
+                return Watched(operators=operators, places=page["places"])
+            self._send(worker, Command.NEXT)
+
+    def values(self, trial: int, operator: int, output: int) -> list[float] | None:
+        """The numbers that an operator computed; ``None`` if they were too many to be kept.
+
+        Args:
+            trial: Position of the trial.
+            operator: Position of the operator in its step.
+            output: Position among its results.
+        """
+        worker, numbers = self._workers[trial], list[float]()
+        while True:
+            command: ValuesCommand = {"operator": operator, "output": output, "start": len(numbers)}
+            self._send(worker, Command.VALUES, **command)
+            answer = self._expect(worker, Event.VALUES)
+            if not answer["is_kept"]:
+                return None
+            data = base64.b64decode(answer["values"])
+            if not data:
+                return numbers
+            numbers += struct.unpack(f"<{len(data) // 8}d", data)
+
+    def _send_all(self, command: Command, **content: object) -> None:
+        for worker in self._workers:
+            self._send(worker, command, **content)
+
+    @staticmethod
+    def _send(worker: Worker, command: Command, **content: object) -> None:
+        try:
+            worker.send(command, **content)
+        except BrokenPipeError as ended:
+            raise WatchError("a watched trial ended") from ended
+
+    def _expect(self, worker: Worker, event: Event) -> Any:
+        try:
+            return worker.expect_one_of((event,), self._limit_s)[1]
+        except WorkerEndedError as ended:
+            raise WatchError(f"a watched trial came to its end: {ended}") from ended
