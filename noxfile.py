@@ -667,7 +667,9 @@ def lock(session: nox.Session) -> None:
         session.run_install(
             *("uv", "pip", "compile", "--universal", "--python-version", PYTHONS[0]),
             *("--generate-hashes", "--no-header", "--no-annotate", "--quiet"),
-            *(() if group in {"dev", "formats"} else constraints("dev")),  # what reads other tools' files follows these tools
+            *(
+                () if group in {"dev", "formats"} else constraints("dev")
+            ),  # what reads other tools' files follows these tools
             *(("pyproject.toml",) if group in EXTRAS else ()),
             *(f"--extra={extra}" for extra in EXTRAS.get(group, "").split(",") if extra),
             *("--group", f"pyproject.toml:{group}"),
