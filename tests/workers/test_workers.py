@@ -245,7 +245,7 @@ def test_output_is_never_taken_for_the_protocol(measure, write):
 BROKEN = {
     "raises": ("raise ZeroDivisionError('gone')", Outcome.FAILED, "ZeroDivisionError: gone"),
     "is-nan": ("trial.record(a=float('nan'))", Outcome.FAILED, "a is nan"),
-    "records-nothing": ("pass", Outcome.FAILED, "the gated metric a was not recorded"),
+    "records-nothing": ("pass", Outcome.FAILED, "the gated metric 'a' was not recorded"),
     "is-killed": ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", Outcome.CRASHED, "killed by SIGKILL"),
     "exits": ("import os; os._exit(3)", Outcome.CRASHED, "exited with status 3"),
     "hangs": ("import time; time.sleep(3600)", Outcome.TIMED_OUT, "within 2 s"),

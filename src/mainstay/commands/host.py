@@ -1,8 +1,8 @@
 """A host of a cluster: what runs on the machines that measure for a gate elsewhere.
 
-The environments are built once on each host. A process of its own, the keeper, builds and keeps them for all worker
-processes of the host, so that none of these is missed if it is killed. Each worker process holds a shared lock; when
-the last one has released it or has ended, the keeper removes everything and ends.
+The environments are built once on each host. A separate process, the keeper, builds and keeps them for all worker
+processes of the host, so any of these may be killed. Each worker process holds a shared lock; when the last one has
+released it or has ended, the keeper removes everything and ends.
 
 - :class:`Parcel`: what a host needs; plain data.
 - :func:`receive`, :func:`prepare`, :func:`measure`, :func:`release`: called on the workers of the cluster.
@@ -47,7 +47,7 @@ with suppress(ImportError):  # Windows has none, but no gate runs there
     import fcntl
 
 POLL_SECONDS = 0.1
-"""Time between two looks at the files by which a keeper and its worker processes talk."""
+"""Time between two looks at the files by which a keeper and its worker processes communicate."""
 
 PARCEL, READY, FAILED, USERS, KEPT, CHECK, CHANGES = (
     "parcel.json",
@@ -164,7 +164,7 @@ class _Use:
                 stderr=log,
                 start_new_session=True,
             )
-        threading.Thread(target=self._keeper.wait, daemon=True).start()  # or it would stay in the table of processes
+        threading.Thread(target=self._keeper.wait, daemon=True).start()  # or it would remain a zombie
 
     def _await_built(self) -> None:
         """Wait until the keeper has built both revisions.
@@ -206,7 +206,7 @@ _MUTEX = threading.Lock()
 
 
 def receive(parcel: Parcel) -> None:
-    """Keep a parcel for the time when a pair is to be measured.
+    """Keep a parcel until a pair is to be measured with it.
 
     Args:
         parcel: What the gate sent.
@@ -355,7 +355,7 @@ def _built(folder: Path) -> Iterator[Callable[[], list[str]]]:
 
 
 def _has_ended(folder: Path, lock: FileLock) -> bool:
-    """Whether no process uses the environments any more; then the lock stays held, and no process can begin to."""
+    """Whether no process uses the environments any more; if so, the lock stays held, so that none can begin to."""
     try:
         lock.acquire(timeout=0)
     except Timeout:  # a process begins to use them, or waits for an answer
@@ -387,7 +387,7 @@ def _is_locked(file: Path) -> bool:
 
 
 def _write(file: Path, text: str) -> None:
-    """Write a file that another process waits for: it appears with its whole content."""
+    """Write a file that another process waits for, so that it appears only when it is complete."""
     half = file.with_suffix(".half")
     half.write_text(text, encoding="utf-8")
     half.rename(file)
