@@ -29,6 +29,7 @@ from mainstay.records.errors import ClusterError, MainstayError
 from mainstay.records.trials import Side, Trial
 from mainstay.revisions.carrying import pack
 from mainstay.revisions.environments import Resolution
+from mainstay.revisions.workspace import input_digests
 from mainstay.workers.pairs import PairRequest, PairResult
 
 if TYPE_CHECKING:
@@ -192,8 +193,6 @@ def _plugin(parcel: host.Parcel) -> Any:
 
 def _prepare_all(cluster: Cluster, parcel: host.Parcel, harness: Harness) -> None:
     """Let every worker build, or wait until another worker of its host has built."""
-    from mainstay.revisions.workspace import input_digests
-
     client = cluster.client
     own = input_digests(harness.prepared.variables, harness.scratch) or {}
     futures = {

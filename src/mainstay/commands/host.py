@@ -30,14 +30,20 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from mainstay.commands.harness import open_harness
+from mainstay.commands.session import Session
 from mainstay.commands.start import Start
+from mainstay.commands.tampering import find_tampering
 from mainstay.measuring.ledger import examples_to_show
+from mainstay.measuring.loop import SilentObserver
 from mainstay.records.errors import ClusterError, MainstayError
 from mainstay.records.findings import MeasuredWith
 from mainstay.records.trials import Side, Trial
 from mainstay.revisions.carrying import Carried, unpack
 from mainstay.revisions.environments import Resolution, cache_folder
-from mainstay.store.journal import CONVERTER
+from mainstay.revisions.workspace import input_digests
+from mainstay.store.journal import CONVERTER, new_run
+from mainstay.workers.descendants import inheriting_orphans
 from mainstay.workers.machine import describe_machine, device_kind
 from mainstay.workers.pairs import PairRequest, PairResult, run_pair
 from mainstay.workers.process import WorkerSpec
@@ -325,14 +331,6 @@ def keep(folder: Path) -> None:
 @contextmanager
 def _built(folder: Path) -> Iterator[Callable[[], list[str]]]:
     """Build both revisions; gives the function that finds forbidden changes."""
-    from mainstay.commands.harness import open_harness
-    from mainstay.commands.session import Session
-    from mainstay.commands.tampering import find_tampering
-    from mainstay.measuring.loop import SilentObserver
-    from mainstay.revisions.workspace import input_digests
-    from mainstay.store.journal import new_run
-    from mainstay.workers.descendants import inheriting_orphans
-
     parcel = CONVERTER.structure(json.loads((folder / PARCEL).read_text(encoding="utf-8")), Parcel)
     repository = unpack(parcel.carried, folder / "repository")
     commits = parcel.carried.commits
