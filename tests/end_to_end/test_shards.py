@@ -168,6 +168,18 @@ def test_a_piece_that_lacks_a_pair_is_refused(judge, pieces):
     assert "shard 2/3 lacks pair 1 of benchmarks/test_accuracy.py::test_clouds" in done.stderr
 
 
+def test_a_shard_that_was_extended_stays_spoiled_by_what_its_workers_changed_before(judge, pieces):
+    journal = pieces / "shard-2-of-3" / "journal.jsonl"
+    ending = journal.read_text().splitlines(keepends=True)[-1]
+    change(journal.parent, lambda line: line.get("ending", {}).update(tampering=["the shared input data"]))
+    journal.write_text(journal.read_text() + ending)
+
+    done, run = judge(pieces)
+
+    assert (done.returncode, {each["verdict"] for each in run["findings"]}) == (1, {"error"}), done.stderr
+    assert "on shard 2/3: the shared input data" in done.stdout
+
+
 def test_a_piece_twice_a_folder_without_pieces_and_settings_of_stored_results_are_refused(
     judge, pieces, made, tmp_path
 ):

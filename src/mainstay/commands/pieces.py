@@ -80,7 +80,8 @@ class Piece:
         basis: Basis of the judgement; ``None`` if the shard was killed before.
         trials: The trials, in the order of completion.
         images: PNG of flipped examples as base64, by workload and position in the test set.
-        ending: What the shard wrote when it ended; ``None`` if it has not.
+        ending: What the shard wrote when it last ended, with the tampering and notes of every time; ``None`` if it has
+            not ended.
     """
 
     path: Path
@@ -117,8 +118,19 @@ class Piece:
             images={
                 line["workload"]: journal.content(line, "images", dict[int, str]) for line in by_kind.get("images", [])
             },
-            ending=journal.content(endings[-1], "ending", Ending) if endings else None,
+            ending=_last([journal.content(line, "ending", Ending) for line in endings]),
         )
+
+
+def _last(endings: Sequence[Ending]) -> Ending | None:
+    """The last of several endings, with what was noted at any of them; ``None`` if there is none."""
+    if not endings:
+        return None
+    tampering, notes = (
+        tuple(dict.fromkeys(text for ending in endings for text in getattr(ending, name)))
+        for name in ("tampering", "notes")
+    )
+    return replace(endings[-1], tampering=tampering, notes=notes)
 
 
 def read_pieces(places: Sequence[Path]) -> tuple[Piece, ...]:
