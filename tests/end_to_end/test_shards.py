@@ -168,6 +168,21 @@ def test_a_piece_that_lacks_a_pair_is_refused(judge, pieces):
     assert "shard 2/3 lacks pair 1 of benchmarks/test_accuracy.py::test_clouds" in done.stderr
 
 
+def test_pieces_whose_plan_does_not_fit_their_workloads_are_refused(judge, pieces):
+    def drop_metrics(line):
+        for assignment in line.get("basis", {}).get("agenda", {}).get("assignments", ()):
+            assignment["workload"]["metrics"] = []
+
+    for piece in pieces.iterdir():
+        if piece.is_dir():
+            change(piece, drop_metrics)
+
+    done, run = judge(pieces)
+
+    assert (done.returncode, run) == (4, None)
+    assert "holds a plan that does not fit its workloads" in done.stderr
+
+
 def test_a_shard_that_was_extended_stays_spoiled_by_what_its_workers_changed_before(judge, pieces):
     journal = pieces / "shard-2-of-3" / "journal.jsonl"
     ending = journal.read_text().splitlines(keepends=True)[-1]
@@ -177,7 +192,7 @@ def test_a_shard_that_was_extended_stays_spoiled_by_what_its_workers_changed_bef
     done, run = judge(pieces)
 
     assert (done.returncode, {each["verdict"] for each in run["findings"]}) == (1, {"error"}), done.stderr
-    assert "on shard 2/3: the shared input data" in done.stdout
+    assert "on shard 2/3: the shared input data" in run["findings"][0]["reason"]
 
 
 def test_a_piece_twice_a_folder_without_pieces_and_settings_of_stored_results_are_refused(

@@ -214,15 +214,26 @@ def basis_of(piece: Piece) -> Basis:
     """The basis of a piece that has ended.
 
     Raises:
-        PieceError: If it lacks one.
+        PieceError: If it lacks one, or if its plan is not that of its workloads.
     """
-    if piece.basis is None:
+    if piece.basis is None or not _is_planned(piece.basis):
+        what = "no basis of a judgement" if piece.basis is None else "a plan that does not fit its workloads"
         raise PieceError(
-            f"shard {piece.head.shard} holds no basis of a judgement",
+            f"shard {piece.head.shard} holds {what}",
             looked_in=str(piece.path),
             next_step=f"remove the folder, and measure again: {piece.head.command()}",
         )
     return piece.basis
+
+
+def _is_planned(basis: Basis) -> bool:
+    """Whether the plan has the metrics of all workloads, and a seed for each of their pairs."""
+    planned = {each.id: {metric.name for metric in each.metrics} for each in basis.plan.workloads}
+    judged = {each.id: {metric.name for metric in each.metrics} for each in basis.agenda.workloads}
+    num_pairs = max(basis.plan.looks, default=0)
+    return planned == judged and all(
+        len(each.seeds) >= (len(each.looks) or num_pairs) for each in basis.plan.workloads if not each.is_proved
+    )
 
 
 CONDITIONS: Mapping[str, Callable[[Basis], Any]] = {

@@ -211,7 +211,7 @@ def _by_task(scores: Scores, side: Side) -> dict[str, Repeats]:
         repeats = tasks[item.task][item.id]
         if item.repeat in repeats:
             raise ItemsError(
-                f"item {item.id!r} of {item.task} comes twice in the {side} (repeat {item.repeat})",
+                f"item {item.id!r}{_of(item.task)} comes twice in the {side} (repeat {item.repeat})",
                 task=item.task,
                 side=side,
             )
@@ -258,6 +258,11 @@ def _pair(
     )
 
 
+def _of(task: str) -> str:
+    """A task after its item in a message; empty if there is only one, without a name."""
+    return f" of {task}" if task else ""
+
+
 def _require_same_items(name: str, baseline: Repeats, candidate: Repeats) -> None:
     lacking = {
         Side.CANDIDATE: [id_ for id_ in baseline if id_ not in candidate],
@@ -267,14 +272,14 @@ def _require_same_items(name: str, baseline: Repeats, candidate: Repeats) -> Non
         if ids:
             more = f" and {len(ids) - 1} more" if len(ids) > 1 else ""
             raise ItemsError(
-                f"the {side} lacks item {ids[0]!r}{more} of {name}: both sides must score the same items",
+                f"the {side} lacks item {ids[0]!r}{more}{_of(name)}: both sides must score the same items",
                 task=name,
                 side=side,
             )
     for id_, repeats in baseline.items():
         if repeats.keys() != candidate[id_].keys():
             raise ItemsError(
-                f"item {id_!r} of {name} has {len(repeats)} repeats in the baseline and {len(candidate[id_])} in the "
+                f"item {id_!r}{_of(name)} has {len(repeats)} repeats in the baseline and {len(candidate[id_])} in the "
                 "candidate: both sides must repeat it alike",
                 task=name,
             )
@@ -284,7 +289,7 @@ def _require_same_prompts(name: str, baseline: Repeats, candidate: Repeats) -> N
     for id_, repeats in baseline.items():
         for number, item in repeats.items():
             if item.prompt != candidate[id_][number].prompt:
-                raise ItemsError(f"item {id_!r} of {name} has another prompt in the candidate", task=name)
+                raise ItemsError(f"item {id_!r}{_of(name)} has another prompt in the candidate", task=name)
 
 
 def _score_range(values: list[float]) -> tuple[float, float]:
