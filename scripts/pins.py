@@ -3,7 +3,7 @@
 Versions are decided by ``nox -s lock`` alone, in ``constraints/``. Hooks and workflows repeat some of them, and no
 update service keeps local hooks in step, so this does:
 
-- a package has the same version in every constraints file;
+- a package has the same version in every constraints file but that of ``formats``, whose tools hold others back;
 - ``.pre-commit-config.yaml`` pins what ``constraints/hooks.txt`` says;
 - workflows install the uv of ``constraints/dev.txt``;
 - an action is pinned by one full commit everywhere, with its version beside it.
@@ -124,7 +124,7 @@ def main(arguments: list[str]) -> int:
             file.write_text(wanted[file])
         stale = []
     problems = [
-        *constraint_problems(constraints),
+        *constraint_problems({name: pins for name, pins in constraints.items() if name != "formats.txt"}),
         *hooks_without_pin(hooks_file.read_text(), constraints["hooks.txt"]),
         *action_problems({file.name: file.read_text() for file in workflow_files}),
         *(f"{file.relative_to(root)} is behind constraints/; run nox -s pins -- --fix" for file in stale),

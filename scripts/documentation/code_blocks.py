@@ -29,7 +29,6 @@ from sybil import Document, Example, Region
 from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.markdown.lexers import RawFencedCodeBlockLexer
 
-FRONT_MATTER = re.compile(r"\A---\n(.*?)^---$", re.MULTILINE | re.DOTALL)
 INFO = re.compile(r"(?P<language>[\w+-]*)(?P<options>[^\n]*)$\n", re.MULTILINE)
 REASON = re.compile(r'title="Not run here: [^"]{10,}"')
 MATCHING = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -71,18 +70,6 @@ class Shell:
             self.folder = Path(folder.read().strip() or self.folder)
         self.status = done.returncode
         return done.stdout
-
-
-def front_matter(text: str) -> dict[str, str]:
-    r"""Return the settings at the top of a page.
-
-    Example:
-        >>> front_matter("---\nslow: true\n---\n# A page\n")
-        {'slow': 'true'}
-    """
-    found = FRONT_MATTER.match(text)
-    lines = found[1].splitlines() if found else []
-    return {key.strip(): value.strip() for key, colon, value in (line.partition(":") for line in lines) if colon}
 
 
 def iter_examples(text: str, path: str, shell: Shell) -> Iterator[Example]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from scripts.documentation.code_blocks import front_matter
+from scripts.documentation.front_matter import front_matter
 from scripts.documentation.translations import ORIGINAL
 
 FOLDER = "zh/"

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from scripts.documentation.code_blocks import front_matter
+from scripts.documentation.front_matter import front_matter
 from scripts.documentation.languages import address
 
 HEADING = re.compile(r"^# (.+)$", re.MULTILINE)

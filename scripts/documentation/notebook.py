@@ -50,8 +50,9 @@ def blocks(cell: Any) -> Iterator[str]:
         if output.output_type == "stream":
             yield f"```text\n{output.text}```\n"
         elif "image/svg+xml" in output.get("data", {}):
-            picture = PICTURES / f"{cell.id}-{number}.svg"
-            picture.write_text(METADATA.sub("", output.data["image/svg+xml"]).strip() + "\n", "utf-8")
+            picture = PICTURES / f"cell{cell.id}-{number}.svg"
+            drawn = METADATA.sub("", output.data["image/svg+xml"]).strip()
+            picture.write_text("".join(f"{line.rstrip()}\n" for line in drawn.splitlines()), "utf-8")
             yield f"![{cell.metadata['alt']}](../assets/notebook/{picture.name}){{ .notebook-picture }}\n"
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts.documentation.code_blocks import Shell, front_matter, iter_examples
+from scripts.documentation.code_blocks import Shell, iter_examples
 from scripts.documentation.figures import replace_figures
+from scripts.documentation.front_matter import front_matter
 
 ROOT = Path(__file__).parents[2]
 

@@ -15,7 +15,7 @@ def test_the_first_recorded_value_that_differs_is_named_with_the_change(project)
     assert explained.returncode == 0, explained.stderr
     assert "first difference: value top1_accuracy differs: " in explained.stdout
     line = (project.root / MODEL).read_text().splitlines().index("LEARNING_RATE = 0.0003") + 1
-    assert f"the only change of Python code:\n  {MODEL}:{line}" in explained.stdout
+    assert f"its line is not known; the only change of Python code:\n  {MODEL}:{line}\n" in explained.stdout
     assert "    +LEARNING_RATE = 0.0003" in explained.stdout
     written = json.loads((project.root / "explanation.json").read_text())
     assert written["difference"]["parting"] == "recorded"

@@ -215,16 +215,19 @@ def test_a_piece_twice_a_folder_without_pieces_and_settings_of_stored_results_ar
 
 def test_pieces_up_to_a_look_are_judged_there_and_can_be_extended(made, judge, tmp_path):
     place = tmp_path / "some"
-    for shard in ("1/2", "2/2"):
-        made.run("trials", "--shard", shard, "--output", str(place), "--up-to", "3")
+    made.run("trials", "--shard", "1/2", "--output", str(place), "--up-to", "3")
+    lacking, _ = judge(place)
+    made.run("trials", "--shard", "2/2", "--output", str(place), "--up-to", "3")
     early, run_early = judge(place)
     for shard in ("1/2", "2/2"):
         made.run("trials", "--shard", shard, "--output", str(place))
     _, run = judge(place)
 
+    assert f"next: measure it: mainstay trials --shard 2/2 --output {place}" in lacking.stderr
     assert early.returncode == 3, early.stderr
     assert run_early["findings"][0]["num_pairs"] == 3
     assert "the pieces end at 3 pairs, before the look at 6 pairs; the last completed look stands" in early.stdout
+    assert "run each shard again with '--up-to 6', then judge again" in early.stdout
     assert run["findings"] == made.alone.run["findings"]
 
 

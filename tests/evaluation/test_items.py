@@ -78,7 +78,9 @@ def test_equal_outputs_are_told_only_where_all_are_known():
     [
         (scores(1.0, 1.0), scores(1.0), "the candidate lacks item 'i1' of t"),
         (scores(1.0), scores(1.0, 1.0, 1.0), "the baseline lacks item 'i1' and 1 more of t"),
-        (scores(1.0, prompt="x"), scores(1.0, prompt="y"), "item 'i0' of t has another prompt"),
+        (scores(1.0, prompt="x"), scores(1.0, prompt="y"), "item 'i0' of t has another prompt or input"),
+        (scores(1.0, 1.0, task=""), scores(1.0, task=""), "lacks item 'i1': both sides"),
+        (scores(1.0, prompt="x", task=""), scores(1.0, prompt="y", task=""), "item 'i0' has another prompt or input"),
         (Scores(format="plain", items=scores(1.0).items * 2), scores(1.0), "comes twice in the baseline"),
         (Scores(format="plain", items=()), scores(1.0), "the baseline has no scored items"),
     ],

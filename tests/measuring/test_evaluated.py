@@ -267,7 +267,7 @@ def test_a_score_that_the_candidate_does_not_record_is_its_error(run):
     (finding,), _ = run(Subject(answers(100), lambda trial: trial.record(other=1.0)))
 
     assert (finding.verdict, finding.blame) == (Verdict.ERROR, Blame.CANDIDATE)
-    assert "the gated metric accuracy was not recorded" in finding.reason
+    assert "the gated metric 'accuracy' was not recorded" in finding.reason
 
 
 def tasks_of(*sizes, lost=0, drop=None, extra=None):

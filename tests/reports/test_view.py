@@ -140,6 +140,16 @@ def test_steps_have_one_command_each_with_its_minutes(failing):
     assert explanation.command == "mainstay explain 20261124T101500Z-3f9c2ab1"
 
 
+def test_no_trial_is_explained_if_nothing_was_trained(failing):
+    plan = replace(
+        failing.plan, workloads=tuple(replace(each, execution="evaluated") for each in failing.plan.workloads)
+    )
+
+    steps = view_run(replace(failing, plan=plan)).next_steps
+
+    assert not any("explain" in step.command for step in steps)
+
+
 def test_no_trial_is_explained_if_no_accuracy_failed(failing):
     findings = tuple(finding for finding in failing.findings if finding.metric.kind is not Kind.ACCURACY)
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mainstay.records.errors import SchemaError, UsageError
@@ -205,6 +205,7 @@ def test_no_text_brings_the_reader_down(text):
         st.none() | st.booleans() | st.floats() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)
     )
 )
+@example([float("inf")])
 def test_no_value_in_a_known_place_brings_the_reader_down(value):
     for key in ("metrics", "candidate", "looks", "created", "kind"):
         document = json.dumps({**json.loads(kept_to_json(KEPT)), key: value})

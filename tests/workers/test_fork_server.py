@@ -349,7 +349,7 @@ import json, sys
 from contextlib import ExitStack
 from mainstay.workers.fork_server import fork_servers
 from mainstay.records.trials import Side
-from mainstay.runner.protocol import Command, Event
+from mainstay.runner.protocol import WHOLE, Command, Event
 from mainstay.workers.session import LiveWorkers
 from mainstay.workers.process import WorkerSpec
 
@@ -359,7 +359,7 @@ with fork_servers(specs, sys.argv[2:]) as servers, ExitStack() as stack:
     live = LiveWorkers({side: server.start for side, server in servers.items()})
     worker = live.start(specs[Side.CANDIDATE], ["benchmarks"], stack)
     worker.expect(Event.COLLECTED, 600)
-    worker.send(Command.RUN, workload="benchmarks/test_a.py::test_a", seed=0)
+    worker.send(Command.RUN, workload="benchmarks/test_a.py::test_a", seed=0, block=WHOLE)
     print(json.dumps([worker.pid, *(server.pid for server in servers.values())]), flush=True)
     worker.expect(Event.FINISHED, 3600)
 """

@@ -20,7 +20,7 @@ from mainstay.records.scales import Equality, LogRatio
 from mainstay.records.selections import Selection
 from mainstay.records.trials import Outcome, Side
 from mainstay.runner.confinement import can_confine
-from mainstay.runner.protocol import Command, Event
+from mainstay.runner.protocol import WHOLE, Command, Event
 from mainstay.workers import process as workers_process
 from mainstay.workers.collecting import collect_workloads
 from mainstay.workers.pairs import PairRequest, is_png, run_pair
@@ -245,7 +245,7 @@ def test_output_is_never_taken_for_the_protocol(measure, write):
 BROKEN = {
     "raises": ("raise ZeroDivisionError('gone')", Outcome.FAILED, "ZeroDivisionError: gone"),
     "is-nan": ("trial.record(a=float('nan'))", Outcome.FAILED, "a is nan"),
-    "records-nothing": ("pass", Outcome.FAILED, "the gated metric a was not recorded"),
+    "records-nothing": ("pass", Outcome.FAILED, "the gated metric 'a' was not recorded"),
     "is-killed": ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", Outcome.CRASHED, "killed by SIGKILL"),
     "exits": ("import os; os._exit(3)", Outcome.CRASHED, "exited with status 3"),
     "hangs": ("import time; time.sleep(3600)", Outcome.TIMED_OUT, "within 2 s"),
@@ -349,7 +349,7 @@ def test_a_worker_ends_when_the_gate_is_gone(specs, write):
     with ExitStack() as stack:
         worker = LiveWorkers().start(specs[Side.CANDIDATE], ["benchmarks"], stack)
         worker.expect(Event.COLLECTED, 600)
-        worker.send(Command.RUN, workload="benchmarks/test_a.py::test_a", seed=0)
+        worker.send(Command.RUN, workload="benchmarks/test_a.py::test_a", seed=0, block=WHOLE)
         process = psutil.Process(worker.pid)
 
         worker.close_commands()
@@ -730,7 +730,7 @@ def test_a_daemon_that_a_worker_left_ends_when_the_gate_is_gone(specs, write, tm
     with ExitStack() as stack:
         worker = LiveWorkers().start(specs[Side.CANDIDATE], ["benchmarks"], stack)
         worker.expect(Event.COLLECTED, 600)
-        worker.send(Command.RUN, workload="benchmarks/test_a.py::test_a", seed=0)
+        worker.send(Command.RUN, workload="benchmarks/test_a.py::test_a", seed=0, block=WHOLE)
         for _ in range(12_000):
             if (tmp_path / "pid").exists():
                 break

@@ -88,7 +88,7 @@ class Basis:
         return frozenset(workload.id for workload in self.plan.workloads if workload.is_proved)
 
     def require_known(self, acknowledged: Sequence[str]) -> None:
-        """Refuse names of no metric, since a typing error must not pass for a decision.
+        """Refuse an acknowledged name that no metric has, since a typing error must not count as a decision.
 
         Args:
             acknowledged: Metrics whose implausible gain a person has examined.
@@ -116,7 +116,7 @@ class Basis:
 
 
 def fix_basis(session: Session, harness: Harness, waivers: tuple[Waiver, ...]) -> Basis:
-    """Collect, look for a proof, and plan.
+    """Collect the workloads, look for a proof that nothing changed, and plan.
 
     Args:
         session: Session of the run.

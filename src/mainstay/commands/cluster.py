@@ -29,6 +29,7 @@ from mainstay.records.errors import ClusterError, MainstayError
 from mainstay.records.trials import Side, Trial
 from mainstay.revisions.carrying import pack
 from mainstay.revisions.environments import Resolution
+from mainstay.revisions.workspace import input_digests
 from mainstay.workers.pairs import PairRequest, PairResult
 
 if TYPE_CHECKING:
@@ -177,23 +178,21 @@ def deployed(
 
 
 def _plugin(parcel: host.Parcel) -> Any:
-    """A plugin that gives the parcel to every worker, also to those that come later."""
+    """A plugin that gives the parcel to every worker, including those that start later."""
     from distributed import WorkerPlugin
 
     class Delivery(WorkerPlugin):  # type: ignore[misc]  # it is Any
         """Delivers the parcel."""
 
         def setup(self, worker: Any) -> None:
-            """A worker starts, or is there already."""
+            """Deliver it to a worker that starts or runs already."""
             host.receive(parcel)
 
     return Delivery()
 
 
 def _prepare_all(cluster: Cluster, parcel: host.Parcel, harness: Harness) -> None:
-    """Let every worker build, or wait until another one of its host has."""
-    from mainstay.revisions.workspace import input_digests
-
+    """Let every worker build, or wait until another worker of its host has built."""
     client = cluster.client
     own = input_digests(harness.prepared.variables, harness.scratch) or {}
     futures = {
@@ -216,7 +215,7 @@ def _prepare_all(cluster: Cluster, parcel: host.Parcel, harness: Harness) -> Non
 
 
 def _release_all(cluster: Cluster, parcel: host.Parcel) -> None:
-    """Release the environments of all workers, and collect what they say of forbidden changes."""
+    """Release the environments of all workers, and collect the forbidden changes that they report."""
     with suppress(Exception):  # as above
         for worker, changes in cluster.client.run(host.release, parcel.digest, on_error="return").items():
             if isinstance(changes, list):
@@ -224,14 +223,14 @@ def _release_all(cluster: Cluster, parcel: host.Parcel) -> None:
 
 
 def _lost() -> tuple[type[BaseException], ...]:
-    """Errors that say nothing of a pair, but that the cluster has lost it."""
+    """Errors which mean that the cluster lost a pair, not that the pair cannot be measured."""
     from distributed.scheduler import KilledWorker
 
     return (KilledWorker, CancelledError, TimeoutError, OSError)
 
 
 class ClusterExecutor(Executor):
-    """Executor that lets a cluster measure what this machine would.
+    """Executor that measures pairs on a cluster instead of this machine.
 
     A pair that the cluster loses for good, because each of its workers was killed or none is left, is measured here.
 
@@ -271,7 +270,7 @@ class ClusterExecutor(Executor):
         Args:
             fn: Function that measures a pair on this machine.
             args: The request, and the known trials of the pair.
-            kwargs: None.
+            kwargs: Not used.
         """
         outer: Future[Any] = Future()
         outer.set_running_or_notify_cancel()
@@ -283,7 +282,7 @@ class ClusterExecutor(Executor):
         self._under_way.add(inner)
 
         def settle_soon(done: Future[PairResult]) -> None:
-            with suppress(RuntimeError):  # it came when nobody waits for it any more
+            with suppress(RuntimeError):  # it came when nobody was waiting any more
                 self._settling.submit(self._settle, outer, done, begun, fn, *args)
 
         inner.add_done_callback(settle_soon)
@@ -339,7 +338,7 @@ class ClusterExecutor(Executor):
         self._local.submit(fn, *args).add_done_callback(pass_on)
 
     def _watch_workers(self) -> None:
-        """Give the cluster up once it has had no worker for long."""
+        """Give the cluster up once it has had no worker for longer than the patience."""
         last_seen = time.monotonic()
         while not self._is_closed and not self._is_lost:
             with suppress(Exception):  # a scheduler that does not answer has no workers

@@ -33,7 +33,7 @@ from mainstay.reports.publishing import read_run
 from mainstay.revisions.git import Repository
 from mainstay.revisions.hunks import nearest_hunks, read_hunks
 from mainstay.store.files import FOLDER, write_text
-from mainstay.store.journal import RUNS, new_run
+from mainstay.store.journal import JUDGEMENTS, RUNS, new_run
 from mainstay.workers.watching import WatchError
 
 RESTART = "start 'mainstay explain' again: nothing is kept"
@@ -162,16 +162,16 @@ def find_run(root: Path, name: str) -> Path:
 
     Args:
         root: The user's repository.
-        name: A document, the name of a run, or empty for the latest run.
+        name: A document, the name of a run or of a judgement of pieces, or empty for the latest run.
 
     Raises:
         UsageError: If there is none.
     """
-    runs = root / FOLDER / RUNS
     if name:
-        named = [place for place in (Path(name), runs / name / "run.json") if place.is_file()]
+        stored = (root / FOLDER / folder / name / "run.json" for folder in (RUNS, JUDGEMENTS))
+        named = [place for place in (Path(name), *stored) if place.is_file()]
     else:
-        named = sorted(runs.glob("*/run.json"), reverse=True)
+        named = sorted((root / FOLDER / RUNS).glob("*/run.json"), reverse=True)
     if not named:
         raise UsageError(
             f"there is no run {name!r}" if name else "there is no run to explain",
@@ -195,9 +195,11 @@ def choose_workload(run: Run, name: str) -> PlannedWorkload:
     wanted = [each for each in trained if name in {"", each.id}]
     if not wanted:
         raise UsageError(
-            f"the run has no accuracy workload {name!r}" if name else "the run trained nothing that could be explained",
+            f"the run has no accuracy workload {name!r}" if name else "the run has no accuracy workload to explain",
             looked_in=run.id,
-            next_step=f"name one of {', '.join(each.id for each in trained)}" if trained else None,
+            next_step=f"name one of {', '.join(each.id for each in trained)}"
+            if trained
+            else "name a run that trained models; the report of an evaluation lists the flipped items",
         )
     verdicts = {each.id: [f.verdict for f in run.findings if f.metric.workload == each.id] for each in wanted}
     return min(wanted, key=lambda each: min((_urgency(verdict) for verdict in verdicts[each.id]), default=len(ORDER)))

@@ -1,8 +1,8 @@
 """A host of a cluster: what runs on the machines that measure for a gate elsewhere.
 
-The environments are built once on each host. A process of its own, the keeper, builds and keeps them for all worker
-processes of the host, so that none of these is missed if it is killed. Each worker process holds a shared lock; when
-the last one has released it or has ended, the keeper removes everything and ends.
+The environments are built once on each host. A separate process, the keeper, builds and keeps them for all worker
+processes of the host, so any of these may be killed. Each worker process holds a shared lock; when the last one has
+released it or has ended, the keeper removes everything and ends.
 
 - :class:`Parcel`: what a host needs; plain data.
 - :func:`receive`, :func:`prepare`, :func:`measure`, :func:`release`: called on the workers of the cluster.
@@ -30,14 +30,20 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from mainstay.commands.harness import open_harness
+from mainstay.commands.session import Session
 from mainstay.commands.start import Start
+from mainstay.commands.tampering import find_tampering
 from mainstay.measuring.ledger import examples_to_show
+from mainstay.measuring.loop import SilentObserver
 from mainstay.records.errors import ClusterError, MainstayError
 from mainstay.records.findings import MeasuredWith
 from mainstay.records.trials import Side, Trial
 from mainstay.revisions.carrying import Carried, unpack
 from mainstay.revisions.environments import Resolution, cache_folder
-from mainstay.store.journal import CONVERTER
+from mainstay.revisions.workspace import input_digests
+from mainstay.store.journal import CONVERTER, new_run
+from mainstay.workers.descendants import inheriting_orphans
 from mainstay.workers.machine import describe_machine, device_kind
 from mainstay.workers.pairs import PairRequest, PairResult, run_pair
 from mainstay.workers.process import WorkerSpec
@@ -47,7 +53,7 @@ with suppress(ImportError):  # Windows has none, but no gate runs there
     import fcntl
 
 POLL_SECONDS = 0.1
-"""Time between two looks at the files by which a keeper and its worker processes talk."""
+"""Time between two looks at the files by which a keeper and its worker processes communicate."""
 
 PARCEL, READY, FAILED, USERS, KEPT, CHECK, CHANGES = (
     "parcel.json",
@@ -164,7 +170,7 @@ class _Use:
                 stderr=log,
                 start_new_session=True,
             )
-        threading.Thread(target=self._keeper.wait, daemon=True).start()  # or it would stay in the table of processes
+        threading.Thread(target=self._keeper.wait, daemon=True).start()  # or it would remain a zombie
 
     def _await_built(self) -> None:
         """Wait until the keeper has built both revisions.
@@ -206,7 +212,7 @@ _MUTEX = threading.Lock()
 
 
 def receive(parcel: Parcel) -> None:
-    """Keep a parcel for the time when a pair is to be measured.
+    """Keep a parcel until a pair is to be measured with it.
 
     Args:
         parcel: What the gate sent.
@@ -325,14 +331,6 @@ def keep(folder: Path) -> None:
 @contextmanager
 def _built(folder: Path) -> Iterator[Callable[[], list[str]]]:
     """Build both revisions; gives the function that finds forbidden changes."""
-    from mainstay.commands.harness import open_harness
-    from mainstay.commands.session import Session
-    from mainstay.commands.tampering import find_tampering
-    from mainstay.measuring.loop import SilentObserver
-    from mainstay.revisions.workspace import input_digests
-    from mainstay.store.journal import new_run
-    from mainstay.workers.descendants import inheriting_orphans
-
     parcel = CONVERTER.structure(json.loads((folder / PARCEL).read_text(encoding="utf-8")), Parcel)
     repository = unpack(parcel.carried, folder / "repository")
     commits = parcel.carried.commits
@@ -355,7 +353,7 @@ def _built(folder: Path) -> Iterator[Callable[[], list[str]]]:
 
 
 def _has_ended(folder: Path, lock: FileLock) -> bool:
-    """Whether no process uses the environments any more; then the lock stays held, and no process can begin to."""
+    """Whether no process uses the environments any more; if so, the lock stays held, so that none can begin to."""
     try:
         lock.acquire(timeout=0)
     except Timeout:  # a process begins to use them, or waits for an answer
@@ -387,7 +385,7 @@ def _is_locked(file: Path) -> bool:
 
 
 def _write(file: Path, text: str) -> None:
-    """Write a file that another process waits for: it appears with its whole content."""
+    """Write a file that another process waits for, so that it appears only when it is complete."""
     half = file.with_suffix(".half")
     half.write_text(text, encoding="utf-8")
     half.rename(file)

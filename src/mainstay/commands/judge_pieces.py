@@ -22,6 +22,7 @@ from mainstay.commands.pieces import Piece, basis_of, read_pieces, require_whole
 from mainstay.gates.policy import Design
 from mainstay.measuring.loop import Measurement, SilentObserver
 from mainstay.records.errors import GitError, PieceError
+from mainstay.records.findings import Finding, Verdict
 from mainstay.records.trials import Outcome, Side, Trial
 from mainstay.revisions.git import Repository
 from mainstay.store.documents import run_to_json
@@ -168,6 +169,7 @@ def _replay(pieces: Sequence[Piece], basis: Basis, begun: float) -> Measured:
             *_notes_on_pieces(pieces),
             *dict.fromkeys(note for ending in endings for note in ending.notes),
             *measurement.notes,
+            *_note_on_next_look(findings, plan.looks, recorded.num_pairs),
         ),
         tampering=tuple(
             f"on shard {piece.head.shard}: {change}"
@@ -188,6 +190,14 @@ def _notes_on_pieces(pieces: Sequence[Piece]) -> list[str]:
     if len(processors) > 1:
         notes.append(f"the shards ran on different processors: {', '.join(processors)}")
     return notes
+
+
+def _note_on_next_look(findings: Sequence[Finding], looks: Sequence[int], num_pairs: int) -> list[str]:
+    """How to measure up to the next look, if a finding is undecided and a look is left."""
+    further = next((look for look in looks if look > num_pairs), None)
+    if further is None or all(finding.verdict is not Verdict.INCONCLUSIVE for finding in findings):
+        return []
+    return [f"undecided: run each shard again with '--up-to {further}', then judge again"]
 
 
 def _refuse_times(request: TimedRequest) -> NoReturn:

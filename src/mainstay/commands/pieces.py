@@ -35,7 +35,7 @@ class Head:
 
     Attributes:
         shard: The shard.
-        arguments: Arguments of ``mainstay trials`` that select what is gated, which are the same for all shards.
+        arguments: Arguments of ``mainstay trials`` besides the shard, which are the same for all shards.
     """
 
     shard: Shard
@@ -190,7 +190,7 @@ def require_whole(pieces: Sequence[Piece]) -> tuple[Piece, ...]:
         raise PieceError(
             f"{len(missing)} of {first.shard.count} shards {'is' if len(missing) == 1 else 'are'} missing: {names}",
             looked_in=", ".join(dict.fromkeys(str(piece.path.parent) for piece in pieces)),
-            next_step=f"measure it: {'; '.join(first.command(shard) for shard in missing)}",
+            next_step=f"measure {'it' if len(missing) == 1 else 'them'}: {'; '.join(map(first.command, missing))}",
         )
     for piece in pieces:
         if piece.ending is None:

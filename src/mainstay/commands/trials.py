@@ -65,7 +65,7 @@ class TrialsOptions:
 
     @property
     def arguments(self) -> tuple[str, ...]:
-        """The arguments of the command line that all shards have in common."""
+        """The arguments of the command line that all shards have in common, also the folder of their pieces."""
         named = {
             "--baseline": self.baseline,
             "--candidate": self.candidate,
@@ -73,6 +73,7 @@ class TrialsOptions:
             "--pairs": self.pairs,
             "-k": self.keyword,
             "-m": self.marks,
+            "--output": self.output,
         }
         options = [word for name, value in named.items() if value not in {None, ""} for word in (name, str(value))]
         return (*options, *self.places)
@@ -169,9 +170,9 @@ def _open_piece(place: Path, start: Start, options: TrialsOptions) -> Iterator[t
         first = journal.start(Start)
         if replace(first, created=start.created, notes=start.notes) != start:
             raise UsageError(
-                f"the piece of shard {options.shard} that is there was measured for other revisions or options",
+                f"the existing piece of shard {options.shard} was measured for other revisions or options",
                 looked_in=str(place),
-                next_step="remove it, or write this one to another folder with --output",
+                next_step="remove it, or name another folder with --output",
             )
         yield folder, first
 

@@ -259,7 +259,7 @@ def _pair(
 
 
 def _of(task: str) -> str:
-    """A task after its item in a message; empty if there is only one, without a name."""
+    """The task of an item, for a message; empty if the evaluation has only one."""
     return f" of {task}" if task else ""
 
 
@@ -289,7 +289,7 @@ def _require_same_prompts(name: str, baseline: Repeats, candidate: Repeats) -> N
     for id_, repeats in baseline.items():
         for number, item in repeats.items():
             if item.prompt != candidate[id_][number].prompt:
-                raise ItemsError(f"item {id_!r}{_of(name)} has another prompt in the candidate", task=name)
+                raise ItemsError(f"item {id_!r}{_of(name)} has another prompt or input in the candidate", task=name)
 
 
 def _score_range(values: list[float]) -> tuple[float, float]:

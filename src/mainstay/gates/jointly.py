@@ -1,8 +1,8 @@
-"""The joint judgement of metrics from pairs and metrics from items, which share one error rate.
+"""The joint judgement of metrics that are measured in pairs and metrics that score items, at one error rate.
 
-Items are scored before pairs are measured, so the looks of evaluations come first. At every look Holm's procedure takes
-the p-values of all metrics: those of a metric that has no look yet count as 1, and those of one that has no further look
-stay as they are.
+Items are scored before pairs are measured, so the looks of evaluations come first. At every look, Holm's procedure
+takes the p-values of all metrics. Before its first look, a metric has p-values of 1; after its last look, it keeps
+those of that look.
 
 :func:`judge_jointly` is a pure function of pairs and items.
 """

@@ -31,7 +31,7 @@ from mainstay.gates.family import Decisions, decide
 from mainstay.gates.findings import HYPOTHESES
 from mainstay.gates.policy import Design
 from mainstay.records.findings import Blame, Finding, Interval, ItemCounts, Method, Verdict
-from mainstay.records.formatting import change_text, degradation_text, interval_text
+from mainstay.records.formatting import change_text, degradation_text, worded_interval
 from mainstay.records.metrics import FRACTION, STORED, Direction, Kind, Metric, Tier
 from mainstay.stats.items import HONEST_POWER
 from mainstay.stats.multiplicity import holm_rejections
@@ -449,7 +449,7 @@ def _reason(case: _Case, verdict: Verdict, interval: Interval, further: int | No
     of = f" of {case.num_tasks} tasks" if case.num_tasks > 1 else ""
     seen = (
         f"{change_text(metric, evidence.mean)} on these {evidence.num_items:,} items{of} ({moved}), "
-        f"{interval_text(metric, interval)} on items like these"
+        f"{worded_interval(metric, interval)} on items like these"
     )
     if verdict is Verdict.PASS:
         return f"{seen}: not worse by the margin of {margin}"
@@ -475,10 +475,11 @@ def _margin_warnings(case: _Case, verdict: Verdict, tier: Tier, interval: Interv
     metric, honest = case.samples.metric, case.honest_margin
     warnings = []
     if verdict is Verdict.INCONCLUSIVE and case.num_tasks == 1 and (honest is None or honest > metric.margin):
-        supported = "no margin" if honest is None else f"a margin of {degradation_text(metric, honest)}"
-        warnings.append(
-            f"so many items with such flips support {supported}, not {degradation_text(metric, metric.margin)}"
+        limits = f"not of {degradation_text(metric, metric.margin)}"
+        supported = (
+            "no margin at all" if honest is None else f"a margin of {degradation_text(metric, honest)}, {limits}"
         )
+        warnings.append(f"{case.evidence.num_items:,} items with so many flips support {supported}")
     if verdict is Verdict.INCONCLUSIVE and tier is Tier.GUARD:
         warnings.append(
             f"a guard: it could have failed, but a degradation of up to {degradation_text(metric, interval.high)} is "

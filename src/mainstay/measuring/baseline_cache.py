@@ -128,7 +128,7 @@ class BaselineTrials:
             raise self._error("are damaged")
         try:
             return tuple(parse_trial(json.loads(line)) for line in content.splitlines())
-        except (CattrsError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        except (CattrsError, ValueError, TypeError, AttributeError, RecursionError, OverflowError) as error:
             raise self._error("cannot be read") from error
 
     def keep(self, trials: Sequence[Trial], *, run: str) -> None:

@@ -60,14 +60,14 @@ class EvaluationLog(WorkloadLog):
 
     @property
     def shares(self) -> tuple[float, ...]:
-        """Shares of the items at which it is looked at: only one if the workload does not choose its items."""
+        """Shares of the items at which the gate looks; only one look if the workload does not choose its items."""
         first = self.trials.get((0, Side.BASELINE, 0)) or self.trials.get((0, Side.CANDIDATE, 0))
         if first is not None and not any(each.chosen_of for each in first.examples.values()):
             return (1.0,)
         return self.workload.looks or (1.0,)
 
     def block(self, pair: int, repetition: int) -> tuple[float, float]:
-        """Shares of the items between which those of a trial lie; a repetition takes some of the first look's."""
+        """Start and end of a trial's items, as shares of all; a repetition scores some of those of the first look."""
         shares = self.shares
         if not repetition:
             return (0.0, *shares)[pair], shares[pair]
@@ -239,7 +239,8 @@ class EvaluationLog(WorkloadLog):
             baseline, candidate = (self.trials[look, side, 0].examples[score] for side in Side)
             if baseline.chosen_of != candidate.chosen_of:
                 side = Side.CANDIDATE if candidate.chosen_of < baseline.chosen_of else Side.BASELINE
-                fact = f"the baseline chooses from {baseline.chosen_of:,} items, the candidate from {candidate.chosen_of:,}"
+                old, new = baseline.chosen_of, candidate.chosen_of
+                fact = f"the baseline chooses from {old:,} items, the candidate from {new:,}"
                 return ItemsError(f"{fact}: both sides must score the same items", side=side)
             if baseline.offered != candidate.offered:
                 return ItemsError("the revisions choose from items with different ids, clusters or tasks")
@@ -290,7 +291,7 @@ class EvaluationLog(WorkloadLog):
 
 
 def _items(examples: Examples | None, *, is_one: bool) -> Iterator[ScoredItem]:
-    """The recorded rows as items; those of all tasks together if the marker declares none."""
+    """Recorded rows as items, all of one task if the marker declares none."""
     if examples is None:
         return
     count = len(examples.ids)
@@ -336,7 +337,7 @@ def _declared_tier(metric: Metric | None) -> Tier | None:
 
 
 def _ends(metric: Metric, scoring: Scoring) -> tuple[float, float] | None:
-    """Declared range of the scores; that of a share if the unit says so."""
+    """Declared range of the scores, or 0 to 1 if the unit is that of shares."""
     return scoring.score_range or ((0.0, 1.0) if metric.unit == FRACTION else None)
 
 

@@ -1,6 +1,6 @@
 """Search for the first difference of two revisions: the first step that differs, then the first operator in it.
 
-The baseline runs twice, since nothing follows from a difference of a trial that does not repeat itself.
+The baseline runs twice: if it differs from itself, a difference of the candidate says nothing about the change.
 
 - :func:`find_first_difference`: the search, which runs the trials.
 """
@@ -71,7 +71,7 @@ def find_first_difference(
         seed: Seed of the trials.
         limit_s: Seconds that an unwatched trial may take.
         launchers: Functions that start the workers of each side; empty to start fresh interpreters.
-        times_trial: Whether to run an unwatched trial of the baseline too, whose time is then among those of the passes.
+        times_trial: Whether to time an unwatched trial of the baseline too, as a pass of its own.
 
     Raises:
         WatchError: If a trial cannot be watched.
@@ -85,7 +85,7 @@ def find_first_difference(
 
 @dataclass(kw_only=True)
 class _Search:
-    """Passes over the same trials, each of which looks closer.
+    """Passes over the same trials, each in more detail than the one before.
 
     Attributes:
         specs: The worker of each revision.
@@ -94,7 +94,7 @@ class _Search:
         limit_s: Seconds that a trial may take up to the end of a step.
         launchers: Functions that start the workers of each side.
         seconds: Seconds of each pass.
-        origins: Inputs of the operators found last that the other trial does not know, of each trial.
+        origins: For each trial, the inputs of the operator found last that the other trial lacks.
     """
 
     specs: Mapping[Side, WorkerSpec]
@@ -179,7 +179,7 @@ class _Search:
         Args:
             step: Number of the step.
             is_itself: Whether the trials of the baseline part there.
-            wanted: Contents of each trial whose origin is looked for; that of the parameters by default.
+            wanted: Contents of each trial whose origin is to be found; by default, that of the parameters.
         """
         with self._trials("operators", step) as trials:
             watched = trials.operators()
@@ -234,7 +234,7 @@ class _Search:
 def _largest_difference(
     trials: WatchedTrials, watched: Sequence[Watched], other: int, pair: Sequence[int | None]
 ) -> tuple[str, float | None]:
-    """Largest absolute difference of the results of the first operators that can be compared, from the given pair on."""
+    """Largest absolute difference of the results of the first comparable operators, from the given pair on."""
     if None in pair:
         return "", None
     old, new = (int(number) for number in pair if number is not None)

@@ -1,13 +1,13 @@
-"""The first operator in which two watched trials part.
+"""The first operator at which two watched trials part.
 
-A value is known by its content, so operators that were added, moved or written differently without another result do not
-count. The search starts from the parameters that came out otherwise, and goes back along the values that the other trial
-does not know.
+Values are identified by their content, so an operator that was added, moved or rewritten without another result does
+not count. The search starts from the parameters that differ, and goes back along the values that the other trial
+neither computed nor read.
 
 - :func:`first_pair`: positions of the first such operators of two trials.
 - :func:`contents_of`: all that a trial computed or read in a step.
 - :func:`parameters_differ`: whether two trials wrote different parameters.
-- :func:`first_operator`: position of that of one trial.
+- :func:`first_operator`: position of the first such operator of one trial.
 - :func:`cause_of`: how two operators differ, in words.
 - :func:`compare_recorded`: what two trials recorded differently.
 """
@@ -23,7 +23,7 @@ from mainstay.runner.protocol import Operator
 from mainstay.workers.watching import Watched
 
 FEW = 16
-"""Numbers that may be equal by chance."""
+"""Numbers in a result up to which two equal results may be chance."""
 
 STREAMS = ("Python's random", "numpy.random")
 """Streams of random numbers outside of torch."""
@@ -32,14 +32,14 @@ STREAMS = ("Python's random", "numpy.random")
 def first_pair(
     baseline: Watched, candidate: Watched, wanted: Sequence[frozenset[str]] = (frozenset(), frozenset())
 ) -> tuple[int | None, int | None]:
-    """Positions of the first operators in which two trials part, in the same step.
+    """Positions of the first operators at which two trials part, in the same step.
 
-    The one that comes first decides; the other is the same call of the other trial, if that makes it.
+    The operator that comes first decides; the other position is that of the same call in the other trial, if any.
 
     Args:
         baseline: Operators of the baseline.
         candidate: Operators of the candidate.
-        wanted: Contents of each trial whose origin is looked for, in place of that of the parameters.
+        wanted: Contents of each trial whose origin is to be found, instead of that of the parameters.
 
     Returns:
         The positions; both ``None`` if the trials computed the same.
@@ -67,7 +67,7 @@ def parameters_differ(operators: Sequence[Operator], other: Sequence[Operator]) 
 
 
 def _same_call(watched: Watched, number: int | None, other: Watched) -> int | None:
-    """Position in the other trial of the same call: as many calls of the operator in the same function come before it."""
+    """Position of the same call in the other trial: also the n-th call of the operator in the same function."""
     if number is None:
         return None
     wanted = _call(watched, watched.operators[number])
@@ -77,7 +77,7 @@ def _same_call(watched: Watched, number: int | None, other: Watched) -> int | No
 
 
 def _call(watched: Watched, operator: Operator) -> tuple[str, str, bool, str]:
-    """What stays the same of a call when lines are added."""
+    """What identifies a call even if lines are added above it."""
     place = watched.places[operator["forward"] if operator["forward"] >= 0 else operator["place"]]
     return operator["name"], operator["module"], operator["is_backward"], place[0]["function"] if place else ""
 
@@ -85,15 +85,16 @@ def _call(watched: Watched, operator: Operator) -> tuple[str, str, bool, str]:
 def first_operator(
     operators: Sequence[Operator], other: Sequence[Operator], wanted: frozenset[str] = frozenset()
 ) -> int | None:
-    """Position of the first operator whose result the other trial does not know and that its parameters depend on.
+    """Position of the first operator whose result the other trial lacks and a parameter depends on.
 
     Args:
         operators: Operators of a step of the trial.
         other: Operators of the same step of the other trial.
-        wanted: Contents whose origin is looked for, in place of that of the parameters.
+        wanted: Contents whose origin is to be found, instead of that of the parameters.
 
     Returns:
-        The position; if no parameter depends on such a result, that of the first one; ``None`` if there is none.
+        The position. If no parameter depends on such a result, that of the first operator with one; ``None`` if no
+        operator has one.
     """
     contents = {content for each in other for content in (*each["inputs"], *each["outputs"])}
     known = contents | {result for each in other for result in _results(each)}
@@ -125,7 +126,7 @@ def first_operator(
 
 
 def _results(operator: Operator) -> Iterator[str]:
-    """Contents that an operator computed; a few numbers, which are often equal by chance, together with its name."""
+    """Contents that an operator computed; small ones, often equal by chance, are told apart by the operator's name."""
     for content, shape in zip(operator["outputs"], operator["shapes"], strict=True):
         sizes = [int(size) for size in shape.partition("[")[2].rstrip("]").split(",") if size.strip()]
         yield content if math.prod(sizes) > FEW else f"{operator['name']} {content}"
@@ -140,10 +141,10 @@ def cause_of(
     """How the first operators of two trials differ.
 
     Args:
-        baseline: The baseline's; ``None`` if all that it computed is known to the candidate.
+        baseline: The baseline's; ``None`` if the candidate computed or read all that it computed.
         candidate: The candidate's.
         known: What the baseline computed or read in this step.
-        again: The same operator in another trial of the baseline: states of random numbers that differ there, too, were
+        again: The same operator in another trial of the baseline; a state of random numbers that differs there too was
             never seeded.
     """
     if candidate is None or baseline is None:

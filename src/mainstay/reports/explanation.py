@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from mainstay.records.explanations import CalledOperator, Explanation, FirstDifference, Hunk, Nearness, Parting
@@ -16,6 +17,9 @@ PASSES = {
     "unwatched": "an unwatched trial",
 }
 """Names of the passes."""
+
+DEFINITION = re.compile(r"\s*(async\s+def|def|class)\s")
+"""Beginning of a definition; above a line at the top of a module, git names any other line in its place."""
 
 MAX_STACK = 4
 """Further lines of a stack that are shown."""
@@ -87,11 +91,12 @@ def _changes(explanation: Explanation) -> Iterator[str]:
     if nearness is Nearness.AT_THE_LINE:
         yield "what changed at this line:"
     elif nearness is Nearness.ON_THE_STACK:
-        yield "what changed nearest to it, on the way there:"
-    elif hunks and explanation.num_hunks == 1:
-        yield "no line on the way there changed; the only change of Python code:"
+        yield "the change nearest to its stack:"
     elif hunks:
-        yield f"no line on the way there changed; {len(hunks)} of {explanation.num_hunks} changes of Python code:"
+        found = explanation.difference
+        stack = "nothing near its stack changed" if found.baseline or found.candidate else "its line is not known"
+        number = "the only change" if explanation.num_hunks == 1 else f"{len(hunks)} of {explanation.num_hunks} changes"
+        yield f"{stack}; {number} of Python code:"
     else:
         yield "no Python file of the project changed"
     for hunk in hunks:
@@ -101,7 +106,8 @@ def _changes(explanation: Explanation) -> Iterator[str]:
 
 
 def _hunk(hunk: Hunk) -> Iterator[str]:
-    yield f"  {clean(hunk.file)}:{hunk.after} {clean(hunk.function)}".rstrip()
+    inside = f" {clean(hunk.function)}" if DEFINITION.match(hunk.function) else ""
+    yield f"  {clean(hunk.file)}:{hunk.after}{inside}"
     yield from (f"    {clean_code(line)}" for line in hunk.lines)
     if (left := hunk.num_before + hunk.num_after - len(hunk.lines)) > 0:
         yield f"    and {left} more lines"
@@ -119,8 +125,8 @@ def clean_code(line: str) -> str:
 
 
 def _cost(explanation: Explanation) -> Iterator[str]:
-    """The line about what the search cost."""
+    """The line about how long the search took."""
     seconds = explanation.difference.seconds
     passes = ", ".join(f"{PASSES.get(name, name)} {seconds_text(each)}" for name, each in seconds.items())
     plain = f"; a trial of the gate took {seconds_text(explanation.trial_s)}" if explanation.trial_s else ""
-    yield f"cost: {passes}{plain}"
+    yield f"time of each pass: {passes}{plain}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from mainstay.records.executions import TRAINED
 from mainstay.records.findings import Verdict
 from mainstay.records.metrics import Kind
 from mainstay.records.runs import Run
@@ -88,9 +89,10 @@ def _names(labels: Sequence[str]) -> str:
 
 
 def _explanation(run: Run, rows: Sequence[FindingRow]) -> tuple[Step, ...]:
-    """Step that names the first place where the revisions part, if an accuracy failed: then their digests differ."""
+    """Step that names the first place where the revisions part, if the accuracy of a trained model failed."""
+    trained = {workload.id for workload in run.plan.workloads if workload.execution == TRAINED.name}
     findings = (run.findings[row.number - 1] for row in rows if row.verdict is Verdict.FAIL)
-    if run.is_of_stored_results or all(finding.metric.kind is not Kind.ACCURACY for finding in findings):
+    if not any(each.metric.kind is Kind.ACCURACY and each.metric.workload in trained for each in findings):
         return ()
     return (Step("", "see where the two revisions part", f"mainstay explain {clean(run.id)}"),)
 

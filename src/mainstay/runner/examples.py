@@ -30,7 +30,7 @@ def choose_block(
 ) -> list[int]:
     """Positions of the items of one block, ascending.
 
-    The clusters of each task are put in an order drawn from the seed; a block is what lies between two shares of them.
+    The clusters of each task are put in an order drawn from the seed; a block is the part of it between two shares.
     The order depends on nothing but the seed and the labels, so both revisions choose the same items.
 
     Args:
@@ -59,7 +59,7 @@ def choose_block(
 
 
 def _drawn(seed: int, *parts: str) -> bytes:
-    """The place of a cluster in the order of its task."""
+    """Key that sorts the clusters of a task into the drawn order."""
     text = "\0".join((str(seed), *parts))
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
@@ -127,7 +127,7 @@ class ExampleTable:
         self._rows += zip(tasks, names, repeats, strict=True)
 
     def recorded(self, *, chosen_of: int = 0, offered: str = "") -> RecordedExamples:
-        """The table as it goes to the gate; a column in which all entries are empty goes without them.
+        """The table as it is sent to the gate; a column whose entries are all empty is sent as an empty list.
 
         Args:
             chosen_of: Number of items that these were chosen of; 0 if none were chosen.
@@ -159,7 +159,7 @@ def as_list(name: str, values: Any) -> list[Any]:
 
     Args:
         name: What the values are, for the error.
-        values: Anything that has entries in an order, but no text and no mapping.
+        values: Any ordered collection except text and mappings.
 
     Raises:
         RecordingError: If it is something else.
@@ -183,10 +183,10 @@ def as_list(name: str, values: Any) -> list[Any]:
 
 
 def as_labels(name: str, values: Any, length: int) -> list[str]:
-    """Text or whole numbers as labels, one for each item; one text stands for all, and ``None`` for empty labels.
+    """Text or whole numbers as labels, one for each item; ``None`` gives empty labels, and one task stands for all.
 
     Raises:
-        RecordingError: If there are more or fewer, or an entry is neither text nor a whole number.
+        RecordingError: If their number is not that of the items, or an entry is neither text nor a whole number.
     """
     if values is None:
         return [""] * length

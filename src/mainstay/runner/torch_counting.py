@@ -1,7 +1,7 @@
-"""What one call of a function makes PyTorch do, counted exactly, which is the same on every processor.
+"""Exact counts of what one call of a function makes PyTorch do, equal on every processor.
 
-The call is watched at the level of operators, above all kernels, so neither the instruction sets of the processor nor the
-number of threads matter. Compiled functions are watched as the operators that they were written with.
+Operators are counted before PyTorch chooses their kernels, so neither the instruction set of the processor nor the
+number of threads matters. Compiled functions are counted as the operators that they were written with.
 
 - :func:`count_call`: everything that needs no accelerator.
 - :func:`count_kernels`: kernels that ran on a CUDA device.
@@ -117,12 +117,12 @@ class Peak(NamedTuple):
 def find_peak(
     changes: Sequence[int], allocations: Sequence[Allocation], size: Callable[[Allocation], int], start: int
 ) -> Peak:
-    """Find when most was alive.
+    """Find the moment at which most memory was alive.
 
     Args:
         changes: In the order of time, ``n`` where allocation ``n`` was made and ``~n`` where it was freed.
         allocations: All of them.
-        size: Amount of one.
+        size: Amount of one allocation: 1, or its bytes.
         start: Position in ``changes`` before which no peak is looked for.
 
     Example:
@@ -186,9 +186,9 @@ class LiveStorages:
 
 
 def count_call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Tally:
-    """Count what the second of two equal calls of a function makes torch do; the first one makes what later ones reuse.
+    """Count what the second of two equal calls of a function makes torch do; the first creates what later ones reuse.
 
-    Where something was compiled, the function is called twice more, for the compiler alone.
+    If the compiler is loaded, two further calls count graph breaks and recompilations.
 
     Raises:
         RecordingError: If torch is not loaded, or the call does not do its work at once.
@@ -264,7 +264,7 @@ def _loaded_torch() -> Any:
 
 @contextmanager
 def _without_collection() -> Iterator[None]:
-    """Let the garbage collector run only when it is asked to, and only over what is made meanwhile."""
+    """Let the garbage collector run only when called, and only over objects that are made meanwhile."""
     was_enabled = gc.isenabled()
     gc.collect()
     gc.disable()
@@ -429,7 +429,7 @@ def _count_memory(
 
 
 def _count_compilations(torch: Any, tally: Tally, call: Callable[[], Any]) -> None:
-    """Count graph breaks of the first of two calls, and what either compiles again; graphs are made, but no code."""
+    """Count graph breaks of the first of two calls, and recompilations of both; no code is generated."""
     utils = importlib.import_module("torch._dynamo.utils")
     reasons: dict[str, Place] = {}
 

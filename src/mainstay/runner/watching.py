@@ -1,9 +1,9 @@
-"""A trial that is watched: it stops after every step, and can tell each operator of one of them.
+"""A watched trial: it stops after every step, and can send every operator of one step.
 
-The gate runs the same trial of both revisions side by side, one step at a time, and compares what they computed. Torch is
-never imported here; it is watched if the workload has loaded it. A step ends where a parameter that has been written is
-read again, whatever optimiser wrote it; step 0 is all that comes before the first. Without torch, or without parameters,
-the whole trial is one step.
+The gate runs the same trial of both revisions side by side, one step at a time, and compares what they computed. Torch
+is never imported here; it is watched if the workload has loaded it. A step ends where a parameter that has been written
+is read again, whichever optimiser wrote it; step 0 is everything before the parameters are first used. Without torch or
+without parameters, the whole trial is one step.
 
 - :class:`Watch`: steps of a trial, from its start to its end.
 - :data:`~mainstay.runner.protocol.Level`: how closely it looks.
@@ -31,7 +31,7 @@ PAGE = 5_000
 """Operators that are sent at once."""
 
 MAX_TEXT = 300
-"""Characters of an argument of an operator."""
+"""Characters of an argument of an operator that are sent."""
 
 MAX_FRAMES = 20
 """Frames of a place that are sent, from the innermost on."""
@@ -43,7 +43,7 @@ CHUNK = 2**21
 """Numbers that are sent at once."""
 
 MAKES_BLANKS = ("aten.empty", "aten.new_empty")
-"""Beginnings of the names of operators whose results hold whatever the memory held before; they are set to zero."""
+"""Beginnings of the names of operators that return uninitialised memory, which is then set to zero."""
 
 NOT_A_PLACE = tuple(f"{os.sep}{name}{os.sep}" for name in ("torch", "_pytest", "pluggy", "pytest", "numpy"))
 """Folders of ``site-packages`` whose frames say nothing about the revision."""
@@ -55,7 +55,7 @@ class Watch(AbstractContextManager["Watch"]):
     Args:
         channel: The pipes to the gate.
         level: How closely it looks.
-        step: The step whose operators are told, for the level ``operators``.
+        step: The step whose operators are sent, for the level ``operators``.
         own: Folder of the revision's own modules.
         beside: Folder of the workloads.
     """
@@ -69,9 +69,8 @@ class Watch(AbstractContextManager["Watch"]):
         self._mode: AbstractContextManager[Any] = nullcontext()
         self._torch: Any = None
         self._step = 0
-        self._parameters: dict[
-            int, weakref.ref[Any]
-        ] = {}  # by their storage, in the order in which they were first used
+        # by their storage, in the order in which they were first used
+        self._parameters: dict[int, weakref.ref[Any]] = {}
         self._written: set[int] = set()
         self._computed: set[str] = set()
         self._page: list[Operator] = []
@@ -266,7 +265,7 @@ class Watch(AbstractContextManager["Watch"]):
 
     @staticmethod
     def _elsewhere() -> list[str]:
-        """Hashes of the states of the random numbers of Python, and of numpy."""
+        """Hashes of the states of the random number generators of Python and numpy."""
         numpy = sys.modules.get("numpy.random")
         states = [repr(random.getstate())]
         if numpy is not None:
@@ -287,7 +286,7 @@ class Watch(AbstractContextManager["Watch"]):
         return self._places.setdefault(tuple(place), len(self._places)), self._module_path(modules)
 
     def _frame(self, path: str) -> tuple[str, str] | None:
-        """Kind and name of a file whose frames are told; ``None`` for torch, pytest and the standard library."""
+        """Kind and name of a file whose frames are sent; ``None`` for torch, pytest and the standard library."""
         for root, folder in self._roots.items():
             if path.startswith(folder):
                 return root, path.removeprefix(folder)
@@ -339,7 +338,7 @@ class Watch(AbstractContextManager["Watch"]):
     # graphs
 
     def _watch_compiler(self) -> None:
-        """Tell the nodes of every graph that torch.compile makes."""
+        """Send the nodes of every graph that torch.compile makes."""
         graphs = importlib.import_module("torch._dynamo.output_graph").OutputGraph
         compile_graph = graphs.call_user_compiler
 
@@ -404,7 +403,7 @@ def _sha(*parts: str | bytes) -> str:
 
 
 def _arguments(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any], tensor: type) -> list[str]:
-    """The arguments of an operator that are no tensors, by name."""
+    """The arguments of an operator that are not tensors, by name."""
     names = [each.name for each in function._schema.arguments]
     given = {**dict(zip(names, args, strict=False)), **kwargs}
     return [

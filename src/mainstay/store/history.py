@@ -192,7 +192,7 @@ def kept_from_json(
     document = _read(text, where=where, upgrades=upgrades)
     try:
         return _converter().structure(document, KeptRun)
-    except (CattrsError, TypeError, ValueError, KeyError, AttributeError) as error:
+    except (CattrsError, TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
         raise _damaged(f"it lacks something or has it of another type ({_cause(error)})", where) from error
 
 
@@ -282,7 +282,7 @@ def _withdrawal_from_json(text: str, *, where: str) -> Withdrawal:
     document = _read(text, where=where, upgrades=UPGRADES)
     try:
         return _converter().structure(document, Withdrawal)
-    except (CattrsError, TypeError, ValueError, KeyError, AttributeError) as error:
+    except (CattrsError, TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
         raise _damaged(f"a withdrawal lacks something ({_cause(error)})", where) from error
 
 

@@ -159,7 +159,7 @@ class Journal:
     def _structure(self, content: Any, kind: type[T], what: str) -> T:
         try:
             return CONVERTER.structure(content, kind)
-        except (CattrsError, TypeError, ValueError, KeyError, AttributeError) as error:
+        except (CattrsError, TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
             raise self._damage(
                 f"the journal cannot be read: {what} lacks something or has it of another type"
             ) from error

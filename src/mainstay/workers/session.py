@@ -369,7 +369,7 @@ def unusable_value(gated: Sequence[str], values: Mapping[str, Any]) -> str:
     """
     for name in gated:
         if name not in values:
-            return f"the gated metric {name} was not recorded"
+            return f"the gated metric {name!r} was not recorded"
         if not math.isfinite(float(values[name])):
             return f"{name} is {values[name]}"
     return ""

@@ -1,0 +1,57 @@
+"""Which run and which workload the explain command takes."""
+
+import pytest
+
+from mainstay.commands.explain import find_run
+from mainstay.records.errors import UsageError
+from mainstay.records.explanations import Explanation, FirstDifference, Hunk, Nearness, Parting
+from mainstay.reports.explanation import render_explanation
+
+
+def stored(root, folder, name):
+    document = root / ".mainstay" / folder / name / "run.json"
+    document.parent.mkdir(parents=True)
+    document.write_text("{}")
+    return document
+
+
+def test_a_judgement_of_pieces_is_found_by_its_name_and_the_latest_gate_by_none(tmp_path):
+    judgement = stored(tmp_path, "judgements", "20261129T052122-000")
+    stored(tmp_path, "runs", "20261128T000000-000")
+    latest = stored(tmp_path, "runs", "20261129T000000-000")
+
+    assert find_run(tmp_path, "20261129T052122-000") == judgement
+    assert find_run(tmp_path, str(judgement)) == judgement
+    assert find_run(tmp_path, "") == latest
+    with pytest.raises(UsageError, match="there is no run 'other'"):
+        find_run(tmp_path, "other")
+
+
+@pytest.mark.parametrize(
+    ("function", "place"),
+    [
+        ("def train(seed):", "model.py:3 def train(seed):"),
+        ("class Model:", "model.py:3 class Model:"),
+        ("import os", "model.py:3"),
+    ],
+)
+def test_a_change_is_shown_with_the_definition_around_it(function, place):
+    hunk = Hunk(
+        file="model.py", before=3, num_before=1, after=3, num_after=1, lines=("-a = 1", "+a = 2"), function=function
+    )
+    explanation = Explanation(
+        run="r",
+        workload="w",
+        seed=7,
+        baseline="0" * 40,
+        candidate="1" * 40,
+        difference=FirstDifference(parting=Parting.RECORDED, recorded="value a differs: 1 -> 2"),
+        nearness=Nearness.ELSEWHERE,
+        hunks=(hunk,),
+        num_hunks=1,
+    )
+
+    lines = render_explanation(explanation).splitlines()
+
+    assert "its line is not known; the only change of Python code:" in lines
+    assert f"  {place}" in lines
