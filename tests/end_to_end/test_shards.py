@@ -96,6 +96,17 @@ def test_a_missing_shard_is_named_with_its_command(judge, pieces):
     assert "mainstay trials --shard 2/3" in done.stderr
 
 
+def test_of_very_many_missing_shards_only_the_first_are_named(judge, pieces):
+    for piece in pieces.glob("shard-*"):
+        change(piece, lambda line: line.get("shard", {}).update(count=10**12))
+
+    done, run = judge(pieces)
+
+    assert (done.returncode, run) == (4, None)
+    assert "999999999997 of 1000000000000 shards are missing: 4/1000000000000, 5/" in done.stderr
+    assert "23/1000000000000 and more" in done.stderr
+
+
 def test_a_shard_that_was_killed_is_named_with_its_command(judge, pieces):
     change(pieces / "shard-3-of-3", lambda line: line["type"] != "measured")
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,9 @@ from mainstay.workers.machine import device_kind
 
 MAX_SHOWN = 60
 """Longest text of a value that a message quotes."""
+
+MAX_NAMED = 20
+"""Largest number of missing shards that a message names."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -184,11 +187,14 @@ def require_whole(pieces: Sequence[Piece]) -> tuple[Piece, ...]:
                 looked_in=f"{piece.path} and {following.path}",
                 next_step="remove one of them",
             )
-    numbers = {piece.head.shard.number for piece in pieces}
-    if missing := [Shard(n, first.shard.count) for n in range(1, first.shard.count + 1) if n not in numbers]:
-        names = ", ".join(map(str, missing))
+    numbers = {piece.head.shard.number for piece in pieces if 1 <= piece.head.shard.number <= first.shard.count}
+    count = first.shard.count
+    if num_missing := count - len(numbers):
+        lacked = (Shard(number, count) for number in range(1, count + 1) if number not in numbers)
+        missing = list(islice(lacked, MAX_NAMED))
+        names = ", ".join(map(str, missing)) + (" and more" if num_missing > MAX_NAMED else "")
         raise PieceError(
-            f"{len(missing)} of {first.shard.count} shards {'is' if len(missing) == 1 else 'are'} missing: {names}",
+            f"{num_missing} of {count} shards {'is' if num_missing == 1 else 'are'} missing: {names}",
             looked_in=", ".join(dict.fromkeys(str(piece.path.parent) for piece in pieces)),
             next_step=f"measure {'it' if len(missing) == 1 else 'them'}: {'; '.join(map(first.command, missing))}",
         )
