@@ -120,7 +120,7 @@ def test_other_items_are_an_error_that_names_the_first(evaluated):
     result = evaluated.gate()
 
     assert (result.status, set(result.verdicts.values())) == (1, {"error"}), result.stdout + result.stderr
-    assert "the candidate lacks item 'q1499'" in result.stdout
+    assert "the candidate lacks item 'q1499': both sides" in result.stdout
     assert "the baseline chooses from 1,500 items, the candidate from 1,499" in result.stdout
 
 

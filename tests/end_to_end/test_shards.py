@@ -96,6 +96,17 @@ def test_a_missing_shard_is_named_with_its_command(judge, pieces):
     assert "mainstay trials --shard 2/3" in done.stderr
 
 
+def test_of_very_many_missing_shards_only_the_first_are_named(judge, pieces):
+    for piece in pieces.glob("shard-*"):
+        change(piece, lambda line: line.get("shard", {}).update(count=10**12))
+
+    done, run = judge(pieces)
+
+    assert (done.returncode, run) == (4, None)
+    assert "999999999997 of 1000000000000 shards are missing: 4/1000000000000, 5/" in done.stderr
+    assert "23/1000000000000 and more" in done.stderr
+
+
 def test_a_shard_that_was_killed_is_named_with_its_command(judge, pieces):
     change(pieces / "shard-3-of-3", lambda line: line["type"] != "measured")
 
@@ -166,6 +177,33 @@ def test_a_piece_that_lacks_a_pair_is_refused(judge, pieces):
 
     assert (done.returncode, run) == (4, None)
     assert "shard 2/3 lacks pair 1 of benchmarks/test_accuracy.py::test_clouds" in done.stderr
+
+
+def test_pieces_whose_plan_does_not_fit_their_workloads_are_refused(judge, pieces):
+    def drop_metrics(line):
+        for assignment in line.get("basis", {}).get("agenda", {}).get("assignments", ()):
+            assignment["workload"]["metrics"] = []
+
+    for piece in pieces.iterdir():
+        if piece.is_dir():
+            change(piece, drop_metrics)
+
+    done, run = judge(pieces)
+
+    assert (done.returncode, run) == (4, None)
+    assert "holds a plan that does not fit its workloads" in done.stderr
+
+
+def test_a_shard_that_was_extended_stays_spoiled_by_what_its_workers_changed_before(judge, pieces):
+    journal = pieces / "shard-2-of-3" / "journal.jsonl"
+    ending = journal.read_text().splitlines(keepends=True)[-1]
+    change(journal.parent, lambda line: line.get("ending", {}).update(tampering=["the shared input data"]))
+    journal.write_text(journal.read_text() + ending)
+
+    done, run = judge(pieces)
+
+    assert (done.returncode, {each["verdict"] for each in run["findings"]}) == (1, {"error"}), done.stderr
+    assert "on shard 2/3: the shared input data" in run["findings"][0]["reason"]
 
 
 def test_a_piece_twice_a_folder_without_pieces_and_settings_of_stored_results_are_refused(

@@ -8,7 +8,7 @@ import pytest
 from mainstay.measuring.agenda import REVIEW, Collected, plan_agenda, selected_part
 from mainstay.records.executions import TRAINED
 from mainstay.records.findings import Blame, MeasuredWith, Verdict
-from mainstay.records.metrics import Direction, Kind, Metric, Workload
+from mainstay.records.metrics import Direction, Kind, Metric, Scoring, Tier, Workload
 from mainstay.records.selections import Selection
 from mainstay.workers.collecting import Collection, Problem
 
@@ -80,6 +80,32 @@ def test_a_file_that_neither_revision_can_collect_is_an_error_of_both():
     (finding,) = plan_agenda(Collected(BROKEN, BROKEN)).settled
 
     assert (finding.verdict, finding.blame) == (Verdict.ERROR, Blame.BOTH)
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [
+        pytest.param(collection(replace(workload(), metrics=())), Verdict.MISSING, id="no-marker"),
+        pytest.param(collection(workload(A, replace(workload().metrics[0], name="b"))), Verdict.MISSING, id="renamed"),
+        pytest.param(collection(workload(direction=Direction.LOWER)), Verdict.ERROR, id="another-direction"),
+        pytest.param(collection(workload(unit="nat")), Verdict.ERROR, id="another-unit"),
+    ],
+)
+def test_code_that_decides_what_a_marker_says_cannot_drop_or_turn_a_metric(own, expected):
+    agenda = plan_agenda(Collected(HAS, own))
+
+    assert {finding.metric.id: finding.verdict for finding in agenda.settled}[f"{A}#a"] is expected
+    assert agenda.assignments == ()
+
+
+def test_code_that_decides_what_a_marker_says_cannot_loosen_it():
+    strict = replace_metric(margin=0.1, ceiling=0.9, scoring=Scoring(score="a", tier=Tier.BLOCKING))
+    loose = replace_metric(margin=0.9, ceiling=None, scoring=Scoring(score="a", tier=Tier.ADVISORY))
+    baseline, candidate = collection(replace(strict, looks=(1.0,))), collection(replace(loose, looks=(0.1, 1.0)))
+
+    (assignment,) = plan_agenda(Collected(baseline, candidate)).assignments
+
+    assert assignment.workload == replace(strict, looks=(1.0,))
 
 
 # --- files that differ ---------------------------------------------------------------------------------------------

@@ -26,13 +26,14 @@ WORKLOAD = "benchmarks/test_a.py::test_a"
 LOOKS = (0.1, 0.25, 0.5, 1.0)
 
 
-def metric(name="accuracy", *, margin=0.02, **scoring):
+def metric(name="accuracy", *, margin=0.02, unit="", **scoring):
     return Metric(
         workload=WORKLOAD,
         name=name,
         kind=Kind.ACCURACY,
         direction=Direction.HIGHER,
         margin=margin,
+        unit=unit,
         scoring=Scoring(**{"score": "accuracy", **scoring}),
     )
 
@@ -220,6 +221,31 @@ def test_too_many_missing_scores_of_the_candidate_are_its_error(run):
     assert (finding.verdict, finding.blame) == (Verdict.ERROR, Blame.CANDIDATE)
 
 
+def losses(*values):
+    """Behaviour with a loss for each item, whose range nobody declares."""
+    return lambda trial: trial.record_examples("accuracy", values, ids=list(range(len(values))))
+
+
+@pytest.mark.parametrize("known", [5.0, 1.5])
+def test_nothing_bounds_what_a_missing_score_without_a_range_could_have_been(run, known):
+    baseline = [5.0, *[known] * 1499]
+
+    (finding,), _ = run(Subject(losses(*baseline), losses(*baseline[:-1], None)), metric(margin=0.05, unit="1"))
+
+    assert (finding.verdict, finding.blame) == (Verdict.ERROR, Blame.CANDIDATE)
+    assert "nothing bounds what they could have been" in finding.reason
+
+
+def test_the_widest_range_of_its_tasks_is_that_of_their_mean(run):
+    def behave(trial):
+        trial.record_examples("accuracy", [1.0] * 400, ids=list(range(400)), task="t0")
+        trial.record_examples("accuracy", [5.0, *[1.0] * 399], ids=list(range(400)), task="t1")
+
+    findings, _ = run(Subject(behave), *of_tasks("t0", "t1"))
+
+    assert [finding.verdict for finding in findings] == [Verdict.INCONCLUSIVE, Verdict.PASS, Verdict.INCONCLUSIVE]
+
+
 def test_other_items_are_an_error_that_names_the_first(run):
     (finding,), _ = run(Subject(answers(100), answers(99)))
 
@@ -283,6 +309,15 @@ def test_a_declared_task_that_the_candidate_does_not_score_is_missing(run):
 
     assert [finding.verdict for finding in findings] == [Verdict.ERROR, Verdict.PASS, Verdict.MISSING]
     assert findings[0].blame is Blame.CANDIDATE
+
+
+def test_a_mean_whose_tasks_the_candidate_no_longer_marks_is_its_error(run):
+    mean, *_ = of_tasks("t0", "t1")
+
+    (finding,), _ = run(Subject(tasks_of(500, 500)), mean)
+
+    assert (finding.verdict, finding.blame) == (Verdict.ERROR, Blame.CANDIDATE)
+    assert "not known without accuracy/t0, accuracy/t1" in finding.reason
 
 
 def test_a_task_that_no_marker_declares_is_an_error(run):

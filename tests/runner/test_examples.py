@@ -137,6 +137,7 @@ def test_batches_add_up_and_repeats_are_rows():
     [
         ({"scores": [1, 0]}, "3 entries for 2"),
         ({"scores": [1, "much", 0]}, "must be one number or None"),
+        ({"scores": [1, -math.inf, 0]}, "is -inf: record None"),
         ({"scores": 1.0}, "one entry for each item is needed"),
         ({"scores": np.array(1.0)}, "one entry for each item is needed"),
         ({"scores": np.zeros((3, 2))}, "must be one number or None"),

@@ -29,6 +29,14 @@ def rng():
     return np.random.default_rng(20_261_128)
 
 
+def test_nothing_is_excluded_where_no_difference_was_seen_and_nothing_bounds_one():
+    quiet, noisy = (summarise_differences([*values] * 600, score_range=math.inf) for values in ((0.0,), (0.1, -0.1)))
+
+    for null in (0.02, 1.0, 1e160):
+        assert mean_variance(quiet, null) == math.inf
+        assert macro_p_values([quiet, noisy], null, score_range=math.inf).below >= 0.5
+
+
 def test_without_clusters_the_mean_is_tested_by_student_s_t(rng):
     differences = rng.normal(0.01, 0.1, 200)
 

@@ -7,7 +7,15 @@ import pytest
 
 from mainstay.records.errors import StoreError, UsageError
 from mainstay.records.trials import Outcome, Predictions, Side, Trial
-from mainstay.store.journal import CALIBRATIONS, Journal, RunFolder, interrupted_run, new_run, unfinished_runs
+from mainstay.store.journal import (
+    CALIBRATIONS,
+    Journal,
+    RunFolder,
+    interrupted_run,
+    new_run,
+    trial_content,
+    unfinished_runs,
+)
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -236,6 +244,24 @@ def test_a_journal_that_is_no_file_is_named(tmp_path):
 def test_a_trial_that_does_not_read_is_named(tmp_path, content):
     run = left_run(tmp_path)
     run.journal.append("trial", **content)
+
+    with pytest.raises(StoreError, match="trial in its line 'trial' lacks something"):
+        run.journal.trials()
+
+
+@pytest.mark.parametrize(
+    "examples",
+    [
+        {"ids": ["a", "b"], "scores": [1.0]},
+        {"ids": ["a"], "scores": [1.0], "digests": ["0", "1"]},
+        {"ids": ["a"], "scores": [math.nan]},
+        {"ids": ["a"], "scores": [math.inf]},
+    ],
+    ids=["scores", "digests", "nan", "inf"],
+)
+def test_scores_of_items_that_do_not_fit_are_named(tmp_path, trial, examples):
+    run = left_run(tmp_path)
+    run.journal.append("trial", trial=trial_content(trial) | {"examples": {"accuracy": examples}})
 
     with pytest.raises(StoreError, match="trial in its line 'trial' lacks something"):
         run.journal.trials()

@@ -13,7 +13,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,9 @@ from mainstay.workers.machine import device_kind
 
 MAX_SHOWN = 60
 """Longest text of a value that a message quotes."""
+
+MAX_NAMED = 20
+"""Largest number of missing shards that a message names."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,7 +83,8 @@ class Piece:
         basis: Basis of the judgement; ``None`` if the shard was killed before.
         trials: The trials, in the order of completion.
         images: PNG of flipped examples as base64, by workload and position in the test set.
-        ending: What the shard wrote when it ended; ``None`` if it has not.
+        ending: What the shard wrote when it last ended, with the tampering and notes of every time; ``None`` if it has
+            not ended.
     """
 
     path: Path
@@ -117,8 +121,19 @@ class Piece:
             images={
                 line["workload"]: journal.content(line, "images", dict[int, str]) for line in by_kind.get("images", [])
             },
-            ending=journal.content(endings[-1], "ending", Ending) if endings else None,
+            ending=_last([journal.content(line, "ending", Ending) for line in endings]),
         )
+
+
+def _last(endings: Sequence[Ending]) -> Ending | None:
+    """The last of several endings, with what was noted at any of them; ``None`` if there is none."""
+    if not endings:
+        return None
+    tampering, notes = (
+        tuple(dict.fromkeys(text for ending in endings for text in getattr(ending, name)))
+        for name in ("tampering", "notes")
+    )
+    return replace(endings[-1], tampering=tampering, notes=notes)
 
 
 def read_pieces(places: Sequence[Path]) -> tuple[Piece, ...]:
@@ -172,11 +187,14 @@ def require_whole(pieces: Sequence[Piece]) -> tuple[Piece, ...]:
                 looked_in=f"{piece.path} and {following.path}",
                 next_step="remove one of them",
             )
-    numbers = {piece.head.shard.number for piece in pieces}
-    if missing := [Shard(n, first.shard.count) for n in range(1, first.shard.count + 1) if n not in numbers]:
-        names = ", ".join(map(str, missing))
+    numbers = {piece.head.shard.number for piece in pieces if 1 <= piece.head.shard.number <= first.shard.count}
+    count = first.shard.count
+    if num_missing := count - len(numbers):
+        lacked = (Shard(number, count) for number in range(1, count + 1) if number not in numbers)
+        missing = list(islice(lacked, MAX_NAMED))
+        names = ", ".join(map(str, missing)) + (" and more" if num_missing > MAX_NAMED else "")
         raise PieceError(
-            f"{len(missing)} of {first.shard.count} shards {'is' if len(missing) == 1 else 'are'} missing: {names}",
+            f"{num_missing} of {count} shards {'is' if num_missing == 1 else 'are'} missing: {names}",
             looked_in=", ".join(dict.fromkeys(str(piece.path.parent) for piece in pieces)),
             next_step=f"measure {'it' if len(missing) == 1 else 'them'}: {'; '.join(map(first.command, missing))}",
         )
@@ -202,15 +220,26 @@ def basis_of(piece: Piece) -> Basis:
     """The basis of a piece that has ended.
 
     Raises:
-        PieceError: If it lacks one.
+        PieceError: If it lacks one, or if its plan is not that of its workloads.
     """
-    if piece.basis is None:
+    if piece.basis is None or not _is_planned(piece.basis):
+        what = "no basis of a judgement" if piece.basis is None else "a plan that does not fit its workloads"
         raise PieceError(
-            f"shard {piece.head.shard} holds no basis of a judgement",
+            f"shard {piece.head.shard} holds {what}",
             looked_in=str(piece.path),
             next_step=f"remove the folder, and measure again: {piece.head.command()}",
         )
     return piece.basis
+
+
+def _is_planned(basis: Basis) -> bool:
+    """Whether the plan has the metrics of all workloads, and a seed for each of their pairs."""
+    planned = {each.id: {metric.name for metric in each.metrics} for each in basis.plan.workloads}
+    judged = {each.id: {metric.name for metric in each.metrics} for each in basis.agenda.workloads}
+    num_pairs = max(basis.plan.looks, default=0)
+    return planned == judged and all(
+        len(each.seeds) >= (len(each.looks) or num_pairs) for each in basis.plan.workloads if not each.is_proved
+    )
 
 
 CONDITIONS: Mapping[str, Callable[[Basis], Any]] = {

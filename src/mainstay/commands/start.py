@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from mainstay.measuring.strictness import settings_in_force
 from mainstay.project.configuration import Configuration, read_configuration
@@ -55,6 +56,7 @@ class Start:
     def __post_init__(self) -> None:
         if not all(HASH.fullmatch(revision.commit) for revision in (self.baseline, self.candidate)):
             raise ValueError("a revision is named by the full hash of its commit")
+        datetime.fromisoformat(self.created)  # waivers expire by it
 
     @property
     def revisions(self) -> Mapping[Side, Revision]:

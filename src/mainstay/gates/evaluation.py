@@ -209,7 +209,7 @@ def weigh_items(items: ScoredDifferences, *, margin: float, level: float) -> Ite
 
 
 def weigh_macro(tasks: Sequence[ScoredDifferences], *, margin: float, level: float) -> ItemEvidence:
-    """Weigh the average of the mean differences of several tasks with the same range and equal weight.
+    """Weigh the average of the mean differences of several tasks with equal weight; the widest of their ranges counts.
 
     Args:
         tasks: Scored tasks.
@@ -230,7 +230,7 @@ def weigh_macro(tasks: Sequence[ScoredDifferences], *, margin: float, level: flo
         deviations=deviations,
         num_better=sum(task.num_better for task in tasks),
         num_worse=sum(task.num_worse for task in tasks),
-        score_range=tasks[0].score_range,
+        score_range=max(task.score_range for task in tasks),
     )
 
 
@@ -294,7 +294,7 @@ def honest_mean_margin(
         margin_level=margin_level,
         alpha=alpha,
         power=power,
-        score_range=tasks[0].score_range,
+        score_range=max(task.score_range for task in tasks),
     )
 
 
@@ -395,7 +395,7 @@ def _flip_tests(items: ScoredDifferences) -> _Sides:
 
 def _mean_tests(tasks: Sequence[ScoredDifferences]) -> _Sides:
     """Tests of one mean difference, or of the mean of several."""
-    score_range = tasks[0].score_range
+    score_range = max(task.score_range for task in tasks)
 
     def test(summaries: Sequence[DifferenceSummary]) -> Test:
         if len(summaries) == 1:

@@ -128,8 +128,8 @@ class WeighedEvaluation:
 
 
 def missing_share(num_missing: int, num_scores: int, score_range: float) -> float:
-    """Change of a side's mean if its missing scores changed from the worst to the best possible."""
-    return num_missing / max(num_scores, 1) * score_range
+    """Change of a side's mean if its missing scores changed from the worst to the best possible; infinite if unbounded."""
+    return num_missing / max(num_scores, 1) * score_range if num_missing else 0.0
 
 
 def judge_tasks(
@@ -288,10 +288,10 @@ def _verdict(decisions: Decisions, index: int) -> Verdict:
 
 def _guards(tasks: Sequence[TaskSamples], num_tasks: int, design: Design) -> set[str]:
     """Names of the tasks whose items are too few for their margins if all tasks of a clean change are to pass."""
-    power = 1 - (1 - HONEST_POWER) / num_tasks
     known = [(task.metric, task.items) for task in tasks if task.items is not None]
     if not known:
         return set()
+    power = 1 - (1 - HONEST_POWER) / num_tasks
     supported = are_supported(
         [honest_margin(each, margin_level=design.margin_level, alpha=design.alpha, power=power) for _, each in known],
         [metric.margin for metric, _ in known],

@@ -211,14 +211,20 @@ def _plan_shared(collected: Collected) -> Agenda:
     """The agenda for revisions with the same workload files."""
     baseline, candidate = collected
     known = {workload.id: workload for workload in (*baseline.workloads, *candidate.workloads)}
+    judged, settled = dict(known), []
+    for workload in _gated(baseline).values():  # code of a revision may decide what its markers say
+        metrics, findings = _compare_markers(workload, known[workload.id])
+        judged[workload.id] = replace(workload, metrics=tuple(metrics))
+        settled += findings
     new, gone = _lacked(baseline, candidate), _lacked(candidate, baseline)
     order = [workload.id for workload in candidate.workloads]
     order += [workload.id for workload in baseline.workloads if workload.id not in {*order, *gone}]
     return Agenda(
         assignments=tuple(
-            Assignment(workload=known[name], is_new=name in new) for name in order if known[name].metrics
+            Assignment(workload=judged[name], is_new=name in new) for name in order if judged[name].metrics
         ),
         settled=(
+            *settled,
             *(_missing(metric, _REMOVED) for name in gone for metric in known[name].metrics),
             *_uncollected_by_both(collected),
         ),

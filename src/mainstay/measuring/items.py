@@ -49,19 +49,21 @@ def paired_samples(task: PairedTask, metric: Metric, *, tier: Tier | None = None
         tier: Declared tier.
     """
     low, high = task.score_range
+    widest = high - low if task.is_bounded else math.inf
     missing = (task.num_missing[Side.BASELINE], task.num_missing[Side.CANDIDATE])
     detail = tuple(_causes(task))
     at_fault = [
         side
         for side in Side
-        if missing_share(task.num_missing[side], task.num_scores[side], high - low) > metric.margin / 2
+        if missing_share(task.num_missing[side], task.num_scores[side], widest) > metric.margin / 2
     ]
     if at_fault:
         named = " and ".join(f"{task.num_missing[side]:,} of the {side}" for side in at_fault)
+        why = "" if task.is_bounded else "; no range is declared, so nothing bounds what they could have been"
         preset = Finding(
             metric=metric,
             verdict=Verdict.ERROR,
-            reason=f"too many scores are missing to judge by the rest: {named}, of {max(task.num_scores.values()):,}",
+            reason=f"too many scores are missing to judge by the rest: {named}, of {max(task.num_scores.values()):,}{why}",
             blame=Blame(at_fault[0]) if len(at_fault) == 1 else Blame.BOTH,
             detail=detail,
         )
@@ -78,7 +80,7 @@ def paired_samples(task: PairedTask, metric: Metric, *, tier: Tier | None = None
             differences=differences,
             guarded=task.guarded_differences if missing[0] else differences,
             clusters=task.clusters,
-            score_range=high - low if task.is_bounded else math.inf,
+            score_range=widest,
             is_binary=task.is_binary,
         ),
         means=(float(task.scores[Side.BASELINE].mean()), float(task.scores[Side.CANDIDATE].mean())),

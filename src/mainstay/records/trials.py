@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -72,6 +73,9 @@ class Examples:
         prompts: Digest of the input.
         inputs: The input as text, shortened.
         outputs: The output as text, shortened.
+
+    Raises:
+        ValueError: If a column has another length than the ids, or a score is not finite.
     """
 
     ids: tuple[str, ...]
@@ -86,6 +90,14 @@ class Examples:
     prompts: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        texts = (self.clusters, self.errors, self.digests, self.prompts, self.inputs, self.outputs)
+        present = [column for column in (self.tasks, self.repeats, *texts) if column]
+        if any(len(column) != len(self.ids) for column in (self.scores, *present)):
+            raise ValueError("the columns of scored items differ in length")
+        if not all(score is None or math.isfinite(score) for score in self.scores):
+            raise ValueError("the score of an item is not finite")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

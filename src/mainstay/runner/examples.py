@@ -234,7 +234,9 @@ def _score(name: str, value: Any) -> tuple[float | None, str]:
         number = float(value)
     except (TypeError, ValueError, OverflowError) as error:
         raise RecordingError(f"a score of {name} must be one number or None, not {value!r}") from error
-    return (number, "") if math.isfinite(number) else (None, f"the score is {number}")
+    if math.isinf(number):  # it has no place in any range, and counting it as missing could hide a loss
+        raise RecordingError(f"a score of {name} is {number}: record None if the item has no score")
+    return (None, "the score is nan") if math.isnan(number) else (number, "")
 
 
 def _digest(tree: Any) -> str:

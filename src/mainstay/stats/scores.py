@@ -174,7 +174,9 @@ def mean_variance(summary: DifferenceSummary, null: float = 0.0) -> float:
 
 def _null_variance(summary: DifferenceSummary, null: float) -> float:
     """Variance of a difference if the null degradation consisted of differences like those observed."""
-    made = summary.square_mean + (null - summary.mean) * summary.typical - null**2
+    if math.isinf(summary.typical):  # no difference was seen, and nothing bounds one
+        return math.inf
+    made = summary.square_mean + (null - summary.mean) * summary.typical - null * null
     return max(summary.variance, made)
 
 
@@ -240,7 +242,9 @@ def macro_p_values(summaries: Sequence[DifferenceSummary], null: float, *, score
 def _degrees(variances: Sequence[float], summaries: Sequence[DifferenceSummary]) -> float:
     """Degrees of freedom of a sum of variances by Satterthwaite."""
     fourth = sum(each**2 / summary.degrees for each, summary in zip(variances, summaries, strict=True))
-    return sum(variances) ** 2 / fourth if fourth else min(summary.degrees for summary in summaries)
+    if not 0 < fourth < math.inf:
+        return min(summary.degrees for summary in summaries)
+    return sum(variances) ** 2 / fourth
 
 
 def can_pass(summary: DifferenceSummary, margin: float, *, score_range: float) -> bool:
