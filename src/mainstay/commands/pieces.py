@@ -149,7 +149,7 @@ def read_pieces(places: Sequence[Path]) -> tuple[Piece, ...]:
     for place in places:
         if not place.is_dir():
             raise UsageError("no such folder", looked_in=str(place), next_step="name folders that hold pieces")
-    files = sorted({file.resolve() for place in places for file in place.rglob("journal.jsonl")})
+    files = sorted({file.resolve() for place in places for file in place.rglob("journal.jsonl") if file.is_file()})
     pieces = tuple(piece for file in files if (piece := Piece.read(Journal(file, PIECES))))
     if not pieces:
         raise UsageError(
