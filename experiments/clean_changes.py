@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.load import busy_processes
-from experiments.selftest import VERDICTS, Repository, commit, machine_name, share
+from experiments.selftest import PAIR_SECONDS, VERDICTS, Repository, commit, machine_name, share
 from mainstay.store.files import write_text
 
 ROOT = Path(__file__).parents[1]
@@ -43,7 +43,7 @@ class Case:
         seconds: Time that a gate should take on average.
         edit: File that the change edits, the text that it replaces, and the new text.
         busy: Processes that the experiment keeps busy beside the gate.
-        margin: Margin of all times; ``None`` for the default ones.
+        margin: Margin of the times of calls; ``None`` for the default ones, for which blocks of one second a pair are enough.
         has_proof: Whether the gate may prove that the code is unchanged instead of measuring it.
     """
 
@@ -103,8 +103,10 @@ class Clean(Repository):
         self.git("checkout", "-q", "--force", "-B", "base", "main")
         with (self.root / "pyproject.toml").open("a", encoding="utf-8") as stream:
             stream.write('workloads = "performance"\n' + ("" if case.has_proof else "proof = false\n"))
-            if case.margin is not None:
-                stream.write(f"margins = {{ time = {case.margin} }}\n")
+            if case.margin is None:
+                stream.write(f"pair_seconds = {PAIR_SECONDS}\n")
+            else:
+                stream.write(f"margins = {{ call_time = {case.margin} }}\n")
         if case.has_proof:
             workloads = self.root / "performance" / "test_performance.py"
             calls, _, _ = workloads.read_text(encoding="utf-8").partition("\n\ndef test_import")
