@@ -84,6 +84,12 @@ INTRODUCTIONS: Mapping[str, Introduction] = {
         "gates with the noise that the real ones showed. A rate against the bar counts the verdicts that the bar rules "
         "out.",
     ),
+    "clean_changes": Introduction(
+        "Clean changes",
+        "Gates of a small project between two commits that differ in words only, built and installed apart: how many pass, fail or "
+        "end inconclusive, and how long a gate takes. In the first case all six metrics are measured; in the others the proof "
+        "of unchanged code is on, and the second commit makes one harmless edit. `python -m experiments.clean_changes` gates them.",
+    ),
     "hostile": Introduction(
         "Hostile candidates",
         "Generated changes of a small project, gated one by one: each ruins the model and tampers with one to three of the "
