@@ -124,7 +124,7 @@ class Trial:
         row = {
             **asdict(self._project),
             "mainstay_version": version("mainstay"),
-            "commit": _commit_of_the_toolkit(),
+            "commit": commit_of_the_toolkit(),
             "load_at_start": round(load, 1),
             "init": _outcome(adopted, itself),
             "minutes": round(minutes, 2),
@@ -238,7 +238,8 @@ def _outcome(done: subprocess.CompletedProcess[str], run: Mapping[str, Any] | No
     return {"exit_status": done.returncode, "verdict": run["verdict"], "findings": counted}
 
 
-def _commit_of_the_toolkit() -> str:
+def commit_of_the_toolkit() -> str:
+    """The commit of this repository that gates, shortened."""
     command = ["git", "rev-parse", "--short=12", "HEAD"]
     return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
 

@@ -27,6 +27,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from experiments.adoption import commit_of_the_toolkit
 from mainstay.store.files import write_text
 from mainstay.workers.machine import describe_machine
 
@@ -157,7 +158,7 @@ def gate_example(name: str, bump: Bump, folder: Path) -> dict[str, Any]:
         "load_at_start": round(load, 1),
         "minutes": round((time.monotonic() - start) / 60, 1),
         "mainstay_version": version("mainstay"),
-        "commit": _commit_of_the_toolkit(),
+        "commit": commit_of_the_toolkit(),
         "python": ".".join(map(str, sys.version_info[:3])),
     }
     return row
@@ -207,11 +208,6 @@ def flips(run: Mapping[str, Any] | None) -> list[dict[str, Any]]:
         }
         for item in lost + gained
     ]
-
-
-def _commit_of_the_toolkit() -> str:
-    command = ["git", "rev-parse", "--short=12", "HEAD"]
-    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def is_wrong(row: Mapping[str, Any]) -> bool:
