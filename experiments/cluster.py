@@ -319,8 +319,19 @@ def memory_bytes() -> int:
 
 
 async def run_farm(address: str, count: int, threads: int) -> None:
-    """Run so many workers in this process, each with so many threads."""
-    dask.config.set({"distributed.comm.timeouts.connect": "600s", "distributed.comm.timeouts.tcp": "600s"})
+    """Run so many workers in this process, each with so many threads.
+
+    Each worker looks at itself a hundred times a second; a thousand of them in one process would do nothing else.
+    """
+    dask.config.set(
+        {
+            "distributed.comm.timeouts.connect": "600s",
+            "distributed.comm.timeouts.tcp": "600s",
+            "distributed.worker.profile.enabled": False,
+            "distributed.admin.tick.interval": "1 hour",
+            "distributed.admin.system-monitor.interval": "1 hour",
+        }
+    )
     workers = []
     for _ in range(count):  # one after the other: a thousand handshakes at once take too long for each
         workers.append(await Worker(address, nthreads=threads, dashboard=False, memory_limit=0, silence_logs=50))
