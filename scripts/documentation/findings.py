@@ -475,7 +475,7 @@ def hostile(document: Any) -> Iterator[Finding]:
         bars.append(Bar(row["kind"], parts, " · ".join(map(str, parts))))
     longest = max(sum(bar.parts) for bar in bars)
     bound = f" (with 95 % confidence, fewer than {percent(1 - 0.05 ** (1 / n), 1)} would)" if n and not passed else ""
-    state = "" if n >= planned else f" Unfinished: {n} of {planned} planned candidates were gated."
+    state = "" if n >= planned else f" Unfinished: {n} of {planned} candidates were gated."
     yield Finding(
         f"{passed or 'None'} of {n} hostile candidates passed{bound}.{state}",
         draw_stacks(
