@@ -487,7 +487,7 @@ def _ci_edits(survey: Survey, wishes: Wishes, notes: list[str], read: Callable[[
     if not wishes.requirement and wishes.pin is None:
         if wishes.ci:
             raise UsageError(
-                "it is not known from where CI installs mainstay: this one is installed from a folder",
+                "cannot tell where CI should install mainstay from: this one is installed from a folder",
                 looked_in="the metadata of the installed mainstay",
                 next_step="name it with --install, such as 'mainstay @ git+https://HOST/OWNER/mainstay@COMMIT'",
             )
