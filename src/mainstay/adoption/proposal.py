@@ -339,7 +339,7 @@ def _group(survey: Survey, settings: Mapping[str, Any], notes: list[str]) -> lis
             notes.append(f"{package} is imported, and no dependency of the project names it: it is added to {GROUP}")
         elif module in of_suite:
             notes.append(
-                f"the benchmarks import {module}, which no dependency of the project is called: "
+                f"the benchmarks import {module}, but no dependency of the project has that name: "
                 f"if they need it, add its package to the group {GROUP}"
             )
     return entries
