@@ -344,7 +344,7 @@ def compression_verdicts(session: nox.Session) -> None:
 
 @task(default=False)
 def samples(session: nox.Session) -> None:
-    """Gate real changes of the reference model, one for each verdict, and write ``docs/samples``; a few minutes."""
+    """Gate real changes, one for each verdict and one that only times, and write ``docs/samples``; twenty minutes."""
     install_project(session, "test")
     session.run("python", "-m", "experiments.samples", *session.posargs, env={"OMP_NUM_THREADS": "1"})
 

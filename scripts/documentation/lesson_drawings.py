@@ -22,8 +22,6 @@ from mainstay.stats.sequential import look_weights
 from scripts.documentation.charts import GRID, QUIET, SERIES, TEXT, WIDTH, Axis, Mark, Row, draw_intervals, on_page
 from scripts.documentation.findings import limits, plain, steps
 
-POINT = 0.01
-
 
 def board(height: float) -> tuple[Figure, Axes]:
     """Return an empty drawing, whose units are its pixels, from the upper left corner."""
@@ -200,28 +198,28 @@ def squares(corners: Sequence[tuple[float, float]], size: float) -> Outline:
 def looks(root: Path) -> str:
     """Draw the interval of a real gate after each of its looks."""
     run = json.loads((root / "docs" / "samples" / "inconclusive.json").read_text("utf-8"))
-    found = next(each for each in run["findings"] if each["metric"]["name"] == "top1_accuracy")
+    found = next(each for each in run["findings"] if each["verdict"] == "inconclusive")
     planned, level = run["plan"]["looks"], run["plan"]["margin_level"]
     rows = []
     for look, weight in zip(planned, look_weights(planned), strict=True):
         pairs = summarise_pairs(found["degradations"][:look])
-        low, high = (float(end) / POINT for end in mean_interval(pairs, level=level * float(weight)))
-        mean = float(np.mean(found["degradations"][:look])) / POINT
+        low, high = map(float, mean_interval(pairs, level=level * float(weight)))
+        mean = float(np.mean(found["degradations"][:look]))
         rows.append(
             Row(
                 f"after {look} pairs",
                 [Mark(0, mean, low, high)],
-                f"{mean:.2f} ({low:.2f} to {high:.2f})".replace("-", "−"),
+                f"{mean:.3f} ({low:.3f} to {high:.3f})".replace("-", "−"),
             )
         )
-    margin = found["metric"]["margin"] / POINT
+    margin = found["metric"]["margin"]
     low, high = limits(rows, 0, 2 * margin)
     return draw_intervals(
         "looks",
         "A sequential test: the interval of one real gate at each of its looks; it ends inconclusive, since the interval still contains the margin",
         rows,
-        axis=Axis("degradation of top-1 accuracy, percentage points", steps(low, high), (low, high), show=plain),
-        lines={margin: f"margin: {margin:g} points"},
+        axis=Axis("degradation of the negative log-likelihood, nat", steps(low, high), (low, high), show=plain),
+        lines={margin: f"margin: {margin:g} nat"},
     )
 
 

@@ -5,6 +5,7 @@
 - figures and charts stand in their places (``figures.py``), diagrams as their drawings (``diagrams.py``);
 - notes for tests are gone (``for_readers.py``);
 - pages that are made from code, results and the files at the root of the repository are there, with reports and feeds;
+- each page has a card for those who share a link to it (``social_cards.py``);
 - the front matter of a page says its language and where its translation stands (``languages.py``).
 
 What is left to the generator is Markdown, ``mkdocs.yml`` and the API, which mkdocstrings reads from the source::
@@ -39,6 +40,7 @@ from scripts.documentation import (
     results,
     run_schema,
     samples,
+    social_cards,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -170,7 +172,9 @@ def main(arguments: list[str]) -> int:
     """Write the folder, and serve it if that is asked for."""
 
     def prepare() -> None:
-        write(prepared_site(), PREPARED)
+        site = prepared_site()
+        pages = {place: content.decode() for place, content in site.items() if place.endswith(".md")}
+        write(site | social_cards.social_cards(pages), PREPARED)
 
     prepare()
     return follow(prepare, *arguments[1:]) if arguments[:1] == ["--serve"] else 0

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 VERDICTS = {
-    "passing": "pass: nothing degraded by more than its margin",
+    "passing": "pass: nothing that was compared has changed",
+    "timed": "pass: nothing degraded by more than its margin, by the statistics of nine metrics",
     "failing": "fail: a metric degraded by more than its margin",
     "inconclusive": "inconclusive: neither a degradation nor its absence was shown",
     "error": "error: something could not be measured",
 }
-"""Sample run, and what its verdict says."""
+"""Sample run, and what its report says."""
 
 
 def sample_reports(folder: Path) -> dict[str, str]:
@@ -53,7 +54,7 @@ def render_samples_page(folder: Path) -> str:
 
 HEAD = """# Sample reports
 
-One report for each verdict: real gates of changes to the reference model, on the embedded digits. `nox -s samples` regenerates
-their run documents; the pages are rendered from them at build time. Each page is one file that requests nothing from another host, the same file that `mainstay gate --html report.html` writes.
+One report for each verdict, and a second pass: real gates of changes to the reference model, on the embedded digits, and of a small library
+without PyTorch by nine metrics of time and memory. `nox -s samples` regenerates their run documents; the pages are rendered from them at build time. Each page is one file that requests nothing from another host, the same file that `mainstay gate --html report.html` writes.
 
 """

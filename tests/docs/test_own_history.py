@@ -3,8 +3,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from mainstay.gates.trends import metric_trends
 from mainstay.records.findings import Method, Verdict
 from mainstay.records.history import KeptCommit, KeptMetric, KeptRun, RunKind
+from mainstay.reports.rows import standing_text
 from mainstay.store.history import ADMITTED, kept_to_json
 from scripts.documentation.own_history import (
     FEED,
@@ -87,3 +89,10 @@ def test_the_committed_history_is_that_of_this_repository(root):
     assert len(runs) >= 10
     assert all(run.verdict in ADMITTED for run in runs)
     assert f"{len(runs)} runs (" in render_own_history(root / "docs" / "results")
+
+
+def test_the_line_that_the_how_to_shows_is_of_the_committed_history(root):
+    (trend,) = metric_trends(read_own_history(root / "docs" / "results").runs)
+    page = (root / "docs" / "how-to" / "keep-a-history.md").read_text("utf-8")
+
+    assert f"\nearlier runs: {standing_text(trend.metric, trend.standing)}\n" in page

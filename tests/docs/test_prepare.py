@@ -1,9 +1,11 @@
 import re
+from io import BytesIO
 
 import pytest
 import yaml
+from PIL import Image
 
-from scripts.documentation import llms, prepare
+from scripts.documentation import llms, prepare, social_cards
 from scripts.documentation.diagrams import DiagramError, replace_diagrams
 from scripts.documentation.languages import with_languages
 
@@ -81,3 +83,21 @@ def test_every_page_is_in_the_navigation_but_for_those_of_modules(site, root):
     named = set(llms.iter_places(settings["nav"]))
 
     assert {place for place in pages(site) if not place.startswith("reference/api/m")} == named
+
+
+def test_each_page_but_those_of_modules_and_in_chinese_has_a_card_of_its_own(site, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(social_cards, "draw", lambda heading, text: drawn.append((heading, text)) or b"")
+
+    cards = social_cards.social_cards(pages(site))
+
+    assert {"assets/social.png", "assets/social/how-to.png", "assets/social/how-to/triage.png"} <= cards.keys()
+    expected = [place for place in pages(site) if social_cards.has_card(place)]
+    assert len(cards) == len(drawn) == len(expected) + 1
+    assert all(heading.isascii() for heading, _ in drawn)
+
+
+def test_a_card_is_a_picture_of_the_size_that_its_page_states():
+    picture = Image.open(BytesIO(social_cards.draw("A heading", "What it says. " * 30)))
+
+    assert picture.size == (1200, 630)

@@ -1,5 +1,8 @@
 """The published sample reports are real: their own pairs, judged again, give what they say."""
 
+import json
+import math
+import statistics
 from dataclasses import fields
 
 import pytest
@@ -10,6 +13,10 @@ from mainstay.gates.policy import Design, GateFacts, judge_gate
 from mainstay.gates.samples import MetricSamples
 from mainstay.records.findings import Finding, Interval, Method
 from mainstay.records.metrics import Kind
+from mainstay.reports.html import render_html
+from mainstay.reports.markdown import render_markdown
+from mainstay.reports.steps import TRIALS_OF_AN_EXPLANATION
+from mainstay.reports.text import render_text
 from mainstay.store.documents import run_from_json
 
 NUMBERS = ("num_pairs", "estimate", "standard_deviation", "baseline_mean", "candidate_mean", "degradations")
@@ -66,6 +73,33 @@ def test_findings_of_a_sample_judged_again_give_its_gate(run):
 def test_sample_is_of_a_commit_and_says_what_the_change_was(run, name):
     assert run.candidate.subject == SAMPLES_BY_NAME[name].message
     assert len(run.candidate.commit) == 40
+
+
+def test_sample_shows_each_installed_file_that_differs(run):
+    assert run.differing_files
+    for render in (render_text, render_markdown, render_html):
+        report = render(run)
+        assert "installed file" in report
+        assert all(name in report for name in run.differing_files)
+
+
+def test_one_sample_passes_by_statistics_of_timed_metrics(root):
+    run = run_from_json((root / "docs" / "samples" / "timed.json").read_text("utf-8"), where="timed")
+
+    assert len(run.findings) == 9
+    assert {(finding.method, finding.metric.kind) for finding in run.findings} == {
+        (Method.SEQUENTIAL, Kind.PERFORMANCE)
+    }
+
+
+def test_an_explanation_takes_as_many_trials_as_reports_say(root):
+    measured = json.loads((root / "docs" / "results" / "first_difference.json").read_text("utf-8"))
+    ratios = [
+        sum(seconds for level, seconds in row["seconds"].items() if level != "unwatched") / row["seconds"]["unwatched"]
+        for row in (*measured["planted"], *measured["controls"])
+    ]
+
+    assert TRIALS_OF_AN_EXPLANATION == math.ceil(statistics.median(ratios))
 
 
 @pytest.mark.parametrize("name", [sample.change for sample in SAMPLES_BY_NAME.values() if sample.change])

@@ -336,10 +336,12 @@ def test_every_page_can_be_edited_where_the_repository_has_an_address():
     assert without == []
 
 
-def test_social_image_is_named_by_every_page_and_there():
-    named = re.search(r'<meta property="og:image" content="([^"]+)"', (SITE / "index.html").read_text("utf-8"))
+def test_social_card_is_named_by_every_page_and_there():
+    texts = {place: (SITE / place).read_text("utf-8") for place in PAGES}
+    named = {place: re.search(r'<meta property="og:image" content="([^"]+)"', text)[1] for place, text in texts.items()}
 
-    assert (SITE / urlsplit(named[1]).path.removeprefix("/")).is_file()
+    assert all((SITE / urlsplit(card).path.removeprefix("/")).is_file() for card in named.values())
+    assert named["how-to/triage/index.html"] != named["index.html"] == named["zh/index.html"]
 
 
 def test_translated_pages_name_each_other_and_speak_their_language(visit, server):

@@ -16,8 +16,11 @@ from typing import Any
 
 import pytest
 
+from mainstay.gates.family import judge_family
+from mainstay.gates.policy import Design, GateFacts, judge_gate
+from mainstay.gates.samples import MetricSamples
 from mainstay.records.findings import Blame, EarlierRuns, Finding, Interval, MeasuredWith, Method, Verdict, Waiver
-from mainstay.records.formatting import change_text, degradation_text, interval_text
+from mainstay.records.formatting import change_text
 from mainstay.records.metrics import Direction, Kind, Metric
 from mainstay.records.plans import Plan, PlannedWorkload
 from mainstay.records.runs import (
@@ -82,20 +85,11 @@ def timed_metric(workload: str = STEP, *, margin: float = 0.05, unit: str = "s",
     )
 
 
-def finding_of_pairs(
-    metric: Metric,
-    verdict: Verdict,
-    *,
-    level: float,
-    degradation: float,
-    spread: float,
-    num_pairs: int,
-    seed: int,
-    outlook: str = "no number of pairs is expected to settle it",
-) -> Finding:
-    """A finding with pairs drawn around a true degradation, with the figures and words of a gate."""
-    wobble, drift = noise(seed, num_pairs), noise(seed + 1, num_pairs)
-    degradations = [degradation + spread * deviate for deviate in wobble]
+def samples_of_pairs(
+    metric: Metric, *, level: float, degradations: Sequence[float], spread: float, seed: int
+) -> MetricSamples:
+    """Values of both revisions that differ by given degradations."""
+    drift = noise(seed + 1, len(degradations))
     if metric.kind is Kind.PERFORMANCE:
         baseline = [level * (1 + 0.04 * deviate) for deviate in drift]
         candidate = [round(value * math.exp(each), 12) for value, each in zip(baseline, degradations, strict=True)]
@@ -103,36 +97,22 @@ def finding_of_pairs(
         sign = 1 if metric.direction is Direction.LOWER else -1
         baseline = [level + 0.8 * spread * deviate for deviate in drift]
         candidate = [value + sign * each for value, each in zip(baseline, degradations, strict=True)]
-    mean = math.fsum(degradations) / num_pairs
-    deviation = math.sqrt(math.fsum((each - mean) ** 2 for each in degradations) / (num_pairs - 1))
-    half = {5: 3.5, 8: 3.2, 12: 2.72, 20: 2.2}[num_pairs] * deviation / math.sqrt(num_pairs)
-    interval = Interval(mean - half, mean + half)
-    reach = 3.55 * deviation / math.sqrt(20)
-    limit = f"the margin of {degradation_text(metric, metric.scaled_margin)}"
-    conclusion = {
-        Verdict.PASS: f"not worse by {limit}",
-        Verdict.INCONCLUSIVE: f"neither within nor beyond {limit}; {outlook}",
-    }.get(verdict, f"worse by more than {limit}")
-    return Finding(
+    return MetricSamples(
         metric=metric,
-        verdict=verdict,
-        reason=f"about {change_text(metric, mean)} (interval {interval_text(metric, interval)}) in {num_pairs} pairs: {conclusion}",
-        method=Method.SEQUENTIAL,
-        num_pairs=num_pairs,
-        num_looks=(5, 8, 12, 20).index(num_pairs) + 1,
-        estimate=mean,
-        interval=interval,
-        standard_deviation=deviation,
-        baseline_mean=math.fsum(baseline) / num_pairs,
-        candidate_mean=math.fsum(candidate) / num_pairs,
-        fails_above=metric.scaled_margin + reach,
-        passes_below=metric.scaled_margin - reach,
-        p_values={"above_zero": 0.0004, "above_margin": 0.02, "below_margin": 1.0, "below_double_margin": 0.6},
-        seeds=tuple(random.Random(seed + 2).getrandbits(48) for _ in range(num_pairs)),
+        seeds=tuple(random.Random(seed + 2).getrandbits(48) for _ in degradations),
         baseline_values=tuple(baseline),
         candidate_values=tuple(candidate),
-        degradations=tuple(degradations),
     )
+
+
+def finding_of_pairs(
+    metric: Metric, *, level: float, degradation: float, spread: float, num_pairs: int, seed: int
+) -> Finding:
+    """What a gate of four metrics finds in pairs drawn around a true degradation."""
+    degradations = [degradation + spread * deviate for deviate in noise(seed, num_pairs)]
+    samples = samples_of_pairs(metric, level=level, degradations=degradations, spread=spread, seed=seed)
+    (finding,) = judge_family([samples], Design(num_gated=4))
+    return finding
 
 
 def exact_finding(metric: Metric, *, values: Sequence[float], seeds: Sequence[int]) -> Finding:
@@ -222,15 +202,18 @@ def accuracy_workload(**more: Any) -> WorkloadResult:
     return replace(result, **more)
 
 
-def timed_workload(workload: str = STEP, *, slowdown: float = 0.0, level: float = 0.00112) -> WorkloadResult:
+def timed_workload(
+    workload: str = STEP, *, slowdown: float = 0.0, level: float = 0.00112, **more: Any
+) -> WorkloadResult:
     blocks = {
         side: tuple(level * (1 + grow) * (1 + 0.03 * deviate + 0.02 * deviate**2) for deviate in noise(seed, 48))
         for side, grow, seed in (("baseline", 0.0, 5), ("candidate", slowdown, 6))
     }
-    return WorkloadResult(
+    result = WorkloadResult(
         id=workload, kind=Kind.PERFORMANCE, status="judged", num_pairs=8, seconds=73.4, block_times_s=blocks,
         descriptive={"throughput_images_per_s": (57_142.0, 56_980.0)}, loads=(0.02, 0.05, 0.02, 0.31, 0.04, 0.02, 0.03, 0.02),
     )  # fmt: skip
+    return replace(result, **more)
 
 
 def environment(side: Side, **more: str) -> Environment:
@@ -288,7 +271,7 @@ def sample_run(**more: Any) -> Run:
         ),
         findings=(),
         workloads=(),
-        phases_s={"resolve": 0.4, "build": 11.9, "prepare": 1.2, "measure": 301.7, "judge": 0.1},
+        phases_s={"revisions": 0.4, "environments": 11.9, "preparation": 1.2, "workloads": 0.1, "measuring": 301.7},
         max_load=0.31,
     )  # fmt: skip
     return replace(run, **more)
@@ -296,7 +279,7 @@ def sample_run(**more: Any) -> Run:
 
 def passing_run() -> Run:
     step = finding_of_pairs(
-        timed_metric(), Verdict.PASS, level=0.00112, degradation=0.003, spread=0.012, num_pairs=5, seed=11,
+        timed_metric(), level=0.00112, degradation=0.003, spread=0.012, num_pairs=5, seed=11,
     )  # fmt: skip
     seeds = (88_172_645_463, 191_520_373_251)
     findings = (
@@ -344,11 +327,11 @@ def changes() -> tuple[Change, ...]:
 def failing_run() -> Run:
     """A real degradation of accuracy, a waived one, a slower step within the margin, a new metric and a missing one."""
     lost = finding_of_pairs(
-        accuracy_metric(ceiling=0.9995, resolution=1e-4), Verdict.FAIL,
+        accuracy_metric(ceiling=0.9995, resolution=1e-4),
         level=0.9771, degradation=0.0051, spread=0.0013, num_pairs=8, seed=21,
     )  # fmt: skip
     waived = finding_of_pairs(
-        accuracy_metric("negative_log_likelihood", margin=0.02, unit="nat"), Verdict.WAIVED,
+        accuracy_metric("negative_log_likelihood", margin=0.02, unit="nat"),
         level=0.0741, degradation=0.031, spread=0.004,
         num_pairs=8, seed=31,
     )  # fmt: skip
@@ -357,7 +340,7 @@ def failing_run() -> Run:
         until="2027-03-31",
     )  # fmt: skip
     step = finding_of_pairs(
-        timed_metric(), Verdict.PASS, level=0.00112, degradation=0.019, spread=0.012, num_pairs=8, seed=41,
+        timed_metric(), level=0.00112, degradation=0.019, spread=0.012, num_pairs=8, seed=41,
     )  # fmt: skip
     stood = EarlierRuns(
         num_runs=23, reference="5d" * 20, reference_subject="Release 1.2 <of> `spring`", commit="7e" * 20,
@@ -375,7 +358,7 @@ def failing_run() -> Run:
         verdict=Verdict.FAIL,
         reason=f"a metric degraded by more than its margin: {lost.metric.id}",
         exit_status=1,
-        findings=(lost, replace(waived, waiver=waiver), replace(step, earlier_runs=stood), memory, missing),
+        findings=(lost, replace(waived, verdict=Verdict.WAIVED, waiver=waiver), replace(step, earlier_runs=stood), memory, missing),
         workloads=(
             accuracy_workload(curves=tuple(curve(seed, degradation=0.005) for seed in (71, 72, 73)), flips=(flips(),)),
             timed_workload(slowdown=0.02),
@@ -392,25 +375,18 @@ def failing_run() -> Run:
 
 def inconclusive_run() -> Run:
     undecided = finding_of_pairs(
-        timed_metric(), Verdict.INCONCLUSIVE, level=0.00112, degradation=0.042, spread=0.06, num_pairs=20, seed=51,
-        outlook="about 160 more pairs would settle it, beyond the 20 planned",
+        timed_metric(), level=0.00112, degradation=0.042, spread=0.06, num_pairs=20, seed=51,
     )  # fmt: skip
     stopped = finding_of_pairs(
-        timed_metric(LOADER), Verdict.INCONCLUSIVE, level=0.0184, degradation=0.009, spread=0.035, num_pairs=5, seed=61,
-        outlook="7 more pairs are expected to settle it",
+        timed_metric(LOADER), level=0.0184, degradation=0.02, spread=0.05, num_pairs=5, seed=61,
     )  # fmt: skip
-    few = Finding(
-        metric=accuracy_metric(), verdict=Verdict.INCONCLUSIVE, reason="3 pairs, but the first look is at 5",
-        num_pairs=3, interval=Interval(-math.inf, math.inf), further_pairs=2, seeds=(1, 2, 3),
-        baseline_values=(0.977, 0.9768, 0.9775), candidate_values=(0.9769, 0.9771, 0.977),
-        degradations=(0.0001, -0.0003, 0.0005),
-    )  # fmt: skip
+    few = finding_of_pairs(accuracy_metric(), level=0.977, degradation=0.0001, spread=0.0004, num_pairs=3, seed=71)
     warning = "pairs are not independent (lag-1 correlation 0.52): the stated error rate holds only approximately"
     return sample_run(
         verdict=Verdict.INCONCLUSIVE,
         reason=f"a metric is undecided: {undecided.metric.id}, {stopped.metric.id} and 1 more",
         exit_status=3,
-        findings=(few, replace(undecided, warnings=(warning,), further_pairs=160), replace(stopped, further_pairs=7)),
+        findings=(few, replace(undecided, warnings=(warning,)), stopped),
         workloads=(
             accuracy_workload(num_pairs=3),
             timed_workload(slowdown=0.04),
@@ -425,23 +401,15 @@ def inconclusive_run() -> Run:
 
 
 def error_run() -> Run:
-    lines = (
-        'File "src/mnist_reference/augment.py", line 61, in warp',
-        "    grid = affine_grid(theta, images.shape)",
-        "RuntimeError: expected theta of shape (64, 2, 3), got (64, 3, 3)",
-    )
-    reason = "the candidate raised RuntimeError twice while the baseline was sound"
-    broken = Finding(
-        metric=accuracy_metric(), verdict=Verdict.ERROR, reason=reason, blame=Blame.CANDIDATE, detail=lines
-    )
+    lost = broken(accuracy_metric())
     return sample_run(
         verdict=Verdict.ERROR,
-        reason=f"the candidate alone could not be measured: {broken.metric.id}",
+        reason=f"the candidate alone could not be measured: {lost.metric.id}",
         exit_status=1,
-        findings=(broken, replace(passing_run().findings[2], measured_with=MeasuredWith.BASELINE)),
+        findings=(lost, replace(passing_run().findings[2], measured_with=MeasuredWith.BASELINE)),
         changes=changes(),
         workloads=(
-            accuracy_workload(status="error", reason=reason, num_pairs=0, descriptive={}),
+            accuracy_workload(status="error", reason=lost.reason, num_pairs=0, descriptive={}),
             timed_workload(),
             WorkloadResult(
                 id="test_accuracy.py::test_on_gpu",
@@ -525,15 +493,11 @@ def _poisoned_key(key: str, text: str) -> str:
 
 @pytest.fixture(scope="session")
 def many_findings() -> Callable[[int, int], Run]:
-    """A run of so many findings of so many pairs."""
+    """A run of so many findings of so many pairs, a third of them each worse, undecided and within the margin."""
 
     def build(num_findings: int, num_pairs: int) -> Run:
-        verdicts = (Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE)
-        findings = tuple(
-            repeated_finding(f"test_{i // 10}.py::test_{i}", verdicts[i % 3], num_pairs=num_pairs, seed=i)
-            for i in range(num_findings)
-        )
-        return replace(failing_run(), findings=findings)
+        verdicts = islice(cycle((Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE)), num_findings)
+        return family_run(tuple(verdicts), looks=(num_pairs,))
 
     return build
 
@@ -542,19 +506,66 @@ def many_findings() -> Callable[[int, int], Run]:
 def mostly_clean() -> Run:
     """A run of a hundred metrics of which one is worse, two are undecided, and 97 passed."""
     verdicts = {50: Verdict.FAIL, 10: Verdict.INCONCLUSIVE, 90: Verdict.INCONCLUSIVE}
-    findings = tuple(
-        repeated_finding(f"benchmarks/test_{i // 10}.py::test_{i}", verdicts.get(i, Verdict.PASS), num_pairs=20, seed=i)
-        for i in range(100)
-    )
-    return replace(failing_run(), findings=findings)
+    return family_run(tuple(verdicts.get(i, Verdict.PASS) for i in range(100)))
 
 
-def repeated_finding(workload: str, verdict: Verdict, *, num_pairs: int, seed: int) -> Finding:
-    """A finding of many pairs: twenty, over and over."""
-    metric = timed_metric(workload)
-    finding = finding_of_pairs(
-        metric, verdict, level=1e-3, degradation=0.01 * (seed % 7), spread=0.02, num_pairs=20, seed=seed
+def family_run(verdicts: Sequence[Verdict], *, looks: tuple[int, ...] = (5, 8, 12, 20)) -> Run:
+    """A gate of timed metrics with these verdicts: pairs that deserve them, judged together.
+
+    An ``error`` is a workload that the candidate cannot run.
+    """
+    samples = [timed_samples(i, verdict, num_pairs=looks[-1]) for i, verdict in enumerate(verdicts)]
+    design = Design(num_gated=len(samples), looks=looks)
+    findings = judge_family(samples, design)
+    assert [finding.verdict for finding in findings] == list(verdicts)
+    judgement = judge_gate(GateFacts(findings=findings))
+    run = sample_run(
+        findings=findings,
+        verdict=judgement.verdict,
+        reason=judgement.reason,
+        exit_status=judgement.exit_status,
+        workloads=tuple(
+            timed_workload(
+                finding.metric.workload,
+                status="error" if finding.verdict is Verdict.ERROR else "judged",
+                reason=finding.reason if finding.verdict is Verdict.ERROR else "",
+                num_pairs=finding.num_pairs,
+            )
+            for finding in findings
+        ),
     )
-    columns = ("seeds", "baseline_values", "candidate_values", "degradations")
-    changes: dict[str, Any] = {name: tuple(islice(cycle(getattr(finding, name)), num_pairs)) for name in columns}
-    return replace(finding, num_pairs=num_pairs, **changes)
+    return replace(run, plan=replace(run.plan, looks=looks, num_gated=len(samples)))
+
+
+DEGRADATIONS: Mapping[Verdict, tuple[float, float, float]] = {
+    Verdict.PASS: (-0.004, 0.003, 0.001),
+    Verdict.FAIL: (0.18, 0.01, 0.001),
+    Verdict.INCONCLUSIVE: (0.042, 0.001, 0.009),
+}
+"""Mean degradation of the first of some metrics, how much more that of the next is, and its standard error."""
+
+
+def timed_samples(number: int, verdict: Verdict, *, num_pairs: int) -> MetricSamples:
+    """Pairs that deserve a verdict at every look: they differ from an exact mean by as much to either side."""
+    metric = timed_metric(f"benchmarks/test_{number // 10}.py::test_{number}")
+    if verdict is Verdict.ERROR:
+        return MetricSamples(metric=metric, preset=broken(metric))
+    first, step, error = DEGRADATIONS[verdict]
+    spread = error * math.sqrt(num_pairs)
+    mean = first + step * (number % 7)
+    deviates = [sign * each for each in noise(number, (num_pairs + 1) // 2) for sign in (1, -1)][:num_pairs]
+    middle = math.fsum(deviates) / num_pairs
+    width = math.sqrt(math.fsum((each - middle) ** 2 for each in deviates) / (num_pairs - 1))
+    degradations = [mean + spread * (each - middle) / width for each in deviates]
+    return samples_of_pairs(metric, level=1e-3, degradations=degradations, spread=spread, seed=number)
+
+
+def broken(metric: Metric) -> Finding:
+    """What a gate finds if the candidate alone cannot be measured."""
+    lines = (
+        'File "src/mnist_reference/augment.py", line 61, in warp',
+        "    grid = affine_grid(theta, images.shape)",
+        "RuntimeError: expected theta of shape (64, 2, 3), got (64, 3, 3)",
+    )
+    reason = "the candidate raised RuntimeError twice while the baseline was sound"
+    return Finding(metric=metric, verdict=Verdict.ERROR, reason=reason, blame=Blame.CANDIDATE, detail=lines)

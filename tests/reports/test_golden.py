@@ -13,7 +13,7 @@ from mainstay.store.documents import run_from_json, run_to_json
 
 GOLDEN = Path(__file__).parent / "golden"
 SAMPLES = Path(__file__).parents[2] / "docs" / "samples"
-SAMPLE_NAMES = ("passing", "failing", "inconclusive", "error")
+SAMPLE_NAMES = ("passing", "timed", "failing", "inconclusive", "error")
 SUFFIXES = {"text": "txt", "markdown": "md", "html": "html", "junit": "xml", "annotations": "log"}
 
 

@@ -30,9 +30,10 @@ def test_table_of_many_findings_ends_with_how_many_more_there_are(many_findings)
 def test_last_lines_are_what_to_do_and_the_verdict(failing):
     lines = render_terminal(failing, width=200, colour=False).splitlines()
 
-    assert lines[-3].startswith("FAIL: do not merge as it is (exit status 1)")
-    assert lines[-2].startswith("top1_accuracy is 0.53 points worse")
-    assert lines[-4].startswith("next: ")
+    assert lines[-4].startswith("FAIL: do not merge as it is (exit status 1)")
+    assert lines[-3].startswith("top1_accuracy is 0.51 points worse")
+    assert lines[-2].startswith("how sure: a change that makes nothing worse fails in at most 1 % of gates")
+    assert lines[-5].startswith("      $ mainstay explain ")
 
 
 def test_environment_of_the_caller_changes_nothing(run, monkeypatch):
@@ -44,11 +45,21 @@ def test_environment_of_the_caller_changes_nothing(run, monkeypatch):
     assert render_terminal(run, width=100, colour=True) == before
 
 
-@pytest.mark.parametrize(("width", "is_whole"), [(80, False), (100, False), (140, True)])
-def test_a_narrow_table_names_the_metric_and_its_change_in_whole(failing, width, is_whole):
+@pytest.mark.parametrize(("width", "is_whole", "is_drawn"), [(80, False, False), (100, False, True), (140, True, True)])
+def test_a_narrow_table_leaves_out_the_means_and_keeps_change_interval_and_margin(failing, width, is_whole, is_drawn):
     table = render_terminal(failing, width=width, colour=False).removeprefix(render_text(failing, width=width))
+    table = table.partition("next: ")[0]
 
     assert "│ top1_accuracy " in table
-    assert "0.53 points worse" in table.partition("next: ")[0]
+    assert "0.51 points worse" in table
+    assert ("0.38 to 0.65" if is_whole else "0.38 to 0.65 points worse") in table
+    assert "0.20 points" in table
     assert "…" not in table
-    assert ("baseline" in table.partition("next: ")[0]) == is_whole
+    assert ("baseline" in table) == is_whole
+    assert ("-o-" in table) == is_drawn
+
+
+def test_a_command_stands_on_a_line_of_its_own(runs):
+    lines = render_terminal(runs["error"], width=200, colour=False).splitlines()
+
+    assert "      $ python -m pytest test_accuracy.py::test_mnist_mlp   (about 2 min)" in lines

@@ -8,11 +8,12 @@ from mainstay.reports.view import view_run
 
 def test_first_lines_are_the_verdict_what_decided_and_the_counts(run):
     view = view_run(run)
-    first, second, third = render_text(run, width=300).splitlines()[:3]
+    first, second, third, fourth = render_text(run, width=300).splitlines()[:4]
 
     assert first.startswith(f"mainstay gate: {run.verdict.upper()}")
     assert second == f"  {view.sentence}"
-    assert third.startswith(f"  {view.counts}; exit status {run.exit_status} ")
+    assert third == f"  how sure: {view.sureness}"
+    assert fourth.startswith(f"  {view.counts}; exit status {run.exit_status} ")
 
 
 def table_of(text):

@@ -73,7 +73,7 @@ def test_a_waiver_is_the_last_resort_with_a_limit_that_leaves_room_for_other_see
 
     assert command.startswith("mainstay waive 'test_accuracy.py::test_mnist_mlp#top1_accuracy'")
     assert lost.interval.high <= limit < 2 * lost.estimate
-    assert not any("waive" in step.sentence for step in view.next_steps)
+    assert not any("waive" in step.instruction for step in view.next_steps)
 
 
 def test_the_limit_of_a_waiver_holds_under_other_seeds(failing):
@@ -94,11 +94,75 @@ def test_the_limit_of_a_waiver_of_stored_results_expects_as_many_items_again(fai
     assert limit == pytest.approx(lost.estimate + 3 * 0.1 * math.sqrt(2 / 1000), rel=0.1)
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("passing", "a metric degraded by its margin passes in at most 5 % of gates, one degraded by twice its margin in at most 1 %"),
+        ("failing", "a change that makes nothing worse fails in at most 1 % of gates"),
+        (
+            "inconclusive",
+            "neither a degradation beyond the margin nor its absence is shown; a wrong fail is allowed in 1 % of gates, a wrong pass in 5 %",
+        ),
+        ("error", "the size of a change is not known, since what broke could not be compared"),
+    ],
+)  # fmt: skip
+def test_each_verdict_says_how_sure_it_is(runs, name, expected):
+    assert view_run(runs[name]).sureness == expected
+
+
+def test_a_pass_without_statistics_names_what_was_compared_and_what_that_excludes(runs):
+    passing = runs["passing"]
+    exact, count = passing.findings[:2], passing.findings[3]
+
+    view = view_run(replace(passing, findings=(*exact, count)))
+
+    assert view.sentence == "no change in top1_accuracy, negative_log_likelihood, parameters"
+    assert view.sureness == (
+        "identical on 2 seeds; excludes (1 %) only changes that touch more than 90 % of seeds; "
+        "certain: comparison of two deterministic values"
+    )
+
+
+def test_a_missing_metric_is_certain(failing):
+    missing = failing.findings[-1]
+
+    view = view_run(replace(failing, verdict=Verdict.MISSING, findings=(missing,)))
+
+    assert view.sureness == "certain: the candidate does not have it"
+
+
+def test_an_undecided_metric_that_needs_a_person_promises_no_error_rate(runs):
+    run = runs["inconclusive"]
+    finding = replace(run.findings[1], review="the workload changed")
+
+    assert "a person has to decide" in view_run(replace(run, findings=(finding,))).sureness
+
+
+def test_a_gate_that_judged_nothing_knows_no_size(runs):
+    view = view_run(replace(runs["error"], findings=(), workloads=()))
+
+    assert view.sureness == "the size of a change is not known, since nothing was judged"
+
+
+def test_what_only_the_candidate_cannot_run_is_reproduced_first(runs):
+    reproduce, repair = view_run(runs["error"]).next_steps
+
+    assert reproduce.command == "python -m pytest test_accuracy.py::test_mnist_mlp"
+    assert reproduce.minutes == "about 2 min"
+    assert (repair.about, repair.action) == ("top1_accuracy", "repair the candidate, then gate again")
+
+
+def test_every_command_to_run_next_says_how_long_it_takes(run):
+    steps = view_run(run).next_steps
+
+    assert all(step.minutes for step in steps if step.command)
+
+
 def test_the_sentence_names_what_decided_with_its_number(failing):
     view = view_run(failing)
 
     assert view.sentence == (
-        "top1_accuracy is 0.53 points worse (interval 0.39 to 0.68 points worse, 8 pairs), more than its margin of 0.20 points"
+        "top1_accuracy is 0.51 points worse (interval 0.38 to 0.65 points worse, 5 pairs), more than its margin of 0.20 points"
     )
     assert view.counts == "1 worse, 1 missing, 1 waived, 1 new, 1 within margin"
 
@@ -323,8 +387,8 @@ def test_files_that_differ_are_suspects_and_many_are_counted(runs):
 
     *named, more = view_run(replace(runs["passing"], differing_files=files)).suspects
 
-    assert named == [Suspect("file", name) for name in files[:MAX_SUSPECTS]]
-    assert more.name == "and 5 more files, in the run document"
+    assert named == [Suspect("installed file", name) for name in files[:MAX_SUSPECTS]]
+    assert more.name == "and 5 more installed files, in the run document"
 
 
 def test_run_without_environments_can_be_shown(failing):

@@ -2,6 +2,7 @@
 
 - :func:`advice`, :func:`exit_meaning`: a verdict and an exit status in words.
 - :func:`decisive_sentence`: the finding that decided.
+- :func:`sureness`: how sure the verdict is.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mainstay.records.findings import Verdict
-from mainstay.records.formatting import UNKNOWN
+from mainstay.records.formatting import UNKNOWN, percent
 from mainstay.records.runs import Run
 from mainstay.reports.cleaning import clean
+from mainstay.reports.labels import first_labels
 from mainstay.reports.rows import FindingRow
 
 EXIT_MEANINGS = {
@@ -36,7 +38,6 @@ _FAULTS = {
     Verdict.MISSING: "a metric is missing",
     Verdict.ERROR: "the candidate is broken",
 }
-_MAX_WAIVED = 3
 
 
 def advice(run: Run) -> str:
@@ -76,6 +77,36 @@ def decisive_sentence(run: Run, rows: Sequence[FindingRow]) -> str:
     return f"{row.label} is {row.bounded_estimate}, more than its margin of {row.margin}"
 
 
+def sureness(run: Run, rows: Sequence[FindingRow]) -> str:
+    """How sure the verdict is, in one sentence.
+
+    Args:
+        run: Run of a gate.
+        rows: Its findings; those that block a merge come first.
+    """
+    pass_level, fail_level = percent(run.plan.margin_level), percent(run.plan.alpha)
+    deciding = [row for row in rows if row.verdict is run.verdict]
+    gates = "judgements of items like these" if run.is_of_stored_results else "gates"
+    if run.verdict is Verdict.ERROR:
+        why = "what broke could not be compared" if deciding else "nothing was judged"
+        return f"the size of a change is not known, since {why}"
+    if run.verdict is Verdict.INCONCLUSIVE:
+        if any(row.needs_review or row.mark for row in deciding or rows):
+            return "a person has to decide, the numbers alone do not"
+        return (
+            "neither a degradation beyond the margin nor its absence is shown; a wrong fail is allowed in "
+            f"{fail_level} of {gates}, a wrong pass in {pass_level}"
+        )
+    if deciding and all(row.certainty for row in deciding):
+        return "; ".join(dict.fromkeys(row.certainty for row in deciding))
+    if run.verdict is Verdict.FAIL:
+        return f"a change that makes nothing worse fails in at most {fail_level} of {gates}"
+    return (
+        f"a metric degraded by its margin passes in at most {pass_level} of {gates}, one degraded by twice its margin in at "
+        f"most {fail_level}"
+    )
+
+
 def _deciding(run: Run, rows: Sequence[FindingRow]) -> FindingRow | None:
     """The finding that decided: one that needs a person is preferred to one that needs more pairs."""
     alike = [row for row in rows if row.blocks and row.verdict is run.verdict]
@@ -95,15 +126,14 @@ def _last_line(row: FindingRow) -> str:
 
 
 def _of_pass(rows: Sequence[FindingRow]) -> str:
-    """The metric that came closest to its margin; empty if none passed."""
+    """The metrics that did not change, or the one that came closest to its margin; empty if none passed."""
     waived = [row.label for row in rows if row.verdict is Verdict.WAIVED]
-    more = f" and {len(waived) - _MAX_WAIVED} more" if len(waived) > _MAX_WAIVED else ""
-    told = f"; waived: {', '.join(waived[:_MAX_WAIVED])}{more}" if waived else ""
+    told = f"; waived: {first_labels(waived)}" if waived else ""
     passed = [row for row in rows if row.verdict is Verdict.PASS]
     if not passed:
         return ""
     if all(row.is_unchanged for row in passed):
-        return f"nothing that was judged has changed{told}"
+        return f"no change in {first_labels([row.label for row in passed])}{told}"
     closest = max(passed, key=lambda row: row.sort_bound)
     number = "the only metric" if len(passed) == 1 else f"all {len(passed)} metrics"
     if len(passed) < len(rows):

@@ -32,6 +32,9 @@ from mainstay.reports.terms import TERMS
 from mainstay.reports.text import JUDGED_BY
 from mainstay.reports.view import view_run
 
+MAX_DRAWN_WORKLOADS = 50
+"""Number of workloads whose blocks and loads are drawn: those of the first findings."""
+
 MAX_DRAWN_PAIRS = 5_000
 """Number of pairs drawn and listed one by one; beyond it, findings that block no merge appear only in the table."""
 
@@ -67,8 +70,8 @@ class WorkloadPart:
         row: The workload as display text.
         curves: Name and figure of each learning curve, as candidate minus baseline.
         flips: Comparison example by example.
-        block_times: Distribution of the time of a call.
-        loads: Load by other processes.
+        block_times: Distribution of the time of a call; ``None`` if there is none or it is not drawn.
+        loads: Load by other processes; ``None`` if there is none or it is not drawn.
         items: Flipped items of an evaluation, by metric.
         units: Units of evidence of its findings: ``pairs`` or ``items``.
     """
@@ -105,6 +108,7 @@ def render_html(run: Run) -> str:
         A document in UTF-8 without a byte order mark.
     """
     view = view_run(run)
+    drawn = set(list(dict.fromkeys(row.workload for row in view.findings))[:MAX_DRAWN_WORKLOADS])
     style, script = resource("report.css"), resource("report.js")
     page = (
         _environment()
@@ -114,7 +118,7 @@ def render_html(run: Run) -> str:
             judged_by=f"{JUDGED_BY[0].upper()}{JUDGED_BY[1:-1]}",
             findings=tuple(_finding_parts(view.findings, run.findings)),
             workloads=tuple(
-                _workload_part(row, workload, run.findings)
+                _workload_part(row, workload, run.findings, is_drawn=row.id in drawn)
                 for row, workload in zip(view.workloads, run.workloads, strict=True)
             ),
             verdicts=[verdict for verdict in VERDICT_ORDER if any(row.verdict is verdict for row in view.findings)],
@@ -169,7 +173,9 @@ def _finding_parts(rows: Sequence[FindingRow], findings: Sequence[Finding]) -> I
         )
 
 
-def _workload_part(row: WorkloadRow, workload: WorkloadResult, findings: Sequence[Finding]) -> WorkloadPart:
+def _workload_part(
+    row: WorkloadRow, workload: WorkloadResult, findings: Sequence[Finding], *, is_drawn: bool
+) -> WorkloadPart:
     """A workload with its figures."""
     by_name = sorted(workload.curves, key=lambda curve: curve.name)
     drawn = (
@@ -183,8 +189,10 @@ def _workload_part(row: WorkloadRow, workload: WorkloadResult, findings: Sequenc
         row=row,
         curves=tuple((name, plot) for name, plot in drawn if plot is not None),
         flips=flip_part(workload.flips),
-        block_times=figures.block_times_plot(blocks.get("baseline", ()), blocks.get("candidate", ())),
-        loads=figures.loads_plot(workload.loads),
+        block_times=figures.block_times_plot(blocks.get("baseline", ()), blocks.get("candidate", ()))
+        if is_drawn
+        else None,
+        loads=figures.loads_plot(workload.loads) if is_drawn else None,
         items=tuple(part for part in parts if part is not None),
         units=ITEMS if any(metric.is_of_items for metric in own) else PAIRS,
     )

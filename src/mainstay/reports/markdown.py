@@ -131,6 +131,8 @@ def _verdict(view: RunView) -> Iterator[str]:
     yield ""
     yield f"**{markdown_text(view.sentence)}**"
     yield ""
+    yield f"How sure: {markdown_text(view.sureness)}."
+    yield ""
     yield f"{view.counts[0].upper()}{view.counts[1:]}. Exit status {view.exit_status} ({view.exit_meaning})."
 
 
@@ -150,7 +152,9 @@ def _next(view: RunView) -> Iterator[str]:
     yield "**Next**"
     yield ""
     for number, step in enumerate(view.next_steps[:_MAX_STEPS], start=1):
-        yield f"{number}. {_step(step)}"
+        yield f"{number}. {_action(step)}"
+        if step.command:
+            yield f"    - {_command(step)}"
     if len(view.next_steps) > _MAX_STEPS:
         yield f"{_MAX_STEPS + 1}. {len(view.next_steps) - _MAX_STEPS} more, in the details"
     if view.warnings:
@@ -229,10 +233,18 @@ def _paragraph(row: FindingRow) -> str:
 
 def _step(step: Step) -> str:
     """A step to take now; a command is shown as one code span."""
+    return f"{_action(step)}: {_command(step)}" if step.command else _action(step)
+
+
+def _action(step: Step) -> str:
+    """A step without its command."""
     about = f"{code(step.about)}: " if step.about else ""
-    minutes = f" ({step.minutes})" if step.minutes else ""
-    command = f": {code(step.command)}{minutes}" if step.command else ""
-    return f"{about}{markdown_text(step.action)}{command}"
+    return f"{about}{markdown_text(step.action)}"
+
+
+def _command(step: Step) -> str:
+    """The command of a step, with its duration."""
+    return f"{code(step.command)} ({step.minutes})" if step.minutes else code(step.command)
 
 
 def _plan(view: RunView) -> Iterator[str]:

@@ -49,16 +49,6 @@ class Step(NamedTuple):
         command = f"{self.command} ({self.minutes})" if self.command and self.minutes else self.command
         return ": ".join(filter(None, (self.action, command)))
 
-    @property
-    def sentence(self) -> str:
-        """The whole step in one line, for a reader who has not seen the finding.
-
-        Example:
-            >>> Step("test_b#time", "repair it").sentence
-            'test_b#time: repair it'
-        """
-        return ": ".join(filter(None, (self.about, self.instruction)))
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Gate:
@@ -134,7 +124,9 @@ def next_step(finding: Finding, gate: Gate | None = None) -> Step:
         return Step(metric, "look at the gain, then gate again with", acknowledged, minutes_text(gate.seconds))
     match finding.verdict:
         case Verdict.INCONCLUSIVE if finding.needs_review:
-            return Step(metric, "review the changed workload, and accept it", waive_command(finding, gate))
+            return Step(
+                metric, "review the changed workload, and accept it", waive_command(finding, gate), minutes_text(1)
+            )
         case Verdict.INCONCLUSIVE:
             return _settling(finding, metric, gate)
         case Verdict.ERROR:
@@ -264,10 +256,7 @@ def _repair(finding: Finding, metric: str, gate: Gate) -> Step:
     """Repair to make, depending on what is to blame."""
     again = (gate.command, minutes_text(gate.seconds))
     if finding.blame is Blame.CANDIDATE:
-        test = shlex.quote(metric.rpartition("#")[0])
-        return Step(
-            metric, f"repair the candidate (python -m pytest {test} reproduces the failure), then gate again", *again
-        )
+        return Step(metric, "repair the candidate, then gate again", *again)
     if finding.blame is Blame.BASELINE:
         action = "the baseline cannot be measured: repair it there, or choose another one"
         return Step(metric, action, "mainstay gate --baseline REVISION", minutes_text(gate.seconds))

@@ -69,6 +69,7 @@ class FindingRow:
         num_pairs: Number of judged pairs or items.
         units: Which of these it is: ``pairs`` or ``items``.
         is_exact: Whether the estimate is known without random error.
+        proof: What that knowledge rests on and excludes; empty if it is not exact.
         needs_review: Whether it is undecided until a person accepts a change to its workload or environment.
         is_tolerated: Whether it is undecided and only warns.
         measured_with: Whose workload files were used, if the revisions differ in them; otherwise empty.
@@ -109,6 +110,7 @@ class FindingRow:
     num_pairs: int
     units: str
     is_exact: bool
+    proof: str
     needs_review: bool
     is_tolerated: bool
     measured_with: str
@@ -139,6 +141,13 @@ class FindingRow:
     def is_unchanged(self) -> bool:
         """Whether its degradation is known to be zero."""
         return self.word == UNCHANGED
+
+    @property
+    def certainty(self) -> str:
+        """How sure its verdict is if that rests on no statistics of pairs; otherwise empty."""
+        if self.verdict is Verdict.MISSING:
+            return "certain: the candidate does not have it"
+        return self.proof
 
     @property
     def needs_attention(self) -> bool:
@@ -213,6 +222,7 @@ def view_finding(
         num_pairs=finding.num_pairs,
         units=ITEMS if metric.is_of_items else PAIRS,
         is_exact=is_exact,
+        proof=_proof(finding) if is_exact else "",
         needs_review=finding.needs_review,
         is_tolerated=finding.is_tolerated,
         measured_with=_MEASURED_WITH.get(finding.measured_with, "") if finding.measured_with else "",
@@ -272,6 +282,13 @@ def _method(finding: Finding) -> str:
         looks = "1 look" if finding.num_looks == 1 else f"{finding.num_looks} looks"
         return f"paired t at {looks}"
     return "nothing was judged"
+
+
+def _proof(finding: Finding) -> str:
+    """What an exact judgement rests on and excludes."""
+    if finding.method is Method.EXACT:
+        return clean(finding.reason, at_most=LINE_LENGTH)
+    return f"certain: {_method(finding)}"
 
 
 def _item_method(finding: Finding, items: ItemCounts) -> str:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from mainstay.records.executions import TRAINED
-from mainstay.records.findings import Verdict
+from mainstay.records.findings import Blame, Verdict
 from mainstay.records.metrics import Kind
 from mainstay.records.runs import Run
 from mainstay.reports.cleaning import clean
+from mainstay.reports.labels import first_labels
 from mainstay.reports.remedies import Gate, Step, minutes_text, waive_command, waived_text
 from mainstay.reports.rows import FindingRow
 
-_MAX_NAMES = 3
+_MAX_TESTS = 3
+
+TRIALS_OF_AN_EXPLANATION = 3
+"""Trials that take as long as ``mainstay explain``: 2.6 in the median of the changes planted to measure it, rounded up."""
 
 
 class LastResort(NamedTuple):
@@ -42,7 +47,7 @@ def next_steps(run: Run, rows: Sequence[FindingRow]) -> tuple[Step, ...]:
         return _together([min(blocking, key=_urgency), *blocking])[:1]
     decided = [row for row in blocking if row.verdict is not Verdict.INCONCLUSIVE]
     if steps := _together(decided):
-        return (*steps, *_explanation(run, decided), *_search(run, decided))
+        return (*_reproduction(run, decided), *steps, *_explanation(run, decided), *_search(run, decided))
     if run.exit_status == 0:
         found = "no degradation beyond the margins was found"
         if any(row.verdict is Verdict.WAIVED for row in rows):
@@ -79,13 +84,21 @@ def _together(rows: Sequence[FindingRow]) -> tuple[Step, ...]:
     metrics: dict[Step, dict[str, None]] = {}
     for row in rows:
         metrics.setdefault(row.next_step._replace(about=""), {})[row.label] = None
-    return tuple(step._replace(about=_names(list(labels))) for step, labels in metrics.items())
+    return tuple(step._replace(about=first_labels(list(labels))) for step, labels in metrics.items())
 
 
-def _names(labels: Sequence[str]) -> str:
-    """The first labels, and the number of others."""
-    more = f" and {len(labels) - _MAX_NAMES} more" if len(labels) > _MAX_NAMES else ""
-    return f"{', '.join(labels[:_MAX_NAMES])}{more}"
+def _reproduction(run: Run, rows: Sequence[FindingRow]) -> tuple[Step, ...]:
+    """Step that runs the workloads alone that only the candidate cannot run."""
+    broken = [
+        row for row in rows if run.findings[row.number - 1].blame is Blame.CANDIDATE and row.verdict is Verdict.ERROR
+    ]
+    if not broken or run.is_of_stored_results:
+        return ()
+    tests = list(dict.fromkeys(row.workload for row in broken))[:_MAX_TESTS]
+    seconds = sum(workload.seconds for workload in run.workloads if clean(workload.id) in tests)
+    command = f"python -m pytest {' '.join(map(shlex.quote, tests))}"
+    about = first_labels([row.label for row in broken])
+    return (Step(about, "reproduce the failure in the candidate", command, minutes_text(max(1.0, seconds))),)
 
 
 def _explanation(run: Run, rows: Sequence[FindingRow]) -> tuple[Step, ...]:
@@ -94,7 +107,16 @@ def _explanation(run: Run, rows: Sequence[FindingRow]) -> tuple[Step, ...]:
     findings = (run.findings[row.number - 1] for row in rows if row.verdict is Verdict.FAIL)
     if not any(each.metric.kind is Kind.ACCURACY and each.metric.workload in trained for each in findings):
         return ()
-    return (Step("", "see where the two revisions part", f"mainstay explain {clean(run.id)}"),)
+    command = f"mainstay explain {clean(run.id)}"
+    return (Step("", "see where the two revisions part", command, minutes_text(_seconds_to_explain(run, trained))),)
+
+
+def _seconds_to_explain(run: Run, trained: Collection[str]) -> float:
+    """Duration of an explanation: all phases of the gate but its trials, and as many trials of its longest workload."""
+    measured = [workload for workload in run.workloads if workload.id in trained and workload.num_pairs]
+    trial_s = max((workload.seconds / (2 * workload.num_pairs) for workload in measured), default=0.0)
+    others = sum(seconds for phase, seconds in run.phases_s.items() if phase != "measuring")
+    return others + TRIALS_OF_AN_EXPLANATION * trial_s
 
 
 def _search(run: Run, rows: Sequence[FindingRow]) -> tuple[Step, ...]:

@@ -1,6 +1,6 @@
 """Differences between the revisions besides their numbers: dependencies, code, and what they are judged by.
 
-- :func:`suspects`: dependencies and files of the project that differ, which are the most likely causes.
+- :func:`suspects`: dependencies and installed files of the project that differ; which of them the workloads use is not known.
 - :func:`change_rows`: changes to what the revisions are judged by.
 """
 
@@ -27,7 +27,7 @@ class Suspect(NamedTuple):
     """A difference that may be the cause.
 
     Attributes:
-        kind: ``dependency`` or ``file``.
+        kind: ``dependency`` or ``installed file``, whether or not a workload uses it.
         name: Name of the package, or installed path of the file.
         values: Old and new version; empty for a file.
     """
@@ -61,8 +61,8 @@ def suspects(run: Run) -> tuple[Suspect, ...]:
         run: Run of a gate.
     """
     dependencies = [Suspect("dependency", name, f"{old} -> {new}") for name, old, new in _packages(run.environments)]
-    files = [Suspect("file", clean(name, at_most=NAME_LENGTH)) for name in run.differing_files]
-    return (*_bounded(dependencies, "dependencies"), *_bounded(files, "files"))
+    files = [Suspect("installed file", clean(name, at_most=NAME_LENGTH)) for name in run.differing_files]
+    return (*_bounded(dependencies, "dependencies"), *_bounded(files, "installed files"))
 
 
 def change_rows(changes: Sequence[Change]) -> Iterator[ChangeRow]:

@@ -13,8 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from mainstay.records.findings import Verdict
+from mainstay.records.formatting import UNKNOWN
 from mainstay.records.runs import Run
 from mainstay.reports.forest import SKETCH_HEAD
+from mainstay.reports.remedies import Step
 from mainstay.reports.text import MAX_NEXT_STEPS, render_text
 from mainstay.reports.view import RunView, not_listed, view_run
 
@@ -22,7 +24,10 @@ MAX_ROWS = 50
 """Largest number of findings in the table; those that block a merge come first. The plain report contains all."""
 
 MIN_WIDTH_OF_ALL_COLUMNS = 130
-"""Narrower terminals get the columns that decide; the report above the table contains the other numbers."""
+"""In narrower terminals, the interval stands under the change, the margin under the verdict, and means are left out."""
+
+MIN_WIDTH_OF_SKETCH = 100
+"""Narrower terminals get no drawing of the interval."""
 
 _STYLES = {
     Verdict.PASS: "green",
@@ -61,32 +66,45 @@ def render_terminal(run: Run, *, width: int, colour: bool) -> str:
         _environ={},
     )
     output.write(render_text(run, width=width) + "\n")
-    console.print(Group(_table(view, has_all_columns=width >= MIN_WIDTH_OF_ALL_COLUMNS), _next(view), _verdict(view)))
+    console.print(Group(_table(view, width=width), _next(view), _verdict(view)))
     return output.getvalue()
 
 
-def _table(view: RunView, *, has_all_columns: bool) -> Table:
-    """One row for each of the first findings that are listed."""
+def _table(view: RunView, *, width: int) -> Table:
+    """One row for each of the first findings that are listed, with as many columns as fit."""
     listed = view.shown[:MAX_ROWS]
+    is_wide = width >= MIN_WIDTH_OF_ALL_COLUMNS
     table = Table(title=None, caption=not_listed(view, len(listed)) or None, header_style="bold", expand=False)
     table.add_column("metric", overflow="fold")
-    for heading in ("baseline", "candidate", "change", "interval", "margin") if has_all_columns else ("change",):
+    for heading in ("baseline", "candidate", "change", "interval", "margin") if is_wide else ("change\ninterval",):
         table.add_column(heading, justify="right")
-    table.add_column(SKETCH_HEAD, no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
+    if width >= MIN_WIDTH_OF_SKETCH:
+        table.add_column(SKETCH_HEAD, no_wrap=True)
+    table.add_column("verdict" if is_wide else "verdict\nmargin", no_wrap=True)
     for row in listed:
-        numbers = (row.baseline, row.candidate, row.bounded_change, row.interval, row.margin)
-        cells = (row.label, *(numbers if has_all_columns else (row.bounded_change,)), row.sketch)
-        table.add_row(*map(Text, cells), Text(row.verdict.value, style=_STYLES[row.verdict]))
+        change, interval = row.bounded_change, row.worded_interval
+        stacked = change if row.is_exact or UNKNOWN in (change, interval) else f"{change}\n{interval}"
+        cells = (row.baseline, row.candidate, change, row.interval, row.margin) if is_wide else (stacked,)
+        sketch = (row.sketch,) if width >= MIN_WIDTH_OF_SKETCH else ()
+        verdict = Text(row.verdict.value, style=_STYLES[row.verdict])
+        table.add_row(row.label, *cells, *sketch, verdict if is_wide else verdict + Text(f"\n{row.margin}"))
     return table
 
 
 def _next(view: RunView) -> Text:
     """What to do now."""
-    return Text("\n".join(f"next: {step.sentence}" for step in view.next_steps[:MAX_NEXT_STEPS]))
+    lines = (_step(step) for step in view.next_steps[:MAX_NEXT_STEPS])
+    return Text("\n".join(lines))
+
+
+def _step(step: Step) -> str:
+    """A step, with its command on a line of its own."""
+    minutes = f"   ({step.minutes})" if step.minutes else ""
+    command = f"\n      $ {step.command}{minutes}" if step.command else ""
+    return f"next: {': '.join(filter(None, (step.about, step.action)))}{command}"
 
 
 def _verdict(view: RunView) -> Text:
-    """The verdict with its exit status, then the finding that decided and the counts of findings."""
-    style = _STYLES[view.verdict]
-    return Text.assemble((view.headline, style), f" (exit status {view.exit_status})\n{view.sentence}\n{view.counts}")
+    """The verdict with its exit status, the finding that decided, how sure that is, and the counts of findings."""
+    style, told = _STYLES[view.verdict], f"{view.sentence}\nhow sure: {view.sureness}\n{view.counts}"
+    return Text.assemble((view.headline, style), f" (exit status {view.exit_status})\n{told}")

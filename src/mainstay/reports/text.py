@@ -83,7 +83,8 @@ def finding_lines(row: FindingRow) -> Iterator[tuple[str, str]]:
 def _verdict(view: RunView) -> Iterator[Line]:
     """The verdict, the finding that decided, and the counts of findings."""
     yield "", f"{view.command}: {view.headline}"
-    yield "  ", f"{view.sentence}"
+    yield "  ", view.sentence
+    yield "  how sure: ", view.sureness
     yield "  ", f"{view.counts}; exit status {view.exit_status} ({view.exit_meaning})"
 
 

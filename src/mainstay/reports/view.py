@@ -18,7 +18,7 @@ from mainstay.records.runs import Revision, Run
 from mainstay.reports.circumstances import WorkloadRow, assumptions, error_rate, facts, workload_row
 from mainstay.reports.cleaning import LINE_LENGTH, NAME_LENGTH, clean
 from mainstay.reports.counting import VERDICT_ORDER, count_words
-from mainstay.reports.headline import advice, decisive_sentence, exit_meaning
+from mainstay.reports.headline import advice, decisive_sentence, exit_meaning, sureness
 from mainstay.reports.labels import short_labels
 from mainstay.reports.plan import plan_rows, plan_title
 from mainstay.reports.remedies import Gate, Step
@@ -60,6 +60,7 @@ class RunView:
         verdict: Verdict of the whole gate.
         advice: Whether to merge, in a few words.
         sentence: The finding that decided, with its number.
+        sureness: How sure the verdict is.
         reason: The rule that gave the verdict, with the metrics to which it applied.
         exit_status: Exit status of the command.
         exit_meaning: Meaning of that status.
@@ -87,6 +88,7 @@ class RunView:
     verdict: Verdict
     advice: str
     sentence: str
+    sureness: str
     reason: str
     exit_status: int
     exit_meaning: str
@@ -158,6 +160,7 @@ def view_run(run: Run) -> RunView:
         verdict=run.verdict,
         advice=advice(run),
         sentence=decisive_sentence(run, ordered),
+        sureness=sureness(run, ordered),
         reason=clean(run.reason),
         exit_status=run.exit_status,
         exit_meaning=exit_meaning(run),
