@@ -26,7 +26,7 @@ from experiments.evaluation_detection import BENCHMARKS, detection, detection_to
 from experiments.evaluation_draws import ACCURACY, SEED, compare, draw, rate, verdicts
 from experiments.evaluation_families import chosen_baselines, families, looks, missing, mixed_tasks, orders, task_items
 from experiments.evaluation_means import mean_levels, repeats
-from experiments.provenance import Row, versions, write_results
+from experiments.provenance import Row, commit, versions, write_results
 from mainstay.gates.evaluation import weigh_items
 from mainstay.stats.flips import flip_p_values
 from mainstay.stats.items import smallest_flip_margin
@@ -235,6 +235,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     made = json.loads(options.output.read_text("utf-8")) if options.only and options.output.is_file() else {}
     provenance = {
         "command": f"python -m experiments.evaluation --draws {options.draws}",
+        "commit": commit(),
         "seed": SEED,
         "accuracy_of_the_baseline": ACCURACY,
         "draws_of_each_kind": options.draws,
