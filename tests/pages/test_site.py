@@ -333,6 +333,17 @@ def test_first_answer_of_the_search_holds_the_answer(visit, server, query, answe
     assert answer in text, f"{address} came first"
 
 
+def test_index_of_the_search_comes_when_it_is_asked_for(visit):
+    page = visit("index.html")
+    fetched = [url for url in page.requests if "search_index" in url]
+
+    search_for(page, "GPU")
+    page.goto(urljoin(page.url, first_answer(page)), wait_until="networkidle")
+
+    assert fetched == []
+    assert page.locator("article mark").first.inner_text() == "GPU"
+
+
 def test_formulas_are_set_by_the_katex_of_the_lock_file():
     distributed = NODE_MODULES / "katex" / "dist"
 
