@@ -177,14 +177,14 @@ def waive_command(finding: Finding, gate: Gate | None = None) -> str:
     return f"mainstay waive {shlex.quote(metric)} --limit {_round_up(limit)} --reason WHY --until DATE{judged}"
 
 
-def waived_text(finding: Finding, gate: Gate | None = None) -> str:
+def waived_text(finding: Finding, gate: Gate) -> str:
     """The degradation that :func:`waive_command` accepts, with its unit.
 
     Args:
         finding: A finding that failed or is missing.
         gate: Command and duration of another gate.
     """
-    return clean(degradation_text(finding.metric, max(_waivable(finding, gate or Gate()))))
+    return clean(degradation_text(finding.metric, max(_waivable(finding, gate))))
 
 
 def _named(option: str, revision: Revision) -> tuple[str, ...]:

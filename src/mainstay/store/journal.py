@@ -301,19 +301,18 @@ def _fresh_folder(runs: Path, stem: str) -> Path:
 
 
 def unfinished_runs(
-    root: Path, start: type = dict, *, among: str = RUNS, on_damage: Callable[[StoreError], None] = lambda _: None
+    root: Path, start: type = dict, *, on_damage: Callable[[StoreError], None] = lambda _: None
 ) -> list[RunFolder]:
     """The unfinished runs, latest first; some may still be running.
 
     Args:
         root: The user's repository.
         start: Type of the record with which a run begins; the journal must match it.
-        among: Folder of the runs of this kind.
         on_damage: Called with the problem of each journal that cannot be read; such a run is not touched.
     """
-    journals = sorted((root / FOLDER / among).glob("*/journal.jsonl"), reverse=True)
+    journals = sorted((root / FOLDER / RUNS).glob("*/journal.jsonl"), reverse=True)
     unfinished = []
-    for run in [RunFolder(path.parent, among) for path in journals if not (path.parent / "run.json").exists()]:
+    for run in [RunFolder(path.parent) for path in journals if not (path.parent / "run.json").exists()]:
         try:
             if run.is_unfinished:
                 run.journal.start(start)
