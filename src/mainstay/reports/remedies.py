@@ -271,6 +271,8 @@ def _repair(finding: Finding, metric: str, gate: Gate) -> Step:
     if finding.blame is Blame.BASELINE:
         action = "the baseline cannot be measured: repair it there, or choose another one"
         return Step(metric, action, "mainstay gate --baseline REVISION", minutes_text(gate.seconds))
+    if finding.metric.is_of_items:
+        return Step(metric, "let the workload score the same items on both sides, all of them, then gate again", *again)
     action = "repair the machine, the environment or the workload, then gate again; find out what is wrong"
     return Step(metric, action, "mainstay doctor", minutes_text(1))
 
