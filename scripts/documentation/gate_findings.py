@@ -15,10 +15,10 @@ def clean_changes(document: Any) -> Iterator[Finding]:
     for case in document["cases"]:
         note = f"{case['pass']} of {case['gates']}, {case['seconds_mean']:.0f} s"
         rows.append(Row(case["case"], [rate_mark(0, case["passing"])], note))
-    failed, n = (sum(case[key] for case in document["cases"]) for key in ("fail", "gates"))
+    n, passed, failed = (sum(case[key] for case in document["cases"]) for key in ("gates", "pass", "fail"))
     yield Finding(
-        f"{failed or 'None'} of {n} gates of clean changes failed. How many passed, in how many seconds on average: "
-        f"{'; '.join(f'{row.name}: {row.note}' for row in rows)}.",
+        f"Of {n} gates of clean changes, {passed} passed and {failed or 'none'} failed. How many passed, and the mean time of "
+        f"a gate: {'; '.join(f'{row.name}: {row.note}' for row in rows)}.",
         draw_intervals(
             "clean-changes",
             "Clean changes that pass, of real gates, with 95 % intervals and the mean seconds of a gate",
