@@ -233,7 +233,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, required=True)
     options = parser.parse_args(argv)
     made = json.loads(options.output.read_text("utf-8")) if options.only and options.output.is_file() else {}
-    provenance = {
+    facts = {
         "command": f"python -m experiments.evaluation --draws {options.draws}",
         "commit": commit(),
         "seed": SEED,
@@ -241,7 +241,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         "draws_of_each_kind": options.draws,
         "versions": versions("python", "numpy", "scipy"),
     }
+    provenance = made.get("provenance", facts)
     for name in options.only or TABLES:
+        if provenance is not facts:
+            provenance["tables"] = {**provenance.get("tables", {}), name: facts}
         made[name] = list(TABLES[name](options.draws))
         write_results(
             options.output, {"provenance": provenance} | {each: made[each] for each in TABLES if each in made}

@@ -66,9 +66,10 @@ def resolves(command):
 
 @pytest.mark.parametrize("stem", FILES)
 def test_command_that_regenerates_a_file_is_there(stem):
-    named = [facts["command"] for facts in sources(FILES[stem])]
+    facts = [*sources(FILES[stem])]
+    named = [value for each in facts for key, value in keys(each) if key == "command" and isinstance(value, str)]
 
-    assert named
+    assert all("command" in each for each in facts)
     assert [command for command in named if not resolves(command)] == []
 
 
@@ -85,6 +86,7 @@ def test_commit_of_a_file_is_clean(stem):
 
     assert named
     assert all(map(CLEAN.fullmatch, named)) == (stem not in DIRTY)
+    assert all(value for key, value in keys(FILES[stem]) if key == "is_clean")
 
 
 @pytest.mark.parametrize("stem", FILES)
