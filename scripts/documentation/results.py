@@ -22,6 +22,9 @@ FOLDED_ROWS = 24
 SHORT_LIST = 8
 """Longer lists of numbers are counted, not shown."""
 
+SENTENCE = 60
+"""Longer cells are sentences."""
+
 UNSAFE = re.compile(r"[|<>*_\[\]`]")
 
 
@@ -381,10 +384,15 @@ def _sentence(text: str) -> str:
     return _escaped(text).replace(" %", "\N{NO-BREAK SPACE}%")
 
 
+def _roomy(cell: str) -> str:
+    """Return a cell whose sentence keeps a width at which it reads well; a table that is wider than the screen scrolls."""
+    return f'<span class="sentence">{cell}</span>' if len(cell) > SENTENCE else cell
+
+
 def _escaped(text: str) -> str:
     return UNSAFE.sub(lambda match: f"\\{match[0]}", text)
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [columns, ["---"] * len(columns), *rows]
+    lines = [columns, ["---"] * len(columns), *([_roomy(cell) for cell in row] for row in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -13,6 +13,7 @@ from mainstay.records.trials import Outcome, Side
 from mainstay.workers.collecting import collect_workloads
 from mainstay.workers.interleaved import MAX_ALTERNATIONS, TimedRequest, TimedTask, run_timed_pair
 from mainstay.workers.pairs import PairRequest, run_pair
+from tests.workers.brief_warm_up import BRIEF_WARM_UP
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def gate_suite(make_specs, tmp_path):
     def gate_suite(files, ini="[pytest]\n", **settings):
         with_plugins = make_specs(ini, PYTEST_DISABLE_PLUGIN_AUTOLOAD="")  # pytest-benchmark is one of them
         specs = {side: replace(spec, **settings) for side, spec in with_plugins.items()}
-        for name, text in files.items():
+        for name, text in {"conftest.py": BRIEF_WARM_UP, **files}.items():
             place = tmp_path / "measure" / name
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_text(textwrap.dedent(text))
