@@ -28,13 +28,15 @@ def finding_of(step_time):
     """Makes a finding of a member, or of the mean, with an estimate within the margin unless said otherwise."""
 
     def make(workload, verdict, *, name="time", estimate=0.01, **fields):
-        fields = {
+        known = {
             "estimate": estimate,
             "degradations": (estimate,) * 5,
             "num_looks": 4,
             "method": Method.SEQUENTIAL,
-        } | fields
-        return Finding(metric=replace(step_time, workload=workload, name=name), verdict=verdict, reason="why", **fields)
+            "p_values": {"below_double_margin": 0.01},
+        }
+        metric = replace(step_time, workload=workload, name=name)
+        return Finding(metric=metric, verdict=verdict, reason="why", **{**known, **fields})
 
     return make
 
@@ -46,7 +48,7 @@ def gate(finding_of, group):
     def make(member, mean=Verdict.PASS):
         others = [finding_of(name, Verdict.PASS) for name in NAMES[1:]]
         means = [finding_of("t.py", mean, name="time_geomean")]
-        return settle_groups([member, *others, *means], [group])
+        return settle_groups([member, *others, *means], [group], alpha=0.01)
 
     return make
 
@@ -110,9 +112,9 @@ def test_an_undecided_member_within_its_margin_only_warns_while_the_mean_passes(
         False,
         True,
     )
-    assert first.warnings == (
-        "it only warns: its estimate lies within the margin, and the mean of its group passes (t.py#time_geomean)",
-    )
+    (warning,) = first.warnings
+    assert warning.startswith("it only warns: its estimate lies within the margin, twice the margin is excluded, ")
+    assert warning.endswith("the mean of its group passes (t.py#time_geomean)")
     judgement = judge_gate(GateFacts(findings=(first, *others)))
     assert (judgement.verdict, judgement.exit_status) == (Verdict.PASS, 0)
     assert judgement.reason.endswith("3 of 4 passed, 1 that do not block are undecided")
@@ -123,6 +125,7 @@ def test_an_undecided_member_within_its_margin_only_warns_while_the_mean_passes(
     [
         pytest.param({"estimate": 0.05}, id="estimate-beyond-the-margin"),
         pytest.param({"degradations": (0.2,) * 5}, id="mean-beyond-the-margin"),
+        pytest.param({"p_values": {"below_double_margin": 0.0101}}, id="twice-the-margin-is-not-excluded"),
         pytest.param({"cap": 0.5}, id="capped"),
         pytest.param({"num_looks": 0}, id="no-look"),
         pytest.param({"estimate": None}, id="no-estimate"),
@@ -169,5 +172,5 @@ def test_a_member_that_is_accepted_new_or_passes_changes_nothing(gate, finding_o
 def test_a_metric_of_no_group_is_left_as_it_is(finding_of, group):
     findings = (finding_of("u.py::x", Verdict.INCONCLUSIVE), finding_of("t.py", Verdict.PASS, name="time_geomean"))
 
-    assert settle_groups(findings, [group]) == findings
-    assert settle_groups(findings[:1], [group]) == findings[:1]
+    assert settle_groups(findings, [group], alpha=0.01) == findings
+    assert settle_groups(findings[:1], [group], alpha=0.01) == findings[:1]

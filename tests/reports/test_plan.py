@@ -69,7 +69,7 @@ def test_groups_are_told_with_their_members_and_margin_and_many_are_counted(plan
     rows = plan_rows(replace(plan, groups=(group,) * (MAX_WORKLOADS + 2)))
 
     assert dict(rows)["b.py#t_geomean"] == "geometric mean of b.py::x#t, b.py::y#t; margin 5.0 %"
-    assert "an undecided member whose estimate lies within its margin only warns" in dict(rows)["policy"]
+    assert "an undecided member only warns if its estimate lies within its margin" in dict(rows)["policy"]
     assert rows[-1] == ("further groups", "2, in the run document")
 
 

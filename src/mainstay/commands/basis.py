@@ -211,7 +211,7 @@ def conclude(
     findings = apply_waivers(findings, basis.waivers, date.fromisoformat(start.created[:10]))
     if measured.tampering:
         findings = spoiled(findings, measured.tampering)
-    findings = settle_groups(findings, plan.groups)
+    findings = settle_groups(findings, plan.groups, alpha=plan.alpha)
     if plan.inconclusive == "warn":
         findings = tolerate_calibrated(findings, plan.deviations)
     history_note = ""

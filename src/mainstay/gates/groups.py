@@ -2,7 +2,8 @@
 
 The mean is one more metric of the family, at the same looks, with the smallest margin of its members. The members keep
 their own tests and can fail. While the mean passes, a member that stays undecided only warns if its estimate lies within
-its margin. A member that is missing, broken or worse keeps the mean from passing.
+its margin and its strict test excludes twice the margin, so that a noisy member cannot hide such a degradation. A member
+that is missing, broken or worse keeps the mean from passing.
 
 - :func:`mean_samples`: the pairs of the mean.
 - :func:`settle_groups`: what a group means for the verdicts of its members, and they for its own.
@@ -68,12 +69,13 @@ def _means(values: Sequence[Sequence[float]]) -> tuple[float, ...]:
     return tuple(math.exp(math.fsum(map(math.log, pair)) / len(pair)) for pair in zip(*values, strict=True))
 
 
-def settle_groups(findings: Sequence[Finding], groups: Iterable[PlannedGroup]) -> tuple[Finding, ...]:
+def settle_groups(findings: Sequence[Finding], groups: Iterable[PlannedGroup], *, alpha: float) -> tuple[Finding, ...]:
     """Let undecided members of a group that passes only warn, and no group pass with a member that is worse or broken.
 
     Args:
         findings: All findings of a gate, with waivers applied.
         groups: The groups of the plan.
+        alpha: Level of the strict tests.
 
     Returns:
         The findings in their order.
@@ -89,14 +91,18 @@ def settle_groups(findings: Sequence[Finding], groups: Iterable[PlannedGroup]) -
             reason = f"its members do not all pass ({named}); as measured: {mean.reason}"
             settled[mean.metric.id] = replace(mean, verdict=Verdict.INCONCLUSIVE, reason=reason)
         else:
-            settled |= {member.metric.id: _with_group(member, mean) for member in members}
+            settled |= {member.metric.id: _with_group(member, mean, alpha) for member in members}
     return tuple(settled[finding.metric.id] for finding in findings)
 
 
-def _with_group(member: Finding, mean: Finding) -> Finding:
-    """A member of a group that passes; if it is undecided with its estimate within the margin, it is a guard."""
+def _with_group(member: Finding, mean: Finding, alpha: float) -> Finding:
+    """A member of a group that passes; undecided, but within its margin and surely below twice of it, it is a guard."""
     is_undecided = member.verdict is Verdict.INCONCLUSIVE and member.blocks and not member.needs_review
-    if not is_undecided or why_not_within(member):
+    is_bounded = member.p_values.get("below_double_margin", 1.0) <= alpha
+    if not is_undecided or not is_bounded or why_not_within(member):
         return member
-    warning = f"it only warns: its estimate lies within the margin, and the mean of its group passes ({mean.metric.id})"
+    warning = (
+        "it only warns: its estimate lies within the margin, twice the margin is excluded, and the mean of its group "
+        f"passes ({mean.metric.id})"
+    )
     return replace(member, tier=Tier.GUARD, warnings=(*member.warnings, warning))

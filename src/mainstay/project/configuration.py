@@ -86,7 +86,7 @@ class Configuration:
         group_by: ``"file"``, ``"class"`` or ``"test"``: times and throughputs of one name in the same file, class or
             parametrised test form a group, which is also gated by the geometric mean of their ratios. Its members can
             still fail, but while the mean passes, a member that stays undecided only warns if its estimate lies within
-            its margin. ``None`` for no groups. A gate uses the setting of the baseline.
+            its margin and twice the margin is excluded. ``None`` for no groups. A gate uses the setting of the baseline.
         waivers: File of accepted degradations.
         constraints: Constraints files of the dependencies, relative to the project.
         extras: Extras of the project that the workloads need.

@@ -70,7 +70,8 @@ def _policy(plan: Plan) -> str:
         ]
     if plan.groups:
         parts.append(
-            "while the mean of a group passes, an undecided member whose estimate lies within its margin only warns"
+            "while the mean of a group passes, an undecided member only warns if its estimate lies within its margin and "
+            "twice the margin is excluded"
         )
     if plan.fail_fast:
         parts.append("the first fail ends the gate")
