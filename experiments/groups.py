@@ -180,7 +180,7 @@ def planted_row(cell: Cell, loss: float, times: float, *, gates: int) -> dict[st
     others = np.arange(grouped.fails.shape[1])
     is_harmed = (others == 0) | (others == NUM_METRICS)  # the mean of the first group has a share in the loss
     return (
-        {"loss": loss}
+        {"loss": round(loss, 4), "times_as_noisy": times}
         | asdict(cell)
         | {
             "named": rate(grouped.fails[:, 0]),

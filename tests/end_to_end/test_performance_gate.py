@@ -66,7 +66,7 @@ PREDICT, FEW, MEAN, LATENCY, IMPORTS, PARAMETERS, BYTES = (
 def timed_project(project):
     """The subject with workloads of speed and size alone, one look, and short pairs."""
     text = (project.root / "pyproject.toml").read_text()
-    project.write("pyproject.toml", f"{text}looks = [5]\npair_seconds = 0.3\n{GROUPS}{MARGINS}")
+    project.write("pyproject.toml", f"{text}looks = [5]\npair_seconds = 0.1\n{GROUPS}{MARGINS}")
     project.git("rm", "-q", "benchmarks/test_accuracy.py")
     project.write("benchmarks/test_performance.py", WORKLOADS)
     project.commit("time it")
