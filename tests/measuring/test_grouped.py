@@ -39,9 +39,9 @@ def agenda_of(*workloads, settled=(), **options):
     return Agenda(assignments=tuple(Assignment(workload=each, **options) for each in workloads), settled=tuple(settled))
 
 
-def groups_of(*args, by="file", **options):
+def groups_of(agenda, *, by="file", **options):
     """Members of each group, by the id of its mean."""
-    return {group.metric.id: group.members for group in plan_groups(*args, by, **options)}
+    return {group.metric.id: group.members for group in plan_groups(agenda, by, **options)}
 
 
 @pytest.mark.parametrize(
