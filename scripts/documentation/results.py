@@ -174,6 +174,14 @@ INTRODUCTIONS: Mapping[str, Introduction] = {
         "fails falsely, and what share of the degraded metrics is named, after 5 and after 12 pairs. Metrics degrade "
         "by twice the margin. All intervals are 95 % intervals.",
     ),
+    "groups": Introduction(
+        "Groups of metrics",
+        "Gates of 100 metrics at a margin of 5 %, judged twice from the same simulated pairs: alone, and with the geometric "
+        "means of groups as further metrics. First gates of equal revisions, with the false fails of the whole family and the "
+        "clean gates that pass; then the same at a noise five times the margin, where false fails are most frequent; then gates "
+        "in which one metric is slower by the margin, by twice the margin and by 20 %, and as noisy as the others or five times "
+        "as noisy. Intervals hold with 95 %.",
+    ),
     "planted_events": Introduction(
         "Slowdowns of different shapes",
         "A slowdown of 5 % at a margin of 2 %: in every call, in rare calls that take 1, 15 or 50 ms longer, or in a "
