@@ -48,6 +48,7 @@ FINDERS: Mapping[str, Callable[[Any], Iterator[Finding]]] = {
     "first_difference": gate_findings.first_difference,
     "torch_counts": gate_findings.torch_counts,
     "history_scale": gate_findings.history_scale,
+    "groups": simulation_findings.groups,
     "multiplicity": simulation_findings.multiplicity,
 }
 """What reads each file, by its name."""

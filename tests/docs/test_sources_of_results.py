@@ -25,6 +25,7 @@ DIRTY: dict[str, str] = {
 NOT_RECORDED: dict[str, tuple[set[str], str]] = {
     "clean_changes": ({"versions"}, "each gate records its commit and machine alone"),
     "evaluation": ({"machine"}, "a simulation, whose figures follow from its seed"),
+    "groups": ({"machine"}, "a simulation, whose figures follow from its seed"),
     "history": ({"machine"}, "a simulation, whose figures follow from its seed"),
     "multiplicity": ({"machine"}, "a simulation, whose figures follow from its seed"),
     "operating_characteristics": ({"machine"}, "a simulation, whose figures follow from its seed"),
