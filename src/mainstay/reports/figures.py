@@ -95,7 +95,8 @@ def pairs_plot(finding: Finding) -> Plot | None:
         degradation if finding.cap is None else max(-finding.cap, min(finding.cap, degradation))
         for degradation in finding.degradations
     ]
-    mean = displayed_degradation(finding.metric, math.fsum(degradation / len(counted) for degradation in counted))
+    half = math.fsum(degradation / len(counted) / 2 for degradation in counted)  # a whole sum may overflow
+    mean = displayed_degradation(finding.metric, min(max(counted), max(min(counted), 2 * half)))
     values = zip(
         finding.seeds or degradations, finding.baseline_values, finding.candidate_values, degradations, strict=False
     )
