@@ -54,10 +54,11 @@ def address(place: str) -> str:
     """Return where a page stands on the site.
 
     Example:
-        >>> address("zh/index.md"), address("how-to/triage.md"), address("index.md")
-        ('zh/', 'how-to/triage/', '')
+        >>> address("zh/index.md"), address("how-to/triage.md"), address("how-to/use-a-private-index.md"), address("index.md")
+        ('zh/', 'how-to/triage/', 'how-to/use-a-private-index/', '')
     """
-    return f"{place.removesuffix('.md')}/".removesuffix("index/")
+    folder, slash, name = place.rpartition("/")
+    return f"{folder}{slash}" if name == "index.md" else f"{place.removesuffix('.md')}/"
 
 
 def with_front_matter(text: str, facts: Mapping[str, str]) -> str:

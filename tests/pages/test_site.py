@@ -369,7 +369,8 @@ def test_every_page_can_be_edited_where_the_repository_has_an_address():
 
 
 def test_social_card_is_named_by_every_page_and_there():
-    texts = {place: (SITE / place).read_text("utf-8") for place in PAGES}
+    of_the_theme = [place for place in PAGES if not place.startswith("project/reports/")]
+    texts = {place: (SITE / place).read_text("utf-8") for place in of_the_theme}
     named = {place: re.search(r'<meta property="og:image" content="([^"]+)"', text)[1] for place, text in texts.items()}
 
     assert all((SITE / urlsplit(card).path.removeprefix("/")).is_file() for card in named.values())
