@@ -229,6 +229,16 @@ def test_every_formula_is_set(survey, place):
     assert seen["wrong formulas"] == []
 
 
+def test_formula_is_set_when_it_comes_into_view(visit):
+    last = visit("explanation/statistics/index.html").locator(".arithmatex").last
+    before = last.locator(".katex").count()
+
+    last.scroll_into_view_if_needed()
+    last.locator(".katex").wait_for()
+
+    assert before == 0
+
+
 @pytest.mark.parametrize("place", PAGES)
 def test_no_macro_is_left(place):
     text = re.sub(r"<code[\s>].*?</code>", "", (SITE / place).read_text("utf-8"), flags=re.DOTALL)
