@@ -81,7 +81,7 @@ def test_clouds(trial):
     trial.record_context(dataset="clouds")
 """
 
-PYPROJECT = """
+PACKAGE = """
 [build-system]
 requires = ["uv_build>=0.8,<1"]
 build-backend = "uv_build"
@@ -101,9 +101,8 @@ module-name = "subject"
 strict = true
 
 [tool.mainstay]
-proof = false
-trial_seconds = 300
 """
+PYPROJECT = f"{PACKAGE}proof = false\ntrial_seconds = 300\n"
 
 SHARED_CACHE = "MAINSTAY_TESTS_CACHE"
 """Names the cache of environments to a session that a test starts."""

@@ -189,7 +189,7 @@ def conclude(
     repository: Repository | None,
     environ: Mapping[str, str],
     allow_unjudged: bool = False,
-    acknowledged: Sequence[str] = (),
+    acknowledged: Sequence[str],
 ) -> Run:
     """Judge what was measured, with waivers and the policy of the project.
 

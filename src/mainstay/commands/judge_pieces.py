@@ -97,7 +97,7 @@ class Recorded:
 
 
 def judge_pieces(
-    folder: Path, places: Sequence[Path], *, environ: Mapping[str, str], acknowledged: Sequence[str] = ()
+    folder: Path, places: Sequence[Path], *, environ: Mapping[str, str], acknowledged: Sequence[str]
 ) -> JudgeOutcome:
     """Judge what all shards of a gate measured.
 

@@ -146,11 +146,13 @@ class FindingRow:
         return self.verdict not in (Verdict.PASS, Verdict.NEW) or bool(self.mark)
 
     @property
-    def bounded_estimate(self) -> str:
-        """The change with its interval, if it has one, and the number of pairs or items behind it."""
+    def predicate(self) -> str:
+        """What was found: the change with its interval, if it has one, and the number of pairs or items behind it."""
         known = [] if self.is_exact else [f"interval {self.worded_interval}"]
         units = self.units.removesuffix("s") if self.num_pairs == 1 else self.units
-        return f"{self.bounded_change} ({', '.join([*known, f'{self.count} {units}'])})"
+        is_zero = set(self.change.partition(" ")[0]) <= set("0.")
+        found = "shows no measurable difference" if is_zero else f"is {self.bounded_change}"
+        return f"{found} ({', '.join([*known, f'{self.count} {units}'])})"
 
     @property
     def values(self) -> str:
@@ -170,7 +172,7 @@ class FindingRow:
             return f"no estimate, margin {self.margin}"
         if self.is_exact:
             return f"{self.change}, exactly; the margin is {self.margin}"
-        within = f" (interval {self.interval})" if self.interval != UNKNOWN else ""
+        within = f" (interval {self.worded_interval})" if self.interval != UNKNOWN else ""
         about = self.bounded_change if self.is_bound else f"about {self.change}"
         return f"{about}{within} against a margin of {self.margin}"
 
