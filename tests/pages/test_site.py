@@ -257,7 +257,9 @@ def test_lighthouse_gives_at_least_95(lighthouse, place, category):
         if (reports[0]["audits"][reference["id"]]["score"] or 0) < 1 and reference["weight"]
     ]
 
-    assert statistics.median(report["categories"][category]["score"] for report in reports) >= 0.95, failed
+    # below 1000 the machine is too busy to time pages on it
+    speeds = [report["environment"]["benchmarkIndex"] for report in reports]
+    assert statistics.median(report["categories"][category]["score"] for report in reports) >= 0.95, (failed, speeds)
 
 
 @pytest.fixture(scope="session")
