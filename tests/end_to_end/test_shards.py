@@ -284,7 +284,7 @@ def test_what_is_no_shard_is_wrong_usage(made, shard):
     done = made.run("trials", "--shard", shard)
 
     assert done.returncode == 2
-    assert "is no shard" in done.stderr
+    assert "is not a shard" in done.stderr
 
 
 @pytest.mark.settings(FORKED)

@@ -228,6 +228,30 @@ def test_a_suite_of_pytest_benchmark_runs_as_it_is(gate_suite):
     assert {trial.values["wrapped"] for sides in trials.values() for trial in sides.values()} == {1}
 
 
+@pytest.mark.parametrize(
+    "variables",
+    [
+        pytest.param({"PYTEST_DISABLE_PLUGIN_AUTOLOAD": ""}, id="loaded"),
+        pytest.param({"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "", "PYTEST_ADDOPTS": "-p no:benchmark"}, id="left-out"),
+        pytest.param({"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}, id="no-plugin-loaded"),
+    ],
+)
+def test_a_conftest_reads_the_switches_of_pytest_benchmark_whether_it_is_loaded_or_not(make_specs, tmp_path, variables):
+    specs = make_specs("[pytest]\n", **variables)
+    folder = tmp_path / "measure" / "benchmarks"
+    (folder / "conftest.py").write_text(
+        "def pytest_configure(config):\n"
+        "    assert config.getoption('--benchmark-disable') is False\n"
+        "    assert config.getoption('benchmark_only') is False\n"
+    )
+    (folder / "test_a.py").write_text("def test_a(benchmark): ...\n")
+
+    collection = collect_workloads(specs[Side.CANDIDATE], ["benchmarks"])
+
+    assert collection.problems == ()
+    assert [workload.id for workload in collection.workloads] == ["benchmarks/test_a.py::test_a"]
+
+
 def test_a_suite_of_pytest_codspeed_runs_without_the_plugin(gate_suite):
     trials = gate_suite(
         {
