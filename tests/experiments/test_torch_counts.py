@@ -16,6 +16,8 @@ from mainstay.runner.counting import Counts
 from mainstay.runner.torch_counting import METRICS
 from tests.slow_cases import some_always
 
+pytestmark = pytest.mark.usefixtures("few_objects")
+
 NUM_IMAGES = 192
 
 
