@@ -60,14 +60,14 @@ def test_reason_of_an_inconclusive_says_what_it_would_take(top1, with_degradatio
         pytest.param(
             0.00199,
             0.0015,
-            "more than 200 pairs would be needed, since the degradation is about as large as the margin: decide yourself, "
+            "more than 200 pairs would be needed, since the degradation lies near the margin: decide yourself, "
             "lengthen the trials or widen the margin",
             id="just-within-the-margin",
         ),
         pytest.param(
             0.00201,
             0.0015,
-            "more than 200 pairs would be needed, since the degradation is about as large as the margin: decide yourself, "
+            "more than 200 pairs would be needed, since the degradation lies near the margin: decide yourself, "
             "lengthen the trials or widen the margin",
             id="just-beyond-the-margin",
         ),

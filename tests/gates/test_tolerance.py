@@ -65,8 +65,8 @@ def test_an_estimate_within_the_margin_at_calibrated_noise_only_warns(undecided,
         pytest.param(
             math.log(1.05), 0.02, 20, {"time": CALIBRATED}, "does not lie within the margin", id="at-the-margin"
         ),
-        pytest.param(0.04, 0.02, 20, {}, "no deviation is calibrated for it", id="not-calibrated"),
-        pytest.param(0.04, 0.02, 20, {"other": CALIBRATED}, "no deviation is calibrated for it", id="another-metric"),
+        pytest.param(0.04, 0.02, 20, {}, "its noise was not calibrated before", id="not-calibrated"),
+        pytest.param(0.04, 0.02, 20, {"other": CALIBRATED}, "its noise was not calibrated before", id="another-metric"),
         pytest.param(
             0.04,
             0.02,
@@ -87,7 +87,7 @@ def test_everything_else_that_is_undecided_blocks_and_says_why(
 
     assert not finding.is_tolerated
     assert finding.blocks
-    assert finding.warnings[-1].startswith("it blocks, since ")
+    assert finding.warnings[-1].startswith("it blocks instead of only warning, since ")
     assert reason in finding.warnings[-1]
     assert exit_status(GateFacts(findings=(finding,), inconclusive="warn")) == 3
 

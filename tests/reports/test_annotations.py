@@ -11,8 +11,8 @@ def test_gate_comes_first_and_passing_metrics_are_silent(runs):
 
     assert lines == [
         (
-            "::notice title=mainstay%3A PASS%3A may be merged::all 5 metrics passed; closest to its margin is "
-            "test_train_step#time, which is 0.4 %25 slower (interval 0.8 %25 faster to 1.6 %25 slower, 5 pairs) against a "
+            "::notice title=mainstay%3A PASS%3A may be merged::all 5 metrics passed; test_train_step#time, "
+            "whose interval reaches nearest to its margin, is 0.4 %25 slower (interval 0.8 %25 faster to 1.6 %25 slower, 5 pairs) against a "
             "margin of 5.0 %25; 2 within margin, 3 unchanged"
         )
     ]

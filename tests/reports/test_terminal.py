@@ -32,7 +32,7 @@ def test_last_lines_are_what_to_do_and_the_verdict(failing):
 
     assert lines[-4].startswith("FAIL: do not merge as it is (exit status 1)")
     assert lines[-3].startswith("top1_accuracy is 0.51 points worse")
-    assert lines[-2].startswith("how sure: a change that makes nothing worse fails in at most 1 % of gates")
+    assert lines[-2].startswith("how sure: of changes that make nothing worse, at most 1 in 100 fail (false alarms)")
     assert lines[-5].startswith("      $ mainstay explain ")
 
 

@@ -79,7 +79,10 @@ def test_last_lines_of_a_broken_candidate_are_quoted(runs):
 def test_one_step_for_many_metrics_is_said_once(many_findings):
     text = render_text(many_findings(30, 5), width=300)
 
-    assert text.count("repair what made it worse, then gate again\n      $ mainstay gate   (about 5 min)\n") == 1
+    assert (
+        text.count("repair what made it worse, then gate again\n      $ mainstay gate   (the gate takes about 5 min)\n")
+        == 1
+    )
     assert " and 7 more: repair" in text
 
 

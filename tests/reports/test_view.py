@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from mainstay.project.configuration import Configuration
 from mainstay.records.findings import Blame, EarlierRuns, Interval, Verdict
 from mainstay.records.metrics import Kind, Scoring
 from mainstay.reports.counting import VERDICT_ORDER
@@ -97,13 +98,16 @@ def test_the_limit_of_a_waiver_of_stored_results_expects_as_many_items_again(fai
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("passing", "a metric degraded by its margin passes in at most 5 % of gates, one degraded by twice its margin in at most 1 %"),
-        ("failing", "a change that makes nothing worse fails in at most 1 % of gates"),
         (
-            "inconclusive",
-            "neither a degradation beyond the margin nor its absence is shown; a wrong fail is allowed in 1 % of gates, a wrong pass in 5 %",
+            "passing",
+            "of metrics that are worse by their margin, at most 5 in 100 pass; of those worse by twice their margin, at most 1 in 100",
         ),
-        ("error", "the size of a change is not known, since what broke could not be compared"),
+        ("failing", "of changes that make nothing worse, at most 1 in 100 fail (false alarms)"),
+        ("inconclusive", "undecided: neither a degradation beyond the margin nor its absence was shown"),
+        (
+            "error",
+            "certain: the candidate failed where the baseline did not; how much it changed was not measured",
+        ),
     ],
 )  # fmt: skip
 def test_each_verdict_says_how_sure_it_is(runs, name, expected):
@@ -118,8 +122,8 @@ def test_a_pass_without_statistics_names_what_was_compared_and_what_that_exclude
 
     assert view.sentence == "no change in top1_accuracy, negative_log_likelihood, parameters"
     assert view.sureness == (
-        "identical on 2 seeds; excludes (1 %) only changes that touch more than 90 % of seeds; "
-        "certain: comparison of two deterministic values"
+        "certain for what was run: identical, bit for bit, on each of 2 seeds; a change that alters the results of more "
+        "than 90 % of seeds would be missed in at most 1 % of gates; certain: comparison of two deterministic values"
     )
 
 
@@ -141,7 +145,7 @@ def test_an_undecided_metric_that_needs_a_person_promises_no_error_rate(runs):
 def test_a_gate_that_judged_nothing_knows_no_size(runs):
     view = view_run(replace(runs["error"], findings=(), workloads=()))
 
-    assert view.sureness == "the size of a change is not known, since nothing was judged"
+    assert view.sureness == "nothing was judged, so nothing is known about the change"
 
 
 def test_what_only_the_candidate_cannot_run_is_reproduced_first(runs):
@@ -173,8 +177,8 @@ def test_the_sentence_names_what_decided_with_its_number(failing):
         (
             "passing",
             (
-                "all 5 metrics passed; closest to its margin is test_train_step#time, which is 0.4 % slower "
-                "(interval 0.8 % faster to 1.6 % slower, 5 pairs) against a margin of 5.0 %"
+                "all 5 metrics passed; test_train_step#time, whose interval reaches nearest to its margin, is 0.4 % "
+                "slower (interval 0.8 % faster to 1.6 % slower, 5 pairs) against a margin of 5.0 %"
             ),
         ),
         (
@@ -190,6 +194,45 @@ def test_the_sentence_of_other_verdicts_says_what_is_closest_or_broken(runs, nam
     assert view_run(runs[name]).sentence == sentence
 
 
+def test_a_pass_of_a_single_metric_names_it(runs):
+    passing = runs["passing"]
+
+    view = view_run(replace(passing, findings=passing.findings[2:3]))
+
+    assert view.sentence.startswith("test_train_step#time, the only metric, passed: it is 0.4 % slower (interval ")
+
+
+def test_the_sentence_names_the_other_metrics_with_the_verdict_that_decided(failing):
+    lost = failing.findings[0]
+    other = replace(lost, metric=replace(lost.metric, name="recall"))
+
+    view = view_run(replace(failing, findings=(*failing.findings, other)))
+
+    assert view.sentence.endswith("more than its margin of 0.20 points; also worse: recall")
+
+
+def test_an_estimate_that_rounds_to_its_margin_gets_one_more_digit(runs):
+    run = runs["inconclusive"]
+    finding = run.findings[1]
+    near = replace(finding, estimate=finding.metric.scaled_margin * 0.998)
+
+    row = view_finding(near)
+
+    assert (row.change, row.margin) == ("4.99 % slower", "5.00 %")
+
+
+def test_undecided_metrics_beside_one_that_is_worse_are_not_forgotten(failing, runs):
+    undecided = runs["inconclusive"].findings[1]
+
+    *_, wait = view_run(replace(failing, findings=(failing.findings[0], undecided))).next_steps
+
+    assert wait == Step("test_train_step#time", "undecided so far: the next gate measures it again")
+
+
+def test_the_waivers_file_is_the_one_that_a_gate_reads_by_default(failing):
+    assert view_run(failing).waivers_file.startswith(f"{Configuration().waivers}, ")
+
+
 def test_a_gate_without_findings_says_its_reason(runs):
     run = replace(runs["error"], findings=(), workloads=(), reason="nothing was judged")
 
@@ -199,7 +242,9 @@ def test_a_gate_without_findings_says_its_reason(runs):
 def test_steps_have_one_command_each_with_its_minutes(failing):
     repair, missing, explanation = view_run(failing).next_steps
 
-    assert repair == Step("top1_accuracy", "repair what made it worse, then gate again", "mainstay gate", "about 5 min")
+    assert repair == Step(
+        "top1_accuracy", "repair what made it worse, then gate again", "mainstay gate", "the gate takes about 5 min"
+    )
     assert missing.command == "git diff 5d41402abc4b 9e107d9d372b -- test_performance.py"
     assert explanation.command == "mainstay explain 20261124T101500Z-3f9c2ab1"
 
@@ -244,7 +289,7 @@ def test_an_inconclusive_gate_has_one_thing_to_do(runs):
     only = view_run(replace(run, findings=run.findings[2:])).next_steps
 
     assert [step.instruction for step in only] == [
-        "about 7 further pairs should settle it: gate again with 12 in all: mainstay gate --seconds 780 (about 13 min)"
+        "about 7 further pairs should settle it: gate again with 12 in all: mainstay gate --seconds 780 (the gate takes about 13 min)"
     ]
     assert len(view_run(run).next_steps) == 1
 
@@ -256,7 +301,8 @@ def test_a_degradation_about_as_large_as_the_margin_is_for_a_person_to_decide(ru
     (step,) = view_run(replace(run, findings=findings)).next_steps
 
     assert step.about == "test_train_step#time"
-    assert step.action.startswith("the degradation is about as large as the margin")
+    assert step.action.startswith("too near the margin for any reasonable number of pairs to decide")
+    assert "the marker in test_performance.py" in step.action
 
 
 def test_pairs_beyond_the_last_look_are_asked_for_by_number(runs):
@@ -503,7 +549,7 @@ def test_the_metric_whose_interval_comes_nearest_to_its_margin_is_called_closest
 
     view = view_run(replace(passing, findings=(*passing.findings, noisy)))
 
-    assert "closest to its margin is test_noisy#time" in view.sentence
+    assert "test_noisy#time, whose interval reaches nearest to its margin," in view.sentence
 
 
 def test_a_policy_that_lets_an_undecided_gate_pass_is_told_in_the_headline(runs):

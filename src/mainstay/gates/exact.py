@@ -86,7 +86,7 @@ def judge_exact(samples: Sequence[MetricSamples], digests: Digests) -> tuple[Fin
         >>> samples = MetricSamples(metric=top1, seeds=(1, 2), baseline_values=(0.9, 0.8), candidate_values=(0.9, 0.8))
         >>> digests = Digests(seeds=(1, 2), baseline=("a", "b"), candidate=("a", "b"), repeated_baseline="a")
         >>> print(judge_exact([samples], digests)[0].reason)
-        identical on 2 seeds; excludes (1 %) only changes that touch more than 90 % of seeds
+        identical, bit for bit, on each of 2 seeds; a change that alters the results of more than 90 % of seeds would be missed in at most 1 % of gates
     """
     comparison = compare_digests(digests)
     if comparison is DigestComparison.EQUAL:
@@ -208,8 +208,8 @@ def _judge_equal(samples: MetricSamples, seeds: tuple[int, ...]) -> Finding:
     return Finding(
         metric=samples.metric,
         verdict=Verdict.PASS,
-        reason=f"identical on {len(seeds)} seeds; excludes (1 %) only changes that touch more than "
-        f"{100 * share:.0f} % of seeds",
+        reason=f"identical, bit for bit, on each of {len(seeds)} seeds; a change that alters the results of more than "
+        f"{100 * share:.0f} % of seeds would be missed in at most 1 % of gates",
         method=Method.EXACT,
         num_pairs=len(seeds),
         estimate=0.0,

@@ -14,7 +14,14 @@ from numpy.typing import ArrayLike, NDArray
 from mainstay.gates.policy import Design
 from mainstay.gates.samples import MetricSamples
 from mainstay.records.findings import Finding, Interval, Method, Verdict
-from mainstay.records.formatting import change_text, degradation_text, estimate_text, is_bound, worded_interval
+from mainstay.records.formatting import (
+    change_text,
+    decimals_to_differ,
+    degradation_text,
+    estimate_text,
+    is_bound,
+    worded_interval,
+)
 from mainstay.records.metrics import Metric
 from mainstay.stats.paired import lag_one_correlation, moments, skewness
 from mainstay.stats.power import MOST_TIMES_PLANNED, detectable_distance, pairs_to_settle
@@ -277,10 +284,14 @@ def _reason(
     metric: Metric, judgement: MetricJudgement, degradations: NDArray[np.float64], further: int | None, design: Design
 ) -> str:
     """The verdict in one sentence."""
-    margin, num_pairs = degradation_text(metric, metric.scaled_margin), judgement.num_pairs
+    more = decimals_to_differ(metric, judgement.estimate)
+    margin, num_pairs = degradation_text(metric, metric.scaled_margin, more_decimals=more), judgement.num_pairs
     interval = worded_interval(metric, judgement.interval)
     change = estimate_text(
-        metric, judgement.estimate, is_bound=is_bound(judgement.estimate, judgement.cap, degradations)
+        metric,
+        judgement.estimate,
+        is_bound=is_bound(judgement.estimate, judgement.cap, degradations),
+        more_decimals=more,
     )
     seen = f"{change} (interval {interval}) in {num_pairs} pairs"
     if judgement.verdict is Verdict.PASS:
@@ -303,7 +314,7 @@ def _outlook(further: int | None, margin: float, judgement: MetricJudgement, des
         if _expected_pairs(0.0, margin, judgement, design) is None:
             return f"{needed} at this noise, even for a clean change: lengthen the trials or widen the margin"
         return (
-            f"{needed}, since the degradation is about as large as the margin: decide yourself, lengthen the trials or "
+            f"{needed}, since the degradation lies near the margin: decide yourself, lengthen the trials or "
             "widen the margin"
         )
     if judgement.num_pairs + further <= design.max_pairs:

@@ -38,7 +38,7 @@ def _with_tolerance(finding: Finding, deviations: Mapping[str, float]) -> Findin
     metric = finding.metric
     calibrated = deviations.get(metric.id, deviations.get(metric.name))
     if why_not := _why_not(finding, calibrated):
-        return replace(finding, warnings=(*finding.warnings, f"it blocks, since {why_not}"))
+        return replace(finding, warnings=(*finding.warnings, f"it blocks instead of only warning, since {why_not}"))
     seen, known = (degradation_text(metric, each or 0.0) for each in (finding.standard_deviation, calibrated))
     reason = (
         f"it only warns: the estimate lies within the margin, and the standard deviation of a pair, {seen}, is at most "
@@ -68,7 +68,7 @@ def _why_not(finding: Finding, calibrated: float | None) -> str:
     if why_not := why_not_within(finding):
         return why_not
     if calibrated is None:
-        return "no deviation is calibrated for it in [tool.mainstay.deviations]"
+        return "its noise was not calibrated before: 'mainstay calibrate --write' does that for later gates"
     metric, deviation = finding.metric, finding.standard_deviation
     if deviation is None or not deviation <= MOST_TIMES_CALIBRATED * calibrated:
         seen = "unknown" if deviation is None else degradation_text(metric, deviation)

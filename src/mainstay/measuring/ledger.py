@@ -259,7 +259,8 @@ class WorkloadLog:
             reason = f"the candidate has moved the workload and cannot run the baseline's file: {candidate.cause}"
             return self._finding(Verdict.MISSING, reason, detail=candidate.last_lines)
         if baseline is None or (was_skipped and not is_skipped):
-            return self._broken(Blame.CANDIDATE, "the candidate", candidate)
+            known = "" if was_skipped else ", while no trial of the baseline failed"
+            return self._broken(Blame.CANDIDATE, "the candidate", candidate, known)
         if is_skipped and not was_skipped:
             return self._broken(Blame.BASELINE, "the baseline", baseline)
         return self._broken(Blame.BOTH, "both revisions", candidate)
@@ -291,8 +292,8 @@ class WorkloadLog:
         for metric in self.workload.metrics:
             self.presets[metric.id] = judge(metric)
 
-    def _broken(self, blame: Blame, who: str, trial: Trial) -> Finding:
-        reason = f"{who} did not complete a trial at seed {trial.seed}, twice: {trial.cause}"
+    def _broken(self, blame: Blame, who: str, trial: Trial, known: str = "") -> Finding:
+        reason = f"{who} did not complete a trial at seed {trial.seed}, twice{known}: {trial.cause}"
         return self._finding(Verdict.ERROR, reason, blame=blame, detail=trial.last_lines)
 
     def _finding(

@@ -52,8 +52,13 @@ def degradation_unit(metric: Metric) -> str:
     return metric.scale.displayed_unit(metric.unit, is_fraction=metric.is_fraction)
 
 
-def degradation_number(metric: Metric, degradation: float) -> str:
+def degradation_number(metric: Metric, degradation: float, *, more_decimals: int = 0) -> str:
     """A displayed degradation, rounded, without its unit.
+
+    Args:
+        metric: The metric that degraded.
+        degradation: The degradation.
+        more_decimals: Decimals beyond those that give the margin two digits.
 
     Example:
         >>> from mainstay.records.metrics import Kind
@@ -66,10 +71,25 @@ def degradation_number(metric: Metric, degradation: float) -> str:
     displayed = displayed_degradation(metric, degradation)
     if abs(displayed) >= _LARGEST_WRITTEN_OUT:
         return _in_powers(displayed)
-    return fixed(displayed, decimals=_decimals(metric))
+    return fixed(displayed, decimals=_decimals(metric) + more_decimals)
 
 
-def degradation_text(metric: Metric, degradation: float) -> str:
+def decimals_to_differ(metric: Metric, degradation: float | None) -> int:
+    """Decimals that a degradation and the margin need beyond the usual ones, to differ when rounded: none or one.
+
+    Example:
+        >>> from mainstay.records.metrics import Kind
+        >>> loss = Metric(workload="w", name="loss", kind=Kind.ACCURACY, direction="lower", margin=0.035)
+        >>> decimals_to_differ(loss, 0.0348), decimals_to_differ(loss, 0.035), decimals_to_differ(loss, 0.04)
+        (1, 0, 0)
+    """
+    margin = metric.scaled_margin
+    if degradation is None or degradation == margin:
+        return 0
+    return int(degradation_number(metric, degradation) == degradation_number(metric, margin) != "unbounded")
+
+
+def degradation_text(metric: Metric, degradation: float, *, more_decimals: int = 0) -> str:
     """A displayed degradation with its unit.
 
     Example:
@@ -77,10 +97,11 @@ def degradation_text(metric: Metric, degradation: float) -> str:
         >>> degradation_text(Metric(workload="w", name="t", kind=Kind.PERFORMANCE, direction="lower", margin=0.05), 0.1)
         '10.5 %'
     """
-    return f"{degradation_number(metric, degradation)} {degradation_unit(metric)}".rstrip()
+    number = degradation_number(metric, degradation, more_decimals=more_decimals)
+    return f"{number} {degradation_unit(metric)}".rstrip()
 
 
-def change_text(metric: Metric, degradation: float) -> str:
+def change_text(metric: Metric, degradation: float, *, more_decimals: int = 0) -> str:
     """A change in words: worse, better or none.
 
     Example:
@@ -95,7 +116,7 @@ def change_text(metric: Metric, degradation: float) -> str:
     word = metric.scale.word(_quantity(metric), is_worse=degradation >= 0)
     if abs(degradation) == LARGEST_DEGRADATION:
         return f"{word} beyond any number"
-    size = degradation_text(metric, degradation).removeprefix("-")
+    size = degradation_text(metric, degradation, more_decimals=more_decimals).removeprefix("-")
     return f"{size} {word}" if any(digit in size.split()[0] for digit in "123456789") else size
 
 
@@ -117,7 +138,7 @@ def is_bound(estimate: float | None, cap: float | None, degradations: Iterable[f
     return sides == {estimate > 0}
 
 
-def estimate_text(metric: Metric, estimate: float, *, is_bound: bool) -> str:
+def estimate_text(metric: Metric, estimate: float, *, is_bound: bool, more_decimals: int = 0) -> str:
     """An estimate in words, with its qualification.
 
     Example:
@@ -126,7 +147,7 @@ def estimate_text(metric: Metric, estimate: float, *, is_bound: bool) -> str:
         >>> estimate_text(top1, 0.0031, is_bound=False), estimate_text(top1, 0.02, is_bound=True)
         ('about 0.31 points worse', 'at least 2.00 points worse')
     """
-    return f"{'at least' if is_bound else 'about'} {change_text(metric, estimate)}"
+    return f"{'at least' if is_bound else 'about'} {change_text(metric, estimate, more_decimals=more_decimals)}"
 
 
 def interval_text(metric: Metric, interval: Interval | None) -> str:

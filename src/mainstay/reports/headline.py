@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mainstay.records.findings import Verdict
-from mainstay.records.formatting import UNKNOWN, percent
+from mainstay.records.formatting import UNKNOWN
 from mainstay.records.runs import Run
 from mainstay.reports.cleaning import clean
 from mainstay.reports.labels import first_labels
@@ -70,6 +70,11 @@ def decisive_sentence(run: Run, rows: Sequence[FindingRow]) -> str:
     row = _deciding(run, rows)
     if row is None:
         return clean(run.reason)
+    return f"{_of_row(row)}{_also(row, rows)}"
+
+
+def _of_row(row: FindingRow) -> str:
+    """What was found for the metric that decided."""
     if row.needs_review or row.mark or UNKNOWN in (row.change, row.interval):
         return f"{row.label}: {row.mark or row.reason}{_last_line(row)}"
     if row.verdict is Verdict.INCONCLUSIVE:
@@ -84,27 +89,32 @@ def sureness(run: Run, rows: Sequence[FindingRow]) -> str:
         run: Run of a gate.
         rows: Its findings; those that block a merge come first.
     """
-    pass_level, fail_level = percent(run.plan.margin_level), percent(run.plan.alpha)
     deciding = [row for row in rows if row.verdict is run.verdict]
-    gates = "judgements of items like these" if run.is_of_stored_results else "gates"
     if run.verdict is Verdict.ERROR:
-        why = "what broke could not be compared" if deciding else "nothing was judged"
-        return f"the size of a change is not known, since {why}"
+        return _sureness_of_error(run, deciding)
     if run.verdict is Verdict.INCONCLUSIVE:
         if any(row.needs_review or row.mark for row in deciding or rows):
             return "a person has to decide, the numbers alone do not"
-        return (
-            "neither a degradation beyond the margin nor its absence is shown; a wrong fail is allowed in "
-            f"{fail_level} of {gates}, a wrong pass in {pass_level}"
-        )
+        return "undecided: neither a degradation beyond the margin nor its absence was shown"
     if deciding and all(row.certainty for row in deciding):
         return "; ".join(dict.fromkeys(row.certainty for row in deciding))
+    fail_level, pass_level = (f"{100 * level:.4g} in 100" for level in (run.plan.alpha, run.plan.margin_level))
+    where = " on items like these" if run.is_of_stored_results else ""
     if run.verdict is Verdict.FAIL:
-        return f"a change that makes nothing worse fails in at most {fail_level} of {gates}"
+        return f"of changes that make nothing worse, at most {fail_level} fail{where} (false alarms)"
     return (
-        f"a metric degraded by its margin passes in at most {pass_level} of {gates}, one degraded by twice its margin in at "
-        f"most {fail_level}"
+        f"of metrics that are worse by their margin, at most {pass_level} pass{where}; of those worse by twice their "
+        f"margin, at most {fail_level}"
     )
+
+
+def _sureness_of_error(run: Run, deciding: Sequence[FindingRow]) -> str:
+    """How sure it is that the candidate is to blame, which only it is if the exit status says so."""
+    if not deciding:
+        return "nothing was judged, so nothing is known about the change"
+    if run.exit_status == 1:
+        return "certain: the candidate failed where the baseline did not; how much it changed was not measured"
+    return "nothing is known about the change, since not the candidate alone is to blame"
 
 
 def _deciding(run: Run, rows: Sequence[FindingRow]) -> FindingRow | None:
@@ -115,6 +125,12 @@ def _deciding(run: Run, rows: Sequence[FindingRow]) -> FindingRow | None:
         doubted = [row for row in rows if row.mark]
         alike = reviewed or alike or doubted
     return alike[0] if alike else None
+
+
+def _also(row: FindingRow, rows: Sequence[FindingRow]) -> str:
+    """The other metrics with the verdict that decided; empty if there are none."""
+    others = [each.label for each in rows if each is not row and each.blocks and each.verdict is row.verdict]
+    return f"; also {row.word}: {first_labels(others)}" if others else ""
 
 
 def _last_line(row: FindingRow) -> str:
@@ -135,8 +151,10 @@ def _of_pass(rows: Sequence[FindingRow]) -> str:
     if all(row.is_unchanged for row in passed):
         return f"no change in {first_labels([row.label for row in passed])}{told}"
     closest = max(passed, key=lambda row: row.sort_bound)
-    number = "the only metric" if len(passed) == 1 else f"all {len(passed)} metrics"
-    if len(passed) < len(rows):
-        number = "1 metric" if len(passed) == 1 else f"{len(passed)} metrics"
-    which = "it" if len(passed) == 1 else f"closest to its margin is {closest.label}, which"
-    return f"{number} passed; {which} {closest.predicate} against a margin of {closest.margin}{told}"
+    found = f"{closest.predicate} against a margin of {closest.margin}{told}"
+    if len(passed) == 1:
+        only = ", the only metric," if len(rows) == 1 else ""
+        return f"{closest.label}{only} passed: it {found}"
+    number = f"{'all ' if len(passed) == len(rows) else ''}{len(passed)} metrics"
+    reach = "which comes" if closest.is_exact or closest.interval == UNKNOWN else "whose interval reaches"
+    return f"{number} passed; {closest.label}, {reach} nearest to its margin, {found}"

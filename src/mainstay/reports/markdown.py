@@ -30,7 +30,7 @@ MAX_CHARACTERS = 60_000
 _TABLE_BYTES = 3_800
 _HEAD_BYTES = 2_200
 _CELL_LENGTH, _LABEL_LENGTH = 60, 100
-_MAX_STEPS = 3
+_MAX_STEPS = 4
 _MAX_RESORTS = 3
 _MAX_WARNINGS = 2
 _MARKS = {
@@ -211,7 +211,7 @@ def _details(view: RunView) -> Iterator[str]:
     for row in view.shown:
         yield _paragraph(row)
     if view.last_resorts:
-        yield "\n**Last resort, in a reviewed file**\n"
+        yield f"\n**Last resort, in the reviewed waivers file** ({markdown_text(view.waivers_file)})\n"
     for resort in view.last_resorts[:_MAX_RESORTS]:
         yield f"- {code(resort.command)} accepts {code(resort.about)} up to {markdown_text(resort.accepted)}"
     if view.facts:

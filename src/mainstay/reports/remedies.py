@@ -105,6 +105,17 @@ def minutes_text(seconds: float) -> str:
     return f"about {max(1, round(seconds / 60)):,} min" if seconds > 0 and math.isfinite(seconds) else ""
 
 
+def gate_minutes(seconds: float) -> str:
+    """The duration of a gate in minutes; empty if unknown.
+
+    Example:
+        >>> gate_minutes(233.4)
+        'the gate takes about 4 min'
+    """
+    minutes = minutes_text(seconds)
+    return f"the gate takes {minutes}" if minutes else ""
+
+
 def next_step(finding: Finding, gate: Gate | None = None) -> Step:
     """The step that decides or repairs a finding.
 
@@ -114,14 +125,14 @@ def next_step(finding: Finding, gate: Gate | None = None) -> Step:
     """
     gate = gate or Gate()
     metric = clean(finding.metric.id, at_most=NAME_LENGTH)
-    again = (gate.command, minutes_text(gate.seconds))
+    again = (gate.command, gate_minutes(gate.seconds))
     if not finding.blocks:
         return Step(metric, "")
     if finding.metric.workload == STORED:
         return _step_for_items(finding, metric)
     if finding.is_doubted:
         acknowledged = f"{gate.same} --acknowledge-gain {shlex.quote(metric)}"
-        return Step(metric, "look at the gain, then gate again with", acknowledged, minutes_text(gate.seconds))
+        return Step(metric, "look at the gain, then gate again with", acknowledged, gate_minutes(gate.seconds))
     match finding.verdict:
         case Verdict.INCONCLUSIVE if finding.needs_review:
             return Step(
@@ -190,7 +201,7 @@ def _settling(finding: Finding, metric: str, gate: Gate) -> Step:
     """Step that would decide an inconclusive finding; other seeds would make a new gate with a new error rate."""
     if finding.metric.is_of_items:
         return Step(metric, _settling_items(finding))
-    again = (gate.command, minutes_text(gate.seconds))
+    again = (gate.command, gate_minutes(gate.seconds))
     if seeds := finding.exploded_seeds:
         shown = ", ".join(map(str, seeds[:3])) + (f" and {len(seeds) - 3} more" if len(seeds) > 3 else "")
         named = "seed" if len(seeds) == 1 else "seeds"
@@ -205,13 +216,13 @@ def _settling(finding: Finding, metric: str, gate: Gate) -> Step:
             metric,
             f"about {pairs} should settle it: gate again with {total} in all",
             f"{gate.same}{planned}{limit}",
-            minutes_text(seconds),
+            gate_minutes(seconds),
         )
     if finding.estimate is not None and abs(finding.degradation_in_margins - 1) <= 0.5:
         return Step(
             metric,
-            "the degradation is about as large as the margin, and no reasonable number of pairs would show on which side "
-            "it lies; decide: either widen the margin in the marker of the workload, or repair the candidate; then gate again",
+            "too near the margin for any reasonable number of pairs to decide: repair the candidate, or widen the margin "
+            f"(in the marker in {metric.partition('::')[0]}, or in pyproject.toml), then gate again",
             *again,
         )
     return Step(
@@ -254,12 +265,12 @@ def _settling_items(finding: Finding) -> str:
 
 def _repair(finding: Finding, metric: str, gate: Gate) -> Step:
     """Repair to make, depending on what is to blame."""
-    again = (gate.command, minutes_text(gate.seconds))
+    again = (gate.command, gate_minutes(gate.seconds))
     if finding.blame is Blame.CANDIDATE:
         return Step(metric, "repair the candidate, then gate again", *again)
     if finding.blame is Blame.BASELINE:
         action = "the baseline cannot be measured: repair it there, or choose another one"
-        return Step(metric, action, "mainstay gate --baseline REVISION", minutes_text(gate.seconds))
+        return Step(metric, action, "mainstay gate --baseline REVISION", gate_minutes(gate.seconds))
     if finding.metric.is_of_items:
         return Step(metric, "let the workload score the same items on both sides, all of them, then gate again", *again)
     action = "repair the machine, the environment or the workload, then gate again; find out what is wrong"

@@ -14,6 +14,7 @@ from mainstay.records.findings import EarlierRuns, Finding, ItemCounts, Measured
 from mainstay.records.formatting import (
     UNKNOWN,
     change_text,
+    decimals_to_differ,
     degradation_text,
     degradation_unit,
     displayed_degradation,
@@ -220,7 +221,9 @@ def view_finding(
         interval="exact" if is_exact else interval_text(metric, finding.interval),
         worded_interval=clean(worded_interval(metric, finding.interval)),
         unit=clean(degradation_unit(metric)),
-        margin=clean(degradation_text(metric, metric.scaled_margin)),
+        margin=clean(
+            degradation_text(metric, metric.scaled_margin, more_decimals=decimals_to_differ(metric, finding.estimate))
+        ),
         num_pairs=finding.num_pairs,
         units=ITEMS if metric.is_of_items else PAIRS,
         is_exact=is_exact,
@@ -263,7 +266,8 @@ def _change(finding: Finding) -> str:
         return UNKNOWN
     if finding.method in PROOFS and finding.estimate == 0:
         return "no change"
-    return clean(change_text(finding.metric, finding.estimate))
+    more = decimals_to_differ(finding.metric, finding.estimate)
+    return clean(change_text(finding.metric, finding.estimate, more_decimals=more))
 
 
 def _method(finding: Finding) -> str:
@@ -289,7 +293,7 @@ def _method(finding: Finding) -> str:
 def _proof(finding: Finding) -> str:
     """What an exact judgement rests on and excludes."""
     if finding.method is Method.EXACT:
-        return clean(finding.reason, at_most=LINE_LENGTH)
+        return f"certain for what was run: {clean(finding.reason, at_most=LINE_LENGTH)}"
     return f"certain: {_method(finding)}"
 
 

@@ -12,7 +12,7 @@ from mainstay.records.metrics import Kind
 from mainstay.records.runs import Run
 from mainstay.reports.cleaning import clean
 from mainstay.reports.labels import first_labels
-from mainstay.reports.remedies import Gate, Step, minutes_text, waive_command, waived_text
+from mainstay.reports.remedies import Gate, Step, gate_minutes, minutes_text, waive_command, waived_text
 from mainstay.reports.rows import FindingRow
 
 _MAX_TESTS = 3
@@ -47,7 +47,13 @@ def next_steps(run: Run, rows: Sequence[FindingRow]) -> tuple[Step, ...]:
         return _together([min(blocking, key=_urgency), *blocking])[:1]
     decided = [row for row in blocking if row.verdict is not Verdict.INCONCLUSIVE]
     if steps := _together(decided):
-        return (*_reproduction(run, decided), *steps, *_explanation(run, decided), *_search(run, decided))
+        return (
+            *_reproduction(run, decided),
+            *steps,
+            *_explanation(run, decided),
+            *_search(run, decided),
+            *_wait(run, blocking),
+        )
     if run.exit_status == 0:
         found = "no degradation beyond the margins was found"
         if any(row.verdict is Verdict.WAIVED for row in rows):
@@ -58,7 +64,18 @@ def next_steps(run: Run, rows: Sequence[FindingRow]) -> tuple[Step, ...]:
     if run.is_of_stored_results:
         return (Step("", "repair what the reason names and judge again"),)
     gate = Gate.of(run)
-    return (Step("", "repair what the reason names and gate again", gate.command, minutes_text(gate.seconds)),)
+    return (Step("", "repair what the reason names and gate again", gate.command, gate_minutes(gate.seconds)),)
+
+
+def waivers_file(run: Run) -> str:
+    """The reviewed file that a waiver is written to.
+
+    Args:
+        run: Run of a gate.
+    """
+    if run.is_of_stored_results:
+        return ".mainstay-judge-waivers.toml"
+    return ".mainstay-waivers.toml, unless 'waivers' names another"
 
 
 def last_resorts(run: Run, rows: Sequence[FindingRow]) -> tuple[LastResort, ...]:
@@ -98,7 +115,9 @@ def _reproduction(run: Run, rows: Sequence[FindingRow]) -> tuple[Step, ...]:
     seconds = sum(workload.seconds for workload in run.workloads if clean(workload.id) in tests)
     command = f"python -m pytest {' '.join(map(shlex.quote, tests))}"
     about = first_labels([row.label for row in broken])
-    return (Step(about, "reproduce the failure in the candidate", command, minutes_text(max(1.0, seconds))),)
+    return (
+        Step(about, "reproduce the failure in a checkout of the candidate", command, minutes_text(max(1.0, seconds))),
+    )
 
 
 def _explanation(run: Run, rows: Sequence[FindingRow]) -> tuple[Step, ...]:
@@ -117,6 +136,14 @@ def _seconds_to_explain(run: Run, trained: Collection[str]) -> float:
     trial_s = max((workload.seconds / (2 * workload.num_pairs) for workload in measured), default=0.0)
     others = sum(seconds for phase, seconds in run.phases_s.items() if phase != "measuring")
     return others + TRIALS_OF_AN_EXPLANATION * trial_s
+
+
+def _wait(run: Run, rows: Sequence[FindingRow]) -> tuple[Step, ...]:
+    """Step for undecided metrics beside one that is worse: a repair needs another gate, which measures them again."""
+    undecided = [row.label for row in rows if row.verdict is Verdict.INCONCLUSIVE]
+    if not undecided or run.is_of_stored_results:
+        return ()
+    return (Step(first_labels(undecided), "undecided so far: the next gate measures it again"),)
 
 
 def _search(run: Run, rows: Sequence[FindingRow]) -> tuple[Step, ...]:

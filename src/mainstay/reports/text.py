@@ -173,7 +173,7 @@ def _finding(view: RunView, row: FindingRow) -> Iterator[Line]:
 def _last_resorts(view: RunView) -> Iterator[Line]:
     """Commands that accept a degradation, if it cannot be repaired."""
     if view.last_resorts:
-        yield "", "last resort, in a reviewed file:"
+        yield "", f"last resort, in the reviewed waivers file ({view.waivers_file}):"
     for resort in view.last_resorts:
         yield "  ", resort.command
         yield "      ", f"accepts {resort.about} up to {resort.accepted}"

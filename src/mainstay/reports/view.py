@@ -23,7 +23,7 @@ from mainstay.reports.labels import short_labels
 from mainstay.reports.plan import plan_rows, plan_title
 from mainstay.reports.remedies import Gate, Step
 from mainstay.reports.rows import ITEMS, PAIRS, FindingRow, view_finding
-from mainstay.reports.steps import LastResort, last_resorts, next_steps
+from mainstay.reports.steps import LastResort, last_resorts, next_steps, waivers_file
 from mainstay.reports.suspects import MAX_CHANGES, ChangeRow, Suspect, change_rows, suspects
 
 MAX_WARNINGS = 10
@@ -71,6 +71,7 @@ class RunView:
         num_more_changes: Number of further changes, which only the run document contains.
         next_steps: Steps to take now.
         last_resorts: Commands that accept degradations that block a merge.
+        waivers_file: The reviewed file that they write.
         findings: Findings; those that block a merge come first.
         workloads: Workloads in the order of the run.
         error_rate: Guarantees of the plan, one sentence each.
@@ -99,6 +100,7 @@ class RunView:
     num_more_changes: int
     next_steps: tuple[Step, ...]
     last_resorts: tuple[LastResort, ...]
+    waivers_file: str
     findings: tuple[FindingRow, ...]
     workloads: tuple[WorkloadRow, ...]
     error_rate: tuple[str, ...]
@@ -171,6 +173,7 @@ def view_run(run: Run) -> RunView:
         num_more_changes=max(0, len(run.changes) - MAX_CHANGES),
         next_steps=next_steps(run, ordered),
         last_resorts=last_resorts(run, ordered),
+        waivers_file=waivers_file(run),
         findings=ordered,
         workloads=tuple(map(workload_row, run.workloads)),
         error_rate=error_rate(run.plan, run.findings),
