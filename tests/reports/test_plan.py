@@ -39,7 +39,7 @@ def test_margins_of_a_data_set_are_told(plan):
 
     rows = dict(plan_rows(replace(plan, margins_by_dataset={"digits": {metric.id: 0.012}})))
 
-    assert rows["margins on digits"] == f"{metric.id}: 1.20 points"
+    assert rows["margins on digits, instead of those above"] == f"{metric.id}: 1.20 points"
 
 
 @pytest.mark.parametrize(

@@ -194,6 +194,15 @@ def test_the_sentence_of_other_verdicts_says_what_is_closest_or_broken(runs, nam
     assert view_run(runs[name]).sentence == sentence
 
 
+def test_a_doubted_pass_is_not_told_together_with_the_passes_that_are_not(runs):
+    passing = runs["passing"]
+    doubted = replace(passing.findings[0], mark="the gain is implausible")
+
+    view = view_run(replace(passing, verdict=Verdict.INCONCLUSIVE, findings=(doubted, *passing.findings[1:])))
+
+    assert view.sentence == "top1_accuracy: the gain is implausible"
+
+
 def test_a_pass_of_a_single_metric_names_it(runs):
     passing = runs["passing"]
 
@@ -226,7 +235,7 @@ def test_undecided_metrics_beside_one_that_is_worse_are_not_forgotten(failing, r
 
     *_, wait = view_run(replace(failing, findings=(failing.findings[0], undecided))).next_steps
 
-    assert wait == Step("test_train_step#time", "undecided so far: the next gate measures it again")
+    assert wait == Step("test_train_step#time", "undecided so far: measured again by the next gate")
 
 
 def test_the_waivers_file_is_the_one_that_a_gate_reads_by_default(failing):
@@ -303,6 +312,16 @@ def test_a_degradation_about_as_large_as_the_margin_is_for_a_person_to_decide(ru
     assert step.about == "test_train_step#time"
     assert step.action.startswith("too near the margin for any reasonable number of pairs to decide")
     assert "the marker in test_performance.py" in step.action
+
+
+def test_each_file_with_a_margin_to_decide_about_is_named(runs):
+    run = runs["inconclusive"]
+    near = replace(run.findings[1], further_pairs=None)
+    other = replace(near, metric=replace(near.metric, workload="test_other.py::test_other"))
+
+    steps = view_run(replace(run, findings=(near, other))).next_steps
+
+    assert ["test_performance.py" in steps[0].action, "test_other.py" in steps[1].action] == [True, True]
 
 
 def test_pairs_beyond_the_last_look_are_asked_for_by_number(runs):

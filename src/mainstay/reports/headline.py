@@ -129,6 +129,8 @@ def _deciding(run: Run, rows: Sequence[FindingRow]) -> FindingRow | None:
 
 def _also(row: FindingRow, rows: Sequence[FindingRow]) -> str:
     """The other metrics with the verdict that decided; empty if there are none."""
+    if row.verdict is Verdict.PASS:  # it decided because it is doubted, which the others are not
+        return ""
     others = [each.label for each in rows if each is not row and each.blocks and each.verdict is row.verdict]
     return f"; also {row.word}: {first_labels(others)}" if others else ""
 

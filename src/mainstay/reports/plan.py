@@ -45,7 +45,10 @@ def plan_rows(plan: Plan) -> tuple[tuple[str, str], ...]:
         *(_of_measuring(plan) if plan.looks else ()),
         *((clean(each.id, at_most=NAME_LENGTH), _workload(each)) for each in shown),
         *((clean(each.metric.id, at_most=NAME_LENGTH), _group(each)) for each in plan.groups[:MAX_WORKLOADS]),
-        *((f"margins on {clean(dataset)}", _margins(plan, dataset)) for dataset in sorted(plan.margins_by_dataset)),
+        *(
+            (f"margins on {clean(dataset)}, instead of those above", _margins(plan, dataset))
+            for dataset in sorted(plan.margins_by_dataset)
+        ),
     ]
     if len(plan.workloads) > len(shown):
         rows.append(("further workloads", f"{len(plan.workloads) - len(shown)}, in the run document"))

@@ -1,4 +1,4 @@
-"""Next steps after a gate, with one command each; for an inconclusive gate, a single step."""
+"""Next steps after a gate, with one command each; for an inconclusive gate, only the most urgent."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ def next_steps(run: Run, rows: Sequence[FindingRow]) -> tuple[Step, ...]:
     """
     blocking = [row for row in rows if row.next_step.action and row.verdict is not Verdict.NEW]
     if run.verdict is Verdict.INCONCLUSIVE and blocking:
-        return _together([min(blocking, key=_urgency), *blocking])[:1]
+        most_urgent = min(map(_urgency, blocking))
+        return _together([row for row in blocking if _urgency(row) == most_urgent])
     decided = [row for row in blocking if row.verdict is not Verdict.INCONCLUSIVE]
     if steps := _together(decided):
         return (
@@ -143,7 +144,7 @@ def _wait(run: Run, rows: Sequence[FindingRow]) -> tuple[Step, ...]:
     undecided = [row.label for row in rows if row.verdict is Verdict.INCONCLUSIVE]
     if not undecided or run.is_of_stored_results:
         return ()
-    return (Step(first_labels(undecided), "undecided so far: the next gate measures it again"),)
+    return (Step(first_labels(undecided), "undecided so far: measured again by the next gate"),)
 
 
 def _search(run: Run, rows: Sequence[FindingRow]) -> tuple[Step, ...]:
