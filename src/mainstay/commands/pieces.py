@@ -20,7 +20,7 @@ from typing import Any
 from mainstay.commands.basis import Basis
 from mainstay.commands.start import Start
 from mainstay.measuring.sharding import Shard
-from mainstay.records.errors import PieceError, UsageError
+from mainstay.records.errors import PieceError, StoreError, UsageError
 from mainstay.records.trials import Trial
 from mainstay.store.journal import PIECES, Journal
 from mainstay.workers.machine import device_kind
@@ -150,7 +150,7 @@ def read_pieces(places: Sequence[Path]) -> tuple[Piece, ...]:
         if not place.is_dir():
             raise UsageError("no such folder", looked_in=str(place), next_step="name folders that hold pieces")
     files = sorted({file.resolve() for place in places for file in place.rglob("journal.jsonl") if file.is_file()})
-    pieces = tuple(piece for file in files if (piece := Piece.read(Journal(file, PIECES))))
+    pieces = tuple(piece for file in files if (piece := _read(Journal(file, PIECES))))
     if not pieces:
         raise UsageError(
             "no pieces there",
@@ -158,6 +158,18 @@ def read_pieces(places: Sequence[Path]) -> tuple[Piece, ...]:
             next_step="write them with 'mainstay trials --shard I/N', for each I from 1 to N",
         )
     return pieces
+
+
+def _read(journal: Journal) -> Piece | None:
+    """Read a piece; if it is damaged, the error names the command that measures its shard, where that is known."""
+    try:
+        return Piece.read(journal)
+    except StoreError as error:
+        head = journal.known_start(Head)
+        if head is None:
+            raise
+        step = f"remove the folder, and measure again: {head.command()}"
+        raise StoreError(error.fact, looked_in=error.looked_in, next_step=step) from error
 
 
 def require_whole(pieces: Sequence[Piece]) -> tuple[Piece, ...]:
