@@ -22,18 +22,20 @@ from mainstay.commands.session import Session, check_platform
 from mainstay.commands.start import Start
 from mainstay.measuring.explaining import find_first_difference
 from mainstay.measuring.loop import Observer
-from mainstay.records.errors import MainstayError, UsageError
+from mainstay.measuring.parting import compare_recorded
+from mainstay.records.errors import MainstayError, StoreError, UsageError
 from mainstay.records.executions import TRAINED
 from mainstay.records.explanations import Explanation, Parting
 from mainstay.records.findings import Verdict
 from mainstay.records.plans import PlannedWorkload
 from mainstay.records.runs import Revision, Run
+from mainstay.records.trials import Side
 from mainstay.reports.explanation import render_explanation
 from mainstay.reports.publishing import read_run
 from mainstay.revisions.git import Repository
 from mainstay.revisions.hunks import nearest_hunks, read_hunks
 from mainstay.store.files import FOLDER, write_text
-from mainstay.store.journal import JUDGEMENTS, RUNS, new_run
+from mainstay.store.journal import JUDGEMENTS, RUNS, Journal, new_run, trial_content
 from mainstay.workers.watching import WatchError
 
 RESTART = "start 'mainstay explain' again: nothing is kept"
@@ -72,7 +74,8 @@ def explain(path: Path, options: ExplainOptions, *, environ: Mapping[str, str], 
     """
     check_platform(sys.platform)
     repository = Repository.discover(path)
-    run = read_run(find_run(repository.root, options.run))
+    document = find_run(repository.root, options.run)
+    run = read_run(document)
     planned = choose_workload(run, options.workload)
     if not 1 <= options.pair <= len(planned.seeds):
         raise UsageError(f"there is no pair {options.pair}", next_step=f"name one from 1 to {len(planned.seeds)}")
@@ -116,6 +119,7 @@ def explain(path: Path, options: ExplainOptions, *, environ: Mapping[str, str], 
             if versions[0].get(name) != versions[1].get(name)
         },
         trial_s=_trial_seconds(run, planned.id),
+        recorded_by_gate=recorded_by_gate(document.parent, planned.id, planned.seeds[options.pair - 1]),
     )
     return locate(explanation, repository)
 
@@ -124,6 +128,29 @@ def _trial_seconds(run: Run, workload: str) -> float | None:
     """Mean seconds of a trial of the gate; ``None`` if it ran none."""
     measured = next((each for each in run.workloads if each.id == workload and each.num_pairs), None)
     return measured.seconds / (2 * measured.num_pairs) if measured else None
+
+
+def recorded_by_gate(folder: Path, workload: str, seed: int) -> str:
+    """What the trials of a run recorded differently with a seed, in one sentence.
+
+    Args:
+        folder: Folder of the run.
+        workload: Node id of the workload.
+        seed: The seed.
+
+    Returns:
+        The sentence; empty if they recorded the same, or if the journal with both trials is not there.
+    """
+    try:
+        trials = Journal(folder / "journal.jsonl").trials()
+    except StoreError:
+        return ""
+    known = {
+        each.side: trial_content(each)
+        for each in trials
+        if each.workload == workload and each.seed == seed and not each.repetition
+    }
+    return compare_recorded(known[Side.BASELINE], known[Side.CANDIDATE]) if len(known) == len(Side) else ""
 
 
 def locate(explanation: Explanation, repository: Repository) -> Explanation:

@@ -40,7 +40,9 @@ def _lines(explanation: Explanation) -> Iterator[str]:
     yield f"{explanation.baseline[:10]} -> {explanation.candidate[:10]}"
     yield ""
     if found.parting is Parting.NOTHING:
-        yield "no difference: both revisions computed and recorded the same with this seed, bit for bit"
+        yield f"no difference: {clean(found.cause, at_most=LINE_LENGTH)}"
+        if explanation.recorded_by_gate:
+            yield f"  but in the gate's own trials {clean(explanation.recorded_by_gate, at_most=LINE_LENGTH)}"
     else:
         yield from _difference(found)
     if found.parting not in {Parting.NOTHING, Parting.BASELINE}:
@@ -68,7 +70,7 @@ def _difference(found: FirstDifference) -> Iterator[str]:
         yield f"  {clean(found.cause, at_most=LINE_LENGTH)}"
     if found.largest_difference is not None:
         yield f"  largest absolute difference, in {clean(found.compared)}: {found.largest_difference:.3g}"
-    if found.recorded and found.step is not None:
+    if found.recorded and (found.step is not None or found.parting is Parting.GRAPH):
         yield f"  {clean(found.recorded, at_most=LINE_LENGTH)}"
 
 
