@@ -1,13 +1,21 @@
 """Which run and which workload the explain command takes."""
 
+from dataclasses import replace
+from pathlib import Path
+from unittest.mock import Mock
+
 import pytest
 
+from mainstay.commands import explain as explaining
 from mainstay.commands.explain import find_run, recorded_by_gate
 from mainstay.records.errors import UsageError
 from mainstay.records.explanations import Explanation, FirstDifference, Hunk, Nearness, Parting
 from mainstay.records.trials import Outcome, Side, Trial
 from mainstay.reports.explanation import render_explanation
+from mainstay.store.documents import run_from_json
 from mainstay.store.journal import Journal
+
+SAMPLE = Path(__file__).parents[2] / "docs" / "samples" / "failing.json"
 
 
 def stored(root, folder, name):
@@ -55,6 +63,19 @@ def test_no_difference_does_not_hide_what_the_gate_itself_recorded(tmp_path):
         "no difference: both recorded the same",
         "  but in the gate's own trials the recorded digest differs, and nothing else that is recorded",
     ]
+
+
+@pytest.mark.parametrize(
+    "error", [UsageError("no such workload"), ZeroDivisionError("of mainstay"), KeyboardInterrupt()]
+)
+def test_an_explanation_that_fails_leaves_the_verdict_and_says_why_it_is_missing(monkeypatch, tmp_path, error):
+    failing = run_from_json(SAMPLE.read_text("utf-8"), where="sample")
+    monkeypatch.setattr(explaining, "explain_run", Mock(side_effect=error))
+
+    run = explaining.with_explanation(Mock(), failing, tmp_path, environ={}, observer=Mock())
+
+    assert replace(run, notes=failing.notes) == failing
+    assert run.notes[-1].startswith("where the revisions differ first was not found: ")
 
 
 @pytest.mark.parametrize(

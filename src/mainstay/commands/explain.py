@@ -75,7 +75,55 @@ def explain(path: Path, options: ExplainOptions, *, environ: Mapping[str, str], 
     check_platform(sys.platform)
     repository = Repository.discover(path)
     document = find_run(repository.root, options.run)
-    run = read_run(document)
+    return explain_run(repository, read_run(document), document.parent, options, environ=environ, observer=observer)
+
+
+def with_explanation(
+    repository: Repository, run: Run, folder: Path, *, environ: Mapping[str, str], observer: Observer
+) -> Run:
+    """A run with its explanation, or with a note on why there is none; its verdict and exit status stay.
+
+    Args:
+        repository: The user's repository.
+        run: A run that has been judged.
+        folder: Folder of the run.
+        environ: The user's environment.
+        observer: Receives progress reports.
+    """
+    try:
+        found = explain_run(repository, run, folder, ExplainOptions(), environ=environ, observer=observer)
+        return replace(run, explanation=found)
+    except MainstayError as error:
+        reason = error.fact
+    except KeyboardInterrupt:
+        reason = "it was interrupted"
+    except Exception as error:  # noqa: BLE001 - a verdict is there, whatever fails after it
+        reason = f"a fault of mainstay, {type(error).__name__}: {error}"
+    return replace(run, notes=(*run.notes, f"where the revisions differ first was not found: {reason}"))
+
+
+def explain_run(
+    repository: Repository,
+    run: Run,
+    folder: Path,
+    options: ExplainOptions,
+    *,
+    environ: Mapping[str, str],
+    observer: Observer,
+) -> Explanation:
+    """Find the first place where the revisions of a run part.
+
+    Args:
+        repository: The user's repository.
+        run: The run.
+        folder: Folder of the run, whose journal has its trials.
+        options: Options of the command.
+        environ: The user's environment.
+        observer: Receives progress reports.
+
+    Raises:
+        MainstayError: If the run cannot be explained.
+    """
     planned = choose_workload(run, options.workload)
     if not 1 <= options.pair <= len(planned.seeds):
         raise UsageError(f"there is no pair {options.pair}", next_step=f"name one from 1 to {len(planned.seeds)}")
@@ -90,9 +138,9 @@ def explain(path: Path, options: ExplainOptions, *, environ: Mapping[str, str], 
     )
     with (
         tempfile.TemporaryDirectory() as place,
-        new_run(Path(place), datetime.fromisoformat(start.created), asdict(start)) as folder,
+        new_run(Path(place), datetime.fromisoformat(start.created), asdict(start)) as own,
     ):
-        session = Session.of_run(repository, folder, start, environ=environ, observer=observer)
+        session = Session.of_run(repository, own, start, environ=environ, observer=observer)
         with open_harness(session) as harness:
             observer.phase("trials")
             try:
@@ -119,7 +167,7 @@ def explain(path: Path, options: ExplainOptions, *, environ: Mapping[str, str], 
             if versions[0].get(name) != versions[1].get(name)
         },
         trial_s=_trial_seconds(run, planned.id),
-        recorded_by_gate=recorded_by_gate(document.parent, planned.id, planned.seeds[options.pair - 1]),
+        recorded_by_gate=recorded_by_gate(folder, planned.id, planned.seeds[options.pair - 1]),
     )
     return locate(explanation, repository)
 

@@ -127,9 +127,9 @@ class _Search:
             if not (steps.has_torch and is_complete):
                 return FirstDifference(parting=Parting.RECORDED, recorded=recorded)
         with self._trials("graphs", only=[Side.BASELINE, Side.CANDIDATE]) as trials:
-            found = _first_node(trials.operators())
+            node = _first_node(trials.operators())
         outside = "torch computed the same: what is recorded was made outside of it"
-        return replace(found or FirstDifference(parting=Parting.RECORDED, cause=outside), recorded=recorded)
+        return replace(node or FirstDifference(parting=Parting.RECORDED, cause=outside), recorded=recorded)
 
     def run_unwatched(self) -> None:
         """Run a trial of the baseline that is not watched, to know what it takes."""

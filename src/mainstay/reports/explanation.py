@@ -21,6 +21,9 @@ PASSES = {
 DEFINITION = re.compile(r"\s*(async\s+def|def|class)\s")
 """Beginning of a definition; above a line at the top of a module, git names any other line in its place."""
 
+SIGNS = ("-", "+", " ")
+"""Beginnings of the lines of a diff."""
+
 MAX_STACK = 4
 """Further lines of a stack that are shown."""
 
@@ -37,7 +40,7 @@ def render_explanation(explanation: Explanation) -> str:
 def _lines(explanation: Explanation) -> Iterator[str]:
     found = explanation.difference
     yield f"{clean(explanation.workload, at_most=NAME_LENGTH)}, seed {explanation.seed}"
-    yield f"{explanation.baseline[:10]} -> {explanation.candidate[:10]}"
+    yield f"{clean(explanation.baseline)[:10]} -> {clean(explanation.candidate)[:10]}"
     yield ""
     if found.parting is Parting.NOTHING:
         yield f"no difference: {clean(found.cause, at_most=LINE_LENGTH)}"
@@ -122,13 +125,15 @@ def clean_code(line: str) -> str:
         >>> clean_code("+    x = '\x1b'")
         "+    x = '\\x1b'"
     """
-    stripped = line[1:].lstrip(" ")
-    return f"{line[:1]}{' ' * (len(line) - 1 - len(stripped))}{clean(stripped, at_most=LINE_LENGTH)}"
+    sign, code = (line[0], line[1:]) if line.startswith(SIGNS) else (" ", line)
+    stripped = code.lstrip(" ")
+    indent = min(len(code) - len(stripped), LINE_LENGTH)
+    return f"{sign}{' ' * indent}{clean(stripped, at_most=LINE_LENGTH)}"
 
 
 def _cost(explanation: Explanation) -> Iterator[str]:
     """The line about how long the search took."""
     seconds = explanation.difference.seconds
-    passes = ", ".join(f"{PASSES.get(name, name)} {seconds_text(each)}" for name, each in seconds.items())
+    passes = ", ".join(f"{clean(PASSES.get(name, name))} {seconds_text(each)}" for name, each in seconds.items())
     plain = f"; a trial of the gate took {seconds_text(explanation.trial_s)}" if explanation.trial_s else ""
     yield f"time of each pass: {passes}{plain}"
