@@ -180,6 +180,33 @@ def test_a_piece_that_lacks_a_pair_is_refused(judge, pieces):
     assert "shard 2/3 lacks pair 1 of benchmarks/test_accuracy.py::test_clouds" in done.stderr
 
 
+def test_pieces_that_recorded_another_device_are_refused(judge, pieces):
+    for number, device in ((1, "cpu"), (2, "cuda"), (3, "cpu")):
+        change(
+            pieces / f"shard-{number}-of-3",
+            lambda line, device=device: line.get("trial", {}).get("context", {}).update(device=device),
+        )
+
+    done, run = judge(pieces)
+
+    assert (done.returncode, run) == (4, None)
+    name = "benchmarks/test_accuracy.py::test_clouds"
+    assert f"shard 1/3 and shard 2/3 recorded another device of {name}: cpu and cuda" in done.stderr
+
+
+def test_a_context_that_changes_from_pair_to_pair_is_no_difference_of_shards(made, judge, pieces):
+    def hold_out(line):
+        if trial := line.get("trial"):
+            trial["context"]["fold"] = trial["pair"]
+
+    for piece in pieces.glob("shard-*"):
+        change(piece, hold_out)
+
+    done, run = judge(pieces)
+
+    assert run["findings"] == made.alone.run["findings"], done.stderr
+
+
 def without_values(line):
     line.get("trial", {}).update(values={})
 
