@@ -9,7 +9,7 @@ import sys
 import pytest
 import torch
 
-from experiments.torch_counts import PLANTED, WORKLOADS, count, outcome, plant
+from experiments.torch_counts import PLANTED, RESULTS, WORKLOADS, count, is_of_this_code, outcome, plant
 from mainstay.gates.names import changed_names
 from mainstay.records.trials import CountedName
 from mainstay.runner.counting import Counts
@@ -128,6 +128,27 @@ def test_neither_instructions_nor_threads_change_a_count(usual, tmp_path, root):
     )
 
     assert json.loads(done.stdout) == usual["training"].values
+
+
+KNOWN = json.loads(RESULTS.read_text(encoding="utf-8"))
+
+
+def test_the_published_counts_are_of_all_that_is_planted_and_equal_everywhere():
+    assert [(row["what"], row["is_as_expected"]) for row in KNOWN["planted"]] == [(each.what, True) for each in PLANTED]
+    assert set(KNOWN["machines"]["are_equal"].values()) == {True}
+    assert len(KNOWN["machines"]["are_equal"]) >= 3
+
+
+@pytest.mark.parametrize(
+    ("change", "is_kept"),
+    [({}, True), ({"commit": "b" * 40}, False), ({"versions": {"torch": "0"}}, False), ({"python": "0"}, False)],
+)
+def test_rows_of_other_code_are_measured_anew(change, is_kept):
+    facts = {"commit": "a" * 40, "python": "3.11.7", "versions": {"torch": "2.15.0"}}
+
+    assert is_of_this_code({"provenance": facts | change}, facts) is is_kept
+    assert not is_of_this_code({}, facts)
+    assert not is_of_this_code({"provenance": facts | {"commit": "a-dirty"}}, facts | {"commit": "a-dirty"})
 
 
 def test_the_gated_names_of_the_workloads_are_counted():
