@@ -123,6 +123,16 @@ def test_compiled_trials_that_record_the_same_have_no_difference(find):
 
 
 @pytest.mark.slow
+def test_torch_that_the_test_itself_imports_is_watched_too(find):
+    pytest.importorskip("torch")
+    late = TRAINED.replace("import torch\n", "", 1).replace("(trial):\n", "(trial):\n    import torch\n")
+
+    found = find(late)
+
+    assert (found.parting, found.step, found.candidate.name) == (Parting.OPERATOR, 2, "aten.mul.Tensor")
+
+
+@pytest.mark.slow
 def test_what_differs_only_when_it_is_not_watched_is_recorded(find):
     pytest.importorskip("torch")
     unwatched = "torch.utils._python_dispatch._get_current_dispatch_mode() is None"
