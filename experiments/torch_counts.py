@@ -1,6 +1,6 @@
 """Plant regressions that a clock may not see, and write down whether the counts of one run name them.
 
-Run from the root of the repository; it takes a few minutes, and goes on where it was stopped unless the code has changed::
+Run from the root of the repository; it takes a few minutes, and goes on where it was stopped::
 
     python -m experiments.torch_counts
 
@@ -325,11 +325,11 @@ def document(facts: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], machin
     return {"provenance": facts, "summary": summary, "planted": rows, "machines": machines}
 
 
-def is_of_this_code(known: Mapping[str, Any], facts: Mapping[str, Any]) -> bool:
-    """Whether all that is known was measured with this very commit and these versions, so that it can be gone on with."""
-    before = known.get("provenance", {})
-    is_dirty = facts["commit"].endswith("-dirty") or not facts["commit"]
-    return not is_dirty and all(before.get(name) == facts[name] for name in ("commit", "python", "versions"))
+def kept(output: Path, commit: str) -> dict[str, Any]:
+    """What an interrupted run at this commit has counted so far; figures of other code are not continued."""
+    known = json.loads(output.read_text(encoding="utf-8")) if output.exists() else {}
+    is_clean = bool(commit) and not commit.endswith("-dirty")
+    return known if is_clean and known and known["provenance"]["commit"] == commit else {"planted": []}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -337,16 +337,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args(arguments)
+    revision = commit()
     facts = {
         "command": "python -m experiments.torch_counts",
-        "commit": commit(),
+        "commit": revision,
         **versions("python"),
         "versions": versions("torch"),
         "machine": asdict(describe_machine()),
     }
-    before = json.loads(options.output.read_text(encoding="utf-8")) if options.output.exists() else {}
-    known = before if is_of_this_code(before, facts) else {}
-    done = {row["what"]: row for row in known.get("planted", [])}
+    known = kept(options.output, revision)
+    done = {row["what"]: row for row in known["planted"]}
     for planted in PLANTED:
         if planted.what not in done:
             findings, seconds = count(planted.edits)

@@ -316,6 +316,23 @@ def project(request, tmp_path, make_project, start_process):
 
 
 @pytest.fixture
+def guarded(project):
+    """A project with a second workload that no change touches."""
+    project.write(
+        "benchmarks/test_healthy.py",
+        """
+        import pytest
+
+        @pytest.mark.deterministic(metric="parameters")
+        def test_constant(counts):
+            counts.record(parameters=3)
+        """,
+    )
+    project.commit("a healthy workload")
+    return project
+
+
+@pytest.fixture
 def clone_of_this_repository(tmp_path, start_process, commands):
     """A clone of the repository that the tests stand in; its PyTorch, 5 GB, is that of the contributor's own gates."""
     root = Path(__file__).parents[2]

@@ -1,11 +1,11 @@
 """What stands beside figures, and how they are written."""
 
 import json
-import subprocess
 
 import pytest
 
 from experiments import provenance
+from tests.repositories import git
 
 
 def test_a_document_is_written_with_a_line_for_each_row_and_reads_back(tmp_path):
@@ -36,14 +36,13 @@ def test_rows_go_on_where_they_stopped(tmp_path):
 
 
 @pytest.fixture
-def repository(tmp_path, monkeypatch):
+def repository(tmp_path, monkeypatch, own_git_settings):
     monkeypatch.setattr(provenance, "ROOT", tmp_path)
     (tmp_path / "src").mkdir()
     (tmp_path / "src" / "a.py").write_text("")
     (tmp_path / "README.md").write_text("")
-    identity = ("-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false")
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "first"]):
-        subprocess.run(["git", *identity, *command], cwd=tmp_path, check=True)
+        git(tmp_path, *command)
     return tmp_path
 
 

@@ -9,12 +9,14 @@ import sys
 import pytest
 import torch
 
-from experiments.torch_counts import PLANTED, RESULTS, WORKLOADS, count, is_of_this_code, outcome, plant
+from experiments.torch_counts import PLANTED, WORKLOADS, count, kept, outcome, plant
 from mainstay.gates.names import changed_names
 from mainstay.records.trials import CountedName
 from mainstay.runner.counting import Counts
 from mainstay.runner.torch_counting import METRICS
 from tests.slow_cases import some_always
+
+pytestmark = pytest.mark.usefixtures("few_objects")
 
 NUM_IMAGES = 192
 
@@ -130,27 +132,6 @@ def test_neither_instructions_nor_threads_change_a_count(usual, tmp_path, root):
     assert json.loads(done.stdout) == usual["training"].values
 
 
-KNOWN = json.loads(RESULTS.read_text(encoding="utf-8"))
-
-
-def test_the_published_counts_are_of_all_that_is_planted_and_equal_everywhere():
-    assert [(row["what"], row["is_as_expected"]) for row in KNOWN["planted"]] == [(each.what, True) for each in PLANTED]
-    assert set(KNOWN["machines"]["are_equal"].values()) == {True}
-    assert len(KNOWN["machines"]["are_equal"]) >= 3
-
-
-@pytest.mark.parametrize(
-    ("change", "is_kept"),
-    [({}, True), ({"commit": "b" * 40}, False), ({"versions": {"torch": "0"}}, False), ({"python": "0"}, False)],
-)
-def test_rows_of_other_code_are_measured_anew(change, is_kept):
-    facts = {"commit": "a" * 40, "python": "3.11.7", "versions": {"torch": "2.15.0"}}
-
-    assert is_of_this_code({"provenance": facts | change}, facts) is is_kept
-    assert not is_of_this_code({}, facts)
-    assert not is_of_this_code({"provenance": facts | {"commit": "a-dirty"}}, facts | {"commit": "a-dirty"})
-
-
 def test_the_gated_names_of_the_workloads_are_counted():
     assert set().union(*WORKLOADS.values()) <= set(METRICS)
 
@@ -164,3 +145,12 @@ def test_the_gates_own_workers_name_a_regression():
     row = outcome(planted, findings, seconds)
     assert row["is_as_expected"], row
     assert row["named"].startswith("added: aten::_local_scalar_dense x3 at experiments/counted/model.py:")
+
+
+@pytest.mark.parametrize(("commit", "continued"), [("a" * 40, ["a read value"]), ("b" * 40, [])])
+def test_counts_of_another_commit_are_not_continued(tmp_path, commit, continued):
+    output = tmp_path / "counts.json"
+    output.write_text(json.dumps({"provenance": {"commit": "a" * 40}, "planted": [{"what": "a read value"}]}), "utf-8")
+
+    assert [row["what"] for row in kept(output, commit)["planted"]] == continued
+    assert kept(tmp_path / "none.json", commit) == {"planted": []}

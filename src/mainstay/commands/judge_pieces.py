@@ -156,6 +156,7 @@ def _replay(pieces: Sequence[Piece], basis: Basis, begun: float) -> Measured:
         measurement = Measurement(
             logs=ledgers,
             settled=basis.agenda.settled,
+            groups=plan.groups,
             design=Design.of(plan),
             salt=plan.salt,
             commit=basis.start.baseline.commit,

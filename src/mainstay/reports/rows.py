@@ -70,7 +70,7 @@ class FindingRow:
         units: Which of these it is: ``pairs`` or ``items``.
         is_exact: Whether the estimate is known without random error.
         needs_review: Whether it is undecided until a person accepts a change to its workload or environment.
-        is_tolerated: Whether it is undecided and only warns.
+        only_warns: Whether it is undecided and only warns.
         measured_with: Whose workload files were used, if the revisions differ in them; otherwise empty.
         method: Basis of the judgement, in words.
         earlier_runs: Level of the metric after its earlier runs, in words; empty if the history does not say.
@@ -110,7 +110,7 @@ class FindingRow:
     units: str
     is_exact: bool
     needs_review: bool
-    is_tolerated: bool
+    only_warns: bool
     measured_with: str
     method: str
     detectable: str
@@ -216,7 +216,7 @@ def view_finding(
         units=ITEMS if metric.is_of_items else PAIRS,
         is_exact=is_exact,
         needs_review=finding.needs_review,
-        is_tolerated=finding.is_tolerated,
+        only_warns=finding.only_warns,
         measured_with=_MEASURED_WITH.get(finding.measured_with, "") if finding.measured_with else "",
         method=_method(finding),
         detectable=clean(_detectable(finding)),
