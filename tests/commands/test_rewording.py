@@ -461,7 +461,7 @@ def test_a_traced_run_notices_what_a_search_has_missed(decide, name, monkeypatch
     assert "measured nevertheless, since" in proof.note
 
 
-SPEED_SEEN: Any = {"unknown": [], "touched": [], "introspected": [], "readers": {}, "executed": []}
+SPEED_SEEN: Any = {"unknown": [], "touched": [], "introspected": [], "readers": {}, "executed": [], "chance": []}
 
 
 def run_of(executed=("a.py::f",), touched=(), **result):
