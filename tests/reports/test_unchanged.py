@@ -1,6 +1,7 @@
 """Every report says that nothing was run, and names the assumptions of the proof once."""
 
 import json
+import re
 from dataclasses import replace
 from functools import partial
 from xml.etree import ElementTree as ET
@@ -73,7 +74,7 @@ def test_a_report_names_the_functions_that_differ_and_were_not_executed(runs, re
     report = " ".join(renderers[form](proved(runs, JUDGES[Method.EXECUTED])).split())
 
     assert "none of 3,000 traced calls executed what differs" in report
-    assert "f2 and 2 more; nothing was measured" in report
+    assert re.search(r"text\S*f2\S* and 2 more; nothing was measured", report)
     assert "a path not seen in the n traced calls of a workload is rare (below 3/n a call, at 95 %)" in report
     assert form in {"text"} or all(name in report for name in UNEXECUTED)
 

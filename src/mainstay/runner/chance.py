@@ -4,6 +4,9 @@ They are what gives random numbers, times, addresses, names of processes and thr
 thread decides. A workload that uses none of them takes the same path at every call, as far as can be told from Python: calls
 that compiled code makes itself, and the order of a set of objects, are not seen.
 
+A generator of random numbers that is made with a seed gives the same numbers in every run, so it is no source; the one that
+all share is.
+
 - :func:`find_chance`: whether something is a source of chance.
 - :func:`find_named_source`: the same, by the names of a module and of what it holds.
 - :func:`find_named_chance`: the first source that a code object names.
@@ -13,6 +16,7 @@ from __future__ import annotations
 
 import dis
 import functools
+import sys
 from collections.abc import Mapping
 from types import (
     BuiltinFunctionType,
@@ -30,8 +34,8 @@ from .rewording import ATTRIBUTE_LOADS, GLOBAL_LOADS, WITHOUT_EFFECT
 SOURCES = frozenset(
     {
         "time", "random", "_random", "uuid", "_uuid", "secrets", "numpy.random", "torch.random", "tempfile", "resource",
-        "threading", "_thread", "queue", "_queue", "asyncio", "concurrent.futures", "multiprocessing", "select", "selectors",
-        "signal", "_signal", "socket", "_socket", "ssl", "_ssl", "psutil", "gc", "weakref", "_weakref",
+        "queue", "_queue", "asyncio", "concurrent.futures", "multiprocessing", "select", "selectors",
+        "signal", "_signal", "socket", "_socket", "ssl", "_ssl", "psutil", "gc",
     }
 )  # fmt: skip
 """Modules of which everything counts, with all modules in them."""
@@ -46,6 +50,12 @@ NAMES: Mapping[str, frozenset[str]] = {
         }
     ),
     "sys": frozenset({"getrefcount", "getallocatedblocks", "_current_frames"}),
+    "threading": frozenset(
+        {
+            "start_new_thread", "start_joinable_thread", "Thread", "Timer", "Condition", "active_count", "enumerate",
+            "get_ident", "get_native_id",
+        }
+    ),
     "torch": frozenset(
         {
             "rand", "randn", "randint", "randperm", "rand_like", "randn_like", "randint_like", "normal", "normal_", "uniform_",
@@ -56,30 +66,84 @@ NAMES: Mapping[str, frozenset[str]] = {
 }  # fmt: skip
 """Names that count, by the module that they, or the class of which they are methods, belong to."""
 
-ALIASES = {"posix": "os", "nt": "os", "_datetime": "datetime"}
+ALIASES = {"posix": "os", "nt": "os", "_datetime": "datetime", "_thread": "threading"}
 """Modules that another one stands for."""
+
+OF_GENERATORS = ("random", "_random", "numpy.random")
+"""Beginnings of the names of what makes generators of random numbers, and of their methods."""
+
+GENERATORS = frozenset(
+    {
+        ("random", "Random"),
+        ("numpy", "Generator"),
+        ("numpy", "RandomState"),
+        ("numpy", "BitGenerator"),
+        ("numpy", "SeedSequence"),
+    }
+)
+"""Classes of generators, by the package that they come from."""
+
+SHARED = (("random", "_inst"), ("numpy.random.mtrand", "_rand"))
+"""Generators of their modules, which all code shares."""
+
+MISSING = getattr(getattr(sys, "monitoring", None), "MISSING", None)
+"""First argument of a call without arguments."""
 
 COMPILED_BY_CYTHON = "cython_function_or_method"
 
 
-def find_chance(value: Any) -> str:
+def find_chance(value: Any, argument: Any = None) -> str:
     """Find out whether something is a source of chance.
 
     Args:
         value: A function, method, class or module, or anything else; nothing of it is called.
+        argument: Its first argument; of a method that is not bound, the object.
 
     Returns:
         Its name; empty if it is none.
 
     Example:
-        >>> import functools, os, time
+        >>> import functools, os, random, time
         >>> find_chance(time), find_chance(time.sleep), find_chance(functools.partial(os.getpid)), find_chance(os.getcwd)
         ('time', 'time.sleep', 'os.getpid', '')
+        >>> find_chance(random.Random), find_chance(random.Random, 7), find_chance(random.shuffle)
+        ('random.Random', '', 'random.shuffle')
     """
     while isinstance(value, functools.partial | functools._lru_cache_wrapper):
         value = value.func if isinstance(value, functools.partial) else value.__wrapped__
     name, modules = _origin(value)
-    return next(filter(None, (find_named_source(module, name) for module in modules)), "")
+    found = next(filter(None, (find_named_source(module, name) for module in modules)), "")
+    if not found.startswith(OF_GENERATORS):
+        return found
+    if isinstance(value, type) or name == "default_rng":
+        is_seeded = argument is not None and argument is not MISSING and name != "SystemRandom"
+        return "" if is_seeded else found
+    is_own = _is_own_generator(value) or _is_own_generator(getattr(value, "__self__", argument))
+    return "" if is_own else found
+
+
+def _is_own_generator(value: Any) -> bool:
+    """Whether something is a generator of random numbers, but neither the system's nor one that all share."""
+    bases = {(base.__module__.partition(".")[0], base.__name__) for base in type(value).__mro__}
+    if bases.isdisjoint(GENERATORS) or ("random", "SystemRandom") in bases:
+        return False
+    shared = (vars(sys.modules.get(module, object)).get(name) for module, name in SHARED)
+    return all(value is not each for each in shared)
+
+
+def find_executed_source(code: CodeType, module: str) -> str:
+    """Find out whether code of a dependency is that of a source of chance.
+
+    Args:
+        code: Code of a function that is executed.
+        module: Full name of its module.
+
+    Returns:
+        The name of the source; empty if it is none. Methods of generators are left to :func:`find_chance`, which is told of
+        their object.
+    """
+    name = code.co_qualname.partition(".")[0]
+    return "" if (module, name) in GENERATORS else find_named_source(module, name)
 
 
 def find_named_source(module: str, name: str) -> str:
@@ -87,7 +151,7 @@ def find_named_source(module: str, name: str) -> str:
 
     Args:
         module: Full name of the module.
-        name: Name in it, of a function, or of a class for its methods.
+        name: Name in it, of a function, or of a class for its methods; empty for the module itself.
 
     Returns:
         Its full name; empty if it is none.
@@ -98,14 +162,14 @@ def find_named_source(module: str, name: str) -> str:
     """
     known = ALIASES.get(module, module)
     if name in NAMES.get(known.partition(".")[0], ()) or any(f"{known}.".startswith(f"{each}.") for each in SOURCES):
-        return known if name == known else f"{known}.{name}"
+        return f"{known}.{name}" if name else known
     return ""
 
 
 def _origin(value: Any) -> tuple[str, tuple[str, ...]]:
     """The name of something, and the modules that it and the classes that it belongs to come from."""
     if isinstance(value, ModuleType):
-        return value.__name__, (value.__name__,)
+        return "", (value.__name__,)
     if isinstance(value, MethodType):
         name, modules = _origin(value.__func__)
         return name, (*modules, *_modules_of(type(value.__self__)))
@@ -150,13 +214,18 @@ def find_named_chance(code: CodeType, names: Mapping[str, Any], built_in: Mappin
         operation, name = instruction.opname, instruction.argval
         if operation in WITHOUT_EFFECT:
             continue
-        if operation in GLOBAL_LOADS:
-            value = names.get(name, built_in.get(name))
-        elif operation in ATTRIBUTE_LOADS and isinstance(value, ModuleType | type):
+        if operation in ATTRIBUTE_LOADS and isinstance(value, ModuleType | type):
             value = vars(value).get(name)
-        else:
-            value = None
             continue
-        if found := find_chance(value):
+        if found := "" if _makes_generator(value) else find_chance(value):
             return found
+        value = names.get(name, built_in.get(name)) if operation in GLOBAL_LOADS else None
     return ""
+
+
+def _makes_generator(value: Any) -> bool:
+    """Whether something makes generators: a call of it tells whether it is given a seed."""
+    name, modules = _origin(value)
+    return (isinstance(value, type) or name == "default_rng") and any(
+        each.startswith(OF_GENERATORS) for each in modules
+    )

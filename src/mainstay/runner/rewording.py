@@ -90,6 +90,9 @@ HARMLESS_OF_INSPECT = frozenset(
 CO_OPTIMIZED, CO_VARARGS, CO_VARKEYWORDS = 0x01, 0x04, 0x08
 """Flags of code: whether it is that of a function, and takes any number of arguments."""
 
+CO_BEGINS_LATER = 0x20 | 0x80 | 0x200
+"""Flags of generators, coroutines and asynchronous generators: a call makes them, and does not execute them yet."""
+
 GLOBAL_LOADS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
 ATTRIBUTE_LOADS = frozenset({"LOAD_ATTR", "LOAD_METHOD", "IMPORT_FROM"})
 WITHOUT_EFFECT = frozenset({"CACHE", "PRECALL", "EXTENDED_ARG", "PUSH_NULL", "NOP"})
@@ -321,7 +324,8 @@ def _fingerprint(code: CodeType) -> tuple[Any, ...]:
 
 
 def _shell(code: CodeType) -> tuple[Any, ...]:
-    """What can be told of a function without executing it."""
+    """What can be told of a function without executing it; of a generator, also what it needs before it begins."""
+    frame = (code.co_nlocals, code.co_stacksize) if code.co_flags & CO_BEGINS_LATER else ()
     num_arguments = code.co_argcount + code.co_kwonlyargcount
     num_arguments += bool(code.co_flags & CO_VARARGS) + bool(code.co_flags & CO_VARKEYWORDS)
     return (
@@ -333,6 +337,7 @@ def _shell(code: CodeType) -> tuple[Any, ...]:
         code.co_flags,
         code.co_varnames[:num_arguments],
         code.co_freevars,
+        frame,
     )
 
 

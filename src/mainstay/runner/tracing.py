@@ -27,7 +27,7 @@ from types import CodeType, FrameType, FunctionType
 from typing import Any
 
 from . import lazy
-from .chance import find_chance, find_named_chance, find_named_source
+from .chance import find_chance, find_executed_source, find_named_chance
 from .protocol import Traced
 from .rewording import DOCSTRINGS, LOCALS, POSITIONS, READERS
 
@@ -323,11 +323,11 @@ class Tracer:
     def _call(self, code: CodeType, offset: int, called: Any, argument: Any) -> None:
         """Record a call of a source of chance."""
         local = self._local()
-        if local.busy or local.state != OURS:
+        if local.busy or local.state != OURS or id(code) in self._importers:
             return
         local.busy = True
         try:
-            if (source := find_chance(called)) and not os.path.realpath(code.co_filename).startswith(RUNNER):
+            if (source := find_chance(called, argument)) and not os.path.realpath(code.co_filename).startswith(RUNNER):
                 self._note_chance(source, code)
         finally:
             local.busy = False
@@ -338,7 +338,7 @@ class Tracer:
         if is_own:
             source = find_named_chance(code, names, frame.f_builtins)
         else:
-            source = find_named_source(str(names.get("__name__", "")), code.co_qualname.partition(".")[0])
+            source = find_executed_source(code, str(names.get("__name__", "")))
         if source:
             self._note_chance(source, code)
 

@@ -161,22 +161,21 @@ class _Runs:
         self._limit_s = limit_s
 
     def repeat(self, seconds: float) -> None:
-        """Run it until half of the calls are made or the time is used up."""
+        """Run it until half of the calls are made or the time, which a block may use up after its warm-up, is over."""
         end, most = time.monotonic() + seconds, self.num_calls + MOST_CALLS // 2
-        while self.num_calls < most and time.monotonic() < end:
-            self.run(most - self.num_calls, end)
-            if self.result["outcome"] != "completed":
-                return
+        self.run(most - self.num_calls, seconds)
+        while self.result["outcome"] == "completed" and self.num_calls < most and time.monotonic() < end:
+            self.run(most - self.num_calls, seconds)
 
-    def run(self, most: int, end: float = math.inf) -> None:
-        """Run it once, with so many calls in a block as are wanted, as its rounds allow and as will have ended by a time."""
+    def run(self, most: int, seconds: float = math.inf) -> None:
+        """Run it once, with as many calls in a block as are wanted, as its rounds allow and as the time is enough for."""
         worker, limit_s = self._worker, self._limit_s
         worker.send(Command.RUN, **RunCommand(workload=self._workload, seed=next(self._seeds), block=WHOLE))
         events = (Event.READY, Event.FINISHED) if self._is_timed else (Event.FINISHED,)
         event, content = worker.expect_one_of(events, limit_s)
         calls = 0 if self._is_timed else 1
         if event is Event.READY:
-            calls = _fitting(content, most, end)
+            calls = _fitting(content, most, seconds)
             if calls:
                 worker.send(Command.BLOCK, **BlockCommand(calls=calls))
                 event, content = worker.expect_one_of((Event.BLOCK, Event.FINISHED), limit_s)
@@ -191,10 +190,13 @@ class _Runs:
             self.result = result
 
 
-def _fitting(ready: Mapping[str, Any], most: int, end: float) -> int:
-    """Number of calls in a block."""
+def _fitting(ready: Mapping[str, Any], most: int, seconds: float) -> int:
+    """Number of calls in a block.
+
+    Example:
+        >>> _fitting({"call_s": 0.1, "left": None}, 1500, 2.0), _fitting({"call_s": 0.1, "left": 5}, 1500, 2.0)
+        (20, 5)
+    """
     left, call_s = ready["left"], ready["call_s"]
-    fitting = most
-    if call_s and not math.isinf(end):
-        fitting = max(1, int(min(most, (end - time.monotonic()) / call_s)))
+    fitting = max(1, int(min(most, seconds / call_s))) if call_s else most
     return fitting if left is None else min(fitting, left)
