@@ -9,7 +9,7 @@ A step of the path is a key, an index into a list, or ``name[key=value,key=value
 have these values. ``scale=1000`` multiplies a number before it is formatted. A file, a key or an item that is not
 there, and a value that is itself a table, end the build: a page cannot show what was not measured. A backslash before
 the braces shows the macro itself. ``{{ chart("noise") }}`` draws a chart of ``statistics_charts.py`` or a
-drawing of ``lesson_drawings.py``.
+drawing of ``lesson_drawings.py``; a page in another language gives a caption of its own: ``{{ chart("neuron", "一个神经元") }}``.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import ast
 import json
 import re
 from functools import cache
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ from scripts.documentation.lesson_drawings import DRAWINGS
 from scripts.documentation.statistics_charts import CHARTS
 
 STATISTICS = "docs/results/operating_characteristics.json"
-CHART = re.compile(r'\{\{ chart\("(?P<name>[^"]+)"\) \}\}')
+CHART = re.compile(r'\{\{ chart\("(?P<name>[^"]+)"(?:, "(?P<caption>[^"]+)")?\) \}\}')
+CAPTION = re.compile(r'(?<=-title">)[^<]*(?=</title>)|(?<=<figcaption>)[^<]*(?=</figcaption>)')
 MACRO = re.compile(r"(?P<escape>\\)?\{\{\s*figure\((?P<arguments>.*?)\)\s*\}\}", re.DOTALL)
 UNKNOWN_MACRO = re.compile(r"(?<![$\\])\{\{\s*\w+\(")
 NEXT_CONDITION = re.compile(r",(?=\w+=)")
@@ -58,24 +60,24 @@ def replace_figures(text: str, root: Path) -> str:
         raise FigureError(
             f"unknown macro {unknown[0]}...; there is {{{{ figure(file, path, format) }}}} and {{{{ chart(name) }}}}"
         )
-    return CHART.sub(lambda match: chart(match["name"], root), MACRO.sub(replaced, text))
+    return CHART.sub(lambda match: chart(match["name"], root, match["caption"]), MACRO.sub(replaced, text))
 
 
-def chart(name: str, root: Path) -> str:
+def chart(name: str, root: Path, caption: str | None = None) -> str:
     """Return one chart as HTML.
 
     Args:
         name: What the page calls it.
         root: The folder that the files are named from.
+        caption: Takes the place of the chart's own.
 
     Raises:
         FigureError: If no chart is called so.
     """
-    if name in DRAWINGS:
-        return DRAWINGS[name](root)
-    if name not in CHARTS:
+    if name not in {*CHARTS, *DRAWINGS}:
         raise FigureError(f"chart({name!r}): there is {', '.join([*CHARTS, *DRAWINGS])}")
-    return CHARTS[name](load(root / STATISTICS))
+    drawn = DRAWINGS[name](root) if name in DRAWINGS else CHARTS[name](load(root / STATISTICS))
+    return CAPTION.sub(lambda match: escape(caption), drawn) if caption else drawn
 
 
 def figure(arguments: str, root: Path) -> str:

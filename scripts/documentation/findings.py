@@ -162,7 +162,7 @@ def faults(document: Any) -> Iterator[Finding]:
         harmful = {name for name, said in expected.items() if "fail" in said}
         harmless = {name for name, said in expected.items() if said <= {"pass", "not fail"}}
         other = [name for name in expected if name not in harmful | harmless]
-        rest = f"; {' and '.join(other)} {'was' if len(other) == 1 else 'were'} counted as neither" if other else ""
+        rest = f"; {' and '.join(other)} {'counts' if len(other) == 1 else 'count'} as neither" if other else ""
         low, high = limits(rows, -1, 2, room=0)
         yield Finding(
             f"On {dataset}, {len(harmful & beyond)} of {len(harmful)} harmful changes lie wholly beyond the margin of a "
@@ -208,13 +208,13 @@ def error_rates(document: Any) -> Iterator[Finding]:
     wrong = max(gate["clean"]["fails"]["rate"] for gate in gates)
     missed = max(gate["double_margin"]["passes"]["rate"] for gate in gates)
     yield Finding(
-        f"Of clean changes {percent(rarely.marks[0].value)} ({rarely.name}) to {percent(often.marks[0].value)} ({often.name}) "
-        f"pass and at most {percent(wrong, 2)} fail. Of degradations of twice the margin "
-        f"{spread((row.marks[1].value for row in rows), percent)} fail and at most {percent(missed, 2)} pass. "
+        f"Between {percent(rarely.marks[0].value)} ({rarely.name}) and {percent(often.marks[0].value)} ({often.name}) of "
+        f"clean changes pass, and at most {percent(wrong, 2)} fail. Of degradations of twice the margin, "
+        f"{spread((row.marks[1].value for row in rows), percent)} fail, and at most {percent(missed, 2)} pass. "
         "The rest end inconclusive.",
         draw_intervals(
             "whole-gates",
-            f"How often a gate decides rightly, in {gates[0]['clean']['passes']['n']:,} simulated gates of each kind with "
+            f"How often a gate decides correctly, in {gates[0]['clean']['passes']['n']:,} simulated gates of each kind with "
             "normal noise and 95 % intervals; sd is the standard deviation of a pair",
             rows,
             axis=SHARE,
@@ -247,7 +247,7 @@ def error_rates(document: Any) -> Iterator[Finding]:
         f"{percent(max(row.marks[1].value for row in outside))}.",
         draw_intervals(
             "noise-models",
-            "The highest error rates by the kind of noise, over all numbers of metrics and margins, with 95 % intervals",
+            "The highest error rates by kind of noise, over all numbers of metrics and margins, with 95 % intervals",
             rows,
             axis=Axis(
                 "share of gates, %; logarithmic beyond the stated rate",
@@ -288,11 +288,12 @@ def evaluation(document: Any) -> Iterator[Finding]:
             if row["degradation"] == size
         ]
         red = ", ".join(
-            f"{rule} in {spread((row.marks[number].value for row in rows), lambda rate: percent(rate, 1))}"
+            f"{rule} {spread((row.marks[number].value for row in rows), lambda rate: percent(rate, 1))}"
             for number, rule in reversed([*enumerate(rules.values())])
         )
         yield Finding(
-            f"At a degradation of {_points(size)}, {name} the margin of {100 * EVALUATION_MARGIN:g}, {whether}: {red}.",
+            f"At a degradation of {_points(size)}, {name} the margin of {100 * EVALUATION_MARGIN:g}, {whether}. Share "
+            f"of evaluations in which each rule is red: {red}.",
             draw_intervals(
                 f"detection-{name}",
                 f"How often each rule is red at a degradation of {_points(size)} ({whether}), in "
@@ -339,8 +340,8 @@ def evaluation_tools(document: Any) -> Iterator[Finding]:
             for key, tool in TOOLS.items()
         )
         yield Finding(
-            f"Two tools that judge stored results, on the same draws at the same margin ({what}): without a degradation they "
-            f"leave undecided {undecided}.",
+            f"Three tools judge the same draws at the same margin ({what}). Without a degradation, they leave undecided: "
+            f"{undecided}.",
             draw_intervals(
                 f"detection-{name}",
                 f"How often each tool is red at a degradation of {_points(size)}: {what}, with 95 % intervals",
@@ -365,9 +366,9 @@ def evaluation_families(document: Any) -> Iterator[Finding]:
         marks = [rate_mark(number, rate) for number, rate in enumerate(rates)]
         rows.append(Row(name, marks, " · ".join(percent(rate["rate"], 2) for rate in rates)))
     yield Finding(
-        f"{sum(figures)} of {len(figures)} simulated figures agree with those that were published before. Of clean changes of "
-        f"many tasks at most {percent(max(row.marks[0].high for row in rows), 1)} fail, by the upper end of the interval, and "
-        f"of degradations of twice the margin of the mean {percent(max(row.marks[1].value for row in rows), 1)} pass.",
+        f"{sum(figures)} of {len(figures)} simulated figures agree with those that were published before. With many tasks, at "
+        f"most {percent(max(row.marks[0].high for row in rows), 1)} of clean changes fail (upper end of the interval), and at "
+        f"most {percent(max(row.marks[1].value for row in rows), 1)} of degradations of twice the margin of the mean pass.",
         draw_intervals(
             "families",
             f"How often gates of many tasks are wrong, in {document['provenance']['draws_of_each_kind']:,} simulated gates "
@@ -389,12 +390,12 @@ def evaluation_families(document: Any) -> Iterator[Finding]:
     ]
     broken = [row.name for row in rows if row.marks[0].low > 0.055 or row.marks[1].low > 0.011]
     yield Finding(
-        f"Where whole clusters are lost, the levels of a pass can break: of {len(rows)} designs with clusters in "
-        f"{len(broken)}, the worst at {percent(max(row.marks[0].value for row in rows))} instead of 5 %. There the report says "
+        f"If whole clusters are lost, a pass can exceed its level. It does in {len(broken)} of {len(rows)} designs with "
+        f"clusters, in the worst at {percent(max(row.marks[0].value for row in rows))} instead of 5 %; the report then says "
         "that a degradation carried by whole clusters is not excluded.",
         draw_intervals(
             "clusters",
-            "How often the tests of a pass reject where the degradation is the margin, or twice the margin, with 95 % "
+            "How often the two tests of a pass are wrong, at a degradation of the margin and of twice the margin, with 95 % "
             "intervals",
             rows,
             axis=Axis("share of evaluations, %", [0, 0.05, 0.1, 0.15], (0, 0.17), show=lambda rate: f"{100 * rate:g}"),
@@ -423,8 +424,8 @@ def transfer(document: Any) -> Iterator[Finding]:
     most = max(rows, key=lambda row: row.marks[0].value)
     low, high = limits(rows, 0)
     yield Finding(
-        f"Pretraining helps beyond doubt in {len(helped)} of {len(rows)} settings; most with {most.name}, by {most.note} "
-        "points of accuracy.",
+        f"Pretraining helps beyond doubt in {len(helped)} of {len(rows)} settings. It helps most with {_listed([most])}, by "
+        f"{most.note} points of accuracy.",
         draw_intervals(
             "transfer",
             f"Top-1 accuracy of the pretrained model less that of a new one: means of {len(document['seeds'])} seeds with "
@@ -447,12 +448,12 @@ def selftest(document: Any) -> Iterator[Finding]:
         if n == planned:
             finished.append(case)
     found = [
-        f"{case['case']}: {case['pass']} passed, {case['fail'] + case['error']} failed and {case['inconclusive']} ended "
-        f"inconclusive, of {case['gates']}"
+        f"{case['case']}: of {case['gates']} gates, {case['pass']} passed, {case['fail'] + case['error']} failed and "
+        f"{case['inconclusive']} ended inconclusive"
         for case in finished
     ]
     left = len(bars) - len(finished)
-    unfinished = f" {left} of {len(bars)} cases have fewer gates than planned and are no results yet." if left else ""
+    unfinished = f" {left} of {len(bars)} cases have fewer gates than planned and are not results yet." if left else ""
     yield Finding(
         f"{'; '.join(found) or 'No case is finished'}.{unfinished}",
         draw_stacks(
@@ -473,8 +474,8 @@ def hostile(document: Any) -> Iterator[Finding]:
         parts = (row["exit 1"], row["passed"], row["candidates"] - row["exit 1"] - row["passed"])
         bars.append(Bar(row["kind"], parts, " · ".join(map(str, parts))))
     longest = max(sum(bar.parts) for bar in bars)
-    bound = f" (with 95 % confidence fewer than {percent(1 - 0.05 ** (1 / n), 1)})" if n and not passed else ""
-    state = "" if n >= planned else f" Unfinished: {n} of {planned} candidates that the campaign states."
+    bound = f" (with 95 % confidence, fewer than {percent(1 - 0.05 ** (1 / n), 1)} would)" if n and not passed else ""
+    state = "" if n >= planned else f" Unfinished: {n} of {planned} candidates were gated."
     yield Finding(
         f"{passed or 'None'} of {n} hostile candidates passed{bound}.{state}",
         draw_stacks(
@@ -516,8 +517,8 @@ def peers(document: Any) -> Iterator[Finding]:
     yield Finding(
         f"The slowest way ({slowest.name}) takes {with_interval(slowest.marks[0], '{:.1f}'.format)} times as long as "
         f"mainstay from start to end, the fastest other way ({fastest.name}) "
-        f"{with_interval(fastest.marks[0], '{:.2f}'.format)} times; a steady epoch of the latter "
-        f"{with_interval(fastest.marks[1], '{:.2f}'.format)} times.",
+        f"{with_interval(fastest.marks[0], '{:.2f}'.format)} times; a steady epoch of the latter takes "
+        f"{with_interval(fastest.marks[1], '{:.2f}'.format)} times as long.",
         draw_intervals(
             "peers",
             f"Time over that of mainstay for the same training of {document['num_epochs']} epochs: medians of "
@@ -559,10 +560,10 @@ def ablations(document: Any) -> Iterator[Finding]:
     helpful = [row for row in techniques if row.marks[0].low > 0]
     low, high = limits(rows, 0)
     yield Finding(
-        f"Of {len(techniques)} techniques {len(helpful)} raise the accuracy beyond doubt when added alone; "
-        f"{best.name} is worth most, {with_interval(best.marks[0], signed)} points alone and "
-        f"{with_interval(best.marks[1], signed)} beside the others, and {least.name} least, "
-        f"{with_interval(least.marks[0], signed)} points.",
+        f"{len(helpful)} of {len(techniques)} techniques raise the accuracy beyond doubt when added alone. "
+        f"The best is {best.name}, with {with_interval(best.marks[0], signed)} points alone and "
+        f"{with_interval(best.marks[1], signed)} beside the others; the worst is {least.name}, with "
+        f"{with_interval(least.marks[0], signed)} points alone.",
         draw_intervals(
             "ablations",
             f"Gain of top-1 accuracy with {document['num_train_images']:,} training images: means of {document['n']} "
@@ -600,7 +601,8 @@ def privacy(document: Any) -> Iterator[Finding]:
     )
     low, high = limits(accurate)
     yield Finding(
-        f"That costs accuracy: {accurate[0].note} % without, {accurate[-1].note} % with ε = {rows[-1]['epsilon']:g}.",
+        f"Differential privacy costs accuracy: {accurate[0].note} % without it, {accurate[-1].note} % with "
+        f"ε = {rows[-1]['epsilon']:g}.",
         draw_intervals(
             "privacy-accuracy",
             f"Top-1 accuracy on the test set: means of {document['n']} models with {level} intervals",
@@ -615,7 +617,7 @@ def loss_curves(document: Any) -> Iterator[Finding]:
     best = min(document["epochs"], key=lambda row: row["validation_loss"])
     last = document["epochs"][-1]
     yield Finding(
-        f"The validation loss is least after epoch {best['epoch']}, at {best['validation_loss']:.3f} nat, and "
+        f"The validation loss is lowest after epoch {best['epoch']}, at {best['validation_loss']:.3f} nat. It rises to "
         f"{last['validation_loss']:.3f} after epoch {last['epoch']}, while the training loss falls to {last['train_loss']:.4f}."
     )
 
@@ -634,7 +636,7 @@ def compression(document: Any) -> Iterator[Finding]:
         mark = gain_mark(0, model["top1_accuracy_minus_parent"], key="mean", unit=0.01)
         losses.append(Row(model["model"], [mark], f"{size(model)} of the size, {signed(mark.value)}"))
     tolerable = [
-        f"{row.name} weighs {size(model)} of its parent after zlib at {with_interval(row.marks[0], signed)} points of accuracy"
+        f"{row.name} has {size(model)} of its parent's size after zlib, at {with_interval(row.marks[0], signed)} points of accuracy"
         for loss in (0.1, 1)
         if (kept := [(model, row) for model, row in zip(models, losses, strict=True) if row.marks[0].low > -loss])
         for model, row in [kept[-1]]
@@ -642,7 +644,7 @@ def compression(document: Any) -> Iterator[Finding]:
     worst = min(losses, key=lambda row: row.marks[0].value)
     low, high = limits(losses, 0, room=0)
     yield Finding(
-        f"{'; '.join(dict.fromkeys(tolerable))}; {worst.name} costs most, {with_interval(worst.marks[0], signed)}.",
+        f"{'; '.join(dict.fromkeys(tolerable))}; {worst.name} costs most: {with_interval(worst.marks[0], signed)} points.",
         draw_intervals(
             "compression",
             f"Accuracy less that of the parent, by falling size: means of {len(document['seeds'])} seeds with {level} intervals",
@@ -668,9 +670,9 @@ def compression(document: Any) -> Iterator[Finding]:
     batches = list(parent["latency_over_parent"])
     low, high = limits(rows, 1, room=0)
     yield Finding(
-        f"Faster at every size of batch: {_listed(faster) or 'none'}"
+        f"Faster than the parent at every batch size: {_listed(faster) or 'none'}"
         + "".join(
-            f"; {row.name} takes {with_interval(mark, '{:.2f}'.format)} times as long in a {batches[mark.series]}"
+            f"; {row.name} takes {with_interval(mark, '{:.2f}'.format)} times as long for a {batches[mark.series]}"
             for row in slower
             for mark in row.marks
             if mark.low > 1.05
@@ -701,10 +703,10 @@ def gate_time(document: Any) -> Iterator[Finding]:
         parts = (gate["in_workloads_s"], gate["overhead_but_for_them_s"], starts)
         bars.append(Bar(gate["what"], parts, f"{' + '.join(f'{part:.1f}' for part in parts)} = {gate['wall_s']:.1f} s"))
         if gate["at_most_s"] is not None:
-            held.append(f"{gate['overhead_but_for_them_s']:.1f} s where at most {gate['at_most_s']:g} s are allowed")
+            held.append(f"{gate['overhead_but_for_them_s']:.1f} s, of at most {gate['at_most_s']:g} s allowed")
     longest = max(gate["wall_s"] for gate in document["gates"])
     shares = [gate["in_workloads_s"] / gate["wall_s"] for gate in document["gates"]]
-    bar = f"; overhead but for fresh starts was {' and '.join(held)}" if held else ""
+    bar = f"; the overhead without fresh starts was {' and '.join(held)}" if held else ""
     yield Finding(
         f"A gate took {spread((gate['wall_s'] for gate in document['gates']), '{:.0f}'.format)} s, "
         f"{spread(shares, percent)} of it inside the workloads{bar}.",
@@ -713,7 +715,7 @@ def gate_time(document: Any) -> Iterator[Finding]:
             "Where the seconds of a gate go, by what was changed; one gate of each kind",
             bars,
             axis=Axis("wall time, s", steps(0, longest), (0, longest)),
-            series=["inside the workloads", "overhead but for fresh starts", "fresh starts of interpreters"],
+            series=["inside the workloads", "overhead without fresh starts", "fresh starts of interpreters"],
         ),
     )
 
@@ -736,11 +738,11 @@ def history(document: Any) -> Iterator[Finding]:
     low, high = limits(rows, 0.5 * promised)
     yield Finding(
         f"False alarms of an unchanged project come {spread(means, '{:,.0f}'.format)} commits apart on average, where "
-        f"{promised:,} are promised; {below or 'none'} of {len(means)} kinds of noise and margin "
-        f"{'lies' if below <= 1 else 'lie'} below with the whole interval.",
+        f"{promised:,} are promised; {below or 'none'} of {len(means)} combinations of noise and margin "
+        f"{'has' if below <= 1 else 'have'} an interval that lies wholly below.",
         draw_intervals(
             "run-lengths",
-            "Commits between two false alarms by the kind of noise, with 95 % intervals",
+            "Commits between two false alarms by kind of noise, with 95 % intervals",
             rows,
             axis=Axis("commits between two false alarms", steps(low, high), (low, high), show="{:,.0f}".format),
             series=series,
@@ -756,14 +758,14 @@ def history(document: Any) -> Iterator[Finding]:
     least = min(rows, key=lambda row: min(mark.value for mark in row.marks))
     sure = [row for row in rows if all(mark.value >= 0.9 for mark in row.marks)]
     yield Finding(
-        f"Within 24 commits {len(sure)} of {len(rows)} kinds of change are seen in at least 90 % of lives; "
-        f"hardest to see: {least.name}, with {' and '.join(percent(mark.value) for mark in least.marks)}.",
+        f"{len(sure)} of {len(rows)} kinds of change are seen within 24 commits in at least 90 % of simulated projects; "
+        f"hardest to see is {_listed([least])}, with {' and '.join(percent(mark.value) for mark in least.marks)}.",
         draw_intervals(
             "delays",
-            f"Changes seen within 24 commits, in {document['delays'][0]['lives']} simulated lives of each kind with 95 % "
+            f"Changes seen within 24 commits, in {document['delays'][0]['lives']} simulated projects of each kind with 95 % "
             "intervals; sizes are in margins",
             rows,
-            axis=SHARE._replace(label="share of lives, %"),
+            axis=SHARE._replace(label="share of projects, %"),
             series=series,
         ),
     )
@@ -776,15 +778,14 @@ def history(document: Any) -> Iterator[Finding]:
     )
     least_right = [min(row.marks[number].value for row in rows) for number in range(len(methods))]
     yield Finding(
-        "Change points that are named are true in "
+        "Of the change points found, "
         + " and ".join(
-            f"at least {percent(rate, 1)} of cases ({method})"
-            for rate, method in zip(least_right, methods, strict=True)
+            f"at least {percent(rate, 1)} ({method})" for rate, method in zip(least_right, methods, strict=True)
         )
-        + ", whatever the noise.",
+        + " are true, whatever the noise.",
         draw_intervals(
             "change-points",
-            "Precision of change points by the kind of noise: the share of those named that are true, with 95 % intervals",
+            "Precision of change points by kind of noise: the share of those found that are true, with 95 % intervals",
             rows,
             axis=SHARE._replace(label="precision, %"),
             series=methods,
@@ -858,11 +859,13 @@ def compression_verdicts(document: Any) -> Iterator[Finding]:
         counts = [row[verdict] for verdict in verdicts]
         bars.append(Bar(row["model"], counts, " · ".join(map(str, counts))))
     num_seeds, judged = len(document["seeds"]), sum(sum(bar.parts) for bar in bars)
+    contradictions = sum(row["contradictions"] for row in document["rows"])
     yield Finding(
-        f"{sum(row['contradictions'] for row in document['rows']) or 'None'} of {judged} verdicts contradict the measured table.",
+        f"{contradictions or 'None'} of {judged} verdicts {'contradicts' if contradictions <= 1 else 'contradict'} the "
+        "measured table.",
         draw_stacks(
             "compression-verdicts",
-            f"Verdicts on each model against its parent, a seed each: pass · fail · inconclusive. {num_seeds} seeds",
+            f"Verdicts on each model against its parent, one for each of {num_seeds} seeds: pass · fail · inconclusive",
             bars,
             axis=Axis("seeds", steps(0, num_seeds), (0, num_seeds)),
             series=verdicts,

@@ -74,7 +74,7 @@ def neuron(root: Path) -> str:
         "neuron",
         "A neuron: it weights its inputs, adds them, and applies an activation function to the sum",
         figure,
-        "inputs x₁, x₂ and 1, each times its weight w₁, w₂ and b, are added to z; the activation σ gives the output a = σ(z)",
+        "inputs x₁, x₂ and 1, each times its weight w₁, w₂ and b, add up to z; the activation σ gives the output a = σ(z)",
     )
 
 
@@ -99,7 +99,7 @@ def convolution(root: Path) -> str:
     write(axes, WIDTH / 2, 182, f"the marked step: {products} = {answer[row, column]}".replace("-", "−"), size=12)
     return on_page(
         "convolution",
-        "One step of a convolution: the kernel lies on a window of the image, products are added to one number of the output",
+        "One step of a convolution: the kernel lies on a window of the image, and the products add up to one number of the output",
         figure,
         f"window {window.tolist()} times kernel {kernel.tolist()} adds up to {answer[row, column]}; all steps: {answer.tolist()}",
     )
@@ -178,7 +178,7 @@ def flips(root: Path) -> str:
         place += len(names)
     return on_page(
         "flips",
-        f"The {len(before)} test images of digits in one pair of trainings, before and after a learning rate that is too small: only flips tell",
+        f"The {len(before)} test images of digits in one pair of trainings, with the usual learning rate and with one that is too small: only images that flip carry evidence",
         figure,
         "; ".join(f"{kind}: {len(names)}" for kind, names in kinds.items()),
     )
@@ -218,7 +218,7 @@ def looks(root: Path) -> str:
     low, high = limits(rows, 0, 2 * margin)
     return draw_intervals(
         "looks",
-        "A sequential test: the interval of one real gate at each of its looks; it ends inconclusive, since the margin stays inside",
+        "A sequential test: the interval of one real gate at each of its looks; it ends inconclusive, since the interval still contains the margin",
         rows,
         axis=Axis("degradation of top-1 accuracy, percentage points", steps(low, high), (low, high), show=plain),
         lines={margin: f"margin: {margin:g} points"},

@@ -25,7 +25,7 @@ PICTURES = ROOT / "docs" / "assets" / "notebook"
 SETTINGS = "%config InlineBackend.figure_formats = ['svg']\nimport matplotlib; matplotlib.rcParams['svg.hashsalt'] = 'notebook'"
 METADATA = re.compile(r"<metadata>.*?</metadata>|<\?xml.*?\?>|<!DOCTYPE.*?>|<!--.*?-->", re.DOTALL)
 HEAD = """---
-description: A neuron, a network by hand and the same with PyTorch, as a notebook that has been run, with its pictures.
+description: A neuron, a network by hand and the same network with PyTorch, as a notebook with its output and pictures.
 ---
 
 """

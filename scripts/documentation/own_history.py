@@ -70,13 +70,13 @@ def render_own_history(folder: Path) -> str:
 
 HEAD = f"""# {TITLE}
 
-The last commits of this repository that touch the product, each gated against the one before it, and every twentieth against
-the first of all over 20 pairs: {{count}} runs ({{verdicts}}). `nox -s own_history` gates them, with small budgets and a part
-of the workloads, on a machine that others used too. So a confirmed change of a level that no pair shows is one of the machine: its load changed while the
+The last commits of this repository that touch the product. Each is gated against the one before it, and every twentieth also against
+the first of all over 20 pairs: {{count}} runs ({{verdicts}}). `nox -s own_history` gates them, with small budgets and some
+of the workloads, on a machine that others used too. So if a level has a confirmed change that no pair shows, the machine changed, not the code: its load was different while the
 commits were gated.
 
 [Open the history](reports/{{page}}) as `mainstay history page` writes it, or its [feed](reports/{{feed}}) of confirmed changes.
-[What it rests on](../explanation/history.md).
+[How history is judged](../explanation/history.md) explains the methods.
 
 | metric | where it stands | alarms |
 |---|---|---:|

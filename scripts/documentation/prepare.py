@@ -48,8 +48,8 @@ SITE_URL = os.environ.get("SITE_URL", "http://127.0.0.1:8000/")
 REPOSITORY_URL = os.environ.get("REPOSITORY_URL", "")
 PROJECT = """# Results
 
-What the project measured about itself. Each page is made at build time from a file of `docs/results`, which carries the
-command that makes it anew, the commit, the machine, the versions and the seeds.
+What the project measured about itself. Each page is made at build time from a file of `docs/results`, which holds the
+command that regenerates it, the commit, the machine, the versions and the seeds.
 
 """
 

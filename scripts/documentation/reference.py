@@ -43,7 +43,7 @@ search: {boost: 0.5}
 
 # Command line
 
-Made from the parsers themselves.
+Every command and option, as `--help` prints it.
 
 """
 """A search that a guide answers leads to the guide first."""
@@ -97,18 +97,18 @@ def render_configuration() -> str:
             f"## `{field.name}`\n\n{meanings[field.name]}\n\n"
             f"- expected: {expected_value(field.name)}\n"
             f"- default: {_toml(getattr(default, field.name))}\n"
-            f"- in a change that alters it: {effect_of(field.name)}\n"
+            f"- if a change alters it: {effect_of(field.name)}\n"
         )
         if field.name == "margins":
             sections.append(
-                "A table inside holds for one data set and replaces what stands outside it:\n\n"
+                "A nested table holds for one data set and replaces the margins outside it:\n\n"
                 "```toml\n[tool.mainstay.margins]\ntop1_accuracy = 0.002\n\n"
                 "[tool.mainstay.margins.digits]\ntop1_accuracy = 0.012\n```\n"
             )
     head = (
-        f"# Configuration\n\nThe settings of a gate stand in `[{TABLE}]` of `pyproject.toml`, each with a default. A key "
-        "that is not known and a value that does not fit are errors that name the key, the nearest known one and what "
-        "was expected; nothing is measured then and the exit status is 2.\n\n"
+        f"# Configuration\n\nA gate reads its settings from `[{TABLE}]` in `pyproject.toml`. Every key has a default. An "
+        "unknown key or a wrong value is an error that names the key, the nearest known key and the expected value; "
+        "nothing is measured then, and the exit status is 2.\n\n"
     )
     return head + "\n".join(sections)
 
@@ -204,15 +204,15 @@ EXIT_STATUSES_HEAD = """# Verdicts and exit statuses
 
 ## What ends a gate before it is judged
 
-An error that is raised ends the gate; whatever was measured stays in its journal. A candidate that cannot be built exits with 1, a baseline with 4.
+Each of these errors ends a gate without a verdict; whatever was measured stays in its journal. If the candidate cannot be built, the exit status is 1; if the baseline cannot, it is 4.
 
 """
 
 EXIT_STATUSES_MIDDLE = """
-## What a judged gate comes to
+## How a judged gate gets its verdict
 
-The first rule that applies decides, so the table reads from top to bottom in order of precedence. It is
-[`GATE_RULES`][mainstay.gates.policy.GATE_RULES] itself, the one place where facts become a verdict.
+The first rule that applies decides. The table is made from
+[`GATE_RULES`][mainstay.gates.policy.GATE_RULES], the rules by which the code decides.
 
 """
 
@@ -220,22 +220,22 @@ EXIT_STATUSES_TAIL = """
 ## What each status means
 
 - **Exit code 0** means pass: no metric degraded by more than its margin, or
-  [the code is the same](../explanation/unchanged-code.md) and nothing was run. New workloads are shown and count 0.
+  [the code is the same](../explanation/unchanged-code.md) and nothing was run. New workloads do not keep a gate from passing.
 - **Exit code 1** means fail: a metric degraded by more than its margin, one that the baseline has is missing, or the candidate
   alone is broken. The message names the metric.
 - **Exit code 2** means that the command was used wrongly: an option, a revision or a key of `[tool.mainstay]`. Nothing
   was measured.
 - **Exit code 3** means inconclusive: neither a degradation nor its absence was shown, and the report says how many
-  pairs or items would settle it; or a pass rests on an [implausible
+  pairs or items would settle it; or a pass contains an [implausible
   gain](../how-to/judge-stored-results.md#an-implausible-gain). The key [`inconclusive`](configuration.md#inconclusive)
-  maps it to 0 or 1, or with `"warn"` to 0 [where all that is undecided lies within its margin at calibrated
-  noise](../how-to/read-an-inconclusive.md#what-ci-makes-of-it). Where [what judges a metric was
-  changed](../explanation/questions.md#can-a-change-loosen-what-it-is-judged-by) and needs a review, it never becomes 0.
+  maps it to 0 or 1, or with `"warn"` to 0 [if all undecided metrics lie within their margins at calibrated
+  noise](../how-to/read-an-inconclusive.md#what-ci-makes-of-it). It never becomes 0 if [what judges a metric was
+  changed](../explanation/questions.md#can-a-change-loosen-what-it-is-judged-by) and needs a review, or if a gain is implausible.
 - **Exit code 4** means that nothing can be said about the candidate: the baseline, the tool or the environment is
   broken, or nothing was judged; `--allow-unjudged` lets a gate pass that judged nothing.
-- **Exit code 130** means interrupted; `mainstay gate --resume` continues, and nothing is measured twice.
+- **Exit code 130** means that the gate was interrupted; `mainstay gate --resume` continues it, and nothing is measured twice.
 
-`nox` knows only 0 and 1: under `nox -s gate`, read the line `exit status` of the report.
+`nox` itself exits only with 0 or 1, so under `nox -s gate`, read the line `exit status` of the report.
 """
 
 
@@ -257,11 +257,11 @@ def render_markers() -> str:
 
 
 FIXTURES = {
-    "trial": "records metrics: `trial.record(name=value)`, and answers of single examples; `trial.seed` is the seed of the pair",
+    "trial": "records metrics, as in `trial.record(name=value)`, and answers to single examples; `trial.seed` is the seed of the pair",
     "benchmark": "times a call, as pytest-benchmark does",
-    "codspeed_benchmark": "the same for suites written for pytest-codspeed",
+    "codspeed_benchmark": "the same, for suites written for pytest-codspeed",
     "import_timer": "`import_timer(module)` imports a module in a fresh interpreter and returns the seconds",
-    "counts": "records numbers that do not vary: `counts.record(name=value)`",
+    "counts": "records deterministic counts: `counts.record(name=value)`",
 }
 """What a workload may use, and what it is for."""
 
@@ -271,8 +271,8 @@ description: The pytest markers and fixtures that make a test a workload of main
 
 # Markers and fixtures
 
-A test in the folder of workloads is a workload if it uses one of these fixtures; a marker declares each metric and its margin. Under
-plain `pytest` the fixtures work as well, so that a workload can be tried like any test. [Add a
+A test in the folder of workloads is a workload if it uses one of these fixtures; a marker declares each metric and its margin. The
+fixtures also work under plain `pytest`, so you can try a workload like any test. [Add a
 workload](../how-to/add-a-workload.md) shows them in use.
 
 ## Fixtures
@@ -282,9 +282,9 @@ workload](../how-to/add-a-workload.md) shows them in use.
 {fixtures}
 A workload uses exactly one of them.
 
-{markers}## Metrics that are ready
+{markers}## Ready metrics
 
-They need only their name: `@pytest.mark.performance(metric="peak_memory")`. Margins are fractions.
+A ready metric needs only its name: `@pytest.mark.performance(metric="peak_memory")`. The margins are defaults, as fractions.
 
 | metric | marker | better is | margin | unit |
 |---|---|---|---|---|
@@ -305,14 +305,14 @@ def render_sessions(noxfile: str) -> str:
             rows[options.get("default", "True") == "True"].append(f"| `nox -s {name}` | {_cell(doc)} |\n")
     return SESSIONS_HEAD + "".join(
         f"## {title}\n\n| command | what it does |\n|---|---|\n{''.join(rows[default])}\n"
-        for default, title in ((True, "What a bare `nox` runs"), (False, "What is asked for by name"))
+        for default, title in ((True, "What a bare `nox` runs"), (False, "What runs only by name"))
     )
 
 
 SESSIONS_HEAD = """# Sessions
 
 Every task of the project is a session of `noxfile.py`; the same one runs on your machine and in CI. `nox -s NAME`
-makes its environment under the hashed constraints and runs it; what stands after `--` is passed on.
+creates the session's environment under the hashed constraints and runs the session; arguments after `--` are passed on to it.
 
 """
 
@@ -356,11 +356,11 @@ description: The Python modules of mainstay, the public one and the internal one
 
 ## Public
 
-What other projects import. A change that breaks it is announced a release before, see
+The modules that other projects import. A change that breaks one is announced one release before, see
 [deprecation](../../community/maintaining.md#deprecation):
 
 {public}
-Beside it, these are public: the [command line](../command-line.md), the [configuration](../configuration.md), the [markers and
+Also public are the [command line](../command-line.md), the [configuration](../configuration.md), the [markers and
 fixtures](../markers.md), and the [run document](../run-schema.md).
 
 ## Reference model
@@ -370,8 +370,8 @@ The model that the lessons explain. It is there to be read and copied; its names
 {model}
 ## Internal
 
-For those who work on the toolkit. Nothing here is promised: modules move without a note. [Where to add
-what](../../explanation/architecture.md#where-to-add-what).
+For those who work on the toolkit. Nothing here is stable: modules move without notice. [Where to add
+what](../../explanation/architecture.md#where-to-add-what) explains the layout.
 
 {internal}"""
 

@@ -40,181 +40,196 @@ class Introduction(NamedTuple):
 INTRODUCTIONS: Mapping[str, Introduction] = {
     "faults": Introduction(
         "Injected faults",
-        "Changes whose effect is known, harmless and harmful ones, each measured against the unchanged model with the "
-        "same seeds. They support the margins: a harmless change stays inside, a fault that matters lies outside. "
-        "Degradations are positive where the changed model is worse.",
+        "Harmless and harmful changes with known effects, each measured against the unchanged model with the "
+        "same seeds. They support the margins: harmless changes stay inside, and faults that matter lie outside. "
+        "A degradation is positive if the changed model is worse.",
     ),
     "operating_characteristics": Introduction(
         "Error rates",
         "How often a gate is wrong: the false alarm rate (a clean change fails) and the miss rate (a degradation of "
-        "twice the margin passes), from simulated gates that run the real judgement, for noise that fits the "
-        "assumptions and noise that does not. Intervals hold with 95 %.",
+        "twice the margin passes). The gates are simulated and judged by the real code, with noise that fits the "
+        "assumptions and noise that does not. All intervals are 95 % intervals.",
     ),
     "ablations": Introduction(
         "Ablations",
-        "What each technique against overfitting is worth on the reference model, trained on few images of MNIST: added "
-        "alone to plain training, and left out of all of them together. A cell reads: without → with, their difference "
-        "with its 95 % interval; pairs share the seed. [How to cure overfitting](../how-to/cure-overfitting.md) explains "
-        "them.",
+        "What each technique against overfitting gains on the reference model, trained on few images of MNIST: added "
+        "alone to plain training, and added last to all the others. A cell reads: accuracy without → with the "
+        "technique, then the difference with its 95 % interval; both trainings of a pair have the same seed. [How to "
+        "cure overfitting](../how-to/cure-overfitting.md) explains the techniques.",
     ),
     "evaluation": Introduction(
         "Evaluations",
-        "Simulated evaluations whose truth is known, judged by the functions that judge stored results. Whole verdicts, highest "
-        "levels, levels of means, sizes, looks, many tasks, repeats and missing scores stand beside figures that were "
-        "published before; a figure agrees unless it lies beyond the error of both simulations (99.9 %). How clusters were "
-        "drawn was published in a line only: of two readings, both are shown. Where they differ, the published levels are "
-        "higher: with 250 clusters of 20 items, they are those of Student's t without the count of clusters that replaces it "
-        "if few differ. The published effect of a baseline that is the best of five runs leaves out that the best scatters, "
-        "too. Detection: how often a fixed floor, an unpaired z test, McNemar's test, `nel gate` (NeMo Evaluator), "
-        "`statgate` and this judgement are red on the same draws at the sizes of known benchmarks, with a margin of 2 "
-        "points. The two tools are asked by the functions by which they decide, in an environment of their own, and on some "
-        "draws by their own entry points, too; statgate judges fewer draws, since it draws 10,000 bootstrap samples of each. "
-        "Neither knows a family of tasks with one error rate: ten tasks are red if one is. At degradations of 2 points or "
-        "less a rule should not be red. Intervals hold with 95 %. `nox -s evaluation` makes this file.",
+        "Simulated evaluations with a known degradation, judged by the functions that judge stored results. All "
+        "intervals are 95 % intervals. `nox -s evaluation` makes this file.\n\n"
+        "**Comparison with published figures.** Most tables show each figure beside one that was published before; "
+        "the two agree unless they differ by more than the error of both simulations (99.9 %). The publication "
+        "describes in one line how it drew clusters; the line can be read in two ways, and both are shown. Where the "
+        "figures differ, the published levels are higher: with 250 clusters of 20 items, they are those of Student's "
+        "t without the count of clusters that replaces it if few differ. The published effect of taking the best of "
+        "five runs as the baseline ignores that the best run scatters, too.\n\n"
+        "**Detection.** How often a fixed floor, an unpaired z test, McNemar's test, `nel gate` (NeMo Evaluator), "
+        "`statgate` and mainstay are red on the same draws at the sizes of known benchmarks, with a margin of 2 "
+        "points. At degradations of 2 points or less, a rule should not be red. `nel gate` and `statgate` each run in "
+        "an environment of their own, through the functions by which they decide and, on some draws, through their "
+        "entry points too. `statgate` judges fewer draws, since it draws 10,000 bootstrap samples of each. Neither "
+        "has one error rate for a family of tasks: ten tasks are red if one is.",
     ),
     "recipe_accuracy": Introduction(
         "Recipes",
-        "What a recipe reaches on the real MNIST: one training for each seed, scored once, after the last epoch.",
+        "The accuracy that a recipe reaches on the real MNIST: one training for each seed, scored once, after the last "
+        "epoch.",
     ),
-    "peers": Introduction("Peers", "The same task done with other tools, measured on the same machine."),
+    "peers": Introduction("Peers", "The same training done with other tools, timed on the same machine."),
     "selftest": Introduction(
         "Self-test",
-        "Whole gates of a small project, two commits each, built and installed apart: unchanged ones and ones with a "
-        "planted change of known kind. Sizes are confirmed by a longer measurement apart from the gate; simulated are "
-        "gates with the noise that the real ones showed. A rate against the bar counts the verdicts that the bar rules "
-        "out.",
+        "Real gates of a small project. Each compares two commits, built and installed separately, which are equal or "
+        "differ by a planted change of a known kind. A longer measurement, separate from the gate, confirms the size "
+        "of each change. The simulated gates have the noise that the real ones showed. The bar of a case says which "
+        "verdicts must not occur; the rate against the bar is how often they did.",
     ),
     "clean_changes": Introduction(
         "Clean changes",
-        "Gates of a small project between two commits that differ in words only, built and installed apart: how many pass, fail or "
-        "end inconclusive, and how long a gate takes. In the first case all six metrics are measured; in the others the proof "
-        "of unchanged code is on, and the second commit makes one harmless edit. `python -m experiments.clean_changes` gates them.",
+        "Real gates of a small project between two commits that differ only in words, built and installed separately: "
+        "how many pass, fail or end inconclusive, and how long a gate takes. In the first case, all six metrics are "
+        "measured; in the others, the proof of unchanged code is on, and the second commit makes one harmless edit. "
+        "`python -m experiments.clean_changes` runs these gates.",
     ),
     "hostile": Introduction(
         "Hostile candidates",
-        "Generated changes of a small project, gated one by one: each ruins the model and tampers with one to three of the "
-        "means by which it is judged. Passed counts gates that exited with 0 or came to the verdict pass: there may be none. "
-        "The exit statuses say how the others were held: 1 a degradation, a missing metric or a broken candidate, 2 "
-        "usage, 3 inconclusive or in need of a review, 4 a baseline or an environment that is broken. `nox -s hostile` "
-        "draws, gates and counts them.",
+        "Generated changes of a small project, gated one by one: each ruins the model and tampers with one to three "
+        "of the means by which it is judged. *Passed* counts gates that exited with 0 or reached the verdict pass; it "
+        "must be 0. The exit statuses say how the others were stopped: 1 for a degradation, a missing metric or a "
+        "broken candidate, 2 for wrong usage, 3 for an inconclusive gate or a change that needs a review, 4 for a "
+        "broken baseline or environment. `nox -s hostile` generates, gates and counts them.",
     ),
     "first_difference": Introduction(
         "Where two revisions part",
-        "Differences planted in the reference model, and the place that `mainstay explain` names first: the operator, the "
-        "line and the change were written down before. Lines are those of the candidate, then of the baseline; the controls change nothing "
-        "that is computed. `nox -s first_difference` plants and names them.",
+        "Differences planted in the reference model, and the place that `mainstay explain` names first. The expected "
+        "operator, line and change were written down beforehand. Of two lines, the first is the candidate's, the "
+        "second the baseline's. The controls change nothing that is computed. `nox -s first_difference` plants the "
+        "differences and runs the command.",
     ),
     "adoption": Introduction(
         "Adoption",
-        "Other people's projects, each put under a gate by `mainstay init --yes` with nobody's help: what was written, how long "
-        "it took, and the verdicts of the tree against itself, of the commit that adopts, of a reworded docstring, and of a "
-        "slowdown planted in what the workloads time. `nox -s adoption` fetches and gates them.",
+        "Other people's projects, each put under a gate by `mainstay init --yes` without any help: what was written, "
+        "how long it took, and four verdicts: on the project against itself, on the commit that adds the gate, on a "
+        "reworded docstring, and on a slowdown planted in the code that the workloads time. `nox -s adoption` fetches "
+        "and gates the projects.",
     ),
     "examples": Introduction(
         "Examples",
-        "The five projects of `examples/`, one for each field that the article names, with models that packages ship: each gated "
-        "with a constant that nothing uses, and across a new version of the package. Fail says that the new version is worse by "
-        "more than the margin on items like these, not that it is worse elsewhere. Lost items are right before and wrong "
-        "after, gained ones the other way round; the first eight of each are shown. A gain by "
-        "more than the margin is doubted: the gate exits with 3 until somebody acknowledges it. `nox -s examples` gates them.",
+        "The five projects of `examples/`, one for each field that the article names, with models that come with a "
+        "package. Each is gated twice: with a new constant that nothing uses, and with a new version of the package. "
+        "*Fail* means that the new version is worse by more than the margin on items like these; it says nothing "
+        "about other items. Lost items are right before and wrong after the change, gained ones the other way round; "
+        "the first eight of each are shown. A gain of more than the margin needs a review: the gate exits with 3 "
+        "until somebody acknowledges it. `nox -s examples` runs these gates.",
     ),
     "comparison": Introduction(
         "Other gates",
-        "The gate, pytest-benchmark and asv before the same changes: how often each raises an alarm, in the same time on "
-        "the same machine. A clean change should raise none; a slowdown beyond the margin of 5 % should.",
+        "mainstay, pytest-benchmark and asv judge the same changes: how often each raises an alarm, given the same "
+        "time on the same machine. A clean change should raise no alarm; a slowdown beyond the margin of 5 % should.",
     ),
     "gpu": Introduction(
         "One GPU",
-        "What one GPU answered in ten minutes: the tests, pairs of equal revisions and of planted slowdowns with clocks, power and "
-        "throttling, epochs of the reference model beside a common loop, and 32 seeds in one call. Pairs with throttling are "
-        "discarded as a whole. `nox -s gpu_results` repeats it.",
+        "What was measured on one GPU in ten minutes: the tests; pairs of equal revisions and of planted slowdowns, "
+        "with clocks, power and throttling; epochs of the reference model beside those of a common loop; and 32 seeds "
+        "in one call. Pairs with throttling are discarded as a whole. `nox -s gpu_results` repeats the measurement.",
     ),
     "torch_counts": Introduction(
         "Counts of what PyTorch does",
-        "Regressions that a clock may not see, planted one by one in a small library, and whether one run of the gate's workers "
-        "names the metric, the operator and the line; the last ones are rewordings, which must change nothing. Then the same "
-        "counts with other instruction sets and numbers of threads.",
+        "Regressions that a clock may not notice, planted one by one in a small library, and whether one run of the "
+        "gate's workers names the metric, the operator and the line. The last changes only reword the code and must "
+        "change no count. Where they were measured, the same counts follow with other instruction sets and numbers of "
+        "threads.",
     ),
     "pair_noise": Introduction(
         "Noise of a pair",
-        "Both revisions are the same, so every difference is noise: its standard deviation by what is measured, how it is "
-        "timed, how the workers start, and how many busy processes run beside them. The gate takes the ratio of sums over "
-        "blocks of 2 ms, less the time that others kept a process waiting for a core. What then remains lies between "
-        "processes, and only more pairs help.",
+        "Both revisions are the same, so every difference is noise. The tables show its standard deviation by what is "
+        "measured, how it is timed, how the workers start, and how many busy processes run beside them. The gate "
+        "takes the ratio of the sums over blocks of 2 ms, after it subtracts the time that a process waited for a "
+        "core because of others. The noise that remains differs from process to process, and only more pairs reduce "
+        "it.",
     ),
     "multiplicity": Introduction(
         "One error rate over many metrics",
-        "Ways to hold the rate of false fails over 100 metrics, on the same simulated gates: false fails of the whole family, and "
-        "the share of worse metrics that are named at all, by 5 and by 12 pairs. Worse metrics are so by twice the margin. "
-        "Intervals hold with 95 %.",
+        "Ways to limit the rate of false fails over 100 metrics, on the same simulated gates: how often any metric "
+        "fails falsely, and what share of the degraded metrics is named, after 5 and after 12 pairs. Metrics degrade "
+        "by twice the margin. All intervals are 95 % intervals.",
     ),
     "planted_events": Introduction(
         "Slowdowns of different shapes",
-        "A slowdown of 5 % at a margin of 2 %: steady, or by rare calls that take 1, 15 or 50 ms longer, or by a thread of "
-        "the library's own; beside nothing else and beside busy processes. An estimator that trims or leaves interrupted "
-        "blocks out would lose the rare ones; none may pass. The control and the other workload must not fail.",
+        "A slowdown of 5 % at a margin of 2 %: in every call, in rare calls that take 1, 15 or 50 ms longer, or in a "
+        "thread of the library itself; on an idle machine and beside busy processes. No slowdown may pass, though an "
+        "estimator that trims or leaves out interrupted blocks would lose the rare ones. The control and the other "
+        "workload must not fail.",
     ),
     "gate_time": Introduction(
         "Time of a gate",
-        "Where the seconds of a gate go, with warm environments. Overhead is the wall time less what the workloads ran: "
-        "environments, processes that start and import, judging, reporting. A fresh start is that of an interpreter for "
-        "each revision where time and memory are measured; the bar is held to the overhead but for them, since memory is "
-        "always measured in fresh interpreters.",
+        "Where the seconds of a gate go if the environments exist already. Overhead is the wall time minus the time "
+        "that the workloads ran: environments, processes that start and import, judging, reporting. A fresh start is "
+        "the start of an interpreter for each revision when time and memory are measured. The limit on the overhead "
+        "does not count fresh starts, since memory is always measured in fresh interpreters.",
     ),
     "history": Introduction(
         "History",
-        "Simulated years of a project whose every commit is gated by the real judgement, with an anchor every twenty commits: "
-        "commits between false alarms, commits until a change is seen, change points, and searches for a guilty commit. "
-        "Degradations are in margins. Intervals hold with 95 %. [What the methods are](../explanation/history.md).",
+        "Simulated years of a project whose commits are all gated by the real code, with an anchor every twenty "
+        "commits: commits between false alarms, commits until a change is seen, change points, and searches for a "
+        "guilty commit. Degradations are in margins. All intervals are 95 % intervals. [How history is "
+        "judged](../explanation/history.md) explains the methods.",
     ),
     "history_scale": Introduction(
         "Large histories",
-        "A history of 10,000 runs of five metrics: seconds to append one more, bytes that the packed repository grows by for "
-        "each, and the page of the history beside `asv publish` of the same commits and values, in turns. "
-        "`nox -s history_scale` measures it.",
+        "A history of 10,000 runs of five metrics: the seconds to append one more run, the bytes by which each run "
+        "enlarges the packed repository, and the time to make the page of the history, measured in turns with `asv "
+        "publish` for the same commits and values. `nox -s history_scale` measures it.",
     ),
     "cluster": Introduction(
         "Gates over a cluster",
-        "Scale: the real measuring loop, journal and scheduler, with 250 metrics and trials that only sleep; the processor "
-        "time is that of the gate alone. Overhead: a gate over a cluster beside one on the same machine with as many "
-        "threads, in turns. Digits: the reference model on one machine, in four shards, and over two workers of which one "
-        "is killed. Only the parts below were measured; `nox -s cluster_results` measures them.",
+        "*Scale*: the real measuring loop, journal and scheduler, with 250 metrics and trials that only sleep; the "
+        "processor time is that of the gate alone. *Overhead*: a gate over a cluster beside one on the same machine "
+        "with as many threads, in turns. *Digits*: the reference model on one machine, in four shards, and over two "
+        "workers, one of which is killed. Only the parts below were measured; `nox -s cluster_results` measures them.",
     ),
     "bisections": Introduction(
         "Searches for a commit",
-        "Real repositories of a small package with one planted commit, which costs about two margins of accuracy or time: "
-        "`mainstay bisect` beside `git bisect run` with the exit status of a gate of the commit against the good one. "
-        "Minutes are those of a busy machine. `nox -s bisections` plants and searches them.",
+        "Real repositories of a small package with one planted commit, which costs about two margins of accuracy or "
+        "time. `mainstay bisect` is compared with `git bisect run`, which takes the exit status of a gate of each "
+        "commit against the good one. The minutes were measured on a busy machine. `nox -s bisections` plants the "
+        "commits and searches for them.",
     ),
     "compression": Introduction(
         "Compression",
-        "Size and latency against accuracy for each way to make the model smaller, on MNIST, each beside its parent with "
-        "the same seed. Deflated bytes are those of the file after zlib, where zeros pay. Latency is a ratio measured in "
-        "turns; that of the parent's second copy tells how far such a ratio can be trusted.",
+        "Size, latency and accuracy for each way to make the model smaller, on MNIST, compared with its parent of the "
+        "same seed. Deflated bytes are the size of the file after compression by zlib, which rewards zeros. Latency "
+        "is a ratio measured in turns; the ratio of the parent's second copy shows how far such a ratio can be "
+        "trusted.",
     ),
     "compression_verdicts": Introduction(
         "Compressed models, judged",
-        "Each smaller model of the [table](compression.md) judged by `mainstay judge` against its parent, on the same 10,000 images, "
-        "with a margin of half a point. Measured is the degradation that the table found over the seeds. A verdict "
-        "contradicts it if it passes a model that lost more than twice the margin, or fails one that lost less than the margin, each "
-        "with 95 % confidence. `nox -s compression_verdicts` trains and judges them.",
+        "Each smaller model of the [table](compression.md) judged by `mainstay judge` against its parent, on the same "
+        "10,000 images, with a margin of half a point. The measured degradation is the one that the table found over "
+        "the seeds. A verdict contradicts it if it passes a model that lost more than twice the margin, or fails one "
+        "that lost less than the margin, each with 95 % confidence. `nox -s compression_verdicts` trains and judges "
+        "them.",
     ),
     "privacy": Introduction(
         "Privacy",
-        "What a trained model tells about who was in its training data, and what DP-SGD makes of it: perceptrons of the article, "
-        "each trained on a random half of the same images of MNIST, plain and with three values of epsilon. Members found is the "
-        "share of the members that the attack names while it names 1 % of the others; at most is what the guarantee allows. "
-        "[What it means](../explanation/privacy.md). `nox -s privacy` measures it.",
+        "What a trained model reveals about which images were in its training data, and how far DP-SGD prevents that: "
+        "perceptrons of the article, each trained on a random half of the same images of MNIST, plain and with three "
+        "values of epsilon. *Members found* is the share of the members that the attack names while it wrongly names "
+        "1 % of the others; *at most* is what the guarantee allows. [Privacy](../explanation/privacy.md) explains "
+        "what this means. `nox -s privacy` measures it.",
     ),
     "loss_curves": Introduction(
         "Loss curves",
-        "One training of the article's perceptron on few images of MNIST, epoch by epoch: the example of overfitting in the "
-        "[lesson](../how-to/cure-overfitting.md). `python -m experiments.loss_curves` trains it.",
+        "One training of the article's perceptron on few images of MNIST, epoch by epoch: the example of overfitting "
+        "in the [lesson](../how-to/cure-overfitting.md). `python -m experiments.loss_curves` trains it.",
     ),
     "transfer": Introduction(
         "Transfer",
-        "Accuracy on digits from a few labels of it: weights pretrained on MNIST beside new ones, with the same labels, "
-        "recipe and seed. Untuned is the pretrained model as it is.",
+        "Accuracy on digits after training on a few of its labels: weights pretrained on MNIST beside new ones, with "
+        "the same labels, recipe and seed. *Untuned* is the pretrained model without further training.",
     ),
 }
 

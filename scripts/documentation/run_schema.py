@@ -12,12 +12,12 @@ from scripts.documentation.reference import attribute_meanings
 HEAD = """# The run document
 
 A gate writes everything it found into one JSON document, `run.json`; every report is rendered from it alone. Its
-JSON Schema 2020-12 is [`run.schema.json`](run.schema.json) and travels in the package. A document is
-checked against it when it is written and when it is read; the message names the path of the bad key. `schema_version`
+JSON Schema 2020-12 is [`run.schema.json`](run.schema.json), which is part of the package. A document is
+checked against it when it is written and when it is read; an error names the path of the invalid key. `schema_version`
 is raised when a reader of the old version would misread the new one.
 
-Fractions, seconds and bytes are unscaled. Degradations are positive where the candidate is worse. JSON has no infinity
-and no NaN: where one stands in a record, the document has `null`.
+Fractions, seconds and bytes are unscaled. A degradation is positive if the candidate is worse. JSON has no infinity
+and no NaN: the document has `null` in their place.
 """
 
 

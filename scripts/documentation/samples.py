@@ -53,7 +53,7 @@ def render_samples_page(folder: Path) -> str:
 
 HEAD = """# Sample reports
 
-One report for each verdict: real gates of changes to the reference model, on the embedded digits. `nox -s samples` makes
-their run documents anew; the pages are rendered from them at build time. A page is one file without any request to another host: the same file that `mainstay gate --html report.html` writes.
+One report for each verdict: real gates of changes to the reference model, on the embedded digits. `nox -s samples` regenerates
+their run documents; the pages are rendered from them at build time. Each page is one file that requests nothing from another host, the same file that `mainstay gate --html report.html` writes.
 
 """

@@ -26,8 +26,8 @@ def verdicts(document: Any) -> str:
         bars.append(Bar(name, parts, " · ".join(percent(part, 1) for part in parts)))
     return draw_stacks(
         "verdicts",
-        f"What one metric ends with, by its true degradation, where the margin is {gate['margin_over_sd']:g} standard "
-        "deviations of a pair",
+        f"Verdicts on one metric by its true degradation, with a margin of {gate['margin_over_sd']:g} standard deviations "
+        "of a pair",
         bars,
         axis=SHARE,
         series=["pass", "fail", "inconclusive"],
@@ -42,7 +42,7 @@ def noise(document: Any) -> str:
         if row["pairs"] == 5
     ]
     return _rates(
-        "noise", "How often Student's t fails a clean change at 1 %, by the noise of 5 pairs", rows, "nominal"
+        "noise", "How often Student's t fails a clean change at 1 %, by kind of noise, with 5 pairs", rows, "nominal"
     )
 
 
@@ -87,7 +87,7 @@ def boundaries(document: Any) -> str:
     highest = 1.02 * max(mark.value for row in rows for mark in row.marks)
     return draw_intervals(
         "boundaries",
-        "What Student's t must exceed at each look, by the level that it keeps",
+        "What Student's t must exceed at each look, by level",
         rows,
         axis=Axis("Student's t", steps(0, highest), (0, highest)),
         series=[name for name, _ in levels],

@@ -388,8 +388,8 @@ def report(*, run: Path, text: bool, **places: Path | None) -> int:
 def explain(*, place: Path | None, folder: Path, **options: Any) -> int:
     """Name the first place where the two revisions of RUN part: step, operator, line and what changed there.
 
-    RUN is the document or the name of a gate's run; by default the latest one. One trial of each revision is run
-    under torch's dispatch, the baseline twice.
+    RUN is the document or the name of a gate's run; by default the latest one. Each revision runs one trial
+    under torch's dispatch, the baseline two.
     """
     from mainstay.commands import explain as explaining
     from mainstay.reports.progress import progress_for
@@ -421,7 +421,7 @@ def compare(*, first: Path, second: Path) -> int:
 )
 @click.option("--reason", required=True, help="Why it is accepted.")
 @click.option("--until", required=True, metavar="DATE", help="Last day on which it applies, such as 2027-01-31.")
-@click.option("--judged", is_flag=True, help="METRIC is one of stored results, judged by 'mainstay judge'.")
+@click.option("--judged", is_flag=True, help="METRIC belongs to stored results, judged by 'mainstay judge'.")
 @click.option(
     "-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Run in this folder."
 )

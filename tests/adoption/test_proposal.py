@@ -318,7 +318,7 @@ def test_another_service_is_not_told_but_named():
 
 
 def test_ci_that_is_asked_for_needs_something_to_install():
-    with pytest.raises(UsageError, match="from where CI installs"):
+    with pytest.raises(UsageError, match="where CI should install"):
         proposal_for(HATCH, ci=True)
     assert proposal_for(HATCH, ci=False, requirement="mainstay==1.0").repository_edits == ()
 

@@ -193,7 +193,7 @@ def test_files_that_differ_are_named_and_kept_or_replaced_as_is_said(make_reposi
 
     status, _, err = scaffolded(root, template, capsys)
     assert (status, contents(root)) == (2, before)
-    assert "2 of the scaffold's files exist with another text: .github/workflows/gate.yml, noxfile.py" in err
+    assert "2 of the scaffold's files exist with different text: .github/workflows/gate.yml, noxfile.py" in err
     assert "--existing keep" in err
 
     (root / "noxfile.py").write_text("# ours, and not committed\n")
@@ -350,7 +350,7 @@ def test_a_file_that_is_equal_is_no_edit_and_one_that_differs_needs_a_word():
     files = {"a": "1", "b": "2"}
 
     assert scaffold_edits(files, files.get, existing=None, has_code=True) == ()
-    with pytest.raises(UsageError, match="exist with another text: b"):
+    with pytest.raises(UsageError, match="exist with different text: b"):
         scaffold_edits(files | {"b": "3"}, files.get, existing=None, has_code=True)
     (edit,) = scaffold_edits(files | {"b": "3"}, files.get, existing=Existing.REPLACE, has_code=True)
     assert (edit.before, edit.after) == ("2", "3")

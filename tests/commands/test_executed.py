@@ -13,6 +13,7 @@ import pytest
 from mainstay.commands import rewording
 from mainstay.commands.rewording import NEEDS_MONITORING, why_not_repeated
 from mainstay.records.executions import ALONE, INTERLEAVED, TRAINED
+from mainstay.revisions.unchanged import compare_words
 from mainstay.workers.tracing import MOST_CALLS, TracedRun
 from tests.commands.two_trees import SPEED, edited, workloads_of
 from tests.slow_cases import some_always
@@ -469,10 +470,11 @@ SEEN: Any = {"unknown": [], "touched": [], "introspected": [], "readers": {}, "e
 
 def run_of(calls=None, late=(), **seen):
     """A traced run of one workload, once or repeatedly."""
+    traced: Any = {**SEEN, **seen}
     recorded = {"outcome": "completed", "cause": "", "values": ["call_time"]}
     return TracedRun(
         collection=SEEN,
-        workloads={SPEED: {**SEEN, **seen}},
+        workloads={SPEED: traced},
         results={SPEED: recorded},
         calls={} if calls is None else {SPEED: calls},
         late={SPEED: frozenset(late)},
@@ -512,9 +514,10 @@ def test_what_the_runs_saw_decides(name, decide_edit, monkeypatch):
     runs, reason = RUNS[name]
     waiting = iter(runs)
     asked = []
-    found = rewording.compare_words
     monkeypatch.setattr(
-        rewording, "compare_words", lambda *given, **named: replace(found(*given, **named), can_follow_calls=True)
+        rewording,
+        "compare_words",
+        lambda *given, **named: replace(compare_words(*given, **named), can_follow_calls=True),
     )
 
     def trace(*_, follows_calls, repeat_s, **__):
@@ -534,9 +537,10 @@ def test_what_the_runs_saw_decides(name, decide_edit, monkeypatch):
 
 def test_import_time_and_memory_are_measured(decide_edit, monkeypatch):
     runs = iter([run_of(), run_of(3000), run_of()])
-    found = rewording.compare_words
     monkeypatch.setattr(
-        rewording, "compare_words", lambda *given, **named: replace(found(*given, **named), can_follow_calls=True)
+        rewording,
+        "compare_words",
+        lambda *given, **named: replace(compare_words(*given, **named), can_follow_calls=True),
     )
     monkeypatch.setattr(rewording, "trace_workloads", lambda *_, **__: next(runs))
     workloads = workloads_of(test_speed=(INTERLEAVED, "call_time"), test_size=(ALONE, "peak_memory"))

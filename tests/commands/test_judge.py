@@ -68,7 +68,7 @@ def test_verdict_and_exit_status_are_those_of_a_gate(judge, tmp_path, lost, gain
     assert (told, run.exit_status, run.verdict) == (status, status, verdict)
     assert printed.startswith(f"mainstay judge: {verdict.upper()}")
     assert f"items: 1,319, {lost} lost, {gained} gained" in printed
-    assert "who made them, where and when is not known" in " ".join(printed.split())
+    assert "who made them, where and when is known only from the files" in " ".join(printed.split())
 
 
 def test_the_document_names_the_files_by_their_digests(judge, tmp_path):

@@ -49,3 +49,11 @@ def test_macro_becomes_the_figure(root, macro, text):
 def test_figure_that_does_not_exist_is_an_error(root, macro, said):
     with pytest.raises(FigureError, match=said):
         replace_figures(f"{{{{ {macro} }}}}", root)
+
+
+def test_page_gives_a_chart_a_caption_of_its_own(root):
+    drawn = replace_figures('{{ chart("neuron", "一个神经元 & 激活函数") }}', root)
+
+    assert '<title id="neuron-title">一个神经元 &amp; 激活函数</title>' in drawn
+    assert "<figcaption>一个神经元 &amp; 激活函数</figcaption>" in drawn
+    assert "A neuron" not in drawn

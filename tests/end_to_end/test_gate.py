@@ -348,7 +348,7 @@ def test_the_text_report_states_its_error_rate(project):
     stdout = project.gate().stdout
 
     assert re.search(r"alpha 1 %", stdout)
-    assert "earlier runs: no history here says where a metric stands" in stdout
+    assert "earlier runs: no local history says where a metric stands" in stdout
 
 
 def test_github_actions_get_a_summary_and_annotations(project, tmp_path):

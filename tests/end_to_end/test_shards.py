@@ -283,7 +283,7 @@ def test_what_is_no_shard_is_wrong_usage(made, shard):
     done = made.run("trials", "--shard", shard)
 
     assert done.returncode == 2
-    assert "is no shard" in done.stderr
+    assert "is not a shard" in done.stderr
 
 
 def test_a_harmless_change_passes_exactly_on_the_first_two_pairs(project, tmp_path):

@@ -116,7 +116,7 @@ def parsed(text):
 def test_the_page_shows_metrics_runs_changes_and_what_does_not_count(history):
     tags, text = parsed(page(history))
 
-    assert "61 runs count , 1 are withdrawn, 1 do not read" in text.replace("count,", "count ,")
+    assert "61 runs count , 1 are withdrawn, 1 cannot be read" in text.replace("count,", "count ,")
     assert "test_a.py::test_a#top1" in text
     assert "test_p.py::test_p#time" in text
     assert "degradations accumulate up to change" in text

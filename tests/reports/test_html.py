@@ -35,7 +35,7 @@ def test_pairs_beyond_the_bound_are_left_to_the_document(many_findings):
     page = render_html(many_findings(60, 200))
 
     assert page.count("<figcaption>degradation in each pair") == MAX_DRAWN_PAIRS // 200
-    assert page.count("these are in the run document") == 60 - MAX_DRAWN_PAIRS // 200
+    assert page.count("they are in the run document") == 60 - MAX_DRAWN_PAIRS // 200
 
 
 def test_page_of_the_largest_gate_stays_small(many_findings):

@@ -277,7 +277,7 @@ def test_gate_without_statistics_spends_no_error(runs):
 def test_without_a_history_nothing_is_told_of_earlier_runs(runs):
     view = view_run(runs["passing"])
 
-    assert dict(view.facts)["earlier runs"].startswith("no history here")
+    assert dict(view.facts)["earlier runs"].startswith("no local history")
     assert not any(row.earlier_runs for row in view.findings)
 
 
@@ -304,7 +304,10 @@ def test_earlier_runs_are_told_with_their_interval_and_number(failing):
         "1.0 % slower since ababababab Release 1.0 (95 %: 0.401 to 1.61 %; 23 runs), as of cdcdcdcdcd; it is degraded: "
         "'mainstay bisect' finds the commit"
     )
-    assert dict(view.facts)["earlier runs"] == f"the history says where 1 of {len(findings)} metrics stood, see each"
+    assert (
+        dict(view.facts)["earlier runs"]
+        == f"the history says where 1 of {len(findings)} metrics stood; see each metric"
+    )
 
 
 def test_only_dependencies_that_differ_are_named(failing, runs):

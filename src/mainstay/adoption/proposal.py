@@ -339,7 +339,7 @@ def _group(survey: Survey, settings: Mapping[str, Any], notes: list[str]) -> lis
             notes.append(f"{package} is imported, and no dependency of the project names it: it is added to {GROUP}")
         elif module in of_suite:
             notes.append(
-                f"the benchmarks import {module}, which no dependency of the project is called: "
+                f"the benchmarks import {module}, but no dependency of the project has that name: "
                 f"if they need it, add its package to the group {GROUP}"
             )
     return entries
@@ -487,7 +487,7 @@ def _ci_edits(survey: Survey, wishes: Wishes, notes: list[str], read: Callable[[
     if not wishes.requirement and wishes.pin is None:
         if wishes.ci:
             raise UsageError(
-                "it is not known from where CI installs mainstay: this one is installed from a folder",
+                "cannot tell where CI should install mainstay from: this one is installed from a folder",
                 looked_in="the metadata of the installed mainstay",
                 next_step="name it with --install, such as 'mainstay @ git+https://HOST/OWNER/mainstay@COMMIT'",
             )

@@ -85,9 +85,9 @@ def scaffold_edits(
         named = ", ".join(different[:NUM_NAMED])
         more = f" and {len(different) - NUM_NAMED} more" if len(different) > NUM_NAMED else ""
         raise UsageError(
-            f"nothing was written: {len(different)} of the scaffold's files exist with another text: {named}{more}",
+            f"nothing was written: {len(different)} of the scaffold's files exist with different text: {named}{more}",
             looked_in="the project and the rendered scaffold",
-            next_step="choose with --existing keep, which leaves yours, or --existing replace, which git can undo",
+            next_step="choose --existing keep, which leaves yours, or --existing replace, which git can undo",
         )
     return tuple(edits)
 
@@ -137,7 +137,7 @@ def with_sessions_needs(own: str, template: str, left_out: Collection[str] = OWN
         raise ConfigurationError(
             f"pyproject.toml cannot be extended: {error}",
             looked_in="pyproject.toml",
-            next_step="correct it; 'tool' and 'dependency-groups' are to be tables of their own: [tool.NAME]",
+            next_step="correct it; 'tool' and 'dependency-groups' must be tables of their own: [tool.NAME]",
         ) from error
     return text
 

@@ -128,7 +128,7 @@ def _refuse_unsafe(root: Path, edit: Edit) -> None:
         ) from error
     if found != edit.before:
         raise StoreError(
-            f"{edit.path} {'exists' if edit.before is None else 'changed'} since it was looked at",
+            f"{edit.path} {'was created' if edit.before is None else 'changed'} since it was looked at",
             looked_in=str(root),
             next_step="run 'mainstay init' again",
         )

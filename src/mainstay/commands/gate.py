@@ -220,7 +220,9 @@ def in_project(root: Path, folder: Path, places: Sequence[str]) -> tuple[str, ..
         file, separator, test = place.partition("::")
         absolute = Path(os.path.abspath(folder.resolve() / file))  # a link in the project keeps its name
         if not absolute.is_relative_to(top):
-            raise UsageError(f"{place} lies outside the project", looked_in=str(root), next_step="name workloads of it")
+            raise UsageError(
+                f"{place} lies outside the project", looked_in=str(root), next_step="name workloads inside it"
+            )
         found.append(f"{absolute.relative_to(top).as_posix()}{separator}{test}")
     return tuple(found)
 

@@ -155,8 +155,8 @@ def find(history: History, name: str) -> Entry:
     names = ", ".join(entry.file for entry in found[:3])
     raise UsageError(
         f"{len(found)} kept runs are called {name!r}{f': {names}' if names else ''}",
-        looked_in="the history that is here",
-        next_step="'mainstay history list' shows them; 'mainstay history sync' brings those of others",
+        looked_in="the local history",
+        next_step="'mainstay history list' shows them; 'mainstay history sync' fetches those of others",
     )
 
 
@@ -164,7 +164,7 @@ def render_list(history: History) -> str:
     """A line for each run in the history, marking those that do not count."""
     lines = [_line(entry) for entry in history.entries]
     if not history.entries:
-        lines = ["nothing is kept here; 'mainstay history sync' brings what others have kept"]
+        lines = ["nothing is kept here; 'mainstay history sync' fetches what others have kept"]
     if history.num_withdrawn:
         lines.append(f"{len(history.runs)} runs count, {history.num_withdrawn} withdrawn")
     lines += [f"not read: {clean(path)}: {clean(why)}" for path, why in history.unread]

@@ -310,7 +310,7 @@ def _waiver_notes(waivers: Sequence[Waiver], findings: Sequence[Finding], today:
 
 def _notes(sides: Mapping[Side, Scores], options: JudgeOptions, findings: Sequence[Finding]) -> Iterator[str]:
     """Notes on results that were not measured by mainstay."""
-    yield "stored results: who made them, where and when is not known beyond what the files say"
+    yield "stored results: who made them, where and when is known only from the files"
     formats = {side: scores.format for side, scores in sides.items()}
     if len(set(formats.values())) > 1:
         yield f"the sides come from different tools: {formats[Side.BASELINE]} and {formats[Side.CANDIDATE]}"

@@ -116,7 +116,7 @@ def scaffold_options(
     if not wanted:
         if source or answers or existing:
             raise UsageError(
-                "--scaffold-from, --answer and --existing say how the scaffold is rendered, which is not asked for",
+                "--scaffold-from, --answer and --existing are options of the scaffold, and --scaffold is missing",
                 next_step="add --scaffold, or leave them out",
             )
         return None
@@ -148,7 +148,7 @@ def default_source() -> Source:
         if not origin and "Source" in addresses:
             return Source(addresses["Source"], f"v{found.version}")
     raise UsageError(
-        "it is not known where the scaffold of this mainstay lies",
+        "cannot tell where the scaffold of this mainstay is",
         looked_in="the metadata of the installed mainstay",
         next_step="name it with --scaffold-from, such as https://HOST/OWNER/mainstay@VERSION or a clone",
     )

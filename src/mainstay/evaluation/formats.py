@@ -118,7 +118,9 @@ def _read_file(path: Path, chosen_filter: str, cluster: str) -> Scores:
                 value.encode()
     except UnicodeEncodeError as error:
         raise StoreError(
-            f"a text with half of a letter: {error.reason}", looked_in=str(path), next_step="export the results again"
+            f"a text with half of a character: {error.reason}",
+            looked_in=str(path),
+            next_step="export the results again",
         ) from error
     return replace(scores, files=(path,))
 
@@ -175,7 +177,7 @@ def _json_lines(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
                     yield where, row
     except OSError as error:
         raise StoreError(
-            f"cannot be read: {error.strerror}", looked_in=str(path), next_step="see who may read the file"
+            f"cannot be read: {error.strerror}", looked_in=str(path), next_step="check the permissions of the file"
         ) from error
 
 
@@ -191,13 +193,13 @@ def _csv_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
             for number, row in enumerate(reader, start=2):
                 where = f"{path}, row {number}"
                 if None in row or None in row.values():
-                    _damaged("a row that has not the columns of the head", where)
+                    _damaged("a row whose columns are not those of the head", where)
                 yield where, {name: value for name, value in row.items() if value != ""}
     except (csv.Error, UnicodeDecodeError) as error:
         raise StoreError(f"not CSV in UTF-8: {error}", looked_in=str(path), next_step="export it again") from error
     except OSError as error:
         raise StoreError(
-            f"cannot be read: {error.strerror}", looked_in=str(path), next_step="see who may read the file"
+            f"cannot be read: {error.strerror}", looked_in=str(path), next_step="check the permissions of the file"
         ) from error
 
 
@@ -401,7 +403,7 @@ def _load_document(path: Path) -> dict[str, Any]:
         document = _parse_json(path.read_bytes(), str(path))
     except OSError as error:
         raise StoreError(
-            f"cannot be read: {error.strerror}", looked_in=str(path), next_step="see who may read the file"
+            f"cannot be read: {error.strerror}", looked_in=str(path), next_step="check the permissions of the file"
         ) from error
     if not isinstance(document, dict):
         _damaged("a document that is no JSON object", str(path))

@@ -144,7 +144,7 @@ def item_noise(finding: Finding) -> ItemNoise:
     if finding.tier is Tier.BLOCKING and (supported is None or supported > metric.margin):
         least = "no margin" if supported is None else f"a margin of {degradation_text(metric, supported)}"
         refusal = (
-            f"its margin of {degradation_text(metric, metric.margin)} is too small: {finding.num_pairs:,} items of which so "
+            f"its margin of {degradation_text(metric, metric.margin)} is too small: {finding.num_pairs:,} items of which this "
             f"many flip by themselves support {least}; widen the margin, score more items, or score each more often"
         )
     return ItemNoise(

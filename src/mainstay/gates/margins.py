@@ -30,5 +30,5 @@ def check_margin(metric: Metric) -> None:
         f"the margin of {metric.name} is {metric.margin:g}, which is {100 * metric.margin:g} %",
         looked_in="[tool.mainstay.margins]",
         next_step=f"write {metric.name} = {metric.margin / 100:g} for {metric.margin:g} %"
-        + ("" if metric.scale.is_relative else ", or declare the unit of what is no fraction in its marker"),
+        + ("" if metric.scale.is_relative else ", or, if it is not a fraction, declare its unit in its marker"),
     )

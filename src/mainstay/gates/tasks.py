@@ -479,7 +479,7 @@ def _margin_warnings(case: _Case, verdict: Verdict, tier: Tier, interval: Interv
         supported = (
             "no margin at all" if honest is None else f"a margin of {degradation_text(metric, honest)}, {limits}"
         )
-        warnings.append(f"{case.evidence.num_items:,} items with so many flips support {supported}")
+        warnings.append(f"{case.evidence.num_items:,} items with this many flips support {supported}")
     if verdict is Verdict.INCONCLUSIVE and tier is Tier.GUARD:
         warnings.append(
             f"a guard: it could have failed, but a degradation of up to {degradation_text(metric, interval.high)} is "

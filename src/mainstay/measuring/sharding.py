@@ -37,7 +37,7 @@ class Shard:
         """
         match = re.fullmatch(r"([0-9]+)/([0-9]+)", text)
         if match is None or not 1 <= int(match[1]) <= int(match[2]):
-            raise UsageError(f"{text!r} is no shard", next_step="give I/N with I from 1 to N, such as --shard 2/4")
+            raise UsageError(f"{text!r} is not a shard", next_step="give I/N with I from 1 to N, such as --shard 2/4")
         return cls(int(match[1]), int(match[2]))
 
     def owns(self, workload: int, pair: int) -> bool:

@@ -9,8 +9,8 @@
     ├── GitError                   4   the repository cannot be gated as it is
     ├── EnvironmentBuildError      4   a revision cannot be resolved, built or installed; 1 if the candidate cannot
     ├── PlanError                  4   a resumed gate would go by another plan than the one it started with
-    ├── PieceError               4   pieces of shards are incomplete, or do not belong together
-    ├── ClusterError             4   a cluster cannot be used: no scheduler, no worker, or one of another kind
+    ├── PieceError                 4   pieces of shards are incomplete, or do not belong together
+    ├── ClusterError               4   a cluster cannot be used: no scheduler, no worker, or one of another kind
     ├── WorkerError                4   a server of workers cannot be started
     ├── StoreError                 4   a file could not be written or read
     │   └── SchemaError            4   a run document is not of schema version 1
@@ -68,7 +68,7 @@ class MainstayError(Exception):
 
 
 class UsageError(MainstayError):
-    """A request that cannot be understood, or names what does not exist."""
+    """A request that cannot be understood, or that names something that does not exist."""
 
     exit_status = 2
 
@@ -78,11 +78,11 @@ class ConfigurationError(UsageError):
 
 
 class RevisionError(UsageError):
-    """A revision that was named does not exist in the repository."""
+    """The requested revision does not exist in the repository."""
 
 
 class GitError(MainstayError):
-    """The repository cannot be gated: none, bare, shallow, or with a dirty submodule."""
+    """The repository cannot be gated: there is none, it is bare or shallow, or a submodule has uncommitted changes."""
 
 
 class EnvironmentBuildError(MainstayError):
@@ -110,7 +110,7 @@ class PieceError(MainstayError):
 
 
 class ClusterError(MainstayError):
-    """A cluster cannot be used: its scheduler is not there, it has no workers, or one is not like this machine."""
+    """A cluster cannot be used: no scheduler answers, there are no workers, or one is not like this machine."""
 
 
 class WorkerError(MainstayError):

@@ -36,9 +36,9 @@ ASSUMPTIONS = {
             "traced runs of both revisions executed the same functions, with the same results, and read no such words"
         ),
         (
-            "this assumes that docstrings, line numbers and names of locals act only through what is named or shows in a traced "
-            "run, that the layout of memory does not count, and that the world outside the installed files, and their paths "
-            "and time stamps, do not either; import time and memory are not covered"
+            "this assumes that docstrings, line numbers and names of locals act only through what is named in the code or "
+            "shows in a traced run, and that nothing depends on the layout of memory, on the world outside the installed "
+            "files, or on their paths and time stamps; import time and memory are not covered"
         ),
     ),
     Method.EXECUTED: (
@@ -49,9 +49,9 @@ ASSUMPTIONS = {
         ),
         (
             "this assumes that a path not seen in the n traced calls of a workload is rare (below 3/n a call, at 95 %), that "
-            "nothing reads code without executing it except by what is named or shows in a traced run, that neither the layout "
-            "of memory nor the order of addresses counts, and that the world outside the installed files, and their paths and "
-            "time stamps, do not either; import time and memory are not covered"
+            "nothing reads code without executing it except by what is named in the code or shows in a traced run, and that "
+            "nothing depends on the layout of memory, on the order of addresses, on the world outside the installed files, or "
+            "on their paths and time stamps; import time and memory are not covered"
         ),
     ),
 }
@@ -161,7 +161,7 @@ def _facts_of_stored_results(run: Run) -> tuple[tuple[str, str], ...]:
     told = (pair for workload in run.workloads for pair in workload.context.items())
     facts = [
         ("run", f"{run.id}, started {run.created}"),
-        ("made", "by whom, where and when is not known beyond what the files say"),
+        ("made", "by whom, where and when is known only from the files"),
         ("versions", f"mainstay {run.mainstay_version}"),
         *((clean(name, at_most=NAME_LENGTH), str(value)) for name, value in told),
         ("time", ", ".join(f"{name} {seconds_text(seconds)}" for name, seconds in run.phases_s.items())),
@@ -202,8 +202,8 @@ def _earlier_runs(findings: Sequence[Finding]) -> str:
     """How much the history says of the metrics."""
     known = [finding.earlier_runs for finding in findings if finding.earlier_runs]
     if not known:
-        return "no history here says where a metric stands; 'mainstay history sync' brings that of others"
-    return f"the history says where {len(known)} of {len(findings)} metrics stood, see each"
+        return "no local history says where a metric stands; 'mainstay history sync' fetches that of others"
+    return f"the history says where {len(known)} of {len(findings)} metrics stood; see each metric"
 
 
 def _load(run: Run) -> str:

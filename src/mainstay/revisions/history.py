@@ -194,7 +194,7 @@ class HistoryBranches:
             other = sorted(names - {RUNS, WITHDRAWN})
             raise GitError(
                 f"the branch {BRANCH}{year} is not a history: "
-                + (f"it holds {other[0]!r}" if other else "its name ends in no year"),
+                + (f"it holds {other[0]!r}" if other else "its name does not end in a year"),
                 looked_in=f"the remote {self.remote}" if self.remote != HERE else str(self.repository.root),
                 next_step=f"rename that branch: names that begin with {BRANCH} belong to the history",
             )
@@ -235,7 +235,7 @@ class HistoryBranches:
                 raise GitError(
                     f"the content {facts[0].decode()[:10]} of a kept run is not here",
                     looked_in=str(self.repository.root),
-                    next_step="'mainstay history sync' brings it",
+                    next_step="'mainstay history sync' fetches it",
                 )
             size = int(facts[2])
             yield output[end + 1 : end + 1 + size]

@@ -20,7 +20,9 @@ def deny_network(event: str, arguments: tuple[Any, ...]) -> None:
     else:
         return
     if not _is_loopback(host):
-        raise OSError(errno.ENETUNREACH, f"trials run without network, {host!r} was asked for: fetch it in 'prepare'")
+        raise OSError(
+            errno.ENETUNREACH, f"trials run without network, but {host!r} was asked for: fetch the data in 'prepare'"
+        )
 
 
 def _is_loopback(host: Any) -> bool:

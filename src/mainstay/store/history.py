@@ -102,7 +102,8 @@ def _refusals(run: Run, kind: RunKind, dates: Mapping[str, str], now: datetime) 
     if len(run.environments) != 2:
         yield "the environments of the two revisions are not recorded"
     if kind is not RunKind.MAIN and len(run.plan.looks) != 1:
-        yield f"an {kind} needs a fixed number of pairs, and this gate looked at {len(run.plan.looks)} numbers"
+        article = "an" if kind is RunKind.ANCHOR else "a"
+        yield f"{article} {kind} needs a fixed number of pairs, and this gate planned {len(run.plan.looks)} looks"
     if run.candidate.commit not in dates:
         yield f"the candidate ({run.candidate.name}) is no commit of the default branch"
     elif datetime.fromisoformat(run.created) < datetime.fromisoformat(dates[run.candidate.commit]) - CLOCK_TOLERANCE:
