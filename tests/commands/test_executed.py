@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from mainstay.commands import rewording
-from mainstay.commands.rewording import NEEDS_MONITORING, why_not_repeated
+from mainstay.commands.rewording import NEEDS_MONITORING
 from mainstay.records.executions import ALONE, INTERLEAVED, TRAINED
 from mainstay.revisions.unchanged import compare_words
+from mainstay.workers import tracing
 from mainstay.workers.tracing import MOST_CALLS, TracedRun
 from tests.commands.two_trees import SPEED, edited, workloads_of
 from tests.slow_cases import some_always
@@ -57,8 +58,7 @@ def decide_edit(decide):
         return decide(
             {"subject/model.py": model, **{name: old for name, (old, _) in others.items()}},
             {"subject/model.py": edited(model, *edits), **{name: new for name, (_, new) in others.items()}},
-            proof="executed",
-            **named,
+            **{"proof": "executed", "seconds": 4000.0, **named},  # the time is enough on a busy machine
         )
 
     return decide_edit
@@ -564,13 +564,13 @@ def test_train(trial):
 
 
 @needs_monitoring
-def test_a_training_is_repeated_at_other_seeds(decide_edit):
+def test_a_training_is_repeated_at_other_seeds(decide_edit, monkeypatch):
+    for module in (rewording, tracing):
+        monkeypatch.setattr(module, "FEWEST_CALLS", 4)
+        monkeypatch.setattr(module, "MOST_CALLS", 8)
+    monkeypatch.setattr(rewording, "REPEAT_SECONDS", 100.0)
     workloads = workloads_of(test_train=(TRAINED, "accuracy"))
 
-    proof = decide_edit(BODY, workload=TRAINING, workloads=workloads, seconds=2000.0)
+    proof = decide_edit(BODY, workload=TRAINING, workloads=workloads)
 
-    (training,) = proof.workloads or {""}
-    assert training.endswith("test_train") or "traced calls fit" in proof.note
-    assert why_not_repeated(proof.calls.get(training, 0), frozenset()) == (
-        "" if training else why_not_repeated(0, frozenset())
-    )
+    assert (proof.note, proof.calls) == ("", {"benchmarks/test_w.py::test_train": 8})

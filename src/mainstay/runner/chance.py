@@ -131,6 +131,18 @@ def _is_own_generator(value: Any) -> bool:
     return all(value is not each for each in shared)
 
 
+def is_lasting(value: Any) -> bool:
+    """Whether something is called again and again, so that it pays to remember that it is no source of chance.
+
+    What makes or is a method of generators is left out, since it depends on the first argument whether that is one.
+    """
+    if not isinstance(value, MethodDescriptorType | type) and not (
+        isinstance(value, BuiltinFunctionType) and isinstance(value.__self__, ModuleType)
+    ):
+        return False
+    return not any(module.startswith(OF_GENERATORS) for module in _origin(value)[1])
+
+
 def find_executed_source(code: CodeType, module: str) -> str:
     """Find out whether code of a dependency is that of a source of chance.
 

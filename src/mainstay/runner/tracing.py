@@ -27,7 +27,7 @@ from types import CodeType, FrameType, FunctionType
 from typing import Any
 
 from . import lazy
-from .chance import find_chance, find_executed_source, find_named_chance
+from .chance import find_chance, find_executed_source, find_named_chance, is_lasting
 from .protocol import Traced
 from .rewording import DOCSTRINGS, LOCALS, POSITIONS, READERS
 
@@ -64,6 +64,14 @@ COMPILERS = (
 """Parts of the paths of modules that read code as data."""
 
 STARTS_THREADS = frozenset({"start_new_thread", "start_new", "start_joinable_thread"})
+
+WARNS = frozenset({"warn", "warn_explicit"})
+
+HEEDED = STARTS_THREADS | WARNS
+"""Built-in functions that raise no audit event and are watched nevertheless."""
+
+NOT_HEEDED = frozenset({"c_return", "c_exception"})
+"""Events of the profile function that tell nothing."""
 
 HARMLESS_OF_INSPECT = ("_has_code_flag", "_signature_from_function", "_signature_is_functionlike")
 """Functions of ``inspect`` that take nothing from a code object but what is compared anyway: flags and arguments."""
@@ -134,6 +142,7 @@ class Tracer:
         self._readers: dict[str, set[str]] = {}
         self._executed: set[str] = set()
         self._chance: set[str] = set()
+        self._plain: dict[int, Any] = {}
         self._seen: set[int] = set()
         self._follows_calls = follows_calls
         self._children = (0.0, 0.0, 0)
@@ -212,6 +221,8 @@ class Tracer:
 
     def _profile(self, frame: FrameType, event: str, argument: Any) -> None:
         """Profile function: keep the state of the thread, and record what is executed."""
+        if event in NOT_HEEDED or (event == "c_call" and argument.__name__ not in HEEDED):
+            return
         local = self._local()
         if local.busy:
             return
@@ -229,7 +240,7 @@ class Tracer:
 
     def _call_built_in(self, frame: FrameType, name: str) -> None:
         """Record a call of a built-in function that raises no audit event."""
-        if name in {"warn", "warn_explicit"}:
+        if name in WARNS:
             self._readers.setdefault(POSITIONS, set()).add(f"warnings.{name}")
         if name in STARTS_THREADS and frame.f_code is not threading.Thread.start.__code__:
             self._unknown.add("a thread was started without the module threading")
@@ -322,13 +333,18 @@ class Tracer:
 
     def _call(self, code: CodeType, offset: int, called: Any, argument: Any) -> None:
         """Record a call of a source of chance."""
+        if id(called) in self._plain:
+            return
         local = self._local()
         if local.busy or local.state != OURS or id(code) in self._importers:
             return
         local.busy = True
         try:
-            if (source := find_chance(called, argument)) and not os.path.realpath(code.co_filename).startswith(RUNNER):
+            source = find_chance(called, argument)
+            if source and not os.path.realpath(code.co_filename).startswith(RUNNER):
                 self._note_chance(source, code)
+            if not source and is_lasting(called):
+                self._plain[id(called)] = called
         finally:
             local.busy = False
 

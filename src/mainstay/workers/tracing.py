@@ -163,19 +163,25 @@ class _Runs:
     def repeat(self, seconds: float) -> None:
         """Run it until half of the calls are made or the time, which a block may use up after its warm-up, is over."""
         end, most = time.monotonic() + seconds, self.num_calls + MOST_CALLS // 2
-        self.run(most - self.num_calls, seconds)
-        while self.result["outcome"] == "completed" and self.num_calls < most and time.monotonic() < end:
+        enough = self.run(most - self.num_calls, seconds) >= FEWEST_CALLS // 2
+        while enough and self.result["outcome"] == "completed" and self.num_calls < most and time.monotonic() < end:
             self.run(most - self.num_calls, seconds)
 
-    def run(self, most: int, seconds: float = math.inf) -> None:
-        """Run it once, with as many calls in a block as are wanted, as its rounds allow and as the time is enough for."""
+    def run(self, most: int, seconds: float = math.inf) -> float:
+        """Run it once, with as many calls in a block as are wanted, as its rounds allow and as the time is enough for.
+
+        Returns:
+            The number of calls for which the time is enough; if these are too few, only one is made.
+        """
+        start = time.monotonic()
         worker, limit_s = self._worker, self._limit_s
         worker.send(Command.RUN, **RunCommand(workload=self._workload, seed=next(self._seeds), block=WHOLE))
         events = (Event.READY, Event.FINISHED) if self._is_timed else (Event.FINISHED,)
         event, content = worker.expect_one_of(events, limit_s)
-        calls = 0 if self._is_timed else 1
+        calls, call_s = 0 if self._is_timed else 1, time.monotonic() - start
         if event is Event.READY:
-            calls = _fitting(content, most, seconds)
+            call_s = content["call_s"] or 0.0
+            calls = _fitting(call_s, content["left"], most, seconds)
             if calls:
                 worker.send(Command.BLOCK, **BlockCommand(calls=calls))
                 event, content = worker.expect_one_of((Event.BLOCK, Event.FINISHED), limit_s)
@@ -188,15 +194,17 @@ class _Runs:
             result["values"] = sorted(content.get("values", {}))
         if not self.result or result["outcome"] != "completed":
             self.result = result
+        return seconds / call_s if call_s else math.inf
 
 
-def _fitting(ready: Mapping[str, Any], most: int, seconds: float) -> int:
-    """Number of calls in a block.
+def _fitting(call_s: float, left: int | None, most: int, seconds: float) -> int:
+    """Number of calls in a block; one if the time is not enough for a repeated run to tell anything.
 
     Example:
-        >>> _fitting({"call_s": 0.1, "left": None}, 1500, 2.0), _fitting({"call_s": 0.1, "left": 5}, 1500, 2.0)
-        (20, 5)
+        >>> _fitting(0.01, None, 1500, 2.0), _fitting(0.01, 5, 1500, 2.0), _fitting(0.1, None, 1500, 2.0)
+        (200, 5, 1)
     """
-    left, call_s = ready["left"], ready["call_s"]
-    fitting = max(1, int(min(most, seconds / call_s))) if call_s else most
+    fitting = int(min(most, seconds / call_s)) if call_s else most
+    if fitting < min(most, FEWEST_CALLS // 2):
+        return 1
     return fitting if left is None else min(fitting, left)
