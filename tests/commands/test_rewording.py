@@ -134,7 +134,7 @@ CODE_OR_FILES = {
     "local made global": changed("    result = value", "    global result\n    result = value"),
     "two locals merged": changed("b = a + 1", "a = a + 1", model=MODEL + "\ndef two(a):\n    b = a + 1\n    return a\n"),
     "argument renamed": changed("def helper(value):", "def helper(amount):", model=MODEL.replace("value + 1", "1")),
-    "docstring made an f-string": changed('"""What the class is."""', 'f"""What the class is."""'),
+    "docstring made an f-string": changed('"""What the class is."""', 'f"""What {__name__} is."""'),
     "script that is no module": replaced("subject/tool", "1", "2"),
     "stub of types": replaced("subject/model.pyi", "a: int", "a: str"),
 }  # fmt: skip
