@@ -17,7 +17,6 @@ import functools
 import hashlib
 import json
 import math
-import platform
 import statistics
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,7 +31,7 @@ from safetensors.torch import load_file
 from scipy import stats
 from torch import Tensor
 
-from mnist_reference import revision
+from experiments.provenance import ROOT, commit, system_name, versions, write_results
 from mnist_reference.data import datasets
 from mnist_reference.data.augment import Augmentation
 from mnist_reference.files import write_tensors
@@ -42,9 +41,8 @@ from mnist_reference.models.networks import PerceptronConfig
 from mnist_reference.seeding import generator
 from mnist_reference.training import recipes, train
 
-PROJECT = Path(__file__).resolve().parents[1]
-RESULTS = PROJECT / "docs" / "results" / "ablations.json"
-KEPT = PROJECT / ".mainstay" / "ablations"
+RESULTS = ROOT / "docs" / "results" / "ablations.json"
+KEPT = ROOT / ".mainstay" / "ablations"
 """Logits on the test set of trainings that are done, named by all that they depend on."""
 
 NUM_IMAGES = 1_000
@@ -178,9 +176,9 @@ def main(seeds: int, seconds: float) -> None:
         click.echo(f"{len(list(KEPT.iterdir()))} trainings are done; call again to go on")
         return
     results = {
-        "commit": revision.source_revision(),
-        "machine": f"{platform.system()} {platform.machine()}",
-        "versions": {"python": platform.python_version(), "torch": version("torch")},
+        "commit": commit(),
+        "machine": system_name(),
+        "versions": versions("python", "torch"),
         "data_set": data_set.name,
         "data_sha256": data_set.sha256,
         "num_train_images": NUM_IMAGES,
@@ -193,7 +191,7 @@ def main(seeds: int, seconds: float) -> None:
         "all": asdict(combined(PARTS)),
         **table,
     }
-    RESULTS.write_text(json.dumps(results, indent=2, sort_keys=True) + "\n", "utf-8")
+    write_results(RESULTS, results)
     for name, comparison in table["added_to_plain"].items():
         accuracy = comparison["top1_accuracy"]
         low, high = accuracy["interval"]

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import subprocess
 import sys
@@ -31,10 +30,10 @@ from typing import Any
 
 import uv
 
-from mainstay.store.files import write_text
+from experiments.provenance import ROOT, commit, load, write_results
+from experiments.repositories import environ, git
 from mainstay.workers.machine import describe_machine
 
-ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "results" / "adoption.json"
 
 GATE_SECONDS = 120
@@ -105,18 +104,11 @@ class Trial:
         self._root = folder / "repository"
         self._folder = folder
         self._commands = 0
-        identity = {
-            f"GIT_{role}_{key}": "maintainer@example.invalid"
-            for role in ("AUTHOR", "COMMITTER")
-            for key in ("NAME", "EMAIL")
-        }
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("GITHUB_", "GIT_"))}
-        self._environ = {**kept, **identity, "GIT_CONFIG_GLOBAL": os.devnull}
 
     def run(self) -> dict[str, Any]:
         """Fetch, adopt, gate; what came of it."""
         self._fetch()
-        start, load = time.monotonic(), os.getloadavg()[0]
+        start, load_at_start = time.monotonic(), load()
         adopted = self._mainstay("init", "--yes")
         minutes = (time.monotonic() - start) / 60
         edits = self._git("status", "--porcelain").splitlines()
@@ -124,8 +116,8 @@ class Trial:
         row = {
             **asdict(self._project),
             "mainstay_version": version("mainstay"),
-            "commit": commit_of_the_toolkit(),
-            "load_at_start": round(load, 1),
+            "commit": commit(),
+            "load_at_start": load_at_start,
             "init": _outcome(adopted, itself),
             "minutes": round(minutes, 2),
             "edits": len(edits),
@@ -169,9 +161,7 @@ class Trial:
         self._commit("Import the source distribution")
 
     def _git(self, *arguments: str) -> str:
-        return subprocess.run(
-            ["git", *arguments], cwd=self._root, env=self._environ, check=True, capture_output=True, text=True
-        ).stdout
+        return git(self._root, *arguments)
 
     def _commit(self, message: str) -> None:
         self._git("add", "--all", "--force", ":/", ":(exclude).mainstay/*")
@@ -182,7 +172,7 @@ class Trial:
         command = [sys.executable, "-m", "mainstay", *arguments]
         try:
             return subprocess.run(
-                command, cwd=self._root, env=self._environ, capture_output=True, text=True, check=False, timeout=LIMIT_S
+                command, cwd=self._root, env=environ(), capture_output=True, text=True, check=False, timeout=LIMIT_S
             )
         except subprocess.TimeoutExpired:
             return subprocess.CompletedProcess(command, returncode=124, stdout="", stderr=f"not done in {LIMIT_S} s")
@@ -238,12 +228,6 @@ def _outcome(done: subprocess.CompletedProcess[str], run: Mapping[str, Any] | No
     return {"exit_status": done.returncode, "verdict": run["verdict"], "findings": counted}
 
 
-def commit_of_the_toolkit() -> str:
-    """The commit of this repository that gates, shortened."""
-    command = ["git", "rev-parse", "--short=12", "HEAD"]
-    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
-
-
 def _workloads(run: Mapping[str, Any] | None) -> int:
     return len({finding["metric"]["workload"] for finding in run["findings"]}) if run else 0
 
@@ -276,7 +260,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "machine": asdict(describe_machine()),
             "rows": list(rows.values()),
         }
-        write_text(options.output, json.dumps(document, indent=1) + "\n")
+        write_results(options.output, document)
     return int(any(map(is_wrong, rows.values())))
 
 

@@ -13,7 +13,6 @@ but for a drawn one that makes the model worse or a call slower by about two mar
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import re
 import shutil
@@ -22,17 +21,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from experiments.operating_characteristics import Row, render
-from experiments.selftest import machine_name
-from mainstay.store.files import write_text
+from experiments.provenance import Row, Rows, commit, machine_name, versions
+from experiments.repositories import git, replace_once
+from tests.end_to_end.conftest import PACKAGE
 
-ROOT = Path(__file__).parents[1]
 SEED = 20_270_131
 SEARCHES: Mapping[int, int] = {8: 10, 64: 5, 512: 1}
 """Searches by the number of commits."""
@@ -40,29 +36,7 @@ SEARCHES: Mapping[int, int] = {8: 10, 64: 5, 512: 1}
 METRICS = {"accuracy": "top1_accuracy", "performance": "call_time"}
 
 FILES = {
-    "pyproject.toml": """
-[build-system]
-requires = ["uv_build>=0.8,<1"]
-build-backend = "uv_build"
-
-[project]
-name = "subject"
-version = "1.0"
-requires-python = ">=3.11"
-
-[dependency-groups]
-benchmarks = ["pytest>=8.4"]
-
-[tool.uv.build-backend]
-module-name = "subject"
-
-[tool.pytest]
-strict = true
-
-[tool.mainstay]
-seconds = 120
-pair_seconds = 0.5
-""",
+    "pyproject.toml": PACKAGE + "seconds = 120\npair_seconds = 0.5\n",
     "src/subject/__init__.py": "",
     "src/subject/notes.py": "LAST = 0\n",
     "src/subject/model.py": '''
@@ -120,12 +94,6 @@ case $status in 0) exit 0 ;; 1) exit 1 ;; 3) exit 125 ;; *) exit 200 ;; esac
 """What ``git bisect run`` runs."""
 
 
-def git(root: Path, *arguments: str) -> str:
-    """Run git there; returns its output."""
-    command = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false", *arguments]
-    return subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout.strip()
-
-
 def plant(root: Path, size: int, culprit: int, part: str) -> tuple[str, str]:
     """Make a repository whose commit of that number, from 1, makes the subject worse.
 
@@ -143,7 +111,7 @@ def plant(root: Path, size: int, culprit: int, part: str) -> tuple[str, str]:
     for number in range(1, size + 1):
         notes.write_text(f"LAST = {number}\n", encoding="utf-8")
         if number == culprit:
-            model.write_text(model.read_text("utf-8").replace(*PLANTED[part]), encoding="utf-8")
+            replace_once(model, *PLANTED[part])
         git(root, "commit", "--quiet", "--all", "--message", f"change {number}")
         guilty = git(root, "rev-parse", "HEAD") if number == culprit else guilty
     return good, guilty
@@ -232,35 +200,34 @@ def summary(searches: Sequence[Row]) -> Iterator[Row]:
             }
 
 
+def document(searches: Sequence[Row]) -> Row:
+    """Everything, as the documentation shows it."""
+    return {
+        "provenance": {
+            "command": "python -m experiments.bisections",
+            "commit": commit(),
+            "seed": SEED,
+            "machine": machine_name(),
+            "processors": os.cpu_count(),
+            **versions("mainstay"),
+        },
+        "summary": list(summary(searches)),
+        "searches": searches,
+    }
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Search and write."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--minutes", type=float, default=240)
     parser.add_argument("--output", type=Path, required=True)
     options = parser.parse_args(argv)
-    done: list[dict[str, Any]] = []
-    if options.output.exists():
-        done = json.loads(options.output.read_text("utf-8"))["searches"]
-    known, start = {(row["commits"], row["search"]) for row in done}, time.monotonic()
+    rows = Rows(options.output, "searches", document)
+    known, start = {(row["commits"], row["search"]) for row in rows.done}, time.monotonic()
     left = [task for task in tasks() if task not in known]
     while left and time.monotonic() - start < 60 * options.minutes:
-        done.append(dict(search(*left.pop(0))))
-        document = {
-            "provenance": {
-                "command": "python -m experiments.bisections",
-                "commit": git(ROOT, "rev-parse", "HEAD"),
-                "seed": SEED,
-                "machine": machine_name(),
-                "processors": os.cpu_count(),
-                "mainstay": version("mainstay"),
-            },
-            "summary": list(summary(done)),
-            "searches": done,
-        }
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        write_text(options.output, render(document))
-        print(json.dumps({key: done[-1][key] for key in ("commits", "search", "part", "mainstay", "git")}), flush=True)
-    print(f"{len(done)} searches made, {len(left)} left")
+        rows.add(search(*left.pop(0)))
+    print(f"{len(rows.done)} searches made, {len(left)} left")
     return 0 if not left else 75
 
 

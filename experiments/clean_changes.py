@@ -17,21 +17,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from experiments.load import busy_processes
-from experiments.selftest import PAIR_SECONDS, VERDICTS, Repository, commit, machine_name, share
-from mainstay.store.files import write_text
-
-ROOT = Path(__file__).parents[1]
-Row = dict[str, Any]
+from experiments.provenance import RESULTS, Row, Rows, commit, machine_name
+from experiments.selftest import PAIR_SECONDS, VERDICTS, Repository, share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,41 +182,42 @@ def summarise_case(name: str, case: Case, gates: Sequence[Row]) -> Row:
     }
 
 
+def document(gates: Sequence[Row]) -> Row:
+    """Everything, as the documentation shows it."""
+    return {
+        "provenance": {
+            "command": "python -m experiments.clean_changes",
+            "commits": dict(Counter(gate["commit"] for gate in gates)),
+            "machines": dict(Counter(gate["machine"] for gate in gates)),
+        },
+        "cases": summarise(gates),
+        "gates": gates,
+    }
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Gate what is missing and write what all gates came to; 1 if a clean change failed or could not be gated."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=CASES, default=[*CASES], metavar="CASE")
     parser.add_argument("--gates", type=int, help="at most so many of each case; default: all that are planned")
-    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "results" / "clean_changes.json")
+    parser.add_argument("--output", type=Path, default=RESULTS / "clean_changes.json")
     options = parser.parse_args(argv)
-    gates: list[Row] = json.loads(options.output.read_text())["gates"] if options.output.exists() else []
+    gates = Rows(options.output, "gates", document)
     with tempfile.TemporaryDirectory() as folder:
         repository = Clean(Path(folder) / "repository")
         is_warm = False
         for name in options.only:
             case = CASES[name]
             wanted = min(case.gates, options.gates or case.gates)
-            while sum(gate["case"] == name for gate in gates) < wanted:
+            while sum(gate["case"] == name for gate in gates.done) < wanted:
                 repository.commit_case(case)
                 if not is_warm:
                     repository.gate()
                     is_warm = True
-                gate = run_gate(repository, name) | {"commit": commit(), "machine": machine_name()}
-                gates.append(gate)
-                print(time.strftime("%H:%M:%S"), json.dumps(gate), file=sys.stderr, flush=True)
-                content = {
-                    "provenance": {
-                        "command": "python -m experiments.clean_changes",
-                        "commits": dict(Counter(gate["commit"] for gate in gates)),
-                        "machines": dict(Counter(gate["machine"] for gate in gates)),
-                    },
-                    "cases": summarise(gates),
-                    "gates": gates,
-                }
-                write_text(options.output, json.dumps(content, indent=1) + "\n")
-    for row in summarise(gates):
+                gates.add(run_gate(repository, name) | {"commit": commit(), "machine": machine_name()})
+    for row in summarise(gates.done):
         print(json.dumps(row))
-    return int(any(gate["verdict"] in {"fail", "error"} for gate in gates))
+    return int(any(gate["verdict"] in {"fail", "error"} for gate in gates.done))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ import argparse
 import asyncio
 import base64
 import json
-import os
 import random
 import re
 import resource
@@ -32,15 +31,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
 import dask.config
 from distributed import Client, Worker
 
-from experiments.operating_characteristics import Row, render
-from experiments.selftest import machine_name
+from experiments.provenance import ROOT, Row, commit, load, machine_name, versions, write_results
+from experiments.repositories import git, replace_once
 from mainstay.commands.cluster import ClusterExecutor
 from mainstay.gates.policy import Design
 from mainstay.measuring.agenda import Assignment
@@ -50,35 +48,13 @@ from mainstay.measuring.scheduling import derive_seeds
 from mainstay.records.executions import TRAINED
 from mainstay.records.metrics import Direction, Kind, Metric, Workload
 from mainstay.records.trials import Outcome, Predictions, Side, Trial
-from mainstay.store.files import write_text
 from mainstay.store.journal import Journal
 from mainstay.workers.machine import usable_cores
 from mainstay.workers.pairs import PairRequest, PairResult
+from tests.end_to_end.conftest import PACKAGE
 
-ROOT = Path(__file__).parents[1]
 MARGIN = 0.01
 NUM_EXAMPLES = 10_000
-
-PYPROJECT = """
-[build-system]
-requires = ["uv_build>=0.8,<1"]
-build-backend = "uv_build"
-
-[project]
-name = "subject"
-version = "1.0"
-requires-python = ">=3.11"
-
-[dependency-groups]
-benchmarks = ["pytest>=8.4"]
-
-[tool.uv.build-backend]
-module-name = "subject"
-
-[tool.mainstay]
-proof = false
-looks = [5]
-"""
 
 WORKLOADS = """
 import random
@@ -130,20 +106,10 @@ def start_worker(start: Callable[..., subprocess.Popen[bytes]], address: str, th
     return start("dask", "worker", address, *options, ready=r"Registered to: +(tcp://\S+)")
 
 
-def git(root: Path, *arguments: str) -> str:
-    """Run git there; returns its output."""
-    identity = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER")
-                for key, value in (("NAME", "a"), ("EMAIL", "a@example.org"), ("DATE", "2026-11-29T00:00:00Z"))}  # fmt: skip
-    done = subprocess.run(
-        ["git", *arguments], cwd=root, env={**os.environ, **identity}, check=True, capture_output=True, text=True
-    )
-    return done.stdout.strip()
-
-
 def make_repository(root: Path, cases: int, steps: int) -> None:
     """A repository whose candidate draws other numbers than its baseline, so that no digest decides."""
     for path, text in {
-        "pyproject.toml": PYPROJECT,
+        "pyproject.toml": PACKAGE + "proof = false\nlooks = [5]\n",
         "src/subject/__init__.py": f"NUM_STEPS = {steps}\n",
         "benchmarks/test_accuracy.py": WORKLOADS.replace("CASES", str(cases)),
     }.items():
@@ -152,7 +118,7 @@ def make_repository(root: Path, cases: int, steps: int) -> None:
         place.write_text(textwrap.dedent(text).lstrip(), encoding="utf-8")
     git(root, "init", "--quiet", "--initial-branch", "main")
     git(root, "add", "-A")
-    git(root, "commit", "--quiet", "-m", "first")
+    git(root, "commit", "--quiet", "-m", "first", date="2026-11-29T00:00:00Z")
     (root / "src/subject/__init__.py").write_text(f"NUM_STEPS = {steps + 1}\n", encoding="utf-8")
 
 
@@ -345,11 +311,13 @@ def gate_digits(options: argparse.Namespace) -> Row:
         root = Path(scratch, "clone")
         subprocess.run(["git", "clone", "--quiet", "--depth=1", ROOT.as_uri(), str(root)], check=True)
         git(root, "checkout", "--quiet", "-B", "main")
-        edit(root / "pyproject.toml", '"mnist_reference", "fetch"]', '"mnist_reference", "fetch", "--data", "digits"]')
+        replace_once(
+            root / "pyproject.toml", '"mnist_reference", "fetch"]', '"mnist_reference", "fetch", "--data", "digits"]'
+        )
         (root / "benchmarks" / "test_performance.py").unlink()
         git(root, "commit", "--quiet", "-am", "use digits")
         git(root, "remote", "remove", "origin")  # what is gated is compared with this commit
-        edit(root / "src/mnist_reference/seeding.py", '"{seed}/{purpose}"', '"other {seed}/{purpose}"')
+        replace_once(root / "src/mnist_reference/seeding.py", '"{seed}/{purpose}"', '"other {seed}/{purpose}"')
         chosen = ("--pairs", str(options.pairs))
         alone = gated(root, "gate", "--only", "accuracy", *chosen)
         shutil.rmtree(root / ".mainstay")
@@ -386,14 +354,6 @@ def gated(root: Path, *arguments: str) -> dict[str, Any]:
     """Run a gate; returns its document."""
     run_mainstay(root, *arguments)
     return latest_run(root)
-
-
-def edit(file: Path, old: str, new: str) -> None:
-    """Replace what occurs in a file once."""
-    text = file.read_text(encoding="utf-8")
-    if text.count(old) != 1:
-        raise RuntimeError(f"{old} occurs {text.count(old)} times in {file}")
-    file.write_text(text.replace(old, new), encoding="utf-8")
 
 
 def _given(options: argparse.Namespace, parser: argparse.ArgumentParser) -> list[str]:
@@ -433,14 +393,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         document[part] = {
             "provenance": {
                 "command": " ".join(["python -m experiments.cluster", part, *_given(options, parser)]),
-                "commit": git(ROOT, "rev-parse", "HEAD"),
+                "commit": commit(),
                 "machine": machine_name(),
-                "load_at_start": round(os.getloadavg()[0], 1),
-                "versions": {name: version(name) for name in ("mainstay", "distributed")},
+                "load_at_start": load(),
+                "versions": versions("mainstay", "distributed"),
             },
             **PARTS[part](options),
         }
-        write_text(options.output, render(document))
+        write_results(options.output, document)
         print(json.dumps({part: document[part]}, indent=2))
     return 0
 

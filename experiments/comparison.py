@@ -24,7 +24,6 @@ import argparse
 import json
 import math
 import os
-import platform
 import random
 import shutil
 import subprocess
@@ -33,26 +32,22 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from pytest_benchmark.utils import PercentageRegressionCheck
 from uv import find_uv_bin
 
 from experiments.planting import CASES, Case, draw_size
+from experiments.provenance import ROOT, Row, commit, machine_name, versions, write_results
 from experiments.selftest import (
-    ROOT,
     SEED,
     SUBJECT,
     THREADS,
     Journal,
     Repository,
-    commit,
-    machine_name,
     prepared,
     share,
     sources_digest,
     summarise_run,
-    write_document,
 )
 
 STATE = ROOT / ".mainstay" / "comparison"
@@ -70,7 +65,6 @@ TIMED = 4
 ASV_BENCHMARKS = 6
 ASV_ROUNDS = 2
 
-Row = dict[str, Any]
 Answers = dict[str, bool]
 """Whether a tool raised an alarm, by the tool and its rule."""
 
@@ -261,8 +255,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         row = ask_all(repository, case, number, cost)
         journal.append(row)
         print(f"{case.name}: gate {row['gate']}, {row['alarms']}, {row['budget_s']} s", flush=True)
-    versions = {name: version(name) for name in ("numpy", "pytest", "pytest-benchmark", "asv")}
-    write_document(document(journal, {"python": platform.python_version(), **versions}), options.output)
+    write_results(options.output, document(journal, versions("python", "numpy", "pytest", "pytest-benchmark", "asv")))
     return 0
 
 

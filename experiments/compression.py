@@ -16,7 +16,6 @@ import json
 import math
 import platform
 import random
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,6 +29,7 @@ import click
 import torch
 from torch import Tensor, nn
 
+from experiments.provenance import ROOT, commit, render, versions, write_results
 from mainstay.stats.paired import mean_interval, summarise_pairs
 from mainstay.workers.machine import describe_machine
 from mnist_reference.data import datasets
@@ -39,9 +39,8 @@ from mnist_reference.training import recipes
 from mnist_reference.training.train import score, train
 from mnist_reference.using import compress, transfer
 
-PROJECT = Path(__file__).resolve().parents[1]
-RESULTS = PROJECT / "docs" / "results"
-KEPT = PROJECT / ".mainstay" / "compression"
+RESULTS = ROOT / "docs" / "results"
+KEPT = ROOT / ".mainstay" / "compression"
 
 CONFIDENCE_LEVEL = 0.95
 SEEDS = range(5)
@@ -258,22 +257,8 @@ def provenance(seeds: Sequence[int]) -> dict[str, Any]:
         "confidence_level": CONFIDENCE_LEVEL,
         "threads": 1,
         "machine": {"processor": machine.processor, "num_cores": machine.num_cores, "system": platform.system()},
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("torch", "torchvision", "scikit-learn", "safetensors")},
-        },
+        "versions": versions("python", "torch", "torchvision", "scikit-learn", "safetensors"),
     }
-
-
-@functools.cache
-def commit() -> str:
-    """The commit of the project, with ``-dirty`` behind it where the model or this script differ from it."""
-    git = ["git", "-C", str(PROJECT)]
-    head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
-    changed = subprocess.run(
-        [*git, "status", "--porcelain", "--", *map(str, sources()), __file__], check=True, capture_output=True
-    ).stdout
-    return head + ("-dirty" if changed else "")
 
 
 @click.command(help=__doc__)
@@ -281,8 +266,9 @@ def commit() -> str:
 def main(num_seeds: int | None) -> None:
     """Measure both tables and write them."""
     torch.set_num_threads(1)
-    commit(), fingerprint(), fingerprint(with_script=False)  # of what runs, whatever happens to the files meanwhile
     seeds = SEEDS[:num_seeds]
+    facts = provenance(seeds)  # of what runs, whatever happens to the files meanwhile
+    fingerprint(with_script=False)
     tables: list[tuple[str, Callable[[int], dict[str, Any]], Callable[[Sequence[Any]], list[dict[str, Any]]]]] = [
         ("transfer", transfer_row, transfer_table),
         ("compression", compression_row, compression_table),
@@ -292,12 +278,11 @@ def main(num_seeds: int | None) -> None:
         for seed in seeds:
             rows.append(measured_row(kind, measure, seed))
             click.echo(f"{kind}: seed {seed} of {seeds[-1]}", err=True)
-        facts = {**provenance(seeds), "rows": tabulate(rows)}
-        text = json.dumps(facts, indent=2) + "\n"
+        document = {**facts, "rows": tabulate(rows)}
         if num_seeds:
-            click.echo(text)
+            click.echo(render(document))
         else:
-            (RESULTS / f"{kind}.json").write_text(text, "utf-8")
+            write_results(RESULTS / f"{kind}.json", document)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ import torch
 from torch import nn
 
 from experiments.compression import KEPT, RESULTS, SEEDS, compressed_models, fingerprint, provenance
+from experiments.provenance import write_results
 from mnist_reference.data import datasets
 from mnist_reference.files import replacing
 from mnist_reference.models.evaluate import predict
@@ -143,7 +144,7 @@ def main(num_seeds: int) -> None:
         "margin": MARGIN,
         "rows": tabulate(judged, table),
     }
-    (RESULTS / "compression_verdicts.json").write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
+    write_results(RESULTS / "compression_verdicts.json", facts)
     sys.exit(int(any(row["contradictions"] for row in facts["rows"])))
 
 

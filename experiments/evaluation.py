@@ -14,10 +14,8 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +23,10 @@ from numpy.typing import NDArray
 from scipy.stats import binom, multinomial
 
 from experiments.evaluation_detection import BENCHMARKS, detection, detection_tools, ten_tasks, ten_tasks_tools
-from experiments.evaluation_draws import ACCURACY, SEED, Row, compare, draw, rate, verdicts
+from experiments.evaluation_draws import ACCURACY, SEED, compare, draw, rate, verdicts
 from experiments.evaluation_families import chosen_baselines, families, looks, missing, mixed_tasks, orders, task_items
 from experiments.evaluation_means import mean_levels, repeats
+from experiments.provenance import Row, versions, write_results
 from mainstay.gates.evaluation import weigh_items
 from mainstay.stats.flips import flip_p_values
 from mainstay.stats.items import smallest_flip_margin
@@ -239,25 +238,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         "seed": SEED,
         "accuracy_of_the_baseline": ACCURACY,
         "draws_of_each_kind": options.draws,
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in ("numpy", "scipy")}},
+        "versions": versions("python", "numpy", "scipy"),
     }
     for name in options.only or TABLES:
         made[name] = list(TABLES[name](options.draws))
-        write({"provenance": provenance} | {each: made[each] for each in TABLES if each in made}, options.output)
+        write_results(
+            options.output, {"provenance": provenance} | {each: made[each] for each in TABLES if each in made}
+        )
     return 0
-
-
-def write(document: Row, output: Path) -> None:
-    """Write all tables, a line for each row."""
-    parts = (
-        json.dumps(table, indent=1)
-        if isinstance(table, dict)
-        else "[\n" + ",\n".join(f" {json.dumps(row)}" for row in table) + "\n]"
-        for table in document.values()
-    )
-    text = ",\n".join(f"{json.dumps(name)}: {part}" for name, part in zip(document, parts, strict=True))
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text("{\n" + text + "\n}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -16,8 +16,9 @@ import uv
 from numpy.typing import NDArray
 from scipy.stats import binom, norm
 
-from experiments.evaluation_draws import ACCURACY, SEED, Row, Tables, draw, rate, verdicts
+from experiments.evaluation_draws import ACCURACY, SEED, Tables, draw, rate, verdicts
 from experiments.evaluation_families import Family, draw_family, judge_families
+from experiments.provenance import Row
 
 BENCHMARKS = {"HumanEval": 164, "GPQA diamond": 198, "GSM8K": 1319, "MMLU": 14042}
 FLOOR = 0.08

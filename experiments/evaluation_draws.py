@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from experiments.provenance import Row
 from mainstay.gates.family import Decisions, decide
 from mainstay.gates.policy import Design
 from mainstay.stats.flips import flip_p_values
@@ -20,7 +20,6 @@ ACCURACY = 0.88
 DEVIATIONS = 3.29
 """Standard errors of a difference beyond which two shares do not agree: 99.9 %, two-sided."""
 
-Row = dict[str, Any]
 Tables = NDArray[np.int64]
 """(..., 4): lost, gained, right twice, wrong twice."""
 

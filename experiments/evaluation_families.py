@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 from experiments.evaluation_draws import (
     ACCURACY,
     SEED,
-    Row,
     Tables,
     compare,
     compare_means,
@@ -22,6 +21,7 @@ from experiments.evaluation_draws import (
     rate,
     verdicts,
 )
+from experiments.provenance import Row
 from mainstay.gates.evaluation import ScoredDifferences, are_supported, honest_margin
 from mainstay.gates.tasks import missing_share
 from mainstay.stats.items import HONEST_POWER

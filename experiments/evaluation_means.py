@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.evaluation_draws import ACCURACY, SEED, Row, compare, draw, rate, verdicts
+from experiments.evaluation_draws import ACCURACY, SEED, compare, draw, rate, verdicts
+from experiments.provenance import Row
 from mainstay.stats.scores import excludes_whole_clusters, score_p_values, summarise_differences
 
 MARGIN = 0.02

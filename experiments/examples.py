@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -27,11 +26,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from experiments.adoption import commit_of_the_toolkit
-from mainstay.store.files import write_text
+from experiments.provenance import ROOT, commit, load, versions, write_results
+from experiments.repositories import environ, git
 from mainstay.workers.machine import describe_machine
 
-ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "examples"
 RESULTS = ROOT / "docs" / "results" / "examples.json"
 
@@ -80,7 +78,7 @@ class Repository:
     def __init__(self, name: str, root: Path) -> None:
         self._root, self._name = root, name
         shutil.copytree(FOLDER / name, root, ignore=shutil.ignore_patterns("__pycache__", ".*"))
-        self._git("init", "--quiet", "--initial-branch=main")
+        git(self._root, "init", "--quiet", "--initial-branch=main")
         self._commit("Start")
 
     def add_constant(self) -> None:
@@ -117,7 +115,7 @@ class Repository:
         done = subprocess.run(
             command,
             cwd=self._root,
-            env=_environ(),
+            env=environ(),
             check=False,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -127,21 +125,13 @@ class Repository:
         return done.returncode, run, done.stdout
 
     def _commit(self, message: str) -> None:
-        self._git("add", "--all")
-        self._git("commit", "--quiet", "--message", message)
-
-    def _git(self, *arguments: str) -> None:
-        identity = ("-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false")
-        subprocess.run(["git", *identity, *arguments], cwd=self._root, env=_environ(), check=True)
-
-
-def _environ() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith(("GITHUB_", "GIT_"))}
+        git(self._root, "add", "--all")
+        git(self._root, "commit", "--quiet", "--message", message)
 
 
 def gate_example(name: str, bump: Bump, folder: Path) -> dict[str, Any]:
     """Gate an example twice; its row, with the flipped items of the bump under ``flips``."""
-    start, load = time.monotonic(), os.getloadavg()[0]
+    start, load_at_start = time.monotonic(), load()
     repository = Repository(name, folder / name)
     repository.add_constant()
     unchanged = repository.gate()
@@ -155,11 +145,11 @@ def gate_example(name: str, bump: Bump, folder: Path) -> dict[str, Any]:
         "unchanged": outcome(*unchanged),
         "bumped": outcome(*bumped),
         "flips": flips(bumped[1]),
-        "load_at_start": round(load, 1),
+        "load_at_start": load_at_start,
         "minutes": round((time.monotonic() - start) / 60, 1),
         "mainstay_version": version("mainstay"),
-        "commit": commit_of_the_toolkit(),
-        "python": ".".join(map(str, sys.version_info[:3])),
+        "commit": commit(),
+        **versions("python"),
     }
     return row
 
@@ -223,7 +213,7 @@ def _write(place: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         "rows": [{key: value for key, value in row.items() if key not in PARTS} for row in rows],
         **{part: {row["example"]: row[part] for row in rows} for part in PARTS},
     }
-    write_text(place, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    write_results(place, document)
 
 
 def _read(place: Path) -> dict[str, dict[str, Any]]:

@@ -30,15 +30,16 @@ from typing import Any
 import click
 from scipy import stats
 
+from experiments.provenance import ROOT, commit, system_name, versions, write_results
+from experiments.repositories import replace_once
 from mainstay.project.configuration import read_configuration
 from mainstay.runner.recording import Trial
 
-PROJECT = Path(__file__).resolve().parents[1]
-PACKAGE = PROJECT / "src" / "mnist_reference"
-WORKLOAD = PROJECT / "benchmarks" / "test_accuracy.py"
+PACKAGE = ROOT / "src" / "mnist_reference"
+WORKLOAD = ROOT / "benchmarks" / "test_accuracy.py"
 CHANGES = Path(__file__).with_name("faults.toml")
-RESULTS = PROJECT / "docs" / "results" / "faults.json"
-KEPT = PROJECT / ".mainstay" / "faults"
+RESULTS = ROOT / "docs" / "results" / "faults.json"
+KEPT = ROOT / ".mainstay" / "faults"
 """Trials of earlier runs, named by all that they depend on."""
 
 CONFIDENCE_LEVEL = 0.95
@@ -55,11 +56,7 @@ def load_changes() -> list[dict[str, Any]]:
 def apply_change(change: Mapping[str, Any], package: Path) -> None:
     """Edit a copy of the reference model in place; every text to be replaced must be there exactly once."""
     for edit in change["edits"]:
-        path = package / edit["file"]
-        source = path.read_text("utf-8")
-        if source.count(edit["find"]) != 1:
-            raise ValueError(f"{change['name']}: {edit['find']!r} occurs {source.count(edit['find'])} times in {path}")
-        path.write_text(source.replace(edit["find"], edit["replace"]), "utf-8")
+        replace_once(package / edit["file"], edit["find"], edit["replace"])
 
 
 def load_workload() -> Any:
@@ -104,12 +101,12 @@ def measure_in_process(change: Mapping[str, Any] | None, data_set: str, seeds: S
         if change:
             apply_change(change, package)
         environment = os.environ | {
-            "PYTHONPATH": folder,
+            "PYTHONPATH": os.pathsep.join([folder, str(ROOT)]),
             "OMP_NUM_THREADS": "1",
             "MNIST_REFERENCE_DATA": data_set,
             "PYTHONDONTWRITEBYTECODE": "1",
         }
-        command = [sys.executable, __file__, "--run-trials", ",".join(map(str, seeds))]
+        command = [sys.executable, "-m", "experiments.faults", "--run-trials", ",".join(map(str, seeds))]
         finished = subprocess.run(command, env=environment, cwd=folder, check=True, stdout=subprocess.PIPE, text=True)
     report = json.loads(finished.stdout)
     if report["imported_from"] != str(package):
@@ -123,7 +120,7 @@ def compare(
 ) -> dict[str, Any]:
     """The paired degradations in one gated metric, with the verdict that follows from them."""
     metric, sign = mark.kwargs["metric"], -1 if mark.kwargs.get("direction") == "lower" else 1
-    configured = read_configuration((PROJECT / "pyproject.toml").read_bytes(), "pyproject.toml")
+    configured = read_configuration((ROOT / "pyproject.toml").read_bytes(), "pyproject.toml")
     margin = configured.margin(metric, dataset=data_set) or mark.kwargs["margin"]
     before, after = ([trial["values"][metric] for trial in trials] for trials in (baseline, candidate))
     degradations = [sign * (old - new) for old, new in zip(before, after, strict=True)]
@@ -201,15 +198,6 @@ def describe(row: Mapping[str, Any]) -> str:
     return f"{row['change']:32} {' | '.join(metrics)}"
 
 
-def commit() -> str:
-    """The commit of the project, with ``-dirty`` behind it where the model or the workload differ from it."""
-    paths = [str(PACKAGE), str(WORKLOAD), str(CHANGES)]
-    git = ["git", "-C", str(PROJECT)]
-    head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
-    changed = subprocess.run([*git, "status", "--porcelain", "--", *paths], check=True, capture_output=True).stdout
-    return head + ("-dirty" if changed else "")
-
-
 @click.command(help=__doc__)
 @click.option("--data", "data_set", type=click.Choice(["digits", "mnist"]), default="digits", show_default=True)
 @click.option("--seeds", "num_seeds", default=8, show_default=True, help="Pairs measured, with seeds from 0.")
@@ -231,14 +219,13 @@ def main(data_set: str, num_seeds: int, jobs: int, only: tuple[str, ...], run_tr
         "seeds": list(range(num_seeds)),
         "threads": 1,
         "confidence_level": CONFIDENCE_LEVEL,
-        "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}",
-        "versions": {name: version(name) for name in ("numpy", "scikit-learn", "torch", "torchvision")},
+        **versions("python"),
+        "machine": system_name(),
+        "versions": versions("numpy", "scikit-learn", "torch", "torchvision"),
         "unmodified": unmodified,
         "changes": rows,
     }
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(json.dumps(results, indent=2, sort_keys=True) + "\n", "utf-8")
+    write_results(RESULTS, results)
 
 
 def print_trials(seeds: Sequence[int]) -> None:

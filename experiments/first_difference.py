@@ -17,7 +17,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import platform
 import re
 import shutil
 import subprocess
@@ -32,6 +31,8 @@ from typing import Any
 
 import click
 
+from experiments.provenance import ROOT, commit, versions, write_results
+from experiments.repositories import git, replace_once
 from mainstay.commands.explain import locate
 from mainstay.measuring.explaining import find_first_difference
 from mainstay.records.explanations import CodeLine, Explanation, Nearness, Parting
@@ -44,7 +45,6 @@ from mainstay.workers.machine import describe_machine
 from mainstay.workers.process import Launcher, WorkerSpec
 from mnist_reference.data.datasets import load_digits
 
-ROOT = Path(__file__).resolve().parents[1]
 KEPT = ROOT / ".mainstay" / "first_difference"
 RESULTS = ROOT / "docs" / "results" / "first_difference.json"
 PACKAGE = Path("src") / "mnist_reference"
@@ -359,9 +359,9 @@ class Bench:
         self.clone = folder / "clone"
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(self.clone)], check=True)
         shutil.copytree(ROOT / PACKAGE, self.clone / PACKAGE, dirs_exist_ok=True)
-        self._git("add", "--all")
-        self._git("commit", "--quiet", "--allow-empty", "--message", "the reference model")
-        self.baseline = self._git("rev-parse", "HEAD")
+        git(self.clone, "add", "--all")
+        git(self.clone, "commit", "--quiet", "--allow-empty", "--message", "the reference model")
+        self.baseline = git(self.clone, "rev-parse", "HEAD")
         for side in Side:
             self._copy(side)
         self.data = folder / "data"
@@ -380,11 +380,6 @@ class Bench:
         with fork_servers({side: self.spec(side) for side in Side}, PRELOADED, limit_s=TRIAL_SECONDS) as servers:
             self.launchers = {side: server.start for side, server in servers.items()}
             yield
-
-    def _git(self, *arguments: str) -> str:
-        identity = ("-c", "user.name=experiment", "-c", "user.email=experiment@example.org")
-        command = ["git", "-C", str(self.clone), *identity, *arguments]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
     def _copy(self, side: Side) -> None:
         tree = self.folder / side / PACKAGE.name  # its folder stays: the servers of workers know it
@@ -417,7 +412,7 @@ class Bench:
 
     def explain(self, case: Case) -> Explanation:
         """Plant a difference, and find where the revisions part."""
-        self._git("reset", "--quiet", "--hard", self.baseline)
+        git(self.clone, "reset", "--quiet", "--hard", self.baseline)
         shutil.rmtree(self.data, ignore_errors=True)
         shutil.rmtree(self.dependencies / "sklearn", ignore_errors=True)
         is_dependency = case.file.startswith("sklearn")
@@ -431,7 +426,7 @@ class Bench:
         else:
             load_digits(self.data)  # otherwise, the dependency makes it anew
             plant(self.clone / PACKAGE, case)
-            self._git("commit", "--quiet", "--all", "--message", case.name)
+            git(self.clone, "commit", "--quiet", "--all", "--message", case.name)
         self._copy(Side.CANDIDATE)
         workload = f"benchmarks/test_first_difference.py::test_trained[{case.recipe}]"
         specs = {side: self.spec(side) for side in Side}
@@ -444,7 +439,7 @@ class Bench:
             workload=workload,
             seed=SEED,
             baseline=self.baseline,
-            candidate=self._git("rev-parse", "HEAD"),
+            candidate=git(self.clone, "rev-parse", "HEAD"),
             difference=found,
             dependencies={"scikit-learn": (old, f"{old}, patched")} if is_dependency else {},
         )
@@ -502,11 +497,7 @@ def plant(package: Path, case: Case) -> None:
     Raises:
         ValueError: If the text to be replaced does not stand in it exactly once.
     """
-    path = package / case.file
-    source = path.read_text("utf-8")
-    if source.count(case.old) != 1:
-        raise ValueError(f"{case.name}: {case.old!r} stands {source.count(case.old)} times in {path}")
-    path.write_text(source.replace(case.old, case.new), "utf-8")
+    replace_once(package / case.file, case.old, case.new)
 
 
 def kept_at(case: Case) -> Path:
@@ -531,8 +522,8 @@ def summary(rows: Sequence[Mapping[str, Any]], controls: Sequence[Mapping[str, A
         "cost_of_steps": unchanged["parameters"] / unchanged["unwatched"],
         "machine": describe_machine().processor,
         "num_cores": describe_machine().num_cores,
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in ("numpy", "scikit-learn", "torch")},
+        **versions("python"),
+        "versions": versions("numpy", "scikit-learn", "torch"),
         "planted": list(rows),
         "controls": list(controls),
     }
@@ -543,7 +534,7 @@ def summary(rows: Sequence[Mapping[str, Any]], controls: Sequence[Mapping[str, A
 def main(only: tuple[str, ...]) -> None:
     """Run what has not been run yet, and write the results."""
     rows: dict[str, Any] = {}
-    head = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
+    revision = commit()
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         bench = Bench(Path(folder))
         stack.enter_context(bench.serving())
@@ -565,8 +556,8 @@ def main(only: tuple[str, ...]) -> None:
     if only:
         return
     planted, controls = ([rows[case.name] for case in cases] for cases in (CASES, CONTROLS))
-    results = summary(planted, controls, head.stdout.strip())
-    RESULTS.write_text(json.dumps(results, indent=2, sort_keys=True) + "\n", "utf-8")
+    results = summary(planted, controls, revision)
+    write_results(RESULTS, results)
     click.echo(f"{results['num_right']} of {results['num_planted']} right")
     sys.exit(results["num_right"] < WANTED)
 

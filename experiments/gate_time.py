@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import random
 import shutil
 import statistics
@@ -30,27 +29,25 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments.faults import apply_change, load_changes
+from experiments.provenance import ROOT, Row, commit, versions, write_results
+from experiments.repositories import git
 from mainstay.gates.family import judge_family
 from mainstay.gates.policy import Design
 from mainstay.gates.samples import MetricSamples
 from mainstay.records.metrics import Direction, Kind, Metric
 from mainstay.workers.machine import describe_machine
 
-PROJECT = Path(__file__).resolve().parents[1]
-RESULTS = PROJECT / "docs" / "results" / "gate_time.json"
+RESULTS = ROOT / "docs" / "results" / "gate_time.json"
 PACKAGE = Path("src") / "mnist_reference"
 
 NUM_STARTS = 15
 NUM_SUBJECT_STARTS = 5
 NUM_JUDGEMENTS = 20
 NUM_METRICS, NUM_PAIRS = 50, 45
-
-Row = dict[str, Any]
 
 
 class Timed(NamedTuple):
@@ -98,7 +95,7 @@ class Clone:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        subprocess.run(["git", "clone", "-q", str(PROJECT), str(root)], check=True)
+        subprocess.run(["git", "clone", "-q", str(ROOT), str(root)], check=True)
         self._preload: tuple[str, ...] | None = None
 
     def prepare(self, timed: Timed) -> None:
@@ -114,8 +111,7 @@ class Clone:
         )
         text = settings.read_text("utf-8").replace(SETTINGS + before, SETTINGS)
         settings.write_text(text.replace(SETTINGS, SETTINGS + after), "utf-8")
-        author = ("-c", "user.name=gate_time", "-c", "user.email=gate_time@localhost")
-        subprocess.run(["git", "-C", str(self.root), *author, "commit", "-qam", "Preload"], check=True)
+        git(self.root, "commit", "-qam", "Preload")
         self._preload = timed.preload
         self.gate(GATES[0])
 
@@ -248,16 +244,11 @@ def time_of_judgement() -> Row:
 
 def provenance() -> Row:
     """Where, with what and on what all was measured."""
-    git = ["git", "-C", str(PROJECT)]
-    head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
     return {
         "command": "nox -s gate_time",
-        "commit": head,
+        "commit": commit(),
         "machine": asdict(describe_machine()),
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("mainstay", "torch", "numpy", "scipy")},
-        },
+        "versions": versions("python", "mainstay", "torch", "numpy", "scipy"),
     }
 
 
@@ -280,9 +271,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(json.dumps(rows[-1]), flush=True)
     finally:
         shutil.rmtree(scratch)
-    RESULTS.write_text(
-        json.dumps({"provenance": facts, "gates": rows, "without_a_gate": starts}, indent=1) + "\n", "utf-8"
-    )
+    write_results(RESULTS, {"provenance": facts, "gates": rows, "without_a_gate": starts})
     return 0
 
 

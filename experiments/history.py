@@ -16,12 +16,10 @@ import argparse
 import itertools
 import json
 import math
-import platform
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,7 +28,7 @@ import ruptures
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
-from experiments.operating_characteristics import Row, render
+from experiments.provenance import Row, commit, versions, write_results
 from experiments.simulate import NOISE, Draw, judge_gates
 from mainstay.gates.policy import Design
 from mainstay.stats.change_points import MIN_SEGMENT, find_change_points
@@ -38,9 +36,7 @@ from mainstay.stats.culprit import CONFIDENCE, NUM_FIRST_PAIRS, start_search
 from mainstay.stats.paired import one_sided_p_values, summarise_pairs
 from mainstay.stats.proportions import wilson_interval
 from mainstay.stats.trend import RUN_LENGTH, anchor_level, drift_evidence, earlier_deviation
-from mainstay.store.files import write_text
 
-ROOT = Path(__file__).parents[1]
 SEED = 20_270_131
 DESIGN = Design(num_gated=1)
 EVERY = 20
@@ -500,19 +496,16 @@ TABLES: Mapping[str, tuple[str, Callable[..., Iterator[Row]]]] = {
 
 def provenance(options: argparse.Namespace, seconds: Mapping[str, float]) -> Row:
     """What is needed to get the same figures again."""
-    git = ["git", "-C", str(ROOT)]
-    commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
     return {
         "command": f"python -m experiments.history --lives {options.lives} --searches {options.searches}",
-        "commit": commit,
+        "commit": commit(),
         "seed": SEED,
         "lives": options.lives,
         "searches": options.searches,
         "commits_between_alarms_promised": RUN_LENGTH,
         "commits_between_anchors": EVERY,
         "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("numpy", "scipy", "ruptures")},
+            **versions("python", "numpy", "scipy", "ruptures"),
             **dict(requirement.split("==") for requirement in DETECTORS.values()),
         },
         "seconds": {name: round(value) for name, value in seconds.items()},
@@ -522,8 +515,7 @@ def provenance(options: argparse.Namespace, seconds: Mapping[str, float]) -> Row
 def _write(place: Path, document: Mapping[str, Any]) -> None:
     """Write all tables in their order."""
     ordered = {key: document[key] for key in ("provenance", *TABLES) if key in document}
-    place.parent.mkdir(parents=True, exist_ok=True)
-    write_text(place, render(ordered))
+    write_results(place, ordered)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

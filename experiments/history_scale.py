@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import resource
 import statistics
 import subprocess
@@ -27,17 +26,15 @@ from pathlib import Path
 import numpy as np
 
 from experiments.history import DETECTORS
-from experiments.operating_characteristics import Row, render
-from experiments.selftest import machine_name
+from experiments.provenance import Row, commit, load, machine_name, versions, write_results
+from experiments.repositories import git
 from mainstay.records.findings import Method, Verdict
 from mainstay.records.history import KeptCommit, KeptMetric, KeptRun, RunKind
 from mainstay.records.metrics import Direction, Kind, Metric
 from mainstay.revisions.git import Repository
 from mainstay.revisions.history import HERE, HistoryBranches
-from mainstay.store.files import write_text
 from mainstay.store.history import file_of, kept_to_json
 
-ROOT = Path(__file__).parents[1]
 SEED = 20_270_131
 NUM_METRICS = 5
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -59,11 +56,6 @@ def make_commits(root: Path, count: int) -> list[str]:
         )
     subprocess.run(["git", "fast-import", "--quiet"], cwd=root, input="".join(lines), check=True, text=True)
     return git(root, "rev-list", "--reverse", "main").split()
-
-
-def git(root: Path, *arguments: str) -> str:
-    """Run git there; returns its output."""
-    return subprocess.run(["git", *arguments], cwd=root, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def kept_runs(commits: Sequence[str]) -> Iterator[KeptRun]:
@@ -217,13 +209,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     document: Row = {
         "provenance": {
             "command": f"python -m experiments.history_scale --runs {options.runs} --repeats {options.repeats}",
-            "commit": git(ROOT, "rev-parse", "HEAD"),
+            "commit": commit(),
             "seed": SEED,
             "runs": options.runs,
             "metrics": NUM_METRICS,
             "machine": machine_name(),
-            "load_at_end": round(os.getloadavg()[0], 1),
-            "versions": {"mainstay": version("mainstay"), "asv": DETECTORS["asv"].partition("==")[2]},
+            "load_at_end": load(),
+            "versions": versions("mainstay") | {"asv": DETECTORS["asv"].partition("==")[2]},
         },
         "append": {"median_s": round(statistics.median(appends), 2), "bytes_a_run": round(growth / (len(runs) - 1))},
         "page": [
@@ -238,7 +230,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "processor_time": {"asv_over_mainstay": round(statistics.median(ratios), 1)},
     }
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    write_text(options.output, render(document))
+    write_results(options.output, document)
     print(json.dumps({key: document[key] for key in ("append", "page", "processor_time")}, indent=2))
     return 0
 

@@ -23,10 +23,8 @@ import hashlib
 import itertools
 import json
 import os
-import platform
 import random
 import shutil
-import subprocess
 import sys
 import time
 import tomllib
@@ -34,15 +32,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from mainstay.store.files import content_digest, write_text
+from experiments.provenance import ROOT, Row, commit, versions, write_results
+from mainstay.store.files import content_digest
 from mainstay.workers.machine import describe_machine
 from tests.end_to_end.conftest import Project, new_project
 
-ROOT = Path(__file__).parents[1]
 STATE = ROOT / ".mainstay" / "hostile"
 RESULTS = ROOT / "docs" / "results" / "hostile.json"
 
@@ -59,7 +56,6 @@ CONFTEST = "benchmarks/conftest.py"
 SETTINGS = "pyproject.toml"
 
 Edit = Callable[[Project], object]
-Row = dict[str, Any]
 
 HEALTHY = """
 import pytest
@@ -709,10 +705,9 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
         "passed": sum(map(is_wrong, rows)),
         "seed": SEED,
         "gate_seconds": GATE_SECONDS,
-        "commit": _commit(),
+        "commit": commit(),
         "machine": asdict(describe_machine()),
-        "versions": {name: version(name) for name in ("mainstay", "pytest", "uv")}
-        | {"python": platform.python_version()},
+        "versions": versions("mainstay", "pytest", "uv", "python"),
         "by_changes": [
             _row({"changes": number}, [row for row in rows if len(row["changes"]) == number])
             for number in range(1, MAX_CHANGES + 1)
@@ -735,18 +730,6 @@ def _row(head: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
         **{f"exit {status}": statuses[status] for status in (1, 2, 3, 4)},
         "other exit": sum(count for status, count in statuses.items() if status not in range(5)),
     }
-
-
-def _commit() -> str:
-    """The commit that was measured; marked where the working tree differs."""
-    done = subprocess.run(
-        ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return done.stdout.strip()
 
 
 def read_journal(path: Path, digest: str) -> list[Row]:
@@ -797,7 +780,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     finished = sorted((row for row in rows if row["number"] < arguments.candidates), key=lambda row: row["number"])
     if not arguments.first:
-        write_text(RESULTS, json.dumps(summarise(finished), indent=1) + "\n")
+        write_results(RESULTS, summarise(finished))
     wrong = [row["number"] for row in finished if is_wrong(row)]
     print(f"{len(finished)} candidates, {len(wrong)} passed: {wrong}")
     return 1 if wrong else 0

@@ -9,17 +9,14 @@ writes ``docs/results/loss_curves.json``.
 
 from __future__ import annotations
 
-import json
-import platform
 from dataclasses import asdict, replace
-from importlib.metadata import version
 from pathlib import Path
 
 import click
 import torch
 
 from experiments.ablations import NUM_IMAGES, PLAIN, few_images
-from mnist_reference import revision
+from experiments.provenance import commit, system_name, versions, write_results
 from mnist_reference.data import datasets
 from mnist_reference.models import networks
 from mnist_reference.training import train
@@ -43,10 +40,10 @@ def main() -> None:
         for record in train.train(model, few_images(data_set), RECIPE, seed=SEED)
     ]
     results = {
-        "commit": revision.source_revision(),
+        "commit": commit(),
         "command": "python -m experiments.loss_curves",
-        "machine": f"{platform.system()} {platform.machine()}",
-        "versions": {"python": platform.python_version(), "torch": version("torch")},
+        "machine": system_name(),
+        "versions": versions("python", "torch"),
         "data_set": data_set.name,
         "data_sha256": data_set.sha256,
         "num_images": NUM_IMAGES,
@@ -55,7 +52,7 @@ def main() -> None:
         "recipe": asdict(RECIPE),
         "epochs": epochs,
     }
-    RESULTS.write_text(json.dumps(results, indent=2) + "\n", "utf-8")
+    write_results(RESULTS, results)
     click.echo(f"validation loss at last: {epochs[-1]['validation_loss']}")
 
 

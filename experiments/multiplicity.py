@@ -18,10 +18,8 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +27,13 @@ import numpy as np
 from numpy.typing import NDArray
 from statsmodels.stats.multitest import multipletests
 
+from experiments.provenance import ROOT, versions, write_results
 from mainstay.gates.policy import Design
 from mainstay.stats.multiplicity import holm_adjusted
 from mainstay.stats.paired import one_sided_p_values, summarise_pairs
 from mainstay.stats.proportions import clopper_pearson_interval
 from mainstay.stats.sequential import look_weights, sequential_p_values
-from mainstay.store.files import write_text
 
-ROOT = Path(__file__).parents[1]
 SEED = 20_261_129
 NUM_METRICS = 100
 MARGIN = 0.83
@@ -174,11 +171,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             "seed": SEED,
             "metrics": NUM_METRICS,
             "margin_over_sd": MARGIN,
-            "versions": {name: version(name) for name in ("numpy", "scipy", "statsmodels")},
+            "versions": versions("numpy", "scipy", "statsmodels"),
         },
         "procedures": rows,
     }
-    write_text(options.output, json.dumps(content, indent=1) + "\n")
+    write_results(options.output, content)
     return 0
 
 

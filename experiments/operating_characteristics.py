@@ -16,8 +16,6 @@ import argparse
 import hashlib
 import json
 import math
-import platform
-import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
@@ -28,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.provenance import ROOT, Row, head, is_clean, versions, write_results
 from experiments.simulate import (
     MACHINES,
     NOISE,
@@ -57,8 +56,6 @@ from mainstay.stats.sequential import boundaries
 SEED = 20_240_613
 PUBLISHED_GATES = 10_000
 """Repetitions behind a published figure of the whole gate; at least as many behind the others."""
-
-Row = dict[str, Any]
 
 
 def compare(rate: Rate, published: str | None) -> Row:
@@ -679,7 +676,6 @@ TABLES: Mapping[str, Sequence[Piece]] = {
 }
 """What each table is made of; a piece takes a few minutes at the most."""
 
-ROOT = Path(__file__).parents[1]
 SOURCES = ("src/mainstay/stats", "src/mainstay/gates", "experiments/simulate.py", __file__)
 """What the figures depend on."""
 
@@ -723,10 +719,6 @@ def sources_digest(num_gates: int) -> str:
 
 def provenance(num_gates: int, only: Sequence[str] = ()) -> Row:
     """What is needed to get the same figures again."""
-    git = ["git", "-C", str(ROOT)]
-    commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-    changed = [*git, "status", "--porcelain", "--", *SOURCES]
-    is_clean = not subprocess.run(changed, capture_output=True, text=True, check=True).stdout
     return {
         "command": " ".join(
             [
@@ -735,11 +727,11 @@ def provenance(num_gates: int, only: Sequence[str] = ()) -> Row:
                 *(["--only", *only] if only else []),
             ]
         ),
-        "commit": commit,
-        "is_clean": is_clean,
+        "commit": head(),
+        "is_clean": is_clean(*SOURCES),
         "seed": SEED,
         "gates_of_each_kind": num_gates,
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in ("numpy", "scipy")}},
+        "versions": versions("python", "numpy", "scipy"),
         "plan": asdict(Design(num_gated=1)),
     }
 
@@ -753,19 +745,6 @@ def with_tables(document: Row, made: Row) -> Row:
     return {"provenance": origin, **{name: tables[name] for name in TABLES if name in tables}}
 
 
-def render(document: Row) -> str:
-    """JSON with a line for each row of a table, so that a change of one figure is a change of one line."""
-    tables = (f"{json.dumps(name)}: {_render_table(table)}" for name, table in document.items())
-    return "{\n" + ",\n".join(tables) + "\n}\n"
-
-
-def _render_table(table: Row | list[Row]) -> str:
-    """A table with a line for each row; anything else in one piece."""
-    if isinstance(table, dict):
-        return json.dumps(table, indent=1)
-    return "[\n" + ",\n".join(f" {json.dumps(row)}" for row in table) + "\n]"
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Simulate and write."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -777,8 +756,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     made = {"provenance": provenance(options.gates, options.only)}
     made |= simulate_tables(options.only or TABLES, options.gates, options.kept)
     document = with_tables(json.loads(options.output.read_text(encoding="utf-8")), made) if options.only else made
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(render(document), encoding="utf-8")
+    write_results(options.output, document)
     return 0
 
 

@@ -26,6 +26,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+from experiments.provenance import ROOT
 from mainstay.commands import history
 from mainstay.records.errors import UsageError
 from mainstay.records.findings import Method
@@ -37,7 +38,6 @@ from mainstay.store.files import write_text
 from mainstay.store.history import file_of, kept_from_json, kept_to_json
 from mainstay.store.journal import Journal
 
-ROOT = Path(__file__).parents[1]
 PRODUCT = ("src", "benchmarks", "pyproject.toml", "constraints/benchmarks.txt")
 EVERY = 20
 

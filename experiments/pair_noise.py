@@ -22,33 +22,29 @@ import argparse
 import json
 import math
 import os
-import platform
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from experiments.load import busy_processes, one_core
+from experiments.provenance import ROOT, Row, head, is_clean, versions, write_results
 from mainstay.measuring.scheduling import derive_seeds, draw_block_orders, draw_workload_order
 from mainstay.records.trials import Side, Trial
 from mainstay.revisions.environments import THREAD_VARIABLES
 from mainstay.runner.protocol import BLOCK_SECONDS
-from mainstay.store.files import write_text
 from mainstay.workers.fork_server import fork_servers
 from mainstay.workers.interleaved import MAX_ALTERNATIONS, TimedRequest, TimedTask, run_timed_pair
 from mainstay.workers.machine import describe_machine
 from mainstay.workers.process import WorkerSpec
 from mainstay.workers.session import LiveWorkers
 
-ROOT = Path(__file__).parents[1]
 WORKLOADS = tuple(
     f"benchmarks/test_performance.py::{name}"
     for name in (
@@ -83,7 +79,6 @@ WAYS: Mapping[str, Way] = {
 }
 """The gate's own is the second; the first was, with the mean of the log ratios by the wall clock."""
 
-Row = dict[str, Any]
 Blocks = tuple[NDArray[np.float64], NDArray[np.float64]]
 """Times of a call in the blocks of the baseline and of the candidate."""
 
@@ -284,22 +279,14 @@ def overhead(pairs: Sequence[Row]) -> Mapping[str, float]:
 
 def provenance(argv: Sequence[str]) -> Row:
     """Where the figures come from."""
-    git = ["git", "-C", str(ROOT)]
-    commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-    changed = subprocess.run(
-        [*git, "status", "--porcelain", "src", "benchmarks", "experiments"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
     machine = asdict(describe_machine())
     return {
         "command": " ".join(["python -m experiments.pair_noise", *argv]),
-        "commit": commit,
-        "is_clean": not changed,
+        "commit": head(),
+        "is_clean": is_clean(),
         "salt": SALT,
         "machine": machine,
-        "versions": {"python": platform.python_version(), "torch": version("torch"), "numpy": version("numpy")},
+        "versions": versions("python", "torch", "numpy"),
     }
 
 
@@ -336,7 +323,7 @@ def main(argv: Sequence[str]) -> int:
                     "noise": summarise(rows),
                     "pairs": rows,
                 }
-                write_text(options.output, json.dumps(document, indent=1) + "\n")
+                write_results(options.output, document)
     for row in document["noise"]:
         deviations = ", ".join(f"{name} {100 * value:.2f} %" for name, value in row["sd_of_a_pair"].items())
         name = row["workload"].partition("::")[2]

@@ -19,19 +19,16 @@ import math
 import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from experiments.load import busy_processes
-from experiments.selftest import VERDICTS, Repository, commit, machine_name
-from mainstay.store.files import write_text
+from experiments.provenance import RESULTS, Row, Rows, commit, machine_name
+from experiments.selftest import VERDICTS, Repository
 
-ROOT = Path(__file__).parents[1]
 SHARE, MARGIN = 0.05, 0.02
 HARMED, LEFT = "test_tokenize", "test_augment"
 CONFIRM_SECONDS = 20.0
@@ -132,8 +129,6 @@ while time.process_time() < end:
 print(json.dumps(spent[1] / spent[0] - 1))
 """
 
-Row = dict[str, Any]
-
 
 class Planted(Repository):
     """The subject with the workloads of this experiment."""
@@ -215,32 +210,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--load", type=int, nargs="+", default=[0, 2], help="busy processes beside the gates")
     parser.add_argument("--only", nargs="+", choices=CASES, default=[*CASES], metavar="CASE")
     parser.add_argument("--pair-seconds", type=float, default=2.5)
-    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "results" / "planted_events.json")
+    parser.add_argument("--output", type=Path, default=RESULTS / "planted_events.json")
     options = parser.parse_args(argv)
-    gates: list[Row] = json.loads(options.output.read_text())["gates"] if options.output.exists() else []
+
+    def document(gates: Sequence[Row]) -> Row:
+        return {
+            "provenance": {
+                "command": f"python -m experiments.planted_events --gates {options.gates}",
+                "commit": commit(),
+                "machine": machine_name(),
+                "margin": MARGIN,
+                "pair_seconds": options.pair_seconds,
+            },
+            "cases": summarise(gates),
+            "gates": gates,
+        }
+
+    gates = Rows(options.output, "gates", document)
     with tempfile.TemporaryDirectory() as folder:
         repository = Planted(Path(folder) / "repository")
         for number in range(options.gates):
             for case in options.only:
                 for busy in options.load:
-                    if sum((gate["case"], gate["busy"]) == (case, busy) for gate in gates) > number:
-                        continue
-                    gate = run_gate(repository, case, busy, options.pair_seconds)
-                    gates.append(gate)
-                    print(time.strftime("%H:%M:%S"), json.dumps(gate), flush=True)
-                    content = {
-                        "provenance": {
-                            "command": f"python -m experiments.planted_events --gates {options.gates}",
-                            "commit": commit(),
-                            "machine": machine_name(),
-                            "margin": MARGIN,
-                            "pair_seconds": options.pair_seconds,
-                        },
-                        "cases": summarise(gates),
-                        "gates": gates,
-                    }
-                    write_text(options.output, json.dumps(content, indent=1) + "\n")
-    rows = summarise(gates)
+                    if sum((gate["case"], gate["busy"]) == (case, busy) for gate in gates.done) <= number:
+                        gates.add(run_gate(repository, case, busy, options.pair_seconds))
+    rows = summarise(gates.done)
     for row in rows:
         print(json.dumps(row))
     return int(any(row["false_fails"] or row["fail" if row["case"] == "nothing" else "pass"] for row in rows))

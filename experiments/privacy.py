@@ -16,14 +16,12 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import platform
 import statistics
 import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import click
@@ -34,16 +32,15 @@ from scipy import stats
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from mnist_reference import revision
+from experiments.provenance import ROOT, commit, system_name, versions, write_results
 from mnist_reference.data import datasets
 from mnist_reference.files import write_tensors
 from mnist_reference.models import evaluate, networks
 from mnist_reference.seeding import derived_seed, generator
 from mnist_reference.training import recipes, train
 
-PROJECT = Path(__file__).resolve().parents[1]
-RESULTS = PROJECT / "docs" / "results" / "privacy.json"
-KEPT = PROJECT / ".mainstay" / "privacy"
+RESULTS = ROOT / "docs" / "results" / "privacy.json"
+KEPT = ROOT / ".mainstay" / "privacy"
 """Logits of trained models, named by all that they depend on."""
 
 NUM_IMAGES = 10_000
@@ -206,10 +203,10 @@ def main(models: int, seconds: float) -> None:
         click.echo(f"{len(list(KEPT.iterdir()))} trainings are done; call again to go on")
         return
     results = {
-        "commit": revision.source_revision(),
+        "commit": commit(),
         "command": f"python -m experiments.privacy --models {models}",
-        "machine": f"{platform.system()} {platform.machine()}",
-        "versions": {"python": platform.python_version(), "torch": version("torch"), "opacus": version("opacus")},
+        "machine": system_name(),
+        "versions": versions("python", "torch", "opacus"),
         "data_set": data_set.name,
         "data_sha256": data_set.sha256,
         "num_images": NUM_IMAGES,
@@ -228,7 +225,7 @@ def main(models: int, seconds: float) -> None:
         },
         "rows": rows,
     }
-    RESULTS.write_text(json.dumps(results, indent=2) + "\n", "utf-8")
+    write_results(RESULTS, results)
     for each in rows:
         click.echo(json.dumps(each))
 

@@ -11,28 +11,25 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import platform
 import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import click
 import torch
 from scipy import stats
 
-from mnist_reference import revision
+from experiments.provenance import ROOT, commit, system_name, versions, write_results
 from mnist_reference.data import datasets
 from mnist_reference.models import networks
 from mnist_reference.training import recipes, train
 from mnist_reference.using import checkpoint
 
-PROJECT = Path(__file__).resolve().parents[1]
-RESULTS = PROJECT / "docs" / "results" / "recipe_accuracy.json"
-KEPT = PROJECT / ".mainstay" / "recipe_accuracy"
+RESULTS = ROOT / "docs" / "results" / "recipe_accuracy.json"
+KEPT = ROOT / ".mainstay" / "recipe_accuracy"
 """Trainings that are done or under way, named by their recipe and seed."""
 
 CONFIDENCE_LEVEL = 0.95
@@ -58,7 +55,7 @@ def measured(
                 click.echo(f"{time.process_time() - started:.0f} s of processor time in this slice")
                 return None
         scores = asdict(train.score(learner, data_set.test))
-        row = {"seed": seed, **scores, "num_epochs": len(state.records), "commit": revision.source_revision()}
+        row = {"seed": seed, **scores, "num_epochs": len(state.records), "commit": commit()}
         done.write_text(json.dumps(row), "utf-8")
         kept.unlink()
         click.echo(f"seed {seed}: {row}")
@@ -74,8 +71,8 @@ def summary(recipe: recipes.Recipe, data_set: datasets.Dataset, rows: Sequence[d
         "data_set": data_set.name,
         "data_sha256": data_set.sha256,
         "num_test_images": len(data_set.test.labels),
-        "machine": f"{platform.system()} {platform.machine()}",
-        "versions": {"python": platform.python_version(), "torch": version("torch")},
+        "machine": system_name(),
+        "versions": versions("python", "torch"),
         "n": len(rows),
         "trainings": list(rows),
         "mean_top1_accuracy": statistics.fmean(accuracies),
@@ -107,7 +104,7 @@ def main(name: str, seeds: int, seconds: float) -> None:
     if rows:
         results = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
         results[name] = summary(recipe, data_set, rows)
-        RESULTS.write_text(json.dumps(results, indent=2, sort_keys=True) + "\n", "utf-8")
+        write_results(RESULTS, results)
         click.echo(f"{len(rows)} of {seeds} seeds: mean accuracy {results[name]['mean_top1_accuracy']:.4f}")
 
 

@@ -13,7 +13,6 @@ written and the status is 1.
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -26,10 +25,11 @@ from typing import Any
 import click
 
 from experiments.faults import load_changes
+from experiments.provenance import ROOT
+from experiments.repositories import environ, replace_once
 from mainstay.records.runs import Run
 from mainstay.store.documents import run_from_json, run_to_json
 
-ROOT = Path(__file__).resolve().parents[1]
 SAMPLES = ROOT / "docs" / "samples"
 
 DATE = "2026-11-28T12:00:00+00:00"
@@ -94,32 +94,12 @@ class Project:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._environ = {
-            **{name: value for name, value in os.environ.items() if not name.startswith(("GITHUB_", "GIT_"))},
-            "GIT_CONFIG_GLOBAL": os.devnull,
-            **{
-                f"GIT_{who}_{what}": "samples@example.org"
-                for who in ("AUTHOR", "COMMITTER")
-                for what in ("NAME", "EMAIL")
-            },
-            **dict.fromkeys(("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"), DATE),
-        }
+        self._environ = environ(date=DATE)
         self._run("git", "clone", "--quiet", "--depth=1", ROOT.as_uri(), str(root), where=ROOT)
         fetch = '"mnist_reference", "fetch"'
-        self.edit(root / "pyproject.toml", {"find": f"{fetch}]", "replace": f'{fetch}, "--data", "digits"]'})
+        replace_once(root / "pyproject.toml", f"{fetch}]", f'{fetch}, "--data", "digits"]')
         self._commit("Use the embedded digits")
         self._run("git", "branch", "baseline")
-
-    def edit(self, file: Path, edit: Edit) -> None:
-        """Replace a text that stands in a file exactly once.
-
-        Raises:
-            SampleError: If it does not.
-        """
-        source = file.read_text(encoding="utf-8")
-        if source.count(edit["find"]) != 1:
-            raise SampleError(f"{edit['find']!r} stands {source.count(edit['find'])} times in {file.name}")
-        file.write_text(source.replace(edit["find"], edit["replace"]), encoding="utf-8")
 
     def gate(self, sample: Sample) -> Run:
         """Commit a change and gate it.
@@ -129,7 +109,7 @@ class Project:
         """
         self._run("git", "checkout", "--quiet", "-B", "change", "baseline")
         for edit in sample.edits or named_change(sample.change)["edits"]:
-            self.edit(self.root / "src" / "mnist_reference" / edit["file"], edit)
+            replace_once(self.root / "src" / "mnist_reference" / edit["file"], edit["find"], edit["replace"])
         self._commit(sample.message)
         document = self.root.parent / "run.json"
         document.unlink(missing_ok=True)

@@ -23,7 +23,6 @@ import hashlib
 import json
 import math
 import os
-import platform
 import random
 import shutil
 import subprocess
@@ -34,24 +33,24 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from experiments.planting import CASES, CLOUDS, IMPORT, MEMORY, Case, Size, draw_size, plant
+from experiments.provenance import RESULTS as PUBLISHED
+from experiments.provenance import ROOT, Row, commit, machine_name, versions, write_results
+from experiments.repositories import environ, git
 from experiments.simulate import NOISE, draw_values, judge_gates
 from mainstay.gates.policy import Design
 from mainstay.stats.proportions import clopper_pearson_interval
 from mainstay.store.files import write_text
-from mainstay.workers.machine import describe_machine
 
-ROOT = Path(__file__).parents[1]
 SUBJECT = Path(__file__).with_name("subject")
 PLANTING, CONFIRM = (Path(__file__).with_name(name) for name in ("planting.py", "confirm.py"))
 STATE = ROOT / ".mainstay" / "selftest"
-RESULTS = ROOT / "docs" / "results" / "selftest.json"
+RESULTS = PUBLISHED / "selftest.json"
 
 SEED = 20_261_125
 ALPHA = Design(num_gated=1).alpha
@@ -68,8 +67,6 @@ SIMULATED_GATES = 4_000
 VERDICTS = ("pass", "inconclusive", "fail", "error")
 THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
-Row = dict[str, Any]
-
 
 class Repository:
     """The subject in a git repository of its own.
@@ -80,15 +77,7 @@ class Repository:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.environ = {
-            **{name: value for name, value in os.environ.items() if not name.startswith(("GITHUB_", "GIT_"))},
-            "GIT_CONFIG_GLOBAL": os.devnull,
-            **{
-                f"GIT_{who}_{what}": "selftest@example.org"
-                for who in ("AUTHOR", "COMMITTER")
-                for what in ("NAME", "EMAIL")
-            },
-        }
+        self.environ = environ()
         if not root.exists():
             draft = root.with_suffix(".draft")
             shutil.rmtree(draft, ignore_errors=True)
@@ -101,10 +90,7 @@ class Repository:
 
     def git(self, *arguments: str) -> str:
         """Run git; its output is returned."""
-        done = subprocess.run(
-            ["git", *arguments], cwd=self.root, env=self.environ, check=True, capture_output=True, text=True
-        )
-        return done.stdout.strip()
+        return git(self.root, *arguments)
 
     def commit_change(self, case: Case, size: Size, rng: random.Random) -> list[Any]:
         """Make the branches ``base``, which gates the workloads of a case, and ``change``; return the edits."""
@@ -293,12 +279,6 @@ def summarise_run(gate: Row) -> Row:
     }
 
 
-def machine_name() -> str:
-    """The processor and its cores."""
-    machine = describe_machine()
-    return f"{machine.processor}, {machine.num_cores} cores"
-
-
 def sources_digest() -> str:
     """A name for the code that was tried."""
     return digest_of([*(ROOT / "src" / "mainstay").rglob("*.py"), *made_of()])
@@ -430,19 +410,6 @@ def size_in_words(case: Case, degradations: Sequence[float]) -> str:
     return "{:+.1f} % ({:+.1f} to {:+.1f})".format(*(100 * math.expm1(f(degradations)) for f in (np.median, min, max)))
 
 
-def commit() -> str:
-    """The commit of the project, with ``-dirty`` behind it where the gate or the self-test differ from it."""
-    git = ["git", "-C", str(ROOT)]
-    head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-    changed = subprocess.run(
-        [*git, "status", "--porcelain", "--", "src/mainstay", "experiments"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    return head + ("-dirty" if changed else "")
-
-
 def document(journal: Journal, cost: Row) -> Row:
     """Everything, as the documentation shows it."""
     return {
@@ -451,10 +418,7 @@ def document(journal: Journal, cost: Row) -> Row:
             "commit": commit(),
             "seed": SEED,
             "machines": dict(Counter(gate["machine"] for gate in journal.gates)),
-            "versions": {
-                "python": platform.python_version(),
-                **{name: version(name) for name in ("numpy", "scipy", "pytest")},
-            },
+            "versions": versions("python", "numpy", "scipy", "pytest"),
             "sources": dict(Counter(gate["sources"] for gate in journal.gates)),
             "first": min((gate["time"] for gate in journal.gates), default=None),
             "last": max((gate["time"] for gate in journal.gates), default=None),
@@ -468,14 +432,6 @@ def document(journal: Journal, cost: Row) -> Row:
         },
         "gates": journal.gates,
     }
-
-
-def write_document(content: Row, output: Path) -> None:
-    """Write what all gates came to, then each on a line of its own."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    gates = ",\n".join(f"  {json.dumps(gate)}" for gate in content["gates"])
-    head = json.dumps({key: value for key, value in content.items() if key != "gates"}, indent=1)
-    output.write_text(f'{head[:-2]},\n "gates": [\n{gates}\n ]\n}}\n', encoding="utf-8")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -503,7 +459,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             flush=True,
         )
     content = document(journal, cost)
-    write_document(content, output)
+    write_results(output, content)
     for case in content["cases"]:
         print(case["case"], *(f"{case[verdict]} {verdict}" for verdict in VERDICTS), sep=", ")
     broken = broken_bars(content["cases"])

@@ -18,9 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -28,10 +26,10 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from experiments.provenance import ROOT, commit, versions, write_results
 from mainstay.gates.policy import Design
 from mainstay.measuring.agenda import Assignment
 from mainstay.measuring.ledgers import make_logs
@@ -49,7 +47,6 @@ from mainstay.workers.pairs import run_pair
 from mainstay.workers.process import WorkerSpec
 from mainstay.workers.session import LiveWorkers
 
-ROOT = Path(__file__).parents[1]
 SUBJECT = Path(__file__).with_name("counted")
 RESULTS = ROOT / "docs" / "results" / "torch_counts.json"
 PRELOADED = ("torch", "torch._dynamo", "torch._inductor.compile_fx")
@@ -315,7 +312,7 @@ def compare_machines() -> dict[str, Any]:
     }
 
 
-def document(facts: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], machines: Any) -> str:
+def document(facts: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], machines: Any) -> dict[str, Any]:
     """All that is known by now, with a summary, as it is kept."""
     regressions = [row for row in rows if row["metric"]]
     summary = {
@@ -325,8 +322,7 @@ def document(facts: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], machin
         "num_controls_unchanged": sum(row["is_as_expected"] for row in rows if not row["metric"]),
         "most_seconds": max(row["seconds"] for row in rows),
     }
-    results = {"provenance": facts, "summary": summary, "planted": rows, "machines": machines}
-    return json.dumps(results, indent=2) + "\n"
+    return {"provenance": facts, "summary": summary, "planted": rows, "machines": machines}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -334,16 +330,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args(arguments)
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False
-    ).stdout.strip()
     known = json.loads(options.output.read_text(encoding="utf-8")) if options.output.exists() else {"planted": []}
     done = {row["what"]: row for row in known["planted"]}
     facts = {
         "command": "python -m experiments.torch_counts",
-        "commit": commit,
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in ("torch",)},
+        "commit": commit(),
+        **versions("python"),
+        "versions": versions("torch"),
         "machine": asdict(describe_machine()),
     }
     for planted in PLANTED:
@@ -351,9 +344,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             findings, seconds = count(planted.edits)
             done[planted.what] = outcome(planted, findings, seconds)
             print(json.dumps(done[planted.what]), flush=True)
-            write_text(options.output, document(facts, list(done.values()), known.get("machines")))
+            write_results(options.output, document(facts, list(done.values()), known.get("machines")))
     machines = known.get("machines") or compare_machines()
-    write_text(options.output, document(facts, list(done.values()), machines))
+    write_results(options.output, document(facts, list(done.values()), machines))
     return 0 if all(row["is_as_expected"] for row in done.values()) and all(machines["are_equal"].values()) else 1
 
 

@@ -147,6 +147,17 @@ def ends() -> Callable[[int], bool]:
 
 
 @pytest.fixture
+def own_git_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Git commits as a maintainer, whatever the settings of this machine and its CI."""
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_CONFIG_SYSTEM", os.devnull)
+    monkeypatch.delenv("GITHUB_BASE_REF", raising=False)
+    for role in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{role}_NAME", "A maintainer")
+        monkeypatch.setenv(f"GIT_{role}_EMAIL", "maintainer@example.invalid")
+
+
+@pytest.fixture
 def untraced(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Time is measured without the tracer of coverage, here and in child processes."""
     monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)

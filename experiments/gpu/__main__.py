@@ -21,7 +21,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import signal
 import subprocess
 import sys
@@ -29,15 +28,14 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from importlib.metadata import version
+from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from mainstay.store.files import write_text
+from experiments.provenance import ROOT, Row, commit, versions, write_results
 from mainstay.workers.machine import describe_machine
 
-ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "docs" / "results" / "gpu.json"
 TOTAL_S = 600.0
 SPARE_S = 10.0
@@ -46,7 +44,6 @@ SPARE_S = 10.0
 PEERS = ("mainstay", "dataloader")
 NVML = "experiments.gpu.gauges:NvmlGauge"
 
-Row = dict[str, Any]
 Keep = Callable[[Row], None]
 
 
@@ -258,14 +255,13 @@ def provenance(options: argparse.Namespace) -> Row:
     """Where, with what and on what all is measured."""
     from experiments.gpu.gauges import load_gauge
 
-    git = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=40"]
     return {
         "command": "nox -s gpu_results",
-        "commit": subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip(),
+        "commit": commit(),
         "device": options.device,
         "gpu": load_gauge(options.gauge).name(),
         "machine": asdict(describe_machine()),
-        "versions": {"python": platform.python_version(), "torch": version("torch")},
+        "versions": versions("python", "torch"),
     }
 
 
@@ -286,10 +282,7 @@ def parsed_options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run all steps and write their results; the status is 1 if one of them has a problem."""
     options = parsed_options(arguments)
-
-    def write(results: Row) -> None:
-        write_text(options.output, json.dumps(results, indent=1) + "\n")
-
+    write = partial(write_results, options.output)
     if options.step:
         size = SMALL if options.small else WHOLE
         context = Context(options.device, options.gauge, size, options.seconds - SPARE_S, options.data)

@@ -13,12 +13,12 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from experiments.gpu.gauges import Gauge, Watch, is_throttled, summarise, wait_until_cool
 from experiments.gpu.test_steps import NUM_STEPS
+from experiments.provenance import Row
 from experiments.simulate import judge_gates
 from mainstay.gates.policy import Design
 from mainstay.measuring.scheduling import derive_seeds, draw_block_orders
@@ -34,7 +34,6 @@ COOLING_S = 10.0
 
 PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")
 
-Row = dict[str, Any]
 MeasurePair = Callable[[int], tuple[float, float]]
 """Gives the time of a call of both revisions in one pair."""
 

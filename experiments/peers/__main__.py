@@ -23,16 +23,15 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import distributions, version
+from importlib.metadata import distributions
 from importlib.util import find_spec
-from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
+from experiments.provenance import ROOT, commit, versions, write_results
 from mainstay.workers.machine import describe_machine
 
-PROJECT = Path(__file__).resolve().parents[2]
-RESULTS = PROJECT / "docs" / "results" / "peers.json"
+RESULTS = ROOT / "docs" / "results" / "peers.json"
 NUM_EPOCHS = 10
 NUM_TURNS = 3
 QUICK_EPOCHS = 2
@@ -389,7 +388,7 @@ def measure_sample(name: str, *, turn: int, epochs: int, data: str, device: str 
     command += ["--epochs", str(epochs), "--seed", str(turn - 1), "--device", device]
     environment = os.environ | THREADS | (NO_ACCELERATOR if device == "cpu" else {})
     started = time.perf_counter()
-    process = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
+    process = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     command_s = time.perf_counter() - started
     if process.returncode:
         raise SystemExit(f"error: {name} ended with status {process.returncode}:\n{process.stderr}")
@@ -434,21 +433,8 @@ def provenance(*, num_turns: int, epochs: int, seed: int) -> dict[str, Any]:
             "system": platform.system(),
             "load_at_start": machine.load_at_start,
         },
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in DISTRIBUTIONS if name in installed},
-        },
+        "versions": versions("python", *(name for name in DISTRIBUTIONS if name in installed)),
     }
-
-
-def commit() -> str:
-    """The commit of the project, with ``-dirty`` behind it where the sources or these scripts differ from it."""
-    git = ["git", "-C", str(PROJECT)]
-    head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
-    changed = subprocess.run(
-        [*git, "status", "--porcelain", "--", "src", "benchmarks"], check=True, capture_output=True
-    ).stdout
-    return head + ("-dirty" if changed else "")
 
 
 def results_document(facts: Mapping[str, Any], turns: Sequence[Turn], judged: Sequence[Judged]) -> dict[str, Any]:
@@ -501,8 +487,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"turns: {options.turns}, epochs: {options.epochs}, {threads}")
     print(render_tables(turns, judged))
     if names == list(PEERS) and options.epochs == NUM_EPOCHS and options.turns >= NUM_TURNS:
-        RESULTS.write_text(json.dumps(results_document(facts, turns, judged), indent=2) + "\n", "utf-8")
-        print(f"wrote {RESULTS.relative_to(PROJECT)}")
+        write_results(RESULTS, results_document(facts, turns, judged))
+        print(f"wrote {RESULTS.relative_to(ROOT)}")
     return 0
 
 

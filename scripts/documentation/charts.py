@@ -150,7 +150,6 @@ def draw_stacks(
     *,
     axis: Axis,
     series: Sequence[str] = (),
-    lines: Mapping[float, str] | None = None,
 ) -> str:
     """Draw bars of parts, one below the other.
 
@@ -160,9 +159,8 @@ def draw_stacks(
         bars: From top to bottom.
         axis: What the parts are measured by.
         series: What each part is called, if there are several.
-        lines: Values that others are held to, and what they are called.
     """
-    layout = _Layout([(bar.name, bar.note, 1) for bar in bars], series, lines or {})
+    layout = _Layout([(bar.name, bar.note, 1) for bar in bars], series, {})
     figure, axes = layout.begin(axis)
     for bar, top in zip(bars, layout.tops, strict=True):
         start = axis.limits[0]
@@ -172,7 +170,7 @@ def draw_stacks(
             start += part
     for number, text in enumerate(series):
         layout.explain(axes, number, text, marker="s")
-    return _figure(name, title, figure, [(bar.name, bar.note) for bar in bars], lines or {})
+    return _figure(name, title, figure, [(bar.name, bar.note) for bar in bars], {})
 
 
 class _Layout:

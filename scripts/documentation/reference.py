@@ -14,6 +14,7 @@ import ast
 import dataclasses
 import inspect
 import re
+import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,7 @@ def _iter_commands(command: click.Command, name: str, parent: click.Context | No
 def _command_section(command: click.Command, context: click.Context, *, level: int) -> str:
     usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
     records = [record for param in command.get_params(context) if (record := param.get_help_record(context))]
-    rows = "".join(f"| `{_cell(names)}` | {_cell(_escaped(text))} |\n" for names, text in records)
+    rows = "".join(f"| `{_cell(names)}` | {_cell(_escaped(text))} |\n" for names, text in records if text)
     parts = [
         f"{'#' * level} `{context.command_path}`\n",
         f"{_escaped(inspect.cleandoc(command.help or ''))}\n",
@@ -246,7 +247,7 @@ def render_markers() -> str:
 
     fixtures = "".join(f"| `{name}` | `{FIXTURE_KINDS[name]}` | {what} |\n" for name, what in FIXTURES.items())
     markers = "".join(
-        f"## `{name}`\n\n```text\n@pytest.mark.{call}\n```\n\n{meaning.strip().capitalize()}.\n\n"
+        f"## `{name}`\n\n```text\n{_folded(f'@pytest.mark.{call}')}\n```\n\n{meaning.strip().capitalize()}.\n\n"
         for name, (call, _, meaning) in ((name, line.rpartition(": ")) for name, line in MARKERS.items())
     )
     ready = "".join(
@@ -254,6 +255,16 @@ def render_markers() -> str:
         for name, metric in READY_METRICS.items()
     )
     return MARKERS_HEAD.format(fixtures=fixtures, markers=markers, ready=ready)
+
+
+def _folded(call: str) -> str:
+    """Return a call that goes on below its first argument where it is longer than a line of the page."""
+    indent = " " * (call.index("(") + 1)
+    return textwrap.fill(call, LINE, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
+LINE = 78
+"""Characters of code that a page shows beside both of its columns, on a screen 1280 wide."""
 
 
 FIXTURES = {

@@ -1,5 +1,6 @@
 import ast
 import tomllib
+from contextlib import suppress
 
 import pytest
 import yaml
@@ -14,9 +15,9 @@ from tests.adoption.layouts import ASV, LAYOUTS, SUITE, TRAINING
 HATCH = LAYOUTS["hatch"]
 
 
-def proposal_for(files, *, default_branch="main", gpu="", **wishes):
+def proposal_for(files, *, default_branch="main", gpu="", pin=None, **wishes):
     survey = survey_project(files, files.get, default_branch=default_branch, gpu=gpu)
-    return propose(survey, Wishes(**wishes), files.get)
+    return propose(survey, Wishes(**wishes), files.get, find_pin=lambda: pin)
 
 
 def applied(files, **wishes):
@@ -332,6 +333,17 @@ def test_a_workflow_works_in_the_folder_of_the_project_and_is_pinned():
 
 
 PIN = Pin("owner/mainstay", "c0ffee" * 6 + "c0ff", "v1.0")
+
+
+@pytest.mark.parametrize("wishes", [{"example": "suite"}, {"ci": False}], ids=["refused", "no-workflow"])
+def test_no_server_is_asked_for_what_is_refused_or_not_written(wishes):
+    def ask():
+        pytest.fail("a server was asked")
+
+    survey = survey_project(HATCH, HATCH.get, default_branch="main", gpu="")
+
+    with suppress(UsageError):
+        propose(survey, Wishes(**wishes), HATCH.get, find_pin=ask)
 
 
 def test_workflows_call_those_of_mainstay_by_the_hash_of_its_commit():

@@ -1,6 +1,4 @@
-import os
 import random
-import subprocess
 from dataclasses import replace
 
 import pytest
@@ -21,25 +19,13 @@ from mainstay.records.findings import Blame, Method, Verdict
 from mainstay.records.history import KeptMetric
 from mainstay.records.metrics import Direction, Kind, Metric
 from mainstay.revisions.git import Repository
+from tests.repositories import git
+
+pytestmark = pytest.mark.usefixtures("own_git_settings")
 
 TOP1 = Metric(workload="a.py::a", name="top1", kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=0.01)
 STEP = Metric(workload="p.py::p", name="time", kind=Kind.PERFORMANCE, direction=Direction.LOWER, margin=0.05)
 SIZE = Metric(workload="s.py::s", name="bytes", kind=Kind.DETERMINISTIC, direction=Direction.LOWER, margin=0.0)
-
-
-@pytest.fixture(autouse=True)
-def own_git_settings(monkeypatch):
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
-    monkeypatch.setenv("GIT_CONFIG_SYSTEM", os.devnull)
-    for role in ("AUTHOR", "COMMITTER"):
-        monkeypatch.setenv(f"GIT_{role}_NAME", "A maintainer")
-        monkeypatch.setenv(f"GIT_{role}_EMAIL", "maintainer@example.invalid")
-
-
-def git(folder, *arguments):
-    return subprocess.run(
-        ["git", "-C", str(folder), *arguments], check=True, capture_output=True, text=True
-    ).stdout.strip()
 
 
 @pytest.fixture

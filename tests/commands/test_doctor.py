@@ -19,6 +19,9 @@ from mainstay.runner.markers import FIXTURE_KINDS
 from mainstay.store.integrity import take_manifest, write_manifest
 from mainstay.store.journal import new_run
 from mnist_reference.data.datasets import default_root
+from tests.repositories import git
+
+pytestmark = pytest.mark.usefixtures("own_git_settings")
 
 WORKLOAD = "def test_model(trial):\n    trial.record(top1_accuracy=1.0)\n"
 WHEN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -31,11 +34,6 @@ def left_run(project):
     start = choose_start(repository, GateOptions(baseline="HEAD"), {})
     with new_run(repository.root, WHEN, asdict(start)) as run:
         return run
-
-
-def git(folder, *arguments):
-    identity = ("-c", "user.name=A maintainer", "-c", "user.email=maintainer@example.invalid")
-    subprocess.run(["git", "-C", str(folder), *identity, *arguments], check=True, capture_output=True)
 
 
 def write(folder, path, text):

@@ -1,5 +1,3 @@
-import os
-import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,22 +11,9 @@ from mainstay.records.runs import Environment, Run
 from mainstay.records.trials import Side
 from mainstay.revisions.git import Repository
 from mainstay.store.documents import run_to_json
+from tests.repositories import git
 
-
-@pytest.fixture(autouse=True)
-def own_git_settings(monkeypatch):
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
-    monkeypatch.setenv("GIT_CONFIG_SYSTEM", os.devnull)
-    monkeypatch.delenv("GITHUB_BASE_REF", raising=False)
-    for role in ("AUTHOR", "COMMITTER"):
-        monkeypatch.setenv(f"GIT_{role}_NAME", "A maintainer")
-        monkeypatch.setenv(f"GIT_{role}_EMAIL", "maintainer@example.invalid")
-
-
-def git(folder, *arguments):
-    return subprocess.run(
-        ["git", "-C", str(folder), *arguments], check=True, capture_output=True, text=True
-    ).stdout.strip()
+pytestmark = pytest.mark.usefixtures("own_git_settings")
 
 
 class Project:

@@ -31,6 +31,27 @@ def test_command_line_shows_every_option_of_every_command(name, group):
                 assert all(option in section for option in param.opts), (path, param.name)
 
 
+def test_argument_without_a_word_on_it_has_no_row():
+    @click.command()
+    @click.argument("good")
+    @click.option("--metric", help="Metric to search by.")
+    def search(good, metric):
+        """Find the commit."""
+
+    page = reference.render_command_line({"search": search})
+
+    assert "search [OPTIONS] GOOD" in page
+    assert "| `GOOD` |" not in page
+    assert "| `--metric TEXT` | Metric to search by. |" in page
+
+
+def test_long_call_of_a_marker_goes_on_below_its_first_argument():
+    lines = reference.render_markers().partition("@pytest.mark.accuracy(")[2].partition("```")[0].splitlines()
+
+    assert max(map(len, lines)) < 90
+    assert lines[1].startswith(" " * len("@pytest.mark.accuracy(") + "ceiling=")
+
+
 def test_configuration_shows_every_key_with_what_it_takes():
     page = reference.render_configuration()
 

@@ -63,6 +63,14 @@ def test_with_and_without_is_one_cell_and_rounding_errors_are_nothing():
     assert "| 0.75 → 0.75: 0 (-0.125 to 0.125) |" in page
 
 
+def test_sentence_in_a_cell_keeps_a_width_to_be_read_at():
+    sentence = "one word after the other, " * 4 + "end"
+
+    page = results.render_page("a", {"rows": [{"name": "x", "said": sentence}]}, where="a.json")
+
+    assert f'| x | <span class="sentence">{sentence}</span> |' in page
+
+
 def test_long_table_is_folded():
     page = results.render_page("a", {"rows": [{"n": n} for n in range(100)]}, where="a.json")
 

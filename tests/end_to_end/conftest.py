@@ -81,7 +81,7 @@ def test_clouds(trial):
     trial.record_context(dataset="clouds")
 """
 
-PYPROJECT = """
+PACKAGE = """
 [build-system]
 requires = ["uv_build>=0.8,<1"]
 build-backend = "uv_build"
@@ -101,9 +101,8 @@ module-name = "subject"
 strict = true
 
 [tool.mainstay]
-proof = false
-trial_seconds = 300
 """
+PYPROJECT = f"{PACKAGE}proof = false\ntrial_seconds = 300\n"
 
 SHARED_CACHE = "MAINSTAY_TESTS_CACHE"
 """Names the cache of environments to a session that a test starts."""
@@ -314,6 +313,23 @@ def project(request, tmp_path, make_project, start_process):
     """A repository of the test's own, with the settings that the closest marker ``settings`` names."""
     marker = request.node.get_closest_marker("settings")
     return make_project(tmp_path / "repository", start_process, settings=marker.args if marker else ())
+
+
+@pytest.fixture
+def guarded(project):
+    """A project with a second workload that no change touches."""
+    project.write(
+        "benchmarks/test_healthy.py",
+        """
+        import pytest
+
+        @pytest.mark.deterministic(metric="parameters")
+        def test_constant(counts):
+            counts.record(parameters=3)
+        """,
+    )
+    project.commit("a healthy workload")
+    return project
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
 """Lines of ``[tool.mainstay]`` that make the gates of a test cheap, for tests of what these lines do not affect.
 
 A gate of the small subject spends most of its processor time on starting workers. They are named by the marker
-``settings``; tests of workers, of confinement and of interruption go without, as the first tests of ``test_gate.py`` do.
+``settings``; tests of workers and of confinement go without, as the first tests of ``test_gate.py`` and of
+``test_interruption.py`` do.
 """
 
 FORKED = 'preload = ["decimal"]'

@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.end_to_end.settings import FORKED
+
 MODEL, PYPROJECT = "src/subject/model.py", "pyproject.toml"
 
 
@@ -31,6 +33,7 @@ def test_a_planted_commit_is_named_and_one_that_does_not_build_is_skipped(projec
     assert again.stdout == found.stdout
 
 
+@pytest.mark.settings(FORKED)
 def test_an_anchor_measures_a_fixed_number_of_pairs_and_is_kept(project):
     project.edit(MODEL, "LEARNING_RATE = 0.02", "LEARNING_RATE = 0.0003")
     project.commit("Learn with care")

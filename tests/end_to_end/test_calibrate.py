@@ -4,6 +4,10 @@ import tomllib
 
 import pytest
 
+from tests.end_to_end.settings import FORKED
+
+pytestmark = pytest.mark.settings(FORKED)
+
 WORKLOAD = """
 import pytest
 

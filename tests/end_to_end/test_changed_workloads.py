@@ -16,23 +16,6 @@ TOP1 = f"{FILE}::test_clouds#top1_accuracy"
 HEALTHY = "benchmarks/test_healthy.py::test_constant#parameters"
 
 
-@pytest.fixture
-def guarded(project):
-    """A project with a second workload that no change here touches."""
-    project.write(
-        "benchmarks/test_healthy.py",
-        """
-        import pytest
-
-        @pytest.mark.deterministic(metric="parameters")
-        def test_constant(counts):
-            counts.record(parameters=3)
-        """,
-    )
-    project.commit("a healthy workload")
-    return project
-
-
 def ruin(project):
     """Make the model much worse."""
     project.edit("src/subject/model.py", "LEARNING_RATE = 0.02", "LEARNING_RATE = 0.0002")

@@ -108,6 +108,7 @@ def test_a_margin_that_digits_cannot_resolve_is_inconclusive(reference):
 
 
 def test_a_loss_that_is_nan_is_an_error(reference):
+    preload_torch(reference)
     reference.edit(
         "src/mnist_reference/training/train.py",
         "        loss = loss_function(forward(batch.inputs), batch.labels)\n",

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from tests.end_to_end.settings import FORKED
+
 ENGINE = '''
 """An engine that adds numbers."""
 
@@ -52,7 +54,7 @@ AT_ONCE, IN_LOOKS = (f"benchmarks/test_sums.py::{name}#correct" for name in ("te
 @pytest.fixture(scope="module")
 def first_project(tmp_path_factory, make_project):
     """A project whose only workload is an evaluation."""
-    project = make_project(tmp_path_factory.mktemp("evaluated") / "repository")
+    project = make_project(tmp_path_factory.mktemp("evaluated") / "repository", settings=(FORKED,))
     (project.root / "benchmarks" / "test_accuracy.py").unlink()
     project.write("src/subject/engine.py", ENGINE)
     project.write("benchmarks/test_sums.py", WORKLOAD)

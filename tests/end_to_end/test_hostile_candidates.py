@@ -52,21 +52,10 @@ def build_wheel(directory, settings=None, metadata=None):
 
 
 @pytest.fixture
-def guarded(project):
+def guarded(guarded):
     """A project with a second workload, whose candidate has a ruined model."""
-    project.write(
-        "benchmarks/test_healthy.py",
-        """
-        import pytest
-
-        @pytest.mark.deterministic(metric="parameters")
-        def test_constant(counts):
-            counts.record(parameters=3)
-        """,
-    )
-    project.commit("a healthy workload")
-    project.edit("src/subject/model.py", "LEARNING_RATE = 0.02", "LEARNING_RATE = 0.0002")
-    return project
+    guarded.edit("src/subject/model.py", "LEARNING_RATE = 0.02", "LEARNING_RATE = 0.0002")
+    return guarded
 
 
 def bring_plugin(project):

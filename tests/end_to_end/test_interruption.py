@@ -1,5 +1,9 @@
-"""Gates that are killed, interrupted, resumed, or run side by side."""
+"""Gates that are killed, interrupted, resumed, or run side by side.
 
+The first two tests are of gates whose workers are fresh interpreters.
+"""
+
+import functools
 import json
 import random
 import shutil
@@ -11,26 +15,35 @@ from pathlib import Path
 
 import pytest
 
+from tests.end_to_end.settings import FORKED
+
 SLOW_TRIAL = "    import time; time.sleep(0.3)\n    weights = model.fit(trial.seed)"
 
 
 @pytest.fixture(scope="module")
-def gated_project(tmp_path_factory, make_project):
+def gated(tmp_path_factory, make_project):
     """A subject whose degradation is near its margin, so that a gate takes several looks; it was gated once."""
-    project = make_project(tmp_path_factory.mktemp("gated") / "repository")
-    project.write("pyproject.toml", (project.root / "pyproject.toml").read_text() + "looks = [2, 4]\n")
-    project.edit("benchmarks/test_accuracy.py", "    weights = model.fit(trial.seed)", SLOW_TRIAL)
-    project.edit("benchmarks/test_accuracy.py", "margin=0.01", "margin=0.0002")
-    project.commit("slow")
-    project.edit("src/subject/model.py", "[rng.gauss(-2, 0.5)", "[-rng.gauss(2, 0.5)")
-    project.undisturbed = project.gate().status  # the seeds come from the commit, and near the margin they decide
-    assert project.undisturbed in {0, 1, 3}
-    return project
+
+    @functools.cache
+    def gated(*settings):
+        project = make_project(tmp_path_factory.mktemp("gated") / "repository", settings=settings)
+        project.write("pyproject.toml", (project.root / "pyproject.toml").read_text() + "looks = [2, 4]\n")
+        project.edit("benchmarks/test_accuracy.py", "    weights = model.fit(trial.seed)", SLOW_TRIAL)
+        project.edit("benchmarks/test_accuracy.py", "margin=0.01", "margin=0.0002")
+        project.commit("slow")
+        project.edit("src/subject/model.py", "[rng.gauss(-2, 0.5)", "[-rng.gauss(2, 0.5)")
+        project.undisturbed = project.gate().status  # the seeds come from the commit, and near the margin they decide
+        assert project.undisturbed in {0, 1, 3}
+        return project
+
+    return gated
 
 
 @pytest.fixture
-def slow_project(project, gated_project):
-    """A copy of the gated project."""
+def slow_project(request, project, gated):
+    """A copy of the gated project, with the settings that the closest marker ``settings`` names."""
+    marker = request.node.get_closest_marker("settings")
+    gated_project = gated(*(marker.args if marker else ()))
     shutil.rmtree(project.root)
     shutil.copytree(gated_project.root, project.root)
     project.environ["PYTHONFAULTHANDLER"] = "1"
@@ -66,10 +79,10 @@ def test_a_gate_that_is_killed_at_any_moment_resumes_to_the_same_end(slow_projec
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     slow_project.environ["TMPDIR"] = str(temporary)
-    began = time.monotonic()
-    slow_project.gate("--fresh")
-    whole = time.monotonic() - began  # kills are spread over the length that a gate has on this machine now
     expected, verdict = trials(runs(slow_project)[0]), slow_project.latest_run()["verdict"]
+    began = time.monotonic()
+    slow_project.gate("--fresh")  # whose verdict may be another, since its seeds are
+    whole = time.monotonic() - began  # kills are spread over the length that a gate has on this machine now
     moments = random.Random(20261123)
     num_kills, output = 0, ""
     while num_kills < num_kills_planned:
@@ -119,6 +132,7 @@ def test_an_interrupted_gate_removes_its_worktrees_and_keeps_its_journal(slow_pr
     assert slow_project.gate("--resume").status == slow_project.undisturbed if runs(slow_project) else True
 
 
+@pytest.mark.settings(FORKED)
 def test_two_gates_at_once_do_not_disturb_each_other(slow_project):
     expected = trials(runs(slow_project)[0])
     shutil.rmtree(slow_project.root / ".mainstay")
@@ -137,6 +151,7 @@ def test_nothing_to_resume_is_said(project):
     assert "no interrupted gate to resume" in result.stderr
 
 
+@pytest.mark.settings(FORKED)
 def test_a_full_disk_is_said_and_nothing_measured_is_lost(slow_project, tmp_path):
     shutil.rmtree(slow_project.root / ".mainstay")
     small = Path(tempfile.mkdtemp(dir=tmp_path))
@@ -159,6 +174,7 @@ def test_a_full_disk_is_said_and_nothing_measured_is_lost(slow_project, tmp_path
     assert "--resume" in result.stderr
 
 
+@pytest.mark.settings(FORKED)
 def test_gates_that_start_together_after_a_killed_one_go_on(project):
     process = project.start_gate()
     process.stdout.readline()
@@ -172,6 +188,7 @@ def test_gates_that_start_together_after_a_killed_one_go_on(project):
     assert len(project.git("worktree", "list").splitlines()) == 1
 
 
+@pytest.mark.settings(FORKED)
 def test_of_two_that_resume_one_run_one_goes_on_and_the_other_is_told(project):
     process = project.start_gate()
     while not any('"trial":' in journal.read_text() for journal in runs(project)):
@@ -191,6 +208,7 @@ def test_of_two_that_resume_one_run_one_goes_on_and_the_other_is_told(project):
     assert len(project.git("worktree", "list").splitlines()) == 1
 
 
+@pytest.mark.settings(FORKED)
 def test_a_verdict_that_nobody_reads_keeps_its_status(project):
     command = project.command("gate")
     first = subprocess.Popen(command, cwd=project.root, env=project.environ, stdout=subprocess.PIPE, text=True)
@@ -227,6 +245,7 @@ def trials_so_far(journal):
     return journal.read_text().count('{"type": "trial"')
 
 
+@pytest.mark.settings(FORKED)
 def test_a_gate_that_was_killed_goes_on_with_the_plan_that_it_started_with(slow_project, killed):
     (first,) = plans(killed)
 
@@ -240,6 +259,7 @@ def test_a_gate_that_was_killed_goes_on_with_the_plan_that_it_started_with(slow_
     assert set(result.finding["seeds"]) <= set(first["workloads"][0]["seeds"])
 
 
+@pytest.mark.settings(FORKED)
 def test_a_gate_whose_plan_would_differ_does_not_go_on_with_the_old_pairs(slow_project, killed):
     """As where a workload would be collected otherwise on another machine, or by another mainstay."""
     text = killed.read_text()

@@ -23,6 +23,10 @@ def test_predict(benchmark):
     benchmark(model.predict, [1.0, 2.0, 0.0], points)
 
 
+def test_predict_few(benchmark):
+    benchmark(model.predict, [1.0, 2.0, 0.0], model.make_points(20, random.Random(0)))
+
+
 @pytest.mark.performance(metric="latency_median", margin=0.1)
 def test_accuracy_of_predictions(benchmark):
     benchmark.pedantic(evaluate.accuracy, args=([1] * 1000, [1] * 1000), rounds=4000)
@@ -45,9 +49,12 @@ def test_size(counts, tmp_path):
 @pytest.mark.skip(reason="no accelerator here")
 def test_on_accelerator(benchmark): ...
 """
+GROUPS = 'group_by = "file"\n'
 MARGINS = "[tool.mainstay.margins]\ncall_time = 1.0\nlatency_median = 1.0\n"
-PREDICT, LATENCY, IMPORTS, PARAMETERS, BYTES = (
+PREDICT, FEW, MEAN, LATENCY, IMPORTS, PARAMETERS, BYTES = (
     "benchmarks/test_performance.py::test_predict#call_time",
+    "benchmarks/test_performance.py::test_predict_few#call_time",
+    "benchmarks/test_performance.py#call_time_geomean",
     "benchmarks/test_performance.py::test_accuracy_of_predictions#latency_median",
     "benchmarks/test_performance.py::test_imports#imported_modules",
     "benchmarks/test_performance.py::test_size#parameters",
@@ -59,7 +66,7 @@ PREDICT, LATENCY, IMPORTS, PARAMETERS, BYTES = (
 def timed_project(project):
     """The subject with workloads of speed and size alone, one look, and short pairs."""
     text = (project.root / "pyproject.toml").read_text()
-    project.write("pyproject.toml", f"{text}looks = [5]\npair_seconds = 0.3\n{MARGINS}")
+    project.write("pyproject.toml", f"{text}looks = [5]\npair_seconds = 0.1\n{GROUPS}{MARGINS}")
     project.git("rm", "-q", "benchmarks/test_accuracy.py")
     project.write("benchmarks/test_performance.py", WORKLOADS)
     project.commit("time it")
@@ -77,9 +84,11 @@ def test_a_clean_change_does_not_fail(timed_project):
     result = timed_project.gate("--html", "report.html")
 
     assert result.verdicts[PREDICT] in {"pass", "inconclusive"}
-    assert result.verdicts[LATENCY] in {"pass", "inconclusive"}
+    assert {result.verdicts[metric] for metric in (FEW, MEAN, LATENCY)} <= {"pass", "inconclusive"}
     assert [result.verdicts[metric] for metric in (IMPORTS, PARAMETERS, BYTES)] == ["pass"] * 3
-    assert (result.status, result.run["plan"]["num_gated"]) in {(0, 3), (3, 3)}
+    assert (result.status, result.run["plan"]["num_gated"]) in {(0, 5), (3, 5)}
+    (group,) = result.run["plan"]["groups"]
+    assert (group["metric"]["margin"], group["members"][:2]) == (1.0, [PREDICT, FEW])  # and the skipped one
     timed = next(w for w in result.run["workloads"] if w["id"] == PREDICT.partition("#")[0])
     assert (timed["kind"], timed["num_pairs"], len(timed["loads"])) == ("performance", 5, 5)
     assert len(timed["block_times_s"]["baseline"]) == len(timed["block_times_s"]["candidate"]) >= 5 * 2
@@ -101,6 +110,7 @@ def test_a_large_slowdown_fails_at_the_first_look_and_what_grew_is_named(timed_p
 
     assert result.status == 1
     assert (result.verdicts[PREDICT], finding(result, PREDICT)["num_pairs"]) == ("fail", 5)
+    assert result.verdicts[MEAN] in {"fail", "inconclusive"}
     assert result.verdicts[LATENCY] in {"pass", "inconclusive"}
     assert result.verdicts[IMPORTS] == "fail"
     assert "added: xml.sax" in finding(result, IMPORTS)["detail"]

@@ -8,15 +8,16 @@ import time
 
 import pytest
 
-PLAN = "looks = [3, 6]\njobs = 1\n"
+from tests.end_to_end.settings import FORKED
+
+PLAN = ("looks = [3, 6]", "jobs = 1", FORKED)
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory, make_project):
     """A change near its margin that takes several looks, gated on one machine and by three shards."""
     root = tmp_path_factory.mktemp("sharded")
-    project = make_project(root / "repository")
-    project.write("pyproject.toml", (project.root / "pyproject.toml").read_text() + PLAN)
+    project = make_project(root / "repository", settings=PLAN)
     project.edit("benchmarks/test_accuracy.py", "margin=0.01", "margin=0.0002")
     project.write("benchmarks/test_times.py", "def test_sum(benchmark):\n    benchmark(sum, range(1000))\n")
     project.commit("planned")
@@ -286,6 +287,7 @@ def test_what_is_no_shard_is_wrong_usage(made, shard):
     assert "is not a shard" in done.stderr
 
 
+@pytest.mark.settings(FORKED)
 def test_a_harmless_change_passes_exactly_on_the_first_two_pairs(project, tmp_path):
     project.edit("src/subject/evaluate.py", "first == second", "second == first")
     alone = project.gate("--only", "accuracy")

@@ -95,8 +95,12 @@ def recurring(file):
 
 
 def unpacking(file):
-    """A text of 600 MB that a compressor made small."""
-    parquet.write_table(pa.table({"id": ["x" * 600_000_000], "score": [1.0]}), file, compression="zstd")
+    """600 texts of a megabyte in one group of rows that a compressor made small; here, all lie in one buffer."""
+    letters = pa.py_buffer(b"x" * 1_000_600)
+    ends = (pa.array([0, 1_000_000 + number], pa.int32()) for number in range(600))
+    texts = pa.chunked_array([pa.StringArray.from_buffers(1, each.buffers()[1], letters) for each in ends])
+    table = pa.table({"id": texts, "score": [1.0] * 600})
+    parquet.write_table(table, file, compression="zstd", use_dictionary=False, write_batch_size=1)
 
 
 def nested(file):

@@ -4,7 +4,8 @@ import pytest
 
 from experiments import comparison
 from experiments.planting import CASES
-from experiments.selftest import Journal, write_document
+from experiments.provenance import write_results
+from experiments.selftest import Journal
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def test_the_case_asked_least_often_comes_next(journal):
 
 def test_a_journal_begins_with_what_was_published(journal, tmp_path):
     published = tmp_path / "published.json"
-    write_document(comparison.document(journal, {}), published)
+    write_results(published, comparison.document(journal, {}))
 
     again = Journal(tmp_path / "elsewhere.jsonl", published)
 

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from experiments import first_difference
-from experiments.first_difference import CASES, CONTROLS, PACKAGE, ROOT, WANTED
+from experiments.first_difference import CASES, CONTROLS, PACKAGE, WANTED
+from experiments.provenance import ROOT
 
 IN_PACKAGE = [case for case in (*CASES, *CONTROLS) if not case.file.startswith("sklearn")]
 

@@ -125,12 +125,6 @@ def test_committed_caps_catch_what_explodes_and_keep_the_error_rates(published):
     assert max(row["clean_gate_fails"]["rate"] for row in by_way["capped at 10 margins"]) > 0.3
 
 
-def test_a_document_is_written_that_reads_back(characteristics):
-    document = {"provenance": {"seed": 1}, "boundaries": characteristics.boundary_table(), "empty": []}
-
-    assert json.loads(characteristics.render(document)) == json.loads(json.dumps(document))
-
-
 @pytest.mark.slow
 def test_a_short_run_of_the_script_agrees_with_the_committed_one(characteristics, published, tmp_path):
     output = tmp_path / "results" / "rates.json"

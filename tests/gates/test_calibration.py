@@ -11,6 +11,7 @@ from mainstay.gates.calibration import (
     Budget,
     explain_refusal,
     is_supported,
+    item_noise,
     measure_noise,
     propose_settings,
     resample_gates,
@@ -20,6 +21,7 @@ from mainstay.gates.calibration import (
 )
 from mainstay.gates.policy import Design
 from mainstay.gates.samples import MetricSamples
+from mainstay.records.findings import Finding, ItemCounts, Verdict
 from mainstay.records.metrics import Direction, Kind, Metric
 
 DESIGN = Design(num_gated=6)
@@ -242,3 +244,23 @@ def test_looks_beyond_the_measured_pairs_are_not_taken():
 )
 def test_margins_are_rounded_up_to_two_digits(margin, rounded):
     assert rounded_up(margin) == rounded
+
+
+@pytest.mark.parametrize(
+    ("honest", "supported", "refusal"),
+    [
+        pytest.param(0.01, 0.01, "", id="a-range-bounds-what-no-item-showed"),
+        pytest.param(0.03, 0.03, "too small", id="too-few-items"),
+        pytest.param(None, None, "support no margin", id="no-margin"),
+        pytest.param(0.0, None, "nothing can be told from a deviation of 0", id="no-range-and-no-difference"),
+    ],
+)
+def test_a_margin_of_items_is_refused_where_they_do_not_support_it(honest, supported, refusal):
+    metric = Metric(workload="w", name="loss", kind=Kind.ACCURACY, direction=Direction.LOWER, margin=0.02)
+    counts = ItemCounts(num_worse=0, num_better=0, num_clusters=400, honest_margin=honest)
+
+    noise = item_noise(Finding(metric=metric, verdict=Verdict.PASS, reason="", num_pairs=400, items=counts))
+
+    assert noise.supported_margin == supported
+    assert refusal in noise.refusal
+    assert bool(noise.refusal) is bool(refusal)

@@ -25,7 +25,7 @@ def test_reason_of_a_pass(top1, with_degradations):
 
     assert finding.verdict is Verdict.PASS
     assert finding.reason == (
-        "about 0.01 points worse (interval -0.04 to 0.06) in 5 pairs: not worse by the margin of 0.20 points"
+        "about 0.01 points worse (interval 0.04 points better to 0.06 points worse) in 5 pairs: not worse by the margin of 0.20 points"
     )
 
 
@@ -34,7 +34,7 @@ def test_reason_of_a_fail(step_time, with_degradations):
 
     assert finding.verdict is Verdict.FAIL
     assert finding.reason == (
-        "about 12.0 % slower (interval 10.3 to 13.8) in 5 pairs: worse by more than the margin of 5.0 %"
+        "about 12.0 % slower (interval 10.3 to 13.8 % slower) in 5 pairs: worse by more than the margin of 5.0 %"
     )
 
 

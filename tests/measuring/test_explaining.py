@@ -1,5 +1,6 @@
 """The search for the first difference, with real workers."""
 
+import sys
 import textwrap
 
 import pytest
@@ -8,6 +9,7 @@ from mainstay.measuring.explaining import find_first_difference
 from mainstay.measuring.parting import compare_recorded, first_pair, why_failed
 from mainstay.records.explanations import Explanation, Parting
 from mainstay.reports.explanation import render_explanation
+from mainstay.workers.fork_server import can_fork, fork_servers
 from mainstay.workers.watching import Watched, WatchError
 
 HEAD = "import os, random\nimport pytest\n\nIS_CANDIDATE = os.environ['SIDE'] == 'candidate'\n"
@@ -43,12 +45,14 @@ def test_plain(trial):
 def find(make_specs, tmp_path):
     """The first difference of a workload, whose candidate sets itself apart by an environment variable."""
 
-    def find(workload):
-        specs = make_specs("[pytest]\n")
+    def find(workload, *preload):
+        specs = make_specs("[pytest]\n", OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")  # no thread outlives an import
         marked = workload.replace("\ndef test_", '\n@pytest.mark.accuracy(metric="a", margin=0.1, unit="1")\ndef test_')
         (tmp_path / "measure" / "benchmarks" / "test_a.py").write_text(HEAD + textwrap.dedent(marked))
         name = workload.partition("def ")[2].partition("(")[0]
-        return find_first_difference(specs, f"benchmarks/test_a.py::{name}", 7, limit_s=60.0)
+        with fork_servers(specs, preload if can_fork(sys.platform) else ()) as servers:
+            launchers = {side: server.start for side, server in servers.items()}
+            return find_first_difference(specs, f"benchmarks/test_a.py::{name}", 7, limit_s=60.0, launchers=launchers)
 
     return find
 
@@ -56,7 +60,7 @@ def find(make_specs, tmp_path):
 def test_the_step_the_operator_and_the_line_are_found(find):
     pytest.importorskip("torch")
 
-    found = find(TRAINED)
+    found = find(TRAINED, "torch", "torch._dynamo")  # what six workers would import anew
 
     assert (found.parting, found.step) == (Parting.OPERATOR, 2)
     assert found.candidate.name == "aten.mul.Tensor"

@@ -147,12 +147,12 @@ TRAIN = ["train", "--device", "cpu", "--epochs", "2", "--json"]
 def test_number_of_threads_is_found_by_trying_and_recorded(two_allowed, monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(threads, "fastest_number", lambda *_, allowed: allowed)
 
-    assert main(TRAIN) == 0
+    assert main([*TRAIN, "--epochs", "1"]) == 0
 
     found = json.loads(capsys.readouterr().out)
     _, provenance = load_checkpoint(tmp_path / "mnist_reference.safetensors")
     assert found["num_threads"] == provenance.num_threads == 2
-    assert main([*TRAIN, "--threads", "2", "--output", "again"]) == 0
+    assert main([*TRAIN, "--epochs", "1", "--threads", "2", "--output", "again"]) == 0
     assert (tmp_path / "again").read_bytes() == (tmp_path / "mnist_reference.safetensors").read_bytes()
 
 
@@ -169,7 +169,7 @@ def test_number_of_threads_that_is_given_holds(two_allowed, monkeypatch, capsys,
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
 
-    assert main([*TRAIN, *arguments]) == 0
+    assert main([*TRAIN, "--epochs", "1", *arguments]) == 0
 
     assert json.loads(capsys.readouterr().out)["num_threads"] == expected
 

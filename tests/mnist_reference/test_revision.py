@@ -1,14 +1,9 @@
-import subprocess
-
 import pytest
 
 from mnist_reference.revision import source_revision
+from tests.repositories import git
 
-
-def git(folder, *arguments):
-    identity = ["-c", "user.name=n", "-c", "user.email=e@example.invalid"]
-    command = ["git", "-C", str(folder), *identity, *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+pytestmark = pytest.mark.usefixtures("own_git_settings")
 
 
 @pytest.fixture

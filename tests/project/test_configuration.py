@@ -16,6 +16,7 @@ alpha = 0.02
 margin_level = 0.1
 fail_fast = true
 proof = false
+group_by = "class"
 inconclusive = 1
 waivers = "accepted.toml"
 constraints = ["constraints.txt"]
@@ -66,6 +67,7 @@ def test_every_key_is_read():
         margin_level=0.1,
         fail_fast=True,
         proof=False,
+        group_by="class",
         margins={"top1_accuracy": 0.002},
         margins_by_dataset={"digits": {"top1_accuracy": 0.03}},
         inconclusive=1,
@@ -107,6 +109,8 @@ def test_every_key_is_read():
         pytest.param("jobs = 1.5", "jobs", "1.5 (a number)", id="fraction-of-a-job"),
         pytest.param('proof = "guessed"', "proof", "'guessed' (a string)", id="proof-that-is-not-known"),
         pytest.param("proof = ['executed']", "proof", "['executed'] (an array)", id="proofs"),
+        pytest.param('group_by = "module"', "group_by", "'module' (a string)", id="place-that-is-not-known"),
+        pytest.param("group_by = false", "group_by", "false (a boolean)", id="place-of-no-kind"),
         pytest.param("proof = true", "proof", "true (a boolean)", id="proof-of-no-kind"),
         pytest.param("proof = 0", "proof", "0 (an integer)", id="zero-for-false"),
         pytest.param("fail_fast = 1", "fail_fast", "1 (an integer)", id="number-for-a-boolean"),

@@ -6,7 +6,7 @@ import pytest
 
 from mainstay.records.findings import MeasuredWith
 from mainstay.records.metrics import Direction, Kind, Metric
-from mainstay.records.plans import Plan, PlannedWorkload
+from mainstay.records.plans import Plan, PlannedGroup, PlannedWorkload
 
 TOP1 = Metric(workload="w", name="top1_accuracy", kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=0.002)
 TRAINED = PlannedWorkload(
@@ -29,6 +29,7 @@ def plan(sample_run):
         pytest.param({"deviations": {"top1_accuracy": 0.01}}, id="calibrated-noise"),
         pytest.param({"workloads": (replace(TRAINED, seeds=(1, 2, 3)),)}, id="seeds"),
         pytest.param({"workloads": (replace(TRAINED, metrics=(replace(TOP1, margin=0.2),)),)}, id="margin"),
+        pytest.param({"groups": (PlannedGroup(metric=TOP1, members=("a#t", "b#t")),)}, id="groups"),
         pytest.param({"margins_by_dataset": {}}, id="margin-of-a-data-set"),
     ],
 )

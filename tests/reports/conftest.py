@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from mainstay.records.findings import Blame, EarlierRuns, Finding, Interval, MeasuredWith, Method, Verdict, Waiver
-from mainstay.records.formatting import change_text, degradation_text, interval_text
+from mainstay.records.formatting import change_text, degradation_text, worded_interval
 from mainstay.records.metrics import Direction, Kind, Metric
 from mainstay.records.plans import Plan, PlannedWorkload
 from mainstay.records.runs import (
@@ -116,7 +116,7 @@ def finding_of_pairs(
     return Finding(
         metric=metric,
         verdict=verdict,
-        reason=f"about {change_text(metric, mean)} (interval {interval_text(metric, interval)}) in {num_pairs} pairs: {conclusion}",
+        reason=f"about {change_text(metric, mean)} (interval {worded_interval(metric, interval)}) in {num_pairs} pairs: {conclusion}",
         method=Method.SEQUENTIAL,
         num_pairs=num_pairs,
         num_looks=(5, 8, 12, 20).index(num_pairs) + 1,

@@ -1,5 +1,8 @@
 from dataclasses import replace
 
+import pytest
+
+from mainstay.records.metrics import Tier
 from mainstay.reports.annotations import render_annotations
 
 
@@ -29,9 +32,10 @@ def test_no_kind_has_more_annotations_than_github_shows(many_findings):
     assert any("92 more findings in the report" in line for line in lines)
 
 
-def test_what_is_tolerated_is_a_warning(runs):
+@pytest.mark.parametrize("why", [{"is_tolerated": True}, {"tier": Tier.GUARD}], ids=["tolerated", "guard"])
+def test_what_is_undecided_and_does_not_block_is_a_warning(runs, why):
     run = runs["inconclusive"]
-    findings = tuple(replace(finding, is_tolerated=True) for finding in run.findings)
+    findings = tuple(replace(finding, **why) for finding in run.findings)
 
     lines = render_annotations(replace(run, findings=findings, exit_status=0)).splitlines()
 

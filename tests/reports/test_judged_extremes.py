@@ -90,7 +90,7 @@ def test_it_can_be_drawn(finding):
     ("name", "verdict", "beginning"),
     [
         ("perplexity", Verdict.FAIL, "at least "),
-        ("constant", Verdict.FAIL, "about 1e308 worse (interval 1e308 to 1e308)"),
+        ("constant", Verdict.FAIL, "about 1e308 worse (interval 1e308 to 1e308 worse)"),
         ("one-explosion", Verdict.INCONCLUSIVE, "at least "),
         ("better-beyond-measure", Verdict.PASS, "at least "),
         ("time", Verdict.FAIL, "about "),

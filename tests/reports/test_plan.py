@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from mainstay.records.findings import MeasuredWith
-from mainstay.records.plans import PlannedWorkload
+from mainstay.records.metrics import Direction, Kind, Metric
+from mainstay.records.plans import PlannedGroup, PlannedWorkload
 from mainstay.reports.forms import FORMS
 from mainstay.reports.plan import MAX_WORKLOADS, plan_rows, plan_title
 from mainstay.reports.view import view_run
@@ -60,6 +61,17 @@ def test_margins_of_a_data_set_are_told(plan):
 )
 def test_parts_are_told_where_they_say_something(plan, part, name, words):
     assert words in dict(plan_rows(replace(plan, **part)))[name]
+
+
+def test_groups_are_told_with_their_members_and_margin_and_many_are_counted(plan):
+    step = Metric(workload="b.py", name="t_geomean", kind=Kind.PERFORMANCE, direction=Direction.LOWER, margin=0.05)
+    group = PlannedGroup(metric=step, members=("b.py::x#t", "b.py::y#t"))
+
+    rows = plan_rows(replace(plan, groups=(group,) * (MAX_WORKLOADS + 2)))
+
+    assert dict(rows)["b.py#t_geomean"] == "geometric mean of b.py::x#t, b.py::y#t; margin 5.0 %"
+    assert "an undecided member only warns if its estimate lies within its margin" in dict(rows)["policy"]
+    assert rows[-1] == ("further groups", "2, in the run document")
 
 
 def test_many_workloads_are_counted(plan):

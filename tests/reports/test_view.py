@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from mainstay.records.findings import Blame, EarlierRuns, Interval, Verdict
-from mainstay.records.metrics import Kind
+from mainstay.records.metrics import Kind, Scoring
 from mainstay.reports.counting import VERDICT_ORDER
 from mainstay.reports.forms import FORMS
 from mainstay.reports.headline import EXIT_MEANINGS
@@ -392,7 +392,30 @@ def test_the_next_step_after_an_explosion_names_its_seeds(runs):
         f"train the candidate with seeds {finding.seeds[0]}, {finding.seeds[4]} alone and see why it explodes"
     )
     assert row.estimate.startswith("at least 6.6 % slower")
-    assert row.bounded_estimate.startswith("at least 6.6 % slower (interval ")
+    assert row.predicate.startswith("is at least 6.6 % slower (interval ")
+
+
+@pytest.mark.parametrize(
+    ("estimate", "found"),
+    [(4e-6, "shows no measurable difference (interval "), (-0.004, "is 0.4 % faster (interval ")],
+    ids=["rounds-to-nothing", "faster"],
+)
+def test_a_headline_shows_no_size_that_rounds_to_nothing(runs, estimate, found):
+    finding = next(each for each in runs["passing"].findings if each.metric.kind is Kind.PERFORMANCE)
+
+    row = view_finding(replace(finding, estimate=estimate, degradations=()))
+
+    assert row.predicate.startswith(found)
+
+
+def test_the_next_step_after_unequal_items_is_to_score_the_same_ones(failing):
+    metric = replace(failing.findings[0].metric, scoring=Scoring(score="accuracy"))
+    finding = replace(failing.findings[0], metric=metric, verdict=Verdict.ERROR, blame=Blame.BOTH)
+
+    step = view_finding(finding).next_step
+
+    assert "score the same items on both sides" in step.action
+    assert step.command.startswith("mainstay gate")
 
 
 def test_a_gate_whose_undecided_metrics_only_warn_can_be_merged(runs):

@@ -1,6 +1,5 @@
 import hashlib
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -14,22 +13,11 @@ from filelock import FileLock
 
 from mainstay.records.errors import GitError, RevisionError
 from mainstay.revisions.git import Repository, remote_commit, version_of
+from tests.repositories import git
+
+pytestmark = pytest.mark.usefixtures("own_git_settings")
 
 NO_CI: dict[str, str] = {}
-
-
-@pytest.fixture(autouse=True)
-def own_git_settings(monkeypatch):
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
-    monkeypatch.setenv("GIT_CONFIG_SYSTEM", os.devnull)
-    for role in ("AUTHOR", "COMMITTER"):
-        monkeypatch.setenv(f"GIT_{role}_NAME", "A maintainer")
-        monkeypatch.setenv(f"GIT_{role}_EMAIL", "maintainer@example.invalid")
-
-
-def git(folder, *arguments):
-    command = ["git", "-C", str(folder), "-c", "protocol.file.allow=always", *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def commit(folder, path="model.py", text="1", message="change"):

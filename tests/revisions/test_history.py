@@ -14,6 +14,9 @@ import pytest
 from mainstay.records.errors import GitError
 from mainstay.revisions.git import Repository
 from mainstay.revisions.history import NUM_TRIES, HistoryBranches
+from tests.repositories import git
+
+pytestmark = pytest.mark.usefixtures("own_git_settings")
 
 WRITER = """
 import sys
@@ -25,21 +28,6 @@ for name in sys.argv[2:]:
     branches.append("2027", {f"runs/01/01/{name}.json": name.encode()}, "Add")
     print(name, flush=True)
 """
-
-
-@pytest.fixture(autouse=True)
-def own_git_settings(monkeypatch):
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
-    monkeypatch.setenv("GIT_CONFIG_SYSTEM", os.devnull)
-    for role in ("AUTHOR", "COMMITTER"):
-        monkeypatch.setenv(f"GIT_{role}_NAME", "A maintainer")
-        monkeypatch.setenv(f"GIT_{role}_EMAIL", "maintainer@example.invalid")
-
-
-def git(folder, *arguments):
-    return subprocess.run(
-        ["git", "-C", str(folder), *arguments], check=True, capture_output=True, text=True
-    ).stdout.strip()
 
 
 @pytest.fixture

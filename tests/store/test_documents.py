@@ -12,7 +12,7 @@ from mainstay.records.errors import SchemaError
 from mainstay.records.executions import EXECUTIONS, STORED_EXECUTION, TRAINED
 from mainstay.records.findings import Finding, Interval, ItemCounts, MeasuredWith, Verdict, Waiver
 from mainstay.records.metrics import Direction, Kind, Metric, Scoring
-from mainstay.records.plans import Plan, PlannedWorkload
+from mainstay.records.plans import Plan, PlannedGroup, PlannedWorkload
 from mainstay.records.runs import (
     Curve,
     Environment,
@@ -44,6 +44,7 @@ RECORDS_BY_DEFINITION = {
     "environment": Environment,
     "machine": Machine,
     "plan": Plan,
+    "planned_group": PlannedGroup,
     "planned_workload": PlannedWorkload,
 }
 
@@ -72,7 +73,7 @@ def small_run(**changes: Any) -> Run:
         machine=Machine(system="Linux", architecture="x", processor="p", num_cores=2, memory_bytes=1),
         plan=Plan(
             alpha=0.01, margin_level=0.05, looks=(5, 8), num_gated=1, seconds=1.0, fail_fast=False, inconclusive=3, salt="s",
-            threads=1, jobs=1,
+            threads=1, jobs=1, groups=(PlannedGroup(metric=metric, members=("w#a", "v#a")),),
         ),
         findings=(finding,),
         workloads=(WorkloadResult(id="w", kind=Kind.ACCURACY, status="judged"),),

@@ -9,6 +9,7 @@ from mainstay.records.errors import StoreError, UsageError
 from mainstay.records.trials import Outcome, Predictions, Side, Trial
 from mainstay.store.journal import (
     CALIBRATIONS,
+    PIECES,
     Journal,
     RunFolder,
     interrupted_run,
@@ -94,6 +95,17 @@ def test_a_damaged_line_in_the_middle_is_refused(tmp_path, trial):
         journal.read()
 
     assert "without --resume" in str(caught.value)
+
+
+def test_a_damaged_piece_is_named_where_it_lies_with_the_command_that_measures_it_again(tmp_path):
+    journal = Journal(tmp_path / "journal.jsonl", PIECES)
+    journal.path.write_bytes(b"not json\n")
+
+    with pytest.raises(StoreError) as caught:
+        journal.read()
+
+    assert caught.value.looked_in == str(journal.path)
+    assert "mainstay trials" in caught.value.next_step
 
 
 def test_a_full_disk_names_the_way_on(trial):

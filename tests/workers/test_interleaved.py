@@ -19,6 +19,7 @@ from mainstay.workers.interleaved import (
     plan_blocks,
     run_timed_pair,
 )
+from tests.workers.brief_warm_up import BRIEF_WARM_UP
 
 FILE = "benchmarks/test_a.py"
 KEEPS_ACCOUNT = os.path.exists(ACCOUNT)
@@ -35,6 +36,7 @@ def measure(specs, tmp_path):
     """Measures a file of workloads; gives outcomes, causes and trials by workload and side."""
 
     def measure(text, *workloads, seconds=0.2, limit_s=600.0, seconds_left=math.inf, gated=("call_time",), **options):
+        (tmp_path / "measure" / "conftest.py").write_text(BRIEF_WARM_UP)
         (tmp_path / "measure" / FILE).write_text(f"import os, pytest, time\n{textwrap.dedent(text)}")
         tasks = tuple(
             TimedTask(
@@ -175,7 +177,7 @@ def test_what_goes_wrong_in_a_workload_is_said_and_the_others_go_on(measure):
             calls = []
             def work():
                 calls.append(1)
-                if os.environ["SIDE"] == "baseline" and len(calls) > 20:
+                if os.environ["SIDE"] == "baseline" and len(calls) > 5:
                     raise ZeroDivisionError("worn out")
                 time.sleep(0.02)
             benchmark(work)
@@ -184,7 +186,7 @@ def test_what_goes_wrong_in_a_workload_is_said_and_the_others_go_on(measure):
         def test_skipped(benchmark): ...
 
         def test_sound(benchmark):
-            benchmark(len, [])
+            benchmark(time.sleep, 0.001)
         """,
         *("test_never", "test_twice", "test_woven", "test_on_one_side", "test_later_in_a_block", "test_skipped"),
         "test_sound",
@@ -225,7 +227,7 @@ def test_a_process_that_ends_in_a_block_fails_its_workload_only(measure, body, l
             benchmark(work)
 
         def test_sound(benchmark):
-            benchmark(len, [])
+            benchmark(time.sleep, 0.001)
         """,
         "test_a",
         "test_sound",
@@ -356,7 +358,7 @@ def test_a(benchmark):
     calls = []
     def work():
         calls.append(1)
-        if os.environ["SIDE"] == "candidate" and len(calls) > 40:
+        if os.environ["SIDE"] == "candidate" and len(calls) > 5:
             {body}
         time.sleep(0.01)
     benchmark(work)
@@ -364,7 +366,7 @@ def test_a(benchmark):
         {after}
 
 def test_sound(benchmark):
-    benchmark(len, [])
+    benchmark(time.sleep, 0.001)
 """
 
 ENDED = """channel.send("finished", outcome="completed", cause="", detail=[], duration_s=1, peak_memory_bytes=1, threads=[],

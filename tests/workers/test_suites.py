@@ -13,6 +13,7 @@ from mainstay.records.trials import Outcome, Side
 from mainstay.workers.collecting import collect_workloads
 from mainstay.workers.interleaved import MAX_ALTERNATIONS, TimedRequest, TimedTask, run_timed_pair
 from mainstay.workers.pairs import PairRequest, run_pair
+from tests.workers.brief_warm_up import BRIEF_WARM_UP
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def gate_suite(make_specs, tmp_path):
     def gate_suite(files, ini="[pytest]\n", **settings):
         with_plugins = make_specs(ini, PYTEST_DISABLE_PLUGIN_AUTOLOAD="")  # pytest-benchmark is one of them
         specs = {side: replace(spec, **settings) for side, spec in with_plugins.items()}
-        for name, text in files.items():
+        for name, text in {"conftest.py": BRIEF_WARM_UP, **files}.items():
             place = tmp_path / "measure" / name
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_text(textwrap.dedent(text))
@@ -225,6 +226,30 @@ def test_a_suite_of_pytest_benchmark_runs_as_it_is(gate_suite):
     assert [name.partition("::")[2] for name in trials] == names
     assert wrong(trials) == []
     assert {trial.values["wrapped"] for sides in trials.values() for trial in sides.values()} == {1}
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        pytest.param({"PYTEST_DISABLE_PLUGIN_AUTOLOAD": ""}, id="loaded"),
+        pytest.param({"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "", "PYTEST_ADDOPTS": "-p no:benchmark"}, id="left-out"),
+        pytest.param({"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}, id="no-plugin-loaded"),
+    ],
+)
+def test_a_conftest_reads_the_switches_of_pytest_benchmark_whether_it_is_loaded_or_not(make_specs, tmp_path, variables):
+    specs = make_specs("[pytest]\n", **variables)
+    folder = tmp_path / "measure" / "benchmarks"
+    (folder / "conftest.py").write_text(
+        "def pytest_configure(config):\n"
+        "    assert config.getoption('--benchmark-disable') is False\n"
+        "    assert config.getoption('benchmark_only') is False\n"
+    )
+    (folder / "test_a.py").write_text("def test_a(benchmark): ...\n")
+
+    collection = collect_workloads(specs[Side.CANDIDATE], ["benchmarks"])
+
+    assert collection.problems == ()
+    assert [workload.id for workload in collection.workloads] == ["benchmarks/test_a.py::test_a"]
 
 
 def test_a_suite_of_pytest_codspeed_runs_without_the_plugin(gate_suite):

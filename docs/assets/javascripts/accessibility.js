@@ -1,24 +1,26 @@
-// A section of the navigation is named by a label that is not there where its first page is its heading: its title names it.
+// A section of the navigation is named by a label that is empty or not there where a page is its heading: its title names it.
 for (const section of document.querySelectorAll("nav[aria-labelledby]")) {
-  if (document.getElementById(section.getAttribute("aria-labelledby"))) continue;
+  if (document.getElementById(section.getAttribute("aria-labelledby"))?.textContent.trim()) continue;
   section.setAttribute("aria-label", section.querySelector(".md-nav__title").textContent.trim());
   section.removeAttribute("aria-labelledby");
 }
 
 const CODE_BLOCK = document.documentElement.lang.startsWith("zh") ? "代码块" : "Code block";
 
-// The theme adds two things after a page has loaded. A table that is wider than the screen scrolls, as does a formula: the
-// keyboard must reach them. Each code block gets a landmark for its buttons: it needs a name of its own.
+// The theme adds two things after a page has loaded. A table that is wider than the screen scrolls: the keyboard must reach
+// it. Each code block gets a landmark for its buttons: it needs a name of its own.
 function complete() {
   for (const region of document.querySelectorAll(".md-typeset__scrollwrap:not([tabindex])")) region.tabIndex = 0;
-  for (const wide of document.querySelectorAll(":is(div.arithmatex, .wide-picture):not([tabindex])")) {
-    if (wide.scrollWidth > wide.clientWidth) wide.tabIndex = 0;
-  }
   document.querySelectorAll(".md-code__nav").forEach((buttons, number) => {
     const name = `${CODE_BLOCK} ${number + 1}`;
     if (buttons.getAttribute("aria-label") !== name) buttons.setAttribute("aria-label", name);
   });
 }
 new MutationObserver(complete).observe(document.body, { childList: true, subtree: true });
-addEventListener("resize", complete);
 complete();
+
+// So must it reach a formula or a picture that is wider than the screen. Their sizes are asked for once they are laid out.
+const sizes = new ResizeObserver((changes) => {
+  for (const { target } of changes) if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+});
+for (const wide of document.querySelectorAll(":is(div.arithmatex, .wide-picture)")) sizes.observe(wide);

@@ -1,8 +1,16 @@
-// Sets the formulas of a page; loaded only where there are some.
-renderMathInElement(document.body, {
-  delimiters: [
-    { left: "\\[", right: "\\]", display: true },
-    { left: "\\(", right: "\\)", display: false },
-  ],
-  throwOnError: true,
-});
+// Sets the formulas of a page that has some, each before it comes into view: a page of a hundred answers at once.
+const near = new IntersectionObserver(
+  (changes) => changes.filter((change) => change.isIntersecting).forEach((change) => set(change.target)),
+  { rootMargin: "100%" },
+);
+
+function set(formula) {
+  near.unobserve(formula);
+  if (formula.querySelector(".katex")) return;
+  const text = formula.textContent.trim();
+  katex.render(text.slice(2, -2), formula, { displayMode: text.startsWith("\\["), throwOnError: true });
+}
+
+const formulas = document.querySelectorAll(".arithmatex");
+formulas.forEach((formula) => near.observe(formula));
+addEventListener("beforeprint", () => formulas.forEach(set));

@@ -101,7 +101,6 @@ class Wishes:
         ci: Whether to write a CI workflow; if ``None``, it is written if the project uses GitHub Actions and the
             requirement is known.
         requirement: Requirement from which CI installs mainstay; empty if unknown.
-        pin: Commit whose reusable workflows CI calls instead; ``None`` if unknown, or if a requirement was named.
         python: Version of Python for CI.
         folder: The project's folder in the repository; empty for the top.
     """
@@ -110,7 +109,6 @@ class Wishes:
     example: str | None = None
     ci: bool | None = None
     requirement: str = ""
-    pin: Pin | None = None
     python: str = "3.12"
     folder: str = ""
 
@@ -140,6 +138,7 @@ def propose(
     read: Callable[[str], str | None],
     *,
     is_ignored: Callable[[str], bool] = lambda path: False,
+    find_pin: Callable[[], Pin | None] = lambda: None,
 ) -> Proposal:
     """Propose what a project lacks.
 
@@ -148,6 +147,8 @@ def propose(
         wishes: Options of the user.
         read: Function that gives the text of a file of the project, or ``None`` if it does not exist.
         is_ignored: Function that tells whether git would ignore a path, so that no commit would contain it.
+        find_pin: Function that finds the commit whose reusable workflows CI calls, ``None`` if it is unknown; it may ask
+            a server, so it is called last, and only for a workflow without a requirement.
 
     Raises:
         UsageError: If something requested does not exist, or git would ignore the workloads.
@@ -169,7 +170,7 @@ def propose(
     edits += _ignore_edit(survey)
     return Proposal(
         edits=tuple(edits),
-        repository_edits=tuple(_ci_edits(survey, wishes, notes, read)),
+        repository_edits=tuple(_ci_edits(survey, wishes, notes, read, find_pin)),
         notes=tuple(notes),
         workloads=folder,
         example=example,
@@ -476,7 +477,13 @@ def _ignore_edit(survey: Survey) -> Iterator[Edit]:
     yield Edit(path=".gitignore", before=before, after=f"{survey.ignored}{gap}{RUNS}{end}")
 
 
-def _ci_edits(survey: Survey, wishes: Wishes, notes: list[str], read: Callable[[str], str | None]) -> Iterator[Edit]:
+def _ci_edits(
+    survey: Survey,
+    wishes: Wishes,
+    notes: list[str],
+    read: Callable[[str], str | None],
+    find_pin: Callable[[], Pin | None],
+) -> Iterator[Edit]:
     """The edits that add workflows, if GitHub runs the CI and no workflow gates yet."""
     if wishes.ci is False or any(GATES.search(text) for text in survey.workflows.values()):
         return
@@ -484,7 +491,8 @@ def _ci_edits(survey: Survey, wishes: Wishes, notes: list[str], read: Callable[[
     if wishes.ci is None and others and "GitHub Actions" not in survey.services:
         notes.append(f"{others[0]} is not configured: let it run 'mainstay gate' with the whole history checked out")
         return
-    if not wishes.requirement and wishes.pin is None:
+    pin = find_pin()
+    if not wishes.requirement and pin is None:
         if wishes.ci:
             raise UsageError(
                 "cannot tell where CI should install mainstay from: this one is installed from a folder",
@@ -498,10 +506,10 @@ def _ci_edits(survey: Survey, wishes: Wishes, notes: list[str], read: Callable[[
         return
     if survey.gpu:
         notes.append("hosted runners of CI have no GPU: the how-to 'gate on a GPU' shows how to use one of your own")
-    if wishes.pin is None:
+    if pin is None:
         yield Edit(path=WORKFLOW, before=None, after=github_workflow(wishes.requirement, wishes.python, wishes.folder))
     else:
-        yield from _calling_edits(survey, wishes, wishes.pin, notes, read)
+        yield from _calling_edits(survey, wishes, pin, notes, read)
 
 
 def _calling_edits(

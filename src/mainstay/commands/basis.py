@@ -28,6 +28,7 @@ from mainstay.commands.session import Session
 from mainstay.commands.start import Start
 from mainstay.commands.tampering import spoiled
 from mainstay.gates.exact import judge_executed, judge_reworded, judge_unchanged
+from mainstay.gates.groups import settle_groups
 from mainstay.gates.policy import GateFacts, judge_gate
 from mainstay.gates.tasks import acknowledge_gains
 from mainstay.gates.tolerance import tolerate_calibrated
@@ -205,7 +206,7 @@ def conclude(
     repository: Repository | None,
     environ: Mapping[str, str],
     allow_unjudged: bool = False,
-    acknowledged: Sequence[str] = (),
+    acknowledged: Sequence[str],
 ) -> Run:
     """Judge what was measured, with waivers and the policy of the project.
 
@@ -226,6 +227,7 @@ def conclude(
     findings = apply_waivers(findings, basis.waivers, date.fromisoformat(start.created[:10]))
     if measured.tampering:
         findings = spoiled(findings, measured.tampering)
+    findings = settle_groups(findings, plan.groups, alpha=plan.alpha)
     if plan.inconclusive == "warn":
         findings = tolerate_calibrated(findings, plan.deviations)
     history_note = ""

@@ -7,7 +7,6 @@ sizes are calibrated; the accuracies of equal revisions are equal, so they need 
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -20,7 +19,7 @@ from mainstay.commands.collecting import collect_agenda
 from mainstay.commands.harness import Harness, open_harness
 from mainstay.commands.measurement import max_load, measuring, open_ledgers
 from mainstay.commands.planning import fix_plan, note_on_pairs
-from mainstay.commands.session import Session, check_platform
+from mainstay.commands.session import Session, repository_for_runs
 from mainstay.commands.start import Start
 from mainstay.commands.tampering import require_untouched
 from mainstay.gates.calibration import (
@@ -118,11 +117,8 @@ def calibrate(
         MainstayError: If the revision cannot be built, or none of these workloads can be measured.
         Interrupted: On Ctrl-C.
     """
-    check_platform(sys.platform)
     _check_pairs(options)
-    repository = Repository.discover(path)
-    repository.refuse_tracked_runs()
-    repository.sweep()
+    repository = repository_for_runs(path)
     candidate = repository.candidate(options.revision)
     repository.refuse_tracked_runs(candidate.revision.commit)
     created = datetime.now(UTC).isoformat(timespec="microseconds")

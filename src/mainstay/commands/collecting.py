@@ -12,6 +12,7 @@ from dataclasses import replace
 from mainstay.commands.harness import Harness
 from mainstay.commands.session import Session
 from mainstay.measuring.agenda import Agenda, Collected, as_first, part_of, plan_agenda, selected_part, with_review
+from mainstay.measuring.grouped import plan_groups
 from mainstay.measuring.strictness import require_known_margins
 from mainstay.records.errors import UsageError
 from mainstay.records.trials import Side
@@ -63,7 +64,11 @@ def collect_agenda(session: Session, harness: Harness) -> Agenda:
             *agenda.notes,
             *(f"not gated by the baseline, where {each.id} says: {each.cause}" for each in wrong),
         ),
-        known=(*metrics, *(finding.metric for finding in agenda.settled)),
+        known=(
+            *metrics,
+            *(finding.metric for finding in agenda.settled),
+            *(group.metric for group in plan_groups(agenda, session.configuration.group_by)),
+        ),
     )
 
 

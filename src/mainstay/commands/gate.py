@@ -8,7 +8,6 @@ the results of the steps before it. Nothing here prints: the caller passes an
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
@@ -28,7 +27,7 @@ from mainstay.commands.reuse import (
     repeatable_workloads,
 )
 from mainstay.commands.review import waivers_of
-from mainstay.commands.session import Session, check_platform, recorded_failure
+from mainstay.commands.session import Session, recorded_failure, repository_for_runs
 from mainstay.commands.start import Start, choose_baseline, configuration_of, read_settings
 from mainstay.commands.tampering import find_tampering
 from mainstay.measuring.ledger import restore_trials
@@ -108,10 +107,7 @@ def gate(path: Path, options: GateOptions, *, environ: Mapping[str, str], observ
         MainstayError: If nothing can be judged; its ``exit_status`` says why.
         Interrupted: On Ctrl-C; completed measurements are in the journal.
     """
-    check_platform(sys.platform)
-    repository = Repository.discover(path)
-    repository.refuse_tracked_runs()
-    repository.sweep()
+    repository = repository_for_runs(path)
     options = replace(options, places=in_project(repository.root, path, options.places))
     with (
         connected(options.cluster) if options.cluster else nullcontext() as cluster,

@@ -150,11 +150,16 @@ def plan_adoption(
     filled = replace(
         asked,
         requirement=asked.requirement or installed_from(),
-        pin=None if asked.requirement or asked.ci is False else known_pin(),
         python=f"{sys.version_info.major}.{sys.version_info.minor}",
         folder=folder,
     )
-    proposal = propose(survey, filled, read, is_ignored=lambda name: Repository(top).ignores(_from_top(folder, name)))
+    proposal = propose(
+        survey,
+        filled,
+        read,
+        is_ignored=lambda name: Repository(top).ignores(_from_top(folder, name)),
+        find_pin=lambda: None if asked.requirement else known_pin(),
+    )
     return Adoption(top=top, folder=folder, survey=survey, proposal=proposal, scaffold=rendered)
 
 

@@ -97,7 +97,7 @@ class Recorded:
 
 
 def judge_pieces(
-    folder: Path, places: Sequence[Path], *, environ: Mapping[str, str], acknowledged: Sequence[str] = ()
+    folder: Path, places: Sequence[Path], *, environ: Mapping[str, str], acknowledged: Sequence[str]
 ) -> JudgeOutcome:
     """Judge what all shards of a gate measured.
 
@@ -140,6 +140,7 @@ def _replay(pieces: Sequence[Piece], basis: Basis, begun: float) -> Measured:
         measurement = Measurement(
             logs=ledgers,
             settled=basis.agenda.settled,
+            groups=plan.groups,
             design=Design.of(plan),
             salt=plan.salt,
             commit=basis.start.baseline.commit,

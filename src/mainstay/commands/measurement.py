@@ -91,6 +91,7 @@ def measuring(
         measurement = Measurement(
             logs=ledgers,
             settled=agenda.settled,
+            groups=plan.groups,
             design=Design.of(plan),
             salt=plan.salt,
             commit=session.start.baseline.commit,

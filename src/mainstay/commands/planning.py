@@ -15,6 +15,7 @@ from mainstay.commands.session import Session
 from mainstay.gates.findings import smallest_honest_margin
 from mainstay.gates.policy import Design
 from mainstay.measuring.agenda import Agenda, Assignment
+from mainstay.measuring.grouped import plan_groups
 from mainstay.measuring.scheduling import derive_seeds, describe_fit, fitted_pair_seconds
 from mainstay.measuring.strictness import Margins
 from mainstay.records.errors import PlanError
@@ -151,13 +152,15 @@ def _make_plan(session: Session, agenda: Agenda, *, num_pairs: int | None, prove
     measured = [workload for workload in workloads if not workload.is_proved]
     gated = sum(not metric.scale.is_exact for workload in measured for metric in workload.metrics)
     num_timed = _num_timed(measured)
+    groups = plan_groups(agenda, configuration.group_by, margin_of=margins, proved=proved)
     return Plan(
         alpha=configuration.alpha,
         margin_level=configuration.margin_level,
         looks=looks,
-        num_gated=gated,
+        num_gated=gated + len(groups),
         salt=start.salt,
         workloads=workloads,
+        groups=groups,
         margins_by_dataset=_margins_by_dataset(workloads, margins),
         seconds=start.seconds,
         pair_seconds=fitted_pair_seconds(

@@ -2,17 +2,20 @@
 
 - :class:`Session`: the values that are fixed before the first step, and the observer of progress.
 - :class:`Stopwatch`: seconds by phase.
-- :func:`check_platform`, :func:`recorded_failure`: refusals before the start of a run, and errors after it.
+- :func:`check_platform`, :func:`repository_for_runs`, :func:`recorded_failure`: refusals before the start of a run, and errors
+  after it.
 """
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
+from pathlib import Path
 
 from mainstay.commands.start import BothSettings, Start, read_settings
 from mainstay.measuring.loop import Observer
@@ -139,6 +142,19 @@ def recorded_failure(folder: RunFolder) -> Iterator[None]:
             if isinstance(error, ConfigurationError) or not folder.journal.trials():
                 folder.journal.append("failed", fact=error.fact, exit_status=error.exit_status)
         raise
+
+
+def repository_for_runs(path: Path) -> Repository:
+    """The repository of a folder, ready for a run: what killed runs left behind is removed.
+
+    Raises:
+        MainstayError: On a platform without workers, outside a repository, or if git tracks the runs.
+    """
+    check_platform(sys.platform)
+    repository = Repository.discover(path)
+    repository.refuse_tracked_runs()
+    repository.sweep()
+    return repository
 
 
 def check_platform(platform: str) -> None:

@@ -6,7 +6,6 @@ performance`` does. :mod:`mainstay.commands.judge_pieces` judges the pieces.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
@@ -19,7 +18,7 @@ from mainstay.commands.harness import open_harness
 from mainstay.commands.measurement import max_load, measuring, open_ledgers
 from mainstay.commands.pieces import Ending, Head, Piece, find_difference
 from mainstay.commands.review import waivers_of
-from mainstay.commands.session import Session, check_platform
+from mainstay.commands.session import Session, repository_for_runs
 from mainstay.commands.start import Start
 from mainstay.commands.tampering import find_tampering
 from mainstay.measuring.ledger import restore_trials
@@ -124,10 +123,7 @@ def measure_shard(
         MainstayError: If nothing can be measured; its ``exit_status`` says why.
         Interrupted: On Ctrl-C; completed measurements are in the piece.
     """
-    check_platform(sys.platform)
-    repository = Repository.discover(path)
-    repository.refuse_tracked_runs()
-    repository.sweep()
+    repository = repository_for_runs(path)
     start = choose_start(repository, _gate_options(repository, path, options), environ)
     place = (options.output or repository.root / FOLDER / PIECES) / options.shard.folder
     with _open_piece(place, start, options) as (folder, start):

@@ -140,13 +140,18 @@ def item_noise(finding: Finding) -> ItemNoise:
     items, metric = finding.items, finding.metric
     if items is None:
         raise ValueError(f"{metric.id} was not judged by its items")
-    supported, refusal = items.honest_margin, ""
+    supported, refusal = items.honest_margin or None, ""
     if finding.tier is Tier.BLOCKING and (supported is None or supported > metric.margin):
         least = "no margin" if supported is None else f"a margin of {degradation_text(metric, supported)}"
         refusal = (
             f"its margin of {degradation_text(metric, metric.margin)} is too small: {finding.num_pairs:,} items of which this "
             f"many flip by themselves support {least}; widen the margin, score more items, or score each more often"
         )
+        if items.honest_margin == 0:  # of scores with a range, the number of items bounds what none of them showed
+            refusal = (
+                f"no score of {finding.num_pairs:,} items differs, and nothing can be told from a deviation of 0 about its "
+                f"margin of {degradation_text(metric, metric.margin)}: declare the range of the scores"
+            )
     return ItemNoise(
         metric=metric,
         num_items=finding.num_pairs,

@@ -267,16 +267,13 @@ def honest_margin(
     )
 
 
-def honest_mean_margin(
-    tasks: Sequence[ScoredDifferences], *, margin_level: float, alpha: float, power: float = HONEST_POWER
-) -> float | None:
+def honest_mean_margin(tasks: Sequence[ScoredDifferences], *, margin_level: float, alpha: float) -> float | None:
     """The smallest margin at which the mean of several tasks passes if nothing degraded.
 
     Args:
         tasks: Scored tasks.
         margin_level: Level of the test at the margin.
         alpha: Level of the test at twice the margin.
-        power: Probability of a pass.
 
     Returns:
         The margin; ``None`` if the items support no margin.
@@ -293,7 +290,6 @@ def honest_mean_margin(
         deviation,
         margin_level=margin_level,
         alpha=alpha,
-        power=power,
         score_range=max(task.score_range for task in tasks),
     )
 

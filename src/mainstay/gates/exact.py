@@ -100,14 +100,14 @@ def judge_exact(samples: Sequence[MetricSamples], digests: Digests) -> tuple[Fin
     return ()
 
 
-def excluded_share_of_seeds(num_seeds: int, *, level: float = 0.01) -> float:
-    """The largest share of seeds that a change can affect without being excluded, at this level, by the seeds run.
+def excluded_share_of_seeds(num_seeds: int) -> float:
+    """The largest share of seeds that a change can affect without being excluded, at the level of 1 %, by the seeds run.
 
     Example:
         >>> [f"{excluded_share_of_seeds(k):.0%}" for k in (1, 2, 3, 5)]
         ['99%', '90%', '78%', '60%']
     """
-    return float(1 - level ** (1 / num_seeds))
+    return float(1 - 0.01 ** (1 / num_seeds))
 
 
 def judge_deterministic(

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from mainstay.gates.policy import Design
 from mainstay.gates.samples import MetricSamples
 from mainstay.records.findings import Finding, Interval, Method, Verdict
-from mainstay.records.formatting import change_text, degradation_text, estimate_text, interval_text, is_bound
+from mainstay.records.formatting import change_text, degradation_text, estimate_text, is_bound, worded_interval
 from mainstay.records.metrics import Metric
 from mainstay.stats.paired import lag_one_correlation, moments, skewness
 from mainstay.stats.power import MOST_TIMES_PLANNED, detectable_distance, pairs_to_settle
@@ -278,7 +278,7 @@ def _reason(
 ) -> str:
     """The verdict in one sentence."""
     margin, num_pairs = degradation_text(metric, metric.scaled_margin), judgement.num_pairs
-    interval = interval_text(metric, judgement.interval)
+    interval = worded_interval(metric, judgement.interval)
     change = estimate_text(
         metric, judgement.estimate, is_bound=is_bound(judgement.estimate, judgement.cap, degradations)
     )

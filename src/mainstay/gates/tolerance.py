@@ -47,19 +47,29 @@ def _with_tolerance(finding: Finding, deviations: Mapping[str, float]) -> Findin
     return replace(finding, is_tolerated=True, warnings=(*finding.warnings, reason))
 
 
-def _why_not(finding: Finding, calibrated: float | None) -> str:
-    """Why an undecided finding blocks; empty if it only warns."""
-    metric = finding.metric
+def why_not_within(finding: Finding) -> str:
+    """Why the pairs of an undecided finding do not place its estimate within the margin; empty if they do.
+
+    Args:
+        finding: An undecided finding.
+    """
     if finding.method is not Method.SEQUENTIAL or not finding.num_looks or finding.estimate is None:
         return "no look at its pairs was completed"
-    if calibrated is None:
-        return "no deviation is calibrated for it in [tool.mainstay.deviations]"
     if finding.cap is not None:
         return "some pairs differ by so much that they were capped"
     mean = math.fsum(degradation / len(finding.degradations) for degradation in finding.degradations)
-    if not max(finding.estimate, mean) < metric.scaled_margin:
+    if not max(finding.estimate, mean) < finding.metric.scaled_margin:
         return "its estimate does not lie within the margin"
-    deviation = finding.standard_deviation
+    return ""
+
+
+def _why_not(finding: Finding, calibrated: float | None) -> str:
+    """Why an undecided finding blocks; empty if it only warns."""
+    if why_not := why_not_within(finding):
+        return why_not
+    if calibrated is None:
+        return "no deviation is calibrated for it in [tool.mainstay.deviations]"
+    metric, deviation = finding.metric, finding.standard_deviation
     if deviation is None or not deviation <= MOST_TIMES_CALIBRATED * calibrated:
         seen = "unknown" if deviation is None else degradation_text(metric, deviation)
         return (

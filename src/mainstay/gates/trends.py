@@ -49,19 +49,18 @@ class _Step:
     is_gap: bool = False
 
 
-def metric_trends(runs: Sequence[KeptRun], *, every: int = ANCHOR_EVERY) -> tuple[MetricTrend, ...]:
+def metric_trends(runs: Sequence[KeptRun]) -> tuple[MetricTrend, ...]:
     """The trend of each metric, except deterministic counts, whose verdicts say everything.
 
     Args:
         runs: Stored runs in the order of the default branch.
-        every: Number of commits between two anchors.
     """
     by_id: dict[str, list[tuple[KeptRun, KeptMetric]]] = {}
     for run in runs:
         for kept in run.metrics:
             if not kept.metric.scale.is_exact:
                 by_id.setdefault(kept.metric.id, []).append((run, _bounded(kept)))
-    return tuple(_trend(kept, num_metrics=len(by_id), every=every) for kept in by_id.values())
+    return tuple(_trend(kept, num_metrics=len(by_id)) for kept in by_id.values())
 
 
 def _bounded(kept: KeptMetric) -> KeptMetric:
@@ -72,14 +71,14 @@ def _bounded(kept: KeptMetric) -> KeptMetric:
     return replace(kept, degradations=tuple(max(-limit, min(limit, value)) for value in kept.degradations))
 
 
-def _trend(kept: Sequence[tuple[KeptRun, KeptMetric]], *, num_metrics: int, every: int) -> MetricTrend:
+def _trend(kept: Sequence[tuple[KeptRun, KeptMetric]], *, num_metrics: int) -> MetricTrend:
     metric = kept[-1][1].metric
     steps = _chain(kept)
     pairs = [step.kept.degradations if step.kept else () for step in steps]
     margin = metric.scaled_margin
     deviations = earlier_deviation(pairs, fallback=margin)
     evidence = drift_evidence(pairs, margin=margin, deviations=deviations, num_metrics=num_metrics)
-    anchors = tuple(_anchors(steps, level=anchor_level(every, num_metrics=num_metrics)))
+    anchors = tuple(_anchors(steps, level=anchor_level(ANCHOR_EVERY, num_metrics=num_metrics)))
     return MetricTrend(
         metric=metric,
         points=tuple(_points(steps, deviations.tolist())),

@@ -36,6 +36,7 @@ HELD = {
     "looks": "the baseline's hold",
     "inconclusive": "the stricter holds",
     "deviations": "the smaller deviation of each metric applies, and none that only one has",
+    "group_by": "the baseline's holds",
     "fail_fast": "the gate stops early only if both say so",
     "proof": "the proof that assumes less holds",
     "seconds": "the larger holds",

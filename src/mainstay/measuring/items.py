@@ -40,7 +40,7 @@ FEWEST_ITEMS = 2
 """Smallest number of items, and of clusters, of which anything can be said."""
 
 
-def paired_samples(task: PairedTask, metric: Metric, *, tier: Tier | None = None) -> TaskSamples:
+def paired_samples(task: PairedTask, metric: Metric, *, tier: Tier | None) -> TaskSamples:
     """Samples of a task that both sides have scored; an error if a side has too few scores.
 
     Args:
@@ -94,7 +94,7 @@ def paired_samples(task: PairedTask, metric: Metric, *, tier: Tier | None = None
 
 
 def preset_samples(
-    metric: Metric, *, refused: ItemsError | None = None, lacking: Side = Side.CANDIDATE, tier: Tier | None = None
+    metric: Metric, *, refused: ItemsError | None = None, tier: Tier | None, lacking: Side = Side.CANDIDATE
 ) -> TaskSamples:
     """Samples of a task that cannot be judged: only one side has it, or the items differ.
 
@@ -173,16 +173,13 @@ def _shortened(text: str) -> str:
     return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}..."
 
 
-def item_groups(
-    task: PairedTask, metric: str, items: Iterable[ScoredItem], *, at_most: int = MAX_GROUPS
-) -> tuple[ItemGroup, ...]:
+def item_groups(task: PairedTask, metric: str, items: Iterable[ScoredItem]) -> tuple[ItemGroup, ...]:
     """Groups of items in which something changed, the one that lost most first; empty if no group is recorded.
 
     Args:
         task: The items of both sides.
         metric: Name of the metric of the task.
         items: Scores of the baseline, which name the groups.
-        at_most: Largest number of groups.
     """
     labels = {item.id: item.cluster for item in items if item.task == task.name and item.cluster}
     members: dict[str, list[float]] = defaultdict(list)
@@ -190,7 +187,7 @@ def item_groups(
         if id_ in labels:
             members[labels[id_]].append(difference)
     changed = {name: values for name, values in members.items() if any(values)}
-    ranked = sorted(changed, key=lambda name: (-abs(math.fsum(changed[name])), name))[:at_most]
+    ranked = sorted(changed, key=lambda name: (-abs(math.fsum(changed[name])), name))[:MAX_GROUPS]
     groups = [
         ItemGroup(
             metric=metric,

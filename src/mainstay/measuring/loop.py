@@ -22,6 +22,7 @@ from mainstay.gates.exact import DigestComparison
 from mainstay.gates.jointly import judge_jointly
 from mainstay.gates.policy import Design
 from mainstay.measuring.evaluated import EvaluationLog
+from mainstay.measuring.grouped import GroupLog
 from mainstay.measuring.ledger import NUM_EXACT_SEEDS, MarginSource, WorkloadLog
 from mainstay.measuring.scheduling import (
     draw_block_orders,
@@ -31,6 +32,7 @@ from mainstay.measuring.scheduling import (
 )
 from mainstay.measuring.sharding import Shard
 from mainstay.records.findings import Finding, MeasuredWith, Verdict
+from mainstay.records.plans import PlannedGroup
 from mainstay.records.runs import WorkloadResult
 from mainstay.records.trials import Side, Trial
 from mainstay.workers.interleaved import MAX_ALTERNATIONS, TimedRequest, TimedResult, TimedTask
@@ -115,6 +117,7 @@ class Measurement:
     Args:
         logs: One for each workload, with the trials known from an earlier attempt.
         settled: Findings reached without measuring, such as ``missing``.
+        groups: Groups of the plan.
         design: Levels, looks and number of gated metrics.
         salt: Text from which seeds and orders are derived, together with the commit.
         commit: The baseline's commit.
@@ -143,6 +146,7 @@ class Measurement:
         *,
         logs: Sequence[WorkloadLog],
         settled: Sequence[Finding],
+        groups: Sequence[PlannedGroup] = (),
         design: Design,
         salt: str,
         commit: str,
@@ -164,6 +168,7 @@ class Measurement:
     ) -> None:
         self._logs = {log.workload.id: log for log in logs}
         self._settled = tuple(settled)
+        self._groups = [GroupLog.of(group, logs) for group in groups]
         self._design = design
         self._salt = salt
         self._commit = commit
@@ -193,7 +198,7 @@ class Measurement:
         """Measure until every metric is decided, all looks have been taken, or the time budget runs out.
 
         Returns:
-            One finding for each gated metric, in the order of the workloads.
+            One finding for each gated metric, in the order of the workloads, and one for the mean of each group.
         """
         self._count()
         self._try_exact()
@@ -491,8 +496,9 @@ class Measurement:
     def _judge(self) -> tuple[Finding, ...]:
         """The current findings; the first verdict on a metric is final."""
         gated = [(log, metric) for log in self._logs.values() if not log.skip_reason for metric in log.workload.metrics]
+        means = [sample for group in self._groups for sample in group.samples]
         judged = judge_jointly(
-            [log.sound_samples(metric) for log, metric in gated if not isinstance(log, EvaluationLog)],
+            [*(log.sound_samples(metric) for log, metric in gated if not isinstance(log, EvaluationLog)), *means],
             [
                 weighed
                 for log in self._logs.values()
@@ -503,7 +509,7 @@ class Measurement:
         )
         findings = {finding.metric.id: finding for finding in judged}
         confirmed = [log.confirmed(findings[metric.id]) for log, metric in gated]
-        return (*confirmed, *self._settled)
+        return (*confirmed, *(findings[sample.metric.id] for sample in means), *self._settled)
 
     def _reviewed(self, finding: Finding) -> Finding:
         """A finding with its verdict limited to what the workload files used allow."""
@@ -516,8 +522,12 @@ class Measurement:
         return [log for log in self._open_logs(findings) if not log.workload.execution.has_items]
 
     def _open_logs(self, findings: Sequence[Finding]) -> list[WorkloadLog]:
-        """Workloads with a metric that is not decided yet."""
-        open_workloads = {f.metric.workload for f in findings if f.verdict is Verdict.INCONCLUSIVE}
+        """Workloads with a metric that is not decided yet, or in a group whose mean is not."""
+        undecided = [finding.metric for finding in findings if finding.verdict is Verdict.INCONCLUSIVE]
+        open_workloads, ids = {metric.workload for metric in undecided}, {metric.id for metric in undecided}
+        for group in self._groups:
+            if group.group.metric.id in ids:
+                open_workloads |= {log.workload.id for log in group.open_logs}
         return [log for log in self._logs.values() if log.workload.id in open_workloads and not log.is_settled]
 
     def _is_failed(self, findings: Sequence[Finding]) -> bool:

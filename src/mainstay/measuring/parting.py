@@ -82,9 +82,7 @@ def _call(watched: Watched, operator: Operator) -> tuple[str, str, bool, str]:
     return operator["name"], operator["module"], operator["is_backward"], place[0]["function"] if place else ""
 
 
-def first_operator(
-    operators: Sequence[Operator], other: Sequence[Operator], wanted: frozenset[str] = frozenset()
-) -> int | None:
+def first_operator(operators: Sequence[Operator], other: Sequence[Operator], wanted: frozenset[str]) -> int | None:
     """Position of the first operator whose result the other trial lacks and a parameter depends on.
 
     Args:
@@ -135,7 +133,7 @@ def _results(operator: Operator) -> Iterator[str]:
 def cause_of(
     baseline: Operator | None,
     candidate: Operator | None,
-    known: frozenset[str] = frozenset(),
+    known: frozenset[str],
     again: Operator | None = None,
 ) -> str:
     """How the first operators of two trials differ.

@@ -33,7 +33,7 @@ TIERS: Sequence[Tier | None] = (Tier.ADVISORY, Tier.GUARD, None, Tier.BLOCKING)
 def settings_in_force(baseline: Configuration, candidate: Configuration) -> Configuration:
     """The settings of a gate: the candidate's, except where the baseline's are stricter.
 
-    Levels and looks are always the baseline's, since a change in either direction makes either passing or failing
+    Levels, looks and groups are always the baseline's, since a change in either direction makes either passing or failing
     easier. Margins are handled by :class:`Margins`, since they depend on the metric and its data set.
 
     Args:
@@ -56,6 +56,7 @@ def settings_in_force(baseline: Configuration, candidate: Configuration) -> Conf
             for name, deviation in baseline.deviations.items()
             if name in candidate.deviations
         },
+        group_by=baseline.group_by,
         fail_fast=baseline.fail_fast and candidate.fail_fast,
         proof=min(baseline.proof, candidate.proof, key=PROOFS.index),
         seconds=max(baseline.seconds, candidate.seconds),

@@ -18,13 +18,16 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any, Literal, NoReturn, TypeVar
+from typing import Any, Literal, NoReturn, TypeVar, get_args
 
 from mainstay.records.errors import ConfigurationError
 from mainstay.records.metrics import Direction, Tier
 from mainstay.records.plans import DEFAULT_PAIR_SECONDS
 
 T = TypeVar("T")
+
+GroupBy = Literal["file", "class", "test"]
+"""What the members of a group have in common."""
 
 TABLE = "tool.mainstay"
 """Table of the settings in pyproject.toml."""
@@ -81,6 +84,10 @@ class Configuration:
         deviations: Calibrated standard deviation of a pair's degradation, by id or name of a metric, as ``mainstay
             calibrate --write`` writes it: 0.01 is 1 % of a time, or one point of a score. It is used by ``inconclusive
             = "warn"``. The smaller value of the two revisions applies; a value that only one of them has is ignored.
+        group_by: ``"file"``, ``"class"`` or ``"test"``: times and throughputs of one name in the same file, class or
+            parametrised test form a group, which is also gated by the geometric mean of their ratios. Its members can
+            still fail, but while the mean passes, a member that stays undecided only warns if its estimate lies within
+            its margin and twice the margin is excluded. ``None`` for no groups. A gate uses the setting of the baseline.
         waivers: File of accepted degradations.
         constraints: Constraints files of the dependencies, relative to the project.
         extras: Extras of the project that the workloads need.
@@ -118,6 +125,7 @@ class Configuration:
     margins_by_dataset: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     inconclusive: Literal[0, 1, 3, "warn"] = 3
     deviations: Mapping[str, float] = field(default_factory=dict)
+    group_by: GroupBy | None = None
     waivers: str = ".mainstay-waivers.toml"
     constraints: tuple[str, ...] = ()
     extras: tuple[str, ...] = ()
@@ -413,6 +421,13 @@ def _proof(value: object) -> str | bool:
     raise _ValueRefused(value, "'unchanged', 'executed' or false")
 
 
+def _group_by(value: object) -> str:
+    """Read what the members of a group have in common."""
+    if value not in get_args(GroupBy):
+        raise _ValueRefused(value, "'file', 'class' or 'test'")
+    return str(value)
+
+
 def _array_of(read: Callable[[object], T]) -> Callable[[object], tuple[T, ...]]:
     """Return a reader for arrays with items of one type."""
 
@@ -528,6 +543,7 @@ _READERS: Mapping[str, Callable[[object], Any]] = {
     "margins": _margins,
     "inconclusive": _inconclusive,
     "deviations": _table_of(_number_between(0, math.inf), "a table of deviations by metric"),
+    "group_by": _group_by,
     "waivers": _inner_path,
     "constraints": _array_of(_inner_path),
     "extras": _array_of(_text),

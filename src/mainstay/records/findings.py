@@ -255,6 +255,11 @@ class Finding:
         return self.tier is Tier.BLOCKING
 
     @property
+    def only_warns(self) -> bool:
+        """Whether it is undecided, tolerated or a guard, so that reports warn and the gate may pass."""
+        return self.verdict is Verdict.INCONCLUSIVE and not self.blocks and self.tier is not Tier.ADVISORY
+
+    @property
     def degradation_in_margins(self) -> float:
         """The estimate in margins, by which findings are sorted; 0 without an estimate."""
         if self.estimate is None:

@@ -42,6 +42,20 @@ class PlannedWorkload:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class PlannedGroup:
+    """Metrics that are also gated by the geometric mean of their ratios.
+
+    Attributes:
+        metric: The mean, with the smallest margin of the members; its workload is the file, class or test that holds
+            them.
+        members: Ids of the metrics, including those of the baseline that the candidate lacks.
+    """
+
+    metric: Metric
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
     """Everything decided before the first pair.
 
@@ -49,9 +63,11 @@ class Plan:
         alpha: Chance that a clean change fails the gate; level of every strict test.
         margin_level: Level of the tests at the margin.
         looks: Numbers of pairs at which the gate looks; empty if all stored items are judged at once.
-        num_gated: K, the number of metrics that share alpha, without those that a proof lets pass.
+        num_gated: K, the number of metrics that share alpha, with the means of groups and without metrics that a proof
+            lets pass.
         salt: Text from which seeds and orders are derived, together with the baseline's commit and the workload.
         workloads: The workloads to be measured, with their metrics.
+        groups: Groups of metrics that are also gated by their mean; empty unless the baseline's settings group them.
         margins_by_dataset: Margins by data set and metric id, if they differ from the metric's own margin.
         seconds: Budget for measuring.
         pair_seconds: Total time of the blocks of each timed workload in a pair, of both revisions together.
@@ -75,6 +91,7 @@ class Plan:
     num_gated: int
     salt: str
     workloads: tuple[PlannedWorkload, ...] = ()
+    groups: tuple[PlannedGroup, ...] = ()
     margins_by_dataset: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     seconds: float
     pair_seconds: float = DEFAULT_PAIR_SECONDS

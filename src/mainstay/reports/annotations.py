@@ -48,7 +48,7 @@ def render_annotations(run: Run) -> str:
 
 def _level(row: FindingRow) -> str | None:
     """The kind of command for a finding; ``None`` if it passed."""
-    if row.mark or row.is_tolerated:
+    if row.mark or row.only_warns:
         return "warning"
     return _LEVELS.get(row.verdict) if row.blocks else "notice"
 

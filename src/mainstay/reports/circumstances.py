@@ -108,6 +108,8 @@ def error_rate(plan: Plan, findings: Sequence[Finding]) -> tuple[str, ...]:
         f"a clean change fails in at most {percent(plan.alpha)} of gates; a metric degraded by its margin passes in "
         f"at most {percent(plan.margin_level)}, one degraded by twice its margin in at most {percent(plan.alpha)}"
     )
+    if any(finding.tier is Tier.GUARD and finding.method is Method.SEQUENTIAL for finding in findings):
+        return (promise, "a member of a group that only warns may have degraded by more than its margin")
     if findings and all(f.method in PROOFS for f in findings):
         return (promise, "nothing here was judged by statistics: proofs, digests and counts use no share of it")
     return (promise,)

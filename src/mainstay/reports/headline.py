@@ -72,8 +72,8 @@ def decisive_sentence(run: Run, rows: Sequence[FindingRow]) -> str:
     if row.needs_review or row.mark or UNKNOWN in (row.change, row.interval):
         return f"{row.label}: {row.mark or row.reason}{_last_line(row)}"
     if row.verdict is Verdict.INCONCLUSIVE:
-        return f"{row.label} is {row.bounded_estimate}: it may lie on either side of its margin of {row.margin}"
-    return f"{row.label} is {row.bounded_estimate}, more than its margin of {row.margin}"
+        return f"{row.label} {row.predicate}: it may lie on either side of its margin of {row.margin}"
+    return f"{row.label} {row.predicate}, more than its margin of {row.margin}"
 
 
 def _deciding(run: Run, rows: Sequence[FindingRow]) -> FindingRow | None:
@@ -109,4 +109,4 @@ def _of_pass(rows: Sequence[FindingRow]) -> str:
     if len(passed) < len(rows):
         number = "1 metric" if len(passed) == 1 else f"{len(passed)} metrics"
     which = "it" if len(passed) == 1 else f"closest to its margin is {closest.label}, which"
-    return f"{number} passed; {which} is {closest.bounded_estimate} against a margin of {closest.margin}{told}"
+    return f"{number} passed; {which} {closest.predicate} against a margin of {closest.margin}{told}"

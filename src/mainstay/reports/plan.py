@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from mainstay.records.formatting import degradation_text, percent, seconds_text
 from mainstay.records.metrics import STORED, Metric
-from mainstay.records.plans import Plan, PlannedWorkload
+from mainstay.records.plans import Plan, PlannedGroup, PlannedWorkload
 from mainstay.reports.cleaning import LINE_LENGTH, NAME_LENGTH, clean
 
 MAX_WORKLOADS = 40
@@ -44,10 +44,13 @@ def plan_rows(plan: Plan) -> tuple[tuple[str, str], ...]:
         ("policy", _policy(plan)),
         *(_of_measuring(plan) if plan.looks else ()),
         *((clean(each.id, at_most=NAME_LENGTH), _workload(each)) for each in shown),
+        *((clean(each.metric.id, at_most=NAME_LENGTH), _group(each)) for each in plan.groups[:MAX_WORKLOADS]),
         *((f"margins on {clean(dataset)}", _margins(plan, dataset)) for dataset in sorted(plan.margins_by_dataset)),
     ]
     if len(plan.workloads) > len(shown):
         rows.append(("further workloads", f"{len(plan.workloads) - len(shown)}, in the run document"))
+    if len(plan.groups) > MAX_WORKLOADS:
+        rows.append(("further groups", f"{len(plan.groups) - MAX_WORKLOADS}, in the run document"))
     return tuple((name, clean(sentence, at_most=_ROW_LENGTH)) for name, sentence in rows)
 
 
@@ -65,6 +68,11 @@ def _policy(plan: Plan) -> str:
         parts = [
             "an inconclusive gate exits with 0 if all estimates lie within their margins at calibrated noise, otherwise with 3"
         ]
+    if plan.groups:
+        parts.append(
+            "while the mean of a group passes, an undecided member only warns if its estimate lies within its margin and "
+            "twice the margin is excluded"
+        )
     if plan.fail_fast:
         parts.append("the first fail ends the gate")
     if plan.proof:
@@ -102,6 +110,14 @@ def _workload(workload: PlannedWorkload) -> str:
         more = f" and {len(workload.seeds) - 3} more" if len(workload.seeds) > 3 else ""
         parts.append(f"seeds {first}{more}")
     return "; ".join((*parts, *_metrics(workload.metrics)))
+
+
+def _group(group: PlannedGroup) -> str:
+    """Members of a group, and the margin of their mean."""
+    named = group.members[:MAX_METRICS]
+    more = f" and {len(group.members) - len(named)} more" if len(group.members) > len(named) else ""
+    margin = degradation_text(group.metric, group.metric.scaled_margin)
+    return f"geometric mean of {', '.join(named)}{more}; margin {margin}"
 
 
 def _execution(workload: PlannedWorkload) -> str:

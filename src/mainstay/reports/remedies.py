@@ -177,14 +177,14 @@ def waive_command(finding: Finding, gate: Gate | None = None) -> str:
     return f"mainstay waive {shlex.quote(metric)} --limit {_round_up(limit)} --reason WHY --until DATE{judged}"
 
 
-def waived_text(finding: Finding, gate: Gate | None = None) -> str:
+def waived_text(finding: Finding, gate: Gate) -> str:
     """The degradation that :func:`waive_command` accepts, with its unit.
 
     Args:
         finding: A finding that failed or is missing.
         gate: Command and duration of another gate.
     """
-    return clean(degradation_text(finding.metric, max(_waivable(finding, gate or Gate()))))
+    return clean(degradation_text(finding.metric, max(_waivable(finding, gate))))
 
 
 def _named(option: str, revision: Revision) -> tuple[str, ...]:
@@ -271,6 +271,8 @@ def _repair(finding: Finding, metric: str, gate: Gate) -> Step:
     if finding.blame is Blame.BASELINE:
         action = "the baseline cannot be measured: repair it there, or choose another one"
         return Step(metric, action, "mainstay gate --baseline REVISION", minutes_text(gate.seconds))
+    if finding.metric.is_of_items:
+        return Step(metric, "let the workload score the same items on both sides, all of them, then gate again", *again)
     action = "repair the machine, the environment or the workload, then gate again; find out what is wrong"
     return Step(metric, action, "mainstay doctor", minutes_text(1))
 

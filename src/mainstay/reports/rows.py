@@ -70,7 +70,7 @@ class FindingRow:
         units: Which of these it is: ``pairs`` or ``items``.
         is_exact: Whether the estimate is known without random error.
         needs_review: Whether it is undecided until a person accepts a change to its workload or environment.
-        is_tolerated: Whether it is undecided and only warns.
+        only_warns: Whether it is undecided and only warns.
         measured_with: Whose workload files were used, if the revisions differ in them; otherwise empty.
         method: Basis of the judgement, in words.
         earlier_runs: Level of the metric after its earlier runs, in words; empty if the history does not say.
@@ -110,7 +110,7 @@ class FindingRow:
     units: str
     is_exact: bool
     needs_review: bool
-    is_tolerated: bool
+    only_warns: bool
     measured_with: str
     method: str
     detectable: str
@@ -146,11 +146,13 @@ class FindingRow:
         return self.verdict not in (Verdict.PASS, Verdict.NEW) or bool(self.mark)
 
     @property
-    def bounded_estimate(self) -> str:
-        """The change with its interval, if it has one, and the number of pairs or items behind it."""
+    def predicate(self) -> str:
+        """What was found: the change with its interval, if it has one, and the number of pairs or items behind it."""
         known = [] if self.is_exact else [f"interval {self.worded_interval}"]
         units = self.units.removesuffix("s") if self.num_pairs == 1 else self.units
-        return f"{self.bounded_change} ({', '.join([*known, f'{self.count} {units}'])})"
+        is_zero = set(self.change.partition(" ")[0]) <= set("0.")
+        found = "shows no measurable difference" if is_zero else f"is {self.bounded_change}"
+        return f"{found} ({', '.join([*known, f'{self.count} {units}'])})"
 
     @property
     def values(self) -> str:
@@ -170,7 +172,7 @@ class FindingRow:
             return f"no estimate, margin {self.margin}"
         if self.is_exact:
             return f"{self.change}, exactly; the margin is {self.margin}"
-        within = f" (interval {self.interval})" if self.interval != UNKNOWN else ""
+        within = f" (interval {self.worded_interval})" if self.interval != UNKNOWN else ""
         about = self.bounded_change if self.is_bound else f"about {self.change}"
         return f"{about}{within} against a margin of {self.margin}"
 
@@ -214,7 +216,7 @@ def view_finding(
         units=ITEMS if metric.is_of_items else PAIRS,
         is_exact=is_exact,
         needs_review=finding.needs_review,
-        is_tolerated=finding.is_tolerated,
+        only_warns=finding.only_warns,
         measured_with=_MEASURED_WITH.get(finding.measured_with, "") if finding.measured_with else "",
         method=_method(finding),
         detectable=clean(_detectable(finding)),

@@ -47,7 +47,7 @@ def next_steps(run: Run, rows: Sequence[FindingRow]) -> tuple[Step, ...]:
         found = "no degradation beyond the margins was found"
         if any(row.verdict is Verdict.WAIVED for row in rows):
             found = "the degradations beyond the margins are waived, see below"
-        if any(row.is_tolerated for row in rows):
+        if any(row.only_warns for row in rows):
             found += ", undecided metrics only warn"
         return (Step("", f"merge when the review is done: {found}"),)
     if run.is_of_stored_results:

@@ -370,7 +370,7 @@ def worker_specs(
     scratch: Path,
     configuration_file: Path,
     variables: Mapping[str, str],
-    writable: Sequence[Path] = (),
+    writable: Sequence[Path],
     *,
     files_of: Side = Side.BASELINE,
     files: Sequence[str] = (),

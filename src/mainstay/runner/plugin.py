@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import gc
-import importlib.util
 import os
 import sys
 import threading
@@ -84,19 +83,21 @@ class WorkerPlugin:
         self._recorder: Trial | Benchmark | ImportTimer | Counts | None = None
         self._seed, self._block = 0, WHOLE
 
-    def pytest_addoption(self, parser: pytest.Parser) -> None:
-        """Add the switches of pytest-benchmark where it is not installed, for a conftest that reads them."""
-        if importlib.util.find_spec("pytest_benchmark"):
-            return
-        group = parser.getgroup("benchmark")
-        for switch in ("disable", "enable", "only", "skip"):
-            group.addoption(f"--benchmark-{switch}", action="store_true", default=False, help="as in pytest-benchmark")
-
     @pytest.hookimpl(tryfirst=True)
-    def pytest_load_initial_conftests(self) -> None:
-        """Start the trace, before anything of the revision is imported."""
+    def pytest_load_initial_conftests(self, early_config: pytest.Config, parser: pytest.Parser) -> None:
+        """Start the trace, before anything of the revision is imported.
+
+        The switches of pytest-benchmark are added where it is not loaded, for a conftest that reads them: it may be
+        installed and left out with ``-p no:benchmark``.
+        """
         if self._tracer:
             self._tracer.start()
+        if not early_config.pluginmanager.has_plugin("benchmark"):
+            group = parser.getgroup("benchmark")
+            for switch in ("disable", "enable", "only", "skip"):
+                group.addoption(
+                    f"--benchmark-{switch}", action="store_true", default=False, help="as in pytest-benchmark"
+                )
 
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:

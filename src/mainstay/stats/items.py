@@ -107,21 +107,18 @@ def smallest_margin(
     return large
 
 
-def smallest_flip_margin(num_items: int, flips: float, *, power: float = HONEST_POWER) -> float | None:
+def smallest_flip_margin(num_items: int, flips: float) -> float | None:
     """The smallest margin for right-or-wrong scores if a clean change flips a given share of the items.
 
     Args:
         num_items: Number of items.
         flips: Share of the items that flip, half of them in each direction.
-        power: Probability of a pass.
 
     Example:
         >>> [round(100 * smallest_flip_margin(1319, share), 1) for share in (0.01, 0.03, 0.06, 0.1)]
         [1.0, 1.7, 2.3, 2.9]
     """
-    return smallest_margin(
-        num_items, math.sqrt(flips), lambda null: null_deviation(flips / 2, flips / 2, null), power=power
-    )
+    return smallest_margin(num_items, math.sqrt(flips), lambda null: null_deviation(flips / 2, flips / 2, null))
 
 
 def _quantile(level: float) -> float:

@@ -300,18 +300,17 @@ def block_ends(num_clusters: int, fractions: ArrayLike) -> NDArray[np.int64]:
     return np.ceil(np.asarray(fractions, dtype=np.float64) * num_clusters).astype(np.int64)
 
 
-def block_weights(fractions: ArrayLike, *, power: float = 1.5) -> NDArray[np.float64]:
-    """Share of the error rate that each look uses: increments of the fractions raised to a power.
+def block_weights(fractions: ArrayLike) -> NDArray[np.float64]:
+    """Share of the error rate that each look uses: increments of the fractions to the power of 1.5.
 
-    A power above 1 keeps most of the error rate for the last look, after which no items are left to add.
+    Such a power keeps most of the error rate for the last look, after which no items are left to add.
 
     Args:
         fractions: Fractions of the items at each look, ascending, the last one 1.
-        power: Exponent of the fractions.
 
     Example:
         >>> block_weights([0.1, 0.25, 0.5, 1.0]).round(2).tolist()
         [0.03, 0.09, 0.23, 0.65]
     """
-    spent = np.asarray(fractions, dtype=np.float64) ** power
+    spent = np.asarray(fractions, dtype=np.float64) ** 1.5
     return np.diff(spent, prepend=0.0)

@@ -57,6 +57,15 @@ WAYS_ON = {
 }
 """Command to run after disk space was freed, by subfolder."""
 
+AFTER_DAMAGE = {
+    RUNS: "start a new gate without --resume; the folder of the damaged run may be removed",
+    CALIBRATIONS: RESTART_CALIBRATION,
+    JUDGEMENTS: WAYS_ON[JUDGEMENTS],
+    PIECES: "measure its shard again with 'mainstay trials', after removing the folder",
+    BISECTIONS: "start 'mainstay bisect' again, after removing the folder",
+}
+"""Step that replaces a run with a damaged journal, by subfolder."""
+
 JOURNAL_VERSION = 1
 """First field of a journal's first line."""
 
@@ -87,6 +96,12 @@ class Journal:
         self._among = among
         self._lock = threading.Lock()
 
+    @property
+    def _shown(self) -> str:
+        """The file in messages; a piece may lie anywhere."""
+        place = f"{FOLDER}/{self._among}/{self.path.parent.name}/{self.path.name}"
+        return str(self.path) if self._among == PIECES else place
+
     def append(self, kind: str, **content: Any) -> None:
         """Append one line, and wait until it is on disk.
 
@@ -108,7 +123,7 @@ class Journal:
         except OSError as error:
             raise StoreError(
                 f"the journal cannot be written: {error.strerror}",
-                looked_in=f"{FOLDER}/{self._among}/{self.path.parent.name}/{self.path.name}",
+                looked_in=self._shown,
                 next_step=f"make room, then {WAYS_ON[self._among]}",
             ) from error
 
@@ -167,8 +182,8 @@ class Journal:
     def _damage(self, fact: str) -> StoreError:
         return StoreError(
             fact,
-            looked_in=f"{FOLDER}/{self._among}/{self.path.parent.name}/{self.path.name}",
-            next_step="start a new gate without --resume; the folder of the damaged run may be removed",
+            looked_in=self._shown,
+            next_step=AFTER_DAMAGE[self._among],
         )
 
     def mend(self) -> None:
@@ -301,19 +316,18 @@ def _fresh_folder(runs: Path, stem: str) -> Path:
 
 
 def unfinished_runs(
-    root: Path, start: type = dict, *, among: str = RUNS, on_damage: Callable[[StoreError], None] = lambda _: None
+    root: Path, start: type = dict, *, on_damage: Callable[[StoreError], None] = lambda _: None
 ) -> list[RunFolder]:
     """The unfinished runs, latest first; some may still be running.
 
     Args:
         root: The user's repository.
         start: Type of the record with which a run begins; the journal must match it.
-        among: Folder of the runs of this kind.
         on_damage: Called with the problem of each journal that cannot be read; such a run is not touched.
     """
-    journals = sorted((root / FOLDER / among).glob("*/journal.jsonl"), reverse=True)
+    journals = sorted((root / FOLDER / RUNS).glob("*/journal.jsonl"), reverse=True)
     unfinished = []
-    for run in [RunFolder(path.parent, among) for path in journals if not (path.parent / "run.json").exists()]:
+    for run in [RunFolder(path.parent) for path in journals if not (path.parent / "run.json").exists()]:
         try:
             if run.is_unfinished:
                 run.journal.start(start)

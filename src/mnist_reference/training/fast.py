@@ -240,7 +240,6 @@ class Steps:
         parameters = [parameter.detach() for parameter in optimizer.parameters]
         self._weights, self._biases = parameters[0::2], parameters[1::2]
         self._transposed = [weight.mT for weight in self._weights]
-        self._num_classes = self._weights[-1].shape[-2]
         gradients = [torch.empty_like(parameter) for parameter in parameters]
         self._weight_gradients, self._bias_gradients = gradients[0::2], gradients[1::2]
         self._adam = [parameters, gradients, [*optimizer.means], [*optimizer.squares]]
