@@ -176,6 +176,7 @@ def main(seeds: int, seconds: float) -> None:
         click.echo(f"{len(list(KEPT.iterdir()))} trainings are done; call again to go on")
         return
     results = {
+        "command": f"python -m experiments.ablations --seeds {seeds}",
         "commit": commit(),
         "machine": system_name(),
         "versions": versions("python", "torch"),

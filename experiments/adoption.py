@@ -255,7 +255,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         rows[project.name, project.version] = row
         print(json.dumps(row), flush=True)
         document = {
-            "made_by": "python -m experiments.adoption",
+            "command": "python -m experiments.adoption",
             "gate_seconds": GATE_SECONDS,
             "machine": asdict(describe_machine()),
             "rows": list(rows.values()),

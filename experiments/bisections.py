@@ -209,7 +209,7 @@ def document(searches: Sequence[Row]) -> Row:
             "seed": SEED,
             "machine": machine_name(),
             "processors": os.cpu_count(),
-            **versions("mainstay"),
+            "versions": versions("mainstay"),
         },
         "summary": list(summary(searches)),
         "searches": searches,

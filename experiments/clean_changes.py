@@ -166,6 +166,7 @@ def summarise_case(name: str, case: Case, gates: Sequence[Row]) -> Row:
     return {
         "case": name,
         "gates": len(gates),
+        "wanted": case.gates,
         **{verdict: verdicts[verdict] for verdict in VERDICTS},
         "passing": share(verdicts["pass"], len(gates)),
         "failing": share(verdicts["fail"], len(gates)),
@@ -184,13 +185,15 @@ def summarise_case(name: str, case: Case, gates: Sequence[Row]) -> Row:
 
 def document(gates: Sequence[Row]) -> Row:
     """Everything, as the documentation shows it."""
+    cases = summarise(gates)
     return {
         "provenance": {
             "command": "python -m experiments.clean_changes",
             "commits": dict(Counter(gate["commit"] for gate in gates)),
             "machines": dict(Counter(gate["machine"] for gate in gates)),
         },
-        "cases": summarise(gates),
+        "cases": cases,
+        "not_measured_yet": [name for name in CASES if name not in {case["case"] for case in cases}],
         "gates": gates,
     }
 

@@ -26,7 +26,7 @@ from experiments.evaluation_detection import BENCHMARKS, detection, detection_to
 from experiments.evaluation_draws import ACCURACY, SEED, compare, draw, rate, verdicts
 from experiments.evaluation_families import chosen_baselines, families, looks, missing, mixed_tasks, orders, task_items
 from experiments.evaluation_means import mean_levels, repeats
-from experiments.provenance import Row, versions, write_results
+from experiments.provenance import Row, commit, versions, write_results
 from mainstay.gates.evaluation import weigh_items
 from mainstay.stats.flips import flip_p_values
 from mainstay.stats.items import smallest_flip_margin
@@ -233,14 +233,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, required=True)
     options = parser.parse_args(argv)
     made = json.loads(options.output.read_text("utf-8")) if options.only and options.output.is_file() else {}
-    provenance = {
+    facts = {
         "command": f"python -m experiments.evaluation --draws {options.draws}",
+        "commit": commit(),
         "seed": SEED,
         "accuracy_of_the_baseline": ACCURACY,
         "draws_of_each_kind": options.draws,
         "versions": versions("python", "numpy", "scipy"),
     }
+    provenance = made.get("provenance", facts)
     for name in options.only or TABLES:
+        if provenance is not facts:
+            provenance["tables"] = {**provenance.get("tables", {}), name: facts}
         made[name] = list(TABLES[name](options.draws))
         write_results(
             options.output, {"provenance": provenance} | {each: made[each] for each in TABLES if each in made}

@@ -208,7 +208,7 @@ def is_wrong(row: Mapping[str, Any]) -> bool:
 def _write(place: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write the rows as a table of each part."""
     document = {
-        "made_by": "python -m experiments.examples",
+        "command": "python -m experiments.examples",
         "machine": asdict(describe_machine()),
         "rows": [{key: value for key, value in row.items() if key not in PARTS} for row in rows],
         **{part: {row["example"]: row[part] for row in rows} for part in PARTS},

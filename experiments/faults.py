@@ -215,6 +215,7 @@ def main(data_set: str, num_seeds: int, jobs: int, only: tuple[str, ...], run_tr
         return
     results = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
     results[data_set] = {
+        "command": f"python -m experiments.faults --data {data_set} --seeds {num_seeds}",
         "commit": revision,
         "seeds": list(range(num_seeds)),
         "threads": 1,

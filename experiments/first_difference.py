@@ -513,6 +513,7 @@ def summary(rows: Sequence[Mapping[str, Any]], controls: Sequence[Mapping[str, A
     """The results, with what they were measured on."""
     unchanged = next(row["seconds"] for row in controls if "parameters" in row["seconds"])
     return {
+        "command": "python -m experiments.first_difference",
         "commit": commit,
         "seed": SEED,
         "num_planted": len(rows),

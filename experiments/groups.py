@@ -12,23 +12,20 @@ their noise.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from experiments.provenance import ROOT, commit, versions, write_results
 from experiments.simulate import NOISE, Rate, draw_degradations, draw_values
 from mainstay.gates.family import BELOW_DOUBLE_MARGIN, Evidence, decide, printed_interval, weigh_evidence
 from mainstay.gates.policy import Design
-from mainstay.store.files import write_text
 
-ROOT = Path(__file__).parents[1]
 SEED = 20_261_129
 NUM_METRICS = 100
 MARGIN = math.log(1.05)
@@ -218,10 +215,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     content = {
         "provenance": {
             "command": f"python -m experiments.groups --gates {options.gates} --stress-gates {options.stress_gates}",
+            "commit": commit(),
             "seed": SEED,
             "metrics": NUM_METRICS,
             "margin": 0.05,
-            "versions": {name: version(name) for name in ("numpy", "scipy")},
+            "versions": versions("numpy", "scipy"),
         },
         "clean": [clean_row(cell, gates=options.gates) for cell in cells(DEVIATIONS, SIZES)],
         "stress": [clean_row(cell, gates=options.stress_gates) for cell in cells([STRESS], SIZES[-1:])],
@@ -232,7 +230,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             for cell in cells(DEVIATIONS[1:], SIZES[-1:])
         ],
     }
-    write_text(options.output, json.dumps(content, indent=1) + "\n")
+    write_results(options.output, content)
     return 0
 
 

@@ -705,6 +705,7 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
         "passed": sum(map(is_wrong, rows)),
         "seed": SEED,
         "gate_seconds": GATE_SECONDS,
+        "command": f"python -m experiments.hostile --candidates {NUM_CANDIDATES}",
         "commit": commit(),
         "machine": asdict(describe_machine()),
         "versions": versions("mainstay", "pytest", "uv", "python"),
@@ -749,9 +750,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--candidates", type=int, default=NUM_CANDIDATES, metavar="N", help="how many; default: %(default)s"
     )
-    parser.add_argument(
-        "--first", type=int, default=0, metavar="N", help="number of the first; publishes nothing unless 0"
-    )
+    parser.add_argument("--first", type=int, default=0, metavar="N", help="number of the first; default: %(default)s")
     arguments = parser.parse_args(argv)
     STATE.mkdir(parents=True, exist_ok=True)
     journal, digest = STATE / "journal.jsonl", generator_digest()
@@ -779,7 +778,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             flush=True,
         )
     finished = sorted((row for row in rows if row["number"] < arguments.candidates), key=lambda row: row["number"])
-    if not arguments.first:
+    if len(finished) >= NUM_CANDIDATES:
         write_results(RESULTS, summarise(finished))
     wrong = [row["number"] for row in finished if is_wrong(row)]
     print(f"{len(finished)} candidates, {len(wrong)} passed: {wrong}")

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from statsmodels.stats.multitest import multipletests
 
-from experiments.provenance import ROOT, versions, write_results
+from experiments.provenance import ROOT, commit, versions, write_results
 from mainstay.gates.policy import Design
 from mainstay.stats.multiplicity import holm_adjusted
 from mainstay.stats.paired import one_sided_p_values, summarise_pairs
@@ -168,6 +168,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     content = {
         "provenance": {
             "command": f"python -m experiments.multiplicity --gates {options.gates}",
+            "commit": commit(),
             "seed": SEED,
             "metrics": NUM_METRICS,
             "margin_over_sd": MARGIN,

@@ -67,6 +67,7 @@ def summary(recipe: recipes.Recipe, data_set: datasets.Dataset, rows: Sequence[d
     """Scores of all seeds with their mean, and what they were measured with."""
     accuracies = [row["top1_accuracy"] for row in rows]
     facts = {
+        "command": f"python -m experiments.recipe_accuracy --recipe {recipe.name} --seeds {len(rows)}",
         "recipe": asdict(recipe),
         "data_set": data_set.name,
         "data_sha256": data_set.sha256,

@@ -325,20 +325,27 @@ def document(facts: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], machin
     return {"provenance": facts, "summary": summary, "planted": rows, "machines": machines}
 
 
+def kept(output: Path, commit: str) -> dict[str, Any]:
+    """What an interrupted run at this commit has counted so far; figures of another commit are not continued."""
+    known = json.loads(output.read_text(encoding="utf-8")) if output.exists() else {}
+    return known if known and known["provenance"]["commit"] == commit else {"planted": []}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Plant everything, and write the results after each."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args(arguments)
-    known = json.loads(options.output.read_text(encoding="utf-8")) if options.output.exists() else {"planted": []}
-    done = {row["what"]: row for row in known["planted"]}
+    revision = commit()
     facts = {
         "command": "python -m experiments.torch_counts",
-        "commit": commit(),
+        "commit": revision,
         **versions("python"),
         "versions": versions("torch"),
         "machine": asdict(describe_machine()),
     }
+    known = kept(options.output, revision)
+    done = {row["what"]: row for row in known["planted"]}
     for planted in PLANTED:
         if planted.what not in done:
             findings, seconds = count(planted.edits)

@@ -1,6 +1,6 @@
 """Follow the README and the first contribution to the letter, as someone who has never been here.
 
-Every fenced ``console`` block of ``README.md`` under "A first verdict in three minutes" and "Try it", and of
+Every fenced ``console`` block of ``README.md`` under "A first verdict in a few minutes" and "Try it", and of
 ``CONTRIBUTING.md`` under "Your first pull request", is run, in order, line by line, in a clone of one commit, with an
 empty home folder. The line that makes the clone is left out. A line that fails stops the walk.
 
@@ -39,7 +39,7 @@ def commands_under(heading: str, text: str) -> Iterator[str]:
 
 def commands_of_readme(text: str) -> Iterator[str]:
     """Yield the commands of the README that run in a clone."""
-    for heading in ("A first verdict in three minutes", "Try it"):
+    for heading in ("A first verdict in a few minutes", "Try it"):
         yield from (command for command in commands_under(heading, text) if not command.startswith("git clone "))
 
 

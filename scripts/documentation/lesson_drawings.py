@@ -20,7 +20,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 from mainstay.stats.paired import mean_interval, summarise_pairs
 from mainstay.stats.sequential import look_weights
 from scripts.documentation.charts import GRID, QUIET, SERIES, TEXT, WIDTH, Axis, Mark, Row, draw_intervals, on_page
-from scripts.documentation.findings import limits, plain, steps
+from scripts.documentation.marks import limits, plain, steps
 
 POINT = 0.01
 

@@ -46,12 +46,6 @@ SOURCES, PREPARED = ROOT / "docs", ROOT / "build" / "docs"
 RESULTS, SAMPLES = SOURCES / "results", SOURCES / "samples"
 SITE_URL = os.environ.get("SITE_URL", "http://127.0.0.1:8000/")
 REPOSITORY_URL = os.environ.get("REPOSITORY_URL", "")
-PROJECT = """# Results
-
-What the project measured about itself. Each page is made at build time from a file of `docs/results`, which holds the
-command that regenerates it, the commit, the machine, the versions and the seeds.
-
-"""
 
 
 def prepared_site() -> dict[str, bytes]:
@@ -102,19 +96,13 @@ def made_pages() -> dict[str, str]:
         "reference/sessions.md": reference.render_sessions((ROOT / "noxfile.py").read_text("utf-8")),
         "reference/api/index.md": reference.render_api(modules),
         **{f"reference/api/{name}.md": reference.render_module(name) for name in modules},
-        "project/index.md": PROJECT
-        + "".join(f"- [{title(text)}]({Path(place).name})\n" for place, text in measured.items()),
+        "project/index.md": results.index_page(RESULTS),
         "project/samples.md": samples.render_samples_page(SAMPLES),
         "project/own-history.md": own_history.render_own_history(RESULTS),
         "project/releases.md": releases.render_releases_page(read_changelog()),
         **measured,
         **community.pages(ROOT, REPOSITORY_URL),
     }
-
-
-def title(markdown: str) -> str:
-    """Return the heading of a page that has no front matter."""
-    return markdown.partition("\n")[0].removeprefix("# ")
 
 
 def made_files() -> dict[str, str]:

@@ -2,7 +2,8 @@
 
 A page begins with what was found, each finding above its chart (``findings.py``), and shows everything that its file
 holds: the facts of the measurement, then each table. Known files have a
-title and an introduction in :data:`INTRODUCTIONS`; a new file gets its page without a change here.
+title and an introduction in :data:`INTRODUCTIONS`; a new file gets its page without a change here. A case with fewer
+gates than planned is no result: the page names it and shows nothing of it.
 """
 
 from __future__ import annotations
@@ -14,13 +15,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from scripts.documentation.findings import findings, words
+from scripts.documentation.findings import findings
+from scripts.documentation.marks import words
 
 FOLDED_ROWS = 24
 """Longer tables are folded."""
 
+PLANNED = {"gates": "wanted", "candidates": "planned"}
+"""Where a campaign says how many it has, and where how many it planned."""
+
 SHORT_LIST = 8
 """Longer lists of numbers are counted, not shown."""
+
+INDEX = """# Results
+
+What the project measured about itself. Each page is made at build time from a file of `docs/results`, which holds the
+command that regenerates it and the commit, and what was recorded of the machine, the versions and the seeds. Where a file
+names the *commit of the file*, the commit that was measured was not recorded: it is the one that added the figures.
+
+"""
 
 SENTENCE = 60
 """Longer cells are sentences."""
@@ -85,8 +98,8 @@ INTRODUCTIONS: Mapping[str, Introduction] = {
     "peers": Introduction("Peers", "The same training done with other tools, timed on the same machine."),
     "selftest": Introduction(
         "Self-test",
-        "Real gates of a small project. Each compares two commits, built and installed separately, which are equal or "
-        "differ by a planted change of a known kind. A longer measurement, separate from the gate, confirms the size "
+        "Real gates of a small project, unchanged and with planted changes of known kinds. Each compares two commits, "
+        "built and installed separately. A longer measurement, separate from the gate, confirms the size "
         "of each change. The simulated gates have the noise that the real ones showed. The bar of a case says which "
         "verdicts must not occur; the rate against the bar is how often they did.",
     ),
@@ -131,7 +144,8 @@ INTRODUCTIONS: Mapping[str, Introduction] = {
     "comparison": Introduction(
         "Other gates",
         "mainstay, pytest-benchmark and asv judge the same changes: how often each raises an alarm, given the same "
-        "time on the same machine. A clean change should raise no alarm; a slowdown beyond the margin of 5 % should.",
+        "time on the same machine. A clean change should raise no alarm; a slowdown beyond the margin of 5 % should. "
+        "`nox -s comparison` asks all three.",
     ),
     "gpu": Introduction(
         "One GPU",
@@ -197,6 +211,7 @@ INTRODUCTIONS: Mapping[str, Introduction] = {
     ),
     "cluster": Introduction(
         "Gates over a cluster",
+        "What a gate over a Dask cluster costs beside one on a single machine, and whether its results are the same. "
         "*Scale*: the real measuring loop, journal and scheduler, with 250 metrics and trials that only sleep; the "
         "processor time is that of the gate alone. *Overhead*: a gate over a cluster beside one on the same machine "
         "with as many threads, in turns. *Digits*: the reference model on one machine, in four shards, and over two "
@@ -251,17 +266,37 @@ def result_pages(folder: Path) -> dict[str, str]:
     Args:
         folder: Holds the JSON files.
     """
-    known = list(INTRODUCTIONS)
-    files = sorted(
-        folder.glob("*.json"),
-        key=lambda file: (known.index(file.stem) if file.stem in known else len(known), file.stem),
-    )
     return {
-        file.stem.replace("_", "-"): render_page(
-            file.stem, json.loads(file.read_text("utf-8")), where=f"docs/results/{file.name}"
+        stem.replace("_", "-"): render_page(
+            stem, json.loads((folder / f"{stem}.json").read_text("utf-8")), where=f"docs/results/{stem}.json"
         )
-        for file in files
+        for stem in _stems(folder)
     }
+
+
+def _stems(folder: Path) -> list[str]:
+    """Return the names of the files, the known ones first."""
+    known = list(INTRODUCTIONS)
+    stems = sorted(file.stem for file in folder.glob("*.json"))
+    return sorted(stems, key=lambda stem: known.index(stem) if stem in known else len(known))
+
+
+def index_page(folder: Path) -> str:
+    """Return the page that leads to the others, with what each measured.
+
+    Args:
+        folder: Holds the JSON files.
+    """
+    entries = [
+        f"- [{page_title(stem)}]({stem.replace('_', '-')}.md). {_what(stem)}".rstrip() for stem in _stems(folder)
+    ]
+    return INDEX + "".join(f"{entry}\n" for entry in entries)
+
+
+def _what(stem: str) -> str:
+    """Return the beginning of an introduction, which says what was measured, as a sentence."""
+    known = INTRODUCTIONS.get(stem)
+    return f"{re.split(r'[.:;] ', known.text)[0].removesuffix('.')}." if known else ""
 
 
 def page_title(stem: str) -> str:
@@ -282,12 +317,43 @@ def render_page(stem: str, document: Any, *, where: str) -> str:
         stem: Name of the file without its suffix.
         document: Its content.
         where: What to call the file.
+
+    Raises:
+        SystemExit: If a case of it has fewer gates than planned.
     """
     introduction = INTRODUCTIONS.get(stem)
+    document, left = _finished(document, where)
     found = [f"**{_sentence(finding.sentence)}**\n\n{finding.chart}" for finding in findings(stem, document)]
+    missing = [f"Not measured yet: {_escaped('; '.join(left))}.\n"] if left else []
     how = ["## How it was measured\n"] if found else []
     text = f"{introduction.text if introduction else ''}\n\nEvery figure is from `{where}`.\n"
-    return "\n".join([f"# {page_title(stem)}\n", *found, *how, text, *_iter_blocks(document, level=2)])
+    return "\n".join([f"# {page_title(stem)}\n", *found, *missing, *how, text, *_iter_blocks(document, level=2)])
+
+
+def _finished(document: Any, where: str) -> tuple[Any, Sequence[str]]:
+    """Return a document without the cases that are not measured yet, and the names of these.
+
+    Raises:
+        SystemExit: If a case that it shows has fewer gates than planned.
+    """
+    for record in _every_record(document):
+        for count, planned in PLANNED.items():
+            if {count, planned} <= record.keys() and record[count] < record[planned]:
+                raise SystemExit(f"{where}: {record[count]} of {record[planned]} {count} are no result")
+    if not isinstance(document, dict) or "not_measured_yet" not in document:
+        return document, []
+    shown = {key: value for key, value in document.items() if key != "not_measured_yet"}
+    left = document["not_measured_yet"]
+    return shown | {"gates": [gate for gate in document["gates"] if gate["case"] not in left]}, left
+
+
+def _every_record(value: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield every table of a document, its own first."""
+    if isinstance(value, dict):
+        yield value
+    if isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _every_record(inner)
 
 
 def _iter_blocks(value: Any, *, level: int) -> Iterator[str]:

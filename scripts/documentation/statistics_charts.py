@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from scripts.documentation.charts import Axis, Bar, Mark, Row, draw_intervals, draw_stacks
-from scripts.documentation.findings import SHARE, percent, rate_mark, steps
+from scripts.documentation.marks import SHARE, percent, rate_mark, steps
 
 
 def verdicts(document: Any) -> str:

@@ -50,6 +50,16 @@ def test_first_verdict_is_the_one_that_the_page_shows(root, tmp_path, capsys, pa
 
 
 @pytest.mark.parametrize("page", HOME_PAGES)
+def test_minutes_of_the_gate_in_the_picture_are_those_of_the_sample(root, page):
+    run = run_from_json(terminal_picture.RUN.read_text("utf-8"), where="sample")
+
+    minutes, cores = round(sum(run.phases_s.values()) / 60), run.machine.num_cores
+
+    told = {f"The gate took {minutes} minutes on {cores} cores.", f"在 {cores} 个核上用了 {minutes} 分钟"}
+    assert any(sentence in (root / page).read_text("utf-8") for sentence in told)
+
+
+@pytest.mark.parametrize("page", HOME_PAGES)
 def test_picture_is_told_to_those_who_do_not_see_it(root, page):
     text = (root / page).read_text("utf-8")
     run = run_from_json(terminal_picture.RUN.read_text("utf-8"), where="sample")

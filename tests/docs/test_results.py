@@ -1,4 +1,6 @@
 import json
+import re
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -7,18 +9,65 @@ from scripts.documentation import results
 from scripts.documentation.releases import Release, parse_changelog, render_feed, render_releases_page
 from scripts.documentation.samples import VERDICTS, render_samples_page, sample_reports
 
+RESULTS = Path(results.__file__).parents[2] / "docs" / "results"
 CHANGELOG = "# Changelog\n\n## 0.2.0 (2027-01-31)\n\n### Added\n\n- A <b>.\n\n## 0.1.0 (2026-12-01)\n\n- The first.\n"
 ATOM = {"": "http://www.w3.org/2005/Atom"}
 
 
-def test_every_file_of_results_has_a_page(root):
-    files = {file.stem.replace("_", "-") for file in (root / "docs" / "results").glob("*.json")}
+@pytest.fixture(scope="module")
+def pages():
+    return results.result_pages(RESULTS)
 
-    pages = results.result_pages(root / "docs" / "results")
+
+def test_every_file_of_results_has_a_page(pages):
+    files = {file.stem.replace("_", "-") for file in RESULTS.glob("*.json")}
 
     assert set(pages) == files
     assert pages["faults"].startswith("# Injected faults\n")
     assert "<svg" in pages["operating-characteristics"]
+
+
+def test_every_page_begins_with_its_finding(pages):
+    for name, page in pages.items():
+        _, _, finding, *_ = page.splitlines()
+        assert re.fullmatch(r"\*\*.*\d.*\*\*", finding), name
+
+
+def test_index_says_of_each_page_what_was_measured(pages):
+    index = results.index_page(RESULTS)
+
+    for name in pages:
+        (said,) = re.findall(rf"^- \[.+\]\({name}\.md\)\. (.+)$", index, re.MULTILINE)
+        assert said.endswith(".")
+        assert len(said.split()) > 3
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        pytest.param({"cases": [{"case": "slow", "gates": 2, "wanted": 5}]}, id="a case of a campaign"),
+        pytest.param({"candidates": 98, "planned": 300}, id="a whole campaign"),
+    ],
+)
+def test_what_is_not_finished_gets_no_page(tmp_path, document):
+    (tmp_path / "new.json").write_text(json.dumps(document))
+
+    with pytest.raises(SystemExit, match=r"new.json: (2 of 5 gates|98 of 300 candidates) are no result"):
+        results.result_pages(tmp_path)
+
+
+def test_cases_that_are_not_measured_yet_are_named_and_not_shown():
+    gates = [{"case": "clean", "verdict": "pass"}, {"case": "slow", "verdict": "fail"}]
+    document = {
+        "cases": [{"case": "clean", "gates": 1, "wanted": 1}],
+        "not_measured_yet": ["slow", "heavy"],
+        "gates": gates,
+    }
+
+    page = results.render_page("a", document, where="a.json")
+
+    assert page.count("slow") == page.count("Not measured yet: slow; heavy.") == 1
+    assert "| clean | pass |" in page
 
 
 def test_a_mean_without_an_interval_is_said_to_be_exact():

@@ -4,10 +4,6 @@ import subprocess
 
 import pytest
 
-from tests.end_to_end.settings import FORKED
-
-pytestmark = pytest.mark.settings(FORKED)
-
 
 def assert_explained(result, status, *words):
     """Fact, place and next step, on stderr, without a traceback."""

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from tests.brief_warm_up import BRIEF_WARM_UP
 from tests.end_to_end.settings import FORKED, ONE_LOOK
 
 pytestmark = pytest.mark.settings(FORKED, ONE_LOOK)
@@ -165,6 +166,7 @@ def test_a_baseline_without_a_digest_is_neither_repeated_nor_reused(project):
 
 def test_times_are_never_reused(project):
     project.write("benchmarks/test_accuracy.py", (project.root / "benchmarks/test_accuracy.py").read_text() + TIMED)
+    project.write("benchmarks/conftest.py", BRIEF_WARM_UP)
     project.edit("pyproject.toml", "looks = [3]", "looks = [3]\npair_seconds = 0.1")
     project.commit("time it")
     change_numerics(project)

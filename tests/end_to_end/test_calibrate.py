@@ -4,6 +4,7 @@ import tomllib
 
 import pytest
 
+from tests.brief_warm_up import BRIEF_WARM_UP
 from tests.end_to_end.settings import FORKED
 
 pytestmark = pytest.mark.settings(FORKED)
@@ -37,6 +38,7 @@ def calibrate(project, *arguments):
 @pytest.fixture
 def timed(project):
     """The subject with two timed workloads; the margin of one is finer than any noise."""
+    project.write("benchmarks/conftest.py", BRIEF_WARM_UP)
     project.write("benchmarks/test_speed.py", WORKLOAD)
     settings = (project.root / "pyproject.toml").read_text()
     project.write("pyproject.toml", f"{settings}pair_seconds = 0.1  # short\n")

@@ -9,6 +9,8 @@ import time
 
 import pytest
 
+from tests.brief_warm_up import BRIEF_WARM_UP
+
 WORKLOADS = """
 import random
 
@@ -68,6 +70,7 @@ def timed_project(project):
     text = (project.root / "pyproject.toml").read_text()
     project.write("pyproject.toml", f"{text}looks = [5]\npair_seconds = 0.1\n{GROUPS}{MARGINS}")
     project.git("rm", "-q", "benchmarks/test_accuracy.py")
+    project.write("benchmarks/conftest.py", BRIEF_WARM_UP)
     project.write("benchmarks/test_performance.py", WORKLOADS)
     project.commit("time it")
     return project

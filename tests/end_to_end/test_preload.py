@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from mainstay.workers.fork_server import can_fork
+from tests.brief_warm_up import BRIEF_WARM_UP
 
 pytestmark = [
     pytest.mark.package_index,
@@ -95,6 +96,7 @@ def test_nothing_runs_on_after_a_gate_that_was_stopped_and_it_can_be_resumed(pro
 
 
 def test_a_calibration_says_how_its_workers_were_started(project):
+    project.write("benchmarks/conftest.py", BRIEF_WARM_UP)
     project.write("benchmarks/test_speed.py", TIMED)
     preload(project, "decimal")
     settings = (project.root / "pyproject.toml").read_text()

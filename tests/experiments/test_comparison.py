@@ -9,12 +9,15 @@ from experiments.selftest import Journal
 
 
 @pytest.fixture
-def journal(tmp_path):
+def journal(tmp_path, monkeypatch):
+    monkeypatch.setattr(comparison, "PLANNED", 2)
     journal = Journal(tmp_path / "gates.jsonl", tmp_path / "none.json")
     for case, gate, is_alarm in (
         ("A/A", "pass", True),
         ("A/A", "inconclusive", False),
         ("+10 % step time", "fail", True),
+        ("+10 % step time", "fail", True),
+        ("+30 % step time", "fail", True),
     ):
         journal.append({"case": case, "gate": gate, "alarms": {"other": is_alarm}, "machine": "m"})
     return journal
@@ -27,7 +30,22 @@ def test_alarms_are_counted_by_tool_and_case(journal):
     assert rows["A/A", "mainstay gate"]["inconclusive"] == 1
     assert rows["A/A", "other"]["alarms"]["rate"] == 0.5
     assert rows["+10 % step time", "mainstay gate"]["alarms"]["rate"] == 1
-    assert ("+3 % step time", "other") not in rows
+
+
+def test_only_cases_whose_planned_gates_are_there_are_results(journal):
+    document = comparison.document(journal, {})
+
+    assert {row["case"] for row in document["alarms"]} == {"A/A", "+10 % step time"}
+    assert document["not_measured_yet"] == ["+3 % step time", "+30 % step time"]
+
+
+def test_nothing_is_written_before_a_case_is_finished(tmp_path, monkeypatch):
+    monkeypatch.setattr(comparison, "prepared", lambda state: (None, {}))
+    monkeypatch.setattr(comparison, "versions", lambda *names: {})
+
+    comparison.main(["--rounds", "0", "--state", str(tmp_path), "--output", str(tmp_path / "results.json")])
+
+    assert not (tmp_path / "results.json").exists()
 
 
 def test_the_case_asked_least_often_comes_next(journal):

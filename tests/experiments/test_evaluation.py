@@ -178,6 +178,11 @@ def test_a_table_is_made_anew_and_the_others_are_kept(tmp_path):
     document = json.loads(place.read_text("utf-8"))
     assert list(document) == ["provenance", "missing", "smallest_margins"]
     assert document["missing"][0]["passes"]["n"] == 3
+    provenance = document["provenance"]
+    assert provenance["command"].endswith("--draws 3")
+    assert [(name, facts["command"][-9:]) for name, facts in provenance["tables"].items()] == [
+        ("smallest_margins", "--draws 5")
+    ]
 
 
 def test_committed_tools_judged_the_draws_of_the_other_rules(published):

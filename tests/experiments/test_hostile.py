@@ -60,6 +60,20 @@ def test_a_model_that_passed_is_counted_wherever_it_appears():
     assert [each["passed"] for each in document["by_kind"] if each["kind"] == "marker"] == [1]
 
 
+@pytest.mark.parametrize("planned", [2, 3])
+def test_only_a_campaign_whose_candidates_are_all_there_is_written(tmp_path, monkeypatch, planned):
+    monkeypatch.setattr(hostile, "STATE", tmp_path)
+    monkeypatch.setattr(hostile, "RESULTS", tmp_path / "results.json")
+    monkeypatch.setattr(hostile, "NUM_CANDIDATES", planned)
+    rows = [row(number=number) for number in range(2)]
+    lines = [{"digest": hostile.generator_digest()}, *rows]
+    (tmp_path / "journal.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    assert hostile.main(["--candidates", "2"]) == 0
+
+    assert (tmp_path / "results.json").exists() == (planned == 2)
+
+
 def test_a_journal_of_another_gate_is_put_aside(tmp_path):
     journal = tmp_path / "journal.jsonl"
     journal.write_text(json.dumps({"digest": "old"}) + "\n" + json.dumps(row()) + "\n")

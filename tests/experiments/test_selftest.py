@@ -26,6 +26,18 @@ def test_what_has_no_bar_breaks_none():
     assert broken_bars([{"case": "+5 %", "against_the_bar": None}]) == []
 
 
+def test_only_cases_whose_planned_gates_are_there_are_results(tmp_path):
+    cases = [
+        {"case": "A/A", "gates": 60, "wanted": 60},
+        {"case": "+3 % step time", "gates": 4, "wanted": 10},
+    ]
+
+    document = selftest.document(selftest.Journal(tmp_path / "gates.jsonl", None), {}, cases)
+
+    assert document["cases"] == cases[:1]
+    assert document["not_measured_yet"] == ["+3 % step time"]
+
+
 def test_a_repository_is_whole_or_not_there(tmp_path, monkeypatch):
     def interrupted(repository, *arguments):
         raise KeyboardInterrupt

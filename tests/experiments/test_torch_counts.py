@@ -9,12 +9,14 @@ import sys
 import pytest
 import torch
 
-from experiments.torch_counts import PLANTED, WORKLOADS, count, outcome, plant
+from experiments.torch_counts import PLANTED, WORKLOADS, count, kept, outcome, plant
 from mainstay.gates.names import changed_names
 from mainstay.records.trials import CountedName
 from mainstay.runner.counting import Counts
 from mainstay.runner.torch_counting import METRICS
 from tests.slow_cases import some_always
+
+pytestmark = pytest.mark.usefixtures("few_objects")
 
 NUM_IMAGES = 192
 
@@ -143,3 +145,12 @@ def test_the_gates_own_workers_name_a_regression():
     row = outcome(planted, findings, seconds)
     assert row["is_as_expected"], row
     assert row["named"].startswith("added: aten::_local_scalar_dense x3 at experiments/counted/model.py:")
+
+
+@pytest.mark.parametrize(("commit", "continued"), [("a" * 40, ["a read value"]), ("b" * 40, [])])
+def test_counts_of_another_commit_are_not_continued(tmp_path, commit, continued):
+    output = tmp_path / "counts.json"
+    output.write_text(json.dumps({"provenance": {"commit": "a" * 40}, "planted": [{"what": "a read value"}]}), "utf-8")
+
+    assert [row["what"] for row in kept(output, commit)["planted"]] == continued
+    assert kept(tmp_path / "none.json", commit) == {"planted": []}

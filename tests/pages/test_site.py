@@ -1,8 +1,8 @@
 """The built documentation site in a browser; ``MAINSTAY_SITE`` names its folder, ``nox -s docs_pages`` builds it.
 
 Every page: nothing asked of another host, nothing on the console, no violation of accessibility, no link or anchor that
-leads nowhere; on a phone, a desk and a wide screen, light and dark, nothing cut. One page of each kind: Lighthouse, as a
-phone and as a desk. Search: the page that answers comes first.
+leads nowhere; on a phone, a desk and a wide screen, light and dark, nothing cut. One page of each kind: Lighthouse. Search:
+the page that answers comes first.
 """
 
 import functools
@@ -28,8 +28,9 @@ SITE = Path(os.environ.get("MAINSTAY_SITE", "no site"))
 NODE_MODULES = Path(__file__).parents[2] / "scripts" / "documentation" / "node_modules"
 PAGES = sorted(file.relative_to(SITE).as_posix() for file in SITE.rglob("*.html") if file.is_file())
 VENDORED = Path(__file__).parents[2] / "docs" / "assets" / "katex"
-WIDTHS = (1920, 1280, 390)
-SCHEMES = ("light", "dark")
+WIDE = 1920  # where axe finds nothing else than on a desk
+SCREENS = tuple(itertools.product((WIDE, 1280, 390), ("light", "dark")))
+SCREENS_OF_MODULES = ((WIDE, "light"), (1280, "light"), (390, "dark"))  # their pages are many and alike
 COMPRESSED = {".css", ".html", ".js", ".json", ".svg", ".xml"}
 LIGHTHOUSE_PAGES = (
     "index.html",
@@ -41,7 +42,6 @@ LIGHTHOUSE_PAGES = (
     "zh/learn/one-neuron-to-mnist/index.html",
 )
 """One of each kind, the heaviest where one is."""
-PRESETS = {"phone": [], "desk": ["--preset=desktop"]}
 FIXED_CATEGORIES = ("accessibility", "best-practices", "seo")
 CATEGORIES = (*FIXED_CATEGORIES, "performance")
 NUM_TIMED_LOADS = 5  # of which the median counts
@@ -185,23 +185,17 @@ def survey(visit, axe):
             "cut": {},
             "violations": {},
         }
-        for width, scheme in itertools.product(WIDTHS, SCHEMES):
+        for width, scheme in SCREENS_OF_MODULES if place.startswith("reference/api/m") else SCREENS:
             page.set_viewport_size({"width": width, "height": 900})
             page.emulate_media(color_scheme=scheme)
             if cut := page.evaluate(CUT):
                 seen["cut"][f"{width} {scheme}"] = cut
-            if (width, scheme) in screens_judged_by_axe(place) and (found := violations(page)):
+            if width < WIDE and (found := violations(page)):
                 seen["violations"][f"{width} {scheme}"] = found
         page.close()
         return seen | {"requests": page.requests, "complaints": page.complaints}
 
     return look
-
-
-def screens_judged_by_axe(place):
-    """Pages of the API are many and alike: each width and each scheme once."""
-    screens = [(1280, "light"), (390, "dark")]
-    return screens if place.startswith("reference/api/m") else [*screens, (1280, "dark"), (390, "light")]
 
 
 def violations(page):
@@ -235,6 +229,16 @@ def test_every_formula_is_set(survey, place):
     assert seen["wrong formulas"] == []
 
 
+def test_formula_is_set_when_it_comes_into_view(visit):
+    last = visit("explanation/statistics/index.html").locator(".arithmatex").last
+    before = last.locator(".katex").count()
+
+    last.scroll_into_view_if_needed()
+    last.locator(".katex").wait_for()
+
+    assert before == 0
+
+
 @pytest.mark.parametrize("place", PAGES)
 def test_no_macro_is_left(place):
     text = re.sub(r"<code[\s>].*?</code>", "", (SITE / place).read_text("utf-8"), flags=re.DOTALL)
@@ -243,10 +247,9 @@ def test_no_macro_is_left(place):
 
 
 @pytest.mark.parametrize("category", CATEGORIES)
-@pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("place", LIGHTHOUSE_PAGES)
-def test_lighthouse_gives_at_least_95(lighthouse, place, preset, category):
-    reports = lighthouse(place, preset, *((category,) if category == "performance" else FIXED_CATEGORIES))
+def test_lighthouse_gives_at_least_95(lighthouse, place, category):
+    reports = lighthouse(place, timed=category == "performance")
 
     failed = [
         reference["id"]
@@ -254,27 +257,31 @@ def test_lighthouse_gives_at_least_95(lighthouse, place, preset, category):
         if (reports[0]["audits"][reference["id"]]["score"] or 0) < 1 and reference["weight"]
     ]
 
-    assert statistics.median(report["categories"][category]["score"] for report in reports) >= 0.95, failed
+    # below 1000 the machine is too busy to time pages on it
+    speeds = [report["environment"]["benchmarkIndex"] for report in reports]
+    assert statistics.median(report["categories"][category]["score"] for report in reports) >= 0.95, (failed, speeds)
 
 
 @pytest.fixture(scope="session")
 def lighthouse(server, tmp_path_factory):
-    """Judge a page; how fast it loads varies, so that it is loaded some times."""
+    """Judge a page as a phone shows it; how fast it loads, some times and on a desk: a phone is simulated by multiplying."""
     command = NODE_MODULES / ".bin" / "lighthouse"
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
     flags = "--headless --no-sandbox --disable-gpu --disable-background-networking"
 
     @functools.cache
-    def judge(place, preset, *categories):
-        num_loads = NUM_TIMED_LOADS if "performance" in categories else 1
-        return [judge_once(place, preset, categories) for _ in range(num_loads)]
+    def judge(place, *, timed):
+        if timed:
+            return [
+                judge_once(place, "--preset=desktop", "--only-categories=performance") for _ in range(NUM_TIMED_LOADS)
+            ]
+        return [judge_once(place, f"--only-categories={','.join(FIXED_CATEGORIES)}")]
 
-    def judge_once(place, preset, categories):
+    def judge_once(place, *options):
         report = tmp_path_factory.mktemp("lighthouse") / "report.json"
         subprocess.run(
-            [str(command), urljoin(server, place.removesuffix("index.html")), *PRESETS[preset], "--quiet"]
-            + [f"--only-categories={','.join(categories)}", f"--chrome-flags={flags}"]
-            + ["--output=json", f"--output-path={report}"],
+            [str(command), urljoin(server, place.removesuffix("index.html")), *options, "--quiet"]
+            + [f"--chrome-flags={flags}", "--output=json", f"--output-path={report}"],
             check=True,
             env=os.environ | {"CHROME_PATH": chromium},
         )

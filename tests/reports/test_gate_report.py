@@ -85,8 +85,14 @@ def test_a_sound_artifact_is_read(gate_report, failing):
     assert gate_report.read_run(zipped(("run.json", run_to_json(failing)))).verdict is failing.verdict
 
 
+@pytest.fixture
+def archive(request):
+    """The content of an artifact; what is large is made here, since every process of the suite makes all parameters."""
+    return request.param() if callable(request.param) else request.param
+
+
 def bomb(method):
-    """An archive of 50 MB; made when the test runs, since every process of the suite collects all parameters."""
+    """Makes an archive of 50 MB."""
     return functools.partial(zipped, ("run.json", " " * 50_000_000), method=method)
 
 
@@ -114,10 +120,11 @@ def bomb(method):
         pytest.param(zipped(*((f"{i}", "") for i in range(1_001))), "more than 1,000 files", id="many-files"),
         pytest.param(zipped(("run.json", f'{{"schema_version": {"1" * 5_000}}}')), "does not", id="long-number"),
     ],
+    indirect=["archive"],
 )
 def test_hostile_artifact_is_refused(gate_report, archive, reason):
     with pytest.raises(gate_report.Refused, match=reason):
-        gate_report.read_run(archive() if callable(archive) else archive)
+        gate_report.read_run(archive)
 
 
 def test_artifact_of_50_mb_is_refused_before_it_is_opened(gate_report):
@@ -291,6 +298,7 @@ def test_from_event_to_comment(report_on, failing):
         pytest.param(altered(REPEATED, 0, 0xFFFF, at="data"), id="damaged-deflate"),
         pytest.param(b"", id="empty"),
     ],
+    indirect=True,
 )
 def test_a_refusal_stands_in_the_summary(report_on, archive):
     status, summary, seen = report_on(archive)

@@ -22,6 +22,8 @@ from mainstay.runner.ready_metrics import READY_METRICS
 from mainstay.runner.run_delay import RunDelayMeter
 from mainstay.runner.timing import Benchmark, accelerator_barrier
 
+pytestmark = pytest.mark.usefixtures("few_objects")
+
 
 class Clock:
     """Advances by a fixed time at every call of the function that is measured."""

@@ -13,6 +13,8 @@ from mainstay.runner.digests import RecordingError
 from mainstay.runner.places import PlaceFinder
 from mainstay.runner.torch_counting import count_call, tally_kernels
 
+pytestmark = pytest.mark.usefixtures("few_objects")
+
 
 def of(function, metric="synchronisations"):
     return {each["name"]: each["number"] for each in count_call(function).names(metric)}

@@ -19,7 +19,7 @@ from mainstay.workers.interleaved import (
     plan_blocks,
     run_timed_pair,
 )
-from tests.workers.brief_warm_up import BRIEF_WARM_UP
+from tests.brief_warm_up import BRIEF_WARM_UP
 
 FILE = "benchmarks/test_a.py"
 KEEPS_ACCOUNT = os.path.exists(ACCOUNT)

@@ -13,7 +13,7 @@ from mainstay.records.trials import Outcome, Side
 from mainstay.workers.collecting import collect_workloads
 from mainstay.workers.interleaved import MAX_ALTERNATIONS, TimedRequest, TimedTask, run_timed_pair
 from mainstay.workers.pairs import PairRequest, run_pair
-from tests.workers.brief_warm_up import BRIEF_WARM_UP
+from tests.brief_warm_up import BRIEF_WARM_UP
 
 
 @pytest.fixture

@@ -19,8 +19,10 @@ function complete() {
 new MutationObserver(complete).observe(document.body, { childList: true, subtree: true });
 complete();
 
-// So must it reach a formula or a picture that is wider than the screen. Their sizes are asked for once they are laid out.
+// So must it reach a formula or a picture that is wider than the screen. All sizes are asked for before anything changes, so
+// that the page is laid out once.
 const sizes = new ResizeObserver((changes) => {
-  for (const { target } of changes) if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+  const scrolling = changes.map((change) => change.target).filter((target) => target.scrollWidth > target.clientWidth);
+  for (const target of scrolling) target.tabIndex = 0;
 });
 for (const wide of document.querySelectorAll(":is(div.arithmatex, .wide-picture)")) sizes.observe(wide);

@@ -1,7 +1,7 @@
 // Sets the formulas of a page that has some, each before it comes into view: a page of a hundred answers at once.
 const near = new IntersectionObserver(
   (changes) => changes.filter((change) => change.isIntersecting).forEach((change) => set(change.target)),
-  { rootMargin: "100%" },
+  { rootMargin: "50%" }, // of the screen, above and below
 );
 
 function set(formula) {

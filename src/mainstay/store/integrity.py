@@ -76,7 +76,7 @@ def take_manifest(folder: Path) -> Manifest:
     """Record everything below a folder; links are not followed.
 
     Args:
-        folder: The folder. One with torch has 20,000 files and 5.5 GB, which two processors read in 6 s.
+        folder: The folder. One with torch has thousands of files and several gigabytes.
 
     Raises:
         StoreError: If something cannot be read.
