@@ -197,7 +197,7 @@ class WorkloadLog:
 
     def reviewed(self, finding: Finding) -> Finding:
         """A finding that names the workload files used, with its verdict limited to what they allow."""
-        if finding.method in {Method.UNCHANGED, Method.REWORDED}:
+        if finding.method in {Method.UNCHANGED, Method.REWORDED, Method.EXECUTED}:
             return finding
         finding = replace(finding, measured_with=self.measured_with)
         if self.assignment.missing and finding.verdict not in {Verdict.FAIL, Verdict.ERROR, Verdict.MISSING}:

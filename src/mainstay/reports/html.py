@@ -162,7 +162,7 @@ def _finding_parts(rows: Sequence[FindingRow], findings: Sequence[Finding]) -> I
         finding = findings[row.number - 1]
         num_pairs += len(finding.degradations)
         is_small = num_pairs <= MAX_DRAWN_PAIRS
-        is_count = finding.method is Method.EQUALITY or finding.metric.scale.is_exact
+        is_count = finding.method in {Method.EQUALITY, Method.EXECUTED} or finding.metric.scale.is_exact
         yield FindingPart(
             row=row,
             rank=VERDICT_ORDER.index(row.verdict),
