@@ -112,6 +112,7 @@ def test_a_difference_of_compiled_code_alone_is_found_in_its_graph(find):
     assert "uncompiled, both revisions compute the same" in found.cause
 
 
+@pytest.mark.slow
 def test_compiled_trials_that_record_the_same_have_no_difference(find):
     pytest.importorskip("torch")
 
