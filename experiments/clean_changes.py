@@ -8,8 +8,9 @@ Run from the root of the repository, about a minute a gate; it continues where i
 Every gate compares two commits of the subject of the self-test, built and installed apart. In the first four cases the
 proof of unchanged code is off, so that all six metrics are measured; the cases differ in the load that the experiment
 itself makes, and in the margin. In the others the proof is on, the second commit makes one harmless edit, and only times
-of calls are gated, since import time and memory depend on the text of a module as well. The environments are warm: one
-gate that is not counted builds them.
+of calls are gated, since import time and memory depend on the text of a module as well. The last of them edits a function
+that no workload executes, with the proof that covers executed code only, and needs Python 3.12 or later. The environments
+are warm: one gate that is not counted builds them.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from experiments.load import busy_processes
 from experiments.provenance import RESULTS, Row, Rows, commit, machine_name
@@ -38,7 +40,7 @@ class Case:
         edit: File that the change edits, the text that it replaces, and the new text.
         busy: Processes that the experiment keeps busy beside the gate.
         margin: Margin of the times of calls; ``None`` for the default ones, for which blocks of one second a pair are enough.
-        has_proof: Whether the gate may prove that the code is unchanged instead of measuring it.
+        proof: The proof by which the gate may pass without measuring, as in the settings; ``None`` for none.
     """
 
     gates: int
@@ -47,7 +49,7 @@ class Case:
     edit: tuple[str, str, str] = ("src/subject/text.py", '"""Tokens of a text."""', '"""Split a text into tokens."""')
     busy: int = 0
     margin: float | None = None
-    has_proof: bool = False
+    proof: Literal["unchanged", "executed"] | None = None
 
 
 CASES: Mapping[str, Case] = {
@@ -55,7 +57,7 @@ CASES: Mapping[str, Case] = {
     "beside four busy processes": Case(gates=20, bar=18, seconds=120, busy=4),
     "beside no other process": Case(gates=20, bar=20, seconds=30),
     "beside no other process, margin of 2 %": Case(gates=20, bar=19, seconds=120, margin=0.02),
-    "a docstring": Case(gates=10, bar=10, seconds=30, has_proof=True),
+    "a docstring": Case(gates=10, bar=10, seconds=30, proof="unchanged"),
     "a comment": Case(
         edit=(
             "src/subject/text.py",
@@ -65,7 +67,7 @@ CASES: Mapping[str, Case] = {
         gates=10,
         bar=10,
         seconds=30,
-        has_proof=True,
+        proof="unchanged",
     ),
     "the name of a local variable": Case(
         edit=(
@@ -76,16 +78,27 @@ CASES: Mapping[str, Case] = {
         gates=10,
         bar=10,
         seconds=30,
-        has_proof=True,
+        proof="unchanged",
     ),
     "a test": Case(
         edit=("tests/test_text.py", "", "def test_empty():\n    assert not ''\n"),
         gates=10,
         bar=10,
         seconds=30,
-        has_proof=True,
+        proof="unchanged",
     ),
-    "the documentation": Case(edit=("README.md", "", "# Subject\n"), gates=10, bar=10, seconds=30, has_proof=True),
+    "the documentation": Case(edit=("README.md", "", "# Subject\n"), gates=10, bar=10, seconds=30, proof="unchanged"),
+    "the body of a function that is not executed": Case(
+        edit=(
+            "src/subject/data.py",
+            "range(0, len(order) - batch_size + 1, batch_size)",
+            "range(0, len(labels) - batch_size + 1, batch_size)",
+        ),
+        gates=10,
+        bar=10,
+        seconds=30,
+        proof="executed",
+    ),
 }
 
 
@@ -96,12 +109,12 @@ class Clean(Repository):
         """Make the branches ``base`` and ``change``."""
         self.git("checkout", "-q", "--force", "-B", "base", "main")
         with (self.root / "pyproject.toml").open("a", encoding="utf-8") as stream:
-            stream.write('workloads = "performance"\n' + ("" if case.has_proof else "proof = false\n"))
+            stream.write('workloads = "performance"\n' + f"proof = {json.dumps(case.proof or False)}\n")
             if case.margin is None:
                 stream.write(f"pair_seconds = {PAIR_SECONDS}\n")
             else:
                 stream.write(f"margins = {{ call_time = {case.margin} }}\n")
-        if case.has_proof:
+        if case.proof:
             workloads = self.root / "performance" / "test_performance.py"
             calls, _, _ = workloads.read_text(encoding="utf-8").partition("\n\ndef test_import")
             workloads.write_text(calls, encoding="utf-8")

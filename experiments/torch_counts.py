@@ -326,9 +326,10 @@ def document(facts: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], machin
 
 
 def kept(output: Path, commit: str) -> dict[str, Any]:
-    """What an interrupted run at this commit has counted so far; figures of another commit are not continued."""
+    """What an interrupted run at this commit has counted so far; figures of other code are not continued."""
     known = json.loads(output.read_text(encoding="utf-8")) if output.exists() else {}
-    return known if known and known["provenance"]["commit"] == commit else {"planted": []}
+    is_clean = bool(commit) and not commit.endswith("-dirty")
+    return known if is_clean and known and known["provenance"]["commit"] == commit else {"planted": []}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

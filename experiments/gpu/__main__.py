@@ -106,7 +106,8 @@ def run_tests(context: Context, keep: Keep) -> Row:
         check=False,
     )
     lines = done.stdout.strip().splitlines()
-    return {"exit_status": done.returncode, "summary": lines[-1] if lines else "", "output": lines[-40:]}
+    found = {"exit_status": done.returncode, "summary": lines[-1] if lines else "", "output": lines[-40:]}
+    return found | ({"problem": f"pytest ended with status {done.returncode}"} if done.returncode else {})
 
 
 def run_campaign_of(planted: int) -> Callable[[Context, Keep], Row]:

@@ -212,7 +212,7 @@ INTRODUCTIONS: Mapping[str, Introduction] = {
     "cluster": Introduction(
         "Gates over a cluster",
         "What a gate over a Dask cluster costs beside one on a single machine, and whether its results are the same. "
-        "*Scale*: the real measuring loop, journal and scheduler, with 250 metrics and trials that only sleep; the "
+        "*Scale*: the real measuring loop, journal and scheduler, with trials that only sleep; the "
         "processor time is that of the gate alone. *Overhead*: a gate over a cluster beside one on the same machine "
         "with as many threads, in turns. *Digits*: the reference model on one machine, in four shards, and over two "
         "workers, one of which is killed. Only the parts below were measured; `nox -s cluster_results` measures them.",

@@ -110,6 +110,9 @@ def main(context: click.Context, *, debug: bool) -> None:
     default="",
     help="Measure accuracy on the Dask cluster of this scheduler, times here.  [default: all here]",
 )
+@click.option(
+    "--explain", is_flag=True, help="Unless the gate passes, report where the two revisions differ first, too."
+)
 @click.option("--allow-unjudged", is_flag=True, help="Let a gate pass that judged nothing.")
 @click.option(
     "--acknowledge-gain",

@@ -3,40 +3,18 @@
 Every attack is a package whose behaviour depends on what the edit touches. The gate must measure each of them.
 """
 
-import os
-import sys
 import textwrap
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from mainstay.commands import rewording
-from mainstay.commands.harness import Harness
-from mainstay.commands.rewording import compare_runs, find_obstacle, prove_reworded
-from mainstay.commands.session import Stopwatch
-from mainstay.measuring.agenda import Collected, plan_agenda
-from mainstay.measuring.loop import SilentObserver
-from mainstay.project.configuration import Configuration
+from mainstay.commands.rewording import compare_runs, find_obstacle
 from mainstay.records.executions import ALONE, INTERLEAVED, TRAINED
-from mainstay.records.metrics import Direction, Kind, Metric, Workload
-from mainstay.records.runs import Environment
-from mainstay.records.trials import Side
-from mainstay.revisions.environments import SubjectEnvironment
 from mainstay.revisions.unchanged import WordComparison, compare_words
-from mainstay.revisions.workspace import Prepared, Seals
-from mainstay.workers.collecting import Collection
-from mainstay.workers.process import WorkerSpec
 from mainstay.workers.tracing import TracedRun
+from tests.commands.two_trees import SPEED, WORKLOAD, edited, workloads_of
 from tests.slow_cases import some_always
-
-WORKLOAD = """
-import subject.model
-
-
-def test_speed(benchmark):
-    benchmark(subject.model.run)
-"""
 
 MODEL = '''"""What the module does."""
 
@@ -64,97 +42,6 @@ WORDS = ("What the function does.", "What the function does, in a few more words
 
 NAME = ("result", "total")
 """An edit of the name of a local."""
-
-
-def metric(workload, name, kind=Kind.PERFORMANCE):
-    return Metric(workload=workload, name=name, kind=kind, direction=Direction.LOWER, margin=0.1)
-
-
-SPEED = "benchmarks/test_w.py::test_speed"
-
-
-def workloads_of(**executions):
-    """Workloads by name of the test: the execution and the metric of each."""
-    return tuple(
-        Workload(id=(id := f"benchmarks/test_w.py::{name}"), execution=execution, metrics=(metric(id, gated),))
-        for name, (execution, gated) in executions.items()
-    )
-
-
-@pytest.fixture
-def place(tmp_path):
-    """Two trees and a measuring folder, whose paths are of equal length."""
-    for name in ("base/site-packages", "cand/site-packages", "measure/benchmarks", "work/base", "work/cand"):
-        (tmp_path / name).mkdir(parents=True)
-    (tmp_path / "measure/pytest.ini").write_text("[pytest]\n")
-    return tmp_path
-
-
-@pytest.fixture
-def decide(place):
-    """Decide on a candidate, given the files of both trees and the workloads."""
-
-    def write(side, files):
-        for name, text in files.items():
-            file = place / side / "site-packages" / name
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(textwrap.dedent(text))
-
-    def decide(baseline, candidate, *, workload=WORKLOAD, workloads=None, seconds=400.0, startup=None):
-        write("base", {"subject/__init__.py": "", **baseline})
-        write("cand", {"subject/__init__.py": "", **candidate})
-        (place / "measure/benchmarks/test_w.py").write_text(textwrap.dedent(workload))
-        specs, subjects = {}, {}
-        for side, name in zip(Side, ("base", "cand"), strict=True):
-            tree = place / name / "site-packages"
-            variables = {"PATH": os.environ["PATH"], "PYTHONPATH": str(tree), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-            specs[side] = WorkerSpec(
-                side=side,
-                python=sys.executable,
-                own=str(tree),
-                roots=("subject",),
-                folder=str(place / "measure"),
-                configuration=str(place / "measure/pytest.ini"),
-                scratch=str(place / "work" / name),
-                variables={**variables, "OMP_NUM_THREADS": "1"},
-                writable=(str(place),),
-            )
-            subjects[side] = SubjectEnvironment(
-                python=place.__class__(sys.executable),
-                site_packages=tree,
-                roots=("subject",),
-                wheels=(),
-                record=Environment(side=side, python="", packages={}, packages_digest="", wheel_digest=""),
-                startup=startup or {},
-            )
-        harness = Harness(
-            specs={Side.BASELINE: specs},
-            environments=(),
-            subjects=subjects,
-            prepared=Prepared({}, ""),
-            scratch=place,
-            preload_note="",
-            seals=Seals([]),
-        )
-        session: Any = SimpleNamespace(
-            observer=SilentObserver(),
-            watch=Stopwatch(),
-            start=SimpleNamespace(salt="", seconds=seconds, baseline=SimpleNamespace(commit="0" * 40)),
-            configuration=Configuration(trial_seconds=600),
-        )
-        found = Collection(workloads=workloads or workloads_of(test_speed=(INTERLEAVED, "call_time")))
-        everything = {**baseline, **candidate}
-        differing = [name for name in everything if baseline.get(name) != candidate.get(name)]
-        return prove_reworded(session, harness, plan_agenda(Collected(found, found)), differing)
-
-    return decide
-
-
-def edited(text, *edits):
-    for old, new in edits:
-        assert old in text
-        text = text.replace(old, new)
-    return text
 
 
 HARMLESS = {
@@ -247,7 +134,7 @@ CODE_OR_FILES = {
     "local made global": changed("    result = value", "    global result\n    result = value"),
     "two locals merged": changed("b = a + 1", "a = a + 1", model=MODEL + "\ndef two(a):\n    b = a + 1\n    return a\n"),
     "argument renamed": changed("def helper(value):", "def helper(amount):", model=MODEL.replace("value + 1", "1")),
-    "docstring made an f-string": changed('"""What the class is."""', 'f"""What the class is."""'),
+    "docstring made an f-string": changed('"""What the class is."""', 'f"""What {__name__} is."""'),
     "script that is no module": replaced("subject/tool", "1", "2"),
     "stub of types": replaced("subject/model.pyi", "a: int", "a: str"),
 }  # fmt: skip
@@ -461,7 +348,7 @@ def test_a_traced_run_notices_what_a_search_has_missed(decide, name, monkeypatch
     assert "measured nevertheless, since" in proof.note
 
 
-SPEED_SEEN: Any = {"unknown": [], "touched": [], "introspected": [], "readers": {}, "executed": []}
+SPEED_SEEN: Any = {"unknown": [], "touched": [], "introspected": [], "readers": {}, "executed": [], "chance": []}
 
 
 def run_of(executed=("a.py::f",), touched=(), **result):

@@ -28,6 +28,14 @@ def test_trained_far_away(trial):
     trial.record(quality=0.5 + (trial.seed % 100) / 1000)
 
 
+@pytest.mark.evaluation(metric="correct", margin=0.05, looks=(0.25, 1.0))
+def test_scored_far_away(trial):
+    assert FAR in os.environ and os.environ["PREPARED"] == "here"
+    ids = [str(number) for number in range(2000)]
+    chosen = trial.choose(ids)
+    trial.record_examples("correct", [position % 3 > 0 for position in chosen], ids=[ids[each] for each in chosen])
+
+
 @pytest.mark.deterministic(metric="tokens")
 def test_counted_here(counts):
     assert FAR not in os.environ
@@ -107,6 +115,7 @@ def test_accuracy_is_measured_far_away_and_all_else_here(project, cluster):
 
     assert {name.rpartition("::")[2]: finding for name, finding in result.verdicts.items()} == {
         "test_trained_far_away#quality": "pass",
+        "test_scored_far_away#correct": "pass",
         "test_counted_here#tokens": "pass",
         "test_timed_here#call_time": "pass",
     }, result.stderr

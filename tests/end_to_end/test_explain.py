@@ -13,7 +13,8 @@ MODEL = "src/subject/model.py"
 def test_the_first_recorded_value_that_differs_is_named_with_the_change(project):
     project.edit(MODEL, "LEARNING_RATE = 0.02", "LEARNING_RATE = 0.0003")
     project.commit("Learn with care")
-    assert project.gate("--baseline", "HEAD~1", "--candidate", "HEAD", "--pairs", "5").status in {1, 3}
+    gated = project.gate("--baseline", "HEAD~1", "--candidate", "HEAD", "--pairs", "5", "--explain")
+    assert gated.status in {1, 3}
 
     explained = project.run("explain", "--json", "explanation.json")
 
@@ -25,3 +26,5 @@ def test_the_first_recorded_value_that_differs_is_named_with_the_change(project)
     written = json.loads((project.root / "explanation.json").read_text())
     assert written["difference"]["parting"] == "recorded"
     assert written["nearness"] == "elsewhere"
+    assert gated.run["explanation"]["difference"]["recorded"] == written["difference"]["recorded"]
+    assert gated.run["exit_status"] == gated.status

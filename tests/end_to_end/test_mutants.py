@@ -11,7 +11,7 @@ import pytest
 import mainstay
 from tests.slow_cases import some_always
 
-JUDGED = "return (*confirmed, *self._settled)"
+JUDGED = "return (*confirmed, *(findings[sample.metric.id] for sample in means), *self._settled)"
 
 MUTANTS = {
     "always-passes": (

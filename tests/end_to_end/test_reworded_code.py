@@ -1,5 +1,7 @@
 """Code that differs in words only is not measured, except for import time and memory."""
 
+import sys
+
 import pytest
 
 from tests.end_to_end.settings import FORKED, ONE_LOOK, SHORT_PAIRS
@@ -105,3 +107,26 @@ def test_either_revision_can_have_words_measured(project):
     result = project.gate("--seconds", "200", "--only", "accuracy")
 
     assert "reworded" not in {finding["method"] for finding in result.run["findings"]}
+
+
+UNUSED = "\n\ndef unused(value):\n    return value - 1\n"
+
+
+@pytest.mark.skipif(
+    sys.version_info < (3, 12), reason="needs Python 3.12, which tells of all functions that are executed"
+)
+def test_a_function_that_no_call_executes_is_not_measured_where_both_revisions_say_so(project):
+    project.edit("pyproject.toml", "trial_seconds = 300", 'trial_seconds = 300\nproof = "executed"')
+    project.write("src/subject/model.py", MODEL + UNUSED)
+    project.commit("assume more")
+    project.write("src/subject/model.py", MODEL + UNUSED.replace("value - 1", "value * 2"))
+
+    result = project.gate("--seconds", "200", "--only", "performance")
+
+    assert result.status == 0, result.stdout + result.stderr
+    assert result.run["plan"]["proof"] == "executed"
+    (finding,) = result.run["findings"]
+    assert (finding["verdict"], finding["method"], finding["num_pairs"]) == ("pass", "executed", 0)
+    assert finding["detail"] == ["subject/model.py::unused"]
+    said = " ".join(result.stdout.split())
+    assert said.count("a path not seen in the n traced calls of a workload is rare (below 3/n a call, at 95 %)") == 1

@@ -180,6 +180,115 @@ def test_a_piece_that_lacks_a_pair_is_refused(judge, pieces):
     assert "shard 2/3 lacks pair 1 of benchmarks/test_accuracy.py::test_clouds" in done.stderr
 
 
+def test_pieces_that_recorded_another_device_are_refused(judge, pieces):
+    for number, device in ((1, "cpu"), (2, "cuda"), (3, "cpu")):
+        change(
+            pieces / f"shard-{number}-of-3",
+            lambda line, device=device: line.get("trial", {}).get("context", {}).update(device=device),
+        )
+
+    done, run = judge(pieces)
+
+    assert (done.returncode, run) == (4, None)
+    name = "benchmarks/test_accuracy.py::test_clouds"
+    assert f"shard 1/3 and shard 2/3 recorded another device of {name}: cpu and cuda" in done.stderr
+
+
+def test_a_context_that_changes_from_pair_to_pair_is_no_difference_of_shards(made, judge, pieces):
+    def hold_out(line):
+        if trial := line.get("trial"):
+            trial["context"]["fold"] = trial["pair"]
+
+    for piece in pieces.glob("shard-*"):
+        change(piece, hold_out)
+
+    done, run = judge(pieces)
+
+    assert run["findings"] == made.alone.run["findings"], done.stderr
+
+
+def without_values(line):
+    line.get("trial", {}).update(values={})
+
+
+def without_a_prediction(line):
+    if predictions := line.get("trial", {}).get("predictions"):
+        predictions["predicted"] = ""
+
+
+def with_predictions_of_no_code(line):
+    if predictions := line.get("trial", {}).get("predictions"):
+        predictions["predicted"] = "?"
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (without_values, "top1_accuracy was not recorded"),
+        (without_a_prediction, "it has 0 predictions for"),
+        (with_predictions_of_no_code, "recorded predictions are not base64"),
+    ],
+)
+def test_a_piece_with_a_trial_that_cannot_be_judged_is_refused_by_its_name(judge, pieces, edit, words):
+    change(pieces / "shard-2-of-3", edit)
+
+    done, run = judge(pieces)
+
+    assert (done.returncode, run) == (4, None)
+    assert "shard 2/3 lacks pair 1 of benchmarks/test_accuracy.py::test_clouds on the " in done.stderr
+    assert words in done.stderr
+    assert "mainstay trials --shard 2/3" in done.stderr
+
+
+def of_another_version(line):
+    if line["type"] == "start":
+        line["version"] = 99
+
+
+def of_an_unknown_side(line):
+    line.get("trial", {}).update(side="middle")
+
+
+@pytest.mark.parametrize("edit", [of_another_version, of_an_unknown_side, None], ids=str)
+def test_a_piece_that_cannot_be_read_is_named_where_it_lies_with_the_command_of_its_shard(judge, pieces, edit):
+    piece = pieces / "shard-2-of-3"
+    if edit is None:
+        lines = (piece / "journal.jsonl").read_text().splitlines(keepends=True)
+        (piece / "journal.jsonl").write_text("".join([lines[0], lines[1][:50], "\n", *lines[2:]]))
+    else:
+        change(piece, edit)
+
+    done, run = judge(pieces)
+
+    assert (done.returncode, run) == (4, None)
+    assert f"looked in: {piece / 'journal.jsonl'}" in done.stderr
+    assert "next: remove the folder, and measure again: mainstay trials --shard 2/3" in done.stderr
+
+
+def test_a_piece_without_a_first_line_is_named_where_it_lies(judge, pieces):
+    journal = pieces / "shard-2-of-3" / "journal.jsonl"
+    journal.write_text("{\n" + journal.read_text())
+
+    done, run = judge(pieces)
+
+    assert (done.returncode, run) == (4, None)
+    assert f"looked in: {journal}" in done.stderr
+    assert "measure its shard again with 'mainstay trials'" in done.stderr
+
+
+def test_more_pairs_than_the_last_look_are_refused_for_a_new_and_for_an_existing_piece(made, tmp_path):
+    place = tmp_path / "beyond"
+    command = ("trials", "--shard", "2/3", "--output", str(place), "--up-to", "7")
+    new = made.run(*command)
+    shutil.copytree(made.pieces, place, dirs_exist_ok=True)
+    existing = made.run(*command)
+
+    assert (new.returncode, existing.returncode) == (2, 2), new.stderr + existing.stderr
+    for done in (new, existing):
+        assert "--up-to 7 is more than the 6 pairs of the last look" in done.stderr
+        assert "fault of mainstay" not in done.stderr
+
+
 def test_pieces_whose_plan_does_not_fit_their_workloads_are_refused(judge, pieces):
     def drop_metrics(line):
         for assignment in line.get("basis", {}).get("agenda", {}).get("assignments", ()):

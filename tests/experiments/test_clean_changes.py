@@ -1,8 +1,12 @@
 """The clean changes that are gated, and what their gates come to; nothing is gated here."""
 
+import json
+
 import pytest
 
 from experiments.clean_changes import CASES, Clean, summarise
+from experiments.selftest import SUBJECT
+from mainstay.runner.rewording import compare_modules
 
 
 def rows(case, *verdicts):
@@ -30,6 +34,16 @@ def test_only_cases_whose_planned_gates_are_there_are_results():
     assert row["undecided"] == {"test_step#time": 1}
 
 
+def test_the_function_that_is_not_executed_is_all_that_one_case_edits():
+    name, old, new = CASES["the body of a function that is not executed"].edit
+    source = (SUBJECT / name).read_bytes()
+
+    found = compare_modules(source, source.replace(old.encode(), new.encode()))
+
+    assert found is not None
+    assert found == (frozenset({"iter_batches"}), frozenset())
+
+
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory):
     return Clean(tmp_path_factory.mktemp("clean") / "repository")
@@ -43,5 +57,5 @@ def test_the_change_of_a_case_is_one_edit_of_one_file(name, repository):
 
     assert repository.git("diff", "--name-only", "base", "change").split() == [case.edit[0]]
     settings = repository.git("show", "base:pyproject.toml")
-    assert ("proof = false" in settings) is not case.has_proof
+    assert f"proof = {json.dumps(case.proof or False)}\n" in settings
     assert ("margins" in settings) is (case.margin is not None)

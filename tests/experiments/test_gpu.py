@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import sys
 import time
 from functools import partial
@@ -14,17 +13,11 @@ from experiments.gpu import __main__ as script
 from experiments.gpu.campaign import campaign_results, make_specs, pair_measurer, run_campaign
 from experiments.gpu.gauges import NvmlGauge, Reading, Watch, is_throttled, load_gauge
 from experiments.gpu.seeds import compare
-from mnist_reference.data import datasets
 from tests.experiments.faked_gpu import FakedGauge
+from tests.mnist_reference import conftest as reference
 
-
-@pytest.fixture
-def mnist(tmp_path):
-    """Folder of a copy of MNIST."""
-    if not (mirror := os.environ.get("MNIST_MIRROR")):
-        pytest.skip("MNIST_MIRROR names no copy of MNIST")
-    datasets.load("mnist", root=tmp_path, environment={"MNIST_MIRROR": mirror})
-    return tmp_path
+mnist_mirror, mnist_root = reference.mnist_mirror, reference.mnist_root
+"""Fixtures: a copy of MNIST beside the repository, or where ``MNIST_MIRROR`` says, and a folder made from it."""
 
 
 HOT = ("too warm, by hardware",)
@@ -196,12 +189,24 @@ def test_the_seconds_of_all_steps_fit_in_ten_minutes():
     assert sum(step.seconds for step in script.STEPS.values()) <= script.TOTAL_S - script.SPARE_S
 
 
+def test_tests_that_fail_or_of_which_none_run_are_a_problem_of_the_script(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-k no_such_test")
+    output = tmp_path / "gpu.json"
+    gauge = "tests.experiments.faked_gpu:FakedGauge"
+
+    status = script.main(["--device", "cpu", "--gauge", gauge, "--only", "tests", "--small", "--output", str(output)])
+
+    found = json.loads(output.read_text())["tests"]
+    assert (status, found["problem"], found["exit_status"]) == (1, "pytest ended with status 5", 5)
+    assert "tests: " in capsys.readouterr().out
+
+
 @pytest.mark.slow
-def test_the_whole_script_runs_on_a_processor(tmp_path, mnist):
+def test_the_whole_script_runs_on_a_processor(tmp_path, mnist_root):
     output = tmp_path / "gpu.json"
     options = ["--device", "cpu", "--gauge", "tests.experiments.faked_gpu:FakedGauge", "--small"]
 
-    status = script.main([*options, "--data", str(mnist), "--output", str(output)])
+    status = script.main([*options, "--data", str(mnist_root), "--output", str(output)])
 
     results = json.loads(output.read_text())
     assert {name: results[name]["problem"] for name in script.STEPS} == dict.fromkeys(script.STEPS, "")

@@ -154,3 +154,13 @@ def test_counts_of_another_commit_are_not_continued(tmp_path, commit, continued)
 
     assert [row["what"] for row in kept(output, commit)["planted"]] == continued
     assert kept(tmp_path / "none.json", commit) == {"planted": []}
+
+
+def test_counts_of_code_without_a_commit_are_not_continued(tmp_path):
+    output = tmp_path / "counts.json"
+    for commit in ("", f"{'a' * 40}-dirty"):
+        output.write_text(
+            json.dumps({"provenance": {"commit": commit}, "planted": [{"what": "a read value"}]}), "utf-8"
+        )
+
+        assert kept(output, commit) == {"planted": []}

@@ -10,9 +10,17 @@ from mainstay.records.metrics import Direction
 @pytest.mark.parametrize(
     ("changes", "hint"),
     [
-        pytest.param({"margin": 5.0}, "write top1_accuracy = 0.05 for 5 %, or declare the unit", id="fraction"),
+        pytest.param(
+            {"margin": 5.0},
+            "write top1_accuracy = 0.05 for 5 %, or, if it is not a fraction, declare its unit",
+            id="fraction",
+        ),
         pytest.param({"margin": 1.0, "unit": "fraction"}, "write top1_accuracy = 0.01", id="declared-fraction"),
-        pytest.param({"margin": 2.0, "direction": Direction.LOWER}, "or declare the unit", id="loss-without-a-unit"),
+        pytest.param(
+            {"margin": 2.0, "direction": Direction.LOWER},
+            "if it is not a fraction, declare its unit",
+            id="loss-without-a-unit",
+        ),
     ],
 )
 def test_a_margin_of_a_fraction_that_nothing_exceeds_is_refused(top1, changes, hint):

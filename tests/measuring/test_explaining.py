@@ -76,8 +76,72 @@ def test_without_torch_the_first_value_of_a_series_is_named(find):
     assert found.recorded == "series loss differs first at value 2: 2.0 -> 3.0"
 
 
-def test_equal_trials_have_no_difference(find):
-    assert find(PLAIN.replace("IS_CANDIDATE", "0")).parting is Parting.NOTHING
+def test_equal_trials_without_torch_have_only_recorded_the_same(find):
+    found = find(PLAIN.replace("IS_CANDIDATE", "0"))
+
+    assert found.parting is Parting.NOTHING
+    assert found.cause.startswith("both revisions recorded the same with this seed; what they computed besides was not")
+
+
+COMPILED = """
+import torch
+
+def test_compiled(trial):
+    def scaled(inputs):
+        return (inputs.sin() * 1.5) if torch.compiler.is_compiling() and IS_CANDIDATE else inputs.sin()
+
+    weights = torch.nn.Parameter(torch.ones(40))
+    compiled = torch.compile(scaled, backend="eager")
+    for _ in range(2):
+        compiled(weights).sum().backward()
+        with torch.no_grad():
+            weights -= 0.1 * weights.grad
+    trial.record(a=float(weights.detach().sum()))
+"""
+
+
+def test_a_difference_of_compiled_code_alone_is_found_in_its_graph(find):
+    pytest.importorskip("torch")
+
+    found = find(COMPILED, "torch", "torch._dynamo")
+
+    assert found.parting is Parting.GRAPH
+    assert "1.5" in found.candidate.arguments[0]
+    assert found.candidate.line.function == "scaled"
+    assert found.recorded.startswith("value a differs: ")
+    assert "uncompiled, both revisions compute the same" in found.cause
+
+
+@pytest.mark.slow
+def test_compiled_trials_that_record_the_same_have_no_difference(find):
+    pytest.importorskip("torch")
+
+    found = find(COMPILED.replace("inputs.sin() * 1.5", "inputs.sin() * 1"), "torch", "torch._dynamo")
+
+    assert found.parting is Parting.NOTHING
+    assert "the same parameters after every step" in found.cause
+    assert set(found.seconds) == {"parameters", "graphs"}
+
+
+@pytest.mark.slow
+def test_torch_that_the_test_itself_imports_is_watched_too(find):
+    pytest.importorskip("torch")
+    late = TRAINED.replace("import torch\n", "", 1).replace("(trial):\n", "(trial):\n    import torch\n")
+
+    found = find(late)
+
+    assert (found.parting, found.step, found.candidate.name) == (Parting.OPERATOR, 2, "aten.mul.Tensor")
+
+
+@pytest.mark.slow
+def test_what_differs_only_when_it_is_not_watched_is_recorded(find):
+    pytest.importorskip("torch")
+    unwatched = "torch.utils._python_dispatch._get_current_dispatch_mode() is None"
+
+    found = find(TRAINED.replace("a=float(loss)", f"a=1.0 + ({unwatched} and IS_CANDIDATE)").replace("step == 1", "0"))
+
+    assert (found.parting, found.recorded) == (Parting.RECORDED, "value a differs: 1.0 -> 2.0")
+    assert "run as the gate runs them, they do not" in found.cause
 
 
 def test_from_a_baseline_that_differs_from_itself_nothing_follows(find):
@@ -105,6 +169,8 @@ def test_a_workload_that_is_not_collected_cannot_be_watched(find):
         ({"values": {"a": 1.0}}, {"values": {}}, "value a differs: 1.0 -> none"),
         ({"context": {"data": "x"}}, {"context": {"data": "y"}}, "context data differs: x -> y"),
         ({"series": {"a": [1.0, 2.0]}}, {"series": {"a": [1.0]}}, "series a differs first at value 2: 2.0 -> none"),
+        ({"series": {"a": [1.0]}}, {}, "series a is recorded only by the baseline"),
+        ({"series": {"a": [1.0]}}, {"series": {"a": [1.0], "b": []}}, "series b is recorded only by the candidate"),
         ({"digest": "0"}, {"digest": "1"}, "the recorded digest differs, and nothing else that is recorded"),
         (
             {"predictions": {"predicted": "AAE="}},

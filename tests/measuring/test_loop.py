@@ -707,6 +707,17 @@ def test_a_resumed_gate_measures_no_timed_pair_twice_and_agrees(run):
     assert len(rest.measured) == len(whole.measured) - len(kept) + 2
 
 
+def test_an_earlier_trial_that_lacks_a_gated_value_is_measured_again(run):
+    expected, measurement = run(Subject(accuracy(), accuracy(degradation=0.5)))
+    kept = list(measurement._logs[WORKLOAD].trials.values())
+    logs = logs_of(replace(measurement._logs[WORKLOAD].workload))
+    restore_trials(logs, [replace(kept[0], values={}), *kept[1:]])
+
+    findings, _ = run(Subject(accuracy(), accuracy(degradation=0.5)), logs=logs)
+
+    assert findings == expected
+
+
 def test_what_needs_a_process_of_its_own_runs_apart(run):
     workload = timed_workload("m", metric="peak_memory", execution=ALONE)
     machine = Machine({}, counts=lambda name, side, repetition: {"peak_memory": 1e8})

@@ -19,6 +19,15 @@ import pytest
 from mainstay.gates.family import judge_family
 from mainstay.gates.policy import Design, GateFacts, judge_gate
 from mainstay.gates.samples import MetricSamples
+from mainstay.records.explanations import (
+    CalledOperator,
+    CodeLine,
+    Explanation,
+    FirstDifference,
+    Hunk,
+    Nearness,
+    Parting,
+)
 from mainstay.records.findings import Blame, EarlierRuns, Finding, Interval, MeasuredWith, Method, Verdict, Waiver
 from mainstay.records.formatting import change_text
 from mainstay.records.metrics import Direction, Kind, Metric
@@ -446,6 +455,27 @@ def run(request: pytest.FixtureRequest, runs: dict[str, Run]) -> Run:
 def failing(runs: dict[str, Run]) -> Run:
     """The run with the most to show."""
     return runs["failing"]
+
+
+@pytest.fixture(scope="session")
+def explained(failing: Run) -> Run:
+    """The failing run, with the first place where its revisions differ."""
+    line = CodeLine(root="own", file="mnist_reference/train.py", line=41, function="train")
+    operator = CalledOperator(name="aten.mul.Tensor", arguments=("other=2.0",), module="Net.head", stack=(line,))
+    difference = FirstDifference(
+        parting=Parting.OPERATOR, step=2, baseline=operator, candidate=operator, cause="it takes other values",
+        largest_difference=0.25, compared="aten.mul.Tensor", seconds={"parameters": 3.0, "operators": 1.5},
+    )  # fmt: skip
+    hunk = Hunk(
+        file="mnist_reference/train.py", before=41, num_before=1, after=41, num_after=1,
+        lines=("-    loss = loss", "+    loss = loss * 2"), function="def train(seed):",
+    )  # fmt: skip
+    explanation = Explanation(
+        run=failing.id, workload=ACCURACY, seed=11, baseline=failing.baseline.commit, candidate=failing.candidate.commit,
+        difference=difference, nearness=Nearness.AT_THE_LINE, hunks=(hunk,), num_hunks=1,
+        dependencies={"numpy": ("2.3.4", "2.4.0")}, trial_s=5.9, recorded_by_gate="value top1_accuracy differs: 0.9 -> 0.8",
+    )  # fmt: skip
+    return replace(failing, explanation=explanation)
 
 
 @pytest.fixture(scope="session")

@@ -45,9 +45,9 @@ EXAMPLES = settings(max_examples=40)
 
 
 @pytest.fixture(scope="session")
-def failing(failing, runs):
-    """A failing run that also alters what it is judged by."""
-    return replace(failing, changes=runs["error"].changes)
+def failing(explained, runs):
+    """A failing run that also alters what it is judged by and is explained."""
+    return replace(explained, changes=runs["error"].changes)
 
 
 class Structure(HTMLParser):

@@ -53,6 +53,7 @@ def test_margins_of_a_data_set_are_told(plan):
             "exits with 0 if all estimates lie within their margins at calibrated noise",
         ),
         ({"proof": "unchanged"}, "policy", "code that is proved unchanged passes without being measured"),
+        ({"proof": "executed"}, "policy", "so does code that differs where many traced calls execute nothing of it"),
         ({"salt": "a\x1b"}, "seeds", "the salt 'a\\x1b'"),
         ({"prepare": ("python", "fetch.py")}, "workers", "prepare: python fetch.py"),
         ({"num_gated": 1}, "levels", "K = 1 metric,"),

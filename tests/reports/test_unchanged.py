@@ -1,18 +1,26 @@
 """Every report says that nothing was run, and names the assumptions of the proof once."""
 
+import json
+import re
 from dataclasses import replace
+from functools import partial
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from mainstay.gates.exact import judge_reworded, judge_unchanged
+from mainstay.gates.exact import judge_executed, judge_reworded, judge_unchanged
 from mainstay.records.findings import Method
 from mainstay.reports.circumstances import ASSUMPTIONS
 from mainstay.reports.forms import FORMS
 from mainstay.reports.view import view_run
 from mainstay.store.documents import run_from_json, run_to_json
 
-JUDGES = {Method.UNCHANGED: judge_unchanged, Method.REWORDED: judge_reworded}
+UNEXECUTED = [f"subject/text.py::f{number}" for number in range(5)]
+JUDGES = {
+    Method.UNCHANGED: judge_unchanged,
+    Method.REWORDED: judge_reworded,
+    Method.EXECUTED: partial(judge_executed, num_calls=3000, unexecuted=UNEXECUTED),
+}
 
 
 def proved(runs, judge):
@@ -59,6 +67,24 @@ def test_a_finding_states_no_change_and_no_values(unchanged):
 def test_a_finding_on_words_says_so(runs):
     for row in view_run(proved(runs, judge_reworded)).findings:
         assert (row.change, row.num_pairs, row.method) == ("no change", 0, "proof that only words of the code differ")
+
+
+@pytest.mark.parametrize("form", sorted(FORMS.keys() - {"annotations", "json"}))
+def test_a_report_names_the_functions_that_differ_and_were_not_executed(runs, renderers, form):
+    report = " ".join(renderers[form](proved(runs, JUDGES[Method.EXECUTED])).split())
+
+    assert "none of 3,000 traced calls executed what differs" in report
+    assert re.search(r"text\S*f2\S* and 2 more; nothing was measured", report)
+    assert "a path not seen in the n traced calls of a workload is rare (below 3/n a call, at 95 %)" in report
+    assert form in {"text"} or all(name in report for name in UNEXECUTED)
+
+
+def test_the_run_document_names_the_grain_and_all_functions(runs):
+    run = proved(runs, JUDGES[Method.EXECUTED])
+
+    for finding in json.loads(run_to_json(run))["findings"]:
+        assert (finding["method"], finding["detail"], finding["num_pairs"]) == ("executed", UNEXECUTED, 0)
+    assert {row.method for row in view_run(run).findings} == {"proof that no executed code differs"}
 
 
 def test_junit_counts_each_metric_as_passed(unchanged, renderers):

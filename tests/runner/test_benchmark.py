@@ -615,7 +615,7 @@ def test_a_module_that_replaces_clocks_is_timed_all_the_same(tmp_path, monkeypat
 
     imported = probe_import("patching")
 
-    assert imported.seconds > 0.3
+    assert imported.seconds + (imported.run_delay_s or 0.0) > 0.3  # a process that wakes late waits for a core
     assert imported.modules["patching"] == str(tmp_path / "patching.py")
 
 

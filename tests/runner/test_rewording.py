@@ -74,12 +74,26 @@ CHANGED = {
 }
 
 
+def compared(old, new):
+    """In what the module differs from the one after an edit."""
+    assert old in MODULE
+    found = compare_modules(MODULE.encode(), MODULE.replace(old, new).encode())
+    assert found is not None
+    return found
+
+
+def changed_in(baseline, candidate):
+    """Functions whose bodies differ between two modules."""
+    found = compare_modules(baseline.encode(), candidate.encode())
+    assert found is not None
+    return found.changed
+
+
 @pytest.mark.parametrize("name", HARMLESS)
 def test_words_do_not_count(name):
     old, new = HARMLESS[name]
-    assert old in MODULE
 
-    assert compare_modules(MODULE.encode(), MODULE.replace(old, new).encode()) is not None
+    assert not compared(old, new).changed
 
 
 @pytest.mark.parametrize("name", CHANGED)
@@ -87,7 +101,9 @@ def test_code_counts(name):
     old, new = CHANGED[name]
     assert old in MODULE
 
-    assert compare_modules(MODULE.encode(), MODULE.replace(old, new).encode()) is None
+    found = compare_modules(MODULE.encode(), MODULE.replace(old, new).encode())
+
+    assert found is None if name == "not Python" else found.changed
 
 
 DIFFERING = {
@@ -106,7 +122,47 @@ DIFFERING = {
 def test_it_is_told_in_what_modules_differ(name):
     old, new, differing = DIFFERING[name]
 
-    assert compare_modules(MODULE.encode(), MODULE.replace(old, new).encode()) == differing
+    assert compared(old, new).differing == differing
+
+
+BODIES = {
+    "operator": ("value * by", "value + by", {"scaled"}),
+    "method": ("total = 0", "total = 1", {"Model.run"}),
+    "another number of lines": ("    result = value * by\n", "    result = value\n    result *= by\n", {"scaled"}),
+    "expression in a generator": ("part for part in x", "part + 1 for part in x", {"Model.run"}),
+    "function within a function": ("    return result\n", "    return (lambda: result)()\n", {"scaled"}),
+    "default": ("by=2", "by=3", {"<module>"}),
+    "annotation": ("value, *, by=2", "value: int, *, by=2", {"<module>"}),
+    "argument renamed": ("def scaled(value, *, by=2)", "def scaled(amount, *, by=2)", {"<module>", "scaled"}),
+    "made a generator": ("return result", "yield result", {"<module>", "scaled"}),
+    "body of a class": ("size: int = 3", "size: int = 4", {"<module>"}),
+    "decorator": ("    @functools.cache\n", "", {"<module>"}),
+    "function added": ("class Model:", "def more():\n    pass\n\n\nclass Model:", {"<module>", "more"}),
+    "two functions": ("result", "self.total", {"scaled"}),
+}
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_the_functions_whose_bodies_differ_are_named(name):
+    old, new, changed = BODIES[name]
+
+    assert compared(old, new).changed == changed
+
+
+def test_words_of_functions_whose_bodies_differ_do_not_count():
+    on_the_line = compared("total = 0", "rest = total = 0")
+    with_a_line = compared("result = value * by", "result = rest = 0\n    result = value * by")
+
+    assert (on_the_line.changed, on_the_line.differing) == ({"Model.run"}, frozenset())
+    assert (with_a_line.changed, with_a_line.differing) == ({"scaled"}, {"positions"})
+
+
+def test_functions_of_one_name_are_told_apart():
+    twice = "def outer():\n    global f\n    def f(): return {}\ndef f(): return {}\n"
+    moved = "def outer():\n    global f\ndef f(): return {}\n"
+
+    assert changed_in(twice.format(1, 2), twice.format(1, 3)) == {"f"}
+    assert changed_in(twice.format(1, 2), moved.format(1)) == {"outer", "f"}
 
 
 EVERYTHING = ("docstrings", "positions", "locals")

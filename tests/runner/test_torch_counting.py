@@ -3,6 +3,7 @@
 import os
 import sys
 from collections import UserDict
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
@@ -51,6 +52,11 @@ TRANSFERS = {
     "without waiting": (lambda: TENSOR.to("cpu", non_blocking=True), 0),
     "without waiting, by position": (lambda: TENSOR.to("cpu", torch.float32, True), 0),
     "to a type": (lambda: TENSOR.to(torch.float64), 0),
+    "to where another is": (lambda: TENSOR.to(TENSOR.double()), 1),
+    "to where another is, without waiting": (lambda: TENSOR.to(TENSOR.double(), non_blocking=True), 0),
+    "numbers to a device": (lambda: torch.tensor([1.0, 2.0], device="cpu"), 1),
+    "an array to a device": (lambda: torch.as_tensor(TENSOR.numpy(), device="cpu"), 1),
+    "numbers to the host": (lambda: torch.tensor([1.0, 2.0]), 0),
 }
 
 
@@ -128,6 +134,27 @@ def test_kernels_are_not_recorded_without_a_device():
 
 def event(name, device="CUDA", **more):
     return SimpleNamespace(name=name, device_type=f"DeviceType.{device}", **more)
+
+
+def test_kernels_of_a_call_are_recorded_with_their_names(monkeypatch):
+    calls = []
+    events = [SimpleNamespace(name=name, device_type="DeviceType.CUDA") for name in ("gemm", "Memcpy HtoD", "relu")]
+
+    @contextmanager
+    def profile(activities):
+        before = len(calls)
+        yield SimpleNamespace(events=lambda: events * (len(calls) - before))
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    monkeypatch.setattr(torch.profiler, "profile", profile)
+    counts = Counts()
+
+    number = counts.kernels(calls.append, "a call")
+
+    assert len(calls) == 2, "the first call prepares what later ones reuse"
+    assert number == counts.values["kernel_launches"] == 2
+    assert [(each["name"], each["number"]) for each in counts.names["kernel_launches"]] == [("gemm", 1), ("relu", 1)]
 
 
 def test_kernels_are_what_ran_on_the_device_but_copies_and_annotations():

@@ -31,6 +31,17 @@ def test_the_first_gpu_gives_its_name(driver):
     assert _check_gpu(quick=False).found == "NVIDIA A100"
 
 
+def test_a_gpu_of_amd_is_an_accelerator_too(driver, tmp_path):
+    for number, version in enumerate((0, 90010)):  # the first node is the processor
+        node = tmp_path / "nodes" / str(number)
+        node.mkdir(parents=True)
+        (node / "properties").write_text(f"simd_count 0\ngfx_target_version {version}\n")
+
+    assert accelerator_name(tmp_path / "nodes") == "AMD GPU, gfx version 90010"
+    driver("echo 'NVIDIA A100'")
+    assert accelerator_name(tmp_path / "nodes") == "NVIDIA A100"
+
+
 def test_a_quick_look_does_not_ask_the_driver(driver):
     driver("exit 1")
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
@@ -26,7 +27,7 @@ from mainstay.commands.review import changes_of_judgement, notes_on_waivers
 from mainstay.commands.session import Session
 from mainstay.commands.start import Start
 from mainstay.commands.tampering import spoiled
-from mainstay.gates.exact import judge_reworded, judge_unchanged
+from mainstay.gates.exact import judge_executed, judge_reworded, judge_unchanged
 from mainstay.gates.groups import settle_groups
 from mainstay.gates.policy import GateFacts, judge_gate
 from mainstay.gates.tasks import acknowledge_gains
@@ -37,6 +38,7 @@ from mainstay.measuring.strictness import Margins
 from mainstay.project.waivers import apply_waivers
 from mainstay.records.errors import UsageError
 from mainstay.records.findings import Finding, Waiver
+from mainstay.records.metrics import Metric
 from mainstay.records.plans import Plan
 from mainstay.records.runs import Change, Environment, Machine, Run, WorkloadResult
 from mainstay.revisions.git import Repository
@@ -62,6 +64,8 @@ class Basis:
         inputs: SHA-256 of each shared input and each input that ``prepare`` names, as far as it can be read within a
             few seconds.
         differing_files: Installed files of the project that differ between the revisions.
+        traced_calls: Traced calls of each workload that passes since none of them executed what differs.
+        unexecuted: Functions that differ and were not executed, each with its file.
         changes: Differences between the revisions in what they are judged by.
         notes: Notes for the reader on the start and the plan.
         waiver_notes: Notes on waivers that match nothing.
@@ -79,6 +83,8 @@ class Basis:
     machine: Machine
     inputs: Mapping[str, str] = field(default_factory=dict)
     differing_files: tuple[str, ...] = ()
+    traced_calls: Mapping[str, int] = field(default_factory=dict)
+    unexecuted: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()
     notes: tuple[str, ...] = ()
     waiver_notes: tuple[str, ...] = ()
@@ -113,7 +119,15 @@ class Basis:
         """
         for ledger in ledgers:
             if ledger.workload.id in self.proved:
-                ledger.pass_proved(judge_unchanged if self.is_unchanged else judge_reworded)
+                ledger.pass_proved(partial(self._judge_proved, ledger.workload.id))
+
+    def _judge_proved(self, workload: str, metric: Metric) -> Finding:
+        """The finding of a metric whose workload a proof lets pass."""
+        if self.is_unchanged:
+            return judge_unchanged(metric)
+        if workload in self.traced_calls:
+            return judge_executed(metric, self.traced_calls[workload], self.unexecuted)
+        return judge_reworded(metric)
 
 
 def fix_basis(session: Session, harness: Harness, waivers: tuple[Waiver, ...]) -> Basis:
@@ -148,6 +162,8 @@ def fix_basis(session: Session, harness: Harness, waivers: tuple[Waiver, ...]) -
         machine=machine,
         inputs={**harness.shared, **(input_digests(harness.prepared.variables, harness.scratch) or {})},
         differing_files=proof.differing_files,
+        traced_calls=proof.calls,
+        unexecuted=proof.unexecuted,
         changes=tuple(changes_of_judgement(session, harness, agenda, waivers)),
         notes=(*_notes_on_start(session, harness, proof), *agenda.notes, *outlook),
         waiver_notes=tuple(waiver_notes),

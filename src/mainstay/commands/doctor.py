@@ -281,7 +281,7 @@ def _check_gpu(*, quick: bool) -> Check:
         return Check(name="gpu", found="no NVIDIA driver")
     if quick:
         return Check(name="gpu", found="there is an NVIDIA driver, which --quick does not query")
-    name = machine.accelerator_name()
+    name = machine.nvidia_name()
     if not name:
         return Check(
             name="gpu",

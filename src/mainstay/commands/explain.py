@@ -22,18 +22,20 @@ from mainstay.commands.session import Session, check_platform
 from mainstay.commands.start import Start
 from mainstay.measuring.explaining import find_first_difference
 from mainstay.measuring.loop import Observer
-from mainstay.records.errors import MainstayError, UsageError
+from mainstay.measuring.parting import compare_recorded
+from mainstay.records.errors import MainstayError, StoreError, UsageError
 from mainstay.records.executions import TRAINED
 from mainstay.records.explanations import Explanation, Parting
 from mainstay.records.findings import Verdict
 from mainstay.records.plans import PlannedWorkload
 from mainstay.records.runs import Revision, Run
+from mainstay.records.trials import Side
 from mainstay.reports.explanation import render_explanation
 from mainstay.reports.publishing import read_run
 from mainstay.revisions.git import Repository
 from mainstay.revisions.hunks import nearest_hunks, read_hunks
 from mainstay.store.files import FOLDER, write_text
-from mainstay.store.journal import JUDGEMENTS, RUNS, new_run
+from mainstay.store.journal import JUDGEMENTS, RUNS, Journal, new_run, trial_content
 from mainstay.workers.watching import WatchError
 
 RESTART = "start 'mainstay explain' again: nothing is kept"
@@ -72,7 +74,56 @@ def explain(path: Path, options: ExplainOptions, *, environ: Mapping[str, str], 
     """
     check_platform(sys.platform)
     repository = Repository.discover(path)
-    run = read_run(find_run(repository.root, options.run))
+    document = find_run(repository.root, options.run)
+    return explain_run(repository, read_run(document), document.parent, options, environ=environ, observer=observer)
+
+
+def with_explanation(
+    repository: Repository, run: Run, folder: Path, *, environ: Mapping[str, str], observer: Observer
+) -> Run:
+    """A run with its explanation, or with a note on why there is none; its verdict and exit status stay.
+
+    Args:
+        repository: The user's repository.
+        run: A run that has been judged.
+        folder: Folder of the run.
+        environ: The user's environment.
+        observer: Receives progress reports.
+    """
+    try:
+        found = explain_run(repository, run, folder, ExplainOptions(), environ=environ, observer=observer)
+        return replace(run, explanation=found)
+    except MainstayError as error:
+        reason = error.fact
+    except KeyboardInterrupt:
+        reason = "it was interrupted"
+    except Exception as error:  # noqa: BLE001 - a verdict is there, whatever fails after it
+        reason = f"a fault of mainstay, {type(error).__name__}: {error}"
+    return replace(run, notes=(*run.notes, f"where the revisions differ first was not found: {reason}"))
+
+
+def explain_run(
+    repository: Repository,
+    run: Run,
+    folder: Path,
+    options: ExplainOptions,
+    *,
+    environ: Mapping[str, str],
+    observer: Observer,
+) -> Explanation:
+    """Find the first place where the revisions of a run part.
+
+    Args:
+        repository: The user's repository.
+        run: The run.
+        folder: Folder of the run, whose journal has its trials.
+        options: Options of the command.
+        environ: The user's environment.
+        observer: Receives progress reports.
+
+    Raises:
+        MainstayError: If the run cannot be explained.
+    """
     planned = choose_workload(run, options.workload)
     if not 1 <= options.pair <= len(planned.seeds):
         raise UsageError(f"there is no pair {options.pair}", next_step=f"name one from 1 to {len(planned.seeds)}")
@@ -87,9 +138,9 @@ def explain(path: Path, options: ExplainOptions, *, environ: Mapping[str, str], 
     )
     with (
         tempfile.TemporaryDirectory() as place,
-        new_run(Path(place), datetime.fromisoformat(start.created), asdict(start)) as folder,
+        new_run(Path(place), datetime.fromisoformat(start.created), asdict(start)) as own,
     ):
-        session = Session.of_run(repository, folder, start, environ=environ, observer=observer)
+        session = Session.of_run(repository, own, start, environ=environ, observer=observer)
         with open_harness(session) as harness:
             observer.phase("trials")
             try:
@@ -116,6 +167,7 @@ def explain(path: Path, options: ExplainOptions, *, environ: Mapping[str, str], 
             if versions[0].get(name) != versions[1].get(name)
         },
         trial_s=_trial_seconds(run, planned.id),
+        recorded_by_gate=recorded_by_gate(folder, planned.id, planned.seeds[options.pair - 1]),
     )
     return locate(explanation, repository)
 
@@ -124,6 +176,29 @@ def _trial_seconds(run: Run, workload: str) -> float | None:
     """Mean seconds of a trial of the gate; ``None`` if it ran none."""
     measured = next((each for each in run.workloads if each.id == workload and each.num_pairs), None)
     return measured.seconds / (2 * measured.num_pairs) if measured else None
+
+
+def recorded_by_gate(folder: Path, workload: str, seed: int) -> str:
+    """What the trials of a run recorded differently with a seed, in one sentence.
+
+    Args:
+        folder: Folder of the run.
+        workload: Node id of the workload.
+        seed: The seed.
+
+    Returns:
+        The sentence; empty if they recorded the same, or if the journal with both trials is not there.
+    """
+    try:
+        trials = Journal(folder / "journal.jsonl").trials()
+    except StoreError:
+        return ""
+    known = {
+        each.side: trial_content(each)
+        for each in trials
+        if each.workload == workload and each.seed == seed and not each.repetition
+    }
+    return compare_recorded(known[Side.BASELINE], known[Side.CANDIDATE]) if len(known) == len(Side) else ""
 
 
 def locate(explanation: Explanation, repository: Repository) -> Explanation:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from mainstay.commands.basis import Measured, conclude, fix_basis
 from mainstay.commands.cluster import Cluster, connected
+from mainstay.commands.explain import with_explanation
 from mainstay.commands.harness import open_harness
 from mainstay.commands.measurement import max_load, measuring, open_ledgers
 from mainstay.commands.reuse import (
@@ -33,6 +34,7 @@ from mainstay.commands.tampering import find_tampering
 from mainstay.measuring.ledger import restore_trials
 from mainstay.measuring.loop import Observer
 from mainstay.records.errors import UsageError
+from mainstay.records.findings import Verdict
 from mainstay.records.runs import Run
 from mainstay.records.selections import Selection
 from mainstay.records.trials import Side
@@ -60,6 +62,7 @@ class GateOptions:
         acknowledged: Metrics whose implausible gain a person has examined.
         places: Gate the workloads of these files, folders and node ids, relative to the current folder; all if empty.
         cluster: Address of the scheduler of a Dask cluster that measures accuracy; this machine measures all if empty.
+        explain: Unless the gate passes, find the first place where the revisions differ.
     """
 
     baseline: str | None = None
@@ -76,6 +79,7 @@ class GateOptions:
     places: tuple[str, ...] = ()
     acknowledged: tuple[str, ...] = ()
     cluster: str = ""
+    explain: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,6 +127,9 @@ def gate(path: Path, options: GateOptions, *, environ: Mapping[str, str], observ
         )
         place = folder.write("run.json", run_to_json(run))
         folder.journal.append("finish", verdict=run.verdict, exit_status=run.exit_status)
+        if options.explain and run.verdict is not Verdict.PASS:
+            run = with_explanation(repository, run, folder.path, environ=environ, observer=observer)
+            folder.write("run.json", run_to_json(run))
     return GateOutcome(run=run, path=place)
 
 

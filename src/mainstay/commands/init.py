@@ -142,7 +142,7 @@ def plan_adoption(
         ],
         read,
         default_branch=(branch or "").rpartition("/")[2],
-        gpu=machine.accelerator_name(),
+        gpu=machine.nvidia_name(),
         where=str(top / folder / "pyproject.toml"),
         workflows_above={name: read_from_top(name) or "" for name in above},
     )

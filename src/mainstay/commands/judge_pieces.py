@@ -19,11 +19,12 @@ from mainstay.commands.basis import Basis, Measured, conclude
 from mainstay.commands.judge import JudgeOutcome
 from mainstay.commands.measurement import open_ledgers
 from mainstay.commands.pieces import Piece, basis_of, read_pieces, require_whole
+from mainstay.gates.accuracy import decode_classes
 from mainstay.gates.policy import Design
 from mainstay.measuring.loop import Measurement, SilentObserver
-from mainstay.records.errors import GitError, PieceError
+from mainstay.records.errors import GitError, MainstayError, PieceError
 from mainstay.records.findings import Finding, Verdict
-from mainstay.records.trials import Outcome, Side, Trial
+from mainstay.records.trials import Outcome, Trial
 from mainstay.revisions.git import Repository
 from mainstay.store.documents import run_to_json
 from mainstay.store.journal import JUDGEMENTS, new_run
@@ -62,7 +63,7 @@ class Recorded:
             another pair did not complete.
 
         Raises:
-            PieceError: If the piece lacks the pair without such a reason, or has other seeds.
+            PieceError: If the piece lacks the pair without such a reason, or it has another seed or cannot be judged.
         """
         position = self._positions[request.workload]
         number = next(n for n, piece in enumerate(self._pieces) if piece.head.shard.owns(position, request.pair))
@@ -73,7 +74,9 @@ class Recorded:
             if trial is None and self._may_lack(number, request):
                 return PairResult(request=request, trials=())
             if trial is None or trial.seed != request.seed:
-                raise self._damage(number, request, side)
+                raise self._damage(number, request, f"the {side} at seed {request.seed}")
+            if lacking := _lacking(trial, request.gated):
+                raise self._damage(number, request, f"the {side}: {lacking}")
             trials.append(trial)
         images = self._pieces[number].images.get(request.workload, {}) if request.wants_images else {}
         return PairResult(request=request, trials=tuple(trials), images=images)
@@ -86,14 +89,27 @@ class Recorded:
         )
         return request.pair >= self.num_pairs or bool(request.repetition) or is_broken
 
-    def _damage(self, number: int, request: PairRequest, side: Side) -> PieceError:
+    def _damage(self, number: int, request: PairRequest, where: str) -> PieceError:
         piece = self._pieces[number]
         return PieceError(
-            f"shard {piece.head.shard} lacks pair {request.pair} of {request.workload} on the {side} at seed "
-            f"{request.seed}",
+            f"shard {piece.head.shard} lacks pair {request.pair} of {request.workload} on {where}",
             looked_in=str(piece.path),
             next_step=f"remove the folder, and measure again: {piece.head.command()}",
         )
+
+
+def _lacking(trial: Trial, gated: Sequence[str]) -> str:
+    """What a completed trial lacks of that which the gate requires of a worker; empty if nothing."""
+    if missing := trial.find_lacking(gated):
+        return f"{missing} was not recorded"
+    if trial.predictions is not None:
+        try:
+            labels, predicted = map(decode_classes, (trial.predictions.labels, trial.predictions.predicted))
+        except MainstayError as error:
+            return error.fact
+        if len(labels) != len(predicted):
+            return f"it has {len(predicted)} predictions for {len(labels)} labels"
+    return ""
 
 
 def judge_pieces(

@@ -20,8 +20,8 @@ from typing import Any
 from mainstay.commands.basis import Basis
 from mainstay.commands.start import Start
 from mainstay.measuring.sharding import Shard
-from mainstay.records.errors import PieceError, UsageError
-from mainstay.records.trials import Trial
+from mainstay.records.errors import PieceError, StoreError, UsageError
+from mainstay.records.trials import ContextValue, Outcome, Trial
 from mainstay.store.journal import PIECES, Journal
 from mainstay.workers.machine import device_kind
 
@@ -150,7 +150,7 @@ def read_pieces(places: Sequence[Path]) -> tuple[Piece, ...]:
         if not place.is_dir():
             raise UsageError("no such folder", looked_in=str(place), next_step="name folders that hold pieces")
     files = sorted({file.resolve() for place in places for file in place.rglob("journal.jsonl") if file.is_file()})
-    pieces = tuple(piece for file in files if (piece := Piece.read(Journal(file, PIECES))))
+    pieces = tuple(piece for file in files if (piece := _read(Journal(file, PIECES))))
     if not pieces:
         raise UsageError(
             "no pieces there",
@@ -158,6 +158,18 @@ def read_pieces(places: Sequence[Path]) -> tuple[Piece, ...]:
             next_step="write them with 'mainstay trials --shard I/N', for each I from 1 to N",
         )
     return pieces
+
+
+def _read(journal: Journal) -> Piece | None:
+    """Read a piece; if it is damaged, the error names the command that measures its shard, where that is known."""
+    try:
+        return Piece.read(journal)
+    except StoreError as error:
+        head = journal.known_start(Head)
+        if head is None:
+            raise
+        step = f"remove the folder, and measure again: {head.command()}"
+        raise StoreError(error.fact, looked_in=error.looked_in, next_step=step) from error
 
 
 def require_whole(pieces: Sequence[Piece]) -> tuple[Piece, ...]:
@@ -213,7 +225,38 @@ def require_whole(pieces: Sequence[Piece]) -> tuple[Piece, ...]:
                 next_step="measure all shards of one commit, with the same options, on machines of the same kind; for "
                 "equal dependencies, pin them with 'constraints'",
             )
+        if difference := _find_context_difference(pieces[0], piece):
+            raise PieceError(
+                f"shard {pieces[0].head.shard} and shard {piece.head.shard} recorded another {difference}",
+                looked_in=f"{pieces[0].path} and {piece.path}",
+                next_step=f"measure both on machines that give the same; remove the folder, then: {piece.head.command()}",
+            )
     return tuple(pieces)
+
+
+def _find_context_difference(first: Piece, second: Piece) -> str:
+    """The first context that differs between two pieces; empty if none does.
+
+    What differs among the pairs of one piece, such as the part of the data that is held out, is no difference.
+    """
+    one, other = _contexts(first), _contexts(second)
+    for key in sorted(one.keys() & other.keys()):
+        values = one[key], other[key]
+        if values[0] != values[1] and max(map(len, values)) == 1:
+            texts = [str(next(iter(each)))[:MAX_SHOWN] for each in values]
+            return f"{key[1]} of {key[0]}: {' and '.join(texts)}"
+    return ""
+
+
+def _contexts(piece: Piece) -> dict[tuple[str, str], set[ContextValue | None]]:
+    """What completed trials of a piece recorded as their context, by workload and name."""
+    found: dict[tuple[str, str], set[ContextValue | None]] = {}
+    completed = [trial for trial in piece.trials if trial.outcome is Outcome.COMPLETED]
+    names = {(trial.workload, name) for trial in completed for name in trial.context}
+    for trial in completed:
+        for key in (key for key in names if key[0] == trial.workload):
+            found.setdefault(key, set()).add(trial.context.get(key[1]))
+    return found
 
 
 def basis_of(piece: Piece) -> Basis:

@@ -9,12 +9,12 @@ Its assumptions are listed in :data:`mainstay.reports.circumstances.ASSUMPTIONS`
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 from mainstay.commands.harness import Harness
-from mainstay.commands.rewording import prove_reworded
+from mainstay.commands.rewording import Reworded, prove_reworded
 from mainstay.commands.session import Session
 from mainstay.commands.start import BothSettings
 from mainstay.measuring.agenda import Agenda
@@ -34,13 +34,18 @@ class Proof(NamedTuple):
         holds: Whether nothing has to be measured.
         note: Why unchanged code is measured nevertheless; empty if the code differs or the proof holds.
         differing_files: Installed files of the subject that differ between the revisions.
-        reworded: Workloads that need not be measured although files differ, since these differ in words only.
+        reworded: Workloads that need not be measured although files differ, since these differ in words only, or in code
+            that the workloads do not execute.
+        calls: Traced calls of each workload in the second case.
+        unexecuted: Functions that differ in the second case, each with its file.
     """
 
     holds: bool
     note: str = ""
     differing_files: tuple[str, ...] = ()
     reworded: frozenset[str] = frozenset()
+    calls: Mapping[str, int] = {}
+    unexecuted: tuple[str, ...] = ()
 
     def proved(self, agenda: Agenda) -> frozenset[str]:
         """Workloads that need not be measured.
@@ -68,11 +73,16 @@ def prove(session: Session, harness: Harness, agenda: Agenda) -> Proof:
         return proof
     journal = session.folder.journal
     if lines := [line for line in journal.read() if line["type"] == "proof"]:
-        workloads = journal.content(lines[0], "workloads", list[str])
-        return proof._replace(reworded=frozenset(workloads), note=journal.content(lines[0], "note", str))
-    found = prove_reworded(session, harness, agenda, _differing_members(harness))
-    journal.append("proof", workloads=sorted(found.workloads), note=found.note)
-    return proof._replace(reworded=found.workloads, note=found.note)
+        found = Reworded(
+            frozenset(journal.content(lines[0], "workloads", list[str])),
+            journal.content(lines[0], "note", str),
+            journal.content(lines[0], "calls", dict[str, int]),
+            tuple(journal.content(lines[0], "unexecuted", list[str])),
+        )
+    else:
+        found = prove_reworded(session, harness, agenda, _differing_members(harness))
+        journal.append("proof", **{**found._asdict(), "workloads": sorted(found.workloads)})
+    return proof._replace(reworded=found.workloads, note=found.note, calls=found.calls, unexecuted=found.unexecuted)
 
 
 def prove_unchanged(settings: BothSettings, harness: Harness, agenda: Agenda) -> Proof:

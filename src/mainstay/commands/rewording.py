@@ -4,6 +4,10 @@ The same code is executed, unless it reads its own words. So the modules are sea
 workload in a traced process, and as a control both revisions run them once more. What the candidate's process says of itself
 can only have everything measured; it never proves anything.
 
+If both revisions' settings say ``proof = "executed"``, functions may differ that the baseline does not execute. Its second run
+then makes many calls of each workload, and no source of chance may be used: it is assumed that a path which none of these calls
+took is rare.
+
 - :func:`prove_reworded`: the workloads that need not be measured, or why all are.
 - :func:`find_obstacle`: what a traced run saw that leaves open whether words were read.
 """
@@ -20,12 +24,13 @@ from mainstay.commands.harness import Harness
 from mainstay.commands.session import Session
 from mainstay.measuring.agenda import Agenda
 from mainstay.measuring.scheduling import derive_seeds
+from mainstay.records.formatting import first_few
 from mainstay.records.metrics import Workload
 from mainstay.records.trials import Side
 from mainstay.revisions.unchanged import WordComparison, compare_trees, compare_words, find_native_code, names_in_wheels
 from mainstay.runner.protocol import Traced
 from mainstay.runner.rewording import MADE_BY_UV
-from mainstay.workers.tracing import TracedRun, TraceError, trace_workloads
+from mainstay.workers.tracing import FEWEST_CALLS, MOST_CALLS, TracedRun, TraceError, trace_workloads
 
 SHARE_OF_BUDGET = 0.25
 """Part of the time budget that the traced runs may take; it comes on top, and is saved many times over."""
@@ -39,6 +44,14 @@ OF_EVERY_ENVIRONMENT = ("pyvenv.cfg", "bin/python", MADE_BY_UV)
 MOST_NAMED = 3
 """Workloads that a note names."""
 
+REPEAT_SECONDS = 4.0
+"""Longest time for which one workload is run repeatedly."""
+
+NEEDS_MONITORING = (
+    'proof = "executed" needs Python 3.12 or later, and the revisions use an older version: code counts as unchanged only if it '
+    "differs in nothing but docstrings, comments, layout and names of locals"
+)
+
 DEPENDS_ON_WORDS = frozenset({"import_time", "peak_memory", "peak_accelerator_memory"})
 """Metrics that the text of a module affects even where nothing reads it."""
 
@@ -49,10 +62,14 @@ class Reworded(NamedTuple):
     Attributes:
         workloads: Workloads that need not be measured.
         note: What is measured though the code is the same, and why; empty where nothing is or the code differs.
+        calls: Traced calls of each such workload, if code differs that none of them executed.
+        unexecuted: Functions in which that code lies, each with its file.
     """
 
     workloads: frozenset[str] = frozenset()
     note: str = ""
+    calls: Mapping[str, int] = {}
+    unexecuted: tuple[str, ...] = ()
 
 
 def prove_reworded(session: Session, harness: Harness, agenda: Agenda, differing: Sequence[str]) -> Reworded:
@@ -83,22 +100,18 @@ def prove_reworded(session: Session, harness: Harness, agenda: Agenda, differing
         beside=Path(baseline.folder),
         variables=baseline.variables,
     )
-    if not words.is_same_code:
+    if not words.is_same_code and not (words.changed and session.configuration.proof == "executed"):
         return Reworded()
-    equal = "the revisions differ only in docstrings, comments, layout and names of locals"
+    if words.changed and not words.can_follow_calls:
+        return Reworded(note=NEEDS_MONITORING)
+    equal = _how_equal(words)
     eligible = [assignment.workload for assignment in agenda.assignments if not _depends_on_words(assignment.workload)]
     if not eligible:
         return Reworded(
             note=f"{equal}; measured nevertheless, since the text of a module affects import time and memory"
         )
-    if native := find_native_code(trees[0]):
-        return Reworded(note=f"{equal}; measured nevertheless, since compiled code could read them ({native})")
-    if startup := next(_startup(harness), ""):
-        return Reworded(
-            note=f"{equal}; measured nevertheless, since code that runs at start-up is not traced ({startup})"
-        )
-    if words.readers:
-        return Reworded(note=f"{equal}; measured nevertheless, since code could read them: {words.readers}")
+    if reason := next(_reasons_to_measure(harness, trees[0], words), ""):
+        return Reworded(note=f"{equal}; measured nevertheless, since {reason}")
 
     session.observer.phase("proof")
     tracing = _Tracing(session=session, harness=harness, words=words, files=comparison.files)
@@ -110,12 +123,30 @@ def prove_reworded(session: Session, harness: Harness, agenda: Agenda, differing
             f"; and {left} more" if (left := len(reasons) - MOST_NAMED) > 0 else ""
         )
         what = "measured nevertheless" if not proved else "measured in part"
-        return Reworded(proved, f"{equal}; {what}, since {named}")
-    if len(proved) < len(agenda.assignments):
-        return Reworded(
-            proved, f"{equal}; import time and memory are measured, since the text of a module affects them"
-        )
-    return Reworded(proved)
+        note = f"{equal}; {what}, since {named}"
+    elif len(proved) < len(agenda.assignments):
+        note = f"{equal}; import time and memory are measured, since the text of a module affects them"
+    else:
+        note = ""
+    calls = {name: tracing.calls[name] for name in sorted(proved) if name in tracing.calls}
+    return Reworded(proved, note, calls, words.changed if proved else ())
+
+
+def _how_equal(words: WordComparison) -> str:
+    """In what the revisions differ, as the beginning of a sentence."""
+    if not words.changed:
+        return "the revisions differ only in docstrings, comments, layout and names of locals"
+    return f"the revisions differ only in the code of {first_few(words.changed)}"
+
+
+def _reasons_to_measure(harness: Harness, tree: Path, words: WordComparison) -> Iterator[str]:
+    """What makes a trace needless, since it could not prove anything, as the rest of a sentence."""
+    if native := find_native_code(tree):
+        yield f"compiled code could read them ({native})"
+    if startup := next(_startup(harness), ""):
+        yield f"code that runs at start-up is not traced ({startup})"
+    if words.readers:
+        yield f"code could read them: {words.readers}"
 
 
 def _startup(harness: Harness) -> Iterator[str]:
@@ -139,6 +170,7 @@ class _Tracing:
         words: In what they differ.
         files: Modules that do.
         obstacles: Why workloads must be measured; under an empty name, why all must.
+        calls: Traced calls of each workload that was run repeatedly, since code differs that none of them executed.
     """
 
     session: Session
@@ -146,6 +178,7 @@ class _Tracing:
     words: WordComparison
     files: Sequence[str]
     obstacles: dict[str, str] = field(default_factory=dict)
+    calls: Mapping[str, int] = field(default_factory=dict)
 
     def prove(self, workloads: Sequence[Workload]) -> frozenset[str]:
         """Names of the workloads that need not be measured."""
@@ -175,13 +208,15 @@ class _Tracing:
         reason = find_obstacle(run.workloads[workload], self.words, self.files)
         if result["outcome"] != "completed":
             reason = f"it did not complete when it was traced: {result['cause'] or result['outcome']}"
+        elif not reason and workload in run.calls:
+            reason = why_not_repeated(run.calls[workload], run.late.get(workload, frozenset()))
         if reason:
             self.obstacles[workload] = reason
         return reason
 
     def _control(self, first: TracedRun, workloads: Sequence[Workload], deadline: float) -> frozenset[str]:
         """Compare a second run of the baseline and one of the candidate with the first."""
-        again = self._trace(Side.BASELINE, workloads, deadline)
+        again = self._trace(Side.BASELINE, workloads, deadline, is_repeated=bool(self.words.changed))
         candidate = self._trace(Side.CANDIDATE, workloads, deadline)
         for run in (again, candidate):
             for seen in (run.collection, *run.workloads.values()):
@@ -189,18 +224,52 @@ class _Tracing:
                     self.obstacles[""] = reason
         if reason := compare_runs(first, again, candidate):
             self.obstacles[""] = reason
-        return frozenset() if "" in self.obstacles else frozenset(each.id for each in workloads)
+        self.calls = again.calls
+        few = {name for name in again.calls if self._find_obstacle(name, again)}
+        return frozenset() if "" in self.obstacles else frozenset(each.id for each in workloads) - few
 
-    def _trace(self, side: Side, workloads: Sequence[Workload], deadline: float) -> TracedRun:
+    def _trace(
+        self, side: Side, workloads: Sequence[Workload], deadline: float, *, is_repeated: bool = False
+    ) -> TracedRun:
         start = self.session.start
-        seeds = {each.id: derive_seeds(start.salt, start.baseline.commit, each.id, 1)[0] for each in workloads}
+        timed = frozenset(each.id for each in workloads if each.execution.is_interleaved)
+        seconds = min(REPEAT_SECONDS, (deadline - time.monotonic()) / (2 * len(workloads))) if is_repeated else 0.0
+        seeds = {
+            each.id: derive_seeds(start.salt, start.baseline.commit, each.id, MOST_CALLS if is_repeated else 1)
+            for each in workloads
+        }
         return trace_workloads(
             self.harness.specs[Side.BASELINE][side],
             seeds,
-            frozenset(each.id for each in workloads if each.execution.is_interleaved),
+            timed,
             limit_s=self.session.configuration.trial_seconds,
             deadline=deadline,
+            follows_calls=bool(self.words.changed),
+            repeat_s=max(0.0, seconds),
         )
+
+
+def why_not_repeated(calls: int, late: frozenset[str]) -> str:
+    """Find out why repeated calls of a workload do not show what its calls execute.
+
+    Args:
+        calls: Number of calls.
+        late: Functions that only the second half of them executed.
+
+    Returns:
+        The reason, as a sentence without its end; empty if they do.
+
+    Example:
+        >>> why_not_repeated(3000, frozenset()), why_not_repeated(20, frozenset())
+        ('', 'only 20 traced calls fit in the time for them, and 300 are needed')
+        >>> why_not_repeated(3000, frozenset({"a.py::rare"}))
+        'its later calls executed a.py::rare, which its first calls did not'
+    """
+    if late:
+        return f"its later calls executed {min(late)}, which its first calls did not"
+    if calls < FEWEST_CALLS:
+        return f"only {calls} traced calls fit in the time for them, and {FEWEST_CALLS} are needed"
+    return ""
 
 
 def find_obstacle(seen: Traced, words: WordComparison, files: Sequence[str]) -> str:
@@ -215,7 +284,7 @@ def find_obstacle(seen: Traced, words: WordComparison, files: Sequence[str]) -> 
         What it is, as the rest of a sentence; empty if nothing.
 
     Example:
-        >>> seen = Traced(unknown=[], touched=["a.py"], introspected=[], readers={}, executed=[])
+        >>> seen = Traced(unknown=[], touched=["a.py"], introspected=[], readers={}, executed=[], chance=[])
         >>> find_obstacle(seen, WordComparison(is_same_code=True), ["a.py"])
         'the file a.py was looked at'
     """
@@ -223,6 +292,8 @@ def find_obstacle(seen: Traced, words: WordComparison, files: Sequence[str]) -> 
 
 
 def _iter_obstacles(seen: Traced, words: WordComparison, files: Sequence[str]) -> Iterator[str]:
+    for function in sorted({*words.changed} & {*seen["executed"]}):
+        yield f"{function} differs and was executed"
     for event in seen["unknown"]:
         yield f"nobody can tell what was read: {event}"
     for place in seen["touched"]:
@@ -235,6 +306,8 @@ def _iter_obstacles(seen: Traced, words: WordComparison, files: Sequence[str]) -
     for kind in sorted(words.differing):
         if readers := seen["readers"].get(kind):
             yield f"{kind} could be read by {readers[0]}"
+    if words.changed and seen["chance"]:
+        yield f"what is executed may depend on chance: {seen['chance'][0]}"
 
 
 def compare_runs(first: TracedRun, again: TracedRun, candidate: TracedRun) -> str:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from mainstay.commands.basis import fix_basis
+from mainstay.commands.basis import Basis, fix_basis
 from mainstay.commands.gate import GateOptions, choose_start, in_project
 from mainstay.commands.harness import open_harness
 from mainstay.commands.measurement import max_load, measuring, open_ledgers
@@ -128,10 +128,8 @@ def measure_shard(
     place = (options.output or repository.root / FOLDER / PIECES) / options.shard.folder
     with _open_piece(place, start, options) as (folder, start):
         piece = Piece.read(folder.journal)
-        if piece and piece.basis and piece.ending:
-            wanted = options.up_to or piece.basis.plan.looks[-1]
-            if piece.ending.num_pairs >= wanted:
-                return _outcome(options, folder)
+        if piece and piece.basis and piece.ending and piece.ending.num_pairs >= _num_wanted(options, piece.basis):
+            return _outcome(options, folder)
         session = Session.of_run(repository, folder, start, environ=environ, observer=observer)
         _measure(session, options)
         return _outcome(options, folder)
@@ -178,6 +176,7 @@ def _measure(session: Session, options: TrialsOptions) -> None:
     waivers, journal = waivers_of(session, Side.CANDIDATE), session.folder.journal
     with open_harness(session) as harness:
         basis = fix_basis(session, harness, waivers)
+        num_wanted = _num_wanted(options, basis)
         piece = Piece.read(journal)
         if piece is None or piece.basis is None:
             journal.append("basis", basis=asdict(basis))
@@ -191,7 +190,7 @@ def _measure(session: Session, options: TrialsOptions) -> None:
         restore_trials(ledgers, journal.trials())
         basis.pass_proved(ledgers)
         with measuring(session, harness, basis.agenda, basis.plan, ledgers) as measurement:
-            num_pairs = measurement.measure_share(options.up_to or basis.plan.looks[-1], options.shard)
+            num_pairs = measurement.measure_share(num_wanted, options.shard)
         tampering = find_tampering(harness, session.repository.shared_digests(basis.plan.share))
         for ledger in ledgers:
             if images := ledger.images.get(0):
@@ -204,6 +203,22 @@ def _measure(session: Session, options: TrialsOptions) -> None:
             phases_s=session.watch.seconds,
         )
         journal.append("measured", ending=asdict(ending))
+
+
+def _num_wanted(options: TrialsOptions, basis: Basis) -> int:
+    """Number of pairs to measure, over all shards.
+
+    Raises:
+        UsageError: If the plan has fewer: there are no seeds beyond its last look.
+    """
+    last = basis.plan.looks[-1]
+    if options.up_to is not None and options.up_to > last:
+        raise UsageError(
+            f"--up-to {options.up_to} is more than the {last} pairs of the last look",
+            looked_in="the looks of the plan",
+            next_step=f"leave it out, or name at most {last}",
+        )
+    return options.up_to or last
 
 
 def _outcome(options: TrialsOptions, folder: RunFolder) -> TrialsOutcome:

@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from mainstay.gates.samples import MetricSamples, fault_finding, find_fault
 from mainstay.records.findings import Blame, Finding, Interval, Method, Verdict
-from mainstay.records.formatting import degradation_text
+from mainstay.records.formatting import degradation_text, first_few
 from mainstay.records.metrics import Metric
 from mainstay.stats.paired import moments
 
@@ -196,6 +196,31 @@ def judge_reworded(metric: Metric) -> Finding:
         "measured",
         method=Method.REWORDED,
         estimate=0.0,
+    )
+
+
+def judge_executed(metric: Metric, num_calls: int, unexecuted: Sequence[str]) -> Finding:
+    """``pass`` of a metric, where many calls of its workload executed nothing that differs.
+
+    Args:
+        metric: What would have been measured.
+        num_calls: Number of traced calls.
+        unexecuted: Functions that differ, each with its file.
+
+    Example:
+        >>> from mainstay.records.metrics import Direction, Kind, Metric
+        >>> speed = Metric(workload="w", name="a", kind=Kind.PERFORMANCE, direction=Direction.LOWER, margin=0.05)
+        >>> print(judge_executed(speed, 3000, ["subject/text.py::plural"]).reason)
+        unchanged code: none of 3,000 traced calls executed what differs, subject/text.py::plural; nothing was measured
+    """
+    return Finding(
+        metric=metric,
+        verdict=Verdict.PASS,
+        reason=f"unchanged code: none of {num_calls:,} traced calls executed what differs, {first_few(unexecuted)}; nothing was "
+        "measured",
+        method=Method.EXECUTED,
+        estimate=0.0,
+        detail=tuple(unexecuted),
     )
 
 

@@ -38,7 +38,7 @@ HELD = {
     "deviations": "the smaller deviation of each metric applies, and none that only one has",
     "group_by": "the baseline's holds",
     "fail_fast": "the gate stops early only if both say so",
-    "proof": "code counts as unchanged only if both say so",
+    "proof": "the proof that assumes less holds",
     "seconds": "the larger holds",
     "pair_seconds": "the larger holds",
     "trial_seconds": "the smaller holds",

@@ -33,6 +33,10 @@ from mainstay.workers.watching import Watched, WatchedTrials
 SLOWER = 20.0
 """How many times as long as an unwatched trial a watched one may take."""
 
+COMPUTED_THE_SAME = "both revisions had the same parameters after every step and recorded the same with this seed"
+RECORDED_THE_SAME = "both revisions recorded the same with this seed; what they computed besides was not compared"
+"""What follows from trials without a difference, with torch and without."""
+
 BASELINE, AGAIN, CANDIDATE = range(3)
 
 
@@ -116,12 +120,16 @@ class _Search:
             baseline, again, candidate = steps.finished
             if itself := compare_recorded(baseline, again):
                 return FirstDifference(parting=Parting.BASELINE, recorded=itself, cause=itself)
-            if not (recorded := compare_recorded(baseline, candidate)):
-                return FirstDifference(parting=Parting.NOTHING)
+            recorded = compare_recorded(baseline, candidate)
             is_complete = candidate["outcome"] == baseline["outcome"] == "completed"
+            if not recorded:
+                return self._compare_unwatched() if steps.has_torch and is_complete else _nothing(RECORDED_THE_SAME)
             if not (steps.has_torch and is_complete):
                 return FirstDifference(parting=Parting.RECORDED, recorded=recorded)
-        return replace(self._find_node(), recorded=recorded)
+        with self._trials("graphs", only=[Side.BASELINE, Side.CANDIDATE]) as trials:
+            node = _first_node(trials.operators())
+        outside = "torch computed the same: what is recorded was made outside of it"
+        return replace(node or FirstDifference(parting=Parting.RECORDED, cause=outside), recorded=recorded)
 
     def run_unwatched(self) -> None:
         """Run a trial of the baseline that is not watched, to know what it takes."""
@@ -211,24 +219,39 @@ class _Search:
             largest_difference=largest,
         )
 
-    def _find_node(self) -> FirstDifference:
-        """The first node of the compiled graphs in which the trials part, if there is one."""
-        with self._trials("graphs", only=[Side.BASELINE, Side.CANDIDATE]) as trials:
+    def _compare_unwatched(self) -> FirstDifference:
+        """What differs as the gate runs the trials, compiled, although nothing differs operator by operator."""
+        with self._trials("graphs") as trials:
             watched = trials.operators()
-        texts = [[operator["arguments"] for operator in each.operators] for each in watched]
-        length = min(map(len, texts))
-        first = next((n for n in range(length) if texts[0][n] != texts[1][n]), length)
-        nodes = [each.operators[first] if first < len(each.operators) else None for each in watched]
-        if not any(nodes):
-            return FirstDifference(
-                parting=Parting.RECORDED, cause="torch computed the same: what is recorded was made outside of it"
-            )
-        return FirstDifference(
-            parting=Parting.GRAPH,
-            baseline=_called(nodes[0], watched[0]),
-            candidate=_called(nodes[1], watched[1]),
-            cause="the graphs that torch compiles differ; uncompiled, both revisions compute the same",
-        )
+            trials.go_on()
+            baseline, again, candidate = trials.finished()
+        if itself := compare_recorded(baseline, again):
+            return FirstDifference(parting=Parting.BASELINE, recorded=itself, cause=itself)
+        if not (recorded := compare_recorded(baseline, candidate)):
+            return _nothing(COMPUTED_THE_SAME)
+        found = _first_node([watched[BASELINE], watched[CANDIDATE]])
+        cause = "operator by operator, both revisions compute the same; run as the gate runs them, they do not"
+        return replace(found or FirstDifference(parting=Parting.RECORDED, cause=cause), recorded=recorded)
+
+
+def _nothing(cause: str) -> FirstDifference:
+    return FirstDifference(parting=Parting.NOTHING, cause=cause)
+
+
+def _first_node(watched: Sequence[Watched]) -> FirstDifference | None:
+    """The first node of the compiled graphs in which two trials part, if there is one."""
+    texts = [[operator["arguments"] for operator in each.operators] for each in watched]
+    length = min(map(len, texts))
+    first = next((n for n in range(length) if texts[0][n] != texts[1][n]), length)
+    nodes = [each.operators[first] if first < len(each.operators) else None for each in watched]
+    if not any(nodes):
+        return None
+    return FirstDifference(
+        parting=Parting.GRAPH,
+        baseline=_called(nodes[0], watched[0]),
+        candidate=_called(nodes[1], watched[1]),
+        cause="the graphs that torch compiles differ; uncompiled, both revisions compute the same",
+    )
 
 
 def _largest_difference(

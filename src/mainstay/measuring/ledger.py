@@ -197,7 +197,7 @@ class WorkloadLog:
 
     def reviewed(self, finding: Finding) -> Finding:
         """A finding that names the workload files used, with its verdict limited to what they allow."""
-        if finding.method in {Method.UNCHANGED, Method.REWORDED}:
+        if finding.method in {Method.UNCHANGED, Method.REWORDED, Method.EXECUTED}:
             return finding
         finding = replace(finding, measured_with=self.measured_with)
         if self.assignment.missing and finding.verdict not in {Verdict.FAIL, Verdict.ERROR, Verdict.MISSING}:
@@ -554,14 +554,17 @@ def _difference(baseline: Trial, candidate: Trial) -> str:
 def restore_trials(logs: Sequence[WorkloadLog], trials: Sequence[Trial]) -> None:
     """Add earlier trials to the logs; timed pairs only if complete, since their two sides must have taken turns.
 
+    A completed trial that lacks a value that is gated now is left out, so it is measured again.
+
     Args:
         logs: One for each workload.
         trials: Trials of earlier gates, then of an earlier attempt at this one.
     """
     by_workload = {log.workload.id: log for log in logs}
     for trial in trials:
-        if trial.workload in by_workload:
-            by_workload[trial.workload].add(trial)
+        log = by_workload.get(trial.workload)
+        if log is not None and not trial.find_lacking(log.gated):
+            log.add(trial)
     for log in logs:
         if log.workload.execution.is_interleaved:
             log.drop_halves()

@@ -215,7 +215,10 @@ def _iter_recorded(baseline: Mapping[str, Any], candidate: Mapping[str, Any]) ->
 
 
 def _differing_series(old: Mapping[str, Sequence[Any]], new: Mapping[str, Sequence[Any]]) -> Iterator[str]:
-    """The series that differ, the earliest first."""
+    """The series that differ: those of one side alone, then the others, the earliest difference first."""
+    both = {"baseline": old, "candidate": new}
+    for name in sorted(old.keys() ^ new.keys()):
+        yield f"series {name} is recorded only by the {next(side for side, curves in both.items() if name in curves)}"
     firsts = {name: _first_difference(old[name], new[name]) for name in sorted(old.keys() & new.keys())}
     for number, name in sorted((number, name) for name, number in firsts.items() if number is not None):
         one, other = (str(curve[name][number]) if number < len(curve[name]) else "none" for curve in (old, new))

@@ -23,6 +23,9 @@ from mainstay.records.trials import ContextValue
 STRICTNESS: Mapping[int | str, int] = {0: 0, "warn": 1, 3: 2, 1: 3}
 """Policies for an inconclusive gate, the strictest last."""
 
+PROOFS: Sequence[str | bool] = (False, "unchanged", "executed")
+"""Proofs by which metrics pass without being measured, the strictest first."""
+
 TIERS: Sequence[Tier | None] = (Tier.ADVISORY, Tier.GUARD, None, Tier.BLOCKING)
 """Tiers of a metric of items, the strictest last; without one, it is blocking if its items are enough."""
 
@@ -55,7 +58,7 @@ def settings_in_force(baseline: Configuration, candidate: Configuration) -> Conf
         },
         group_by=baseline.group_by,
         fail_fast=baseline.fail_fast and candidate.fail_fast,
-        proof=baseline.proof and candidate.proof,
+        proof=min(baseline.proof, candidate.proof, key=PROOFS.index),
         seconds=max(baseline.seconds, candidate.seconds),
         pair_seconds=max(baseline.pair_seconds, candidate.pair_seconds),
         trial_seconds=min(baseline.trial_seconds, candidate.trial_seconds),

@@ -79,7 +79,7 @@ class FirstDifference:
         step: The step: 0 is what comes before the parameters are first used; ``None`` if it is no operator.
         baseline: The operator of the baseline; ``None`` if it has none there.
         candidate: The operator of the candidate; ``None`` if it has none there.
-        cause: How they differ, in one sentence.
+        cause: How they differ, in one sentence; what was compared, if nothing differs.
         largest_difference: Largest absolute difference of two results; ``None`` if they cannot be compared.
         compared: The operator whose results these are.
         recorded: What the trials recorded differently, in one sentence; empty if they were not run to their end.
@@ -145,6 +145,8 @@ class Explanation:
         num_hunks: Number of all changed hunks of the project's Python files.
         dependencies: Packages whose versions differ, by name: baseline, candidate.
         trial_s: Mean seconds of a trial of the gate; ``None`` if it ran none.
+        recorded_by_gate: What the gate's own trials with this seed recorded differently, in one sentence; empty if
+            nothing, or if they are not on this machine.
     """
 
     run: str
@@ -158,3 +160,4 @@ class Explanation:
     num_hunks: int = 0
     dependencies: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     trial_s: float | None = None
+    recorded_by_gate: str = ""

@@ -38,6 +38,8 @@ class Method(StrEnum):
     """Proof that both revisions have the same code; nothing was run."""
     REWORDED = "reworded"
     """Proof that they differ in words only: docstrings, comments, layout, names of locals; nothing was measured."""
+    EXECUTED = "executed"
+    """Proof that many traced calls executed nothing that differs; nothing was measured."""
     ITEMS = "items"
     """Paired scores of the same items."""
     NONE = "none"

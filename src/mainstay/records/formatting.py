@@ -7,7 +7,7 @@ gets at least three digits. A number that has no unit and is not a fraction is s
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from mainstay.records.findings import Interval
 from mainstay.records.metrics import Metric
@@ -243,6 +243,17 @@ def fixed(value: float, *, decimals: int) -> str:
     """
     text = f"{value:.{decimals}f}"
     return text.removeprefix("-") if not any(digit in text for digit in "123456789") else text
+
+
+def first_few(names: Sequence[str], *, at_most: int = 3) -> str:
+    """Names as part of a sentence, the first of them if there are many.
+
+    Example:
+        >>> first_few(["a", "b"]), first_few(["a", "b", "c", "d", "e"])
+        ('a, b', 'a, b, c and 2 more')
+    """
+    more = f" and {len(names) - at_most} more" if len(names) > at_most else ""
+    return ", ".join(names[:at_most]) + more
 
 
 def percent(fraction: float) -> str:

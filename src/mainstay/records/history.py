@@ -83,7 +83,7 @@ class KeptMetric:
     @property
     def is_proved_equal(self) -> bool:
         """Whether both revisions were proved to be the same for this metric."""
-        return self.method in {Method.EXACT, Method.UNCHANGED, Method.REWORDED}
+        return self.method in {Method.EXACT, Method.UNCHANGED, Method.REWORDED, Method.EXECUTED}
 
     @property
     def first_look(self) -> float | None:

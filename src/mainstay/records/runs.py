@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from mainstay.records.explanations import Explanation
 from mainstay.records.findings import Finding, Verdict
 from mainstay.records.metrics import Kind
 from mainstay.records.plans import Plan
@@ -295,6 +296,8 @@ class Run:
         differing_files: Installed files of the project that differ between the revisions, by their installed names.
         phases_s: Duration of each phase of the gate, in seconds.
         max_load: Largest load by other processes seen during a trial, in processors.
+        explanation: The first place where the revisions differ, if the gate was asked for it and did not pass; it
+            decides nothing.
         schema_version: Always 1.
     """
 
@@ -316,6 +319,7 @@ class Run:
     differing_files: tuple[str, ...] = ()
     phases_s: Mapping[str, float] = field(default_factory=dict)
     max_load: float | None = None
+    explanation: Explanation | None = None
     schema_version: int = SCHEMA_VERSION
 
     @property

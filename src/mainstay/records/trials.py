@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -176,3 +176,13 @@ class Trial:
     went_first: tuple[bool, ...] = ()
     reused_from: str = ""
     files_of: Side = Side.BASELINE
+
+    def find_lacking(self, gated: Iterable[str]) -> str:
+        """The first gated value that a completed trial did not record; empty if there is none.
+
+        Args:
+            gated: Names of metrics, or of scores of items.
+        """
+        if self.outcome is not Outcome.COMPLETED:
+            return ""
+        return next((name for name in gated if name not in self.values and name not in self.examples), "")

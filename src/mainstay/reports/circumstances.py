@@ -41,6 +41,19 @@ ASSUMPTIONS = {
             "files, or on their paths and time stamps; import time and memory are not covered"
         ),
     ),
+    Method.EXECUTED: (
+        (
+            "where the code differs, many traced calls of each workload executed nothing that does, used no source of chance, "
+            "and executed nothing in their second half that their first had not; the candidate then executed the same "
+            "functions, with the same results"
+        ),
+        (
+            "this assumes that a path not seen in the n traced calls of a workload is rare (below 3/n a call, at 95 %), that "
+            "nothing reads code without executing it except by what is named in the code or shows in a traced run, and that "
+            "nothing depends on the layout of memory, on the order of addresses, on the world outside the installed files, or "
+            "on their paths and time stamps; import time and memory are not covered"
+        ),
+    ),
 }
 """Grounds and assumptions of a proof by method, for methods that state them once instead of in every reason."""
 

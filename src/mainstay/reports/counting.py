@@ -18,7 +18,7 @@ VERDICT_ORDER = (
 )
 """Order of verdicts: blocking ones first; within a verdict, the largest degradation first."""
 
-PROOFS = (Method.EXACT, Method.EQUALITY, Method.UNCHANGED, Method.REWORDED)
+PROOFS = (Method.EXACT, Method.EQUALITY, Method.UNCHANGED, Method.REWORDED, Method.EXECUTED)
 """Methods that give the degradation without random error."""
 
 UNCHANGED = "unchanged"

@@ -21,6 +21,9 @@ PASSES = {
 DEFINITION = re.compile(r"\s*(async\s+def|def|class)\s")
 """Beginning of a definition; above a line at the top of a module, git names any other line in its place."""
 
+SIGNS = ("-", "+", " ")
+"""Beginnings of the lines of a diff."""
+
 MAX_STACK = 4
 """Further lines of a stack that are shown."""
 
@@ -37,10 +40,12 @@ def render_explanation(explanation: Explanation) -> str:
 def _lines(explanation: Explanation) -> Iterator[str]:
     found = explanation.difference
     yield f"{clean(explanation.workload, at_most=NAME_LENGTH)}, seed {explanation.seed}"
-    yield f"{explanation.baseline[:10]} -> {explanation.candidate[:10]}"
+    yield f"{clean(explanation.baseline)[:10]} -> {clean(explanation.candidate)[:10]}"
     yield ""
     if found.parting is Parting.NOTHING:
-        yield "no difference: both revisions computed and recorded the same with this seed, bit for bit"
+        yield f"no difference: {clean(found.cause, at_most=LINE_LENGTH)}"
+        if explanation.recorded_by_gate:
+            yield f"  but in the gate's own trials {clean(explanation.recorded_by_gate, at_most=LINE_LENGTH)}"
     else:
         yield from _difference(found)
     if found.parting not in {Parting.NOTHING, Parting.BASELINE}:
@@ -68,7 +73,7 @@ def _difference(found: FirstDifference) -> Iterator[str]:
         yield f"  {clean(found.cause, at_most=LINE_LENGTH)}"
     if found.largest_difference is not None:
         yield f"  largest absolute difference, in {clean(found.compared)}: {found.largest_difference:.3g}"
-    if found.recorded and found.step is not None:
+    if found.recorded and (found.step is not None or found.parting is Parting.GRAPH):
         yield f"  {clean(found.recorded, at_most=LINE_LENGTH)}"
 
 
@@ -120,13 +125,15 @@ def clean_code(line: str) -> str:
         >>> clean_code("+    x = '\x1b'")
         "+    x = '\\x1b'"
     """
-    stripped = line[1:].lstrip(" ")
-    return f"{line[:1]}{' ' * (len(line) - 1 - len(stripped))}{clean(stripped, at_most=LINE_LENGTH)}"
+    sign, code = (line[0], line[1:]) if line.startswith(SIGNS) else (" ", line)
+    stripped = code.lstrip(" ")
+    indent = min(len(code) - len(stripped), LINE_LENGTH)
+    return f"{sign}{' ' * indent}{clean(stripped, at_most=LINE_LENGTH)}"
 
 
 def _cost(explanation: Explanation) -> Iterator[str]:
     """The line about how long the search took."""
     seconds = explanation.difference.seconds
-    passes = ", ".join(f"{PASSES.get(name, name)} {seconds_text(each)}" for name, each in seconds.items())
+    passes = ", ".join(f"{clean(PASSES.get(name, name))} {seconds_text(each)}" for name, each in seconds.items())
     plain = f"; a trial of the gate took {seconds_text(explanation.trial_s)}" if explanation.trial_s else ""
     yield f"time of each pass: {passes}{plain}"

@@ -30,7 +30,7 @@ from mainstay.reports.items import ItemPart, item_part
 from mainstay.reports.rows import ITEMS, PAIRS, FindingRow
 from mainstay.reports.terms import TERMS
 from mainstay.reports.text import JUDGED_BY
-from mainstay.reports.view import view_run
+from mainstay.reports.view import EXPLANATION_TITLE, view_run
 
 MAX_DRAWN_WORKLOADS = 50
 """Number of workloads whose blocks and loads are drawn: those of the first findings."""
@@ -115,6 +115,7 @@ def render_html(run: Run) -> str:
         .get_template("report.html")
         .render(
             view=view,
+            explanation_title=EXPLANATION_TITLE,
             judged_by=f"{JUDGED_BY[0].upper()}{JUDGED_BY[1:-1]}",
             findings=tuple(_finding_parts(view.findings, run.findings)),
             workloads=tuple(
@@ -161,7 +162,7 @@ def _finding_parts(rows: Sequence[FindingRow], findings: Sequence[Finding]) -> I
         finding = findings[row.number - 1]
         num_pairs += len(finding.degradations)
         is_small = num_pairs <= MAX_DRAWN_PAIRS
-        is_count = finding.method is Method.EQUALITY or finding.metric.scale.is_exact
+        is_count = finding.method in {Method.EQUALITY, Method.EXECUTED} or finding.metric.scale.is_exact
         yield FindingPart(
             row=row,
             rank=VERDICT_ORDER.index(row.verdict),

@@ -16,7 +16,7 @@ from mainstay.records.runs import Run
 from mainstay.reports.circumstances import WorkloadRow
 from mainstay.reports.rows import FindingRow
 from mainstay.reports.text import finding_lines
-from mainstay.reports.view import RunView, view_run
+from mainstay.reports.view import EXPLANATION_TITLE, RunView, view_run
 
 _ELEMENTS = {
     Verdict.FAIL: "failure",
@@ -104,6 +104,8 @@ def _add_gate(suites: ET.Element, view: RunView) -> None:
     for change in view.changes:
         value = "\n".join((change.values, *change.diff))
         ET.SubElement(properties, "property", name=f"{change.kind} {change.name}", value=value)
+    if view.explanation:
+        ET.SubElement(properties, "property", name=EXPLANATION_TITLE, value="\n".join(view.explanation))
     for name, value in view.plan:
         ET.SubElement(properties, "property", name=f"{view.plan_title}: {name}", value=value)
     case = ET.SubElement(suite, "testcase", classname="mainstay", name="gate")

@@ -19,7 +19,7 @@ from mainstay.reports.cleaning import clean
 from mainstay.reports.remedies import Step
 from mainstay.reports.rows import FindingRow
 from mainstay.reports.text import JUDGED_BY, finding_lines
-from mainstay.reports.view import RunView, not_listed, view_run
+from mainstay.reports.view import EXPLANATION_TITLE, RunView, not_listed, view_run
 
 MAX_BYTES = 8_000
 """Size that is still readable in a pull request; findings that do not fit are counted."""
@@ -199,6 +199,7 @@ def _table_row(row: FindingRow) -> str:
 
 def _details(view: RunView) -> Iterator[str]:
     """Everything else: warnings, each finding, and where and how it was measured."""
+    yield from _explanation(view)
     for note in view.notes[:20]:
         yield f"- note: {markdown_text(note)}"
     for warning in view.warnings[_MAX_WARNINGS:]:
@@ -218,6 +219,14 @@ def _details(view: RunView) -> Iterator[str]:
         yield "\n**Measured**\n"
     for name, value in view.facts:
         yield f"- {name}: {markdown_text(value)}"
+
+
+def _explanation(view: RunView) -> Iterator[str]:
+    """The first place where the revisions differ."""
+    if view.explanation:
+        yield f"**{EXPLANATION_TITLE[0].upper()}{EXPLANATION_TITLE[1:]}**\n"
+        yield from (f"- {code(line)}" for line in view.explanation if line)
+        yield ""
 
 
 def _paragraph(row: FindingRow) -> str:

@@ -80,6 +80,8 @@ def _policy(plan: Plan) -> str:
         parts.append("the first fail ends the gate")
     if plan.proof:
         parts.append("code that is proved unchanged passes without being measured")
+    if plan.proof == "executed":
+        parts.append("so does code that differs where many traced calls execute nothing of it")
     return "; ".join(parts)
 
 

@@ -282,6 +282,8 @@ def _method(finding: Finding) -> str:
         return "proof that the code is unchanged"
     if finding.method is Method.REWORDED:
         return "proof that only words of the code differ"
+    if finding.method is Method.EXECUTED:
+        return "proof that no executed code differs"
     if finding.method is Method.SEQUENTIAL and finding.num_looks == 0:
         return "paired t, before its first look"
     if finding.method is Method.SEQUENTIAL:

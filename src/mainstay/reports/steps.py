@@ -125,7 +125,9 @@ def _explanation(run: Run, rows: Sequence[FindingRow]) -> tuple[Step, ...]:
     """Step that names the first place where the revisions part, if the accuracy of a trained model failed."""
     trained = {workload.id for workload in run.plan.workloads if workload.execution == TRAINED.name}
     findings = (run.findings[row.number - 1] for row in rows if row.verdict is Verdict.FAIL)
-    if not any(each.metric.kind is Kind.ACCURACY and each.metric.workload in trained for each in findings):
+    if run.explanation or not any(
+        each.metric.kind is Kind.ACCURACY and each.metric.workload in trained for each in findings
+    ):
         return ()
     command = f"mainstay explain {clean(run.id)}"
     return (Step("", "see where the two revisions part", command, minutes_text(_seconds_to_explain(run, trained))),)

@@ -15,7 +15,7 @@ from mainstay.records.formatting import UNKNOWN
 from mainstay.records.runs import Run
 from mainstay.reports.forest import SKETCH_HEAD, sketch_legend
 from mainstay.reports.rows import ITEMS, FindingRow
-from mainstay.reports.view import RunView, not_listed, view_run
+from mainstay.reports.view import EXPLANATION_TITLE, RunView, not_listed, view_run
 
 JUDGED_BY = "this change also alters what it is judged by:"
 """Heading of the list of changes to what the change is judged by."""
@@ -44,6 +44,7 @@ def render_text(run: Run, *, width: int = 100) -> str:
         _wrapped(_notes(view), width=width),
         _table(view, width=width),
         _wrapped(_suspects(view), width=width),
+        _wrapped(_explanation(view), width=width),
         _wrapped(_findings(view), width=width),
         _wrapped(_last_resorts(view), width=width),
         _wrapped(_workloads(view), width=width),
@@ -135,6 +136,13 @@ def _changes(view: RunView) -> Iterator[Line]:
         yield from (("      | ", line) for line in row.diff)
     if view.num_more_changes:
         yield "    ", f"and {view.num_more_changes} more, in the run document"
+
+
+def _explanation(view: RunView) -> Iterator[Line]:
+    """The first place where the revisions differ."""
+    if view.explanation:
+        yield "", f"{EXPLANATION_TITLE}:"
+    yield from (("  | ", line) for line in view.explanation)
 
 
 def _next(view: RunView) -> Iterator[Line]:

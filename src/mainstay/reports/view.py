@@ -18,6 +18,7 @@ from mainstay.records.runs import Revision, Run
 from mainstay.reports.circumstances import WorkloadRow, assumptions, error_rate, facts, workload_row
 from mainstay.reports.cleaning import LINE_LENGTH, NAME_LENGTH, clean
 from mainstay.reports.counting import VERDICT_ORDER, count_words
+from mainstay.reports.explanation import render_explanation
 from mainstay.reports.headline import advice, decisive_sentence, exit_meaning, sureness
 from mainstay.reports.labels import short_labels
 from mainstay.reports.plan import plan_rows, plan_title
@@ -31,6 +32,12 @@ MAX_WARNINGS = 10
 
 MAX_COUNTED = 10
 """Number of findings that a short report lists in full; if there are more, only worse and undecided ones are listed."""
+
+MAX_EXPLANATION = 100
+"""Largest number of lines about the first difference."""
+
+EXPLANATION_TITLE = "where the revisions differ first, which decides nothing"
+"""Heading of the explanation."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,6 +89,7 @@ class RunView:
         notes: Notes for the reader, one sentence each.
         command: Command that made the run: ``mainstay gate`` or ``mainstay judge``.
         units: Units of evidence of its findings: ``pairs``, ``items``, or both.
+        explanation: The first place where the revisions differ, in lines; empty if it was not asked for.
     """
 
     id: str
@@ -111,6 +119,7 @@ class RunView:
     notes: tuple[str, ...]
     command: str
     units: str
+    explanation: tuple[str, ...] = ()
 
     @property
     def headline(self) -> str:
@@ -184,7 +193,19 @@ def view_run(run: Run) -> RunView:
         notes=tuple(clean(note, at_most=LINE_LENGTH) for note in run.notes),
         command="mainstay judge" if run.is_of_stored_results else "mainstay gate",
         units=_units(rows),
+        explanation=_explanation(run),
     )
+
+
+def _explanation(run: Run) -> tuple[str, ...]:
+    """The lines of the explanation."""
+    if run.explanation is None:
+        return ()
+    lines = render_explanation(run.explanation).splitlines()
+    left = (
+        [f"and {len(lines) - MAX_EXPLANATION} more lines, in the run document"] if len(lines) > MAX_EXPLANATION else []
+    )
+    return (*lines[:MAX_EXPLANATION], *left)
 
 
 def _units(rows: Sequence[FindingRow]) -> str:

@@ -7,7 +7,7 @@ module are its docstrings, comments, layout and names of local variables.
 
 - :func:`compare_trees`: the files of two installed trees that differ.
 - :func:`compare_wheels`: the files of the wheels that differ, including those outside the tree, such as scripts.
-- :func:`compare_words`: whether modules that differ as text differ in words only.
+- :func:`compare_words`: whether modules that differ as text differ in words only, and else in which functions.
 """
 
 from __future__ import annotations
@@ -56,14 +56,18 @@ class WordComparison:
 
     Attributes:
         is_same_code: Whether they execute the same code.
-        differing: In what they differ: ``docstrings``, their ``presence``, ``classes`` (docstrings of classes), ``positions``
-            or ``locals``.
+        changed: Functions whose bodies differ, each with its file; empty if modules cannot be compared.
+        differing: In what they differ besides: ``docstrings``, their ``presence``, ``classes`` (docstrings of classes),
+            ``positions`` or ``locals``.
         readers: What in the tree or the workloads could read that, in a few words; empty where nothing could.
+        can_follow_calls: Whether the interpreter of the revisions can tell which functions are executed.
     """
 
     is_same_code: bool
+    changed: tuple[str, ...] = ()
     differing: frozenset[str] = frozenset()
     readers: str = ""
+    can_follow_calls: bool = False
 
 
 def compare_trees(baseline: Path, candidate: Path) -> TreeComparison:
@@ -111,7 +115,7 @@ def compare_words(
         variables: Environment of the workers.
 
     Returns:
-        Whether they execute the same code. Modules that cannot be compared count as different.
+        Whether they execute the same code, and else in what they differ. Modules that cannot be compared count as different.
 
     Raises:
         OSError: If a folder cannot be read.

@@ -291,6 +291,7 @@ class Traced(TypedDict):
         introspected: Files of the tree whose code objects were looked at.
         readers: Code that can read docstrings, ask for their presence, or read positions or names of locals, by what it reads.
         executed: Functions of the tree that were executed, each with its file.
+        chance: Sources of chance that were used, each with the function that used it, if calls are followed.
     """
 
     unknown: Sequence[str]
@@ -298,6 +299,7 @@ class Traced(TypedDict):
     introspected: Sequence[str]
     readers: Mapping[str, Sequence[str]]
     executed: Sequence[str]
+    chance: Sequence[str]
 
 
 class Step(TypedDict):
@@ -442,6 +444,7 @@ class WorkOptions(TypedDict):
         roots: Import roots of the package under test, such as ``mnist_reference`` or ``namespace.package``.
         own: Folder that every module of the package under test must come from.
         traced: Whether to trace what is executed; nothing is timed in such a worker.
+        follows_calls: Whether the trace also tells of every function that is executed and of sources of chance.
     """
 
     folder: str
@@ -455,6 +458,7 @@ class WorkOptions(TypedDict):
     roots: Sequence[str]
     own: str
     traced: bool
+    follows_calls: bool
 
 
 @final

@@ -99,7 +99,7 @@ READY_METRICS: Mapping[str, ReadyMetric] = {
                 0.0,
                 "times that Python waits for the value of a tensor, as in item, cpu and tolist",
             ),
-            ("blocking_transfers", "", 0.0, "calls of to(device) and cuda without non_blocking"),
+            ("blocking_transfers", "", 0.0, "calls that move a tensor or numbers to a device without non_blocking"),
             ("operators", "", 0.02, "operators that torch dispatches, forward and backward"),
             ("copies", "", 0.0, "operators that only copy a tensor or convert its type"),
             ("autograd_calls", "", 0.0, "calls that autograd records for a backward pass"),

@@ -1,10 +1,12 @@
 """Comparison of Python modules that may differ in words only: docstrings, comments, layout and names of locals.
 
+Where they differ in more, the comparison names the functions whose bodies do, for a proof that these are not executed.
+
 The interpreter of the revisions runs this file as a program, because only their compiler tells what they execute:
 ``python -I -S rewording.py``, with a :class:`Question` as JSON as its argument and an :class:`Answer` on standard output.
 It imports nothing of what it compares.
 
-- :func:`compare_modules`: in what two sources differ, or that their code differs.
+- :func:`compare_modules`: in what two sources differ, and in which functions.
 - :func:`find_readers`: names by which code could see its own words.
 """
 
@@ -16,7 +18,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import CodeType
 from typing import Any, NamedTuple, TypedDict
 
@@ -85,6 +87,12 @@ HARMLESS_OF_INSPECT = frozenset(
 )  # fmt: skip
 """What :mod:`inspect` offers that reads no words."""
 
+CO_OPTIMIZED, CO_VARARGS, CO_VARKEYWORDS = 0x01, 0x04, 0x08
+"""Flags of code: whether it is that of a function, and takes any number of arguments."""
+
+CO_BEGINS_LATER = 0x20 | 0x80 | 0x200
+"""Flags of generators, coroutines and asynchronous generators: a call makes them, and does not execute them yet."""
+
 GLOBAL_LOADS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
 ATTRIBUTE_LOADS = frozenset({"LOAD_ATTR", "LOAD_METHOD", "IMPORT_FROM"})
 WITHOUT_EFFECT = frozenset({"CACHE", "PRECALL", "EXTENDED_ARG", "PUSH_NULL", "NOP"})
@@ -96,6 +104,9 @@ DOTTED_NAME = re.compile(r"[\w.]+")
 ORDINARY_WORDS = frozenset({"traceback", "resources", "marshal", "dis", "dill"})
 """Names that also are words of a message; they count where a string is such a name."""
 
+
+CAN_FOLLOW_CALLS = sys.version_info >= (3, 12)
+"""Whether the interpreter tells of every function that is executed and of every call, in all threads."""
 
 MADE_BY_UV = "_virtualenv."
 """Beginning of the names of modules that uv puts into every environment; a wheel with such a name is refused before."""
@@ -122,13 +133,31 @@ class Answer(TypedDict):
 
     Attributes:
         is_same_code: Whether all modules execute the same code.
-        differing: In what they differ, as :func:`compare_modules` says.
+        changed: Functions, each with its file, whose own code differs; ``<module>`` stands for what an import executes. Empty
+            where modules cannot be compared.
+        differing: In what they differ besides, as :func:`compare_modules` says.
         readers: What could read that, in a few words, and where; empty where nothing is known that could.
+        can_follow_calls: Whether the interpreter can tell which functions are executed.
     """
 
     is_same_code: bool
+    changed: Sequence[str]
     differing: Sequence[str]
     readers: str
+    can_follow_calls: bool
+
+
+class Comparison(NamedTuple):
+    """In what two modules differ.
+
+    Attributes:
+        changed: Functions whose own code differs, by qualified name; ``<module>`` is what an import executes.
+        differing: In what all other code differs: some of ``docstrings``, ``presence`` (of docstrings), ``classes`` (their
+            docstrings), ``positions`` and ``locals``.
+    """
+
+    changed: frozenset[str]
+    differing: frozenset[str]
 
 
 class Words(NamedTuple):
@@ -137,18 +166,14 @@ class Words(NamedTuple):
     Attributes:
         docstrings: Of everything that can have one, in order; ``None`` where there is none.
         classes: Those of classes.
-        positions: Line and column numbers of all instructions.
-        locals: Names of local variables.
     """
 
     docstrings: tuple[str | None, ...]
     classes: tuple[str | None, ...]
-    positions: tuple[Any, ...]
-    locals: tuple[tuple[str, ...], ...]
 
 
-def compare_modules(baseline: bytes, candidate: bytes, *, optimize: int = 0) -> frozenset[str] | None:
-    r"""In what two modules differ, if they execute the same code.
+def compare_modules(baseline: bytes, candidate: bytes, *, optimize: int = 0) -> Comparison | None:
+    r"""In what two modules differ.
 
     Args:
         baseline: Source of one.
@@ -156,33 +181,85 @@ def compare_modules(baseline: bytes, candidate: bytes, *, optimize: int = 0) -> 
         optimize: Level at which they are compiled.
 
     Returns:
-        Some of ``docstrings``, ``presence``, ``classes`` (their docstrings), ``positions`` and ``locals``; ``None`` if the code
-        differs or one of them does not compile.
+        The functions whose code differs, none if the modules execute the same code, and in what the others differ; ``None``
+        if one of the modules does not compile.
 
     Example:
-        >>> sorted(compare_modules(b"def f(x):\n    'Old.'\n    return x\n", b"def f(x):\n    'New.'\n    return x\n"))
-        ['docstrings']
-        >>> compare_modules(b"WIDTH = 1\n", b"WIDTH = 1.0\n") is None
-        True
+        >>> old = b"def f(x):\n    'Old.'\n    return x\n"
+        >>> compared = compare_modules(old, old.replace(b"Old", b"New"))
+        >>> sorted(compared.changed), sorted(compared.differing)
+        ([], ['docstrings'])
+        >>> sorted(compare_modules(old, old.replace(b"return x", b"return 1")).changed)
+        ['f']
+        >>> sorted(compare_modules(b"WIDTH = 1\n", b"WIDTH = 1.0\n").changed)
+        ['<module>']
     """
     try:
         first, second = (_normalised(source, optimize, adds=False) for source in (baseline, candidate))
-        is_alike = _fingerprint(first[0]) == _fingerprint(second[0])
-        if not is_alike:
-            added = [_normalised(source, optimize, adds=True)[0] for source in (baseline, candidate)]
-            if _fingerprint(added[0]) != _fingerprint(added[1]):
-                return None
+        codes = _functions(first[0]), _functions(second[0])
+        plain = changed = _changed(*codes)
+        if plain:
+            added = [_functions(_normalised(source, optimize, adds=True)[0]) for source in (baseline, candidate)]
+            changed = _changed(*added)
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
         return None
     words, others = first[1], second[1]
+    kept = [[code for path in sorted(of.keys() - changed.keys()) for code in _own(of[path])] for of in codes]
+    positions, names = (
+        [[read(code) for code in side] for side in kept] for read in (_positions, lambda code: code.co_varnames)
+    )
     found = {
         "docstrings": words.docstrings != others.docstrings,
-        "presence": not is_alike or list(map(bool, words.docstrings)) != list(map(bool, others.docstrings)),
+        "presence": plain != changed or list(map(bool, words.docstrings)) != list(map(bool, others.docstrings)),
         "classes": words.classes != others.classes,
-        "positions": words.positions != others.positions,
-        "locals": words.locals != others.locals,
+        "positions": positions[0] != positions[1],
+        "locals": names[0] != names[1],
     }
-    return frozenset(name for name, differs in found.items() if differs)
+    return Comparison(
+        frozenset().union(*changed.values()), frozenset(name for name, differs in found.items() if differs)
+    )
+
+
+def _functions(module: CodeType) -> dict[str, list[CodeType]]:
+    """Code of a module and of all its functions, by the names of what they are nested in."""
+    found: dict[str, list[CodeType]] = {"": [module]}
+
+    def search(code: CodeType, path: str) -> None:
+        for inner in (constant for constant in code.co_consts if isinstance(constant, CodeType)):
+            place = f"{path}/{inner.co_name}"
+            if _is_function(inner):
+                found.setdefault(place, []).append(inner)
+            search(inner, place)
+
+    search(module, "")
+    return found
+
+
+def _is_function(code: CodeType) -> bool:
+    """Whether code is the body of a function that a ``def`` names; all other code counts as part of what it is nested in."""
+    return bool(code.co_flags & CO_OPTIMIZED) and code.co_name.isidentifier() and code.co_name != "__annotate__"
+
+
+def _own(codes: Iterable[CodeType]) -> Iterator[CodeType]:
+    """Code of functions, with the code nested in it that belongs to no other function."""
+    for code in codes:
+        yield code
+        yield from _own(inner for inner in code.co_consts if isinstance(inner, CodeType) and not _is_function(inner))
+
+
+def _changed(
+    first: Mapping[str, Sequence[CodeType]], second: Mapping[str, Sequence[CodeType]]
+) -> dict[str, frozenset[str]]:
+    """Qualified names of the functions whose own code differs, by the names of what they are nested in."""
+    return {
+        path: frozenset(code.co_qualname for code in (*first.get(path, ()), *second.get(path, ())))
+        for path in first.keys() | second.keys()
+        if list(map(_fingerprint, first.get(path, ()))) != list(map(_fingerprint, second.get(path, ())))
+    }
+
+
+def _positions(code: CodeType) -> tuple[Any, ...]:
+    return code.co_firstlineno, tuple(code.co_positions())
 
 
 def _normalised(source: bytes, optimize: int, *, adds: bool) -> tuple[CodeType, Words]:
@@ -214,9 +291,7 @@ def _normalised(source: bytes, optimize: int, *, adds: bool) -> tuple[CodeType, 
         empty.end_lineno, empty.end_col_offset = place.lineno, place.col_offset
         node.body[: text is not None] = [ast.copy_location(ast.Expr(empty), empty)]
     code = compile(tree, "<normalised>", "exec", dont_inherit=True, optimize=optimize)
-    every = list(_nested(code))
-    positions = tuple((each.co_firstlineno, tuple(each.co_positions())) for each in every)
-    return code, Words(tuple(docstrings), tuple(classes), positions, tuple(each.co_varnames for each in every))
+    return code, Words(tuple(docstrings), tuple(classes))
 
 
 def _docstring(body: Sequence[ast.stmt]) -> str | None:
@@ -235,19 +310,11 @@ def _nested(code: CodeType) -> Iterator[CodeType]:
 
 
 def _fingerprint(code: CodeType) -> tuple[Any, ...]:
-    """Everything in a code object that its execution uses, including nested code objects."""
-    num_arguments = code.co_argcount + code.co_kwonlyargcount
-    num_arguments += bool(code.co_flags & 0x04) + bool(code.co_flags & 0x08)
+    """Everything in a code object that its execution uses; of the functions nested in it, only what defining them uses."""
     return (
-        code.co_qualname,
-        code.co_argcount,
-        code.co_posonlyargcount,
-        code.co_kwonlyargcount,
-        code.co_flags,
+        *_shell(code),
         code.co_nlocals,
         code.co_stacksize,
-        code.co_varnames[:num_arguments],
-        code.co_freevars,
         code.co_cellvars,
         code.co_names,
         code.co_code,
@@ -256,10 +323,28 @@ def _fingerprint(code: CodeType) -> tuple[Any, ...]:
     )
 
 
+def _shell(code: CodeType) -> tuple[Any, ...]:
+    """What can be told of a function without executing it; of a generator, also what it needs before it begins."""
+    frame = (code.co_nlocals, code.co_stacksize) if code.co_flags & CO_BEGINS_LATER else ()
+    num_arguments = code.co_argcount + code.co_kwonlyargcount
+    num_arguments += bool(code.co_flags & CO_VARARGS) + bool(code.co_flags & CO_VARKEYWORDS)
+    return (
+        code.co_name,
+        code.co_qualname,
+        code.co_argcount,
+        code.co_posonlyargcount,
+        code.co_kwonlyargcount,
+        code.co_flags,
+        code.co_varnames[:num_arguments],
+        code.co_freevars,
+        frame,
+    )
+
+
 def _constant(value: Any) -> tuple[Any, ...]:
     """A constant with its type: ``1``, ``1.0`` and ``True`` are equal, and so are ``0.0`` and ``-0.0``."""
     if isinstance(value, CodeType):
-        return _fingerprint(value)
+        return _shell(value) if _is_function(value) else _fingerprint(value)
     if isinstance(value, tuple):
         return ("tuple", *map(_constant, value))
     if isinstance(value, frozenset):
@@ -397,20 +482,29 @@ def answer(question: Question) -> Answer:
         OSError: If a module cannot be read.
     """
     differing: set[str] = set()
+    changed: list[str] = []
+    told: Answer = {
+        "is_same_code": False,
+        "changed": [],
+        "differing": [],
+        "readers": "",
+        "can_follow_calls": CAN_FOLLOW_CALLS,
+    }
     for name in question["files"]:
         found = compare_modules(
             *(_read(os.path.join(tree, name)) for tree in question["trees"]), optimize=question["optimize"]
         )
         if found is None:
-            return {"is_same_code": False, "differing": [], "readers": ""}
-        differing |= found
+            return told
+        changed += sorted(f"{name}::{function}" for function in found.changed)
+        differing |= found.differing
+    told = {**told, "is_same_code": not changed, "changed": changed, "differing": sorted(differing)}
     for folder, is_beside in ((question["trees"][0], False), (question["beside"], True)):
         for path in _modules_in(folder):
             reader = find_readers(_read(path), differing, is_beside=is_beside, optimize=question["optimize"])
             if reader:
-                where = os.path.relpath(path, folder)
-                return {"is_same_code": True, "differing": sorted(differing), "readers": f"{reader} in {where}"}
-    return {"is_same_code": True, "differing": sorted(differing), "readers": ""}
+                return {**told, "readers": f"{reader} in {os.path.relpath(path, folder)}"}
+    return told
 
 
 def _modules_in(folder: str) -> Iterator[str]:

@@ -306,7 +306,7 @@ def _method_mode(torch: Any, tally: Tally, finder: PlaceFinder, inside: list[str
                 result = func(*args, **kwargs)
             finally:
                 del inside[len(inside) - len(blocking[1:]) :]
-            if blocking and not (result is args[0] and args[0].device.type != "cpu"):  # it was there already
+            if blocking and not (args and result is args[0] and args[0].device.type != "cpu"):  # it was there already
                 tally.add(*blocking, finder.here())
             made = [tensor.grad_fn for tensor in _tensors(torch, result)] if torch.is_grad_enabled() else []
             if any(node is not None and all(node is not old for old in nodes) for node in made):
@@ -393,9 +393,11 @@ def _blocking_method(
         return "synchronisations", "Tensor.cpu"
     if func == torch.Tensor.cuda:
         return "blocking_transfers", "Tensor.cuda"
-    target = kwargs.get("device", args[1] if len(args) > 1 else None)
-    if func == torch.Tensor.to and isinstance(target, (str, int, torch.device)):
-        return "blocking_transfers", "Tensor.to(device)"
+    if func in {torch.tensor, torch.as_tensor} and kwargs.get("device") is not None:
+        return "blocking_transfers", f"torch.{func.__name__}(device)"
+    target = kwargs.get("device", kwargs.get("other", args[1] if len(args) > 1 else None))
+    if func == torch.Tensor.to and isinstance(target, (str, int, torch.device, torch.Tensor)):
+        return "blocking_transfers", "Tensor.to(other)" if isinstance(target, torch.Tensor) else "Tensor.to(device)"
     return ()
 
 

@@ -4,6 +4,9 @@ An audit hook, a profile function in every thread and wrappers of what raises no
 and of the workloads does, and whatever these call. What pytest does around them, and dependencies while they are imported, is
 not watched: it is the same for both revisions, and does nothing for the tree.
 
+Where the proof is to cover executed code only, :mod:`sys.monitoring` tells of every function that is executed, in threads of
+compiled code too, and of every call, so that sources of chance are noticed (Python 3.12 and later).
+
 - :class:`Tracer`: installed once, before anything of the revision is imported.
 """
 
@@ -24,6 +27,7 @@ from types import CodeType, FrameType, FunctionType
 from typing import Any
 
 from . import lazy
+from .chance import find_chance, find_executed_source, find_named_chance, is_lasting
 from .protocol import Traced
 from .rewording import DOCSTRINGS, LOCALS, POSITIONS, READERS
 
@@ -61,6 +65,14 @@ COMPILERS = (
 
 STARTS_THREADS = frozenset({"start_new_thread", "start_new", "start_joinable_thread"})
 
+WARNS = frozenset({"warn", "warn_explicit"})
+
+HEEDED = STARTS_THREADS | WARNS
+"""Built-in functions that raise no audit event and are watched nevertheless."""
+
+NOT_HEEDED = frozenset({"c_return", "c_exception"})
+"""Events of the profile function that tell nothing."""
+
 HARMLESS_OF_INSPECT = ("_has_code_flag", "_signature_from_function", "_signature_is_functionlike")
 """Functions of ``inspect`` that take nothing from a code object but what is compared anyway: flags and arguments."""
 
@@ -73,6 +85,12 @@ LOOKS_ELSEWHERE = (
 )
 """Functions of dependencies, by the end of their file, that note where they were called from, for messages of errors, or look
 at frames and code objects of their own package."""
+
+RUNNER = os.path.dirname(os.path.realpath(__file__)) + os.sep
+"""Folder of this package, whose timers call the clock."""
+
+MONITOR = 4
+"""Number under which :mod:`sys.monitoring` knows this tool; debuggers, coverage and profilers have others."""
 
 AUDITED = frozenset({"__code__", "f_code", "gi_code", "cr_code", "ag_code", "tb_frame"})
 
@@ -97,9 +115,10 @@ class Tracer:
     Args:
         tree: Folder of the code that is compared.
         beside: Folder of the workloads.
+        follows_calls: Whether to tell of every function that is executed and of every source of chance.
     """
 
-    def __init__(self, tree: str, beside: str) -> None:
+    def __init__(self, tree: str, beside: str, *, follows_calls: bool = False) -> None:
         self._tree = os.path.realpath(tree) + os.sep
         self._beside = os.path.realpath(beside) + os.sep
         self._importers = {id(code) for code in _codes_of(bootstrap, bootstrap_external)}
@@ -122,7 +141,10 @@ class Tracer:
         self._introspected: set[str] = set()
         self._readers: dict[str, set[str]] = {}
         self._executed: set[str] = set()
+        self._chance: set[str] = set()
+        self._plain: dict[int, Any] = {}
         self._seen: set[int] = set()
+        self._follows_calls = follows_calls
         self._children = (0.0, 0.0, 0)
         self._has_others = False
         self._states.busy, self._states.state, self._states.stack = False, OTHERS, []
@@ -148,6 +170,8 @@ class Tracer:
         _posixsubprocess.fork_exec = watched_fork_exec
         builtins.getattr = self._watch_getattr(builtins.getattr)
         self._children = self._usage_of_children()
+        if self._follows_calls:
+            self._monitor()
         sys.addaudithook(self._audit)
         threading.setprofile(self._profile)
         self._states.busy = True
@@ -162,14 +186,17 @@ class Tracer:
             self._unknown.add("a child process ended")
         if sys.getprofile() != self._profile or threading.getprofile() != self._profile:
             self._unknown.add("the trace was switched off")
+        if self._follows_calls:
+            self._restart_monitor()
         taken: Traced = {
             "unknown": sorted(self._unknown),
             "touched": sorted(self._touched),
             "introspected": sorted(self._introspected),
             "readers": {kind: sorted(found) for kind, found in sorted(self._readers.items())},
             "executed": sorted(self._executed),
+            "chance": sorted(self._chance),
         }
-        for each in (self._unknown, self._touched, self._introspected, self._executed, self._seen):
+        for each in (self._unknown, self._touched, self._introspected, self._executed, self._chance, self._seen):
             each.clear()
         self._readers.clear()
         self._children, self._has_others = usage, False
@@ -194,6 +221,8 @@ class Tracer:
 
     def _profile(self, frame: FrameType, event: str, argument: Any) -> None:
         """Profile function: keep the state of the thread, and record what is executed."""
+        if event in NOT_HEEDED or (event == "c_call" and argument.__name__ not in HEEDED):
+            return
         local = self._local()
         if local.busy:
             return
@@ -211,7 +240,7 @@ class Tracer:
 
     def _call_built_in(self, frame: FrameType, name: str) -> None:
         """Record a call of a built-in function that raises no audit event."""
-        if name in {"warn", "warn_explicit"}:
+        if name in WARNS:
             self._readers.setdefault(POSITIONS, set()).add(f"warnings.{name}")
         if name in STARTS_THREADS and frame.f_code is not threading.Thread.start.__code__:
             self._unknown.add("a thread was started without the module threading")
@@ -226,6 +255,8 @@ class Tracer:
             local.state = state
         if id(code) in self._seen:
             return
+        if self._follows_calls and local.state == OURS:
+            self._look_for_chance(frame, is_own=state == OURS)
         if place:
             self._executed.add(place)
             self._seen.add(id(code))
@@ -269,6 +300,66 @@ class Tracer:
             self._readers.setdefault(POSITIONS, set()).add(where)
         if names & READS_LOCALS:
             self._readers.setdefault(LOCALS, set()).add(where)
+
+    # what may depend on chance
+
+    def _monitor(self) -> None:
+        """Have the interpreter tell of all functions that are executed, and of all calls."""
+        if sys.version_info >= (3, 12):
+            monitoring, events = sys.monitoring, sys.monitoring.events
+            monitoring.use_tool_id(MONITOR, __name__)
+            monitoring.register_callback(MONITOR, events.PY_START, self._start_function)
+            monitoring.register_callback(MONITOR, events.CALL, self._call)
+            monitoring.set_events(MONITOR, events.PY_START | events.CALL)
+
+    def _restart_monitor(self) -> None:
+        """Have functions told again that were told before."""
+        if sys.version_info >= (3, 12):
+            monitoring, events = sys.monitoring, sys.monitoring.events
+            if (
+                monitoring.get_tool(MONITOR) != __name__
+                or monitoring.get_events(MONITOR) != events.PY_START | events.CALL
+            ):
+                self._unknown.add("the trace was switched off")
+            monitoring.restart_events()
+
+    def _start_function(self, code: CodeType, offset: int) -> Any:
+        """Record a function that begins, in whatever thread; it need not be told again until the next take."""
+        if sys.version_info >= (3, 12):
+            _, place = self._kind(code)
+            if place:
+                self._executed.add(place)
+            return sys.monitoring.DISABLE
+
+    def _call(self, code: CodeType, offset: int, called: Any, argument: Any) -> None:
+        """Record a call of a source of chance."""
+        if id(called) in self._plain:
+            return
+        local = self._local()
+        if local.busy or local.state != OURS or id(code) in self._importers:
+            return
+        local.busy = True
+        try:
+            source = find_chance(called, argument)
+            if source and not os.path.realpath(code.co_filename).startswith(RUNNER):
+                self._note_chance(source, code)
+            if not source and is_lasting(called):
+                self._plain[id(called)] = called
+        finally:
+            local.busy = False
+
+    def _look_for_chance(self, frame: FrameType, *, is_own: bool) -> None:
+        """Record a source of chance that a function is, or that a function of the tree or of the workloads names."""
+        code, names = frame.f_code, frame.f_globals
+        if is_own:
+            source = find_named_chance(code, names, frame.f_builtins)
+        else:
+            source = find_executed_source(code, str(names.get("__name__", "")))
+        if source:
+            self._note_chance(source, code)
+
+    def _note_chance(self, source: str, code: CodeType) -> None:
+        self._chance.add(f"{source} in {os.path.basename(code.co_filename)}::{code.co_qualname}")
 
     # what is asked of the interpreter
 

@@ -25,6 +25,7 @@ from types import FrameType
 from typing import Any, Self
 
 from .channel import Channel
+from .loading import LoadHook
 from .protocol import Command, Event, Frame, Level, Operator, Operators, Step, Values
 
 PAGE = 5_000
@@ -68,6 +69,7 @@ class Watch(AbstractContextManager["Watch"]):
         self._process = os.getpid()
         self._mode: AbstractContextManager[Any] = nullcontext()
         self._torch: Any = None
+        self._awaited = LoadHook("torch", self.start)
         self._step = 0
         # by their storage, in the order in which they were first used
         self._parameters: dict[int, weakref.ref[Any]] = {}
@@ -89,9 +91,13 @@ class Watch(AbstractContextManager["Watch"]):
         self.stop()
 
     def start(self) -> None:
-        """Begin to watch torch, if it is loaded and not watched yet."""
+        """Begin to watch torch, if it is not watched yet: now, or as soon as the workload has imported it."""
         torch = sys.modules.get("torch")
-        if torch is None or self._torch is not None or not hasattr(torch, "Tensor") or self._level == "unwatched":
+        if self._torch is not None or self._level == "unwatched":
+            return
+        self._awaited.remove()
+        if torch is None or not hasattr(torch, "Tensor"):
+            self._awaited.install()
             return
         self._torch = torch
         if self._level == "graphs":
@@ -107,6 +113,7 @@ class Watch(AbstractContextManager["Watch"]):
 
     def stop(self) -> None:
         """Stop watching."""
+        self._awaited.remove()
         mode, self._mode = self._mode, nullcontext()
         mode.__exit__(None, None, None)
 

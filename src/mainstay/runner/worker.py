@@ -62,7 +62,9 @@ def work(options: WorkerOptions) -> int:
         *dict.fromkeys(os.path.join(options["folder"], _collected_path(name)) for name in options["select"]),
     ]
     sys.path.append(options["folder"])  # last: for helpers of the workloads, never for the measured code
-    tracer = Tracer(options["own"], options["folder"]) if options["traced"] else None
+    tracer = None
+    if options["traced"]:
+        tracer = Tracer(options["own"], options["folder"], follows_calls=options["follows_calls"])
     plugin = WorkerPlugin(channel, options["roots"], options["own"], (options["keyword"], options["marks"]), tracer)
     return int(pytest.main(arguments, plugins=[plugin, AsvPlugin(options["asv"])]))
 

@@ -75,6 +75,9 @@ ENDS = frozenset({"finish", "failed"})
 CONVERTER = make_converter()
 """Converter from decoded JSON to records."""
 
+UNSTRUCTURED = (CattrsError, TypeError, ValueError, KeyError, AttributeError, OverflowError)
+"""What the converter raises for JSON that is no such record."""
+
 
 class Journal:
     """An append-only file of JSON lines.
@@ -171,10 +174,17 @@ class Journal:
             )
         return self._structure(lines[0], kind, "its first line")
 
+    def known_start(self, kind: type[T]) -> T | None:
+        """The record with which the run began, whatever the version and the other lines; ``None`` if it is damaged."""
+        try:
+            return CONVERTER.structure(json.loads(self._data().partition(b"\n")[0]), kind)
+        except (StoreError, RecursionError, *UNSTRUCTURED):
+            return None
+
     def _structure(self, content: Any, kind: type[T], what: str) -> T:
         try:
             return CONVERTER.structure(content, kind)
-        except (CattrsError, TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
+        except UNSTRUCTURED as error:
             raise self._damage(
                 f"the journal cannot be read: {what} lacks something or has it of another type"
             ) from error

@@ -218,6 +218,7 @@ SCHEMAS: Mapping[Event, Mapping[str, Any]] = {
         introspected=_list(_TEXT),
         readers=_table(_list(_TEXT)),
         executed=_list(_TEXT),
+        chance=_list(_TEXT),
     ),
     Event.STEP: _object(Step, number=_WHOLE, digest=_HASH, is_last={"type": "boolean"}),
     Event.OPERATORS: _object(

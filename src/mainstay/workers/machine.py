@@ -68,9 +68,20 @@ def processor_name(info: Path = Path("/proc/cpuinfo")) -> str:
     return next(names, platform.machine())
 
 
-def accelerator_name() -> str:
+def nvidia_name() -> str:
     """Name of the first NVIDIA GPU; empty without one."""
     return _output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader").partition("\n")[0].strip()
+
+
+def accelerator_name(amd: Path = Path("/sys/class/kfd/kfd/topology/nodes")) -> str:
+    """Name of the first NVIDIA GPU, or else the architecture of the first one of AMD; empty without either.
+
+    Args:
+        amd: Folder in which the driver of AMD's GPUs describes its devices.
+    """
+    lines = (line.split() for node in sorted(amd.glob("*/properties")) for line in _text(node).splitlines())
+    versions = (words[-1] for words in lines if words[:1] == ["gfx_target_version"])
+    return nvidia_name() or next((f"AMD GPU, gfx version {version}" for version in versions if version != "0"), "")
 
 
 PROCESSOR_FIELDS = frozenset(

@@ -309,6 +309,7 @@ class Worker:
         selection: The user's selection; tests that its expressions deselect are collected, but marked.
         deadline: Time by the monotonic clock after which :class:`OutOfTimeError` ends every wait.
         traced: Whether the worker traces what it executes, and is not to be timed.
+        follows_calls: Whether the trace also tells of every function that is executed and of sources of chance.
     """
 
     def __init__(
@@ -321,10 +322,11 @@ class Worker:
         selection: Selection = EVERYTHING,
         deadline: float = math.inf,
         traced: bool = False,
+        follows_calls: bool = False,
     ) -> None:
         self._spec = spec
         self._select = tuple(select)
-        self._traced = traced
+        self._traced, self._follows_calls = traced, follows_calls
         self._launcher = launcher
         self._ignored = tuple(ignored)
         self._selection = selection
@@ -377,6 +379,7 @@ class Worker:
             "roots": list(spec.roots),
             "own": spec.own,
             "traced": self._traced,
+            "follows_calls": self._follows_calls,
         }
         return self._launcher(
             Launch(

@@ -118,7 +118,7 @@ class WatchedTrials:
         return finished
 
     def operators(self) -> list[Watched]:
-        """Operators of one step of every trial; the trials then wait for :meth:`values`."""
+        """Operators of one step of every trial; the trials then wait for :meth:`values` or :meth:`go_on`."""
         return [self._operators(worker) for worker in self._workers]
 
     def _operators(self, worker: Worker) -> Watched:
@@ -129,6 +129,10 @@ class WatchedTrials:
             if page["is_last"]:
                 return Watched(operators=operators, places=page["places"])
             self._send(worker, Command.NEXT)
+
+    def go_on(self) -> None:
+        """Let every trial go on after its operators."""
+        self._send_all(Command.NEXT)
 
     def values(self, trial: int, operator: int, output: int) -> list[float] | None:
         """The numbers that an operator computed; ``None`` if they were too many to be kept.
