@@ -4,7 +4,7 @@ An audit hook, a profile function in every thread and wrappers of what raises no
 and of the workloads does, and whatever these call. What pytest does around them, and dependencies while they are imported, is
 not watched: it is the same for both revisions, and does nothing for the tree.
 
-Where the proof is to cover executed code only, :mod:`sys.monitoring` tells of every function that is executed, in threads of
+Where the proof is to cover executed code only, ``sys.monitoring`` tells of every function that is executed, in threads of
 compiled code too, and of every call, so that sources of chance are noticed (Python 3.12 and later).
 
 - :class:`Tracer`: installed once, before anything of the revision is imported.
@@ -90,7 +90,7 @@ RUNNER = os.path.dirname(os.path.realpath(__file__)) + os.sep
 """Folder of this package, whose timers call the clock."""
 
 MONITOR = 4
-"""Number under which :mod:`sys.monitoring` knows this tool; debuggers, coverage and profilers have others."""
+"""Number under which ``sys.monitoring`` knows this tool; debuggers, coverage and profilers have others."""
 
 AUDITED = frozenset({"__code__", "f_code", "gi_code", "cr_code", "ag_code", "tb_frame"})
 
