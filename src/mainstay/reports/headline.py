@@ -144,7 +144,7 @@ def _last_line(row: FindingRow) -> str:
 
 
 def _of_pass(rows: Sequence[FindingRow]) -> str:
-    """The metrics that did not change, or the one that came closest to its margin; empty if none passed."""
+    """The metrics that did not change, or the one whose interval reaches nearest to its margin; empty if none passed."""
     waived = [row.label for row in rows if row.verdict is Verdict.WAIVED]
     told = f"; waived: {first_labels(waived)}" if waived else ""
     passed = [row for row in rows if row.verdict is Verdict.PASS]

@@ -229,7 +229,7 @@ def not_listed(view: RunView, num_listed: int) -> str:
 def _importance(row: FindingRow) -> tuple[int, bool, bool, float]:
     """Sort key of findings: those that block a merge, then doubted ones, then by degradation.
 
-    Passes are sorted by the upper end of their interval: the metric that comes closest to its margin is first.
+    Passes are sorted by the upper end of their interval: the metric whose interval reaches nearest to its margin is first.
     """
     size = row.sort_bound if row.verdict is Verdict.PASS else row.sort_degradation
     return VERDICT_ORDER.index(row.verdict), not row.blocks, not row.mark, -size
