@@ -249,7 +249,7 @@ def of_an_unknown_side(line):
     line.get("trial", {}).update(side="middle")
 
 
-@pytest.mark.parametrize("edit", [of_another_version, of_an_unknown_side, None], ids=str)
+@pytest.mark.parametrize("edit", [of_another_version, of_an_unknown_side, None], ids=["version", "side", "cut"])
 def test_a_piece_that_cannot_be_read_is_named_where_it_lies_with_the_command_of_its_shard(judge, pieces, edit):
     piece = pieces / "shard-2-of-3"
     if edit is None:
