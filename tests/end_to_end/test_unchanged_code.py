@@ -139,7 +139,7 @@ def test_a_baseline_that_wants_to_be_measured_is(project):
 
     assert "this workload was run" in str(result.run["findings"])
     (change,) = result.run["changes"]
-    assert (change["name"], change["effect"]) == ("proof", "code counts as unchanged only if both say so")
+    assert (change["name"], change["effect"]) == ("proof", "the proof that assumes less holds")
 
 
 def test_a_version_that_comes_from_git_is_the_same_for_both_revisions(project):

@@ -67,7 +67,7 @@ def test_words_are_compared_by_the_compiler_of_the_revisions(trees, tmp_path):
     changed = compared(trees, tmp_path)
 
     assert found == WordComparison(is_same_code=True, differing=frozenset({"docstrings"}))
-    assert changed == WordComparison(is_same_code=False)
+    assert changed == WordComparison(is_same_code=False, changed=("subject/model.py::<module>",))
 
 
 def test_code_that_only_an_optimising_compiler_leaves_out_counts_where_that_is_not_used(trees, tmp_path):
