@@ -311,7 +311,7 @@ def first_answer(page):
     [
         ("inconclusive", "neither that the candidate is within the margin nor that it is beyond it"),
         ("false alarm rate", "a clean change fails"),
-        ("add a workload", "write a pytest test in the folder benchmarks"),
+        ("add a workload", "a pytest test in the folder benchmarks"),
         ("early stopping", "ends the training when the validation loss no longer falls"),
         ("Adam formula", "keeps running means of the gradient and of its square"),
         ("exit code 3", "Exit code 3 is inconclusive"),
