@@ -367,6 +367,8 @@ def test_real_results_of_promptfoo_and_the_plain_forms_are_judged(judge):
         assert run.findings[0].items.baseline_missing == 1
 
 
+# Collections of garbage would look through what the whole suite has imported.
+@pytest.mark.usefixtures("few_objects")
 def test_100_000_items_of_20_tasks_take_a_few_times_what_parsing_them_takes(judge, tmp_path):
     """Five seconds on the machine of the project, where parsing takes 0.4; by ratio, whatever the machine."""
     files = [tmp_path / f"{side}.jsonl" for side in ("baseline", "candidate")]
