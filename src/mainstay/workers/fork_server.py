@@ -115,14 +115,7 @@ class ForkServer:
         }
         with control:
             try:
-                self._process = start_program(
-                    spec,
-                    options,
-                    variables=self._place.variables,
-                    cwd=self._place.cwd,
-                    output=self._place.output.descriptor,
-                    descriptors=[control.fileno()],
-                )
+                self._process = start_program(spec, options, self._place, [control.fileno()])
             except OSError as error:
                 self._control.close()
                 raise WorkerError(
@@ -188,8 +181,9 @@ class ForkServer:
             WorkerError: If the server has ended.
         """
         line, far_line = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        request: ForkRequest = {"options": launch.options, "cwd": str(launch.cwd), "variables": launch.variables}
-        descriptors = [launch.commands, launch.events, launch.output, far_line.fileno()]
+        place = launch.place
+        request: ForkRequest = {"options": launch.options, "cwd": str(place.cwd), "variables": place.variables}
+        descriptors = [launch.commands, launch.events, place.output.descriptor, far_line.fileno()]
         with self._lock:  # until it has answered: requests that overlap would lose descriptors
             try:
                 with far_line:

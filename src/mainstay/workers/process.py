@@ -179,20 +179,16 @@ class Launch:
     Attributes:
         spec: The revision's worker.
         options: Options of :mod:`mainstay.runner`, without the descriptors.
-        variables: Variables for HOME, TMPDIR and caches.
-        cwd: Working folder.
+        place: Its folders and its output.
         commands: Descriptor that it reads commands from.
         events: Descriptor that it writes events to.
-        output: Descriptor that takes stdout and stderr.
     """
 
     spec: WorkerSpec
     options: WorkOptions
-    variables: Mapping[str, str]
-    cwd: Path
+    place: Place
     commands: int
     events: int
-    output: int
 
 
 Launcher = Callable[[Launch], WorkerProcess]
@@ -202,14 +198,7 @@ Launcher = Callable[[Launch], WorkerProcess]
 def start_fresh(launch: Launch) -> WorkerProcess:
     """Start a fresh interpreter."""
     options = {**launch.options, "commands": launch.commands, "events": launch.events}
-    return start_program(
-        launch.spec,
-        options,
-        variables=launch.variables,
-        cwd=launch.cwd,
-        output=launch.output,
-        descriptors=(launch.commands, launch.events),
-    )
+    return start_program(launch.spec, options, launch.place, (launch.commands, launch.events))
 
 
 def compile_runner() -> None:
@@ -223,22 +212,14 @@ def compile_runner() -> None:
 
 
 def start_program(
-    spec: WorkerSpec,
-    options: Mapping[str, Any],
-    *,
-    variables: Mapping[str, str],
-    cwd: Path,
-    output: int,
-    descriptors: Sequence[int],
+    spec: WorkerSpec, options: Mapping[str, Any], place: Place, descriptors: Sequence[int]
 ) -> subprocess.Popen[bytes]:
     """Start :mod:`mainstay.runner` in a new session, confined if the system supports it.
 
     Args:
         spec: The revision's worker.
         options: Options of a worker or of a server.
-        variables: Variables for HOME, TMPDIR and caches.
-        cwd: Working folder.
-        output: Descriptor that takes stdout and stderr.
+        place: Its folders and its output.
         descriptors: File descriptors that the options name.
 
     Raises:
@@ -251,9 +232,9 @@ def start_program(
         command = confined_command((spec.scratch, *spec.writable), command)
     return start_session(
         command,
-        cwd=cwd,
-        env={**spec.variables, **variables},
-        stdout=output,
+        cwd=place.cwd,
+        env={**spec.variables, **place.variables},
+        stdout=place.output.descriptor,
         stderr=subprocess.STDOUT,
         pass_fds=tuple(descriptors),
     )
@@ -381,17 +362,7 @@ class Worker:
             "traced": self._traced,
             "follows_calls": self._follows_calls,
         }
-        return self._launcher(
-            Launch(
-                spec=spec,
-                options=options,
-                variables=place.variables,
-                cwd=place.cwd,
-                commands=commands,
-                events=events,
-                output=place.output.descriptor,
-            )
-        )
+        return self._launcher(Launch(spec=spec, options=options, place=place, commands=commands, events=events))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
