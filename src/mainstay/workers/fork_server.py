@@ -17,7 +17,6 @@ import subprocess
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from types import TracebackType
 from typing import Self
 
 import psutil
@@ -125,24 +124,16 @@ class ForkServer:
                 self._place.output.close_writing()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._control.close()
         if kind is None:
-            self._leave()
+            with suppress(subprocess.TimeoutExpired):  # it ends its workers and exits by itself
+                self._process.wait(EXIT_SECONDS)
         kill_group(self._process.pid)
         self._process.wait()
         forget_session(self._process.pid)
         kill_orphans()
         self._place.output.close()
-
-    def _leave(self) -> None:
-        """Give the server a short time to end its workers and exit by itself."""
-        try:
-            self._process.wait(EXIT_SECONDS)
-        except subprocess.TimeoutExpired:
-            return
 
     @property
     def pid(self) -> int:

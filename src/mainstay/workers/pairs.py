@@ -170,7 +170,7 @@ class _WholeRun:
             return {}
         try:
             images = self._session.images(indices)
-        except (WorkerEndedError, BrokenPipeError, OutOfTimeError):
+        except (WorkerEndedError, OutOfTimeError):
             self._session.kill()
             return {}
         return {index: image for index, image in zip(indices, images, strict=False) if is_png(image)}

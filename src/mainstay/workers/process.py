@@ -28,7 +28,6 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal, Protocol, Self, TypeVar, overload
 
 import psutil
@@ -341,8 +340,7 @@ class Worker:
         finally:
             os.close(commands_read)
             os.close(events_write)
-        with suppress(BrokenPipeError):
-            self.send(Command.COLLECT)
+        self.send(Command.COLLECT)
         return self
 
     def _launch(self, place: Place, commands: int, events: int) -> WorkerProcess:
@@ -364,9 +362,7 @@ class Worker:
         }
         return self._launcher(Launch(spec=spec, options=options, place=place, commands=commands, events=events))
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._process:
             children = self.children()  # first: those that left its group are then no longer its children
             if kind is None:
@@ -391,11 +387,9 @@ class Worker:
 
     def _leave(self, process: WorkerProcess) -> None:
         """Give the worker a short time to exit by itself."""
-        try:
-            self.send(Command.EXIT)
+        self.send(Command.EXIT)
+        with suppress(subprocess.TimeoutExpired):
             process.wait(EXIT_SECONDS)
-        except (BrokenPipeError, subprocess.TimeoutExpired):
-            return
 
     def kill(self) -> None:
         """Kill the process with all that it started."""
@@ -415,13 +409,17 @@ class Worker:
         return living_descendants(self._process.pid) if self._process else []
 
     def send(self, do: Command, **content: Any) -> None:
-        """Send a command with its content, and a token that the answer must repeat."""
-        if self._commands is None:
-            raise BrokenPipeError("the command pipe is closed")
+        """Send a command with its content, and a token that the answer must repeat.
+
+        If the worker has ended, the next wait for an event says so.
+        """
         if do is Command.RUN and self._place:
             self._place.output.clear()  # only output since the start of a trial is reported with it
         self._token = secrets.token_hex(8)
-        os.write(self._commands, (json.dumps({"do": do, **content, "token": self._token}) + "\n").encode())
+        line = json.dumps({"do": do, **content, "token": self._token}) + "\n"
+        with suppress(BrokenPipeError):
+            if self._commands is not None:
+                os.write(self._commands, line.encode())
 
     @overload
     def expect(self, event: Literal[Event.COLLECTED], limit_s: float) -> Collected: ...

@@ -257,7 +257,7 @@ class WorkerSession:
         try:
             if self._collected is None:
                 self._collected = self._worker.expect(Event.COLLECTED, collecting_seconds(self._limit_s))
-        except (WorkerEndedError, BrokenPipeError) as ended:
+        except WorkerEndedError as ended:
             self._give_up(ended)
             return None
         if reason := why_not_collected(workload, self._collected):
@@ -279,7 +279,7 @@ class WorkerSession:
         try:
             self._worker.send(command, **content)
             event, answer = self._worker.expect_one_of((*answers, Event.FINISHED), self._limit_s)
-        except (WorkerEndedError, BrokenPipeError) as ended:
+        except WorkerEndedError as ended:
             self._give_up(ended)
             return None
         if event is Event.FINISHED:
@@ -292,7 +292,6 @@ class WorkerSession:
 
         Raises:
             WorkerEndedError: If the worker does not give them.
-            BrokenPipeError: If the worker has ended.
             OutOfTimeError: If the deadline comes first.
         """
         self._worker.send(Command.IMAGES, **ImagesCommand(indices=list(indices)))
@@ -308,17 +307,16 @@ class WorkerSession:
         self.is_alive = False
         self._worker.kill()
 
-    def _give_up(self, ended: WorkerEndedError | BrokenPipeError) -> None:
+    def _give_up(self, ended: WorkerEndedError) -> None:
         """Record a failure, and kill the process.
 
         Raises:
             Interrupted: If the workers were stopped.
         """
         self._live.require_not_stopped()
-        outcome = ended.outcome if isinstance(ended, WorkerEndedError) else Outcome.CRASHED
-        if isinstance(ended, WorkerEndedError) and ended.is_hang:
+        if ended.is_hang:
             self.hung_at = ended.collecting
-        self.failure = (outcome, str(ended))
+        self.failure = (ended.outcome, ended.cause)
         self.kill()
 
     def trial(self, form: TrialForm, *, load: float | None) -> Trial:

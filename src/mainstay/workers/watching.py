@@ -11,7 +11,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Any, Self
 
 from mainstay.records.trials import Side
@@ -79,7 +79,7 @@ class WatchedTrials:
                 if reason := why_not_collected(workload, collected):
                     raise WatchError(f"{workload} was not collected: {reason}")
             self._send_all(Command.WATCH, **self._command)
-        except (WorkerEndedError, BrokenPipeError) as ended:
+        except WorkerEndedError as ended:
             self.close()
             raise WatchError(f"a trial could not be started: {ended}") from ended
         except BaseException:
@@ -87,9 +87,7 @@ class WatchedTrials:
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -128,7 +126,7 @@ class WatchedTrials:
             operators += page["operators"]
             if page["is_last"]:
                 return Watched(operators=operators, places=page["places"])
-            self._send(worker, Command.NEXT)
+            worker.send(Command.NEXT)
 
     def go_on(self) -> None:
         """Let every trial go on after its operators."""
@@ -145,7 +143,7 @@ class WatchedTrials:
         worker, numbers = self._workers[trial], list[float]()
         while True:
             command: ValuesCommand = {"operator": operator, "output": output, "start": len(numbers)}
-            self._send(worker, Command.VALUES, **command)
+            worker.send(Command.VALUES, **command)
             answer = self._expect(worker, Event.VALUES)
             if not answer["is_kept"]:
                 return None
@@ -156,14 +154,7 @@ class WatchedTrials:
 
     def _send_all(self, command: Command, **content: object) -> None:
         for worker in self._workers:
-            self._send(worker, command, **content)
-
-    @staticmethod
-    def _send(worker: Worker, command: Command, **content: object) -> None:
-        try:
             worker.send(command, **content)
-        except BrokenPipeError as ended:
-            raise WatchError("a watched trial ended") from ended
 
     def _expect(self, worker: Worker, event: Event) -> Any:
         try:
