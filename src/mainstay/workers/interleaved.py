@@ -204,7 +204,9 @@ def run_timed_pair(
                             side: _TimedSide(
                                 specs[side],
                                 WorkerSession(
-                                    live, specs[side], select, stack, limit_s=request.limit_s, deadline=deadline
+                                    live=live,
+                                    worker=live.start(specs[side], select, stack, deadline=deadline),
+                                    limit_s=request.limit_s,
                                 ),
                                 request.pair,
                                 clock,
