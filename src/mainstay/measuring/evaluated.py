@@ -4,6 +4,7 @@ A pair is one look: both revisions score the items that it adds. Repeats of an i
 as the worst, and items are never left out.
 
 - :class:`EvaluationLog`: collects the trials, and gives the evidence about each metric.
+- :func:`make_logs`: makes an empty log for each workload of a gate, of the kind that its execution needs.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import NamedTuple
 from mainstay.evaluation.items import ItemsError, PairedTask, ScoredItem, Scores, pair_scores
 from mainstay.gates.policy import Design
 from mainstay.gates.tasks import Evaluation, TaskSamples, WeighedEvaluation, settled_evaluation, weigh_evaluation
+from mainstay.measuring.agenda import Assignment
 from mainstay.measuring.items import (
     FEWEST_SHOWN,
     MAX_FLIPPED,
@@ -288,6 +290,24 @@ class EvaluationLog(WorkloadLog):
             )
             for task, items in common.items()
         }
+
+
+def make_logs(assignments: Sequence[Assignment], seeds: Mapping[str, tuple[int, ...]]) -> list[WorkloadLog]:
+    """Make an empty log for each workload.
+
+    Args:
+        assignments: Workloads to be measured, and how.
+        seeds: Seeds of each workload, one for each pair.
+    """
+    return [
+        (EvaluationLog if assignment.workload.execution.has_items else WorkloadLog)(
+            workload=assignment.workload,
+            seeds=seeds[assignment.workload.id],
+            assignment=assignment,
+            measured_with=assignment.measured_with,
+        )
+        for assignment in assignments
+    ]
 
 
 def _items(examples: Examples | None, *, is_one: bool) -> Iterator[ScoredItem]:
