@@ -26,7 +26,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, Self, TypeVar, overload
 
@@ -275,13 +275,14 @@ class Place:
         return tuple(conceal(line, spec) for line in self.output.last_lines(NUM_LAST_LINES))
 
 
+@dataclass(eq=False)
 class Worker:
     """One worker process; leaving the context ends it and everything it started.
 
     Whatever the worker sends or does, only :class:`WorkerEndedError` is raised. If it cannot be started, the error is
     raised when an event is expected from it.
 
-    Args:
+    Attributes:
         spec: The revision's worker.
         select: Paths or node ids to collect, relative to the measuring folder.
         launcher: Function that starts the process.
@@ -292,25 +293,17 @@ class Worker:
         follows_calls: Whether the trace also tells of every function that is executed and of sources of chance.
     """
 
-    def __init__(
-        self,
-        spec: WorkerSpec,
-        select: Sequence[str],
-        launcher: Launcher = start_fresh,
-        *,
-        ignored: Sequence[str] = (),
-        selection: Selection = EVERYTHING,
-        deadline: float = math.inf,
-        traced: bool = False,
-        follows_calls: bool = False,
-    ) -> None:
-        self._spec = spec
-        self._select = tuple(select)
-        self._traced, self._follows_calls = traced, follows_calls
-        self._launcher = launcher
-        self._ignored = tuple(ignored)
-        self._selection = selection
-        self._deadline = deadline
+    spec: WorkerSpec
+    select: Sequence[str]
+    launcher: Launcher = start_fresh
+    _: KW_ONLY
+    ignored: Sequence[str] = ()
+    selection: Selection = EVERYTHING
+    deadline: float = math.inf
+    traced: bool = False
+    follows_calls: bool = False
+
+    def __post_init__(self) -> None:
         self._buffer = bytearray()
         self._token = ""
         self._collecting = ""
@@ -323,7 +316,7 @@ class Worker:
         commands_read, self._commands = os.pipe()
         self._events, events_write = os.pipe()
         try:
-            self._place = Place(self._spec, "worker-")
+            self._place = Place(self.spec, "worker-")
             try:
                 self._process = self._launch(self._place, commands_read, events_write)
             finally:
@@ -345,22 +338,22 @@ class Worker:
 
     def _launch(self, place: Place, commands: int, events: int) -> WorkerProcess:
         """Start the process."""
-        spec = self._spec
+        spec = self.spec
         options: WorkOptions = {
             "folder": spec.folder,
             "configuration": spec.configuration,
-            "select": list(self._select),
-            "ignored": list(self._ignored),
+            "select": list(self.select),
+            "ignored": list(self.ignored),
             "files": list(spec.files),
             "asv": list(spec.asv),
-            "keyword": self._selection.keyword,
-            "marks": self._selection.marks,
+            "keyword": self.selection.keyword,
+            "marks": self.selection.marks,
             "roots": list(spec.roots),
             "own": spec.own,
-            "traced": self._traced,
-            "follows_calls": self._follows_calls,
+            "traced": self.traced,
+            "follows_calls": self.follows_calls,
         }
-        return self._launcher(Launch(spec=spec, options=options, place=place, commands=commands, events=events))
+        return self.launcher(Launch(spec=spec, options=options, place=place, commands=commands, events=events))
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._process:
@@ -487,8 +480,8 @@ class Worker:
                 if len(self._buffer) > MAX_EVENT_BYTES:
                     fact = f"the worker broke its protocol: it sent more than {MAX_EVENT_BYTES:,} bytes in one line"
                     raise self._ended(fact, Outcome.FAILED)
-                if not selector.select(max(0.0, min(deadline, self._deadline) - time.monotonic())):
-                    if self._deadline < deadline:
+                if not selector.select(max(0.0, min(deadline, self.deadline) - time.monotonic())):
+                    if self.deadline < deadline:
                         raise OutOfTimeError
                     raise self._ended(f"the worker hung: no answer within {limit_s:g} s", Outcome.TIMED_OUT)
                 chunk = os.read(self._events, 1 << 16)
@@ -515,7 +508,7 @@ class Worker:
 
     def last_lines(self) -> tuple[str, ...]:
         """The last lines that the worker wrote to stdout and stderr, without paths of this machine."""
-        return self._place.last_lines(self._spec) if self._place else ()
+        return self._place.last_lines(self.spec) if self._place else ()
 
 
 def signal_name(number: int) -> str:
