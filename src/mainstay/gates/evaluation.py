@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -49,7 +50,7 @@ Test = Callable[[float], OneSidedPValues]
 """Function that gives the p-values of a difference against a null value of 0 or more."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class ScoredDifferences:
     """The items of one metric, prepared for judgement.
 
@@ -78,12 +79,12 @@ class ScoredDifferences:
         """Items at which it is better."""
         return int((self.differences < 0).sum())
 
-    @property
+    @cached_property
     def summary(self) -> DifferenceSummary:
         """P-values of the differences."""
         return self._summary(self.differences)
 
-    @property
+    @cached_property
     def guarded_summary(self) -> DifferenceSummary:
         """P-values of the differences if each missing score of the baseline were the best possible."""
         return self.summary if self.guarded is self.differences else self._summary(self.guarded)
@@ -194,18 +195,8 @@ def weigh_items(items: ScoredDifferences, *, margin: float, level: float) -> Ite
         shares = items.num_worse / summary.num_items, items.num_better / summary.num_items
         deviations = [math.sqrt(summary.variance), *(null_deviation(*shares, c) for c in (margin, 2 * margin))]
     else:
-        scale = summary.num_items / summary.design_effect
-        deviations = [math.sqrt(mean_variance(summary, c) * scale) for c in (0.0, margin, 2 * margin)]
-    return _weigh(
-        sides,
-        [summary],
-        margin=margin,
-        level=level,
-        deviations=deviations,
-        num_better=items.num_better,
-        num_worse=items.num_worse,
-        score_range=items.score_range,
-    )
+        deviations = list(map(_deviation_under([items]), (0.0, margin, 2 * margin)))
+    return _weigh(sides, [items], margin=margin, level=level, deviations=deviations)
 
 
 def weigh_macro(tasks: Sequence[ScoredDifferences], *, margin: float, level: float) -> ItemEvidence:
@@ -216,22 +207,8 @@ def weigh_macro(tasks: Sequence[ScoredDifferences], *, margin: float, level: flo
         margin: The degradation of the mean that is tolerated.
         level: Level of each bound of the interval.
     """
-    summaries = [task.summary for task in tasks]
-    num_items = sum(summary.num_items for summary in summaries)
-    deviations = [
-        math.sqrt(sum(mean_variance(summary, c) for summary in summaries) / len(tasks) ** 2 * num_items)
-        for c in (0.0, margin, 2 * margin)
-    ]
-    return _weigh(
-        _mean_tests(tasks),
-        summaries,
-        margin=margin,
-        level=level,
-        deviations=deviations,
-        num_better=sum(task.num_better for task in tasks),
-        num_worse=sum(task.num_worse for task in tasks),
-        score_range=max(task.score_range for task in tasks),
-    )
+    deviations = list(map(_deviation_under(tasks), (0.0, margin, 2 * margin)))
+    return _weigh(_mean_tests(tasks), tasks, margin=margin, level=level, deviations=deviations)
 
 
 def honest_margin(
@@ -252,7 +229,7 @@ def honest_margin(
         The margin; ``None`` if the items support no margin.
     """
     summary = items.summary
-    deviation, under_null = math.sqrt(summary.variance), _null_deviation(summary)
+    deviation, under_null = math.sqrt(summary.variance), _deviation_under([items])
     if items.is_binary:
         share = (min(items.num_worse, items.num_better) + 0.5) / summary.num_items
         deviation, under_null = math.sqrt(2 * share), lambda null: null_deviation(share, share, null)
@@ -278,14 +255,9 @@ def honest_mean_margin(tasks: Sequence[ScoredDifferences], *, margin_level: floa
     Returns:
         The margin; ``None`` if the items support no margin.
     """
-    summaries = [task.summary for task in tasks]
-    num_items = sum(summary.num_items for summary in summaries)
-
-    def deviation(null: float) -> float:
-        return math.sqrt(sum(mean_variance(summary, null) for summary in summaries) * num_items) / len(tasks)
-
+    deviation = _deviation_under(tasks)
     return smallest_margin(
-        num_items,
+        sum(task.differences.size for task in tasks),
         deviation(0.0),
         deviation,
         margin_level=margin_level,
@@ -316,23 +288,19 @@ def are_supported(
     return [bool(each) for each in np.maximum(scaled, np.median(scaled)) <= roots * margins]
 
 
-def _null_deviation(summary: DifferenceSummary) -> Callable[[float], float]:
-    scale = summary.num_items / summary.design_effect
-    return lambda null: math.sqrt(mean_variance(summary, null) * scale)
+def _deviation_under(tasks: Sequence[ScoredDifferences]) -> Callable[[float], float]:
+    """Standard deviation of an item under a null value, from the variance of the mean of one or of several tasks."""
+    summaries = [task.summary for task in tasks]
+    num_items = sum(summary.num_items for summary in summaries)
+    scale = num_items / (summaries[0].design_effect if len(tasks) == 1 else 1)
+    return lambda null: math.sqrt(sum(mean_variance(each, null) for each in summaries) * scale) / len(tasks)
 
 
 def _weigh(
-    sides: _Sides,
-    summaries: Sequence[DifferenceSummary],
-    *,
-    margin: float,
-    level: float,
-    deviations: Sequence[float],
-    num_worse: int,
-    num_better: int,
-    score_range: float,
+    sides: _Sides, tasks: Sequence[ScoredDifferences], *, margin: float, level: float, deviations: Sequence[float]
 ) -> ItemEvidence:
-    """Evidence from tests and the summaries that they rest on."""
+    """Evidence from tests of the items of one task, or of the mean of several."""
+    summaries, score_range = [task.summary for task in tasks], max(task.score_range for task in tasks)
     num_items = sum(summary.num_items for summary in summaries)
     mean = sum(summary.mean for summary in summaries) / len(summaries)
     error = deviations[0] / math.sqrt(num_items)
@@ -357,8 +325,8 @@ def _weigh(
     )
     return ItemEvidence(
         num_items=num_items,
-        num_worse=num_worse,
-        num_better=num_better,
+        num_worse=sum(task.num_worse for task in tasks),
+        num_better=sum(task.num_better for task in tasks),
         num_clusters=pooled.num_clusters,
         mean=mean,
         interval=_agreeing(interval, margin, is_above=above_margin <= level, is_below=below[0] <= level),
