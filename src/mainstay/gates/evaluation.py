@@ -13,7 +13,7 @@ difference (:mod:`mainstay.stats.scores`). A *difference* is positive if the can
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -338,7 +338,7 @@ def _weigh(
         gain_margin=float(sides.swapped(margin).above),
         deviations=(deviations[0], deviations[1], deviations[2]),
         design_effect=design_effect,
-        notes=_limits(pooled, margin, score_range),
+        notes=tuple(_limits(pooled, margin, score_range)),
     )
 
 
@@ -380,20 +380,17 @@ def _mean_tests(tasks: Sequence[ScoredDifferences]) -> _Sides:
     )
 
 
-def _limits(summary: DifferenceSummary, margin: float, score_range: float) -> tuple[str, ...]:
+def _limits(summary: DifferenceSummary, margin: float, score_range: float) -> Iterator[str]:
     """Limits of the claim."""
-    notes = []
     if summary.num_clusters < FEWEST_CLUSTERS:
-        notes.append(FEW_CLUSTERS)
+        yield FEW_CLUSTERS
     elif not can_pass(summary, margin, score_range=score_range):
-        unseen = PASS_NEEDS.format(items=summary.num_items)
-        notes.append(FEW_UNBOUNDED if math.isinf(score_range) else unseen)
+        yield FEW_UNBOUNDED if math.isinf(score_range) else PASS_NEEDS.format(items=summary.num_items)
     is_clustered = summary.num_clusters < summary.num_items
     if is_clustered and not excludes_whole_clusters(summary, margin, score_range=score_range):
-        notes.append(WHOLE_CLUSTERS)
+        yield WHOLE_CLUSTERS
     if math.isinf(score_range):
-        notes.append(APPROXIMATE)
-    return tuple(notes)
+        yield APPROXIMATE
 
 
 def _end(
