@@ -78,6 +78,12 @@ class Decisions:
     passes: NDArray[np.bool_]
     look: NDArray[np.intp]
 
+    def verdict(self, index: int) -> Verdict:
+        """Verdict of a metric of a single family."""
+        if self.fails[index]:
+            return Verdict.FAIL
+        return Verdict.PASS if self.passes[index] else Verdict.INCONCLUSIVE
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WeighedFamily:
@@ -244,13 +250,10 @@ def weigh_evidence(
 def _padded(arrays: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
     """Stack arrays of unequal lengths, padded with zeros."""
     longest = max((array.shape[-1] for array in arrays), default=0)
-    return np.stack([_with_zeros(array, longest) for array in arrays]) if arrays else np.zeros((0, 2, 0))
-
-
-def _with_zeros(array: NDArray[np.float64], length: int) -> NDArray[np.float64]:
-    """Extend the last axis of an array with zeros."""
-    missing = length - array.shape[-1]
-    return np.concatenate([array, np.zeros((*array.shape[:-1], missing))], axis=-1) if missing else array
+    padded = np.zeros((len(arrays), *(arrays[0].shape[:-1] if arrays else (2,)), longest))
+    for row, array in zip(padded, arrays, strict=True):
+        row[..., : array.shape[-1]] = array
+    return padded
 
 
 def decide(p_values: NDArray[np.float64], is_withheld: NDArray[np.bool_], design: Design) -> Decisions:
@@ -367,11 +370,10 @@ def _judgement(
     evidence: Evidence, decisions: Decisions, design: Design, *, index: int, look: int, bounds: NDArray[np.float64]
 ) -> MetricJudgement:
     """Judgement of one metric at one look."""
-    undecided = Verdict.PASS if decisions.passes[index] else Verdict.INCONCLUSIVE
     cap = float(evidence.caps[look, index])
     low, high, agrees = bounds.tolist()
     return MetricJudgement(
-        verdict=Verdict.FAIL if decisions.fails[index] else undecided,
+        verdict=decisions.verdict(index),
         num_looks=int(look) + 1,
         num_pairs=design.looks[look],
         mean=float(evidence.mean[look, index]),
