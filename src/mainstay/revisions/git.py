@@ -460,13 +460,8 @@ class Repository:
         if tree == self.call("rev-parse", f"{head}^{{tree}}").text:
             return head
         date = self.call("show", "--no-patch", "--no-show-signature", "--format=%cI", head).text
-        identity = {
-            f"GIT_{role}_{key}": value
-            for role in ("AUTHOR", "COMMITTER")
-            for key, value in (("NAME", "mainstay"), ("EMAIL", "mainstay@example.invalid"), ("DATE", date))
-        }  # independent of the time, so the same tree on the same HEAD gives the same commit
         message = ("-m", "working tree, with untracked files that are not ignored")
-        return self.call("commit-tree", "--no-gpg-sign", "-p", head, *message, tree, variables=identity).text
+        return self.call("commit-tree", "--no-gpg-sign", "-p", head, *message, tree, variables=author(date)).text
 
     @contextmanager
     def _own_index(self) -> Iterator[Mapping[str, str]]:
@@ -502,7 +497,7 @@ class Repository:
 
     def _refuse_unfaithful_folders(self, head: str, index: Mapping[str, str]) -> None:
         """Refuse nested repositories whose content a commit here would not contain."""
-        known = {path for path, _ in self._submodules(head)}
+        known = {path for path, _ in self.submodules(head)}
         declared = self._declared_submodules(index)
         for line in self.call("ls-files", "--stage", "-z", variables=index).items:
             mode, _, rest = line.partition(" ")
@@ -641,15 +636,20 @@ class Repository:
         lines = self._git_unlocked("worktree", "list", "--porcelain").text.splitlines()
         return tuple(Path(line.removeprefix("worktree ")) for line in lines if line.startswith("worktree "))
 
-    def _submodules(self, commit: str, folder: Path | None = None) -> tuple[tuple[str, str], ...]:
-        """Return path and commit of each submodule of a commit."""
+    def submodules(self, commit: str, folder: Path | None = None) -> tuple[tuple[str, str], ...]:
+        """Return path and commit of each submodule of a commit.
+
+        Args:
+            commit: The commit.
+            folder: Worktree of the repository that it belongs to, if that is a submodule itself.
+        """
         lines = _call(("ls-tree", "-r", "-z", "--full-tree", commit), cwd=folder or self.top).items
         entries = (line.partition("\t") for line in lines)
         return tuple((path, facts.split()[2]) for facts, _, path in entries if facts.startswith("160000 "))
 
     def _fill_submodules(self, source: Path, commit: str, target: Path) -> None:
         """Check out submodules from the user's own copies, without network access."""
-        for path, wanted in self._submodules(commit, source):
+        for path, wanted in self.submodules(commit, source):
             users, place = source / path, target / path
             if not (users / ".git").exists():
                 raise _not_checked_out(source, path)
@@ -806,6 +806,16 @@ def _is_project(folder: Path) -> bool:
     except OSError:
         return False
     return bool({"project", "build-system"} & document.keys()) or "mainstay" in document.get("tool", {})
+
+
+def author(date: str = "") -> dict[str, str]:
+    """Environment variables that name this tool as the author of a commit.
+
+    Args:
+        date: Date of the commit; with a fixed one, equal trees with equal parents give equal commits.
+    """
+    known = {"NAME": "mainstay", "EMAIL": "mainstay@example.invalid", **({"DATE": date} if date else {})}
+    return {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in known.items()}
 
 
 def without_repository(environ: Mapping[str, str]) -> dict[str, str]:

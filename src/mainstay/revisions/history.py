@@ -19,7 +19,7 @@ from typing import Literal
 from filelock import FileLock, Timeout
 
 from mainstay.records.errors import GitError
-from mainstay.revisions.git import Outcome, Repository
+from mainstay.revisions.git import Outcome, Repository, author
 from mainstay.store.history import RUNS, WITHDRAWN
 from mainstay.store.scratch import scratch_folder
 
@@ -43,11 +43,6 @@ _OVERTAKEN = re.compile(
     r"fetch first|non-fast-forward|stale info|cannot lock ref|failed to update ref|incorrect old value"
     r"|failed to lock|already exists|remote ref updated since checkout|\.lock'"
 )
-_IDENTITY = {
-    f"GIT_{role}_{key}": value
-    for role in ("AUTHOR", "COMMITTER")
-    for key, value in (("NAME", "mainstay"), ("EMAIL", "mainstay@example.invalid"))
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +276,7 @@ class HistoryBranches:
             tree = self.repository.call("write-tree", "--missing-ok", variables=index).text
         parents = ("-p", tip) if tip else ()
         return self.repository.call(
-            "commit-tree", "--no-gpg-sign", *parents, "-m", message, tree, variables=_IDENTITY
+            "commit-tree", "--no-gpg-sign", *parents, "-m", message, tree, variables=author()
         ).text
 
     def _push(self, *refspecs: str) -> Outcome:
