@@ -192,9 +192,8 @@ class Repository:
         folder = root.relative_to(top.resolve())
         repository = cls(top / folder, "" if folder == Path() else folder.as_posix())
         if repository._commit("HEAD") is None:
-            raise GitError(
+            raise repository.error(
                 "the repository has no commit yet, so there is nothing to compare with",
-                looked_in=str(repository.root),
                 next_step="git add . && git commit",
             )
         return repository
@@ -211,6 +210,15 @@ class Repository:
     def _from_top(self, path: str) -> str:
         """A path of the project, relative to the top."""
         return f"{self.folder}/{path}" if self.folder else path
+
+    def error(self, fact: str, *, next_step: str) -> GitError:
+        """Make an error that is looked for in the project's folder.
+
+        Args:
+            fact: What is wrong.
+            next_step: What the user can do.
+        """
+        return GitError(fact, looked_in=str(self.root), next_step=next_step)
 
     @property
     def common_folder(self) -> Path:
@@ -330,9 +338,8 @@ class Repository:
             reference = self._branch(named)
             if reference is None:
                 source = "tool.mainstay.default_branch" if configured else "GITHUB_BASE_REF"
-                raise GitError(
+                raise self.error(
                     f"the default branch {named!r}, named by {source}, is not here",
-                    looked_in=str(self.root),
                     next_step=f"git fetch origin {named}:refs/remotes/origin/{named}",
                 )
             return reference
@@ -352,9 +359,8 @@ class Repository:
             return self._base_of_pull_request(head)
         branch = self.default_branch(default_branch, environment)
         if branch is None and self._parents(start):
-            raise GitError(
+            raise self.error(
                 "cannot tell the default branch: no origin/HEAD, and not exactly one of main and master",
-                looked_in=str(self.root),
                 next_step="git remote set-head origin --auto, set tool.mainstay.default_branch, or name the baseline",
             )
         merge_base = start if branch is None else self._merge_base(start, branch)
@@ -379,9 +385,8 @@ class Repository:
         """Return the first parent of a merge commit that CI made."""
         base = self._true_parents(merge)[0]
         if self._commit(base) is None:
-            raise GitError(
+            raise self.error(
                 f"the base {base[:10]} of the pull request is missing from this shallow clone",
-                looked_in=str(self.root),
                 next_step="git fetch --deepen=1 (with actions/checkout: fetch-depth: 2)",
             )
         return _Named(base, "first parent of the pull request's merge commit")
@@ -403,15 +408,12 @@ class Repository:
         if self.call("rev-parse", "--is-shallow-repository").text == "true":
             name = re.sub(r"^refs/(heads/|remotes/[^/]+/)", "", branch)
             remote = self.remote() or "origin"
-            raise GitError(
+            raise self.error(
                 f"the merge base with {_short(branch)} is missing from this shallow clone",
-                looked_in=str(self.root),
                 next_step=f"git fetch --deepen=1000 {remote} {name}, or git fetch --unshallow {remote}",
             )
-        raise GitError(
-            f"{commit[:10]} and {_short(branch)} share no commit",
-            looked_in=str(self.root),
-            next_step="name the baseline to compare with",
+        raise self.error(
+            f"{commit[:10]} and {_short(branch)} share no commit", next_step="name the baseline to compare with"
         )
 
     def _branch(self, name: str) -> str | None:
@@ -468,11 +470,7 @@ class Repository:
         """Copy the user's index, for its record of unchanged files, and clear the flags that hide edits."""
         conflicts = [line.partition("\t")[2] for line in self.call("ls-files", "--unmerged", "-z").items]
         if conflicts:
-            raise GitError(
-                f"{conflicts[0]!r} has unresolved conflicts",
-                looked_in=str(self.root),
-                next_step="resolve and commit them",
-            )
+            raise self.error(f"{conflicts[0]!r} has unresolved conflicts", next_step="resolve and commit them")
         with scratch_folder(self.common_folder) as folder:
             variables = {"GIT_INDEX_FILE": str(folder / "index")}
             users = Path(self.top, self.call("rev-parse", "--git-path", "index").text)
@@ -505,9 +503,8 @@ class Repository:
                 continue
             path = rest.partition("\t")[2]
             if path not in known and path not in declared:
-                raise GitError(
+                raise self.error(
                     f"the untracked folder {path!r} is a git repository of its own, whose files a copy would lack",
-                    looked_in=str(self.root),
                     next_step=f"add {path} to .gitignore, or make it a submodule",
                 )
             self._refuse_dirty_submodule(path)

@@ -70,11 +70,7 @@ class HistoryBranches:
         """
         known = repository.call("remote").text.splitlines()
         if remote is not None and remote != HERE and remote not in known:
-            raise GitError(
-                f"no remote {remote!r}",
-                looked_in=str(repository.root),
-                next_step=f"name one of {', '.join([*known, HERE])}",
-            )
+            raise repository.error(f"no remote {remote!r}", next_step=f"name one of {', '.join([*known, HERE])}")
         return cls(repository, remote or repository.remote() or HERE)
 
     def sync(self, *, restore: bool = False, forget: bool = False) -> Mapping[str, str]:
@@ -227,9 +223,8 @@ class HistoryBranches:
             end = output.index(b"\n", start)
             facts = output[start:end].split()
             if facts[1:] == [b"missing"]:
-                raise GitError(
+                raise self.repository.error(
                     f"the content {facts[0].decode()[:10]} of a kept run is not here",
-                    looked_in=str(self.repository.root),
                     next_step="'mainstay history sync' fetches it",
                 )
             size = int(facts[2])
