@@ -409,17 +409,12 @@ class _Request:
         return _indexes(self.project)
 
     @property
-    def _uv_settings(self) -> Mapping[str, Any]:
-        settings: Mapping[str, Any] = self.project.get("tool", {}).get("uv", {})
-        return settings
-
-    @property
     def _is_static(self) -> bool:
         """Whether a few files state all dependencies of the revision; otherwise any file of the tree may matter."""
         project = self.project.get("project", {})
         is_computed = {"dependencies", "optional-dependencies"} & set(project.get("dynamic", []))
         is_member = any((place / "pyproject.toml").exists() for place in _above(self.tree))  # perhaps of a uv workspace
-        uses_others = is_member or bool({"sources", "workspace"} & self._uv_settings.keys())
+        uses_others = is_member or bool({"sources", "workspace"} & self.project.get("tool", {}).get("uv", {}).keys())
         return bool(project) and not is_computed and not uses_others
 
     def identity(self) -> tuple[str, ...]:
@@ -595,11 +590,11 @@ def requirement_name(requirement: str) -> str:
         'pytest-benchmark'
     """
     match = re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)", requirement)
-    return re.sub(r"[-_.]+", "-", match[1]).lower() if match else ""
+    return _normal_name(match[1]) if match else ""
 
 
 def _normal_name(name: str) -> str:
-    """Normalised name of an extra."""
+    """Normalised name of a package or an extra."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
