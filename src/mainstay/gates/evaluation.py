@@ -105,12 +105,8 @@ class ItemEvidence:
         mean: Mean difference.
         interval: Interval of the mean difference, each bound at ``margin_level``. It lies below or above the margin
             exactly if the test at the margin rejects on that side.
-        above_zero: P-value of the hypothesis that there is no degradation.
-        above_margin: P-value of the hypothesis that the degradation is at most the margin.
-        below_margin: P-value of the hypothesis that the degradation is at least the margin.
-        below_double: P-value of the hypothesis that the degradation is at least twice the margin.
-        gain_zero: P-value of the hypothesis that there is no gain.
-        gain_margin: P-value of the hypothesis that the gain is at most the margin.
+        p_values: P-values for the family, in the order of :data:`mainstay.gates.findings.HYPOTHESES`.
+        gains: P-values of no gain, and of a gain of at most the margin.
         deviations: Standard deviation of an item's difference: as observed, with a degradation of the margin, and with
             one of twice the margin.
         design_effect: Factor by which clusters enlarge the variance of the mean.
@@ -123,25 +119,11 @@ class ItemEvidence:
     num_clusters: int
     mean: float
     interval: Interval
-    above_zero: float
-    above_margin: float
-    below_margin: float
-    below_double: float
-    gain_zero: float
-    gain_margin: float
+    p_values: tuple[float, float, float, float]
+    gains: tuple[float, float]
     deviations: tuple[float, float, float]
     design_effect: float
     notes: tuple[str, ...] = ()
-
-    @property
-    def p_values(self) -> tuple[float, float, float, float]:
-        """P-values for the family, in the order of :data:`mainstay.gates.findings.HYPOTHESES`."""
-        return self.above_zero, self.above_margin, self.below_margin, self.below_double
-
-    @property
-    def gains(self) -> tuple[float, float]:
-        """P-values of no gain, and of a gain of at most the margin."""
-        return self.gain_zero, self.gain_margin
 
     def further_items(self, margin: float, *, margin_level: float, alpha: float, num_gated: int) -> int | None:
         """The number of further items expected to be needed for the verdict that the mean points to.
@@ -186,7 +168,7 @@ def weigh_items(items: ScoredDifferences, *, margin: float, level: float) -> Ite
         ...     differences=differences, guarded=differences, clusters=None, score_range=1.0, is_binary=True
         ... )
         >>> evidence = weigh_items(items, margin=0.02, level=0.05)
-        >>> evidence.num_worse, evidence.num_better, evidence.below_margin < 0.05
+        >>> evidence.num_worse, evidence.num_better, evidence.p_values[2] < 0.05
         (18, 11, True)
     """
     summary = items.summary
@@ -312,10 +294,10 @@ def _weigh(
         typical_cluster=max(summary.typical_cluster for summary in summaries),
     )
     is_refused = not can_pass(pooled, margin, score_range=score_range)
-    below = [
+    at_margin, at_double = (
         1.0 if is_refused else max(float(test(c).below) for test in dict.fromkeys((sides.plain, sides.guarded)))
         for c in (margin, 2 * margin)
-    ]
+    )
     above_margin = float(sides.plain(margin).above)
     interval = Interval(
         _end(sides.plain, sides.swapped, "above", mean=mean, error=-error, level=level, score_range=score_range),
@@ -329,13 +311,9 @@ def _weigh(
         num_better=sum(task.num_better for task in tasks),
         num_clusters=pooled.num_clusters,
         mean=mean,
-        interval=_agreeing(interval, margin, is_above=above_margin <= level, is_below=below[0] <= level),
-        above_zero=float(sides.plain(0.0).above),
-        above_margin=above_margin,
-        below_margin=below[0],
-        below_double=below[1],
-        gain_zero=float(sides.swapped(0.0).above),
-        gain_margin=float(sides.swapped(margin).above),
+        interval=_agreeing(interval, margin, is_above=above_margin <= level, is_below=at_margin <= level),
+        p_values=(float(sides.plain(0.0).above), above_margin, at_margin, at_double),
+        gains=(float(sides.swapped(0.0).above), float(sides.swapped(margin).above)),
         deviations=(deviations[0], deviations[1], deviations[2]),
         design_effect=design_effect,
         notes=tuple(_limits(pooled, margin, score_range)),
