@@ -42,10 +42,7 @@ from mainstay.runner.protocol import (
     Event,
     Finished,
     Images,
-    Operators,
-    Step,
     Traced,
-    Values,
     WorkOptions,
 )
 from mainstay.workers.descendants import (
@@ -425,15 +422,6 @@ class Worker:
 
     @overload
     def expect(self, event: Literal[Event.TRACED], limit_s: float) -> Traced: ...
-
-    @overload
-    def expect(self, event: Literal[Event.STEP], limit_s: float) -> Step: ...
-
-    @overload
-    def expect(self, event: Literal[Event.OPERATORS], limit_s: float) -> Operators: ...
-
-    @overload
-    def expect(self, event: Literal[Event.VALUES], limit_s: float) -> Values: ...
 
     def expect(self, event: Event, limit_s: float) -> Any:
         """Wait for the next event, which must be of the given kind.
