@@ -82,15 +82,8 @@ class EvaluationLog(WorkloadLog):
         """Names of the scores that its trials must record."""
         return tuple(dict.fromkeys(scoring.score for _, scoring in self._scored_metrics()))
 
-    def settle(self) -> None:
-        """Fix the findings that no further look can change: those of broken trials."""
-        if self._needs_own:
-            self._fall_back()
-        trouble = None if self.skip_reason else self.find_trouble()
-        if trouble is not None:
-            self.is_broken = True
-            for metric in self.workload.metrics:
-                self.presets.setdefault(metric.id, replace(trouble, metric=metric))
+    def _settle_faults(self) -> None:
+        """Fix nothing: items that cannot be judged are told with the evidence of their look."""
 
     def weighed(self, design: Design, *, at_once: bool = False) -> tuple[WeighedEvaluation, ...]:
         """The evidence about the metrics of each score.
