@@ -178,7 +178,9 @@ class ForkServer:
         with self._lock:  # until it has answered: requests that overlap would lose descriptors
             try:
                 with far_line:
-                    self._send((json.dumps(request) + "\n").encode(), descriptors)
+                    data = (json.dumps(request) + "\n").encode()
+                    sent = socket.send_fds(self._control, [data], descriptors)
+                    self._control.sendall(data[sent:])
                 answer = _receive(line, START_SECONDS)
             except OSError:  # a time-out among them
                 answer = None
@@ -186,11 +188,6 @@ class ForkServer:
             line.close()
             raise self._ended()
         return ForkedProcess(answer["pid"], line)
-
-    def _send(self, data: bytes, descriptors: Sequence[int]) -> None:
-        """Send a request with its descriptors."""
-        sent = socket.send_fds(self._control, [data], descriptors)
-        self._control.sendall(data[sent:])
 
     def _ended(self) -> WorkerError:
         """Error for a server that cannot fork any more workers."""
@@ -241,22 +238,14 @@ class ForkedProcess:
             return self._status
         try:
             answer = _receive(self._line, timeout)
-            if answer is None:
-                self._wait_for_orphan(timeout)
+            if answer is None:  # the server is gone
+                with suppress(psutil.NoSuchProcess):
+                    psutil.Process(self.pid).wait(timeout)
         except (TimeoutError, psutil.TimeoutExpired):
             raise subprocess.TimeoutExpired(WORKER, timeout or 0.0) from None
         self._line.close()
         self._status = answer["status"] if answer else None
         return self._status
-
-    def _wait_for_orphan(self, timeout: float | None) -> None:
-        """Wait for a process whose server is gone.
-
-        Raises:
-            psutil.TimeoutExpired: If it runs longer.
-        """
-        with suppress(psutil.NoSuchProcess):
-            psutil.Process(self.pid).wait(timeout)
 
 
 def _receive(connection: socket.socket, limit_s: float | None) -> ServerAnswer | None:
