@@ -257,26 +257,15 @@ def _run_uv_once(
         return done.stdout
     lines = (done.stderr or done.stdout).strip().splitlines()[-NUM_TAIL_LINES:]
     fact = f"{doing} failed{f' for the {side}' if side else ''}" + "".join(f"\n  | {line}" for line in lines)
+    kind, looked_in = EnvironmentBuildError, "the output of uv"
+    next_step = f"install it by hand to find the cause: uv pip install . in a checkout of the {side or 'revision'}"
     if any(word in done.stderr.lower() for word in REFUSALS):
-        raise EnvironmentBuildError(
-            fact,
-            side=side,
-            looked_in="the package index, or the proxy before it",
-            next_step="give uv the user and the password: see the how-to 'use a private index'",
-        )
-    if any(word in done.stderr.lower() for word in NETWORK_WORDS):
-        raise UnreachableError(
-            fact,
-            side=side,
-            looked_in="the package index and the cache of uv",
-            next_step="connect to the network once; everything needed is then cached",
-        )
-    raise EnvironmentBuildError(
-        fact,
-        side=side,
-        looked_in="the output of uv",
-        next_step=f"install it by hand to find the cause: uv pip install . in a checkout of the {side or 'revision'}",
-    )
+        looked_in = "the package index, or the proxy before it"
+        next_step = "give uv the user and the password: see the how-to 'use a private index'"
+    elif any(word in done.stderr.lower() for word in NETWORK_WORDS):
+        kind, looked_in = UnreachableError, "the package index and the cache of uv"
+        next_step = "connect to the network once; everything needed is then cached"
+    raise kind(fact, side=side, looked_in=looked_in, next_step=next_step)
 
 
 def resolve(trees: Mapping[Side, Path], configurations: Mapping[Side, Configuration]) -> dict[Side, Resolution]:
