@@ -18,7 +18,7 @@ import subprocess
 import time
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -42,7 +42,7 @@ NUM_LOCK_ATTEMPTS = 20
 """Number of attempts to change the list of worktrees while another git process holds a lock."""
 
 LOCK_SECONDS = 600.0
-"""Seconds that a gate waits while others change the list of worktrees; one may be checking out a large repository."""
+"""Seconds to wait for a lock that others hold; one may be checking out a large repository."""
 
 _OPTIONS = (
     *("-c", f"core.hooksPath={os.devnull}"),
@@ -576,22 +576,28 @@ class Repository:
                     self._remove_worktree(path)
 
     @contextmanager
-    def _worktrees_locked(self) -> Iterator[None]:
-        """Let only one gate at a time change the list of worktrees, since git fails on concurrent changes.
+    def locked(self, what: str, *, fact: str, next_step: str) -> Iterator[None]:
+        """Let only one process at a time change something of the repository.
+
+        Args:
+            what: Name of what is changed, for the file of the lock.
+            fact: What is wrong if others do not finish in time.
+            next_step: What the user can do then.
 
         Raises:
-            GitError: If other gates do not finish in time.
+            GitError: If others do not finish in time.
         """
-        place = self.common_folder / "mainstay-worktrees.lock"
+        place = self.common_folder / f"mainstay-{what}.lock"
         try:
             with FileLock(place, timeout=LOCK_SECONDS):
                 yield
         except Timeout as error:
-            raise GitError(
-                "another gate is changing the list of worktrees and does not finish",
-                looked_in=str(place),
-                next_step="end it, then run the gate again",
-            ) from error
+            raise GitError(fact, looked_in=str(place), next_step=next_step) from error
+
+    def _worktrees_locked(self) -> AbstractContextManager[None]:
+        """Let only one gate at a time change the list of worktrees, since git fails on concurrent changes."""
+        fact = "another gate is changing the list of worktrees and does not finish"
+        return self.locked("worktrees", fact=fact, next_step="end it, then run the gate again")
 
     def add_worktree(self, commit: str, path: Path) -> None:
         """Check a commit out into a new folder, submodules included, with a detached HEAD and no hooks.

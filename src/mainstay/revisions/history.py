@@ -16,8 +16,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
-from filelock import FileLock, Timeout
-
 from mainstay.records.errors import GitError
 from mainstay.revisions.git import Outcome, Repository, author
 from mainstay.store.history import RUNS, WITHDRAWN
@@ -36,7 +34,6 @@ OnLoss = Literal["refuse", "keep", "forget"]
 """What to do if a file of the history is missing."""
 
 _KNOWN, _FETCHED, _INBOX = "refs/mainstay/history/", "refs/mainstay/fetched/", "refs/mainstay/inbox/"
-_LOCK_SECONDS = 600.0
 _MAX_ARGUMENTS = 100
 _STALE_SECONDS = 5.0
 _OVERTAKEN = re.compile(
@@ -301,14 +298,7 @@ class HistoryBranches:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Let one process at a time change the references of this repository."""
-        place = self.repository.common_folder / "mainstay-history.lock"
-        try:
-            with FileLock(place, timeout=_LOCK_SECONDS):
-                self._drop_stale_locks()
-                yield
-        except Timeout as error:
-            raise GitError(
-                "another process is writing the history and does not finish",
-                looked_in=str(place),
-                next_step="end it, then try again",
-            ) from error
+        fact = "another process is writing the history and does not finish"
+        with self.repository.locked("history", fact=fact, next_step="end it, then try again"):
+            self._drop_stale_locks()
+            yield
