@@ -153,15 +153,14 @@ _PREDICTIONS = _object(
     RecordedPredictions, **{key: {"type": "string"} for key in RecordedPredictions.__required_keys__}
 )
 _WHOLE = {"type": "integer", "minimum": -1, "maximum": 2**63}
-_HASH = {"type": "string", "pattern": "^([0-9a-f]{32})?$"}
 _FRAME = _object(Frame, root={"enum": ["own", "workloads", "dependency"]}, file=_TEXT, line=_WHOLE, function=_TEXT)
 _OPERATOR = _object(
     Operator,
     name=_TEXT,
     arguments=_list(_TEXT),
-    inputs=_list(_HASH),
+    inputs=_list(_DIGEST),
     read=_list(_WHOLE),
-    outputs=_list(_HASH),
+    outputs=_list(_DIGEST),
     written=_list(_WHOLE),
     shapes=_list(_TEXT),
     updates={"type": "boolean"},
@@ -170,8 +169,8 @@ _OPERATOR = _object(
     forward=_WHOLE,
     forward_call=_WHOLE,
     is_backward={"type": "boolean"},
-    generator=_HASH,
-    elsewhere=_list(_HASH),
+    generator=_DIGEST,
+    elsewhere=_list(_DIGEST),
 )
 
 SCHEMAS: Mapping[Event, Mapping[str, Any]] = {
@@ -220,7 +219,7 @@ SCHEMAS: Mapping[Event, Mapping[str, Any]] = {
         executed=_list(_TEXT),
         chance=_list(_TEXT),
     ),
-    Event.STEP: _object(Step, number=_WHOLE, digest=_HASH, is_last={"type": "boolean"}),
+    Event.STEP: _object(Step, number=_WHOLE, digest=_DIGEST, is_last={"type": "boolean"}),
     Event.OPERATORS: _object(
         Operators, operators=_list(_OPERATOR), places=_list(_list(_FRAME)), is_last={"type": "boolean"}
     ),
