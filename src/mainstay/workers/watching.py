@@ -37,10 +37,11 @@ class Watched:
     places: Sequence[Sequence[Frame]]
 
 
+@dataclass(eq=False)
 class WatchedTrials:
     """Trials of one workload with one seed, each in a process of its own.
 
-    Args:
+    Attributes:
         specs: The worker of each trial.
         workload: Node id of the workload.
         seed: Seed of the trials.
@@ -50,35 +51,30 @@ class WatchedTrials:
         launchers: Functions that start the workers of each side; empty to start fresh interpreters.
     """
 
-    def __init__(
-        self,
-        specs: Sequence[WorkerSpec],
-        workload: str,
-        seed: int,
-        level: Level,
-        *,
-        limit_s: float,
-        step: int = 0,
-        launchers: Mapping[Side, Launcher] = MappingProxyType({}),
-    ) -> None:
-        self._specs = specs
-        self._launchers = launchers
-        self._command: WatchCommand = {"workload": workload, "seed": seed, "level": level, "step": step}
-        self._limit_s = limit_s
+    specs: Sequence[WorkerSpec]
+    workload: str
+    seed: int
+    level: Level
+    limit_s: float
+    step: int = 0
+    launchers: Mapping[Side, Launcher] = MappingProxyType({})
+
+    def __post_init__(self) -> None:
         self._stack = ExitStack()
         self._workers: list[Worker] = []
 
     def __enter__(self) -> Self:
-        workload = self._command["workload"]
+        workload = self.workload
+        command: WatchCommand = {"workload": workload, "seed": self.seed, "level": self.level, "step": self.step}
         try:
-            for spec in self._specs:
-                worker = Worker(spec, [workload], self._launchers.get(spec.side, start_fresh))
+            for spec in self.specs:
+                worker = Worker(spec, [workload], self.launchers.get(spec.side, start_fresh))
                 self._workers.append(self._stack.enter_context(worker))
             for worker in self._workers:
-                collected = worker.expect(Event.COLLECTED, collecting_seconds(self._limit_s))
+                collected = worker.expect(Event.COLLECTED, collecting_seconds(self.limit_s))
                 if reason := why_not_collected(workload, collected):
                     raise WatchError(f"{workload} was not collected: {reason}")
-            self._send_all(Command.WATCH, **self._command)
+            self._send_all(Command.WATCH, **command)
         except WorkerEndedError as ended:
             self.close()
             raise WatchError(f"a trial could not be started: {ended}") from ended
@@ -158,6 +154,6 @@ class WatchedTrials:
 
     def _expect(self, worker: Worker, event: Event) -> Any:
         try:
-            return worker.expect_one_of((event,), self._limit_s)[1]
+            return worker.expect_one_of((event,), self.limit_s)[1]
         except WorkerEndedError as ended:
             raise WatchError(f"a watched trial came to its end: {ended}") from ended
