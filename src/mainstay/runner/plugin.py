@@ -214,7 +214,7 @@ class WorkerPlugin:
         recorded: Recorded = {}
         if outcome == "completed":
             try:
-                recorded = self._recorder.recorded() if self._recorder else {}
+                recorded = self._recorded()
             except RecordingError as error:
                 outcome, cause = "failed", f"RecordingError: {error}"
         in_call = sum((r.duration for r in self._reports if r.when == "call"), 0.0) or seconds
@@ -257,6 +257,9 @@ class WorkerPlugin:
         if strangers := sorted(self._strangers()):
             return "foreign", f"{len(strangers)} modules come from outside the revision's own tree: {strangers[0]}"
         return "completed", ""
+
+    def _recorded(self) -> Recorded:
+        return self._recorder.recorded() if self._recorder else {}
 
     def _images(self, indices: list[int]) -> list[str]:
         """PNG files as base64; a source that fails must not spoil a finished trial."""
