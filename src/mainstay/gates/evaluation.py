@@ -21,6 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mainstay.gates.policy import Design
 from mainstay.records.findings import Interval
 from mainstay.stats.flips import flip_p_values, null_deviation
 from mainstay.stats.items import HONEST_POWER, NullTest, items_to_settle, smallest_margin
@@ -125,22 +126,20 @@ class ItemEvidence:
     design_effect: float
     notes: tuple[str, ...] = ()
 
-    def further_items(self, margin: float, *, margin_level: float, alpha: float, num_gated: int) -> int | None:
+    def further_items(self, margin: float, design: Design) -> int | None:
         """The number of further items expected to be needed for the verdict that the mean points to.
 
         Args:
             margin: The degradation that is tolerated.
-            margin_level: Level of the tests at the margin.
-            alpha: Level of the strict tests.
-            num_gated: Number of metrics that share ``alpha`` in the tests for a fail.
+            design: Levels and number of metrics.
 
         Returns:
             The number of items; ``None`` if no number of items is expected to suffice.
         """
         seen, at_margin, at_double = self.deviations
-        tests = [NullTest(margin, margin_level, at_margin), NullTest(2 * margin, alpha, at_double)]
+        tests = [NullTest(margin, design.margin_level, at_margin), NullTest(2 * margin, design.alpha, at_double)]
         if self.mean > margin:
-            tests = [NullTest(margin, margin_level, seen), NullTest(0.0, alpha / num_gated, seen)]
+            tests = [NullTest(margin, design.margin_level, seen), NullTest(0.0, design.alpha / design.num_gated, seen)]
         total = items_to_settle(self.mean, tests)
         return None if total is None else max(1, math.ceil(total * self.design_effect) - self.num_items)
 
@@ -193,9 +192,7 @@ def weigh_macro(tasks: Sequence[ScoredDifferences], *, margin: float, level: flo
     return _weigh(_mean_tests(tasks), tasks, margin=margin, level=level, deviations=deviations)
 
 
-def honest_margin(
-    items: ScoredDifferences, *, margin_level: float, alpha: float, power: float = HONEST_POWER
-) -> float | None:
+def honest_margin(items: ScoredDifferences, design: Design, *, power: float = HONEST_POWER) -> float | None:
     """The smallest margin at which a clean change passes.
 
     A clean change is assumed to have twice as many flips as the rarer kind, since a degradation adds flips of only one
@@ -203,8 +200,7 @@ def honest_margin(
 
     Args:
         items: Scored items.
-        margin_level: Level of the test at the margin.
-        alpha: Level of the test at twice the margin.
+        design: Levels of the tests.
         power: Probability of a pass.
 
     Returns:
@@ -219,20 +215,19 @@ def honest_margin(
         summary.num_items / summary.design_effect,
         deviation,
         under_null,
-        margin_level=margin_level,
-        alpha=alpha,
+        margin_level=design.margin_level,
+        alpha=design.alpha,
         power=power,
         score_range=items.score_range,
     )
 
 
-def honest_mean_margin(tasks: Sequence[ScoredDifferences], *, margin_level: float, alpha: float) -> float | None:
+def honest_mean_margin(tasks: Sequence[ScoredDifferences], design: Design) -> float | None:
     """The smallest margin at which the mean of several tasks passes if nothing degraded.
 
     Args:
         tasks: Scored tasks.
-        margin_level: Level of the test at the margin.
-        alpha: Level of the test at twice the margin.
+        design: Levels of the tests.
 
     Returns:
         The margin; ``None`` if the items support no margin.
@@ -242,8 +237,8 @@ def honest_mean_margin(tasks: Sequence[ScoredDifferences], *, margin_level: floa
         sum(task.differences.size for task in tasks),
         deviation(0.0),
         deviation,
-        margin_level=margin_level,
-        alpha=alpha,
+        margin_level=design.margin_level,
+        alpha=design.alpha,
         score_range=max(task.score_range for task in tasks),
     )
 

@@ -287,7 +287,7 @@ def _guards(tasks: Sequence[TaskSamples], num_tasks: int, design: Design) -> set
         return set()
     power = 1 - (1 - HONEST_POWER) / num_tasks
     supported = are_supported(
-        [honest_margin(each, margin_level=design.margin_level, alpha=design.alpha, power=power) for _, each in known],
+        [honest_margin(each, design, power=power) for _, each in known],
         [metric.margin for metric, _ in known],
         [each.differences.size for _, each in known],
     )
@@ -300,7 +300,7 @@ def _case(samples: TaskSamples, design: Design, *, level: float) -> _Case:
     return _Case(
         samples=samples,
         evidence=weigh_items(samples.items, margin=samples.metric.margin, level=level),
-        honest_margin=honest_margin(samples.items, margin_level=design.margin_level, alpha=design.alpha),
+        honest_margin=honest_margin(samples.items, design),
     )
 
 
@@ -323,7 +323,7 @@ def _mean_case(metric: Metric, tasks: Sequence[TaskSamples], tier: Tier, design:
             tier=tier,
         ),
         evidence=weigh_macro(items, margin=metric.margin, level=level),
-        honest_margin=honest_mean_margin(items, margin_level=design.margin_level, alpha=design.alpha),
+        honest_margin=honest_mean_margin(items, design),
         num_tasks=len(tasks),
     )
 
@@ -390,11 +390,7 @@ def _finding(
         return _identical(case)
     metric, margin = samples.metric, samples.metric.margin
     tier = samples.tier or Tier.BLOCKING
-    further = (
-        evidence.further_items(margin, margin_level=design.margin_level, alpha=design.alpha, num_gated=design.num_gated)
-        if verdict is Verdict.INCONCLUSIVE
-        else None
-    )
+    further = evidence.further_items(margin, design) if verdict is Verdict.INCONCLUSIVE else None
     low, high, agree = _intersected([each.evidence.interval for each in cases])
     if verdict is not Verdict.FAIL and p_values[1] <= design.margin_level:
         low = min(low, 0.0)  # the strict test does not reject
