@@ -48,7 +48,7 @@ WHOLE_CLUSTERS = "a degradation carried by whole clusters is not excluded"
 APPROXIMATE = "scores without a declared range: the stated error rate holds only approximately"
 
 Test = Callable[[float], OneSidedPValues]
-"""Function that gives the p-values of a difference against a null value of 0 or more."""
+"""Function that gives the p-values of a difference against a null value."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,13 +144,11 @@ class ItemEvidence:
         return None if total is None else max(1, math.ceil(total * self.design_effect) - self.num_items)
 
 
-class _Sides(NamedTuple):
-    """Tests of the differences, of the guarded differences, and of the differences with the sides swapped."""
+class _Tests(NamedTuple):
+    """Tests of the differences, and of the guarded differences."""
 
     plain: Test
     guarded: Test
-    swapped: Test
-    guarded_swapped: Test
 
 
 def weigh_items(items: ScoredDifferences, *, margin: float, level: float) -> ItemEvidence:
@@ -171,13 +169,13 @@ def weigh_items(items: ScoredDifferences, *, margin: float, level: float) -> Ite
         (18, 11, True)
     """
     summary = items.summary
-    sides = _flip_tests(items) if items.is_binary else _mean_tests([items])
+    tests = _flip_tests(items) if items.is_binary else _mean_tests([items])
     if items.is_binary:
         shares = items.num_worse / summary.num_items, items.num_better / summary.num_items
         deviations = [math.sqrt(summary.variance), *(null_deviation(*shares, c) for c in (margin, 2 * margin))]
     else:
         deviations = list(map(_deviation_under([items]), (0.0, margin, 2 * margin)))
-    return _weigh(sides, [items], margin=margin, level=level, deviations=deviations)
+    return _weigh(tests, [items], margin=margin, level=level, deviations=deviations)
 
 
 def weigh_macro(tasks: Sequence[ScoredDifferences], *, margin: float, level: float) -> ItemEvidence:
@@ -274,7 +272,7 @@ def _deviation_under(tasks: Sequence[ScoredDifferences]) -> Callable[[float], fl
 
 
 def _weigh(
-    sides: _Sides, tasks: Sequence[ScoredDifferences], *, margin: float, level: float, deviations: Sequence[float]
+    tests: _Tests, tasks: Sequence[ScoredDifferences], *, margin: float, level: float, deviations: Sequence[float]
 ) -> ItemEvidence:
     """Evidence from tests of the items of one task, or of the mean of several."""
     summaries, score_range = [task.summary for task in tasks], max(task.score_range for task in tasks)
@@ -290,15 +288,12 @@ def _weigh(
     )
     is_refused = not can_pass(pooled, margin, score_range=score_range)
     at_margin, at_double = (
-        1.0 if is_refused else max(float(test(c).below) for test in dict.fromkeys((sides.plain, sides.guarded)))
-        for c in (margin, 2 * margin)
+        1.0 if is_refused else max(float(test(c).below) for test in dict.fromkeys(tests)) for c in (margin, 2 * margin)
     )
-    above_margin = float(sides.plain(margin).above)
+    above_margin = float(tests.plain(margin).above)
     interval = Interval(
-        _end(sides.plain, sides.swapped, "above", mean=mean, error=-error, level=level, score_range=score_range),
-        _end(
-            sides.guarded, sides.guarded_swapped, "below", mean=mean, error=error, level=level, score_range=score_range
-        ),
+        _end(tests.plain, "above", mean=mean, error=-error, level=level, score_range=score_range),
+        _end(tests.guarded, "below", mean=mean, error=error, level=level, score_range=score_range),
     )
     return ItemEvidence(
         num_items=num_items,
@@ -307,30 +302,46 @@ def _weigh(
         num_clusters=pooled.num_clusters,
         mean=mean,
         interval=_agreeing(interval, margin, is_above=above_margin <= level, is_below=at_margin <= level),
-        p_values=(float(sides.plain(0.0).above), above_margin, at_margin, at_double),
-        gains=(float(sides.swapped(0.0).above), float(sides.swapped(margin).above)),
+        p_values=(float(tests.plain(0.0).above), above_margin, at_margin, at_double),
+        gains=(float(tests.plain(0.0).below), float(tests.plain(-margin).below)),
         deviations=(deviations[0], deviations[1], deviations[2]),
         design_effect=design_effect,
         notes=tuple(_limits(pooled, margin, score_range)),
     )
 
 
-def _flip_tests(items: ScoredDifferences) -> _Sides:
+def _signed(degradation: Test, gain: Test) -> Test:
+    """A test against null values of either sign.
+
+    Args:
+        degradation: Test against null values of 0 or more.
+        gain: The same test with the sides swapped.
+    """
+
+    def test(null: float) -> OneSidedPValues:
+        if null >= 0:
+            return degradation(null)
+        swapped = gain(-null)
+        return OneSidedPValues(above=swapped.below, below=swapped.above)
+
+    return test
+
+
+def _flip_tests(items: ScoredDifferences) -> _Tests:
     """Tests of flips; swapping the sides swaps losses and gains."""
 
-    def test(differences: NDArray[np.float64]) -> tuple[Test, Test]:
+    def test(differences: NDArray[np.float64]) -> Test:
         lost, gained = int((differences > 0).sum()), int((differences < 0).sum())
-        return (
+        return _signed(
             lambda null: flip_p_values(lost, gained, differences.size, null),
             lambda null: flip_p_values(gained, lost, differences.size, null),
         )
 
-    plain, swapped = test(items.differences)
-    guarded, guarded_swapped = (plain, swapped) if items.guarded is items.differences else test(items.guarded)
-    return _Sides(plain, guarded, swapped, guarded_swapped)
+    plain = test(items.differences)
+    return _Tests(plain, plain if items.guarded is items.differences else test(items.guarded))
 
 
-def _mean_tests(tasks: Sequence[ScoredDifferences]) -> _Sides:
+def _mean_tests(tasks: Sequence[ScoredDifferences]) -> _Tests:
     """Tests of one mean difference, or of the mean of several."""
     score_range = max(task.score_range for task in tasks)
 
@@ -342,15 +353,11 @@ def _mean_tests(tasks: Sequence[ScoredDifferences]) -> _Sides:
     def swapped(pick: Callable[[ScoredDifferences], NDArray[np.float64]]) -> list[DifferenceSummary]:
         return [summarise_differences(-pick(task), score_range=score_range, clusters=task.clusters) for task in tasks]
 
-    plain, plain_swapped = test([task.summary for task in tasks]), test(swapped(lambda task: task.differences))
+    plain = _signed(test([task.summary for task in tasks]), test(swapped(lambda task: task.differences)))
     if all(task.guarded is task.differences for task in tasks):
-        return _Sides(plain, plain, plain_swapped, plain_swapped)
-    return _Sides(
-        plain,
-        test([task.guarded_summary for task in tasks]),
-        plain_swapped,
-        test(swapped(lambda task: task.guarded)),
-    )
+        return _Tests(plain, plain)
+    guarded = _signed(test([task.guarded_summary for task in tasks]), test(swapped(lambda task: task.guarded)))
+    return _Tests(plain, guarded)
 
 
 def _limits(summary: DifferenceSummary, margin: float, score_range: float) -> Iterator[str]:
@@ -366,26 +373,21 @@ def _limits(summary: DifferenceSummary, margin: float, score_range: float) -> It
         yield APPROXIMATE
 
 
-def _end(
-    degradation: Test, gain: Test, side: str, *, mean: float, error: float, level: float, score_range: float
-) -> float:
+def _end(test: Test, side: str, *, mean: float, error: float, level: float, score_range: float) -> float:
     """One bound of an interval: the difference nearest to the mean that a test excludes; the range if there is none.
 
     Args:
-        degradation: Test against null values of 0 or more.
-        gain: The same test with the sides swapped, for null values below 0.
+        test: The test.
         side: Side of the p-value: ``below`` for the upper bound, ``above`` for the lower one.
         mean: Mean difference, which lies inside the interval.
         error: Standard error of the mean, negative for the lower bound.
         level: Level of the bound.
         score_range: The largest possible difference.
     """
-    other = {"below": "above", "above": "below"}[side]
     farthest = math.copysign(score_range * (1 - 1e-9), error)
 
     def is_excluded(null: float) -> bool:
-        values, name = (degradation(null), side) if null >= 0 else (gain(-null), other)
-        return float(getattr(values, name)) <= level
+        return float(getattr(test(null), side)) <= level
 
     step = 2 * error if error else math.copysign(min(score_range, 1.0) / 64, error)
     inside, outside = mean, mean + step
