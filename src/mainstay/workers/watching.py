@@ -10,8 +10,7 @@ import base64
 import struct
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from mainstay.records.trials import Side
@@ -57,7 +56,7 @@ class WatchedTrials:
     level: Level
     limit_s: float
     step: int = 0
-    launchers: Mapping[Side, Launcher] = MappingProxyType({})
+    launchers: Mapping[Side, Launcher] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._stack = ExitStack()
