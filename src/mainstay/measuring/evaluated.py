@@ -304,16 +304,17 @@ def make_logs(assignments: Sequence[Assignment], seeds: Mapping[str, tuple[int, 
 
 
 def _items(examples: Examples | None, *, is_one: bool) -> Iterator[ScoredItem]:
-    """Recorded rows as items, all of one task if the marker declares none."""
+    """Recorded rows as items, with texts in the order of their fields, all of one task if the marker declares none."""
     if examples is None:
         return
     count = len(examples.ids)
+    texts = (examples.clusters, examples.errors, examples.digests, examples.prompts, examples.inputs, examples.outputs)
     columns = (
         examples.tasks or ("",) * count,
         examples.ids,
         examples.scores,
         examples.repeats or (0,) * count,
-        *(column or ("",) * count for column in _texts(examples)),
+        *(column or ("",) * count for column in texts),
     )
     for task, id_, score, repeat, cluster, *texts in zip(*columns, strict=True):
         is_named = is_one and bool(task)
@@ -325,18 +326,6 @@ def _items(examples: Examples | None, *, is_one: bool) -> Iterator[ScoredItem]:
             f"{task}/{cluster}" if is_named and cluster else cluster,
             *texts,
         )
-
-
-def _texts(examples: Examples) -> Iterator[tuple[str, ...]]:
-    """Columns of text, in the order of the fields of a scored item."""
-    yield from (
-        examples.clusters,
-        examples.errors,
-        examples.digests,
-        examples.prompts,
-        examples.inputs,
-        examples.outputs,
-    )
 
 
 def _mean(items: Iterable[ScoredItem]) -> tuple[float, int]:
