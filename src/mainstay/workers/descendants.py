@@ -55,9 +55,9 @@ def run_guarded(
     Raises:
         subprocess.TimeoutExpired: If it takes longer.
     """
-    lifeline, held = os.pipe()
+    lifeline, end = os.pipe()
     guarded = [sys.executable, "-I", GUARD, str(lifeline), *command]
-    try:
+    with os.fdopen(lifeline, "rb"), os.fdopen(end, "wb") as held:
         with subprocess.Popen(
             guarded,
             env=dict(env),
@@ -72,17 +72,12 @@ def run_guarded(
             try:
                 stdout, stderr = process.communicate(timeout=timeout)
             except BaseException as error:
-                os.close(held)
-                held = -1
+                held.close()
                 process.communicate()
                 if isinstance(error, subprocess.TimeoutExpired):
                     raise subprocess.TimeoutExpired(command, error.timeout) from None
                 raise
         return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
-    finally:
-        os.close(lifeline)
-        if held != -1:
-            os.close(held)
 
 
 class _Sessions:
