@@ -301,7 +301,7 @@ def resolve(trees: Mapping[Side, Path], configurations: Mapping[Side, Configurat
         draft.touch(mode=0o600)  # a pin by URL may hold a password
         draft.write_text(json.dumps({side: pins._asdict() for side, pins in found.items()}), encoding="utf-8")
         draft.replace(file)
-    indexes = {side: (*map(without_credentials, requests[side].indexes), *settings) for side in Side}
+    indexes = {side: (*map(without_credentials, _indexes(requests[side].project)), *settings) for side in Side}
     return {
         side: Resolution(side=side, pins=pins.pins, local=pins.local, indexes=indexes[side])
         for side, pins in found.items()
@@ -391,11 +391,6 @@ class _Request:
         return replace(
             self, extras=tuple(extras), groups=tuple(groups), unsure_extras=() if is_listed else tuple(extras)
         )
-
-    @property
-    def indexes(self) -> tuple[str, ...]:
-        """Package indexes that the project names."""
-        return _indexes(self.project)
 
     @property
     def _is_static(self) -> bool:
