@@ -129,8 +129,7 @@ class Watch(AbstractContextManager["Watch"]):
                 self._send_page(is_last=True)
                 self._answer_values()
         else:
-            content: Step = {"number": self._step, "digest": self._digest(), "is_last": is_last}
-            self._channel.send(Event.STEP, **content)
+            self._channel.send(Event.STEP, **Step(number=self._step, digest=self._digest(), is_last=is_last))
             self._channel.receive()  # the order to go on
         self._step += 1
         self._computed.clear()
@@ -316,8 +315,7 @@ class Watch(AbstractContextManager["Watch"]):
             [{"root": root, "file": file, "line": line, "function": function} for root, file, line, function in place]
             for place in self._places
         ]
-        content: Operators = {"operators": self._page, "places": places, "is_last": is_last}
-        self._channel.send(Event.OPERATORS, **content)
+        self._channel.send(Event.OPERATORS, **Operators(operators=self._page, places=places, is_last=is_last))
         self._page = []
 
     def _keep(self, results: Sequence[Any]) -> None:
@@ -335,9 +333,8 @@ class Watch(AbstractContextManager["Watch"]):
             if kept is not None and output < len(kept) and not kept[output].is_complex():
                 flat = kept[output].cpu().contiguous().reshape(-1)[command["start"] : command["start"] + CHUNK]
                 numbers = flat.double().numpy().tolist()
-            data = struct.pack(f"<{len(numbers)}d", *numbers)
-            content: Values = {"values": base64.b64encode(data).decode(), "is_kept": kept is not None}
-            self._channel.send(Event.VALUES, **content)
+            values = base64.b64encode(struct.pack(f"<{len(numbers)}d", *numbers)).decode()
+            self._channel.send(Event.VALUES, **Values(values=values, is_kept=kept is not None))
 
     # graphs
 

@@ -64,7 +64,7 @@ class WatchedTrials:
 
     def __enter__(self) -> Self:
         workload = self.workload
-        command: WatchCommand = {"workload": workload, "seed": self.seed, "level": self.level, "step": self.step}
+        command = WatchCommand(workload=workload, seed=self.seed, level=self.level, step=self.step)
         try:
             for spec in self.specs:
                 worker = Worker(spec, [workload], self.launchers.get(spec.side, start_fresh))
@@ -137,7 +137,7 @@ class WatchedTrials:
         """
         worker, numbers = self._workers[trial], list[float]()
         while True:
-            command: ValuesCommand = {"operator": operator, "output": output, "start": len(numbers)}
+            command = ValuesCommand(operator=operator, output=output, start=len(numbers))
             worker.send(Command.VALUES, **command)
             answer = self._expect(worker, Event.VALUES)
             if not answer["is_kept"]:
