@@ -308,13 +308,13 @@ def _items(examples: Examples | None, *, is_one: bool) -> Iterator[ScoredItem]:
     if examples is None:
         return
     count = len(examples.ids)
-    texts = (examples.clusters, examples.errors, examples.digests, examples.prompts, examples.inputs, examples.outputs)
+    given = (examples.clusters, examples.errors, examples.digests, examples.prompts, examples.inputs, examples.outputs)
     columns = (
         examples.tasks or ("",) * count,
         examples.ids,
         examples.scores,
         examples.repeats or (0,) * count,
-        *(column or ("",) * count for column in texts),
+        *(column or ("",) * count for column in given),
     )
     for task, id_, score, repeat, cluster, *texts in zip(*columns, strict=True):
         is_named = is_one and bool(task)
