@@ -107,11 +107,8 @@ class ForkServer:
         spec = self._spec
         self._place = Place(spec, "server-")
         self._control, control = socket.socketpair()
-        options: ServerOptions = {
-            "preload": self._modules,
-            "control": control.fileno(),
-            "limit_s": self._limit_s + EXIT_SECONDS,
-        }
+        limit_s = self._limit_s + EXIT_SECONDS
+        options = ServerOptions(preload=self._modules, control=control.fileno(), limit_s=limit_s)
         with control:
             try:
                 self._process = start_program(spec, options, self._place, [control.fileno()])
