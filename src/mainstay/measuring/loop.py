@@ -188,7 +188,7 @@ class Measurement:
         self._evaluate()
         findings = self._judge()
         for look in self.design.looks:
-            undecided = self._undecided(findings)
+            undecided = [log for log in self._open_logs(findings) if not log.workload.execution.has_items]
             if undecided and self._is_failed(findings):
                 names = ", ".join(f.metric.id for f in findings if f.verdict is Verdict.INCONCLUSIVE)
                 self.notes.append(f"stopped at the first fail; left undecided: {names}")
@@ -287,7 +287,9 @@ class Measurement:
         """Score the items of evaluations, look by look, until all are decided; the baseline repeats some of them."""
         findings = self._judge()
         for look in count():
-            logs = [log for log in self._open_evaluations(findings) if look < len(log.shares)]
+            logs = [
+                log for log in self._open_logs(findings) if isinstance(log, EvaluationLog) and look < len(log.shares)
+            ]
             if not logs or self._is_failed(findings):
                 break
             self.observer.phase(f"scoring items, look {look + 1}")
@@ -298,10 +300,6 @@ class Measurement:
             if any(not log.has_pair(look) and not log.is_settled for log in logs):
                 self.notes.append(f"{self.end} before all items were scored; the last completed look stands")
                 break
-
-    def _open_evaluations(self, findings: Sequence[Finding]) -> list[EvaluationLog]:
-        """Evaluations with a metric that is not decided yet."""
-        return [log for log in self._open_logs(findings) if isinstance(log, EvaluationLog)]
 
     def _repeat_baselines(self) -> None:
         """Repeat baseline trials to show that later gates may reuse them; no finding of this gate depends on it."""
@@ -499,10 +497,6 @@ class Measurement:
         log = self._logs.get(finding.metric.workload)
         is_measured = log is not None and finding.metric.name in {metric.name for metric in log.workload.metrics}
         return log.reviewed(finding) if log is not None and is_measured else finding
-
-    def _undecided(self, findings: Sequence[Finding]) -> list[WorkloadLog]:
-        """Workloads that further pairs may decide."""
-        return [log for log in self._open_logs(findings) if not log.workload.execution.has_items]
 
     def _open_logs(self, findings: Sequence[Finding]) -> list[WorkloadLog]:
         """Workloads with a metric that is not decided yet, or in a group whose mean is not."""

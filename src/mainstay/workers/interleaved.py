@@ -413,7 +413,7 @@ class _TimedSide:
     def _left_behind(self) -> bool:
         """Whether the workload left threads or processes behind; they end with this process."""
         threads = self._session.finished["threads"] if self._session.finished else ()
-        num_children = self._session.num_children()
+        num_children = len(self._session.worker.children())
         if threads:
             self.notes.append(f"{self._task.workload}: left threads running ({', '.join(sorted(threads))}); ended")
         if num_children:

@@ -313,10 +313,6 @@ class WorkerSession:
             return form.failed(*(self.failure or (Outcome.FAILED, "the workload did not finish")), lines)
         return form.ended(self.finished, load=load, last_lines=lines)
 
-    def num_children(self) -> int:
-        """Processes that the worker started and that have not ended."""
-        return len(self.worker.children())
-
 
 def _examples(columns: Mapping[str, Any]) -> Examples:
     """Scores of items as the record keeps them."""
