@@ -195,22 +195,14 @@ def judge_gate(facts: GateFacts) -> GateJudgement:
     Example:
         >>> judge_gate(GateFacts())
         GateJudgement(verdict=<Verdict.ERROR: 'error'>, reason='nothing was judged', exit_status=4)
+        >>> judge_gate(GateFacts(allow_unjudged=True)).exit_status
+        0
     """
     rule = next(rule for rule in GATE_RULES if rule.applies(facts))
     status: int = rule.status
     if rule.status == 3:
         status = status_of_inconclusive(facts.findings, facts.inconclusive)
     return GateJudgement(rule.verdict, _reason(rule, facts), status)
-
-
-def exit_status(facts: GateFacts) -> int:
-    """Exit status of the command, see :data:`GATE_RULES`.
-
-    Example:
-        >>> exit_status(GateFacts(allow_unjudged=True))
-        0
-    """
-    return judge_gate(facts).exit_status
 
 
 def _reason(rule: GateRule, facts: GateFacts) -> str:
