@@ -336,10 +336,6 @@ class _Pins(NamedTuple):
     pins: tuple[str, ...]
     local: tuple[str, ...]
 
-    @property
-    def names(self) -> set[str]:
-        return {requirement_name(pin) for pin in self.pins}
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Request:
@@ -487,9 +483,10 @@ def _resolve_both(requests: Mapping[Side, _Request]) -> dict[Side, _Pins]:
     if candidate.identity() == baseline.identity():
         return {Side.BASELINE: found, Side.CANDIDATE: found}
     own = baseline.compile(constraints=baseline.constraints)
+    own_names = {requirement_name(pin) for pin in own.pins}
     roots = {requirement_name(wanted) for wanted in [*expand_group(candidate.project, MEASURING_GROUP), "pytest"]}
     harness = candidate.compile_measuring(groups, constraints="\n".join(pin for pin in found.pins if "==" in pin))
-    borrowed = [pin for pin in harness.pins if requirement_name(pin) in roots or requirement_name(pin) not in own.names]
+    borrowed = [pin for pin in harness.pins if requirement_name(pin) in roots or requirement_name(pin) not in own_names]
     constraints = drop_names(baseline.constraints, {requirement_name(pin) for pin in borrowed})
     try:
         return {
