@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import psutil
 import uv
@@ -63,13 +63,6 @@ import torch
 devices = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
 print(torch.__version__, "sees", ", ".join(devices) or "no GPU")
 """
-
-
-class Rehearse(Protocol):
-    """Function that rehearses a gate up to its first pair."""
-
-    def __call__(self, repository: Repository, *, environ: Mapping[str, str]) -> Rehearsal:
-        """Rehearse a gate of the working tree of a repository."""
 
 
 class State(StrEnum):
@@ -129,16 +122,13 @@ class _Project:
     configuration: Configuration
 
 
-def examine(
-    path: Path, *, quick: bool, rehearse: Rehearse | None = None, environ: Mapping[str, str] = os.environ
-) -> Report:
+def examine(path: Path, *, quick: bool, rehearses: bool = False, environ: Mapping[str, str] = os.environ) -> Report:
     """Examine the machine, and the project that a folder belongs to.
 
     Args:
         path: A folder in the user's repository.
         quick: Whether to start no process but git.
-        rehearse: Function that rehearses a gate up to its first pair, :func:`mainstay.commands.rehearsal.rehearse`; it
-            is called unless something would stop a gate earlier.
+        rehearses: Whether to rehearse a gate up to its first pair, unless something would stop it earlier.
         environ: Environment variables.
 
     Example:
@@ -147,9 +137,9 @@ def examine(
         ['not a git repository']
     """
     report = Report(checks=tuple(_checks(path, environ, quick=quick)))
-    if rehearse is None or report.exit_status:
+    if not rehearses or report.exit_status:
         return report
-    return Report(checks=(*report.checks, *_rehearse(path, environ, rehearse)))
+    return Report(checks=(*report.checks, *_rehearse(path, environ)))
 
 
 def render_text(report: Report) -> str:
@@ -208,8 +198,10 @@ def _stopper(name: str, error: MainstayError) -> Check:
 # --- the first gate --------------------------------------------------------------------------------------------------
 
 
-def _rehearse(path: Path, environ: Mapping[str, str], rehearse: Rehearse) -> Iterator[Check]:
+def _rehearse(path: Path, environ: Mapping[str, str]) -> Iterator[Check]:
     """Say what the next gate would do, after rehearsing everything but the measuring."""
+    from mainstay.commands.rehearsal import rehearse
+
     try:
         found = rehearse(Repository.discover(path), environ=environ)
     except MainstayError as error:

@@ -289,15 +289,10 @@ def render(explanation: Explanation) -> str:
     return render_explanation(explanation)
 
 
-def explanation_to_json(explanation: Explanation) -> str:
-    """An explanation as JSON."""
-    return json.dumps(asdict(explanation), indent=2) + "\n"
-
-
 def write_explanation(explanation: Explanation, place: Path) -> None:
-    """Write an explanation to a file.
+    """Write an explanation to a file, as JSON.
 
     Raises:
         StoreError: If it cannot be written.
     """
-    write_text(place, explanation_to_json(explanation), shown=str(place))
+    write_text(place, json.dumps(asdict(explanation), indent=2) + "\n")

@@ -19,6 +19,7 @@ from mainstay.commands.cluster import Cluster, connected
 from mainstay.commands.explain import with_explanation
 from mainstay.commands.harness import open_harness
 from mainstay.commands.measurement import max_load, measuring, open_ledgers
+from mainstay.commands.outcome import RunOutcome, finish
 from mainstay.commands.reuse import (
     Cached,
     cache_trials,
@@ -82,20 +83,7 @@ class GateOptions:
     explain: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class GateOutcome:
-    """Result of a gate.
-
-    Attributes:
-        run: The run document.
-        path: File that it was written to.
-    """
-
-    run: Run
-    path: Path
-
-
-def gate(path: Path, options: GateOptions, *, environ: Mapping[str, str], observer: Observer) -> GateOutcome:
+def gate(path: Path, options: GateOptions, *, environ: Mapping[str, str], observer: Observer) -> RunOutcome:
     """Judge a candidate against its baseline.
 
     Args:
@@ -125,12 +113,11 @@ def gate(path: Path, options: GateOptions, *, environ: Mapping[str, str], observ
             acknowledged=options.acknowledged,
             cluster=cluster,
         )
-        place = folder.write("run.json", run_to_json(run))
-        folder.journal.append("finish", verdict=run.verdict, exit_status=run.exit_status)
+        outcome = finish(folder, run)
         if options.explain and run.verdict is not Verdict.PASS:
             run = with_explanation(repository, run, folder.path, environ=environ, observer=observer)
             folder.write("run.json", run_to_json(run))
-    return GateOutcome(run=run, path=place)
+    return replace(outcome, run=run)
 
 
 def run_gate(

@@ -23,7 +23,8 @@ from mainstay.adoption.proposal import Proposal, Wishes, propose
 from mainstay.adoption.survey import Survey, survey_project
 from mainstay.adoption.templates import Pin
 from mainstay.adoption.writing import Edit, render_difference, write_edits
-from mainstay.commands.gate import GateOptions, GateOutcome, gate
+from mainstay.commands.gate import GateOptions, gate
+from mainstay.commands.outcome import RunOutcome
 from mainstay.commands.scaffold import Scaffold, ScaffoldOptions, default_source, render_scaffold
 from mainstay.measuring.loop import Observer
 from mainstay.records.errors import GitError, MainstayError
@@ -177,7 +178,7 @@ def write_adoption(adoption: Adoption) -> None:
     write_edits(adoption.top, adoption.edits)
 
 
-def gate_against_itself(path: Path, *, environ: Mapping[str, str], observer: Observer) -> GateOutcome:
+def gate_against_itself(path: Path, *, environ: Mapping[str, str], observer: Observer) -> RunOutcome:
     """Gate the current tree against itself: build it twice and collect its workloads.
 
     Args:

@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from mainstay.commands.outcome import RunOutcome, finish
 from mainstay.evaluation.formats import read_scores, with_task
 from mainstay.evaluation.items import ItemsError, PairedTask, ScoredItem, Scores, pair_scores
 from mainstay.gates.policy import Design, GateFacts, judge_gate
@@ -36,7 +37,6 @@ from mainstay.records.plans import Plan, PlannedWorkload
 from mainstay.records.runs import Revision, Run, WorkloadResult
 from mainstay.records.scales import PLAIN_NUMBER
 from mainstay.records.trials import ContextValue, Side
-from mainstay.store.documents import run_to_json
 from mainstay.store.journal import JUDGEMENTS, new_run
 from mainstay.workers.machine import describe_machine
 
@@ -74,20 +74,7 @@ class JudgeOptions:
     acknowledged: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class JudgeOutcome:
-    """Result of a judgement.
-
-    Attributes:
-        run: The run document.
-        path: File that it was written to.
-    """
-
-    run: Run
-    path: Path
-
-
-def judge(folder: Path, baseline: Path, candidate: Path, options: JudgeOptions) -> JudgeOutcome:
+def judge(folder: Path, baseline: Path, candidate: Path, options: JudgeOptions) -> RunOutcome:
     """Judge the stored results of a candidate against those of a baseline.
 
     Args:
@@ -147,9 +134,7 @@ def judge(folder: Path, baseline: Path, candidate: Path, options: JudgeOptions) 
             notes=(*notes, *_notes(sides, options, findings), *_unused(settings, options, samples)),
             phases_s={"reading": reading_s, "judging": judging_s},
         )
-        path = place.write("run.json", run_to_json(run))
-        place.journal.append("finish", verdict=run.verdict, exit_status=run.exit_status)
-    return JudgeOutcome(run=run, path=path)
+        return finish(place, run)
 
 
 def _configuration(folder: Path, config: Path | None) -> Configuration:
