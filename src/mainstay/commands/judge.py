@@ -32,6 +32,7 @@ from mainstay.project.waivers import JUDGED_WAIVERS, apply_waivers, read_waivers
 from mainstay.records.errors import StoreError, UsageError
 from mainstay.records.executions import STORED_EXECUTION
 from mainstay.records.findings import Finding, MeasuredWith, Waiver
+from mainstay.records.formatting import first_few
 from mainstay.records.metrics import FRACTION, STORED, Direction, Kind, Metric
 from mainstay.records.plans import Plan, PlannedWorkload
 from mainstay.records.runs import Revision, Run, WorkloadResult
@@ -321,13 +322,11 @@ def _revision(side: Side, scores: Scores) -> Revision:
     digest = hashlib.sha256()
     for file in scores.files:
         digest.update(f"{_file_digest(file)} {file.name}\n".encode(errors="surrogateescape"))
-    names = [file.name for file in scores.files]
-    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
     return Revision(
         side=side,
         commit=digest.hexdigest() if len(scores.files) > 1 else _file_digest(scores.files[0]),
         tree="",
-        subject=f"{names[0]}{more}",
+        subject=first_few([file.name for file in scores.files], at_most=1),
         name=f"stored results, {scores.format}, {len(scores.items):,} scores",
     )
 

@@ -20,14 +20,11 @@ from mainstay.measuring.scheduling import derive_seeds, describe_fit, fitted_pai
 from mainstay.measuring.strictness import Margins
 from mainstay.records.errors import PlanError
 from mainstay.records.executions import EXECUTIONS
-from mainstay.records.formatting import degradation_text
+from mainstay.records.formatting import degradation_text, first_few
 from mainstay.records.plans import Plan, PlannedWorkload
 from mainstay.records.trials import Side
 from mainstay.store.journal import RunFolder
 from mainstay.workers.machine import usable_cores
-
-MOST_NAMED = 3
-"""Largest number of metrics that a note names."""
 
 
 def fix_plan(
@@ -125,12 +122,9 @@ def note_on_noise(plan: Plan) -> str:
             doubtful.append("{} ({}, supported: {})".format(metric.id, *margins))
     if not doubtful:
         return ""
-    shown = ", ".join(doubtful[:MOST_NAMED]) + (
-        f" and {len(doubtful) - MOST_NAMED} more" if len(doubtful) > MOST_NAMED else ""
-    )
     return (
         f"at calibrated noise, {plan.looks[-1]} pairs are not sure to pass an unchanged revision within the margin of "
-        f"{shown}: widen the margin, lengthen the trials or plan more looks"
+        f"{first_few(doubtful)}: widen the margin, lengthen the trials or plan more looks"
     )
 
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mainstay.records.formatting import first_few
 from mainstay.records.metrics import Direction
 from mainstay.records.trials import Side
 
@@ -270,9 +271,9 @@ def _require_same_items(name: str, baseline: Repeats, candidate: Repeats) -> Non
     }
     for side, ids in lacking.items():
         if ids:
-            more = f" and {len(ids) - 1} more" if len(ids) > 1 else ""
+            lacked = first_few(list(map(repr, ids)), at_most=1)
             raise ItemsError(
-                f"the {side} lacks item {ids[0]!r}{more}{_of(name)}: both sides must score the same items",
+                f"the {side} lacks item {lacked}{_of(name)}: both sides must score the same items",
                 task=name,
                 side=side,
             )

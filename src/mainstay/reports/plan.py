@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from mainstay.records.formatting import degradation_text, percent, seconds_text
+from mainstay.records.formatting import degradation_text, first_few, percent, seconds_text
 from mainstay.records.metrics import STORED, Metric
 from mainstay.records.plans import Plan, PlannedGroup, PlannedWorkload
 from mainstay.reports.cleaning import LINE_LENGTH, NAME_LENGTH, clean
@@ -109,18 +109,14 @@ def _workload(workload: PlannedWorkload) -> str:
     """How a workload is measured, its seeds and its metrics."""
     parts = [] if workload.id == STORED else [_execution(workload)]
     if workload.seeds:
-        first = ", ".join(map(str, workload.seeds[:3]))
-        more = f" and {len(workload.seeds) - 3} more" if len(workload.seeds) > 3 else ""
-        parts.append(f"seeds {first}{more}")
+        parts.append(f"seeds {first_few(list(map(str, workload.seeds)))}")
     return "; ".join((*parts, *_metrics(workload.metrics)))
 
 
 def _group(group: PlannedGroup) -> str:
     """Members of a group, and the margin of their mean."""
-    named = group.members[:MAX_METRICS]
-    more = f" and {len(group.members) - len(named)} more" if len(group.members) > len(named) else ""
     margin = degradation_text(group.metric, group.metric.scaled_margin)
-    return f"geometric mean of {', '.join(named)}{more}; margin {margin}"
+    return f"geometric mean of {first_few(group.members, at_most=MAX_METRICS)}; margin {margin}"
 
 
 def _execution(workload: PlannedWorkload) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from mainstay.records.findings import Blame, Finding, Verdict
-from mainstay.records.formatting import degradation_text
+from mainstay.records.formatting import degradation_text, first_few
 from mainstay.records.metrics import STORED
 from mainstay.records.runs import Revision, Run
 from mainstay.reports.cleaning import NAME_LENGTH, clean
@@ -203,9 +203,10 @@ def _settling(finding: Finding, metric: str, gate: Gate) -> Step:
         return Step(metric, _settling_items(finding))
     again = (gate.command, gate_minutes(gate.seconds))
     if seeds := finding.exploded_seeds:
-        shown = ", ".join(map(str, seeds[:3])) + (f" and {len(seeds) - 3} more" if len(seeds) > 3 else "")
         named = "seed" if len(seeds) == 1 else "seeds"
-        return Step(metric, f"train the candidate with {named} {shown} alone and see why it explodes")
+        return Step(
+            metric, f"train the candidate with {named} {first_few(list(map(str, seeds)))} alone and see why it explodes"
+        )
     if further := pairs_to_settle(finding):
         total = finding.num_pairs + further
         pairs = "1 further pair" if further == 1 else f"{further} further pairs"
