@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from itertools import groupby
+from typing import Any
 
-from jinja2 import DictLoader, Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from mainstay.records.findings import Finding, Method
 from mainstay.records.runs import Run, WorkloadResult
@@ -87,15 +88,8 @@ class WorkloadPart:
     @property
     def explains(self) -> bool:
         """Whether there is anything to show."""
-        return bool(
-            self.curves
-            or self.flips
-            or self.items
-            or self.block_times
-            or self.loads
-            or self.row.descriptive
-            or self.row.context
-        )
+        row = self.row
+        return any((self.curves, self.flips, self.items, self.block_times, self.loads, row.descriptive, row.context))
 
 
 def render_html(run: Run) -> str:
@@ -109,38 +103,57 @@ def render_html(run: Run) -> str:
     """
     view = view_run(run)
     drawn = set(list(dict.fromkeys(row.workload for row in view.findings))[:MAX_DRAWN_WORKLOADS])
-    style, script = resource("report.css"), resource("report.js")
-    page = (
-        _environment()
-        .get_template("report.html")
-        .render(
-            view=view,
-            explanation_title=EXPLANATION_TITLE,
-            judged_by=f"{JUDGED_BY[0].upper()}{JUDGED_BY[1:-1]}",
-            findings=tuple(_finding_parts(view.findings, run.findings)),
-            workloads=tuple(
-                _workload_part(row, workload, run.findings, is_drawn=row.id in drawn)
-                for row, workload in zip(view.workloads, run.workloads, strict=True)
-            ),
-            verdicts=[verdict for verdict in VERDICT_ORDER if any(row.verdict is verdict for row in view.findings)],
-            terms=TERMS,
-            style=style,
-            script=script,
-            style_hash=source_hash(style),
-            script_hash=source_hash(script),
-            forest_box=(FOREST_WIDTH, FOREST_HEIGHT),
-            plot_box=(figures.PLOT_WIDTH, figures.PLOT_HEIGHT),
-        )
+    return render_page(
+        "report.html",
+        style=resource("report.css"),
+        script=resource("report.js"),
+        view=view,
+        explanation_title=EXPLANATION_TITLE,
+        judged_by=f"{JUDGED_BY[0].upper()}{JUDGED_BY[1:-1]}",
+        findings=tuple(_finding_parts(view.findings, run.findings)),
+        workloads=tuple(
+            _workload_part(row, workload, run.findings, is_drawn=row.id in drawn)
+            for row, workload in zip(view.workloads, run.workloads, strict=True)
+        ),
+        verdicts=[verdict for verdict in VERDICT_ORDER if any(row.verdict is verdict for row in view.findings)],
+        terms=TERMS,
+        forest_box=(FOREST_WIDTH, FOREST_HEIGHT),
+        plot_box=(figures.PLOT_WIDTH, figures.PLOT_HEIGHT),
     )
-    return page.strip() + "\n"
+
+
+def render_page(template: str, *, style: str, script: str, **values: Any) -> str:
+    """A self-contained page, whose content security policy allows only its own style and script.
+
+    Args:
+        template: Name of its template.
+        style: The style.
+        script: The script.
+        **values: What the template shows.
+    """
+    hashes = {"style_hash": _source_hash(style), "script_hash": _source_hash(script)}
+    return render_template(template, style=style, script=script, **hashes, **values)
+
+
+def render_template(name: str, **values: Any) -> str:
+    """A filled template, ending in a line break.
+
+    Args:
+        name: Its name.
+        **values: What it shows.
+    """
+    return _environment().get_template(name).render(**values).strip() + "\n"
 
 
 @cache
 def _environment() -> Environment:
     """Templates that escape every text and refuse unknown names."""
-    sources = {name: resource(name) for name in ("report.html", "parts.html")}
     return Environment(
-        loader=DictLoader(sources), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FunctionLoader(resource),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
 
 
@@ -150,7 +163,7 @@ def resource(name: str) -> str:
     return files("mainstay.reports").joinpath("templates", name).read_text(encoding="utf-8")
 
 
-def source_hash(source: str) -> str:
+def _source_hash(source: str) -> str:
     """Hash by which the content security policy names a style or a script."""
     return "sha256-" + base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
 

@@ -39,6 +39,12 @@ _MEASURED_WITH = {
     MeasuredWith.CANDIDATE: "the candidate's workload files on both revisions, since the baseline does not gate it",
     MeasuredWith.OWN: "each revision's own workload files, since the candidate cannot run the baseline's",
 }
+_METHODS = {
+    Method.EQUALITY: "comparison of two deterministic values",
+    Method.UNCHANGED: "proof that the code is unchanged",
+    Method.REWORDED: "proof that only words of the code differ",
+    Method.EXECUTED: "proof that no executed code differs",
+}
 _TIERS = {
     Tier.BLOCKING: "",
     Tier.GUARD: "guard: it can fail, but does not block while it is undecided",
@@ -276,20 +282,12 @@ def _method(finding: Finding) -> str:
         return _item_method(finding, finding.items)
     if finding.method is Method.EXACT:
         return f"equal digests on {len(finding.exact_seeds)} seeds"
-    if finding.method is Method.EQUALITY:
-        return "comparison of two deterministic values"
-    if finding.method is Method.UNCHANGED:
-        return "proof that the code is unchanged"
-    if finding.method is Method.REWORDED:
-        return "proof that only words of the code differ"
-    if finding.method is Method.EXECUTED:
-        return "proof that no executed code differs"
     if finding.method is Method.SEQUENTIAL and finding.num_looks == 0:
         return "paired t, before its first look"
     if finding.method is Method.SEQUENTIAL:
         looks = "1 look" if finding.num_looks == 1 else f"{finding.num_looks} looks"
         return f"paired t at {looks}"
-    return "nothing was judged"
+    return _METHODS.get(finding.method, "nothing was judged")
 
 
 def _proof(finding: Finding) -> str:

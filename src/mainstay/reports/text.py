@@ -119,7 +119,7 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _suspects(view: RunView) -> Iterator[Line]:
     """Differences between the revisions, the change itself first."""
-    yield "", f"{view.suspects_title}:"
+    yield "", "what changed:"
     for revision in reversed(view.revisions):
         yield f"  {revision.side + ':':<11}", f"{revision.commit} {revision.subject} ({revision.name})"
     for suspect in view.suspects:

@@ -139,11 +139,6 @@ class RunView:
             return self.findings
         return tuple(row for row in self.findings if row.needs_attention) or self.findings[:MAX_COUNTED]
 
-    @property
-    def suspects_title(self) -> str:
-        """Heading of the differences between the revisions."""
-        return "what changed"
-
 
 def view_run(run: Run) -> RunView:
     """Everything that a report says about a run.
