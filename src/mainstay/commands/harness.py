@@ -177,9 +177,8 @@ def _build(
 def _resolutions(session: Session, trees: Mapping[Side, Path]) -> Mapping[Side, Resolution]:
     """Dependencies of both revisions, as resolved when the run started."""
     journal = session.folder.journal
-    lines = [line for line in journal.read() if line["type"] == "resolutions"]
-    if lines:
-        return journal.content(lines[0], "resolutions", dict[Side, Resolution])
+    if line := journal.first("resolutions"):
+        return journal.content(line, "resolutions", dict[Side, Resolution])
     resolutions = environments.resolve(trees, session.settings.own)
     journal.append("resolutions", resolutions={side: asdict(each) for side, each in resolutions.items()})
     return resolutions

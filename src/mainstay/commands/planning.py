@@ -62,11 +62,11 @@ def keep_plan(folder: RunFolder, plan: Plan) -> Plan:
         PlanError: If the two plans differ: pairs measured under one plan are no evidence under another.
     """
     journal = folder.journal
-    lines = [line for line in journal.read() if line["type"] == "plan"]
-    if not lines:
+    line = journal.first("plan")
+    if line is None:
         journal.append("plan", plan=asdict(plan))
         return plan
-    first = journal.content(lines[0], "plan", Plan)
+    first = journal.content(line, "plan", Plan)
     if names := first.differences(plan):
         raise PlanError(
             f"the plan of this gate is not the one that it started with: {', '.join(names)} would differ",

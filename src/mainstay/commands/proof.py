@@ -72,12 +72,12 @@ def prove(session: Session, harness: Harness, agenda: Agenda) -> Proof:
     if proof.holds or not is_wanted or any(_obstacles(session.settings, harness, agenda)):
         return proof
     journal = session.folder.journal
-    if lines := [line for line in journal.read() if line["type"] == "proof"]:
+    if line := journal.first("proof"):
         found = Reworded(
-            frozenset(journal.content(lines[0], "workloads", list[str])),
-            journal.content(lines[0], "note", str),
-            journal.content(lines[0], "calls", dict[str, int]),
-            tuple(journal.content(lines[0], "unexecuted", list[str])),
+            frozenset(journal.content(line, "workloads", list[str])),
+            journal.content(line, "note", str),
+            journal.content(line, "calls", dict[str, int]),
+            tuple(journal.content(line, "unexecuted", list[str])),
         )
     else:
         found = prove_reworded(session, harness, agenda, _differing_members(harness))
