@@ -30,7 +30,7 @@ from mainstay.commands.reuse import (
 )
 from mainstay.commands.review import waivers_of
 from mainstay.commands.session import Session, recorded_failure, repository_for_runs
-from mainstay.commands.start import Start, choose_baseline, configuration_of, read_settings
+from mainstay.commands.start import Start, StartOptions, choose_baseline, configuration_of, read_settings
 from mainstay.commands.tampering import find_tampering
 from mainstay.measuring.ledger import restore_trials
 from mainstay.measuring.loop import Observer
@@ -45,39 +45,19 @@ from mainstay.store.journal import RunFolder, interrupted_run, new_run
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class GateOptions:
+class GateOptions(StartOptions):
     """Options of the gate command.
 
     Attributes:
-        baseline: Revision to compare with; the merge base if ``None``.
-        candidate: Revision to judge; the working tree if ``None``.
         resume: Continue the latest interrupted gate.
         allow_unjudged: Let a gate that judged nothing pass.
-        fail_fast: Stop at the first ``fail``; as configured if ``None``.
-        seconds: Time budget for measuring; as configured if ``None``.
-        fresh: Draw new seeds instead of those derived from the baseline; no baseline trial is then reused or cached.
-        only: ``accuracy``, or ``performance`` for time and memory; everything if ``None``.
-        pairs: Number of pairs before a single look, for an estimate free of early-stopping bias; as configured if ``None``.
-        keyword: Gate the workloads that this expression of pytest's ``-k`` selects; all if empty.
-        marks: Gate the workloads that this expression of pytest's ``-m`` selects; all if empty.
         acknowledged: Metrics whose implausible gain a person has examined.
-        places: Gate the workloads of these files, folders and node ids, relative to the current folder; all if empty.
         cluster: Address of the scheduler of a Dask cluster that measures accuracy; this machine measures all if empty.
         explain: Unless the gate passes, find the first place where the revisions differ.
     """
 
-    baseline: str | None = None
-    candidate: str | None = None
     resume: bool = False
     allow_unjudged: bool = False
-    fail_fast: bool | None = None
-    seconds: float | None = None
-    fresh: bool = False
-    only: str | None = None
-    pairs: int | None = None
-    keyword: str = ""
-    marks: str = ""
-    places: tuple[str, ...] = ()
     acknowledged: tuple[str, ...] = ()
     cluster: str = ""
     explain: bool = False
@@ -217,7 +197,7 @@ def in_project(root: Path, folder: Path, places: Sequence[str]) -> tuple[str, ..
     return tuple(found)
 
 
-def choose_start(repository: Repository, options: GateOptions, environ: Mapping[str, str]) -> Start:
+def choose_start(repository: Repository, options: StartOptions, environ: Mapping[str, str]) -> Start:
     """Fix the two revisions and the options that a resumed gate must keep."""
     candidate = repository.candidate(options.candidate)
     repository.refuse_tracked_runs(candidate.revision.commit)

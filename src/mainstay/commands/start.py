@@ -26,6 +26,35 @@ HASH = re.compile("[0-9a-f]{40}([0-9a-f]{24})?")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class StartOptions:
+    """Options from which a start follows.
+
+    Attributes:
+        baseline: Revision to compare with; the merge base if ``None``.
+        candidate: Revision to judge; the working tree if ``None``.
+        fail_fast: Stop at the first ``fail``; as configured if ``None``.
+        seconds: Time budget for measuring; as configured if ``None``.
+        fresh: Draw new seeds instead of those derived from the baseline; no baseline trial is then reused or cached.
+        only: ``accuracy``, or ``performance`` for time and memory; everything if ``None``.
+        pairs: Number of pairs before a single look, for an estimate free of early-stopping bias; as configured if ``None``.
+        keyword: Gate the workloads that this expression of pytest's ``-k`` selects; all if empty.
+        marks: Gate the workloads that this expression of pytest's ``-m`` selects; all if empty.
+        places: Gate the workloads of these files, folders and node ids, relative to the current folder; all if empty.
+    """
+
+    baseline: str | None = None
+    candidate: str | None = None
+    fail_fast: bool | None = None
+    seconds: float | None = None
+    fresh: bool = False
+    only: str | None = None
+    pairs: int | None = None
+    keyword: str = ""
+    marks: str = ""
+    places: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Start:
     """Choices fixed when a gate starts, and journalled so that it can be resumed.
 
