@@ -10,17 +10,15 @@ nothing is left in the repository.
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import datetime
-from pathlib import Path
+from dataclasses import dataclass
 
 from mainstay.commands.collecting import collect_agenda
-from mainstay.commands.gate import GateOptions, choose_start
+from mainstay.commands.gate import choose_start
 from mainstay.commands.harness import Harness, open_harness
-from mainstay.commands.session import Session
+from mainstay.commands.session import Session, passing_session
+from mainstay.commands.start import StartOptions
 from mainstay.measuring.loop import SilentObserver
 from mainstay.measuring.scheduling import fitted_pair_seconds
 from mainstay.project.configuration import Configuration
@@ -28,7 +26,6 @@ from mainstay.records.findings import Finding
 from mainstay.records.metrics import Workload
 from mainstay.records.trials import Outcome, Side, Trial
 from mainstay.revisions.git import Repository
-from mainstay.store.journal import new_run
 from mainstay.workers.collecting import Problem, collect_workloads
 from mainstay.workers.machine import usable_cores
 from mainstay.workers.pairs import PairRequest, run_pair
@@ -137,12 +134,8 @@ def rehearse(repository: Repository, *, environ: Mapping[str, str]) -> Rehearsal
     Raises:
         MainstayError: If a gate would end with this error.
     """
-    start = choose_start(repository, GateOptions(), environ)
-    with (
-        tempfile.TemporaryDirectory() as place,
-        new_run(Path(place), datetime.fromisoformat(start.created), asdict(start)) as folder,
-    ):
-        session = Session.of_run(repository, folder, start, environ=environ, observer=SilentObserver())
+    start = choose_start(repository, StartOptions(), environ)
+    with passing_session(repository, start, environ=environ, observer=SilentObserver()) as session:
         return _rehearse(session)
 
 
