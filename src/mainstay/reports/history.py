@@ -185,20 +185,12 @@ def render_feed(trends: Sequence[MetricTrend], *, title: str, updated: str) -> s
 def _row(entry: Entry) -> RunRow:
     """A run of the table."""
     run = entry.run
-    worst = max(
-        (
-            (kept.first_look / (kept.metric.scaled_margin or 1.0), kept)
-            for kept in run.metrics
-            if kept.first_look is not None
-        ),
-        key=lambda pair: pair[0],
-        default=None,
-    )
+    looks = [(look, kept) for kept in run.metrics if (look := kept.first_look) is not None]
     shown = ""
-    if worst is not None:
-        kept = worst[1]
-        shown = "no change" if kept.is_proved_equal else change_text(kept.metric, kept.first_look or 0.0)
-        shown = clean(f"{kept.metric.name}: {shown}", at_most=_SUBJECT)
+    if looks:
+        look, worst = max(looks, key=lambda pair: pair[0] / (pair[1].metric.scaled_margin or 1.0))
+        shown = "no change" if worst.is_proved_equal else change_text(worst.metric, look)
+        shown = clean(f"{worst.metric.name}: {shown}", at_most=_SUBJECT)
     subject = clean(run.candidate.subject, at_most=_SUBJECT)
     verdict = "withdrawn" if entry.withdrawal else str(run.verdict)
     commit = run.candidate.commit[:10]

@@ -119,6 +119,7 @@ def render_html(run: Run) -> str:
         terms=TERMS,
         forest_box=(FOREST_WIDTH, FOREST_HEIGHT),
         plot_box=(figures.PLOT_WIDTH, figures.PLOT_HEIGHT),
+        plot_edges=(figures.LEFT, figures.RIGHT, figures.BOTTOM),
     )
 
 

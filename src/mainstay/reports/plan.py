@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from mainstay.records.formatting import degradation_text, first_few, percent, seconds_text
 from mainstay.records.metrics import STORED, Metric
@@ -93,16 +92,12 @@ def _of_measuring(plan: Plan) -> Iterator[tuple[str, str]]:
         "of blocks in a timed pair": plan.pair_seconds,
     }
     yield "limits", ", ".join(f"{seconds_text(seconds)} {what}" for what, seconds in limits.items())
-    yield "seeds", f"derived from {_salt(plan)}the baseline's commit and the workload"
+    salt = f"the salt {plan.salt!r}, " if plan.salt else ""
+    yield "seeds", f"derived from {salt}the baseline's commit and the workload"
     started = [f"threads in each: {plan.threads}", f"accuracy trials at once: {plan.jobs}"]
     named = {"preload": plan.preload, "share": plan.share, "prepare": plan.prepare, "writable": plan.writable}
     started += [f"{name}: {clean(' '.join(values), at_most=LINE_LENGTH)}" for name, values in named.items() if values]
     yield "workers", ", ".join(started)
-
-
-def _salt(plan: Plan) -> str:
-    """The salt, if there is one."""
-    return f"the salt {plan.salt!r}, " if plan.salt else ""
 
 
 def _workload(workload: PlannedWorkload) -> str:
@@ -139,11 +134,9 @@ def _margins(plan: Plan, dataset: str) -> str:
     """Margins that apply to one data set only."""
     margins = plan.margins_by_dataset[dataset]
     known = [metric for workload in plan.workloads for metric in workload.metrics if metric.id in margins]
-    shown = [f"{metric.id}: {_margin_on(metric, margins[metric.id])}" for metric in known[:MAX_METRICS]]
+    shown = [
+        f"{metric.id}: {degradation_text(metric, metric.scale.from_margin(margins[metric.id]))}"
+        for metric in known[:MAX_METRICS]
+    ]
     more = [f"{len(known) - len(shown)} more, in the run document"] if len(known) > len(shown) else []
     return "; ".join((*shown, *more))
-
-
-def _margin_on(metric: Metric, margin: float) -> str:
-    """A margin with its unit."""
-    return degradation_text(metric, replace(metric, margin=margin).scaled_margin)
