@@ -119,9 +119,9 @@ class BothSettings:
         return self.judging[Side.BASELINE] is self.judging[Side.CANDIDATE] and not self.misread
 
 
-def configuration_of(repository: Repository, revision: Revision) -> Configuration:
-    """``[tool.mainstay]`` of a revision."""
-    content = repository.read_file(revision.commit, "pyproject.toml")
+def configuration_of(repository: Repository, commit: str) -> Configuration:
+    """``[tool.mainstay]`` of a commit."""
+    content = repository.read_file(commit, "pyproject.toml")
     return read_configuration(content or b"", "pyproject.toml")
 
 
@@ -167,9 +167,8 @@ def choose_baseline(
 
 def _branch_named_at(repository: Repository, reference: str) -> str | None:
     """The default branch named by a branch's settings; ``None`` if they name none or cannot be read."""
-    content = repository.read_file(repository.resolve(reference), "pyproject.toml")
     try:
-        return read_configuration(content or b"", "pyproject.toml").default_branch
+        return configuration_of(repository, repository.resolve(reference)).default_branch
     except ConfigurationError:
         return None
 
@@ -180,9 +179,9 @@ def read_settings(repository: Repository, baseline: Revision, candidate: Revisio
     Raises:
         ConfigurationError: If the candidate's settings cannot be read.
     """
-    after = configuration_of(repository, candidate)
+    after = configuration_of(repository, candidate.commit)
     try:
-        before = configuration_of(repository, baseline)
+        before = configuration_of(repository, baseline.commit)
     except ConfigurationError as error:  # a change that corrects the settings must be able to pass; a note says so
         alike = dict.fromkeys(Side, after)
         return BothSettings(own=alike, judging=alike, misread=error.fact)
