@@ -431,11 +431,11 @@ def compare(*, first: Path, second: Path) -> int:
 @click.option("--until", required=True, metavar="DATE", help="Last day on which it applies, such as 2027-01-31.")
 @click.option("--judged", is_flag=True, help="METRIC belongs to stored results, judged by 'mainstay judge'.")
 @FOLDER
-def waive(*, judged: bool, folder: Path, **entry: Any) -> int:
+def waive(*, folder: Path, **entry: Any) -> int:
     """Accept a degradation of METRIC, in a file that is reviewed with the change."""
     from mainstay.commands import waive as waiving
 
-    place = waiving.waive_judged(folder, **entry) if judged else waiving.waive(folder, **entry)
+    place = waiving.waive(folder, **entry)
     click.echo(f"waived in {os.path.relpath(place)}; commit it with the change")
     return 0
 
@@ -734,9 +734,9 @@ def run(arguments: list[str] | None = None) -> int:
     try:
         return int(main.main(args=arguments, prog_name="mainstay", standalone_mode=False) or 0)
     except MainstayError as error:
-        return _complain(str(error), error.exit_status, debug=debug)
+        return _complain(error, debug=debug)
     except click.exceptions.Abort:
-        return _complain("interrupted", Interrupted.exit_status, debug=debug)
+        return _complain(Interrupted("interrupted"), debug=debug)
     except click.ClickException as error:
         error.show()
         return 2
@@ -748,20 +748,20 @@ def run(arguments: list[str] | None = None) -> int:
             looked_in=None if error.filename is None else str(error.filename),
             next_step="correct the cause, then try again; 'mainstay --debug' shows the traceback",
         )
-        return _complain(str(refused), refused.exit_status, debug=debug)
+        return _complain(refused, debug=debug)
     except Exception as error:  # noqa: BLE001 - the last handler: Python itself would end with 1
         fault = MainstayError(
             f"{type(error).__name__}: {error}",
             next_step="this is a fault of mainstay, please report it with the traceback above",
         )
-        return _complain(str(fault), fault.exit_status, debug=True)
+        return _complain(fault, debug=True)
 
 
-def _complain(text: str, status: int, *, debug: bool) -> int:
+def _complain(error: MainstayError, *, debug: bool) -> int:
     if debug:
         traceback.print_exc()
-    click.echo(f"error: {text}", err=True)
-    return status
+    click.echo(f"error: {error}", err=True)
+    return error.exit_status
 
 
 class _PerhapsUnread(io.FileIO):

@@ -87,12 +87,7 @@ def gate(path: Path, options: GateOptions, *, environ: Mapping[str, str], observ
         recorded_failure(folder),
     ):
         session = Session.of_run(repository, folder, start, environ=environ, observer=observer)
-        run = run_gate(
-            session,
-            allow_unjudged=options.allow_unjudged,
-            acknowledged=options.acknowledged,
-            cluster=cluster,
-        )
+        run = run_gate(session, options, cluster)
         outcome = finish(folder, run)
         if options.explain and run.verdict is not Verdict.PASS:
             run = with_explanation(repository, run, folder.path, environ=environ, observer=observer)
@@ -100,15 +95,12 @@ def gate(path: Path, options: GateOptions, *, environ: Mapping[str, str], observ
     return replace(outcome, run=run)
 
 
-def run_gate(
-    session: Session, *, allow_unjudged: bool, acknowledged: Sequence[str] = (), cluster: Cluster | None = None
-) -> Run:
+def run_gate(session: Session, options: GateOptions, cluster: Cluster | None) -> Run:
     """Build, collect, plan, measure and judge.
 
     Args:
         session: Session of a run that was started or resumed.
-        allow_unjudged: Whether a gate that judged nothing passes.
-        acknowledged: Metrics whose implausible gain a person has examined.
+        options: Options of the command.
         cluster: Cluster that measures accuracy; ``None`` to measure all on this machine.
 
     Raises:
@@ -117,7 +109,7 @@ def run_gate(
     waivers = waivers_of(session, Side.CANDIDATE)  # first, since a mistake in them is told before anything is built
     with open_harness(session) as harness:
         basis = fix_basis(session, harness, waivers)
-        basis.require_known(acknowledged)
+        basis.require_known(options.acknowledged)
         ledgers = open_ledgers(basis.agenda, basis.plan)
         cached, reused = choose_reused(
             session, Cached() if basis.is_unchanged else find_cached(session, harness), ledgers
@@ -155,8 +147,8 @@ def run_gate(
         run_id=session.folder.id,
         repository=session.repository,
         environ=session.environ,
-        allow_unjudged=allow_unjudged,
-        acknowledged=acknowledged,
+        allow_unjudged=options.allow_unjudged,
+        acknowledged=options.acknowledged,
     )
 
 
@@ -201,7 +193,7 @@ def choose_start(repository: Repository, options: StartOptions, environ: Mapping
     """Fix the two revisions and the options that a resumed gate must keep."""
     candidate = repository.candidate(options.candidate)
     repository.refuse_tracked_runs(candidate.revision.commit)
-    configuration = configuration_of(repository, candidate.revision)
+    configuration = configuration_of(repository, candidate.revision.commit)
     baseline = choose_baseline(repository, candidate, configuration, requested=options.baseline, environ=environ)
     settings = read_settings(repository, baseline.revision, candidate.revision).in_force
     created = datetime.now(UTC)
