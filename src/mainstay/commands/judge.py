@@ -211,20 +211,19 @@ def _samples(
             str(error), looked_in=named, next_step="export the results again, each item of a task once per repeat"
         ) from error
     samples = []
-    for name in tasks[Side.BASELINE]:
-        if name in paired:
-            samples.append(_paired_samples(paired[name], settings))
+    for name in dict.fromkeys((*tasks[Side.BASELINE], *tasks[Side.CANDIDATE])):
+        tier = settings.tiers.get(name)
+        if task := paired.get(name):
+            is_share = task.score_range == (0.0, 1.0)
+            metric = _metric(name, settings, is_share=is_share, direction=task.direction)
+            samples.append(paired_samples(task, metric, tier=tier))
+        elif name in tasks[Side.BASELINE]:
+            metric = _metric_of(name, sides[Side.BASELINE], settings)
+            samples.append(preset_samples(metric, refused=_with_advice(refused.get(name)), tier=tier))
         else:
-            samples.append(_preset_samples(name, sides[Side.BASELINE], settings, refused.get(name)))
-    new = [name for name in tasks[Side.CANDIDATE] if name not in set(tasks[Side.BASELINE])]
-    samples += [_new_samples(name, sides[Side.CANDIDATE], settings) for name in new]
+            metric = _metric_of(name, sides[Side.CANDIDATE], settings)
+            samples.append(preset_samples(metric, lacking=Side.BASELINE, tier=tier))
     return samples, paired
-
-
-def _paired_samples(task: PairedTask, settings: EvaluationSettings) -> TaskSamples:
-    """Samples of a task that both sides have scored."""
-    metric = _metric(task.name, settings, is_share=task.score_range == (0.0, 1.0), direction=task.direction)
-    return paired_samples(task, metric, tier=settings.tiers.get(task.name))
 
 
 def _metric(name: str, settings: EvaluationSettings, *, is_share: bool, direction: Direction) -> Metric:
@@ -245,20 +244,12 @@ def _metric(name: str, settings: EvaluationSettings, *, is_share: bool, directio
     )
 
 
-def _preset_samples(
-    name: str, baseline: Scores, settings: EvaluationSettings, refused: ItemsError | None
-) -> TaskSamples:
-    """Samples of a task that cannot be judged: the candidate lacks it or scored other items."""
-    if refused is not None and "another prompt" in str(refused):
-        advice = f"{refused}; declare --prompt-changed if that is intended"
-        refused = ItemsError(advice, task=refused.task, side=refused.side)
-    return preset_samples(_metric_of(name, baseline, settings), refused=refused, tier=settings.tiers.get(name))
-
-
-def _new_samples(name: str, candidate: Scores, settings: EvaluationSettings) -> TaskSamples:
-    """Samples of a task that only the candidate has."""
-    metric = _metric_of(name, candidate, settings)
-    return preset_samples(metric, lacking=Side.BASELINE, tier=settings.tiers.get(name))
+def _with_advice(refused: ItemsError | None) -> ItemsError | None:
+    """An error, with the option that lets different prompts pass."""
+    if refused is None or "another prompt" not in str(refused):
+        return refused
+    advice = f"{refused}; declare --prompt-changed if that is intended"
+    return ItemsError(advice, task=refused.task, side=refused.side)
 
 
 def _metric_of(name: str, scores: Scores, settings: EvaluationSettings) -> Metric:
