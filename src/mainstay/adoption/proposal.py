@@ -19,9 +19,9 @@ from typing import Any
 
 from mainstay.adoption.survey import SUITE_PACKAGES, Survey, count_workloads, normal_name
 from mainstay.adoption.templates import (
-    DEPENDABOT,
     Pin,
     calling_workflow,
+    dependabot_settings,
     github_workflow,
     import_example,
     report_workflow,
@@ -520,6 +520,6 @@ def _calling_edits(
         yield Edit(path=REPORT_WORKFLOW, before=None, after=report_workflow(pin))
     dependabot = next(filter(None, map(read, DEPENDABOT_FILES)), None)
     if dependabot is None and not wishes.folder:
-        yield Edit(path=DEPENDABOT_FILES[0], before=None, after=DEPENDABOT)
+        yield Edit(path=DEPENDABOT_FILES[0], before=None, after=dependabot_settings())
     elif "github-actions" not in (dependabot or ""):
         notes.append(f"the workflows stay at {pin.version} unless dependabot updates 'github-actions'")
