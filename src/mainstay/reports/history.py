@@ -208,7 +208,6 @@ def _row(entry: Entry) -> RunRow:
 
 def _metric_part(number: int, trend: MetricTrend) -> MetricPart:
     metric = trend.metric
-    margin = degradation_text(metric, metric.scaled_margin)
     notes = []
     if trend.num_gaps:
         notes.append(f"{trend.num_gaps} gaps: a gate there does not start from the commit of the gate before")
@@ -222,8 +221,8 @@ def _metric_part(number: int, trend: MetricTrend) -> MetricPart:
     return MetricPart(
         anchor=f"metric-{number}",
         id=clean(metric.id),
-        margin=margin,
-        state=_state(trend),
+        margin=degradation_text(metric, metric.scaled_margin),
+        state=standing_text(metric, trend.standing) or "its trend is not known yet",
         curve=_curve(trend),
         levels=tuple(_level_figure(metric, series) for series in trend.levels[:MAX_PANELS]),
         num_other_machines=max(0, len(trend.levels) - MAX_PANELS),
@@ -239,12 +238,6 @@ def _metric_part(number: int, trend: MetricTrend) -> MetricPart:
             for anchor in reversed(trend.anchors)
         ),
     )
-
-
-def _state(trend: MetricTrend) -> str:
-    """Current state of a metric."""
-    standing = trend.standing
-    return standing_text(trend.metric, standing) if standing else "its trend is not known yet"
 
 
 def _number(metric: Metric, degradation: float) -> str:

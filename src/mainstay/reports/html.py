@@ -197,17 +197,15 @@ def _workload_part(
         (clean(name), figures.curves_plot(list(group)))
         for name, group in groupby(by_name, key=lambda curve: curve.name)
     )
-    blocks = workload.block_times_s
+    blocks = workload.block_times_s if is_drawn else {}
     own = [finding.metric for finding in findings if finding.metric.workload == workload.id]
     parts = (item_part(metric, workload) for metric in own)
     return WorkloadPart(
         row=row,
         curves=tuple((name, plot) for name, plot in drawn if plot is not None),
         flips=flip_part(workload.flips),
-        block_times=figures.block_times_plot(blocks.get("baseline", ()), blocks.get("candidate", ()))
-        if is_drawn
-        else None,
-        loads=figures.loads_plot(workload.loads) if is_drawn else None,
+        block_times=figures.block_times_plot(blocks.get("baseline", ()), blocks.get("candidate", ())),
+        loads=figures.loads_plot(workload.loads if is_drawn else ()),
         items=tuple(part for part in parts if part is not None),
         units=ITEMS if any(metric.is_of_items for metric in own) else PAIRS,
     )

@@ -21,6 +21,12 @@ from mainstay.reports.cleaning import NAME_LENGTH, clean
 
 _CHOSEN_BY_ITSELF = ("merge base", "working tree")
 _STANDARD_ERRORS = 3.0
+_OF_ITEMS = {
+    Verdict.ERROR: "score the same items on both sides, all of them, then judge again",
+    Verdict.FAIL: "look at the lost items, repair the cause, then judge again",
+    Verdict.MISSING: "restore it, then judge again",
+    Verdict.NEW: "nothing: it is judged as soon as the baseline has it",
+}
 
 
 class Step(NamedTuple):
@@ -149,7 +155,7 @@ def next_step(finding: Finding, gate: Gate | None = None) -> Step:
             command = f"git diff {gate.baseline} {gate.candidate} -- {file}"
             return Step(metric, "find out what happened to it, and restore it", command, minutes_text(1))
         case Verdict.NEW:
-            return Step(metric, "nothing: it is judged as soon as the baseline has it")
+            return Step(metric, _OF_ITEMS[Verdict.NEW])
         case _:
             return Step(metric, "")
 
@@ -240,19 +246,9 @@ def _step_for_items(finding: Finding, metric: str) -> Step:
     if finding.is_doubted:
         name = shlex.quote(clean(finding.metric.name, at_most=NAME_LENGTH))
         return Step(metric, "look at the gain, then judge again with", f"--acknowledge-gain {name}")
-    match finding.verdict:
-        case Verdict.ERROR:
-            return Step(metric, "score the same items on both sides, all of them, then judge again")
-        case Verdict.INCONCLUSIVE:
-            return Step(metric, _settling_items(finding))
-        case Verdict.FAIL:
-            return Step(metric, "look at the lost items, repair the cause, then judge again")
-        case Verdict.MISSING:
-            return Step(metric, "restore it, then judge again")
-        case Verdict.NEW:
-            return Step(metric, "nothing: it is judged as soon as the baseline has it")
-        case _:
-            return Step(metric, "")
+    if finding.verdict is Verdict.INCONCLUSIVE:
+        return Step(metric, _settling_items(finding))
+    return Step(metric, _OF_ITEMS.get(finding.verdict, ""))
 
 
 def _settling_items(finding: Finding) -> str:

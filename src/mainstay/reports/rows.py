@@ -242,9 +242,7 @@ def view_finding(
         flipped=_flipped(metric, workload),
         items=item_lines(metric, workload),
         next_step=next_step(finding, gate),
-        earlier_runs=clean(standing_text(metric, earlier), at_most=LINE_LENGTH)
-        if (earlier := finding.earlier_runs)
-        else "",
+        earlier_runs=clean(standing_text(metric, finding.earlier_runs), at_most=LINE_LENGTH),
         waiver=_waiver(finding),
         detail=tuple(clean(line, at_most=LINE_LENGTH) for line in finding.detail[:_MAX_LINES]),
         warnings=tuple(clean(warning, at_most=LINE_LENGTH) for warning in finding.warnings),
@@ -347,13 +345,15 @@ def _flipped(metric: Metric, workload: WorkloadResult | None) -> tuple[str, ...]
     return (at_first, f"{means} on average of {num_seeds} seeds")
 
 
-def standing_text(metric: Metric, standing: EarlierRuns) -> str:
-    """Where a metric stands after its earlier runs, in one sentence.
+def standing_text(metric: Metric, standing: EarlierRuns | None) -> str:
+    """Where a metric stands after its earlier runs, in one sentence; empty if the history does not say.
 
     Args:
         metric: Which.
         standing: Its standing.
     """
+    if standing is None:
+        return ""
     low, high = (f"{displayed_degradation(metric, bound):.3g}" for bound in standing.interval)
     unit = degradation_unit(metric)
     since = "the first kept gate"
