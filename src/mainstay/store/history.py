@@ -318,9 +318,6 @@ def _converter() -> Converter:
         return known[key]
 
     converter.register_structure_hook(Metric, metric)
-    read: tuple[type, ...] = (KeptCommit, KeptMetric, KeptRun, Withdrawal)
-    for kind in read:
-        converter.register_structure_hook(kind, make_dict_structure_fn(kind, converter))
     return converter
 
 
