@@ -355,9 +355,8 @@ def _lm_eval_items(row: Mapping[str, Any], where: str, *, task: str, id_: str, c
 
 def _lm_eval_facts(path: Path, task: str) -> tuple[dict[str, str], dict[str, Direction]]:
     """Content of ``results_<date>.json`` next to the samples; empty if there is none."""
-    match = LM_EVAL_NAME.fullmatch(path.name)
-    beside = path.with_name(f"results_{match['date']}.json") if match else path
-    if not beside.is_file() or beside == path:
+    beside = path.with_name(f"results_{path.stem.rpartition('_')[2]}.json")
+    if not beside.is_file():
         return {}, {}
     document = _load_document(beside)
     settings = _table(document, "config")
