@@ -116,10 +116,9 @@ def measure_shard(
     place = (options.output or repository.root / FOLDER / PIECES) / options.shard.folder
     with _open_piece(place, start, options) as (folder, start):
         piece = Piece.read(folder.journal)
-        if piece and piece.basis and piece.ending and piece.ending.num_pairs >= _num_wanted(options, piece.basis):
-            return _outcome(options, folder)
-        session = Session.of_run(repository, folder, start, environ=environ, observer=observer)
-        _measure(session, options)
+        num_pairs = piece.ending.num_pairs if piece and piece.ending else 0
+        if piece is None or piece.basis is None or num_pairs < _num_wanted(options, piece.basis):
+            _measure(Session.of_run(repository, folder, start, environ=environ, observer=observer), options)
         return _outcome(options, folder)
 
 
