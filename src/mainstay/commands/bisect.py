@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Protocol
 
 from filelock import FileLock, Timeout
@@ -427,7 +428,7 @@ def render(outcome: BisectOutcome) -> str:
         ]
     if outcome.confirmation is not None and outcome.confirmation.degradations:
         values = outcome.confirmation.degradations
-        shown = change_text(outcome.metric, math.fsum(values) / len(values))
+        shown = change_text(outcome.metric, fmean(values))
         lines.append(f"against its parent: {shown} in {len(values)} pairs")
     lines += [
         f"not measured: {commit.commit[:10]} {clean(commit.subject)} ({clean(why)})" for commit, why in outcome.broken

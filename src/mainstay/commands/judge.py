@@ -153,12 +153,10 @@ def _configuration(folder: Path, config: Path | None) -> Configuration:
 
 def _in_force(configured: EvaluationSettings, options: JudgeOptions) -> EvaluationSettings:
     """The configured settings, overridden by the options."""
-    return EvaluationSettings(
+    return replace(
+        configured,
         margin=configured.margin if options.margin is None else options.margin,
         margins={**configured.margins, **options.task_margins},
-        tiers=configured.tiers,
-        ranges=configured.ranges,
-        directions=configured.directions,
         filter=options.filter or configured.filter,
         cluster=options.cluster or configured.cluster,
     )

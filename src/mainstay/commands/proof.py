@@ -10,7 +10,7 @@ Its assumptions are listed in :data:`mainstay.reports.circumstances.ASSUMPTIONS`
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import NamedTuple
 
 from mainstay.commands.harness import Harness
@@ -73,15 +73,10 @@ def prove(session: Session, harness: Harness, agenda: Agenda) -> Proof:
         return proof
     journal = session.folder.journal
     if line := journal.first("proof"):
-        found = Reworded(
-            frozenset(journal.content(line, "workloads", list[str])),
-            journal.content(line, "note", str),
-            journal.content(line, "calls", dict[str, int]),
-            tuple(journal.content(line, "unexecuted", list[str])),
-        )
+        found = journal.content(line, "proof", Reworded)
     else:
         found = prove_reworded(session, harness, agenda, _differing_members(harness))
-        journal.append("proof", **{**found._asdict(), "workloads": sorted(found.workloads)})
+        journal.append("proof", proof={**asdict(found), "workloads": sorted(found.workloads)})
     return proof._replace(reworded=found.workloads, note=found.note, calls=found.calls, unexecuted=found.unexecuted)
 
 

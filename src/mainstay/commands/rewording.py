@@ -18,7 +18,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 from mainstay.commands.harness import Harness
 from mainstay.commands.session import Session
@@ -56,7 +55,8 @@ DEPENDS_ON_WORDS = frozenset({"import_time", "peak_memory", "peak_accelerator_me
 """Metrics that the text of a module affects even where nothing reads it."""
 
 
-class Reworded(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Reworded:
     """Result of looking for such a proof.
 
     Attributes:
@@ -68,7 +68,7 @@ class Reworded(NamedTuple):
 
     workloads: frozenset[str] = frozenset()
     note: str = ""
-    calls: Mapping[str, int] = {}
+    calls: Mapping[str, int] = field(default_factory=dict)
     unexecuted: tuple[str, ...] = ()
 
 

@@ -15,6 +15,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
+from statistics import fmean
 from typing import NamedTuple
 
 from mainstay.records.findings import Finding
@@ -119,7 +120,7 @@ def curves_plot(curves: Sequence[Curve]) -> Plot | None:
         return None
     vertical = Scale.over([0.0, *values], start=BOTTOM, end=TOP)
     horizontal = Scale(low=1, high=length, start=LEFT, end=RIGHT)
-    means, lows, highs = ([of(epoch) if epoch else math.nan for epoch in differences] for of in (_mean, min, max))
+    means, lows, highs = ([of(epoch) if epoch else math.nan for epoch in differences] for of in (fmean, min, max))
     band = (("band", _band(lows, highs, horizontal, vertical)),) if len(curves) > 1 else ()
     return Plot(
         x_ticks=tuple(Tick(horizontal(i), str(i)) for i in _counted_ticks(length)),
@@ -251,16 +252,11 @@ def _values_at(curve: Curve, epoch: int) -> tuple[float, float] | None:
     return values if all(map(is_drawable, values)) else None
 
 
-def _mean(values: Sequence[float]) -> float:
-    """The mean, whatever the order of the values."""
-    return math.fsum(values) / len(values)
-
-
 def _mean_values(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
     """Mean values of baseline and candidate at an epoch."""
     if not pairs:
         return math.nan, math.nan
-    return _mean([baseline for baseline, _ in pairs]), _mean([candidate for _, candidate in pairs])
+    return fmean(baseline for baseline, _ in pairs), fmean(candidate for _, candidate in pairs)
 
 
 def _shown(value: float) -> str:
