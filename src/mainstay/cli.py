@@ -361,17 +361,17 @@ def calibrate(*, write: bool, json: Path | None, folder: Path, **options: Any) -
     from mainstay.commands import calibrate as calibrating
 
     with observed(RESTART_CALIBRATION) as observer:
-        outcome = calibrating.calibrate(
+        calibration, document = calibrating.calibrate(
             folder, calibrating.CalibrationOptions(**options), environ=os.environ, observer=observer
         )
-    click.echo(calibrating.render(outcome.calibration))
-    click.echo(f"calibration: {os.path.relpath(outcome.path)}")
+    click.echo(calibrating.render(calibration))
+    click.echo(f"calibration: {os.path.relpath(document)}")
     if json:
-        calibrating.write_document(json, outcome.calibration)
+        calibrating.write_document(json, calibration)
     if write:
-        place = calibrating.write_settings(folder, outcome.calibration)
+        place = calibrating.write_settings(folder, calibration)
         click.echo(f"written to {os.path.relpath(place)}; commit it with the workloads")
-    return outcome.exit_status
+    return calibration.exit_status
 
 
 @main.command()

@@ -80,29 +80,9 @@ class CalibrationOptions:
     seconds: float | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CalibrationOutcome:
-    """Result of a calibration.
-
-    Attributes:
-        calibration: The calibration.
-        path: File that it was written to.
-    """
-
-    calibration: Calibration
-    path: Path
-
-    @property
-    def exit_status(self) -> int:
-        """0 if the budget supports every margin, 1 if one is refused."""
-        refusals = [noise.refusal for noise in self.calibration.metrics]
-        refusals += [noise.refusal for noise in self.calibration.evaluations]
-        return int(any(refusals))
-
-
 def calibrate(
     path: Path, options: CalibrationOptions, *, environ: Mapping[str, str], observer: Observer
-) -> CalibrationOutcome:
+) -> tuple[Calibration, Path]:
     """Measure a revision against itself.
 
     Args:
@@ -110,6 +90,9 @@ def calibrate(
         options: Options of the command.
         environ: The user's environment.
         observer: Receives progress reports.
+
+    Returns:
+        The calibration, and the file that it was written to.
 
     Raises:
         UsageError: If no workload is timed or scores items, or the requested number of pairs is too small.
@@ -135,7 +118,7 @@ def calibrate(
         calibration = run_calibration(session, options)
         place = folder.write("calibration.json", calibration_to_json(calibration))
         folder.journal.append("finish")
-    return CalibrationOutcome(calibration=calibration, path=place)
+    return calibration, place
 
 
 def render(calibration: Calibration) -> str:
