@@ -113,15 +113,6 @@ class Report:
         return {"exit_status": self.exit_status, "checks": [asdict(check) for check in self.checks]}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Project:
-    """Facts about the project, available once its candidate and configuration have been read."""
-
-    repository: Repository
-    candidate: Choice
-    configuration: Configuration
-
-
 def examine(path: Path, *, quick: bool, rehearses: bool = False, environ: Mapping[str, str] = os.environ) -> Report:
     """Examine the machine, and the project that a folder belongs to.
 
@@ -341,11 +332,13 @@ def _check_project(path: Path, environ: Mapping[str, str], *, quick: bool) -> It
     except MainstayError as error:
         yield _error("configuration", error)
         return
-    project = _Project(repository=repository, candidate=candidate, configuration=configuration)
     yield Check(name="configuration", found=_describe(configuration, has_file=content is not None))
-    yield from _check_baseline(project, environ)
-    yield _check_workloads(project)
-    yield from _check_data(project, environ)
+    try:
+        yield from _check_notes("baseline", choose_baseline(repository, candidate, configuration, environ=environ))
+    except MainstayError as error:
+        yield _error("baseline", error)
+    yield _check_workloads(repository.root, configuration)
+    yield from _check_data(repository.root, configuration, environ)
     yield _check_environment(repository.root, quick=quick)
     yield from _check_runs(repository.root)
 
@@ -365,22 +358,10 @@ def _check_notes(name: str, choice: Choice) -> Iterator[Check]:
         yield _warning(name, note)
 
 
-def _check_baseline(project: _Project, environ: Mapping[str, str]) -> Iterator[Check]:
-    try:
-        choice = choose_baseline(project.repository, project.candidate, project.configuration, environ=environ)
-    except MainstayError as error:
-        yield _error("baseline", error)
-    else:
-        yield from _check_notes("baseline", choice)
-
-
-def _check_workloads(project: _Project) -> Check:
-    folder = project.configuration.workloads
-    texts = [
-        path.read_text(encoding="utf-8", errors="replace")
-        for path in sorted((project.repository.root / folder).rglob("*.py"))
-    ]
-    num_workloads = sum(count_workloads(text, is_asv=bool(project.configuration.asv)) for text in texts)
+def _check_workloads(root: Path, configuration: Configuration) -> Check:
+    folder = configuration.workloads
+    texts = [path.read_text(encoding="utf-8", errors="replace") for path in sorted((root / folder).rglob("*.py"))]
+    num_workloads = sum(count_workloads(text, is_asv=bool(configuration.asv)) for text in texts)
     if not num_workloads:
         found = f"no test in {folder!r} measures: none takes one of the fixtures {', '.join(FIXTURES)}"
         advice = f"write one in {folder}/, or name the folder as 'workloads' in [tool.mainstay]"
@@ -388,9 +369,8 @@ def _check_workloads(project: _Project) -> Check:
     return Check(name="workloads", found=f"tests in {folder!r} that measure: {num_workloads}")
 
 
-def _check_data(project: _Project, environ: Mapping[str, str]) -> Iterator[Check]:
+def _check_data(root: Path, configuration: Configuration, environ: Mapping[str, str]) -> Iterator[Check]:
     """Check the inputs that are not in git."""
-    root, configuration = project.repository.root, project.configuration
     for path in configuration.share:
         if (root / path).exists():
             yield Check(name="data", found=f"{path} is shared with both revisions")
