@@ -119,11 +119,10 @@ def prove_reworded(session: Session, harness: Harness, agenda: Agenda, differing
     session.watch.lap("proof")
     if tracing.obstacles:
         reasons = [f"{name}: {why}" if name else why for name, why in tracing.obstacles.items()]
-        named = "; ".join(reasons[:MOST_NAMED]) + (
-            f"; and {left} more" if (left := len(reasons) - MOST_NAMED) > 0 else ""
-        )
+        if (left := len(reasons) - MOST_NAMED) > 0:
+            reasons[MOST_NAMED:] = [f"and {left} more"]
         what = "measured nevertheless" if not proved else "measured in part"
-        note = f"{equal}; {what}, since {named}"
+        note = f"{equal}; {what}, since {'; '.join(reasons)}"
     elif len(proved) < len(agenda.assignments):
         note = f"{equal}; import time and memory are measured, since the text of a module affects them"
     else:

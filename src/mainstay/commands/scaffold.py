@@ -263,9 +263,8 @@ def _run_copier(
         done = run_guarded(command, env=variables | {"GIT_TERMINAL_PROMPT": "0"}, cwd=stage)
         status, errors = done.returncode, done.stderr
     if status:
-        lines = (
-            errors.replace(f"{stage}/", "").strip().splitlines()[-(1 if "Traceback" in errors else NUM_TAIL_LINES) :]
-        )
+        num_lines = 1 if "Traceback" in errors else NUM_TAIL_LINES
+        lines = errors.replace(f"{stage}/", "").strip().splitlines()[-num_lines:]
         raise UsageError(
             "nothing was written: copier did not render the scaffold" + "".join(f"\n  | {line}" for line in lines),
             looked_in=f"{source.address}, version {source.ref}",
@@ -322,9 +321,8 @@ def _notes(repository: Repository, source: Source, texts: Mapping[str, str], fol
     if own is not None and "Programming Language :: Python :: 3." not in own:
         yield "noxfile.py reads the versions of Python from the classifiers in [project]: add those that you support"
     configured = repository.call("config", "--show-scope", "--get-all", "core.hooksPath", check=False).text.splitlines()
-    if hooks := [
-        line.partition("\t")[2] for line in configured if not line.startswith("command")
-    ]:  # our own calls' one
+    hooks = [line.partition("\t")[2] for line in configured if not line.startswith("command")]  # our own calls' one
+    if hooks:
         yield f"git runs the hooks of {hooks[-1]} (core.hooksPath), and 'pre-commit install' refuses to add its own: call it there"
 
 

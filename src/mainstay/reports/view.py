@@ -197,10 +197,9 @@ def _explanation(run: Run) -> tuple[str, ...]:
     if run.explanation is None:
         return ()
     lines = render_explanation(run.explanation).splitlines()
-    left = (
-        [f"and {len(lines) - MAX_EXPLANATION} more lines, in the run document"] if len(lines) > MAX_EXPLANATION else []
-    )
-    return (*lines[:MAX_EXPLANATION], *left)
+    if (left := len(lines) - MAX_EXPLANATION) > 0:
+        lines[MAX_EXPLANATION:] = [f"and {left} more lines, in the run document"]
+    return tuple(lines)
 
 
 def _units(rows: Sequence[FindingRow]) -> str:
