@@ -119,7 +119,7 @@ from mainstay.commands import gate as gating
 
 sys.argv = ["mainstay", "gate"]
 run = publishing.read_run(gating.Path({path!r}))
-gating.gate = lambda *_, observer, **__: observer.phase("x") or gating.GateOutcome(run=run, path={path!r})
+gating.gate = lambda *_, observer, **__: observer.phase("x") or gating.RunOutcome(run=run, path={path!r})
 cli.entry_point()
 """
 
@@ -171,7 +171,7 @@ def test_every_command_ends_as_interrupted(number):
 
 def test_a_report_that_cannot_be_written_hides_no_verdict(tmp_path, monkeypatch, capsys, sample_run):
     path = tmp_path / "run.json"
-    monkeypatch.setattr(gating, "gate", lambda *_, **__: gating.GateOutcome(run=sample_run, path=path))
+    monkeypatch.setattr(gating, "gate", lambda *_, **__: gating.RunOutcome(run=sample_run, path=path))
 
     status = cli.run(["gate", f"--html={tmp_path}/absent/page.html"])
 
