@@ -123,28 +123,3 @@ def test_own_modules_are_imported_late_at_the_command_lines_alone(root):
     }
 
     assert late == LAZY
-
-
-def late_imports(source):
-    """Names of the project's own modules that a function imports."""
-    functions = (
-        node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    )
-    imports = [node for function in functions for node in ast.walk(function)]
-    modules = [node.module or "" for node in imports if isinstance(node, ast.ImportFrom)]
-    modules += [alias.name for node in imports if isinstance(node, ast.Import) for alias in node.names]
-    return sorted({name for name in modules if name.partition(".")[0] in {"mainstay", "mnist_reference"}})
-
-
-def test_functions_import_own_modules_at_the_command_lines_alone(root):
-    late = {
-        path.relative_to(root / "src").as_posix(): found
-        for path in (root / "src").rglob("*.py")
-        if (found := late_imports(path.read_text("utf-8")))
-    }
-
-    assert set(late) == {"mainstay/cli.py", "mnist_reference/__main__.py"}, late
-
-
-def test_late_import_is_noticed():
-    assert late_imports("def f():\n    from mainstay.gates import family\n    import torch\n") == ["mainstay.gates"]
