@@ -42,7 +42,7 @@ class Execution:
     @property
     def has_noise_of_machine(self) -> bool:
         """Whether machine noise affects the metric, so that a calibration measures it."""
-        return not self.may_overlap
+        return self.part == "performance" and not self.may_overlap
 
     @property
     def is_portable(self) -> bool:
@@ -67,6 +67,16 @@ ONCE = Execution(name="once", kind="deterministic", part="performance", may_over
 
 EXECUTIONS: Mapping[str, Execution] = {each.name: each for each in (TRAINED, EVALUATED, INTERLEAVED, ALONE, ONCE)}
 """All executions by name."""
+
+
+def part_of(kind: str) -> str:
+    """The part of a gate that metrics of a kind belong to; the kinds that belong to no execution are of accuracies.
+
+    Example:
+        >>> part_of("deterministic"), part_of("ratio")
+        ('performance', 'accuracy')
+    """
+    return {each.kind: each.part for each in EXECUTIONS.values()}.get(kind, TRAINED.part)
 
 
 def kinds_of_others(execution: Execution) -> frozenset[str]:
