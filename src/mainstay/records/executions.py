@@ -1,7 +1,8 @@
 """Executions: how the trials of a workload run, what its pairs are, and what may run at the same time.
 
-To add an execution, define a constant, add it to :data:`EXECUTIONS`, and add a line to :mod:`mainstay.runner.markers`,
-by which workloads select it. The code that measures reads the attributes of an execution and never its name.
+To add an execution, define a constant, add it to :data:`EXECUTIONS`, and let ``describe_item`` of
+:mod:`mainstay.runner.markers` choose it for the workloads that use it. All other code reads the attributes of an execution
+and never its name.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""Ready metrics, which can be gated by name alone."""
+"""Ready metrics, which can be gated by name alone.
+
+To add a metric that the fixture ``benchmark`` measures, add a row that says how it follows from blocks or calls; other
+metrics are recorded by a fixture, too. No other code compares the names of metrics.
+"""
 
 from __future__ import annotations
 
