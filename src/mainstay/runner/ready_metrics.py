@@ -1,7 +1,7 @@
 """Ready metrics, which can be gated by name alone.
 
-To add a metric that the fixture ``benchmark`` measures, add a row that says how it follows from blocks or calls; other
-metrics are recorded by a fixture, too. No other code compares the names of metrics.
+To add a metric that the fixture ``benchmark`` measures, add a row that says how it follows from blocks or calls; a
+fixture records each of the others.
 """
 
 from __future__ import annotations
