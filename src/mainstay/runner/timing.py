@@ -28,7 +28,7 @@ from .lazy import refuse_lazy_function, refuse_lazy_result
 from .markers import WHOLE_TEST_MARKERS
 from .processes import peak_memory_bytes
 from .protocol import BLOCK_SECONDS, Block, Command, Event, Ready, Recorded
-from .ready_metrics import READY_METRICS, ReadyMetric, values_of_blocks
+from .ready_metrics import READY_METRICS, values_of_blocks
 from .recording import json_number
 from .run_delay import RunDelayMeter
 
@@ -199,6 +199,7 @@ class Benchmark:
         self._disable_gc = bool(options.get("disable_gc", False))
         self._channel = channel
         self._metrics = frozenset(metrics)
+        self._ready = {name: READY_METRICS[name] for name in self._metrics & READY_METRICS.keys()}
         self._clock = clock
         self._mode = ""
         self._block_times_s: list[float] = []
@@ -450,11 +451,6 @@ class Benchmark:
         known = ((str(name), as_number(value)) for name, value in self.extra_info.items())
         extra = {name: value for name, value in known if value is not None}
         return {"values": {name: json_number(value) for name, value in {**extra, **self._values(extra)}.items()}}
-
-    @property
-    def _ready(self) -> Mapping[str, ReadyMetric]:
-        """The gated ready metrics."""
-        return {name: READY_METRICS[name] for name in self._metrics & READY_METRICS.keys()}
 
     def _values(self, extra: Mapping[str, float]) -> dict[str, float]:
         """The measured ready metrics."""
