@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
     from mainstay.commands.outcome import RunOutcome
+    from mainstay.commands.rehearsal import Rehearsal
     from mainstay.reports.progress import LiveProgress, PlainProgress
 
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -455,7 +456,7 @@ def doctor(*, quick: bool, as_json: bool, folder: Path) -> int:
     from mainstay.workers.descendants import inheriting_orphans
 
     with inheriting_orphans():
-        report = examination.examine(folder, quick=quick, rehearses=not quick)
+        report = examination.examine(folder, quick=quick, rehearse=None if quick else _rehearsal())
     click.echo(examination.render_json(report) if as_json else examination.render_text(report))
     return report.exit_status
 
@@ -570,13 +571,20 @@ def _may_write(*, yes: bool, num_files: int) -> bool:
     return click.confirm("write this file?" if num_files == 1 else f"write these {num_files} files?")
 
 
+def _rehearsal() -> Callable[..., Rehearsal]:
+    """The function that rehearses a gate up to its first pair."""
+    from mainstay.commands.rehearsal import rehearse
+
+    return rehearse
+
+
 def _try_project(folder: Path) -> int:
     """Examine a project in full, and gate its tree against itself if nothing stands in the way."""
     from mainstay.commands import doctor as examination
     from mainstay.commands import init as adopting
 
     with observed(RESUME_GATE) as observer:
-        report = examination.examine(folder, quick=False, rehearses=True)
+        report = examination.examine(folder, quick=False, rehearse=_rehearsal())
         click.echo(f"\n{examination.render_text(report)}")
         if report.exit_status:
             return report.exit_status

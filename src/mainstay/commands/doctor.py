@@ -17,7 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -113,13 +113,20 @@ class Report:
         return {"exit_status": self.exit_status, "checks": [asdict(check) for check in self.checks]}
 
 
-def examine(path: Path, *, quick: bool, rehearses: bool = False, environ: Mapping[str, str] = os.environ) -> Report:
+def examine(
+    path: Path,
+    *,
+    quick: bool,
+    rehearse: Callable[..., Rehearsal] | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Report:
     """Examine the machine, and the project that a folder belongs to.
 
     Args:
         path: A folder in the user's repository.
         quick: Whether to start no process but git.
-        rehearses: Whether to rehearse a gate up to its first pair, unless something would stop it earlier.
+        rehearse: Function that rehearses a gate up to its first pair, :func:`mainstay.commands.rehearsal.rehearse`; it
+            is called unless something would stop a gate earlier.
         environ: Environment variables.
 
     Example:
@@ -128,9 +135,9 @@ def examine(path: Path, *, quick: bool, rehearses: bool = False, environ: Mappin
         ['not a git repository']
     """
     report = Report(checks=tuple(_checks(path, environ, quick=quick)))
-    if not rehearses or report.exit_status:
+    if rehearse is None or report.exit_status:
         return report
-    return Report(checks=(*report.checks, *_rehearse(path, environ)))
+    return Report(checks=(*report.checks, *_rehearse(path, environ, rehearse)))
 
 
 def render_text(report: Report) -> str:
@@ -197,10 +204,8 @@ def _error(name: str, error: MainstayError) -> Check:
 # --- the first gate --------------------------------------------------------------------------------------------------
 
 
-def _rehearse(path: Path, environ: Mapping[str, str]) -> Iterator[Check]:
+def _rehearse(path: Path, environ: Mapping[str, str], rehearse: Callable[..., Rehearsal]) -> Iterator[Check]:
     """Say what the next gate would do, after rehearsing everything but the measuring."""
-    from mainstay.commands.rehearsal import rehearse
-
     try:
         found = rehearse(Repository.discover(path), environ=environ)
     except MainstayError as error:
