@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 from mainstay.commands.start import BothSettings, Start, read_settings
@@ -54,7 +54,7 @@ class Stopwatch:
         self._last = now
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Session:
     """Inputs shared by all steps.
 
@@ -111,7 +111,7 @@ class Session:
         """Time after which importing and collecting counts as hung, in seconds."""
         return collecting_seconds(self.configuration.trial_seconds, self.start.seconds)
 
-    @property
+    @cached_property
     def pytest_settings(self) -> Mapping[Side, PytestSettings]:
         """The pytest settings of each revision."""
         return {

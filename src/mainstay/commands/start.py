@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 
 from mainstay.measuring.strictness import settings_in_force
 from mainstay.project.configuration import Configuration, read_configuration
@@ -90,6 +91,7 @@ class BothSettings:
         return self.judging[Side.BASELINE] is self.judging[Side.CANDIDATE] and not self.misread
 
 
+@lru_cache(maxsize=8)  # a gate asks several times for what a commit holds for ever
 def configuration_of(repository: Repository, revision: Revision) -> Configuration:
     """``[tool.mainstay]`` of a revision."""
     content = repository.read_file(revision.commit, "pyproject.toml")

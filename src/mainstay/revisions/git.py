@@ -20,6 +20,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -149,7 +150,7 @@ def remote_commit(address: str, ref: str) -> str:
     return found[known[0]] if known else ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Repository:
     """A git repository with a working tree, seen from the project in it that is gated.
 
@@ -212,7 +213,7 @@ class Repository:
         """A path of the project, relative to the top."""
         return f"{self.folder}/{path}" if self.folder else path
 
-    @property
+    @cached_property
     def common_folder(self) -> Path:
         """Git's own folder, which all worktrees of the repository share."""
         return Path(self.top, self._git("rev-parse", "--git-common-dir").text).resolve()
@@ -574,14 +575,14 @@ class Repository:
             for path in self.worktrees():
                 scratch = path.parents[min(1, len(path.parents) - 1)]
                 if is_scratch(scratch) and not scratch.exists():  # such as after a restart of the machine
-                    self._remove_worktree(path)
+                    self._forget_worktree(path)
 
     def _forget_worktrees(self, under: Path) -> None:
         """Remove git's records of worktrees in an empty folder."""
         with self._worktrees_locked():
             for path in self.worktrees():
                 if path.is_relative_to(under):
-                    self._remove_worktree(path)
+                    self._forget_worktree(path)
 
     @contextmanager
     def _worktrees_locked(self) -> Iterator[None]:
@@ -627,14 +628,16 @@ class Repository:
 
     def remove_worktree(self, path: Path) -> None:
         """Remove the worktree of a project's folder, and git's record of it; a missing worktree is not an error."""
+        top = self.top_of(path)
         with self._worktrees_locked():
-            self._remove_worktree(self.top_of(path))
+            if top.resolve() in {listed.resolve() for listed in self.worktrees()}:
+                self._forget_worktree(top)
+            else:
+                shutil.rmtree(top, ignore_errors=True)
 
-    def _remove_worktree(self, path: Path) -> None:
-        if path.resolve() not in {listed.resolve() for listed in self.worktrees()}:
-            shutil.rmtree(path, ignore_errors=True)
-            return
-        self._git_unlocked("worktree", "remove", "--force", "--force", str(path))
+    def _forget_worktree(self, top: Path) -> None:
+        """Remove a worktree that git knows."""
+        self._git_unlocked("worktree", "remove", "--force", "--force", str(top))
 
     def worktrees(self) -> tuple[Path, ...]:
         """Return the folders of all worktrees that git knows, the main one first."""
