@@ -153,35 +153,34 @@ def test_a_library_that_skips_its_own_workload_leaves_the_metric_missing(guarded
 
 
 UNGATED = {
-    "renamed-test": lambda project: project.edit(FILE, "def test_clouds", "def not_a_test"),
-    "deselected": lambda project: project.write(
-        "benchmarks/conftest.py",
-        """
-        def pytest_collection_modifyitems(items):
-            items[:] = [item for item in items if "clouds" not in item.name]
-        """,
-    ),
-    "unmarked": lambda project: project.edit(FILE, "@pytest.mark.accuracy", "# "),
-    "marked-otherwise": lambda project: project.edit(FILE, 'metric="top1_accuracy"', 'metric="top1"'),
+    "renamed": ("def test_renamed", "def not_a_test"),
+    "unmarked": ("@pytest.mark.accuracy", "# "),
+    "marked_otherwise": ('metric="top1_accuracy"', 'metric="top1"'),
+    "skipped": ("def test_skipped", "@pytest.mark.skip\ndef test_skipped"),
+    "in_a_skipped_file": ("from subject import", "pytest.importorskip('no_such_module')\nfrom subject import"),
 }
+DESELECTED = """
+def pytest_collection_modifyitems(items):
+    items[:] = [item for item in items if "deselected" not in item.name]
+"""
 
 
-@pytest.mark.parametrize("hide", list(UNGATED.values()), ids=list(UNGATED))
-def test_what_is_not_gated_any_more_is_missing(guarded, hide):
-    hide(guarded)
+def test_what_is_not_gated_any_more_is_missing_though_nothing_was_lost(guarded):
+    text = (guarded.root / FILE).read_text()
+    places = {name: f"benchmarks/test_{name}.py" for name in [*UNGATED, "deselected"]}
+    for name, place in places.items():
+        guarded.write(place, text.replace("test_clouds", f"test_{name}"))
+    (guarded.root / FILE).unlink()
+    guarded.commit("a workload for each way to hide one")
+    for name, (old, new) in UNGATED.items():
+        guarded.edit(places[name], old, new)
+    guarded.write("benchmarks/conftest.py", DESELECTED)
 
     result = guarded.gate()
 
-    assert (result.status, finding(result)["verdict"]) == (1, "missing"), result.stdout
-    assert finding(result, HEALTHY)["verdict"] == "pass"
-
-
-def test_a_skip_that_the_baseline_does_not_have_is_missing_though_nothing_was_lost(guarded):
-    guarded.edit(FILE, "def test_clouds", "@pytest.mark.skip\ndef test_clouds")
-
-    result = guarded.gate()
-
-    assert (result.status, result.verdicts) == (1, {TOP1: "missing", HEALTHY: "pass"}), result.stdout
+    missing = {f"{place}::test_{name}#top1_accuracy": "missing" for name, place in places.items()}
+    added = {f"{places['marked_otherwise']}::test_marked_otherwise#top1": "new"}
+    assert (result.status, result.verdicts) == (1, {**missing, **added, HEALTHY: "pass"}), result.stdout
 
 
 def test_a_workload_that_both_revisions_skip_is_not_judged(guarded):
@@ -204,14 +203,6 @@ def test_a_file_that_skips_itself_in_both_revisions_is_named(guarded):
 
     assert (result.status, result.verdicts) == (0, {HEALTHY: "pass"}), result.stdout + result.stderr
     assert any(FILE in note and "no_such_module" in note for note in result.run["notes"])
-
-
-def test_a_file_that_skips_itself_on_the_candidate_alone_leaves_its_metrics_missing(guarded):
-    guarded.edit(FILE, "from subject import", "pytest.importorskip('no_such_module')\nfrom subject import")
-
-    result = guarded.gate()
-
-    assert (result.status, result.verdicts) == (1, {TOP1: "missing", HEALTHY: "pass"}), result.stdout
 
 
 def test_a_metric_with_another_direction_is_an_error_of_the_candidate(guarded):

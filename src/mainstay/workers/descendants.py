@@ -56,7 +56,7 @@ def run_guarded(
         subprocess.TimeoutExpired: If it takes longer.
     """
     lifeline, held = os.pipe()
-    guarded = [sys.executable, "-I", GUARD, str(lifeline), *command]
+    guarded = [sys.executable, "-I", "-S", GUARD, str(lifeline), *command]
     try:
         with subprocess.Popen(
             guarded,
