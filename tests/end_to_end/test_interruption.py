@@ -1,6 +1,6 @@
 """Gates that are killed, interrupted, resumed, or run side by side.
 
-The first two tests are of gates whose workers are fresh interpreters.
+The first two tests are of gates whose workers are fresh interpreters, but for interruptions before there are workers.
 """
 
 import functools
@@ -114,7 +114,12 @@ def test_a_gate_that_is_killed_at_any_moment_resumes_to_the_same_end(slow_projec
     assert len(slow_project.git("worktree", "list").splitlines()) == 1
 
 
-INTERRUPTIONS = [(signal.SIGINT, 0.0), (signal.SIGTERM, 0.7), (signal.SIGINT, 1.5), (signal.SIGTERM, 2.5)]
+INTERRUPTIONS = [
+    pytest.param(signal.SIGINT, 0.0, marks=pytest.mark.settings(FORKED)),  # before there are workers
+    pytest.param(signal.SIGTERM, 0.7, marks=pytest.mark.settings(FORKED)),
+    pytest.param(signal.SIGINT, 1.5),
+    pytest.param(signal.SIGTERM, 2.5),
+]
 MORE_INTERRUPTIONS = [(signal.SIGTERM, 0.0), (signal.SIGINT, 0.7), (signal.SIGTERM, 1.5), (signal.SIGINT, 2.5)]
 
 
