@@ -328,7 +328,7 @@ class Repository:
         """
         named = configured or environment.get("GITHUB_BASE_REF") or None
         if named is not None:
-            reference = self._branch(named)
+            reference = self._branch(named, self.remote())
             if reference is None:
                 source = "tool.mainstay.default_branch" if configured else "GITHUB_BASE_REF"
                 raise GitError(
@@ -342,7 +342,7 @@ class Repository:
             head = self._git("symbolic-ref", "--quiet", f"refs/remotes/{remote}/HEAD", check=False).text
             if head and self._commit(head) is not None:
                 return head
-        found = [branch for branch in map(self._branch, ("main", "master")) if branch is not None]
+        found = [branch for name in ("main", "master") if (branch := self._branch(name, remote)) is not None]
         return found[0] if len(found) == 1 else None
 
     def _base_of(self, candidate: Choice, default_branch: str | None, environment: Mapping[str, str]) -> _Named:
@@ -415,9 +415,8 @@ class Repository:
             next_step="name the baseline to compare with",
         )
 
-    def _branch(self, name: str) -> str | None:
+    def _branch(self, name: str, remote: str | None) -> str | None:
         """Return the full reference of a branch, remote-tracking before local."""
-        remote = self.remote()
         places = (*((f"refs/remotes/{remote}/",) if remote else ()), "refs/remotes/", "refs/heads/")
         return next((place + name for place in places if self._commit(place + name) is not None), None)
 
@@ -688,6 +687,12 @@ class Repository:
         """Return a file's content at a commit, or ``None`` if the file does not exist there."""
         found = self._git("cat-file", "blob", f"{commit}:{self._from_top(path)}", check=False)
         return found.output if found.status == 0 else None
+
+    def existing_files(self, commit: str, paths: Iterable[str]) -> frozenset[str]:
+        """Return those of some paths that exist at a commit."""
+        places = {self._from_top(path): path for path in paths}
+        listed = self._git("ls-tree", "-z", "--name-only", "--full-tree", commit, "--", *places).items
+        return frozenset(places[place] for place in listed)
 
     def folder_digest(self, commit: str, path: str) -> str | None:
         """Return a hash of all names and contents below a path at a commit, or ``None`` if it does not exist there."""
