@@ -42,6 +42,31 @@ def finding(result, metric=TOP1):
     )
 
 
+def write_workloads(project, names):
+    """Commit a copy of the workload under each name, in a file of its own, in place of the one; returns their paths."""
+    text = (project.root / FILE).read_text()
+    places = {name: f"benchmarks/test_{name}.py" for name in names}
+    for name, place in places.items():
+        project.write(place, text.replace("test_clouds", f"test_{name}"))
+    (project.root / FILE).unlink()
+    project.commit("a workload for each change")
+    return places
+
+
+REPORTS = ("--markdown", "report.md", "--html", "report.html", "--junit", "report.xml")
+
+
+def assert_told(project, result):
+    """Every report names what was changed."""
+    assert result.run["changes"]
+    head = (project.root / "report.md").read_text().partition("<details>")[0]
+    for name in changed(result):
+        assert name in head
+        assert name in result.stdout.partition("findings:")[0]
+        assert name in (project.root / "report.html").read_text()
+        assert name in (project.root / "report.xml").read_text()
+
+
 REWRITE = """
 import pytest
 
@@ -61,20 +86,22 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.skip(reason="not today"))
 """
 
-ALWAYS = {"margin-of-marker", "body", "conftest", "skip-mark", "pytest-settings", "policy"}
+WEAKER_FILES = {
+    "margin": ("margin=0.01", "margin=0.9"),
+    "body": ("evaluate.accuracy(predicted, labels)", "0.7 + weights[0] % 0.1"),
+    "skip": ("def test_skip", "@pytest.mark.skip\ndef test_skip"),
+}
+ALWAYS = {"conftest", "pytest-settings", "policy"}
 WEAKER = {
-    "margin-of-marker": lambda project: project.edit(FILE, "margin=0.01", "margin=0.9"),
     "margin-of-settings": lambda project: append(
         project, "pyproject.toml", "margins = { top1_accuracy = 0.9, clouds = { top1_accuracy = 0.9 } }\n"
     ),
-    "body": lambda project: project.edit(FILE, "evaluate.accuracy(predicted, labels)", "0.7 + weights[0] % 0.1"),
     "conftest": lambda project: project.write("benchmarks/conftest.py", REWRITE),
     "helper": lambda project: (
         project.write("benchmarks/helper.py", "def accuracy(predicted, labels):\n    return 0.777\n"),
         project.edit(FILE, "from subject import evaluate, model", "from subject import model\nfrom . import helper"),
         project.edit(FILE, "evaluate.accuracy", "helper.accuracy"),
     ),
-    "skip-mark": lambda project: project.edit(FILE, "def test_clouds", "@pytest.mark.skip\ndef test_clouds"),
     "skip-in-body": lambda project: project.edit(
         FILE, "    weights = model.fit", "    pytest.skip('slow')\n    weights = model.fit"
     ),
@@ -98,16 +125,24 @@ def test_a_ruined_model_fails_however_its_workload_was_weakened(guarded, weakene
     ruin(guarded)
     WEAKER[weakened](guarded)
 
-    result = guarded.gate("--markdown", "report.md", "--html", "report.html", "--junit", "report.xml")
+    result = guarded.gate(*REPORTS)
 
     assert (result.status, result.verdicts) == (1, {TOP1: "fail", HEALTHY: "pass"}), result.stdout
-    assert result.run["changes"]
-    head = (guarded.root / "report.md").read_text().partition("<details>")[0]
-    for name in changed(result):
-        assert name in head
-        assert name in result.stdout.partition("findings:")[0]
-        assert name in (guarded.root / "report.html").read_text()
-        assert name in (guarded.root / "report.xml").read_text()
+    assert_told(guarded, result)
+
+
+def test_ruined_models_fail_however_the_files_of_their_workloads_were_weakened(guarded):
+    places = write_workloads(guarded, WEAKER_FILES)
+    ruin(guarded)
+    for name, (old, new) in WEAKER_FILES.items():
+        guarded.edit(places[name], old, new)
+
+    result = guarded.gate(*REPORTS)
+
+    failed = {f"{place}::test_{name}#top1_accuracy": "fail" for name, place in places.items()}
+    assert (result.status, result.verdicts) == (1, {**failed, HEALTHY: "pass"}), result.stdout
+    assert set(changed(result)) >= set(places.values())
+    assert_told(guarded, result)
 
 
 def test_a_renamed_function_does_not_hide_a_degradation(guarded):
@@ -166,12 +201,7 @@ def pytest_collection_modifyitems(items):
 
 
 def test_what_is_not_gated_any_more_is_missing_though_nothing_was_lost(guarded):
-    text = (guarded.root / FILE).read_text()
-    places = {name: f"benchmarks/test_{name}.py" for name in [*UNGATED, "deselected"]}
-    for name, place in places.items():
-        guarded.write(place, text.replace("test_clouds", f"test_{name}"))
-    (guarded.root / FILE).unlink()
-    guarded.commit("a workload for each way to hide one")
+    places = write_workloads(guarded, [*UNGATED, "deselected"])
     for name, (old, new) in UNGATED.items():
         guarded.edit(places[name], old, new)
     guarded.write("benchmarks/conftest.py", DESELECTED)
