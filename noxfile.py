@@ -60,6 +60,7 @@ EXTRAS = {
 NUM_TEST_PROCESSES = min((os.cpu_count() or 1) + 1, 4)  # more than processors: some tests wait for a limit to pass
 TESTED_WITH: dict[str, str | None] = {
     "OMP_NUM_THREADS": "1",
+    "UV_CONCURRENT_INSTALLS": "1",  # else uv starts an interpreter on every processor to compile a subject of two files
     "PYTHONDONTWRITEBYTECODE": None,  # hundreds of interpreters are started, and each would compile what it imports
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import subprocess
@@ -42,14 +43,22 @@ WORKER_VARIABLES = {
 
 
 @pytest.fixture
-def make_specs(tmp_path: Path) -> Callable[..., dict[Side, WorkerSpec]]:
+def make_specs(
+    make_specs_in: Callable[..., dict[Side, WorkerSpec]], tmp_path: Path
+) -> Callable[..., dict[Side, WorkerSpec]]:
     """Make workers of both sides in this very environment; the measuring folder is empty but for ``pytest.ini``."""
+    return functools.partial(make_specs_in, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def make_specs_in() -> Callable[..., dict[Side, WorkerSpec]]:
+    """Make such workers in a given folder, for several tests."""
     from mainstay.workers.process import (
         WorkerSpec,  # here, since the pure parts are tested without workers, on Windows too
     )
 
-    def make(ini: str, **variables: str) -> dict[Side, WorkerSpec]:
-        folder, scratch = tmp_path / "measure", tmp_path / "scratch"
+    def make(root: Path, ini: str, **variables: str) -> dict[Side, WorkerSpec]:
+        folder, scratch = root / "measure", root / "scratch"
         for place in (folder / "benchmarks", scratch):
             place.mkdir(parents=True)
         (folder / "pytest.ini").write_text(ini)
@@ -57,13 +66,13 @@ def make_specs(tmp_path: Path) -> Callable[..., dict[Side, WorkerSpec]]:
             side: WorkerSpec(
                 side=side,
                 python=sys.executable,
-                own=str(tmp_path / "own"),
+                own=str(root / "own"),
                 roots=("subject_of_the_test",),
                 folder=str(folder),
                 configuration=str(folder / "pytest.ini"),
                 scratch=str(scratch),
                 variables={"PATH": os.environ["PATH"], **WORKER_VARIABLES, "SIDE": side, **variables},
-                writable=(str(tmp_path),),  # tests learn from files what workloads did
+                writable=(str(root),),  # tests learn from files what workloads did
             )
             for side in Side
         }
