@@ -42,7 +42,7 @@ from experiments.repositories import git, replace_once
 from mainstay.commands.cluster import ClusterExecutor
 from mainstay.gates.policy import Design
 from mainstay.measuring.agenda import Assignment
-from mainstay.measuring.ledgers import make_logs
+from mainstay.measuring.evaluated import make_logs
 from mainstay.measuring.loop import Measurement, SilentObserver, Site
 from mainstay.measuring.scheduling import derive_seeds
 from mainstay.records.executions import TRAINED

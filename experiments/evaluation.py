@@ -28,6 +28,7 @@ from experiments.evaluation_families import chosen_baselines, families, looks, m
 from experiments.evaluation_means import mean_levels, repeats
 from experiments.provenance import Row, commit, versions, write_results
 from mainstay.gates.evaluation import weigh_items
+from mainstay.gates.policy import Design
 from mainstay.stats.flips import flip_p_values
 from mainstay.stats.items import smallest_flip_margin
 
@@ -170,7 +171,7 @@ def further_items(draws: int) -> Iterator[Row]:
 def named_items(lost: int, gained: int, num_items: int, margin: float) -> int | None:
     """The number of items that the report of an undecided evaluation names."""
     evidence = weigh_items(task_items(lost, gained, num_items), margin=margin, level=0.05)
-    further = evidence.further_items(margin, margin_level=0.05, alpha=0.01, num_gated=1)
+    further = evidence.further_items(margin, Design(num_gated=1))
     return None if further is None else num_items + further
 
 

@@ -23,6 +23,7 @@ from experiments.evaluation_draws import (
 )
 from experiments.provenance import Row
 from mainstay.gates.evaluation import ScoredDifferences, are_supported, honest_margin
+from mainstay.gates.policy import Design
 from mainstay.gates.tasks import missing_share
 from mainstay.stats.items import HONEST_POWER
 from mainstay.stats.scores import (
@@ -227,7 +228,7 @@ def _summary(lost: int, gained: int, num_items: int) -> DifferenceSummary:
 
 @cache
 def _honest_margin(lost: int, gained: int, num_items: int, power: float) -> float | None:
-    return honest_margin(task_items(lost, gained, num_items), margin_level=0.05, alpha=0.01, power=power)
+    return honest_margin(task_items(lost, gained, num_items), Design(num_gated=1), power=power)
 
 
 def families(draws: int) -> Iterator[Row]:

@@ -1,15 +1,16 @@
 """End gates at drawn moments, each beside an undisturbed one, and look at what they leave.
 
-Run from the root of the repository::
+Run from the root of the repository; it continues where it stopped::
 
-    python -m experiments.interruptions --moments 100
+    python -m experiments.interruptions
 
 Two gates of one small repository start at once, with threads of numpy running in both. One of them gets SIGKILL, SIGTERM
 or Ctrl-C at a moment drawn from the length of a gate. The other must come to its verdict. The one that was ended must
 exit with 130, or with its verdict's status where it had come to that; what it began is resumed and must measure the same
 values. In the end there may be no temporary folder and no worktree but the user's own.
 
-Prints one line for each moment; the status is 1 where something was not as it should be.
+Prints one line for each moment; the status is 1 where something was not as it should be. The figures are published once
+all moments that are planned have been tried.
 """
 
 from __future__ import annotations
@@ -23,15 +24,21 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from experiments.provenance import RESULTS, ROOT, Row, Rows, commit, load, machine_name, versions, write_results
 from tests.end_to_end.conftest import PYPROJECT, WORKLOAD, new_project
 
-SEED = 20_261_128
+SEED = 20_261_129
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+NUM_MOMENTS = 100
+"""Moments for each signal, decided beforehand."""
+
+STATE = ROOT / ".mainstay" / "interruptions.json"
 GATE_SECONDS = 900.0
 """No gate takes longer, however busy the machine is."""
 
@@ -56,20 +63,14 @@ class Outcome:
     """What one moment gave.
 
     Attributes:
-        number: Which signal.
         moment: Seconds from the first line of the gate to the signal.
         status: Of the gate that was ended.
         faults: What was not as it should be.
     """
 
-    number: signal.Signals
     moment: float
     status: int
     faults: tuple[str, ...]
-
-    def __str__(self) -> str:
-        found = "; ".join(self.faults) or "as it should be"
-        return f"{self.number.name:<7} after {self.moment:5.2f} s: status {self.status}, {found}"
 
 
 class Campaign:
@@ -122,7 +123,7 @@ class Campaign:
             faults += self._left_behind()
         faults += self._resume()
         faults += self._left_behind()
-        return Outcome(number=number, moment=moment, status=status, faults=tuple(faults))
+        return Outcome(moment=moment, status=status, faults=tuple(faults))
 
     def _resume(self) -> Iterator[str]:
         """Complete what was ended; the first gate after a killed one also removes what that left."""
@@ -171,27 +172,86 @@ def trials(journal: Path) -> Trials:
     return {key: (trial["values"], trial["digest"]) for key, trial in zip(keys, (*reused, *measured), strict=True)}
 
 
-def run(num_moments: int, *, seed: int = SEED) -> Iterator[Outcome]:
-    """End gates at so many moments with each signal."""
-    rng = random.Random(seed)
+def draw_moment(number: signal.Signals, index: int, *, seed: int = SEED) -> float:
+    """Draw the moment of a signal as a share of a gate's duration; one in eleven lies beyond the gate's usual end."""
+    return random.Random(f"{seed} {number.name} {index}").uniform(0, 1.1)
+
+
+def run(num_moments: int, done: Sequence[tuple[str, int]] = (), *, seed: int = SEED) -> Iterator[Row]:
+    """End gates at the moments that are missing, each signal in turn.
+
+    Args:
+        num_moments: Moments for each signal.
+        done: Signals and indices of the moments that were tried before.
+        seed: Seed of the moments.
+    """
+    missing = [
+        (index, number) for index in range(num_moments) for number in SIGNALS if (number.name, index) not in done
+    ]
     with tempfile.TemporaryDirectory() as folder:
-        campaign = Campaign(Path(folder).resolve())
-        for _ in range(num_moments):
-            for number in SIGNALS:
-                yield campaign.end(number, rng.uniform(0, 1.1) * campaign.seconds)
+        campaign = Campaign(Path(folder).resolve()) if missing else None
+        for index, number in missing:
+            share = draw_moment(number, index, seed=seed)
+            assert campaign is not None
+            outcome = campaign.end(number, share * campaign.seconds)
+            yield {
+                "signal": number.name,
+                "index": index,
+                "share": round(share, 3),
+                "moment_s": round(outcome.moment, 2),
+                "status": outcome.status,
+                "faults": list(outcome.faults),
+                "load": load(),
+                "commit": commit(),
+                "machine": machine_name(),
+            }
+
+
+def document(rows: Sequence[Row]) -> Row:
+    """Everything, as the documentation shows it."""
+    return {
+        "provenance": {
+            "command": "python -m experiments.interruptions",
+            "commits": dict(Counter(row["commit"] for row in rows)),
+            "machines": dict(Counter(row["machine"] for row in rows)),
+            "versions": versions("python", "mainstay", "numpy", "uv"),
+        },
+        "seed": SEED,
+        "moments": len(rows),
+        "planned": NUM_MOMENTS * len(SIGNALS),
+        "with_faults": sum(bool(row["faults"]) for row in rows),
+        "signals": [summarise(number, [row for row in rows if row["signal"] == number.name]) for number in SIGNALS],
+        "rows": rows,
+    }
+
+
+def summarise(number: signal.Signals, rows: Sequence[Row]) -> Row:
+    """What the moments of one signal came to."""
+    statuses = Counter(row["status"] for row in rows)
+    ended = statuses.pop(-number, 0) + statuses.pop(130, 0)
+    return {
+        "signal": number.name,
+        "moments": len(rows),
+        "with_faults": sum(bool(row["faults"]) for row in rows),
+        "ended_by_it": ended,
+        "came_to_its_verdict": statuses.total(),
+        "load_mean": round(sum(row["load"] for row in rows) / len(rows), 1) if rows else None,
+    }
 
 
 def main() -> int:
     """Run the campaign that the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--moments", type=int, default=100, help="for each signal")
-    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--moments", type=int, default=NUM_MOMENTS, help="for each signal; default: %(default)s")
+    parser.add_argument("--output", type=Path, default=RESULTS / "interruptions.json")
     options = parser.parse_args()
-    num_faults = 0
-    for outcome in run(options.moments, seed=options.seed):
-        print(outcome, flush=True)
-        num_faults += bool(outcome.faults)
-    print(f"{num_faults} of {options.moments * len(SIGNALS)} moments were not as they should be")
+    rows = Rows(STATE, "rows", document)
+    for row in run(options.moments, [(row["signal"], row["index"]) for row in rows.done]):
+        rows.add(row)
+    if len(rows.done) >= NUM_MOMENTS * len(SIGNALS):
+        write_results(options.output, document(rows.done))
+    num_faults = sum(bool(row["faults"]) for row in rows.done)
+    print(f"{num_faults} of {len(rows.done)} moments were not as they should be")
     return int(num_faults > 0)
 
 

@@ -32,7 +32,7 @@ from typing import Any, NamedTuple
 from experiments.provenance import ROOT, commit, versions, write_results
 from mainstay.gates.policy import Design
 from mainstay.measuring.agenda import Assignment
-from mainstay.measuring.ledgers import make_logs
+from mainstay.measuring.evaluated import make_logs
 from mainstay.measuring.loop import Measurement, SilentObserver
 from mainstay.measuring.scheduling import derive_seeds
 from mainstay.records.executions import ONCE

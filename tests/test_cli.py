@@ -13,6 +13,7 @@ import pytest
 from mainstay import cli
 from mainstay.commands import calibrate
 from mainstay.commands import gate as gating
+from mainstay.commands.outcome import RunOutcome
 from mainstay.records.errors import EnvironmentBuildError, GitError, Interrupted, UsageError
 from mainstay.records.findings import Verdict
 from mainstay.reports.forms import FORMS
@@ -116,10 +117,11 @@ import sys
 from mainstay import cli
 from mainstay.reports import publishing
 from mainstay.commands import gate as gating
+from mainstay.commands.outcome import RunOutcome
 
 sys.argv = ["mainstay", "gate"]
 run = publishing.read_run(gating.Path({path!r}))
-gating.gate = lambda *_, observer, **__: observer.phase("x") or gating.GateOutcome(run=run, path={path!r})
+gating.gate = lambda *_, observer, **__: observer.phase("x") or RunOutcome(run=run, path={path!r})
 cli.entry_point()
 """
 
@@ -171,7 +173,7 @@ def test_every_command_ends_as_interrupted(number):
 
 def test_a_report_that_cannot_be_written_hides_no_verdict(tmp_path, monkeypatch, capsys, sample_run):
     path = tmp_path / "run.json"
-    monkeypatch.setattr(gating, "gate", lambda *_, **__: gating.GateOutcome(run=sample_run, path=path))
+    monkeypatch.setattr(gating, "gate", lambda *_, **__: RunOutcome(run=sample_run, path=path))
 
     status = cli.run(["gate", f"--html={tmp_path}/absent/page.html"])
 

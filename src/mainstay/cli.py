@@ -11,8 +11,8 @@ import io
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
@@ -33,10 +33,16 @@ from mainstay.store.interruption import interruptible, interrupts_taken
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-    from mainstay.commands.doctor import Rehearse
-    from mainstay.commands.judge import JudgeOutcome
+    from mainstay.commands.outcome import RunOutcome
+    from mainstay.commands.rehearsal import Rehearsal
+    from mainstay.reports.progress import LiveProgress, PlainProgress
 
 FILE = click.Path(dir_okay=False, path_type=Path)
+
+FOLDER = click.option(
+    "-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Run in this folder."
+)
+"""The option of every command that works in a project."""
 
 FILES = tuple(name for name, form in FORMS.items() if form.help)
 """Forms of report that an option writes to a file, in the order of the help."""
@@ -66,6 +72,20 @@ def report_options(forms: Sequence[str]) -> Callable[[Callable[..., int]], Calla
         return command
 
     return with_options
+
+
+@contextmanager
+def observed(next_step: str) -> Iterator[PlainProgress | LiveProgress]:
+    """Show the progress of a command on stderr, end the processes that its workers leave, and explain an interrupt.
+
+    Args:
+        next_step: What the user can do after an interrupt.
+    """
+    from mainstay.reports.progress import progress_for
+    from mainstay.workers.descendants import inheriting_orphans
+
+    with inheriting_orphans(), interruptible(next_step), progress_for(sys.stderr) as observer:
+        yield observer
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_STATUS_HELP)
@@ -122,27 +142,22 @@ def main(context: click.Context, *, debug: bool) -> None:
     metavar="METRIC",
     help="Accept the large gain of this metric, which a person has examined.",
 )
-@click.option(
-    "-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Run in this folder."
-)
+@FOLDER
 @click.argument("places", metavar="[FILE]...", nargs=-1)
 def gate(*, folder: Path, **options: Any) -> int:
     """Judge the working tree, or a revision, against its baseline; FILEs, folders or node ids select workloads."""
     from mainstay.commands import gate as gating
     from mainstay.reports import publishing
-    from mainstay.reports.progress import progress_for
-    from mainstay.workers.descendants import inheriting_orphans
 
     places = {form: options.pop(form) for form in FILES}
-    with inheriting_orphans(), interruptible(RESUME_GATE), progress_for(sys.stderr) as observer:
+    with observed(RESUME_GATE) as observer:
         outcome = gating.gate(folder, gating.GateOptions(**options), environ=os.environ, observer=observer)
-    place = os.path.relpath(outcome.path)
-    click.echo(publishing.render_for(outcome.run, sys.stdout, os.environ))
-    click.echo(f"run: {place}")
+    _tell(outcome)
     click.echo(publishing.report_to_actions(outcome.run, os.environ), nl=False)
     try:
         publishing.write_reports(outcome.run, places)
     except StoreError as error:
+        place = os.path.relpath(outcome.path)
         way_on = f"nothing is lost: 'mainstay report {place}' writes a report elsewhere, without measuring again"
         raise StoreError(error.fact, looked_in=error.looked_in, next_step=way_on) from error
     return outcome.run.exit_status
@@ -182,9 +197,7 @@ Exit status:
 @click.option(
     "-m", "marks", metavar="EXPR", default="", help="Measure the workloads that pytest's -m selects.  [default: all]"
 )
-@click.option(
-    "-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Run in this folder."
-)
+@FOLDER
 @click.argument("places", metavar="[FILE]...", nargs=-1)
 def trials(*, folder: Path, **options: Any) -> int:
     """Measure one shard of a gate's accuracy, for a gate that several machines share; times are never sharded.
@@ -192,10 +205,8 @@ def trials(*, folder: Path, **options: Any) -> int:
     The same command continues a shard that was killed. 'mainstay judge --pieces' judges all shards together.
     """
     from mainstay.commands import trials as measuring
-    from mainstay.reports.progress import progress_for
-    from mainstay.workers.descendants import inheriting_orphans
 
-    with inheriting_orphans(), interruptible(CONTINUE_SHARD), progress_for(sys.stderr) as observer:
+    with observed(CONTINUE_SHARD) as observer:
         outcome = measuring.measure_shard(
             folder, measuring.trials_options(**options), environ=os.environ, observer=observer
         )
@@ -213,6 +224,14 @@ Exit status:
     3  inconclusive, or an implausible gain that nobody has acknowledged
     4  a file is damaged, the baseline's results cannot be judged, or nothing was judged
 """
+
+
+def _tell(outcome: RunOutcome) -> None:
+    """Print the report of a run, and where its document is."""
+    from mainstay.reports import publishing
+
+    click.echo(publishing.render_for(outcome.run, sys.stdout, os.environ))
+    click.echo(f"run: {os.path.relpath(outcome.path)}")
 
 
 def _task_margins(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, float]:
@@ -279,9 +298,7 @@ def _score_range(context: click.Context, parameter: click.Parameter, given: str 
     help="Accept the large gain of this task, which a person has examined.",
 )
 @report_options(FILES)
-@click.option(
-    "-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Run in this folder."
-)
+@FOLDER
 @click.pass_context
 def judge(context: click.Context, /, *, places: tuple[Path, ...], pieces: bool, folder: Path, **options: Any) -> int:
     """Judge stored results of an evaluation, CANDIDATE against BASELINE, or the pieces of a gate; nothing is measured.
@@ -293,14 +310,13 @@ def judge(context: click.Context, /, *, places: tuple[Path, ...], pieces: bool, 
 
     reports = {form: options.pop(form) for form in FILES}
     outcome = _judge_pieces(context, folder, places, options) if pieces else _judge_results(folder, places, options)
-    click.echo(publishing.render_for(outcome.run, sys.stdout, os.environ))
-    click.echo(f"run: {os.path.relpath(outcome.path)}")
+    _tell(outcome)
     click.echo(publishing.report_to_actions(outcome.run, os.environ), nl=False)
     publishing.write_reports(outcome.run, reports)
     return outcome.run.exit_status
 
 
-def _judge_results(folder: Path, places: Sequence[Path], options: dict[str, Any]) -> JudgeOutcome:
+def _judge_results(folder: Path, places: Sequence[Path], options: dict[str, Any]) -> RunOutcome:
     """Judge the results in two files or folders."""
     from mainstay.commands import judge as judging
 
@@ -311,9 +327,7 @@ def _judge_results(folder: Path, places: Sequence[Path], options: dict[str, Any]
     return judging.judge(folder, baseline, candidate, judging.JudgeOptions(**options))
 
 
-def _judge_pieces(
-    context: click.Context, folder: Path, places: Sequence[Path], options: dict[str, Any]
-) -> JudgeOutcome:
+def _judge_pieces(context: click.Context, folder: Path, places: Sequence[Path], options: dict[str, Any]) -> RunOutcome:
     """Judge pieces, which bring their own settings with them."""
     from mainstay.commands import judge_pieces as judging
 
@@ -343,31 +357,27 @@ Exit status:
 )
 @click.option("--write", is_flag=True, help="Write the proposed settings to [tool.mainstay] of pyproject.toml.")
 @click.option("--json", type=FILE, help="Write a copy of the document.")
-@click.option(
-    "-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Run in this folder."
-)
+@FOLDER
 def calibrate(*, write: bool, json: Path | None, folder: Path, **options: Any) -> int:
     """Gate the working tree against itself: how noisy is this machine, and which settings does it support?"""
     from mainstay.commands import calibrate as calibrating
-    from mainstay.reports.progress import progress_for
-    from mainstay.workers.descendants import inheriting_orphans
 
-    with inheriting_orphans(), interruptible(RESTART_CALIBRATION), progress_for(sys.stderr) as observer:
-        outcome = calibrating.calibrate(
+    with observed(RESTART_CALIBRATION) as observer:
+        calibration, document = calibrating.calibrate(
             folder, calibrating.CalibrationOptions(**options), environ=os.environ, observer=observer
         )
-    click.echo(calibrating.render(outcome.calibration))
-    click.echo(f"calibration: {os.path.relpath(outcome.path)}")
+    click.echo(calibrating.render(calibration))
+    click.echo(f"calibration: {os.path.relpath(document)}")
     if json:
-        calibrating.write_document(json, outcome.calibration)
+        calibrating.write_document(json, calibration)
     if write:
-        place = calibrating.write_settings(folder, outcome.calibration)
+        place = calibrating.write_settings(folder, calibration)
         click.echo(f"written to {os.path.relpath(place)}; commit it with the workloads")
-    return outcome.exit_status
+    return calibration.exit_status
 
 
 @main.command()
-@click.argument("run", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("run", type=FILE)
 @click.option("--text", is_flag=True, help="Print the report.  [default if no file is written]")
 @report_options([form for form in FILES if form != "json"])
 def report(*, run: Path, text: bool, **places: Path | None) -> int:
@@ -386,9 +396,7 @@ def report(*, run: Path, text: bool, **places: Path | None) -> int:
 @click.option("--workload", default="", metavar="ID", help="Explain this workload.  [default: the worst finding's]")
 @click.option("--pair", type=int, default=1, help="Use the seed of this pair.  [default: 1]")
 @click.option("--json", "place", type=FILE, help="Write the explanation to this file.")
-@click.option(
-    "-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Run in this folder."
-)
+@FOLDER
 def explain(*, place: Path | None, folder: Path, **options: Any) -> int:
     """Name the first place where the two revisions of RUN part: step, operator, line and what changed there.
 
@@ -396,10 +404,8 @@ def explain(*, place: Path | None, folder: Path, **options: Any) -> int:
     under torch's dispatch, the baseline two.
     """
     from mainstay.commands import explain as explaining
-    from mainstay.reports.progress import progress_for
-    from mainstay.workers.descendants import inheriting_orphans
 
-    with inheriting_orphans(), interruptible(explaining.RESTART), progress_for(sys.stderr) as observer:
+    with observed(explaining.RESTART) as observer:
         found = explaining.explain(folder, explaining.ExplainOptions(**options), environ=os.environ, observer=observer)
     click.echo(explaining.render(found))
     if place:
@@ -408,8 +414,8 @@ def explain(*, place: Path | None, folder: Path, **options: Any) -> int:
 
 
 @main.command()
-@click.argument("first", type=click.Path(dir_okay=False, path_type=Path))
-@click.argument("second", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("first", type=FILE)
+@click.argument("second", type=FILE)
 def compare(*, first: Path, second: Path) -> int:
     """Describe the differences between the documents of two gates."""
     from mainstay.reports import publishing
@@ -426,14 +432,12 @@ def compare(*, first: Path, second: Path) -> int:
 @click.option("--reason", required=True, help="Why it is accepted.")
 @click.option("--until", required=True, metavar="DATE", help="Last day on which it applies, such as 2027-01-31.")
 @click.option("--judged", is_flag=True, help="METRIC belongs to stored results, judged by 'mainstay judge'.")
-@click.option(
-    "-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Run in this folder."
-)
-def waive(*, judged: bool, folder: Path, **entry: Any) -> int:
+@FOLDER
+def waive(*, folder: Path, **entry: Any) -> int:
     """Accept a degradation of METRIC, in a file that is reviewed with the change."""
     from mainstay.commands import waive as waiving
 
-    place = waiving.waive_judged(folder, **entry) if judged else waiving.waive(folder, **entry)
+    place = waiving.waive(folder, **entry)
     click.echo(f"waived in {os.path.relpath(place)}; commit it with the change")
     return 0
 
@@ -443,9 +447,7 @@ def waive(*, judged: bool, folder: Path, **entry: Any) -> int:
     "--quick", is_flag=True, help="Check only existing files; build nothing, and start no interpreter of the project."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option(
-    "-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Run in this folder."
-)
+@FOLDER
 def doctor(*, quick: bool, as_json: bool, folder: Path) -> int:
     """Report what the machine offers, what would stop a gate, and what the next gate would do.
 
@@ -512,9 +514,7 @@ Exit status:
 @click.option(
     "--gate/--no-gate", "gates", default=True, help="At the end, gate the tree against itself.  [default: --gate]"
 )
-@click.option(
-    "-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Run in this folder."
-)
+@FOLDER
 def init(
     *,
     yes: bool,
@@ -560,13 +560,6 @@ def init(
     return status
 
 
-def _rehearsal() -> Rehearse:
-    """The function that rehearses a gate up to its first pair."""
-    from mainstay.commands.rehearsal import rehearse
-
-    return rehearse
-
-
 def _may_write(*, yes: bool, num_files: int) -> bool:
     """Whether files may be written: by option, or confirmed on a terminal."""
     if yes:
@@ -579,22 +572,26 @@ def _may_write(*, yes: bool, num_files: int) -> bool:
     return click.confirm("write this file?" if num_files == 1 else f"write these {num_files} files?")
 
 
+def _rehearsal() -> Callable[..., Rehearsal]:
+    """The function that rehearses a gate up to its first pair."""
+    from mainstay.commands.rehearsal import rehearse
+
+    return rehearse
+
+
 def _try_project(folder: Path) -> int:
     """Examine a project in full, and gate its tree against itself if nothing stands in the way."""
     from mainstay.commands import doctor as examination
     from mainstay.commands import init as adopting
-    from mainstay.reports import publishing
-    from mainstay.reports.progress import progress_for
-    from mainstay.workers.descendants import inheriting_orphans
 
-    with inheriting_orphans(), interruptible(RESUME_GATE), progress_for(sys.stderr) as observer:
+    with observed(RESUME_GATE) as observer:
         report = examination.examine(folder, quick=False, rehearse=_rehearsal())
         click.echo(f"\n{examination.render_text(report)}")
         if report.exit_status:
             return report.exit_status
         outcome = adopting.gate_against_itself(folder, environ=os.environ, observer=observer)
-    click.echo(f"\n{publishing.render_for(outcome.run, sys.stdout, os.environ)}")
-    click.echo(f"run: {os.path.relpath(outcome.path)}")
+    click.echo()
+    _tell(outcome)
     return outcome.run.exit_status
 
 
@@ -616,9 +613,7 @@ Exit status:
     "--metric", metavar="NAME", help="Metric to search by.  [default: the one whose degradation is most certain]"
 )
 @click.option("--confirm/--no-confirm", default=True, help="At the end, gate the guilty commit against its parent.")
-@click.option(
-    "-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Run in this folder."
-)
+@FOLDER
 def bisect(*, good: str, bad: str, metric: str | None, confirm: bool, folder: Path) -> int:
     """Find the commit between GOOD and BAD that degraded a metric, with a probability.
 
@@ -626,10 +621,8 @@ def bisect(*, good: str, bad: str, metric: str | None, confirm: bool, folder: Pa
     stored, so the same command continues an interrupted search.
     """
     from mainstay.commands import bisect as bisecting
-    from mainstay.reports.progress import progress_for
-    from mainstay.workers.descendants import inheriting_orphans
 
-    with inheriting_orphans(), interruptible(bisecting.RESUME), progress_for(sys.stderr) as observer:
+    with observed(bisecting.RESUME) as observer:
         outcome = bisecting.bisect(
             folder, bisecting.BisectOptions(good=good, bad=bad, metric=metric, confirm=confirm),
             measure=bisecting.gates(folder, os.environ, observer), report=lambda text: click.echo(text, err=True),
@@ -646,13 +639,10 @@ def history() -> None:
 REMOTE = click.option(
     "--remote", metavar="NAME", help="Remote that shares the history; '.' for this repository only.  [default: origin]"
 )
-HISTORY_FOLDER = click.option(
-    "-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Run in this folder."
-)
 
 
 @history.command()
-@click.argument("run", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("run", type=FILE)
 @click.option(
     "--kind",
     type=click.Choice(["main", "anchor", "release"]),
@@ -662,7 +652,7 @@ HISTORY_FOLDER = click.option(
     "against the last release.",
 )
 @REMOTE
-@HISTORY_FOLDER
+@FOLDER
 def add(*, run: Path, kind: str, remote: str | None, folder: Path) -> int:
     """Store the document RUN of a gate, if it is a valid run of the default branch."""
     from mainstay.commands import history as keeping
@@ -674,7 +664,7 @@ def add(*, run: Path, kind: str, remote: str | None, folder: Path) -> int:
 
 @history.command("list")
 @REMOTE
-@HISTORY_FOLDER
+@FOLDER
 def list_history(*, remote: str | None, folder: Path) -> int:
     """List the local stored runs, in the order of the default branch."""
     from mainstay.commands import history as keeping
@@ -686,7 +676,7 @@ def list_history(*, remote: str | None, folder: Path) -> int:
 @history.command("show")
 @click.argument("name")
 @REMOTE
-@HISTORY_FOLDER
+@FOLDER
 def show_history(*, name: str, remote: str | None, folder: Path) -> int:
     """Show the stored run NAME; the beginning of its name or of its commit is enough."""
     from mainstay.commands import history as keeping
@@ -699,7 +689,7 @@ def show_history(*, name: str, remote: str | None, folder: Path) -> int:
 @click.argument("name")
 @click.option("--reason", required=True, help="Why it is withdrawn.")
 @REMOTE
-@HISTORY_FOLDER
+@FOLDER
 def withdraw(*, name: str, reason: str, remote: str | None, folder: Path) -> int:
     """Withdraw the stored run NAME, so that it no longer counts; nothing is rewritten."""
     from mainstay.commands import history as keeping
@@ -714,7 +704,7 @@ def withdraw(*, name: str, reason: str, remote: str | None, folder: Path) -> int
     "--forget", is_flag=True, help="Accept a branch as it is, and drop local files that were removed from it."
 )
 @REMOTE
-@HISTORY_FOLDER
+@FOLDER
 def sync(*, restore: bool, forget: bool, remote: str | None, folder: Path) -> int:
     """Fetch the runs that others have added, and append those that wait in the inbox."""
     from mainstay.commands import history as keeping
@@ -730,7 +720,7 @@ def sync(*, restore: bool, forget: bool, remote: str | None, folder: Path) -> in
 @click.option("--output", type=FILE, required=True, help="File of the page; the feed is written next to it.")
 @click.option("--title", help="Name of the project.  [default: the folder's]")
 @REMOTE
-@HISTORY_FOLDER
+@FOLDER
 def history_page(*, output: Path, title: str | None, remote: str | None, folder: Path) -> int:
     """Write a page with the trend of every metric, and a feed of confirmed changes."""
     from mainstay.commands.history_page import write_page
@@ -753,9 +743,9 @@ def run(arguments: list[str] | None = None) -> int:
     try:
         return int(main.main(args=arguments, prog_name="mainstay", standalone_mode=False) or 0)
     except MainstayError as error:
-        return _complain(str(error), error.exit_status, debug=debug)
+        return _complain(error, debug=debug)
     except click.exceptions.Abort:
-        return _complain("interrupted", Interrupted.exit_status, debug=debug)
+        return _complain(Interrupted("interrupted"), debug=debug)
     except click.ClickException as error:
         error.show()
         return 2
@@ -767,20 +757,20 @@ def run(arguments: list[str] | None = None) -> int:
             looked_in=None if error.filename is None else str(error.filename),
             next_step="correct the cause, then try again; 'mainstay --debug' shows the traceback",
         )
-        return _complain(str(refused), refused.exit_status, debug=debug)
+        return _complain(refused, debug=debug)
     except Exception as error:  # noqa: BLE001 - the last handler: Python itself would end with 1
         fault = MainstayError(
             f"{type(error).__name__}: {error}",
             next_step="this is a fault of mainstay, please report it with the traceback above",
         )
-        return _complain(str(fault), fault.exit_status, debug=True)
+        return _complain(fault, debug=True)
 
 
-def _complain(text: str, status: int, *, debug: bool) -> int:
+def _complain(error: MainstayError, *, debug: bool) -> int:
     if debug:
         traceback.print_exc()
-    click.echo(f"error: {text}", err=True)
-    return status
+    click.echo(f"error: {error}", err=True)
+    return error.exit_status
 
 
 class _PerhapsUnread(io.FileIO):

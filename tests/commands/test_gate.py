@@ -11,7 +11,7 @@ from mainstay.commands.reuse import notes_on_reuse
 from mainstay.commands.start import Start
 from mainstay.measuring import agenda
 from mainstay.measuring.agenda import Assignment
-from mainstay.measuring.ledgers import make_logs
+from mainstay.measuring.evaluated import make_logs
 from mainstay.records.errors import ConfigurationError, EnvironmentBuildError, Interrupted, StoreError, UsageError
 from mainstay.records.executions import ALONE, INTERLEAVED, ONCE, TRAINED
 from mainstay.records.metrics import Workload

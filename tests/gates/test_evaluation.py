@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mainstay.gates.evaluation import ScoredDifferences, weigh_items
+from mainstay.gates.family import ABOVE_MARGIN, ABOVE_ZERO, BELOW_DOUBLE_MARGIN, BELOW_MARGIN
 
 LEVEL = 0.05
 
@@ -33,8 +34,8 @@ def scored(differences, *, clusters=None, score_range=1.0, guarded=None):
 def test_interval_of_flips_and_tests_at_the_margin_say_the_same(lost, gained):
     evidence = weigh_items(scored(flips(2000, lost, gained)), margin=0.01, level=LEVEL)
 
-    assert (evidence.interval.high < 0.01) == (evidence.below_margin <= LEVEL)
-    assert (evidence.interval.low > 0.01) == (evidence.above_margin <= LEVEL)
+    assert (evidence.interval.high < 0.01) == (evidence.p_values[BELOW_MARGIN] <= LEVEL)
+    assert (evidence.interval.low > 0.01) == (evidence.p_values[ABOVE_MARGIN] <= LEVEL)
     assert evidence.interval.low <= evidence.mean <= evidence.interval.high
 
 
@@ -53,14 +54,14 @@ def test_missing_scores_of_the_baseline_cannot_make_a_pass():
     alone = weigh_items(scored(differences), margin=0.02, level=LEVEL)
     with_guard = weigh_items(scored(differences, guarded=guarded), margin=0.02, level=LEVEL)
 
-    assert alone.below_margin < 1e-6
-    assert with_guard.below_margin > LEVEL
+    assert alone.p_values[BELOW_MARGIN] < 1e-6
+    assert with_guard.p_values[BELOW_MARGIN] > LEVEL
 
 
 def test_too_few_items_pass_nothing_and_say_so():
     evidence = weigh_items(scored(np.zeros(100)), margin=0.02, level=LEVEL)
 
-    assert evidence.below_margin == evidence.below_double == 1.0
+    assert evidence.p_values[BELOW_MARGIN] == evidence.p_values[BELOW_DOUBLE_MARGIN] == 1.0
     assert "100 items" in evidence.notes[0]
 
 
@@ -69,7 +70,7 @@ def test_too_few_clusters_pass_nothing_and_say_so():
 
     evidence = weigh_items(scored(np.zeros(2000), clusters=clusters), margin=0.02, level=LEVEL)
 
-    assert evidence.below_margin == 1.0
+    assert evidence.p_values[BELOW_MARGIN] == 1.0
     assert "fewer than 30 clusters" in evidence.notes[0]
 
 
@@ -88,9 +89,9 @@ def test_a_large_degradation_is_seen_by_every_way():
 
     for items in (scored(flips(400, 60, 5)), scored(graded), scored(graded, clusters=np.repeat(np.arange(100), 4))):
         evidence = weigh_items(items, margin=0.02, level=LEVEL)
-        assert evidence.above_zero < 0.001
-        assert evidence.above_margin < LEVEL
-        assert evidence.below_margin > 0.9
+        assert evidence.p_values[ABOVE_ZERO] < 0.001
+        assert evidence.p_values[ABOVE_MARGIN] < LEVEL
+        assert evidence.p_values[BELOW_MARGIN] > 0.9
 
 
 def test_scores_without_a_range_are_approximate():

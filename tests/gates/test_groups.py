@@ -8,7 +8,7 @@ import pytest
 
 from mainstay.gates.family import degradations_of, judge_family
 from mainstay.gates.groups import mean_samples, settle_groups
-from mainstay.gates.policy import Design, GateFacts, exit_status, judge_gate
+from mainstay.gates.policy import Design, GateFacts, judge_gate
 from mainstay.gates.samples import MetricSamples
 from mainstay.records.findings import Finding, Method, Verdict
 from mainstay.records.metrics import Direction, Tier
@@ -138,7 +138,7 @@ def test_any_other_undecided_member_blocks(gate, finding_of, fields):
     findings = gate(member)
 
     assert findings[0] == member
-    assert exit_status(GateFacts(findings=findings)) == 3
+    assert judge_gate(GateFacts(findings=findings)).exit_status == 3
 
 
 @pytest.mark.parametrize("mean", [verdict for verdict in Verdict if verdict is not Verdict.PASS])

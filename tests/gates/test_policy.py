@@ -3,7 +3,7 @@ from itertools import product
 
 import pytest
 
-from mainstay.gates.policy import GATE_RULES, Design, GateFacts, exit_status, judge_gate
+from mainstay.gates.policy import GATE_RULES, Design, GateFacts, judge_gate
 from mainstay.records.errors import ConfigurationError
 from mainstay.records.findings import Blame, Verdict
 
@@ -28,14 +28,14 @@ PRECEDENCE = [1, 4, 3, 0]
 
 @pytest.mark.parametrize(("kind", "status"), list(EXIT_STATUS_OF_A_FINDING.items()), ids=str)
 def test_exit_status_of_every_verdict(finding_of, kind, status):
-    assert exit_status(GateFacts(findings=(finding_of("pass"), finding_of(*kind)))) == status
+    assert judge_gate(GateFacts(findings=(finding_of("pass"), finding_of(*kind)))).exit_status == status
 
 
 @pytest.mark.parametrize(("first", "second"), list(product(EXIT_STATUS_OF_A_FINDING, repeat=2)), ids=str)
 def test_exit_status_of_every_pair_of_verdicts(finding_of, first, second):
     expected = min(EXIT_STATUS_OF_A_FINDING[first], EXIT_STATUS_OF_A_FINDING[second], key=PRECEDENCE.index)
 
-    status = exit_status(GateFacts(findings=(finding_of(*first), finding_of("pass"), finding_of(*second))))
+    status = judge_gate(GateFacts(findings=(finding_of(*first), finding_of("pass"), finding_of(*second)))).exit_status
 
     assert status == expected
 
@@ -46,7 +46,7 @@ def test_policy_maps_inconclusive_and_nothing_else(finding_of, mapped, kind, sta
     facts = GateFacts(findings=(finding_of("pass"), finding_of(*kind)), inconclusive=mapped)
 
     status_of_undecided = 3 if mapped == "warn" else mapped
-    assert exit_status(facts) == (status_of_undecided if status == 3 else status)
+    assert judge_gate(facts).exit_status == (status_of_undecided if status == 3 else status)
 
 
 @pytest.mark.parametrize(("mapped", "status"), [(0, 3), (1, 1), (3, 3), ("warn", 3)])
@@ -66,7 +66,7 @@ def test_what_needs_a_review_precedes_only_what_would_pass(finding_of, kind, sta
     unreviewed = replace(finding_of("inconclusive"), review="the workload changed")
     facts = GateFacts(findings=(unreviewed, finding_of(*kind)), inconclusive=0)
 
-    assert exit_status(facts) == min(status, 3, key=PRECEDENCE.index)
+    assert judge_gate(facts).exit_status == min(status, 3, key=PRECEDENCE.index)
 
 
 @pytest.mark.parametrize(("kind", "status"), list(EXIT_STATUS_OF_A_FINDING.items()), ids=str)
@@ -97,7 +97,7 @@ def test_what_is_tolerated_is_counted_and_no_pass(finding_of):
 def test_nothing_is_tolerated_that_fails_or_needs_a_review(finding_of, change):
     finding = replace(finding_of("inconclusive"), is_tolerated=True, **change)
 
-    assert exit_status(GateFacts(findings=(finding_of("pass"), finding), inconclusive="warn")) in {1, 3}
+    assert judge_gate(GateFacts(findings=(finding_of("pass"), finding), inconclusive="warn")).exit_status in {1, 3}
 
 
 def test_what_the_first_change_with_workloads_adds_is_new_and_passes(finding_of):
@@ -120,7 +120,7 @@ def test_nothing_judged_is_broken_unless_allowed(finding_of, verdicts):
 
 @pytest.mark.parametrize(("kind", "status"), [("missing", 1), ("error", 4), ("inconclusive", 3), ("waived", 0)])
 def test_allowing_nothing_judged_allows_nothing_else(finding_of, kind, status):
-    assert exit_status(GateFacts(findings=(finding_of(kind),), allow_unjudged=True)) == status
+    assert judge_gate(GateFacts(findings=(finding_of(kind),), allow_unjudged=True)).exit_status == status
 
 
 @pytest.mark.parametrize(

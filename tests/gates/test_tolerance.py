@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mainstay.gates.family import judge_family
-from mainstay.gates.policy import Design, GateFacts, exit_status
+from mainstay.gates.policy import Design, GateFacts, judge_gate
 from mainstay.gates.tolerance import tolerate_calibrated
 from mainstay.records.findings import Finding, Verdict
 from mainstay.records.metrics import Tier
@@ -47,7 +47,7 @@ def test_an_estimate_within_the_margin_at_calibrated_noise_only_warns(undecided,
 
     assert finding.is_tolerated
     assert not finding.blocks
-    assert exit_status(GateFacts(findings=(finding,), inconclusive="warn")) == 0
+    assert judge_gate(GateFacts(findings=(finding,), inconclusive="warn")).exit_status == 0
     assert finding.warnings[-1] == (
         "it only warns: the estimate lies within the margin, and the standard deviation of a pair, 2.9 %, is at most 3 "
         "times the calibrated 1.0 %"
@@ -89,7 +89,7 @@ def test_everything_else_that_is_undecided_blocks_and_says_why(
     assert finding.blocks
     assert finding.warnings[-1].startswith("it blocks instead of only warning, since ")
     assert reason in finding.warnings[-1]
-    assert exit_status(GateFacts(findings=(finding,), inconclusive="warn")) == 3
+    assert judge_gate(GateFacts(findings=(finding,), inconclusive="warn")).exit_status == 3
 
 
 def test_noise_beyond_the_cap_is_not_calibrated_noise(undecided):
@@ -122,4 +122,7 @@ def test_what_needs_a_review_or_does_not_block_is_left_as_it_is(undecided, chang
 def test_a_loss_beyond_the_margin_fails_however_wide_the_calibration(step_time, with_degradations):
     (finding,) = judge_family([with_degradations(step_time, normal(0.12, 0.01))], Design(num_gated=1))
 
-    assert exit_status(GateFacts(findings=tolerate_calibrated([finding], {"time": 9.0}), inconclusive="warn")) == 1
+    assert (
+        judge_gate(GateFacts(findings=tolerate_calibrated([finding], {"time": 9.0}), inconclusive="warn")).exit_status
+        == 1
+    )

@@ -10,8 +10,8 @@ import pytest
 from mainstay.gates.exact import judge_unchanged
 from mainstay.gates.policy import Design
 from mainstay.measuring.agenda import Assignment
+from mainstay.measuring.evaluated import make_logs
 from mainstay.measuring.ledger import restore_trials
-from mainstay.measuring.ledgers import make_logs
 from mainstay.measuring.loop import Measurement, SilentObserver
 from mainstay.records.executions import EVALUATED
 from mainstay.records.findings import Blame, Method, Verdict

@@ -11,8 +11,8 @@ import pytest
 from mainstay.gates.exact import DigestComparison
 from mainstay.gates.policy import Design
 from mainstay.measuring.agenda import Assignment
+from mainstay.measuring.evaluated import make_logs
 from mainstay.measuring.ledger import restore_trials
-from mainstay.measuring.ledgers import make_logs
 from mainstay.measuring.loop import Measurement, SilentObserver
 from mainstay.measuring.scheduling import derive_seeds
 from mainstay.records.executions import ALONE, INTERLEAVED, ONCE, TRAINED

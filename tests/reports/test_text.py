@@ -29,7 +29,7 @@ def test_verdict_next_steps_findings_and_changes_come_before_all_that_explains_t
         "mainstay gate:",
         "\nnext: ",
         "  verdict ",
-        f"{view_run(run).suspects_title}:",
+        "what changed:",
         "each finding:",
         "\nrule: ",
     )

@@ -19,9 +19,9 @@ from typing import Any
 
 from mainstay.adoption.survey import SUITE_PACKAGES, Survey, count_workloads, normal_name
 from mainstay.adoption.templates import (
-    DEPENDABOT,
     Pin,
     calling_workflow,
+    dependabot_settings,
     github_workflow,
     import_example,
     report_workflow,
@@ -257,9 +257,8 @@ def _names_files(document: Mapping[str, Any]) -> bool:
 
 def _extras_for(needed: Iterable[str], survey: Survey) -> Iterator[str]:
     """Extras that provide the packages needed by the workloads: for each package the shortest extra that has it."""
-    in_groups = {normal_name(text) for group in survey.groups.values() for text in group if isinstance(text, str)}
     chosen: set[str] = set()
-    for package in sorted(set(needed) - in_groups):
+    for package in sorted(set(needed) - survey.in_groups.keys()):
         having = [name for name, texts in survey.extras.items() if package in {normal_name(text) for text in texts}]
         if having and not chosen.intersection(having):
             extra = min(having, key=lambda name: (len(survey.extras[name]), name))
@@ -318,9 +317,8 @@ def _group(survey: Survey, settings: Mapping[str, Any], notes: list[str]) -> lis
     in_extras = [text for texts in survey.extras.values() for text in texts if normal_name(text) in SUITE_PACKAGES]
     entries: list[Any] = [{"include-group": name} for name in own[:1]]
     entries += [] if entries else list(dict.fromkeys(in_extras)) or _measuring_packages(survey)
-    in_groups = [text for group in survey.groups.values() for text in group if isinstance(text, str)]
     known = {**survey.listed, **{normal_name(t): t for texts in survey.extras.values() for t in texts}}
-    known |= {normal_name(text): text for text in in_groups}
+    known |= survey.in_groups
     runtime = _runtime(survey)
     present = (runtime or set()) | {normal_name(text) for text in entries if isinstance(text, str)}
     present |= {normal_name(text) for extra in settings.get("extras", []) for text in survey.extras[extra]}
@@ -522,6 +520,6 @@ def _calling_edits(
         yield Edit(path=REPORT_WORKFLOW, before=None, after=report_workflow(pin))
     dependabot = next(filter(None, map(read, DEPENDABOT_FILES)), None)
     if dependabot is None and not wishes.folder:
-        yield Edit(path=DEPENDABOT_FILES[0], before=None, after=DEPENDABOT)
+        yield Edit(path=DEPENDABOT_FILES[0], before=None, after=dependabot_settings())
     elif "github-actions" not in (dependabot or ""):
         notes.append(f"the workflows stay at {pin.version} unless dependabot updates 'github-actions'")

@@ -18,6 +18,7 @@ from pathlib import PurePosixPath
 from mainstay.adoption.proposal import appended, with_group
 from mainstay.adoption.writing import Edit
 from mainstay.records.errors import ConfigurationError, UsageError
+from mainstay.records.formatting import first_few
 
 ANSWERS = ".copier-answers.yml"
 """File in which copier keeps the answers and the version, for updates."""
@@ -82,10 +83,9 @@ def scaffold_edits(
         if before != text:
             edits.append(Edit(path=path, before=before, after=text, executable=path in executable))
     if different and existing is None:
-        named = ", ".join(different[:NUM_NAMED])
-        more = f" and {len(different) - NUM_NAMED} more" if len(different) > NUM_NAMED else ""
+        named = first_few(different, at_most=NUM_NAMED)
         raise UsageError(
-            f"nothing was written: {len(different)} of the scaffold's files exist with different text: {named}{more}",
+            f"nothing was written: {len(different)} of the scaffold's files exist with different text: {named}",
             looked_in="the project and the rendered scaffold",
             next_step="choose --existing keep, which leaves yours, or --existing replace, which git can undo",
         )

@@ -126,6 +126,12 @@ class Survey:
         return dict(self.document.get("dependency-groups", {}))
 
     @property
+    def in_groups(self) -> Mapping[str, str]:
+        """Requirements in dependency groups, by normalised name."""
+        texts = (text for entries in self.groups.values() for text in entries if isinstance(text, str))
+        return {normal_name(text): text for text in texts}
+
+    @property
     def extras(self) -> Mapping[str, Sequence[str]]:
         """Optional dependencies by the extra's name."""
         project = self.document.get("project", {})

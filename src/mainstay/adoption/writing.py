@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import difflib
 import errno
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from mainstay.records.errors import StoreError
@@ -66,49 +67,43 @@ def write_edits(root: Path, edits: Sequence[Edit]) -> None:
     """
     for edit in edits:
         _refuse_unsafe(root, edit)
-    folders: list[Path] = []
-    written: list[Edit] = []
     try:
-        for edit in edits:
-            place = root / edit.path
-            folders += _make_folders(place.parent)
-            write_text(place, edit.after, shown=edit.path)
-            written.append(edit)
-            if edit.executable:
-                place.chmod(place.stat().st_mode | 0o111)
-    except BaseException as error:
-        for edit in reversed(written):
-            with suppress(OSError, StoreError):
-                if edit.before is None:
-                    (root / edit.path).unlink()
-                else:
-                    write_text(root / edit.path, edit.before)
-        for folder in reversed(folders):
-            with suppress(OSError):
-                folder.rmdir()
-        if isinstance(error, StoreError):
-            is_full = isinstance(error.__cause__, OSError) and error.__cause__.errno in {errno.ENOSPC, errno.EDQUOT}
-            remedy = "make room for it in the project's folder" if is_full else "make the project's folder writable"
-            raise StoreError(
-                f"nothing was written: {error.fact}",
-                looked_in=error.looked_in,
-                next_step=f"{remedy}, then run 'mainstay init' again",
-            ) from error
-        if isinstance(error, OSError):
-            raise StoreError(
-                f"nothing was written: the system refused, {error.strerror or error}",
-                looked_in=str(error.filename or root),
-                next_step="make the project's folder writable, then run 'mainstay init' again",
-            ) from error
-        raise
+        with ExitStack() as undo:
+            for edit in edits:
+                _write(root, edit, undo)
+            undo.pop_all()
+    except StoreError as error:
+        is_full = isinstance(error.__cause__, OSError) and error.__cause__.errno in {errno.ENOSPC, errno.EDQUOT}
+        remedy = "make room for it in the project's folder" if is_full else "make the project's folder writable"
+        raise StoreError(
+            f"nothing was written: {error.fact}",
+            looked_in=error.looked_in,
+            next_step=f"{remedy}, then run 'mainstay init' again",
+        ) from error
+    except OSError as error:
+        raise StoreError(
+            f"nothing was written: the system refused, {error.strerror or error}",
+            looked_in=str(error.filename or root),
+            next_step="make the project's folder writable, then run 'mainstay init' again",
+        ) from error
 
 
-def _make_folders(folder: Path) -> list[Path]:
-    """Create a folder with its parents, and return those that did not exist."""
-    missing = [place for place in (folder, *folder.parents) if not place.exists()][::-1]
-    for place in missing:
-        place.mkdir()
-    return missing
+def _write(root: Path, edit: Edit, undo: ExitStack) -> None:
+    """Write an edit, and note how each part of it is undone."""
+    place = root / edit.path
+    for folder in reversed([parent for parent in place.parents if not parent.exists()]):
+        folder.mkdir()
+        undo.callback(_try, folder.rmdir)
+    write_text(place, edit.after, shown=edit.path)
+    undo.callback(_try, place.unlink if edit.before is None else partial(write_text, place, edit.before))
+    if edit.executable:
+        place.chmod(place.stat().st_mode | 0o111)
+
+
+def _try(act: Callable[[], object]) -> None:
+    """Call a function that may fail."""
+    with suppress(OSError, StoreError):
+        act()
 
 
 def _refuse_unsafe(root: Path, edit: Edit) -> None:

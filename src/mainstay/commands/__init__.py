@@ -20,6 +20,7 @@ The steps of a gate, in order; a calibration uses those that it needs:
 - :mod:`~mainstay.commands.reuse`: trials of the baseline that earlier gates cached.
 - :mod:`~mainstay.commands.measurement`: ledgers, and the pairs that fill them.
 - :mod:`~mainstay.commands.tampering`: detection of changes that no worker may make.
+- :mod:`~mainstay.commands.outcome`: the end of a run.
 - :mod:`~mainstay.commands.review`: waivers, and what the change alters in the rules and tests that judge it.
 
 Several machines measure through these:

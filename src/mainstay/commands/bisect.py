@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Protocol
 
 from filelock import FileLock, Timeout
@@ -26,7 +27,7 @@ from mainstay.measuring.loop import Observer
 from mainstay.records.errors import EnvironmentBuildError, MainstayError, StoreError, UsageError
 from mainstay.records.findings import Blame, Verdict
 from mainstay.records.formatting import change_text, seconds_text
-from mainstay.records.history import KeptMetric
+from mainstay.records.history import KeptCommit, KeptMetric
 from mainstay.records.metrics import Kind, Metric
 from mainstay.records.runs import Run
 from mainstay.reports.cleaning import clean
@@ -92,21 +93,6 @@ class Measure(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Commit:
-    """A commit as it is printed.
-
-    Attributes:
-        commit: Full hash of the commit.
-        date: ISO author date.
-        subject: First line of its message.
-    """
-
-    commit: str
-    date: str
-    subject: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class BisectOutcome:
     """Result of a search.
 
@@ -124,10 +110,10 @@ class BisectOutcome:
 
     metric: Metric
     degradation: float
-    commits: tuple[Commit, ...]
+    commits: tuple[KeptCommit, ...]
     probability: float
     is_named: bool
-    broken: tuple[tuple[Commit, str], ...]
+    broken: tuple[tuple[KeptCommit, str], ...]
     probes: tuple[Probe, ...]
     confirmation: KeptMetric | None
     num_commits: int
@@ -227,7 +213,7 @@ def bisect(
 
 
 def _searched(
-    search: Search, commits: Sequence[Commit], metric: Metric, probes: _Probes, report: Callable[[str], None]
+    search: Search, commits: Sequence[KeptCommit], metric: Metric, probes: _Probes, report: Callable[[str], None]
 ) -> Search:
     """Measure commits until one is named or the probes are used up."""
     only = _part(metric)
@@ -244,7 +230,7 @@ def _searched(
 
 
 def _outcome(
-    search: Search, commits: Sequence[Commit], metric: Metric, probes: _Probes, *, confirm: bool
+    search: Search, commits: Sequence[KeptCommit], metric: Metric, probes: _Probes, *, confirm: bool
 ) -> BisectOutcome:
     group, probability = search.culprit()
     is_named = probability >= CONFIDENCE
@@ -314,7 +300,7 @@ def _p_value(kept: KeptMetric) -> tuple[float, float]:
     return float(one_sided_p_values(summary, 0.0).above), -in_margins
 
 
-def commits_between(repository: Repository, good: str, bad: str) -> list[Commit]:
+def commits_between(repository: Repository, good: str, bad: str) -> list[KeptCommit]:
     """The commits after the good one up to the bad one, along first parents, without those that changed no file.
 
     Raises:
@@ -335,7 +321,7 @@ def commits_between(repository: Repository, good: str, bad: str) -> list[Commit]
     for entry in listed.items:
         commit, new_tree, date, *subject = entry.split("\n", 3)
         if new_tree != tree or commit == bad:
-            commits.append(Commit(commit=commit, date=date[:10], subject="".join(subject)))
+            commits.append(KeptCommit(commit=commit, date=date[:10], subject="".join(subject)))
         tree = new_tree
     return commits
 
@@ -408,7 +394,7 @@ class _Probes:
         return next(filter(None, found), "it does not record the metric")
 
 
-def beliefs(search: Search, commits: Sequence[Commit]) -> str:
+def beliefs(search: Search, commits: Sequence[KeptCommit]) -> str:
     """The posterior in a few lines, with a bar for each of the most likely commits."""
     alone = search.probabilities()
     best = sorted(range(len(commits)), key=lambda i: -alone[i])[:_NUM_SHOWN]
@@ -442,7 +428,7 @@ def render(outcome: BisectOutcome) -> str:
         ]
     if outcome.confirmation is not None and outcome.confirmation.degradations:
         values = outcome.confirmation.degradations
-        shown = change_text(outcome.metric, math.fsum(values) / len(values))
+        shown = change_text(outcome.metric, fmean(values))
         lines.append(f"against its parent: {shown} in {len(values)} pairs")
     lines += [
         f"not measured: {commit.commit[:10]} {clean(commit.subject)} ({clean(why)})" for commit, why in outcome.broken
@@ -452,5 +438,5 @@ def render(outcome: BisectOutcome) -> str:
     return "\n".join(lines)
 
 
-def _commit_line(commit: Commit) -> str:
+def _commit_line(commit: KeptCommit) -> str:
     return f"  {commit.commit[:10]}  {commit.date}  {clean(commit.subject)}"

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from mainstay.commands.collecting import collect_agenda
-from mainstay.commands.harness import Harness, open_harness
+from mainstay.commands.harness import open_harness
 from mainstay.commands.measurement import max_load, measuring, open_ledgers
 from mainstay.commands.planning import fix_plan, note_on_pairs
 from mainstay.commands.session import Session, repository_for_runs
@@ -42,7 +42,6 @@ from mainstay.project.configuration import with_settings
 from mainstay.records.calibrations import Calibration, MetricNoise, Proposal
 from mainstay.records.errors import MainstayError, UsageError
 from mainstay.records.findings import Finding, Interval
-from mainstay.records.runs import Machine
 from mainstay.records.trials import Side
 from mainstay.reports.calibration import render_calibration
 from mainstay.revisions.git import Repository
@@ -81,29 +80,9 @@ class CalibrationOptions:
     seconds: float | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CalibrationOutcome:
-    """Result of a calibration.
-
-    Attributes:
-        calibration: The calibration.
-        path: File that it was written to.
-    """
-
-    calibration: Calibration
-    path: Path
-
-    @property
-    def exit_status(self) -> int:
-        """0 if the budget supports every margin, 1 if one is refused."""
-        refusals = [noise.refusal for noise in self.calibration.metrics]
-        refusals += [noise.refusal for noise in self.calibration.evaluations]
-        return int(any(refusals))
-
-
 def calibrate(
     path: Path, options: CalibrationOptions, *, environ: Mapping[str, str], observer: Observer
-) -> CalibrationOutcome:
+) -> tuple[Calibration, Path]:
     """Measure a revision against itself.
 
     Args:
@@ -111,6 +90,9 @@ def calibrate(
         options: Options of the command.
         environ: The user's environment.
         observer: Receives progress reports.
+
+    Returns:
+        The calibration, and the file that it was written to.
 
     Raises:
         UsageError: If no workload is timed or scores items, or the requested number of pairs is too small.
@@ -136,7 +118,7 @@ def calibrate(
         calibration = run_calibration(session, options)
         place = folder.write("calibration.json", calibration_to_json(calibration))
         folder.journal.append("finish")
-    return CalibrationOutcome(calibration=calibration, path=place)
+    return calibration, place
 
 
 def render(calibration: Calibration) -> str:
@@ -239,20 +221,44 @@ def run_calibration(session: Session, options: CalibrationOptions) -> Calibratio
         seconds_per_pair=session.watch.seconds["measuring"] / num_pairs,
         pair_seconds=plan.pair_seconds,
     )
+    design = Design.of(plan)
     usable, unusable = _usable_samples(session, ledgers, scored)
-    return _judge(
-        session,
-        harness,
-        usable,
-        Design.of(plan),
-        budget,
-        scored=scored,
+    samples = [sample for _, sample in usable]
+    noises = [_noise(log, sample, design) for log, sample in usable]
+    metrics, proposal, gates = _judge(samples, noises, budget, design)
+    notes = (
+        *session.start.notes,
+        *harness.seals.notes,
+        harness.prepared.notice,
+        harness.preload_note,
+        note_on_pairs(plan, session.configuration.pair_seconds),
+        *measurement.notes,
+        *unusable,
+    )
+    return Calibration(
+        created=session.start.created,
+        mainstay_version=version("mainstay"),
+        revision=session.start.candidate,
+        environments=harness.environments,
         machine=machine,
         max_load=max_load(ledgers),
+        alpha=design.alpha,
+        margin_level=design.margin_level,
+        looks=design.looks,
+        seconds=budget.seconds,
         num_pairs=num_pairs,
-        notes=tuple(
-            filter(None, (note_on_pairs(plan, session.configuration.pair_seconds), *measurement.notes, *unusable))
-        ),
+        seconds_per_pair=budget.seconds_per_pair,
+        metrics=metrics,
+        verdicts={finding.metric.id: finding.verdict for finding in judge_family(samples, design)},
+        num_gates=gates.num_gates,
+        num_false_alarms=gates.num_fails,
+        false_alarm_interval=Interval(*clopper_pearson_interval(gates.num_fails, gates.num_gates))
+        if gates.num_gates
+        else Interval(0.0, 1.0),
+        num_passes=gates.num_passes,
+        proposal=proposal,
+        evaluations=tuple(item_noise(finding) for finding in scored if finding.items is not None),
+        notes=tuple(filter(None, notes)),
     )
 
 
@@ -292,70 +298,30 @@ def _usable_samples(
 
 
 def _judge(
-    session: Session,
-    harness: Harness,
-    usable: Sequence[tuple[WorkloadLog, MetricSamples]],
-    design: Design,
-    budget: Budget,
-    *,
-    scored: Sequence[Finding],
-    machine: Machine,
-    max_load: float | None,
-    num_pairs: int,
-    notes: Sequence[str],
-) -> Calibration:
-    """Judge the pairs, and the items."""
-    samples = [sample for _, sample in usable]
-    noises = [_noise(log, sample, design) for log, sample in usable]
-    proposal, gates = (
-        Proposal(looks=design.looks, seconds=budget.seconds),
-        ResampledGates(num_gates=0, num_fails=0, num_passes=0),
-    )
-    if noises:
-        proposal = propose_settings(noises, budget, design)
-        gates = resample_gates(
-            np.stack([degradations_of(sample) for sample in samples]),
-            margins=[sample.metric.scaled_margin for sample in samples],
-            design=design,
-            num_gates=NUM_RESAMPLED,
-            rng=np.random.default_rng(),
+    samples: Sequence[MetricSamples], noises: Sequence[MetricNoise], budget: Budget, design: Design
+) -> tuple[tuple[MetricNoise, ...], Proposal, ResampledGates]:
+    """The noises with the margins that they support, the proposed settings, and gates made of the pairs, if any."""
+    if not noises:
+        none = ResampledGates(num_gates=0, num_fails=0, num_passes=0)
+        return (), Proposal(looks=design.looks, seconds=budget.seconds), none
+    proposal = propose_settings(noises, budget, design)
+    proposed = replace(design, looks=proposal.looks)
+    judged = tuple(
+        replace(
+            noise,
+            supported_margin=supported_margin(noise, proposed),
+            refusal=explain_refusal(noise, budget, design, proposal),
         )
-    return Calibration(
-        created=session.start.created,
-        mainstay_version=version("mainstay"),
-        revision=session.start.candidate,
-        environments=harness.environments,
-        machine=machine,
-        max_load=max_load,
-        alpha=design.alpha,
-        margin_level=design.margin_level,
-        looks=design.looks,
-        seconds=budget.seconds,
-        num_pairs=num_pairs,
-        seconds_per_pair=budget.seconds_per_pair,
-        metrics=tuple(with_judgement(noise, budget, design, proposal) for noise in noises),
-        verdicts={finding.metric.id: finding.verdict for finding in judge_family(samples, design)},
-        num_gates=gates.num_gates,
-        num_false_alarms=gates.num_fails,
-        false_alarm_interval=Interval(*clopper_pearson_interval(gates.num_fails, gates.num_gates))
-        if gates.num_gates
-        else Interval(0.0, 1.0),
-        num_passes=gates.num_passes,
-        proposal=proposal,
-        evaluations=tuple(item_noise(finding) for finding in scored if finding.items is not None),
-        notes=tuple(
-            filter(
-                None,
-                (
-                    *session.start.notes,
-                    *harness.seals.notes,
-                    harness.prepared.notice,
-                    harness.preload_note,
-                    *notes,
-                ),
-            )
-        ),
+        for noise in noises
     )
+    gates = resample_gates(
+        np.stack([degradations_of(sample) for sample in samples]),
+        margins=[sample.metric.scaled_margin for sample in samples],
+        design=design,
+        num_gates=NUM_RESAMPLED,
+        rng=np.random.default_rng(),
+    )
+    return judged, proposal, gates
 
 
 def _complaint(name: str, reason: str) -> str:
@@ -369,13 +335,3 @@ def _noise(log: WorkloadLog, sample: MetricSamples, design: Design) -> MetricNoi
     blocks = [(baseline.block_times_s, candidate.block_times_s) for baseline, candidate in pairs]
     is_mean = sample.metric.name in OF_BLOCKS and all(len(first) > 1 for first, _ in blocks)
     return measure_noise(sample, [block_error(*pair) for pair in blocks] if is_mean else [], design)
-
-
-def with_judgement(noise: MetricNoise, budget: Budget, design: Design, proposal: Proposal) -> MetricNoise:
-    """Complete the noise of a metric with the margin that the proposed looks support, and the reason for a refusal."""
-    proposed = replace(design, looks=proposal.looks)
-    return replace(
-        noise,
-        supported_margin=supported_margin(noise, proposed),
-        refusal=explain_refusal(noise, budget, design, proposal),
-    )

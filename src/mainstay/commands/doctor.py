@@ -17,13 +17,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import psutil
 import uv
@@ -63,13 +63,6 @@ import torch
 devices = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
 print(torch.__version__, "sees", ", ".join(devices) or "no GPU")
 """
-
-
-class Rehearse(Protocol):
-    """Function that rehearses a gate up to its first pair."""
-
-    def __call__(self, repository: Repository, *, environ: Mapping[str, str]) -> Rehearsal:
-        """Rehearse a gate of the working tree of a repository."""
 
 
 class State(StrEnum):
@@ -120,17 +113,12 @@ class Report:
         return {"exit_status": self.exit_status, "checks": [asdict(check) for check in self.checks]}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Project:
-    """Facts about the project, available once its candidate and configuration have been read."""
-
-    repository: Repository
-    candidate: Choice
-    configuration: Configuration
-
-
 def examine(
-    path: Path, *, quick: bool, rehearse: Rehearse | None = None, environ: Mapping[str, str] = os.environ
+    path: Path,
+    *,
+    quick: bool,
+    rehearse: Callable[..., Rehearsal] | None = None,
+    environ: Mapping[str, str] = os.environ,
 ) -> Report:
     """Examine the machine, and the project that a folder belongs to.
 
@@ -183,12 +171,12 @@ def render_json(report: Report) -> str:
 
 def _checks(path: Path, environ: Mapping[str, str], *, quick: bool) -> Iterator[Check]:
     yield _check_platform(sys.platform)
-    yield _check_python()
+    yield Check(name="python", found=f"{platform.python_version()}, also for the two revisions ({sys.executable})")
     yield _check_uv()
     try:
         yield Check(name="git", found=git.git_version())
     except MainstayError as error:
-        yield _stopper("git", error)
+        yield _error("git", error)
     else:
         yield from _check_project(path, environ, quick=quick)
     yield _check_gpu(quick=quick)
@@ -200,20 +188,28 @@ def _checks(path: Path, environ: Mapping[str, str], *, quick: bool) -> Iterator[
     yield _check_protection()
 
 
-def _stopper(name: str, error: MainstayError) -> Check:
+def _stopper(name: str, found: str, next_step: str) -> Check:
+    return Check(name=name, state=State.STOPPER, found=found, next_step=next_step)
+
+
+def _warning(name: str, found: str, next_step: str = "") -> Check:
+    return Check(name=name, state=State.WARNING, found=found, next_step=next_step)
+
+
+def _error(name: str, error: MainstayError) -> Check:
     """Return the check for an error that would end a gate."""
-    return Check(name=name, state=State.STOPPER, found=error.fact, next_step=error.next_step or "")
+    return _stopper(name, error.fact, error.next_step or "")
 
 
 # --- the first gate --------------------------------------------------------------------------------------------------
 
 
-def _rehearse(path: Path, environ: Mapping[str, str], rehearse: Rehearse) -> Iterator[Check]:
+def _rehearse(path: Path, environ: Mapping[str, str], rehearse: Callable[..., Rehearsal]) -> Iterator[Check]:
     """Say what the next gate would do, after rehearsing everything but the measuring."""
     try:
         found = rehearse(Repository.discover(path), environ=environ)
     except MainstayError as error:
-        yield _stopper("rehearsal", error)
+        yield _error("rehearsal", error)
         return
     packages = f"packages: {len(found.packages)}, both revisions built in {found.build_s:.0f} s"
     yield Check(name="build", found=packages)
@@ -221,10 +217,10 @@ def _rehearse(path: Path, environ: Mapping[str, str], rehearse: Rehearse) -> Ite
         yield Check(name="prepare", found=found.prepared)
     for problem in found.problems:
         advice = "correct it, or move it out of the folder of the workloads"
-        yield Check(name="workloads", state=State.STOPPER, found=f"{problem.id}: {problem.cause}", next_step=advice)
+        yield _stopper("workloads", f"{problem.id}: {problem.cause}", advice)
     for name, cause in found.failures.items():
         advice = "run it with pytest, then see the how-to 'give workloads their data'"
-        yield Check(name="workloads", state=State.STOPPER, found=f"{name} fails: {cause}", next_step=advice)
+        yield _stopper("workloads", f"{name} fails: {cause}", advice)
     for workload in found.workloads:
         metrics = ", ".join(f"{metric.name} (margin {metric.margin:g})" for metric in workload.metrics)
         yield Check(name="workload", found=f"{workload.id}: {metrics}")
@@ -245,7 +241,7 @@ def _check_forecast(found: Rehearsal) -> Check:
         told += "; what is new is judged from the next change on"
     if found.first_look_s > settings.seconds:
         advice = f"raise 'seconds' in [tool.mainstay] to {2 * found.first_look_s:.0f}, or gate fewer workloads"
-        return Check(name="first look", state=State.WARNING, found=told, next_step=advice)
+        return _warning("first look", told, advice)
     return Check(name="first look", found=told)
 
 
@@ -256,23 +252,15 @@ def _check_platform(name: str) -> Check:
     found = f"{platform.system()} {platform.release()}, {platform.machine()}"
     if name == "win32":
         advice = "run the gate in a Linux container; reports and configuration work here"
-        return Check(
-            name="platform", state=State.STOPPER, found=f"{found}: a gate needs Linux or macOS", next_step=advice
-        )
+        return _stopper("platform", f"{found}: a gate needs Linux or macOS", advice)
     return Check(name="platform", found=found)
-
-
-def _check_python() -> Check:
-    return Check(name="python", found=f"{platform.python_version()}, also for the two revisions ({sys.executable})")
 
 
 def _check_uv() -> Check:
     try:
         uv.find_uv_bin()
     except FileNotFoundError:
-        return Check(
-            name="uv", state=State.STOPPER, found="its binary is missing", next_step="pip install --force-reinstall uv"
-        )
+        return _stopper("uv", "its binary is missing", "pip install --force-reinstall uv")
     return Check(name="uv", found=version("uv"))
 
 
@@ -283,12 +271,8 @@ def _check_gpu(*, quick: bool) -> Check:
         return Check(name="gpu", found="there is an NVIDIA driver, which --quick does not query")
     name = machine.nvidia_name()
     if not name:
-        return Check(
-            name="gpu",
-            state=State.WARNING,
-            found="there is an NVIDIA driver that names no GPU",
-            next_step="run nvidia-smi to see why, if the workloads need a GPU",
-        )
+        advice = "run nvidia-smi to see why, if the workloads need a GPU"
+        return _warning("gpu", "there is an NVIDIA driver that names no GPU", advice)
     return Check(name="gpu", found=name)
 
 
@@ -296,7 +280,7 @@ def _check_load(load: float, num_cores: int) -> Check:
     found = f"{load:.1f} of {num_cores} processors are busy"
     if load > BUSY_FRACTION * num_cores:
         advice = "end other work before timings are measured; the error rates hold, but the gate decides later"
-        return Check(name="load", state=State.WARNING, found=found, next_step=advice)
+        return _warning("load", found, advice)
     return Check(name="load", found=found)
 
 
@@ -311,10 +295,10 @@ def _check_disk(name: str, place: Path, minimal: float, *, roomy: float = 0.0) -
     free = shutil.disk_usage(existing).free
     found = f"{free / 1e9:.1f} GB are free in {place}"
     if free < minimal:
-        return Check(name=name, state=State.STOPPER, found=found, next_step="make room, or choose another disk")
+        return _stopper(name, found, "make room, or choose another disk")
     if free < roomy:
         advice = f"make room: a new set of dependencies with torch may take {roomy / 1e9:.0f} GB"
-        return Check(name=name, state=State.WARNING, found=found, next_step=advice)
+        return _warning(name, found, advice)
     return Check(name=name, found=found)
 
 
@@ -322,7 +306,7 @@ def _check_cache(environ: Mapping[str, str]) -> Check:
     try:
         return Check(name="cached environments", found=layers.describe_cache(layers.cache_limit(environ)))
     except MainstayError as error:
-        return _stopper("cached environments", error)
+        return _error("cached environments", error)
 
 
 def _check_protection() -> Check:
@@ -330,7 +314,7 @@ def _check_protection() -> Check:
     if confinement.can_confine():
         return Check(name="protection", found=found)
     advice = "gate untrusted code on Linux 5.19 or newer with Landlock, or in a disposable container"
-    return Check(name="protection", state=State.WARNING, found=found, next_step=advice)
+    return _warning("protection", found, advice)
 
 
 # --- the project -------------------------------------------------------------------------------------------------------
@@ -343,7 +327,7 @@ def _check_project(path: Path, environ: Mapping[str, str], *, quick: bool) -> It
         repository.refuse_tracked_runs()
         candidate = repository.candidate()
     except MainstayError as error:
-        yield _stopper("repository", error)
+        yield _error("repository", error)
         return
     yield Check(name="repository", found=str(repository.root))
     yield from _check_notes("candidate", candidate)
@@ -351,13 +335,15 @@ def _check_project(path: Path, environ: Mapping[str, str], *, quick: bool) -> It
     try:
         configuration = read_configuration(content or b"", "pyproject.toml")
     except MainstayError as error:
-        yield _stopper("configuration", error)
+        yield _error("configuration", error)
         return
-    project = _Project(repository=repository, candidate=candidate, configuration=configuration)
     yield Check(name="configuration", found=_describe(configuration, has_file=content is not None))
-    yield from _check_baseline(project, environ)
-    yield _check_workloads(project)
-    yield from _check_data(project, environ)
+    try:
+        yield from _check_notes("baseline", choose_baseline(repository, candidate, configuration, environ=environ))
+    except MainstayError as error:
+        yield _error("baseline", error)
+    yield _check_workloads(repository.root, configuration)
+    yield from _check_data(repository.root, configuration, environ)
     yield _check_environment(repository.root, quick=quick)
     yield from _check_runs(repository.root)
 
@@ -374,48 +360,28 @@ def _check_notes(name: str, choice: Choice) -> Iterator[Check]:
     subject = "" if choice.is_snapshot else f" {revision.subject}"
     yield Check(name=name, found=f"{revision.name}: {revision.commit[:10]}{subject}")
     for note in choice.notes:
-        yield Check(name=name, state=State.WARNING, found=note)
+        yield _warning(name, note)
 
 
-def _check_baseline(project: _Project, environ: Mapping[str, str]) -> Iterator[Check]:
-    try:
-        choice = choose_baseline(project.repository, project.candidate, project.configuration, environ=environ)
-    except MainstayError as error:
-        yield _stopper("baseline", error)
-    else:
-        yield from _check_notes("baseline", choice)
-
-
-def _check_workloads(project: _Project) -> Check:
-    folder = project.configuration.workloads
-    texts = [
-        path.read_text(encoding="utf-8", errors="replace")
-        for path in sorted((project.repository.root / folder).rglob("*.py"))
-    ]
-    num_workloads = sum(count_workloads(text, is_asv=bool(project.configuration.asv)) for text in texts)
+def _check_workloads(root: Path, configuration: Configuration) -> Check:
+    folder = configuration.workloads
+    texts = [path.read_text(encoding="utf-8", errors="replace") for path in sorted((root / folder).rglob("*.py"))]
+    num_workloads = sum(count_workloads(text, is_asv=bool(configuration.asv)) for text in texts)
     if not num_workloads:
-        return Check(
-            name="workloads",
-            state=State.STOPPER,
-            found=f"no test in {folder!r} measures: none takes one of the fixtures {', '.join(FIXTURES)}",
-            next_step=f"write one in {folder}/, or name the folder as 'workloads' in [tool.mainstay]",
-        )
+        found = f"no test in {folder!r} measures: none takes one of the fixtures {', '.join(FIXTURES)}"
+        advice = f"write one in {folder}/, or name the folder as 'workloads' in [tool.mainstay]"
+        return _stopper("workloads", found, advice)
     return Check(name="workloads", found=f"tests in {folder!r} that measure: {num_workloads}")
 
 
-def _check_data(project: _Project, environ: Mapping[str, str]) -> Iterator[Check]:
+def _check_data(root: Path, configuration: Configuration, environ: Mapping[str, str]) -> Iterator[Check]:
     """Check the inputs that are not in git."""
-    root, configuration = project.repository.root, project.configuration
     for path in configuration.share:
         if (root / path).exists():
             yield Check(name="data", found=f"{path} is shared with both revisions")
         else:
-            yield Check(
-                name="data",
-                state=State.STOPPER,
-                found=f"the shared input {path!r} does not exist",
-                next_step="fetch it, or remove it from 'share' in [tool.mainstay]",
-            )
+            advice = "fetch it, or remove it from 'share' in [tool.mainstay]"
+            yield _stopper("data", f"the shared input {path!r} does not exist", advice)
     if any("mnist" in word for word in configuration.prepare):
         yield _check_mnist(mnist_folder(environ), environ)
 
@@ -431,11 +397,10 @@ def _check_mnist(folder: Path, environ: Mapping[str, str]) -> Check:
     if (folder / "train-images-idx3-ubyte").exists():
         return Check(name="data", found=f"MNIST is in {folder}")
     mirror = environ.get("MNIST_MIRROR")
-    return Check(
-        name="data",
-        state=State.WARNING,
-        found=f"MNIST is not in {folder}; it will be fetched from {mirror or 'the public mirrors'}",
-        next_step="keep the network connection for the first gate; without MNIST, the embedded digits are used",
+    return _warning(
+        "data",
+        f"MNIST is not in {folder}; it will be fetched from {mirror or 'the public mirrors'}",
+        "keep the network connection for the first gate; without MNIST, the embedded digits are used",
     )
 
 
@@ -455,7 +420,7 @@ def _check_environment(root: Path, *, quick: bool) -> Check:
     if changes := layers.changes_of(layer):
         changed = f"{found}, cached, but changed since ({describe_changes(changes)})"
         advice = "find out what wrote there; the next gate installs them anew"
-        return Check(name="environment", state=State.WARNING, found=changed, next_step=advice)
+        return _warning("environment", changed, advice)
     return _check_torch(layer, found) if "torch" in packages else Check(name="environment", found=f"{found}, cached")
 
 
@@ -464,10 +429,8 @@ def _latest_resolution(root: Path) -> environments.Resolution | None:
     for path in sorted((root / FOLDER / "runs").glob("*/journal.jsonl"), reverse=True):
         kept = journal.Journal(path)
         with suppress(StoreError):
-            for line in kept.read():
-                if line["type"] == "resolutions":
-                    found = kept.content(line, "resolutions", dict[Side, environments.Resolution])
-                    return found.get(Side.CANDIDATE)
+            if line := kept.first("resolutions"):
+                return kept.content(line, "resolutions", dict[Side, environments.Resolution]).get(Side.CANDIDATE)
     return None
 
 
@@ -476,24 +439,15 @@ def _check_torch(layer: Path, found: str) -> Check:
     command = [str(environments.python_of(layer)), "-P", "-c", TORCH_QUESTION]
     variables = environments.worker_variables(threads=1, environ=os.environ)
     try:
-        done = subprocess.run(
-            command, env=variables, capture_output=True, text=True, timeout=TORCH_SECONDS, check=False
-        )
-        complaint = (done.stderr.strip().splitlines() or ["it said nothing"])[-1] if done.returncode else ""
+        done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=TORCH_SECONDS, check=True)
+    except subprocess.CalledProcessError as error:
+        complaint = (error.stderr.strip().splitlines() or ["it said nothing"])[-1]
     except (OSError, subprocess.TimeoutExpired) as error:
-        return _broken_torch(found, str(error), layer)
-    if complaint:
-        return _broken_torch(found, complaint, layer)
-    return Check(name="environment", found=f"{found}, cached; torch {done.stdout.strip()}")
-
-
-def _broken_torch(found: str, complaint: str, layer: Path) -> Check:
-    return Check(
-        name="environment",
-        state=State.STOPPER,
-        found=f"{found}, cached, but torch cannot be imported: {complaint}",
-        next_step=f"remove {layer}; the next gate installs it anew",
-    )
+        complaint = str(error)
+    else:
+        return Check(name="environment", found=f"{found}, cached; torch {done.stdout.strip()}")
+    told = f"{found}, cached, but torch cannot be imported: {complaint}"
+    return _stopper("environment", told, f"remove {layer}; the next gate installs it anew")
 
 
 def _check_runs(root: Path) -> Iterator[Check]:
@@ -501,21 +455,10 @@ def _check_runs(root: Path) -> Iterator[Check]:
     damages: list[StoreError] = []
     unfinished = journal.unfinished_runs(root, Start, on_damage=damages.append)
     for error in damages:
-        found = f"{error.fact} ({error.looked_in})"
-        yield Check(name="runs", state=State.WARNING, found=found, next_step=error.next_step or "")
+        yield _warning("runs", f"{error.fact} ({error.looked_in})", error.next_step or "")
     going_on = [run for run in unfinished if run.is_held]
     interrupted = [run for run in unfinished if run not in going_on]
     if going_on:
-        yield Check(
-            name="runs",
-            state=State.WARNING,
-            found=f"gate {going_on[0].id} is running, and would share the processors",
-            next_step="wait for it",
-        )
+        yield _warning("runs", f"gate {going_on[0].id} is running, and would share the processors", "wait for it")
     if interrupted:
-        yield Check(
-            name="runs",
-            state=State.WARNING,
-            found=f"gate {interrupted[0].id} was interrupted",
-            next_step="mainstay gate --resume continues it",
-        )
+        yield _warning("runs", f"gate {interrupted[0].id} was interrupted", "mainstay gate --resume continues it")

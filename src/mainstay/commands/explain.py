@@ -11,15 +11,14 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
 from pathlib import Path
 
 from mainstay.commands.harness import open_harness
-from mainstay.commands.session import Session, check_platform
+from mainstay.commands.session import check_platform, passing_session
 from mainstay.commands.start import Start
+from mainstay.commands.tampering import changed_keys
 from mainstay.measuring.explaining import find_first_difference
 from mainstay.measuring.loop import Observer
 from mainstay.measuring.parting import compare_recorded
@@ -35,7 +34,7 @@ from mainstay.reports.publishing import read_run
 from mainstay.revisions.git import Repository
 from mainstay.revisions.hunks import nearest_hunks, read_hunks
 from mainstay.store.files import FOLDER, write_text
-from mainstay.store.journal import JUDGEMENTS, RUNS, Journal, new_run, trial_content
+from mainstay.store.journal import JUDGEMENTS, RUNS, Journal, trial_content
 from mainstay.workers.watching import WatchError
 
 RESTART = "start 'mainstay explain' again: nothing is kept"
@@ -136,38 +135,35 @@ def explain_run(
         seconds=run.plan.seconds,
         fail_fast=False,
     )
+    seed = planned.seeds[options.pair - 1]
     with (
-        tempfile.TemporaryDirectory() as place,
-        new_run(Path(place), datetime.fromisoformat(start.created), asdict(start)) as own,
+        passing_session(repository, start, environ=environ, observer=observer) as session,
+        open_harness(session) as harness,
     ):
-        session = Session.of_run(repository, own, start, environ=environ, observer=observer)
-        with open_harness(session) as harness:
-            observer.phase("trials")
-            try:
-                difference = find_first_difference(
-                    harness.specs_of_both[planned.measured_with],
-                    planned.id,
-                    planned.seeds[options.pair - 1],
-                    limit_s=session.configuration.trial_seconds,
-                    launchers=harness.launchers,
-                )
-            except WatchError as error:
-                raise MainstayError(str(error), looked_in=planned.id, next_step="gate again, then explain") from error
-            versions = [dict(environment.packages) for environment in harness.environments]
+        observer.phase("trials")
+        try:
+            difference = find_first_difference(
+                harness.specs_of_both[planned.measured_with],
+                planned.id,
+                seed,
+                limit_s=session.configuration.trial_seconds,
+                launchers=harness.launchers,
+            )
+        except WatchError as error:
+            raise MainstayError(str(error), looked_in=planned.id, next_step="gate again, then explain") from error
+    versions = [environment.packages for environment in harness.environments]
     explanation = Explanation(
         run=run.id,
         workload=planned.id,
-        seed=planned.seeds[options.pair - 1],
+        seed=seed,
         baseline=run.baseline.commit,
         candidate=run.candidate.commit,
         difference=difference,
         dependencies={
-            name: (versions[0].get(name, "none"), versions[1].get(name, "none"))
-            for name in sorted(versions[0].keys() | versions[1].keys())
-            if versions[0].get(name) != versions[1].get(name)
+            name: (versions[0].get(name, "none"), versions[1].get(name, "none")) for name in changed_keys(*versions)
         },
         trial_s=_trial_seconds(run, planned.id),
-        recorded_by_gate=recorded_by_gate(folder, planned.id, planned.seeds[options.pair - 1]),
+        recorded_by_gate=recorded_by_gate(folder, planned.id, seed),
     )
     return locate(explanation, repository)
 
@@ -289,15 +285,10 @@ def render(explanation: Explanation) -> str:
     return render_explanation(explanation)
 
 
-def explanation_to_json(explanation: Explanation) -> str:
-    """An explanation as JSON."""
-    return json.dumps(asdict(explanation), indent=2) + "\n"
-
-
 def write_explanation(explanation: Explanation, place: Path) -> None:
-    """Write an explanation to a file.
+    """Write an explanation to a file, as JSON.
 
     Raises:
         StoreError: If it cannot be written.
     """
-    write_text(place, explanation_to_json(explanation), shown=str(place))
+    write_text(place, json.dumps(asdict(explanation), indent=2) + "\n")

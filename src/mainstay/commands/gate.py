@@ -19,6 +19,7 @@ from mainstay.commands.cluster import Cluster, connected
 from mainstay.commands.explain import with_explanation
 from mainstay.commands.harness import open_harness
 from mainstay.commands.measurement import max_load, measuring, open_ledgers
+from mainstay.commands.outcome import RunOutcome, finish
 from mainstay.commands.reuse import (
     Cached,
     cache_trials,
@@ -29,7 +30,7 @@ from mainstay.commands.reuse import (
 )
 from mainstay.commands.review import waivers_of
 from mainstay.commands.session import Session, recorded_failure, repository_for_runs
-from mainstay.commands.start import Start, choose_baseline, configuration_of, read_settings
+from mainstay.commands.start import Start, StartOptions, choose_baseline, configuration_of, read_settings
 from mainstay.commands.tampering import find_tampering
 from mainstay.measuring.ledger import restore_trials
 from mainstay.measuring.loop import Observer
@@ -44,58 +45,25 @@ from mainstay.store.journal import RunFolder, interrupted_run, new_run
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class GateOptions:
+class GateOptions(StartOptions):
     """Options of the gate command.
 
     Attributes:
-        baseline: Revision to compare with; the merge base if ``None``.
-        candidate: Revision to judge; the working tree if ``None``.
         resume: Continue the latest interrupted gate.
         allow_unjudged: Let a gate that judged nothing pass.
-        fail_fast: Stop at the first ``fail``; as configured if ``None``.
-        seconds: Time budget for measuring; as configured if ``None``.
-        fresh: Draw new seeds instead of those derived from the baseline; no baseline trial is then reused or cached.
-        only: ``accuracy``, or ``performance`` for time and memory; everything if ``None``.
-        pairs: Number of pairs before a single look, for an estimate free of early-stopping bias; as configured if ``None``.
-        keyword: Gate the workloads that this expression of pytest's ``-k`` selects; all if empty.
-        marks: Gate the workloads that this expression of pytest's ``-m`` selects; all if empty.
         acknowledged: Metrics whose implausible gain a person has examined.
-        places: Gate the workloads of these files, folders and node ids, relative to the current folder; all if empty.
         cluster: Address of the scheduler of a Dask cluster that measures accuracy; this machine measures all if empty.
         explain: Unless the gate passes, find the first place where the revisions differ.
     """
 
-    baseline: str | None = None
-    candidate: str | None = None
     resume: bool = False
     allow_unjudged: bool = False
-    fail_fast: bool | None = None
-    seconds: float | None = None
-    fresh: bool = False
-    only: str | None = None
-    pairs: int | None = None
-    keyword: str = ""
-    marks: str = ""
-    places: tuple[str, ...] = ()
     acknowledged: tuple[str, ...] = ()
     cluster: str = ""
     explain: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class GateOutcome:
-    """Result of a gate.
-
-    Attributes:
-        run: The run document.
-        path: File that it was written to.
-    """
-
-    run: Run
-    path: Path
-
-
-def gate(path: Path, options: GateOptions, *, environ: Mapping[str, str], observer: Observer) -> GateOutcome:
+def gate(path: Path, options: GateOptions, *, environ: Mapping[str, str], observer: Observer) -> RunOutcome:
     """Judge a candidate against its baseline.
 
     Args:
@@ -119,29 +87,20 @@ def gate(path: Path, options: GateOptions, *, environ: Mapping[str, str], observ
         recorded_failure(folder),
     ):
         session = Session.of_run(repository, folder, start, environ=environ, observer=observer)
-        run = run_gate(
-            session,
-            allow_unjudged=options.allow_unjudged,
-            acknowledged=options.acknowledged,
-            cluster=cluster,
-        )
-        place = folder.write("run.json", run_to_json(run))
-        folder.journal.append("finish", verdict=run.verdict, exit_status=run.exit_status)
+        run = run_gate(session, options, cluster)
+        outcome = finish(folder, run)
         if options.explain and run.verdict is not Verdict.PASS:
             run = with_explanation(repository, run, folder.path, environ=environ, observer=observer)
             folder.write("run.json", run_to_json(run))
-    return GateOutcome(run=run, path=place)
+    return replace(outcome, run=run)
 
 
-def run_gate(
-    session: Session, *, allow_unjudged: bool, acknowledged: Sequence[str] = (), cluster: Cluster | None = None
-) -> Run:
+def run_gate(session: Session, options: GateOptions, cluster: Cluster | None) -> Run:
     """Build, collect, plan, measure and judge.
 
     Args:
         session: Session of a run that was started or resumed.
-        allow_unjudged: Whether a gate that judged nothing passes.
-        acknowledged: Metrics whose implausible gain a person has examined.
+        options: Options of the command.
         cluster: Cluster that measures accuracy; ``None`` to measure all on this machine.
 
     Raises:
@@ -150,7 +109,7 @@ def run_gate(
     waivers = waivers_of(session, Side.CANDIDATE)  # first, since a mistake in them is told before anything is built
     with open_harness(session) as harness:
         basis = fix_basis(session, harness, waivers)
-        basis.require_known(acknowledged)
+        basis.require_known(options.acknowledged)
         ledgers = open_ledgers(basis.agenda, basis.plan)
         cached, reused = choose_reused(
             session, Cached() if basis.is_unchanged else find_cached(session, harness), ledgers
@@ -188,8 +147,8 @@ def run_gate(
         run_id=session.folder.id,
         repository=session.repository,
         environ=session.environ,
-        allow_unjudged=allow_unjudged,
-        acknowledged=acknowledged,
+        allow_unjudged=options.allow_unjudged,
+        acknowledged=options.acknowledged,
     )
 
 
@@ -230,11 +189,11 @@ def in_project(root: Path, folder: Path, places: Sequence[str]) -> tuple[str, ..
     return tuple(found)
 
 
-def choose_start(repository: Repository, options: GateOptions, environ: Mapping[str, str]) -> Start:
+def choose_start(repository: Repository, options: StartOptions, environ: Mapping[str, str]) -> Start:
     """Fix the two revisions and the options that a resumed gate must keep."""
     candidate = repository.candidate(options.candidate)
     repository.refuse_tracked_runs(candidate.revision.commit)
-    configuration = configuration_of(repository, candidate.revision)
+    configuration = configuration_of(repository, candidate.revision.commit)
     baseline = choose_baseline(repository, candidate, configuration, requested=options.baseline, environ=environ)
     settings = read_settings(repository, baseline.revision, candidate.revision).in_force
     created = datetime.now(UTC)

@@ -177,9 +177,8 @@ def _build(
 def _resolutions(session: Session, trees: Mapping[Side, Path]) -> Mapping[Side, Resolution]:
     """Dependencies of both revisions, as resolved when the run started."""
     journal = session.folder.journal
-    lines = [line for line in journal.read() if line["type"] == "resolutions"]
-    if lines:
-        return journal.content(lines[0], "resolutions", dict[Side, Resolution])
+    if line := journal.first("resolutions"):
+        return journal.content(line, "resolutions", dict[Side, Resolution])
     resolutions = environments.resolve(trees, session.settings.own)
     journal.append("resolutions", resolutions={side: asdict(each) for side, each in resolutions.items()})
     return resolutions
@@ -187,11 +186,9 @@ def _resolutions(session: Session, trees: Mapping[Side, Path]) -> Mapping[Side, 
 
 def _workloads_differ(session: Session) -> bool:
     """Whether the change touches the workload files or their pytest settings."""
+    settings, commits = session.pytest_settings, session.start.revisions
     folders = {side: configuration.workloads for side, configuration in session.settings.judging.items()}
-    digests = {
-        session.repository.folder_digest(revision.commit, folders[side])
-        for side, revision in session.start.revisions.items()
+    files = {
+        (folder, session.repository.folder_digest(commits[side].commit, folder)) for side, folder in folders.items()
     }
-    settings = session.pytest_settings
-    is_same_pytest = settings[Side.BASELINE] == settings[Side.CANDIDATE]
-    return len({*folders.values()}) > 1 or len(digests) > 1 or not is_same_pytest
+    return len(files) > 1 or settings[Side.BASELINE] != settings[Side.CANDIDATE]

@@ -224,5 +224,5 @@ def _commits(repository: Repository, environ: Mapping[str, str]) -> list[str]:
 
 def _default_branch(repository: Repository, environ: Mapping[str, str]) -> str:
     """The default branch, or HEAD if it is unknown."""
-    configuration = configuration_of(repository, repository.candidate("HEAD").revision)
+    configuration = configuration_of(repository, repository.resolve("HEAD"))
     return repository.default_branch(configuration.default_branch, environ) or "HEAD"

@@ -139,7 +139,7 @@ class _Use:
 
     def __init__(self, parcel: Parcel) -> None:
         self.live = LiveWorkers()
-        self._folder = _hosts_folder() / parcel.digest
+        self._folder = cache_folder() / "hosts" / parcel.digest
         self._folder.parent.mkdir(parents=True, exist_ok=True)
         with self._exclusive():
             if not _is_locked(self._folder / KEPT):
@@ -362,11 +362,6 @@ def _has_ended(folder: Path, lock: FileLock) -> bool:
         return True
     lock.release()
     return False
-
-
-def _hosts_folder() -> Path:
-    """Folder of the folders of all gates that this host measures for."""
-    return cache_folder() / "hosts"
 
 
 def _is_locked(file: Path) -> bool:

@@ -23,8 +23,9 @@ from mainstay.adoption.proposal import Proposal, Wishes, propose
 from mainstay.adoption.survey import Survey, survey_project
 from mainstay.adoption.templates import Pin
 from mainstay.adoption.writing import Edit, render_difference, write_edits
-from mainstay.commands.gate import GateOptions, GateOutcome, gate
-from mainstay.commands.scaffold import Scaffold, ScaffoldOptions, default_source, render_scaffold
+from mainstay.commands.gate import GateOptions, gate
+from mainstay.commands.outcome import RunOutcome
+from mainstay.commands.scaffold import Scaffold, ScaffoldOptions, default_source, render_scaffold, text_of
 from mainstay.measuring.loop import Observer
 from mainstay.records.errors import GitError, MainstayError
 from mainstay.revisions.git import Repository, remote_commit
@@ -124,7 +125,7 @@ def plan_adoption(
     texts = {edit.path: edit.after for edit in (rendered.edits if rendered else ())}
 
     def read_from_top(name: str) -> str | None:
-        return texts[name] if name in texts else _text(top / name)
+        return texts[name] if name in texts else text_of(top / name)
 
     def read(name: str) -> str | None:
         return read_from_top(_from_top(folder, name))
@@ -177,7 +178,7 @@ def write_adoption(adoption: Adoption) -> None:
     write_edits(adoption.top, adoption.edits)
 
 
-def gate_against_itself(path: Path, *, environ: Mapping[str, str], observer: Observer) -> GateOutcome:
+def gate_against_itself(path: Path, *, environ: Mapping[str, str], observer: Observer) -> RunOutcome:
     """Gate the current tree against itself: build it twice and collect its workloads.
 
     Args:
@@ -223,11 +224,3 @@ def known_pin() -> Pin | None:
         return Pin(found[1], ref, ref[:12])
     commit = remote_commit(address, ref)
     return Pin(found[1], commit, ref) if commit else None
-
-
-def _text(place: Path) -> str | None:
-    """The text of a file; ``None`` if it does not exist."""
-    try:
-        return place.read_bytes().decode()
-    except (OSError, UnicodeDecodeError):
-        return None

@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from mainstay.commands.outcome import RunOutcome, finish
 from mainstay.evaluation.formats import read_scores, with_task
 from mainstay.evaluation.items import ItemsError, PairedTask, ScoredItem, Scores, pair_scores
 from mainstay.gates.policy import Design, GateFacts, judge_gate
@@ -31,12 +32,12 @@ from mainstay.project.waivers import JUDGED_WAIVERS, apply_waivers, read_waivers
 from mainstay.records.errors import StoreError, UsageError
 from mainstay.records.executions import STORED_EXECUTION
 from mainstay.records.findings import Finding, MeasuredWith, Waiver
+from mainstay.records.formatting import first_few
 from mainstay.records.metrics import FRACTION, STORED, Direction, Kind, Metric
 from mainstay.records.plans import Plan, PlannedWorkload
 from mainstay.records.runs import Revision, Run, WorkloadResult
 from mainstay.records.scales import PLAIN_NUMBER
 from mainstay.records.trials import ContextValue, Side
-from mainstay.store.documents import run_to_json
 from mainstay.store.journal import JUDGEMENTS, new_run
 from mainstay.workers.machine import describe_machine
 
@@ -74,20 +75,7 @@ class JudgeOptions:
     acknowledged: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class JudgeOutcome:
-    """Result of a judgement.
-
-    Attributes:
-        run: The run document.
-        path: File that it was written to.
-    """
-
-    run: Run
-    path: Path
-
-
-def judge(folder: Path, baseline: Path, candidate: Path, options: JudgeOptions) -> JudgeOutcome:
+def judge(folder: Path, baseline: Path, candidate: Path, options: JudgeOptions) -> RunOutcome:
     """Judge the stored results of a candidate against those of a baseline.
 
     Args:
@@ -147,9 +135,7 @@ def judge(folder: Path, baseline: Path, candidate: Path, options: JudgeOptions) 
             notes=(*notes, *_notes(sides, options, findings), *_unused(settings, options, samples)),
             phases_s={"reading": reading_s, "judging": judging_s},
         )
-        path = place.write("run.json", run_to_json(run))
-        place.journal.append("finish", verdict=run.verdict, exit_status=run.exit_status)
-    return JudgeOutcome(run=run, path=path)
+        return finish(place, run)
 
 
 def _configuration(folder: Path, config: Path | None) -> Configuration:
@@ -167,12 +153,10 @@ def _configuration(folder: Path, config: Path | None) -> Configuration:
 
 def _in_force(configured: EvaluationSettings, options: JudgeOptions) -> EvaluationSettings:
     """The configured settings, overridden by the options."""
-    return EvaluationSettings(
+    return replace(
+        configured,
         margin=configured.margin if options.margin is None else options.margin,
         margins={**configured.margins, **options.task_margins},
-        tiers=configured.tiers,
-        ranges=configured.ranges,
-        directions=configured.directions,
         filter=options.filter or configured.filter,
         cluster=options.cluster or configured.cluster,
     )
@@ -225,20 +209,19 @@ def _samples(
             str(error), looked_in=named, next_step="export the results again, each item of a task once per repeat"
         ) from error
     samples = []
-    for name in tasks[Side.BASELINE]:
-        if name in paired:
-            samples.append(_paired_samples(paired[name], settings))
+    for name in dict.fromkeys((*tasks[Side.BASELINE], *tasks[Side.CANDIDATE])):
+        tier = settings.tiers.get(name)
+        if task := paired.get(name):
+            is_share = task.score_range == (0.0, 1.0)
+            metric = _metric(name, settings, is_share=is_share, direction=task.direction)
+            samples.append(paired_samples(task, metric, tier=tier))
+        elif name in tasks[Side.BASELINE]:
+            metric = _metric_of(name, sides[Side.BASELINE], settings)
+            samples.append(preset_samples(metric, refused=_with_advice(refused.get(name)), tier=tier))
         else:
-            samples.append(_preset_samples(name, sides[Side.BASELINE], settings, refused.get(name)))
-    new = [name for name in tasks[Side.CANDIDATE] if name not in set(tasks[Side.BASELINE])]
-    samples += [_new_samples(name, sides[Side.CANDIDATE], settings) for name in new]
+            metric = _metric_of(name, sides[Side.CANDIDATE], settings)
+            samples.append(preset_samples(metric, lacking=Side.BASELINE, tier=tier))
     return samples, paired
-
-
-def _paired_samples(task: PairedTask, settings: EvaluationSettings) -> TaskSamples:
-    """Samples of a task that both sides have scored."""
-    metric = _metric(task.name, settings, is_share=task.score_range == (0.0, 1.0), direction=task.direction)
-    return paired_samples(task, metric, tier=settings.tiers.get(task.name))
 
 
 def _metric(name: str, settings: EvaluationSettings, *, is_share: bool, direction: Direction) -> Metric:
@@ -259,20 +242,12 @@ def _metric(name: str, settings: EvaluationSettings, *, is_share: bool, directio
     )
 
 
-def _preset_samples(
-    name: str, baseline: Scores, settings: EvaluationSettings, refused: ItemsError | None
-) -> TaskSamples:
-    """Samples of a task that cannot be judged: the candidate lacks it or scored other items."""
-    if refused is not None and "another prompt" in str(refused):
-        advice = f"{refused}; declare --prompt-changed if that is intended"
-        refused = ItemsError(advice, task=refused.task, side=refused.side)
-    return preset_samples(_metric_of(name, baseline, settings), refused=refused, tier=settings.tiers.get(name))
-
-
-def _new_samples(name: str, candidate: Scores, settings: EvaluationSettings) -> TaskSamples:
-    """Samples of a task that only the candidate has."""
-    metric = _metric_of(name, candidate, settings)
-    return preset_samples(metric, lacking=Side.BASELINE, tier=settings.tiers.get(name))
+def _with_advice(refused: ItemsError | None) -> ItemsError | None:
+    """An error, with the option that lets different prompts pass."""
+    if refused is None or "another prompt" not in str(refused):
+        return refused
+    advice = f"{refused}; declare --prompt-changed if that is intended"
+    return ItemsError(advice, task=refused.task, side=refused.side)
 
 
 def _metric_of(name: str, scores: Scores, settings: EvaluationSettings) -> Metric:
@@ -336,13 +311,11 @@ def _revision(side: Side, scores: Scores) -> Revision:
     digest = hashlib.sha256()
     for file in scores.files:
         digest.update(f"{_file_digest(file)} {file.name}\n".encode(errors="surrogateescape"))
-    names = [file.name for file in scores.files]
-    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
     return Revision(
         side=side,
         commit=digest.hexdigest() if len(scores.files) > 1 else _file_digest(scores.files[0]),
         tree="",
-        subject=f"{names[0]}{more}",
+        subject=first_few([file.name for file in scores.files], at_most=1),
         name=f"stored results, {scores.format}, {len(scores.items):,} scores",
     )
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from mainstay.commands.basis import Basis, Measured, conclude
-from mainstay.commands.judge import JudgeOutcome
 from mainstay.commands.measurement import open_ledgers
+from mainstay.commands.outcome import RunOutcome, finish
 from mainstay.commands.pieces import Piece, basis_of, read_pieces, require_whole
 from mainstay.gates.accuracy import decode_classes
 from mainstay.gates.policy import Design
@@ -26,7 +26,6 @@ from mainstay.records.errors import GitError, MainstayError, PieceError
 from mainstay.records.findings import Finding, Verdict
 from mainstay.records.trials import Outcome, Trial
 from mainstay.revisions.git import Repository
-from mainstay.store.documents import run_to_json
 from mainstay.store.journal import JUDGEMENTS, new_run
 from mainstay.workers.interleaved import TimedRequest
 from mainstay.workers.pairs import PairRequest, PairResult
@@ -114,7 +113,7 @@ def _lacking(trial: Trial, gated: Sequence[str]) -> str:
 
 def judge_pieces(
     folder: Path, places: Sequence[Path], *, environ: Mapping[str, str], acknowledged: Sequence[str]
-) -> JudgeOutcome:
+) -> RunOutcome:
     """Judge what all shards of a gate measured.
 
     Args:
@@ -142,9 +141,7 @@ def judge_pieces(
         run = conclude(
             basis, measured, run_id=place.id, repository=repository, environ=environ, acknowledged=acknowledged
         )
-        path = place.write("run.json", run_to_json(run))
-        place.journal.append("finish", verdict=run.verdict, exit_status=run.exit_status)
-    return JudgeOutcome(run=run, path=path)
+        return finish(place, run)
 
 
 def _replay(pieces: Sequence[Piece], basis: Basis, begun: float) -> Measured:

@@ -19,8 +19,8 @@ from mainstay.commands.planning import margins_of
 from mainstay.commands.session import Session
 from mainstay.gates.policy import Design
 from mainstay.measuring.agenda import Agenda
+from mainstay.measuring.evaluated import make_logs
 from mainstay.measuring.ledger import WorkloadLog, examples_to_show
-from mainstay.measuring.ledgers import make_logs
 from mainstay.measuring.loop import Measurement
 from mainstay.records.findings import MeasuredWith
 from mainstay.records.plans import Plan

@@ -20,14 +20,11 @@ from mainstay.measuring.scheduling import derive_seeds, describe_fit, fitted_pai
 from mainstay.measuring.strictness import Margins
 from mainstay.records.errors import PlanError
 from mainstay.records.executions import EXECUTIONS
-from mainstay.records.formatting import degradation_text
+from mainstay.records.formatting import degradation_text, first_few
 from mainstay.records.plans import Plan, PlannedWorkload
 from mainstay.records.trials import Side
 from mainstay.store.journal import RunFolder
 from mainstay.workers.machine import usable_cores
-
-MOST_NAMED = 3
-"""Largest number of metrics that a note names."""
 
 
 def fix_plan(
@@ -65,11 +62,11 @@ def keep_plan(folder: RunFolder, plan: Plan) -> Plan:
         PlanError: If the two plans differ: pairs measured under one plan are no evidence under another.
     """
     journal = folder.journal
-    lines = [line for line in journal.read() if line["type"] == "plan"]
-    if not lines:
+    line = journal.first("plan")
+    if line is None:
         journal.append("plan", plan=asdict(plan))
         return plan
-    first = journal.content(lines[0], "plan", Plan)
+    first = journal.content(line, "plan", Plan)
     if names := first.differences(plan):
         raise PlanError(
             f"the plan of this gate is not the one that it started with: {', '.join(names)} would differ",
@@ -125,12 +122,9 @@ def note_on_noise(plan: Plan) -> str:
             doubtful.append("{} ({}, supported: {})".format(metric.id, *margins))
     if not doubtful:
         return ""
-    shown = ", ".join(doubtful[:MOST_NAMED]) + (
-        f" and {len(doubtful) - MOST_NAMED} more" if len(doubtful) > MOST_NAMED else ""
-    )
     return (
         f"at calibrated noise, {plan.looks[-1]} pairs are not sure to pass an unchanged revision within the margin of "
-        f"{shown}: widen the margin, lengthen the trials or plan more looks"
+        f"{first_few(doubtful)}: widen the margin, lengthen the trials or plan more looks"
     )
 
 

@@ -10,7 +10,7 @@ Its assumptions are listed in :data:`mainstay.reports.circumstances.ASSUMPTIONS`
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import NamedTuple
 
 from mainstay.commands.harness import Harness
@@ -72,16 +72,11 @@ def prove(session: Session, harness: Harness, agenda: Agenda) -> Proof:
     if proof.holds or not is_wanted or any(_obstacles(session.settings, harness, agenda)):
         return proof
     journal = session.folder.journal
-    if lines := [line for line in journal.read() if line["type"] == "proof"]:
-        found = Reworded(
-            frozenset(journal.content(lines[0], "workloads", list[str])),
-            journal.content(lines[0], "note", str),
-            journal.content(lines[0], "calls", dict[str, int]),
-            tuple(journal.content(lines[0], "unexecuted", list[str])),
-        )
+    if line := journal.first("proof"):
+        found = journal.content(line, "proof", Reworded)
     else:
         found = prove_reworded(session, harness, agenda, _differing_members(harness))
-        journal.append("proof", **{**found._asdict(), "workloads": sorted(found.workloads)})
+        journal.append("proof", proof={**asdict(found), "workloads": sorted(found.workloads)})
     return proof._replace(reworded=found.workloads, note=found.note, calls=found.calls, unexecuted=found.unexecuted)
 
 

@@ -10,17 +10,15 @@ nothing is left in the repository.
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import datetime
-from pathlib import Path
+from dataclasses import dataclass
 
 from mainstay.commands.collecting import collect_agenda
-from mainstay.commands.gate import GateOptions, choose_start
-from mainstay.commands.harness import Harness, open_harness
-from mainstay.commands.session import Session
+from mainstay.commands.gate import choose_start
+from mainstay.commands.harness import open_harness
+from mainstay.commands.session import Session, passing_session
+from mainstay.commands.start import StartOptions
 from mainstay.measuring.loop import SilentObserver
 from mainstay.measuring.scheduling import fitted_pair_seconds
 from mainstay.project.configuration import Configuration
@@ -28,10 +26,10 @@ from mainstay.records.findings import Finding
 from mainstay.records.metrics import Workload
 from mainstay.records.trials import Outcome, Side, Trial
 from mainstay.revisions.git import Repository
-from mainstay.store.journal import new_run
 from mainstay.workers.collecting import Problem, collect_workloads
 from mainstay.workers.machine import usable_cores
 from mainstay.workers.pairs import PairRequest, run_pair
+from mainstay.workers.process import WorkerSpec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,9 +107,8 @@ class Rehearsal:
         return self.forecast.seconds(self.configuration.looks[0], self.pair_seconds)
 
 
-def _try(session: Session, harness: Harness, workload: Workload) -> Trial:
+def _try(session: Session, specs: Mapping[Side, WorkerSpec], workload: Workload) -> Trial:
     """One trial of the candidate."""
-    specs = harness.specs.get(Side.CANDIDATE, harness.specs[Side.BASELINE])
     request = PairRequest(
         workload=workload.id,
         seed=0,
@@ -137,12 +134,8 @@ def rehearse(repository: Repository, *, environ: Mapping[str, str]) -> Rehearsal
     Raises:
         MainstayError: If a gate would end with this error.
     """
-    start = choose_start(repository, GateOptions(), environ)
-    with (
-        tempfile.TemporaryDirectory() as place,
-        new_run(Path(place), datetime.fromisoformat(start.created), asdict(start)) as folder,
-    ):
-        session = Session.of_run(repository, folder, start, environ=environ, observer=SilentObserver())
+    start = choose_start(repository, StartOptions(), environ)
+    with passing_session(repository, start, environ=environ, observer=SilentObserver()) as session:
         return _rehearse(session)
 
 
@@ -152,13 +145,13 @@ def _rehearse(session: Session) -> Rehearsal:
     with open_harness(session) as harness:
         agenda = collect_agenda(session, harness)
         built = time.monotonic()
-        spec = harness.specs.get(Side.CANDIDATE, harness.specs[Side.BASELINE])[Side.CANDIDATE]
+        specs = harness.specs.get(Side.CANDIDATE, harness.specs[Side.BASELINE])
         folder = session.settings.judging[Side.CANDIDATE].workloads
-        found = collect_workloads(spec, [folder], limit_s=session.collecting_seconds)
+        found = collect_workloads(specs[Side.CANDIDATE], [folder], limit_s=session.collecting_seconds)
         start_s = time.monotonic() - built
         gating = [workload for workload in found.workloads if workload.metrics and workload.id not in found.skipped]
         timed = [workload for workload in gating if workload.execution.is_interleaved]
-        tried = [_try(session, harness, workload) for workload in gating if workload not in timed]
+        tried = [_try(session, specs, workload) for workload in gating if workload not in timed]
         return Rehearsal(
             workloads=tuple(gating),
             problems=found.problems,

@@ -77,11 +77,10 @@ def choose_reused(session: Session, cached: Cached, ledgers: Sequence[WorkloadLo
         conditions keeps its own trials, but reuses none and caches none.
     """
     journal = session.folder.journal
-    lines = [line for line in journal.read() if line["type"] == "reused"]
-    if lines and lines[0].get("keys") != cached.keys:
-        return replace(cached, keys={}), []
-    if lines:
-        return cached, journal.content(lines[0], "trials", list[Trial])
+    if line := journal.first("reused"):
+        if line.get("keys") != cached.keys:
+            return replace(cached, keys={}), []
+        return cached, journal.content(line, "trials", list[Trial])
     trials = [trial for log in ledgers for trial in reusable_trials(cached.of(log), log.workload, log.seeds)]
     journal.append("reused", keys=cached.keys, trials=[trial_content(trial) for trial in trials])
     return cached, trials

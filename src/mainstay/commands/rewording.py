@@ -18,7 +18,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 from mainstay.commands.harness import Harness
 from mainstay.commands.session import Session
@@ -56,7 +55,8 @@ DEPENDS_ON_WORDS = frozenset({"import_time", "peak_memory", "peak_accelerator_me
 """Metrics that the text of a module affects even where nothing reads it."""
 
 
-class Reworded(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Reworded:
     """Result of looking for such a proof.
 
     Attributes:
@@ -68,7 +68,7 @@ class Reworded(NamedTuple):
 
     workloads: frozenset[str] = frozenset()
     note: str = ""
-    calls: Mapping[str, int] = {}
+    calls: Mapping[str, int] = field(default_factory=dict)
     unexecuted: tuple[str, ...] = ()
 
 
@@ -119,11 +119,10 @@ def prove_reworded(session: Session, harness: Harness, agenda: Agenda, differing
     session.watch.lap("proof")
     if tracing.obstacles:
         reasons = [f"{name}: {why}" if name else why for name, why in tracing.obstacles.items()]
-        named = "; ".join(reasons[:MOST_NAMED]) + (
-            f"; and {left} more" if (left := len(reasons) - MOST_NAMED) > 0 else ""
-        )
+        if (left := len(reasons) - MOST_NAMED) > 0:
+            reasons[MOST_NAMED:] = [f"and {left} more"]
         what = "measured nevertheless" if not proved else "measured in part"
-        note = f"{equal}; {what}, since {named}"
+        note = f"{equal}; {what}, since {'; '.join(reasons)}"
     elif len(proved) < len(agenda.assignments):
         note = f"{equal}; import time and memory are measured, since the text of a module affects them"
     else:

@@ -202,7 +202,7 @@ def render_scaffold(repository: Repository, options: ScaffoldOptions, environ: M
     top = repository.top
 
     def read(path: str) -> str | None:
-        return _text(top / path)
+        return text_of(top / path)
 
     if (there := read(ANSWERS)) is not None:
         if not re.search(r"^mainstay: ", there, re.MULTILINE):
@@ -224,7 +224,7 @@ def render_scaffold(repository: Repository, options: ScaffoldOptions, environ: M
         _stage(top, listed, stage)
         _run_copier(source, stage, options, _defaults(repository, source), environ)
         files = {place.relative_to(stage).as_posix(): place for place in stage.rglob("*") if place.is_file()}
-        texts = {path: text for path, place in files.items() if (text := _text(place)) is not None}
+        texts = {path: text for path, place in files.items() if (text := text_of(place)) is not None}
         executable = frozenset(path for path in texts if os.access(files[path], os.X_OK))
     folder = gated_folder(texts)
     has_code = any(path.endswith(".py") and (not folder or path.startswith(f"{folder}/")) for path in listed)
@@ -263,9 +263,8 @@ def _run_copier(
         done = run_guarded(command, env=variables | {"GIT_TERMINAL_PROMPT": "0"}, cwd=stage)
         status, errors = done.returncode, done.stderr
     if status:
-        lines = (
-            errors.replace(f"{stage}/", "").strip().splitlines()[-(1 if "Traceback" in errors else NUM_TAIL_LINES) :]
-        )
+        num_lines = 1 if "Traceback" in errors else NUM_TAIL_LINES
+        lines = errors.replace(f"{stage}/", "").strip().splitlines()[-num_lines:]
         raise UsageError(
             "nothing was written: copier did not render the scaffold" + "".join(f"\n  | {line}" for line in lines),
             looked_in=f"{source.address}, version {source.ref}",
@@ -276,7 +275,7 @@ def _run_copier(
 def _defaults(repository: Repository, source: Source) -> dict[str, Any]:
     """Answers that the project suggests; a person may give others."""
     try:
-        project = tomllib.loads(_text(repository.top / "pyproject.toml") or "").get("project", {})
+        project = tomllib.loads(text_of(repository.top / "pyproject.toml") or "").get("project", {})
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(
             f"not a TOML file: {error}", looked_in=str(repository.top / "pyproject.toml"), next_step="correct it"
@@ -318,17 +317,16 @@ def _notes(repository: Repository, source: Source, texts: Mapping[str, str], fol
     """What a person must know."""
     yield f"the scaffold is that of {source.address}, {source.ref}"
     yield "its sessions are locked by 'uvx nox -s lock' and run by 'uvx nox'"
-    own = _text(repository.top / folder / "pyproject.toml")
+    own = text_of(repository.top / folder / "pyproject.toml")
     if own is not None and "Programming Language :: Python :: 3." not in own:
         yield "noxfile.py reads the versions of Python from the classifiers in [project]: add those that you support"
     configured = repository.call("config", "--show-scope", "--get-all", "core.hooksPath", check=False).text.splitlines()
-    if hooks := [
-        line.partition("\t")[2] for line in configured if not line.startswith("command")
-    ]:  # our own calls' one
+    hooks = [line.partition("\t")[2] for line in configured if not line.startswith("command")]  # our own calls' one
+    if hooks:
         yield f"git runs the hooks of {hooks[-1]} (core.hooksPath), and 'pre-commit install' refuses to add its own: call it there"
 
 
-def _text(place: Path) -> str | None:
+def text_of(place: Path) -> str | None:
     """The text of a file; ``None`` if it does not exist."""
     try:
         return place.read_bytes().decode()

@@ -1,6 +1,7 @@
 """Session shared by the steps of a gate or calibration, and the end of a run that cannot continue.
 
 - :class:`Session`: the values that are fixed before the first step, and the observer of progress.
+- :func:`passing_session`: a session of a run that nothing is left of.
 - :class:`Stopwatch`: seconds by phase.
 - :func:`check_platform`, :func:`repository_for_runs`, :func:`recorded_failure`: refusals before the start of a run, and errors
   after it.
@@ -9,11 +10,12 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from datetime import date
+from dataclasses import asdict, dataclass, field
+from datetime import date, datetime
 from functools import partial
 from pathlib import Path
 
@@ -24,7 +26,7 @@ from mainstay.records.errors import ConfigurationError, Interrupted, MainstayErr
 from mainstay.records.trials import Side
 from mainstay.revisions.git import Repository
 from mainstay.revisions.workspace import PytestSettings, pytest_settings
-from mainstay.store.journal import RunFolder
+from mainstay.store.journal import RunFolder, new_run
 from mainstay.workers.process import collecting_seconds
 
 
@@ -91,12 +93,11 @@ class Session:
         Raises:
             ConfigurationError: If the settings of the candidate cannot be read.
         """
-        settings = read_settings(repository, start.baseline, start.candidate)
         return cls(
             repository=repository,
             folder=folder,
             start=start,
-            settings=settings,
+            settings=read_settings(repository, start.baseline, start.candidate),
             environ=environ,
             observer=observer,
         )
@@ -123,6 +124,26 @@ class Session:
     def today(self) -> date:
         """The day on which the run started."""
         return date.fromisoformat(self.start.created[:10])
+
+
+@contextmanager
+def passing_session(
+    repository: Repository, start: Start, *, environ: Mapping[str, str], observer: Observer
+) -> Iterator[Session]:
+    """A session of a run that nothing is left of.
+
+    Args:
+        repository: The user's repository.
+        start: Choices with which the run starts.
+        environ: The user's environment.
+        observer: Receives progress reports.
+
+    Raises:
+        ConfigurationError: If the settings of the candidate cannot be read.
+    """
+    created = datetime.fromisoformat(start.created)
+    with tempfile.TemporaryDirectory() as place, new_run(Path(place), created, asdict(start)) as folder:
+        yield Session.of_run(repository, folder, start, environ=environ, observer=observer)
 
 
 @contextmanager

@@ -26,6 +26,35 @@ HASH = re.compile("[0-9a-f]{40}([0-9a-f]{24})?")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class StartOptions:
+    """Options from which a start follows.
+
+    Attributes:
+        baseline: Revision to compare with; the merge base if ``None``.
+        candidate: Revision to judge; the working tree if ``None``.
+        fail_fast: Stop at the first ``fail``; as configured if ``None``.
+        seconds: Time budget for measuring; as configured if ``None``.
+        fresh: Draw new seeds instead of those derived from the baseline; no baseline trial is then reused or cached.
+        only: ``accuracy``, or ``performance`` for time and memory; everything if ``None``.
+        pairs: Number of pairs before a single look, for an estimate free of early-stopping bias; as configured if ``None``.
+        keyword: Gate the workloads that this expression of pytest's ``-k`` selects; all if empty.
+        marks: Gate the workloads that this expression of pytest's ``-m`` selects; all if empty.
+        places: Gate the workloads of these files, folders and node ids, relative to the current folder; all if empty.
+    """
+
+    baseline: str | None = None
+    candidate: str | None = None
+    fail_fast: bool | None = None
+    seconds: float | None = None
+    fresh: bool = False
+    only: str | None = None
+    pairs: int | None = None
+    keyword: str = ""
+    marks: str = ""
+    places: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Start:
     """Choices fixed when a gate starts, and journalled so that it can be resumed.
 
@@ -90,9 +119,9 @@ class BothSettings:
         return self.judging[Side.BASELINE] is self.judging[Side.CANDIDATE] and not self.misread
 
 
-def configuration_of(repository: Repository, revision: Revision) -> Configuration:
-    """``[tool.mainstay]`` of a revision."""
-    content = repository.read_file(revision.commit, "pyproject.toml")
+def configuration_of(repository: Repository, commit: str) -> Configuration:
+    """``[tool.mainstay]`` of a commit."""
+    content = repository.read_file(commit, "pyproject.toml")
     return read_configuration(content or b"", "pyproject.toml")
 
 
@@ -138,9 +167,8 @@ def choose_baseline(
 
 def _branch_named_at(repository: Repository, reference: str) -> str | None:
     """The default branch named by a branch's settings; ``None`` if they name none or cannot be read."""
-    content = repository.read_file(repository.resolve(reference), "pyproject.toml")
     try:
-        return read_configuration(content or b"", "pyproject.toml").default_branch
+        return configuration_of(repository, repository.resolve(reference)).default_branch
     except ConfigurationError:
         return None
 
@@ -151,9 +179,9 @@ def read_settings(repository: Repository, baseline: Revision, candidate: Revisio
     Raises:
         ConfigurationError: If the candidate's settings cannot be read.
     """
-    after = configuration_of(repository, candidate)
+    after = configuration_of(repository, candidate.commit)
     try:
-        before = configuration_of(repository, baseline)
+        before = configuration_of(repository, baseline.commit)
     except ConfigurationError as error:  # a change that corrects the settings must be able to pass; a note says so
         alike = dict.fromkeys(Side, after)
         return BothSettings(own=alike, judging=alike, misread=error.fact)

@@ -8,25 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mainstay.commands.basis import Basis, fix_basis
-from mainstay.commands.gate import GateOptions, choose_start, in_project
+from mainstay.commands.gate import choose_start, in_project
 from mainstay.commands.harness import open_harness
 from mainstay.commands.measurement import max_load, measuring, open_ledgers
 from mainstay.commands.pieces import Ending, Head, Piece, find_difference
 from mainstay.commands.review import waivers_of
 from mainstay.commands.session import Session, repository_for_runs
-from mainstay.commands.start import Start
+from mainstay.commands.start import Start, StartOptions
 from mainstay.commands.tampering import find_tampering
 from mainstay.measuring.ledger import restore_trials
 from mainstay.measuring.loop import Observer
 from mainstay.measuring.sharding import Shard
 from mainstay.records.errors import PieceError, StoreError, UsageError
 from mainstay.records.trials import Side
-from mainstay.revisions.git import Repository
 from mainstay.store.files import FOLDER
 from mainstay.store.journal import JOURNAL_VERSION, PIECES, RunFolder
 
@@ -35,32 +34,20 @@ PART = "accuracy"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TrialsOptions:
-    """Options of the trials command.
+class TrialsOptions(StartOptions):
+    """Options of the trials command; places, revisions, budget and pairs are those of the gate.
 
     Attributes:
         shard: The shard to measure.
         up_to: Number of pairs to measure, over all shards; the number at the last look if ``None``.
         output: Folder in which the folder of the piece is made; ``.mainstay/pieces`` of the project if ``None``.
-        baseline: Revision to compare with; the merge base if ``None``.
-        candidate: Revision to judge; the working tree if ``None``.
-        seconds: Time budget of this shard; as configured if ``None``.
-        pairs: Number of pairs before a single look; as configured if ``None``.
-        keyword: Workloads that this expression of pytest's ``-k`` selects; all if empty.
-        marks: Workloads that this expression of pytest's ``-m`` selects; all if empty.
-        places: Workloads of these files, folders and node ids, relative to the current folder; all if empty.
+        only: The part that can be sharded.
     """
 
     shard: Shard
     up_to: int | None = None
     output: Path | None = None
-    baseline: str | None = None
-    candidate: str | None = None
-    seconds: float | None = None
-    pairs: int | None = None
-    keyword: str = ""
-    marks: str = ""
-    places: tuple[str, ...] = ()
+    only: str | None = PART
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -124,22 +111,15 @@ def measure_shard(
         Interrupted: On Ctrl-C; completed measurements are in the piece.
     """
     repository = repository_for_runs(path)
-    start = choose_start(repository, _gate_options(repository, path, options), environ)
+    relative = replace(options, places=in_project(repository.root, path, options.places))
+    start = choose_start(repository, relative, environ)
     place = (options.output or repository.root / FOLDER / PIECES) / options.shard.folder
     with _open_piece(place, start, options) as (folder, start):
         piece = Piece.read(folder.journal)
-        if piece and piece.basis and piece.ending and piece.ending.num_pairs >= _num_wanted(options, piece.basis):
-            return _outcome(options, folder)
-        session = Session.of_run(repository, folder, start, environ=environ, observer=observer)
-        _measure(session, options)
+        num_pairs = piece.ending.num_pairs if piece and piece.ending else 0
+        if piece is None or piece.basis is None or num_pairs < _num_wanted(options, piece.basis):
+            _measure(Session.of_run(repository, folder, start, environ=environ, observer=observer), options)
         return _outcome(options, folder)
-
-
-def _gate_options(repository: Repository, path: Path, options: TrialsOptions) -> GateOptions:
-    """The options of the gate of which this is a shard."""
-    common = {each.name for each in fields(GateOptions)} & {each.name for each in fields(TrialsOptions)}
-    chosen = GateOptions(only=PART, **{name: getattr(options, name) for name in common})
-    return replace(chosen, places=in_project(repository.root, path, options.places))
 
 
 @contextmanager

@@ -12,11 +12,12 @@ from mainstay.records.findings import Waiver
 from mainstay.revisions.git import Repository
 
 
-def waive(path: Path, *, metric: str, limit: float, reason: str, until: str) -> Path:
-    """Add a waiver to the reviewed file of the repository.
+def waive(path: Path, *, judged: bool = False, metric: str, limit: float, reason: str, until: str) -> Path:
+    """Add a waiver to the reviewed file of the repository, or to the file that ``mainstay judge`` reads.
 
     Args:
-        path: A folder in the user's repository.
+        path: A folder in the user's repository, or the folder in which results are judged.
+        judged: Whether the metric belongs to stored results; then no repository is needed.
         metric: Id or name of the metric.
         limit: The largest degradation accepted, on the scale of the margin.
         reason: Why it is accepted.
@@ -27,11 +28,17 @@ def waive(path: Path, *, metric: str, limit: float, reason: str, until: str) -> 
 
     Raises:
         UsageError: If the last day is in the past.
-        ConfigurationError: If the file lies outside the project.
+        ConfigurationError: If the file lies outside the project, or the entry cannot be read.
     """
+    place = path / JUDGED_WAIVERS if judged else _reviewed_file(path)
+    append_waiver(place, Waiver(metric=metric, limit=limit, reason=reason, until=until), datetime.now(UTC).date())
+    return place
+
+
+def _reviewed_file(path: Path) -> Path:
+    """The file of waivers that the settings of a repository name."""
     repository = Repository.discover(path)
-    candidate = repository.candidate().revision
-    waivers = configuration_of(repository, candidate).waivers
+    waivers = configuration_of(repository, repository.candidate().revision.commit).waivers
     place = repository.root / waivers
     if not place.parent.resolve().is_relative_to(repository.root.resolve()):
         raise ConfigurationError(
@@ -39,27 +46,4 @@ def waive(path: Path, *, metric: str, limit: float, reason: str, until: str) -> 
             looked_in=str(place.parent.resolve()),
             next_step="name another file as 'waivers' in [tool.mainstay]",
         )
-    append_waiver(place, Waiver(metric=metric, limit=limit, reason=reason, until=until), datetime.now(UTC).date())
-    return place
-
-
-def waive_judged(folder: Path, *, metric: str, limit: float, reason: str, until: str) -> Path:
-    """Add a waiver of a metric of stored results to the file that ``mainstay judge`` reads; no repository is needed.
-
-    Args:
-        folder: Folder in which results are judged.
-        metric: Id or name of the metric.
-        limit: The largest degradation accepted, on the scale of the margin.
-        reason: Why it is accepted.
-        until: ISO date of the last day on which it applies.
-
-    Returns:
-        The file.
-
-    Raises:
-        UsageError: If the last day is in the past.
-        ConfigurationError: If the entry cannot be read.
-    """
-    place = folder / JUDGED_WAIVERS
-    append_waiver(place, Waiver(metric=metric, limit=limit, reason=reason, until=until), datetime.now(UTC).date())
     return place

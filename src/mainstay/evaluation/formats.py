@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from mainstay.evaluation.items import ScoredItem, Scores
 from mainstay.records.errors import StoreError, UsageError
@@ -111,17 +111,16 @@ def joined(parts: Iterable[Scores]) -> Scores:
 def _read_file(path: Path, chosen_filter: str, cluster: str) -> Scores:
     if not path.is_file():  # to open a pipe would wait for whoever writes it
         raise UsageError("not a regular file", looked_in=str(path), next_step="name a file or a folder of results")
-    scores = _parse_file(path, chosen_filter, cluster)
     try:
+        scores = _parse_file(path, chosen_filter, cluster)
         for value in chain.from_iterable((*scores.items, *scores.facts.items())):
             if isinstance(value, str) and not value.isascii():
                 value.encode()
     except UnicodeEncodeError as error:
-        raise StoreError(
-            f"a text with half of a character: {error.reason}",
-            looked_in=str(path),
-            next_step="export the results again",
-        ) from error
+        raise _damaged(f"a text with half of a character: {error.reason}", str(path)) from error
+    except OSError as error:
+        fact, where = f"cannot be read: {error.strerror}", str(error.filename or path)
+        raise _damaged(fact, where, "check the permissions of the file") from error
     return replace(scores, files=(path,))
 
 
@@ -147,38 +146,30 @@ def _parse_file(path: Path, chosen_filter: str, cluster: str) -> Scores:
     return Scores(format="plain", items=tuple(_plain_items(readers[suffix](path), path)))
 
 
-def _damaged(fact: str, where: str, next_step: str = "export the results again") -> NoReturn:
-    raise StoreError(fact, looked_in=where, next_step=next_step)
+def _damaged(fact: str, where: str, next_step: str = "export the results again") -> StoreError:
+    return StoreError(fact, looked_in=where, next_step=next_step)
 
 
 def _parse_json(text: bytes, where: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise StoreError(
-            f"not JSON: {error}" if isinstance(error, ValueError) else "JSON that is nested too deeply",
-            looked_in=where,
-            next_step="export the results again",
-        ) from error
+        fact = f"not JSON: {error}" if isinstance(error, ValueError) else "JSON that is nested too deeply"
+        raise _damaged(fact, where) from error
 
 
 def _json_lines(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Objects of a JSONL file, each with its location."""
-    try:
-        with path.open("rb") as stream:
-            for number, line in enumerate(iter(lambda: stream.readline(MAX_LINE_BYTES + 1), b""), start=1):
-                where = f"{path}, line {number}"
-                if len(line) > MAX_LINE_BYTES:
-                    _damaged(f"a line of more than {MAX_LINE_BYTES >> 20} MiB", where)
-                if line.strip():
-                    row = _parse_json(line, where)
-                    if not isinstance(row, dict):
-                        _damaged("a line that is no JSON object", where)
-                    yield where, row
-    except OSError as error:
-        raise StoreError(
-            f"cannot be read: {error.strerror}", looked_in=str(path), next_step="check the permissions of the file"
-        ) from error
+    with path.open("rb") as stream:
+        for number, line in enumerate(iter(lambda: stream.readline(MAX_LINE_BYTES + 1), b""), start=1):
+            where = f"{path}, line {number}"
+            if len(line) > MAX_LINE_BYTES:
+                raise _damaged(f"a line of more than {MAX_LINE_BYTES >> 20} MiB", where)
+            if line.strip():
+                row = _parse_json(line, where)
+                if not isinstance(row, dict):
+                    raise _damaged("a line that is no JSON object", where)
+                yield where, row
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -189,24 +180,20 @@ def _csv_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
             reader = csv.DictReader(_bounded(stream, path), strict=True)
             names = Counter(reader.fieldnames or ())
             if twice := [name for name, count in names.items() if count > 1]:
-                _damaged(f"a head that names {twice[0]!r} twice", f"{path}, row 1")
+                raise _damaged(f"a head that names {twice[0]!r} twice", f"{path}, row 1")
             for number, row in enumerate(reader, start=2):
                 where = f"{path}, row {number}"
                 if None in row or None in row.values():
-                    _damaged("a row whose columns are not those of the head", where)
+                    raise _damaged("a row whose columns are not those of the head", where)
                 yield where, {name: value for name, value in row.items() if value != ""}
     except (csv.Error, UnicodeDecodeError) as error:
-        raise StoreError(f"not CSV in UTF-8: {error}", looked_in=str(path), next_step="export it again") from error
-    except OSError as error:
-        raise StoreError(
-            f"cannot be read: {error.strerror}", looked_in=str(path), next_step="check the permissions of the file"
-        ) from error
+        raise _damaged(f"not CSV in UTF-8: {error}", str(path), "export it again") from error
 
 
 def _bounded(stream: Any, path: Path) -> Iterator[str]:
     for number, line in enumerate(iter(lambda: stream.readline(MAX_LINE_BYTES + 1), ""), start=1):
         if len(line) > MAX_LINE_BYTES:
-            _damaged(f"a line of more than {MAX_LINE_BYTES >> 20} MiB", f"{path}, line {number}")
+            raise _damaged(f"a line of more than {MAX_LINE_BYTES >> 20} MiB", f"{path}, line {number}")
         yield line
 
 
@@ -225,7 +212,7 @@ def _parquet_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
         texts = [name for name in names if name in PLAIN_TEXTS]
         with parquet.ParquetFile(path, read_dictionary=texts) as file:  # a text that recurs is kept once
             if max(_unpacked_bytes(file.metadata, names), default=0) > MAX_DOCUMENT_BYTES:
-                _damaged(f"rows that unpack to more than {MAX_DOCUMENT_BYTES >> 20} MiB at once", str(path))
+                raise _damaged(f"rows that unpack to more than {MAX_DOCUMENT_BYTES >> 20} MiB at once", str(path))
             number = 0
             for batch in file.iter_batches(columns=names):
                 for values in zip(*map(_arrow_values, batch.columns), strict=True):
@@ -233,9 +220,8 @@ def _parquet_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
                     row = zip(names, values, strict=True)
                     yield f"{path}, row {number}", {name: value for name, value in row if value is not None}
     except (ArrowException, OSError, KeyError, UnicodeDecodeError) as error:
-        raise StoreError(
-            f"no Parquet file of scores: {str(error).splitlines()[0]}", looked_in=str(path), next_step="export it again"
-        ) from error
+        fact = f"no Parquet file of scores: {str(error).splitlines()[0]}"
+        raise _damaged(fact, str(path), "export it again") from error
 
 
 def _unpacked_bytes(metadata: Any, names: Sequence[str]) -> Iterator[int]:
@@ -256,10 +242,10 @@ def _arrow_values(array: Any) -> list[Any]:
 def _plain_items(rows: Iterable[tuple[str, Mapping[str, Any]]], path: Path) -> Iterator[ScoredItem]:
     for number, (where, row) in enumerate(rows):
         if number >= MAX_ITEMS:
-            _damaged(f"more than {MAX_ITEMS} scores", where)
+            raise _damaged(f"more than {MAX_ITEMS} scores", where)
         texts = {name: _text(row.get(name), name, where) for name in PLAIN_TEXTS}
         if not texts["id"]:
-            _damaged(f"no id; the row has {', '.join(map(str, list(row)[:8])) or 'nothing'}", where)
+            raise _damaged(f"no id; the row has {', '.join(map(str, list(row)[:8])) or 'nothing'}", where)
         yield ScoredItem(
             **{**texts, "task": texts["task"] or path.stem},
             score=_score(row.get("score"), where),
@@ -272,7 +258,7 @@ def _text(value: Any, name: str, where: str) -> str:
     if value is None:
         return ""
     if isinstance(value, (dict, list)) and name in {"task", "id", "cluster"}:
-        _damaged(f"{name} is neither a text nor a number", where)
+        raise _damaged(f"{name} is neither a text nor a number", where)
     return str(value)
 
 
@@ -283,7 +269,7 @@ def _whole(value: Any, where: str) -> int:
             return number
     except (TypeError, ValueError, OverflowError):
         pass
-    _damaged(f"repeat is {str(value)[:40]!r}, not a whole number", where)
+    raise _damaged(f"repeat is {str(value)[:40]!r}, not a whole number", where)
 
 
 def _score(value: Any, where: str) -> float | None:
@@ -294,10 +280,10 @@ def _score(value: Any, where: str) -> float | None:
         return float(value)
     try:
         number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        _damaged(f"a score of {_short(value)}, which is not a number", where)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise _damaged(f"a score of {_short(value)}, which is not a number", where) from error
     if not math.isfinite(number):
-        _damaged(f"a score of {number}", where, "leave the score out where there is none: it is then missing")
+        raise _damaged(f"a score of {number}", where, "leave the score out where there is none: it is then missing")
     return number
 
 
@@ -349,7 +335,9 @@ def _read_lm_eval(path: Path, task: str, chosen_filter: str, cluster: str) -> Sc
 def _lm_eval_items(row: Mapping[str, Any], where: str, *, task: str, id_: str, cluster: str) -> Iterator[ScoredItem]:
     names = row.get("metrics")
     if not isinstance(names, list) or not names:
-        _damaged("a row without the names of its scores in 'metrics'", where, "write it with lm-eval 0.4.9 or newer")
+        raise _damaged(
+            "a row without the names of its scores in 'metrics'", where, "write it with lm-eval 0.4.9 or newer"
+        )
     for name in map(str, names):
         value = row.get(name)
         if isinstance(value, (list, dict)):  # a score that is only defined over all documents, such as a perplexity
@@ -367,9 +355,8 @@ def _lm_eval_items(row: Mapping[str, Any], where: str, *, task: str, id_: str, c
 
 def _lm_eval_facts(path: Path, task: str) -> tuple[dict[str, str], dict[str, Direction]]:
     """Content of ``results_<date>.json`` next to the samples; empty if there is none."""
-    match = LM_EVAL_NAME.fullmatch(path.name)
-    beside = path.with_name(f"results_{match['date']}.json") if match else path
-    if not beside.is_file() or beside == path:
+    beside = path.with_name(f"results_{path.stem.rpartition('_')[2]}.json")
+    if not beside.is_file():
         return {}, {}
     document = _load_document(beside)
     settings = _table(document, "config")
@@ -395,18 +382,12 @@ def _table(document: Any, name: str) -> Mapping[str, Any]:
 
 def _load_document(path: Path) -> dict[str, Any]:
     """The JSON object in a file."""
-    try:
-        if path.stat().st_size > MAX_DOCUMENT_BYTES:
-            _damaged(
-                f"a document of more than {MAX_DOCUMENT_BYTES >> 20} MiB", str(path), "give it as lines, or as .eval"
-            )
-        document = _parse_json(path.read_bytes(), str(path))
-    except OSError as error:
-        raise StoreError(
-            f"cannot be read: {error.strerror}", looked_in=str(path), next_step="check the permissions of the file"
-        ) from error
+    if path.stat().st_size > MAX_DOCUMENT_BYTES:
+        fact = f"a document of more than {MAX_DOCUMENT_BYTES >> 20} MiB"
+        raise _damaged(fact, str(path), "give it as lines, or as .eval")
+    document = _parse_json(path.read_bytes(), str(path))
     if not isinstance(document, dict):
-        _damaged("a document that is no JSON object", str(path))
+        raise _damaged("a document that is no JSON object", str(path))
     return document
 
 
@@ -435,15 +416,12 @@ def _read_eval_log(path: Path, cluster: str) -> Scores:
         with archives.ZipFile(path) as archive:
             header, summaries = (_member(archive, name, path) for name in ("header.json", "summaries.json"))
             if not isinstance(header, dict) or not _are_objects(summaries):
-                _damaged("a log of Inspect whose members are not what they should be", str(path))
+                raise _damaged("a log of Inspect whose members are not what they should be", str(path))
             names = [f"samples/{sample.get('id')}_epoch_{sample.get('epoch')}.json" for sample in summaries]
             return _from_inspect(header, (_member(archive, name, path) for name in names), path, cluster)
     except broken as error:
-        raise StoreError(
-            f"not a log of Inspect: {error}",
-            looked_in=str(path),
-            next_step="convert it: inspect log convert --to json",
-        ) from error
+        step = "convert it: inspect log convert --to json"
+        raise _damaged(f"not a log of Inspect: {error}", str(path), step) from error
 
 
 def _are_objects(value: Any) -> bool:
@@ -471,7 +449,7 @@ def _archives() -> tuple[Any, tuple[type[Exception], ...]]:
 def _member(archive: Any, name: str, path: Path) -> Any:
     """A member of an archive as JSON; no more is unpacked than the archive says."""
     if archive.getinfo(name).file_size > MAX_DOCUMENT_BYTES:
-        _damaged(f"{name} is larger than {MAX_DOCUMENT_BYTES >> 20} MiB", str(path))
+        raise _damaged(f"{name} is larger than {MAX_DOCUMENT_BYTES >> 20} MiB", str(path))
     return _parse_json(archive.read(name), f"{path}, {name}")
 
 
@@ -482,7 +460,7 @@ def _from_inspect(header: Mapping[str, Any], samples: Iterable[Any], path: Path,
     read = [_inspect_sample(sample, path, task, cluster) for sample in samples]
     scorers = list(dict.fromkeys(name for _, scores in read for name in scores))
     if read and not scorers:
-        _damaged("no sample has a score", str(path), "score the log first: inspect score")
+        raise _damaged("no sample has a score", str(path), "score the log first: inspect score")
     items = tuple(
         item._replace(task=task if len(scorers) == 1 else f"{task}#{scorer}", score=scores.get(scorer))
         for item, scores in read
@@ -497,7 +475,7 @@ def _from_inspect(header: Mapping[str, Any], samples: Iterable[Any], path: Path,
 def _inspect_sample(sample: Any, path: Path, task: str, cluster: str) -> tuple[ScoredItem, Mapping[str, float | None]]:
     """What is kept of a sample: an item without a score, and its value by each scorer."""
     if not isinstance(sample, dict):
-        _damaged("a sample that is no JSON object", str(path))
+        raise _damaged("a sample that is no JSON object", str(path))
     where = f"{path}, sample {sample.get('id')!r}, epoch {sample.get('epoch')}"
     error = sample.get("error")
     completion = _table(sample, "output").get("completion")
@@ -513,7 +491,7 @@ def _inspect_sample(sample: Any, path: Path, task: str, cluster: str) -> tuple[S
     )
     scores = sample.get("scores") or {}
     if not isinstance(scores, dict):
-        _damaged("scores that are no JSON object", where)
+        raise _damaged("scores that are no JSON object", where)
     values: dict[str, Any] = {}
     for name, score in scores.items():
         value = score.get("value") if isinstance(score, dict) else None
@@ -525,7 +503,9 @@ def _inspect_sample(sample: Any, path: Path, task: str, cluster: str) -> tuple[S
 def _inspect_value(value: Any, where: str) -> float | None:
     if isinstance(value, str):
         if value not in INSPECT_GRADES:
-            _damaged(f"a score of {value[:40]!r}, which has no number", where, "use a scorer of C, P, I, N or numbers")
+            raise _damaged(
+                f"a score of {value[:40]!r}, which has no number", where, "use a scorer of C, P, I, N or numbers"
+            )
         return INSPECT_GRADES[value]
     if isinstance(value, float) and math.isnan(value):  # Inspect marks a sample that was not scored in this way
         return None
@@ -539,7 +519,7 @@ def _from_promptfoo(rows: list[Any], path: Path, cluster: str) -> Scores:
     for number, row in enumerate(rows, start=1):
         where = f"{path}, result {number}"
         if not isinstance(row, dict) or "vars" not in row:
-            _damaged("a result without its variables", where)
+            raise _damaged("a result without its variables", where)
         prompt = _table(row, "prompt")
         task, id_ = str(prompt.get("label") or row.get("promptIdx", 0)), _digest(row["vars"])[:16]
         is_missing = row.get("failureReason") == PROMPTFOO_ERROR

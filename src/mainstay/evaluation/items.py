@@ -6,15 +6,17 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mainstay.records.formatting import first_few
 from mainstay.records.metrics import Direction
 from mainstay.records.trials import Side
 
@@ -233,19 +235,19 @@ def _pair(
     _require_same_items(name, baseline, candidate)
     if not prompt_changed:
         _require_same_prompts(name, baseline, candidate)
-    everything = {side: [item for id_ in baseline for item in items[id_].values()] for side, items in sides.items()}
+    by_item = {side: [list(items[id_].values()) for id_ in baseline] for side, items in sides.items()}
+    everything = {side: list(chain.from_iterable(items)) for side, items in by_item.items()}
     known = [item.score for items in everything.values() for item in items if item.score is not None]
     low, high = declared or _score_range(known)
     worst, best = (low, high) if direction is Direction.HIGHER else (high, low)
     missing = {side: [item for item in items if item.score is None] for side, items in everything.items()}
-    everything_by_item = {side: [list(items[id_].values()) for id_ in baseline] for side, items in sides.items()}
     labels = [next(iter(repeats.values())).cluster for repeats in baseline.values()]
     return PairedTask(
         name=name,
         direction=direction,
         ids=tuple(baseline),
-        scores={side: _means(items, worst, low, high) for side, items in everything_by_item.items()},
-        favoured=_means(everything_by_item[Side.BASELINE], best, low, high),
+        scores={side: _means(items, worst, low, high) for side, items in by_item.items()},
+        favoured=_means(by_item[Side.BASELINE], best, low, high),
         clusters=_clusters(labels),
         num_missing={side: len(items) for side, items in missing.items()},
         num_scores={side: len(items) for side, items in everything.items()},
@@ -254,7 +256,7 @@ def _pair(
         score_range=(low, high),
         is_bounded=declared is not None or (low, high) == (0.0, 1.0),
         num_outside=sum(not low <= score <= high for score in known),
-        causes={side: _count_causes(items) for side, items in missing.items()},
+        causes={side: Counter(item.error or "not scored" for item in items) for side, items in missing.items()},
     )
 
 
@@ -270,9 +272,9 @@ def _require_same_items(name: str, baseline: Repeats, candidate: Repeats) -> Non
     }
     for side, ids in lacking.items():
         if ids:
-            more = f" and {len(ids) - 1} more" if len(ids) > 1 else ""
+            lacked = first_few(list(map(repr, ids)), at_most=1)
             raise ItemsError(
-                f"the {side} lacks item {ids[0]!r}{more}{_of(name)}: both sides must score the same items",
+                f"the {side} lacks item {lacked}{_of(name)}: both sides must score the same items",
                 task=name,
                 side=side,
             )
@@ -327,10 +329,3 @@ def _is_identical(baseline: Repeats, candidate: Repeats) -> bool:
         for id_, repeats in baseline.items()
         for number, item in repeats.items()
     )
-
-
-def _count_causes(items: Iterable[ScoredItem]) -> dict[str, int]:
-    counts: dict[str, int] = defaultdict(int)
-    for item in items:
-        counts[item.error or "not scored"] += 1
-    return dict(counts)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -253,7 +253,7 @@ def propose_settings(noises: Sequence[MetricNoise], budget: Budget, design: Desi
         is supported: if the noise is too large for the margin, even more noise must not be tolerated.
     """
     affordable = [looks for looks in schedules() if looks[-1] <= budget.max_pairs] or [schedules()[0]]
-    designs = [_with_looks(design, looks) for looks in affordable]
+    designs = [replace(design, looks=looks) for looks in affordable]
     chosen = next((each for each in designs if all(is_supported(noise, each) for noise in noises)), designs[-1])
     widest: dict[str, float] = {}
     refused = {noise.metric.name for noise in noises if not is_supported(noise, chosen)}
@@ -291,7 +291,7 @@ def explain_refusal(noise: MetricNoise, budget: Budget, design: Design, proposal
         design: Levels and number of metrics.
         proposal: The proposed settings.
     """
-    chosen = _with_looks(design, proposal.looks)
+    chosen = replace(design, looks=proposal.looks)
     if is_supported(noise, chosen):
         return ""
     metric = noise.metric
@@ -303,7 +303,7 @@ def explain_refusal(noise: MetricNoise, budget: Budget, design: Design, proposal
             f"the margin of {wanted}; more pairs do not help"
         )
         return f"{cause}; it would take {ways[0]}"
-    longer = next((looks for looks in schedules() if is_supported(noise, _with_looks(design, looks))), None)
+    longer = next((looks for looks in schedules() if is_supported(noise, replace(design, looks=looks))), None)
     if longer:
         ways.append(
             f"{longer[-1]} pairs (looks = {list(longer)}, seconds = {math.ceil(longer[-1] * budget.seconds_per_pair)})"
@@ -328,10 +328,5 @@ def _stretch(noise: MetricNoise, design: Design) -> float | None:
 def _detectable(metric: Metric, deviation: float, num_looks: int, design: Design) -> DetectableDegradation:
     """Degradations that can be detected with the first looks of the design."""
     looks = LONGEST_LOOKS[:num_looks]
-    fails_above, passes_below = stated_limits(metric.scaled_margin, deviation, _with_looks(design, looks))
+    fails_above, passes_below = stated_limits(metric.scaled_margin, deviation, replace(design, looks=looks))
     return DetectableDegradation(num_pairs=looks[-1], fails_above=fails_above, passes_below=passes_below)
-
-
-def _with_looks(design: Design, looks: Sequence[int]) -> Design:
-    """The design with other looks."""
-    return Design(alpha=design.alpha, margin_level=design.margin_level, looks=tuple(looks), num_gated=design.num_gated)

@@ -13,13 +13,15 @@ difference (:mod:`mainstay.stats.scores`). A *difference* is positive if the can
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mainstay.gates.policy import Design
 from mainstay.records.findings import Interval
 from mainstay.stats.flips import flip_p_values, null_deviation
 from mainstay.stats.items import HONEST_POWER, NullTest, items_to_settle, smallest_margin
@@ -46,10 +48,10 @@ WHOLE_CLUSTERS = "a degradation carried by whole clusters is not excluded"
 APPROXIMATE = "scores without a declared range: the stated error rate holds only approximately"
 
 Test = Callable[[float], OneSidedPValues]
-"""Function that gives the p-values of a difference against a null value of 0 or more."""
+"""Function that gives the p-values of a difference against a null value."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class ScoredDifferences:
     """The items of one metric, prepared for judgement.
 
@@ -78,12 +80,12 @@ class ScoredDifferences:
         """Items at which it is better."""
         return int((self.differences < 0).sum())
 
-    @property
+    @cached_property
     def summary(self) -> DifferenceSummary:
         """P-values of the differences."""
         return self._summary(self.differences)
 
-    @property
+    @cached_property
     def guarded_summary(self) -> DifferenceSummary:
         """P-values of the differences if each missing score of the baseline were the best possible."""
         return self.summary if self.guarded is self.differences else self._summary(self.guarded)
@@ -104,12 +106,8 @@ class ItemEvidence:
         mean: Mean difference.
         interval: Interval of the mean difference, each bound at ``margin_level``. It lies below or above the margin
             exactly if the test at the margin rejects on that side.
-        above_zero: P-value of the hypothesis that there is no degradation.
-        above_margin: P-value of the hypothesis that the degradation is at most the margin.
-        below_margin: P-value of the hypothesis that the degradation is at least the margin.
-        below_double: P-value of the hypothesis that the degradation is at least twice the margin.
-        gain_zero: P-value of the hypothesis that there is no gain.
-        gain_margin: P-value of the hypothesis that the gain is at most the margin.
+        p_values: P-values for the family, in the order of :data:`mainstay.gates.findings.HYPOTHESES`.
+        gains: P-values of no gain, and of a gain of at most the margin.
         deviations: Standard deviation of an item's difference: as observed, with a degradation of the margin, and with
             one of twice the margin.
         design_effect: Factor by which clusters enlarge the variance of the mean.
@@ -122,53 +120,35 @@ class ItemEvidence:
     num_clusters: int
     mean: float
     interval: Interval
-    above_zero: float
-    above_margin: float
-    below_margin: float
-    below_double: float
-    gain_zero: float
-    gain_margin: float
+    p_values: tuple[float, float, float, float]
+    gains: tuple[float, float]
     deviations: tuple[float, float, float]
     design_effect: float
     notes: tuple[str, ...] = ()
 
-    @property
-    def p_values(self) -> tuple[float, float, float, float]:
-        """P-values for the family, in the order of :data:`mainstay.gates.findings.HYPOTHESES`."""
-        return self.above_zero, self.above_margin, self.below_margin, self.below_double
-
-    @property
-    def gains(self) -> tuple[float, float]:
-        """P-values of no gain, and of a gain of at most the margin."""
-        return self.gain_zero, self.gain_margin
-
-    def further_items(self, margin: float, *, margin_level: float, alpha: float, num_gated: int) -> int | None:
+    def further_items(self, margin: float, design: Design) -> int | None:
         """The number of further items expected to be needed for the verdict that the mean points to.
 
         Args:
             margin: The degradation that is tolerated.
-            margin_level: Level of the tests at the margin.
-            alpha: Level of the strict tests.
-            num_gated: Number of metrics that share ``alpha`` in the tests for a fail.
+            design: Levels and number of metrics.
 
         Returns:
             The number of items; ``None`` if no number of items is expected to suffice.
         """
         seen, at_margin, at_double = self.deviations
-        tests = [NullTest(margin, margin_level, at_margin), NullTest(2 * margin, alpha, at_double)]
+        tests = [NullTest(margin, design.margin_level, at_margin), NullTest(2 * margin, design.alpha, at_double)]
         if self.mean > margin:
-            tests = [NullTest(margin, margin_level, seen), NullTest(0.0, alpha / num_gated, seen)]
+            tests = [NullTest(margin, design.margin_level, seen), NullTest(0.0, design.alpha / design.num_gated, seen)]
         total = items_to_settle(self.mean, tests)
         return None if total is None else max(1, math.ceil(total * self.design_effect) - self.num_items)
 
 
-class _Sides(NamedTuple):
-    """Tests of the differences, of the guarded differences, and of the differences with the sides swapped."""
+class _Tests(NamedTuple):
+    """Tests of the differences, and of the guarded differences."""
 
     plain: Test
     guarded: Test
-    swapped: Test
-    guarded_swapped: Test
 
 
 def weigh_items(items: ScoredDifferences, *, margin: float, level: float) -> ItemEvidence:
@@ -185,27 +165,17 @@ def weigh_items(items: ScoredDifferences, *, margin: float, level: float) -> Ite
         ...     differences=differences, guarded=differences, clusters=None, score_range=1.0, is_binary=True
         ... )
         >>> evidence = weigh_items(items, margin=0.02, level=0.05)
-        >>> evidence.num_worse, evidence.num_better, evidence.below_margin < 0.05
+        >>> evidence.num_worse, evidence.num_better, evidence.p_values[2] < 0.05
         (18, 11, True)
     """
     summary = items.summary
-    sides = _flip_tests(items) if items.is_binary else _mean_tests([items])
+    tests = _flip_tests(items) if items.is_binary else _mean_tests([items])
     if items.is_binary:
         shares = items.num_worse / summary.num_items, items.num_better / summary.num_items
         deviations = [math.sqrt(summary.variance), *(null_deviation(*shares, c) for c in (margin, 2 * margin))]
     else:
-        scale = summary.num_items / summary.design_effect
-        deviations = [math.sqrt(mean_variance(summary, c) * scale) for c in (0.0, margin, 2 * margin)]
-    return _weigh(
-        sides,
-        [summary],
-        margin=margin,
-        level=level,
-        deviations=deviations,
-        num_better=items.num_better,
-        num_worse=items.num_worse,
-        score_range=items.score_range,
-    )
+        deviations = list(map(_deviation_under([items]), (0.0, margin, 2 * margin)))
+    return _weigh(tests, [items], margin=margin, level=level, deviations=deviations)
 
 
 def weigh_macro(tasks: Sequence[ScoredDifferences], *, margin: float, level: float) -> ItemEvidence:
@@ -216,27 +186,11 @@ def weigh_macro(tasks: Sequence[ScoredDifferences], *, margin: float, level: flo
         margin: The degradation of the mean that is tolerated.
         level: Level of each bound of the interval.
     """
-    summaries = [task.summary for task in tasks]
-    num_items = sum(summary.num_items for summary in summaries)
-    deviations = [
-        math.sqrt(sum(mean_variance(summary, c) for summary in summaries) / len(tasks) ** 2 * num_items)
-        for c in (0.0, margin, 2 * margin)
-    ]
-    return _weigh(
-        _mean_tests(tasks),
-        summaries,
-        margin=margin,
-        level=level,
-        deviations=deviations,
-        num_better=sum(task.num_better for task in tasks),
-        num_worse=sum(task.num_worse for task in tasks),
-        score_range=max(task.score_range for task in tasks),
-    )
+    deviations = list(map(_deviation_under(tasks), (0.0, margin, 2 * margin)))
+    return _weigh(_mean_tests(tasks), tasks, margin=margin, level=level, deviations=deviations)
 
 
-def honest_margin(
-    items: ScoredDifferences, *, margin_level: float, alpha: float, power: float = HONEST_POWER
-) -> float | None:
+def honest_margin(items: ScoredDifferences, design: Design, *, power: float = HONEST_POWER) -> float | None:
     """The smallest margin at which a clean change passes.
 
     A clean change is assumed to have twice as many flips as the rarer kind, since a degradation adds flips of only one
@@ -244,15 +198,14 @@ def honest_margin(
 
     Args:
         items: Scored items.
-        margin_level: Level of the test at the margin.
-        alpha: Level of the test at twice the margin.
+        design: Levels of the tests.
         power: Probability of a pass.
 
     Returns:
         The margin; ``None`` if the items support no margin.
     """
     summary = items.summary
-    deviation, under_null = math.sqrt(summary.variance), _null_deviation(summary)
+    deviation, under_null = math.sqrt(summary.variance), _deviation_under([items])
     if items.is_binary:
         share = (min(items.num_worse, items.num_better) + 0.5) / summary.num_items
         deviation, under_null = math.sqrt(2 * share), lambda null: null_deviation(share, share, null)
@@ -260,36 +213,30 @@ def honest_margin(
         summary.num_items / summary.design_effect,
         deviation,
         under_null,
-        margin_level=margin_level,
-        alpha=alpha,
+        margin_level=design.margin_level,
+        alpha=design.alpha,
         power=power,
         score_range=items.score_range,
     )
 
 
-def honest_mean_margin(tasks: Sequence[ScoredDifferences], *, margin_level: float, alpha: float) -> float | None:
+def honest_mean_margin(tasks: Sequence[ScoredDifferences], design: Design) -> float | None:
     """The smallest margin at which the mean of several tasks passes if nothing degraded.
 
     Args:
         tasks: Scored tasks.
-        margin_level: Level of the test at the margin.
-        alpha: Level of the test at twice the margin.
+        design: Levels of the tests.
 
     Returns:
         The margin; ``None`` if the items support no margin.
     """
-    summaries = [task.summary for task in tasks]
-    num_items = sum(summary.num_items for summary in summaries)
-
-    def deviation(null: float) -> float:
-        return math.sqrt(sum(mean_variance(summary, null) for summary in summaries) * num_items) / len(tasks)
-
+    deviation = _deviation_under(tasks)
     return smallest_margin(
-        num_items,
+        sum(task.differences.size for task in tasks),
         deviation(0.0),
         deviation,
-        margin_level=margin_level,
-        alpha=alpha,
+        margin_level=design.margin_level,
+        alpha=design.alpha,
         score_range=max(task.score_range for task in tasks),
     )
 
@@ -316,23 +263,19 @@ def are_supported(
     return [bool(each) for each in np.maximum(scaled, np.median(scaled)) <= roots * margins]
 
 
-def _null_deviation(summary: DifferenceSummary) -> Callable[[float], float]:
-    scale = summary.num_items / summary.design_effect
-    return lambda null: math.sqrt(mean_variance(summary, null) * scale)
+def _deviation_under(tasks: Sequence[ScoredDifferences]) -> Callable[[float], float]:
+    """Standard deviation of an item under a null value, from the variance of the mean of one or of several tasks."""
+    summaries = [task.summary for task in tasks]
+    num_items = sum(summary.num_items for summary in summaries)
+    scale = num_items / (summaries[0].design_effect if len(tasks) == 1 else 1)
+    return lambda null: math.sqrt(sum(mean_variance(each, null) for each in summaries) * scale) / len(tasks)
 
 
 def _weigh(
-    sides: _Sides,
-    summaries: Sequence[DifferenceSummary],
-    *,
-    margin: float,
-    level: float,
-    deviations: Sequence[float],
-    num_worse: int,
-    num_better: int,
-    score_range: float,
+    tests: _Tests, tasks: Sequence[ScoredDifferences], *, margin: float, level: float, deviations: Sequence[float]
 ) -> ItemEvidence:
-    """Evidence from tests and the summaries that they rest on."""
+    """Evidence from tests of the items of one task, or of the mean of several."""
+    summaries, score_range = [task.summary for task in tasks], max(task.score_range for task in tasks)
     num_items = sum(summary.num_items for summary in summaries)
     mean = sum(summary.mean for summary in summaries) / len(summaries)
     error = deviations[0] / math.sqrt(num_items)
@@ -344,52 +287,61 @@ def _weigh(
         typical_cluster=max(summary.typical_cluster for summary in summaries),
     )
     is_refused = not can_pass(pooled, margin, score_range=score_range)
-    below = [
-        1.0 if is_refused else max(float(test(c).below) for test in dict.fromkeys((sides.plain, sides.guarded)))
-        for c in (margin, 2 * margin)
-    ]
-    above_margin = float(sides.plain(margin).above)
+    at_margin, at_double = (
+        1.0 if is_refused else max(float(test(c).below) for test in dict.fromkeys(tests)) for c in (margin, 2 * margin)
+    )
+    above_margin = float(tests.plain(margin).above)
     interval = Interval(
-        _end(sides.plain, sides.swapped, "above", mean=mean, error=-error, level=level, score_range=score_range),
-        _end(
-            sides.guarded, sides.guarded_swapped, "below", mean=mean, error=error, level=level, score_range=score_range
-        ),
+        _end(tests.plain, "above", mean=mean, error=-error, level=level, score_range=score_range),
+        _end(tests.guarded, "below", mean=mean, error=error, level=level, score_range=score_range),
     )
     return ItemEvidence(
         num_items=num_items,
-        num_worse=num_worse,
-        num_better=num_better,
+        num_worse=sum(task.num_worse for task in tasks),
+        num_better=sum(task.num_better for task in tasks),
         num_clusters=pooled.num_clusters,
         mean=mean,
-        interval=_agreeing(interval, margin, is_above=above_margin <= level, is_below=below[0] <= level),
-        above_zero=float(sides.plain(0.0).above),
-        above_margin=above_margin,
-        below_margin=below[0],
-        below_double=below[1],
-        gain_zero=float(sides.swapped(0.0).above),
-        gain_margin=float(sides.swapped(margin).above),
+        interval=_agreeing(interval, margin, is_above=above_margin <= level, is_below=at_margin <= level),
+        p_values=(float(tests.plain(0.0).above), above_margin, at_margin, at_double),
+        gains=(float(tests.plain(0.0).below), float(tests.plain(-margin).below)),
         deviations=(deviations[0], deviations[1], deviations[2]),
         design_effect=design_effect,
-        notes=_limits(pooled, margin, score_range),
+        notes=tuple(_limits(pooled, margin, score_range)),
     )
 
 
-def _flip_tests(items: ScoredDifferences) -> _Sides:
+def _signed(degradation: Test, gain: Test) -> Test:
+    """A test against null values of either sign.
+
+    Args:
+        degradation: Test against null values of 0 or more.
+        gain: The same test with the sides swapped.
+    """
+
+    def test(null: float) -> OneSidedPValues:
+        if null >= 0:
+            return degradation(null)
+        swapped = gain(-null)
+        return OneSidedPValues(above=swapped.below, below=swapped.above)
+
+    return test
+
+
+def _flip_tests(items: ScoredDifferences) -> _Tests:
     """Tests of flips; swapping the sides swaps losses and gains."""
 
-    def test(differences: NDArray[np.float64]) -> tuple[Test, Test]:
+    def test(differences: NDArray[np.float64]) -> Test:
         lost, gained = int((differences > 0).sum()), int((differences < 0).sum())
-        return (
+        return _signed(
             lambda null: flip_p_values(lost, gained, differences.size, null),
             lambda null: flip_p_values(gained, lost, differences.size, null),
         )
 
-    plain, swapped = test(items.differences)
-    guarded, guarded_swapped = (plain, swapped) if items.guarded is items.differences else test(items.guarded)
-    return _Sides(plain, guarded, swapped, guarded_swapped)
+    plain = test(items.differences)
+    return _Tests(plain, plain if items.guarded is items.differences else test(items.guarded))
 
 
-def _mean_tests(tasks: Sequence[ScoredDifferences]) -> _Sides:
+def _mean_tests(tasks: Sequence[ScoredDifferences]) -> _Tests:
     """Tests of one mean difference, or of the mean of several."""
     score_range = max(task.score_range for task in tasks)
 
@@ -401,53 +353,41 @@ def _mean_tests(tasks: Sequence[ScoredDifferences]) -> _Sides:
     def swapped(pick: Callable[[ScoredDifferences], NDArray[np.float64]]) -> list[DifferenceSummary]:
         return [summarise_differences(-pick(task), score_range=score_range, clusters=task.clusters) for task in tasks]
 
-    plain, plain_swapped = test([task.summary for task in tasks]), test(swapped(lambda task: task.differences))
+    plain = _signed(test([task.summary for task in tasks]), test(swapped(lambda task: task.differences)))
     if all(task.guarded is task.differences for task in tasks):
-        return _Sides(plain, plain, plain_swapped, plain_swapped)
-    return _Sides(
-        plain,
-        test([task.guarded_summary for task in tasks]),
-        plain_swapped,
-        test(swapped(lambda task: task.guarded)),
-    )
+        return _Tests(plain, plain)
+    guarded = _signed(test([task.guarded_summary for task in tasks]), test(swapped(lambda task: task.guarded)))
+    return _Tests(plain, guarded)
 
 
-def _limits(summary: DifferenceSummary, margin: float, score_range: float) -> tuple[str, ...]:
+def _limits(summary: DifferenceSummary, margin: float, score_range: float) -> Iterator[str]:
     """Limits of the claim."""
-    notes = []
     if summary.num_clusters < FEWEST_CLUSTERS:
-        notes.append(FEW_CLUSTERS)
+        yield FEW_CLUSTERS
     elif not can_pass(summary, margin, score_range=score_range):
-        unseen = PASS_NEEDS.format(items=summary.num_items)
-        notes.append(FEW_UNBOUNDED if math.isinf(score_range) else unseen)
+        yield FEW_UNBOUNDED if math.isinf(score_range) else PASS_NEEDS.format(items=summary.num_items)
     is_clustered = summary.num_clusters < summary.num_items
     if is_clustered and not excludes_whole_clusters(summary, margin, score_range=score_range):
-        notes.append(WHOLE_CLUSTERS)
+        yield WHOLE_CLUSTERS
     if math.isinf(score_range):
-        notes.append(APPROXIMATE)
-    return tuple(notes)
+        yield APPROXIMATE
 
 
-def _end(
-    degradation: Test, gain: Test, side: str, *, mean: float, error: float, level: float, score_range: float
-) -> float:
+def _end(test: Test, side: str, *, mean: float, error: float, level: float, score_range: float) -> float:
     """One bound of an interval: the difference nearest to the mean that a test excludes; the range if there is none.
 
     Args:
-        degradation: Test against null values of 0 or more.
-        gain: The same test with the sides swapped, for null values below 0.
+        test: The test.
         side: Side of the p-value: ``below`` for the upper bound, ``above`` for the lower one.
         mean: Mean difference, which lies inside the interval.
         error: Standard error of the mean, negative for the lower bound.
         level: Level of the bound.
         score_range: The largest possible difference.
     """
-    other = {"below": "above", "above": "below"}[side]
     farthest = math.copysign(score_range * (1 - 1e-9), error)
 
     def is_excluded(null: float) -> bool:
-        values, name = (degradation(null), side) if null >= 0 else (gain(-null), other)
-        return float(getattr(values, name)) <= level
+        return float(getattr(test(null), side)) <= level
 
     step = 2 * error if error else math.copysign(min(score_range, 1.0) / 64, error)
     inside, outside = mean, mean + step

@@ -168,13 +168,8 @@ def judge_unchanged(metric: Metric) -> Finding:
         >>> print(finding.verdict, finding.method, finding.num_pairs)
         pass unchanged 0
     """
-    return Finding(
-        metric=metric,
-        verdict=Verdict.PASS,
-        reason="unchanged code: the installed files of both revisions are equal, byte for byte; nothing was run",
-        method=Method.UNCHANGED,
-        estimate=0.0,
-    )
+    how = "the installed files of both revisions are equal, byte for byte; nothing was run"
+    return _unchanged(metric, Method.UNCHANGED, how)
 
 
 def judge_reworded(metric: Metric) -> Finding:
@@ -189,14 +184,8 @@ def judge_reworded(metric: Metric) -> Finding:
         >>> print(judge_reworded(top1).method)
         reworded
     """
-    return Finding(
-        metric=metric,
-        verdict=Verdict.PASS,
-        reason="unchanged code: the revisions differ only in docstrings, comments, layout and names of locals; nothing was "
-        "measured",
-        method=Method.REWORDED,
-        estimate=0.0,
-    )
+    how = "the revisions differ only in docstrings, comments, layout and names of locals; nothing was measured"
+    return _unchanged(metric, Method.REWORDED, how)
 
 
 def judge_executed(metric: Metric, num_calls: int, unexecuted: Sequence[str]) -> Finding:
@@ -213,15 +202,14 @@ def judge_executed(metric: Metric, num_calls: int, unexecuted: Sequence[str]) ->
         >>> print(judge_executed(speed, 3000, ["subject/text.py::plural"]).reason)
         unchanged code: none of 3,000 traced calls executed what differs, subject/text.py::plural; nothing was measured
     """
-    return Finding(
-        metric=metric,
-        verdict=Verdict.PASS,
-        reason=f"unchanged code: none of {num_calls:,} traced calls executed what differs, {first_few(unexecuted)}; nothing was "
-        "measured",
-        method=Method.EXECUTED,
-        estimate=0.0,
-        detail=tuple(unexecuted),
-    )
+    differing = first_few(unexecuted)
+    how = f"none of {num_calls:,} traced calls executed what differs, {differing}; nothing was measured"
+    return _unchanged(metric, Method.EXECUTED, how, detail=tuple(unexecuted))
+
+
+def _unchanged(metric: Metric, method: Method, how: str, *, detail: tuple[str, ...] = ()) -> Finding:
+    reason = f"unchanged code: {how}"
+    return Finding(metric=metric, verdict=Verdict.PASS, reason=reason, method=method, estimate=0.0, detail=detail)
 
 
 def _judge_equal(samples: MetricSamples, seeds: tuple[int, ...]) -> Finding:

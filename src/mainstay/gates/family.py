@@ -78,6 +78,12 @@ class Decisions:
     passes: NDArray[np.bool_]
     look: NDArray[np.intp]
 
+    def verdict(self, index: int) -> Verdict:
+        """Verdict of a metric of a single family."""
+        if self.fails[index]:
+            return Verdict.FAIL
+        return Verdict.PASS if self.passes[index] else Verdict.INCONCLUSIVE
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WeighedFamily:
@@ -143,7 +149,9 @@ def weigh_family(samples: Sequence[MetricSamples], design: Design) -> WeighedFam
     open_samples = [with_known_unit(sample) for sample in samples if sample.preset is None]
     _check_family(open_samples, design)
     faults = tuple(find_fault(sample) for sample in open_samples)
-    sound = tuple(map(_sound_samples, open_samples, faults))
+    sound = tuple(
+        first_pairs(sample, fault.pair) if fault else sample for sample, fault in zip(open_samples, faults, strict=True)
+    )
     degradations = tuple(map(degradations_of, sound))
     evidence = weigh_evidence(
         degradations,
@@ -165,12 +173,11 @@ def family_findings(weighed: WeighedFamily, decisions: Decisions, design: Design
         decisions: Verdicts of the metrics without a preset finding, with the number of the look of each.
         design: Levels, looks and number of metrics.
     """
-    open_samples = [with_known_unit(sample) for sample in weighed.samples if sample.preset is None]
-    judgements = _judgements(weighed.sound, weighed.degradations, weighed.evidence, decisions, design)
+    judgements = _judgements(weighed, decisions, design)
     findings = iter(
         fault_finding(sample, fault) if fault else _finding(sample, degradation, judgement, design)
         for sample, degradation, fault, judgement in zip(
-            open_samples, weighed.degradations, weighed.faults, judgements, strict=True
+            weighed.sound, weighed.degradations, weighed.faults, judgements, strict=True
         )
     )
     return tuple(sample.preset or next(findings) for sample in weighed.samples)
@@ -244,13 +251,10 @@ def weigh_evidence(
 def _padded(arrays: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
     """Stack arrays of unequal lengths, padded with zeros."""
     longest = max((array.shape[-1] for array in arrays), default=0)
-    return np.stack([_with_zeros(array, longest) for array in arrays]) if arrays else np.zeros((0, 2, 0))
-
-
-def _with_zeros(array: NDArray[np.float64], length: int) -> NDArray[np.float64]:
-    """Extend the last axis of an array with zeros."""
-    missing = length - array.shape[-1]
-    return np.concatenate([array, np.zeros((*array.shape[:-1], missing))], axis=-1) if missing else array
+    padded = np.zeros((len(arrays), *(arrays[0].shape[:-1] if arrays else (2,)), longest))
+    for row, array in zip(padded, arrays, strict=True):
+        row[..., : array.shape[-1]] = array
+    return padded
 
 
 def decide(p_values: NDArray[np.float64], is_withheld: NDArray[np.bool_], design: Design) -> Decisions:
@@ -325,11 +329,6 @@ def _check_family(samples: Sequence[MetricSamples], design: Design) -> None:
             raise ValueError(f"{sample.metric.id} is deterministic: judge it by judge_deterministic")
 
 
-def _sound_samples(samples: MetricSamples, fault: Fault | None) -> MetricSamples:
-    """The pairs before the first fault."""
-    return samples if fault is None else first_pairs(samples, fault.pair)
-
-
 def _levels(samples: MetricSamples) -> NDArray[np.float64]:
     """(2, pairs) values of baseline and candidate on the scale of the degradations."""
     sides = (samples.baseline_values, samples.candidate_values)
@@ -342,24 +341,21 @@ def _resolution(samples: MetricSamples) -> float:
     return metric.scale.resolution(metric.resolution, samples.baseline_values) if samples.num_pairs else 0.0
 
 
-def _judgements(
-    samples: Sequence[MetricSamples],
-    degradations: Sequence[NDArray[np.float64]],
-    evidence: Evidence,
-    decisions: Decisions,
-    design: Design,
-) -> tuple[MetricJudgement | None, ...]:
+def _judgements(weighed: WeighedFamily, decisions: Decisions, design: Design) -> tuple[MetricJudgement | None, ...]:
     """Judgement of each metric when it was decided, or at its last look; ``None`` if it had none."""
+    evidence = weighed.evidence
     num_looks = np.minimum(decisions.look + 1, evidence.num_looks)
     look = np.maximum(num_looks - 1, 0)
     bounds = np.stack(printed_interval(evidence, look, decisions.fails, design), axis=-1)
     known = (
         _judgement(evidence, decisions, design, index=index, look=look[index], bounds=bounds[index])
-        for index in range(len(degradations))
+        for index in range(len(weighed.sound))
     )
     return tuple(
         _as_measured(judgement, sample, degradation, design) if reached else None
-        for judgement, sample, degradation, reached in zip(known, samples, degradations, num_looks, strict=True)
+        for judgement, sample, degradation, reached in zip(
+            known, weighed.sound, weighed.degradations, num_looks, strict=True
+        )
     )
 
 
@@ -367,11 +363,10 @@ def _judgement(
     evidence: Evidence, decisions: Decisions, design: Design, *, index: int, look: int, bounds: NDArray[np.float64]
 ) -> MetricJudgement:
     """Judgement of one metric at one look."""
-    undecided = Verdict.PASS if decisions.passes[index] else Verdict.INCONCLUSIVE
     cap = float(evidence.caps[look, index])
     low, high, agrees = bounds.tolist()
     return MetricJudgement(
-        verdict=Verdict.FAIL if decisions.fails[index] else undecided,
+        verdict=decisions.verdict(index),
         num_looks=int(look) + 1,
         num_pairs=design.looks[look],
         mean=float(evidence.mean[look, index]),

@@ -6,6 +6,7 @@ Verdicts are decided in :mod:`~mainstay.gates.family`.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -225,59 +226,44 @@ def _mean(values: ArrayLike) -> float:
     return float(moments(values).mean)
 
 
-def _contradiction_warnings(metric: Metric, judgement: MetricJudgement) -> tuple[str, ...]:
+def _contradiction_warnings(metric: Metric, judgement: MetricJudgement) -> Iterator[str]:
     """Warn if no value of the degradation agrees with every look, or if the mean does not."""
     if not judgement.looks_agree:
-        return ("the looks contradict each other, as under drift: the interval is that of the last look alone",)
-    if judgement.estimate != judgement.mean:
+        yield "the looks contradict each other, as under drift: the interval is that of the last look alone"
+    elif judgement.estimate != judgement.mean:
         mean = change_text(metric, judgement.mean)
-        return (
-            f"the mean of all pairs ({mean}) lies outside the interval of earlier looks: its nearest bound is shown",
-        )
-    return ()
+        yield f"the mean of all pairs ({mean}) lies outside the interval of earlier looks: its nearest bound is shown"
 
 
-def _cap_warnings(metric: Metric, judgement: MetricJudgement, degradations: NDArray[np.float64]) -> tuple[str, ...]:
+def _cap_warnings(metric: Metric, judgement: MetricJudgement, degradations: NDArray[np.float64]) -> Iterator[str]:
     """Warn if large degradations were cut to a cap."""
-    if judgement.cap is None:
-        return ()
-    num_capped, cap = int((np.abs(degradations) > judgement.cap).sum()), degradation_text(metric, judgement.cap)
-    counted = "1 pair differs" if num_capped == 1 else f"{num_capped} of {len(degradations)} pairs differ"
-    return (
-        f"{counted} by more than {cap} and counted as that much, since a single one would otherwise hide all others",
-    )
+    if judgement.cap is not None:
+        num_capped, cap = int((np.abs(degradations) > judgement.cap).sum()), degradation_text(metric, judgement.cap)
+        counted = "1 pair differs" if num_capped == 1 else f"{num_capped} of {len(degradations)} pairs differ"
+        yield f"{counted} by more than {cap} and counted as that much, since a single one would otherwise hide all others"
 
 
-def _noise_warnings(metric: Metric, judgement: MetricJudgement, design: Design) -> tuple[str, ...]:
+def _noise_warnings(metric: Metric, judgement: MetricJudgement, design: Design) -> Iterator[str]:
     """Warn if the margin is too small for the noise and nothing could be decided."""
     honest = smallest_honest_margin(judgement.deviation, design)
-    if judgement.verdict is not Verdict.INCONCLUSIVE or metric.scaled_margin >= honest:
-        return ()
-    supported = f"{design.max_pairs} pairs of this noise support a margin of {degradation_text(metric, honest)}"
-    wanted = f"not {degradation_text(metric, metric.scaled_margin)}: widen the margin or lengthen the trials"
-    return (f"this gate cannot reliably pass a clean change: {supported}, {wanted}",)
+    if judgement.verdict is Verdict.INCONCLUSIVE and metric.scaled_margin < honest:
+        supported = f"{design.max_pairs} pairs of this noise support a margin of {degradation_text(metric, honest)}"
+        wanted = f"not {degradation_text(metric, metric.scaled_margin)}: widen the margin or lengthen the trials"
+        yield f"this gate cannot reliably pass a clean change: {supported}, {wanted}"
 
 
-def _pair_warnings(metric: Metric, degradations: NDArray[np.float64]) -> tuple[str, ...]:
+def _pair_warnings(metric: Metric, degradations: NDArray[np.float64]) -> Iterator[str]:
     """Warn if the pairs do not meet the assumptions of the test."""
     if degradations.min() == degradations.max() and metric.resolution == 0:
-        return (
-            "every pair gave the same difference and no resolution is declared, so the noise was assumed to be zero",
-        )
-    if len(degradations) < MIN_PAIRS_FOR_DIAGNOSIS:
-        return ()
-    correlation, skew = lag_one_correlation(degradations), skewness(degradations)
-    warnings = []
-    if correlation > 2 / np.sqrt(len(degradations)):
-        warnings.append(
-            f"pairs are not independent (lag-1 correlation {correlation:.2f}): the stated error rate holds only approximately"
-        )
-    if abs(skew) > 3 * np.sqrt(6 / len(degradations)):
-        unstable = "candidate" if skew > 0 else "baseline"
-        warnings.append(
-            f"the {unstable} is unstable (skewness over pairs {skew:.1f}): the stated error rate holds only approximately"
-        )
-    return tuple(warnings)
+        yield "every pair gave the same difference and no resolution is declared, so the noise was assumed to be zero"
+    elif len(degradations) >= MIN_PAIRS_FOR_DIAGNOSIS:
+        correlation, skew = lag_one_correlation(degradations), skewness(degradations)
+        approximate = "the stated error rate holds only approximately"
+        if correlation > 2 / np.sqrt(len(degradations)):
+            yield f"pairs are not independent (lag-1 correlation {correlation:.2f}): {approximate}"
+        if abs(skew) > 3 * np.sqrt(6 / len(degradations)):
+            unstable = "candidate" if skew > 0 else "baseline"
+            yield f"the {unstable} is unstable (skewness over pairs {skew:.1f}): {approximate}"
 
 
 def _reason(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Literal, NamedTuple, Self
 
 from mainstay.records.errors import ConfigurationError
@@ -103,13 +104,19 @@ class GateRule(NamedTuple):
         status: Exit status of the command; the policy may change a 3, unless a metric needs a review.
         verdict: Verdict of the whole gate.
         when: The condition in words.
-        applies: The condition.
+        concerns: Whether a finding meets the condition, so that the rule applies.
+        holds: The condition, if it is not one of a single finding.
     """
 
     status: int
     verdict: Verdict
     when: str
-    applies: Callable[[GateFacts], bool]
+    concerns: Callable[[Finding], bool] = lambda finding: False
+    holds: Callable[[GateFacts], bool] = lambda facts: False
+
+    def applies(self, facts: GateFacts) -> bool:
+        """Whether the rule applies."""
+        return any(map(self.concerns, facts.findings)) or self.holds(facts)
 
 
 class GateJudgement(NamedTuple):
@@ -126,34 +133,14 @@ class GateJudgement(NamedTuple):
     exit_status: int
 
 
-def _having(verdict: Verdict) -> Callable[[GateFacts], bool]:
-    """Make the condition that a blocking finding has this verdict."""
-    return lambda facts: any(finding.verdict is verdict and finding.blocks for finding in facts.findings)
-
-
-def _candidate_error(facts: GateFacts) -> bool:
-    """Whether the candidate alone is to blame for an error of a blocking metric."""
-    return any(_is_candidate_error(finding) for finding in facts.findings)
+def _having(verdict: Verdict) -> Callable[[Finding], bool]:
+    """Make the condition that a finding blocks and has this verdict."""
+    return lambda finding: finding.verdict is verdict and finding.blocks
 
 
 def _is_candidate_error(finding: Finding) -> bool:
     """Whether this is a blocking error for which the candidate alone is to blame."""
     return finding.verdict is Verdict.ERROR and finding.blame is Blame.CANDIDATE and finding.blocks
-
-
-def _unreviewed(facts: GateFacts) -> bool:
-    """Whether a metric needs a review before its verdict counts."""
-    return any(finding.needs_review for finding in facts.findings)
-
-
-def _doubted(facts: GateFacts) -> bool:
-    """Whether a metric passes with an implausible gain that nobody has acknowledged."""
-    return any(finding.is_doubted for finding in facts.findings)
-
-
-def _tolerated(facts: GateFacts) -> bool:
-    """Whether a metric is undecided and only warns."""
-    return any(finding.is_tolerated for finding in facts.findings)
 
 
 def status_of_inconclusive(findings: Sequence[Finding], policy: InconclusivePolicy) -> InconclusiveStatus:
@@ -181,17 +168,20 @@ def _nothing_judged(facts: GateFacts) -> bool:
     )
 
 
+_unreviewed, _doubted, _tolerated = map(attrgetter, ("needs_review", "is_doubted", "is_tolerated"))
+
+
 GATE_RULES: tuple[GateRule, ...] = (
     GateRule(1, Verdict.FAIL, "a metric degraded by more than its margin", _having(Verdict.FAIL)),
     GateRule(1, Verdict.MISSING, "a metric of the baseline is missing", _having(Verdict.MISSING)),
-    GateRule(1, Verdict.ERROR, "the candidate alone could not be measured", _candidate_error),
+    GateRule(1, Verdict.ERROR, "the candidate alone could not be measured", _is_candidate_error),
     GateRule(4, Verdict.ERROR, "a metric could not be measured", _having(Verdict.ERROR)),
-    GateRule(4, Verdict.ERROR, "nothing was judged", _nothing_judged),
+    GateRule(4, Verdict.ERROR, "nothing was judged", holds=_nothing_judged),
     GateRule(3, Verdict.INCONCLUSIVE, "what judges a metric was changed and needs a review", _unreviewed),
     GateRule(3, Verdict.INCONCLUSIVE, "a metric is undecided", _having(Verdict.INCONCLUSIVE)),
     GateRule(3, Verdict.INCONCLUSIVE, "a gain is implausible and nobody has acknowledged it", _doubted),
     GateRule(0, Verdict.INCONCLUSIVE, "all undecided metrics lie within their margins at calibrated noise", _tolerated),
-    GateRule(0, Verdict.PASS, "no metric degraded by more than its margin", lambda facts: True),
+    GateRule(0, Verdict.PASS, "no metric degraded by more than its margin", holds=lambda facts: True),
 )
 """Rules for the verdict and the exit status, in order of precedence; the last rule always applies.
 
@@ -205,6 +195,8 @@ def judge_gate(facts: GateFacts) -> GateJudgement:
     Example:
         >>> judge_gate(GateFacts())
         GateJudgement(verdict=<Verdict.ERROR: 'error'>, reason='nothing was judged', exit_status=4)
+        >>> judge_gate(GateFacts(allow_unjudged=True)).exit_status
+        0
     """
     rule = next(rule for rule in GATE_RULES if rule.applies(facts))
     status: int = rule.status
@@ -213,32 +205,13 @@ def judge_gate(facts: GateFacts) -> GateJudgement:
     return GateJudgement(rule.verdict, _reason(rule, facts), status)
 
 
-def exit_status(facts: GateFacts) -> int:
-    """Exit status of the command, see :data:`GATE_RULES`.
-
-    Example:
-        >>> exit_status(GateFacts(allow_unjudged=True))
-        0
-    """
-    return judge_gate(facts).exit_status
-
-
 def _reason(rule: GateRule, facts: GateFacts) -> str:
     """The condition in words, with the metrics that meet it."""
     if rule.verdict is Verdict.PASS:
         return f"{rule.when}: {_passed(facts.findings)}" if facts.findings else rule.when
-    if rule.applies is _candidate_error:
-        culprits = [finding for finding in facts.findings if _is_candidate_error(finding)]
-    elif rule.applies is _unreviewed:
-        culprits = [finding for finding in facts.findings if finding.needs_review]
-    elif rule.applies is _tolerated:
-        culprits = [finding for finding in facts.findings if finding.is_tolerated]
-        return f"{rule.when}, {len(culprits)} of {len(facts.findings)} metrics: {_names(culprits)}"
-    elif rule.applies is _doubted:
-        culprits = [finding for finding in facts.findings if finding.is_doubted]
-    else:
-        culprits = [finding for finding in facts.findings if finding.verdict is rule.verdict and finding.blocks]
-    return f"{rule.when}: {_names(culprits)}" if culprits else rule.when
+    culprits = list(filter(rule.concerns, facts.findings))
+    counted = f", {len(culprits)} of {len(facts.findings)} metrics" if rule.status == 0 else ""
+    return f"{rule.when}{counted}: {_names(culprits)}" if culprits else rule.when
 
 
 def _passed(findings: Sequence[Finding]) -> str:

@@ -12,7 +12,7 @@ mean of the task means, the *macro* metric, must pass, and a task whose items ar
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -251,7 +251,7 @@ def evaluation_findings(weighed: WeighedEvaluation, decisions: Decisions, design
     judged = iter(
         _finding(
             [at_look[index] for at_look in weighed.cases[: look + 1]],
-            _verdict(decisions, index),
+            decisions.verdict(index),
             p_values=weighed.p_values[look, index],
             is_implausible=bool(is_gain[index]) and gains[index, 1] <= design.margin_level,
             design=design,
@@ -280,12 +280,6 @@ def acknowledge_gains(findings: Sequence[Finding], names: Collection[str]) -> tu
     )
 
 
-def _verdict(decisions: Decisions, index: int) -> Verdict:
-    if decisions.fails[index]:
-        return Verdict.FAIL
-    return Verdict.PASS if decisions.passes[index] else Verdict.INCONCLUSIVE
-
-
 def _guards(tasks: Sequence[TaskSamples], num_tasks: int, design: Design) -> set[str]:
     """Names of the tasks whose items are too few for their margins if all tasks of a clean change are to pass."""
     known = [(task.metric, task.items) for task in tasks if task.items is not None]
@@ -293,7 +287,7 @@ def _guards(tasks: Sequence[TaskSamples], num_tasks: int, design: Design) -> set
         return set()
     power = 1 - (1 - HONEST_POWER) / num_tasks
     supported = are_supported(
-        [honest_margin(each, margin_level=design.margin_level, alpha=design.alpha, power=power) for _, each in known],
+        [honest_margin(each, design, power=power) for _, each in known],
         [metric.margin for metric, _ in known],
         [each.differences.size for _, each in known],
     )
@@ -306,7 +300,7 @@ def _case(samples: TaskSamples, design: Design, *, level: float) -> _Case:
     return _Case(
         samples=samples,
         evidence=weigh_items(samples.items, margin=samples.metric.margin, level=level),
-        honest_margin=honest_margin(samples.items, margin_level=design.margin_level, alpha=design.alpha),
+        honest_margin=honest_margin(samples.items, design),
     )
 
 
@@ -329,7 +323,7 @@ def _mean_case(metric: Metric, tasks: Sequence[TaskSamples], tier: Tier, design:
             tier=tier,
         ),
         evidence=weigh_macro(items, margin=metric.margin, level=level),
-        honest_margin=honest_mean_margin(items, margin_level=design.margin_level, alpha=design.alpha),
+        honest_margin=honest_mean_margin(items, design),
         num_tasks=len(tasks),
     )
 
@@ -396,11 +390,7 @@ def _finding(
         return _identical(case)
     metric, margin = samples.metric, samples.metric.margin
     tier = samples.tier or Tier.BLOCKING
-    further = (
-        evidence.further_items(margin, margin_level=design.margin_level, alpha=design.alpha, num_gated=design.num_gated)
-        if verdict is Verdict.INCONCLUSIVE
-        else None
-    )
+    further = evidence.further_items(margin, design) if verdict is Verdict.INCONCLUSIVE else None
     low, high, agree = _intersected([each.evidence.interval for each in cases])
     if verdict is not Verdict.FAIL and p_values[1] <= design.margin_level:
         low = min(low, 0.0)  # the strict test does not reject
@@ -470,22 +460,18 @@ def _own_flips(case: _Case) -> str:
     return f": flips {100 * flips:.1f} %, the baseline alone {100 * samples.baseline_flips / samples.baseline_repeated:.1f} %"
 
 
-def _margin_warnings(case: _Case, verdict: Verdict, tier: Tier, interval: Interval) -> list[str]:
+def _margin_warnings(case: _Case, verdict: Verdict, tier: Tier, interval: Interval) -> Iterator[str]:
     """Warn if the margin is too small for the number of items."""
     metric, honest = case.samples.metric, case.honest_margin
-    warnings = []
     if verdict is Verdict.INCONCLUSIVE and case.num_tasks == 1 and (honest is None or honest > metric.margin):
         limits = f"not of {degradation_text(metric, metric.margin)}"
         supported = (
             "no margin at all" if honest is None else f"a margin of {degradation_text(metric, honest)}, {limits}"
         )
-        warnings.append(f"{case.evidence.num_items:,} items with this many flips support {supported}")
+        yield f"{case.evidence.num_items:,} items with this many flips support {supported}"
     if verdict is Verdict.INCONCLUSIVE and tier is Tier.GUARD:
-        warnings.append(
-            f"a guard: it could have failed, but a degradation of up to {degradation_text(metric, interval.high)} is "
-            "not excluded"
-        )
-    return warnings
+        worst = degradation_text(metric, interval.high)
+        yield f"a guard: it could have failed, but a degradation of up to {worst} is not excluded"
 
 
 def _mark(metric: Metric, evidence: ItemEvidence) -> str:

@@ -152,7 +152,7 @@ def _points(steps: Sequence[_Step], deviations: Sequence[float]) -> Iterable[Tre
         anchors = [
             (i, run, kept) for i, step in enumerate(part) for run, kept in step.anchors if run.kind is RunKind.ANCHOR
         ]
-        reference = part[0].run.baseline.commit if part else ""
+        reference = part[0].run.baseline.commit
         if start == 0 and anchors:
             reference = anchors[0][1].baseline.commit
         elif start > 0:
@@ -164,7 +164,7 @@ def _points(steps: Sequence[_Step], deviations: Sequence[float]) -> Iterable[Tre
             else deviation**2 / FIRST_LOOK
             for i, (step, look, deviation) in enumerate(zip(part, looks, deviations[start:end], strict=True))
         ]  # fmt: skip
-        if part and part[0].run.baseline.commit != reference:
+        if part[0].run.baseline.commit != reference:
             variances[0] = math.inf  # the degradation of the first commit since the reference is unknown
         anchored = {
             i: (float(np.mean(values)), float(np.var(values, ddof=1)) / len(values))
@@ -182,8 +182,7 @@ def _points(steps: Sequence[_Step], deviations: Sequence[float]) -> Iterable[Tre
                 error=float(level.errors[i]),
                 is_reference=start > 0 and i == 0 and start in starts,
             )
-        if part:
-            origin += float(level.values[-1])
+        origin += float(level.values[-1])
 
 
 def _fixed_pairs(kept: KeptMetric) -> tuple[float, ...]:

@@ -20,6 +20,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -153,7 +154,9 @@ class BaselineTrials:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             with FileLock(self._folder / "lock"):
-                old = self._read_or_forget()
+                old: tuple[Trial, ...] = ()
+                with suppress(StoreError):  # what cannot be read is written anew
+                    old = self.read()
                 merged = [
                     trial
                     for workload in sorted({trial.workload for trial in (*old, *new)})
@@ -164,13 +167,6 @@ class BaselineTrials:
                     write_text(self._file, f"{_digest_line(content.encode())}\n{content}", shown=self._shown)
         except OSError as error:
             raise self._error(f"cannot be written: {error.strerror}") from error
-
-    def _read_or_forget(self) -> tuple[Trial, ...]:
-        """The cached trials; none if they cannot be read, so that they are rewritten."""
-        try:
-            return self.read()
-        except StoreError:
-            return ()
 
     def _error(self, what: str) -> StoreError:
         return StoreError(

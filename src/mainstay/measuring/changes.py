@@ -135,11 +135,7 @@ def pytest_changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[
         before: The baseline's settings, by name.
         after: The candidate's settings, by name.
     """
-    names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
-    return [
-        Change(kind=ChangeKind.PYTEST, name=name, before=before.get(name, ""), after=after.get(name, ""))
-        for name in names
-    ]
+    return _changed_texts(ChangeKind.PYTEST, before, after)
 
 
 def startup_changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[Change]:
@@ -153,14 +149,15 @@ def startup_changes(before: Mapping[str, str], after: Mapping[str, str]) -> list
         >>> [change.name for change in startup_changes({}, {"helping.pth": "0123"})]
         ['helping.pth']
     """
+    return _changed_texts(ChangeKind.STARTUP, before, after, effect="it ran in the processes that measured")
+
+
+def _changed_texts(
+    kind: ChangeKind, before: Mapping[str, str], after: Mapping[str, str], *, effect: str = ""
+) -> list[Change]:
+    """The texts that differ, by name; a text that one side lacks is empty there."""
     return [
-        Change(
-            kind=ChangeKind.STARTUP,
-            name=name,
-            before=before.get(name, ""),
-            after=after.get(name, ""),
-            effect="it ran in the processes that measured",
-        )
+        Change(kind=kind, name=name, before=before.get(name, ""), after=after.get(name, ""), effect=effect)
         for name in {**before, **after}
         if before.get(name) != after.get(name)
     ]
@@ -188,7 +185,7 @@ def marker_changes(before: Mapping[str, Metric], after: Mapping[str, Metric]) ->
         changes += _scoring_changes(*sides)
         differing = [each for each in compared if len({getattr(metric, each) for metric in sides}) > 1]
         if differing:
-            old, new = (", ".join(_said(metric, each) for each in differing) for metric in sides)
+            old, new = (", ".join(_said(each, getattr(metric, each)) for each in differing) for metric in sides)
             effect = "not the same metric" if {"kind", "direction", "unit"} & {*differing} else "the stricter holds"
             changes.append(Change(kind=ChangeKind.MARKER, name=name, before=old, after=new, effect=effect))
     return sorted(changes, key=lambda change: change.name)
@@ -202,16 +199,12 @@ def _scoring_changes(before: Metric, after: Metric) -> Iterator[Change]:
     for name, effect in effects.items():
         old, new = getattr(before.scoring, name), getattr(after.scoring, name)
         if old != new:
-            said = [
-                f"no {name.removeprefix('score_')}" if each is None else f"{name.removeprefix('score_')} {each}"
-                for each in (old, new)
-            ]
+            said = [_said(name.removeprefix("score_"), each) for each in (old, new)]
             yield Change(kind=ChangeKind.MARKER, name=before.id, before=said[0], after=said[1], effect=effect)
 
 
-def _said(metric: Metric, name: str) -> str:
+def _said(name: str, value: object) -> str:
     """A value of a marker with its name."""
-    value = getattr(metric, name)
     return (
         f"no {name}" if value in (None, "") else f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
     )

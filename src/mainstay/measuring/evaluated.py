@@ -4,6 +4,7 @@ A pair is one look: both revisions score the items that it adds. Repeats of an i
 as the worst, and items are never left out.
 
 - :class:`EvaluationLog`: collects the trials, and gives the evidence about each metric.
+- :func:`make_logs`: makes an empty log for each workload of a gate, of the kind that its execution needs.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import NamedTuple
 from mainstay.evaluation.items import ItemsError, PairedTask, ScoredItem, Scores, pair_scores
 from mainstay.gates.policy import Design
 from mainstay.gates.tasks import Evaluation, TaskSamples, WeighedEvaluation, settled_evaluation, weigh_evaluation
+from mainstay.measuring.agenda import Assignment
 from mainstay.measuring.items import (
     FEWEST_SHOWN,
     MAX_FLIPPED,
@@ -80,15 +82,8 @@ class EvaluationLog(WorkloadLog):
         """Names of the scores that its trials must record."""
         return tuple(dict.fromkeys(scoring.score for _, scoring in self._scored_metrics()))
 
-    def settle(self) -> None:
-        """Fix the findings that no further look can change: those of broken trials."""
-        if self._needs_own:
-            self._fall_back()
-        trouble = None if self.skip_reason else self.find_trouble()
-        if trouble is not None:
-            self.is_broken = True
-            for metric in self.workload.metrics:
-                self.presets.setdefault(metric.id, replace(trouble, metric=metric))
+    def _settle_faults(self) -> None:
+        """Fix nothing: items that cannot be judged are told with the evidence of their look."""
 
     def weighed(self, design: Design, *, at_once: bool = False) -> tuple[WeighedEvaluation, ...]:
         """The evidence about the metrics of each score.
@@ -290,17 +285,36 @@ class EvaluationLog(WorkloadLog):
         }
 
 
+def make_logs(assignments: Sequence[Assignment], seeds: Mapping[str, tuple[int, ...]]) -> list[WorkloadLog]:
+    """Make an empty log for each workload.
+
+    Args:
+        assignments: Workloads to be measured, and how.
+        seeds: Seeds of each workload, one for each pair.
+    """
+    return [
+        (EvaluationLog if assignment.workload.execution.has_items else WorkloadLog)(
+            workload=assignment.workload,
+            seeds=seeds[assignment.workload.id],
+            assignment=assignment,
+            measured_with=assignment.measured_with,
+        )
+        for assignment in assignments
+    ]
+
+
 def _items(examples: Examples | None, *, is_one: bool) -> Iterator[ScoredItem]:
-    """Recorded rows as items, all of one task if the marker declares none."""
+    """Recorded rows as items, with texts in the order of their fields, all of one task if the marker declares none."""
     if examples is None:
         return
     count = len(examples.ids)
+    given = (examples.clusters, examples.errors, examples.digests, examples.prompts, examples.inputs, examples.outputs)
     columns = (
         examples.tasks or ("",) * count,
         examples.ids,
         examples.scores,
         examples.repeats or (0,) * count,
-        *(column or ("",) * count for column in _texts(examples)),
+        *(column or ("",) * count for column in given),
     )
     for task, id_, score, repeat, cluster, *texts in zip(*columns, strict=True):
         is_named = is_one and bool(task)
@@ -312,18 +326,6 @@ def _items(examples: Examples | None, *, is_one: bool) -> Iterator[ScoredItem]:
             f"{task}/{cluster}" if is_named and cluster else cluster,
             *texts,
         )
-
-
-def _texts(examples: Examples) -> Iterator[tuple[str, ...]]:
-    """Columns of text, in the order of the fields of a scored item."""
-    yield from (
-        examples.clusters,
-        examples.errors,
-        examples.digests,
-        examples.prompts,
-        examples.inputs,
-        examples.outputs,
-    )
 
 
 def _mean(items: Iterable[ScoredItem]) -> tuple[float, int]:

@@ -311,10 +311,13 @@ class WorkloadLog:
             self.is_broken = True
             for metric in self.workload.metrics:
                 self.presets.setdefault(metric.id, replace(trouble, metric=metric))
-            return
-        if self.workload.execution.is_once:
+        elif self.workload.execution.is_once:
             self._settle_counts()
-            return
+        else:
+            self._settle_faults()
+
+    def _settle_faults(self) -> None:
+        """Fix the findings of metrics whose values cannot be judged or believed."""
         for metric in self.workload.metrics:
             if metric.id not in self.presets and (fault := find_fault(self.samples(metric))):
                 self.presets[metric.id] = fault_finding(self.samples(metric), fault)
@@ -442,7 +445,7 @@ class WorkloadLog:
             descriptive=self._descriptive(pairs),
             block_times_s=self._block_times(pairs),
             run_delay=self._run_delay(pairs),
-            loads=tuple(self._load(pair) for pair in pairs),
+            loads=tuple(max(self.trials[pair, side, 0].load or 0.0 for side in Side) for pair in pairs),
         )
 
     def _status(self) -> tuple[str, str]:
@@ -456,10 +459,6 @@ class WorkloadLog:
     def _is_complete(self, pair: int) -> bool:
         known = [self.trials.get((pair, side, 0)) for side in Side]
         return all(trial is not None and trial.outcome is Outcome.COMPLETED for trial in known)
-
-    def _load(self, pair: int) -> float:
-        """Number of processors that other processes kept busy during a pair: the larger value of its two trials."""
-        return max(self.trials[pair, side, 0].load or 0.0 for side in Side)
 
     def _block_times(self, pairs: Iterable[int]) -> Mapping[str, tuple[float, ...]]:
         """Time per call in each block, by side; empty for workloads not timed in blocks."""

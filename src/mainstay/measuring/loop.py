@@ -14,7 +14,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import NamedTuple, Protocol
 
@@ -111,10 +111,11 @@ class Site(NamedTuple):
     num_processes: Callable[[PairRequest], int]
 
 
+@dataclass(kw_only=True, eq=False)
 class Measurement:
     """All workloads of a gate while they are measured.
 
-    Args:
+    Attributes:
         logs: One for each workload, with the trials known from an earlier attempt.
         settled: Findings reached without measuring, such as ``missing``.
         groups: Groups of the plan.
@@ -139,59 +140,41 @@ class Measurement:
             itself passes on each trial as soon as it has ended.
         end: What ends a measurement before its last look, for notes.
         clock: Function that gives the time.
+        notes: What a reader of the report should know, one sentence each.
     """
 
-    def __init__(
-        self,
-        *,
-        logs: Sequence[WorkloadLog],
-        settled: Sequence[Finding],
-        groups: Sequence[PlannedGroup] = (),
-        design: Design,
-        salt: str,
-        commit: str,
-        margin_of: MarginSource,
-        measure: Callable[[PairRequest, Sequence[Trial]], PairResult],
-        measure_timed: Callable[[TimedRequest], TimedResult],
-        executor: Executor,
-        num_at_once: int,
-        elsewhere: Site | None = None,
-        repeats: frozenset[str] = frozenset(),
-        trial_seconds: float,
-        pair_seconds: float,
-        fail_fast: bool,
-        deadline: float,
-        observer: Observer,
-        keep_trial: Callable[[Trial], None] | None = None,
-        end: str = "the time was used up",
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._logs = {log.workload.id: log for log in logs}
-        self._settled = tuple(settled)
-        self._groups = [GroupLog.of(group, logs) for group in groups]
-        self._design = design
-        self._salt = salt
-        self._commit = commit
-        self._margin_of = margin_of
-        self._measure_one = measure
-        self._measure_timed = measure_timed
-        self._here = Site(executor, num_at_once, self._num_processes)
-        self._elsewhere = elsewhere or self._here
-        self._repeats = repeats
-        self._trial_seconds = trial_seconds
-        self._pair_seconds = pair_seconds
-        self._fail_fast = fail_fast
-        self._deadline = deadline
-        self._observer = observer
-        self._keep_trial = keep_trial
-        self._end = end
-        self._clock = clock
-        self._num_cut = 0
-        self._shown: tuple[Finding, ...] = ()
-        self._show_next_at = -math.inf
-        self.notes: list[str] = []
-        for log in logs:
-            log.adopt_margins(margin_of)
+    logs: Sequence[WorkloadLog]
+    settled: Sequence[Finding]
+    groups: Sequence[PlannedGroup] = ()
+    design: Design
+    salt: str
+    commit: str
+    margin_of: MarginSource
+    measure: Callable[[PairRequest, Sequence[Trial]], PairResult]
+    measure_timed: Callable[[TimedRequest], TimedResult]
+    executor: Executor
+    num_at_once: int
+    elsewhere: Site | None = None
+    repeats: frozenset[str] = frozenset()
+    trial_seconds: float
+    pair_seconds: float
+    fail_fast: bool
+    deadline: float
+    observer: Observer
+    keep_trial: Callable[[Trial], None] | None = None
+    end: str = "the time was used up"
+    clock: Callable[[], float] = time.monotonic
+    notes: list[str] = field(default_factory=list, init=False)
+    _num_cut: int = field(default=0, init=False)
+    _shown: tuple[Finding, ...] = field(default=(), init=False)
+    _show_next_at: float = field(default=-math.inf, init=False)
+
+    def __post_init__(self) -> None:
+        self._logs = {log.workload.id: log for log in self.logs}
+        self._groups = [GroupLog.of(group, self.logs) for group in self.groups]
+        self._here = Site(self.executor, self.num_at_once, self._num_processes)
+        for log in self.logs:
+            log.adopt_margins(self.margin_of)
             log.settle()
 
     def run(self) -> tuple[Finding, ...]:
@@ -204,24 +187,24 @@ class Measurement:
         self._try_exact()
         self._evaluate()
         findings = self._judge()
-        for look in self._design.looks:
-            undecided = self._undecided(findings)
+        for look in self.design.looks:
+            undecided = [log for log in self._open_logs(findings) if not log.workload.execution.has_items]
             if undecided and self._is_failed(findings):
                 names = ", ".join(f.metric.id for f in findings if f.verdict is Verdict.INCONCLUSIVE)
                 self.notes.append(f"stopped at the first fail; left undecided: {names}")
                 break
             if not undecided:
                 break
-            self._observer.phase(f"pairs up to look {look}")
+            self.observer.phase(f"pairs up to look {look}")
             self._measure_up_to(look, undecided)
             for log in undecided:
                 log.settle_exact()
             findings = self._judge()
             if any(log.num_pairs < look and not log.is_settled for log in undecided):
-                stands = "no look was completed" if look == self._design.looks[0] else "the last completed look stands"
-                self.notes.append(f"{self._end} before the look at {look} pairs; {stands}")
+                stands = "no look was completed" if look == self.design.looks[0] else "the last completed look stands"
+                self.notes.append(f"{self.end} before the look at {look} pairs; {stands}")
                 break
-            self._observer.look_taken(look, findings)
+            self.observer.look_taken(look, findings)
         if self._num_cut:
             pairs = "1 pair was" if self._num_cut == 1 else f"{self._num_cut} pairs were"
             self.notes.append(f"{pairs} under way when the time was used up: ended and dropped")
@@ -230,7 +213,7 @@ class Measurement:
 
     def measure_pairs(self, num_pairs: int) -> None:
         """Measure a fixed number of pairs of every workload, even if fewer would decide it, as a calibration does."""
-        self._observer.phase(f"{num_pairs} pairs")
+        self.observer.phase(f"{num_pairs} pairs")
         self._measure_up_to(num_pairs, [log for log in self._logs.values() if not isinstance(log, EvaluationLog)])
 
     def measure_share(self, num_pairs: int, shard: Shard) -> int:
@@ -247,7 +230,7 @@ class Measurement:
         Returns:
             Number of pairs up to which the share is complete; smaller than ``num_pairs`` if the time was used up.
         """
-        self._observer.phase(f"shard {shard} of {num_pairs} pairs")
+        self.observer.phase(f"shard {shard} of {num_pairs} pairs")
         logs = list(self._logs.values())
         first = [log for number, log in enumerate(logs) if shard.owns(number, 0) or log.can_fall_back]
         self._measure((log, 0) for log in first)
@@ -267,11 +250,11 @@ class Measurement:
         """Score all items of every evaluation, even if fewer would decide, as a calibration does; gives the findings."""
         logs = [log for log in self._logs.values() if isinstance(log, EvaluationLog)]
         if logs:
-            self._observer.phase("scoring all items")
+            self.observer.phase("scoring all items")
         for look in range(max((len(log.shares) for log in logs), default=0)):
             self._measure((log, look) for log in logs if look < len(log.shares))
-        weighed = [each for log in logs if not log.skip_reason for each in log.weighed(self._design, at_once=True)]
-        return judge_jointly([], weighed, self._design)
+        weighed = [each for log in logs if not log.skip_reason for each in log.weighed(self.design, at_once=True)]
+        return judge_jointly([], weighed, self.design)
 
     def results(self) -> tuple[WorkloadResult, ...]:
         """Results of the workloads, without their findings."""
@@ -282,7 +265,7 @@ class Measurement:
         logs = [log for log in self._logs.values() if log.workload.execution.is_once and not log.is_settled]
         if not logs:
             return
-        self._observer.phase("counts")
+        self.observer.phase("counts")
         self._measure((log, 0) for log in logs)
         self._measure(((log, 0) for log in logs if log.counts_differ), repetition=1)
 
@@ -291,7 +274,7 @@ class Measurement:
         logs = [log for log in self._logs.values() if log.workload.execution.has_digests and not log.is_settled]
         if not logs:
             return
-        self._observer.phase("exact first")
+        self.observer.phase("exact first")
         for pair in range(NUM_EXACT_SEEDS):
             self._measure((log, pair) for log in logs)
             logs = [log for log in logs if log.has_pair(pair) and not log.is_settled and log.digests_agree(pair)]
@@ -304,27 +287,25 @@ class Measurement:
         """Score the items of evaluations, look by look, until all are decided; the baseline repeats some of them."""
         findings = self._judge()
         for look in count():
-            logs = [log for log in self._open_evaluations(findings) if look < len(log.shares)]
+            logs = [
+                log for log in self._open_logs(findings) if isinstance(log, EvaluationLog) and look < len(log.shares)
+            ]
             if not logs or self._is_failed(findings):
                 break
-            self._observer.phase(f"scoring items, look {look + 1}")
+            self.observer.phase(f"scoring items, look {look + 1}")
             self._measure((log, look) for log in logs)
             if not look:
                 self._measure(((log, 0) for log in logs if log.has_pair(0) and not log.is_settled), repetition=1)
             findings = self._judge()
             if any(not log.has_pair(look) and not log.is_settled for log in logs):
-                self.notes.append(f"{self._end} before all items were scored; the last completed look stands")
+                self.notes.append(f"{self.end} before all items were scored; the last completed look stands")
                 break
-
-    def _open_evaluations(self, findings: Sequence[Finding]) -> list[EvaluationLog]:
-        """Evaluations with a metric that is not decided yet."""
-        return [log for log in self._open_logs(findings) if isinstance(log, EvaluationLog)]
 
     def _repeat_baselines(self) -> None:
         """Repeat baseline trials to show that later gates may reuse them; no finding of this gate depends on it."""
-        logs = [log for log in self._logs.values() if log.workload.id in self._repeats and log.wants_repetition]
+        logs = [log for log in self._logs.values() if log.workload.id in self.repeats and log.wants_repetition]
         if logs:
-            self._observer.phase("repeating the baseline")
+            self.observer.phase("repeating the baseline")
             self._measure(((log, 0) for log in logs), repetition=1)
         for log in logs:
             if log.is_nondeterministic:
@@ -343,15 +324,15 @@ class Measurement:
         """Measure what is not known yet of the timed pairs up to a look, one after the other."""
         pairs = [pair for pair in range(look) if any(not log.has_pair(pair) for log in logs)]
         groups = [(pair, measured_with) for pair in pairs for measured_with in _sources(logs)]
-        start = self._clock()
+        start = self.clock()
         results = measure_all(
             groups,
-            self._measure_timed,
+            self.measure_timed,
             self._here.executor,
             arguments=lambda group: (replace(self._timed_request(*group, logs), seconds_left=self._seconds_left),),
             num_at_once=1,
-            deadline=self._deadline,
-            clock=self._clock,
+            deadline=self.deadline,
+            clock=self.clock,
         )
         for num_done, result in enumerate(results, start=1):
             self.notes += [note for note in result.notes if note not in self.notes]
@@ -366,20 +347,20 @@ class Measurement:
             for log in logs
             if log.measured_with is measured_with and not log.has_pair(pair) and not log.is_settled
         }
-        order = draw_workload_order(self._salt, self._commit, pair, tuple(wanted))
+        order = draw_workload_order(self.salt, self.commit, pair, tuple(wanted))
         return TimedRequest(
             pair=pair,
             tasks=tuple(
                 TimedTask(
                     workload=name,
                     seed=wanted[name].seeds[pair],
-                    first=draw_block_orders(self._salt, self._commit, name, pair, MAX_ALTERNATIONS),
+                    first=draw_block_orders(self.salt, self.commit, name, pair, MAX_ALTERNATIONS),
                     gated=tuple(metric.name for metric in wanted[name].workload.metrics),
                 )
                 for name in order
             ),
-            seconds=self._pair_seconds,
-            limit_s=self._trial_seconds,
+            seconds=self.pair_seconds,
+            limit_s=self.trial_seconds,
             measured_with=measured_with,
         )
 
@@ -390,7 +371,7 @@ class Measurement:
         requests = [
             request for log, pair in pairs if (request := self._request(log, pair, repetition)) and not log.is_settled
         ]
-        start = self._clock()
+        start = self.clock()
         for num_done, result in enumerate(self._results(requests), start=1):
             self._num_cut += result.was_cut
             if result.images:
@@ -405,16 +386,16 @@ class Measurement:
         portable = {log.workload.id for log in self._logs.values() if log.workload.execution.is_portable}
         far = [request for request in requests if request.workload in portable]
         near = [request for request in requests if request.workload not in portable]
-        for site, wanted in ((self._elsewhere, far), (self._here, near)):
+        for site, wanted in ((self.elsewhere or self._here, far), (self._here, near)):
             yield from measure_all(
                 wanted,
-                self._measure_one,
+                self.measure,
                 site.executor,
                 arguments=self._as_it_stands,
                 num_at_once=site.num_at_once,
                 num_processes=site.num_processes,
-                deadline=self._deadline,
-                clock=self._clock,
+                deadline=self.deadline,
+                clock=self.clock,
             )
 
     def _num_processes(self, request: PairRequest) -> int:
@@ -435,26 +416,26 @@ class Measurement:
     def _take(self, trials: Sequence[Trial]) -> None:
         """Keep trials, give them to their logs, and fix what follows from them."""
         for trial in trials:
-            if self._keep_trial:
-                self._keep_trial(trial)
+            if self.keep_trial:
+                self.keep_trial(trial)
             self._logs[trial.workload].add(trial)
         for log in {trial.workload: self._logs[trial.workload] for trial in trials}.values():
-            log.adopt_margins(self._margin_of)
+            log.adopt_margins(self.margin_of)
             log.settle()
 
     def _tell(self, num_done: int, num_planned: int, start: float) -> None:
         """Report progress to the observer."""
-        left = (self._clock() - start) / num_done * (num_planned - num_done)
-        self._observer.pairs_done(
+        left = (self.clock() - start) / num_done * (num_planned - num_done)
+        self.observer.pairs_done(
             Progress(num_done=num_done, num_planned=num_planned, seconds_left=left, findings=self._findings_to_show())
         )
 
     def _findings_to_show(self) -> tuple[Finding, ...]:
         """Findings for progress, judged anew unless that would take more than :data:`SHARE_OF_SHOWING` of the time."""
-        begun = self._clock()
+        begun = self.clock()
         if begun >= self._show_next_at:
             self._shown = self._judge()
-            ended = self._clock()
+            ended = self.clock()
             self._show_next_at = ended + (ended - begun) / SHARE_OF_SHOWING
         return self._shown
 
@@ -470,11 +451,11 @@ class Measurement:
     @property
     def _seconds_left(self) -> float:
         """Seconds left of the time budget."""
-        return self._deadline - self._clock()
+        return self.deadline - self.clock()
 
     def _request(self, log: WorkloadLog, pair: int, repetition: int) -> PairRequest | None:
         """Request for a pair; ``None`` if all its trials are known."""
-        order = draw_order(self._salt, self._commit, log.workload.id, pair)
+        order = draw_order(self.salt, self.commit, log.workload.id, pair)
         wanted = (Side.BASELINE,) if repetition else order
         sides = tuple(side for side in wanted if (pair, side, repetition) not in log.trials)
         if not sides:
@@ -489,7 +470,7 @@ class Measurement:
             block=log.block(pair, repetition),
             wants_images=log.workload.execution.has_digests and pair == 0 and not repetition,
             needs_fresh_process=log.workload.execution.needs_fresh_process,
-            limit_s=self._trial_seconds,
+            limit_s=self.trial_seconds,
             measured_with=log.measured_with,
         )
 
@@ -503,23 +484,19 @@ class Measurement:
                 weighed
                 for log in self._logs.values()
                 if isinstance(log, EvaluationLog) and not log.skip_reason
-                for weighed in log.weighed(self._design)
+                for weighed in log.weighed(self.design)
             ],
-            self._design,
+            self.design,
         )
         findings = {finding.metric.id: finding for finding in judged}
         confirmed = [log.confirmed(findings[metric.id]) for log, metric in gated]
-        return (*confirmed, *(findings[sample.metric.id] for sample in means), *self._settled)
+        return (*confirmed, *(findings[sample.metric.id] for sample in means), *self.settled)
 
     def _reviewed(self, finding: Finding) -> Finding:
         """A finding with its verdict limited to what the workload files used allow."""
         log = self._logs.get(finding.metric.workload)
         is_measured = log is not None and finding.metric.name in {metric.name for metric in log.workload.metrics}
         return log.reviewed(finding) if log is not None and is_measured else finding
-
-    def _undecided(self, findings: Sequence[Finding]) -> list[WorkloadLog]:
-        """Workloads that further pairs may decide."""
-        return [log for log in self._open_logs(findings) if not log.workload.execution.has_items]
 
     def _open_logs(self, findings: Sequence[Finding]) -> list[WorkloadLog]:
         """Workloads with a metric that is not decided yet, or in a group whose mean is not."""
@@ -531,7 +508,7 @@ class Measurement:
         return [log for log in self._logs.values() if log.workload.id in open_workloads and not log.is_settled]
 
     def _is_failed(self, findings: Sequence[Finding]) -> bool:
-        return self._fail_fast and any(finding.verdict is Verdict.FAIL for finding in findings)
+        return self.fail_fast and any(finding.verdict is Verdict.FAIL for finding in findings)
 
 
 def _may_need_repetition(log: WorkloadLog) -> bool:

@@ -371,11 +371,16 @@ def _outer_path(value: object) -> str:
     return str(path)
 
 
-def _flag(value: object) -> bool:
-    """Read true or false."""
-    if not isinstance(value, bool):
-        raise _ValueRefused(value, "true or false")
-    return value
+def _one_of(*allowed: T, expected: str) -> Callable[[object], T]:
+    """Return a reader of some values; true is no 1, and 0 is no false."""
+
+    def read(value: object) -> T:
+        for each in allowed:
+            if value == each and isinstance(each, type(value)) and isinstance(value, bool) is isinstance(each, bool):
+                return each
+        raise _ValueRefused(value, expected)
+
+    return read
 
 
 def _number_between(low: float, high: float) -> Callable[[object], float]:
@@ -405,42 +410,13 @@ def _looks(value: object) -> tuple[int, ...]:
     return looks
 
 
-def _inconclusive(value: object) -> int | str:
-    """Read the policy for an inconclusive gate."""
-    if value == "warn" and isinstance(value, str):
-        return value
-    if isinstance(value, bool) or not isinstance(value, int) or value not in (0, 1, 3):
-        raise _ValueRefused(value, "0, 1, 3 or 'warn'")
-    return value
-
-
-def _proof(value: object) -> str | bool:
-    """Read the kind of proof that lets a metric pass unmeasured."""
-    if value is False or value in ("unchanged", "executed"):
-        return value
-    raise _ValueRefused(value, "'unchanged', 'executed' or false")
-
-
-def _group_by(value: object) -> str:
-    """Read what the members of a group have in common."""
-    if value not in get_args(GroupBy):
-        raise _ValueRefused(value, "'file', 'class' or 'test'")
-    return str(value)
-
-
 def _array_of(read: Callable[[object], T]) -> Callable[[object], tuple[T, ...]]:
     """Return a reader for arrays with items of one type."""
 
     def read_array(value: object) -> tuple[T, ...]:
         if not isinstance(value, list):
             raise _ValueRefused(value, "an array")
-        items = []
-        for index, item in enumerate(value):
-            try:
-                items.append(read(item))
-            except _ValueRefused as refusal:
-                raise _ValueRefused(refusal.found, refusal.expected, (str(index), *refusal.path)) from None
-        return tuple(items)
+        return tuple(_inside(str(index), read, item) for index, item in enumerate(value))
 
     return read_array
 
@@ -453,16 +429,12 @@ def _margins(value: object) -> tuple[dict[str, float], dict[str, dict[str, float
     by_metric: dict[str, float] = {}
     by_dataset: dict[str, dict[str, float]] = {}
     for name, entry in value.items():
-        try:
-            if isinstance(entry, dict):
-                inner, deeper = _margins(entry)
-                if deeper:
-                    raise _ValueRefused(entry, "margins by metric")
-                by_dataset[name] = inner
-            else:
-                by_metric[name] = read(entry)
-        except _ValueRefused as refusal:
-            raise _ValueRefused(refusal.found, refusal.expected, (name, *refusal.path)) from None
+        if isinstance(entry, dict):
+            by_dataset[name], deeper = _inside(name, _margins, entry)
+            if deeper:
+                raise _ValueRefused(entry, "margins by metric", (name,))
+        else:
+            by_metric[name] = _inside(name, read, entry)
     return by_metric, by_dataset
 
 
@@ -478,25 +450,11 @@ def _table_of(read: Callable[[object], T], expected: str) -> Callable[[object], 
 
 
 def _inside(name: str, read: Callable[[object], T], value: object) -> T:
-    """Read a value of a table; an error names its path."""
+    """Read a value of a table or an array; an error names its path."""
     try:
         return read(value)
     except _ValueRefused as refusal:
         raise _ValueRefused(refusal.found, refusal.expected, (name, *refusal.path)) from None
-
-
-def _tier(value: object) -> Tier:
-    """Read a tier."""
-    if value not in list(Tier):
-        raise _ValueRefused(value, "'blocking', 'guard' or 'advisory'")
-    return Tier(str(value))
-
-
-def _direction(value: object) -> Direction:
-    """Read which scores are better."""
-    if value not in list(Direction):
-        raise _ValueRefused(value, "'higher' or 'lower'")
-    return Direction(str(value))
 
 
 def _range(value: object) -> tuple[float, float]:
@@ -522,9 +480,9 @@ def _evaluation(value: object) -> EvaluationSettings:
 _EVALUATION_READERS: Mapping[str, Callable[[object], Any]] = {
     "margin": _number_between(0, math.inf),
     "margins": _table_of(_number_between(0, math.inf), "a table of margins by task"),
-    "tiers": _table_of(_tier, "a table of tiers by task"),
+    "tiers": _table_of(_one_of(*Tier, expected="'blocking', 'guard' or 'advisory'"), "a table of tiers by task"),
     "ranges": _table_of(_range, "a table of ranges by task"),
-    "directions": _table_of(_direction, "a table of directions by task"),
+    "directions": _table_of(_one_of(*Direction, expected="'higher' or 'lower'"), "a table of directions by task"),
     "filter": _text,
     "cluster": _text,
 }
@@ -538,12 +496,12 @@ _READERS: Mapping[str, Callable[[object], Any]] = {
     "seconds": _number_between(0, math.inf),
     "alpha": _number_between(0, 0.5),
     "margin_level": _number_between(0, 0.5),
-    "fail_fast": _flag,
-    "proof": _proof,
+    "fail_fast": _one_of(True, False, expected="true or false"),
+    "proof": _one_of("unchanged", "executed", False, expected="'unchanged', 'executed' or false"),
     "margins": _margins,
-    "inconclusive": _inconclusive,
+    "inconclusive": _one_of(0, 1, 3, "warn", expected="0, 1, 3 or 'warn'"),
     "deviations": _table_of(_number_between(0, math.inf), "a table of deviations by metric"),
-    "group_by": _group_by,
+    "group_by": _one_of(*get_args(GroupBy), expected="'file', 'class' or 'test'"),
     "waivers": _inner_path,
     "constraints": _array_of(_inner_path),
     "extras": _array_of(_text),

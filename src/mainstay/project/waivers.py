@@ -13,11 +13,10 @@ from __future__ import annotations
 
 import datetime
 import difflib
-import json
 import math
 import tomllib
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -119,12 +118,11 @@ def waiver_toml(waiver: Waiver) -> str:
         reason = "a safer kernel"
         until = 2027-01-31
     """
-    entry = {"metric": waiver.metric, "limit": waiver.limit, "reason": waiver.reason, "until": waiver.until}
-    checked = _parse_entry(entry, where="the waiver that was to be written")
-    return (
-        f"[[waiver]]\nmetric = {_toml_string(checked.metric)}\nlimit = {checked.limit!r}\n"
-        f"reason = {_toml_string(checked.reason)}\nuntil = {checked.until}\n"
-    )
+    import tomlkit
+
+    checked = asdict(_parse_entry(asdict(waiver), where="the waiver that was to be written"))
+    text: str = tomlkit.dumps({"waiver": [{**checked, "until": datetime.date.fromisoformat(checked["until"])}]})
+    return text
 
 
 def apply_waivers(findings: Sequence[Finding], waivers: Iterable[Waiver], today: datetime.date) -> tuple[Finding, ...]:
@@ -267,8 +265,3 @@ def _is_encodable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _toml_string(text: str) -> str:
-    """A basic string of TOML, whose escapes are those of JSON."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -146,3 +146,8 @@ class Calibration:
     evaluations: tuple[ItemNoise, ...] = ()
     notes: tuple[str, ...] = ()
     schema_version: int = SCHEMA_VERSION
+
+    @property
+    def exit_status(self) -> int:
+        """Exit status of the command: 0 if the budget supports every margin, 1 if one is refused."""
+        return int(any(each.refusal for each in self.metrics) or any(each.refusal for each in self.evaluations))

@@ -176,12 +176,9 @@ def worded_interval(metric: Metric, interval: Interval | None) -> str:
     if interval is None or not all(map(math.isfinite, interval)):
         return interval_text(metric, interval)
     low, high = (change_text(metric, bound) for bound in interval)
-    is_one_sided = low.rpartition(" ")[2] == high.rpartition(" ")[2]
-    return (
-        f"{degradation_number(metric, interval.low).removeprefix('-')} to {high}"
-        if is_one_sided
-        else f"{low} to {high}"
-    )
+    if low.rpartition(" ")[2] == high.rpartition(" ")[2]:  # both better or both worse
+        low = degradation_number(metric, interval.low).removeprefix("-")
+    return f"{low} to {high}"
 
 
 def value_text(metric: Metric, value: float | None) -> str:

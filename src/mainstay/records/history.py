@@ -37,12 +37,12 @@ class RunKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeptCommit:
-    """One of the two commits of a stored run.
+    """A commit, as stored runs and searches name it.
 
     Attributes:
         commit: Full hash of the commit.
         subject: First line of its message.
-        date: ISO time of the commit, with its time zone; empty if unknown.
+        date: ISO time of the commit, with its time zone, or its day alone; empty if unknown.
     """
 
     commit: str

@@ -47,12 +47,10 @@ def _metrics(first: Run, second: Run, views: tuple[RunView, RunView]) -> Iterato
     ids = list(dict.fromkeys([*rows[0], *rows[1]]))
     moved = [name for name in ids if _verdict(rows[0], name) != _verdict(rows[1], name)]
     same = [name for name in ids if name not in set(moved)]
-    yield f"metrics whose verdict changed: {len(moved)} of {len(ids)}"
-    for name in moved:
-        yield from _metric(name, rows[0].get(name), rows[1].get(name))
-    yield f"metrics with the same verdict: {len(same)} of {len(ids)}"
-    for name in same:
-        yield from _metric(name, rows[0].get(name), rows[1].get(name))
+    for what, names in (("metrics whose verdict changed", moved), ("metrics with the same verdict", same)):
+        yield f"{what}: {len(names)} of {len(ids)}"
+        for name in names:
+            yield from _metric(name, rows[0].get(name), rows[1].get(name))
 
 
 def _by_metric(run: Run, view: RunView) -> dict[str, tuple[Finding, FindingRow]]:

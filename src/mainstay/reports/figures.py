@@ -15,6 +15,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
+from statistics import fmean
 from typing import NamedTuple
 
 from mainstay.records.findings import Finding
@@ -25,7 +26,9 @@ from mainstay.records.scales import LARGEST_DEGRADATION
 PLOT_WIDTH, PLOT_HEIGHT = 640, 200
 """Size of a figure."""
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 44, 18, 30
+LEFT, RIGHT, TOP, BOTTOM = 62, PLOT_WIDTH - 44, 18, PLOT_HEIGHT - 30
+"""Edges of the area between its axes."""
+
 _NUM_BINS = 24
 _OVERFLOW_QUANTILE = 0.98
 _LARGEST_DRAWN = 1e100
@@ -60,21 +63,6 @@ class Plot:
     rows: tuple[tuple[str, ...], ...]
     remark: str = ""
 
-    @property
-    def left(self) -> int:
-        """Left edge of the drawing area."""
-        return _LEFT
-
-    @property
-    def right(self) -> int:
-        """Right edge of the drawing area."""
-        return PLOT_WIDTH - _RIGHT
-
-    @property
-    def bottom(self) -> int:
-        """Height of the horizontal axis."""
-        return PLOT_HEIGHT - _BOTTOM
-
 
 def pairs_plot(finding: Finding) -> Plot | None:
     """The degradation of each pair in the order measured; ``None`` with fewer than two pairs, or if all are zero.
@@ -88,8 +76,8 @@ def pairs_plot(finding: Finding) -> Plot | None:
     margin = displayed_degradation(finding.metric, finding.metric.scaled_margin)
     cap = LARGEST_DEGRADATION if finding.cap is None else displayed_degradation(finding.metric, finding.cap)
     drawn = [max(-cap, min(cap, each)) for each in degradations]  # values beyond the cap are drawn at the edge
-    vertical = Scale.over([0.0, margin, *drawn], start=PLOT_HEIGHT - _BOTTOM, end=_TOP)
-    horizontal = Scale(low=0.5, high=len(degradations) + 0.5, start=_LEFT, end=PLOT_WIDTH - _RIGHT)
+    vertical = Scale.over([0.0, margin, *drawn], start=BOTTOM, end=TOP)
+    horizontal = Scale(low=0.5, high=len(degradations) + 0.5, start=LEFT, end=RIGHT)
     dots = "".join(f"M{horizontal(i)} {vertical(degradation)}h0" for i, degradation in enumerate(degradations, start=1))
     counted = [
         degradation if finding.cap is None else max(-finding.cap, min(finding.cap, degradation))
@@ -130,9 +118,9 @@ def curves_plot(curves: Sequence[Curve]) -> Plot | None:
     values = [value for epoch in differences for value in epoch if is_drawable(value)]
     if length < 2 or not values:
         return None
-    vertical = Scale.over([0.0, *values], start=PLOT_HEIGHT - _BOTTOM, end=_TOP)
-    horizontal = Scale(low=1, high=length, start=_LEFT, end=PLOT_WIDTH - _RIGHT)
-    means, lows, highs = ([of(epoch) if epoch else math.nan for epoch in differences] for of in (_mean, min, max))
+    vertical = Scale.over([0.0, *values], start=BOTTOM, end=TOP)
+    horizontal = Scale(low=1, high=length, start=LEFT, end=RIGHT)
+    means, lows, highs = ([of(epoch) if epoch else math.nan for epoch in differences] for of in (fmean, min, max))
     band = (("band", _band(lows, highs, horizontal, vertical)),) if len(curves) > 1 else ()
     return Plot(
         x_ticks=tuple(Tick(horizontal(i), str(i)) for i in _counted_ticks(length)),
@@ -164,8 +152,8 @@ def block_times_plot(baseline: Sequence[float], candidate: Sequence[float]) -> P
     shares = [
         [count / len(side) for count in column] for side, column in zip((baseline, candidate), counts, strict=True)
     ]
-    vertical = Scale(low=0.0, high=max(map(max, shares)), start=PLOT_HEIGHT - _BOTTOM, end=_TOP)
-    horizontal = Scale(low=0, high=_NUM_BINS, start=_LEFT, end=PLOT_WIDTH - _RIGHT)
+    vertical = Scale(low=0.0, high=max(map(max, shares)), start=BOTTOM, end=TOP)
+    horizontal = Scale(low=0, high=_NUM_BINS, start=LEFT, end=RIGHT)
     return Plot(
         x_ticks=tuple(Tick(horizontal(i), seconds_text(edges[i])) for i in range(0, _NUM_BINS + 1, _NUM_BINS // 4)),
         y_ticks=vertical.ticks(factor=100, unit=" %"),
@@ -188,8 +176,8 @@ def loads_plot(loads: Sequence[float]) -> Plot | None:
     """
     if not loads:
         return None
-    vertical = Scale(low=0.0, high=max(1.0, *loads), start=PLOT_HEIGHT - _BOTTOM, end=_TOP)
-    horizontal = Scale(low=0.5, high=len(loads) + 0.5, start=_LEFT, end=PLOT_WIDTH - _RIGHT)
+    vertical = Scale(low=0.0, high=max(1.0, *loads), start=BOTTOM, end=TOP)
+    horizontal = Scale(low=0.5, high=len(loads) + 0.5, start=LEFT, end=RIGHT)
     bars = "".join(f"M{horizontal(i)} {vertical(0.0)}V{vertical(load)}" for i, load in enumerate(loads, start=1))
     return Plot(
         x_ticks=tuple(Tick(horizontal(i), str(i)) for i in _counted_ticks(len(loads))),
@@ -264,16 +252,11 @@ def _values_at(curve: Curve, epoch: int) -> tuple[float, float] | None:
     return values if all(map(is_drawable, values)) else None
 
 
-def _mean(values: Sequence[float]) -> float:
-    """The mean, whatever the order of the values."""
-    return math.fsum(values) / len(values)
-
-
 def _mean_values(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
     """Mean values of baseline and candidate at an epoch."""
     if not pairs:
         return math.nan, math.nan
-    return _mean([baseline for baseline, _ in pairs]), _mean([candidate for _, candidate in pairs])
+    return fmean(baseline for baseline, _ in pairs), fmean(candidate for _, candidate in pairs)
 
 
 def _shown(value: float) -> str:

@@ -56,11 +56,9 @@ class FlipPart:
         num_examples: Size of the test set.
         right_to_wrong: Mean number of flips from right to wrong over the seeds.
         wrong_to_right: Mean number of flips from wrong to right over the seeds.
-        classes: Column headings of the confusion table.
         confusion: Change of each cell by true class, summed over the seeds; empty if there are too many classes.
         gallery_seed: Seed of the gallery; ``None`` if there is no gallery.
         gallery: Title and examples of right to wrong, then of wrong to right.
-        headings: Column headings of the counts by seed.
         rows: Counts by seed.
     """
 
@@ -68,11 +66,9 @@ class FlipPart:
     num_examples: int
     right_to_wrong: str
     wrong_to_right: str
-    classes: tuple[int, ...]
     confusion: tuple[tuple[ConfusionCell, ...], ...]
     gallery_seed: int | None
     gallery: tuple[tuple[str, tuple[Flip, ...]], ...]
-    headings: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
 
@@ -85,17 +81,14 @@ def flip_part(summaries: Sequence[FlipSummary]) -> FlipPart | None:
     if not summaries:
         return None
     shown = next((summary for summary in summaries if summary.examples), None)
-    confusion = _confusion(summaries)
     return FlipPart(
         num_seeds=len(summaries),
         num_examples=summaries[0].num_examples,
         right_to_wrong=_mean([summary.right_to_wrong for summary in summaries]),
         wrong_to_right=_mean([summary.wrong_to_right for summary in summaries]),
-        classes=tuple(range(len(confusion))),
-        confusion=confusion,
+        confusion=_confusion(summaries),
         gallery_seed=shown.seed if shown else None,
         gallery=_gallery(shown) if shown else (),
-        headings=("seed", "right to wrong", "wrong to right", "McNemar p"),
         rows=tuple((str(s.seed), str(s.right_to_wrong), str(s.wrong_to_right), f"{s.p_value:.2g}") for s in summaries),
     )
 

@@ -158,12 +158,10 @@ def _place(margins: float) -> float:
 def _column(drawn: _Degradation, value: float) -> int:
     """The column of a value in a sketch; it lies outside the sketch if the value does not fit."""
     if drawn.is_far and value > BREAK:
+        if math.isinf(value):
+            return _SKETCH_WIDTH
         share = (drawn.on_axis(value) - BEYOND) / (RANGE[1] - BEYOND)
-        return (
-            _SKETCH_WIDTH
-            if math.isinf(value)
-            else _SKETCH_BREAK + 2 + round(share * (_SKETCH_WIDTH - _SKETCH_BREAK - 3))
-        )
+        return _SKETCH_BREAK + 2 + round(share * (_SKETCH_WIDTH - _SKETCH_BREAK - 3))
     each = _SKETCH_MARGIN - _SKETCH_ZERO
     return round(max(-1.0, min(float(_SKETCH_WIDTH), _SKETCH_ZERO + each * value)))
 

@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mainstay.records.findings import Verdict
-from mainstay.records.formatting import UNKNOWN
+from mainstay.records.formatting import UNKNOWN, first_few
 from mainstay.records.runs import Run
 from mainstay.reports.cleaning import clean
-from mainstay.reports.labels import first_labels
 from mainstay.reports.rows import FindingRow
 
 EXIT_MEANINGS = {
@@ -132,7 +131,7 @@ def _also(row: FindingRow, rows: Sequence[FindingRow]) -> str:
     if row.verdict is Verdict.PASS:  # it decided because it is doubted, which the others are not
         return ""
     others = [each.label for each in rows if each is not row and each.blocks and each.verdict is row.verdict]
-    return f"; also {row.word}: {first_labels(others)}" if others else ""
+    return f"; also {row.word}: {first_few(others)}" if others else ""
 
 
 def _last_line(row: FindingRow) -> str:
@@ -146,12 +145,12 @@ def _last_line(row: FindingRow) -> str:
 def _of_pass(rows: Sequence[FindingRow]) -> str:
     """The metrics that did not change, or the one whose interval reaches nearest to its margin; empty if none passed."""
     waived = [row.label for row in rows if row.verdict is Verdict.WAIVED]
-    told = f"; waived: {first_labels(waived)}" if waived else ""
+    told = f"; waived: {first_few(waived)}" if waived else ""
     passed = [row for row in rows if row.verdict is Verdict.PASS]
     if not passed:
         return ""
     if all(row.is_unchanged for row in passed):
-        return f"no change in {first_labels([row.label for row in passed])}{told}"
+        return f"no change in {first_few([row.label for row in passed])}{told}"
     closest = max(passed, key=lambda row: row.sort_bound)
     found = f"{closest.predicate} against a margin of {closest.margin}{told}"
     if len(passed) == 1:

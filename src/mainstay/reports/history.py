@@ -13,11 +13,8 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import groupby
 from typing import NamedTuple
-
-from jinja2 import DictLoader, Environment, StrictUndefined
 
 from mainstay.records.formatting import change_text, degradation_text, degradation_unit, displayed_degradation
 from mainstay.records.history import Entry, History, KeptCommit
@@ -26,7 +23,7 @@ from mainstay.records.trends import LevelSeries, MetricTrend
 from mainstay.reports.cleaning import clean
 from mainstay.reports.counting import VERDICT_ORDER
 from mainstay.reports.figures import Scale, Tick, is_drawable
-from mainstay.reports.html import resource, source_hash
+from mainstay.reports.html import render_page, render_template, resource
 from mainstay.reports.rows import standing_text
 
 WIDTH, HEIGHT = 960, 240
@@ -151,11 +148,13 @@ def render_history(
         feed: Name of the feed's file, next to the page; no feed if empty.
         run_length: Guaranteed average number of commits between false alarms.
     """
-    style, script = resource("report.css") + resource("history.css"), resource("history.js")
     entries = history.entries[::-1]
     months = [(month, tuple(map(_row, group))) for month, group in groupby(entries, key=lambda e: e.run.created[:7])]
     counts = Counter(str(entry.run.verdict) for entry in entries if entry.withdrawal is None)
-    page = _environment().get_template("history.html").render(
+    return render_page(
+        "history.html",
+        style=resource("report.css") + resource("history.css"),
+        script=resource("history.js"),
         title=clean(title),
         metrics=tuple(_metric_part(i, trend) for i, trend in enumerate(trends)),
         events=tuple(_events(trends))[::-1],
@@ -166,14 +165,9 @@ def render_history(
         verdicts=tuple((verdict.value, counts[verdict.value]) for verdict in VERDICT_ORDER if counts[verdict.value]),
         run_length=f"{run_length:,.0f}",
         feed=feed,
-        style=style,
-        script=script,
-        style_hash=source_hash(style),
-        script_hash=source_hash(script),
         box=(WIDTH, HEIGHT),
         edges=(_LEFT, WIDTH - _RIGHT, HEIGHT - _BOTTOM),
-    )  # fmt: skip
-    return page.strip() + "\n"
+    )
 
 
 def render_feed(trends: Sequence[MetricTrend], *, title: str, updated: str) -> str:
@@ -185,38 +179,18 @@ def render_feed(trends: Sequence[MetricTrend], *, title: str, updated: str) -> s
         updated: ISO time of the latest run.
     """
     events = sorted(_events(trends), key=lambda event: event.when, reverse=True)
-    return (
-        _environment().get_template("history.atom").render(title=clean(title), updated=updated, events=events).strip()
-        + "\n"
-    )
-
-
-@cache
-def _environment() -> Environment:
-    """Templates that escape every text and refuse unknown names."""
-    sources = {name: resource(name) for name in ("history.html", "history.atom")}
-    return Environment(
-        loader=DictLoader(sources), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    return render_template("history.atom", title=clean(title), updated=updated, events=events)
 
 
 def _row(entry: Entry) -> RunRow:
     """A run of the table."""
     run = entry.run
-    worst = max(
-        (
-            (kept.first_look / (kept.metric.scaled_margin or 1.0), kept)
-            for kept in run.metrics
-            if kept.first_look is not None
-        ),
-        key=lambda pair: pair[0],
-        default=None,
-    )
+    looks = [(look, kept) for kept in run.metrics if (look := kept.first_look) is not None]
     shown = ""
-    if worst is not None:
-        kept = worst[1]
-        shown = "no change" if kept.is_proved_equal else change_text(kept.metric, kept.first_look or 0.0)
-        shown = clean(f"{kept.metric.name}: {shown}", at_most=_SUBJECT)
+    if looks:
+        look, worst = max(looks, key=lambda pair: pair[0] / (pair[1].metric.scaled_margin or 1.0))
+        shown = "no change" if worst.is_proved_equal else change_text(worst.metric, look)
+        shown = clean(f"{worst.metric.name}: {shown}", at_most=_SUBJECT)
     subject = clean(run.candidate.subject, at_most=_SUBJECT)
     verdict = "withdrawn" if entry.withdrawal else str(run.verdict)
     commit = run.candidate.commit[:10]
@@ -234,7 +208,6 @@ def _row(entry: Entry) -> RunRow:
 
 def _metric_part(number: int, trend: MetricTrend) -> MetricPart:
     metric = trend.metric
-    margin = degradation_text(metric, metric.scaled_margin)
     notes = []
     if trend.num_gaps:
         notes.append(f"{trend.num_gaps} gaps: a gate there does not start from the commit of the gate before")
@@ -248,8 +221,8 @@ def _metric_part(number: int, trend: MetricTrend) -> MetricPart:
     return MetricPart(
         anchor=f"metric-{number}",
         id=clean(metric.id),
-        margin=margin,
-        state=_state(trend),
+        margin=degradation_text(metric, metric.scaled_margin),
+        state=standing_text(metric, trend.standing) or "its trend is not known yet",
         curve=_curve(trend),
         levels=tuple(_level_figure(metric, series) for series in trend.levels[:MAX_PANELS]),
         num_other_machines=max(0, len(trend.levels) - MAX_PANELS),
@@ -265,12 +238,6 @@ def _metric_part(number: int, trend: MetricTrend) -> MetricPart:
             for anchor in reversed(trend.anchors)
         ),
     )
-
-
-def _state(trend: MetricTrend) -> str:
-    """Current state of a metric."""
-    standing = trend.standing
-    return standing_text(trend.metric, standing) if standing else "its trend is not known yet"
 
 
 def _number(metric: Metric, degradation: float) -> str:

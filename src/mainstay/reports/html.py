@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from itertools import groupby
+from typing import Any
 
-from jinja2 import DictLoader, Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from mainstay.records.findings import Finding, Method
 from mainstay.records.runs import Run, WorkloadResult
@@ -87,15 +88,8 @@ class WorkloadPart:
     @property
     def explains(self) -> bool:
         """Whether there is anything to show."""
-        return bool(
-            self.curves
-            or self.flips
-            or self.items
-            or self.block_times
-            or self.loads
-            or self.row.descriptive
-            or self.row.context
-        )
+        row = self.row
+        return any((self.curves, self.flips, self.items, self.block_times, self.loads, row.descriptive, row.context))
 
 
 def render_html(run: Run) -> str:
@@ -109,38 +103,58 @@ def render_html(run: Run) -> str:
     """
     view = view_run(run)
     drawn = set(list(dict.fromkeys(row.workload for row in view.findings))[:MAX_DRAWN_WORKLOADS])
-    style, script = resource("report.css"), resource("report.js")
-    page = (
-        _environment()
-        .get_template("report.html")
-        .render(
-            view=view,
-            explanation_title=EXPLANATION_TITLE,
-            judged_by=f"{JUDGED_BY[0].upper()}{JUDGED_BY[1:-1]}",
-            findings=tuple(_finding_parts(view.findings, run.findings)),
-            workloads=tuple(
-                _workload_part(row, workload, run.findings, is_drawn=row.id in drawn)
-                for row, workload in zip(view.workloads, run.workloads, strict=True)
-            ),
-            verdicts=[verdict for verdict in VERDICT_ORDER if any(row.verdict is verdict for row in view.findings)],
-            terms=TERMS,
-            style=style,
-            script=script,
-            style_hash=source_hash(style),
-            script_hash=source_hash(script),
-            forest_box=(FOREST_WIDTH, FOREST_HEIGHT),
-            plot_box=(figures.PLOT_WIDTH, figures.PLOT_HEIGHT),
-        )
+    return render_page(
+        "report.html",
+        style=resource("report.css"),
+        script=resource("report.js"),
+        view=view,
+        explanation_title=EXPLANATION_TITLE,
+        judged_by=f"{JUDGED_BY[0].upper()}{JUDGED_BY[1:-1]}",
+        findings=tuple(_finding_parts(view.findings, run.findings)),
+        workloads=tuple(
+            _workload_part(row, workload, run.findings, is_drawn=row.id in drawn)
+            for row, workload in zip(view.workloads, run.workloads, strict=True)
+        ),
+        verdicts=[verdict for verdict in VERDICT_ORDER if any(row.verdict is verdict for row in view.findings)],
+        terms=TERMS,
+        forest_box=(FOREST_WIDTH, FOREST_HEIGHT),
+        plot_box=(figures.PLOT_WIDTH, figures.PLOT_HEIGHT),
+        plot_edges=(figures.LEFT, figures.RIGHT, figures.BOTTOM),
     )
-    return page.strip() + "\n"
+
+
+def render_page(template: str, *, style: str, script: str, **values: Any) -> str:
+    """A self-contained page, whose content security policy allows only its own style and script.
+
+    Args:
+        template: Name of its template.
+        style: The style.
+        script: The script.
+        **values: What the template shows.
+    """
+    hashes = {"style_hash": _source_hash(style), "script_hash": _source_hash(script)}
+    return render_template(template, style=style, script=script, **hashes, **values)
+
+
+def render_template(name: str, **values: Any) -> str:
+    """A filled template, ending in a line break.
+
+    Args:
+        name: Its name.
+        **values: What it shows.
+    """
+    return _environment().get_template(name).render(**values).strip() + "\n"
 
 
 @cache
 def _environment() -> Environment:
     """Templates that escape every text and refuse unknown names."""
-    sources = {name: resource(name) for name in ("report.html", "parts.html")}
     return Environment(
-        loader=DictLoader(sources), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FunctionLoader(resource),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
 
 
@@ -150,7 +164,7 @@ def resource(name: str) -> str:
     return files("mainstay.reports").joinpath("templates", name).read_text(encoding="utf-8")
 
 
-def source_hash(source: str) -> str:
+def _source_hash(source: str) -> str:
     """Hash by which the content security policy names a style or a script."""
     return "sha256-" + base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
 
@@ -183,17 +197,15 @@ def _workload_part(
         (clean(name), figures.curves_plot(list(group)))
         for name, group in groupby(by_name, key=lambda curve: curve.name)
     )
-    blocks = workload.block_times_s
+    blocks = workload.block_times_s if is_drawn else {}
     own = [finding.metric for finding in findings if finding.metric.workload == workload.id]
     parts = (item_part(metric, workload) for metric in own)
     return WorkloadPart(
         row=row,
         curves=tuple((name, plot) for name, plot in drawn if plot is not None),
         flips=flip_part(workload.flips),
-        block_times=figures.block_times_plot(blocks.get("baseline", ()), blocks.get("candidate", ()))
-        if is_drawn
-        else None,
-        loads=figures.loads_plot(workload.loads) if is_drawn else None,
+        block_times=figures.block_times_plot(blocks.get("baseline", ()), blocks.get("candidate", ())),
+        loads=figures.loads_plot(workload.loads if is_drawn else ()),
         items=tuple(part for part in parts if part is not None),
         units=ITEMS if any(metric.is_of_items for metric in own) else PAIRS,
     )

@@ -32,14 +32,12 @@ class ItemPart:
         metric: Name of the metric.
         headings: Column headings of the items.
         rows: One row for each item, losses first.
-        group_headings: Column headings of the groups.
         groups: One row for each group.
     """
 
     metric: str
     headings: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    group_headings: tuple[str, ...]
     groups: tuple[tuple[str, ...], ...]
 
 
@@ -88,7 +86,6 @@ def item_part(metric: Metric, workload: WorkloadResult) -> ItemPart | None:
         metric=clean(metric.name, at_most=NAME_LENGTH),
         headings=tuple(heading for heading, _ in known),
         rows=tuple(zip(*(cells for _, cells in known), strict=True)),
-        group_headings=("group", "items", "lost", "gained", "mean degradation"),
         groups=tuple(
             (
                 clean(group.name, at_most=NAME_LENGTH),

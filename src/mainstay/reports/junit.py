@@ -8,7 +8,6 @@ with an implausible gain that nobody has acknowledged is an error.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
 from mainstay.records.findings import Verdict
@@ -130,9 +129,4 @@ def _count(suite: ET.Element) -> None:
 def _total(suites: ET.Element) -> None:
     """Totals of all suites."""
     for attribute in ("tests", "failures", "errors", "skipped"):
-        suites.set(attribute, str(_sum(suites.findall("testsuite"), attribute)))
-
-
-def _sum(suites: Sequence[ET.Element], attribute: str) -> int:
-    """Sum of one total."""
-    return sum(int(suite.get(attribute, "0")) for suite in suites)
+        suites.set(attribute, str(sum(int(suite.get(attribute, "0")) for suite in suites.iter("testsuite"))))

@@ -1,21 +1,17 @@
 """The shortest names that distinguish metrics.
 
 - :func:`short_labels`: one for each metric of a run.
-- :func:`first_labels`: a few of them in a sentence.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 SHARED_NAMES = frozenset(
     {"time", "call_time", "import_time", "latency_median", "latency_p95", "peak_memory", "throughput"}
 )
 """Names that any workload may record, so that they say nothing without their test."""
-
-MAX_LABELS = 3
-"""Largest number of labels in a sentence."""
 
 
 def short_labels(ids: Iterable[str]) -> Mapping[str, str]:
@@ -52,14 +48,3 @@ def _with_test(metric: str) -> str:
     """The name after the test that records it."""
     test, mark, name = metric.rpartition("#")
     return f"{test.rpartition('::')[2]}{mark}{name}"
-
-
-def first_labels(labels: Sequence[str]) -> str:
-    """The first labels, and the number of others.
-
-    Example:
-        >>> first_labels(["time", "loss"]), first_labels(["a", "b", "c", "d", "e"])
-        ('time, loss', 'a, b, c and 2 more')
-    """
-    more = f" and {len(labels) - MAX_LABELS} more" if len(labels) > MAX_LABELS else ""
-    return f"{', '.join(labels[:MAX_LABELS])}{more}"

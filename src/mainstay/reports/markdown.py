@@ -138,7 +138,7 @@ def _verdict(view: RunView) -> Iterator[str]:
 
 def _suspects(view: RunView) -> Iterator[str]:
     """Differences between the revisions, the change itself first."""
-    yield f"**{view.suspects_title[0].upper()}{view.suspects_title[1:]}**"
+    yield "**What changed**"
     yield ""
     for row in reversed(view.revisions):
         yield f"- {row.side}: {code(row.commit)} {code(row.subject)} ({markdown_text(row.name)})"

@@ -7,9 +7,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
-from mainstay.records.formatting import degradation_text, percent, seconds_text
+from mainstay.records.formatting import degradation_text, first_few, percent, seconds_text
 from mainstay.records.metrics import STORED, Metric
 from mainstay.records.plans import Plan, PlannedGroup, PlannedWorkload
 from mainstay.reports.cleaning import LINE_LENGTH, NAME_LENGTH, clean
@@ -93,34 +92,26 @@ def _of_measuring(plan: Plan) -> Iterator[tuple[str, str]]:
         "of blocks in a timed pair": plan.pair_seconds,
     }
     yield "limits", ", ".join(f"{seconds_text(seconds)} {what}" for what, seconds in limits.items())
-    yield "seeds", f"derived from {_salt(plan)}the baseline's commit and the workload"
+    salt = f"the salt {plan.salt!r}, " if plan.salt else ""
+    yield "seeds", f"derived from {salt}the baseline's commit and the workload"
     started = [f"threads in each: {plan.threads}", f"accuracy trials at once: {plan.jobs}"]
     named = {"preload": plan.preload, "share": plan.share, "prepare": plan.prepare, "writable": plan.writable}
     started += [f"{name}: {clean(' '.join(values), at_most=LINE_LENGTH)}" for name, values in named.items() if values]
     yield "workers", ", ".join(started)
 
 
-def _salt(plan: Plan) -> str:
-    """The salt, if there is one."""
-    return f"the salt {plan.salt!r}, " if plan.salt else ""
-
-
 def _workload(workload: PlannedWorkload) -> str:
     """How a workload is measured, its seeds and its metrics."""
     parts = [] if workload.id == STORED else [_execution(workload)]
     if workload.seeds:
-        first = ", ".join(map(str, workload.seeds[:3]))
-        more = f" and {len(workload.seeds) - 3} more" if len(workload.seeds) > 3 else ""
-        parts.append(f"seeds {first}{more}")
+        parts.append(f"seeds {first_few(list(map(str, workload.seeds)))}")
     return "; ".join((*parts, *_metrics(workload.metrics)))
 
 
 def _group(group: PlannedGroup) -> str:
     """Members of a group, and the margin of their mean."""
-    named = group.members[:MAX_METRICS]
-    more = f" and {len(group.members) - len(named)} more" if len(group.members) > len(named) else ""
     margin = degradation_text(group.metric, group.metric.scaled_margin)
-    return f"geometric mean of {', '.join(named)}{more}; margin {margin}"
+    return f"geometric mean of {first_few(group.members, at_most=MAX_METRICS)}; margin {margin}"
 
 
 def _execution(workload: PlannedWorkload) -> str:
@@ -143,11 +134,9 @@ def _margins(plan: Plan, dataset: str) -> str:
     """Margins that apply to one data set only."""
     margins = plan.margins_by_dataset[dataset]
     known = [metric for workload in plan.workloads for metric in workload.metrics if metric.id in margins]
-    shown = [f"{metric.id}: {_margin_on(metric, margins[metric.id])}" for metric in known[:MAX_METRICS]]
+    shown = [
+        f"{metric.id}: {degradation_text(metric, metric.scale.from_margin(margins[metric.id]))}"
+        for metric in known[:MAX_METRICS]
+    ]
     more = [f"{len(known) - len(shown)} more, in the run document"] if len(known) > len(shown) else []
     return "; ".join((*shown, *more))
-
-
-def _margin_on(metric: Metric, margin: float) -> str:
-    """A margin with its unit."""
-    return degradation_text(metric, replace(metric, margin=margin).scaled_margin)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.table import Table
 
-    from mainstay.measuring.loop import Observer, Progress
+    from mainstay.measuring.loop import Progress
     from mainstay.records.findings import Finding
     from mainstay.records.trials import Trial
 
@@ -159,7 +159,7 @@ def _table(findings: Sequence[Finding]) -> Table:
 
 
 @contextmanager
-def progress_for(stream: TextIO) -> Iterator[Observer]:
+def progress_for(stream: TextIO) -> Iterator[PlainProgress | LiveProgress]:
     """An observer that suits a stream: live on a terminal, plain lines elsewhere."""
     if not stream.isatty() or os.environ.get("TERM") == "dumb":
         yield PlainProgress(stream)

@@ -14,13 +14,19 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from mainstay.records.findings import Blame, Finding, Verdict
-from mainstay.records.formatting import degradation_text
+from mainstay.records.formatting import degradation_text, first_few
 from mainstay.records.metrics import STORED
 from mainstay.records.runs import Revision, Run
 from mainstay.reports.cleaning import NAME_LENGTH, clean
 
 _CHOSEN_BY_ITSELF = ("merge base", "working tree")
 _STANDARD_ERRORS = 3.0
+_OF_ITEMS = {
+    Verdict.ERROR: "score the same items on both sides, all of them, then judge again",
+    Verdict.FAIL: "look at the lost items, repair the cause, then judge again",
+    Verdict.MISSING: "restore it, then judge again",
+    Verdict.NEW: "nothing: it is judged as soon as the baseline has it",
+}
 
 
 class Step(NamedTuple):
@@ -149,7 +155,7 @@ def next_step(finding: Finding, gate: Gate | None = None) -> Step:
             command = f"git diff {gate.baseline} {gate.candidate} -- {file}"
             return Step(metric, "find out what happened to it, and restore it", command, minutes_text(1))
         case Verdict.NEW:
-            return Step(metric, "nothing: it is judged as soon as the baseline has it")
+            return Step(metric, _OF_ITEMS[Verdict.NEW])
         case _:
             return Step(metric, "")
 
@@ -203,9 +209,10 @@ def _settling(finding: Finding, metric: str, gate: Gate) -> Step:
         return Step(metric, _settling_items(finding))
     again = (gate.command, gate_minutes(gate.seconds))
     if seeds := finding.exploded_seeds:
-        shown = ", ".join(map(str, seeds[:3])) + (f" and {len(seeds) - 3} more" if len(seeds) > 3 else "")
         named = "seed" if len(seeds) == 1 else "seeds"
-        return Step(metric, f"train the candidate with {named} {shown} alone and see why it explodes")
+        return Step(
+            metric, f"train the candidate with {named} {first_few(list(map(str, seeds)))} alone and see why it explodes"
+        )
     if further := pairs_to_settle(finding):
         total = finding.num_pairs + further
         pairs = "1 further pair" if further == 1 else f"{further} further pairs"
@@ -239,19 +246,9 @@ def _step_for_items(finding: Finding, metric: str) -> Step:
     if finding.is_doubted:
         name = shlex.quote(clean(finding.metric.name, at_most=NAME_LENGTH))
         return Step(metric, "look at the gain, then judge again with", f"--acknowledge-gain {name}")
-    match finding.verdict:
-        case Verdict.ERROR:
-            return Step(metric, "score the same items on both sides, all of them, then judge again")
-        case Verdict.INCONCLUSIVE:
-            return Step(metric, _settling_items(finding))
-        case Verdict.FAIL:
-            return Step(metric, "look at the lost items, repair the cause, then judge again")
-        case Verdict.MISSING:
-            return Step(metric, "restore it, then judge again")
-        case Verdict.NEW:
-            return Step(metric, "nothing: it is judged as soon as the baseline has it")
-        case _:
-            return Step(metric, "")
+    if finding.verdict is Verdict.INCONCLUSIVE:
+        return Step(metric, _settling_items(finding))
+    return Step(metric, _OF_ITEMS.get(finding.verdict, ""))
 
 
 def _settling_items(finding: Finding) -> str:

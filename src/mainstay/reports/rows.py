@@ -39,6 +39,12 @@ _MEASURED_WITH = {
     MeasuredWith.CANDIDATE: "the candidate's workload files on both revisions, since the baseline does not gate it",
     MeasuredWith.OWN: "each revision's own workload files, since the candidate cannot run the baseline's",
 }
+_METHODS = {
+    Method.EQUALITY: "comparison of two deterministic values",
+    Method.UNCHANGED: "proof that the code is unchanged",
+    Method.REWORDED: "proof that only words of the code differ",
+    Method.EXECUTED: "proof that no executed code differs",
+}
 _TIERS = {
     Tier.BLOCKING: "",
     Tier.GUARD: "guard: it can fail, but does not block while it is undecided",
@@ -236,9 +242,7 @@ def view_finding(
         flipped=_flipped(metric, workload),
         items=item_lines(metric, workload),
         next_step=next_step(finding, gate),
-        earlier_runs=clean(standing_text(metric, earlier), at_most=LINE_LENGTH)
-        if (earlier := finding.earlier_runs)
-        else "",
+        earlier_runs=clean(standing_text(metric, finding.earlier_runs), at_most=LINE_LENGTH),
         waiver=_waiver(finding),
         detail=tuple(clean(line, at_most=LINE_LENGTH) for line in finding.detail[:_MAX_LINES]),
         warnings=tuple(clean(warning, at_most=LINE_LENGTH) for warning in finding.warnings),
@@ -276,20 +280,12 @@ def _method(finding: Finding) -> str:
         return _item_method(finding, finding.items)
     if finding.method is Method.EXACT:
         return f"equal digests on {len(finding.exact_seeds)} seeds"
-    if finding.method is Method.EQUALITY:
-        return "comparison of two deterministic values"
-    if finding.method is Method.UNCHANGED:
-        return "proof that the code is unchanged"
-    if finding.method is Method.REWORDED:
-        return "proof that only words of the code differ"
-    if finding.method is Method.EXECUTED:
-        return "proof that no executed code differs"
     if finding.method is Method.SEQUENTIAL and finding.num_looks == 0:
         return "paired t, before its first look"
     if finding.method is Method.SEQUENTIAL:
         looks = "1 look" if finding.num_looks == 1 else f"{finding.num_looks} looks"
         return f"paired t at {looks}"
-    return "nothing was judged"
+    return _METHODS.get(finding.method, "nothing was judged")
 
 
 def _proof(finding: Finding) -> str:
@@ -349,13 +345,15 @@ def _flipped(metric: Metric, workload: WorkloadResult | None) -> tuple[str, ...]
     return (at_first, f"{means} on average of {num_seeds} seeds")
 
 
-def standing_text(metric: Metric, standing: EarlierRuns) -> str:
-    """Where a metric stands after its earlier runs, in one sentence.
+def standing_text(metric: Metric, standing: EarlierRuns | None) -> str:
+    """Where a metric stands after its earlier runs, in one sentence; empty if the history does not say.
 
     Args:
         metric: Which.
         standing: Its standing.
     """
+    if standing is None:
+        return ""
     low, high = (f"{displayed_degradation(metric, bound):.3g}" for bound in standing.interval)
     unit = degradation_unit(metric)
     since = "the first kept gate"

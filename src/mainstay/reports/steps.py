@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from mainstay.records.executions import TRAINED
 from mainstay.records.findings import Blame, Verdict
+from mainstay.records.formatting import first_few
 from mainstay.records.metrics import Kind
 from mainstay.records.runs import Run
 from mainstay.reports.cleaning import clean
-from mainstay.reports.labels import first_labels
 from mainstay.reports.remedies import Gate, Step, gate_minutes, minutes_text, waive_command, waived_text
 from mainstay.reports.rows import FindingRow
 
@@ -102,7 +102,7 @@ def _together(rows: Sequence[FindingRow]) -> tuple[Step, ...]:
     metrics: dict[Step, dict[str, None]] = {}
     for row in rows:
         metrics.setdefault(row.next_step._replace(about=""), {})[row.label] = None
-    return tuple(step._replace(about=first_labels(list(labels))) for step, labels in metrics.items())
+    return tuple(step._replace(about=first_few(list(labels))) for step, labels in metrics.items())
 
 
 def _reproduction(run: Run, rows: Sequence[FindingRow]) -> tuple[Step, ...]:
@@ -115,7 +115,7 @@ def _reproduction(run: Run, rows: Sequence[FindingRow]) -> tuple[Step, ...]:
     tests = list(dict.fromkeys(row.workload for row in broken))[:_MAX_TESTS]
     seconds = sum(workload.seconds for workload in run.workloads if clean(workload.id) in tests)
     command = f"python -m pytest {' '.join(map(shlex.quote, tests))}"
-    about = first_labels([row.label for row in broken])
+    about = first_few([row.label for row in broken])
     return (
         Step(about, "reproduce the failure in a checkout of the candidate", command, minutes_text(max(1.0, seconds))),
     )
@@ -146,7 +146,7 @@ def _wait(run: Run, rows: Sequence[FindingRow]) -> tuple[Step, ...]:
     undecided = [row.label for row in rows if row.verdict is Verdict.INCONCLUSIVE]
     if not undecided or run.is_of_stored_results:
         return ()
-    return (Step(first_labels(undecided), "undecided so far: measured again by the next gate"),)
+    return (Step(first_few(undecided), "undecided so far: measured again by the next gate"),)
 
 
 def _search(run: Run, rows: Sequence[FindingRow]) -> tuple[Step, ...]:

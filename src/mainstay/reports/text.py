@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
 
 from mainstay.records.findings import Verdict
 from mainstay.records.formatting import UNKNOWN
@@ -38,24 +37,18 @@ def render_text(run: Run, *, width: int = 100) -> str:
         Lines ending in a line break.
     """
     view = view_run(run)
+    before = (_verdict, _next, _notes)
+    after = (_suspects, _explanation, _findings, _last_resorts, _workloads, _background, _plan)
     blocks = (
-        _wrapped(_verdict(view), width=width),
-        _wrapped(_next(view), width=width),
-        _wrapped(_notes(view), width=width),
+        *(_wrapped(lines(view), width=width) for lines in before),
         _table(view, width=width),
-        _wrapped(_suspects(view), width=width),
-        _wrapped(_explanation(view), width=width),
-        _wrapped(_findings(view), width=width),
-        _wrapped(_last_resorts(view), width=width),
-        _wrapped(_workloads(view), width=width),
-        _wrapped(_background(view), width=width),
-        _wrapped(_plan(view), width=width),
+        *(_wrapped(lines(view), width=width) for lines in after),
     )
     texts = ("".join(f"{line}\n" for line in block) for block in blocks)
     return "\n".join(text for text in texts if text)
 
 
-def finding_lines(row: FindingRow) -> Iterator[tuple[str, str]]:
+def finding_lines(row: FindingRow) -> Iterator[Line]:
     """Lines about a finding except its verdict and next step: a label and a sentence each.
 
     Args:
@@ -119,7 +112,7 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _suspects(view: RunView) -> Iterator[Line]:
     """Differences between the revisions, the change itself first."""
-    yield "", f"{view.suspects_title}:"
+    yield "", "what changed:"
     for revision in reversed(view.revisions):
         yield f"  {revision.side + ':':<11}", f"{revision.commit} {revision.subject} ({revision.name})"
     for suspect in view.suspects:
@@ -165,7 +158,8 @@ def _findings(view: RunView) -> Iterator[Line]:
     """One block for each finding."""
     if view.findings:
         yield "", "each finding:"
-    yield from chain.from_iterable(_finding(view, row) for row in view.findings)
+    for row in view.findings:
+        yield from _finding(view, row)
 
 
 def _finding(view: RunView, row: FindingRow) -> Iterator[Line]:
@@ -192,29 +186,29 @@ def _detail(row: FindingRow) -> tuple[str, ...]:
     return row.detail if row.verdict in (Verdict.ERROR, Verdict.FAIL, Verdict.MISSING) or row.units == ITEMS else ()
 
 
-def _workloads(view: RunView) -> list[tuple[str, str]]:
+def _workloads(view: RunView) -> Iterator[Line]:
     """Workloads that were not judged."""
-    unjudged = [("  ", f"{row.id}: {row.status}, {row.reason}") for row in view.workloads if row.status != "judged"]
-    return [("", "workloads not judged:"), *unjudged] if unjudged else []
+    unjudged = [row for row in view.workloads if row.status != "judged"]
+    if unjudged:
+        yield "", "workloads not judged:"
+    yield from (("  ", f"{row.id}: {row.status}, {row.reason}") for row in unjudged)
 
 
-def _background(view: RunView) -> list[tuple[str, str]]:
+def _background(view: RunView) -> Iterator[Line]:
     """The rule that applied, error rate, proofs, machine."""
-    lines = [("rule: ", view.reason), ("error rate: ", "; ".join(view.error_rate))]
-    lines += [("proof: ", sentence) for sentence in view.assumptions]
-    lines += [(f"{name}: ", value) for name, value in view.facts]
-    return lines
+    yield "rule: ", view.reason
+    yield "error rate: ", "; ".join(view.error_rate)
+    yield from (("proof: ", sentence) for sentence in view.assumptions)
+    yield from ((f"{name}: ", value) for name, value in view.facts)
 
 
-def _plan(view: RunView) -> list[tuple[str, str]]:
+def _plan(view: RunView) -> Iterator[Line]:
     """The plan, at the end of the report."""
-    return [
-        ("", f"{view.plan_title[0].lower()}{view.plan_title[1:]}:"),
-        *((f"  {name}: ", value) for name, value in view.plan),
-    ]
+    yield "", f"{view.plan_title[0].lower()}{view.plan_title[1:]}:"
+    yield from ((f"  {name}: ", value) for name, value in view.plan)
 
 
-def _wrapped(lines: Iterable[tuple[str, str]], *, width: int) -> Iterator[str]:
+def _wrapped(lines: Iterable[Line], *, width: int) -> Iterator[str]:
     """Sentences wrapped under their label; quoted lines of output and names stay whole."""
     for label, sentence in lines:
         indent = " " * (len(label) - len(label.lstrip(" ")) + 2)

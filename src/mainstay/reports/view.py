@@ -139,11 +139,6 @@ class RunView:
             return self.findings
         return tuple(row for row in self.findings if row.needs_attention) or self.findings[:MAX_COUNTED]
 
-    @property
-    def suspects_title(self) -> str:
-        """Heading of the differences between the revisions."""
-        return "what changed"
-
 
 def view_run(run: Run) -> RunView:
     """Everything that a report says about a run.
@@ -202,10 +197,9 @@ def _explanation(run: Run) -> tuple[str, ...]:
     if run.explanation is None:
         return ()
     lines = render_explanation(run.explanation).splitlines()
-    left = (
-        [f"and {len(lines) - MAX_EXPLANATION} more lines, in the run document"] if len(lines) > MAX_EXPLANATION else []
-    )
-    return (*lines[:MAX_EXPLANATION], *left)
+    if (left := len(lines) - MAX_EXPLANATION) > 0:
+        lines[MAX_EXPLANATION:] = [f"and {left} more lines, in the run document"]
+    return tuple(lines)
 
 
 def _units(rows: Sequence[FindingRow]) -> str:

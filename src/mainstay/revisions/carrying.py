@@ -14,14 +14,10 @@ from pathlib import Path
 from mainstay.records.errors import GitError
 from mainstay.records.runs import Revision
 from mainstay.records.trials import Side
-from mainstay.revisions.git import Repository
+from mainstay.revisions.git import Repository, author
 
-IDENTITY: Mapping[str, str] = {
-    f"GIT_{role}_{key}": value
-    for role in ("AUTHOR", "COMMITTER")
-    for key, value in (("NAME", "mainstay"), ("EMAIL", "mainstay@example.invalid"), ("DATE", "1980-01-01T00:00:00Z"))
-}
-"""Author of the commits; independent of the time, so equal trees give equal commits."""
+DATE = "1980-01-01T00:00:00Z"
+"""Date of the commits, so that equal trees give equal commits."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,14 +54,13 @@ def pack(repository: Repository, revisions: Mapping[Side, Revision]) -> Carried:
     """
     commits = {}
     for side, revision in revisions.items():
-        listed = repository.call("ls-tree", "-r", "-z", "--full-tree", revision.commit).items
-        if submodules := [line.partition("\t")[2] for line in listed if line.startswith("160000 ")]:
+        if submodules := [path for path, _ in repository.submodules(revision.commit)]:
             raise GitError(
                 f"the {side} has submodules, which cannot be carried to other machines: {', '.join(submodules)}",
                 looked_in=revision.commit,
                 next_step="gate it on one machine, or in shards: 'mainstay trials --shard I/N'",
             )
-        made = repository.call("commit-tree", "--no-gpg-sign", "-m", "carried", revision.tree, variables=IDENTITY)
+        made = repository.call("commit-tree", "--no-gpg-sign", "-m", "carried", revision.tree, variables=author(DATE))
         commits[side] = made.text
     wanted = "".join(f"{commit}\n" for commit in commits.values()).encode()
     return Carried(

@@ -257,26 +257,15 @@ def _run_uv_once(
         return done.stdout
     lines = (done.stderr or done.stdout).strip().splitlines()[-NUM_TAIL_LINES:]
     fact = f"{doing} failed{f' for the {side}' if side else ''}" + "".join(f"\n  | {line}" for line in lines)
+    kind, looked_in = EnvironmentBuildError, "the output of uv"
+    next_step = f"install it by hand to find the cause: uv pip install . in a checkout of the {side or 'revision'}"
     if any(word in done.stderr.lower() for word in REFUSALS):
-        raise EnvironmentBuildError(
-            fact,
-            side=side,
-            looked_in="the package index, or the proxy before it",
-            next_step="give uv the user and the password: see the how-to 'use a private index'",
-        )
-    if any(word in done.stderr.lower() for word in NETWORK_WORDS):
-        raise UnreachableError(
-            fact,
-            side=side,
-            looked_in="the package index and the cache of uv",
-            next_step="connect to the network once; everything needed is then cached",
-        )
-    raise EnvironmentBuildError(
-        fact,
-        side=side,
-        looked_in="the output of uv",
-        next_step=f"install it by hand to find the cause: uv pip install . in a checkout of the {side or 'revision'}",
-    )
+        looked_in = "the package index, or the proxy before it"
+        next_step = "give uv the user and the password: see the how-to 'use a private index'"
+    elif any(word in done.stderr.lower() for word in NETWORK_WORDS):
+        kind, looked_in = UnreachableError, "the package index and the cache of uv"
+        next_step = "connect to the network once; everything needed is then cached"
+    raise kind(fact, side=side, looked_in=looked_in, next_step=next_step)
 
 
 def resolve(trees: Mapping[Side, Path], configurations: Mapping[Side, Configuration]) -> dict[Side, Resolution]:
@@ -312,7 +301,7 @@ def resolve(trees: Mapping[Side, Path], configurations: Mapping[Side, Configurat
         draft.touch(mode=0o600)  # a pin by URL may hold a password
         draft.write_text(json.dumps({side: pins._asdict() for side, pins in found.items()}), encoding="utf-8")
         draft.replace(file)
-    indexes = {side: (*map(without_credentials, requests[side].indexes), *settings) for side in Side}
+    indexes = {side: (*map(without_credentials, _indexes(requests[side].project)), *settings) for side in Side}
     return {
         side: Resolution(side=side, pins=pins.pins, local=pins.local, indexes=indexes[side])
         for side, pins in found.items()
@@ -346,10 +335,6 @@ class _Pins(NamedTuple):
 
     pins: tuple[str, ...]
     local: tuple[str, ...]
-
-    @property
-    def names(self) -> set[str]:
-        return {requirement_name(pin) for pin in self.pins}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -404,22 +389,12 @@ class _Request:
         )
 
     @property
-    def indexes(self) -> tuple[str, ...]:
-        """Package indexes that the project names."""
-        return _indexes(self.project)
-
-    @property
-    def _uv_settings(self) -> Mapping[str, Any]:
-        settings: Mapping[str, Any] = self.project.get("tool", {}).get("uv", {})
-        return settings
-
-    @property
     def _is_static(self) -> bool:
         """Whether a few files state all dependencies of the revision; otherwise any file of the tree may matter."""
         project = self.project.get("project", {})
         is_computed = {"dependencies", "optional-dependencies"} & set(project.get("dynamic", []))
         is_member = any((place / "pyproject.toml").exists() for place in _above(self.tree))  # perhaps of a uv workspace
-        uses_others = is_member or bool({"sources", "workspace"} & self._uv_settings.keys())
+        uses_others = is_member or bool({"sources", "workspace"} & self.project.get("tool", {}).get("uv", {}).keys())
         return bool(project) and not is_computed and not uses_others
 
     def identity(self) -> tuple[str, ...]:
@@ -508,9 +483,10 @@ def _resolve_both(requests: Mapping[Side, _Request]) -> dict[Side, _Pins]:
     if candidate.identity() == baseline.identity():
         return {Side.BASELINE: found, Side.CANDIDATE: found}
     own = baseline.compile(constraints=baseline.constraints)
+    own_names = {requirement_name(pin) for pin in own.pins}
     roots = {requirement_name(wanted) for wanted in [*expand_group(candidate.project, MEASURING_GROUP), "pytest"]}
     harness = candidate.compile_measuring(groups, constraints="\n".join(pin for pin in found.pins if "==" in pin))
-    borrowed = [pin for pin in harness.pins if requirement_name(pin) in roots or requirement_name(pin) not in own.names]
+    borrowed = [pin for pin in harness.pins if requirement_name(pin) in roots or requirement_name(pin) not in own_names]
     constraints = drop_names(baseline.constraints, {requirement_name(pin) for pin in borrowed})
     try:
         return {
@@ -595,11 +571,11 @@ def requirement_name(requirement: str) -> str:
         'pytest-benchmark'
     """
     match = re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)", requirement)
-    return re.sub(r"[-_.]+", "-", match[1]).lower() if match else ""
+    return _normal_name(match[1]) if match else ""
 
 
 def _normal_name(name: str) -> str:
-    """Normalised name of an extra."""
+    """Normalised name of a package or an extra."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 

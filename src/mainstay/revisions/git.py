@@ -18,7 +18,7 @@ import subprocess
 import time
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -42,7 +42,7 @@ NUM_LOCK_ATTEMPTS = 20
 """Number of attempts to change the list of worktrees while another git process holds a lock."""
 
 LOCK_SECONDS = 600.0
-"""Seconds that a gate waits while others change the list of worktrees; one may be checking out a large repository."""
+"""Seconds to wait for a lock that others hold; one may be checking out a large repository."""
 
 _OPTIONS = (
     *("-c", f"core.hooksPath={os.devnull}"),
@@ -192,9 +192,8 @@ class Repository:
         folder = root.relative_to(top.resolve())
         repository = cls(top / folder, "" if folder == Path() else folder.as_posix())
         if repository._commit("HEAD") is None:
-            raise GitError(
+            raise repository.error(
                 "the repository has no commit yet, so there is nothing to compare with",
-                looked_in=str(repository.root),
                 next_step="git add . && git commit",
             )
         return repository
@@ -212,10 +211,19 @@ class Repository:
         """A path of the project, relative to the top."""
         return f"{self.folder}/{path}" if self.folder else path
 
+    def error(self, fact: str, *, next_step: str) -> GitError:
+        """Make an error that is looked for in the project's folder.
+
+        Args:
+            fact: What is wrong.
+            next_step: What the user can do.
+        """
+        return GitError(fact, looked_in=str(self.root), next_step=next_step)
+
     @property
     def common_folder(self) -> Path:
         """Git's own folder, which all worktrees of the repository share."""
-        return Path(self.top, self._git("rev-parse", "--git-common-dir").text).resolve()
+        return Path(self.top, self.call("rev-parse", "--git-common-dir").text).resolve()
 
     def refuse_tracked_runs(self, commit: str | None = None) -> None:
         """Refuse a repository that tracks the folder of the runs, whose content could then come from someone else.
@@ -227,9 +235,9 @@ class Repository:
             GitError: If the folder is tracked, in upper or lower case.
         """
         if commit is None:
-            tracked = self._git("ls-files", "-z", "--", f":(top,icase,literal){self._from_top(FOLDER)}").items
+            tracked = self.call("ls-files", "-z", "--", f":(top,icase,literal){self._from_top(FOLDER)}").items
         else:
-            inside = self._git("ls-tree", "-z", "--name-only", f"{commit}:{self.folder}", check=False).items
+            inside = self.call("ls-tree", "-z", "--name-only", f"{commit}:{self.folder}", check=False).items
             tracked = tuple(name for name in inside if name.casefold() == FOLDER)
         if tracked:
             raise GitError(
@@ -297,7 +305,7 @@ class Repository:
         commit = self._commit(name)
         if commit is not None:
             return commit
-        known = self._git("for-each-ref", "--format=%(refname:short)").text.splitlines()
+        known = self.call("for-each-ref", "--format=%(refname:short)").text.splitlines()
         near = difflib.get_close_matches(name, known, n=3)
         advice = f"did you mean {' or '.join(near)}?" if near else "git fetch --all --tags, or name another revision"
         raise RevisionError(f"unknown revision {name!r}", looked_in=str(self.root), next_step=advice)
@@ -330,15 +338,14 @@ class Repository:
             reference = self._branch(named)
             if reference is None:
                 source = "tool.mainstay.default_branch" if configured else "GITHUB_BASE_REF"
-                raise GitError(
+                raise self.error(
                     f"the default branch {named!r}, named by {source}, is not here",
-                    looked_in=str(self.root),
                     next_step=f"git fetch origin {named}:refs/remotes/origin/{named}",
                 )
             return reference
         remote = self.remote()
         if remote is not None:
-            head = self._git("symbolic-ref", "--quiet", f"refs/remotes/{remote}/HEAD", check=False).text
+            head = self.call("symbolic-ref", "--quiet", f"refs/remotes/{remote}/HEAD", check=False).text
             if head and self._commit(head) is not None:
                 return head
         found = [branch for branch in map(self._branch, ("main", "master")) if branch is not None]
@@ -352,9 +359,8 @@ class Repository:
             return self._base_of_pull_request(head)
         branch = self.default_branch(default_branch, environment)
         if branch is None and self._parents(start):
-            raise GitError(
+            raise self.error(
                 "cannot tell the default branch: no origin/HEAD, and not exactly one of main and master",
-                looked_in=str(self.root),
                 next_step="git remote set-head origin --auto, set tool.mainstay.default_branch, or name the baseline",
             )
         merge_base = start if branch is None else self._merge_base(start, branch)
@@ -379,9 +385,8 @@ class Repository:
         """Return the first parent of a merge commit that CI made."""
         base = self._true_parents(merge)[0]
         if self._commit(base) is None:
-            raise GitError(
+            raise self.error(
                 f"the base {base[:10]} of the pull request is missing from this shallow clone",
-                looked_in=str(self.root),
                 next_step="git fetch --deepen=1 (with actions/checkout: fetch-depth: 2)",
             )
         return _Named(base, "first parent of the pull request's merge commit")
@@ -392,26 +397,23 @@ class Repository:
             return False
         if environment.get("GITHUB_EVENT_NAME") == "pull_request" and environment.get("GITHUB_SHA") == head:
             return True
-        pointing = self._git("for-each-ref", f"--points-at={head}", "--format=%(refname)").text.splitlines()
+        pointing = self.call("for-each-ref", f"--points-at={head}", "--format=%(refname)").text.splitlines()
         return any(re.fullmatch(r"refs/(remotes/)?pull/\d+/merge", name) for name in pointing)
 
     def _merge_base(self, commit: str, branch: str) -> str:
         """Return the newest commit that two histories share."""
-        found = self._git("merge-base", commit, branch, check=False)
+        found = self.call("merge-base", commit, branch, check=False)
         if found.status == 0:
             return found.text
-        if self._git("rev-parse", "--is-shallow-repository").text == "true":
+        if self.call("rev-parse", "--is-shallow-repository").text == "true":
             name = re.sub(r"^refs/(heads/|remotes/[^/]+/)", "", branch)
             remote = self.remote() or "origin"
-            raise GitError(
+            raise self.error(
                 f"the merge base with {_short(branch)} is missing from this shallow clone",
-                looked_in=str(self.root),
                 next_step=f"git fetch --deepen=1000 {remote} {name}, or git fetch --unshallow {remote}",
             )
-        raise GitError(
-            f"{commit[:10]} and {_short(branch)} share no commit",
-            looked_in=str(self.root),
-            next_step="name the baseline to compare with",
+        raise self.error(
+            f"{commit[:10]} and {_short(branch)} share no commit", next_step="name the baseline to compare with"
         )
 
     def _branch(self, name: str) -> str | None:
@@ -422,7 +424,7 @@ class Repository:
 
     def remote(self) -> str | None:
         """Return origin, or else the sole remote."""
-        remotes = self._git("remote").text.splitlines()
+        remotes = self.call("remote").text.splitlines()
         if "origin" in remotes:
             return "origin"
         return remotes[0] if len(remotes) == 1 else None
@@ -430,19 +432,19 @@ class Repository:
     def _commit(self, name: str) -> str | None:
         """Return the full hash of a commit, or ``None``."""
         asked = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
-        return self._git(*asked, check=False).text or None
+        return self.call(*asked, check=False).text or None
 
     def _parents(self, commit: str) -> list[str]:
         """Return the parents present in this clone."""
-        return self._git("rev-list", "--parents", "--max-count=1", commit).text.split()[1:]
+        return self.call("rev-list", "--parents", "--max-count=1", commit).text.split()[1:]
 
     def _true_parents(self, commit: str) -> list[str]:
         """Return the parents that the commit names, which a shallow clone may lack."""
-        header = self._git("cat-file", "commit", commit).text.split("\n\n", 1)[0]
+        header = self.call("cat-file", "commit", commit).text.split("\n\n", 1)[0]
         return [line.removeprefix("parent ") for line in header.splitlines() if line.startswith("parent ")]
 
     def _revision(self, side: Side, commit: str, name: str) -> Revision:
-        tree, _, subject = self._git(
+        tree, _, subject = self.call(
             "show", "--no-patch", "--no-show-signature", "--format=%T %s", commit
         ).text.partition(" ")
         return Revision(side=side, commit=commit, tree=tree, subject=subject, name=name)
@@ -452,39 +454,30 @@ class Repository:
     def _snapshot(self, head: str) -> str:
         """Commit the working tree through a separate index; return HEAD if nothing differs."""
         with self._own_index() as index:
-            self._git("add", "--all", "--", ":/", variables=index)
+            self.call("add", "--all", "--", ":/", variables=index)
             runs = f":(top,literal){self._from_top(FOLDER)}"  # to name an ignored path is an error
-            self._git("rm", "-r", "--cached", "--quiet", "--ignore-unmatch", "--", runs, variables=index)
+            self.call("rm", "-r", "--cached", "--quiet", "--ignore-unmatch", "--", runs, variables=index)
             self._refuse_unfaithful_folders(head, index)
-            tree = self._git("write-tree", variables=index).text
-        if tree == self._git("rev-parse", f"{head}^{{tree}}").text:
+            tree = self.call("write-tree", variables=index).text
+        if tree == self.call("rev-parse", f"{head}^{{tree}}").text:
             return head
-        date = self._git("show", "--no-patch", "--no-show-signature", "--format=%cI", head).text
-        identity = {
-            f"GIT_{role}_{key}": value
-            for role in ("AUTHOR", "COMMITTER")
-            for key, value in (("NAME", "mainstay"), ("EMAIL", "mainstay@example.invalid"), ("DATE", date))
-        }  # independent of the time, so the same tree on the same HEAD gives the same commit
+        date = self.call("show", "--no-patch", "--no-show-signature", "--format=%cI", head).text
         message = ("-m", "working tree, with untracked files that are not ignored")
-        return self._git("commit-tree", "--no-gpg-sign", "-p", head, *message, tree, variables=identity).text
+        return self.call("commit-tree", "--no-gpg-sign", "-p", head, *message, tree, variables=author(date)).text
 
     @contextmanager
     def _own_index(self) -> Iterator[Mapping[str, str]]:
         """Copy the user's index, for its record of unchanged files, and clear the flags that hide edits."""
-        conflicts = [line.partition("\t")[2] for line in self._git("ls-files", "--unmerged", "-z").items]
+        conflicts = [line.partition("\t")[2] for line in self.call("ls-files", "--unmerged", "-z").items]
         if conflicts:
-            raise GitError(
-                f"{conflicts[0]!r} has unresolved conflicts",
-                looked_in=str(self.root),
-                next_step="resolve and commit them",
-            )
+            raise self.error(f"{conflicts[0]!r} has unresolved conflicts", next_step="resolve and commit them")
         with scratch_folder(self.common_folder) as folder:
             variables = {"GIT_INDEX_FILE": str(folder / "index")}
-            users = Path(self.top, self._git("rev-parse", "--git-path", "index").text)
+            users = Path(self.top, self.call("rev-parse", "--git-path", "index").text)
             if users.exists():
                 shutil.copyfile(users, variables["GIT_INDEX_FILE"])
                 os.utime(variables["GIT_INDEX_FILE"], (1, 1))  # so that git compares contents, not sizes and times
-            tagged = [(entry[0], entry[2:]) for entry in self._git("ls-files", "-v", "-z").items]
+            tagged = [(entry[0], entry[2:]) for entry in self.call("ls-files", "-v", "-z").items]
             hidden = {
                 "--no-assume-unchanged": [path for tag, path in tagged if tag.islower()],
                 "--no-skip-worktree": [  # in a sparse checkout, a missing file counts as unchanged from HEAD
@@ -493,7 +486,7 @@ class Repository:
             }
             for option, paths in hidden.items():
                 if paths:
-                    self._git(
+                    self.call(
                         *("update-index", option, "-z", "--stdin"),
                         variables=variables,
                         stdin="\0".join(paths).encode(errors="surrogateescape"),
@@ -502,24 +495,23 @@ class Repository:
 
     def _refuse_unfaithful_folders(self, head: str, index: Mapping[str, str]) -> None:
         """Refuse nested repositories whose content a commit here would not contain."""
-        known = {path for path, _ in self._submodules(head)}
+        known = {path for path, _ in self.submodules(head)}
         declared = self._declared_submodules(index)
-        for line in self._git("ls-files", "--stage", "-z", variables=index).items:
+        for line in self.call("ls-files", "--stage", "-z", variables=index).items:
             mode, _, rest = line.partition(" ")
             if mode != "160000":
                 continue
             path = rest.partition("\t")[2]
             if path not in known and path not in declared:
-                raise GitError(
+                raise self.error(
                     f"the untracked folder {path!r} is a git repository of its own, whose files a copy would lack",
-                    looked_in=str(self.root),
                     next_step=f"add {path} to .gitignore, or make it a submodule",
                 )
             self._refuse_dirty_submodule(path)
 
     def _declared_submodules(self, index: Mapping[str, str]) -> set[str]:
         """Return the submodule paths in an index's .gitmodules."""
-        listed = self._git(
+        listed = self.call(
             *("config", "--blob", ":.gitmodules", "--get-regexp", r"^submodule\..*\.path$"),
             variables=index,
             check=False,
@@ -540,7 +532,7 @@ class Repository:
             )
 
     def _notes_on_large_files(self, head: str, commit: str) -> tuple[str, ...]:
-        added = self._git("diff-tree", "-r", "-z", "--no-renames", "--name-only", "--diff-filter=A", head, commit).items
+        added = self.call("diff-tree", "-r", "-z", "--no-renames", "--name-only", "--diff-filter=A", head, commit).items
         sizes = {path: (self.top / path).lstat().st_size for path in added if os.path.lexists(self.top / path)}
         return tuple(
             f"The new file {path} has {size / 1e6:.0f} MB; if it is data, ignore it and share it."
@@ -584,22 +576,28 @@ class Repository:
                     self._remove_worktree(path)
 
     @contextmanager
-    def _worktrees_locked(self) -> Iterator[None]:
-        """Let only one gate at a time change the list of worktrees, since git fails on concurrent changes.
+    def locked(self, what: str, *, fact: str, next_step: str) -> Iterator[None]:
+        """Let only one process at a time change something of the repository.
+
+        Args:
+            what: Name of what is changed, for the file of the lock.
+            fact: What is wrong if others do not finish in time.
+            next_step: What the user can do then.
 
         Raises:
-            GitError: If other gates do not finish in time.
+            GitError: If others do not finish in time.
         """
-        place = self.common_folder / "mainstay-worktrees.lock"
+        place = self.common_folder / f"mainstay-{what}.lock"
         try:
             with FileLock(place, timeout=LOCK_SECONDS):
                 yield
         except Timeout as error:
-            raise GitError(
-                "another gate is changing the list of worktrees and does not finish",
-                looked_in=str(place),
-                next_step="end it, then run the gate again",
-            ) from error
+            raise GitError(fact, looked_in=str(place), next_step=next_step) from error
+
+    def _worktrees_locked(self) -> AbstractContextManager[None]:
+        """Let only one gate at a time change the list of worktrees, since git fails on concurrent changes."""
+        fact = "another gate is changing the list of worktrees and does not finish"
+        return self.locked("worktrees", fact=fact, next_step="end it, then run the gate again")
 
     def add_worktree(self, commit: str, path: Path) -> None:
         """Check a commit out into a new folder, submodules included, with a detached HEAD and no hooks.
@@ -641,15 +639,20 @@ class Repository:
         lines = self._git_unlocked("worktree", "list", "--porcelain").text.splitlines()
         return tuple(Path(line.removeprefix("worktree ")) for line in lines if line.startswith("worktree "))
 
-    def _submodules(self, commit: str, folder: Path | None = None) -> tuple[tuple[str, str], ...]:
-        """Return path and commit of each submodule of a commit."""
+    def submodules(self, commit: str, folder: Path | None = None) -> tuple[tuple[str, str], ...]:
+        """Return path and commit of each submodule of a commit.
+
+        Args:
+            commit: The commit.
+            folder: Worktree of the repository that it belongs to, if that is a submodule itself.
+        """
         lines = _call(("ls-tree", "-r", "-z", "--full-tree", commit), cwd=folder or self.top).items
         entries = (line.partition("\t") for line in lines)
         return tuple((path, facts.split()[2]) for facts, _, path in entries if facts.startswith("160000 "))
 
     def _fill_submodules(self, source: Path, commit: str, target: Path) -> None:
         """Check out submodules from the user's own copies, without network access."""
-        for path, wanted in self._submodules(commit, source):
+        for path, wanted in self.submodules(commit, source):
             users, place = source / path, target / path
             if not (users / ".git").exists():
                 raise _not_checked_out(source, path)
@@ -669,42 +672,42 @@ class Repository:
 
     def _git_unlocked(self, *arguments: str) -> Outcome:
         """Call git, and retry while another process holds a lock."""
-        outcome = self._git(*arguments, check=False)
+        outcome = self.call(*arguments, check=False)
         for attempt in range(NUM_LOCK_ATTEMPTS):
             if outcome.status == 0:
                 return outcome
             if not _LOCKED.search(outcome.errors):
                 break
             time.sleep(0.05 * (attempt + 1))
-            outcome = self._git(*arguments, check=False)
+            outcome = self.call(*arguments, check=False)
         raise _failure(arguments, self.top, outcome)
 
     # --- content ---------------------------------------------------------------------------------------------------
 
     def read_file(self, commit: str, path: str) -> bytes | None:
         """Return a file's content at a commit, or ``None`` if the file does not exist there."""
-        found = self._git("cat-file", "blob", f"{commit}:{self._from_top(path)}", check=False)
+        found = self.call("cat-file", "blob", f"{commit}:{self._from_top(path)}", check=False)
         return found.output if found.status == 0 else None
 
     def folder_digest(self, commit: str, path: str) -> str | None:
         """Return a hash of all names and contents below a path at a commit, or ``None`` if it does not exist there."""
         asked = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}:{self._from_top(path)}")
-        return self._git(*asked, check=False).text or None
+        return self.call(*asked, check=False).text or None
 
     def ignores(self, path: str) -> bool:
         """Whether git would ignore an untracked file of the working tree."""
         asked = ("check-ignore", "--quiet", "--no-index", "--", self._from_top(path))
-        return self._git(*asked, check=False).status == 0
+        return self.call(*asked, check=False).status == 0
 
     def latest_version(self, commit: str) -> str:
         """Return the version in the nearest tag before a commit; ``0.0.0`` if there is none."""
-        tag = self._git("describe", "--tags", "--abbrev=0", commit, check=False).text
+        tag = self.call("describe", "--tags", "--abbrev=0", commit, check=False).text
         return version_of(tag)
 
     def changed_files(self, before: str, after: str, paths: Iterable[str]) -> tuple[str, ...]:
         """Return the files below some paths that differ between two commits, sorted."""
         asked = ("--literal-pathspecs", "diff-tree", "-r", "-z", "--name-only", "--no-renames", before, after, "--")
-        found = self._git(*asked, *map(self._from_top, paths)).items
+        found = self.call(*asked, *map(self._from_top, paths)).items
         return tuple(sorted(PurePosixPath(path).relative_to(self.folder).as_posix() for path in found))
 
     def listed_files(self, folder: str | None = None) -> tuple[str, ...]:
@@ -725,7 +728,7 @@ class Repository:
             "--",
             place or ".",
         )
-        found = [path for path in set(self._git(*asked).items) if (self.top / path).is_file()]
+        found = [path for path in set(self.call(*asked).items) if (self.top / path).is_file()]
         if folder is None:
             found = [PurePosixPath(path).relative_to(self.folder).as_posix() for path in found]
         return tuple(sorted(found))
@@ -776,7 +779,7 @@ class Repository:
     def call(
         self, *arguments: str, check: bool = True, variables: Mapping[str, str] | None = None, stdin: bytes = b""
     ) -> Outcome:
-        """Call git in this repository, for modules that store data of their own in it.
+        """Call git in this repository.
 
         Args:
             arguments: Arguments of the command.
@@ -787,11 +790,6 @@ class Repository:
         Raises:
             GitError: If the command fails and ``check`` is set.
         """
-        return self._git(*arguments, check=check, variables=variables, stdin=stdin)
-
-    def _git(
-        self, *arguments: str, check: bool = True, variables: Mapping[str, str] | None = None, stdin: bytes = b""
-    ) -> Outcome:
         return _call(arguments, cwd=self.top, check=check, variables=variables, stdin=stdin)
 
 
@@ -811,6 +809,16 @@ def _is_project(folder: Path) -> bool:
     except OSError:
         return False
     return bool({"project", "build-system"} & document.keys()) or "mainstay" in document.get("tool", {})
+
+
+def author(date: str = "") -> dict[str, str]:
+    """Environment variables that name this tool as the author of a commit.
+
+    Args:
+        date: Date of the commit; with a fixed one, equal trees with equal parents give equal commits.
+    """
+    known = {"NAME": "mainstay", "EMAIL": "mainstay@example.invalid", **({"DATE": date} if date else {})}
+    return {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in known.items()}
 
 
 def without_repository(environ: Mapping[str, str]) -> dict[str, str]:

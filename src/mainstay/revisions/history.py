@@ -16,10 +16,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
-from filelock import FileLock, Timeout
-
 from mainstay.records.errors import GitError
-from mainstay.revisions.git import Outcome, Repository
+from mainstay.revisions.git import Outcome, Repository, author
 from mainstay.store.history import RUNS, WITHDRAWN
 from mainstay.store.scratch import scratch_folder
 
@@ -36,18 +34,12 @@ OnLoss = Literal["refuse", "keep", "forget"]
 """What to do if a file of the history is missing."""
 
 _KNOWN, _FETCHED, _INBOX = "refs/mainstay/history/", "refs/mainstay/fetched/", "refs/mainstay/inbox/"
-_LOCK_SECONDS = 600.0
 _MAX_ARGUMENTS = 100
 _STALE_SECONDS = 5.0
 _OVERTAKEN = re.compile(
     r"fetch first|non-fast-forward|stale info|cannot lock ref|failed to update ref|incorrect old value"
     r"|failed to lock|already exists|remote ref updated since checkout|\.lock'"
 )
-_IDENTITY = {
-    f"GIT_{role}_{key}": value
-    for role in ("AUTHOR", "COMMITTER")
-    for key, value in (("NAME", "mainstay"), ("EMAIL", "mainstay@example.invalid"))
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +67,7 @@ class HistoryBranches:
         """
         known = repository.call("remote").text.splitlines()
         if remote is not None and remote != HERE and remote not in known:
-            raise GitError(
-                f"no remote {remote!r}",
-                looked_in=str(repository.root),
-                next_step=f"name one of {', '.join([*known, HERE])}",
-            )
+            raise repository.error(f"no remote {remote!r}", next_step=f"name one of {', '.join([*known, HERE])}")
         return cls(repository, remote or repository.remote() or HERE)
 
     def sync(self, *, restore: bool = False, forget: bool = False) -> Mapping[str, str]:
@@ -232,9 +220,8 @@ class HistoryBranches:
             end = output.index(b"\n", start)
             facts = output[start:end].split()
             if facts[1:] == [b"missing"]:
-                raise GitError(
+                raise self.repository.error(
                     f"the content {facts[0].decode()[:10]} of a kept run is not here",
-                    looked_in=str(self.repository.root),
                     next_step="'mainstay history sync' fetches it",
                 )
             size = int(facts[2])
@@ -281,7 +268,7 @@ class HistoryBranches:
             tree = self.repository.call("write-tree", "--missing-ok", variables=index).text
         parents = ("-p", tip) if tip else ()
         return self.repository.call(
-            "commit-tree", "--no-gpg-sign", *parents, "-m", message, tree, variables=_IDENTITY
+            "commit-tree", "--no-gpg-sign", *parents, "-m", message, tree, variables=author()
         ).text
 
     def _push(self, *refspecs: str) -> Outcome:
@@ -311,14 +298,7 @@ class HistoryBranches:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Let one process at a time change the references of this repository."""
-        place = self.repository.common_folder / "mainstay-history.lock"
-        try:
-            with FileLock(place, timeout=_LOCK_SECONDS):
-                self._drop_stale_locks()
-                yield
-        except Timeout as error:
-            raise GitError(
-                "another process is writing the history and does not finish",
-                looked_in=str(place),
-                next_step="end it, then try again",
-            ) from error
+        fact = "another process is writing the history and does not finish"
+        with self.repository.locked("history", fact=fact, next_step="end it, then try again"):
+            self._drop_stale_locks()
+            yield

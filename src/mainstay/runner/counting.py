@@ -6,7 +6,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, SupportsFloat
+from typing import Any
 
 import pytest
 
@@ -14,11 +14,11 @@ from .digests import RecordingError
 from .importing import is_within, probe_import
 from .lazy import refuse_lazy_function, refuse_lazy_result
 from .protocol import CountedName, Recorded
-from .recording import json_number, one_number
+from .recording import RecordedValues, json_number
 from .torch_counting import METRICS, Tally, count_call, count_kernels
 
 
-class Counts:
+class Counts(RecordedValues):
     """Deterministic counts of a workload; ``deterministic`` markers gate it.
 
     Args:
@@ -35,21 +35,10 @@ class Counts:
     def __init__(
         self, roots: Sequence[str] = (), check: Callable[[Mapping[str, str | None]], None] = lambda _: None
     ) -> None:
-        self.values: dict[str, float] = {}
+        super().__init__()
         self.names: dict[str, list[CountedName]] = {}
         self._roots = tuple(roots)
         self._check = check
-
-    def record(self, **values: SupportsFloat) -> None:
-        """Record counts by name; a name is recorded once.
-
-        Raises:
-            RecordingError: If a name is recorded twice or a value is not a single number.
-        """
-        for name, value in values.items():
-            if name in self.values:
-                raise RecordingError(f"{name} was recorded twice")
-            self.values[name] = one_number(name, value)
 
     def parameters(self, model: Any) -> int:
         """Record ``parameters``: the number of trainable parameters of a torch module, counting shared ones once."""

@@ -134,15 +134,8 @@ def _accuracy_metric(marker: pytest.Mark) -> CollectedMetric:
             f"exceeds: write margin={metric['margin'] / 100:g} for {metric['margin']:g} points, or declare the unit of "
             "values that are no fractions, such as unit='percent', or unit='1' for plain numbers"
         )
-    return {
-        "name": metric["metric"],
-        "kind": metric["kind"],  # the gate knows which kinds exist
-        "direction": metric["direction"],
-        "margin": metric["margin"],
-        "unit": metric["unit"],
-        "ceiling": metric["ceiling"],
-        "resolution": metric["resolution"],
-    }
+    described = _described(metric, metric["kind"])  # the gate knows which kinds exist
+    return {**described, "ceiling": metric["ceiling"], "resolution": metric["resolution"]}
 
 
 def _ready_metric(marker: pytest.Mark, kind: str) -> CollectedMetric:
@@ -164,6 +157,11 @@ def _ready_metric(marker: pytest.Mark, kind: str) -> CollectedMetric:
             f"{1 + metric['margin']:g} times as much: a margin is a fraction, write margin={metric['margin'] / 100:g} for "
             f"{metric['margin']:g} %"
         )
+    return _described(metric, kind)
+
+
+def _described(metric: Mapping[str, Any], kind: str) -> CollectedMetric:
+    """A metric by the arguments that all markers share."""
     return {
         "name": metric["metric"],
         "kind": kind,

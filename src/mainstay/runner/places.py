@@ -11,7 +11,6 @@ import linecache
 import os
 import sys
 import threading
-from collections.abc import Iterator
 from types import FrameType
 from typing import NamedTuple
 
@@ -82,15 +81,12 @@ class PlaceFinder:
 @functools.cache
 def place_of(file: str, function: str, line: int) -> Place:
     """A line of a file, which is named as it was imported, without the folders of this machine."""
-    return Place(_shown_file(file), function, line, linecache.getline(file, line).strip()[:MAX_CODE])
+    return Place(_relative_path(file), function, line, linecache.getline(file, line).strip()[:MAX_CODE])
 
 
-def _shown_file(file: str) -> str:
-    return next(_relative_paths(file), os.path.basename(file))
-
-
-def _relative_paths(file: str) -> Iterator[str]:
-    """The file relative to the folders that modules are imported from, the innermost first."""
+def _relative_path(file: str) -> str:
+    """The file relative to the innermost folder that modules are imported from; its name if it is in none."""
     for folder in sorted(filter(None, sys.path), key=len, reverse=True):
         if file.startswith(os.path.join(folder, "")):
-            yield os.path.relpath(file, folder).replace(os.sep, "/")
+            return os.path.relpath(file, folder).replace(os.sep, "/")
+    return os.path.basename(file)

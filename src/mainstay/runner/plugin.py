@@ -193,12 +193,7 @@ class WorkerPlugin:
             else:
                 if workload:
                     workloads.append({**workload, "is_deselected": item.nodeid not in chosen})
-        return {
-            "protocol": PROTOCOL_VERSION,
-            "workloads": workloads,
-            "problems": problems,
-            "skipped": self._skipped,
-        }
+        return Collected(protocol=PROTOCOL_VERSION, workloads=workloads, problems=problems, skipped=self._skipped)
 
     def _run(self, item: pytest.Item, seed: int, clock: Callable[[], float] = perf_counter) -> Finished:
         self._recorder, self._seed, self._reports = None, seed, []

@@ -30,87 +30,56 @@ class ReadyMetric:
     is_alone: bool = False
 
 
+def _ratio(
+    meaning: str,
+    *,
+    unit: str = "s",
+    direction: BetterValues = "lower",
+    margin: float = 0.05,
+    is_alone: bool = False,
+) -> ReadyMetric:
+    """A metric that is judged by its ratios over pairs."""
+    return ReadyMetric(
+        kind="performance", unit=unit, direction=direction, margin=margin, meaning=meaning, is_alone=is_alone
+    )
+
+
+def _count(meaning: str, *, unit: str = "", margin: float = 0.0) -> ReadyMetric:
+    """A count that is compared by equality, of which less is better."""
+    return ReadyMetric(kind="deterministic", unit=unit, direction="lower", margin=margin, meaning=meaning)
+
+
 READY_METRICS: Mapping[str, ReadyMetric] = {
-    "call_time": ReadyMetric(
-        kind="performance", unit="s", direction="lower", margin=0.05, meaning="time of one call, the mean over blocks"
-    ),
-    "throughput": ReadyMetric(
-        kind="performance",
+    "call_time": _ratio("time of one call, the mean over blocks"),
+    "throughput": _ratio(
+        "benchmark.extra_info['examples'], the examples of one call, over the time of a call",
         unit="examples/s",
         direction="higher",
-        margin=0.05,
-        meaning="benchmark.extra_info['examples'], the examples of one call, over the time of a call",
     ),
-    "latency_median": ReadyMetric(
-        kind="performance", unit="s", direction="lower", margin=0.05, meaning="median over calls timed one by one"
+    "latency_median": _ratio("median over calls timed one by one"),
+    "latency_p95": _ratio("95th percentile over calls timed one by one", margin=0.15),
+    "import_time": _ratio("time of an import in a fresh interpreter", margin=0.1),
+    "peak_memory": _ratio("peak resident memory of a fresh process that made a few calls", unit="B", is_alone=True),
+    "peak_accelerator_memory": _ratio(
+        "peak memory that torch allocated on the GPU during a few calls", unit="B", is_alone=True
     ),
-    "latency_p95": ReadyMetric(
-        kind="performance",
-        unit="s",
-        direction="lower",
-        margin=0.15,
-        meaning="95th percentile over calls timed one by one",
+    "parameters": _count("numbers that a model learns"),
+    "flops": _count("floating-point operations of a call, as torch.utils.flop_counter counts them"),
+    "imported_modules": _count(
+        "modules that an import loads from outside the project, in a fresh interpreter", margin=0.02
     ),
-    "import_time": ReadyMetric(
-        kind="performance", unit="s", direction="lower", margin=0.1, meaning="time of an import in a fresh interpreter"
-    ),
-    "peak_memory": ReadyMetric(
-        kind="performance",
-        unit="B",
-        direction="lower",
-        margin=0.05,
-        meaning="peak resident memory of a fresh process that made a few calls",
-        is_alone=True,
-    ),
-    "peak_accelerator_memory": ReadyMetric(
-        kind="performance",
-        unit="B",
-        direction="lower",
-        margin=0.05,
-        meaning="peak memory that torch allocated on the GPU during a few calls",
-        is_alone=True,
-    ),
-    "parameters": ReadyMetric(
-        kind="deterministic", unit="", direction="lower", margin=0.0, meaning="numbers that a model learns"
-    ),
-    "flops": ReadyMetric(
-        kind="deterministic",
-        unit="",
-        direction="lower",
-        margin=0.0,
-        meaning="floating-point operations of a call, as torch.utils.flop_counter counts them",
-    ),
-    "imported_modules": ReadyMetric(
-        kind="deterministic",
-        unit="",
-        direction="lower",
-        margin=0.02,
-        meaning="modules that an import loads from outside the project, in a fresh interpreter",
-    ),
-    "checkpoint_bytes": ReadyMetric(
-        kind="deterministic", unit="B", direction="lower", margin=0.01, meaning="size of a file that was written"
-    ),
-    **{
-        name: ReadyMetric(kind="deterministic", unit=unit, direction="lower", margin=margin, meaning=meaning)
-        for name, unit, margin, meaning in (
-            (
-                "synchronisations",
-                "",
-                0.0,
-                "times that Python waits for the value of a tensor, as in item, cpu and tolist",
-            ),
-            ("blocking_transfers", "", 0.0, "calls that move a tensor or numbers to a device without non_blocking"),
-            ("operators", "", 0.02, "operators that torch dispatches, forward and backward"),
-            ("copies", "", 0.0, "operators that only copy a tensor or convert its type"),
-            ("autograd_calls", "", 0.0, "calls that autograd records for a backward pass"),
-            ("allocations", "", 0.02, "tensors for which an operator allocates memory"),
-            ("live_tensors", "", 0.0, "most tensors alive at once"),
-            ("live_tensor_bytes", "B", 0.01, "most bytes of tensors alive at once"),
-            ("kept_tensors", "", 0.0, "tensors that a call leaves alive, beyond what the call before it left"),
-            ("graph_breaks", "", 0.0, "places where torch.compile had to split a graph"),
-            ("recompiles", "", 0.0, "times that torch.compile compiles code again, in two calls"),
-            ("kernel_launches", "", 0.02, "kernels that run on the CUDA device"),
-        )
-    },
+    "checkpoint_bytes": _count("size of a file that was written", unit="B", margin=0.01),
+    "synchronisations": _count("times that Python waits for the value of a tensor, as in item, cpu and tolist"),
+    "blocking_transfers": _count("calls that move a tensor or numbers to a device without non_blocking"),
+    "operators": _count("operators that torch dispatches, forward and backward", margin=0.02),
+    "copies": _count("operators that only copy a tensor or convert its type"),
+    "autograd_calls": _count("calls that autograd records for a backward pass"),
+    "allocations": _count("tensors for which an operator allocates memory", margin=0.02),
+    "live_tensors": _count("most tensors alive at once"),
+    "live_tensor_bytes": _count("most bytes of tensors alive at once", unit="B", margin=0.01),
+    "kept_tensors": _count("tensors that a call leaves alive, beyond what the call before it left"),
+    "graph_breaks": _count("places where torch.compile had to split a graph"),
+    "recompiles": _count("times that torch.compile compiles code again, in two calls"),
+    "kernel_launches": _count("kernels that run on the CUDA device", margin=0.02),
 }
 """The table of ready metrics. A marker may change the margin, or name a metric that is not in the table."""

@@ -23,7 +23,29 @@ ImageSource = Callable[[list[int]], Sequence[bytes]]
 """Function that gives the PNG files of the requested examples."""
 
 
-class Trial:
+class RecordedValues:
+    """Values of a workload by name.
+
+    Attributes:
+        values: The values recorded so far.
+    """
+
+    def __init__(self) -> None:
+        self.values: dict[str, float] = {}
+
+    def record(self, **values: SupportsFloat) -> None:
+        """Record metrics by name; a name is recorded once.
+
+        Raises:
+            RecordingError: If a name is recorded twice or a value is not a single number.
+        """
+        for name, value in values.items():
+            if name in self.values:
+                raise RecordingError(f"{name} was recorded twice")
+            self.values[name] = one_number(name, value)
+
+
+class Trial(RecordedValues):
     """One execution of a workload of accuracy or evaluation, which gives the seed and records the results.
 
     Args:
@@ -38,28 +60,17 @@ class Trial:
     """
 
     def __init__(self, seed: int, block: tuple[float, float] = WHOLE) -> None:
+        super().__init__()
         self.seed = seed
         self._block = block
         self._tables: dict[str, ExampleTable] = {}
         self._chosen: dict[str, list[str]] = {}
         self._num_offered, self._offered = 0, TreeDigest()
-        self.values: dict[str, float] = {}
         self.series: dict[str, list[float]] = {}
         self.context: dict[str, str | int | float | bool] = {}
         self.predictions: RecordedPredictions | None = None
         self._images: ImageSource | None = None
         self._tree: TreeDigest | None = None
-
-    def record(self, **values: SupportsFloat) -> None:
-        """Record metrics by name; a name is recorded once.
-
-        Raises:
-            RecordingError: If a name is recorded twice or a value is not a single number.
-        """
-        for name, value in values.items():
-            if name in self.values:
-                raise RecordingError(f"{name} was recorded twice")
-            self.values[name] = one_number(name, value)
 
     def record_series(self, name: str, values: Iterable[float]) -> None:
         """Record a learning curve, with one value for each epoch."""

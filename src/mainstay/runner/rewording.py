@@ -483,13 +483,7 @@ def answer(question: Question) -> Answer:
     """
     differing: set[str] = set()
     changed: list[str] = []
-    told: Answer = {
-        "is_same_code": False,
-        "changed": [],
-        "differing": [],
-        "readers": "",
-        "can_follow_calls": CAN_FOLLOW_CALLS,
-    }
+    told = Answer(is_same_code=False, changed=[], differing=[], readers="", can_follow_calls=CAN_FOLLOW_CALLS)
     for name in question["files"]:
         found = compare_modules(
             *(_read(os.path.join(tree, name)) for tree in question["trees"]), optimize=question["optimize"]

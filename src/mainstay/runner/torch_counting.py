@@ -102,22 +102,10 @@ class Allocation(NamedTuple):
     num_bytes: int
 
 
-class Peak(NamedTuple):
-    """The largest amount of memory that was alive at once.
-
-    Attributes:
-        amount: Number of allocations, or of bytes.
-        alive: The allocations.
-    """
-
-    amount: int
-    alive: Sequence[Allocation]
-
-
 def find_peak(
     changes: Sequence[int], allocations: Sequence[Allocation], size: Callable[[Allocation], int], start: int
-) -> Peak:
-    """Find the moment at which most memory was alive.
+) -> list[Allocation]:
+    """Find what was alive at the moment at which most memory was.
 
     Args:
         changes: In the order of time, ``n`` where allocation ``n`` was made and ``~n`` where it was freed.
@@ -127,8 +115,8 @@ def find_peak(
 
     Example:
         >>> two = [Allocation("aten::add", NOWHERE, 8), Allocation("aten::mul", NOWHERE, 16)]
-        >>> find_peak([0, ~0, 1, ~1], two, size=lambda each: each.num_bytes, start=0).amount
-        16
+        >>> [each.name for each in find_peak([0, ~0, 1, ~1], two, size=lambda each: each.num_bytes, start=0)]
+        ['aten::mul']
     """
     amount, peak, when = 0, 0, start
     for position, change in enumerate(changes, 1):
@@ -136,7 +124,7 @@ def find_peak(
         if position >= start and amount > peak:
             peak, when = amount, position
     freed = {~change for change in changes[:when] if change < 0}
-    return Peak(peak, [allocations[made] for made in changes[:when] if made >= 0 and made not in freed])
+    return [allocations[made] for made in changes[:when] if made >= 0 and made not in freed]
 
 
 class LiveStorages:
@@ -300,7 +288,7 @@ def _method_mode(torch: Any, tally: Tally, finder: PlaceFinder, inside: list[str
         def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             kwargs = kwargs or {}
             blocking = _blocking_method(torch, func, args, kwargs)
-            nodes = [tensor.grad_fn for tensor in _tensors(torch, (args, kwargs))]
+            nodes = [tensor.grad_fn for tensor in tensors_of(torch, (args, kwargs))]
             inside.extend(blocking[1:])
             try:
                 result = func(*args, **kwargs)
@@ -308,7 +296,7 @@ def _method_mode(torch: Any, tally: Tally, finder: PlaceFinder, inside: list[str
                 del inside[len(inside) - len(blocking[1:]) :]
             if blocking and not (args and result is args[0] and args[0].device.type != "cpu"):  # it was there already
                 tally.add(*blocking, finder.here())
-            made = [tensor.grad_fn for tensor in _tensors(torch, result)] if torch.is_grad_enabled() else []
+            made = [tensor.grad_fn for tensor in tensors_of(torch, result)] if torch.is_grad_enabled() else []
             if any(node is not None and all(node is not old for old in nodes) for node in made):
                 tally.add("autograd_calls", overrides.resolve_name(func) or str(func), finder.here())
             return result
@@ -337,10 +325,10 @@ def _operator_mode(torch: Any, tally: Tally, memory: LiveStorages, finder: Place
 
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             kwargs = kwargs or {}
-            given = list(_tensors(torch, (args, kwargs)))
+            given = list(tensors_of(torch, (args, kwargs)))
             memory.know(given)
             result = func(*args, **kwargs)
-            call = OperatorCall(func, _operator(func), args, kwargs, given, list(_tensors(torch, result)))
+            call = OperatorCall(func, _operator(func), args, kwargs, given, list(tensors_of(torch, result)))
             place = finder.here()
             tally.add("operators", call.name, place)
             if call.name in COPIES:
@@ -354,16 +342,21 @@ def _operator_mode(torch: Any, tally: Tally, memory: LiveStorages, finder: Place
     return Operators()
 
 
-def _tensors(torch: Any, tree: Any) -> Iterator[Any]:
-    """The tensors in nested sequences and mappings."""
+def tensors_of(torch: Any, tree: Any) -> Iterator[Any]:
+    """The tensors in nested sequences and mappings.
+
+    Args:
+        torch: The module.
+        tree: Anything.
+    """
     if isinstance(tree, torch.Tensor):
         yield tree
     elif isinstance(tree, Mapping):
         for value in tree.values():
-            yield from _tensors(torch, value)
+            yield from tensors_of(torch, value)
     elif isinstance(tree, (list, tuple)):
         for value in tree:
-            yield from _tensors(torch, value)
+            yield from tensors_of(torch, value)
 
 
 def _operator(func: Any) -> str:
@@ -418,7 +411,7 @@ def _count_memory(
 ) -> None:
     """Count what was alive at once, and what a call left behind in addition to what the call before it had left."""
     for metric, size in (("live_tensors", lambda _: 1), ("live_tensor_bytes", lambda each: each.num_bytes)):
-        for each in find_peak(changes, memory.allocations, size, start).alive:
+        for each in find_peak(changes, memory.allocations, size, start):
             tally.add(metric, each.name, each.place, size(each))
     after = memory.alive()
     num_kept = len(after) - len(before)

@@ -293,13 +293,10 @@ class Tracer:
         where = f"{os.path.basename(code.co_filename)}::{code.co_qualname}"
         if any(part in code.co_filename for part in COMPILERS):
             self._unknown.add(f"code was compiled by {where}")
-        if names & READS_DOCSTRINGS:
-            kind = "presence" if code.co_filename in self._copiers else DOCSTRINGS
-            self._readers.setdefault(kind, set()).add(where)
-        if names & READS_POSITIONS:
-            self._readers.setdefault(POSITIONS, set()).add(where)
-        if names & READS_LOCALS:
-            self._readers.setdefault(LOCALS, set()).add(where)
+        of_docstrings = "presence" if code.co_filename in self._copiers else DOCSTRINGS
+        for kind, read in ((of_docstrings, READS_DOCSTRINGS), (POSITIONS, READS_POSITIONS), (LOCALS, READS_LOCALS)):
+            if names & read:
+                self._readers.setdefault(kind, set()).add(where)
 
     # what may depend on chance
 

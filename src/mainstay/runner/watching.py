@@ -19,14 +19,16 @@ import random
 import struct
 import sys
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from functools import partial
 from types import FrameType
-from typing import Any, Self
+from typing import Any
 
 from .channel import Channel
 from .loading import LoadHook
 from .protocol import Command, Event, Frame, Level, Operator, Operators, Step, Values
+from .torch_counting import tensors_of
 
 PAGE = 5_000
 """Operators that are sent at once."""
@@ -84,9 +86,6 @@ class Watch(AbstractContextManager["Watch"]):
         self._names: dict[int, tuple[Any, dict[int, str]]] = {}
         self._schemas: dict[Any, tuple[frozenset[int], frozenset[str], frozenset[str]]] = {}
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(self, *_: object) -> None:
         self.stop()
 
@@ -130,8 +129,7 @@ class Watch(AbstractContextManager["Watch"]):
                 self._send_page(is_last=True)
                 self._answer_values()
         else:
-            content: Step = {"number": self._step, "digest": self._digest(), "is_last": is_last}
-            self._channel.send(Event.STEP, **content)
+            self._channel.send(Event.STEP, **Step(number=self._step, digest=self._digest(), is_last=is_last))
             self._channel.receive()  # the order to go on
         self._step += 1
         self._computed.clear()
@@ -150,8 +148,8 @@ class Watch(AbstractContextManager["Watch"]):
         if os.getpid() != self._process:  # a child that loads data
             return function(*args, **kwargs)
         written, outs = self._written_by(function, args, kwargs)
-        given = (value for name, value in kwargs.items() if name not in outs)
-        tensors = [*self._tensors(args), *self._tensors(given)]
+        given = [value for name, value in kwargs.items() if name not in outs]
+        tensors = list(tensors_of(self._torch, (args, given)))
         written_ids = {id(tensor) for tensor in written}
         self._register(tensors)
         if self._written and any(
@@ -164,7 +162,7 @@ class Watch(AbstractContextManager["Watch"]):
         result = function(*args, **kwargs)
         updates = {self._storage(tensor) for tensor in written} & self._parameters.keys()
         self._written |= updates
-        results = list({id(tensor): tensor for tensor in (*self._tensors([result]), *written)}.values())
+        results = list({id(tensor): tensor for tensor in (*tensors_of(self._torch, result), *written)}.values())
         if str(function).startswith(MAKES_BLANKS):
             for tensor in results:
                 tensor.zero_()
@@ -188,16 +186,13 @@ class Watch(AbstractContextManager["Watch"]):
             if tensor.requires_grad and tensor.is_leaf:
                 storage = self._storage(tensor)
                 if storage not in self._parameters:
-                    forget = _Forget(self._parameters, self._written, storage)
-                    self._parameters[storage] = weakref.ref(tensor, forget)
+                    self._parameters[storage] = weakref.ref(tensor, partial(self._forget, storage))
 
-    def _tensors(self, values: Any) -> Iterator[Any]:
-        """Tensors among some values, and in lists of them."""
-        for value in values:
-            if isinstance(value, self._torch.Tensor):
-                yield value
-            elif isinstance(value, (list, tuple)):
-                yield from self._tensors(value)
+    def _forget(self, storage: int, reference: Any) -> None:
+        """Forget a parameter whose memory may be used again."""
+        if self._parameters.get(storage) is reference:
+            del self._parameters[storage]
+            self._written.discard(storage)
 
     def _written_by(
         self, function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
@@ -211,7 +206,8 @@ class Watch(AbstractContextManager["Watch"]):
             self._schemas[function] = numbers, names, frozenset(each.name for each in schema if each.is_out)
         numbers, names, outs = self._schemas[function]
         values = [args[number] for number in numbers if number < len(args)]
-        return list(self._tensors([*values, *(kwargs[name] for name in names & kwargs.keys())])), outs
+        values += [kwargs[name] for name in names & kwargs.keys()]
+        return list(tensors_of(self._torch, values)), outs
 
     def _storage(self, tensor: Any) -> int:
         """Number of the memory that a tensor shares with its views."""
@@ -249,7 +245,7 @@ class Watch(AbstractContextManager["Watch"]):
         is_random = torch.Tag.nondeterministic_seeded in function.tags
         return {
             "name": str(function).removesuffix(".default"),
-            "arguments": _arguments(function, args, kwargs, torch.Tensor),
+            "arguments": _arguments(torch, function, args, kwargs),
             "inputs": [self._hash(tensor) for tensor in tensors],
             "read": [self._storage(tensor) for tensor in tensors],
             "outputs": [],
@@ -319,8 +315,7 @@ class Watch(AbstractContextManager["Watch"]):
             [{"root": root, "file": file, "line": line, "function": function} for root, file, line, function in place]
             for place in self._places
         ]
-        content: Operators = {"operators": self._page, "places": places, "is_last": is_last}
-        self._channel.send(Event.OPERATORS, **content)
+        self._channel.send(Event.OPERATORS, **Operators(operators=self._page, places=places, is_last=is_last))
         self._page = []
 
     def _keep(self, results: Sequence[Any]) -> None:
@@ -338,9 +333,8 @@ class Watch(AbstractContextManager["Watch"]):
             if kept is not None and output < len(kept) and not kept[output].is_complex():
                 flat = kept[output].cpu().contiguous().reshape(-1)[command["start"] : command["start"] + CHUNK]
                 numbers = flat.double().numpy().tolist()
-            data = struct.pack(f"<{len(numbers)}d", *numbers)
-            content: Values = {"values": base64.b64encode(data).decode(), "is_kept": kept is not None}
-            self._channel.send(Event.VALUES, **content)
+            values = base64.b64encode(struct.pack(f"<{len(numbers)}d", *numbers)).decode()
+            self._channel.send(Event.VALUES, **Values(values=values, is_kept=kept is not None))
 
     # graphs
 
@@ -388,18 +382,6 @@ class Watch(AbstractContextManager["Watch"]):
         }
 
 
-class _Forget:
-    """Forgets a parameter whose memory may be used again."""
-
-    def __init__(self, parameters: dict[int, Any], written: set[int], storage: int) -> None:
-        self._parameters, self._written, self._storage = parameters, written, storage
-
-    def __call__(self, reference: Any) -> None:
-        if self._parameters.get(self._storage) is reference:
-            del self._parameters[self._storage]
-            self._written.discard(self._storage)
-
-
 def _sha(*parts: str | bytes) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for part in parts:
@@ -409,18 +391,12 @@ def _sha(*parts: str | bytes) -> str:
     return digest.hexdigest()
 
 
-def _arguments(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any], tensor: type) -> list[str]:
+def _arguments(torch: Any, function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[str]:
     """The arguments of an operator that are not tensors, by name."""
     names = [each.name for each in function._schema.arguments]
     given = {**dict(zip(names, args, strict=False)), **kwargs}
     return [
         f"{name}={value!r}"[:MAX_TEXT]
         for name, value in given.items()
-        if name != "generator" and not _has_tensor(value, tensor)
+        if name != "generator" and not any(True for _ in tensors_of(torch, value))
     ]
-
-
-def _has_tensor(value: Any, tensor: type) -> bool:
-    return isinstance(value, tensor) or (
-        isinstance(value, (list, tuple)) and any(_has_tensor(each, tensor) for each in value)
-    )

@@ -151,13 +151,11 @@ def score_p_values(summary: DifferenceSummary, null: float, *, score_range: floa
     from scipy.special import stdtr
 
     excess = summary.mean - null
-    above = stdtr(summary.degrees, -_ratio(excess, summary.variance, summary))
-    if null <= 0:
-        below = float(stdtr(summary.degrees, _ratio(excess, summary.variance, summary)))
-    elif summary.num_effective < FEW_EFFECTIVE:
+    above = stdtr(summary.degrees, -_over(excess, mean_variance(summary)))
+    if null > 0 and summary.num_effective < FEW_EFFECTIVE:
         below = _count_p_value(summary, null, score_range)
     else:
-        below = float(stdtr(summary.degrees, _ratio(excess, _null_variance(summary, null), summary)))
+        below = float(stdtr(summary.degrees, _over(excess, mean_variance(summary, null))))
     return OneSidedPValues(np.asarray(above), np.asarray(below))
 
 
@@ -178,11 +176,6 @@ def _null_variance(summary: DifferenceSummary, null: float) -> float:
         return math.inf
     made = summary.square_mean + (null - summary.mean) * summary.typical - null * null
     return max(summary.variance, made)
-
-
-def _ratio(excess: float, variance: float, summary: DifferenceSummary) -> float:
-    """Student's t of a mean; infinite if nothing varies."""
-    return _over(excess, variance * summary.design_effect / summary.num_items)
 
 
 def _over(excess: float, variance: float) -> float:

@@ -60,9 +60,8 @@ def content_digest(place: Path, *, suffix: str = "") -> str:
         suffix: Suffix of the files in a folder to include, such as ``.py``; all files if empty.
     """
     digest = hashlib.sha256()
-    for path in (
-        [place] if place.is_file() else sorted(file for file in iter_files(place) if file.name.endswith(suffix))
-    ):
+    inside = (file for file in iter_files(place) if file.name.endswith(suffix))
+    for path in [place] if place.is_file() else sorted(inside):
         with path.open("rb") as file:
             content = hashlib.file_digest(file, "sha256").hexdigest()
         digest.update(f"{content} {path.relative_to(place).as_posix()}\n".encode(errors="surrogateescape"))

@@ -19,10 +19,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from cattrs import Converter
-from cattrs.errors import CattrsError
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 
 from mainstay.records.errors import SchemaError, UsageError
@@ -39,6 +38,9 @@ from mainstay.records.history import (
 )
 from mainstay.records.metrics import Direction, Kind, Metric
 from mainstay.records.runs import Machine, Revision, Run
+from mainstay.store.journal import UNSTRUCTURED
+
+T = TypeVar("T")
 
 RUNS, WITHDRAWN = "runs", "withdrawn"
 """Folders of a branch."""
@@ -191,10 +193,7 @@ def kept_from_json(
           next: read it with a newer mainstay
     """
     document = _read(text, where=where, upgrades=upgrades)
-    try:
-        return _converter().structure(document, KeptRun)
-    except (CattrsError, TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
-        raise _damaged(f"it lacks something or has it of another type ({_cause(error)})", where) from error
+    return _structured(document, KeptRun, "it lacks something or has it of another type", where)
 
 
 def _read(text: str, *, where: str, upgrades: Sequence[Callable[[dict[str, Any]], dict[str, Any]]]) -> dict[str, Any]:
@@ -219,6 +218,14 @@ def _read(text: str, *, where: str, upgrades: Sequence[Callable[[dict[str, Any]]
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise _damaged(f"it lacks something ({_cause(error)})", where) from error
     return dict(document)
+
+
+def _structured(document: Mapping[str, Any], kind: type[T], complaint: str, where: str) -> T:
+    """The record of a document; an error says what is wrong, and why."""
+    try:
+        return _converter().structure(document, kind)
+    except UNSTRUCTURED as error:
+        raise _damaged(f"{complaint} ({_cause(error)})", where) from error
 
 
 def _damaged(fact: str, where: str) -> SchemaError:
@@ -281,10 +288,7 @@ def stem_of(place: str) -> str:
 
 def _withdrawal_from_json(text: str, *, where: str) -> Withdrawal:
     document = _read(text, where=where, upgrades=UPGRADES)
-    try:
-        return _converter().structure(document, Withdrawal)
-    except (CattrsError, TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
-        raise _damaged(f"a withdrawal lacks something ({_cause(error)})", where) from error
+    return _structured(document, Withdrawal, "a withdrawal lacks something", where)
 
 
 @cache
@@ -314,9 +318,6 @@ def _converter() -> Converter:
         return known[key]
 
     converter.register_structure_hook(Metric, metric)
-    read: tuple[type, ...] = (KeptCommit, KeptMetric, KeptRun, Withdrawal)
-    for kind in read:
-        converter.register_structure_hook(kind, make_dict_structure_fn(kind, converter))
     return converter
 
 

@@ -150,6 +150,14 @@ class Journal:
                 raise self._damage(f"line {number} of the journal cannot be read: it is no object with a type")
         return lines
 
+    def first(self, kind: str) -> dict[str, Any] | None:
+        """The first line of a type; ``None`` if there is none.
+
+        Args:
+            kind: The type.
+        """
+        return next((line for line in self.read() if line["type"] == kind), None)
+
     def content(self, line: Mapping[str, Any], key: str, kind: type[T]) -> T:
         """Content of a line under a key, as a record or a collection of records.
 
@@ -190,11 +198,7 @@ class Journal:
             ) from error
 
     def _damage(self, fact: str) -> StoreError:
-        return StoreError(
-            fact,
-            looked_in=self._shown,
-            next_step=AFTER_DAMAGE[self._among],
-        )
+        return StoreError(fact, looked_in=self._shown, next_step=AFTER_DAMAGE[self._among])
 
     def mend(self) -> None:
         """Remove an incomplete last line from the file; only the process that holds the run may call this."""

@@ -55,9 +55,9 @@ def run_guarded(
     Raises:
         subprocess.TimeoutExpired: If it takes longer.
     """
-    lifeline, held = os.pipe()
+    lifeline, end = os.pipe()
     guarded = [sys.executable, "-I", GUARD, str(lifeline), *command]
-    try:
+    with os.fdopen(lifeline, "rb"), os.fdopen(end, "wb") as held:
         with subprocess.Popen(
             guarded,
             env=dict(env),
@@ -72,17 +72,12 @@ def run_guarded(
             try:
                 stdout, stderr = process.communicate(timeout=timeout)
             except BaseException as error:
-                os.close(held)
-                held = -1
+                held.close()
                 process.communicate()
                 if isinstance(error, subprocess.TimeoutExpired):
                     raise subprocess.TimeoutExpired(command, error.timeout) from None
                 raise
         return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
-    finally:
-        os.close(lifeline)
-        if held != -1:
-            os.close(held)
 
 
 class _Sessions:
@@ -150,7 +145,7 @@ def kill_orphans() -> None:
     with _SESSIONS.lock:
         own = {os.getsid(0), *_SESSIONS.leaders}
         while orphans := [child for child in psutil.Process().children() if _session_of(child) not in own]:
-            families = [process for orphan in orphans for process in (orphan, *_descendants(orphan))]
+            families = [process for orphan in orphans for process in (orphan, *_descendants(orphan.pid))]
             for process in families:
                 kill_process(process)
             if psutil.wait_procs(families, END_SECONDS)[1]:
@@ -165,9 +160,9 @@ def _session_of(process: psutil.Process) -> int:
         return os.getsid(0)
 
 
-def _descendants(process: psutil.Process) -> list[psutil.Process]:
+def _descendants(pid: int) -> list[psutil.Process]:
     try:
-        children: list[psutil.Process] = process.children(recursive=True)
+        children: list[psutil.Process] = psutil.Process(pid).children(recursive=True)
     except psutil.Error:
         return []
     return children
@@ -175,11 +170,7 @@ def _descendants(process: psutil.Process) -> list[psutil.Process]:
 
 def living_descendants(pid: int) -> list[psutil.Process]:
     """The processes that a process has started, directly or not, and that have not ended."""
-    try:
-        children = _descendants(psutil.Process(pid))
-    except psutil.Error:
-        return []
-    return [child for child in children if not _has_ended(child)]
+    return [child for child in _descendants(pid) if not _has_ended(child)]
 
 
 def _has_ended(process: psutil.Process) -> bool:

@@ -22,32 +22,8 @@ import jsonschema_rs
 
 from mainstay.records.executions import EXECUTIONS, kinds_of_others
 from mainstay.records.metrics import Tier
-from mainstay.runner.protocol import (
-    PROTOCOL_VERSION,
-    BetterValues,
-    Block,
-    Collected,
-    CollectedMetric,
-    CollectedProblem,
-    CollectedScoring,
-    CollectedWorkload,
-    Collecting,
-    CountedName,
-    Event,
-    Finished,
-    Frame,
-    Images,
-    Operator,
-    Operators,
-    Ready,
-    RecordedExamples,
-    RecordedPredictions,
-    Skipped,
-    Step,
-    Traced,
-    TrialOutcome,
-    Values,
-)
+from mainstay.runner import protocol
+from mainstay.runner.protocol import Event
 
 MAX_EVENT_BYTES = 64 * 2**20
 """Largest size of an event: enough for a trial with the predictions and labels of 20 million examples."""
@@ -105,7 +81,7 @@ _NUMBER = {"anyOf": [_FINITE, {"enum": ["nan", "inf", "-inf"]}]}
 _DIGEST = {"type": "string", "pattern": "^([0-9a-f]{32})?$"}
 _LABEL = {"type": "string", "maxLength": 10_000}
 _SCORING = _object(
-    CollectedScoring,
+    protocol.CollectedScoring,
     score={"type": "string", "minLength": 1, "maxLength": 1000},
     task={"type": "string", "maxLength": 1000},
     tasks=_list({"type": "string", "minLength": 1, "maxLength": 1000}),
@@ -113,10 +89,10 @@ _SCORING = _object(
     tier={"enum": ["", *Tier]},
 )
 _METRIC = _object(
-    CollectedMetric,
+    protocol.CollectedMetric,
     name={"type": "string", "minLength": 1, "maxLength": 1000},
     kind={"type": "string", "minLength": 1, "maxLength": 1000},  # an unknown kind is reported as a usage error later
-    direction={"enum": list(get_args(BetterValues))},
+    direction={"enum": list(get_args(protocol.BetterValues))},
     margin={"type": "number", "minimum": 0},
     unit={"type": "string", "maxLength": 1000},
     ceiling={"anyOf": [{"type": "null"}, _FINITE]},
@@ -124,7 +100,7 @@ _METRIC = _object(
     scoring=_SCORING,
 )
 _WORKLOAD = _object(
-    CollectedWorkload,
+    protocol.CollectedWorkload,
     id={"type": "string", "minLength": 1, "maxLength": MAX_TEXT},
     execution={"enum": list(EXECUTIONS)},
     metrics=_list(_METRIC),
@@ -133,7 +109,7 @@ _WORKLOAD = _object(
     is_deselected={"type": "boolean"},
 )
 _EXAMPLES = _object(
-    RecordedExamples,
+    protocol.RecordedExamples,
     chosen_of={"type": "integer", "minimum": 0, "maximum": 10**9},
     offered=_DIGEST,
     ids=_list({**_LABEL, "minLength": 1}, MAX_EXAMPLES),
@@ -145,23 +121,24 @@ _EXAMPLES = _object(
 )
 _NUMBER_OF_THINGS = {"type": "integer", "minimum": 0, "maximum": 2**63}
 _COUNTED = _object(
-    CountedName,
+    protocol.CountedName,
     **dict.fromkeys(("name", "file", "function", "code"), _TEXT),
     **dict.fromkeys(("number", "line"), _NUMBER_OF_THINGS),
 )
 _PREDICTIONS = _object(
-    RecordedPredictions, **{key: {"type": "string"} for key in RecordedPredictions.__required_keys__}
+    protocol.RecordedPredictions, **{key: {"type": "string"} for key in protocol.RecordedPredictions.__required_keys__}
 )
 _WHOLE = {"type": "integer", "minimum": -1, "maximum": 2**63}
-_HASH = {"type": "string", "pattern": "^([0-9a-f]{32})?$"}
-_FRAME = _object(Frame, root={"enum": ["own", "workloads", "dependency"]}, file=_TEXT, line=_WHOLE, function=_TEXT)
+_FRAME = _object(
+    protocol.Frame, root={"enum": ["own", "workloads", "dependency"]}, file=_TEXT, line=_WHOLE, function=_TEXT
+)
 _OPERATOR = _object(
-    Operator,
+    protocol.Operator,
     name=_TEXT,
     arguments=_list(_TEXT),
-    inputs=_list(_HASH),
+    inputs=_list(_DIGEST),
     read=_list(_WHOLE),
-    outputs=_list(_HASH),
+    outputs=_list(_DIGEST),
     written=_list(_WHOLE),
     shapes=_list(_TEXT),
     updates={"type": "boolean"},
@@ -170,33 +147,33 @@ _OPERATOR = _object(
     forward=_WHOLE,
     forward_call=_WHOLE,
     is_backward={"type": "boolean"},
-    generator=_HASH,
-    elsewhere=_list(_HASH),
+    generator=_DIGEST,
+    elsewhere=_list(_DIGEST),
 )
 
 SCHEMAS: Mapping[Event, Mapping[str, Any]] = {
-    Event.COLLECTING: _object(Collecting, id={"type": "string", "minLength": 1, "maxLength": MAX_TEXT}),
+    Event.COLLECTING: _object(protocol.Collecting, id={"type": "string", "minLength": 1, "maxLength": MAX_TEXT}),
     Event.COLLECTED: _object(
-        Collected,
-        protocol={"const": PROTOCOL_VERSION},
+        protocol.Collected,
+        protocol={"const": protocol.PROTOCOL_VERSION},
         workloads=_list(_WORKLOAD),
-        problems=_list(_object(CollectedProblem, id=_TEXT, cause=_TEXT, usage={"const": "yes"})),
-        skipped=_list(_object(Skipped, id=_TEXT, cause=_TEXT)),
+        problems=_list(_object(protocol.CollectedProblem, id=_TEXT, cause=_TEXT, usage={"const": "yes"})),
+        skipped=_list(_object(protocol.Skipped, id=_TEXT, cause=_TEXT)),
     ),
     Event.READY: _object(
-        Ready,
+        protocol.Ready,
         call_s={"anyOf": [{"type": "null"}, _SECONDS]},
         wall_s={"anyOf": [{"type": "null"}, _SECONDS]},
         left={"anyOf": [{"type": "null"}, {"type": "integer", "minimum": 0, "maximum": 10**12}]},
     ),
     Event.BLOCK: _object(
-        Block,
+        protocol.Block,
         seconds={"type": "number", "exclusiveMinimum": 0, "maximum": 1e9},
         run_delay_s={"anyOf": [{"type": "null"}, _SECONDS]},
     ),
     Event.FINISHED: _object(
-        Finished,
-        outcome={"enum": list(get_args(TrialOutcome))},
+        protocol.Finished,
+        outcome={"enum": list(get_args(protocol.TrialOutcome))},
         cause=_TEXT,
         detail=_list(_TEXT),
         duration_s=_SECONDS,
@@ -210,9 +187,9 @@ SCHEMAS: Mapping[Event, Mapping[str, Any]] = {
         predictions={"anyOf": [{"type": "null"}, _PREDICTIONS]},
         examples=_table(_EXAMPLES),
     ),
-    Event.IMAGES: _object(Images, images=_list({"type": "string"})),
+    Event.IMAGES: _object(protocol.Images, images=_list({"type": "string"})),
     Event.TRACED: _object(
-        Traced,
+        protocol.Traced,
         unknown=_list(_TEXT),
         touched=_list(_TEXT),
         introspected=_list(_TEXT),
@@ -220,11 +197,11 @@ SCHEMAS: Mapping[Event, Mapping[str, Any]] = {
         executed=_list(_TEXT),
         chance=_list(_TEXT),
     ),
-    Event.STEP: _object(Step, number=_WHOLE, digest=_HASH, is_last={"type": "boolean"}),
+    Event.STEP: _object(protocol.Step, number=_WHOLE, digest=_DIGEST, is_last={"type": "boolean"}),
     Event.OPERATORS: _object(
-        Operators, operators=_list(_OPERATOR), places=_list(_list(_FRAME)), is_last={"type": "boolean"}
+        protocol.Operators, operators=_list(_OPERATOR), places=_list(_list(_FRAME)), is_last={"type": "boolean"}
     ),
-    Event.VALUES: _object(Values, values={"type": "string"}, is_kept={"type": "boolean"}),
+    Event.VALUES: _object(protocol.Values, values={"type": "string"}, is_kept={"type": "boolean"}),
 }
 """Schema of each event's content, by name of the event."""
 

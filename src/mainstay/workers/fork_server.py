@@ -17,7 +17,6 @@ import subprocess
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from types import TracebackType
 from typing import Self
 
 import psutil
@@ -108,21 +107,11 @@ class ForkServer:
         spec = self._spec
         self._place = Place(spec, "server-")
         self._control, control = socket.socketpair()
-        options: ServerOptions = {
-            "preload": self._modules,
-            "control": control.fileno(),
-            "limit_s": self._limit_s + EXIT_SECONDS,
-        }
+        limit_s = self._limit_s + EXIT_SECONDS
+        options = ServerOptions(preload=self._modules, control=control.fileno(), limit_s=limit_s)
         with control:
             try:
-                self._process = start_program(
-                    spec,
-                    options,
-                    variables=self._place.variables,
-                    cwd=self._place.cwd,
-                    output=self._place.output.descriptor,
-                    descriptors=[control.fileno()],
-                )
+                self._process = start_program(spec, options, self._place, [control.fileno()])
             except OSError as error:
                 self._control.close()
                 raise WorkerError(
@@ -132,24 +121,16 @@ class ForkServer:
                 self._place.output.close_writing()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._control.close()
         if kind is None:
-            self._leave()
+            with suppress(subprocess.TimeoutExpired):  # it ends its workers and exits by itself
+                self._process.wait(EXIT_SECONDS)
         kill_group(self._process.pid)
         self._process.wait()
         forget_session(self._process.pid)
         kill_orphans()
         self._place.output.close()
-
-    def _leave(self) -> None:
-        """Give the server a short time to end its workers and exit by itself."""
-        try:
-            self._process.wait(EXIT_SECONDS)
-        except subprocess.TimeoutExpired:
-            return
 
     @property
     def pid(self) -> int:
@@ -188,12 +169,15 @@ class ForkServer:
             WorkerError: If the server has ended.
         """
         line, far_line = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        request: ForkRequest = {"options": launch.options, "cwd": str(launch.cwd), "variables": launch.variables}
-        descriptors = [launch.commands, launch.events, launch.output, far_line.fileno()]
+        place = launch.place
+        request: ForkRequest = {"options": launch.options, "cwd": str(place.cwd), "variables": place.variables}
+        descriptors = [launch.commands, launch.events, place.output.descriptor, far_line.fileno()]
         with self._lock:  # until it has answered: requests that overlap would lose descriptors
             try:
                 with far_line:
-                    self._send((json.dumps(request) + "\n").encode(), descriptors)
+                    data = (json.dumps(request) + "\n").encode()
+                    sent = socket.send_fds(self._control, [data], descriptors)
+                    self._control.sendall(data[sent:])
                 answer = _receive(line, START_SECONDS)
             except OSError:  # a time-out among them
                 answer = None
@@ -201,11 +185,6 @@ class ForkServer:
             line.close()
             raise self._ended()
         return ForkedProcess(answer["pid"], line)
-
-    def _send(self, data: bytes, descriptors: Sequence[int]) -> None:
-        """Send a request with its descriptors."""
-        sent = socket.send_fds(self._control, [data], descriptors)
-        self._control.sendall(data[sent:])
 
     def _ended(self) -> WorkerError:
         """Error for a server that cannot fork any more workers."""
@@ -256,22 +235,14 @@ class ForkedProcess:
             return self._status
         try:
             answer = _receive(self._line, timeout)
-            if answer is None:
-                self._wait_for_orphan(timeout)
+            if answer is None:  # the server is gone
+                with suppress(psutil.NoSuchProcess):
+                    psutil.Process(self.pid).wait(timeout)
         except (TimeoutError, psutil.TimeoutExpired):
             raise subprocess.TimeoutExpired(WORKER, timeout or 0.0) from None
         self._line.close()
         self._status = answer["status"] if answer else None
         return self._status
-
-    def _wait_for_orphan(self, timeout: float | None) -> None:
-        """Wait for a process whose server is gone.
-
-        Raises:
-            psutil.TimeoutExpired: If it runs longer.
-        """
-        with suppress(psutil.NoSuchProcess):
-            psutil.Process(self.pid).wait(timeout)
 
 
 def _receive(connection: socket.socket, limit_s: float | None) -> ServerAnswer | None:

@@ -204,7 +204,9 @@ def run_timed_pair(
                             side: _TimedSide(
                                 specs[side],
                                 WorkerSession(
-                                    live, specs[side], select, stack, limit_s=request.limit_s, deadline=deadline
+                                    live=live,
+                                    worker=live.start(specs[side], select, stack, deadline=deadline),
+                                    limit_s=request.limit_s,
                                 ),
                                 request.pair,
                                 clock,
@@ -264,7 +266,7 @@ class _BothSides:
             side.begin(task)
         if all(side.is_ready for side in sides):
             self._alternate(task)
-        trials = [side.end(load, was_timed=side.has_blocks) for side in sides]
+        trials = [side.end(load) for side in sides]
         self.notes += [note for side in sides for note in side.notes]
         return trials
 
@@ -322,11 +324,6 @@ class _TimedSide:
         """The file in which the process hung during collection; empty if it did not."""
         return self._session.hung_at
 
-    @property
-    def has_blocks(self) -> bool:
-        """Whether a block of the current workload was measured."""
-        return bool(self._blocks_s)
-
     def begin(self, task: TimedTask) -> None:
         """Start a workload, and wait until it is warmed up."""
         self._reset()
@@ -355,18 +352,17 @@ class _TimedSide:
         self._is_delay_known &= delay_s is not None
         self._went_first.append(goes_first)
 
-    def end(self, load: LoadMeter, *, was_timed: bool) -> Trial:
-        """Let the workload run to its end.
+    def end(self, load: LoadMeter) -> Trial:
+        """Let the workload run to its end; if a block was measured, the gated metrics must have been recorded.
 
         Args:
             load: Load meter started together with the workload.
-            was_timed: Whether a block was measured, so that the gated metrics must have been recorded.
         """
         if self.is_ready:
             self._is_done = True
             self._session.ask(Command.DONE)
             self.is_ready = False
-        trial = self._trial(load, self._form(self._task, gated=self._task.gated if was_timed else ()))
+        trial = self._trial(load, self._form(self._task, gated=self._task.gated if self._blocks_s else ()))
         if trial.block_times_s and not trial.run_delays_s:
             self.notes.append(self._why_wall_time())
         self._is_disturbed = self._left_behind()
@@ -417,7 +413,7 @@ class _TimedSide:
     def _left_behind(self) -> bool:
         """Whether the workload left threads or processes behind; they end with this process."""
         threads = self._session.finished["threads"] if self._session.finished else ()
-        num_children = self._session.num_children()
+        num_children = len(self._session.worker.children())
         if threads:
             self.notes.append(f"{self._task.workload}: left threads running ({', '.join(sorted(threads))}); ended")
         if num_children:

@@ -60,12 +60,10 @@ def usable_cores() -> int:
 
 def processor_name(info: Path = Path("/proc/cpuinfo")) -> str:
     """Model name of the processor; the architecture if it is unknown."""
-    try:
-        lines = info.read_text(encoding="utf-8").splitlines()
-    except OSError:
+    if not info.exists():
         return platform.processor() or platform.machine()
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.machine())
+    lines = _text(info).splitlines()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 def nvidia_name() -> str:

@@ -122,65 +122,62 @@ def run_pair(
     return PairResult(request=request, trials=tuple(trials), images=images)
 
 
+@dataclass
 class _WholeRun:
     """One side of a pair; its worker stays alive until the images have been requested."""
 
-    def __init__(
-        self, live: LiveWorkers, spec: WorkerSpec, request: PairRequest, stack: ExitStack, deadline: float
-    ) -> None:
-        self._live = live
-        self._spec = spec
-        self._request = request
-        self._stack = stack
-        self._deadline = deadline
-        self._session: WorkerSession | None = None
+    live: LiveWorkers
+    spec: WorkerSpec
+    request: PairRequest
+    stack: ExitStack
+    deadline: float
+    session: WorkerSession | None = None
 
     def start(self) -> WorkerSession:
         """Start a fresh process."""
-        self._session = WorkerSession(
-            self._live,
-            self._spec,
-            [self._request.workload],
-            self._stack,
-            limit_s=self._request.limit_s,
-            needs_fresh_process=self._request.needs_fresh_process,
-            deadline=self._deadline,
+        worker = self.live.start(
+            self.spec,
+            [self.request.workload],
+            self.stack,
+            needs_fresh_process=self.request.needs_fresh_process,
+            deadline=self.deadline,
         )
-        return self._session
+        self.session = WorkerSession(live=self.live, worker=worker, limit_s=self.request.limit_s)
+        return self.session
 
     def kill(self) -> None:
         """Kill the process, if there is one."""
-        if self._session:
-            self._session.kill()
+        if self.session:
+            self.session.kill()
 
     def measure(self) -> Trial:
         """Measure the trial, repeating it once in another process if it did not complete."""
-        session = self._session or self.start()
+        session = self.session or self.start()
         trial = self._attempt(session)
         if trial.outcome not in CONCLUSIVE and not session.hung_at:
             trial = self._attempt(self.start())
         if trial.outcome not in CONCLUSIVE:
-            self._session = None
-        self._live.report([trial])
+            self.session = None
+        self.live.report([trial])
         return trial
 
     def images(self, indices: Sequence[int]) -> dict[int, str]:
         """Images of examples, from a worker whose trial completed."""
-        if self._session is None:
+        if self.session is None:
             return {}
         try:
-            images = self._session.images(indices)
-        except (WorkerEndedError, BrokenPipeError, OutOfTimeError):
-            self._session.kill()
+            images = self.session.images(indices)
+        except (WorkerEndedError, OutOfTimeError):
+            self.session.kill()
             return {}
         return {index: image for index, image in zip(indices, images, strict=False) if is_png(image)}
 
     def _attempt(self, session: WorkerSession) -> Trial:
         load = LoadMeter()
-        request = self._request
+        request = self.request
         session.begin(request.workload, request.seed, block=request.block)
         form = TrialForm(
-            spec=self._spec,
+            spec=self.spec,
             workload=request.workload,
             seed=request.seed,
             pair=request.pair,

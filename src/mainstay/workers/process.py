@@ -26,9 +26,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal, Protocol, Self, TypeVar, overload
 
 import psutil
@@ -43,10 +42,7 @@ from mainstay.runner.protocol import (
     Event,
     Finished,
     Images,
-    Operators,
-    Step,
     Traced,
-    Values,
     WorkOptions,
 )
 from mainstay.workers.descendants import (
@@ -179,20 +175,16 @@ class Launch:
     Attributes:
         spec: The revision's worker.
         options: Options of :mod:`mainstay.runner`, without the descriptors.
-        variables: Variables for HOME, TMPDIR and caches.
-        cwd: Working folder.
+        place: Its folders and its output.
         commands: Descriptor that it reads commands from.
         events: Descriptor that it writes events to.
-        output: Descriptor that takes stdout and stderr.
     """
 
     spec: WorkerSpec
     options: WorkOptions
-    variables: Mapping[str, str]
-    cwd: Path
+    place: Place
     commands: int
     events: int
-    output: int
 
 
 Launcher = Callable[[Launch], WorkerProcess]
@@ -202,14 +194,7 @@ Launcher = Callable[[Launch], WorkerProcess]
 def start_fresh(launch: Launch) -> WorkerProcess:
     """Start a fresh interpreter."""
     options = {**launch.options, "commands": launch.commands, "events": launch.events}
-    return start_program(
-        launch.spec,
-        options,
-        variables=launch.variables,
-        cwd=launch.cwd,
-        output=launch.output,
-        descriptors=(launch.commands, launch.events),
-    )
+    return start_program(launch.spec, options, launch.place, (launch.commands, launch.events))
 
 
 def compile_runner() -> None:
@@ -223,22 +208,14 @@ def compile_runner() -> None:
 
 
 def start_program(
-    spec: WorkerSpec,
-    options: Mapping[str, Any],
-    *,
-    variables: Mapping[str, str],
-    cwd: Path,
-    output: int,
-    descriptors: Sequence[int],
+    spec: WorkerSpec, options: Mapping[str, Any], place: Place, descriptors: Sequence[int]
 ) -> subprocess.Popen[bytes]:
     """Start :mod:`mainstay.runner` in a new session, confined if the system supports it.
 
     Args:
         spec: The revision's worker.
         options: Options of a worker or of a server.
-        variables: Variables for HOME, TMPDIR and caches.
-        cwd: Working folder.
-        output: Descriptor that takes stdout and stderr.
+        place: Its folders and its output.
         descriptors: File descriptors that the options name.
 
     Raises:
@@ -251,9 +228,9 @@ def start_program(
         command = confined_command((spec.scratch, *spec.writable), command)
     return start_session(
         command,
-        cwd=cwd,
-        env={**spec.variables, **variables},
-        stdout=output,
+        cwd=place.cwd,
+        env={**spec.variables, **place.variables},
+        stdout=place.output.descriptor,
         stderr=subprocess.STDOUT,
         pass_fds=tuple(descriptors),
     )
@@ -295,13 +272,14 @@ class Place:
         return tuple(conceal(line, spec) for line in self.output.last_lines(NUM_LAST_LINES))
 
 
+@dataclass(eq=False)
 class Worker:
     """One worker process; leaving the context ends it and everything it started.
 
     Whatever the worker sends or does, only :class:`WorkerEndedError` is raised. If it cannot be started, the error is
     raised when an event is expected from it.
 
-    Args:
+    Attributes:
         spec: The revision's worker.
         select: Paths or node ids to collect, relative to the measuring folder.
         launcher: Function that starts the process.
@@ -312,25 +290,17 @@ class Worker:
         follows_calls: Whether the trace also tells of every function that is executed and of sources of chance.
     """
 
-    def __init__(
-        self,
-        spec: WorkerSpec,
-        select: Sequence[str],
-        launcher: Launcher = start_fresh,
-        *,
-        ignored: Sequence[str] = (),
-        selection: Selection = EVERYTHING,
-        deadline: float = math.inf,
-        traced: bool = False,
-        follows_calls: bool = False,
-    ) -> None:
-        self._spec = spec
-        self._select = tuple(select)
-        self._traced, self._follows_calls = traced, follows_calls
-        self._launcher = launcher
-        self._ignored = tuple(ignored)
-        self._selection = selection
-        self._deadline = deadline
+    spec: WorkerSpec
+    select: Sequence[str]
+    launcher: Launcher = start_fresh
+    _: KW_ONLY
+    ignored: Sequence[str] = ()
+    selection: Selection = EVERYTHING
+    deadline: float = math.inf
+    traced: bool = False
+    follows_calls: bool = False
+
+    def __post_init__(self) -> None:
         self._buffer = bytearray()
         self._token = ""
         self._collecting = ""
@@ -343,7 +313,7 @@ class Worker:
         commands_read, self._commands = os.pipe()
         self._events, events_write = os.pipe()
         try:
-            self._place = Place(self._spec, "worker-")
+            self._place = Place(self.spec, "worker-")
             try:
                 self._process = self._launch(self._place, commands_read, events_write)
             finally:
@@ -360,42 +330,29 @@ class Worker:
         finally:
             os.close(commands_read)
             os.close(events_write)
-        with suppress(BrokenPipeError):
-            self.send(Command.COLLECT)
+        self.send(Command.COLLECT)
         return self
 
     def _launch(self, place: Place, commands: int, events: int) -> WorkerProcess:
         """Start the process."""
-        spec = self._spec
+        spec = self.spec
         options: WorkOptions = {
             "folder": spec.folder,
             "configuration": spec.configuration,
-            "select": list(self._select),
-            "ignored": list(self._ignored),
+            "select": list(self.select),
+            "ignored": list(self.ignored),
             "files": list(spec.files),
             "asv": list(spec.asv),
-            "keyword": self._selection.keyword,
-            "marks": self._selection.marks,
+            "keyword": self.selection.keyword,
+            "marks": self.selection.marks,
             "roots": list(spec.roots),
             "own": spec.own,
-            "traced": self._traced,
-            "follows_calls": self._follows_calls,
+            "traced": self.traced,
+            "follows_calls": self.follows_calls,
         }
-        return self._launcher(
-            Launch(
-                spec=spec,
-                options=options,
-                variables=place.variables,
-                cwd=place.cwd,
-                commands=commands,
-                events=events,
-                output=place.output.descriptor,
-            )
-        )
+        return self.launcher(Launch(spec=spec, options=options, place=place, commands=commands, events=events))
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._process:
             children = self.children()  # first: those that left its group are then no longer its children
             if kind is None:
@@ -420,11 +377,9 @@ class Worker:
 
     def _leave(self, process: WorkerProcess) -> None:
         """Give the worker a short time to exit by itself."""
-        try:
-            self.send(Command.EXIT)
+        self.send(Command.EXIT)
+        with suppress(subprocess.TimeoutExpired):
             process.wait(EXIT_SECONDS)
-        except (BrokenPipeError, subprocess.TimeoutExpired):
-            return
 
     def kill(self) -> None:
         """Kill the process with all that it started."""
@@ -444,13 +399,17 @@ class Worker:
         return living_descendants(self._process.pid) if self._process else []
 
     def send(self, do: Command, **content: Any) -> None:
-        """Send a command with its content, and a token that the answer must repeat."""
-        if self._commands is None:
-            raise BrokenPipeError("the command pipe is closed")
+        """Send a command with its content, and a token that the answer must repeat.
+
+        If the worker has ended, the next wait for an event says so.
+        """
         if do is Command.RUN and self._place:
             self._place.output.clear()  # only output since the start of a trial is reported with it
         self._token = secrets.token_hex(8)
-        os.write(self._commands, (json.dumps({"do": do, **content, "token": self._token}) + "\n").encode())
+        line = json.dumps({"do": do, **content, "token": self._token}) + "\n"
+        with suppress(BrokenPipeError):
+            if self._commands is not None:
+                os.write(self._commands, line.encode())
 
     @overload
     def expect(self, event: Literal[Event.COLLECTED], limit_s: float) -> Collected: ...
@@ -463,15 +422,6 @@ class Worker:
 
     @overload
     def expect(self, event: Literal[Event.TRACED], limit_s: float) -> Traced: ...
-
-    @overload
-    def expect(self, event: Literal[Event.STEP], limit_s: float) -> Step: ...
-
-    @overload
-    def expect(self, event: Literal[Event.OPERATORS], limit_s: float) -> Operators: ...
-
-    @overload
-    def expect(self, event: Literal[Event.VALUES], limit_s: float) -> Values: ...
 
     def expect(self, event: Event, limit_s: float) -> Any:
         """Wait for the next event, which must be of the given kind.
@@ -518,8 +468,8 @@ class Worker:
                 if len(self._buffer) > MAX_EVENT_BYTES:
                     fact = f"the worker broke its protocol: it sent more than {MAX_EVENT_BYTES:,} bytes in one line"
                     raise self._ended(fact, Outcome.FAILED)
-                if not selector.select(max(0.0, min(deadline, self._deadline) - time.monotonic())):
-                    if self._deadline < deadline:
+                if not selector.select(max(0.0, min(deadline, self.deadline) - time.monotonic())):
+                    if self.deadline < deadline:
                         raise OutOfTimeError
                     raise self._ended(f"the worker hung: no answer within {limit_s:g} s", Outcome.TIMED_OUT)
                 chunk = os.read(self._events, 1 << 16)
@@ -546,7 +496,7 @@ class Worker:
 
     def last_lines(self) -> tuple[str, ...]:
         """The last lines that the worker wrote to stdout and stderr, without paths of this machine."""
-        return self._place.last_lines(self._spec) if self._place else ()
+        return self._place.last_lines(self.spec) if self._place else ()
 
 
 def signal_name(number: int) -> str:

@@ -11,7 +11,7 @@ import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mainstay.records.errors import Interrupted
@@ -23,7 +23,6 @@ from mainstay.runner.protocol import (
     Event,
     Finished,
     ImagesCommand,
-    RecordedExamples,
     RunCommand,
 )
 from mainstay.workers.collecting import explain_refusal, why_not_collected
@@ -71,14 +70,8 @@ class TrialForm:
             cause: Why it did not complete, in one sentence.
             lines: The last lines of the worker's output and of a traceback.
         """
-        return Trial(
-            workload=self.workload,
-            side=self.spec.side,
-            seed=self.seed,
-            pair=self.pair,
-            repetition=self.repetition,
-            outcome=outcome,
-            files_of=self.spec.files_of,
+        return replace(
+            self._trial(outcome),
             cause=shortened(conceal(explain_refusal(cause), self.spec)),
             last_lines=tuple(shortened(conceal(line, self.spec)) for line in lines),
         )
@@ -100,14 +93,8 @@ class TrialForm:
         if wrong and outcome is Outcome.COMPLETED:
             return self.failed(Outcome.FAILED, wrong, last_lines)
         predictions = content.get("predictions")
-        return Trial(
-            workload=self.workload,
-            side=self.spec.side,
-            seed=self.seed,
-            pair=self.pair,
-            repetition=self.repetition,
-            outcome=outcome,
-            files_of=self.spec.files_of,
+        return replace(
+            self._trial(outcome),
             cause=content["cause"],
             values={name: float(value) for name, value in content.get("values", {}).items()},
             series={name: tuple(map(float, values)) for name, values in content.get("series", {}).items()},
@@ -122,6 +109,18 @@ class TrialForm:
                 metric: tuple(CountedName(**each) for each in counted)
                 for metric, counted in content.get("names", {}).items()
             },
+        )
+
+    def _trial(self, outcome: Outcome) -> Trial:
+        """A trial with what is known before it ends, and its outcome."""
+        return Trial(
+            workload=self.workload,
+            side=self.spec.side,
+            seed=self.seed,
+            pair=self.pair,
+            repetition=self.repetition,
+            outcome=outcome,
+            files_of=self.spec.files_of,
         )
 
 
@@ -201,45 +200,28 @@ class LiveWorkers:
             raise Interrupted("interrupted")
 
 
+@dataclass(kw_only=True)
 class WorkerSession:
     """One worker that runs workloads, one after the other; it is killed as soon as it fails.
 
-    Args:
-        live: Starts the worker.
-        spec: The revision's worker.
-        select: Paths or node ids to collect.
-        stack: Exit stack that ends the worker.
-        limit_s: Seconds that the worker may take for an answer.
-        needs_fresh_process: Whether its process must be a fresh interpreter.
-        deadline: Time by the monotonic clock after which every wait for it is ended.
-
     Attributes:
+        live: Tells whether the workers were stopped.
+        worker: The worker.
+        limit_s: Seconds that it may take for an answer.
         is_alive: Whether it can run another workload, as far as is known.
         hung_at: What it was collecting when it hung; empty if it did not.
         failure: Outcome and cause if the latest workload failed; otherwise ``None``.
         finished: Content of the event at the end of the latest workload.
     """
 
-    def __init__(
-        self,
-        live: LiveWorkers,
-        spec: WorkerSpec,
-        select: Sequence[str],
-        stack: ExitStack,
-        *,
-        limit_s: float,
-        needs_fresh_process: bool = False,
-        deadline: float = math.inf,
-    ) -> None:
-        self._live = live
-        self._spec = spec
-        self._limit_s = limit_s
-        self._worker = live.start(spec, select, stack, needs_fresh_process=needs_fresh_process, deadline=deadline)
-        self._collected: Collected | None = None
-        self.is_alive = True
-        self.hung_at = ""
-        self.failure: tuple[Outcome, str] | None = None
-        self.finished: Finished | None = None
+    live: LiveWorkers
+    worker: Worker
+    limit_s: float
+    is_alive: bool = True
+    hung_at: str = ""
+    failure: tuple[Outcome, str] | None = None
+    finished: Finished | None = None
+    _collected: Collected | None = None
 
     def begin(self, workload: str, seed: int, *answers: Event, block: tuple[float, float] = WHOLE) -> Any:
         """Run a workload.
@@ -256,8 +238,8 @@ class WorkerSession:
         self.failure = self.finished = None
         try:
             if self._collected is None:
-                self._collected = self._worker.expect(Event.COLLECTED, collecting_seconds(self._limit_s))
-        except (WorkerEndedError, BrokenPipeError) as ended:
+                self._collected = self.worker.expect(Event.COLLECTED, collecting_seconds(self.limit_s))
+        except WorkerEndedError as ended:
             self._give_up(ended)
             return None
         if reason := why_not_collected(workload, self._collected):
@@ -277,9 +259,9 @@ class WorkerSession:
             Content of such an event; ``None`` if the workload has finished or failed.
         """
         try:
-            self._worker.send(command, **content)
-            event, answer = self._worker.expect_one_of((*answers, Event.FINISHED), self._limit_s)
-        except (WorkerEndedError, BrokenPipeError) as ended:
+            self.worker.send(command, **content)
+            event, answer = self.worker.expect_one_of((*answers, Event.FINISHED), self.limit_s)
+        except WorkerEndedError as ended:
             self._give_up(ended)
             return None
         if event is Event.FINISHED:
@@ -292,11 +274,10 @@ class WorkerSession:
 
         Raises:
             WorkerEndedError: If the worker does not give them.
-            BrokenPipeError: If the worker has ended.
             OutOfTimeError: If the deadline comes first.
         """
-        self._worker.send(Command.IMAGES, **ImagesCommand(indices=list(indices)))
-        return self._worker.expect(Event.IMAGES, self._limit_s)["images"]
+        self.worker.send(Command.IMAGES, **ImagesCommand(indices=list(indices)))
+        return self.worker.expect(Event.IMAGES, self.limit_s)["images"]
 
     def fail(self, cause: str) -> None:
         """Record a failure that the worker does not know of, and kill the worker."""
@@ -306,19 +287,18 @@ class WorkerSession:
     def kill(self) -> None:
         """Kill the process with all that it started."""
         self.is_alive = False
-        self._worker.kill()
+        self.worker.kill()
 
-    def _give_up(self, ended: WorkerEndedError | BrokenPipeError) -> None:
+    def _give_up(self, ended: WorkerEndedError) -> None:
         """Record a failure, and kill the process.
 
         Raises:
             Interrupted: If the workers were stopped.
         """
-        self._live.require_not_stopped()
-        outcome = ended.outcome if isinstance(ended, WorkerEndedError) else Outcome.CRASHED
-        if isinstance(ended, WorkerEndedError) and ended.is_hang:
+        self.live.require_not_stopped()
+        if ended.is_hang:
             self.hung_at = ended.collecting
-        self.failure = (outcome, str(ended))
+        self.failure = (ended.outcome, ended.cause)
         self.kill()
 
     def trial(self, form: TrialForm, *, load: float | None) -> Trial:
@@ -328,32 +308,16 @@ class WorkerSession:
             form: The known part of the trial.
             load: Number of processors that other processes kept busy meanwhile.
         """
-        lines = self._worker.last_lines()
+        lines = self.worker.last_lines()
         if self.failure or self.finished is None:
             return form.failed(*(self.failure or (Outcome.FAILED, "the workload did not finish")), lines)
         return form.ended(self.finished, load=load, last_lines=lines)
 
-    def num_children(self) -> int:
-        """Processes that the worker started and that have not ended."""
-        return len(self._worker.children())
 
-
-def _examples(columns: RecordedExamples) -> Examples:
+def _examples(columns: Mapping[str, Any]) -> Examples:
     """Scores of items as the record keeps them."""
-    return Examples(
-        ids=tuple(columns["ids"]),
-        scores=tuple(columns["scores"]),
-        chosen_of=columns["chosen_of"],
-        offered=columns["offered"],
-        tasks=tuple(columns["tasks"]),
-        repeats=tuple(columns["repeats"]),
-        clusters=tuple(columns["clusters"]),
-        errors=tuple(columns["errors"]),
-        digests=tuple(columns["digests"]),
-        prompts=tuple(columns["prompts"]),
-        inputs=tuple(columns["inputs"]),
-        outputs=tuple(columns["outputs"]),
-    )
+    kept: dict[str, Any] = {name: tuple(each) if isinstance(each, list) else each for name, each in columns.items()}
+    return Examples(**kept)
 
 
 def unusable_value(gated: Sequence[str], values: Mapping[str, Any]) -> str:

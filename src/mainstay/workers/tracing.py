@@ -113,7 +113,7 @@ def trace_workloads(
         except OutOfTimeError:
             worker.kill()
             raise TraceError("the traced runs took more than their share of the time budget") from None
-        except (WorkerEndedError, BrokenPipeError) as ended:
+        except WorkerEndedError as ended:
             worker.kill()
             raise TraceError(f"a traced run came to its end: {ended}") from ended
     return TracedRun(collection=collection, workloads=seen, results=results, calls=calls, late=late)

@@ -10,8 +10,7 @@ import base64
 import struct
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-from types import MappingProxyType, TracebackType
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from mainstay.records.trials import Side
@@ -37,10 +36,11 @@ class Watched:
     places: Sequence[Sequence[Frame]]
 
 
+@dataclass(eq=False)
 class WatchedTrials:
     """Trials of one workload with one seed, each in a process of its own.
 
-    Args:
+    Attributes:
         specs: The worker of each trial.
         workload: Node id of the workload.
         seed: Seed of the trials.
@@ -50,36 +50,31 @@ class WatchedTrials:
         launchers: Functions that start the workers of each side; empty to start fresh interpreters.
     """
 
-    def __init__(
-        self,
-        specs: Sequence[WorkerSpec],
-        workload: str,
-        seed: int,
-        level: Level,
-        *,
-        limit_s: float,
-        step: int = 0,
-        launchers: Mapping[Side, Launcher] = MappingProxyType({}),
-    ) -> None:
-        self._specs = specs
-        self._launchers = launchers
-        self._command: WatchCommand = {"workload": workload, "seed": seed, "level": level, "step": step}
-        self._limit_s = limit_s
+    specs: Sequence[WorkerSpec]
+    workload: str
+    seed: int
+    level: Level
+    limit_s: float
+    step: int = 0
+    launchers: Mapping[Side, Launcher] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
         self._stack = ExitStack()
         self._workers: list[Worker] = []
 
     def __enter__(self) -> Self:
-        workload = self._command["workload"]
+        workload = self.workload
+        command = WatchCommand(workload=workload, seed=self.seed, level=self.level, step=self.step)
         try:
-            for spec in self._specs:
-                worker = Worker(spec, [workload], self._launchers.get(spec.side, start_fresh))
+            for spec in self.specs:
+                worker = Worker(spec, [workload], self.launchers.get(spec.side, start_fresh))
                 self._workers.append(self._stack.enter_context(worker))
             for worker in self._workers:
-                collected = worker.expect(Event.COLLECTED, collecting_seconds(self._limit_s))
+                collected = worker.expect(Event.COLLECTED, collecting_seconds(self.limit_s))
                 if reason := why_not_collected(workload, collected):
                     raise WatchError(f"{workload} was not collected: {reason}")
-            self._send_all(Command.WATCH, **self._command)
-        except (WorkerEndedError, BrokenPipeError) as ended:
+            self._send_all(Command.WATCH, **command)
+        except WorkerEndedError as ended:
             self.close()
             raise WatchError(f"a trial could not be started: {ended}") from ended
         except BaseException:
@@ -87,9 +82,7 @@ class WatchedTrials:
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -128,7 +121,7 @@ class WatchedTrials:
             operators += page["operators"]
             if page["is_last"]:
                 return Watched(operators=operators, places=page["places"])
-            self._send(worker, Command.NEXT)
+            worker.send(Command.NEXT)
 
     def go_on(self) -> None:
         """Let every trial go on after its operators."""
@@ -144,8 +137,8 @@ class WatchedTrials:
         """
         worker, numbers = self._workers[trial], list[float]()
         while True:
-            command: ValuesCommand = {"operator": operator, "output": output, "start": len(numbers)}
-            self._send(worker, Command.VALUES, **command)
+            command = ValuesCommand(operator=operator, output=output, start=len(numbers))
+            worker.send(Command.VALUES, **command)
             answer = self._expect(worker, Event.VALUES)
             if not answer["is_kept"]:
                 return None
@@ -156,17 +149,10 @@ class WatchedTrials:
 
     def _send_all(self, command: Command, **content: object) -> None:
         for worker in self._workers:
-            self._send(worker, command, **content)
-
-    @staticmethod
-    def _send(worker: Worker, command: Command, **content: object) -> None:
-        try:
             worker.send(command, **content)
-        except BrokenPipeError as ended:
-            raise WatchError("a watched trial ended") from ended
 
     def _expect(self, worker: Worker, event: Event) -> Any:
         try:
-            return worker.expect_one_of((event,), self._limit_s)[1]
+            return worker.expect_one_of((event,), self.limit_s)[1]
         except WorkerEndedError as ended:
             raise WatchError(f"a watched trial came to its end: {ended}") from ended
