@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import gc
 import os
@@ -111,6 +112,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Import everything without collections of garbage, and leave it out of those that follow.
+
+    With PyTorch and what the tests compare with, a full collection takes half a second, and a session makes hundreds.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
+        atexit.register(gc.unfreeze)  # extension modules report as leaked what is not collected at the end
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Show what a command had written whose failure made a test fail: the error names its status alone."""
     report = yield
@@ -177,15 +194,22 @@ def untraced(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     sys.settrace(tracer)
 
 
+@pytest.fixture(scope="module")
+def _thawed() -> Iterator[None]:
+    """Give back to the collections of garbage what the tests of a module have made; not what was imported."""
+    yield
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture
-def few_objects() -> Iterator[None]:
-    """Collections of garbage, which counting and timing begin with, leave out what the whole suite has imported.
+def few_objects(_thawed: None) -> None:
+    """Collections of garbage, which counting and timing begin with and thaw everything after, leave out what is there.
 
     With PyTorch, each of them would take a fifth of a second.
     """
     gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture
