@@ -12,6 +12,7 @@ from mainstay.commands import rewording
 from mainstay.commands.rewording import compare_runs, find_obstacle
 from mainstay.records.executions import ALONE, INTERLEAVED, TRAINED
 from mainstay.revisions.unchanged import WordComparison, compare_words
+from mainstay.runner.ready_metrics import READY_METRICS, ReadyMetric
 from mainstay.workers.tracing import TracedRun
 from tests.commands.two_trees import SPEED, WORKLOAD, edited, workloads_of
 from tests.slow_cases import some_always
@@ -461,9 +462,24 @@ def test_import_time_and_memory_are_measured(decide, monkeypatch):
     neither = decide(*files, workloads=workloads_of(test_size=size, test_import=(INTERLEAVED, "import_time")))
 
     assert both.workloads == {SPEED}
-    assert "import time and memory are measured" in both.note
+    assert both.note.endswith("measured in part, since the text of a module affects peak_memory")
     assert not neither.workloads
-    assert "affects import time and memory" in neither.note
+    assert neither.note.endswith("measured nevertheless, since the text of a module affects peak_memory, import_time")
+
+
+@pytest.mark.parametrize("row", [{}, {"ignores_words": True}], ids=["silent", "says-so"])
+def test_a_new_ready_metric_is_proved_only_if_its_row_says_that_it_ignores_words(decide, monkeypatch, row):
+    monkeypatch.setattr(rewording, "trace_workloads", lambda *_, **__: run_of())
+    new = ReadyMetric(kind="performance", unit="B", direction="lower", margin=0.05, meaning="code loaded", **row)
+    monkeypatch.setitem(READY_METRICS, "code_size", new)
+
+    proof = decide(
+        {"subject/model.py": MODEL},
+        {"subject/model.py": edited(MODEL, WORDS)},
+        workloads=workloads_of(test_speed=(INTERLEAVED, "code_size")),
+    )
+
+    assert proof.workloads == ({SPEED} if row else set())
 
 
 @pytest.mark.parametrize("name", ["more.pth", "_virtualenv.py", "the plugin p of pytest"])

@@ -735,9 +735,10 @@ def test_nothing_runs_beside_a_training_that_may_not_overlap_not_even_while_equa
         Workload(id=name, execution=execution, metrics=(replace(METRIC, workload=name),))
         for name, execution in [("beside", TRAINED), ("alone", by_itself)]
     ]
-    under_way, beside = [], []
+    under_way, beside, allowed = [], [], {"beside": set(), "alone": set()}
 
     def measure(request, known):
+        allowed[request.workload].add(request.may_overlap)
         under_way.append(request.workload)
         time.sleep(0.01)  # time enough for another one to start, were it let
         if "alone" in under_way and len(under_way) > 1:
@@ -749,6 +750,7 @@ def test_nothing_runs_beside_a_training_that_may_not_overlap_not_even_while_equa
 
     assert {pair for pair, _, _ in subject.measured} >= {0, 1, 2}
     assert beside == []
+    assert allowed == {"beside": {True}, "alone": {False}}
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,18 @@ def test_a_margin_comes_back_from_its_scale(kind):
 
 
 @pytest.mark.parametrize("kind", Kind)
+def test_a_value_comes_back_from_its_level(kind):
+    assert kind.scale.value(kind.scale.level(0.9)) == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in Kind if not kind.scale.is_exact])
+def test_growth_is_a_difference_of_levels(kind):
+    scale = kind.scale
+
+    assert scale.growth(0.5, 0.9) == pytest.approx(scale.level(0.9) - scale.level(0.5))
+
+
+@pytest.mark.parametrize("kind", Kind)
 def test_values_that_grow_are_a_positive_degradation_where_less_is_better(kind):
     metric = replace(STEP, kind=kind)
 
@@ -57,11 +69,11 @@ class LogOdds(Scale):
 
     takes_shares = True
 
-    def growth(self, baseline, candidate):
-        return self.level(candidate) - self.level(baseline)
-
     def level(self, value):
         return math.log(value / (1 - value))
+
+    def value(self, level):
+        return 1 / (1 + math.exp(-level))
 
     def complaint(self, value):
         return "" if 0 < value < 1 else f"{value:g}, which has no odds"

@@ -1,9 +1,11 @@
 """The worker's own fixtures, driven by a scripted gate: no process, no waiting."""
 
 import gc
+import inspect
 import math
 import random
 import sys
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -13,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 
+from mainstay.runner import counting, timing, torch_counting
 from mainstay.runner.block_statistics import BlockStatistics
 from mainstay.runner.counting import Counts
 from mainstay.runner.digests import RecordingError
@@ -335,7 +338,41 @@ def test_a_ready_metric_is_gated_by_its_name_alone(name):
             "unit": ready.unit,
         }
     ]
-    assert (workload["execution"] == "alone") is name.startswith("peak_")
+    assert (workload["execution"] == "alone") is ready.is_alone
+
+
+@pytest.mark.parametrize("name", READY_METRICS)
+def test_a_fixture_measures_every_ready_metric(name):
+    ready = READY_METRICS[name]
+    sources = [inspect.getsource(fixture) for fixture in (counting, timing.Benchmark._measure_memory)]
+
+    assert (
+        ready.from_blocks
+        or ready.from_calls
+        or name in torch_counting.METRICS
+        or any(f"{name}=" in source or f'"{name}"' in source for source in sources)
+    )
+
+
+def test_a_new_metric_of_benchmark_is_one_row_of_the_table(make, clock, monkeypatch):
+    new = READY_METRICS["latency_p95"]
+    monkeypatch.setitem(READY_METRICS, "latency_most", replace(new, from_calls=max))
+    monkeypatch.setitem(
+        READY_METRICS, "cost", replace(new, from_calls=None, from_blocks=lambda call_s, extra: call_s * extra["watts"])
+    )
+    workload = describe_item(
+        item(pytest.mark.performance(metric="latency_most"), pytest.mark.performance(metric="cost"))
+    )
+    benchmark, _ = make(10, metrics=[metric["name"] for metric in workload["metrics"]])
+    benchmark.extra_info["watts"] = 50
+    durations = iter([0.3, *range(1, 11), 1])
+
+    def work():
+        clock.now += next(durations)
+
+    benchmark(work)
+
+    assert benchmark.recorded()["values"] == pytest.approx({"watts": 50, "latency_most": 10, "cost": 50 * 5.5})
 
 
 def test_an_unmarked_benchmark_is_gated_at_the_default_margin():

@@ -10,9 +10,9 @@ import pytest
 
 from mainstay.measuring.scheduling import draw_block_orders
 from mainstay.records.trials import Outcome, Side
+from mainstay.runner.ready_metrics import READY_METRICS
 from mainstay.runner.run_delay import ACCOUNT
 from mainstay.workers.interleaved import (
-    LEAST_IMPORTS,
     MAX_ALTERNATIONS,
     TimedRequest,
     TimedTask,
@@ -347,7 +347,8 @@ def test_a_set_up_that_takes_longer_than_the_calls_makes_blocks_of_fewer():
     ],
 )
 def test_imports_are_repeated_where_twice_the_time_suffices(call_s, alternations):
-    blocks = plan_blocks(seconds=2.0, call_s=[call_s, call_s], left=[None, None], least=LEAST_IMPORTS)
+    least = READY_METRICS["import_time"].least_blocks
+    blocks = plan_blocks(seconds=2.0, call_s=[call_s, call_s], left=[None, None], least=least)
 
     assert blocks == (1, alternations)
 
@@ -382,7 +383,7 @@ ENDED = """channel.send("finished", outcome="completed", cause="", detail=[], du
         pytest.param(
             "pass",
             "benchmark.recorded = lambda: {'values': {'call_time': 1e-9}}",
-            "its blocks have a mean of",
+            "its blocks give",
             id="another-mean",
         ),
     ],
@@ -394,6 +395,22 @@ def test_a_workload_that_contradicts_what_the_gate_has_heard_fails_alone(measure
     assert cause in trials["test_a"][Side.CANDIDATE].cause
     assert trials["test_a"][Side.BASELINE].outcome is Outcome.COMPLETED
     assert {trial.outcome for trial in trials["test_sound"].values()} == {Outcome.COMPLETED}
+
+
+@pytest.mark.parametrize(
+    ("recorded", "cause"),
+    [
+        ({"throughput": 1e9, "examples": 64.0}, "the worker says that throughput is 1e+09, where its blocks give"),
+        ({"throughput": 1e9}, "the worker does not say 'examples'"),
+    ],
+)
+def test_every_metric_that_follows_from_blocks_is_checked_against_them(measure, recorded, cause):
+    forged = FORGING.format(body="pass", after=f"benchmark.recorded = lambda: {{'values': {recorded}}}")
+
+    trials, _ = measure(forged, "test_a", gated=("throughput",))
+
+    assert trials["test_a"][Side.CANDIDATE].outcome is Outcome.FAILED
+    assert cause in trials["test_a"][Side.CANDIDATE].cause
 
 
 def test_the_workloads_that_were_through_when_the_time_was_used_up_are_kept(measure):

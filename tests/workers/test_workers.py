@@ -432,6 +432,23 @@ def test_peak_memory_is_measured_in_fresh_processes_one_after_the_other(measure,
     assert min(first.values["peak_memory"], second.values["peak_memory"]) > 64 * 2**20
 
 
+@pytest.mark.parametrize("may_overlap", [False, True])
+def test_the_sides_of_a_pair_run_at_the_same_time_only_if_its_trials_may_overlap(measure, write, may_overlap):
+    write("""
+        import time
+
+        @pytest.mark.accuracy(metric="a", margin=0.1)
+        def test_a(trial):
+            trial.record(a=0.5, start=time.monotonic())
+            time.sleep(5.0)
+            trial.record(end=time.monotonic())
+    """)
+
+    first, second = sorted(measure(may_overlap=may_overlap).trials, key=lambda trial: trial.values["start"])
+
+    assert (second.values["start"] < first.values["end"]) is may_overlap
+
+
 INTERRUPTED = """
 import signal, subprocess, sys, threading
 from mainstay.workers.process import at_once

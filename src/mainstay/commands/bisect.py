@@ -25,10 +25,11 @@ from filelock import FileLock, Timeout
 from mainstay.commands.gate import GateOptions, gate
 from mainstay.measuring.loop import Observer
 from mainstay.records.errors import EnvironmentBuildError, MainstayError, StoreError, UsageError
+from mainstay.records.executions import part_of
 from mainstay.records.findings import Blame, Verdict
 from mainstay.records.formatting import change_text, seconds_text
 from mainstay.records.history import KeptCommit, KeptMetric
-from mainstay.records.metrics import Kind, Metric
+from mainstay.records.metrics import Metric
 from mainstay.records.runs import Run
 from mainstay.reports.cleaning import clean
 from mainstay.revisions.git import Repository
@@ -216,7 +217,7 @@ def _searched(
     search: Search, commits: Sequence[KeptCommit], metric: Metric, probes: _Probes, report: Callable[[str], None]
 ) -> Search:
     """Measure commits until one is named or the probes are used up."""
-    only = _part(metric)
+    only = part_of(metric.kind)
     report(beliefs(search, commits))
     while (number := search.next_probe()) is not None:
         probe = probes.measure(commits[number - 1].commit, pairs=search.num_pairs, only=only)
@@ -241,7 +242,9 @@ def _outcome(
     if is_named and confirm:
         parent = probes.good if first == 1 else commits[first - 2].commit
         if parent != probes.good:
-            probe = probes.measure(commits[last - 1].commit, pairs=NUM_FIRST_PAIRS, only=_part(metric), baseline=parent)
+            probe = probes.measure(
+                commits[last - 1].commit, pairs=NUM_FIRST_PAIRS, only=part_of(metric.kind), baseline=parent
+            )
             confirmation = next((each for each in probe.metrics if each.metric.id == metric.id), None)
     return BisectOutcome(
         metric=metric,
@@ -256,11 +259,6 @@ def _outcome(
         confirmation=confirmation,
         num_commits=len(commits),
     )
-
-
-def _part(metric: Metric) -> str | None:
-    """The part of the workloads that a metric belongs to."""
-    return {Kind.ACCURACY: "accuracy", Kind.PERFORMANCE: "performance"}.get(metric.kind)
 
 
 def pairs_of(kept: KeptMetric) -> Sequence[float]:
@@ -379,7 +377,9 @@ class _Probes:
         baseline = baseline or self.good
         for probe in self.known:
             is_it = (probe.commit, probe.baseline) == (commit, baseline)
-            if is_it and (probe.broken or only is None or any(_part(kept.metric) == only for kept in probe.metrics)):
+            if is_it and (
+                probe.broken or only is None or any(part_of(kept.metric.kind) == only for kept in probe.metrics)
+            ):
                 self.known.remove(probe)
                 break
         else:

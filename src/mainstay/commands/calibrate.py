@@ -45,6 +45,7 @@ from mainstay.records.findings import Finding, Interval
 from mainstay.records.trials import Side
 from mainstay.reports.calibration import render_calibration
 from mainstay.revisions.git import Repository
+from mainstay.runner.ready_metrics import READY_METRICS
 from mainstay.stats.noise import block_error
 from mainstay.stats.proportions import clopper_pearson_interval
 from mainstay.store.documents import calibration_to_json
@@ -54,9 +55,6 @@ from mainstay.workers.machine import describe_machine
 
 NUM_RESAMPLED = 4_000
 """Number of gates that are simulated by resampling the measured pairs."""
-
-OF_BLOCKS = frozenset({"call_time", "import_time", "throughput"})
-"""Metrics that are means over blocks, so that the blocks show a part of their noise."""
 
 LARGEST_MARGIN = 0.5
 """Largest margin for which settings are written."""
@@ -333,5 +331,6 @@ def _noise(log: WorkloadLog, sample: MetricSamples, design: Design) -> MetricNoi
     """Estimate the noise of one metric from its pairs, and from their blocks if it is a mean over blocks."""
     pairs = zip(log.trials_of(Side.BASELINE), log.trials_of(Side.CANDIDATE), strict=True)
     blocks = [(baseline.block_times_s, candidate.block_times_s) for baseline, candidate in pairs]
-    is_mean = sample.metric.name in OF_BLOCKS and all(len(first) > 1 for first, _ in blocks)
+    ready = READY_METRICS.get(sample.metric.name)
+    is_mean = ready is not None and ready.from_blocks is not None and all(len(first) > 1 for first, _ in blocks)
     return measure_noise(sample, [block_error(*pair) for pair in blocks] if is_mean else [], design)

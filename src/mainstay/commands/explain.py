@@ -23,7 +23,6 @@ from mainstay.measuring.explaining import find_first_difference
 from mainstay.measuring.loop import Observer
 from mainstay.measuring.parting import compare_recorded
 from mainstay.records.errors import MainstayError, StoreError, UsageError
-from mainstay.records.executions import TRAINED
 from mainstay.records.explanations import Explanation, Parting
 from mainstay.records.findings import Verdict
 from mainstay.records.plans import PlannedWorkload
@@ -262,7 +261,7 @@ def choose_workload(run: Run, name: str) -> PlannedWorkload:
     Raises:
         UsageError: If the run has no such workload.
     """
-    trained = [each for each in run.plan.workloads if each.execution == TRAINED.name and each.seeds]
+    trained = [each for each in run.plan.workloads if each.has_digests and each.seeds]
     wanted = [each for each in trained if name in {"", each.id}]
     if not wanted:
         raise UsageError(

@@ -63,7 +63,8 @@ def measuring(
 
     By default, threads of this process measure: each trial is journalled as soon as it ends, the servers of the harness
     fork workers, and all workers are stopped on an error. Another executor receives only plain data, so its threads or
-    processes may be anywhere. Then every worker is a fresh interpreter, and trials are journalled pair by pair.
+    processes may be anywhere. Then every worker is a fresh interpreter, trials are journalled pair by pair, and an interrupted
+    gate waits for the trials that are running.
 
     Args:
         session: Session of the run.

@@ -28,6 +28,7 @@ from mainstay.records.metrics import Workload
 from mainstay.records.trials import Side
 from mainstay.revisions.unchanged import WordComparison, compare_trees, compare_words, find_native_code, names_in_wheels
 from mainstay.runner.protocol import Traced
+from mainstay.runner.ready_metrics import READY_METRICS
 from mainstay.runner.rewording import MADE_BY_UV
 from mainstay.workers.tracing import FEWEST_CALLS, MOST_CALLS, TracedRun, TraceError, trace_workloads
 
@@ -50,9 +51,6 @@ NEEDS_MONITORING = (
     'proof = "executed" needs Python 3.12 or later, and the revisions use an older version: code counts as unchanged only if it '
     "differs in nothing but docstrings, comments, layout and names of locals"
 )
-
-DEPENDS_ON_WORDS = frozenset({"import_time", "peak_memory", "peak_accelerator_memory"})
-"""Metrics that the text of a module affects even where nothing reads it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +103,12 @@ def prove_reworded(session: Session, harness: Harness, agenda: Agenda, differing
     if words.changed and not words.can_follow_calls:
         return Reworded(note=NEEDS_MONITORING)
     equal = _how_equal(words)
-    eligible = [assignment.workload for assignment in agenda.assignments if not _depends_on_words(assignment.workload)]
+    workloads = [assignment.workload for assignment in agenda.assignments]
+    eligible = [workload for workload in workloads if not _depends_on_words(workload)]
+    others = {metric.name: None for workload in workloads if workload not in eligible for metric in workload.metrics}
+    affected = f"since the text of a module affects {first_few(list(others))}"
     if not eligible:
-        return Reworded(
-            note=f"{equal}; measured nevertheless, since the text of a module affects import time and memory"
-        )
+        return Reworded(note=f"{equal}; measured nevertheless, {affected}")
     if reason := next(_reasons_to_measure(harness, trees[0], words), ""):
         return Reworded(note=f"{equal}; measured nevertheless, since {reason}")
 
@@ -124,7 +123,7 @@ def prove_reworded(session: Session, harness: Harness, agenda: Agenda, differing
         what = "measured nevertheless" if not proved else "measured in part"
         note = f"{equal}; {what}, since {'; '.join(reasons)}"
     elif len(proved) < len(agenda.assignments):
-        note = f"{equal}; import time and memory are measured, since the text of a module affects them"
+        note = f"{equal}; measured in part, {affected}"
     else:
         note = ""
     calls = {name: tracing.calls[name] for name in sorted(proved) if name in tracing.calls}
@@ -156,7 +155,9 @@ def _startup(harness: Harness) -> Iterator[str]:
 
 
 def _depends_on_words(workload: Workload) -> bool:
-    return workload.execution.needs_fresh_process or any(metric.name in DEPENDS_ON_WORDS for metric in workload.metrics)
+    """Whether the text of a module may affect a workload even where nothing reads it."""
+    ready = [READY_METRICS[metric.name] for metric in workload.metrics if metric.name in READY_METRICS]
+    return workload.execution.needs_fresh_process or not all(metric.ignores_words for metric in ready)
 
 
 @dataclass(kw_only=True)

@@ -469,6 +469,7 @@ class Measurement:
             gated=log.gated,
             block=log.block(pair, repetition),
             wants_images=log.workload.execution.has_digests and pair == 0 and not repetition,
+            may_overlap=log.workload.execution.may_overlap,
             needs_fresh_process=log.workload.execution.needs_fresh_process,
             limit_s=self.trial_seconds,
             measured_with=log.measured_with,

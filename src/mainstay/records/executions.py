@@ -1,7 +1,8 @@
 """Executions: how the trials of a workload run, what its pairs are, and what may run at the same time.
 
-To add an execution, define a constant, add it to :data:`EXECUTIONS`, and add a line to :mod:`mainstay.runner.markers`,
-by which workloads select it. The code that measures reads the attributes of an execution and never its name.
+To add an execution, define a constant, add it to :data:`EXECUTIONS`, and let ``describe_item`` of
+:mod:`mainstay.runner.markers` choose it for the workloads that use it. All other code reads the attributes of an execution
+and never its name.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Execution:
     @property
     def has_noise_of_machine(self) -> bool:
         """Whether machine noise affects the metric, so that a calibration measures it."""
-        return not self.may_overlap
+        return self.part == "performance" and not self.may_overlap
 
     @property
     def is_portable(self) -> bool:
@@ -67,6 +68,16 @@ ONCE = Execution(name="once", kind="deterministic", part="performance", may_over
 
 EXECUTIONS: Mapping[str, Execution] = {each.name: each for each in (TRAINED, EVALUATED, INTERLEAVED, ALONE, ONCE)}
 """All executions by name."""
+
+
+def part_of(kind: str) -> str:
+    """The part of a gate that metrics of a kind belong to; the kinds that belong to no execution are of accuracies.
+
+    Example:
+        >>> part_of("deterministic"), part_of("ratio")
+        ('performance', 'accuracy')
+    """
+    return {each.kind: each.part for each in EXECUTIONS.values()}.get(kind, TRAINED.part)
 
 
 def kinds_of_others(execution: Execution) -> frozenset[str]:

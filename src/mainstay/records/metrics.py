@@ -130,7 +130,7 @@ class Metric:
 
     @property
     def has_margin_in_percent(self) -> bool:
-        """Whether the margin must be meant in percent: as a fraction, it would let a share fall to 0 or a time double.
+        """Whether the margin must be meant in percent, as :meth:`Scale.is_in_percent` tells.
 
         Example:
             >>> Metric(
@@ -138,9 +138,7 @@ class Metric:
             ... ).has_margin_in_percent
             True
         """
-        if self.scale.is_relative:
-            return self.margin > 1
-        return self.unit in {"", FRACTION} and self.margin >= 1
+        return self.scale.is_in_percent(self.margin, is_plain=self.unit in {"", FRACTION})
 
     @property
     def scale(self) -> Scale:

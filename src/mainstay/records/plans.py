@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
+from mainstay.records.executions import EXECUTIONS
 from mainstay.records.findings import MeasuredWith
 from mainstay.records.metrics import Metric
 
@@ -39,6 +40,12 @@ class PlannedWorkload:
     seeds: tuple[int, ...] = ()
     looks: tuple[float, ...] = ()
     is_proved: bool = False
+
+    @property
+    def has_digests(self) -> bool:
+        """Whether its trials record digests, in which an explanation finds where the revisions part."""
+        execution = EXECUTIONS.get(self.execution)
+        return execution is not None and execution.has_digests
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

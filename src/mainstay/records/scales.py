@@ -1,7 +1,7 @@
 """Scales: how two values of a metric compare, and how the result is displayed.
 
-To add a scale, define a subclass of :class:`Scale` and add a line to :class:`~mainstay.records.metrics.Kind`, which
-gives it a name. The marker ``accuracy`` selects it by that name, as in ``accuracy(metric="perplexity", kind="ratio",
+To add a scale, define a subclass of :class:`Scale` with ``level`` and its inverse ``value``, and add a line to
+:class:`~mainstay.records.metrics.Kind`, which gives it a name. The marker ``accuracy`` selects it by that name, as in ``accuracy(metric="perplexity", kind="ratio",
 margin=0.02)``, and run documents refer to it by that name.
 
 - :class:`Difference`: in the metric's own unit, as for accuracies.
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 import sys
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 LARGEST_DEGRADATION = sys.float_info.max
@@ -27,11 +26,11 @@ _WORSE = {"seconds": "slower", "bytes": "larger"}
 _BETTER = {"seconds": "faster", "bytes": "smaller"}
 
 
-class Scale(ABC):
+class Scale:
     """Comparison of two values of a metric. A degradation is a number on the scale; positive is worse.
 
     Attributes:
-        is_relative: Whether a margin is a fraction of the baseline, rather than in the metric's unit.
+        is_relative: Whether a margin is a fraction of the baseline, so that one above 1 must be meant in percent.
         takes_shares: Whether values may be shares between 0 and 1, which are shown in percent.
         is_exact: Whether one pair decides, without statistics; the metric then uses no share of the error rate and is
             not counted in K.
@@ -41,13 +40,26 @@ class Scale(ABC):
     takes_shares: bool = False
     is_exact: bool = False
 
-    @abstractmethod
-    def growth(self, baseline: float, candidate: float) -> float:
-        """Growth from the baseline's to the candidate's value, on the scale; infinite if it cannot be expressed."""
-
     def level(self, value: float) -> float:
         """A value transformed so that a degradation is the difference of two such levels."""
         return value
+
+    def value(self, level: float) -> float:
+        """The value that has a level."""
+        return level
+
+    def growth(self, baseline: float, candidate: float) -> float:
+        """Growth from the baseline's to the candidate's value, on the scale; infinite if it cannot be expressed."""
+        return self.level(candidate) - self.level(baseline)
+
+    def is_in_percent(self, margin: float, *, is_plain: bool) -> bool:
+        """Whether a margin must be meant in percent: as a fraction, it would let a share fall to 0 or a time double.
+
+        Args:
+            margin: A margin, as a workload declares it.
+            is_plain: Whether values have no unit other than that of a share.
+        """
+        return self.is_relative and margin > 1
 
     def from_margin(self, margin: float) -> float:
         """A margin, as a workload declares it, on the scale of degradations."""
@@ -100,9 +112,9 @@ class Difference(Scale):
     is_relative = False
     takes_shares = True
 
-    def growth(self, baseline: float, candidate: float) -> float:
-        """The difference of the values."""
-        return candidate - baseline
+    def is_in_percent(self, margin: float, *, is_plain: bool) -> bool:
+        """Whether a share could fall to 0."""
+        return is_plain and margin >= 1
 
     def displayed(self, degradation: float, *, is_fraction: bool) -> float:
         """Percentage points for a share, otherwise the difference itself."""
@@ -125,13 +137,13 @@ class LogRatio(Scale):
         (0.0488, 'slower')
     """
 
-    def growth(self, baseline: float, candidate: float) -> float:
-        """The logarithm of candidate over baseline."""
-        return math.log(candidate) - math.log(baseline)
-
     def level(self, value: float) -> float:
         """The logarithm of a value."""
         return math.log(value)
+
+    def value(self, level: float) -> float:
+        """The number with that logarithm."""
+        return math.exp(level)
 
     def from_margin(self, margin: float) -> float:
         """``log(1 + margin)``."""

@@ -352,13 +352,13 @@ def _tick_unit(metric: Metric) -> str:
 
 def _level_figure(metric: Metric, series: LevelSeries) -> tuple[str, Figure]:
     """Values on one machine, with their changes."""
-    values = [_value(metric, value) for value in series.values]
+    values = [metric.scale.value(level) for level in series.values]
     vertical = Scale.over(values, start=HEIGHT - _BOTTOM, end=_TOP)
     horizontal = _x(len(values))
     borders = [0, *(change.place for change in series.changes), len(values)]
     means = [change.before for change in series.changes[:1]] + [change.after for change in series.changes]
     steps = "".join(
-        f"M{horizontal(start - 0.5)} {vertical(_value(metric, mean))}H{horizontal(end - 0.5)}"
+        f"M{horizontal(start - 0.5)} {vertical(metric.scale.value(mean))}H{horizontal(end - 0.5)}"
         for start, end, mean in zip(borders, borders[1:], means, strict=False)
     )
     machine = f"{clean(series.machine)}, packages {clean(series.packages_digest)[:10]}"
@@ -380,11 +380,6 @@ def _level_figure(metric: Metric, series: LevelSeries) -> tuple[str, Figure]:
         ),
     )
     return machine, figure
-
-
-def _value(metric: Metric, level: float) -> float:
-    """A level as a value of the metric."""
-    return math.exp(level) if metric.level(math.e) == 1.0 else level
 
 
 def _change_text(metric: Metric, before: float, after: float, commit: KeptCommit) -> str:

@@ -8,33 +8,31 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-SHARED_NAMES = frozenset(
-    {"time", "call_time", "import_time", "latency_median", "latency_p95", "peak_memory", "throughput"}
-)
-"""Names that any workload may record, so that they say nothing without their test."""
+from mainstay.records.metrics import Kind, Metric
 
 
-def short_labels(ids: Iterable[str]) -> Mapping[str, str]:
-    """The shortest unique name of each metric: its own name, its name with its test, or with its file.
+def short_labels(metrics: Iterable[Metric]) -> Mapping[str, str]:
+    """The shortest unique name of each metric, by id: its own name, its name with its test, or with its file.
+
+    Any workload may record a time, so that its name alone says nothing.
 
     Args:
-        ids: Node ids with the names of metrics, such as ``test_a.py::test_b#time``.
+        metrics: The metrics of a run.
 
     Example:
-        >>> for label in short_labels(["a.py::test_x#time", "a.py::test_y#time", "a.py::test_x#top1"]).values():
-        ...     print(label)
-        test_x#time
-        test_y#time
-        top1
+        >>> top1 = Metric(workload="a.py::test_x", name="top1", kind=Kind.ACCURACY, direction="higher", margin=0.1)
+        >>> time = Metric(workload="a.py::test_y", name="time", kind=Kind.PERFORMANCE, direction="lower", margin=0.1)
+        >>> list(short_labels([top1, time]).values())
+        ['top1', 'test_y#time']
     """
-    known = tuple(dict.fromkeys(ids))
+    known = {metric.id: metric.kind for metric in metrics}
     labels = {each: each for each in known}
     for shorten in (_with_test, _name):
         counted = Counter(map(shorten, known))
         labels |= {
             each: shorten(each)
             for each in known
-            if counted[shorten(each)] == 1 and not (shorten is _name and _name(each) in SHARED_NAMES)
+            if counted[shorten(each)] == 1 and not (shorten is _name and known[each] is Kind.PERFORMANCE)
         }
     return labels
 

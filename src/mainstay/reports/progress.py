@@ -199,7 +199,7 @@ def finding_cells(findings: Sequence[Finding]) -> list[tuple[str, ...]]:
     Args:
         findings: Current findings; metrics of the same name are distinguished by their test.
     """
-    labels = short_labels(finding.metric.id for finding in findings)
+    labels = short_labels(finding.metric for finding in findings)
     return [
         (
             clean(labels[finding.metric.id], at_most=NAME_LENGTH),

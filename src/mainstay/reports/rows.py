@@ -370,6 +370,6 @@ def _waiver(finding: Finding) -> str:
     if finding.waiver is None:
         return ""
     waiver, metric = finding.waiver, finding.metric
-    factor = 100.0 if metric.scale.is_relative or metric.is_fraction else 1.0
-    limit = f"{factor * waiver.limit:.4g} {degradation_unit(metric)}".rstrip()
+    accepted = displayed_degradation(metric, metric.scale.from_margin(waiver.limit))
+    limit = f"{accepted:.4g} {degradation_unit(metric)}".rstrip()
     return clean(f"degradation up to {limit} accepted until {waiver.until}: {waiver.reason}", at_most=LINE_LENGTH)

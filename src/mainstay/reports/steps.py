@@ -6,10 +6,8 @@ import shlex
 from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
-from mainstay.records.executions import TRAINED
 from mainstay.records.findings import Blame, Verdict
 from mainstay.records.formatting import first_few
-from mainstay.records.metrics import Kind
 from mainstay.records.runs import Run
 from mainstay.reports.cleaning import clean
 from mainstay.reports.remedies import Gate, Step, gate_minutes, minutes_text, waive_command, waived_text
@@ -121,11 +119,9 @@ def _reproduction(run: Run, rows: Sequence[FindingRow]) -> Iterator[Step]:
 
 def _explanation(run: Run, rows: Sequence[FindingRow]) -> Iterator[Step]:
     """Step that names the first place where the revisions part, if the accuracy of a trained model failed."""
-    trained = {workload.id for workload in run.plan.workloads if workload.execution == TRAINED.name}
+    trained = {workload.id for workload in run.plan.workloads if workload.has_digests}
     findings = (run.findings[row.number - 1] for row in rows if row.verdict is Verdict.FAIL)
-    if run.explanation or not any(
-        each.metric.kind is Kind.ACCURACY and each.metric.workload in trained for each in findings
-    ):
+    if run.explanation or not any(each.metric.workload in trained for each in findings):
         return
     command = f"mainstay explain {clean(run.id)}"
     yield Step("", "see where the two revisions part", command, minutes_text(_seconds_to_explain(run, trained)))

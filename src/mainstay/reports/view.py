@@ -147,7 +147,7 @@ def view_run(run: Run) -> RunView:
         run: Run of a gate.
     """
     workloads = {workload.id: workload for workload in run.workloads}
-    labels = short_labels(finding.metric.id for finding in run.findings)
+    labels = short_labels(finding.metric for finding in run.findings)
     gate = Gate.of(run)
     rows = [
         view_finding(

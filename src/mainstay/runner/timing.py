@@ -28,7 +28,7 @@ from .lazy import refuse_lazy_function, refuse_lazy_result
 from .markers import WHOLE_TEST_MARKERS
 from .processes import peak_memory_bytes
 from .protocol import BLOCK_SECONDS, Block, Command, Event, Ready, Recorded
-from .ready_metrics import READY_METRICS
+from .ready_metrics import READY_METRICS, ReadyMetric, values_of_blocks
 from .recording import json_number
 from .run_delay import RunDelayMeter
 
@@ -335,7 +335,7 @@ class Benchmark:
         warmup_rounds: int,
         warm_up_s: float,
     ) -> None:
-        if any(READY_METRICS[name].is_alone for name in self._metrics & READY_METRICS.keys()):
+        if any(metric.is_alone for metric in self._ready.values()):
             self._sizes = self._measure_memory(time_calls, rounds)
             return
         ready = self._warm_up(time_calls, rounds, warmup_rounds, warm_up_s)
@@ -366,7 +366,7 @@ class Benchmark:
             arguments,
             teardown=teardown,
             iterations=iterations,
-            times_each=not self._metrics.isdisjoint({"latency_median", "latency_p95"}),
+            times_each=any(metric.from_calls for metric in self._ready.values()),
             disable_gc=self._disable_gc,
             clock=self._clock,
             run_delay=self.run_delay,
@@ -449,22 +449,23 @@ class Benchmark:
             raise RecordingError(self.misuse or "benchmark was never called: a timed workload times one function")
         known = ((str(name), as_number(value)) for name, value in self.extra_info.items())
         extra = {name: value for name, value in known if value is not None}
-        return {"values": {name: json_number(value) for name, value in {**extra, **self._values()}.items()}}
+        return {"values": {name: json_number(value) for name, value in {**extra, **self._values(extra)}.items()}}
 
-    def _values(self) -> dict[str, float]:
+    @property
+    def _ready(self) -> Mapping[str, ReadyMetric]:
+        """The gated ready metrics."""
+        return {name: READY_METRICS[name] for name in self._metrics & READY_METRICS.keys()}
+
+    def _values(self, extra: Mapping[str, float]) -> dict[str, float]:
         """The measured ready metrics."""
         values = dict(self._sizes)
         if self._block_times_s:
-            call_s = statistics.fmean(self._block_times_s)
-            values["import_time" if "import_time" in self._metrics else "call_time"] = call_s
-            examples = as_number(self.extra_info.get("examples"))
-            if examples is not None:
-                values["throughput"] = examples / call_s
-            elif "throughput" in self._metrics:
-                raise RecordingError("throughput needs benchmark.extra_info['examples'], the examples of one call")
-        if self._latencies:
-            values["latency_median"] = statistics.median(self._latencies)
-            values["latency_p95"] = nearest_rank(self._latencies, 0.95)
+            try:
+                values |= values_of_blocks(self._metrics, statistics.fmean(self._block_times_s), extra)
+            except KeyError as missing:
+                raise RecordingError(f"a gated metric needs benchmark.extra_info[{missing}], a number") from None
+        if latencies := self._latencies:
+            values |= {name: each.from_calls(latencies) for name, each in self._ready.items() if each.from_calls}
         return values
 
 
@@ -487,16 +488,6 @@ def _require_count(name: str, value: Any, *, least: int) -> None:
     """Refuse a value that is not a number of calls."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}")
-
-
-def nearest_rank(values: Sequence[float], share: float) -> float:
-    """The smallest value such that at least this share of the values does not exceed it.
-
-    Example:
-        >>> nearest_rank([3.0, 1.0, 2.0, 4.0], 0.5)
-        2.0
-    """
-    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
 
 
 def benchmark_class() -> type[Benchmark]:

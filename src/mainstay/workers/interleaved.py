@@ -26,6 +26,7 @@ from typing import NamedTuple
 from mainstay.records.findings import MeasuredWith
 from mainstay.records.trials import Outcome, Side, Trial
 from mainstay.runner.protocol import BLOCK_SECONDS, BlockCommand, Command, Event
+from mainstay.runner.ready_metrics import READY_METRICS, values_of_blocks
 from mainstay.runner.run_delay import ACCOUNT
 from mainstay.workers.collecting import concerns
 from mainstay.workers.load import LoadMeter
@@ -39,15 +40,8 @@ MOST_WALL_TIME = 3.0
 """Multiple of their planned time that the blocks of a workload may take by the wall clock. On two cores it is reached
 if more than five other processes are busy; then further pairs are more useful than further blocks."""
 
-LEAST_IMPORTS = 4
-"""Minimum number of imports of each revision in one pair, unless they take more than twice the time of its blocks. Fresh
-interpreters differ by 1 to 3 %, and the time of the blocks is seldom enough for two imports."""
-
 CLOCK_TOLERANCE_S = 0.001
 """Amount by which the worker may report a longer block than the gate, although the gate also waits for the answer."""
-
-FROM_BLOCKS = ("call_time", "import_time")
-"""Metrics that are means over the blocks; the gate checks them against the blocks it received."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -276,7 +270,7 @@ class _BothSides:
         blocks = plan_blocks(
             seconds=self._request.seconds,
             block_s=self._request.block_s,
-            least=LEAST_IMPORTS if "import_time" in task.gated else 2,
+            least=max((READY_METRICS[name].least_blocks for name in READY_METRICS.keys() & task.gated), default=2),
             call_s=[side.call_s for side in sides],
             left=[side.left for side in sides],
             wall_s=[side.wall_s for side in sides],
@@ -370,7 +364,7 @@ class _TimedSide:
 
     def _trial(self, load: LoadMeter, form: TrialForm) -> Trial:
         trial = self._session.trial(form, load=load.of_others())
-        if trial.outcome is Outcome.COMPLETED and (wrong := self._contradiction(trial)):
+        if trial.outcome is Outcome.COMPLETED and (wrong := self._contradiction(trial, form.gated)):
             self._session.fail(wrong)
             return self._session.trial(form, load=None)
         if self._session.failure:
@@ -385,16 +379,19 @@ class _TimedSide:
     def _form(self, task: TimedTask, *, gated: tuple[str, ...] = ()) -> TrialForm:
         return TrialForm(spec=self._spec, workload=task.workload, seed=task.seed, pair=self._pair, gated=gated)
 
-    def _contradiction(self, trial: Trial) -> str:
+    def _contradiction(self, trial: Trial, gated: Sequence[str]) -> str:
         """Contradiction between a finished workload and the blocks that the gate received; empty if there is none."""
         if not self._is_done:
             return "the workload ended before all its blocks were measured"
         if self._blocks_s:
             mean = statistics.fmean(self._blocks_s)
-            for name in FROM_BLOCKS:
-                value = trial.values.get(name, mean)
-                if not math.isclose(value, mean, rel_tol=1e-9):
-                    return f"the worker says that {name} is {value:g}, where its blocks have a mean of {mean:g}"
+            try:
+                expected = values_of_blocks(gated, mean, trial.values)
+            except KeyError as missing:
+                return f"the worker does not say {missing}, from which a gated metric follows"
+            for name, value in expected.items():
+                if not math.isclose(trial.values[name], value, rel_tol=1e-9):
+                    return f"the worker says that {name} is {trial.values[name]:g}, where its blocks give {value:g}"
         return ""
 
     def fail(self, task: TimedTask) -> Trial:

@@ -36,8 +36,9 @@ class PairRequest:
         gated: Names of the metrics that must be recorded, with finite values, or of scores of items.
         block: Shares of the items of an evaluation between which those to be scored lie.
         wants_images: Whether images of flipped examples are wanted.
+        may_overlap: Whether the trials of both sides may run at the same time.
         needs_fresh_process: Whether the processes must be fresh interpreters, because anything else they had loaded
-            would be measured too; the sides then never run at the same time.
+            would be measured too.
         limit_s: Seconds that one trial may take.
         seconds_left: Seconds until the pair is ended and dropped, whether or not its trials have completed.
         measured_with: Whose workload files are used.
@@ -51,6 +52,7 @@ class PairRequest:
     gated: tuple[str, ...] = ()
     block: tuple[float, float] = WHOLE
     wants_images: bool = False
+    may_overlap: bool = False
     needs_fresh_process: bool = False
     limit_s: float = 600.0
     seconds_left: float = math.inf
@@ -91,7 +93,8 @@ def run_pair(
         specs: The worker of each side.
         request: The request.
         known: Trials of this pair that were measured earlier; they are needed to find the examples that flipped.
-        together: Whether to run both sides at the same time, instead of one after the other in the order drawn.
+        together: Whether to run both sides at the same time where the request allows it, instead of one after the other
+            in the order drawn.
         choose_examples: Chooses from the trials of a pair the examples of the test set that the report will show.
         live: Starts the workers; pass it to stop them from elsewhere, to fork them, or to receive trials at once.
 
@@ -108,7 +111,7 @@ def run_pair(
         try:
             for run in runs if request.needs_fresh_process else ():  # imports overlap, trials do not
                 run.start()
-            if together and len(runs) > 1 and not request.needs_fresh_process:
+            if together and request.may_overlap and len(runs) > 1:
                 trials = at_once(_WholeRun.measure, runs)
             else:
                 trials = [run.measure() for run in runs]
