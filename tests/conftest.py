@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import gc
 import os
 import subprocess
@@ -42,14 +44,22 @@ WORKER_VARIABLES = {
 
 
 @pytest.fixture
-def make_specs(tmp_path: Path) -> Callable[..., dict[Side, WorkerSpec]]:
+def make_specs(
+    make_specs_in: Callable[..., dict[Side, WorkerSpec]], tmp_path: Path
+) -> Callable[..., dict[Side, WorkerSpec]]:
     """Make workers of both sides in this very environment; the measuring folder is empty but for ``pytest.ini``."""
+    return functools.partial(make_specs_in, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def make_specs_in() -> Callable[..., dict[Side, WorkerSpec]]:
+    """Make such workers in a given folder, for several tests."""
     from mainstay.workers.process import (
         WorkerSpec,  # here, since the pure parts are tested without workers, on Windows too
     )
 
-    def make(ini: str, **variables: str) -> dict[Side, WorkerSpec]:
-        folder, scratch = tmp_path / "measure", tmp_path / "scratch"
+    def make(root: Path, ini: str, **variables: str) -> dict[Side, WorkerSpec]:
+        folder, scratch = root / "measure", root / "scratch"
         for place in (folder / "benchmarks", scratch):
             place.mkdir(parents=True)
         (folder / "pytest.ini").write_text(ini)
@@ -57,13 +67,13 @@ def make_specs(tmp_path: Path) -> Callable[..., dict[Side, WorkerSpec]]:
             side: WorkerSpec(
                 side=side,
                 python=sys.executable,
-                own=str(tmp_path / "own"),
+                own=str(root / "own"),
                 roots=("subject_of_the_test",),
                 folder=str(folder),
                 configuration=str(folder / "pytest.ini"),
                 scratch=str(scratch),
                 variables={"PATH": os.environ["PATH"], **WORKER_VARIABLES, "SIDE": side, **variables},
-                writable=(str(tmp_path),),  # tests learn from files what workloads did
+                writable=(str(root),),  # tests learn from files what workloads did
             )
             for side in Side
         }
@@ -99,6 +109,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for marker, reason in skipped.items():
             if item.get_closest_marker(marker):
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Import everything without collections of garbage, and leave it out of those that follow.
+
+    With PyTorch and what the tests compare with, a full collection takes half a second, and a session makes hundreds.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
+        atexit.register(gc.unfreeze)  # extension modules report as leaked what is not collected at the end
 
 
 @pytest.hookimpl(wrapper=True)
@@ -168,15 +194,22 @@ def untraced(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     sys.settrace(tracer)
 
 
+@pytest.fixture(scope="module")
+def _thawed() -> Iterator[None]:
+    """Give back to the collections of garbage what the tests of a module have made; not what was imported."""
+    yield
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture
-def few_objects() -> Iterator[None]:
-    """Collections of garbage, which counting and timing begin with, leave out what the whole suite has imported.
+def few_objects(_thawed: None) -> None:
+    """Collections of garbage, which counting and timing begin with and thaw everything after, leave out what is there.
 
     With PyTorch, each of them would take a fifth of a second.
     """
     gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture

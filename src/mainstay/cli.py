@@ -6,6 +6,7 @@ place where errors become text and an exit status.
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import sys
@@ -806,4 +807,5 @@ def entry_point() -> NoReturn:
         if sys.stderr is not None:
             sys.stderr = _perhaps_unread(sys.stderr)
         status = run()
+    gc.freeze()  # Python collects garbage at the end: a tenth of the time of a short command
     sys.exit(status)

@@ -82,12 +82,12 @@ def measure(specs, tmp_path):
             execution=each.execution.name,
             measured_with=MeasuredWith.SHARED,
             metrics=each.metrics,
-            seeds=derive_seeds("", "c", each.id, 5),
+            seeds=derive_seeds("", "c", each.id, 3),
         )
         for each in workloads
     )
     plan = Plan(
-        alpha=0.01, margin_level=0.05, looks=(5,), num_gated=2, salt="", workloads=planned, seconds=600.0,
+        alpha=0.01, margin_level=0.05, looks=(3,), num_gated=2, salt="", workloads=planned, seconds=600.0,
         fail_fast=False, inconclusive=3, threads=1, jobs=4,
     )  # fmt: skip
     harness = Harness(
@@ -121,7 +121,7 @@ def test_a_gate_finds_the_same_over_processes_as_over_threads_and_journals_every
         with pool() as executor:
             found[pool], journalled, observer = measure(executor)
         keys = {(trial.workload, trial.pair, trial.side) for trial in journalled}
-        assert len(journalled) == len(keys) == observer.num_trials == 20
+        assert len(journalled) == len(keys) == observer.num_trials == 12
 
     assert found[in_threads] == found[in_processes]
     assert [finding.verdict for finding in found[in_threads]] == [Verdict.FAIL, Verdict.PASS]

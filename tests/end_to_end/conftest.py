@@ -150,6 +150,7 @@ class CommandServer:
                 [sys.executable, str(Path(__file__).with_name("command_server.py"))],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
+                env={**os.environ, "XDG_CACHE_HOME": str(self._folder)},  # uv is asked before the first order
                 text=True,
             )
         streams = [self._folder / name for name in ("stdout", "stderr")]

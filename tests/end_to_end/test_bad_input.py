@@ -4,6 +4,8 @@ import subprocess
 
 import pytest
 
+from tests.end_to_end.settings import FORKED
+
 
 def assert_explained(result, status, *words):
     """Fact, place and next step, on stderr, without a traceback."""
@@ -44,6 +46,7 @@ def test_a_shallow_clone_without_the_merge_base_says_which_fetch_helps(project, 
     assert_explained(project.gate(cwd=clone), 4, "git fetch")
 
 
+@pytest.mark.settings(FORKED)
 def test_a_clone_of_one_commit_is_gated_against_itself(project, tmp_path):
     project.commit("second")
     clone = tmp_path / "clone"
@@ -55,6 +58,7 @@ def test_a_clone_of_one_commit_is_gated_against_itself(project, tmp_path):
     assert "compared with itself" in result.stdout
 
 
+@pytest.mark.settings(FORKED)
 def test_a_detached_head_is_normal(project):
     project.commit("second")
     project.git("checkout", "-q", "--detach")
@@ -131,6 +135,7 @@ def test_a_wrong_marker(project):
     assert_explained(project.gate(), 2, "margni", "test_clouds")
 
 
+@pytest.mark.settings(FORKED)
 @pytest.mark.parametrize(
     ("path", "right", "slip", "words"),
     [
@@ -169,6 +174,7 @@ def test_a_prepare_command_that_fails(project):
     assert_explained(project.gate(), 4, "prepare", "no data here")
 
 
+@pytest.mark.settings(FORKED)
 def test_what_prepare_says_reaches_the_workers(project):
     text = (project.root / "pyproject.toml").read_text()
     project.write("pyproject.toml", text + 'prepare = ["python", "-c", "print(\'DATA_ROOT=/data\')"]\n')

@@ -1,5 +1,6 @@
 """Second gates on one baseline: what they reuse, and what they measure anew."""
 
+import functools
 import json
 import shutil
 
@@ -14,9 +15,40 @@ OTHER_NUMERICS = ("[rng.gauss(-2, 0.5)", "[-rng.gauss(2, 0.5)")
 TIMED = "\n\ndef test_sum(benchmark):\n    benchmark(sum, range(1000))\n"
 
 
+def change_words(project):
+    """Change nothing that is computed."""
+    project.edit("src/subject/model.py", "in plain Python", "by hand")
+
+
 def change_numerics(project):
     """Change every weight, and no accuracy beyond its margin."""
     project.edit("src/subject/model.py", *OTHER_NUMERICS)
+
+
+@pytest.fixture(scope="module")
+def gated_projects(tmp_path_factory, make_project):
+    """Projects that were gated once after a change, made when they are first asked for."""
+
+    @functools.cache
+    def gated(change):
+        project = make_project(tmp_path_factory.mktemp("gated") / "repository", settings=(FORKED, ONE_LOOK))
+        change(project)
+        project.gate()
+        return project
+
+    return gated
+
+
+@pytest.fixture
+def gated_after(project, gated_projects):
+    """The project of the test as a copy of one that was gated once after a change."""
+
+    def gated_after(change):
+        shutil.rmtree(project.root)
+        shutil.copytree(gated_projects(change).root, project.root, symlinks=True)
+        return project
+
+    return gated_after
 
 
 def measured(project):
@@ -32,12 +64,16 @@ def of_baseline(trials):
 
 
 def reuse_notes(result):
-    return [note for note in result.run["notes"] if "reused from run" in note]
+    return notes_on_reuse(result.run)
 
 
-def test_a_second_gate_measures_only_its_candidate_and_finds_the_same(project):
-    change_numerics(project)
-    first = project.gate()
+def notes_on_reuse(run):
+    return [note for note in run["notes"] if "reused from run" in note]
+
+
+def test_a_second_gate_measures_only_its_candidate_and_finds_the_same(gated_after):
+    project = gated_after(change_numerics)
+    first = project.latest_run()
     assert of_baseline(measured(project)) == [(0, 0), (0, 1), (1, 0), (2, 0)]
 
     second = project.gate("--markdown", "report.md", "--html", "report.html")
@@ -45,23 +81,22 @@ def test_a_second_gate_measures_only_its_candidate_and_finds_the_same(project):
     assert of_baseline(measured(project)) == []
     assert [side for _, _, side, _ in measured(project)] == ["candidate"] * 3
     for key in ("findings", "verdict"):
-        assert second.run[key] == first.run[key]
-    (was,), (now,) = first.run["workloads"], second.run["workloads"]
+        assert second.run[key] == first[key]
+    (was,), (now,) = first["workloads"], second.run["workloads"]
     assert (now["flips"], now["curves"], now["num_pairs"]) == (was["flips"], was["curves"], was["num_pairs"])
     assert 0 < now["seconds"] < was["seconds"]
     (note,) = reuse_notes(second)
-    assert f"4 baseline trials were reused from run {first.run['id']}" in note
+    assert f"4 baseline trials were reused from run {first['id']}" in note
     assert "correlated" in note
     assert "--fresh" in note
-    assert reuse_notes(first) == []
+    assert notes_on_reuse(first) == []
     for place in ("report.md", "report.html"):
         assert "reused from run" in (project.root / place).read_text()
     assert "reused from run" in second.stdout
 
 
-def test_an_exact_gate_reuses_its_repetition_too(project):
-    project.edit("src/subject/model.py", "in plain Python", "by hand")
-    project.gate()
+def test_an_exact_gate_reuses_its_repetition_too(gated_after):
+    project = gated_after(change_words)
     project.edit("src/subject/model.py", "by hand", "by heart")
 
     result = project.gate()
@@ -71,9 +106,8 @@ def test_an_exact_gate_reuses_its_repetition_too(project):
     assert "3 baseline trials were reused" in reuse_notes(result)[0]
 
 
-def test_a_gate_with_other_numerics_goes_on_where_an_exact_one_ended(project):
-    project.edit("src/subject/model.py", "in plain Python", "by hand")
-    project.gate()
+def test_a_gate_with_other_numerics_goes_on_where_an_exact_one_ended(gated_after):
+    project = gated_after(change_words)
     change_numerics(project)
 
     project.gate()
@@ -81,9 +115,8 @@ def test_a_gate_with_other_numerics_goes_on_where_an_exact_one_ended(project):
     assert of_baseline(measured(project)) == [(2, 0)]
 
 
-def test_fresh_seeds_reuse_nothing_and_keep_nothing(project):
-    change_numerics(project)
-    project.gate()
+def test_fresh_seeds_reuse_nothing_and_keep_nothing(gated_after):
+    project = gated_after(change_numerics)
     kept = sorted(file.name for file in (project.root / ".mainstay" / "baselines").glob("*.jsonl"))
 
     result = project.gate("--fresh")
@@ -196,9 +229,8 @@ def test_data_that_only_the_workload_names_are_seen_to_have_changed(project, tmp
     assert of_baseline(measured(project)) == []
 
 
-def test_damaged_trials_are_measured_anew_and_replaced(project):
-    change_numerics(project)
-    project.gate()
+def test_damaged_trials_are_measured_anew_and_replaced(gated_after):
+    project = gated_after(change_numerics)
     (file,) = (project.root / ".mainstay" / "baselines").glob("*.jsonl")
     whole = file.read_text()
     file.write_text(whole.replace("completed", "compl", 1))
@@ -221,9 +253,8 @@ def interrupt_after_the_first_trial(project):
     shutil.rmtree(project.root / ".mainstay" / "baselines")
 
 
-def test_a_resumed_gate_reuses_what_it_had_begun_with_but_not_under_other_conditions(project):
-    change_numerics(project)
-    project.gate()
+def test_a_resumed_gate_reuses_what_it_had_begun_with_but_not_under_other_conditions(gated_after):
+    project = gated_after(change_numerics)
     expected = project.gate()
     interrupt_after_the_first_trial(project)
 

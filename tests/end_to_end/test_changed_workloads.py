@@ -42,6 +42,31 @@ def finding(result, metric=TOP1):
     )
 
 
+def write_workloads(project, names):
+    """Commit a copy of the workload under each name, in a file of its own, in place of the one; returns their paths."""
+    text = (project.root / FILE).read_text()
+    places = {name: f"benchmarks/test_{name}.py" for name in names}
+    for name, place in places.items():
+        project.write(place, text.replace("test_clouds", f"test_{name}"))
+    (project.root / FILE).unlink()
+    project.commit("a workload for each change")
+    return places
+
+
+REPORTS = ("--markdown", "report.md", "--html", "report.html", "--junit", "report.xml")
+
+
+def assert_told(project, result):
+    """Every report names what was changed."""
+    assert result.run["changes"]
+    head = (project.root / "report.md").read_text().partition("<details>")[0]
+    for name in changed(result):
+        assert name in head
+        assert name in result.stdout.partition("findings:")[0]
+        assert name in (project.root / "report.html").read_text()
+        assert name in (project.root / "report.xml").read_text()
+
+
 REWRITE = """
 import pytest
 
@@ -61,20 +86,22 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.skip(reason="not today"))
 """
 
-ALWAYS = {"margin-of-marker", "body", "conftest", "skip-mark", "pytest-settings", "policy"}
+WEAKER_FILES = {
+    "margin": ("margin=0.01", "margin=0.9"),
+    "body": ("evaluate.accuracy(predicted, labels)", "0.7 + weights[0] % 0.1"),
+    "skip": ("def test_skip", "@pytest.mark.skip\ndef test_skip"),
+}
+ALWAYS = {"conftest", "pytest-settings", "policy"}
 WEAKER = {
-    "margin-of-marker": lambda project: project.edit(FILE, "margin=0.01", "margin=0.9"),
     "margin-of-settings": lambda project: append(
         project, "pyproject.toml", "margins = { top1_accuracy = 0.9, clouds = { top1_accuracy = 0.9 } }\n"
     ),
-    "body": lambda project: project.edit(FILE, "evaluate.accuracy(predicted, labels)", "0.7 + weights[0] % 0.1"),
     "conftest": lambda project: project.write("benchmarks/conftest.py", REWRITE),
     "helper": lambda project: (
         project.write("benchmarks/helper.py", "def accuracy(predicted, labels):\n    return 0.777\n"),
         project.edit(FILE, "from subject import evaluate, model", "from subject import model\nfrom . import helper"),
         project.edit(FILE, "evaluate.accuracy", "helper.accuracy"),
     ),
-    "skip-mark": lambda project: project.edit(FILE, "def test_clouds", "@pytest.mark.skip\ndef test_clouds"),
     "skip-in-body": lambda project: project.edit(
         FILE, "    weights = model.fit", "    pytest.skip('slow')\n    weights = model.fit"
     ),
@@ -98,16 +125,24 @@ def test_a_ruined_model_fails_however_its_workload_was_weakened(guarded, weakene
     ruin(guarded)
     WEAKER[weakened](guarded)
 
-    result = guarded.gate("--markdown", "report.md", "--html", "report.html", "--junit", "report.xml")
+    result = guarded.gate(*REPORTS)
 
     assert (result.status, result.verdicts) == (1, {TOP1: "fail", HEALTHY: "pass"}), result.stdout
-    assert result.run["changes"]
-    head = (guarded.root / "report.md").read_text().partition("<details>")[0]
-    for name in changed(result):
-        assert name in head
-        assert name in result.stdout.partition("findings:")[0]
-        assert name in (guarded.root / "report.html").read_text()
-        assert name in (guarded.root / "report.xml").read_text()
+    assert_told(guarded, result)
+
+
+def test_ruined_models_fail_however_the_files_of_their_workloads_were_weakened(guarded):
+    places = write_workloads(guarded, WEAKER_FILES)
+    ruin(guarded)
+    for name, (old, new) in WEAKER_FILES.items():
+        guarded.edit(places[name], old, new)
+
+    result = guarded.gate(*REPORTS)
+
+    failed = {f"{place}::test_{name}#top1_accuracy": "fail" for name, place in places.items()}
+    assert (result.status, result.verdicts) == (1, {**failed, HEALTHY: "pass"}), result.stdout
+    assert set(changed(result)) >= set(places.values())
+    assert_told(guarded, result)
 
 
 def test_a_renamed_function_does_not_hide_a_degradation(guarded):
@@ -153,35 +188,29 @@ def test_a_library_that_skips_its_own_workload_leaves_the_metric_missing(guarded
 
 
 UNGATED = {
-    "renamed-test": lambda project: project.edit(FILE, "def test_clouds", "def not_a_test"),
-    "deselected": lambda project: project.write(
-        "benchmarks/conftest.py",
-        """
-        def pytest_collection_modifyitems(items):
-            items[:] = [item for item in items if "clouds" not in item.name]
-        """,
-    ),
-    "unmarked": lambda project: project.edit(FILE, "@pytest.mark.accuracy", "# "),
-    "marked-otherwise": lambda project: project.edit(FILE, 'metric="top1_accuracy"', 'metric="top1"'),
+    "renamed": ("def test_renamed", "def not_a_test"),
+    "unmarked": ("@pytest.mark.accuracy", "# "),
+    "marked_otherwise": ('metric="top1_accuracy"', 'metric="top1"'),
+    "skipped": ("def test_skipped", "@pytest.mark.skip\ndef test_skipped"),
+    "in_a_skipped_file": ("from subject import", "pytest.importorskip('no_such_module')\nfrom subject import"),
 }
+DESELECTED = """
+def pytest_collection_modifyitems(items):
+    items[:] = [item for item in items if "deselected" not in item.name]
+"""
 
 
-@pytest.mark.parametrize("hide", list(UNGATED.values()), ids=list(UNGATED))
-def test_what_is_not_gated_any_more_is_missing(guarded, hide):
-    hide(guarded)
-
-    result = guarded.gate()
-
-    assert (result.status, finding(result)["verdict"]) == (1, "missing"), result.stdout
-    assert finding(result, HEALTHY)["verdict"] == "pass"
-
-
-def test_a_skip_that_the_baseline_does_not_have_is_missing_though_nothing_was_lost(guarded):
-    guarded.edit(FILE, "def test_clouds", "@pytest.mark.skip\ndef test_clouds")
+def test_what_is_not_gated_any_more_is_missing_though_nothing_was_lost(guarded):
+    places = write_workloads(guarded, [*UNGATED, "deselected"])
+    for name, (old, new) in UNGATED.items():
+        guarded.edit(places[name], old, new)
+    guarded.write("benchmarks/conftest.py", DESELECTED)
 
     result = guarded.gate()
 
-    assert (result.status, result.verdicts) == (1, {TOP1: "missing", HEALTHY: "pass"}), result.stdout
+    missing = {f"{place}::test_{name}#top1_accuracy": "missing" for name, place in places.items()}
+    added = {f"{places['marked_otherwise']}::test_marked_otherwise#top1": "new"}
+    assert (result.status, result.verdicts) == (1, {**missing, **added, HEALTHY: "pass"}), result.stdout
 
 
 def test_a_workload_that_both_revisions_skip_is_not_judged(guarded):
@@ -204,14 +233,6 @@ def test_a_file_that_skips_itself_in_both_revisions_is_named(guarded):
 
     assert (result.status, result.verdicts) == (0, {HEALTHY: "pass"}), result.stdout + result.stderr
     assert any(FILE in note and "no_such_module" in note for note in result.run["notes"])
-
-
-def test_a_file_that_skips_itself_on_the_candidate_alone_leaves_its_metrics_missing(guarded):
-    guarded.edit(FILE, "from subject import", "pytest.importorskip('no_such_module')\nfrom subject import")
-
-    result = guarded.gate()
-
-    assert (result.status, result.verdicts) == (1, {TOP1: "missing", HEALTHY: "pass"}), result.stdout
 
 
 def test_a_metric_with_another_direction_is_an_error_of_the_candidate(guarded):

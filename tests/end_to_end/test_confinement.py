@@ -1,6 +1,8 @@
 """Candidates that change what is not their own: another revision's code, cached dependencies, the user's repository."""
 
 import json
+import shutil
+from contextlib import suppress
 
 import pytest
 
@@ -72,10 +74,13 @@ if len(PLACES) != 6 or DONE:
 
 
 @pytest.fixture
-def own_cache(project, tmp_path):
-    """A cache of the test's own, so that no other test meets what is done to it."""
-    project.environ["XDG_CACHE_HOME"] = str(tmp_path / "own-cache")
-    return tmp_path / "own-cache"
+def own_cache(project, environments_cache, tmp_path):
+    """A cache of the test's own, so that no other test meets what is done to it; it begins with what was built so far."""
+    place = tmp_path / "own-cache"
+    with suppress(OSError):  # others may be building there; a layer that was not complete yet is built anew
+        shutil.copytree(environments_cache, place, symlinks=True)
+    project.environ["XDG_CACHE_HOME"] = str(place)
+    return place
 
 
 @pytest.fixture

@@ -2,6 +2,10 @@
 
 import pytest
 
+from tests.end_to_end.settings import FORKED, ONE_LOOK
+
+pytestmark = pytest.mark.settings(ONE_LOOK)
+
 FILE = "benchmarks/test_accuracy.py"
 TOP1 = f"{FILE}::test_clouds#top1_accuracy"
 HEALTHY = "benchmarks/test_healthy.py::test_constant#parameters"
@@ -92,6 +96,7 @@ def test_code_that_a_wheel_brings_along_for_every_process_needs_a_review(guarded
     assert all(name in finding["review"] for finding in result.run["findings"])
 
 
+@pytest.mark.settings(FORKED, ONE_LOOK)
 def test_a_build_of_the_candidate_cannot_ruin_what_the_baseline_is_measured_by(guarded):
     guarded.edit("pyproject.toml", 'build-backend = "uv_build"', 'build-backend = "backend"\nbackend-path = ["."]')
     guarded.write("backend.py", BACKEND)
@@ -103,6 +108,7 @@ def test_a_build_of_the_candidate_cannot_ruin_what_the_baseline_is_measured_by(g
     assert "the environment of the baseline" in result.run["findings"][0]["reason"]
 
 
+@pytest.mark.settings(FORKED, ONE_LOOK)
 def test_a_change_cannot_name_the_branch_that_it_is_compared_with(guarded):
     guarded.git("checkout", "-q", "-b", "change")
     guarded.commit("ruin")
@@ -115,6 +121,7 @@ def test_a_change_cannot_name_the_branch_that_it_is_compared_with(guarded):
     assert any("default_branch 'change' was not followed" in note for note in result.run["notes"])
 
 
+@pytest.mark.settings(FORKED, ONE_LOOK)
 def test_prepare_cannot_tell_pytest_what_to_collect(guarded):
     prepare = 'prepare = ["echo", "PYTEST_ADDOPTS=-k constant"]'
     guarded.edit("pyproject.toml", "trial_seconds = 300", f"trial_seconds = 300\n{prepare}")
@@ -125,6 +132,7 @@ def test_prepare_cannot_tell_pytest_what_to_collect(guarded):
     assert "it sets PYTEST_ADDOPTS, which no project may set for workers" in result.stderr
 
 
+@pytest.mark.settings(FORKED, ONE_LOOK)
 def test_a_changed_prepare_command_needs_a_review(guarded):
     guarded.git("checkout", "-q", "src")
     prepare = 'prepare = ["echo", "DATA=elsewhere"]'

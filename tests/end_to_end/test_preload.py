@@ -10,8 +10,10 @@ import pytest
 
 from mainstay.workers.fork_server import can_fork
 from tests.brief_warm_up import BRIEF_WARM_UP
+from tests.end_to_end.settings import ONE_LOOK
 
 pytestmark = [
+    pytest.mark.settings(ONE_LOOK),
     pytest.mark.package_index,
     pytest.mark.skipif(not can_fork(sys.platform), reason="servers fork on Linux only"),
 ]

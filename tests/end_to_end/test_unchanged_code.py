@@ -5,9 +5,10 @@ The workload breaks when it is run, so a gate that passes has run nothing.
 
 import pytest
 
+from tests.end_to_end.settings import FORKED
 from tests.slow_cases import some_always
 
-pytestmark = pytest.mark.package_index
+pytestmark = [pytest.mark.package_index, pytest.mark.settings(FORKED)]
 
 WORKLOAD = """
 import pytest
@@ -160,6 +161,7 @@ def test_a_version_that_comes_from_git_is_the_same_for_both_revisions(project):
     assert "this workload was run" in str(changed.run["findings"])
 
 
+@pytest.mark.settings
 def test_what_is_preloaded_waived_or_left_out_changes_nothing_about_it(project):
     edit_settings("trial_seconds = 300", 'trial_seconds = 300\npreload = ["json"]')(project)
     project.write(

@@ -74,7 +74,7 @@ def test_a_gate_comes_to_the_same_verdict_over_processes_and_threads(specs, pool
         measurement = Measurement(
             logs=make_logs([Assignment(workload=each) for each in workloads], seeds(*workloads)),
             settled=(),
-            design=Design(num_gated=2, looks=(5,)),
+            design=Design(num_gated=2, looks=(3,)),
             salt="",
             commit="c",
             margin_of=lambda metric, context: metric.margin,

@@ -2,6 +2,8 @@
 
 import sys
 import textwrap
+from contextlib import contextmanager
+from importlib.util import find_spec
 
 import pytest
 
@@ -41,26 +43,50 @@ def test_plain(trial):
 """
 
 
-@pytest.fixture
-def find(make_specs, tmp_path):
-    """The first difference of a workload, whose candidate sets itself apart by an environment variable."""
+needs_torch = pytest.mark.skipif(find_spec("torch") is None, reason="needs PyTorch")
 
-    def find(workload, *preload):
-        specs = make_specs("[pytest]\n", OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")  # no thread outlives an import
-        marked = workload.replace("\ndef test_", '\n@pytest.mark.accuracy(metric="a", margin=0.1, unit="1")\ndef test_')
-        (tmp_path / "measure" / "benchmarks" / "test_a.py").write_text(HEAD + textwrap.dedent(marked))
-        name = workload.partition("def ")[2].partition("(")[0]
-        with fork_servers(specs, preload if can_fork(sys.platform) else ()) as servers:
-            launchers = {side: server.start for side, server in servers.items()}
+
+@pytest.fixture(scope="module")
+def finder(make_specs_in, tmp_path_factory):
+    """Makes searches for the first difference of a workload, whose candidate sets itself apart by an environment variable."""
+
+    @contextmanager
+    def finder(*preload):
+        folder = tmp_path_factory.mktemp("explaining")
+        one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # no thread outlives an import
+        specs = make_specs_in(folder, "[pytest]\n", **one_thread)
+
+        def find(workload):
+            mark = '\n@pytest.mark.accuracy(metric="a", margin=0.1, unit="1")\ndef test_'
+            marked = textwrap.dedent(workload.replace("\ndef test_", mark))
+            (folder / "measure" / "benchmarks" / "test_a.py").write_text(HEAD + marked)
+            name = workload.partition("def ")[2].partition("(")[0]
             return find_first_difference(specs, f"benchmarks/test_a.py::{name}", 7, limit_s=60.0, launchers=launchers)
 
-    return find
+        with fork_servers(specs, preload if can_fork(sys.platform) else ()) as servers:
+            launchers = {side: server.start for side, server in servers.items()}
+            yield find
+
+    return finder
 
 
-def test_the_step_the_operator_and_the_line_are_found(find):
-    pytest.importorskip("torch")
+@pytest.fixture
+def find(finder):
+    """A search with fresh workers."""
+    with finder() as find:
+        yield find
 
-    found = find(TRAINED, "torch", "torch._dynamo")  # what six workers would import anew
+
+@pytest.fixture(scope="module")
+def find_with_torch(finder):
+    """A search with workers that are forked from servers, since each would import PyTorch for seconds."""
+    with finder("torch", "torch._dynamo") as find:
+        yield find
+
+
+@needs_torch
+def test_the_step_the_operator_and_the_line_are_found(find_with_torch):
+    found = find_with_torch(TRAINED)
 
     assert (found.parting, found.step) == (Parting.OPERATOR, 2)
     assert found.candidate.name == "aten.mul.Tensor"
@@ -100,10 +126,9 @@ def test_compiled(trial):
 """
 
 
-def test_a_difference_of_compiled_code_alone_is_found_in_its_graph(find):
-    pytest.importorskip("torch")
-
-    found = find(COMPILED, "torch", "torch._dynamo")
+@needs_torch
+def test_a_difference_of_compiled_code_alone_is_found_in_its_graph(find_with_torch):
+    found = find_with_torch(COMPILED)
 
     assert found.parting is Parting.GRAPH
     assert "1.5" in found.candidate.arguments[0]
@@ -113,10 +138,9 @@ def test_a_difference_of_compiled_code_alone_is_found_in_its_graph(find):
 
 
 @pytest.mark.slow
-def test_compiled_trials_that_record_the_same_have_no_difference(find):
-    pytest.importorskip("torch")
-
-    found = find(COMPILED.replace("inputs.sin() * 1.5", "inputs.sin() * 1"), "torch", "torch._dynamo")
+@needs_torch
+def test_compiled_trials_that_record_the_same_have_no_difference(find_with_torch):
+    found = find_with_torch(COMPILED.replace("inputs.sin() * 1.5", "inputs.sin() * 1"))
 
     assert found.parting is Parting.NOTHING
     assert "the same parameters after every step" in found.cause
@@ -124,8 +148,8 @@ def test_compiled_trials_that_record_the_same_have_no_difference(find):
 
 
 @pytest.mark.slow
+@needs_torch
 def test_torch_that_the_test_itself_imports_is_watched_too(find):
-    pytest.importorskip("torch")
     late = TRAINED.replace("import torch\n", "", 1).replace("(trial):\n", "(trial):\n    import torch\n")
 
     found = find(late)
@@ -134,8 +158,8 @@ def test_torch_that_the_test_itself_imports_is_watched_too(find):
 
 
 @pytest.mark.slow
+@needs_torch
 def test_what_differs_only_when_it_is_not_watched_is_recorded(find):
-    pytest.importorskip("torch")
     unwatched = "torch.utils._python_dispatch._get_current_dispatch_mode() is None"
 
     found = find(TRAINED.replace("a=float(loss)", f"a=1.0 + ({unwatched} and IS_CANDIDATE)").replace("step == 1", "0"))

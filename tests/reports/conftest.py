@@ -526,6 +526,7 @@ def _poisoned_key(key: str, text: str) -> str:
 def many_findings() -> Callable[[int, int], Run]:
     """A run of so many findings of so many pairs, a third of them each worse, undecided and within the margin."""
 
+    @functools.cache
     def build(num_findings: int, num_pairs: int) -> Run:
         verdicts = islice(cycle((Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE)), num_findings)
         return family_run(tuple(verdicts), looks=(num_pairs,))

@@ -81,15 +81,24 @@ def plain_words(text: str) -> str:
     return "\n".join(kind.content for token in tokens for kind in token.children or () if kind.type == "text")
 
 
+@pytest.fixture(scope="session")
+def harmless(failing, poisoned):
+    """The failing run with harmless texts."""
+    return poisoned(failing, "x")
+
+
+@pytest.fixture(scope="session")
+def harmless_page(harmless, renderers):
+    return structure(renderers["html"](harmless))
+
+
 @EXAMPLES
 @given(HOSTILE)
 @example(ATTACKS[2])
-def test_page_has_the_same_markup_whatever_the_texts(failing, poisoned, renderers, text):
-    harmless = structure(renderers["html"](poisoned(failing, "x")))
-
+def test_page_has_the_same_markup_whatever_the_texts(failing, harmless_page, poisoned, renderers, text):
     page = structure(renderers["html"](poisoned(failing, f"x{text}")))
 
-    assert page.tags == harmless.tags
+    assert page.tags == harmless_page.tags
     assert all(re.match(r"#|data:,|data:image/png;base64,", address) for address in page.addresses)
 
 
@@ -111,14 +120,17 @@ def test_markdown_has_the_same_structure_whatever_the_texts(failing, poisoned, r
     assert len(report) < 65_536
 
 
+@pytest.fixture(scope="session")
+def harmless_tree(harmless, renderers):
+    return ET.fromstring(renderers["junit"](harmless))
+
+
 @EXAMPLES
 @given(HOSTILE)
-def test_junit_is_the_same_tree_whatever_the_texts(failing, poisoned, renderers, text):
-    harmless = ET.fromstring(renderers["junit"](poisoned(failing, "x")))
-
+def test_junit_is_the_same_tree_whatever_the_texts(failing, harmless_tree, poisoned, renderers, text):
     tree = ET.fromstring(renderers["junit"](poisoned(failing, f"x{text}")))
 
-    assert [element.tag for element in tree.iter()] == [element.tag for element in harmless.iter()]
+    assert [element.tag for element in tree.iter()] == [element.tag for element in harmless_tree.iter()]
 
 
 @EXAMPLES

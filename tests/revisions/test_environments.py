@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import uv
 from filelock import FileLock
 
 from mainstay.project.configuration import Configuration
@@ -102,8 +103,17 @@ def cache(tmp_path, monkeypatch):
     return folder
 
 
+@pytest.fixture(scope="session")
+def asked(tmp_path_factory):
+    """A cache of uv with nothing in it but what uv has asked this interpreter, as it would anew for every cache."""
+    folder = tmp_path_factory.mktemp("asked")
+    command = [uv.find_uv_bin(), "venv", "--quiet", "--python", sys.executable, str(folder / "environment")]
+    subprocess.run(command, check=True, env={**os.environ, "UV_CACHE_DIR": str(folder / "uv-cache")})
+    return folder / "uv-cache"
+
+
 @pytest.fixture
-def shelf(tmp_path, monkeypatch, cache):
+def shelf(tmp_path, monkeypatch, cache, asked):
     """A package index of the test's own, with all the packages there are."""
     folder = tmp_path / "shelf"
     publish(folder, "pluggy", "1.0")
@@ -113,7 +123,7 @@ def shelf(tmp_path, monkeypatch, cache):
     publish(folder, "tool", "1.0")
     publish(folder, "tool", "2.0")
     monkeypatch.setenv("UV_DEFAULT_INDEX", folder.as_uri())
-    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv-cache"))
+    monkeypatch.setenv("UV_CACHE_DIR", str(shutil.copytree(asked, tmp_path / "uv-cache")))
     return folder
 
 

@@ -208,6 +208,10 @@ def test_a_snapshot_holds_the_tree_as_it_is(project):
     assert repository.read_file(choice.revision.commit, "model.py") == b"2"
     assert repository.read_file(choice.revision.commit, "new.py") == b"new"
     assert repository.read_file(choice.revision.commit, "ignored") is None
+    assert repository.existing_files(choice.revision.commit, ["model.py", "ignored", "new.py"]) == {
+        "model.py",
+        "new.py",
+    }
     assert repository.read_file(choice.revision.commit, ".gitignore") == b"ignored\ndata\n"
 
 

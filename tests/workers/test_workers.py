@@ -119,44 +119,42 @@ def test_a_file_that_does_not_import_is_a_problem(specs, write):
     assert "no_such_module" in problem.cause
 
 
-@pytest.mark.parametrize(
-    ("marker", "message"),
-    [
-        ("accuracy(margin=0.1)", "needs 'metric'"),
-        ("accuracy(metric='a')", "needs 'margin'"),
-        ("accuracy(metric='a', margin=-1)", "margin above 0"),
-        ("accuracy(metric='a', margin=0.1, direction='up')", "'higher' and 'lower'"),
-        ("accuracy(metric='a', margin=0.1, tolerance=1)", "no argument 'tolerance'"),
-        ("accuracy('a', 0.1)", "named arguments only"),
-        ("accuracy(metric='a', margin=5)", "write margin=0.05 for 5 points, or declare the unit"),
-        ("accuracy(metric='a', margin=1.0, unit='fraction')", "write margin=0.01"),
-        ("accuracy(metric='a', margin=2, direction='lower')", "unit='1' for plain numbers"),
-        ("accuracy(metric='a', margin=0.1, kind='odds')", "names the kind 'odds', .* known: accuracy\n"),
-        ("accuracy(metric='a', margin=0.1, kind='performance')", r"marker of its own: performance\(\.\.\.\)"),
-        ("accuracy(metric='a', margin=0.1, kind=3)", "needs text as 'kind'"),
-    ],
-)
-def test_a_wrong_marker_is_a_usage_error(specs, write, marker, message):
-    write(f"@pytest.mark.{marker}\ndef test_a(trial): ...")
-
-    with pytest.raises(UsageError, match=message) as caught:
-        collect_workloads(specs[Side.CANDIDATE], ["benchmarks"]).require_right_markers()
-
-    assert caught.value.looked_in == "benchmarks/test_a.py::test_a"
+WRONG_MARKERS = [
+    ("accuracy(margin=0.1)", "trial", "needs 'metric'"),
+    ("accuracy(metric='a')", "trial", "needs 'margin'"),
+    ("accuracy(metric='a', margin=-1)", "trial", "margin above 0"),
+    ("accuracy(metric='a', margin=0.1, direction='up')", "trial", "'higher' and 'lower'"),
+    ("accuracy(metric='a', margin=0.1, tolerance=1)", "trial", "no argument 'tolerance'"),
+    ("accuracy('a', 0.1)", "trial", "named arguments only"),
+    ("accuracy(metric='a', margin=5)", "trial", "write margin=0.05 for 5 points, or declare the unit"),
+    ("accuracy(metric='a', margin=1.0, unit='fraction')", "trial", "write margin=0.01"),
+    ("accuracy(metric='a', margin=2, direction='lower')", "trial", "unit='1' for plain numbers"),
+    ("accuracy(metric='a', margin=0.1, kind='odds')", "trial", "names the kind 'odds', .* known: accuracy\n"),
+    ("accuracy(metric='a', margin=0.1, kind='performance')", "trial", r"marker of its own: performance\(\.\.\.\)"),
+    ("accuracy(metric='a', margin=0.1, kind=3)", "trial", "needs text as 'kind'"),
+    ("performance(margin=5)", "benchmark", "6 times as much: a margin is a fraction, write margin=0.05 for 5 %"),
+    ("deterministic(metric='parameters', margin=2.5)", "counts", "write margin=0.025 for 2.5 %"),
+]
 
 
-@pytest.mark.parametrize(
-    ("marker", "fixture", "message"),
-    [
-        ("performance(margin=5)", "benchmark", "6 times as much: a margin is a fraction, write margin=0.05 for 5 %"),
-        ("deterministic(metric='parameters', margin=2.5)", "counts", "write margin=0.025 for 2.5 %"),
-    ],
-)
-def test_a_margin_meant_in_percent_is_a_usage_error(specs, write, marker, fixture, message):
-    write(f"@pytest.mark.{marker}\ndef test_a({fixture}): ...")
+def test_each_wrong_marker_is_a_usage_error(specs, write):
+    write(
+        "\n".join(
+            f"@pytest.mark.{marker}\ndef test_{number}({fixture}): ..."
+            for number, (marker, fixture, _) in enumerate(WRONG_MARKERS)
+        )
+    )
 
-    with pytest.raises(UsageError, match=message):
-        collect_workloads(specs[Side.CANDIDATE], ["benchmarks"]).require_right_markers()
+    collection = collect_workloads(specs[Side.CANDIDATE], ["benchmarks"])
+
+    assert not collection.workloads
+    problems = {problem.id: problem for problem in collection.problems}
+    for number, (_, _, message) in enumerate(WRONG_MARKERS):
+        place = f"benchmarks/test_a.py::test_{number}"
+        with pytest.raises(UsageError, match=message) as caught:
+            replace(collection, problems=(problems.pop(place),)).require_right_markers()
+        assert caught.value.looked_in == place
+    assert not problems
 
 
 def test_a_workload_asks_for_a_scale_that_was_registered_by_name(specs, write, new_kind):
@@ -188,14 +186,20 @@ def test_a_scale_that_a_training_cannot_be_judged_on_is_a_usage_error(specs, wri
         collect_workloads(specs[Side.CANDIDATE], ["benchmarks"]).require_right_markers()
 
 
-@pytest.mark.parametrize("unit", ["percent", "points", "nat", "dB", "BLEU", "1"])
-def test_a_declared_unit_may_have_any_margin(specs, write, unit):
-    write(f"@pytest.mark.accuracy(metric='a', margin=5, unit={unit!r})\ndef test_a(trial): ...")
+def test_a_declared_unit_may_have_any_margin(specs, write):
+    units = ["percent", "points", "nat", "dB", "BLEU", "1"]
+    write(
+        "\n".join(
+            f"@pytest.mark.accuracy(metric='a', margin=5, unit={unit!r})\ndef test_{number}(trial): ..."
+            for number, unit in enumerate(units)
+        )
+    )
 
     collection = collect_workloads(specs[Side.CANDIDATE], ["benchmarks"])
 
     collection.require_right_markers()
-    assert collection.workloads[0].metrics[0].margin == 5
+    metrics = [workload.metrics[0] for workload in collection.workloads]
+    assert [(metric.unit, metric.margin) for metric in metrics] == [(unit, 5) for unit in units]
 
 
 def test_a_time_and_a_count_may_be_allowed_to_double(specs, write):

@@ -250,13 +250,11 @@ def _find_context_difference(first: Piece, second: Piece) -> str:
 
 def _contexts(piece: Piece) -> dict[tuple[str, str], set[ContextValue | None]]:
     """What completed trials of a piece recorded as their context, by workload and name."""
-    found: dict[tuple[str, str], set[ContextValue | None]] = {}
     completed = [trial for trial in piece.trials if trial.outcome is Outcome.COMPLETED]
-    names = {(trial.workload, name) for trial in completed for name in trial.context}
-    for trial in completed:
-        for key in (key for key in names if key[0] == trial.workload):
-            found.setdefault(key, set()).add(trial.context.get(key[1]))
-    return found
+    return {
+        (workload, name): {trial.context.get(name) for trial in completed if trial.workload == workload}
+        for workload, name in {(trial.workload, name) for trial in completed for name in trial.context}
+    }
 
 
 def basis_of(piece: Piece) -> Basis:

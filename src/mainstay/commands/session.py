@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
-from functools import partial
+from functools import cached_property
 from pathlib import Path
 
 from mainstay.commands.start import BothSettings, Start, read_settings
@@ -25,7 +25,7 @@ from mainstay.project.configuration import Configuration
 from mainstay.records.errors import ConfigurationError, Interrupted, MainstayError, StoreError
 from mainstay.records.trials import Side
 from mainstay.revisions.git import Repository
-from mainstay.revisions.workspace import PytestSettings, pytest_settings
+from mainstay.revisions.workspace import PYTEST_FILES, PytestSettings, pytest_settings
 from mainstay.store.journal import RunFolder, new_run
 from mainstay.workers.process import collecting_seconds
 
@@ -56,7 +56,7 @@ class Stopwatch:
         self._last = now
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Session:
     """Inputs shared by all steps.
 
@@ -112,13 +112,14 @@ class Session:
         """Time after which importing and collecting counts as hung, in seconds."""
         return collecting_seconds(self.configuration.trial_seconds, self.start.seconds)
 
-    @property
+    @cached_property
     def pytest_settings(self) -> Mapping[Side, PytestSettings]:
         """The pytest settings of each revision."""
-        return {
-            side: pytest_settings(partial(self.repository.read_file, revision.commit))
-            for side, revision in self.start.revisions.items()
-        }
+        return {side: self._pytest_settings_at(revision.commit) for side, revision in self.start.revisions.items()}
+
+    def _pytest_settings_at(self, commit: str) -> PytestSettings:
+        existing = self.repository.existing_files(commit, PYTEST_FILES)
+        return pytest_settings(lambda name: self.repository.read_file(commit, name) if name in existing else None)
 
     @property
     def today(self) -> date:

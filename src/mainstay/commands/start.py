@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 
 from mainstay.measuring.strictness import settings_in_force
 from mainstay.project.configuration import Configuration, read_configuration
@@ -101,11 +102,13 @@ class BothSettings:
         own: Settings of each revision; the candidate's for both if the baseline's cannot be read.
         judging: Settings of each revision that count in the judgement; the candidate's for both if the baseline gates
             nothing.
+        is_first: Whether the baseline gates nothing to which its settings could apply.
         misread: Why the baseline's settings cannot be read; empty if they can.
     """
 
     own: Mapping[Side, Configuration]
     judging: Mapping[Side, Configuration]
+    is_first: bool = False
     misread: str = ""
 
     @property
@@ -113,12 +116,8 @@ class BothSettings:
         """The settings of the gate."""
         return settings_in_force(self.judging[Side.BASELINE], self.judging[Side.CANDIDATE])
 
-    @property
-    def is_first(self) -> bool:
-        """Whether the baseline gates nothing to which its settings could apply."""
-        return self.judging[Side.BASELINE] is self.judging[Side.CANDIDATE] and not self.misread
 
-
+@lru_cache(maxsize=8)  # a gate asks several times for what a commit holds for ever
 def configuration_of(repository: Repository, commit: str) -> Configuration:
     """``[tool.mainstay]`` of a commit."""
     content = repository.read_file(commit, "pyproject.toml")
@@ -189,4 +188,5 @@ def read_settings(repository: Repository, baseline: Revision, candidate: Revisio
     return BothSettings(
         own={Side.BASELINE: before, Side.CANDIDATE: after},
         judging={Side.BASELINE: before if gates else after, Side.CANDIDATE: after},
+        is_first=not gates,
     )

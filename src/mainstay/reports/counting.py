@@ -7,17 +7,6 @@ from collections.abc import Iterable
 
 from mainstay.records.findings import Finding, Method, Verdict
 
-VERDICT_ORDER = (
-    Verdict.FAIL,
-    Verdict.MISSING,
-    Verdict.ERROR,
-    Verdict.INCONCLUSIVE,
-    Verdict.WAIVED,
-    Verdict.NEW,
-    Verdict.PASS,
-)
-"""Order of verdicts: blocking ones first; within a verdict, the largest degradation first."""
-
 PROOFS = (Method.EXACT, Method.EQUALITY, Method.UNCHANGED, Method.REWORDED, Method.EXECUTED)
 """Methods that give the degradation without random error."""
 
@@ -33,6 +22,9 @@ _WORDS = {
     Verdict.NEW: "new",
     Verdict.PASS: "within margin",
 }
+
+VERDICT_ORDER = tuple(_WORDS)
+"""Order of verdicts: blocking ones first; within a verdict, the largest degradation first."""
 
 
 def word(finding: Finding) -> str:
@@ -56,5 +48,5 @@ def count_words(words: Iterable[str]) -> str:
         ('1 worse, 2 unchanged', 'no findings')
     """
     counted = Counter(words)
-    known = (*(_WORDS[verdict] for verdict in VERDICT_ORDER), UNCHANGED)
+    known = (*_WORDS.values(), UNCHANGED)
     return ", ".join(f"{counted[each]} {each}" for each in known if counted[each]) or "no findings"

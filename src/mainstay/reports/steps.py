@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from mainstay.records.findings import Blame, Verdict
@@ -103,30 +103,28 @@ def _together(rows: Sequence[FindingRow]) -> tuple[Step, ...]:
     return tuple(step._replace(about=first_few(list(labels))) for step, labels in metrics.items())
 
 
-def _reproduction(run: Run, rows: Sequence[FindingRow]) -> tuple[Step, ...]:
+def _reproduction(run: Run, rows: Sequence[FindingRow]) -> Iterator[Step]:
     """Step that runs the workloads alone that only the candidate cannot run."""
     broken = [
         row for row in rows if run.findings[row.number - 1].blame is Blame.CANDIDATE and row.verdict is Verdict.ERROR
     ]
     if not broken or run.is_of_stored_results:
-        return ()
+        return
     tests = list(dict.fromkeys(row.workload for row in broken))[:_MAX_TESTS]
     seconds = sum(workload.seconds for workload in run.workloads if clean(workload.id) in tests)
     command = f"python -m pytest {' '.join(map(shlex.quote, tests))}"
     about = first_few([row.label for row in broken])
-    return (
-        Step(about, "reproduce the failure in a checkout of the candidate", command, minutes_text(max(1.0, seconds))),
-    )
+    yield Step(about, "reproduce the failure in a checkout of the candidate", command, minutes_text(max(1.0, seconds)))
 
 
-def _explanation(run: Run, rows: Sequence[FindingRow]) -> tuple[Step, ...]:
+def _explanation(run: Run, rows: Sequence[FindingRow]) -> Iterator[Step]:
     """Step that names the first place where the revisions part, if the accuracy of a trained model failed."""
     trained = {workload.id for workload in run.plan.workloads if workload.has_digests}
     findings = (run.findings[row.number - 1] for row in rows if row.verdict is Verdict.FAIL)
     if run.explanation or not any(each.metric.workload in trained for each in findings):
-        return ()
+        return
     command = f"mainstay explain {clean(run.id)}"
-    return (Step("", "see where the two revisions part", command, minutes_text(_seconds_to_explain(run, trained))),)
+    yield Step("", "see where the two revisions part", command, minutes_text(_seconds_to_explain(run, trained)))
 
 
 def _seconds_to_explain(run: Run, trained: Collection[str]) -> float:
@@ -137,26 +135,24 @@ def _seconds_to_explain(run: Run, trained: Collection[str]) -> float:
     return others + TRIALS_OF_AN_EXPLANATION * trial_s
 
 
-def _wait(run: Run, rows: Sequence[FindingRow]) -> tuple[Step, ...]:
+def _wait(run: Run, rows: Sequence[FindingRow]) -> Iterator[Step]:
     """Step for undecided metrics beside one that is worse: a repair needs another gate, which measures them again."""
     undecided = [row.label for row in rows if row.verdict is Verdict.INCONCLUSIVE]
     if not undecided or run.is_of_stored_results:
-        return ()
-    return (Step(first_few(undecided), "undecided so far: measured again by the next gate"),)
+        return
+    yield Step(first_few(undecided), "undecided so far: measured again by the next gate")
 
 
-def _search(run: Run, rows: Sequence[FindingRow]) -> tuple[Step, ...]:
+def _search(run: Run, rows: Sequence[FindingRow]) -> Iterator[Step]:
     """Step that searches for the guilty commit, if the candidate is a commit and may not be the only one."""
     failed = [row for row in rows if row.verdict is Verdict.FAIL]
     if not failed or run.is_of_stored_results or run.candidate.name.startswith("working tree"):
-        return ()
+        return
     gate = Gate.of(run)
     minutes = minutes_text(gate.seconds)
-    return (
-        Step(
-            "",
-            "if it is several commits, find the one to blame",
-            f"mainstay bisect {gate.baseline} {gate.candidate}",
-            f"{minutes} a probe" if minutes else "",
-        ),
+    yield Step(
+        "",
+        "if it is several commits, find the one to blame",
+        f"mainstay bisect {gate.baseline} {gate.candidate}",
+        f"{minutes} a probe" if minutes else "",
     )

@@ -58,20 +58,18 @@ def finding_lines(row: FindingRow) -> Iterator[Line]:
     if row.change != "unknown":
         yield "degradation", f"{row.estimate}; {row.values}" if row.values else row.estimate
     yield row.units, f"{row.count}, {row.method}"
-    for label, sentence in (("tier", row.tier), ("doubted", row.mark)):
-        if sentence:
-            yield label, sentence
-    if row.measured_with:
-        yield "measured with", row.measured_with
-    if row.detectable:
-        yield "power", row.detectable
-    yield from row.items
-    for label, sentences in (("flipped", row.flipped), ("warning", row.warnings)):
-        for sentence in sentences:
-            yield label, sentence
-    for label, sentence in (("earlier runs", row.earlier_runs), ("waiver", row.waiver)):
-        if sentence:
-            yield label, sentence
+    perhaps = (
+        ("tier", row.tier),
+        ("doubted", row.mark),
+        ("measured with", row.measured_with),
+        ("power", row.detectable),
+        *row.items,
+        *(("flipped", sentence) for sentence in row.flipped),
+        *(("warning", sentence) for sentence in row.warnings),
+        ("earlier runs", row.earlier_runs),
+        ("waiver", row.waiver),
+    )
+    yield from (line for line in perhaps if line[1])
 
 
 def _verdict(view: RunView) -> Iterator[Line]:

@@ -20,6 +20,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -149,7 +150,7 @@ def remote_commit(address: str, ref: str) -> str:
     return found[known[0]] if known else ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Repository:
     """A git repository with a working tree, seen from the project in it that is gated.
 
@@ -220,7 +221,7 @@ class Repository:
         """
         return GitError(fact, looked_in=str(self.root), next_step=next_step)
 
-    @property
+    @cached_property
     def common_folder(self) -> Path:
         """Git's own folder, which all worktrees of the repository share."""
         return Path(self.top, self.call("rev-parse", "--git-common-dir").text).resolve()
@@ -335,7 +336,7 @@ class Repository:
         """
         named = configured or environment.get("GITHUB_BASE_REF") or None
         if named is not None:
-            reference = self._branch(named)
+            reference = self._branch(named, self.remote())
             if reference is None:
                 source = "tool.mainstay.default_branch" if configured else "GITHUB_BASE_REF"
                 raise self.error(
@@ -348,7 +349,7 @@ class Repository:
             head = self.call("symbolic-ref", "--quiet", f"refs/remotes/{remote}/HEAD", check=False).text
             if head and self._commit(head) is not None:
                 return head
-        found = [branch for branch in map(self._branch, ("main", "master")) if branch is not None]
+        found = [branch for name in ("main", "master") if (branch := self._branch(name, remote)) is not None]
         return found[0] if len(found) == 1 else None
 
     def _base_of(self, candidate: Choice, default_branch: str | None, environment: Mapping[str, str]) -> _Named:
@@ -416,9 +417,8 @@ class Repository:
             f"{commit[:10]} and {_short(branch)} share no commit", next_step="name the baseline to compare with"
         )
 
-    def _branch(self, name: str) -> str | None:
+    def _branch(self, name: str, remote: str | None) -> str | None:
         """Return the full reference of a branch, remote-tracking before local."""
-        remote = self.remote()
         places = (*((f"refs/remotes/{remote}/",) if remote else ()), "refs/remotes/", "refs/heads/")
         return next((place + name for place in places if self._commit(place + name) is not None), None)
 
@@ -566,14 +566,14 @@ class Repository:
             for path in self.worktrees():
                 scratch = path.parents[min(1, len(path.parents) - 1)]
                 if is_scratch(scratch) and not scratch.exists():  # such as after a restart of the machine
-                    self._remove_worktree(path)
+                    self._forget_worktree(path)
 
     def _forget_worktrees(self, under: Path) -> None:
         """Remove git's records of worktrees in an empty folder."""
         with self._worktrees_locked():
             for path in self.worktrees():
                 if path.is_relative_to(under):
-                    self._remove_worktree(path)
+                    self._forget_worktree(path)
 
     @contextmanager
     def locked(self, what: str, *, fact: str, next_step: str) -> Iterator[None]:
@@ -625,14 +625,16 @@ class Repository:
 
     def remove_worktree(self, path: Path) -> None:
         """Remove the worktree of a project's folder, and git's record of it; a missing worktree is not an error."""
+        top = self.top_of(path)
         with self._worktrees_locked():
-            self._remove_worktree(self.top_of(path))
+            if top.resolve() in {listed.resolve() for listed in self.worktrees()}:
+                self._forget_worktree(top)
+            else:
+                shutil.rmtree(top, ignore_errors=True)
 
-    def _remove_worktree(self, path: Path) -> None:
-        if path.resolve() not in {listed.resolve() for listed in self.worktrees()}:
-            shutil.rmtree(path, ignore_errors=True)
-            return
-        self._git_unlocked("worktree", "remove", "--force", "--force", str(path))
+    def _forget_worktree(self, top: Path) -> None:
+        """Remove a worktree that git knows."""
+        self._git_unlocked("worktree", "remove", "--force", "--force", str(top))
 
     def worktrees(self) -> tuple[Path, ...]:
         """Return the folders of all worktrees that git knows, the main one first."""
@@ -688,6 +690,12 @@ class Repository:
         """Return a file's content at a commit, or ``None`` if the file does not exist there."""
         found = self.call("cat-file", "blob", f"{commit}:{self._from_top(path)}", check=False)
         return found.output if found.status == 0 else None
+
+    def existing_files(self, commit: str, paths: Iterable[str]) -> frozenset[str]:
+        """Return those of some paths that exist at a commit."""
+        places = {self._from_top(path): path for path in paths}
+        listed = self.call("ls-tree", "-z", "--name-only", "--full-tree", commit, "--", *places).items
+        return frozenset(places[place] for place in listed)
 
     def folder_digest(self, commit: str, path: str) -> str | None:
         """Return a hash of all names and contents below a path at a commit, or ``None`` if it does not exist there."""

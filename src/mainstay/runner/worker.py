@@ -10,6 +10,7 @@ import os
 import sys
 
 import pytest
+from _pytest.config import default_plugins
 
 from .asv_suites import AsvPlugin
 from .channel import Channel
@@ -19,6 +20,9 @@ from .preload import serve
 from .processes import inherit_orphans
 from .protocol import ServerOptions, WorkerOptions
 from .tracing import Tracer
+
+PYTEST_MODULES = tuple(f"_pytest.{name}" for name in default_plugins)
+"""Modules that pytest imports when it starts; a server imports them once for all its workers."""
 
 
 def main(options: WorkerOptions | ServerOptions) -> int:
@@ -33,7 +37,7 @@ def main(options: WorkerOptions | ServerOptions) -> int:
     sys.addaudithook(deny_network)
     if "preload" not in options:
         return work(options)
-    of_worker = serve(options["control"], options["preload"], options["limit_s"])
+    of_worker = serve(options["control"], [*PYTEST_MODULES, *options["preload"]], options["limit_s"])
     return work(of_worker) if of_worker else 0
 
 

@@ -15,7 +15,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
 from mainstay.records.errors import StoreError
@@ -106,7 +106,7 @@ def find_changes(folder: Path, manifest: Manifest) -> tuple[str, ...]:
         found = dict(_walk(folder))
         changed = manifest.entries.keys() ^ found.keys()
         for path, status in found.items():
-            if path not in changed and not _is_unchanged(folder / path, manifest.entries[path], status):
+            if path not in changed and not _is_unchanged(f"{folder}/{path}", manifest.entries[path], status):
                 changed.add(path)
     except OSError as error:
         return (str(Path(error.filename or folder).name),)
@@ -123,16 +123,18 @@ def describe_changes(paths: tuple[str, ...]) -> str:
     return paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
 
 
-def _is_unchanged(place: Path, known: Entry, status: os.stat_result) -> bool:
+def _is_unchanged(place: str, known: Entry, status: os.stat_result) -> bool:
     """Whether a path is unchanged."""
-    if _entry(status, known.content) == known and not _is_run_at_start(PurePosixPath(place)):
+    if _entry(status, known.content) == known and not _is_run_at_start(place):
         return True
-    return _entry(status, _content(place, status.st_mode)).is_as(known)
+    return _entry(status, _content(Path(place), status.st_mode)).is_as(known)
 
 
-def _is_run_at_start(path: PurePosixPath) -> bool:
+def _is_run_at_start(place: str) -> bool:  # of text, since thousands of paths would take longer to make than to compare
     """Whether an interpreter may read a file when it starts: ``.pth``, ``sitecustomize``, ``pyvenv.cfg``."""
-    return path.suffix in {".pth", ".cfg"} or (path.suffix == ".py" and path.parent.name == "site-packages")
+    return place.endswith((".pth", ".cfg")) or (
+        place.endswith(".py") and os.path.dirname(place).endswith("/site-packages")
+    )
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, os.stat_result]]:

@@ -56,7 +56,7 @@ def run_guarded(
         subprocess.TimeoutExpired: If it takes longer.
     """
     lifeline, end = os.pipe()
-    guarded = [sys.executable, "-I", GUARD, str(lifeline), *command]
+    guarded = [sys.executable, "-I", "-S", GUARD, str(lifeline), *command]
     with os.fdopen(lifeline, "rb"), os.fdopen(end, "wb") as held:
         with subprocess.Popen(
             guarded,

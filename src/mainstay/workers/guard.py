@@ -59,7 +59,10 @@ def _kill_descendants() -> None:
     with suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
-        import psutil  # only if processes are left, since this import takes longer than everything else
+        import site  # only if processes are left, since all this takes longer than everything else
+
+        site.main()  # the interpreter was started without it
+        import psutil
 
         while children := psutil.Process().children(recursive=True):
             for child in children:

@@ -3,7 +3,6 @@ import os
 import runpy
 import subprocess
 import sys
-import time
 
 import pytest
 import torch
@@ -46,8 +45,31 @@ with joined_group(torch.device("cpu")) as group:
 """
 
 
+IN_TWO_PROCESSES = """
+import os, runpy, signal, sys
+import torch
+import torch._dynamo  # as its data parallelism does: once for both
+from mnist_reference.training import train
+ranks = {}
+for rank in range(2):
+    process = os.fork()
+    if process == 0:
+        os.environ["RANK"], sys.argv = str(rank), sys.argv[1:]
+        runpy.run_path(sys.argv[0])
+        os._exit(0)
+    ranks[process] = rank
+while ranks:
+    process, status = os.wait()
+    del ranks[process]
+    if status:  # the other one may wait for it
+        for other in ranks:
+            os.kill(other, signal.SIGKILL)
+        sys.exit(1)
+"""
+
+
 @pytest.fixture
-def train_in_two(start_process):
+def train_in_two():
     """Run a script in two connected processes; what they write to stderr is shown if the test fails.
 
     The store by which they find each other is held here on a port that the system gives, as ``torchrun`` does.
@@ -56,11 +78,8 @@ def train_in_two(start_process):
     def train(*command):
         store = TCPStore(LOCAL, 0, is_master=True, wait_for_workers=False)
         meeting = {"MASTER_ADDR": LOCAL, "MASTER_PORT": str(store.port), "TORCHELASTIC_USE_AGENT_STORE": "True"}
-        common = os.environ | meeting | {"OMP_NUM_THREADS": "1", "WORLD_SIZE": "2"}
-        processes = [start_process([sys.executable, *command], env=common | {"RANK": str(rank)}) for rank in range(2)]
-        while None in (statuses := [process.poll() for process in processes]) and not any(statuses):
-            time.sleep(0.05)
-        assert statuses == [0, 0]  # where one has failed, the other may wait for it: it is not waited for
+        environment = os.environ | meeting | {"OMP_NUM_THREADS": "1", "WORLD_SIZE": "2"}
+        subprocess.run([sys.executable, "-c", IN_TWO_PROCESSES, *command], env=environment, check=True)
 
     return train
 

@@ -121,8 +121,14 @@ def test_loop_equals_the_textbook_loop(digits_data):
     assert history[-1].train_loss == pytest.approx(sum(losses) / len(losses), rel=1e-5)
 
 
-def test_digits_are_learned(digits_data):
-    _, history = trained(digits_data.train, digits(), seed=0, test=digits_data.test)
+@pytest.fixture(scope="module")
+def of_digits(digits_data):
+    """A model trained on the digits as they are by default, and how its epochs went."""
+    return trained(digits_data.train, digits(), seed=0, test=digits_data.test)
+
+
+def test_digits_are_learned(of_digits):
+    _, history = of_digits
 
     assert [record.epoch for record in history] == list(range(1, 41))
     assert history[-1].test.top1_accuracy > 0.94
@@ -149,8 +155,8 @@ def test_regression_of_the_article_recovers_a_line():
     torch.testing.assert_close(model(torch.tensor([[1.0]])), torch.tensor([[5.0]]), rtol=0, atol=0.02)
 
 
-def test_label_smoothing_keeps_probabilities_from_the_corners(digits_data):
-    plain, _ = trained(digits_data.train, digits(), seed=0)
+def test_label_smoothing_keeps_probabilities_from_the_corners(digits_data, of_digits):
+    plain, _ = of_digits
     smoothed, _ = trained(digits_data.train, replace(digits(), label_smoothing=0.2), seed=0)
 
     surest = [predict(model, digits_data.train.images).softmax(1).max(1).values.mean() for model in (plain, smoothed)]
