@@ -1,5 +1,6 @@
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -14,8 +15,10 @@ from mainstay.runner.ready_metrics import READY_METRICS
 def test_blocks_show_the_noise_of_every_metric_that_follows_from_them(monkeypatch, name, is_of_blocks):
     monkeypatch.setitem(READY_METRICS, "cost", replace(READY_METRICS["call_time"], unit="J"))
     monkeypatch.setattr(calibrate, "measure_noise", lambda sample, errors, design: errors)
-    log = SimpleNamespace(trials_of=lambda side: [SimpleNamespace(block_times_s=(1.0, 1.1, 0.9))] * 3)
+    log: Any = SimpleNamespace(trials_of=lambda side: [SimpleNamespace(block_times_s=(1.0, 1.1, 0.9))] * 3)
 
-    errors = calibrate._noise(log, SimpleNamespace(metric=SimpleNamespace(name=name)), Design(num_gated=1))
+    sample: Any = SimpleNamespace(metric=SimpleNamespace(name=name))
+
+    errors: Any = calibrate._noise(log, sample, Design(num_gated=1))
 
     assert len(errors) == (3 if is_of_blocks else 0)
