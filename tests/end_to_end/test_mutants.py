@@ -11,18 +11,18 @@ import pytest
 import mainstay
 from tests.slow_cases import some_always
 
-JUDGED = "return (*confirmed, *(findings[sample.metric.id] for sample in means), *self._settled)"
+JUDGED = "return (*confirmed, *(findings[sample.metric.id] for sample in means), *self.settled)"
 
 MUTANTS = {
     "always-passes": (
         "measuring/loop.py",
         JUDGED,
-        "return tuple(replace(f, verdict=Verdict.PASS) for f in (*confirmed, *self._settled))",
+        "return tuple(replace(f, verdict=Verdict.PASS) for f in (*confirmed, *self.settled))",
     ),
     "always-fails": (
         "measuring/loop.py",
         JUDGED,
-        "return tuple(replace(f, verdict=Verdict.FAIL) for f in (*confirmed, *self._settled))",
+        "return tuple(replace(f, verdict=Verdict.FAIL) for f in (*confirmed, *self.settled))",
     ),
     "skips-the-baseline": (
         "workers/pairs.py",
