@@ -123,6 +123,13 @@ def copy(tmp_path):
     return tmp_path
 
 
+def test_every_mutant_quotes_one_place_of_the_package_as_it_is():
+    package = Path(mainstay.__file__).parent
+    quoted = {(file, find) for file, find, *_ in (*MUTANTS.values(), *RULES.values())}
+
+    assert [place for place in quoted if (package / place[0]).read_text("utf-8").count(place[1]) != 1] == []
+
+
 def test_an_unchanged_copy_is_green(copy, environments_cache):
     assert run_suite(copy, environments_cache) == 0
 
