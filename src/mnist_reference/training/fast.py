@@ -57,7 +57,7 @@ CACHE_LINE = 64
 """Size of a cache line in bytes; new tensors start at a multiple of it."""
 
 LEAST_SHARED_OUT = 2**16
-"""Number of weights of a layer from which each thread works on its own part; for fewer, this would not pay."""
+"""Number of weights of the first layer from which several threads share its products; for fewer, this would not pay."""
 
 NUM_WARM = 3
 """Number of launches of a step before it is captured as a CUDA graph, during which libraries allocate their state."""
@@ -81,6 +81,13 @@ except AttributeError:
     HAS_KERNELS = False
 else:
     HAS_KERNELS = True  # if one is missing, the plain way is used
+
+try:  # oneDNN shares such small products among threads more evenly than MKL, and uses AVX-512 on every processor
+    shared_product = torch.ops.mkldnn._linear_pointwise.default
+except AttributeError:
+    HAS_SHARED_PRODUCT = False  # PyTorch was built without oneDNN
+else:
+    HAS_SHARED_PRODUCT = True
 
 
 def faster(model: nn.Module, recipe: Recipe, optimizer: Optimizer, split: Split) -> Callable[[Way], Way]:
@@ -321,7 +328,7 @@ class Steps:
     def _buffers_for(self, size: int) -> _Buffers:
         """Buffers that steps on batches of a size write to."""
         if size not in self._buffers:
-            self._buffers[size] = _Buffers(self._weights, self._biases[0], self._weight_gradients[0], size)
+            self._buffers[size] = _Buffers(self._weights, size)
         return self._buffers[size]
 
     def _examples_for(self, shape: torch.Size) -> _Examples:
@@ -335,8 +342,8 @@ class Steps:
         last = len(self._weights) - 1
         inputs = [batch.pixels, *buffers.outputs[:-1]]
         for layer, outputs in enumerate(buffers.outputs):
-            if layer == 0 and buffers.parts:
-                buffers.parts.fill_outputs(batch.pixels, outputs)
+            if layer == 0 and buffers.are_shared_out:
+                inputs[1] = shared_product(batch.pixels, self._weights[0], self._biases[0], "relu", [], "")
                 continue
             torch.addmm(self._biases[layer], inputs[layer], self._transposed[layer], out=outputs)
             if layer < last:
@@ -344,8 +351,8 @@ class Steps:
         buffers.fill_logit_slopes(batch, loss)
         for layer in range(last, -1, -1):
             slopes = buffers.slopes[layer]
-            if layer == 0 and buffers.parts:
-                buffers.parts.fill_gradient(batch.pixels)
+            if layer == 0 and buffers.are_shared_out:
+                self._adam[1][0] = shared_product(buffers.transposed[0], batch.pixels.mT, None, "none", [], "")
             else:
                 torch.mm(buffers.transposed[layer], inputs[layer], out=self._weight_gradients[layer])
             torch.sum(slopes, -2, out=self._bias_gradients[layer])
@@ -428,16 +435,16 @@ class _Buffers:
         outputs: Outputs of each layer after its ReLU, (N, outputs); the last are the logits.
         slopes: Derivatives of the loss with respect to the outputs of each layer before the ReLU, in the same shapes.
         transposed: The same memory as ``slopes``, as (outputs, N).
-        parts: Parts of the first layer, if it has a ReLU and can be divided among the threads.
+        are_shared_out: Whether the threads share the products of the first layer, which then has a ReLU.
     """
 
-    def __init__(self, weights: Sequence[Tensor], bias: Tensor, gradient: Tensor, size: int) -> None:
+    def __init__(self, weights: Sequence[Tensor], size: int) -> None:
         self.outputs = [torch.empty(size, len(weight), device=weight.device) for weight in weights]
         self.slopes = [torch.empty_like(outputs) for outputs in self.outputs]
         self.transposed = [slopes.mT for slopes in self.slopes]
-        self.parts = _Parts.of(weights[0], bias, gradient, self.slopes[0]) if len(weights) > 1 else None
+        self.are_shared_out = len(weights) > 1 and _can_be_shared_out(weights[0])
         self._log_probabilities = torch.empty_like(self.outputs[-1])
-        self._weight_of_all = torch.empty((), device=gradient.device)
+        self._weight_of_all = torch.empty((), device=weights[0].device)
 
     def fill_logit_slopes(self, batch: _Batch, loss: Tensor) -> None:
         """Fill the loss and the slopes of the last layer by the kernels of ``functional.cross_entropy``."""
@@ -448,67 +455,10 @@ class _Buffers:
         fill_logit_slopes(batch.shares, log_probabilities, 1, logits.dtype, out=self.slopes[-1])
 
 
-class _Parts(NamedTuple):
-    """The outputs of a layer with a ReLU, divided into one part for each thread, with separate matrix products.
-
-    Adam's kernel divides the weights in the same way. So the weights of a part, their gradient and their moments stay
-    in the cache of one core (moving them to another would take longer than the arithmetic), and such small products are
-    divided more evenly than by the library. The sizes below are those of a part.
-
-    Attributes:
-        weights: Weights, (parts, outputs, inputs).
-        bias: Biases, (parts, outputs, 1).
-        gradient: Gradient of the weights, in the same shape.
-        slopes: Derivatives of the loss with respect to the outputs before the ReLU, (parts, outputs, N).
-        outputs: Outputs before the ReLU, (parts, outputs, N), in memory of their own.
-        all_outputs: The same memory as ``outputs``, as (N, outputs of all parts).
-    """
-
-    weights: Tensor
-    bias: Tensor
-    gradient: Tensor
-    slopes: Tensor
-    outputs: Tensor
-    all_outputs: Tensor
-
-    @classmethod
-    def of(cls, weights: Tensor, bias: Tensor, gradient: Tensor, slopes: Tensor) -> _Parts | None:
-        """The parts of a layer; ``None`` if it cannot be divided.
-
-        Args:
-            weights: Weights, (outputs, inputs).
-            bias: Biases, (outputs,).
-            gradient: Gradient of the weights.
-            slopes: Derivatives of the loss with respect to the outputs before the ReLU, (N, outputs).
-        """
-        num_parts = torch.get_num_threads()
-        if num_parts == 1 or weights.device.type != "cpu" or weights.numel() < LEAST_SHARED_OUT:
-            return None
-        if len(weights) % num_parts:
-            return None
-        outputs = torch.empty(num_parts, len(weights) // num_parts, len(slopes))
-        size = outputs.shape[:2]
-        return cls(
-            weights=weights.view(*size, -1),
-            bias=bias.view(*size, -1),
-            gradient=gradient.view(*size, -1),
-            slopes=slopes.view(len(slopes), num_parts, -1).permute(1, 2, 0),
-            outputs=outputs,
-            all_outputs=outputs.flatten(0, 1).mT,
-        )
-
-    def fill_outputs(self, inputs: Tensor, outputs: Tensor) -> None:
-        """Fill the outputs of the layer after its ReLU, (N, outputs of all parts), given the inputs (N, inputs)."""
-        torch.baddbmm(self.bias, self.weights, self._for_each(inputs).mT, out=self.outputs)
-        torch.clamp_min(self.all_outputs, 0, out=outputs)
-
-    def fill_gradient(self, inputs: Tensor) -> None:
-        """Fill the gradient of the weights, given the inputs (N, inputs)."""
-        torch.bmm(self.slopes, self._for_each(inputs), out=self.gradient)
-
-    def _for_each(self, inputs: Tensor) -> Tensor:
-        """The same inputs for each part, (parts, N, inputs)."""
-        return inputs.expand(len(self.weights), *inputs.shape)
+def _can_be_shared_out(weights: Tensor) -> bool:
+    """Whether several threads share the products of a layer, which then have other bits than those of the plain way."""
+    is_large = weights.device.type == "cpu" and weights.numel() >= LEAST_SHARED_OUT
+    return is_large and HAS_SHARED_PRODUCT and torch.get_num_threads() > 1
 
 
 def captured(step: Callable[[], None], state: Sequence[Tensor]) -> Callable[[], None]:
