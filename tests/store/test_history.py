@@ -150,19 +150,6 @@ def test_every_version_that_was_ever_written_is_read():
     assert golden
 
 
-def test_an_old_version_is_upgraded_step_by_step():
-    def upgrade(document):
-        return {**document, "mainstay_version": document["mainstay_version"] + "+1"}
-
-    document = json.loads(kept_to_json(KEPT))
-
-    assert kept_from_json(json.dumps(document), where="x", upgrades=[upgrade, upgrade]).mainstay_version == "0.1.0+1+1"
-    assert (
-        kept_from_json(json.dumps({**document, "v": 2}), where="x", upgrades=[upgrade, upgrade]).mainstay_version
-        == "0.1.0+1"
-    )
-
-
 def test_a_field_that_a_later_mainstay_added_is_ignored():
     document = {**json.loads(kept_to_json(KEPT)), "weather": "fine"}
 

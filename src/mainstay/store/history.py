@@ -1,4 +1,4 @@
-"""History files: admission of runs, conversion to and from text, and old versions.
+"""History files: admission of runs, and conversion to and from text.
 
 This module does not open files or call git. A stored run is compact JSON of about a kilobyte. The same run always gives
 the same bytes, so a run that is written twice is stored once.
@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from functools import cache
@@ -44,9 +44,6 @@ T = TypeVar("T")
 
 RUNS, WITHDRAWN = "runs", "withdrawn"
 """Folders of a branch."""
-
-UPGRADES: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = ()
-"""Functions that convert a document of version 1 to version 2, and so on; stored files are never rewritten."""
 
 ADMITTED = frozenset({Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.WAIVED})
 """Verdicts of a valid run."""
@@ -171,15 +168,12 @@ def _dumped(document: Mapping[str, Any]) -> str:
     return json.dumps(document, separators=(",", ":"), allow_nan=False) + "\n"
 
 
-def kept_from_json(
-    text: str, *, where: str, upgrades: Sequence[Callable[[dict[str, Any]], dict[str, Any]]] = UPGRADES
-) -> KeptRun:
-    """Read a run of the history, of this version or an older one.
+def kept_from_json(text: str, *, where: str) -> KeptRun:
+    """Read a run of the history.
 
     Args:
         text: The document.
         where: Its name in error messages.
-        upgrades: Functions that convert each version to the next.
 
     Raises:
         SchemaError: If it cannot be read.
@@ -192,13 +186,11 @@ def kept_from_json(
           looked in: a file
           next: read it with a newer mainstay
     """
-    document = _read(text, where=where, upgrades=upgrades)
-    return _structured(document, KeptRun, "it lacks something or has it of another type", where)
+    return _read(text, KeptRun, "it lacks something or has it of another type", where)
 
 
-def _read(text: str, *, where: str, upgrades: Sequence[Callable[[dict[str, Any]], dict[str, Any]]]) -> dict[str, Any]:
-    """Convert a document to the newest version."""
-    newest = len(upgrades) + 1
+def _read(text: str, kind: type[T], complaint: str, where: str) -> T:
+    """The record of a document; an error says what is wrong, and why."""
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -206,22 +198,12 @@ def _read(text: str, *, where: str, upgrades: Sequence[Callable[[dict[str, Any]]
     version = document.get("v") if isinstance(document, dict) else None
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise _damaged("it has no version", where)
-    if version > newest:
+    if version > HISTORY_VERSION:
         raise SchemaError(
-            f"version {version} of a kept run, this mainstay reads up to {newest}",
+            f"version {version} of a kept run, this mainstay reads up to {HISTORY_VERSION}",
             looked_in=where,
             next_step="read it with a newer mainstay",
         )
-    try:
-        for upgrade in upgrades[version - 1 :]:
-            document = upgrade(document)
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise _damaged(f"it lacks something ({_cause(error)})", where) from error
-    return dict(document)
-
-
-def _structured(document: Mapping[str, Any], kind: type[T], complaint: str, where: str) -> T:
-    """The record of a document; an error says what is wrong, and why."""
     try:
         return _converter().structure(document, kind)
     except UNSTRUCTURED as error:
@@ -260,7 +242,7 @@ def read_history(files: Iterable[tuple[str, bytes]]) -> History:
         stem = stem_of(place)
         try:
             if place.partition(":")[2].startswith(f"{WITHDRAWN}/"):
-                withdrawals[stem] = _withdrawal_from_json(content.decode(), where=place)
+                withdrawals[stem] = _read(content.decode(), Withdrawal, "a withdrawal lacks something", place)
             elif hashlib.sha256(content).hexdigest()[:12] != stem[-12:]:
                 unread.append((place, "its content was altered: the digest in its name is of another one"))
             else:
@@ -284,11 +266,6 @@ def stem_of(place: str) -> str:
         '20270131T010000-000-0123456789ab'
     """
     return place.rpartition("/")[2].removesuffix(".json")
-
-
-def _withdrawal_from_json(text: str, *, where: str) -> Withdrawal:
-    document = _read(text, where=where, upgrades=UPGRADES)
-    return _structured(document, Withdrawal, "a withdrawal lacks something", where)
 
 
 @cache
