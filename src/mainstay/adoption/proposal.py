@@ -17,7 +17,7 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Any
 
-from mainstay.adoption.survey import SUITE_PACKAGES, Survey, count_workloads, normal_name
+from mainstay.adoption.survey import SUITE_PACKAGES, Survey, count_workloads
 from mainstay.adoption.templates import (
     Pin,
     calling_workflow,
@@ -29,6 +29,7 @@ from mainstay.adoption.templates import (
 )
 from mainstay.adoption.writing import Edit
 from mainstay.project.configuration import Configuration, read_configuration
+from mainstay.project.requirements import normal_name, requirement_name
 from mainstay.records.errors import ConfigurationError, UsageError
 
 GROUP = "benchmarks"
@@ -259,7 +260,7 @@ def _extras_for(needed: Iterable[str], survey: Survey) -> Iterator[str]:
     """Extras that provide the packages needed by the workloads: for each package the shortest extra that has it."""
     chosen: set[str] = set()
     for package in sorted(set(needed) - survey.in_groups.keys()):
-        having = [name for name, texts in survey.extras.items() if package in {normal_name(text) for text in texts}]
+        having = [name for name, texts in survey.extras.items() if package in map(requirement_name, texts)]
         if having and not chosen.intersection(having):
             extra = min(having, key=lambda name: (len(survey.extras[name]), name))
             chosen.add(extra)
@@ -276,7 +277,7 @@ def _runtime(survey: Survey) -> set[str] | None:
     poetry = survey.document.get("tool", {}).get("poetry", {}).get("dependencies", {})
     if not project and not poetry:
         return None
-    return {normal_name(text) for text in (*project.get("dependencies", ()), *poetry)}
+    return {requirement_name(text) for text in (*project.get("dependencies", ()), *poetry)}
 
 
 def _distribution(module: str) -> str:
@@ -312,16 +313,16 @@ def _group(survey: Survey, settings: Mapping[str, Any], notes: list[str]) -> lis
     own = [
         name
         for name, texts in survey.groups.items()
-        if {normal_name(t) for t in texts if isinstance(t, str)} & {*SUITE_PACKAGES}
+        if {requirement_name(t) for t in texts if isinstance(t, str)} & {*SUITE_PACKAGES}
     ]
-    in_extras = [text for texts in survey.extras.values() for text in texts if normal_name(text) in SUITE_PACKAGES]
+    in_extras = [text for texts in survey.extras.values() for text in texts if requirement_name(text) in SUITE_PACKAGES]
     entries: list[Any] = [{"include-group": name} for name in own[:1]]
     entries += [] if entries else list(dict.fromkeys(in_extras)) or _measuring_packages(survey)
-    known = {**survey.listed, **{normal_name(t): t for texts in survey.extras.values() for t in texts}}
+    known = {**survey.listed, **{requirement_name(t): t for texts in survey.extras.values() for t in texts}}
     known |= survey.in_groups
     runtime = _runtime(survey)
-    present = (runtime or set()) | {normal_name(text) for text in entries if isinstance(text, str)}
-    present |= {normal_name(text) for extra in settings.get("extras", []) for text in survey.extras[extra]}
+    present = (runtime or set()) | {requirement_name(text) for text in entries if isinstance(text, str)}
+    present |= {requirement_name(text) for extra in settings.get("extras", []) for text in survey.extras[extra]}
     of_suite = set() if own else survey.suite_imports
     of_package = set() if runtime is None else set(survey.package_imports)
     if runtime is not None and survey.scripts and not survey.suite_files:

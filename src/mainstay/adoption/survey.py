@@ -19,6 +19,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from mainstay.project.configuration import Configuration, read_configuration
+from mainstay.project.requirements import normal_name, requirement_name
 from mainstay.project.scripts import importable_names
 from mainstay.records.errors import UsageError
 
@@ -129,7 +130,7 @@ class Survey:
     def in_groups(self) -> Mapping[str, str]:
         """Requirements in dependency groups, by normalised name."""
         texts = (text for entries in self.groups.values() for text in entries if isinstance(text, str))
-        return {normal_name(text): text for text in texts}
+        return {requirement_name(text): text for text in texts}
 
     @property
     def extras(self) -> Mapping[str, Sequence[str]]:
@@ -288,34 +289,19 @@ def _packages(document: Mapping[str, Any], names: frozenset[str], backend: str) 
     if backend == "none":
         return "scripts", tuple(importable_names(names, namespaces=True))
     flat = importable_names(names) or importable_names(names, namespaces=True)
-    by_name = [name for name in flat if _normal(name) == _project_name(document)]
+    by_name = [name for name in flat if normal_name(name) == _project_name(document)]
     packages = by_name or [name for name in flat if f"{name}.py" not in names] or flat
     return "flat", tuple(packages)
 
 
 def _project_name(document: Mapping[str, Any]) -> str:
     named = document.get("project", {}).get("name") or document.get("tool", {}).get("poetry", {}).get("name")
-    return _normal(str(named or ""))
+    return normal_name(str(named or ""))
 
 
 def _main_first(packages: Sequence[str], document: Mapping[str, Any]) -> tuple[str, ...]:
     """The packages, with the one named like the project first."""
-    return tuple(sorted(packages, key=lambda name: _normal(name) != _project_name(document)))
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def normal_name(requirement: str) -> str:
-    """Normalised name of the package that a requirement asks for; empty where it names none.
-
-    Example:
-        >>> normal_name("Typing_Extensions>=4; python_version < '3.12'")
-        'typing-extensions'
-    """
-    match = re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)", requirement)
-    return _normal(match[1]) if match else ""
+    return tuple(sorted(packages, key=lambda name: normal_name(name) != _project_name(document)))
 
 
 # --- what could be measured --------------------------------------------------------------------------------------------
@@ -481,7 +467,7 @@ def _listed(names: Iterable[str], read: Callable[[str], str | None]) -> dict[str
             continue
         for match in re.finditer(pattern, read(name) or "", re.MULTILINE):
             text = {"pytorch": "torch"}.get(match[1], match[1])
-            found.setdefault(normal_name(text), text)
+            found.setdefault(requirement_name(text), text)
     return found
 
 

@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple, Self
 
 from mainstay.records.errors import ConfigurationError
 from mainstay.records.findings import Blame, Finding, Verdict
+from mainstay.records.formatting import first_few
 from mainstay.records.plans import Plan
 from mainstay.stats.sequential import look_weights
 
@@ -226,8 +227,7 @@ def _passed(findings: Sequence[Finding]) -> str:
     return told + (f", {undecided} that do not block are undecided" if undecided else "")
 
 
-def _names(findings: Sequence[Finding], *, at_most: int = 3) -> str:
+def _names(findings: Sequence[Finding]) -> str:
     """Ids of the metrics that used up most of their margin, and the number of others."""
     worst = sorted(findings, key=lambda finding: -finding.degradation_in_margins)
-    named = ", ".join(finding.metric.id for finding in worst[:at_most])
-    return named + (f" and {len(findings) - at_most} more" if len(findings) > at_most else "")
+    return first_few([finding.metric.id for finding in worst])

@@ -37,6 +37,7 @@ import uv
 from platformdirs import user_cache_path
 
 from mainstay.project.configuration import Configuration
+from mainstay.project.requirements import normal_name, requirement_name
 from mainstay.project.scripts import importable_names
 from mainstay.records.errors import EnvironmentBuildError
 from mainstay.records.redaction import without_credentials
@@ -381,7 +382,7 @@ class _Request:
         extras = [
             extra
             for extra in configuration.extras
-            if not is_listed or _normal_name(extra) in map(_normal_name, project.get("optional-dependencies", {}))
+            if not is_listed or normal_name(extra) in map(normal_name, project.get("optional-dependencies", {}))
         ]
         groups = [group for group in configuration.groups if group in self.project.get("dependency-groups", {})]
         return replace(
@@ -561,22 +562,6 @@ def expand_group(project: Mapping[str, Any], group: str) -> list[str]:
     for entry in project.get("dependency-groups", {}).get(group, []):
         requirements += [entry] if isinstance(entry, str) else expand_group(project, entry["include-group"])
     return requirements
-
-
-def requirement_name(requirement: str) -> str:
-    """Normalised name of the package that a requirement asks for (PEP 503).
-
-    Example:
-        >>> requirement_name("Pytest_Benchmark[x]>=5 ; python_version > '3'")
-        'pytest-benchmark'
-    """
-    match = re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)", requirement)
-    return _normal_name(match[1]) if match else ""
-
-
-def _normal_name(name: str) -> str:
-    """Normalised name of a package or an extra."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def drop_names(constraints: str, names: Iterable[str]) -> str:
