@@ -16,6 +16,8 @@ import operator
 import statistics
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from functools import partial
 from time import perf_counter  # bound here: a workload that patches the module's clock must not change what is measured
 from typing import Any
 
@@ -46,10 +48,11 @@ Arguments = tuple[Sequence[Any], Mapping[str, Any]]
 """Positional and named arguments of a call."""
 
 
+@dataclass(eq=False)
 class CallTimer:
     """Timer for calls of one function.
 
-    Args:
+    Attributes:
         target: The function to time.
         arguments: Function that gives the arguments of a round; its time does not count.
         teardown: Called after a round with its arguments; its time does not count.
@@ -58,85 +61,69 @@ class CallTimer:
         disable_gc: Whether the garbage collector is switched off during a round.
         clock: Function that gives the time in seconds.
         run_delay: Meter of the time that the thread waited for a core, which does not count.
+        latencies: Time of each call, if they are timed separately.
+        result: What the last call returned.
     """
 
-    def __init__(
-        self,
-        target: Callable[..., Any],
-        arguments: Callable[[], Arguments],
-        *,
-        run_delay: RunDelayMeter,
-        teardown: Callable[..., Any] | None = None,
-        iterations: int = 1,
-        times_each: bool = False,
-        disable_gc: bool = False,
-        clock: Callable[[], float] = perf_counter,
-    ) -> None:
-        self._target = target
-        self._arguments = arguments
-        self._teardown = teardown
-        self._iterations = iterations
-        self._times_each = times_each
-        self._disable_gc = disable_gc
-        self._clock = clock
-        self._run_delay = run_delay
-        self.latencies: list[float] = []
-        self.result: Any = None
+    target: Callable[..., Any]
+    arguments: Callable[[], Arguments]
+    _: KW_ONLY
+    teardown: Callable[..., Any] | None
+    iterations: int
+    times_each: bool
+    disable_gc: bool
+    clock: Callable[[], float]
+    run_delay: RunDelayMeter
+    latencies: list[float] = field(default_factory=list, init=False)
+    result: Any = field(default=None, init=False)
 
     def time_rounds(self, rounds: int) -> float:
         """Sum the time of some rounds, in seconds for one iteration of each."""
-        return math.fsum(self._time_round() for _ in range(rounds)) / self._iterations
+        return math.fsum(self._time_round() for _ in range(rounds)) / self.iterations
 
     def time_calls(self, calls: int) -> float:
         """Time a number of successive calls with the same arguments, in seconds."""
-        args, kwargs = self._arguments()
+        args, kwargs = self.arguments()
         return self._time_span(calls, args, kwargs)
 
     def _time_round(self) -> float:
-        args, kwargs = self._arguments()
+        args, kwargs = self.arguments()
         try:
-            return self._time_span(self._iterations, args, kwargs)
+            return self._time_span(self.iterations, args, kwargs)
         finally:
-            if self._teardown:
-                self._teardown(*args, **kwargs)
+            if self.teardown:
+                self.teardown(*args, **kwargs)
 
     def _time_span(self, calls: int, args: Sequence[Any], kwargs: Mapping[str, Any]) -> float:
-        target, clock, run_delay, synchronise = self._target, self._clock, self._run_delay, accelerator_barrier()
+        """Time some calls, one by one if each is a latency, with the garbage collector as it is wanted."""
+        time_together = partial(self._time_together, accelerator_barrier(), args, kwargs)
         was_enabled = gc.isenabled()
-        if self._disable_gc:
+        if self.disable_gc:
             gc.disable()
         try:
-            if self._times_each:
-                seconds = self._time_each(calls, args, kwargs, synchronise)
+            if self.times_each:
+                spans = [time_together(1) for _ in itertools.repeat(None, calls)]
+                self.latencies += spans
             else:
-                synchronise()
-                before = run_delay.read()
-                start = clock()
-                for _ in itertools.repeat(None, calls):
-                    self.result = target(*args, **kwargs)
-                synchronise()
-                seconds = clock() - start
-                seconds -= run_delay.take_off(before, seconds)
+                spans = [time_together(calls)]
         finally:
             if was_enabled:
                 gc.enable()
         refuse_lazy_result(self.result)
-        return seconds
-
-    def _time_each(
-        self, calls: int, args: Sequence[Any], kwargs: Mapping[str, Any], synchronise: Callable[[], None]
-    ) -> float:
-        target, clock, run_delay, spans = self._target, self._clock, self._run_delay, []
-        for _ in itertools.repeat(None, calls):
-            synchronise()
-            before = run_delay.read()
-            start = clock()
-            self.result = target(*args, **kwargs)
-            synchronise()
-            seconds = clock() - start
-            spans.append(seconds - run_delay.take_off(before, seconds))
-        self.latencies += spans
         return math.fsum(spans)
+
+    def _time_together(
+        self, synchronise: Callable[[], None], args: Sequence[Any], kwargs: Mapping[str, Any], calls: int
+    ) -> float:
+        target, clock, run_delay = self.target, self.clock, self.run_delay
+        synchronise()
+        before = run_delay.read()
+        start = clock()
+        for _ in itertools.repeat(None, calls):
+            self.result = target(*args, **kwargs)
+        synchronise()
+        seconds = clock() - start
+        return seconds - run_delay.take_off(before, seconds)
 
 
 def accelerator_barrier() -> Callable[[], None]:
