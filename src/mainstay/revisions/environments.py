@@ -586,6 +586,23 @@ def site_packages_of(environment: Path) -> Path:
     return next(environment.glob("lib/python*/site-packages"))
 
 
+def install(place: Path, wanted: Sequence[str], *, side: Side, doing: str, cwd: Path | None = None) -> None:
+    """Install what is named, and nothing that it depends on, into a virtual environment, as compiled copies.
+
+    Args:
+        place: The virtual environment.
+        wanted: Packages, or options of ``uv pip install`` that name them.
+        side: The revision, for messages.
+        doing: What is being done, for messages.
+        cwd: Working folder of uv.
+
+    Raises:
+        EnvironmentBuildError: If uv fails.
+    """
+    command = ["pip", "install", "--quiet", "--python", str(python_of(place)), "--no-deps", "--compile-bytecode"]
+    run_uv([*command, "--link-mode", "copy", *wanted], side=side, doing=doing, cwd=cwd)
+
+
 def build_subject(
     side: Side,
     tree: Path,
@@ -612,22 +629,7 @@ def build_subject(
     """
     wheels = list(built) or _build_wheels(side, tree, resolution.local, place.with_name("wheel"), version)
     run_uv(["venv", "--quiet", "--python", sys.executable, str(place)], side=side, doing="making an environment")
-    run_uv(
-        [
-            "pip",
-            "install",
-            "--quiet",
-            "--python",
-            str(python_of(place)),
-            "--no-deps",
-            "--no-cache",
-            "--link-mode",
-            "copy",
-        ]
-        + ["--compile-bytecode", *map(str, wheels)],
-        side=side,
-        doing="installing the wheel",
-    )
+    install(place, ["--no-cache", *map(str, wheels)], side=side, doing="installing the wheel")
     site_packages = site_packages_of(place)
     startup = startup_code(place, site_packages, dependencies)
     (site_packages / DEPENDENCIES_FILE).write_text(

@@ -28,7 +28,7 @@ from typing import NamedTuple, Self
 
 from mainstay.records.errors import Interrupted, UsageError
 from mainstay.revisions import environments
-from mainstay.revisions.environments import Resolution, named_indexes, python_of, run_uv, site_packages_of
+from mainstay.revisions.environments import Resolution, install, named_indexes, run_uv, site_packages_of
 from mainstay.store.integrity import (
     Manifest,
     describe_changes,
@@ -131,12 +131,11 @@ class Layer:
         run_uv(["venv", "--clear", "--quiet", "--python", sys.executable, str(place)], doing="making an environment")
         requirements = place / "requirements.txt"
         requirements.write_text("\n".join(resolution.pins), encoding="utf-8")
-        arguments = ["pip", "install", "--quiet", "--python", str(python_of(place)), "--no-deps"]
-        arguments += ["--compile-bytecode", "--link-mode", "copy", "--requirement", str(requirements)]
+        wanted = ["--requirement", str(requirements)]
         if indexes := named_indexes(tree, resolution.side):  # a pin is exact, so it may come from any of them
-            arguments += [word for index in indexes for word in ("--index", index)]
-            arguments += ["--index-strategy", "unsafe-best-match"]
-        run_uv(arguments, side=resolution.side, doing="installing the dependencies", cwd=tree)
+            wanted += [word for index in indexes for word in ("--index", index)]
+            wanted += ["--index-strategy", "unsafe-best-match"]
+        install(place, wanted, side=resolution.side, doing="installing the dependencies", cwd=tree)
         requirements.unlink()  # workers read the layer, and an address may hold a password
         write_manifest(_manifest_place(place), take_manifest(place))
 
