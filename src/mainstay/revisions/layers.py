@@ -22,7 +22,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -37,6 +37,9 @@ from mainstay.store.integrity import (
     take_manifest,
     write_manifest,
 )
+
+with suppress(ImportError):  # Windows has none, and doctor reads this module there too
+    import fcntl
 
 LOCK_SECONDS = 0.2
 """Longest time, in seconds, until an interrupt is noticed while another gate builds the layer."""
@@ -102,11 +105,11 @@ class Layer:
             while not self._is_ready:
                 if is_interrupted():
                     raise Interrupted("interrupted")
-                if not self._lock.share():
+                if not self._lock.take(exclusive=False):
                     time.sleep(LOCK_SECONDS)
                 elif self._verify():
                     self._is_ready = True
-                elif self._lock.claim():
+                elif self._lock.take(exclusive=True):
                     if not is_complete(self.place):  # otherwise another gate has built it meanwhile
                         self._build(tree)
                         evict(limit)
@@ -152,7 +155,7 @@ class Layer:
         name = self._resolution.digest[:8]
         self.notes.append(f"the cached dependencies {name} were thrown away: {why}")
         _manifest_place(self.place).unlink(missing_ok=True)
-        if self._lock.claim():  # otherwise another gate uses it, and the next gate that builds a layer evicts
+        if self._lock.take(exclusive=True):  # if another gate uses it, the next gate that builds a layer evicts it
             shutil.rmtree(self.place, ignore_errors=True)
 
 
@@ -171,32 +174,21 @@ class _Lock:
         """Release the lock and close it."""
         os.close(self._descriptor)
 
-    def share(self) -> bool:
-        """Take a shared lock if possible; return whether it is held."""
-        return self._try(exclusive=False)
-
-    def claim(self) -> bool:
-        """Take an exclusive lock; return whether it is held. If it is not, no lock is held."""
-        return self._try(exclusive=True)
-
-    def release(self) -> None:
-        """Release the lock."""
-        import fcntl  # here, since Windows has none, and doctor reads this module there too
-
-        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
-
-    def touch(self) -> None:
-        """Record the current time as the last use of the layer."""
-        os.utime(self._path)
-
-    def _try(self, *, exclusive: bool) -> bool:
-        import fcntl
-
+    def take(self, *, exclusive: bool) -> bool:
+        """Take the lock if possible; return whether it is held. If an exclusive one is not, no lock is held."""
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_NB | (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH))
         except BlockingIOError:
             return False
         return True
+
+    def release(self) -> None:
+        """Release the lock."""
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def touch(self) -> None:
+        """Record the current time as the last use of the layer."""
+        os.utime(self._path)
 
 
 def layers_folder() -> Path:
@@ -305,12 +297,9 @@ def evict(limit: int) -> None:
 
 def _remove(place: Path) -> bool:
     """Remove a layer unless a gate uses it; return whether it was removed."""
-    lock = _Lock(place)
-    try:
-        if not lock.claim():
+    with closing(_Lock(place)) as lock:
+        if not lock.take(exclusive=True):
             return False
         _manifest_place(place).unlink(missing_ok=True)  # first: without it, no layer exists
         shutil.rmtree(place, ignore_errors=True)
         return True
-    finally:
-        lock.close()
