@@ -24,7 +24,7 @@ from filelock import FileLock, Timeout
 
 from mainstay.commands.gate import GateOptions, gate
 from mainstay.measuring.loop import Observer
-from mainstay.records.errors import EnvironmentBuildError, MainstayError, StoreError, UsageError
+from mainstay.records.errors import EnvironmentBuildError, MainstayError, UsageError
 from mainstay.records.executions import part_of
 from mainstay.records.findings import Blame, Verdict
 from mainstay.records.formatting import change_text, seconds_text
@@ -37,7 +37,7 @@ from mainstay.stats.culprit import CONFIDENCE, NUM_FIRST_PAIRS, Search, start_se
 from mainstay.stats.paired import one_sided_p_values, summarise_pairs
 from mainstay.store.files import FOLDER
 from mainstay.store.history import kept_metric
-from mainstay.store.journal import BISECTIONS, JOURNAL_VERSION, Journal
+from mainstay.store.journal import BISECTIONS, JOURNAL_VERSION, Journal, making
 
 RESUME = "start the same 'mainstay bisect' again: completed probes are kept"
 """The next step after a search that was interrupted."""
@@ -347,15 +347,9 @@ class _Probes:
     def opened(cls, repository: Repository, good: str, bad: str, run: Measure) -> Iterator[_Probes]:
         """Open the measurements of earlier searches between two commits, for one process at a time."""
         folder = repository.root / FOLDER / BISECTIONS / f"{good[:16]}-{bad[:16]}"
-        try:
+        with making("the folder of the search", looked_in=f"{FOLDER}/{BISECTIONS}"):
             folder.mkdir(parents=True, exist_ok=True)
             (repository.root / FOLDER / ".gitignore").write_text("*\n", encoding="utf-8")
-        except OSError as error:
-            raise StoreError(
-                f"the folder of the search cannot be made: {error.strerror}",
-                looked_in=f"{FOLDER}/{BISECTIONS}",
-                next_step="make room, or make the repository writable",
-            ) from error
         try:
             with FileLock(folder / "lock", timeout=0):
                 journal = Journal(folder / "journal.jsonl", BISECTIONS)

@@ -24,10 +24,10 @@ from mainstay.commands.tampering import find_tampering
 from mainstay.measuring.ledger import restore_trials
 from mainstay.measuring.loop import Observer
 from mainstay.measuring.sharding import Shard
-from mainstay.records.errors import PieceError, StoreError, UsageError
+from mainstay.records.errors import PieceError, UsageError
 from mainstay.records.trials import Side
 from mainstay.store.files import FOLDER
-from mainstay.store.journal import JOURNAL_VERSION, PIECES, RunFolder
+from mainstay.store.journal import JOURNAL_VERSION, PIECES, RunFolder, making
 
 PART = "accuracy"
 """The part of a gate that can be sharded."""
@@ -125,15 +125,10 @@ def measure_shard(
 @contextmanager
 def _open_piece(place: Path, start: Start, options: TrialsOptions) -> Iterator[tuple[RunFolder, Start]]:
     """Lock the folder of a new piece, or of one that is continued; gives it with the start that it has."""
-    try:
+    way_on = "make room, or name another folder with --output"
+    with making("the folder of the piece", looked_in=str(place), next_step=way_on):
         place.mkdir(parents=True, exist_ok=True)
         (place / ".gitignore").write_text("*\n", encoding="utf-8")  # or the next candidate would contain it
-    except OSError as error:
-        raise StoreError(
-            f"the folder of the piece cannot be made: {error.strerror}",
-            looked_in=str(place),
-            next_step="make room, or name another folder with --output",
-        ) from error
     with RunFolder(place, PIECES) as folder:
         journal = folder.journal
         if not journal.read():

@@ -289,6 +289,28 @@ class RunFolder:
 
 
 @contextmanager
+def making(
+    folder: str, *, looked_in: str, next_step: str = "make room, or make the repository writable"
+) -> Iterator[None]:
+    """Explain why a folder cannot be made.
+
+    Args:
+        folder: What the folder is, for the message.
+        looked_in: Where it would be.
+        next_step: What to do then.
+
+    Raises:
+        StoreError: If the system refuses.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"{folder} cannot be made: {error.strerror}", looked_in=looked_in, next_step=next_step
+        ) from error
+
+
+@contextmanager
 def new_run(root: Path, now: datetime, start: Mapping[str, Any], *, among: str = RUNS) -> Iterator[RunFolder]:
     """Create and lock the folder of a new run, and start its journal.
 
@@ -302,16 +324,10 @@ def new_run(root: Path, now: datetime, start: Mapping[str, Any], *, among: str =
         StoreError: If the folder cannot be made.
     """
     runs = root / FOLDER / among
-    try:
+    with making("the run's folder", looked_in=f"{FOLDER}/{among} in the repository"):
         runs.mkdir(parents=True, exist_ok=True)
         (root / FOLDER / ".gitignore").write_text("*\n", encoding="utf-8")
         run = RunFolder(_fresh_folder(runs, f"{now:%Y%m%dT%H%M%S}"), among)
-    except OSError as error:
-        raise StoreError(
-            f"the run's folder cannot be made: {error.strerror}",
-            looked_in=f"{FOLDER}/{among} in the repository",
-            next_step="make room, or make the repository writable",
-        ) from error
     with run:  # first, or another process could mistake it for an interrupted run
         run.journal.append("start", version=JOURNAL_VERSION, **start)
         yield run
