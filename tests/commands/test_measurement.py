@@ -6,13 +6,13 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from mainstay.commands.harness import Harness
 from mainstay.commands.measurement import measuring, open_ledgers
-from mainstay.commands.session import Session
+from mainstay.commands.session import Stopwatch
 from mainstay.commands.start import BothSettings
 from mainstay.measuring.agenda import Agenda, Assignment
 from mainstay.measuring.loop import SilentObserver
@@ -99,13 +99,12 @@ def measure(specs, tmp_path):
     def measure(executor):
         observer = CountingObserver()
         with new_run(tmp_path / str(id(observer)), datetime.now(UTC), {}) as folder:
-            session = Session(
-                repository=None,
+            session: Any = SimpleNamespace(
                 folder=folder,
-                start=cast("Any", SimpleNamespace(baseline=SimpleNamespace(commit="c"))),
+                start=SimpleNamespace(baseline=SimpleNamespace(commit="c")),
                 settings=BothSettings(own=settings, judging=settings),
-                environ={},
                 observer=observer,
+                watch=Stopwatch(),
             )
             ledgers = open_ledgers(agenda, plan)
             with measuring(session, harness, agenda, plan, ledgers, executor=executor) as measurement:

@@ -112,7 +112,7 @@ def calibrate(
         fail_fast=False,
     )
     with new_run(repository.root, datetime.fromisoformat(created), asdict(start), among=CALIBRATIONS) as folder:
-        session = Session.of_run(repository, folder, start, environ=environ, observer=observer)
+        session = Session(repository, folder, start, environ=environ, observer=observer)
         calibration = run_calibration(session, options)
         place = folder.write("calibration.json", calibration_to_json(calibration))
         folder.journal.append("finish")

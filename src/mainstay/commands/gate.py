@@ -86,7 +86,7 @@ def gate(path: Path, options: GateOptions, *, environ: Mapping[str, str], observ
         _open_run(repository, options, environ) as (folder, start),
         recorded_failure(folder),
     ):
-        session = Session.of_run(repository, folder, start, environ=environ, observer=observer)
+        session = Session(repository, folder, start, environ=environ, observer=observer)
         run = run_gate(session, options, cluster)
         outcome = finish(folder, run)
         if options.explain and run.verdict is not Verdict.PASS:

@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import KW_ONLY, asdict, dataclass, field
 from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path
@@ -56,7 +56,7 @@ class Stopwatch:
         self._last = now
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Session:
     """Inputs shared by all steps.
 
@@ -64,7 +64,6 @@ class Session:
         repository: The user's repository.
         folder: Folder of the run.
         start: Choices that were fixed when the run started.
-        settings: ``[tool.mainstay]`` of both revisions.
         environ: The user's environment.
         observer: Receives progress reports.
         watch: Stopwatch of the phases.
@@ -73,34 +72,19 @@ class Session:
     repository: Repository
     folder: RunFolder
     start: Start
-    settings: BothSettings
+    _: KW_ONLY
     environ: Mapping[str, str]
     observer: Observer
     watch: Stopwatch = field(default_factory=Stopwatch)
 
-    @classmethod
-    def of_run(
-        cls,
-        repository: Repository,
-        folder: RunFolder,
-        start: Start,
-        *,
-        environ: Mapping[str, str],
-        observer: Observer,
-    ) -> Session:
-        """Start the session of a run.
+    @cached_property
+    def settings(self) -> BothSettings:
+        """``[tool.mainstay]`` of both revisions.
 
         Raises:
             ConfigurationError: If the settings of the candidate cannot be read.
         """
-        return cls(
-            repository=repository,
-            folder=folder,
-            start=start,
-            settings=read_settings(repository, start.baseline, start.candidate),
-            environ=environ,
-            observer=observer,
-        )
+        return read_settings(self.repository, self.start.baseline, self.start.candidate)
 
     @property
     def configuration(self) -> Configuration:
@@ -144,7 +128,7 @@ def passing_session(
     """
     created = datetime.fromisoformat(start.created)
     with tempfile.TemporaryDirectory() as place, new_run(Path(place), created, asdict(start)) as folder:
-        yield Session.of_run(repository, folder, start, environ=environ, observer=observer)
+        yield Session(repository, folder, start, environ=environ, observer=observer)
 
 
 @contextmanager

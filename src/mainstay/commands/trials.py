@@ -118,7 +118,7 @@ def measure_shard(
         piece = Piece.read(folder.journal)
         num_pairs = piece.ending.num_pairs if piece and piece.ending else 0
         if piece is None or piece.basis is None or num_pairs < _num_wanted(options, piece.basis):
-            _measure(Session.of_run(repository, folder, start, environ=environ, observer=observer), options)
+            _measure(Session(repository, folder, start, environ=environ, observer=observer), options)
         return _outcome(options, folder)
 
 
