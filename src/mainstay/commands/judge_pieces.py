@@ -89,12 +89,7 @@ class Recorded:
         return request.pair >= self.num_pairs or bool(request.repetition) or is_broken
 
     def _damage(self, number: int, request: PairRequest, where: str) -> PieceError:
-        piece = self._pieces[number]
-        return PieceError(
-            f"shard {piece.head.shard} lacks pair {request.pair} of {request.workload} on {where}",
-            looked_in=str(piece.path),
-            next_step=f"remove the folder, and measure again: {piece.head.command()}",
-        )
+        return self._pieces[number].damage(f"lacks pair {request.pair} of {request.workload} on {where}")
 
 
 def _lacking(trial: Trial, gated: Sequence[str]) -> str:

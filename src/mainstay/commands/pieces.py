@@ -124,6 +124,15 @@ class Piece:
             ending=_last([journal.content(line, "ending", Ending) for line in endings]),
         )
 
+    def damage(self, fact: str) -> PieceError:
+        """The error for a piece that has to be measured again.
+
+        Args:
+            fact: What is wrong with it, to follow the name of its shard.
+        """
+        step = f"remove the folder, and measure again: {self.head.command()}"
+        return PieceError(f"shard {self.head.shard} {fact}", looked_in=str(self.path), next_step=step)
+
 
 def _last(endings: Sequence[Ending]) -> Ending | None:
     """The last of several endings, with what was noted at any of them; ``None`` if there is none."""
@@ -188,11 +197,7 @@ def require_whole(pieces: Sequence[Piece]) -> tuple[Piece, ...]:
     first = pieces[0].head
     for piece, following in pairwise(pieces):
         if piece.head.shard.count != following.head.shard.count:
-            raise PieceError(
-                f"shard {piece.head.shard} and shard {following.head.shard} do not belong to one gate",
-                looked_in=f"{piece.path} and {following.path}",
-                next_step="give the folders of one gate only",
-            )
+            raise _unfit(piece, following, "do not belong to one gate", "give the folders of one gate only")
         if piece.head.shard == following.head.shard:
             raise PieceError(
                 f"shard {piece.head.shard} is there twice",
@@ -219,19 +224,21 @@ def require_whole(pieces: Sequence[Piece]) -> tuple[Piece, ...]:
             )
     for piece in pieces[1:]:
         if difference := find_difference(basis_of(pieces[0]), basis_of(piece)):
-            raise PieceError(
-                f"shard {pieces[0].head.shard} and shard {piece.head.shard} differ in {difference}",
-                looked_in=f"{pieces[0].path} and {piece.path}",
-                next_step="measure all shards of one commit, with the same options, on machines of the same kind; for "
-                "equal dependencies, pin them with 'constraints'",
+            advice = (
+                "measure all shards of one commit, with the same options, on machines of the same kind; for equal "
+                "dependencies, pin them with 'constraints'"
             )
+            raise _unfit(pieces[0], piece, f"differ in {difference}", advice)
         if difference := _find_context_difference(pieces[0], piece):
-            raise PieceError(
-                f"shard {pieces[0].head.shard} and shard {piece.head.shard} recorded another {difference}",
-                looked_in=f"{pieces[0].path} and {piece.path}",
-                next_step=f"measure both on machines that give the same; remove the folder, then: {piece.head.command()}",
-            )
+            advice = f"measure both on machines that give the same; remove the folder, then: {piece.head.command()}"
+            raise _unfit(pieces[0], piece, f"recorded another {difference}", advice)
     return tuple(pieces)
+
+
+def _unfit(first: Piece, second: Piece, why: str, next_step: str) -> PieceError:
+    """The error for two pieces that cannot be judged together."""
+    fact = f"shard {first.head.shard} and shard {second.head.shard} {why}"
+    return PieceError(fact, looked_in=f"{first.path} and {second.path}", next_step=next_step)
 
 
 def _find_context_difference(first: Piece, second: Piece) -> str:
@@ -265,11 +272,7 @@ def basis_of(piece: Piece) -> Basis:
     """
     if piece.basis is None or not _is_planned(piece.basis):
         what = "no basis of a judgement" if piece.basis is None else "a plan that does not fit its workloads"
-        raise PieceError(
-            f"shard {piece.head.shard} holds {what}",
-            looked_in=str(piece.path),
-            next_step=f"remove the folder, and measure again: {piece.head.command()}",
-        )
+        raise piece.damage(f"holds {what}")
     return piece.basis
 
 
