@@ -42,6 +42,7 @@ from mainstay.records.trials import Side, Trial
 from mainstay.revisions.carrying import Carried, unpack
 from mainstay.revisions.environments import Resolution, cache_folder
 from mainstay.revisions.workspace import input_digests
+from mainstay.store.files import write_text
 from mainstay.store.journal import CONVERTER, new_run
 from mainstay.workers.descendants import inheriting_orphans
 from mainstay.workers.machine import describe_machine, device_kind
@@ -145,7 +146,7 @@ class _Use:
             if not _is_locked(self._folder / KEPT):
                 shutil.rmtree(self._folder, ignore_errors=True)
                 self._folder.mkdir(mode=0o700)
-                _write(self._folder / PARCEL, json.dumps(CONVERTER.unstructure(parcel)))
+                write_text(self._folder / PARCEL, json.dumps(CONVERTER.unstructure(parcel)))
                 self._hold()
                 self._start_keeper()
             else:
@@ -320,12 +321,12 @@ def keep(folder: Path) -> None:
             while not _has_ended(folder, lock):
                 if (folder / CHECK).exists():
                     (folder / CHECK).unlink()
-                    _write(folder / CHANGES, json.dumps(find_changes()))
+                    write_text(folder / CHANGES, json.dumps(find_changes()))
                 time.sleep(POLL_SECONDS)
         shutil.rmtree(folder, ignore_errors=True)
         Path(lock.lock_file).unlink()
     except MainstayError as error:
-        _write(folder / FAILED, str(error))
+        write_text(folder / FAILED, str(error))
 
 
 @contextmanager
@@ -348,7 +349,7 @@ def _built(folder: Path) -> Iterator[Callable[[], list[str]]]:
         with open_harness(session) as harness:
             inputs = input_digests(harness.prepared.variables, harness.scratch) or {}
             built = Built(specs=harness.specs_of_both, inputs=inputs)
-            _write(folder / READY, json.dumps(CONVERTER.unstructure(built)))
+            write_text(folder / READY, json.dumps(CONVERTER.unstructure(built)))
             yield lambda: find_tampering(harness, {})
 
 
@@ -377,13 +378,6 @@ def _is_locked(file: Path) -> bool:
     finally:
         os.close(descriptor)
     return False
-
-
-def _write(file: Path, text: str) -> None:
-    """Write a file that another process waits for, so that it appears only when it is complete."""
-    half = file.with_suffix(".half")
-    half.write_text(text, encoding="utf-8")
-    half.rename(file)
 
 
 def _last_lines(log: Path) -> str:
