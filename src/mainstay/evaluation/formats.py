@@ -91,20 +91,14 @@ def _read_folder(folder: Path, chosen_filter: str, cluster: str) -> Scores:
     )
 
 
-def joined(parts: Iterable[Scores]) -> Scores:
+def joined(parts: Sequence[Scores]) -> Scores:
     """Join the scores from several files of one side."""
-    parts = list(parts)
-    facts: dict[str, str] = {}
-    directions: dict[str, Direction] = {}
-    for part in parts:
-        facts |= part.facts
-        directions |= part.directions
     return Scores(
         format=parts[0].format,
         items=tuple(item for part in parts for item in part.items),
         files=tuple(file for part in parts for file in part.files),
-        facts=facts,
-        directions=directions,
+        facts={name: fact for part in parts for name, fact in part.facts.items()},
+        directions={name: direction for part in parts for name, direction in part.directions.items()},
     )
 
 
