@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -229,12 +229,13 @@ def _lost() -> tuple[type[BaseException], ...]:
     return (KilledWorker, CancelledError, TimeoutError, OSError)
 
 
+@dataclass(eq=False)
 class ClusterExecutor(Executor):
     """Executor that measures pairs on a cluster instead of this machine.
 
     A pair that the cluster loses for good, because each of its workers was killed or none is left, is measured here.
 
-    Args:
+    Attributes:
         client: Connection to the cluster.
         remote: Function that the workers call with the arguments of a pair; it can be pickled.
         local: Executor of this machine.
@@ -242,21 +243,15 @@ class ClusterExecutor(Executor):
         patience: Seconds without any worker after which the cluster is given up.
     """
 
-    def __init__(
-        self,
-        client: Client,
-        remote: Callable[..., PairResult],
-        *,
-        local: Executor,
-        keep_trial: Callable[[Trial], None],
-        patience: float = PATIENCE_SECONDS,
-    ) -> None:
-        self._client = client
-        self._remote = remote
-        self._cluster = client.get_executor(pure=False)
-        self._local = local
-        self._keep_trial = keep_trial
-        self._patience = patience
+    client: Client
+    remote: Callable[..., PairResult]
+    _: KW_ONLY
+    local: Executor
+    keep_trial: Callable[[Trial], None]
+    patience: float = PATIENCE_SECONDS
+
+    def __post_init__(self) -> None:
+        self._cluster = self.client.get_executor(pure=False)
         self._under_way: set[Future[PairResult]] = set()
         self._settling = ThreadPoolExecutor(1)  # the thread of the connection must not wait for a disk
         self._is_lost = self._is_closed = False
@@ -278,7 +273,7 @@ class ClusterExecutor(Executor):
             self._measure_here(outer, fn, *args)
             return outer
         begun = time.monotonic()
-        inner = self._cluster.submit(self._remote, *args)
+        inner = self._cluster.submit(self.remote, *args)
         self._under_way.add(inner)
 
         def settle_soon(done: Future[PairResult]) -> None:
@@ -310,7 +305,7 @@ class ClusterExecutor(Executor):
         try:
             result = inner.result()
             for trial in result.trials:
-                self._keep_trial(trial)
+                self.keep_trial(trial)
         except _lost() as error:
             if self._is_closed:
                 outer.set_exception(ClusterError(f"the gate ended: {error}"))
@@ -335,16 +330,16 @@ class ClusterExecutor(Executor):
             else:
                 outer.set_exception(error)
 
-        self._local.submit(fn, *args).add_done_callback(pass_on)
+        self.local.submit(fn, *args).add_done_callback(pass_on)
 
     def _watch_workers(self) -> None:
         """Give the cluster up once it has had no worker for longer than the patience."""
         last_seen = time.monotonic()
         while not self._is_closed and not self._is_lost:
             with suppress(Exception):  # a scheduler that does not answer has no workers
-                if self._client.nthreads():
+                if self.client.nthreads():
                     last_seen = time.monotonic()
-            if time.monotonic() - last_seen > self._patience:
+            if time.monotonic() - last_seen > self.patience:
                 self._is_lost = True
                 for future in list(self._under_way):
                     future.cancel()
