@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 from mainstay.records.findings import MeasuredWith
 from mainstay.records.trials import Outcome, Side, Trial
-from mainstay.runner.protocol import BLOCK_SECONDS, BlockCommand, Command, Event
+from mainstay.runner.protocol import BLOCK_SECONDS, BlockCommand, Command, Event, Ready
 from mainstay.runner.ready_metrics import READY_METRICS, values_of_blocks
 from mainstay.runner.run_delay import ACCOUNT
 from mainstay.workers.collecting import concerns
@@ -271,9 +271,9 @@ class _BothSides:
             seconds=self._request.seconds,
             block_s=self._request.block_s,
             least=max((READY_METRICS[name].least_blocks for name in READY_METRICS.keys() & task.gated), default=2),
-            call_s=[side.call_s for side in sides],
-            left=[side.left for side in sides],
-            wall_s=[side.wall_s for side in sides],
+            call_s=[side.ready["call_s"] for side in sides],
+            left=[side.ready["left"] for side in sides],
+            wall_s=[side.ready["wall_s"] for side in sides],
         )
         end = time.monotonic() + MOST_WALL_TIME * self._request.seconds
         for done, first in enumerate(task.first[: blocks.alternations]):
@@ -297,9 +297,7 @@ class _TimedSide:
         self._reset()
 
     def _reset(self) -> None:
-        self.call_s: float | None = None
-        self.wall_s: float | None = None
-        self.left: int | None = None
+        self.ready = Ready(call_s=None, wall_s=None, left=None)
         self.is_ready = False
         self.notes: list[str] = []
         self._is_done = False
@@ -324,8 +322,7 @@ class _TimedSide:
         self._task = task
         ready = self._session.begin(task.workload, task.seed, Event.READY)
         if ready is not None:
-            self.is_ready = True
-            self.call_s, self.wall_s, self.left = ready["call_s"], ready["wall_s"], ready["left"]
+            self.is_ready, self.ready = True, ready
 
     def run_block(self, calls: int, *, goes_first: bool) -> None:
         """Run one block while the other revision waits."""
