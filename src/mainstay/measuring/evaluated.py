@@ -346,15 +346,14 @@ def _ends(metric: Metric, scoring: Scoring) -> tuple[float, float] | None:
 def _undeclared(sides: Mapping[Side, set[str]], declared: set[str], mean: Metric | None) -> ItemsError | None:
     """Refuse tasks that the marker does not name, since the number of metrics was fixed beforehand."""
     known = declared | {*(mean.scoring.tasks if mean and mean.scoring else ())}
-    strangers = {side: sorted(tasks - known) for side, tasks in sides.items()}
-    if not any(strangers.values()):
+    strangers = {side: tasks - known for side, tasks in sides.items() if tasks - known}
+    if not strangers:
         return None
-    named = next(names[0] for names in strangers.values() if names)
-    fact = f"a score of the task {named!r} was recorded, which the marker does not name" if mean or named else ""
-    if not named:
+    side, names = next(iter(strangers.items()))
+    fact = f"a score of the task {min(names)!r} was recorded, which the marker does not name"
+    if not min(names):
         fact = "a score without a task was recorded, and the marker names tasks"
-    blamed = [side for side, names in strangers.items() if names]
-    return ItemsError(fact, side=blamed[0] if len(blamed) == 1 else None)
+    return ItemsError(fact, side=side if len(strangers) == 1 else None)
 
 
 def _with_repeat(task: PairedTask, metric: Metric, repeat: _Repeat | None) -> TaskSamples:
