@@ -69,11 +69,12 @@ def scaffold_edits(
     folder = gated_folder(rendered)
     edits, different = [], []
     for path, text in sorted(rendered.items()):
-        before, inside = read(path), PurePosixPath(path).relative_to(folder) if _is_inside(path, folder) else None
+        before, place = read(path), PurePosixPath(path)
+        inside = place.relative_to(folder) if place.is_relative_to(folder) else None
         if inside is not None and inside.parts[0] in EXAMPLES and has_code:
             continue
         if inside == PurePosixPath("pyproject.toml") and before is not None:
-            has_ruff = any(read(str(PurePosixPath(path).with_name(name))) is not None for name in RUFF_FILES)
+            has_ruff = any(read(str(place.with_name(name))) is not None for name in RUFF_FILES)
             left_out = OWN_TABLES | ({"ruff"} if has_ruff else set())
             text = with_sessions_needs(before, text, left_out)  # noqa: PLW2901
         elif before is not None and before != text:
@@ -90,10 +91,6 @@ def scaffold_edits(
             next_step="choose --existing keep, which leaves yours, or --existing replace, which git can undo",
         )
     return tuple(edits)
-
-
-def _is_inside(path: str, folder: str) -> bool:
-    return not folder or path.startswith(f"{folder}/")
 
 
 def gated_folder(files: Mapping[str, str]) -> str:

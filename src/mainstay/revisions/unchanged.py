@@ -177,12 +177,8 @@ def _iter_tree(place: Path) -> Iterator[tuple[str, Path]]:
         if path.is_dir() and not path.is_symlink():
             if path.name != "__pycache__":
                 yield from ((f"{path.name}/{name}", inner) for name, inner in _iter_tree(path))
-        elif not _is_record(path):
+        elif not (path.parent.name.endswith(".dist-info") and path.name in RECORDS_OF_INSTALLERS):
             yield path.name, path
-
-
-def _is_record(path: Path) -> bool:
-    return path.parent.name.endswith(".dist-info") and path.name in RECORDS_OF_INSTALLERS
 
 
 def _is_module(path: Path) -> bool:
