@@ -90,15 +90,13 @@ def observed(next_step: str) -> Iterator[PlainProgress | LiveProgress]:
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_STATUS_HELP)
 @click.version_option(package_name="mainstay")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-@click.pass_context
-def main(context: click.Context, *, debug: bool) -> None:
+@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")  # read by run()
+def main() -> None:
     """Tell whether a change made the model less accurate or the code slower.
 
     Workloads are pytest tests in the folder 'benchmarks': one that records a metric with the fixture 'trial', or
     times a call with the fixture 'benchmark'. Settings are in [tool.mainstay] of pyproject.toml.
     """
-    context.obj = debug
 
 
 @main.command(epilog=EXIT_STATUS_HELP)
