@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import islice, zip_longest
 
 from mainstay.records.explanations import CodeLine, Hunk, Nearness
 from mainstay.revisions.git import Repository
@@ -50,26 +51,23 @@ def parse_hunks(diff: str) -> Iterator[Hunk]:
         ('m.py', 3, 3, 2, ('-    x', '+    y', '+    z'))
     """
     old = new = ""
-    lines = [line for line in diff.split("\n") if not line.startswith("\\")]  # of a file without a last line break
-    position = 0
-    while position < len(lines):
-        line = lines[position]
-        position += 1
+    # a backslash marks a file without a last line break
+    lines = (line for line in diff.split("\n") if not line.startswith("\\"))
+    for line in lines:
         if line.startswith("--- "):
             old = line[4:].removeprefix("a/")
         elif line.startswith("+++ "):
             new = line[4:].removeprefix("b/")
         elif header := HEADER.match(line):
             before, num_before, after, num_after = (int(number or 1) for number in header.groups()[:4])
-            body = lines[position : position + num_before + num_after]
-            position += num_before + num_after
+            body = tuple(islice(lines, num_before + num_after))
             yield Hunk(
                 file=old if new == "/dev/null" else new,
                 before=before,
                 num_before=num_before,
                 after=after,
                 num_after=num_after,
-                lines=tuple(body[:MAX_LINES]),
+                lines=body[:MAX_LINES],
                 function=header[5],
             )
 
@@ -87,18 +85,14 @@ def nearest_hunks(
     Returns:
         How near they are, and they: one if it is on a stack, else the first of all.
     """
-    stacks = [(line, False) for line in candidate] + [(line, True) for line in baseline]
-    depths = {id(line): depth for stack in (baseline, candidate) for depth, line in enumerate(stack)}
-    stacks.sort(key=lambda pair: depths[id(pair[0])])
-    for line, is_old in stacks:
-        for hunk in hunks:
-            if _is_file(line, hunk) and _distance(line, hunk, is_old=is_old) == 0:
-                return Nearness.AT_THE_LINE, (hunk,)
-    for line, is_old in stacks:
-        near = [hunk for hunk in hunks if _is_file(line, hunk)]
-        distances = [(_distance(line, hunk, is_old=is_old), number) for number, hunk in enumerate(near)]
-        if distances and min(distances)[0] <= MOST_DISTANT:
-            return Nearness.ON_THE_STACK, (near[min(distances)[1]],)
+    innermost_first = zip_longest(candidate, baseline)
+    stacks = [(line, is_old) for pair in innermost_first for is_old, line in enumerate(pair) if line is not None]
+    for nearness, limit in ((Nearness.AT_THE_LINE, 0), (Nearness.ON_THE_STACK, MOST_DISTANT)):
+        for line, is_old in stacks:
+            near = [hunk for hunk in hunks if _is_file(line, hunk)]
+            distances = [(_distance(line, hunk, is_old=bool(is_old)), number) for number, hunk in enumerate(near)]
+            if distances and min(distances)[0] <= limit:
+                return nearness, (near[min(distances)[1]],)
     return (Nearness.ELSEWHERE if hunks else Nearness.NOWHERE), tuple(hunks[:MAX_HUNKS])
 
 
