@@ -542,15 +542,13 @@ class Repository:
 
     # --- worktrees -------------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def scratch_folder(self) -> Iterator[Path]:
+    def scratch_folder(self) -> AbstractContextManager[Path]:
         """A temporary folder of one gate that is removed at the end, with every worktree in it.
 
         Raises:
             StoreError: If it cannot be made.
         """
-        with scratch_folder(self.common_folder, release=self._forget_worktrees) as folder:
-            yield folder
+        return scratch_folder(self.common_folder, release=self._forget_worktrees)
 
     def sweep(self) -> None:
         """Remove the temporary folders and worktrees that killed gates and calibrations left behind.
@@ -709,8 +707,7 @@ class Repository:
 
     def latest_version(self, commit: str) -> str:
         """Return the version in the nearest tag before a commit; ``0.0.0`` if there is none."""
-        tag = self.call("describe", "--tags", "--abbrev=0", commit, check=False).text
-        return version_of(tag)
+        return version_of(self.call("describe", "--tags", "--abbrev=0", commit, check=False).text)
 
     def changed_files(self, before: str, after: str, paths: Iterable[str]) -> tuple[str, ...]:
         """Return the files below some paths that differ between two commits, sorted."""
