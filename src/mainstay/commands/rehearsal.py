@@ -24,12 +24,13 @@ from mainstay.measuring.scheduling import fitted_pair_seconds
 from mainstay.project.configuration import Configuration
 from mainstay.records.findings import Finding
 from mainstay.records.metrics import Workload
-from mainstay.records.trials import Outcome, Side, Trial
+from mainstay.records.trials import Side, Trial
 from mainstay.revisions.git import Repository
 from mainstay.workers.collecting import Problem, collect_workloads
 from mainstay.workers.machine import usable_cores
 from mainstay.workers.pairs import PairRequest, run_pair
 from mainstay.workers.process import WorkerSpec
+from mainstay.workers.session import CONCLUSIVE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -155,11 +156,7 @@ def _rehearse(session: Session) -> Rehearsal:
         return Rehearsal(
             workloads=tuple(gating),
             problems=found.problems,
-            failures={
-                trial.workload: trial.cause
-                for trial in tried
-                if trial.outcome not in {Outcome.COMPLETED, Outcome.SKIPPED}
-            },
+            failures={trial.workload: trial.cause for trial in tried if trial.outcome not in CONCLUSIVE},
             findings=agenda.settled,
             prepared=harness.prepared.notice,
             forecast=Forecast(

@@ -43,12 +43,8 @@ NUM_ATTEMPTS = 100
 """Number of attempts to create a folder, since another gate may remove it before it is locked."""
 
 
-def _keep_nothing(_: Path) -> None:
-    """Do nothing; the default for when a folder is removed."""
-
-
 @contextmanager
-def scratch_folder(repository: Path, *, release: Callable[[Path], object] = _keep_nothing) -> Iterator[Path]:
+def scratch_folder(repository: Path, *, release: Callable[[Path], object] = lambda folder: None) -> Iterator[Path]:
     """Make a temporary folder that is removed with everything in it.
 
     Args:
@@ -83,7 +79,7 @@ def scratch_folder(repository: Path, *, release: Callable[[Path], object] = _kee
         yield folder
 
 
-def remove_abandoned(repository: Path, *, release: Callable[[Path], object] = _keep_nothing) -> None:
+def remove_abandoned(repository: Path, *, release: Callable[[Path], object] = lambda folder: None) -> None:
     """Remove folders left by killed processes, of this repository and of repositories that no longer exist.
 
     Args:
