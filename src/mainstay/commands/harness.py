@@ -145,7 +145,8 @@ def _build(
     prepared = workspace.prepare(configuration, subjects[Side.CANDIDATE].python, scratch, session.environ)
     if prepared.notice:
         session.observer.note(prepared.notice)
-    variables = workspace.fixed_variables(configuration.threads, prepared.variables, session.environ)
+    fixed = environments.worker_variables(threads=configuration.threads, environ=session.environ)
+    variables = {**fixed, **prepared.variables}
     protected = (repository.root, layers_folder(), scratch)
     writable = workspace.writable_places(settings.own[Side.BASELINE].writable, protected)
     specs = {

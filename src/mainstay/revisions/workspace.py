@@ -510,11 +510,6 @@ def _prepare_error(command: Sequence[str], cause: str, stderr: str = "") -> Envi
     )
 
 
-def fixed_variables(threads: int, prepared: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
-    """Environment variables of all workers except HOME and TMPDIR."""
-    return {**worker_variables(threads=threads, environ=environ), **prepared}
-
-
 def _preparing_folder(scratch: Path) -> Path:
     """Folder in which ``prepare`` runs."""
     return scratch / "prepare"
