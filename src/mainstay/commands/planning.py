@@ -44,7 +44,43 @@ def fix_plan(
     Raises:
         PlanError: If a resumed run would follow a different plan.
     """
-    plan = _make_plan(session, agenda, num_pairs=num_pairs, proved=proved)
+    start, configuration, margins = session.start, session.configuration, margins_of(session, agenda)
+    looks = (start.pairs,) if start.pairs else configuration.looks
+    workloads = tuple(
+        replace(
+            _planned(session, assignment, margins, num_pairs or looks[-1]), is_proved=assignment.workload.id in proved
+        )
+        for assignment in agenda.assignments
+    )
+    measured = [workload for workload in workloads if not workload.is_proved]
+    gated = sum(not metric.scale.is_exact for workload in measured for metric in workload.metrics)
+    num_timed = _num_timed(measured)
+    groups = plan_groups(agenda, configuration.group_by, margin_of=margins, proved=proved)
+    plan = Plan(
+        alpha=configuration.alpha,
+        margin_level=configuration.margin_level,
+        looks=looks,
+        num_gated=gated + len(groups),
+        salt=start.salt,
+        workloads=workloads,
+        groups=groups,
+        margins_by_dataset=_margins_by_dataset(workloads, margins),
+        seconds=start.seconds,
+        pair_seconds=fitted_pair_seconds(
+            configuration.pair_seconds, num_timed=num_timed, looks=looks, seconds=start.seconds
+        ),
+        trial_seconds=configuration.trial_seconds,
+        fail_fast=start.fail_fast,
+        inconclusive=configuration.inconclusive,
+        deviations=configuration.deviations,
+        proof=configuration.proof or "",
+        threads=configuration.threads,
+        jobs=configuration.num_jobs(usable_cores()),
+        preload=configuration.preload,
+        share=configuration.share,
+        prepare=configuration.prepare,
+        writable=session.settings.own[Side.BASELINE].writable,
+    )
     return keep_plan(session.folder, plan)
 
 
@@ -131,47 +167,6 @@ def note_on_noise(plan: Plan) -> str:
 def _num_timed(workloads: Iterable[PlannedWorkload]) -> int:
     """Number of workloads that share the two processes of a timed pair."""
     return sum(EXECUTIONS[workload.execution].is_interleaved for workload in workloads)
-
-
-def _make_plan(session: Session, agenda: Agenda, *, num_pairs: int | None, proved: frozenset[str]) -> Plan:
-    """The plan that follows from settings, options and agenda."""
-    start, configuration, margins = session.start, session.configuration, margins_of(session, agenda)
-    looks = (start.pairs,) if start.pairs else configuration.looks
-    workloads = tuple(
-        replace(
-            _planned(session, assignment, margins, num_pairs or looks[-1]), is_proved=assignment.workload.id in proved
-        )
-        for assignment in agenda.assignments
-    )
-    measured = [workload for workload in workloads if not workload.is_proved]
-    gated = sum(not metric.scale.is_exact for workload in measured for metric in workload.metrics)
-    num_timed = _num_timed(measured)
-    groups = plan_groups(agenda, configuration.group_by, margin_of=margins, proved=proved)
-    return Plan(
-        alpha=configuration.alpha,
-        margin_level=configuration.margin_level,
-        looks=looks,
-        num_gated=gated + len(groups),
-        salt=start.salt,
-        workloads=workloads,
-        groups=groups,
-        margins_by_dataset=_margins_by_dataset(workloads, margins),
-        seconds=start.seconds,
-        pair_seconds=fitted_pair_seconds(
-            configuration.pair_seconds, num_timed=num_timed, looks=looks, seconds=start.seconds
-        ),
-        trial_seconds=configuration.trial_seconds,
-        fail_fast=start.fail_fast,
-        inconclusive=configuration.inconclusive,
-        deviations=configuration.deviations,
-        proof=configuration.proof or "",
-        threads=configuration.threads,
-        jobs=configuration.num_jobs(usable_cores()),
-        preload=configuration.preload,
-        share=configuration.share,
-        prepare=configuration.prepare,
-        writable=session.settings.own[Side.BASELINE].writable,
-    )
 
 
 def _planned(session: Session, assignment: Assignment, margins: Margins, num_pairs: int) -> PlannedWorkload:
