@@ -67,18 +67,13 @@ def render_markdown(run: Run) -> str:
         "\n".join(_within(_suspects(view), budget=_HEAD_BYTES // 2)),
         judged_by,
     ]
-    left = MAX_BYTES - sum(_size(part) + 2 for part in parts) + _size(judged_by) - 300
-    parts += [
-        "<details><summary>Details</summary>",
-        "\n".join(_all_within(_details(view), budget=left * 3 // 4)),
-        "</details>",
-    ]
-    left = MAX_BYTES - sum(_size(part) + 2 for part in parts) + _size(judged_by) - 300
-    parts += [
-        f"<details><summary>{view.plan_title}</summary>",
-        "\n".join(_all_within(_plan(view), budget=left)),
-        "</details>",
-    ]
+    for title, lines, quarters in (("Details", _details(view), 3), (view.plan_title, _plan(view), 4)):
+        left = MAX_BYTES - sum(_size(part) + 2 for part in parts) + _size(judged_by) - 300
+        parts += [
+            f"<details><summary>{title}</summary>",
+            "\n".join(_all_within(lines, budget=left * quarters // 4)),
+            "</details>",
+        ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
