@@ -199,7 +199,8 @@ def test_where_workers_are_not_confined_a_changed_layer_is_an_error_and_no_later
 
 def test_a_layer_that_another_project_changed_is_named_and_built_anew(project, own_cache):
     project.gate()
-    layers = [*own_cache.glob("mainstay/environments/*/lib/python*/site-packages")]  # those of other tests are there too
+    # those of other tests are there too
+    layers = [*own_cache.glob("mainstay/environments/*/lib/python*/site-packages")]
     for site_packages in layers:
         (site_packages / "evil.pth").write_text("raise SystemExit('evil')\n")
 

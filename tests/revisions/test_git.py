@@ -12,7 +12,7 @@ import pytest
 from filelock import FileLock
 
 from mainstay.records.errors import GitError, RevisionError
-from mainstay.revisions.git import Repository, remote_commit, version_of
+from mainstay.revisions.git import Outcome, Repository, remote_commit, version_of
 from tests.repositories import git
 
 pytestmark = pytest.mark.usefixtures("own_git_settings")
@@ -727,6 +727,21 @@ def test_a_gate_does_not_wait_for_another_without_end(project, monkeypatch):
         pytest.raises(GitError, match="does not finish"),
     ):
         repository.sweep()
+
+
+@pytest.mark.parametrize("num_locked", [1, 2])
+def test_last_attempt_counts_where_another_process_held_a_lock(project, monkeypatch, num_locked):
+    locked = Outcome(128, b"", "fatal: Unable to create '/a/.git/index.lock': File exists.")
+    answers = [*[locked] * num_locked, Outcome(0, b"worktree /a\n", "")]
+    repository = Repository.discover(project)
+    monkeypatch.setattr("mainstay.revisions.git.NUM_LOCK_ATTEMPTS", 1)
+    monkeypatch.setattr(Repository, "call", lambda *_, **__: answers.pop(0))
+
+    if num_locked == 1:
+        assert repository.worktrees() == (Path("/a"),)
+    else:
+        with pytest.raises(GitError, match="index.lock"):
+            repository.worktrees()
 
 
 def test_gates_at_the_same_time_add_worktrees_safely(project, tmp_path):

@@ -674,13 +674,13 @@ class Repository:
         """Call git, and retry while another process holds a lock."""
         outcome = self.call(*arguments, check=False)
         for attempt in range(NUM_LOCK_ATTEMPTS):
-            if outcome.status == 0:
-                return outcome
-            if not _LOCKED.search(outcome.errors):
+            if outcome.status == 0 or not _LOCKED.search(outcome.errors):
                 break
             time.sleep(0.05 * (attempt + 1))
             outcome = self.call(*arguments, check=False)
-        raise _failure(arguments, self.top, outcome)
+        if outcome.status:
+            raise _failure(arguments, self.top, outcome)
+        return outcome
 
     # --- content ---------------------------------------------------------------------------------------------------
 
