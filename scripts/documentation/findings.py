@@ -28,6 +28,8 @@ FINDERS: Mapping[str, Callable[[Any], Iterator[Finding]]] = {
     "evaluation": simulation_findings.evaluation,
     "selftest": gate_findings.selftest,
     "hostile": gate_findings.hostile,
+    "interruptions": gate_findings.interruptions,
+    "thread_choice": model_findings.thread_choice,
     "comparison": gate_findings.comparison,
     "peers": model_findings.peers,
     "ablations": model_findings.ablations,

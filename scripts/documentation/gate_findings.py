@@ -73,6 +73,19 @@ def hostile(document: Any) -> Iterator[Finding]:
     )
 
 
+def interruptions(document: Any) -> Iterator[Finding]:
+    """Interrupted gates: whether anything was left behind or lost."""
+    by_signal = "; ".join(
+        f"{row['signal']}: {row['moments']} moments, {row['ended_by_it']} before the verdict, {row['with_faults'] or 'none'} "
+        "with a fault"
+        for row in document["signals"]
+    )
+    yield Finding(
+        f"Of {document['moments']} interrupted gates, {document['with_faults'] or 'none'} left anything behind, lost "
+        f"anything or exited with an unexpected status. {by_signal}."
+    )
+
+
 def comparison(document: Any) -> Iterator[Finding]:
     """Other gates: how often each raises an alarm."""
     for number, case in enumerate(dict.fromkeys(row["case"] for row in document["alarms"])):

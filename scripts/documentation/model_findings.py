@@ -313,3 +313,16 @@ def recipe_accuracy(document: Any) -> Iterator[Finding]:
             f"{name} reaches a top-1 accuracy of {with_interval(mark, lambda share: percent(share, 2))}: the mean of "
             f"{measured['n']} trainings with its 95 % interval."
         )
+
+
+def thread_choice(document: Any) -> Iterator[Finding]:
+    """Choice of threads: how an epoch with the chosen number compares with the better of one and two."""
+    found = "; ".join(
+        f"beside {case['busy'] or 'no'} busy processes {case['ratio_median']:.2f} times as long (median of {case['turns']} "
+        f"turns, {case['ratio_min']:.2f} to {case['ratio_max']:.2f})"
+        for case in document["cases"]
+    )
+    yield Finding(
+        f"With the chosen number of threads, an epoch takes, over the better of one and two threads: {found}. At most "
+        f"{document['largest_ratio']:g} is allowed."
+    )

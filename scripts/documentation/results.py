@@ -118,6 +118,21 @@ INTRODUCTIONS: Mapping[str, Introduction] = {
         "broken candidate, 2 for wrong usage, 3 for an inconclusive gate or a change that needs a review, 4 for a "
         "broken baseline or environment. `nox -s hostile` generates, gates and counts them.",
     ),
+    "interruptions": Introduction(
+        "Interrupted gates",
+        "Gates of a small repository, each ended by a signal at a moment drawn from the length of a gate, beside a second "
+        "gate of the same repository, with threads of NumPy in both. A moment is as it should be if the gate exits with 130 "
+        "or its verdict's status, the other gate comes to its verdict, nothing temporary is left, and the resumed "
+        "gate measures the same values. After SIGKILL, the next gate removes what was left. "
+        "`python -m experiments.interruptions` ends the gates.",
+    ),
+    "thread_choice": Introduction(
+        "Choice of threads",
+        "One epoch of the article's recipe on MNIST with the number of threads that the command chooses, beside the same "
+        "epoch with one and with two threads, in drawn order, on an idle machine and beside two busy processes. The ratio "
+        "is the time of the epoch over that of the better of one and two threads in the same turn. "
+        "`python -m experiments.thread_choice` trains them.",
+    ),
     "first_difference": Introduction(
         "Where two revisions part",
         "Differences planted in the reference model, and the place that `mainstay explain` names first. The expected "
