@@ -1,8 +1,8 @@
 """Scales: how two values of a metric compare, and how the result is displayed.
 
 To add a scale, define a subclass of :class:`Scale` with ``level`` and its inverse ``value``, and add a line to
-:class:`~mainstay.records.metrics.Kind`, which gives it a name. The marker ``accuracy`` selects it by that name, as in ``accuracy(metric="perplexity", kind="ratio",
-margin=0.02)``, and run documents refer to it by that name.
+:class:`~mainstay.records.metrics.Kind`, which gives it a name. The marker ``accuracy`` selects it by that name, as in
+``accuracy(metric="perplexity", kind="ratio", margin=0.02)``, and run documents refer to it by that name.
 
 - :class:`Difference`: in the metric's own unit, as for accuracies.
 - :class:`LogRatio`: natural logarithm of a ratio, as for times and sizes.
