@@ -188,11 +188,12 @@ def run(num_moments: int, done: Sequence[tuple[str, int]] = (), *, seed: int = S
     missing = [
         (index, number) for index in range(num_moments) for number in SIGNALS if (number.name, index) not in done
     ]
+    if not missing:
+        return
     with tempfile.TemporaryDirectory() as folder:
-        campaign = Campaign(Path(folder).resolve()) if missing else None
+        campaign = Campaign(Path(folder).resolve())
         for index, number in missing:
             share = draw_moment(number, index, seed=seed)
-            assert campaign is not None
             outcome = campaign.end(number, share * campaign.seconds)
             yield {
                 "signal": number.name,
