@@ -5,4 +5,4 @@ from _mainstay_runner import timing
 
 timing.Benchmark.measure.__kwdefaults__["warm_up_s"] = 0.002
 """
-"""A warm-up of 0.2 s on either side would be most of the processor time of a short pair."""
+"""A warm-up of 0.1 s on either side would be most of the processor time of a short pair."""

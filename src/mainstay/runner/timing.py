@@ -34,8 +34,8 @@ from .ready_metrics import READY_METRICS, values_of_blocks
 from .recording import json_number
 from .run_delay import RunDelayMeter
 
-WARM_UP_SECONDS = 0.2
-"""Duration of the warm-up calls before the first block, in seconds, unless a single call takes longer."""
+WARM_UP_SECONDS = 0.1
+"""Duration of the warm-up calls before the first block, in seconds, unless a single call takes longer; asv chooses the same."""
 
 MOST_TIMELESS_CALLS = 1_000_000
 """Number of calls that may take no time by a coarse clock; if there are more, the clock does not advance."""
