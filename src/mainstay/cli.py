@@ -53,7 +53,8 @@ Exit status:
     0  pass, or no blocking finding (new workloads do not block)
     1  fail, missing, an implausible accuracy, or the candidate alone is broken
     2  wrong usage: an option, a revision, a key of [tool.mainstay]
-    3  inconclusive (the setting inconclusive may map it to 0 or 1)
+    3  inconclusive, or a changed workload or a large gain needs a person's review
+       (the setting inconclusive may change 3 to 1, and to 0 for undecided metrics)
     4  the baseline, the tool or the environment is broken, or nothing was judged
   130  interrupted; continue with 'mainstay gate --resume'
 """

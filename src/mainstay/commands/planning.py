@@ -160,7 +160,7 @@ def note_on_noise(plan: Plan) -> str:
         return ""
     return (
         f"at calibrated noise, {plan.looks[-1]} pairs are not sure to pass an unchanged revision within the margin of "
-        f"{first_few(doubtful)}: widen the margin, lengthen the trials or plan more looks"
+        f"{first_few(doubtful)}: lengthen the trials, or widen the margin or plan more looks in a separate change first"
     )
 
 

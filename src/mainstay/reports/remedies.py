@@ -228,14 +228,14 @@ def _settling(finding: Finding, metric: str, gate: Gate) -> Step:
     if finding.estimate is not None and abs(finding.degradation_in_margins - 1) <= 0.5:
         return Step(
             metric,
-            "too near the margin for any reasonable number of pairs to decide: repair the candidate, or widen the margin "
-            f"(in the marker in {metric.partition('::')[0]}, or in pyproject.toml), then gate again",
+            "too near the margin for any reasonable number of pairs to decide: repair the candidate, then gate again; a wider "
+            "margin counts only once it is merged, so widen it in a separate change, with the reason",
             *again,
         )
     return Step(
         metric,
-        "no planned number of pairs is expected to settle it: quieten the measurement or widen the margin; see what "
-        "this machine can detect",
+        "no planned number of pairs is expected to settle it: quieten the measurement, or widen the margin in a separate "
+        "change first; see what this machine can detect",
         "mainstay calibrate",
         minutes_text(gate.seconds),
     )
