@@ -167,6 +167,23 @@ def test_hooks_and_ci_that_are_there_are_named_and_left_alone(make_repository, c
     assert {path: (root / path).read_text() for path in theirs} == theirs
 
 
+@pytest.mark.parametrize(
+    ("layout", "path"), [("hatch", "benchmarks/test_import.py"), ("scripts", "benchmarks/test_training.py")]
+)
+@pytest.mark.parametrize("ignored", [{}, {".gitignore": "/benchmarks/test_[it]*.py\n"}], ids=["tracked", "ignored"])
+def test_a_test_file_of_the_project_is_never_replaced(make_repository, capsys, layout, path, ignored):
+    theirs = "import time\n\ndef test_speed():\n    assert time.perf_counter() > 0\n"
+    root = make_repository(LAYOUTS[layout] | ignored | {path: theirs})
+
+    status, out, _ = init(root, capsys, "--yes", "--no-gate")
+
+    assert status == 0
+    assert (root / path).read_text() == theirs
+    assert f"note: {path} exists and holds no workload that mainstay knows: it was not changed" in out
+    assert (root / path.replace("test_", "test_mainstay_")).is_file()
+    assert "nothing to write" in init(root, capsys, "--no-gate")[1]
+
+
 def test_a_folder_that_git_ignores_is_not_chosen_and_refused_where_it_is_named(make_repository, capsys):
     root = make_repository(LAYOUTS["hatch"] | {".gitignore": "bench*\n"})
 

@@ -266,6 +266,43 @@ def test_a_training_script_is_run_with_few_epochs_and_the_seed_of_the_pair():
     assert 'metric="accuracy"' in after
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import time\n\ndef test_speed():\n    started = time.perf_counter()\n    assert time.perf_counter() - started < 1\n",
+        "import pytest\n\n@pytest.fixture\ndef clock(): ...\n\ndef test_speed(clock): ...\n",
+        "def test_speed(:\n",
+        f"{SUITE}VALUES = [{'1, ' * 400_000}]\n",
+    ],
+    ids=["timed-by-hand", "own-fixture", "syntax-error", "very-large"],
+)
+@pytest.mark.parametrize(
+    ("layout", "wishes", "taken", "written"),
+    [
+        ("hatch", {}, ["benchmarks/test_import.py"], "benchmarks/test_mainstay_import.py"),
+        ("hatch", {"workloads": "tests"}, ["tests/test_import.py"], "tests/test_mainstay_import.py"),
+        ("scripts", {}, ["benchmarks/test_training.py"], "benchmarks/test_mainstay_training.py"),
+        (
+            "hatch",
+            {},
+            ["benchmarks/test_import.py", "benchmarks/test_mainstay_import.py"],
+            "benchmarks/test_mainstay_import_2.py",
+        ),
+    ],
+    ids=["import", "named-folder", "training", "twice"],
+)
+def test_an_example_takes_a_name_that_no_file_has(text, layout, wishes, taken, written):
+    files = LAYOUTS[layout] | dict.fromkeys(taken, text)
+
+    proposal = proposal_for(files, example=None if layout == "scripts" else "import", **wishes)
+
+    (edit,) = [edit for edit in proposal.edits if edit.path.endswith(".py")]
+    assert (edit.path, edit.before) == (written, None)
+    assert f"{taken[0]} exists and holds no workload that mainstay knows: it was not changed" in proposal.notes
+    again = proposal_for(files | {edit.path: edit.after for edit in proposal.edits})
+    assert again.edits == ()
+
+
 def test_stored_results_are_judged_by_their_own_command():
     proposal = proposal_for(HATCH | {"results/a/samples_t.jsonl": "{}"})
 
@@ -376,6 +413,13 @@ def test_settings_of_dependabot_are_kept_and_what_they_lack_is_told(text, is_tol
 
     assert ".github/dependabot.yml" not in [edit.path for edit in proposal.repository_edits]
     assert any("dependabot" in note for note in proposal.notes) is is_told
+
+
+@pytest.mark.parametrize("name", [".github/dependabot.yml", ".github/dependabot.yaml"])
+def test_empty_settings_of_dependabot_are_kept(name):
+    proposal = proposal_for(HATCH | {name: ""}, pin=PIN, ci=True)
+
+    assert not [edit for edit in proposal.repository_edits if "dependabot" in edit.path]
 
 
 def test_a_package_of_a_monorepo_is_gated_in_its_folder():

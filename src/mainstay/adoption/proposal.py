@@ -9,6 +9,7 @@ the same project is empty.
 
 from __future__ import annotations
 
+import itertools
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -447,7 +448,8 @@ def _workload_edit(
             next_step="choose another --example",
         )
     if example is Example.TRAINING and script is not None:
-        name, text = "test_training.py", training_example(script)
+        usual, text = "test_training.py", training_example(script)
+        name = _free_name(survey, folder, usual, read)
         notes.append(
             f"{folder}/{name} runs {script.path}: shorten its training, and give it its data, where it needs any"
         )
@@ -458,11 +460,22 @@ def _workload_edit(
                 looked_in="src and the project's folder",
                 next_step=f"write a workload in {folder}/ as the how-to 'add a workload' shows, then try again",
             )
-        name, text = "test_import.py", import_example(survey.packages[0], survey.inference)
+        usual, text = "test_import.py", import_example(survey.packages[0], survey.inference)
+        name = _free_name(survey, folder, usual, read)
+    if name != usual:
+        notes.append(f"{folder}/{usual} exists and holds no workload that mainstay knows: it was not changed")
     if example is Example.RESULTS:
         first = PurePosixPath(survey.stored_results[0]).parent
         notes.append(f"stored results are compared by 'mainstay judge BASELINE CANDIDATE', such as {first}")
-    yield Edit(path=f"{folder}/{name}", before=read(f"{folder}/{name}"), after=text)
+    yield Edit(path=f"{folder}/{name}", before=None, after=text)
+
+
+def _free_name(survey: Survey, folder: str, usual: str, read: Callable[[str], str | None]) -> str:
+    """The usual name of a file, or the first similar one that no file in the folder has, tracked by git or not."""
+    stem = usual.removeprefix("test_").removesuffix(".py")
+    numbered = (f"test_mainstay_{stem}_{number}.py" for number in itertools.count(2))
+    names = itertools.chain((usual, f"test_mainstay_{stem}.py"), numbered)
+    return next(name for name in names if f"{folder}/{name}" not in survey.files and read(f"{folder}/{name}") is None)
 
 
 def _ignore_edit(survey: Survey) -> Iterator[Edit]:
@@ -519,7 +532,7 @@ def _calling_edits(
     yield Edit(path=WORKFLOW, before=None, after=calling)
     if REPORT_WORKFLOW not in survey.workflows:
         yield Edit(path=REPORT_WORKFLOW, before=None, after=report_workflow(pin))
-    dependabot = next(filter(None, map(read, DEPENDABOT_FILES)), None)
+    dependabot = next((text for text in map(read, DEPENDABOT_FILES) if text is not None), None)
     if dependabot is None and not wishes.folder:
         yield Edit(path=DEPENDABOT_FILES[0], before=None, after=dependabot_settings())
     elif "github-actions" not in (dependabot or ""):
