@@ -70,8 +70,9 @@ def test_an_existing_table_of_groups_keeps_its_comments_and_order():
     assert list(tomllib.loads(after)["dependency-groups"]) == ["test", "benchmarks"]
 
 
-def test_line_ends_stay():
-    text = HATCH["pyproject.toml"].replace("\n", "\r\n")
+@pytest.mark.parametrize("table", ["", "\n[dependency-groups]\ntest = []\n\n[tool.ruff]\nline-length = 99\n"])
+def test_line_ends_stay(table):
+    text = (HATCH["pyproject.toml"] + table).replace("\n", "\r\n")
 
     after = applied(HATCH | {"pyproject.toml": text, ".gitignore": "a\r\n"})
 

@@ -6,6 +6,7 @@ import pytest
 
 from mainstay.commands import calibrate
 from mainstay.gates.policy import Design
+from mainstay.project.configuration import read_configuration
 from mainstay.records.calibrations import Proposal
 from mainstay.records.errors import StoreError
 from mainstay.runner.ready_metrics import READY_METRICS
@@ -55,3 +56,15 @@ def test_no_settings_are_written_through_a_link(root, tmp_path, text):
     assert (root / "pyproject.toml").is_symlink()
     assert (tmp_path / "shared.toml").exists() is (text is not None)
     assert text is None or (tmp_path / "shared.toml").read_text() == text
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_settings_end_their_lines_as_the_file_does(root, end):
+    (root / "pyproject.toml").write_bytes(f"[tool.mainstay]{end}seconds = 60  # ours{end}".encode())
+
+    place = write_settings(root)
+
+    lines = place.read_bytes().decode().split(end)
+    assert lines[:3] == ["[tool.mainstay]", "seconds = 90  # ours", "looks = [5, 8]"]
+    assert not [line for line in lines if "\r" in line or "\n" in line]
+    assert read_configuration(place.read_bytes(), "").margins == {"call_time": 0.1}

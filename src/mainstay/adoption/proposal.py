@@ -32,6 +32,7 @@ from mainstay.adoption.writing import Edit
 from mainstay.project.configuration import Configuration, read_configuration
 from mainstay.project.requirements import normal_name, requirement_name
 from mainstay.records.errors import ConfigurationError, UsageError
+from mainstay.store.files import with_line_ends
 
 GROUP = "benchmarks"
 """Dependency group of the packages that measure both revisions."""
@@ -374,8 +375,7 @@ def with_group(text: str, name: str, entries: Sequence[Any]) -> str:
         return appended(text, _table("dependency-groups", {name: entries}))
     document = tomlkit.parse(text)
     document["dependency-groups"][name] = _value(entries)
-    written: str = tomlkit.dumps(document)
-    return written
+    return with_line_ends(tomlkit.dumps(document), text)
 
 
 def _value(entries: Sequence[Any]) -> Any:
@@ -419,12 +419,10 @@ def appended(text: str, addition: str) -> str:
         >>> appended("a = 1\r\n", "b = 2\n")
         'a = 1\r\n\r\nb = 2\r\n'
     """
-    end = "\r\n" if "\r\n" in text else "\n"
-    addition = addition.replace("\n", end)
     if not text.strip():
-        return addition
-    gap = end if text.endswith("\n") else end * 2
-    return text + ("" if text.endswith(end * 2) else gap) + addition
+        return with_line_ends(addition, text)
+    gap = "\n" if text.endswith("\n") else "\n\n"
+    return with_line_ends(text + ("" if text.endswith(("\n\n", "\n\r\n")) else gap) + addition, text)
 
 
 # --- other files -------------------------------------------------------------------------------------------------------
@@ -483,10 +481,10 @@ def _ignore_edit(survey: Survey) -> Iterator[Edit]:
     lines = {line.strip().strip("/") for line in survey.ignored.splitlines()}
     if RUNS.strip("/") in lines:
         return
-    end = "\r\n" if "\r\n" in survey.ignored else "\n"
-    gap = "" if not survey.ignored or survey.ignored.endswith("\n") else end
+    gap = "" if not survey.ignored or survey.ignored.endswith("\n") else "\n"
     before = survey.ignored if ".gitignore" in survey.files or survey.ignored else None
-    yield Edit(path=".gitignore", before=before, after=f"{survey.ignored}{gap}{RUNS}{end}")
+    after = with_line_ends(f"{survey.ignored}{gap}{RUNS}\n", survey.ignored)
+    yield Edit(path=".gitignore", before=before, after=after)
 
 
 def _ci_edits(

@@ -134,7 +134,7 @@ def write_document(place: Path, calibration: Calibration) -> Path:
 
 
 def write_settings(path: Path, calibration: Calibration) -> Path:
-    """Write the proposed settings to the pyproject.toml of the user's working tree, and keep its comments.
+    """Write the proposed settings to the pyproject.toml of the working tree, and keep its comments and line ends.
 
     Args:
         path: A folder in the user's repository.
@@ -152,7 +152,7 @@ def write_settings(path: Path, calibration: Calibration) -> Path:
     root = Repository.discover(path).root
     place = root / "pyproject.toml"
     refuse_link(place, root)
-    text = place.read_text(encoding="utf-8") if place.exists() else ""
+    text = place.read_bytes().decode() if place.exists() else ""
     proposal = calibration.proposal
     settings = with_settings(
         text,

@@ -2,7 +2,7 @@
 
 - :func:`write_text`, :func:`write_output`: write a file of mainstay's own, and one that the user names.
 - :func:`content_digest`, :func:`iter_files`: digest and list files.
-- :func:`refuse_link`: a link through which no file of a project is written.
+- :func:`refuse_link`, :func:`with_line_ends`: what a write to a file of a project does not change.
 - :func:`harmful_link`: a link that a copy of a folder must not follow.
 """
 
@@ -116,6 +116,21 @@ def refuse_link(path: Path, root: Path, *, next_step: str = "put a file or folde
             looked_in=str(root),
             next_step=next_step,
         )
+
+
+def with_line_ends(after: str, before: str) -> str:
+    r"""The new text of a file, with CRLF at the ends of its lines if all lines of the old text have it.
+
+    Args:
+        after: The new text.
+        before: The old text.
+
+    Example:
+        >>> with_line_ends("a\r\nb\n", "a\r\n"), with_line_ends("a\nb\n", "a\n")
+        ('a\r\nb\r\n', 'a\nb\n')
+    """
+    bare = r"(?<!\r)\n"
+    return re.sub(bare, "\r\n", after) if "\n" in before and not re.search(bare, before) else after
 
 
 def content_digest(place: Path, *, suffix: str = "") -> str:
