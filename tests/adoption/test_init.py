@@ -195,6 +195,27 @@ def test_a_folder_that_git_ignores_is_not_chosen_and_refused_where_it_is_named(m
     assert 'workloads = "gate"' in (root / "pyproject.toml").read_text()
 
 
+@pytest.mark.parametrize("remote", ["origin", "team/fork"])
+@pytest.mark.parametrize("branch", ["trunk", "release/2.0"])
+def test_a_default_branch_keeps_its_whole_name(make_repository, remote, branch):
+    root = make_repository(LAYOUTS["hatch"])
+    reference = f"refs/remotes/{remote}/{branch}"
+    for command in (
+        ["remote", "add", remote, "https://host.invalid/plank"],
+        ["update-ref", reference, "HEAD"],
+        ["symbolic-ref", f"refs/remotes/{remote}/HEAD", reference],
+    ):
+        subprocess.run(["git", *command], cwd=root, check=True)
+
+    assert adopting.plan_adoption(root, environ={}, ci=False).survey.default_branch == branch
+
+
+def test_a_default_branch_without_a_remote_is_the_local_one(make_repository):
+    root = make_repository(LAYOUTS["hatch"])
+
+    assert adopting.plan_adoption(root, environ={}, ci=False).survey.default_branch == "main"
+
+
 def test_a_folder_without_git_is_explained(tmp_path, capsys):
     (tmp_path / "plank.py").write_text("")
 

@@ -1,4 +1,5 @@
 import ast
+import subprocess
 import tomllib
 from contextlib import suppress
 
@@ -428,6 +429,35 @@ def test_a_package_of_a_monorepo_is_gated_in_its_folder():
     (text,) = (edit.after for edit in proposal.repository_edits if edit.path == WORKFLOW)
 
     assert yaml.safe_load(text)["jobs"]["gate"]["with"]["working-directory"] == "packages/one"
+
+
+@pytest.mark.parametrize("folder", ["", "pkgs/a", "pkgs/the one", "it's # 2: $HOME"])
+@pytest.mark.parametrize("requirement", ["mainstay==1.0", 'mainstay @ git+https://h/o/m@c0ffee ; os_name == "posix"'])
+def test_the_steps_of_a_workflow_pass_on_names_that_need_quotes_and_can_write_the_reports(
+    tmp_path, folder, requirement
+):
+    (edit,) = proposal_for(HATCH, requirement=requirement, folder=folder).repository_edits
+
+    steps = yaml.safe_load(edit.after)["jobs"]["gate"]["steps"]
+    called = 'python() { printf "%s\\n" "$@"; }; mainstay() { printf "%s\\n" "$@"; : > gate/run.json; };\n'
+    script = called + "\n".join(step["run"] for step in steps if "run" in step)
+    done = subprocess.run(["bash", "-euc", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+
+    option = ["-C", folder] if folder else []
+    assert done.stdout.splitlines()[:4] == ["-m", "pip", "install", requirement]
+    assert done.stdout.splitlines()[4:][: len(option) + 3] == ["gate", *option, "--json", "gate/run.json"]
+
+
+@pytest.mark.parametrize("branch", ["main", "release/2.0", "2.0", "on", "a,b"])
+@pytest.mark.parametrize("folder", ["", "packages/one", "packages/it's # 2"])
+def test_a_branch_and_a_folder_of_any_name_reach_the_called_workflow(branch, folder):
+    proposal = proposal_for(HATCH, pin=PIN, ci=True, default_branch=branch, folder=folder)
+    (text,) = (edit.after for edit in proposal.repository_edits if edit.path == WORKFLOW)
+
+    workflow = yaml.safe_load(text)
+
+    assert workflow[True]["push"] == {"branches": [branch]}
+    assert workflow["jobs"]["gate"]["with"].get("working-directory", "") == folder
 
 
 def test_a_gpu_is_not_expected_of_ci():

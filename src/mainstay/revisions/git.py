@@ -419,8 +419,13 @@ class Repository:
 
     def _branch(self, name: str, remote: str | None) -> str | None:
         """Return the full reference of a branch, remote-tracking before local."""
-        places = (*((f"refs/remotes/{remote}/",) if remote else ()), "refs/remotes/", "refs/heads/")
+        places = _branch_places(remote)
         return next((place + name for place in places if self._commit(place + name) is not None), None)
+
+    def branch_name(self, reference: str) -> str:
+        """Return the name of a branch, such as ``release/2.0``, from its full reference, remote-tracking or local."""
+        places = _branch_places(self.remote())
+        return next((reference.removeprefix(place) for place in places if reference.startswith(place)), reference)
 
     def remote(self) -> str | None:
         """Return origin, or else the sole remote."""
@@ -883,6 +888,11 @@ def _last_lines(text: str) -> str:
     """Return the last three lines of git's error output as one line."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return "; ".join(lines[-3:]) or "it said nothing"
+
+
+def _branch_places(remote: str | None) -> tuple[str, ...]:
+    """Prefixes of the full references of branches, remote-tracking before local."""
+    return (*((f"refs/remotes/{remote}/",) if remote else ()), "refs/remotes/", "refs/heads/")
 
 
 def _short(reference: str | None) -> str:
