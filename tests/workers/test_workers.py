@@ -433,9 +433,7 @@ def test_peak_memory_is_measured_in_fresh_processes_one_after_the_other(measure,
 
 
 @pytest.mark.parametrize("may_overlap", [False, True])
-def test_the_sides_of_a_pair_run_at_the_same_time_only_if_its_trials_may_overlap(
-    measure, write, tmp_path, may_overlap
-):
+def test_the_sides_of_a_pair_run_at_the_same_time_only_if_its_trials_may_overlap(measure, write, tmp_path, may_overlap):
     write(f"""
         import os, pathlib, time
 
