@@ -7,7 +7,7 @@
     │   ├── ConfigurationError     2   ``[tool.mainstay]`` cannot be read
     │   └── RevisionError          2   git does not know the revision asked for
     ├── GitError                   4   the repository cannot be gated as it is
-    ├── EnvironmentBuildError      4   a revision cannot be resolved, built or installed; 1 if the candidate cannot
+    ├── EnvironmentBuildError      4   a revision cannot be resolved, built or installed; 1 if the candidate alone cannot
     ├── PlanError                  4   a resumed gate would go by another plan than the one it started with
     ├── PieceError                 4   pieces of shards are incomplete, or do not belong together
     ├── ClusterError               4   a cluster cannot be used: no scheduler, no worker, or one of another kind
@@ -89,7 +89,8 @@ class EnvironmentBuildError(MainstayError):
     """The dependencies or the wheel of a revision could not be resolved, built or installed.
 
     Args:
-        side: ``"baseline"`` or ``"candidate"``; ``None`` if both or neither is to blame.
+        side: ``"baseline"`` or ``"candidate"``; ``None`` if both or neither is to blame, as for what the package index,
+            the network or the disk does.
     """
 
     def __init__(
