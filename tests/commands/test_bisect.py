@@ -15,6 +15,7 @@ from mainstay.commands.bisect import (
     render,
 )
 from mainstay.records.errors import MainstayError, UsageError
+from mainstay.records.executions import part_of
 from mainstay.records.findings import Blame, Method, Verdict
 from mainstay.records.history import KeptMetric
 from mainstay.records.metrics import Direction, Kind, Metric
@@ -45,12 +46,26 @@ def root(tmp_path):
 class Bench:
     """Measures commits without running them: the true degradation of each is given."""
 
-    def __init__(self, root, degradations, *, deviation=0.3, broken=(), stop_after=None):
+    def __init__(
+        self,
+        root,
+        degradations,
+        *,
+        metrics=(TOP1, STEP),
+        deviation=0.3,
+        broken=(),
+        most_pairs=None,
+        verdict=Verdict.FAIL,
+        stop_after=None,
+    ):
         subjects = dict(line.split(" ", 1) for line in git(root, "log", "--format=%H %s").splitlines())
         self.number_of = {commit: int(subject.split()[1]) for commit, subject in subjects.items()}
         self.degradations = degradations
         self.deviation = deviation
+        self.metrics = metrics
         self.broken = broken
+        self.most_pairs = most_pairs or {}
+        self.verdict = verdict
         self.stop_after = stop_after
         self.measured = []
         self.rng = random.Random(0)
@@ -63,16 +78,23 @@ class Bench:
         if number in self.broken:
             return Probe(commit=candidate, baseline=baseline, broken="it does not build", seconds=1.0)
         metrics = []
-        for metric in (TOP1, STEP):
+        verdict = self.verdict if number in self.most_pairs else Verdict.FAIL
+        for metric in self.metrics:
             true = self.degradations[metric.name](number) - self.degradations[metric.name](self.number_of[baseline])
-            values = tuple(metric.margin * (true + self.rng.gauss(0, self.deviation)) for _ in range(pairs))
-            if only in {None, metric.kind}:
-                kept = KeptMetric(metric=metric, verdict=Verdict.FAIL, method=Method.SEQUENTIAL, degradations=values)
-                metrics.append(kept)
+            values = [metric.margin * (true + self.rng.gauss(0, self.deviation)) for _ in range(pairs)]
+            if metric.scale.is_exact:
+                values = [true]
+            if only in {None, part_of(metric.kind)}:
+                values = tuple(values[: self.most_pairs.get(number, pairs)])
+                metrics.append(KeptMetric(metric=metric, verdict=verdict, method=Method.NONE, degradations=values))
         return Probe(commit=candidate, baseline=baseline, metrics=tuple(metrics), run="r", seconds=2.0, pairs=pairs)
 
 
-PLANTED = {"top1": lambda number: 2.0 * (number >= 11), "time": lambda number: 3.0 * (number >= 6)}
+PLANTED = {
+    "top1": lambda number: 2.0 * (number >= 11),
+    "time": lambda number: 3.0 * (number >= 6),
+    "bytes": lambda number: 0.25 * (number >= 6),
+}
 
 
 def search(root, bench, metric=None, **options):
@@ -146,6 +168,47 @@ def test_commits_that_do_not_build_are_skipped_and_named(root):
     text = render(found)
     assert "they cannot be told apart" in text
     assert "change 11 (it does not build)" in text
+
+
+@pytest.mark.parametrize(
+    ("verdict", "why"),
+    [
+        pytest.param(Verdict.MISSING, "it does not record the metric", id="missing"),
+        pytest.param(Verdict.INCONCLUSIVE, "no pair of the metric was measured", id="out-of-time"),
+    ],
+)
+@pytest.mark.parametrize("metric", [SIZE, STEP], ids=lambda metric: metric.name)
+def test_a_commit_of_which_nothing_was_measured_is_neither_taken_for_good_nor_measured_again(
+    root, metric, verdict, why
+):
+    lacking = dict.fromkeys(range(7, 12), 0)
+    bench = Bench(root, PLANTED, metrics=(metric,), most_pairs=lacking, verdict=verdict)
+
+    found = search(root, bench, metric.name)
+
+    assert [commit.subject for commit in found.commits] == ["change 6"]
+    assert found.broken
+    assert {told for _, told in found.broken} == {why}
+    assert all(bench.measured.count(number) <= 1 for number in lacking)
+
+
+@pytest.mark.parametrize("num_pairs", [0, 1])
+def test_ends_with_too_few_pairs_are_refused_and_measured_again_if_there_was_no_time(root, num_pairs):
+    bench = Bench(root, PLANTED, most_pairs={16: num_pairs}, verdict=Verdict.INCONCLUSIVE)
+
+    with pytest.raises(UsageError, match=f"too few pairs of a.py::a#top1 .*: {num_pairs}, and the gate said inconcl"):
+        search(root, bench, "top1")
+
+    if num_pairs == 0:
+        assert [commit.subject for commit in search(root, Bench(root, PLANTED), "top1").commits] == ["change 11"]
+
+
+def test_a_bad_commit_that_lacks_the_metric_is_refused_without_being_measured_again(root):
+    with pytest.raises(UsageError, match="too few pairs .*: 0, and the gate said missing"):
+        search(root, Bench(root, PLANTED, most_pairs={16: 0}, verdict=Verdict.MISSING), "top1")
+
+    with pytest.raises(UsageError, match="too few pairs .*: 0, and the gate said missing"):
+        search(root, Bench(root, PLANTED, stop_after=0), "top1")
 
 
 def test_a_spread_degradation_is_a_range(root):
@@ -227,6 +290,11 @@ def test_proofs_and_counts_are_as_sure_as_many_pairs():
     assert pairs_of(kept(TOP1, method=Method.UNCHANGED)) == [0.0] * 20
     assert pairs_of(kept(SIZE, 0.25, method=Method.EQUALITY)) == [0.25] * 20
     assert choose_metric([kept(TOP1, 0.1, -0.1, 0.0), kept(SIZE, 0.25)], None).metric == SIZE
+
+
+def test_what_was_not_measured_is_never_chosen_before_what_was():
+    assert pairs_of(kept(SIZE, method=Method.NONE)) == ()
+    assert choose_metric([kept(TOP1), kept(SIZE, -0.25)], None).metric == SIZE
 
 
 @pytest.mark.parametrize("name", ["loss", "top1"])

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Protocol
@@ -42,6 +43,7 @@ from mainstay.store.journal import BISECTIONS, JOURNAL_VERSION, Journal, making
 RESUME = "start the same 'mainstay bisect' again: completed probes are kept"
 """The next step after a search that was interrupted."""
 
+_FEWEST_FIRST_PAIRS = 2  # for a standard deviation
 _NUM_SHOWN = 5
 _BAR = 20
 
@@ -187,7 +189,7 @@ def bisect(
         report: Function that receives the posterior after each probe.
 
     Raises:
-        UsageError: If the bad commit does not follow the good one, or nothing degraded between them.
+        UsageError: If the bad commit does not follow the good one, or nothing degraded or was measured between them.
         MainstayError: If something other than a commit in between is broken.
     """
     repository = Repository.discover(folder)
@@ -202,7 +204,15 @@ def bisect(
                 next_step="name a later or an earlier commit that has the degradation and runs",
             )
         chosen = choose_metric(first.metrics, options.metric)
-        search = start_search(len(commits), pairs_of(chosen))
+        pairs = pairs_of(chosen)
+        if len(pairs) < _FEWEST_FIRST_PAIRS:
+            raise UsageError(
+                f"too few pairs of {clean(chosen.metric.id)} between {good[:10]} and {bad[:10]} to search by: {len(pairs)}, "
+                f"and the gate said {chosen.verdict}",
+                looked_in="the gate of the bad commit against the good one",
+                next_step="name another --metric or other commits",
+            )
+        search = start_search(len(commits), pairs)
         if search is None:
             raise UsageError(
                 f"{clean(chosen.metric.id)} did not degrade between {good[:10]} and {bad[:10]}: nothing to look for",
@@ -222,10 +232,8 @@ def _searched(
     while (number := search.next_probe()) is not None:
         probe = probes.measure(commits[number - 1].commit, pairs=search.num_pairs, only=only)
         kept = next((each for each in probe.metrics if each.metric.id == metric.id), None)
-        if probe.broken or kept is None:
-            search = search.without(number)
-        else:
-            search = search.observed(number, pairs_of(kept))
+        pairs = pairs_of(kept) if kept else ()
+        search = search.observed(number, pairs) if pairs else search.without(number)
         report(beliefs(search, commits))
     return search
 
@@ -253,7 +261,8 @@ def _outcome(
         probability=probability,
         is_named=is_named,
         broken=tuple(
-            (commits[number - 1], probes.why_broken(commits[number - 1].commit)) for number in sorted(search.untestable)
+            (commits[number - 1], probes.why_untestable(commits[number - 1].commit, metric))
+            for number in sorted(search.untestable)
         ),
         probes=tuple(probes.used),
         confirmation=confirmation,
@@ -262,10 +271,14 @@ def _outcome(
 
 
 def pairs_of(kept: KeptMetric) -> Sequence[float]:
-    """The degradations of a metric, repeated to the number that the search needs if they were proved or never vary."""
-    if kept.is_proved_equal or kept.metric.scale.is_exact:
-        value = kept.degradations[0] if kept.degradations else 0.0
-        return [value] * NUM_FIRST_PAIRS
+    """The degradations of a metric, repeated to the number that the search needs if they were proved or never vary.
+
+    They are empty if nothing was measured, as when the commit lacks the metric or the time allowed no pair.
+    """
+    if kept.is_proved_equal:
+        return [0.0] * NUM_FIRST_PAIRS
+    if kept.metric.scale.is_exact and kept.degradations:
+        return [kept.degradations[0]] * NUM_FIRST_PAIRS
     return kept.degradations
 
 
@@ -287,10 +300,10 @@ def choose_metric(metrics: Sequence[KeptMetric], name: str | None) -> KeptMetric
 
 
 def _p_value(kept: KeptMetric) -> tuple[float, float]:
-    """P-value of the pairs if nothing degraded, then the negative degradation in margins, to break ties."""
+    """P-value of the pairs if nothing degraded, infinite with too few; then the negative degradation in margins."""
     values = pairs_of(kept)
-    if len(values) < 2:
-        return 1.0, 0.0
+    if len(values) < _FEWEST_FIRST_PAIRS:
+        return math.inf, 0.0
     summary = summarise_pairs(values)
     in_margins = float(summary.mean) / (kept.metric.scaled_margin or 1.0)
     if float(summary.deviation) == 0:
@@ -371,9 +384,7 @@ class _Probes:
         baseline = baseline or self.good
         for probe in self.known:
             is_it = (probe.commit, probe.baseline) == (commit, baseline)
-            if is_it and (
-                probe.broken or only is None or any(part_of(kept.metric.kind) == only for kept in probe.metrics)
-            ):
+            if is_it and (probe.broken or any(map(partial(_tells, only=only), probe.metrics))):
                 self.known.remove(probe)
                 break
         else:
@@ -382,10 +393,20 @@ class _Probes:
         self.used.append(probe)
         return probe
 
-    def why_broken(self, commit: str) -> str:
-        """Why a commit could not be measured."""
-        found = [probe.broken for probe in self.used if probe.commit == commit]
-        return next(filter(None, found), "it does not record the metric")
+    def why_untestable(self, commit: str, metric: Metric) -> str:
+        """Why a commit told nothing about a metric."""
+        probes = [probe for probe in self.used if probe.commit == commit]
+        if broken := next((probe.broken for probe in probes if probe.broken), ""):
+            return broken
+        kept = (kept for probe in probes for kept in probe.metrics if kept.metric.id == metric.id)
+        has_metric = any(each.verdict is not Verdict.MISSING for each in kept)
+        return "no pair of the metric was measured" if has_metric else "it does not record the metric"
+
+
+def _tells(kept: KeptMetric, only: str | None) -> bool:
+    """Whether a metric belongs to a part and says something; a gate whose time allowed no pair is run again."""
+    belongs = only is None or part_of(kept.metric.kind) == only
+    return belongs and (kept.verdict is Verdict.MISSING or bool(pairs_of(kept)))
 
 
 def beliefs(search: Search, commits: Sequence[KeptCommit]) -> str:
