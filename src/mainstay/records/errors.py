@@ -7,6 +7,7 @@
     │   ├── ConfigurationError     2   ``[tool.mainstay]`` cannot be read
     │   └── RevisionError          2   git does not know the revision asked for
     ├── GitError                   4   the repository cannot be gated as it is
+    │   └── TreeError              4   a revision cannot be gated as it is
     ├── EnvironmentBuildError      4   a revision cannot be resolved, built or installed; 1 if the candidate alone cannot
     ├── PlanError                  4   a resumed gate would go by another plan than the one it started with
     ├── PieceError                 4   pieces of shards are incomplete, or do not belong together
@@ -83,6 +84,10 @@ class RevisionError(UsageError):
 
 class GitError(MainstayError):
     """The repository cannot be gated: there is none, it is bare or shallow, or a submodule has uncommitted changes."""
+
+
+class TreeError(GitError):
+    """A revision cannot be gated: it tracks runs, lacks a submodule or large files, or has links that lead out of it."""
 
 
 class EnvironmentBuildError(MainstayError):
