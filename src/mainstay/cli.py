@@ -166,7 +166,7 @@ TRIALS_EXIT_STATUS_HELP = """
 \b
 Exit status:
     0  the piece is written; 'mainstay judge --pieces' judges those of all shards
-    1  the candidate cannot be built
+    1  the candidate alone cannot be built
     2, 4  as for the gate
     130  interrupted; the same command continues
 """

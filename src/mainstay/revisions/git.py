@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 from filelock import FileLock, Timeout
 
-from mainstay.records.errors import GitError, RevisionError
+from mainstay.records.errors import GitError, RevisionError, TreeError
 from mainstay.records.runs import Revision
 from mainstay.records.trials import Side
 from mainstay.store.files import FOLDER, content_digest
@@ -233,7 +233,8 @@ class Repository:
             commit: The commit to examine; the index if ``None``.
 
         Raises:
-            GitError: If the folder is tracked, in upper or lower case.
+            GitError: If the index tracks the folder, in upper or lower case.
+            TreeError: If the commit does.
         """
         if commit is None:
             tracked = self.call("ls-files", "-z", "--", f":(top,icase,literal){self._from_top(FOLDER)}").items
@@ -241,7 +242,8 @@ class Repository:
             inside = self.call("ls-tree", "-z", "--name-only", f"{commit}:{self.folder}", check=False).items
             tracked = tuple(name for name in inside if name.casefold() == FOLDER)
         if tracked:
-            raise GitError(
+            kind = GitError if commit is None else TreeError
+            raise kind(
                 f"{FOLDER} is tracked by git: runs of others could be mistaken for your own",
                 looked_in=f"{tracked[0]} in {'the index' if commit is None else commit[:10]}",
                 next_step=f"git rm -r --cached {FOLDER}, and commit; if it is not yours, do not run the code that it came with",
@@ -662,7 +664,7 @@ class Repository:
             if not (users / ".git").exists():
                 raise _not_checked_out(source, path)
             if _call(("cat-file", "-e", f"{wanted}^{{commit}}"), cwd=users, check=False).status != 0:
-                raise GitError(
+                raise TreeError(
                     f"the commit {wanted[:10]} of the submodule {path!r} is not here",
                     looked_in=str(users),
                     next_step=f"git -C {path} fetch origin {wanted}",
@@ -758,7 +760,7 @@ class Repository:
         for path in digests:
             place = worktree / path
             if os.path.lexists(place):
-                raise GitError(
+                raise TreeError(
                     f"the shared input {path!r} is tracked by git, so each revision has its own",
                     looked_in=str(place),
                     next_step=f"remove {path} from tool.mainstay.share, or from git",
@@ -911,8 +913,8 @@ def version_of(tag: str) -> str:
     return match[0] if match else "0.0.0"
 
 
-def _not_checked_out(root: Path, path: str) -> GitError:
-    return GitError(
+def _not_checked_out(root: Path, path: str) -> TreeError:
+    return TreeError(
         f"the submodule {path!r} is not checked out",
         looked_in=str(root / path),
         next_step=f"git submodule update --init --recursive {path}",
@@ -922,7 +924,7 @@ def _not_checked_out(root: Path, path: str) -> GitError:
 def _refuse_way_out(place: Path, worktree: Path) -> None:
     """Refuse to write to a path that a tracked link leads out of the worktree."""
     if not place.parent.resolve().is_relative_to(worktree.resolve()):
-        raise GitError(
+        raise TreeError(
             f"a link of the revision leads {place.relative_to(worktree).as_posix()!r} out of the project",
             looked_in=str(place.parent.resolve()),
             next_step="remove the link from git",
@@ -940,7 +942,7 @@ def _refuse_lfs_pointers(worktree: Path) -> None:
             continue
         with place.open("rb") as file:
             if file.read(len(LFS_POINTER)) == LFS_POINTER:
-                raise GitError(
+                raise TreeError(
                     f"{path!r} is a Git LFS pointer, its content was not fetched",
                     looked_in=str(worktree),
                     next_step="install git-lfs, then git lfs install && git lfs pull",
