@@ -45,11 +45,32 @@ class Clock:
         return args or None
 
 
+class Meter:
+    """Finds the core taken for half of every span, as long as it knows."""
+
+    def __init__(self):
+        self.total_s = 0.0
+        self.is_known = True
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_): ...
+
+    def read(self): ...
+
+    def take_off(self, _, span_s):
+        taken_s = span_s / 2 if self.is_known else 0.0
+        self.total_s += taken_s
+        return taken_s
+
+
 class Gate:
     """Asks for blocks of so many calls each, then for the end; keeps what it is told."""
 
-    def __init__(self, *blocks):
-        self.commands = [{"do": "block", "calls": calls} for calls in blocks] + [{"do": "done"}]
+    def __init__(self, *blocks, by_wall_clock=False):
+        self.commands = [{"do": "block", "calls": calls} for calls in blocks]
+        self.commands.append({"do": "done", "by_wall_clock": by_wall_clock})
         self.events = []
 
     def receive(self):
@@ -65,6 +86,10 @@ class Gate:
     @property
     def seconds(self):
         return [content["seconds"] for event, content in self.events if event == "block"]
+
+    @property
+    def run_delays(self):
+        return [content["run_delay_s"] for event, content in self.events if event == "block"]
 
 
 def item(*markers, fixtures=("benchmark",), name="test_a"):
@@ -86,9 +111,10 @@ def clock():
 
 @pytest.fixture
 def make(clock):
-    def make(*blocks, node=None, metrics=("call_time",)):
-        gate = Gate(*blocks)
-        return Benchmark(node or item(), channel=gate, metrics=metrics, clock=clock, run_delay=RunDelayMeter("")), gate
+    def make(*blocks, node=None, metrics=("call_time",), run_delay=None, by_wall_clock=False):
+        gate = Gate(*blocks, by_wall_clock=by_wall_clock)
+        meter = run_delay or RunDelayMeter("")
+        return Benchmark(node or item(), channel=gate, metrics=metrics, clock=clock, run_delay=meter), gate
 
     return make
 
@@ -262,6 +288,35 @@ def test_latencies_are_those_of_single_calls(make, clock):
     values = benchmark.recorded()["values"]
     assert (values["latency_median"], values["latency_p95"]) == pytest.approx((5.5, 10))
     assert gate.seconds == pytest.approx([55])
+
+
+@pytest.mark.parametrize(("by_wall_clock", "call_s"), [(False, 0.0005), (True, 0.001)])
+def test_values_are_those_of_the_wall_clock_where_the_gate_says_so(make, clock, by_wall_clock, call_s):
+    metrics = ("call_time", "throughput", "latency_median", "latency_p95")
+    benchmark, gate = make(10, 20, metrics=metrics, run_delay=Meter(), by_wall_clock=by_wall_clock)
+    benchmark.extra_info["examples"] = 1
+
+    benchmark(clock.work)
+
+    values = benchmark.recorded()["values"]
+    assert [values[name] for name in metrics] == pytest.approx([call_s, 1 / call_s, call_s, call_s])
+    assert benchmark.stats["mean"] == pytest.approx(call_s)
+    assert gate.seconds == pytest.approx([0.005, 0.010])
+
+
+def test_a_block_in_which_the_run_delay_becomes_unknown_is_one_of_the_wall_clock(make, clock):
+    meter, timed = Meter(), []
+    benchmark, gate = make(4, 4, metrics=("latency_median",), run_delay=meter)
+
+    def work():
+        clock.work()
+        timed.extend(gate.events[:1])
+        meter.is_known = len(timed) < 7
+
+    benchmark(work)
+
+    assert gate.seconds == pytest.approx([0.002, 0.004])
+    assert gate.run_delays == [pytest.approx(0.002), None]
 
 
 def test_numbers_in_extra_info_are_recorded_and_other_things_are_not(make, clock):

@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Literal, TypedDict, final
 
-PROTOCOL_VERSION = 4
+PROTOCOL_VERSION = 5
 """Version, to be incremented whenever an event or a command changes its meaning; a worker with another version is refused."""
 
 BLOCK_SECONDS = 0.002
@@ -185,7 +185,7 @@ class Block(TypedDict):
     """Content of ``block``: the time of the requested calls.
 
     Attributes:
-        seconds: Time of the calls, without the run delay.
+        seconds: Time of the calls, without the run delay if that is known.
         run_delay_s: Time that the process waited for a core meanwhile; ``None`` if unknown.
     """
 
@@ -420,6 +420,16 @@ class BlockCommand(TypedDict):
     """Content of the command ``block``: the number of calls."""
 
     calls: int
+
+
+class DoneCommand(TypedDict):
+    """Content of the command ``done``.
+
+    Attributes:
+        by_wall_clock: Whether the values include the run delay, because it is unknown for a block of either revision.
+    """
+
+    by_wall_clock: bool
 
 
 class ImagesCommand(TypedDict):

@@ -47,6 +47,9 @@ MEMORY_CALLS = 3
 Arguments = tuple[Sequence[Any], Mapping[str, Any]]
 """Positional and named arguments of a call."""
 
+TimeAndDelay = tuple[float, float]
+"""Seconds without the run delay, and the run delay that was subtracted."""
+
 
 @dataclass(eq=False)
 class CallTimer:
@@ -61,7 +64,7 @@ class CallTimer:
         disable_gc: Whether the garbage collector is switched off during a round.
         clock: Function that gives the time in seconds.
         run_delay: Meter of the time that the thread waited for a core, which does not count.
-        latencies: Time of each call, if they are timed separately.
+        latencies: Time of each call without its run delay, and that delay, if they are timed separately.
         result: What the last call returned.
     """
 
@@ -74,7 +77,7 @@ class CallTimer:
     disable_gc: bool
     clock: Callable[[], float]
     run_delay: RunDelayMeter
-    latencies: list[float] = field(default_factory=list, init=False)
+    latencies: list[TimeAndDelay] = field(default_factory=list, init=False)
     result: Any = field(default=None, init=False)
 
     def time_rounds(self, rounds: int) -> float:
@@ -110,11 +113,11 @@ class CallTimer:
             if was_enabled:
                 gc.enable()
         refuse_lazy_result(self.result)
-        return math.fsum(spans)
+        return math.fsum(seconds for seconds, _ in spans)
 
     def _time_together(
         self, synchronise: Callable[[], None], args: Sequence[Any], kwargs: Mapping[str, Any], calls: int
-    ) -> float:
+    ) -> TimeAndDelay:
         target, clock, run_delay = self.target, self.clock, self.run_delay
         synchronise()
         before = run_delay.read()
@@ -123,7 +126,8 @@ class CallTimer:
             self.result = target(*args, **kwargs)
         synchronise()
         seconds = clock() - start
-        return seconds - run_delay.take_off(before, seconds)
+        run_delay_s = run_delay.take_off(before, seconds)
+        return seconds - run_delay_s, run_delay_s
 
 
 def accelerator_barrier() -> Callable[[], None]:
@@ -191,7 +195,7 @@ class Benchmark:
         self._mode = ""
         self._block_times_s: list[float] = []
         self._num_calls = 0
-        self._latencies: list[float] = []
+        self._latencies_s: list[float] = []
         self._sizes: dict[str, float] = {}
         self._rollbacks: list[Callable[[], Any]] = []
 
@@ -291,7 +295,7 @@ class Benchmark:
         self,
         time_calls: Callable[[int], float],
         *,
-        latencies: list[float],
+        latencies: list[TimeAndDelay],
         rounds: int | None = None,
         warmup_rounds: int = 0,
         warm_up_s: float = WARM_UP_SECONDS,
@@ -300,7 +304,8 @@ class Benchmark:
 
         Args:
             time_calls: Function that makes a number of calls and returns their time in seconds.
-            latencies: List to which ``time_calls`` adds the time of each call, if calls are timed separately.
+            latencies: List to which ``time_calls`` adds the time and the run delay of each call, if calls are timed
+                separately.
             rounds: Maximum number of timed calls; ``None`` for any number.
             warmup_rounds: Number of warm-up calls, if their number is limited.
             warm_up_s: Duration of warm-up calls if their number is not given; at least one call is made.
@@ -318,7 +323,7 @@ class Benchmark:
     def _measure(
         self,
         time_calls: Callable[[int], float],
-        latencies: list[float],
+        latencies: list[TimeAndDelay],
         rounds: int | None,
         warmup_rounds: int,
         warm_up_s: float,
@@ -331,10 +336,9 @@ class Benchmark:
         gc.collect()
         gc.freeze()
         try:
-            self._obey(time_calls, ready)
+            self._obey(time_calls, ready, latencies)
         finally:
             gc.unfreeze()
-        self._latencies = latencies
 
     def _timer(
         self,
@@ -390,19 +394,25 @@ class Benchmark:
             calls = max(1, min(2 * calls, int(BLOCK_SECONDS * calls / max(seconds_now, 1e-9))))
         return Ready(call_s=call_s, wall_s=call_s, left=None)
 
-    def _obey(self, time_calls: Callable[[int], float], ready: Ready) -> None:
+    def _obey(self, time_calls: Callable[[int], float], ready: Ready, latencies: Sequence[TimeAndDelay]) -> None:
         """Run the blocks that the gate asks for."""
+        blocks: list[TimeAndDelay] = []
         self._channel.send(Event.READY, **ready)
         while (command := self._receive())["do"] == Command.BLOCK:
             calls, taken_off_s = command["calls"], self.run_delay.total_s
             seconds = time_calls(calls)
+            run_delay_s = self.run_delay.total_s - taken_off_s
+            is_known = self.run_delay.is_known
+            if not is_known:  # it may have been known for the first calls of the block
+                seconds, run_delay_s = seconds + run_delay_s, 0.0
             if seconds <= 0:
                 raise RecordingError(f"the clock stepped: a block of {calls} calls took {seconds:g} s")
-            self._block_times_s.append(seconds / calls)
+            blocks.append((seconds / calls, run_delay_s / calls))
             self._num_calls += calls
-            run_delay_s = self.run_delay.total_s - taken_off_s if self.run_delay.is_known else None
-            self._channel.send(Event.BLOCK, **Block(seconds=seconds, run_delay_s=run_delay_s))
-        calls = self._num_calls // max(1, len(self._block_times_s))
+            self._channel.send(Event.BLOCK, **Block(seconds=seconds, run_delay_s=run_delay_s if is_known else None))
+        self._block_times_s = _times(blocks, by_wall_clock=command["by_wall_clock"])
+        self._latencies_s = _times(latencies, by_wall_clock=command["by_wall_clock"])
+        calls = self._num_calls // max(1, len(blocks))
         self.stats = BenchmarkStatistics(self, self._block_times_s, max(1, calls), self._options)
 
     def _receive(self, clock: Callable[[], float] = perf_counter) -> dict[str, Any]:
@@ -447,7 +457,7 @@ class Benchmark:
                 values |= values_of_blocks(self._metrics, statistics.fmean(self._block_times_s), extra)
             except KeyError as missing:
                 raise RecordingError(f"a gated metric needs benchmark.extra_info[{missing}], a number") from None
-        if latencies := self._latencies:
+        if latencies := self._latencies_s:
             values |= {name: each.from_calls(latencies) for name, each in self._ready.items() if each.from_calls}
         return values
 
@@ -465,6 +475,16 @@ def as_number(value: Any) -> float | None:
         return float(value) if isinstance(value, numbers.Real) else float(operator.index(value))
     except (TypeError, ValueError, OverflowError):
         return None
+
+
+def _times(timed: Iterable[TimeAndDelay], *, by_wall_clock: bool) -> list[float]:
+    """Times without their run delay, or those of the wall clock.
+
+    Example:
+        >>> _times([(0.5, 0.25)], by_wall_clock=False), _times([(0.5, 0.25)], by_wall_clock=True)
+        ([0.5], [0.75])
+    """
+    return [seconds + run_delay_s if by_wall_clock else seconds for seconds, run_delay_s in timed]
 
 
 def _require_count(name: str, value: Any, *, least: int) -> None:
