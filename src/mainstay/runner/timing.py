@@ -35,7 +35,7 @@ from .recording import json_number
 from .run_delay import RunDelayMeter
 
 WARM_UP_SECONDS = 0.1
-"""Duration of the warm-up calls before the first block, in seconds, unless a single call takes longer; asv chooses the same."""
+"""Duration of the warm-up calls before the first block, in seconds, unless two calls take longer; it is that of asv."""
 
 MOST_TIMELESS_CALLS = 1_000_000
 """Number of calls that may take no time by a coarse clock; if there are more, the clock does not advance."""
@@ -307,7 +307,7 @@ class Benchmark:
             latencies: List to which ``time_calls`` adds the time and the run delay of each call, if calls are timed
                 separately.
             rounds: Maximum number of timed calls; ``None`` for any number.
-            warmup_rounds: Number of warm-up calls, if their number is limited.
+            warmup_rounds: Number of warm-up calls, if the number of calls is limited; one more is made if it is one.
             warm_up_s: Duration of warm-up calls if their number is not given; at least one call is made.
         """
         try:
@@ -375,24 +375,38 @@ class Benchmark:
     def _warm_up(
         self, time_calls: Callable[[int], float], rounds: int | None, warmup_rounds: int, warm_up_s: float
     ) -> Ready:
-        """Make the first calls."""
-        if rounds is not None:
-            spare = 0 if warmup_rounds else rounds // 4
-            calls = warmup_rounds or spare
-            start, seconds = self._clock(), [time_calls(1) for _ in range(calls)]
-            wall_s = (self._clock() - start) / calls if calls else None
-            return Ready(call_s=seconds[-1] if seconds else None, wall_s=wall_s, left=rounds - spare)
-        calls, spent, call_s = 1, 0.0, math.inf
-        while not spent or spent < warm_up_s:
+        """Make the first calls; the time of the very first, which may compile or import, is reported if it is alone."""
+        if rounds is None:
+            calls, call_s = self._call_for(warm_up_s, time_calls)
+            if calls == 1 and warm_up_s:
+                _, call_s = self._call_for(BLOCK_SECONDS, time_calls)
+            return Ready(call_s=call_s, wall_s=call_s, left=None)
+        spare = rounds // 4
+        calls, taken = (warmup_rounds, 0) if warmup_rounds else (spare, spare)
+        if warmup_rounds == 1 and spare:
+            calls, taken = 2, 1
+        ready = Ready(call_s=None, wall_s=None, left=rounds - taken)
+        for _ in range(calls):
+            start = self._clock()
+            ready["call_s"] = time_calls(1)
+            ready["wall_s"] = self._clock() - start
+        return ready
+
+    @staticmethod
+    def _call_for(least_s: float, time_calls: Callable[[int], float]) -> tuple[int, float]:
+        """Make calls until they have taken so much time, at least one; returns their number and the time of a call."""
+        made, calls, spent, call_s = 0, 1, 0.0, math.inf
+        while not made or spent < least_s:
             seconds_now = time_calls(calls)
             if seconds_now < 0:
                 raise RecordingError(f"the clock stepped back by {-seconds_now:g} s during the warm-up")
             if seconds_now == 0 and calls > MOST_TIMELESS_CALLS:
                 raise RecordingError(f"the clock stands still: {calls} calls took no time")
+            made += calls
             spent += max(seconds_now, 1e-6)
             call_s = seconds_now / calls
             calls = max(1, min(2 * calls, int(BLOCK_SECONDS * calls / max(seconds_now, 1e-9))))
-        return Ready(call_s=call_s, wall_s=call_s, left=None)
+        return made, call_s
 
     def _obey(self, time_calls: Callable[[int], float], ready: Ready, latencies: Sequence[TimeAndDelay]) -> None:
         """Run the blocks that the gate asks for."""
