@@ -333,6 +333,34 @@ def test_images_of_flipped_examples_are_asked_for(measure, write):
     assert measure(wants_images=True).images == {1: "iVBORw0KGgoB", 2: "iVBORw0KGgoC"}
 
 
+@pytest.mark.parametrize(
+    ("fails_first", "wants_images"),
+    [
+        pytest.param(False, False, id="both-complete"),
+        pytest.param(False, True, id="images-are-wanted"),
+        pytest.param(True, False, id="the-first-is-repeated"),
+    ],
+)
+def test_the_process_of_a_trial_has_ended_before_the_next_one_runs(measure, write, tmp_path, fails_first, wants_images):
+    (pids := tmp_path / "pids").mkdir()
+    write(f"""
+        import os, pathlib, psutil
+
+        def test_a(trial):
+            pids = pathlib.Path({str(pids)!r})
+            earlier = [int(each.name) for each in pids.iterdir()]
+            (pids / str(os.getpid())).touch()
+            if not earlier and {fails_first}:
+                raise RuntimeError("only the first time")
+            trial.record(a=sum(map(psutil.pid_exists, earlier)))
+    """)
+
+    trials = measure(wants_images=wants_images).trials
+
+    assert [trial.values for trial in trials] == [{"a": 0.0}] * 2
+    assert len([*pids.iterdir()]) == 2 + fails_first
+
+
 def test_children_of_a_worker_end_with_it(measure, write, tmp_path, ends):
     write(f"""
         import pathlib, subprocess, sys
@@ -433,9 +461,7 @@ def test_peak_memory_is_measured_in_fresh_processes_one_after_the_other(measure,
 
 
 @pytest.mark.parametrize("may_overlap", [False, True])
-def test_the_sides_of_a_pair_run_at_the_same_time_only_if_its_trials_may_overlap(
-    measure, write, tmp_path, may_overlap
-):
+def test_the_sides_of_a_pair_run_at_the_same_time_only_if_its_trials_may_overlap(measure, write, tmp_path, may_overlap):
     write(f"""
         import os, pathlib, time
 
