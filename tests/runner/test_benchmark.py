@@ -175,8 +175,18 @@ def test_pedantic_warms_up_with_a_quarter_of_many_rounds(make, clock):
 
     benchmark.pedantic(clock.work, rounds=40, iterations=2)
 
-    assert gate.ready == {"call_s": pytest.approx(0.001), "wall_s": pytest.approx(0.002), "left": 30}
+    assert gate.ready == {"call_s": pytest.approx(0.002), "wall_s": pytest.approx(0.002), "left": 30}
     assert gate.seconds == pytest.approx([0.003])  # of one iteration each
+
+
+def test_a_round_of_many_iterations_is_as_long_as_the_gate_is_told(make, clock):
+    benchmark, gate = make(4, run_delay=Meter())
+
+    benchmark.pedantic(clock.work, rounds=1000, iterations=100)
+
+    assert (gate.ready["call_s"], gate.ready["wall_s"]) == pytest.approx((0.050, 0.100))
+    assert (gate.seconds, gate.run_delays) == ([pytest.approx(0.002)], [pytest.approx(0.002)])  # of one iteration each
+    assert benchmark.recorded()["values"]["call_time"] == pytest.approx(0.0005)
 
 
 def test_the_wall_clock_of_a_round_counts_its_set_up(make, clock):

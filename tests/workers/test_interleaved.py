@@ -376,6 +376,26 @@ def test_no_more_blocks_are_begun_once_they_take_three_times_as_long_by_the_wall
     assert 2 * sum(baseline.went_first) == len(baseline.went_first)
 
 
+def test_a_block_is_one_round_if_its_iterations_take_longer_than_a_block(measure):
+    trials, _ = measure(
+        """
+        def test_a(benchmark):
+            calls = []
+
+            def work():
+                calls.append(1)
+                time.sleep(0.0005)
+
+            benchmark.pedantic(work, rounds=10_000, iterations=40, warmup_rounds=2)
+            benchmark.extra_info["calls"] = len(calls)
+        """,
+        "test_a",
+    )
+
+    for trial in trials["test_a"].values():
+        assert trial.values["calls"] == 40 * (2 + len(trial.block_times_s))
+
+
 def test_an_import_is_timed_in_fresh_interpreters(measure):
     trials, _ = measure(
         """

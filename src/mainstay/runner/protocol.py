@@ -170,6 +170,8 @@ class Collected(TypedDict):
 class Ready(TypedDict):
     """Content of ``ready``: the known facts about a workload after its warm-up.
 
+    Here and in ``block``, what counts as a call is a round if the workload asks for rounds of several iterations.
+
     Attributes:
         call_s: Seconds of a call, without its run delay; ``None`` if no call was made.
         wall_s: Wall-clock seconds of a call, with its set-up and teardown; ``None`` if no call was made.
@@ -185,8 +187,8 @@ class Block(TypedDict):
     """Content of ``block``: the time of the requested calls.
 
     Attributes:
-        seconds: Time of the calls, without the run delay if that is known.
-        run_delay_s: Time that the process waited for a core meanwhile; ``None`` if unknown.
+        seconds: Time of the calls without the run delay, if that is known; of rounds, that of one iteration of each.
+        run_delay_s: Time that the process waited for a core meanwhile, likewise; ``None`` if unknown.
     """
 
     seconds: float
@@ -417,7 +419,7 @@ class RunCommand(TypedDict):
 
 
 class BlockCommand(TypedDict):
-    """Content of the command ``block``: the number of calls."""
+    """Content of the command ``block``: the number of calls, or of rounds."""
 
     calls: int
 

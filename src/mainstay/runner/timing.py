@@ -81,8 +81,8 @@ class CallTimer:
     result: Any = field(default=None, init=False)
 
     def time_rounds(self, rounds: int) -> float:
-        """Sum the time of some rounds, in seconds for one iteration of each."""
-        return math.fsum(self._time_round() for _ in range(rounds)) / self.iterations
+        """Sum the time of some rounds, in seconds."""
+        return math.fsum(self._time_round() for _ in range(rounds))
 
     def time_calls(self, calls: int) -> float:
         """Time a number of successive calls with the same arguments, in seconds."""
@@ -195,6 +195,7 @@ class Benchmark:
         self._mode = ""
         self._block_times_s: list[float] = []
         self._num_calls = 0
+        self._iterations = 1
         self._latencies_s: list[float] = []
         self._sizes: dict[str, float] = {}
         self._rollbacks: list[Callable[[], Any]] = []
@@ -251,6 +252,7 @@ class Benchmark:
                 raise TypeError("the arguments come from setup or from args and kwargs, not from both")
             return made or given
 
+        self._iterations = iterations
         timer = self._timer(target, arguments, teardown=teardown, iterations=iterations)
         self.measure(timer.time_rounds, latencies=timer.latencies, rounds=rounds, warmup_rounds=warmup_rounds)
         if not self._num_calls and not self._sizes:
@@ -409,13 +411,13 @@ class Benchmark:
         return made, call_s
 
     def _obey(self, time_calls: Callable[[int], float], ready: Ready, latencies: Sequence[TimeAndDelay]) -> None:
-        """Run the blocks that the gate asks for."""
+        """Run the blocks that the gate asks for; their times are those of one iteration of each round."""
         blocks: list[TimeAndDelay] = []
         self._channel.send(Event.READY, **ready)
         while (command := self._receive())["do"] == Command.BLOCK:
             calls, taken_off_s = command["calls"], self.run_delay.total_s
-            seconds = time_calls(calls)
-            run_delay_s = self.run_delay.total_s - taken_off_s
+            seconds = time_calls(calls) / self._iterations
+            run_delay_s = (self.run_delay.total_s - taken_off_s) / self._iterations
             is_known = self.run_delay.is_known
             if not is_known:  # it may have been known for the first calls of the block
                 seconds, run_delay_s = seconds + run_delay_s, 0.0
@@ -445,7 +447,8 @@ class Benchmark:
         if cuda is not None:
             cuda.reset_peak_memory_stats()
         calls = min(MEMORY_CALLS, rounds or MEMORY_CALLS)
-        self.stats = BenchmarkStatistics(self, [time_calls(1) for _ in range(calls)], 1, self._options)
+        times = [time_calls(1) / self._iterations for _ in range(calls)]
+        self.stats = BenchmarkStatistics(self, times, 1, self._options)
         sizes = {"peak_memory": float(peak_memory_bytes())}
         if cuda is not None:
             sizes["peak_accelerator_memory"] = float(cuda.max_memory_allocated())

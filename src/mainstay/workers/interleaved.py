@@ -128,7 +128,7 @@ def plan_blocks(
 
     Args:
         seconds: Time of all blocks of both revisions together.
-        call_s: Time of a call of each revision after its warm-up, if known.
+        call_s: Time of a call of each revision after its warm-up, if known; of a round, if it has several iterations.
         left: Number of calls that each revision may still make, if limited.
         wall_s: Wall-clock time of a call of each revision, with its set-up and teardown, if known.
         block_s: Target duration of a block.
