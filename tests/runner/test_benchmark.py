@@ -19,11 +19,11 @@ from mainstay.runner import counting, timing, torch_counting
 from mainstay.runner.block_statistics import BlockStatistics
 from mainstay.runner.counting import Counts
 from mainstay.runner.digests import RecordingError
-from mainstay.runner.importing import probe_import
+from mainstay.runner.importing import Import, probe_import
 from mainstay.runner.markers import describe_item
 from mainstay.runner.ready_metrics import READY_METRICS
 from mainstay.runner.run_delay import RunDelayMeter
-from mainstay.runner.timing import Benchmark, accelerator_barrier
+from mainstay.runner.timing import Benchmark, ImportTimer, accelerator_barrier
 
 pytestmark = pytest.mark.usefixtures("few_objects")
 
@@ -45,11 +45,32 @@ class Clock:
         return args or None
 
 
+class Meter:
+    """Finds the core taken for half of every span, as long as it knows."""
+
+    def __init__(self):
+        self.total_s = 0.0
+        self.is_known = True
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_): ...
+
+    def read(self): ...
+
+    def take_off(self, _, span_s):
+        taken_s = span_s / 2 if self.is_known else 0.0
+        self.total_s += taken_s
+        return taken_s
+
+
 class Gate:
     """Asks for blocks of so many calls each, then for the end; keeps what it is told."""
 
-    def __init__(self, *blocks):
-        self.commands = [{"do": "block", "calls": calls} for calls in blocks] + [{"do": "done"}]
+    def __init__(self, *blocks, by_wall_clock=False):
+        self.commands = [{"do": "block", "calls": calls} for calls in blocks]
+        self.commands.append({"do": "done", "by_wall_clock": by_wall_clock})
         self.events = []
 
     def receive(self):
@@ -65,6 +86,10 @@ class Gate:
     @property
     def seconds(self):
         return [content["seconds"] for event, content in self.events if event == "block"]
+
+    @property
+    def run_delays(self):
+        return [content["run_delay_s"] for event, content in self.events if event == "block"]
 
 
 def item(*markers, fixtures=("benchmark",), name="test_a"):
@@ -86,9 +111,10 @@ def clock():
 
 @pytest.fixture
 def make(clock):
-    def make(*blocks, node=None, metrics=("call_time",)):
-        gate = Gate(*blocks)
-        return Benchmark(node or item(), channel=gate, metrics=metrics, clock=clock, run_delay=RunDelayMeter("")), gate
+    def make(*blocks, node=None, metrics=("call_time",), clock=clock, run_delay=None, by_wall_clock=False):
+        gate = Gate(*blocks, by_wall_clock=by_wall_clock)
+        meter = run_delay or RunDelayMeter("")
+        return Benchmark(node or item(), channel=gate, metrics=metrics, clock=clock, run_delay=meter), gate
 
     return make
 
@@ -106,7 +132,7 @@ def test_a_call_is_timed_in_blocks_after_a_warm_up(make, clock):
 
 def test_the_value_is_the_mean_of_the_blocks(make, clock):
     benchmark, _ = make(1, 1)
-    durations = iter([0.25, 0.1, 0.4, 0.1])  # the warm-up, two blocks, one for the result
+    durations = iter([0.25, 0.3, 0.1, 0.4, 0.1])  # two warm-ups, two blocks, one for the result
 
     def work():
         clock.now += next(durations)
@@ -149,8 +175,18 @@ def test_pedantic_warms_up_with_a_quarter_of_many_rounds(make, clock):
 
     benchmark.pedantic(clock.work, rounds=40, iterations=2)
 
-    assert gate.ready == {"call_s": pytest.approx(0.001), "wall_s": pytest.approx(0.002), "left": 30}
+    assert gate.ready == {"call_s": pytest.approx(0.002), "wall_s": pytest.approx(0.002), "left": 30}
     assert gate.seconds == pytest.approx([0.003])  # of one iteration each
+
+
+def test_a_round_of_many_iterations_is_as_long_as_the_gate_is_told(make, clock):
+    benchmark, gate = make(4, run_delay=Meter())
+
+    benchmark.pedantic(clock.work, rounds=1000, iterations=100)
+
+    assert (gate.ready["call_s"], gate.ready["wall_s"]) == pytest.approx((0.050, 0.100))
+    assert (gate.seconds, gate.run_delays) == ([pytest.approx(0.002)], [pytest.approx(0.002)])  # of one iteration each
+    assert benchmark.recorded()["values"]["call_time"] == pytest.approx(0.0005)
 
 
 def test_the_wall_clock_of_a_round_counts_its_set_up(make, clock):
@@ -162,6 +198,75 @@ def test_the_wall_clock_of_a_round_counts_its_set_up(make, clock):
     benchmark.pedantic(clock.work, setup=set_up, rounds=40)
 
     assert (gate.ready["call_s"], gate.ready["wall_s"]) == pytest.approx((0.001, 0.501))
+
+
+class Cold(Clock):
+    """Its first call takes longer than the others."""
+
+    def __init__(self, first_s, call_s=0.001):
+        super().__init__(call_s)
+        self.first_s = first_s
+
+    def work(self, *args, **kwargs):
+        self.now += 0.0 if self.calls else self.first_s - self.call_s
+        return super().work(*args, **kwargs)
+
+
+@pytest.mark.parametrize("first_s", [0.01, 0.1, 30.0])
+@pytest.mark.parametrize("call_s", [1e-6, 0.001])
+def test_a_slow_first_call_says_nothing_of_the_others(make, first_s, call_s):
+    cold = Cold(first_s, call_s)
+    benchmark, gate = make(clock=cold)
+
+    benchmark(cold.work)
+
+    assert gate.ready == {"call_s": pytest.approx(call_s), "wall_s": pytest.approx(call_s), "left": None}
+
+
+@pytest.mark.parametrize("call_s", [0.003, 0.1, 30.0])
+def test_after_a_slow_first_call_one_that_is_longer_than_a_block_is_made_once_before_the_blocks(make, call_s):
+    cold = Cold(max(0.1, call_s), call_s)
+    benchmark, gate = make(clock=cold)
+
+    benchmark(cold.work)
+
+    assert (gate.ready["call_s"], cold.calls) == (pytest.approx(call_s), 2 + 1)
+
+
+@pytest.mark.parametrize(("rounds", "warm_ups"), [(1, 1), (3, 1), (4, 2), (1_000_000, 2)])
+def test_a_single_warm_up_round_is_followed_by_another_where_there_are_rounds_enough(make, rounds, warm_ups):
+    cold = Cold(5.0)
+    benchmark, gate = make(1, clock=cold)
+
+    benchmark.pedantic(cold.work, rounds=rounds, warmup_rounds=1)
+
+    call_s = pytest.approx(0.001 if warm_ups > 1 else 5.0)
+    assert gate.ready == {"call_s": call_s, "wall_s": call_s, "left": rounds - warm_ups + 1}
+    assert cold.calls == warm_ups + 1
+
+
+def test_a_slow_first_round_says_nothing_of_the_wall_clock_of_the_others(make):
+    cold = Cold(5.0)
+    benchmark, gate = make(1, clock=cold)
+
+    benchmark.pedantic(cold.work, rounds=8)
+
+    assert gate.ready == {"call_s": pytest.approx(0.001), "wall_s": pytest.approx(0.001), "left": 6}
+
+
+def test_an_import_which_is_in_a_fresh_interpreter_each_time_is_made_once_before_the_blocks(make, monkeypatch):
+    imports = []
+
+    def probe(module):
+        imports.append(module)
+        return Import(seconds=0.5, run_delay_s=0.0, modules={})
+
+    monkeypatch.setattr(timing, "probe_import", probe)
+    benchmark, gate = make(1, metrics=("import_time",))
+
+    ImportTimer(benchmark, lambda modules: None)("json")
+
+    assert (gate.ready["call_s"], imports) == (0.5, ["json"] * 2)
 
 
 def test_a_side_that_is_kept_waiting_still_returns_a_result(make, clock):
@@ -252,7 +357,7 @@ def test_throughput_needs_the_number_of_examples(make, clock):
 
 def test_latencies_are_those_of_single_calls(make, clock):
     benchmark, gate = make(10, metrics=("latency_median", "latency_p95"))
-    durations = iter([0.3, *range(1, 11), 1])
+    durations = iter([0.3, 0.3, *range(1, 11), 1])
 
     def work():
         clock.now += next(durations)
@@ -262,6 +367,35 @@ def test_latencies_are_those_of_single_calls(make, clock):
     values = benchmark.recorded()["values"]
     assert (values["latency_median"], values["latency_p95"]) == pytest.approx((5.5, 10))
     assert gate.seconds == pytest.approx([55])
+
+
+@pytest.mark.parametrize(("by_wall_clock", "call_s"), [(False, 0.0005), (True, 0.001)])
+def test_values_are_those_of_the_wall_clock_where_the_gate_says_so(make, clock, by_wall_clock, call_s):
+    metrics = ("call_time", "throughput", "latency_median", "latency_p95")
+    benchmark, gate = make(10, 20, metrics=metrics, run_delay=Meter(), by_wall_clock=by_wall_clock)
+    benchmark.extra_info["examples"] = 1
+
+    benchmark(clock.work)
+
+    values = benchmark.recorded()["values"]
+    assert [values[name] for name in metrics] == pytest.approx([call_s, 1 / call_s, call_s, call_s])
+    assert benchmark.stats["mean"] == pytest.approx(call_s)
+    assert gate.seconds == pytest.approx([0.005, 0.010])
+
+
+def test_a_block_in_which_the_run_delay_becomes_unknown_is_one_of_the_wall_clock(make, clock):
+    meter, timed = Meter(), []
+    benchmark, gate = make(4, 4, metrics=("latency_median",), run_delay=meter)
+
+    def work():
+        clock.work()
+        timed.extend(gate.events[:1])
+        meter.is_known = len(timed) < 7
+
+    benchmark(work)
+
+    assert gate.seconds == pytest.approx([0.002, 0.004])
+    assert gate.run_delays == [pytest.approx(0.002), None]
 
 
 def test_numbers_in_extra_info_are_recorded_and_other_things_are_not(make, clock):
@@ -365,7 +499,7 @@ def test_a_new_metric_of_benchmark_is_one_row_of_the_table(make, clock, monkeypa
     )
     benchmark, _ = make(10, metrics=[metric["name"] for metric in workload["metrics"]])
     benchmark.extra_info["watts"] = 50
-    durations = iter([0.3, *range(1, 11), 1])
+    durations = iter([0.3, 0.3, *range(1, 11), 1])
 
     def work():
         clock.now += next(durations)

@@ -268,6 +268,83 @@ def test_what_a_workload_leaves_behind_is_ended_and_the_next_one_has_fresh_proce
     assert all(ends(int((tmp_path / f"pid-{side}").read_text())) for side in Side)
 
 
+METER = """
+class Meter:
+    is_known, total_s = True, 0.0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_): ...
+
+    def read(self): ...
+
+    def take_off(self, before, span_s):
+        taken_s = span_s / 2 if self.is_known else 0.0
+        self.total_s += taken_s
+        return taken_s
+"""
+"""A meter that finds the core taken for half of every span, until it is told that it does not know."""
+
+
+@pytest.mark.parametrize("blind", [*Side, None])
+def test_where_the_run_delay_of_one_revision_is_unknown_both_are_timed_by_the_wall_clock(measure, blind):
+    trials, result = measure(
+        f"""{METER}
+@pytest.mark.performance(metric="call_time")
+@pytest.mark.performance(metric="throughput")
+@pytest.mark.performance(metric="latency_median")
+def test_a(benchmark):
+    benchmark.run_delay = meter = Meter()
+    benchmark.extra_info["examples"] = 1
+
+    def work():
+        if benchmark._num_calls and os.environ["SIDE"] == "{blind}":  # from the second block on
+            meter.is_known = False
+        time.sleep(0.002)
+
+    benchmark(work)
+""",
+        "test_a",
+        gated=("call_time", "throughput", "latency_median"),
+    )
+
+    for trial in trials["test_a"].values():
+        assert trial.outcome is Outcome.COMPLETED
+        assert trial.values["call_time"] == pytest.approx(1 / trial.values["throughput"])
+        assert trial.values["call_time"] == pytest.approx(math.fsum(trial.block_times_s) / len(trial.block_times_s))
+        if blind:
+            assert trial.run_delays_s == ()
+            assert min(*trial.block_times_s, trial.values["latency_median"]) > 0.0019
+        else:
+            assert trial.run_delays_s == pytest.approx(trial.block_times_s)
+    text = f"the {blind} starts processes" if KEEPS_ACCOUNT else "timed by the wall clock"
+    assert [text in note for note in result.notes] == ([True] if blind else [])
+
+
+def test_an_import_that_starts_a_process_in_one_revision_has_both_timed_by_the_wall_clock(measure, tmp_path):
+    (tmp_path / "starting.py").write_text(
+        "import os, subprocess, sys\n"
+        "if os.environ['SIDE'] == 'candidate':\n"
+        "    subprocess.run([sys.executable, '-c', ''], check=True)\n"
+    )
+
+    trials, result = measure(
+        """
+        @pytest.mark.performance(metric="import_time")
+        def test_a(import_timer):
+            os.environ["PYTHONPATH"] = os.environ["NOTES"]
+            import_timer("starting")
+        """,
+        "test_a",
+        gated=("import_time",),
+    )
+
+    assert {trial.outcome for trial in trials["test_a"].values()} == {Outcome.COMPLETED}
+    assert {trial.run_delays_s for trial in trials["test_a"].values()} == {()}
+    assert any("the candidate starts processes" in note for note in result.notes) or not KEEPS_ACCOUNT
+
+
 def test_a_block_longer_than_the_gate_waited_shows_a_clock_that_stepped(measure):
     frozen = iter(range(10**9))
 
@@ -297,6 +374,26 @@ def test_no_more_blocks_are_begun_once_they_take_three_times_as_long_by_the_wall
     assert baseline.outcome is candidate.outcome is Outcome.COMPLETED
     assert len(baseline.block_times_s) == len(candidate.block_times_s) in {2, 4}  # of a call each, by its set-up
     assert 2 * sum(baseline.went_first) == len(baseline.went_first)
+
+
+def test_a_block_is_one_round_if_its_iterations_take_longer_than_a_block(measure):
+    trials, _ = measure(
+        """
+        def test_a(benchmark):
+            calls = []
+
+            def work():
+                calls.append(1)
+                time.sleep(0.0005)
+
+            benchmark.pedantic(work, rounds=10_000, iterations=40, warmup_rounds=2)
+            benchmark.extra_info["calls"] = len(calls)
+        """,
+        "test_a",
+    )
+
+    for trial in trials["test_a"].values():
+        assert trial.values["calls"] == 40 * (2 + len(trial.block_times_s))
 
 
 def test_an_import_is_timed_in_fresh_interpreters(measure):

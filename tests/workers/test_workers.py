@@ -1,5 +1,7 @@
 import importlib.util
+import itertools
 import math
+import os
 import shutil
 import subprocess
 import sys
@@ -9,6 +11,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -24,7 +27,15 @@ from mainstay.runner.protocol import WHOLE, Command, Event
 from mainstay.workers import process as workers_process
 from mainstay.workers.collecting import collect_workloads
 from mainstay.workers.pairs import PairRequest, is_png, run_pair
-from mainstay.workers.process import WORKER, at_once, compile_runner, conceal
+from mainstay.workers.process import (
+    WORKER,
+    OutOfTimeError,
+    Worker,
+    WorkerEndedError,
+    at_once,
+    compile_runner,
+    conceal,
+)
 from mainstay.workers.session import LiveWorkers
 
 BOTH = (Side.BASELINE, Side.CANDIDATE)
@@ -331,6 +342,34 @@ def test_images_of_flipped_examples_are_asked_for(measure, write):
     """)
 
     assert measure(wants_images=True).images == {1: "iVBORw0KGgoB", 2: "iVBORw0KGgoC"}
+
+
+@pytest.mark.parametrize(
+    ("fails_first", "wants_images"),
+    [
+        pytest.param(False, False, id="both-complete"),
+        pytest.param(False, True, id="images-are-wanted"),
+        pytest.param(True, False, id="the-first-is-repeated"),
+    ],
+)
+def test_the_process_of_a_trial_has_ended_before_the_next_one_runs(measure, write, tmp_path, fails_first, wants_images):
+    (pids := tmp_path / "pids").mkdir()
+    write(f"""
+        import os, pathlib, psutil
+
+        def test_a(trial):
+            pids = pathlib.Path({str(pids)!r})
+            earlier = [int(each.name) for each in pids.iterdir()]
+            (pids / str(os.getpid())).touch()
+            if not earlier and {fails_first}:
+                raise RuntimeError("only the first time")
+            trial.record(a=sum(map(psutil.pid_exists, earlier)))
+    """)
+
+    trials = measure(wants_images=wants_images).trials
+
+    assert [trial.values for trial in trials] == [{"a": 0.0}] * 2
+    assert len([*pids.iterdir()]) == 2 + fails_first
 
 
 def test_children_of_a_worker_end_with_it(measure, write, tmp_path, ends):
@@ -686,6 +725,28 @@ def test_a_file_that_hangs_is_said_to_hang(specs, write, hang, name):
     assert collection.workloads == ()
     assert {problem.is_hang for problem in collection.problems} == {True}
     assert all("hung: no answer within 600 s" in problem.cause for problem in collection.problems)
+
+
+@pytest.mark.parametrize(
+    ("deadline", "error"),
+    [
+        pytest.param(math.inf, WorkerEndedError, id="limit"),
+        pytest.param(20.0, OutOfTimeError, id="deadline"),
+    ],
+)
+def test_a_worker_that_announces_files_without_end_is_waited_for_as_long_as_others(specs, monkeypatch, deadline, error):
+    clock = SimpleNamespace(monotonic=map(float, itertools.count()).__next__)  # a second for each look at it
+    monkeypatch.setattr(workers_process, "time", clock)
+    worker = Worker(specs[Side.CANDIDATE], [], deadline=deadline)
+    worker._events, flood = os.pipe()
+    os.write(flood, b'{"event": "collecting", "id": "test_a.py", "token": ""}\n' * 200)
+
+    with pytest.raises(error):
+        worker.expect(Event.COLLECTED, 30.0)
+
+    assert len(worker._buffer.splitlines()) > 150
+    os.close(worker._events)
+    os.close(flood)
 
 
 def test_a_hang_while_collecting_is_not_tried_again(measure, write, hang, tmp_path):

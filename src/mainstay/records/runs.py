@@ -148,7 +148,7 @@ class WorkloadResult:
         block_times_s: For timed workloads, the time of a call in each block, by side, in the order measured;
             neighbouring blocks of a pair are merged if there are many.
         run_delay: Share of the wall time of these blocks in which the process had to wait for a core because of other
-            processes; it is subtracted. ``None`` if it is unknown and the times are wall-clock times.
+            processes; it is subtracted. ``None`` if it is unknown for a pair, whose times are then wall-clock times.
         loads: Largest load by other processes during each pair, in processors; empty if unknown.
     """
 

@@ -146,7 +146,7 @@ class Trial:
         names: What was counted, by metric, if it has names; for instance imported modules.
         block_times_s: Time of a call in each block of a timed workload, in the order measured.
         run_delays_s: Waiting time that was subtracted from the time of a call in each block, because other processes
-            occupied the core; empty if the kernel does not report it and the times are wall-clock times.
+            occupied the core; empty if it is unknown for a block of either revision and the times are wall-clock times.
         went_first: For each block, whether it ran before the corresponding block of the other revision.
         reused_from: Run that measured it, if it is a cached baseline trial; empty if it was measured in this run. The
             duration and load of a cached trial say nothing about this run and are set to 0 and unknown.

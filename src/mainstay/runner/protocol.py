@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Literal, TypedDict, final
 
-PROTOCOL_VERSION = 4
+PROTOCOL_VERSION = 5
 """Version, to be incremented whenever an event or a command changes its meaning; a worker with another version is refused."""
 
 BLOCK_SECONDS = 0.002
@@ -170,6 +170,8 @@ class Collected(TypedDict):
 class Ready(TypedDict):
     """Content of ``ready``: the known facts about a workload after its warm-up.
 
+    Here and in ``block``, what counts as a call is a round if the workload asks for rounds of several iterations.
+
     Attributes:
         call_s: Seconds of a call, without its run delay; ``None`` if no call was made.
         wall_s: Wall-clock seconds of a call, with its set-up and teardown; ``None`` if no call was made.
@@ -185,8 +187,8 @@ class Block(TypedDict):
     """Content of ``block``: the time of the requested calls.
 
     Attributes:
-        seconds: Time of the calls, without the run delay.
-        run_delay_s: Time that the process waited for a core meanwhile; ``None`` if unknown.
+        seconds: Time of the calls without the run delay, if that is known; of rounds, that of one iteration of each.
+        run_delay_s: Time that the process waited for a core meanwhile, likewise; ``None`` if unknown.
     """
 
     seconds: float
@@ -417,9 +419,19 @@ class RunCommand(TypedDict):
 
 
 class BlockCommand(TypedDict):
-    """Content of the command ``block``: the number of calls."""
+    """Content of the command ``block``: the number of calls, or of rounds."""
 
     calls: int
+
+
+class DoneCommand(TypedDict):
+    """Content of the command ``done``.
+
+    Attributes:
+        by_wall_clock: Whether the values include the run delay, because it is unknown for a block of either revision.
+    """
+
+    by_wall_clock: bool
 
 
 class ImagesCommand(TypedDict):

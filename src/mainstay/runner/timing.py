@@ -35,7 +35,7 @@ from .recording import json_number
 from .run_delay import RunDelayMeter
 
 WARM_UP_SECONDS = 0.1
-"""Duration of the warm-up calls before the first block, in seconds, unless a single call takes longer; asv chooses the same."""
+"""Duration of the warm-up calls before the first block, in seconds, unless two calls take longer; it is that of asv."""
 
 MOST_TIMELESS_CALLS = 1_000_000
 """Number of calls that may take no time by a coarse clock; if there are more, the clock does not advance."""
@@ -46,6 +46,9 @@ MEMORY_CALLS = 3
 
 Arguments = tuple[Sequence[Any], Mapping[str, Any]]
 """Positional and named arguments of a call."""
+
+TimeAndDelay = tuple[float, float]
+"""Seconds without the run delay, and the run delay that was subtracted."""
 
 
 @dataclass(eq=False)
@@ -61,7 +64,7 @@ class CallTimer:
         disable_gc: Whether the garbage collector is switched off during a round.
         clock: Function that gives the time in seconds.
         run_delay: Meter of the time that the thread waited for a core, which does not count.
-        latencies: Time of each call, if they are timed separately.
+        latencies: Time of each call without its run delay, and that delay, if they are timed separately.
         result: What the last call returned.
     """
 
@@ -74,12 +77,12 @@ class CallTimer:
     disable_gc: bool
     clock: Callable[[], float]
     run_delay: RunDelayMeter
-    latencies: list[float] = field(default_factory=list, init=False)
+    latencies: list[TimeAndDelay] = field(default_factory=list, init=False)
     result: Any = field(default=None, init=False)
 
     def time_rounds(self, rounds: int) -> float:
-        """Sum the time of some rounds, in seconds for one iteration of each."""
-        return math.fsum(self._time_round() for _ in range(rounds)) / self.iterations
+        """Sum the time of some rounds, in seconds."""
+        return math.fsum(self._time_round() for _ in range(rounds))
 
     def time_calls(self, calls: int) -> float:
         """Time a number of successive calls with the same arguments, in seconds."""
@@ -110,11 +113,11 @@ class CallTimer:
             if was_enabled:
                 gc.enable()
         refuse_lazy_result(self.result)
-        return math.fsum(spans)
+        return math.fsum(seconds for seconds, _ in spans)
 
     def _time_together(
         self, synchronise: Callable[[], None], args: Sequence[Any], kwargs: Mapping[str, Any], calls: int
-    ) -> float:
+    ) -> TimeAndDelay:
         target, clock, run_delay = self.target, self.clock, self.run_delay
         synchronise()
         before = run_delay.read()
@@ -123,7 +126,8 @@ class CallTimer:
             self.result = target(*args, **kwargs)
         synchronise()
         seconds = clock() - start
-        return seconds - run_delay.take_off(before, seconds)
+        run_delay_s = run_delay.take_off(before, seconds)
+        return seconds - run_delay_s, run_delay_s
 
 
 def accelerator_barrier() -> Callable[[], None]:
@@ -191,7 +195,8 @@ class Benchmark:
         self._mode = ""
         self._block_times_s: list[float] = []
         self._num_calls = 0
-        self._latencies: list[float] = []
+        self._iterations = 1
+        self._latencies_s: list[float] = []
         self._sizes: dict[str, float] = {}
         self._rollbacks: list[Callable[[], Any]] = []
 
@@ -247,6 +252,7 @@ class Benchmark:
                 raise TypeError("the arguments come from setup or from args and kwargs, not from both")
             return made or given
 
+        self._iterations = iterations
         timer = self._timer(target, arguments, teardown=teardown, iterations=iterations)
         self.measure(timer.time_rounds, latencies=timer.latencies, rounds=rounds, warmup_rounds=warmup_rounds)
         if not self._num_calls and not self._sizes:
@@ -291,7 +297,7 @@ class Benchmark:
         self,
         time_calls: Callable[[int], float],
         *,
-        latencies: list[float],
+        latencies: list[TimeAndDelay],
         rounds: int | None = None,
         warmup_rounds: int = 0,
         warm_up_s: float = WARM_UP_SECONDS,
@@ -300,9 +306,10 @@ class Benchmark:
 
         Args:
             time_calls: Function that makes a number of calls and returns their time in seconds.
-            latencies: List to which ``time_calls`` adds the time of each call, if calls are timed separately.
+            latencies: List to which ``time_calls`` adds the time and the run delay of each call, if calls are timed
+                separately.
             rounds: Maximum number of timed calls; ``None`` for any number.
-            warmup_rounds: Number of warm-up calls, if their number is limited.
+            warmup_rounds: Number of warm-up calls, if the number of calls is limited; one more is made if it is one.
             warm_up_s: Duration of warm-up calls if their number is not given; at least one call is made.
         """
         try:
@@ -318,7 +325,7 @@ class Benchmark:
     def _measure(
         self,
         time_calls: Callable[[int], float],
-        latencies: list[float],
+        latencies: list[TimeAndDelay],
         rounds: int | None,
         warmup_rounds: int,
         warm_up_s: float,
@@ -331,10 +338,9 @@ class Benchmark:
         gc.collect()
         gc.freeze()
         try:
-            self._obey(time_calls, ready)
+            self._obey(time_calls, ready, latencies)
         finally:
             gc.unfreeze()
-        self._latencies = latencies
 
     def _timer(
         self,
@@ -371,38 +377,58 @@ class Benchmark:
     def _warm_up(
         self, time_calls: Callable[[int], float], rounds: int | None, warmup_rounds: int, warm_up_s: float
     ) -> Ready:
-        """Make the first calls."""
-        if rounds is not None:
-            spare = 0 if warmup_rounds else rounds // 4
-            calls = warmup_rounds or spare
-            start, seconds = self._clock(), [time_calls(1) for _ in range(calls)]
-            wall_s = (self._clock() - start) / calls if calls else None
-            return Ready(call_s=seconds[-1] if seconds else None, wall_s=wall_s, left=rounds - spare)
-        calls, spent, call_s = 1, 0.0, math.inf
-        while not spent or spent < warm_up_s:
+        """Make the first calls; the time of the very first, which may compile or import, is reported if it is alone."""
+        if rounds is None:
+            calls, call_s = self._call_for(warm_up_s, time_calls)
+            if calls == 1 and warm_up_s:
+                _, call_s = self._call_for(BLOCK_SECONDS, time_calls)
+            return Ready(call_s=call_s, wall_s=call_s, left=None)
+        spare = rounds // 4
+        calls, taken = (warmup_rounds, 0) if warmup_rounds else (spare, spare)
+        if warmup_rounds == 1 and spare:
+            calls, taken = 2, 1
+        ready = Ready(call_s=None, wall_s=None, left=rounds - taken)
+        for _ in range(calls):
+            start = self._clock()
+            ready["call_s"] = time_calls(1)
+            ready["wall_s"] = self._clock() - start
+        return ready
+
+    @staticmethod
+    def _call_for(least_s: float, time_calls: Callable[[int], float]) -> tuple[int, float]:
+        """Make calls until they have taken so much time, at least one; returns their number and the time of a call."""
+        made, calls, spent, call_s = 0, 1, 0.0, math.inf
+        while not made or spent < least_s:
             seconds_now = time_calls(calls)
             if seconds_now < 0:
                 raise RecordingError(f"the clock stepped back by {-seconds_now:g} s during the warm-up")
             if seconds_now == 0 and calls > MOST_TIMELESS_CALLS:
                 raise RecordingError(f"the clock stands still: {calls} calls took no time")
+            made += calls
             spent += max(seconds_now, 1e-6)
             call_s = seconds_now / calls
             calls = max(1, min(2 * calls, int(BLOCK_SECONDS * calls / max(seconds_now, 1e-9))))
-        return Ready(call_s=call_s, wall_s=call_s, left=None)
+        return made, call_s
 
-    def _obey(self, time_calls: Callable[[int], float], ready: Ready) -> None:
-        """Run the blocks that the gate asks for."""
+    def _obey(self, time_calls: Callable[[int], float], ready: Ready, latencies: Sequence[TimeAndDelay]) -> None:
+        """Run the blocks that the gate asks for; their times are those of one iteration of each round."""
+        blocks: list[TimeAndDelay] = []
         self._channel.send(Event.READY, **ready)
         while (command := self._receive())["do"] == Command.BLOCK:
             calls, taken_off_s = command["calls"], self.run_delay.total_s
-            seconds = time_calls(calls)
+            seconds = time_calls(calls) / self._iterations
+            run_delay_s = (self.run_delay.total_s - taken_off_s) / self._iterations
+            is_known = self.run_delay.is_known
+            if not is_known:  # it may have been known for the first calls of the block
+                seconds, run_delay_s = seconds + run_delay_s, 0.0
             if seconds <= 0:
                 raise RecordingError(f"the clock stepped: a block of {calls} calls took {seconds:g} s")
-            self._block_times_s.append(seconds / calls)
+            blocks.append((seconds / calls, run_delay_s / calls))
             self._num_calls += calls
-            run_delay_s = self.run_delay.total_s - taken_off_s if self.run_delay.is_known else None
-            self._channel.send(Event.BLOCK, **Block(seconds=seconds, run_delay_s=run_delay_s))
-        calls = self._num_calls // max(1, len(self._block_times_s))
+            self._channel.send(Event.BLOCK, **Block(seconds=seconds, run_delay_s=run_delay_s if is_known else None))
+        self._block_times_s = _times(blocks, by_wall_clock=command["by_wall_clock"])
+        self._latencies_s = _times(latencies, by_wall_clock=command["by_wall_clock"])
+        calls = self._num_calls // max(1, len(blocks))
         self.stats = BenchmarkStatistics(self, self._block_times_s, max(1, calls), self._options)
 
     def _receive(self, clock: Callable[[], float] = perf_counter) -> dict[str, Any]:
@@ -421,7 +447,8 @@ class Benchmark:
         if cuda is not None:
             cuda.reset_peak_memory_stats()
         calls = min(MEMORY_CALLS, rounds or MEMORY_CALLS)
-        self.stats = BenchmarkStatistics(self, [time_calls(1) for _ in range(calls)], 1, self._options)
+        times = [time_calls(1) / self._iterations for _ in range(calls)]
+        self.stats = BenchmarkStatistics(self, times, 1, self._options)
         sizes = {"peak_memory": float(peak_memory_bytes())}
         if cuda is not None:
             sizes["peak_accelerator_memory"] = float(cuda.max_memory_allocated())
@@ -447,7 +474,7 @@ class Benchmark:
                 values |= values_of_blocks(self._metrics, statistics.fmean(self._block_times_s), extra)
             except KeyError as missing:
                 raise RecordingError(f"a gated metric needs benchmark.extra_info[{missing}], a number") from None
-        if latencies := self._latencies:
+        if latencies := self._latencies_s:
             values |= {name: each.from_calls(latencies) for name, each in self._ready.items() if each.from_calls}
         return values
 
@@ -465,6 +492,16 @@ def as_number(value: Any) -> float | None:
         return float(value) if isinstance(value, numbers.Real) else float(operator.index(value))
     except (TypeError, ValueError, OverflowError):
         return None
+
+
+def _times(timed: Iterable[TimeAndDelay], *, by_wall_clock: bool) -> list[float]:
+    """Times without their run delay, or those of the wall clock.
+
+    Example:
+        >>> _times([(0.5, 0.25)], by_wall_clock=False), _times([(0.5, 0.25)], by_wall_clock=True)
+        ([0.5], [0.75])
+    """
+    return [seconds + run_delay_s if by_wall_clock else seconds for seconds, run_delay_s in timed]
 
 
 def _require_count(name: str, value: Any, *, least: int) -> None:

@@ -29,7 +29,7 @@ from typing import Any
 from . import lazy
 from .chance import find_chance, find_executed_source, find_named_chance, is_lasting
 from .protocol import Traced
-from .rewording import DOCSTRINGS, LOCALS, POSITIONS, READERS
+from .rewording import DOCSTRINGS, LOCALS, MADE_BY_UV, POSITIONS, READERS
 
 OURS, OTHERS = range(2)
 """States of a thread: on behalf of the tree or of the workloads; pytest around these, or a dependency being imported."""
@@ -154,6 +154,7 @@ class Tracer:
         import _posixsubprocess
         import posix
 
+        self._unknown |= {f"{name} was imported before the trace" for name in self._imported_before()}
         for name in ("stat", "lstat"):
             function = getattr(posix, name)
             wrapped = self._watch_path(function)
@@ -202,6 +203,14 @@ class Tracer:
         self._children, self._has_others = usage, False
         self._states.busy = False
         return taken
+
+    def _imported_before(self) -> Iterator[str]:
+        """Yield the names of modules of the tree that are imported already, as by an installed plugin of pytest."""
+        for name, module in list(sys.modules.items()):
+            file = getattr(module, "__file__", None)
+            place = os.path.realpath(file) if isinstance(file, str) else ""
+            if place.startswith(self._tree) and not place.startswith(f"{self._tree}{MADE_BY_UV}"):
+                yield name
 
     @staticmethod
     def _usage_of_children() -> tuple[float, float, int]:

@@ -3,8 +3,9 @@
 A pair is one fresh process for each revision; its timed workloads share the process one after another. Both revisions
 make the same number of calls in every block; the ratio of the two values of a pair is the ratio of the sums over all its
 blocks. A disturbance of the machine that lasts longer than two blocks affects both revisions alike. Shorter waits for
-the core, a few milliseconds each, are subtracted by the worker (:mod:`mainstay.runner.run_delay`). No block is left out,
-trimmed or weighted: rare slow calls are part of a revision's cost.
+the core, a few milliseconds each, are subtracted by the worker (:mod:`mainstay.runner.run_delay`), unless they are
+unknown for a block of either revision: then both are timed by the wall clock. No block is left out, trimmed or
+weighted: rare slow calls are part of a revision's cost.
 
 - :class:`TimedRequest`, :class:`TimedTask`: the request.
 - :func:`run_timed_pair`: measures a pair.
@@ -25,7 +26,7 @@ from typing import NamedTuple
 
 from mainstay.records.findings import MeasuredWith
 from mainstay.records.trials import Outcome, Side, Trial
-from mainstay.runner.protocol import BLOCK_SECONDS, BlockCommand, Command, Event, Ready
+from mainstay.runner.protocol import BLOCK_SECONDS, BlockCommand, Command, DoneCommand, Event, Ready
 from mainstay.runner.ready_metrics import READY_METRICS, values_of_blocks
 from mainstay.runner.run_delay import ACCOUNT
 from mainstay.workers.collecting import concerns
@@ -127,7 +128,7 @@ def plan_blocks(
 
     Args:
         seconds: Time of all blocks of both revisions together.
-        call_s: Time of a call of each revision after its warm-up, if known.
+        call_s: Time of a call of each revision after its warm-up, if known; of a round, if it has several iterations.
         left: Number of calls that each revision may still make, if limited.
         wall_s: Wall-clock time of a call of each revision, with its set-up and teardown, if known.
         block_s: Target duration of a block.
@@ -260,8 +261,11 @@ class _BothSides:
             side.begin(task)
         if all(side.is_ready for side in sides):
             self._alternate(task)
-        trials = [side.end(load) for side in sides]
+        blind = [side for side in Side if not self._sides[side].is_delay_known]
+        trials = [side.end(load, by_wall_clock=bool(blind)) for side in sides]
         self.notes += [note for side in sides for note in side.notes]
+        if blind and any(trial.block_times_s for trial in trials):
+            self.notes.append(_why_wall_clock(task, blind))
         return trials
 
     def _alternate(self, task: TimedTask) -> None:
@@ -303,7 +307,7 @@ class _TimedSide:
         self._is_done = False
         self._blocks_s: list[float] = []
         self._run_delays_s: list[float] = []
-        self._is_delay_known = True
+        self.is_delay_known = True
         self._went_first: list[bool] = []
 
     @property
@@ -340,22 +344,24 @@ class _TimedSide:
             return
         self._blocks_s.append(block["seconds"] / calls)
         self._run_delays_s.append((delay_s or 0.0) / calls)
-        self._is_delay_known &= delay_s is not None
+        self.is_delay_known &= delay_s is not None
         self._went_first.append(goes_first)
 
-    def end(self, load: LoadMeter) -> Trial:
+    def end(self, load: LoadMeter, *, by_wall_clock: bool) -> Trial:
         """Let the workload run to its end; if a block was measured, the gated metrics must have been recorded.
 
         Args:
             load: Load meter started together with the workload.
+            by_wall_clock: Whether the run delay counts, because it is unknown for some block of either revision.
         """
+        if by_wall_clock:
+            blocks = zip(self._blocks_s, self._run_delays_s, strict=True)
+            self._blocks_s, self._run_delays_s = [block_s + delay_s for block_s, delay_s in blocks], []
         if self.is_ready:
             self._is_done = True
-            self._session.ask(Command.DONE)
+            self._session.ask(Command.DONE, **DoneCommand(by_wall_clock=by_wall_clock))
             self.is_ready = False
         trial = self._trial(load, self._form(self._task, gated=self._task.gated if self._blocks_s else ()))
-        if trial.block_times_s and not trial.run_delays_s:
-            self.notes.append(self._why_wall_time())
         self._is_disturbed = self._left_behind()
         return trial
 
@@ -369,7 +375,7 @@ class _TimedSide:
         return replace(
             trial,
             block_times_s=tuple(self._blocks_s),
-            run_delays_s=tuple(self._run_delays_s) if self._is_delay_known else (),
+            run_delays_s=tuple(self._run_delays_s),
             went_first=tuple(self._went_first),
         )
 
@@ -396,14 +402,6 @@ class _TimedSide:
         outcome, cause = self._session.failure or (Outcome.TIMED_OUT, "")
         return self._form(task).failed(outcome, cause)
 
-    def _why_wall_time(self) -> str:
-        """Why the time that the process waited for a core could not be subtracted."""
-        if not os.path.exists(ACCOUNT):
-            return "timed by the wall clock alone: this system does not say how long a process waits for a core"
-        return (
-            f"{self._task.workload}: timed by the wall clock alone: it starts processes, or the kernel keeps no account"
-        )
-
     def _left_behind(self) -> bool:
         """Whether the workload left threads or processes behind; they end with this process."""
         threads = self._session.finished["threads"] if self._session.finished else ()
@@ -413,3 +411,16 @@ class _TimedSide:
         if num_children:
             self.notes.append(f"{self._task.workload}: left {num_children} processes running; ended")
         return bool(threads or num_children)
+
+
+def _why_wall_clock(task: TimedTask, blind: Sequence[Side]) -> str:
+    """Why the time that the processes waited for a core could not be subtracted.
+
+    Args:
+        task: The workload.
+        blind: Sides for which it is unknown.
+    """
+    if not os.path.exists(ACCOUNT):
+        return "timed by the wall clock alone: this system does not say how long a process waits for a core"
+    which = "it" if len(blind) == len(Side) else f"the {blind[0]}"
+    return f"{task.workload}: timed by the wall clock alone: {which} starts processes, or the kernel keeps no account"

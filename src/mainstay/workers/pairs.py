@@ -107,7 +107,17 @@ def run_pair(
     live = live or LiveWorkers()
     with ExitStack() as stack:
         deadline = time.monotonic() + request.seconds_left
-        runs = [_WholeRun(live, specs[side], request, stack, deadline) for side in request.sides]
+        runs = [
+            _WholeRun(
+                live,
+                specs[side],
+                request,
+                stack,
+                deadline,
+                stays_alive=request.wants_images and side is request.sides[-1],  # images of one side are enough
+            )
+            for side in request.sides
+        ]
         try:
             for run in runs if request.needs_fresh_process else ():  # imports overlap, trials do not
                 run.start()
@@ -121,32 +131,50 @@ def run_pair(
             return PairResult(request=request, trials=(), was_cut=True)
         images: dict[int, str] = {}
         if request.wants_images and choose_examples and (examples := choose_examples([*known, *trials])):
-            images = next(filter(None, (run.images(examples) for run in reversed(runs))), {})
+            images = runs[-1].images(examples)
     return PairResult(request=request, trials=tuple(trials), images=images)
 
 
 @dataclass
 class _WholeRun:
-    """One side of a pair; its worker stays alive until the images have been requested."""
+    """One side of a pair. Every attempt has a process of its own, which has ended before the next one starts.
+
+    Attributes:
+        live: Starts the processes.
+        spec: The worker.
+        request: The request.
+        stack: Exit stack of the pair, which ends a process that is left.
+        deadline: Time by the monotonic clock when the pair is stopped.
+        stays_alive: Whether the process of a completed trial stays alive until its images have been requested.
+        session: Session with the process, if there is one.
+    """
 
     live: LiveWorkers
     spec: WorkerSpec
     request: PairRequest
     stack: ExitStack
     deadline: float
+    stays_alive: bool
     session: WorkerSession | None = None
+    _process: ExitStack = field(default_factory=ExitStack, init=False)
 
     def start(self) -> WorkerSession:
         """Start a fresh process."""
+        self._process = self.stack.enter_context(ExitStack())
         worker = self.live.start(
             self.spec,
             [self.request.workload],
-            self.stack,
+            self._process,
             needs_fresh_process=self.request.needs_fresh_process,
             deadline=self.deadline,
         )
         self.session = WorkerSession(live=self.live, worker=worker, limit_s=self.request.limit_s)
         return self.session
+
+    def end(self) -> None:
+        """End the process, which may hold memory that others need, such as that of a GPU."""
+        self._process.close()
+        self.session = None
 
     def kill(self) -> None:
         """Kill the process, if there is one."""
@@ -158,10 +186,11 @@ class _WholeRun:
         session = self.session or self.start()
         trial = self._attempt(session)
         if trial.outcome not in CONCLUSIVE and not session.hung_at:
+            self.end()
             trial = self._attempt(self.start())
-        if trial.outcome not in CONCLUSIVE:
-            self.session = None
         self.live.report([trial])
+        if trial.outcome not in CONCLUSIVE or not self.stays_alive:
+            self.end()
         return trial
 
     def images(self, indices: Sequence[int]) -> dict[int, str]:

@@ -461,6 +461,9 @@ class Worker:
         return WorkerEndedError(f"{cause}{where}", outcome, collecting=self._collecting)
 
     def _read_line(self, deadline: float, limit_s: float) -> bytes:
+        """Read a line, unless the time is over, since lines that have arrived may never come to an end."""
+        if time.monotonic() > min(deadline, self.deadline):
+            raise self._out_of_time(deadline, limit_s)
         end = self._buffer.find(b"\n")
         with selectors.DefaultSelector() as selector:
             selector.register(self._events, selectors.EVENT_READ)
@@ -469,9 +472,7 @@ class Worker:
                     fact = f"the worker broke its protocol: it sent more than {MAX_EVENT_BYTES:,} bytes in one line"
                     raise self._ended(fact, Outcome.FAILED)
                 if not selector.select(max(0.0, min(deadline, self.deadline) - time.monotonic())):
-                    if self.deadline < deadline:
-                        raise OutOfTimeError
-                    raise self._ended(f"the worker hung: no answer within {limit_s:g} s", Outcome.TIMED_OUT)
+                    raise self._out_of_time(deadline, limit_s)
                 chunk = os.read(self._events, 1 << 16)
                 if not chunk:
                     raise self._ended(self._describe_end(), Outcome.CRASHED)
@@ -481,6 +482,12 @@ class Worker:
         line = bytes(self._buffer[:end])
         del self._buffer[: end + 1]
         return line
+
+    def _out_of_time(self, deadline: float, limit_s: float) -> OutOfTimeError | WorkerEndedError:
+        """The error of a wait that ends at the earlier of two deadlines: the one of all waits, and that of the answer."""
+        if self.deadline < deadline:
+            return OutOfTimeError()
+        return self._ended(f"the worker hung: no answer within {limit_s:g} s", Outcome.TIMED_OUT)
 
     def _describe_end(self) -> str:
         """How the process ended, once its event pipe is closed."""

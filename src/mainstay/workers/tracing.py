@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mainstay.runner.protocol import WHOLE, BlockCommand, Command, Event, RunCommand, Traced
+from mainstay.runner.protocol import WHOLE, BlockCommand, Command, DoneCommand, Event, RunCommand, Traced
 from mainstay.workers.collecting import why_not_collected
 from mainstay.workers.process import OutOfTimeError, Worker, WorkerEndedError, WorkerSpec, collecting_seconds
 
@@ -186,7 +186,7 @@ class _Runs:
                 worker.send(Command.BLOCK, **BlockCommand(calls=calls))
                 event, content = worker.expect_one_of((Event.BLOCK, Event.FINISHED), limit_s)
             if event is not Event.FINISHED:
-                worker.send(Command.DONE)
+                worker.send(Command.DONE, **DoneCommand(by_wall_clock=False))
                 content = worker.expect(Event.FINISHED, limit_s)
         self.num_calls += calls
         result = {name: value for name, value in content.items() if name not in NOT_COMPARED}
