@@ -17,6 +17,7 @@ from mainstay.records.executions import EVALUATED
 from mainstay.records.findings import Blame, Method, Verdict
 from mainstay.records.metrics import Direction, Kind, Metric, Scoring, Tier, Workload
 from mainstay.records.trials import Side
+from mainstay.runner.examples import choose_block
 from mainstay.runner.recording import Trial as Recorder
 from mainstay.store.journal import parse_trial, trial_content
 from mainstay.workers.pairs import PairResult
@@ -219,6 +220,73 @@ def test_too_many_missing_scores_of_the_candidate_are_its_error(run):
     (finding,), _ = run(Subject(answers(1319), answers(1319, missing=range(100))))
 
     assert (finding.verdict, finding.blame) == (Verdict.ERROR, Blame.CANDIDATE)
+
+
+def first_chosen(num_items, share=LOOKS[0]):
+    """Positions of the items that are scored at the first look."""
+    blank = [""] * num_items
+    return choose_block([f"q{number}" for number in range(num_items)], blank, blank, seed=7, block=(0.0, share))
+
+
+def stops_after(subject, num_trials):
+    """A clock that passes the deadline of 50 once so many trials were measured."""
+    return {"deadline": 50.0, "clock": lambda: 100.0 if len(subject.measured) >= num_trials else 0.0}
+
+
+def test_a_score_missing_at_an_early_look_counts_only_once_there_are_enough_items(run):
+    missing = first_chosen(300)[:1]
+    subject = Subject(answers(300, wrong=0.0, choose=True), answers(300, wrong=0.0, choose=True, missing=missing))
+
+    (finding,), _ = run(subject, looks=LOOKS)
+
+    assert (finding.verdict, finding.num_pairs, finding.num_looks) == (Verdict.PASS, 300, 2)
+    assert finding.items.candidate_missing == 1
+
+
+@pytest.mark.parametrize("side", list(Side))
+def test_an_evaluation_that_ends_at_a_look_with_too_many_missing_scores_is_undecided(run, side):
+    whole, lacking = (answers(300, choose=True, missing=missing) for missing in ((), first_chosen(300)[:1]))
+    subject = Subject(*((lacking, whole) if side is Side.BASELINE else (whole, lacking)))
+
+    (finding,), measurement = run(subject, looks=LOOKS, **stops_after(subject, 3))
+
+    assert (finding.verdict, finding.blame) == (Verdict.INCONCLUSIVE, None)
+    assert f"1 of the {side}, of 30" in finding.reason
+    assert any("before all items were scored" in note for note in measurement.notes)
+
+
+def test_missing_scores_that_no_later_look_can_outweigh_end_an_evaluation_at_once(run):
+    subject = Subject(answers(300, choose=True), answers(300, choose=True, missing=first_chosen(300)[:4]))
+
+    (finding,), _ = run(subject, looks=LOOKS)
+
+    assert (finding.verdict, finding.blame) == (Verdict.ERROR, Blame.CANDIDATE)
+    assert subject.scored == [30, 30, 30]
+
+
+def test_a_task_with_too_many_missing_scores_so_far_leaves_its_mean_and_the_others_open(run):
+    def behave(missing=0):
+        def record(trial):
+            tasks = [f"t{number // 500}" for number in range(1000)]
+            chosen = trial.choose(list(range(1000)), task=tasks)
+            scores = [1.0] * len(chosen)
+            scores[:missing] = [None] * missing  # of t0, whose items come first
+            trial.record_examples("accuracy", scores)
+
+        return record
+
+    early = Subject(behave(), behave(missing=2))
+    findings, _ = run(early, *of_tasks("t0", "t1"), looks=LOOKS, **stops_after(early, 3))
+    assert [finding.verdict for finding in findings] == [Verdict.INCONCLUSIVE] * 3
+
+    calls = []
+
+    def once(trial):
+        calls.append(1)
+        behave(missing=2 if len(calls) == 1 else 0)(trial)
+
+    findings, _ = run(Subject(behave(), once), *of_tasks("t0", "t1"), looks=LOOKS)
+    assert [finding.verdict for finding in findings] == [Verdict.PASS] * 3
 
 
 def losses(*values):

@@ -116,13 +116,14 @@ class WeighedEvaluation:
 
     Attributes:
         findings: The finding of each metric, mean first, if it is known without judging items; otherwise ``None``.
-        cases: Metrics that are judged by their items, at each look.
+        cases: Metrics that are judged by their items, at each look; ``None`` at a look at which the items of a metric cannot
+            be judged yet.
         p_values: (looks, metrics, 4) sequential p-values in the order of :data:`~mainstay.gates.findings.HYPOTHESES`.
         gains: (looks, metrics, 2) sequential p-values of no gain, and of a gain of at most the margin.
     """
 
     findings: tuple[Finding | None, ...]
-    cases: tuple[tuple[_Case, ...], ...]
+    cases: tuple[tuple[_Case | None, ...], ...]
     p_values: NDArray[np.float64]
     gains: NDArray[np.float64]
 
@@ -188,26 +189,22 @@ def weigh_evaluation(
     in_means = [each for each in last if each.metric.name in counted]
     guards = _guards(in_means, num_tasks, design) if evaluation.mean else set()
     tiers = [each.tier or (Tier.GUARD if each.metric.name in guards else Tier.BLOCKING) for each in last]
-    known: list[Finding | None] = [
-        replace(each.preset, tier=each.tier or Tier.BLOCKING) if each.preset else None for each in last
-    ]
-    if evaluation.mean:
-        lacking = [each for each in last if each.preset and each.metric.name in counted]
-        known.insert(0, _unknown_mean(evaluation, [each.preset for each in lacking if each.preset]))
-    cases = []
+    known = [_known(looks) for looks in zip(*evaluation.looks, strict=True)]
+    mean = _unknown_mean(evaluation, counted)
+    cases: list[tuple[_Case | None, ...]] = []
     for samples, weight in zip(evaluation.looks, evaluation.weights, strict=True):
         level = design.margin_level * weight
         at_look = [
-            _case(replace(each, tier=tier), design, level=level)
-            for each, tier, latest in zip(samples, tiers, last, strict=True)
-            if not latest.preset
+            _case(replace(each, tier=tier), latest, design, level=level)
+            for each, tier, latest, finding in zip(samples, tiers, last, known, strict=True)
+            if finding is None
         ]
-        if evaluation.mean and known[0] is None:
+        if evaluation.mean and mean is None:
             tasks = [each for each in samples if each.metric.name in counted]
             at_look.insert(0, _mean_case(evaluation.mean, tasks, evaluation.mean_tier, design, level=level))
         cases.append(tuple(at_look))
     return WeighedEvaluation(
-        findings=tuple(known),
+        findings=(*([mean] if evaluation.mean else []), *known),
         cases=tuple(cases),
         p_values=_sequential(cases, evaluation.weights, "p_values", len(HYPOTHESES)),
         gains=_sequential(cases, evaluation.weights, "gains", 2),
@@ -226,13 +223,13 @@ def settled_evaluation(findings: Sequence[Finding]) -> WeighedEvaluation:
 
 
 def _sequential(
-    cases: Sequence[Sequence[_Case]], weights: Sequence[float], name: str, count: int
+    cases: Sequence[Sequence[_Case | None]], weights: Sequence[float], name: str, count: int
 ) -> NDArray[np.float64]:
-    """Sequential p-values from those of each look; 1 for a metric whose outputs are identical."""
+    """Sequential p-values from those of each look; 1 for a metric that is identical, or not judged yet."""
     p_values = np.ones((len(cases), len(cases[0]), count))
     for look, at_look in enumerate(cases):
         for index, case in enumerate(at_look):
-            if not case.samples.is_identical:
+            if case and not case.samples.is_identical:
                 p_values[look, index] = getattr(case.evidence, name)
     return sequential_p_values(p_values, weights)
 
@@ -250,7 +247,7 @@ def evaluation_findings(weighed: WeighedEvaluation, decisions: Decisions, design
     is_gain = holm_rejections(gains[:, 0], family_size=design.num_gated, level=design.alpha)
     judged = iter(
         _finding(
-            [at_look[index] for at_look in weighed.cases[: look + 1]],
+            [case for at_look in weighed.cases[: look + 1] if (case := at_look[index])],
             decisions.verdict(index),
             p_values=weighed.p_values[look, index],
             is_implausible=bool(is_gain[index]) and gains[index, 1] <= design.margin_level,
@@ -294,19 +291,35 @@ def _guards(tasks: Sequence[TaskSamples], num_tasks: int, design: Design) -> set
     return {metric.name for (metric, _), is_supported in zip(known, supported, strict=True) if not is_supported}
 
 
-def _case(samples: TaskSamples, design: Design, *, level: float) -> _Case:
-    """A task with the evidence of its items."""
-    assert samples.items is not None
+def _known(looks: Sequence[TaskSamples]) -> Finding | None:
+    """The finding of a task that is known without judging items; none if it is only undecided after it was judged."""
+    preset = looks[-1].preset
+    if preset is None or (preset.verdict is Verdict.INCONCLUSIVE and any(each.items for each in looks)):
+        return None
+    return replace(preset, tier=looks[-1].tier or Tier.BLOCKING)
+
+
+def _case(samples: TaskSamples, latest: TaskSamples, design: Design, *, level: float) -> _Case | None:
+    """A task with the evidence of its items, and a warning if those of the latest look cannot be judged yet."""
+    items, warnings = samples.items, samples.warnings
+    if items is None:
+        return None
+    if latest.preset:
+        warnings = (*warnings, f"a later look could not be judged: {latest.preset.reason}")
     return _Case(
-        samples=samples,
-        evidence=weigh_items(samples.items, margin=samples.metric.margin, level=level),
-        honest_margin=honest_margin(samples.items, design),
+        samples=replace(samples, warnings=warnings),
+        evidence=weigh_items(items, margin=samples.metric.margin, level=level),
+        honest_margin=honest_margin(items, design),
     )
 
 
-def _mean_case(metric: Metric, tasks: Sequence[TaskSamples], tier: Tier, design: Design, *, level: float) -> _Case:
+def _mean_case(
+    metric: Metric, tasks: Sequence[TaskSamples], tier: Tier, design: Design, *, level: float
+) -> _Case | None:
     """The mean of the tasks with the evidence of all items."""
     items = [task.items for task in tasks if task.items is not None]
+    if len(items) < len(tasks):
+        return None
     flips = [task.baseline_flips for task in tasks if task.baseline_flips is not None]
     return _Case(
         samples=TaskSamples(
@@ -328,20 +341,29 @@ def _mean_case(metric: Metric, tasks: Sequence[TaskSamples], tier: Tier, design:
     )
 
 
-def _unknown_mean(evaluation: Evaluation, lacking: Sequence[Finding]) -> Finding | None:
-    """An error with the blame of the tasks that cannot be judged; for a missing task, the candidate."""
-    assert evaluation.mean is not None
-    blames = {Blame.CANDIDATE if each.verdict is Verdict.MISSING else each.blame for each in lacking}
-    blames |= {Blame.CANDIDATE for _ in evaluation.lacking}
-    missing = [*(each.metric.name for each in lacking), *evaluation.lacking]
-    if not missing:
+def _unknown_mean(evaluation: Evaluation, counted: Collection[str]) -> Finding | None:
+    """The finding of a mean that cannot be judged, with the blame of its tasks; for a missing task, the candidate.
+
+    It is undecided if its tasks are, and nothing if there is no mean, or if it was judged at an earlier look.
+    """
+    if evaluation.mean is None:
         return None
+    of_mean = [[each for each in look if each.metric.name in counted] for look in evaluation.looks]
+    lacking = [each.preset for each in of_mean[-1] if each.preset]
+    errors = [preset for preset in lacking if preset.verdict is not Verdict.INCONCLUSIVE]
+    is_undecided = not errors and not evaluation.lacking
+    if is_undecided and any(all(each.items for each in look) for look in of_mean):
+        return None
+    blames = {Blame.CANDIDATE if each.verdict is Verdict.MISSING else each.blame for each in errors}
+    blames |= {Blame.CANDIDATE for _ in evaluation.lacking}
+    missing = [*(each.metric.name for each in errors or lacking), *evaluation.lacking]
     names = ", ".join(missing[:3]) + (" and more" if len(missing) > 3 else "")
+    blame = blames.pop() if len(blames) == 1 else Blame.BOTH
     return Finding(
         metric=evaluation.mean,
-        verdict=Verdict.ERROR,
+        verdict=Verdict.INCONCLUSIVE if is_undecided else Verdict.ERROR,
         reason=f"the mean of the tasks is not known without {names}",
-        blame=blames.pop() if len(blames) == 1 else Blame.BOTH,
+        blame=None if is_undecided else blame,
         tier=evaluation.mean_tier,
     )
 
