@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mainstay.gates.exact import judge_unchanged
-from mainstay.gates.policy import Design
+from mainstay.gates.policy import Design, GateFacts, judge_gate
 from mainstay.measuring.agenda import Assignment
 from mainstay.measuring.evaluated import make_logs
 from mainstay.measuring.ledger import restore_trials
@@ -278,6 +278,7 @@ def test_a_task_with_too_many_missing_scores_so_far_leaves_its_mean_and_the_othe
     early = Subject(behave(), behave(missing=2))
     findings, _ = run(early, *of_tasks("t0", "t1"), looks=LOOKS, **stops_after(early, 3))
     assert [finding.verdict for finding in findings] == [Verdict.INCONCLUSIVE] * 3
+    assert [finding.tier for finding in findings] == [Tier.BLOCKING] * 3
 
     calls = []
 
@@ -370,6 +371,40 @@ def test_a_small_task_is_a_guard_unless_a_tier_is_declared(run):
 
     assert [finding.tier for finding in guarded] == [Tier.BLOCKING, Tier.BLOCKING, Tier.GUARD]
     assert [finding.tier for finding in blocking] == [Tier.BLOCKING] * 3
+
+
+def chosen_tasks(*sizes, every=0):
+    """Behaviour with a task of each size, whose items are chosen; every so many answers of the last one are lost."""
+    tasks = [f"t{number}" for number, size in enumerate(sizes) for _ in range(size)]
+    lost = {number for number, task in enumerate(tasks) if every and task == tasks[-1] and number % every == 0}
+
+    def behave(trial):
+        chosen = trial.choose(list(range(len(tasks))), task=tasks)
+        trial.record_examples("accuracy", [float(number not in lost) for number in chosen])
+
+    return behave
+
+
+def test_a_task_does_not_become_a_guard_because_the_time_ran_out(run):
+    """A tenth of the items supports no margin of 5 points, all of them do."""
+    names = [f"t{number}" for number in range(20)]
+    subject = Subject(chosen_tasks(*[1000] * 20), chosen_tasks(*[1000] * 20, every=11))
+
+    findings, _ = run(subject, *of_tasks(*names, margin=0.05), looks=LOOKS, **stops_after(subject, 3))
+
+    assert subject.scored == [2000, 2000, 200]
+    assert (findings[0].verdict, findings[-1].verdict) == (Verdict.PASS, Verdict.INCONCLUSIVE)
+    assert {finding.tier for finding in findings} == {Tier.BLOCKING}
+    assert judge_gate(GateFacts(findings=findings)).exit_status == 3
+
+
+def test_a_task_that_is_planned_too_small_is_a_guard_at_every_look(run):
+    early = Subject(chosen_tasks(2000, 30))
+    looked_once, _ = run(early, *of_tasks("t0", "t1"), looks=LOOKS, **stops_after(early, 3))
+    looked_at_all, _ = run(Subject(chosen_tasks(2000, 30)), *of_tasks("t0", "t1"), looks=LOOKS)
+
+    for findings in (looked_once, looked_at_all):
+        assert [finding.tier for finding in findings] == [Tier.BLOCKING, Tier.BLOCKING, Tier.GUARD]
 
 
 def test_a_declared_task_that_the_candidate_does_not_score_is_missing(run):

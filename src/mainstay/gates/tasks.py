@@ -3,7 +3,8 @@
 The rule is that of :mod:`~mainstay.gates.family`, with looks at growing shares of the items: a task passes if its degradation is below the
 margin (level ``margin_level``) and below twice the margin (level ``alpha``); it fails if its degradation is above the
 margin and above zero, the latter by Holm's procedure over all tasks and their mean. If there are two tasks or more, the
-mean of the task means, the *macro* metric, must pass, and a task whose items are too few for its margin is a guard.
+mean of the task means, the *macro* metric, must pass, and a task whose items are too few for its margin is a guard. What
+counts are the items that were planned, so a task does not become a guard because the time ran out before all were scored.
 
 - :class:`TaskSamples`, :class:`Evaluation`: the scores of a task at one look, and of all tasks at all looks.
 - :func:`judge_tasks`: judges the tasks of stored results at a single look.
@@ -91,6 +92,7 @@ class Evaluation:
         mean: Metric of the mean of the tasks; ``None`` if there is none.
         mean_tier: Tier of the mean.
         lacking: Tasks of the mean that are not among the samples.
+        share: Share of the planned items that were scored up to the latest of these looks.
     """
 
     looks: tuple[tuple[TaskSamples, ...], ...]
@@ -98,6 +100,7 @@ class Evaluation:
     mean: Metric | None = None
     mean_tier: Tier = Tier.BLOCKING
     lacking: tuple[str, ...] = ()
+    share: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -187,7 +190,7 @@ def weigh_evaluation(
     counted = {each.metric.name for each in (last if in_mean is None else in_mean)}
     num_tasks = sum(each.preset is None or each.preset.verdict is not Verdict.NEW for each in last)
     in_means = [each for each in last if each.metric.name in counted]
-    guards = _guards(in_means, num_tasks, design) if evaluation.mean else set()
+    guards = _guards(in_means, num_tasks, design, share=evaluation.share) if evaluation.mean else set()
     tiers = [each.tier or (Tier.GUARD if each.metric.name in guards else Tier.BLOCKING) for each in last]
     known = [_known(looks) for looks in zip(*evaluation.looks, strict=True)]
     mean = _unknown_mean(evaluation, counted)
@@ -277,14 +280,14 @@ def acknowledge_gains(findings: Sequence[Finding], names: Collection[str]) -> tu
     )
 
 
-def _guards(tasks: Sequence[TaskSamples], num_tasks: int, design: Design) -> set[str]:
-    """Names of the tasks whose items are too few for their margins if all tasks of a clean change are to pass."""
+def _guards(tasks: Sequence[TaskSamples], num_tasks: int, design: Design, *, share: float) -> set[str]:
+    """Names of the tasks whose planned items are too few for their margins if all tasks of a clean change are to pass."""
     known = [(task.metric, task.items) for task in tasks if task.items is not None]
     if not known:
         return set()
     power = 1 - (1 - HONEST_POWER) / num_tasks
     supported = are_supported(
-        [honest_margin(each, design, power=power) for _, each in known],
+        [honest_margin(each, design, power=power, share=share) for _, each in known],
         [metric.margin for metric, _ in known],
         [each.differences.size for _, each in known],
     )

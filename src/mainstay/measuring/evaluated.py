@@ -170,6 +170,7 @@ class EvaluationLog(WorkloadLog):
             mean=mean,
             mean_tier=_declared_tier(mean) or Tier.BLOCKING,
             lacking=tuple(f"{score}/{task}" for task in declared if task not in present),
+            share=self.shares[num_looks - 1],
         )
 
     def _without_items(self, metric: Metric) -> Finding:
