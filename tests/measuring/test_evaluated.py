@@ -407,6 +407,22 @@ def test_a_task_that_is_planned_too_small_is_a_guard_at_every_look(run):
         assert [finding.tier for finding in findings] == [Tier.BLOCKING, Tier.BLOCKING, Tier.GUARD]
 
 
+def test_a_margin_that_the_change_tightened_makes_no_guard(run):
+    metrics = of_tasks("t0", "t1", margin=0.05)
+    margins = {metrics[2].id: 1e-6}
+    subject = Subject(tasks_of(2000, 2000), tasks_of(2000, 2000, lost=3))
+
+    def findings(**options):
+        return run(subject, *metrics, margin_of=lambda each, context: margins.get(each.id, each.margin), **options)[0]
+
+    own, tightened = findings(), findings(tier_margin_of=lambda each, context: 0.05)
+
+    assert [each.verdict for each in own] == [Verdict.PASS, Verdict.PASS, Verdict.INCONCLUSIVE]
+    assert [each.verdict for each in tightened] == [each.verdict for each in own]
+    assert (own[2].tier, judge_gate(GateFacts(findings=own)).exit_status) == (Tier.GUARD, 0)
+    assert (tightened[2].tier, judge_gate(GateFacts(findings=tightened)).exit_status) == (Tier.BLOCKING, 3)
+
+
 def test_a_declared_task_that_the_candidate_does_not_score_is_missing(run):
     findings, _ = run(Subject(tasks_of(500, 500), tasks_of(500, 500, drop=1)), *of_tasks("t0", "t1"))
 

@@ -56,6 +56,8 @@ class TaskSamples:
         baseline_repeated: Number of items on which it was repeated.
         is_identical: Whether all outputs are known and equal.
         tier: Declared tier; with ``None``, the tier follows from the number of items.
+        tier_margin: Margin that the items must support for the tier to be blocking if none is declared; if ``None``, that of
+            the metric. A change may have tightened the latter, which makes no guard.
         preset: A finding known without judging the items, such as ``missing`` for a task that the candidate lacks.
         warnings: Warnings for the reader, one sentence each.
         detail: Causes of missing scores.
@@ -70,6 +72,7 @@ class TaskSamples:
     baseline_repeated: int = 0
     is_identical: bool = False
     tier: Tier | None = None
+    tier_margin: float | None = None
     preset: Finding | None = None
     warnings: tuple[str, ...] = ()
     detail: tuple[str, ...] = ()
@@ -282,16 +285,16 @@ def acknowledge_gains(findings: Sequence[Finding], names: Collection[str]) -> tu
 
 def _guards(tasks: Sequence[TaskSamples], num_tasks: int, design: Design, *, share: float) -> set[str]:
     """Names of the tasks whose planned items are too few for their margins if all tasks of a clean change are to pass."""
-    known = [(task.metric, task.items) for task in tasks if task.items is not None]
+    known = [(task, task.items) for task in tasks if task.items is not None]
     if not known:
         return set()
     power = 1 - (1 - HONEST_POWER) / num_tasks
     supported = are_supported(
         [honest_margin(each, design, power=power, share=share) for _, each in known],
-        [metric.margin for metric, _ in known],
+        [task.metric.margin if task.tier_margin is None else task.tier_margin for task, _ in known],
         [each.differences.size for _, each in known],
     )
-    return {metric.name for (metric, _), is_supported in zip(known, supported, strict=True) if not is_supported}
+    return {task.metric.name for (task, _), is_supported in zip(known, supported, strict=True) if not is_supported}
 
 
 def _known(looks: Sequence[TaskSamples]) -> Finding | None:

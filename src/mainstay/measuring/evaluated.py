@@ -26,7 +26,7 @@ from mainstay.measuring.items import (
     paired_samples,
     preset_samples,
 )
-from mainstay.measuring.ledger import WorkloadLog
+from mainstay.measuring.ledger import MarginSource, WorkloadLog
 from mainstay.records.findings import Finding, Verdict
 from mainstay.records.metrics import FRACTION, Metric, Scoring, Tier
 from mainstay.records.runs import FlippedItem, ItemGroup, WorkloadResult
@@ -90,16 +90,21 @@ class EvaluationLog(WorkloadLog):
     def _settle_faults(self) -> None:
         """Fix nothing: items that cannot be judged are told with the evidence of their look."""
 
-    def weighed(self, design: Design, *, at_once: bool = False) -> tuple[WeighedEvaluation, ...]:
+    def weighed(
+        self, design: Design, *, tier_margin_of: MarginSource | None = None, at_once: bool = False
+    ) -> tuple[WeighedEvaluation, ...]:
         """The evidence about the metrics of each score.
 
         Args:
             design: Levels and number of metrics of the gate.
+            tier_margin_of: Gives the margin that the items of a task must support to block; that of the metric if ``None``.
             at_once: Whether the items of all looks are judged at a single one, as a calibration does.
         """
         num_looks = self._num_sound
+        margins = {each.id: tier_margin_of(each, self.context) for each in self.workload.metrics if tier_margin_of}
         key = (
             num_looks,
+            margins,
             (0, Side.BASELINE, 1) in self.trials,
             self.workload.metrics,
             dict(self.presets),
@@ -109,7 +114,7 @@ class EvaluationLog(WorkloadLog):
         if self._known is None or self._known[0] != key:
             weighed = (
                 tuple(
-                    weigh_evaluation(self._evaluation(score, num_looks, at_once=at_once), design)
+                    weigh_evaluation(self._evaluation(score, num_looks, margins, at_once=at_once), design)
                     for score in self.gated
                 )
                 if num_looks
@@ -149,7 +154,9 @@ class EvaluationLog(WorkloadLog):
             assert metric.scoring is not None, f"{metric.id} is no metric of an evaluation"
             yield metric, metric.scoring
 
-    def _evaluation(self, score: str, num_looks: int, *, at_once: bool) -> Evaluation:
+    def _evaluation(
+        self, score: str, num_looks: int, tier_margins: Mapping[str, float], *, at_once: bool
+    ) -> Evaluation:
         """The scores under one name at every look."""
         metrics = {metric: scoring for metric, scoring in self._scored_metrics() if scoring.score == score}
         mean = next((metric for metric, scoring in metrics.items() if scoring.tasks), None)
@@ -161,7 +168,7 @@ class EvaluationLog(WorkloadLog):
             samples = self._samples_at(score, look + 1, of_tasks, mean)
             if look < len(weights) - 1:  # all outputs must be equal, not only the first
                 samples = tuple(replace(each, is_identical=False) for each in samples)
-            looks.append(samples)
+            looks.append(tuple(replace(each, tier_margin=tier_margins.get(each.metric.id)) for each in samples))
         declared = mean.scoring.tasks if mean and mean.scoring else ()
         present = {metric.scoring.task for metric in of_tasks if metric.scoring}
         return Evaluation(
