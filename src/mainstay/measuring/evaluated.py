@@ -87,7 +87,7 @@ class EvaluationLog(WorkloadLog):
         """Names of the scores that its trials must record."""
         return tuple(dict.fromkeys(scoring.score for _, scoring in self._scored_metrics()))
 
-    def _settle_faults(self) -> None:
+    def _settle_faults(self, looks: Sequence[int]) -> None:
         """Fix nothing: items that cannot be judged are told with the evidence of their look."""
 
     def weighed(

@@ -178,7 +178,7 @@ class Measurement:
         self._here = Site(self.executor, self.num_at_once, self._num_processes)
         for log in self.logs:
             log.adopt_margins(self.margin_of)
-            log.settle()
+            log.settle(self.design.looks)
 
     def run(self) -> tuple[Finding, ...]:
         """Measure until every metric is decided, all looks have been taken, or the time budget runs out.
@@ -429,7 +429,7 @@ class Measurement:
             self._logs[trial.workload].add(trial)
         for log in {trial.workload: self._logs[trial.workload] for trial in trials}.values():
             log.adopt_margins(self.margin_of)
-            log.settle()
+            log.settle(self.design.looks)
 
     def _tell(self, num_done: int, num_planned: int, start: float) -> None:
         """Report progress to the observer."""
