@@ -871,6 +871,33 @@ def test_a_percentage_where_the_baseline_records_a_fraction_ends_the_workload(ru
     assert "is 90, which no fraction can be" in finding.reason
 
 
+def rewards(first, *, stream):
+    """A behaviour: values around 1 without a unit, those of the first two pairs given."""
+    known = dict(zip(derive_seeds("", "c", WORKLOAD, 20), first, strict=False))
+    return lambda seed: {
+        "values": {"top1_accuracy": known.get(seed, 1.0 + random.Random(f"{stream}{seed}").gauss(0, 0.03))}
+    }
+
+
+def test_a_reward_that_straddles_one_is_judged_though_its_first_baseline_lies_below(run):
+    subject = Subject(rewards((0.97, 1.03), stream="a"), rewards((1.02, 1.01), stream="b"))
+
+    (finding,), _ = run(subject)
+
+    assert (finding.verdict, finding.num_pairs, finding.metric.unit) == (Verdict.INCONCLUSIVE, 20, "1")
+
+
+def test_a_percentage_is_no_error_before_the_first_look_tells_that_the_baseline_records_fractions(run):
+    subject = Subject(accuracy(), lambda seed: {"values": {"top1_accuracy": 90.0}})
+
+    (finding,), measurement = run(subject)
+    started = [pair for pair, *_ in subject.measured]
+
+    assert finding.verdict is Verdict.ERROR
+    assert set(started) == set(range(5))
+    assert [result.status for result in measurement.results()] == ["error"]
+
+
 # --- workload files that the candidate cannot run ------------------------------------------------------------------
 
 

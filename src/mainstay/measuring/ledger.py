@@ -20,7 +20,7 @@ from mainstay.gates.exact import (
     judge_exact,
 )
 from mainstay.gates.names import changed_names
-from mainstay.gates.samples import MetricSamples, fault_finding, find_fault, first_pairs, with_known_unit
+from mainstay.gates.samples import MetricSamples, fault_finding, find_settled_fault, first_pairs, with_known_unit
 from mainstay.measuring.agenda import REVIEW, Assignment
 from mainstay.records.findings import Blame, Finding, MeasuredWith, Method, Verdict
 from mainstay.records.metrics import Kind, Metric, Workload
@@ -301,8 +301,12 @@ class WorkloadLog:
     ) -> Finding:
         return Finding(metric=self.workload.metrics[0], verdict=verdict, reason=reason, blame=blame, detail=detail)
 
-    def settle(self) -> None:
-        """Fix the findings that no further pair can change: broken trials, counts and faulty values."""
+    def settle(self, looks: Sequence[int]) -> None:
+        """Fix the findings that no further pair can change: broken trials, counts and faulty values.
+
+        Args:
+            looks: Numbers of pairs at which the gate looks.
+        """
         if self._needs_own:
             self._fall_back()
         if self.skip_reason:
@@ -314,12 +318,12 @@ class WorkloadLog:
         elif self.workload.execution.is_once:
             self._settle_counts()
         else:
-            self._settle_faults()
+            self._settle_faults(looks)
 
-    def _settle_faults(self) -> None:
+    def _settle_faults(self, looks: Sequence[int]) -> None:
         """Fix the findings of metrics whose values cannot be judged or believed."""
         for metric in self.workload.metrics:
-            if metric.id not in self.presets and (fault := find_fault(self.samples(metric))):
+            if metric.id not in self.presets and (fault := find_settled_fault(self.samples(metric), looks)):
                 self.presets[metric.id] = fault_finding(self.samples(metric), fault)
             elif metric.id not in self.presets and (reason := self._flattery(metric)):
                 self.presets[metric.id] = Finding(
