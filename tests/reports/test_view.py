@@ -284,6 +284,30 @@ def test_a_baseline_that_was_named_is_named_again(failing):
     assert repair.command == "mainstay gate --baseline 5d41402abc4b"
 
 
+PART = ("--only", "accuracy", "-k", "mlp and not slow", "benchmarks/test_a.py")
+PART_OF_SHELL = "--only accuracy -k 'mlp and not slow' benchmarks/test_a.py"
+
+
+def test_a_gate_of_a_part_is_repeated_with_the_arguments_that_chose_it(failing, runs):
+    def of_part(run):
+        return replace(run, plan=replace(run.plan, arguments=PART))
+
+    repair, *_ = view_run(of_part(replace(failing, baseline=replace(failing.baseline, name="v1.2")))).next_steps
+    undecided = of_part(replace(runs["inconclusive"], findings=runs["inconclusive"].findings[2:]))
+    (settle,) = view_run(undecided).next_steps
+
+    assert repair.command == f"mainstay gate --baseline 5d41402abc4b {PART_OF_SHELL}"
+    assert settle.command == f"mainstay gate {PART_OF_SHELL} --seconds 780"
+
+
+def test_another_baseline_is_gated_against_with_the_arguments_that_chose_a_part(runs):
+    run = replace(runs["error"], plan=replace(runs["error"].plan, arguments=PART))
+
+    step = view_finding(replace(run.findings[0], blame=Blame.BASELINE), gate=Gate.of(run)).next_step
+
+    assert step.command == f"mainstay gate --baseline REVISION {PART_OF_SHELL}"
+
+
 def test_a_candidate_of_commits_is_searched_for_the_one_to_blame(failing):
     committed = replace(failing.candidate, name="change")
 

@@ -1,7 +1,7 @@
 """Remedy for one finding: an action, its command, and how long the command takes.
 
 - :class:`Step`: an action and its command.
-- :class:`Gate`: command and duration of another gate of the same revisions.
+- :class:`Gate`: commands and duration of another gate of the same workloads.
 - :func:`next_step`: the step for a finding.
 - :func:`waive_command`, :func:`waived_text`: the last resort, which accepts a degradation, and how large a one.
 """
@@ -58,11 +58,12 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Gate:
-    """Command and duration of another gate of the same revisions.
+    """Commands and duration of another gate of the same workloads.
 
     Attributes:
         command: Command that gates the repaired working tree.
         same: Command that gates the same candidate again.
+        against_another: Command that gates the working tree against another baseline.
         baseline: First twelve digits of the baseline's commit.
         candidate: First twelve digits of the candidate's commit.
         seconds: Duration of this gate; 0 if unknown.
@@ -73,6 +74,7 @@ class Gate:
 
     command: str = "mainstay gate"
     same: str = "mainstay gate"
+    against_another: str = "mainstay gate --baseline REVISION"
     baseline: str = "BASELINE"
     candidate: str = "CANDIDATE"
     seconds: float = 0.0
@@ -82,16 +84,18 @@ class Gate:
 
     @classmethod
     def of(cls, run: Run) -> Gate:
-        """Command and duration of a gate like one that ended.
+        """Commands and duration of a gate like one that ended.
 
         Args:
             run: Run of that gate.
         """
         looks = run.plan.looks or (0,)
-        command = ("mainstay gate", *_named("--baseline", run.baseline))
+        part = tuple(shlex.quote(clean(argument)) for argument in run.plan.arguments)
+        baseline = _named("--baseline", run.baseline)
         return cls(
-            same=" ".join((*command, *_named("--candidate", run.candidate))),
-            command=" ".join(command),
+            command=_command(*baseline, *part),
+            same=_command(*baseline, *_named("--candidate", run.candidate), *part),
+            against_another=_command("--baseline", "REVISION", *part),
             baseline=clean(run.baseline.commit)[:12],
             candidate=clean(run.candidate.commit)[:12],
             seconds=sum(run.phases_s.values()),
@@ -196,6 +200,11 @@ def waived_text(finding: Finding, gate: Gate) -> str:
     return clean(degradation_text(finding.metric, max(_waivable(finding, gate))))
 
 
+def _command(*arguments: str) -> str:
+    """The command that gates with these arguments."""
+    return " ".join(("mainstay gate", *arguments))
+
+
 def _named(option: str, revision: Revision) -> tuple[str, ...]:
     """The option that names a revision, if a gate would not choose it by default."""
     if revision.name.startswith(_CHOSEN_BY_ITSELF):
@@ -267,7 +276,7 @@ def _repair(finding: Finding, metric: str, gate: Gate) -> Step:
         return Step(metric, "repair the candidate, then gate again", *again)
     if finding.blame is Blame.BASELINE:
         action = "the baseline cannot be measured: repair it there, or choose another one"
-        return Step(metric, action, "mainstay gate --baseline REVISION", gate_minutes(gate.seconds))
+        return Step(metric, action, gate.against_another, gate_minutes(gate.seconds))
     if finding.metric.is_of_items:
         return Step(metric, "let the workload score the same items on both sides, all of them, then gate again", *again)
     action = "repair the machine, the environment or the workload, then gate again; find out what is wrong"
