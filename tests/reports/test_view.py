@@ -156,6 +156,62 @@ def test_what_only_the_candidate_cannot_run_is_reproduced_first(runs):
     assert (repair.about, repair.action) == ("top1_accuracy", "repair the candidate, then gate again")
 
 
+@pytest.fixture
+def broken_at_seeds(runs):
+    """Makes a run whose accuracies broke at these seeds, with a workload of two metrics for each."""
+
+    def make(*seeds, kind=Kind.ACCURACY):
+        lost = runs["error"].findings[0]
+        metrics = [
+            replace(lost.metric, workload=f"test_{i}.py::test", name=name, kind=kind)
+            for i in range(len(seeds))
+            for name in ("top1_accuracy", "loss")
+        ]
+        return replace(
+            runs["error"],
+            findings=tuple(replace(lost, metric=each, broken_seed=seeds[n // 2]) for n, each in enumerate(metrics)),
+        )
+
+    return make
+
+
+def test_a_broken_training_is_reproduced_with_its_seed(broken_at_seeds):
+    reproduce, repair = view_run(broken_at_seeds(526392842)).next_steps
+
+    assert reproduce.command == "python -m pytest test_0.py::test --trial-seed 526392842"
+    assert (reproduce.about, repair.about) == ("top1_accuracy, loss", "top1_accuracy, loss")
+
+
+def test_trainings_that_broke_at_several_seeds_are_reproduced_one_by_one(broken_at_seeds):
+    *reproduce, repair = view_run(broken_at_seeds(7, 7, 8, 9)).next_steps
+
+    assert [step.command for step in reproduce] == [
+        "python -m pytest test_0.py::test test_1.py::test --trial-seed 7",
+        "python -m pytest test_2.py::test --trial-seed 8",
+    ]
+    assert repair.action == "repair the candidate, then gate again"
+
+
+def test_a_timed_workload_that_broke_is_reproduced_without_a_seed(broken_at_seeds):
+    reproduce, _ = view_run(broken_at_seeds(7, 8, kind=Kind.PERFORMANCE)).next_steps
+
+    assert reproduce.command == "python -m pytest test_0.py::test test_1.py::test"
+
+
+def test_a_training_that_explodes_is_repeated_with_its_seed(runs, failing):
+    lost = failing.findings[0]
+    degradations = (*lost.degradations[:3], 9.0, *lost.degradations[4:])
+    exploded = replace(
+        lost, verdict=Verdict.INCONCLUSIVE, degradations=degradations, cap=0.5, further_pairs=None, estimate=0.001
+    )
+
+    step = view_finding(exploded, gate=Gate.of(failing)).next_step
+
+    assert step.action == f"train the candidate with seed {lost.seeds[3]} alone and see why it explodes"
+    assert step.command == f"python -m pytest test_accuracy.py::test_mnist_mlp --trial-seed {lost.seeds[3]}"
+    assert step.minutes == "about 1 min"
+
+
 def test_every_command_to_run_next_says_how_long_it_takes(run):
     steps = view_run(run).next_steps
 

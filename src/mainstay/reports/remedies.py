@@ -3,6 +3,7 @@
 - :class:`Step`: an action and its command.
 - :class:`Gate`: commands and duration of another gate of the same workloads.
 - :func:`next_step`: the step for a finding.
+- :func:`trial_command`: the command that runs workloads alone, with the seed that :func:`uses_seed` asks for.
 - :func:`waive_command`, :func:`waived_text`: the last resort, which accepts a degradation, and how large a one.
 """
 
@@ -10,12 +11,14 @@ from __future__ import annotations
 
 import math
 import shlex
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from mainstay.records.executions import TRAINED, part_of
 from mainstay.records.findings import Blame, Finding, Verdict
 from mainstay.records.formatting import degradation_text, first_few
-from mainstay.records.metrics import STORED
+from mainstay.records.metrics import STORED, Metric
 from mainstay.records.runs import Revision, Run
 from mainstay.reports.cleaning import NAME_LENGTH, clean
 
@@ -70,6 +73,7 @@ class Gate:
         budget: Budget for measuring, in seconds.
         first_look: Pairs at the first look; 0 if all stored items are judged at once.
         last_look: Pairs at the last look.
+        trial_s: Mean seconds of a trial, by workload, as far as known.
     """
 
     command: str = "mainstay gate"
@@ -81,6 +85,7 @@ class Gate:
     budget: float = 0.0
     first_look: int = 5
     last_look: int = 20
+    trial_s: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, run: Run) -> Gate:
@@ -102,6 +107,7 @@ class Gate:
             budget=run.plan.seconds,
             first_look=looks[0],
             last_look=looks[-1],
+            trial_s={each.id: each.seconds / (2 * each.num_pairs) for each in run.workloads if each.num_pairs},
         )
 
 
@@ -173,6 +179,30 @@ def pairs_to_settle(finding: Finding) -> int | None:
     return None if finding.needs_review else finding.further_pairs or None
 
 
+def uses_seed(metric: Metric) -> bool:
+    """Whether the workload of a metric uses the seed of its trial, as those of accuracies do.
+
+    Args:
+        metric: The metric.
+    """
+    return part_of(metric.kind) == TRAINED.part
+
+
+def trial_command(workloads: Iterable[str], seed: int | None = None) -> str:
+    """The command that runs workloads alone, in a checkout of the revision.
+
+    Args:
+        workloads: Their node ids.
+        seed: Seed of their trials; ``None`` if they use none, or if it is unknown.
+
+    Example:
+        >>> trial_command(["test_a.py::test_a[1]"], seed=7)
+        "python -m pytest 'test_a.py::test_a[1]' --trial-seed 7"
+    """
+    chosen = () if seed is None else ("--trial-seed", str(seed))
+    return shlex.join(("python", "-m", "pytest", *workloads, *chosen))
+
+
 def waive_command(finding: Finding, gate: Gate | None = None) -> str:
     """The command that accepts a degradation, with a limit that also holds for other seeds.
 
@@ -219,8 +249,12 @@ def _settling(finding: Finding, metric: str, gate: Gate) -> Step:
     again = (gate.command, gate_minutes(gate.seconds))
     if seeds := finding.exploded_seeds:
         named = "seed" if len(seeds) == 1 else "seeds"
+        workload = finding.metric.workload
         return Step(
-            metric, f"train the candidate with {named} {first_few(list(map(str, seeds)))} alone and see why it explodes"
+            metric,
+            f"train the candidate with {named} {first_few(list(map(str, seeds)))} alone and see why it explodes",
+            trial_command([clean(workload, at_most=NAME_LENGTH)], seeds[0] if uses_seed(finding.metric) else None),
+            minutes_text(gate.trial_s.get(workload, 0.0)),
         )
     if further := pairs_to_settle(finding):
         total = finding.num_pairs + further
