@@ -77,6 +77,27 @@ def test_a_waiver_is_the_last_resort_with_a_limit_that_leaves_room_for_other_see
     assert not any("waive" in step.instruction for step in view.next_steps)
 
 
+def test_a_waiver_says_what_it_accepts(failing):
+    lost, missing = view_run(failing).last_resorts
+
+    assert lost.accepted.startswith("top1_accuracy up to 0.")
+    assert lost.accepted.endswith(" points")
+    assert missing.command.startswith("mainstay waive 'test_performance.py::test_augmentation#time' ")
+    assert missing.accepted == "that test_augmentation#time is gone"
+
+
+def test_seeds_are_counted_beside_those_planned(failing):
+    first, second, *_ = failing.plan.workloads
+    workloads = (replace(first, seeds=tuple(range(90))), replace(second, seeds=tuple(range(90, 180))))
+    findings = tuple(
+        replace(each, seeds=seeds) for each, seeds in zip(failing.findings, ((0, 1), (0, 1, 2), (90,)), strict=False)
+    )
+
+    view = view_run(replace(failing, findings=findings, plan=replace(failing.plan, workloads=workloads)))
+
+    assert dict(view.facts)["seeds"] == "4 used of 180 planned"
+
+
 def test_the_limit_of_a_waiver_holds_under_other_seeds(failing):
     lost = failing.findings[0]
     limit = float(waive_command(lost).split("--limit ")[1].split()[0])

@@ -4,7 +4,7 @@
 - :class:`Gate`: commands and duration of another gate of the same workloads.
 - :func:`next_step`: the step for a finding.
 - :func:`trial_command`: the command that runs workloads alone, with the seed that :func:`uses_seed` asks for.
-- :func:`waive_command`, :func:`waived_text`: the last resort, which accepts a degradation, and how large a one.
+- :func:`waive_command`, :func:`waived_text`: the last resort, which accepts a degradation or a loss, and what it accepts.
 """
 
 from __future__ import annotations
@@ -220,14 +220,17 @@ def waive_command(finding: Finding, gate: Gate | None = None) -> str:
     return f"mainstay waive {shlex.quote(metric)} --limit {_round_up(limit)} --reason WHY --until DATE{judged}"
 
 
-def waived_text(finding: Finding, gate: Gate) -> str:
-    """The degradation that :func:`waive_command` accepts, with its unit.
+def waived_text(finding: Finding, label: str, gate: Gate) -> str:
+    """What :func:`waive_command` accepts: a degradation, with its unit, or that the metric is gone.
 
     Args:
         finding: A finding that failed or is missing.
+        label: Name of its metric.
         gate: Command and duration of another gate.
     """
-    return clean(degradation_text(finding.metric, max(_waivable(finding, gate))))
+    if finding.verdict is Verdict.MISSING:
+        return f"that {label} is gone"
+    return f"{label} up to {clean(degradation_text(finding.metric, max(_waivable(finding, gate))))}"
 
 
 def _command(*arguments: str) -> str:

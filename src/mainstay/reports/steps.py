@@ -32,12 +32,10 @@ class LastResort(NamedTuple):
     """A command that accepts a degradation, if it cannot be repaired.
 
     Attributes:
-        about: The metric.
         command: The command.
-        accepted: The largest degradation that it accepts, with the unit.
+        accepted: What it accepts: a metric with its largest degradation, or that it is gone.
     """
 
-    about: str
     command: str
     accepted: str
 
@@ -96,7 +94,7 @@ def last_resorts(run: Run, rows: Sequence[FindingRow]) -> tuple[LastResort, ...]
     gate = Gate.of(run)
     waivable = [row for row in rows if row.blocks and row.verdict in (Verdict.FAIL, Verdict.MISSING)]
     found = [(row.label, run.findings[row.number - 1]) for row in waivable]
-    return tuple(LastResort(label, waive_command(each, gate), waived_text(each, gate)) for label, each in found)
+    return tuple(LastResort(waive_command(each, gate), waived_text(each, label, gate)) for label, each in found)
 
 
 def _urgency(row: FindingRow) -> tuple[bool, bool, float]:

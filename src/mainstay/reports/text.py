@@ -185,7 +185,7 @@ def _last_resorts(view: RunView) -> Iterator[Line]:
         yield "", f"last resort, in the reviewed waivers file ({view.waivers_file}):"
     for resort in view.last_resorts:
         yield "  $ ", resort.command
-        yield "      ", f"accepts {resort.about} up to {resort.accepted}"
+        yield "      ", f"accepts {resort.accepted}"
 
 
 def _detail(row: FindingRow) -> tuple[str, ...]:
