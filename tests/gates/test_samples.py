@@ -60,6 +60,7 @@ def test_a_fault_keeps_the_pairs_before_it(top1):
 
     assert finding.verdict is Verdict.ERROR
     assert (finding.seeds, finding.candidate_values) == ((0,), (0.9,))
+    assert finding.broken_seed == 1
 
 
 def test_values_of_unequal_number_are_refused(top1):

@@ -253,6 +253,23 @@ def test_an_error_names_the_cause_and_keeps_the_last_lines(run):
     assert finding.detail == ("last words",)
 
 
+@pytest.mark.parametrize(
+    ("broken", "outcome"),
+    [
+        pytest.param({"outcome": Outcome.CRASHED, "cause": "gone"}, "did not complete a trial at seed", id="crashed"),
+        pytest.param({"values": {METRIC.name: float("nan")}}, "is nan at seed", id="nan"),
+    ],
+)
+def test_an_error_holds_the_seed_of_the_trial_that_broke(run, broken, outcome):
+    (seed,) = derive_seeds("", "c", WORKLOAD, 3)[2:]
+    sound = accuracy()
+
+    (finding,), _ = run(Subject(sound, lambda drawn: {**sound(drawn), **(broken if drawn == seed else {})}))
+
+    assert (finding.verdict, finding.blame, finding.broken_seed) == (Verdict.ERROR, Blame.CANDIDATE, seed)
+    assert f"{outcome} {seed}" in finding.reason
+
+
 def test_other_labels_are_an_error(run):
     def predicting(labels):
         return accuracy(predictions=Predictions(predicted="AA==", labels=labels, labels_digest=labels))

@@ -163,6 +163,7 @@ def fault_finding(samples: MetricSamples, fault: Fault) -> Finding:
         verdict=Verdict.ERROR,
         reason=fault.reason,
         blame=fault.blame,
+        broken_seed=samples.seeds[fault.pair],
         num_pairs=fault.pair,
         seeds=samples.seeds[: fault.pair],
         baseline_values=samples.baseline_values[: fault.pair],

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from mainstay.gates.accuracy import compare_recorded_predictions, find_flattery
+from mainstay.gates.accuracy import Flattery, compare_recorded_predictions, find_flattery
 from mainstay.gates.exact import (
     DigestComparison,
     Digests,
@@ -294,7 +294,9 @@ class WorkloadLog:
 
     def _broken(self, blame: Blame, who: str, trial: Trial, known: str = "") -> Finding:
         reason = f"{who} did not complete a trial at seed {trial.seed}, twice{known}: {trial.cause}"
-        return self._finding(Verdict.ERROR, reason, blame=blame, detail=trial.last_lines)
+        return replace(
+            self._finding(Verdict.ERROR, reason, blame=blame, detail=trial.last_lines), broken_seed=trial.seed
+        )
 
     def _finding(
         self, verdict: Verdict, reason: str, *, blame: Blame | None = None, detail: tuple[str, ...] = ()
@@ -325,15 +327,19 @@ class WorkloadLog:
         for metric in self.workload.metrics:
             if metric.id not in self.presets and (fault := find_settled_fault(self.samples(metric), looks)):
                 self.presets[metric.id] = fault_finding(self.samples(metric), fault)
-            elif metric.id not in self.presets and (reason := self._flattery(metric)):
+            elif metric.id not in self.presets and (flattery := self._flattery(metric)):
                 self.presets[metric.id] = Finding(
-                    metric=metric, verdict=Verdict.ERROR, reason=reason, blame=Blame.CANDIDATE
+                    metric=metric,
+                    verdict=Verdict.ERROR,
+                    reason=flattery.reason,
+                    blame=Blame.CANDIDATE,
+                    broken_seed=flattery.seed,
                 )
 
-    def _flattery(self, metric: Metric) -> str:
-        """Why the candidate's values cannot be believed, once two pairs are known; empty if they can."""
+    def _flattery(self, metric: Metric) -> Flattery | None:
+        """Why the candidate's values cannot be believed, once two pairs are known; ``None`` if they can."""
         if not self.workload.execution.has_digests or self.num_pairs < NUM_EXACT_SEEDS:
-            return ""
+            return None
         known = with_known_unit(self.samples(metric)).metric
         sides = {side.value: self.trials_of(side) for side in Side}
         return find_flattery(known, baseline=sides["baseline"], candidate=sides["candidate"])
