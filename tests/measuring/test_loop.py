@@ -164,6 +164,32 @@ def test_a_workload_that_ignores_its_seed_is_an_error(run, digests, blame):
     assert "ignores its seed" in finding.reason
 
 
+@pytest.mark.parametrize(
+    ("digest", "verdict", "method"),
+    [
+        pytest.param(str, Verdict.PASS, Method.EXACT, id="equal-digests"),
+        pytest.param(lambda seed: "constant", Verdict.ERROR, Method.NONE, id="the-seed-is-ignored"),
+    ],
+)
+def test_digests_say_nothing_of_a_metric_whose_values_cannot_be_believed(run, digest, verdict, method):
+    top1, loss = replace(METRIC, ceiling=0.9995), replace(METRIC, name="loss", direction=Direction.LOWER, unit="nat")
+    workload = Workload(id=WORKLOAD, execution=TRAINED, metrics=(top1, loss))
+
+    def perfect(seed):
+        return {"values": {"top1_accuracy": 1.0, "loss": 0.02}, "digest": digest(seed)}
+
+    findings, measurement = run(Subject(perfect, perfect), logs=logs_of(workload), design=Design(num_gated=2))
+
+    assert [(finding.verdict, finding.method) for finding in findings] == [
+        (Verdict.ERROR, Method.NONE), (verdict, method)
+    ]  # fmt: skip
+    assert "implausible beyond its ceiling of 0.9995" in findings[0].reason
+    resumed, rest = logs_of(workload), Subject(perfect, perfect)
+    restore_trials(resumed, [*measurement._logs[WORKLOAD].trials.values()])
+    assert run(rest, logs=resumed, design=Design(num_gated=2))[0] == findings
+    assert rest.measured == []
+
+
 def test_a_harmless_change_of_numerics_passes_at_the_first_look(run):
     (finding,), _ = run(Subject(accuracy(digest=str), accuracy(digest=lambda s: f"{s}x", deviation=0.002)))
 

@@ -404,7 +404,7 @@ class WorkloadLog:
         return bool(first) and first == second
 
     def settle_exact(self) -> str:
-        """Fix the findings that follow from the digests alone.
+        """Fix the findings that follow from the digests alone, of the metrics that have none yet.
 
         Returns:
             Why the digests could not settle it, if the baseline is not deterministic; otherwise empty.
@@ -422,9 +422,9 @@ class WorkloadLog:
         comparison = compare_digests(digests)
         if comparison is DigestComparison.EQUAL and repetition is None:
             return ""
-        samples = [self.samples(metric) for metric in self.workload.metrics]
-        cut = [first_pairs(sample, NUM_EXACT_SEEDS) for sample in samples]
-        for finding in judge_exact(cut, digests):
+        undecided = [metric for metric in self.workload.metrics if metric.id not in self.presets]
+        samples = [first_pairs(self.samples(metric), NUM_EXACT_SEEDS) for metric in undecided]
+        for finding in judge_exact(samples, digests):
             self.presets[finding.metric.id] = finding
         return comparison.value if comparison is DigestComparison.NOT_REPEATABLE else ""
 
