@@ -300,6 +300,59 @@ def test_a_workload_that_neither_runs_is_listed_as_skipped_and_not_judged(run):
     assert (result.status, result.reason) == ("skipped", "no GPU")
 
 
+NO_MEMORY = failing("not enough memory", Outcome.SKIPPED)
+
+
+def at_seed(seed_of_other, other, behave):
+    """A behaviour that is another one with one seed."""
+    return lambda seed: (other if seed == seed_of_other else behave)(seed)
+
+
+@pytest.mark.parametrize("pair", [1, 4])
+def test_what_the_baseline_skips_in_one_trial_and_runs_in_another_is_broken_and_not_new(run, pair):
+    logs = logs_of(Workload(id=WORKLOAD, execution=TRAINED, metrics=(METRIC,)))
+    subject = Subject(at_seed(logs[0].seeds[pair], NO_MEMORY, accuracy()), accuracy())
+
+    (finding,), _ = run(subject, logs=logs)
+
+    assert (finding.verdict, finding.blame) == (Verdict.ERROR, Blame.BASELINE)
+    assert finding.reason.endswith("twice: not enough memory")
+
+
+def test_a_baseline_that_skips_its_repetition_is_broken_and_not_new(run):
+    times_run = Counter()
+
+    def skipping(seed):
+        times_run[seed] += 1
+        return accuracy(digest=str)(seed) if times_run[seed] == 1 else NO_MEMORY(seed)
+
+    (finding,), _ = run(Subject(skipping, accuracy(digest=str)))
+
+    assert (finding.verdict, finding.blame) == (Verdict.ERROR, Blame.BASELINE)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "blame"),
+    [
+        pytest.param(accuracy(), Blame.BASELINE, id="the-baseline-skipped"),
+        pytest.param(NO_MEMORY, Blame.BOTH, id="both-skipped"),
+    ],
+)
+def test_a_skip_excuses_nothing_once_a_pair_that_was_under_way_has_run(candidate, blame):
+    (log,) = logs_of(Workload(id=WORKLOAD, execution=TRAINED, metrics=(METRIC,)))
+
+    for pair, behaviours in enumerate([(NO_MEMORY, candidate), (accuracy(), accuracy())]):
+        for side, behave in zip(Side, behaviours, strict=True):
+            seed = log.seeds[pair]
+            fields = {"outcome": Outcome.COMPLETED, **behave(seed)}
+            log.add(Trial(workload=WORKLOAD, side=side, seed=seed, pair=pair, **fields))
+        log.settle()
+        assert log.is_settled
+
+    finding = log.presets[METRIC.id]
+    assert (finding.verdict, finding.blame, log.skip_reason) == (Verdict.ERROR, blame, "")
+
+
 def test_the_last_completed_look_stands_when_time_runs_out(run):
     ticks = iter(range(1000))
     subject = Subject(accuracy(), accuracy(degradation=0.01, stream="b"))

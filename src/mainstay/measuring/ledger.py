@@ -241,9 +241,13 @@ class WorkloadLog:
         """Why the trials of a pair cannot be compared; empty if they can."""
         return _difference(self.trials[pair, Side.BASELINE, 0], self.trials[pair, Side.CANDIDATE, 0])
 
+    def _only_skips(self, side: Side) -> bool:
+        """Whether a side has skipped every trial; a workload that has run there once is known to be able to."""
+        return {trial.outcome for trial in self.trials.values() if trial.side is side} == {Outcome.SKIPPED}
+
     def _explain_baseline(self, baseline: Trial) -> Finding:
         """The finding if only the baseline failed to complete a trial, even when repeated."""
-        if baseline.outcome is Outcome.SKIPPED:
+        if self._only_skips(Side.BASELINE):
             return self._finding(Verdict.NEW, f"skipped on the baseline: {baseline.cause}")
         if self.assignment.is_new:
             return self._finding(Verdict.NEW, f"the baseline cannot run it: {baseline.cause}")
@@ -254,14 +258,13 @@ class WorkloadLog:
         is_skipped = candidate.outcome is Outcome.SKIPPED
         if baseline is None and is_skipped:
             return self._finding(Verdict.MISSING, f"skipped on the candidate only: {candidate.cause}")
-        was_skipped = baseline is not None and baseline.outcome is Outcome.SKIPPED
         if baseline is None and self.assignment.is_moved:
             reason = f"the candidate has moved the workload and cannot run the baseline's file: {candidate.cause}"
             return self._finding(Verdict.MISSING, reason, detail=candidate.last_lines)
-        if baseline is None or (was_skipped and not is_skipped):
-            known = "" if was_skipped else ", while no trial of the baseline failed"
+        if baseline is None or (self._only_skips(Side.BASELINE) and not is_skipped):
+            known = ", while no trial of the baseline failed" if baseline is None else ""
             return self._broken(Blame.CANDIDATE, "the candidate", candidate, known)
-        if is_skipped and not was_skipped:
+        if is_skipped and baseline.outcome is not Outcome.SKIPPED:
             return self._broken(Blame.BASELINE, "the baseline", baseline)
         return self._broken(Blame.BOTH, "both revisions", candidate)
 
@@ -310,7 +313,9 @@ class WorkloadLog:
         if trouble := self.find_trouble():
             self.is_broken = True
             for metric in self.workload.metrics:
-                self.presets.setdefault(metric.id, replace(trouble, metric=metric))
+                known = self.presets.get(metric.id)
+                if known is None or known.verdict is Verdict.NEW:  # which a trial that was under way can refute
+                    self.presets[metric.id] = replace(trouble, metric=metric)
         elif self.workload.execution.is_once:
             self._settle_counts()
         else:
@@ -336,12 +341,12 @@ class WorkloadLog:
 
     @property
     def skip_reason(self) -> str:
-        """Why neither revision runs the workload on this machine; empty if one does or if it needs a review.
+        """Why neither revision runs the workload on this machine; empty if one has done so or if it needs a review.
 
         A workload that needs a review may be gated by a baseline file that could not be collected, so a skip does not
         excuse it.
         """
-        if self.assignment.review:
+        if self.assignment.review or any(trial.outcome is Outcome.COMPLETED for trial in self.trials.values()):
             return ""
         first = [self.trials.get((0, side, 0)) for side in Side]
         reasons = [trial.cause for trial in first if trial is not None and trial.outcome is Outcome.SKIPPED]
