@@ -15,6 +15,7 @@ from mainstay.measuring.evaluated import make_logs
 from mainstay.measuring.ledger import restore_trials
 from mainstay.measuring.loop import Measurement, SilentObserver
 from mainstay.measuring.scheduling import derive_seeds
+from mainstay.measuring.strictness import stricter_metric
 from mainstay.records.executions import ALONE, INTERLEAVED, ONCE, TRAINED
 from mainstay.records.findings import Blame, MeasuredWith, Method, Verdict
 from mainstay.records.metrics import Direction, Kind, Metric, Workload
@@ -933,6 +934,26 @@ def test_a_candidate_whose_predictions_belie_its_accuracy_is_an_error(run):
     assert (finding.verdict, finding.blame) == (Verdict.ERROR, Blame.CANDIDATE)
     assert "top1_accuracy of the candidate is 0.7752" in finding.reason
     assert len(subject.measured) == 4  # two pairs tell
+
+
+@pytest.mark.parametrize("resolution", [0.0, 10.0])
+def test_a_candidate_cannot_hide_a_degradation_behind_a_resolution_of_its_own(run, resolution):
+    metric = stricter_metric(replace(METRIC, resolution=0.005), replace(METRIC, resolution=resolution))
+    logs = logs_of(Workload(id=WORKLOAD, execution=TRAINED, metrics=(metric,)))
+
+    (finding,), _ = run(Subject(accuracy(), accuracy(degradation=0.4, stream="b")), logs=logs)
+
+    assert (finding.verdict, finding.num_pairs) == (Verdict.FAIL, 5)
+
+
+@pytest.mark.parametrize("resolution", [0.0, 10.0])
+def test_a_candidate_cannot_switch_off_the_check_of_its_predictions_by_a_resolution_of_its_own(run, resolution):
+    metric = stricter_metric(replace(METRIC, resolution=0.005), replace(METRIC, resolution=resolution))
+    logs = logs_of(Workload(id=WORKLOAD, execution=TRAINED, metrics=(metric,)))
+
+    (finding,), _ = run(Subject(predicting(right=0.77), predicting(right=0.36, claimed=0.7752)), logs=logs)
+
+    assert (finding.verdict, finding.blame) == (Verdict.ERROR, Blame.CANDIDATE)
 
 
 def test_a_metric_that_predictions_do_not_reproduce_is_judged_as_it_is(run):
