@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import date
 
 import pytest
 
@@ -16,8 +17,9 @@ from mainstay.measuring.ledger import restore_trials
 from mainstay.measuring.loop import Measurement, SilentObserver
 from mainstay.measuring.scheduling import derive_seeds
 from mainstay.measuring.strictness import stricter_metric
+from mainstay.project.waivers import apply_waivers
 from mainstay.records.executions import ALONE, INTERLEAVED, ONCE, TRAINED
-from mainstay.records.findings import Blame, MeasuredWith, Method, Verdict
+from mainstay.records.findings import Blame, MeasuredWith, Method, Verdict, Waiver
 from mainstay.records.metrics import Direction, Kind, Metric, Workload
 from mainstay.records.trials import CountedName, Outcome, Predictions, Side, Trial
 from mainstay.workers.interleaved import TimedResult
@@ -1108,6 +1110,27 @@ def test_what_the_baseline_may_gate_otherwise_needs_a_review(run, baseline, cand
     (finding,), _ = run(Subject(baseline, candidate), logs=logs)
 
     assert (finding.verdict, finding.needs_review) == (verdict, verdict is Verdict.INCONCLUSIVE)
+
+
+@pytest.mark.parametrize(
+    ("baseline", "is_new", "limit", "verdict"),
+    [
+        pytest.param(failing("no such function"), True, 0.0, Verdict.WAIVED, id="it-cannot-run-it"),
+        pytest.param(failing("no GPU", Outcome.SKIPPED), False, 0.0, Verdict.WAIVED, id="it-skips-it"),
+        pytest.param(accuracy(degradation=-0.002), False, 0.001, Verdict.INCONCLUSIVE, id="it-was-better"),
+    ],
+)
+def test_a_waiver_covers_what_the_baseline_does_not_measure_by_whatever_limit(run, baseline, is_new, limit, verdict):
+    workload = Workload(id=WORKLOAD, execution=TRAINED, metrics=(METRIC,))
+    logs = logs_of(workload, is_new=is_new, review="the command prepare changed")
+    waiver = Waiver(metric=METRIC.id, limit=limit, reason="reviewed", until="2999-12-31")
+
+    (finding,), _ = run(Subject(baseline, accuracy()), logs=logs)
+    (accepted,) = apply_waivers([finding], [waiver], date(2026, 11, 29))
+
+    assert (finding.verdict, finding.is_new, accepted.verdict) == (
+        Verdict.INCONCLUSIVE, verdict is Verdict.WAIVED, verdict
+    )  # fmt: skip
 
 
 def test_timed_workloads_change_over_one_by_one_and_share_processes_with_their_like_only(run):

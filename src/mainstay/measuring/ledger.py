@@ -206,7 +206,8 @@ class WorkloadLog:
         review = self._review
         if review and finding.verdict in {Verdict.PASS, Verdict.NEW, Verdict.INCONCLUSIVE}:
             reason = f"{review}; as measured: {finding.reason}"
-            return replace(finding, verdict=Verdict.INCONCLUSIVE, reason=reason, review=review)
+            is_new = finding.verdict is Verdict.NEW
+            return replace(finding, verdict=Verdict.INCONCLUSIVE, reason=reason, review=review, is_new=is_new)
         return finding
 
     @property
