@@ -654,6 +654,54 @@ def test_a_degradation_that_was_proved_stays_a_degradation_whatever_breaks_later
     assert undecided.verdict is Verdict.ERROR
 
 
+def predicted_metrics(degradation, other_degradation, *, stream):
+    """A behaviour that records ``b``, and as ``a`` the accuracy of its predictions."""
+    sound = two_metrics(degradation, other_degradation, stream=stream)
+
+    def behave(seed):
+        values = sound(seed)["values"]
+        num_right = round(1000 * values["a"])
+        predicted, labels = bytes([1] * num_right + [0] * (1000 - num_right)), bytes([1] * 1000)
+        predictions = Predictions(
+            predicted=base64.b64encode(predicted).decode(), labels=base64.b64encode(labels).decode(), labels_digest="l"
+        )
+        return {"values": {**values, "a": num_right / 1000}, "predictions": predictions}
+
+    return behave
+
+
+@pytest.mark.parametrize(
+    ("side", "value", "words"),
+    [
+        pytest.param(Side.BASELINE, 1.0, "a of the baseline is 1, which is implausible", id="beyond-the-ceiling"),
+        pytest.param(Side.CANDIDATE, float("nan"), "a of the candidate is nan", id="not-finite"),
+        pytest.param(Side.CANDIDATE, 0.9, "a of the candidate is 0.9 at seed", id="better-than-its-predictions"),
+    ],
+)
+def test_a_degradation_that_was_proved_stays_a_degradation_whatever_is_recorded_later(run, side, value, words):
+    metrics = tuple(replace(METRIC, name=name, ceiling=0.9995) for name in "ab")
+    workload = Workload(id=WORKLOAD, execution=TRAINED, metrics=metrics)
+    logs = logs_of(workload)
+    subject = Subject(predicted_metrics(0, 0, stream="a"), predicted_metrics(0.2, 0.01, stream="b"))
+    sound = subject.behaviour[side]
+
+    def faulty(seed):
+        fields = sound(seed)
+        return {**fields, "values": {**fields["values"], "a": value}}
+
+    subject.behaviour[side] = at_seed(logs[0].seeds[7], faulty, sound)
+
+    findings, measurement = run(subject, logs=logs, design=Design(num_gated=2))
+
+    lost, undecided = findings
+    assert (lost.verdict, lost.num_pairs) == (Verdict.FAIL, 5)
+    assert lost.warnings[-1].startswith(f"a later pair could not be judged: {words}")
+    assert (undecided.verdict, undecided.num_pairs) == (Verdict.INCONCLUSIVE, 20)
+    resumed = logs_of(workload)
+    restore_trials(resumed, [*measurement._logs[WORKLOAD].trials.values()])
+    assert run(Subject(failing(), failing()), logs=resumed, design=Design(num_gated=2))[0] == findings
+
+
 def timed_workload(name="t", metric="call_time", execution=INTERLEAVED):
     metric = Metric(workload=name, name=metric, kind=Kind(execution.kind), direction=Direction.LOWER, margin=0.05)
     return Workload(id=name, execution=execution, metrics=(metric,))

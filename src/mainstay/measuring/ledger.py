@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from mainstay.gates.accuracy import compare_recorded_predictions, find_flattery
+from mainstay.gates.accuracy import Flattery, compare_recorded_predictions, find_flattery
 from mainstay.gates.exact import (
     DigestComparison,
     Digests,
@@ -20,7 +20,14 @@ from mainstay.gates.exact import (
     judge_exact,
 )
 from mainstay.gates.names import changed_names
-from mainstay.gates.samples import MetricSamples, fault_finding, find_fault, first_pairs, with_known_unit
+from mainstay.gates.samples import (
+    MetricSamples,
+    fault_finding,
+    find_fault,
+    first_pairs,
+    unless_failed,
+    with_known_unit,
+)
 from mainstay.measuring.agenda import REVIEW, Assignment
 from mainstay.records.findings import Blame, Finding, MeasuredWith, Method, Verdict
 from mainstay.records.metrics import Kind, Metric, Workload
@@ -53,6 +60,8 @@ class WorkloadLog:
         images: PNG as base64, by pair and position in the test set.
         presets: Findings that further pairs cannot change, by metric.
         is_broken: Whether a trial did not complete or two trials cannot be compared; the presets say why.
+        num_sound: Number of pairs before the first whose values cannot be judged or believed, by metric; the presets say
+            why.
     """
 
     workload: Workload
@@ -64,6 +73,7 @@ class WorkloadLog:
     images: dict[int, Mapping[int, str]] = field(default_factory=dict)
     presets: dict[str, Finding] = field(default_factory=dict)
     is_broken: bool = False
+    num_sound: dict[str, int] = field(default_factory=dict)
 
     def add(self, trial: Trial) -> None:
         """Add a trial, and drop reused trials if it shows that they are out of date.
@@ -168,15 +178,16 @@ class WorkloadLog:
         return self._first_samples(metric, self.num_pairs)
 
     def sound_samples(self, metric: Metric) -> MetricSamples:
-        """The values of one metric; if the workload is broken, only those of the pairs before the first broken one."""
-        if not self.is_broken or metric.scale.is_exact:
+        """The values of one metric that can be judged: those of the pairs before the first that is broken or faulty."""
+        if metric.scale.is_exact or not self._is_spoiled(metric):
             return self.samples(metric)
-        num_sound = next(
-            pair
-            for pair in range(self.num_pairs + 1)
-            if pair == self.num_pairs or not self._is_complete(pair) or self._difference(pair)
-        )
-        return self._first_samples(metric, num_sound)
+        num_pairs = min(self.num_pairs, self.num_sound.get(metric.id, self.num_pairs))
+        broken = (pair for pair in range(num_pairs) if not self._is_complete(pair) or self._difference(pair))
+        return self._first_samples(metric, next(broken, num_pairs))
+
+    def _is_spoiled(self, metric: Metric) -> bool:
+        """Whether a pair of a metric is broken or faulty, so that only those before it can be judged."""
+        return self.is_broken or metric.id in self.num_sound
 
     def _first_samples(self, metric: Metric, num_pairs: int) -> MetricSamples:
         baseline, candidate = (
@@ -187,13 +198,9 @@ class WorkloadLog:
         )
 
     def confirmed(self, finding: Finding) -> Finding:
-        """The finding after a later pair broke: a ``fail`` stays, with a warning; all else becomes the preset."""
+        """The finding after a later pair broke or had a fault: a ``fail`` stays; all else becomes the preset."""
         preset = self.presets.get(finding.metric.id)
-        if not self.is_broken or preset is None:
-            return finding
-        if finding.verdict is not Verdict.FAIL:
-            return preset
-        return replace(finding, warnings=(*finding.warnings, f"a later pair could not be judged: {preset.reason}"))
+        return unless_failed(finding, preset) if preset and self._is_spoiled(finding.metric) else finding
 
     def reviewed(self, finding: Finding) -> Finding:
         """A finding that names the workload files used, with its verdict limited to what they allow."""
@@ -327,15 +334,17 @@ class WorkloadLog:
         for metric in self.workload.metrics:
             if metric.id not in self.presets and (fault := find_fault(self.samples(metric))):
                 self.presets[metric.id] = fault_finding(self.samples(metric), fault)
-            elif metric.id not in self.presets and (reason := self._flattery(metric)):
+                self.num_sound[metric.id] = fault.pair
+            elif metric.id not in self.presets and (flattery := self._flattery(metric)):
                 self.presets[metric.id] = Finding(
-                    metric=metric, verdict=Verdict.ERROR, reason=reason, blame=Blame.CANDIDATE
+                    metric=metric, verdict=Verdict.ERROR, reason=flattery.reason, blame=Blame.CANDIDATE
                 )
+                self.num_sound[metric.id] = flattery.pair
 
-    def _flattery(self, metric: Metric) -> str:
-        """Why the candidate's values cannot be believed, once two pairs are known; empty if they can."""
+    def _flattery(self, metric: Metric) -> Flattery | None:
+        """Why the candidate's values cannot be believed, once two pairs are known; ``None`` if they can."""
         if not self.workload.execution.has_digests or self.num_pairs < NUM_EXACT_SEEDS:
-            return ""
+            return None
         known = with_known_unit(self.samples(metric)).metric
         sides = {side.value: self.trials_of(side) for side in Side}
         return find_flattery(known, baseline=sides["baseline"], candidate=sides["candidate"])
