@@ -57,7 +57,7 @@ EXTRAS = {
     ("dev", "docs", "notebook", "pages", "test", "typecheck", "zensical"),
     "reference,explain,tensorboard,export,evaluation",
 )  # of the groups whose tools import the project
-NUM_TEST_PROCESSES = min((os.cpu_count() or 1) + 1, 4)  # more than processors: some tests wait for a limit to pass
+NUM_TEST_PROCESSES = max(2, min(os.cpu_count() or 1, 4))  # more than processors cost each other a fifth of their time
 TESTED_WITH: dict[str, str | None] = {
     "OMP_NUM_THREADS": "1",
     "OMP_WAIT_POLICY": "PASSIVE",  # tests of several threads leave the processors to the others

@@ -174,6 +174,7 @@ def summarise_case(name: str, case: Case, gates: Sequence[Row]) -> Row:
         "seconds_mean": round(sum(seconds) / len(seconds), 1),
         "seconds_max": max(seconds),
         "pairs_max": max(gate["pairs"] for gate in gates),
+        "commits": sorted({gate["commit"] for gate in gates}),
         "load_mean": round(sum(loads) / len(loads), 1) if loads else None,
         "undecided": dict(
             Counter(

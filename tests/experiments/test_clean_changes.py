@@ -14,6 +14,7 @@ def rows(case, *verdicts):
         {
             "case": case,
             "verdict": verdict,
+            "commit": "c0ffee",
             "seconds": 10.0,
             "load": 2.0,
             "pairs": 5,

@@ -228,8 +228,8 @@ def _settling(finding: Finding, metric: str, gate: Gate) -> Step:
     if finding.estimate is not None and abs(finding.degradation_in_margins - 1) <= 0.5:
         return Step(
             metric,
-            "too near the margin for any reasonable number of pairs to decide: repair the candidate, then gate again; a wider "
-            "margin counts only once it is merged, so widen it in a separate change, with the reason",
+            "too near the margin for any reasonable number of pairs to decide: repair the candidate, or first widen the margin "
+            f"(in the marker in {metric.partition('::')[0]}, or in pyproject.toml) in a change of its own, then gate again",
             *again,
         )
     return Step(
