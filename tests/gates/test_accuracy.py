@@ -161,12 +161,12 @@ SOUND = trials(Side.BASELINE, (0.9, 9), (0.8, 8))
 def test_an_accuracy_better_than_its_own_predictions_is_named(top1):
     candidate = trials(Side.CANDIDATE, (0.9, 9), (0.9, 4))
 
-    assert find_flattery(top1, baseline=SOUND, candidate=candidate) == (
-        1,
-        (
-            "top1_accuracy of the candidate is 0.9 at seed 1, but 0.4 of its recorded predictions are right; the baseline's "
-            "predictions reproduce its values"
-        ),
+    pair, seed, reason = find_flattery(top1, baseline=SOUND, candidate=candidate)
+
+    assert (pair, seed) == (1, 1)
+    assert reason == (
+        "top1_accuracy of the candidate is 0.9 at seed 1, but 0.4 of its recorded predictions are right; the baseline's "
+        "predictions reproduce its values"
     )
 
 
@@ -188,7 +188,7 @@ def test_an_accuracy_better_than_its_own_predictions_is_named(top1):
 def test_what_cannot_be_told_from_predictions_is_judged_as_it_is(top1, changes, baseline, candidate):
     candidate = trials(Side.CANDIDATE, *candidate)
 
-    assert not find_flattery(replace(top1, **changes), baseline=baseline, candidate=candidate)
+    assert find_flattery(replace(top1, **changes), baseline=baseline, candidate=candidate) is None
 
 
 def test_predictions_without_a_label_each_have_no_accuracy():

@@ -187,9 +187,37 @@ def test_an_error_in_one_metric_takes_no_verdict_from_another(top1, with_degrada
     middling = with_degradations(
         metric, degradations_at(5, boundaries(DESIGN.looks, level=0.0075)[0], null=0.0, deviation=0.01)
     )
+    degradations = degradations_at(5, 100.0, null=0.0, deviation=0.01)
+    harmed = with_degradations(replace(metric, margin=float(degradations.mean())), [*degradations, math.nan])
+
+    assert [f.verdict for f in judge_family([middling, harmed], Design(num_gated=2))] == [Verdict.FAIL, Verdict.ERROR]
+
+
+@pytest.mark.parametrize("side", ["baseline", "candidate"])
+@pytest.mark.parametrize(("position", "verdict"), [(4, Verdict.ERROR), (5, Verdict.FAIL), (7, Verdict.FAIL)])
+def test_a_fail_stays_if_a_later_pair_cannot_be_judged(top1, with_degradations, side, position, verdict):
+    samples = with_degradations(top1, 0.005 + 0.0005 * SPREAD[:8])
+    values = list(getattr(samples, f"{side}_values"))
+    values[position] = math.nan
+
+    (finding,) = judge_family([replace(samples, **{f"{side}_values": tuple(values)})], DESIGN)
+
+    reason = f"top1_accuracy of the {side} is nan at seed {position}"
+    assert finding.verdict is verdict
+    if verdict is Verdict.FAIL:
+        assert (finding.num_pairs, finding.warnings[-1]) == (5, f"a later pair could not be judged: {reason}")
+    else:
+        assert finding.reason == reason
+
+
+def test_a_fail_that_stays_takes_no_verdict_from_another(top1, with_degradations):
+    metric = replace(top1, margin=1e-9, ceiling=None, unit="1")
+    middling = with_degradations(
+        metric, degradations_at(5, boundaries(DESIGN.looks, level=0.0075)[0], null=0.0, deviation=0.01)
+    )
     clear = with_degradations(metric, [*degradations_at(5, 100.0, null=0.0, deviation=0.01), math.nan])
 
-    assert [f.verdict for f in judge_family([middling, clear], Design(num_gated=2))] == [Verdict.FAIL, Verdict.ERROR]
+    assert [f.verdict for f in judge_family([middling, clear], Design(num_gated=2))] == [Verdict.FAIL, Verdict.FAIL]
 
 
 def test_deterministic_metrics_have_no_place_in_the_family(parameters, with_degradations):

@@ -101,3 +101,37 @@ def test_a_changed_tier_or_range_of_an_evaluation_is_named_with_what_holds():
         ("tier blocking", "tier advisory", "the stricter holds"),
         ("no range", "range (0.0, 9.0)", "the baseline's holds"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("marked", "told"),
+    [
+        pytest.param(
+            {"margin": 0.9, "ceiling": 1.0, "resolution": 10.0},
+            [
+                ("margin 0.02, no ceiling", "margin 0.9, ceiling 1", "the stricter holds"),
+                ("resolution 0.001", "resolution 10", "the baseline's holds"),
+            ],
+            id="beside-a-margin",
+        ),
+        pytest.param(
+            {"resolution": 0.0}, [("resolution 0.001", "resolution 0", "the baseline's holds")], id="taken-away"
+        ),
+        pytest.param(
+            {"unit": "percent", "resolution": 0.1},
+            [
+                ("no unit", "unit percent", "not the same metric"),
+                ("resolution 0.001", "resolution 0.1", "not the same metric"),
+            ],
+            id="of-another-metric",
+        ),
+    ],
+)
+def test_a_changed_resolution_is_named_with_what_holds(marked, told):
+    before = Metric(
+        workload="w", name="a", kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=0.02, resolution=0.001
+    )
+
+    found = changes.marker_changes({"w#a": before}, {"w#a": replace(before, **marked)})
+
+    assert [(each.before, each.after, each.effect) for each in found] == told

@@ -2,6 +2,7 @@
 
 import random
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -210,6 +211,22 @@ def test_a_member_that_breaks_leaves_the_mean_undecided_and_nothing_is_measured_
     assert findings[f"{B}#call_time"].verdict is Verdict.ERROR
     assert (findings[MEAN].verdict, findings[MEAN].num_pairs) == (Verdict.INCONCLUSIVE, 3)
     assert machine.pairs_of(A) == 5
+
+
+def test_a_fault_of_a_member_takes_no_fail_from_the_mean(run):
+    class Stopped(Machine):
+        def measure_timed(self, request):
+            result = super().measure_timed(request)
+            trials = tuple(
+                replace(each, values={"call_time": 0.0}) if (each.workload, each.pair) == (B, 6) else each
+                for each in result.trials
+            )
+            return replace(result, trials=trials)
+
+    findings, _ = run(Stopped({A: 1.3, B: 1.05}, deviations={B: 0.03}))
+
+    assert findings[f"{B}#call_time"].verdict is Verdict.ERROR
+    assert (findings[MEAN].verdict, findings[MEAN].num_pairs) == (Verdict.FAIL, 5)
 
 
 def test_a_member_that_neither_revision_runs_here_leaves_the_group(run):

@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import date
 
 import pytest
 
@@ -15,8 +16,10 @@ from mainstay.measuring.evaluated import make_logs
 from mainstay.measuring.ledger import restore_trials
 from mainstay.measuring.loop import Measurement, SilentObserver
 from mainstay.measuring.scheduling import derive_seeds
+from mainstay.measuring.strictness import stricter_metric
+from mainstay.project.waivers import apply_waivers
 from mainstay.records.executions import ALONE, INTERLEAVED, ONCE, TRAINED
-from mainstay.records.findings import Blame, MeasuredWith, Method, Verdict
+from mainstay.records.findings import Blame, MeasuredWith, Method, Verdict, Waiver
 from mainstay.records.metrics import Direction, Kind, Metric, Workload
 from mainstay.records.trials import CountedName, Outcome, Predictions, Side, Trial
 from mainstay.workers.interleaved import TimedResult
@@ -164,6 +167,32 @@ def test_a_workload_that_ignores_its_seed_is_an_error(run, digests, blame):
     assert "ignores its seed" in finding.reason
 
 
+@pytest.mark.parametrize(
+    ("digest", "verdict", "method"),
+    [
+        pytest.param(str, Verdict.PASS, Method.EXACT, id="equal-digests"),
+        pytest.param(lambda seed: "constant", Verdict.ERROR, Method.NONE, id="the-seed-is-ignored"),
+    ],
+)
+def test_digests_say_nothing_of_a_metric_whose_values_cannot_be_believed(run, digest, verdict, method):
+    top1, loss = replace(METRIC, ceiling=0.9995), replace(METRIC, name="loss", direction=Direction.LOWER, unit="nat")
+    workload = Workload(id=WORKLOAD, execution=TRAINED, metrics=(top1, loss))
+
+    def perfect(seed):
+        return {"values": {"top1_accuracy": 1.0, "loss": 0.02}, "digest": digest(seed)}
+
+    findings, measurement = run(Subject(perfect, perfect), logs=logs_of(workload), design=Design(num_gated=2))
+
+    assert [(finding.verdict, finding.method) for finding in findings] == [
+        (Verdict.ERROR, Method.NONE), (verdict, method)
+    ]  # fmt: skip
+    assert "implausible beyond its ceiling of 0.9995" in findings[0].reason
+    resumed, rest = logs_of(workload), Subject(perfect, perfect)
+    restore_trials(resumed, [*measurement._logs[WORKLOAD].trials.values()])
+    assert run(rest, logs=resumed, design=Design(num_gated=2))[0] == findings
+    assert rest.measured == []
+
+
 def test_a_harmless_change_of_numerics_passes_at_the_first_look(run):
     (finding,), _ = run(Subject(accuracy(digest=str), accuracy(digest=lambda s: f"{s}x", deviation=0.002)))
 
@@ -289,6 +318,59 @@ def test_a_workload_that_neither_runs_is_listed_as_skipped_and_not_judged(run):
     (result,) = measurement.results()
     assert findings == ()
     assert (result.status, result.reason) == ("skipped", "no GPU")
+
+
+NO_MEMORY = failing("not enough memory", Outcome.SKIPPED)
+
+
+def at_seed(seed_of_other, other, behave):
+    """A behaviour that is another one with one seed."""
+    return lambda seed: (other if seed == seed_of_other else behave)(seed)
+
+
+@pytest.mark.parametrize("pair", [1, 4])
+def test_what_the_baseline_skips_in_one_trial_and_runs_in_another_is_broken_and_not_new(run, pair):
+    logs = logs_of(Workload(id=WORKLOAD, execution=TRAINED, metrics=(METRIC,)))
+    subject = Subject(at_seed(logs[0].seeds[pair], NO_MEMORY, accuracy()), accuracy())
+
+    (finding,), _ = run(subject, logs=logs)
+
+    assert (finding.verdict, finding.blame) == (Verdict.ERROR, Blame.BASELINE)
+    assert finding.reason.endswith("twice: not enough memory")
+
+
+def test_a_baseline_that_skips_its_repetition_is_broken_and_not_new(run):
+    times_run = Counter()
+
+    def skipping(seed):
+        times_run[seed] += 1
+        return accuracy(digest=str)(seed) if times_run[seed] == 1 else NO_MEMORY(seed)
+
+    (finding,), _ = run(Subject(skipping, accuracy(digest=str)))
+
+    assert (finding.verdict, finding.blame) == (Verdict.ERROR, Blame.BASELINE)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "blame"),
+    [
+        pytest.param(accuracy(), Blame.BASELINE, id="the-baseline-skipped"),
+        pytest.param(NO_MEMORY, Blame.BOTH, id="both-skipped"),
+    ],
+)
+def test_a_skip_excuses_nothing_once_a_pair_that_was_under_way_has_run(candidate, blame):
+    (log,) = logs_of(Workload(id=WORKLOAD, execution=TRAINED, metrics=(METRIC,)))
+
+    for pair, behaviours in enumerate([(NO_MEMORY, candidate), (accuracy(), accuracy())]):
+        for side, behave in zip(Side, behaviours, strict=True):
+            seed = log.seeds[pair]
+            fields = {"outcome": Outcome.COMPLETED, **behave(seed)}
+            log.add(Trial(workload=WORKLOAD, side=side, seed=seed, pair=pair, **fields))
+        log.settle()
+        assert log.is_settled
+
+    finding = log.presets[METRIC.id]
+    assert (finding.verdict, finding.blame, log.skip_reason) == (Verdict.ERROR, blame, "")
 
 
 def test_the_last_completed_look_stands_when_time_runs_out(run):
@@ -589,6 +671,54 @@ def test_a_degradation_that_was_proved_stays_a_degradation_whatever_breaks_later
     assert undecided.verdict is Verdict.ERROR
 
 
+def predicted_metrics(degradation, other_degradation, *, stream):
+    """A behaviour that records ``b``, and as ``a`` the accuracy of its predictions."""
+    sound = two_metrics(degradation, other_degradation, stream=stream)
+
+    def behave(seed):
+        values = sound(seed)["values"]
+        num_right = round(1000 * values["a"])
+        predicted, labels = bytes([1] * num_right + [0] * (1000 - num_right)), bytes([1] * 1000)
+        predictions = Predictions(
+            predicted=base64.b64encode(predicted).decode(), labels=base64.b64encode(labels).decode(), labels_digest="l"
+        )
+        return {"values": {**values, "a": num_right / 1000}, "predictions": predictions}
+
+    return behave
+
+
+@pytest.mark.parametrize(
+    ("side", "value", "words"),
+    [
+        pytest.param(Side.BASELINE, 1.0, "a of the baseline is 1, which is implausible", id="beyond-the-ceiling"),
+        pytest.param(Side.CANDIDATE, float("nan"), "a of the candidate is nan", id="not-finite"),
+        pytest.param(Side.CANDIDATE, 0.9, "a of the candidate is 0.9 at seed", id="better-than-its-predictions"),
+    ],
+)
+def test_a_degradation_that_was_proved_stays_a_degradation_whatever_is_recorded_later(run, side, value, words):
+    metrics = tuple(replace(METRIC, name=name, ceiling=0.9995) for name in "ab")
+    workload = Workload(id=WORKLOAD, execution=TRAINED, metrics=metrics)
+    logs = logs_of(workload)
+    subject = Subject(predicted_metrics(0, 0, stream="a"), predicted_metrics(0.2, 0.01, stream="b"))
+    sound = subject.behaviour[side]
+
+    def faulty(seed):
+        fields = sound(seed)
+        return {**fields, "values": {**fields["values"], "a": value}}
+
+    subject.behaviour[side] = at_seed(logs[0].seeds[7], faulty, sound)
+
+    findings, measurement = run(subject, logs=logs, design=Design(num_gated=2))
+
+    lost, undecided = findings
+    assert (lost.verdict, lost.num_pairs) == (Verdict.FAIL, 5)
+    assert lost.warnings[-1].startswith(f"a later pair could not be judged: {words}")
+    assert (undecided.verdict, undecided.num_pairs) == (Verdict.INCONCLUSIVE, 20)
+    resumed = logs_of(workload)
+    restore_trials(resumed, [*measurement._logs[WORKLOAD].trials.values()])
+    assert run(Subject(failing(), failing()), logs=resumed, design=Design(num_gated=2))[0] == findings
+
+
 def timed_workload(name="t", metric="call_time", execution=INTERLEAVED):
     metric = Metric(workload=name, name=metric, kind=Kind(execution.kind), direction=Direction.LOWER, margin=0.05)
     return Workload(id=name, execution=execution, metrics=(metric,))
@@ -873,6 +1003,26 @@ def test_a_candidate_whose_predictions_belie_its_accuracy_is_an_error(run):
     assert len(subject.measured) == 4  # two pairs tell
 
 
+@pytest.mark.parametrize("resolution", [0.0, 10.0])
+def test_a_candidate_cannot_hide_a_degradation_behind_a_resolution_of_its_own(run, resolution):
+    metric = stricter_metric(replace(METRIC, resolution=0.005), replace(METRIC, resolution=resolution))
+    logs = logs_of(Workload(id=WORKLOAD, execution=TRAINED, metrics=(metric,)))
+
+    (finding,), _ = run(Subject(accuracy(), accuracy(degradation=0.4, stream="b")), logs=logs)
+
+    assert (finding.verdict, finding.num_pairs) == (Verdict.FAIL, 5)
+
+
+@pytest.mark.parametrize("resolution", [0.0, 10.0])
+def test_a_candidate_cannot_switch_off_the_check_of_its_predictions_by_a_resolution_of_its_own(run, resolution):
+    metric = stricter_metric(replace(METRIC, resolution=0.005), replace(METRIC, resolution=resolution))
+    logs = logs_of(Workload(id=WORKLOAD, execution=TRAINED, metrics=(metric,)))
+
+    (finding,), _ = run(Subject(predicting(right=0.77), predicting(right=0.36, claimed=0.7752)), logs=logs)
+
+    assert (finding.verdict, finding.blame) == (Verdict.ERROR, Blame.CANDIDATE)
+
+
 def test_a_metric_that_predictions_do_not_reproduce_is_judged_as_it_is(run):
     (finding,), _ = run(Subject(predicting(right=0.77, claimed=0.775), predicting(right=0.36, claimed=0.7752)))
 
@@ -1052,6 +1202,27 @@ def test_what_the_baseline_may_gate_otherwise_needs_a_review(run, baseline, cand
     (finding,), _ = run(Subject(baseline, candidate), logs=logs)
 
     assert (finding.verdict, finding.needs_review) == (verdict, verdict is Verdict.INCONCLUSIVE)
+
+
+@pytest.mark.parametrize(
+    ("baseline", "is_new", "limit", "verdict"),
+    [
+        pytest.param(failing("no such function"), True, 0.0, Verdict.WAIVED, id="it-cannot-run-it"),
+        pytest.param(failing("no GPU", Outcome.SKIPPED), False, 0.0, Verdict.WAIVED, id="it-skips-it"),
+        pytest.param(accuracy(degradation=-0.002), False, 0.001, Verdict.INCONCLUSIVE, id="it-was-better"),
+    ],
+)
+def test_a_waiver_covers_what_the_baseline_does_not_measure_by_whatever_limit(run, baseline, is_new, limit, verdict):
+    workload = Workload(id=WORKLOAD, execution=TRAINED, metrics=(METRIC,))
+    logs = logs_of(workload, is_new=is_new, review="the command prepare changed")
+    waiver = Waiver(metric=METRIC.id, limit=limit, reason="reviewed", until="2999-12-31")
+
+    (finding,), _ = run(Subject(baseline, accuracy()), logs=logs)
+    (accepted,) = apply_waivers([finding], [waiver], date(2026, 11, 29))
+
+    assert (finding.verdict, finding.is_new, accepted.verdict) == (
+        Verdict.INCONCLUSIVE, verdict is Verdict.WAIVED, verdict
+    )  # fmt: skip
 
 
 def test_timed_workloads_change_over_one_by_one_and_share_processes_with_their_like_only(run):

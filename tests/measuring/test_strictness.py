@@ -35,6 +35,10 @@ METRIC = Metric(workload="w", name="a", kind=Kind.ACCURACY, direction=Direction.
         ("deviations", {"a": 0.1, "b": 0.1}, {"a": 0.2, "b": 0.05, "c": 1.0}, {"a": 0.1, "b": 0.05}),
         ("deviations", {}, {"a": 0.1}, {}),
         ("deviations", {"a": 0.1}, {}, {}),
+        ("deviations", {"w#t": 0.01, "t": 0.05}, {"t": 0.05}, {"w#t": 0.01, "t": 0.05}),
+        ("deviations", {"t": 0.05}, {"w#t": 0.09, "t": 0.01}, {"w#t": 0.05, "t": 0.01}),
+        ("deviations", {"w#t": 0.01}, {"t": 0.05}, {"w#t": 0.01}),
+        ("deviations", {"w#t": 0.01}, {"v#t": 0.05, "u": 0.05}, {}),
         ("fail_fast", False, True, False),
         ("fail_fast", True, False, False),
         ("fail_fast", True, True, True),
@@ -179,6 +183,13 @@ def test_a_candidate_cannot_loosen_a_tier_or_a_range(baseline, candidate, in_for
     held = stricter_metric(before, after)
 
     assert (held.margin, held.scoring.tier, held.scoring.score_range) == (0.1, in_force, (0.0, 1.0))
+
+
+@pytest.mark.parametrize(("baseline", "candidate"), [(1e-3, 10.0), (1e-3, 0.0), (0.0, 1e-3)])
+def test_the_resolution_of_the_baseline_holds_since_either_change_makes_a_verdict_easier(baseline, candidate):
+    held = stricter_metric(replace(METRIC, resolution=baseline), replace(METRIC, resolution=candidate))
+
+    assert held.resolution == baseline
 
 
 def test_an_evaluation_and_an_accuracy_of_the_same_name_are_not_the_same_metric():

@@ -36,6 +36,12 @@ def unreviewed(finding: Finding) -> Finding:
     return replace(finding, verdict=Verdict.INCONCLUSIVE, review="the workload changed")
 
 
+NEW = replace(unreviewed(failing(degradation=None)), is_new=True)
+"""A finding that would be new, did a person not have to accept it."""
+
+OTHER = replace(failing().metric, name="loss")
+
+
 @pytest.mark.parametrize(
     ("finding", "waiver", "verdict"),
     [
@@ -60,6 +66,10 @@ def unreviewed(finding: Finding) -> Finding:
             unreviewed(failing(degradation=0.0061)), WAIVER, Verdict.INCONCLUSIVE, id="review-beyond-the-limit"
         ),
         pytest.param(unreviewed(failing(degradation=None)), WAIVER, Verdict.INCONCLUSIVE, id="review-without-estimate"),
+        pytest.param(NEW, replace(WAIVER, limit=0.0), Verdict.WAIVED, id="new-but-for-a-review"),
+        pytest.param(NEW, replace(WAIVER, until="2027-01-30"), Verdict.INCONCLUSIVE, id="new-and-expired"),
+        pytest.param(replace(NEW, metric=OTHER), WAIVER, Verdict.INCONCLUSIVE, id="new-and-not-waived"),
+        pytest.param(replace(NEW, verdict=Verdict.ERROR), WAIVER, Verdict.ERROR, id="new-and-broken"),
         pytest.param(failing(verdict=Verdict.PASS), WAIVER, Verdict.PASS, id="pass-stays"),
         pytest.param(
             failing(degradation=math.log(1.08), kind=Kind.PERFORMANCE),

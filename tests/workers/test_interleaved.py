@@ -205,6 +205,24 @@ def test_what_goes_wrong_in_a_workload_is_said_and_the_others_go_on(measure):
     assert trials["test_sound"][Side.BASELINE].block_times_s
 
 
+def test_a_timed_workload_that_one_side_skips_once_is_measured(measure):
+    trials, _ = measure(
+        """
+        import pathlib
+
+        def test_a(benchmark):
+            mark = pathlib.Path(os.environ["NOTES"], "mark")
+            if os.environ["SIDE"] == "baseline" and not mark.exists():
+                mark.touch()
+                pytest.skip("the port is busy")
+            benchmark(len, [])
+        """,
+        "test_a",
+    )
+
+    assert {trial.outcome for trial in trials["test_a"].values()} == {Outcome.COMPLETED}
+
+
 @pytest.mark.parametrize(
     ("body", "outcome", "cause"),
     [

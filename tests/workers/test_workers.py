@@ -288,7 +288,8 @@ def test_the_last_lines_of_a_hung_worker_are_kept(measure, write, hang):
     assert "last words" in "\n".join(trial.last_lines)
 
 
-def test_a_broken_trial_is_repeated_once(measure, write, tmp_path):
+@pytest.mark.parametrize("way", ["raise RuntimeError", "pytest.skip"])
+def test_a_trial_that_breaks_or_is_skipped_is_repeated_once(measure, write, tmp_path, way):
     write(f"""
         import pathlib
 
@@ -296,7 +297,7 @@ def test_a_broken_trial_is_repeated_once(measure, write, tmp_path):
             mark = pathlib.Path({str(tmp_path / "mark")!r})
             if not mark.exists():
                 mark.touch()
-                raise RuntimeError("only the first time")
+                {way}("only the first time")
             trial.record(a=1)
     """)
 

@@ -30,7 +30,7 @@ from mainstay.workers.collecting import Problem, collect_workloads
 from mainstay.workers.machine import usable_cores
 from mainstay.workers.pairs import PairRequest, run_pair
 from mainstay.workers.process import WorkerSpec
-from mainstay.workers.session import CONCLUSIVE
+from mainstay.workers.session import NO_FAILURE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -156,7 +156,7 @@ def _rehearse(session: Session) -> Rehearsal:
         return Rehearsal(
             workloads=tuple(gating),
             problems=found.problems,
-            failures={trial.workload: trial.cause for trial in tried if trial.outcome not in CONCLUSIVE},
+            failures={trial.workload: trial.cause for trial in tried if trial.outcome not in NO_FAILURE},
             findings=agenda.settled,
             prepared=harness.prepared.notice,
             forecast=Forecast(

@@ -76,19 +76,21 @@ def predicted_accuracy(predictions: Predictions) -> float | None:
 
 
 class Flattery(NamedTuple):
-    """A recorded accuracy that is better than that of the recorded predictions.
+    """A recorded accuracy that is better than that of its own predictions.
 
     Attributes:
+        pair: Number of the pair, from 0.
         seed: Seed of the trial.
         reason: The problem, in one sentence.
     """
 
+    pair: int
     seed: int
     reason: str
 
 
 def find_flattery(metric: Metric, *, baseline: Sequence[Trial], candidate: Sequence[Trial]) -> Flattery | None:
-    """Find a trial whose recorded accuracy of the candidate is better than that of its own predictions.
+    """Find the first trial whose recorded accuracy of the candidate is better than that of its own predictions.
 
     This is an error only if the metric is known to be the accuracy of the predictions, that is, if the baseline's
     predictions reproduce its value in every trial, except for rounding. A mean over epochs, for instance, is not. A
@@ -96,8 +98,8 @@ def find_flattery(metric: Metric, *, baseline: Sequence[Trial], candidate: Seque
 
     Args:
         metric: An accuracy; it is compared with predictions if it is a fraction and higher values are better.
-        baseline: Completed trials of the baseline.
-        candidate: Completed trials of the candidate.
+        baseline: Completed trials of the baseline, in the order of the pairs.
+        candidate: Completed trials of the candidate, in the same order.
 
     Returns:
         The first such trial; ``None`` if there is none.
@@ -108,14 +110,15 @@ def find_flattery(metric: Metric, *, baseline: Sequence[Trial], candidate: Seque
     if not known or any(claim is None or abs(claim.excess) > ROUNDING_OF_AN_ACCURACY for claim in known):
         return None
     allowed = max(metric.resolution, ROUNDING_OF_AN_ACCURACY)
-    flattered = next((claim for claim in claimed if claim and claim.excess > allowed), None)
-    if flattered is None:
-        return None
-    return Flattery(
-        flattered.seed,
-        f"{metric.name} of the candidate is {flattered.value:g} at seed {flattered.seed}, but {flattered.accuracy:g} of its "
-        "recorded predictions are right; the baseline's predictions reproduce its values",
-    )
+    for pair, claim in enumerate(claimed):
+        if claim and claim.excess > allowed:
+            return Flattery(
+                pair,
+                claim.seed,
+                f"{metric.name} of the candidate is {claim.value:g} at seed {claim.seed}, but {claim.accuracy:g} of its "
+                "recorded predictions are right; the baseline's predictions reproduce its values",
+            )
+    return None
 
 
 class _Claim(NamedTuple):

@@ -7,7 +7,8 @@ interrupted, resumed or given more pairs cannot change a verdict that it has rea
 - fails if its degradation is above the margin (level ``margin_level``) and above zero (level ``alpha`` for the whole
   family, Holm).
 
-The first verdict of a metric is final: later pairs are neither judged nor shown.
+The first verdict of a metric is final: later pairs are neither judged nor shown. Only a ``pass`` is taken back if a later
+pair cannot be judged; a ``fail`` stays.
 
 Degradations are capped before they are judged, see :mod:`~mainstay.stats.capping`. If a pair was worse by more than
 the cap and none was better by as much, the candidate has a failure that the baseline lacks, even if it is rare, and the
@@ -31,6 +32,7 @@ from mainstay.gates.samples import (
     fault_finding,
     find_settled_fault,
     first_pairs,
+    unless_failed,
     with_known_unit,
 )
 from mainstay.records.findings import Finding, Interval, Verdict
@@ -183,7 +185,7 @@ def family_findings(weighed: WeighedFamily, decisions: Decisions, design: Design
     """
     judgements = _judgements(weighed, decisions, design)
     findings = iter(
-        fault_finding(sample, fault) if fault else _finding(sample, degradation, judgement, design)
+        _finding(sample, degradation, judgement, fault, design)
         for sample, degradation, fault, judgement in zip(
             weighed.sound, weighed.degradations, weighed.faults, judgements, strict=True
         )
@@ -436,9 +438,15 @@ def _uncapped(
 
 
 def _finding(
-    samples: MetricSamples, degradations: NDArray[np.float64], judgement: MetricJudgement | None, design: Design
+    samples: MetricSamples,
+    degradations: NDArray[np.float64],
+    judgement: MetricJudgement | None,
+    fault: Fault | None,
+    design: Design,
 ) -> Finding:
-    """The finding of a metric, with or without enough pairs for a look."""
+    """The finding of a metric, with or without enough pairs for a look, and with or without a fault after its pairs."""
     if judgement is None:
-        return unlooked_finding(samples, degradations, design)
-    return sequential_finding(samples, degradations[: judgement.num_pairs], judgement, design)
+        finding = unlooked_finding(samples, degradations, design)
+    else:
+        finding = sequential_finding(samples, degradations[: judgement.num_pairs], judgement, design)
+    return unless_failed(finding, fault_finding(samples, fault)) if fault else finding

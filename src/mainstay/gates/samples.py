@@ -1,7 +1,7 @@
 """The values of one metric in every pair, and the faults that make them unfit to be judged.
 
 A value is a *fault* if it is not finite, is not positive although a ratio is needed, or is better than the metric's
-ceiling. The metric then becomes an error and can never pass.
+ceiling. The metric then becomes an error and can never pass, unless the pairs before the fault show a ``fail``.
 """
 
 from __future__ import annotations
@@ -169,6 +169,18 @@ def fault_finding(samples: MetricSamples, fault: Fault) -> Finding:
         baseline_values=samples.baseline_values[: fault.pair],
         candidate_values=samples.candidate_values[: fault.pair],
     )
+
+
+def unless_failed(finding: Finding, later: Finding) -> Finding:
+    """The finding of a metric of which a later pair cannot be judged: a ``fail`` stays, with a warning; all else gives way.
+
+    Args:
+        finding: The judgement of the pairs before that pair.
+        later: The finding on that pair.
+    """
+    if finding.verdict is not Verdict.FAIL:
+        return later
+    return replace(finding, warnings=(*finding.warnings, f"a later pair could not be judged: {later.reason}"))
 
 
 def _complaint(metric: Metric, value: float) -> str:

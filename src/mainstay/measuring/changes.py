@@ -178,17 +178,24 @@ def marker_changes(before: Mapping[str, Metric], after: Mapping[str, Metric]) ->
         >>> change.before, change.after, change.effect
         ('margin 0.01', 'margin 0.9', 'the stricter holds')
     """
-    compared = ("kind", "direction", "unit", "margin", "ceiling", "resolution")
     changes: list[Change] = []
     for name in before.keys() & after.keys():
         sides = before[name], after[name]
-        changes += _scoring_changes(*sides)
-        differing = [each for each in compared if len({getattr(metric, each) for metric in sides}) > 1]
-        if differing:
-            old, new = (", ".join(_said(each, getattr(metric, each)) for each in differing) for metric in sides)
-            effect = "not the same metric" if {"kind", "direction", "unit"} & {*differing} else "the stricter holds"
-            changes.append(Change(kind=ChangeKind.MARKER, name=name, before=old, after=new, effect=effect))
+        changes += [*_argument_changes(*sides), *_scoring_changes(*sides)]
     return sorted(changes, key=lambda change: change.name)
+
+
+def _argument_changes(before: Metric, after: Metric) -> Iterator[Change]:
+    """Changes to the arguments of a marker, apart from scores of items: those that are treated alike in one change."""
+    identity = ("kind", "direction", "unit")
+    is_other = any(getattr(before, each) != getattr(after, each) for each in identity)
+    effects = {(*identity, "margin", "ceiling"): "the stricter holds", ("resolution",): "the baseline's holds"}
+    for names, effect in effects.items():
+        differing = [each for each in names if getattr(before, each) != getattr(after, each)]
+        old, new = (", ".join(_said(each, getattr(metric, each)) for each in differing) for metric in (before, after))
+        if differing:
+            held = "not the same metric" if is_other else effect
+            yield Change(kind=ChangeKind.MARKER, name=before.id, before=old, after=new, effect=held)
 
 
 def _scoring_changes(before: Metric, after: Metric) -> Iterator[Change]:

@@ -20,7 +20,14 @@ from mainstay.gates.exact import (
     judge_exact,
 )
 from mainstay.gates.names import changed_names
-from mainstay.gates.samples import MetricSamples, fault_finding, find_settled_fault, first_pairs, with_known_unit
+from mainstay.gates.samples import (
+    MetricSamples,
+    fault_finding,
+    find_settled_fault,
+    first_pairs,
+    unless_failed,
+    with_known_unit,
+)
 from mainstay.measuring.agenda import REVIEW, Assignment
 from mainstay.records.findings import Blame, Finding, MeasuredWith, Method, Verdict
 from mainstay.records.metrics import Kind, Metric, Workload
@@ -53,6 +60,8 @@ class WorkloadLog:
         images: PNG as base64, by pair and position in the test set.
         presets: Findings that further pairs cannot change, by metric.
         is_broken: Whether a trial did not complete or two trials cannot be compared; the presets say why.
+        num_sound: Number of pairs before the first whose values cannot be judged or believed, by metric; the presets say
+            why.
     """
 
     workload: Workload
@@ -64,6 +73,7 @@ class WorkloadLog:
     images: dict[int, Mapping[int, str]] = field(default_factory=dict)
     presets: dict[str, Finding] = field(default_factory=dict)
     is_broken: bool = False
+    num_sound: dict[str, int] = field(default_factory=dict)
 
     def add(self, trial: Trial) -> None:
         """Add a trial, and drop reused trials if it shows that they are out of date.
@@ -168,15 +178,16 @@ class WorkloadLog:
         return self._first_samples(metric, self.num_pairs)
 
     def sound_samples(self, metric: Metric) -> MetricSamples:
-        """The values of one metric; if the workload is broken, only those of the pairs before the first broken one."""
-        if not self.is_broken or metric.scale.is_exact:
+        """The values of one metric that can be judged: those of the pairs before the first that is broken or faulty."""
+        if metric.scale.is_exact or not self._is_spoiled(metric):
             return self.samples(metric)
-        num_sound = next(
-            pair
-            for pair in range(self.num_pairs + 1)
-            if pair == self.num_pairs or not self._is_complete(pair) or self._difference(pair)
-        )
-        return self._first_samples(metric, num_sound)
+        num_pairs = min(self.num_pairs, self.num_sound.get(metric.id, self.num_pairs))
+        broken = (pair for pair in range(num_pairs) if not self._is_complete(pair) or self._difference(pair))
+        return self._first_samples(metric, next(broken, num_pairs))
+
+    def _is_spoiled(self, metric: Metric) -> bool:
+        """Whether a pair of a metric is broken or faulty, so that only those before it can be judged."""
+        return self.is_broken or metric.id in self.num_sound
 
     def _first_samples(self, metric: Metric, num_pairs: int) -> MetricSamples:
         baseline, candidate = (
@@ -187,13 +198,9 @@ class WorkloadLog:
         )
 
     def confirmed(self, finding: Finding) -> Finding:
-        """The finding after a later pair broke: a ``fail`` stays, with a warning; all else becomes the preset."""
+        """The finding after a later pair broke or had a fault: a ``fail`` stays; all else becomes the preset."""
         preset = self.presets.get(finding.metric.id)
-        if not self.is_broken or preset is None:
-            return finding
-        if finding.verdict is not Verdict.FAIL:
-            return preset
-        return replace(finding, warnings=(*finding.warnings, f"a later pair could not be judged: {preset.reason}"))
+        return unless_failed(finding, preset) if preset and self._is_spoiled(finding.metric) else finding
 
     def reviewed(self, finding: Finding) -> Finding:
         """A finding that names the workload files used, with its verdict limited to what they allow."""
@@ -206,7 +213,8 @@ class WorkloadLog:
         review = self._review
         if review and finding.verdict in {Verdict.PASS, Verdict.NEW, Verdict.INCONCLUSIVE}:
             reason = f"{review}; as measured: {finding.reason}"
-            return replace(finding, verdict=Verdict.INCONCLUSIVE, reason=reason, review=review)
+            is_new = finding.verdict is Verdict.NEW
+            return replace(finding, verdict=Verdict.INCONCLUSIVE, reason=reason, review=review, is_new=is_new)
         return finding
 
     @property
@@ -241,9 +249,13 @@ class WorkloadLog:
         """Why the trials of a pair cannot be compared; empty if they can."""
         return _difference(self.trials[pair, Side.BASELINE, 0], self.trials[pair, Side.CANDIDATE, 0])
 
+    def _only_skips(self, side: Side) -> bool:
+        """Whether a side has skipped every trial; a workload that has run there once is known to be able to."""
+        return {trial.outcome for trial in self.trials.values() if trial.side is side} == {Outcome.SKIPPED}
+
     def _explain_baseline(self, baseline: Trial) -> Finding:
         """The finding if only the baseline failed to complete a trial, even when repeated."""
-        if baseline.outcome is Outcome.SKIPPED:
+        if self._only_skips(Side.BASELINE):
             return self._finding(Verdict.NEW, f"skipped on the baseline: {baseline.cause}")
         if self.assignment.is_new:
             return self._finding(Verdict.NEW, f"the baseline cannot run it: {baseline.cause}")
@@ -254,14 +266,13 @@ class WorkloadLog:
         is_skipped = candidate.outcome is Outcome.SKIPPED
         if baseline is None and is_skipped:
             return self._finding(Verdict.MISSING, f"skipped on the candidate only: {candidate.cause}")
-        was_skipped = baseline is not None and baseline.outcome is Outcome.SKIPPED
         if baseline is None and self.assignment.is_moved:
             reason = f"the candidate has moved the workload and cannot run the baseline's file: {candidate.cause}"
             return self._finding(Verdict.MISSING, reason, detail=candidate.last_lines)
-        if baseline is None or (was_skipped and not is_skipped):
-            known = "" if was_skipped else ", while no trial of the baseline failed"
+        if baseline is None or (self._only_skips(Side.BASELINE) and not is_skipped):
+            known = ", while no trial of the baseline failed" if baseline is None else ""
             return self._broken(Blame.CANDIDATE, "the candidate", candidate, known)
-        if is_skipped and not was_skipped:
+        if is_skipped and baseline.outcome is not Outcome.SKIPPED:
             return self._broken(Blame.BASELINE, "the baseline", baseline)
         return self._broken(Blame.BOTH, "both revisions", candidate)
 
@@ -316,7 +327,9 @@ class WorkloadLog:
         if trouble := self.find_trouble():
             self.is_broken = True
             for metric in self.workload.metrics:
-                self.presets.setdefault(metric.id, replace(trouble, metric=metric))
+                known = self.presets.get(metric.id)
+                if known is None or known.verdict is Verdict.NEW:  # which a trial that was under way can refute
+                    self.presets[metric.id] = replace(trouble, metric=metric)
         elif self.workload.execution.is_once:
             self._settle_counts()
         else:
@@ -327,6 +340,7 @@ class WorkloadLog:
         for metric in self.workload.metrics:
             if metric.id not in self.presets and (fault := find_settled_fault(self.samples(metric), looks)):
                 self.presets[metric.id] = fault_finding(self.samples(metric), fault)
+                self.num_sound[metric.id] = fault.pair
             elif metric.id not in self.presets and (flattery := self._flattery(metric)):
                 self.presets[metric.id] = Finding(
                     metric=metric,
@@ -335,6 +349,7 @@ class WorkloadLog:
                     blame=Blame.CANDIDATE,
                     broken_seed=flattery.seed,
                 )
+                self.num_sound[metric.id] = flattery.pair
 
     def _flattery(self, metric: Metric) -> Flattery | None:
         """Why the candidate's values cannot be believed, once two pairs are known; ``None`` if they can."""
@@ -346,12 +361,12 @@ class WorkloadLog:
 
     @property
     def skip_reason(self) -> str:
-        """Why neither revision runs the workload on this machine; empty if one does or if it needs a review.
+        """Why neither revision runs the workload on this machine; empty if one has done so or if it needs a review.
 
         A workload that needs a review may be gated by a baseline file that could not be collected, so a skip does not
         excuse it.
         """
-        if self.assignment.review:
+        if self.assignment.review or any(trial.outcome is Outcome.COMPLETED for trial in self.trials.values()):
             return ""
         first = [self.trials.get((0, side, 0)) for side in Side]
         reasons = [trial.cause for trial in first if trial is not None and trial.outcome is Outcome.SKIPPED]
@@ -414,7 +429,7 @@ class WorkloadLog:
         return bool(first) and first == second
 
     def settle_exact(self) -> str:
-        """Fix the findings that follow from the digests alone.
+        """Fix the findings that follow from the digests alone, of the metrics that have none yet.
 
         Returns:
             Why the digests could not settle it, if the baseline is not deterministic; otherwise empty.
@@ -432,9 +447,9 @@ class WorkloadLog:
         comparison = compare_digests(digests)
         if comparison is DigestComparison.EQUAL and repetition is None:
             return ""
-        samples = [self.samples(metric) for metric in self.workload.metrics]
-        cut = [first_pairs(sample, NUM_EXACT_SEEDS) for sample in samples]
-        for finding in judge_exact(cut, digests):
+        undecided = [metric for metric in self.workload.metrics if metric.id not in self.presets]
+        samples = [first_pairs(self.samples(metric), NUM_EXACT_SEEDS) for metric in undecided]
+        for finding in judge_exact(samples, digests):
             self.presets[finding.metric.id] = finding
         return comparison.value if comparison is DigestComparison.NOT_REPEATABLE else ""
 

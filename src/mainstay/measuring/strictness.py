@@ -51,11 +51,7 @@ def settings_in_force(baseline: Configuration, candidate: Configuration) -> Conf
         margin_level=baseline.margin_level,
         looks=baseline.looks,
         inconclusive=max(baseline.inconclusive, candidate.inconclusive, key=STRICTNESS.__getitem__),
-        deviations={
-            name: min(deviation, candidate.deviations[name])
-            for name, deviation in baseline.deviations.items()
-            if name in candidate.deviations
-        },
+        deviations=_smaller_deviations(baseline.deviations, candidate.deviations),
         group_by=baseline.group_by,
         fail_fast=baseline.fail_fast and candidate.fail_fast,
         proof=min(baseline.proof, candidate.proof, key=PROOFS.index),
@@ -63,6 +59,17 @@ def settings_in_force(baseline: Configuration, candidate: Configuration) -> Conf
         pair_seconds=max(baseline.pair_seconds, candidate.pair_seconds),
         trial_seconds=min(baseline.trial_seconds, candidate.trial_seconds),
     )
+
+
+def _smaller_deviations(baseline: Mapping[str, float], candidate: Mapping[str, float]) -> dict[str, float]:
+    """The smaller of the deviations that both revisions give a metric, each by its id or else by its name."""
+    smaller: dict[str, float] = {}
+    for key in sorted(baseline.keys() | candidate.keys()):
+        name = key.rpartition("#")[2]
+        first, second = (settings.get(key, settings.get(name)) for settings in (baseline, candidate))
+        if first is not None and second is not None:
+            smaller[key] = min(first, second)
+    return smaller
 
 
 def why_incomparable(baseline: Metric, candidate: Metric) -> str:
@@ -87,6 +94,8 @@ def why_incomparable(baseline: Metric, candidate: Metric) -> str:
 def stricter_metric(baseline: Metric, candidate: Metric) -> Metric:
     """Combine two comparable markers of a metric, taking the stricter value of each argument.
 
+    The resolution is always the baseline's, since a larger one makes failing harder and a smaller one passing easier.
+
     Args:
         baseline: The metric as marked in the baseline.
         candidate: The metric as marked in the candidate.
@@ -94,9 +103,9 @@ def stricter_metric(baseline: Metric, candidate: Metric) -> Metric:
     Example:
         >>> from mainstay.records.metrics import Kind
         >>> top1 = Metric(workload="w", name="a", kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=0.1, ceiling=0.9)
-        >>> both = stricter_metric(top1, replace(top1, margin=0.9, ceiling=None, resolution=0.01))
+        >>> both = stricter_metric(top1, replace(top1, margin=0.9, ceiling=None, resolution=10.0))
         >>> both.margin, both.ceiling, both.resolution
-        (0.1, 0.9, 0.01)
+        (0.1, 0.9, 0.0)
     """
     nearest: Callable[[Iterable[float]], float] = min if baseline.direction is Direction.HIGHER else max
     ceilings = [metric.ceiling for metric in (baseline, candidate) if metric.ceiling is not None]
@@ -104,7 +113,6 @@ def stricter_metric(baseline: Metric, candidate: Metric) -> Metric:
         baseline,
         margin=min(baseline.margin, candidate.margin),
         ceiling=nearest(ceilings) if ceilings else None,
-        resolution=max(baseline.resolution, candidate.resolution),
         scoring=_stricter_scoring(baseline.scoring, candidate.scoring),
     )
 

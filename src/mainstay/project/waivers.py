@@ -135,8 +135,9 @@ def apply_waivers(findings: Sequence[Finding], waivers: Iterable[Waiver], today:
 
     Returns:
         The findings with unchanged numbers. Until the last day of its waiver, a finding becomes ``waived`` if it is
-        ``missing``, or if it is a ``fail`` or needs a review and its estimated degradation is within the limit. If the
-        waiver has expired or its limit is too small, the finding keeps its verdict and says so.
+        ``missing``, if it would be ``new`` but for a review, or if it is a ``fail`` or needs a review and its estimated
+        degradation is within the limit. If the waiver has expired or its limit is too small, the finding keeps its verdict
+        and says so.
     """
     waivers = tuple(waivers)
     return tuple(
@@ -164,7 +165,8 @@ def _complaint(finding: Finding, waiver: Waiver, today: datetime.date) -> str:
     """Why a waiver does not cover a finding; empty if it does."""
     if _has_expired(waiver, today):
         return f"its waiver expired on {waiver.until}"
-    if finding.verdict is not Verdict.MISSING and not _degradation(finding) <= waiver.limit:
+    has_degradation = finding.verdict is not Verdict.MISSING and not finding.is_new
+    if has_degradation and not _degradation(finding) <= waiver.limit:
         return f"more than the {waiver.limit:g} that its waiver accepts"
     return ""
 

@@ -196,6 +196,7 @@ class Finding:
         measured_with: Whose workload files its trials ran with; ``None`` if nothing was measured.
         review: What a person has to review before the metric may pass, in one sentence; until then the finding is
             ``inconclusive`` unless its pairs show a ``fail``. Empty if there is nothing to review.
+        is_new: Whether only that review keeps it from being ``new``, so that there is no degradation to limit.
         items: Counts of scored items, if the finding is based on them; otherwise ``None``.
         tier: Which of its verdicts may keep the gate from passing.
         is_tolerated: Whether its ``inconclusive`` only warns, by the policy ``"warn"``; a warning says why.
@@ -233,6 +234,7 @@ class Finding:
     waiver: Waiver | None = None
     measured_with: MeasuredWith | None = None
     review: str = ""
+    is_new: bool = False
     items: ItemCounts | None = None
     tier: Tier = Tier.BLOCKING
     is_tolerated: bool = False

@@ -32,7 +32,7 @@ from mainstay.runner.run_delay import ACCOUNT
 from mainstay.workers.collecting import concerns
 from mainstay.workers.load import LoadMeter
 from mainstay.workers.process import OutOfTimeError, WorkerSpec
-from mainstay.workers.session import CONCLUSIVE, LiveWorkers, TrialForm, WorkerSession
+from mainstay.workers.session import LiveWorkers, TrialForm, WorkerSession
 
 MAX_ALTERNATIONS = 2000
 """Maximum number of blocks of each revision in one pair; blocks are made longer if more would fit."""
@@ -214,7 +214,8 @@ def run_timed_pair(
                         task = waiting.popleft()
                         pair = sides.measure(task)
                         hung = sides.fail_hung(waiting)
-                        if waiting is first and not sides.is_hung and any(t.outcome not in CONCLUSIVE for t in pair):
+                        is_complete = all(trial.outcome is Outcome.COMPLETED for trial in pair)
+                        if waiting is first and not sides.is_hung and not is_complete:
                             again.append(task)
                         else:
                             trials += pair + hung

@@ -16,11 +16,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from mainstay.records.findings import MeasuredWith
-from mainstay.records.trials import Side, Trial
+from mainstay.records.trials import Outcome, Side, Trial
 from mainstay.runner.protocol import WHOLE
 from mainstay.workers.load import LoadMeter
 from mainstay.workers.process import OutOfTimeError, WorkerEndedError, WorkerSpec, at_once
-from mainstay.workers.session import CONCLUSIVE, LiveWorkers, TrialForm, WorkerSession
+from mainstay.workers.session import LiveWorkers, TrialForm, WorkerSession
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -185,11 +185,11 @@ class _WholeRun:
         """Measure the trial, repeating it once in another process if it did not complete."""
         session = self.session or self.start()
         trial = self._attempt(session)
-        if trial.outcome not in CONCLUSIVE and not session.hung_at:
+        if trial.outcome is not Outcome.COMPLETED and not session.hung_at:
             self.end()
             trial = self._attempt(self.start())
         self.live.report([trial])
-        if trial.outcome not in CONCLUSIVE or not self.stays_alive:
+        if trial.outcome is not Outcome.COMPLETED or not self.stays_alive:
             self.end()
         return trial
 

@@ -38,8 +38,8 @@ from mainstay.workers.process import (
     start_fresh,
 )
 
-CONCLUSIVE = frozenset({Outcome.COMPLETED, Outcome.SKIPPED})
-"""Outcomes that a repetition would not improve."""
+NO_FAILURE = frozenset({Outcome.COMPLETED, Outcome.SKIPPED})
+"""Outcomes that are no failure. A skipped trial is still repeated, since the reason for a skip may be gone."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,7 +85,7 @@ class TrialForm:
             last_lines: The last output of the worker, for a trial that cannot be judged.
         """
         outcome = Outcome(content["outcome"])
-        if outcome not in CONCLUSIVE:
+        if outcome not in NO_FAILURE:
             lines = (*last_lines, *content["detail"][-NUM_LAST_LINES:])
             return self.failed(outcome, content["cause"], lines)
         examples = content.get("examples", {})
