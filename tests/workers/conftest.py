@@ -1,5 +1,6 @@
 """What the tests of workers share: limits of time that are long, as a busy machine needs them, and cost no time."""
 
+import math
 import selectors
 import threading
 import time
@@ -19,7 +20,7 @@ def hang(monkeypatch, tmp_path):
     expect_one_of = process.Worker.expect_one_of
 
     class Selector(selectors.DefaultSelector):
-        def select(self, timeout):
+        def select(self, timeout=math.inf):
             end = time.monotonic() + timeout
             while True:
                 is_hung = (folder / str(thread.pid)).exists()  # asked first: what the worker sent before is still read
