@@ -235,6 +235,24 @@ def test_every_form_of_report_is_written(tmp_path, capsys, sample_run):
     assert capsys.readouterr().out == ""
 
 
+def test_reports_go_into_a_pipe_and_through_a_link(tmp_path, sample_run):
+    path, pipe, link = (tmp_path / name for name in ("run.json", "pipe", "link"))
+    path.write_text(run_to_json(sample_run))
+    os.mkfifo(pipe)
+    link.symlink_to("report.html")
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+
+    try:
+        status = cli.run(["report", str(path), f"--markdown={pipe}", f"--html={link}"])
+        received = os.read(reader, 1_000_000).decode()
+    finally:
+        os.close(reader)
+
+    assert (status, pipe.is_fifo(), link.is_symlink()) == (0, True, True)
+    assert received == FORMS["markdown"].render(sample_run)
+    assert (tmp_path / "report.html").read_text() == FORMS["html"].render(sample_run)
+
+
 def test_two_runs_are_compared(tmp_path, capsys, sample_run):
     path = tmp_path / "run.json"
     path.write_text(run_to_json(sample_run))
@@ -266,13 +284,17 @@ def test_a_waiver_that_has_expired_already_is_refused(waive, tmp_path, capsys):
     assert not (tmp_path / ".mainstay-waivers.toml").exists()
 
 
-def test_no_waiver_is_written_where_a_link_leads_out_of_the_project(tmp_path, capsys):
-    outside = tmp_path / "outside"
-    outside.mkdir()
+@pytest.mark.parametrize("link", ["waivers", "waivers/accepted.toml"], ids=["folder", "file"])
+@pytest.mark.parametrize("inside", [False, True], ids=["outside", "inside"])
+def test_no_waiver_is_written_through_a_link(tmp_path, capsys, link, inside):
     root = tmp_path / "repository"
+    target = (root if inside else tmp_path) / "shared"
     subprocess.run(["git", "init", "-q", str(root)], check=True)
-    (root / "pyproject.toml").write_text('[tool.mainstay]\nwaivers = "link/waivers.toml"\n')
-    (root / "link").symlink_to(outside)
+    (root / "pyproject.toml").write_text('[tool.mainstay]\nwaivers = "waivers/accepted.toml"\n')
+    target.mkdir()
+    (target / "accepted.toml").write_text("# shared\n")
+    (root / link).parent.mkdir(exist_ok=True)
+    (root / link).symlink_to(target / "accepted.toml" if link.endswith(".toml") else target)
     identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
     subprocess.run(["git", "-C", root, *identity, "commit", "-q", "--allow-empty", "-m", "x"], check=True)
 
@@ -280,9 +302,22 @@ def test_no_waiver_is_written_where_a_link_leads_out_of_the_project(tmp_path, ca
         ["waive", "w#a", "--limit=0.01", "--reason=smaller", "-C", str(root), f"--until={datetime.now(UTC).date()}"]
     )
 
-    assert status == 2
-    assert "out of the project" in capsys.readouterr().err
-    assert list(outside.iterdir()) == []
+    assert status == 4
+    assert f"{link} is a link, whose target would be written to" in capsys.readouterr().err
+    assert (root / link).is_symlink()
+    assert [(place.name, place.read_text()) for place in target.iterdir()] == [("accepted.toml", "# shared\n")]
+
+
+def test_no_waiver_of_stored_results_is_written_through_a_link(tmp_path, capsys, monkeypatch):
+    (tmp_path / "shared.toml").write_text("# shared\n")
+    (tmp_path / ".mainstay-judge-waivers.toml").symlink_to("shared.toml")
+    monkeypatch.chdir(tmp_path)
+
+    status = cli.run(["waive", "a", "--judged", "--limit=0.01", "--reason=b", f"--until={datetime.now(UTC).date()}"])
+
+    assert status == 4
+    assert ".mainstay-judge-waivers.toml is a link" in capsys.readouterr().err
+    assert (tmp_path / "shared.toml").read_text() == "# shared\n"
 
 
 @pytest.mark.parametrize("command", ["gate", "judge"])

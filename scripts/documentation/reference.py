@@ -205,7 +205,7 @@ EXIT_STATUSES_HEAD = """# Verdicts and exit statuses
 
 ## What ends a gate before it is judged
 
-Each of these errors ends a gate without a verdict; whatever was measured stays in its journal. If the candidate cannot be built, the exit status is 1; if the baseline cannot, it is 4.
+Each of these errors ends a gate without a verdict; whatever was measured stays in its journal. If the candidate alone cannot be resolved, built or installed, the exit status is 1. If the baseline cannot either, or if the package index, the network or the disk is to blame, it is 4.
 
 """
 

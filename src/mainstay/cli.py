@@ -103,7 +103,11 @@ def main() -> None:
 @main.command(epilog=EXIT_STATUS_HELP)
 @click.option("--baseline", metavar="REV", help="Compare with this revision.  [default: the merge base]")
 @click.option("--candidate", metavar="REV", help="Judge this revision.  [default: the working tree]")
-@click.option("--resume", is_flag=True, help="Continue the latest interrupted gate; completed trials are not repeated.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Continue the latest interrupted gate with its own options (others are refused); no completed trial is repeated.",
+)
 @report_options(FILES)
 @click.option("--seconds", type=click.FloatRange(min=0), help="Measure no longer than this.  [default: as configured]")
 @click.option("--fail-fast/--no-fail-fast", default=None, help="Stop at the first fail.  [default: as configured]")
@@ -166,7 +170,7 @@ TRIALS_EXIT_STATUS_HELP = """
 \b
 Exit status:
     0  the piece is written; 'mainstay judge --pieces' judges those of all shards
-    1  the candidate cannot be built
+    1  the candidate alone cannot be built
     2, 4  as for the gate
     130  interrupted; the same command continues
 """

@@ -167,6 +167,23 @@ def test_hooks_and_ci_that_are_there_are_named_and_left_alone(make_repository, c
     assert {path: (root / path).read_text() for path in theirs} == theirs
 
 
+@pytest.mark.parametrize(
+    ("layout", "path"), [("hatch", "benchmarks/test_import.py"), ("scripts", "benchmarks/test_training.py")]
+)
+@pytest.mark.parametrize("ignored", [{}, {".gitignore": "/benchmarks/test_[it]*.py\n"}], ids=["tracked", "ignored"])
+def test_a_test_file_of_the_project_is_never_replaced(make_repository, capsys, layout, path, ignored):
+    theirs = "import time\n\ndef test_speed():\n    assert time.perf_counter() > 0\n"
+    root = make_repository(LAYOUTS[layout] | ignored | {path: theirs})
+
+    status, out, _ = init(root, capsys, "--yes", "--no-gate")
+
+    assert status == 0
+    assert (root / path).read_text() == theirs
+    assert f"note: {path} exists and holds no workload that mainstay knows: it was not changed" in out
+    assert (root / path.replace("test_", "test_mainstay_")).is_file()
+    assert "nothing to write" in init(root, capsys, "--no-gate")[1]
+
+
 def test_a_folder_that_git_ignores_is_not_chosen_and_refused_where_it_is_named(make_repository, capsys):
     root = make_repository(LAYOUTS["hatch"] | {".gitignore": "bench*\n"})
 
@@ -176,6 +193,27 @@ def test_a_folder_that_git_ignores_is_not_chosen_and_refused_where_it_is_named(m
     assert init(root, capsys, "--yes", "--no-gate")[0] == 0
     assert (root / "gate/test_import.py").is_file()
     assert 'workloads = "gate"' in (root / "pyproject.toml").read_text()
+
+
+@pytest.mark.parametrize("remote", ["origin", "team/fork"])
+@pytest.mark.parametrize("branch", ["trunk", "release/2.0"])
+def test_a_default_branch_keeps_its_whole_name(make_repository, remote, branch):
+    root = make_repository(LAYOUTS["hatch"])
+    reference = f"refs/remotes/{remote}/{branch}"
+    for command in (
+        ["remote", "add", remote, "https://host.invalid/plank"],
+        ["update-ref", reference, "HEAD"],
+        ["symbolic-ref", f"refs/remotes/{remote}/HEAD", reference],
+    ):
+        subprocess.run(["git", *command], cwd=root, check=True)
+
+    assert adopting.plan_adoption(root, environ={}, ci=False).survey.default_branch == branch
+
+
+def test_a_default_branch_without_a_remote_is_the_local_one(make_repository):
+    root = make_repository(LAYOUTS["hatch"])
+
+    assert adopting.plan_adoption(root, environ={}, ci=False).survey.default_branch == "main"
 
 
 def test_a_folder_without_git_is_explained(tmp_path, capsys):

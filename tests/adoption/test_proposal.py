@@ -1,4 +1,5 @@
 import ast
+import subprocess
 import tomllib
 from contextlib import suppress
 
@@ -70,8 +71,9 @@ def test_an_existing_table_of_groups_keeps_its_comments_and_order():
     assert list(tomllib.loads(after)["dependency-groups"]) == ["test", "benchmarks"]
 
 
-def test_line_ends_stay():
-    text = HATCH["pyproject.toml"].replace("\n", "\r\n")
+@pytest.mark.parametrize("table", ["", "\n[dependency-groups]\ntest = []\n\n[tool.ruff]\nline-length = 99\n"])
+def test_line_ends_stay(table):
+    text = (HATCH["pyproject.toml"] + table).replace("\n", "\r\n")
 
     after = applied(HATCH | {"pyproject.toml": text, ".gitignore": "a\r\n"})
 
@@ -266,6 +268,43 @@ def test_a_training_script_is_run_with_few_epochs_and_the_seed_of_the_pair():
     assert 'metric="accuracy"' in after
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import time\n\ndef test_speed():\n    started = time.perf_counter()\n    assert time.perf_counter() - started < 1\n",
+        "import pytest\n\n@pytest.fixture\ndef clock(): ...\n\ndef test_speed(clock): ...\n",
+        "def test_speed(:\n",
+        f"{SUITE}VALUES = [{'1, ' * 400_000}]\n",
+    ],
+    ids=["timed-by-hand", "own-fixture", "syntax-error", "very-large"],
+)
+@pytest.mark.parametrize(
+    ("layout", "wishes", "taken", "written"),
+    [
+        ("hatch", {}, ["benchmarks/test_import.py"], "benchmarks/test_mainstay_import.py"),
+        ("hatch", {"workloads": "tests"}, ["tests/test_import.py"], "tests/test_mainstay_import.py"),
+        ("scripts", {}, ["benchmarks/test_training.py"], "benchmarks/test_mainstay_training.py"),
+        (
+            "hatch",
+            {},
+            ["benchmarks/test_import.py", "benchmarks/test_mainstay_import.py"],
+            "benchmarks/test_mainstay_import_2.py",
+        ),
+    ],
+    ids=["import", "named-folder", "training", "twice"],
+)
+def test_an_example_takes_a_name_that_no_file_has(text, layout, wishes, taken, written):
+    files = LAYOUTS[layout] | dict.fromkeys(taken, text)
+
+    proposal = proposal_for(files, example=None if layout == "scripts" else "import", **wishes)
+
+    (edit,) = [edit for edit in proposal.edits if edit.path.endswith(".py")]
+    assert (edit.path, edit.before) == (written, None)
+    assert f"{taken[0]} exists and holds no workload that mainstay knows: it was not changed" in proposal.notes
+    again = proposal_for(files | {edit.path: edit.after for edit in proposal.edits})
+    assert again.edits == ()
+
+
 def test_stored_results_are_judged_by_their_own_command():
     proposal = proposal_for(HATCH | {"results/a/samples_t.jsonl": "{}"})
 
@@ -378,11 +417,47 @@ def test_settings_of_dependabot_are_kept_and_what_they_lack_is_told(text, is_tol
     assert any("dependabot" in note for note in proposal.notes) is is_told
 
 
+@pytest.mark.parametrize("name", [".github/dependabot.yml", ".github/dependabot.yaml"])
+def test_empty_settings_of_dependabot_are_kept(name):
+    proposal = proposal_for(HATCH | {name: ""}, pin=PIN, ci=True)
+
+    assert not [edit for edit in proposal.repository_edits if "dependabot" in edit.path]
+
+
 def test_a_package_of_a_monorepo_is_gated_in_its_folder():
     proposal = proposal_for(HATCH, pin=PIN, ci=True, folder="packages/one")
     (text,) = (edit.after for edit in proposal.repository_edits if edit.path == WORKFLOW)
 
     assert yaml.safe_load(text)["jobs"]["gate"]["with"]["working-directory"] == "packages/one"
+
+
+@pytest.mark.parametrize("folder", ["", "pkgs/a", "pkgs/the one", "it's # 2: $HOME"])
+@pytest.mark.parametrize("requirement", ["mainstay==1.0", 'mainstay @ git+https://h/o/m@c0ffee ; os_name == "posix"'])
+def test_the_steps_of_a_workflow_pass_on_names_that_need_quotes_and_can_write_the_reports(
+    tmp_path, folder, requirement
+):
+    (edit,) = proposal_for(HATCH, requirement=requirement, folder=folder).repository_edits
+
+    steps = yaml.safe_load(edit.after)["jobs"]["gate"]["steps"]
+    called = 'python() { printf "%s\\n" "$@"; }; mainstay() { printf "%s\\n" "$@"; : > gate/run.json; };\n'
+    script = called + "\n".join(step["run"] for step in steps if "run" in step)
+    done = subprocess.run(["bash", "-euc", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+
+    option = ["-C", folder] if folder else []
+    assert done.stdout.splitlines()[:4] == ["-m", "pip", "install", requirement]
+    assert done.stdout.splitlines()[4:][: len(option) + 3] == ["gate", *option, "--json", "gate/run.json"]
+
+
+@pytest.mark.parametrize("branch", ["main", "release/2.0", "2.0", "on", "a,b"])
+@pytest.mark.parametrize("folder", ["", "packages/one", "packages/it's # 2"])
+def test_a_branch_and_a_folder_of_any_name_reach_the_called_workflow(branch, folder):
+    proposal = proposal_for(HATCH, pin=PIN, ci=True, default_branch=branch, folder=folder)
+    (text,) = (edit.after for edit in proposal.repository_edits if edit.path == WORKFLOW)
+
+    workflow = yaml.safe_load(text)
+
+    assert workflow[True]["push"] == {"branches": [branch]}
+    assert workflow["jobs"]["gate"]["with"].get("working-directory", "") == folder
 
 
 def test_a_gpu_is_not_expected_of_ci():

@@ -1,20 +1,25 @@
 import random
 from dataclasses import replace
+from unittest.mock import Mock
 
 import pytest
 
 from mainstay import cli
+from mainstay.commands import bisect as bisecting
 from mainstay.commands.bisect import (
     BisectOptions,
     Probe,
     bisect,
     choose_metric,
     commits_between,
+    gates,
     pairs_of,
     probe_of,
     render,
 )
-from mainstay.records.errors import MainstayError, UsageError
+from mainstay.measuring.loop import SilentObserver
+from mainstay.records.errors import EnvironmentBuildError, GitError, MainstayError, UsageError
+from mainstay.records.executions import part_of
 from mainstay.records.findings import Blame, Method, Verdict
 from mainstay.records.history import KeptMetric
 from mainstay.records.metrics import Direction, Kind, Metric
@@ -28,51 +33,86 @@ STEP = Metric(workload="p.py::p", name="time", kind=Kind.PERFORMANCE, direction=
 SIZE = Metric(workload="s.py::s", name="bytes", kind=Kind.DETERMINISTIC, direction=Direction.LOWER, margin=0.0)
 
 
-@pytest.fixture
-def root(tmp_path):
-    """A repository with 17 commits; the fourth change is empty."""
-    folder = tmp_path / "project"
+def make_history(folder, spoilt=(), spoil=lambda folder: None):
+    """Make a repository with 17 commits; the fourth change is empty, and some are spoilt before they are committed."""
     folder.mkdir()
     git(folder, "init", "--quiet", "--initial-branch=main")
     for i in range(17):
         if i != 4:
             (folder / "file").write_text(str(i))
         git(folder, "add", "--all")
+        if i in spoilt:
+            spoil(folder)
         git(folder, "commit", "--quiet", "--allow-empty", "-m", f"change {i}", "--date=2027-01-31T12:00:00+00:00")
+        if i in spoilt:
+            git(folder, "read-tree", "--reset", "-u", f"HEAD~{sum(each <= i for each in spoilt)}")
     return folder
 
 
-class Bench:
-    """Measures commits without running them: the true degradation of each is given."""
+@pytest.fixture
+def root(tmp_path):
+    """A repository with 17 commits; the fourth change is empty."""
+    return make_history(tmp_path / "project")
 
-    def __init__(self, root, degradations, *, deviation=0.3, broken=(), stop_after=None):
+
+class Bench:
+    """Measures commits without running them, save those that are really gated: the true degradation of each is given."""
+
+    def __init__(
+        self,
+        root,
+        degradations,
+        *,
+        metrics=(TOP1, STEP),
+        deviation=0.3,
+        broken=(),
+        most_pairs=None,
+        verdict=Verdict.FAIL,
+        gated=(),
+        stop_after=None,
+    ):
         subjects = dict(line.split(" ", 1) for line in git(root, "log", "--format=%H %s").splitlines())
         self.number_of = {commit: int(subject.split()[1]) for commit, subject in subjects.items()}
         self.degradations = degradations
         self.deviation = deviation
+        self.metrics = metrics
         self.broken = broken
+        self.most_pairs = most_pairs or {}
+        self.verdict = verdict
+        self.gated = gated
+        self.gate = gates(root, {}, SilentObserver())
         self.stop_after = stop_after
         self.measured = []
         self.rng = random.Random(0)
 
     def __call__(self, baseline, candidate, *, pairs, only):
+        number = self.number_of[candidate]
+        if number in self.gated:
+            return self.gate(baseline, candidate, pairs=pairs, only=only)
         if self.stop_after is not None and len(self.measured) >= self.stop_after:
             raise KeyboardInterrupt
-        number = self.number_of[candidate]
         self.measured.append(number)
         if number in self.broken:
             return Probe(commit=candidate, baseline=baseline, broken="it does not build", seconds=1.0)
         metrics = []
-        for metric in (TOP1, STEP):
+        for metric in self.metrics:
+            most = self.most_pairs.get((number, metric.name), pairs)
+            verdict = self.verdict if most < pairs else Verdict.FAIL
             true = self.degradations[metric.name](number) - self.degradations[metric.name](self.number_of[baseline])
-            values = tuple(metric.margin * (true + self.rng.gauss(0, self.deviation)) for _ in range(pairs))
-            if only in {None, metric.kind}:
-                kept = KeptMetric(metric=metric, verdict=Verdict.FAIL, method=Method.SEQUENTIAL, degradations=values)
+            values = [metric.margin * (true + self.rng.gauss(0, self.deviation)) for _ in range(pairs)]
+            if metric.scale.is_exact:
+                values = [true]
+            if only in {None, part_of(metric.kind)}:
+                kept = KeptMetric(metric=metric, verdict=verdict, method=Method.NONE, degradations=tuple(values[:most]))
                 metrics.append(kept)
         return Probe(commit=candidate, baseline=baseline, metrics=tuple(metrics), run="r", seconds=2.0, pairs=pairs)
 
 
-PLANTED = {"top1": lambda number: 2.0 * (number >= 11), "time": lambda number: 3.0 * (number >= 6)}
+PLANTED = {
+    "top1": lambda number: 2.0 * (number >= 11),
+    "time": lambda number: 3.0 * (number >= 6),
+    "bytes": lambda number: 0.25 * (number >= 6),
+}
 
 
 def search(root, bench, metric=None, **options):
@@ -146,6 +186,134 @@ def test_commits_that_do_not_build_are_skipped_and_named(root):
     text = render(found)
     assert "they cannot be told apart" in text
     assert "change 11 (it does not build)" in text
+
+
+@pytest.mark.parametrize(
+    ("verdict", "why"),
+    [
+        pytest.param(Verdict.MISSING, "it does not record the metric", id="missing"),
+        pytest.param(Verdict.INCONCLUSIVE, "no pair of the metric was measured", id="out-of-time"),
+    ],
+)
+@pytest.mark.parametrize("metric", [SIZE, STEP], ids=lambda metric: metric.name)
+def test_a_commit_of_which_nothing_was_measured_is_neither_taken_for_good_nor_measured_again(
+    root, metric, verdict, why
+):
+    lacking = {(number, metric.name): 0 for number in range(7, 12)}
+    bench = Bench(root, PLANTED, metrics=(metric,), most_pairs=lacking, verdict=verdict)
+
+    found = search(root, bench, metric.name)
+
+    assert [commit.subject for commit in found.commits] == ["change 6"]
+    assert found.broken
+    assert {told for _, told in found.broken} == {why}
+    assert all(bench.measured.count(number) <= 1 for number, _ in lacking)
+
+
+@pytest.mark.parametrize("num_pairs", [0, 1])
+def test_ends_with_too_few_pairs_are_refused_and_measured_again_if_there_was_no_time(root, num_pairs):
+    bench = Bench(root, PLANTED, most_pairs={(16, "top1"): num_pairs}, verdict=Verdict.INCONCLUSIVE)
+
+    with pytest.raises(UsageError, match=f"too few pairs of a.py::a#top1 .*: {num_pairs}, and the gate said inconcl"):
+        search(root, bench, "top1")
+
+    if num_pairs == 0:
+        assert [commit.subject for commit in search(root, Bench(root, PLANTED), "top1").commits] == ["change 11"]
+
+
+def test_a_bad_commit_that_lacks_the_metric_is_refused_without_being_measured_again(root):
+    with pytest.raises(UsageError, match="too few pairs .*: 0, and the gate said missing"):
+        search(root, Bench(root, PLANTED, most_pairs={(16, "top1"): 0}, verdict=Verdict.MISSING), "top1")
+
+    with pytest.raises(UsageError, match="too few pairs .*: 0, and the gate said missing"):
+        search(root, Bench(root, PLANTED, stop_after=0), "top1")
+
+
+def slip_in_settings(folder):
+    (folder / "pyproject.toml").write_text("[tool.mainstay]\nmarign = 1\n")
+    git(folder, "add", "pyproject.toml")
+
+
+def undecodable_waivers(folder):
+    (folder / ".mainstay-waivers.toml").write_bytes(b"\xff")
+    git(folder, "add", ".mainstay-waivers.toml")
+
+
+def tracked_runs(folder):
+    (folder / ".mainstay").mkdir()
+    (folder / ".mainstay" / "run").touch()
+    git(folder, "add", "--force", ".mainstay")
+
+
+def missing_submodule(folder):
+    git(folder, "update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},vendored")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (slip_in_settings, "unknown key tool.mainstay.marign"),
+        (undecodable_waivers, "the waivers are not UTF-8"),
+        (tracked_runs, ".mainstay is tracked by git"),
+        (missing_submodule, "the submodule 'vendored' is not checked out"),
+    ],
+)
+def test_commits_that_the_gate_refuses_are_skipped_and_named_but_not_for_ever(tmp_path, spoil, why):
+    root = make_history(tmp_path / "project", {10, 11}, spoil)
+
+    found = search(root, Bench(root, PLANTED, gated={10, 11}), "top1")
+
+    assert [commit.subject for commit in found.commits] == ["change 10", "change 11", "change 12"]
+    assert f"change 11 ({why}" in render(found)
+
+    mended = search(root, Bench(root, PLANTED), "top1")
+    assert [commit.subject for commit in mended.commits] == ["change 11"]
+
+
+def test_a_bad_commit_that_the_gate_refuses_is_told_with_the_reason(tmp_path):
+    root = make_history(tmp_path / "project", {16}, slip_in_settings)
+
+    with pytest.raises(UsageError, match=r"the bad commit .* cannot be measured: unknown key tool\.mainstay\.marign"):
+        search(root, Bench(root, PLANTED, gated={16}), "top1")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        EnvironmentBuildError("no index answers"),
+        EnvironmentBuildError("the good commit does not build", side="baseline"),
+        GitError("another gate is changing the list of worktrees"),
+    ],
+    ids=lambda error: error.fact,
+)
+def test_a_failure_that_is_not_of_the_commit_ends_the_search_with_its_name_and_is_not_kept(root, monkeypatch, error):
+    monkeypatch.setattr(bisecting, "gate", Mock(side_effect=error))
+
+    with pytest.raises(
+        MainstayError, match=f"the gate of [0-9a-f]{{10}} says nothing about it: {error.fact}"
+    ) as caught:
+        search(root, Bench(root, PLANTED, gated=range(1, 16)), "top1")
+
+    assert caught.value.exit_status == 4
+    assert "start the same 'mainstay bisect' again" in caught.value.next_step
+    again = search(root, Bench(root, PLANTED), "top1")
+    assert [commit.subject for commit in again.commits] == ["change 11"]
+    assert not again.broken
+
+
+def test_a_commit_that_alone_does_not_build_is_not_built_again(root, monkeypatch):
+    broken = EnvironmentBuildError("it does not build", side="candidate")
+    monkeypatch.setattr(bisecting, "gate", Mock(side_effect=broken))
+
+    found = search(root, Bench(root, PLANTED, gated={10, 11}), "top1")
+
+    assert "change 11 (it does not build)" in render(found)
+    assert search(root, Bench(root, PLANTED, stop_after=0), "top1") == found
+
+
+def test_a_limit_that_would_end_every_gate_is_refused_before_the_search(root):
+    with pytest.raises(UsageError, match="MAINSTAY_CACHE_LIMIT is 'much'"):
+        gates(root, {"MAINSTAY_CACHE_LIMIT": "much"}, SilentObserver())
 
 
 def test_a_spread_degradation_is_a_range(root):
@@ -227,6 +395,11 @@ def test_proofs_and_counts_are_as_sure_as_many_pairs():
     assert pairs_of(kept(TOP1, method=Method.UNCHANGED)) == [0.0] * 20
     assert pairs_of(kept(SIZE, 0.25, method=Method.EQUALITY)) == [0.25] * 20
     assert choose_metric([kept(TOP1, 0.1, -0.1, 0.0), kept(SIZE, 0.25)], None).metric == SIZE
+
+
+def test_what_was_not_measured_is_never_chosen_before_what_was():
+    assert pairs_of(kept(SIZE, method=Method.NONE)) == ()
+    assert choose_metric([kept(TOP1), kept(SIZE, -0.25)], None).metric == SIZE
 
 
 @pytest.mark.parametrize("name", ["loss", "top1"])

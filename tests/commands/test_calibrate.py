@@ -6,7 +6,11 @@ import pytest
 
 from mainstay.commands import calibrate
 from mainstay.gates.policy import Design
+from mainstay.project.configuration import read_configuration
+from mainstay.records.calibrations import Proposal
+from mainstay.records.errors import StoreError
 from mainstay.runner.ready_metrics import READY_METRICS
+from tests.repositories import git
 
 
 @pytest.mark.parametrize(
@@ -22,3 +26,45 @@ def test_blocks_show_the_noise_of_every_metric_that_follows_from_them(monkeypatc
     errors: Any = calibrate._noise(log, sample, Design(num_gated=1))
 
     assert len(errors) == (3 if is_of_blocks else 0)
+
+
+@pytest.fixture
+def root(tmp_path, own_git_settings):
+    """A repository without a pyproject.toml."""
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    git(folder, "init", "--initial-branch=main")
+    git(folder, "commit", "--allow-empty", "-m", "first")
+    return folder
+
+
+def write_settings(root):
+    """Write settings as a calibration proposes them."""
+    calibration: Any = SimpleNamespace(proposal=Proposal(looks=(5, 8), seconds=90, margins={"call_time": 0.1}))
+    return calibrate.write_settings(root, calibration)
+
+
+@pytest.mark.parametrize("text", ["# shared\n", None], ids=["to-a-file", "to-nothing"])
+def test_no_settings_are_written_through_a_link(root, tmp_path, text):
+    if text is not None:
+        (tmp_path / "shared.toml").write_text(text)
+    (root / "pyproject.toml").symlink_to(tmp_path / "shared.toml")
+
+    with pytest.raises(StoreError, match="pyproject.toml is a link, whose target would be written to"):
+        write_settings(root)
+
+    assert (root / "pyproject.toml").is_symlink()
+    assert (tmp_path / "shared.toml").exists() is (text is not None)
+    assert text is None or (tmp_path / "shared.toml").read_text() == text
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_settings_end_their_lines_as_the_file_does(root, end):
+    (root / "pyproject.toml").write_bytes(f"[tool.mainstay]{end}seconds = 60  # ours{end}".encode())
+
+    place = write_settings(root)
+
+    lines = place.read_bytes().decode().split(end)
+    assert lines[:3] == ["[tool.mainstay]", "seconds = 90  # ours", "looks = [5, 8]"]
+    assert not [line for line in lines if "\r" in line or "\n" in line]
+    assert read_configuration(place.read_bytes(), "").margins == {"call_time": 0.1}

@@ -87,6 +87,14 @@ def test_a_workload_is_known_by_each_fixture_that_measures(project, fixture):
     assert found(look(project), "workloads") == [(State.OK, "tests in 'benchmarks' that measure: 1")]
 
 
+def test_what_is_no_file_among_the_workloads_is_left_out(project):
+    (project / "benchmarks" / "gone.py").symlink_to("nowhere.py")
+    (project / "benchmarks" / "itself.py").symlink_to("itself.py")
+    write(project, "benchmarks/folder.py/test_more.py", WORKLOAD)
+
+    assert found(look(project), "workloads") == [(State.OK, "tests in 'benchmarks' that measure: 2")]
+
+
 def test_the_baseline_that_a_gate_would_take_is_named(project):
     (state, text), *others = found(look(project), "baseline")
 
@@ -369,6 +377,13 @@ def test_mnist_is_looked_for_where_the_reference_model_keeps_it(project, tmp_pat
 
     assert (before, after) == (State.WARNING, State.OK)
     assert text == f"MNIST is in {tmp_path}/MNIST/raw"
+
+
+@pytest.mark.parametrize("word", ["download_mnist.py", "scripts/fashion-mnist.sh", "my_mnist_reference_data"])
+def test_data_of_another_command_is_not_taken_for_that_of_the_reference_model(project, word):
+    write(project, "pyproject.toml", f'[tool.mainstay]\nprepare = ["python", "{word}"]')
+
+    assert found(look(project), "data") == []
 
 
 @pytest.mark.parametrize("environ", [{}, {"MNIST_REFERENCE_ROOT": "/data"}])

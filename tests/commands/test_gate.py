@@ -2,11 +2,13 @@ import subprocess
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from io import StringIO
+from typing import Any
 
 import pytest
 
 from mainstay.commands import gate as gating
 from mainstay.commands import session
+from mainstay.commands.planning import fix_plan
 from mainstay.commands.reuse import notes_on_reuse
 from mainstay.commands.start import Start
 from mainstay.measuring import agenda
@@ -15,6 +17,7 @@ from mainstay.measuring.evaluated import make_logs
 from mainstay.records.errors import ConfigurationError, EnvironmentBuildError, Interrupted, StoreError, UsageError
 from mainstay.records.executions import ALONE, INTERLEAVED, ONCE, TRAINED
 from mainstay.records.metrics import Workload
+from mainstay.records.plans import Plan
 from mainstay.records.selections import Selection
 from mainstay.records.trials import Outcome, Side, Trial
 from mainstay.reports.progress import PlainProgress
@@ -173,3 +176,61 @@ def test_a_resumed_gate_keeps_the_selection_that_it_started_with(unbuildable):
 def test_a_place_outside_the_project_is_wrong_usage(tmp_path):
     with pytest.raises(UsageError, match="lies outside the project"):
         gating.in_project(tmp_path / "project", tmp_path, ("a.py",))
+
+
+# --- options of a resumed gate -----------------------------------------------------------------------------------
+
+PART: dict[str, Any] = {"only": "accuracy", "keyword": "mlp and not slow", "places": ("benchmarks/test_a.py",)}
+ARGUMENTS = ("--only", "accuracy", "-k", "mlp and not slow", "benchmarks/test_a.py")
+
+
+def start_part(folder, **options):
+    """Leave what a gate of a part leaves that was killed before it measured anything."""
+    repository = Repository.discover(folder)
+    fixed = gating.choose_start(repository, gating.GateOptions(baseline="HEAD", **{**PART, **options}), {})
+    with new_run(repository.root, datetime(2026, 11, 23, 12, tzinfo=UTC), asdict(fixed)) as run:
+        pass
+    return run
+
+
+def test_the_plan_holds_the_arguments_that_chose_a_part(unbuildable):
+    repository = Repository.discover(unbuildable)
+    fixed = gating.choose_start(repository, gating.GateOptions(baseline="HEAD", **PART), {})
+
+    with new_run(repository.root, datetime(2026, 11, 23, 12, tzinfo=UTC), asdict(fixed)) as folder:
+        opened = session.Session(repository, folder, fixed, environ={}, observer=PlainProgress(StringIO()))
+        plan = fix_plan(opened, agenda.Agenda(assignments=(), settled=()))
+
+    assert plan.arguments == ARGUMENTS
+    assert folder.journal.content(folder.journal.first("plan"), "plan", Plan) == plan
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        pytest.param({"only": "performance"}, "--only", id="only"),
+        pytest.param({"keyword": "mlp", "marks": "slow"}, "-k, -m", id="expressions"),
+        pytest.param({"places": ("benchmarks/test_b.py",)}, "FILE", id="file"),
+        pytest.param({"candidate": "HEAD"}, "--candidate", id="candidate"),
+        pytest.param({"seconds": 1.0, "pairs": 7}, "--seconds, --pairs", id="budget"),
+        pytest.param({"fail_fast": True, "fresh": True}, "--fail-fast, --fresh", id="flags"),
+    ],
+)
+def test_options_that_a_resumed_gate_would_not_follow_are_refused(unbuildable, options, named):
+    (unbuildable / "new.py").write_text("the candidate is the working tree\n")
+    run = start_part(unbuildable)
+
+    with pytest.raises(UsageError) as caught:
+        gate(unbuildable, resume=True, **options)
+
+    assert caught.value.fact.endswith(f"another {named}")
+    assert caught.value.looked_in == f".mainstay/runs/{run.id}"
+    assert run.is_unfinished
+
+
+@pytest.mark.parametrize("options", [{}, PART, {"fail_fast": False, "seconds": 600.0}], ids=["none", "part", "others"])
+def test_a_resumed_gate_may_be_given_the_options_that_it_started_with(unbuildable, options):
+    start_part(unbuildable, seconds=600.0)
+
+    with pytest.raises(EnvironmentBuildError):
+        gate(unbuildable, resume=True, **options)

@@ -124,3 +124,27 @@ def test_a_gate_finds_the_same_over_processes_as_over_threads_and_journals_every
 
     assert found[in_threads] == found[in_processes]
     assert [finding.verdict for finding in found[in_threads]] == [Verdict.FAIL, Verdict.PASS]
+
+
+def test_tiers_follow_from_the_baseline_s_margins_and_verdicts_from_the_stricter_ones():
+    (metric,) = workload("worse").metrics
+    plan = Plan(
+        alpha=0.01, margin_level=0.05, looks=(3,), num_gated=1, salt="", seconds=600.0, fail_fast=False, inconclusive=3,
+        threads=1, jobs=1,
+    )  # fmt: skip
+    settings = {
+        Side.BASELINE: Configuration(margins={"quality": 0.02}),
+        Side.CANDIDATE: Configuration(margins={"quality": 1e-6}),
+    }
+    session: Any = SimpleNamespace(
+        start=SimpleNamespace(baseline=SimpleNamespace(commit="c")),
+        settings=BothSettings(own=settings, judging=settings),
+        observer=SilentObserver(),
+        watch=Stopwatch(),
+    )
+    harness: Any = SimpleNamespace(specs_of_both={})
+
+    agenda = Agenda(assignments=(), settled=())
+    with in_processes() as executor, measuring(session, harness, agenda, plan, [], executor=executor) as measurement:
+        assert measurement.margin_of(metric, {}) == 1e-6
+        assert measurement.tier_margin_of(metric, {}) == 0.02

@@ -1,6 +1,6 @@
 """A run goes by the plan that it started with, or not at all."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
 import pytest
@@ -91,3 +91,11 @@ def test_a_run_does_not_go_on_under_another_plan(folder, plan, part, named):
         keep_plan(folder, replace(plan, **part))
 
     assert keep_plan(folder, plan) == plan
+
+
+def test_a_run_whose_journal_has_no_arguments_yet_can_be_resumed(folder, plan):
+    content = asdict(plan)
+    del content["arguments"]
+    folder.journal.append("plan", plan=content)
+
+    assert keep_plan(folder, replace(plan, arguments=("--only", "accuracy"))) == plan

@@ -120,6 +120,16 @@ def test_a_candidate_that_does_not_build(project):
     assert_explained(project.gate(), 1, "candidate")
 
 
+def test_an_index_that_does_not_answer_is_not_blamed_on_the_candidate(project, tmp_path):
+    project.edit("src/subject/model.py", "LEARNING_RATE = 0.02", "LEARNING_RATE = 0.03")
+    project.environ["UV_DEFAULT_INDEX"] = "http://127.0.0.1:9/simple"
+    project.environ["UV_HTTP_RETRIES"] = "0"
+    for name in ("UV_CACHE_DIR", "XDG_CACHE_HOME"):
+        project.environ[name] = str(tmp_path / name)
+
+    assert_explained(project.gate(), 4, "resolving the dependencies failed", "connect to the network once")
+
+
 def test_what_measures_conflicts_with_the_baseline(project):
     text = (project.root / "pyproject.toml").read_text()
     project.write("pyproject.toml", text.replace('version = "1.0"', 'version = "1.0"\ndependencies = ["pytest<8.4"]'))

@@ -162,8 +162,11 @@ def test_an_accuracy_better_than_its_own_predictions_is_named(top1):
     candidate = trials(Side.CANDIDATE, (0.9, 9), (0.9, 4))
 
     assert find_flattery(top1, baseline=SOUND, candidate=candidate) == (
-        "top1_accuracy of the candidate is 0.9 at seed 1, but 0.4 of its recorded predictions are right; the baseline's "
-        "predictions reproduce its values"
+        1,
+        (
+            "top1_accuracy of the candidate is 0.9 at seed 1, but 0.4 of its recorded predictions are right; the baseline's "
+            "predictions reproduce its values"
+        ),
     )
 
 

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mainstay.gates.evaluation import ScoredDifferences, weigh_items
+from mainstay.gates.evaluation import ScoredDifferences, honest_margin, weigh_items
 from mainstay.gates.family import ABOVE_MARGIN, ABOVE_ZERO, BELOW_DOUBLE_MARGIN, BELOW_MARGIN
+from mainstay.gates.policy import Design
 
 LEVEL = 0.05
 
@@ -100,3 +101,20 @@ def test_scores_without_a_range_are_approximate():
     )
 
     assert "approximate" in evidence.notes[-1]
+
+
+@pytest.mark.parametrize(
+    "differences",
+    [
+        pytest.param(flips(200, 4, 4), id="flips"),
+        pytest.param(flips(200, 0, 0), id="no-flips"),
+        pytest.param(np.random.default_rng(5).uniform(-0.3, 0.3, 200), id="graded"),
+    ],
+)
+def test_the_margin_that_part_of_the_items_promises_is_that_of_all_if_the_others_are_like_them(differences):
+    design, whole = Design(num_gated=1), np.tile(differences, 5)
+
+    promised = honest_margin(scored(differences), design, share=0.2)
+
+    assert promised == pytest.approx(honest_margin(scored(whole), design), rel=0.01)
+    assert promised < honest_margin(scored(differences), design)

@@ -1,5 +1,7 @@
 """Metrics of pairs and of items together: one family, one error rate, whatever the numbers of looks."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from mainstay.gates.family import judge_family
 from mainstay.gates.jointly import judge_jointly
 from mainstay.gates.policy import Design
 from mainstay.gates.tasks import Evaluation, TaskSamples, acknowledge_gains, weigh_evaluation
-from mainstay.records.findings import Verdict
+from mainstay.records.findings import Finding, Verdict
 from mainstay.records.metrics import FRACTION, Direction, Kind, Metric, Scoring
 from mainstay.stats.proportions import clopper_pearson_interval
 from mainstay.stats.scores import block_ends, block_weights
@@ -136,3 +138,40 @@ def test_an_acknowledged_gain_is_a_plain_pass():
     assert other == finding
     assert (accepted.verdict, accepted.mark) == (Verdict.PASS, "")
     assert any("a person has acknowledged" in warning for warning in accepted.warnings)
+
+
+def undecided(samples, reason="too many scores are missing so far"):
+    """Samples of the same task at a look at which it cannot be judged yet."""
+    return replace(
+        samples, items=None, preset=Finding(metric=samples.metric, verdict=Verdict.INCONCLUSIVE, reason=reason)
+    )
+
+
+def test_a_look_that_cannot_be_judged_yet_takes_back_no_verdict():
+    weights = tuple(block_weights(SHARES).tolist())
+    ((lost,),) = evaluation(flips(132, 60, 0)).looks
+
+    (finding,) = judged(Evaluation(looks=((lost,), (undecided(lost),)), weights=weights[:2]))
+
+    assert (finding.verdict, finding.num_looks, finding.num_pairs) == (Verdict.FAIL, 1, 132)
+    assert "a later look could not be judged: too many scores are missing so far" in finding.warnings
+
+
+def test_a_task_that_cannot_be_judged_yet_holds_up_its_mean_and_no_other_task():
+    weights = tuple(block_weights(SHARES).tolist())
+    early, late = (
+        [evaluation(flips(size, *counts), name=name).looks[0][0] for name, counts in (("a", (60, 0)), ("b", (1, 1)))]
+        for size in (132, 1319)
+    )
+    mean = replace(early[0].metric, name="mean")
+    first = (early[0], undecided(early[1]))
+
+    at_first = judged(Evaluation(looks=(first,), weights=weights[:1], mean=mean), num_gated=3)
+    at_last = judged(
+        Evaluation(looks=(first, first, first, tuple(late)), weights=weights, mean=mean),
+        num_gated=3,
+    )
+
+    assert [each.verdict for each in at_first] == [Verdict.INCONCLUSIVE, Verdict.FAIL, Verdict.INCONCLUSIVE]
+    assert [each.verdict for each in at_last][1:] == [Verdict.FAIL, Verdict.PASS]
+    assert [each.num_looks for each in at_last] == [1, 1, 1]

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from mainstay.gates.samples import MetricSamples, fault_finding, find_fault, with_known_unit
+from mainstay.gates.samples import MetricSamples, fault_finding, find_fault, find_settled_fault, with_known_unit
 from mainstay.records.findings import Blame, Verdict
 
 
@@ -60,6 +60,7 @@ def test_a_fault_keeps_the_pairs_before_it(top1):
 
     assert finding.verdict is Verdict.ERROR
     assert (finding.seeds, finding.candidate_values) == ((0,), (0.9,))
+    assert finding.broken_seed == 1
 
 
 def test_values_of_unequal_number_are_refused(top1):
@@ -105,3 +106,51 @@ def test_what_is_no_fraction_may_be_of_any_size(top1, changes, baseline, candida
 def test_the_unit_of_an_accuracy_is_told_from_the_baseline(top1):
     assert with_known_unit(samples_of(top1, (0.9, 0.8), (0.9, 0.8))).metric == top1
     assert with_known_unit(samples_of(top1, (34.2, 0.8), (0.9, 0.8))).metric.unit == "1"
+
+
+LOOKS = (5, 8)
+
+
+@pytest.mark.parametrize("num_pairs", [1, 2, 4])
+def test_a_value_above_one_is_no_fault_before_a_look_tells_the_unit(top1, num_pairs):
+    reward = replace(top1, ceiling=None)
+    samples = samples_of(reward, (0.97,) * num_pairs, (1.02,) * num_pairs)
+
+    assert find_settled_fault(samples, LOOKS) is None
+    assert find_settled_fault(samples_of(reward, (0.97, 1.03, 0.98, 0.99, 0.96), (1.02,) * 5), LOOKS) is None
+
+
+@pytest.mark.parametrize("later", [(), (1.03,), (1.03, 1.04, 0.9)], ids=["at-the-look", "resumed", "at-the-next-look"])
+def test_a_value_above_one_that_a_look_found_faulty_stays_so(top1, later):
+    baseline = (*(0.97,) * 5, *later)
+
+    fault = find_settled_fault(samples_of(replace(top1, ceiling=None), baseline, (1.02,) * len(baseline)), LOOKS)
+
+    assert fault is not None
+    assert (fault.pair, fault.blame) == (0, Blame.CANDIDATE)
+
+
+@pytest.mark.parametrize(
+    ("changes", "bad"),
+    [
+        pytest.param({}, math.nan, id="nan"),
+        pytest.param({"ceiling": 0.9995}, 1.5, id="beyond-the-ceiling"),
+        pytest.param({"unit": "fraction"}, 1.5, id="declared-fraction"),
+    ],
+)
+def test_what_no_unit_excuses_is_a_fault_at_once(top1, changes, bad):
+    fault = find_settled_fault(samples_of(replace(top1, **{"ceiling": None, **changes}), (0.97,), (bad,)), LOOKS)
+
+    assert fault is not None
+    assert (fault.pair, fault.blame) == (0, Blame.CANDIDATE)
+
+
+@pytest.mark.parametrize(("pair", "blame"), [(3, Blame.BASELINE), (6, Blame.CANDIDATE)])
+def test_the_fault_that_was_found_first_stays_whatever_is_measured_later(top1, pair, blame):
+    baseline = [0.97] * 8
+    baseline[pair] = math.nan
+
+    fault = find_settled_fault(samples_of(replace(top1, ceiling=None), tuple(baseline), (1.02,) * 8), LOOKS)
+
+    assert fault is not None
+    assert fault.blame is blame

@@ -91,6 +91,26 @@ def test_a_task_that_happens_to_flip_little_among_noisier_ones_stays_a_guard():
     assert judged(*noisy, task(flips(1000, 2, 1), "large", margin=0.05))[-1].tier is Tier.BLOCKING
 
 
+def test_the_margin_by_which_an_undeclared_tier_is_decided_may_be_wider_than_the_one_that_judges():
+    steady = [task(flips(2000, 20, 20), f"t{number}", margin=0.05) for number in range(3)]
+    undecided = flips(2000, 22, 20)
+
+    by_its_own = judged(*steady, task(undecided, "tightened", margin=1e-6))
+    by_the_wider = judged(*steady, task(undecided, "tightened", margin=1e-6, tier_margin=0.05))
+
+    assert (by_its_own[-1].tier, status(by_its_own)) == (Tier.GUARD, 0)
+    assert (by_the_wider[-1].tier, status(by_the_wider)) == (Tier.BLOCKING, 3)
+    assert by_the_wider[-1].p_values == by_its_own[-1].p_values
+
+
+def test_a_task_that_supports_not_even_the_wider_margin_stays_a_guard():
+    steady = [task(flips(2000, 20, 20), f"t{number}", margin=0.05) for number in range(3)]
+
+    findings = judged(*steady, task(flips(100, 2, 2), "small", margin=1e-6, tier_margin=0.05))
+
+    assert findings[-1].tier is Tier.GUARD
+
+
 def test_a_guard_can_fail():
     tasks = [task(flips(246, 7, 7), f"t{number}", margin=0.05) for number in range(56)]
 

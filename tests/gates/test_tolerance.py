@@ -126,3 +126,19 @@ def test_a_loss_beyond_the_margin_fails_however_wide_the_calibration(step_time, 
         judge_gate(GateFacts(findings=tolerate_calibrated([finding], {"time": 9.0}), inconclusive="warn")).exit_status
         == 1
     )
+
+
+@pytest.mark.parametrize(
+    ("metric", "remedy"),
+    [
+        ("step_time", "'mainstay calibrate --write' does that for later gates"),
+        ("top1", "decide yourself, or enter the standard deviation of a pair from run.json in a separate change"),
+    ],
+)
+def test_only_noise_that_a_calibration_measures_is_to_be_calibrated(request, with_degradations, metric, remedy):
+    metric = request.getfixturevalue(metric)
+    degradations = metric.scaled_margin * normal(0.8, 0.58)
+    (finding,) = judge_family([with_degradations(metric, degradations)], Design(num_gated=1))
+    assert finding.verdict is Verdict.INCONCLUSIVE
+
+    assert tolerated(finding, {}).warnings[-1].endswith(f": {remedy}")

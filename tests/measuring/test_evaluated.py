@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mainstay.gates.exact import judge_unchanged
-from mainstay.gates.policy import Design
+from mainstay.gates.policy import Design, GateFacts, judge_gate
 from mainstay.measuring.agenda import Assignment
 from mainstay.measuring.evaluated import make_logs
 from mainstay.measuring.ledger import restore_trials
@@ -17,6 +17,7 @@ from mainstay.records.executions import EVALUATED
 from mainstay.records.findings import Blame, Method, Verdict
 from mainstay.records.metrics import Direction, Kind, Metric, Scoring, Tier, Workload
 from mainstay.records.trials import Side
+from mainstay.runner.examples import choose_block
 from mainstay.runner.recording import Trial as Recorder
 from mainstay.store.journal import parse_trial, trial_content
 from mainstay.workers.pairs import PairResult
@@ -221,6 +222,74 @@ def test_too_many_missing_scores_of_the_candidate_are_its_error(run):
     assert (finding.verdict, finding.blame) == (Verdict.ERROR, Blame.CANDIDATE)
 
 
+def first_chosen(num_items, share=LOOKS[0]):
+    """Positions of the items that are scored at the first look."""
+    blank = [""] * num_items
+    return choose_block([f"q{number}" for number in range(num_items)], blank, blank, seed=7, block=(0.0, share))
+
+
+def stops_after(subject, num_trials):
+    """A clock that passes the deadline of 50 once so many trials were measured."""
+    return {"deadline": 50.0, "clock": lambda: 100.0 if len(subject.measured) >= num_trials else 0.0}
+
+
+def test_a_score_missing_at_an_early_look_counts_only_once_there_are_enough_items(run):
+    missing = first_chosen(300)[:1]
+    subject = Subject(answers(300, wrong=0.0, choose=True), answers(300, wrong=0.0, choose=True, missing=missing))
+
+    (finding,), _ = run(subject, looks=LOOKS)
+
+    assert (finding.verdict, finding.num_pairs, finding.num_looks) == (Verdict.PASS, 300, 2)
+    assert finding.items.candidate_missing == 1
+
+
+@pytest.mark.parametrize("side", list(Side))
+def test_an_evaluation_that_ends_at_a_look_with_too_many_missing_scores_is_undecided(run, side):
+    whole, lacking = (answers(300, choose=True, missing=missing) for missing in ((), first_chosen(300)[:1]))
+    subject = Subject(*((lacking, whole) if side is Side.BASELINE else (whole, lacking)))
+
+    (finding,), measurement = run(subject, looks=LOOKS, **stops_after(subject, 3))
+
+    assert (finding.verdict, finding.blame) == (Verdict.INCONCLUSIVE, None)
+    assert f"1 of the {side}, of 30" in finding.reason
+    assert any("before all items were scored" in note for note in measurement.notes)
+
+
+def test_missing_scores_that_no_later_look_can_outweigh_end_an_evaluation_at_once(run):
+    subject = Subject(answers(300, choose=True), answers(300, choose=True, missing=first_chosen(300)[:4]))
+
+    (finding,), _ = run(subject, looks=LOOKS)
+
+    assert (finding.verdict, finding.blame) == (Verdict.ERROR, Blame.CANDIDATE)
+    assert subject.scored == [30, 30, 30]
+
+
+def test_a_task_with_too_many_missing_scores_so_far_leaves_its_mean_and_the_others_open(run):
+    def behave(missing=0):
+        def record(trial):
+            tasks = [f"t{number // 500}" for number in range(1000)]
+            chosen = trial.choose(list(range(1000)), task=tasks)
+            scores = [1.0] * len(chosen)
+            scores[:missing] = [None] * missing  # of t0, whose items come first
+            trial.record_examples("accuracy", scores)
+
+        return record
+
+    early = Subject(behave(), behave(missing=2))
+    findings, _ = run(early, *of_tasks("t0", "t1"), looks=LOOKS, **stops_after(early, 3))
+    assert [finding.verdict for finding in findings] == [Verdict.INCONCLUSIVE] * 3
+    assert [finding.tier for finding in findings] == [Tier.BLOCKING] * 3
+
+    calls = []
+
+    def once(trial):
+        calls.append(1)
+        behave(missing=2 if len(calls) == 1 else 0)(trial)
+
+    findings, _ = run(Subject(behave(), once), *of_tasks("t0", "t1"), looks=LOOKS)
+    assert [finding.verdict for finding in findings] == [Verdict.PASS] * 3
+
+
 def losses(*values):
     """Behaviour with a loss for each item, whose range nobody declares."""
     return lambda trial: trial.record_examples("accuracy", values, ids=list(range(len(values))))
@@ -302,6 +371,56 @@ def test_a_small_task_is_a_guard_unless_a_tier_is_declared(run):
 
     assert [finding.tier for finding in guarded] == [Tier.BLOCKING, Tier.BLOCKING, Tier.GUARD]
     assert [finding.tier for finding in blocking] == [Tier.BLOCKING] * 3
+
+
+def chosen_tasks(*sizes, every=0):
+    """Behaviour with a task of each size, whose items are chosen; every so many answers of the last one are lost."""
+    tasks = [f"t{number}" for number, size in enumerate(sizes) for _ in range(size)]
+    lost = {number for number, task in enumerate(tasks) if every and task == tasks[-1] and number % every == 0}
+
+    def behave(trial):
+        chosen = trial.choose(list(range(len(tasks))), task=tasks)
+        trial.record_examples("accuracy", [float(number not in lost) for number in chosen])
+
+    return behave
+
+
+def test_a_task_does_not_become_a_guard_because_the_time_ran_out(run):
+    """A tenth of the items supports no margin of 5 points, all of them do."""
+    names = [f"t{number}" for number in range(20)]
+    subject = Subject(chosen_tasks(*[1000] * 20), chosen_tasks(*[1000] * 20, every=11))
+
+    findings, _ = run(subject, *of_tasks(*names, margin=0.05), looks=LOOKS, **stops_after(subject, 3))
+
+    assert subject.scored == [2000, 2000, 200]
+    assert (findings[0].verdict, findings[-1].verdict) == (Verdict.PASS, Verdict.INCONCLUSIVE)
+    assert {finding.tier for finding in findings} == {Tier.BLOCKING}
+    assert judge_gate(GateFacts(findings=findings)).exit_status == 3
+
+
+def test_a_task_that_is_planned_too_small_is_a_guard_at_every_look(run):
+    early = Subject(chosen_tasks(2000, 30))
+    looked_once, _ = run(early, *of_tasks("t0", "t1"), looks=LOOKS, **stops_after(early, 3))
+    looked_at_all, _ = run(Subject(chosen_tasks(2000, 30)), *of_tasks("t0", "t1"), looks=LOOKS)
+
+    for findings in (looked_once, looked_at_all):
+        assert [finding.tier for finding in findings] == [Tier.BLOCKING, Tier.BLOCKING, Tier.GUARD]
+
+
+def test_a_margin_that_the_change_tightened_makes_no_guard(run):
+    metrics = of_tasks("t0", "t1", margin=0.05)
+    margins = {metrics[2].id: 1e-6}
+    subject = Subject(tasks_of(2000, 2000), tasks_of(2000, 2000, lost=3))
+
+    def findings(**options):
+        return run(subject, *metrics, margin_of=lambda each, context: margins.get(each.id, each.margin), **options)[0]
+
+    own, tightened = findings(), findings(tier_margin_of=lambda each, context: 0.05)
+
+    assert [each.verdict for each in own] == [Verdict.PASS, Verdict.PASS, Verdict.INCONCLUSIVE]
+    assert [each.verdict for each in tightened] == [each.verdict for each in own]
+    assert (own[2].tier, judge_gate(GateFacts(findings=own)).exit_status) == (Tier.GUARD, 0)
+    assert (tightened[2].tier, judge_gate(GateFacts(findings=tightened)).exit_status) == (Tier.BLOCKING, 3)
 
 
 def test_a_declared_task_that_the_candidate_does_not_score_is_missing(run):

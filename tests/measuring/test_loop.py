@@ -253,6 +253,23 @@ def test_an_error_names_the_cause_and_keeps_the_last_lines(run):
     assert finding.detail == ("last words",)
 
 
+@pytest.mark.parametrize(
+    ("broken", "outcome"),
+    [
+        pytest.param({"outcome": Outcome.CRASHED, "cause": "gone"}, "did not complete a trial at seed", id="crashed"),
+        pytest.param({"values": {METRIC.name: float("nan")}}, "is nan at seed", id="nan"),
+    ],
+)
+def test_an_error_holds_the_seed_of_the_trial_that_broke(run, broken, outcome):
+    (seed,) = derive_seeds("", "c", WORKLOAD, 3)[2:]
+    sound = accuracy()
+
+    (finding,), _ = run(Subject(sound, lambda drawn: {**sound(drawn), **(broken if drawn == seed else {})}))
+
+    assert (finding.verdict, finding.blame, finding.broken_seed) == (Verdict.ERROR, Blame.CANDIDATE, seed)
+    assert f"{outcome} {seed}" in finding.reason
+
+
 def test_other_labels_are_an_error(run):
     def predicting(labels):
         return accuracy(predictions=Predictions(predicted="AA==", labels=labels, labels_digest=labels))
@@ -869,6 +886,33 @@ def test_a_percentage_where_the_baseline_records_a_fraction_ends_the_workload(ru
 
     assert (finding.verdict, finding.blame) == (Verdict.ERROR, Blame.CANDIDATE)
     assert "is 90, which no fraction can be" in finding.reason
+
+
+def rewards(first, *, stream):
+    """A behaviour: values around 1 without a unit, those of the first two pairs given."""
+    known = dict(zip(derive_seeds("", "c", WORKLOAD, 20), first, strict=False))
+    return lambda seed: {
+        "values": {"top1_accuracy": known.get(seed, 1.0 + random.Random(f"{stream}{seed}").gauss(0, 0.03))}
+    }
+
+
+def test_a_reward_that_straddles_one_is_judged_though_its_first_baseline_lies_below(run):
+    subject = Subject(rewards((0.97, 1.03), stream="a"), rewards((1.02, 1.01), stream="b"))
+
+    (finding,), _ = run(subject)
+
+    assert (finding.verdict, finding.num_pairs, finding.metric.unit) == (Verdict.INCONCLUSIVE, 20, "1")
+
+
+def test_a_percentage_is_no_error_before_the_first_look_tells_that_the_baseline_records_fractions(run):
+    subject = Subject(accuracy(), lambda seed: {"values": {"top1_accuracy": 90.0}})
+
+    (finding,), measurement = run(subject)
+    started = [pair for pair, *_ in subject.measured]
+
+    assert finding.verdict is Verdict.ERROR
+    assert set(started) == set(range(5))
+    assert [result.status for result in measurement.results()] == ["error"]
 
 
 # --- workload files that the candidate cannot run ------------------------------------------------------------------

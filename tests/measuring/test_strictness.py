@@ -110,6 +110,33 @@ def test_the_smaller_margin_of_both_revisions_holds(baseline, candidate, marked,
 
 
 @pytest.mark.parametrize(
+    ("baseline", "candidate", "marked", "margin"),
+    [
+        pytest.param({}, {}, (0.1, 1e-6), 0.1, id="marker-tightened"),
+        pytest.param({}, {"margins": {"a": 1e-6}}, (0.1, 0.1), 0.1, id="setting-added"),
+        pytest.param({"margins": {"a": 0.05}}, {"margins": {"a": 1e-6}}, (0.1, 0.1), 0.05, id="setting-tightened"),
+        pytest.param(
+            {"margins_by_dataset": {"d": {"a": 0.3}}},
+            {"margins_by_dataset": {"d": {"a": 1e-6}}},
+            (0.1, 0.1),
+            0.3,
+            id="margin-of-the-data-set-tightened",
+        ),
+        pytest.param({}, {}, (0.1, 0.9), 0.1, id="marker-loosened"),
+        pytest.param({}, {"margins": {"a": 0.5}}, (None, 0.1), 0.5, id="new-metric"),
+    ],
+)
+def test_the_baseline_s_own_margin_is_known_beside_the_one_in_force(baseline, candidate, marked, margin):
+    margins = Margins(
+        settings=(Configuration(**baseline), Configuration(**candidate)),
+        markers=tuple({} if value is None else {METRIC.id: value} for value in marked),
+    )
+
+    assert margins.of_baseline(METRIC, {"dataset": "d"}) == margin
+    assert margins(METRIC, {"dataset": "d"}) <= margin
+
+
+@pytest.mark.parametrize(
     ("settings", "words"),
     [
         pytest.param({"margins": {"b": 1.0}}, "tool.mainstay.margins.b is the margin", id="metric"),

@@ -1,4 +1,5 @@
 import tomllib
+from typing import Any
 
 import pytest
 
@@ -240,6 +241,21 @@ def test_written_settings_are_read_back_and_leave_the_rest_alone(old):
     assert sorted(line.partition("#")[2] for line in old.splitlines() if "#" in line) == sorted(
         line.partition("#")[2] for line in new.splitlines() if "#" in line
     )
+
+
+@pytest.mark.parametrize("name", sorted(WRITTEN_OVER.keys() - {"empty"}))
+def test_written_settings_keep_the_line_ends_of_the_file(name):
+    old = WRITTEN_OVER[name]
+    settings: dict[str, Any] = {
+        "looks": (5, 8),
+        "seconds": 90.0,
+        "margins": {"time": 0.06},
+        "deviations": {"import_time": 0.01},
+    }
+
+    plain, crlf = (with_settings(text, "", **settings) for text in (old, old.replace("\n", "\r\n")))
+
+    assert crlf == plain.replace("\n", "\r\n")
 
 
 def test_a_deviation_is_written_by_the_id_of_its_metric():

@@ -146,6 +146,20 @@ def test_appended_waivers_are_read_back_and_keep_what_stood_there(tmp_path: Path
     assert [file.name for file in tmp_path.iterdir()] == ["waivers.toml"]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_appended_waivers_end_their_lines_as_the_file_does(tmp_path: Path, end: str):
+    path = tmp_path / "waivers.toml"
+    path.write_bytes(f"# reviewed{end}# by the maintainers{end}".encode())
+
+    append_waiver(path, WAIVER, TODAY)
+    append_waiver(path, replace(WAIVER, metric="w#time"), TODAY)
+
+    written = path.read_bytes().decode()
+    assert written.startswith(f"# reviewed{end}# by the maintainers{end}{end}[[waiver]]{end}")
+    assert len(written.split(end)) == len(written.splitlines()) + 1
+    assert len(read_waivers(path)) == 2
+
+
 @given(st.text(min_size=1).filter(str.strip), st.floats(min_value=0, max_value=1e300))
 def test_any_reason_and_limit_survive_the_file(text: str, limit: float):
     waiver = replace(WAIVER, reason=text, limit=limit)

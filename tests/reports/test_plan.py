@@ -57,6 +57,11 @@ def test_margins_of_a_data_set_are_told(plan):
         ({"salt": "a\x1b"}, "seeds", "the salt 'a\\x1b'"),
         ({"prepare": ("python", "fetch.py")}, "workers", "prepare: python fetch.py"),
         ({"num_gated": 1}, "levels", "K = 1 metric,"),
+        (
+            {"arguments": ("--only", "accuracy", "-k", "mlp or cnn")},
+            "part",
+            "the workloads that --only accuracy -k 'mlp or cnn' chooses",
+        ),
     ],
 )
 def test_parts_are_told_where_they_say_something(plan, part, name, words):

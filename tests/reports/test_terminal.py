@@ -2,6 +2,7 @@ import pytest
 
 from mainstay.reports.terminal import MAX_ROWS, render_terminal
 from mainstay.reports.text import render_text
+from mainstay.reports.view import view_run
 
 
 def test_plain_report_comes_whole(run):
@@ -63,3 +64,12 @@ def test_a_command_stands_on_a_line_of_its_own(runs):
     lines = render_terminal(runs["error"], width=200, colour=False).splitlines()
 
     assert "      $ python -m pytest test_accuracy.py::test_mnist_mlp   (about 2 min)" in lines
+
+
+@pytest.mark.parametrize("colour", [False, True])
+def test_a_command_stays_on_one_line_in_a_narrow_terminal(failing, colour):
+    report = render_terminal(failing, width=40, colour=colour)
+    end = report.removeprefix(render_text(failing, width=40)).splitlines()
+
+    for step in view_run(failing).next_steps:
+        assert f"      $ {step.command}   ({step.minutes})" in end

@@ -69,7 +69,10 @@ def test_sentences_wrap_at_the_width(run):
     text = render_text(run, width=60)
     table = table_of(text)
 
-    assert all(len(line) <= 60 for line in text.replace(table, "").splitlines() if "::" not in line and "|" not in line)
+    sentences = [
+        line for line in text.replace(table, "").splitlines() if not any(mark in line for mark in ("::", "|", "$ "))
+    ]
+    assert all(len(line) <= 60 for line in sentences)
 
 
 def test_last_lines_of_a_broken_candidate_are_quoted(runs):
@@ -94,3 +97,25 @@ def test_many_steps_are_counted_at_the_top_and_kept_with_their_findings(many_fin
 
     assert f"and {20 - MAX_NEXT_STEPS} more, with the findings below" in text
     assert text.count("      next: ") == 200
+
+
+def test_a_command_stays_on_one_line_however_narrow_the_log(failing):
+    view = view_run(failing)
+
+    lines = [line.strip() for line in render_text(failing, width=40).splitlines()]
+
+    assert view.last_resorts
+    assert {f"$ {step.command}   ({step.minutes})" for step in view.next_steps} <= set(lines)
+    assert {f"$ {resort.command}" for resort in view.last_resorts} <= set(lines)
+
+
+def test_a_command_stays_on_one_line_below_its_finding(many_findings):
+    run = many_findings(200, 5)
+    missing = tuple(replace(finding, verdict=Verdict.MISSING) for finding in run.findings)
+    run = replace(run, findings=missing, verdict=Verdict.MISSING)
+
+    details = render_text(run, width=40).partition("each finding:")[2]
+
+    steps = [row.next_step for row in view_run(run).findings]
+    told = [line.strip() for line in details.splitlines() if line.startswith("            $ ")]
+    assert told == [f"$ {step.command}   ({step.minutes})" for step in steps]

@@ -77,6 +77,27 @@ def test_a_waiver_is_the_last_resort_with_a_limit_that_leaves_room_for_other_see
     assert not any("waive" in step.instruction for step in view.next_steps)
 
 
+def test_a_waiver_says_what_it_accepts(failing):
+    lost, missing = view_run(failing).last_resorts
+
+    assert lost.accepted.startswith("top1_accuracy up to 0.")
+    assert lost.accepted.endswith(" points")
+    assert missing.command.startswith("mainstay waive 'test_performance.py::test_augmentation#time' ")
+    assert missing.accepted == "that test_augmentation#time is gone"
+
+
+def test_seeds_are_counted_beside_those_planned(failing):
+    first, second, *_ = failing.plan.workloads
+    workloads = (replace(first, seeds=tuple(range(90))), replace(second, seeds=tuple(range(90, 180))))
+    findings = tuple(
+        replace(each, seeds=seeds) for each, seeds in zip(failing.findings, ((0, 1), (0, 1, 2), (90,)), strict=False)
+    )
+
+    view = view_run(replace(failing, findings=findings, plan=replace(failing.plan, workloads=workloads)))
+
+    assert dict(view.facts)["seeds"] == "4 used of 180 planned"
+
+
 def test_the_limit_of_a_waiver_holds_under_other_seeds(failing):
     lost = failing.findings[0]
     limit = float(waive_command(lost).split("--limit ")[1].split()[0])
@@ -154,6 +175,62 @@ def test_what_only_the_candidate_cannot_run_is_reproduced_first(runs):
     assert reproduce.command == "python -m pytest test_accuracy.py::test_mnist_mlp"
     assert reproduce.minutes == "about 2 min"
     assert (repair.about, repair.action) == ("top1_accuracy", "repair the candidate, then gate again")
+
+
+@pytest.fixture
+def broken_at_seeds(runs):
+    """Makes a run whose accuracies broke at these seeds, with a workload of two metrics for each."""
+
+    def make(*seeds, kind=Kind.ACCURACY):
+        lost = runs["error"].findings[0]
+        metrics = [
+            replace(lost.metric, workload=f"test_{i}.py::test", name=name, kind=kind)
+            for i in range(len(seeds))
+            for name in ("top1_accuracy", "loss")
+        ]
+        return replace(
+            runs["error"],
+            findings=tuple(replace(lost, metric=each, broken_seed=seeds[n // 2]) for n, each in enumerate(metrics)),
+        )
+
+    return make
+
+
+def test_a_broken_training_is_reproduced_with_its_seed(broken_at_seeds):
+    reproduce, repair = view_run(broken_at_seeds(526392842)).next_steps
+
+    assert reproduce.command == "python -m pytest test_0.py::test --trial-seed 526392842"
+    assert (reproduce.about, repair.about) == ("top1_accuracy, loss", "top1_accuracy, loss")
+
+
+def test_trainings_that_broke_at_several_seeds_are_reproduced_one_by_one(broken_at_seeds):
+    *reproduce, repair = view_run(broken_at_seeds(7, 7, 8, 9)).next_steps
+
+    assert [step.command for step in reproduce] == [
+        "python -m pytest test_0.py::test test_1.py::test --trial-seed 7",
+        "python -m pytest test_2.py::test --trial-seed 8",
+    ]
+    assert repair.action == "repair the candidate, then gate again"
+
+
+def test_a_timed_workload_that_broke_is_reproduced_without_a_seed(broken_at_seeds):
+    reproduce, _ = view_run(broken_at_seeds(7, 8, kind=Kind.PERFORMANCE)).next_steps
+
+    assert reproduce.command == "python -m pytest test_0.py::test test_1.py::test"
+
+
+def test_a_training_that_explodes_is_repeated_with_its_seed(runs, failing):
+    lost = failing.findings[0]
+    degradations = (*lost.degradations[:3], 9.0, *lost.degradations[4:])
+    exploded = replace(
+        lost, verdict=Verdict.INCONCLUSIVE, degradations=degradations, cap=0.5, further_pairs=None, estimate=0.001
+    )
+
+    step = view_finding(exploded, gate=Gate.of(failing)).next_step
+
+    assert step.action == f"train the candidate with seed {lost.seeds[3]} alone and see why it explodes"
+    assert step.command == f"python -m pytest test_accuracy.py::test_mnist_mlp --trial-seed {lost.seeds[3]}"
+    assert step.minutes == "about 1 min"
 
 
 def test_every_command_to_run_next_says_how_long_it_takes(run):
@@ -284,6 +361,30 @@ def test_a_baseline_that_was_named_is_named_again(failing):
     assert repair.command == "mainstay gate --baseline 5d41402abc4b"
 
 
+PART = ("--only", "accuracy", "-k", "mlp and not slow", "benchmarks/test_a.py")
+PART_OF_SHELL = "--only accuracy -k 'mlp and not slow' benchmarks/test_a.py"
+
+
+def test_a_gate_of_a_part_is_repeated_with_the_arguments_that_chose_it(failing, runs):
+    def of_part(run):
+        return replace(run, plan=replace(run.plan, arguments=PART))
+
+    repair, *_ = view_run(of_part(replace(failing, baseline=replace(failing.baseline, name="v1.2")))).next_steps
+    undecided = of_part(replace(runs["inconclusive"], findings=runs["inconclusive"].findings[2:]))
+    (settle,) = view_run(undecided).next_steps
+
+    assert repair.command == f"mainstay gate --baseline 5d41402abc4b {PART_OF_SHELL}"
+    assert settle.command == f"mainstay gate {PART_OF_SHELL} --seconds 780"
+
+
+def test_another_baseline_is_gated_against_with_the_arguments_that_chose_a_part(runs):
+    run = replace(runs["error"], plan=replace(runs["error"].plan, arguments=PART))
+
+    step = view_finding(replace(run.findings[0], blame=Blame.BASELINE), gate=Gate.of(run)).next_step
+
+    assert step.command == f"mainstay gate --baseline REVISION {PART_OF_SHELL}"
+
+
 def test_a_candidate_of_commits_is_searched_for_the_one_to_blame(failing):
     committed = replace(failing.candidate, name="change")
 
@@ -311,17 +412,17 @@ def test_a_degradation_about_as_large_as_the_margin_is_for_a_person_to_decide(ru
 
     assert step.about == "test_train_step#time"
     assert step.action.startswith("too near the margin for any reasonable number of pairs to decide")
-    assert "the marker in test_performance.py" in step.action
+    assert "widen it in a separate change" in step.action
 
 
-def test_each_file_with_a_margin_to_decide_about_is_named(runs):
+def test_each_metric_with_a_margin_to_decide_about_is_named(runs):
     run = runs["inconclusive"]
     near = replace(run.findings[1], further_pairs=None)
     other = replace(near, metric=replace(near.metric, workload="test_other.py::test_other"))
 
-    steps = view_run(replace(run, findings=(near, other))).next_steps
+    (step,) = view_run(replace(run, findings=(near, other))).next_steps
 
-    assert ["test_performance.py" in steps[0].action, "test_other.py" in steps[1].action] == [True, True]
+    assert step.about == "test_train_step#time, test_other#time"
 
 
 def test_pairs_beyond_the_last_look_are_asked_for_by_number(runs):

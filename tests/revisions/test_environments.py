@@ -24,6 +24,7 @@ from mainstay.revisions import environments
 from mainstay.revisions.environments import (
     Resolution,
     UnreachableError,
+    _failure,
     _own_folder,
     build_subject,
     import_roots,
@@ -300,6 +301,136 @@ def test_without_network_and_cache_the_message_says_so(shelf, trees, monkeypatch
 
     assert caught.value.looked_in == "the package index and the cache of uv"
     assert caught.value.next_step == "connect to the network once; everything needed is then cached"
+    assert (caught.value.side, caught.value.exit_status) == (None, 4)
+
+
+# --- whom a failure is blamed on -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("refusal", "kind"),
+    [
+        pytest.param(401, EnvironmentBuildError, id="refuses"),
+        pytest.param(503, UnreachableError, id="is-overloaded"),
+    ],
+)
+def test_an_index_that_does_not_serve_what_the_candidate_needs_is_blamed_on_no_revision(
+    shelf, trees, serve, monkeypatch, refusal, kind
+):
+    write(trees[Side.CANDIDATE], **{"pyproject.toml": pyproject(dependencies=["tool"])})
+    address = f"http://me:{PASSWORD}x@{serve(shelf, refusal=refusal).place}/simple"
+    monkeypatch.setenv("UV_DEFAULT_INDEX", address)
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+
+    with pytest.raises(EnvironmentBuildError) as caught:
+        resolved(trees)
+
+    assert (type(caught.value), caught.value.side, caught.value.exit_status) == (kind, None, 4)
+
+
+def test_a_download_that_breaks_off_is_blamed_on_no_revision(shelf, trees, serve, monkeypatch):
+    monkeypatch.setenv("UV_DEFAULT_INDEX", f"http://me:{PASSWORD}@{serve(shelf, cuts_off=True).place}/simple")
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+
+    with pytest.raises(UnreachableError, match="installing the dependencies failed for the candidate") as caught:
+        ensure_dependencies(tool(side=Side.CANDIDATE), trees[Side.CANDIDATE])
+
+    assert (caught.value.side, caught.value.exit_status) == (None, 4)
+
+
+def test_an_address_at_which_a_server_has_no_file_is_blamed_on_the_revision_that_requires_it(
+    shelf, trees, serve, monkeypatch
+):
+    address = f"http://me:{PASSWORD}@{serve(shelf).place}/tool-9.0-py3-none-any.whl"
+    write(trees[Side.CANDIDATE], **{"pyproject.toml": pyproject(dependencies=[f"tool @ {address}"])})
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+
+    with pytest.raises(EnvironmentBuildError, match=r"\(404 ") as caught:
+        resolved(trees)
+
+    assert (caught.value.side, caught.value.exit_status) == (Side.CANDIDATE, 1)
+
+
+def test_a_package_that_a_machine_without_network_lacks_is_blamed_on_no_revision(shelf, trees, monkeypatch):
+    write(trees[Side.CANDIDATE], **{"pyproject.toml": pyproject(dependencies=["tool"])})
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("UV_OFFLINE", "1")
+
+    with pytest.raises(UnreachableError) as caught:
+        resolved(trees)
+
+    assert (caught.value.side, caught.value.exit_status) == (None, 4)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "of_candidate", "why"),
+    [
+        pytest.param({"dependencies": ["tool"]}, "", "the baseline requires the same", id="same-requirements"),
+        pytest.param(
+            {"dependencies": ["tool"]}, 'description = "new"', "the baseline cannot be resolved either", id="new-text"
+        ),
+        pytest.param(
+            {"benchmarks": ["tool"]}, 'description = "new"', "the baseline cannot be resolved either", id="measuring"
+        ),
+    ],
+)
+def test_a_requirement_of_both_revisions_that_the_index_withdrew_is_blamed_on_neither(
+    shelf, trees, wanted, of_candidate, why
+):
+    write(trees[Side.BASELINE], **{"pyproject.toml": pyproject(**wanted)})
+    write(trees[Side.CANDIDATE], **{"pyproject.toml": pyproject(**wanted, more=of_candidate)})
+    shutil.rmtree(shelf / "tool")
+
+    with pytest.raises(EnvironmentBuildError, match=f"the change is not to blame: {why}") as caught:
+        resolved(trees)
+
+    assert (caught.value.side, caught.value.exit_status) == (None, 4)
+    assert "tool" in caught.value.fact
+
+
+@pytest.mark.parametrize(
+    ("of_candidate", "spoilt", "side"),
+    [
+        pytest.param(("tool==1.0",), "tool", None, id="a-layer-of-both"),
+        pytest.param(("gauge==1.0", "tool==1.0"), "tool", None, id="a-package-of-both"),
+        pytest.param(("gauge==1.0", "tool==1.0"), "gauge", Side.CANDIDATE, id="a-package-of-the-candidate"),
+    ],
+)
+def test_only_a_package_that_the_candidate_alone_has_is_blamed_on_it(shelf, trees, of_candidate, spoilt, side):
+    publish(shelf, "gauge", "1.0")
+    for wheel in (shelf / spoilt).glob("*.whl"):
+        wheel.write_bytes(b"no archive")
+    resolutions = [tool(), Resolution(side=Side.CANDIDATE, pins=of_candidate)]
+
+    with open_layers(resolutions) as layers, pytest.raises(EnvironmentBuildError) as caught:
+        layers[resolutions[1].digest].ensure(trees[Side.CANDIDATE])
+
+    assert "installing the dependencies failed" in caught.value.fact
+    assert (caught.value.side, caught.value.exit_status) == (side, 1 if side else 4)
+
+
+def test_a_full_disk_is_blamed_on_no_revision(shelf, trees):
+    full = "def build_wheel(*_):\n    raise OSError(28, 'No space left on device')\n"
+    write(trees[Side.CANDIDATE], **{"backend.py": f"{BACKEND}\n\n{full}"})
+
+    with pytest.raises(EnvironmentBuildError, match="building the wheel failed for the candidate") as caught:
+        built(trees)
+
+    assert (caught.value.side, caught.value.exit_status) == (None, 4)
+    assert caught.value.next_step == "free some disk space, then run it again"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "error: Failed to fetch: `https://index/simple/tool/`\n  Caused by: error reading a body from connection",
+        "  × Failed to download `tool==1.0`\n  ├─▶ Failed to write to the distribution cache\n  ╰─▶ error decoding response\n      body",
+        "error: Request failed after 3 retries\n  Caused by: HTTP status server error (502 Bad Gateway) for url",
+        "  ╰─▶ Because tool was not found in the cache and subject depends on tool, your requirements are unsatisfiable.",
+    ],
+)  # fmt: skip
+def test_what_uv_says_of_the_network_is_understood_in_each_of_its_forms(said):
+    assert isinstance(_failure("it failed", said, Side.CANDIDATE), UnreachableError)
 
 
 # --- layers --------------------------------------------------------------------------------------------------------
@@ -626,7 +757,7 @@ def test_no_message_tells_a_password(shelf, trees, serve, monkeypatch, told):
 
 
 def test_a_proxy_of_the_environment_is_used(shelf, trees, serve, monkeypatch):
-    proxy = serve(shelf, header="Proxy-Authorization")
+    proxy = serve(shelf, header="Proxy-Authorization", refusal=407)
     monkeypatch.setenv("UV_DEFAULT_INDEX", "http://index.invalid/simple")
     monkeypatch.setenv("HTTP_PROXY", f"http://me:{PASSWORD}@{proxy.place}")
     for name in ("NO_PROXY", "no_proxy", "http_proxy", "ALL_PROXY", "all_proxy"):

@@ -839,9 +839,82 @@ def test_a_submodule_that_is_not_checked_out_is_named(with_submodule, tmp_path):
         repository.candidate()
 
     assert caught.value.next_step == "git submodule update --init --recursive library"
-    with pytest.raises(GitError, match="the submodule 'library' is not checked out"):
+    shutil.rmtree(with_submodule / ".git" / "modules" / "library")
+    with pytest.raises(GitError, match="the submodule 'library' is not checked out") as caught:
         repository.add_worktree("HEAD", tmp_path / "worktree")
+    assert caught.value.next_step == "git submodule update --init --recursive library"
     assert repository.worktrees() == (with_submodule,)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(["rm", "library"], id="removed"),
+        pytest.param(["mv", "library", "vendored"], id="moved"),
+        pytest.param(["submodule", "deinit", "--force", "library"], id="not-checked-out"),
+    ],
+)
+@pytest.mark.parametrize("is_committed", [False, True], ids=["in-the-working-tree", "committed"])
+def test_a_submodule_that_only_the_baseline_has_is_checked_out(with_submodule, tmp_path, change, is_committed):
+    before = git(with_submodule, "rev-parse", "HEAD")
+    git(with_submodule, *change)
+    if is_committed:
+        git(with_submodule, "commit", "--allow-empty", "-m", "change")
+
+    Repository.discover(with_submodule).add_worktree(before, tmp_path / "worktree")
+
+    assert (tmp_path / "worktree" / "library" / "code.py").read_text() == "library"
+    assert (tmp_path / "worktree" / "library" / "inner" / "code.py").read_text() == "inner"
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        pytest.param(["rm", "library"], None, id="removed"),
+        pytest.param(["mv", "library", "vendored"], "vendored", id="moved"),
+    ],
+)
+def test_a_change_that_removes_or_moves_a_submodule_can_be_a_candidate(with_submodule, tmp_path, change, place):
+    git(with_submodule, *change)
+    repository = Repository.discover(with_submodule)
+
+    choice = repository.candidate()
+    repository.add_worktree(choice.revision.commit, tmp_path / "worktree")
+
+    assert choice.is_snapshot
+    assert not (tmp_path / "worktree" / "library").exists()
+    assert [path.parent.name for path in (tmp_path / "worktree").glob("*/code.py")] == ([place] if place else [])
+
+
+def test_the_step_that_brings_a_removed_submodule_does(with_submodule, tmp_path, monkeypatch):
+    before = git(with_submodule, "rev-parse", "HEAD")
+    git(with_submodule, "rm", "library")
+    git(with_submodule, "commit", "-m", "without a library")
+    shutil.rmtree(with_submodule / ".git" / "modules")
+    repository = Repository.discover(with_submodule)
+    with pytest.raises(GitError, match="the submodule 'library' is not checked out") as caught:
+        repository.add_worktree(before, tmp_path / "worktree")
+
+    monkeypatch.setenv("GIT_ALLOW_PROTOCOL", "file")
+    _, _, commands = caught.value.next_step.partition(", then ")
+    subprocess.run(commands, shell=True, cwd=with_submodule, check=True)
+    repository.add_worktree(before, tmp_path / "worktree")
+
+    assert (tmp_path / "worktree" / "library" / "inner" / "code.py").read_text() == "inner"
+    assert git(with_submodule, "status", "--porcelain", "--branch") == "## main"
+    assert not repository.candidate().is_snapshot
+
+
+def test_a_submodule_is_not_looked_for_where_its_name_leads_out_of_the_repository(with_submodule, tmp_path):
+    git(
+        with_submodule, "config", "--file", ".gitmodules", "--rename-section", "submodule.library", "submodule.../aside"
+    )
+    git(with_submodule, "commit", "--all", "-m", "rename")
+    (with_submodule / ".git" / "modules" / "library").rename(with_submodule / ".git" / "aside")
+    shutil.rmtree(with_submodule / "library")
+
+    with pytest.raises(GitError, match="the submodule 'library' is not checked out"):
+        Repository.discover(with_submodule).add_worktree("HEAD", tmp_path / "worktree")
 
 
 def test_a_commit_of_a_submodule_that_is_not_here_is_named(with_submodule, tmp_path):

@@ -79,6 +79,15 @@ def test_where_no_commit_builds_the_answer_is_all_of_them():
     assert found.culprit()[0] == tuple(range(1, 9))
 
 
+def test_a_bad_commit_that_is_not_measured_again_still_ends_a_group():
+    found = start_search(3, [1.0, 1.2] * 10)
+    for commit in (3, 2, 1):
+        found = found.without(commit)
+
+    assert found.groups() == [(1, 2, 3)]
+    assert found.culprit()[1] == pytest.approx(1)
+
+
 def test_the_search_ends():
     found = search(np.linspace(0.1, 1, 512), deviation=1.0, rng=np.random.default_rng(1))
 

@@ -48,6 +48,9 @@ RECORDS_BY_DEFINITION = {
     "planned_workload": PlannedWorkload,
 }
 
+ADDED = (("plan", "arguments"), ("finding", "broken_seed"))
+"""Properties that documents of before lack, with their definitions."""
+
 
 def small_run(**changes: Any) -> Run:
     metric = Metric(workload="w", name="a", kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=0.002)
@@ -105,6 +108,15 @@ def test_a_document_holds_no_credentials():
     assert run_from_json(text, where="run.json").notes == ("index https://****@host/simple",)
 
 
+@pytest.mark.parametrize(("definition", "name"), ADDED)
+def test_a_document_of_before_a_property_was_added_can_be_read(definition, name):
+    document = json.loads(run_to_json(small_run()))
+    for record in document["findings"] if definition == "finding" else [document[definition]]:
+        del record[name]
+
+    assert run_from_json(json.dumps(document), where="run.json") == small_run()
+
+
 def test_infinite_bound_is_null_in_the_document():
     document = json.loads(run_to_json(small_run()))
 
@@ -136,8 +148,8 @@ def test_any_text_can_be_written_and_read(text: str):
 def test_schema_describes_every_field_and_refuses_others(definition: str, record: type):
     schema = run_schema()["$defs"][definition]
 
-    assert list(schema["properties"]) == schema["required"]
-    assert set(schema["required"]) == {field.name for field in dataclasses.fields(record)}
+    assert [name for name in schema["properties"] if (definition, name) not in ADDED] == schema["required"]
+    assert set(schema["properties"]) == {field.name for field in dataclasses.fields(record)}
     assert schema["additionalProperties"] is False
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from mainstay.records.errors import StoreError
 from mainstay.store import files
-from mainstay.store.files import content_digest, harmful_link, write_text
+from mainstay.store.files import content_digest, harmful_link, write_output, write_text
 
 
 @pytest.mark.parametrize("step", ["open", "fsync", "replace"])
@@ -33,6 +33,88 @@ def test_a_write_follows_no_link(tmp_path):
 
     assert (tmp_path / "precious").read_text() == "of the user"
     assert (tmp_path / "run.json").read_text() == "new"
+
+
+@pytest.mark.parametrize("is_there", [True, False], ids=["there", "not-yet"])
+def test_an_output_is_written_through_links(tmp_path, is_there):
+    (tmp_path / "folder").mkdir()
+    target = tmp_path / "folder" / "report.md"
+    if is_there:
+        target.write_text("old")
+    (tmp_path / "near").symlink_to("folder/report.md")
+    (tmp_path / "far").symlink_to(tmp_path / "near")
+
+    write_output(tmp_path / "far", "new")
+
+    assert target.read_text() == "new"
+    assert (tmp_path / "near").is_symlink()
+    assert (tmp_path / "far").is_symlink()
+    assert [place.name for place in target.parent.iterdir()] == ["report.md"]
+
+
+@pytest.mark.parametrize("name", ["pipe", "link"])
+def test_an_output_goes_into_a_pipe(tmp_path, name):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+
+    try:
+        write_output(tmp_path / name, "new")
+
+        assert os.read(reader, 10) == b"new"
+    finally:
+        os.close(reader)
+    assert (tmp_path / "pipe").is_fifo()
+    assert (tmp_path / "link").is_symlink()
+
+
+def test_an_output_goes_on_where_an_open_file_ends(tmp_path):
+    with (tmp_path / "log").open("w") as log:
+        log.write("before\n")
+        log.flush()
+        write_output(Path(f"/dev/fd/{log.fileno()}"), "new\n")
+        log.write("after\n")
+
+    assert (tmp_path / "log").read_text() == "before\nnew\nafter\n"
+
+
+def test_an_output_that_nobody_reads_is_a_store_error():
+    reader, writer = os.pipe()
+    os.close(reader)
+
+    try:
+        with pytest.raises(StoreError, match="cannot be written: Broken pipe"):
+            write_output(Path(f"/dev/fd/{writer}"), "new")
+    finally:
+        os.close(writer)
+
+
+def loop(folder):
+    (folder / "loop").symlink_to("loop")
+    return folder / "loop"
+
+
+def link_to_no_folder(folder):
+    (folder / "link").symlink_to("absent/report.md")
+    return folder / "link"
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        pytest.param(loop, "symbolic links", id="link-to-itself"),
+        pytest.param(link_to_no_folder, "No such file", id="folder-that-is-not-there"),
+        pytest.param(lambda folder: folder, "Is a directory", id="folder"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_a_store_error(tmp_path, make, words):
+    place = make(tmp_path)
+
+    with pytest.raises(StoreError, match=f"cannot be written: .*{words}") as caught:
+        write_output(place, "new")
+
+    assert caught.value.looked_in == str(place)
+    assert all(inside.is_symlink() for inside in tmp_path.iterdir())
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ def hang(monkeypatch, tmp_path):
     expect_one_of = process.Worker.expect_one_of
 
     class Selector(selectors.DefaultSelector):
-        def select(self, timeout=math.inf):
-            end = time.monotonic() + timeout
+        def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+            end = time.monotonic() + (math.inf if timeout is None else timeout)
             while True:
                 is_hung = (folder / str(thread.pid)).exists()  # asked first: what the worker sent before is still read
                 ready = super().select(min(0.02, max(0.0, end - time.monotonic())))

@@ -9,6 +9,7 @@ the same project is empty.
 
 from __future__ import annotations
 
+import itertools
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -31,6 +32,7 @@ from mainstay.adoption.writing import Edit
 from mainstay.project.configuration import Configuration, read_configuration
 from mainstay.project.requirements import normal_name, requirement_name
 from mainstay.records.errors import ConfigurationError, UsageError
+from mainstay.store.files import with_line_ends
 
 GROUP = "benchmarks"
 """Dependency group of the packages that measure both revisions."""
@@ -373,8 +375,7 @@ def with_group(text: str, name: str, entries: Sequence[Any]) -> str:
         return appended(text, _table("dependency-groups", {name: entries}))
     document = tomlkit.parse(text)
     document["dependency-groups"][name] = _value(entries)
-    written: str = tomlkit.dumps(document)
-    return written
+    return with_line_ends(tomlkit.dumps(document), text)
 
 
 def _value(entries: Sequence[Any]) -> Any:
@@ -418,12 +419,10 @@ def appended(text: str, addition: str) -> str:
         >>> appended("a = 1\r\n", "b = 2\n")
         'a = 1\r\n\r\nb = 2\r\n'
     """
-    end = "\r\n" if "\r\n" in text else "\n"
-    addition = addition.replace("\n", end)
     if not text.strip():
-        return addition
-    gap = end if text.endswith("\n") else end * 2
-    return text + ("" if text.endswith(end * 2) else gap) + addition
+        return with_line_ends(addition, text)
+    gap = "\n" if text.endswith("\n") else "\n\n"
+    return with_line_ends(text + ("" if text.endswith(("\n\n", "\n\r\n")) else gap) + addition, text)
 
 
 # --- other files -------------------------------------------------------------------------------------------------------
@@ -447,7 +446,8 @@ def _workload_edit(
             next_step="choose another --example",
         )
     if example is Example.TRAINING and script is not None:
-        name, text = "test_training.py", training_example(script)
+        usual, text = "test_training.py", training_example(script)
+        name = _free_name(survey, folder, usual, read)
         notes.append(
             f"{folder}/{name} runs {script.path}: shorten its training, and give it its data, where it needs any"
         )
@@ -458,11 +458,22 @@ def _workload_edit(
                 looked_in="src and the project's folder",
                 next_step=f"write a workload in {folder}/ as the how-to 'add a workload' shows, then try again",
             )
-        name, text = "test_import.py", import_example(survey.packages[0], survey.inference)
+        usual, text = "test_import.py", import_example(survey.packages[0], survey.inference)
+        name = _free_name(survey, folder, usual, read)
+    if name != usual:
+        notes.append(f"{folder}/{usual} exists and holds no workload that mainstay knows: it was not changed")
     if example is Example.RESULTS:
         first = PurePosixPath(survey.stored_results[0]).parent
         notes.append(f"stored results are compared by 'mainstay judge BASELINE CANDIDATE', such as {first}")
-    yield Edit(path=f"{folder}/{name}", before=read(f"{folder}/{name}"), after=text)
+    yield Edit(path=f"{folder}/{name}", before=None, after=text)
+
+
+def _free_name(survey: Survey, folder: str, usual: str, read: Callable[[str], str | None]) -> str:
+    """The usual name of a file, or the first similar one that no file in the folder has, tracked by git or not."""
+    stem = usual.removeprefix("test_").removesuffix(".py")
+    numbered = (f"test_mainstay_{stem}_{number}.py" for number in itertools.count(2))
+    names = itertools.chain((usual, f"test_mainstay_{stem}.py"), numbered)
+    return next(name for name in names if f"{folder}/{name}" not in survey.files and read(f"{folder}/{name}") is None)
 
 
 def _ignore_edit(survey: Survey) -> Iterator[Edit]:
@@ -470,10 +481,10 @@ def _ignore_edit(survey: Survey) -> Iterator[Edit]:
     lines = {line.strip().strip("/") for line in survey.ignored.splitlines()}
     if RUNS.strip("/") in lines:
         return
-    end = "\r\n" if "\r\n" in survey.ignored else "\n"
-    gap = "" if not survey.ignored or survey.ignored.endswith("\n") else end
+    gap = "" if not survey.ignored or survey.ignored.endswith("\n") else "\n"
     before = survey.ignored if ".gitignore" in survey.files or survey.ignored else None
-    yield Edit(path=".gitignore", before=before, after=f"{survey.ignored}{gap}{RUNS}{end}")
+    after = with_line_ends(f"{survey.ignored}{gap}{RUNS}\n", survey.ignored)
+    yield Edit(path=".gitignore", before=before, after=after)
 
 
 def _ci_edits(
@@ -519,7 +530,7 @@ def _calling_edits(
     yield Edit(path=WORKFLOW, before=None, after=calling)
     if REPORT_WORKFLOW not in survey.workflows:
         yield Edit(path=REPORT_WORKFLOW, before=None, after=report_workflow(pin))
-    dependabot = next(filter(None, map(read, DEPENDABOT_FILES)), None)
+    dependabot = next((text for text in map(read, DEPENDABOT_FILES) if text is not None), None)
     if dependabot is None and not wishes.folder:
         yield Edit(path=DEPENDABOT_FILES[0], before=None, after=dependabot_settings())
     elif "github-actions" not in (dependabot or ""):

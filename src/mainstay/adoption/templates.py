@@ -9,6 +9,8 @@ They are files beside this module, in which ``$NAME`` stands for what depends on
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Sequence
 from importlib.resources import files
 from string import Template
@@ -86,7 +88,8 @@ def github_workflow(requirement: str, python: str, folder: str = "") -> str:
         >>> "pip install mainstay==1.0".split()[-1] in github_workflow("mainstay==1.0", "3.12")
         True
     """
-    return _filled("gate.yml", requirement=requirement, python=python, folder=f" -C {folder}" if folder else "")
+    option = f" -C {shlex.quote(folder)}" if folder else ""
+    return _filled("gate.yml", requirement=shlex.quote(requirement), python=python, folder=option)
 
 
 def calling_workflow(pin: Pin, python: str, *, branch: str, folder: str = "") -> str:
@@ -103,8 +106,8 @@ def calling_workflow(pin: Pin, python: str, *, branch: str, folder: str = "") ->
         >>> calling_workflow(pin, "3.12", branch="main").splitlines()[-3].strip()[:55]
         'uses: owner/mainstay/.github/workflows/gate-reusable.ym'
     """
-    text = _filled("calling_gate.yml", **pin._asdict(), python=python, branch=branch)
-    return f"{text}      working-directory: {folder}\n" if folder else text
+    text = _filled("calling_gate.yml", **pin._asdict(), python=python, branch=_yaml(branch))
+    return f"{text}      working-directory: {_yaml(folder)}\n" if folder else text
 
 
 def report_workflow(pin: Pin) -> str:
@@ -123,6 +126,11 @@ def report_workflow(pin: Pin) -> str:
 def dependabot_settings() -> str:
     """Settings of dependabot that keep the commits current to which workflows are pinned."""
     return _filled("dependabot.yml")
+
+
+def _yaml(text: str) -> str:
+    """A text as a quoted YAML scalar, which no reader takes for a number, a list or a comment."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _filled(file: str, /, **values: str) -> str:

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from mainstay.records.errors import StoreError
-from mainstay.store.files import write_text
+from mainstay.store.files import refuse_link, write_text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,13 +108,8 @@ def _try(act: Callable[[], object]) -> None:
 
 def _refuse_unsafe(root: Path, edit: Edit) -> None:
     place = root / edit.path
-    inside = [place, *(parent for parent in place.parents if parent.is_relative_to(root) and parent != root)]
-    if link := next((path for path in inside if path.is_symlink()), None):
-        raise StoreError(
-            f"{link.relative_to(root).as_posix()} is a link, whose target would be written to",
-            looked_in=str(root),
-            next_step="put a file or folder in its place, or leave that part out: see 'mainstay init --help'",
-        )
+    hint = "put a file or folder in its place, or leave that part out: see 'mainstay init --help'"
+    refuse_link(place, root, next_step=hint)
     try:
         found = place.read_bytes().decode() if place.exists() else None
     except (OSError, UnicodeDecodeError) as error:

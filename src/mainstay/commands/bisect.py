@@ -24,7 +24,7 @@ from filelock import FileLock, Timeout
 
 from mainstay.commands.gate import GateOptions, gate
 from mainstay.measuring.loop import Observer
-from mainstay.records.errors import EnvironmentBuildError, MainstayError, UsageError
+from mainstay.records.errors import EnvironmentBuildError, GitError, MainstayError, TreeError, UsageError
 from mainstay.records.executions import part_of
 from mainstay.records.findings import Blame, Verdict
 from mainstay.records.formatting import change_text, seconds_text
@@ -33,6 +33,7 @@ from mainstay.records.metrics import Metric
 from mainstay.records.runs import Run
 from mainstay.reports.cleaning import clean
 from mainstay.revisions.git import Repository
+from mainstay.revisions.layers import cache_limit
 from mainstay.stats.culprit import CONFIDENCE, NUM_FIRST_PAIRS, Search, start_search
 from mainstay.stats.paired import one_sided_p_values, summarise_pairs
 from mainstay.store.files import FOLDER
@@ -42,6 +43,7 @@ from mainstay.store.journal import BISECTIONS, JOURNAL_VERSION, Journal, making
 RESUME = "start the same 'mainstay bisect' again: completed probes are kept"
 """The next step after a search that was interrupted."""
 
+_FEWEST_FIRST_PAIRS = 2  # for a standard deviation
 _NUM_SHOWN = 5
 _BAR = 20
 
@@ -71,7 +73,7 @@ class Probe:
         commit: The commit that was measured.
         baseline: The commit that it was compared with.
         metrics: Results of the metrics.
-        broken: Why it could not be measured; empty if it could.
+        broken: Why it could not be measured, or was refused; empty if it was measured.
         run: Name of the run; empty if there is none.
         seconds: Duration of the probe.
         pairs: Largest number of pairs of a metric.
@@ -87,7 +89,13 @@ class Probe:
 
 
 class Measure(Protocol):
-    """Measures one commit against another."""
+    """Measures one commit against another.
+
+    Raises:
+        UsageError: If the gate refuses the settings, waivers or workloads of the commit.
+        TreeError: If it refuses the tree of the commit.
+        MainstayError: If something else is broken.
+    """
 
     def __call__(self, baseline: str, candidate: str, *, pairs: int, only: str | None) -> Probe:
         """Measure a fixed number of pairs, of all workloads or of a part of them."""
@@ -132,7 +140,11 @@ def gates(folder: Path, environ: Mapping[str, str], observer: Observer) -> Measu
         folder: A folder in the user's repository.
         environ: The user's environment.
         observer: Receives progress reports of each gate.
+
+    Raises:
+        UsageError: If the environment has a limit that would end every gate.
     """
+    cache_limit(environ)
 
     def measure(baseline: str, candidate: str, *, pairs: int, only: str | None) -> Probe:
         start = time.monotonic()
@@ -141,13 +153,26 @@ def gates(folder: Path, environ: Mapping[str, str], observer: Observer) -> Measu
         )
         try:
             run = gate(folder, options, environ=environ, observer=observer).run
+        except TreeError:
+            raise
+        except GitError as error:
+            raise _without_result(candidate, error) from error
         except EnvironmentBuildError as error:
             if error.side != "candidate":
-                raise
+                raise _without_result(candidate, error) from error
             return Probe(commit=candidate, baseline=baseline, broken=error.fact, seconds=time.monotonic() - start)
         return probe_of(run, baseline, candidate, seconds=time.monotonic() - start)
 
     return measure
+
+
+def _without_result(commit: str, error: MainstayError) -> MainstayError:
+    """An error that ended a gate and says nothing about the commit, so that it ends the search and is not stored."""
+    return MainstayError(
+        f"the gate of {commit[:10]} says nothing about it: {error.fact}",
+        looked_in=error.looked_in,
+        next_step=f"{error.next_step or 'mend it'}; then {RESUME}",
+    )
 
 
 def probe_of(run: Run, baseline: str, candidate: str, *, seconds: float) -> Probe:
@@ -187,14 +212,14 @@ def bisect(
         report: Function that receives the posterior after each probe.
 
     Raises:
-        UsageError: If the bad commit does not follow the good one, or nothing degraded between them.
+        UsageError: If the bad commit does not follow the good one, or nothing degraded or was measured between them.
         MainstayError: If something other than a commit in between is broken.
     """
     repository = Repository.discover(folder)
     good, bad = repository.resolve(options.good), repository.resolve(options.bad)
     commits = commits_between(repository, good, bad)
     with _Probes.opened(repository, good, bad, measure) as probes:
-        first = probes.measure(bad, pairs=NUM_FIRST_PAIRS, only=None)
+        first = probes.measure(bad, pairs=NUM_FIRST_PAIRS, only=None, name=options.metric)
         if first.broken:
             raise UsageError(
                 f"the bad commit {bad[:10]} cannot be measured: {first.broken}",
@@ -202,7 +227,15 @@ def bisect(
                 next_step="name a later or an earlier commit that has the degradation and runs",
             )
         chosen = choose_metric(first.metrics, options.metric)
-        search = start_search(len(commits), pairs_of(chosen))
+        pairs = pairs_of(chosen)
+        if len(pairs) < _FEWEST_FIRST_PAIRS:
+            raise UsageError(
+                f"too few pairs of {clean(chosen.metric.id)} between {good[:10]} and {bad[:10]} to search by: {len(pairs)}, "
+                f"and the gate said {chosen.verdict}",
+                looked_in="the gate of the bad commit against the good one",
+                next_step="name another --metric or other commits",
+            )
+        search = start_search(len(commits), pairs)
         if search is None:
             raise UsageError(
                 f"{clean(chosen.metric.id)} did not degrade between {good[:10]} and {bad[:10]}: nothing to look for",
@@ -220,12 +253,10 @@ def _searched(
     only = part_of(metric.kind)
     report(beliefs(search, commits))
     while (number := search.next_probe()) is not None:
-        probe = probes.measure(commits[number - 1].commit, pairs=search.num_pairs, only=only)
+        probe = probes.measure(commits[number - 1].commit, pairs=search.num_pairs, only=only, name=metric.id)
         kept = next((each for each in probe.metrics if each.metric.id == metric.id), None)
-        if probe.broken or kept is None:
-            search = search.without(number)
-        else:
-            search = search.observed(number, pairs_of(kept))
+        pairs = pairs_of(kept) if kept else ()
+        search = search.observed(number, pairs) if pairs else search.without(number)
         report(beliefs(search, commits))
     return search
 
@@ -243,7 +274,11 @@ def _outcome(
         parent = probes.good if first == 1 else commits[first - 2].commit
         if parent != probes.good:
             probe = probes.measure(
-                commits[last - 1].commit, pairs=NUM_FIRST_PAIRS, only=part_of(metric.kind), baseline=parent
+                commits[last - 1].commit,
+                pairs=NUM_FIRST_PAIRS,
+                only=part_of(metric.kind),
+                name=metric.id,
+                baseline=parent,
             )
             confirmation = next((each for each in probe.metrics if each.metric.id == metric.id), None)
     return BisectOutcome(
@@ -253,7 +288,8 @@ def _outcome(
         probability=probability,
         is_named=is_named,
         broken=tuple(
-            (commits[number - 1], probes.why_broken(commits[number - 1].commit)) for number in sorted(search.untestable)
+            (commits[number - 1], probes.why_untestable(commits[number - 1].commit, metric))
+            for number in sorted(search.untestable)
         ),
         probes=tuple(probes.used),
         confirmation=confirmation,
@@ -262,10 +298,14 @@ def _outcome(
 
 
 def pairs_of(kept: KeptMetric) -> Sequence[float]:
-    """The degradations of a metric, repeated to the number that the search needs if they were proved or never vary."""
-    if kept.is_proved_equal or kept.metric.scale.is_exact:
-        value = kept.degradations[0] if kept.degradations else 0.0
-        return [value] * NUM_FIRST_PAIRS
+    """The degradations of a metric, repeated to the number that the search needs if they were proved or never vary.
+
+    They are empty if nothing was measured, as when the commit lacks the metric or the time allowed no pair.
+    """
+    if kept.is_proved_equal:
+        return [0.0] * NUM_FIRST_PAIRS
+    if kept.metric.scale.is_exact and kept.degradations:
+        return [kept.degradations[0]] * NUM_FIRST_PAIRS
     return kept.degradations
 
 
@@ -287,10 +327,10 @@ def choose_metric(metrics: Sequence[KeptMetric], name: str | None) -> KeptMetric
 
 
 def _p_value(kept: KeptMetric) -> tuple[float, float]:
-    """P-value of the pairs if nothing degraded, then the negative degradation in margins, to break ties."""
+    """P-value of the pairs if nothing degraded, infinite with too few; then the negative degradation in margins."""
     values = pairs_of(kept)
-    if len(values) < 2:
-        return 1.0, 0.0
+    if len(values) < _FEWEST_FIRST_PAIRS:
+        return math.inf, 0.0
     summary = summarise_pairs(values)
     in_margins = float(summary.mean) / (kept.metric.scaled_margin or 1.0)
     if float(summary.deviation) == 0:
@@ -366,26 +406,56 @@ class _Probes:
                 next_step="wait for it, or end it and continue here",
             ) from error
 
-    def measure(self, commit: str, *, pairs: int, only: str | None, baseline: str | None = None) -> Probe:
-        """Take the next suitable stored measurement of a commit, or measure it."""
+    def measure(
+        self, commit: str, *, pairs: int, only: str | None, name: str | None, baseline: str | None = None
+    ) -> Probe:
+        """Take the next suitable stored measurement of a commit, or measure it.
+
+        Args:
+            commit: The commit.
+            pairs: Number of pairs of a new measurement.
+            only: The part of the workloads that is needed; all if ``None``.
+            name: Id or name of the metric that is needed; any if ``None``.
+            baseline: The commit to compare with; the good one if ``None``.
+        """
         baseline = baseline or self.good
         for probe in self.known:
             is_it = (probe.commit, probe.baseline) == (commit, baseline)
-            if is_it and (
-                probe.broken or only is None or any(part_of(kept.metric.kind) == only for kept in probe.metrics)
-            ):
+            if is_it and _is_answer(probe, only=only, name=name):
                 self.known.remove(probe)
                 break
         else:
-            probe = self.run(baseline, commit, pairs=pairs, only=only)
-            self.journal.append("probe", probe=asdict(probe))
+            probe = self._run(baseline, commit, pairs=pairs, only=only)
         self.used.append(probe)
         return probe
 
-    def why_broken(self, commit: str) -> str:
-        """Why a commit could not be measured."""
-        found = [probe.broken for probe in self.used if probe.commit == commit]
-        return next(filter(None, found), "it does not record the metric")
+    def _run(self, baseline: str, commit: str, *, pairs: int, only: str | None) -> Probe:
+        """Measure a commit and store the result; the user may be able to mend the cause of a refusal."""
+        try:
+            probe = self.run(baseline, commit, pairs=pairs, only=only)
+        except (UsageError, TreeError) as refusal:
+            return Probe(commit=commit, baseline=baseline, broken=refusal.fact)
+        self.journal.append("probe", probe=asdict(probe))
+        return probe
+
+    def why_untestable(self, commit: str, metric: Metric) -> str:
+        """Why a commit told nothing about a metric."""
+        probes = [probe for probe in self.used if probe.commit == commit]
+        if broken := next((probe.broken for probe in probes if probe.broken), ""):
+            return broken
+        kept = (kept for probe in probes for kept in probe.metrics if kept.metric.id == metric.id)
+        has_metric = any(each.verdict is not Verdict.MISSING for each in kept)
+        return "no pair of the metric was measured" if has_metric else "it does not record the metric"
+
+
+def _is_answer(probe: Probe, *, only: str | None, name: str | None) -> bool:
+    """Whether a stored probe tells what a new one would; one whose time allowed no pair of the metric does not."""
+    if probe.broken:
+        return True
+    wanted = [kept for kept in probe.metrics if name in {None, kept.metric.id, kept.metric.name}]
+    if wanted and not any(kept.verdict is Verdict.MISSING or pairs_of(kept) for kept in wanted):
+        return False
+    return any(only in {None, part_of(kept.metric.kind)} for kept in probe.metrics)
 
 
 def beliefs(search: Search, commits: Sequence[KeptCommit]) -> str:

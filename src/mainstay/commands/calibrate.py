@@ -49,7 +49,7 @@ from mainstay.runner.ready_metrics import READY_METRICS
 from mainstay.stats.noise import block_error
 from mainstay.stats.proportions import clopper_pearson_interval
 from mainstay.store.documents import calibration_to_json
-from mainstay.store.files import write_text
+from mainstay.store.files import refuse_link, write_output, write_text
 from mainstay.store.journal import CALIBRATIONS, new_run
 from mainstay.workers.machine import describe_machine
 
@@ -130,11 +130,11 @@ def write_document(place: Path, calibration: Calibration) -> Path:
     Raises:
         StoreError: If it cannot be written.
     """
-    return write_text(place, calibration_to_json(calibration))
+    return write_output(place, calibration_to_json(calibration))
 
 
 def write_settings(path: Path, calibration: Calibration) -> Path:
-    """Write the proposed settings to the pyproject.toml of the user's working tree, and keep its comments.
+    """Write the proposed settings to the pyproject.toml of the working tree, and keep its comments and line ends.
 
     Args:
         path: A folder in the user's repository.
@@ -146,10 +146,13 @@ def write_settings(path: Path, calibration: Calibration) -> Path:
     Raises:
         MainstayError: If the machine is so noisy that the margins would let anything pass.
         ConfigurationError: If the file cannot be read.
+        StoreError: If the file is a link, or cannot be written.
     """
     refuse_meaningless(calibration.proposal)
-    place = Repository.discover(path).root / "pyproject.toml"
-    text = place.read_text(encoding="utf-8") if place.exists() else ""
+    root = Repository.discover(path).root
+    place = root / "pyproject.toml"
+    refuse_link(place, root)
+    text = place.read_bytes().decode() if place.exists() else ""
     proposal = calibration.proposal
     settings = with_settings(
         text,

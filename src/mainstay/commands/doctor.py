@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -365,7 +366,8 @@ def _check_notes(name: str, choice: Choice) -> Iterator[Check]:
 
 def _check_workloads(root: Path, configuration: Configuration) -> Check:
     folder = configuration.workloads
-    texts = [path.read_text(encoding="utf-8", errors="replace") for path in sorted((root / folder).rglob("*.py"))]
+    files = sorted(path for path in (root / folder).rglob("*.py") if path.is_file())
+    texts = [path.read_text(encoding="utf-8", errors="replace") for path in files]
     num_workloads = sum(count_workloads(text, is_asv=bool(configuration.asv)) for text in texts)
     if not num_workloads:
         found = f"no test in {folder!r} measures: none takes one of the fixtures {', '.join(FIXTURES)}"
@@ -382,7 +384,7 @@ def _check_data(root: Path, configuration: Configuration, environ: Mapping[str, 
         else:
             advice = "fetch it, or remove it from 'share' in [tool.mainstay]"
             yield _stopper("data", f"the shared input {path!r} does not exist", advice)
-    if any("mnist" in word for word in configuration.prepare):
+    if any(re.search(r"\bmnist_reference\b", word) for word in configuration.prepare):
         yield _check_mnist(mnist_folder(environ), environ)
 
 

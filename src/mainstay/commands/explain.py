@@ -32,7 +32,7 @@ from mainstay.reports.explanation import render_explanation
 from mainstay.reports.publishing import read_run
 from mainstay.revisions.git import Repository
 from mainstay.revisions.hunks import nearest_hunks, read_hunks
-from mainstay.store.files import FOLDER, write_text
+from mainstay.store.files import FOLDER, write_output
 from mainstay.store.journal import JUDGEMENTS, RUNS, Journal, trial_content
 from mainstay.workers.watching import WatchError
 
@@ -290,4 +290,4 @@ def write_explanation(explanation: Explanation, place: Path) -> None:
     Raises:
         StoreError: If it cannot be written.
     """
-    write_text(place, json.dumps(asdict(explanation), indent=2) + "\n")
+    write_output(place, json.dumps(asdict(explanation), indent=2) + "\n")

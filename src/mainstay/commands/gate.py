@@ -41,7 +41,8 @@ from mainstay.records.selections import Selection
 from mainstay.records.trials import Side
 from mainstay.revisions.git import Repository
 from mainstay.store.documents import run_to_json
-from mainstay.store.journal import RunFolder, interrupted_run, new_run
+from mainstay.store.files import FOLDER
+from mainstay.store.journal import RUNS, RunFolder, interrupted_run, new_run
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,7 +50,7 @@ class GateOptions(StartOptions):
     """Options of the gate command.
 
     Attributes:
-        resume: Continue the latest interrupted gate.
+        resume: Continue the latest interrupted gate as it was started.
         allow_unjudged: Let a gate that judged nothing pass.
         acknowledged: Metrics whose implausible gain a person has examined.
         cluster: Address of the scheduler of a Dask cluster that measures accuracy; this machine measures all if empty.
@@ -159,11 +160,39 @@ def _open_run(
     """Lock the folder of a new or interrupted run; gives it with the choices that were fixed when the run started."""
     if options.resume:
         with interrupted_run(repository.root, Start) as folder:
-            yield folder, folder.journal.start(Start)
+            start = folder.journal.start(Start)
+            _require_same(repository, options, start, folder)
+            yield folder, start
     else:
         start = choose_start(repository, options, environ)
         with new_run(repository.root, datetime.fromisoformat(start.created), asdict(start)) as folder:
             yield folder, start
+
+
+def _require_same(repository: Repository, options: GateOptions, start: Start, folder: RunFolder) -> None:
+    """Refuse options that a resumed gate would not follow, since it keeps those with which it started.
+
+    Raises:
+        UsageError: If an option that was given differs.
+    """
+    revisions = {"--baseline": (options.baseline, start.baseline), "--candidate": (options.candidate, start.candidate)}
+    given: dict[str, tuple[object, object]] = {
+        **{name: (wanted and repository.resolve(wanted), kept.commit) for name, (wanted, kept) in revisions.items()},
+        "--seconds": (options.seconds, start.seconds),
+        "--fail-fast": (options.fail_fast, start.fail_fast),
+        "--fresh": (options.fresh or None, bool(start.salt)),
+        "--only": (options.only, start.only),
+        "--pairs": (options.pairs, start.pairs),
+        "-k": (options.keyword.strip() or None, start.selection.keyword),
+        "-m": (options.marks.strip() or None, start.selection.marks),
+        "FILE": (options.places or None, start.selection.places),
+    }
+    if differing := [name for name, (wanted, kept) in given.items() if wanted is not None and wanted != kept]:
+        raise UsageError(
+            f"the interrupted gate was started with another {', '.join(differing)}",
+            looked_in=f"{FOLDER}/{RUNS}/{folder.id}",
+            next_step="leave that out, since it continues as it was started; or start a new gate without --resume",
+        )
 
 
 def in_project(root: Path, folder: Path, places: Sequence[str]) -> tuple[str, ...]:

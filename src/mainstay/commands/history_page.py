@@ -11,7 +11,7 @@ from mainstay.gates.trends import metric_trends
 from mainstay.reports.history import render_feed, render_history
 from mainstay.revisions.git import Repository
 from mainstay.stats.trend import RUN_LENGTH
-from mainstay.store.files import write_text
+from mainstay.store.files import write_output
 
 
 def write_page(
@@ -37,6 +37,6 @@ def write_page(
     name = title or Repository.discover(folder).root.name
     feed = output.with_suffix(".atom")
     updated = max((run.created for run in history.runs), default=datetime.fromtimestamp(0, UTC).isoformat())
-    write_text(output, render_history(history, trends, title=name, feed=feed.name, run_length=RUN_LENGTH))
-    write_text(feed, render_feed(trends, title=name, updated=updated))
+    write_output(output, render_history(history, trends, title=name, feed=feed.name, run_length=RUN_LENGTH))
+    write_output(feed, render_feed(trends, title=name, updated=updated))
     return feed

@@ -142,7 +142,7 @@ def plan_adoption(
             if PurePosixPath(name).is_relative_to(folder)
         ],
         read,
-        default_branch=(branch or "").rpartition("/")[2],
+        default_branch=repository.branch_name(branch) if branch else "",
         gpu=machine.nvidia_name(),
         where=str(top / folder / "pyproject.toml"),
         workflows_above={name: read_from_top(name) or "" for name in above},

@@ -153,6 +153,7 @@ def _replay(pieces: Sequence[Piece], basis: Basis, begun: float) -> Measured:
             salt=plan.salt,
             commit=basis.start.baseline.commit,
             margin_of=basis.margins,
+            tier_margin_of=basis.margins.of_baseline,
             measure=recorded.measure,
             measure_timed=_refuse_times,
             executor=executor,

@@ -85,7 +85,7 @@ def measuring(
         session.observer.trial_done(trial)
 
     live = LiveWorkers(harness.launchers, keep_trial) if executor is None else None
-    specs = harness.specs_of_both
+    specs, margins = harness.specs_of_both, margins_of(session, agenda)
     with ExitStack() as stack:
         pool = executor or stack.enter_context(ThreadPoolExecutor(plan.jobs))
         elsewhere = stack.enter_context(deployed(cluster, session, harness, pool, keep_trial)) if cluster else None
@@ -96,7 +96,8 @@ def measuring(
             design=Design.of(plan),
             salt=plan.salt,
             commit=session.start.baseline.commit,
-            margin_of=margins_of(session, agenda),
+            margin_of=margins,
+            tier_margin_of=margins.of_baseline,
             measure=partial(_measure_pair, specs, live=live, together=plan.jobs > 1),
             measure_timed=partial(_measure_timed_pair, specs, live=live),
             executor=pool,

@@ -303,10 +303,11 @@ CONDITIONS: Mapping[str, Callable[[Basis], Any]] = {
     },
     "the settings": lambda basis: (basis.margins, basis.waivers, basis.is_first),
     "the proof that nothing changed": lambda basis: (basis.is_unchanged, sorted(basis.proved)),
-    "the plan": lambda basis: replace(basis.plan, jobs=1),
+    "the plan": lambda basis: replace(basis.plan, jobs=1, arguments=()),
     "the workloads": lambda basis: basis.agenda,
 }
-"""What must be equal wherever trials of one gate are measured; the number of trials at once need not."""
+"""What must be equal wherever trials of one gate are measured; the number of trials at once need not, and the
+arguments are among the options."""
 
 
 def find_difference(first: Basis, second: Basis) -> str:

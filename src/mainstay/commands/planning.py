@@ -80,6 +80,7 @@ def fix_plan(
         share=configuration.share,
         prepare=configuration.prepare,
         writable=session.settings.own[Side.BASELINE].writable,
+        arguments=start.arguments,
     )
     return keep_plan(session.folder, plan)
 

@@ -89,6 +89,11 @@ class Start:
         datetime.fromisoformat(self.created)  # waivers expire by it
 
     @property
+    def arguments(self) -> tuple[str, ...]:
+        """Arguments of the command line that choose a part of the workloads; empty if all are gated."""
+        return (*(("--only", self.only) if self.only else ()), *self.selection.arguments)
+
+    @property
     def revisions(self) -> Mapping[Side, Revision]:
         """Both revisions by side."""
         return {Side.BASELINE: self.baseline, Side.CANDIDATE: self.candidate}

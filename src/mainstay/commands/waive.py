@@ -7,9 +7,9 @@ from pathlib import Path
 
 from mainstay.commands.start import configuration_of
 from mainstay.project.waivers import JUDGED_WAIVERS, append_waiver
-from mainstay.records.errors import ConfigurationError
 from mainstay.records.findings import Waiver
 from mainstay.revisions.git import Repository
+from mainstay.store.files import refuse_link
 
 
 def waive(path: Path, *, judged: bool = False, metric: str, limit: float, reason: str, until: str) -> Path:
@@ -28,22 +28,17 @@ def waive(path: Path, *, judged: bool = False, metric: str, limit: float, reason
 
     Raises:
         UsageError: If the last day is in the past.
-        ConfigurationError: If the file lies outside the project, or the entry cannot be read.
+        ConfigurationError: If the file or the entry cannot be read.
+        StoreError: If the file is a link, lies in a linked folder, or cannot be written.
     """
-    place = path / JUDGED_WAIVERS if judged else _reviewed_file(path)
+    root, name = (path, JUDGED_WAIVERS) if judged else _reviewed_file(path)
+    place = root / name
+    refuse_link(place, root)
     append_waiver(place, Waiver(metric=metric, limit=limit, reason=reason, until=until), datetime.now(UTC).date())
     return place
 
 
-def _reviewed_file(path: Path) -> Path:
-    """The file of waivers that the settings of a repository name."""
+def _reviewed_file(path: Path) -> tuple[Path, str]:
+    """The folder of the project, and the file of waivers in it that the settings name."""
     repository = Repository.discover(path)
-    waivers = configuration_of(repository, repository.candidate().revision.commit).waivers
-    place = repository.root / waivers
-    if not place.parent.resolve().is_relative_to(repository.root.resolve()):
-        raise ConfigurationError(
-            f"a link leads the waivers {waivers!r} out of the project",
-            looked_in=str(place.parent.resolve()),
-            next_step="name another file as 'waivers' in [tool.mainstay]",
-        )
-    return place
+    return repository.root, configuration_of(repository, repository.candidate().revision.commit).waivers

@@ -75,7 +75,19 @@ def predicted_accuracy(predictions: Predictions) -> float | None:
     return float(np.mean(labels == predicted))
 
 
-def find_flattery(metric: Metric, *, baseline: Sequence[Trial], candidate: Sequence[Trial]) -> str:
+class Flattery(NamedTuple):
+    """A recorded accuracy that is better than that of the recorded predictions.
+
+    Attributes:
+        seed: Seed of the trial.
+        reason: The problem, in one sentence.
+    """
+
+    seed: int
+    reason: str
+
+
+def find_flattery(metric: Metric, *, baseline: Sequence[Trial], candidate: Sequence[Trial]) -> Flattery | None:
     """Find a trial whose recorded accuracy of the candidate is better than that of its own predictions.
 
     This is an error only if the metric is known to be the accuracy of the predictions, that is, if the baseline's
@@ -88,20 +100,21 @@ def find_flattery(metric: Metric, *, baseline: Sequence[Trial], candidate: Seque
         candidate: Completed trials of the candidate.
 
     Returns:
-        The problem in one sentence; empty if there is none.
+        The first such trial; ``None`` if there is none.
     """
     if not metric.is_fraction or metric.direction != Direction.HIGHER:
-        return ""
+        return None
     known, claimed = ([_claim(metric, trial) for trial in trials] for trials in (baseline, candidate))
     if not known or any(claim is None or abs(claim.excess) > ROUNDING_OF_AN_ACCURACY for claim in known):
-        return ""
+        return None
     allowed = max(metric.resolution, ROUNDING_OF_AN_ACCURACY)
     flattered = next((claim for claim in claimed if claim and claim.excess > allowed), None)
     if flattered is None:
-        return ""
-    return (
+        return None
+    return Flattery(
+        flattered.seed,
         f"{metric.name} of the candidate is {flattered.value:g} at seed {flattered.seed}, but {flattered.accuracy:g} of its "
-        "recorded predictions are right; the baseline's predictions reproduce its values"
+        "recorded predictions are right; the baseline's predictions reproduce its values",
     )
 
 

@@ -190,7 +190,9 @@ def weigh_macro(tasks: Sequence[ScoredDifferences], *, margin: float, level: flo
     return _weigh(_mean_tests(tasks), tasks, margin=margin, level=level, deviations=deviations)
 
 
-def honest_margin(items: ScoredDifferences, design: Design, *, power: float = HONEST_POWER) -> float | None:
+def honest_margin(
+    items: ScoredDifferences, design: Design, *, power: float = HONEST_POWER, share: float = 1.0
+) -> float | None:
     """The smallest margin at which a clean change passes.
 
     A clean change is assumed to have twice as many flips as the rarer kind, since a degradation adds flips of only one
@@ -200,6 +202,7 @@ def honest_margin(items: ScoredDifferences, design: Design, *, power: float = HO
         items: Scored items.
         design: Levels of the tests.
         power: Probability of a pass.
+        share: Share of the planned items that these are; the margin is that of all of them, if the others are like these.
 
     Returns:
         The margin; ``None`` if the items support no margin.
@@ -207,10 +210,10 @@ def honest_margin(items: ScoredDifferences, design: Design, *, power: float = HO
     summary = items.summary
     deviation, under_null = math.sqrt(summary.variance), _deviation_under([items])
     if items.is_binary:
-        share = (min(items.num_worse, items.num_better) + 0.5) / summary.num_items
-        deviation, under_null = math.sqrt(2 * share), lambda null: null_deviation(share, share, null)
+        flips = (min(items.num_worse, items.num_better) + 0.5 * share) / summary.num_items
+        deviation, under_null = math.sqrt(2 * flips), lambda null: null_deviation(flips, flips, null)
     return smallest_margin(
-        summary.num_items / summary.design_effect,
+        summary.num_items / share / summary.design_effect,
         deviation,
         under_null,
         margin_level=design.margin_level,

@@ -25,7 +25,14 @@ from numpy.typing import NDArray
 
 from mainstay.gates.findings import HYPOTHESES, MetricJudgement, sequential_finding, unlooked_finding
 from mainstay.gates.policy import Design
-from mainstay.gates.samples import Fault, MetricSamples, fault_finding, find_fault, first_pairs, with_known_unit
+from mainstay.gates.samples import (
+    Fault,
+    MetricSamples,
+    fault_finding,
+    find_settled_fault,
+    first_pairs,
+    with_known_unit,
+)
 from mainstay.records.findings import Finding, Interval, Verdict
 from mainstay.records.formatting import is_bound
 from mainstay.stats.capping import degradation_caps
@@ -146,9 +153,10 @@ def weigh_family(samples: Sequence[MetricSamples], design: Design) -> WeighedFam
     Raises:
         ValueError: If there are more metrics than planned, or a metric is deterministic and needs no pairs.
     """
-    open_samples = [with_known_unit(sample) for sample in samples if sample.preset is None]
+    recorded = [sample for sample in samples if sample.preset is None]
+    faults = tuple(find_settled_fault(sample, design.looks) for sample in recorded)
+    open_samples = list(map(with_known_unit, recorded))
     _check_family(open_samples, design)
-    faults = tuple(find_fault(sample) for sample in open_samples)
     sound = tuple(
         first_pairs(sample, fault.pair) if fault else sample for sample, fault in zip(open_samples, faults, strict=True)
     )

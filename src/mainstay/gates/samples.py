@@ -7,6 +7,7 @@ ceiling. The metric then becomes an error and can never pass.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from mainstay.gates.accuracy import is_implausible
@@ -96,6 +97,37 @@ def with_known_unit(samples: MetricSamples) -> MetricSamples:
     return replace(samples, metric=replace(metric, unit=PLAIN_NUMBER))
 
 
+def find_settled_fault(samples: MetricSamples, looks: Sequence[int]) -> Fault | None:
+    """The first fault that no later pair can excuse.
+
+    Whether an accuracy without a unit is a fraction is told from the baseline, whose next value may be the first above
+    one. So a value above one is a fault only once it is one in all pairs up to a look. Pairs beyond that look do not
+    change what was found, so a resumed gate finds the same.
+
+    Args:
+        samples: The values in every known pair.
+        looks: Numbers of pairs at which the gate looks.
+
+    Example:
+        >>> from mainstay.records.metrics import Direction, Kind, Metric
+        >>> reward = Metric(workload="w", name="a", kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=0.05)
+        >>> samples = MetricSamples(
+        ...     metric=reward, seeds=(7, 8), baseline_values=(0.97, 0.98), candidate_values=(1.02, 0.99)
+        ... )
+        >>> find_settled_fault(samples, looks=(5,)), find_settled_fault(samples, looks=(2, 5)).reason
+        (None, 'a of the candidate is 1.02, which no fraction can be: if it is none, declare its unit at seed 7')
+    """
+    if samples.metric.unit or not samples.metric.is_fraction:
+        return find_fault(samples)
+    at_once = find_fault(replace(samples, metric=replace(samples.metric, unit=PLAIN_NUMBER)))
+    for look in looks:
+        if look > samples.num_pairs or (at_once and at_once.pair < look):
+            break
+        if fault := find_fault(first_pairs(samples, look)):
+            return fault
+    return at_once
+
+
 def find_fault(samples: MetricSamples) -> Fault | None:
     """The first value that cannot be judged, if there is one.
 
@@ -131,6 +163,7 @@ def fault_finding(samples: MetricSamples, fault: Fault) -> Finding:
         verdict=Verdict.ERROR,
         reason=fault.reason,
         blame=fault.blame,
+        broken_seed=samples.seeds[fault.pair],
         num_pairs=fault.pair,
         seeds=samples.seeds[: fault.pair],
         baseline_values=samples.baseline_values[: fault.pair],

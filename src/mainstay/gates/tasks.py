@@ -3,7 +3,8 @@
 The rule is that of :mod:`~mainstay.gates.family`, with looks at growing shares of the items: a task passes if its degradation is below the
 margin (level ``margin_level``) and below twice the margin (level ``alpha``); it fails if its degradation is above the
 margin and above zero, the latter by Holm's procedure over all tasks and their mean. If there are two tasks or more, the
-mean of the task means, the *macro* metric, must pass, and a task whose items are too few for its margin is a guard.
+mean of the task means, the *macro* metric, must pass, and a task whose items are too few for its margin is a guard. What
+counts are the items that were planned, so a task does not become a guard because the time ran out before all were scored.
 
 - :class:`TaskSamples`, :class:`Evaluation`: the scores of a task at one look, and of all tasks at all looks.
 - :func:`judge_tasks`: judges the tasks of stored results at a single look.
@@ -55,6 +56,8 @@ class TaskSamples:
         baseline_repeated: Number of items on which it was repeated.
         is_identical: Whether all outputs are known and equal.
         tier: Declared tier; with ``None``, the tier follows from the number of items.
+        tier_margin: Margin that the items must support for the tier to be blocking if none is declared; if ``None``, that of
+            the metric. A change may have tightened the latter, which makes no guard.
         preset: A finding known without judging the items, such as ``missing`` for a task that the candidate lacks.
         warnings: Warnings for the reader, one sentence each.
         detail: Causes of missing scores.
@@ -69,6 +72,7 @@ class TaskSamples:
     baseline_repeated: int = 0
     is_identical: bool = False
     tier: Tier | None = None
+    tier_margin: float | None = None
     preset: Finding | None = None
     warnings: tuple[str, ...] = ()
     detail: tuple[str, ...] = ()
@@ -91,6 +95,7 @@ class Evaluation:
         mean: Metric of the mean of the tasks; ``None`` if there is none.
         mean_tier: Tier of the mean.
         lacking: Tasks of the mean that are not among the samples.
+        share: Share of the planned items that were scored up to the latest of these looks.
     """
 
     looks: tuple[tuple[TaskSamples, ...], ...]
@@ -98,6 +103,7 @@ class Evaluation:
     mean: Metric | None = None
     mean_tier: Tier = Tier.BLOCKING
     lacking: tuple[str, ...] = ()
+    share: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,13 +122,14 @@ class WeighedEvaluation:
 
     Attributes:
         findings: The finding of each metric, mean first, if it is known without judging items; otherwise ``None``.
-        cases: Metrics that are judged by their items, at each look.
+        cases: Metrics that are judged by their items, at each look; ``None`` at a look at which the items of a metric cannot
+            be judged yet.
         p_values: (looks, metrics, 4) sequential p-values in the order of :data:`~mainstay.gates.findings.HYPOTHESES`.
         gains: (looks, metrics, 2) sequential p-values of no gain, and of a gain of at most the margin.
     """
 
     findings: tuple[Finding | None, ...]
-    cases: tuple[tuple[_Case, ...], ...]
+    cases: tuple[tuple[_Case | None, ...], ...]
     p_values: NDArray[np.float64]
     gains: NDArray[np.float64]
 
@@ -186,28 +193,24 @@ def weigh_evaluation(
     counted = {each.metric.name for each in (last if in_mean is None else in_mean)}
     num_tasks = sum(each.preset is None or each.preset.verdict is not Verdict.NEW for each in last)
     in_means = [each for each in last if each.metric.name in counted]
-    guards = _guards(in_means, num_tasks, design) if evaluation.mean else set()
+    guards = _guards(in_means, num_tasks, design, share=evaluation.share) if evaluation.mean else set()
     tiers = [each.tier or (Tier.GUARD if each.metric.name in guards else Tier.BLOCKING) for each in last]
-    known: list[Finding | None] = [
-        replace(each.preset, tier=each.tier or Tier.BLOCKING) if each.preset else None for each in last
-    ]
-    if evaluation.mean:
-        lacking = [each for each in last if each.preset and each.metric.name in counted]
-        known.insert(0, _unknown_mean(evaluation, [each.preset for each in lacking if each.preset]))
-    cases = []
+    known = [_known(looks) for looks in zip(*evaluation.looks, strict=True)]
+    mean = _unknown_mean(evaluation, counted)
+    cases: list[tuple[_Case | None, ...]] = []
     for samples, weight in zip(evaluation.looks, evaluation.weights, strict=True):
         level = design.margin_level * weight
         at_look = [
-            _case(replace(each, tier=tier), design, level=level)
-            for each, tier, latest in zip(samples, tiers, last, strict=True)
-            if not latest.preset
+            _case(replace(each, tier=tier), latest, design, level=level)
+            for each, tier, latest, finding in zip(samples, tiers, last, known, strict=True)
+            if finding is None
         ]
-        if evaluation.mean and known[0] is None:
+        if evaluation.mean and mean is None:
             tasks = [each for each in samples if each.metric.name in counted]
             at_look.insert(0, _mean_case(evaluation.mean, tasks, evaluation.mean_tier, design, level=level))
         cases.append(tuple(at_look))
     return WeighedEvaluation(
-        findings=tuple(known),
+        findings=(*([mean] if evaluation.mean else []), *known),
         cases=tuple(cases),
         p_values=_sequential(cases, evaluation.weights, "p_values", len(HYPOTHESES)),
         gains=_sequential(cases, evaluation.weights, "gains", 2),
@@ -226,13 +229,13 @@ def settled_evaluation(findings: Sequence[Finding]) -> WeighedEvaluation:
 
 
 def _sequential(
-    cases: Sequence[Sequence[_Case]], weights: Sequence[float], name: str, count: int
+    cases: Sequence[Sequence[_Case | None]], weights: Sequence[float], name: str, count: int
 ) -> NDArray[np.float64]:
-    """Sequential p-values from those of each look; 1 for a metric whose outputs are identical."""
+    """Sequential p-values from those of each look; 1 for a metric that is identical, or not judged yet."""
     p_values = np.ones((len(cases), len(cases[0]), count))
     for look, at_look in enumerate(cases):
         for index, case in enumerate(at_look):
-            if not case.samples.is_identical:
+            if case and not case.samples.is_identical:
                 p_values[look, index] = getattr(case.evidence, name)
     return sequential_p_values(p_values, weights)
 
@@ -250,7 +253,7 @@ def evaluation_findings(weighed: WeighedEvaluation, decisions: Decisions, design
     is_gain = holm_rejections(gains[:, 0], family_size=design.num_gated, level=design.alpha)
     judged = iter(
         _finding(
-            [at_look[index] for at_look in weighed.cases[: look + 1]],
+            [case for at_look in weighed.cases[: look + 1] if (case := at_look[index])],
             decisions.verdict(index),
             p_values=weighed.p_values[look, index],
             is_implausible=bool(is_gain[index]) and gains[index, 1] <= design.margin_level,
@@ -280,33 +283,49 @@ def acknowledge_gains(findings: Sequence[Finding], names: Collection[str]) -> tu
     )
 
 
-def _guards(tasks: Sequence[TaskSamples], num_tasks: int, design: Design) -> set[str]:
-    """Names of the tasks whose items are too few for their margins if all tasks of a clean change are to pass."""
-    known = [(task.metric, task.items) for task in tasks if task.items is not None]
+def _guards(tasks: Sequence[TaskSamples], num_tasks: int, design: Design, *, share: float) -> set[str]:
+    """Names of the tasks whose planned items are too few for their margins if all tasks of a clean change are to pass."""
+    known = [(task, task.items) for task in tasks if task.items is not None]
     if not known:
         return set()
     power = 1 - (1 - HONEST_POWER) / num_tasks
     supported = are_supported(
-        [honest_margin(each, design, power=power) for _, each in known],
-        [metric.margin for metric, _ in known],
+        [honest_margin(each, design, power=power, share=share) for _, each in known],
+        [task.metric.margin if task.tier_margin is None else task.tier_margin for task, _ in known],
         [each.differences.size for _, each in known],
     )
-    return {metric.name for (metric, _), is_supported in zip(known, supported, strict=True) if not is_supported}
+    return {task.metric.name for (task, _), is_supported in zip(known, supported, strict=True) if not is_supported}
 
 
-def _case(samples: TaskSamples, design: Design, *, level: float) -> _Case:
-    """A task with the evidence of its items."""
-    assert samples.items is not None
+def _known(looks: Sequence[TaskSamples]) -> Finding | None:
+    """The finding of a task that is known without judging items; none if it is only undecided after it was judged."""
+    preset = looks[-1].preset
+    if preset is None or (preset.verdict is Verdict.INCONCLUSIVE and any(each.items for each in looks)):
+        return None
+    return replace(preset, tier=looks[-1].tier or Tier.BLOCKING)
+
+
+def _case(samples: TaskSamples, latest: TaskSamples, design: Design, *, level: float) -> _Case | None:
+    """A task with the evidence of its items, and a warning if those of the latest look cannot be judged yet."""
+    items, warnings = samples.items, samples.warnings
+    if items is None:
+        return None
+    if latest.preset:
+        warnings = (*warnings, f"a later look could not be judged: {latest.preset.reason}")
     return _Case(
-        samples=samples,
-        evidence=weigh_items(samples.items, margin=samples.metric.margin, level=level),
-        honest_margin=honest_margin(samples.items, design),
+        samples=replace(samples, warnings=warnings),
+        evidence=weigh_items(items, margin=samples.metric.margin, level=level),
+        honest_margin=honest_margin(items, design),
     )
 
 
-def _mean_case(metric: Metric, tasks: Sequence[TaskSamples], tier: Tier, design: Design, *, level: float) -> _Case:
+def _mean_case(
+    metric: Metric, tasks: Sequence[TaskSamples], tier: Tier, design: Design, *, level: float
+) -> _Case | None:
     """The mean of the tasks with the evidence of all items."""
     items = [task.items for task in tasks if task.items is not None]
+    if len(items) < len(tasks):
+        return None
     flips = [task.baseline_flips for task in tasks if task.baseline_flips is not None]
     return _Case(
         samples=TaskSamples(
@@ -328,20 +347,29 @@ def _mean_case(metric: Metric, tasks: Sequence[TaskSamples], tier: Tier, design:
     )
 
 
-def _unknown_mean(evaluation: Evaluation, lacking: Sequence[Finding]) -> Finding | None:
-    """An error with the blame of the tasks that cannot be judged; for a missing task, the candidate."""
-    assert evaluation.mean is not None
-    blames = {Blame.CANDIDATE if each.verdict is Verdict.MISSING else each.blame for each in lacking}
-    blames |= {Blame.CANDIDATE for _ in evaluation.lacking}
-    missing = [*(each.metric.name for each in lacking), *evaluation.lacking]
-    if not missing:
+def _unknown_mean(evaluation: Evaluation, counted: Collection[str]) -> Finding | None:
+    """The finding of a mean that cannot be judged, with the blame of its tasks; for a missing task, the candidate.
+
+    It is undecided if its tasks are, and nothing if there is no mean, or if it was judged at an earlier look.
+    """
+    if evaluation.mean is None:
         return None
+    of_mean = [[each for each in look if each.metric.name in counted] for look in evaluation.looks]
+    lacking = [each.preset for each in of_mean[-1] if each.preset]
+    errors = [preset for preset in lacking if preset.verdict is not Verdict.INCONCLUSIVE]
+    is_undecided = not errors and not evaluation.lacking
+    if is_undecided and any(all(each.items for each in look) for look in of_mean):
+        return None
+    blames = {Blame.CANDIDATE if each.verdict is Verdict.MISSING else each.blame for each in errors}
+    blames |= {Blame.CANDIDATE for _ in evaluation.lacking}
+    missing = [*(each.metric.name for each in errors or lacking), *evaluation.lacking]
     names = ", ".join(missing[:3]) + (" and more" if len(missing) > 3 else "")
+    blame = blames.pop() if len(blames) == 1 else Blame.BOTH
     return Finding(
         metric=evaluation.mean,
-        verdict=Verdict.ERROR,
+        verdict=Verdict.INCONCLUSIVE if is_undecided else Verdict.ERROR,
         reason=f"the mean of the tasks is not known without {names}",
-        blame=blames.pop() if len(blames) == 1 else Blame.BOTH,
+        blame=None if is_undecided else blame,
         tier=evaluation.mean_tier,
     )
 

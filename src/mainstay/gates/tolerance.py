@@ -13,9 +13,16 @@ from dataclasses import replace
 
 from mainstay.records.findings import Finding, Method, Verdict
 from mainstay.records.formatting import degradation_text
+from mainstay.records.metrics import Kind
 
 MOST_TIMES_CALIBRATED = 3.0
 """Multiple of the calibrated deviation of a pair up to which an undecided metric is tolerated."""
+
+_NOT_CALIBRATED = "its noise was not calibrated before: 'mainstay calibrate --write' does that for later gates"
+_NOT_STATED = (
+    "'deviations' in [tool.mainstay] names no noise for it, and 'mainstay calibrate' writes only that of times and memory: decide "
+    "yourself, or enter the standard deviation of a pair from run.json in a separate change"
+)
 
 
 def tolerate_calibrated(findings: Iterable[Finding], deviations: Mapping[str, float]) -> tuple[Finding, ...]:
@@ -68,7 +75,7 @@ def _why_not(finding: Finding, calibrated: float | None) -> str:
     if why_not := why_not_within(finding):
         return why_not
     if calibrated is None:
-        return "its noise was not calibrated before: 'mainstay calibrate --write' does that for later gates"
+        return _NOT_CALIBRATED if finding.metric.kind is Kind.PERFORMANCE else _NOT_STATED
     metric, deviation = finding.metric, finding.standard_deviation
     if deviation is None or not deviation <= MOST_TIMES_CALIBRATED * calibrated:
         seen = "unknown" if deviation is None else degradation_text(metric, deviation)

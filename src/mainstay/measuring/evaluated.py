@@ -9,6 +9,7 @@ as the worst, and items are never left out.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -25,7 +26,7 @@ from mainstay.measuring.items import (
     paired_samples,
     preset_samples,
 )
-from mainstay.measuring.ledger import WorkloadLog
+from mainstay.measuring.ledger import MarginSource, WorkloadLog
 from mainstay.records.findings import Finding, Verdict
 from mainstay.records.metrics import FRACTION, Metric, Scoring, Tier
 from mainstay.records.runs import FlippedItem, ItemGroup, WorkloadResult
@@ -35,6 +36,10 @@ from mainstay.stats.scores import block_weights
 
 MOST_REPEATED = 200
 """Number of items on which the baseline is repeated, to see how many flip by themselves."""
+
+MOST_UNEVEN = 2
+"""Largest assumed factor between the items of a task and those that its share scored so far suggests: clusters differ in
+size, and items may be chosen without regard to their task."""
 
 NOT_SCORED = "not scored: the time budget ran out before its trials"
 """Reason of a finding without any item."""
@@ -82,19 +87,24 @@ class EvaluationLog(WorkloadLog):
         """Names of the scores that its trials must record."""
         return tuple(dict.fromkeys(scoring.score for _, scoring in self._scored_metrics()))
 
-    def _settle_faults(self) -> None:
+    def _settle_faults(self, looks: Sequence[int]) -> None:
         """Fix nothing: items that cannot be judged are told with the evidence of their look."""
 
-    def weighed(self, design: Design, *, at_once: bool = False) -> tuple[WeighedEvaluation, ...]:
+    def weighed(
+        self, design: Design, *, tier_margin_of: MarginSource | None = None, at_once: bool = False
+    ) -> tuple[WeighedEvaluation, ...]:
         """The evidence about the metrics of each score.
 
         Args:
             design: Levels and number of metrics of the gate.
+            tier_margin_of: Gives the margin that the items of a task must support to block; that of the metric if ``None``.
             at_once: Whether the items of all looks are judged at a single one, as a calibration does.
         """
         num_looks = self._num_sound
+        margins = {each.id: tier_margin_of(each, self.context) for each in self.workload.metrics if tier_margin_of}
         key = (
             num_looks,
+            margins,
             (0, Side.BASELINE, 1) in self.trials,
             self.workload.metrics,
             dict(self.presets),
@@ -104,7 +114,7 @@ class EvaluationLog(WorkloadLog):
         if self._known is None or self._known[0] != key:
             weighed = (
                 tuple(
-                    weigh_evaluation(self._evaluation(score, num_looks, at_once=at_once), design)
+                    weigh_evaluation(self._evaluation(score, num_looks, margins, at_once=at_once), design)
                     for score in self.gated
                 )
                 if num_looks
@@ -144,28 +154,30 @@ class EvaluationLog(WorkloadLog):
             assert metric.scoring is not None, f"{metric.id} is no metric of an evaluation"
             yield metric, metric.scoring
 
-    def _evaluation(self, score: str, num_looks: int, *, at_once: bool) -> Evaluation:
+    def _evaluation(
+        self, score: str, num_looks: int, tier_margins: Mapping[str, float], *, at_once: bool
+    ) -> Evaluation:
         """The scores under one name at every look."""
         metrics = {metric: scoring for metric, scoring in self._scored_metrics() if scoring.score == score}
         mean = next((metric for metric, scoring in metrics.items() if scoring.tasks), None)
         of_tasks = [metric for metric in metrics if metric is not mean]
         weights = block_weights(self.shares).tolist()
-        looks, used = [], []
-        for look in range(num_looks - 1 if at_once else 0, num_looks):
+        first = num_looks - 1 if at_once else 0
+        looks = []
+        for look in range(first, num_looks):
             samples = self._samples_at(score, look + 1, of_tasks, mean)
             if look < len(weights) - 1:  # all outputs must be equal, not only the first
                 samples = tuple(replace(each, is_identical=False) for each in samples)
-            if look == num_looks - 1 or all(each.preset is None for each in samples):
-                looks.append(samples)
-                used.append(1.0 if at_once else weights[look])
+            looks.append(tuple(replace(each, tier_margin=tier_margins.get(each.metric.id)) for each in samples))
         declared = mean.scoring.tasks if mean and mean.scoring else ()
         present = {metric.scoring.task for metric in of_tasks if metric.scoring}
         return Evaluation(
             looks=tuple(looks),
-            weights=tuple(used),
+            weights=(1.0,) if at_once else tuple(weights[:num_looks]),
             mean=mean,
             mean_tier=_declared_tier(mean) or Tier.BLOCKING,
             lacking=tuple(f"{score}/{task}" for task in declared if task not in present),
+            share=self.shares[num_looks - 1],
         )
 
     def _without_items(self, metric: Metric) -> Finding:
@@ -188,7 +200,8 @@ class EvaluationLog(WorkloadLog):
             if trouble is not None:
                 samples.append(preset_samples(metric, refused=trouble, tier=_declared_tier(metric)))
             elif task in paired:
-                samples.append(_with_repeat(paired[task], metric, repeats.get(task)))
+                num_left = self._num_left(paired[task], paired.values(), score, num_looks)
+                samples.append(_with_repeat(paired[task], metric, repeats.get(task), num_left=num_left))
             elif not any(task in tasks for tasks in sides.values()):
                 nothing = ItemsError("neither revision recorded a score of it")
                 samples.append(preset_samples(metric, refused=nothing, tier=_declared_tier(metric)))
@@ -227,6 +240,16 @@ class EvaluationLog(WorkloadLog):
         if not refused and (choice := self._different_choice(score, num_looks)):
             return {}, dict.fromkeys(scorings, choice), tasks
         return {task.name: task for task in found}, refused, tasks
+
+    def _num_left(self, task: PairedTask, scored: Iterable[PairedTask], score: str, num_looks: int) -> int:
+        """Largest number of scores of a task that a side may still record after some looks."""
+        if num_looks == len(self.shares):
+            return 0
+        num_items = len(task.ids)
+        chosen_of = self.trials[0, Side.BASELINE, 0].examples[score].chosen_of
+        unscored = chosen_of - sum(len(each.ids) for each in scored)
+        expected = num_items / self.shares[num_looks - 1]
+        return math.ceil(max(0, min(unscored, MOST_UNEVEN * expected - num_items)) * task.repeats)
 
     def _different_choice(self, score: str, num_looks: int) -> ItemsError | None:
         """Why items that neither side has scored yet cannot be the same; ``None`` if they can."""
@@ -356,11 +379,11 @@ def _undeclared(sides: Mapping[Side, set[str]], declared: set[str], mean: Metric
     return ItemsError(fact, side=side if len(strangers) == 1 else None)
 
 
-def _with_repeat(task: PairedTask, metric: Metric, repeat: _Repeat | None) -> TaskSamples:
+def _with_repeat(task: PairedTask, metric: Metric, repeat: _Repeat | None, *, num_left: int) -> TaskSamples:
     """Samples of a task, with what the baseline gave when it was repeated."""
     if not metric.unit:
         metric = replace(metric, unit=FRACTION if task.score_range == (0.0, 1.0) else PLAIN_NUMBER)
-    samples = paired_samples(task, metric, tier=_declared_tier(metric))
+    samples = paired_samples(task, metric, tier=_declared_tier(metric), num_left=num_left)
     if repeat is None:
         return replace(samples, is_identical=False)
     return replace(

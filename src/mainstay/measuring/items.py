@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -40,34 +41,22 @@ FEWEST_ITEMS = 2
 """Smallest number of items, and of clusters, of which anything can be said."""
 
 
-def paired_samples(task: PairedTask, metric: Metric, *, tier: Tier | None) -> TaskSamples:
+def paired_samples(task: PairedTask, metric: Metric, *, tier: Tier | None, num_left: int = 0) -> TaskSamples:
     """Samples of a task that both sides have scored; an error if a side has too few scores.
 
     Args:
         task: The items of both sides.
         metric: The metric of the task.
         tier: Declared tier.
+        num_left: Largest number of scores that a side may still record at later looks. If they could make the missing
+            ones few enough, the task is undecided, not an error.
     """
     low, high = task.score_range
     widest = high - low if task.is_bounded else math.inf
     missing = (task.num_missing[Side.BASELINE], task.num_missing[Side.CANDIDATE])
     detail = tuple(_causes(task))
-    at_fault = [
-        side
-        for side in Side
-        if missing_share(task.num_missing[side], task.num_scores[side], widest) > metric.margin / 2
-    ]
-    if at_fault:
-        named = " and ".join(f"{task.num_missing[side]:,} of the {side}" for side in at_fault)
-        why = "" if task.is_bounded else "; no range is declared, so nothing bounds what they could have been"
-        preset = Finding(
-            metric=metric,
-            verdict=Verdict.ERROR,
-            reason=f"too many scores are missing to judge by the rest: {named}, of {max(task.num_scores.values()):,}{why}",
-            blame=Blame(at_fault[0]) if len(at_fault) == 1 else Blame.BOTH,
-            detail=detail,
-        )
-        return TaskSamples(metric=metric, preset=preset, tier=tier)
+    if preset := _too_many_missing(task, metric, widest, num_left):
+        return TaskSamples(metric=metric, preset=replace(preset, detail=detail), tier=tier)
     differences = task.differences
     num_clusters = len(task.ids) if task.clusters is None else len(set(task.clusters.tolist()))
     if num_clusters < FEWEST_ITEMS:
@@ -90,6 +79,35 @@ def paired_samples(task: PairedTask, metric: Metric, *, tier: Tier | None) -> Ta
         tier=tier,
         warnings=tuple(_warnings(task)),
         detail=detail,
+    )
+
+
+def _too_many_missing(task: PairedTask, metric: Metric, score_range: float, num_left: int) -> Finding | None:
+    """The finding of a task that lacks too many scores: an error, unless scores to come could make them few enough."""
+
+    def lacking(num_more: int) -> list[Side]:
+        """Sides whose missing scores could move their mean by more than half the margin, with more scores than now."""
+        return [
+            side
+            for side in Side
+            if missing_share(task.num_missing[side], task.num_scores[side] + num_more, score_range) > metric.margin / 2
+        ]
+
+    at_last = lacking(num_left)
+    sides = at_last or lacking(0)
+    if not sides:
+        return None
+    named = " and ".join(f"{task.num_missing[side]:,} of the {side}" for side in sides)
+    counts = f"{named}, of {max(task.num_scores.values()):,}"
+    if not at_last:
+        reason = f"too many scores are missing so far to judge by the rest: {counts}; later looks may change that"
+        return Finding(metric=metric, verdict=Verdict.INCONCLUSIVE, reason=reason)
+    why = "" if task.is_bounded else "; no range is declared, so nothing bounds what they could have been"
+    return Finding(
+        metric=metric,
+        verdict=Verdict.ERROR,
+        reason=f"too many scores are missing to judge by the rest: {counts}{why}",
+        blame=Blame(sides[0]) if len(sides) == 1 else Blame.BOTH,
     )
 
 

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from mainstay.gates.accuracy import compare_recorded_predictions, find_flattery
+from mainstay.gates.accuracy import Flattery, compare_recorded_predictions, find_flattery
 from mainstay.gates.exact import (
     DigestComparison,
     Digests,
@@ -20,7 +20,7 @@ from mainstay.gates.exact import (
     judge_exact,
 )
 from mainstay.gates.names import changed_names
-from mainstay.gates.samples import MetricSamples, fault_finding, find_fault, first_pairs, with_known_unit
+from mainstay.gates.samples import MetricSamples, fault_finding, find_settled_fault, first_pairs, with_known_unit
 from mainstay.measuring.agenda import REVIEW, Assignment
 from mainstay.records.findings import Blame, Finding, MeasuredWith, Method, Verdict
 from mainstay.records.metrics import Kind, Metric, Workload
@@ -294,15 +294,21 @@ class WorkloadLog:
 
     def _broken(self, blame: Blame, who: str, trial: Trial, known: str = "") -> Finding:
         reason = f"{who} did not complete a trial at seed {trial.seed}, twice{known}: {trial.cause}"
-        return self._finding(Verdict.ERROR, reason, blame=blame, detail=trial.last_lines)
+        return replace(
+            self._finding(Verdict.ERROR, reason, blame=blame, detail=trial.last_lines), broken_seed=trial.seed
+        )
 
     def _finding(
         self, verdict: Verdict, reason: str, *, blame: Blame | None = None, detail: tuple[str, ...] = ()
     ) -> Finding:
         return Finding(metric=self.workload.metrics[0], verdict=verdict, reason=reason, blame=blame, detail=detail)
 
-    def settle(self) -> None:
-        """Fix the findings that no further pair can change: broken trials, counts and faulty values."""
+    def settle(self, looks: Sequence[int]) -> None:
+        """Fix the findings that no further pair can change: broken trials, counts and faulty values.
+
+        Args:
+            looks: Numbers of pairs at which the gate looks.
+        """
         if self._needs_own:
             self._fall_back()
         if self.skip_reason:
@@ -314,22 +320,26 @@ class WorkloadLog:
         elif self.workload.execution.is_once:
             self._settle_counts()
         else:
-            self._settle_faults()
+            self._settle_faults(looks)
 
-    def _settle_faults(self) -> None:
+    def _settle_faults(self, looks: Sequence[int]) -> None:
         """Fix the findings of metrics whose values cannot be judged or believed."""
         for metric in self.workload.metrics:
-            if metric.id not in self.presets and (fault := find_fault(self.samples(metric))):
+            if metric.id not in self.presets and (fault := find_settled_fault(self.samples(metric), looks)):
                 self.presets[metric.id] = fault_finding(self.samples(metric), fault)
-            elif metric.id not in self.presets and (reason := self._flattery(metric)):
+            elif metric.id not in self.presets and (flattery := self._flattery(metric)):
                 self.presets[metric.id] = Finding(
-                    metric=metric, verdict=Verdict.ERROR, reason=reason, blame=Blame.CANDIDATE
+                    metric=metric,
+                    verdict=Verdict.ERROR,
+                    reason=flattery.reason,
+                    blame=Blame.CANDIDATE,
+                    broken_seed=flattery.seed,
                 )
 
-    def _flattery(self, metric: Metric) -> str:
-        """Why the candidate's values cannot be believed, once two pairs are known; empty if they can."""
+    def _flattery(self, metric: Metric) -> Flattery | None:
+        """Why the candidate's values cannot be believed, once two pairs are known; ``None`` if they can."""
         if not self.workload.execution.has_digests or self.num_pairs < NUM_EXACT_SEEDS:
-            return ""
+            return None
         known = with_known_unit(self.samples(metric)).metric
         sides = {side.value: self.trials_of(side) for side in Side}
         return find_flattery(known, baseline=sides["baseline"], candidate=sides["candidate"])

@@ -123,6 +123,8 @@ class Measurement:
         salt: Text from which seeds and orders are derived, together with the commit.
         commit: The baseline's commit.
         margin_of: Gives a metric's margin once the data set is known.
+        tier_margin_of: Gives the margin that the items of a task must support to block, which a change cannot tighten; that
+            of the metric if ``None``.
         measure: Function that measures one pair of whole runs, given its known trials.
         measure_timed: Function that measures one pair of processes, which take turns in all timed workloads.
         executor: Executor of the measurements: threads, or processes if both functions can be pickled.
@@ -150,6 +152,7 @@ class Measurement:
     salt: str
     commit: str
     margin_of: MarginSource
+    tier_margin_of: MarginSource | None = None
     measure: Callable[[PairRequest, Sequence[Trial]], PairResult]
     measure_timed: Callable[[TimedRequest], TimedResult]
     executor: Executor
@@ -175,7 +178,7 @@ class Measurement:
         self._here = Site(self.executor, self.num_at_once, self._num_processes)
         for log in self.logs:
             log.adopt_margins(self.margin_of)
-            log.settle()
+            log.settle(self.design.looks)
 
     def run(self) -> tuple[Finding, ...]:
         """Measure until every metric is decided, all looks have been taken, or the time budget runs out.
@@ -253,7 +256,12 @@ class Measurement:
             self.observer.phase("scoring all items")
         for look in range(max((len(log.shares) for log in logs), default=0)):
             self._measure((log, look) for log in logs if look < len(log.shares))
-        weighed = [each for log in logs if not log.skip_reason for each in log.weighed(self.design, at_once=True)]
+        weighed = [
+            each
+            for log in logs
+            if not log.skip_reason
+            for each in log.weighed(self.design, tier_margin_of=self.tier_margin_of, at_once=True)
+        ]
         return judge_jointly([], weighed, self.design)
 
     def results(self) -> tuple[WorkloadResult, ...]:
@@ -421,7 +429,7 @@ class Measurement:
             self._logs[trial.workload].add(trial)
         for log in {trial.workload: self._logs[trial.workload] for trial in trials}.values():
             log.adopt_margins(self.margin_of)
-            log.settle()
+            log.settle(self.design.looks)
 
     def _tell(self, num_done: int, num_planned: int, start: float) -> None:
         """Report progress to the observer."""
@@ -485,7 +493,7 @@ class Measurement:
                 weighed
                 for log in self._logs.values()
                 if isinstance(log, EvaluationLog) and not log.skip_reason
-                for weighed in log.weighed(self.design)
+                for weighed in log.weighed(self.design, tier_margin_of=self.tier_margin_of)
             ],
             self.design,
         )

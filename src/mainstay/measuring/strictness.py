@@ -145,13 +145,37 @@ class Margins:
             >>> Margins(settings=settings)(metric, {"dataset": "digits"})
             0.02
         """
+        return min((margin for margin in self._said(metric, context) if margin is not None), default=metric.margin)
+
+    def of_baseline(self, metric: Metric, context: Mapping[str, ContextValue]) -> float:
+        """The baseline's own margin of a metric, which no change can tighten; the margin in force if it has none.
+
+        Whether the items of a task are enough for its margin is decided by this one: a change that tightens the margin
+        would otherwise make the task a guard, which does not block while it is undecided.
+
+        Args:
+            metric: The metric that is judged.
+            context: Recorded circumstances.
+
+        Example:
+            >>> from mainstay.records.metrics import Kind
+            >>> metric = Metric(workload="w", name="a", kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=1e-6)
+            >>> margins = Margins(settings=(Configuration(), Configuration()), markers=({"w#a": 0.02}, {"w#a": 1e-6}))
+            >>> margins(metric, {}), margins.of_baseline(metric, {})
+            (1e-06, 0.02)
+        """
+        own = self._said(metric, context)[0]
+        return self(metric, context) if own is None else own
+
+    def _said(self, metric: Metric, context: Mapping[str, ContextValue]) -> list[float | None]:
+        """The margin that each revision gives a metric; ``None`` if it gives none."""
         dataset = context.get("dataset")
         name = None if dataset is None else str(dataset)
-        said = []
-        for settings, markers in zip(self.settings, self.markers, strict=True):
-            configured = settings.margin(metric.name, dataset=name)
-            said.append(markers.get(metric.id) if configured is None else configured)
-        return min((margin for margin in said if margin is not None), default=metric.margin)
+        configured = [settings.margin(metric.name, dataset=name) for settings in self.settings]
+        return [
+            markers.get(metric.id) if margin is None else margin
+            for margin, markers in zip(configured, self.markers, strict=True)
+        ]
 
 
 def require_known_margins(configuration: Configuration, metrics: Sequence[Metric]) -> None:

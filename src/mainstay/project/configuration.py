@@ -23,6 +23,7 @@ from typing import Any, Literal, NoReturn, TypeVar, get_args
 from mainstay.records.errors import ConfigurationError
 from mainstay.records.metrics import Direction, Tier
 from mainstay.records.plans import DEFAULT_PAIR_SECONDS
+from mainstay.store.files import with_line_ends
 
 T = TypeVar("T")
 
@@ -212,7 +213,7 @@ def with_settings(
     margins: Mapping[str, float],
     deviations: Mapping[str, float],
 ) -> str:
-    r"""Replace settings in the text of a pyproject.toml; comments and everything else stay as they are.
+    r"""Replace settings in the text of a pyproject.toml; comments, line ends and everything else stay as they are.
 
     Args:
         pyproject_text: Content of the whole file.
@@ -248,7 +249,7 @@ def with_settings(
             by_metric = _child(table, key)
             for name, value in values.items():
                 _replace(by_metric, name, value)
-    text: str = tomlkit.dumps(document)
+    text = with_line_ends(tomlkit.dumps(document), pyproject_text)
     read_configuration(text, where)
     return text
 

@@ -23,7 +23,7 @@ from typing import Any
 from mainstay.records.errors import ConfigurationError, StoreError, UsageError
 from mainstay.records.findings import Finding, Verdict, Waiver
 from mainstay.records.metrics import Metric
-from mainstay.store.files import write_text
+from mainstay.store.files import with_line_ends, write_text
 
 JUDGED_WAIVERS = ".mainstay-judge-waivers.toml"
 """File of accepted degradations of stored results; the gate, which does not know their metrics, has its own file."""
@@ -79,7 +79,7 @@ def parse_waivers(text: str, *, where: str) -> tuple[Waiver, ...]:
 
 
 def append_waiver(path: Path, waiver: Waiver, today: datetime.date) -> None:
-    """Append an entry to a file, creating the file if necessary; existing content is unchanged.
+    """Append an entry to a file, creating the file if necessary; existing content and its line ends are unchanged.
 
     Args:
         path: The file.
@@ -97,8 +97,8 @@ def append_waiver(path: Path, waiver: Waiver, today: datetime.date) -> None:
         raise UsageError(
             f"a waiver until {waiver.until} has expired already", next_step=f"give --until a day from {today} on"
         )
-    held = path.read_text(encoding="utf-8") if path.exists() else _HEADER
-    write_text(path, f"{held.rstrip()}\n\n{entry}", shown=path.name)
+    held = path.read_bytes().decode() if path.exists() else _HEADER
+    write_text(path, with_line_ends(f"{held.rstrip()}\n\n{entry}", held), shown=path.name)
 
 
 def waiver_toml(waiver: Waiver) -> str:

@@ -7,7 +7,8 @@
     │   ├── ConfigurationError     2   ``[tool.mainstay]`` cannot be read
     │   └── RevisionError          2   git does not know the revision asked for
     ├── GitError                   4   the repository cannot be gated as it is
-    ├── EnvironmentBuildError      4   a revision cannot be resolved, built or installed; 1 if the candidate cannot
+    │   └── TreeError              4   a revision cannot be gated as it is
+    ├── EnvironmentBuildError      4   a revision cannot be resolved, built or installed; 1 if the candidate alone cannot
     ├── PlanError                  4   a resumed gate would go by another plan than the one it started with
     ├── PieceError                 4   pieces of shards are incomplete, or do not belong together
     ├── ClusterError               4   a cluster cannot be used: no scheduler, no worker, or one of another kind
@@ -85,11 +86,16 @@ class GitError(MainstayError):
     """The repository cannot be gated: there is none, it is bare or shallow, or a submodule has uncommitted changes."""
 
 
+class TreeError(GitError):
+    """A revision cannot be gated: it tracks runs, lacks a submodule or large files, or has links that lead out of it."""
+
+
 class EnvironmentBuildError(MainstayError):
     """The dependencies or the wheel of a revision could not be resolved, built or installed.
 
     Args:
-        side: ``"baseline"`` or ``"candidate"``; ``None`` if both or neither is to blame.
+        side: ``"baseline"`` or ``"candidate"``; ``None`` if both or neither is to blame, as for what the package index,
+            the network or the disk does.
     """
 
     def __init__(

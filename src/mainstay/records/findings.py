@@ -202,6 +202,8 @@ class Finding:
         mark: Why a ``pass`` needs to be checked by a person, such as an implausible gain; empty if there is no reason,
             or a person has acknowledged it.
         earlier_runs: Level after the earlier runs of the history; ``None`` if the history here does not say.
+        broken_seed: Seed of the trial that did not complete or whose value cannot be judged, for ``error``; ``None`` if no
+            trial is to blame.
     """
 
     metric: Metric
@@ -236,6 +238,7 @@ class Finding:
     is_tolerated: bool = False
     mark: str = ""
     earlier_runs: EarlierRuns | None = None
+    broken_seed: int | None = None
 
     @property
     def needs_review(self) -> bool:

@@ -90,6 +90,7 @@ class Plan:
         share: Inputs that both revisions read.
         prepare: Command that was run before the first trial.
         writable: Paths outside the project that workers can write to.
+        arguments: Arguments of the command line that choose a part of the workloads; empty if all are gated.
     """
 
     alpha: float
@@ -113,6 +114,7 @@ class Plan:
     share: tuple[str, ...] = ()
     prepare: tuple[str, ...] = ()
     writable: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
 
     @property
     def seeds(self) -> Mapping[str, tuple[int, ...]]:
@@ -123,10 +125,10 @@ class Plan:
         """Names of the parts in which another plan differs.
 
         The number of trials that run at once is not compared: it follows from the machine, and no verdict depends on
-        it.
+        it. Nor are the arguments: the workloads that they choose are compared, and journals of before lack them.
 
         Args:
             other: A plan of the same two revisions.
         """
-        names = (each.name for each in fields(self) if each.name != "jobs")
+        names = (each.name for each in fields(self) if each.name not in {"jobs", "arguments"})
         return tuple(name for name in names if getattr(self, name) != getattr(other, name))

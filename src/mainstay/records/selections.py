@@ -29,10 +29,15 @@ class Selection:
         """Whether less than everything was selected."""
         return bool(self.keyword or self.marks or self.places)
 
-    def __str__(self) -> str:
+    @property
+    def arguments(self) -> tuple[str, ...]:
         """The arguments of the command line."""
-        options = [*(("-k", self.keyword) if self.keyword else ()), *(("-m", self.marks) if self.marks else ())]
-        return shlex.join([*options, *self.places])
+        options = {"-k": self.keyword, "-m": self.marks}
+        return (*(word for name, value in options.items() if value for word in (name, value)), *self.places)
+
+    def __str__(self) -> str:
+        """The arguments as a shell reads them."""
+        return shlex.join(self.arguments)
 
     def reaches(self, name: str) -> bool:
         """Whether a node id, or a file that could not be collected, lies in one of the places or contains one.

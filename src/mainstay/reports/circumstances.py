@@ -196,8 +196,10 @@ def _data_sets(workloads: Sequence[WorkloadResult]) -> str:
 
 
 def _seeds(run: Run) -> str:
-    """Number of seeds used."""
-    return f"{len({seed for finding in run.findings for seed in finding.seeds})} used of those planned"
+    """Number of seeds used, of those planned."""
+    used = {seed for finding in run.findings for seed in finding.seeds}
+    planned = {seed for seeds in run.plan.seeds.values() for seed in seeds}
+    return f"{len(used)} used of {len(planned)} planned"
 
 
 def _earlier_runs(findings: Sequence[Finding]) -> str:

@@ -209,7 +209,7 @@ def _details(view: RunView) -> Iterator[str]:
     if view.last_resorts:
         yield f"\n**Last resort, in the reviewed waivers file** ({markdown_text(view.waivers_file)})\n"
     for resort in view.last_resorts[:_MAX_RESORTS]:
-        yield f"- {code(resort.command)} accepts {code(resort.about)} up to {markdown_text(resort.accepted)}"
+        yield f"- {code(resort.command)} accepts {markdown_text(resort.accepted)}"
     if view.facts:
         yield "\n**Measured**\n"
     for name, value in view.facts:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 
 from mainstay.records.formatting import degradation_text, first_few, percent, seconds_text
@@ -41,6 +42,7 @@ def plan_rows(plan: Plan) -> tuple[tuple[str, str], ...]:
     rows = [
         ("levels", _levels(plan)),
         ("policy", _policy(plan)),
+        *([("part", f"the workloads that {shlex.join(plan.arguments)} chooses")] if plan.arguments else ()),
         *(_of_measuring(plan) if plan.looks else ()),
         *((clean(each.id, at_most=NAME_LENGTH), _workload(each)) for each in shown),
         *((clean(each.metric.id, at_most=NAME_LENGTH), _group(each)) for each in plan.groups[:MAX_WORKLOADS]),

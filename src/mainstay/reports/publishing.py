@@ -17,7 +17,7 @@ from mainstay.reports.comparison import render_comparison
 from mainstay.reports.forms import FORMS
 from mainstay.reports.terminal import render_terminal
 from mainstay.store.documents import run_from_json
-from mainstay.store.files import write_text
+from mainstay.store.files import write_output
 
 
 def write_reports(run: Run, places: Mapping[str, Path | None]) -> None:
@@ -32,7 +32,7 @@ def write_reports(run: Run, places: Mapping[str, Path | None]) -> None:
     """
     for form, place in places.items():
         if place:
-            write_text(place, FORMS[form].render(run))
+            write_output(place, FORMS[form].render(run))
 
 
 def render_for(run: Run, stream: TextIO, environ: Mapping[str, str]) -> str:

@@ -1,21 +1,24 @@
 """Remedy for one finding: an action, its command, and how long the command takes.
 
 - :class:`Step`: an action and its command.
-- :class:`Gate`: command and duration of another gate of the same revisions.
+- :class:`Gate`: commands and duration of another gate of the same workloads.
 - :func:`next_step`: the step for a finding.
-- :func:`waive_command`, :func:`waived_text`: the last resort, which accepts a degradation, and how large a one.
+- :func:`trial_command`: the command that runs workloads alone, with the seed that :func:`uses_seed` asks for.
+- :func:`waive_command`, :func:`waived_text`: the last resort, which accepts a degradation or a loss, and what it accepts.
 """
 
 from __future__ import annotations
 
 import math
 import shlex
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from mainstay.records.executions import TRAINED, part_of
 from mainstay.records.findings import Blame, Finding, Verdict
 from mainstay.records.formatting import degradation_text, first_few
-from mainstay.records.metrics import STORED
+from mainstay.records.metrics import STORED, Metric
 from mainstay.records.runs import Revision, Run
 from mainstay.reports.cleaning import NAME_LENGTH, clean
 
@@ -58,46 +61,53 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Gate:
-    """Command and duration of another gate of the same revisions.
+    """Commands and duration of another gate of the same workloads.
 
     Attributes:
         command: Command that gates the repaired working tree.
         same: Command that gates the same candidate again.
+        against_another: Command that gates the working tree against another baseline.
         baseline: First twelve digits of the baseline's commit.
         candidate: First twelve digits of the candidate's commit.
         seconds: Duration of this gate; 0 if unknown.
         budget: Budget for measuring, in seconds.
         first_look: Pairs at the first look; 0 if all stored items are judged at once.
         last_look: Pairs at the last look.
+        trial_s: Mean seconds of a trial, by workload, as far as known.
     """
 
     command: str = "mainstay gate"
     same: str = "mainstay gate"
+    against_another: str = "mainstay gate --baseline REVISION"
     baseline: str = "BASELINE"
     candidate: str = "CANDIDATE"
     seconds: float = 0.0
     budget: float = 0.0
     first_look: int = 5
     last_look: int = 20
+    trial_s: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, run: Run) -> Gate:
-        """Command and duration of a gate like one that ended.
+        """Commands and duration of a gate like one that ended.
 
         Args:
             run: Run of that gate.
         """
         looks = run.plan.looks or (0,)
-        command = ("mainstay gate", *_named("--baseline", run.baseline))
+        part = tuple(shlex.quote(clean(argument)) for argument in run.plan.arguments)
+        baseline = _named("--baseline", run.baseline)
         return cls(
-            same=" ".join((*command, *_named("--candidate", run.candidate))),
-            command=" ".join(command),
+            command=_command(*baseline, *part),
+            same=_command(*baseline, *_named("--candidate", run.candidate), *part),
+            against_another=_command("--baseline", "REVISION", *part),
             baseline=clean(run.baseline.commit)[:12],
             candidate=clean(run.candidate.commit)[:12],
             seconds=sum(run.phases_s.values()),
             budget=run.plan.seconds,
             first_look=looks[0],
             last_look=looks[-1],
+            trial_s={each.id: each.seconds / (2 * each.num_pairs) for each in run.workloads if each.num_pairs},
         )
 
 
@@ -169,6 +179,30 @@ def pairs_to_settle(finding: Finding) -> int | None:
     return None if finding.needs_review else finding.further_pairs or None
 
 
+def uses_seed(metric: Metric) -> bool:
+    """Whether the workload of a metric uses the seed of its trial, as those of accuracies do.
+
+    Args:
+        metric: The metric.
+    """
+    return part_of(metric.kind) == TRAINED.part
+
+
+def trial_command(workloads: Iterable[str], seed: int | None = None) -> str:
+    """The command that runs workloads alone, in a checkout of the revision.
+
+    Args:
+        workloads: Their node ids.
+        seed: Seed of their trials; ``None`` if they use none, or if it is unknown.
+
+    Example:
+        >>> trial_command(["test_a.py::test_a[1]"], seed=7)
+        "python -m pytest 'test_a.py::test_a[1]' --trial-seed 7"
+    """
+    chosen = () if seed is None else ("--trial-seed", str(seed))
+    return shlex.join(("python", "-m", "pytest", *workloads, *chosen))
+
+
 def waive_command(finding: Finding, gate: Gate | None = None) -> str:
     """The command that accepts a degradation, with a limit that also holds for other seeds.
 
@@ -186,14 +220,22 @@ def waive_command(finding: Finding, gate: Gate | None = None) -> str:
     return f"mainstay waive {shlex.quote(metric)} --limit {_round_up(limit)} --reason WHY --until DATE{judged}"
 
 
-def waived_text(finding: Finding, gate: Gate) -> str:
-    """The degradation that :func:`waive_command` accepts, with its unit.
+def waived_text(finding: Finding, label: str, gate: Gate) -> str:
+    """What :func:`waive_command` accepts: a degradation, with its unit, or that the metric is gone.
 
     Args:
         finding: A finding that failed or is missing.
+        label: Name of its metric.
         gate: Command and duration of another gate.
     """
-    return clean(degradation_text(finding.metric, max(_waivable(finding, gate))))
+    if finding.verdict is Verdict.MISSING:
+        return f"that {label} is gone"
+    return f"{label} up to {clean(degradation_text(finding.metric, max(_waivable(finding, gate))))}"
+
+
+def _command(*arguments: str) -> str:
+    """The command that gates with these arguments."""
+    return " ".join(("mainstay gate", *arguments))
 
 
 def _named(option: str, revision: Revision) -> tuple[str, ...]:
@@ -210,8 +252,12 @@ def _settling(finding: Finding, metric: str, gate: Gate) -> Step:
     again = (gate.command, gate_minutes(gate.seconds))
     if seeds := finding.exploded_seeds:
         named = "seed" if len(seeds) == 1 else "seeds"
+        workload = finding.metric.workload
         return Step(
-            metric, f"train the candidate with {named} {first_few(list(map(str, seeds)))} alone and see why it explodes"
+            metric,
+            f"train the candidate with {named} {first_few(list(map(str, seeds)))} alone and see why it explodes",
+            trial_command([clean(workload, at_most=NAME_LENGTH)], seeds[0] if uses_seed(finding.metric) else None),
+            minutes_text(gate.trial_s.get(workload, 0.0)),
         )
     if further := pairs_to_settle(finding):
         total = finding.num_pairs + further
@@ -267,7 +313,7 @@ def _repair(finding: Finding, metric: str, gate: Gate) -> Step:
         return Step(metric, "repair the candidate, then gate again", *again)
     if finding.blame is Blame.BASELINE:
         action = "the baseline cannot be measured: repair it there, or choose another one"
-        return Step(metric, action, "mainstay gate --baseline REVISION", gate_minutes(gate.seconds))
+        return Step(metric, action, gate.against_another, gate_minutes(gate.seconds))
     if finding.metric.is_of_items:
         return Step(metric, "let the workload score the same items on both sides, all of them, then gate again", *again)
     action = "repair the machine, the environment or the workload, then gate again; find out what is wrong"

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Collection, Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from mainstay.records.findings import Blame, Verdict
 from mainstay.records.formatting import first_few
 from mainstay.records.runs import Run
 from mainstay.reports.cleaning import clean
-from mainstay.reports.remedies import Gate, Step, gate_minutes, minutes_text, waive_command, waived_text
+from mainstay.reports.remedies import (
+    Gate,
+    Step,
+    gate_minutes,
+    minutes_text,
+    trial_command,
+    uses_seed,
+    waive_command,
+    waived_text,
+)
 from mainstay.reports.rows import FindingRow
 
 _MAX_TESTS = 3
@@ -23,12 +32,10 @@ class LastResort(NamedTuple):
     """A command that accepts a degradation, if it cannot be repaired.
 
     Attributes:
-        about: The metric.
         command: The command.
-        accepted: The largest degradation that it accepts, with the unit.
+        accepted: What it accepts: a metric with its largest degradation, or that it is gone.
     """
 
-    about: str
     command: str
     accepted: str
 
@@ -87,7 +94,7 @@ def last_resorts(run: Run, rows: Sequence[FindingRow]) -> tuple[LastResort, ...]
     gate = Gate.of(run)
     waivable = [row for row in rows if row.blocks and row.verdict in (Verdict.FAIL, Verdict.MISSING)]
     found = [(row.label, run.findings[row.number - 1]) for row in waivable]
-    return tuple(LastResort(label, waive_command(each, gate), waived_text(each, gate)) for label, each in found)
+    return tuple(LastResort(waive_command(each, gate), waived_text(each, label, gate)) for label, each in found)
 
 
 def _urgency(row: FindingRow) -> tuple[bool, bool, float]:
@@ -104,17 +111,27 @@ def _together(rows: Sequence[FindingRow]) -> tuple[Step, ...]:
 
 
 def _reproduction(run: Run, rows: Sequence[FindingRow]) -> Iterator[Step]:
-    """Step that runs the workloads alone that only the candidate cannot run."""
+    """Steps that run the workloads alone that only the candidate cannot run, one step for each seed that failed."""
+    if run.is_of_stored_results:
+        return
     broken = [
         row for row in rows if run.findings[row.number - 1].blame is Blame.CANDIDATE and row.verdict is Verdict.ERROR
     ]
-    if not broken or run.is_of_stored_results:
-        return
-    tests = list(dict.fromkeys(row.workload for row in broken))[:_MAX_TESTS]
-    seconds = sum(workload.seconds for workload in run.workloads if clean(workload.id) in tests)
-    command = f"python -m pytest {' '.join(map(shlex.quote, tests))}"
-    about = first_few([row.label for row in broken])
-    yield Step(about, "reproduce the failure in a checkout of the candidate", command, minutes_text(max(1.0, seconds)))
+    seeds: dict[str, int | None] = {}
+    for row in broken:
+        finding = run.findings[row.number - 1]
+        seeds.setdefault(row.workload, finding.broken_seed if uses_seed(finding.metric) else None)
+    tests: dict[int | None, list[str]] = {}
+    for test, seed in islice(seeds.items(), _MAX_TESTS):
+        tests.setdefault(seed, []).append(test)
+    for seed, chosen in tests.items():
+        seconds = sum(workload.seconds for workload in run.workloads if clean(workload.id) in chosen)
+        yield Step(
+            first_few([row.label for row in broken if row.workload in chosen]),
+            "reproduce the failure in a checkout of the candidate",
+            trial_command(chosen, seed),
+            minutes_text(max(1.0, seconds)),
+        )
 
 
 def _explanation(run: Run, rows: Sequence[FindingRow]) -> Iterator[Step]:
@@ -129,8 +146,7 @@ def _explanation(run: Run, rows: Sequence[FindingRow]) -> Iterator[Step]:
 
 def _seconds_to_explain(run: Run, trained: Collection[str]) -> float:
     """Duration of an explanation: all phases of the gate but its trials, and as many trials of its longest workload."""
-    measured = [workload for workload in run.workloads if workload.id in trained and workload.num_pairs]
-    trial_s = max((workload.seconds / (2 * workload.num_pairs) for workload in measured), default=0.0)
+    trial_s = max((seconds for test, seconds in Gate.of(run).trial_s.items() if test in trained), default=0.0)
     others = sum(seconds for phase, seconds in run.phases_s.items() if phase != "measuring")
     return others + TRIALS_OF_AN_EXPLANATION * trial_s
 

@@ -6,6 +6,7 @@ and whether to use colour, and evaluates ``NO_COLOR``.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from io import StringIO
 
 from rich.console import Console, Group
@@ -66,7 +67,9 @@ def render_terminal(run: Run, *, width: int, colour: bool) -> str:
         _environ={},
     )
     output.write(render_text(run, width=width) + "\n")
-    console.print(Group(_table(view, width=width), _next(view), _verdict(view)))
+    console.print(_table(view, width=width))
+    console.print(_next(view), crop=False)
+    console.print(_verdict(view))
     return output.getvalue()
 
 
@@ -91,17 +94,17 @@ def _table(view: RunView, *, width: int) -> Table:
     return table
 
 
-def _next(view: RunView) -> Text:
+def _next(view: RunView) -> Group:
     """What to do now."""
-    lines = (_step(step) for step in view.next_steps[:MAX_NEXT_STEPS])
-    return Text("\n".join(lines))
+    return Group(*(line for step in view.next_steps[:MAX_NEXT_STEPS] for line in _step(step)))
 
 
-def _step(step: Step) -> str:
-    """A step, with its command on a line of its own."""
-    minutes = f"   ({step.minutes})" if step.minutes else ""
-    command = f"\n      $ {step.command}{minutes}" if step.command else ""
-    return f"next: {': '.join(filter(None, (step.about, step.action)))}{command}"
+def _step(step: Step) -> Iterator[Text]:
+    """A step; its command is not wrapped, since a shell reads it by the line."""
+    yield Text(f"next: {': '.join(filter(None, (step.about, step.action)))}")
+    if step.command:
+        minutes = f"   ({step.minutes})" if step.minutes else ""
+        yield Text(f"      $ {step.command}{minutes}", no_wrap=True, overflow="ignore")
 
 
 def _verdict(view: RunView) -> Text:

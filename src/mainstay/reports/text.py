@@ -13,6 +13,7 @@ from mainstay.records.findings import Verdict
 from mainstay.records.formatting import UNKNOWN
 from mainstay.records.runs import Run
 from mainstay.reports.forest import SKETCH_HEAD, sketch_legend
+from mainstay.reports.remedies import Step
 from mainstay.reports.rows import ITEMS, FindingRow
 from mainstay.reports.view import EXPLANATION_TITLE, RunView, not_listed, view_run
 
@@ -24,6 +25,9 @@ MAX_NEXT_STEPS = 5
 
 Line = tuple[str, str]
 """A label and a sentence."""
+
+WHOLE = ("|", "$")
+"""Labels of lines that are not wrapped: quoted ones, and commands, since a shell runs each line as a command of its own."""
 
 
 def render_text(run: Run, *, width: int = 100) -> str:
@@ -139,11 +143,16 @@ def _explanation(view: RunView) -> Iterator[Line]:
 def _next(view: RunView) -> Iterator[Line]:
     """What to do now."""
     for step in view.next_steps[:MAX_NEXT_STEPS]:
-        yield "next: ", ": ".join(filter(None, (step.about, step.action)))
-        if step.command:
-            yield "      $ ", f"{step.command}{f'   ({step.minutes})' if step.minutes else ''}"
+        yield from _step(step)
     if len(view.next_steps) > MAX_NEXT_STEPS:
         yield "next: ", f"and {len(view.next_steps) - MAX_NEXT_STEPS} more, with the findings below"
+
+
+def _step(step: Step, *, indent: str = "") -> Iterator[Line]:
+    """A step, with its command on a line of its own."""
+    yield f"{indent}next: ", ": ".join(filter(None, (step.about, step.action)))
+    if step.command:
+        yield f"{indent}      $ ", f"{step.command}{f'   ({step.minutes})' if step.minutes else ''}"
 
 
 def _notes(view: RunView) -> Iterator[Line]:
@@ -166,7 +175,7 @@ def _finding(view: RunView, row: FindingRow) -> Iterator[Line]:
     for label, sentence in finding_lines(row):
         yield f"      {label + ': ' if label else ''}", sentence
     if row.next_step.action and len(view.next_steps) > MAX_NEXT_STEPS:
-        yield "      next: ", row.next_step.instruction
+        yield from _step(row.next_step._replace(about=""), indent="      ")
     yield from (("      | ", line) for line in _detail(row))
 
 
@@ -175,8 +184,8 @@ def _last_resorts(view: RunView) -> Iterator[Line]:
     if view.last_resorts:
         yield "", f"last resort, in the reviewed waivers file ({view.waivers_file}):"
     for resort in view.last_resorts:
-        yield "  ", resort.command
-        yield "      ", f"accepts {resort.about} up to {resort.accepted}"
+        yield "  $ ", resort.command
+        yield "      ", f"accepts {resort.accepted}"
 
 
 def _detail(row: FindingRow) -> tuple[str, ...]:
@@ -207,10 +216,10 @@ def _plan(view: RunView) -> Iterator[Line]:
 
 
 def _wrapped(lines: Iterable[Line], *, width: int) -> Iterator[str]:
-    """Sentences wrapped under their label; quoted lines of output and names stay whole."""
+    """Sentences wrapped under their label; commands, quoted lines of output and names stay whole."""
     for label, sentence in lines:
         indent = " " * (len(label) - len(label.lstrip(" ")) + 2)
-        if label.strip() == "|" or not sentence:
+        if label.strip() in WHOLE or not sentence:
             yield (label + sentence).rstrip()
             continue
         yield from textwrap.wrap(

@@ -86,11 +86,42 @@ CHOOSING = re.compile(
 )
 """Variables by which a person tells uv where packages come from, and which of them to choose."""
 
-NETWORK_WORDS = ("error sending request", "dns error", "failed to fetch", "network connectivity", "connection refused")
-"""Message of uv when it reaches no index."""
+NETWORK_WORDS = (
+    "error sending request",
+    "dns error",
+    "connection refused",
+    "connection reset",
+    "connection closed",
+    "operation timed out",
+    "connection timed out",
+    "network timeout",
+    "response body",  # a download that was cut off
+    "status server error",
+    "status client error (429",
+    "network connectivity",  # asked to stay offline, uv says so or one of the next two
+    "network was disabled",
+    "not found in the cache",
+)
+"""What uv says when it reaches no index, when an index does not serve it, and when it is offline."""
 
-REFUSALS = ("401 unauthorized", "403 forbidden", "407 proxy authentication")
+ABSENCES = ("status client error (404", "status client error (410")
+"""What uv says when an index answers that it does not have a file."""
+
+REFUSALS = (
+    "401 unauthorized",
+    "403 forbidden",
+    "407 proxy authentication",
+    "status client error (401",  # here the server words the status
+    "status client error (403",
+    "status client error (407",
+)
 """What uv says when an index or a proxy answers and refuses."""
+
+DISK_WORDS = ("no space left on device", "disk quota exceeded")
+"""What uv and builds say when the disk is full."""
+
+FRAMES = re.compile(r"[^\x00-\x7f]")
+"""Characters with which uv draws a chain of causes; a long cause continues on the next line."""
 
 DEPENDENCIES_FILE = "mainstay-dependencies.pth"
 """File in the subject's ``site-packages`` that leads to the layer of its dependencies."""
@@ -203,7 +234,7 @@ def sweep_builds() -> None:
 
 
 class UnreachableError(EnvironmentBuildError):
-    """No package index answers, and a needed package is not in uv's cache."""
+    """No package index answers, and a needed package is not in uv's cache; neither revision is to blame."""
 
 
 def run_uv(
@@ -218,7 +249,7 @@ def run_uv(
 
     Args:
         arguments: Arguments of uv.
-        side: The revision whose environment is concerned, for the message.
+        side: The revision whose environment is concerned; ``None`` if no failure can be blamed on one.
         doing: The action, for the message.
         cwd: Working folder, from which uv reads the settings of the project.
         variables: Environment variables to add; variables that the user has set are kept.
@@ -242,7 +273,7 @@ def run_uv(
 def _run_uv_once(
     arguments: Sequence[str], *, side: Side | None, doing: str, cwd: Path | None, variables: Mapping[str, str]
 ) -> str:
-    """Run uv once, and distinguish network failures from others."""
+    """Run uv once, and distinguish failures of the index, the network and the disk from others."""
     inherited = without_repository(os.environ)  # a version of a build may come from git
     with scratch_folder(cache_folder()) as temporary:  # uv and builds leave them behind if killed
         environ = {
@@ -258,15 +289,36 @@ def _run_uv_once(
         return done.stdout
     lines = (done.stderr or done.stdout).strip().splitlines()[-NUM_TAIL_LINES:]
     fact = f"{doing} failed{f' for the {side}' if side else ''}" + "".join(f"\n  | {line}" for line in lines)
-    kind, looked_in = EnvironmentBuildError, "the output of uv"
-    next_step = f"install it by hand to find the cause: uv pip install . in a checkout of the {side or 'revision'}"
-    if any(word in done.stderr.lower() for word in REFUSALS):
-        looked_in = "the package index, or the proxy before it"
-        next_step = "give uv the user and the password: see the how-to 'use a private index'"
-    elif any(word in done.stderr.lower() for word in NETWORK_WORDS):
-        kind, looked_in = UnreachableError, "the package index and the cache of uv"
-        next_step = "connect to the network once; everything needed is then cached"
-    raise kind(fact, side=side, looked_in=looked_in, next_step=next_step)
+    raise _failure(fact, done.stderr, side)
+
+
+def _failure(fact: str, said: str, side: Side | None) -> EnvironmentBuildError:
+    """The error for a call of uv that failed, without a side if an index, the network or the disk is to blame."""
+    said = " ".join(FRAMES.sub(" ", said).lower().split())
+
+    def says(words: Iterable[str]) -> bool:
+        return any(word in said for word in words)
+
+    if says(REFUSALS):
+        return EnvironmentBuildError(
+            fact,
+            looked_in="the package index, or the proxy before it",
+            next_step="give uv the user and the password: see the how-to 'use a private index'",
+        )
+    if says(DISK_WORDS):
+        return EnvironmentBuildError(fact, looked_in="the disk", next_step="free some disk space, then run it again")
+    if says(NETWORK_WORDS) or ("failed to fetch" in said and not says(ABSENCES)):
+        return UnreachableError(
+            fact,
+            looked_in="the package index and the cache of uv",
+            next_step="connect to the network once; everything needed is then cached",
+        )
+    return EnvironmentBuildError(
+        fact,
+        side=side,
+        looked_in="the output of uv",
+        next_step=f"install it by hand to find the cause: uv pip install . in a checkout of the {side or 'revision'}",
+    )
 
 
 def resolve(trees: Mapping[Side, Path], configurations: Mapping[Side, Configuration]) -> dict[Side, Resolution]:
@@ -423,9 +475,17 @@ class _Request:
                 raise
             return self._compile(wanted, measuring=measuring, groups=own_groups, constraints=constraints)
 
-    def compile_measuring(self, groups: Sequence[str], constraints: str) -> _Pins:
-        """Resolve exact pins of the measuring packages alone."""
-        return self._compile((), measuring=("pytest",), groups=groups, constraints=constraints)
+    def compile_measuring(self, constraints: str) -> _Pins:
+        """Resolve exact pins of the revision's measuring packages alone."""
+        return self._compile((), measuring=("pytest",), groups=self._measuring_groups, constraints=constraints)
+
+    def compile_whole(self) -> _Pins:
+        """Resolve exact pins of the revision and of its own measuring packages."""
+        return self.compile(measuring=("pytest",), groups=self._measuring_groups, constraints=self.constraints)
+
+    @property
+    def _measuring_groups(self) -> Sequence[str]:
+        return [MEASURING_GROUP] if MEASURING_GROUP in self.project.get("dependency-groups", {}) else []
 
     def _compile(
         self, wanted: Sequence[str], *, measuring: Sequence[str], groups: Sequence[str], constraints: str
@@ -476,17 +536,45 @@ def _top_of(tree: Path) -> Path:
     return top if (top / ".git").exists() else tree
 
 
+def _compile_candidate(candidate: _Request, baseline: _Request) -> _Pins:
+    """Resolve the candidate with its measuring packages; it is blamed only if the baseline can be resolved today."""
+    try:
+        return candidate.compile_whole()
+    except EnvironmentBuildError as error:
+        if error.side is None:
+            raise
+        if candidate.identity() == baseline.identity():
+            why = "the change is not to blame: the baseline requires the same"
+        elif not _is_resolvable(baseline):
+            why = "the change is not to blame: the baseline cannot be resolved either"
+        else:
+            raise
+        raise EnvironmentBuildError(
+            f"{error.fact}\n{why}",
+            looked_in=error.looked_in,
+            next_step="look at what the package index serves today: a package was withdrawn, or a new one does not fit",
+        ) from error
+
+
+def _is_resolvable(request: _Request) -> bool:
+    """Whether the dependencies and the measuring packages of a revision can be resolved."""
+    try:
+        request.compile_whole()
+    except EnvironmentBuildError:
+        return False
+    return True
+
+
 def _resolve_both(requests: Mapping[Side, _Request]) -> dict[Side, _Pins]:
     """Resolve the candidate with the measuring packages, then the baseline with the candidate's pins of those."""
     candidate, baseline = requests[Side.CANDIDATE], requests[Side.BASELINE]
-    groups = [MEASURING_GROUP] if MEASURING_GROUP in candidate.project.get("dependency-groups", {}) else []
-    found = candidate.compile(measuring=("pytest",), groups=groups, constraints=candidate.constraints)
+    found = _compile_candidate(candidate, baseline)
     if candidate.identity() == baseline.identity():
         return {Side.BASELINE: found, Side.CANDIDATE: found}
     own = baseline.compile(constraints=baseline.constraints)
     own_names = {requirement_name(pin) for pin in own.pins}
     roots = {requirement_name(wanted) for wanted in [*expand_group(candidate.project, MEASURING_GROUP), "pytest"]}
-    harness = candidate.compile_measuring(groups, constraints="\n".join(pin for pin in found.pins if "==" in pin))
+    harness = candidate.compile_measuring(constraints="\n".join(pin for pin in found.pins if "==" in pin))
     borrowed = [pin for pin in harness.pins if requirement_name(pin) in roots or requirement_name(pin) not in own_names]
     constraints = drop_names(baseline.constraints, {requirement_name(pin) for pin in borrowed})
     try:
@@ -494,9 +582,9 @@ def _resolve_both(requests: Mapping[Side, _Request]) -> dict[Side, _Pins]:
             Side.BASELINE: baseline.compile(measuring=borrowed, constraints=constraints),
             Side.CANDIDATE: found,
         }
-    except UnreachableError:
-        raise
     except EnvironmentBuildError as error:
+        if error.side is None:
+            raise
         raise EnvironmentBuildError(
             f"the candidate's measuring packages are incompatible with the baseline: {', '.join(borrowed)}\n{error.fact}",
             side=Side.BASELINE,
@@ -586,13 +674,13 @@ def site_packages_of(environment: Path) -> Path:
     return next(environment.glob("lib/python*/site-packages"))
 
 
-def install(place: Path, wanted: Sequence[str], *, side: Side, doing: str, cwd: Path | None = None) -> None:
+def install(place: Path, wanted: Sequence[str], *, side: Side | None, doing: str, cwd: Path | None = None) -> None:
     """Install what is named, and nothing that it depends on, into a virtual environment, as compiled copies.
 
     Args:
         place: The virtual environment.
         wanted: Packages, or options of ``uv pip install`` that name them.
-        side: The revision, for messages.
+        side: The revision that is blamed if uv fails; ``None`` if no failure can be blamed on one.
         doing: What is being done, for messages.
         cwd: Working folder of uv.
 
@@ -628,7 +716,7 @@ def build_subject(
         EnvironmentBuildError: If the wheel cannot be built or installed, or its modules are found elsewhere.
     """
     wheels = list(built) or _build_wheels(side, tree, resolution.local, place.with_name("wheel"), version)
-    run_uv(["venv", "--quiet", "--python", sys.executable, str(place)], side=side, doing="making an environment")
+    run_uv(["venv", "--quiet", "--python", sys.executable, str(place)], doing="making an environment")
     install(place, ["--no-cache", *map(str, wheels)], side=side, doing="installing the wheel")
     site_packages = site_packages_of(place)
     startup = startup_code(place, site_packages, dependencies)

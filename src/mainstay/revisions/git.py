@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 from filelock import FileLock, Timeout
 
-from mainstay.records.errors import GitError, RevisionError
+from mainstay.records.errors import GitError, RevisionError, TreeError
 from mainstay.records.runs import Revision
 from mainstay.records.trials import Side
 from mainstay.store.files import FOLDER, content_digest
@@ -54,6 +54,9 @@ _OPTIONS = (
     *("-c", "gc.auto=0"),
     *("-c", "advice.addEmbeddedRepo=false"),
 )
+
+_UPDATE = "git submodule update --init --recursive {path}"
+"""Command that checks out a submodule which the index has."""
 
 REMOTE_SECONDS = 30.0
 """Limit of a question to a remote repository, whose network may swallow it."""
@@ -233,7 +236,8 @@ class Repository:
             commit: The commit to examine; the index if ``None``.
 
         Raises:
-            GitError: If the folder is tracked, in upper or lower case.
+            GitError: If the index tracks the folder, in upper or lower case.
+            TreeError: If the commit does.
         """
         if commit is None:
             tracked = self.call("ls-files", "-z", "--", f":(top,icase,literal){self._from_top(FOLDER)}").items
@@ -241,7 +245,8 @@ class Repository:
             inside = self.call("ls-tree", "-z", "--name-only", f"{commit}:{self.folder}", check=False).items
             tracked = tuple(name for name in inside if name.casefold() == FOLDER)
         if tracked:
-            raise GitError(
+            kind = GitError if commit is None else TreeError
+            raise kind(
                 f"{FOLDER} is tracked by git: runs of others could be mistaken for your own",
                 looked_in=f"{tracked[0]} in {'the index' if commit is None else commit[:10]}",
                 next_step=f"git rm -r --cached {FOLDER}, and commit; if it is not yours, do not run the code that it came with",
@@ -419,8 +424,13 @@ class Repository:
 
     def _branch(self, name: str, remote: str | None) -> str | None:
         """Return the full reference of a branch, remote-tracking before local."""
-        places = (*((f"refs/remotes/{remote}/",) if remote else ()), "refs/remotes/", "refs/heads/")
+        places = _branch_places(remote)
         return next((place + name for place in places if self._commit(place + name) is not None), None)
+
+    def branch_name(self, reference: str) -> str:
+        """Return the name of a branch, such as ``release/2.0``, from its full reference, remote-tracking or local."""
+        places = _branch_places(self.remote())
+        return next((reference.removeprefix(place) for place in places if reference.startswith(place)), reference)
 
     def remote(self) -> str | None:
         """Return origin, or else the sole remote."""
@@ -496,7 +506,7 @@ class Repository:
     def _refuse_unfaithful_folders(self, head: str, index: Mapping[str, str]) -> None:
         """Refuse nested repositories whose content a commit here would not contain."""
         known = {path for path, _ in self.submodules(head)}
-        declared = self._declared_submodules(index)
+        declared = _submodule_names(":.gitmodules", self.top, index)
         for line in self.call("ls-files", "--stage", "-z", variables=index).items:
             mode, _, rest = line.partition(" ")
             if mode != "160000":
@@ -509,19 +519,14 @@ class Repository:
                 )
             self._refuse_dirty_submodule(path)
 
-    def _declared_submodules(self, index: Mapping[str, str]) -> set[str]:
-        """Return the submodule paths in an index's .gitmodules."""
-        listed = self.call(
-            *("config", "--blob", ":.gitmodules", "--get-regexp", r"^submodule\..*\.path$"),
-            variables=index,
-            check=False,
-        )
-        return {line.partition(" ")[2] for line in listed.text.splitlines()}
-
     def _refuse_dirty_submodule(self, path: str) -> None:
         folder = self.top / path
         if not (folder / ".git").exists():
-            raise _not_checked_out(self.top, path)
+            raise GitError(
+                f"the submodule {path!r} is not checked out",
+                looked_in=str(folder),
+                next_step=_UPDATE.format(path=path),
+            )
         with Repository(folder)._own_index() as index:
             changes = _call(("status", "--porcelain", "--ignore-submodules=none"), cwd=folder, variables=index).text
         if changes:
@@ -612,7 +617,8 @@ class Repository:
         with self._worktrees_locked():
             self._git_unlocked("worktree", "add", "--quiet", "--detach", str(top), commit)
         try:
-            self._fill_submodules(self.top, commit, top)
+            folders = dict.fromkeys((Path(self.call("rev-parse", "--absolute-git-dir").text), self.common_folder))
+            self._fill_submodules(commit, top, users=self.top, folders=list(folders))
             _refuse_lfs_pointers(top)
             if path != top:
                 _refuse_way_out(path / FOLDER, top)
@@ -639,36 +645,73 @@ class Repository:
         lines = self._git_unlocked("worktree", "list", "--porcelain").text.splitlines()
         return tuple(Path(line.removeprefix("worktree ")) for line in lines if line.startswith("worktree "))
 
-    def submodules(self, commit: str, folder: Path | None = None) -> tuple[tuple[str, str], ...]:
+    def submodules(self, commit: str, git: Path | None = None) -> tuple[tuple[str, str], ...]:
         """Return path and commit of each submodule of a commit.
 
         Args:
             commit: The commit.
-            folder: Worktree of the repository that it belongs to, if that is a submodule itself.
+            git: Git's folder of the repository that it belongs to, if that is a submodule itself.
         """
-        lines = _call(("ls-tree", "-r", "-z", "--full-tree", commit), cwd=folder or self.top).items
+        asked = ("ls-tree", "-r", "-z", "--full-tree", commit)
+        lines = (_call(asked, cwd=git, variables=_reading(git)) if git else self.call(*asked)).items
         entries = (line.partition("\t") for line in lines)
         return tuple((path, facts.split()[2]) for facts, _, path in entries if facts.startswith("160000 "))
 
-    def _fill_submodules(self, source: Path, commit: str, target: Path) -> None:
-        """Check out submodules from the user's own copies, without network access."""
-        for path, wanted in self.submodules(commit, source):
-            users, place = source / path, target / path
-            if not (users / ".git").exists():
-                raise _not_checked_out(source, path)
-            if _call(("cat-file", "-e", f"{wanted}^{{commit}}"), cwd=users, check=False).status != 0:
-                raise GitError(
-                    f"the commit {wanted[:10]} of the submodule {path!r} is not here",
-                    looked_in=str(users),
-                    next_step=f"git -C {path} fetch origin {wanted}",
+    def _fill_submodules(
+        self,
+        commit: str,
+        target: Path,
+        *,
+        users: Path,
+        folders: Sequence[Path],
+        within: tuple[str, str, str] | None = None,
+    ) -> None:
+        """Check out submodules from the user's own copies, without network access.
+
+        Git keeps the copies of submodules that the working tree no longer has.
+
+        Args:
+            commit: The commit that has the submodules.
+            target: Its worktree.
+            users: The user's working tree of the same repository, which may be gone.
+            folders: Git's folders of that repository.
+            within: Commit of the whole, with path and commit of its submodule that the repository is, or lies in.
+        """
+        links = self.submodules(commit, folders[0])
+        names = _submodule_names(f"{commit}:.gitmodules", folders[0], _reading(folders[0])) if links else {}
+        for path, wanted in links:
+            place, outermost = target / path, within or (commit, path, wanted)
+            kept = _kept_copies(folders, names[path]) if path in names else []
+            copies = [folder for folder in (_git_folder(users / path), *kept) if folder and folder.is_dir()]
+            git = next((folder for folder in copies if _has_commit(folder, wanted)), None)
+            if git is None:
+                is_checked_out = (users / path / ".git").exists()
+                lacking = f"the commit {wanted[:10]} of the submodule {path!r} is not here"
+                raise TreeError(
+                    lacking if copies else f"the submodule {path!r} is not checked out",
+                    looked_in=str(users / path),
+                    next_step=f"git -C {path} fetch origin {wanted}" if is_checked_out else self._way_to(*outermost),
                 )
             _refuse_way_out(place, target)
             place.mkdir(parents=True, exist_ok=True)
             with scratch_folder(self.common_folder) as folder:
-                own_index = {"GIT_INDEX_FILE": str(folder / "index")}
-                checkout = (f"--work-tree={place}", "read-tree", "--reset", "-u", wanted)
-                _call(checkout, cwd=users, variables=own_index)
-            self._fill_submodules(users, wanted, place)
+                variables = {
+                    "GIT_DIR": str(git),
+                    "GIT_WORK_TREE": str(place),
+                    "GIT_INDEX_FILE": str(folder / "index"),
+                }
+                _call(("read-tree", "--reset", "-u", wanted), cwd=place, variables=variables)
+            self._fill_submodules(wanted, place, users=users / path, folders=[git], within=outermost)
+
+    def _way_to(self, commit: str, path: str, wanted: str) -> str:
+        """The commands that bring a submodule of a commit: git updates only submodules that the index has."""
+        update = _UPDATE.format(path=path)
+        if self.call("ls-files", "--stage", "-z", "--", f":(top,literal){path}").text.startswith(f"160000 {wanted} "):
+            return update
+        return (
+            f"commit what you changed, then git checkout {commit[:10]} && {update} && git submodule deinit --force {path} && "
+            "git checkout -"
+        )
 
     def _git_unlocked(self, *arguments: str) -> Outcome:
         """Call git, and retry while another process holds a lock."""
@@ -753,7 +796,7 @@ class Repository:
         for path in digests:
             place = worktree / path
             if os.path.lexists(place):
-                raise GitError(
+                raise TreeError(
                     f"the shared input {path!r} is tracked by git, so each revision has its own",
                     looked_in=str(place),
                     next_step=f"remove {path} from tool.mainstay.share, or from git",
@@ -885,6 +928,11 @@ def _last_lines(text: str) -> str:
     return "; ".join(lines[-3:]) or "it said nothing"
 
 
+def _branch_places(remote: str | None) -> tuple[str, ...]:
+    """Prefixes of the full references of branches, remote-tracking before local."""
+    return (*((f"refs/remotes/{remote}/",) if remote else ()), "refs/remotes/", "refs/heads/")
+
+
 def _short(reference: str | None) -> str:
     """Return the short form of a reference."""
     return re.sub(r"^refs/(heads|remotes|tags)/", "", reference or "")
@@ -901,18 +949,43 @@ def version_of(tag: str) -> str:
     return match[0] if match else "0.0.0"
 
 
-def _not_checked_out(root: Path, path: str) -> GitError:
-    return GitError(
-        f"the submodule {path!r} is not checked out",
-        looked_in=str(root / path),
-        next_step=f"git submodule update --init --recursive {path}",
-    )
+def _reading(git: Path) -> dict[str, str]:
+    """Variables with which git reads a repository by its own folder, also if the working tree that it names is gone."""
+    return {"GIT_DIR": str(git), "GIT_WORK_TREE": str(git)}
+
+
+def _git_folder(tree: Path) -> Path | None:
+    """Git's folder of a working tree; ``None`` if that is not checked out."""
+    if not (tree / ".git").exists():
+        return None
+    found = _call(("rev-parse", "--absolute-git-dir"), cwd=tree, check=False)
+    return Path(found.text) if found.status == 0 else None
+
+
+def _has_commit(git: Path, commit: str) -> bool:
+    """Whether the repository of one of git's folders has a commit."""
+    asked = ("cat-file", "-e", f"{commit}^{{commit}}")
+    return _call(asked, cwd=git, variables=_reading(git), check=False).status == 0
+
+
+def _submodule_names(blob: str, cwd: Path, variables: Mapping[str, str]) -> dict[str, str]:
+    """Names of the submodules that a version of .gitmodules declares, by path."""
+    asked = ("config", "-z", "--blob", blob, "--get-regexp", r"^submodule\..*\.path$")
+    entries = (item.partition("\n") for item in _call(asked, cwd=cwd, variables=variables, check=False).items)
+    return {path: key.removeprefix("submodule.").removesuffix(".path") for key, _, path in entries}
+
+
+def _kept_copies(folders: Iterable[Path], name: str) -> list[Path]:
+    """Places where git keeps the submodule of a name; none for a name that leads elsewhere, which git refuses, too."""
+    if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+        return []
+    return [folder / "modules" / name for folder in folders]
 
 
 def _refuse_way_out(place: Path, worktree: Path) -> None:
     """Refuse to write to a path that a tracked link leads out of the worktree."""
     if not place.parent.resolve().is_relative_to(worktree.resolve()):
-        raise GitError(
+        raise TreeError(
             f"a link of the revision leads {place.relative_to(worktree).as_posix()!r} out of the project",
             looked_in=str(place.parent.resolve()),
             next_step="remove the link from git",
@@ -930,7 +1003,7 @@ def _refuse_lfs_pointers(worktree: Path) -> None:
             continue
         with place.open("rb") as file:
             if file.read(len(LFS_POINTER)) == LFS_POINTER:
-                raise GitError(
+                raise TreeError(
                     f"{path!r} is a Git LFS pointer, its content was not fetched",
                     looked_in=str(worktree),
                     next_step="install git-lfs, then git lfs install && git lfs pull",

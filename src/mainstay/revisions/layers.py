@@ -21,12 +21,13 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from mainstay.records.errors import Interrupted, UsageError
+from mainstay.records.errors import EnvironmentBuildError, Interrupted, UsageError
+from mainstay.records.trials import Side
 from mainstay.revisions import environments
 from mainstay.revisions.environments import Resolution, install, named_indexes, run_uv, site_packages_of
 from mainstay.store.integrity import (
@@ -64,14 +65,16 @@ class Layer:
 
     Args:
         resolution: Exact pins.
+        shared: Those of its pins that the other revision has, too; neither revision is blamed if they cannot be installed.
 
     Attributes:
         place: Folder of the virtual environment.
         notes: Notes about the layer for reports.
     """
 
-    def __init__(self, resolution: Resolution) -> None:
+    def __init__(self, resolution: Resolution, *, shared: Collection[str] = ()) -> None:
         self._resolution = resolution
+        self._shared = tuple(pin for pin in resolution.pins if pin in shared)
         self.place = layers_folder() / resolution.digest[:32]
         self.notes: list[str] = []
         self._mutex = threading.Lock()
@@ -132,15 +135,25 @@ class Layer:
         """Install the packages, then write the manifest."""
         place, resolution = self.place, self._resolution
         run_uv(["venv", "--clear", "--quiet", "--python", sys.executable, str(place)], doing="making an environment")
-        requirements = place / "requirements.txt"
-        requirements.write_text("\n".join(resolution.pins), encoding="utf-8")
+        is_shared = len(self._shared) == len(resolution.pins)
+        try:
+            self._install(tree, resolution.pins, side=None if is_shared else resolution.side)
+        except EnvironmentBuildError as error:
+            if error.side is not None and self._shared:
+                self._install(tree, self._shared, side=None)  # fails without a side if one of these is the cause
+            raise
+        write_manifest(_manifest_place(place), take_manifest(place))
+
+    def _install(self, tree: Path, pins: Sequence[str], *, side: Side | None) -> None:
+        """Install some of the pins, and blame a revision or none if that fails."""
+        requirements = self.place / "requirements.txt"
+        requirements.write_text("\n".join(pins), encoding="utf-8")
         wanted = ["--requirement", str(requirements)]
-        if indexes := named_indexes(tree, resolution.side):  # a pin is exact, so it may come from any of them
+        if indexes := named_indexes(tree, self._resolution.side):  # a pin is exact, so it may come from any of them
             wanted += [word for index in indexes for word in ("--index", index)]
             wanted += ["--index-strategy", "unsafe-best-match"]
-        install(place, wanted, side=resolution.side, doing="installing the dependencies", cwd=tree)
+        install(self.place, wanted, side=side, doing="installing the dependencies", cwd=tree)
         requirements.unlink()  # workers read the layer, and an address may hold a password
-        write_manifest(_manifest_place(place), take_manifest(place))
 
     def find_changes(self) -> tuple[str, ...]:
         """The paths in the layer that have changed since it was built."""

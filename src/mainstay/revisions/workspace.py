@@ -95,7 +95,8 @@ def build_subjects(
         on_built: Called with each revision as soon as it is built.
 
     Raises:
-        EnvironmentBuildError: If a revision cannot be built; the baseline is named first if both fail.
+        EnvironmentBuildError: If a revision cannot be built; the baseline is named first if both fail, and neither if
+            dependencies of both cannot be installed.
     """
     interrupted = threading.Event()
 
@@ -117,9 +118,19 @@ def build_subjects(
 
 @contextmanager
 def open_layers(resolutions: Iterable[Resolution]) -> Iterator[dict[str, Layer]]:
-    """Dependency layers by digest, protected from removal while the context lasts."""
+    """Dependency layers by digest, protected from removal while the context lasts.
+
+    Revisions with the same dependencies share a layer. What more than one revision has is blamed on none of them.
+
+    Args:
+        resolutions: Dependencies of each revision.
+    """
+    by_digest = {resolution.digest: resolution for resolution in resolutions}
+    shared = frozenset.intersection(*(frozenset(resolution.pins) for resolution in by_digest.values()))
     with ExitStack() as stack:
-        yield {resolution.digest: stack.enter_context(Layer(resolution)) for resolution in resolutions}
+        yield {
+            digest: stack.enter_context(Layer(resolution, shared=shared)) for digest, resolution in by_digest.items()
+        }
 
 
 class Seals:

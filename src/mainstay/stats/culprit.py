@@ -98,11 +98,14 @@ class Search:
         return alone[1:]
 
     def groups(self) -> list[tuple[int, ...]]:
-        """Groups of commits that no probe can tell apart: unmeasurable ones, with the next measurable one."""
+        """Groups of commits that no probe can tell apart: unmeasurable ones, with the next measurable one.
+
+        The bad commit ends a group in any case: it was measured at the start.
+        """
         groups, waiting = [], []
         for commit in range(1, self.num_commits + 1):
             waiting.append(commit)
-            if commit not in self.untestable:
+            if commit not in self.untestable or commit == self.num_commits:
                 groups.append(tuple(waiting))
                 waiting = []
         return groups
@@ -145,7 +148,7 @@ class Search:
 
         Args:
             commit: The commit that was measured against the good one.
-            degradations: Degradations of its pairs.
+            degradations: Degradations of its pairs, at least one.
         """
         levels = _hypotheses(self.num_commits)[2][commit - 1][:, None] * self.sizes
         excess = (np.asarray(degradations, dtype=np.float64) - levels[..., None]) / (_SCALE * self.deviation)
@@ -153,7 +156,7 @@ class Search:
         return replace(self, log_weights=self.log_weights + gain.sum(axis=-1), num_probes=self.num_probes + 1)
 
     def without(self, commit: int) -> Search:
-        """The search without a commit that cannot be built or run; the bad commit has been measured already."""
+        """The search without a commit of which nothing can be measured."""
         return replace(self, untestable=self.untestable | {commit})
 
     def interval(self) -> CommitInterval:
@@ -174,7 +177,7 @@ def start_search(num_commits: int, degradations: ArrayLike) -> Search | None:
 
     Args:
         num_commits: N, at least 1.
-        degradations: Degradations of the pairs of the bad commit.
+        degradations: Degradations of the pairs of the bad commit, at least two.
 
     Returns:
         The search; ``None`` if the pairs show no degradation, so that there is nothing to search for.

@@ -1,6 +1,8 @@
 """Files: atomic writing, digests of content, and detection of harmful links.
 
-- :func:`write_text`, :func:`content_digest`, :func:`iter_files`: write, digest and list files.
+- :func:`write_text`, :func:`write_output`: write a file of mainstay's own, and one that the user names.
+- :func:`content_digest`, :func:`iter_files`: digest and list files.
+- :func:`refuse_link`, :func:`with_line_ends`: what a write to a file of a project does not change.
 - :func:`harmful_link`: a link that a copy of a folder must not follow.
 """
 
@@ -8,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
@@ -44,12 +47,90 @@ def write_text(path: Path, text: str, *, shown: str | None = None) -> Path:
     except OSError as error:
         with suppress(OSError):
             draft.unlink()
-        raise StoreError(
-            f"{path.name} cannot be written: {error.strerror}",
-            looked_in=shown or str(path),
-            next_step="make room or choose another place, then try again",
-        ) from error
+        raise _unwritable(path, shown or str(path), error) from error
     return path
+
+
+def write_output(path: Path, text: str) -> Path:
+    """Write a file that the user names as the place of an output.
+
+    A regular file is written atomically, through the links that lead to it. A device, a pipe and what is already open,
+    such as ``/dev/stdout`` or a process substitution, are written to as they are.
+
+    Args:
+        path: The file.
+        text: Its content.
+
+    Raises:
+        StoreError: If it cannot be written.
+    """
+    try:
+        descriptor = _descriptor(path)
+        target = Path(os.path.realpath(path))
+        is_regular = target.is_file() or not (path.exists() or target.is_symlink())  # a link to itself is none
+        if is_regular and descriptor is None:
+            write_text(target, text, shown=str(path))
+        else:
+            place: Path | int = path if descriptor is None else descriptor
+            with open(place, "w", encoding="utf-8", newline="\n", closefd=descriptor is None) as stream:
+                stream.write(text)
+    except OSError as error:
+        raise _unwritable(path, str(path), error) from error
+    return path
+
+
+def _descriptor(path: Path) -> int | None:
+    """The open descriptor that a path stands for, if it does.
+
+    Example:
+        >>> _descriptor(Path("/dev/stdout")), _descriptor(Path("/dev/fd/63")), _descriptor(Path("run.json"))
+        (1, 63, None)
+    """
+    found = re.fullmatch(r"/(?:dev|proc/self)/fd/(\d+)", path.as_posix())
+    return int(found[1]) if found else {"/dev/stdout": 1, "/dev/stderr": 2}.get(path.as_posix())
+
+
+def _unwritable(path: Path, shown: str, error: OSError) -> StoreError:
+    return StoreError(
+        f"{path.name} cannot be written: {error.strerror}",
+        looked_in=shown,
+        next_step="make room or choose another place, then try again",
+    )
+
+
+def refuse_link(path: Path, root: Path, *, next_step: str = "put a file or folder in its place") -> None:
+    """Refuse to write a file of a project through a link: git stores the link, and no gate reads what it leads to.
+
+    Args:
+        path: The file.
+        root: The folder below which no part of the path may be a link.
+        next_step: What the user can do.
+
+    Raises:
+        StoreError: If there is a link.
+    """
+    inside = [path, *(parent for parent in path.parents if parent.is_relative_to(root) and parent != root)]
+    if link := next((part for part in inside if part.is_symlink()), None):
+        raise StoreError(
+            f"{link.relative_to(root).as_posix()} is a link, whose target would be written to",
+            looked_in=str(root),
+            next_step=next_step,
+        )
+
+
+def with_line_ends(after: str, before: str) -> str:
+    r"""The new text of a file, with CRLF at the ends of its lines if all lines of the old text have it.
+
+    Args:
+        after: The new text.
+        before: The old text.
+
+    Example:
+        >>> with_line_ends("a\r\nb\n", "a\r\n"), with_line_ends("a\nb\n", "a\n")
+        ('a\r\nb\r\n', 'a\nb\n')
+    """
+    bare = r"(?<!\r)\n"
+    return re.sub(bare, "\r\n", after) if "\n" in before and not re.search(bare, before) else after
 
 
 def content_digest(place: Path, *, suffix: str = "") -> str:
