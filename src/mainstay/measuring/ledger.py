@@ -314,11 +314,11 @@ class WorkloadLog:
     ) -> Finding:
         return Finding(metric=self.workload.metrics[0], verdict=verdict, reason=reason, blame=blame, detail=detail)
 
-    def settle(self, looks: Sequence[int]) -> None:
+    def settle(self, looks: Sequence[int] = ()) -> None:
         """Fix the findings that no further pair can change: broken trials, counts and faulty values.
 
         Args:
-            looks: Numbers of pairs at which the gate looks.
+            looks: Numbers of pairs at which the gate looks; none, if no look is to be taken.
         """
         if self._needs_own:
             self._fall_back()
