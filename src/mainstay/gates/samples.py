@@ -60,11 +60,13 @@ class Fault:
 
     Attributes:
         pair: Number of the pair, from 0; the pairs before it can be judged.
+        seed: Seed of the pair.
         blame: The revision that gave the value.
         reason: The problem, in one sentence.
     """
 
     pair: int
+    seed: int
     blame: Blame
     reason: str
 
@@ -152,7 +154,8 @@ def find_fault(samples: MetricSamples) -> Fault | None:
         }
         if complaints:
             parts = [f"{samples.metric.name} of the {side} is {complaint}" for side, complaint in complaints.items()]
-            return Fault(pair=pair, blame=_blame(tuple(complaints)), reason=f"{' and '.join(parts)} at seed {seed}")
+            reason = f"{' and '.join(parts)} at seed {seed}"
+            return Fault(pair=pair, seed=seed, blame=_blame(tuple(complaints)), reason=reason)
     return None
 
 
@@ -163,7 +166,7 @@ def fault_finding(samples: MetricSamples, fault: Fault) -> Finding:
         verdict=Verdict.ERROR,
         reason=fault.reason,
         blame=fault.blame,
-        broken_seed=samples.seeds[fault.pair],
+        broken_seed=fault.seed,
         num_pairs=fault.pair,
         seeds=samples.seeds[: fault.pair],
         baseline_values=samples.baseline_values[: fault.pair],
