@@ -3,7 +3,14 @@ from dataclasses import replace
 
 import pytest
 
-from mainstay.gates.samples import MetricSamples, fault_finding, find_fault, find_settled_fault, with_known_unit
+from mainstay.gates.samples import (
+    MetricSamples,
+    fault_finding,
+    find_fault,
+    find_settled_fault,
+    first_pairs,
+    with_known_unit,
+)
 from mainstay.records.findings import Blame, Verdict
 
 
@@ -60,6 +67,8 @@ def test_a_fault_keeps_the_pairs_before_it(top1):
 
     assert finding.verdict is Verdict.ERROR
     assert (finding.seeds, finding.candidate_values) == ((0,), (0.9,))
+    assert fault_finding(first_pairs(samples, fault.pair), fault) == finding
+    assert finding.broken_seed == 1
     assert finding.broken_seed == 1
 
 
