@@ -48,7 +48,7 @@ RECORDS_BY_DEFINITION = {
     "planned_workload": PlannedWorkload,
 }
 
-ADDED = (("plan", "arguments"), ("finding", "broken_seed"))
+ADDED = (("plan", "arguments"), ("finding", "is_new"), ("finding", "broken_seed"))
 """Properties that documents of before lack, with their definitions."""
 
 
