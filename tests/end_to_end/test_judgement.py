@@ -98,7 +98,8 @@ def test_a_ruined_model_whose_evaluation_says_what_it_said_before_is_an_error(pr
 
 def test_a_fraction_that_becomes_a_percentage_is_an_error(project):
     project.edit("benchmarks/test_accuracy.py", ", ceiling=0.99", "")
-    project.commit("no ceiling")
+    project.edit("benchmarks/test_accuracy.py", "    trial.record_predictions(predicted, labels)\n", "")
+    project.commit("neither a ceiling nor predictions")
     project.edit("src/subject/evaluate.py", "return sum(", "return 100 * sum(")
 
     result = project.gate()

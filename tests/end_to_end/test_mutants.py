@@ -26,8 +26,8 @@ MUTANTS = {
     ),
     "skips-the-baseline": (
         "workers/pairs.py",
-        "_WholeRun(live, specs[side], request, stack, deadline)",
-        "_WholeRun(live, specs[Side.CANDIDATE], request, stack, deadline)",
+        "                specs[side],\n",
+        "                specs[Side.CANDIDATE],\n",
     ),
 }
 
@@ -41,8 +41,8 @@ RULES = {
     ),
     "settings-of-the-candidate": (
         "measuring/strictness.py",
-        "return min((margin for margin in said if margin is not None), default=metric.margin)",
-        "return next((margin for margin in reversed(said) if margin is not None), metric.margin)",
+        "return min((margin for margin in self._said(metric, context) if margin is not None), default=metric.margin)",
+        "return next((margin for margin in reversed(self._said(metric, context)) if margin is not None), metric.margin)",
         "measuring/test_strictness.py",
     ),
     "removal-passed-over": (

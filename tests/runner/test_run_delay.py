@@ -23,6 +23,9 @@ class Account:
         self.file = file
         self.thread = self.process = 0.0
         self.spend(delay=0)
+        children = file.with_name("stat")
+        children.write_text("1 (a (b) c) S 1 1 1 0 -1 4194304 10 20 0 0\n")
+        monkeypatch.setattr(run_delay, "CHILDREN", str(children))
         monkeypatch.setattr(run_delay, "thread_time", lambda: self.thread / 1000)
         monkeypatch.setattr(run_delay, "process_time", lambda: self.process / 1000)
 
@@ -87,6 +90,18 @@ def test_nothing_is_taken_off_a_process_that_starts_others(account):
 
         assert (taken, meter.is_known) == (0.0, False)
         assert meter.take_off(meter.read(), 1.0) == 0.0
+
+
+@needs_account
+def test_a_process_that_ended_within_a_tick_of_the_clock_was_started_too():
+    with RunDelayMeter() as meter:
+        before = meter.read()
+        if (pid := os.fork()) == 0:
+            os._exit(0)
+        os.waitpid(pid, 0)
+        meter.take_off(before, 1.0)
+
+        assert not meter.is_known
 
 
 @needs_account

@@ -15,13 +15,16 @@ interpreter has loaded, and binds the functions that it uses, since the measured
 from __future__ import annotations
 
 import os
-from os import times
 from time import process_time, thread_time
 
 _pread, _waitid = getattr(os, "pread", None), getattr(os, "waitid", None)  # Linux has both
 
 ACCOUNT = "/proc/thread-self/schedstat"
 """File in which Linux counts how long the opening thread has run, and has waited to run, in nanoseconds."""
+
+CHILDREN = "/proc/self/stat"
+"""File in which Linux counts the page faults of the children that have ended, of which each has some. Their processor time
+is counted in hundredths of a second there, so a short one may have none."""
 
 
 Reading = tuple[float, float, float]
@@ -51,28 +54,30 @@ class RunDelayMeter:
 
     def __init__(self, account: str = ACCOUNT) -> None:
         self._account = account
-        self._descriptor = -1
-        self._reaped = 0.0
+        self._descriptor = self._children = -1
+        self._reaped = b""
         self.total_s = 0.0
 
     def __enter__(self) -> RunDelayMeter:  # noqa: PYI034 - typing is not loaded in every interpreter
         try:
             self._descriptor = os.open(self._account, os.O_RDONLY)
             is_kept = os.read(self._descriptor, 100).split()[0] != b"0"
+            self._children = os.open(CHILDREN, os.O_RDONLY)
+            self._reaped = self._faults_of_reaped()
         except (OSError, IndexError):
             is_kept = False
         if not is_kept:
             self._close()
-        self._reaped = _reaped_seconds()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._close()
 
     def _close(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-        self._descriptor = -1
+        for descriptor in (self._descriptor, self._children):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._descriptor = self._children = -1
 
     @property
     def is_known(self) -> bool:
@@ -116,7 +121,7 @@ class RunDelayMeter:
 
     def _has_started_processes(self) -> bool:
         """Whether the process has children, or had some since the beginning."""
-        if _reaped_seconds() != self._reaped:
+        if self._faults_of_reaped() != self._reaped:
             return True
         try:
             assert _waitid
@@ -125,8 +130,7 @@ class RunDelayMeter:
             return False
         return True
 
-
-def _reaped_seconds() -> float:
-    """Processor time of the children that have ended."""
-    so_far = times()
-    return so_far.children_user + so_far.children_system
+    def _faults_of_reaped(self) -> bytes:
+        """Number of page faults of the children that have ended."""
+        assert _pread
+        return _pread(self._children, 1000, 0).rpartition(b")")[2].split()[8]  # type: ignore[no-any-return]
