@@ -125,7 +125,7 @@ class Plan:
         """Names of the parts in which another plan differs.
 
         The number of trials that run at once is not compared: it follows from the machine, and no verdict depends on
-        it. Nor are the arguments: the workloads that they choose are compared, and journals of before lack them.
+        it. Nor are the arguments: the workloads that they choose are compared.
 
         Args:
             other: A plan of the same two revisions.
