@@ -82,14 +82,15 @@ def template(commit):
 @pytest.fixture(scope="module")
 def rendered(template, tmp_path_factory):
     """Render each kind of project once."""
-    folder = tmp_path_factory.mktemp("rendered")
+    folder, targets = tmp_path_factory.mktemp("rendered"), {}
 
     def render(kind, **answers):
-        target = folder / "-".join([kind, *answers])
-        if not target.exists():
+        asked = (kind, *answers.items())
+        if asked not in targets:
+            targets[asked] = folder / str(len(targets))
             answers = {"name": "deep-plankton", "kind": kind, "gpu": True} | answers
-            copier.run_copy(str(template), target, data=answers, defaults=True, quiet=True, vcs_ref="HEAD")
-        return target
+            copier.run_copy(str(template), targets[asked], data=answers, defaults=True, quiet=True, vcs_ref="HEAD")
+        return targets[asked]
 
     return render
 
@@ -150,6 +151,23 @@ def test_workflows_call_the_gate_of_the_commit_that_was_rendered(rendered, templ
     assert yaml.safe_load((workflows / "gate.yml").read_text())["jobs"]["gate"]["with"] == {
         "working-directory": "packages/deep-plankton"
     }
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_git_takes_every_folder_of_the_package_and_no_artifact(rendered, tmp_path, kind):
+    folder = "packages/deep-plankton/" if kind == "monorepo" else ""
+    artifacts = ["data/digits.bin", "dist/a.whl", "build/a.py", "site/index.html", ".mainstay/run.json", ".coverage"]
+    code = [f"src/deep_plankton/{name}/loader.py" for name in ("data", "build", "dist", "site")] + [".coveragerc"]
+    shutil.copy(rendered(kind) / ".gitignore", tmp_path)
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    for name in [*artifacts, *(f"{folder}{name}" for name in [*artifacts, *code])]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+
+    listed = ["git", "-c", "core.excludesFile=", "ls-files", "--others", "--exclude-standard"]
+    taken = subprocess.run(listed, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.split()
+
+    assert set(taken) == {".gitignore", *(f"{folder}{name}" for name in code)}
 
 
 def test_pins_of_the_rendered_project_are_in_step(rendered):
