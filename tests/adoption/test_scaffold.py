@@ -151,6 +151,17 @@ def test_a_project_with_code_gets_no_example_and_keeps_its_own(make_repository, 
         assert found["tool"]["mainstay"] == {"workloads": "benchmarks"}
 
 
+@pytest.mark.parametrize("required", [">=3.13", "~=3.13", "== 3.13.*"])
+def test_the_oldest_python_follows_from_the_project(make_repository, template, capsys, required):
+    files = {"pyproject.toml": f'[project]\nname = "plank"\nrequires-python = "{required}"\n', "plank.py": ""}
+    root = make_repository(files)
+
+    status, out, err = scaffolded(root, template, capsys)
+
+    assert status == 0, out + err
+    assert "python: '3.13'\n" in (root / ".copier-answers.yml").read_text()
+
+
 @pytest.mark.parametrize("files", [LAYOUTS["hatch"], NO_PACKAGE_YET], ids=["code", "new"])
 def test_run_again_it_changes_nothing_and_an_update_brings_no_example(make_repository, template, capsys, files):
     root = make_repository(files)

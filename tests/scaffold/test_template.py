@@ -1,5 +1,6 @@
 """The scaffold that other projects take from this repository, rendered as they render it."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -153,6 +154,49 @@ def test_workflows_call_the_gate_of_the_commit_that_was_rendered(rendered, templ
     }
 
 
+def pythons_of(project, root):
+    """Versions of Python with which the jobs of a project's workflows run what is the project's."""
+    files = {
+        ".github/actions/setup": project / ".github/actions/setup/action.yml",
+        ".github/workflows/gate-reusable.yml": root / ".github/workflows/gate-reusable.yml",
+    }
+    defaults = {
+        name: re.search(r'python-version:\n(?: .*\n)*? +default: "(.*)"', file.read_text())[1]
+        for name, file in files.items()
+    }
+    found = {}
+    for workflow in (project / ".github" / "workflows").iterdir():
+        for name, job in yaml.safe_load(workflow.read_text())["jobs"].items():
+            for step in [job, *job.get("steps", ())]:
+                called = step.get("uses", "").partition("@")[0].removeprefix("mainstay/mainstay/").removeprefix("$/")
+                if called in defaults:
+                    found[workflow.stem, name] = step.get("with", {}).get("python-version", defaults[called])
+    return found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("python", ["3.11", "3.13"])
+def test_every_job_runs_the_project_with_a_python_that_it_supports(rendered, root, kind, python):
+    project = rendered(kind, python=python)
+    found = pythons_of(project, root)
+    matrix = yaml.safe_load((project / ".github/workflows/ci.yml").read_text())["jobs"]["tests"]["strategy"]["matrix"]
+
+    assert found.pop(("ci", "tests")) == "${{ matrix.python }}"
+    assert {job: version for job, version in found.items() if version != python} == {}
+    jobs = {
+        "ci sessions",
+        "docs check",
+        "docs publish",
+        "gate gate",
+        "gate-gpu gate",
+        "history anchor",
+        "scheduled sessions",
+    }
+    assert jobs <= {" ".join(job) for job in found}
+    assert matrix["python"][0] == python
+    assert f"\nPYTHONS = {json.dumps(matrix['python'])}\n" in (project / "noxfile.py").read_text()
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_git_takes_every_folder_of_the_package_and_no_artifact(rendered, tmp_path, kind):
     folder = "packages/deep-plankton/" if kind == "monorepo" else ""
@@ -191,6 +235,16 @@ def test_sessions_that_the_rendered_project_names_exist(rendered):
 
     assert named
     assert named <= sessions
+
+
+def test_sessions_need_no_metadata_of_the_project(rendered, tmp_path):
+    shutil.copy(rendered("library", python="3.13") / "noxfile.py", tmp_path)
+    (tmp_path / "pyproject.toml").write_text("[dependency-groups]\ntest = []\n")
+
+    command = [sys.executable, "-m", "nox", "--script-mode", "none", "--list", "--json"]
+    listed = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+
+    assert {"lint", "tests-3.13", "tests-3.14"} <= {each["session"] for each in json.loads(listed)}
 
 
 @pytest.mark.parametrize(

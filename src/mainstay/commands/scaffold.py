@@ -283,7 +283,7 @@ def _defaults(repository: Repository, source: Source) -> dict[str, Any]:
     name = re.sub(r"[^a-z0-9]+", "-", str(project.get("name", repository.top.name)).lower()).strip("-")
     remote = repository.remote()
     address = repository.call("remote", "get-url", remote, check=False).text if remote else ""
-    oldest = re.search(r">=\s*(3\.1[1-4])\b", str(project.get("requires-python", "")))
+    oldest = re.search(r"[>~=]=\s*(3\.1[1-4])\b", str(project.get("requires-python", "")))
     suggested = {
         "name": name if re.match("[a-z]", name) else "",
         "description": project.get("description", ""),
