@@ -1,5 +1,6 @@
 """The scaffold that other projects take from this repository, rendered as they render it."""
 
+import ast
 import json
 import re
 import shutil
@@ -212,6 +213,30 @@ def test_git_takes_every_folder_of_the_package_and_no_artifact(rendered, tmp_pat
     taken = subprocess.run(listed, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.split()
 
     assert set(taken) == {".gitignore", *(f"{folder}{name}" for name in code)}
+
+
+@pytest.mark.parametrize(
+    ("description", "docstring"),
+    [
+        ("Classifies plankton", "Classifies plankton."),
+        ("Is it plankton?", "Is it plankton?"),
+        ('"Plankton" or "krill"', "'Plankton' or 'krill'."),
+        ("Removes \\alpha and C:\\", "Removes \\alpha and C:\\."),
+        ("Someone's plankton \N{OCTOPUS} <big> & wide", "Someone's plankton \N{OCTOPUS} <big> & wide."),
+    ],
+)
+def test_any_sentence_and_any_name_stand_in_every_file(rendered, description, docstring):
+    project = rendered("library", description=description, authors=description)
+    package = (project / "src/deep_plankton/__init__.py").read_text("utf-8")
+    metadata = tomllib.loads((project / "pyproject.toml").read_text("utf-8"))["project"]
+    (licences,) = tomllib.loads((project / "REUSE.toml").read_text("utf-8"))["annotations"]
+    site = re.search("^site_description: .*", (project / "mkdocs.yml").read_text("utf-8"), re.MULTILINE)
+
+    assert ast.get_docstring(ast.parse(package)) == docstring
+    assert (
+        metadata["description"] == metadata["authors"][0]["name"] == licences["SPDX-FileCopyrightText"] == description
+    )
+    assert yaml.safe_load(site[0]) == {"site_description": description}
 
 
 def test_pins_of_the_rendered_project_are_in_step(rendered):

@@ -286,7 +286,7 @@ def _defaults(repository: Repository, source: Source) -> dict[str, Any]:
     oldest = re.search(r"[>~=]=\s*(3\.1[1-4])\b", str(project.get("requires-python", "")))
     suggested = {
         "name": name if re.match("[a-z]", name) else "",
-        "description": project.get("description", ""),
+        "description": " ".join(str(project.get("description", "")).split()),
         "repository": _on_github(address),
         "mainstay": _on_github(source.address),
         "python": oldest[1] if oldest else "",
