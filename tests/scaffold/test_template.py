@@ -239,6 +239,16 @@ def test_any_sentence_and_any_name_stand_in_every_file(rendered, description, do
     assert yaml.safe_load(site[0]) == {"site_description": description}
 
 
+def test_a_false_alarm_is_looked_into_as_in_this_repository(rendered, root):
+    own, theirs = (
+        re.findall(r"^([1-3]\. .*?)(?=^\d\.)", text.partition("## When a gate raises a false alarm")[2], re.MULTILINE | re.DOTALL)
+        for text in ((place / "MAINTAINING.md").read_text() for place in (root, rendered("library")))
+    )  # fmt: skip
+
+    assert theirs[:3] == [step.replace("`mainstay doctor`", "`nox -s doctor`") for step in own[:3]]
+    assert "nox -s calibrate -- --revision BASELINE" in theirs[1]
+
+
 def test_pins_of_the_rendered_project_are_in_step(rendered):
     done = subprocess.run(
         [sys.executable, "scripts/pins.py"], cwd=rendered("library"), capture_output=True, text=True, check=False
