@@ -239,6 +239,36 @@ def test_any_sentence_and_any_name_stand_in_every_file(rendered, description, do
     assert yaml.safe_load(site[0]) == {"site_description": description}
 
 
+@pytest.mark.parametrize(
+    ("code", "package", "source"),
+    [
+        ("src/skplank", "skplank", "src"),
+        ("skplank", "skplank", "."),
+        ("lib/skplank", "skplank", "lib"),
+        ("skplank.py", "skplank", "."),
+    ],
+)
+@pytest.mark.parametrize("kind", ["library", "monorepo"])
+def test_sessions_look_for_the_code_where_the_answer_says(rendered, kind, code, package, source):
+    project = rendered(kind, code=code)
+    folder = "packages/deep-plankton" if kind == "monorepo" else "."
+    tools = tomllib.loads((project / folder / "pyproject.toml").read_text())["tool"]
+
+    assert tools["mypy"]["files"] == tools["hatch"]["build"]["targets"]["wheel"]["packages"] == [code]
+    assert tools["coverage"]["run"]["source_pkgs"] == [package]
+    assert f'str(PACKAGE / "{code}"))' in (project / "noxfile.py").read_text()
+    assert f"paths: [{folder}/{source}]\n" in (project / "mkdocs.yml").read_text()
+    assert f"\n::: {package}\n" in (project / "docs/reference/index.md").read_text()
+    assert (project / folder / code / "model.py").is_file() is not code.endswith(".py")
+
+
+def test_a_project_with_code_of_its_own_gets_no_example(rendered):
+    new, own = (files_of(rendered("application", example=example)).keys() for example in (True, False))
+
+    assert {name.partition("/")[0] for name in new - own} == {"benchmarks", "src", "tests"}
+    assert not own - new
+
+
 def test_a_false_alarm_is_looked_into_as_in_this_repository(rendered, root):
     own, theirs = (
         re.findall(r"^([1-3]\. .*?)(?=^\d\.)", text.partition("## When a gate raises a false alarm")[2], re.MULTILINE | re.DOTALL)
@@ -284,7 +314,10 @@ def test_sessions_need_no_metadata_of_the_project(rendered, tmp_path):
 
 @pytest.mark.parametrize(
     ("question", "answer"),
-    [("name", "Deep Plankton"), ("name", "-x"), ("repository", "plankton"), ("kind", "book"), ("python", "2.7")],
+    [
+        *[("name", "Deep Plankton"), ("name", "-x"), ("repository", "plankton"), ("kind", "book"), ("python", "2.7")],
+        *[("description", "Tells.\nAnd asks."), ("authors", ""), ("code", "src/"), ("code", "deep-plankton")],
+    ],
 )
 def test_answer_that_makes_no_project_is_refused(template, tmp_path, question, answer):
     with pytest.raises((ValueError, copier.errors.CopierError)):
