@@ -3,6 +3,7 @@
 The files of the project are read and parsed, never imported or run.
 
 - :func:`survey_project`: the whole :class:`Survey`.
+- :func:`is_of_ci`: whether a file is of a CI service.
 """
 
 from __future__ import annotations
@@ -32,8 +33,20 @@ WHOLE_TEST_MARKERS = ("benchmark", "codspeed_benchmark")
 SUITE_PACKAGES = ("pytest-benchmark", "pytest-codspeed")
 """Packages that benchmark suites use."""
 
+WORKFLOW = re.compile(r"\.github/(workflows/[^/]+|dependabot)\.ya?ml|\.gitlab-ci\.yml")
+"""Paths of the files that configure GitHub Actions, dependabot and GitLab CI."""
+
 ASV_FUNCTION = re.compile(r"(?:time|mem|peakmem|track)_\w")
 """Names of functions that asv measures."""
+
+SERVICES = {
+    "GitHub Actions": ".github",
+    "GitLab CI": ".gitlab-ci.yml",
+    "CircleCI": ".circleci",
+    "Azure Pipelines": "azure-pipelines.yml",
+    "Travis CI": ".travis.yml",
+}
+"""CI services, and the file or folder at the top of a repository in which each one looks for its configuration."""
 
 MAX_SOURCE_BYTES = 1_000_000
 """Largest Python file that is parsed; larger ones are probably generated."""
@@ -88,8 +101,8 @@ class Survey:
         inference: Functions for inference, by their full name.
         stored_results: Files of stored evaluations.
         tests: Folder of the tests; empty if there is none.
-        services: CI services that have a configuration file in the project.
-        workflows: Files that configure CI, with their texts.
+        services: CI services that have a configuration file in the repository.
+        workflows: Files that configure CI or dependabot, with their texts.
         hooks: Hook managers that have a configuration file in the project.
         default_branch: The branch that changes are merged into; empty if git does not know it.
         gpu: Name of the GPU; empty if there is none.
@@ -165,7 +178,7 @@ def survey_project(
     default_branch: str = "",
     gpu: str = "",
     where: str = "pyproject.toml",
-    workflows_above: Mapping[str, str] | None = None,
+    ci: Mapping[str, str] | None = None,
 ) -> Survey:
     """Survey a project.
 
@@ -175,7 +188,7 @@ def survey_project(
         default_branch: Default branch according to git.
         gpu: Name of the GPU.
         where: Name of pyproject.toml in messages.
-        workflows_above: Files that configure CI at the top of the repository, if the project is a folder below it.
+        ci: Files of CI services at the top of the repository, with their texts; ``None`` if the project is at the top.
 
     Raises:
         ConfigurationError: If pyproject.toml, or ``[tool.mainstay]`` in it, cannot be read.
@@ -207,8 +220,8 @@ def survey_project(
     measuring = {*suite, *(name for name in helpers if asv and PurePosixPath(name).is_relative_to(asv))}
     imported = {module for name in measuring for module in _imports(trees[name])}
     imported |= reached_imports({*measuring, *_conftests(suite, names)}, helpers, [""])
-    workflows = dict(workflows_above or {})
-    workflows |= {name: read(name) or "" for name in names if _is_workflow(name)}
+    if ci is None:
+        ci = {name: read(name) or "" for name in names if is_of_ci(name)}
     return Survey(
         backend=backend,
         layout=layout,
@@ -228,13 +241,23 @@ def survey_project(
         inference=tuple(_inference(trees, layout, packages)),
         stored_results=tuple(sorted(filter(_is_stored_result, names))),
         tests=_tests_folder(names),
-        services=tuple(_services({*names, *workflows})),
-        workflows=workflows,
+        services=tuple(service for service, place in SERVICES.items() if _has(ci, place)),
+        workflows={name: text for name, text in ci.items() if WORKFLOW.fullmatch(name)},
         hooks=tuple(name for name in (".pre-commit-config.yaml", "lefthook.yml", ".husky") if _has(names, name)),
         default_branch=default_branch,
         gpu=gpu,
         files=names,
     )
+
+
+def is_of_ci(name: str) -> bool:
+    """Whether a file is of a CI service, by its path in the repository.
+
+    Example:
+        >>> is_of_ci(".github/workflows/gate.yml"), is_of_ci("docs/.gitlab-ci.yml")
+        (True, False)
+    """
+    return PurePosixPath(name).parts[0] in SERVICES.values()
 
 
 def count_workloads(text: str, *, is_asv: bool = False) -> int:
@@ -565,23 +588,3 @@ def _tests_folder(names: Iterable[str]) -> str:
         if part in {"tests", "test", "testing"} and path.suffix == ".py"
     )
     return folders.most_common(1)[0][0] if folders else ""
-
-
-# --- CI ----------------------------------------------------------------------------------------------------------------
-
-
-def _is_workflow(name: str) -> bool:
-    return bool(re.fullmatch(r"\.github/workflows/[^/]+\.ya?ml|\.gitlab-ci\.yml", name))
-
-
-def _services(names: Iterable[str]) -> Iterator[str]:
-    """CI services whose configuration file is present."""
-    known = {
-        "GitHub Actions": ".github",
-        "GitLab CI": ".gitlab-ci.yml",
-        "CircleCI": ".circleci",
-        "Azure Pipelines": "azure-pipelines.yml",
-        "Travis CI": ".travis.yml",
-    }
-    listed = list(names)
-    yield from (service for service, place in known.items() if _has(listed, place))
