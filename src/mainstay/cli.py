@@ -20,6 +20,7 @@ import click
 
 from mainstay.records.errors import (
     CONTINUE_SHARD,
+    REPEAT_INIT,
     RESTART_CALIBRATION,
     RESUME_GATE,
     Interrupted,
@@ -472,6 +473,7 @@ Exit status:
     2  wrong usage: no terminal for the question, unreadable settings, or no Python project
     4  a file could not be written (then none was), or something would stop a gate
     1, 3  as for the gate
+  130  interrupted; the message says whether to run it again or to continue its gate
 """
 
 
@@ -587,11 +589,12 @@ def _try_project(folder: Path) -> int:
     from mainstay.commands import doctor as examination
     from mainstay.commands import init as adopting
 
-    with observed(RESUME_GATE) as observer:
+    with observed(REPEAT_INIT):
         report = examination.examine(folder, quick=False, rehearse=_rehearsal())
-        click.echo(f"\n{examination.render_text(report)}")
-        if report.exit_status:
-            return report.exit_status
+    click.echo(f"\n{examination.render_text(report)}")
+    if report.exit_status:
+        return report.exit_status
+    with observed(RESUME_GATE) as observer:
         outcome = adopting.gate_against_itself(folder, environ=os.environ, observer=observer)
     click.echo()
     _tell(outcome)

@@ -331,6 +331,7 @@ def test_a_suite_of_asv_is_gated(make_repository, capsys, environments):
 @pytest.mark.parametrize("plugin", [(), ("pytest-codspeed",)], ids=["without-the-plugin", "with-the-plugin"])
 def test_a_suite_of_pytest_codspeed_is_gated(make_repository, capsys, environments, plugin):
     suite = "import pytest\n\n@pytest.mark.benchmark\ndef test_whole(): ...\n\ndef test_own(codspeed_benchmark): codspeed_benchmark(len, '')\n"
+    suite += "\n@pytest.mark.codspeed_benchmark\nclass TestKind:\n    def test_method(self): ...\n"
     groups = f"\n[dependency-groups]\nbenchmarks = {['pytest>=8.4', *plugin]}\n"
     files = LAYOUTS["hatch"] | {"bench/test_a.py": suite}
 
@@ -341,6 +342,7 @@ def test_a_suite_of_pytest_codspeed_is_gated(make_repository, capsys, environmen
     assert {finding["metric"]["workload"].partition("::")[2] for finding in run["findings"]} == {
         "test_whole",
         "test_own",
+        "TestKind::test_method",
     }
 
 

@@ -437,7 +437,7 @@ def _workload_edit(
     is_asv = example is Example.SUITE and bool(survey.asv)
     if survey.configuration is not None:
         is_asv = bool(survey.configuration.asv)
-    if any(count_workloads(read(name) or "", is_asv=is_asv) for name in present):
+    if count_workloads((read(name) or "" for name in present), is_asv=is_asv):
         return
     script = next((script for script in survey.scripts if script.metric), None)
     if example is Example.TRAINING and script is None:
