@@ -206,7 +206,8 @@ Exit status:
 def trials(*, folder: Path, **options: Any) -> int:
     """Measure one shard of a gate's accuracy, for a gate that several machines share; times are never sharded.
 
-    The same command continues a shard that was killed. 'mainstay judge --pieces' judges all shards together.
+    The same command continues a shard that was killed, or whose time was used up. 'mainstay judge --pieces' judges all
+    shards together.
     """
     from mainstay.commands import trials as measuring
 
@@ -215,6 +216,8 @@ def trials(*, folder: Path, **options: Any) -> int:
             folder, measuring.trials_options(**options), environ=os.environ, observer=observer
         )
     click.echo(f"shard {outcome.shard}: {outcome.num_trials} trials, complete up to {outcome.num_pairs} pairs")
+    if not outcome.is_complete:
+        click.echo("the time was used up before all of the share was measured: run the same command again")
     click.echo(f"piece: {os.path.relpath(outcome.path)}")
     return 0
 
