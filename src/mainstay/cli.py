@@ -702,9 +702,11 @@ def withdraw(*, name: str, reason: str, remote: str | None, folder: Path) -> int
 
 
 @history.command()
-@click.option("--restore", is_flag=True, help="Append files again that were removed from a branch.")
+@click.option("--restore", is_flag=True, help="Append files again that were removed from a branch or altered.")
 @click.option(
-    "--forget", is_flag=True, help="Accept a branch as it is, and drop local files that were removed from it."
+    "--forget",
+    is_flag=True,
+    help="Accept a branch as it is, and drop local files that were removed from it or altered.",
 )
 @REMOTE
 @FOLDER
