@@ -7,6 +7,7 @@ import pytest
 from mainstay.cli import run
 from mainstay.commands.earlier_runs import tell_earlier_runs
 from mainstay.records.findings import Method, Verdict
+from mainstay.records.metrics import Scoring
 from mainstay.records.runs import Environment, Run
 from mainstay.records.trials import Side
 from mainstay.revisions.git import Repository
@@ -236,6 +237,36 @@ def test_the_gate_of_several_commits_that_were_pushed_at_once_is_kept_and_so_is_
 
     run(["history", "sync", *place])
     assert capsys.readouterr().out.endswith("2 runs count, 0 withdrawn, 0 not read\n")
+
+
+def test_a_metric_that_is_judged_on_items_is_shown_as_such(project, capsys):
+    (finding,) = project.run.findings
+    metric = replace(finding.metric, scoring=Scoring(score="correct"))
+    items = replace(
+        finding, metric=metric, method=Method.ITEMS, seeds=(), baseline_values=(), candidate_values=(), degradations=()
+    )
+    place = ("-C", str(project.root))
+    run(["history", "add", project.document(1, findings=(items,)), *place])
+
+    assert run(["history", "show", project.commits[1][:8], *place]) == 0
+    assert "judged on items, which are not stored" in capsys.readouterr().out
+
+
+def test_the_sync_of_a_reader_says_how_much_waits_in_the_inbox(project, tmp_path, capsys):
+    run(["history", "add", project.document(1), "-C", str(project.root)])
+    tip = git(project.root, "rev-parse", _branches(project))
+    git(project.root, "update-ref", f"refs/mainstay/inbox/2027-{tip}", tip)
+    hook = project.root / ".git" / "hooks" / "pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    git(tmp_path, "clone", "--quiet", str(project.root), "clone")
+    capsys.readouterr()
+
+    assert run(["history", "sync", "-C", str(tmp_path / "clone")]) == 0
+    assert capsys.readouterr().out == (
+        "1 runs count, 0 withdrawn, 0 not read, 1 wait in the inbox for the next writer\n"
+    )
 
 
 def test_restoring_and_forgetting_at_once_is_refused(project):

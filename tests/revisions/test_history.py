@@ -166,6 +166,24 @@ def test_a_writer_that_is_always_overtaken_leaves_its_run_in_the_inbox_for_the_n
     assert git(server, "for-each-ref", "refs/mainstay") == ""
 
 
+def test_a_reader_without_write_access_reads_while_something_waits_in_the_inbox(clone, server):
+    writer, reader = clone("a"), clone("b")
+    add(writer, "x")
+    hook = server / "hooks" / "update"
+    hook.write_text('#!/bin/sh\ncase $1 in refs/heads/*) echo "cannot lock ref" >&2; exit 1;; esac\n')
+    hook.chmod(0o755)
+    assert not add(HistoryBranches(writer.repository, writer.remote, lambda seconds: None), "late")
+    hook.write_text("#!/bin/sh\necho 'you may not write here' >&2\nexit 1\n")
+
+    assert kept(reader) == ["x"]
+    assert reader.num_waiting() == 1
+    with pytest.raises(GitError, match="you may not write here"):
+        add(reader, "y")
+    hook.unlink()
+    assert kept(reader) == ["late", "x"]
+    assert reader.num_waiting() == 0
+
+
 def test_a_fork_without_rights_is_told_that_it_needs_none(clone, server):
     add(clone("a"), "x")
     fork = clone("b")

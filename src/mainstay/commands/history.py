@@ -94,18 +94,21 @@ def withdraw(folder: Path, name: str, *, reason: str, remote: str | None) -> str
     return file
 
 
-def sync(folder: Path, *, remote: str | None, restore: bool, forget: bool) -> History:
+def sync(folder: Path, *, remote: str | None, restore: bool, forget: bool) -> tuple[History, int]:
     """Fetch the history that others have added to.
 
     Args:
         folder: A folder in the user's repository.
         remote: Remote at which the history is shared.
-        restore: Append files again that were removed there.
-        forget: Drop files that were removed there.
+        restore: Append files again that were removed or altered there.
+        forget: Drop files that were removed or altered there.
+
+    Returns:
+        The history, and the number of writes that wait in the inbox for somebody with write access.
     """
     branches = HistoryBranches.of(Repository.discover(folder), remote)
     branches.sync(restore=restore, forget=forget)
-    return read_history(branches.read())
+    return read_history(branches.read()), branches.num_waiting()
 
 
 def read(folder: Path, *, remote: str | None, environ: Mapping[str, str]) -> History:
@@ -202,6 +205,8 @@ def _first_look(kept: KeptMetric) -> str:
     """The estimate from the first look, which early stopping does not bias."""
     if kept.is_proved_equal:
         return "proved equal"
+    if kept.metric.is_of_items:
+        return "judged on items, which are not stored"
     if kept.first_look is None:
         return f"{len(kept.degradations)} pairs"
     return f"{clean(change_text(kept.metric, kept.first_look))} in the first 5 of {len(kept.degradations)} pairs"

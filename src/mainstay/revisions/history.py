@@ -72,7 +72,7 @@ class HistoryBranches:
         return cls(repository, remote or repository.remote() or HERE)
 
     def sync(self, *, restore: bool = False, forget: bool = False) -> Mapping[str, str]:
-        """Fetch what others have added, and append the files in the inbox.
+        """Fetch what others have added, and append the files in the inbox if that is possible.
 
         Args:
             restore: Append local files again that were removed or altered at the remote.
@@ -89,12 +89,17 @@ class HistoryBranches:
             for year, files in self._fetch(on_loss).items():
                 if restore:
                     self._append(year, files, "Restore what was removed", on_loss="keep")
-            self._sweep()
+            with suppress(GitError):  # without write access, what waits in the inbox is left to the next writer
+                self._sweep()
             return self._tips(_KNOWN)
 
     def are_here(self) -> bool:
         """Whether the repository has any history, without asking the remote."""
         return bool(self._tips(_KNOWN) or (self.remote == HERE and self._tips(f"refs/heads/{BRANCH}")))
+
+    def num_waiting(self) -> int:
+        """Number of writes that wait in the inbox for the next writer, as of the last fetch."""
+        return len(self._tips(_INBOX))
 
     def read(self) -> Iterator[tuple[str, bytes]]:
         """Location (``BRANCH:PATH``) and content of all local files; :meth:`sync` fetches those of the remote.
