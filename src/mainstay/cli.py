@@ -708,9 +708,11 @@ def withdraw(*, name: str, reason: str, remote: str | None, folder: Path) -> int
 
 
 @history.command()
-@click.option("--restore", is_flag=True, help="Append files again that were removed from a branch.")
+@click.option("--restore", is_flag=True, help="Append files again that were removed from a branch or altered.")
 @click.option(
-    "--forget", is_flag=True, help="Accept a branch as it is, and drop local files that were removed from it."
+    "--forget",
+    is_flag=True,
+    help="Accept a branch as it is, and drop local files that were removed from it or altered.",
 )
 @REMOTE
 @FOLDER
@@ -720,8 +722,9 @@ def sync(*, restore: bool, forget: bool, remote: str | None, folder: Path) -> in
 
     if restore and forget:
         raise click.UsageError("--restore and --forget exclude each other")
-    found = keeping.sync(folder, remote=remote, restore=restore, forget=forget)
-    click.echo(f"{len(found.runs)} runs count, {found.num_withdrawn} withdrawn, {len(found.unread)} not read")
+    found, num_waiting = keeping.sync(folder, remote=remote, restore=restore, forget=forget)
+    waiting = f", {num_waiting} wait in the inbox for the next writer" if num_waiting else ""
+    click.echo(f"{len(found.runs)} runs count, {found.num_withdrawn} withdrawn, {len(found.unread)} not read{waiting}")
     return 0
 
 
