@@ -23,7 +23,7 @@ from mainstay.gates.accuracy import decode_classes
 from mainstay.gates.policy import Design
 from mainstay.measuring.loop import Measurement, SilentObserver
 from mainstay.records.errors import GitError, MainstayError, PieceError
-from mainstay.records.findings import Finding, Verdict
+from mainstay.records.runs import Shards
 from mainstay.records.trials import Outcome, Trial
 from mainstay.revisions.git import Repository
 from mainstay.store.journal import JUDGEMENTS, new_run
@@ -128,20 +128,21 @@ def judge_pieces(
     first = min(pieces, key=lambda piece: piece.start.created)
     basis = replace(basis_of(pieces[0]), start=first.start)
     basis.require_known(acknowledged)
+    recorded = Recorded(pieces, basis)
     repository = None
     with suppress(GitError):
         repository = Repository.discover(folder)
-    measured = _replay(pieces, basis, begun)
+    measured = _replay(pieces, basis, recorded, begun)
     with new_run(folder, datetime.now(UTC), {"created": basis.start.created}, among=JUDGEMENTS) as place:
         run = conclude(
             basis, measured, run_id=place.id, repository=repository, environ=environ, acknowledged=acknowledged
         )
-        return finish(place, run)
+        return finish(place, replace(run, shards=Shards(count=len(pieces), num_pairs=recorded.num_pairs)))
 
 
-def _replay(pieces: Sequence[Piece], basis: Basis, begun: float) -> Measured:
+def _replay(pieces: Sequence[Piece], basis: Basis, recorded: Recorded, begun: float) -> Measured:
     """Run the measuring loop with the recorded trials."""
-    plan, recorded = basis.plan, Recorded(pieces, basis)
+    plan = basis.plan
     ledgers = open_ledgers(basis.agenda, plan)
     basis.pass_proved(ledgers)
     with ThreadPoolExecutor(1) as executor:
@@ -179,7 +180,6 @@ def _replay(pieces: Sequence[Piece], basis: Basis, begun: float) -> Measured:
             *_notes_on_pieces(pieces),
             *dict.fromkeys(note for ending in endings for note in ending.notes),
             *measurement.notes,
-            *_note_on_next_look(findings, plan.looks, recorded.num_pairs),
         ),
         tampering=tuple(
             f"on shard {piece.head.shard}: {change}"
@@ -200,14 +200,6 @@ def _notes_on_pieces(pieces: Sequence[Piece]) -> list[str]:
     if len(processors) > 1:
         notes.append(f"the shards ran on different processors: {', '.join(processors)}")
     return notes
-
-
-def _note_on_next_look(findings: Sequence[Finding], looks: Sequence[int], num_pairs: int) -> list[str]:
-    """How to measure up to the next look, if a finding is undecided and a look is left."""
-    further = next((look for look in looks if look > num_pairs), None)
-    if further is None or all(finding.verdict is not Verdict.INCONCLUSIVE for finding in findings):
-        return []
-    return [f"undecided: run each shard again with '--up-to {further}', then judge again"]
 
 
 def _refuse_times(request: TimedRequest) -> NoReturn:
