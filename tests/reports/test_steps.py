@@ -146,6 +146,17 @@ def test_a_gate_of_metrics_that_cannot_block_points_to_their_tiers(runs):
     assert step.action.startswith("nothing was judged that could block: see the tier of each metric below, or add ")
 
 
+def test_a_gate_that_chose_no_workload_points_to_what_chooses_them(runs):
+    run = replace(runs["error"], exit_status=4, reason="nothing was judged", findings=(), workloads=())
+
+    (step,) = view_run(run).next_steps
+
+    assert step.action == (
+        "nothing was judged since no workload was chosen: correct -k, -m, FILE or the setting 'workloads', or add "
+        "--allow-unjudged if this is expected"
+    )
+
+
 def unmeasured(**more):
     """A finding whose time ended before its first pair."""
     metric = Metric(workload="test_a.py::test_a", name="a", kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=0.01)

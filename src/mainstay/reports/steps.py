@@ -103,7 +103,10 @@ def _nothing_judged(run: Run) -> Step:
     if any(workload.status != "judged" for workload in run.workloads):
         action = f"nothing was judged: see the workloads not judged below; {gate.again} where they run{allow}"
         return Step("", action, gate.command, gate_minutes(gate.seconds))
-    return Step("", f"nothing was judged that could block: see the tier of each metric below{allow}")
+    why = "that could block: see the tier of each metric below"
+    if not run.findings:
+        why = "since no workload was chosen: correct -k, -m, FILE or the setting 'workloads'"
+    return Step("", f"nothing was judged {why}{allow}")
 
 
 def _urgency(row: FindingRow) -> tuple[bool, bool, float]:
