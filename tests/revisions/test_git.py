@@ -530,6 +530,16 @@ def test_a_pull_requests_merge_commit_is_compared_with_its_first_parent(pull_req
     assert choice.revision.name == "first parent of the pull request's merge commit"
 
 
+def test_the_last_commit_of_a_pull_request_is_known_only_of_the_merge_that_ci_made(pull_request):
+    merge, feature = (git(pull_request, "rev-parse", name) for name in ("HEAD", "feature"))
+    environment = {"GITHUB_EVENT_NAME": "pull_request", "GITHUB_SHA": merge, "GITHUB_BASE_REF": "main"}
+    repository = Repository.discover(pull_request)
+
+    assert repository.head_of_pull_request(merge, environment) == feature
+    assert repository.head_of_pull_request(merge, {}) == ""
+    assert repository.head_of_pull_request(feature, environment) == ""
+
+
 def test_a_pull_requests_merge_reference_tells_the_same(pull_request):
     git(pull_request, "update-ref", "refs/remotes/pull/7/merge", "HEAD")
 

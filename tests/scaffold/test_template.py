@@ -279,6 +279,26 @@ def test_a_false_alarm_is_looked_into_as_in_this_repository(rendered, root):
     assert "nox -s calibrate -- --revision BASELINE" in theirs[1]
 
 
+@pytest.mark.parametrize(
+    ("kind", "code", "package"),
+    [
+        ("library", "src/deep_plankton", "./src/deep_plankton"),
+        ("library", "plankton", "./plankton"),
+        ("monorepo", "src/deep_plankton", "packages/deep-plankton/src/deep_plankton"),
+    ],
+)
+def test_ci_asks_for_a_fragment_where_the_code_of_the_package_changes(rendered, kind, code, package):
+    project = rendered(kind, code=code)
+    ci = yaml.safe_load((project / ".github" / "workflows" / "ci.yml").read_text())
+
+    asked = [step["run"] for step in ci["jobs"]["changelog"]["steps"] if "run" in step]
+
+    assert (project / package).is_dir()
+    assert asked == [
+        f'git diff --quiet "origin/$BASE...HEAD" -- {package} || $NOX -s changelog -- --compare-with "origin/$BASE"'
+    ]
+
+
 def test_pins_of_the_rendered_project_are_in_step(rendered):
     done = subprocess.run(
         [sys.executable, "scripts/pins.py"], cwd=rendered("library"), capture_output=True, text=True, check=False

@@ -23,7 +23,7 @@ from mainstay.gates.accuracy import decode_classes
 from mainstay.gates.policy import Design
 from mainstay.measuring.loop import Measurement, SilentObserver
 from mainstay.records.errors import GitError, MainstayError, PieceError
-from mainstay.records.findings import Finding, Verdict
+from mainstay.records.runs import Shards
 from mainstay.records.trials import Outcome, Trial
 from mainstay.revisions.git import Repository
 from mainstay.store.journal import JUDGEMENTS, new_run
@@ -45,6 +45,7 @@ class Recorded:
     def __init__(self, pieces: Sequence[Piece], basis: Basis) -> None:
         self._pieces = pieces
         self._positions = {workload.id: number for number, workload in enumerate(basis.plan.workloads)}
+        self._evaluations = {workload.id for workload in basis.agenda.workloads if workload.execution.has_items}
         self.num_pairs = min(piece.ending.num_pairs for piece in pieces if piece.ending)
         self._trials = [
             {(each.workload, each.side, each.pair, each.repetition, each.files_of): each for each in piece.trials}
@@ -58,8 +59,8 @@ class Recorded:
             request: The request for the pair.
 
         Returns:
-            Its trials; none if the pieces end before the pair, or if the shard ended the workload because a trial of
-            another pair did not complete.
+            Its trials; none if the pieces end before the pair or the look, or if the shard ended the workload because a
+            trial of another pair did not complete.
 
         Raises:
             PieceError: If the piece lacks the pair without such a reason, or it has another seed or cannot be judged.
@@ -86,7 +87,11 @@ class Recorded:
             trial.workload == request.workload and trial.outcome is not Outcome.COMPLETED
             for trial in self._trials[number].values()
         )
-        return request.pair >= self.num_pairs or bool(request.repetition) or is_broken
+        ending = self._pieces[number].ending
+        is_cut = request.pair >= self.num_pairs
+        if request.workload in self._evaluations:
+            is_cut = ending is not None and not ending.is_complete
+        return is_cut or bool(request.repetition) or is_broken
 
     def _damage(self, number: int, request: PairRequest, where: str) -> PieceError:
         return self._pieces[number].damage(f"lacks pair {request.pair} of {request.workload} on {where}")
@@ -128,20 +133,23 @@ def judge_pieces(
     first = min(pieces, key=lambda piece: piece.start.created)
     basis = replace(basis_of(pieces[0]), start=first.start)
     basis.require_known(acknowledged)
+    recorded = Recorded(pieces, basis)
     repository = None
     with suppress(GitError):
         repository = Repository.discover(folder)
-    measured = _replay(pieces, basis, begun)
+    measured = _replay(pieces, basis, recorded, begun)
     with new_run(folder, datetime.now(UTC), {"created": basis.start.created}, among=JUDGEMENTS) as place:
         run = conclude(
             basis, measured, run_id=place.id, repository=repository, environ=environ, acknowledged=acknowledged
         )
-        return finish(place, run)
+        cut = tuple(str(piece.head.shard) for piece in pieces if piece.ending and not piece.ending.is_complete)
+        shards = Shards(count=len(pieces), num_pairs=recorded.num_pairs, cut=cut)
+        return finish(place, replace(run, shards=shards))
 
 
-def _replay(pieces: Sequence[Piece], basis: Basis, begun: float) -> Measured:
+def _replay(pieces: Sequence[Piece], basis: Basis, recorded: Recorded, begun: float) -> Measured:
     """Run the measuring loop with the recorded trials."""
-    plan, recorded = basis.plan, Recorded(pieces, basis)
+    plan = basis.plan
     ledgers = open_ledgers(basis.agenda, plan)
     basis.pass_proved(ledgers)
     with ThreadPoolExecutor(1) as executor:
@@ -179,7 +187,6 @@ def _replay(pieces: Sequence[Piece], basis: Basis, begun: float) -> Measured:
             *_notes_on_pieces(pieces),
             *dict.fromkeys(note for ending in endings for note in ending.notes),
             *measurement.notes,
-            *_note_on_next_look(findings, plan.looks, recorded.num_pairs),
         ),
         tampering=tuple(
             f"on shard {piece.head.shard}: {change}"
@@ -200,14 +207,6 @@ def _notes_on_pieces(pieces: Sequence[Piece]) -> list[str]:
     if len(processors) > 1:
         notes.append(f"the shards ran on different processors: {', '.join(processors)}")
     return notes
-
-
-def _note_on_next_look(findings: Sequence[Finding], looks: Sequence[int], num_pairs: int) -> list[str]:
-    """How to measure up to the next look, if a finding is undecided and a look is left."""
-    further = next((look for look in looks if look > num_pairs), None)
-    if further is None or all(finding.verdict is not Verdict.INCONCLUSIVE for finding in findings):
-        return []
-    return [f"undecided: run each shard again with '--up-to {further}', then judge again"]
 
 
 def _refuse_times(request: TimedRequest) -> NoReturn:

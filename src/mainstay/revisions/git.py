@@ -397,6 +397,10 @@ class Repository:
             )
         return _Named(base, "first parent of the pull request's merge commit")
 
+    def head_of_pull_request(self, merge: str, environment: Mapping[str, str]) -> str:
+        """Return the last commit of the pull request of which CI made a merge commit; empty for any other commit."""
+        return self._true_parents(merge)[1] if self._is_pull_request_merge(merge, environment) else ""
+
     def _is_pull_request_merge(self, head: str, environment: Mapping[str, str]) -> bool:
         """Whether HEAD is the merge commit that a CI service made of a pull request."""
         if len(self._true_parents(head)) < 2:
