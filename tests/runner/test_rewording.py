@@ -219,6 +219,11 @@ def test_what_reads_no_words_is_not_taken_for_it(source):
     assert find_readers(source.encode(), EVERYTHING) == ""
 
 
+@pytest.mark.parametrize("name", ["__globals__", "f_globals", "f_builtins"])
+def test_the_names_of_a_module_are_a_way_to_its_docstrings(name):
+    assert find_readers(f"def f(g):\n    return str(g.{name})\n".encode(), ["docstrings"]) == name
+
+
 def test_what_does_not_differ_may_be_read():
     assert find_readers(b"def f(g):\n    return g.__doc__, locals()\n", ["positions"]) == ""
 

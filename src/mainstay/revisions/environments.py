@@ -796,7 +796,7 @@ def import_roots(wheel: Path) -> tuple[str, ...]:
         wheel: The wheel file.
     """
     with zipfile.ZipFile(wheel) as archive:
-        paths = [_inside(PurePosixPath(name)) for name in archive.namelist()]
+        paths = [installed_path(PurePosixPath(name)) for name in archive.namelist()]
     modules = [path for path in paths if path is not None and path.suffix in {".py", ".so", ".pyd"}]
     packages = {path.parent for path in modules if _module_name(path) == "__init__"}
     roots = set()
@@ -811,8 +811,16 @@ def _module_name(path: PurePosixPath) -> str:
     return path.name.partition(".")[0]
 
 
-def _inside(path: PurePosixPath) -> PurePosixPath | None:
-    """Path in ``site-packages`` at which a file of a wheel is installed; ``None`` for a script or a header."""
+def installed_path(path: PurePosixPath) -> PurePosixPath | None:
+    """Path in ``site-packages`` at which a file of a wheel is installed; ``None`` for a script or a header.
+
+    Args:
+        path: Path in the wheel.
+
+    Example:
+        >>> str(installed_path(PurePosixPath("subject-1.0.data/purelib/subject/model.py")))
+        'subject/model.py'
+    """
     if not path.parts[0].endswith(".data"):
         return path
     if path.parts[1] in {"purelib", "platlib"}:
