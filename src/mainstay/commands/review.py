@@ -102,4 +102,5 @@ def _changed_files(session: Session, harness: Harness) -> Iterator[changes.Chang
     for name in sorted(files[0].keys() | files[1].keys()):
         before, after = (found.get(name) for found in files)
         if before is None or after is None or not filecmp.cmp(before, after, shallow=False):
-            yield changes.ChangedFile(name, before and before.read_bytes(), after and after.read_bytes())
+            contents = (None if file is None else file.read_bytes() for file in (before, after))
+            yield changes.ChangedFile(name, *contents)

@@ -120,13 +120,16 @@ def build_subjects(
 def open_layers(resolutions: Iterable[Resolution]) -> Iterator[dict[str, Layer]]:
     """Dependency layers by digest, protected from removal while the context lasts.
 
-    Revisions with the same dependencies share a layer. What more than one revision has is blamed on none of them.
+    Revisions with the same dependencies share a layer. What more than one revision has is blamed on none of them, unless
+    they install it with other settings of uv.
 
     Args:
         resolutions: Dependencies of each revision.
     """
     by_digest = {resolution.digest: resolution for resolution in resolutions}
     shared = frozenset.intersection(*(frozenset(resolution.pins) for resolution in by_digest.values()))
+    if len({resolution.installation for resolution in by_digest.values()}) > 1:
+        shared = frozenset()
     with ExitStack() as stack:
         yield {
             digest: stack.enter_context(Layer(resolution, shared=shared)) for digest, resolution in by_digest.items()
