@@ -390,6 +390,19 @@ def test_a_server_that_only_the_candidate_needs_is_blamed_on_it(shelf, trees, se
     assert caught.value.next_step.startswith("correct what the candidate requires, or ")
 
 
+def test_a_server_that_is_not_asked_because_uv_was_told_to_stay_offline_is_blamed_on_no_revision(
+    shelf, trees, monkeypatch
+):
+    address = "tool @ http://127.0.0.1:9/tool/tool-1.0-py3-none-any.whl"
+    write(trees[Side.CANDIDATE], **{"pyproject.toml": pyproject(dependencies=[address])})
+    monkeypatch.setenv("UV_OFFLINE", "1")
+
+    with pytest.raises(UnreachableError) as caught:
+        resolved(trees)
+
+    assert (caught.value.side, caught.value.exit_status) == (None, 4)
+
+
 def test_a_dead_server_that_both_revisions_need_is_blamed_on_neither(shelf, trees, monkeypatch):
     address = "tool @ http://127.0.0.1:9/tool/tool-1.0-py3-none-any.whl"
     for side, more in ((Side.BASELINE, ""), (Side.CANDIDATE, 'description = "new"')):

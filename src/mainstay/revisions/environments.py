@@ -98,11 +98,11 @@ NETWORK_WORDS = (
     "response body",  # a download that was cut off
     "status server error",
     "status client error (429",
-    "network connectivity",  # asked to stay offline, uv says so or one of the next two
-    "network was disabled",
-    "not found in the cache",
 )
-"""What uv says when it reaches no index, when an index does not serve it, and when it is offline."""
+"""What uv says when it reaches no index, and when an index does not serve it."""
+
+OFFLINE_WORDS = ("network connectivity", "network was disabled", "not found in the cache")
+"""What uv says when it was told to stay offline and needs something that is not in its cache."""
 
 ABSENCES = (
     "status client error (404",
@@ -244,6 +244,10 @@ class UnreachableError(OutageError):
     """A package index or another server does not answer, and what is needed is not in uv's cache."""
 
 
+class OfflineError(UnreachableError):
+    """The user told uv to stay offline, and what is needed is not in its cache."""
+
+
 class RefusedError(OutageError):
     """A package index, or a proxy before it, answers and refuses."""
 
@@ -318,8 +322,9 @@ def _failure(fact: str, said: str, side: Side | None) -> EnvironmentBuildError:
         )
     if says(DISK_WORDS):
         return OutageError(fact, looked_in="the disk", next_step="free some disk space, then run it again")
-    if says(NETWORK_WORDS) or ("failed to fetch" in said and not says(ABSENCES)):
-        return UnreachableError(
+    if says(OFFLINE_WORDS) or says(NETWORK_WORDS) or ("failed to fetch" in said and not says(ABSENCES)):
+        kind = OfflineError if says(OFFLINE_WORDS) else UnreachableError
+        return kind(
             fact,
             looked_in="the package index and the cache of uv",
             next_step="connect to the network once; everything needed is then cached",
@@ -553,6 +558,8 @@ def _compile_candidate(candidate: _Request, baseline: _Request) -> _Pins:
     """Resolve the candidate with its measuring packages; it is blamed only if the baseline can be resolved today."""
     try:
         return candidate.compile_whole()
+    except OfflineError:
+        raise
     except (UnreachableError, RefusedError):
         is_same = candidate.identity() == baseline.identity()
         if is_same or not _is_resolvable(replace(baseline, uses_cache=False)):  # a cache would hide an outage
