@@ -35,7 +35,7 @@ from mainstay.reports.publishing import read_run
 from mainstay.revisions.git import Repository
 from mainstay.revisions.history import HistoryBranches
 from mainstay.store.files import write_text
-from mainstay.store.history import file_of, kept_from_json, kept_to_json
+from mainstay.store.history import file_of, kept_from_json, kept_to_json, stem_of
 from mainstay.store.journal import Journal
 
 PRODUCT = ("src", "benchmarks", "pyproject.toml", "constraints/benchmarks.txt")
@@ -154,10 +154,13 @@ def fill(
 
 
 def restore(root: Path, place: Path, *, remote: str) -> None:
-    """Keep the runs of the file in this clone too, so that a fresh clone goes on where another one stopped."""
+    """Keep the runs of the file in this clone too, unless withdrawn here: a fresh one goes on where another stopped."""
     if not place.exists():
         return
+    entries = history.read(root, remote=remote, environ=os.environ).entries
+    withdrawn = {entry.file for entry in entries if entry.withdrawal}
     runs = [kept_from_json(line, where=str(place)) for line in place.read_text("utf-8").splitlines()]
+    runs = [run for run in runs if stem_of(file_of(run)) not in withdrawn]
     branches = HistoryBranches.of(Repository.discover(root), remote)
     for year in sorted({f"{run.time:%Y}" for run in runs}):
         files = {file_of(run): kept_to_json(run).encode() for run in runs if f"{run.time:%Y}" == year}

@@ -120,7 +120,7 @@ def add_to_notes(changelog: str, version: str, section: str) -> str:
 
 
 def prepare(root: Path, part: str, day: datetime.date, measured: str = "") -> str:
-    """Bump the version, name the repository, write the changelog from its fragments and commit; return the version.
+    """Bump the version, write the changelog from its fragments, name the repository and commit; return the version.
 
     Args:
         root: The repository.
@@ -149,9 +149,9 @@ def prepare(root: Path, part: str, day: datetime.date, measured: str = "") -> st
     project.write_text(VERSION_LINE.sub(f'version = "{version}"', text, count=1), "utf-8")
     citation = root / "CITATION.cff"
     citation.write_text(cite(citation.read_text("utf-8"), version, day), "utf-8")
-    readme = root / "README.md"
-    readme.write_text(name_repository(readme.read_text("utf-8"), text), "utf-8")
     run(root, sys.executable, "-m", "towncrier", "build", "--yes", "--version", version, "--date", str(day))
+    for page in root.glob("*.md"):
+        page.write_text(name_repository(page.read_text("utf-8"), text), "utf-8")
     if measured:
         changelog = root / "CHANGELOG.md"
         changelog.write_text(add_to_notes(changelog.read_text("utf-8"), version, measured), "utf-8")

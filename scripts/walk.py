@@ -52,6 +52,11 @@ def fresh_environment(home: Path, *, cache: str | None) -> dict[str, str]:
     return kept
 
 
+def clone_repository(root: Path, clone: Path) -> None:
+    """Clone with the whole history: the gate of the README compares with an earlier commit."""
+    subprocess.run(["git", "clone", "--quiet", root.as_uri(), str(clone)], check=True)
+
+
 def walk(commands: list[str], folder: Path, environment: dict[str, str]) -> None:
     """Run the commands there.
 
@@ -81,7 +86,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         clone, home = Path(place, "mainstay"), Path(place, "home")
         home.mkdir()
-        subprocess.run(["git", "clone", "--quiet", "--depth", "1", root.as_uri(), str(clone)], check=True)
+        clone_repository(root, clone)
         start = time.monotonic()
         walk([*([] if options.skip_readme else readme), *contribution], clone, fresh_environment(home, cache=cache))
         print(f"\nwalked in {time.monotonic() - start:.0f} s")

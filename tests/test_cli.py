@@ -7,12 +7,15 @@ import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from mainstay import cli
 from mainstay.commands import calibrate
+from mainstay.commands import doctor as examination
 from mainstay.commands import gate as gating
+from mainstay.commands import init as adopting
 from mainstay.commands.outcome import RunOutcome
 from mainstay.records.errors import EnvironmentBuildError, GitError, Interrupted, UsageError
 from mainstay.records.findings import Verdict
@@ -62,6 +65,13 @@ def test_the_help_states_every_exit_status(capsys):
     output = capsys.readouterr().out
     for status in (0, 1, 2, 3, 4, 130):
         assert re.search(rf"^ +{status}  \w", output, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", ["gate", "trials", "calibrate", "init", "bisect"])
+def test_the_help_of_a_command_that_can_be_continued_states_the_status_of_an_interrupt(command, capsys):
+    cli.run([command, "--help"])
+
+    assert re.search(r"^ +130  interrupted", capsys.readouterr().out, re.MULTILINE)
 
 
 @pytest.mark.parametrize(
@@ -196,6 +206,30 @@ def test_only_an_interrupted_gate_says_that_it_can_be_continued(module, command,
 
     assert cli.run([command]) == 130
     assert ("gate --resume" in capsys.readouterr().err) is is_continued
+
+
+@pytest.mark.parametrize(
+    ("interrupted", "way_on", "other"),
+    [
+        pytest.param("examine", "mainstay init", "gate --resume", id="before-the-gate"),
+        pytest.param("gate_against_itself", "gate --resume", "mainstay init", id="during-the-gate"),
+    ],
+)
+def test_an_interrupted_init_offers_to_resume_only_a_gate_that_began(
+    interrupted, way_on, other, monkeypatch, capsys, tmp_path
+):
+    def fail(*arguments, **options):
+        raise KeyboardInterrupt
+
+    set_up = SimpleNamespace(survey=SimpleNamespace(describe=list), notes=(), edits=(), root=tmp_path)
+    monkeypatch.setattr(adopting, "plan_adoption", lambda *_, **__: set_up)
+    monkeypatch.setattr(examination, "examine", lambda *_, **__: examination.Report(checks=()))
+    monkeypatch.setattr({"examine": examination}.get(interrupted, adopting), interrupted, fail)
+
+    assert cli.run(["init"]) == 130
+    told = capsys.readouterr().err
+    assert way_on in told
+    assert other not in told
 
 
 def test_debug_shows_the_traceback(monkeypatch, capsys):

@@ -20,6 +20,7 @@ import click
 
 from mainstay.records.errors import (
     CONTINUE_SHARD,
+    REPEAT_INIT,
     RESTART_CALIBRATION,
     RESUME_GATE,
     Interrupted,
@@ -205,7 +206,8 @@ Exit status:
 def trials(*, folder: Path, **options: Any) -> int:
     """Measure one shard of a gate's accuracy, for a gate that several machines share; times are never sharded.
 
-    The same command continues a shard that was killed. 'mainstay judge --pieces' judges all shards together.
+    The same command continues a shard that was killed, or whose time was used up. 'mainstay judge --pieces' judges all
+    shards together.
     """
     from mainstay.commands import trials as measuring
 
@@ -214,6 +216,8 @@ def trials(*, folder: Path, **options: Any) -> int:
             folder, measuring.trials_options(**options), environ=os.environ, observer=observer
         )
     click.echo(f"shard {outcome.shard}: {outcome.num_trials} trials, complete up to {outcome.num_pairs} pairs")
+    if not outcome.is_complete:
+        click.echo("the time was used up before all of the share was measured: run the same command again")
     click.echo(f"piece: {os.path.relpath(outcome.path)}")
     return 0
 
@@ -472,6 +476,7 @@ Exit status:
     2  wrong usage: no terminal for the question, unreadable settings, or no Python project
     4  a file could not be written (then none was), or something would stop a gate
     1, 3  as for the gate
+  130  interrupted; the message says whether to run it again or to continue its gate
 """
 
 
@@ -587,11 +592,12 @@ def _try_project(folder: Path) -> int:
     from mainstay.commands import doctor as examination
     from mainstay.commands import init as adopting
 
-    with observed(RESUME_GATE) as observer:
+    with observed(REPEAT_INIT):
         report = examination.examine(folder, quick=False, rehearse=_rehearsal())
-        click.echo(f"\n{examination.render_text(report)}")
-        if report.exit_status:
-            return report.exit_status
+    click.echo(f"\n{examination.render_text(report)}")
+    if report.exit_status:
+        return report.exit_status
+    with observed(RESUME_GATE) as observer:
         outcome = adopting.gate_against_itself(folder, environ=os.environ, observer=observer)
     click.echo()
     _tell(outcome)
@@ -702,9 +708,11 @@ def withdraw(*, name: str, reason: str, remote: str | None, folder: Path) -> int
 
 
 @history.command()
-@click.option("--restore", is_flag=True, help="Append files again that were removed from a branch.")
+@click.option("--restore", is_flag=True, help="Append files again that were removed from a branch or altered.")
 @click.option(
-    "--forget", is_flag=True, help="Accept a branch as it is, and drop local files that were removed from it."
+    "--forget",
+    is_flag=True,
+    help="Accept a branch as it is, and drop local files that were removed from it or altered.",
 )
 @REMOTE
 @FOLDER
@@ -714,8 +722,9 @@ def sync(*, restore: bool, forget: bool, remote: str | None, folder: Path) -> in
 
     if restore and forget:
         raise click.UsageError("--restore and --forget exclude each other")
-    found = keeping.sync(folder, remote=remote, restore=restore, forget=forget)
-    click.echo(f"{len(found.runs)} runs count, {found.num_withdrawn} withdrawn, {len(found.unread)} not read")
+    found, num_waiting = keeping.sync(folder, remote=remote, restore=restore, forget=forget)
+    waiting = f", {num_waiting} wait in the inbox for the next writer" if num_waiting else ""
+    click.echo(f"{len(found.runs)} runs count, {found.num_withdrawn} withdrawn, {len(found.unread)} not read{waiting}")
     return 0
 
 

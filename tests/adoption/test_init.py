@@ -112,6 +112,32 @@ def test_a_member_of_a_workspace_is_set_up_in_its_folder_and_ci_at_the_top(make_
     assert "nothing to write" in init(root / "pkgs/plank", capsys, "--no-gate", "--install", "mainstay==1.0")[1]
 
 
+def test_a_second_member_of_a_workspace_gets_a_gate_of_its_own(make_repository, capsys):
+    root = make_repository(WORKSPACE)
+    options = ("--yes", "--no-gate", "--install", "mainstay==1.0")
+    init(root / "pkgs/plank", capsys, *options)
+    first = (root / ".github/workflows/mainstay.yml").read_text()
+
+    status, out, err = init(root / "pkgs/core", capsys, *options)
+
+    assert status == 0, out + err
+    assert (root / ".github/workflows/mainstay.yml").read_text() == first
+    assert "-C pkgs/core" in (root / ".github/workflows/mainstay-gate-pkgs-core.yml").read_text()
+    for member in ("pkgs/plank", "pkgs/core"):
+        assert "nothing to write" in init(root / member, capsys, *options)[1]
+
+
+def test_ci_of_a_member_of_a_workspace_is_that_at_the_top(make_repository, capsys):
+    theirs = {".gitlab-ci.yml": "a: b\n", "pkgs/plank/.github/workflows/gate.yml": "run: mainstay gate\n"}
+    root = make_repository(WORKSPACE | theirs)
+
+    status, out, _ = init(root / "pkgs/plank", capsys, "--yes", "--no-gate", "--install", "mainstay==1.0")
+
+    assert status == 0
+    assert "note: GitLab CI is not configured" in out
+    assert not (root / ".github").exists()
+
+
 @pytest.mark.parametrize(
     ("files", "status", "words"),
     [
@@ -163,7 +189,10 @@ def test_hooks_and_ci_that_are_there_are_named_and_left_alone(make_repository, c
 
     assert status == 0
     assert "hooks: .pre-commit-config.yaml, .husky, which see the new files when they are committed" in out
-    assert "note: .github/workflows/mainstay.yml exists and does not run 'mainstay gate': it was not changed" in out
+    assert (
+        "note: .github/workflows/mainstay.yml exists and does not run 'mainstay gate' for this project: it was not changed"
+        in out
+    )
     assert {path: (root / path).read_text() for path in theirs} == theirs
 
 
@@ -302,6 +331,7 @@ def test_a_suite_of_asv_is_gated(make_repository, capsys, environments):
 @pytest.mark.parametrize("plugin", [(), ("pytest-codspeed",)], ids=["without-the-plugin", "with-the-plugin"])
 def test_a_suite_of_pytest_codspeed_is_gated(make_repository, capsys, environments, plugin):
     suite = "import pytest\n\n@pytest.mark.benchmark\ndef test_whole(): ...\n\ndef test_own(codspeed_benchmark): codspeed_benchmark(len, '')\n"
+    suite += "\n@pytest.mark.codspeed_benchmark\nclass TestKind:\n    def test_method(self): ...\n"
     groups = f"\n[dependency-groups]\nbenchmarks = {['pytest>=8.4', *plugin]}\n"
     files = LAYOUTS["hatch"] | {"bench/test_a.py": suite}
 
@@ -312,6 +342,7 @@ def test_a_suite_of_pytest_codspeed_is_gated(make_repository, capsys, environmen
     assert {finding["metric"]["workload"].partition("::")[2] for finding in run["findings"]} == {
         "test_whole",
         "test_own",
+        "TestKind::test_method",
     }
 
 

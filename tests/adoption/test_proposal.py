@@ -6,7 +6,7 @@ from contextlib import suppress
 import pytest
 import yaml
 
-from mainstay.adoption.proposal import WORKFLOW, Example, Wishes, propose
+from mainstay.adoption.proposal import GATES, WORKFLOW, Example, Wishes, propose
 from mainstay.adoption.survey import survey_project
 from mainstay.adoption.templates import Pin
 from mainstay.project.configuration import read_configuration
@@ -429,6 +429,91 @@ def test_a_package_of_a_monorepo_is_gated_in_its_folder():
     (text,) = (edit.after for edit in proposal.repository_edits if edit.path == WORKFLOW)
 
     assert yaml.safe_load(text)["jobs"]["gate"]["with"]["working-directory"] == "packages/one"
+
+
+def proposal_below(folder, at_top, *, pin=None, files=HATCH, **wishes):
+    """The proposal for a package in a folder of a repository that has these files of CI."""
+    survey = survey_project(files, files.get, default_branch="main", ci=at_top)
+    return propose(survey, Wishes(folder=folder, **wishes), files.get, find_pin=lambda: pin)
+
+
+PACKAGES = ("pkgs/one", "pkgs/one-more", "one", "report", "it's # 2: $HOME", 'the "third"')
+
+
+@pytest.mark.parametrize("options", [{"pin": PIN}, {"requirement": "mainstay==1.0"}], ids=["called", "installed"])
+def test_each_package_of_a_monorepo_gets_a_gate_that_shares_no_name_with_another(options):
+    at_top = {}
+    for folder in PACKAGES:
+        proposal = proposal_below(folder, at_top, **options)
+        written = {edit.path: edit.after for edit in proposal.repository_edits}
+        assert len(written.keys() - at_top.keys()) == len(written)
+        at_top |= written
+
+    assert [proposal_below(folder, at_top, **options).repository_edits for folder in PACKAGES] == [()] * len(PACKAGES)
+    workflows = [yaml.safe_load(text) for text in at_top.values() if GATES.search(text)]
+    gates = [workflow["jobs"]["gate"] for workflow in workflows]
+    artifacts = [
+        gate["with"].get("artifact", "gate") if "with" in gate else gate["steps"][-1]["with"]["name"] for gate in gates
+    ]
+    names = [workflow["name"] for workflow in workflows]
+    groups = [workflow["concurrency"]["group"] for workflow in workflows]
+    for each in (names, groups, artifacts, [gate["name"] for gate in gates]):
+        assert len(set(each)) == len(PACKAGES)
+    assert (names[0], artifacts[0]) == ("Gate", "gate")  # what the workflow of the comments looks for
+    assert len(at_top) == len(PACKAGES) + (2 if "pin" in options else 0)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "working-directory: pkgs/one",
+        "working-directory: ./pkgs/one/",
+        "run: mainstay gate -C 'pkgs/one'",
+        "run: cd pkgs/one && mainstay gate",
+    ],
+)
+def test_a_package_whose_gate_a_person_wrote_gets_no_other(place):
+    gate = f"- uses: o/mainstay/.github/actions/gate@c0ffee # v1.0\n  with:\n    {place}\n"
+
+    assert proposal_below("pkgs/one", {".github/workflows/ci.yml": gate}, pin=PIN).repository_edits == ()
+
+
+@pytest.mark.parametrize("folder", ["pkgs/two", "one", "pkgs/one-more", "pkgs", "mainstay", "with"])
+def test_a_gate_of_another_package_is_not_taken_for_this_ones(folder):
+    gate = "uses: o/mainstay/.github/workflows/gate-reusable.yml@c0ffee # v1.0\nwith:\n  working-directory: pkgs/one\n"
+
+    (edit,) = proposal_below(
+        folder, {".github/workflows/gate.yml": gate, ".github/dependabot.yml": "github-actions"}, pin=PIN
+    ).repository_edits
+
+    assert yaml.safe_load(edit.after)["jobs"]["gate"]["with"]["working-directory"] == folder
+
+
+def test_a_file_of_the_name_of_a_further_gate_is_left_as_it_is_and_said():
+    at_top = {
+        ".github/workflows/gate.yml": "run: mainstay gate",
+        ".github/workflows/mainstay-gate-pkgs-one.yml": "a: b",
+    }
+
+    proposal = proposal_below("pkgs/one", at_top, requirement="mainstay==1.0")
+
+    assert proposal.repository_edits == ()
+    assert any("it was not changed" in note for note in proposal.notes)
+
+
+@pytest.mark.parametrize(
+    ("at_top", "is_written", "is_told"),
+    [
+        ({}, True, False),
+        ({".github/dependabot.yaml": "updates:\n  - package-ecosystem: github-actions\n"}, False, False),
+        ({".github/dependabot.yml": "updates: []\n"}, False, True),
+    ],
+)
+def test_settings_of_dependabot_are_those_at_the_top_of_a_monorepo(at_top, is_written, is_told):
+    proposal = proposal_below("pkgs/one", at_top, pin=PIN, files=HATCH | {".github/dependabot.yml": "updates: []\n"})
+
+    assert (".github/dependabot.yml" in [edit.path for edit in proposal.repository_edits]) is is_written
+    assert any("dependabot" in note for note in proposal.notes) is is_told
 
 
 @pytest.mark.parametrize("folder", ["", "pkgs/a", "pkgs/the one", "it's # 2: $HOME"])

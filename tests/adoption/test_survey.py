@@ -1,8 +1,15 @@
 import pytest
 
-from mainstay.adoption.survey import FIXTURES, WHOLE_TEST_MARKERS, count_workloads, survey_project
+from mainstay.adoption.survey import (
+    DEPENDENT_FIXTURES,
+    FIXTURES,
+    WHOLE_TEST_MARKERS,
+    count_workloads,
+    survey_project,
+)
 from mainstay.records.errors import ConfigurationError, UsageError
 from mainstay.runner import markers
+from mainstay.runner.plugin import WorkerFixtures
 from tests.adoption.layouts import LAYOUTS, SUITE, TRAINING, toml
 
 
@@ -13,6 +20,8 @@ def survey(files, **options):
 def test_what_makes_a_test_a_workload_is_what_the_worker_says():
     assert set(FIXTURES) == set(markers.FIXTURE_KINDS)
     assert WHOLE_TEST_MARKERS == markers.WHOLE_TEST_MARKERS
+    of_worker = {name for name in vars(WorkerFixtures) if name.islower() and not name.startswith("_")}
+    assert {*FIXTURES, *DEPENDENT_FIXTURES} == of_worker
 
 
 @pytest.mark.parametrize(
@@ -59,6 +68,54 @@ def test_a_suite_is_found_by_fixture_marker_and_marker_of_the_module():
     assert found.suite_files == ("bench/bench_all.py", "tests/test_marked.py", "tests/test_speed.py")
     assert found.suite_size == 3
     assert found.suite_imports == {"numpy"}
+
+
+PYTEST = "import pytest\nfrom pytest import fixture, mark\n"
+TIMED = "@fixture\ndef timed(benchmark): ...\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        pytest.param(
+            "@pytest.mark.benchmark\nclass TestA:\n    def test_a(self): ...\n    def test_b(self): ...\n",
+            2,
+            id="class",
+        ),
+        pytest.param(
+            "class TestA:\n    pytestmark = [mark.benchmark]\n    def test_a(self): ...\n",
+            1,
+            id="pytestmark-of-a-class",
+        ),
+        pytest.param("@mark.codspeed_benchmark(group='a')\ndef test_a(): ...\n", 1, id="imported-mark"),
+        pytest.param(
+            "fast = mark.benchmark(group='a')\n@fast\ndef test_a(): ...\ndef test_b(): ...\n", 1, id="named-marker"
+        ),
+        pytest.param(
+            "fast = mark.benchmark\npytestmark = [fast]\ndef test_a(): ...\n", 1, id="named-marker-of-a-module"
+        ),
+        pytest.param("def test_a(benchmark_weave): ...\n", 1, id="weave"),
+        pytest.param(f"{TIMED}def test_a(timed): ...\n", 1, id="fixture-that-wraps"),
+        pytest.param(
+            f"{TIMED}@pytest.fixture(scope='function')\ndef again(timed): ...\ndef test_a(again): ...\n",
+            1,
+            id="fixture-of-a-fixture",
+        ),
+        pytest.param("def test_a(of_conftest): ...\n", 1, id="fixture-of-a-conftest"),
+        pytest.param("def helper(benchmark): ...\ndef test_a(helper): ...\n", 0, id="helper"),
+        pytest.param("@mark.slow\nclass TestA:\n    def test_a(self): ...\n", 0, id="other-marker"),
+        pytest.param(
+            "@mark.benchmark\nclass TestA:\n    def test_a(self): ...\ndef test_b(): ...\n", 1, id="one-class-of-a-file"
+        ),
+    ],
+)
+def test_a_suite_is_found_in_every_form_that_the_gate_measures(text, size):
+    conftest = "import pytest\n@pytest.fixture\ndef of_conftest(codspeed_benchmark): ...\n"
+
+    found = survey({"plank.py": "", "tests/conftest.py": conftest, "tests/test_a.py": PYTEST + text})
+
+    assert found.suite_size == size
+    assert found.suite_files == (("tests/test_a.py",) if size else ())
 
 
 def test_a_training_script_is_read_for_what_it_prints_and_takes():
@@ -112,7 +169,7 @@ def test_services_and_hook_managers_are_told():
 
 def test_a_file_that_does_not_parse_hides_no_other():
     assert survey({"plank.py": "", "tests/test_a.py": "def (", "tests/test_b.py": SUITE}).suite_size == 1
-    assert count_workloads("def (") == 0
+    assert count_workloads(["def ("]) == 0
 
 
 def test_no_python_at_all_is_said():

@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import asdict
@@ -10,6 +11,7 @@ import pytest
 from mainstay.commands import doctor
 from mainstay.commands.doctor import Report, State, examine, mnist_folder, render_json, render_text
 from mainstay.commands.gate import GateOptions, choose_start
+from mainstay.records.errors import UsageError
 from mainstay.records.trials import Side
 from mainstay.revisions import environments
 from mainstay.revisions.environments import Resolution
@@ -87,6 +89,47 @@ def test_a_workload_is_known_by_each_fixture_that_measures(project, fixture):
     assert found(look(project), "workloads") == [(State.OK, "tests in 'benchmarks' that measure: 1")]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(
+            "import pytest\n@pytest.mark.benchmark\nclass TestSpeed:\n    def test_sum(self): ...\n", id="class"
+        ),
+        pytest.param("from pytest import mark\n@mark.benchmark\ndef test_sum(): ...\n", id="imported-mark"),
+        pytest.param("def test_sum(benchmark_weave): ...\n", id="weave"),
+        pytest.param("def test_sum(timed): ...\n", id="fixture-of-a-conftest"),
+    ],
+)
+def test_a_workload_is_known_by_every_form_that_a_suite_has(project, text):
+    write(project, "benchmarks/conftest.py", "import pytest\n@pytest.fixture\ndef timed(benchmark): ...\n")
+    write(project, "benchmarks/test_model.py", text)
+
+    assert found(look(project), "workloads") == [(State.OK, "tests in 'benchmarks' that measure: 1")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("from suites import *\n", id="imported-tests"),
+        pytest.param("class TestSpeed(SharedTests): ...\n", id="inherited-tests"),
+        pytest.param("def test_sum(fixture_of_a_plugin): ...\n", id="fixture-of-a-plugin"),
+    ],
+)
+def test_where_no_test_seems_to_measure_the_collection_of_the_rehearsal_decides(project, text):
+    def rehearse(repository, *, environ):
+        raise UsageError("no workloads", next_step="write one")
+
+    write(project, "benchmarks/test_model.py", text)
+
+    quick, full = look(project), examine(project, quick=False, rehearse=rehearse, environ={})
+
+    ((state, told),) = found(quick, "workloads")
+    assert (state, quick.exit_status) == (State.WARNING, 0)
+    assert "no test in 'benchmarks' seems to measure" in told
+    assert found(full, "rehearsal") == [(State.STOPPER, "no workloads")]
+    assert full.exit_status == 4
+
+
 def test_what_is_no_file_among_the_workloads_is_left_out(project):
     (project / "benchmarks" / "gone.py").symlink_to("nowhere.py")
     (project / "benchmarks" / "itself.py").symlink_to("itself.py")
@@ -118,7 +161,13 @@ def test_what_is_special_about_the_revisions_is_a_warning(project):
         pytest.param(
             "pyproject.toml", "[tool.mainstay]\nalpah = 1", "configuration", "unknown key", id="configuration"
         ),
-        pytest.param("benchmarks/test_model.py", "def test_trial(): ...", "workloads", "no test in", id="no-workloads"),
+        pytest.param(
+            "pyproject.toml",
+            '[tool.mainstay]\nworkloads = "absent"',
+            "workloads",
+            "there is no folder 'absent'",
+            id="no-workloads",
+        ),
         pytest.param(
             "pyproject.toml", '[tool.mainstay]\nshare = ["data"]', "data", "'data' does not exist", id="shared-input"
         ),
@@ -424,7 +473,7 @@ def test_a_quick_look_imports_nothing_heavy_and_starts_only_git(project):
 
 
 def test_the_text_names_stoppers_and_next_steps(project):
-    write(project, "benchmarks/test_model.py", "")
+    shutil.rmtree(project / "benchmarks")
 
     lines = render_text(look(project)).splitlines()
 

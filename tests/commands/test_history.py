@@ -7,6 +7,7 @@ import pytest
 from mainstay.cli import run
 from mainstay.commands.earlier_runs import tell_earlier_runs
 from mainstay.records.findings import Method, Verdict
+from mainstay.records.metrics import Scoring
 from mainstay.records.runs import Environment, Run
 from mainstay.records.trials import Side
 from mainstay.revisions.git import Repository
@@ -32,8 +33,8 @@ class Project:
         git(self.root, "commit", "--quiet", "-m", name)
         return git(self.root, "rev-parse", "HEAD")
 
-    def document(self, number, *, candidate=None, **changes):
-        """The run of a commit against the one before it."""
+    def document(self, number, *, baseline=None, candidate=None, **changes):
+        """The run of a commit, by default against the one before it."""
         base = self.run
         run = replace(
             base,
@@ -42,7 +43,7 @@ class Project:
                 "exit_status": 0,
                 "id": f"20270101T00000{number}-000",
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
-                "baseline": replace(base.baseline, commit=self.commits[number - 1]),
+                "baseline": replace(base.baseline, commit=baseline or self.commits[number - 1]),
                 "candidate": replace(
                     base.candidate, commit=candidate or self.commits[number], subject=f"change {number}"
                 ),
@@ -146,6 +147,126 @@ def test_a_damaged_file_is_told_by_the_list_and_withdrawn_by_its_name(project, c
 
 def _branches(project):
     return git(project.root, "branch", "--list", "--format=%(refname:short)", "mainstay-history/*")
+
+
+def test_a_withdrawn_run_is_not_added_again(project, capsys):
+    place = ("-C", str(project.root))
+    document = project.document(1)
+    run(["history", "add", document, *place])
+    run(["history", "withdraw", project.commits[1][:8], "--reason", "wrong machine", *place])
+
+    assert run(["history", "add", document, *place]) == 2
+
+    errors = capsys.readouterr().err
+    assert "not kept: 20270101T000001-000-" in errors
+    assert "was withdrawn" in errors
+    assert "gate the commit again" in errors
+    assert run(["history", "add", project.document(1, id="20270101T000009-000"), *place]) == 0
+    run(["history", "sync", *place])
+    assert capsys.readouterr().out.endswith("1 runs count, 1 withdrawn, 0 not read\n")
+
+
+def altered_clone(project, tmp_path, pattern):
+    """Alter a file of the history by hand, and clone the repository afterwards; returns the option for the clone."""
+    git(project.root, "checkout", "--quiet", _branches(project))
+    (file,) = project.root.glob(pattern)
+    file.write_text("{")
+    git(project.root, "commit", "--quiet", "--all", "-m", "damage")
+    git(project.root, "checkout", "--quiet", "main")
+    git(tmp_path, "clone", "--quiet", str(project.root), "clone")
+    return "-C", str(tmp_path / "clone")
+
+
+def test_an_altered_run_counts_again_once_it_is_added_again(project, tmp_path, capsys):
+    document = project.document(1)
+    run(["history", "add", document, "-C", str(project.root)])
+    place = altered_clone(project, tmp_path, "runs/*/*/*.json")
+    run(["history", "sync", *place])
+    assert capsys.readouterr().out.endswith("0 runs count, 0 withdrawn, 1 not read\n")
+
+    assert run(["history", "add", document, *place]) == 0
+
+    run(["history", "sync", *place])
+    assert capsys.readouterr().out.endswith("1 runs count, 0 withdrawn, 0 not read\n")
+
+
+def test_a_run_whose_withdrawal_was_damaged_is_withdrawn_again(project, tmp_path, capsys):
+    run(["history", "add", project.document(1), "-C", str(project.root)])
+    run(["history", "withdraw", project.commits[1][:8], "--reason", "wrong machine", "-C", str(project.root)])
+    place = altered_clone(project, tmp_path, "withdrawn/*.json")
+    run(["history", "sync", *place])
+    assert capsys.readouterr().out.endswith("1 runs count, 0 withdrawn, 1 not read\n")
+
+    assert run(["history", "withdraw", project.commits[1][:8], "--reason", "wrong machine", *place]) == 0
+
+    run(["history", "sync", *place])
+    assert capsys.readouterr().out.endswith("0 runs count, 1 withdrawn, 0 not read\n")
+
+
+def test_a_baseline_that_is_no_earlier_commit_of_the_default_branch_is_refused(project, capsys):
+    place = ("-C", str(project.root))
+    git(project.root, "checkout", "--quiet", "-b", "feature", project.commits[0])
+    feature = project.commit("feature")
+    git(project.root, "checkout", "--quiet", "main")
+
+    for baseline in (feature, *project.commits[1:]):
+        assert run(["history", "add", project.document(1, baseline=baseline), *place]) == 2
+        errors = capsys.readouterr().err
+        assert "is no earlier commit of the default branch" in errors
+        assert "say with --kind what else the run compares" in errors
+
+
+def test_a_gate_across_commits_that_have_runs_is_kept_only_as_what_it_is(project, capsys):
+    place = ("-C", str(project.root))
+    for number in (1, 2):
+        run(["history", "add", project.document(number), *place])
+    project.commits.append(project.commit("fourth"))
+    plan = replace(project.run.plan, looks=(20,))
+    document = project.document(3, baseline=project.commits[0], plan=plan)
+
+    assert run(["history", "add", document, *place]) == 2
+    assert "is not the commit before: 2 gates of commits between the two are kept" in capsys.readouterr().err
+    assert run(["history", "add", document, "--kind", "anchor", *place]) == 0
+
+
+def test_the_gate_of_several_commits_that_were_pushed_at_once_is_kept_and_so_is_its_rerun(project, capsys):
+    place = ("-C", str(project.root))
+
+    for name in ("20270101T000001-000", "20270101T000002-000"):
+        assert run(["history", "add", project.document(2, baseline=project.commits[0], id=name), *place]) == 0
+
+    run(["history", "sync", *place])
+    assert capsys.readouterr().out.endswith("2 runs count, 0 withdrawn, 0 not read\n")
+
+
+def test_a_metric_that_is_judged_on_items_is_shown_as_such(project, capsys):
+    (finding,) = project.run.findings
+    metric = replace(finding.metric, scoring=Scoring(score="correct"))
+    items = replace(
+        finding, metric=metric, method=Method.ITEMS, seeds=(), baseline_values=(), candidate_values=(), degradations=()
+    )
+    place = ("-C", str(project.root))
+    run(["history", "add", project.document(1, findings=(items,)), *place])
+
+    assert run(["history", "show", project.commits[1][:8], *place]) == 0
+    assert "judged on items, which are not stored" in capsys.readouterr().out
+
+
+def test_the_sync_of_a_reader_says_how_much_waits_in_the_inbox(project, tmp_path, capsys):
+    run(["history", "add", project.document(1), "-C", str(project.root)])
+    tip = git(project.root, "rev-parse", _branches(project))
+    git(project.root, "update-ref", f"refs/mainstay/inbox/2027-{tip}", tip)
+    hook = project.root / ".git" / "hooks" / "pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    git(tmp_path, "clone", "--quiet", str(project.root), "clone")
+    capsys.readouterr()
+
+    assert run(["history", "sync", "-C", str(tmp_path / "clone")]) == 0
+    assert capsys.readouterr().out == (
+        "1 runs count, 0 withdrawn, 0 not read, 1 wait in the inbox for the next writer\n"
+    )
 
 
 def test_restoring_and_forgetting_at_once_is_refused(project):

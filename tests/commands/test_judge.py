@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from mainstay import cli
-from mainstay.records.findings import Method, Verdict
+from mainstay.records.findings import Blame, Method, Verdict
 from mainstay.records.metrics import Tier
 from mainstay.store.documents import run_from_json
 
@@ -343,6 +343,77 @@ def test_real_samples_of_lm_eval_are_judged_with_what_they_say(judge):
         *("macro", "tiny_arith", "tiny_mc#acc", "tiny_mc#acc_norm")
     }
     assert "lm_eval_version: 0.4.13" in printed
+
+
+def lm_eval(folder, scores, *, filters=("none",), metric="exact_match", higher_is_better=True):
+    """A folder of results of lm-evaluation-harness with one task, whose scores are those of every filter."""
+    folder.mkdir()
+    write(
+        folder / "samples_quiz_2026-11-28T16-28-30.115956.jsonl",
+        [
+            {"doc_hash": f"{number:016}", "filter": name, "metrics": [metric], metric: float(score)}
+            for name in filters
+            for number, score in enumerate(scores)
+        ],
+    )
+    results = {"higher_is_better": {"quiz": {metric: higher_is_better}}}
+    (folder / "results_2026-11-28T16-28-30.115956.json").write_text(json.dumps(results))
+    return folder
+
+
+def test_a_loss_fails_if_lm_eval_leaves_open_which_way_is_better(judge, tmp_path):
+    baseline, candidate = (
+        lm_eval(tmp_path / name, scores, higher_is_better=None)
+        for name, scores in zip(("before", "after"), answers(1319, lost=120, gained=40), strict=True)
+    )
+
+    status, _, run = judge(baseline, candidate, "--margin", 0.02)
+
+    assert (status, run.findings[0].verdict) == (1, Verdict.FAIL)
+    assert run.workloads[0].context["better direction of exact_match of quiz"] == "not stated"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "options"),
+    [
+        pytest.param(
+            {"filters": ("strict", "flexible")}, {"filters": ("strict",)}, ("--filter", "flexible"), id="chosen"
+        ),
+        pytest.param({"filters": ("strict",)}, {"filters": ("flexible",)}, (), id="filters"),
+        pytest.param({"metric": "acc"}, {"metric": "exact_match"}, (), id="metrics"),
+    ],
+)
+def test_scores_of_different_filters_or_metrics_are_never_compared(judge, tmp_path, before, after, options):
+    old, new = answers(400, lost=2, gained=2)
+
+    status, printed, run = judge(
+        lm_eval(tmp_path / "before", old, **before),
+        lm_eval(tmp_path / "after", new, **after),
+        "--margin",
+        0.05,
+        *options,
+    )
+
+    assert (status, run.findings[0].verdict, run.findings[0].blame) == (4, Verdict.ERROR, Blame.BOTH)
+    assert "both sides must be scored alike" in " ".join(printed.split())
+
+
+def test_a_filter_that_no_task_has_is_wrong_usage_and_a_note_if_it_is_configured(judge, tmp_path):
+    old, new = answers(400, lost=2, gained=2)
+    results = [
+        lm_eval(tmp_path / name, scores, filters=("strict",)) for name, scores in (("before", old), ("after", new))
+    ]
+
+    status, printed, run = judge(*results, "--margin", 0.05, "--filter", "strct")
+    assert (status, run) == (2, None)
+    assert "no task has the answer filter 'strct'" in printed
+    assert "name one of strict" in printed
+    assert judge(*flipped(tmp_path, 400, lost=2), "--margin", 0.05, "--filter", "strict")[0] == 2
+
+    (tmp_path / "pyproject.toml").write_text('[tool.mainstay.evaluation]\nfilter = "strct"\n')
+    status, _, run = judge(*results, "--margin", 0.05)
+    assert (status, run.workloads[0].context["filter of quiz"]) == (0, "strict")
+    assert "the settings name an answer filter that no task has: strct" in run.notes
 
 
 def test_real_logs_of_inspect_are_judged_and_the_errored_sample_counts(judge):

@@ -453,6 +453,68 @@ def test_a_workload_that_cannot_be_followed_is_measured_and_the_others_are_not(d
     assert "measured in part, since benchmarks/test_w.py::test_fork: nobody can tell what was read" in proof.note
 
 
+FOUR_THAT_SHARE = """
+import functools
+import warnings
+
+import pytest
+
+import subject.model
+
+
+@functools.cache
+def once():
+    warnings.warn("this is told once in a process")
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_first(benchmark, number):
+    once()
+    benchmark(subject.model.run)
+
+
+def test_speed(benchmark):
+    benchmark(subject.model.run)
+"""
+
+
+@pytest.mark.parametrize("num_rounds", [2, 6])
+def test_what_happens_once_in_a_process_keeps_only_those_from_being_proved_that_share_it(
+    decide, monkeypatch, num_rounds
+):
+    monkeypatch.setattr(rewording, "MAX_ROUNDS", num_rounds)
+    names = *(f"test_first[{number}]" for number in range(4)), "test_speed"
+
+    proof = decide(
+        {"subject/model.py": MODEL},
+        {"subject/model.py": edited(MODEL, WORDS)},
+        workload=FOUR_THAT_SHARE,
+        workloads=workloads_of(**dict.fromkeys(names, (INTERLEAVED, "call_time"))),
+    )
+
+    assert proof.workloads == ({SPEED} if num_rounds == 6 else set())
+    is_told = "since each of 2 traces found another workload that has to be measured" in proof.note
+    assert is_told is (num_rounds == 2)
+    assert "positions could be read by warnings.warn" in proof.note
+
+
+@pytest.mark.parametrize("is_read", [False, True], ids=["set", "set-and-read"])
+def test_a_dependency_may_set_docstrings_but_not_read_them(decide, tmp_path, is_read):
+    (tmp_path / "dependency").mkdir()
+    made = "made.__doc__ = made.__doc__ + name" if is_read else "made.__doc__ = 'Made for ' + name"
+    (tmp_path / "dependency" / "maker.py").write_text(
+        f"def make(name):\n    def made():\n        'Words.'\n    {made}\n    return made\n"
+    )
+    workload = (
+        f"import sys\nsys.path.append({str(tmp_path / 'dependency')!r})\nimport maker\nmaker.make('it')\n{WORKLOAD}"
+    )
+
+    proof = decide({"subject/model.py": MODEL}, {"subject/model.py": edited(MODEL, WORDS)}, workload=workload)
+
+    assert proof.workloads == (set() if is_read else {SPEED})
+    assert ("docstrings could be read by maker.py::make" in proof.note) is is_read
+
+
 def test_import_time_and_memory_are_measured(decide, monkeypatch):
     monkeypatch.setattr(rewording, "trace_workloads", lambda *_, **__: run_of())
     files = {"subject/model.py": MODEL}, {"subject/model.py": edited(MODEL, WORDS)}

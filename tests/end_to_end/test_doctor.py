@@ -52,3 +52,23 @@ def test_what_would_stop_the_next_gate_is_found_by_trying(project, path, old, ne
 
     assert status == 4
     assert [state for _, state, text in found if words in text] == ["stopper"]
+
+
+def test_a_workload_that_only_collection_shows_is_tried(project):
+    project.write(
+        "benchmarks/conftest.py",
+        """
+        import pytest
+
+        @pytest.fixture(name="run")
+        def recorder(trial):
+            return trial
+        """,
+    )
+    project.edit("benchmarks/test_accuracy.py", "def test_clouds(trial):", "def test_clouds(run):\n    trial = run")
+
+    status, found = checks(project)
+
+    assert status == 0
+    assert [state for _, state, text in found if "seems to measure" in text] == ["warning"]
+    assert ("workload", "ok", "benchmarks/test_accuracy.py::test_clouds: top1_accuracy (margin 0.01)") in found

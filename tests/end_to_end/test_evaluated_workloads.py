@@ -142,6 +142,35 @@ def test_shards_score_the_same_as_one_machine(evaluated):
     assert (judged.returncode, json.loads(file.read_text())["findings"]) == (alone.status, alone.run["findings"])
 
 
+def test_a_shard_whose_evaluation_was_cut_goes_on_with_the_same_command(evaluated, tmp_path):
+    evaluated.edit("src/subject/engine.py", "first % 10 < 7", "first % 10 < 7 and first % 199")
+    alone = evaluated.gate("--only", "accuracy")
+    pieces = tmp_path / "pieces"
+    command = ("trials", "--shard", "1/1", "--up-to", "2", "--output", str(pieces))
+    evaluated.run(*command)
+    journal = pieces / "shard-1-of-1" / "journal.jsonl"
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    kept = [line for line in lines if line.get("trial", {}).get("pair", 0) == 0]
+    for line in kept:
+        if line["type"] == "measured":
+            line["ending"]["is_complete"] = False
+    journal.write_text("".join(f"{json.dumps(line)}\n" for line in kept))
+
+    cut = evaluated.run("judge", "--pieces", str(pieces), cwd=tmp_path)
+    went_on = evaluated.run(*command)
+    judged = evaluated.run("judge", "--pieces", str(pieces), "--json", "judged.json", cwd=tmp_path)
+
+    told = " ".join(cut.stdout.split())
+    assert cut.returncode == 3, cut.stderr
+    assert "the time was used up before all items were scored; the last completed look stands" in told
+    assert "run the command of each shard whose time was used up again (1/1), then judge again" in told
+    assert went_on.returncode == 0, went_on.stderr
+    assert "complete up to 2 pairs" in went_on.stdout
+    assert "run the same command again" not in went_on.stdout
+    findings = json.loads((tmp_path / "judged.json").read_text())["findings"]
+    assert (judged.returncode, findings) == (alone.status, alone.run["findings"])
+
+
 def test_a_gate_that_was_killed_after_its_first_look_scores_nothing_twice(evaluated):
     evaluated.edit("src/subject/engine.py", "first + second", "first + second + (first % 150 == 0)")
     whole = evaluated.gate()

@@ -1,7 +1,9 @@
 """Stored results of other tools: nothing that they say is lost, and nothing that is broken is taken."""
 
 import json
+import shutil
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,38 @@ def test_lm_eval_with_two_filters_asks_which():
     assert "--filter strict" in caught.value.next_step
 
 
+@pytest.mark.parametrize(
+    ("told", "directions"),
+    [
+        ({"exact_match": None}, {}),
+        ({"exact_match": "yes"}, {}),
+        ({"exact_match": None, "errors": False}, {"tiny_arith#errors": Direction.LOWER}),
+        ({"errors": False}, dict.fromkeys(("tiny_arith", "tiny_arith#errors"), Direction.LOWER)),
+    ],
+)
+def test_only_what_lm_eval_says_of_a_metric_makes_it_lower_is_better(tmp_path, told, directions):
+    shutil.copy(ARITH, tmp_path)
+    beside = tmp_path / f"results_{ARITH.stem.rpartition('_')[2]}.json"
+    beside.write_text(json.dumps({"higher_is_better": {"tiny_arith": told}}))
+
+    stored = read_scores(tmp_path, chosen_filter="strict")
+
+    assert stored.directions == directions
+    assert ("better direction of exact_match of tiny_arith" in stored.facts) == ("exact_match" in told)
+
+
+def test_what_scored_a_task_is_known():
+    of_lm_eval = read_scores(FILES / "lm_eval", chosen_filter="flexible")
+
+    assert of_lm_eval.scorers == {
+        "tiny_arith": "exact_match,flexible",
+        "tiny_mc#acc": "acc,none",
+        "tiny_mc#acc_norm": "acc_norm,none",
+    }
+    assert of_lm_eval.facts["filter of tiny_arith"] == "flexible"
+    assert read_scores(LOG_OF_THE_CANDIDATE).scorers == {"arith": "match"}
+
+
 def test_a_document_that_comes_twice_is_one_unit(tmp_path):
     lines = [json.loads(line) for line in ARITH.read_text().splitlines()][:1]
     file = tmp_path / ARITH.name
@@ -91,6 +125,40 @@ def test_promptfoo_errors_are_missing_and_repeats_come_in_order():
     assert len(stored.items) == 6
     assert sorted({item.repeat for item in stored.items}) == [0, 1]
     assert sum(item.score is None for item in stored.items) == 1
+
+
+def results_of_two(folder, first, second):
+    """The results of promptfoo, and the same of another provider in the next column of its table."""
+    document = json.loads((FILES / "promptfoo" / "results_handmade.json").read_text())
+    rows = document["results"]["results"]
+    again = [row | {"provider": second, "promptIdx": 1} for row in rows]
+    document["results"]["results"] = [row | {"provider": first} for row in rows] + again
+    file = folder / "results.json"
+    file.write_text(json.dumps(document))
+    return file
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "names"),
+    [
+        ({"id": "echo"}, {"id": "other"}, ["echo", "other"]),
+        ({"id": "echo", "label": "cold"}, {"id": "echo", "label": "warm"}, ["cold", "warm"]),
+    ],
+)
+def test_several_providers_of_promptfoo_are_tasks_and_not_repeats(tmp_path, first, second, names):
+    stored = read_scores(results_of_two(tmp_path, first, second))
+
+    assert Counter(item.task for item in stored.items) == {f"What is {{{{q}}}}?#{name}": 6 for name in names}
+    assert {item.repeat for item in stored.items} == {0, 1}
+
+
+def test_two_providers_of_promptfoo_that_no_name_tells_apart_are_refused(tmp_path):
+    file = results_of_two(tmp_path, {"id": "echo"}, {"id": "echo"})
+
+    with pytest.raises(StoreError, match="two prompts or providers named") as caught:
+        read_scores(file)
+
+    assert "label" in caught.value.next_step
 
 
 HOSTILE = {

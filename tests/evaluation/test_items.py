@@ -1,5 +1,7 @@
 """The items of both sides side by side: the same ones, repeats averaged, missing scores never dropped."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -88,6 +90,28 @@ def test_equal_outputs_are_told_only_where_all_are_known():
 def test_items_that_cannot_be_compared_are_refused(baseline, candidate, said):
     with pytest.raises(ItemsError, match=said):
         pair_scores(baseline, candidate)
+
+
+@pytest.mark.parametrize("other", ["exact_match,strict", "acc,flexible"])
+def test_scores_of_another_filter_or_metric_are_refused(other):
+    baseline, candidate, unknown = (
+        replace(scores(1.0, 0.0), scorers=told) for told in ({"t": "exact_match,flexible"}, {"t": other}, {})
+    )
+
+    with pytest.raises(ItemsError, match=f"of t are 'exact_match,flexible' in the baseline and '{other}'"):
+        pair_scores(baseline, candidate)
+    assert pair_scores(baseline, baseline)
+    assert pair_scores(baseline, unknown)
+
+
+def test_only_a_declared_range_bounds_scores_that_are_no_shares():
+    baseline, candidate = scores(1.0, 0.0, 1.0), scores(1.0, 1.0, 1.0)
+
+    (free,) = pair_scores(baseline, candidate, unbounded=["t"])
+    (declared,) = pair_scores(baseline, candidate, unbounded=["t"], ranges={"t": (0.0, 1.0)})
+
+    assert (free.is_bounded, free.is_binary, free.score_range) == (False, False, (0.0, 1.0))
+    assert (declared.is_bounded, declared.is_binary) == (True, True)
 
 
 def test_other_prompts_are_taken_where_they_are_meant():

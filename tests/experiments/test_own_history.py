@@ -145,3 +145,16 @@ def test_a_fresh_clone_goes_on_where_another_one_stopped(root, gate, tmp_path):
     assert len(history.read(clone, remote=".", environ={}).runs) == 2
     assert fill(clone, 60, seconds=600, remote=".", gate=rest) == (2, 0)
     assert len(history.read(clone, remote=".", environ={}).runs) == 4
+
+
+def test_what_was_withdrawn_in_this_clone_is_not_kept_again(root, gate, tmp_path):
+    place = tmp_path / "history.jsonl"
+    fill(root, 2, seconds=600, remote=".", gate=gate())
+    export(root, place, remote=".")
+    first = history.read(root, remote=".", environ={}).entries[0]
+    history.withdraw(root, first.file, reason="another job ran", remote=".")
+
+    restore(root, place, remote=".")
+
+    kept = history.read(root, remote=".", environ={})
+    assert (len(kept.runs), kept.num_withdrawn) == (1, 1)

@@ -10,7 +10,7 @@ from mainstay.gates.family import judge_family
 from mainstay.gates.jointly import judge_jointly
 from mainstay.gates.policy import Design
 from mainstay.gates.tasks import Evaluation, TaskSamples, acknowledge_gains, weigh_evaluation
-from mainstay.records.findings import Finding, Verdict
+from mainstay.records.findings import Blame, Finding, Verdict
 from mainstay.records.metrics import FRACTION, Direction, Kind, Metric, Scoring
 from mainstay.stats.proportions import clopper_pearson_interval
 from mainstay.stats.scores import block_ends, block_weights
@@ -155,6 +155,42 @@ def test_a_look_that_cannot_be_judged_yet_takes_back_no_verdict():
 
     assert (finding.verdict, finding.num_looks, finding.num_pairs) == (Verdict.FAIL, 1, 132)
     assert "a later look could not be judged: too many scores are missing so far" in finding.warnings
+
+
+def refused(samples, reason="the candidate lacks item 'q7'"):
+    """Samples of the same task at a look at which it cannot be judged at all."""
+    error = Finding(metric=samples.metric, verdict=Verdict.ERROR, reason=reason, blame=Blame.BOTH)
+    return replace(samples, items=None, preset=error)
+
+
+def test_a_later_look_that_is_an_error_takes_back_a_pass_and_no_fail():
+    ((lost,),), ((clean,),) = (evaluation(flips(NUM_ITEMS, *counts)).looks for counts in ((200, 0), (2, 2)))
+
+    (kept,), (taken,) = (
+        judged(Evaluation(looks=((first,), (refused(first),)), weights=(0.5, 0.5))) for first in (lost, clean)
+    )
+
+    assert (kept.verdict, kept.num_looks, kept.num_pairs) == (Verdict.FAIL, 1, NUM_ITEMS)
+    assert "a later look could not be judged: the candidate lacks item 'q7'" in kept.warnings
+    assert (taken.verdict, taken.blame) == (Verdict.ERROR, Blame.BOTH)
+
+
+def test_a_mean_that_has_failed_stays_failed_when_a_task_becomes_an_error():
+    lost, open_ = (
+        [evaluation(flips(132, *counts), name=name).looks[0][0] for name in ("a", "b")] for counts in ((60, 0), (1, 1))
+    )
+    mean = replace(lost[0].metric, name="mean")
+
+    failed, undecided_mean = (
+        judged(
+            Evaluation(looks=(tuple(first), (refused(first[0]), first[1])), weights=(0.5, 0.5), mean=mean), num_gated=3
+        )
+        for first in (lost, open_)
+    )
+
+    assert [each.verdict for each in failed] == [Verdict.FAIL] * 3
+    assert any("the mean of the tasks is not known without a" in warning for warning in failed[0].warnings)
+    assert [each.verdict for each in undecided_mean] == [Verdict.ERROR, Verdict.ERROR, Verdict.INCONCLUSIVE]
 
 
 def test_a_task_that_cannot_be_judged_yet_holds_up_its_mean_and_no_other_task():

@@ -7,7 +7,7 @@ import pytest
 from mainstay.gates.trends import metric_trends
 from mainstay.records.findings import Method, Verdict
 from mainstay.records.history import KeptCommit, KeptMetric, KeptRun, RunKind
-from mainstay.records.metrics import Direction, Kind, Metric
+from mainstay.records.metrics import Direction, Kind, Metric, Scoring
 
 METRIC = Metric(workload="a.py::a", name="top1", kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=1.0)
 COUNT = replace(METRIC, name="bytes", kind=Kind.DETERMINISTIC)
@@ -40,6 +40,11 @@ def run(
 
 def noise(number, mean=0.0, size=8, deviation=0.3):
     return np.random.default_rng(number).normal(mean, deviation, size).tolist()
+
+
+def increments(trend):
+    """What a trend says of increments and anchors; the levels have each run."""
+    return replace(trend, levels=())
 
 
 def test_the_curve_adds_up_first_looks_and_never_more():
@@ -207,3 +212,75 @@ def test_behind_a_gap_the_last_known_commit_is_told():
     assert trend.standing.commit == commit(2).commit
     (unknown,) = metric_trends([run(2, [0.1, 0.2])])
     assert unknown.standing is None
+
+
+def test_a_rerun_that_repeats_the_trials_of_the_first_counts_once():
+    unlucky, others = noise(0, mean=0.3), [run(i, noise(i)) for i in range(1, 31)]
+
+    (once,) = metric_trends([*others, run(31, unlucky)])
+    (again,) = metric_trends([*others, run(31, unlucky), run(31, unlucky[:5]), run(31, unlucky)])
+
+    assert increments(again) == increments(once)
+
+
+def test_the_further_pairs_of_a_longer_rerun_count():
+    pairs = noise(0, mean=0.3, size=20)
+
+    (trend,) = metric_trends([run(1, pairs[:8]), run(1, pairs)])
+    (expected,) = metric_trends([run(1, pairs)])
+
+    assert increments(trend) == increments(expected)
+
+
+def test_two_anchors_of_a_commit_are_tested_once():
+    gates = [run(i, noise(i)) for i in range(1, 21)]
+    pairs = noise(0, mean=1.0, size=40)
+    anchors = [run(20, part, before=0, kind=RunKind.ANCHOR) for part in (pairs[:20], pairs[20:], pairs[:20])]
+
+    (both,) = metric_trends([*gates, *anchors[:2]])
+    (repeated,) = metric_trends([*gates, anchors[0], anchors[2]])
+
+    assert [anchor.estimate for anchor in both.anchors] == pytest.approx([np.mean(pairs)])
+    assert [anchor.estimate for anchor in repeated.anchors] == pytest.approx([np.mean(pairs[:20])])
+
+
+def test_the_gate_against_the_commit_before_counts_and_not_one_against_another_commit():
+    gates = [run(i, noise(i)) for i in range(1, 6)]
+    wrong = run(3, [9.0] * 5, before=1)
+
+    (expected,) = metric_trends(gates)
+    (first,) = metric_trends([*gates[:2], wrong, *gates[2:]])
+    (last,) = metric_trends([*gates[:3], wrong, *gates[3:]])
+
+    assert increments(first) == increments(expected) == increments(last)
+    assert expected.num_gaps == 0
+
+
+def test_an_anchor_that_was_stored_before_the_first_gate_makes_no_gap():
+    gates = [run(i, noise(i)) for i in range(1, 4)]
+    anchor = run(1, noise(9, size=20), before=0, kind=RunKind.ANCHOR)
+
+    (trend,) = metric_trends([anchor, *gates])
+    (late,) = metric_trends([anchor, gates[1], gates[0], gates[2]])
+    (alone,) = metric_trends([anchor])
+
+    assert [each.num_gaps for each in (trend, late, alone)] == [0, 0, 0]
+    assert [point.commit for point in late.points] == [point.commit for point in trend.points]
+
+
+def test_metrics_that_are_judged_on_items_weaken_no_alarm_of_the_others():
+    scored = replace(METRIC, workload="b.py::b", scoring=Scoring(score="correct"))
+    gates = [run(i, noise(i, mean=0.1)) for i in range(1, 61)]
+    both = [
+        replace(
+            gate, metrics=(*gate.metrics, replace(gate.metrics[0], metric=scored, method=Method.ITEMS, degradations=()))
+        )
+        for gate in gates
+    ]
+
+    (alone,) = metric_trends(gates)
+    beside, of_items = metric_trends(both)
+
+    assert beside == alone
+    assert (of_items.alarms, of_items.anchors, of_items.standing) == ((), (), None)
+    assert [len(series.values) for series in of_items.levels] == [60]

@@ -2,6 +2,7 @@
 
 import random
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,8 +13,9 @@ from mainstay.gates.policy import Design, GateFacts, judge_gate
 from mainstay.measuring.agenda import Assignment
 from mainstay.measuring.evaluated import make_logs
 from mainstay.measuring.ledger import restore_trials
-from mainstay.measuring.loop import Measurement, SilentObserver
-from mainstay.records.executions import EVALUATED
+from mainstay.measuring.loop import MeasuredShare, Measurement, SilentObserver
+from mainstay.measuring.sharding import Shard
+from mainstay.records.executions import EVALUATED, TRAINED
 from mainstay.records.findings import Blame, Method, Verdict
 from mainstay.records.metrics import Direction, Kind, Metric, Scoring, Tier, Workload
 from mainstay.records.trials import Side
@@ -107,7 +109,7 @@ def answers(num_items, *, lost=0, gained=0, wrong=0.2, seed=1, with_outputs=True
 
 @pytest.fixture
 def run():
-    def run(subject, *metrics, looks=(), trials=(), keep=None, **options):
+    def run(subject, *metrics, looks=(), trials=(), keep=None, share=None, **options):
         workload = Workload(id=WORKLOAD, execution=EVALUATED, metrics=metrics or (metric(),), looks=looks)
         logs = make_logs([Assignment(workload=workload)], {WORKLOAD: (7,) * max(len(looks), 1)})
         restore_trials(logs, trials)
@@ -133,7 +135,7 @@ def run():
                     **options,
                 }
             )
-            return measurement.run(), measurement
+            return measurement.run() if share is None else measurement.measure_share(*share), measurement
 
     return run
 
@@ -290,6 +292,29 @@ def test_a_task_with_too_many_missing_scores_so_far_leaves_its_mean_and_the_othe
     assert [finding.verdict for finding in findings] == [Verdict.PASS] * 3
 
 
+def test_a_fail_stays_if_scores_of_a_later_look_are_missing_on_both_sides(run):
+    def behave(score, num_sound):
+        calls = []
+
+        def record(trial):
+            calls.append(1)
+            tasks = [f"t{number // 500}" for number in range(1000)]
+            chosen = trial.choose(list(range(1000)), task=tasks)
+            known = score if len(calls) <= num_sound else None
+            trial.record_examples("accuracy", [known if number < 500 else 1.0 for number in chosen])
+
+        return record
+
+    subject = Subject(behave(1.0, 2), behave(0.0, 1))  # the baseline is repeated at the first look
+
+    findings, _ = run(subject, *of_tasks("t0", "t1"), looks=LOOKS)
+
+    assert [finding.verdict for finding in findings] == [Verdict.FAIL, Verdict.FAIL, Verdict.PASS]
+    assert [finding.num_looks for finding in findings[:2]] == [1, 1]
+    assert any("too many scores are missing" in warning for warning in findings[1].warnings)
+    assert judge_gate(GateFacts(findings=findings)).exit_status == 1
+
+
 def losses(*values):
     """Behaviour with a loss for each item, whose range nobody declares."""
     return lambda trial: trial.record_examples("accuracy", values, ids=list(range(len(values))))
@@ -303,6 +328,24 @@ def test_nothing_bounds_what_a_missing_score_without_a_range_could_have_been(run
 
     assert (finding.verdict, finding.blame) == (Verdict.ERROR, Blame.CANDIDATE)
     assert "nothing bounds what they could have been" in finding.reason
+
+
+@pytest.mark.parametrize(
+    ("num_items", "margin", "verdict"),
+    [
+        (40, 0.3, Verdict.INCONCLUSIVE),  # enough for shares, but not for counts, which nothing bounds
+        (40, 0.5, Verdict.INCONCLUSIVE),
+        (1500, 0.5, Verdict.PASS),
+    ],
+)
+def test_counts_are_no_shares_even_if_none_exceeds_one(run, num_items, margin, verdict):
+    flipped = num_items // 20
+    subject = Subject(answers(num_items), answers(num_items, lost=flipped, gained=flipped))
+
+    (finding,), _ = run(subject, metric("errors", margin=margin, unit="words"))
+
+    assert (finding.verdict, finding.metric.unit) == (verdict, "words")
+    assert any("fewer than 1000 items" in warning for warning in finding.warnings) == (num_items < 1000)
 
 
 def test_the_widest_range_of_its_tasks_is_that_of_their_mean(run):
@@ -474,6 +517,40 @@ def test_time_that_runs_out_leaves_the_last_look(run):
 
     assert finding.verdict is Verdict.INCONCLUSIVE
     assert any("time was used up before all items were scored" in note for note in measurement.notes)
+
+
+@pytest.mark.parametrize(
+    ("looks", "num_before"), [pytest.param(LOOKS, 5, id="a-look"), pytest.param((), 2, id="the-repeated-baseline")]
+)
+def test_a_share_with_an_evaluation_that_was_cut_is_not_complete_and_goes_on(run, looks, num_before):
+    """Its looks are no pairs, so it is not complete up to any number of them."""
+    chooses, share, kept = bool(looks), (2, Shard(1, 1)), []
+    behaviour = answers(2000, choose=chooses), answers(2000, lost=20, gained=9, choose=chooses)
+    first, rest = Subject(*behaviour), Subject(*behaviour)
+
+    cut, _ = run(first, looks=looks, share=share, keep=kept.append, **stops_after(first, num_before))
+    whole, _ = run(rest, looks=looks, share=share, trials=kept)
+
+    assert cut == MeasuredShare(num_pairs=2, is_complete=False)
+    assert whole == MeasuredShare(num_pairs=2, is_complete=True)
+    assert not set(first.measured) & set(rest.measured)
+    assert len(first.measured + rest.measured) == 2 * max(len(looks), 1) + 1
+
+
+def test_a_share_whose_trainings_were_cut_is_complete_up_to_the_last_pair_before(run):
+    def train(trial):
+        trial.record(accuracy=random.Random(trial.seed).random())
+
+    accuracy = replace(metric(), scoring=None)
+    workload = Workload(id=WORKLOAD, execution=TRAINED, metrics=(accuracy,))
+    logs = make_logs([Assignment(workload=workload)], {WORKLOAD: tuple(range(6))})
+    subject = Subject(train)
+
+    cut, _ = run(subject, logs=logs, share=(6, Shard(1, 1)), **stops_after(subject, 8))
+    whole, _ = run(subject, logs=logs, share=(6, Shard(1, 1)))
+
+    assert cut == MeasuredShare(num_pairs=4, is_complete=False)
+    assert whole == MeasuredShare(num_pairs=6, is_complete=True)
 
 
 def test_what_a_proof_lets_pass_is_not_scored_and_neither_is_its_mean(run):

@@ -359,6 +359,12 @@ def test_digits_in_place_of_mnist_are_announced_on_stderr(capsys, monkeypatch):
         pytest.param(["train", "--set", "learnig_rate=1"], 2, "did you mean learning_rate?", id="setting"),
         pytest.param(["train", "--set", "patience"], 2, "not of the form NAME=VALUE", id="setting-without-value"),
         pytest.param(["train", "--set", "batch_size=0"], 2, "batch_size must be 1 or more", id="setting-out-of-range"),
+        pytest.param(
+            ["train", "--recipe", "cnn_99_5", "--set", "model.channels="],
+            2,
+            "must be one number or more",
+            id="no-channels",
+        ),
         pytest.param(["train", "--data", "digts"], 2, "did you mean digits?", id="data-set"),
         pytest.param(["train", "--epochs", "0"], 2, "--epochs", id="epochs"),
         pytest.param(["train", "--seed", "-1"], 2, "--seed", id="seed"),

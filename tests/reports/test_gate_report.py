@@ -291,6 +291,26 @@ def test_from_event_to_comment(report_on, failing):
     assert [token for _, path, _, token in seen if path == "/blob"] == [None]
 
 
+@pytest.mark.parametrize("order", [[5, 9, 7], [9, 7, 5], [5, 7, 9]])
+def test_of_several_attempts_the_artifact_of_the_last_is_read(gate_report, github_server, order):
+    address, answers, _ = github_server
+    listed = [{"id": number, "name": "gate", "expired": False, "size_in_bytes": 1000} for number in order]
+    answers["/repos/o/mainstay/actions/runs/3/artifacts"] = 200, None, json.dumps({"artifacts": listed}).encode()
+    for number in order:
+        answers[f"/repos/o/mainstay/actions/artifacts/{number}/zip"] = 200, None, f"artifact {number}".encode()
+
+    assert gate_report.GitHub(address, "o/mainstay", "secret").artifact(3) == b"artifact 9"
+
+
+def test_an_artifact_that_has_expired_is_not_read(gate_report, github_server):
+    address, answers, _ = github_server
+    listed = [{"id": number, "name": "gate", "expired": number == 9, "size_in_bytes": 1000} for number in (5, 9)]
+    answers["/repos/o/mainstay/actions/runs/3/artifacts"] = 200, None, json.dumps({"artifacts": listed}).encode()
+    answers["/repos/o/mainstay/actions/artifacts/5/zip"] = 200, None, b"artifact 5"
+
+    assert gate_report.GitHub(address, "o/mainstay", "secret").artifact(3) == b"artifact 5"
+
+
 @pytest.mark.parametrize(
     "archive",
     [

@@ -10,7 +10,7 @@ import pytest
 from mainstay.gates.trends import metric_trends
 from mainstay.records.findings import Method, Verdict
 from mainstay.records.history import Entry, History, KeptCommit, KeptMetric, KeptRun, RunKind, Withdrawal
-from mainstay.records.metrics import Direction, Kind, Metric
+from mainstay.records.metrics import Direction, Kind, Metric, Scoring
 from mainstay.reports.history import render_feed, render_history
 
 TOP1 = Metric(
@@ -125,6 +125,15 @@ def test_the_page_shows_metrics_runs_changes_and_what_does_not_count(history):
     assert "version 9" in text
     assert sum(tag == "tr" and "data-v" in attributes for tag, attributes in tags) == 62
     assert text.count("new reference: change 20") == 4  # in figure and list of both
+
+
+def test_the_page_says_of_a_metric_that_is_judged_on_items_that_it_has_no_alarms():
+    scored = replace(TOP1, scoring=Scoring(score="correct"))
+    entries = [entry(i, metrics=(scored, STEP)) for i in range(1, 4)]
+
+    _, text = parsed(page(History(entries=tuple(entries))))
+
+    assert text.count("judged on items, not on pairs: it has levels, but no alarms") == 1
 
 
 def test_the_page_asks_the_network_for_nothing_and_runs_only_its_own_script(history):

@@ -1,3 +1,4 @@
+import hashlib
 import os
 import random
 import shutil
@@ -11,21 +12,25 @@ from pathlib import Path
 
 import pytest
 
-from mainstay.records.errors import GitError
+from mainstay.records.errors import GitError, UsageError
+from mainstay.records.history import Withdrawal
 from mainstay.revisions.git import Repository
 from mainstay.revisions.history import NUM_TRIES, HistoryBranches
+from mainstay.store.history import withdrawal_to_json
 from tests.repositories import git
 
 pytestmark = pytest.mark.usefixtures("own_git_settings")
 
 WRITER = """
+import hashlib
 import sys
 from pathlib import Path
 from mainstay.revisions.git import Repository
 from mainstay.revisions.history import HistoryBranches
 branches = HistoryBranches.of(Repository.discover(Path(sys.argv[1])))
 for name in sys.argv[2:]:
-    branches.append("2027", {f"runs/01/01/{name}.json": name.encode()}, "Add")
+    digest = hashlib.sha256(name.encode()).hexdigest()[:12]
+    branches.append("2027", {f"runs/01/01/{name}-{digest}.json": name.encode()}, "Add")
     print(name, flush=True)
 """
 
@@ -60,7 +65,7 @@ def add(branches, *names):
 
 
 def path(name):
-    return f"runs/01/01/{name}.json"
+    return f"runs/01/01/{name}-{hashlib.sha256(name.encode()).hexdigest()[:12]}.json"
 
 
 def kept(branches):
@@ -70,7 +75,7 @@ def kept(branches):
 
 def on_server(server):
     listed = git(server, "ls-tree", "-r", "--name-only", "mainstay-history/2027")
-    return sorted(Path(line).stem for line in listed.splitlines())
+    return sorted(Path(line).stem.rpartition("-")[0] for line in listed.splitlines())
 
 
 def test_what_one_clone_keeps_another_reads(clone):
@@ -161,6 +166,24 @@ def test_a_writer_that_is_always_overtaken_leaves_its_run_in_the_inbox_for_the_n
     assert git(server, "for-each-ref", "refs/mainstay") == ""
 
 
+def test_a_reader_without_write_access_reads_while_something_waits_in_the_inbox(clone, server):
+    writer, reader = clone("a"), clone("b")
+    add(writer, "x")
+    hook = server / "hooks" / "update"
+    hook.write_text('#!/bin/sh\ncase $1 in refs/heads/*) echo "cannot lock ref" >&2; exit 1;; esac\n')
+    hook.chmod(0o755)
+    assert not add(HistoryBranches(writer.repository, writer.remote, lambda seconds: None), "late")
+    hook.write_text("#!/bin/sh\necho 'you may not write here' >&2\nexit 1\n")
+
+    assert kept(reader) == ["x"]
+    assert reader.num_waiting() == 1
+    with pytest.raises(GitError, match="you may not write here"):
+        add(reader, "y")
+    hook.unlink()
+    assert kept(reader) == ["late", "x"]
+    assert reader.num_waiting() == 0
+
+
 def test_a_fork_without_rights_is_told_that_it_needs_none(clone, server):
     add(clone("a"), "x")
     fork = clone("b")
@@ -214,7 +237,7 @@ def test_a_rewritten_branch_is_told_and_restored_or_forgotten_at_will(clone, ser
     kept(other)
     rewrite(server)
 
-    with pytest.raises(GitError, match=r"lacks 1 files that it had, such as runs/01/01/y\.json") as caught:
+    with pytest.raises(GitError, match=r"lacks 1 files that it had, such as runs/01/01/y-[0-9a-f]{12}\.json") as caught:
         add(branches, "z")
     assert "--restore" in caught.value.next_step
     with pytest.raises(GitError, match="lacks 1 files"):
@@ -240,17 +263,123 @@ def test_a_deleted_branch_is_told_and_restored_or_forgotten_at_will(clone, serve
     assert on_server(server) == ["x"]
 
 
-def test_an_altered_file_counts_as_removed(clone, server, tmp_path):
-    branches = clone("a")
-    add(branches, "x")
+def alter(clone, place, content):
+    """Alter a file at the remote, as somebody who edits the branch by hand."""
     editor = clone("editor").repository.root
     git(editor, "checkout", "--quiet", "mainstay-history/2027")
-    (editor / path("x")).write_text("other")
+    (editor / place).write_text(content)
     git(editor, "commit", "--quiet", "--all", "-m", "edit")
     git(editor, "push", "--quiet", "origin", "mainstay-history/2027")
 
-    with pytest.raises(GitError, match="lacks 1 files"):
+
+def test_an_altered_file_counts_as_removed_and_is_restored(clone, server):
+    branches = clone("a")
+    add(branches, "x")
+    add(branches, "y")
+    alter(clone, path("x"), "other")
+
+    with pytest.raises(GitError, match=r"lacks 1 files that it had, such as runs/01/01/x-"):
         kept(branches)
+    branches.sync(restore=True)
+
+    assert kept(branches) == ["x", "y"] == kept(clone("b"))
+    assert git(server, "show", f"mainstay-history/2027:{path('x')}") == "x"
+
+
+def test_a_clone_that_fetched_an_altered_file_takes_the_restored_one_and_never_brings_the_altered_one_back(clone):
+    branches, late = clone("a"), clone("b")
+    add(branches, "x")
+    alter(clone, path("x"), "other")
+    assert kept(late) == ["other"]
+
+    branches.sync(restore=True)
+    late.sync(restore=True)
+
+    assert kept(late) == ["x"] == kept(branches)
+
+
+def test_files_that_are_removed_while_others_are_restored_are_restored_too(clone, server):
+    branches = clone("a")
+    for name in "xyz":
+        add(branches, name)
+    rewrite(server)
+    hook = server / "hooks" / "update"
+    hook.write_text('#!/bin/sh\necho "cannot lock ref" >&2\nexit 1\n')
+    hook.chmod(0o755)
+
+    def overtake(seconds):
+        hook.unlink()
+        rewrite(server)
+
+    HistoryBranches(branches.repository, branches.remote, overtake, random.Random(0)).sync(restore=True)
+
+    assert on_server(server) == ["x", "y", "z"] == kept(branches)
+
+
+def test_adding_a_run_again_replaces_its_altered_file(clone):
+    add(clone("a"), "x")
+    alter(clone, path("x"), "other")
+    fresh = clone("b")
+
+    assert add(fresh, "x")
+    assert kept(fresh) == ["x"] == kept(clone("c"))
+
+
+def withdraw(branches, name, reason):
+    withdrawal = Withdrawal(run=Path(path(name)).stem, when="2027-01-02T00:00:00+00:00", who="A", reason=reason)
+    content = withdrawal_to_json(withdrawal)
+    branches.append("2027", {withdrawn(name): content.encode()}, "Withdraw")
+    return content
+
+
+def withdrawn(name):
+    return f"withdrawn/{Path(path(name)).stem}.json"
+
+
+def test_a_withdrawn_run_is_refused(clone):
+    branches = clone("a")
+    add(branches, "x")
+    withdraw(branches, "x", "wrong machine")
+
+    with pytest.raises(UsageError, match="not kept: x-[0-9a-f]{12} was withdrawn") as caught:
+        add(clone("b"), "x", "y")
+
+    assert caught.value.looked_in == f"mainstay-history/2027:{withdrawn('x')}"
+    assert "gate the commit again" in caught.value.next_step
+
+
+def test_of_two_withdrawals_the_first_stays(clone):
+    branches, other = clone("a"), clone("b")
+    add(branches, "x")
+    content = withdraw(branches, "x", "wrong machine")
+    withdraw(other, "x", "wrong workload")
+
+    assert kept(branches) == sorted(["x", content]) == kept(other)
+
+
+def test_a_withdrawal_that_was_damaged_is_replaced(clone):
+    branches = clone("a")
+    add(branches, "x")
+    withdraw(branches, "x", "wrong machine")
+    alter(clone, withdrawn("x"), "{")
+    fresh = clone("b")
+
+    content = withdraw(fresh, "x", "wrong machine, again")
+
+    assert kept(fresh) == sorted(["x", content])
+
+
+def test_a_withdrawal_that_was_altered_is_restored(clone):
+    branches = clone("a")
+    add(branches, "x")
+    content = withdraw(branches, "x", "wrong machine")
+    alter(clone, withdrawn("x"), content.replace("wrong", "right"))
+
+    with pytest.raises(GitError, match="lacks 1 files that it had, such as withdrawn/x-"):
+        kept(branches)
+    branches.sync(restore=True)
+
+    assert kept(branches) == sorted(["x", content]) == kept(clone("b"))
 
 
 def test_a_remote_that_does_not_exist_is_refused(clone):

@@ -1,5 +1,7 @@
 """What counts as the same code, and which code could read its own words."""
 
+import sys
+
 import pytest
 
 from mainstay.runner.rewording import compare_modules, find_readers
@@ -40,7 +42,7 @@ HARMLESS = {
     "docstring of a class": ('"""A model."""', '"""Another."""'),
     "comment": ("    # a comment\n", "    # two\n    # comments\n"),
     "blank lines": ("WIDTH = 1\n", "WIDTH = 1\n\n\n"),
-    "parentheses": ("result = value * by", "result = (\n        value\n        * by\n    )"),
+    "parentheses": ("result = value * by", "result = (\n        value * by\n    )"),
     "quotes": ('"""A model."""', "'A model.'"),
     "local renamed": ("result", "scaled_value"),
     "loop variable renamed": ("part for part in x", "item for item in x"),
@@ -106,14 +108,17 @@ def test_code_counts(name):
     assert found is None if name == "not Python" else found.changed
 
 
+CLASS_MOVES = {"positions", "class lines"} if sys.version_info >= (3, 13) else {"positions"}
+
 DIFFERING = {
     "same length": ("Old words", "New words", {"docstrings"}),
-    "longer": ("Old words.", "New words,\nmore of them.", {"docstrings", "positions"}),
-    "dropped": ('    """Scale."""\n', "", {"docstrings", "presence", "positions"}),
+    "longer": ("Old words.", "New words,\nmore of them.", {"docstrings", *CLASS_MOVES}),
+    "dropped": ('    """Scale."""\n', "", {"docstrings", "presence", *CLASS_MOVES}),
+    "line below the head of a class": ("    size: int", "\n    size: int", {"positions"}),
     "emptied": ('"""Scale."""', '""', {"docstrings", "presence"}),
     "of a class": ("A model.", "The model.", {"docstrings", "classes"}),
     "comment": ("# a comment", "# another", set()),
-    "comment on two lines": ("# a comment", "# two\n    # lines", {"positions"}),
+    "comment on two lines": ("# a comment", "# two\n    # lines", CLASS_MOVES),
     "local": ("total", "whole", {"locals"}),
 }
 
@@ -154,7 +159,7 @@ def test_words_of_functions_whose_bodies_differ_do_not_count():
     with_a_line = compared("result = value * by", "result = rest = 0\n    result = value * by")
 
     assert (on_the_line.changed, on_the_line.differing) == ({"Model.run"}, frozenset())
-    assert (with_a_line.changed, with_a_line.differing) == ({"scaled"}, {"positions"})
+    assert (with_a_line.changed, with_a_line.differing) == ({"scaled"}, CLASS_MOVES)
 
 
 def test_functions_of_one_name_are_told_apart():
@@ -166,6 +171,8 @@ def test_functions_of_one_name_are_told_apart():
 
 
 EVERYTHING = ("docstrings", "positions", "locals")
+
+IN_A_FUNCTION = "a module that is imported by a function"
 
 READS = {
     "inspect.stack()": "inspect.stack",
@@ -182,13 +189,13 @@ READS = {
     "import importlib.resources": "resources",
     "x = attrgetter(name)": "attrgetter with a name that is built",
     "x = map(attrgetter, names)": "attrgetter with a name that is built",
-    "class A(metaclass=M): pass": "a metaclass, which is given the docstrings of classes",
-    "class A(type): pass": "a metaclass, which is given the docstrings of classes",
-    "class A(**options): pass": "a metaclass, which is given the docstrings of classes",
+    "class A(metaclass=M): pass": "a metaclass, which is given the bodies of classes",
+    "class A(type): pass": "a metaclass, which is given the bodies of classes",
+    "class A(**options): pass": "a metaclass, which is given the bodies of classes",
     "def f():\n    import inspect\n    return inspect.stack()": "inspect.stack",
     "def f():\n    import inspect as i\n    return i": "inspect",
-    "def f():\n    import sys\n    g(sys, sys.path)": "sys.path",
-    "def f():\n    import sys\n    g((sys, a.path))": "a module that is imported by a function",
+    "def f():\n    import sys\n    g(sys, sys.path)": "sys.path" if sys.version_info < (3, 13) else IN_A_FUNCTION,
+    "def f():\n    import sys\n    g((sys, a.path))": IN_A_FUNCTION,
     "x = (": "code that does not compile",
 }
 
@@ -217,6 +224,41 @@ def test_what_could_read_words_is_found(source):
 )
 def test_what_reads_no_words_is_not_taken_for_it(source):
     assert find_readers(source.encode(), EVERYTHING) == ""
+
+
+def test_a_line_break_counts_where_the_compiler_loads_two_variables_of_a_line_at_once():
+    is_joined = sys.version_info >= (3, 13)
+
+    assert bool(compared("value * by", "(\n        value\n        * by\n    )").changed) is is_joined
+
+
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="classes hold no number of a line")
+@pytest.mark.parametrize(
+    ("before", "after", "is_same"),
+    [
+        pytest.param("class A: pass\n", "\nclass A: pass\n", True, id="moved"),
+        pytest.param("@d\nclass A: pass\n", "@d  # why\n\nclass A: pass\n", True, id="moved-from-its-decorator"),
+        pytest.param("class A: x = 1\n", "\nclass A: x = 2\n", False, id="constant-that-is-its-line"),
+        pytest.param("class A: x = 1\n", "class A: x = 2\n", False, id="constant-that-was-its-line"),
+        pytest.param("__firstlineno__ = 1\n", "__firstlineno__ = 2\n", False, id="global-of-that-name"),
+    ],
+)
+def test_the_line_that_a_class_holds_counts_as_a_position(before, after, is_same):
+    assert (not changed_in(before, after)) is is_same
+
+
+@pytest.mark.parametrize(
+    "source", ["x = A.__dict__", "x = vars(A)", "class A:\n    x = locals()", "class A(type): pass"]
+)
+def test_the_body_of_a_class_may_not_be_read_where_it_holds_another_line(source):
+    assert find_readers(source.encode(), ["class lines"])
+    assert not find_readers(source.encode(), ["positions"])
+
+
+@pytest.mark.parametrize("source", ["f.__doc__ = 'Words.'", "__doc__ = 'Words.'", "class A:\n    __doc__ = 'Words.'"])
+def test_a_docstring_may_be_set_but_not_extended(source):
+    assert find_readers(source.encode(), EVERYTHING) == ""
+    assert find_readers(source.replace("=", "+=").encode(), EVERYTHING) == "__doc__"
 
 
 def test_what_does_not_differ_may_be_read():

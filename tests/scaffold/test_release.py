@@ -1,10 +1,15 @@
 """A release is prepared in a real git repository."""
 
 import datetime
+import os
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
+import tomlkit
+from uv import find_uv_bin
 
 pytest.importorskip("towncrier")
 
@@ -36,10 +41,11 @@ def repository(tmp_path, monkeypatch):
         monkeypatch.setenv(f"GIT_{role}_EMAIL", "ada@example.org")
     (tmp_path / "changes").mkdir()
     (tmp_path / "changes" / "README.md").write_text("fragments\n")
-    (tmp_path / "changes" / "12.feature.md").write_text("It floats.\n")
+    (tmp_path / "changes" / "12.feature.md").write_text("It floats: OWNER/mainstay.\n")
     (tmp_path / "CHANGELOG.md").write_text("# Changelog\n\n<!-- towncrier release notes start -->\n")
     (tmp_path / "CITATION.cff").write_text("version: 0.1.0\ndate-released: 2026-01-01\n")
     (tmp_path / "README.md").write_text("git clone https://github.com/OWNER/mainstay\n")
+    (tmp_path / "SECURITY.md").write_text("gh attestation verify FILE --repo OWNER/mainstay\n")
     (tmp_path / "pyproject.toml").write_text(f'[project]\nname = "boat"\nversion = "0.1.0"\n{URLS}{TOWNCRIER}')
     git(tmp_path, "init", "--quiet")
     git(tmp_path, "add", "--all")
@@ -56,7 +62,8 @@ def test_every_place_names_the_new_version(release, repository, part, version):
     assert f'version = "{version}"' in (repository / "pyproject.toml").read_text()
     assert (repository / "CITATION.cff").read_text() == f"version: {version}\ndate-released: 2026-03-01\n"
     assert (repository / "README.md").read_text() == "git clone https://github.com/sailors/boat\n"
-    assert "It floats." in release.release_notes((repository / "CHANGELOG.md").read_text(), version)
+    assert (repository / "SECURITY.md").read_text() == "gh attestation verify FILE --repo sailors/boat\n"
+    assert "It floats: sailors/boat." in release.release_notes((repository / "CHANGELOG.md").read_text(), version)
     assert not (repository / "changes" / "12.feature.md").exists()
     assert git(repository, "log", "-1", "--format=%s") == f"Release {version}"
     assert git(repository, "status", "--porcelain") == ""
@@ -133,7 +140,7 @@ def test_the_tree_is_gated_against_the_last_release_and_the_notes_tell_the_table
     assert notes.endswith(
         "### Measured\n\nAgainst v0.10.0, over 20 pairs.\n\n| verdict | metric |\n|---|---|\n| pass | `time` |"
     )
-    assert "It floats." in notes
+    assert "It floats: sailors/boat." in notes
 
 
 def test_the_first_release_says_that_there_is_none_before(release, repository, gate):
@@ -155,3 +162,50 @@ def test_a_tree_that_is_worse_or_cannot_be_measured_stops_the_release(release, r
 
     with pytest.raises(SystemExit, match=f"the gate against v0.1.0 exited with {status}\nthe report"):
         release.gate_last_release(repository, gate(status)[0])
+
+
+BACKEND = """
+import pathlib
+import zipfile
+
+
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    name = "mainstay-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(pathlib.Path(folder, name), "w") as wheel:
+        wheel.write("src/mainstay.py", "mainstay.py")
+        info = "mainstay-1.0.dist-info"
+        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\\nName: mainstay\\nVersion: 1.0")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any")
+        wheel.writestr(f"{info}/entry_points.txt", "[console_scripts]\\nmainstay = mainstay:main")
+        wheel.writestr(f"{info}/RECORD", "")
+    return name
+"""
+"""A build backend without dependencies."""
+
+
+def test_the_gate_of_a_release_runs_the_code_as_it_stands(release, root, tmp_path):
+    for folder in ("src", "constraints"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "constraints" / "benchmarks.txt").touch()
+    (tmp_path / "backend.py").write_text(BACKEND)
+    uv = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["uv"]
+    project = {"name": "mainstay", "version": "1.0"}
+    system = {"requires": [], "build-backend": "backend", "backend-path": ["."]}
+    document = {"project": project, "build-system": system, "tool": {"uv": uv}}
+    (tmp_path / "pyproject.toml").write_text(tomlkit.dumps(document))
+    environment = os.environ | {
+        "PATH": f"{Path(find_uv_bin()).parent}:{os.environ['PATH']}",
+        "UV_CACHE_DIR": str(tmp_path / "cache"),
+        "UV_OFFLINE": "1",
+        "UV_PYTHON": sys.executable,
+    }
+
+    said = []
+    for word in ("earlier", "current"):
+        (tmp_path / "src" / "mainstay.py").write_text(f"def main():\n    print('the {word} code')\n")
+        done = subprocess.run(
+            release.GATE, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True, check=True
+        )
+        said.append(done.stdout.strip())
+
+    assert said == ["the earlier code", "the current code"]

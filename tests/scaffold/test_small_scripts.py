@@ -1,5 +1,6 @@
 """Session table, audit summary, wheel comparison, walk."""
 
+import subprocess
 import zipfile
 
 import pytest
@@ -91,6 +92,22 @@ def test_the_walk_of_the_readme_installs_judges_gates_and_tests(script, root):
     said = ["pip install .", "mainstay judge", "nox -s gate", "nox -s tests-3.11"]
     assert len(commands) == len(said)
     assert all(text in command for text, command in zip(said, commands, strict=True))
+
+
+def test_the_walk_has_the_commit_before_to_compare_with(script, tmp_path):
+    def git(*arguments, cwd):
+        command = ["git", "-c", "user.name=A", "-c", "user.email=a@example.org", *arguments]
+        return subprocess.run(command, cwd=cwd, check=True, capture_output=True, text=True).stdout.strip()
+
+    project, clone = tmp_path / "project", tmp_path / "clone"
+    project.mkdir()
+    git("init", "--quiet", "--initial-branch", "main", cwd=project)
+    for message in ("first", "second"):
+        git("commit", "--quiet", "--allow-empty", "--message", message, cwd=project)
+
+    script("walk").clone_repository(project, clone)
+
+    assert git("log", "--format=%s", cwd=clone).split() == ["second", "first"]
 
 
 def test_a_failing_line_stops_the_walk(script, tmp_path):

@@ -152,6 +152,19 @@ def test_workflows_call_the_gate_of_the_commit_that_was_rendered(rendered, templ
     }
 
 
+@pytest.mark.parametrize(("kind", "source"), [("library", "./src"), ("monorepo", "packages/deep-plankton/src")])
+def test_ci_asks_for_a_fragment_where_the_code_of_the_package_changes(rendered, kind, source):
+    ci = yaml.safe_load((rendered(kind) / ".github" / "workflows" / "ci.yml").read_text())
+    package = rendered(kind) / source / "deep_plankton"
+
+    asked = [step["run"] for step in ci["jobs"]["changelog"]["steps"] if "run" in step]
+
+    assert package.is_dir()
+    assert asked == [
+        f'git diff --quiet "origin/$BASE...HEAD" -- {source} || $NOX -s changelog -- --compare-with "origin/$BASE"'
+    ]
+
+
 def test_pins_of_the_rendered_project_are_in_step(rendered):
     done = subprocess.run(
         [sys.executable, "scripts/pins.py"], cwd=rendered("library"), capture_output=True, text=True, check=False

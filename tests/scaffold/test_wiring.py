@@ -136,6 +136,27 @@ def test_other_projects_are_shown_what_this_one_uses(root, name):
     assert without_comments(workflows_of_the_page(root)[name]) == without_comments(own)
 
 
+def shown_jobs(root):
+    """Jobs in the documentation that call a workflow of this repository, with the names of these workflows."""
+    for page in (root / "docs").rglob("*.md"):
+        for block in re.findall(r"^```yaml.*?\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
+            shown = yaml.safe_load(block)
+            for job in shown.get("jobs", {}).values() if isinstance(shown, dict) else ():
+                if found := re.match(r"OWNER/mainstay/\.github/workflows/(\S+)@", job.get("uses", "")):
+                    yield job, found[1]
+
+
+def test_every_job_that_is_shown_grants_what_the_called_workflow_needs(root):
+    names = []
+    for job, name in shown_jobs(root):
+        called = yaml.safe_load((root / ".github" / "workflows" / name).read_text())
+        (needed,) = (each["permissions"] for each in called["jobs"].values())
+        assert needed.items() <= job.get("permissions", {}).items(), (name, job)
+        names.append(name)
+
+    assert set(names) == {"gate-reusable.yml", "gate-report-reusable.yml", "history-reusable.yml"}
+
+
 def test_label_removes_itself_in_other_projects_as_here(root):
     own = yaml.safe_load((root / ".github" / "workflows" / "gpu.yml").read_text())
     shown = yaml.safe_load(workflows_of_the_page(root)["gate-gpu.yml"])

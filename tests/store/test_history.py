@@ -1,5 +1,6 @@
 import hashlib
 import json
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from mainstay.records.runs import Environment, Machine, Revision, Run
 from mainstay.records.trials import Side
 from mainstay.store.history import (
     file_of,
+    is_intact,
     kept_from_json,
     kept_run,
     kept_to_json,
@@ -92,9 +94,9 @@ def make_run(**changes) -> Run:
     return replace(run, **changes)
 
 
-def keep(run: Run, kind: RunKind = RunKind.MAIN, **dates: str) -> KeptRun:
+def keep(run: Run, kind: RunKind = RunKind.MAIN, *, between: Collection[KeptRun] | None = (), **dates: str) -> KeptRun:
     known = {"1" * 40: KEPT.baseline.date, "2" * 40: KEPT.candidate.date} | dates
-    return kept_run(run, kind, run_digest="def", dates=known, now=NOW, where="run.json")
+    return kept_run(run, kind, run_digest="def", dates=known, between=between, now=NOW, where="run.json")
 
 
 def test_a_valid_run_is_kept_with_the_degradation_of_every_pair():
@@ -107,27 +109,55 @@ def with_finding(**changes):
 
 
 @pytest.mark.parametrize(
-    ("run", "kind", "complaint"),
+    ("run", "kind", "complaint", "step"),
     [
-        pytest.param(make_run(verdict=Verdict.ERROR), RunKind.MAIN, "the verdict is error", id="error"),
-        pytest.param(make_run(verdict=Verdict.NEW), RunKind.MAIN, "the verdict is new", id="new"),
-        pytest.param(with_finding(verdict=Verdict.MISSING), RunKind.MAIN, "is missing", id="missing-metric"),
-        pytest.param(make_run(environments=()), RunKind.MAIN, "environments", id="no-environments"),
-        pytest.param(make_run(), RunKind.ANCHOR, "fixed number of pairs", id="anchor-that-may-stop-early"),
+        pytest.param(make_run(verdict=Verdict.ERROR), RunKind.MAIN, "the verdict is error", "correct what the report", id="error"),
+        pytest.param(make_run(verdict=Verdict.NEW), RunKind.MAIN, "the verdict is new", "the next commit", id="new"),
+        pytest.param(
+            with_finding(verdict=Verdict.MISSING), RunKind.MAIN, "is missing", "correct what the report", id="missing-metric"
+        ),
+        pytest.param(make_run(environments=()), RunKind.MAIN, "environments", "gate again", id="no-environments"),
+        pytest.param(
+            make_run(), RunKind.ANCHOR, "an anchor needs a fixed number of pairs", "--pairs 20", id="anchor-that-may-stop-early"
+        ),
+        pytest.param(
+            make_run(), RunKind.RELEASE, "a release needs a fixed number of pairs", "--pairs 20", id="release-that-may-stop-early"
+        ),
         pytest.param(
             make_run(candidate=Revision(side=Side.CANDIDATE, commit="5" * 40, tree="", subject="", name="working tree")),
-            RunKind.MAIN, "no commit of the default branch", id="working-tree",
+            RunKind.MAIN, "no commit of the default branch", "after its merge", id="working-tree",
         ),
-        pytest.param(make_run(created="2027-01-29T00:00:00+00:00"), RunKind.MAIN, "clock is wrong", id="clock-backwards"),
-        pytest.param(make_run(created="2031-01-01T00:00:00+00:00"), RunKind.MAIN, "clock is wrong", id="clock-ahead"),
+        pytest.param(
+            make_run(created="2027-01-29T00:00:00+00:00"), RunKind.MAIN, "clock is wrong", "set the clock", id="clock-backwards"
+        ),
+        pytest.param(
+            make_run(created="2031-01-01T00:00:00+00:00"), RunKind.MAIN, "clock is wrong", "set this clock", id="clock-ahead"
+        ),
     ],
 )  # fmt: skip
-def test_a_run_that_is_not_valid_is_refused_with_its_place_and_reason(run, kind, complaint):
+def test_a_run_that_is_not_valid_is_refused_with_its_place_reason_and_next_step(run, kind, complaint, step):
     with pytest.raises(UsageError, match=complaint) as caught:
         keep(run, kind)
 
     assert caught.value.looked_in == "run.json"
-    assert caught.value.next_step
+    assert step in caught.value.next_step
+
+
+@pytest.mark.parametrize(
+    ("between", "complaint"),
+    [
+        pytest.param(None, r"the baseline \(HEAD~1\) is no earlier commit of the default branch", id="not-before"),
+        pytest.param([KEPT, KEPT], r"is not the commit before: 2 gates of commits between", id="gates-between"),
+    ],
+)
+def test_only_a_gate_against_the_commit_before_is_kept_as_one(between, complaint):
+    fixed = make_run(plan=replace(make_run().plan, looks=(20,)))
+
+    with pytest.raises(UsageError, match=complaint) as caught:
+        keep(fixed, between=between)
+
+    assert "--kind" in caught.value.next_step
+    assert keep(fixed, RunKind.ANCHOR, between=between).kind is RunKind.ANCHOR
 
 
 finite = st.floats(allow_nan=False, allow_infinity=False, width=32)
@@ -246,3 +276,17 @@ def test_a_damaged_file_can_be_withdrawn():
     )
 
     assert (history.runs, history.unread) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "expected"),
+    [
+        pytest.param(file_of(KEPT), kept_to_json(KEPT).encode(), True, id="run"),
+        pytest.param(file_of(KEPT), kept_to_json(KEPT).replace("after", "other").encode(), False, id="altered-run"),
+        pytest.param("withdrawn/a.json", withdrawal_to_json(Withdrawal(run="a", when="b", who="c", reason="d")).encode(), True, id="withdrawal"),
+        pytest.param("withdrawn/a.json", b'{"v":1,"run":"a"}', False, id="withdrawal-that-lacks-something"),
+        pytest.param("withdrawn/a.json", b"\xff", False, id="withdrawal-that-is-no-text"),
+    ],
+)  # fmt: skip
+def test_a_file_is_intact_if_it_is_as_it_was_written(path, content, expected):
+    assert is_intact(path, content) is expected

@@ -27,6 +27,7 @@ from mainstay.adoption.templates import (
     import_example,
     report_workflow,
     training_example,
+    works_in,
 )
 from mainstay.adoption.writing import Edit
 from mainstay.project.configuration import Configuration, read_configuration
@@ -44,7 +45,7 @@ RUNS = ".mainstay/"
 """Folder of the runs, as .gitignore names it."""
 
 WORKFLOW = ".github/workflows/mainstay.yml"
-"""Path of the workflow."""
+"""Path of the workflow, unless the repository has gates of other projects."""
 
 REPORT_WORKFLOW = ".github/workflows/mainstay-report.yml"
 """Path of the workflow that comments on pull requests."""
@@ -173,7 +174,7 @@ def propose(
     edits += _ignore_edit(survey)
     return Proposal(
         edits=tuple(edits),
-        repository_edits=tuple(_ci_edits(survey, wishes, notes, read, find_pin)),
+        repository_edits=tuple(_ci_edits(survey, wishes, notes, find_pin)),
         notes=tuple(notes),
         workloads=folder,
         example=example,
@@ -436,7 +437,7 @@ def _workload_edit(
     is_asv = example is Example.SUITE and bool(survey.asv)
     if survey.configuration is not None:
         is_asv = bool(survey.configuration.asv)
-    if any(count_workloads(read(name) or "", is_asv=is_asv) for name in present):
+    if count_workloads((read(name) or "" for name in present), is_asv=is_asv):
         return
     script = next((script for script in survey.scripts if script.metric), None)
     if example is Example.TRAINING and script is None:
@@ -487,15 +488,10 @@ def _ignore_edit(survey: Survey) -> Iterator[Edit]:
     yield Edit(path=".gitignore", before=before, after=after)
 
 
-def _ci_edits(
-    survey: Survey,
-    wishes: Wishes,
-    notes: list[str],
-    read: Callable[[str], str | None],
-    find_pin: Callable[[], Pin | None],
-) -> Iterator[Edit]:
-    """The edits that add workflows, if GitHub runs the CI and no workflow gates yet."""
-    if wishes.ci is False or any(GATES.search(text) for text in survey.workflows.values()):
+def _ci_edits(survey: Survey, wishes: Wishes, notes: list[str], find_pin: Callable[[], Pin | None]) -> Iterator[Edit]:
+    """The edits that add workflows, if GitHub runs the CI and no workflow gates the project yet."""
+    gating = [text for text in survey.workflows.values() if GATES.search(text)]
+    if wishes.ci is False or any(not wishes.folder or works_in(wishes.folder, text) for text in gating):
         return
     others = [service for service in survey.services if service != "GitHub Actions"]
     if wishes.ci is None and others and "GitHub Actions" not in survey.services:
@@ -511,27 +507,29 @@ def _ci_edits(
             )
         notes.append("no CI workflow was written: name with --install the requirement from which CI installs mainstay")
         return
-    if WORKFLOW in survey.workflows:
-        notes.append(f"{WORKFLOW} exists and does not run 'mainstay gate': it was not changed")
+    suffix = "-" + re.sub(r"[^\w.]+", "-", wishes.folder).strip("-") if gating else ""
+    path = f".github/workflows/mainstay-gate{suffix}.yml" if suffix else WORKFLOW
+    if path in survey.workflows:
+        notes.append(f"{path} exists and does not run 'mainstay gate' for this project: it was not changed")
         return
     if survey.gpu:
         notes.append("hosted runners of CI have no GPU: the how-to 'gate on a GPU' shows how to use one of your own")
     if pin is None:
-        yield Edit(path=WORKFLOW, before=None, after=github_workflow(wishes.requirement, wishes.python, wishes.folder))
-    else:
-        yield from _calling_edits(survey, wishes, pin, notes, read)
-
-
-def _calling_edits(
-    survey: Survey, wishes: Wishes, pin: Pin, notes: list[str], read: Callable[[str], str | None]
-) -> Iterator[Edit]:
-    """The edits that add workflows which call those of mainstay, and the settings of dependabot that keep them current."""
-    calling = calling_workflow(pin, wishes.python, branch=survey.default_branch or "main", folder=wishes.folder)
-    yield Edit(path=WORKFLOW, before=None, after=calling)
-    if REPORT_WORKFLOW not in survey.workflows:
+        text = github_workflow(wishes.requirement, wishes.python, wishes.folder, suffix)
+        yield Edit(path=path, before=None, after=text)
+        return
+    branch = survey.default_branch or "main"
+    text = calling_workflow(pin, wishes.python, branch=branch, folder=wishes.folder, suffix=suffix)
+    yield Edit(path=path, before=None, after=text)
+    if not suffix and REPORT_WORKFLOW not in survey.workflows:  # it comments on runs of a gate without a suffix alone
         yield Edit(path=REPORT_WORKFLOW, before=None, after=report_workflow(pin))
-    dependabot = next((text for text in map(read, DEPENDABOT_FILES) if text is not None), None)
-    if dependabot is None and not wishes.folder:
+    yield from _dependabot_edit(survey, pin, notes)
+
+
+def _dependabot_edit(survey: Survey, pin: Pin, notes: list[str]) -> Iterator[Edit]:
+    """The edit that adds settings of dependabot which keep the called workflows current, if there are no settings."""
+    dependabot = next((survey.workflows[path] for path in DEPENDABOT_FILES if path in survey.workflows), None)
+    if dependabot is None:
         yield Edit(path=DEPENDABOT_FILES[0], before=None, after=dependabot_settings())
-    elif "github-actions" not in (dependabot or ""):
+    elif "github-actions" not in dependabot:
         notes.append(f"the workflows stay at {pin.version} unless dependabot updates 'github-actions'")

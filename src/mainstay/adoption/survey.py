@@ -3,6 +3,7 @@
 The files of the project are read and parsed, never imported or run.
 
 - :func:`survey_project`: the whole :class:`Survey`.
+- :func:`is_of_ci`: whether a file is of a CI service.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import re
 import sys
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -26,14 +27,29 @@ from mainstay.records.errors import UsageError
 FIXTURES = ("trial", "benchmark", "codspeed_benchmark", "import_timer", "counts")
 """Fixtures that make a test a workload."""
 
+DEPENDENT_FIXTURES = ("benchmark_weave",)
+"""Fixtures of the gate that use one of :data:`FIXTURES`."""
+
 WHOLE_TEST_MARKERS = ("benchmark", "codspeed_benchmark")
 """Markers by which a whole test is timed."""
 
 SUITE_PACKAGES = ("pytest-benchmark", "pytest-codspeed")
 """Packages that benchmark suites use."""
 
+WORKFLOW = re.compile(r"\.github/(workflows/[^/]+|dependabot)\.ya?ml|\.gitlab-ci\.yml")
+"""Paths of the files that configure GitHub Actions, dependabot and GitLab CI."""
+
 ASV_FUNCTION = re.compile(r"(?:time|mem|peakmem|track)_\w")
 """Names of functions that asv measures."""
+
+SERVICES = {
+    "GitHub Actions": ".github",
+    "GitLab CI": ".gitlab-ci.yml",
+    "CircleCI": ".circleci",
+    "Azure Pipelines": "azure-pipelines.yml",
+    "Travis CI": ".travis.yml",
+}
+"""CI services, and the file or folder at the top of a repository in which each one looks for its configuration."""
 
 MAX_SOURCE_BYTES = 1_000_000
 """Largest Python file that is parsed; larger ones are probably generated."""
@@ -88,8 +104,8 @@ class Survey:
         inference: Functions for inference, by their full name.
         stored_results: Files of stored evaluations.
         tests: Folder of the tests; empty if there is none.
-        services: CI services that have a configuration file in the project.
-        workflows: Files that configure CI, with their texts.
+        services: CI services that have a configuration file in the repository.
+        workflows: Files that configure CI or dependabot, with their texts.
         hooks: Hook managers that have a configuration file in the project.
         default_branch: The branch that changes are merged into; empty if git does not know it.
         gpu: Name of the GPU; empty if there is none.
@@ -165,7 +181,7 @@ def survey_project(
     default_branch: str = "",
     gpu: str = "",
     where: str = "pyproject.toml",
-    workflows_above: Mapping[str, str] | None = None,
+    ci: Mapping[str, str] | None = None,
 ) -> Survey:
     """Survey a project.
 
@@ -175,7 +191,7 @@ def survey_project(
         default_branch: Default branch according to git.
         gpu: Name of the GPU.
         where: Name of pyproject.toml in messages.
-        workflows_above: Files that configure CI at the top of the repository, if the project is a folder below it.
+        ci: Files of CI services at the top of the repository, with their texts; ``None`` if the project is at the top.
 
     Raises:
         ConfigurationError: If pyproject.toml, or ``[tool.mainstay]`` in it, cannot be read.
@@ -195,9 +211,7 @@ def survey_project(
     backend = _backend(document, names)
     layout, packages = _packages(document, names, backend)
     trees = {name: tree for name in sources if (tree := _parse(read(name))) is not None}
-    suite = {
-        name: number for name, tree in trees.items() if _could_be_test(name) and (number := _num_workloads(tree)) > 0
-    }
+    suite = {name: number for name in trees if _could_be_test(name) and (number := _num_workloads_in(name, trees)) > 0}
     own = {*packages, *(PurePosixPath(name).parts[0].removesuffix(".py") for name in names)}
     known = own | set(sys.stdlib_module_names) | {"pytest", "__future__"}
     prefix = _prefix(layout)
@@ -207,8 +221,8 @@ def survey_project(
     measuring = {*suite, *(name for name in helpers if asv and PurePosixPath(name).is_relative_to(asv))}
     imported = {module for name in measuring for module in _imports(trees[name])}
     imported |= reached_imports({*measuring, *_conftests(suite, names)}, helpers, [""])
-    workflows = dict(workflows_above or {})
-    workflows |= {name: read(name) or "" for name in names if _is_workflow(name)}
+    if ci is None:
+        ci = {name: read(name) or "" for name in names if is_of_ci(name)}
     return Survey(
         backend=backend,
         layout=layout,
@@ -228,8 +242,8 @@ def survey_project(
         inference=tuple(_inference(trees, layout, packages)),
         stored_results=tuple(sorted(filter(_is_stored_result, names))),
         tests=_tests_folder(names),
-        services=tuple(_services({*names, *workflows})),
-        workflows=workflows,
+        services=tuple(service for service, place in SERVICES.items() if _has(ci, place)),
+        workflows={name: text for name, text in ci.items() if WORKFLOW.fullmatch(name)},
         hooks=tuple(name for name in (".pre-commit-config.yaml", "lefthook.yml", ".husky") if _has(names, name)),
         default_branch=default_branch,
         gpu=gpu,
@@ -237,21 +251,32 @@ def survey_project(
     )
 
 
-def count_workloads(text: str, *, is_asv: bool = False) -> int:
-    r"""Count the tests in a Python file that measure; none if it does not parse.
+def is_of_ci(name: str) -> bool:
+    """Whether a file is of a CI service, by its path in the repository.
+
+    Example:
+        >>> is_of_ci(".github/workflows/gate.yml"), is_of_ci("docs/.gitlab-ci.yml")
+        (True, False)
+    """
+    return PurePosixPath(name).parts[0] in SERVICES.values()
+
+
+def count_workloads(texts: Iterable[str], *, is_asv: bool = False) -> int:
+    r"""Count the tests that seem to measure in the Python files of a folder; files that do not parse have none.
 
     Args:
-        text: Of the file.
+        texts: Of the files, with those of conftest.py, whose fixtures may measure.
         is_asv: Whether functions that asv would measure count too.
 
     Example:
-        >>> count_workloads("def test_speed(benchmark): ..."), count_workloads("def test_speed(): ...")
+        >>> count_workloads(["def test_speed(benchmark): ..."]), count_workloads(["def test_speed(): ..."])
         (1, 0)
-        >>> count_workloads("class Suite:\n    def time_sort(self): ...", is_asv=True)
+        >>> count_workloads(["class Suite:\n    def time_sort(self): ..."], is_asv=True)
         1
     """
-    tree = _parse(text)
-    return 0 if tree is None else _num_workloads(tree) + is_asv * _num_asv_functions(tree)
+    trees = [tree for text in texts if (tree := _parse(text)) is not None]
+    fixtures = _measuring_fixtures(trees)
+    return sum(_num_workloads(tree, fixtures) + is_asv * _num_asv_functions(tree) for tree in trees)
 
 
 def _has(names: Iterable[str], wanted: str) -> bool:
@@ -322,19 +347,47 @@ def _could_be_test(name: str) -> bool:
     return bool(re.search(r"test|bench|perf", path.stem)) or any("bench" in part for part in path.parts[:-1])
 
 
-def _num_workloads(tree: ast.Module) -> int:
+def _num_workloads_in(name: str, trees: Mapping[str, ast.Module]) -> int:
+    """Number of test functions of a file that measure, by themselves or through fixtures of the conftest.py beside it."""
+    beside = str(PurePosixPath(name).with_name("conftest.py"))
+    return _num_workloads(trees[name], _measuring_fixtures(trees[each] for each in {name, beside} & trees.keys()))
+
+
+def _num_workloads(tree: ast.Module, fixtures: Container[str]) -> int:
     """Number of test functions that measure."""
-    whole_module = any(
-        isinstance(node, ast.Assign)
-        and any(isinstance(target, ast.Name) and target.id == "pytestmark" for target in node.targets)
-        and any(_is_marker(inner) for inner in ast.walk(node.value))
-        for node in tree.body
-    )
-    return sum(
-        whole_module or _measures(node)
+    markers = _named_markers(tree)
+    marked = [
+        node
         for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and re.match("test|bench", node.name)
-    )
+        if isinstance(node, ast.Module | ast.ClassDef) and _is_marked(_marks_of_all(node), markers)
+    ]
+    measuring = {test for scope in marked for test in _tests(scope)}
+    measuring |= {test for test in _tests(tree) if _takes(test, fixtures) or _is_marked(test.decorator_list, markers)}
+    return len(measuring)
+
+
+def _tests(scope: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Test functions in a module or a class."""
+    return (function for function in _functions(scope) if re.match("test|bench", function.name))
+
+
+def _functions(scope: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return (node for node in ast.walk(scope) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def _measuring_fixtures(trees: Iterable[ast.Module]) -> set[str]:
+    """Names of the fixtures of the gate, and of those in some files that use one of them, directly or indirectly."""
+    own = [function for tree in trees for function in _functions(tree) if _is_fixture(function)]
+    found = {*FIXTURES, *DEPENDENT_FIXTURES}
+    while new := {function.name for function in own if _takes(function, found)} - found:
+        found |= new
+    return found
+
+
+def _is_fixture(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether a function is decorated with ``pytest.fixture``."""
+    called = (each.func if isinstance(each, ast.Call) else each for each in function.decorator_list)
+    return any(_last_name(each) == "fixture" for each in called)
 
 
 def _num_asv_functions(tree: ast.Module) -> int:
@@ -359,21 +412,46 @@ def _asv_folder(names: frozenset[str], read: Callable[[str], str | None], trees:
     return ""
 
 
-def _measures(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+def _takes(function: ast.FunctionDef | ast.AsyncFunctionDef, fixtures: Container[str]) -> bool:
+    """Whether a test or a fixture uses one of some fixtures."""
     arguments = (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)
-    return any(argument.arg in FIXTURES for argument in arguments) or any(
-        _is_marker(inner) for decorator in function.decorator_list for inner in ast.walk(decorator)
+    return any(argument.arg in fixtures for argument in arguments)
+
+
+def _marks_of_all(scope: ast.Module | ast.ClassDef) -> Iterator[ast.expr]:
+    """Expressions that mark all tests of a module or a class."""
+    if isinstance(scope, ast.ClassDef):
+        yield from scope.decorator_list
+    for node in scope.body:
+        if isinstance(node, ast.Assign) and "pytestmark" in map(_last_name, node.targets):
+            yield node.value
+
+
+def _named_markers(tree: ast.Module) -> set[str]:
+    """Names that a module gives to markers by which a whole test is timed."""
+    assigned = [node for node in tree.body if isinstance(node, ast.Assign) and _is_marked([node.value], ())]
+    return {_last_name(target) for node in assigned for target in node.targets}
+
+
+def _is_marked(marks: Iterable[ast.expr], markers: Container[str]) -> bool:
+    """Whether expressions contain ``pytest.mark.benchmark`` or a similar marker, or one of some names of markers."""
+    return any(
+        _is_marker(node) or (isinstance(node, ast.Name) and node.id in markers)
+        for mark in marks
+        for node in ast.walk(mark)
     )
 
 
 def _is_marker(node: ast.AST) -> bool:
-    """Whether a node is ``pytest.mark.benchmark`` or a similar marker."""
-    return (
-        isinstance(node, ast.Attribute)
-        and node.attr in WHOLE_TEST_MARKERS
-        and isinstance(node.value, ast.Attribute)
-        and node.value.attr == "mark"
-    )
+    """Whether a node is ``pytest.mark.benchmark`` or a similar marker, also if ``mark`` itself was imported."""
+    return isinstance(node, ast.Attribute) and node.attr in WHOLE_TEST_MARKERS and _last_name(node.value) == "mark"
+
+
+def _last_name(node: ast.expr) -> str:
+    """The name at the end of a dotted one, such as ``mark`` of ``pytest.mark``; empty for another expression."""
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.id if isinstance(node, ast.Name) else ""
 
 
 def _imports(tree: ast.Module) -> Iterator[str]:
@@ -565,23 +643,3 @@ def _tests_folder(names: Iterable[str]) -> str:
         if part in {"tests", "test", "testing"} and path.suffix == ".py"
     )
     return folders.most_common(1)[0][0] if folders else ""
-
-
-# --- CI ----------------------------------------------------------------------------------------------------------------
-
-
-def _is_workflow(name: str) -> bool:
-    return bool(re.fullmatch(r"\.github/workflows/[^/]+\.ya?ml|\.gitlab-ci\.yml", name))
-
-
-def _services(names: Iterable[str]) -> Iterator[str]:
-    """CI services whose configuration file is present."""
-    known = {
-        "GitHub Actions": ".github",
-        "GitLab CI": ".gitlab-ci.yml",
-        "CircleCI": ".circleci",
-        "Azure Pipelines": "azure-pipelines.yml",
-        "Travis CI": ".travis.yml",
-    }
-    listed = list(names)
-    yield from (service for service, place in known.items() if _has(listed, place))

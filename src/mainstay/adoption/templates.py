@@ -4,12 +4,14 @@ They are files beside this module, in which ``$NAME`` stands for what depends on
 
 - :func:`import_example`, :func:`training_example`: a file of workloads.
 - :func:`github_workflow`, :func:`calling_workflow`, :func:`report_workflow`: CI workflows.
+- :func:`works_in`: whether a workflow works in a folder of its repository.
 - :func:`dependabot_settings`: what keeps the commits current to which workflows are pinned.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Sequence
 from importlib.resources import files
@@ -76,23 +78,24 @@ def training_example(script: Script) -> str:
     )
 
 
-def github_workflow(requirement: str, python: str, folder: str = "") -> str:
+def github_workflow(requirement: str, python: str, folder: str = "", suffix: str = "") -> str:
     """A workflow of GitHub Actions that gates pull requests and the merge queue.
 
     Args:
         requirement: Requirement from which pip installs mainstay.
         python: Version of Python, such as ``3.12``.
         folder: The project's folder in the repository; empty for the top.
+        suffix: End of the names of workflow, job and artifact, if the repository has other gates.
 
     Example:
         >>> "pip install mainstay==1.0".split()[-1] in github_workflow("mainstay==1.0", "3.12")
         True
     """
     option = f" -C {shlex.quote(folder)}" if folder else ""
-    return _filled("gate.yml", requirement=shlex.quote(requirement), python=python, folder=option)
+    return _filled("gate.yml", requirement=shlex.quote(requirement), python=python, folder=option, suffix=suffix)
 
 
-def calling_workflow(pin: Pin, python: str, *, branch: str, folder: str = "") -> str:
+def calling_workflow(pin: Pin, python: str, *, branch: str, folder: str = "", suffix: str = "") -> str:
     """A workflow of GitHub Actions that calls mainstay's reusable gate for pull requests, the merge queue and pushes.
 
     Args:
@@ -100,14 +103,31 @@ def calling_workflow(pin: Pin, python: str, *, branch: str, folder: str = "") ->
         python: Version of Python, such as ``3.12``.
         branch: Default branch of the project.
         folder: The project's folder in the repository; empty for the top.
+        suffix: End of the names of workflow, job and artifact, if the repository has other gates.
 
     Example:
         >>> pin = Pin("owner/mainstay", "c0ffee" * 6 + "c0ff", "v1.0")
         >>> calling_workflow(pin, "3.12", branch="main").splitlines()[-3].strip()[:55]
         'uses: owner/mainstay/.github/workflows/gate-reusable.ym'
     """
-    text = _filled("calling_gate.yml", **pin._asdict(), python=python, branch=_yaml(branch))
+    text = _filled("calling_gate.yml", **pin._asdict(), python=python, branch=_yaml(branch), suffix=suffix)
+    text += f"      artifact: gate{suffix}\n" if suffix else ""
     return f"{text}      working-directory: {_yaml(folder)}\n" if folder else text
+
+
+def works_in(folder: str, text: str) -> bool:
+    """Whether a workflow works in a folder of its repository, as the workflows of this module or a person would say it.
+
+    Args:
+        folder: Relative to the top of the repository.
+        text: Of the workflow.
+
+    Example:
+        >>> [works_in("pkgs/one", f"working-directory: {path}") for path in ("./pkgs/one/", "pkgs/one-more")]
+        [True, False]
+    """
+    forms = "|".join(map(re.escape, (folder, _yaml(folder), shlex.quote(folder))))
+    return re.search(rf"(?:working-directory:|-C|\bcd) +[\"']?(?:\./)?(?:{forms})/?(?![\w./-])", text) is not None
 
 
 def report_workflow(pin: Pin) -> str:

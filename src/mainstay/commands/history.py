@@ -16,7 +16,7 @@ from pathlib import Path
 from mainstay.commands.start import configuration_of
 from mainstay.records.errors import UsageError
 from mainstay.records.formatting import change_text
-from mainstay.records.history import Entry, History, KeptMetric, RunKind, Withdrawal
+from mainstay.records.history import Entry, History, KeptMetric, KeptRun, RunKind, Withdrawal
 from mainstay.reports.cleaning import clean
 from mainstay.reports.publishing import read_run
 from mainstay.revisions.git import Repository
@@ -38,24 +38,25 @@ def add(folder: Path, path: Path, *, kind: str, remote: str | None, environ: Map
         The entry, and whether it is on the branch; if not, it waits in the inbox for the next writer.
 
     Raises:
-        UsageError: If the run is not valid.
+        UsageError: If the run is not valid, or was withdrawn.
         GitError: If the history cannot be written.
     """
     repository = Repository.discover(folder)
+    branches = HistoryBranches.of(repository, remote)
     run = read_run(path)
+    commits = (run.baseline.commit, run.candidate.commit)
     kept = kept_run(
         run,
         RunKind(kind),
         run_digest=hashlib.sha256(path.read_bytes()).hexdigest(),
-        dates=_dates(repository, (run.baseline.commit, run.candidate.commit), environ),
+        dates=_dates(repository, commits, environ),
+        between=_gates_between(repository, branches, *commits) if kind == RunKind.MAIN else (),
         now=datetime.now(UTC),
         where=str(path),
     )
     place = file_of(kept)
     message = f"Add {kept.kind} {kept.candidate.commit[:10]}: {kept.verdict}"
-    arrived = HistoryBranches.of(repository, remote).append(
-        f"{kept.time:%Y}", {place: kept_to_json(kept).encode()}, message
-    )
+    arrived = branches.append(f"{kept.time:%Y}", {place: kept_to_json(kept).encode()}, message)
     return Entry(file=stem_of(place), run=kept), arrived
 
 
@@ -79,8 +80,8 @@ def withdraw(folder: Path, name: str, *, reason: str, remote: str | None) -> str
     branches.sync()
     files = list(branches.read())
     history = read_history(files)
-    damaged = [stem for place, _ in history.unread if name and (stem := stem_of(place)).startswith(name)]
-    file = damaged[0] if len(damaged) == 1 else find(history, name).file
+    damaged = {stem for place, _ in history.unread if name and (stem := stem_of(place)).startswith(name)}
+    file = damaged.pop() if len(damaged) == 1 else find(history, name).file
     year = next(place for place, _ in files if stem_of(place) == file).removeprefix(BRANCH)[:4]
     withdrawal = Withdrawal(
         run=file,
@@ -93,18 +94,21 @@ def withdraw(folder: Path, name: str, *, reason: str, remote: str | None) -> str
     return file
 
 
-def sync(folder: Path, *, remote: str | None, restore: bool, forget: bool) -> History:
+def sync(folder: Path, *, remote: str | None, restore: bool, forget: bool) -> tuple[History, int]:
     """Fetch the history that others have added to.
 
     Args:
         folder: A folder in the user's repository.
         remote: Remote at which the history is shared.
-        restore: Append files again that were removed there.
-        forget: Drop files that were removed there.
+        restore: Append files again that were removed or altered there.
+        forget: Drop files that were removed or altered there.
+
+    Returns:
+        The history, and the number of writes that wait in the inbox for somebody with write access.
     """
     branches = HistoryBranches.of(Repository.discover(folder), remote)
     branches.sync(restore=restore, forget=forget)
-    return read_history(branches.read())
+    return read_history(branches.read()), branches.num_waiting()
 
 
 def read(folder: Path, *, remote: str | None, environ: Mapping[str, str]) -> History:
@@ -201,9 +205,27 @@ def _first_look(kept: KeptMetric) -> str:
     """The estimate from the first look, which early stopping does not bias."""
     if kept.is_proved_equal:
         return "proved equal"
+    if kept.metric.is_of_items:
+        return "judged on items, which are not stored"
     if kept.first_look is None:
         return f"{len(kept.degradations)} pairs"
     return f"{clean(change_text(kept.metric, kept.first_look))} in the first 5 of {len(kept.degradations)} pairs"
+
+
+def _gates_between(
+    repository: Repository, branches: HistoryBranches, baseline: str, candidate: str
+) -> list[KeptRun] | None:
+    """Stored gates of the commits between two; ``None`` if the one is not before the other."""
+    is_before = repository.call("merge-base", "--is-ancestor", baseline, candidate, check=False).status == 0
+    if baseline == candidate or not is_before:
+        return None
+    listed = repository.call("rev-list", "--first-parent", candidate, f"^{baseline}").text.split()
+    between = {*listed} - {candidate}
+    if not between:
+        return []
+    branches.sync()
+    runs = read_history(branches.read()).runs
+    return [run for run in runs if run.kind is RunKind.MAIN and run.candidate.commit in between]
 
 
 def _dates(repository: Repository, commits: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]:

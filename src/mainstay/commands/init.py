@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mainstay.adoption.proposal import Proposal, Wishes, propose
-from mainstay.adoption.survey import Survey, survey_project
+from mainstay.adoption.survey import Survey, is_of_ci, survey_project
 from mainstay.adoption.templates import Pin
 from mainstay.adoption.writing import Edit, render_difference, write_edits
 from mainstay.commands.gate import GateOptions, gate
@@ -30,9 +30,6 @@ from mainstay.measuring.loop import Observer
 from mainstay.records.errors import GitError, MainstayError
 from mainstay.revisions.git import Repository, remote_commit
 from mainstay.workers import machine
-
-WORKFLOWS = ".github"
-"""Folder at the top of a repository in which GitHub looks for workflows."""
 
 NEXT_COMMANDS = (
     ("mainstay gate", "judge the working tree against the default branch, before you push"),
@@ -134,7 +131,6 @@ def plan_adoption(
     with suppress(GitError):
         branch = repository.default_branch(None, environ)
     listed = {*repository.listed_files("."), *texts}
-    above = [name for name in listed if name.startswith(f"{WORKFLOWS}/")] if folder else []
     survey = survey_project(
         [
             PurePosixPath(name).relative_to(folder).as_posix()
@@ -145,7 +141,7 @@ def plan_adoption(
         default_branch=repository.branch_name(branch) if branch else "",
         gpu=machine.nvidia_name(),
         where=str(top / folder / "pyproject.toml"),
-        workflows_above={name: read_from_top(name) or "" for name in above},
+        ci={name: read_from_top(name) or "" for name in listed if is_of_ci(name)} if folder else None,
     )
     asked = Wishes(**wishes)
     filled = replace(

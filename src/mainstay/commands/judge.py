@@ -105,6 +105,7 @@ def judge(folder: Path, baseline: Path, candidate: Path, options: JudgeOptions) 
     reading_s, watch = time.monotonic() - watch, time.monotonic()
     samples, paired = _samples(sides, settings, options)
     _check_names(samples, options)
+    _check_filter(sides, options)
     findings, design = judge_tasks(
         samples,
         macro_margin=_margin(MACRO, settings),
@@ -130,7 +131,7 @@ def judge(folder: Path, baseline: Path, candidate: Path, options: JudgeOptions) 
             plan=_plan(configuration, findings, design),
             findings=findings,
             workloads=(_workload(sides, findings, paired),),
-            notes=(*notes, *_notes(sides, options, findings), *_unused(settings, options, samples)),
+            notes=(*notes, *_notes(sides, options, findings), *_unused(settings, options, samples, sides)),
             phases_s={"reading": reading_s, "judging": judging_s},
         )
         return finish(place, run)
@@ -274,6 +275,20 @@ def _check_names(samples: Sequence[TaskSamples], options: JudgeOptions) -> None:
             )
 
 
+def _check_filter(sides: Mapping[Side, Scores], options: JudgeOptions) -> None:
+    """Refuse an answer filter that no task has."""
+    known = _filters(sides)
+    if options.filter and options.filter not in known:
+        step = f"name one of {', '.join(known)}" if known else "leave it out: only lm-evaluation-harness has filters"
+        raise UsageError(f"no task has the answer filter {options.filter!r}", looked_in="--filter", next_step=step)
+
+
+def _filters(sides: Mapping[Side, Scores]) -> list[str]:
+    """Answer filters of lm-evaluation-harness whose answers are judged."""
+    scorers = [each for scores in sides.values() if scores.format == "lm-eval" for each in scores.scorers.values()]
+    return sorted({scorer.rpartition(",")[2] for scorer in scorers})
+
+
 def _waiver_notes(waivers: Sequence[Waiver], findings: Sequence[Finding], today: date) -> list[str]:
     """Notes, not errors, on waivers that match no task, since their file may serve several sets of results."""
     metrics = [finding.metric for finding in findings]
@@ -296,12 +311,16 @@ def _notes(sides: Mapping[Side, Scores], options: JudgeOptions, findings: Sequen
         yield f"not part of the mean of the tasks, since they are not shares: {', '.join(outside[:8])}"
 
 
-def _unused(settings: EvaluationSettings, options: JudgeOptions, samples: Sequence[TaskSamples]) -> Iterator[str]:
-    """A note, not an error, on settings that match no task, since their file may serve several sets of results."""
+def _unused(
+    settings: EvaluationSettings, options: JudgeOptions, samples: Sequence[TaskSamples], sides: Mapping[Side, Scores]
+) -> Iterator[str]:
+    """Notes, not errors, on settings that match no task, since their file may serve several sets of results."""
     known = {MACRO, *options.task_margins, *(each.metric.name for each in samples)}
     named = dict.fromkeys((*settings.margins, *settings.tiers, *settings.ranges, *settings.directions))
     if unknown := [name for name in named if name not in known]:
         yield f"the settings name tasks that are not judged here: {', '.join(unknown[:8])}"
+    if settings.filter and settings.filter not in _filters(sides):
+        yield f"the settings name an answer filter that no task has: {settings.filter}"
 
 
 def _revision(side: Side, scores: Scores) -> Revision:

@@ -24,6 +24,7 @@ from mainstay.gates.policy import Design
 from mainstay.measuring.loop import Measurement, SilentObserver
 from mainstay.records.errors import GitError, MainstayError, PieceError
 from mainstay.records.findings import Finding, Verdict
+from mainstay.records.formatting import first_few
 from mainstay.records.trials import Outcome, Trial
 from mainstay.revisions.git import Repository
 from mainstay.store.journal import JUDGEMENTS, new_run
@@ -45,6 +46,7 @@ class Recorded:
     def __init__(self, pieces: Sequence[Piece], basis: Basis) -> None:
         self._pieces = pieces
         self._positions = {workload.id: number for number, workload in enumerate(basis.plan.workloads)}
+        self._evaluations = {workload.id for workload in basis.agenda.workloads if workload.execution.has_items}
         self.num_pairs = min(piece.ending.num_pairs for piece in pieces if piece.ending)
         self._trials = [
             {(each.workload, each.side, each.pair, each.repetition, each.files_of): each for each in piece.trials}
@@ -58,8 +60,8 @@ class Recorded:
             request: The request for the pair.
 
         Returns:
-            Its trials; none if the pieces end before the pair, or if the shard ended the workload because a trial of
-            another pair did not complete.
+            Its trials; none if the pieces end before the pair or the look, or if the shard ended the workload because a
+            trial of another pair did not complete.
 
         Raises:
             PieceError: If the piece lacks the pair without such a reason, or it has another seed or cannot be judged.
@@ -86,7 +88,11 @@ class Recorded:
             trial.workload == request.workload and trial.outcome is not Outcome.COMPLETED
             for trial in self._trials[number].values()
         )
-        return request.pair >= self.num_pairs or bool(request.repetition) or is_broken
+        ending = self._pieces[number].ending
+        is_cut = request.pair >= self.num_pairs
+        if request.workload in self._evaluations:
+            is_cut = ending is not None and not ending.is_complete
+        return is_cut or bool(request.repetition) or is_broken
 
     def _damage(self, number: int, request: PairRequest, where: str) -> PieceError:
         return self._pieces[number].damage(f"lacks pair {request.pair} of {request.workload} on {where}")
@@ -179,7 +185,7 @@ def _replay(pieces: Sequence[Piece], basis: Basis, begun: float) -> Measured:
             *_notes_on_pieces(pieces),
             *dict.fromkeys(note for ending in endings for note in ending.notes),
             *measurement.notes,
-            *_note_on_next_look(findings, plan.looks, recorded.num_pairs),
+            *_note_on_continuing(findings, plan.looks, pieces, recorded.num_pairs),
         ),
         tampering=tuple(
             f"on shard {piece.head.shard}: {change}"
@@ -202,12 +208,18 @@ def _notes_on_pieces(pieces: Sequence[Piece]) -> list[str]:
     return notes
 
 
-def _note_on_next_look(findings: Sequence[Finding], looks: Sequence[int], num_pairs: int) -> list[str]:
-    """How to measure up to the next look, if a finding is undecided and a look is left."""
-    further = next((look for look in looks if look > num_pairs), None)
-    if further is None or all(finding.verdict is not Verdict.INCONCLUSIVE for finding in findings):
+def _note_on_continuing(
+    findings: Sequence[Finding], looks: Sequence[int], pieces: Sequence[Piece], num_pairs: int
+) -> list[str]:
+    """How to measure more, if a finding is undecided and a part of a share or a look is left."""
+    if all(finding.verdict is not Verdict.INCONCLUSIVE for finding in findings):
         return []
-    return [f"undecided: run each shard again with '--up-to {further}', then judge again"]
+    cut = [str(piece.head.shard) for piece in pieces if piece.ending and not piece.ending.is_complete]
+    if cut:
+        named = first_few(cut)
+        return [f"undecided: run the command of each shard whose time was used up again ({named}), then judge again"]
+    further = next((look for look in looks if look > num_pairs), None)
+    return [f"undecided: run each shard again with '--up-to {further}', then judge again"] if further else []
 
 
 def _refuse_times(request: TimedRequest) -> NoReturn:

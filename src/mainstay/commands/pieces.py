@@ -58,7 +58,8 @@ class Ending:
     """What a shard wrote when it ended.
 
     Attributes:
-        num_pairs: Number of pairs up to which its share is complete.
+        num_pairs: Number of pairs up to which its trainings are complete.
+        is_complete: Whether all of its share is, with every look of its evaluations.
         tampering: Descriptions of forbidden changes by workers.
         notes: Notes for the reader.
         max_load: Largest load by other processes, in processors.
@@ -66,6 +67,7 @@ class Ending:
     """
 
     num_pairs: int
+    is_complete: bool
     tampering: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     max_load: float | None = None

@@ -35,8 +35,11 @@ from mainstay.workers.tracing import FEWEST_CALLS, MOST_CALLS, TracedRun, TraceE
 SHARE_OF_BUDGET = 0.25
 """Part of the time budget that the traced runs may take; it comes on top, and is saved many times over."""
 
-MAX_ROUNDS = 3
-"""How often the baseline is traced, each time without the workloads that kept an earlier trace from being a proof."""
+MAX_ROUNDS = 6
+"""How often the baseline is traced, each time without the workloads that kept an earlier trace from being a proof.
+
+What happens once in a process, as in a fixture of the session, keeps one workload after the other from being proved.
+"""
 
 OF_EVERY_ENVIRONMENT = ("pyvenv.cfg", "bin/python", MADE_BY_UV)
 """Beginnings of the names of what starts every worker."""
@@ -117,7 +120,8 @@ def prove_reworded(session: Session, harness: Harness, agenda: Agenda, differing
     proved = tracing.prove(eligible)
     session.watch.lap("proof")
     if tracing.obstacles:
-        reasons = [f"{name}: {why}" if name else why for name, why in tracing.obstacles.items()]
+        of_all_first = sorted(tracing.obstacles.items(), key=lambda item: bool(item[0]))
+        reasons = [f"{name}: {why}" if name else why for name, why in of_all_first]
         if (left := len(reasons) - MOST_NAMED) > 0:
             reasons[MOST_NAMED:] = [f"and {left} more"]
         what = "measured nevertheless" if not proved else "measured in part"
@@ -199,7 +203,7 @@ class _Tracing:
         except TraceError as error:
             self.obstacles[""] = str(error)
             return frozenset()
-        self.obstacles[""] = "the traced runs differ from one to the next"
+        self.obstacles[""] = f"each of {MAX_ROUNDS} traces found another workload that has to be measured"
         return frozenset()
 
     def _find_obstacle(self, workload: str, run: TracedRun) -> str:

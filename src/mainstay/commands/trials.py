@@ -85,13 +85,15 @@ class TrialsOutcome:
     Attributes:
         shard: The shard.
         num_trials: Trials in the piece.
-        num_pairs: Number of pairs up to which the share is complete.
+        num_pairs: Number of pairs up to which its trainings are complete.
+        is_complete: Whether all of its share is, with every look of its evaluations.
         path: Folder of the piece.
     """
 
     shard: Shard
     num_trials: int
     num_pairs: int
+    is_complete: bool
     path: Path
 
 
@@ -115,11 +117,16 @@ def measure_shard(
     start = choose_start(repository, relative, environ)
     place = (options.output or repository.root / FOLDER / PIECES) / options.shard.folder
     with _open_piece(place, start, options) as (folder, start):
-        piece = Piece.read(folder.journal)
-        num_pairs = piece.ending.num_pairs if piece and piece.ending else 0
-        if piece is None or piece.basis is None or num_pairs < _num_wanted(options, piece.basis):
+        if not _is_measured(Piece.read(folder.journal), options):
             _measure(Session(repository, folder, start, environ=environ, observer=observer), options)
         return _outcome(options, folder)
+
+
+def _is_measured(piece: Piece | None, options: TrialsOptions) -> bool:
+    """Whether a piece holds all that is wanted."""
+    if piece is None or piece.basis is None or piece.ending is None:
+        return False
+    return piece.ending.num_pairs >= _num_wanted(options, piece.basis) and piece.ending.is_complete
 
 
 @contextmanager
@@ -161,17 +168,20 @@ def _measure(session: Session, options: TrialsOptions) -> None:
                 looked_in=str(session.folder.path),
                 next_step="continue it on a machine of the same kind, or remove the folder",
             )
+        if piece and piece.ending:  # fewer than before would hide pairs that are measured
+            num_wanted = max(num_wanted, piece.ending.num_pairs)
         ledgers = open_ledgers(basis.agenda, basis.plan)
         restore_trials(ledgers, journal.trials())
         basis.pass_proved(ledgers)
         with measuring(session, harness, basis.agenda, basis.plan, ledgers) as measurement:
-            num_pairs = measurement.measure_share(num_wanted, options.shard)
+            measured = measurement.measure_share(num_wanted, options.shard)
         tampering = find_tampering(harness, session.repository.shared_digests(basis.plan.share))
         for ledger in ledgers:
             if images := ledger.images.get(0):
                 journal.append("images", workload=ledger.workload.id, images=images)
         ending = Ending(
-            num_pairs=num_pairs,
+            num_pairs=measured.num_pairs,
+            is_complete=measured.is_complete,
             tampering=tuple(tampering),
             notes=harness.seals.notes,
             max_load=max_load(ledgers),
@@ -199,6 +209,11 @@ def _num_wanted(options: TrialsOptions, basis: Basis) -> int:
 def _outcome(options: TrialsOptions, folder: RunFolder) -> TrialsOutcome:
     """The result, as it is in the piece."""
     piece = Piece.read(folder.journal)
-    num_pairs = piece.ending.num_pairs if piece and piece.ending else 0
-    num_trials = len(piece.trials) if piece else 0
-    return TrialsOutcome(shard=options.shard, num_trials=num_trials, num_pairs=num_pairs, path=folder.path)
+    ending = piece.ending if piece else None
+    return TrialsOutcome(
+        shard=options.shard,
+        num_trials=len(piece.trials) if piece else 0,
+        num_pairs=ending.num_pairs if ending else 0,
+        is_complete=ending is not None and ending.is_complete,
+        path=folder.path,
+    )

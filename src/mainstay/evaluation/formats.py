@@ -99,6 +99,7 @@ def joined(parts: Sequence[Scores]) -> Scores:
         files=tuple(file for part in parts for file in part.files),
         facts={name: fact for part in parts for name, fact in part.facts.items()},
         directions={name: direction for part in parts for name, direction in part.directions.items()},
+        scorers={name: scorer for part in parts for name, scorer in part.scorers.items()},
     )
 
 
@@ -107,7 +108,7 @@ def _read_file(path: Path, chosen_filter: str, cluster: str) -> Scores:
         raise UsageError("not a regular file", looked_in=str(path), next_step="name a file or a folder of results")
     try:
         scores = _parse_file(path, chosen_filter, cluster)
-        for value in chain.from_iterable((*scores.items, *scores.facts.items())):
+        for value in chain.from_iterable((*scores.items, *scores.facts.items(), *scores.scorers.items())):
             if isinstance(value, str) and not value.isascii():
                 value.encode()
     except UnicodeEncodeError as error:
@@ -310,11 +311,14 @@ def _read_lm_eval(path: Path, task: str, chosen_filter: str, cluster: str) -> Sc
         )
     seen: Counter[str] = Counter()
     items: list[ScoredItem] = []
+    scorers: dict[str, str] = {}
     for where, row in rows:
         if str(row.get("filter", "none")) == wanted:
             key = str(row.get("doc_hash") or row.get("doc_id"))
             seen[key] += 1
-            items += _lm_eval_items(row, where, task=task, id_=f"{key[:16]}/{seen[key]}", cluster=cluster)
+            for metric, item in _lm_eval_items(row, where, task=task, id_=f"{key[:16]}/{seen[key]}", cluster=cluster):
+                items.append(item)
+                scorers[item.task] = f"{metric},{wanted}"  # as lm-eval itself names a metric after a filter
     repeated = {key[:16] for key, count in seen.items() if count > 1}
     items = [
         item._replace(cluster=document)
@@ -323,10 +327,14 @@ def _read_lm_eval(path: Path, task: str, chosen_filter: str, cluster: str) -> Sc
         for item in items
     ]  # a document that occurs twice is one unit
     facts, directions = _lm_eval_facts(path, task)
-    return Scores(format="lm-eval", items=tuple(items), facts=facts, directions=directions)
+    facts |= {f"filter of {task}": wanted} if rows else {}
+    return Scores(format="lm-eval", items=tuple(items), facts=facts, directions=directions, scorers=scorers)
 
 
-def _lm_eval_items(row: Mapping[str, Any], where: str, *, task: str, id_: str, cluster: str) -> Iterator[ScoredItem]:
+def _lm_eval_items(
+    row: Mapping[str, Any], where: str, *, task: str, id_: str, cluster: str
+) -> Iterator[tuple[str, ScoredItem]]:
+    """Scores of a row, each with the name of its metric."""
     names = row.get("metrics")
     if not isinstance(names, list) or not names:
         raise _damaged(
@@ -337,13 +345,16 @@ def _lm_eval_items(row: Mapping[str, Any], where: str, *, task: str, id_: str, c
         if isinstance(value, (list, dict)):  # a score that is only defined over all documents, such as a perplexity
             continue
         is_missing = value is None or (isinstance(value, float) and math.isnan(value))
-        yield ScoredItem(
-            task=task if len(names) == 1 else f"{task}#{name}",
-            id=id_,
-            score=None if is_missing else _score(value, where),
-            cluster=_named([row.get("doc"), row], cluster),
-            digest=_digest(row.get("filtered_resps"), row.get("resps")),
-            prompt=f"{row.get('prompt_hash', '')}{row.get('target_hash', '')}",
+        yield (
+            name,
+            ScoredItem(
+                task=task if len(names) == 1 else f"{task}#{name}",
+                id=id_,
+                score=None if is_missing else _score(value, where),
+                cluster=_named([row.get("doc"), row], cluster),
+                digest=_digest(row.get("filtered_resps"), row.get("resps")),
+                prompt=f"{row.get('prompt_hash', '')}{row.get('target_hash', '')}",
+            ),
         )
 
 
@@ -360,9 +371,12 @@ def _lm_eval_facts(path: Path, task: str) -> tuple[dict[str, str], dict[str, Dir
         for name, place in (("version", "versions"), ("hash", "task_hashes"), ("few-shot examples", "n-shot"))
     }
     better = _table(_table(document, "higher_is_better"), task)
+    unknown = [score for score, is_higher in better.items() if not isinstance(is_higher, bool)]
+    told |= {f"better direction of {score} of {task}": "not stated" for score in unknown}
     directions = {
         name: Direction.HIGHER if is_higher else Direction.LOWER
         for score, is_higher in better.items()
+        if score not in unknown  # lm-eval writes null for a metric that is not among its own
         for name in ({task, f"{task}#{score}"} if len(better) == 1 else {f"{task}#{score}"})
     }
     return {name: str(value) for name, value in told.items() if value is not None}, directions
@@ -455,15 +469,16 @@ def _from_inspect(header: Mapping[str, Any], samples: Iterable[Any], path: Path,
     scorers = list(dict.fromkeys(name for _, scores in read for name in scores))
     if read and not scorers:
         raise _damaged("no sample has a score", str(path), "score the log first: inspect score")
+    tasks = [task if len(scorers) == 1 else f"{task}#{scorer}" for scorer in scorers]
     items = tuple(
-        item._replace(task=task if len(scorers) == 1 else f"{task}#{scorer}", score=scores.get(scorer))
+        item._replace(task=name, score=scores.get(scorer))
         for item, scores in read
-        for scorer in scorers
+        for name, scorer in zip(tasks, scorers, strict=True)
     )
     told = {"model": about.get("model"), "status": header.get("status"), "task": task}
     told |= {f"package {name}": value for name, value in _table(about, "packages").items()}
     facts = {name: str(value) for name, value in told.items() if value is not None}
-    return Scores(format="inspect", items=items, facts=facts)
+    return Scores(format="inspect", items=items, facts=facts, scorers=dict(zip(tasks, scorers, strict=True)))
 
 
 def _inspect_sample(sample: Any, path: Path, task: str, cluster: str) -> tuple[ScoredItem, Mapping[str, float | None]]:
@@ -507,15 +522,24 @@ def _inspect_value(value: Any, where: str) -> float | None:
 
 
 def _from_promptfoo(rows: list[Any], path: Path, cluster: str) -> Scores:
-    """Results of promptfoo: variables identify an item, a prompt is a task, and repeats are in order."""
+    """Results of promptfoo: variables identify an item, a column of its table is a task, and repeats are in order.
+
+    A column belongs to a prompt, and to a provider if there are several.
+    """
+    has_several = len({_provider(row) for row in rows}) > 1
     seen: Counter[tuple[str, str]] = Counter()
+    columns: dict[str, Any] = {}
     items = []
     for number, row in enumerate(rows, start=1):
         where = f"{path}, result {number}"
         if not isinstance(row, dict) or "vars" not in row:
             raise _damaged("a result without its variables", where)
-        prompt = _table(row, "prompt")
-        task, id_ = str(prompt.get("label") or row.get("promptIdx", 0)), _digest(row["vars"])[:16]
+        prompt, column = _table(row, "prompt"), row.get("promptIdx", 0)
+        task, id_ = str(prompt.get("label") or column), _digest(row["vars"])[:16]
+        if has_several:
+            task = f"{task}#{_provider(row)}"
+        if columns.setdefault(task, column) != column:
+            raise _damaged(f"two prompts or providers named {task!r}", where, "give each a label of its own")
         is_missing = row.get("failureReason") == PROMPTFOO_ERROR
         output = _table(row, "response").get("output")
         items.append(
@@ -535,6 +559,16 @@ def _from_promptfoo(rows: list[Any], path: Path, cluster: str) -> Scores:
     return Scores(format="promptfoo", items=tuple(items), facts={"providers": ", ".join(providers)})
 
 
+def _provider(row: Any) -> str:
+    """The provider of a result of promptfoo, by its label if it has one."""
+    provider = _table(row, "provider")
+    return str(provider.get("label") or provider.get("id", ""))
+
+
 def with_task(scores: Scores, task: str) -> Scores:
     """The same scores with their only task renamed."""
-    return replace(scores, items=tuple(item._replace(task=task) for item in scores.items))
+    return replace(
+        scores,
+        items=tuple(item._replace(task=task) for item in scores.items),
+        scorers=dict(zip([task], scores.scorers.values(), strict=False)),
+    )

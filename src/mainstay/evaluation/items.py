@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -78,6 +78,8 @@ class Scores:
         files: The files that were read.
         facts: Origin of the results as stated in the files: model, versions, seeds.
         directions: Better direction of scores, by task; higher if a task is not named.
+        scorers: What gave the scores of a task, as far as its tool names it: ``exact_match,strict`` for a metric and an
+            answer filter of lm-evaluation-harness, or a scorer of Inspect.
     """
 
     format: str
@@ -85,6 +87,7 @@ class Scores:
     files: tuple[Path, ...] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
     directions: Mapping[str, Direction] = field(default_factory=dict)
+    scorers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -139,10 +142,11 @@ class PairedTask:
 
     @property
     def is_binary(self) -> bool:
-        """Whether every score is 0 or 1, without repeats or clusters."""
+        """Whether every score is a share of 0 or 1, without repeats or clusters."""
         return (
             self.repeats == 1
             and self.clusters is None
+            and self.is_bounded
             and self.score_range == (0.0, 1.0)
             and all(bool(np.isin(values, (0.0, 1.0)).all()) for values in self.scores.values())
         )
@@ -153,6 +157,7 @@ def pair_scores(
     candidate: Scores,
     *,
     ranges: Mapping[str, tuple[float, float]] | None = None,
+    unbounded: Collection[str] = (),
     prompt_changed: bool = False,
     on_refused: Callable[[ItemsError], None] = _refuse,
 ) -> tuple[PairedTask, ...]:
@@ -165,6 +170,7 @@ def pair_scores(
         candidate: Scores of the candidate.
         ranges: Declared smallest and largest score, by task. The default is 0 and 1 if all scores lie between them, and
             otherwise the observed range.
+        unbounded: Tasks whose scores are no shares, so that only a declared range bounds them.
         prompt_changed: Whether different prompts for the same items are intended.
         on_refused: Called with each task whose items differ between the sides, which is then left out; without it, the
             error is raised.
@@ -173,25 +179,38 @@ def pair_scores(
         Tasks that both sides have, in the baseline's order.
 
     Raises:
-        ItemsError: If an item occurs twice, if items, repeats or prompts differ, or if a side has no items.
+        ItemsError: If an item occurs twice, if items, repeats, prompts or scorers differ, or if a side has no items.
     """
     sides = {Side.BASELINE: _by_task(baseline, Side.BASELINE), Side.CANDIDATE: _by_task(candidate, Side.CANDIDATE)}
     paired = []
     for name in sides[Side.BASELINE]:
         if name in sides[Side.CANDIDATE]:
             try:
+                _require_same_scorer(name, baseline, candidate)
                 paired.append(
                     _pair(
                         name,
                         {side: tasks[name] for side, tasks in sides.items()},
                         direction=_direction(name, baseline, candidate),
                         declared=(ranges or {}).get(name),
+                        may_be_share=name not in unbounded,
                         prompt_changed=prompt_changed,
                     )
                 )
             except ItemsError as error:
                 on_refused(error)
     return tuple(paired)
+
+
+def _require_same_scorer(name: str, baseline: Scores, candidate: Scores) -> None:
+    """Refuse a task whose sides were scored by different means; what a side does not name is not compared."""
+    before, after = baseline.scorers.get(name), candidate.scorers.get(name)
+    if before and after and before != after:
+        raise ItemsError(
+            f"the scores{_of(name)} are {before!r} in the baseline and {after!r} in the candidate: both sides must be "
+            "scored alike",
+            task=name,
+        )
 
 
 def _direction(name: str, baseline: Scores, candidate: Scores) -> Direction:
@@ -229,6 +248,7 @@ def _pair(
     *,
     direction: Direction,
     declared: tuple[float, float] | None,
+    may_be_share: bool,
     prompt_changed: bool,
 ) -> PairedTask:
     baseline, candidate = sides[Side.BASELINE], sides[Side.CANDIDATE]
@@ -238,7 +258,8 @@ def _pair(
     by_item = {side: [list(items[id_].values()) for id_ in baseline] for side, items in sides.items()}
     everything = {side: list(chain.from_iterable(items)) for side, items in by_item.items()}
     known = [item.score for items in everything.values() for item in items if item.score is not None]
-    low, high = declared or _score_range(known)
+    share = _share_range(known) if may_be_share else None
+    low, high = declared or share or (min(known, default=0.0), max(known, default=1.0))
     worst, best = (low, high) if direction is Direction.HIGHER else (high, low)
     missing = {side: [item for item in items if item.score is None] for side, items in everything.items()}
     labels = [next(iter(repeats.values())).cluster for repeats in baseline.values()]
@@ -254,7 +275,7 @@ def _pair(
         repeats=max(map(len, baseline.values())),
         is_identical=_is_identical(baseline, candidate),
         score_range=(low, high),
-        is_bounded=declared is not None or (low, high) == (0.0, 1.0),
+        is_bounded=(declared or share) is not None,
         num_outside=sum(not low <= score <= high for score in known),
         causes={side: Counter(item.error or "not scored" for item in items) for side, items in missing.items()},
     )
@@ -294,10 +315,9 @@ def _require_same_prompts(name: str, baseline: Repeats, candidate: Repeats) -> N
                 raise ItemsError(f"item {id_!r}{_of(name)} has another prompt or input in the candidate", task=name)
 
 
-def _score_range(values: list[float]) -> tuple[float, float]:
-    """0 and 1 where all scores lie between them, else the smallest and the largest."""
-    low, high = min(values, default=0.0), max(values, default=1.0)
-    return (0.0, 1.0) if low >= 0 and high <= 1 else (low, high)
+def _share_range(values: list[float]) -> tuple[float, float] | None:
+    """0 and 1 if all scores lie between them."""
+    return (0.0, 1.0) if all(0 <= value <= 1 for value in values) else None
 
 
 def _means(items: list[list[ScoredItem]], missing: float, low: float, high: float) -> NDArray[np.float64]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,15 +122,17 @@ class WeighedEvaluation:
     """The evidence of every look about every metric of an evaluation.
 
     Attributes:
-        findings: The finding of each metric, mean first, if it is known without judging items; otherwise ``None``.
+        findings: The finding of each metric, mean first, if no look could judge its items; otherwise ``None``.
         cases: Metrics that are judged by their items, at each look; ``None`` at a look at which the items of a metric cannot
-            be judged yet.
+            be judged.
+        later: For each of these metrics, its finding at the latest look if that cannot judge it; otherwise ``None``.
         p_values: (looks, metrics, 4) sequential p-values in the order of :data:`~mainstay.gates.findings.HYPOTHESES`.
         gains: (looks, metrics, 2) sequential p-values of no gain, and of a gain of at most the margin.
     """
 
     findings: tuple[Finding | None, ...]
     cases: tuple[tuple[_Case | None, ...], ...]
+    later: tuple[Finding | None, ...]
     p_values: NDArray[np.float64]
     gains: NDArray[np.float64]
 
@@ -195,23 +198,26 @@ def weigh_evaluation(
     in_means = [each for each in last if each.metric.name in counted]
     guards = _guards(in_means, num_tasks, design, share=evaluation.share) if evaluation.mean else set()
     tiers = [each.tier or (Tier.GUARD if each.metric.name in guards else Tier.BLOCKING) for each in last]
-    known = [_known(looks) for looks in zip(*evaluation.looks, strict=True)]
-    mean = _unknown_mean(evaluation, counted)
-    cases: list[tuple[_Case | None, ...]] = []
+    at_looks: list[list[_Case | None]] = []
     for samples, weight in zip(evaluation.looks, evaluation.weights, strict=True):
         level = design.margin_level * weight
-        at_look = [
-            _case(replace(each, tier=tier), latest, design, level=level)
-            for each, tier, latest, finding in zip(samples, tiers, last, known, strict=True)
-            if finding is None
-        ]
-        if evaluation.mean and mean is None:
+        at_look = [_case(replace(each, tier=tier), design, level) for each, tier in zip(samples, tiers, strict=True)]
+        if evaluation.mean:
             tasks = [each for each in samples if each.metric.name in counted]
-            at_look.insert(0, _mean_case(evaluation.mean, tasks, evaluation.mean_tier, design, level=level))
-        cases.append(tuple(at_look))
+            mean = (
+                None if evaluation.lacking else _mean_case(evaluation.mean, tasks, evaluation.mean_tier, design, level)
+            )
+            at_look.insert(0, mean)
+        at_looks.append(at_look)
+    is_judged = [any(each) for each in zip(*at_looks, strict=True)]
+    latest = [replace(each.preset, tier=each.tier or Tier.BLOCKING) if each.preset else None for each in last]
+    if evaluation.mean:
+        latest.insert(0, _unknown_mean(evaluation, in_means))
+    cases = [tuple(compress(at_look, is_judged)) for at_look in at_looks]
     return WeighedEvaluation(
-        findings=(*([mean] if evaluation.mean else []), *known),
+        findings=tuple(None if judged else finding for judged, finding in zip(is_judged, latest, strict=True)),
         cases=tuple(cases),
+        later=tuple(compress(latest, is_judged)),
         p_values=_sequential(cases, evaluation.weights, "p_values", len(HYPOTHESES)),
         gains=_sequential(cases, evaluation.weights, "gains", 2),
     )
@@ -224,7 +230,11 @@ def settled_evaluation(findings: Sequence[Finding]) -> WeighedEvaluation:
         findings: The finding of each of its metrics.
     """
     return WeighedEvaluation(
-        findings=tuple(findings), cases=((),), p_values=np.ones((1, 0, len(HYPOTHESES))), gains=np.ones((1, 0, 2))
+        findings=tuple(findings),
+        cases=((),),
+        later=(),
+        p_values=np.ones((1, 0, len(HYPOTHESES))),
+        gains=np.ones((1, 0, 2)),
     )
 
 
@@ -252,16 +262,31 @@ def evaluation_findings(weighed: WeighedEvaluation, decisions: Decisions, design
     gains = weighed.gains[decisions.look, metrics] if metrics.size else np.ones((0, 2))
     is_gain = holm_rejections(gains[:, 0], family_size=design.num_gated, level=design.alpha)
     judged = iter(
-        _finding(
-            [case for at_look in weighed.cases[: look + 1] if (case := at_look[index])],
-            decisions.verdict(index),
-            p_values=weighed.p_values[look, index],
-            is_implausible=bool(is_gain[index]) and gains[index, 1] <= design.margin_level,
-            design=design,
+        _after(
+            _finding(
+                [case for at_look in weighed.cases[: look + 1] if (case := at_look[index])],
+                decisions.verdict(index),
+                p_values=weighed.p_values[look, index],
+                is_implausible=bool(is_gain[index]) and gains[index, 1] <= design.margin_level,
+                design=design,
+            ),
+            weighed.later[index],
         )
         for index, look in enumerate(decisions.look.tolist())
     )
     return tuple(finding or next(judged) for finding in weighed.findings)
+
+
+def _after(finding: Finding, later: Finding | None) -> Finding:
+    """The finding after a later look that cannot judge the metric: a ``fail`` stays, all else gives way to an error.
+
+    A look that cannot judge it yet takes nothing back.
+    """
+    if later is None:
+        return finding
+    if later.verdict is Verdict.INCONCLUSIVE or finding.verdict is Verdict.FAIL:
+        return replace(finding, warnings=(*finding.warnings, f"a later look could not be judged: {later.reason}"))
+    return later
 
 
 def acknowledge_gains(findings: Sequence[Finding], names: Collection[str]) -> tuple[Finding, ...]:
@@ -297,32 +322,19 @@ def _guards(tasks: Sequence[TaskSamples], num_tasks: int, design: Design, *, sha
     return {task.metric.name for (task, _), is_supported in zip(known, supported, strict=True) if not is_supported}
 
 
-def _known(looks: Sequence[TaskSamples]) -> Finding | None:
-    """The finding of a task that is known without judging items; none if it is only undecided after it was judged."""
-    preset = looks[-1].preset
-    if preset is None or (preset.verdict is Verdict.INCONCLUSIVE and any(each.items for each in looks)):
+def _case(samples: TaskSamples, design: Design, level: float) -> _Case | None:
+    """A task with the evidence of its items; nothing if they cannot be judged."""
+    if samples.items is None:
         return None
-    return replace(preset, tier=looks[-1].tier or Tier.BLOCKING)
-
-
-def _case(samples: TaskSamples, latest: TaskSamples, design: Design, *, level: float) -> _Case | None:
-    """A task with the evidence of its items, and a warning if those of the latest look cannot be judged yet."""
-    items, warnings = samples.items, samples.warnings
-    if items is None:
-        return None
-    if latest.preset:
-        warnings = (*warnings, f"a later look could not be judged: {latest.preset.reason}")
     return _Case(
-        samples=replace(samples, warnings=warnings),
-        evidence=weigh_items(items, margin=samples.metric.margin, level=level),
-        honest_margin=honest_margin(items, design),
+        samples=samples,
+        evidence=weigh_items(samples.items, margin=samples.metric.margin, level=level),
+        honest_margin=honest_margin(samples.items, design),
     )
 
 
-def _mean_case(
-    metric: Metric, tasks: Sequence[TaskSamples], tier: Tier, design: Design, *, level: float
-) -> _Case | None:
-    """The mean of the tasks with the evidence of all items."""
+def _mean_case(metric: Metric, tasks: Sequence[TaskSamples], tier: Tier, design: Design, level: float) -> _Case | None:
+    """The mean of the tasks with the evidence of all items; nothing if those of a task cannot be judged."""
     items = [task.items for task in tasks if task.items is not None]
     if len(items) < len(tasks):
         return None
@@ -347,19 +359,16 @@ def _mean_case(
     )
 
 
-def _unknown_mean(evaluation: Evaluation, counted: Collection[str]) -> Finding | None:
-    """The finding of a mean that cannot be judged, with the blame of its tasks; for a missing task, the candidate.
+def _unknown_mean(evaluation: Evaluation, tasks: Sequence[TaskSamples]) -> Finding | None:
+    """The finding of a mean that cannot be judged at the latest look, with the blame of its tasks.
 
-    It is undecided if its tasks are, and nothing if there is no mean, or if it was judged at an earlier look.
+    It is undecided if its tasks are; a missing task is the candidate's fault.
     """
-    if evaluation.mean is None:
+    lacking = [each.preset for each in tasks if each.preset]
+    if evaluation.mean is None or not (lacking or evaluation.lacking):
         return None
-    of_mean = [[each for each in look if each.metric.name in counted] for look in evaluation.looks]
-    lacking = [each.preset for each in of_mean[-1] if each.preset]
     errors = [preset for preset in lacking if preset.verdict is not Verdict.INCONCLUSIVE]
     is_undecided = not errors and not evaluation.lacking
-    if is_undecided and any(all(each.items for each in look) for look in of_mean):
-        return None
     blames = {Blame.CANDIDATE if each.verdict is Verdict.MISSING else each.blame for each in errors}
     blames |= {Blame.CANDIDATE for _ in evaluation.lacking}
     missing = [*(each.metric.name for each in errors or lacking), *evaluation.lacking]

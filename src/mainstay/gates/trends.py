@@ -52,6 +52,8 @@ class _Step:
 def metric_trends(runs: Sequence[KeptRun]) -> tuple[MetricTrend, ...]:
     """The trend of each metric, except deterministic counts, whose verdicts say everything.
 
+    A metric judged on items has no pairs, so it raises no alarms and takes no share of their rate.
+
     Args:
         runs: Stored runs in the order of the default branch.
     """
@@ -60,7 +62,8 @@ def metric_trends(runs: Sequence[KeptRun]) -> tuple[MetricTrend, ...]:
         for kept in run.metrics:
             if not kept.metric.scale.is_exact:
                 by_id.setdefault(kept.metric.id, []).append((run, _bounded(kept)))
-    return tuple(_trend(kept, num_metrics=len(by_id)) for kept in by_id.values())
+    num_metrics = sum(not kept[-1][1].metric.is_of_items for kept in by_id.values())
+    return tuple(_trend(kept, num_metrics=max(1, num_metrics)) for kept in by_id.values())
 
 
 def _bounded(kept: KeptMetric) -> KeptMetric:
@@ -95,26 +98,34 @@ def _chain(kept: Iterable[tuple[KeptRun, KeptMetric]]) -> list[_Step]:
     steps: list[_Step] = []
     places: dict[str, int] = {}
     for run, metric in kept:
-        commit = run.candidate.commit
-        place = places.get(commit)
+        place = places.setdefault(run.candidate.commit, len(steps))
+        if place == len(steps):
+            steps.append(_Step(run=run, kept=None, is_gap=place > 0))
+        step, is_gap = steps[place], place > 0 and steps[place - 1].run.candidate.commit != run.baseline.commit
         if run.kind is not RunKind.MAIN:
-            if place is None:
-                place = places[commit] = len(steps)
-                steps.append(_Step(run=run, kept=None, is_gap=True))
-            steps[place].anchors.append((run, metric))
-        elif place is None or steps[place].kept is None:
-            follows = place or len(steps)
-            is_gap = follows > 0 and steps[follows - 1].run.candidate.commit != run.baseline.commit
-            if place is None:
-                places[commit] = len(steps)
-                steps.append(_Step(run=run, kept=metric, is_gap=is_gap))
-            else:
-                steps[place] = replace(steps[place], run=run, kept=metric, is_gap=is_gap)
-        else:
-            first = steps[place].kept
-            if first is not None and steps[place].run.baseline.commit == run.baseline.commit:
-                steps[place].kept = replace(first, degradations=(*first.degradations, *metric.degradations))
+            _add_anchor(step, run, metric)
+        elif step.kept is None or (step.is_gap and not is_gap):
+            steps[place] = replace(step, run=run, kept=metric, is_gap=is_gap)
+        elif step.run.baseline.commit == run.baseline.commit:
+            step.kept = _pooled(step.kept, metric)
     return steps
+
+
+def _add_anchor(step: _Step, run: KeptRun, metric: KeptMetric) -> None:
+    """Add an anchor to a commit; one against the same reference is pooled, so that the commit is tested once."""
+    for i, (first, kept) in enumerate(step.anchors):
+        if (first.kind, first.baseline.commit) == (run.kind, run.baseline.commit):
+            step.anchors[i] = first, _pooled(kept, metric)
+            return
+    step.anchors.append((run, metric))
+
+
+def _pooled(first: KeptMetric, again: KeptMetric) -> KeptMetric:
+    """Results of two gates of the same commits; a rerun that repeats the same trials adds only its further pairs."""
+    num_common = min(len(first.degradations), len(again.degradations))
+    if first.degradations[:num_common] == again.degradations[:num_common]:
+        return max(first, again, key=lambda kept: len(kept.degradations))
+    return replace(first, degradations=(*first.degradations, *again.degradations))
 
 
 def _anchors(steps: Sequence[_Step], *, level: float) -> Iterable[Anchor]:

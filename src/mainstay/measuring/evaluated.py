@@ -233,6 +233,7 @@ class EvaluationLog(WorkloadLog):
             found = pair_scores(
                 *(Scores(format="trial", items=tuple(items[side]), directions=directions) for side in Side),
                 ranges={task: ends for task, (metric, each) in scorings.items() if (ends := _ends(metric, each))},
+                unbounded=[task for task, (metric, _) in scorings.items() if metric.unit not in {"", FRACTION}],
                 on_refused=lambda error: refused.update({error.task: error}),
             )
         except ItemsError as error:

@@ -111,6 +111,18 @@ class Site(NamedTuple):
     num_processes: Callable[[PairRequest], int]
 
 
+class MeasuredShare(NamedTuple):
+    """What is measured of the share of a shard.
+
+    Attributes:
+        num_pairs: Number of pairs up to which its trainings are complete.
+        is_complete: Whether all that was asked for is, with every look of its evaluations.
+    """
+
+    num_pairs: int
+    is_complete: bool
+
+
 @dataclass(kw_only=True, eq=False)
 class Measurement:
     """All workloads of a gate while they are measured.
@@ -140,7 +152,7 @@ class Measurement:
         observer: Receives progress reports.
         keep_trial: Called with each trial when its pair has ended, before the trial counts; ``None`` if ``measure``
             itself passes on each trial as soon as it has ended.
-        end: What ends a measurement before its last look, for notes.
+        end: What ends a measurement before its last look at pairs, for notes.
         clock: Function that gives the time.
         notes: What a reader of the report should know, one sentence each.
     """
@@ -219,7 +231,7 @@ class Measurement:
         self.observer.phase(f"{num_pairs} pairs")
         self._measure_up_to(num_pairs, [log for log in self._logs.values() if not isinstance(log, EvaluationLog)])
 
-    def measure_share(self, num_pairs: int, shard: Shard) -> int:
+    def measure_share(self, num_pairs: int, shard: Shard) -> MeasuredShare:
         """Measure the pairs of one shard, which cannot know what the others find: all up to a number, without looks.
 
         Of evaluations, a shard scores the items of its looks, up to the last one. Every shard also measures the first pair
@@ -231,14 +243,14 @@ class Measurement:
             shard: The shard.
 
         Returns:
-            Number of pairs up to which the share is complete; smaller than ``num_pairs`` if the time was used up.
+            What is complete: less than was asked for if the time was used up.
         """
         self.observer.phase(f"shard {shard} of {num_pairs} pairs")
         logs = list(self._logs.values())
         first = [log for number, log in enumerate(logs) if shard.owns(number, 0) or log.can_fall_back]
         self._measure((log, 0) for log in first)
-        repeated = (log for log in first if log.has_pair(0) and not log.is_settled)
-        self._measure(((log, 0) for log in repeated if _may_need_repetition(log)), repetition=1)
+        repeated = [log for log in first if log.has_pair(0) and not log.is_settled and _may_need_repetition(log)]
+        self._measure(((log, 0) for log in repeated), repetition=1)
         counts = [len(log.shares) if isinstance(log, EvaluationLog) else num_pairs for log in logs]
         own = [
             (log, pair)
@@ -247,7 +259,12 @@ class Measurement:
             if pair < counts[number] and shard.owns(number, pair)
         ]
         self._measure((log, pair) for log, pair in own)
-        return min((pair for log, pair in own if not log.is_settled and not log.has_pair(pair)), default=num_pairs)
+        lacking = [(log, pair) for log, pair in own if not log.is_settled and not log.has_pair(pair)]
+        unrepeated = [log for log in repeated if not log.is_settled and (0, Side.BASELINE, 1) not in log.trials]
+        return MeasuredShare(
+            num_pairs=min((pair for log, pair in lacking if not isinstance(log, EvaluationLog)), default=num_pairs),
+            is_complete=not lacking and not unrepeated,
+        )
 
     def score_items(self) -> tuple[Finding, ...]:
         """Score all items of every evaluation, even if fewer would decide, as a calibration does; gives the findings."""
@@ -306,7 +323,7 @@ class Measurement:
                 self._measure(((log, 0) for log in logs if log.has_pair(0) and not log.is_settled), repetition=1)
             findings = self._judge()
             if any(not log.has_pair(look) and not log.is_settled for log in logs):
-                self.notes.append(f"{self.end} before all items were scored; the last completed look stands")
+                self.notes.append("the time was used up before all items were scored; the last completed look stands")
                 break
 
     def _repeat_baselines(self) -> None:

@@ -39,6 +39,9 @@ CONTINUE_SHARD = "run the same command again: what was measured is kept"
 RESTART_CALIBRATION = "start 'mainstay calibrate' again: it measures everything anew"
 """The next step after a calibration was interrupted."""
 
+REPEAT_INIT = "run 'mainstay init' again: what it wrote is kept"
+"""The next step after the examination of a new project was interrupted."""
+
 
 class MainstayError(Exception):
     """A failure with an explanation for the user, without the secrets of the environment.

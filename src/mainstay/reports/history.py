@@ -209,6 +209,8 @@ def _row(entry: Entry) -> RunRow:
 def _metric_part(number: int, trend: MetricTrend) -> MetricPart:
     metric = trend.metric
     notes = []
+    if metric.is_of_items:
+        notes.append("judged on items, not on pairs: it has levels, but no alarms")
     if trend.num_gaps:
         notes.append(f"{trend.num_gaps} gaps: a gate there does not start from the commit of the gate before")
     if trend.correlation is not None:

@@ -1,7 +1,8 @@
-"""History branches, one for each year; files are added without a working tree and never rewritten.
+"""History branches, one for each year; files are added without a working tree and never changed.
 
 Each file is added once, under a name that its content makes unique. So writers cannot conflict: if another writer was
-faster, a writer adds its files to the new tip. The branches share no commit with the project.
+faster, a writer adds its files to the new tip. Only a file that was altered by hand is replaced, by the one that its
+name stands for. The branches share no commit with the project.
 
 - :class:`HistoryBranches`: fetch, read and append.
 """
@@ -16,9 +17,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
-from mainstay.records.errors import GitError
+from mainstay.records.errors import GitError, UsageError
 from mainstay.revisions.git import Outcome, Repository, author
-from mainstay.store.history import RUNS, WITHDRAWN
+from mainstay.store.history import RUNS, WITHDRAWN, is_intact, stem_of
 from mainstay.store.scratch import scratch_folder
 
 BRANCH = "mainstay-history/"
@@ -31,7 +32,7 @@ HERE = "."
 """Name that stands for the repository itself instead of a remote."""
 
 OnLoss = Literal["refuse", "keep", "forget"]
-"""What to do if a file of the history is missing."""
+"""What to do if a file of the history is missing or altered at the remote."""
 
 _KNOWN, _FETCHED, _INBOX = "refs/mainstay/history/", "refs/mainstay/fetched/", "refs/mainstay/inbox/"
 _MAX_ARGUMENTS = 100
@@ -71,11 +72,11 @@ class HistoryBranches:
         return cls(repository, remote or repository.remote() or HERE)
 
     def sync(self, *, restore: bool = False, forget: bool = False) -> Mapping[str, str]:
-        """Fetch what others have added, and append the files in the inbox.
+        """Fetch what others have added, and append the files in the inbox if that is possible.
 
         Args:
-            restore: Append local files again that were removed at the remote.
-            forget: Accept the branch as it is at the remote, and drop local files that were removed there.
+            restore: Append local files again that were removed or altered at the remote.
+            forget: Accept the branch as it is at the remote, and drop local files that were removed or altered there.
 
         Returns:
             Commit at the tip of each year's branch.
@@ -88,12 +89,17 @@ class HistoryBranches:
             for year, files in self._fetch(on_loss).items():
                 if restore:
                     self._append(year, files, "Restore what was removed", on_loss="keep")
-            self._sweep()
+            with suppress(GitError):  # without write access, what waits in the inbox is left to the next writer
+                self._sweep()
             return self._tips(_KNOWN)
 
     def are_here(self) -> bool:
         """Whether the repository has any history, without asking the remote."""
         return bool(self._tips(_KNOWN) or (self.remote == HERE and self._tips(f"refs/heads/{BRANCH}")))
+
+    def num_waiting(self) -> int:
+        """Number of writes that wait in the inbox for the next writer, as of the last fetch."""
+        return len(self._tips(_INBOX))
 
     def read(self) -> Iterator[tuple[str, bytes]]:
         """Location (``BRANCH:PATH``) and content of all local files; :meth:`sync` fetches those of the remote.
@@ -109,7 +115,7 @@ class HistoryBranches:
             yield from zip(places, self._contents(files.values()), strict=True)
 
     def append(self, year: str, files: Mapping[str, bytes], message: str) -> bool:
-        """Add files to the branch of a year; existing files are unchanged.
+        """Add files to the branch of a year; existing files are unchanged, unless they were damaged.
 
         Args:
             year: Year in four digits.
@@ -120,11 +126,13 @@ class HistoryBranches:
             Whether the files are on the branch; if not, too many others were writing, and the files wait in the inbox.
 
         Raises:
+            UsageError: If a run was withdrawn.
             GitError: If the remote cannot be reached or refuses, or a branch was rewritten or is not a history.
         """
         with self._locked():
             self._fetch()
             self._sweep()
+            self._refuse_withdrawn(year, files)
             blobs = {path: self._blob(content) for path, content in files.items()}
             return self._append(year, blobs, message)
 
@@ -134,7 +142,7 @@ class HistoryBranches:
         """Fetch all branches, and return the files that were removed or altered at the remote, by year.
 
         Args:
-            on_loss: What to do if a file is missing: ``refuse``, ``keep`` the local file, or ``forget`` it.
+            on_loss: What to do if there is such a file: ``refuse``, ``keep`` the local file, or ``forget`` it.
         """
         self._bring()
         known, found = self._tips(_KNOWN), self._tips(_FETCHED)
@@ -144,7 +152,7 @@ class HistoryBranches:
                 self._refuse_foreign(year, found[year])
             if known.get(year) not in {None, found.get(year)}:
                 here, there = self._files(known[year]), self._files(found[year]) if year in found else {}
-                if lost := {path: blob for path, blob in here.items() if there.get(path) != blob}:
+                if lost := self._intact({path: blob for path, blob in here.items() if there.get(path) != blob}):
                     gone[year] = lost
         if gone and on_loss == "refuse":
             year, lost = next(iter(gone.items()))
@@ -228,6 +236,27 @@ class HistoryBranches:
             yield output[end + 1 : end + 1 + size]
             start = end + size + 2
 
+    def _intact(self, files: Mapping[str, str]) -> dict[str, str]:
+        """The files that were not damaged, blobs by path."""
+        contents = self._contents(files.values())
+        return {
+            path: blob
+            for (path, blob), content in zip(files.items(), contents, strict=True)
+            if is_intact(path, content)
+        }
+
+    def _refuse_withdrawn(self, year: str, paths: Iterable[str]) -> None:
+        """Refuse a run that was withdrawn, since its withdrawal would hide it."""
+        tip = self._tips(_KNOWN).get(year)
+        withdrawals = {stem_of(path): path for path in self._files(tip, [WITHDRAWN])} if tip else {}
+        for path in paths:
+            if path.startswith(f"{RUNS}/") and (withdrawal := withdrawals.get(stem_of(path))):
+                raise UsageError(
+                    f"not kept: {stem_of(path)} was withdrawn",
+                    looked_in=f"{BRANCH}{year}:{withdrawal}",
+                    next_step="gate the commit again, and add that run: a withdrawal is final",
+                )
+
     # --- writing ---------------------------------------------------------------------------------------------------
 
     def _blob(self, content: bytes) -> str:
@@ -237,7 +266,7 @@ class HistoryBranches:
         """Add blobs to a branch, retrying while other processes push first."""
         for attempt in range(NUM_TRIES):
             tip = self._tips(_FETCHED).get(year)
-            commit = self._commit(tip, blobs, message)
+            commit = self._commit(tip, blobs, message, on_loss)
             pushed = self._push(f"{commit}:refs/heads/{BRANCH}{year}") if commit != tip else None
             if pushed is None or pushed.status == 0:
                 for place in (_FETCHED, _KNOWN):
@@ -246,17 +275,23 @@ class HistoryBranches:
             if not _OVERTAKEN.search(pushed.errors + pushed.text):
                 raise self._refused("the history cannot be written", pushed)
             self.sleep(self.rng.uniform(0, 0.05 * 1.5**attempt))
-            self._fetch(on_loss)
-        commit = self._commit(None, blobs, message)
+            blobs = {**blobs, **self._fetch(on_loss).get(year, {})}
+        commit = self._commit(None, blobs, message, on_loss)
         pushed = self._push(f"{commit}:{_INBOX}{year}-{commit}")
         if pushed.status != 0:
             raise self._refused("the history cannot be written", pushed)
         return False
 
-    def _commit(self, tip: str | None, blobs: Mapping[str, str], message: str) -> str:
-        """A commit that adds the missing blobs to a tip; the tip itself if none is missing."""
+    def _commit(self, tip: str | None, blobs: Mapping[str, str], message: str, on_loss: OnLoss) -> str:
+        """A commit that adds the missing blobs to a tip; the tip itself if none is missing.
+
+        A file of the tip stays if it is intact, such as the withdrawal by somebody else, unless files are restored.
+        """
         there = self._files(tip, blobs if len(blobs) < _MAX_ARGUMENTS else ()) if tip else {}
-        wanted = {path: blob for path, blob in blobs.items() if path not in there}
+        wanted = {path: blob for path, blob in blobs.items() if there.get(path) != blob}
+        if there and on_loss != "keep":
+            stay = self._intact({path: there[path] for path in wanted if path in there})
+            wanted = {path: blob for path, blob in wanted.items() if path not in stay}
         if tip and not wanted:
             return tip
         with scratch_folder(self.repository.common_folder) as folder:

@@ -19,10 +19,11 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from types import CodeType
 from typing import Any, NamedTuple, TypedDict
 
-TEXT, DOCSTRINGS, POSITIONS, LOCALS = "text", "docstrings", "positions", "locals"
+TEXT, DOCSTRINGS, POSITIONS, CLASS_LINES, LOCALS = "text", "docstrings", "positions", "class lines", "locals"
 """What may differ between modules that execute the same code, and what code could read of itself."""
 
 READERS: dict[str, frozenset[str]] = {
@@ -57,6 +58,7 @@ READERS: dict[str, frozenset[str]] = {
             "getouterframes", "getinnerframes", "tb_frame", "tb_next",
         }
     ),
+    CLASS_LINES: frozenset({"__dict__", "getmembers", "getmembers_static", "__prepare__"}),
     LOCALS: frozenset(
         {
             "f_locals", "co_varnames", "UnboundLocalError", "NameError", "_getframe", "currentframe", "getargvalues",
@@ -68,6 +70,7 @@ READERS: dict[str, frozenset[str]] = {
 BUILTIN_READERS: dict[str, frozenset[str]] = {
     DOCSTRINGS: frozenset({"vars", "globals", "locals", "dir", "help", "exec", "eval", "compile"}),
     POSITIONS: frozenset({"exec", "eval", "compile"}),
+    CLASS_LINES: frozenset({"vars", "locals"}),
     LOCALS: frozenset({"locals", "vars", "dir", "exec", "eval", "compile", "globals"}),
 }
 """The same for built-in functions: as globals only, since objects have methods of these names."""
@@ -92,6 +95,9 @@ CO_OPTIMIZED, CO_VARARGS, CO_VARKEYWORDS = 0x01, 0x04, 0x08
 
 CO_BEGINS_LATER = 0x20 | 0x80 | 0x200
 """Flags of generators, coroutines and asynchronous generators: a call makes them, and does not execute them yet."""
+
+STORED_BY_CLASSES = frozenset({"__doc__", "__firstlineno__"})
+"""Names that the body of a class stores of itself; storing them reads nothing, wherever that is done."""
 
 GLOBAL_LOADS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
 ATTRIBUTE_LOADS = frozenset({"LOAD_ATTR", "LOAD_METHOD", "IMPORT_FROM"})
@@ -153,7 +159,7 @@ class Comparison(NamedTuple):
     Attributes:
         changed: Functions whose own code differs, by qualified name; ``<module>`` is what an import executes.
         differing: In what all other code differs: some of ``docstrings``, ``presence`` (of docstrings), ``classes`` (their
-            docstrings), ``positions`` and ``locals``.
+            docstrings), ``positions``, ``class lines`` (numbers that bodies of classes hold) and ``locals``.
     """
 
     changed: frozenset[str]
@@ -205,14 +211,16 @@ def compare_modules(baseline: bytes, candidate: bytes, *, optimize: int = 0) -> 
         return None
     words, others = first[1], second[1]
     kept = [[code for path in sorted(of.keys() - changed.keys()) for code in _own(of[path])] for of in codes]
-    positions, names = (
-        [[read(code) for code in side] for side in kept] for read in (_positions, lambda code: code.co_varnames)
+    positions, lines, names = (
+        [[read(code) for code in side] for side in kept]
+        for read in (_positions, _class_line, lambda code: code.co_varnames)
     )
     found = {
         "docstrings": words.docstrings != others.docstrings,
         "presence": plain != changed or list(map(bool, words.docstrings)) != list(map(bool, others.docstrings)),
         "classes": words.classes != others.classes,
         "positions": positions[0] != positions[1],
+        CLASS_LINES: lines[0] != lines[1],
         "locals": names[0] != names[1],
     }
     return Comparison(
@@ -260,6 +268,24 @@ def _changed(
 
 def _positions(code: CodeType) -> tuple[Any, ...]:
     return code.co_firstlineno, tuple(code.co_positions())
+
+
+def _class_line(code: CodeType) -> int | None:
+    """The number of its first line that the body of a class holds; ``None`` in other code, and before Python 3.13."""
+    return code.co_firstlineno if _load_of_class_line(code) else None
+
+
+def _load_of_class_line(code: CodeType) -> dis.Instruction | None:
+    """The instruction that loads that number, if nothing else in the code uses the same constant."""
+    if "__firstlineno__" not in code.co_names:
+        return None
+    instructions = list(dis.get_instructions(code))
+    for load, store in pairwise(instructions):
+        if (store.opname, store.argval) == ("STORE_NAME", "__firstlineno__"):
+            uses = [each for each in instructions if each.opcode in dis.hasconst and each.arg == load.arg]
+            is_alone = load.opname == "LOAD_SMALL_INT" or (load.opcode in dis.hasconst and len(uses) == 1)
+            return load if is_alone and load.argval == code.co_firstlineno else None
+    return None
 
 
 def _normalised(source: bytes, optimize: int, *, adds: bool) -> tuple[CodeType, Words]:
@@ -310,16 +336,25 @@ def _nested(code: CodeType) -> Iterator[CodeType]:
 
 
 def _fingerprint(code: CodeType) -> tuple[Any, ...]:
-    """Everything in a code object that its execution uses; of the functions nested in it, only what defining them uses."""
+    """Everything in a code object that its execution uses; of the functions nested in it, only what defining them uses.
+
+    The number of its first line that the body of a class holds counts as a position.
+    """
+    instructions, constants = code.co_code, [*map(_constant, code.co_consts)]
+    if load := _load_of_class_line(code):
+        if load.opname == "LOAD_SMALL_INT":  # from Python 3.14 on
+            instructions = instructions[: load.offset + 1] + b"\0" + instructions[load.offset + 2 :]
+        else:
+            constants[load.arg or 0] = ("first line",)
     return (
         *_shell(code),
         code.co_nlocals,
         code.co_stacksize,
         code.co_cellvars,
         code.co_names,
-        code.co_code,
+        instructions,
         code.co_exceptiontable,
-        tuple(map(_constant, code.co_consts)),
+        tuple(constants),
     )
 
 
@@ -386,8 +421,8 @@ def find_readers(source: bytes, differing: Iterable[str], *, is_beside: bool = F
             return found
     if kinds != {TEXT} and (getter := _built_name(tree)):
         return f"{getter} with a name that is built"
-    if {"docstrings", "classes"} & {*differing} and _has_metaclass(tree):
-        return "a metaclass, which is given the docstrings of classes"
+    if {"docstrings", "classes", CLASS_LINES} & {*differing} and _has_metaclass(tree):
+        return "a metaclass, which is given the bodies of classes"
     return ""
 
 
@@ -400,10 +435,8 @@ def _named(code: CodeType, names: frozenset[str], builtins: frozenset[str], *, i
         operation, name = instruction.opname, str(instruction.argval)
         if operation in WITHOUT_EFFECT:
             continue
-        if instruction.opcode in dis.hasname and (operation, name) != (
-            "STORE_NAME",
-            "__doc__",
-        ):  # a docstring does that
+        is_stored = operation.startswith("STORE_") and name in STORED_BY_CLASSES
+        if instruction.opcode in dis.hasname and not is_stored:
             yield from (part for part in name.split(".") if part in names)
         if operation in GLOBAL_LOADS and name in builtins:
             yield name

@@ -13,6 +13,7 @@ compiled code too, and of every call, so that sources of chance are noticed (Pyt
 from __future__ import annotations
 
 import builtins
+import dis
 import genericpath
 import importlib._bootstrap as bootstrap
 import importlib._bootstrap_external as bootstrap_external
@@ -29,7 +30,7 @@ from typing import Any
 from . import lazy
 from .chance import find_chance, find_executed_source, find_named_chance, is_lasting
 from .protocol import Traced
-from .rewording import DOCSTRINGS, LOCALS, MADE_BY_UV, POSITIONS, READERS
+from .rewording import CLASS_LINES, DOCSTRINGS, LOCALS, MADE_BY_UV, POSITIONS, READERS
 
 OURS, OTHERS = range(2)
 """States of a thread: on behalf of the tree or of the workloads; pytest around these, or a dependency being imported."""
@@ -46,7 +47,9 @@ UNKNOWN_EVENTS = frozenset(
 """Audit events after which nobody can tell what was read."""
 
 READS_DOCSTRINGS = frozenset({"__doc__", "getdoc", "pydoc"})
-READS_POSITIONS = frozenset({"f_lineno", "tb_lineno", "co_firstlineno", "co_lines", "co_positions", "co_linetable"})
+READS_POSITIONS = frozenset(
+    {"f_lineno", "tb_lineno", "co_firstlineno", "__firstlineno__", "co_lines", "co_positions", "co_linetable"}
+)
 READS_LOCALS = frozenset({"f_locals"})
 """Names by which code of others could read words of the tree; code of the tree is searched before anything is run."""
 
@@ -107,6 +110,16 @@ def _codes_of(*modules: Any) -> Iterator[CodeType]:
                 function = getattr(each, "__func__", each)
                 if hasattr(function, "__code__"):
                     yield function.__code__
+
+
+def _reads(code: CodeType, names: frozenset[str]) -> bool:
+    """Whether code does anything with one of these names but store it, or holds it as a text."""
+    if any(isinstance(constant, str) and constant in names for constant in code.co_consts):
+        return True
+    return not names.isdisjoint(code.co_names) and any(
+        each.opcode in dis.hasname and each.argval in names and not each.opname.startswith("STORE_")
+        for each in dis.get_instructions(code)
+    )
 
 
 class Tracer:
@@ -298,13 +311,12 @@ class Tracer:
         """Record what code of others, executed on behalf of the tree, names."""
         if id(code) in self._importers:
             return
-        names = {*code.co_names, *(constant for constant in code.co_consts if isinstance(constant, str))}
         where = f"{os.path.basename(code.co_filename)}::{code.co_qualname}"
         if any(part in code.co_filename for part in COMPILERS):
             self._unknown.add(f"code was compiled by {where}")
         of_docstrings = "presence" if code.co_filename in self._copiers else DOCSTRINGS
         for kind, read in ((of_docstrings, READS_DOCSTRINGS), (POSITIONS, READS_POSITIONS), (LOCALS, READS_LOCALS)):
-            if names & read:
+            if _reads(code, read):
                 self._readers.setdefault(kind, set()).add(where)
 
     # what may depend on chance
@@ -485,7 +497,7 @@ class Tracer:
 
     def _watch_getattr(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """``getattr``, watched: its name may have been built, so that no search of the tree finds it."""
-        kinds = (DOCSTRINGS, POSITIONS, LOCALS)
+        kinds = (DOCSTRINGS, POSITIONS, CLASS_LINES, LOCALS)
 
         def watched(*arguments: Any) -> Any:
             local = self._local()

@@ -7,6 +7,7 @@ the same bytes, so a run that is written twice is stored once.
 - :func:`kept_to_json`, :func:`kept_from_json`: conversion in both directions.
 - :func:`withdrawal_to_json`: conversion of a withdrawal.
 - :func:`file_of`, :func:`stem_of`: path and name of a file.
+- :func:`is_intact`: whether a file is as it was written.
 - :func:`read_history`: read all files of a branch.
 """
 
@@ -15,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from functools import cache
@@ -55,7 +56,14 @@ _DIGITS = 6
 
 
 def kept_run(
-    run: Run, kind: RunKind, *, run_digest: str, dates: Mapping[str, str], now: datetime, where: str
+    run: Run,
+    kind: RunKind,
+    *,
+    run_digest: str,
+    dates: Mapping[str, str],
+    between: Collection[KeptRun] | None,
+    now: datetime,
+    where: str,
 ) -> KeptRun:
     """Make the history record of a run.
 
@@ -63,15 +71,18 @@ def kept_run(
         run: Run of a gate.
         kind: Kind of comparison.
         run_digest: SHA-256 of the run document.
-        dates: ISO time of the commits that are in the repository.
+        dates: ISO time of the commits that are on the default branch.
+        between: Stored gates of the commits between the two; ``None`` if the baseline is no earlier commit of the
+            default branch.
         now: The current time, to detect a wrong clock.
         where: Name of the document in error messages.
 
     Raises:
         UsageError: If the run is not valid and would make the history misleading.
     """
-    if reason := next(_refusals(run, kind, dates, now), None):
-        raise UsageError(f"not kept: {reason}", looked_in=where, next_step="keep a valid run of a commit")
+    if refusal := next(_refusals(run, kind, dates, between, now), None):
+        reason, next_step = refusal
+        raise UsageError(f"not kept: {reason}", looked_in=where, next_step=next_step)
     environment = run.environments[1]
     return KeptRun(
         id=run.id,
@@ -89,26 +100,48 @@ def kept_run(
     )
 
 
-def _refusals(run: Run, kind: RunKind, dates: Mapping[str, str], now: datetime) -> Iterator[str]:
-    """Why a run is not valid."""
+def _refusals(
+    run: Run, kind: RunKind, dates: Mapping[str, str], between: Collection[KeptRun] | None, now: datetime
+) -> Iterator[tuple[str, str]]:
+    """Why a run is not valid, and what to do."""
     if run.is_of_stored_results:
-        yield "stored results were judged, nothing was measured"
+        yield "stored results were judged, nothing was measured", "gate the two commits with 'mainstay gate'"
+    if run.verdict is Verdict.NEW:
+        yield "the verdict is new", "add the run of the next commit: its baseline has the metrics"
     if run.verdict not in ADMITTED:
-        yield f"the verdict is {run.verdict}"
+        yield f"the verdict is {run.verdict}", "correct what the report of the run names, then gate again"
     for finding in run.findings:
         if finding.verdict in {Verdict.ERROR, Verdict.MISSING}:
-            yield f"{finding.metric.id} is {finding.verdict}"
+            yield f"{finding.metric.id} is {finding.verdict}", "correct what the report says of it, then gate again"
     if len(run.environments) != 2:
-        yield "the environments of the two revisions are not recorded"
+        yield "the environments of the two revisions are not recorded", "gate again: a gate records them"
     if kind is not RunKind.MAIN and len(run.plan.looks) != 1:
         article = "an" if kind is RunKind.ANCHOR else "a"
-        yield f"{article} {kind} needs a fixed number of pairs, and this gate planned {len(run.plan.looks)} looks"
-    if run.candidate.commit not in dates:
-        yield f"the candidate ({run.candidate.name}) is no commit of the default branch"
-    elif datetime.fromisoformat(run.created) < datetime.fromisoformat(dates[run.candidate.commit]) - CLOCK_TOLERANCE:
-        yield f"a clock is wrong: the run started at {run.created}, before its commit of {dates[run.candidate.commit]}"
+        fact = f"{article} {kind} needs a fixed number of pairs, and this gate planned {len(run.plan.looks)} looks"
+        yield fact, "gate again with --pairs 20"
+    yield from _refusals_of_commits(run, kind, dates, between)
     if datetime.fromisoformat(run.created) > now + CLOCK_TOLERANCE:
-        yield f"a clock is wrong: the run started at {run.created}, and now it is {now.isoformat()}"
+        fact = f"a clock is wrong: the run started at {run.created}, and now it is {now.isoformat()}"
+        yield fact, "set this clock, then add the run; if the clock of the gate was wrong, set that one and gate again"
+
+
+def _refusals_of_commits(
+    run: Run, kind: RunKind, dates: Mapping[str, str], between: Collection[KeptRun] | None
+) -> Iterator[tuple[str, str]]:
+    """Why the commits of a run are not those of its kind, and what to do."""
+    if run.candidate.commit not in dates:
+        fact = f"the candidate ({run.candidate.name}) is no commit of the default branch"
+        yield fact, "add a run of the default branch: a change is gated again after its merge"
+    elif datetime.fromisoformat(run.created) < datetime.fromisoformat(dates[run.candidate.commit]) - CLOCK_TOLERANCE:
+        fact = f"a clock is wrong: the run started at {run.created}, before its commit of {dates[run.candidate.commit]}"
+        yield fact, "set the clock of the machine that gated or of the one that committed, then gate again"
+    next_step = "gate the candidate against the commit before it, or say with --kind what else the run compares"
+    if kind is RunKind.MAIN and between is None:
+        fact = f"the baseline ({run.baseline.name}) is no earlier commit of the default branch"
+        yield fact, f"{next_step}; a shallow clone needs 'git fetch --unshallow' first"
+    elif kind is RunKind.MAIN and between:
+        fact = f"the baseline ({run.baseline.name}) is not the commit before"
+        yield f"{fact}: {len(between)} gates of commits between the two are kept", next_step
 
 
 def machine_type(machine: Machine) -> str:
@@ -214,7 +247,7 @@ def _damaged(fact: str, where: str) -> SchemaError:
     return SchemaError(
         f"a kept run cannot be read: {fact}",
         looked_in=where,
-        next_step="'mainstay history withdraw' it, and add the run again",
+        next_step="'mainstay history withdraw' it, and gate the commit again",
     )
 
 
@@ -231,6 +264,30 @@ def file_of(run: KeptRun) -> str:
     return f"{RUNS}/{run.time:%m}/{run.time:%d}/{run.id}-{digest[:12]}.json"
 
 
+def is_intact(path: str, content: bytes) -> bool:
+    """Whether a file is as it was written: a run has the digest in its name, and a withdrawal can be read.
+
+    Args:
+        path: Its path in the branch.
+        content: Its content.
+
+    Example:
+        >>> is_intact("runs/01/31/20270131T010000-000-0123456789ab.json", b"altered")
+        False
+    """
+    if not path.startswith(f"{WITHDRAWN}/"):
+        return hashlib.sha256(content).hexdigest()[:12] == stem_of(path)[-12:]
+    try:
+        _withdrawal(content, where=path)
+    except (SchemaError, UnicodeDecodeError):
+        return False
+    return True
+
+
+def _withdrawal(content: bytes, *, where: str) -> Withdrawal:
+    return _read(content.decode(), Withdrawal, "a withdrawal lacks something", where)
+
+
 def read_history(files: Iterable[tuple[str, bytes]]) -> History:
     """Read all files of the branches; unreadable files are left out and reported, unless withdrawn.
 
@@ -239,11 +296,11 @@ def read_history(files: Iterable[tuple[str, bytes]]) -> History:
     """
     entries, withdrawals, unread = [], {}, []
     for place, content in files:
-        stem = stem_of(place)
+        stem, path = stem_of(place), place.partition(":")[2]
         try:
-            if place.partition(":")[2].startswith(f"{WITHDRAWN}/"):
-                withdrawals[stem] = _read(content.decode(), Withdrawal, "a withdrawal lacks something", place)
-            elif hashlib.sha256(content).hexdigest()[:12] != stem[-12:]:
+            if path.startswith(f"{WITHDRAWN}/"):
+                withdrawals[stem] = _withdrawal(content, where=place)
+            elif not is_intact(path, content):
                 unread.append((place, "its content was altered: the digest in its name is of another one"))
             else:
                 entries.append((stem, kept_from_json(content.decode(), where=place)))

@@ -169,5 +169,5 @@ def _decompressed(url: str, *, limit: int) -> Iterator[bytes]:
         raise _MirrorError(str(error.reason)) from error
     except (EOFError, gzip.BadGzipFile, zlib.error, http.client.HTTPException, ValueError) as error:
         raise _MirrorError(f"not a gzip file: {error}") from error
-    except (TimeoutError, ConnectionError) as error:
+    except OSError as error:  # only of reading: an error of the caller that writes is not raised here
         raise _MirrorError(str(error)) from error

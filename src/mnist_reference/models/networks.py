@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from mnist_reference.data.shapes import IMAGE_SIDE, NUM_CLASSES
+from mnist_reference.errors import RecipeError
 from mnist_reference.seeding import derived_seed
 
 
@@ -51,12 +52,19 @@ class CnnConfig:
         num_outputs: Number of classes.
         dropout: Share of the pooled features that are switched off in a training step, drawn for each example.
         architecture: Name that identifies the kind of configuration in stored files.
+
+    Raises:
+        RecipeError: If there is no convolution.
     """
 
     channels: tuple[int, ...] = (16, 32, 64, 64)
     num_outputs: int = NUM_CLASSES
     dropout: float = 0.0
     architecture: Literal["cnn"] = "cnn"
+
+    def __post_init__(self) -> None:
+        if not self.channels:
+            raise RecipeError("channels is ()", next_step="channels must be one number or more")
 
     @property
     def num_inputs(self) -> int:

@@ -1,12 +1,16 @@
+import errno
 import gzip
 import hashlib
 import http.server
+import io
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from functools import partial
 
 import pytest
@@ -149,6 +153,32 @@ def test_server_that_breaks_off_is_refused(tmp_path, serve):
 
     with pytest.raises(DataError, match="cannot be fetched"):
         fetch(tmp_path / "raw", [serve(Breaking)], files=PINNED)
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [ssl.SSLError(1, "decryption failed or bad record mac"), OSError(errno.EHOSTUNREACH, "No route to host")],
+    ids=["encryption", "no-route"],
+)
+def test_a_connection_that_fails_during_a_read_is_refused_and_the_next_mirror_taken(
+    mirror, tmp_path, monkeypatch, failure
+):
+    class Failing(io.BytesIO):
+        def read(self, *arguments):
+            raise failure
+
+    def open_url(url, **options):
+        return Failing() if url.startswith("https://far.example") else opened(url, **options)
+
+    opened = urllib.request.urlopen
+    monkeypatch.setattr(urllib.request, "urlopen", open_url)
+
+    with pytest.raises(DataError, match="one-ubyte cannot be fetched") as refusal:
+        fetch(tmp_path / "raw", ["https://far.example"], files=PINNED)
+    fetch(tmp_path / "raw", ["https://far.example", mirror.as_uri()], files=PINNED)
+
+    assert str(failure) in str(refusal.value.looked_in)
+    assert fetched(tmp_path / "raw") == CONTENTS
 
 
 def test_full_disk_is_explained(mirror, tmp_path):

@@ -8,6 +8,7 @@ from mnist_reference.models.networks import PerceptronConfig
 from mnist_reference.training.recipes import (
     RECIPES,
     article,
+    cnn_99_5,
     digits,
     few_labels,
     recipe_by_name,
@@ -115,3 +116,18 @@ def test_impossible_value_says_what_is_possible(setting, value, fact, hint):
 
     assert refusal.value.fact == fact
     assert hint in refusal.value.next_step
+
+
+@pytest.mark.parametrize("text", ["", ","])
+def test_a_network_without_convolutions_is_refused(text):
+    with pytest.raises(RecipeError) as refusal:
+        with_settings(cnn_99_5(), {"model.channels": text})
+
+    assert refusal.value.fact == "channels is ()"
+    assert "one number or more" in refusal.value.next_step
+
+
+def test_a_perceptron_without_hidden_layers_is_allowed():
+    recipe = with_settings(article(), {"model.hidden_widths": ""})
+
+    assert recipe.model.widths == (784, 10)

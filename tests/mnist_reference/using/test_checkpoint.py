@@ -97,7 +97,14 @@ def write_no_json(path):
     save_file({"weight": torch.ones(3)}, path, {"mnist_reference": "{"})
 
 
-@pytest.mark.parametrize("write", [write_nothing, write_text, write_other_tensors, write_other_version, write_no_json])
+def write_no_channels(path):
+    facts = {"format_version": 1, "model": {"architecture": "cnn", "channels": []}}
+    save_file({"weight": torch.ones(3)}, path, {"mnist_reference": json.dumps(facts)})
+
+
+@pytest.mark.parametrize(
+    "write", [write_nothing, write_text, write_other_tensors, write_other_version, write_no_json, write_no_channels]
+)
 def test_file_that_is_no_checkpoint_is_refused(path, write):
     write(path)
 
