@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from mainstay.records.errors import GitError, RevisionError
+from mainstay.records.errors import GitError, RevisionError, TreeError
 from mainstay.revisions.git import Outcome, Repository, remote_commit, version_of
 from tests.repositories import git
 
@@ -929,6 +929,34 @@ def test_a_commit_of_a_submodule_that_is_not_here_is_named(with_submodule, tmp_p
 
     with pytest.raises(GitError, match="the commit 1111111111 of the submodule 'library' is not here"):
         Repository.discover(with_submodule).add_worktree("HEAD", tmp_path / "worktree")
+
+
+def test_the_step_that_brings_a_commit_of_a_nested_submodule_names_its_whole_path(with_submodule, tmp_path):
+    git(with_submodule / "library", "update-index", "--cacheinfo", f"160000,{'1' * 40},inner")
+    git(with_submodule / "library", "commit", "-m", "elsewhere")
+    git(with_submodule, "add", "library")
+    git(with_submodule, "commit", "-m", "newer")
+
+    with pytest.raises(TreeError, match="the commit 1111111111 of the submodule 'inner' is not here") as caught:
+        Repository.discover(with_submodule).add_worktree("HEAD", tmp_path / "worktree")
+
+    assert caught.value.next_step == f"git -C library/inner fetch origin {'1' * 40}"
+
+
+def test_the_step_that_brings_a_submodule_can_be_pasted_into_a_shell(with_submodule, tmp_path, monkeypatch):
+    git(with_submodule, "mv", "library", "my library")
+    git(with_submodule, "commit", "-m", "move")
+    git(with_submodule, "submodule", "deinit", "--force", "my library")
+    shutil.rmtree(with_submodule / ".git" / "modules")
+    repository = Repository.discover(with_submodule)
+    with pytest.raises(TreeError, match="the submodule 'my library' is not checked out") as caught:
+        repository.add_worktree("HEAD", tmp_path / "worktree")
+
+    monkeypatch.setenv("GIT_ALLOW_PROTOCOL", "file")
+    subprocess.run(caught.value.next_step, shell=True, cwd=with_submodule, check=True)
+
+    repository.add_worktree("HEAD", tmp_path / "worktree")
+    assert (tmp_path / "worktree" / "my library" / "inner" / "code.py").read_text() == "inner"
 
 
 def test_a_pointer_of_lfs_without_its_content_is_refused(project, tmp_path):

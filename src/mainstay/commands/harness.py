@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from mainstay.commands.session import Session
+from mainstay.records.errors import refusals_of
 from mainstay.records.findings import MeasuredWith
 from mainstay.records.runs import Environment
 from mainstay.records.trials import Side
@@ -139,7 +140,8 @@ def _build(
         if side in sources:
             folder = scratch / "measure" / workspace.FOLDERS[side]
             workloads = settings.judging[side].workloads
-            measuring[side] = workspace.copy_workloads(trees[side], folder, workloads, configuration.share)
+            with refusals_of(side):
+                measuring[side] = workspace.copy_workloads(trees[side], folder, workloads, configuration.share)
             seals.add("the workloads", folder)
 
     version = repository.latest_version(session.start.baseline.commit)
@@ -154,7 +156,8 @@ def _build(
     fixed = environments.worker_variables(threads=configuration.threads, environ=session.environ)
     variables = {**fixed, **prepared.variables}
     protected = (repository.root, layers_folder(), scratch)
-    writable = workspace.writable_places(settings.own[Side.BASELINE].writable, protected)
+    with refusals_of(Side.BASELINE):
+        writable = workspace.writable_places(settings.own[Side.BASELINE].writable, protected)
     specs = {
         side: workspace.worker_specs(
             subjects,

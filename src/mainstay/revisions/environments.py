@@ -39,7 +39,7 @@ from platformdirs import user_cache_path
 from mainstay.project.configuration import Configuration
 from mainstay.project.requirements import normal_name, requirement_name
 from mainstay.project.scripts import importable_names
-from mainstay.records.errors import EnvironmentBuildError
+from mainstay.records.errors import EnvironmentBuildError, HarnessError, OutageError
 from mainstay.records.redaction import without_credentials
 from mainstay.records.runs import Environment
 from mainstay.records.trials import Side
@@ -99,14 +99,21 @@ NETWORK_WORDS = (
     "response body",  # a download that was cut off
     "status server error",
     "status client error (429",
-    "network connectivity",  # asked to stay offline, uv says so or one of the next two
-    "network was disabled",
-    "not found in the cache",
 )
-"""What uv says when it reaches no index, when an index does not serve it, and when it is offline."""
+"""What uv says when it reaches no index, and when an index does not serve it."""
 
-ABSENCES = ("status client error (404", "status client error (410")
-"""What uv says when an index answers that it does not have a file."""
+OFFLINE_WORDS = ("network connectivity", "network was disabled", "not found in the cache")
+"""What uv says when it was told to stay offline and needs something that is not in its cache."""
+
+ABSENCES = (
+    "status client error (404",
+    "status client error (410",
+    "couldn't find remote ref",
+    "not our ref",  # a commit that the repository lacks
+    "repository not found",
+    "does not appear to be a git repository",
+)
+"""What uv and git say when an index, or a repository, lacks a file, a branch, a tag or a commit, or is not there."""
 
 REFUSALS = (
     "401 unauthorized",
@@ -247,8 +254,16 @@ def sweep_builds() -> None:
     remove_abandoned(cache_folder())
 
 
-class UnreachableError(EnvironmentBuildError):
-    """No package index answers, and a needed package is not in uv's cache; neither revision is to blame."""
+class UnreachableError(OutageError):
+    """A package index or another server does not answer, and what is needed is not in uv's cache."""
+
+
+class OfflineError(UnreachableError):
+    """The user told uv to stay offline, and what is needed is not in its cache."""
+
+
+class RefusedError(OutageError):
+    """A package index, or a proxy before it, answers and refuses."""
 
 
 def run_uv(
@@ -314,15 +329,16 @@ def _failure(fact: str, said: str, side: Side | None) -> EnvironmentBuildError:
         return any(word in said for word in words)
 
     if says(REFUSALS):
-        return EnvironmentBuildError(
+        return RefusedError(
             fact,
             looked_in="the package index, or the proxy before it",
             next_step="give uv the user and the password: see the how-to 'use a private index'",
         )
     if says(DISK_WORDS):
-        return EnvironmentBuildError(fact, looked_in="the disk", next_step="free some disk space, then run it again")
-    if says(NETWORK_WORDS) or ("failed to fetch" in said and not says(ABSENCES)):
-        return UnreachableError(
+        return OutageError(fact, looked_in="the disk", next_step="free some disk space, then run it again")
+    if says(OFFLINE_WORDS) or says(NETWORK_WORDS) or ("failed to fetch" in said and not says(ABSENCES)):
+        kind = OfflineError if says(OFFLINE_WORDS) else UnreachableError
+        return kind(
             fact,
             looked_in="the package index and the cache of uv",
             next_step="connect to the network once; everything needed is then cached",
@@ -468,6 +484,7 @@ class _Request:
     project: Mapping[str, Any]
     installation: str
     unsure_extras: tuple[str, ...] = ()
+    uses_cache: bool = True
 
     @classmethod
     def of(cls, side: Side, tree: Path, configuration: Configuration) -> _Request:
@@ -564,6 +581,7 @@ class _Request:
             arguments = ["pip", "compile", *wanted, str(requirements), "--constraints", str(constraint_file)]
             arguments += [word for group in groups for word in ("--group", group)]
             arguments += ["--python", sys.executable, "--no-header", "--no-annotate", "--quiet"]
+            arguments += [] if self.uses_cache else ["--no-cache"]
             output = run_uv(arguments, side=self.side, doing="resolving the dependencies", cwd=self.tree)
         lines = [line.partition(" ;")[0].strip().removeprefix("-e ") for line in output.splitlines()]
         inside = {line: own for line in lines if (own := _own_folder(line, self.tree))}
@@ -607,6 +625,13 @@ def _compile_candidate(candidate: _Request, baseline: _Request) -> _Pins:
     """Resolve the candidate with its measuring packages; it is blamed only if the baseline can be resolved today."""
     try:
         return candidate.compile_whole()
+    except OfflineError:
+        raise
+    except (UnreachableError, RefusedError):
+        is_same = candidate.identity() == baseline.identity()
+        if is_same or not _is_resolvable(replace(baseline, uses_cache=False)):  # a cache would hide an outage
+            raise
+        return _compile_once_more(candidate)
     except EnvironmentBuildError as error:
         if error.side is None:
             raise
@@ -620,6 +645,19 @@ def _compile_candidate(candidate: _Request, baseline: _Request) -> _Pins:
             f"{error.fact}\n{why}",
             looked_in=error.looked_in,
             next_step="look at what the package index serves today: a package was withdrawn, or a new one does not fit",
+        ) from error
+
+
+def _compile_once_more(candidate: _Request) -> _Pins:
+    """Resolve the candidate, which is blamed if no server gives it what it needs, since the baseline's servers work."""
+    try:
+        return candidate.compile_whole()
+    except (UnreachableError, RefusedError) as error:
+        raise type(error)(
+            f"{error.fact}\nthe candidate alone needs it: the baseline can be resolved",
+            side=Side.CANDIDATE,
+            looked_in=error.looked_in,
+            next_step=f"correct what the candidate requires, or {error.next_step}",
         ) from error
 
 
@@ -652,7 +690,7 @@ def _resolve_both(requests: Mapping[Side, _Request]) -> dict[Side, _Pins]:
     except EnvironmentBuildError as error:
         if error.side is None:
             raise
-        raise EnvironmentBuildError(
+        raise HarnessError(
             f"the candidate's measuring packages are incompatible with the baseline: {', '.join(borrowed)}\n{error.fact}",
             side=Side.BASELINE,
             looked_in=f"the dependencies of the baseline, and the group {MEASURING_GROUP!r} of the candidate",

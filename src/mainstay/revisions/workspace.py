@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mainstay.project.configuration import Configuration
-from mainstay.records.errors import ConfigurationError, EnvironmentBuildError
+from mainstay.records.errors import ConfigurationError, HarnessError, refusals_of
 from mainstay.records.redaction import without_secrets
 from mainstay.records.runs import Revision
 from mainstay.records.trials import Side
@@ -64,7 +64,8 @@ def add_worktrees(repository: Repository, revisions: Mapping[Side, Revision], sc
     trees = {side: scratch / name / "tree" / repository.folder for side, name in FOLDERS.items()}
     for side, tree in trees.items():
         repository.top_of(tree).parent.mkdir(exist_ok=True)
-        repository.add_worktree(revisions[side].commit, tree)
+        with refusals_of(side):
+            repository.add_worktree(revisions[side].commit, tree)
     return trees
 
 
@@ -508,7 +509,7 @@ def prepare(configuration: Configuration, python: Path, scratch: Path, environ: 
         Variables for all workers, from the lines ``KEY=VALUE`` that it printed, and its notice.
 
     Raises:
-        EnvironmentBuildError: If it fails.
+        HarnessError: If it fails.
     """
     if not configuration.prepare:
         return Prepared({}, "")
@@ -542,9 +543,9 @@ def is_held(name: str) -> bool:
     return name.startswith(HELD_PREFIXES) or name in {"HOME", "TMPDIR", *worker_variables(threads=1, environ={})}
 
 
-def _prepare_error(command: Sequence[str], cause: str, stderr: str = "") -> EnvironmentBuildError:
+def _prepare_error(command: Sequence[str], cause: str, stderr: str = "") -> HarnessError:
     tail = "".join(f"\n  | {line}" for line in stderr.strip().splitlines()[-10:])
-    return EnvironmentBuildError(
+    return HarnessError(
         f"the prepare command failed: {cause}{tail}",
         looked_in=f"prepare = {list(command)} in [tool.mainstay]",
         next_step="correct it; it runs in a copy of the workload folder's parent, with the package installed, and sees "
