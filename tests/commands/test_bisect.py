@@ -9,6 +9,7 @@ from mainstay import cli
 from mainstay.commands import bisect as bisecting
 from mainstay.commands.bisect import (
     BisectOptions,
+    Failed,
     Probe,
     bisect,
     choose_metric,
@@ -20,11 +21,21 @@ from mainstay.commands.bisect import (
 )
 from mainstay.commands.gate import GateOptions, choose_start
 from mainstay.measuring.loop import SilentObserver
-from mainstay.records.errors import EnvironmentBuildError, GitError, MainstayError, UsageError
+from mainstay.records.errors import (
+    ConfigurationError,
+    EnvironmentBuildError,
+    GitError,
+    HarnessError,
+    MainstayError,
+    OutageError,
+    TreeError,
+    UsageError,
+    refusals_of,
+)
 from mainstay.records.executions import part_of
 from mainstay.records.findings import Blame, Method, Verdict
 from mainstay.records.history import KeptMetric
-from mainstay.records.metrics import Direction, Kind, Metric
+from mainstay.records.metrics import Direction, Kind, Metric, Scoring
 from mainstay.reports.view import view_run
 from mainstay.revisions.git import Repository
 from tests.repositories import git
@@ -69,6 +80,7 @@ class Bench:
         metrics=(TOP1, STEP),
         deviation=0.3,
         broken=(),
+        failed=None,
         most_pairs=None,
         verdict=Verdict.FAIL,
         gated=(),
@@ -80,6 +92,7 @@ class Bench:
         self.deviation = deviation
         self.metrics = metrics
         self.broken = broken
+        self.failed = failed or {}  # whether the commit is to blame, by its number and the name of the metric
         self.most_pairs = most_pairs or {}
         self.verdict = verdict
         self.gated = gated
@@ -96,8 +109,8 @@ class Bench:
             raise KeyboardInterrupt
         self.measured.append(number)
         if number in self.broken:
-            return Probe(commit=candidate, baseline=baseline, broken="it does not build", seconds=1.0)
-        metrics = []
+            return Probe(commit=candidate, baseline=baseline, only=only, broken="it does not build", seconds=1.0)
+        metrics, failed = [], []
         for metric in self.metrics:
             most = self.most_pairs.get((number, metric.name), pairs)
             verdict = self.verdict if most < pairs else Verdict.FAIL
@@ -105,10 +118,24 @@ class Bench:
             values = [metric.margin * (true + self.rng.gauss(0, self.deviation)) for _ in range(pairs)]
             if metric.scale.is_exact:
                 values = [true]
-            if only in {None, part_of(metric.kind)}:
-                kept = KeptMetric(metric=metric, verdict=verdict, method=Method.NONE, degradations=tuple(values[:most]))
-                metrics.append(kept)
-        return Probe(commit=candidate, baseline=baseline, metrics=tuple(metrics), run="r", seconds=2.0, pairs=pairs)
+            if only not in {None, part_of(metric.kind)}:
+                continue
+            if (number, metric.name) in self.failed:
+                is_of_commit = self.failed[number, metric.name]
+                failed.append(Failed(metric=metric, reason="it raised", is_of_commit=is_of_commit))
+                continue
+            kept = KeptMetric(metric=metric, verdict=verdict, method=Method.NONE, degradations=tuple(values[:most]))
+            metrics.append(kept)
+        return Probe(
+            commit=candidate,
+            baseline=baseline,
+            only=only,
+            metrics=tuple(metrics),
+            failed=tuple(failed),
+            run="r",
+            seconds=2.0,
+            pairs=pairs,
+        )
 
 
 PLANTED = {
@@ -191,6 +218,56 @@ def test_commits_that_do_not_build_are_skipped_and_named(root):
     assert "change 11 (it does not build)" in text
 
 
+def test_commits_at_which_one_metric_breaks_are_named_with_the_reason_and_measured_for_another(root):
+    failed = {(number, "time"): True for number in range(1, 16)}
+
+    by_time = search(root, Bench(root, PLANTED, failed=failed), "time")
+    by_top1 = search(root, Bench(root, PLANTED, failed=failed), "top1")
+
+    assert {told for _, told in by_time.broken} == {"it raised"}
+    assert [commit.subject for commit in by_top1.commits] == ["change 11"]
+    assert not by_top1.broken
+
+
+def test_a_commit_whose_workload_broke_is_not_measured_again(root):
+    failed = {(number, "top1"): True for number in (10, 11)}
+    found = search(root, Bench(root, PLANTED, failed=failed), "top1")
+
+    assert "change 11 (it raised)" in render(found)
+    assert search(root, Bench(root, PLANTED, stop_after=0), "top1") == found
+
+
+@pytest.mark.parametrize("name", ["time", "p.py::p#time"])
+def test_a_bad_commit_at_which_the_metric_breaks_is_refused_with_the_reason(root, name):
+    bench = Bench(root, PLANTED, failed={(16, "time"): True})
+
+    with pytest.raises(UsageError, match="the bad commit .* cannot be measured: it raised"):
+        search(root, bench, name)
+
+
+@pytest.mark.parametrize("metric", ["top1", None])
+@pytest.mark.parametrize("is_of_commit", [True, False])
+def test_what_another_metric_lacks_does_not_end_a_search(root, metric, is_of_commit):
+    bench = Bench(root, PLANTED, failed={(number, "time"): is_of_commit for number in range(1, 17)})
+
+    found = search(root, bench, metric)
+
+    assert [commit.subject for commit in found.commits] == ["change 11"]
+
+
+@pytest.mark.parametrize("numbers", [[16], range(1, 16)], ids=["bad", "between"])
+def test_a_fault_that_is_not_of_the_commit_ends_a_search_until_it_is_mended(root, numbers):
+    with pytest.raises(
+        MainstayError, match="p.py::p#time cannot be measured, and .* is not to blame: it raised"
+    ) as caught:
+        search(root, Bench(root, PLANTED, failed={(number, "time"): False for number in numbers}), "time")
+
+    assert caught.value.exit_status == 4
+    mended = search(root, Bench(root, PLANTED), "time")
+    assert [commit.subject for commit in mended.commits] == ["change 6"]
+    assert not mended.broken
+
+
 @pytest.mark.parametrize(
     ("verdict", "why"),
     [
@@ -214,14 +291,24 @@ def test_a_commit_of_which_nothing_was_measured_is_neither_taken_for_good_nor_me
 
 
 @pytest.mark.parametrize("num_pairs", [0, 1])
-def test_ends_with_too_few_pairs_are_refused_and_measured_again_if_there_was_no_time(root, num_pairs):
+def test_ends_with_too_few_pairs_are_refused_and_measured_again(root, num_pairs):
     bench = Bench(root, PLANTED, most_pairs={(16, "top1"): num_pairs}, verdict=Verdict.INCONCLUSIVE)
 
     with pytest.raises(UsageError, match=f"too few pairs of a.py::a#top1 .*: {num_pairs}, and the gate said inconcl"):
         search(root, bench, "top1")
 
-    if num_pairs == 0:
-        assert [commit.subject for commit in search(root, Bench(root, PLANTED), "top1").commits] == ["change 11"]
+    assert [commit.subject for commit in search(root, Bench(root, PLANTED), "top1").commits] == ["change 11"]
+
+
+def test_ends_of_an_evaluation_are_refused_without_being_measured_again(root):
+    solved = replace(TOP1, name="solved", scoring=Scoring(score="solved"))
+    bench = Bench(root, {"solved": PLANTED["top1"]}, metrics=(solved,), most_pairs={(16, "solved"): 0})
+
+    with pytest.raises(UsageError, match="too few pairs of a.py::a#solved"):
+        search(root, bench, "solved")
+
+    with pytest.raises(UsageError, match="too few pairs of a.py::a#solved"):
+        search(root, Bench(root, PLANTED, stop_after=0), "solved")
 
 
 def test_a_bad_commit_that_lacks_the_metric_is_refused_without_being_measured_again(root):
@@ -273,11 +360,82 @@ def test_commits_that_the_gate_refuses_are_skipped_and_named_but_not_for_ever(tm
     assert [commit.subject for commit in mended.commits] == ["change 11"]
 
 
-def test_a_bad_commit_that_the_gate_refuses_is_told_with_the_reason(tmp_path):
-    root = make_history(tmp_path / "project", {16}, slip_in_settings)
+@pytest.mark.parametrize(
+    ("spoil", "why", "step"),
+    [
+        (slip_in_settings, r"unknown key tool\.mainstay\.marign", "margin"),
+        (missing_submodule, "the submodule 'vendored' is not checked out", "git submodule update --init"),
+    ],
+)
+def test_a_bad_commit_that_the_gate_refuses_is_told_with_the_reason_and_the_step(tmp_path, spoil, why, step):
+    root = make_history(tmp_path / "project", {16}, spoil)
 
-    with pytest.raises(UsageError, match=r"the bad commit .* cannot be measured: unknown key tool\.mainstay\.marign"):
+    with pytest.raises(UsageError, match=f"the bad commit .* cannot be measured: {why}") as caught:
         search(root, Bench(root, PLANTED, gated={16}), "top1")
+
+    assert step in caught.value.next_step
+    assert caught.value.next_step.endswith("; or name a later or an earlier commit that has the degradation and runs")
+
+
+def test_a_good_commit_that_the_gate_refuses_is_not_put_down_to_the_bad_one(tmp_path):
+    root = make_history(tmp_path / "project", {1}, missing_submodule)
+    options = BisectOptions(good="HEAD~15", bad="HEAD", metric="top1")
+
+    with pytest.raises(
+        MainstayError, match="says nothing about it: the submodule 'vendored' is not checked out"
+    ) as caught:
+        bisect(root, options, measure=Bench(root, PLANTED, gated={16}))
+
+    assert caught.value.exit_status == 4
+    assert "git submodule update --init" in caught.value.next_step
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        TreeError("'weights.bin' is a Git LFS pointer"),
+        ConfigurationError("the writable place '/absent' does not exist"),
+    ],
+    ids=lambda error: error.fact,
+)
+def test_a_refusal_of_the_good_commit_ends_the_search_and_one_of_another_parent_only_the_confirmation(
+    root, monkeypatch, error
+):
+    refuse = refusals_of("baseline")(Mock(side_effect=error))
+    monkeypatch.setattr(bisecting, "gate", refuse)
+    with pytest.raises(MainstayError, match=f"says nothing about it: {error.fact}"):
+        search(root, Bench(root, PLANTED, gated={16}), "top1")
+    bench, good = Bench(root, PLANTED), git(root, "rev-parse", "HEAD~16")
+
+    def measure(baseline, candidate, **options):
+        if baseline != good:
+            refuse()
+        return bench(baseline, candidate, **options)
+
+    found = search(root, measure, "top1")
+
+    assert [commit.subject for commit in found.commits] == ["change 11"]
+    assert found.confirmation is None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OutageError("the server does not answer", side="candidate"),
+        HarnessError("the prepare command failed"),
+        HarnessError("the baseline cannot preload it", side="baseline"),
+        TreeError("the shared input 'data' does not exist"),
+    ],
+    ids=lambda error: error.fact,
+)
+def test_commits_that_something_else_may_make_run_are_skipped_but_not_for_ever(root, monkeypatch, error):
+    monkeypatch.setattr(bisecting, "gate", Mock(side_effect=error))
+
+    found = search(root, Bench(root, PLANTED, gated={10, 11}), "top1")
+
+    assert f"change 11 ({error.fact})" in render(found)
+    again = search(root, Bench(root, PLANTED), "top1")
+    assert [commit.subject for commit in again.commits] == ["change 11"]
 
 
 @pytest.mark.parametrize(
@@ -460,17 +618,29 @@ def test_a_good_commit_that_gates_nothing_is_told_so(root, name):
     assert "a later good commit that has the workloads" in caught.value.next_step
 
 
-def test_a_fault_that_is_not_the_candidates_ends_the_search(sample_run):
+def test_a_fault_of_the_machine_ends_the_search(root, sample_run):
     finding = replace(sample_run.findings[0], verdict=Verdict.ERROR, blame=Blame.ENVIRONMENT, reason="no room")
+    run = replace(sample_run, findings=(finding,))
 
     with pytest.raises(MainstayError, match="is not to blame: no room"):
-        probe_of(replace(sample_run, findings=(finding,)), "1" * 40, "2" * 40, seconds=1.0)
+        search(root, lambda *commits, pairs, only: probe_of(run, *commits, only=only, seconds=1.0))
 
 
-def test_a_candidate_that_breaks_is_one_that_cannot_be_measured(sample_run):
+def test_a_metric_at_which_the_candidate_breaks_is_kept_with_the_reason(sample_run):
     finding = replace(sample_run.findings[0], verdict=Verdict.ERROR, blame=Blame.CANDIDATE, reason="it raised")
 
-    assert probe_of(replace(sample_run, findings=(finding,)), "1" * 40, "2" * 40, seconds=1.0).broken == "it raised"
+    probe = probe_of(replace(sample_run, findings=(finding,)), "1" * 40, "2" * 40, only=None, seconds=1.0)
+
+    assert probe.failed == (Failed(metric=finding.metric, reason="it raised", is_of_commit=True),)
+    assert not probe.metrics
+
+
+def test_a_branch_is_taken_before_a_tag_of_the_same_name(root):
+    git(root, "tag", "main", "HEAD~16")
+
+    found = bisect(root, BisectOptions(good="HEAD~16", bad="main", metric="top1"), measure=Bench(root, PLANTED))
+
+    assert [commit.subject for commit in found.commits] == ["change 11"]
 
 
 def test_an_unknown_revision_is_wrong_usage(root, capsys):

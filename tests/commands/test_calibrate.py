@@ -6,9 +6,12 @@ import pytest
 
 from mainstay.commands import calibrate
 from mainstay.gates.policy import Design
+from mainstay.measuring.agenda import Agenda, Assignment
 from mainstay.project.configuration import read_configuration
 from mainstay.records.calibrations import Proposal
 from mainstay.records.errors import StoreError
+from mainstay.records.executions import ALONE, EVALUATED, INTERLEAVED, ONCE, TRAINED
+from mainstay.records.metrics import Workload
 from mainstay.runner.ready_metrics import READY_METRICS
 from tests.repositories import git
 
@@ -68,3 +71,25 @@ def test_settings_end_their_lines_as_the_file_does(root, end):
     assert lines[:3] == ["[tool.mainstay]", "seconds = 90  # ours", "looks = [5, 8]"]
     assert not [line for line in lines if "\r" in line or "\n" in line]
     assert read_configuration(place.read_bytes(), "").margins == {"call_time": 0.1}
+
+
+def agenda_of(*executions):
+    """An agenda with one workload of each execution."""
+    workloads = [Workload(id=str(number), execution=each, metrics=()) for number, each in enumerate(executions)]
+    return Agenda(assignments=tuple(Assignment(workload=workload) for workload in workloads), settled=())
+
+
+@pytest.mark.parametrize(
+    ("executions", "others"),
+    [
+        pytest.param([INTERLEAVED, TRAINED], "1 workload", id="trained"),
+        pytest.param([ALONE, TRAINED, EVALUATED, ONCE], "2 workloads", id="trained-and-evaluated"),
+        pytest.param([INTERLEAVED, ONCE], None, id="times-alone"),
+        pytest.param([EVALUATED], None, id="nothing-timed"),
+    ],
+)
+def test_a_note_says_what_a_gate_spends_its_budget_on_besides_timed_pairs(executions, others):
+    note = calibrate._note_on_others(agenda_of(*executions))
+
+    assert bool(note) is (others is not None)
+    assert others is None or f"a gate also trains or evaluates {others} within its seconds" in note

@@ -14,7 +14,14 @@ from mainstay.commands.start import Start
 from mainstay.measuring import agenda
 from mainstay.measuring.agenda import Assignment
 from mainstay.measuring.evaluated import make_logs
-from mainstay.records.errors import ConfigurationError, EnvironmentBuildError, Interrupted, StoreError, UsageError
+from mainstay.records.errors import (
+    ConfigurationError,
+    EnvironmentBuildError,
+    Interrupted,
+    OutageError,
+    StoreError,
+    UsageError,
+)
 from mainstay.records.executions import ALONE, INTERLEAVED, ONCE, TRAINED
 from mainstay.records.metrics import Workload
 from mainstay.records.plans import Plan
@@ -24,6 +31,7 @@ from mainstay.reports.progress import PlainProgress
 from mainstay.revisions.git import Repository
 from mainstay.store.journal import interrupted_run, new_run
 from mainstay.workers.collecting import Collection
+from tests.repositories import git
 
 
 @pytest.mark.parametrize(
@@ -135,6 +143,8 @@ def end(run, error):
         pytest.param(EnvironmentBuildError("does not build"), [TRIAL], False, id="built-before"),
         pytest.param(ConfigurationError("the waivers are not TOML"), [TRIAL], True, id="refused"),
         pytest.param(StoreError("no room"), [], False, id="no-room"),
+        pytest.param(OutageError("no index answers"), [], False, id="no-index"),
+        pytest.param(OutageError("only the candidate's does not", side="candidate"), [], False, id="no-server"),
         pytest.param(Interrupted("interrupted"), [], False, id="interrupted"),
         pytest.param(KeyboardInterrupt(), [], False, id="ctrl-c"),
     ],
@@ -234,3 +244,19 @@ def test_a_resumed_gate_may_be_given_the_options_that_it_started_with(unbuildabl
 
     with pytest.raises(EnvironmentBuildError):
         gate(unbuildable, resume=True, **options)
+
+
+@pytest.mark.parametrize("tagged", ["baseline", "candidate"])
+@pytest.mark.usefixtures("own_git_settings")
+def test_a_resumed_gate_takes_a_branch_before_a_tag_as_it_did_at_the_start(unbuildable, tagged):
+    git(unbuildable, "commit", "--allow-empty", "--message=second")
+    git(unbuildable, "tag", "main", "HEAD~1")
+    names = {"baseline": "HEAD", "candidate": "HEAD", tagged: "main"}
+    options = gating.GateOptions(baseline=names["baseline"], candidate=names["candidate"])
+    repository = Repository.discover(unbuildable)
+    fixed = gating.choose_start(repository, options, {})
+    with new_run(repository.root, datetime(2026, 11, 23, 12, tzinfo=UTC), asdict(fixed)):
+        pass
+
+    with pytest.raises(EnvironmentBuildError):
+        gating.gate(unbuildable, replace(options, resume=True), environ={}, observer=PlainProgress(StringIO()))

@@ -60,6 +60,7 @@ def test_a_revision_is_measured_against_itself(timed):
     assert document["num_gates"] == 4_000
     assert noises["test_sort"]["refusal"]
     assert any("test_elsewhere was not measured: " in note for note in document["notes"])
+    assert any("a gate also trains or evaluates 1 workload" in note for note in document["notes"])
     assert "refused: benchmarks/test_speed.py::test_sort#call_time" in stdout
     assert re.search(r"calibration: \.mainstay/calibrations/.*/calibration\.json", stdout)
     assert not (timed.root / ".mainstay" / "runs").exists()

@@ -56,12 +56,14 @@ def finder(make_specs_in, tmp_path_factory):
         one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # no thread outlives an import
         specs = make_specs_in(folder, "[pytest]\n", **one_thread)
 
-        def find(workload):
+        def find(workload, limit_s=60.0):
             mark = '\n@pytest.mark.accuracy(metric="a", margin=0.1, unit="1")\ndef test_'
             marked = textwrap.dedent(workload.replace("\ndef test_", mark))
             (folder / "measure" / "benchmarks" / "test_a.py").write_text(HEAD + marked)
             name = workload.partition("def ")[2].partition("(")[0]
-            return find_first_difference(specs, f"benchmarks/test_a.py::{name}", 7, limit_s=60.0, launchers=launchers)
+            return find_first_difference(
+                specs, f"benchmarks/test_a.py::{name}", 7, limit_s=limit_s, launchers=launchers
+            )
 
         with fork_servers(specs, preload if can_fork(sys.platform) else ()) as servers:
             launchers = {side: server.start for side, server in servers.items()}
@@ -179,6 +181,17 @@ def test_a_candidate_that_fails_is_said_to(find):
     found = find(PLAIN.replace("trial.record_digest([1])", "assert not IS_CANDIDATE"))
 
     assert found.recorded.startswith("trial of the candidate failed: assert not True")
+
+
+@needs_torch
+def test_trials_whose_steps_never_end_are_ended(find_with_torch):
+    with pytest.raises(WatchError, match="the watched trials took longer than 2 s"):
+        find_with_torch(TRAINED.replace("range(3)", "range(10**9)").replace("IS_CANDIDATE", "False"), limit_s=0.1)
+
+
+def test_a_trial_that_never_ends_is_ended(find):
+    with pytest.raises(WatchError, match="the watched trials took longer than 2 s"):
+        find(PLAIN.replace("trial.record_digest([1])", "import time; time.sleep(10**6)"), limit_s=0.1)
 
 
 def test_a_workload_that_is_not_collected_cannot_be_watched(find):

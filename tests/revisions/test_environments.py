@@ -18,10 +18,11 @@ import uv
 from filelock import FileLock
 
 from mainstay.project.configuration import Configuration
-from mainstay.records.errors import EnvironmentBuildError, Interrupted, UsageError
+from mainstay.records.errors import EnvironmentBuildError, HarnessError, Interrupted, OutageError, UsageError
 from mainstay.records.trials import Side
 from mainstay.revisions import environments
 from mainstay.revisions.environments import (
+    RefusedError,
     Resolution,
     UnreachableError,
     _failure,
@@ -35,6 +36,7 @@ from mainstay.revisions.environments import (
 from mainstay.revisions.layers import DEFAULT_LIMIT, Layer, cache_limit, describe_cache, evict, iter_layers
 from mainstay.revisions.workspace import build_subjects, open_layers
 from tests.index_server import PASSWORD, holds_password
+from tests.repositories import git
 
 BACKEND = '''
 """A build backend without dependencies: the wheel holds what lies in src."""
@@ -204,7 +206,7 @@ def test_a_conflict_between_measuring_and_baseline_names_both_pins(shelf, trees)
     write(trees[Side.BASELINE], **{"pyproject.toml": pyproject(dependencies=["pytest<9"])})
     write(trees[Side.CANDIDATE], **{"pyproject.toml": pyproject(benchmarks=["pytest>=9"])})
 
-    with pytest.raises(EnvironmentBuildError) as caught:
+    with pytest.raises(HarnessError) as caught:
         resolved(trees)
 
     assert caught.value.side is Side.BASELINE
@@ -310,7 +312,7 @@ def test_without_network_and_cache_the_message_says_so(shelf, trees, monkeypatch
 @pytest.mark.parametrize(
     ("refusal", "kind"),
     [
-        pytest.param(401, EnvironmentBuildError, id="refuses"),
+        pytest.param(401, RefusedError, id="refuses"),
         pytest.param(503, UnreachableError, id="is-overloaded"),
     ],
 )
@@ -349,6 +351,85 @@ def test_an_address_at_which_a_server_has_no_file_is_blamed_on_the_revision_that
         resolved(trees)
 
     assert (caught.value.side, caught.value.exit_status) == (Side.CANDIDATE, 1)
+
+
+@pytest.mark.parametrize("absent", ["@typo", f"@{'1' * 40}", "-elsewhere"], ids=["branch", "commit", "repository"])
+@pytest.mark.usefixtures("own_git_settings")
+def test_what_a_git_repository_lacks_is_blamed_on_the_revision_that_requires_it(shelf, trees, tmp_path, absent):
+    write(tmp_path / "own", **{"pyproject.toml": pyproject(), "backend.py": BACKEND, "src/own/__init__.py": ""})
+    for arguments in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message=first"]):
+        git(tmp_path / "own", *arguments)
+    address = f"subject @ git+{(tmp_path / 'own').as_uri()}{absent}"
+    write(trees[Side.CANDIDATE], **{"pyproject.toml": pyproject(benchmarks=["pytest", address])})
+
+    with pytest.raises(EnvironmentBuildError, match="resolving the dependencies failed for the candidate") as caught:
+        resolved(trees)
+
+    assert not isinstance(caught.value, OutageError)
+    assert (caught.value.side, caught.value.exit_status) == (Side.CANDIDATE, 1)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "kind"),
+    [
+        pytest.param(None, UnreachableError, id="dead"),
+        pytest.param(403, RefusedError, id="refuses"),
+        pytest.param(503, UnreachableError, id="is-overloaded"),
+    ],
+)
+def test_a_server_that_only_the_candidate_needs_is_blamed_on_it(shelf, trees, serve, monkeypatch, refusal, kind):
+    place = serve(shelf, refusal=refusal).place if refusal else "127.0.0.1:9"
+    address = f"tool @ http://{place}/tool/tool-1.0-py3-none-any.whl"
+    write(trees[Side.CANDIDATE], **{"pyproject.toml": pyproject(dependencies=[address])})
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+
+    with pytest.raises(kind, match="the candidate alone needs it") as caught:
+        resolved(trees)
+
+    assert (caught.value.side, caught.value.exit_status) == (Side.CANDIDATE, 1)
+    assert caught.value.next_step.startswith("correct what the candidate requires, or ")
+
+
+def test_a_server_that_is_not_asked_because_uv_was_told_to_stay_offline_is_blamed_on_no_revision(
+    shelf, trees, monkeypatch
+):
+    address = "tool @ http://127.0.0.1:9/tool/tool-1.0-py3-none-any.whl"
+    write(trees[Side.CANDIDATE], **{"pyproject.toml": pyproject(dependencies=[address])})
+    monkeypatch.setenv("UV_OFFLINE", "1")
+
+    with pytest.raises(UnreachableError) as caught:
+        resolved(trees)
+
+    assert (caught.value.side, caught.value.exit_status) == (None, 4)
+
+
+def test_a_dead_server_that_both_revisions_need_is_blamed_on_neither(shelf, trees, monkeypatch):
+    address = "tool @ http://127.0.0.1:9/tool/tool-1.0-py3-none-any.whl"
+    for side, more in ((Side.BASELINE, ""), (Side.CANDIDATE, 'description = "new"')):
+        write(trees[side], **{"pyproject.toml": pyproject(dependencies=[address], more=more)})
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+
+    with pytest.raises(UnreachableError) as caught:
+        resolved(trees)
+
+    assert (caught.value.side, caught.value.exit_status) == (None, 4)
+
+
+def test_an_outage_is_not_blamed_on_the_candidate_because_the_baseline_is_in_the_cache(
+    shelf, trees, serve, monkeypatch
+):
+    index = serve(shelf)
+    monkeypatch.setenv("UV_DEFAULT_INDEX", f"http://me:{PASSWORD}@{index.place}/simple")
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    resolved(trees)
+    index.server.shutdown()
+    index.server.server_close()
+    write(trees[Side.CANDIDATE], **{"pyproject.toml": pyproject(dependencies=["tool"])})
+
+    with pytest.raises(UnreachableError) as caught:
+        resolved(trees)
+
+    assert (caught.value.side, caught.value.exit_status) == (None, 4)
 
 
 def test_a_package_that_a_machine_without_network_lacks_is_blamed_on_no_revision(shelf, trees, monkeypatch):
@@ -413,7 +494,7 @@ def test_a_full_disk_is_blamed_on_no_revision(shelf, trees):
     full = "def build_wheel(*_):\n    raise OSError(28, 'No space left on device')\n"
     write(trees[Side.CANDIDATE], **{"backend.py": f"{BACKEND}\n\n{full}"})
 
-    with pytest.raises(EnvironmentBuildError, match="building the wheel failed for the candidate") as caught:
+    with pytest.raises(OutageError, match="building the wheel failed for the candidate") as caught:
         built(trees)
 
     assert (caught.value.side, caught.value.exit_status) == (None, 4)
@@ -694,6 +775,89 @@ def test_another_index_is_another_layer():
     one = Resolution(side=Side.BASELINE, pins=pins, indexes=("https://one.example/simple",))
 
     assert one.digest != Resolution(side=Side.BASELINE, pins=pins).digest
+
+
+def write_more(folder, **more):
+    """Write files of a revision; what is meant for its pyproject.toml is added there."""
+    write(folder, **{name: text for name, text in more.items() if name != "pyproject.toml"})
+    write(folder, **{"pyproject.toml": pyproject(dependencies=["tool"]) + more.get("pyproject.toml", "")})
+
+
+def digests(trees):
+    """The digests of the dependencies of baseline and candidate, whose pins are equal."""
+    found = resolve(trees, dict.fromkeys(Side, Configuration()))
+    assert found[Side.BASELINE].pins == found[Side.CANDIDATE].pins
+    return [found[side].digest for side in Side]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        pytest.param("pyproject.toml", '[tool.uv.pip]\nno-binary = ["pandas"]\n', id="build-from-source"),
+        pytest.param("pyproject.toml", '[tool.uv]\nconfig-settings = { fast = "yes" }\n', id="build-otherwise"),
+        pytest.param("uv.toml", '[pip]\nno-build-isolation-package = ["tool"]\n', id="in-a-file-of-its-own"),
+        pytest.param("../uv.toml", 'config-settings = { fast = "yes" }\n', id="above-the-project"),
+    ],
+)
+def test_other_settings_of_an_installation_are_other_dependencies(shelf, trees, name, text):
+    for tree in trees.values():
+        write_more(tree)
+    before, equal = digests(trees)
+    write_more(trees[Side.CANDIDATE], **{name: text})
+    baseline, candidate = digests(trees)
+
+    assert before == equal == baseline
+    assert candidate != baseline
+
+
+@pytest.mark.parametrize("place", ["find-links", "index", "environment"])
+def test_a_package_that_the_tree_serves_counts_by_its_content(shelf, trees, monkeypatch, place):
+    settings = {
+        "find-links": '[tool.uv]\nfind-links = ["vendor/vendored"]\n',
+        "index": '[[tool.uv.index]]\nname = "own"\nurl = "./vendor"\n',
+        "environment": "",
+    }
+    if place == "environment":
+        monkeypatch.setenv("UV_FIND_LINKS", "vendor/vendored")
+    for side, tree in trees.items():
+        write(tree, **{"pyproject.toml": pyproject(dependencies=["vendored"]) + settings[place]})
+        write(tree, **{"vendor/notes.txt": str(side)})
+        publish(tree / "vendor", "vendored", "3.0", files={"vendored.py": "A = 1\n"})
+    baseline, equal = digests(trees)
+    publish(trees[Side.CANDIDATE] / "vendor", "vendored", "3.0", files={"vendored.py": "A = 2\n"})
+
+    found = resolve(trees, dict.fromkeys(Side, Configuration()))
+
+    assert baseline == equal == found[Side.BASELINE].digest
+    texts = [(ensure_dependencies(found[side], trees[side]) / "vendored.py").read_text() for side in Side]
+    assert texts == ["A = 1\n", "A = 2\n"]
+
+
+def test_settings_of_the_project_and_passwords_are_no_settings_of_an_installation(shelf, trees):
+    index = '[[tool.uv.index]]\nname = "own"\nurl = "https://me:{}@example.invalid/simple"\nexplicit = true\n'
+    for tree, password, more in zip(
+        trees.values(), ("one", "two"), ("", '[tool.uv]\ndev-dependencies = ["ruff"]\n'), strict=True
+    ):
+        write_more(tree, **{"pyproject.toml": more + index.format(password)})
+
+    baseline, candidate = digests(trees)
+
+    assert baseline == candidate
+
+
+def test_a_revision_is_blamed_for_its_own_settings_of_an_installation(shelf, trees):
+    for tree in trees.values():
+        write_more(tree)
+    write_more(trees[Side.CANDIDATE], **{"pyproject.toml": '[tool.uv.pip]\nonly-binary = ["pytest"]\n'})
+    found = resolve(trees, dict.fromkeys(Side, Configuration()))
+    write_more(trees[Side.CANDIDATE], **{"pyproject.toml": '[tool.uv.pip]\nno-binary = ["tool"]\n'})
+
+    with open_layers(found.values()) as layers:
+        layers[found[Side.BASELINE].digest].ensure(trees[Side.BASELINE])
+        with pytest.raises(EnvironmentBuildError) as caught:
+            layers[found[Side.CANDIDATE].digest].ensure(trees[Side.CANDIDATE])
+
+    assert caught.value.side is Side.CANDIDATE
 
 
 # --- networks ------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from mainstay.records.errors import GitError, RevisionError
+from mainstay.records.errors import GitError, RevisionError, TreeError
 from mainstay.revisions.git import Outcome, Repository, remote_commit, version_of
 from tests.repositories import git
 
@@ -208,10 +208,6 @@ def test_a_snapshot_holds_the_tree_as_it_is(project):
     assert repository.read_file(choice.revision.commit, "model.py") == b"2"
     assert repository.read_file(choice.revision.commit, "new.py") == b"new"
     assert repository.read_file(choice.revision.commit, "ignored") is None
-    assert repository.existing_files(choice.revision.commit, ["model.py", "ignored", "new.py"]) == {
-        "model.py",
-        "new.py",
-    }
     assert repository.read_file(choice.revision.commit, ".gitignore") == b"ignored\ndata\n"
 
 
@@ -935,6 +931,34 @@ def test_a_commit_of_a_submodule_that_is_not_here_is_named(with_submodule, tmp_p
         Repository.discover(with_submodule).add_worktree("HEAD", tmp_path / "worktree")
 
 
+def test_the_step_that_brings_a_commit_of_a_nested_submodule_names_its_whole_path(with_submodule, tmp_path):
+    git(with_submodule / "library", "update-index", "--cacheinfo", f"160000,{'1' * 40},inner")
+    git(with_submodule / "library", "commit", "-m", "elsewhere")
+    git(with_submodule, "add", "library")
+    git(with_submodule, "commit", "-m", "newer")
+
+    with pytest.raises(TreeError, match="the commit 1111111111 of the submodule 'inner' is not here") as caught:
+        Repository.discover(with_submodule).add_worktree("HEAD", tmp_path / "worktree")
+
+    assert caught.value.next_step == f"git -C library/inner fetch origin {'1' * 40}"
+
+
+def test_the_step_that_brings_a_submodule_can_be_pasted_into_a_shell(with_submodule, tmp_path, monkeypatch):
+    git(with_submodule, "mv", "library", "my library")
+    git(with_submodule, "commit", "-m", "move")
+    git(with_submodule, "submodule", "deinit", "--force", "my library")
+    shutil.rmtree(with_submodule / ".git" / "modules")
+    repository = Repository.discover(with_submodule)
+    with pytest.raises(TreeError, match="the submodule 'my library' is not checked out") as caught:
+        repository.add_worktree("HEAD", tmp_path / "worktree")
+
+    monkeypatch.setenv("GIT_ALLOW_PROTOCOL", "file")
+    subprocess.run(caught.value.next_step, shell=True, cwd=with_submodule, check=True)
+
+    repository.add_worktree("HEAD", tmp_path / "worktree")
+    assert (tmp_path / "worktree" / "my library" / "inner" / "code.py").read_text() == "inner"
+
+
 def test_a_pointer_of_lfs_without_its_content_is_refused(project, tmp_path):
     commit(project, "weights.bin", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
     commit(project, ".gitattributes", "*.bin filter=lfs\n")
@@ -985,17 +1009,19 @@ def test_content_of_a_commit_is_read_without_checking_it_out(project):
     assert repository.folder_digest(second, "benchmarks") == git(project, "rev-parse", "HEAD:benchmarks")
 
 
-def test_files_that_two_commits_do_not_have_alike_are_listed(project):
-    first = commit(project, "benchmarks/test_[ä].py", "workload")
-    commit(project, "benchmarks/sub folder/helper.py", "added")
-    second = commit(project, "benchmarks/test_[ä].py", "changed")
-    commit(project, "elsewhere.py", "added")
+def test_a_folder_is_found_through_a_link_to_one_of_its_parents(project):
+    commit(project, "perf/v1/benchmarks/test_a.py", "workload")
+    (project / "perf" / "current").symlink_to("v1")
+    (project / "perf" / "nowhere").symlink_to("v9")
+    git(project, "add", "perf")
+    git(project, "commit", "--message", "links")
     repository = Repository.discover(project)
 
-    changed = repository.changed_files(first, "HEAD", ["benchmarks"])
-
-    assert changed == ("benchmarks/sub folder/helper.py", "benchmarks/test_[ä].py")
-    assert repository.changed_files(second, "HEAD", ["benchmarks", "absent"]) == ()
+    assert repository.folder_digest("HEAD", "perf/current/benchmarks") == git(
+        project, "rev-parse", "HEAD:perf/v1/benchmarks"
+    )
+    assert repository.folder_digest("HEAD", "perf/nowhere/benchmarks") is None
+    assert repository.folder_digest("HEAD", "perf/current/absent folder") is None
 
 
 def test_shared_inputs_are_linked_with_the_hash_of_their_content(project, tmp_path):
@@ -1105,7 +1131,6 @@ def test_paths_are_those_of_the_project(monorepo, tmp_path):
 
     assert repository.read_file(after, "benchmarks/test_a.py") == b"b"
     assert repository.folder_digest(before, "benchmarks") != repository.folder_digest(after, "benchmarks")
-    assert repository.changed_files(before, "HEAD", ["benchmarks"]) == ("benchmarks/test_a.py",)
     assert repository.listed_files() == ("benchmarks/test_a.py", "pyproject.toml")
     assert (tree / "pyproject.toml").is_file()
     assert (tmp_path / "work/elsewhere.py").exists() is False

@@ -24,13 +24,22 @@ from filelock import FileLock, Timeout
 
 from mainstay.commands.gate import GateOptions, gate
 from mainstay.measuring.loop import Observer
-from mainstay.records.errors import EnvironmentBuildError, GitError, MainstayError, TreeError, UsageError
+from mainstay.records.errors import (
+    EnvironmentBuildError,
+    GitError,
+    HarnessError,
+    MainstayError,
+    OutageError,
+    TreeError,
+    UsageError,
+)
 from mainstay.records.executions import part_of
 from mainstay.records.findings import Blame, Verdict
 from mainstay.records.formatting import change_text, seconds_text
 from mainstay.records.history import KeptCommit, KeptMetric
 from mainstay.records.metrics import Metric
 from mainstay.records.runs import Run
+from mainstay.records.trials import Side
 from mainstay.reports.cleaning import clean
 from mainstay.revisions.git import Repository
 from mainstay.revisions.layers import cache_limit
@@ -44,6 +53,7 @@ RESUME = "start the same 'mainstay bisect' again: completed probes are kept"
 """The next step after a search that was interrupted."""
 
 _FEWEST_FIRST_PAIRS = 2  # for a standard deviation
+_OTHER_COMMIT = "name a later or an earlier commit that has the degradation and runs"
 _NUM_SHOWN = 5
 _BAR = 20
 
@@ -66,14 +76,32 @@ class BisectOptions:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Failed:
+    """A metric that a probe could not measure.
+
+    Attributes:
+        metric: The metric.
+        reason: Why.
+        is_of_commit: Whether the commit is to blame, rather than the one it was compared with, or the machine.
+    """
+
+    metric: Metric
+    reason: str
+    is_of_commit: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Probe:
     """One commit measured against another.
 
     Attributes:
         commit: The commit that was measured.
         baseline: The commit that it was compared with.
+        only: The part of the workloads that was measured; all if ``None``.
         metrics: Results of the metrics.
-        broken: Why it could not be measured, or was refused; empty if it was measured.
+        failed: Metrics that could not be measured.
+        broken: Why nothing could be measured, or the commit was refused; empty if its workloads ran.
+        next_step: What the user can do about that.
         run: Name of the run; empty if there is none.
         seconds: Duration of the probe.
         pairs: Largest number of pairs of a metric.
@@ -81,20 +109,32 @@ class Probe:
 
     commit: str
     baseline: str
+    only: str | None = None
     metrics: tuple[KeptMetric, ...] = ()
+    failed: tuple[Failed, ...] = ()
     broken: str = ""
+    next_step: str = ""
     run: str = ""
     seconds: float = 0.0
     pairs: int = 0
+
+    def failure(self, name: str | None) -> Failed | None:
+        """The failure of a metric, or of any if none is named; ``None`` if one that is meant was measured.
+
+        Args:
+            name: Id or name of the metric.
+        """
+        if any(_is_called(kept.metric, name) for kept in self.metrics):
+            return None
+        failed = [each for each in self.failed if _is_called(each.metric, name)]
+        return min(failed, key=lambda each: each.is_of_commit, default=None)
 
 
 class Measure(Protocol):
     """Measures one commit against another.
 
     Raises:
-        UsageError: If the gate refuses the settings, waivers or workloads of the commit.
-        TreeError: If it refuses the tree of the commit.
-        MainstayError: If something else is broken.
+        MainstayError: If the gate ends without a verdict.
     """
 
     def __call__(self, baseline: str, candidate: str, *, pairs: int, only: str | None) -> Probe:
@@ -151,19 +191,52 @@ def gates(folder: Path, environ: Mapping[str, str], observer: Observer) -> Measu
         options = GateOptions(
             baseline=baseline, candidate=candidate, fresh=True, fail_fast=False, pairs=pairs, only=only
         )
-        try:
-            run = gate(folder, options, environ=environ, observer=observer).run
-        except TreeError:
-            raise
-        except GitError as error:
-            raise _without_result(candidate, error) from error
-        except EnvironmentBuildError as error:
-            if error.side != "candidate":
-                raise _without_result(candidate, error) from error
-            return Probe(commit=candidate, baseline=baseline, broken=error.fact, seconds=time.monotonic() - start)
-        return probe_of(run, baseline, candidate, seconds=time.monotonic() - start)
+        run = gate(folder, options, environ=environ, observer=observer).run
+        return probe_of(run, baseline, candidate, only=only, seconds=time.monotonic() - start)
 
     return measure
+
+
+def probe_of(run: Run, baseline: str, candidate: str, *, only: str | None, seconds: float) -> Probe:
+    """Make a probe from a run.
+
+    Args:
+        run: The run.
+        baseline: Its baseline.
+        candidate: Its candidate.
+        only: The part of the workloads that was gated; all if ``None``.
+        seconds: How long it took.
+    """
+    return Probe(
+        commit=candidate,
+        baseline=baseline,
+        only=only,
+        metrics=tuple(
+            kept_metric(finding) for finding in run.findings if finding.verdict not in {Verdict.ERROR, Verdict.NEW}
+        ),
+        failed=tuple(
+            Failed(metric=finding.metric, reason=clean(finding.reason), is_of_commit=finding.blame is Blame.CANDIDATE)
+            for finding in run.findings
+            if finding.verdict is Verdict.ERROR
+        ),
+        run=run.id,
+        seconds=seconds,
+        pairs=max((finding.num_pairs for finding in run.findings), default=0),
+    )
+
+
+def _is_of_commit(error: MainstayError) -> bool:
+    """Whether what ended a gate comes with the commit that was measured: its tree, its settings or its dependencies."""
+    if isinstance(error, (UsageError, TreeError)):
+        return error.side != Side.BASELINE
+    return isinstance(error, HarnessError) or (
+        isinstance(error, EnvironmentBuildError) and error.side == Side.CANDIDATE
+    )
+
+
+def _is_lasting(error: MainstayError) -> bool:
+    """Whether nothing but another commit can mend what ended a gate."""
+    return isinstance(error, EnvironmentBuildError) and not isinstance(error, (OutageError, HarnessError))
 
 
 def _without_result(commit: str, error: MainstayError) -> MainstayError:
@@ -172,31 +245,6 @@ def _without_result(commit: str, error: MainstayError) -> MainstayError:
         f"the gate of {commit[:10]} says nothing about it: {error.fact}",
         looked_in=error.looked_in,
         next_step=f"{error.next_step or 'mend it'}; then {RESUME}",
-    )
-
-
-def probe_of(run: Run, baseline: str, candidate: str, *, seconds: float) -> Probe:
-    """Make a probe from a run.
-
-    Raises:
-        MainstayError: If something other than the candidate is broken.
-    """
-    errors = [finding for finding in run.findings if finding.verdict is Verdict.ERROR]
-    if other := [finding for finding in errors if finding.blame is not Blame.CANDIDATE]:
-        raise MainstayError(
-            f"{clean(other[0].metric.id)} cannot be measured, and {candidate[:10]} is not to blame: {clean(other[0].reason)}",
-            looked_in=f"{FOLDER}/runs/{run.id}",
-            next_step=f"fix it, then {RESUME}",
-        )
-    measured = [finding for finding in run.findings if finding.verdict not in {Verdict.ERROR, Verdict.NEW}]
-    return Probe(
-        commit=candidate,
-        baseline=baseline,
-        metrics=tuple(kept_metric(finding) for finding in measured),
-        broken=clean(errors[0].reason) if errors and not measured else "",
-        run=run.id,
-        seconds=seconds,
-        pairs=max((finding.num_pairs for finding in run.findings), default=0),
     )
 
 
@@ -216,15 +264,18 @@ def bisect(
         MainstayError: If something other than a commit in between is broken.
     """
     repository = Repository.discover(folder)
-    good, bad = repository.resolve(options.good), repository.resolve(options.bad)
+    good, bad = repository.commit_of(options.good), repository.commit_of(options.bad)
     commits = commits_between(repository, good, bad)
     with _Probes.opened(repository, good, bad, measure) as probes:
-        first = probes.measure(bad, pairs=NUM_FIRST_PAIRS, only=None, name=options.metric)
-        if first.broken:
+        first = probes.measure(
+            bad, pairs=NUM_FIRST_PAIRS, only=None, name=options.metric, fewest_pairs=_FEWEST_FIRST_PAIRS
+        )
+        failure = first.failure(options.metric)
+        if why := first.broken or (failure.reason if failure else ""):
             raise UsageError(
-                f"the bad commit {bad[:10]} cannot be measured: {first.broken}",
+                f"the bad commit {bad[:10]} cannot be measured: {why}",
                 looked_in=str(repository.root),
-                next_step="name a later or an earlier commit that has the degradation and runs",
+                next_step="; or ".join(filter(None, [first.next_step, _OTHER_COMMIT])),
             )
         chosen = choose_metric(first.metrics, options.metric)
         pairs = pairs_of(chosen)
@@ -414,7 +465,14 @@ class _Probes:
             ) from error
 
     def measure(
-        self, commit: str, *, pairs: int, only: str | None, name: str | None, baseline: str | None = None
+        self,
+        commit: str,
+        *,
+        pairs: int,
+        only: str | None,
+        name: str | None,
+        fewest_pairs: int = 1,
+        baseline: str | None = None,
     ) -> Probe:
         """Take the next suitable stored measurement of a commit, or measure it.
 
@@ -423,25 +481,47 @@ class _Probes:
             pairs: Number of pairs of a new measurement.
             only: The part of the workloads that is needed; all if ``None``.
             name: Id or name of the metric that is needed; any if ``None``.
+            fewest_pairs: Number of pairs that are enough.
             baseline: The commit to compare with; the good one if ``None``.
+
+        Raises:
+            MainstayError: If something other than the commit is broken, so that the needed metric cannot be measured.
         """
         baseline = baseline or self.good
         for probe in self.known:
             is_it = (probe.commit, probe.baseline) == (commit, baseline)
-            if is_it and _is_answer(probe, only=only, name=name):
+            if is_it and _is_answer(probe, only=only, name=name, fewest_pairs=fewest_pairs):
                 self.known.remove(probe)
                 break
         else:
             probe = self._run(baseline, commit, pairs=pairs, only=only)
+        if (failure := probe.failure(name)) and not failure.is_of_commit:
+            raise MainstayError(
+                f"{clean(failure.metric.id)} cannot be measured, and {commit[:10]} is not to blame: {failure.reason}",
+                looked_in=f"{FOLDER}/runs/{probe.run}",
+                next_step=f"fix it, then {RESUME}; or name another --metric",
+            )
         self.used.append(probe)
         return probe
 
     def _run(self, baseline: str, commit: str, *, pairs: int, only: str | None) -> Probe:
-        """Measure a commit and store the result; the user may be able to mend the cause of a refusal."""
+        """Measure a commit and store the result, unless it failed by what may be mended."""
+        start = time.monotonic()
         try:
             probe = self.run(baseline, commit, pairs=pairs, only=only)
-        except (UsageError, TreeError) as refusal:
-            return Probe(commit=commit, baseline=baseline, broken=refusal.fact)
+        except (UsageError, GitError, EnvironmentBuildError) as error:
+            is_refused_parent = baseline != self.good and isinstance(error, (UsageError, TreeError))
+            if not (_is_of_commit(error) or is_refused_parent):
+                raise _without_result(commit, error) from error
+            probe = Probe(
+                commit=commit,
+                baseline=baseline,
+                broken=error.fact,
+                next_step=error.next_step or "",
+                seconds=time.monotonic() - start,
+            )
+            if not _is_lasting(error):
+                return probe
         self.journal.append("probe", probe=asdict(probe))
         return probe
 
@@ -450,19 +530,28 @@ class _Probes:
         probes = [probe for probe in self.used if probe.commit == commit]
         if broken := next((probe.broken for probe in probes if probe.broken), ""):
             return broken
+        if failure := next(filter(None, (probe.failure(metric.id) for probe in probes)), None):
+            return failure.reason
         kept = (kept for probe in probes for kept in probe.metrics if kept.metric.id == metric.id)
         has_metric = any(each.verdict is not Verdict.MISSING for each in kept)
         return "no pair of the metric was measured" if has_metric else "it does not record the metric"
 
 
-def _is_answer(probe: Probe, *, only: str | None, name: str | None) -> bool:
-    """Whether a stored probe tells what a new one would; one whose time allowed no pair of the metric does not."""
+def _is_called(metric: Metric, name: str | None) -> bool:
+    """Whether a metric has an id or a name; every metric is meant if there is none."""
+    return name in {None, metric.id, metric.name}
+
+
+def _is_answer(probe: Probe, *, only: str | None, name: str | None, fewest_pairs: int) -> bool:
+    """Whether a stored probe tells what a new one would, which may have more time, or another state of the machine."""
     if probe.broken:
         return True
-    wanted = [kept for kept in probe.metrics if name in {None, kept.metric.id, kept.metric.name}]
-    if wanted and not any(kept.verdict is Verdict.MISSING or pairs_of(kept) for kept in wanted):
+    failure = probe.failure(name)
+    if probe.only not in {None, only} or (failure and not failure.is_of_commit):
         return False
-    return any(only in {None, part_of(kept.metric.kind)} for kept in probe.metrics)
+    wanted = [kept for kept in probe.metrics if _is_called(kept.metric, name)]
+    has_pairs = any(len(pairs_of(kept)) >= fewest_pairs for kept in wanted)
+    return has_pairs or all(kept.verdict is Verdict.MISSING or kept.metric.scoring is not None for kept in wanted)
 
 
 def beliefs(search: Search, commits: Sequence[KeptCommit]) -> str:

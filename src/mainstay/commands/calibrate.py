@@ -233,6 +233,7 @@ def run_calibration(session: Session, options: CalibrationOptions) -> Calibratio
         harness.prepared.notice,
         harness.preload_note,
         note_on_pairs(plan, session.configuration.pair_seconds),
+        _note_on_others(agenda),
         *measurement.notes,
         *unusable,
     )
@@ -260,6 +261,19 @@ def run_calibration(session: Session, options: CalibrationOptions) -> Calibratio
         proposal=proposal,
         evaluations=tuple(item_noise(finding) for finding in scored if finding.items is not None),
         notes=tuple(filter(None, notes)),
+    )
+
+
+def _note_on_others(agenda: Agenda) -> str:
+    """What a gate spends its budget on besides the timed pairs; empty if nothing or if nothing is timed."""
+    executions = [each.workload.execution for each in agenda.assignments]
+    num_others = sum(execution.part == "accuracy" for execution in executions)
+    if not num_others or not any(execution.has_noise_of_machine for execution in executions):
+        return ""
+    workloads = "1 workload" if num_others == 1 else f"{num_others} workloads"
+    return (
+        f"the budget is for timed pairs alone: a gate also trains or evaluates {workloads} within its seconds, so add the "
+        "time that takes to the proposed seconds"
     )
 
 

@@ -178,7 +178,7 @@ def _require_same(repository: Repository, options: GateOptions, start: Start, fo
     """
     revisions = {"--baseline": (options.baseline, start.baseline), "--candidate": (options.candidate, start.candidate)}
     given: dict[str, tuple[object, object]] = {
-        **{name: (wanted and repository.resolve(wanted), kept.commit) for name, (wanted, kept) in revisions.items()},
+        **{name: (wanted and repository.commit_of(wanted), kept.commit) for name, (wanted, kept) in revisions.items()},
         "--seconds": (options.seconds, start.seconds),
         "--fail-fast": (options.fail_fast, start.fail_fast),
         "--fresh": (options.fresh or None, bool(start.salt)),

@@ -22,10 +22,8 @@ from pathlib import Path
 from mainstay.commands.start import BothSettings, Start, read_settings
 from mainstay.measuring.loop import Observer
 from mainstay.project.configuration import Configuration
-from mainstay.records.errors import ConfigurationError, Interrupted, MainstayError, StoreError
-from mainstay.records.trials import Side
+from mainstay.records.errors import ConfigurationError, Interrupted, MainstayError, OutageError, StoreError
 from mainstay.revisions.git import Repository
-from mainstay.revisions.workspace import PYTEST_FILES, PytestSettings, pytest_settings
 from mainstay.store.journal import RunFolder, new_run
 from mainstay.workers.process import collecting_seconds
 
@@ -96,15 +94,6 @@ class Session:
         """Time after which importing and collecting counts as hung, in seconds."""
         return collecting_seconds(self.configuration.trial_seconds, self.start.seconds)
 
-    @cached_property
-    def pytest_settings(self) -> Mapping[Side, PytestSettings]:
-        """The pytest settings of each revision."""
-        return {side: self._pytest_settings_at(revision.commit) for side, revision in self.start.revisions.items()}
-
-    def _pytest_settings_at(self, commit: str) -> PytestSettings:
-        existing = self.repository.existing_files(commit, PYTEST_FILES)
-        return pytest_settings(lambda name: self.repository.read_file(commit, name) if name in existing else None)
-
     @property
     def today(self) -> date:
         """The day on which the run started."""
@@ -135,13 +124,13 @@ def passing_session(
 def recorded_failure(folder: RunFolder) -> Iterator[None]:
     """Journal an error that ends a gate for good, so that the gate is not resumed.
 
-    A gate that was interrupted or ran out of disk space can be resumed. So can a gate that has measured something: if
-    its revisions cannot be built again, the cause is rarely in the revisions. Only refused waivers and settings stay
-    refused.
+    A gate that was interrupted, or failed by an index, the network or the disk, can be resumed. So can a gate that has
+    measured something: if its revisions cannot be built again, the cause is rarely in the revisions. Only refused
+    waivers and settings stay refused.
     """
     try:
         yield
-    except (Interrupted, StoreError):
+    except (Interrupted, StoreError, OutageError):
         raise
     except MainstayError as error:
         with suppress(StoreError):

@@ -95,7 +95,7 @@ class _Search:
         specs: The worker of each revision.
         workload: Node id of the workload.
         seed: Seed of the trials.
-        limit_s: Seconds that a trial may take up to the end of a step.
+        limit_s: Seconds that the trials of a pass may take.
         launchers: Functions that start the workers of each side.
         seconds: Seconds of each pass.
         origins: For each trial, the inputs of the operator found last that the other trial lacks.

@@ -9,6 +9,8 @@
     ├── GitError                   4   the repository cannot be gated as it is
     │   └── TreeError              4   a revision cannot be gated as it is
     ├── EnvironmentBuildError      4   a revision cannot be resolved, built or installed; 1 if the candidate alone cannot
+    │   ├── OutageError            4   an index, a server or the disk failed it; 1 if the candidate alone needs that index
+    │   └── HarnessError           4   ``prepare``, ``preload`` or the measuring packages of the candidate do not work
     ├── PlanError                  4   a resumed gate would go by another plan than the one it started with
     ├── PieceError                 4   pieces of shards are incomplete, or do not belong together
     ├── ClusterError               4   a cluster cannot be used: no scheduler, no worker, or one of another kind
@@ -23,6 +25,8 @@ Library code raises these and never prints or exits; the command line is the one
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from mainstay.records.redaction import without_secrets
 
@@ -47,6 +51,9 @@ class MainstayError(Exception):
         looked_in: Where the tool looked, if a place can be named.
         next_step: What the user can do now.
 
+    Attributes:
+        side: ``"baseline"`` or ``"candidate"`` if that revision is known to be the cause.
+
     Example:
         >>> print(GitError("not a git repository", looked_in="a folder", next_step="git init"))
         not a git repository
@@ -55,6 +62,7 @@ class MainstayError(Exception):
     """
 
     exit_status = 4
+    side: str | None = None
 
     def __init__(self, fact: str, *, looked_in: str | None = None, next_step: str | None = None) -> None:
         self.fact = without_secrets(fact, os.environ)
@@ -90,7 +98,7 @@ class GitError(MainstayError):
 
 
 class TreeError(GitError):
-    """A revision cannot be gated: it tracks runs, lacks a submodule or large files, or has links that lead out of it."""
+    """A revision cannot be gated: it tracks runs, lacks a submodule or files it needs, or has links that lead out of it."""
 
 
 class EnvironmentBuildError(MainstayError):
@@ -108,6 +116,28 @@ class EnvironmentBuildError(MainstayError):
         self.side = side
         if side == "candidate":
             self.exit_status = 1
+
+
+class OutageError(EnvironmentBuildError):
+    """A package index, another server or the disk failed a build, which may succeed once that is mended."""
+
+
+class HarnessError(EnvironmentBuildError):
+    """What the candidate brings to measure both revisions with does not work, in either of them."""
+
+
+@contextmanager
+def refusals_of(side: str) -> Iterator[None]:
+    """Note in refusals which revision they are of.
+
+    Args:
+        side: ``"baseline"`` or ``"candidate"``.
+    """
+    try:
+        yield
+    except (UsageError, TreeError) as refusal:
+        refusal.side = side
+        raise
 
 
 class PlanError(MainstayError):

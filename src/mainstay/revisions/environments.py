@@ -39,13 +39,14 @@ from platformdirs import user_cache_path
 from mainstay.project.configuration import Configuration
 from mainstay.project.requirements import normal_name, requirement_name
 from mainstay.project.scripts import importable_names
-from mainstay.records.errors import EnvironmentBuildError
+from mainstay.records.errors import EnvironmentBuildError, HarnessError, OutageError
 from mainstay.records.redaction import without_credentials
 from mainstay.records.runs import Environment
 from mainstay.records.trials import Side
 from mainstay.revisions.git import without_repository
 from mainstay.revisions.startup import startup_code
 from mainstay.runner.confinement import can_confine, confined_command
+from mainstay.store.files import content_digest, iter_files
 from mainstay.store.scratch import remove_abandoned, scratch_folder
 from mainstay.workers.descendants import run_guarded
 
@@ -98,14 +99,21 @@ NETWORK_WORDS = (
     "response body",  # a download that was cut off
     "status server error",
     "status client error (429",
-    "network connectivity",  # asked to stay offline, uv says so or one of the next two
-    "network was disabled",
-    "not found in the cache",
 )
-"""What uv says when it reaches no index, when an index does not serve it, and when it is offline."""
+"""What uv says when it reaches no index, and when an index does not serve it."""
 
-ABSENCES = ("status client error (404", "status client error (410")
-"""What uv says when an index answers that it does not have a file."""
+OFFLINE_WORDS = ("network connectivity", "network was disabled", "not found in the cache")
+"""What uv says when it was told to stay offline and needs something that is not in its cache."""
+
+ABSENCES = (
+    "status client error (404",
+    "status client error (410",
+    "couldn't find remote ref",
+    "not our ref",  # a commit that the repository lacks
+    "repository not found",
+    "does not appear to be a git repository",
+)
+"""What uv and git say when an index, or a repository, lacks a file, a branch, a tag or a commit, or is not there."""
 
 REFUSALS = (
     "401 unauthorized",
@@ -122,6 +130,17 @@ DISK_WORDS = ("no space left on device", "disk quota exceeded")
 
 FRAMES = re.compile(r"[^\x00-\x7f]")
 """Characters with which uv draws a chain of causes; a long cause continues on the next line."""
+
+OF_THE_PROJECT = frozenset(
+    {"build-backend", "default-groups", "dependency-groups", "dev-dependencies", "sources", "workspace"}
+)
+"""Settings of uv that describe the project and its development, not the installation of exact pins."""
+
+NAMING_PLACES = frozenset({"find-links", "index", "index-url", "extra-index-url"})
+"""Settings of uv that name places of packages."""
+
+PACKAGES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".html")
+"""Endings of the names of packages, and of pages that list them."""
 
 DEPENDENCIES_FILE = "mainstay-dependencies.pth"
 """File in the subject's ``site-packages`` that leads to the layer of its dependencies."""
@@ -158,12 +177,14 @@ class Resolution:
             wheel.
         indexes: Addresses of the package indexes that its pyproject.toml names, and settings of uv in the environment
             that decide what a pin means; without credentials.
+        installation: SHA-256 of the settings of uv in the tree, and of the packages that these take from the tree itself.
     """
 
     side: Side
     pins: tuple[str, ...]
     local: tuple[str, ...] = ()
     indexes: tuple[str, ...] = ()
+    installation: str = ""
 
     @property
     def packages(self) -> dict[str, str]:
@@ -178,7 +199,7 @@ class Resolution:
     @property
     def digest(self) -> str:
         """SHA-256 of the pins, their sources, the Python, the platform and uv; a new password changes nothing."""
-        parts = [*map(without_credentials, self.pins), *self.indexes, *interpreter_facts()]
+        parts = [*map(without_credentials, self.pins), *self.indexes, self.installation, *interpreter_facts()]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -233,8 +254,16 @@ def sweep_builds() -> None:
     remove_abandoned(cache_folder())
 
 
-class UnreachableError(EnvironmentBuildError):
-    """No package index answers, and a needed package is not in uv's cache; neither revision is to blame."""
+class UnreachableError(OutageError):
+    """A package index or another server does not answer, and what is needed is not in uv's cache."""
+
+
+class OfflineError(UnreachableError):
+    """The user told uv to stay offline, and what is needed is not in its cache."""
+
+
+class RefusedError(OutageError):
+    """A package index, or a proxy before it, answers and refuses."""
 
 
 def run_uv(
@@ -300,15 +329,16 @@ def _failure(fact: str, said: str, side: Side | None) -> EnvironmentBuildError:
         return any(word in said for word in words)
 
     if says(REFUSALS):
-        return EnvironmentBuildError(
+        return RefusedError(
             fact,
             looked_in="the package index, or the proxy before it",
             next_step="give uv the user and the password: see the how-to 'use a private index'",
         )
     if says(DISK_WORDS):
-        return EnvironmentBuildError(fact, looked_in="the disk", next_step="free some disk space, then run it again")
-    if says(NETWORK_WORDS) or ("failed to fetch" in said and not says(ABSENCES)):
-        return UnreachableError(
+        return OutageError(fact, looked_in="the disk", next_step="free some disk space, then run it again")
+    if says(OFFLINE_WORDS) or says(NETWORK_WORDS) or ("failed to fetch" in said and not says(ABSENCES)):
+        kind = OfflineError if says(OFFLINE_WORDS) else UnreachableError
+        return kind(
             fact,
             looked_in="the package index and the cache of uv",
             next_step="connect to the network once; everything needed is then cached",
@@ -356,7 +386,13 @@ def resolve(trees: Mapping[Side, Path], configurations: Mapping[Side, Configurat
         draft.replace(file)
     indexes = {side: (*map(without_credentials, _indexes(requests[side].project)), *settings) for side in Side}
     return {
-        side: Resolution(side=side, pins=pins.pins, local=pins.local, indexes=indexes[side])
+        side: Resolution(
+            side=side,
+            pins=pins.pins,
+            local=pins.local,
+            indexes=indexes[side],
+            installation=requests[side].installation,
+        )
         for side, pins in found.items()
     }
 
@@ -383,6 +419,51 @@ def _indexes(project: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(entry["url"] for entry in entries if "url" in entry)
 
 
+def _installation(tree: Path) -> str:
+    """SHA-256 of what decides how pins are installed from a tree: settings of uv, and packages that lie in the tree itself.
+
+    uv reads the settings of one of the folders in or above which it works; those of all of them count.
+    """
+    digest = hashlib.sha256()
+    places = _named_places([value for name, value in os.environ.items() if CHOOSING.fullmatch(name)], tree)
+    for folder in (tree, *_above(tree)):
+        for name in ("uv.toml", "pyproject.toml"):
+            settings = _settings_of_uv(folder / name)
+            digest.update(without_credentials(json.dumps(settings, sort_keys=True, default=str)).encode())
+            tables = [table for table in (settings, settings.get("pip")) if isinstance(table, Mapping)]
+            named = [table[key] for table in tables for key in NAMING_PLACES & table.keys()]
+            places |= _named_places(named, folder) | _named_places(named, tree)
+    top = _top_of(tree).resolve()
+    for place in sorted(place for place in places if place.is_relative_to(top)):
+        inside = (file for file in iter_files(place) if file.name.endswith(PACKAGES))
+        for file in [place] if place.is_file() else sorted(inside):
+            digest.update(f"{file.relative_to(top)} {content_digest(file)}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest()
+
+
+def _settings_of_uv(file: Path) -> dict[str, Any]:
+    """Settings of uv in a file, except those of the project itself; none if the file does not exist or cannot be read."""
+    try:
+        document = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
+        return {}
+    table = document if file.name == "uv.toml" else document.get("tool", {}).get("uv")
+    return {key: value for key, value in table.items() if key not in OF_THE_PROJECT} if isinstance(table, dict) else {}
+
+
+def _named_places(value: Any, folder: Path) -> set[Path]:
+    """Files and folders, relative to a folder, that a setting of uv names; in a variable it may name several."""
+    if isinstance(value, Mapping):
+        return _named_places(value.get("url"), folder)
+    if isinstance(value, list):
+        return set().union(*(_named_places(each, folder) for each in value))
+    if not isinstance(value, str):
+        return set()
+    names = {each.removeprefix("file://") for each in (value, *re.split(r"[\s,=]+", value))}
+    paths = [url2pathname(name) for name in names if name and "://" not in name]
+    return {(folder / path).resolve() for path in paths if (folder / path).exists()}
+
+
 class _Pins(NamedTuple):
     """Result of the resolver: exact requirements, and folders of the tree itself."""
 
@@ -401,7 +482,9 @@ class _Request:
     groups: tuple[str, ...]
     constraints: str
     project: Mapping[str, Any]
+    installation: str
     unsure_extras: tuple[str, ...] = ()
+    uses_cache: bool = True
 
     @classmethod
     def of(cls, side: Side, tree: Path, configuration: Configuration) -> _Request:
@@ -425,6 +508,7 @@ class _Request:
             groups=configuration.groups,
             constraints=_read_constraints(tree, configuration.constraints, side),
             project=project,
+            installation=_installation(tree),
         )
 
     def with_wishes_of(self, configuration: Configuration) -> _Request:
@@ -461,7 +545,7 @@ class _Request:
             for file in files
             if file.is_file()
         ]
-        return (self.source, *self.extras, *self.groups, self.constraints, *digests)
+        return (self.source, *self.extras, *self.groups, self.constraints, self.installation, *digests)
 
     def compile(self, *, measuring: Sequence[str] = (), groups: Sequence[str] = (), constraints: str) -> _Pins:
         """Resolve exact pins of the revision and of the measuring packages."""
@@ -497,6 +581,7 @@ class _Request:
             arguments = ["pip", "compile", *wanted, str(requirements), "--constraints", str(constraint_file)]
             arguments += [word for group in groups for word in ("--group", group)]
             arguments += ["--python", sys.executable, "--no-header", "--no-annotate", "--quiet"]
+            arguments += [] if self.uses_cache else ["--no-cache"]
             output = run_uv(arguments, side=self.side, doing="resolving the dependencies", cwd=self.tree)
         lines = [line.partition(" ;")[0].strip().removeprefix("-e ") for line in output.splitlines()]
         inside = {line: own for line in lines if (own := _own_folder(line, self.tree))}
@@ -540,6 +625,13 @@ def _compile_candidate(candidate: _Request, baseline: _Request) -> _Pins:
     """Resolve the candidate with its measuring packages; it is blamed only if the baseline can be resolved today."""
     try:
         return candidate.compile_whole()
+    except OfflineError:
+        raise
+    except (UnreachableError, RefusedError):
+        is_same = candidate.identity() == baseline.identity()
+        if is_same or not _is_resolvable(replace(baseline, uses_cache=False)):  # a cache would hide an outage
+            raise
+        return _compile_once_more(candidate)
     except EnvironmentBuildError as error:
         if error.side is None:
             raise
@@ -553,6 +645,19 @@ def _compile_candidate(candidate: _Request, baseline: _Request) -> _Pins:
             f"{error.fact}\n{why}",
             looked_in=error.looked_in,
             next_step="look at what the package index serves today: a package was withdrawn, or a new one does not fit",
+        ) from error
+
+
+def _compile_once_more(candidate: _Request) -> _Pins:
+    """Resolve the candidate, which is blamed if no server gives it what it needs, since the baseline's servers work."""
+    try:
+        return candidate.compile_whole()
+    except (UnreachableError, RefusedError) as error:
+        raise type(error)(
+            f"{error.fact}\nthe candidate alone needs it: the baseline can be resolved",
+            side=Side.CANDIDATE,
+            looked_in=error.looked_in,
+            next_step=f"correct what the candidate requires, or {error.next_step}",
         ) from error
 
 
@@ -585,7 +690,7 @@ def _resolve_both(requests: Mapping[Side, _Request]) -> dict[Side, _Pins]:
     except EnvironmentBuildError as error:
         if error.side is None:
             raise
-        raise EnvironmentBuildError(
+        raise HarnessError(
             f"the candidate's measuring packages are incompatible with the baseline: {', '.join(borrowed)}\n{error.fact}",
             side=Side.BASELINE,
             looked_in=f"the dependencies of the baseline, and the group {MEASURING_GROUP!r} of the candidate",
@@ -796,7 +901,7 @@ def import_roots(wheel: Path) -> tuple[str, ...]:
         wheel: The wheel file.
     """
     with zipfile.ZipFile(wheel) as archive:
-        paths = [_inside(PurePosixPath(name)) for name in archive.namelist()]
+        paths = [installed_path(PurePosixPath(name)) for name in archive.namelist()]
     modules = [path for path in paths if path is not None and path.suffix in {".py", ".so", ".pyd"}]
     packages = {path.parent for path in modules if _module_name(path) == "__init__"}
     roots = set()
@@ -811,8 +916,16 @@ def _module_name(path: PurePosixPath) -> str:
     return path.name.partition(".")[0]
 
 
-def _inside(path: PurePosixPath) -> PurePosixPath | None:
-    """Path in ``site-packages`` at which a file of a wheel is installed; ``None`` for a script or a header."""
+def installed_path(path: PurePosixPath) -> PurePosixPath | None:
+    """Path in ``site-packages`` at which a file of a wheel is installed; ``None`` for a script or a header.
+
+    Args:
+        path: Path in the wheel.
+
+    Example:
+        >>> str(installed_path(PurePosixPath("subject-1.0.data/purelib/subject/model.py")))
+        'subject/model.py'
+    """
     if not path.parts[0].endswith(".data"):
         return path
     if path.parts[1] in {"purelib", "platlib"}:

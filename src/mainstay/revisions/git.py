@@ -13,6 +13,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import time
@@ -54,9 +55,6 @@ _OPTIONS = (
     *("-c", "gc.auto=0"),
     *("-c", "advice.addEmbeddedRepo=false"),
 )
-
-_UPDATE = "git submodule update --init --recursive {path}"
-"""Command that checks out a submodule which the index has."""
 
 REMOTE_SECONDS = 30.0
 """Limit of a question to a remote repository, whose network may swallow it."""
@@ -316,6 +314,14 @@ class Repository:
         advice = f"did you mean {' or '.join(near)}?" if near else "git fetch --all --tags, or name another revision"
         raise RevisionError(f"unknown revision {name!r}", looked_in=str(self.root), next_step=advice)
 
+    def commit_of(self, name: str) -> str:
+        """Return the full hash of the commit that a gate takes for a name: a branch comes before a tag.
+
+        Raises:
+            RevisionError: If git does not know it.
+        """
+        return self._named(name).commit
+
     def _named(self, name: str) -> _Named:
         """Look up a name, preferring a branch to a tag, whereas git silently prefers the tag.
 
@@ -529,7 +535,7 @@ class Repository:
             raise GitError(
                 f"the submodule {path!r} is not checked out",
                 looked_in=str(folder),
-                next_step=_UPDATE.format(path=path),
+                next_step=_update_command(path),
             )
         with Repository(folder)._own_index() as index:
             changes = _call(("status", "--porcelain", "--ignore-submodules=none"), cwd=folder, variables=index).text
@@ -691,10 +697,11 @@ class Repository:
             if git is None:
                 is_checked_out = (users / path / ".git").exists()
                 lacking = f"the commit {wanted[:10]} of the submodule {path!r} is not here"
+                fetch = f"git -C {shlex.quote(str((users / path).relative_to(self.top)))} fetch origin {wanted}"
                 raise TreeError(
                     lacking if copies else f"the submodule {path!r} is not checked out",
                     looked_in=str(users / path),
-                    next_step=f"git -C {path} fetch origin {wanted}" if is_checked_out else self._way_to(*outermost),
+                    next_step=fetch if is_checked_out else self._way_to(*outermost),
                 )
             _refuse_way_out(place, target)
             place.mkdir(parents=True, exist_ok=True)
@@ -709,12 +716,12 @@ class Repository:
 
     def _way_to(self, commit: str, path: str, wanted: str) -> str:
         """The commands that bring a submodule of a commit: git updates only submodules that the index has."""
-        update = _UPDATE.format(path=path)
+        update = _update_command(path)
         if self.call("ls-files", "--stage", "-z", "--", f":(top,literal){path}").text.startswith(f"160000 {wanted} "):
             return update
         return (
-            f"commit what you changed, then git checkout {commit[:10]} && {update} && git submodule deinit --force {path} && "
-            "git checkout -"
+            f"commit what you changed, then git checkout {commit[:10]} && {update} && "
+            f"git submodule deinit --force {shlex.quote(path)} && git checkout -"
         )
 
     def _git_unlocked(self, *arguments: str) -> Outcome:
@@ -736,16 +743,16 @@ class Repository:
         found = self.call("cat-file", "blob", f"{commit}:{self._from_top(path)}", check=False)
         return found.output if found.status == 0 else None
 
-    def existing_files(self, commit: str, paths: Iterable[str]) -> frozenset[str]:
-        """Return those of some paths that exist at a commit."""
-        places = {self._from_top(path): path for path in paths}
-        listed = self.call("ls-tree", "-z", "--name-only", "--full-tree", commit, "--", *places).items
-        return frozenset(places[place] for place in listed)
-
     def folder_digest(self, commit: str, path: str) -> str | None:
-        """Return a hash of all names and contents below a path at a commit, or ``None`` if it does not exist there."""
-        asked = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}:{self._from_top(path)}")
-        return self.call(*asked, check=False).text or None
+        """Return a hash of all names and contents below a path at a commit, or ``None`` if it does not exist there.
+
+        Links are part of the content and not followed, except a folder that the path leads through.
+        """
+        place = f"{commit}:{self._from_top(path)}"
+        if found := self.call("rev-parse", "--verify", "--quiet", "--end-of-options", place, check=False).text:
+            return found
+        followed = self.call("cat-file", "--batch-check", "--follow-symlinks", stdin=f"{place}\n".encode()).text
+        return match[1] if (match := re.fullmatch(r"([0-9a-f]+) tree \d+", followed)) else None
 
     def ignores(self, path: str) -> bool:
         """Whether git would ignore an untracked file of the working tree."""
@@ -755,12 +762,6 @@ class Repository:
     def latest_version(self, commit: str) -> str:
         """Return the version in the nearest tag before a commit; ``0.0.0`` if there is none."""
         return version_of(self.call("describe", "--tags", "--abbrev=0", commit, check=False).text)
-
-    def changed_files(self, before: str, after: str, paths: Iterable[str]) -> tuple[str, ...]:
-        """Return the files below some paths that differ between two commits, sorted."""
-        asked = ("--literal-pathspecs", "diff-tree", "-r", "-z", "--name-only", "--no-renames", before, after, "--")
-        found = self.call(*asked, *map(self._from_top, paths)).items
-        return tuple(sorted(PurePosixPath(path).relative_to(self.folder).as_posix() for path in found))
 
     def listed_files(self, folder: str | None = None) -> tuple[str, ...]:
         """Return the files of the working tree that git tracks or does not ignore, sorted.
@@ -794,7 +795,7 @@ class Repository:
         itself is linked, and a write by a workload is detected when :meth:`shared_digests` is called again.
 
         Raises:
-            GitError: If an input does not exist, or git tracks it, so that each revision has its own.
+            TreeError: If an input does not exist, or git tracks it, so that each revision has its own.
         """
         digests = self.shared_digests(paths)
         for path in digests:
@@ -814,13 +815,13 @@ class Repository:
         """Return the SHA-256 over names and contents of each shared input.
 
         Raises:
-            GitError: If an input does not exist.
+            TreeError: If an input does not exist.
         """
         digests = {}
         for path in paths:
             place = self.root / path
             if not place.exists():
-                raise GitError(
+                raise TreeError(
                     f"the shared input {path!r} does not exist",
                     looked_in=str(place),
                     next_step=f"fetch the data, or remove {path} from tool.mainstay.share",
@@ -964,6 +965,16 @@ def _git_folder(tree: Path) -> Path | None:
         return None
     found = _call(("rev-parse", "--absolute-git-dir"), cwd=tree, check=False)
     return Path(found.text) if found.status == 0 else None
+
+
+def _update_command(path: str) -> str:
+    """Command that checks out a submodule which the index has.
+
+    Example:
+        >>> _update_command("my library")
+        "git submodule update --init --recursive 'my library'"
+    """
+    return f"git submodule update --init --recursive {shlex.quote(path)}"
 
 
 def _has_commit(git: Path, commit: str) -> bool:

@@ -21,7 +21,7 @@ from typing import Self
 
 import psutil
 
-from mainstay.records.errors import EnvironmentBuildError, WorkerError
+from mainstay.records.errors import HarnessError, WorkerError
 from mainstay.records.trials import Side
 from mainstay.runner.protocol import ForkRequest, ServerAnswer, ServerOptions
 from mainstay.workers.descendants import forget_session, kill_group, kill_orphans
@@ -75,7 +75,7 @@ def fork_servers(
         Servers by side; they are ended when the context exits.
 
     Raises:
-        EnvironmentBuildError: If a module cannot be preloaded; the baseline is named first if both revisions fail.
+        HarnessError: If a module cannot be preloaded; the baseline is named first if both revisions fail.
     """
     with ExitStack() as stack:
         servers = {
@@ -141,7 +141,7 @@ class ForkServer:
         """Wait until the modules are imported.
 
         Raises:
-            EnvironmentBuildError: If a module cannot be imported.
+            HarnessError: If a module cannot be imported.
         """
         try:
             answer = _receive(self._control, self._limit_s)
@@ -152,10 +152,10 @@ class ForkServer:
         if "refused" in answer:
             raise self._refusal(answer["refused"])
 
-    def _refusal(self, cause: str) -> EnvironmentBuildError:
+    def _refusal(self, cause: str) -> HarnessError:
         """Error for modules that cannot be preloaded."""
         names = ", ".join(self._modules)
-        return EnvironmentBuildError(
+        return HarnessError(
             f"the {self._spec.side} cannot preload {names}: {conceal(cause, self._spec)}{self._last_words()}",
             side=self._spec.side,
             looked_in="preload in [tool.mainstay]",

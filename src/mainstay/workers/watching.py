@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import struct
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -16,7 +17,15 @@ from typing import Any, Self
 from mainstay.records.trials import Side
 from mainstay.runner.protocol import Command, Event, Finished, Frame, Level, Operator, Step, ValuesCommand, WatchCommand
 from mainstay.workers.collecting import why_not_collected
-from mainstay.workers.process import Launcher, Worker, WorkerEndedError, WorkerSpec, collecting_seconds, start_fresh
+from mainstay.workers.process import (
+    Launcher,
+    OutOfTimeError,
+    Worker,
+    WorkerEndedError,
+    WorkerSpec,
+    collecting_seconds,
+    start_fresh,
+)
 
 
 class WatchError(Exception):
@@ -45,7 +54,7 @@ class WatchedTrials:
         workload: Node id of the workload.
         seed: Seed of the trials.
         level: How closely they are watched.
-        limit_s: Seconds that a trial may take up to the end of a step.
+        limit_s: Seconds that the trials may take, all steps together.
         step: The step whose operators are told, for the level ``operators``.
         launchers: Functions that start the workers of each side; empty to start fresh interpreters.
     """
@@ -73,6 +82,8 @@ class WatchedTrials:
                 collected = worker.expect(Event.COLLECTED, collecting_seconds(self.limit_s))
                 if reason := why_not_collected(workload, collected):
                     raise WatchError(f"{workload} was not collected: {reason}")
+            for worker in self._workers:
+                worker.deadline = time.monotonic() + self.limit_s
             self._send_all(Command.WATCH, **command)
         except WorkerEndedError as ended:
             self.close()
@@ -154,5 +165,7 @@ class WatchedTrials:
     def _expect(self, worker: Worker, event: Event) -> Any:
         try:
             return worker.expect_one_of((event,), self.limit_s)[1]
+        except OutOfTimeError:
+            raise WatchError(f"the watched trials took longer than {self.limit_s:g} s") from None
         except WorkerEndedError as ended:
             raise WatchError(f"a watched trial came to its end: {ended}") from ended
