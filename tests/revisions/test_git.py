@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from mainstay.records.errors import GitError, RevisionError, TreeError
+from mainstay.records.errors import GitError, RevisionError, StoreError, TreeError
 from mainstay.revisions.git import Outcome, Repository, remote_commit, version_of
 from tests.repositories import git
 
@@ -993,6 +993,18 @@ def test_a_filter_that_fails_is_explained(project, tmp_path):
         Repository.discover(project).add_worktree("HEAD", tmp_path / "worktree")
 
     assert "install git-lfs" in str(caught.value.next_step)
+
+
+def test_a_full_disk_is_not_put_down_to_git_since_the_same_call_may_succeed_later(project, tmp_path):
+    commit(project, "weights.bin", "weights")
+    commit(project, ".gitattributes", "*.bin filter=full\n")
+    git(project, "config", "filter.full.smudge", "echo 'No space left on device' >&2; false")
+    git(project, "config", "filter.full.required", "true")
+
+    with pytest.raises(StoreError, match="git worktree add failed") as caught:
+        Repository.discover(project).add_worktree("HEAD", tmp_path / "worktree")
+
+    assert caught.value.next_step == "free some disk space, then run it again"
 
 
 # --- content and shared inputs -------------------------------------------------------------------------------------

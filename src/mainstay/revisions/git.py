@@ -27,7 +27,7 @@ from typing import NamedTuple
 
 from filelock import FileLock, Timeout
 
-from mainstay.records.errors import GitError, RevisionError, TreeError
+from mainstay.records.errors import GitError, RevisionError, StoreError, TreeError
 from mainstay.records.runs import Revision
 from mainstay.records.trials import Side
 from mainstay.store.files import FOLDER, content_digest
@@ -917,13 +917,13 @@ def _call(
     return outcome
 
 
-def _failure(arguments: Sequence[str], cwd: Path, outcome: Outcome) -> GitError:
+def _failure(arguments: Sequence[str], cwd: Path, outcome: Outcome) -> GitError | StoreError:
     """Return the error for a call of git that failed."""
     fact = f"git {' '.join(arguments[:2])} failed with status {outcome.status}: {_last_lines(outcome.errors)}"
     if "git-lfs" in outcome.errors:
         return GitError(fact, looked_in=str(cwd), next_step="install git-lfs, then git lfs install && git lfs pull")
     if "No space left" in outcome.errors:
-        return GitError(fact, looked_in=str(cwd), next_step="free some disk space")
+        return StoreError(fact, looked_in=str(cwd), next_step="free some disk space, then run it again")
     return GitError(fact, looked_in=str(cwd), next_step="correct the error that git reports, then run the gate again")
 
 
